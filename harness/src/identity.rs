@@ -1,0 +1,187 @@
+//! Identities that prove themselves: ids of orders, changes and attempts, and the content of an
+//! attempt, are keyed functions of dense numbers, with a secret of the run that the system under
+//! test never gets. So an event can be verified byte by byte, and a checker can use plain arrays.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What an id is for; ids of different kinds never collide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Order = 1,
+    Change = 2,
+    Attempt = 3,
+}
+
+/// The secret of one strategy run, and its public id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunKey {
+    /// Public run id: 16 lower-case hex digits; part of every event.
+    pub run: String,
+    /// Secret, 64 hex digits.
+    secret_hex: String,
+}
+
+/// A [`RunKey`] made ready for use.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    run: String,
+    key: [u8; 32],
+}
+
+impl RunKey {
+    /// A fresh key from the system's random source.
+    pub fn random() -> Self {
+        let run: [u8; 8] = rand::random();
+        let secret: [u8; 32] = rand::random();
+        Self {
+            run: hex(&run),
+            secret_hex: hex(&secret),
+        }
+    }
+
+    /// The usable form; fails when the text (of a damaged history) is no key.
+    pub fn identity(&self) -> Result<Identity, String> {
+        let key = blake3::Hash::from_hex(&self.secret_hex)
+            .map_err(|e| format!("the run's secret is not 64 hex digits: {e}"))?;
+        Ok(Identity {
+            run: self.run.clone(),
+            key: *key.as_bytes(),
+        })
+    }
+}
+
+impl Identity {
+    /// Public run id.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Id of the order with this index.
+    pub fn order_id(&self, index: u32) -> Uuid {
+        self.id(Kind::Order, index)
+    }
+    /// Index of an order of this run; `None` for any other id.
+    pub fn order_index(&self, id: Uuid) -> Option<u32> {
+        self.index(Kind::Order, id)
+    }
+    /// Idempotency key of the change with this number.
+    pub fn change_id(&self, number: u32) -> Uuid {
+        self.id(Kind::Change, number)
+    }
+    /// Number of a change of this run.
+    pub fn change_number(&self, id: Uuid) -> Option<u32> {
+        self.index(Kind::Change, id)
+    }
+    /// Id of the attempt with this number.
+    pub fn attempt_id(&self, number: u32) -> Uuid {
+        self.id(Kind::Attempt, number)
+    }
+    /// Number of an attempt of this run.
+    pub fn attempt_number(&self, id: Uuid) -> Option<u32> {
+        self.index(Kind::Attempt, id)
+    }
+
+    /// Appends the content of an attempt, `length` lower-case hex digits, to `out`.
+    pub fn write_content(&self, attempt: u32, length: usize, out: &mut String) {
+        let mut reader = self.content_reader(attempt);
+        let mut block = [0u8; 64];
+        let mut left = length;
+        while left > 0 {
+            reader.fill(&mut block);
+            for byte in block {
+                for digit in [byte >> 4, byte & 15] {
+                    if left > 0 {
+                        out.push(char::from(HEX[usize::from(digit)]));
+                        left -= 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether `content` is exactly the attempt's content of `length` digits.
+    pub fn content_matches(&self, attempt: u32, length: usize, content: &[u8]) -> bool {
+        if content.len() != length {
+            return false;
+        }
+        let mut reader = self.content_reader(attempt);
+        let mut block = [0u8; 64];
+        content.chunks(128).all(|chunk| {
+            reader.fill(&mut block);
+            chunk.iter().enumerate().all(|(i, &c)| {
+                let byte = block[i / 2];
+                let digit = if i % 2 == 0 { byte >> 4 } else { byte & 15 };
+                c == HEX[usize::from(digit)]
+            })
+        })
+    }
+
+    /// A 32-digit mark for the harness's own records on the topic (the fence's sentinels).
+    pub fn sentinel_mark(&self) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(b"sentinel");
+        hex(&hasher.finalize().as_bytes()[..16])
+    }
+
+    fn content_reader(&self, attempt: u32) -> blake3::OutputReader {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(b"content").update(&attempt.to_be_bytes());
+        hasher.finalize_xof()
+    }
+
+    /// UUIDv8 (RFC 9562): 2 zero bytes and the index in front, a keyed tag behind.
+    fn id(&self, kind: Kind, index: u32) -> Uuid {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&[kind as u8]).update(&index.to_be_bytes());
+        let tag = hasher.finalize();
+        let mut bytes = [0u8; 16];
+        bytes[2..6].copy_from_slice(&index.to_be_bytes());
+        bytes[6..].copy_from_slice(&tag.as_bytes()[..10]);
+        Uuid::new_v8(bytes)
+    }
+
+    fn index(&self, kind: Kind, id: Uuid) -> Option<u32> {
+        let b = id.as_bytes();
+        let index = u32::from_be_bytes([b[2], b[3], b[4], b[5]]);
+        (self.id(kind, index) == id).then_some(index)
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_id_gives_its_index_back_and_no_other_kind_accepts_it(index: u32) {
+            let me = RunKey::random().identity().unwrap();
+            let other = RunKey::random().identity().unwrap();
+            prop_assert_eq!(me.order_index(me.order_id(index)), Some(index));
+            prop_assert_eq!(me.attempt_number(me.order_id(index)), None);
+            prop_assert_eq!(other.order_index(me.order_id(index)), None);
+        }
+
+        #[test]
+        fn content_matches_only_itself(attempt: u32, length in 0usize..700, flip in 0usize..700) {
+            let me = RunKey::random().identity().unwrap();
+            let mut content = String::new();
+            me.write_content(attempt, length, &mut content);
+            prop_assert_eq!(content.len(), length);
+            prop_assert!(me.content_matches(attempt, length, content.as_bytes()));
+            prop_assert!(!me.content_matches(attempt, length + 1, content.as_bytes()));
+            if length > 0 {
+                let mut damaged = content.into_bytes();
+                damaged[flip % length] ^= 1;
+                prop_assert!(!me.content_matches(attempt, length, &damaged));
+            }
+        }
+    }
+}

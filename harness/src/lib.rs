@@ -1,0 +1,19 @@
+//! The referee: drives a workload through a strategy, injects faults, keeps the history, judges it.
+
+pub mod checkers;
+pub mod cli;
+pub mod clock;
+pub mod event;
+pub mod evidence;
+pub mod fence;
+pub mod history;
+pub mod identity;
+pub mod measure;
+pub mod nemesis;
+pub mod observer;
+pub mod process;
+pub mod run;
+pub mod scenario;
+pub mod stack;
+pub mod toxiproxy;
+pub mod workload;

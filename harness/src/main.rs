@@ -1,0 +1,5 @@
+//! `outbox-harness`.
+
+fn main() -> std::process::ExitCode {
+    harness::cli::main()
+}

@@ -1,0 +1,1 @@
+//! Latencies, phases and series from a history. Pure.

@@ -1,0 +1,115 @@
+//! PostgreSQL, Kafka and Toxiproxy: started (or found), described, stopped. A stack knows no scenario.
+
+pub mod external;
+pub mod local;
+
+use crate::process::Child;
+use crate::scenario::{Link, Victim};
+use relays::config::PostgresTarget;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// The way of one link through Toxiproxy. Addresses are `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Route {
+    /// Where the proxy listens, as Toxiproxy is told.
+    pub listen: String,
+    /// Where it forwards to, as Toxiproxy sees it. For Kafka: the listener that advertises `connect`.
+    pub upstream: String,
+    /// Where the system under test connects.
+    pub connect: String,
+}
+
+/// What the rest of the harness may know of a stack.
+#[derive(Debug, Clone)]
+pub struct StackInfo {
+    /// `local` or `external`.
+    pub provider: String,
+    /// Direct, as an administrator.
+    pub postgres: PostgresTarget,
+    /// `SELECT version()`, short: `15.18`.
+    pub postgres_version: String,
+    /// Direct listener.
+    pub kafka_bootstrap: String,
+    /// Of the broker, or of the jars.
+    pub kafka_version: String,
+    /// `http://host:port`.
+    pub toxiproxy_url: String,
+    /// Its version.
+    pub toxiproxy_version: String,
+    /// A route a link.
+    pub routes: BTreeMap<Link, Route>,
+    /// Durability and the like (`fsync`, `synchronous_commit`, replication factor, cores, ...).
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Failure of the stack: exit code 4.
+#[derive(Debug, Error)]
+#[error("the stack failed: {doing}: {reason}")]
+pub struct StackError {
+    /// What was being done.
+    pub doing: String,
+    /// Why it failed and what to do about it.
+    pub reason: String,
+}
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub enum Provider {
+    /// Child processes on free ports, data under this folder.
+    Local {
+        /// The run's data folder (made, and removed when the stack stops).
+        data: PathBuf,
+        /// Where the servers' logs go (kept).
+        logs: PathBuf,
+        /// Where the install script put Kafka's jars and Toxiproxy (`.stack` of the checkout).
+        programs: PathBuf,
+    },
+    /// Described by this TOML file (see `external.toml`).
+    External {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// A stack that is up.
+pub enum Stack {
+    /// Ours.
+    Local(local::LocalStack),
+    /// Somebody's.
+    External(external::ExternalStack),
+}
+
+impl Stack {
+    /// Starts or finds it; returns when all three answer.
+    pub async fn start(
+        provider: Provider,
+        reaper: &std::sync::Arc<crate::process::reaper::Reaper>,
+    ) -> Result<Self, StackError> {
+        let _ = (provider, reaper);
+        unimplemented!("H1")
+    }
+    /// Its description.
+    pub fn info(&self) -> &StackInfo {
+        unimplemented!("H1")
+    }
+    /// The server process, where it is ours to kill (`None` on an external stack).
+    pub fn server(&self, victim: Victim) -> Option<&Child> {
+        let _ = victim;
+        unimplemented!("H1")
+    }
+    /// Toxiproxy's process, likewise.
+    pub fn toxiproxy(&self) -> Option<&Child> {
+        unimplemented!("H1")
+    }
+    /// Stops everything of ours and removes its data folder.
+    pub async fn stop(self) -> Result<(), StackError> {
+        unimplemented!("H1")
+    }
+    /// Leaves it running after this process ends (`--keep-stack`); returns the lines that say how
+    /// to connect and how to stop it.
+    pub fn keep(self) -> Result<Vec<String>, StackError> {
+        unimplemented!("H1")
+    }
+}

@@ -1,0 +1,123 @@
+//! What a child process is told at its start: one JSON file, written by the harness.
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// How to reach PostgreSQL, and which schema belongs to this strategy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostgresTarget {
+    /// Host name or address; the proxy's where the link is proxied.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Role to log in as.
+    pub user: String,
+    /// Password of the role.
+    pub password: String,
+    /// Database name.
+    pub database: String,
+    /// Schema that holds `orders` and `outbox`.
+    pub schema: String,
+}
+
+/// How to reach Kafka, and which topic belongs to this strategy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KafkaTarget {
+    /// `host:port` to bootstrap from; the proxied listener's where the link is proxied.
+    pub bootstrap: String,
+    /// Topic for the events.
+    pub topic: String,
+    /// `linger.ms` of the producer.
+    pub linger_ms: f64,
+}
+
+/// In which order a dual write does its two writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteOrder {
+    /// Commit the order, then publish: a failure between the two loses the event.
+    CommitThenPublish,
+    /// Publish, then commit the order: a failure between the two invents an event.
+    PublishThenCommit,
+}
+
+/// How the order service makes a change durable and announced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum WritePathConfig {
+    /// Order, version and outbox row in one transaction.
+    Outbox {
+        /// Whether the transaction also sends a NOTIFY to wake a polling relay.
+        notify: bool,
+    },
+    /// Two writes, no transaction around them.
+    DualWrite {
+        /// Which write comes first.
+        order: WriteOrder,
+        /// How long a request waits for the broker before it gives up; `None` leaves
+        /// librdkafka's own `message.timeout.ms` of five minutes.
+        publish_timeout_ms: Option<u64>,
+        /// Where the service publishes.
+        kafka: KafkaTarget,
+    },
+}
+
+/// Configuration of `outbox-harness order-service`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceConfig {
+    /// Address of the HTTP listener.
+    pub listen: SocketAddr,
+    /// Run id, 16 hex digits; goes into every event.
+    pub run: String,
+    /// The database.
+    pub postgres: PostgresTarget,
+    /// Connections held to PostgreSQL.
+    pub postgres_connections: usize,
+    /// The write path.
+    pub write_path: WritePathConfig,
+}
+
+/// What a polling relay does with a row whose event is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterPublish {
+    /// Delete the row.
+    Delete,
+    /// Set its status to `processed`.
+    Mark,
+}
+
+/// Where a relay gets its events from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum SourceConfig {
+    /// Claims rows with SQL.
+    Polling {
+        /// Delete or mark.
+        after_publish: AfterPublish,
+        /// Pause between polls that found nothing.
+        interval_ms: u64,
+        /// Rows a claim takes at most.
+        batch: u32,
+        /// Whether to LISTEN for the write path's NOTIFY as a hint on top of the interval.
+        notify: bool,
+    },
+    /// Streams the write-ahead log with logical replication (pgoutput).
+    Cdc {
+        /// Replication slot; exists before the relay starts.
+        slot: String,
+        /// Publication; exists before the relay starts.
+        publication: String,
+    },
+}
+
+/// Configuration of `outbox-harness relay`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RelayConfig {
+    /// The database, with the relay's own role.
+    pub postgres: PostgresTarget,
+    /// The broker.
+    pub kafka: KafkaTarget,
+    /// The source.
+    pub source: SourceConfig,
+}

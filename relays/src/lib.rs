@@ -1,0 +1,14 @@
+//! The system under test: an order service, its write paths, and the relays that publish its outbox.
+//!
+//! This crate knows nothing of histories, checkers or reports. Everything in it runs in child
+//! processes of the harness (`outbox-harness order-service`, `outbox-harness relay`), so that it can
+//! be killed for real.
+
+pub mod config;
+pub mod order;
+pub mod publisher;
+pub mod pump;
+pub mod schema;
+pub mod service;
+pub mod signal;
+pub mod source;

@@ -1,0 +1,1 @@
+//! Where events go to. A publisher knows no database.

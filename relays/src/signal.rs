@@ -1,0 +1,69 @@
+//! What a child process tells the harness about itself: one JSON object a line on its standard
+//! output. Emission never blocks the work for long and never fails it: a closed pipe is ignored.
+
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+
+/// One report of a child process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "signal")]
+pub enum Signal {
+    /// Connected to everything it needs; from here on it does its work.
+    Ready,
+    /// A connection to its database failed or was lost.
+    DatabaseLost {
+        /// The error.
+        reason: String,
+    },
+    /// Connected to its database again.
+    DatabaseUp,
+    /// Deliveries to the broker failed.
+    PublishFailed {
+        /// How many since the last report (reports are at most ten a second).
+        count: u64,
+        /// The first error of them.
+        reason: String,
+    },
+    /// Deliveries succeed again after failures.
+    PublishUp,
+    /// Cumulative progress since this process started, at most ten a second.
+    Progress {
+        /// Events taken from the source (relay) or requests begun (service).
+        taken: u64,
+        /// Events whose delivery the broker confirmed.
+        delivered: u64,
+        /// Events confirmed to the source (relay) or requests answered (service).
+        confirmed: u64,
+    },
+}
+
+/// A signal with the time it was emitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedSignal {
+    /// CLOCK_MONOTONIC, nanoseconds; comparable between processes of one host.
+    pub monotonic_ns: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub signal: Signal,
+}
+
+/// CLOCK_MONOTONIC in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .expect("CLOCK_MONOTONIC exists on every Linux");
+    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+}
+
+/// Writes one signal line to standard output.
+pub fn emit(signal: Signal) {
+    let line = TimedSignal {
+        monotonic_ns: monotonic_ns(),
+        signal,
+    };
+    if let Ok(mut text) = serde_json::to_string(&line) {
+        text.push('\n');
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes());
+        let _ = out.flush();
+    }
+}

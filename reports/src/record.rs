@@ -1,0 +1,312 @@
+//! The record of one run: what `record.json` holds and everything the reports show.
+//! A figure that was not measured is null, never 0.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of `record.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run of one scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Version of outbox-harness.
+    pub harness_version: String,
+    /// Scenario name.
+    pub scenario: String,
+    /// Its one-sentence lesson.
+    pub description: String,
+    /// Its seed.
+    pub seed: u64,
+    /// `pass`, `fail` or `unknown`: the worst of the strategies.
+    pub verdict: Verdict,
+    /// RFC 3339.
+    pub started_at: String,
+    /// Wall time of everything, seconds.
+    pub took_s: f64,
+    /// What it ran on.
+    pub stack: Stack,
+    /// Workload as resolved, for the reader: name and value with unit.
+    pub workload: BTreeMap<String, String>,
+    /// In the scenario's order.
+    pub strategies: Vec<Strategy>,
+}
+
+/// Outcome of a run or a strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Every expectation met.
+    Pass,
+    /// An expectation missed.
+    Fail,
+    /// Nothing was proved.
+    Unknown,
+}
+
+/// What the run used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stack {
+    /// `local` or `external`.
+    pub provider: String,
+    /// PostgreSQL.
+    pub postgres: Server,
+    /// Kafka.
+    pub kafka: Broker,
+    /// Toxiproxy.
+    pub toxiproxy: Server,
+    /// Cores of the machine, replication factor, acks, fsync, synchronous_commit, ...
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A server and its version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// Version.
+    pub version: String,
+    /// URL without password.
+    pub url: String,
+}
+
+/// The broker and its version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Broker {
+    /// Version.
+    pub version: String,
+    /// Bootstrap address.
+    pub bootstrap: String,
+}
+
+/// One strategy's run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Strategy {
+    /// Name in the scenario.
+    pub name: String,
+    /// `dual-write`, `polling`, `cdc`.
+    pub kind: String,
+    /// `pass`, `fail`, `unknown`.
+    pub verdict: Verdict,
+    /// Why it is not pass.
+    pub reasons: Vec<String>,
+    /// Its topic.
+    pub topic: String,
+    /// Its schema.
+    pub schema: String,
+    /// Links that went through a proxy, and those that did not: `proxied` or `direct` by link name.
+    pub wiring: BTreeMap<String, String>,
+    /// Counts.
+    pub counts: Counts,
+    /// Database x event.
+    pub outcomes: Outcomes,
+    /// Expectations in order.
+    pub expectations: Vec<Expectation>,
+    /// Whole run.
+    pub latency_ms: LatencySet,
+    /// By phase: before, during each fault, after.
+    pub phases: Vec<Phase>,
+    /// From last heal to the last committed change's first sight; null if something never arrived.
+    pub drain_s: Option<f64>,
+    /// Faults that the scenario has.
+    pub faults: Vec<Fault>,
+    /// Acknowledged changes a second over the load's duration.
+    pub throughput_per_s: Option<f64>,
+    /// How the generator kept its schedule.
+    pub generator: Generator,
+    /// Series for charts.
+    pub series: Series,
+    /// The first few offending events of each kind.
+    pub offences: Vec<Offence>,
+    /// CPU seconds and peak memory by process, WAL bytes an event and the like; name with unit.
+    pub costs: BTreeMap<String, Option<f64>>,
+}
+
+/// How the generator kept its schedule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// p99 of its own lateness, milliseconds.
+    pub lag_p99_ms: Option<f64>,
+    /// Changes that were due and could not be offered.
+    pub unoffered: u64,
+    /// Whether it kept its schedule.
+    pub kept_schedule: bool,
+}
+
+/// Counts (design: the names of what can go wrong).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Attempts sent or tried.
+    pub offered: u64,
+    /// Told committed.
+    pub acknowledged: u64,
+    /// Told no.
+    pub rejected: u64,
+    /// Told nothing.
+    pub unknown: u64,
+    /// Never sent.
+    pub not_sent: u64,
+    /// In the database.
+    pub committed: u64,
+    /// Records on the topic, sentinels left out.
+    pub observed: u64,
+    /// Committed, no valid event, nothing could deliver it.
+    pub lost: u64,
+    /// Event without commit.
+    pub phantom: u64,
+    /// Valid beyond the first.
+    pub duplicated: u64,
+    /// Overtaken.
+    pub reordered: u64,
+    /// Damaged.
+    pub corrupted: u64,
+    /// Committed, client told nothing.
+    pub unacknowledged: u64,
+    /// Acknowledged, not there.
+    pub missing: u64,
+    /// Seen too late.
+    pub late: u64,
+    /// Still held by the source.
+    pub undrained: u64,
+    /// Cut off by the teardown.
+    pub undecided: u64,
+    /// Another run's.
+    pub foreign: u64,
+    /// Orders on several partitions.
+    pub split: u64,
+    /// Changes at two versions.
+    pub double_applied: u64,
+    /// Refused, yet committed.
+    pub false_rejection: u64,
+    /// Propagations below zero (seen before the answer), recorded as 0.
+    pub negative_propagation: u64,
+    /// Records of aborted Kafka transactions.
+    pub aborted_records: u64,
+}
+
+/// The four outcomes of an attempt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcomes {
+    /// In the database, and an event.
+    pub db_event: u64,
+    /// In the database, no event.
+    pub db_only: u64,
+    /// An event, not in the database.
+    pub event_only: u64,
+    /// Neither.
+    pub neither: u64,
+}
+
+/// One expectation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// Metric.
+    pub metric: String,
+    /// As written.
+    pub expected: String,
+    /// What was seen; null when infinite or not measured.
+    pub observed: Option<f64>,
+    /// Whether met; null when this run cannot tell.
+    pub met: Option<bool>,
+    /// Whether the file said so (false), or every relay strategy is held to it (true).
+    pub implicit: bool,
+    /// Why not met; empty when met.
+    pub reason: String,
+}
+
+/// Order, propagation and end-to-end latency.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatencySet {
+    /// Intended start to answer.
+    pub order: Latency,
+    /// Answer to first sight.
+    pub propagation: Latency,
+    /// Intended start to first sight.
+    pub end_to_end: Latency,
+}
+
+/// Percentiles in milliseconds; null where the percentile is infinite or nothing was measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Median.
+    pub p50: Option<f64>,
+    /// 90th.
+    pub p90: Option<f64>,
+    /// 99th.
+    pub p99: Option<f64>,
+    /// 99.9th.
+    pub p999: Option<f64>,
+    /// Largest.
+    pub max: Option<f64>,
+    /// How many, those that never ended included.
+    pub count: u64,
+    /// How many never ended (unknown answers, events never seen).
+    pub censored: u64,
+    /// Points (percentile 0..100, milliseconds) for the chart of latency by percentile, finite ones.
+    #[serde(default)]
+    pub curve: Vec<(f64, f64)>,
+}
+
+/// A phase, by intended start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// `before`, `during down kafka`, `after`.
+    pub name: String,
+    /// Seconds from the load's start.
+    pub from_s: f64,
+    /// Seconds from the load's start.
+    pub until_s: f64,
+    /// Changes committed of those intended in it.
+    pub committed: u64,
+    /// Latencies of those.
+    pub latency_ms: LatencySet,
+}
+
+/// A fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Target as in the scenario.
+    pub target: String,
+    /// Kind as in the scenario.
+    pub kind: String,
+    /// Seconds from the load's start; null if never in force.
+    pub injected_s: Option<f64>,
+    /// Seconds from the load's start.
+    pub healed_s: Option<f64>,
+    /// Whether it bit; null when it does not concern this strategy.
+    pub bit: Option<bool>,
+    /// The evidence.
+    pub evidence: String,
+}
+
+/// Series over the run, in bins of `bin_s` from the load's start. All vectors have one length.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Width of a bin, seconds.
+    pub bin_s: f64,
+    /// Acknowledged changes a second.
+    pub acknowledged_per_s: Vec<f64>,
+    /// Valid first events a second.
+    pub published_per_s: Vec<f64>,
+    /// Committed and not yet seen, at the bin's end.
+    pub backlog: Vec<f64>,
+    /// Median propagation of events first seen in the bin, milliseconds.
+    pub propagation_p50_ms: Vec<Option<f64>>,
+    /// 99th percentile, likewise.
+    pub propagation_p99_ms: Vec<Option<f64>>,
+}
+
+/// One offending event, for the reader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offence {
+    /// Metric it counts for.
+    pub metric: String,
+    /// Order id.
+    pub order_id: Option<String>,
+    /// Version.
+    pub version: Option<u32>,
+    /// Attempt id.
+    pub attempt: Option<String>,
+    /// One sentence.
+    pub what: String,
+}
