@@ -60,6 +60,88 @@ impl ChangeType {
     pub fn code(self) -> u8 {
         self as u8
     }
+
+    /// The name as requests have it, e.g. `placed`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Placed => "placed",
+            Self::Paid => "paid",
+            Self::Shipped => "shipped",
+            Self::Delivered => "delivered",
+            Self::Amended => "amended",
+        }
+    }
+
+    /// The one state from which a transition may start; `None` for [`ChangeType::Amended`], which
+    /// starts from any, and for [`ChangeType::Placed`], which is no transition.
+    pub fn required_state(self) -> Option<OrderState> {
+        match self {
+            Self::Placed | Self::Amended => None,
+            Self::Paid => Some(OrderState::Placed),
+            Self::Shipped => Some(OrderState::Paid),
+            Self::Delivered => Some(OrderState::Shipped),
+        }
+    }
+
+    /// The state an order is in afterwards; `None` leaves it as it was.
+    pub fn next_state(self) -> Option<OrderState> {
+        match self {
+            Self::Placed => Some(OrderState::Placed),
+            Self::Paid => Some(OrderState::Paid),
+            Self::Shipped => Some(OrderState::Shipped),
+            Self::Delivered => Some(OrderState::Delivered),
+            Self::Amended => None,
+        }
+    }
+
+    /// Whether an order that is in `state` (`None`: does not exist) may go through this change.
+    pub fn allowed_in(self, state: Option<OrderState>) -> bool {
+        match (self, state) {
+            (Self::Placed, state) => state.is_none(),
+            (_, None) => false,
+            (change, Some(state)) => change.required_state().is_none_or(|from| from == state),
+        }
+    }
+}
+
+/// What an order is at, as stored in `orders.state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OrderState {
+    /// It exists.
+    Placed,
+    /// It is paid for.
+    Paid,
+    /// It is on its way.
+    Shipped,
+    /// It has arrived.
+    Delivered,
+}
+
+impl OrderState {
+    /// Every state, in the order in which a regular order goes through them.
+    pub const ALL: [OrderState; 4] = [Self::Placed, Self::Paid, Self::Shipped, Self::Delivered];
+
+    /// The stored text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Placed => "placed",
+            Self::Paid => "paid",
+            Self::Shipped => "shipped",
+            Self::Delivered => "delivered",
+        }
+    }
+
+    /// The reverse of [`OrderState::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+
+    /// The change that takes an order on from here; `None` at the end of its life.
+    pub fn regular_change(self) -> Option<ChangeType> {
+        ChangeType::ALL
+            .into_iter()
+            .find(|change| change.required_state() == Some(self))
+    }
 }
 
 /// What the workload asks the service's business logic to do with a change, beyond writing it.
@@ -110,4 +192,113 @@ pub enum Answer {
         /// Why.
         reason: String,
     },
+}
+
+/// Body of a 503: something failed, and whether the change is committed is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What failed, where, and what to do.
+    pub error: String,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn directive() -> impl Strategy<Value = Directive> {
+        prop_oneof![
+            Just(Directive::Commit),
+            any::<u32>().prop_map(Directive::HoldMs),
+            Just(Directive::Veto),
+        ]
+    }
+
+    prop_compose! {
+        fn request()(
+            order in proptest::option::of(any::<u128>()),
+            to in proptest::option::of(proptest::sample::select(&ChangeType::ALL[..])),
+            change: u128, attempt: u128, content: String, directive in directive(),
+        ) -> ChangeRequest {
+            ChangeRequest {
+                order_id: order.map(Uuid::from_u128),
+                to,
+                change_id: Uuid::from_u128(change),
+                attempt: Uuid::from_u128(attempt),
+                content,
+                directive,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_survives_json(request in request()) {
+            let text = serde_json::to_vec(&request).unwrap();
+            prop_assert_eq!(serde_json::from_slice::<ChangeRequest>(&text).unwrap(), request);
+        }
+
+        #[test]
+        fn a_state_is_only_left_for_the_next_one(
+            changes in proptest::collection::vec(proptest::sample::select(&ChangeType::ALL[..]), 0..40)
+        ) {
+            let rank = |s: Option<OrderState>| s.map_or(0, |s| s as usize + 1);
+            let mut state = None;
+            for change in changes {
+                if !change.allowed_in(state) {
+                    continue;
+                }
+                let next = change.next_state().or(state);
+                let steps = rank(next) - rank(state);
+                prop_assert_eq!(steps, usize::from(change != ChangeType::Amended));
+                state = next;
+            }
+        }
+    }
+
+    #[test]
+    fn a_regular_life_is_allowed_and_an_order_is_placed_once() {
+        let mut state = None;
+        for version in 1..10 {
+            let change = ChangeType::for_version(version);
+            assert!(change.allowed_in(state), "{change:?} in {state:?}");
+            state = change.next_state().or(state);
+            assert!(!ChangeType::Placed.allowed_in(state));
+        }
+        assert_eq!(state, Some(OrderState::Delivered));
+    }
+
+    #[test]
+    fn nothing_but_placing_starts_an_order() {
+        for change in ChangeType::ALL {
+            assert_eq!(change.allowed_in(None), change == ChangeType::Placed);
+        }
+    }
+
+    #[test]
+    fn names_are_what_json_has() {
+        for change in ChangeType::ALL {
+            let json = serde_json::to_string(&change).unwrap();
+            assert_eq!(json, format!("\"{}\"", change.name()));
+        }
+        for state in OrderState::ALL {
+            assert_eq!(OrderState::from_name(state.name()), Some(state));
+            let next = state.regular_change();
+            assert_eq!(next.is_none(), state == OrderState::Delivered);
+        }
+    }
+
+    #[test]
+    fn answers_are_as_agreed() {
+        let committed = serde_json::to_string(&Answer::Committed { version: 1 }).unwrap();
+        assert_eq!(committed, r#"{"outcome":"committed","version":1}"#);
+        let rejected = Answer::Rejected {
+            reason: "no".into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&rejected).unwrap(),
+            r#"{"outcome":"rejected","reason":"no"}"#
+        );
+    }
 }

@@ -1,7 +1,21 @@
 //! The tables, roles, publication and slot of one strategy: made before it runs, dropped after it.
+//!
+//! The administrator need not be a superuser: CREATEROLE, REPLICATION and CREATE on the database
+//! are enough (before PostgreSQL 16 the relay role of CDC, which has REPLICATION itself, takes a
+//! superuser all the same).
 
-use crate::config::PostgresTarget;
+mod creation;
+mod removal;
+mod session;
+
 use thiserror::Error;
+
+pub use creation::create;
+pub use removal::drop_all;
+pub(crate) use session::{connect_options, quote_identifier};
+
+/// Longest identifier PostgreSQL keeps; it cuts longer ones off without a word.
+const IDENTIFIER_BYTES_MAX: usize = 63;
 
 /// Failure of a statement of the set-up.
 #[derive(Debug, Error)]
@@ -54,18 +68,60 @@ impl Layout {
     pub fn publication(&self) -> String {
         format!("{}_pub", self.schema)
     }
+
+    /// Slots allow nothing but these characters, and a name that is cut off would be another's.
+    fn check_names(&self) -> Result<(), SchemaError> {
+        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+        let wrong = if self.schema.is_empty() || !self.schema.bytes().all(plain) {
+            "has characters other than a-z, 0-9 and _".to_owned()
+        } else if self.slot().len() > IDENTIFIER_BYTES_MAX {
+            format!(
+                "is too long: {} bytes are left once `_slot` is appended",
+                IDENTIFIER_BYTES_MAX - "_slot".len()
+            )
+        } else {
+            return Ok(());
+        };
+        Err(SchemaError {
+            doing: format!("naming the schema `{}`", self.schema),
+            source: sqlx::Error::Configuration(
+                format!("the name {wrong}; choose another strategy name").into(),
+            ),
+        })
+    }
 }
 
-/// Creates schema, tables, roles with their grants, and for CDC publication and slot.
-/// `admin` is a role that may create roles and slots; its `schema` field is ignored.
-pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
-    let _ = (admin, layout);
-    unimplemented!("H2")
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
 
-/// Drops everything [`create`] made, and whatever of it is left after a crash; ends the sessions
-/// of both roles first. Dropping what is not there is no error.
-pub async fn drop_all(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
-    let _ = (admin, layout);
-    unimplemented!("H2")
+    fn layout(schema: &str) -> Layout {
+        Layout {
+            schema: schema.into(),
+            outbox: OutboxKind::Cdc,
+            password: "pw".into(),
+        }
+    }
+
+    #[test]
+    fn a_name_that_postgresql_would_cut_off_is_refused_with_the_remedy() {
+        let fits = "a".repeat(58);
+        layout(&fits).check_names().unwrap();
+        let error = layout(&"a".repeat(59)).check_names().unwrap_err();
+        assert!(error.to_string().contains("58 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_a_slot_cannot_have_is_refused() {
+        for name in ["", "Upper", "da-sh", "sp ace", "qu\"ote", "ünder"] {
+            assert!(layout(name).check_names().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn quotes_are_doubled() {
+        assert_eq!(quote_identifier("a\"b"), "\"a\"\"b\"");
+        assert_eq!(session::quote_literal("it's \\ fine"), "'it''s \\ fine'");
+    }
 }

@@ -1,10 +1,191 @@
 //! The order service: HTTP in, one write path, an answer out.
+//!
+//! A rejection is only ever answered when the change is certainly not committed; whatever is in
+//! doubt is a 503.
 
-use crate::config::ServiceConfig;
+mod change;
+mod connections;
+mod dual_write;
+mod event;
+mod http;
+mod monitor;
+mod orders;
+mod outbox;
+mod producer;
+mod transaction;
+
+use crate::config::{ServiceConfig, WritePathConfig};
+use crate::signal::{Signal, emit};
+use axum::serve::ListenerExt;
+use change::{Change, HOLD_MAX, Outcome};
+use connections::{ANSWER_WITHIN, Connections, DatabaseError};
+use dual_write::DualWrite;
+use monitor::{Monitor, Reporter};
+use orders::{Announcement, Orders};
+use outbox::Outbox;
+use producer::EventProducer;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpSocket;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// Bound on the requests in flight after SIGTERM, on top of what the write path may wait for.
+const DRAIN_WITHIN: Duration = Duration::from_secs(60);
+
+/// One order change in; committed, rejected, or not known.
+trait WritePath: Send + Sync + 'static {
+    /// Takes the change through.
+    fn apply(&self, change: &Change) -> impl Future<Output = Outcome> + Send;
+    /// Finishes what is still under way; no change comes after this.
+    fn finish(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl From<DatabaseError> for Outcome {
+    fn from(error: DatabaseError) -> Self {
+        Self::Failed {
+            error: error.to_string(),
+        }
+    }
+}
 
 /// Serves until SIGTERM: then it stops accepting, finishes the requests in flight, flushes its
 /// producer and returns.
 pub async fn serve(config: ServiceConfig) -> Result<(), String> {
-    let _ = config;
-    unimplemented!("H2")
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|e| format!("listening for SIGTERM: {e}"))?;
+    serve_until(config, async move {
+        terminate.recv().await;
+    })
+    .await
+}
+
+/// [`serve`], until `stop` completes instead of SIGTERM.
+pub async fn serve_until(
+    config: ServiceConfig,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
+    check(&config)?;
+    let socket = bind(config.listen)?;
+    let mut stop = Box::pin(stop);
+    // The longest time that a write path waits for anything but the database.
+    let wait = match &config.write_path {
+        WritePathConfig::Outbox { .. } => HOLD_MAX,
+        WritePathConfig::DualWrite {
+            publish_timeout_ms, ..
+        } => HOLD_MAX + producer::delivery_within(*publish_timeout_ms),
+    };
+    let session = orders::session(&config.postgres, wait + 2 * ANSWER_WITHIN);
+    let connections = tokio::select! {
+        connections = Connections::open(session, config.postgres_connections) => connections?,
+        () = &mut stop => return Ok(()),
+    };
+    let monitor = Arc::new(Monitor::default());
+    let run = config.run;
+    match config.write_path {
+        WritePathConfig::Outbox { notify } => {
+            let announcement = if notify {
+                Announcement::OutboxAndNotify
+            } else {
+                Announcement::Outbox
+            };
+            let orders = Orders::new(run, announcement);
+            let path = Outbox::new(orders, Arc::clone(&connections));
+            accept(socket, path, monitor, wait + DRAIN_WITHIN, stop).await?;
+        }
+        WritePathConfig::DualWrite {
+            order,
+            publish_timeout_ms,
+            kafka,
+        } => {
+            let orders = Orders::new(run, Announcement::None);
+            let producer = EventProducer::new(&kafka, publish_timeout_ms, Arc::clone(&monitor))?;
+            producer.warm_up().await;
+            let path = DualWrite::new(order, orders, Arc::clone(&connections), producer);
+            accept(socket, path, monitor, wait + DRAIN_WITHIN, stop).await?;
+        }
+    }
+    connections.close().await;
+    Ok(())
+}
+
+fn check(config: &ServiceConfig) -> Result<(), String> {
+    if config.postgres_connections == 0 {
+        return Err("`postgres_connections` is 0: the service needs at least 1".into());
+    }
+    if config.run.is_empty() || !config.run.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Err(format!("`run` is `{}`: it takes hex digits", config.run));
+    }
+    if let WritePathConfig::DualWrite {
+        publish_timeout_ms: Some(0),
+        ..
+    } = config.write_path
+    {
+        return Err(
+            "`publish_timeout_ms` is 0, which Kafka takes for no limit: it takes at least 1".into(),
+        );
+    }
+    Ok(())
+}
+
+/// Takes the address without listening yet: until the service can work, clients are refused
+/// instead of kept waiting. Address reuse lets a successor bind at once while connections of a
+/// killed predecessor linger.
+fn bind(address: SocketAddr) -> Result<TcpSocket, String> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    socket
+        .and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(socket)
+        })
+        .map_err(|e| format!("binding {address}: {e}; is the port taken by another process?"))
+}
+
+/// Accepts until `stop`, then finishes what is in flight.
+async fn accept<P: WritePath>(
+    socket: TcpSocket,
+    path: P,
+    monitor: Arc<Monitor>,
+    drain_within: Duration,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
+    let mut reporter = Reporter::new(Arc::clone(&monitor));
+    let service = http::Service::new(path, monitor);
+    let listener = socket
+        .listen(BACKLOG)
+        .map_err(|e| format!("listening for HTTP: {e}"))?;
+    let listener = listener.tap_io(|socket| {
+        // Without it an answer can wait 40 ms for an acknowledgement; it fails on a dead socket.
+        let _ = socket.set_nodelay(true);
+    });
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = axum::serve(listener, service.router()).with_graceful_shutdown(async move {
+        stop.await;
+        drop(stopping);
+    });
+    emit(Signal::Ready);
+    let served = async {
+        server.await.map_err(|e| format!("serving HTTP: {e}"))?;
+        service.finish().await;
+        Ok(())
+    };
+    let overdue = async {
+        let _ = stopped.await;
+        tokio::time::sleep(drain_within).await;
+    };
+    let result = tokio::select! {
+        result = served => result,
+        () = overdue => Err(format!(
+            "stopping: requests were still in flight after {drain_within:?}; they are cut off"
+        )),
+        () = reporter.run() => Ok(()),
+    };
+    reporter.report();
+    result
 }

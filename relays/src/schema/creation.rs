@@ -1,0 +1,197 @@
+//! Making what a strategy owns.
+
+use super::session::{bounded, close, connect, execute, quote_identifier, quote_literal};
+use super::{Layout, OutboxKind, SchemaError};
+use crate::config::PostgresTarget;
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+/// Creates schema, tables, roles with their grants, and for CDC publication and slot.
+/// `admin` is a role that may create roles and slots; its `schema` field is ignored.
+///
+/// All but the slot is one transaction. After a failure, [`drop_all`](super::drop_all) removes what is there.
+pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
+    layout.check_names()?;
+    let mut connection = connect(admin).await?;
+    let conn = &mut connection;
+    execute(conn, "beginning the set-up", "begin".into()).await?;
+    execute(
+        conn,
+        "creating the schema (the administrator needs CREATE on the database)",
+        format!("create schema {}", quote_identifier(&layout.schema)),
+    )
+    .await?;
+    for (doing, statement) in layout.tables() {
+        execute(conn, doing, statement).await?;
+    }
+    for (doing, statement) in layout.roles_and_grants() {
+        execute(conn, doing, statement).await?;
+    }
+    grant_connections(conn, layout).await?;
+    if layout.outbox == OutboxKind::Cdc {
+        execute(
+            conn,
+            "creating the publication",
+            format!(
+                "create publication {} for table {}.outbox with (publish = 'insert')",
+                quote_identifier(&layout.publication()),
+                quote_identifier(&layout.schema)
+            ),
+        )
+        .await?;
+    }
+    execute(conn, "committing the set-up", "commit".into()).await?;
+    if layout.outbox == OutboxKind::Cdc {
+        let slot = layout.slot();
+        let made = sqlx::query("select 1 from pg_create_logical_replication_slot($1, 'pgoutput')")
+            .bind(&slot);
+        bounded(
+            "creating the replication slot (it takes wal_level = logical, a free slot under \
+             max_replication_slots, REPLICATION for the administrator, and the end of every \
+             transaction that is running)",
+            sqlx::Executor::execute(&mut *conn, made),
+        )
+        .await?;
+    }
+    close(connection).await;
+    Ok(())
+}
+
+/// Lets both roles connect where PUBLIC may not, and makes an administrator who is no superuser a
+/// member of both, which is what ending their sessions takes.
+async fn grant_connections(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {
+    let row = bounded(
+        "reading the administrator's rights",
+        sqlx::query(
+            "select (select rolsuper from pg_roles where rolname = current_user) as superuser,
+                    has_database_privilege($1::name, current_database(), 'connect')
+                      and has_database_privilege($2::name, current_database(), 'connect') as open,
+                    current_database()::text as database",
+        )
+        .bind(layout.service_role())
+        .bind(layout.relay_role())
+        .fetch_one(&mut *conn),
+    )
+    .await?;
+    let service = quote_identifier(&layout.service_role());
+    let relay = quote_identifier(&layout.relay_role());
+    if !row.get::<bool, _>("superuser") {
+        execute(
+            conn,
+            "making the administrator a member of both roles",
+            format!("grant {service}, {relay} to current_user"),
+        )
+        .await?;
+    }
+    if !row.get::<bool, _>("open") {
+        let database = quote_identifier(row.get::<&str, _>("database"));
+        execute(
+            conn,
+            "granting connections to the database (PUBLIC has none, so the administrator needs \
+             the grant option)",
+            format!("grant connect on database {database} to {service}, {relay}"),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+impl Layout {
+    /// The tables. `seq` is drawn while the order's row is locked, so that per order it rises in
+    /// commit order; across orders it does not.
+    fn tables(&self) -> Vec<(&'static str, String)> {
+        let schema = quote_identifier(&self.schema);
+        let mut statements = vec![(
+            "creating table orders",
+            // Room in each page keeps the updates of an order on it (HOT: no index write).
+            format!(
+                "create table {schema}.orders (
+                   id uuid primary key,
+                   version int generated always as (cardinality(attempts)) stored,
+                   state text not null,
+                   attempts uuid[] not null,
+                   changes uuid[] not null
+                 ) with (fillfactor = 70)"
+            ),
+        )];
+        let status = match self.outbox {
+            OutboxKind::None => return statements,
+            OutboxKind::Delete | OutboxKind::Cdc => "",
+            OutboxKind::Mark => ", status text not null default 'pending'",
+        };
+        statements.push((
+            "creating table outbox",
+            // A queue's dead rows are many times its live ones: vacuum by count, not by share,
+            // and without pauses.
+            format!(
+                "create table {schema}.outbox (
+                   seq bigint generated always as identity primary key,
+                   id uuid not null,
+                   aggregatetype text not null,
+                   aggregateid text not null,
+                   type text not null,
+                   version int not null,
+                   payload text not null,
+                   created_at timestamptz not null default now()
+                   {status}
+                 ) with (
+                   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+                   autovacuum_vacuum_cost_delay = 0,
+                   autovacuum_vacuum_insert_scale_factor = 0.2,
+                   autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000,
+                   toast.autovacuum_vacuum_scale_factor = 0,
+                   toast.autovacuum_vacuum_threshold = 2000,
+                   toast.autovacuum_vacuum_cost_delay = 0
+                 )"
+            ),
+        ));
+        if self.outbox == OutboxKind::Mark {
+            statements.push((
+                "indexing the pending rows of outbox",
+                format!("create index on {schema}.outbox (seq) where status = 'pending'"),
+            ));
+        }
+        statements
+    }
+
+    fn roles_and_grants(&self) -> Vec<(&'static str, String)> {
+        let schema = quote_identifier(&self.schema);
+        let service = quote_identifier(&self.service_role());
+        let relay = quote_identifier(&self.relay_role());
+        let password = quote_literal(&self.password);
+        let replication = match self.outbox {
+            OutboxKind::Cdc => "replication",
+            OutboxKind::None | OutboxKind::Delete | OutboxKind::Mark => "noreplication",
+        };
+        let mut statements = vec![
+            (
+                "creating the order service's role (the administrator needs CREATEROLE)",
+                format!("create role {service} login password {password}"),
+            ),
+            (
+                "creating the relay's role (the administrator needs CREATEROLE; for CDC also \
+                 REPLICATION, and before PostgreSQL 16 superuser)",
+                format!("create role {relay} login {replication} password {password}"),
+            ),
+            (
+                "granting use of the schema",
+                format!("grant usage on schema {schema} to {service}, {relay}"),
+            ),
+            (
+                "granting orders to the order service",
+                format!("grant select, insert, update on {schema}.orders to {service}"),
+            ),
+        ];
+        if self.outbox != OutboxKind::None {
+            statements.push((
+                "granting insertion into outbox to the order service",
+                format!("grant insert on {schema}.outbox to {service}"),
+            ));
+            statements.push((
+                "granting outbox to the relay",
+                format!("grant select, update, delete on {schema}.outbox to {relay}"),
+            ));
+        }
+        statements
+    }
+}

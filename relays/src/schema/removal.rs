@@ -1,0 +1,152 @@
+//! Removing what a strategy owns.
+
+use super::session::{bounded, close, connect, execute, quote_identifier};
+use super::{Layout, SchemaError};
+use crate::config::PostgresTarget;
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Bound on the end of the sessions of both roles and of the slot's walsender.
+const SESSIONS_END_WITHIN: Duration = Duration::from_secs(15);
+
+/// Drops everything [`create`](super::create) made, and whatever of it is left after a crash; ends the sessions
+/// of both roles first. Dropping what is not there is no error. A step that fails does not keep
+/// the later ones from being tried; the first failure is returned.
+pub async fn drop_all(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
+    layout.check_names()?;
+    let mut connection = connect(admin).await?;
+    let conn = &mut connection;
+    let mut outcome = end_sessions(conn, layout).await;
+    let schema = quote_identifier(&layout.schema);
+    outcome = outcome.and(drop_slot(conn, layout).await);
+    for (doing, statement) in [
+        (
+            "dropping the publication",
+            format!(
+                "drop publication if exists {}",
+                quote_identifier(&layout.publication())
+            ),
+        ),
+        (
+            "dropping the schema",
+            format!("drop schema if exists {schema} cascade"),
+        ),
+    ] {
+        outcome = outcome.and(execute(conn, doing, statement).await);
+    }
+    for role in [layout.service_role(), layout.relay_role()] {
+        outcome = outcome.and(drop_role(conn, &role).await);
+    }
+    close(connection).await;
+    outcome
+}
+
+/// Both roles lose their right to log in, and their sessions, the slot's walsender among them,
+/// are ended until none is left.
+async fn end_sessions(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {
+    let roles = [layout.service_role(), layout.relay_role()];
+    for role in &roles {
+        if role_exists(conn, role).await? {
+            execute(
+                conn,
+                "taking LOGIN from a role",
+                format!("alter role {} nologin", quote_identifier(role)),
+            )
+            .await?;
+        }
+    }
+    let deadline = Instant::now() + SESSIONS_END_WITHIN;
+    loop {
+        let doing = "ending the sessions of both roles (the administrator must be a member of \
+                     them, or have pg_signal_backend)";
+        let left = bounded(
+            doing,
+            sqlx::query(
+                "select pid, pg_terminate_backend(pid) from pg_stat_activity
+                 where usename = any($1)
+                 union all
+                 select active_pid, pg_terminate_backend(active_pid) from pg_replication_slots
+                 where slot_name = $2 and active_pid is not null",
+            )
+            .bind(&roles[..])
+            .bind(layout.slot())
+            .fetch_all(&mut *conn),
+        )
+        .await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(SchemaError {
+                doing: doing.into(),
+                source: sqlx::Error::Protocol(format!(
+                    "{} of them are still there after {SESSIONS_END_WITHIN:?}: {:?}",
+                    left.len(),
+                    left.iter().map(|row| row.get(0)).collect::<Vec<i32>>()
+                )),
+            });
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn drop_slot(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {
+    bounded(
+        "dropping the replication slot (a slot that stays keeps WAL for ever)",
+        sqlx::Executor::execute(
+            conn,
+            sqlx::query(
+                "select pg_drop_replication_slot(slot_name) from pg_replication_slots
+                 where slot_name = $1",
+            )
+            .bind(layout.slot()),
+        ),
+    )
+    .await
+    .map(drop)
+}
+
+async fn drop_role(conn: &mut PgConnection, role: &str) -> Result<(), SchemaError> {
+    let granted = bounded(
+        "reading the database's grants",
+        sqlx::query(
+            "select datname::text from pg_database d
+             where exists (select 1 from aclexplode(d.datacl) a join pg_roles r on r.oid = a.grantee
+                           where r.rolname = $1)",
+        )
+        .bind(role)
+        .fetch_all(&mut *conn),
+    )
+    .await?;
+    for database in granted {
+        execute(
+            conn,
+            "revoking connections to the database",
+            format!(
+                "revoke connect on database {} from {}",
+                quote_identifier(database.get::<&str, _>(0)),
+                quote_identifier(role)
+            ),
+        )
+        .await?;
+    }
+    execute(
+        conn,
+        "dropping a role",
+        format!("drop role if exists {}", quote_identifier(role)),
+    )
+    .await
+}
+
+async fn role_exists(conn: &mut PgConnection, role: &str) -> Result<bool, SchemaError> {
+    bounded(
+        "looking for a role",
+        sqlx::query("select 1 from pg_roles where rolname = $1")
+            .bind(role)
+            .fetch_optional(conn),
+    )
+    .await
+    .map(|row| row.is_some())
+}

@@ -1,0 +1,115 @@
+//! The dual-write paths: the order in the database and the event on the topic are two writes with
+//! nothing around them. Whichever comes second can fail after the first has happened; that is the
+//! point of measuring them.
+
+use super::WritePath;
+use super::change::{Change, Outcome};
+use super::connections::{Connections, DatabaseError};
+use super::event::EventText;
+use super::orders::{Orders, why_not};
+use super::producer::EventProducer;
+use super::transaction::{self, Transaction};
+use crate::config::WriteOrder;
+use crate::order::Directive;
+use sqlx::postgres::PgConnection;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// See the module.
+pub(super) struct DualWrite {
+    order: WriteOrder,
+    orders: Orders,
+    connections: Arc<Connections>,
+    producer: EventProducer,
+}
+
+impl DualWrite {
+    /// Writes in this order; `orders` does not announce.
+    pub fn new(
+        order: WriteOrder,
+        orders: Orders,
+        connections: Arc<Connections>,
+        producer: EventProducer,
+    ) -> Self {
+        Self {
+            order,
+            orders,
+            connections,
+            producer,
+        }
+    }
+
+    async fn commit_then_publish(&self, change: &Change) -> Result<Outcome, DatabaseError> {
+        let mut lease = self.connections.lend().await?;
+        let done = transaction::commit(&self.orders, &mut lease.connection, change).await;
+        let version = match lease.settle(done)? {
+            Transaction::Committed { version } => version,
+            // A retry of a change that is committed: whether its event got out, nobody knows.
+            Transaction::Settled(outcome) => return Ok(outcome),
+        };
+        Ok(match self.publish(change, version).await {
+            Ok(()) => Outcome::Committed { version },
+            Err(error) => Outcome::Failed { error },
+        })
+    }
+
+    async fn publish_then_commit(&self, change: &Change) -> Result<Outcome, DatabaseError> {
+        let mut lease = self.connections.lend().await?;
+        let done = self
+            .publish_inside_transaction(&mut lease.connection, change)
+            .await;
+        lease.settle(done)
+    }
+
+    async fn publish_inside_transaction(
+        &self,
+        conn: &mut PgConnection,
+        change: &Change,
+    ) -> Result<Outcome, DatabaseError> {
+        for _ in 0..transaction::TRIES {
+            transaction::begin(conn).await?;
+            let Some(version) = self.orders.write(conn, change).await? else {
+                transaction::roll_back(conn).await?;
+                match why_not(conn, change).await? {
+                    Some(outcome) => return Ok(outcome),
+                    None => continue,
+                }
+            };
+            if change.directive == Directive::Veto {
+                transaction::roll_back(conn).await?;
+                return Ok(transaction::vetoed());
+            }
+            if let Err(error) = self.publish(change, version).await {
+                transaction::roll_back(conn).await?;
+                // Not a rejection: a publish that was given up may still arrive.
+                return Ok(Outcome::Failed { error });
+            }
+            if let Directive::HoldMs(ms) = change.directive {
+                sleep(Duration::from_millis(ms.into())).await;
+            }
+            transaction::end(conn).await?;
+            return Ok(Outcome::Committed { version });
+        }
+        Ok(transaction::busy())
+    }
+
+    async fn publish(&self, change: &Change, version: u32) -> Result<(), String> {
+        let text = EventText::new(self.orders.run(), change);
+        self.producer.publish(change, &text, version).await
+    }
+}
+
+impl WritePath for DualWrite {
+    async fn apply(&self, change: &Change) -> Outcome {
+        match self.order {
+            WriteOrder::CommitThenPublish => self.commit_then_publish(change).await,
+            WriteOrder::PublishThenCommit => self.publish_then_commit(change).await,
+        }
+        .unwrap_or_else(Outcome::from)
+    }
+
+    async fn finish(&self) {
+        self.producer.flush().await;
+    }
+}

@@ -1,0 +1,190 @@
+//! HTTP in, JSON out. What a status means is fixed here: 2xx committed, 4xx not committed and
+//! never to be, 503 not known.
+
+use super::WritePath;
+use super::change::{Change, Outcome, Rejection};
+use super::monitor::Monitor;
+use crate::order::{Answer, ChangeRequest, ChangeType, Failure};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Largest body; its event stays under the 1,000,000 bytes of a record that clients and brokers of
+/// Kafka take unless told otherwise.
+const BODY_BYTES_MAX: usize = 768 * 1024;
+/// Bound on the arrival of a body once its head is there.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// Most requests at work at once; beyond that they are turned away.
+pub(super) const IN_FLIGHT_MAX: usize = 16 * 1024;
+
+/// What the handlers share.
+pub(super) struct Service<P> {
+    path: P,
+    monitor: Arc<Monitor>,
+    in_flight: Arc<Semaphore>,
+}
+
+impl<P: WritePath> Service<P> {
+    /// Serves this write path.
+    pub fn new(path: P, monitor: Arc<Monitor>) -> Arc<Self> {
+        Arc::new(Self {
+            path,
+            monitor,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+        })
+    }
+
+    /// The routes.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/health", get(|| async { "ready\n" }))
+            .route("/orders", post(place::<P>))
+            .route("/orders/{id}/transitions", post(transition::<P>))
+            .fallback(|| async {
+                rejection(
+                    StatusCode::NOT_FOUND,
+                    "no such resource: POST /orders, POST /orders/ID/transitions or GET /health",
+                )
+            })
+            .method_not_allowed_fallback(|| async {
+                rejection(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "orders are changed with POST; GET is for /health",
+                )
+            })
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .with_state(Arc::clone(self))
+    }
+
+    /// Waits until no change is at work any more, those whose client has hung up included, and
+    /// lets the write path finish.
+    pub async fn finish(&self) {
+        let all = u32::try_from(IN_FLIGHT_MAX).unwrap_or(u32::MAX);
+        // An error would mean that the semaphore is closed, which nobody does.
+        let _ = self.in_flight.acquire_many(all).await;
+        self.path.finish().await;
+    }
+
+    /// The change runs in a task of its own: a client that hangs up ends its request, not a
+    /// transaction in the middle.
+    async fn answer(
+        self: Arc<Self>,
+        request: Request,
+        decode: impl FnOnce(ChangeRequest) -> Result<Change, String>,
+    ) -> Response {
+        self.monitor.request_begun();
+        let response = match read(request, decode).await {
+            Ok(change) => self.apply(change).await,
+            Err(refusal) => refusal,
+        };
+        self.monitor.request_answered();
+        response
+    }
+
+    async fn apply(self: &Arc<Self>, change: Change) -> Response {
+        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
+            return failure(format!(
+                "{IN_FLIGHT_MAX} changes are at work already: send fewer at a time"
+            ));
+        };
+        let created = change.kind == ChangeType::Placed;
+        let service = Arc::clone(self);
+        let work = tokio::spawn(async move {
+            let outcome = service.path.apply(&change).await;
+            drop(permit);
+            outcome
+        });
+        match work.await {
+            Ok(outcome) => respond(outcome, created),
+            Err(error) => failure(format!(
+                "the service failed midway, which is a bug: {error}"
+            )),
+        }
+    }
+}
+
+async fn place<P: WritePath>(State(service): State<Arc<Service<P>>>, request: Request) -> Response {
+    service.answer(request, Change::placing).await
+}
+
+async fn transition<P: WritePath>(
+    State(service): State<Arc<Service<P>>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    service
+        .answer(request, move |body| Change::transition(&id, body))
+        .await
+}
+
+/// Reads and checks the body. Nothing is written yet, so every failure is a rejection.
+async fn read(
+    request: Request,
+    decode: impl FnOnce(ChangeRequest) -> Result<Change, String>,
+) -> Result<Change, Response> {
+    let body = timeout(BODY_WITHIN, Bytes::from_request(request, &()))
+        .await
+        .map_err(|_| {
+            rejection(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the body did not arrive within {BODY_WITHIN:?}"),
+            )
+        })?
+        .map_err(|error| match error.status() {
+            status @ StatusCode::PAYLOAD_TOO_LARGE => rejection(
+                status,
+                format!("the body has more than {BODY_BYTES_MAX} bytes: send less content"),
+            ),
+            status => rejection(status, format!("reading the body: {}", error.body_text())),
+        })?;
+    let bad = |reason: String| rejection(StatusCode::BAD_REQUEST, reason);
+    let body = serde_json::from_slice(&body)
+        .map_err(|error| bad(format!("the body is no JSON of a change: {error}")))?;
+    decode(body).map_err(bad)
+}
+
+fn respond(outcome: Outcome, created: bool) -> Response {
+    match outcome {
+        Outcome::Committed { version } => {
+            let status = if created {
+                StatusCode::CREATED
+            } else {
+                StatusCode::OK
+            };
+            json(status, &Answer::Committed { version })
+        }
+        Outcome::Rejected { why, reason } => {
+            let status = match why {
+                Rejection::UnknownOrder => StatusCode::NOT_FOUND,
+                Rejection::Conflict => StatusCode::CONFLICT,
+                Rejection::Forbidden => StatusCode::UNPROCESSABLE_ENTITY,
+            };
+            rejection(status, reason)
+        }
+        Outcome::Failed { error } => failure(error),
+    }
+}
+
+fn rejection(status: StatusCode, reason: impl Into<String>) -> Response {
+    let reason = reason.into();
+    json(status, &Answer::Rejected { reason })
+}
+
+fn failure(error: String) -> Response {
+    json(StatusCode::SERVICE_UNAVAILABLE, &Failure { error })
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

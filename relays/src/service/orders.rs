@@ -1,0 +1,230 @@
+//! Orders in SQL: writing a change, and finding out why nothing was written.
+//!
+//! A change is one statement, which checks and writes at once: the order's row is locked, then
+//! its state and its changes are checked, then it gets its next version. Only then, still under
+//! the lock, does an outbox row draw its `seq`; so per order `seq` rises in commit order.
+
+use super::change::{Change, Outcome, Rejection};
+use super::connections::{DatabaseError, exchange};
+use super::event::EventText;
+use crate::config::PostgresTarget;
+use crate::order::{ChangeType, OrderState};
+use crate::schema::{connect_options, quote_identifier};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row};
+use std::time::Duration;
+use uuid::Uuid;
+
+// Parameters: $1 order, $2 attempt, $3 change, $4 state required, $5 state afterwards.
+macro_rules! place {
+    () => {
+        "insert into orders (id, state, attempts, changes)
+         select $1, $5, array[$2], array[$3] where $4::text is null
+         on conflict (id) do nothing
+         returning version"
+    };
+}
+macro_rules! transition {
+    () => {
+        "update orders
+         set state = coalesce($5::text, state),
+             attempts = attempts || $2::uuid, changes = changes || $3::uuid
+         where id = $1 and ($4::text is null or state = $4) and $3 <> all (changes)
+         returning version"
+    };
+}
+// And $6 event id, $7 event type, $8 and $9 the event's text before and after its version.
+macro_rules! announced {
+    ($write:expr, $result:literal) => {
+        concat!(
+            "with written as (",
+            $write,
+            "), announced as (
+               insert into outbox (id, aggregatetype, aggregateid, type, version, payload)
+               select $6, 'Order', $1::text, $7, version, $8 || version || $9 from written)
+             select ",
+            $result,
+            " from written"
+        )
+    };
+}
+macro_rules! announced_loudly {
+    ($write:expr) => {
+        announced!($write, "version, pg_notify(current_schema()::text, '')")
+    };
+}
+
+/// Whether a change is announced in the statement that writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Announcement {
+    /// No outbox.
+    None,
+    /// An outbox row.
+    Outbox,
+    /// An outbox row, and a NOTIFY on the channel named like the schema.
+    OutboxAndNotify,
+}
+
+/// How changes are written.
+#[derive(Debug, Clone)]
+pub(super) struct Orders {
+    run: String,
+    announcement: Announcement,
+}
+
+impl Orders {
+    /// Writes events of this run where `announcement` says so.
+    pub fn new(run: String, announcement: Announcement) -> Self {
+        Self { run, announcement }
+    }
+
+    /// Run id of the events.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Writes the change; its version, or nothing if it may not be (see [`why_not`]).
+    pub async fn write(
+        &self,
+        conn: &mut PgConnection,
+        change: &Change,
+    ) -> Result<Option<u32>, DatabaseError> {
+        let mut query = self.statement(change);
+        if self.announcement != Announcement::None {
+            let text = EventText::new(&self.run, change);
+            query = query
+                .bind(Uuid::now_v7())
+                .bind(change.kind.event_type())
+                .bind(text.prefix)
+                .bind(text.suffix);
+        }
+        let row = exchange("writing an order", query.fetch_optional(conn)).await?;
+        row.map(|row| row.try_get(0).map(i32::cast_unsigned))
+            .transpose()
+            .map_err(|error| DatabaseError::new("reading a new version", &error))
+    }
+
+    fn statement<'q>(&self, change: &'q Change) -> Query<'q, Postgres, PgArguments> {
+        let placing = change.kind == ChangeType::Placed;
+        let sql = match (self.announcement, placing) {
+            (Announcement::None, true) => place!(),
+            (Announcement::None, false) => transition!(),
+            (Announcement::Outbox, true) => announced!(place!(), "version"),
+            (Announcement::Outbox, false) => announced!(transition!(), "version"),
+            (Announcement::OutboxAndNotify, true) => announced_loudly!(place!()),
+            (Announcement::OutboxAndNotify, false) => announced_loudly!(transition!()),
+        };
+        sqlx::query(sql)
+            .bind(change.order)
+            .bind(change.attempt)
+            .bind(change.change_id)
+            .bind(change.kind.required_state().map(OrderState::name))
+            .bind(change.kind.next_state().map(OrderState::name))
+    }
+}
+
+/// Why nothing was written: the change is committed already, under the version it got then, or it
+/// is not allowed. `None` if by now it would be: then it is worth another try.
+pub(super) async fn why_not(
+    conn: &mut PgConnection,
+    change: &Change,
+) -> Result<Option<Outcome>, DatabaseError> {
+    let order = exchange(
+        "reading an order",
+        sqlx::query("select state, array_position(changes, $2) from orders where id = $1")
+            .bind(change.order)
+            .bind(change.change_id)
+            .fetch_optional(conn),
+    )
+    .await?;
+    let Some(order) = order else {
+        return Ok(
+            (change.kind != ChangeType::Placed).then(|| Outcome::Rejected {
+                why: Rejection::UnknownOrder,
+                reason: format!("there is no order {}: place it first", change.order),
+            }),
+        );
+    };
+    let unreadable = |error| DatabaseError::new("reading an order", &error);
+    let made: Option<i32> = order.try_get(1).map_err(unreadable)?;
+    if let Some(made) = made {
+        let version = made.cast_unsigned();
+        return Ok(Some(Outcome::Committed { version }));
+    }
+    let state: &str = order.try_get(0).map_err(unreadable)?;
+    Ok(forbidden(change, state).map(|reason| Outcome::Rejected {
+        why: Rejection::Conflict,
+        reason,
+    }))
+}
+
+/// Why an order in this state may not go through the change; `None` if it may.
+fn forbidden(change: &Change, state: &str) -> Option<String> {
+    let id = change.order;
+    if change.kind == ChangeType::Placed {
+        return Some(format!(
+            "order {id} exists already, placed by another change: choose another id, or repeat \
+             the change id if this is a retry"
+        ));
+    }
+    let at = OrderState::from_name(state);
+    if change.kind.allowed_in(at) {
+        return None;
+    }
+    let wanted = change.kind.name();
+    let next = at.and_then(OrderState::regular_change);
+    let remedy = next.map_or_else(
+        || "it can only be amended".to_owned(),
+        |next| format!("it can become {} or be amended", next.name()),
+    );
+    Some(format!(
+        "order {id} is {state} and cannot become {wanted}: {remedy}"
+    ))
+}
+
+/// How the service logs in: everything that would cost a round trip later is set here.
+pub(super) fn session(target: &PostgresTarget, transaction_idle: Duration) -> PgConnectOptions {
+    let idle = format!("{}ms", transaction_idle.as_millis());
+    connect_options(target, "outbox-harness order-service").options([
+        ("search_path", quote_identifier(&target.schema).as_str()),
+        // The tables begin empty, where a plan that is cached would scan them from end to end.
+        ("enable_seqscan", "off"),
+        // What the service has given up on must not hold locks for long.
+        ("statement_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", idle.as_str()),
+    ])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::order::Directive;
+
+    fn change(kind: ChangeType) -> Change {
+        Change {
+            order: Uuid::from_u128(1),
+            kind,
+            change_id: Uuid::from_u128(2),
+            attempt: Uuid::from_u128(3),
+            content: String::new(),
+            directive: Directive::Commit,
+        }
+    }
+
+    #[test]
+    fn what_is_forbidden_is_explained_with_what_is_allowed() {
+        let reason = forbidden(&change(ChangeType::Shipped), "placed").unwrap();
+        assert!(reason.contains("can become paid"), "{reason}");
+        let reason = forbidden(&change(ChangeType::Paid), "delivered").unwrap();
+        assert!(reason.contains("only be amended"), "{reason}");
+        assert!(forbidden(&change(ChangeType::Placed), "placed").is_some());
+    }
+
+    #[test]
+    fn what_is_allowed_by_now_is_worth_another_try() {
+        assert_eq!(forbidden(&change(ChangeType::Paid), "placed"), None);
+        assert_eq!(forbidden(&change(ChangeType::Amended), "shipped"), None);
+    }
+}

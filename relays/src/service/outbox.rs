@@ -1,0 +1,38 @@
+//! The outbox write path: the order, its version and the row that announces it commit together or
+//! not at all. Publishing is a relay's work.
+
+use super::WritePath;
+use super::change::{Change, Outcome};
+use super::connections::Connections;
+use super::orders::Orders;
+use super::transaction;
+use std::sync::Arc;
+
+/// See the module.
+pub(super) struct Outbox {
+    orders: Orders,
+    connections: Arc<Connections>,
+}
+
+impl Outbox {
+    /// Writes through these connections; `orders` announces.
+    pub fn new(orders: Orders, connections: Arc<Connections>) -> Self {
+        Self {
+            orders,
+            connections,
+        }
+    }
+}
+
+impl WritePath for Outbox {
+    async fn apply(&self, change: &Change) -> Outcome {
+        let result = async {
+            let mut lease = self.connections.lend().await?;
+            let done = transaction::commit(&self.orders, &mut lease.connection, change).await;
+            lease.settle(done)
+        };
+        result.await.map_or_else(Outcome::from, Outcome::from)
+    }
+
+    async fn finish(&self) {}
+}

@@ -1,0 +1,118 @@
+//! One change, one transaction: written, held or vetoed as its directive says, committed.
+
+use super::change::{Change, Outcome, Rejection};
+use super::connections::{DatabaseError, exchange};
+use super::orders::{Orders, why_not};
+use crate::order::Directive;
+use sqlx::postgres::PgConnection;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often a change is tried when other changes of its order keep getting in between the write
+/// that finds it forbidden and the read that finds out why.
+pub(super) const TRIES: usize = 3;
+
+/// What a transaction came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Transaction {
+    /// Committed by this request, as this version.
+    Committed { version: u32 },
+    /// This request wrote nothing, and this is the answer to it.
+    Settled(Outcome),
+}
+
+impl From<Transaction> for Outcome {
+    fn from(transaction: Transaction) -> Self {
+        match transaction {
+            Transaction::Committed { version } => Self::Committed { version },
+            Transaction::Settled(outcome) => outcome,
+        }
+    }
+}
+
+/// Takes the change through its whole transaction. After an error its fate is not known.
+pub(super) async fn commit(
+    orders: &Orders,
+    conn: &mut PgConnection,
+    change: &Change,
+) -> Result<Transaction, DatabaseError> {
+    for _ in 0..TRIES {
+        let written = match change.directive {
+            // Alone in its transaction, the statement commits itself: one round trip.
+            Directive::Commit => orders.write(conn, change).await?,
+            Directive::HoldMs(ms) => {
+                begin(conn).await?;
+                let written = orders.write(conn, change).await?;
+                if written.is_some() {
+                    sleep(Duration::from_millis(ms.into())).await;
+                }
+                end(conn).await?;
+                written
+            }
+            Directive::Veto => {
+                begin(conn).await?;
+                let written = orders.write(conn, change).await?;
+                roll_back(conn).await?;
+                if written.is_some() {
+                    return Ok(Transaction::Settled(vetoed()));
+                }
+                None
+            }
+        };
+        if let Some(version) = written {
+            return Ok(Transaction::Committed { version });
+        }
+        if let Some(outcome) = why_not(conn, change).await? {
+            return Ok(Transaction::Settled(outcome));
+        }
+    }
+    Ok(Transaction::Settled(busy()))
+}
+
+/// Opens a transaction.
+pub(super) async fn begin(conn: &mut PgConnection) -> Result<(), DatabaseError> {
+    exchange(
+        "beginning a transaction",
+        sqlx::raw_sql("begin").execute(conn),
+    )
+    .await
+    .map(drop)
+}
+
+/// Commits.
+pub(super) async fn end(conn: &mut PgConnection) -> Result<(), DatabaseError> {
+    exchange(
+        "committing a transaction",
+        sqlx::raw_sql("commit").execute(conn),
+    )
+    .await
+    .map(drop)
+}
+
+/// Rolls back; certain only once the server has answered.
+pub(super) async fn roll_back(conn: &mut PgConnection) -> Result<(), DatabaseError> {
+    exchange(
+        "rolling a transaction back",
+        sqlx::raw_sql("rollback").execute(conn),
+    )
+    .await
+    .map(drop)
+}
+
+/// The answer to a change that a business rule forbids.
+pub(super) fn vetoed() -> Outcome {
+    Outcome::Rejected {
+        why: Rejection::Forbidden,
+        reason: "a business rule forbids this change: it was rolled back; do not repeat it".into(),
+    }
+}
+
+/// The answer when other changes of the order kept getting in the way.
+pub(super) fn busy() -> Outcome {
+    Outcome::Failed {
+        error: format!(
+            "the order changed {TRIES} times between write and read: repeat the request with the \
+             same change id"
+        ),
+    }
+}
