@@ -1,9 +1,307 @@
 //! The one loop of every relay: next batch, publish, confirm what is durable; until told to stop.
 
-use crate::config::RelayConfig;
+mod backoff;
+mod reporter;
+
+use crate::config::{RelayConfig, SourceConfig};
+use crate::publisher::kafka::KafkaPublisher;
+use crate::publisher::{Offer, PublishError, Publisher};
+use crate::source::cdc::CdcSource;
+use crate::source::polling::PollingSource;
+use crate::source::{Held, Source, SourceError};
+use backoff::Backoff;
+use reporter::Reporter;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Longest wait before the loop looks around: at a stop, at a stall.
+const LOOK_AROUND: Duration = Duration::from_millis(100);
+/// Deliveries that stay away for this long are given up, all at once (see `publisher::kafka`).
+const STALL: Duration = Duration::from_secs(10);
+/// Wait for room where no delivery may announce it.
+const FULL_PAUSE: Duration = Duration::from_millis(2);
+/// Bound of the wait for deliveries in flight when the relay stops or its source is lost.
+const SETTLE: Duration = Duration::from_secs(5);
+/// A session that lasted this long was no failure to connect.
+const LASTING: Duration = Duration::from_secs(2);
 
 /// Relays until SIGTERM, reconnecting with back-off on either side. Blocks its thread.
+///
+/// Then it confirms what is durable and returns; everything else is delivered by the next relay.
 pub fn run(config: RelayConfig) -> Result<(), String> {
-    let _ = config;
-    unimplemented!("H3")
+    relay(config, async {
+        let kind = tokio::signal::unix::SignalKind::terminate();
+        match tokio::signal::unix::signal(kind) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(error) => tracing::error!("cannot listen for SIGTERM: {error}; stopping"),
+        }
+    })
+}
+
+/// As [`run`], until `stop` completes.
+pub fn relay(
+    config: RelayConfig,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
+    // One thread: events go from socket to producer without changing hands, and a replication
+    // stream was faster on it than on several.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("start the relay's runtime: {e}"))?;
+    let outcome = runtime.block_on(async {
+        let (told, stopping) = watch::channel(false);
+        tokio::spawn(async move {
+            stop.await;
+            let _ = told.send(true);
+            // The channel stays open until the relay has ended.
+            told.closed().await;
+        });
+        let publisher = KafkaPublisher::new(config.kafka);
+        match config.source {
+            SourceConfig::Polling {
+                after_publish,
+                interval_ms,
+                batch,
+                notify,
+            } => {
+                let interval = Duration::from_millis(interval_ms);
+                let source =
+                    PollingSource::new(config.postgres, after_publish, interval, batch, notify);
+                Pump::new(source, publisher, stopping).run().await
+            }
+            SourceConfig::Cdc { slot, publication } => {
+                let source = CdcSource::new(config.postgres, slot, publication);
+                Pump::new(source, publisher, stopping).run().await
+            }
+        }
+    });
+    // A metadata request to a dead broker may be under way on a thread of its own.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome.map_err(|e| e.to_string())
+}
+
+/// Why a session ended.
+enum End {
+    Stopped,
+    Source(SourceError),
+    Publisher(PublishError),
+}
+
+impl From<SourceError> for End {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl From<PublishError> for End {
+    fn from(error: PublishError) -> Self {
+        Self::Publisher(error)
+    }
+}
+
+/// Both sides, and what is between them.
+struct Pump<S: Source, P> {
+    source: S,
+    publisher: P,
+    stopping: watch::Receiver<bool>,
+    report: Reporter,
+    backoff: Backoff,
+    /// Taken from the source, not yet from us.
+    batch: VecDeque<S::Item>,
+    /// The publisher's position at which the source's count began.
+    base: u64,
+    /// Events of this session that the publisher took, and that are confirmed.
+    sent: u64,
+    confirmed: u64,
+}
+
+impl<S: Source, P: Publisher> Pump<S, P> {
+    fn new(source: S, publisher: P, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            source,
+            publisher,
+            stopping,
+            report: Reporter::default(),
+            backoff: Backoff::default(),
+            batch: VecDeque::new(),
+            base: 0,
+            sent: 0,
+            confirmed: 0,
+        }
+    }
+
+    /// Sessions, one after the other, until told to stop.
+    async fn run(mut self) -> Result<(), SourceError> {
+        while self.connect().await {
+            let began = Instant::now();
+            let end = match self.session().await {
+                Ok(()) => End::Stopped,
+                Err(end) => end,
+            };
+            if self.confirmed > 0 || began.elapsed() >= LASTING {
+                self.backoff.reset();
+            }
+            match end {
+                End::Stopped => break,
+                End::Source(error) => {
+                    self.report.database_lost(&error);
+                    // What is in flight will most likely arrive: waiting for it saves duplicates.
+                    self.settle().await;
+                    if self.in_flight() > 0 {
+                        self.publisher.abandon().await;
+                    }
+                }
+                End::Publisher(error) => {
+                    self.report.publish_failed(error.failed.max(1), &error);
+                    let position = self.publisher.durable_despite_failure();
+                    let _ = self.confirm(Ok(position));
+                    self.publisher.abandon().await;
+                }
+            }
+            self.source.rewind().await;
+            self.pause().await;
+        }
+        let closed = self.source.close().await;
+        self.publisher.abandon().await;
+        self.report.final_progress();
+        closed
+    }
+
+    /// Connects both sides, however long it takes; `false` if told to stop meanwhile.
+    async fn connect(&mut self) -> bool {
+        loop {
+            let mut stopping = self.stopping.clone();
+            let connected = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stop| *stop) => return false,
+                connected = async {
+                    self.publisher.connect().await?;
+                    self.source.connect().await?;
+                    Ok::<(), End>(())
+                } => connected,
+            };
+            match connected {
+                Ok(()) => break,
+                Err(End::Source(error)) => self.report.database_lost(&error),
+                Err(End::Publisher(error)) => self.report.publish_failed(error.failed, &error),
+                Err(End::Stopped) => return false,
+            }
+            self.pause().await;
+        }
+        self.batch.clear();
+        self.base = self.publisher.taken();
+        (self.sent, self.confirmed) = (0, 0);
+        self.report.connected();
+        true
+    }
+
+    /// Waits for as long as the back-off says, or until told to stop.
+    async fn pause(&mut self) {
+        let mut stopping = self.stopping.clone();
+        let _ = tokio::time::timeout(self.backoff.next(), stopping.wait_for(|stop| *stop)).await;
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.sent - self.confirmed
+    }
+
+    /// Confirms to the source what is durable; says whether that was anything.
+    fn confirm(&mut self, position: Result<u64, PublishError>) -> Result<bool, PublishError> {
+        let durable = position? - self.base;
+        let news = durable - self.confirmed;
+        if news > 0 {
+            self.source.confirm(durable);
+            self.confirmed = durable;
+            self.report.delivered += news;
+            self.report.confirmed += news;
+            self.report.publish_up();
+        }
+        Ok(news > 0)
+    }
+
+    /// Hands over what was taken, as far as there is room; says whether there was for all of it.
+    fn hand_over(&mut self) -> Result<bool, End> {
+        while let Some(item) = self.batch.front() {
+            match self.publisher.offer(&item.event()?)? {
+                Offer::Taken => {
+                    self.sent += 1;
+                    self.report.taken += 1;
+                }
+                Offer::Full => return Ok(false),
+            }
+            self.batch.pop_front();
+        }
+        Ok(true)
+    }
+
+    /// Relays until a side fails, or until told to stop and nothing is under way.
+    async fn session(&mut self) -> Result<(), End> {
+        let mut stalled = Duration::ZERO;
+        let mut looked = Instant::now();
+        let mut stop_seen: Option<Instant> = None;
+        loop {
+            let position = self.publisher.durable();
+            let progressed = self.confirm(position)?;
+            if let Some(reason) = self.publisher.trouble() {
+                self.report.publish_failed(0, &reason);
+            }
+            let room = self.hand_over()?;
+            self.report.progress();
+            let in_flight = self.in_flight();
+
+            // Time counts only as this loop has seen it pass: a relay that was stopped and
+            // continued must not take its own absence for the broker's.
+            let now = Instant::now();
+            stalled += now.duration_since(looked).min(2 * LOOK_AROUND);
+            looked = now;
+            if progressed || in_flight == 0 {
+                stalled = Duration::ZERO;
+            } else if stalled >= STALL {
+                return Err(End::Publisher(PublishError {
+                    doing: "wait for deliveries".to_owned(),
+                    reason: format!("none of {in_flight} was confirmed for {STALL:?}"),
+                    failed: in_flight,
+                }));
+            }
+
+            let stopping = *self.stopping.borrow();
+            if stopping {
+                let since = *stop_seen.get_or_insert(now);
+                if (in_flight == 0 && self.batch.is_empty()) || now - since >= SETTLE {
+                    return Ok(());
+                }
+            }
+            let take = !stopping && self.batch.is_empty() && self.source.accepts(in_flight);
+            tokio::select! {
+                biased;
+                () = self.publisher.progress(), if in_flight > 0 => {}
+                taken = self.source.next(&mut self.batch), if take => taken?,
+                () = tokio::time::sleep(FULL_PAUSE), if !room => {}
+                // Not while nothing is in flight: a source that then takes must not be cancelled.
+                () = tokio::time::sleep(LOOK_AROUND), if in_flight > 0 || !take => {}
+            }
+        }
+    }
+
+    /// Waits, within a bound, until everything in flight is durable, and confirms it.
+    async fn settle(&mut self) {
+        let deadline = tokio::time::Instant::now() + SETTLE;
+        loop {
+            let position = self.publisher.durable();
+            if self.confirm(position).is_err() || self.in_flight() == 0 {
+                return;
+            }
+            if tokio::time::timeout_at(deadline, self.publisher.progress())
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
 }

@@ -1,1 +1,64 @@
 //! Where events go to. A publisher knows no database.
+
+pub mod kafka;
+pub mod prefix;
+
+use crate::source::Event;
+use std::future::Future;
+use thiserror::Error;
+
+/// Why publishing cannot go on, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{doing}: {reason}")]
+pub struct PublishError {
+    /// What was being done.
+    pub doing: String,
+    /// Why it failed, and what to do about it.
+    pub reason: String,
+    /// Deliveries known to have failed (0: none was attempted).
+    pub failed: u64,
+}
+
+/// What became of an event that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// It has the next position; its delivery is under way.
+    Taken,
+    /// No room now. Offer it again after progress.
+    Full,
+}
+
+/// A broker's producer, as the pump needs it.
+///
+/// Events get positions 0, 1, 2, ... in the order they are taken, starting anew with each
+/// [`Publisher::connect`] that follows an [`Publisher::abandon`]. Within one key the broker appends
+/// them in that order or not at all: an implementation that cannot promise it must fail instead.
+pub trait Publisher {
+    /// Connects if it is not connected; returns when the destination is known to accept events.
+    /// Bounded in time; may be called again after a failure.
+    fn connect(&mut self) -> impl Future<Output = Result<(), PublishError>>;
+
+    /// Hands one event over; never blocks.
+    fn offer(&mut self, event: &Event<'_>) -> Result<Offer, PublishError>;
+
+    /// Number of events taken since the connection was made.
+    fn taken(&self) -> u64;
+
+    /// How many of the first events taken are durable without a gap; the error once any delivery
+    /// failed. It is an error for good: then only [`Publisher::abandon`] helps.
+    fn durable(&mut self) -> Result<u64, PublishError>;
+
+    /// As [`Publisher::durable`], whatever has failed: what is durable stays so.
+    fn durable_despite_failure(&mut self) -> u64;
+
+    /// Waits until [`Publisher::durable`] may have changed. Cancel-safe.
+    fn progress(&self) -> impl Future<Output = ()>;
+
+    /// A loss of contact that has not failed any delivery so far, if there was one since the last
+    /// call.
+    fn trouble(&mut self) -> Option<String>;
+
+    /// Gives up everything in flight and the connection with it. When this returns, nothing of it
+    /// is sent any more; what had been sent before may still arrive, in order.
+    fn abandon(&mut self) -> impl Future<Output = ()>;
+}

@@ -1,1 +1,86 @@
 //! Where events come from. A source knows no broker.
+
+pub mod cdc;
+pub mod pgoutput;
+pub mod polling;
+mod positions;
+mod session;
+mod sweeper;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use thiserror::Error;
+
+/// One row of the outbox, as it goes to a broker. Borrowed from what the database sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// Aggregate id: the key, whose events keep their order.
+    pub key: &'a str,
+    /// Event id.
+    pub id: &'a str,
+    /// Event type.
+    pub event_type: &'a str,
+    /// Version of the aggregate, decimal.
+    pub version: &'a str,
+    /// The event itself.
+    pub payload: &'a str,
+}
+
+/// Failure of a source: the connection is of no more use.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{doing}: {reason}")]
+pub struct SourceError {
+    /// What was being done, to what.
+    pub doing: String,
+    /// Why it failed, and what to do about it.
+    pub reason: String,
+}
+
+impl SourceError {
+    fn new(doing: impl Into<String>, reason: impl ToString) -> Self {
+        Self {
+            doing: doing.into(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// Something that holds one event.
+pub trait Held {
+    /// The event in it.
+    fn event(&self) -> Result<Event<'_>, SourceError>;
+}
+
+/// An outbox, read in an order that keeps each key's commits in order.
+///
+/// Events are counted from 0 since [`Source::connect`] or [`Source::rewind`], whichever was last.
+pub trait Source {
+    /// What an event is kept in until it is handed over.
+    type Item: Held;
+
+    /// Connects if it is not connected, positioned at the first event that is not confirmed.
+    /// Bounded in time; may be called again after a failure.
+    fn connect(&mut self) -> impl Future<Output = Result<(), SourceError>>;
+
+    /// Whether more can be taken while so many events are not yet confirmed. A source that says
+    /// yes to a number above 0 has a cancel-safe [`Source::next`].
+    fn accepts(&self, unconfirmed: u64) -> bool;
+
+    /// Appends the next events to `batch`. Returns without any after a tenth of a second or so, or
+    /// when it has learned something else.
+    fn next(
+        &mut self,
+        batch: &mut VecDeque<Self::Item>,
+    ) -> impl Future<Output = Result<(), SourceError>>;
+
+    /// The first `events` events are durable elsewhere: they need never be delivered again.
+    /// Takes effect at the source no later than with the next [`Source::next`] or
+    /// [`Source::close`].
+    fn confirm(&mut self, events: u64);
+
+    /// Forgets all events that are not confirmed: they will be delivered again, in order.
+    fn rewind(&mut self) -> impl Future<Output = ()>;
+
+    /// Makes the confirmation take effect and ends the connection. Bounded in time.
+    fn close(&mut self) -> impl Future<Output = Result<(), SourceError>>;
+}

@@ -1,0 +1,314 @@
+//! Kafka through librdkafka: idempotent, acks=all, keyed by order id.
+//!
+//! What keeps the order of a key when deliveries fail, and why the settings are what they are:
+//!
+//! - Within one producer, idempotence makes the broker append a partition's batches in sequence or
+//!   refuse them, and librdkafka send them again in order. What is persisted of one producer is
+//!   therefore always a prefix of what it was given for that partition, at every moment: after a
+//!   cut, a late batch can only extend that prefix.
+//! - `message.timeout.ms` is 0 (never). A message that times out locally fails alone, while a later
+//!   one of the same key can still be sent: an overtaking. librdkafka's gapless guarantee does not
+//!   cover time-outs. So nothing ever times out one by one: whoever waits for deliveries that stay
+//!   away gives up the producer with all of its messages at once ([`Publisher::abandon`]).
+//! - `enable.gapless.guarantee` turns every other failure of a batch into a fatal one, so that
+//!   nothing of this producer is appended after it.
+//! - The next producer starts again at the first event that is not durable. What the old one had
+//!   persisted beyond that becomes a duplicate: each event that reaches the log, from either
+//!   producer, finds all earlier ones of its key there.
+
+use super::prefix::CompletionRing;
+use super::{Offer, PublishError, Publisher};
+use crate::config::KafkaTarget;
+use crate::source::Event;
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Events in flight at most; their bytes are bounded by [`QUEUE_KIB`].
+const IN_FLIGHT_MAX: usize = 10_240;
+/// Bytes in librdkafka's queue and in flight at most.
+const QUEUE_KIB: &str = "16384";
+/// Bound of one attempt to learn about the topic.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bound of the wait for an abandoned producer's threads.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What one producer's callbacks and the pump share.
+#[derive(Debug)]
+struct Deliveries {
+    ring: CompletionRing,
+    failed: AtomicU64,
+    /// The first failure's error, and the last loss of contact. Locked on failures only.
+    failure: Mutex<Option<String>>,
+    trouble: Mutex<Option<String>>,
+    changed: Notify,
+}
+
+impl Deliveries {
+    fn new() -> Self {
+        Self {
+            ring: CompletionRing::new(IN_FLIGHT_MAX),
+            failed: AtomicU64::new(0),
+            failure: Mutex::new(None),
+            trouble: Mutex::new(None),
+            changed: Notify::new(),
+        }
+    }
+
+    fn fail(&self, reason: &dyn std::fmt::Display) {
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| reason.to_string());
+        self.failed.fetch_add(1, Ordering::Release);
+        self.changed.notify_one();
+    }
+}
+
+/// Receives librdkafka's reports, on its polling thread.
+#[derive(Debug, Clone)]
+struct Callbacks(Arc<Deliveries>);
+
+impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => tracing::warn!("librdkafka: {facility} {message}"),
+            _ => tracing::debug!("librdkafka: {facility} {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.0.fail(&format_args!("fatal: {error}: {reason}"));
+            return;
+        }
+        *self
+            .0
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(format!("{error}: {reason}"));
+        self.0.changed.notify_one();
+    }
+}
+
+impl ProducerContext for Callbacks {
+    /// The event's position.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, position: usize) {
+        match result {
+            Ok(_) => {
+                self.0.ring.mark(position as u64);
+                // One atomic operation while the pump is busy; its lock is taken only to wake it.
+                self.0.changed.notify_one();
+            }
+            Err((error, _)) => self.0.fail(error),
+        }
+    }
+}
+
+/// Publishes to one topic.
+pub struct KafkaPublisher {
+    target: KafkaTarget,
+    producer: Option<ThreadedProducer<Callbacks>>,
+    deliveries: Arc<Deliveries>,
+    taken: u64,
+    durable: u64,
+}
+
+impl KafkaPublisher {
+    /// For this topic; connects later.
+    pub fn new(target: KafkaTarget) -> Self {
+        Self {
+            target,
+            producer: None,
+            deliveries: Arc::new(Deliveries::new()),
+            taken: 0,
+            durable: 0,
+        }
+    }
+
+    fn error(&self, reason: impl ToString) -> PublishError {
+        PublishError {
+            doing: format!(
+                "publish to topic {} at {}",
+                self.target.topic, self.target.bootstrap
+            ),
+            reason: reason.to_string(),
+            failed: self.deliveries.failed.load(Ordering::Acquire),
+        }
+    }
+
+    fn make_producer(&self) -> Result<ThreadedProducer<Callbacks>, KafkaError> {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.target.bootstrap)
+            .set("client.id", "outbox-relay")
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("enable.gapless.guarantee", "true")
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", self.target.linger_ms.to_string())
+            // The Java client's partitioner, so that a topic shared with one keeps its keys together.
+            .set("partitioner", "murmur2_random")
+            // Small enough to cross a slow link within socket.timeout.ms: a batch that never does
+            // would be sent for ever.
+            .set("batch.size", "131072")
+            .set("queue.buffering.max.kbytes", QUEUE_KIB)
+            .set("socket.timeout.ms", "5000")
+            .set("socket.connection.setup.timeout.ms", "3000")
+            .set("socket.nagle.disable", "true")
+            .set("socket.keepalive.enable", "true")
+            // Back quickly after an outage: the defaults wait up to 10 s.
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "500")
+            .set("retry.backoff.ms", "50")
+            .set("retry.backoff.max.ms", "500")
+            .create_with_context(Callbacks(Arc::clone(&self.deliveries)))
+    }
+}
+
+impl Publisher for KafkaPublisher {
+    async fn connect(&mut self) -> Result<(), PublishError> {
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => {
+                self.deliveries = Arc::new(Deliveries::new());
+                (self.taken, self.durable) = (0, 0);
+                self.make_producer()
+                    .map_err(|e| self.error(format!("cannot make a producer: {e}")))?
+            }
+        };
+        self.producer = Some(producer.clone());
+        let topic = self.target.topic.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let metadata = producer
+                .client()
+                .fetch_metadata(Some(&topic), METADATA_TIMEOUT)
+                .map_err(|e| e.to_string())?;
+            match metadata.topics().first() {
+                Some(known) if known.error().is_some() => Err(format!(
+                    "the broker says {:?}; create the topic before the relay starts",
+                    known.error()
+                )),
+                Some(known) if !known.partitions().is_empty() => Ok(()),
+                _ => Err("the broker knows no partitions of the topic".to_owned()),
+            }
+        })
+        .await;
+        match asked {
+            Ok(Ok(())) => {
+                // Whatever went wrong before this is over.
+                self.trouble();
+                Ok(())
+            }
+            Ok(Err(reason)) => Err(self.error(reason)),
+            Err(join) => Err(self.error(join)),
+        }
+    }
+
+    fn offer(&mut self, event: &Event<'_>) -> Result<Offer, PublishError> {
+        let Some(producer) = &self.producer else {
+            return Err(self.error("not connected"));
+        };
+        if self.taken >= self.durable + self.deliveries.ring.capacity() {
+            return Ok(Offer::Full);
+        }
+        let headers = OwnedHeaders::new_with_capacity(3)
+            .insert(Header {
+                key: "id",
+                value: Some(event.id),
+            })
+            .insert(Header {
+                key: "eventType",
+                value: Some(event.event_type),
+            })
+            .insert(Header {
+                key: "version",
+                value: Some(event.version),
+            });
+        let record = BaseRecord::with_opaque_to(&self.target.topic, self.taken as usize)
+            .key(event.key)
+            .payload(event.payload)
+            .headers(headers);
+        match producer.send(record) {
+            Ok(()) => {
+                self.taken += 1;
+                Ok(Offer::Taken)
+            }
+            Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                Ok(Offer::Full)
+            }
+            Err((error, _)) => {
+                let mut failure = self.error(format!(
+                    "event {} of {} was refused: {error}",
+                    event.id, event.key
+                ));
+                failure.failed += 1;
+                Err(failure)
+            }
+        }
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    fn durable(&mut self) -> Result<u64, PublishError> {
+        let durable = self.durable_despite_failure();
+        if self.deliveries.failed.load(Ordering::Acquire) == 0 {
+            return Ok(durable);
+        }
+        let reason = self
+            .deliveries
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Err(self.error(reason.unwrap_or_default()))
+    }
+
+    fn durable_despite_failure(&mut self) -> u64 {
+        self.durable = self.deliveries.ring.advance(self.durable);
+        self.durable
+    }
+
+    async fn progress(&self) {
+        self.deliveries.changed.notified().await;
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        self.deliveries
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    async fn abandon(&mut self) {
+        let Some(producer) = self.producer.take() else {
+            return;
+        };
+        (self.taken, self.durable) = (0, 0);
+        self.deliveries = Arc::new(Deliveries::new());
+        // Both block: the purge until the broker threads have emptied their queues (later messages
+        // go before earlier ones, or with them), the drop until librdkafka's threads have ended.
+        let gone = tokio::task::spawn_blocking(move || {
+            producer.purge(PurgeConfig::default().queue().inflight());
+            drop(producer);
+        });
+        if tokio::time::timeout(ABANDON_TIMEOUT, gone).await.is_err() {
+            tracing::warn!("the abandoned producer's threads take their time to end");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What the relay tells the harness, and how often.
+
+use crate::signal::{Signal, emit};
+use std::time::{Duration, Instant};
+
+/// At most ten reports of a kind a second.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Turns what happens into signals: each change of state once, figures at a bounded rate.
+#[derive(Debug, Default)]
+pub(super) struct Reporter {
+    /// Events taken from the source.
+    pub(super) taken: u64,
+    /// Events whose delivery the broker confirmed.
+    pub(super) delivered: u64,
+    /// Events confirmed to the source.
+    pub(super) confirmed: u64,
+    ready: bool,
+    database_lost: bool,
+    publish_failed: bool,
+    failures_unreported: u64,
+    failures_reported_at: Option<Instant>,
+    progress_reported: (u64, u64, u64),
+    progress_reported_at: Option<Instant>,
+}
+
+fn due(last: Option<Instant>, now: Instant) -> bool {
+    last.is_none_or(|last| now.duration_since(last) >= INTERVAL)
+}
+
+impl Reporter {
+    /// Both sides are connected.
+    pub(super) fn connected(&mut self) {
+        if std::mem::take(&mut self.database_lost) {
+            emit(Signal::DatabaseUp);
+        }
+        if !std::mem::replace(&mut self.ready, true) {
+            emit(Signal::Ready);
+        }
+    }
+
+    /// The source failed, or could not be connected.
+    pub(super) fn database_lost(&mut self, reason: &dyn std::fmt::Display) {
+        if std::mem::replace(&mut self.database_lost, true) {
+            tracing::debug!("still without the database: {reason}");
+            return;
+        }
+        tracing::warn!("database lost: {reason}");
+        emit(Signal::DatabaseLost {
+            reason: reason.to_string(),
+        });
+    }
+
+    /// `count` deliveries failed; 0 if the broker was lost, and none of them is given up yet.
+    pub(super) fn publish_failed(&mut self, count: u64, reason: &dyn std::fmt::Display) {
+        let first = !std::mem::replace(&mut self.publish_failed, true);
+        self.failures_unreported += count;
+        let now = Instant::now();
+        if !first && !due(self.failures_reported_at, now) {
+            return;
+        }
+        self.failures_reported_at = Some(now);
+        tracing::warn!(count = self.failures_unreported, "{reason}");
+        emit(Signal::PublishFailed {
+            count: std::mem::take(&mut self.failures_unreported),
+            reason: reason.to_string(),
+        });
+    }
+
+    /// A delivery succeeded.
+    pub(super) fn publish_up(&mut self) {
+        if std::mem::take(&mut self.publish_failed) {
+            tracing::info!("deliveries succeed again");
+            emit(Signal::PublishUp);
+        }
+    }
+
+    /// Reports the figures if they changed and it is time to.
+    pub(super) fn progress(&mut self) {
+        let figures = (self.taken, self.delivered, self.confirmed);
+        if figures == self.progress_reported {
+            return;
+        }
+        let now = Instant::now();
+        if due(self.progress_reported_at, now) {
+            self.progress_reported_at = Some(now);
+            self.emit_progress(figures);
+        }
+    }
+
+    /// Reports the figures if they changed, at the end.
+    pub(super) fn final_progress(&mut self) {
+        let figures = (self.taken, self.delivered, self.confirmed);
+        if figures != self.progress_reported {
+            self.emit_progress(figures);
+        }
+    }
+
+    fn emit_progress(&mut self, figures: (u64, u64, u64)) {
+        self.progress_reported = figures;
+        emit(Signal::Progress {
+            taken: figures.0,
+            delivered: figures.1,
+            confirmed: figures.2,
+        });
+    }
+}

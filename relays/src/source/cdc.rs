@@ -1,0 +1,339 @@
+//! The outbox, read from the write-ahead log through a logical replication slot (`pgoutput`).
+//!
+//! PostgreSQL sends transactions whole, in commit order: no polling, no skipped late commits. The
+//! slot remembers what was acknowledged; a relay that starts again begins after that. What is
+//! acknowledged is the end of a transaction before which every event is durable.
+
+use super::pgoutput::{Message, OutboxDecoder, OutboxRow};
+use super::positions::Positions;
+use super::session::{CONNECT_TIMEOUT, connect_plain, place};
+use super::sweeper::sweep_for_ever;
+use super::{Source, SourceError};
+use crate::config::PostgresTarget;
+use futures::{FutureExt, TryStreamExt};
+use pgwire_replication::{
+    Lsn, PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// How often the position is reported at most.
+const STATUS_INTERVAL: Duration = Duration::from_millis(100);
+/// Messages read ahead; back-pressure on the server beyond them. A transaction of one event has
+/// three.
+const READ_AHEAD: usize = 1024;
+/// A row larger than this cannot become a Kafka message anyway.
+const MESSAGE_MAX: usize = 64 << 20;
+/// Longest time that `next` waits.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// The server writes at least twice as often (`wal_sender_timeout` below): a link that is silent
+/// for so long is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How long one call of `connect` waits for another relay to let go of the slot.
+const SLOT_WAIT: Duration = Duration::from_secs(4);
+/// Between two attempts to get the slot.
+const SLOT_RETRY: Duration = Duration::from_millis(100);
+/// Bound of the wait for the last report at the end.
+const LAST_REPORT: Duration = Duration::from_secs(1);
+/// Further behind than this, throughput counts and not latency.
+const BEHIND: Duration = Duration::from_millis(200);
+/// Then the stream is read this much at a time.
+const LAZY_READ: Duration = Duration::from_millis(2);
+/// Changes that [`pending_payloads`] reads at most.
+const PENDING_MAX: i32 = 2_000_000;
+/// 2000-01-01, where PostgreSQL's clock starts.
+const POSTGRES_EPOCH: Duration = Duration::from_secs(946_684_800);
+
+/// Settings of the replication session: notice soon when the other side is gone.
+const SESSION: &str = "-c wal_sender_timeout=10s -c tcp_user_timeout=10000 \
+                       -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 \
+                       -c tcp_keepalives_count=3";
+
+/// Streams one outbox's inserts from its slot.
+pub struct CdcSource {
+    target: PostgresTarget,
+    slot: String,
+    publication: String,
+    client: Option<ReplicationClient>,
+    decoder: OutboxDecoder,
+    positions: Positions,
+    /// What the sweeper may know of them.
+    acknowledged: Arc<AtomicU64>,
+    sweeper: Option<JoinHandle<()>>,
+    /// Time waited without a word from the server.
+    silent: Duration,
+    behind: bool,
+}
+
+impl CdcSource {
+    /// For this slot and publication, which exist; connects later.
+    pub fn new(target: PostgresTarget, slot: String, publication: String) -> Self {
+        Self {
+            target,
+            slot,
+            publication,
+            client: None,
+            decoder: OutboxDecoder::default(),
+            positions: Positions::default(),
+            acknowledged: Arc::new(AtomicU64::new(0)),
+            sweeper: None,
+            silent: Duration::ZERO,
+            behind: false,
+        }
+    }
+
+    fn error(&self, doing: &str, reason: impl ToString) -> SourceError {
+        let place = place(&self.target);
+        SourceError::new(format!("{doing} slot {} at {place}", self.slot), reason)
+    }
+
+    fn config(&self) -> ReplicationConfig {
+        let target = &self.target;
+        let mut config = ReplicationConfig::new(
+            &target.host,
+            &target.user,
+            &target.password,
+            &target.database,
+            // Sent as it is; a slot's name needs no quotes.
+            &self.slot,
+            self.publication.as_str(),
+        );
+        config.port = target.port;
+        // The server goes on where the slot is, or here if this is later: after a lost connection
+        // it may not have heard of the last acknowledgement, which need not be read again.
+        config.start_lsn = Lsn(self.positions.acknowledged());
+        config.status_interval = STATUS_INTERVAL;
+        config.idle_wakeup_interval = Duration::from_secs(1);
+        config.buffer_events = READ_AHEAD;
+        config.max_message_size = MESSAGE_MAX;
+        config.application_name = Some("outbox-relay".to_owned());
+        config.options = Some(SESSION.to_owned());
+        config
+    }
+
+    /// Starts the stream, once another session has let go of the slot.
+    async fn start(&self) -> Result<ReplicationClient, SourceError> {
+        let deadline = Instant::now() + SLOT_WAIT;
+        loop {
+            let attempt = async {
+                let mut client = ReplicationClient::connect(self.config()).await?;
+                client.wait_started().await?;
+                Ok(client)
+            };
+            match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
+                Ok(Ok(client)) => return Ok(client),
+                Ok(Err(PgWireError::Server(reason)))
+                    if reason.contains("is active for PID") && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(SLOT_RETRY).await;
+                }
+                Ok(Err(error)) => return Err(self.error("stream from", error)),
+                Err(_) => {
+                    let reason = format!("no answer within {CONNECT_TIMEOUT:?}");
+                    return Err(self.error("stream from", reason));
+                }
+            }
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        let position = self.positions.acknowledged();
+        if let Some(client) = &self.client {
+            client.update_applied_lsn(Lsn(position));
+        }
+        self.acknowledged.store(position, Ordering::Relaxed);
+    }
+
+    fn take(
+        &mut self,
+        event: ReplicationEvent,
+        batch: &mut VecDeque<OutboxRow>,
+    ) -> Result<(), SourceError> {
+        match event {
+            ReplicationEvent::Begin {
+                commit_time_micros, ..
+            } => {
+                self.positions.begin();
+                self.behind = age(commit_time_micros) > BEHIND;
+            }
+            ReplicationEvent::XLogData { data, .. } => {
+                let row = self.decoder.decode(data);
+                if let Some(row) = row.map_err(|e| self.error("decode", e))? {
+                    self.positions.event();
+                    batch.push_back(row);
+                }
+            }
+            ReplicationEvent::Commit { end_lsn, .. } => self.positions.commit(end_lsn.0),
+            ReplicationEvent::KeepAlive { wal_end, .. } => {
+                self.behind = false;
+                self.positions.sent_up_to(wal_end.0);
+            }
+            ReplicationEvent::Message { .. } | ReplicationEvent::StoppedAt { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// How long ago a transaction was committed, by the clocks of both sides. A difference between
+/// them can at worst make the reading lazy, which costs two milliseconds.
+fn age(commit_time_micros: i64) -> Duration {
+    let committed = Duration::from_micros(commit_time_micros.max(0) as u64) + POSTGRES_EPOCH;
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .saturating_sub(committed)
+}
+
+impl Source for CdcSource {
+    type Item = OutboxRow;
+
+    async fn connect(&mut self) -> Result<(), SourceError> {
+        if self.client.is_some() {
+            return Ok(());
+        }
+        self.positions.restart();
+        // Tables are described anew in each session.
+        self.decoder = OutboxDecoder::default();
+        self.client = Some(self.start().await?);
+        (self.silent, self.behind) = (Duration::ZERO, false);
+        if self.sweeper.is_none() {
+            let acknowledged = Arc::clone(&self.acknowledged);
+            let sweeper = sweep_for_ever(self.target.clone(), acknowledged);
+            self.sweeper = Some(tokio::spawn(sweeper));
+        }
+        Ok(())
+    }
+
+    /// As many as the publisher takes.
+    fn accepts(&self, _unconfirmed: u64) -> bool {
+        true
+    }
+
+    /// Cancel-safe: it waits for the next message only, and what was read is in `batch`.
+    async fn next(&mut self, batch: &mut VecDeque<OutboxRow>) -> Result<(), SourceError> {
+        if self.behind {
+            // The walsender makes a packet of each event. With a backlog, waking up for each of
+            // them is most of the work; letting them gather in the socket's buffer a few
+            // milliseconds at a time is four times cheaper. This must stop the whole thread, and
+            // the reading task with it. Deliveries are on threads of their own.
+            std::thread::sleep(LAZY_READ);
+        }
+        let Some(client) = &mut self.client else {
+            return Err(self.error("read from", "not connected"));
+        };
+        let mut received = match tokio::time::timeout(PATIENCE, client.recv()).await {
+            Ok(received) => received,
+            Err(_) => {
+                self.silent += PATIENCE;
+                if self.silent < SILENCE_MAX {
+                    return Ok(());
+                }
+                let reason = format!("not a word for {SILENCE_MAX:?}; the link seems dead");
+                return Err(self.error("read from", reason));
+            }
+        };
+        self.silent = Duration::ZERO;
+        // What is there already comes along; the channel's length and the runtime's budget for one
+        // turn bound it.
+        loop {
+            match received {
+                Ok(Some(event)) => self.take(event, batch)?,
+                Ok(None) => return Err(self.error("read from", "the server ended the stream")),
+                Err(error) => return Err(self.error("read from", error)),
+            }
+            if batch.len() >= READ_AHEAD {
+                break;
+            }
+            match self.client.as_mut().and_then(|c| c.recv().now_or_never()) {
+                Some(more) => received = more,
+                None => break,
+            }
+        }
+        self.acknowledge();
+        Ok(())
+    }
+
+    fn confirm(&mut self, events: u64) {
+        self.positions.confirm(events);
+        self.acknowledge();
+    }
+
+    async fn rewind(&mut self) {
+        if let Some(mut client) = self.client.take() {
+            // Hard: a broken link would not let it end well. The server sees the socket closed.
+            client.abort();
+        }
+        self.positions.restart();
+    }
+
+    async fn close(&mut self) -> Result<(), SourceError> {
+        if let Some(sweeper) = self.sweeper.take() {
+            sweeper.abort();
+        }
+        let Some(mut client) = self.client.take() else {
+            return Ok(());
+        };
+        // Ending the stream reports nothing by itself: wait until the last position has gone out.
+        let position = self.positions.acknowledged();
+        let metrics = client.metrics();
+        let ended = async {
+            while metrics.last_applied_lsn().0 < position && client.is_running() {
+                tokio::time::sleep(STATUS_INTERVAL / 10).await;
+            }
+            client.shutdown().await
+        };
+        let outcome = tokio::time::timeout(LAST_REPORT, ended).await;
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.error("end the stream from", error)),
+            Err(_) => {
+                client.abort();
+                let reason = format!("the last position was not sent within {LAST_REPORT:?}");
+                Err(self.error("end the stream from", reason))
+            }
+        }
+    }
+}
+
+/// Payloads that a slot which no relay holds has not been acknowledged, each with the position of
+/// its commit, in commit order: what the source still holds. For the referee, as an administrator;
+/// nothing is consumed. Reads on to the end of the transaction in which the bound of two million
+/// changes is reached.
+pub async fn pending_payloads(
+    admin: &PostgresTarget,
+    slot: &str,
+    publication: &str,
+) -> Result<Vec<(u64, String)>, String> {
+    let doing = |reason: &dyn std::fmt::Display| {
+        format!(
+            "read what slot {slot} at {} still holds: {reason}",
+            place(admin)
+        )
+    };
+    let mut connection = connect_plain(admin).await.map_err(|e| e.to_string())?;
+    let mut changes = sqlx::query_scalar::<_, Vec<u8>>(
+        "SELECT data FROM pg_logical_slot_peek_binary_changes(\
+           $1, NULL, $2, 'proto_version', '1', 'publication_names', $3)",
+    )
+    .bind(slot)
+    .bind(PENDING_MAX)
+    .bind(publication)
+    .fetch(&mut connection);
+    let mut decoder = OutboxDecoder::default();
+    let mut commit = 0;
+    let mut pending = Vec::new();
+    while let Some(change) = changes.try_next().await.map_err(|e| doing(&e))? {
+        if let Message::Begin { final_lsn } = Message::parse(&change).map_err(|e| doing(&e))? {
+            commit = final_lsn;
+        }
+        if let Some(row) = decoder.decode(change.into()).map_err(|e| doing(&e))? {
+            let payload = row.payload().map_err(|e| doing(&e))?;
+            pending.push((commit, payload.to_owned()));
+        }
+    }
+    Ok(pending)
+}
