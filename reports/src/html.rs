@@ -1,1 +1,69 @@
-//! Exporter: html.
+//! Exporter: `report.html`, one file that needs nothing else: no network, no script, no font.
+
+mod axis;
+mod banner;
+mod charts;
+mod escape;
+mod plot;
+mod scope;
+mod tables;
+
+use crate::record::Record;
+use crate::{ExportError, Exporter, figures};
+use escape::{escaped, filled};
+
+const PAGE: &str = include_str!("html/page.html");
+const STYLE: &str = include_str!("html/style.css");
+
+/// `report.html`.
+#[derive(Debug, Clone, Copy)]
+pub struct Html;
+
+impl Exporter for Html {
+    fn file_name(&self) -> &'static str {
+        "report.html"
+    }
+
+    fn export(&self, record: &Record) -> Result<Vec<u8>, ExportError> {
+        let charts = charts::figures(record).map_err(|reason| ExportError {
+            format: "report.html",
+            reason: format!("drawing a chart: {reason}"),
+        })?;
+        let verdict = figures::verdict(record.verdict);
+        let title = format!("{}: {verdict} – outbox-harness", record.scenario);
+        let page = filled(
+            PAGE,
+            &[
+                ("title", &escaped(&title)),
+                ("style", STYLE),
+                ("banner", &banner::of(record)),
+                ("outcomes", &banner::cards(record)),
+                ("charts", &or_none(charts, "No series were recorded.")),
+                ("comparison", &tables::comparison(record)),
+                ("latencies", &tables::latencies(record)),
+                (
+                    "expectations",
+                    &or_none(tables::expectations(record), "Nothing was expected."),
+                ),
+                (
+                    "faults",
+                    &or_none(tables::faults(record), "The scenario has no faults."),
+                ),
+                ("offences", &or_none(tables::offences(record), "None.")),
+                ("limits", &scope::limits(record)),
+                ("environment", &scope::environment(record)),
+                ("wiring", &scope::wiring(record)),
+                ("version", &escaped(&record.harness_version)),
+            ],
+        );
+        Ok(page.into_bytes())
+    }
+}
+
+fn or_none(html: String, otherwise: &str) -> String {
+    if html.is_empty() {
+        format!("<p class=\"none\">{otherwise}</p>")
+    } else {
+        html
+    }
+}

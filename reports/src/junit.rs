@@ -1,1 +1,200 @@
-//! Exporter: junit.
+//! Exporter: `junit.xml`. One test suite a strategy, one test case an expectation.
+
+use crate::figures;
+use crate::record::{Expectation, Record, Strategy, Verdict};
+use crate::{ExportError, Exporter};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use std::time::Duration;
+
+/// Offending events that a failing test case names.
+const SHOWN_OFFENCES: usize = 5;
+
+/// The test case that stands for "this run can be believed"; there only if it cannot.
+pub const PROVES_SOMETHING: &str = "the run proves something";
+
+/// The test case for a strategy that failed although no single expectation was missed.
+pub const HOLDS_TOGETHER: &str = "the run holds together";
+
+/// `junit.xml`.
+#[derive(Debug, Clone, Copy)]
+pub struct Junit;
+
+impl Exporter for Junit {
+    fn file_name(&self) -> &'static str {
+        "junit.xml"
+    }
+
+    fn export(&self, record: &Record) -> Result<Vec<u8>, ExportError> {
+        merged(std::slice::from_ref(record))
+    }
+}
+
+/// Several records in one report.
+pub fn merged(records: &[Record]) -> Result<Vec<u8>, ExportError> {
+    let mut report = Report::new("outbox-harness");
+    if let [first, ..] = records {
+        report.timestamp = first.started_at.parse().ok();
+    }
+    let took: f64 = records.iter().map(|record| record.took_s).sum();
+    report.time = Duration::try_from_secs_f64(took).ok();
+    for record in records {
+        for strategy in &record.strategies {
+            report.add_test_suite(suite(record, strategy));
+        }
+        report.add_test_suites(unexplained(record));
+    }
+    let mut bytes = Vec::new();
+    report.serialize(&mut bytes).map_err(|error| ExportError {
+        format: "junit.xml",
+        reason: error.to_string(),
+    })?;
+    Ok(bytes)
+}
+
+fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
+    let name = format!("{}.{}", record.scenario, strategy.name);
+    let mut suite = TestSuite::new(name.as_str());
+    suite.timestamp = record.started_at.parse().ok();
+    for (key, value) in [
+        ("kind", strategy.kind.as_str()),
+        ("verdict", figures::verdict(strategy.verdict)),
+        ("seed", &record.seed.to_string()),
+        ("topic", &strategy.topic),
+        ("schema", &strategy.schema),
+        ("outbox-harness", &record.harness_version),
+    ] {
+        suite.add_property(Property::new(key, value));
+    }
+    let mut add = |case_name: &str, status: TestCaseStatus| {
+        let mut case = TestCase::new(case_name, status);
+        case.set_classname(name.as_str());
+        suite.add_test_case(case);
+    };
+    for expectation in &strategy.expectations {
+        let case_name = figures::expectation(expectation);
+        add(&case_name, status(strategy, expectation));
+    }
+    let untold = strategy.expectations.iter().filter(|e| e.met.is_none());
+    let missed = strategy.expectations.iter().any(|e| e.met == Some(false));
+    if strategy.verdict == Verdict::Unknown || untold.clone().count() > 0 {
+        let mut reasons = strategy.reasons.clone();
+        reasons.extend(untold.map(|e| e.reason.clone()));
+        add(PROVES_SOMETHING, proved_nothing(&reasons));
+    }
+    if strategy.verdict == Verdict::Fail && !missed {
+        let message = summary(
+            &strategy.reasons,
+            "the strategy failed; no reason was recorded",
+        );
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type("failed").set_message(message);
+        status.set_description(strategy.reasons.join("\n"));
+        add(HOLDS_TOGETHER, status);
+    }
+    suite
+}
+
+/// A record that is not a pass although each of its strategies is must not look green.
+fn unexplained(record: &Record) -> Option<TestSuite> {
+    let explained = record
+        .strategies
+        .iter()
+        .any(|strategy| strategy.verdict != Verdict::Pass);
+    if explained || (record.verdict == Verdict::Pass && !record.strategies.is_empty()) {
+        return None;
+    }
+    let reason = if record.strategies.is_empty() {
+        "no strategy was run".to_owned()
+    } else {
+        let verdict = figures::verdict(record.verdict);
+        format!("the verdict of the run is {verdict}, and no strategy says why")
+    };
+    let mut suite = TestSuite::new(record.scenario.as_str());
+    let mut case = TestCase::new(PROVES_SOMETHING, proved_nothing(&[reason]));
+    case.set_classname(record.scenario.as_str());
+    suite.add_test_case(case);
+    Some(suite)
+}
+
+fn status(strategy: &Strategy, expectation: &Expectation) -> TestCaseStatus {
+    let seen = figures::observed(expectation);
+    match expectation.met {
+        Some(true) => TestCaseStatus::success(),
+        Some(false) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            let expected = figures::expectation(expectation);
+            status
+                .set_type("missed")
+                .set_message(format!("expected {expected}, saw {seen}"))
+                .set_description(details(strategy, expectation));
+            status
+        }
+        // Not a pass and not a miss. What turns the run red is the case that says why.
+        None => {
+            let mut status = TestCaseStatus::skipped();
+            let why = or_unsaid(&expectation.reason);
+            status.set_message(format!("this run cannot tell: {why}"));
+            status
+        }
+    }
+}
+
+/// What was expected, what was seen, why, and the first few events that did it.
+fn details(strategy: &Strategy, expectation: &Expectation) -> String {
+    let mut text = format!(
+        "expected: {}\nseen: {}\n",
+        figures::expectation(expectation),
+        figures::observed(expectation)
+    );
+    if !expectation.reason.is_empty() {
+        text.push_str(&format!("why: {}\n", expectation.reason));
+    }
+    let mut offences = strategy
+        .offences
+        .iter()
+        .filter(|offence| offence.metric == expectation.metric)
+        .peekable();
+    if offences.peek().is_some() {
+        text.push_str("the first of them:\n");
+    }
+    for offence in offences.take(SHOWN_OFFENCES) {
+        let order = offence.order_id.as_deref().unwrap_or(figures::DASH);
+        let version = offence
+            .version
+            .map_or_else(|| figures::DASH.to_owned(), |v| v.to_string());
+        let attempt = offence.attempt.as_deref().unwrap_or(figures::DASH);
+        text.push_str(&format!(
+            "  order {order} version {version} attempt {attempt}: {}\n",
+            offence.what
+        ));
+    }
+    text
+}
+
+fn proved_nothing(reasons: &[String]) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status
+        .set_type("unknown")
+        .set_message(summary(
+            reasons,
+            "nothing was proved; no reason was recorded",
+        ))
+        .set_description(reasons.join("\n"));
+    status
+}
+
+fn summary(reasons: &[String], unsaid: &str) -> String {
+    match reasons {
+        [] => unsaid.to_owned(),
+        [only] => or_unsaid(only).to_owned(),
+        [first, rest @ ..] => format!("{} (and {} more)", or_unsaid(first), rest.len()),
+    }
+}
+
+fn or_unsaid(reason: &str) -> &str {
+    if reason.trim().is_empty() {
+        "no reason was recorded"
+    } else {
+        reason
+    }
+}

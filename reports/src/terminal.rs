@@ -1,1 +1,372 @@
-//! Exporter: terminal.
+//! The comparison on a terminal: strategies side by side, the reasons, and last, where the eye
+//! ends, the conclusion.
+
+use crate::comparison::{self, Row, Section, Tone};
+use crate::record::{Record, Verdict};
+use crate::{ExportError, Exporter, conclusion, figures};
+
+/// Narrower than this nothing is fitted; lines just get longer than the terminal.
+const NARROWEST: usize = 40;
+/// Longer labels are wrapped.
+const LABEL_MAX: usize = 34;
+/// Longer names and figures are cut.
+const CELL_MAX: usize = 28;
+/// Between columns.
+const GAP: usize = 2;
+/// Of rows below their section's title.
+const INDENT: usize = 2;
+
+const BOLD: &str = "1";
+const DIM: &str = "2";
+
+/// The comparison as text.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    /// ANSI colours.
+    pub colour: bool,
+    /// Columns of the terminal.
+    pub width: usize,
+}
+
+impl Exporter for Terminal {
+    fn file_name(&self) -> &'static str {
+        "comparison.txt"
+    }
+
+    fn export(&self, record: &Record) -> Result<Vec<u8>, ExportError> {
+        Ok(self.render(record).into_bytes())
+    }
+}
+
+/// Columns that fit beside each other.
+struct Block {
+    strategies: std::ops::Range<usize>,
+    widths: Vec<usize>,
+}
+
+impl Terminal {
+    /// The comparison, lines ended by `\n`.
+    pub fn render(&self, record: &Record) -> String {
+        let mut text = String::new();
+        self.heading(record, &mut text);
+        let sections = sections(record);
+        let label_width = sections
+            .iter()
+            .flat_map(|section| section.rows.iter().map(move |row| (section, row)))
+            .map(|(section, row)| indent(section) + row.label.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(LABEL_MAX);
+        for block in self.blocks(record, &sections, label_width) {
+            self.block(record, &sections, label_width, &block, &mut text);
+            text.push('\n');
+        }
+        self.reasons(record, &mut text);
+        self.closing(record, &mut text);
+        text
+    }
+
+    fn heading(&self, record: &Record, text: &mut String) {
+        text.push_str(&self.paint(&record.scenario, BOLD));
+        text.push('\n');
+        self.wrapped(&record.description, 0, Some(DIM), text);
+        let stack = &record.stack;
+        let ran_on = format!(
+            "seed {}, {} stack: PostgreSQL {}, Kafka {}, Toxiproxy {}",
+            record.seed,
+            stack.provider,
+            stack.postgres.version,
+            stack.kafka.version,
+            stack.toxiproxy.version
+        );
+        self.wrapped(&ran_on, 0, Some(DIM), text);
+        text.push('\n');
+    }
+
+    /// As many strategies side by side as the width takes, the rest below.
+    fn blocks(&self, record: &Record, sections: &[Section], label_width: usize) -> Vec<Block> {
+        let natural = |index: usize| {
+            let strategy = &record.strategies[index];
+            sections
+                .iter()
+                .flat_map(|section| &section.rows)
+                .filter_map(|row| row.cells.get(index))
+                .map(|cell| cell.text.chars().count())
+                .chain([strategy.name.chars().count(), strategy.kind.chars().count()])
+                .max()
+                .unwrap_or(0)
+                .min(CELL_MAX)
+        };
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut used = usize::MAX;
+        for index in 0..record.strategies.len() {
+            let width = natural(index);
+            used = used.saturating_add(GAP + width);
+            match blocks.last_mut() {
+                Some(block) if used <= self.width.max(NARROWEST) => {
+                    block.strategies.end = index + 1;
+                    block.widths.push(width);
+                }
+                _ => {
+                    used = label_width + GAP + width;
+                    blocks.push(Block {
+                        strategies: index..index + 1,
+                        widths: vec![width],
+                    });
+                }
+            }
+        }
+        for block in &mut blocks {
+            self.even_out(block, label_width);
+        }
+        blocks
+    }
+
+    /// Columns of one width are easier to compare, where there is room for that.
+    fn even_out(&self, block: &mut Block, label_width: usize) {
+        let widest = block.widths.iter().copied().max().unwrap_or(0);
+        if label_width + (GAP + widest) * block.widths.len() <= self.width {
+            block.widths.fill(widest);
+        }
+    }
+
+    fn block(
+        &self,
+        record: &Record,
+        sections: &[Section],
+        label_width: usize,
+        block: &Block,
+        text: &mut String,
+    ) {
+        let strategies = &record.strategies[block.strategies.clone()];
+        let mut heads = [String::new(), String::new()];
+        for (strategy, width) in strategies.iter().zip(&block.widths) {
+            heads[0].push_str(&self.column(&strategy.name, *width, Some(BOLD)));
+            heads[1].push_str(&self.column(&strategy.kind, *width, Some(DIM)));
+        }
+        for head in heads {
+            text.push_str(&" ".repeat(label_width));
+            text.push_str(head.trim_end());
+            text.push('\n');
+        }
+        for section in sections {
+            if section.rows.is_empty() {
+                continue;
+            }
+            if !section.title.is_empty() {
+                text.push_str(&self.paint(section.title, BOLD));
+                text.push('\n');
+            }
+            for row in &section.rows {
+                self.row(row, indent(section), label_width, block, text);
+            }
+        }
+    }
+
+    fn row(&self, row: &Row, indent: usize, label_width: usize, block: &Block, text: &mut String) {
+        let labels = wrap(&row.label, label_width - indent.min(label_width));
+        let (first, rest) = match labels.split_first() {
+            Some((first, rest)) => (first.as_str(), rest),
+            None => ("", &[][..]),
+        };
+        text.push_str(&" ".repeat(indent));
+        text.push_str(&padded(first, label_width - indent));
+        for (cell, width) in row.cells[block.strategies.clone()]
+            .iter()
+            .zip(&block.widths)
+        {
+            text.push_str(&self.column(&cell.text, *width, code(cell.tone)));
+        }
+        text.push('\n');
+        for label in rest {
+            text.push_str(&" ".repeat(indent));
+            text.push_str(label);
+            text.push('\n');
+        }
+    }
+
+    fn reasons(&self, record: &Record, text: &mut String) {
+        let mut any = false;
+        for strategy in &record.strategies {
+            for reason in &strategy.reasons {
+                self.wrapped(&format!("{}: {reason}", strategy.name), INDENT, None, text);
+                any = true;
+            }
+        }
+        if any {
+            text.push('\n');
+        }
+    }
+
+    fn closing(&self, record: &Record, text: &mut String) {
+        let verdict = figures::verdict(record.verdict).to_uppercase();
+        let word = match code(comparison::verdict_tone(record.verdict)) {
+            Some(code) => self.paint(&verdict, &format!("{BOLD};{code}")),
+            None => verdict.clone(),
+        };
+        let hanging = verdict.chars().count() + GAP;
+        let mut lines = wrap(
+            &conclusion::sentence(record),
+            self.width.max(NARROWEST) - hanging,
+        )
+        .into_iter();
+        let first = lines.next().unwrap_or_default();
+        text.push_str(&format!(
+            "{word}{}{}\n",
+            " ".repeat(GAP),
+            self.paint(&first, BOLD)
+        ));
+        for line in lines {
+            text.push_str(&" ".repeat(hanging));
+            text.push_str(&self.paint(&line, BOLD));
+            text.push('\n');
+        }
+        let style = (record.verdict == Verdict::Pass).then_some(DIM);
+        self.wrapped(&conclusion::expectations(record), hanging, style, text);
+    }
+
+    fn wrapped(&self, words: &str, indent: usize, style: Option<&str>, text: &mut String) {
+        for line in wrap(words, self.width.max(NARROWEST) - indent) {
+            text.push_str(&" ".repeat(indent));
+            match style {
+                Some(style) => text.push_str(&self.paint(&line, style)),
+                None => text.push_str(&line),
+            }
+            text.push('\n');
+        }
+    }
+
+    /// A cell with the gap before it, aligned right: figures are compared by their last digit.
+    fn column(&self, words: &str, width: usize, style: Option<&str>) -> String {
+        let shown = cut(words, width);
+        let room = GAP + width - shown.chars().count();
+        let shown = match style {
+            Some(style) => self.paint(&shown, style),
+            None => shown,
+        };
+        format!("{}{shown}", " ".repeat(room))
+    }
+
+    fn paint(&self, words: &str, code: &str) -> String {
+        let words = plain(words);
+        if self.colour {
+            format!("\x1b[{code}m{words}\x1b[0m")
+        } else {
+            words
+        }
+    }
+}
+
+fn sections(record: &Record) -> Vec<Section> {
+    let mut sections = vec![
+        comparison::verdicts(record),
+        comparison::outcomes(record),
+        comparison::harms(record),
+    ];
+    let percentiles = comparison::latencies(record, &comparison::TYPICAL_AND_SLOW);
+    sections.extend(percentiles.into_iter().map(|section| Section {
+        title: match section.title {
+            "end to end" => "end to end, p50 / p99 (order due to event seen)",
+            "propagation" => "propagation, p50 / p99 (answer to event seen)",
+            "order" => "order, p50 / p99 (order due to answer)",
+            other => other,
+        },
+        ..section
+    }));
+    sections.push(comparison::work(record));
+    sections.push(comparison::faults(record));
+    sections
+}
+
+fn indent(section: &Section) -> usize {
+    if section.title.is_empty() { 0 } else { INDENT }
+}
+
+fn code(tone: Tone) -> Option<&'static str> {
+    match tone {
+        Tone::Plain => None,
+        Tone::Faint => Some(DIM),
+        Tone::Good => Some("32"),
+        Tone::Warning => Some("33"),
+        Tone::Bad => Some("1;31"),
+    }
+}
+
+/// Without control characters: a record must not be able to steer the terminal.
+fn plain(words: &str) -> String {
+    words
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn cut(words: &str, width: usize) -> String {
+    let words = plain(words);
+    if words.chars().count() <= width {
+        return words;
+    }
+    let mut shown: String = words.chars().take(width.saturating_sub(1)).collect();
+    shown.push('…');
+    shown
+}
+
+fn padded(words: &str, width: usize) -> String {
+    let words = plain(words);
+    let room = width.saturating_sub(words.chars().count());
+    format!("{words}{}", " ".repeat(room))
+}
+
+/// Breaks at plain spaces; a word longer than a line is broken where the line ends.
+fn wrap(words: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let words = plain(words);
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in words.split(' ').filter(|word| !word.is_empty()) {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        for letter in word.chars() {
+            if used == width {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            line.push(if letter == '\u{a0}' { ' ' } else { letter });
+            used += 1;
+        }
+    }
+    if used > 0 {
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapping_breaks_at_spaces_and_long_words_at_the_edge() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh i", 5), ["abcde", "fgh i"]);
+        assert_eq!(wrap("at 4.0\u{a0}s", 5), ["at", "4.0 s"]);
+        assert!(wrap("", 5).is_empty());
+    }
+
+    #[test]
+    fn control_characters_never_reach_the_terminal() {
+        let terminal = Terminal {
+            colour: false,
+            width: 80,
+        };
+        assert_eq!(terminal.paint("a\x1b[31mb", BOLD), "a [31mb");
+        assert_eq!(cut("abcdef", 4), "abc…");
+    }
+}

@@ -1,0 +1,367 @@
+//! The comparison table: strategies side by side. A value; every format draws it in its own way.
+
+use crate::figures::{self, DASH};
+use crate::record::{Counts, Fault, Latency, LatencySet, Record, Strategy, Verdict};
+
+/// Rows that belong together.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// What they are about.
+    pub title: &'static str,
+    /// One a figure.
+    pub rows: Vec<Row>,
+}
+
+/// One figure of every strategy.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What it is.
+    pub label: String,
+    /// In the record's order of strategies.
+    pub cells: Vec<Cell>,
+}
+
+/// One figure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// As written.
+    pub text: String,
+    /// How it should strike the reader.
+    pub tone: Tone,
+}
+
+/// How a figure should strike the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// A figure like any other.
+    Plain,
+    /// Nothing to see here: a zero, a dash.
+    Faint,
+    /// As it should be.
+    Good,
+    /// Wrong, or not proved, but expected or harmless.
+    Warning,
+    /// Wrong.
+    Bad,
+}
+
+impl Cell {
+    fn new(text: impl Into<String>, tone: Tone) -> Self {
+        Self {
+            text: text.into(),
+            tone,
+        }
+    }
+
+    /// Faint where nothing was measured.
+    fn figure(text: String) -> Self {
+        let tone = if text == DASH {
+            Tone::Faint
+        } else {
+            Tone::Plain
+        };
+        Self { text, tone }
+    }
+}
+
+/// A percentile's name and where it is found.
+pub type Percentile = (&'static str, fn(&Latency) -> Option<f64>);
+
+/// Enough to compare by.
+pub const TYPICAL_AND_SLOW: [Percentile; 2] = [("p50", |l| l.p50), ("p99", |l| l.p99)];
+
+/// A latency's name and where it is found.
+pub type Kind = (&'static str, fn(&LatencySet) -> &Latency);
+
+/// The three latencies, the one to compare strategies by first.
+pub const LATENCIES: [Kind; 3] = [
+    ("end to end", |set| &set.end_to_end),
+    ("propagation", |set| &set.propagation),
+    ("order", |set| &set.order),
+];
+
+fn row(record: &Record, label: impl Into<String>, cell: impl Fn(&Strategy) -> Cell) -> Row {
+    Row {
+        label: label.into(),
+        cells: record.strategies.iter().map(cell).collect(),
+    }
+}
+
+/// The tone of a verdict.
+pub fn verdict_tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Pass => Tone::Good,
+        Verdict::Fail => Tone::Bad,
+        Verdict::Unknown => Tone::Warning,
+    }
+}
+
+/// What came of each strategy.
+pub fn verdicts(record: &Record) -> Section {
+    Section {
+        title: "",
+        rows: vec![row(record, "verdict", |s| {
+            Cell::new(figures::verdict(s.verdict), verdict_tone(s.verdict))
+        })],
+    }
+}
+
+/// Database yes or no, event yes or no.
+pub fn outcomes(record: &Record) -> Section {
+    let cell = |count: u64, tone: Tone| {
+        let tone = if count == 0 { Tone::Faint } else { tone };
+        Cell::new(figures::count(count), tone)
+    };
+    Section {
+        title: "what became of each attempt",
+        rows: vec![
+            row(record, "database yes, event yes", |s| {
+                cell(s.outcomes.db_event, Tone::Plain)
+            }),
+            row(record, "database yes, event no", |s| {
+                let undelivered = s.outcomes.db_only;
+                cell(undelivered, harm_tone(s, "lost", undelivered))
+            }),
+            row(record, "database no, event yes", |s| {
+                let phantom = s.outcomes.event_only;
+                cell(phantom, harm_tone(s, "phantom", phantom))
+            }),
+            row(record, "database no, event no", |s| {
+                cell(s.outcomes.neither, Tone::Plain)
+            }),
+        ],
+    }
+}
+
+/// A count by its metric's name, and whether it is wrong in itself.
+type Harm = (&'static str, fn(&Counts) -> u64, bool);
+
+/// Shown whether zero or not.
+const MAIN_HARMS: [Harm; 4] = [
+    ("lost", |c| c.lost, true),
+    ("phantom", |c| c.phantom, true),
+    ("duplicated", |c| c.duplicated, false),
+    ("reordered", |c| c.reordered, true),
+];
+
+/// Shown where a strategy has any.
+const OTHER_HARMS: [Harm; 13] = [
+    ("undrained", |c| c.undrained, true),
+    ("corrupted", |c| c.corrupted, true),
+    ("missing", |c| c.missing, true),
+    ("double_applied", |c| c.double_applied, true),
+    ("false_rejection", |c| c.false_rejection, true),
+    ("foreign", |c| c.foreign, true),
+    ("split", |c| c.split, true),
+    ("undecided", |c| c.undecided, false),
+    ("unacknowledged", |c| c.unacknowledged, false),
+    ("late", |c| c.late, false),
+    ("unknown answers", |c| c.unknown, false),
+    ("seen before answer", |c| c.negative_propagation, false),
+    ("aborted records", |c| c.aborted_records, false),
+];
+
+/// What can go wrong.
+pub fn harms(record: &Record) -> Section {
+    let any = |of: fn(&Counts) -> u64| record.strategies.iter().any(|s| of(&s.counts) > 0);
+    let others = OTHER_HARMS.iter().filter(|(_, of, _)| any(*of));
+    let rows = MAIN_HARMS
+        .iter()
+        .chain(others)
+        .map(|(metric, of, wrong)| {
+            row(record, figures::spoken(metric), |s| {
+                let count = of(&s.counts);
+                let tone = match count {
+                    0 => Tone::Faint,
+                    _ if *wrong => harm_tone(s, metric, count),
+                    _ => Tone::Plain,
+                };
+                Cell::new(figures::count(count), tone)
+            })
+        })
+        .collect();
+    Section {
+        title: "what went wrong",
+        rows,
+    }
+}
+
+/// What is wrong strikes less where the scenario expects it.
+pub fn harm_tone(strategy: &Strategy, metric: &str, count: u64) -> Tone {
+    if count == 0 {
+        return Tone::Faint;
+    }
+    let mut of_it = strategy.expectations.iter().filter(|e| e.metric == metric);
+    if of_it.any(|e| e.met == Some(true)) {
+        Tone::Warning
+    } else {
+        Tone::Bad
+    }
+}
+
+/// Names of the phases of all strategies, in order.
+pub fn phases(record: &Record) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for phase in record.strategies.iter().flat_map(|s| &s.phases) {
+        if !names.contains(&phase.name.as_str()) {
+            names.push(&phase.name);
+        }
+    }
+    names
+}
+
+/// One section a latency, one row a phase; without phases, the whole run.
+pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
+    let cell = |latency: Option<&Latency>| {
+        let Some(latency) = latency else {
+            return Cell::new(DASH, Tone::Faint);
+        };
+        let values: Vec<Option<f64>> = percentiles.iter().map(|(_, of)| of(latency)).collect();
+        Cell::figure(figures::percentiles(latency, &values))
+    };
+    let phases = phases(record);
+    LATENCIES
+        .iter()
+        .map(|(title, pick)| Section {
+            title,
+            rows: if phases.is_empty() {
+                vec![row(record, "whole run", |s| {
+                    cell(Some(pick(&s.latency_ms)))
+                })]
+            } else {
+                phases
+                    .iter()
+                    .map(|name| {
+                        row(record, *name, |s| {
+                            let phase = s.phases.iter().find(|phase| phase.name == *name);
+                            cell(phase.map(|phase| pick(&phase.latency_ms)))
+                        })
+                    })
+                    .collect()
+            },
+        })
+        .collect()
+}
+
+/// How much, how fast, how long.
+pub fn work(record: &Record) -> Section {
+    let mut rows = vec![
+        row(record, "committed", |s| {
+            Cell::figure(figures::count(s.counts.committed))
+        }),
+        row(record, "acknowledged", |s| {
+            Cell::figure(figures::rate(s.throughput_per_s))
+        }),
+        row(record, "drained after", |s| {
+            Cell::figure(figures::seconds(s.drain_s))
+        }),
+        row(record, "load on schedule", |s| {
+            if s.generator.kept_schedule {
+                Cell::new("yes", Tone::Plain)
+            } else {
+                Cell::new("no", Tone::Bad)
+            }
+        }),
+        row(record, "generator lag p99", |s| {
+            let lag = s.generator.lag_p99_ms;
+            Cell::figure(lag.map_or_else(|| DASH.to_owned(), figures::milliseconds))
+        }),
+    ];
+    if record.strategies.iter().any(|s| s.generator.unoffered > 0) {
+        rows.push(row(record, "not offered", |s| {
+            let count = s.generator.unoffered;
+            let tone = if count == 0 { Tone::Faint } else { Tone::Bad };
+            Cell::new(figures::count(count), tone)
+        }));
+    }
+    Section {
+        title: "work",
+        rows,
+    }
+}
+
+/// A fault as it is called in reports: `down kafka`.
+pub fn fault_name(fault: &Fault) -> String {
+    format!("{} {}", fault.kind, fault.target)
+}
+
+/// Whether each fault bit.
+pub fn faults(record: &Record) -> Section {
+    // A strategy's list follows the scenario, so the n-th is the same fault in all of them.
+    let most = record.strategies.iter().map(|s| s.faults.len()).max();
+    let rows = (0..most.unwrap_or(0))
+        .filter_map(|index| {
+            let mut all = record.strategies.iter().filter_map(|s| s.faults.get(index));
+            let shown = all
+                .clone()
+                .find(|fault| fault.injected_s.is_some())
+                .or_else(|| all.next())?;
+            let label = format!("{} {}", fault_name(shown), fault_window(shown));
+            Some(row(record, label, |s| match s.faults.get(index) {
+                Some(fault) => bite(fault),
+                None => Cell::new(DASH, Tone::Faint),
+            }))
+        })
+        .collect();
+    Section {
+        title: "faults",
+        rows,
+    }
+}
+
+/// `4.0–8.0 s`, with a space that no line is broken at.
+pub fn fault_window(fault: &Fault) -> String {
+    let from = figures::moment(fault.injected_s);
+    match (fault.injected_s, fault.healed_s) {
+        (None, _) => "never in force".to_owned(),
+        (Some(_), None) => format!("from {from}\u{a0}s on"),
+        (Some(_), healed) => format!("{from}–{}\u{a0}s", figures::moment(healed)),
+    }
+}
+
+/// Whether a fault bit.
+pub fn bite(fault: &Fault) -> Cell {
+    match fault.bit {
+        Some(true) => Cell::new("bit", Tone::Good),
+        Some(false) => Cell::new("did not bite", Tone::Bad),
+        None => Cell::new(DASH, Tone::Faint),
+    }
+}
+
+/// CPU, memory, WAL and the like.
+pub fn costs(record: &Record) -> Section {
+    let mut names: Vec<&str> = Vec::new();
+    for name in record.strategies.iter().flat_map(|s| s.costs.keys()) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let rows = names
+        .into_iter()
+        .map(|name| {
+            row(record, name, |s| {
+                Cell::figure(figures::optional(s.costs.get(name).copied().flatten()))
+            })
+        })
+        .collect();
+    Section {
+        title: "costs",
+        rows,
+    }
+}
+
+/// The count that this record is about: the first of what can go wrong that did anywhere.
+pub fn headline(record: &Record) -> (&'static str, fn(&Counts) -> u64) {
+    let any = |of: fn(&Counts) -> u64| record.strategies.iter().any(|s| of(&s.counts) > 0);
+    let asked = |metric: &str| {
+        let mut all = record.strategies.iter().flat_map(|s| &s.expectations);
+        all.any(|e| e.metric == metric && !e.implicit)
+    };
+    let all = || MAIN_HARMS.iter().chain(&OTHER_HARMS);
+    all()
+        .find(|(_, of, wrong)| *wrong && any(*of))
+        .or_else(|| all().find(|(metric, of, _)| any(*of) && asked(metric)))
+        .map_or(("lost", |c: &Counts| c.lost), |(metric, of, _)| {
+            (*metric, *of)
+        })
+}

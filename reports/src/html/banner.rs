@@ -1,0 +1,137 @@
+//! The top of the page: the verdict, the sentence, and what became of each attempt.
+
+use super::escape::escaped;
+use super::plot::strategy_class;
+use super::tables::tone_class;
+use crate::comparison::{self, Tone};
+use crate::record::{Record, Strategy, Verdict};
+use crate::{conclusion, figures};
+
+/// A sentence longer than this is set smaller.
+const LONG_CHARS: usize = 150;
+
+/// The verdict and the sentence.
+pub fn of(record: &Record) -> String {
+    let verdict = figures::verdict(record.verdict);
+    let stack = &record.stack;
+    let sentence = conclusion::sentence(record);
+    let long = if sentence.chars().count() > LONG_CHARS {
+        " class=\"long\""
+    } else {
+        ""
+    };
+    let mut html = format!(
+        "<header class=\"banner {verdict}\"><p class=\"scenario\">{}</p>\
+         <p class=\"badge\">{}</p><h1{long}>{}</h1><p class=\"expected\">{}</p>",
+        escaped(&record.scenario),
+        badge(record.verdict),
+        escaped(&sentence),
+        escaped(&conclusion::expectations(record))
+    );
+    html.push_str(&reasons(record));
+    html.push_str(&format!(
+        "<p class=\"lesson\">{}</p>",
+        escaped(&record.description)
+    ));
+    let facts = [
+        record.started_at.clone(),
+        format!("took {}", figures::seconds(Some(record.took_s))),
+        format!("seed {}", record.seed),
+        format!("{} stack", stack.provider),
+        format!("PostgreSQL {}", stack.postgres.version),
+        format!("Kafka {}", stack.kafka.version),
+        format!("Toxiproxy {}", stack.toxiproxy.version),
+    ];
+    html.push_str("<ul class=\"facts\">");
+    for fact in facts {
+        html.push_str(&format!("<li>{}</li>", escaped(&fact)));
+    }
+    html.push_str("</ul></header>");
+    html
+}
+
+fn badge(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "Pass",
+        Verdict::Fail => "Fail",
+        Verdict::Unknown => "Unknown: nothing was proved",
+    }
+}
+
+fn reasons(record: &Record) -> String {
+    let items: String = record
+        .strategies
+        .iter()
+        .flat_map(|strategy| {
+            strategy
+                .reasons
+                .iter()
+                .map(move |reason| (strategy, reason))
+        })
+        .map(|(strategy, reason)| {
+            format!(
+                "<li><strong>{}</strong> {}</li>",
+                escaped(&strategy.name),
+                escaped(reason)
+            )
+        })
+        .collect();
+    if items.is_empty() {
+        items
+    } else {
+        format!("<ul class=\"reasons\">{items}</ul>")
+    }
+}
+
+/// One card a strategy: the figure that the scenario is about, and the four outcomes.
+pub fn cards(record: &Record) -> String {
+    let (metric, of) = comparison::headline(record);
+    let mut html = String::new();
+    for (index, strategy) in record.strategies.iter().enumerate() {
+        let count = of(&strategy.counts);
+        let verdict = figures::verdict(strategy.verdict);
+        let tone = match (count, strategy.verdict) {
+            (0, Verdict::Unknown) => Tone::Faint,
+            (0, _) => Tone::Good,
+            _ => comparison::harm_tone(strategy, metric, count),
+        };
+        html.push_str(&format!(
+            "<article class=\"card {}\"><h3>{}<span class=\"kind\">{}</span>\
+             <span class=\"chip {verdict}\">{verdict}</span></h3>\
+             <p class=\"figure {}\"><b>{}</b> {} <small>of {}</small></p>{}</article>",
+            strategy_class(index),
+            escaped(&strategy.name),
+            escaped(&strategy.kind),
+            tone_class(tone),
+            figures::count(count),
+            escaped(&figures::spoken(metric)),
+            figures::counted(strategy.counts.committed, "committed change"),
+            matrix(strategy)
+        ));
+    }
+    html
+}
+
+/// Database yes or no, event yes or no.
+fn matrix(strategy: &Strategy) -> String {
+    let outcomes = &strategy.outcomes;
+    let cell = |count: u64, tone: Tone, what: &str| {
+        let class = tone_class(if count == 0 { Tone::Faint } else { tone });
+        format!(
+            "<td class=\"{class}\"><b>{}</b><small>{what}</small></td>",
+            figures::count(count)
+        )
+    };
+    let lost = comparison::harm_tone(strategy, "lost", outcomes.db_only);
+    let phantom = comparison::harm_tone(strategy, "phantom", outcomes.event_only);
+    format!(
+        "<table class=\"matrix\"><thead><tr><td></td><th scope=\"col\">event</th>\
+         <th scope=\"col\">no event</th></tr></thead><tbody>\
+         <tr><th scope=\"row\">in the database</th>{}{}</tr>\
+         <tr><th scope=\"row\">not in the database</th>{}{}</tr></tbody></table>",
+        cell(outcomes.db_event, Tone::Good, "delivered"),
+        cell(outcomes.db_only, lost, "undelivered"),
+        cell(outcomes.event_only, phantom, "phantom"),
+        cell(outcomes.neither, Tone::Plain, "never happened")
+    )
+}

@@ -1,0 +1,308 @@
+//! Records as nobody would make them. Generators are boxed: nested as they are, they would not fit
+//! on the stack of a test's thread.
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
+use reports::record::*;
+
+fn words() -> BoxedStrategy<String> {
+    prop_oneof![
+        Just(String::new()),
+        "[a-z_]{1,12}",
+        "\\PC{0,30}",
+        "[\\x00-\\x1f<>&\"'|`*{} a]{0,12}",
+        "[a-z]{40,90}",
+    ]
+    .boxed()
+}
+
+/// Any figure that is a number.
+fn figure() -> BoxedStrategy<f64> {
+    prop_oneof![
+        Just(0.0),
+        (0u32..100_000).prop_map(|n| f64::from(n) / 7.0),
+        (-1000i32..1000).prop_map(f64::from),
+        Just(1e-300),
+        Just(1e15),
+        Just(1e300),
+    ]
+    .boxed()
+}
+
+fn count() -> BoxedStrategy<u64> {
+    prop_oneof![Just(0), 0u64..10_000, Just(u64::MAX)].boxed()
+}
+
+fn verdict() -> BoxedStrategy<Verdict> {
+    prop_oneof![
+        Just(Verdict::Pass),
+        Just(Verdict::Fail),
+        Just(Verdict::Unknown)
+    ]
+    .boxed()
+}
+
+fn latency() -> BoxedStrategy<Latency> {
+    (
+        [(); 5].map(|()| option::of(figure())),
+        count(),
+        count(),
+        vec((figure(), figure()), 0..8),
+    )
+        .prop_map(
+            |([p50, p90, p99, p999, max], count, censored, curve)| Latency {
+                p50,
+                p90,
+                p99,
+                p999,
+                max,
+                count,
+                censored,
+                curve,
+            },
+        )
+        .boxed()
+}
+
+fn latencies() -> BoxedStrategy<LatencySet> {
+    (latency(), latency(), latency())
+        .prop_map(|(order, propagation, end_to_end)| LatencySet {
+            order,
+            propagation,
+            end_to_end,
+        })
+        .boxed()
+}
+
+fn counts() -> BoxedStrategy<Counts> {
+    vec(count(), 23)
+        .prop_map(|n| Counts {
+            offered: n[0],
+            acknowledged: n[1],
+            rejected: n[2],
+            unknown: n[3],
+            not_sent: n[4],
+            committed: n[5],
+            observed: n[6],
+            lost: n[7],
+            phantom: n[8],
+            duplicated: n[9],
+            reordered: n[10],
+            corrupted: n[11],
+            unacknowledged: n[12],
+            missing: n[13],
+            late: n[14],
+            undrained: n[15],
+            undecided: n[16],
+            foreign: n[17],
+            split: n[18],
+            double_applied: n[19],
+            false_rejection: n[20],
+            negative_propagation: n[21],
+            aborted_records: n[22],
+        })
+        .boxed()
+}
+
+fn expectation() -> BoxedStrategy<Expectation> {
+    (
+        prop_oneof![
+            Just("lost".to_owned()),
+            Just("propagation_p99".to_owned()),
+            words()
+        ],
+        words(),
+        option::of(figure()),
+        option::of(any::<bool>()),
+        any::<bool>(),
+        words(),
+    )
+        .prop_map(
+            |(metric, expected, observed, met, implicit, reason)| Expectation {
+                metric,
+                expected,
+                observed,
+                met,
+                implicit,
+                reason,
+            },
+        )
+        .boxed()
+}
+
+fn phase() -> BoxedStrategy<Phase> {
+    (words(), figure(), figure(), count(), latencies())
+        .prop_map(|(name, from_s, until_s, committed, latency_ms)| Phase {
+            name,
+            from_s,
+            until_s,
+            committed,
+            latency_ms,
+        })
+        .boxed()
+}
+
+fn fault() -> BoxedStrategy<Fault> {
+    (
+        words(),
+        prop_oneof![Just("kill".to_owned()), words()],
+        option::of(figure()),
+        option::of(figure()),
+        option::of(any::<bool>()),
+        words(),
+    )
+        .prop_map(
+            |(target, kind, injected_s, healed_s, bit, evidence)| Fault {
+                target,
+                kind,
+                injected_s,
+                healed_s,
+                bit,
+                evidence,
+            },
+        )
+        .boxed()
+}
+
+fn series() -> BoxedStrategy<Series> {
+    (
+        figure(),
+        vec(figure(), 0..12),
+        vec(figure(), 0..12),
+        vec(figure(), 0..12),
+        vec(option::of(figure()), 0..12),
+        vec(option::of(figure()), 0..12),
+    )
+        .prop_map(
+            |(bin_s, acknowledged_per_s, published_per_s, backlog, p50, p99)| Series {
+                bin_s,
+                acknowledged_per_s,
+                published_per_s,
+                backlog,
+                propagation_p50_ms: p50,
+                propagation_p99_ms: p99,
+            },
+        )
+        .boxed()
+}
+
+fn offence() -> BoxedStrategy<Offence> {
+    (
+        words(),
+        option::of(words()),
+        option::of(any::<u32>()),
+        option::of(words()),
+        words(),
+    )
+        .prop_map(|(metric, order_id, version, attempt, what)| Offence {
+            metric,
+            order_id,
+            version,
+            attempt,
+            what,
+        })
+        .boxed()
+}
+
+fn strategy() -> BoxedStrategy<reports::record::Strategy> {
+    let told = (
+        words(),
+        words(),
+        verdict(),
+        vec(words(), 0..3),
+        words(),
+        words(),
+        btree_map(words(), words(), 0..3),
+    );
+    let judged = (
+        counts(),
+        (count(), count(), count(), count()),
+        vec(expectation(), 0..4),
+        latencies(),
+        vec(phase(), 0..4),
+        option::of(figure()),
+    );
+    let shown = (
+        vec(fault(), 0..4),
+        option::of(figure()),
+        (option::of(figure()), count(), any::<bool>()),
+        series(),
+        vec(offence(), 0..4),
+        btree_map(words(), option::of(figure()), 0..3),
+    );
+    (told, judged, shown)
+        .prop_map(|(told, judged, shown)| {
+            let (name, kind, verdict, reasons, topic, schema, wiring) = told;
+            let (counts, outcomes, expectations, latency_ms, phases, drain_s) = judged;
+            let (faults, throughput_per_s, generator, series, offences, costs) = shown;
+            reports::record::Strategy {
+                name,
+                kind,
+                verdict,
+                reasons,
+                topic,
+                schema,
+                wiring,
+                counts,
+                outcomes: Outcomes {
+                    db_event: outcomes.0,
+                    db_only: outcomes.1,
+                    event_only: outcomes.2,
+                    neither: outcomes.3,
+                },
+                expectations,
+                latency_ms,
+                phases,
+                drain_s,
+                faults,
+                throughput_per_s,
+                generator: Generator {
+                    lag_p99_ms: generator.0,
+                    unoffered: generator.1,
+                    kept_schedule: generator.2,
+                },
+                series,
+                offences,
+                costs,
+            }
+        })
+        .boxed()
+}
+
+/// Any record.
+pub fn record() -> BoxedStrategy<Record> {
+    let told = (words(), words(), any::<u64>(), verdict(), words(), figure());
+    let environment = btree_map(words(), words(), 0..3);
+    (told, environment, words(), vec(strategy(), 0..4))
+        .prop_map(|(told, environment, address, strategies)| {
+            let (scenario, description, seed, verdict, started_at, took_s) = told;
+            let server = Server {
+                version: address.clone(),
+                url: address.clone(),
+            };
+            Record {
+                schema_version: SCHEMA_VERSION,
+                harness_version: address.clone(),
+                scenario,
+                description,
+                seed,
+                verdict,
+                started_at,
+                took_s,
+                stack: Stack {
+                    provider: address.clone(),
+                    postgres: server.clone(),
+                    kafka: Broker {
+                        version: address.clone(),
+                        bootstrap: address,
+                    },
+                    toxiproxy: server,
+                    environment: environment.clone(),
+                },
+                workload: environment,
+                strategies,
+            }
+        })
+        .boxed()
+}

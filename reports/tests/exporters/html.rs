@@ -1,0 +1,128 @@
+use crate::sample;
+use reports::Exporter;
+use reports::html::Html;
+use reports::record::Record;
+
+pub fn rendered(record: &Record) -> String {
+    String::from_utf8(Html.export(record).unwrap()).unwrap()
+}
+
+/// The text between two marks.
+fn between<'a>(html: &'a str, from: &str, to: &str) -> &'a str {
+    let (_, rest) = html.split_once(from).unwrap();
+    rest.split_once(to).unwrap().0
+}
+
+#[test]
+fn the_page_needs_nothing_but_itself() {
+    let html = rendered(&sample::record());
+    for reference in [
+        "src=", "srcset=", "url(", "@import", "<link", "<script", "<iframe", "xmlns",
+    ] {
+        assert!(!html.contains(reference), "{reference}");
+    }
+    for link in html.split("href=\"").skip(1) {
+        assert!(link.starts_with('#'), "{}", &link[..20.min(link.len())]);
+    }
+    // Addresses of the stack are text.
+    assert!(html.contains("http://127.0.0.1:40300"));
+    assert!(!html.contains("=\"http"));
+}
+
+#[test]
+fn every_link_in_the_page_has_its_target() {
+    let html = rendered(&sample::record());
+    for link in html.split("href=\"#").skip(1) {
+        let target = link.split('"').next().unwrap();
+        assert!(html.contains(&format!("id=\"{target}\"")), "{target}");
+    }
+}
+
+#[test]
+fn a_strategy_called_script_stays_text() {
+    let mut record = sample::record();
+    record.strategies[1].name = "<script>alert(1)</script>".to_owned();
+    record.strategies[1].faults[0].kind = "\"><script>".to_owned();
+    let html = rendered(&record);
+    assert!(!html.contains("<script"));
+    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+}
+
+#[test]
+fn a_template_in_a_value_is_not_filled() {
+    let mut record = sample::record();
+    record.description = "{{style}}".to_owned();
+    assert!(rendered(&record).contains("<p class=\"lesson\">{{style}}</p>"));
+}
+
+#[test]
+fn what_was_not_measured_is_a_dash_and_what_never_came_is_infinite() {
+    let html = rendered(&sample::record());
+    let row = between(&html, "drained after</th>", "</tr>");
+    assert!(row.starts_with("<td class=\"faint\">–</td>"), "{row}");
+    let row = between(&html, "relay peak MiB</th>", "</tr>");
+    assert!(row.starts_with("<td class=\"faint\">–</td>"), "{row}");
+    let end_to_end = between(&html, "end to end, p50 / p99", "propagation, p50 / p99");
+    let row = between(end_to_end, "during down kafka</th>", "</tr>");
+    assert!(row.contains("s / ∞"), "{row}");
+}
+
+#[test]
+fn faults_are_shaded_and_named_in_every_chart_over_time() {
+    let html = rendered(&sample::record());
+    assert_eq!(html.matches("<figure class=\"chart\"").count(), 6);
+    // Four charts over time, drawn for wide and narrow screens.
+    assert_eq!(html.matches("class=\"window\"").count(), 4 * 2);
+    assert_eq!(html.matches(">\ndown kafka\n</text>").count(), 4 * 2);
+}
+
+#[test]
+fn no_colour_is_left_that_could_not_follow_light_and_dark() {
+    let html = rendered(&sample::record());
+    for colour in ["stroke=\"#", "fill=\"#"] {
+        assert!(!html.contains(colour), "{colour}");
+    }
+}
+
+#[test]
+fn a_strategy_has_one_colour_throughout() {
+    let html = rendered(&sample::record());
+    for (class, name) in [("k0", "naive"), ("k1", "polling"), ("k2", "cdc")] {
+        assert!(html.contains(&format!("<article class=\"card {class}\"><h3>{name}")));
+        assert!(html.contains(&format!("<li class=\"{class}\"><i></i>{name}</li>")));
+    }
+}
+
+#[test]
+fn without_series_and_phases_the_page_says_so() {
+    let mut record = sample::record();
+    record.strategies = vec![sample::clean("only", "cdc")];
+    record.strategies[0].faults.clear();
+    record.strategies[0].expectations.clear();
+    let html = rendered(&record);
+    assert!(html.contains("No series were recorded."));
+    assert!(html.contains("The scenario has no faults."));
+    assert!(html.contains("Nothing was expected."));
+    assert!(!html.contains("NaN"));
+}
+
+#[test]
+fn the_limits_are_said_in_the_open() {
+    let html = rendered(&sample::record());
+    let limits = between(
+        &html,
+        "What this run does not prove",
+        "Environment and load",
+    );
+    assert!(limits.contains("Replication factor 1"));
+    assert!(limits.contains("No process was killed"));
+    assert!(limits.contains("cdc: 0 of 5,880 committed changes lost"));
+    assert!(limits.contains("less than 0.051%"));
+    assert!(!limits.contains("naive: 0 of 4,404"), "it did lose");
+
+    let mut killed = sample::record();
+    killed.strategies[1].faults[0].kind = "kill".to_owned();
+    let html = rendered(&killed);
+    assert!(html.contains("page cache"));
+    assert!(html.contains("0 of 1 crash with a loss, too few"));
+}
