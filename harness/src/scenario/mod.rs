@@ -1,5 +1,27 @@
 //! A scenario: what to run, parsed once, valid from then on. No I/O after parsing.
 
+mod conflicts;
+mod expectations;
+pub mod explain;
+mod faults;
+pub mod limits;
+mod load;
+mod metric;
+mod parse;
+mod section;
+mod source;
+mod strategies;
+pub mod units;
+mod workload;
+
+#[cfg(test)]
+mod tests;
+
+pub use load::load;
+pub use metric::{IMPLICIT, Unit};
+pub use parse::{Loaded, parse};
+pub use source::{Problem, ScenarioError};
+
 use relays::config::{AfterPublish, WriteOrder};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

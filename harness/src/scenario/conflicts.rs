@@ -1,0 +1,222 @@
+//! Faults that cannot be in force together, faults that no strategy feels, and phases too short to
+//! prove anything.
+
+use super::faults::Placed;
+use super::source::Problems;
+use super::units::show_duration;
+use super::{Fault, FaultKind, Link, StrategyKind, Target, Victim, Workload};
+use std::ops::Range;
+
+impl Victim {
+    /// The links that end at this process.
+    pub fn links(self) -> Vec<Link> {
+        match self {
+            Self::OrderService => vec![Link::OrdersPostgres, Link::OrdersKafka],
+            Self::Relay => vec![Link::RelayPostgres, Link::RelayKafka],
+            Self::PostgresServer => vec![Link::OrdersPostgres, Link::RelayPostgres],
+            Self::KafkaServer => vec![Link::OrdersKafka, Link::RelayKafka],
+        }
+    }
+}
+
+/// Whether one begins before the other has ended. Touching counts: one would be healed while the
+/// other is injected, in either order.
+fn meet(a: &Fault, b: &Fault) -> bool {
+    a.at <= b.ends() && b.at <= a.ends()
+}
+
+/// Notes every pair of faults that cannot be in force together.
+pub(super) fn between_faults(faults: &[Placed], problems: &Problems) {
+    for (i, later) in faults.iter().enumerate() {
+        for earlier in &faults[..i] {
+            if let Some((what, help)) = conflict(&earlier.fault, &later.fault) {
+                problems.add(later.span.clone(), what, help);
+            }
+        }
+    }
+}
+
+fn conflict(a: &Fault, b: &Fault) -> Option<(String, String)> {
+    if let (Target::Process(x), Target::Process(y)) = (a.target, b.target) {
+        return (x == y && meet(a, b)).then(|| {
+            (
+                format!("{} meets {}", b.describe(), a.describe()),
+                "a process is killed or paused by one fault at a time: leave a gap between them"
+                    .to_owned(),
+            )
+        });
+    }
+    pause_on_link(a, b)
+        .or_else(|| pause_on_link(b, a))
+        .or_else(|| both_down(a, b))
+        .or_else(|| swallowed(a, b))
+        .or_else(|| swallowed(b, a))
+}
+
+/// Toxiproxy can wedge when a toxic is added or removed while a peer of the connection does not read.
+fn pause_on_link(pause: &Fault, other: &Fault) -> Option<(String, String)> {
+    let (Target::Process(victim), FaultKind::Pause) = (pause.target, pause.kind) else {
+        return None;
+    };
+    let shared = other
+        .target
+        .links()
+        .into_iter()
+        .find(|link| victim.links().contains(link))?;
+    meet(pause, other).then(|| {
+        (
+            format!(
+                "{} meets {}, and {} ends at {}",
+                other.describe(),
+                pause.describe(),
+                shared.name(),
+                victim.name()
+            ),
+            "changing a proxy while a process at its end is stopped can wedge Toxiproxy: leave a gap between the two faults, or take another link".to_owned(),
+        )
+    })
+}
+
+fn both_down(a: &Fault, b: &Fault) -> Option<(String, String)> {
+    let both = a.kind == FaultKind::Down && b.kind == FaultKind::Down;
+    let shared = both
+        .then(|| {
+            b.target
+                .links()
+                .into_iter()
+                .find(|l| a.target.links().contains(l))
+        })
+        .flatten()?;
+    meet(a, b).then(|| {
+        (
+            format!("{} meets {} on {}", b.describe(), a.describe(), shared.name()),
+            "a link is down by one fault at a time (healing one would end the other): leave a gap, or make them one fault"
+                .to_owned(),
+        )
+    })
+}
+
+/// A toxic that is only ever in force while its links are down.
+fn swallowed(down: &Fault, toxic: &Fault) -> Option<(String, String)> {
+    let all_down = down.kind == FaultKind::Down
+        && matches!(toxic.kind, FaultKind::Toxic { .. })
+        && toxic
+            .target
+            .links()
+            .iter()
+            .all(|l| down.target.links().contains(l))
+        && down.at <= toxic.at
+        && toxic.ends() <= down.ends();
+    all_down.then(|| {
+        (
+            format!(
+                "{} lies within {}: it cannot bite",
+                toxic.describe(),
+                down.describe()
+            ),
+            "give the two faults times of their own".to_owned(),
+        )
+    })
+}
+
+/// Notes every fault that no strategy can feel.
+pub(super) fn without_victim(faults: &[Placed], kinds: &[StrategyKind], problems: &Problems) {
+    if kinds.is_empty() {
+        return;
+    }
+    for placed in faults {
+        let felt = match placed.fault.target {
+            Target::Process(Victim::Relay) => kinds.iter().any(StrategyKind::has_relay),
+            Target::Process(_) => true,
+            target => target
+                .links()
+                .into_iter()
+                .any(|link| kinds.iter().any(|kind| kind.uses(link))),
+        };
+        if felt {
+            continue;
+        }
+        let name = placed.fault.target.name();
+        let (why, help) = if name == Link::OrdersKafka.name() {
+            (
+                "only a dual write publishes from the order service",
+                "add a strategy with kind = \"dual-write\", or target relay->kafka or kafka",
+            )
+        } else {
+            (
+                "no strategy of this file has a relay",
+                "add a strategy with kind = \"polling\" or \"cdc\", or target a link of orders",
+            )
+        };
+        problems.add(
+            placed.target_span.clone(),
+            format!("no strategy feels a fault on {name}: {why}"),
+            help,
+        );
+    }
+}
+
+/// Notes the phases (before the first fault, during each, after the last) in which fewer changes
+/// are intended than the run needs to prove anything.
+pub(super) fn short_phases(
+    faults: &[Placed],
+    workload: &Workload,
+    workload_span: Range<usize>,
+    problems: &Problems,
+) {
+    let committed = |from, until| {
+        (workload.planned_until(until) - workload.planned_until(from))
+            * (1.0 - workload.rollback_ratio)
+    };
+    let zero = std::time::Duration::ZERO;
+    let first = faults.iter().min_by_key(|p| p.fault.at);
+    let last = faults.iter().max_by_key(|p| p.fault.ends());
+    let mut phases = Vec::new();
+    match (first, last) {
+        (Some(first), Some(last)) => {
+            phases.push((
+                zero,
+                first.fault.at,
+                "before the first fault".to_owned(),
+                first.at_span.clone(),
+            ));
+            for p in faults {
+                let (kind, target) = (p.fault.kind.name(), p.fault.target.name());
+                let name = format!("during {kind} on {target}");
+                phases.push((p.fault.at, p.fault.ends(), name, p.span.clone()));
+            }
+            let end = last.fault.ends();
+            phases.push((
+                end,
+                workload.duration,
+                "after the last fault".to_owned(),
+                last.at_span.clone(),
+            ));
+        }
+        _ => phases.push((
+            zero,
+            workload.duration,
+            "of the load".to_owned(),
+            workload_span,
+        )),
+    }
+    for (from, until, name, span) in phases {
+        let expected = committed(from, until);
+        // A phase of no length does not exist; one outside the run has its own error.
+        if from < until
+            && until <= workload.duration
+            && expected < workload.min_committed_per_phase as f64
+        {
+            problems.add(
+                span,
+                format!(
+                    "the phase {name} ({} to {}) has about {expected:.0} changes to commit, fewer than the {} that prove something",
+                    show_duration(from),
+                    show_duration(until),
+                    workload.min_committed_per_phase
+                ),
+                "make the phase longer, raise `rate`, or set `min_committed_per_phase` in [workload] to what this lesson needs",
+            );
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `[expect.NAME]`: what is expected of a strategy.
+
+use super::metric::{IMPLICIT, Unit};
+use super::section::{Entry, Section, article};
+use super::source::suggest;
+use super::units::{DURATION_HELP, parse_duration};
+use super::{Comparison, Expectation, Metric, StrategyKind};
+use toml::de::DeValue;
+
+/// What to write for a count.
+const COUNT_HELP: &str = "write a count such as 0, or a bound such as \">= 1\" or \"<= 5\"";
+/// What to write for a latency or the drain.
+const TIME_HELP: &str = "write a bound with its unit, such as \"<= 10s\" or \"<= 250ms\"";
+
+/// Reads one section. `most` is how many changes the load intends, where that is known.
+pub(super) fn read(s: Section<'_>, kind: &StrategyKind, most: Option<f64>) -> Vec<Expectation> {
+    let mut expectations = Vec::new();
+    for entry in s.entries() {
+        let Some(metric) = Metric::parse(entry.key) else {
+            let names: Vec<String> = Metric::all().into_iter().map(Metric::name).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            s.problem(
+                entry.key_span(),
+                format!("there is no metric `{}`", entry.key),
+                suggest(entry.key, &names),
+            );
+            continue;
+        };
+        match value(entry, metric) {
+            Ok(expectation) => match impossible(&expectation, kind, most) {
+                None => expectations.push(expectation),
+                Some((what, help)) => s.problem(entry.span(), what, help),
+            },
+            Err((what, help)) => s.problem(entry.span(), what, help),
+        }
+    }
+    expectations
+}
+
+/// What the file says, then the implicit zeros of a relay strategy that it does not override.
+pub(super) fn with_implicit(mut said: Vec<Expectation>, kind: &StrategyKind) -> Vec<Expectation> {
+    if kind.has_relay() {
+        for metric in IMPLICIT {
+            if !said.iter().any(|e| e.metric == metric) {
+                said.push(Expectation {
+                    metric,
+                    comparison: Comparison::Equal,
+                    value: 0.0,
+                    text: "0".to_owned(),
+                    implicit: true,
+                });
+            }
+        }
+    }
+    said
+}
+
+type Wrong = (String, String);
+
+fn value(entry: Entry<'_>, metric: Metric) -> Result<Expectation, Wrong> {
+    let text = match entry.value() {
+        DeValue::Integer(i) if i.radix() == 10 => i.as_str().to_owned(),
+        DeValue::String(text) => text.trim().to_owned(),
+        other => {
+            return Err((
+                format!("`{}` is {}", entry.key, article(other)),
+                help(metric).to_owned(),
+            ));
+        }
+    };
+    let (comparison, rest) = comparison(&text)?;
+    let value = match metric.unit() {
+        Unit::Count => rest
+            .parse::<u64>()
+            .ok()
+            .filter(|v| *v <= 1 << 50)
+            .map(|v| v as f64),
+        Unit::Milliseconds => parse_duration(rest).map(|d| d.as_nanos() as f64 / 1e6),
+        Unit::Seconds => parse_duration(rest).map(|d| d.as_nanos() as f64 / 1e9),
+    }
+    .ok_or_else(|| {
+        let what = match metric.unit() {
+            Unit::Count => "no count",
+            _ if rest.parse::<f64>().is_ok() => "a number without a unit",
+            _ => "no duration",
+        };
+        (
+            format!("`{}` is compared with `{rest}`, {what}", entry.key),
+            help(metric).to_owned(),
+        )
+    })?;
+    if metric.unit() != Unit::Count && comparison == Comparison::Equal {
+        return Err((
+            format!("`{}` is a time, and no time is exactly {rest}", entry.key),
+            TIME_HELP.to_owned(),
+        ));
+    }
+    if comparison == Comparison::AtLeast && value == 0.0 {
+        return Err((
+            format!(
+                "`{}` is always at least 0: this expectation proves nothing",
+                entry.key
+            ),
+            help(metric).to_owned(),
+        ));
+    }
+    Ok(Expectation {
+        metric,
+        comparison,
+        value,
+        text,
+        implicit: false,
+    })
+}
+
+fn help(metric: Metric) -> &'static str {
+    match metric.unit() {
+        Unit::Count => COUNT_HELP,
+        _ => TIME_HELP,
+    }
+}
+
+/// `0`, `= 0`, `>= 1`, `<= 10s`.
+fn comparison(text: &str) -> Result<(Comparison, &str), Wrong> {
+    let end = text
+        .find(|c| !matches!(c, '<' | '>' | '=' | '!' | '~'))
+        .unwrap_or(text.len());
+    let (sign, rest) = text.split_at(end);
+    let comparison = match sign {
+        "" | "=" => Comparison::Equal,
+        ">=" => Comparison::AtLeast,
+        "<=" => Comparison::AtMost,
+        _ => {
+            return Err((
+                format!("`{sign}` is no comparison"),
+                "write = (or nothing), >= or <=, for example \">= 1\"; \"> 0\" is \">= 1\", \"< 10s\" is \"<= 10s\""
+                    .to_owned(),
+            ));
+        }
+    };
+    Ok((comparison, rest.trim()))
+}
+
+/// Why an expectation can never be met, whatever happens.
+fn impossible(e: &Expectation, kind: &StrategyKind, most: Option<f64>) -> Option<Wrong> {
+    if e.comparison == Comparison::AtMost || e.value == 0.0 {
+        // `propagation_p99 <= 0s`: nothing takes no time.
+        return (e.metric.unit() != Unit::Count && e.value == 0.0).then(|| {
+            (
+                format!("`{}` cannot be {}", e.metric.name(), e.text),
+                DURATION_HELP.to_owned(),
+            )
+        });
+    }
+    if e.metric == Metric::Undrained && !kind.has_relay() {
+        return Some((
+            "a dual write has no outbox that could still hold a change, so `undrained` is always 0"
+                .to_owned(),
+            "expect `lost` of it".to_owned(),
+        ));
+    }
+    let of_changes = matches!(
+        e.metric,
+        Metric::Lost
+            | Metric::Undrained
+            | Metric::Missing
+            | Metric::Unacknowledged
+            | Metric::FalseRejection
+            | Metric::DoubleApplied
+            | Metric::Late
+    );
+    let most = most.filter(|most| of_changes && e.value > most.ceil())?;
+    Some((
+        format!(
+            "`{}` cannot be {}: the load has {most:.0} changes",
+            e.metric.name(),
+            e.text
+        ),
+        "lower the count, or raise `rate` or `duration`".to_owned(),
+    ))
+}

@@ -1,0 +1,142 @@
+//! One line of explanation for everything a scenario can name: for `outbox-harness list`.
+
+use super::Metric;
+
+/// Kinds of strategies.
+pub const STRATEGIES: [(&str, &str); 3] = [
+    (
+        "dual-write",
+        "no outbox: the order service writes to the database and to the broker, in one order or the other",
+    ),
+    (
+        "polling",
+        "an outbox row in the order's transaction; a relay claims rows with SQL, publishes, then deletes or marks them",
+    ),
+    (
+        "cdc",
+        "an outbox row in the order's transaction; a relay reads it from the write-ahead log by logical replication",
+    ),
+];
+
+/// What a fault can hit.
+pub const TARGETS: [(&str, &str); 10] = [
+    ("kafka", "every link to Kafka"),
+    ("postgres", "every link to PostgreSQL"),
+    (
+        "orders->postgres",
+        "the order service's connections to PostgreSQL",
+    ),
+    (
+        "orders->kafka",
+        "the order service's connections to Kafka (dual write only)",
+    ),
+    ("relay->postgres", "the relay's connections to PostgreSQL"),
+    ("relay->kafka", "the relay's connections to Kafka"),
+    ("order-service", "the order service's process (kill, pause)"),
+    ("relay", "the relay's process (kill, pause)"),
+    (
+        "postgres-server",
+        "PostgreSQL with all its backends (kill, pause)",
+    ),
+    ("kafka-server", "the Kafka broker (kill, pause)"),
+];
+
+/// Kinds of faults.
+pub const FAULTS: [(&str, &str); 10] = [
+    ("down", "connections are cut and new ones refused"),
+    (
+        "latency",
+        "data arrives `latency` later, plus or minus `jitter`",
+    ),
+    ("bandwidth", "at most `rate` KB/s a connection"),
+    ("slow_close", "a close arrives `delay` later"),
+    (
+        "timeout",
+        "data vanishes; after `timeout` (0: never) the connection is closed",
+    ),
+    ("reset_peer", "connections are reset, after `timeout`"),
+    (
+        "slicer",
+        "data arrives in pieces of `average_size`, plus or minus `size_variation`, `delay` apart",
+    ),
+    ("limit_data", "a connection ends after `bytes`"),
+    ("kill", "SIGKILL; the process is started again after `for`"),
+    ("pause", "SIGSTOP; the process goes on after `for`"),
+];
+
+/// Counts and times that can be expected of, the latencies with all their percentiles in one line.
+pub const INVARIANTS: [(&str, &str); 16] = [
+    (
+        "lost",
+        "committed, no valid event, and nothing left that could still deliver it",
+    ),
+    (
+        "undrained",
+        "committed, no event by the deadline, but the outbox or slot still holds it",
+    ),
+    (
+        "undecided",
+        "a publish that the end of the run itself cut off",
+    ),
+    ("phantom", "an event whose change is not committed"),
+    ("foreign", "an event of another run, or of nobody"),
+    (
+        "duplicated",
+        "valid events beyond the first for the same change (at-least-once allows them)",
+    ),
+    (
+        "reordered",
+        "versions of an order that first appeared after a later one did",
+    ),
+    ("split", "orders with events on several partitions"),
+    (
+        "corrupted",
+        "events whose key or value is not what was written",
+    ),
+    (
+        "missing",
+        "the client was told committed, and the database has something else",
+    ),
+    ("double_applied", "one change at two versions"),
+    (
+        "false_rejection",
+        "the client was told no, and it is committed",
+    ),
+    (
+        "unacknowledged",
+        "committed, and the client was told nothing",
+    ),
+    ("late", "first seen later than `late_after`"),
+    ("drain", "time from the last heal to the last event"),
+    (
+        "{order,propagation,end_to_end}_{p50,p90,p99,p999,max}",
+        "latency: intended start to answer; answer to first sight; intended start to first sight",
+    ),
+];
+
+/// Whether every relay strategy is held to 0 of the invariant of this name.
+pub fn is_implicit(name: &str) -> bool {
+    Metric::parse(name).is_some_and(|m| super::IMPLICIT.contains(&m))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{faults, metric::Unit, strategies};
+
+    #[test]
+    fn everything_a_file_can_name_is_explained_in_the_same_order() {
+        let names = |table: &[(&'static str, &str)]| -> Vec<&'static str> {
+            table.iter().map(|(n, _)| *n).collect()
+        };
+        assert_eq!(names(&FAULTS), faults::KINDS.map(|k| k.name));
+        assert_eq!(names(&TARGETS), faults::TARGETS.map(|(n, _)| n));
+        assert_eq!(names(&STRATEGIES), strategies::KINDS.map(|k| k.name));
+        let metrics: Vec<String> = Metric::all()
+            .into_iter()
+            .filter(|m| m.unit() != Unit::Milliseconds)
+            .map(Metric::name)
+            .collect();
+        assert_eq!(names(&INVARIANTS)[..metrics.len()], metrics[..]);
+    }
+}

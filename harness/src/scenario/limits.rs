@@ -1,0 +1,52 @@
+//! Bounds of what a scenario may ask for. Each keeps a typing mistake from becoming a run that
+//! cannot end, cannot fit in memory, or cannot prove anything.
+
+use std::time::Duration;
+
+/// Largest scenario file, bytes.
+pub const FILE_BYTES: u64 = 256 * 1024;
+/// Longest name of a scenario; it is part of folder names.
+pub const SCENARIO_NAME: usize = 64;
+/// Longest name of a strategy; PostgreSQL cuts identifiers at 63 bytes, and ours have 25 around it.
+pub const STRATEGY_NAME: usize = 32;
+/// Most strategies in a file.
+pub const STRATEGIES: usize = 32;
+/// Most faults in a file.
+pub const FAULTS: usize = 64;
+
+/// Lowest and highest rate, changes a second.
+pub const RATE: (f64, f64) = (0.001, 1_000_000.0);
+/// Most changes a strategy's run offers: the history keeps some 100 bytes of each in memory.
+pub const CHANGES: f64 = 50_000_000.0;
+/// Longest load.
+pub const DURATION: Duration = Duration::from_secs(24 * 3600);
+/// Most changes an order goes through; its attempts are an array in its row.
+pub const CHANGES_PER_ORDER: u32 = 10_000;
+/// Longest content: Kafka takes messages up to 1 MiB by default, and the rest of an event is below 1 KB.
+pub const PAYLOAD_BYTES: u32 = 900_000;
+/// Most HTTP connections.
+pub const CONNECTIONS: u32 = 10_000;
+/// Most connections of the order service to PostgreSQL; the local stack's takes 300 in all.
+pub const POSTGRES_CONNECTIONS: u32 = 250;
+/// Longest request timeout and publish timeout.
+pub const REQUEST: Duration = Duration::from_secs(600);
+/// Longest hold of a transaction; the order service accepts no longer one.
+pub const HOLD: Duration = Duration::from_secs(10);
+/// Most repeats of a change whose outcome was unknown.
+pub const RETRIES: u32 = 100;
+/// Largest Zipf exponent.
+pub const SKEW: f64 = 5.0;
+/// Most partitions of a topic.
+pub const PARTITIONS: i32 = 1_000;
+/// Longest linger of a producer.
+pub const LINGER: Duration = Duration::from_secs(60);
+/// Longest pause between polls.
+pub const INTERVAL: Duration = Duration::from_secs(60);
+/// Most rows a claim.
+pub const BATCH: u32 = 100_000;
+/// Longest drain.
+pub const DRAIN: Duration = Duration::from_secs(3600);
+/// Longest delay or timeout of a toxic.
+pub const TOXIC_DELAY: Duration = Duration::from_secs(3600);
+/// Largest rate (KB/s) and size (bytes) of a toxic.
+pub const TOXIC_AMOUNT: u64 = 1_000_000_000_000;

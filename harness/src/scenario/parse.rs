@@ -1,0 +1,277 @@
+//! A file's text in, a valid scenario out; or everything that is wrong with it.
+
+use super::faults::{self, Placed};
+use super::section::Section;
+use super::source::{Problem, Problems, ScenarioError, suggest};
+use super::strategies::{self, name_problem, plain};
+use super::{Fault, Scenario, Strategy, StrategyKind, Workload};
+use super::{conflicts, expectations, limits, workload};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml::de::{DeTable, DeValue};
+
+/// Syntax errors shown at most: what follows the first few is mostly their echo.
+const SYNTAX_ERRORS: usize = 5;
+
+/// A scenario together with its file, for messages that come later than parsing.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// Its file.
+    pub path: PathBuf,
+    /// Where the file has the `target` of each fault, in the order of `scenario.faults`.
+    fault_targets: Vec<Range<usize>>,
+}
+
+impl Loaded {
+    /// An error about one of its faults that only the surroundings can raise.
+    pub fn fault_error(&self, fault: usize, what: String, help: String) -> ScenarioError {
+        let problem = Problem {
+            span: self.fault_targets.get(fault).cloned(),
+            what,
+            help,
+        };
+        ScenarioError::new(
+            &self.path.display().to_string(),
+            &self.scenario.text,
+            vec![problem],
+        )
+    }
+}
+
+/// Parses and checks a scenario file's text; `file` is the name that errors show.
+pub fn parse(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
+    parse_loaded(Path::new(file), text).map(|loaded| loaded.scenario)
+}
+
+pub(super) fn parse_loaded(path: &Path, text: &str) -> Result<Loaded, ScenarioError> {
+    let file = path.display().to_string();
+    let fail = |problems| Err(ScenarioError::new(&file, text, problems));
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return fail(errors.iter().take(SYNTAX_ERRORS).map(syntax).collect());
+    }
+    let problems = Problems::default();
+    let section = Section::new("the file", 0..0, root.get_ref(), &problems);
+    let read = read(section, text, &problems);
+    let problems = problems.into_vec();
+    match read {
+        Some((scenario, fault_targets)) if problems.is_empty() => Ok(Loaded {
+            scenario,
+            path: path.to_owned(),
+            fault_targets,
+        }),
+        _ => fail(problems),
+    }
+}
+
+fn syntax(error: &toml::de::Error) -> Problem {
+    let message = error.message();
+    let help = if message.contains("duplicate key") {
+        "every key, and every table such as [strategy.NAME], stands once; give the second a name of its own or take it out"
+    } else {
+        "this is not TOML: keys stand as `key = value`, texts and durations in double quotes (duration = \"12s\"), tables in brackets ([workload])"
+    };
+    Problem {
+        span: Some(error.span().unwrap_or(0..0)),
+        what: message.lines().collect::<Vec<_>>().join(", "),
+        help: help.to_owned(),
+    }
+}
+
+fn read(
+    mut s: Section<'_>,
+    text: &str,
+    problems: &Problems,
+) -> Option<(Scenario, Vec<Range<usize>>)> {
+    let name = read_name(&mut s);
+    let description = s.get("description").and_then(|e| s.text(e));
+    let seed = s
+        .get("seed")
+        .and_then(|e| s.integer(e, 0..=i64::MAX as u64))
+        .unwrap_or(1);
+
+    let workload_section = s
+        .required("workload", "[workload]")
+        .and_then(|e| Section::of(e, "[workload]", problems));
+    let workload_span = workload_section.as_ref().map_or(0..0, Section::span);
+    let workload = workload_section.and_then(workload::read);
+    let mut faults = read_faults(&mut s, workload.as_ref());
+    let placed = read_strategies(&mut s);
+    let kinds: Vec<StrategyKind> = placed.iter().map(|p| p.strategy.kind.clone()).collect();
+    let strategies = read_expectations(&mut s, placed, workload.as_ref());
+    let drain_section = s
+        .get("drain")
+        .and_then(|e| Section::of(e, "[drain]", problems));
+    let drain = workload::read_drain(drain_section);
+    s.finish();
+
+    faults.sort_by_key(|p| (p.fault.at, p.span.start));
+    conflicts::between_faults(&faults, problems);
+    conflicts::without_victim(&faults, &kinds, problems);
+    if let Some(workload) = &workload {
+        conflicts::short_phases(&faults, workload, workload_span, problems);
+    }
+    let (faults, targets): (Vec<Fault>, Vec<Range<usize>>) =
+        faults.into_iter().map(|p| (p.fault, p.target_span)).unzip();
+    let scenario = Scenario {
+        name: name?.to_owned(),
+        description: description.unwrap_or_default().trim().to_owned(),
+        seed,
+        workload: workload?,
+        faults,
+        strategies,
+        drain,
+        text: text.to_owned(),
+    };
+    Some((scenario, targets))
+}
+
+fn read_name<'a>(s: &mut Section<'a>) -> Option<&'a str> {
+    let entry = s.required("name", "name = \"broker-outage\"")?;
+    let name = s.text(entry)?;
+    if let Some(help) = name_problem(name, limits::SCENARIO_NAME) {
+        s.problem(
+            entry.span(),
+            "`name` cannot be the name of a scenario (it becomes part of a folder's name)",
+            help,
+        );
+    }
+    Some(name)
+}
+
+fn read_faults(s: &mut Section<'_>, workload: Option<&Workload>) -> Vec<Placed> {
+    let Some(entry) = s.get("fault") else {
+        return Vec::new();
+    };
+    let list_help = "faults are a list: write [[fault]], with two brackets, above each of them";
+    let DeValue::Array(list) = entry.value() else {
+        s.problem(entry.span(), "`fault` is not a list", list_help);
+        return Vec::new();
+    };
+    if list.len() > limits::FAULTS {
+        s.problem(
+            entry.span(),
+            format!("there are {} faults", list.len()),
+            format!("at most {} fit in a scenario", limits::FAULTS),
+        );
+        return Vec::new();
+    }
+    let load = workload.map(|w| w.duration);
+    list.iter()
+        .enumerate()
+        .filter_map(|(i, value)| match value.get_ref() {
+            DeValue::Table(table) => {
+                let title = format!("[[fault]] number {}", i + 1);
+                faults::read(Section::new(title, value.span(), table, s.problems()), load)
+            }
+            _ => {
+                s.problem(value.span(), "a fault is not a table", list_help);
+                None
+            }
+        })
+        .collect()
+}
+
+fn read_strategies(s: &mut Section<'_>) -> Vec<strategies::Placed> {
+    let help = "add a table such as [strategy.polling] with kind = \"polling\" (or \"cdc\", or \"dual-write\")";
+    let Some(entry) = s.get("strategy") else {
+        s.problem(s.span(), "the file has no strategy", help);
+        return Vec::new();
+    };
+    let Some(section) = Section::of(entry, "[strategy.NAME]", s.problems()) else {
+        return Vec::new();
+    };
+    let entries = section.entries();
+    if entries.is_empty() {
+        s.problem(entry.key_span(), "the file has no strategy", help);
+    }
+    if entries.len() > limits::STRATEGIES {
+        s.problem(
+            entry.key_span(),
+            format!("there are {} strategies", entries.len()),
+            format!("at most {} fit in a scenario", limits::STRATEGIES),
+        );
+        return Vec::new();
+    }
+    let mut placed: Vec<strategies::Placed> = Vec::new();
+    for entry in entries {
+        if !matches!(entry.value(), DeValue::Table(_)) {
+            s.problem(
+                entry.key_span(),
+                format!("`{}` stands in [strategy] itself", entry.key),
+                "each strategy is a table with a name: [strategy.NAME]",
+            );
+            continue;
+        }
+        if let Some(help) = name_problem(entry.key, limits::STRATEGY_NAME) {
+            s.problem(
+                entry.key_span(),
+                "this cannot be the name of a strategy (it becomes part of a schema's and a topic's name)",
+                help,
+            );
+        }
+        if let Some(twin) = placed
+            .iter()
+            .find(|p| plain(&p.strategy.name) == plain(entry.key))
+        {
+            s.problem(
+                entry.key_span(),
+                format!(
+                    "`{}` and `{}` would share a schema: names are told apart without case, and `-` is `_`",
+                    entry.key, twin.strategy.name
+                ),
+                "give one of them another name",
+            );
+        }
+        let title = format!("[strategy.{}]", entry.key);
+        if let Some(strategy) = Section::of(entry, title, s.problems())
+            .and_then(|section| strategies::read(section, entry.key))
+        {
+            placed.push(strategy);
+        }
+    }
+    placed.sort_by_key(|p| p.span.start);
+    placed
+}
+
+fn read_expectations(
+    s: &mut Section<'_>,
+    placed: Vec<strategies::Placed>,
+    workload: Option<&Workload>,
+) -> Vec<Strategy> {
+    // A strategy that is there but broken must not make its expectations look misplaced.
+    let declared: Vec<&str> = s
+        .get("strategy")
+        .and_then(|e| e.value().as_table())
+        .map(|t| t.keys().map(|k| k.get_ref().as_ref()).collect())
+        .unwrap_or_default();
+    let mut strategies: Vec<Strategy> = placed.into_iter().map(|p| p.strategy).collect();
+    let expect = s
+        .get("expect")
+        .and_then(|e| Section::of(e, "[expect.NAME]", s.problems()));
+    for entry in expect.iter().flat_map(Section::entries) {
+        let title = format!("[expect.{}]", entry.key);
+        if !declared.contains(&entry.key) {
+            s.problem(
+                entry.key_span(),
+                format!("{title} expects of a strategy that is not there"),
+                format!("strategies of this file: {}", suggest(entry.key, &declared)),
+            );
+            continue;
+        }
+        let Some(section) = Section::of(entry, title, s.problems()) else {
+            continue;
+        };
+        if let Some(strategy) = strategies.iter_mut().find(|x| x.name == entry.key) {
+            let most = workload.map(Workload::planned);
+            strategy.expectations = expectations::read(section, &strategy.kind, most);
+        }
+    }
+    for strategy in &mut strategies {
+        let said = std::mem::take(&mut strategy.expectations);
+        strategy.expectations = expectations::with_implicit(said, &strategy.kind);
+    }
+    strategies
+}

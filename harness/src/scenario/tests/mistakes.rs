@@ -1,0 +1,282 @@
+//! Mistakes in single keys and values.
+
+use super::*;
+
+#[test]
+fn unknown_keys_are_refused_wherever_they_are() {
+    let whole = file(&["nam = 1\n", HEAD, LOAD, CDC]);
+    refused(&whole, "nam", &["did you mean `name`?"]);
+    refused(
+        &file(&[HEAD, LOAD, CDC, "[what]\n"]),
+        "what",
+        &["possible: name"],
+    );
+    refused(
+        &with_workload("duratoin = 1"),
+        "duratoin",
+        &["[workload]", "did you mean `duration`?"],
+    );
+    refused(
+        &with_fault("tagret = 1"),
+        "tagret",
+        &["did you mean `target`?"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, CDC, "kid = 1"]),
+        "kid",
+        &["did you mean `kind`?"],
+    );
+    refused(
+        &with_expect("losst = 0"),
+        "losst",
+        &["did you mean `lost`?"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, CDC, "[drain]\nwitin = 1"]),
+        "witin",
+        &["did you mean `within`?"],
+    );
+}
+
+#[test]
+fn wrong_types_and_units_say_what_to_write() {
+    let duration = "write a duration such as \"4s\" or \"250ms\"";
+    refused(
+        &file(&[HEAD, "[workload]\nduration = 12\n", CDC]),
+        "12",
+        &["without a unit", duration],
+    );
+    refused(&with_workload("hold = \"20\""), "\"20\"", &[duration]);
+    refused(
+        &with_workload("hold = \"20 sec\""),
+        "\"20 sec\"",
+        &[duration],
+    );
+    refused(
+        &with_workload("rate = \"500\""),
+        "\"500\"",
+        &["is a text", "without quotes"],
+    );
+    refused(
+        &with_workload("connections = 1.5"),
+        "1.5",
+        &["an integer from 1"],
+    );
+    refused(
+        &with_fault("kind = \"bandwidth\"\nrate = \"10KB\""),
+        "\"10KB\"",
+        &["100KB/s"],
+    );
+    refused(
+        &with_fault("kind = \"limit_data\"\nbytes = \"10Kb\""),
+        "\"10Kb\"",
+        &["64KB"],
+    );
+    refused(
+        &with_fault("kind = \"latency\"\nlatency = 200"),
+        "200",
+        &[duration],
+    );
+    refused(
+        &with_fault("kind = \"latency\"\nlatency = \"1500us\""),
+        "\"1500us\"",
+        &["milliseconds"],
+    );
+    refused(
+        &file(&["name = 5\n", LOAD, CDC]),
+        "5",
+        &["in double quotes"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, CDC, "[fault]\n"]),
+        "[fault]",
+        &["[[fault]]"],
+    );
+    refused(&file(&[HEAD, "workload = 5\n", CDC]), "5", &["not a table"]);
+    refused(
+        &file(&[HEAD, LOAD, "[strategy]\nkind = \"cdc\"\n"]),
+        "kind",
+        &["[strategy.NAME]"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, "[strategy.p]\nkind = \"polling\"\nnotify = 1\n"]),
+        "1",
+        &["true or false"],
+    );
+}
+
+#[test]
+fn numbers_out_of_bounds_are_refused() {
+    for (lines, marked) in [
+        ("rate = 0", "0"),
+        ("rate = -1", "-1"),
+        ("rate = nan", "nan"),
+        ("rate = inf", "inf"),
+        ("changes_per_order = 0", "0"),
+        ("payload_bytes = 900_001", "900_001"),
+        (
+            "connections = 99999999999999999999999999999999999999999999",
+            "9999",
+        ),
+        ("request_timeout = \"0s\"", "\"0s\""),
+        ("rollback_ratio = 1.01", "1.01"),
+        ("rollback_ratio = 1", "1"),
+        ("hold_ratio = -0.1", "-0.1"),
+        ("hold = \"2s\"", "\"2s\""),
+        ("ramp = \"7s\"", "\"7s\""),
+        ("partitions = 0", "0"),
+        ("min_committed_per_phase = -1", "-1"),
+    ] {
+        refused(&with_workload(lines), marked, &[]);
+    }
+    refused(
+        &file(&[HEAD, "[workload]\nduration = \"0s\"\n", CDC]),
+        "\"0s\"",
+        &["from \"1ms\""],
+    );
+    let long = "[workload]\nduration = \"10h\"\nrate = 10000\n";
+    refused(
+        &file(&[HEAD, long, CDC]),
+        "10000",
+        &["360000000 changes", "at most 50000000"],
+    );
+    refused(
+        &with_fault("kind = \"slicer\"\naverage_size = 0"),
+        "0",
+        &["from 1"],
+    );
+    refused(
+        &with_fault("kind = \"timeout\"\ntoxicity = 1.5"),
+        "1.5",
+        &["from 0 to 1"],
+    );
+    refused(
+        &with_fault("kind = \"timeout\"\ntoxicity = 0"),
+        "0",
+        &["cannot bite"],
+    );
+    refused(
+        &with_fault("kind = \"latency\"\nlatency = \"10ms\"\njitter = \"11ms\""),
+        "\"11ms\"",
+        &["at most `latency`"],
+    );
+    let linger = format!("{NAIVE}publish_timeout = \"1s\"\nlinger = \"1s\"\n");
+    refused(
+        &file(&[HEAD, LOAD, &linger]),
+        "\"1s\"",
+        &["linger", "shorter"],
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_with_an_example() {
+    refused(
+        &file(&[LOAD, CDC]),
+        "",
+        &["`name`", "name = \"broker-outage\""],
+    );
+    refused(&file(&[HEAD, CDC]), "", &["`workload`"]);
+    refused(
+        &file(&[HEAD, "[workload]\n", CDC]),
+        "[workload]",
+        &["`duration`", "duration = \"12s\""],
+    );
+    refused(
+        &file(&[HEAD, LOAD]),
+        "",
+        &["no strategy", "[strategy.polling]"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, "[strategy]\n"]),
+        "strategy",
+        &["no strategy"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, CDC, "[[fault]]\n"]),
+        "[[fault]]",
+        &["number 1", "`target`"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, "[strategy.a]\n"]),
+        "[strategy.a]",
+        &["`kind`"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, "[strategy.a]\nkind = \"dual-write\"\n"]),
+        "[strategy.a]",
+        &["`order`"],
+    );
+    refused(
+        &with_fault("kind = \"latency\""),
+        "[[fault]]",
+        &["`latency`"],
+    );
+    refused("", "", &["`name`"]);
+}
+
+#[test]
+fn a_key_of_another_kind_is_told_from_an_unknown_one() {
+    refused(
+        &with_fault("kind = \"bandwidth\"\nrate = 1\nlatency = \"1s\""),
+        "latency",
+        &["belongs to latency", "takes target, kind, at, for and rate"],
+    );
+    refused(
+        &with_fault("toxicity = 1"),
+        "toxicity",
+        &["belongs to latency", "a down fault takes"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, CDC, "batch = 1"]),
+        "batch",
+        &["belongs to polling", "`cdc` is cdc"],
+    );
+    refused(
+        &file(&[HEAD, LOAD, NAIVE, "interval = \"1s\""]),
+        "interval",
+        &["belongs to polling"],
+    );
+}
+
+#[test]
+fn names_can_be_parts_of_folders_schemas_and_topics() {
+    for bad in ["", "a b", "../x", "ä", "-a", "a.b"] {
+        let text = file(&[&format!("name = \"{bad}\"\n"), LOAD, CDC]);
+        refused(&text, &format!("\"{bad}\""), &["a-z"]);
+        let text = file(&[
+            HEAD,
+            LOAD,
+            &format!("[strategy.\"{bad}\"]\nkind = \"cdc\"\n"),
+        ]);
+        refused(&text, &format!("\"{bad}\""), &["a-z"]);
+    }
+    let long = "a".repeat(33);
+    refused(
+        &file(&[HEAD, LOAD, &format!("[strategy.{long}]\nkind = \"cdc\"\n")]),
+        &long,
+        &["1 to 32"],
+    );
+    let twins = "[strategy.a-b]\nkind = \"cdc\"\n[strategy.A_b]\nkind = \"cdc\"\n";
+    refused(&file(&[HEAD, LOAD, twins]), "A_b", &["share a schema"]);
+    refused(
+        &file(&[HEAD, LOAD, CDC, CDC]),
+        "cdc]",
+        &["duplicate key", "stands once"],
+    );
+}
+
+#[test]
+fn syntax_errors_have_a_place_and_all_errors_are_shown_at_once() {
+    refused("name = x\n", "x", &["quoted", "key = value"]);
+    refused("[workload\n", "", &["TOML"]);
+    let text = "name = 1\n[workload]\nrate = 0\nduration = 3\nhold = 4\n[strategy.a]\nkind = 5\n";
+    let error = parse("s.toml", text).unwrap_err();
+    assert_eq!(error.problems().len(), 5, "{error}");
+    let lines: Vec<String> = error
+        .to_string()
+        .lines()
+        .filter(|l| l.starts_with("s.toml:"))
+        .map(|l| l.split(':').nth(1).unwrap().to_owned())
+        .collect();
+    assert_eq!(lines, ["1", "3", "4", "5", "7"]);
+}

@@ -1,0 +1,182 @@
+//! `[workload]` and `[drain]`: the load, and how long the rest may take.
+
+use super::limits;
+use super::section::Section;
+use super::{Drain, Workload};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+
+impl Workload {
+    /// How many changes are intended in the first `until` of the load, by rate and ramp.
+    pub fn planned_until(&self, until: Duration) -> f64 {
+        let t = until.min(self.duration).as_secs_f64();
+        let ramp = self.ramp.as_secs_f64();
+        if t < ramp {
+            self.rate * t * t / (2.0 * ramp)
+        } else {
+            self.rate * (t - ramp / 2.0)
+        }
+    }
+
+    /// How many changes are intended in all.
+    pub fn planned(&self) -> f64 {
+        self.planned_until(self.duration)
+    }
+}
+
+/// Reads `[workload]`. Where a value is wrong, a default stands in, so that the rest is read too;
+/// `None` only without a duration, since nothing that is about time can be checked then.
+pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
+    let rate_entry = s.get("rate");
+    let rate = rate_entry.and_then(|e| s.number(e, limits::RATE.0..=limits::RATE.1));
+    let rate_is_known = rate.is_some() || rate_entry.is_none();
+    let duration_entry = s.required("duration", "duration = \"12s\"");
+    let duration = duration_entry.and_then(|e| s.duration(e, MS..=limits::DURATION));
+
+    let mut count = |key, default: u32, least: u32, most: u32| {
+        s.get(key)
+            .and_then(|e| s.integer(e, least..=most))
+            .unwrap_or(default)
+    };
+    let changes_per_order = count("changes_per_order", 3, 1, limits::CHANGES_PER_ORDER);
+    let payload_bytes = count("payload_bytes", 256, 1, limits::PAYLOAD_BYTES) as usize;
+    let connections = count("connections", 32, 1, limits::CONNECTIONS) as usize;
+    let retries = count("retries", 0, 0, limits::RETRIES);
+    let postgres_connections =
+        count("postgres_connections", 16, 1, limits::POSTGRES_CONNECTIONS) as usize;
+
+    let partitions = s
+        .get("partitions")
+        .and_then(|e| s.integer(e, 1..=limits::PARTITIONS))
+        .unwrap_or(3);
+    let min_committed_entry = s.get("min_committed_per_phase");
+    let min_committed_per_phase = min_committed_entry
+        .and_then(|e| s.integer(e, 0..=limits::CHANGES as u64))
+        .unwrap_or(100);
+
+    let request_timeout_entry = s.get("request_timeout");
+    let request_timeout = request_timeout_entry
+        .and_then(|e| s.duration(e, MS..=limits::REQUEST))
+        .unwrap_or(Duration::from_secs(2));
+    let rollback_entry = s.get("rollback_ratio");
+    let rollback_ratio = rollback_entry
+        .and_then(|e| s.number(e, 0.0..=1.0))
+        .unwrap_or(0.02);
+    let hold_ratio = s
+        .get("hold_ratio")
+        .and_then(|e| s.number(e, 0.0..=1.0))
+        .unwrap_or(0.01);
+    let hold_entry = s.get("hold");
+    let hold = hold_entry
+        .and_then(|e| s.duration(e, MS..=limits::HOLD))
+        .unwrap_or(Duration::from_millis(20));
+    let skew = s
+        .get("skew")
+        .and_then(|e| s.number(e, 0.0..=limits::SKEW))
+        .unwrap_or(0.0);
+    let ramp_entry = s.get("ramp");
+    let ramp = ramp_entry
+        .and_then(|e| s.duration(e, Duration::ZERO..=limits::DURATION))
+        .unwrap_or_default();
+
+    if let Some(entry) = rollback_entry
+        && rollback_ratio == 1.0
+    {
+        s.problem(
+            entry.span(),
+            "`rollback_ratio` is 1: every change is rolled back, and none is left to look for",
+            "write a share below 1, such as 0.02",
+        );
+    }
+    if let Some(entry) = hold_entry
+        && hold_ratio > 0.0
+        && hold >= request_timeout
+    {
+        s.problem(
+            entry.span(),
+            "`hold` is not shorter than `request_timeout`: no held change would be answered",
+            "make `hold` shorter, such as \"20ms\", or `request_timeout` longer",
+        );
+    }
+
+    let duration = match duration {
+        Some(duration) => duration,
+        None => {
+            s.finish();
+            return None;
+        }
+    };
+    if let Some(entry) = ramp_entry
+        && ramp > duration
+    {
+        s.problem(
+            entry.span(),
+            "`ramp` is longer than `duration`: the load would never reach its rate",
+            "make `ramp` at most as long as `duration`",
+        );
+    }
+    let workload = Workload {
+        rate: rate.unwrap_or(500.0),
+        duration,
+        changes_per_order,
+        payload_bytes,
+        connections,
+        request_timeout,
+        rollback_ratio,
+        hold_ratio,
+        hold,
+        retries,
+        skew,
+        ramp: ramp.min(duration),
+        partitions,
+        postgres_connections,
+        min_committed_per_phase,
+    };
+    let planned = workload.planned();
+    let about = rate_entry.or(duration_entry);
+    if let Some(entry) = about.filter(|_| rate_is_known) {
+        if planned > limits::CHANGES {
+            s.problem(
+                entry.span(),
+                format!("rate and duration make {planned:.0} changes"),
+                format!(
+                    "lower `rate` or `duration`: a run offers at most {:.0} changes",
+                    limits::CHANGES
+                ),
+            );
+        } else if planned < 1.0 {
+            s.problem(
+                entry.span(),
+                "rate and duration make less than one change",
+                "raise `rate` or `duration`",
+            );
+        }
+    }
+    s.finish();
+    Some(workload)
+}
+
+/// Reads `[drain]`, or gives its defaults.
+pub(super) fn read_drain(section: Option<Section<'_>>) -> Drain {
+    let mut drain = Drain {
+        within: Duration::from_secs(30),
+        late_after: Duration::from_secs(15),
+    };
+    if let Some(mut s) = section {
+        if let Some(within) = s
+            .get("within")
+            .and_then(|e| s.duration(e, MS..=limits::DRAIN))
+        {
+            drain.within = within;
+        }
+        if let Some(late) = s
+            .get("late_after")
+            .and_then(|e| s.duration(e, MS..=limits::DRAIN))
+        {
+            drain.late_after = late;
+        }
+        s.finish();
+    }
+    drain
+}
