@@ -1,7 +1,11 @@
 //! Child processes: started, watched, killed with everything below them, never left behind.
 
+mod life;
+pub mod log;
+mod output;
 pub mod reaper;
+mod spawn;
 pub mod supervised;
 pub mod tree;
 
-pub use supervised::{Child, ChildSpec, Ready};
+pub use supervised::{Child, ChildError, ChildSpec, Ready};

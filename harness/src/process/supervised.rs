@@ -1,16 +1,28 @@
 //! One child process, with everything below it.
 
+use super::life::{Exit, Lives};
+use super::reaper::Reaper;
+use super::tree::{self, Image, Process, ProcessId, Snapshot};
+use super::{log, output, spawn};
 use crate::clock::RunClock;
-use crate::history::ProcessEvent;
+use crate::history::{Life, ProcessEvent};
 use futures::future::BoxFuture;
+use nix::sys::signal::Signal;
 use relays::signal::TimedSignal;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Asks whether a process works.
 pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// Pause between two questions of a probe.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// Bound on killing, stopping and reaping a tree.
+const TREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a child says that it works.
 #[derive(Clone)]
@@ -60,62 +72,375 @@ pub struct ChildError {
 
 /// A supervised child. Clones share it. Dropping the last clone kills and reaps the tree.
 #[derive(Clone)]
-pub struct Child {}
+pub struct Child {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    spec: ChildSpec,
+    reaper: Arc<Reaper>,
+    lives: Arc<Lives>,
+    current: Mutex<Option<Current>>,
+    /// One order at a time: a kill and a restart must not cross.
+    orders: tokio::sync::Mutex<()>,
+}
+
+/// The life that began last.
+#[derive(Clone)]
+struct Current {
+    id: ProcessId,
+    /// Program and folder once it was up: how its orphans are told from those of others.
+    image: Option<Image>,
+    exit: tokio::sync::watch::Receiver<Option<Exit>>,
+    ready: tokio::sync::watch::Receiver<bool>,
+    log_from: u64,
+    let_go: bool,
+}
 
 impl Child {
     /// Spawns into the reaper's group and waits until ready.
-    pub async fn start(
-        spec: ChildSpec,
-        reaper: &Arc<super::reaper::Reaper>,
-    ) -> Result<Self, ChildError> {
-        let _ = (spec, reaper);
-        unimplemented!("H1")
+    pub async fn start(spec: ChildSpec, reaper: &Arc<Reaper>) -> Result<Self, ChildError> {
+        let child = Self {
+            inner: Arc::new(Inner {
+                spec,
+                reaper: Arc::clone(reaper),
+                lives: Arc::default(),
+                current: Mutex::new(None),
+                orders: tokio::sync::Mutex::new(()),
+            }),
+        };
+        child.bring_up("start").await?;
+        Ok(child)
     }
+
     /// Its name.
     pub fn name(&self) -> &str {
-        unimplemented!("H1")
+        &self.inner.spec.name
     }
+
     /// Pid of the living process.
     pub fn pid(&self) -> Option<u32> {
-        unimplemented!("H1")
+        let id = self.living()?.id;
+        u32::try_from(id.pid).ok()
     }
+
     /// Pids of the living tree, root first.
     pub fn tree(&self) -> Vec<u32> {
-        unimplemented!("H1")
+        let Some(current) = self.living() else {
+            return Vec::new();
+        };
+        let below = Snapshot::take().below(&[current.id]);
+        let pids = below.iter().filter_map(|p| u32::try_from(p.id.pid).ok());
+        pids.collect()
     }
+
     /// Whether the root lives; a death nobody ordered is seen here (and in the events).
     pub fn is_alive(&self) -> bool {
-        unimplemented!("H1")
+        self.living().is_some()
     }
+
     /// SIGKILL to the whole tree; returns when all of it is reaped.
     pub async fn kill(&self) -> Result<(), ChildError> {
-        unimplemented!("H1")
+        let _order = self.inner.orders.lock().await;
+        self.end("kill").await
     }
+
     /// Starts a dead child again and waits until ready.
     pub async fn restart(&self) -> Result<(), ChildError> {
-        unimplemented!("H1")
+        let _order = self.inner.orders.lock().await;
+        if self.is_alive() {
+            return Err(self.error("restart", "it is still alive; kill it first"));
+        }
+        // What a death that nobody ordered left behind would keep the successor from starting.
+        self.end("clear up before a restart").await?;
+        self.bring_up("restart").await
     }
+
     /// SIGSTOP to the whole tree; returns when every thread is stopped.
     pub async fn pause(&self) -> Result<(), ChildError> {
-        unimplemented!("H1")
+        let _order = self.inner.orders.lock().await;
+        let Some(current) = self.living() else {
+            return Err(self.error("pause", "it is dead"));
+        };
+        let root = current.id;
+        let stopped = blocking(move || tree::stop(|s| s.below(&[root]), TREE_WITHIN)).await;
+        match stopped {
+            Ok(found) if found.contains(&root) => {
+                self.inner.lives.record(root.pid, Life::Paused, 0);
+                Ok(())
+            }
+            Ok(_) => Err(self.error("pause", "it died meanwhile")),
+            Err(reason) => {
+                self.wake(root);
+                Err(self.error("pause", &reason.to_string()))
+            }
+        }
     }
+
     /// SIGCONT to the whole tree.
     pub async fn resume(&self) -> Result<(), ChildError> {
-        unimplemented!("H1")
+        let _order = self.inner.orders.lock().await;
+        let Some(current) = self.living() else {
+            return Err(self.error("resume", "it is dead"));
+        };
+        self.wake(current.id);
+        self.inner.lives.record(current.id.pid, Life::Resumed, 0);
+        Ok(())
     }
-    /// SIGTERM (with `signal` SIGINT or SIGQUIT where given), a bounded wait, SIGKILL, reap.
-    /// True when it went by itself.
+
+    /// SIGTERM, a bounded wait, SIGKILL, reap. True when it went by itself.
     pub async fn terminate(&self, within: Duration) -> Result<bool, ChildError> {
-        let _ = within;
-        unimplemented!("H1")
+        self.terminate_with(Signal::SIGTERM, within).await
     }
+
+    /// As [`Child::terminate`] with another signal (PostgreSQL: SIGINT is the fast shutdown,
+    /// SIGTERM waits for every client).
+    pub async fn terminate_with(
+        &self,
+        signal: Signal,
+        within: Duration,
+    ) -> Result<bool, ChildError> {
+        let _order = self.inner.orders.lock().await;
+        let Some(mut current) = self.living() else {
+            self.end("terminate").await?;
+            return Ok(false);
+        };
+        self.inner
+            .lives
+            .record(current.id.pid, Life::Terminating, 0);
+        tree::send(current.id, signal);
+        // A stopped process would not see it.
+        self.wake(current.id);
+        let went = timeout(within, current.exit.wait_for(Option::is_some))
+            .await
+            .is_ok();
+        self.end("terminate").await?;
+        Ok(went)
+    }
+
     /// Signals received so far on standard output, oldest first (bounded: the newest 100,000).
     pub fn signals(&self) -> Vec<TimedSignal> {
-        unimplemented!("H1")
+        self.inner.lives.signals()
     }
+
     /// Lives and deaths since `clock`'s origin, in run time.
     pub fn events(&self, clock: &RunClock) -> Vec<ProcessEvent> {
-        let _ = clock;
-        unimplemented!("H1")
+        self.inner.lives.events(&self.inner.spec.name, clock)
     }
+
+    /// Lets the tree outlive the harness (`--keep-stack`): neither a drop nor the reaper ends it.
+    pub fn let_go(&self) -> std::io::Result<()> {
+        if let Some(current) = lock(&self.inner.current).as_mut() {
+            self.inner.reaper.let_go(current.id)?;
+            current.let_go = true;
+        }
+        Ok(())
+    }
+
+    async fn bring_up(&self, doing: &'static str) -> Result<(), ChildError> {
+        let current = self
+            .inner
+            .spawn()
+            .map_err(|reason| self.error(doing, &reason))?;
+        let pid = current.id.pid;
+        match self.await_ready(current).await {
+            Ok(()) => {
+                self.inner.lives.record(pid, Life::Ready, 0);
+                if let Some(current) = lock(&self.inner.current).as_mut() {
+                    current.image = Image::of(pid);
+                }
+                Ok(())
+            }
+            Err(reason) => {
+                let _ = self.end(doing).await;
+                Err(self.error(doing, &reason))
+            }
+        }
+    }
+
+    async fn await_ready(&self, mut current: Current) -> Result<(), String> {
+        let spec = &self.inner.spec;
+        let deadline = Instant::now() + spec.ready_within;
+        let ready = async {
+            match &spec.ready {
+                Ready::Signal => {
+                    if current.ready.wait_for(|ready| *ready).await.is_err() {
+                        // Its output is closed: its exit, or the bound, says more.
+                        std::future::pending().await
+                    }
+                }
+                Ready::Answers(probe) => {
+                    while !probe().await {
+                        sleep(ASK_AGAIN).await;
+                    }
+                }
+            }
+        };
+        let mut exit = current.exit.clone();
+        let died = async {
+            let _ = exit.wait_for(Option::is_some).await;
+            let exit = *exit.borrow();
+            exit.map_or_else(|| "its end was not seen".to_owned(), |e| e.to_string())
+        };
+        tokio::select! {
+            biased;
+            how = died => Err(format!("it was not ready yet and {how}")),
+            ready = timeout_at(deadline, ready) => ready
+                .map_err(|_| format!("it was not ready within {:?}", spec.ready_within)),
+        }
+    }
+
+    /// Kills the tree and what it orphaned, and waits until the root is reaped.
+    async fn end(&self, doing: &'static str) -> Result<(), ChildError> {
+        let Some(mut current) = self.current() else {
+            return Ok(());
+        };
+        let (root, image) = (current.id, current.image.clone());
+        let own = Some(root);
+        let killed =
+            blocking(move || tree::kill(|s| remains(s, root, image.as_ref()), own, TREE_WITHIN));
+        killed
+            .await
+            .map_err(|reason| self.error(doing, &reason.to_string()))?;
+        let reaped = timeout(TREE_WITHIN, current.exit.wait_for(Option::is_some));
+        match reaped.await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.error(doing, "it was killed but could not be reaped")),
+        }
+    }
+
+    fn wake(&self, root: ProcessId) {
+        for process in Snapshot::take().below(&[root]).iter().rev() {
+            tree::send(process.id, Signal::SIGCONT);
+        }
+    }
+
+    fn current(&self) -> Option<Current> {
+        lock(&self.inner.current).clone()
+    }
+
+    fn living(&self) -> Option<Current> {
+        self.current().filter(|c| c.exit.borrow().is_none())
+    }
+
+    fn error(&self, doing: &'static str, reason: &str) -> ChildError {
+        let spec = &self.inner.spec;
+        let from = self.current().map_or(0, |c| c.log_from);
+        ChildError {
+            name: spec.name.clone(),
+            doing,
+            reason: reason.to_owned(),
+            tail: log::tail(&spec.log, from),
+        }
+    }
+}
+
+impl Inner {
+    /// Spawns, and watches from threads of its own: a child may outlive the runtime it was
+    /// started from.
+    fn spawn(&self) -> Result<Current, String> {
+        if !self.reaper.is_alive() {
+            return Err("the reaper is dead; nothing is started that could be left behind".into());
+        }
+        let spec = &self.spec;
+        let log_from = log::length(&spec.log);
+        let log = output::open_log(&spec.log)?;
+        let (mut process, id) = spawn::spawn(&mut self.command(&log)?)
+            .map_err(|e| format!("run {}: {e}", spec.program.display()))?;
+        self.lives.record(id.pid, Life::Started, 0);
+        let (ready_tell, ready) = tokio::sync::watch::channel(false);
+        if let Some(out) = process.stdout.take() {
+            output::read_signals(out, log, Arc::clone(&self.lives), ready_tell)?;
+        }
+        let exit = Lives::watch(&self.lives, process, id)?;
+        let current = Current {
+            id,
+            image: None,
+            exit,
+            ready,
+            log_from,
+            let_go: false,
+        };
+        *lock(&self.current) = Some(current.clone());
+        Ok(current)
+    }
+
+    fn command(&self, log: &std::fs::File) -> Result<Command, String> {
+        use std::os::unix::process::CommandExt;
+        let spec = &self.spec;
+        let clone = || log.try_clone().map_err(|e| format!("open the log: {e}"));
+        let mut command = Command::new(&spec.program);
+        command
+            .args(&spec.args)
+            .envs(spec.env.iter().map(|(k, v)| (k, v)))
+            .process_group(self.reaper.process_group())
+            .stdin(Stdio::null())
+            .stderr(clone()?);
+        match spec.ready {
+            Ready::Signal => command.stdout(Stdio::piped()),
+            Ready::Answers(_) => command.stdout(clone()?),
+        };
+        if let Some((uid, gid)) = spec.user {
+            command.uid(uid).gid(gid);
+        }
+        if let Some(folder) = &spec.folder {
+            command.current_dir(folder);
+        }
+        Ok(command)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let Some(current) = lock(&self.current).take() else {
+            return;
+        };
+        if current.let_go {
+            return;
+        }
+        let image = current.image.as_ref();
+        let killed = tree::kill(
+            |s| remains(s, current.id, image),
+            Some(current.id),
+            TREE_WITHIN,
+        );
+        if let Err(reason) = killed {
+            tracing::error!(child = self.spec.name, %reason, "left to the reaper");
+        }
+        let deadline = std::time::Instant::now() + TREE_WITHIN;
+        while current.exit.borrow().is_none() && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// The living tree, and what it left to this process as adoptive parent: not spawned by this
+/// process, but with the same program and folder as the root.
+fn remains(snapshot: &Snapshot, root: ProcessId, image: Option<&Image>) -> Vec<Process> {
+    let mut roots = vec![root];
+    let root_lives = tree::find(root.pid).is_some_and(|p| p.id == root && p.lives());
+    if let (false, Some(image)) = (root_lives, image) {
+        let me = i32::try_from(std::process::id()).unwrap_or(0);
+        let my_group = tree::find(me).map(|p| p.group);
+        let orphans = snapshot
+            .children(me)
+            // What other code of this program spawns stays in its own group.
+            .filter(|p| Some(p.group) != my_group && !spawn::is_own(p.id))
+            .filter(|p| Image::of(p.id.pid).as_ref() == Some(image));
+        roots.extend(orphans.map(|p| p.id));
+    }
+    snapshot.below(&roots)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, tree::TreeError> + Send + 'static,
+) -> Result<T, tree::TreeError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,228 @@
 //! Provider `local`: PostgreSQL, Kafka (KRaft) and Toxiproxy as child processes on free ports.
 
+use super::data_folder::DataFolder;
+use super::kafka_server::{KafkaPorts, KafkaServer};
+use super::postgres_server::PostgresServer;
+use super::toxiproxy_server::ToxiproxyServer;
+use super::{Route, StackError, StackInfo, environment, ports};
+use crate::process::Child;
+use crate::process::reaper::Reaper;
+use crate::scenario::{Link, Victim};
+use nix::sys::signal::Signal;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts with new ports when one was taken between the choice and the server's bind.
+const TRIES_MAX: u32 = 3;
+/// PostgreSQL's immediate shutdown takes some milliseconds.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// Ports of one stack.
+const PORTS: usize = 10;
+
 /// The three servers.
-pub struct LocalStack {}
+pub struct LocalStack {
+    info: StackInfo,
+    // In this order: servers first, then their data.
+    postgres: PostgresServer,
+    kafka: KafkaServer,
+    toxiproxy: ToxiproxyServer,
+    data: DataFolder,
+}
+
+impl LocalStack {
+    /// Starts all three at once; returns when all answer.
+    pub async fn start(
+        data: &Path,
+        logs: &Path,
+        programs: &Path,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, StackError> {
+        Self::start_on(data, logs, programs, reaper, ports::choose::<PORTS>).await
+    }
+
+    /// As [`LocalStack::start`], with a choice of ports of the caller's own.
+    pub async fn start_on(
+        data: &Path,
+        logs: &Path,
+        programs: &Path,
+        reaper: &Arc<Reaper>,
+        choose: impl Fn() -> Result<[u16; PORTS], String>,
+    ) -> Result<Self, StackError> {
+        let mut tries = 1;
+        loop {
+            let ports = choose().map_err(|reason| StackError {
+                doing: "choose ports".into(),
+                reason,
+            })?;
+            match Self::try_start(data, logs, programs, reaper, ports).await {
+                Err(e) if tries < TRIES_MAX && ports::any_taken(&ports) => {
+                    tracing::info!(reason = %e, "a port was taken meanwhile; trying others");
+                    tries += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_start(
+        data: &Path,
+        logs: &Path,
+        programs: &Path,
+        reaper: &Arc<Reaper>,
+        ports: [u16; PORTS],
+    ) -> Result<Self, StackError> {
+        // Kafka's class archive is bound to the jars' full paths.
+        let programs = &std::fs::canonicalize(programs).unwrap_or_else(|_| programs.to_owned());
+        let folder = DataFolder::make(data, None, reaper).map_err(|reason| StackError {
+            doing: "start the local stack".into(),
+            reason,
+        })?;
+        let [
+            postgres,
+            admin,
+            direct,
+            controller,
+            orders,
+            relay,
+            proxies @ ..,
+        ] = ports;
+        let [orders_postgres, orders_kafka, relay_postgres, relay_kafka] = proxies;
+        let kafka = KafkaPorts {
+            direct,
+            orders: (orders, orders_kafka),
+            relay: (relay, relay_kafka),
+            controller,
+        };
+        let started = futures::join!(
+            PostgresServer::start(folder.path(), logs, postgres, reaper),
+            KafkaServer::start(folder.path(), logs, programs, kafka, reaper),
+            ToxiproxyServer::start(logs, programs, admin, reaper),
+        );
+        // Were one failure returned at once, the others' starts would be cut off half way.
+        let (postgres_server, kafka_server, toxiproxy_server) =
+            (started.0?, started.1?, started.2?);
+        let routes = [
+            (Link::OrdersPostgres, orders_postgres, postgres),
+            (Link::OrdersKafka, orders_kafka, orders),
+            (Link::RelayPostgres, relay_postgres, postgres),
+            (Link::RelayKafka, relay_kafka, relay),
+        ];
+        let mut info = StackInfo {
+            provider: "local".into(),
+            postgres: postgres_server.target.clone(),
+            postgres_version: String::new(),
+            kafka_bootstrap: format!("127.0.0.1:{direct}"),
+            kafka_version: kafka_server.version.clone(),
+            toxiproxy_url: toxiproxy_server.url.clone(),
+            toxiproxy_version: toxiproxy_server.version.clone(),
+            routes: routes.map(|(link, l, u)| (link, route(l, u))).into(),
+            environment: environment::of_this_machine(),
+        };
+        info.environment
+            .insert("jvm".into(), kafka_server.jvm.clone());
+        environment::of_the_servers(&mut info).await?;
+        Ok(Self {
+            info,
+            postgres: postgres_server,
+            kafka: kafka_server,
+            toxiproxy: toxiproxy_server,
+            data: folder,
+        })
+    }
+
+    /// Its description.
+    pub fn info(&self) -> &StackInfo {
+        &self.info
+    }
+
+    /// The server process.
+    pub fn server(&self, victim: Victim) -> Option<&Child> {
+        match victim {
+            Victim::PostgresServer => Some(&self.postgres.child),
+            Victim::KafkaServer => Some(&self.kafka.child),
+            Victim::OrderService | Victim::Relay => None,
+        }
+    }
+
+    /// Toxiproxy's process.
+    pub fn toxiproxy(&self) -> &Child {
+        &self.toxiproxy.child
+    }
+
+    /// Stops the servers and removes their data; the logs stay.
+    pub async fn stop(self) -> Result<(), StackError> {
+        // PostgreSQL gives its shared memory back on an immediate shutdown; the others hold
+        // nothing outside the data folder.
+        let (postgres, kafka, toxiproxy) = futures::join!(
+            self.postgres
+                .child
+                .terminate_with(Signal::SIGQUIT, STOP_WITHIN),
+            self.kafka.child.kill(),
+            self.toxiproxy.child.kill(),
+        );
+        let removed = [self.postgres.folder.remove(), self.data.remove()];
+        let failures: Vec<String> = [postgres.map(drop), kafka, toxiproxy]
+            .into_iter()
+            .filter_map(|r| r.err().map(|e| e.to_string()))
+            .chain(
+                removed
+                    .into_iter()
+                    .filter_map(|r| r.err().map(|e| e.to_string())),
+            )
+            .collect();
+        if failures.is_empty() {
+            return Ok(());
+        }
+        Err(StackError {
+            doing: "stop the local stack".into(),
+            reason: failures.join("; "),
+        })
+    }
+
+    /// Leaves it running; returns how to connect and how to stop it.
+    pub fn keep(mut self) -> Result<Vec<String>, StackError> {
+        let children = [
+            &self.postgres.child,
+            &self.kafka.child,
+            &self.toxiproxy.child,
+        ];
+        let mut kept = children.iter().try_for_each(|child| child.let_go());
+        kept = kept.and_then(|()| self.postgres.folder.keep());
+        kept = kept.and_then(|()| self.data.keep());
+        kept.map_err(|e| StackError {
+            doing: "keep the local stack".into(),
+            reason: e.to_string(),
+        })?;
+        let pids: Vec<String> = children
+            .iter()
+            .filter_map(|child| child.pid())
+            .map(|pid| pid.to_string())
+            .collect();
+        let p = &self.info.postgres;
+        Ok(vec![
+            "the stack stays up:".to_owned(),
+            format!(
+                "  PostgreSQL  psql postgres://{}:{}@{}:{}/{}",
+                p.user, p.password, p.host, p.port, p.database
+            ),
+            format!("  Kafka       {}", self.info.kafka_bootstrap),
+            format!("  Toxiproxy   {}", self.info.toxiproxy_url),
+            format!(
+                "  stop it     kill -QUIT {} && rm -rf {} {}",
+                pids.join(" "),
+                self.postgres.folder.path().display(),
+                self.data.path().display()
+            ),
+        ])
+    }
+}
+
+/// The proxy's port, in front of the server's.
+fn route(listen: u16, upstream: u16) -> Route {
+    Route {
+        listen: format!("127.0.0.1:{listen}"),
+        upstream: format!("127.0.0.1:{upstream}"),
+        connect: format!("127.0.0.1:{listen}"),
+    }
+}

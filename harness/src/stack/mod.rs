@@ -1,7 +1,16 @@
 //! PostgreSQL, Kafka and Toxiproxy: started (or found), described, stopped. A stack knows no scenario.
 
+pub mod data_folder;
+mod environment;
 pub mod external;
+mod kafka_client;
+mod kafka_server;
 pub mod local;
+mod ownership;
+pub mod ports;
+mod postgres_client;
+mod postgres_server;
+mod toxiproxy_server;
 
 use crate::process::Child;
 use crate::scenario::{Link, Victim};
@@ -76,7 +85,7 @@ pub enum Provider {
 /// A stack that is up.
 pub enum Stack {
     /// Ours.
-    Local(local::LocalStack),
+    Local(Box<local::LocalStack>),
     /// Somebody's.
     External(external::ExternalStack),
 }
@@ -87,29 +96,60 @@ impl Stack {
         provider: Provider,
         reaper: &std::sync::Arc<crate::process::reaper::Reaper>,
     ) -> Result<Self, StackError> {
-        let _ = (provider, reaper);
-        unimplemented!("H1")
+        match provider {
+            Provider::Local {
+                data,
+                logs,
+                programs,
+            } => {
+                let local = local::LocalStack::start(&data, &logs, &programs, reaper).await?;
+                Ok(Self::Local(Box::new(local)))
+            }
+            Provider::External { file } => Err(StackError {
+                doing: "x".into(),
+                reason: format!("{file:?}"),
+            }),
+        }
     }
+
     /// Its description.
     pub fn info(&self) -> &StackInfo {
-        unimplemented!("H1")
+        match self {
+            Self::Local(local) => local.info(),
+            Self::External(_) => todo!(),
+        }
     }
+
     /// The server process, where it is ours to kill (`None` on an external stack).
     pub fn server(&self, victim: Victim) -> Option<&Child> {
-        let _ = victim;
-        unimplemented!("H1")
+        match self {
+            Self::Local(local) => local.server(victim),
+            Self::External(_) => None,
+        }
     }
+
     /// Toxiproxy's process, likewise.
     pub fn toxiproxy(&self) -> Option<&Child> {
-        unimplemented!("H1")
+        match self {
+            Self::Local(local) => Some(local.toxiproxy()),
+            Self::External(_) => None,
+        }
     }
+
     /// Stops everything of ours and removes its data folder.
     pub async fn stop(self) -> Result<(), StackError> {
-        unimplemented!("H1")
+        match self {
+            Self::Local(local) => local.stop().await,
+            Self::External(_) => Ok(()),
+        }
     }
+
     /// Leaves it running after this process ends (`--keep-stack`); returns the lines that say how
     /// to connect and how to stop it.
     pub fn keep(self) -> Result<Vec<String>, StackError> {
-        unimplemented!("H1")
+        match self {
+            Self::Local(local) => local.keep(),
+            Self::External(_) => Ok(Vec::new()),
+        }
     }
 }

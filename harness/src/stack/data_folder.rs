@@ -1,0 +1,120 @@
+//! A folder that is removed with all its content: on drop, or by the reaper after a kill -9.
+
+use crate::process::reaper::Reaper;
+use nix::unistd::{Gid, Uid, chown};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Says that a folder was made here: no other is ever removed.
+const MARKER: &str = ".outbox-harness-data";
+/// Where [`super::postgres_server`] keeps its cluster below its folder.
+pub(super) const CLUSTER: &str = "cluster";
+
+/// A folder of ours that holds servers' data.
+pub struct DataFolder {
+    path: PathBuf,
+    reaper: Arc<Reaper>,
+    kept: bool,
+}
+
+impl DataFolder {
+    /// Makes it, with its parents; the reaper knows of it before it exists.
+    pub fn make(
+        path: &Path,
+        owner: Option<(u32, u32)>,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, String> {
+        let explain = |e: io::Error| format!("make the folder {}: {e}", path.display());
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(explain)?;
+        }
+        reaper.note_folder(path).map_err(explain)?;
+        let mode = if owner.is_some() { 0o700 } else { 0o755 };
+        fs::DirBuilder::new()
+            .mode(mode)
+            .create(path)
+            .map_err(explain)?;
+        let folder = Self {
+            path: path.to_owned(),
+            reaper: Arc::clone(reaper),
+            kept: false,
+        };
+        fs::write(path.join(MARKER), "").map_err(explain)?;
+        if let Some((uid, gid)) = owner {
+            let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            chown(path, owner.0, owner.1).map_err(|e| explain(e.into()))?;
+        }
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves it where it is (`--keep-stack`).
+    pub fn keep(&mut self) -> io::Result<()> {
+        self.kept = true;
+        self.reaper.forget_folder(&self.path)
+    }
+
+    /// Removes it now.
+    pub fn remove(mut self) -> io::Result<()> {
+        self.remove_once()
+    }
+
+    fn remove_once(&mut self) -> io::Result<()> {
+        if self.kept {
+            return Ok(());
+        }
+        Self::remove_abandoned(&self.path)?;
+        self.kept = true;
+        self.reaper.forget_folder(&self.path)
+    }
+
+    /// Removes a folder that was made by [`DataFolder::make`] and is nobody's any more; one that
+    /// is not there, or is not ours, is left alone.
+    pub fn remove_abandoned(path: &Path) -> io::Result<()> {
+        if !path.join(MARKER).exists() {
+            return Ok(());
+        }
+        release_shared_memory(&path.join(CLUSTER));
+        fs::remove_dir_all(path)
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        if let Err(reason) = self.remove_once() {
+            tracing::warn!(folder = %self.path.display(), %reason, "could not remove");
+        }
+    }
+}
+
+/// A PostgreSQL that was killed leaves a System V segment behind, whose id is the last number of
+/// the 7th line of postmaster.pid; only a restart on the same data would remove it.
+fn release_shared_memory(cluster: &Path) {
+    let Ok(text) = fs::read_to_string(cluster.join("postmaster.pid")) else {
+        return;
+    };
+    let id = text
+        .lines()
+        .nth(6)
+        .and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok());
+    if let Some(id) = id {
+        // SAFETY: IPC_RMID takes no buffer; a segment that is gone or not ours is an error, and
+        // one still in use goes when its last user does.
+        unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
+    }
+}
+
+/// Whether any user can reach a folder, that is, pass through it and all its parents.
+pub fn reachable_by_all(path: &Path) -> bool {
+    let anyone_may_pass = 0o001;
+    path.ancestors().all(|folder| {
+        fs::metadata(folder).is_ok_and(|m| m.permissions().mode() & anyone_may_pass != 0)
+    })
+}

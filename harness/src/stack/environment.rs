@@ -1,0 +1,66 @@
+//! What the figures of a run depend on: the machine, and how durable the servers are.
+
+use super::{StackError, StackInfo, postgres_client};
+use std::collections::BTreeMap;
+
+/// Cores, memory and kernel.
+pub(super) fn of_this_machine() -> BTreeMap<String, String> {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let uname = nix::sys::utsname::uname().ok();
+    let kernel = uname.map(|u| u.release().to_string_lossy().into_owned());
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let found = [
+        ("cores", (cores > 0).then(|| cores.to_string())),
+        ("memory_mib", memory_mib(&memory).map(|m| m.to_string())),
+        ("kernel", kernel),
+    ];
+    let known = found.into_iter().filter_map(|(k, v)| Some((k.into(), v?)));
+    known.collect()
+}
+
+/// Asks PostgreSQL for its version and durability, and notes Kafka's.
+pub(super) async fn of_the_servers(info: &mut StackInfo) -> Result<(), StackError> {
+    let failed = |reason| StackError {
+        doing: "ask PostgreSQL for its settings".into(),
+        reason,
+    };
+    let mut connection = postgres_client::connect(&info.postgres)
+        .await
+        .map_err(failed)?;
+    info.postgres_version = postgres_client::version(&mut connection)
+        .await
+        .map_err(failed)?;
+    for (name, query) in [
+        ("fsync", "show fsync"),
+        ("synchronous_commit", "show synchronous_commit"),
+        ("wal_level", "show wal_level"),
+    ] {
+        let value = postgres_client::ask(&mut connection, query)
+            .await
+            .map_err(failed)?;
+        info.environment.insert(name.into(), value);
+    }
+    // Ours to decide: topics are made with one replica, producers ask for all acknowledgements.
+    info.environment
+        .insert("replication_factor".into(), "1".into());
+    info.environment.insert("kafka_acks".into(), "all".into());
+    Ok(())
+}
+
+fn memory_mib(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_meminfo() {
+        let text = "MemTotal:       24690152 kB\nMemFree: 1 kB\n";
+        assert_eq!(memory_mib(text), Some(24_111));
+        assert_eq!(memory_mib("MemTotal: lots"), None);
+    }
+}

@@ -1,0 +1,269 @@
+//! An Apache Kafka of our own: one node, KRaft, three client listeners.
+
+use super::StackError;
+use super::kafka_client::{self, Topics};
+use crate::process::reaper::Reaper;
+use crate::process::{Child, ChildSpec, Ready};
+use futures::FutureExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bound on readiness (1 to 3 s here).
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// The install script's folders and files below `.stack`.
+const JARS: &str = "kafka";
+const CLASS_ARCHIVE: &str = "kafka.jsa";
+/// KRaft's own form of an id: 16 bytes in base64; these name the node's only log folder.
+const DIRECTORY_ID: &str = "b3V0Ym94LWhhcm5lc3M0Mg";
+
+/// Ports of one node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KafkaPorts {
+    /// For the referee, around the proxies.
+    pub(super) direct: u16,
+    /// Upstream of `orders->kafka`, and the proxy's port that it advertises.
+    pub(super) orders: (u16, u16),
+    /// Upstream of `relay->kafka`, and the proxy's port that it advertises.
+    pub(super) relay: (u16, u16),
+    /// KRaft's own.
+    pub(super) controller: u16,
+}
+
+impl KafkaPorts {
+    /// Each client listener's address, and what it must advertise.
+    fn listeners(&self) -> [(String, String); 3] {
+        let address = |port: u16| format!("127.0.0.1:{port}");
+        [
+            (address(self.direct), address(self.direct)),
+            (address(self.orders.0), address(self.orders.1)),
+            (address(self.relay.0), address(self.relay.1)),
+        ]
+    }
+}
+
+/// A running node.
+pub(super) struct KafkaServer {
+    pub(super) child: Child,
+    pub(super) version: String,
+    pub(super) jvm: String,
+}
+
+impl KafkaServer {
+    /// Formats a log folder under `data` and starts the node.
+    pub(super) async fn start(
+        data: &Path,
+        logs: &Path,
+        programs: &Path,
+        ports: KafkaPorts,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, StackError> {
+        let failed = |reason: String| StackError {
+            doing: "start Kafka".into(),
+            reason,
+        };
+        let jars = jars(&programs.join(JARS)).map_err(failed)?;
+        let version = version(&jars).map_err(failed)?;
+        let java = find_java().map_err(failed)?;
+        let folder = data.join("kafka");
+        let cluster = format(&folder, ports).map_err(|e| failed(e.to_string()))?;
+        let spec = ChildSpec {
+            name: "kafka-server".into(),
+            program: java.clone(),
+            args: arguments(&jars, &programs.join(CLASS_ARCHIVE), &folder, logs),
+            env: Vec::new(),
+            user: None,
+            folder: Some(folder),
+            log: logs.join("kafka-server.log"),
+            ready: Ready::Answers(Arc::new(move || {
+                let cluster = cluster.clone();
+                async move { all_listeners_answer(ports, &cluster).await }.boxed()
+            })),
+            ready_within: READY_WITHIN,
+        };
+        let child = Child::start(spec, reaper)
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+        Ok(Self {
+            child,
+            version,
+            jvm: jvm_version(&java),
+        })
+    }
+}
+
+/// Whether each listener knows this cluster and advertises what it is to advertise.
+async fn all_listeners_answer(ports: KafkaPorts, cluster: &str) -> bool {
+    for (address, advertised) in ports.listeners() {
+        match kafka_client::describe(&address, Topics::None).await {
+            Ok(said) if said.id == cluster && said.advertised == [advertised] => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// What `kafka-storage.sh format` would write, without a JVM of its own for it: the log folder's
+/// identity. The cluster's features are then the broker version's defaults. Returns the cluster id.
+fn format(folder: &Path, ports: KafkaPorts) -> std::io::Result<String> {
+    let log = folder.join("log");
+    std::fs::create_dir_all(&log)?;
+    std::fs::create_dir_all(folder.join("tmp"))?;
+    let cluster = uuid::Uuid::new_v4().simple().to_string();
+    let cluster = cluster[..22].to_owned();
+    std::fs::write(
+        log.join("meta.properties"),
+        format!("version=1\ncluster.id={cluster}\nnode.id=1\ndirectory.id={DIRECTORY_ID}\n"),
+    )?;
+    std::fs::write(folder.join("server.properties"), properties(&log, ports))?;
+    Ok(cluster)
+}
+
+/// Kafka hands each client the advertised address of the listener it came in by: hence one
+/// listener for each proxied link, which advertises that proxy's port. After a kill, a node may
+/// register again only when its earlier life's session is over: with Kafka's default of 9 s, a
+/// restart would take 12.
+fn properties(log: &Path, ports: KafkaPorts) -> String {
+    let KafkaPorts {
+        direct,
+        orders,
+        relay,
+        controller,
+    } = ports;
+    format!(
+        "\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=DIRECT://127.0.0.1:{direct},ORDERS://127.0.0.1:{},RELAY://127.0.0.1:{},\
+CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=DIRECT://127.0.0.1:{direct},ORDERS://127.0.0.1:{},RELAY://127.0.0.1:{}
+listener.security.protocol.map=DIRECT:PLAINTEXT,ORDERS:PLAINTEXT,RELAY:PLAINTEXT,\
+CONTROLLER:PLAINTEXT
+inter.broker.listener.name=DIRECT
+controller.listener.names=CONTROLLER
+log.dirs={}
+auto.create.topics.enable=false
+log.message.timestamp.type=LogAppendTime
+log.retention.ms=-1
+log.retention.bytes=-1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+num.network.threads=2
+num.io.threads=4
+",
+        orders.0,
+        relay.0,
+        orders.1,
+        relay.1,
+        log.display()
+    )
+}
+
+/// C2 stays on (throughput), the class archive halves the start, and nothing is written outside
+/// the folders of the run: no performance data in /tmp, no unpacked libraries there.
+fn arguments(jars: &[PathBuf], archive: &Path, folder: &Path, logs: &Path) -> Vec<String> {
+    let mut arguments = vec![
+        "-Xmx512m".to_owned(),
+        "-XX:-UsePerfData".to_owned(),
+        "-XX:+ExitOnOutOfMemoryError".to_owned(),
+        format!(
+            "-XX:ErrorFile={}",
+            logs.join("kafka-server.crash.log").display()
+        ),
+        format!("-Djava.io.tmpdir={}", folder.join("tmp").display()),
+        // What is said on every start and stop would push the one line that matters out of sight.
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".to_owned(),
+        "-Dorg.slf4j.simpleLogger.showDateTime=true".to_owned(),
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS".to_owned(),
+    ];
+    if archive.is_file() {
+        // Where it does not fit the JVM or the jars, the JVM goes on without it.
+        arguments.push(format!("-XX:SharedArchiveFile={}", archive.display()));
+        arguments.push("-Xlog:cds=off".to_owned());
+        arguments.push("-Xlog:cds+dynamic=off".to_owned());
+    }
+    let class_path: Vec<String> = jars.iter().map(|j| j.display().to_string()).collect();
+    arguments.extend(["-cp".to_owned(), class_path.join(":")]);
+    arguments.push("kafka.Kafka".to_owned());
+    arguments.push(folder.join("server.properties").display().to_string());
+    arguments
+}
+
+/// All jars in the order of their names: the class archive is bound to the class path.
+fn jars(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|e| missing(folder, &e.to_string()))?;
+    let mut jars: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "jar"))
+        .collect();
+    if jars.is_empty() {
+        return Err(missing(folder, "no jar in it"));
+    }
+    jars.sort();
+    Ok(jars)
+}
+
+fn missing(folder: &Path, reason: &str) -> String {
+    format!(
+        "Kafka's jars in {}: {reason}: run stack/install.sh (`make run` does), or say with \
+         --programs where its `.stack` folder is",
+        folder.display()
+    )
+}
+
+/// From `kafka_2.13-4.3.1.jar`.
+fn version(jars: &[PathBuf]) -> Result<String, String> {
+    let names = jars.iter().filter_map(|j| j.file_name()?.to_str());
+    let server = names.filter_map(|name| name.strip_prefix("kafka_")?.strip_suffix(".jar"));
+    server
+        .filter_map(|rest| rest.split_once('-'))
+        .map(|(_, version)| version.to_owned())
+        .next()
+        .ok_or_else(|| "no jar of the server (kafka_2.13-...) among Kafka's jars".into())
+}
+
+fn find_java() -> Result<PathBuf, String> {
+    let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = home.into_iter().chain(std::env::split_paths(&path));
+    let mut found = folders
+        .map(|f| f.join("java"))
+        .filter(|java| java.is_file());
+    found.next().ok_or_else(|| {
+        "no java in JAVA_HOME or on PATH: run stack/install.sh (`make run` does)".into()
+    })
+}
+
+/// From the `release` file of the Java home: asking the JVM itself takes as long as a start.
+fn jvm_version(java: &Path) -> String {
+    let release = std::fs::canonicalize(java).ok().and_then(|java| {
+        let home = java.parent()?.parent()?;
+        std::fs::read_to_string(home.join("release")).ok()
+    });
+    let release = release.unwrap_or_default();
+    let mut lines = release.lines();
+    let version = lines.find_map(|line| line.strip_prefix("JAVA_VERSION="));
+    version.unwrap_or("unknown").trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read_from_the_servers_jar() {
+        let jars = ["kafka-clients-9.9.9.jar", "kafka_2.13-4.3.1.jar"].map(PathBuf::from);
+        assert_eq!(version(&jars).as_deref(), Ok("4.3.1"));
+        assert!(version(&jars[..1]).is_err());
+    }
+}

@@ -1,0 +1,56 @@
+//! The few questions a stack asks PostgreSQL.
+
+use relays::config::PostgresTarget;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{Connection, PgConnection};
+use std::time::Duration;
+
+/// Bound on one question: a server that takes longer is asked again, or is not there.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Logs in as the target says; `application` shows in pg_stat_activity.
+pub(super) async fn connect(target: &PostgresTarget) -> Result<PgConnection, String> {
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&target.host)
+        .port(target.port)
+        .username(&target.user)
+        .password(&target.password)
+        .database(&target.database)
+        .application_name("outbox-harness")
+        .ssl_mode(PgSslMode::Prefer);
+    match tokio::time::timeout(ANSWER_WITHIN, PgConnection::connect_with(&options)).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!("no answer within {ANSWER_WITHIN:?}")),
+    }
+}
+
+/// Whether it accepts a login and answers a query.
+pub(super) async fn answers(target: &PostgresTarget) -> bool {
+    let asked = async {
+        let mut connection = connect(target).await?;
+        let one = ask(&mut connection, "select '1'").await?;
+        let _ = connection.close().await;
+        Ok::<bool, String>(one == "1")
+    };
+    matches!(asked.await, Ok(true))
+}
+
+/// The text that a query gives.
+pub(super) async fn ask(
+    connection: &mut PgConnection,
+    query: &'static str,
+) -> Result<String, String> {
+    let answer = sqlx::query_scalar::<_, String>(query).fetch_one(connection);
+    match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(e)) => Err(format!("{query}: {e}")),
+        Err(_) => Err(format!("{query}: no answer within {ANSWER_WITHIN:?}")),
+    }
+}
+
+/// `server_version` without the packager's addition: `15.18`.
+pub(super) async fn version(connection: &mut PgConnection) -> Result<String, String> {
+    let text = ask(connection, "show server_version").await?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
+}

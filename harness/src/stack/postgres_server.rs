@@ -1,0 +1,282 @@
+//! A PostgreSQL of our own: programs found, a fresh cluster, `postgres` itself as child process.
+
+use super::StackError;
+use super::data_folder::{self, CLUSTER, DataFolder};
+use super::postgres_client;
+use crate::process::reaper::Reaper;
+use crate::process::{Child, ChildSpec, Ready, log};
+use futures::FutureExt;
+use nix::unistd::{Uid, User};
+use relays::config::PostgresTarget;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::process::Command;
+
+/// Bound on `initdb` (half a second here).
+const INITDB_WITHIN: Duration = Duration::from_secs(60);
+/// Bound on readiness; after a kill, recovery is part of it.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Programs of one version live together; both are needed.
+const PROGRAMS: [&str; 2] = ["initdb", "postgres"];
+/// Where distributions put them, version by version.
+const VERSIONED_FOLDERS: [&str; 2] = ["/usr/lib/postgresql", "/usr/pgsql"];
+
+/// A running server and its cluster.
+pub(super) struct PostgresServer {
+    pub(super) child: Child,
+    pub(super) target: PostgresTarget,
+    // After the child: the server goes first, then its data.
+    pub(super) folder: DataFolder,
+}
+
+impl PostgresServer {
+    /// Makes a cluster under `data` and starts the server on `port`.
+    pub(super) async fn start(
+        data: &Path,
+        logs: &Path,
+        port: u16,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, StackError> {
+        let failed = |reason: String| StackError {
+            doing: "start PostgreSQL".into(),
+            reason,
+        };
+        let programs = find_programs().await.map_err(failed)?;
+        let user = unprivileged_user().map_err(failed)?;
+        let folder = make_folder(data, user, reaper).map_err(failed)?;
+        let log = logs.join("postgres-server.log");
+        let target = PostgresTarget {
+            host: "127.0.0.1".into(),
+            port,
+            user: "postgres".into(),
+            password: uuid::Uuid::new_v4().simple().to_string(),
+            database: "postgres".into(),
+            schema: String::new(),
+        };
+        make_cluster(&programs, folder.path(), user, &target, &log)
+            .await
+            .map_err(failed)?;
+        let child = Child::start(spec(&programs, &folder, user, &target, log), reaper)
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+        Ok(Self {
+            child,
+            target,
+            folder,
+        })
+    }
+}
+
+fn spec(
+    programs: &Path,
+    folder: &DataFolder,
+    user: Option<(u32, u32)>,
+    target: &PostgresTarget,
+    log: PathBuf,
+) -> ChildSpec {
+    let target = target.clone();
+    ChildSpec {
+        name: "postgres-server".into(),
+        program: programs.join("postgres"),
+        args: vec!["-D".into(), path_text(&folder.path().join(CLUSTER))],
+        env: Vec::new(),
+        user,
+        folder: Some(folder.path().to_owned()),
+        log,
+        ready: Ready::Answers(Arc::new(move || {
+            let target = target.clone();
+            async move { postgres_client::answers(&target).await }.boxed()
+        })),
+        ready_within: READY_WITHIN,
+    }
+}
+
+/// Settings on top of initdb's. Durability is PostgreSQL's own default and stays on.
+fn settings(port: u16) -> String {
+    format!(
+        "\
+# outbox-harness
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = ''
+wal_level = logical
+max_wal_senders = 20
+max_replication_slots = 20
+max_connections = 300
+fsync = on
+synchronous_commit = on
+# Files of the cluster instead of /dev/shm: they go with it, also after a kill.
+dynamic_shared_memory_type = mmap
+log_line_prefix = '%m [%p] %q%u '
+timezone = 'UTC'
+log_timezone = 'UTC'
+"
+    )
+}
+
+async fn make_cluster(
+    programs: &Path,
+    folder: &Path,
+    user: Option<(u32, u32)>,
+    target: &PostgresTarget,
+    log: &Path,
+) -> Result<(), String> {
+    let cluster = folder.join(CLUSTER);
+    let password = folder.join("password");
+    write_for(&password, &target.password, user)?;
+    let from = log::length(log);
+    let mut initdb = Command::new(programs.join("initdb"));
+    initdb
+        .args(["--username", &target.user, "--auth", "scram-sha-256"])
+        .args(["--no-locale", "--encoding", "UTF8"])
+        .args(["--no-sync", "--no-instructions"])
+        .arg("--pwfile")
+        .arg(&password)
+        .arg("-D")
+        .arg(&cluster)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(open_log(log)?)
+        .stderr(open_log(log)?)
+        .kill_on_drop(true);
+    if let Some((uid, gid)) = user {
+        initdb.uid(uid).gid(gid);
+    }
+    let ended = tokio::time::timeout(INITDB_WITHIN, initdb.status()).await;
+    let tail = || log::tail(log, from);
+    match ended {
+        Ok(Ok(status)) if status.success() => {}
+        Ok(Ok(status)) => return Err(format!("initdb: {status}{}", tail())),
+        Ok(Err(e)) => return Err(format!("run {}/initdb: {e}", programs.display())),
+        Err(_) => return Err(format!("initdb took over {INITDB_WITHIN:?}{}", tail())),
+    }
+    let _ = std::fs::remove_file(&password);
+    let file = cluster.join("postgresql.conf");
+    let defaults = std::fs::read_to_string(&file).map_err(|e| explain(&file, &e))?;
+    std::fs::write(&file, defaults + &settings(target.port)).map_err(|e| explain(&file, &e))
+}
+
+fn open_log(log: &Path) -> Result<std::fs::File, String> {
+    if let Some(folder) = log.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| explain(folder, &e))?;
+    }
+    let mut options = std::fs::File::options();
+    let file = options.create(true).append(true).open(log);
+    file.map_err(|e| explain(log, &e))
+}
+
+fn write_for(path: &Path, text: &str, user: Option<(u32, u32)>) -> Result<(), String> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::File::options();
+    let file = options.create_new(true).write(true).mode(0o600).open(path);
+    file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+        .map_err(|e| explain(path, &e))?;
+    if let Some((uid, gid)) = user {
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(|e| explain(path, &e))?;
+    }
+    Ok(())
+}
+
+fn explain(path: &Path, reason: &std::io::Error) -> String {
+    format!("{}: {reason}", path.display())
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// PostgreSQL refuses to run as root; as root, it runs as `postgres`, or as `nobody`.
+fn unprivileged_user() -> Result<Option<(u32, u32)>, String> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    for name in ["postgres", "nobody"] {
+        if let Ok(Some(user)) = User::from_name(name) {
+            return Ok(Some((user.uid.as_raw(), user.gid.as_raw())));
+        }
+    }
+    Err(
+        "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it \
+         as: make one, or run the harness as an ordinary user"
+            .into(),
+    )
+}
+
+/// Under `data`, unless the unprivileged user cannot get there (a checkout under /root): then
+/// under the temporary folder.
+fn make_folder(
+    data: &Path,
+    user: Option<(u32, u32)>,
+    reaper: &Arc<Reaper>,
+) -> Result<DataFolder, String> {
+    let own = data.join("postgres");
+    let folder = if user.is_none() || data_folder::reachable_by_all(data) {
+        own
+    } else {
+        std::env::temp_dir().join(format!("outbox-harness-{}", uuid::Uuid::new_v4().simple()))
+    };
+    DataFolder::make(&folder, user, reaper)
+}
+
+/// The folder that holds `initdb` and `postgres`, newest version first.
+async fn find_programs() -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.extend(versioned_folders());
+    if let Some(folder) = find_in(&folders) {
+        return Ok(folder);
+    }
+    let asked = Command::new("pg_config").arg("--bindir").output().await;
+    let bindir = asked
+        .map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()))
+        .unwrap_or_default();
+    find_in(&[bindir]).ok_or_else(|| {
+        "initdb and postgres are neither on PATH nor under /usr/lib/postgresql: run \
+         stack/install.sh (`make run` does)"
+            .into()
+    })
+}
+
+fn find_in(folders: &[PathBuf]) -> Option<PathBuf> {
+    let mut having_all = folders.iter().filter(|folder| {
+        PROGRAMS
+            .iter()
+            .all(|program| folder.join(program).is_file())
+    });
+    having_all.next().cloned()
+}
+
+/// `/usr/lib/postgresql/15/bin` and the like, highest version first.
+fn versioned_folders() -> Vec<PathBuf> {
+    let mut found: Vec<(u32, PathBuf)> = VERSIONED_FOLDERS
+        .iter()
+        .filter_map(|root| std::fs::read_dir(root).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .collect();
+    found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    found.into_iter().map(|(_, folder)| folder).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_only_one_of_the_programs_is_passed_over() {
+        let half = tempfile::tempdir().unwrap();
+        let whole = tempfile::tempdir().unwrap();
+        std::fs::write(half.path().join("postgres"), "").unwrap();
+        for program in PROGRAMS {
+            std::fs::write(whole.path().join(program), "").unwrap();
+        }
+        let folders = [half.path().to_owned(), whole.path().to_owned()];
+        assert_eq!(find_in(&folders).as_deref(), Some(whole.path()));
+    }
+}

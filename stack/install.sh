@@ -1,0 +1,240 @@
+#!/usr/bin/env bash
+# Sets up what the local stack and the build need; calling it again costs nothing.
+#
+#   system packages   PostgreSQL, Java, Maven, Go, a C toolchain: only those that are missing
+#   .stack/kafka      Kafka's jars, pinned by stack/pom.xml
+#   .stack/kafka.jsa  a class archive of them, which halves Kafka's start
+#   .stack/bin        Toxiproxy, pinned below
+#
+# As root it installs missing packages itself (Debian, Ubuntu); as an ordinary user it names the
+# one command that needs root, and ends.
+set -euo pipefail
+
+TOXIPROXY_VERSION=2.12.0
+# Fetched as a Go module when the machine's own Go is older than what builds Toxiproxy.
+GO_VERSION=1.24.9
+GO_OLDEST=1.23.0
+JAVA_OLDEST=17
+DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
+
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+stack=$checkout/.stack
+pom=$checkout/stack/pom.xml
+stamp=$stack/installed
+wanted="toxiproxy $TOXIPROXY_VERSION, pom $(cksum <"$pom")"
+
+say() { echo "install: $*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# at_least 1.24.1 1.23.0
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+have_postgres() {
+    local folder
+    local IFS=:
+    for folder in $PATH /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
+        [ -x "$folder/initdb" ] && [ -x "$folder/postgres" ] && return 0
+    done
+    folder=$(pg_config --bindir 2>/dev/null) && [ -x "$folder/initdb" ]
+}
+
+java_program() {
+    if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then
+        echo "$JAVA_HOME/bin/java"
+    else
+        command -v java
+    fi
+}
+
+# The release file answers at once; starting a JVM for its version does not.
+have_java() {
+    local java home version
+    java=$(java_program) || return 1
+    home=$(dirname "$(dirname "$(readlink -f "$java")")")
+    version=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$home/release" 2>/dev/null)
+    [ -n "$version" ] || version=$("$java" -version 2>&1 | sed -n '1s/[^"]*"\([0-9]*\).*/\1/p')
+    [ "${version:-0}" -ge "$JAVA_OLDEST" ]
+}
+
+have_c() { have gcc && have g++ && have make && [ -e /usr/include/stdio.h ]; }
+
+java_package() {
+    local package
+    for package in openjdk-17-jre-headless openjdk-21-jre-headless openjdk-25-jre-headless; do
+        if apt-cache show "$package" >/dev/null 2>&1; then
+            echo "$package"
+            return
+        fi
+    done
+    echo default-jre-headless
+}
+
+missing_packages() {
+    have_postgres || echo postgresql
+    have_java || java_package
+    # Only what is yet to be made needs these two.
+    [ -d "$stack/kafka" ] || have mvn || echo maven
+    [ -x "$stack/bin/toxiproxy-server" ] || have go || echo golang-go
+    have_c || echo gcc g++ make libc6-dev
+    have python3 || echo python3
+}
+
+install_packages() {
+    local packages
+    # Lists are needed for the right names, but not to find that nothing is missing.
+    packages=$(missing_packages | xargs)
+    [ -n "$packages" ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        say "missing: $packages. This needs root, once; then call again:"
+        die "  sudo apt-get install --yes --no-install-recommends $packages"
+    fi
+    have apt-get || die "missing: $packages (names as in Debian); install them and call again"
+    export DEBIAN_FRONTEND=noninteractive
+    say "reading the package lists"
+    apt-get update -qq </dev/null >&2
+    packages=$(missing_packages | xargs)
+    if [[ " $packages " == *" postgresql "* ]]; then
+        # The harness starts servers of its own; the package's default one would only be in the way.
+        apt-get install --yes -qq --no-install-recommends postgresql-common </dev/null >&2
+        sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' \
+            /etc/postgresql-common/createcluster.conf
+    fi
+    say "installing packages: $packages"
+    # shellcheck disable=SC2086 # a list of words
+    apt-get install --yes -qq --no-install-recommends $packages ca-certificates </dev/null >&2
+}
+
+rust_wanted() { sed -n 's/^rust-version = "\(.*\)"/\1/p' "$checkout/Cargo.toml"; }
+
+check_rust() {
+    local wanted found
+    [ -d "${CARGO_HOME:-${HOME:-/root}/.cargo}/bin" ] &&
+        PATH=$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin
+    wanted=$(rust_wanted)
+    if ! have cargo && ! have rustup && [ "$(id -u)" = 0 ] && have apt-get &&
+        [ -n "$(apt-cache search --names-only '^rustup$' 2>/dev/null)" ]; then
+        say "installing packages: rustup"
+        DEBIAN_FRONTEND=noninteractive \
+            apt-get install --yes -qq --no-install-recommends rustup </dev/null >&2
+    fi
+    if have rustup && ! rustup show active-toolchain >/dev/null 2>&1; then
+        say "installing the stable Rust toolchain"
+        rustup default stable </dev/null >&2
+    fi
+    have cargo || die "Rust is missing: install rustup (the package \`rustup\`, or as the Rust" \
+        "project's site says), run \`rustup default stable\`, and call again"
+    found=$(cd "$checkout" && rustc --version | cut -d' ' -f2)
+    at_least "$found" "$wanted.0" || die "Rust $found is too old, $wanted is the oldest that" \
+        "builds this: run \`rustup update stable\` (a distribution's own Rust is often older)"
+}
+
+install_kafka() {
+    cmp -s "$pom" "$stack/kafka/pom.xml" && return 0
+    say "fetching Kafka's jars into .stack/kafka"
+    rm -rf "$stack/kafka" "$stack/kafka.new" "$stack/kafka.jsa"
+    mvn -q -B -Dstyle.color=never -f "$pom" "$DEPENDENCY_PLUGIN:copy-dependencies" \
+        -DoutputDirectory="$stack/kafka.new" </dev/null >&2 ||
+        die "Maven could not fetch the jars; what it said is above"
+    cp "$pom" "$stack/kafka.new/pom.xml"
+    mv "$stack/kafka.new" "$stack/kafka"
+}
+
+# A go that can build Toxiproxy: the machine's, or one fetched through it as a module.
+go_program() {
+    local found module folder
+    found=$(go env GOVERSION)
+    if at_least "${found#go}" "$GO_OLDEST"; then
+        command -v go
+        return
+    fi
+    if [ ! -x "$stack/go/bin/go" ]; then
+        say "$found is older than $GO_OLDEST; fetching Go $GO_VERSION into .stack/go"
+        module=golang.org/toolchain@v0.0.1-go$GO_VERSION.$(go env GOOS)-$(go env GOARCH)
+        folder=$(cd "$stack" && GOTOOLCHAIN=local GOFLAGS=-mod=mod go mod download -json "$module" |
+            sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
+        [ -d "$folder" ] || die "could not fetch $module"
+        rm -rf "$stack/go.new"
+        cp -r "$folder" "$stack/go.new"
+        # A module's files come without leave to be executed or changed.
+        chmod -R u+w "$stack/go.new"
+        chmod +x "$stack"/go.new/bin/* "$stack"/go.new/pkg/tool/*/*
+        mv "$stack/go.new" "$stack/go"
+    fi
+    echo "$stack/go/bin/go"
+}
+
+install_toxiproxy() {
+    local go module=github.com/Shopify/toxiproxy/v2
+    [ -x "$stack/bin/toxiproxy-server" ] && grep -qs "toxiproxy $TOXIPROXY_VERSION," "$stamp" &&
+        return 0
+    go=$(go_program)
+    say "building Toxiproxy $TOXIPROXY_VERSION into .stack/bin"
+    rm -rf "$stack/bin.new"
+    GOBIN=$stack/bin.new GOTOOLCHAIN=local GOFLAGS=-buildvcs=false CGO_ENABLED=0 GOROOT='' \
+        "$go" install -ldflags "-s -w -X $module.Version=$TOXIPROXY_VERSION" \
+        "$module/cmd/server@v$TOXIPROXY_VERSION" </dev/null >&2 ||
+        die "Go could not build Toxiproxy; what it said is above"
+    mkdir -p "$stack/bin"
+    mv "$stack/bin.new/server" "$stack/bin/toxiproxy-server"
+    rmdir "$stack/bin.new"
+}
+
+# Runs Kafka once, for as long as its start takes, and keeps the classes it loaded. The class path
+# must be the harness's, to the letter: all jars, sorted by name.
+archive_classes() {
+    local work port java jars
+    [ -f "$stack/kafka.jsa" ] && return 0
+    say "archiving Kafka's classes into .stack/kafka.jsa"
+    work=$(mktemp -d)
+    port=$((20000 + RANDOM % 10000))
+    java=$(java_program)
+    jars=$(printf '%s\n' "$stack"/kafka/*.jar | LC_ALL=C sort | paste -sd:)
+    mkdir "$work/log"
+    printf '%s\n' version=1 cluster.id=b3V0Ym94LWhhcm5lc3M0Mg node.id=1 \
+        directory.id=b3V0Ym94LWhhcm5lc3M0Mg >"$work/log/meta.properties"
+    printf '%s\n' process.roles=broker,controller node.id=1 \
+        "controller.quorum.voters=1@127.0.0.1:$port" \
+        "listeners=DIRECT://127.0.0.1:$((port + 1)),CONTROLLER://127.0.0.1:$port" \
+        listener.security.protocol.map=DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT \
+        inter.broker.listener.name=DIRECT controller.listener.names=CONTROLLER \
+        "log.dirs=$work/log" >"$work/server.properties"
+    "$java" -Xmx512m -XX:-UsePerfData -Djava.io.tmpdir="$work" \
+        -XX:ArchiveClassesAtExit="$work/kafka.jsa" -cp "$jars" kafka.Kafka \
+        "$work/server.properties" >"$work/output" 2>&1 </dev/null &
+    local kafka=$! tries=0
+    until grep -q 'Kafka Server started' "$work/output" || [ $((tries += 1)) -gt 300 ] ||
+        ! kill -0 "$kafka" 2>/dev/null; do
+        sleep 0.1
+    done
+    kill -TERM "$kafka" 2>/dev/null || true
+    wait "$kafka" || true
+    if [ -f "$work/kafka.jsa" ]; then
+        mv "$work/kafka.jsa" "$stack/kafka.jsa"
+    else
+        say "no archive was made; Kafka starts without it, only slower"
+    fi
+    rm -rf "$work"
+}
+
+main() {
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -d "$stack/kafka" ] &&
+        [ -x "$stack/bin/toxiproxy-server" ] && [ -z "$(missing_packages)" ]; then
+        check_rust
+        say "everything is in place"
+        return 0
+    fi
+    mkdir -p "$stack"
+    install_packages
+    check_rust
+    install_kafka
+    install_toxiproxy
+    archive_classes
+    echo "$wanted" >"$stamp"
+    say "done"
+}
+
+main "$@"
