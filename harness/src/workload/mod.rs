@@ -1,11 +1,31 @@
 //! The load generator: open loop, seeded, from intended start times.
+//!
+//! A pacing thread makes ticks due at their intended times; each of `connections` workers, with
+//! one HTTP connection of its own, takes the oldest due tick and sends a change for it: the next
+//! one of the order that has waited longest for it, else the first one of a new order. A tick
+//! that finds every connection busy waits its turn and keeps its intended time. Ticks still
+//! waiting when the load's duration is over are sent as well, for a bounded time; only what was
+//! left even then, or overflowed the queue, counts as `unoffered`.
+
+mod answer;
+mod choices;
+mod connection;
+mod orders;
+mod pacing;
+mod schedule;
+mod worker;
 
 use crate::clock::RunClock;
-use crate::history::Request;
+use crate::history::{Intent, NONE, Outcome, Request};
 use crate::identity::Identity;
 use crate::scenario::Workload;
+use schedule::Schedule;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use worker::{Desk, Worker};
 
 /// Where and what to send.
 #[derive(Clone)]
@@ -48,13 +68,133 @@ pub struct Offered {
     pub until_ns: i64,
 }
 
+/// How many changes a workload intends to offer (retries not counted).
+pub fn planned(workload: &Workload) -> u64 {
+    Schedule::new(workload).ticks()
+}
+
 /// Offers the load from `load_from_ns` on; returns when every request has its outcome. When `stop`
 /// fires, nothing new is offered.
-pub async fn offer(
-    load: Load,
-    load_from_ns: i64,
-    stop: tokio::sync::watch::Receiver<bool>,
-) -> Offered {
-    let _ = (load, load_from_ns, stop);
-    unimplemented!("H8")
+pub async fn offer(load: Load, load_from_ns: i64, stop: watch::Receiver<bool>) -> Offered {
+    let workload = &load.workload;
+    let schedule = Schedule::new(workload);
+    let load_until_ns = load_from_ns + workload.duration.as_nanos() as i64;
+    // A request may time out, and its successor in the queue too, before the queue is given up.
+    let drain = workload.request_timeout * 2 + Duration::from_secs(10);
+    let connections = workload.connections.max(1);
+    let clock = load.clock;
+    let desk = Arc::new(Desk::new(load, schedule, load_from_ns));
+
+    let mut workers = JoinSet::new();
+    for _ in 0..connections {
+        workers.spawn(Worker::new(Arc::clone(&desk)).run());
+    }
+    let _close = CloseOnDrop(Arc::clone(&desk));
+    if let Err(error) = pacing::start(Arc::clone(&desk.ticks)) {
+        tracing::error!("no thread for the pacing of the load, nothing is offered: {error}");
+        return Offered {
+            unoffered: schedule.ticks(),
+            until_ns: clock.now_ns(),
+            ..Offered::default()
+        };
+    }
+    let left_ns = load_until_ns.saturating_sub(clock.now_ns()).max(0);
+    let limit = Duration::from_nanos(left_ns as u64) + drain;
+    tokio::select! {
+        () = desk.ticks.all_settled() => {}
+        () = fires(stop) => {}
+        () = tokio::time::sleep(limit) => {
+            tracing::warn!("the load was not offered in full {drain:?} after its end");
+        }
+    }
+    desk.ticks.close();
+
+    let mut parts = Vec::with_capacity(connections);
+    while let Some(part) = workers.join_next().await {
+        match part {
+            Ok(rows) => parts.push(rows),
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    }
+    let requests = merge(parts);
+    Offered {
+        until_ns: requests
+            .iter()
+            .map(|r| r.ended_ns)
+            .max()
+            .unwrap_or_else(|| clock.now_ns()),
+        requests,
+        unoffered: desk.ticks.unoffered(),
+    }
+}
+
+/// Ends the pacing thread and the workers on every way out of [`offer`].
+struct CloseOnDrop(Arc<Desk>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.ticks.close();
+    }
+}
+
+/// Returns when `stop` turns true; never, if nobody is left to say so.
+async fn fires(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Rows of all workers, by attempt number. Numbers are dense: each is drawn right before its
+/// attempt, and the attempt always leaves a row.
+fn merge(parts: Vec<Vec<(u32, Request)>>) -> Vec<Request> {
+    let absent = Request {
+        change: NONE,
+        order: NONE,
+        change_type: 0,
+        intent: Intent::Commit,
+        outcome: Outcome::NotSent,
+        status: 0,
+        told_version: 0,
+        intended_ns: 0,
+        sent_ns: 0,
+        ended_ns: 0,
+        lag_ns: 0,
+    };
+    let mut requests = vec![absent; parts.iter().map(Vec::len).sum()];
+    for part in parts {
+        for (attempt, request) in part {
+            requests[attempt as usize] = request;
+        }
+    }
+    requests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plain workload for the tests of the parts.
+    pub(super) fn workload(rate: f64, duration: Duration) -> Workload {
+        Workload {
+            rate,
+            duration,
+            changes_per_order: 3,
+            payload_bytes: 64,
+            connections: 4,
+            request_timeout: Duration::from_secs(1),
+            rollback_ratio: 0.0,
+            hold_ratio: 0.0,
+            hold: Duration::from_millis(20),
+            retries: 0,
+            skew: 0.0,
+            ramp: Duration::ZERO,
+            partitions: 1,
+            postgres_connections: 1,
+            min_committed_per_phase: 100,
+        }
+    }
 }
