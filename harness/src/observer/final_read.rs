@@ -1,0 +1,161 @@
+//! The whole topic again, after the fence.
+
+use super::Watch;
+use super::client::{Isolation, consumer};
+use super::range::{Bounds, GivenUp, Range, ends, read};
+use crate::event::{Record, Verifier};
+use crate::history::{LogRow, MAX_RAW, PartitionEnd, RawRecord, Request};
+use rdkafka::Timestamp;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Reading ends without progress for so long.
+const NO_PROGRESS_MAX: Duration = Duration::from_secs(30);
+
+/// The final read.
+#[derive(Debug, Default)]
+pub struct FinalRead {
+    /// The topic with read_committed, by partition and offset, sentinels left out.
+    pub log: Vec<LogRow>,
+    /// Those that did not verify.
+    pub raw: Vec<RawRecord>,
+    /// Where each partition ended.
+    pub partitions: Vec<PartitionEnd>,
+    /// Count with read_uncommitted, sentinels left out.
+    pub uncommitted_records: u64,
+}
+
+/// Reads the whole topic from offset 0 with a fresh consumer until its position is the end offset
+/// of every partition (bounded by no progress for 30 s). `requests` by attempt number.
+///
+/// Committed records end at the last stable offset: a transaction still open there leaves
+/// `read_offset` and `stable_offset` behind `end_offset`. The ends are asked for once more after
+/// the reading, so that a topic that still grew shows as not read to its end.
+pub async fn read_again(watch: &Watch, requests: Arc<Vec<Request>>) -> Result<FinalRead, String> {
+    let watch = watch.clone();
+    in_background(move |given_up| {
+        let bounds = Bounds {
+            no_progress: NO_PROGRESS_MAX,
+            given_up,
+        };
+        read_topic(&watch, &requests, &bounds)
+    })
+    .await
+}
+
+/// Runs blocking reads on a thread; they end soon after the caller has gone.
+pub(super) async fn in_background<T: Send + 'static>(
+    work: impl FnOnce(GivenUp) -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    struct OnDrop(GivenUp);
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let given_up = GivenUp::default();
+    let _guard = OnDrop(Arc::clone(&given_up));
+    tokio::task::spawn_blocking(move || work(given_up))
+        .await
+        .map_err(|e| format!("the reading thread ended: {e}"))?
+}
+
+fn read_topic(watch: &Watch, requests: &[Request], bounds: &Bounds) -> Result<FinalRead, String> {
+    let committed = consumer(&watch.bootstrap, Isolation::Committed)?;
+    let uncommitted = consumer(&watch.bootstrap, Isolation::Uncommitted)?;
+    let whole = |consumer| -> Result<Vec<Range>, String> {
+        let topic: Arc<str> = Arc::from(watch.topic.as_str());
+        (0..watch.partitions)
+            .map(|partition| {
+                let (low, to) = ends(consumer, &topic, partition, bounds)?;
+                if low > 0 {
+                    return Err(format!(
+                        "partition {partition} of topic {topic} begins at offset {low}, not at 0: \
+                         the broker has dropped records (retention must be without limit)"
+                    ));
+                }
+                Ok(Range {
+                    topic: Arc::clone(&topic),
+                    partition,
+                    from: 0,
+                    to,
+                })
+            })
+            .collect()
+    };
+    let verifier = Verifier {
+        identity: &watch.identity,
+        requests: Some(requests),
+        payload_bytes: watch.payload_bytes,
+    };
+
+    let mut result = FinalRead::default();
+    let stable = whole(&committed)?;
+    let reached = read(&committed, &stable, bounds, |message| {
+        take(&verifier, message, &mut result);
+    })?;
+    result
+        .log
+        .sort_unstable_by_key(|row| (row.partition, row.offset));
+
+    let all = whole(&uncommitted)?;
+    let mut count = 0;
+    read(&uncommitted, &all, bounds, |message| {
+        count += u64::from(!verifier.is_sentinel(message.key(), message.payload()));
+    })?;
+    result.uncommitted_records = count;
+
+    let (stable, all) = (whole(&committed)?, whole(&uncommitted)?);
+    result.partitions = reached
+        .into_iter()
+        .zip(stable.iter().zip(&all))
+        .map(|(read_offset, (stable, all))| PartitionEnd {
+            partition: all.partition,
+            end_offset: all.to,
+            stable_offset: stable.to,
+            read_offset,
+        })
+        .collect();
+    Ok(result)
+}
+
+fn take(verifier: &Verifier<'_>, message: &BorrowedMessage<'_>, result: &mut FinalRead) {
+    let Record::Event(event) = verifier.verify(message.key(), message.payload()) else {
+        return;
+    };
+    let (partition, offset) = (message.partition(), message.offset());
+    result.log.push(LogRow {
+        partition,
+        offset,
+        append_ms: match message.timestamp() {
+            Timestamp::LogAppendTime(ms) | Timestamp::CreateTime(ms) => ms,
+            Timestamp::NotAvailable => -1,
+        },
+        attempt: event.attempt,
+        order: event.order,
+        version: event.version,
+        body: event.body,
+    });
+    if let Some(reason) = event.reason
+        && result.raw.len() < MAX_RAW
+    {
+        let text =
+            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or(b"")).into_owned();
+        result.raw.push(RawRecord {
+            partition,
+            offset,
+            key: text(message.key()),
+            value: text(message.payload()),
+            headers: message.headers().map_or_else(String::new, |headers| {
+                let lines: Vec<String> = headers
+                    .iter()
+                    .map(|h| format!("{}={}", h.key, text(h.value)))
+                    .collect();
+                lines.join("\n")
+            }),
+            reason,
+        });
+    }
+}

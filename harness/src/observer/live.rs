@@ -1,0 +1,381 @@
+//! The live observer: a thread with a consumer, that notes when it saw what.
+
+use super::Watch;
+use super::client::{Isolation, consumer, ends_reading};
+use super::seen::{Seen, Valid};
+use crate::event::{Record, Verifier};
+use crate::history::{Body, LogRow, Sighting};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long every partition has to answer at the start.
+const START_WITHIN: Duration = Duration::from_secs(30);
+/// How long the thread waits for a record before it looks around.
+const POLL: Duration = Duration::from_millis(20);
+/// What was seen becomes visible after at most so many records.
+const BATCH_MAX: usize = 1_024;
+/// Sightings are kept in pieces, since growing one array would copy it at the worst moment.
+const PIECE: usize = 65_536;
+/// Pairs looked up under one lock.
+const LOOK_UP: usize = 16_384;
+
+/// The live observer: a thread of its own with a consumer of its own.
+pub struct Observer {
+    shared: Arc<Shared>,
+    ended: Option<oneshot::Receiver<Ended>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    seen: Mutex<Seen>,
+    distinct_valid: AtomicU64,
+    /// Run time, or 0 before the first.
+    last_seen_ns: AtomicI64,
+    /// By partition: one past the newest offset that was sighted.
+    next_offset: Vec<AtomicI64>,
+}
+
+struct Ended {
+    sightings: Vec<Vec<Sighting>>,
+    fatal: Option<String>,
+}
+
+impl Observer {
+    /// Starts observing from offset 0; returns when every partition is assigned and answers.
+    pub async fn start(watch: Watch) -> Result<Self, String> {
+        let shared = Arc::new(Shared {
+            next_offset: (0..watch.partitions).map(|_| AtomicI64::new(0)).collect(),
+            ..Shared::default()
+        });
+        let (tell_ready, ready) = oneshot::channel();
+        let (tell_ended, ended) = oneshot::channel();
+        let observer = Self {
+            shared: Arc::clone(&shared),
+            ended: Some(ended),
+        };
+        std::thread::Builder::new()
+            .name("observer".into())
+            .spawn(move || {
+                let consumer = match start(&watch, &shared) {
+                    Ok(consumer) => consumer,
+                    Err(reason) => {
+                        let _ = tell_ready.send(Err(reason));
+                        return;
+                    }
+                };
+                let _ = tell_ready.send(Ok(()));
+                let _ = tell_ended.send(observe(&watch, &consumer, &shared));
+                // The consumer is closed after that: nobody has to wait for it.
+            })
+            .map_err(|e| format!("starting the observer's thread: {e}"))?;
+        ready
+            .await
+            .unwrap_or_else(|_| Err("the observer's thread ended at its start".into()))?;
+        Ok(observer)
+    }
+
+    /// How many different valid events (attempt and version) were seen so far.
+    pub fn distinct_valid(&self) -> u64 {
+        self.shared.distinct_valid.load(Ordering::Acquire)
+    }
+
+    /// Of these (attempt, version) pairs, how many have not been seen yet.
+    pub fn missing(&self, committed: &[(u32, u32)]) -> u64 {
+        let missing = committed.chunks(LOOK_UP).map(|pairs| {
+            // Unlocked in between, so that a long list does not hold up the observing.
+            let seen = self.shared.seen();
+            let has = |&&(attempt, version): &&(u32, u32)| !seen.has(Valid { attempt, version });
+            pairs.iter().filter(has).count() as u64
+        });
+        missing.sum()
+    }
+
+    /// Run time of the newest sighting.
+    pub fn last_seen_ns(&self) -> Option<i64> {
+        match self.shared.last_seen_ns.load(Ordering::Acquire) {
+            0 => None,
+            at => Some(at),
+        }
+    }
+
+    /// Waits until everything the final read found was sighted as well, for at most `within`.
+    pub async fn catch_up(&self, log: &[LogRow], within: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + within;
+        let sighted = |row: &LogRow| {
+            usize::try_from(row.partition)
+                .ok()
+                .and_then(|p| self.shared.next_offset.get(p))
+                .is_some_and(|next| next.load(Ordering::Acquire) > row.offset)
+        };
+        loop {
+            let Some(behind) = log.iter().rev().find(|row| !sighted(row)) else {
+                return Ok(());
+            };
+            if Instant::now() > deadline {
+                return Err(format!(
+                    "the live observer has not seen offset {} of partition {} within {within:?}",
+                    behind.offset, behind.partition
+                ));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Stops and gives the sightings, or the consumer's fatal error with what was seen before it.
+    pub async fn stop(mut self) -> (Vec<Sighting>, Option<String>) {
+        self.shared.stop.store(true, Ordering::Release);
+        let ended = match self.ended.take() {
+            Some(ended) => ended.await.ok(),
+            None => None,
+        };
+        match ended {
+            Some(ended) => (ended.sightings.concat(), ended.fatal),
+            None => (Vec::new(), Some("the observer's thread panicked".into())),
+        }
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+    }
+}
+
+impl Shared {
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// A consumer whose every partition has answered a fetch. Nothing is consumed here: partitions
+/// are assigned from offset 0 again afterwards, should they hold something already.
+fn start(watch: &Watch, shared: &Shared) -> Result<BaseConsumer, String> {
+    let place = format!("topic {} at {}", watch.topic, watch.bootstrap);
+    let consumer = consumer(&watch.bootstrap, Isolation::Committed)?;
+    let mut assignment = TopicPartitionList::new();
+    for partition in 0..watch.partitions {
+        assignment
+            .add_partition_offset(&watch.topic, partition, Offset::Offset(0))
+            .map_err(|e| format!("assigning partition {partition} of {place}: {e}"))?;
+    }
+    let assign = || {
+        consumer
+            .assign(&assignment)
+            .map_err(|e| format!("assigning {place}: {e}"))
+    };
+    assign()?;
+    let mut answered = vec![false; usize::try_from(watch.partitions).unwrap_or(0)];
+    let mut consumed = false;
+    let mut last_error = String::from("no error was reported");
+    let deadline = Instant::now() + START_WITHIN;
+    while answered.contains(&false) {
+        if shared.stopped() {
+            return Err(format!("observing {place} was given up"));
+        }
+        if Instant::now() > deadline {
+            let silent = answered.iter().filter(|a| !**a).count();
+            return Err(format!(
+                "{silent} of {} partitions of {place} did not answer within {START_WITHIN:?} \
+                 ({last_error}): does the topic exist, and does this address reach the broker?",
+                watch.partitions
+            ));
+        }
+        let partition = match consumer.poll(POLL) {
+            None => continue,
+            Some(Ok(message)) => {
+                consumed = true;
+                message.partition()
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => partition,
+            Some(Err(error)) if ends_reading(&error) => {
+                return Err(format!("reading {place}: {error}"));
+            }
+            Some(Err(error)) => {
+                last_error = error.to_string();
+                continue;
+            }
+        };
+        if let Some(answered) = usize::try_from(partition)
+            .ok()
+            .and_then(|p| answered.get_mut(p))
+        {
+            *answered = true;
+        }
+    }
+    if consumed {
+        assign()?;
+    }
+    Ok(consumer)
+}
+
+/// Observes until told to stop or until reading cannot go on.
+fn observe(watch: &Watch, consumer: &BaseConsumer, shared: &Shared) -> Ended {
+    let verifier = Verifier {
+        identity: &watch.identity,
+        requests: None,
+        payload_bytes: watch.payload_bytes,
+    };
+    let mut pieces: Vec<Vec<Sighting>> = Vec::new();
+    let mut piece = Vec::with_capacity(PIECE);
+    let mut batch: Vec<Valid> = Vec::with_capacity(BATCH_MAX);
+    let mut fatal = None;
+    while fatal.is_none() && !shared.stopped() {
+        let mut wait = POLL;
+        let mut newest_ns = 0;
+        for _ in 0..BATCH_MAX {
+            let message = match consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => message,
+                Some(Err(KafkaError::PartitionEOF(_))) => continue,
+                Some(Err(error)) => {
+                    if ends_reading(&error) {
+                        fatal = Some(format!(
+                            "the live observer cannot go on reading {}: {error}",
+                            watch.topic
+                        ));
+                    } else {
+                        // Brokers go down in these runs; librdkafka connects again by itself.
+                        tracing::debug!("the live observer: {error}");
+                    }
+                    break;
+                }
+            };
+            let seen_ns = watch.clock.now_ns();
+            // Once something came, take what is there already and then make it known.
+            wait = Duration::ZERO;
+            let Record::Event(event) = verifier.verify(message.key(), message.payload()) else {
+                continue;
+            };
+            newest_ns = seen_ns;
+            if let Some(next) = usize::try_from(message.partition())
+                .ok()
+                .and_then(|p| shared.next_offset.get(p))
+            {
+                next.store(message.offset() + 1, Ordering::Release);
+            }
+            piece.push(Sighting {
+                partition: message.partition(),
+                offset: message.offset(),
+                seen_ns,
+            });
+            if piece.len() == PIECE {
+                pieces.push(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)));
+            }
+            if event.body == Body::Intact {
+                batch.push(Valid {
+                    attempt: event.attempt,
+                    version: event.version,
+                });
+            }
+        }
+        if !batch.is_empty() {
+            let mut seen = shared.seen();
+            let fresh = batch.drain(..).filter(|&event| seen.add(event)).count();
+            drop(seen);
+            shared
+                .distinct_valid
+                .fetch_add(fresh as u64, Ordering::AcqRel);
+        }
+        if newest_ns != 0 {
+            shared.last_seen_ns.store(newest_ns, Ordering::Release);
+        }
+    }
+    pieces.push(piece);
+    Ended {
+        sightings: pieces,
+        fatal,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::clock::RunClock;
+    use crate::identity::{Identity, RunKey};
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+
+    const BOUND: Duration = Duration::from_secs(20);
+
+    fn send(
+        producer: &ThreadedProducer<DefaultProducerContext>,
+        identity: &Identity,
+        attempts: std::ops::Range<u32>,
+    ) {
+        for attempt in attempts {
+            let (key, mut content) = (identity.order_id(attempt).to_string(), String::new());
+            identity.write_content(attempt, 8, &mut content);
+            let value = format!(
+                r#"{{"run":"{}","order_id":"{key}","version":1,"attempt":"{}","type":"OrderPlaced","content":"{content}"}}"#,
+                identity.run(),
+                identity.attempt_id(attempt),
+            );
+            let record = BaseRecord::to("t").partition(0).key(&key).payload(&value);
+            producer.send(record).map_err(|(e, _)| e).unwrap();
+        }
+        producer.flush(BOUND).unwrap();
+    }
+
+    async fn until(mut condition: impl FnMut() -> bool) {
+        let deadline = Instant::now() + BOUND;
+        while !condition() {
+            assert!(Instant::now() < deadline, "not within {BOUND:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_goes_on_where_it_was_when_the_broker_comes_back() {
+        // Given an observer that has seen some events
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        config.set("reconnect.backoff.max.ms", "100");
+        let producer: ThreadedProducer<_> = config.create().unwrap();
+        let identity = Arc::new(RunKey::random().identity().unwrap());
+        let watch = Watch {
+            bootstrap: cluster.bootstrap_servers(),
+            topic: "t".into(),
+            partitions: 1,
+            identity: Arc::clone(&identity),
+            payload_bytes: 8,
+            clock: RunClock::start(),
+        };
+        let observer = Observer::start(watch).await.unwrap();
+        send(&producer, &identity, 0..10);
+        until(|| observer.distinct_valid() == 10).await;
+
+        // When the broker is away for a while
+        cluster.broker_down(1).unwrap();
+        let (admin, topic) = (producer.client(), Some("t"));
+        until(|| {
+            admin
+                .fetch_metadata(topic, Duration::from_millis(50))
+                .is_err()
+        })
+        .await;
+        cluster.broker_up(1).unwrap();
+        send(&producer, &identity, 10..20);
+
+        // Then what came after is seen, and nothing twice
+        until(|| observer.distinct_valid() == 20).await;
+        let (sightings, fatal) = observer.stop().await;
+        assert_eq!(fatal, None);
+        let offsets: Vec<i64> = sightings.iter().map(|s| s.offset).collect();
+        assert_eq!(offsets, (0..20).collect::<Vec<_>>());
+    }
+}
