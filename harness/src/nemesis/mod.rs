@@ -1,14 +1,26 @@
 //! Injects the scenario's faults and heals them, on every way out. It judges nothing.
 
+mod deed;
+mod ledger;
+mod life;
+mod rescue;
+
 use crate::clock::RunClock;
+use crate::evidence::Observers;
 use crate::history::{FaultRecord, Observation};
 use crate::process::Child;
 use crate::scenario::{Fault, Link, StrategyKind, Victim};
 use crate::stack::Route;
 use crate::toxiproxy::Toxiproxy;
+pub(crate) use deed::concerns;
+use ledger::Ledger;
+pub use rescue::heal_all;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
+use tokio::task::JoinSet;
 
 /// What the nemesis works on, for one strategy.
 #[derive(Clone)]
@@ -55,20 +67,102 @@ pub struct Campaign {
 }
 
 /// Runs all faults on time (`load_from_ns` + `at`), observing them, and returns when the last is
-/// healed. When `stop` fires it heals at once and returns. Cancel-safe healing: see [`heal_all`].
+/// healed. When `stop` fires it heals at once and returns. A campaign that is dropped half-way
+/// heals in the background as long as the runtime lives; see [`heal_all`] for the way out.
 pub async fn campaign(
     faults: &[Fault],
     field: &Battlefield,
     load_from_ns: i64,
     stop: tokio::sync::watch::Receiver<bool>,
 ) -> Campaign {
-    let _ = (faults, field, load_from_ns, stop);
-    unimplemented!("H4")
+    let mut campaign = Campaign {
+        faults: faults
+            .iter()
+            .zip(0u32..)
+            .map(|(fault, index)| FaultRecord {
+                fault: index,
+                planned_at_ns: load_from_ns.saturating_add(nanoseconds(fault.at)),
+                injected_ns: None,
+                healed_ns: None,
+            })
+            .collect(),
+        ..Campaign::default()
+    };
+    let concerned: Vec<(u32, &Fault)> = (0u32..)
+        .zip(faults)
+        .filter(|(_, fault)| concerns(fault, &field.strategy))
+        .collect();
+    if concerned.is_empty() {
+        return campaign;
+    }
+    let observers = match Observers::start() {
+        Ok(observers) => Arc::new(observers),
+        Err(e) => {
+            let error = format!("no fault was injected: cannot start the observing thread: {e}");
+            campaign.errors.push(error);
+            return campaign;
+        }
+    };
+    let mut guard = HealWhenDropped {
+        field: Some(field.clone()),
+    };
+    let ledger = Arc::new(Ledger::new(field));
+    let mut lives = JoinSet::new();
+    for (index, fault) in concerned {
+        lives.spawn(life::run(life::Life {
+            index,
+            fault: fault.clone(),
+            field: field.clone(),
+            ledger: ledger.clone(),
+            observers: observers.clone(),
+            load_from_ns,
+            stop: stop.clone(),
+        }));
+    }
+    while let Some(ended) = lives.join_next().await {
+        match ended {
+            Ok(lived) => {
+                if let Some(record) = campaign.faults.get_mut(lived.record.fault as usize) {
+                    *record = lived.record;
+                }
+                campaign.observations.extend(lived.observations);
+                campaign.errors.extend(lived.errors);
+            }
+            Err(e) => campaign
+                .errors
+                .push(format!("a fault's task ended early: {e}")),
+        }
+    }
+    if !campaign.errors.is_empty()
+        && let Err(e) = heal_all(field).await
+    {
+        campaign.errors.push(format!("healing everything: {e}"));
+    }
+    guard.field = None;
+    campaign.observations.sort_by_key(|o| o.at_ns);
+    campaign
 }
 
-/// Heals whatever may be in force: resumes and restarts processes, enables proxies, removes toxics;
-/// reads all of it back. Idempotent; called by the fence's step 2 and on every way out.
-pub async fn heal_all(field: &Battlefield) -> Result<(), String> {
-    let _ = field;
-    unimplemented!("H4")
+pub(crate) fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// The fault as a guard: a campaign that ends any other way than by returning heals all the same.
+struct HealWhenDropped {
+    field: Option<Battlefield>,
+}
+
+impl Drop for HealWhenDropped {
+    fn drop(&mut self) {
+        let Some(field) = self.field.take() else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(e) = heal_all(&field).await {
+                    tracing::error!("healing after an interrupted campaign: {e}");
+                }
+            });
+        }
+    }
 }

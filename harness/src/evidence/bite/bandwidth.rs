@@ -1,0 +1,135 @@
+//! `bandwidth`: the busiest connection carried about as much as the rate allows and none more,
+//! while what waited grew. (Toxiproxy limits each connection by itself.)
+
+use super::Finding;
+use super::case::{Case, Place, When};
+use crate::evidence::name;
+use crate::scenario::{FaultKind, Toxic};
+
+/// Toxiproxy sends in steps of 100 ms and rounds its sleeps.
+const STEP_S: f64 = 0.1;
+const AT_MOST: f64 = 1.25;
+/// A connection that is held back is busy most of the time, not all of it.
+const AT_LEAST: f64 = 0.5;
+
+pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+    let FaultKind::Toxic {
+        toxic: Toxic::Bandwidth { rate },
+        toxicity,
+        ..
+    } = case.fault.kind
+    else {
+        return Err("it is no bandwidth".into());
+    };
+    let allowed = rate as f64 * 1e3;
+    let seconds = case.seconds();
+    let grew = backlog(case, place, allowed);
+    let busiest = case
+        .last(place, name::MOST_OUT_BYTES)
+        .ok_or("what came out of the proxy was not measured")?;
+    let throughput = busiest / seconds.max(STEP_S);
+    let carried = format!(
+        "the busiest connection carried {:.1} KB/s of {rate}",
+        throughput / 1e3
+    );
+    // Below 1 the busiest connection is one that was left alone: then only what waits can tell.
+    if toxicity >= 1.0 {
+        if busiest > allowed * (seconds + STEP_S) * AT_MOST {
+            return Err(format!("{carried}: it was not held back"));
+        }
+        if throughput < allowed * AT_LEAST {
+            return Err(format!("{carried}: there was no demand for more"));
+        }
+    }
+    match grew {
+        Some(grew) => Ok(format!("{carried}, and {grew}")),
+        None => Err(format!("{carried}, but nothing waited")),
+    }
+}
+
+/// What waited more than before.
+fn backlog(case: &Case<'_>, place: Place, allowed: f64) -> Option<String> {
+    let before = case
+        .largest(place, name::QUEUED_BYTES, When::Before)
+        .unwrap_or(0.0);
+    let during = case.largest(place, name::QUEUED_BYTES, When::During)?;
+    // Where some connections are left alone, what waits must be more than a message in passing.
+    let margin = if case.aim().0 < 1.0 {
+        allowed * STEP_S
+    } else {
+        0.0
+    };
+    if during > before + margin {
+        return Some(format!(
+            "{during} bytes waited in the kernel (at most {before} before)"
+        ));
+    }
+    if case.aim().0 < 1.0 {
+        return None;
+    }
+    let requests = (
+        case.demand.in_flight(case.injecting_ns),
+        case.demand.in_flight(case.healing_ns),
+    );
+    if requests.1 > requests.0 {
+        return Some(format!(
+            "requests in flight grew from {} to {}",
+            requests.0, requests.1
+        ));
+    }
+    let events = (
+        case.demand.unseen(case.injecting_ns),
+        case.demand.unseen(case.healing_ns),
+    );
+    (events.1 > events.0).then(|| {
+        format!(
+            "events committed and not yet seen grew from {} to {}",
+            events.0, events.1
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::evidence::bite::staged::*;
+    use crate::evidence::name;
+    use crate::scenario::{FaultKind, Stream, Target, Toxic};
+
+    const LINK: &str = "relay->kafka";
+
+    /// The busiest connection at so many bytes a second, and so many bytes waiting.
+    fn carried(toxicity: f32, rate: f64, queued: f64) -> Staged {
+        let kind = FaultKind::Toxic {
+            toxic: Toxic::Bandwidth { rate: 10 },
+            stream: Stream::Upstream,
+            toxicity,
+        };
+        Staged::new(Target::Kafka, kind, polling())
+            .every(3.0..3.9, LINK, name::QUEUED_BYTES, |_| 10.0)
+            .every(4.0..8.0, LINK, name::QUEUED_BYTES, move |_| queued)
+            .every(4.0..8.0, LINK, name::MOST_OUT_BYTES, move |t| {
+                (t - 4.0) * rate
+            })
+    }
+
+    #[test]
+    fn near_the_rate_and_something_waits() {
+        carried(1.0, 9_900.0, 70_000.0).bit("70000 bytes waited");
+        carried(1.0, 9_900.0, 0.0).did_not_bite("nothing waited");
+        carried(1.0, 20_000.0, 70_000.0).did_not_bite("not held back");
+        carried(1.0, 100.0, 70_000.0).did_not_bite("no demand");
+    }
+
+    #[test]
+    fn where_some_connections_are_left_alone_only_what_waits_tells() {
+        carried(0.5, 20_000.0, 70_000.0).bit("70000 bytes waited");
+        carried(0.5, 20_000.0, 10.0).did_not_bite("nothing waited");
+    }
+
+    #[test]
+    fn a_far_side_out_of_sight_proves_nothing() {
+        carried(1.0, 9_900.0, 70_000.0)
+            .without(name::MOST_OUT_BYTES)
+            .did_not_bite("not measured");
+    }
+}

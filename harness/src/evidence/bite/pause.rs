@@ -1,0 +1,83 @@
+//! `pause`: every thread stopped and no CPU ticks at every sample, and somebody waited for it.
+
+use super::Finding;
+use super::case::{Case, Place, When, count};
+use crate::evidence::name;
+use crate::scenario::Victim;
+
+pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+    let Place::Process(victim) = place else {
+        return Err("a link cannot be paused".into());
+    };
+    let threads = case.values(place, name::THREADS, When::During);
+    let stopped = case.values(place, name::THREADS_STOPPED, When::During);
+    let ticks = case.values(place, name::CPU_TICKS, When::During);
+    // One look cannot tell whether time was used between looks.
+    if threads.len() < 2 || threads.len() != stopped.len() || threads.len() != ticks.len() {
+        return Err("its threads were not looked at twice while it was in force".into());
+    }
+    let moving = threads
+        .iter()
+        .zip(&stopped)
+        .filter(|(all, stopped)| **all == 0.0 || all != stopped)
+        .count();
+    if moving > 0 {
+        return Err(format!(
+            "not every thread was stopped at {moving} of {}",
+            count(threads.len(), "look")
+        ));
+    }
+    if ticks.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err("it used CPU time while it was stopped".into());
+    }
+    let waiting = match victim {
+        Victim::KafkaServer | Victim::Relay if case.strategy.has_relay() => {
+            let unseen = case.demand.unseen(case.healing_ns);
+            (unseen > 0).then(|| format!("the event of {}", count(unseen, "change")))
+        }
+        _ => {
+            let hung = case.demand.hung(case.injected_ns, case.healing_ns);
+            (hung > 0).then(|| count(hung, "request"))
+        }
+    };
+    let waiting = waiting.ok_or("every thread was stopped, but nothing waited for it")?;
+    Ok(format!(
+        "all {} threads stopped at each of {} without CPU time; {waiting} waited",
+        threads[0],
+        count(threads.len(), "look")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::evidence::bite::staged::*;
+    use crate::evidence::name;
+
+    use crate::history::Outcome;
+    use crate::scenario::{FaultKind, Target, Victim};
+    const PROCESS: &str = "relay";
+
+    fn stopped(stopped: impl Fn(f64) -> f64, ticks: impl Fn(f64) -> f64) -> Staged {
+        Staged::new(Target::Process(Victim::Relay), FaultKind::Pause, polling())
+            .every(3.0..8.0, PROCESS, name::THREADS, |_| 5.0)
+            .every(3.0..8.0, PROCESS, name::THREADS_STOPPED, stopped)
+            .every(3.0..8.0, PROCESS, name::CPU_TICKS, ticks)
+    }
+
+    fn still() -> Staged {
+        stopped(|t| if t < 4.0 { 0.0 } else { 5.0 }, |t| t.min(4.0))
+    }
+
+    fn waiting(staged: Staged) -> Staged {
+        staged.request(5.0, 5.1, Outcome::Committed, Some(9.0))
+    }
+
+    #[test]
+    fn every_thread_stands_still_and_something_waits() {
+        waiting(still()).bit("all 5 threads stopped");
+        still().did_not_bite("nothing waited");
+        waiting(stopped(|_| 4.0, |_| 7.0)).did_not_bite("not every thread");
+        waiting(stopped(|_| 5.0, |t| t)).did_not_bite("used CPU time");
+        waiting(still().without(name::THREADS)).did_not_bite("not looked at");
+    }
+}

@@ -1,0 +1,88 @@
+//! `slicer`: what came out, by segment, is at or under average + variation, and less than what went in.
+
+use super::Finding;
+use super::case::{Case, Place};
+use crate::evidence::name;
+use crate::scenario::{FaultKind, Toxic};
+
+/// Where some connections are left alone, segments must still be this much smaller.
+const CLEARLY_SMALLER: f64 = 0.9;
+
+pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+    let FaultKind::Toxic {
+        toxic:
+            Toxic::Slicer {
+                average_size,
+                size_variation,
+                ..
+            },
+        toxicity,
+        ..
+    } = case.fault.kind
+    else {
+        return Err("it is no slicer".into());
+    };
+    let a_segment = |bytes: &str, segments: &str| -> Result<f64, String> {
+        let bytes = case.last(place, bytes);
+        let segments = case.last(place, segments);
+        match (bytes, segments) {
+            (Some(bytes), Some(segments)) if segments > 0.0 => Ok(bytes / segments),
+            (Some(_), Some(_)) => Err("nothing crossed it while it was in force".into()),
+            _ => Err("what crossed the proxy was not measured on both sides".into()),
+        }
+    };
+    let into = a_segment(name::IN_BYTES, name::IN_SEGMENTS)?;
+    let out = a_segment(name::OUT_BYTES, name::OUT_SEGMENTS)?;
+    let limit = average_size.saturating_add(size_variation) as f64;
+    let found =
+        format!("{into:.0} bytes a segment went in, {out:.0} came out (at most {limit} wanted)");
+    let sliced = if toxicity < 1.0 {
+        out < into * CLEARLY_SMALLER
+    } else {
+        out <= limit && out < into
+    };
+    if sliced { Ok(found) } else { Err(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::evidence::bite::staged::*;
+    use crate::evidence::name;
+    use crate::scenario::{FaultKind, Stream, Target, Toxic};
+
+    const LINK: &str = "relay->kafka";
+
+    fn crossed(toxicity: f32, into: (f64, f64), out: (f64, f64)) -> Staged {
+        let kind = FaultKind::Toxic {
+            toxic: Toxic::Slicer {
+                average_size: 100,
+                size_variation: 20,
+                delay: 0,
+            },
+            stream: Stream::Upstream,
+            toxicity,
+        };
+        Staged::new(Target::Kafka, kind, polling())
+            .at(7.9, LINK, name::IN_BYTES, into.0)
+            .at(7.9, LINK, name::IN_SEGMENTS, into.1)
+            .at(7.9, LINK, name::OUT_BYTES, out.0)
+            .at(7.9, LINK, name::OUT_SEGMENTS, out.1)
+    }
+
+    #[test]
+    fn segments_are_small_and_were_larger() {
+        crossed(1.0, (9e4, 100.0), (9e4, 1000.0)).bit("900 bytes a segment went in, 90 came out");
+        crossed(1.0, (9e4, 100.0), (9e4, 100.0)).did_not_bite("900 came out");
+        crossed(1.0, (5e3, 100.0), (5e3, 100.0)).did_not_bite("50 bytes a segment went in");
+        crossed(0.5, (9e4, 100.0), (9e4, 200.0)).bit("450 came out");
+        crossed(0.0, (9e4, 100.0), (9e4, 200.0)).did_not_bite("toxicity 0");
+    }
+
+    #[test]
+    fn what_did_not_cross_or_was_not_measured_did_not_bite() {
+        crossed(1.0, (9e4, 100.0), (0.0, 0.0)).did_not_bite("nothing crossed");
+        crossed(1.0, (9e4, 100.0), (9e4, 1000.0))
+            .without(name::OUT_BYTES)
+            .did_not_bite("not measured");
+    }
+}

@@ -1,0 +1,102 @@
+//! `timeout`: bytes went in, none came out, operations hung.
+
+use super::Finding;
+use super::case::{Case, Place, When, count};
+use crate::evidence::name;
+use crate::scenario::Victim;
+
+pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+    let (toxicity, _) = case.aim();
+    let into = case.last(place, name::IN_BYTES);
+    let out = case.last(place, name::OUT_BYTES);
+    let silent = case
+        .largest(place, name::SILENT, When::During)
+        .unwrap_or(0.0);
+    let swallowed = match (into, out) {
+        (Some(0.0), _) => {
+            return Err("nothing went in while it was in force".into());
+        }
+        (Some(into), Some(0.0)) => format!("{into} bytes went in, none came out"),
+        // Some connections are left alone, so something comes out; but not of those that are hit.
+        _ if toxicity < 1.0 && silent > 0.0 => {
+            format!("{silent} connections sent and got nothing back")
+        }
+        (Some(into), Some(out)) => {
+            return Err(format!("{into} bytes went in, and {out} came out"));
+        }
+        // The far side cannot be seen from here; on the near side silence shows as well.
+        _ if silent > 0.0 => format!("{silent} connections sent and got nothing back"),
+        _ => return Err("what went in and came out was not measured".into()),
+    };
+    let hung = match case.client(place) {
+        Victim::Relay => {
+            let waiting = case.demand.unseen(case.healing_ns);
+            (waiting > 0).then(|| format!("{} unpublished at its end", count(waiting, "change")))
+        }
+        _ => {
+            let hung = case.demand.hung(case.injected_ns, case.healing_ns);
+            (hung > 0).then(|| format!("{} without an answer", count(hung, "request")))
+        }
+    };
+    match hung {
+        Some(hung) => Ok(format!("{swallowed}, {hung}")),
+        None => Err(format!("{swallowed}, but no operation hung")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::evidence::bite::staged::*;
+    use crate::evidence::name;
+    use crate::scenario::{FaultKind, Link, Stream, Target, Toxic};
+
+    use crate::history::Outcome;
+    const LINK: &str = "orders->postgres";
+
+    fn swallowed(toxicity: f32) -> Staged {
+        let kind = FaultKind::Toxic {
+            toxic: Toxic::Timeout { timeout: 0 },
+            stream: Stream::Upstream,
+            toxicity,
+        };
+        Staged::new(Target::Link(Link::OrdersPostgres), kind, polling())
+            .every(4.0..8.0, LINK, name::IN_BYTES, |t| (t - 3.9) * 1000.0)
+            .every(4.0..8.0, LINK, name::SILENT, |_| 3.0)
+    }
+
+    fn dry(staged: Staged, out: f64) -> Staged {
+        staged.every(4.0..8.0, LINK, name::OUT_BYTES, move |_| out)
+    }
+
+    #[test]
+    fn bytes_go_in_none_come_out_and_requests_hang() {
+        let hung = |s: Staged| s.request(5.0, 7.0, Outcome::Unknown, None);
+        hung(dry(swallowed(1.0), 0.0)).bit("none came out, 1 request without an answer");
+        hung(dry(swallowed(1.0), 9.0)).did_not_bite("9 came out");
+        dry(swallowed(1.0), 0.0)
+            .request(5.0, 5.1, Outcome::Committed, Some(5.2))
+            .did_not_bite("no operation hung");
+        hung(dry(swallowed(0.5), 900.0)).bit("3 connections sent and got nothing back");
+    }
+
+    #[test]
+    fn silence_on_the_near_side_stands_in_for_a_far_side_out_of_sight() {
+        let hung = |s: Staged| s.request(5.0, 7.0, Outcome::Unknown, None);
+        hung(swallowed(1.0)).bit("got nothing back");
+        hung(swallowed(1.0).without(name::SILENT)).did_not_bite("was not measured");
+    }
+
+    #[test]
+    fn a_relay_hangs_when_committed_changes_stay_unpublished() {
+        let kind = toxic(Toxic::Timeout { timeout: 0 }, Stream::Downstream);
+        let link = "relay->kafka";
+        let staged = Staged::new(Target::Kafka, kind, polling())
+            .at(7.0, link, name::IN_BYTES, 500.0)
+            .at(7.0, link, name::OUT_BYTES, 0.0);
+        let prompt = staged.request(5.0, 5.1, Outcome::Committed, Some(5.2));
+        prompt.did_not_bite("no operation hung");
+        prompt
+            .request(6.0, 6.1, Outcome::Committed, Some(9.0))
+            .bit("1 change unpublished at its end");
+    }
+}
