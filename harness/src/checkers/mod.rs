@@ -1,8 +1,43 @@
 //! History in, findings out. Pure: no clock, no I/O, no printing.
 
+mod accounting;
+mod context;
+mod corrupted;
+mod counts;
+mod double_applied;
+mod doubts;
+mod duplicated;
+mod expectation;
+mod false_rejection;
+mod fate;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod foreign;
+pub mod join;
+mod late;
+mod lost;
+mod missing;
+mod outcomes;
+mod overtaken;
+mod phantom;
+mod raw_reason;
+mod reordered;
+mod split;
+mod tally;
+mod told;
+mod unacknowledged;
+mod undecided;
+mod undrained;
+mod verdict;
+pub mod window;
+
 use crate::history::History;
+use crate::measure;
 use crate::scenario::{Expectation, Metric};
+use context::Context;
+use expectation::Seen;
 use reports::record;
+use tally::Tally;
 
 /// One event (or change) that broke an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +125,82 @@ pub struct Judgement {
 
 /// Judges a history. `altered` names files changed after the run: then it can never pass.
 pub fn judge(history: &History, altered: &[String]) -> Judgement {
-    let _ = (history, altered);
-    unimplemented!("H5")
+    judge_with(history, altered, crate::evidence::bites(history))
 }
+
+/// A checker: what it counts, and how.
+type Checker = (Metric, fn(&Context<'_>, &mut Tally<'_>));
+
+/// Every invariant, one file each.
+const CHECKERS: &[Checker] = &[
+    (Metric::Lost, lost::check),
+    (Metric::Undrained, undrained::check),
+    (Metric::Undecided, undecided::check),
+    (Metric::Phantom, phantom::check),
+    (Metric::Foreign, foreign::check),
+    (Metric::Duplicated, duplicated::check),
+    (Metric::Reordered, reordered::check),
+    (Metric::Split, split::check),
+    (Metric::Corrupted, corrupted::check),
+    (Metric::Missing, missing::check),
+    (Metric::DoubleApplied, double_applied::check),
+    (Metric::FalseRejection, false_rejection::check),
+    (Metric::Unacknowledged, unacknowledged::check),
+    (Metric::Late, late::check),
+];
+
+/// The same with the bites given.
+pub(crate) fn judge_with(history: &History, altered: &[String], bites: Vec<Bite>) -> Judgement {
+    let context = Context::new(history);
+    let tallies: Vec<Tally<'_>> = CHECKERS
+        .iter()
+        .map(|(metric, check)| {
+            let mut tally = Tally::new(*metric, &context.windows);
+            check(&context, &mut tally);
+            tally
+        })
+        .collect();
+    let outcomes = outcomes::outcomes(&context.join);
+    let (whole, parts) = measure::latencies(&context.join);
+    let counts = counts::counts(&context.join, &tallies, whole.propagation.negative());
+    let errors = accounting::errors(&context.join, &counts, &outcomes);
+    let latency = whole.set();
+    let drain_s = measure::drain_s(&context.join);
+    let expected: &[Expectation] =
+        window::strategy(history).map_or(&[], |strategy| &strategy.expectations);
+    let doubts = doubts::doubts(&doubts::Grounds {
+        context: &context,
+        expectations: expected,
+        phases: &parts,
+        bites: &bites,
+        altered,
+    });
+    let seen = Seen {
+        history,
+        tallies: &tallies,
+        latency: &latency,
+        drain_s,
+        committed: counts.committed,
+        doubts: &doubts,
+    };
+    let expectations: Vec<Checked> = expected
+        .iter()
+        .map(|expectation| expectation::check(expectation, &seen))
+        .collect();
+    let (verdict, reasons) = verdict::verdict(errors, &expectations, &doubts);
+    Judgement {
+        verdict,
+        reasons,
+        phases: parts.iter().map(|part| part.record(history)).collect(),
+        findings: tallies.into_iter().map(Tally::into_finding).collect(),
+        counts,
+        outcomes,
+        expectations,
+        bites,
+        latency,
+        drain_s,
+    }
+}
+
+#[cfg(test)]
+mod tests;

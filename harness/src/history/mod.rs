@@ -3,6 +3,14 @@
 //!
 //! All `*_ns` are run time: nanoseconds since the run clock's origin, CLOCK_MONOTONIC.
 
+mod bounds;
+mod column;
+mod durable;
+mod reader;
+mod seal;
+mod tables;
+mod writer;
+
 use crate::clock::RunClock;
 use crate::identity::RunKey;
 use crate::scenario::{Link, Scenario};
@@ -10,6 +18,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thiserror::Error;
+
+use column::Table;
+use durable::{failed, sha256_of, sync_folder};
+use reader::read_table;
+use writer::write_table;
 
 /// "No attempt", "no order": a number that is not one of this run's.
 pub const NONE: u32 = u32::MAX;
@@ -361,15 +374,92 @@ pub struct Loaded {
     pub altered: Vec<String>,
 }
 
+/// Version of the format that [`save`] writes and [`load`] reads.
+pub const FORMAT: u32 = 1;
+
 /// Writes a history into `folder` (made if missing), fsyncs it; `run.json` last, so that a folder
 /// with a `run.json` is whole.
 pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {
-    let _ = (history, folder);
-    unimplemented!("H5")
+    std::fs::create_dir_all(folder).map_err(|e| failed("creating", folder, e))?;
+    let run = folder.join(seal::FILE);
+    if run.exists() {
+        // A history that is being replaced is not whole while that goes on.
+        std::fs::remove_file(&run).map_err(|e| failed("removing", &run, e))?;
+        sync_folder(folder)?;
+    }
+    let mut meta = history.meta.clone();
+    meta.sha256.clear();
+    fn put<R: Table>(meta: &mut RunMeta, folder: &Path, rows: &[R]) -> Result<(), HistoryError> {
+        let digest = write_table(folder, rows)?;
+        meta.sha256.insert(R::FILE.to_owned(), digest);
+        Ok(())
+    }
+    put(&mut meta, folder, &history.requests)?;
+    put(&mut meta, folder, &history.truth)?;
+    put(&mut meta, folder, &history.log)?;
+    put(&mut meta, folder, &history.raw)?;
+    put(&mut meta, folder, &history.sightings)?;
+    put(&mut meta, folder, &history.partitions)?;
+    put(&mut meta, folder, &history.pending)?;
+    put(&mut meta, folder, &history.faults)?;
+    put(&mut meta, folder, &history.observations)?;
+    put(&mut meta, folder, &history.processes)?;
+    put(&mut meta, folder, &history.samples)?;
+    put(&mut meta, folder, &history.fences)?;
+    sync_folder(folder)?;
+    seal::write(folder, meta)?;
+    sync_folder(folder)
 }
 
 /// Reads a history back. Damage gives an error, never a panic, never a guess.
 pub fn load(folder: &Path) -> Result<Loaded, HistoryError> {
-    let _ = folder;
-    unimplemented!("H5")
+    let (meta, whole) = seal::read(folder)?;
+    let mut altered = Vec::new();
+    if !whole {
+        altered.push(seal::FILE.to_owned());
+    }
+    let sums = meta.sha256.clone();
+    let mut take = Take {
+        folder,
+        sums: &sums,
+        altered: &mut altered,
+    };
+    let history = History {
+        meta,
+        requests: take.table()?,
+        truth: take.table()?,
+        log: take.table()?,
+        raw: take.table()?,
+        sightings: take.table()?,
+        partitions: take.table()?,
+        pending: take.table()?,
+        faults: take.table()?,
+        observations: take.table()?,
+        processes: take.table()?,
+        samples: take.table()?,
+        fences: take.table()?,
+    };
+    bounds::check(&history)
+        .map_err(|(file, reason)| failed("reading", &folder.join(file), reason))?;
+    Ok(Loaded { history, altered })
 }
+
+/// Reads tables and notes which of them are not as they were written.
+struct Take<'a> {
+    folder: &'a Path,
+    sums: &'a BTreeMap<String, String>,
+    altered: &'a mut Vec<String>,
+}
+
+impl Take<'_> {
+    fn table<R: Table>(&mut self) -> Result<Vec<R>, HistoryError> {
+        let digest = sha256_of(&self.folder.join(R::FILE))?;
+        if self.sums.get(R::FILE) != Some(&digest) {
+            self.altered.push(R::FILE.to_owned());
+        }
+        read_table(self.folder)
+    }
+}
+
+#[cfg(test)]
+mod tests;

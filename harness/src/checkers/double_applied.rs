@@ -1,0 +1,36 @@
+//! Double applied: one change at two versions.
+
+use super::context::Context;
+use super::join::Bits;
+use super::tally::Tally;
+use crate::history::NONE;
+
+/// Counts versions made by a change that had made one already.
+pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
+    let join = &context.join;
+    let changes = context.history().requests.iter().map(|r| r.change);
+    let count = changes
+        .filter(|c| *c != NONE)
+        .max()
+        .map_or(0, |c| c as usize + 1);
+    let mut applied = Bits::new(count);
+    for slot in 0..join.truth.len() {
+        let Some(request) = join.request(slot) else {
+            continue;
+        };
+        let change = request.change as usize;
+        if !applied.get(change) {
+            applied.set(change);
+            continue;
+        }
+        let span = context.request_span(request);
+        tally.add(span, || {
+            let what = format!(
+                "change {change} made this version ({}) and an earlier one{}",
+                context.answer(request),
+                context.meanwhile(span)
+            );
+            context.slot_offence(slot, &what)
+        });
+    }
+}

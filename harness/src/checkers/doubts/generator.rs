@@ -1,0 +1,75 @@
+//! A load that was not the one planned proves nothing about the one planned.
+
+use super::{Doubt, Grounds, missed_lessons};
+use crate::measure::{MAX_LAG_MS, Recorder, generator, planned_changes};
+use crate::scenario::{Expectation, Metric};
+
+/// The generator was late by itself.
+pub fn lag(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
+    let kept = generator(grounds.context.history());
+    match kept.lag_p99_ms {
+        Some(ms) if ms > MAX_LAG_MS => vec![Doubt::new(
+            format!(
+                "the load generator was {ms:.0} ms late at p99 (more than {MAX_LAG_MS} ms): what \
+                 was measured is the generator"
+            ),
+            load,
+        )],
+        _ => Vec::new(),
+    }
+}
+
+/// Changes were due and could not be offered.
+pub fn unoffered(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
+    let history = grounds.context.history();
+    let unoffered = history.meta.unoffered;
+    let planned = planned_changes(&history.meta.scenario.workload)
+        .unwrap_or((history.requests.len() as u64).saturating_add(unoffered) as f64);
+    if unoffered as f64 <= planned * 0.01 {
+        return Vec::new();
+    }
+    let reason = format!(
+        "{unoffered} of {planned:.0} planned changes could not be offered (more than 1%): the \
+         load was another one than planned"
+    );
+    vec![Doubt::new(reason, load)]
+}
+
+/// The generator stopped before its plan was done. Retries are not part of the plan.
+pub fn stalled(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
+    let history = grounds.context.history();
+    let Some(planned) = planned_changes(&history.meta.scenario.workload) else {
+        return Vec::new();
+    };
+    let mut changes = crate::checkers::join::Bits::new(history.requests.len());
+    let mut offered = 0u64;
+    for request in &history.requests {
+        let change = request.change as usize;
+        if !changes.get(change) {
+            changes.set(change);
+            offered += 1;
+        }
+    }
+    let due = offered.saturating_add(history.meta.unoffered);
+    // A plan is an average where intervals are drawn at random.
+    if due as f64 >= planned * 0.95 - 10.0 {
+        return Vec::new();
+    }
+    let reason = format!(
+        "the load generator came to {due} of {planned:.0} planned changes and stopped: the load \
+         was another one than planned"
+    );
+    vec![Doubt::new(reason, load)]
+}
+
+/// A generator in trouble explains a latency that is too high, and a lesson that did not come.
+fn load(expectation: &Expectation, met: bool) -> bool {
+    missed_lessons(expectation, met) || (matches!(expectation.metric, Metric::Latency(..)) && !met)
+}
+
+/// Used by the observer's rule too: a percentile of many lags.
+pub(super) fn p99_ms(lags_ns: impl Iterator<Item = i64>) -> Option<f64> {
+    let mut recorder = Recorder::new();
+    lags_ns.for_each(|ns| recorder.record_ns(ns));
+    recorder.percentile_ms(99.0)
+}

@@ -1,0 +1,28 @@
+//! False rejection: the client was told no in so many words, and the change is committed.
+
+use super::context::Context;
+use super::tally::Tally;
+use super::told::Told;
+
+/// Counts committed versions whose client was told no.
+pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
+    let join = &context.join;
+    let told = Told::new(context.history());
+    for slot in 0..join.truth.len() {
+        let Some(request) = join.request(slot) else {
+            continue;
+        };
+        if !told.rejected(request.change) {
+            continue;
+        }
+        let span = context.request_span(request);
+        tally.add(span, || {
+            let what = format!(
+                "the client was told no, and it is committed ({}){}",
+                context.answer(request),
+                context.meanwhile(span)
+            );
+            context.slot_offence(slot, &what)
+        });
+    }
+}

@@ -1,0 +1,300 @@
+//! Everything the checkers ask about, joined once into dense arrays: committed versions by order,
+//! each with the record that first carried it and the moment it was first seen. Linear in the
+//! history, and under 32 bytes an event beside it.
+
+use crate::history::{Body, History, LogRow, NONE, Request, TruthRow};
+use std::borrow::Cow;
+
+/// "Never", as a time.
+pub const NEVER: i64 = i64::MAX;
+
+/// What a record on the topic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Class {
+    /// The first valid event of a committed version.
+    First,
+    /// A valid event beyond the first.
+    Duplicate,
+    /// Its attempt is not committed at its version.
+    Phantom,
+    /// Key or value are not what its attempt implies.
+    Corrupted,
+    /// Another run's, or nobody's.
+    Foreign,
+}
+
+/// The joined history. A *slot* is a committed version: an index into [`Join::truth`].
+pub struct Join<'a> {
+    /// The history itself.
+    pub history: &'a History,
+    /// Committed versions by order and version.
+    pub truth: Cow<'a, [TruthRow]>,
+    /// The topic by partition and offset.
+    pub log: Cow<'a, [LogRow]>,
+    /// By order: its first slot; one more entry at the end.
+    base: Vec<u32>,
+    /// By slot: the row of [`Join::log`] that first carried it, or NONE.
+    first: Vec<u32>,
+    /// By slot: when a valid event of it was first seen, or [`NEVER`].
+    seen: Vec<i64>,
+    /// By attempt: the first slot it made, or NONE.
+    slot_of_attempt: Vec<u32>,
+    /// By row of [`Join::log`].
+    class: Vec<Class>,
+    /// By attempt, one bit: the source still holds it.
+    held: Bits,
+    /// By row of [`Join::log`], one bit: seen live.
+    sighted: Bits,
+    /// Sightings whose record is not in the final read: partition and offset of the first few.
+    pub vanished: Vec<(i32, i64)>,
+    /// How many of them.
+    pub vanished_count: u64,
+}
+
+impl<'a> Join<'a> {
+    /// Joins a history.
+    pub fn new(history: &'a History) -> Self {
+        let truth = sorted(&history.truth, |r| (r.order, r.version));
+        let log = sorted(&history.log, |r| (r.partition, r.offset));
+        let base = bases(&history.requests, &truth);
+        let mut slot_of_attempt = vec![NONE; history.requests.len()];
+        for (slot, row) in truth.iter().enumerate().rev() {
+            if let Some(place) = slot_of_attempt.get_mut(row.attempt as usize) {
+                *place = slot as u32;
+            }
+        }
+        let mut held = Bits::new(history.requests.len());
+        for row in &history.pending {
+            held.set(row.attempt as usize);
+        }
+        let mut join = Self {
+            history,
+            first: vec![NONE; truth.len()],
+            seen: vec![NEVER; truth.len()],
+            class: Vec::with_capacity(log.len()),
+            sighted: Bits::new(log.len()),
+            truth,
+            log,
+            base,
+            slot_of_attempt,
+            held,
+            vanished: Vec::new(),
+            vanished_count: 0,
+        };
+        join.classify();
+        join.sight();
+        join
+    }
+
+    fn classify(&mut self) {
+        for index in 0..self.log.len() {
+            let row = self.log[index];
+            let class = match (row.body, self.history.requests.get(row.attempt as usize)) {
+                (Body::Foreign, _) | (Body::Intact, None) => Class::Foreign,
+                (Body::Damaged, _) => Class::Corrupted,
+                (Body::Intact, Some(request)) if request.order != row.order => Class::Corrupted,
+                (Body::Intact, Some(_)) => match self.valid_slot(&row) {
+                    None => Class::Phantom,
+                    Some(slot) if self.first[slot] == NONE => {
+                        self.first[slot] = index as u32;
+                        Class::First
+                    }
+                    Some(_) => Class::Duplicate,
+                },
+            };
+            self.class.push(class);
+        }
+    }
+
+    /// Sightings come in offset order within a partition, so a cursor per partition finds nearly
+    /// every one at once.
+    fn sight(&mut self) {
+        let mut cursors: Vec<(i32, usize, usize)> = Vec::new();
+        let mut index = 0;
+        while index < self.log.len() {
+            let partition = self.log[index].partition;
+            let end = index + self.log[index..].partition_point(|r| r.partition == partition);
+            cursors.push((partition, index, end));
+            index = end;
+        }
+        let starts: Vec<usize> = cursors.iter().map(|c| c.1).collect();
+        for sighting in &self.history.sightings {
+            let found = cursors
+                .binary_search_by_key(&sighting.partition, |c| c.0)
+                .ok()
+                .and_then(|at| {
+                    let (_, cursor, end) = &mut cursors[at];
+                    let row = find(&self.log, starts[at], *cursor, *end, sighting.offset)?;
+                    *cursor = row + 1;
+                    Some(row)
+                });
+            let Some(row) = found else {
+                self.vanished_count += 1;
+                if self.vanished.len() < 5 {
+                    self.vanished.push((sighting.partition, sighting.offset));
+                }
+                continue;
+            };
+            self.sighted.set(row);
+            if matches!(self.class[row], Class::First | Class::Duplicate)
+                && let Some(slot) = self.valid_slot(&self.log[row])
+            {
+                self.seen[slot] = self.seen[slot].min(sighting.seen_ns);
+            }
+        }
+    }
+
+    /// The slot of a record whose attempt is committed at its version.
+    fn valid_slot(&self, row: &LogRow) -> Option<usize> {
+        self.slot(row.order, row.version)
+            .filter(|slot| self.truth[*slot].attempt == row.attempt)
+    }
+
+    /// The slot of an order's version.
+    pub fn slot(&self, order: u32, version: u32) -> Option<usize> {
+        let start = *self.base.get(order as usize)? as usize;
+        let end = *self.base.get(order as usize + 1)? as usize;
+        // Versions are dense in any history that a database wrote.
+        let guess = start + (version as usize).checked_sub(1)?;
+        if guess < end && self.truth[guess].version == version {
+            return Some(guess);
+        }
+        self.truth[start..end]
+            .binary_search_by_key(&version, |r| r.version)
+            .ok()
+            .map(|n| start + n)
+    }
+
+    /// How many orders there are.
+    pub fn orders(&self) -> usize {
+        self.base.len() - 1
+    }
+
+    /// The request that made a slot; `None` for an attempt that nobody made.
+    pub fn request(&self, slot: usize) -> Option<&'a Request> {
+        self.history.requests.get(self.truth[slot].attempt as usize)
+    }
+
+    /// The first slot that an attempt made.
+    pub fn slot_of(&self, attempt: u32) -> Option<usize> {
+        self.slot_of_attempt
+            .get(attempt as usize)
+            .filter(|slot| **slot != NONE)
+            .map(|slot| *slot as usize)
+    }
+
+    /// Row of the log that first carried a slot.
+    pub fn first_row(&self, slot: usize) -> Option<usize> {
+        Some(self.first[slot])
+            .filter(|row| *row != NONE)
+            .map(|row| row as usize)
+    }
+
+    /// When a slot was first seen live.
+    pub fn seen(&self, slot: usize) -> Option<i64> {
+        Some(self.seen[slot]).filter(|at| *at != NEVER)
+    }
+
+    /// What a row of the log is.
+    pub fn class(&self, row: usize) -> Class {
+        self.class[row]
+    }
+
+    /// Whether a row of the log was seen live.
+    pub fn sighted(&self, row: usize) -> bool {
+        self.sighted.get(row)
+    }
+
+    /// Whether the source still holds a slot's event.
+    pub fn held(&self, slot: usize) -> bool {
+        self.held.get(self.truth[slot].attempt as usize)
+    }
+
+    /// Rows of the log of one class, in order.
+    pub fn rows_of(&self, class: Class) -> impl Iterator<Item = usize> + '_ {
+        self.class
+            .iter()
+            .enumerate()
+            .filter(move |(_, c)| **c == class)
+            .map(|(row, _)| row)
+    }
+
+    /// Slots without a valid event.
+    pub fn unpublished(&self) -> impl Iterator<Item = usize> + '_ {
+        self.first
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| **row == NONE)
+            .map(|(slot, _)| slot)
+    }
+
+    /// Run time of a record's LogAppendTime.
+    pub fn appended_ns(&self, row: usize) -> i64 {
+        let unix = i128::from(self.log[row].append_ms) * 1_000_000;
+        let run = unix - self.history.meta.clock.origin_unix_ns;
+        i64::try_from(run).unwrap_or(if run < 0 { i64::MIN / 2 } else { NEVER / 2 })
+    }
+}
+
+/// The rows in the order the join needs, copied only where they are not in it already.
+fn sorted<T: Clone, K: Ord>(rows: &[T], key: impl Fn(&T) -> K) -> Cow<'_, [T]> {
+    if rows.is_sorted_by_key(&key) {
+        return Cow::Borrowed(rows);
+    }
+    let mut own = rows.to_vec();
+    own.sort_by_key(key);
+    Cow::Owned(own)
+}
+
+/// By order, the index of its first row; rows of no order of this run sort behind all of them.
+fn bases(requests: &[Request], truth: &[TruthRow]) -> Vec<u32> {
+    let offered = requests.iter().map(|r| r.order);
+    let stored = truth.iter().map(|r| r.order);
+    let orders = offered
+        .chain(stored)
+        .filter(|order| *order != NONE)
+        .max()
+        .map_or(0, |order| order as usize + 1);
+    let mut base = vec![0u32; orders + 1];
+    for row in truth.iter().filter(|r| r.order != NONE) {
+        base[row.order as usize + 1] += 1;
+    }
+    for order in 0..orders {
+        base[order + 1] += base[order];
+    }
+    base
+}
+
+/// The row of an offset between `start` and `end`, looking at the cursor first.
+fn find(log: &[LogRow], start: usize, cursor: usize, end: usize, offset: i64) -> Option<usize> {
+    if cursor < end && log[cursor].offset == offset {
+        return Some(cursor);
+    }
+    log[start..end]
+        .binary_search_by_key(&offset, |r| r.offset)
+        .ok()
+        .map(|n| start + n)
+}
+
+/// A bit for each of so many things.
+pub struct Bits(Vec<u64>);
+
+impl Bits {
+    /// All clear.
+    pub fn new(length: usize) -> Self {
+        Self(vec![0; length.div_ceil(64)])
+    }
+    /// Sets a bit; one that is not there is left alone.
+    pub fn set(&mut self, index: usize) {
+        if let Some(word) = self.0.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+        }
+    }
+    /// Whether a bit is set.
+    pub fn get(&self, index: usize) -> bool {
+        self.0
+            .get(index / 64)
+            .is_some_and(|word| word & (1 << (index % 64)) != 0)
+    }
+}

@@ -1,0 +1,30 @@
+//! The four outcomes of an attempt: in the database yes or no, an event yes or no.
+
+use super::join::{Bits, Class, Join};
+use reports::record::Outcomes;
+
+/// Every attempt falls into exactly one. In the database the event must be a valid one; not in
+/// the database, any event of the attempt counts that is intact (a phantom).
+pub fn outcomes(join: &Join<'_>) -> Outcomes {
+    let mut has_event = Bits::new(join.history.requests.len());
+    let mut has_phantom = Bits::new(join.history.requests.len());
+    for (row, record) in join.log.iter().enumerate() {
+        match join.class(row) {
+            Class::First => has_event.set(record.attempt as usize),
+            Class::Phantom => has_phantom.set(record.attempt as usize),
+            Class::Duplicate | Class::Corrupted | Class::Foreign => {}
+        }
+    }
+    let mut outcomes = Outcomes::default();
+    for attempt in 0..join.history.requests.len() {
+        let committed = join.slot_of(attempt as u32).is_some();
+        let place = match (committed, has_event.get(attempt), has_phantom.get(attempt)) {
+            (true, true, _) => &mut outcomes.db_event,
+            (true, false, _) => &mut outcomes.db_only,
+            (false, _, true) => &mut outcomes.event_only,
+            (false, _, false) => &mut outcomes.neither,
+        };
+        *place += 1;
+    }
+    outcomes
+}

@@ -1,0 +1,47 @@
+//! Reordered: per order and within one partition, by offset, over the first valid event of each
+//! version: the versions for which some later version came before them. Across partitions there
+//! is no order to break; an order on several is `split`.
+
+use super::context::Context;
+use super::join::Class;
+use super::tally::Tally;
+
+/// The latest version of an order so far, in the partition being read.
+#[derive(Clone, Copy)]
+struct Latest {
+    partition: i32,
+    version: u32,
+}
+
+/// Counts versions that were overtaken by a later one.
+pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
+    let join = &context.join;
+    let nothing = Latest {
+        partition: -1,
+        version: 0,
+    };
+    let mut latest = vec![nothing; join.orders()];
+    for row in join.rows_of(Class::First) {
+        let record = join.log[row];
+        let Some(before) = latest.get_mut(record.order as usize) else {
+            continue;
+        };
+        if before.partition != record.partition || before.version < record.version {
+            *before = Latest {
+                partition: record.partition,
+                version: record.version,
+            };
+            continue;
+        }
+        let later = before.version;
+        let span = context.record_span(row);
+        tally.add(span, || {
+            let what = format!(
+                "its event ({}) came after that of version {later}{}",
+                context.place(row),
+                context.meanwhile(span)
+            );
+            context.record_offence(row, &what)
+        });
+    }
+}

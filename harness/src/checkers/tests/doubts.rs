@@ -1,0 +1,367 @@
+//! One test a rule of `unknown`: it fails when the rule is removed.
+
+use crate::checkers::fixture::*;
+use crate::checkers::{Judgement, Verdict, judge_with};
+use crate::history::{FaultRecord, History, Intent, Outcome};
+use crate::scenario::{
+    Comparison, FaultKind, LatencyKind, Link, Metric, Percentile, StrategyKind, Target, Victim,
+};
+
+fn cdc() -> History {
+    clean(120, StrategyKind::Cdc {})
+}
+
+/// Kafka down from 0.4 s to 0.5 s, where the clean run does not mind.
+fn outage() -> History {
+    let mut history = cdc();
+    add_fault(
+        &mut history,
+        Target::Kafka,
+        FaultKind::Down,
+        400 * MS,
+        500 * MS,
+    );
+    history
+}
+
+/// Unknown, for this reason and no other.
+fn doubted(judgement: &Judgement, reason: &str) {
+    assert_eq!(
+        judgement.verdict,
+        Verdict::Unknown,
+        "{:?}",
+        judgement.reasons
+    );
+    assert_eq!(judgement.reasons.len(), 1, "{:?}", judgement.reasons);
+    assert!(
+        judgement.reasons[0].contains(reason),
+        "{:?}",
+        judgement.reasons
+    );
+}
+
+#[test]
+fn the_runs_that_these_tests_spoil_pass() {
+    for history in [cdc(), outage()] {
+        let judgement = judged(&history);
+        assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
+    }
+}
+
+#[test]
+fn nothing_expected() {
+    let mut history = cdc();
+    expecting(&mut history, Vec::new());
+    doubted(&judged(&history), "nothing is expected");
+}
+
+#[test]
+fn nothing_committed_whatever_the_minimum() {
+    let mut history = clean(0, StrategyKind::Cdc {});
+    history.meta.scenario.workload.min_committed_per_phase = 0;
+    expecting(
+        &mut history,
+        vec![expect(Metric::Lost, Comparison::Equal, 0.0)],
+    );
+    for order in 0..40 {
+        veto(&mut history, order);
+    }
+    finish(&mut history);
+    doubted(&judged(&history), "no change was committed");
+}
+
+#[test]
+fn too_little_committed_in_one_phase() {
+    // Given 360 changes committed, 36 or so of them during the fault
+    let mut history = outage();
+    history.meta.scenario.workload.min_committed_per_phase = 30;
+    assert_eq!(judged(&history).verdict, Verdict::Pass);
+    history.meta.scenario.workload.min_committed_per_phase = 100;
+    doubted(&judged(&history), "phase `during down kafka`");
+}
+
+#[test]
+fn a_phase_of_no_planned_length_does_not_exist() {
+    let mut history = cdc();
+    add_fault(&mut history, Target::Kafka, FaultKind::Down, 0, 100 * MS);
+    let names: Vec<String> = judged(&history)
+        .phases
+        .into_iter()
+        .map(|p| p.name)
+        .collect();
+    assert_eq!(names, ["during down kafka", "after"]);
+}
+
+#[test]
+fn a_generator_that_was_late() {
+    let mut history = cdc();
+    for request in history.requests.iter_mut().step_by(50) {
+        request.lag_ns = 101 * MS;
+    }
+    doubted(&judged(&history), "the load generator was 101 ms late");
+}
+
+#[test]
+fn changes_that_could_not_be_offered() {
+    let mut history = cdc();
+    history.meta.unoffered = 4;
+    assert_eq!(judged(&history).verdict, Verdict::Pass);
+    history.meta.unoffered = 5;
+    doubted(
+        &judged(&history),
+        "5 of 480 planned changes could not be offered",
+    );
+}
+
+#[test]
+fn a_generator_that_stopped_half_way() {
+    let mut history = cdc();
+    history.meta.scenario.workload.rate *= 2.0;
+    doubted(&judged(&history), "the load generator came to 480 of 960");
+}
+
+#[test]
+fn an_observer_that_was_late() {
+    let mut history = cdc();
+    let slow = |history: &mut History, ms: i64| {
+        for sighting in history.sightings.iter_mut().step_by(50) {
+            sighting.seen_ns += ms * MS;
+        }
+    };
+    slow(&mut history, 90);
+    assert_eq!(judged(&history).verdict, Verdict::Pass);
+    slow(&mut history, 20);
+    doubted(&judged(&history), "ms after their append at p99");
+}
+
+#[test]
+fn an_observer_is_not_blamed_for_a_broker_that_was_killed() {
+    let mut history = cdc();
+    let broker = Target::Process(Victim::KafkaServer);
+    add_fault(&mut history, broker, FaultKind::Kill, 400 * MS, 500 * MS);
+    for sighting in &mut history.sightings {
+        if sighting.seen_ns > FROM + 300 * MS {
+            sighting.seen_ns += S;
+        }
+    }
+    assert_eq!(
+        judged(&history).verdict,
+        Verdict::Pass,
+        "{:?}",
+        judged(&history).reasons
+    );
+}
+
+#[test]
+fn an_observer_that_read_half() {
+    let mut history = cdc();
+    history.meta.load_until_ns += S;
+    history.sightings.truncate(180);
+    for step in &mut history.fences {
+        step.ended_ns += S;
+    }
+    expecting(
+        &mut history,
+        vec![
+            expect(Metric::Lost, Comparison::Equal, 0.0),
+            expect(
+                Metric::Latency(LatencyKind::EndToEnd, Percentile::P99),
+                Comparison::AtMost,
+                1000.0,
+            ),
+        ],
+    );
+    // Then a bound that its blindness made look missed is not called missed
+    let judgement = judged(&history);
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    assert_eq!(judgement.expectations[0].met, Some(true));
+    assert_eq!(judgement.expectations[1].met, None);
+    assert!(
+        judgement
+            .reasons
+            .iter()
+            .any(|r| r.contains("that the observer never saw"))
+    );
+}
+
+#[test]
+fn a_record_that_was_seen_and_is_gone() {
+    // Given a duplicate that was seen live, and is not in the final read
+    let mut history = cdc();
+    let mut ghost = history.sightings[100];
+    ghost.offset = 10_000;
+    history.sightings.insert(101, ghost);
+    doubted(&judged(&history), "the broker's loss, not the strategy's");
+}
+
+#[test]
+fn a_fault_that_was_never_in_force_or_never_healed() {
+    let spoil = |record: fn(&mut FaultRecord)| {
+        let mut history = outage();
+        record(&mut history.faults[0]);
+        judged(&history)
+    };
+    doubted(&spoil(|r| r.injected_ns = None), "was never in force");
+    let unhealed = spoil(|r| r.healed_ns = None);
+    assert_eq!(unhealed.verdict, Verdict::Unknown);
+    assert!(
+        unhealed
+            .reasons
+            .iter()
+            .any(|r| r.contains("was never healed"))
+    );
+    let mut history = outage();
+    history.faults.clear();
+    doubted(&judged(&history), "was never in force");
+}
+
+#[test]
+fn a_fault_that_did_not_bite() {
+    let history = outage();
+    let toothless = crate::checkers::Bite {
+        fault: 0,
+        bit: false,
+        evidence: "no socket was cut".to_owned(),
+    };
+    doubted(
+        &judge_with(&history, &[], vec![toothless]),
+        "fault `down kafka` did not bite: no socket was cut",
+    );
+    doubted(
+        &judge_with(&history, &[], Vec::new()),
+        "nothing shows whether it bit",
+    );
+}
+
+#[test]
+fn a_lesson_that_did_not_come_from_a_fault_that_did_not_bite_is_not_missed() {
+    let mut history = outage();
+    expecting(
+        &mut history,
+        vec![expect(Metric::Lost, Comparison::AtLeast, 1.0)],
+    );
+    let judgement = judge_with(&history, &[], Vec::new());
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    assert_eq!(judgement.expectations[0].met, None);
+}
+
+#[test]
+fn a_fault_that_does_not_concern_the_strategy_needs_no_bite() {
+    let mut history = cdc();
+    let link = Target::Link(Link::OrdersKafka);
+    add_fault(&mut history, link, FaultKind::Down, 400 * MS, 500 * MS);
+    history.faults[0].injected_ns = None;
+    let judgement = judge_with(&history, &[], Vec::new());
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
+}
+
+#[test]
+fn no_recovery_after_the_last_heal() {
+    let mut history = outage();
+    for request in &mut history.requests {
+        if request.intended_ns > FROM + 500 * MS && request.outcome == Outcome::Committed {
+            request.outcome = Outcome::Unknown;
+        }
+    }
+    doubted(&judged(&history), "nothing shows that the system recovered");
+}
+
+#[test]
+fn a_step_of_the_fence_that_failed_or_was_left_out() {
+    for step in 0..8 {
+        let mut history = cdc();
+        history.fences[step].ok = false;
+        history.fences[step].detail = "a backend would not end".to_owned();
+        let judgement = judged(&history);
+        assert_eq!(judgement.verdict, Verdict::Unknown);
+        assert!(
+            judgement
+                .reasons
+                .iter()
+                .any(|r| r.contains("failed: a backend would not end"))
+        );
+        history.fences.remove(step);
+        let judgement = judged(&history);
+        assert_eq!(judgement.verdict, Verdict::Unknown);
+        assert!(
+            judgement
+                .reasons
+                .iter()
+                .any(|r| r.contains("was not taken"))
+        );
+    }
+}
+
+#[test]
+fn without_a_fence_an_absence_is_not_called_lost() {
+    let mut history = cdc();
+    history.log.pop();
+    let last = history.log.len() as i64;
+    history
+        .sightings
+        .retain(|s| s.partition == 0 || s.offset < last / 2);
+    assert_eq!(judged(&history).verdict, Verdict::Fail);
+    history.fences[6].ok = false;
+    assert_eq!(judged(&history).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn a_partition_that_was_not_read_to_its_end() {
+    let mut history = cdc();
+    history.partitions[1].read_offset -= 1;
+    assert_eq!(judged(&history).verdict, Verdict::Unknown);
+    assert!(judged(&history).reasons[0].contains("partition 1 was read up to"));
+    history.partitions.remove(1);
+    assert_eq!(judged(&history).verdict, Verdict::Unknown);
+    assert!(judged(&history).reasons[0].contains("partition 1 was not read again"));
+}
+
+#[test]
+fn a_kafka_transaction_left_open() {
+    let mut history = cdc();
+    history.partitions[1].stable_offset -= 1;
+    assert_eq!(judged(&history).verdict, Verdict::Unknown);
+    assert!(judged(&history).reasons[0].contains("partition 1 is stable up to"));
+}
+
+#[test]
+fn no_phantoms_where_nothing_was_rolled_back() {
+    let mut history = cdc();
+    for request in &mut history.requests {
+        if request.intent == Intent::Veto {
+            request.intent = Intent::Commit;
+        }
+    }
+    doubted(&judged(&history), "no attempt was written and rolled back");
+    // But a phantom is a phantom
+    append(&mut history, 0, 3, 4, FROM + 500 * MS);
+    finish(&mut history);
+    assert_eq!(judged(&history).verdict, Verdict::Fail);
+}
+
+#[test]
+fn no_reordering_where_nothing_was_in_flight_together() {
+    let mut history = cdc();
+    for sighting in &mut history.sightings {
+        sighting.seen_ns -= 2 * MS;
+    }
+    doubted(&judged(&history), "ever in flight together");
+}
+
+#[test]
+fn a_wall_clock_that_jumped() {
+    let mut history = cdc();
+    history.meta.wall_drift_ns = -500 * MS;
+    assert_eq!(judged(&history).verdict, Verdict::Pass);
+    history.meta.wall_drift_ns -= 1;
+    doubted(&judged(&history), "the wall clock moved");
+}
+
+#[test]
+fn a_history_that_was_changed() {
+    let altered = ["log.parquet".to_owned()];
+    doubted(
+        &judge_with(&cdc(), &altered, Vec::new()),
+        "log.parquet differ",
+    );
+}

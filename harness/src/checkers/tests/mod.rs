@@ -1,0 +1,6 @@
+//! What the referee says of histories whose faults are known.
+#![allow(clippy::unwrap_used)]
+
+mod doubts;
+mod lessons;
+mod meanings;

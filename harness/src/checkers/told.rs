@@ -1,0 +1,43 @@
+//! What the client was told of a change, over all attempts it made at it.
+
+use super::join::Bits;
+use crate::history::{History, NONE, Outcome};
+
+/// By change: told yes, told no in so many words.
+pub struct Told {
+    committed: Bits,
+    rejected: Bits,
+}
+
+impl Told {
+    /// Reads every answer once.
+    pub fn new(history: &History) -> Self {
+        let changes = history.requests.iter().map(|r| r.change);
+        let count = changes
+            .filter(|c| *c != NONE)
+            .max()
+            .map_or(0, |c| c as usize + 1);
+        let mut told = Self {
+            committed: Bits::new(count),
+            rejected: Bits::new(count),
+        };
+        for request in &history.requests {
+            match request.outcome {
+                Outcome::Committed => told.committed.set(request.change as usize),
+                Outcome::Rejected => told.rejected.set(request.change as usize),
+                Outcome::NotSent | Outcome::Unknown => {}
+            }
+        }
+        told
+    }
+
+    /// Whether any attempt at it was told yes.
+    pub fn committed(&self, change: u32) -> bool {
+        self.committed.get(change as usize)
+    }
+
+    /// Whether any attempt at it was told no.
+    pub fn rejected(&self, change: u32) -> bool {
+        self.rejected.get(change as usize)
+    }
+}

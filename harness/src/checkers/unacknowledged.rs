@@ -1,0 +1,29 @@
+//! Unacknowledged: committed, and the client was told nothing (timeout, reset, bare 5xx), neither
+//! by this attempt nor by another at the same change: the ambiguous ones.
+
+use super::context::Context;
+use super::tally::Tally;
+use super::told::Told;
+
+/// Counts committed versions of which the client knows nothing.
+pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
+    let join = &context.join;
+    let told = Told::new(context.history());
+    for slot in 0..join.truth.len() {
+        let Some(request) = join.request(slot) else {
+            continue;
+        };
+        if told.committed(request.change) || told.rejected(request.change) {
+            continue;
+        }
+        let span = context.request_span(request);
+        tally.add(span, || {
+            let what = format!(
+                "committed, but the client was told nothing ({}){}",
+                context.answer(request),
+                context.meanwhile(span)
+            );
+            context.slot_offence(slot, &what)
+        });
+    }
+}

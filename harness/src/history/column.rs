@@ -1,0 +1,100 @@
+//! How a row of the history becomes columns of a Parquet file: one [`Column`] a field, with the
+//! way in and the way out, so that writing and reading cannot disagree.
+
+/// A kind of row and its file.
+pub(super) trait Table: Sized + Clone + 'static {
+    /// File name inside the history's folder.
+    const FILE: &'static str;
+    /// More rows than this are absurd (they are not even read).
+    const MAX_ROWS: usize;
+    /// A row whose every field the columns will fill in.
+    fn blank() -> Self;
+    /// Its columns, in the file's order.
+    fn columns() -> Vec<Column<Self>>;
+}
+
+/// One column: its name, what its numbers mean where that is not obvious, and its codec.
+pub(super) struct Column<R> {
+    pub name: &'static str,
+    /// Meaning of each code, for the file's own metadata.
+    pub codes: &'static [&'static str],
+    pub codec: Codec<R>,
+}
+
+/// Physical type with accessors.
+pub(super) enum Codec<R> {
+    /// The row's own number, counted from 0; verified when read.
+    RowNumber,
+    U32(fn(&R) -> u32, fn(&mut R, u32)),
+    /// A field with fewer values than its column: the setter says whether it is one of them.
+    Small(fn(&R) -> u32, fn(&mut R, u32) -> bool),
+    I32(fn(&R) -> i32, fn(&mut R, i32)),
+    I64(fn(&R) -> i64, fn(&mut R, i64)),
+    /// Null where there is no value.
+    MaybeI64(fn(&R) -> Option<i64>, fn(&mut R, Option<i64>)),
+    U64(fn(&R) -> u64, fn(&mut R, u64)),
+    F64(fn(&R) -> f64, fn(&mut R, f64)),
+    Bool(fn(&R) -> bool, fn(&mut R, bool)),
+    Text(fn(&R) -> &str, fn(&mut R, String)),
+}
+
+impl<R> Column<R> {
+    pub fn new(name: &'static str, codec: Codec<R>) -> Self {
+        Self {
+            name,
+            codes: &[],
+            codec,
+        }
+    }
+
+    /// A column of codes; `codes[n]` says in a word what n means.
+    pub fn coded(
+        name: &'static str,
+        codes: &'static [&'static str],
+        get: fn(&R) -> u32,
+        set: fn(&mut R, u32) -> bool,
+    ) -> Self {
+        Self {
+            name,
+            codes,
+            codec: Codec::Small(get, set),
+        }
+    }
+
+    /// Its line in the Parquet schema.
+    pub fn schema(&self) -> String {
+        let name = self.name;
+        match self.codec {
+            Codec::RowNumber | Codec::U32(..) | Codec::Small(..) => {
+                format!("required int32 {name} (uint_32);")
+            }
+            Codec::I32(..) => format!("required int32 {name};"),
+            Codec::I64(..) => format!("required int64 {name};"),
+            Codec::MaybeI64(..) => format!("optional int64 {name};"),
+            Codec::U64(..) => format!("required int64 {name} (uint_64);"),
+            Codec::F64(..) => format!("required double {name};"),
+            Codec::Bool(..) => format!("required boolean {name};"),
+            Codec::Text(..) => format!("required binary {name} (utf8);"),
+        }
+    }
+
+    /// Whether few values come up again and again, so that a dictionary pays.
+    pub fn repetitive(&self) -> bool {
+        !self.codes.is_empty() || matches!(self.codec, Codec::Text(..))
+    }
+
+    /// Whether neighbours are close to each other, so that differences are smaller than values.
+    pub fn delta(&self) -> bool {
+        self.codes.is_empty()
+            && matches!(
+                self.codec,
+                Codec::RowNumber
+                    | Codec::U32(..)
+                    | Codec::Small(..)
+                    | Codec::I32(..)
+                    | Codec::I64(..)
+                    | Codec::MaybeI64(..)
+                    | Codec::U64(..)
+            )
+    }
+}

@@ -1,0 +1,96 @@
+//! Files that are whole or absent: written under a temporary name, hashed on the way, fsynced,
+//! then renamed.
+
+use super::HistoryError;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// A file being written; nothing carries its final name until [`DurableFile::commit`].
+pub(super) struct DurableFile {
+    writer: BufWriter<File>,
+    hasher: Sha256,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl DurableFile {
+    pub fn create(path: PathBuf) -> Result<Self, HistoryError> {
+        let temporary = path.with_extension("tmp");
+        let file = File::create(&temporary).map_err(|e| failed("creating", &temporary, e))?;
+        Ok(Self {
+            writer: BufWriter::with_capacity(1 << 18, file),
+            hasher: Sha256::new(),
+            temporary,
+            path,
+        })
+    }
+
+    /// Makes the file durable under its final name; gives its SHA-256.
+    pub fn commit(mut self) -> Result<String, HistoryError> {
+        let wrong = |e| failed("writing", &self.temporary, e);
+        self.writer.flush().map_err(wrong)?;
+        self.writer.get_ref().sync_all().map_err(wrong)?;
+        std::fs::rename(&self.temporary, &self.path)
+            .map_err(|e| failed("renaming into place", &self.path, e))?;
+        Ok(hex(&self.hasher.finalize()))
+    }
+}
+
+impl Write for DurableFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Makes the folder's entries durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), HistoryError> {
+    File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(|e| failed("syncing", folder, e))
+}
+
+/// SHA-256 of a file as it is now.
+pub(super) fn sha256_of(path: &Path) -> Result<String, HistoryError> {
+    let wrong = |e| failed("reading", path, e);
+    let mut file = File::open(path).map_err(wrong)?;
+    let mut hasher = Sha256::new();
+    let mut block = vec![0u8; 1 << 18];
+    loop {
+        let length = file.read(&mut block).map_err(wrong)?;
+        if length == 0 {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(&block[..length]);
+    }
+}
+
+pub(super) fn sha256_of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+pub(super) fn failed(
+    doing: &'static str,
+    path: &Path,
+    reason: impl std::fmt::Display,
+) -> HistoryError {
+    HistoryError {
+        doing,
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

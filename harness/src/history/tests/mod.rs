@@ -1,0 +1,6 @@
+//! Histories written, read, damaged and altered.
+#![allow(clippy::unwrap_used)]
+
+mod damage;
+mod round_trip;
+mod tampering;

@@ -1,0 +1,210 @@
+//! What was saved is what is loaded.
+
+use crate::checkers::fixture::*;
+use crate::history::{
+    Body, History, Intent, NONE, Observation, Outcome, Pending, PendingState, RawRecord, Request,
+    Sample, load, save,
+};
+use crate::scenario::{FaultKind, StrategyKind, Target};
+use proptest::prelude::*;
+
+/// A history with something in every table.
+pub fn full() -> History {
+    let mut history = clean(20, StrategyKind::Cdc {});
+    add_fault(
+        &mut history,
+        Target::Kafka,
+        FaultKind::Down,
+        10 * MS,
+        20 * MS,
+    );
+    add_fault(
+        &mut history,
+        Target::Kafka,
+        FaultKind::Down,
+        30 * MS,
+        35 * MS,
+    );
+    history.faults[1].healed_ns = None;
+    process(&mut history, "relay", 3, crate::history::Life::Exited, 9);
+    record(&mut history, 1, (NONE, NONE, 0), Body::Foreign, FROM);
+    finish(&mut history);
+    history.raw.push(RawRecord {
+        partition: 1,
+        offset: 30,
+        key: "schlüssel\u{0}".to_owned(),
+        value: String::new(),
+        headers: "a=b\nc=d".to_owned(),
+        reason: "not JSON".to_owned(),
+    });
+    history.pending.push(Pending {
+        attempt: 3,
+        state: PendingState::Slot,
+        lsn: u64::MAX,
+    });
+    history.observations.push(Observation {
+        fault: 1,
+        place: "relay->kafka".to_owned(),
+        name: "refused".to_owned(),
+        at_ns: -5,
+        value: 0.1,
+    });
+    history.samples.push(Sample {
+        series: "cpu_s.relay".to_owned(),
+        at_ns: 5,
+        value: 1.5,
+    });
+    history
+}
+
+pub fn assert_same(a: &History, b: &History) {
+    assert_eq!(a.requests, b.requests);
+    assert_eq!(a.truth, b.truth);
+    assert_eq!(a.log, b.log);
+    assert_eq!(a.raw, b.raw);
+    assert_eq!(a.sightings, b.sightings);
+    assert_eq!(a.partitions, b.partitions);
+    assert_eq!(a.pending, b.pending);
+    assert_eq!(a.faults, b.faults);
+    assert_eq!(a.observations, b.observations);
+    assert_eq!(a.processes, b.processes);
+    assert_eq!(a.samples, b.samples);
+    assert_eq!(a.fences, b.fences);
+    let meta = |h: &History| {
+        let mut meta = h.meta.clone();
+        meta.sha256.clear();
+        serde_json::to_string(&meta).unwrap()
+    };
+    assert_eq!(meta(a), meta(b));
+}
+
+#[test]
+fn every_table_comes_back_and_every_file_is_vouched_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = full();
+    save(&history, folder.path()).unwrap();
+    let loaded = load(folder.path()).unwrap();
+    assert_eq!(loaded.altered, Vec::<String>::new());
+    assert_same(&history, &loaded.history);
+    assert_eq!(loaded.history.meta.sha256.len(), 12);
+    let mut files: Vec<String> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let expected = [
+        "evidence",
+        "faults",
+        "fences",
+        "log",
+        "partitions",
+        "pending",
+        "processes",
+        "raw",
+        "requests",
+        "run.json",
+        "samples",
+        "sightings",
+        "truth",
+    ];
+    let expected = expected.map(|name| match name {
+        "run.json" => name.to_owned(),
+        name => format!("{name}.parquet"),
+    });
+    assert_eq!(files, expected);
+}
+
+#[test]
+fn a_history_of_several_row_groups_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut history = clean(1, StrategyKind::Cdc {});
+    for n in 0..150_000 {
+        let attempt = offer(&mut history, n % 999, Intent::Hold, Outcome::Unknown);
+        history.requests[attempt as usize].status = 503;
+    }
+    save(&history, folder.path()).unwrap();
+    let loaded = load(folder.path()).unwrap();
+    assert_same(&history, &loaded.history);
+}
+
+#[test]
+fn saving_again_replaces_the_history() {
+    let folder = tempfile::tempdir().unwrap();
+    save(&full(), folder.path()).unwrap();
+    let history = clean(2, naive());
+    save(&history, folder.path()).unwrap();
+    let loaded = load(folder.path()).unwrap();
+    assert!(loaded.altered.is_empty());
+    assert_same(&history, &loaded.history);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("taken");
+    std::fs::write(&place, "a file").unwrap();
+    let error = save(&full(), &place).unwrap_err().to_string();
+    assert!(
+        error.contains("creating") && error.contains("taken"),
+        "{error}"
+    );
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let numbers = (0u32..5_000, 0u32..5_000, 0u8..5, 0usize..3, 0usize..4);
+    let times = prop::array::uniform4(-1_000_000_000_000_000i64..1_000_000_000_000_000);
+    (numbers, any::<u16>(), any::<u32>(), times).prop_map(|(n, status, told_version, t)| Request {
+        change: n.0,
+        order: n.1,
+        change_type: n.2,
+        intent: [Intent::Commit, Intent::Hold, Intent::Veto][n.3],
+        outcome: [
+            Outcome::NotSent,
+            Outcome::Committed,
+            Outcome::Rejected,
+            Outcome::Unknown,
+        ][n.4],
+        status,
+        told_version,
+        intended_ns: t[0],
+        sent_ns: t[1],
+        ended_ns: t[2],
+        lag_ns: t[3],
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+    #[test]
+    fn any_rows_come_back(
+        requests in prop::collection::vec(request(), 0..200),
+        truth in prop::collection::vec((0u32..9_000, 1u32.., any::<u32>(), any::<u32>()), 0..200),
+        seen in prop::collection::vec((0i32.., 0i64.., 0i64..1_000_000_000_000_000), 0..200),
+        texts in prop::collection::vec((".*", ".*", any::<f64>()), 0..20),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut history = full();
+        history.pending.clear();
+        history.requests = requests;
+        history.truth = truth
+            .into_iter()
+            .map(|(order, version, attempt, change)| crate::history::TruthRow {
+                order, version, attempt, change,
+            })
+            .collect();
+        history.sightings = seen
+            .into_iter()
+            .map(|(partition, offset, seen_ns)| crate::history::Sighting {
+                partition, offset, seen_ns,
+            })
+            .collect();
+        history.samples = texts
+            .into_iter()
+            .map(|(a, b, value)| Sample { series: a + &b, at_ns: 1, value })
+            .collect();
+        save(&history, folder.path()).unwrap();
+        let loaded = load(folder.path()).unwrap();
+        prop_assert!(loaded.altered.is_empty());
+        assert_same(&history, &loaded.history);
+    }
+}
