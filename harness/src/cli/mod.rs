@@ -1,7 +1,44 @@
 //! The command line.
 
+mod again;
+mod args;
+mod children;
+mod exit;
+mod list;
+mod places;
+mod progress;
+mod results;
+mod run;
+mod signals;
+mod terminal;
+
+use args::{Cli, Command};
+use clap::Parser;
+use exit::Outcome;
+use std::process::ExitCode;
+
 /// Parses the arguments, does what they say, and returns the exit code of the contract: 0 every
 /// expectation met, 1 one missed, 2 usage or scenario wrong, 3 nothing proved, 4 the stack failed.
-pub fn main() -> std::process::ExitCode {
-    unimplemented!("H7")
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no mistake. A closed pipe is none either.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Outcome::Usage.into()
+            } else {
+                Outcome::Met.into()
+            };
+        }
+    };
+    match cli.command {
+        Command::Run(args) => run::run(&args).into(),
+        Command::Check(args) => again::check(&args).into(),
+        Command::Report(args) => again::report(&args).into(),
+        Command::List(args) => list::list(&args).into(),
+        Command::OrderService(args) => children::order_service(&args).into(),
+        Command::Relay(args) => children::relay(&args).into(),
+        Command::Reaper => crate::process::reaper::main(),
+    }
 }

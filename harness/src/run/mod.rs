@@ -1,14 +1,24 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
+mod arena;
+mod folder;
+mod sampler;
+pub mod strategy;
+
+use crate::checkers::{self, Judgement};
+use crate::history::{self, History};
 use crate::process::reaper::Reaper;
-use crate::scenario::Scenario;
-use crate::stack::Provider;
+use crate::scenario::{Scenario, Strategy};
+use crate::stack::{Provider, Stack, StackInfo};
 use crate::workload::Progress;
+use arena::failed;
 use reports::record::Record;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
+use tokio::sync::watch;
 
 /// What happens during a run, for whoever shows it. The two sides share these values and nothing else.
 #[derive(Debug, Clone)]
@@ -161,20 +171,170 @@ pub async fn run(
     options: &Options,
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
-    interrupted: tokio::sync::watch::Receiver<bool>,
+    mut interrupted: watch::Receiver<bool>,
 ) -> Result<Finished, RunError> {
-    let _ = (scenario, options, reaper, reporter, interrupted);
-    unimplemented!()
+    let started = Instant::now();
+    let folder = folder::create(&options.out, &scenario.name)?;
+    reporter.event(Event::ScenarioStarted {
+        scenario: scenario.name.clone(),
+        folder: folder.clone(),
+    });
+    let stack = tokio::select! {
+        stack = start_stack(options, &folder, reaper, reporter) => stack?,
+        _ = interrupted.wait_for(|i| *i) => return Err(RunError::Interrupted { folder }),
+    };
+    let judged = run_strategies(
+        scenario,
+        options,
+        &stack,
+        &folder,
+        reaper,
+        reporter,
+        &interrupted,
+    )
+    .await;
+    if options.keep_stack {
+        for text in stack.keep()? {
+            reporter.event(Event::Note { text });
+        }
+    } else {
+        stack.stop().await?;
+    }
+    let judged = judged?;
+    if *interrupted.borrow() {
+        return Err(RunError::Interrupted { folder });
+    }
+    let record = crate::record::build(&judged, started.elapsed())
+        .map_err(|e| failed("building the record", &e))?;
+    folder::write_reports(&folder, &record)?;
+    Ok(Finished { record, folder })
+}
+
+async fn start_stack(
+    options: &Options,
+    folder: &Path,
+    reaper: &Arc<Reaper>,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<Stack, RunError> {
+    let provider = options.stack.provider(folder);
+    let name = match &provider {
+        Provider::Local { .. } => "local",
+        Provider::External { .. } => "external",
+    };
+    reporter.event(Event::StackStarting {
+        provider: name.to_owned(),
+    });
+    let started = Instant::now();
+    let stack = Stack::start(provider, reaper).await?;
+    let info = stack.info();
+    let what = format!(
+        "PostgreSQL {} at {}:{}, Kafka {} at {}, Toxiproxy {} at {}",
+        info.postgres_version,
+        info.postgres.host,
+        info.postgres.port,
+        info.kafka_version,
+        info.kafka_bootstrap,
+        info.toxiproxy_version,
+        info.toxiproxy_url
+    );
+    reporter.event(Event::StackUp {
+        what,
+        took: started.elapsed(),
+    });
+    for text in stack.sweep().await? {
+        reporter.event(Event::Note { text });
+    }
+    Ok(stack)
+}
+
+async fn run_strategies(
+    scenario: &Scenario,
+    options: &Options,
+    stack: &Stack,
+    folder: &Path,
+    reaper: &Arc<Reaper>,
+    reporter: &Arc<dyn Reporter>,
+    interrupted: &watch::Receiver<bool>,
+) -> Result<Vec<(History, Judgement)>, RunError> {
+    let context = strategy::Context {
+        stack,
+        scenario,
+        reaper,
+        folder,
+        reporter,
+        interrupted: interrupted.clone(),
+        keep: options.keep_stack,
+    };
+    let chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
+    let mut judged = Vec::new();
+    for strategy in scenario.strategies.iter().filter(chosen) {
+        let history = strategy::run(&context, strategy).await?;
+        let path = folder::history(folder, &strategy.name);
+        let run_folder = folder.to_owned();
+        // Saving and judging are work for a processor, not for the runtime's threads.
+        let (history, judgement) = tokio::task::spawn_blocking(move || {
+            history::save(&history, &path).map_err(|e| failed("saving the history", &e))?;
+            folder::write_hgrm(&run_folder, &history)?;
+            let judgement = checkers::judge(&history, &[]);
+            Ok::<_, RunError>((history, judgement))
+        })
+        .await
+        .map_err(|e| failed("judging", &e))??;
+        reporter.event(Event::StrategyJudged {
+            strategy: strategy.name.clone(),
+            verdict: format!("{:?}", judgement.verdict).to_lowercase(),
+        });
+        judged.push((history, judgement));
+        if *interrupted.borrow() {
+            break;
+        }
+    }
+    Ok(judged)
 }
 
 /// The verdict again, from the saved history of a run folder alone; writes nothing.
-pub fn check(folder: &std::path::Path) -> Result<Record, RunError> {
-    let _ = folder;
-    unimplemented!()
+pub fn check(folder: &Path) -> Result<Record, RunError> {
+    let started = Instant::now();
+    let mut judged = Vec::new();
+    for path in folder::histories(folder)? {
+        let loaded = history::load(&path).map_err(|e| failed("loading the history", &e))?;
+        let judgement = checkers::judge(&loaded.history, &loaded.altered);
+        judged.push((loaded.history, judgement));
+    }
+    // The order of the scenario, not of the folder's names.
+    judged.sort_by_key(|(history, _)| {
+        let meta = &history.meta;
+        meta.scenario
+            .strategies
+            .iter()
+            .position(|s| s.name == meta.strategy)
+    });
+    crate::record::build(&judged, started.elapsed()).map_err(|e| failed("building the record", &e))
 }
 
 /// The reports again, from the record alone; returns the files written.
-pub fn report(folder: &std::path::Path) -> Result<Vec<PathBuf>, RunError> {
-    let _ = folder;
-    unimplemented!()
+pub fn report(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
+    let record = folder::read_record(folder)?;
+    folder::write_reports(folder, &record)
+}
+
+/// What the record says of the stack, as names and values, so that `check` can repeat it offline.
+fn environment(info: &StackInfo) -> BTreeMap<String, String> {
+    let mut all = info.environment.clone();
+    let postgres_url = format!(
+        "postgres://{}@{}:{}/{}",
+        info.postgres.user, info.postgres.host, info.postgres.port, info.postgres.database
+    );
+    for (name, value) in [
+        ("stack.provider", &info.provider),
+        ("stack.postgres.version", &info.postgres_version),
+        ("stack.postgres.url", &postgres_url),
+        ("stack.kafka.version", &info.kafka_version),
+        ("stack.kafka.bootstrap", &info.kafka_bootstrap),
+        ("stack.toxiproxy.version", &info.toxiproxy_version),
+        ("stack.toxiproxy.url", &info.toxiproxy_url),
+    ] {
+        all.insert(name.to_owned(), value.clone());
+    }
+    all
 }

@@ -1,7 +1,24 @@
 //! Tests on the real stack, which is started once for all of them. Each test takes its own schema,
-//! topic, slot and proxies.
+//! topic, slot and proxies. Tests that kill servers start a stack of their own.
 
+// A failed expectation of a test is a panic.
+#![allow(clippy::unwrap_used)]
+
+mod external;
+mod local;
+mod nemesis;
+mod observer;
+mod process;
+mod relay;
+mod service;
+mod toxiproxy;
+
+use harness::process::reaper::Reaper;
+use harness::stack::data_folder::DataFolder;
+use harness::stack::{Provider, Stack, StackInfo};
 use relays::config::PostgresTarget;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// What a test may know of the shared stack.
 pub struct TestStack {
@@ -11,24 +28,59 @@ pub struct TestStack {
     pub kafka_bootstrap: String,
     /// Admin API.
     pub toxiproxy_url: String,
+    /// All of it.
+    pub info: StackInfo,
+    /// Ends everything when the test program ends, in whatever way: statics are never dropped.
+    pub reaper: Arc<Reaper>,
+    _stack: Stack,
+    _folder: DataFolder,
 }
 
-/// The shared stack, started at the first call.
+/// The harness's own binary.
+pub const HARNESS: &str = env!("CARGO_BIN_EXE_outbox-harness");
+
+/// Where the install script puts Kafka and Toxiproxy.
+pub fn programs() -> PathBuf {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    checkout.join(".stack")
+}
+
+/// The reaper of this test program.
+pub fn reaper() -> Arc<Reaper> {
+    static REAPER: OnceLock<Arc<Reaper>> = OnceLock::new();
+    Arc::clone(REAPER.get_or_init(|| Arc::new(Reaper::start_with(Path::new(HARNESS)).unwrap())))
+}
+
+/// A local stack below `folder`.
+pub fn local(folder: &Path) -> Provider {
+    Provider::Local {
+        data: folder.join("data"),
+        logs: folder.join("logs"),
+        programs: programs(),
+    }
+}
+
+/// The shared stack, started at the first call. Its servers are watched by threads of their own,
+/// so it does not matter which test's runtime that call is made in.
 pub async fn stack() -> &'static TestStack {
     static STACK: tokio::sync::OnceCell<TestStack> = tokio::sync::OnceCell::const_new();
     STACK
         .get_or_init(|| async {
+            let reaper = reaper();
+            let name = format!("outbox-harness-tests-{}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            // The reaper removes it, since nothing here is ever dropped.
+            let folder = DataFolder::make(&folder, None, &reaper).unwrap();
+            let stack = Stack::start(local(folder.path()), &reaper).await.unwrap();
+            let info = stack.info().clone();
             TestStack {
-                postgres: PostgresTarget {
-                    host: "127.0.0.1".into(),
-                    port: 15999,
-                    user: "postgres".into(),
-                    password: String::new(),
-                    database: "postgres".into(),
-                    schema: String::new(),
-                },
-                kafka_bootstrap: "127.0.0.1:19999".into(),
-                toxiproxy_url: "http://127.0.0.1:18474".into(),
+                postgres: info.postgres.clone(),
+                kafka_bootstrap: info.kafka_bootstrap.clone(),
+                toxiproxy_url: info.toxiproxy_url.clone(),
+                info,
+                reaper,
+                _stack: stack,
+                _folder: folder,
             }
         })
         .await

@@ -1,0 +1,122 @@
+//! What can be written on the command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  outbox-harness run scenarios/broker-outage.toml
+  outbox-harness run scenarios/*.toml --junit junit.xml --json results.json
+  outbox-harness run scenarios/steady.toml --strategy cdc --keep-stack
+  outbox-harness run scenarios/steady.toml --stack external --external external.toml
+  outbox-harness check runs/broker-outage-20261123-101500
+  outbox-harness list
+
+Exit code: 0 every expectation met; 1 an expectation missed; 2 usage or a scenario file is wrong;
+3 unknown (nothing was proved, or interrupted); 4 the stack failed. Of several scenarios the worst
+counts: 4, then 1, then 3.";
+
+/// Fault-injection tests and benchmarks for transactional outboxes, on a real PostgreSQL and a real Kafka.
+#[derive(Debug, Parser)]
+#[command(name = "outbox-harness", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios, judge them, and write record and reports
+    ///
+    /// Each scenario runs its strategies one after the other: load, faults, heal, fence, drain,
+    /// final reads, verdict. Results go to standard output, progress to standard error. All files
+    /// are checked before anything starts.
+    Run(RunArgs),
+    /// The verdict of a run again, from its saved history alone
+    Check(Folder),
+    /// The reports of a run again, from its record alone
+    Report(Folder),
+    /// List scenarios, strategies, faults and invariants, each with a line of explanation
+    List(ListArgs),
+    /// The order service of the system under test (started by `run`)
+    #[command(hide = true)]
+    OrderService(Child),
+    /// The relay of the system under test (started by `run`)
+    #[command(hide = true)]
+    Relay(Child),
+    /// Ends what `run` leaves behind when it is killed (started by `run`)
+    #[command(hide = true)]
+    Reaper,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// Scenario files (TOML); they run one after the other
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<PathBuf>,
+    /// Run only the strategy of this name
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<String>,
+    /// Folder in which each run makes a folder of its own
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// Also write the results of all scenarios as JUnit XML to this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Also write the record to this file (a list of records when there are several scenarios)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where PostgreSQL, Kafka and Toxiproxy come from
+    #[arg(long, value_enum, default_value_t = StackName::Local)]
+    pub stack: StackName,
+    /// Description of the running stack, for `--stack external`
+    #[arg(long, value_name = "FILE", default_value = "external.toml")]
+    pub external: PathBuf,
+    /// Leave the stack, each strategy's schema and its topic, and say how to connect and how to stop it
+    #[arg(long)]
+    pub keep_stack: bool,
+    /// Folder with Kafka's jars and Toxiproxy, for `--stack local` [default: `.stack` in this folder
+    /// or one above it, else in the checkout that this program was built from]
+    #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
+    pub programs: Option<PathBuf>,
+}
+
+/// A stack as the command line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StackName {
+    /// Started for each scenario as child processes on free ports, and stopped after it
+    Local,
+    /// The containers of docker-compose.yml, which you start: use `external`
+    Docker,
+    /// A running one, described by a file (see --external)
+    External,
+}
+
+/// The folder of one run.
+#[derive(Debug, Args)]
+pub struct Folder {
+    /// Folder of one run, such as runs/steady-20261123-101500
+    #[arg(value_name = "RUN_DIR")]
+    pub folder: PathBuf,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Folder with scenario files [default: `scenarios` in this folder or one above it, else in the
+    /// checkout that this program was built from]
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+}
+
+/// A child process of a run.
+#[derive(Debug, Args)]
+pub struct Child {
+    /// Its configuration (JSON), written by `run`
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}

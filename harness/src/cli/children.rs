@@ -1,0 +1,68 @@
+//! The system under test, as subcommands: this program is also the processes that it starts and kills.
+
+use super::args::Child;
+use super::exit::Outcome;
+use super::terminal;
+use serde::de::DeserializeOwned;
+use tracing_subscriber::EnvFilter;
+
+/// `order-service`.
+pub fn order_service(child: &Child) -> Outcome {
+    log();
+    let Some(config) = read(child) else {
+        return Outcome::Usage;
+    };
+    // Two workers: it shares the machine with the load, the broker and the database.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let served = match runtime {
+        Ok(runtime) => runtime.block_on(relays::service::serve(config)),
+        Err(e) => Err(format!("starting the runtime: {e}")),
+    };
+    ended("order-service", served)
+}
+
+/// `relay`. It blocks this thread; what it needs of runtimes it makes itself.
+pub fn relay(child: &Child) -> Outcome {
+    log();
+    match read(child) {
+        Some(config) => ended("relay", relays::pump::run(config)),
+        None => Outcome::Usage,
+    }
+}
+
+fn ended(what: &str, result: Result<(), String>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Met,
+        Err(reason) => {
+            terminal::message(&format!("{what}: {reason}"));
+            Outcome::Failed
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(child: &Child) -> Option<T> {
+    let file = child.config.display();
+    let text = std::fs::read(&child.config)
+        .map_err(|e| terminal::message(&format!("{file}: cannot be read: {e}")))
+        .ok()?;
+    serde_json::from_slice(&text)
+        .map_err(|e| {
+            terminal::message(&format!(
+                "{file}: {e} (this file is written by `outbox-harness run` of the same version)"
+            ));
+        })
+        .ok()
+}
+
+/// Logs go to standard error, which the harness keeps in a file of the run.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
+}

@@ -1,0 +1,261 @@
+//! Shows what a run does, on standard error: a bar with live counters on a terminal, plain lines elsewhere.
+
+use super::terminal;
+use crate::run::{Event, Reporter};
+use crate::scenario::units::show_duration;
+use crate::workload::Progress;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Width of the bar in characters.
+const BAR_WIDTH: usize = 16;
+
+/// The reporter of the command line.
+pub struct Terminal {
+    state: Mutex<State>,
+}
+
+struct State {
+    began: Instant,
+    bar: Option<ProgressBar>,
+    load: Option<Load>,
+}
+
+/// The load that is being offered.
+#[derive(Clone)]
+struct Load {
+    began: Instant,
+    duration: Duration,
+    planned: u64,
+    progress: Arc<Progress>,
+}
+
+impl Terminal {
+    /// For standard error as it is.
+    pub fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                began: Instant::now(),
+                bar: None,
+                load: None,
+            }),
+        }
+    }
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Reporter for Terminal {
+    fn event(&self, event: Event) {
+        // A reporter that panicked once must not stop a run that heals.
+        let mut state = match self.state.lock() {
+            Ok(state) => state,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        state.show(event);
+    }
+}
+
+impl State {
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::ScenarioStarted { scenario, folder } => {
+                self.began = Instant::now();
+                self.line(&format!("{scenario} -> {}", folder.display()));
+                self.bar = terminal::show_bar();
+                if let Some(bar) = &self.bar {
+                    bar.enable_steady_tick(Duration::from_millis(100));
+                }
+                self.step("starting");
+            }
+            Event::StackStarting { provider } => {
+                self.step(&format!("stack ({provider}): starting"));
+            }
+            Event::StackUp { what, took } => {
+                self.line(&format!("stack up in {:.1} s: {what}", took.as_secs_f64()));
+            }
+            Event::StrategyStarted { strategy, kind } => {
+                self.line(&if strategy == kind {
+                    format!("strategy {strategy}")
+                } else {
+                    format!("strategy {strategy} ({kind})")
+                });
+                self.step(&format!("{strategy}: setting up"));
+            }
+            Event::LoadStarted {
+                duration,
+                planned,
+                progress,
+            } => {
+                if self.bar.is_none() {
+                    self.line(&format!(
+                        "  load: {planned} changes in {}",
+                        show_duration(duration)
+                    ));
+                }
+                let load = Load {
+                    began: Instant::now(),
+                    duration,
+                    planned,
+                    progress,
+                };
+                self.show_load(load.clone());
+                self.load = Some(load);
+            }
+            Event::Fault { what } => self.line(&format!("  fault: {what}")),
+            Event::LoadEnded => {
+                if let Some(load) = self.load.take() {
+                    let counters = counters(&load.progress, load.planned);
+                    self.line(&format!("  load ended: {counters}"));
+                }
+                if self.bar.is_some() {
+                    self.step("load ended");
+                }
+            }
+            Event::Fence { number, name } => {
+                self.step(&format!("  fence {number} of 8: {name}"));
+            }
+            Event::StrategyJudged { strategy, verdict } => {
+                self.line(&format!("  {strategy}: {verdict}"));
+            }
+            Event::Note { text } => self.line(&text),
+        }
+    }
+
+    /// A line that stays.
+    fn line(&self, text: &str) {
+        terminal::message(&format!(
+            "[{:6.1}s] {text}",
+            self.began.elapsed().as_secs_f64()
+        ));
+    }
+
+    /// What is going on: on a terminal it gives way to the next step, elsewhere it is a line.
+    fn step(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => {
+                if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+                    bar.set_style(style);
+                }
+                bar.set_message(text.trim_start().to_owned());
+            }
+            None => self.line(text),
+        }
+    }
+
+    fn show_load(&self, load: Load) {
+        let Some(bar) = &self.bar else { return };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {load}") {
+            bar.set_style(style.with_key(
+                "load",
+                move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                    let _ = out.write_str(&load_line(&load, load.began.elapsed()));
+                },
+            ));
+        }
+    }
+}
+
+fn load_line(load: &Load, elapsed: Duration) -> String {
+    let share = if load.duration.is_zero() {
+        1.0
+    } else {
+        (elapsed.as_secs_f64() / load.duration.as_secs_f64()).min(1.0)
+    };
+    let done = (share * BAR_WIDTH as f64) as usize;
+    format!(
+        "[{}{}] {:.1}/{:.1} s: {}",
+        "=".repeat(done),
+        " ".repeat(BAR_WIDTH - done),
+        elapsed.min(load.duration).as_secs_f64(),
+        load.duration.as_secs_f64(),
+        counters(&load.progress, load.planned)
+    )
+}
+
+fn counters(progress: &Progress, planned: u64) -> String {
+    format!(
+        "{} of {planned} sent, {} acknowledged, {} rejected, {} unknown",
+        progress.sent.load(Relaxed),
+        progress.acknowledged.load(Relaxed),
+        progress.rejected.load(Relaxed),
+        progress.unknown.load(Relaxed)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_run_is_shown() {
+        let reporter = Terminal::new();
+        let progress = Arc::new(Progress::default());
+        for event in [
+            Event::ScenarioStarted {
+                scenario: "steady".into(),
+                folder: "runs/steady".into(),
+            },
+            Event::StackStarting {
+                provider: "local".into(),
+            },
+            Event::StackUp {
+                what: "PostgreSQL 15".into(),
+                took: Duration::from_secs(3),
+            },
+            Event::StrategyStarted {
+                strategy: "naive".into(),
+                kind: "dual-write".into(),
+            },
+            Event::LoadStarted {
+                duration: Duration::from_secs(12),
+                planned: 6000,
+                progress: Arc::clone(&progress),
+            },
+            Event::Fault {
+                what: "down kafka injected".into(),
+            },
+            Event::LoadEnded,
+            Event::Fence {
+                number: 1,
+                name: "stop the load".into(),
+            },
+            Event::StrategyJudged {
+                strategy: "naive".into(),
+                verdict: "pass".into(),
+            },
+            Event::Note {
+                text: "done".into(),
+            },
+        ] {
+            reporter.event(event);
+        }
+        terminal::hide_bar();
+        // The load is not kept alive by what shows it.
+        assert_eq!(Arc::strong_count(&progress), 1);
+    }
+
+    #[test]
+    fn the_bar_never_leaves_its_width() {
+        let progress = Arc::new(Progress::default());
+        progress.sent.store(7, Relaxed);
+        for (duration, elapsed) in [(0, 0), (10, 0), (10, 5), (10, 10), (10, 100)] {
+            let load = Load {
+                began: Instant::now(),
+                duration: Duration::from_secs(duration),
+                planned: 100,
+                progress: Arc::clone(&progress),
+            };
+            let line = load_line(&load, Duration::from_secs(elapsed));
+            assert_eq!(line.find(']'), Some(BAR_WIDTH + 1), "{line}");
+            assert!(line.contains("7 of 100 sent"), "{line}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! `run`: every file checked first, then one scenario after the other.
+
+use super::args::{RunArgs, StackName};
+use super::exit::Outcome;
+use super::progress::Terminal;
+use super::{places, results, signals, terminal};
+use crate::process::reaper::Reaper;
+use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario};
+use crate::scenario::{Loaded, Target, Victim, load};
+use reports::record::Record;
+use std::sync::Arc;
+use std::time::Duration;
+
+const DOCKER: &str = "\
+outbox-harness does not start containers itself. Start the stack of docker-compose.yml and use it:
+  docker compose up -d --wait
+  outbox-harness run --stack external --external external.toml SCENARIO...";
+
+/// Runs; says on standard error what is wrong.
+pub fn run(args: &RunArgs) -> Outcome {
+    let loaded = match prepare(args) {
+        Ok(loaded) => loaded,
+        Err((outcome, messages)) => {
+            for message in messages {
+                terminal::message(&message);
+            }
+            return outcome;
+        }
+    };
+    let options = match options(args) {
+        Ok(options) => options,
+        Err(message) => {
+            terminal::message(&message);
+            return Outcome::Failed;
+        }
+    };
+    // Before any other thread or process exists: whatever comes later is in the reaper's group.
+    let reaper = match Reaper::start() {
+        Ok(reaper) => Arc::new(reaper),
+        Err(e) => {
+            terminal::message(&format!(
+                "starting the reaper, which cleans up if this process is killed: {e}"
+            ));
+            return Outcome::Failed;
+        }
+    };
+    terminal::log();
+    for file in args.json.iter().chain(&args.junit) {
+        results::clear(file);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            terminal::message(&format!("starting the runtime: {e}"));
+            return Outcome::Failed;
+        }
+    };
+    let (mut outcome, records) = runtime.block_on(run_all(&loaded, &options, &reaper));
+    // Nothing of worth runs any more; a stuck blocking thread must not keep the program from ending.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    let several = args.scenarios.len() > 1;
+    if !records.is_empty() || several {
+        let files = [
+            (&args.json, results::json as fn(&[Record], bool) -> _),
+            (&args.junit, |records, _| results::junit(records)),
+        ];
+        for (file, render) in files {
+            let Some(file) = file else { continue };
+            if let Err(message) = results::write(file, render(&records, several)) {
+                terminal::message(&message);
+                outcome = outcome.max(Outcome::Failed);
+            }
+        }
+    }
+    outcome
+}
+
+type Refused = (Outcome, Vec<String>);
+
+/// Everything that can be wrong before anything starts, all of it at once.
+fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Refused> {
+    let mut wrong = Vec::new();
+    let mut loaded = Vec::new();
+    for file in &args.scenarios {
+        match load(file) {
+            Ok(scenario) => loaded.push(scenario),
+            Err(error) => wrong.push(error.to_string()),
+        }
+    }
+    for (option, file) in [("--json", &args.json), ("--junit", &args.junit)] {
+        if let Some(file) = file
+            && let Err(message) = results::writable(option, file)
+        {
+            wrong.push(message);
+        }
+    }
+    if args.stack == StackName::External {
+        wrong.extend(loaded.iter().filter_map(server_fault));
+        if !args.external.is_file() {
+            wrong.push(format!(
+                "--external {}: there is no such file; it describes the running stack (see docker-compose.yml and the README)",
+                args.external.display()
+            ));
+        }
+    }
+    if !wrong.is_empty() {
+        return Err((Outcome::Usage, wrong));
+    }
+    if let Some(name) = &args.strategy {
+        loaded = with_strategy(loaded, name).map_err(|message| (Outcome::Usage, vec![message]))?;
+    }
+    if args.stack == StackName::Docker {
+        return Err((Outcome::Failed, vec![DOCKER.to_owned()]));
+    }
+    Ok(loaded)
+}
+
+/// The scenarios that have this strategy; those that do not are named and left out.
+fn with_strategy(loaded: Vec<Loaded>, name: &str) -> Result<Vec<Loaded>, String> {
+    let mut known: Vec<String> = loaded
+        .iter()
+        .flat_map(|l| l.scenario.strategies.iter().map(|s| s.name.clone()))
+        .collect();
+    known.sort();
+    known.dedup();
+    let (with, without): (Vec<Loaded>, Vec<Loaded>) = loaded
+        .into_iter()
+        .partition(|l| l.scenario.strategies.iter().any(|s| s.name == name));
+    if with.is_empty() {
+        return Err(format!(
+            "--strategy {name}: no scenario file has a strategy of this name; they have {}",
+            known.join(", ")
+        ));
+    }
+    for left_out in without {
+        terminal::message(&format!(
+            "{} has no strategy {name}: left out",
+            left_out.path.display()
+        ));
+    }
+    Ok(with)
+}
+
+/// Somebody else's servers are neither killed nor paused.
+fn server_fault(loaded: &Loaded) -> Option<String> {
+    let on_server = |target| {
+        matches!(
+            target,
+            Target::Process(Victim::PostgresServer | Victim::KafkaServer)
+        )
+    };
+    let (index, fault) = loaded
+        .scenario
+        .faults
+        .iter()
+        .enumerate()
+        .find(|(_, fault)| on_server(fault.target))?;
+    let error = loaded.fault_error(
+        index,
+        format!(
+            "{} on {} is impossible with --stack external: the server is not a process of this program",
+            fault.kind.name(),
+            fault.target.name()
+        ),
+        "run this scenario with --stack local, or take a fault on a link (kind = \"down\" cuts it)"
+            .to_owned(),
+    );
+    Some(error.to_string())
+}
+
+fn options(args: &RunArgs) -> Result<Options, String> {
+    let stack = match (args.stack, &args.programs) {
+        (StackName::External, _) => StackChoice::External {
+            file: args.external.clone(),
+        },
+        (_, Some(programs)) => StackChoice::Local {
+            programs: programs.clone(),
+        },
+        (_, None) => StackChoice::Local {
+            programs: places::find_here(".stack").map_err(|tried| {
+                format!(
+                    "the stack failed: Kafka's jars and Toxiproxy are not installed ({}); run stack/install.sh in the checkout (`make run` does), name their folder with --programs DIR, or use --stack external",
+                    places::show(&tried)
+                )
+            })?,
+        },
+    };
+    Ok(Options {
+        strategy: args.strategy.clone(),
+        out: args.out.clone(),
+        stack,
+        keep_stack: args.keep_stack,
+    })
+}
+
+/// Runs all of them, unless interrupted; the worst outcome, and the records there are.
+async fn run_all(
+    loaded: &[Loaded],
+    options: &Options,
+    reaper: &Arc<Reaper>,
+) -> (Outcome, Vec<Record>) {
+    let interrupted = match signals::watch_signals() {
+        Ok(interrupted) => interrupted,
+        Err(e) => {
+            terminal::message(&format!("listening for signals: {e}"));
+            return (Outcome::Failed, Vec::new());
+        }
+    };
+    let reporter: Arc<dyn Reporter> = Arc::new(Terminal::new());
+    let mut outcome = Outcome::Met;
+    let mut records = Vec::new();
+    for one in loaded {
+        let result = run_scenario(
+            &one.scenario,
+            options,
+            reaper,
+            &reporter,
+            interrupted.clone(),
+        )
+        .await;
+        terminal::hide_bar();
+        outcome = outcome.max(finish(one, result, &mut records));
+        if *interrupted.borrow() {
+            // What was not run proves nothing.
+            outcome = outcome.max(Outcome::Unknown);
+            break;
+        }
+    }
+    (outcome, records)
+}
+
+fn finish(
+    loaded: &Loaded,
+    result: Result<Finished, RunError>,
+    records: &mut Vec<Record>,
+) -> Outcome {
+    match result {
+        Ok(Finished { record, folder }) => {
+            results::show(&record);
+            terminal::message(&format!("everything about this run: {}", folder.display()));
+            let outcome = Outcome::from(record.verdict);
+            records.push(record);
+            outcome
+        }
+        Err(error) => {
+            terminal::message(&format!("{}: {error}", loaded.scenario.name));
+            Outcome::from(&error)
+        }
+    }
+}

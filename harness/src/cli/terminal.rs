@@ -1,0 +1,111 @@
+//! Standard output and standard error, where a closed pipe (`| head`) is no reason to panic, and
+//! where a message does not tear the progress bar apart.
+
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use tracing_subscriber::EnvFilter;
+
+/// Columns where standard output is no terminal.
+const WIDTH_ELSEWHERE: usize = 120;
+
+/// The bar that is on the terminal, if there is one.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn current_bar() -> Option<ProgressBar> {
+    BAR.lock().map_or(None, |bar| bar.clone())
+}
+
+/// Writes results to standard output. Who closed it wants no more of them.
+pub fn results(text: &str) {
+    let write = || {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes());
+        let _ = out.flush();
+    };
+    match current_bar() {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Writes a message to standard error, in one piece.
+pub fn message(text: &str) {
+    let line = format!("{}\n", text.trim_end());
+    let write = || {
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    };
+    match current_bar() {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Puts a bar on standard error, where that is a terminal that can draw one.
+pub fn show_bar() -> Option<ProgressBar> {
+    if !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if bar.is_hidden() {
+        return None;
+    }
+    if let Ok(mut shown) = BAR.lock() {
+        *shown = Some(bar.clone());
+    }
+    Some(bar)
+}
+
+/// Takes the bar away.
+pub fn hide_bar() {
+    if let Some(bar) = BAR.lock().ok().and_then(|mut shown| shown.take()) {
+        bar.finish_and_clear();
+    }
+}
+
+/// Whether standard output may be coloured: it is a terminal, and nobody asked for none (NO_COLOR).
+pub fn results_in_colour() -> bool {
+    std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        && std::env::var_os("TERM").is_none_or(|v| v != "dumb")
+}
+
+/// Columns for results: those of the terminal, or what fits a log where there is none.
+pub fn results_width() -> usize {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: this request writes one winsize, through a pointer to one that outlives the call.
+    let asked = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    match size.ws_col {
+        columns @ 1.. if asked == 0 => usize::from(columns),
+        // No terminal, or one that does not know.
+        _ => WIDTH_ELSEWHERE,
+    }
+}
+
+/// Sends what the harness logs (RUST_LOG; warnings by default) to standard error as messages.
+pub fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| LogLine)
+        .with_ansi(false)
+        .try_init();
+}
+
+/// One event of the log; the formatter writes each in one piece.
+struct LogLine;
+
+impl Write for LogLine {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        message(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

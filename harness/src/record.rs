@@ -1,0 +1,244 @@
+//! The record of a run, from its histories and judgements alone: so `check` builds the very same
+//! record offline that the run built.
+
+use crate::checkers::{Finding, Judgement, Offence, Verdict};
+use crate::history::{History, NONE};
+use crate::identity::Identity;
+use crate::measure;
+use crate::scenario::{Link, Workload};
+use reports::record;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Offences of one kind that the record carries; all of them are in the history.
+const OFFENCES_PER_METRIC: usize = 5;
+
+/// Builds the record of a run; `judged` is not empty.
+pub fn build(judged: &[(History, Judgement)], took: Duration) -> Result<record::Record, String> {
+    let Some((first, _)) = judged.first() else {
+        return Err("no strategy was run".to_owned());
+    };
+    let scenario = &first.meta.scenario;
+    let strategies = judged
+        .iter()
+        .map(|(history, judgement)| strategy(history, judgement))
+        .collect::<Result<Vec<_>, _>>()?;
+    let worst = judged
+        .iter()
+        .map(|(_, j)| j.verdict)
+        .max()
+        .unwrap_or(Verdict::Unknown);
+    Ok(record::Record {
+        schema_version: record::SCHEMA_VERSION,
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        scenario: scenario.name.clone(),
+        description: scenario.description.clone(),
+        seed: scenario.seed,
+        verdict: verdict(worst),
+        started_at: first.meta.started_at.clone(),
+        took_s: took.as_secs_f64(),
+        stack: stack(&first.meta.environment),
+        workload: workload(&scenario.workload),
+        strategies,
+    })
+}
+
+fn strategy(history: &History, judgement: &Judgement) -> Result<record::Strategy, String> {
+    let meta = &history.meta;
+    let identity = meta.key.identity()?;
+    let kind = meta
+        .scenario
+        .strategies
+        .iter()
+        .find(|s| s.name == meta.strategy)
+        .map(|s| s.kind.clone())
+        .ok_or_else(|| format!("the scenario has no strategy {}", meta.strategy))?;
+    Ok(record::Strategy {
+        name: meta.strategy.clone(),
+        kind: kind.name().to_owned(),
+        verdict: verdict(judgement.verdict),
+        reasons: judgement.reasons.clone(),
+        topic: meta.topic.clone(),
+        schema: meta.schema.clone(),
+        wiring: Link::ALL
+            .into_iter()
+            .filter(|link| kind.uses(*link))
+            .map(|link| {
+                let way = if meta.proxied.contains(&link) {
+                    "proxied"
+                } else {
+                    "direct"
+                };
+                (link.name().to_owned(), way.to_owned())
+            })
+            .collect(),
+        counts: judgement.counts,
+        outcomes: judgement.outcomes,
+        expectations: judgement.expectations.iter().map(expectation).collect(),
+        latency_ms: judgement.latency.clone(),
+        phases: judgement.phases.clone(),
+        drain_s: judgement.drain_s,
+        faults: faults(history, judgement, &kind),
+        throughput_per_s: measure::throughput_per_s(history),
+        generator: measure::generator(history),
+        series: measure::series(history),
+        offences: judgement
+            .findings
+            .iter()
+            .flat_map(|f| offences(f, &identity))
+            .collect(),
+        costs: costs(history, judgement),
+    })
+}
+
+fn expectation(checked: &crate::checkers::Checked) -> record::Expectation {
+    record::Expectation {
+        metric: checked.expectation.metric.name(),
+        expected: checked.expectation.text.clone(),
+        observed: checked.observed,
+        met: checked.met,
+        implicit: checked.expectation.implicit,
+        reason: checked.reason.clone(),
+    }
+}
+
+fn faults(
+    history: &History,
+    judgement: &Judgement,
+    kind: &crate::scenario::StrategyKind,
+) -> Vec<record::Fault> {
+    let seconds = |ns: i64| (ns - history.meta.load_from_ns) as f64 / 1e9;
+    history
+        .meta
+        .scenario
+        .faults
+        .iter()
+        .enumerate()
+        .map(|(index, fault)| {
+            let happened = history.faults.iter().find(|f| f.fault as usize == index);
+            let bite = judgement.bites.iter().find(|b| b.fault as usize == index);
+            let concerns = crate::nemesis::concerns(fault, kind);
+            record::Fault {
+                target: fault.target.name().to_owned(),
+                kind: fault.kind.name().to_owned(),
+                injected_s: happened.and_then(|f| f.injected_ns).map(seconds),
+                healed_s: happened.and_then(|f| f.healed_ns).map(seconds),
+                bit: bite.filter(|_| concerns).map(|b| b.bit),
+                evidence: bite.map_or_else(String::new, |b| b.evidence.clone()),
+            }
+        })
+        .collect()
+}
+
+fn offences<'a>(
+    finding: &'a Finding,
+    identity: &'a Identity,
+) -> impl Iterator<Item = record::Offence> + 'a {
+    let one = |offence: &Offence| record::Offence {
+        metric: finding.metric.name(),
+        order_id: (offence.order != NONE).then(|| identity.order_id(offence.order).to_string()),
+        version: (offence.version != 0).then_some(offence.version),
+        attempt: (offence.attempt != NONE)
+            .then(|| identity.attempt_id(offence.attempt).to_string()),
+        what: offence.what.clone(),
+    };
+    finding.examples.iter().take(OFFENCES_PER_METRIC).map(one)
+}
+
+/// What the run cost: CPU and peak memory by process (a restarted process counts again from 0),
+/// and what the outbox cost the database.
+fn costs(history: &History, judgement: &Judgement) -> BTreeMap<String, Option<f64>> {
+    let mut series: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for sample in &history.samples {
+        series.entry(&sample.series).or_default().push(sample.value);
+    }
+    let mut costs = BTreeMap::new();
+    for (name, values) in &series {
+        if let Some(process) = name.strip_prefix("cpu_s.") {
+            let used = values.windows(2).map(|w| (w[1] - w[0]).max(0.0)).sum();
+            costs.insert(format!("{process} cpu, s"), Some(used));
+        } else if let Some(process) = name.strip_prefix("rss_bytes.") {
+            let peak = values.iter().copied().fold(0.0, f64::max);
+            costs.insert(
+                format!("{process} peak memory, MiB"),
+                Some(peak / 1_048_576.0),
+            );
+        }
+    }
+    let peak = |name: &str| {
+        series
+            .get(name)
+            .and_then(|v| v.iter().copied().reduce(f64::max))
+    };
+    costs.insert("outbox table peak, bytes".to_owned(), peak("outbox_bytes"));
+    costs.insert(
+        "outbox dead tuples peak".to_owned(),
+        peak("outbox_dead_tuples"),
+    );
+    costs.insert("slot WAL peak, bytes".to_owned(), peak("slot_wal_bytes"));
+    let wal = series
+        .get("wal_bytes")
+        .and_then(|v| Some(v.last()? - v.first()?));
+    let committed = judgement.counts.committed;
+    costs.insert(
+        "WAL a committed change, bytes".to_owned(),
+        wal.filter(|_| committed > 0)
+            .map(|bytes| bytes / committed as f64),
+    );
+    costs
+}
+
+fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
+    let get = |name: &str| environment.get(name).cloned().unwrap_or_default();
+    record::Stack {
+        provider: get("stack.provider"),
+        postgres: record::Server {
+            version: get("stack.postgres.version"),
+            url: get("stack.postgres.url"),
+        },
+        kafka: record::Broker {
+            version: get("stack.kafka.version"),
+            bootstrap: get("stack.kafka.bootstrap"),
+        },
+        toxiproxy: record::Server {
+            version: get("stack.toxiproxy.version"),
+            url: get("stack.toxiproxy.url"),
+        },
+        environment: environment
+            .iter()
+            .filter(|(name, _)| !name.starts_with("stack."))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    }
+}
+
+fn workload(workload: &Workload) -> BTreeMap<String, String> {
+    [
+        ("rate", format!("{} changes/s", workload.rate)),
+        ("duration", format!("{:?}", workload.duration)),
+        ("changes_per_order", workload.changes_per_order.to_string()),
+        ("payload", format!("{} bytes", workload.payload_bytes)),
+        ("connections", workload.connections.to_string()),
+        ("request_timeout", format!("{:?}", workload.request_timeout)),
+        ("rollback_ratio", workload.rollback_ratio.to_string()),
+        (
+            "hold_ratio",
+            format!("{} for {:?}", workload.hold_ratio, workload.hold),
+        ),
+        ("retries", workload.retries.to_string()),
+        ("skew", workload.skew.to_string()),
+        ("ramp", format!("{:?}", workload.ramp)),
+        ("partitions", workload.partitions.to_string()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+fn verdict(verdict: Verdict) -> record::Verdict {
+    match verdict {
+        Verdict::Pass => record::Verdict::Pass,
+        Verdict::Unknown => record::Verdict::Unknown,
+        Verdict::Fail => record::Verdict::Fail,
+    }
+}

@@ -1,0 +1,134 @@
+//! Named series over time, a few samples a second: CPU and memory of the processes, and what the
+//! outbox costs the database. A sample that cannot be taken (a database that is down) is left out.
+
+use crate::clock::RunClock;
+use crate::history::Sample;
+use crate::process::Child;
+use relays::config::PostgresTarget;
+use relays::schema::{Layout, OutboxKind};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+const EVERY: Duration = Duration::from_millis(500);
+
+/// What to sample.
+pub struct Sampler {
+    /// Run time.
+    pub clock: RunClock,
+    /// Processes by name; the harness itself is always sampled.
+    pub processes: Vec<Child>,
+    /// Direct, as an administrator.
+    pub admin: PostgresTarget,
+    /// Names in the database.
+    pub layout: Layout,
+}
+
+impl Sampler {
+    /// Samples until `stop` turns true (or its sender is gone), and once more then.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        let mut connection = None;
+        loop {
+            self.processes(&mut samples);
+            self.database(&mut connection, &mut samples).await;
+            if *stop.borrow() {
+                return samples;
+            }
+            let stopped = tokio::time::timeout(EVERY, stop.wait_for(|s| *s)).await;
+            if matches!(stopped, Ok(Err(_))) {
+                return samples;
+            }
+        }
+    }
+
+    fn processes(&self, samples: &mut Vec<Sample>) {
+        let at_ns = self.clock.now_ns();
+        let mut sample = |name: &str, pid: u32| {
+            let Some(usage) = usage(pid) else { return };
+            samples.push(Sample {
+                series: format!("cpu_s.{name}"),
+                at_ns,
+                value: usage.cpu_s,
+            });
+            samples.push(Sample {
+                series: format!("rss_bytes.{name}"),
+                at_ns,
+                value: usage.rss_bytes,
+            });
+        };
+        sample("harness", std::process::id());
+        for child in &self.processes {
+            if let Some(pid) = child.pid() {
+                sample(child.name(), pid);
+            }
+        }
+    }
+
+    async fn database(&self, connection: &mut Option<PgConnection>, samples: &mut Vec<Sample>) {
+        if connection.is_none() {
+            *connection = crate::fence::database::connect(&self.admin, Instant::now())
+                .await
+                .ok();
+        }
+        let Some(open) = connection else { return };
+        let sql = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, \
+             (SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::float8 \
+                FROM pg_replication_slots WHERE slot_name = $1), \
+             (SELECT n_dead_tup::float8 FROM pg_stat_user_tables WHERE schemaname = $2 AND relname = 'outbox'), \
+             (SELECT pg_total_relation_size(c.oid)::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE n.nspname = $2 AND c.relname = 'outbox')";
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(self.layout.slot())
+            .bind(&self.layout.schema)
+            .fetch_one(open);
+        let Ok(Ok(row)) = tokio::time::timeout(Duration::from_secs(2), query).await else {
+            *connection = None;
+            return;
+        };
+        let at_ns = self.clock.now_ns();
+        let names: &[&str] = match self.layout.outbox {
+            OutboxKind::None => &["wal_bytes"],
+            _ => &[
+                "wal_bytes",
+                "slot_wal_bytes",
+                "outbox_dead_tuples",
+                "outbox_bytes",
+            ],
+        };
+        for (column, name) in names.iter().enumerate() {
+            if let Ok(Some(value)) = row.try_get::<Option<f64>, _>(column) {
+                samples.push(Sample {
+                    series: (*name).to_owned(),
+                    at_ns,
+                    value,
+                });
+            }
+        }
+    }
+}
+
+struct Usage {
+    cpu_s: f64,
+    rss_bytes: f64,
+}
+
+/// From /proc/PID/stat (fields 14, 15 and 24, proc(5)).
+fn usage(pid: u32) -> Option<Usage> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    let field = |number: usize| {
+        after_name
+            .split_whitespace()
+            .nth(number - 3)?
+            .parse::<f64>()
+            .ok()
+    };
+    let ticks_per_s = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()?? as f64;
+    let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()?? as f64;
+    Some(Usage {
+        cpu_s: (field(14)? + field(15)?) / ticks_per_s,
+        rss_bytes: field(24)? * page_bytes,
+    })
+}

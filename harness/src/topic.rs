@@ -1,0 +1,243 @@
+//! The topic of a strategy, as its administrator: made before the run, closed by the fence,
+//! deleted after it. Always over the direct listener.
+
+use crate::event::SENTINEL_KEY;
+use crate::identity::Identity;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use std::time::{Duration, Instant};
+
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(20);
+
+/// What every topic of a run is: kept for ever, never compacted, stamped by the broker.
+const CONFIG: [(&str, &str); 4] = [
+    ("retention.ms", "-1"),
+    ("retention.bytes", "-1"),
+    ("cleanup.policy", "delete"),
+    ("message.timestamp.type", "LogAppendTime"),
+];
+
+/// One topic on the direct listener.
+#[derive(Clone)]
+pub struct Topic {
+    bootstrap: String,
+    name: String,
+    partitions: i32,
+}
+
+impl Topic {
+    /// A topic of this name; nothing is made yet.
+    pub fn new(bootstrap: &str, name: &str, partitions: i32) -> Self {
+        Self {
+            bootstrap: bootstrap.to_owned(),
+            name: name.to_owned(),
+            partitions,
+        }
+    }
+
+    /// Creates it, replication factor 1, and waits until every partition has a leader.
+    pub async fn create(&self) -> Result<(), String> {
+        let mut topic = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(1));
+        for (key, value) in CONFIG {
+            topic = topic.set(key, value);
+        }
+        let results = self
+            .admin()?
+            .create_topics([&topic], &options())
+            .await
+            .map_err(|e| self.failed("creating", &e))?;
+        for result in results {
+            result.map_err(|(_, code)| self.failed("creating", &code))?;
+        }
+        let consumer = self.consumer("read_uncommitted")?;
+        let this = self.clone();
+        blocking(move || {
+            let deadline = Instant::now() + ADMIN_TIMEOUT;
+            loop {
+                match this.ends(&consumer) {
+                    Ok(_) => return Ok(()),
+                    Err(e) if Instant::now() > deadline => {
+                        return Err(format!(
+                            "topic {} has no leader after {ADMIN_TIMEOUT:?}: {e}",
+                            this.name
+                        ));
+                    }
+                    Err(_) => std::thread::sleep(POLL),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Deletes it; one that is not there is no error.
+    pub async fn delete(&self) -> Result<(), String> {
+        let results = self
+            .admin()?
+            .delete_topics(&[&self.name], &options())
+            .await
+            .map_err(|e| self.failed("deleting", &e))?;
+        for result in results {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+                Err((_, code)) => return Err(self.failed("deleting", &code)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of all topics of the cluster.
+    pub async fn all(&self) -> Result<Vec<String>, String> {
+        let consumer = self.consumer("read_uncommitted")?;
+        let failed = self.clone();
+        blocking(move || {
+            let metadata = consumer
+                .fetch_metadata(None, ADMIN_TIMEOUT)
+                .map_err(|e| failed.failed("listing topics beside", &e))?;
+            Ok(metadata
+                .topics()
+                .iter()
+                .map(|t| t.name().to_owned())
+                .collect())
+        })
+        .await
+    }
+
+    /// Closes it to every producer: no record above 100 bytes is taken any more (markers of
+    /// transactions still pass). Returns when a sentinel was refused on every partition and every
+    /// transaction has ended (last stable offset = end offset), or after `within`.
+    pub async fn close(&self, identity: &Identity, within: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + within;
+        let specifier = ResourceSpecifier::Topic(&self.name);
+        let mut config = AlterConfig::new(specifier).set("max.message.bytes", "100");
+        for (key, value) in CONFIG {
+            config = config.set(key, value);
+        }
+        let results = self
+            .admin()?
+            .alter_configs([&config], &options())
+            .await
+            .map_err(|e| self.failed("closing", &e))?;
+        for result in results {
+            result.map_err(|(_, code)| self.failed("closing", &code))?;
+        }
+        self.send_sentinels_until_refused(identity, deadline)
+            .await?;
+        self.wait_until_stable(deadline).await
+    }
+
+    async fn send_sentinels_until_refused(
+        &self,
+        identity: &Identity,
+        deadline: Instant,
+    ) -> Result<(), String> {
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("acks", "all")
+            .set("message.timeout.ms", "5000")
+            .create()
+            .map_err(|e| self.failed("sending a sentinel to", &e))?;
+        let value = format!("{:-<200}", identity.sentinel_mark());
+        for partition in 0..self.partitions {
+            loop {
+                let record = FutureRecord::to(&self.name)
+                    .partition(partition)
+                    .key(SENTINEL_KEY)
+                    .payload(&value);
+                let sent = producer.send(record, Duration::from_secs(5)).await;
+                match sent {
+                    Err((
+                        KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge),
+                        _,
+                    )) => break,
+                    _ if Instant::now() > deadline => {
+                        let what = match sent {
+                            Ok(_) => "it still takes 200-byte records".to_owned(),
+                            Err((e, _)) => e.to_string(),
+                        };
+                        return Err(format!(
+                            "topic {} partition {partition} could not be closed: {what}",
+                            self.name
+                        ));
+                    }
+                    _ => tokio::time::sleep(POLL).await,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait_until_stable(&self, deadline: Instant) -> Result<(), String> {
+        let all = self.consumer("read_uncommitted")?;
+        let stable = self.consumer("read_committed")?;
+        let this = self.clone();
+        blocking(move || {
+            loop {
+                let (ends, stables) = (this.ends(&all)?, this.ends(&stable)?);
+                if ends == stables {
+                    return Ok(());
+                }
+                if Instant::now() > deadline {
+                    return Err(format!(
+                        "topic {}: a transaction never ended: last stable offsets {stables:?}, end offsets {ends:?}",
+                        this.name
+                    ));
+                }
+                std::thread::sleep(POLL);
+            }
+        })
+        .await
+    }
+
+    /// End offset of each partition as this consumer's isolation level sees it.
+    fn ends(&self, consumer: &BaseConsumer) -> Result<Vec<i64>, String> {
+        (0..self.partitions)
+            .map(|partition| {
+                consumer
+                    .fetch_watermarks(&self.name, partition, ADMIN_TIMEOUT)
+                    .map(|(_, high)| high)
+                    .map_err(|e| self.failed("asking for the end of", &e))
+            })
+            .collect()
+    }
+
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, String> {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()
+            .map_err(|e| self.failed("connecting for", &e))
+    }
+
+    fn consumer(&self, isolation: &str) -> Result<BaseConsumer, String> {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("isolation.level", isolation)
+            .create()
+            .map_err(|e| self.failed("connecting for", &e))
+    }
+
+    fn failed(&self, doing: &str, error: &dyn std::fmt::Display) -> String {
+        format!("{doing} topic {} at {}: {error}", self.name, self.bootstrap)
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(ADMIN_TIMEOUT))
+        .operation_timeout(Some(ADMIN_TIMEOUT))
+}
+
+/// librdkafka's metadata calls block their thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| format!("a Kafka call panicked: {e}"))?
+}

@@ -1,0 +1,362 @@
+//! The command line as scripts see it: exit codes, streams, messages. Nothing here needs a stack,
+//! because nothing here may start one.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+const GOOD: &str = "\
+name = \"good\"
+[workload]
+duration = \"6s\"
+[[fault]]
+target = \"kafka-server\"
+kind = \"kill\"
+at = \"2s\"
+for = \"1s\"
+[strategy.one]
+kind = \"cdc\"
+[strategy.two]
+kind = \"polling\"
+";
+
+/// A folder of its own, and the program run in it.
+struct Place {
+    folder: TempDir,
+}
+
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.folder.path().join(name), content).unwrap();
+        self
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_outbox-harness"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Said {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.command(args).output().unwrap();
+        let said = Said {
+            code: status.code(),
+            out: String::from_utf8(stdout).unwrap(),
+            err: String::from_utf8(stderr).unwrap(),
+        };
+        assert!(!said.err.contains("panicked"), "{}", said.err);
+        said
+    }
+
+    /// Refused before anything started: exit code, nothing on standard output, no run folder.
+    fn refused(&self, code: i32, args: &[&str], messages: &[&str]) {
+        let said = self.run(args);
+        assert_eq!(said.code, Some(code), "{args:?}: {}", said.err);
+        assert_eq!(said.out, "", "{args:?}");
+        for message in messages {
+            assert!(
+                said.err.contains(message),
+                "`{message}` is not in:\n{}",
+                said.err
+            );
+        }
+        assert!(
+            !self.folder.path().join("runs").exists(),
+            "{args:?} made a run folder"
+        );
+    }
+}
+
+fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
+}
+
+#[test]
+fn every_scenario_of_the_project_is_good_and_named_like_its_file() {
+    let mut names: Vec<String> = std::fs::read_dir(scenarios())
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let scenario = harness::scenario::load(&path)
+                .unwrap_or_else(|e| panic!("{e}"))
+                .scenario;
+            assert_eq!(path.file_stem().unwrap().to_str(), Some(&*scenario.name));
+            assert!(!scenario.description.is_empty(), "{}", scenario.name);
+            for strategy in &scenario.strategies {
+                let said = strategy.expectations.iter().any(|e| !e.implicit);
+                assert!(
+                    said,
+                    "{} expects nothing of {}",
+                    scenario.name, strategy.name
+                );
+            }
+            scenario.name
+        })
+        .collect();
+    names.sort();
+    for name in [
+        "broker-crash",
+        "broker-outage",
+        "commit-timeout",
+        "database-crash",
+        "phantom",
+        "relay-crash",
+        "relay-pause",
+        "service-crash",
+        "slow-broker",
+        "steady",
+    ] {
+        assert!(
+            names.iter().any(|n| n == name),
+            "{name} is missing: {names:?}"
+        );
+    }
+}
+
+#[test]
+fn help_and_version_are_results_and_usage_errors_are_not() {
+    let place = Place::new();
+    let help = place.run(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    assert!(help.out.contains("Examples:"), "{}", help.out);
+    assert!(help.out.contains("Exit code:"), "{}", help.out);
+    assert!(!help.out.contains("reaper"), "hidden: {}", help.out);
+    let run_help = place.run(&["run", "--help"]);
+    for option in [
+        "--strategy",
+        "--out",
+        "--junit",
+        "--json",
+        "--stack",
+        "--keep-stack",
+    ] {
+        assert!(run_help.out.contains(option), "{option}: {}", run_help.out);
+    }
+    let version = place.run(&["--version"]);
+    assert_eq!(version.code, Some(0));
+    assert!(
+        version.out.starts_with("outbox-harness "),
+        "{}",
+        version.out
+    );
+
+    place.refused(2, &[], &["Usage:"]);
+    place.refused(2, &["run"], &["SCENARIO"]);
+    place.refused(
+        2,
+        &["run", "x.toml", "--stack", "moon"],
+        &["local, docker, external"],
+    );
+    place.refused(2, &["fly"], &["fly"]);
+}
+
+#[test]
+fn a_broken_file_shows_file_line_column_the_line_and_a_remedy() {
+    let place = Place::new()
+        .with("good.toml", GOOD)
+        .with("bad.toml", GOOD.replace("\"6s\"", "6"));
+    place.refused(
+        2,
+        &["run", "good.toml", "bad.toml"],
+        &[
+            "bad.toml:3:12: `duration` is an integer without a unit",
+            "3 | duration = 6\n  |            ^",
+            "write a duration such as \"4s\" or \"250ms\"",
+        ],
+    );
+}
+
+#[test]
+fn errors_of_all_files_are_shown_at_once() {
+    let place = Place::new()
+        .with("a.toml", GOOD.replace("kafka-server", "kafka-serve"))
+        .with("b.toml", GOOD.replace("duration", "duratio"));
+    place.refused(
+        2,
+        &["run", "a.toml", "b.toml", "c.toml"],
+        &[
+            "a.toml:5:10:",
+            "did you mean `kafka-server`?",
+            "b.toml:2:1: [workload] has no `duration`",
+            "b.toml:3:1: [workload] has no key `duratio`",
+            "c.toml: cannot be read",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_scenario_file_is_refused() {
+    let place = Place::new()
+        .with("steady.toml", GOOD)
+        .with("latin1.toml", b"name = \"x\"\n# caf\xe9\n")
+        .with("empty.toml", "");
+    place.refused(2, &["run", "stead.toml"], &["did you mean ./steady.toml?"]);
+    place.refused(2, &["run", "."], &["is a folder"]);
+    place.refused(
+        2,
+        &["run", "latin1.toml"],
+        &["latin1.toml:2:6: the file is not UTF-8"],
+    );
+    place.refused(
+        2,
+        &["run", "empty.toml"],
+        &["has no `name`", "has no `workload`"],
+    );
+    place.refused(2, &["run", "/dev/zero"], &["is larger than"]);
+}
+
+#[test]
+fn options_that_cannot_work_are_refused_before_anything_starts() {
+    let place = Place::new().with("good.toml", GOOD);
+    place.refused(
+        2,
+        &["run", "good.toml", "--strategy", "three"],
+        &["--strategy three", "one, two"],
+    );
+    place.refused(
+        2,
+        &[
+            "run",
+            "good.toml",
+            "--json",
+            "no/where.json",
+            "--junit",
+            ".",
+        ],
+        &[
+            "--json no/where.json: there is no folder no",
+            "--junit .: this is a folder",
+        ],
+    );
+    place.refused(
+        4,
+        &["run", "good.toml", "--stack", "docker"],
+        &["docker compose up -d --wait", "--stack external"],
+    );
+}
+
+#[test]
+fn somebody_elses_servers_are_not_killed() {
+    let place = Place::new().with("good.toml", GOOD);
+    place.refused(
+        2,
+        &["run", "good.toml", "--stack", "external"],
+        &[
+            "good.toml:5:10: kill on kafka-server is impossible with --stack external",
+            "--external external.toml: there is no such file",
+        ],
+    );
+}
+
+#[test]
+fn check_and_report_want_the_folder_of_a_run() {
+    let place = Place::new();
+    for command in ["check", "report"] {
+        place.refused(
+            2,
+            &[command, "nowhere"],
+            &["nowhere: there is no such folder"],
+        );
+    }
+}
+
+#[test]
+fn list_explains_everything_that_can_be_named() {
+    let place = Place::new();
+    let said = place.run(&["list", "--scenarios", scenarios().to_str().unwrap()]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    for word in [
+        "broker-outage",
+        "Kafka is unreachable for 4 s under steady load.",
+        "down on kafka from 4s to 8s",
+        "dual-write",
+        "polling",
+        "cdc",
+        "slow_close",
+        "limit_data",
+        "phantom",
+        "double_applied",
+    ] {
+        assert!(said.out.contains(word), "`{word}` is not in:\n{}", said.out);
+    }
+    assert!(
+        !said.out.contains('\u{1b}'),
+        "no colours where there is no terminal"
+    );
+}
+
+#[test]
+fn list_shows_what_is_wrong_with_a_file_and_lists_the_rest() {
+    let place = Place::new()
+        .with("good.toml", GOOD)
+        .with("bad.toml", "name = \"bad\"\n");
+    let said = place.run(&["list", "--scenarios", "."]);
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.out
+            .contains("6s at 500/s through one (cdc), two (polling)"),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.err
+            .contains("bad.toml:1:1: the file has no `workload`"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    // Given a pipe that nobody reads any more
+    let place = Place::new();
+    for args in [&["list"][..], &["--help"], &["run", "--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        // When results are written to it
+        let output = place.command(args).stdout(writer).output().unwrap();
+        // Then the program ends as if they had been read
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {err}");
+        assert!(!err.contains("panicked"), "{err}");
+    }
+}
+
+#[test]
+fn children_say_what_is_wrong_with_their_configuration() {
+    let place = Place::new().with("config.json", "{}");
+    for child in ["order-service", "relay"] {
+        place.refused(2, &[child], &["--config"]);
+        place.refused(
+            2,
+            &[child, "--config", "nowhere.json"],
+            &["nowhere.json: cannot be read"],
+        );
+        place.refused(
+            2,
+            &[child, "--config", "config.json"],
+            &["config.json: missing field"],
+        );
+    }
+}

@@ -1,0 +1,297 @@
+//! The local stack: up in seconds, restartable after kills, gone without a trace.
+
+use crate::process::{below, eventually, identify, kill_and_reap, lives, spawn_test};
+use crate::{local, programs, reaper, stack};
+use harness::scenario::{Link, Victim};
+use harness::stack::local::LocalStack;
+use harness::stack::{Stack, ports};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use relays::config::PostgresTarget;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, Executor};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+async fn connect(target: &PostgresTarget) -> PgConnection {
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&target.host)
+        .port(target.port)
+        .username(&target.user)
+        .password(&target.password)
+        .database(&target.database);
+    PgConnection::connect_with(&options).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_shared_stack_says_what_it_is() {
+    let info = &stack().await.info;
+
+    assert_eq!(info.provider, "local");
+    assert!(
+        info.postgres_version
+            .starts_with(|c: char| c.is_ascii_digit())
+    );
+    assert!(
+        info.kafka_version.starts_with("4."),
+        "{}",
+        info.kafka_version
+    );
+    assert_eq!(info.toxiproxy_version, "2.12.0");
+    assert_eq!(info.routes.len(), Link::ALL.len());
+    for (name, value) in [
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("wal_level", "logical"),
+        ("replication_factor", "1"),
+        ("kafka_acks", "all"),
+    ] {
+        assert_eq!(info.environment[name], value, "{name}");
+    }
+    for name in ["cores", "memory_mib", "kernel", "jvm"] {
+        assert!(info.environment.contains_key(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxied_listener_advertises_its_proxy() {
+    let info = &stack().await.info;
+    for link in [Link::OrdersKafka, Link::RelayKafka] {
+        let route = &info.routes[&link];
+        let upstream = route.upstream.clone();
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &upstream)
+            .create()
+            .unwrap();
+        let metadata = consumer
+            .fetch_metadata(None, Duration::from_secs(10))
+            .unwrap();
+        let broker = &metadata.brokers()[0];
+        let advertised = format!("{}:{}", broker.host(), broker.port());
+        assert_eq!(advertised, route.connect);
+    }
+}
+
+#[tokio::test]
+async fn a_killed_postgres_restarts_with_what_was_committed() {
+    // Given a stack of our own with a committed row and an open session.
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(local(folder.path()), &reaper()).await.unwrap();
+    let target = stack.info().postgres.clone();
+    let mut session = connect(&target).await;
+    session
+        .execute("create table t as select 42 as x")
+        .await
+        .unwrap();
+    let server = stack.server(Victim::PostgresServer).unwrap();
+    let tree = identify(&server.tree());
+    assert!(tree.len() > 4, "the server has backends: {tree:?}");
+
+    // When the whole tree is killed.
+    server.kill().await.unwrap();
+
+    // Then nothing of it lives, and a restart brings back the row.
+    assert!(!tree.iter().any(|id| lives(*id)));
+    server.restart().await.unwrap();
+    let mut session = connect(&target).await;
+    let x: i32 = sqlx::query_scalar("select x from t")
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+    assert_eq!(x, 42);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_postgres_whose_postmaster_alone_died_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(local(folder.path()), &reaper()).await.unwrap();
+    let target = stack.info().postgres.clone();
+    // A backend that does not look up for its postmaster meanwhile.
+    let mut busy = connect(&target).await;
+    let work = tokio::spawn(async move {
+        let _ = busy
+            .execute("do $$ begin loop perform 1; end loop; end $$")
+            .await;
+    });
+    let server = stack.server(Victim::PostgresServer).unwrap();
+    let postmaster = identify(&server.tree())[0];
+    harness::process::tree::send(postmaster, nix::sys::signal::Signal::SIGKILL);
+    eventually("its death is seen", || !server.is_alive());
+
+    server.restart().await.unwrap();
+
+    connect(&target).await;
+    work.abort();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_kafka_restarts_with_its_data() {
+    // Given a record that was acknowledged.
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(local(folder.path()), &reaper()).await.unwrap();
+    let bootstrap = stack.info().kafka_bootstrap.clone();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &bootstrap);
+    let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
+    let topic = NewTopic::new("kept", 1, TopicReplication::Fixed(1));
+    admin
+        .create_topics([&topic], &AdminOptions::new())
+        .await
+        .unwrap()[0]
+        .as_ref()
+        .unwrap();
+    let producer: FutureProducer = config.create().unwrap();
+    let record = FutureRecord::to("kept").key("k").payload("v");
+    producer
+        .send(record, Duration::from_secs(20))
+        .await
+        .unwrap();
+
+    // When the server is killed and started again.
+    let server = stack.server(Victim::KafkaServer).unwrap();
+    server.kill().await.unwrap();
+    server.restart().await.unwrap();
+
+    // Then the record is there.
+    let consumer: BaseConsumer = config.clone().create().unwrap();
+    let (low, high) = consumer
+        .fetch_watermarks("kept", 0, Duration::from_secs(20))
+        .unwrap();
+    assert_eq!((low, high), (0, 1));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stopped_stack_leaves_its_logs_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(local(folder.path()), &reaper()).await.unwrap();
+    let mut trees = Vec::new();
+    for victim in [Victim::PostgresServer, Victim::KafkaServer] {
+        trees.extend(identify(&stack.server(victim).unwrap().tree()));
+    }
+    trees.extend(identify(&stack.toxiproxy().unwrap().tree()));
+    assert!(trees.len() > 6);
+
+    stack.stop().await.unwrap();
+
+    assert!(!trees.iter().any(|id| lives(*id)));
+    assert_eq!(entries(folder.path()), ["logs"]);
+    assert_eq!(
+        entries(&folder.path().join("logs")),
+        ["kafka-server.log", "postgres-server.log", "toxiproxy.log"]
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_meanwhile_is_replaced() {
+    // Given a choice of ports of which one is taken at the first try.
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    for place in [0, 1, 2] {
+        let first = Mutex::new(true);
+        let choose = || {
+            let mut ports: [u16; 10] = ports::choose()?;
+            if std::mem::take(&mut *first.lock().unwrap()) {
+                ports[place] = taken.local_addr().unwrap().port();
+            }
+            Ok(ports)
+        };
+        let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
+
+        let stack = LocalStack::start_on(&data, &logs, &programs(), &reaper(), choose).await;
+
+        stack.unwrap().stop().await.unwrap();
+        assert!(!*first.lock().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_stack_without_its_programs_says_how_to_get_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
+    let nowhere = folder.path().join("nowhere");
+    let started = LocalStack::start(&data, &logs, &nowhere, &reaper()).await;
+    let error = started.err().unwrap().to_string();
+    assert!(error.contains("stack/install.sh"), "{error}");
+    assert!(!data.exists());
+}
+
+/// Set for the process that plays the harness in the tests below.
+const PLAY_HARNESS: &str = "OUTBOX_HARNESS_TEST_PLAY_STACK";
+
+/// Not a test by itself: starts a stack, pauses a server, says so, and waits to be killed.
+#[tokio::test]
+async fn play_a_harness_with_a_stack() {
+    let Some(folder) = std::env::var_os(PLAY_HARNESS) else {
+        return;
+    };
+    let stack = Stack::start(local(Path::new(&folder)), &reaper())
+        .await
+        .unwrap();
+    let _session = connect(&stack.info().postgres).await;
+    let server = stack.server(Victim::PostgresServer).unwrap();
+    server.pause().await.unwrap();
+    println!("up");
+    std::future::pending().await
+}
+
+#[test]
+fn a_killed_harness_leaves_no_server_no_data_and_no_shared_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    // PostgreSQL's data may be below the temporary folder: give it one to look at.
+    let temporary = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(temporary.path(), open).unwrap();
+    let harness = spawn_test("local::play_a_harness_with_a_stack", |command| {
+        command
+            .env(PLAY_HARNESS, folder.path())
+            .env("TMPDIR", temporary.path());
+    });
+    let below = below(&harness);
+    assert!(below.len() > 8, "{below:?}");
+    let segments = shared_memory_of(&below);
+
+    kill_and_reap(harness);
+
+    eventually("every process is gone", || {
+        !below.iter().any(|id| lives(*id))
+    });
+    eventually("the data is gone", || {
+        entries(folder.path()) == ["logs"] && entries(temporary.path()).is_empty()
+    });
+    assert!(!segments.is_empty());
+    let left = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let left: Vec<&str> = left
+        .lines()
+        .filter_map(|l| l.split_whitespace().nth(1))
+        .collect();
+    assert!(segments.iter().all(|id| !left.contains(&id.as_str())));
+}
+
+/// Ids of the System V segments that these processes created.
+fn shared_memory_of(processes: &[harness::process::tree::ProcessId]) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let rows = table
+        .lines()
+        .skip(1)
+        .map(|l| l.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| processes.iter().any(|p| row[4] == p.pid.to_string()))
+        .map(|row| row[1].to_owned())
+        .collect()
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let mut names: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| PathBuf::from(entry.unwrap().file_name()))
+        .collect();
+    names.sort();
+    names.iter().map(|n| n.display().to_string()).collect()
+}

@@ -1,0 +1,289 @@
+//! A proxied link with real traffic on it, faults on it, and their judgement.
+
+use super::LINK;
+use crate::stack;
+use harness::checkers::Bite;
+use harness::clock::RunClock;
+use harness::evidence::bites;
+use harness::history::{History, Intent, Outcome, Request, RunMeta};
+use harness::identity::RunKey;
+use harness::nemesis::{Battlefield, Campaign, campaign};
+use harness::scenario::{
+    Drain, Fault, FaultKind, Scenario, Strategy, StrategyKind, Stream, Target, Toxic, Workload,
+};
+use harness::stack::Route;
+use harness::toxiproxy::Toxiproxy;
+use relays::config::WriteOrder;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// A proxied link of its own, with its clock.
+pub struct Bench {
+    pub field: Battlefield,
+    pub proxy: String,
+    pub connect: String,
+}
+
+impl Bench {
+    pub async fn to(upstream: &str) -> Self {
+        let toxiproxy = Toxiproxy::new(&stack().await.toxiproxy_url).unwrap();
+        let proxy = format!("test.{}.{}", uuid::Uuid::new_v4().simple(), LINK.name());
+        let listen = toxiproxy
+            .create(&proxy, "127.0.0.1:0", upstream)
+            .await
+            .unwrap();
+        let route = Route {
+            listen: listen.clone(),
+            upstream: upstream.to_owned(),
+            connect: listen.clone(),
+        };
+        let field = Battlefield {
+            strategy: strategy(),
+            toxiproxy,
+            toxiproxy_process: None,
+            proxies: BTreeMap::from([(LINK, (proxy.clone(), route))]),
+            processes: BTreeMap::new(),
+            clock: RunClock::start(),
+            logs: std::env::temp_dir(),
+        };
+        Self {
+            field,
+            proxy,
+            connect: listen,
+        }
+    }
+
+    /// Runs the faults from now on, judges them, checks that all is healed, and cleans up. They are
+    /// judged as if every connection were meant: then toxicity 0 is what does not bite.
+    pub async fn suffer(&self, faults: &[Fault], traffic: &Traffic) -> (Campaign, Vec<Bite>) {
+        let (_stop, stopped) = watch::channel(false);
+        let from_ns = self.field.clock.now_ns();
+        let campaign = campaign(faults, &self.field, from_ns, stopped).await;
+        let healed = self
+            .field
+            .toxiproxy
+            .assert_healed(std::slice::from_ref(&self.proxy))
+            .await;
+        self.field.toxiproxy.delete(&self.proxy).await.unwrap();
+        healed.unwrap();
+        let mut meant = faults.to_vec();
+        for fault in &mut meant {
+            if let FaultKind::Toxic { toxicity, .. } = &mut fault.kind {
+                *toxicity = 1.0;
+            }
+        }
+        let history = history(&self.field, &meant, &campaign, traffic.requests());
+        let bites = bites(&history);
+        (campaign, bites)
+    }
+
+    #[track_caller]
+    pub fn expect(outcome: &(Campaign, Vec<Bite>), bit: bool) {
+        let (campaign, bites) = outcome;
+        assert!(campaign.errors.is_empty(), "{:?}", campaign.errors);
+        let record = campaign.faults[0];
+        assert!(record.injected_ns.unwrap() < record.healed_ns.unwrap());
+        println!("{}", bites[0].evidence);
+        assert_eq!(bites[0].bit, bit, "{}", bites[0].evidence);
+    }
+}
+
+pub fn strategy() -> StrategyKind {
+    StrategyKind::DualWrite {
+        order: WriteOrder::CommitThenPublish,
+        publish_timeout: None,
+    }
+}
+
+/// One fault on the link after 0.4 s, for 1.2 s.
+pub fn fault(kind: FaultKind) -> Fault {
+    Fault {
+        target: Target::Link(LINK),
+        kind,
+        at: Duration::from_millis(400),
+        lasts: Duration::from_millis(1200),
+    }
+}
+
+pub fn toxic(toxic: Toxic, stream: Stream, toxicity: f32) -> Fault {
+    fault(FaultKind::Toxic {
+        toxic,
+        stream,
+        toxicity,
+    })
+}
+
+/// A server that sends everything back.
+pub async fn echo() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut from, mut to) = stream.split();
+                let _ = tokio::io::copy(&mut from, &mut to).await;
+            });
+        }
+    });
+    address
+}
+
+/// Clients that exchange messages over the link for as long as they live, and connect again when
+/// they lose it. An exchange is what a request is to the order service.
+pub struct Traffic {
+    pub requests: Arc<Mutex<Vec<Request>>>,
+    pub clients: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Traffic {
+    pub fn start(bench: &Bench, message: Vec<u8>, reply_bytes: usize) -> Self {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let clients = (0..3)
+            .map(|_| {
+                let (address, clock) = (bench.connect.clone(), bench.field.clock);
+                let (message, requests) = (message.clone(), requests.clone());
+                tokio::spawn(async move {
+                    loop {
+                        let connected = TcpStream::connect(&address).await;
+                        let Ok(mut stream) = connected else {
+                            sleep(Duration::from_millis(10)).await;
+                            continue;
+                        };
+                        loop {
+                            let sent_ns = clock.now_ns();
+                            let answered = exchange(&mut stream, &message, reply_bytes).await;
+                            let row = request(sent_ns, clock.now_ns(), answered);
+                            requests.lock().unwrap().push(row);
+                            if !answered {
+                                break;
+                            }
+                            sleep(Duration::from_millis(5)).await;
+                        }
+                    }
+                })
+            })
+            .collect();
+        Self { requests, clients }
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.clients.iter().for_each(|c| c.abort());
+    }
+}
+
+pub async fn exchange(stream: &mut TcpStream, message: &[u8], reply_bytes: usize) -> bool {
+    let mut reply = vec![0; reply_bytes];
+    let work = async {
+        stream.write_all(message).await?;
+        stream.read_exact(&mut reply).await
+    };
+    matches!(timeout(Duration::from_secs(3), work).await, Ok(Ok(_)))
+}
+
+pub fn request(sent_ns: i64, ended_ns: i64, answered: bool) -> Request {
+    Request {
+        change: 0,
+        order: 0,
+        change_type: 0,
+        intent: Intent::Commit,
+        outcome: if answered {
+            Outcome::Committed
+        } else {
+            Outcome::Unknown
+        },
+        status: 0,
+        told_version: 0,
+        intended_ns: sent_ns,
+        sent_ns,
+        ended_ns,
+        lag_ns: 0,
+    }
+}
+
+pub fn history(
+    field: &Battlefield,
+    faults: &[Fault],
+    campaign: &Campaign,
+    requests: Vec<Request>,
+) -> History {
+    let scenario = Scenario {
+        name: "nemesis".into(),
+        description: String::new(),
+        seed: 0,
+        workload: Workload {
+            rate: 1.0,
+            duration: Duration::from_secs(1),
+            changes_per_order: 1,
+            payload_bytes: 1,
+            connections: 1,
+            request_timeout: Duration::from_secs(1),
+            rollback_ratio: 0.0,
+            hold_ratio: 0.0,
+            hold: Duration::ZERO,
+            retries: 0,
+            skew: 0.0,
+            ramp: Duration::ZERO,
+            partitions: 1,
+            postgres_connections: 1,
+            min_committed_per_phase: 0,
+        },
+        faults: faults.to_vec(),
+        strategies: vec![Strategy {
+            name: "s".into(),
+            kind: field.strategy.clone(),
+            linger_ms: 0.0,
+            expectations: Vec::new(),
+        }],
+        drain: Drain {
+            within: Duration::ZERO,
+            late_after: Duration::ZERO,
+        },
+        text: String::new(),
+    };
+    History {
+        meta: RunMeta {
+            format: 1,
+            scenario,
+            strategy: "s".into(),
+            key: RunKey::random(),
+            clock: field.clock,
+            started_at: String::new(),
+            topic: String::new(),
+            schema: String::new(),
+            proxied: vec![LINK],
+            load_from_ns: 0,
+            load_until_ns: 0,
+            unoffered: 0,
+            truth_lsn: None,
+            wall_drift_ns: 0,
+            uncommitted_records: 0,
+            service_killed_at_teardown: false,
+            stray_topics: Vec::new(),
+            environment: BTreeMap::new(),
+            sha256: BTreeMap::new(),
+        },
+        requests,
+        truth: Vec::new(),
+        log: Vec::new(),
+        raw: Vec::new(),
+        sightings: Vec::new(),
+        partitions: Vec::new(),
+        pending: Vec::new(),
+        faults: campaign.faults.clone(),
+        observations: campaign.observations.clone(),
+        processes: Vec::new(),
+        samples: Vec::new(),
+        fences: Vec::new(),
+    }
+}

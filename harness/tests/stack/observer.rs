@@ -1,0 +1,316 @@
+//! The observer and the final read on a real broker.
+
+#![allow(clippy::unwrap_used)]
+
+use harness::clock::RunClock;
+use harness::event::SENTINEL_KEY;
+use harness::history::{Body, Intent, NONE, Outcome, Request};
+use harness::identity::{Identity, RunKey};
+use harness::observer::{Observer, Watch, read_again, stray_topics};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use relays::order::ChangeType;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+const PAYLOAD: usize = 64;
+const BOUND: Duration = Duration::from_secs(10);
+
+/// A topic of one test and what produces into it.
+struct Bench {
+    watch: Watch,
+    admin: AdminClient<DefaultClientContext>,
+    producer: ThreadedProducer<DefaultProducerContext>,
+}
+
+impl Bench {
+    async fn new(partitions: i32) -> Self {
+        Self::with(partitions, |_| {}).await
+    }
+
+    async fn transactional(partitions: i32) -> Self {
+        let bench = Self::with(partitions, |config| {
+            config.set("transactional.id", RunKey::random().run);
+        })
+        .await;
+        bench.producer.init_transactions(BOUND).unwrap();
+        bench
+    }
+
+    async fn with(partitions: i32, configure: impl FnOnce(&mut ClientConfig)) -> Self {
+        let key = RunKey::random();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &crate::stack().await.kafka_bootstrap);
+        let admin = config.create().unwrap();
+        config.set("linger.ms", "0");
+        configure(&mut config);
+        let bench = Self {
+            watch: Watch {
+                bootstrap: crate::stack().await.kafka_bootstrap.clone(),
+                topic: format!("test.observer.{}", key.run),
+                partitions,
+                identity: Arc::new(key.identity().unwrap()),
+                payload_bytes: PAYLOAD,
+                clock: RunClock::start(),
+            },
+            admin,
+            producer: config.create().unwrap(),
+        };
+        bench.create_topic(&bench.watch.topic).await;
+        bench
+    }
+
+    async fn create_topic(&self, name: &str) {
+        let topic = NewTopic::new(name, self.watch.partitions, TopicReplication::Fixed(1))
+            .set("message.timestamp.type", "LogAppendTime");
+        let options = AdminOptions::new();
+        let made = self.admin.create_topics([&topic], &options).await.unwrap();
+        made[0].as_ref().unwrap();
+    }
+
+    async fn drop_topics(self, more: &[&str]) {
+        let mut names = vec![self.watch.topic.as_str()];
+        names.extend(more);
+        let options = AdminOptions::new();
+        self.admin.delete_topics(&names, &options).await.unwrap();
+    }
+
+    fn send(&self, partition: i32, key: &str, value: &str) {
+        let topic = &self.watch.topic;
+        let record = BaseRecord::to(topic)
+            .partition(partition)
+            .key(key)
+            .payload(value);
+        self.producer.send(record).map_err(|(e, _)| e).unwrap();
+    }
+
+    /// Sends the event of an attempt; attempt n makes version n / 100 + 1 of order n % 100.
+    fn send_event(&self, attempt: u32) {
+        let (order, version) = (attempt % 100, attempt / 100 + 1);
+        let key = self.identity().order_id(order).to_string();
+        let value = value(self.identity(), order, version, attempt);
+        self.send(order as i32 % self.watch.partitions, &key, &value);
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.watch.identity
+    }
+
+    fn flush(&self) {
+        self.producer.flush(BOUND).unwrap();
+    }
+}
+
+fn value(identity: &Identity, order: u32, version: u32, attempt: u32) -> String {
+    let mut content = String::new();
+    identity.write_content(attempt, PAYLOAD, &mut content);
+    format!(
+        r#"{{"run":"{}","order_id":"{}","version":{version},"attempt":"{}","type":"{}","content":"{content}"}}"#,
+        identity.run(),
+        identity.order_id(order),
+        identity.attempt_id(attempt),
+        ChangeType::for_version(version).event_type(),
+    )
+}
+
+/// The requests behind [`Bench::send_event`].
+fn requests(count: u32) -> Arc<Vec<Request>> {
+    let request = |attempt: u32| Request {
+        change: attempt,
+        order: attempt % 100,
+        change_type: ChangeType::for_version(attempt / 100 + 1).code(),
+        intent: Intent::Commit,
+        outcome: Outcome::Committed,
+        status: 201,
+        told_version: attempt / 100 + 1,
+        intended_ns: 0,
+        sent_ns: 0,
+        ended_ns: 0,
+        lag_ns: 0,
+    };
+    Arc::new((0..count).map(request).collect())
+}
+
+fn pairs(attempts: std::ops::Range<u32>) -> Vec<(u32, u32)> {
+    attempts.map(|n| (n, n / 100 + 1)).collect()
+}
+
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + BOUND;
+    while !condition() {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "not within {BOUND:?}: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_is_seen_at_once_and_read_again_the_same() {
+    // Given an observer on an empty topic
+    let bench = Bench::new(3).await;
+    let observer = Observer::start(bench.watch.clone()).await.unwrap();
+    assert_eq!(
+        (observer.distinct_valid(), observer.last_seen_ns()),
+        (0, None)
+    );
+
+    // When 500 changes of 100 orders are published, some twice, with other records among them
+    let before_ns = bench.watch.clock.now_ns();
+    (0..500).for_each(|attempt| bench.send_event(attempt));
+    (0..50).for_each(|attempt| bench.send_event(attempt));
+    let sentinel = format!("{} and padding", bench.identity().sentinel_mark());
+    bench.send(0, SENTINEL_KEY, &sentinel);
+    bench.send(1, "nobody's", "hello");
+    bench.send(2, "wrong key", &value(bench.identity(), 7, 1, 7));
+    bench.flush();
+
+    // Then the observer sees each valid event once
+    until("all are seen", || observer.missing(&pairs(0..500)) == 0).await;
+    until("the last ones too", || observer.distinct_valid() == 500).await;
+    assert_eq!(observer.missing(&pairs(490..510)), 10);
+    assert_eq!(observer.missing(&[(0, 2)]), 1, "attempt 0 made version 1");
+    assert!(observer.last_seen_ns().unwrap() > before_ns);
+
+    // And the final read finds the same records, apart from the sentinel
+    let read = read_again(&bench.watch, requests(500)).await.unwrap();
+    assert_eq!((read.log.len(), read.uncommitted_records), (552, 552));
+    assert!(read.log.is_sorted_by_key(|r| (r.partition, r.offset)));
+    let of = |body| read.log.iter().filter(move |r| r.body == body);
+    assert_eq!(of(Body::Intact).count(), 550);
+    let damaged = of(Body::Damaged).next().unwrap();
+    assert_eq!((damaged.attempt, damaged.order, damaged.version), (7, 7, 1));
+    let foreign = of(Body::Foreign).next().unwrap();
+    assert_eq!((foreign.attempt, foreign.partition), (NONE, 1));
+    assert_eq!(read.raw.len(), 2);
+    assert!(
+        read.raw
+            .iter()
+            .any(|r| r.key == "nobody's" && r.value == "hello")
+    );
+    for end in &read.partitions {
+        assert_eq!(
+            (end.stable_offset, end.read_offset),
+            (end.end_offset, end.end_offset)
+        );
+    }
+    let unix_ms = bench.watch.clock.origin_unix_ns / 1_000_000;
+    assert!(
+        read.log
+            .iter()
+            .all(|r| (i128::from(r.append_ms) - unix_ms).abs() < 60_000)
+    );
+
+    let (sightings, fatal) = observer.stop().await;
+    assert_eq!(fatal, None);
+    let seen: BTreeSet<_> = sightings.iter().map(|s| (s.partition, s.offset)).collect();
+    let log: BTreeSet<_> = read.log.iter().map(|r| (r.partition, r.offset)).collect();
+    assert_eq!(seen, log);
+    bench.drop_topics(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_observer_that_starts_late_sees_everything_once() {
+    let bench = Bench::new(2).await;
+    (0..300).for_each(|attempt| bench.send_event(attempt));
+    bench.flush();
+    let observer = Observer::start(bench.watch.clone()).await.unwrap();
+    until("all are seen", || observer.distinct_valid() == 300).await;
+    let (sightings, fatal) = observer.stop().await;
+    assert_eq!((sightings.len(), fatal), (300, None));
+    bench.drop_topics(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aborted_records_are_counted_apart_and_open_transactions_are_not_read() {
+    // Given a committed transaction, and an aborted one at the end of the topic
+    let bench = Bench::transactional(1).await;
+    let observer = Observer::start(bench.watch.clone()).await.unwrap();
+    let producer = &bench.producer;
+    producer.begin_transaction().unwrap();
+    (0..10).for_each(|attempt| bench.send_event(attempt));
+    producer.commit_transaction(BOUND).unwrap();
+    producer.begin_transaction().unwrap();
+    (10..20).for_each(|attempt| bench.send_event(attempt));
+    bench.flush();
+    producer.abort_transaction(BOUND).unwrap();
+
+    // Then only the committed ones are seen, and the read still reaches the end
+    until("the committed ones are seen", || {
+        observer.distinct_valid() == 10
+    })
+    .await;
+    // (the broker writes the marker of an abort after it has answered)
+    let mut read = read_again(&bench.watch, requests(20)).await.unwrap();
+    let deadline = tokio::time::Instant::now() + BOUND;
+    while read.partitions[0].read_offset < 22 && tokio::time::Instant::now() < deadline {
+        read = read_again(&bench.watch, requests(20)).await.unwrap();
+    }
+    assert_eq!((read.log.len(), read.uncommitted_records), (10, 20));
+    let end = read.partitions[0];
+    assert_eq!(
+        (end.end_offset, end.stable_offset, end.read_offset),
+        (22, 22, 22)
+    );
+
+    // When a transaction is left open
+    producer.begin_transaction().unwrap();
+    (20..25).for_each(|attempt| bench.send_event(attempt));
+    bench.flush();
+
+    // Then the read ends before it and says so
+    let read = read_again(&bench.watch, requests(25)).await.unwrap();
+    assert_eq!((read.log.len(), read.uncommitted_records), (10, 25));
+    let end = read.partitions[0];
+    assert_eq!(
+        (end.end_offset, end.stable_offset, end.read_offset),
+        (27, 22, 22)
+    );
+
+    producer.abort_transaction(BOUND).unwrap();
+    let (sightings, fatal) = observer.stop().await;
+    assert_eq!((sightings.len(), fatal), (10, None));
+    bench.drop_topics(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_topic_is_read_to_its_end() {
+    let bench = Bench::new(2).await;
+    let read = read_again(&bench.watch, requests(0)).await.unwrap();
+    assert!(read.log.is_empty() && read.uncommitted_records == 0);
+    assert!(
+        read.partitions
+            .iter()
+            .all(|p| p.end_offset == 0 && p.read_offset == 0)
+    );
+    bench.drop_topics(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_on_another_topic_are_found() {
+    let bench = Bench::new(1).await;
+    let stray = format!("{}.stray", bench.watch.topic);
+    let other = format!("{}.other", bench.watch.topic);
+    bench.create_topic(&stray).await;
+    bench.create_topic(&other).await;
+    let event = value(bench.identity(), 1, 1, 1);
+    for (topic, value) in [(&stray, event.as_str()), (&other, "hello")] {
+        let record = BaseRecord::to(topic).key("k").payload(value);
+        bench.producer.send(record).map_err(|(e, _)| e).unwrap();
+    }
+    bench.send_event(1);
+    bench.flush();
+    let Watch {
+        bootstrap,
+        topic,
+        identity,
+        ..
+    } = &bench.watch;
+    let found = stray_topics(bootstrap, identity, topic, &[]).await.unwrap();
+    assert_eq!(found, [stray.as_str()]);
+    bench.drop_topics(&[&stray, &other]).await;
+}

@@ -1,0 +1,609 @@
+//! What a relay works between: a schema, a topic, perhaps a slot and a proxy, all of one test's own.
+
+use crate::TestStack;
+use harness::scenario::Link;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use relays::config::{AfterPublish, KafkaTarget, PostgresTarget, RelayConfig, SourceConfig};
+use relays::signal::{Signal, TimedSignal};
+use relays::source::{cdc, polling};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use std::collections::{BTreeMap, HashMap};
+use std::io::BufRead;
+use std::ops::RangeInclusive;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const PARTITIONS: i32 = 4;
+const CONFIG_VARIABLE: &str = "RELAY_UNDER_TEST";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Delete,
+    Mark,
+    Cdc,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wiring {
+    Direct,
+    ProxiedKafka,
+    ProxiedPostgres,
+}
+
+/// The stack has one listener for a proxied link to Kafka: one test at a time.
+static KAFKA_ROUTE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[derive(Clone)]
+pub struct Fixture {
+    stack: &'static TestStack,
+    kind: Kind,
+    wiring: Wiring,
+    pub schema: String,
+    pub poll_interval: Duration,
+    pub notify: bool,
+    postgres: PostgresTarget,
+    bootstrap: String,
+}
+
+/// Waits for a condition, looking every few milliseconds.
+async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl Fixture {
+    /// Makes all of it, runs the test, and drops all of it whatever the test did.
+    pub async fn run(kind: Kind, wiring: Wiring, test: impl AsyncFnOnce(Fixture)) {
+        use futures::FutureExt;
+        let _turn = match wiring {
+            Wiring::ProxiedKafka => Some(KAFKA_ROUTE.lock().await),
+            _ => None,
+        };
+        let stack = crate::stack().await;
+        let mut fixture = Fixture {
+            stack,
+            kind,
+            wiring,
+            schema: format!(
+                "oh_relay_{}",
+                &uuid::Uuid::new_v4().simple().to_string()[..12]
+            ),
+            poll_interval: Duration::from_millis(5),
+            notify: false,
+            postgres: stack.postgres.clone(),
+            bootstrap: stack.kafka_bootstrap.clone(),
+        };
+        fixture.postgres.schema = fixture.schema.clone();
+        fixture.create().await;
+        let outcome = std::panic::AssertUnwindSafe(test(fixture.clone()))
+            .catch_unwind()
+            .await;
+        fixture.drop_all().await;
+        if let Err(panic) = outcome {
+            eprintln!("the failure above was with {kind:?}, {wiring:?}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    async fn create(&mut self) {
+        let schema = &self.schema;
+        let status = if self.kind == Kind::Mark {
+            ", status text not null default 'pending'"
+        } else {
+            ""
+        };
+        let mut sql = format!(
+            "CREATE SCHEMA {schema}; CREATE TABLE {schema}.outbox(
+               seq bigint generated always as identity primary key, id uuid not null,
+               aggregatetype text not null, aggregateid text not null, type text not null,
+               version int not null, payload text not null,
+               created_at timestamptz not null default now(){status});"
+        );
+        match self.kind {
+            Kind::Delete => {}
+            Kind::Mark => {
+                sql += &format!("CREATE INDEX ON {schema}.outbox (seq) WHERE status = 'pending';")
+            }
+            Kind::Cdc => {
+                sql += &format!(
+                    "CREATE PUBLICATION {schema}_pub FOR TABLE {schema}.outbox WITH (publish = 'insert');"
+                )
+            }
+        }
+        self.execute(&sql).await;
+        if self.kind == Kind::Cdc {
+            self.execute(&format!(
+                "SELECT pg_create_logical_replication_slot('{schema}_slot', 'pgoutput')"
+            ))
+            .await;
+        }
+        self.admin_client()
+            .create_topics(
+                &[NewTopic::new(
+                    &self.topic(),
+                    PARTITIONS,
+                    TopicReplication::Fixed(1),
+                )],
+                &AdminOptions::new(),
+            )
+            .await
+            .unwrap();
+        match self.wiring {
+            Wiring::Direct => {}
+            Wiring::ProxiedKafka => {
+                let route = &self.stack.info.routes[&Link::RelayKafka];
+                self.create_proxy(&route.listen, &route.upstream).await;
+                self.bootstrap = route.connect.clone();
+            }
+            Wiring::ProxiedPostgres => {
+                let upstream = format!("{}:{}", self.postgres.host, self.postgres.port);
+                let listen = self.create_proxy("127.0.0.1:0", &upstream).await;
+                let (host, port) = listen.rsplit_once(':').unwrap();
+                self.postgres.host = host.to_owned();
+                self.postgres.port = port.parse().unwrap();
+            }
+        }
+    }
+
+    async fn drop_all(&self) {
+        let schema = &self.schema;
+        if self.wiring != Wiring::Direct {
+            let url = format!("{}/proxies/{}", self.stack.toxiproxy_url, self.topic());
+            let _ = reqwest::Client::new().delete(url).send().await;
+        }
+        if self.kind == Kind::Cdc {
+            let sql = format!(
+                "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
+                   WHERE slot_name = '{schema}_slot' AND active"
+            );
+            self.execute(&sql).await;
+            let sql = format!("SELECT pg_drop_replication_slot('{schema}_slot')");
+            until("the slot can be dropped", async || {
+                self.try_execute(&sql).await.is_ok()
+            })
+            .await;
+            self.execute(&format!("DROP PUBLICATION {schema}_pub"))
+                .await;
+        }
+        self.execute(&format!("DROP SCHEMA {schema} CASCADE")).await;
+        let _ = self
+            .admin_client()
+            .delete_topics(&[&self.topic()], &AdminOptions::new())
+            .await;
+    }
+
+    fn topic(&self) -> String {
+        self.schema.replace('_', ".")
+    }
+
+    fn admin_client(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.stack.kafka_bootstrap)
+            .create()
+            .unwrap()
+    }
+
+    async fn create_proxy(&self, listen: &str, upstream: &str) -> String {
+        let body = serde_json::json!({
+            "name": self.topic(), "listen": listen, "upstream": upstream, "enabled": true
+        });
+        let listening = Mutex::new(String::new());
+        until("the proxy's port is free", async || {
+            let reply = reqwest::Client::new()
+                .post(format!("{}/proxies", self.stack.toxiproxy_url))
+                .body(body.to_string())
+                .send()
+                .await
+                .unwrap();
+            let created = reply.status().as_u16() == 201;
+            let text = reply.text().await.unwrap();
+            if created {
+                let proxy: serde_json::Value = serde_json::from_str(&text).unwrap();
+                *listening.lock().unwrap() = proxy["listen"].as_str().unwrap().to_owned();
+            }
+            created
+        })
+        .await;
+        listening.into_inner().unwrap()
+    }
+
+    pub async fn set_proxy(&self, enabled: bool) {
+        let url = format!("{}/proxies/{}", self.stack.toxiproxy_url, self.topic());
+        let reply = reqwest::Client::new()
+            .patch(url)
+            .body(serde_json::json!({ "enabled": enabled }).to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status().as_u16(), 200, "{:?}", reply.text().await);
+    }
+
+    async fn connect(&self) -> PgConnection {
+        let target = &self.stack.postgres;
+        PgConnectOptions::new_without_pgpass()
+            .host(&target.host)
+            .port(target.port)
+            .username(&target.user)
+            .password(&target.password)
+            .database(&target.database)
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    async fn try_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
+        let mut connection = self.connect().await;
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await?;
+        connection.close().await
+    }
+
+    async fn execute(&self, sql: &str) {
+        self.try_execute(sql).await.unwrap();
+    }
+
+    async fn count(&self, sql: &str) -> i64 {
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    }
+
+    fn insertion(&self, order: &str, version: &str) -> String {
+        format!(
+            "INSERT INTO {}.outbox(id, aggregatetype, aggregateid, type, version, payload)
+             SELECT i, 'order', md5(({order})::text)::uuid::text, 'OrderAmended', {version},
+                    json_build_object('order', {order}, 'version', {version}, 'id', i,
+                                      'content', repeat('x', 200))::text
+             FROM (SELECT gen_random_uuid() AS i) ids;",
+            self.schema
+        )
+    }
+
+    /// Commits one event a transaction: for each version all orders, 1 to `orders`.
+    pub async fn insert(&self, orders: u32, versions: RangeInclusive<u32>) {
+        let insertion = self.insertion("o", "v");
+        let (first, last) = versions.into_inner();
+        // Alone in its message: a DO block can commit only outside of a transaction.
+        self.execute(&format!(
+            "DO $$ BEGIN SET synchronous_commit = off; FOR v IN {first}..{last} LOOP FOR o IN 1..{orders} LOOP
+               {insertion} COMMIT; END LOOP; END LOOP; END $$"
+        ))
+        .await;
+    }
+
+    /// Inserts one event and leaves its transaction open.
+    pub async fn insert_and_hold(&self, order: u32, version: u32) -> Held {
+        let mut connection = self.connect().await;
+        let insertion = self.insertion(&order.to_string(), &version.to_string());
+        sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {insertion}")))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        Held(connection)
+    }
+
+    pub async fn notify(&self) {
+        self.execute(&format!("NOTIFY {}", self.schema)).await;
+    }
+
+    pub async fn wait_until_listening(&self) {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'LISTEN%{}%'",
+            self.schema
+        );
+        until("the relay listens", async || self.count(&sql).await > 0).await;
+    }
+
+    /// Writes to the log what no publication has; returns a position after it.
+    pub async fn write_unrelated(&self) -> i64 {
+        let schema = &self.schema;
+        self.execute(&format!(
+            "CREATE TABLE {schema}.unrelated AS SELECT generate_series(1, 10000) AS i"
+        ))
+        .await;
+        self.count("SELECT (pg_current_wal_lsn() - '0/0')::bigint")
+            .await
+    }
+
+    pub async fn wait_until_slot_passed(&self, position: i64) {
+        let sql = format!(
+            "SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots
+             WHERE slot_name = '{}_slot'",
+            self.schema
+        );
+        until("the slot passed the position", async || {
+            self.count(&sql).await >= position
+        })
+        .await;
+    }
+
+    /// Until `events` different events are on the topic, and the outbox is as it should be then:
+    /// empty, or with nothing pending.
+    pub async fn wait_until_worked_off(&self, events: usize) {
+        self.wait_until_seen(events).await;
+        let condition = if self.kind == Kind::Mark {
+            "WHERE status = 'pending'"
+        } else {
+            ""
+        };
+        let sql = format!("SELECT count(*) FROM {}.outbox {condition}", self.schema);
+        until("the outbox is worked off", async || {
+            self.count(&sql).await == 0
+        })
+        .await;
+    }
+
+    pub async fn wait_until_seen(&self, events: usize) {
+        until(&format!("{events} events on the topic"), async || {
+            self.end_offsets().values().sum::<i64>() >= events as i64
+                && self.read_topic().different() >= events
+        })
+        .await;
+    }
+
+    fn end_offsets(&self) -> BTreeMap<i32, i64> {
+        let consumer = self.consumer();
+        (0..PARTITIONS)
+            .map(|partition| {
+                let (_, end) = consumer
+                    .fetch_watermarks(&self.topic(), partition, PATIENCE)
+                    .unwrap();
+                (partition, end)
+            })
+            .collect()
+    }
+
+    fn consumer(&self) -> BaseConsumer {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.stack.kafka_bootstrap)
+            .set("group.id", "unused")
+            .set("enable.auto.commit", "false")
+            .create()
+            .unwrap()
+    }
+
+    /// The whole topic, up to where it ends now.
+    pub fn read_topic(&self) -> Log {
+        let ends = self.end_offsets();
+        let consumer = self.consumer();
+        let mut assignment = TopicPartitionList::new();
+        for partition in ends.keys() {
+            assignment
+                .add_partition_offset(&self.topic(), *partition, Offset::Offset(0))
+                .unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        let mut left: i64 = ends.values().sum();
+        let mut records = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while left > 0 {
+            assert!(Instant::now() < deadline, "{left} records cannot be read");
+            let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+                continue;
+            };
+            let message = message.unwrap();
+            let headers = message.headers().unwrap();
+            let payload: serde_json::Value =
+                serde_json::from_slice(message.payload().unwrap()).unwrap();
+            records.push(Record {
+                key: String::from_utf8(message.key().unwrap().to_vec()).unwrap(),
+                order: payload["order"].as_u64().unwrap(),
+                version: payload["version"].as_u64().unwrap(),
+                id: payload["id"].as_str().unwrap().to_owned(),
+                headers: headers
+                    .iter()
+                    .map(|h| {
+                        let value = String::from_utf8(h.value.unwrap().to_vec()).unwrap();
+                        (h.key.to_owned(), value)
+                    })
+                    .collect(),
+            });
+            left -= 1;
+        }
+        Log(records)
+    }
+
+    /// What the referee is told that the source still holds.
+    pub async fn pending(&self) -> Vec<String> {
+        let admin = &self.stack.postgres;
+        match self.kind {
+            Kind::Delete => polling::pending_payloads(admin, &self.schema, AfterPublish::Delete)
+                .await
+                .unwrap(),
+            Kind::Mark => polling::pending_payloads(admin, &self.schema, AfterPublish::Mark)
+                .await
+                .unwrap(),
+            Kind::Cdc => {
+                let slot = format!("{}_slot", self.schema);
+                let publication = format!("{}_pub", self.schema);
+                let pending = cdc::pending_payloads(admin, &slot, &publication)
+                    .await
+                    .unwrap();
+                pending.into_iter().map(|(_, payload)| payload).collect()
+            }
+        }
+    }
+
+    fn config(&self) -> RelayConfig {
+        let polling = |after_publish| SourceConfig::Polling {
+            after_publish,
+            interval_ms: self.poll_interval.as_millis() as u64,
+            batch: 500,
+            notify: self.notify,
+        };
+        RelayConfig {
+            postgres: self.postgres.clone(),
+            kafka: KafkaTarget {
+                bootstrap: self.bootstrap.clone(),
+                topic: self.topic(),
+                linger_ms: 0.0,
+            },
+            source: match self.kind {
+                Kind::Delete => polling(AfterPublish::Delete),
+                Kind::Mark => polling(AfterPublish::Mark),
+                Kind::Cdc => SourceConfig::Cdc {
+                    slot: format!("{}_slot", self.schema),
+                    publication: format!("{}_pub", self.schema),
+                },
+            },
+        }
+    }
+}
+
+/// An open transaction.
+pub struct Held(PgConnection);
+
+impl Held {
+    pub async fn commit(mut self) {
+        sqlx::raw_sql("COMMIT").execute(&mut self.0).await.unwrap();
+    }
+}
+
+struct Record {
+    key: String,
+    order: u64,
+    version: u64,
+    id: String,
+    headers: HashMap<String, String>,
+}
+
+/// A topic's records; the order within a partition is kept.
+pub struct Log(Vec<Record>);
+
+impl Log {
+    pub fn different(&self) -> usize {
+        let ids: std::collections::HashSet<_> = self.0.iter().map(|r| &r.id).collect();
+        ids.len()
+    }
+
+    pub fn duplicates(&self) -> usize {
+        self.0.len() - self.different()
+    }
+
+    /// Every version of every order is there, and each appears first after all earlier ones.
+    pub fn assert_complete(&self, orders: u64, versions: u64) {
+        let mut seen: HashMap<&str, u64> = HashMap::new();
+        for record in &self.0 {
+            let highest = seen.entry(&record.key).or_default();
+            assert!(
+                record.version <= *highest + 1,
+                "order {}: version {} before {}",
+                record.order,
+                record.version,
+                *highest + 1
+            );
+            *highest = (*highest).max(record.version);
+        }
+        assert_eq!(seen.len() as u64, orders, "orders seen");
+        for (order, highest) in seen {
+            assert_eq!(highest, versions, "last version of {order}");
+        }
+    }
+
+    pub fn assert_headers_match(&self) {
+        for record in &self.0 {
+            assert_eq!(record.headers["id"], record.id);
+            assert_eq!(record.headers["eventType"], "OrderAmended");
+            assert_eq!(record.headers["version"], record.version.to_string());
+        }
+    }
+}
+
+/// In a child process: the relay. In the test run itself: nothing.
+pub fn run_relay_if_asked() {
+    if let Ok(config) = std::env::var(CONFIG_VARIABLE) {
+        let config: RelayConfig = serde_json::from_str(&config).unwrap();
+        relays::pump::run(config).unwrap();
+    }
+}
+
+/// A relay in a process of its own: this test binary, asked to run nothing but the relay.
+pub struct RelayProcess {
+    child: std::process::Child,
+    signals: Arc<Mutex<Vec<Signal>>>,
+}
+
+impl RelayProcess {
+    pub fn start(fixture: &Fixture) -> Self {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "relay::relay_process", "--nocapture"])
+            .env(
+                CONFIG_VARIABLE,
+                serde_json::to_string(&fixture.config()).unwrap(),
+            )
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let signals = Arc::new(Mutex::new(Vec::new()));
+        let output = std::io::BufReader::new(child.stdout.take().unwrap());
+        let collected = Arc::clone(&signals);
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                // The test framework writes to the same stream, at times on the same line.
+                let json = line.find('{').map_or("", |at| &line[at..]);
+                if let Ok(timed) = serde_json::from_str::<TimedSignal>(json) {
+                    collected.lock().unwrap().push(timed.signal);
+                }
+            }
+        });
+        Self { child, signals }
+    }
+
+    pub fn saw(&self, wanted: impl Fn(&Signal) -> bool) -> bool {
+        self.signals.lock().unwrap().iter().any(wanted)
+    }
+
+    /// Waits until it has given such a signal.
+    pub async fn wait_for(&mut self, wanted: impl Fn(&Signal) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.saw(&wanted) {
+            let signals = self.signals.lock().unwrap().clone();
+            assert!(Instant::now() < deadline, "only {signals:?}");
+            let exited = self.child.try_wait().unwrap();
+            assert!(exited.is_none(), "{exited:?} after {signals:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; it must then end by itself, and well.
+    pub async fn terminate(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return;
+            }
+            assert!(Instant::now() < deadline, "the relay does not stop");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for RelayProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

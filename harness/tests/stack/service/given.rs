@@ -1,0 +1,420 @@
+//! A running order service with tables and a topic of its own, taken away again even if the test
+//! fails.
+
+use crate::stack;
+use harness::scenario::{Link, Stream, Toxic};
+use harness::toxiproxy::Toxiproxy;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use relays::config::{KafkaTarget, PostgresTarget, ServiceConfig, WriteOrder, WritePathConfig};
+use relays::order::{ChangeRequest, ChangeType, Directive};
+use relays::schema::{Layout, OutboxKind};
+use reqwest::StatusCode;
+use serde_json::Value;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Bound on every condition that a test waits for.
+pub const SOON: Duration = Duration::from_secs(20);
+/// Run id in the events of these tests.
+pub const RUN: &str = "00c0ffee00c0ffee";
+
+/// What a test starts from.
+pub struct Given {
+    pub layout: Layout,
+    pub topic: String,
+    pub url: String,
+    pub config: ServiceConfig,
+    http: reqwest::Client,
+}
+
+/// What the service is to be.
+pub struct Wanted {
+    outbox: OutboxKind,
+    dual_write: Option<(WriteOrder, Option<u64>)>,
+    notify: bool,
+    kafka: Option<String>,
+    postgres: Option<SocketAddr>,
+}
+
+pub fn outbox() -> Wanted {
+    Wanted {
+        outbox: OutboxKind::Delete,
+        dual_write: None,
+        notify: false,
+        kafka: None,
+        postgres: None,
+    }
+}
+
+pub fn dual_write(order: WriteOrder, publish_timeout_ms: Option<u64>) -> Wanted {
+    Wanted {
+        outbox: OutboxKind::None,
+        dual_write: Some((order, publish_timeout_ms)),
+        ..outbox()
+    }
+}
+
+impl Wanted {
+    pub fn notifying(mut self) -> Self {
+        self.notify = true;
+        self
+    }
+    /// Kafka through this bootstrap address.
+    pub fn kafka_at(mut self, bootstrap: &str) -> Self {
+        self.kafka = Some(bootstrap.into());
+        self
+    }
+    /// PostgreSQL through this proxy.
+    pub fn postgres_at(mut self, address: &str) -> Self {
+        self.postgres = Some(address.parse().unwrap());
+        self
+    }
+
+    /// Starts the service, runs the test, and takes everything away.
+    pub async fn run<T: Future<Output = ()> + Send + 'static>(
+        self,
+        test: impl FnOnce(Arc<Given>) -> T,
+    ) {
+        let given = self.prepare().await;
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let service = tokio::spawn(relays::service::serve_until(
+            given.config.clone(),
+            async move {
+                let _ = stopped.await;
+            },
+        ));
+        given.until_healthy().await;
+        let tested = tokio::spawn(test(given.clone())).await;
+        let _ = stop.send(());
+        let served = service.await;
+        given.take_away().await;
+        if let Err(failed) = tested {
+            std::panic::resume_unwind(failed.into_panic());
+        }
+        served.unwrap().unwrap();
+    }
+
+    /// Tables and topic, without a service.
+    pub async fn prepare(self) -> Arc<Given> {
+        let stack = stack().await;
+        let name = Uuid::new_v4().simple().to_string()[..12].to_owned();
+        let layout = Layout {
+            schema: format!("oh_{name}_service"),
+            outbox: self.outbox,
+            password: "it's secret".into(),
+        };
+        let topic = format!("oh.{name}.service");
+        relays::schema::create(&stack.postgres, &layout)
+            .await
+            .unwrap();
+        create_topic(&topic).await;
+        let mut postgres = PostgresTarget {
+            user: layout.service_role(),
+            password: layout.password.clone(),
+            schema: layout.schema.clone(),
+            ..stack.postgres.clone()
+        };
+        if let Some(proxy) = self.postgres {
+            postgres.host = proxy.ip().to_string();
+            postgres.port = proxy.port();
+        }
+        let write_path = match self.dual_write {
+            None => WritePathConfig::Outbox {
+                notify: self.notify,
+            },
+            Some((order, publish_timeout_ms)) => WritePathConfig::DualWrite {
+                order,
+                publish_timeout_ms,
+                kafka: KafkaTarget {
+                    bootstrap: self.kafka.unwrap_or(stack.kafka_bootstrap.clone()),
+                    topic: topic.clone(),
+                    linger_ms: 0.0,
+                },
+            },
+        };
+        let listen = free_address();
+        Arc::new(Given {
+            url: format!("http://{listen}"),
+            config: ServiceConfig {
+                listen,
+                run: RUN.into(),
+                postgres,
+                postgres_connections: 4,
+                write_path,
+            },
+            layout,
+            topic,
+            http: reqwest::Client::new(),
+        })
+    }
+}
+
+impl Given {
+    pub async fn until_healthy(&self) {
+        eventually("the service answers", || async {
+            let asked = self.http.get(format!("{}/health", self.url)).send().await;
+            asked.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+    }
+
+    pub async fn take_away(&self) {
+        relays::schema::drop_all(&stack().await.postgres, &self.layout)
+            .await
+            .unwrap();
+        delete_topic(&self.topic).await;
+    }
+
+    /// POSTs any body; status and JSON of the answer.
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (StatusCode, Value) {
+        let request = self.http.post(format!("{}{path}", self.url)).body(body);
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        (status, answer.json().await.unwrap())
+    }
+
+    /// Places or transitions, as the change says.
+    pub async fn change(&self, order: Uuid, change: &ChangeRequest) -> (StatusCode, Value) {
+        let body = serde_json::to_vec(change).unwrap();
+        match change.to {
+            None => self.post("/orders", body).await,
+            Some(_) => {
+                self.post(&format!("/orders/{order}/transitions"), body)
+                    .await
+            }
+        }
+    }
+
+    /// Rows of a query as administrator; `$S` in it is the schema.
+    pub async fn rows(&self, sql: &str) -> Vec<PgRow> {
+        let mut admin = admin().await;
+        let sql = sql.replace("$S", &self.layout.schema);
+        sqlx::query(AssertSqlSafe(sql))
+            .fetch_all(&mut admin)
+            .await
+            .unwrap()
+    }
+
+    /// How many rows `orders` and `outbox` have.
+    pub async fn count(&self, table: &str) -> i64 {
+        use sqlx::Row;
+        self.rows(&format!("select count(*) from $S.{table}")).await[0].get(0)
+    }
+
+    /// Waits until a transaction of the service is open and idle: it is being held.
+    pub async fn until_held(&self) {
+        eventually("a transaction is held", || async {
+            let role = self.layout.service_role();
+            !self
+                .rows(&format!(
+                    "select pid from pg_stat_activity
+                     where usename = '{role}' and state = 'idle in transaction'"
+                ))
+                .await
+                .is_empty()
+        })
+        .await;
+    }
+
+    /// The topic's records, once it has this many.
+    pub async fn records(&self, wanted: usize) -> Vec<Record> {
+        let (topic, bootstrap) = (self.topic.clone(), stack().await.kafka_bootstrap.clone());
+        tokio::task::spawn_blocking(move || read(&bootstrap, &topic, wanted))
+            .await
+            .unwrap()
+    }
+}
+
+/// A record as a consumer sees it.
+#[derive(Debug)]
+pub struct Record {
+    pub key: String,
+    pub value: String,
+    pub headers: Vec<(String, String)>,
+}
+
+/// A proxy of this test's own in front of an address.
+pub struct Proxy {
+    pub name: String,
+    pub address: String,
+    client: Toxiproxy,
+}
+
+impl Proxy {
+    pub async fn before(upstream: &str, listen: &str) -> Self {
+        let client = Toxiproxy::new(&stack().await.toxiproxy_url).unwrap();
+        let name = format!("service-{}", Uuid::new_v4().simple());
+        let deadline = Instant::now() + SOON;
+        // A fixed address may still be another test's.
+        let address = loop {
+            match client.create(&name, listen, upstream).await {
+                Ok(address) => break address,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        Self {
+            name,
+            address,
+            client,
+        }
+    }
+    pub async fn before_postgres() -> Self {
+        let postgres = &stack().await.postgres;
+        let upstream = format!("{}:{}", postgres.host, postgres.port);
+        Self::before(&upstream, "127.0.0.1:0").await
+    }
+    /// In front of the Kafka listener that advertises the proxy's address.
+    pub async fn before_kafka() -> Self {
+        let route = &stack().await.info.routes[&Link::OrdersKafka];
+        Self::before(&route.upstream, &route.listen).await
+    }
+    pub async fn set_enabled(&self, enabled: bool) {
+        self.client.set_enabled(&self.name, enabled).await.unwrap();
+    }
+    /// Swallows everything, in both directions.
+    pub async fn blackhole(&self) {
+        for (name, stream) in [("in", Stream::Upstream), ("out", Stream::Downstream)] {
+            let toxic = Toxic::Timeout { timeout: 0 };
+            self.client
+                .add_toxic(&self.name, name, toxic, stream, 1.0)
+                .await
+                .unwrap();
+        }
+    }
+    pub async fn heal(&self) {
+        for name in ["in", "out"] {
+            self.client.remove_toxic(&self.name, name).await.unwrap();
+        }
+    }
+    pub async fn delete(self) {
+        self.client.delete(&self.name).await.unwrap();
+    }
+}
+
+pub fn placing(order: Uuid) -> ChangeRequest {
+    ChangeRequest {
+        order_id: Some(order),
+        to: None,
+        change_id: Uuid::new_v4(),
+        attempt: Uuid::new_v4(),
+        content: "c0ffee".into(),
+        directive: Directive::Commit,
+    }
+}
+
+pub fn transition(to: ChangeType) -> ChangeRequest {
+    ChangeRequest {
+        order_id: None,
+        to: Some(to),
+        ..placing(Uuid::nil())
+    }
+}
+
+/// The event text that the change must lead to.
+pub fn event_text(order: Uuid, version: u32, change: &ChangeRequest) -> String {
+    format!(
+        r#"{{"run":"{RUN}","order_id":"{order}","version":{version},"attempt":"{}","type":"{}","content":"{}"}}"#,
+        change.attempt,
+        change.to.unwrap_or(ChangeType::Placed).event_type(),
+        change.content
+    )
+}
+
+/// Waits for a condition.
+pub async fn eventually<T: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> T) {
+    let deadline = Instant::now() + SOON;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub async fn admin() -> PgConnection {
+    connect(&stack().await.postgres).await.unwrap()
+}
+
+pub async fn connect(target: &PostgresTarget) -> Result<PgConnection, sqlx::Error> {
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&target.host)
+        .port(target.port)
+        .username(&target.user)
+        .password(&target.password)
+        .database(&target.database);
+    PgConnection::connect_with(&options).await
+}
+
+pub fn free_address() -> SocketAddr {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.local_addr().unwrap()
+}
+
+async fn kafka_admin() -> AdminClient<DefaultClientContext> {
+    ClientConfig::new()
+        .set("bootstrap.servers", &stack().await.kafka_bootstrap)
+        .create()
+        .unwrap()
+}
+
+async fn create_topic(topic: &str) {
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().operation_timeout(Some(SOON));
+    let made = kafka_admin().await.create_topics([&new], &options).await;
+    made.unwrap()[0].as_ref().unwrap();
+}
+
+async fn delete_topic(topic: &str) {
+    let options = AdminOptions::new().operation_timeout(Some(SOON));
+    let gone = kafka_admin().await.delete_topics(&[topic], &options).await;
+    gone.unwrap()[0].as_ref().unwrap();
+}
+
+fn read(bootstrap: &str, topic: &str, wanted: usize) -> Vec<Record> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", topic)
+        .create()
+        .unwrap();
+    let mut partitions = TopicPartitionList::new();
+    partitions
+        .add_partition_offset(topic, 0, Offset::Beginning)
+        .unwrap();
+    consumer.assign(&partitions).unwrap();
+    let deadline = std::time::Instant::now() + SOON;
+    let mut records = Vec::new();
+    loop {
+        let (_, end) = consumer.fetch_watermarks(topic, 0, SOON).unwrap();
+        if records.len() >= wanted && records.len() as i64 >= end {
+            return records;
+        }
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{wanted} records not within {SOON:?}: {records:?}"
+        );
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+            continue;
+        };
+        let message = message.unwrap();
+        let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
+        records.push(Record {
+            key: text(message.key()),
+            value: text(message.payload()),
+            headers: message
+                .headers()
+                .unwrap()
+                .iter()
+                .map(|h| (h.key.to_owned(), text(h.value)))
+                .collect(),
+        });
+    }
+}

@@ -1,0 +1,160 @@
+//! Tables, roles and the slot of a strategy, made and dropped on a real PostgreSQL.
+
+use super::given::{admin, connect};
+use crate::stack;
+use relays::config::PostgresTarget;
+use relays::schema::{Layout, OutboxKind, create, drop_all};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use uuid::Uuid;
+
+fn layout(outbox: OutboxKind) -> Layout {
+    let name = Uuid::new_v4().simple().to_string();
+    Layout {
+        schema: format!("oh_{}_schema", &name[..12]),
+        outbox,
+        password: "it's \\ secret".into(),
+    }
+}
+
+async fn log_in(role: String, layout: &Layout) -> Result<PgConnection, sqlx::Error> {
+    connect(&PostgresTarget {
+        user: role,
+        password: layout.password.clone(),
+        ..stack().await.postgres.clone()
+    })
+    .await
+}
+
+async fn try_sql(conn: &mut PgConnection, sql: &str, layout: &Layout) -> Result<(), String> {
+    let sql = sql.replace("$S", &layout.schema);
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(|e| e.to_string())
+}
+
+/// What of a layout is there: schemas, roles, publications, slots.
+async fn traces(layout: &Layout) -> Vec<i64> {
+    let row = sqlx::query(
+        "select (select count(*) from pg_namespace where nspname = $1),
+                (select count(*) from pg_roles where starts_with(rolname, $1)),
+                (select count(*) from pg_publication where starts_with(pubname, $1)),
+                (select count(*) from pg_replication_slots where starts_with(slot_name, $1))",
+    )
+    .bind(&layout.schema)
+    .fetch_one(&mut admin().await)
+    .await
+    .unwrap();
+    (0..4).map(|column| row.get(column)).collect()
+}
+
+#[tokio::test]
+async fn everything_made_is_dropped_again_under_living_sessions_and_twice() {
+    let admin = &stack().await.postgres;
+    for (outbox, made) in [
+        (OutboxKind::None, [1, 2, 0, 0]),
+        (OutboxKind::Delete, [1, 2, 0, 0]),
+        (OutboxKind::Mark, [1, 2, 0, 0]),
+        (OutboxKind::Cdc, [1, 2, 1, 1]),
+    ] {
+        // given a layout with a session of each role, one in a transaction that holds a lock
+        let layout = layout(outbox);
+        create(admin, &layout).await.unwrap();
+        assert_eq!(traces(&layout).await, made);
+        let mut service = log_in(layout.service_role(), &layout).await.unwrap();
+        let _relay = log_in(layout.relay_role(), &layout).await.unwrap();
+        let lock = "begin; lock table $S.orders in row exclusive mode";
+        try_sql(&mut service, lock, &layout).await.unwrap();
+
+        // when it is dropped twice
+        drop_all(admin, &layout).await.unwrap();
+        drop_all(admin, &layout).await.unwrap();
+
+        // then nothing is left, and the sessions are over
+        assert_eq!(traces(&layout).await, [0, 0, 0, 0]);
+        assert!(try_sql(&mut service, "commit", &layout).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn each_role_can_do_its_work_and_no_more() {
+    let admin = &stack().await.postgres;
+    let layout = layout(OutboxKind::Mark);
+    create(admin, &layout).await.unwrap();
+    let mut service = log_in(layout.service_role(), &layout).await.unwrap();
+    let mut relay = log_in(layout.relay_role(), &layout).await.unwrap();
+    let row = "insert into $S.outbox (id, aggregatetype, aggregateid, type, version, payload)
+               values (gen_random_uuid(), 'Order', 'x', 't', 1, '{}')";
+    let order = "insert into $S.orders (id, state, attempts, changes)
+                 values (gen_random_uuid(), 'placed', '{}', '{}')";
+
+    let allowed = [
+        try_sql(&mut service, row, &layout).await,
+        try_sql(&mut service, order, &layout).await,
+        try_sql(
+            &mut relay,
+            "select * from $S.outbox for update skip locked",
+            &layout,
+        )
+        .await,
+        try_sql(
+            &mut relay,
+            "update $S.outbox set status = 'processed'",
+            &layout,
+        )
+        .await,
+        try_sql(&mut relay, "delete from $S.outbox", &layout).await,
+    ];
+    let forbidden = [
+        try_sql(&mut relay, order, &layout).await,
+        try_sql(&mut relay, "update $S.orders set state = ''", &layout).await,
+        try_sql(&mut relay, row, &layout).await,
+        try_sql(&mut service, "delete from $S.outbox", &layout).await,
+        try_sql(&mut service, "delete from $S.orders", &layout).await,
+        try_sql(&mut service, "create table $S.more ()", &layout).await,
+    ];
+
+    drop_all(admin, &layout).await.unwrap();
+    assert_eq!(allowed, [const { Ok(()) }; 5]);
+    for answer in forbidden {
+        assert!(answer.unwrap_err().contains("permission denied"));
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_without_superuser_is_enough_for_polling() {
+    // given an administrator with CREATEROLE, REPLICATION and CREATE on the database
+    let layout = layout(OutboxKind::Delete);
+    let name = format!("{}_admin", layout.schema.replace("oh_", ""));
+    let mut superuser = admin().await;
+    let make = format!(
+        "create role \"{name}\" login createrole replication password 'pw';
+         grant create on database postgres to \"{name}\""
+    );
+    try_sql(&mut superuser, &make, &layout).await.unwrap();
+    let limited = PostgresTarget {
+        user: name.clone(),
+        password: "pw".into(),
+        ..stack().await.postgres.clone()
+    };
+
+    // when it makes and drops a layout that is in use
+    let made = create(&limited, &layout).await;
+    let mut session = log_in(layout.service_role(), &layout).await;
+    let dropped = drop_all(&limited, &layout).await;
+
+    // then both work
+    let left = traces(&layout).await;
+    drop_all(&stack().await.postgres, &layout).await.unwrap();
+    let unmake = format!(
+        "revoke create on database postgres from \"{name}\"; drop owned by \"{name}\";
+         drop role \"{name}\""
+    );
+    try_sql(&mut superuser, &unmake, &layout).await.unwrap();
+    made.unwrap();
+    dropped.unwrap();
+    assert_eq!(left, [0, 0, 0, 0]);
+    let session = session.as_mut().unwrap();
+    assert!(try_sql(session, "select 1", &layout).await.is_err());
+}

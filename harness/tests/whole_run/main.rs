@@ -1,0 +1,97 @@
+//! The program as its users run it: whole runs on a real stack, their verdicts, and what is left
+//! after them. One outage run is shared by the tests that read its results.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod interruption;
+mod verdicts;
+
+use reports::record::Record;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// A short version of the flagship: Kafka is down in the middle.
+const OUTAGE: &str = r#"
+name = "short-outage"
+description = "Kafka is unreachable for 1.5 s."
+seed = 7
+
+[workload]
+rate = 300
+duration = "5s"
+
+[[fault]]
+target = "kafka"
+kind = "down"
+at = "1500ms"
+for = "1500ms"
+
+[strategy.naive]
+kind = "dual-write"
+order = "commit-then-publish"
+publish_timeout = "500ms"
+
+[strategy.polling]
+kind = "polling"
+
+[strategy.cdc]
+kind = "cdc"
+
+[expect.naive]
+lost = ">= 1"
+
+[expect.polling]
+lost = 0
+
+[expect.cdc]
+lost = 0
+"#;
+
+/// A finished run of [`OUTAGE`].
+struct Outage {
+    output: Output,
+    folder: PathBuf,
+    record: Record,
+    /// Keeps the folder.
+    _home: tempfile::TempDir,
+}
+
+/// The shared outage run.
+fn outage() -> &'static Outage {
+    static RUN: OnceLock<Outage> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let home = tempfile::tempdir().unwrap();
+        let output = run(home.path(), OUTAGE, &[]);
+        let folder = only_run(home.path());
+        let record = record(&folder);
+        Outage { output, folder, record, _home: home }
+    })
+}
+
+/// The program, with the stack's programs of this checkout.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outbox-harness"));
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
+    command.env("OUTBOX_HARNESS_PROGRAMS", programs.canonicalize().expect("`make test` installs .stack"));
+    command
+}
+
+/// Runs a scenario given as text, its folder under `home/runs`.
+fn run(home: &Path, scenario: &str, more: &[&str]) -> Output {
+    let file = home.join("scenario.toml");
+    std::fs::write(&file, scenario).unwrap();
+    program().arg("run").arg(&file).arg("--out").arg(home.join("runs")).args(more).output().unwrap()
+}
+
+/// The one run folder under `home/runs`.
+fn only_run(home: &Path) -> PathBuf {
+    let mut entries = std::fs::read_dir(home.join("runs")).unwrap();
+    let folder = entries.next().expect("the run left a folder").unwrap().path();
+    assert!(entries.next().is_none(), "one run, one folder");
+    folder
+}
+
+fn record(folder: &Path) -> Record {
+    reports::json::parse(&std::fs::read(folder.join("record.json")).unwrap()).unwrap()
+}
