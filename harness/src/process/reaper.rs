@@ -11,7 +11,8 @@
 use super::spawn::spawn;
 use super::tree::{self, Process, ProcessId, Snapshot};
 use crate::stack::data_folder::DataFolder;
-use crate::stack::external::{self, Leftover};
+use crate::stack::external::Leftover;
+use crate::stack::leftovers;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, Signal};
 use serde::{Deserialize, Serialize};
@@ -302,7 +303,7 @@ impl Duty {
                 failures.push(format!("remove {}: {reason}", folder.display()));
             }
         }
-        for said in external::drop_after_death(&self.external) {
+        for said in leftovers::drop_after_death(&self.external) {
             eprintln!("reaper: {said}");
         }
         if failures.is_empty() {

@@ -1,9 +1,23 @@
 //! Provider `external`: somebody's running PostgreSQL, Kafka and Toxiproxy, described by a file.
 
+use super::description::Description;
+use super::kafka_client::{self, Topics};
+use super::run_lock::RunLock;
+use super::{Route, StackError, StackInfo, environment, leftovers, postgres_client};
+use crate::process::reaper::Reaper;
+use crate::scenario::Link;
+use crate::toxiproxy::Toxiproxy;
+use relays::config::PostgresTarget;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Found, not started.
-pub struct ExternalStack {}
+pub struct ExternalStack {
+    info: StackInfo,
+    description: Description,
+    notes: Vec<String>,
+}
 
 /// What a run makes on an external stack and must drop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +32,217 @@ pub struct Leftover {
     pub proxies: Vec<String>,
 }
 
-/// What the reaper does for a harness that is gone; returns what it did, one line each.
-pub(crate) fn drop_after_death(_leftovers: &[Leftover]) -> Vec<String> {
-    Vec::new()
+impl ExternalStack {
+    /// Reads the file, drops what dead runs left, and checks that everything answers, is set as it
+    /// must be, and can be reached through a proxy.
+    pub async fn find(file: &Path, reaper: &Arc<Reaper>) -> Result<Self, StackError> {
+        let shown = file.display();
+        let description = Description::read(file)
+            .map_err(|reason| failed(&format!("read the stack file {shown}"), reason))?;
+        let mut info = ask_servers(&description).await?;
+        environment::of_the_servers(&mut info).await?;
+        let mut stack = Self {
+            info,
+            description,
+            notes: Vec::new(),
+        };
+        // First of all: a dead run's proxies would hold the ports that the next check needs.
+        stack.notes = leftovers::sweep(&stack).await?;
+        stack.check_routes(reaper).await?;
+        Ok(stack)
+    }
+
+    /// Its description.
+    pub fn info(&self) -> &StackInfo {
+        &self.info
+    }
+
+    /// What was found and dropped of runs that are dead.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The note that the reaper needs before these things are made.
+    pub fn leftover(&self, schema: &str, topic: &str, proxies: &[String]) -> Leftover {
+        Leftover {
+            stack: self.description.to_text(),
+            schema: schema.to_owned(),
+            topic: topic.to_owned(),
+            proxies: proxies.to_owned(),
+        }
+    }
+
+    /// Makes each link's proxy for a moment and asks what is behind it.
+    async fn check_routes(&self, reaper: &Arc<Reaper>) -> Result<(), StackError> {
+        let run = format!("{:016x}", rand::random::<u64>());
+        let _lock = RunLock::take(&self.info.postgres, &run).await?;
+        let toxiproxy = Toxiproxy::new(&self.info.toxiproxy_url)
+            .map_err(|e| failed("check the routes", e.to_string()))?;
+        for (link, route) in &self.info.routes {
+            let proxy = format!("oh.{run}.check.{}", link.name());
+            let note = self.leftover("", "", std::slice::from_ref(&proxy));
+            let doing = format!("check the route of {}", link.name());
+            let noted = reaper.note_external(&note);
+            noted.map_err(|e| failed(&doing, e.to_string()))?;
+            let checked = self.check_route(&toxiproxy, &proxy, *link, route).await;
+            let deleted = toxiproxy.delete(&proxy).await.map_err(|e| e.to_string());
+            checked
+                .and(deleted)
+                .map_err(|reason| failed(&doing, reason))?;
+            let forgotten = reaper.forget_external(&note);
+            forgotten.map_err(|e| failed(&doing, e.to_string()))?;
+        }
+        Ok(())
+    }
+
+    async fn check_route(
+        &self,
+        toxiproxy: &Toxiproxy,
+        proxy: &str,
+        link: Link,
+        route: &Route,
+    ) -> Result<(), String> {
+        let created = toxiproxy.create(proxy, &route.listen, &route.upstream);
+        created.await.map_err(|e| {
+            format!(
+                "{e}\nis `listen` free, and an address of Toxiproxy's host? does another run use \
+                 this stack?"
+            )
+        })?;
+        if link.is_kafka() {
+            self.check_kafka_route(link, route).await
+        } else {
+            self.check_postgres_route(route).await
+        }
+    }
+
+    async fn check_kafka_route(&self, link: Link, route: &Route) -> Result<(), String> {
+        let said = kafka_client::describe(&route.connect, Topics::None)
+            .await
+            .map_err(|e| unreachable_route(route, &e))?;
+        if said.advertised == [route.connect.as_str()] {
+            return Ok(());
+        }
+        Err(format!(
+            "the listener behind {} advertises {}, not {}: clients would leave the proxy after \
+             the first answer. Give the broker a listener of its own for this link whose \
+             advertised.listeners entry is {}, and name that listener's address as `upstream` of \
+             [link.\"{}\"]",
+            route.upstream,
+            said.advertised.join(", "),
+            route.connect,
+            route.connect,
+            link.name()
+        ))
+    }
+
+    async fn check_postgres_route(&self, route: &Route) -> Result<(), String> {
+        let (host, port) = split_address(&route.connect)?;
+        let target = PostgresTarget {
+            host,
+            port,
+            ..self.info.postgres.clone()
+        };
+        let mut connection = postgres_client::connect(&target)
+            .await
+            .map_err(|e| unreachable_route(route, &e))?;
+        postgres_client::ask(&mut connection, "select '1'")
+            .await
+            .map(drop)
+            .map_err(|e| unreachable_route(route, &e))
+    }
+}
+
+fn unreachable_route(route: &Route, reason: &str) -> String {
+    format!(
+        "{reason}\nis `connect` ({}) where this machine reaches Toxiproxy's `listen` ({}), and \
+         `upstream` ({}) an address that Toxiproxy reaches?",
+        route.connect, route.listen, route.upstream
+    )
+}
+
+fn split_address(address: &str) -> Result<(String, u16), String> {
+    let split = address.rsplit_once(':');
+    let parsed = split.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    parsed.ok_or_else(|| format!("`{address}` is not host:port"))
+}
+
+fn failed(doing: &str, reason: String) -> StackError {
+    StackError {
+        doing: doing.to_owned(),
+        reason,
+    }
+}
+
+/// Versions and settings of all three, each asked directly.
+async fn ask_servers(description: &Description) -> Result<StackInfo, StackError> {
+    let postgres = description.postgres_target();
+    check_postgres(&postgres)
+        .await
+        .map_err(|reason| failed(&format!("use PostgreSQL at {}", at(&postgres)), reason))?;
+    let bootstrap = &description.kafka.bootstrap;
+    check_kafka(bootstrap)
+        .await
+        .map_err(|reason| failed(&format!("use Kafka at {bootstrap}"), reason))?;
+    let url = &description.toxiproxy.url;
+    let toxiproxy_failed = |e: crate::toxiproxy::ToxiproxyError| {
+        failed(&format!("use Toxiproxy at {url}"), e.to_string())
+    };
+    let toxiproxy = Toxiproxy::new(url).map_err(toxiproxy_failed)?;
+    Ok(StackInfo {
+        provider: "external".into(),
+        postgres,
+        postgres_version: String::new(),
+        kafka_bootstrap: bootstrap.clone(),
+        kafka_version: description.kafka.version.clone(),
+        toxiproxy_url: url.clone(),
+        toxiproxy_version: toxiproxy.version().await.map_err(toxiproxy_failed)?,
+        routes: description.routes(),
+        environment: environment::of_this_machine(),
+    })
+}
+
+fn at(postgres: &PostgresTarget) -> String {
+    format!("{}:{}", postgres.host, postgres.port)
+}
+
+async fn check_postgres(target: &PostgresTarget) -> Result<(), String> {
+    let mut connection = postgres_client::connect(target).await?;
+    let level = postgres_client::ask(&mut connection, "show wal_level").await?;
+    if level != "logical" {
+        return Err(format!(
+            "wal_level is {level}: a CDC relay reads nothing then; set wal_level = logical in \
+             postgresql.conf and restart the server"
+        ));
+    }
+    let may = postgres_client::ask(
+        &mut connection,
+        "select (rolsuper or (rolcreaterole and rolreplication))::text from pg_roles
+         where rolname = current_user",
+    );
+    if may.await? != "true" {
+        return Err(format!(
+            "role {0} may not make roles and replication slots: `alter role \"{0}\" createrole \
+             replication`, or name another role in the stack file",
+            target.user
+        ));
+    }
+    Ok(())
+}
+
+async fn check_kafka(bootstrap: &str) -> Result<(), String> {
+    let said = kafka_client::describe(bootstrap, Topics::None).await?;
+    let Some(broker) = said.advertised.first() else {
+        return Err("it knows no living broker yet; try again when it is up".into());
+    };
+    // What a client does next is to go where it is told.
+    kafka_client::describe(broker, Topics::None)
+        .await
+        .map(drop)
+        .map_err(|e| {
+            format!(
+                "its listener advertises {broker}, and from here that is no address of it ({e}): \
+                 set advertised.listeners to what this machine reaches, e.g. {bootstrap}"
+            )
+        })
 }

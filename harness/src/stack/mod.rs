@@ -1,15 +1,18 @@
 //! PostgreSQL, Kafka and Toxiproxy: started (or found), described, stopped. A stack knows no scenario.
 
 pub mod data_folder;
+mod description;
 mod environment;
 pub mod external;
 mod kafka_client;
 mod kafka_server;
+pub mod leftovers;
 pub mod local;
 mod ownership;
 pub mod ports;
 mod postgres_client;
 mod postgres_server;
+pub mod run_lock;
 mod toxiproxy_server;
 
 use crate::process::Child;
@@ -87,7 +90,7 @@ pub enum Stack {
     /// Ours.
     Local(Box<local::LocalStack>),
     /// Somebody's.
-    External(external::ExternalStack),
+    External(Box<external::ExternalStack>),
 }
 
 impl Stack {
@@ -105,10 +108,10 @@ impl Stack {
                 let local = local::LocalStack::start(&data, &logs, &programs, reaper).await?;
                 Ok(Self::Local(Box::new(local)))
             }
-            Provider::External { file } => Err(StackError {
-                doing: "x".into(),
-                reason: format!("{file:?}"),
-            }),
+            Provider::External { file } => {
+                let external = external::ExternalStack::find(&file, reaper).await?;
+                Ok(Self::External(Box::new(external)))
+            }
         }
     }
 
@@ -116,7 +119,40 @@ impl Stack {
     pub fn info(&self) -> &StackInfo {
         match self {
             Self::Local(local) => local.info(),
-            Self::External(_) => todo!(),
+            Self::External(external) => external.info(),
+        }
+    }
+
+    /// What was cleaned up to get here: leftovers of dead runs on an external stack.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::Local(_) => &[],
+            Self::External(external) => external.notes(),
+        }
+    }
+
+    /// Says on an external stack that this run is alive, for as long as the lock is held: taken
+    /// before anything with the run's name is made, so that no other harness sweeps it away.
+    pub async fn hold_run(&self, run: &str) -> Result<run_lock::RunLock, StackError> {
+        match self {
+            Self::Local(_) => Ok(run_lock::RunLock::not_needed()),
+            Self::External(external) => {
+                run_lock::RunLock::take(&external.info().postgres, run).await
+            }
+        }
+    }
+
+    /// The note for [`Reaper::note_external`](crate::process::reaper::Reaper::note_external),
+    /// given before these things are made; `None` on a stack that is stopped with the run.
+    pub fn leftover(
+        &self,
+        schema: &str,
+        topic: &str,
+        proxies: &[String],
+    ) -> Option<external::Leftover> {
+        match self {
+            Self::Local(_) => None,
+            Self::External(external) => Some(external.leftover(schema, topic, proxies)),
         }
     }
 
@@ -149,6 +185,7 @@ impl Stack {
     pub fn keep(self) -> Result<Vec<String>, StackError> {
         match self {
             Self::Local(local) => local.keep(),
+            // It was running before; there is nothing to keep.
             Self::External(_) => Ok(Vec::new()),
         }
     }

@@ -4,6 +4,7 @@ use super::StackError;
 use super::ports;
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready};
+use crate::toxiproxy::Toxiproxy;
 use futures::FutureExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -78,10 +79,6 @@ impl ToxiproxyServer {
 }
 
 async fn ask_version(url: &str) -> Result<String, String> {
-    let answer = reqwest::get(format!("{url}/version"))
-        .await
-        .map_err(|e| e.to_string())?;
-    let said: serde_json::Value = answer.json().await.map_err(|e| e.to_string())?;
-    let version = said["version"].as_str().ok_or("no version in its answer")?;
-    Ok(version.to_owned())
+    let client = Toxiproxy::new(url).map_err(|e| e.to_string())?;
+    client.version().await.map_err(|e| e.to_string())
 }

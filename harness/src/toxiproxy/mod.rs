@@ -7,6 +7,7 @@ use crate::scenario::{Stream, Toxic};
 use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use thiserror::Error;
 use wire::{ErrorBody, NewProxy, ProxyState, ToxicState, VersionBody};
@@ -210,6 +211,16 @@ impl Toxiproxy {
         )
         .await?;
         Ok(())
+    }
+
+    /// Names of all proxies.
+    pub async fn list(&self) -> Result<Vec<String>, ToxiproxyError> {
+        let doing = "listing the proxies";
+        let answer = self
+            .call(Method::GET, &["proxies"], None::<&()>, &[200], doing)
+            .await?;
+        let proxies: BTreeMap<String, ProxyState> = self.read(&answer, doing)?;
+        Ok(proxies.into_keys().collect())
     }
 
     /// Whether a proxy is there and enabled, and the names of its toxics; `None`: it is not there.
