@@ -53,7 +53,7 @@ pub fn relay(
         .enable_all()
         .build()
         .map_err(|e| format!("start the relay's runtime: {e}"))?;
-    let outcome = runtime.block_on(async {
+    runtime.block_on(async {
         let (told, stopping) = watch::channel(false);
         tokio::spawn(async move {
             stop.await;
@@ -72,17 +72,17 @@ pub fn relay(
                 let interval = Duration::from_millis(interval_ms);
                 let source =
                     PollingSource::new(config.postgres, after_publish, interval, batch, notify);
-                Pump::new(source, publisher, stopping).run().await
+                Pump::new(source, publisher, stopping).run().await;
             }
             SourceConfig::Cdc { slot, publication } => {
                 let source = CdcSource::new(config.postgres, slot, publication);
-                Pump::new(source, publisher, stopping).run().await
+                Pump::new(source, publisher, stopping).run().await;
             }
         }
     });
     // A metadata request to a dead broker may be under way on a thread of its own.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    outcome.map_err(|e| e.to_string())
+    Ok(())
 }
 
 /// Why a session ended.
@@ -136,7 +136,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
     }
 
     /// Sessions, one after the other, until told to stop.
-    async fn run(mut self) -> Result<(), SourceError> {
+    async fn run(mut self) {
         while self.connect().await {
             let began = Instant::now();
             let end = match self.session().await {
@@ -166,10 +166,12 @@ impl<S: Source, P: Publisher> Pump<S, P> {
             self.source.rewind().await;
             self.pause().await;
         }
-        let closed = self.source.close().await;
+        if let Err(error) = self.source.close().await {
+            // Some of what is durable may not be confirmed: the next relay publishes it again.
+            tracing::warn!("the source did not end well: {error}");
+        }
         self.publisher.abandon().await;
         self.report.final_progress();
-        closed
     }
 
     /// Connects both sides, however long it takes; `false` if told to stop meanwhile.

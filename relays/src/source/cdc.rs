@@ -6,7 +6,7 @@
 
 use super::pgoutput::{Message, OutboxDecoder, OutboxRow};
 use super::positions::Positions;
-use super::session::{CONNECT_TIMEOUT, connect_plain, place};
+use super::session::{CONNECT_TIMEOUT, bounded, connect, connect_plain, place};
 use super::sweeper::sweep_for_ever;
 use super::{Source, SourceError};
 use crate::config::PostgresTarget;
@@ -14,6 +14,7 @@ use futures::{FutureExt, TryStreamExt};
 use pgwire_replication::{
     Lsn, PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent,
 };
+use sqlx::postgres::PgConnection;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,8 +38,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 const SLOT_WAIT: Duration = Duration::from_secs(4);
 /// Between two attempts to get the slot.
 const SLOT_RETRY: Duration = Duration::from_millis(100);
-/// Bound of the wait for the last report at the end.
-const LAST_REPORT: Duration = Duration::from_secs(1);
+/// Bound of the wait for the last report at the end, and of the end.
+const LAST_REPORT: Duration = Duration::from_secs(2);
 /// Further behind than this, throughput counts and not latency.
 const BEHIND: Duration = Duration::from_millis(200);
 /// Then the stream is read this much at a time.
@@ -140,12 +141,42 @@ impl CdcSource {
         }
     }
 
+    /// What the slot has as acknowledged.
+    async fn slot_position(&self, session: &mut PgConnection) -> Result<u64, SourceError> {
+        let query = sqlx::query_scalar(
+            "SELECT coalesce((confirmed_flush_lsn - '0/0')::bigint, 0) FROM pg_replication_slots \
+             WHERE slot_name = $1",
+        )
+        .bind(&self.slot)
+        .fetch_one(session);
+        let position: i64 = bounded("ask for the slot's position", query).await?;
+        Ok(position as u64)
+    }
+
     fn acknowledge(&mut self) {
         let position = self.positions.acknowledged();
         if let Some(client) = &self.client {
             client.update_applied_lsn(Lsn(position));
         }
         self.acknowledged.store(position, Ordering::Relaxed);
+    }
+
+    /// Reads up to the end of the transaction whose events were taken, if no more of them come: a
+    /// transaction can only be acknowledged by its end.
+    async fn finish_transaction(&mut self) {
+        while self.positions.is_within_transaction() {
+            let Some(client) = &mut self.client else {
+                return;
+            };
+            let Ok(Some(event)) = client.recv().await else {
+                return;
+            };
+            let mut rows = VecDeque::new();
+            if self.take(event, &mut rows).is_err() || !rows.is_empty() {
+                return;
+            }
+        }
+        self.acknowledge();
     }
 
     fn take(
@@ -274,25 +305,32 @@ impl Source for CdcSource {
         if let Some(sweeper) = self.sweeper.take() {
             sweeper.abort();
         }
+        let finish = tokio::time::timeout(LAST_REPORT, self.finish_transaction()).await;
+        if finish.is_err() {
+            tracing::debug!("the last transaction's end did not come");
+        }
         let Some(mut client) = self.client.take() else {
             return Ok(());
         };
-        // Ending the stream reports nothing by itself: wait until the last position has gone out.
+        // Ending the stream reports nothing by itself, and closing a socket with unread data in it
+        // makes the server forget what it has not read: wait until the slot has the position.
         let position = self.positions.acknowledged();
-        let metrics = client.metrics();
-        let ended = async {
-            while metrics.last_applied_lsn().0 < position && client.is_running() {
+        let wait = async {
+            let mut session = connect(&self.target).await?;
+            while client.is_running() && self.slot_position(&mut session).await? < position {
                 tokio::time::sleep(STATUS_INTERVAL / 10).await;
             }
-            client.shutdown().await
+            Ok(())
         };
-        let outcome = tokio::time::timeout(LAST_REPORT, ended).await;
-        match outcome {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.error("end the stream from", error)),
-            Err(_) => {
-                client.abort();
-                let reason = format!("the last position was not sent within {LAST_REPORT:?}");
+        let reported = tokio::time::timeout(LAST_REPORT, wait).await;
+        let ended = tokio::time::timeout(LAST_REPORT, client.shutdown()).await;
+        client.abort();
+        match (reported, ended) {
+            (Ok(Ok(())), Ok(Ok(()))) => Ok(()),
+            (Ok(Err(error)), _) => Err(error),
+            (_, Ok(Err(error))) => Err(self.error("end the stream from", error)),
+            (Err(_), _) | (_, Err(_)) => {
+                let reason = format!("no answer within {LAST_REPORT:?}");
                 Err(self.error("end the stream from", reason))
             }
         }

@@ -25,6 +25,11 @@ impl Positions {
         self.acknowledged
     }
 
+    /// Whether the end of a transaction is still to come.
+    pub(super) fn is_within_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
     /// A transaction begins.
     pub(super) fn begin(&mut self) {
         self.in_transaction = true;

@@ -526,6 +526,9 @@ impl Log {
 /// In a child process: the relay. In the test run itself: nothing.
 pub fn run_relay_if_asked() {
     if let Ok(config) = std::env::var(CONFIG_VARIABLE) {
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .init();
         let config: RelayConfig = serde_json::from_str(&config).unwrap();
         relays::pump::run(config).unwrap();
     }
