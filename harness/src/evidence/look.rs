@@ -305,7 +305,7 @@ impl Look {
 
     fn probe_every(&self, looks: Duration) -> Duration {
         match self.kind {
-            FaultKind::Down => looks,
+            FaultKind::Down if self.stage == Stage::During => looks,
             _ => looks.max(CROSS_EVERY),
         }
     }

@@ -128,19 +128,26 @@ pub async fn campaign(
                 campaign.observations.extend(lived.observations);
                 campaign.errors.extend(lived.errors);
             }
-            Err(e) => campaign
-                .errors
-                .push(format!("a fault's task ended early: {e}")),
+            // Nobody is left to heal that fault at its time. The others' healing finds it done.
+            Err(e) => {
+                let error = format!("a fault's task ended early: {e}");
+                campaign.errors.push(error);
+                heal_after_trouble(field, &mut campaign).await;
+            }
         }
     }
-    if !campaign.errors.is_empty()
-        && let Err(e) = heal_all(field).await
-    {
-        campaign.errors.push(format!("healing everything: {e}"));
+    if !campaign.errors.is_empty() {
+        heal_after_trouble(field, &mut campaign).await;
     }
     guard.field = None;
     campaign.observations.sort_by_key(|o| o.at_ns);
     campaign
+}
+
+async fn heal_after_trouble(field: &Battlefield, campaign: &mut Campaign) {
+    if let Err(e) = heal_all(field).await {
+        campaign.errors.push(format!("healing everything: {e}"));
+    }
 }
 
 pub(crate) fn nanoseconds(duration: Duration) -> i64 {

@@ -1,7 +1,7 @@
 //! Kill and pause of real processes, and a Toxiproxy that no longer answers.
 
 use super::LINK;
-use super::bench::{echo, fault, history, request, strategy};
+use super::bench::{Bench, echo, fault, history, request, strategy};
 use crate::{programs, reaper};
 use futures::FutureExt;
 use harness::checkers::Bite;
@@ -9,6 +9,7 @@ use harness::clock::RunClock;
 use harness::evidence::bites;
 use harness::history::{Life, Request};
 use harness::nemesis::{Battlefield, campaign, heal_all};
+use harness::process::supervised::Probe;
 use harness::process::{Child, ChildSpec, Ready};
 use harness::scenario::{Fault, FaultKind, StrategyKind, Target, Victim};
 use harness::stack::Route;
@@ -16,6 +17,7 @@ use harness::toxiproxy::Toxiproxy;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -23,6 +25,10 @@ use tokio::time::sleep;
 
 /// A process and its child, both busy all the time; what it is asked for is told by the test.
 async fn busy(name: &str, folder: &Path) -> Child {
+    busy_once(name, folder, Arc::new(|| async { true }.boxed())).await
+}
+
+async fn busy_once(name: &str, folder: &Path, ready: Probe) -> Child {
     let spec = ChildSpec {
         name: name.into(),
         program: "/bin/sh".into(),
@@ -34,7 +40,7 @@ async fn busy(name: &str, folder: &Path) -> Child {
         user: None,
         folder: Some(folder.to_owned()),
         log: folder.join("log"),
-        ready: Ready::Answers(Arc::new(|| async { true }.boxed())),
+        ready: Ready::Answers(ready),
         ready_within: Duration::from_secs(10),
     };
     Child::start(spec, &reaper()).await.unwrap()
@@ -111,6 +117,43 @@ async fn a_pause_bites_when_somebody_waited() {
 
     let (bites, _) = hit(FaultKind::Pause, |_, _| Vec::new()).await;
     assert!(!bites[0].bit, "{}", bites[0].evidence);
+}
+
+#[tokio::test]
+async fn a_fault_whose_task_panics_is_healed_all_the_same() {
+    // given a link that is down while a restart panics
+    let bench = Bench::to(&echo().await).await;
+    let folder = tempfile::tempdir().unwrap();
+    let victim = Victim::OrderService;
+    let asked = Arc::new(AtomicU32::new(0));
+    let ready: Probe = Arc::new(move || {
+        let time = asked.fetch_add(1, Ordering::Relaxed);
+        async move {
+            assert_ne!(time, 1, "the second start panics, as this test wants it to");
+            true
+        }
+        .boxed()
+    });
+    let child = busy_once(victim.name(), folder.path(), ready).await;
+    let mut field = bench.field.clone();
+    field.processes.insert(victim, child.clone());
+    let (_stop, stopped) = watch::channel(false);
+    let faults = [on_process(victim, FaultKind::Kill), fault(FaultKind::Down)];
+    let from_ns = field.clock.now_ns();
+
+    // when
+    let campaign = campaign(&faults, &field, from_ns, stopped).await;
+
+    // then
+    assert!(
+        campaign.errors[0].contains("ended early"),
+        "{:?}",
+        campaign.errors
+    );
+    assert!(child.is_alive());
+    let proxies = [bench.proxy.clone()];
+    field.toxiproxy.assert_healed(&proxies).await.unwrap();
+    field.toxiproxy.delete(&bench.proxy).await.unwrap();
 }
 
 #[tokio::test]
