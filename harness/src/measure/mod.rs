@@ -38,3 +38,6 @@ pub fn throughput_per_s(history: &History) -> Option<f64> {
 pub(crate) fn ns(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).map_or(i64::MAX / 4, |ns| ns.min(i64::MAX / 4))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! Figures of histories whose times are known.
+#![allow(clippy::unwrap_used)]
+
+use super::{
+    drain_s, generator, hgrm, latencies, phases, planned_changes, series, throughput_per_s,
+};
+use crate::checkers::fixture::*;
+use crate::checkers::join::Join;
+use crate::history::{History, Outcome};
+use crate::scenario::{FaultKind, Link, StrategyKind, Target, Victim};
+use std::time::Duration;
+
+fn cdc(orders: u32) -> History {
+    clean(orders, StrategyKind::Cdc {})
+}
+
+/// Names and bounds, in milliseconds since the load's start.
+fn shape(history: &History) -> Vec<(String, i64, i64)> {
+    let ms = |ns: i64| match ns {
+        i64::MIN => -1,
+        i64::MAX => -1,
+        ns => (ns - FROM) / MS,
+    };
+    let phases = phases(history).into_iter();
+    phases
+        .map(|p| (p.name, ms(p.from_ns), ms(p.until_ns)))
+        .collect()
+}
+
+fn named(phases: &[(&str, i64, i64)]) -> Vec<(String, i64, i64)> {
+    phases
+        .iter()
+        .map(|(n, a, b)| (n.to_string(), *a, *b))
+        .collect()
+}
+
+#[test]
+fn without_a_fault_the_run_is_one_phase() {
+    assert_eq!(shape(&cdc(40)), named(&[("whole run", -1, -1)]));
+    // And a fault that does not concern the strategy makes none
+    let mut history = cdc(40);
+    let link = Target::Link(Link::OrdersKafka);
+    add_fault(&mut history, link, FaultKind::Down, 100 * MS, 200 * MS);
+    assert_eq!(shape(&history), named(&[("whole run", -1, -1)]));
+}
+
+#[test]
+fn phases_have_the_bounds_that_were_and_exist_as_planned() {
+    let mut history = cdc(200);
+    let relay = Target::Process(Victim::Relay);
+    add_fault(&mut history, relay, FaultKind::Kill, 400 * MS, 500 * MS);
+    add_fault(
+        &mut history,
+        Target::Kafka,
+        FaultKind::Down,
+        700 * MS,
+        800 * MS,
+    );
+    add_fault(&mut history, relay, FaultKind::Kill, 800 * MS, 900 * MS);
+    history.faults[0].healed_ns = Some(FROM + 550 * MS);
+    assert_eq!(
+        shape(&history),
+        named(&[
+            ("before", -1, 401),
+            ("during kill relay", 401, 550),
+            ("between kill relay and down kafka", 550, 701),
+            ("during down kafka", 701, 800),
+            ("during kill relay (2)", 801, 900),
+            ("after", 900, -1),
+        ])
+    );
+}
+
+#[test]
+fn every_change_of_a_gapless_run_is_in_exactly_one_phase() {
+    let mut history = cdc(200);
+    add_fault(&mut history, Target::Kafka, FaultKind::Down, 0, 500 * MS);
+    history.faults[0].injected_ns = Some(FROM + 5 * MS);
+    let (whole, parts) = latencies(&Join::new(&history));
+    let in_parts: u64 = parts.iter().map(|p| p.latencies.committed).sum();
+    assert_eq!((whole.committed, in_parts), (600, 600));
+    assert_eq!(parts.len(), 2);
+}
+
+#[test]
+fn latencies_count_from_the_intended_start() {
+    // Given answers after 1 ms and sights after 3 ms, one of them unknown, one never sent, and
+    // one event never seen
+    let mut history = cdc(40);
+    history.requests[0].sent_ns += 20 * MS;
+    history.requests[1].outcome = Outcome::Unknown;
+    offer(
+        &mut history,
+        3,
+        crate::history::Intent::Commit,
+        Outcome::NotSent,
+    );
+    let (partition, offset) = (history.log[10].partition, history.log[10].offset);
+    history.log.remove(10);
+    history
+        .sightings
+        .retain(|s| (s.partition, s.offset) != (partition, offset));
+    let (whole, _) = latencies(&Join::new(&history));
+    let set = whole.set();
+    // Then a late send shortens nothing
+    let near = |ms: Option<f64>, expected: f64| (ms.unwrap() - expected).abs() < expected * 0.002;
+    assert!(near(set.order.p50, 1.0));
+    assert!(near(set.propagation.p50, 2.0));
+    assert!(near(set.end_to_end.p50, 3.0));
+    // And the unknown, the unsent and the unseen are infinite; the rejected are apart
+    assert_eq!((set.order.count, set.order.censored), (121, 2));
+    assert_eq!((set.propagation.count, set.propagation.censored), (119, 1));
+    assert_eq!((set.end_to_end.count, set.end_to_end.censored), (120, 1));
+    assert_eq!(
+        (set.end_to_end.p99, set.end_to_end.max.is_none()),
+        (set.end_to_end.p90, true)
+    );
+    let curve = &set.end_to_end.curve;
+    assert!(
+        curve.len() > 20
+            && curve
+                .windows(2)
+                .all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1)
+    );
+}
+
+#[test]
+fn an_event_seen_before_its_answer_is_counted_as_such() {
+    let mut history = cdc(40);
+    history.requests[5].ended_ns += 10 * MS;
+    let judgement = judged(&history);
+    assert_eq!(judgement.counts.negative_propagation, 1);
+}
+
+#[test]
+fn drain_counts_from_the_later_of_heal_and_end_of_load() {
+    let mut history = cdc(40);
+    let end_ns = history.meta.load_until_ns;
+    let last_seen = |history: &mut History, at_ns: i64| {
+        let newest = history.sightings.iter_mut().max_by_key(|s| s.seen_ns);
+        newest.unwrap().seen_ns = at_ns;
+    };
+    last_seen(&mut history, end_ns + 2 * S);
+    assert_eq!(drain_s(&Join::new(&history)), Some(2.0));
+    // When a fault is healed after the load
+    add_fault(
+        &mut history,
+        Target::Kafka,
+        FaultKind::Down,
+        100 * MS,
+        200 * MS,
+    );
+    history.faults[0].healed_ns = Some(end_ns + S);
+    assert_eq!(drain_s(&Join::new(&history)), Some(1.0));
+    // When something never arrives
+    history.sightings.pop();
+    assert_eq!(drain_s(&Join::new(&history)), None);
+}
+
+#[test]
+fn series_hold_every_change_once() {
+    let history = cdc(400);
+    let series = series(&history);
+    let total = |per_s: &[f64]| per_s.iter().sum::<f64>() * series.bin_s;
+    assert_eq!(series.bin_s, 0.25);
+    assert_eq!(total(&series.acknowledged_per_s), 1_200.0);
+    assert_eq!(total(&series.published_per_s), 1_200.0);
+    assert_eq!(series.backlog.last(), Some(&0.0));
+    let bins = series.backlog.len();
+    assert_eq!(bins, 13);
+    assert_eq!(series.propagation_p50_ms.len(), bins);
+    assert_eq!(series.propagation_p50_ms[0], Some(2.0));
+    assert_eq!(series.propagation_p99_ms[bins - 1], Some(2.0));
+}
+
+#[test]
+fn what_is_lost_stays_in_the_backlog_and_long_runs_get_wider_bins() {
+    let mut history = cdc(40);
+    history.log.clear();
+    history.sightings.clear();
+    history.meta.load_until_ns = FROM + 300 * S;
+    let series = series(&history);
+    assert_eq!(series.backlog.last(), Some(&120.0));
+    assert_eq!(series.bin_s, 1.0);
+    assert!(series.backlog.len() <= 400);
+    assert!(series.propagation_p99_ms.iter().all(Option::is_none));
+}
+
+#[test]
+fn an_empty_run_has_figures_of_nothing() {
+    let history = cdc(0);
+    assert_eq!(series(&history).backlog, [0.0]);
+    assert_eq!(throughput_per_s(&history), None);
+    assert_eq!(drain_s(&Join::new(&history)), None);
+    assert_eq!(generator(&history).lag_p99_ms, None);
+    assert!(!generator(&history).kept_schedule);
+}
+
+#[test]
+fn a_generator_on_time_kept_its_schedule() {
+    let history = cdc(200);
+    let kept = generator(&history);
+    assert!(kept.kept_schedule);
+    assert!(kept.lag_p99_ms.unwrap() < 0.01);
+    let mut workload = history.meta.scenario.workload.clone();
+    (workload.rate, workload.duration) = (100.0, Duration::from_secs(10));
+    assert_eq!(planned_changes(&workload), Some(1_000.0));
+    workload.ramp = Duration::from_secs(4);
+    assert_eq!(planned_changes(&workload), Some(800.0));
+}
+
+#[test]
+fn hgrm_is_what_the_tools_read() {
+    let mut history = cdc(40);
+    history.requests[0].outcome = Outcome::Unknown;
+    let files = hgrm(&history);
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["order", "propagation", "end_to_end"]);
+    let lines: Vec<&str> = files[2].1.lines().collect();
+    assert_eq!(
+        lines[0],
+        "       Value     Percentile TotalCount 1/(1-Percentile)"
+    );
+    assert_eq!(lines[1], "");
+    // Value, percentile, count, 1/(1-percentile); the last, at 100%, has no fourth
+    let rows: Vec<Vec<f64>> = lines[2..]
+        .iter()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            line.split_whitespace()
+                .map(|n| n.parse().unwrap())
+                .collect()
+        })
+        .collect();
+    assert!(
+        rows.iter()
+            .rev()
+            .skip(1)
+            .all(|row| row.len() == 4 || row[1] == 1.0)
+    );
+    assert_eq!(rows.last().unwrap()[1..], [1.0, 120.0]);
+    assert!(lines.iter().any(|line| line.starts_with("#[Mean    = ")));
+    // An unknown answer keeps the order latency from reaching 100%
+    let order = &files[0].1;
+    assert!(order.contains("# never ended: 1"), "{order}");
+    assert!(!order.lines().any(|line| line.contains(" 1.000000000000 ")));
+}
