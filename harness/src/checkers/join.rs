@@ -278,23 +278,27 @@ fn find(log: &[LogRow], start: usize, cursor: usize, end: usize, offset: i64) ->
 }
 
 /// A bit for each of so many things.
-pub struct Bits(Vec<u64>);
+pub struct Bits {
+    words: Vec<u64>,
+    length: usize,
+}
 
 impl Bits {
     /// All clear.
     pub fn new(length: usize) -> Self {
-        Self(vec![0; length.div_ceil(64)])
+        Self {
+            words: vec![0; length.div_ceil(64)],
+            length,
+        }
     }
     /// Sets a bit; one that is not there is left alone.
     pub fn set(&mut self, index: usize) {
-        if let Some(word) = self.0.get_mut(index / 64) {
-            *word |= 1 << (index % 64);
+        if index < self.length {
+            self.words[index / 64] |= 1 << (index % 64);
         }
     }
     /// Whether a bit is set.
     pub fn get(&self, index: usize) -> bool {
-        self.0
-            .get(index / 64)
-            .is_some_and(|word| word & (1 << (index % 64)) != 0)
+        index < self.length && self.words[index / 64] & (1 << (index % 64)) != 0
     }
 }

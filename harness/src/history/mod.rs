@@ -6,6 +6,7 @@
 mod bounds;
 mod column;
 mod durable;
+mod guarded;
 mod reader;
 mod seal;
 mod tables;

@@ -5,6 +5,7 @@
 use super::HistoryError;
 use super::column::{Codec, Column, Table};
 use super::durable::failed;
+use super::guarded::guarded;
 use super::writer::ROW_GROUP;
 use parquet::basic::Type as Physical;
 use parquet::column::reader::ColumnReaderImpl;
@@ -14,18 +15,13 @@ use parquet::file::reader::{FileReader, RowGroupReader};
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::SchemaDescriptor;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Reads all rows of a table from `folder`.
 pub(super) fn read_table<R: Table>(folder: &Path) -> Result<Vec<R>, HistoryError> {
     let path = folder.join(R::FILE);
     let file = File::open(&path).map_err(|e| failed("opening", &path, e))?;
-    // The decoder is not ours, and damaged bytes may drive it into a corner that its authors did
-    // not foresee: a panic there is this file's damage, and nothing of it survives.
-    catch_unwind(AssertUnwindSafe(|| read_rows(file)))
-        .unwrap_or_else(|_| Err("the file is damaged: the Parquet decoder gave up".to_owned()))
-        .map_err(|reason| failed("reading", &path, reason))
+    guarded(|| read_rows(file)).map_err(|reason| failed("reading", &path, reason))
 }
 
 fn read_rows<R: Table>(file: File) -> Result<Vec<R>, String> {

@@ -4,3 +4,6 @@
 mod doubts;
 mod lessons;
 mod meanings;
+mod model;
+mod planted;
+mod soup;

@@ -1,0 +1,221 @@
+//! The meanings of all counts, word for word and without any cleverness: nested loops over the
+//! history, slow and obvious. The checkers must agree with it on any history.
+
+use crate::checkers::window::strategy;
+use crate::history::{Body, History, Life, LogRow, Outcome, Request, TruthRow};
+use crate::scenario::{Metric, StrategyKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub fn model(history: &History) -> BTreeMap<String, u64> {
+    let model = Model {
+        h: history,
+        topic: topic(history),
+    };
+    let counts = [
+        (Metric::Lost, model.unpublished("lost")),
+        (Metric::Undrained, model.unpublished("undrained")),
+        (Metric::Undecided, model.unpublished("undecided")),
+        (Metric::Phantom, model.records("phantom")),
+        (Metric::Foreign, model.records("foreign")),
+        (Metric::Corrupted, model.records("corrupted")),
+        (Metric::Duplicated, model.duplicated()),
+        (Metric::Reordered, model.reordered()),
+        (Metric::Split, model.split()),
+        (Metric::Missing, model.missing()),
+        (Metric::DoubleApplied, model.double_applied()),
+        (Metric::FalseRejection, model.false_rejection()),
+        (Metric::Unacknowledged, model.unacknowledged()),
+        (Metric::Late, model.late()),
+    ];
+    let named = counts
+        .into_iter()
+        .map(|(metric, n)| (metric.name(), n as u64));
+    named.filter(|(_, n)| *n > 0).collect()
+}
+
+fn topic(history: &History) -> Vec<LogRow> {
+    let mut topic = history.log.clone();
+    topic.sort_by_key(|r| (r.partition, r.offset));
+    topic
+}
+
+struct Model<'a> {
+    h: &'a History,
+    topic: Vec<LogRow>,
+}
+
+impl Model<'_> {
+    fn request(&self, attempt: u32) -> Option<&Request> {
+        self.h.requests.get(attempt as usize)
+    }
+
+    /// Events of the version, in the topic's order.
+    fn events(&self, version: &TruthRow) -> Vec<LogRow> {
+        let same = |r: &&LogRow| {
+            r.order == version.order && r.version == version.version && r.attempt == version.attempt
+        };
+        let valid = |r: &&LogRow| self.kind(r) == "valid";
+        self.topic
+            .iter()
+            .filter(same)
+            .filter(valid)
+            .copied()
+            .collect()
+    }
+
+    fn kind(&self, record: &LogRow) -> &'static str {
+        let Some(request) = self.request(record.attempt) else {
+            return match record.body {
+                Body::Damaged => "corrupted",
+                Body::Foreign | Body::Intact => "foreign",
+            };
+        };
+        match record.body {
+            Body::Foreign => "foreign",
+            Body::Damaged => "corrupted",
+            Body::Intact if request.order != record.order => "corrupted",
+            Body::Intact => {
+                let committed = self.h.truth.iter().any(|t| {
+                    t.order == record.order
+                        && t.version == record.version
+                        && t.attempt == record.attempt
+                });
+                if committed { "valid" } else { "phantom" }
+            }
+        }
+    }
+
+    fn records(&self, kind: &str) -> usize {
+        self.topic.iter().filter(|r| self.kind(r) == kind).count()
+    }
+
+    fn unpublished(&self, fate: &str) -> usize {
+        let dual = matches!(
+            strategy(self.h).unwrap().kind,
+            StrategyKind::DualWrite { .. }
+        );
+        let starts = self.h.processes.iter();
+        let last_start = starts
+            .filter(|p| p.process == "order-service" && p.life == Life::Started)
+            .map(|p| p.at_ns)
+            .max();
+        let of = |t: &&TruthRow| {
+            let held = self.h.pending.iter().any(|p| p.attempt == t.attempt);
+            let sent = self.request(t.attempt).map(|r| r.sent_ns);
+            let cut_off = dual
+                && self.h.meta.service_killed_at_teardown
+                && sent.is_some_and(|sent| last_start.is_none_or(|start| sent > start));
+            let known = sent.is_some();
+            match (held && known, cut_off) {
+                (true, _) => "undrained" == fate,
+                (false, true) => "undecided" == fate,
+                (false, false) => "lost" == fate,
+            }
+        };
+        let truth = self.h.truth.iter();
+        truth
+            .filter(|t| self.events(t).is_empty())
+            .filter(of)
+            .count()
+    }
+
+    fn duplicated(&self) -> usize {
+        let truth = self.h.truth.iter();
+        truth.map(|t| self.events(t).len().saturating_sub(1)).sum()
+    }
+
+    fn reordered(&self) -> usize {
+        let overtaken = |t: &&TruthRow| {
+            let Some(mine) = self.events(t).first().copied() else {
+                return false;
+            };
+            self.h.truth.iter().any(|later| {
+                let theirs = self.events(later).first().copied();
+                later.order == t.order
+                    && later.version > t.version
+                    && theirs
+                        .is_some_and(|r| r.partition == mine.partition && r.offset < mine.offset)
+            })
+        };
+        self.h.truth.iter().filter(overtaken).count()
+    }
+
+    fn split(&self) -> usize {
+        let mut partitions: BTreeMap<u32, BTreeSet<i32>> = BTreeMap::new();
+        for record in self.topic.iter().filter(|r| self.kind(r) == "valid") {
+            partitions
+                .entry(record.order)
+                .or_default()
+                .insert(record.partition);
+        }
+        partitions.values().filter(|p| p.len() > 1).count()
+    }
+
+    fn missing(&self) -> usize {
+        let kept = |attempt: usize, r: &Request| {
+            self.h.truth.iter().any(|t| {
+                t.order == r.order
+                    && t.version == r.told_version
+                    && (t.attempt as usize == attempt
+                        || self
+                            .request(t.attempt)
+                            .is_some_and(|m| m.change == r.change))
+            })
+        };
+        let requests = self.h.requests.iter().enumerate();
+        requests
+            .filter(|(_, r)| r.outcome == Outcome::Committed)
+            .filter(|(attempt, r)| !kept(*attempt, r))
+            .count()
+    }
+
+    /// Changes of the committed versions whose attempt is known, one a version.
+    fn changes(&self) -> Vec<u32> {
+        let truth = self.h.truth.iter();
+        truth
+            .filter_map(|t| Some(self.request(t.attempt)?.change))
+            .collect()
+    }
+
+    fn double_applied(&self) -> usize {
+        let changes = self.changes();
+        changes.len() - changes.iter().collect::<BTreeSet<_>>().len()
+    }
+
+    fn told(&self, change: u32, outcome: Outcome) -> bool {
+        let mut requests = self.h.requests.iter();
+        requests.any(|r| r.change == change && r.outcome == outcome)
+    }
+
+    fn false_rejection(&self) -> usize {
+        let changes = self.changes().into_iter();
+        changes.filter(|c| self.told(*c, Outcome::Rejected)).count()
+    }
+
+    fn unacknowledged(&self) -> usize {
+        let told = |c: u32| self.told(c, Outcome::Committed) || self.told(c, Outcome::Rejected);
+        self.changes().into_iter().filter(|c| !told(*c)).count()
+    }
+
+    fn late(&self) -> usize {
+        let limit = self.h.meta.scenario.drain.late_after.as_nanos() as i64;
+        let late = |t: &&TruthRow| {
+            let events = self.events(t);
+            let (Some(first), Some(request)) = (events.first(), self.request(t.attempt)) else {
+                return false;
+            };
+            let sights = self.h.sightings.iter();
+            let seen = sights
+                .filter(|s| {
+                    let mut places = events.iter();
+                    places.any(|r| (r.partition, r.offset) == (s.partition, s.offset))
+                })
+                .map(|s| s.seen_ns)
+                .min();
+            let origin = self.h.meta.clock.origin_unix_ns;
+            let appended = (i128::from(first.append_ms) * 1_000_000 - origin) as i64;
+            seen.unwrap_or(appended) - request.ended_ns > limit
+        };
+        self.h.truth.iter().filter(late).count()
+    }
+}
