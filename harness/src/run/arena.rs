@@ -10,6 +10,8 @@ use crate::nemesis::Battlefield;
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready};
 use crate::scenario::{Link, Scenario, Strategy, StrategyKind, Victim};
+use crate::stack::external::Leftover;
+use crate::stack::run_lock::RunLock;
 use crate::stack::{Route, Stack, StackInfo};
 use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
@@ -54,6 +56,8 @@ pub struct Arena<'a> {
     pub service: Option<Child>,
     /// The relay, once raised, where the strategy has one.
     pub relay: Option<Child>,
+    /// Says on a stack that outlives us that this run is alive.
+    lock: Option<RunLock>,
 }
 
 impl<'a> Arena<'a> {
@@ -127,20 +131,19 @@ impl<'a> Arena<'a> {
             service_address,
             service: None,
             relay: None,
+            lock: None,
         })
     }
 
     /// Makes and starts all of it; returns when order service and relay say that they are ready.
     pub async fn raise(&mut self) -> Result<(), RunError> {
         let info = self.stack.info();
-        self.stack
-            .note_leftovers(
-                &self.reaper,
-                &self.layout.schema,
-                &self.topic_name,
-                &self.proxy_names(),
-            )
-            .map_err(|e| failed("noting what must be dropped", &e))?;
+        self.lock = Some(self.stack.hold_run(&self.key.run).await?);
+        if let Some(note) = self.leftover() {
+            self.reaper
+                .note_external(&note)
+                .map_err(|e| failed("noting what must be dropped", &e))?;
+        }
         schema::create(&info.postgres, &self.layout)
             .await
             .map_err(|e| failed("setting up the schema", &e))?;
@@ -267,6 +270,12 @@ impl<'a> Arena<'a> {
         self.remove_proxies().await
     }
 
+    /// What is left on a stack that outlives us if we die now.
+    fn leftover(&self) -> Option<Leftover> {
+        self.stack
+            .leftover(&self.layout.schema, &self.topic_name, &self.proxy_names())
+    }
+
     async fn remove_proxies(&self) -> Result<(), String> {
         for name in self.proxy_names() {
             self.toxiproxy
@@ -309,6 +318,17 @@ impl<'a> Arena<'a> {
             );
             problems.extend(self.topic.delete().await.err());
         }
+        if problems.is_empty()
+            && let Some(note) = self.leftover()
+        {
+            problems.extend(
+                self.reaper
+                    .forget_external(&note)
+                    .err()
+                    .map(|e| e.to_string()),
+            );
+        }
+        self.lock = None;
         for text in problems {
             reporter.event(Event::Note {
                 text: format!("tearing down {}: {text}", self.strategy.name),

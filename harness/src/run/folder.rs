@@ -82,7 +82,8 @@ pub fn write_reports(folder: &Path, record: &Record) -> Result<Vec<PathBuf>, Run
 pub fn write_hgrm(folder: &Path, history: &History) -> Result<(), RunError> {
     for (latency, text) in crate::measure::hgrm(history) {
         let path = folder.join(format!("{}.{latency}.hgrm", history.meta.strategy));
-        std::fs::write(&path, text).map_err(|e| failed(&format!("writing {}", path.display()), &e))?;
+        std::fs::write(&path, text)
+            .map_err(|e| failed(&format!("writing {}", path.display()), &e))?;
     }
     Ok(())
 }

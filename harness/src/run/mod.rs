@@ -241,8 +241,8 @@ async fn start_stack(
         what,
         took: started.elapsed(),
     });
-    for text in stack.sweep().await? {
-        reporter.event(Event::Note { text });
+    for text in stack.notes() {
+        reporter.event(Event::Note { text: text.clone() });
     }
     Ok(stack)
 }

@@ -407,12 +407,16 @@ async fn read_pending(
     };
     let pending: Vec<Pending> = held
         .iter()
-        .filter_map(|(lsn, payload)| match verifier.verify(None, Some(payload.as_bytes())) {
-            crate::event::Record::Event(event) if event.attempt != NONE => {
-                Some(Pending { attempt: event.attempt, state, lsn: *lsn })
-            }
-            _ => None,
-        })
+        .filter_map(
+            |(lsn, payload)| match verifier.verify(None, Some(payload.as_bytes())) {
+                crate::event::Record::Event(event) if event.attempt != NONE => Some(Pending {
+                    attempt: event.attempt,
+                    state,
+                    lsn: *lsn,
+                }),
+                _ => None,
+            },
+        )
         .collect();
     let detail = format!("{} events still held", held.len());
     Ok((pending, detail))
@@ -424,9 +428,7 @@ async fn read_topic(
     observer: &Observer,
 ) -> Result<(FinalRead, String), String> {
     let read = observer::read_again(watch, requests).await?;
-    observer
-        .catch_up(&read.log, FENCE_STEP_WITHIN)
-        .await?;
+    observer.catch_up(&read.log, FENCE_STEP_WITHIN).await?;
     let detail = format!(
         "{} records on {} partitions",
         read.log.len(),

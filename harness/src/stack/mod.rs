@@ -8,7 +8,6 @@ mod kafka_client;
 mod kafka_server;
 pub mod leftovers;
 pub mod local;
-mod ownership;
 pub mod ports;
 mod postgres_client;
 mod postgres_server;

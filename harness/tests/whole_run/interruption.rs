@@ -25,13 +25,20 @@ fn given_a_run_when_it_is_interrupted_then_it_tears_down_and_exits_3() {
 #[test]
 fn given_a_run_when_it_is_killed_then_nothing_survives_it() {
     for moment in moments() {
-        assert_eq!(interrupt(Signal::SIGKILL, moment), None, "SIGKILL after {moment:?}");
+        assert_eq!(
+            interrupt(Signal::SIGKILL, moment),
+            None,
+            "SIGKILL after {moment:?}"
+        );
     }
 }
 
 /// Moments spread evenly over a run, shifted so that repetitions do not hit the same ones.
 fn moments() -> impl Iterator<Item = Duration> {
-    let count: u32 = std::env::var("OUTBOX_HARNESS_INTERRUPTIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let count: u32 = std::env::var("OUTBOX_HARNESS_INTERRUPTIONS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
     let shift = f64::from(std::process::id() % 100) / 100.0;
     (0..count).map(move |i| SPREAD.mul_f64((f64::from(i) + shift) / f64::from(count)))
 }
@@ -42,7 +49,12 @@ fn interrupt(signal: Signal, after: Duration) -> Option<i32> {
     let file = home.path().join("scenario.toml");
     std::fs::write(&file, OUTAGE).unwrap();
     let mut harness = program()
-        .args(["run".as_ref(), file.as_os_str(), "--out".as_ref(), home.path().join("runs").as_os_str()])
+        .args([
+            "run".as_ref(),
+            file.as_os_str(),
+            "--out".as_ref(),
+            home.path().join("runs").as_os_str(),
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -57,7 +69,10 @@ fn interrupt(signal: Signal, after: Duration) -> Option<i32> {
         if left.is_empty() {
             return status.code();
         }
-        assert!(Instant::now() < deadline, "{signal} after {after:?} left {left:?}");
+        assert!(
+            Instant::now() < deadline,
+            "{signal} after {after:?} left {left:?}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -74,9 +89,13 @@ fn processes_of(home: &Path) -> Vec<String> {
             let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
             let folder = std::fs::read_link(process.join("cwd")).unwrap_or_default();
             let log = std::fs::read_link(process.join("fd/2")).unwrap_or_default();
-            let named = [&arguments, &folder.display().to_string(), &log.display().to_string()]
-                .iter()
-                .any(|text| text.contains(&home));
+            let named = [
+                &arguments,
+                &folder.display().to_string(),
+                &log.display().to_string(),
+            ]
+            .iter()
+            .any(|text| text.contains(&home));
             named.then(|| format!("{pid} {arguments}"))
         })
         .collect()

@@ -65,7 +65,12 @@ fn outage() -> &'static Outage {
         let output = run(home.path(), OUTAGE, &[]);
         let folder = only_run(home.path());
         let record = record(&folder);
-        Outage { output, folder, record, _home: home }
+        Outage {
+            output,
+            folder,
+            record,
+            _home: home,
+        }
     })
 }
 
@@ -73,7 +78,12 @@ fn outage() -> &'static Outage {
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outbox-harness"));
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
-    command.env("OUTBOX_HARNESS_PROGRAMS", programs.canonicalize().expect("`make test` installs .stack"));
+    command.env(
+        "OUTBOX_HARNESS_PROGRAMS",
+        programs
+            .canonicalize()
+            .expect("`make test` installs .stack"),
+    );
     command
 }
 
@@ -81,13 +91,24 @@ fn program() -> Command {
 fn run(home: &Path, scenario: &str, more: &[&str]) -> Output {
     let file = home.join("scenario.toml");
     std::fs::write(&file, scenario).unwrap();
-    program().arg("run").arg(&file).arg("--out").arg(home.join("runs")).args(more).output().unwrap()
+    program()
+        .arg("run")
+        .arg(&file)
+        .arg("--out")
+        .arg(home.join("runs"))
+        .args(more)
+        .output()
+        .unwrap()
 }
 
 /// The one run folder under `home/runs`.
 fn only_run(home: &Path) -> PathBuf {
     let mut entries = std::fs::read_dir(home.join("runs")).unwrap();
-    let folder = entries.next().expect("the run left a folder").unwrap().path();
+    let folder = entries
+        .next()
+        .expect("the run left a folder")
+        .unwrap()
+        .path();
     assert!(entries.next().is_none(), "one run, one folder");
     folder
 }

@@ -16,12 +16,27 @@ fn strategy<'a>(strategies: &'a [Strategy], name: &str) -> &'a Strategy {
 #[test]
 fn given_an_outage_when_run_then_naive_loses_and_the_outboxes_do_not_and_it_exits_0() {
     let run = outage();
-    assert_eq!(run.output.status.code(), Some(0), "{}{}", text(&run.output.stdout), text(&run.output.stderr));
+    assert_eq!(
+        run.output.status.code(),
+        Some(0),
+        "{}{}",
+        text(&run.output.stdout),
+        text(&run.output.stderr)
+    );
     assert_eq!(run.record.verdict, Verdict::Pass);
     assert!(strategy(&run.record.strategies, "naive").counts.lost >= 1);
     for name in ["polling", "cdc"] {
         let counts = strategy(&run.record.strategies, name).counts;
-        assert_eq!((counts.lost, counts.undrained, counts.phantom, counts.reordered), (0, 0, 0, 0), "{name}");
+        assert_eq!(
+            (
+                counts.lost,
+                counts.undrained,
+                counts.phantom,
+                counts.reordered
+            ),
+            (0, 0, 0, 0),
+            "{name}"
+        );
     }
 }
 
@@ -29,10 +44,25 @@ fn given_an_outage_when_run_then_naive_loses_and_the_outboxes_do_not_and_it_exit
 fn given_any_strategy_when_run_then_every_attempt_and_every_record_is_accounted_for() {
     for strategy in &outage().record.strategies {
         let (c, o) = (strategy.counts, strategy.outcomes);
-        assert_eq!(c.offered, o.db_event + o.db_only + o.event_only + o.neither, "{}", strategy.name);
+        assert_eq!(
+            c.offered,
+            o.db_event + o.db_only + o.event_only + o.neither,
+            "{}",
+            strategy.name
+        );
         assert_eq!(c.committed, o.db_event + o.db_only, "{}", strategy.name);
-        assert_eq!(c.observed, o.db_event + c.duplicated + c.phantom + c.corrupted + c.foreign, "{}", strategy.name);
-        assert_eq!(o.db_only, c.lost + c.undrained + c.undecided, "{}", strategy.name);
+        assert_eq!(
+            c.observed,
+            o.db_event + c.duplicated + c.phantom + c.corrupted + c.foreign,
+            "{}",
+            strategy.name
+        );
+        assert_eq!(
+            o.db_only,
+            c.lost + c.undrained + c.undecided,
+            "{}",
+            strategy.name
+        );
     }
 }
 
@@ -42,18 +72,38 @@ fn given_a_run_when_it_ends_then_every_report_is_in_its_folder() {
         assert!(outage().folder.join(file).is_file(), "{file}");
     }
     for strategy in ["naive", "polling", "cdc"] {
-        assert!(outage().folder.join(format!("{strategy}.end_to_end.hgrm")).is_file(), "{strategy}");
-        assert!(outage().folder.join("history").join(strategy).join("run.json").is_file());
+        assert!(
+            outage()
+                .folder
+                .join(format!("{strategy}.end_to_end.hgrm"))
+                .is_file(),
+            "{strategy}"
+        );
+        assert!(
+            outage()
+                .folder
+                .join("history")
+                .join(strategy)
+                .join("run.json")
+                .is_file()
+        );
     }
 }
 
 #[test]
 fn given_a_saved_run_when_checked_then_the_verdict_is_the_same() {
-    let checked = program().arg("check").arg(&outage().folder).output().unwrap();
+    let checked = program()
+        .arg("check")
+        .arg(&outage().folder)
+        .output()
+        .unwrap();
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
     let again = harness::run::check(&outage().folder).unwrap();
     for (then, now) in outage().record.strategies.iter().zip(&again.strategies) {
-        assert_eq!((then.verdict, then.counts, then.outcomes), (now.verdict, now.counts, now.outcomes));
+        assert_eq!(
+            (then.verdict, then.counts, then.outcomes),
+            (now.verdict, now.counts, now.outcomes)
+        );
     }
 }
 
@@ -76,15 +126,25 @@ fn given_a_history_with_one_observed_row_removed_when_checked_then_one_is_lost_a
 #[test]
 fn given_an_expectation_turned_round_when_run_then_it_exits_1_and_junit_names_it() {
     let home = tempfile::tempdir().unwrap();
-    let scenario = OUTAGE.replace("[expect.polling]\nlost = 0", "[expect.polling]\nlost = \">= 1\"");
+    let scenario = OUTAGE.replace(
+        "[expect.polling]\nlost = 0",
+        "[expect.polling]\nlost = \">= 1\"",
+    );
     assert_ne!(scenario, OUTAGE);
     let junit = home.path().join("junit.xml");
 
-    let output = run(home.path(), &scenario, &["--strategy", "polling", "--junit", junit.to_str().unwrap()]);
+    let output = run(
+        home.path(),
+        &scenario,
+        &["--strategy", "polling", "--junit", junit.to_str().unwrap()],
+    );
 
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let junit = std::fs::read_to_string(junit).unwrap();
-    assert!(junit.contains("lost &gt;= 1") || junit.contains("lost >= 1"), "{junit}");
+    assert!(
+        junit.contains("lost &gt;= 1") || junit.contains("lost >= 1"),
+        "{junit}"
+    );
     assert!(junit.contains("<failure"), "{junit}");
     only_run(home.path());
 }
