@@ -9,7 +9,7 @@ Examples:
   outbox-harness run scenarios/*.toml --junit junit.xml --json results.json
   outbox-harness run scenarios/steady.toml --strategy cdc --keep-stack
   outbox-harness run scenarios/steady.toml --stack external --external external.toml
-  outbox-harness check runs/broker-outage-20261123-101500
+  outbox-harness check runs/broker-outage-20261123T101500Z
   outbox-harness list
 
 Exit code: 0 every expectation met; 1 an expectation missed; 2 usage or a scenario file is wrong;
