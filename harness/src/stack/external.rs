@@ -86,11 +86,13 @@ impl ExternalStack {
             noted.map_err(|e| failed(&doing, e.to_string()))?;
             let checked = self.check_route(&toxiproxy, &proxy, *link, route).await;
             let deleted = toxiproxy.delete(&proxy).await.map_err(|e| e.to_string());
+            if deleted.is_ok() {
+                let forgotten = reaper.forget_external(&note);
+                forgotten.map_err(|e| failed(&doing, e.to_string()))?;
+            }
             checked
                 .and(deleted)
                 .map_err(|reason| failed(&doing, reason))?;
-            let forgotten = reaper.forget_external(&note);
-            forgotten.map_err(|e| failed(&doing, e.to_string()))?;
         }
         Ok(())
     }
