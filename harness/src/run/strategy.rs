@@ -116,7 +116,7 @@ async fn load_and_fence(
     let samples = sampler.await.map_err(|e| failed("sampling", &e))?;
 
     let meta = RunMeta {
-        format: 1,
+        format: crate::history::FORMAT,
         scenario: scenario.clone(),
         strategy: strategy.name.clone(),
         key: arena.key.clone(),

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod foreign_tools;
 mod round_trip;
 mod tampering;
