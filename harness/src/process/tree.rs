@@ -182,15 +182,25 @@ pub fn send(id: ProcessId, signal: Signal) -> bool {
     sent == 0
 }
 
-/// Whether every thread of a process is stopped (or the process is gone).
-fn is_stopped(id: ProcessId) -> bool {
+/// Whether every thread of a process is in one of these states, or dead.
+fn all_threads(id: ProcessId, states: &[u8]) -> bool {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", id.pid)) else {
         return true;
     };
     threads.flatten().all(|thread| {
         let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        parse_stat(0, &stat).is_none_or(|t| matches!(t.state, b'T' | b't' | b'Z' | b'X' | b'x'))
+        parse_stat(0, &stat).is_none_or(|t| !t.lives() || states.contains(&t.state))
     })
+}
+
+/// Whether no thread of a process runs any more. One that waits in vfork cannot be stopped before
+/// its child goes on, but if that child is stopped, it waits all the same.
+fn is_stopped(process: &Process, tree: &[Process]) -> bool {
+    let has_stopped_child = || {
+        let mut children = tree.iter().filter(|c| c.parent == process.id.pid);
+        children.any(|child| all_threads(child.id, b"Tt"))
+    };
+    all_threads(process.id, b"Tt") || (all_threads(process.id, b"TtD") && has_stopped_child())
 }
 
 /// SIGSTOPs what `select` finds, top down, until nothing new appears and every thread of it is
@@ -202,21 +212,21 @@ pub fn stop(
     let deadline = Instant::now() + within;
     let mut signalled = HashSet::new();
     loop {
-        let found: Vec<ProcessId> = select(&Snapshot::take()).iter().map(|p| p.id).collect();
+        let found = select(&Snapshot::take());
         let mut new = false;
-        for id in &found {
-            if signalled.insert(*id) {
+        for process in &found {
+            if signalled.insert(process.id) {
                 new = true;
-                send(*id, Signal::SIGSTOP);
+                send(process.id, Signal::SIGSTOP);
             }
         }
         let running: Vec<i32> = found
             .iter()
-            .filter(|id| !is_stopped(**id))
-            .map(|id| id.pid)
+            .filter(|process| !is_stopped(process, &found))
+            .map(|process| process.id.pid)
             .collect();
         if !new && running.is_empty() {
-            return Ok(found);
+            return Ok(found.iter().map(|process| process.id).collect());
         }
         if Instant::now() >= deadline {
             return Err(TreeError {
