@@ -2,15 +2,18 @@
 #![allow(clippy::unwrap_used)]
 
 mod fixture;
+mod log;
+mod process;
 
-use fixture::{Fixture, Kind, RelayProcess, Wiring};
+use fixture::{Fixture, Kind, Wiring};
+use process::RelayProcess;
 use relays::signal::Signal;
 use std::time::Duration;
 
 /// Not a test: what the relay processes of the tests run. Without a configuration it does nothing.
 #[test]
 fn relay_process() {
-    fixture::run_relay_if_asked();
+    process::run_relay_if_asked();
 }
 
 const KINDS: [Kind; 3] = [Kind::Delete, Kind::Mark, Kind::Cdc];

@@ -1,5 +1,6 @@
 //! What a relay works between: a schema, a topic, perhaps a slot and a proxy, all of one test's own.
 
+use super::log::{Log, Record};
 use crate::TestStack;
 use harness::scenario::Link;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -9,20 +10,16 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use relays::config::{AfterPublish, KafkaTarget, PostgresTarget, RelayConfig, SourceConfig};
-use relays::signal::{Signal, TimedSignal};
 use relays::source::{cdc, polling};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-use std::collections::{BTreeMap, HashMap};
-use std::io::BufRead;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 const PARTITIONS: i32 = 4;
-const CONFIG_VARIABLE: &str = "RELAY_UNDER_TEST";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -438,7 +435,7 @@ impl Fixture {
         }
     }
 
-    fn config(&self) -> RelayConfig {
+    pub fn config(&self) -> RelayConfig {
         let polling = |after_publish| SourceConfig::Polling {
             after_publish,
             interval_ms: self.poll_interval.as_millis() as u64,
@@ -470,143 +467,5 @@ pub struct Held(PgConnection);
 impl Held {
     pub async fn commit(mut self) {
         sqlx::raw_sql("COMMIT").execute(&mut self.0).await.unwrap();
-    }
-}
-
-struct Record {
-    key: String,
-    order: u64,
-    version: u64,
-    id: String,
-    headers: HashMap<String, String>,
-}
-
-/// A topic's records; the order within a partition is kept.
-pub struct Log(Vec<Record>);
-
-impl Log {
-    pub fn different(&self) -> usize {
-        let ids: std::collections::HashSet<_> = self.0.iter().map(|r| &r.id).collect();
-        ids.len()
-    }
-
-    pub fn duplicates(&self) -> usize {
-        self.0.len() - self.different()
-    }
-
-    /// Every version of every order is there, and each appears first after all earlier ones.
-    pub fn assert_complete(&self, orders: u64, versions: u64) {
-        let mut seen: HashMap<&str, u64> = HashMap::new();
-        for record in &self.0 {
-            let highest = seen.entry(&record.key).or_default();
-            assert!(
-                record.version <= *highest + 1,
-                "order {}: version {} before {}",
-                record.order,
-                record.version,
-                *highest + 1
-            );
-            *highest = (*highest).max(record.version);
-        }
-        assert_eq!(seen.len() as u64, orders, "orders seen");
-        for (order, highest) in seen {
-            assert_eq!(highest, versions, "last version of {order}");
-        }
-    }
-
-    pub fn assert_headers_match(&self) {
-        for record in &self.0 {
-            assert_eq!(record.headers["id"], record.id);
-            assert_eq!(record.headers["eventType"], "OrderAmended");
-            assert_eq!(record.headers["version"], record.version.to_string());
-        }
-    }
-}
-
-/// In a child process: the relay. In the test run itself: nothing.
-pub fn run_relay_if_asked() {
-    if let Ok(config) = std::env::var(CONFIG_VARIABLE) {
-        tracing_subscriber::fmt()
-            .with_writer(std::io::stderr)
-            .init();
-        let config: RelayConfig = serde_json::from_str(&config).unwrap();
-        relays::pump::run(config).unwrap();
-    }
-}
-
-/// A relay in a process of its own: this test binary, asked to run nothing but the relay.
-pub struct RelayProcess {
-    child: std::process::Child,
-    signals: Arc<Mutex<Vec<Signal>>>,
-}
-
-impl RelayProcess {
-    pub fn start(fixture: &Fixture) -> Self {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "relay::relay_process", "--nocapture"])
-            .env(
-                CONFIG_VARIABLE,
-                serde_json::to_string(&fixture.config()).unwrap(),
-            )
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let signals = Arc::new(Mutex::new(Vec::new()));
-        let output = std::io::BufReader::new(child.stdout.take().unwrap());
-        let collected = Arc::clone(&signals);
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                // The test framework writes to the same stream, at times on the same line.
-                let json = line.find('{').map_or("", |at| &line[at..]);
-                if let Ok(timed) = serde_json::from_str::<TimedSignal>(json) {
-                    collected.lock().unwrap().push(timed.signal);
-                }
-            }
-        });
-        Self { child, signals }
-    }
-
-    pub fn saw(&self, wanted: impl Fn(&Signal) -> bool) -> bool {
-        self.signals.lock().unwrap().iter().any(wanted)
-    }
-
-    /// Waits until it has given such a signal.
-    pub async fn wait_for(&mut self, wanted: impl Fn(&Signal) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.saw(&wanted) {
-            let signals = self.signals.lock().unwrap().clone();
-            assert!(Instant::now() < deadline, "only {signals:?}");
-            let exited = self.child.try_wait().unwrap();
-            assert!(exited.is_none(), "{exited:?} after {signals:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// SIGKILL.
-    pub async fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM; it must then end by itself, and well.
-    pub async fn terminate(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                assert!(status.success(), "{status}");
-                return;
-            }
-            assert!(Instant::now() < deadline, "the relay does not stop");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-impl Drop for RelayProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
