@@ -113,7 +113,7 @@ impl Side {
                     alive: true,
                 }
             });
-            flow.last = *socket;
+            flow.last = keeping_counters(*socket, &flow.last);
             if flow.alive && !alive {
                 flow.alive = false;
                 self.ended += 1;
@@ -182,6 +182,18 @@ impl Side {
             .map(|f| Counters::of(&f.last).since(f.base))
             .filter(|c| c.sent_bytes > 0 && c.received_bytes == 0)
             .count()
+    }
+}
+
+/// The kernel keeps no counters for a connection that is closed and only waits for the other side
+/// (FIN_WAIT_2, TIME_WAIT): it reports zeros. What it carried before still counts.
+fn keeping_counters(now: Socket, before: &Socket) -> Socket {
+    Socket {
+        sent_bytes: now.sent_bytes.max(before.sent_bytes),
+        received_bytes: now.received_bytes.max(before.received_bytes),
+        sent_segments: now.sent_segments.max(before.sent_segments),
+        received_segments: now.received_segments.max(before.received_segments),
+        ..now
     }
 }
 
@@ -340,6 +352,25 @@ mod tests {
             sent_segments: 1,
             received_segments: 1,
         }
+    }
+
+    #[test]
+    fn what_a_connection_carried_is_kept_while_it_waits_without_counters() {
+        const TIME_WAIT: u8 = 6;
+        let mut side = Side::default();
+        side.update([socket(1, ESTABLISHED, 100, 10)].iter());
+        side.mark();
+        side.update([socket(1, ESTABLISHED, 150, 30)].iter());
+        side.update([socket(1, TIME_WAIT, 0, 0)].iter());
+        assert_eq!(
+            (side.total().sent_bytes, side.total().received_bytes),
+            (50, 20)
+        );
+        side.update([].iter());
+        assert_eq!(
+            (side.total().sent_bytes, side.total().received_bytes),
+            (50, 20)
+        );
     }
 
     #[test]

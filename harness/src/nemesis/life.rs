@@ -78,6 +78,11 @@ pub(super) async fn run(mut life: Life) -> Lived {
 }
 
 impl Life {
+    fn announce(&self, what: &str) {
+        let (kind, target) = (self.fault.kind.name(), self.fault.target.name());
+        (self.field.announce)(format!("{kind} {target} {what}"));
+    }
+
     async fn inject_and_heal(&mut self, deed: &Deed, observed: &Observed, lived: &mut Lived) {
         let clock = self.field.clock;
         observed.injecting().await;
@@ -88,6 +93,7 @@ impl Life {
         }
         let injected_ns = clock.now_ns();
         lived.record.injected_ns = Some(injected_ns);
+        self.announce("injected");
         observed.in_force().await;
         let until_ns = injected_ns.saturating_add(nanoseconds(self.fault.lasts));
         let stopped = self.stopped_before(until_ns).await;
@@ -104,6 +110,7 @@ impl Life {
         }
         let healed_ns = clock.now_ns();
         lived.record.healed_ns = Some(healed_ns);
+        self.announce("healed");
         self.take_reports(deed, began_ns, healing_ns, lived);
         if !stopped {
             observed.healed().await;

@@ -16,11 +16,13 @@ pub(crate) use deed::concerns;
 use ledger::Ledger;
 pub use rescue::heal_all;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::task::JoinSet;
+
+/// Told what happened, e.g. `down kafka injected`; must not block.
+pub type Announce = Arc<dyn Fn(String) + Send + Sync>;
 
 /// What the nemesis works on, for one strategy.
 #[derive(Clone)]
@@ -37,8 +39,8 @@ pub struct Battlefield {
     pub processes: BTreeMap<Victim, Child>,
     /// Run time.
     pub clock: RunClock,
-    /// The order service's health URL and the like may be probed through these; logs go here.
-    pub logs: PathBuf,
+    /// Told when a fault was injected or healed.
+    pub announce: Announce,
 }
 
 /// A fault could not be injected or healed.

@@ -6,7 +6,7 @@ use crate::clock::RunClock;
 use crate::fence::database;
 use crate::history::ProcessEvent;
 use crate::identity::{Identity, RunKey};
-use crate::nemesis::Battlefield;
+use crate::nemesis::{Announce, Battlefield};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready};
 use crate::scenario::{Link, Scenario, Strategy, StrategyKind, Victim};
@@ -186,7 +186,7 @@ impl<'a> Arena<'a> {
     }
 
     /// What the nemesis may touch.
-    pub fn battlefield(&self, clock: RunClock) -> Battlefield {
+    pub fn battlefield(&self, clock: RunClock, announce: Announce) -> Battlefield {
         let mut processes = BTreeMap::new();
         let own = [
             (Victim::OrderService, &self.service),
@@ -209,7 +209,7 @@ impl<'a> Arena<'a> {
             proxies: self.proxies.clone(),
             processes,
             clock,
-            logs: self.folder.join("logs"),
+            announce,
         }
     }
 

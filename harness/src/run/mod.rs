@@ -241,6 +241,12 @@ async fn start_stack(
         what,
         took: started.elapsed(),
     });
+    if let Stack::Local(_) = stack {
+        let topic = format!("oh.{}.warm-up", crate::identity::RunKey::random().run);
+        crate::stack::warm_up::warm_up(&info.kafka_bootstrap, &topic)
+            .await
+            .map_err(|e| failed("warming up the stack", &e))?;
+    }
     for text in stack.notes() {
         reporter.event(Event::Note { text: text.clone() });
     }

@@ -54,7 +54,12 @@ pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, 
         context.reaper,
         context.folder,
     )?;
-    let history = match arena.raise().await {
+    let mut interrupted = context.interrupted.clone();
+    let raised = tokio::select! {
+        raised = arena.raise() => raised,
+        _ = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted { folder: context.folder.to_owned() }),
+    };
+    let history = match raised {
         Ok(()) => load_and_fence(context, &arena, strategy).await,
         Err(e) => Err(e),
     };
@@ -174,7 +179,9 @@ async fn load(
         clock,
         progress,
     };
-    let field = arena.battlefield(clock);
+    let reporter = Arc::clone(context.reporter);
+    let announce = move |what| reporter.event(Event::Fault { what });
+    let field = arena.battlefield(clock, Arc::new(announce));
     tokio::join!(
         workload::offer(load, load_from_ns, context.interrupted.clone()),
         nemesis::campaign(
@@ -289,7 +296,7 @@ async fn heal(
     arena: &Arena<'_>,
     campaign: &Campaign,
 ) -> Result<((), String), String> {
-    let field = arena.battlefield(RunClock::start());
+    let field = arena.battlefield(RunClock::start(), Arc::new(|_| {}));
     nemesis::heal_all(&field).await?;
     arena
         .toxiproxy

@@ -13,6 +13,7 @@ mod postgres_client;
 mod postgres_server;
 pub mod run_lock;
 mod toxiproxy_server;
+pub mod warm_up;
 
 use crate::process::Child;
 use crate::scenario::{Link, Victim};

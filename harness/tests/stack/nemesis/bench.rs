@@ -49,7 +49,7 @@ impl Bench {
             proxies: BTreeMap::from([(LINK, (proxy.clone(), route))]),
             processes: BTreeMap::new(),
             clock: RunClock::start(),
-            logs: std::env::temp_dir(),
+            announce: std::sync::Arc::new(|_| {}),
         };
         Self {
             field,

@@ -54,7 +54,7 @@ fn field(victim: Victim, child: &Child) -> Battlefield {
         proxies: BTreeMap::new(),
         processes: BTreeMap::from([(victim, child.clone())]),
         clock: RunClock::start(),
-        logs: std::env::temp_dir(),
+        announce: std::sync::Arc::new(|_| {}),
     }
 }
 
@@ -253,7 +253,7 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
         proxies: BTreeMap::from([(LINK, ("p".to_owned(), route))]),
         processes: BTreeMap::new(),
         clock: RunClock::start(),
-        logs: folder.path().to_owned(),
+        announce: std::sync::Arc::new(|_| {}),
     };
     let (stop, stopped) = watch::channel(false);
     let long = Fault {
