@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 const FENCE_STEP_WITHIN: Duration = Duration::from_secs(30);
-const SETTLE: Duration = Duration::from_millis(100);
+/// Between "everything is ready" and the first intended start. An idempotent producer that has just
+/// connected asks for its producer id on a timer of half a second; the first events would pay for it.
+const SETTLE: Duration = Duration::from_millis(600);
 const POLL: Duration = Duration::from_millis(20);
 
 /// What a strategy's run needs of its scenario's run.

@@ -267,8 +267,8 @@ async fn a_notifying_service_wakes_listeners_on_the_channel_named_like_the_schem
         .run(|given| async move {
             let postgres = &crate::stack().await.postgres;
             let url = format!(
-                "postgres://{}@{}:{}/{}",
-                postgres.user, postgres.host, postgres.port, postgres.database
+                "postgres://{}:{}@{}:{}/{}",
+                postgres.user, postgres.password, postgres.host, postgres.port, postgres.database
             );
             let mut listener = sqlx::postgres::PgListener::connect(&url).await.unwrap();
             listener.listen(&given.layout.schema).await.unwrap();
