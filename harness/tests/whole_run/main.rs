@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod external;
 mod interruption;
 mod verdicts;
 
@@ -74,16 +75,16 @@ fn outage() -> &'static Outage {
     })
 }
 
+/// Where `make test` installs Kafka and Toxiproxy.
+fn programs() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
+    folder.canonicalize().expect("`make test` installs .stack")
+}
+
 /// The program, with the stack's programs of this checkout.
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outbox-harness"));
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
-    command.env(
-        "OUTBOX_HARNESS_PROGRAMS",
-        programs
-            .canonicalize()
-            .expect("`make test` installs .stack"),
-    );
+    command.env("OUTBOX_HARNESS_PROGRAMS", programs());
     command
 }
 

@@ -1,0 +1,133 @@
+//! Whole runs on a stack that is not ours: what a run makes there is gone after it, also when the
+//! harness is killed.
+
+use super::{OUTAGE, program, programs};
+use harness::fence::database;
+use harness::process::reaper::Reaper;
+use harness::stack::{Provider, Stack, StackInfo};
+use harness::topic::Topic;
+use harness::toxiproxy::Toxiproxy;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_somebodys_stack_when_runs_end_or_are_killed_on_it_then_it_is_left_as_it_was_found() {
+    let home = tempfile::tempdir().unwrap();
+    let reaper =
+        Arc::new(Reaper::start_with(Path::new(env!("CARGO_BIN_EXE_outbox-harness"))).unwrap());
+    let provider = Provider::Local {
+        data: home.path().join("data"),
+        logs: home.path().to_owned(),
+        programs: programs(),
+    };
+    let theirs = Stack::start(provider, &reaper).await.unwrap();
+    let before = inventory(theirs.info()).await;
+    let file = describe(theirs.info(), home.path());
+
+    // When a run ends by itself
+    let output = run(home.path(), &file).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(inventory(theirs.info()).await, before);
+
+    // When a run is killed as soon as it has made something
+    let mut harness = run(home.path(), &file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the run has made something", async || {
+        inventory(theirs.info()).await != before
+    })
+    .await;
+    kill(Pid::from_raw(harness.id() as i32), Signal::SIGKILL).unwrap();
+    harness.wait().unwrap();
+
+    // Then its reaper drops it; what it could not, the next run would
+    until("nothing of it is left", async || {
+        inventory(theirs.info()).await == before
+    })
+    .await;
+    theirs.stop().await.unwrap();
+}
+
+/// Schemas, roles, slots, topics and proxies.
+async fn inventory(info: &StackInfo) -> Vec<String> {
+    let mut connection = database::connect(&info.postgres, Instant::now() + SOON)
+        .await
+        .unwrap();
+    let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%' \
+               UNION ALL SELECT rolname::text FROM pg_roles \
+               UNION ALL SELECT slot_name::text FROM pg_replication_slots";
+    let mut all: Vec<String> = sqlx::query_scalar(sql)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let topics = Topic::new(&info.kafka_bootstrap, "any", 1)
+        .all()
+        .await
+        .unwrap();
+    // Kafka makes its own when a consumer first asks.
+    all.extend(topics.into_iter().filter(|name| !name.starts_with("__")));
+    all.extend(
+        Toxiproxy::new(&info.toxiproxy_url)
+            .unwrap()
+            .list()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|p| format!("{p:?}")),
+    );
+    all.sort();
+    all
+}
+
+async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn run(home: &Path, stack: &Path) -> Command {
+    let scenario = home.join("scenario.toml");
+    std::fs::write(&scenario, OUTAGE).unwrap();
+    let mut command = program();
+    command.arg("run").arg(scenario).args([
+        "--strategy",
+        "cdc",
+        "--stack",
+        "external",
+        "--external",
+    ]);
+    command.arg(stack).arg("--out").arg(home.join("runs"));
+    command
+}
+
+fn describe(info: &StackInfo, home: &Path) -> PathBuf {
+    let p = &info.postgres;
+    let mut text = format!(
+        "[postgres]\nhost = {:?}\nport = {}\nuser = {:?}\npassword = {:?}\ndatabase = {:?}\n\
+         [kafka]\nbootstrap = {:?}\n[toxiproxy]\nurl = {:?}\n",
+        p.host, p.port, p.user, p.password, p.database, info.kafka_bootstrap, info.toxiproxy_url
+    );
+    for (link, route) in &info.routes {
+        text += &format!(
+            "[link.{:?}]\nlisten = {:?}\nupstream = {:?}\nconnect = {:?}\n",
+            link.name(),
+            route.listen,
+            route.upstream,
+            route.connect
+        );
+    }
+    let file = home.join("external.toml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
