@@ -194,9 +194,17 @@ pub async fn run(
     )
     .await;
     if options.keep_stack {
+        let file = folder.join("external.toml");
+        std::fs::write(&file, crate::stack::external::stack_file(stack.info()))
+            .map_err(|e| failed(&format!("writing {}", file.display()), &e))?;
         for text in stack.keep()? {
             reporter.event(Event::Note { text });
         }
+        let text = format!(
+            "  run on it   --stack external --external {}",
+            file.display()
+        );
+        reporter.event(Event::Note { text });
     } else {
         stack.stop().await?;
     }

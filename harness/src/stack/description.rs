@@ -1,6 +1,6 @@
 //! The file that describes an external stack.
 
-use super::Route;
+use super::{Route, StackInfo};
 use crate::scenario::Link;
 use relays::config::PostgresTarget;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,39 @@ impl Description {
                 link.name()
             )),
             None => Ok(description),
+        }
+    }
+
+    /// The file that would lead to this stack.
+    pub(super) fn of(info: &StackInfo) -> Self {
+        let p = info.postgres.clone();
+        Self {
+            postgres: Postgres {
+                host: p.host,
+                port: p.port,
+                user: p.user,
+                password: p.password,
+                database: p.database,
+            },
+            kafka: Kafka {
+                bootstrap: info.kafka_bootstrap.clone(),
+                version: info.kafka_version.clone(),
+            },
+            toxiproxy: Toxiproxy {
+                url: info.toxiproxy_url.clone(),
+            },
+            link: info
+                .routes
+                .iter()
+                .map(|(link, route)| {
+                    let way = Way {
+                        listen: route.listen.clone(),
+                        upstream: route.upstream.clone(),
+                        connect: route.connect.clone(),
+                    };
+                    (*link, way)
+                })
+                .collect(),
         }
     }
 

@@ -19,6 +19,12 @@ pub struct ExternalStack {
     notes: Vec<String>,
 }
 
+/// The stack file (see `external.toml`) that leads to this stack, passwords included: a kept local
+/// stack is somebody's stack from then on.
+pub fn stack_file(info: &StackInfo) -> String {
+    Description::of(info).to_text()
+}
+
 /// What a run makes on an external stack and must drop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {

@@ -4,6 +4,7 @@ use crate::process::{eventually, kill_and_reap, spawn_test};
 use crate::{HARNESS, local, reaper};
 use harness::process::reaper::Reaper;
 use harness::scenario::{Link, Victim};
+use harness::stack::external::stack_file;
 use harness::stack::{Provider, Stack, StackInfo};
 use harness::toxiproxy::Toxiproxy;
 use rdkafka::ClientConfig;
@@ -47,23 +48,8 @@ async fn theirs() -> (&'static Theirs, MutexGuard<'static, ()>) {
 
 /// A stack file for it; `change` edits its text.
 fn file(info: &StackInfo, folder: &TempDir, change: impl FnOnce(String) -> String) -> PathBuf {
-    let p = &info.postgres;
-    let mut text = format!(
-        "[postgres]\nhost = {:?}\nport = {}\nuser = {:?}\npassword = {:?}\ndatabase = {:?}\n\
-         [kafka]\nbootstrap = {:?}\n[toxiproxy]\nurl = {:?}\n",
-        p.host, p.port, p.user, p.password, p.database, info.kafka_bootstrap, info.toxiproxy_url
-    );
-    for (link, route) in &info.routes {
-        text += &format!(
-            "[link.{:?}]\nlisten = {:?}\nupstream = {:?}\nconnect = {:?}\n",
-            link.name(),
-            route.listen,
-            route.upstream,
-            route.connect
-        );
-    }
     let path = folder.path().join("stack.toml");
-    std::fs::write(&path, change(text)).unwrap();
+    std::fs::write(&path, change(stack_file(info))).unwrap();
     path
 }
 

@@ -4,6 +4,7 @@
 use super::{OUTAGE, program, programs};
 use harness::fence::database;
 use harness::process::reaper::Reaper;
+use harness::stack::external::stack_file;
 use harness::stack::{Provider, Stack, StackInfo};
 use harness::topic::Topic;
 use harness::toxiproxy::Toxiproxy;
@@ -112,22 +113,7 @@ fn run(home: &Path, stack: &Path) -> Command {
 }
 
 fn describe(info: &StackInfo, home: &Path) -> PathBuf {
-    let p = &info.postgres;
-    let mut text = format!(
-        "[postgres]\nhost = {:?}\nport = {}\nuser = {:?}\npassword = {:?}\ndatabase = {:?}\n\
-         [kafka]\nbootstrap = {:?}\n[toxiproxy]\nurl = {:?}\n",
-        p.host, p.port, p.user, p.password, p.database, info.kafka_bootstrap, info.toxiproxy_url
-    );
-    for (link, route) in &info.routes {
-        text += &format!(
-            "[link.{:?}]\nlisten = {:?}\nupstream = {:?}\nconnect = {:?}\n",
-            link.name(),
-            route.listen,
-            route.upstream,
-            route.connect
-        );
-    }
     let file = home.join("external.toml");
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, stack_file(info)).unwrap();
     file
 }
