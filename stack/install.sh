@@ -206,7 +206,7 @@ archive_classes() {
         -XX:ArchiveClassesAtExit="$work/kafka.jsa" -cp "$jars" kafka.Kafka \
         "$work/server.properties" >"$work/output" 2>&1 </dev/null &
     local kafka=$! tries=0
-    until grep -q 'Kafka Server started' "$work/output" || [ $((tries += 1)) -gt 300 ] ||
+    until grep -qs 'Kafka Server started' "$work/output" || [ $((tries += 1)) -gt 300 ] ||
         ! kill -0 "$kafka" 2>/dev/null; do
         sleep 0.1
     done
