@@ -1,7 +1,7 @@
 //! Whole runs on a stack that is not ours: what a run makes there is gone after it, also when the
 //! harness is killed.
 
-use super::{OUTAGE, program, programs};
+use super::{OUTAGE, TURN, program, programs};
 use harness::fence::database;
 use harness::process::reaper::Reaper;
 use harness::stack::external::stack_file;
@@ -19,6 +19,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn given_somebodys_stack_when_runs_end_or_are_killed_on_it_then_it_is_left_as_it_was_found() {
+    let _turn = TURN.lock().await;
     let home = tempfile::tempdir().unwrap();
     let reaper =
         Arc::new(Reaper::start_with(Path::new(env!("CARGO_BIN_EXE_outbox-harness"))).unwrap());

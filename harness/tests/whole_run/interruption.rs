@@ -2,7 +2,7 @@
 //!
 //! `OUTBOX_HARNESS_INTERRUPTIONS` sets how many of each are tried (default 1).
 
-use super::{OUTAGE, program};
+use super::{OUTAGE, TURN, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
@@ -45,6 +45,7 @@ fn moments() -> impl Iterator<Item = Duration> {
 
 /// Starts a run, sends the signal, and returns the exit code once nothing of the run is left.
 fn interrupt(signal: Signal, after: Duration) -> Option<i32> {
+    let _turn = TURN.blocking_lock();
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("scenario.toml");
     std::fs::write(&file, OUTAGE).unwrap();
