@@ -12,3 +12,4 @@ pub mod schema;
 pub mod service;
 pub mod signal;
 pub mod source;
+pub mod trace;

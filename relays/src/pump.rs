@@ -31,20 +31,49 @@ const LASTING: Duration = Duration::from_secs(2);
 ///
 /// Then it confirms what is durable and returns; everything else is delivered by the next relay.
 pub fn run(config: RelayConfig) -> Result<(), String> {
-    relay(config, async {
-        let kind = tokio::signal::unix::SignalKind::terminate();
-        match tokio::signal::unix::signal(kind) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(error) => tracing::error!("cannot listen for SIGTERM: {error}; stopping"),
+    relay(config, terminated())
+}
+
+/// Completes at SIGTERM.
+pub async fn terminated() {
+    let kind = tokio::signal::unix::SignalKind::terminate();
+    match tokio::signal::unix::signal(kind) {
+        Ok(mut terminate) => {
+            terminate.recv().await;
         }
-    })
+        Err(error) => tracing::error!("cannot listen for SIGTERM: {error}; stopping"),
+    }
 }
 
 /// As [`run`], until `stop` completes.
 pub fn relay(
     config: RelayConfig,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
+    let publisher = KafkaPublisher::new(config.kafka);
+    match config.source {
+        SourceConfig::Polling {
+            after_publish,
+            interval_ms,
+            batch,
+            notify,
+        } => {
+            let interval = Duration::from_millis(interval_ms);
+            let source =
+                PollingSource::new(config.postgres, after_publish, interval, batch, notify);
+            between(source, publisher, stop)
+        }
+        SourceConfig::Cdc { slot, publication } => {
+            let source = CdcSource::new(config.postgres, slot, publication);
+            between(source, publisher, stop)
+        }
+    }
+}
+
+/// Relays from any source to any publisher until `stop` completes. Blocks its thread.
+pub fn between<S: Source, P: Publisher>(
+    source: S,
+    publisher: P,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
     // One thread: events go from socket to producer without changing hands, and a replication
@@ -61,24 +90,7 @@ pub fn relay(
             // The channel stays open until the relay has ended.
             told.closed().await;
         });
-        let publisher = KafkaPublisher::new(config.kafka);
-        match config.source {
-            SourceConfig::Polling {
-                after_publish,
-                interval_ms,
-                batch,
-                notify,
-            } => {
-                let interval = Duration::from_millis(interval_ms);
-                let source =
-                    PollingSource::new(config.postgres, after_publish, interval, batch, notify);
-                Pump::new(source, publisher, stopping).run().await;
-            }
-            SourceConfig::Cdc { slot, publication } => {
-                let source = CdcSource::new(config.postgres, slot, publication);
-                Pump::new(source, publisher, stopping).run().await;
-            }
-        }
+        Pump::new(source, publisher, stopping).run().await;
     });
     // A metadata request to a dead broker may be under way on a thread of its own.
     runtime.shutdown_timeout(Duration::from_millis(100));

@@ -330,6 +330,7 @@ fn empty(kind: StrategyKind) -> History {
         processes: Vec::new(),
         samples: Vec::new(),
         fences: Vec::new(),
+        trace: Vec::new(),
     }
 }
 

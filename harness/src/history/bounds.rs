@@ -158,6 +158,9 @@ fn rest(history: &History) -> Result<(), (&'static str, String)> {
             .and(time(row.ended_ns))
             .map_err(|e| ("fences.parquet", e))?;
     }
+    for row in &history.trace {
+        time(row.at_ns).map_err(|e| ("trace.parquet", e))?;
+    }
     Ok(())
 }
 

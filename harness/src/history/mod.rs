@@ -15,6 +15,7 @@ mod writer;
 use crate::clock::RunClock;
 use crate::identity::RunKey;
 use crate::scenario::{Link, Scenario};
+pub use relays::trace::Stage;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,6 +58,9 @@ pub struct History {
     pub samples: Vec<Sample>,
     /// The fence, step by step.
     pub fences: Vec<FenceStep>,
+    /// What the system under test wrote of each event's way through it, by time. For explanations
+    /// only: no verdict rests on the word of what is judged.
+    pub trace: Vec<TraceRow>,
 }
 
 /// At most so many raw records are kept.
@@ -354,6 +358,35 @@ pub struct FenceStep {
     pub detail: String,
 }
 
+/// Who wrote a row of the trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Tracer {
+    /// The order service.
+    OrderService = 0,
+    /// The relay.
+    Relay = 1,
+}
+
+/// One step of one event inside the system under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceRow {
+    /// Which process wrote it.
+    pub tracer: Tracer,
+    /// Its pid: a restarted process has another.
+    pub pid: u32,
+    /// When.
+    pub at_ns: i64,
+    /// Attempt number.
+    pub attempt: u32,
+    /// Version of the order; 0 where it is not known yet.
+    pub version: u32,
+    /// What happened.
+    pub stage: Stage,
+    /// By stage; see [`Stage`].
+    pub detail: u64,
+}
+
 /// Failure to write or read a history.
 #[derive(Debug, Error)]
 #[error("{doing} {path}: {reason}")]
@@ -376,7 +409,7 @@ pub struct Loaded {
 }
 
 /// Version of the format that [`save`] writes and [`load`] reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Writes a history into `folder` (made if missing), fsyncs it; `run.json` last, so that a folder
 /// with a `run.json` is whole.
@@ -407,6 +440,7 @@ pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {
     put(&mut meta, folder, &history.processes)?;
     put(&mut meta, folder, &history.samples)?;
     put(&mut meta, folder, &history.fences)?;
+    put(&mut meta, folder, &history.trace)?;
     sync_folder(folder)?;
     seal::write(folder, meta)?;
     sync_folder(folder)
@@ -439,6 +473,7 @@ pub fn load(folder: &Path) -> Result<Loaded, HistoryError> {
         processes: take.table()?,
         samples: take.table()?,
         fences: take.table()?,
+        trace: take.table()?,
     };
     bounds::check(&history)
         .map_err(|(file, reason)| failed("reading", &folder.join(file), reason))?;

@@ -5,7 +5,8 @@
 use super::column::{Codec, Column, Table};
 use super::{
     Body, FaultRecord, FenceStep, Intent, Life, LogRow, NONE, Observation, Outcome, PartitionEnd,
-    Pending, PendingState, ProcessEvent, RawRecord, Request, Sample, Sighting, TruthRow,
+    Pending, PendingState, ProcessEvent, RawRecord, Request, Sample, Sighting, Stage, TraceRow, Tracer,
+    TruthRow,
 };
 
 /// Rows of the tables that grow with the load.
@@ -399,6 +400,48 @@ impl Table for Sample {
             Column::new("series", Codec::Text(|r| &r.series, |r, v| r.series = v)),
             Column::new("at_ns", Codec::I64(|r| r.at_ns, |r, v| r.at_ns = v)),
             Column::new("value", Codec::F64(|r| r.value, |r, v| r.value = v)),
+        ]
+    }
+}
+
+impl Table for TraceRow {
+    const FILE: &'static str = "trace.parquet";
+    const MAX_ROWS: usize = MAX_EVENTS;
+
+    fn blank() -> Self {
+        Self {
+            tracer: Tracer::OrderService,
+            pid: 0,
+            at_ns: 0,
+            attempt: NONE,
+            version: 0,
+            stage: Stage::Received,
+            detail: 0,
+        }
+    }
+
+    fn columns() -> Vec<Column<Self>> {
+        vec![
+            Column::coded(
+                "tracer",
+                &["order-service", "relay"],
+                |r| r.tracer as u32,
+                |r, v| {
+                    let all = [Tracer::OrderService, Tracer::Relay];
+                    keep(&mut r.tracer, all.get(v as usize).copied())
+                },
+            ),
+            Column::new("pid", Codec::U32(|r| r.pid, |r, v| r.pid = v)),
+            Column::new("at_ns", Codec::I64(|r| r.at_ns, |r, v| r.at_ns = v)),
+            Column::new("attempt", Codec::U32(|r| r.attempt, |r, v| r.attempt = v)),
+            Column::new("version", Codec::U32(|r| r.version, |r, v| r.version = v)),
+            Column::coded(
+                "stage",
+                &Stage::NAMES,
+                |r| r.stage as u32,
+                |r, v| keep(&mut r.stage, Stage::ALL.get(v as usize).copied()),
+            ),
+            Column::new("detail", Codec::U64(|r| r.detail, |r, v| r.detail = v)),
         ]
     }
 }

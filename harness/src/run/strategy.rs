@@ -157,6 +157,7 @@ async fn load_and_fence(
         processes: arena.process_events(&clock),
         samples,
         fences: fence.into_steps(),
+        trace: Vec::new(),
     })
 }
 

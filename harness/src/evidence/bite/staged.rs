@@ -169,6 +169,7 @@ impl Staged {
             processes: Vec::new(),
             samples: Vec::new(),
             fences: Vec::new(),
+            trace: Vec::new(),
         });
         let place = target.name();
         staged

@@ -3,7 +3,7 @@
 use crate::checkers::fixture::*;
 use crate::history::{
     Body, History, Intent, NONE, Observation, Outcome, Pending, PendingState, RawRecord, Request,
-    Sample, load, save,
+    Sample, Stage, TraceRow, Tracer, load, save,
 };
 use crate::scenario::{FaultKind, StrategyKind, Target};
 use proptest::prelude::*;
@@ -54,6 +54,15 @@ pub fn full() -> History {
         at_ns: 5,
         value: 1.5,
     });
+    history.trace.push(TraceRow {
+        tracer: Tracer::Relay,
+        pid: 77,
+        at_ns: 6,
+        attempt: 3,
+        version: 1,
+        stage: Stage::Confirmed,
+        detail: u64::MAX,
+    });
     history
 }
 
@@ -70,6 +79,7 @@ pub fn assert_same(a: &History, b: &History) {
     assert_eq!(a.processes, b.processes);
     assert_eq!(a.samples, b.samples);
     assert_eq!(a.fences, b.fences);
+    assert_eq!(a.trace, b.trace);
     let meta = |h: &History| {
         let mut meta = h.meta.clone();
         meta.sha256.clear();

@@ -285,5 +285,6 @@ pub fn history(
         processes: Vec::new(),
         samples: Vec::new(),
         fences: Vec::new(),
+        trace: Vec::new(),
     }
 }

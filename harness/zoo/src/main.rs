@@ -1,0 +1,44 @@
+//! `outbox-harness`, with children that are broken on purpose.
+
+use serde::de::DeserializeOwned;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1).unwrap_or_default();
+    if command == harness::process::reaper::SUBCOMMAND {
+        return harness::process::reaper::main();
+    }
+    let Some(defect) = zoo::defect() else {
+        return harness::cli::main();
+    };
+    match command.as_str() {
+        "relay" => match zoo::relays::find(&defect) {
+            Some(run) => ended(config().and_then(run)),
+            None => harness::cli::main(),
+        },
+        "order-service" => match zoo::services::find(&defect) {
+            Some(run) => ended(config().and_then(run)),
+            None => harness::cli::main(),
+        },
+        _ => harness::cli::main(),
+    }
+}
+
+/// `--config FILE`, as the harness passes it.
+fn config<T: DeserializeOwned>() -> Result<T, String> {
+    let file = std::env::args()
+        .nth(3)
+        .ok_or("expected: relay|order-service --config FILE")?;
+    let text = std::fs::read(&file).map_err(|e| format!("{file}: {e}"))?;
+    serde_json::from_slice(&text).map_err(|e| format!("{file}: {e}"))
+}
+
+fn ended(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("zoo: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

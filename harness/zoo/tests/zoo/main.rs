@@ -1,0 +1,7 @@
+//! Every kind of broken system is caught, with the right name and the exact count; no odd but
+//! correct one is blamed. Whole runs on a real stack, which is started once.
+
+// A failed expectation of a test is a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bench;
