@@ -4,9 +4,10 @@ mod arena;
 mod folder;
 mod sampler;
 pub mod strategy;
+mod whole;
 
 use crate::checkers::{self, Judgement};
-use crate::history::{self, History};
+use crate::history::{self, History, PartOf, RunMeta};
 use crate::process::reaper::Reaper;
 use crate::scenario::{Scenario, Strategy};
 use crate::stack::{Provider, Stack, StackInfo};
@@ -270,6 +271,9 @@ async fn run_strategies(
     reporter: &Arc<dyn Reporter>,
     interrupted: &watch::Receiver<bool>,
 ) -> Result<Vec<(History, Judgement)>, RunError> {
+    let is_chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
+    let chosen: Vec<&Strategy> = scenario.strategies.iter().filter(is_chosen).collect();
+    let name = folder.file_name().unwrap_or_default();
     let context = strategy::Context {
         stack,
         scenario,
@@ -278,10 +282,13 @@ async fn run_strategies(
         reporter,
         interrupted: interrupted.clone(),
         keep: options.keep_stack,
+        part_of: PartOf {
+            run: name.to_string_lossy().into_owned(),
+            strategies: chosen.iter().map(|s| s.name.clone()).collect(),
+        },
     };
-    let chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
     let mut judged = Vec::new();
-    for strategy in scenario.strategies.iter().filter(chosen) {
+    for strategy in chosen {
         let history = strategy::run(&context, strategy).await?;
         let path = folder::history(folder, &strategy.name);
         let run_folder = folder.to_owned();
@@ -309,11 +316,17 @@ async fn run_strategies(
 /// The verdict again, from the saved history of a run folder alone; writes nothing.
 pub fn check(folder: &Path) -> Result<Record, RunError> {
     let started = Instant::now();
-    let mut judged = Vec::new();
+    let mut judged: Vec<(History, Judgement)> = Vec::new();
     for path in folder::histories(folder)? {
         let loaded = history::load(&path).map_err(|e| failed("loading the history", &e))?;
         let judgement = checkers::judge(&loaded.history, &loaded.altered);
         judged.push((loaded.history, judgement));
+    }
+    let metas: Vec<&RunMeta> = judged.iter().map(|(history, _)| &history.meta).collect();
+    if let Err(reason) = whole::check(&metas) {
+        for (_, judgement) in &mut judged {
+            judgement.doubt(&reason);
+        }
     }
     // The order of the scenario, not of the folder's names.
     judged.sort_by_key(|(history, _)| {

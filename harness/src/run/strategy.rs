@@ -6,7 +6,7 @@ use super::{Event, Reporter, RunError};
 use crate::clock::RunClock;
 use crate::fence::database::Truth;
 use crate::fence::{Fence, database};
-use crate::history::{History, NONE, Pending, PendingState, RunMeta};
+use crate::history::{History, NONE, PartOf, Pending, PendingState, RunMeta};
 use crate::nemesis::{self, Campaign};
 use crate::observer::{self, FinalRead, Observer, Watch};
 use crate::process::reaper::Reaper;
@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub interrupted: watch::Receiver<bool>,
     /// Keep schema and topic.
     pub keep: bool,
+    /// What each history of the run says it is part of.
+    pub part_of: PartOf,
 }
 
 /// Runs one strategy and gives its history; everything it made is gone afterwards.
@@ -126,6 +128,7 @@ async fn load_and_fence(
         format: crate::history::FORMAT,
         scenario: scenario.clone(),
         strategy: strategy.name.clone(),
+        part_of: context.part_of.clone(),
         key: arena.key.clone(),
         clock,
         started_at,
