@@ -2,6 +2,7 @@
 
 use super::limits;
 use super::section::Section;
+use super::units::show_duration;
 use super::{Drain, Workload};
 use std::time::Duration;
 
@@ -89,14 +90,17 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
             "write a share below 1, such as 0.02",
         );
     }
-    if let Some(entry) = hold_entry
+    if let Some(entry) = hold_entry.or(request_timeout_entry)
         && hold_ratio > 0.0
         && hold >= request_timeout
     {
         s.problem(
             entry.span(),
-            "`hold` is not shorter than `request_timeout`: no held change would be answered",
-            "make `hold` shorter, such as \"20ms\", or `request_timeout` longer",
+            format!(
+                "`hold` ({}) is not shorter than `request_timeout`: no held change would be answered",
+                show_duration(hold)
+            ),
+            "make `hold` shorter, or `request_timeout` longer, or set `hold_ratio` to 0",
         );
     }
 
