@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod doubts;
+mod explained;
 mod lessons;
 mod meanings;
 mod model;
 mod planted;
+mod scale;
 mod soup;
+mod tangled;
