@@ -81,6 +81,11 @@ impl ExternalStack {
         }
     }
 
+    /// Whether all three still answer.
+    pub async fn answers(&self) -> Result<(), StackError> {
+        ask_servers(&self.description).await.map(drop)
+    }
+
     /// Makes each link's proxy for a moment and asks what is behind it.
     async fn check_routes(&self, reaper: &Arc<Reaper>) -> Result<(), StackError> {
         let run = format!("{:016x}", rand::random::<u64>());
