@@ -5,6 +5,7 @@ mod args;
 mod children;
 mod exit;
 mod list;
+mod memory;
 mod places;
 mod progress;
 mod results;

@@ -432,7 +432,8 @@ pub const FORMAT: u32 = 2;
 /// Writes a history into `folder` (made if missing), fsyncs it; `run.json` last, so that a folder
 /// with a `run.json` is whole.
 pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {
-    std::fs::create_dir_all(folder).map_err(|e| failed("creating", folder, e))?;
+    std::fs::create_dir_all(folder)
+        .map_err(|e| failed("creating", folder, crate::disk::explain(&e)))?;
     let run = folder.join(seal::FILE);
     if run.exists() {
         // A history that is being replaced is not whole while that goes on.

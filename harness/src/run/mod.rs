@@ -194,22 +194,15 @@ pub async fn run(
         &interrupted,
     )
     .await;
-    if options.keep_stack {
-        let file = folder.join("external.toml");
-        std::fs::write(&file, crate::stack::external::stack_file(stack.info()))
-            .map_err(|e| failed(&format!("writing {}", file.display()), &e))?;
-        for text in stack.keep()? {
-            reporter.event(Event::Note { text });
-        }
-        let text = format!(
-            "  run on it   --stack external --external {}",
-            file.display()
-        );
-        reporter.event(Event::Note { text });
+    let stack_failed = matches!(judged, Err(RunError::Stack(_)));
+    let left = if options.keep_stack && !stack_failed {
+        keep(stack, &folder, reporter)
     } else {
-        stack.stop().await?;
-    }
+        stack.stop().await.map_err(RunError::from)
+    };
+    // What failed first explains the rest.
     let judged = judged?;
+    left?;
     if *interrupted.borrow() {
         return Err(RunError::Interrupted { folder });
     }
@@ -217,6 +210,22 @@ pub async fn run(
         .map_err(|e| failed("building the record", &e))?;
     folder::write_reports(&folder, &record)?;
     Ok(Finished { record, folder })
+}
+
+/// Leaves the stack running, and says how to use it and how to stop it.
+fn keep(stack: Stack, folder: &Path, reporter: &Arc<dyn Reporter>) -> Result<(), RunError> {
+    let file = folder.join("external.toml");
+    let description = crate::stack::external::stack_file(stack.info());
+    folder::write(&file, description.as_bytes())?;
+    for text in stack.keep()? {
+        reporter.event(Event::Note { text });
+    }
+    let text = format!(
+        "  run on it   --stack external --external {}",
+        file.display()
+    );
+    reporter.event(Event::Note { text });
+    Ok(())
 }
 
 async fn start_stack(
@@ -252,9 +261,12 @@ async fn start_stack(
     });
     if let Stack::Local(_) = stack {
         let topic = format!("oh.{}.warm-up", crate::identity::RunKey::random().run);
-        crate::stack::warm_up::warm_up(&info.kafka_bootstrap, &topic)
-            .await
-            .map_err(|e| failed("warming up the stack", &e))?;
+        if let Err(e) = crate::stack::warm_up::warm_up(&info.kafka_bootstrap, &topic).await {
+            return Err(match stack.failure().await {
+                Some(failed) => failed.into(),
+                None => failed("warming up the stack", &e),
+            });
+        }
     }
     for text in stack.notes() {
         reporter.event(Event::Note { text: text.clone() });

@@ -40,7 +40,8 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
             .and_then(|e| s.integer(e, least..=most))
             .unwrap_or(default)
     };
-    let changes_per_order = count("changes_per_order", 3, 1, limits::CHANGES_PER_ORDER);
+    let changes_per_order_asked = count("changes_per_order", 3, 1, u32::MAX);
+    let changes_per_order = changes_per_order_asked.min(limits::CHANGES_PER_ORDER);
     let payload_bytes = count("payload_bytes", 256, 1, limits::PAYLOAD_BYTES) as usize;
     let connections = count("connections", 32, 1, limits::CONNECTIONS) as usize;
     let retries = count("retries", 0, 0, limits::RETRIES);
@@ -81,6 +82,22 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
         .and_then(|e| s.duration(e, Duration::ZERO..=limits::DURATION))
         .unwrap_or_default();
 
+    if changes_per_order_asked > changes_per_order
+        && let Some(entry) = s.get("changes_per_order")
+    {
+        s.problem(
+            entry.span(),
+            format!(
+                "`changes_per_order` is {changes_per_order_asked}, more than an order can take"
+            ),
+            format!(
+                "write {} or less: an order's attempts are an array in its row, which each change \
+                 writes anew, so that the work grows with the square of their number; for more \
+                 changes, take more orders",
+                limits::CHANGES_PER_ORDER
+            ),
+        );
+    }
     if let Some(entry) = rollback_entry
         && rollback_ratio == 1.0
     {
