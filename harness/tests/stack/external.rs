@@ -224,6 +224,24 @@ async fn a_listener_that_advertises_another_address_is_an_error_with_the_remedy(
 }
 
 #[tokio::test]
+async fn a_route_whose_port_is_taken_is_an_error_with_the_remedy() {
+    let (theirs, _turn) = theirs().await;
+    let folder = tempfile::tempdir().unwrap();
+    let listen = &theirs.info.routes[&Link::RelayKafka].listen;
+    let taken = std::net::TcpListener::bind(listen).unwrap();
+
+    let found = find(file(&theirs.info, &folder, |text| text)).await;
+
+    let error = found.err().unwrap().to_string();
+    assert!(error.contains("check the route of relay->kafka"), "{error}");
+    assert!(error.contains("address already in use"), "{error}");
+    assert!(error.contains("is `listen` free"), "{error}");
+    drop(taken);
+    let toxiproxy = Toxiproxy::new(&theirs.info.toxiproxy_url).unwrap();
+    assert!(toxiproxy.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_does_not_answer_is_named() {
     let (theirs, _turn) = theirs().await;
     let folder = tempfile::tempdir().unwrap();
