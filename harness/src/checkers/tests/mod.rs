@@ -7,3 +7,4 @@ mod meanings;
 mod model;
 mod planted;
 mod soup;
+mod trace;
