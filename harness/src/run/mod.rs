@@ -4,6 +4,7 @@ mod arena;
 mod folder;
 mod sampler;
 pub mod strategy;
+mod trace;
 mod whole;
 
 use crate::checkers::{self, Judgement};
@@ -104,6 +105,8 @@ pub struct Options {
     pub stack: StackChoice,
     /// Leave the stack, schemas and topics.
     pub keep_stack: bool,
+    /// Have order service and relay write a trace of each event's way.
+    pub trace: bool,
 }
 
 /// The stack as the command line names it.
@@ -298,6 +301,7 @@ async fn run_strategies(
             run: name.to_string_lossy().into_owned(),
             strategies: chosen.iter().map(|s| s.name.clone()).collect(),
         },
+        trace: options.trace,
     };
     let mut judged = Vec::new();
     for strategy in chosen {

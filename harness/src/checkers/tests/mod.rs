@@ -10,3 +10,4 @@ mod planted;
 mod scale;
 mod soup;
 mod tangled;
+mod trace;
