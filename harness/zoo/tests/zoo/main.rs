@@ -5,3 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bench;
+mod case;
+mod docs;
+mod lost;
