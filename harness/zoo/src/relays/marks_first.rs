@@ -9,7 +9,9 @@ use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
 use std::time::Duration;
 
-const BATCH: u64 = 10;
+const BATCH: u64 = 500;
+/// The batch with which the broker takes its time.
+const DOOMED: u64 = 10;
 /// Published before the broker takes its time.
 const HEALTHY: u64 = 100;
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -27,9 +29,10 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     emit(Signal::Ready);
     let mut published = 0;
     while !stop.told() {
-        let rows = outbox.first("status = 'pending'", BATCH).await?;
         let last = doomed && published >= HEALTHY;
-        if rows.is_empty() || (last && rows.len() < BATCH as usize) {
+        let (least, most) = if last { (DOOMED, DOOMED) } else { (1, BATCH) };
+        let rows = outbox.first("status = 'pending'", most).await?;
+        if (rows.len() as u64) < least {
             stop.pause(INTERVAL).await;
             continue;
         }

@@ -83,6 +83,14 @@ impl Ran {
         &record.strategies[0]
     }
 
+    /// The verdict is unknown for no other reason than that the generator or the observer was late by
+    /// itself.
+    pub fn machine_was_too_slow(&self) -> bool {
+        let strategy = self.strategy();
+        let late = |reason: &String| reason.contains("what was measured is the");
+        strategy.verdict == Verdict::Unknown && strategy.reasons.iter().all(late)
+    }
+
     /// Changes in the database.
     pub fn committed(&self) -> u64 {
         self.strategy().counts.committed

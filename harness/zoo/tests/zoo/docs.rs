@@ -5,7 +5,12 @@ use std::fmt::Write;
 use std::path::Path;
 
 /// Every case, by kind.
-const DEFECTS: &[&[Case]] = &[crate::lost::CASES];
+const DEFECTS: &[&[Case]] = &[
+    crate::lost::CASES,
+    crate::undrained::CASES,
+    crate::order::CASES,
+    crate::content::CASES,
+];
 
 const FILE: &str = "../../docs/zoo.md";
 

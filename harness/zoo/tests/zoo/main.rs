@@ -6,5 +6,8 @@
 
 mod bench;
 mod case;
+mod content;
 mod docs;
 mod lost;
+mod order;
+mod undrained;
