@@ -1,7 +1,7 @@
 //! Relays with a defect: one a file.
 
 mod aborts;
-mod another_run;
+pub mod another_run;
 mod cursor;
 mod flips;
 mod kit;
@@ -15,16 +15,12 @@ mod requeues;
 mod skips;
 mod sleeps;
 mod spreads;
-mod stops;
+pub mod stops;
 mod swaps;
 mod tail;
 mod twice;
 mod wrong_key;
-mod wrong_topic;
-
-pub use another_run::LEFT;
-pub use stops::ENOUGH;
-pub use wrong_topic::ELSEWHERE;
+pub mod wrong_topic;
 
 use relays::config::RelayConfig;
 
