@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod event;
 pub mod evidence;
+pub mod explain;
 pub mod fence;
 pub mod history;
 pub mod identity;

@@ -6,4 +6,4 @@ mod lessons;
 mod meanings;
 mod model;
 mod planted;
-mod soup;
+pub(crate) mod soup;
