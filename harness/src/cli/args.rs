@@ -98,6 +98,9 @@ pub struct RunArgs {
     /// Leave the stack, each strategy's schema and its topic, and say how to connect and how to stop it
     #[arg(long)]
     pub keep_stack: bool,
+    /// Do not record each event's way through order service and relay; `explain` then knows less
+    #[arg(long, hide = true)]
+    pub no_trace: bool,
     /// Folder with Kafka's jars and Toxiproxy, for `--stack local` [default: `.stack` in this folder
     /// or one above it, else in the checkout that this program was built from]
     #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]

@@ -193,6 +193,7 @@ fn options(args: &RunArgs) -> Result<Options, String> {
         out: args.out.clone(),
         stack,
         keep_stack: args.keep_stack,
+        trace: !args.no_trace,
     })
 }
 

@@ -40,7 +40,8 @@ pub(super) fn check(history: &History) -> Result<(), (&'static str, String)> {
     if origin < 0 || origin > i128::from(MAX_UNIX_MS) * 1_000_000 {
         return Err((run, format!("{origin} ns is no wall clock time")));
     }
-    for at in [meta.load_from_ns, meta.load_until_ns] {
+    let times = [meta.load_from_ns, meta.load_until_ns];
+    for at in times.into_iter().chain(meta.trace_cut_ns) {
         time(at).map_err(|e| (run, e))?;
     }
     requests(history).map_err(|e| ("requests.parquet", e))?;

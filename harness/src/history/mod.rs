@@ -103,6 +103,12 @@ pub struct RunMeta {
     pub service_killed_at_teardown: bool,
     /// Other topics of this run's cluster on which events of this run were found.
     pub stray_topics: Vec<String>,
+    /// When the trace was cut: what came later may be missing in it. `None`: it is whole.
+    #[serde(default)]
+    pub trace_cut_ns: Option<i64>,
+    /// Records of the trace that were left out: no steps of this run.
+    #[serde(default)]
+    pub trace_dropped: u64,
     /// Stack, versions, cores, durability settings: names and values, for the record.
     pub environment: BTreeMap<String, String>,
     /// SHA-256 of each other file of the history, hex, by file name. Filled by [`save`].

@@ -1,10 +1,10 @@
 //! Everything one strategy owns while it runs: schema, roles, slot, topic, proxies, processes.
 //! Planned without I/O, raised, and torn down on every way out.
 
-use super::{Event, Reporter, RunError};
+use super::{Event, Reporter, RunError, trace};
 use crate::clock::RunClock;
 use crate::fence::database;
-use crate::history::ProcessEvent;
+use crate::history::{ProcessEvent, Tracer};
 use crate::identity::{Identity, RunKey};
 use crate::nemesis::{Announce, Battlefield};
 use crate::process::reaper::Reaper;
@@ -17,7 +17,7 @@ use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
 use relays::config::{
     AfterPublish, KafkaTarget, PostgresTarget, RelayConfig, ServiceConfig, SourceConfig,
-    WritePathConfig,
+    TraceTarget, WritePathConfig,
 };
 use relays::schema::{self, Layout, OutboxKind};
 use std::collections::BTreeMap;
@@ -36,6 +36,8 @@ pub struct Arena<'a> {
     strategy: &'a Strategy,
     reaper: Arc<Reaper>,
     folder: PathBuf,
+    /// Where order service and relay write their traces; `None`: nowhere.
+    pub trace: Option<PathBuf>,
     /// Run id and secret.
     pub key: RunKey,
     /// The same, ready for use.
@@ -68,6 +70,7 @@ impl<'a> Arena<'a> {
         strategy: &'a Strategy,
         reaper: &Arc<Reaper>,
         folder: &Path,
+        trace: Option<PathBuf>,
     ) -> Result<Self, RunError> {
         let info = stack.info();
         let key = RunKey::random();
@@ -116,6 +119,7 @@ impl<'a> Arena<'a> {
             strategy,
             reaper: Arc::clone(reaper),
             folder: folder.to_owned(),
+            trace,
             key,
             identity,
             layout,
@@ -318,6 +322,7 @@ impl<'a> Arena<'a> {
             );
             problems.extend(self.topic.delete().await.err());
         }
+        problems.extend(self.remove_trace().err());
         if problems.is_empty()
             && let Some(note) = self.leftover()
         {
@@ -334,6 +339,19 @@ impl<'a> Arena<'a> {
                 text: format!("tearing down {}: {text}", self.strategy.name),
             });
         }
+    }
+
+    /// What was worth keeping of it is in the history.
+    fn remove_trace(&self) -> Result<(), String> {
+        let Some(folder) = self.trace.as_ref().filter(|folder| folder.exists()) else {
+            return Ok(());
+        };
+        let removed = std::fs::remove_dir_all(folder);
+        if let Some(parent) = folder.parent() {
+            // Not while another strategy's is in it.
+            let _ = std::fs::remove_dir(parent);
+        }
+        removed.map_err(|e| format!("removing {}: {e}", folder.display()))
     }
 
     fn start<C: serde::Serialize>(
@@ -391,6 +409,7 @@ impl<'a> Arena<'a> {
             postgres: self.postgres(Link::OrdersPostgres, self.layout.service_role()),
             postgres_connections: self.scenario.workload.postgres_connections,
             write_path,
+            trace: self.trace_target(Tracer::OrderService),
         }
     }
 
@@ -417,7 +436,13 @@ impl<'a> Arena<'a> {
             postgres: self.postgres(Link::RelayPostgres, self.layout.relay_role()),
             kafka: self.kafka(Link::RelayKafka),
             source,
+            trace: self.trace_target(Tracer::Relay),
         })
+    }
+
+    fn trace_target(&self, tracer: Tracer) -> Option<TraceTarget> {
+        let folder = self.trace.as_ref()?;
+        Some(trace::target(folder, tracer))
     }
 
     fn postgres(&self, link: Link, user: String) -> PostgresTarget {

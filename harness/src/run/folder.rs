@@ -48,6 +48,11 @@ pub fn history(folder: &Path, strategy: &str) -> PathBuf {
     folder.join("history").join(strategy)
 }
 
+/// Where the processes of one strategy write their traces while they run.
+pub fn trace(folder: &Path, strategy: &str) -> PathBuf {
+    folder.join("trace").join(strategy)
+}
+
 /// Every history of a run folder.
 pub fn histories(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
     let parent = folder.join("history");

@@ -5,6 +5,7 @@ pub mod explain;
 mod folder;
 mod sampler;
 pub mod strategy;
+mod trace;
 
 use crate::checkers::{self, Judgement};
 use crate::history::{self, History};
@@ -104,6 +105,8 @@ pub struct Options {
     pub stack: StackChoice,
     /// Leave the stack, schemas and topics.
     pub keep_stack: bool,
+    /// Have order service and relay write a trace of each event's way.
+    pub trace: bool,
 }
 
 /// The stack as the command line names it.
@@ -279,6 +282,7 @@ async fn run_strategies(
         reporter,
         interrupted: interrupted.clone(),
         keep: options.keep_stack,
+        trace: options.trace,
     };
     let chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
     let mut judged = Vec::new();

@@ -2,7 +2,8 @@
 
 use super::arena::{Arena, failed};
 use super::sampler::Sampler;
-use super::{Event, Reporter, RunError};
+use super::trace::{self, Collected};
+use super::{Event, Reporter, RunError, folder};
 use crate::clock::RunClock;
 use crate::fence::database::Truth;
 use crate::fence::{Fence, database};
@@ -41,6 +42,8 @@ pub struct Context<'a> {
     pub interrupted: watch::Receiver<bool>,
     /// Keep schema and topic.
     pub keep: bool,
+    /// Have order service and relay write a trace.
+    pub trace: bool,
 }
 
 /// Runs one strategy and gives its history; everything it made is gone afterwards.
@@ -55,6 +58,9 @@ pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, 
         strategy,
         context.reaper,
         context.folder,
+        context
+            .trace
+            .then(|| folder::trace(context.folder, &strategy.name)),
     )?;
     let mut interrupted = context.interrupted.clone();
     let raised = tokio::select! {
@@ -121,6 +127,7 @@ async fn load_and_fence(
     .map_err(|e| failed("looking for events on other topics", &e))?;
     let _ = end_sampling.send(true);
     let samples = sampler.await.map_err(|e| failed("sampling", &e))?;
+    let trace = collect_trace(context, arena, clock).await?;
 
     let meta = RunMeta {
         format: crate::history::FORMAT,
@@ -140,6 +147,8 @@ async fn load_and_fence(
         uncommitted_records: read.topic.uncommitted_records,
         service_killed_at_teardown: read.service_killed,
         stray_topics,
+        trace_cut_ns: trace.cut_ns,
+        trace_dropped: trace.dropped,
         environment: super::environment(context.stack.info()),
         sha256: BTreeMap::new(),
     };
@@ -157,8 +166,29 @@ async fn load_and_fence(
         processes: arena.process_events(&clock),
         samples,
         fences: fence.into_steps(),
-        trace: Vec::new(),
+        trace: trace.rows,
     })
+}
+
+/// What the system under test wrote of its work, now that all of it has ended.
+async fn collect_trace(
+    context: &Context<'_>,
+    arena: &Arena<'_>,
+    clock: RunClock,
+) -> Result<Collected, RunError> {
+    let Some(folder) = arena.trace.clone() else {
+        return Ok(Collected::default());
+    };
+    let identity = Arc::clone(&arena.identity);
+    let collected = tokio::task::spawn_blocking(move || trace::collect(&folder, &identity, &clock))
+        .await
+        .map_err(|e| failed("reading the traces", &e))?;
+    for problem in &collected.problems {
+        context.reporter.event(Event::Note {
+            text: format!("a trace is left out, `explain` knows less: {problem}"),
+        });
+    }
+    Ok(collected)
 }
 
 async fn load(

@@ -7,3 +7,4 @@ mod meanings;
 mod model;
 mod planted;
 pub(crate) mod soup;
+mod trace;

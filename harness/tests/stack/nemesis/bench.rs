@@ -270,6 +270,8 @@ pub fn history(
             uncommitted_records: 0,
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
+            trace_cut_ns: None,
+            trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
         },
