@@ -6,6 +6,7 @@ pub mod clock;
 mod disk;
 pub mod event;
 pub mod evidence;
+pub mod explain;
 pub mod fence;
 pub mod history;
 pub mod identity;

@@ -1,5 +1,7 @@
 //! Histories for tests: a clean run, and the ways to spoil it.
 
+#![allow(clippy::unwrap_used)]
+
 use super::{Bite, Judgement, judge_with};
 use crate::clock::RunClock;
 use crate::history::{
@@ -164,6 +166,29 @@ pub fn record(
         offset,
         seen_ns: at_ns + MS,
     });
+}
+
+/// The attempt that made an order's version.
+pub fn attempt(history: &History, order: u32, version: u32) -> u32 {
+    let made = |r: &&TruthRow| r.order == order && r.version == version;
+    history.truth.iter().find(made).unwrap().attempt
+}
+
+/// The first record that names an attempt, as an index into the log.
+pub fn log_row(history: &History, attempt: u32) -> usize {
+    history
+        .log
+        .iter()
+        .position(|r| r.attempt == attempt)
+        .unwrap()
+}
+
+/// Takes an event off the topic as if it never had been there.
+pub fn unpublish(history: &mut History, attempt: u32) {
+    let row = history.log.remove(log_row(history, attempt));
+    history
+        .sightings
+        .retain(|s| (s.partition, s.offset) != (row.partition, row.offset));
 }
 
 /// Brings a history into the form that a run leaves.

@@ -247,7 +247,7 @@ fn finish(
 ) -> Outcome {
     match result {
         Ok(Finished { record, folder }) => {
-            results::show(&record);
+            results::show(&record, &folder);
             terminal::message(&format!("everything about this run: {}", folder.display()));
             let outcome = Outcome::from(record.verdict);
             records.push(record);

@@ -2,10 +2,20 @@
 
 use super::RunError;
 use super::arena::failed;
+use crate::checkers::Judgement;
 use crate::disk;
+use crate::explain::Explainer;
 use crate::history::History;
-use reports::record::Record;
+use reports::record::{Offence, Record};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+/// Every offending event of a run, a line each.
+const OFFENCES: &str = "offences.jsonl";
+/// Most lines of one kind and strategy.
+const MAX_OFFENCES: u64 = 100_000;
 
 /// Makes `OUT/SCENARIO-TIME` (with a number behind it where that is taken).
 pub fn create(out: &Path, scenario: &str) -> Result<PathBuf, RunError> {
@@ -107,4 +117,63 @@ pub fn write_hgrm(folder: &Path, history: &History) -> Result<(), RunError> {
         write(&path, text.as_bytes())?;
     }
     Ok(())
+}
+
+/// A line of [`OFFENCES`].
+#[derive(Serialize)]
+struct OffenceLine<'a> {
+    strategy: &'a str,
+    #[serde(flatten)]
+    offence: &'a Offence,
+}
+
+/// The line that says how many of a kind were left out.
+#[derive(Serialize)]
+struct LeftOutLine<'a> {
+    strategy: &'a str,
+    metric: String,
+    left_out: u64,
+}
+
+/// Adds every offending event of a strategy to the run's file of them, each explained.
+pub fn write_offences(
+    folder: &Path,
+    history: &History,
+    judgement: &Judgement,
+) -> Result<(), RunError> {
+    let path = folder.join(OFFENCES);
+    let doing = format!("writing {}", path.display());
+    let file = File::options().append(true).create(true).open(&path);
+    let mut out = BufWriter::new(file.map_err(|e| failed(&doing, &e))?);
+    if judgement.findings.iter().all(|f| f.count == 0) {
+        return Ok(());
+    }
+    let explainer = Explainer::new(history).map_err(|e| failed("explaining", &e))?;
+    let strategy = history.meta.strategy.as_str();
+    let mut written: std::io::Result<()> = Ok(());
+    let counts = explainer.each(MAX_OFFENCES, &mut |offence| {
+        if written.is_ok() {
+            let offence = &offence;
+            written = write_line(&mut out, &OffenceLine { strategy, offence });
+        }
+    });
+    written.map_err(|e| failed(&doing, &e))?;
+    for (metric, count) in counts {
+        let left_out = count.saturating_sub(MAX_OFFENCES);
+        if left_out > 0 {
+            let metric = metric.name();
+            let line = LeftOutLine {
+                strategy,
+                metric,
+                left_out,
+            };
+            write_line(&mut out, &line).map_err(|e| failed(&doing, &e))?;
+        }
+    }
+    out.flush().map_err(|e| failed(&doing, &e))
+}
+
+fn write_line(out: &mut impl Write, line: &impl Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
 }

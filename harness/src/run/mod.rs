@@ -1,6 +1,7 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
 mod arena;
+pub mod explain;
 mod folder;
 mod sampler;
 pub mod strategy;
@@ -313,6 +314,7 @@ async fn run_strategies(
             history::save(&history, &path).map_err(|e| failed("saving the history", &e))?;
             folder::write_hgrm(&run_folder, &history)?;
             let judgement = checkers::judge(&history, &[]);
+            folder::write_offences(&run_folder, &history, &judgement)?;
             Ok::<_, RunError>((history, judgement))
         })
         .await
@@ -344,15 +346,15 @@ pub fn check(folder: &Path) -> Result<Record, RunError> {
             judgement.doubt(&reason);
         }
     }
-    // The order of the scenario, not of the folder's names.
-    judged.sort_by_key(|(history, _)| {
-        let meta = &history.meta;
-        meta.scenario
-            .strategies
-            .iter()
-            .position(|s| s.name == meta.strategy)
-    });
+    judged.sort_by_key(|(history, _)| place(history));
     crate::record::build(&judged, started.elapsed()).map_err(|e| failed("building the record", &e))
+}
+
+/// Where the history's strategy stands in its scenario: folders are in the order of their names.
+fn place(history: &History) -> Option<usize> {
+    let meta = &history.meta;
+    let strategies = &meta.scenario.strategies;
+    strategies.iter().position(|s| s.name == meta.strategy)
 }
 
 /// The reports again, from the record alone; returns the files written.

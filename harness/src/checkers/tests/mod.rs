@@ -8,6 +8,6 @@ mod meanings;
 mod model;
 mod planted;
 mod scale;
-mod soup;
+pub(crate) mod soup;
 mod tangled;
 mod trace;

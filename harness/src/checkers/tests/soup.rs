@@ -65,7 +65,8 @@ fn record() -> impl Strategy<Value = Record> {
 }
 
 prop_compose! {
-    pub fn soup()(
+    /// Any history.
+    pub(crate) fn soup()(
         requests in prop::collection::vec(request(), 1..12),
         truth in prop::collection::btree_map((number(ORDERS), 1u32..5), number(ATTEMPTS), 0..12),
         keep_order in any::<bool>(),
