@@ -55,7 +55,8 @@ impl PostgresServer {
             database: "postgres".into(),
             schema: String::new(),
         };
-        make_cluster(&programs, folder.path(), user, &target, &log)
+        let group = reaper.process_group();
+        make_cluster(&programs, folder.path(), user, &target, &log, group)
             .await
             .map_err(failed)?;
         let child = Child::start(spec(&programs, &folder, user, &target, log), reaper)
@@ -122,6 +123,7 @@ async fn make_cluster(
     user: Option<(u32, u32)>,
     target: &PostgresTarget,
     log: &Path,
+    group: i32,
 ) -> Result<(), String> {
     let cluster = folder.join(CLUSTER);
     let password = folder.join("password");
@@ -137,6 +139,8 @@ async fn make_cluster(
         .arg("-D")
         .arg(&cluster)
         .current_dir(folder)
+        // The reaper's: it must not go on in a folder that is being removed.
+        .process_group(group)
         .stdin(Stdio::null())
         .stdout(open_log(log)?)
         .stderr(open_log(log)?)

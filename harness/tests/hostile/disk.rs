@@ -139,7 +139,7 @@ fn given_a_load_when_the_disk_fills_up_then_there_is_no_history_and_nothing_is_l
         4,
         &["fence 8", "saving the history: ", "/history/polling", FULL],
     );
-    assert!(ended.err.contains("2000 of 2000 sent"), "{}", ended.err);
+    assert!(ended.err.contains("1200 of 1200 sent"), "{}", ended.err);
     assert_eq!(ended.out, "");
     assert_eq!(inventory(), before);
     nothing_left(tiny.home());

@@ -43,26 +43,26 @@ fn programs() -> PathBuf {
     folder.canonicalize().expect("`make test` installs .stack")
 }
 
-/// Ten seconds of a polling outbox. All its links go through proxies, for a fault at their end.
+/// Six seconds of a polling outbox. All its links go through proxies, for a fault at their end.
 const POLLING: &str = r#"
 name = "hostile"
 
 [workload]
 rate = 200
-duration = "10s"
+duration = "6s"
 
 [[fault]]
 target = "kafka"
 kind = "latency"
 latency = "20ms"
-at = "8s"
+at = "4s"
 for = "1s"
 
 [[fault]]
 target = "postgres"
 kind = "latency"
 latency = "20ms"
-at = "8s"
+at = "4s"
 for = "1s"
 
 [strategy.polling]

@@ -154,7 +154,7 @@ fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
     let home = tempfile::tempdir().unwrap();
     // What is not sent in time on a slow machine is sent later, as long as requests may take.
     let many = scenario(
-        "rate = 2500\nduration = \"40s\"\nchanges_per_order = 1\npayload_bytes = 64\n\
+        "rate = 4000\nduration = \"25s\"\nchanges_per_order = 1\npayload_bytes = 64\n\
          request_timeout = \"60s\"",
     );
 

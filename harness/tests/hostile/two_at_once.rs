@@ -33,7 +33,9 @@ fn given_two_local_stacks_when_run_at_the_same_time_then_each_has_its_own_ports_
 fn given_somebodys_stack_in_use_when_another_comes_then_it_is_refused_and_the_first_undisturbed() {
     let _turn = turn();
     let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let mut first = Run::start(command_on_theirs(homes[0].path(), POLLING));
+    // Long enough to be there for as long as the second may try.
+    let long = POLLING.replace("duration = \"6s\"", "duration = \"12s\"");
+    let mut first = Run::start(command_on_theirs(homes[0].path(), &long));
     first.until_said("load:");
 
     let second = run(command_on_theirs(homes[1].path(), SHORT));

@@ -244,6 +244,7 @@ async fn what_a_child_said_last_is_known_when_its_end_is() {
         "{end}"
     );
     assert!(end.ends_with("\n99999\n100000\nno more"), "{end}");
+    eventually("it counts as dead", || child.death().is_some());
     let death = child.death().unwrap();
     assert!(
         death.starts_with("child ended by itself: it exited with code 7; "),
