@@ -1,6 +1,8 @@
 //! What the referee says of histories whose faults are known.
 #![allow(clippy::unwrap_used)]
 
+mod blurs;
+mod books;
 mod doubts;
 mod explained;
 mod lessons;
