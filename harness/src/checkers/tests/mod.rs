@@ -4,6 +4,7 @@
 mod blurs;
 mod books;
 mod doubts;
+mod expected;
 mod explained;
 mod lessons;
 mod meanings;
