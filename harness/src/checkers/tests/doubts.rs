@@ -153,6 +153,98 @@ fn an_observer_is_not_blamed_for_a_broker_that_was_killed() {
 }
 
 #[test]
+fn an_observer_is_blamed_for_what_no_fault_of_the_broker_explains() {
+    // Given sights a second late after the load's middle
+    let slow = |history: &mut History| {
+        let late = history
+            .sightings
+            .iter_mut()
+            .filter(|s| s.seen_ns > FROM + 700 * MS);
+        late.for_each(|s| s.seen_ns += S);
+    };
+    // When the fault was on the links, not of the broker
+    let mut history = outage();
+    slow(&mut history);
+    doubted(
+        &judged(&history),
+        "(more than 100 ms): what was measured is the observer",
+    );
+    // Or when the broker's own fault was long over
+    let mut history = clean(1_000, StrategyKind::Cdc {});
+    let broker = Target::Process(Victim::KafkaServer);
+    add_fault(&mut history, broker, FaultKind::Kill, 400 * MS, 500 * MS);
+    let late = history
+        .sightings
+        .iter_mut()
+        .filter(|s| s.seen_ns > FROM + 6 * S);
+    late.for_each(|s| s.seen_ns += S);
+    doubted(
+        &judged(&history),
+        "around the faults of kafka-server left out",
+    );
+}
+
+#[test]
+fn a_record_without_an_append_time_says_nothing_of_the_observer() {
+    let mut history = cdc();
+    history.log.iter_mut().for_each(|r| r.append_ms = -1);
+    assert_eq!(judged(&history).verdict, Verdict::Pass);
+}
+
+#[test]
+fn the_sight_of_a_repetition_is_no_late_sight_of_the_first() {
+    // Given events that were not seen, and seen when they were published again a second later
+    let mut history = cdc();
+    for row in history.log.clone().into_iter().step_by(20) {
+        let place = (row.partition, row.offset);
+        history
+            .sightings
+            .retain(|s| (s.partition, s.offset) != place);
+        append(
+            &mut history,
+            row.partition,
+            row.attempt,
+            row.version,
+            FROM + 2 * S,
+        );
+    }
+    finish(&mut history);
+    doubted(&judged(&history), "that the observer never saw");
+}
+
+#[test]
+fn an_observer_watches_until_the_drain_is_over() {
+    // Given an event that came after the load and was not seen
+    let mut history = cdc();
+    let end_ns = history.meta.load_until_ns;
+    let last = history.log.pop().unwrap();
+    history
+        .sightings
+        .retain(|s| (s.partition, s.offset) != (last.partition, last.offset));
+    append(
+        &mut history,
+        last.partition,
+        last.attempt,
+        last.version,
+        end_ns + 1_500 * MS,
+    );
+    history.sightings.pop();
+    finish(&mut history);
+    history.meta.load_until_ns = end_ns;
+    // When the observer watched until a second after it, or no longer than itself
+    let with_drain_until = |ns: i64| {
+        let mut history = history.clone();
+        history.fences[4].ended_ns = ns;
+        judged(&history)
+    };
+    doubted(
+        &with_drain_until(end_ns + 3 * S),
+        "1 events are on the topic that the observer never saw",
+    );
+    assert_eq!(with_drain_until(end_ns + 2 * S).verdict, Verdict::Pass);
+}
+
+#[test]
 fn an_observer_that_read_half() {
     let mut history = cdc();
     history.meta.load_until_ns += S;
@@ -231,6 +323,83 @@ fn a_fault_that_did_not_bite() {
         &judge_with(&history, &[], Vec::new()),
         "nothing shows whether it bit",
     );
+}
+
+#[test]
+fn of_two_faults_the_one_that_did_nothing_is_named() {
+    // Given one fault that was in force and bit, and another after it
+    let mut history = outage();
+    add_fault(
+        &mut history,
+        Target::Postgres,
+        FaultKind::Down,
+        600 * MS,
+        700 * MS,
+    );
+    let bite = |fault: u32, bit: bool| crate::checkers::Bite {
+        fault,
+        bit,
+        evidence: "this one".to_owned(),
+    };
+    let judge = |history: &History, second: bool| {
+        judge_with(history, &[], vec![bite(0, true), bite(1, second)])
+    };
+    assert_eq!(judge(&history, true).verdict, Verdict::Pass);
+    // When that one did not bite, or never was in force
+    doubted(
+        &judge(&history, false),
+        "fault `down postgres` did not bite: this one",
+    );
+    history.faults[1].injected_ns = None;
+    doubted(
+        &judge(&history, true),
+        "fault `down postgres` was never in force",
+    );
+}
+
+#[test]
+fn a_recovery_that_nobody_saw_is_none() {
+    let mut history = outage();
+    let healed_ns = FROM + 500 * MS;
+    let kept = history
+        .sightings
+        .iter()
+        .filter(|s| s.seen_ns <= healed_ns + 2 * MS);
+    history.sightings = kept.copied().collect();
+    let reasons = judged(&history).reasons;
+    assert!(
+        reasons.iter().any(|r| r.contains("the system recovered")),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn a_change_offered_twice_is_one_change_of_the_plan() {
+    // Given a plan of 960 changes of which 480 were offered, each twice
+    let mut history = cdc();
+    let repeats: Vec<_> = history
+        .requests
+        .iter()
+        .copied()
+        .map(|mut r| {
+            r.outcome = Outcome::NotSent;
+            r
+        })
+        .collect();
+    history.requests.extend(repeats);
+    history.meta.scenario.workload.rate *= 2.0;
+    doubted(&judged(&history), "the load generator came to 480 of 960");
+}
+
+#[test]
+fn samples_of_other_things_are_no_clock() {
+    let mut history = cdc();
+    history.samples.push(crate::history::Sample {
+        series: "rss_bytes.relay".to_owned(),
+        at_ns: FROM,
+        value: 1e12,
+    });
+    assert_eq!(judged(&history).verdict, Verdict::Pass);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! What the referee says of histories whose faults are known.
 #![allow(clippy::unwrap_used)]
 
+mod blurs;
+mod books;
 mod doubts;
+mod expected;
 mod explained;
 mod lessons;
 mod meanings;

@@ -93,6 +93,7 @@ fn backlog(case: &Case<'_>, place: Place, allowed: f64) -> Option<String> {
 mod tests {
     use crate::evidence::bite::staged::*;
     use crate::evidence::name;
+    use crate::history::Outcome;
     use crate::scenario::{FaultKind, Stream, Target, Toxic};
 
     const LINK: &str = "relay->kafka";
@@ -124,6 +125,29 @@ mod tests {
     fn where_some_connections_are_left_alone_only_what_waits_tells() {
         carried(0.5, 20_000.0, 70_000.0).bit("70000 bytes waited");
         carried(0.5, 20_000.0, 10.0).did_not_bite("nothing waited");
+    }
+
+    #[test]
+    fn what_waits_in_passing_tells_nothing_where_some_connections_are_left_alone() {
+        // A tenth of a second's worth may wait at any moment: 1,000 bytes
+        carried(0.5, 9_900.0, 1_010.0).did_not_bite("nothing waited");
+        carried(0.5, 9_900.0, 1_011.0).bit("1011 bytes waited");
+        carried(1.0, 9_900.0, 11.0).bit("11 bytes waited");
+    }
+
+    #[test]
+    fn requests_and_events_that_pile_up_wait_as_well() {
+        let nothing_queued = |toxicity: f32| carried(toxicity, 9_900.0, 10.0);
+        let piled = |s: Staged| s.request(7.0, 9.0, Outcome::Unknown, None);
+        piled(nothing_queued(1.0)).bit("requests in flight grew from 0 to 1");
+        let unseen = |s: Staged| s.request(7.0, 7.1, Outcome::Committed, Some(9.0));
+        unseen(nothing_queued(1.0)).bit("not yet seen grew from 0 to 1");
+        // But connections that are left alone explain neither
+        piled(nothing_queued(0.5)).did_not_bite("nothing waited");
+        unseen(nothing_queued(0.5)).did_not_bite("nothing waited");
+        // And what was on its way all along did not grow
+        let steady = |s: Staged| s.request(3.0, 9.0, Outcome::Unknown, None);
+        steady(nothing_queued(1.0)).did_not_bite("nothing waited");
     }
 
     #[test]

@@ -150,9 +150,11 @@ impl<'h> Case<'h> {
 
     /// Failures that the system itself reported on this link while the fault was in force.
     pub fn client_failures(&self, place: Place) -> f64 {
+        let in_force = self.injecting_ns..=self.healing_ns;
         self.observations
             .iter()
             .filter(|o| o.place == place.name() && o.name == name::CLIENT_FAILURES)
+            .filter(|o| in_force.contains(&o.at_ns))
             .fold(0.0, |sum, o| sum + o.value)
     }
 

@@ -104,3 +104,82 @@ impl<'h> Demand<'h> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Demand;
+    use crate::evidence::bite::staged::*;
+    use crate::history::{Body, Outcome};
+    use crate::scenario::{FaultKind, Target};
+
+    fn load() -> Staged {
+        Staged::new(Target::Kafka, FaultKind::Down, polling())
+    }
+
+    #[test]
+    fn cut_off_is_what_was_on_its_way_at_the_death_and_told_nothing() {
+        let staged = load()
+            .request(4.0, 5.0, Outcome::Unknown, None)
+            .request(4.0, 5.0, Outcome::Committed, None)
+            .request(3.0, 3.9, Outcome::Unknown, None)
+            .request(4.6, 5.0, Outcome::Unknown, None);
+        assert_eq!(Demand::of(&staged.0).cut_off(ns(4.0), ns(4.5)), 1);
+    }
+
+    #[test]
+    fn in_flight_is_what_was_sent_and_not_answered() {
+        let staged = load()
+            .request(4.0, 5.0, Outcome::Committed, None)
+            .request(4.0, 5.0, Outcome::Unknown, None)
+            .request(4.0, 5.0, Outcome::NotSent, None);
+        let demand = Demand::of(&staged.0);
+        assert_eq!(demand.in_flight(ns(3.9)), 0);
+        assert_eq!(demand.in_flight(ns(4.0)), 2);
+        assert_eq!(demand.in_flight(ns(5.0)), 0);
+    }
+
+    #[test]
+    fn hung_is_what_got_no_answer_in_time_or_none_at_all() {
+        let staged = load()
+            // Answered after it, told nothing within it
+            .request(5.0, 9.0, Outcome::Committed, None)
+            .request(5.0, 6.0, Outcome::Unknown, None)
+            // Answered within it, never sent, over before it, begun after it
+            .request(5.0, 6.0, Outcome::Committed, None)
+            .request(5.0, 9.0, Outcome::NotSent, None)
+            .request(3.0, 3.5, Outcome::Unknown, None)
+            .request(8.5, 9.0, Outcome::Unknown, None);
+        assert_eq!(Demand::of(&staged.0).hung(ns(4.0), ns(8.0)), 2);
+    }
+
+    #[test]
+    fn acknowledged_since_counts_what_was_sent_since() {
+        let staged = load()
+            .request(5.0, 5.1, Outcome::Committed, None)
+            .request(3.0, 6.0, Outcome::Committed, None)
+            .request(5.0, 5.1, Outcome::Rejected, None);
+        assert_eq!(Demand::of(&staged.0).acknowledged_since(ns(4.0)), 1);
+    }
+
+    #[test]
+    fn unseen_is_acknowledged_by_then_and_seen_later_or_never() {
+        let staged = load()
+            .request(3.0, 3.1, Outcome::Committed, Some(9.0))
+            .request(3.0, 3.1, Outcome::Committed, None)
+            .request(3.0, 3.1, Outcome::Committed, Some(3.2))
+            .request(3.0, 3.1, Outcome::Unknown, None)
+            .request(3.0, 5.0, Outcome::Committed, None);
+        assert_eq!(Demand::of(&staged.0).unseen(ns(4.0)), 2);
+    }
+
+    #[test]
+    fn seen_since_counts_first_sights_of_what_is_intact() {
+        let mut staged = load()
+            .request(3.0, 3.1, Outcome::Committed, Some(9.0))
+            .request(3.0, 3.1, Outcome::Committed, Some(3.2))
+            .request(3.0, 3.1, Outcome::Committed, Some(9.0))
+            .request(3.0, 3.1, Outcome::Committed, None);
+        staged.0.log[2].body = Body::Damaged;
+        assert_eq!(Demand::of(&staged.0).seen_since(ns(8.0)), 1);
+    }
+}

@@ -117,6 +117,68 @@ mod tests {
     }
 
     #[test]
+    fn only_its_own_exit_at_the_injection_and_a_successor_after_it_count() {
+        let victim = Victim::OrderService;
+        let loaded = |s: Staged| {
+            s.request(3.98, 4.0, Outcome::Unknown, None).request(
+                9.0,
+                9.1,
+                Outcome::Committed,
+                Some(9.2),
+            )
+        };
+        let set = |change: fn(&mut crate::history::ProcessEvent)| {
+            let mut staged = loaded(back(killed(victim, 9), victim));
+            staged.0.processes.iter_mut().for_each(change);
+            staged
+        };
+        set(|_| {}).bit("1 request in flight");
+        // Another process died; this one was only asked to end; it died before, and after
+        set(|e| e.process = "relay".into()).did_not_bite("exit was not seen");
+        let asked = |e: &mut crate::history::ProcessEvent| {
+            if e.life == Life::Exited {
+                e.life = Life::Terminating;
+            }
+        };
+        set(asked).did_not_bite("exit was not seen");
+        for at_ns in [ns(2.0), ns(6.0)] {
+            let mut staged = set(|_| {});
+            for event in &mut staged.0.processes {
+                if event.life == Life::Exited {
+                    event.at_ns = at_ns;
+                }
+            }
+            staged.did_not_bite("exit was not seen");
+        }
+        // A successor that was started and never ready
+        let started = |e: &mut crate::history::ProcessEvent| {
+            if e.at_ns > ns(5.0) {
+                e.life = Life::Started;
+            }
+        };
+        set(started).did_not_bite("no successor");
+    }
+
+    #[test]
+    fn a_database_and_a_dual_writes_broker_are_missed_by_requests_that_hang() {
+        let works = |s: Staged| s.request(9.0, 9.1, Outcome::Committed, Some(9.2));
+        let victim = Victim::PostgresServer;
+        let hung = |s: Staged| s.request(5.0, 7.0, Outcome::Unknown, None);
+        works(hung(back(killed(victim, 9), victim))).bit("1 request in flight");
+        works(back(killed(victim, 9), victim)).did_not_bite("nothing was on its way");
+        // A dual write waits for the broker in its request, a relay does not
+        let victim = Victim::KafkaServer;
+        let naive = |s: Staged| {
+            let mut s = back(s, victim);
+            s.0.meta.scenario.strategies[0].kind = dual_write();
+            s
+        };
+        works(hung(naive(killed(victim, 9)))).bit("1 request in flight");
+        works(naive(killed(victim, 9))).did_not_bite("nothing was on its way");
+        works(hung(back(killed(victim, 9), victim))).did_not_bite("nothing was on its way");
+    }
+
+    #[test]
     fn a_broker_is_missed_by_what_waits_for_it() {
         let victim = Victim::KafkaServer;
         let seen = |at| back(killed(victim, 9), victim).request(5.0, 5.1, Outcome::Committed, at);

@@ -87,6 +87,43 @@ mod tests {
     }
 
     #[test]
+    fn about_the_share_that_toxicity_says_must_be_slow() {
+        // 38 crossings, at toxicity 0.5: 10 of them are just enough
+        let slow_until =
+            |second: f64| crossings(0.5, move |t| if t < second - 0.01 { 200.0 } else { 0.4 });
+        slow_until(5.0).bit("10 of 38 crossings took at least");
+        slow_until(4.9).did_not_bite("wanted at least 150 ms");
+        // And nothing at all is no share, however small that is
+        crossings(0.001, |_| 0.4).did_not_bite("wanted at least 150 ms");
+    }
+
+    #[test]
+    fn what_is_as_slow_as_before_was_not_made_slow() {
+        // Given a link on which 200 ms were usual before
+        let mut staged = crossings(1.0, |_| 199.0);
+        for seen in &mut staged.0.observations {
+            if seen.name == name::CROSSING_MS && seen.at_ns < ns(3.95) {
+                seen.value = 200.0;
+            }
+        }
+        staged.did_not_bite("200.0 ms was usual before");
+    }
+
+    #[test]
+    fn a_crossing_must_have_been_timed_before_and_while_in_force() {
+        for (from, until, missing) in [
+            (0.0, 3.95, "no crossing was timed before it"),
+            (3.95, 9.0, "no crossing was completed while it was in force"),
+        ] {
+            let mut staged = crossings(1.0, |_| 200.0);
+            staged.0.observations.retain(|o| {
+                o.name != name::CROSSING_MS || o.at_ns < ns(from) || o.at_ns > ns(until)
+            });
+            staged.did_not_bite(missing);
+        }
+    }
+
+    #[test]
     fn what_was_not_measured_or_not_asked_for_did_not_bite() {
         crossings(1.0, |_| 200.0)
             .without(name::CROSSING_MS)

@@ -49,7 +49,7 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
 mod tests {
     use crate::evidence::bite::staged::*;
     use crate::evidence::name;
-    use crate::scenario::{Stream, Target, Toxic};
+    use crate::scenario::{FaultKind, Stream, Target, Toxic};
 
     const LINK: &str = "relay->kafka";
 
@@ -59,6 +59,17 @@ mod tests {
             .at(7.9, LINK, name::MOST_OUT_BYTES, most)
             .at(7.9, LINK, name::ENDED, ended)
             .at(8.3, LINK, name::OPENED, opened)
+    }
+
+    #[test]
+    fn connections_that_are_left_alone_carry_what_they_like() {
+        let mut staged = cut(5000.0, 3.0, 3.0);
+        staged.0.meta.scenario.faults[0].kind = FaultKind::Toxic {
+            toxic: Toxic::LimitData { bytes: 1000 },
+            stream: Stream::Downstream,
+            toxicity: 0.5,
+        };
+        staged.bit("3 connections ended");
     }
 
     #[test]

@@ -147,6 +147,73 @@ mod tests {
         cut(one, "relay->postgres").bit("orders->postgres: 40 probes refused");
     }
 
+    #[test]
+    fn observations_and_records_of_another_fault_prove_nothing_of_this_one() {
+        let cut = |staged: Staged| {
+            staged
+                .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
+                .every(3.0..8.0, "relay->kafka", "sockets", |t| {
+                    if t < 4.0 { 1.0 } else { 0.0 }
+                })
+        };
+        let target = Target::Link(Link::RelayKafka);
+        let mut staged = cut(Staged::new(target, FaultKind::Down, polling()));
+        staged.bit("fell from 1 to 0");
+        // When all of it was observed of a second fault, after this one
+        staged.0.observations.iter_mut().for_each(|o| o.fault = 1);
+        staged.did_not_bite("no connection was tried");
+        // Or the only record is that of another fault
+        let mut staged = cut(Staged::new(target, FaultKind::Down, polling()));
+        staged.0.faults[0].fault = 1;
+        staged.did_not_bite("never in force");
+    }
+
+    #[test]
+    fn what_another_place_reported_proves_nothing_here() {
+        let target = Target::Link(Link::RelayKafka);
+        let refused = Staged::new(target, FaultKind::Down, polling())
+            .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
+            .every(3.0..8.0, "relay->kafka", "sockets", |_| 0.0);
+        let elsewhere = refused.at(5.0, "orders->kafka", "client_failures", 3.0);
+        elsewhere.did_not_bite("asked for none");
+        // Nor what was reported before it or after it
+        let earlier = elsewhere.at(3.0, "relay->kafka", "client_failures", 3.0);
+        let later = earlier.at(9.0, "relay->kafka", "client_failures", 3.0);
+        later.did_not_bite("asked for none");
+        let meanwhile = later.at(5.0, "relay->kafka", "client_failures", 3.0);
+        meanwhile.bit("reported 3 failures");
+    }
+
+    #[test]
+    fn only_looks_between_injection_and_healing_are_of_the_time_in_force() {
+        // Given looks in the middle of injecting and of healing, at which it was not in force
+        let target = Target::Link(Link::RelayKafka);
+        Staged::new(target, FaultKind::Down, polling())
+            .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
+            .every(3.0..8.0, "relay->kafka", "sockets", |t| {
+                if t < 4.0 { 1.0 } else { 0.0 }
+            })
+            .at(3.995, "relay->kafka", "probe_refused", 0.0)
+            .at(8.01, "relay->kafka", "probe_refused", 0.0)
+            .at(9.0, "relay->kafka", "probe_refused", 0.0)
+            .bit("40 probes refused");
+    }
+
+    #[test]
+    fn the_strategy_is_the_one_that_was_run() {
+        // Given a scenario whose other strategy has no relay
+        let target = Target::Link(Link::RelayKafka);
+        let mut staged = Staged::new(target, FaultKind::Down, polling());
+        let mut other = staged.0.meta.scenario.strategies[0].clone();
+        (other.name, other.kind) = ("naive".to_owned(), dual_write());
+        staged.0.meta.scenario.strategies.insert(0, other);
+        staged.did_not_bite("no connection was tried");
+        staged.0.meta.strategy = "naive".to_owned();
+        staged.bit("does not concern this strategy");
+        staged.0.meta.strategy = "nobody".to_owned();
+        staged.did_not_bite("has no strategy nobody");
+    }
+
     proptest! {
         /// Whatever was observed, a fault of which nothing was observed in force did not bite.
         #[test]

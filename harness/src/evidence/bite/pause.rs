@@ -73,6 +73,42 @@ mod tests {
     }
 
     #[test]
+    fn one_look_or_looks_that_saw_not_everything_prove_nothing() {
+        let once = Staged::new(Target::Process(Victim::Relay), FaultKind::Pause, polling())
+            .at(5.0, PROCESS, name::THREADS, 5.0)
+            .at(5.0, PROCESS, name::THREADS_STOPPED, 5.0)
+            .at(5.0, PROCESS, name::CPU_TICKS, 0.0);
+        waiting(once).did_not_bite("not looked at twice");
+        for unseen in [name::THREADS_STOPPED, name::CPU_TICKS] {
+            waiting(still().without(unseen)).did_not_bite("not looked at twice");
+        }
+        // A look at which no thread was there at all
+        let gone = still().at(6.05, PROCESS, name::THREADS, 0.0);
+        let gone = gone.at(6.05, PROCESS, name::THREADS_STOPPED, 0.0);
+        waiting(gone.at(6.05, PROCESS, name::CPU_TICKS, 4.0)).did_not_bite("not every thread");
+    }
+
+    #[test]
+    fn a_paused_service_or_database_is_missed_by_requests_that_hang() {
+        for (victim, kind) in [
+            (Victim::OrderService, polling()),
+            (Victim::PostgresServer, polling()),
+            (Victim::KafkaServer, dual_write()),
+        ] {
+            let place = victim.name();
+            let still = Staged::new(Target::Process(victim), FaultKind::Pause, kind)
+                .every(4.0..8.0, place, name::THREADS, |_| 5.0)
+                .every(4.0..8.0, place, name::THREADS_STOPPED, |_| 5.0)
+                .every(4.0..8.0, place, name::CPU_TICKS, |_| 4.0);
+            // An event that waits is not what waits for these
+            let still = waiting(still);
+            still.did_not_bite("nothing waited for it");
+            let hung = still.request(5.0, 7.0, Outcome::Unknown, None);
+            hung.bit("1 request waited");
+        }
+    }
+
+    #[test]
     fn every_thread_stands_still_and_something_waits() {
         waiting(still()).bit("all 5 threads stopped");
         still().did_not_bite("nothing waited");

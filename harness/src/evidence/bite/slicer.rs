@@ -79,6 +79,17 @@ mod tests {
     }
 
     #[test]
+    fn small_segments_must_be_as_small_as_asked_for_and_smaller_than_before() {
+        // At most 120 bytes are wanted
+        crossed(1.0, (9e4, 100.0), (120.0, 1.0)).bit("120 came out");
+        crossed(1.0, (9e4, 100.0), (121.0, 1.0)).did_not_bite("121 came out");
+        // Where some connections are left alone, clearly smaller will do, and no less
+        crossed(0.5, (1e3, 1.0), (899.0, 1.0)).bit("899 came out");
+        crossed(0.5, (1e3, 1.0), (901.0, 1.0)).did_not_bite("901 came out");
+        crossed(0.5, (100.0, 1.0), (100.0, 1.0)).did_not_bite("100 came out");
+    }
+
+    #[test]
     fn what_did_not_cross_or_was_not_measured_did_not_bite() {
         crossed(1.0, (9e4, 100.0), (0.0, 0.0)).did_not_bite("nothing crossed");
         crossed(1.0, (9e4, 100.0), (9e4, 1000.0))

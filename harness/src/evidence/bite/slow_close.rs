@@ -117,6 +117,28 @@ mod tests {
     }
 
     #[test]
+    fn a_close_that_was_held_for_less_than_the_delay_was_not_held_by_it() {
+        closed(Stream::Upstream, 5.0, 5.8).did_not_bite("passed on before the delay");
+        // Looks so far apart that it may have been held, or not
+        let kind = toxic(Toxic::SlowClose { delay: 1000 }, Stream::Upstream);
+        Staged::new(Target::Link(Link::OrdersPostgres), kind, polling())
+            .at(5.0, LINK, name::SOCKETS, 2.0)
+            .at(5.0, LINK, name::FAR_SOCKETS, 2.0)
+            .at(5.1, LINK, name::SOCKETS, 1.0)
+            .at(5.1, LINK, name::FAR_SOCKETS, 2.0)
+            .at(6.2, LINK, name::SOCKETS, 1.0)
+            .at(6.2, LINK, name::FAR_SOCKETS, 1.0)
+            .did_not_bite("passed on before the delay");
+    }
+
+    #[test]
+    fn a_look_at_one_side_alone_compares_with_nothing() {
+        closed(Stream::Upstream, 5.0, 6.0)
+            .at(7.05, LINK, name::FAR_SOCKETS, 1.0)
+            .did_not_bite("not counted on both sides");
+    }
+
+    #[test]
     fn a_close_is_passed_on_a_delay_later() {
         closed(Stream::Upstream, 5.0, 6.0).bit("the system closed a connection");
         closed(Stream::Downstream, 5.0, 6.0).bit("the server closed a connection");

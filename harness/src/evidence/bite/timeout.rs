@@ -80,6 +80,19 @@ mod tests {
     }
 
     #[test]
+    fn where_some_connections_are_left_alone_others_must_be_silent() {
+        let hung = |s: Staged| s.request(5.0, 7.0, Outcome::Unknown, None);
+        let quiet = |out: f64| {
+            let without = dry(swallowed(0.5), out).without(name::SILENT);
+            hung(without.every(4.0..8.0, LINK, name::SILENT, |_| 0.0))
+        };
+        quiet(900.0).did_not_bite("900 came out");
+        quiet(0.0).bit("none came out");
+        let nothing = dry(swallowed(1.0), 0.0).without(name::IN_BYTES);
+        hung(nothing.at(7.9, LINK, name::IN_BYTES, 0.0)).did_not_bite("nothing went in");
+    }
+
+    #[test]
     fn silence_on_the_near_side_stands_in_for_a_far_side_out_of_sight() {
         let hung = |s: Staged| s.request(5.0, 7.0, Outcome::Unknown, None);
         hung(swallowed(1.0)).bit("got nothing back");

@@ -1,0 +1,261 @@
+//! Which expectations a doubt leaves open, and which it cannot touch: an event that is there stays
+//! there, whatever was not read; one that is absent may have been missed.
+
+use crate::checkers::fixture::*;
+use crate::checkers::{Judgement, Verdict};
+use crate::history::{Body, History, Intent, NONE, Pending, PendingState};
+use crate::scenario::{
+    Comparison, FaultKind, LatencyKind, Metric, Percentile, StrategyKind, Target,
+};
+use std::collections::BTreeSet;
+
+const ON_THE_TOPIC: [Metric; 7] = [
+    Metric::Phantom,
+    Metric::Foreign,
+    Metric::Duplicated,
+    Metric::Reordered,
+    Metric::Split,
+    Metric::Corrupted,
+    Metric::Late,
+];
+const ABSENT: [Metric; 3] = [Metric::Lost, Metric::Undrained, Metric::Undecided];
+
+/// Of every count: none, and at least one. Of every time: a bound that is kept and one that is not.
+fn all_expectations() -> Vec<crate::scenario::Expectation> {
+    let mut all = Vec::new();
+    for metric in COUNTS {
+        all.push(expect(metric, Comparison::Equal, 0.0));
+        all.push(expect(metric, Comparison::AtLeast, 1.0));
+    }
+    let kinds = [
+        LatencyKind::Order,
+        LatencyKind::Propagation,
+        LatencyKind::EndToEnd,
+    ];
+    let times = kinds.map(|kind| Metric::Latency(kind, Percentile::P50));
+    for metric in times.into_iter().chain([Metric::Drain]) {
+        all.push(expect(metric, Comparison::AtMost, 1e9));
+        all.push(expect(metric, Comparison::AtMost, -1.0));
+    }
+    all
+}
+
+/// `lost none`, `lost some`, `drain kept`, `drain missed`.
+fn name(metric: Metric, first: bool) -> String {
+    let word = match (COUNTS.contains(&metric), first) {
+        (true, true) => "none",
+        (true, false) => "some",
+        (false, true) => "kept",
+        (false, false) => "missed",
+    };
+    format!("{} {word}", metric.name())
+}
+
+fn left_open(judgement: &Judgement) -> BTreeSet<String> {
+    let numbered = judgement.expectations.iter().enumerate();
+    numbered
+        .filter(|(_, checked)| checked.met.is_none())
+        .map(|(n, checked)| name(checked.expectation.metric, n % 2 == 0))
+        .collect()
+}
+
+fn both(metrics: &[Metric]) -> BTreeSet<String> {
+    let names = metrics
+        .iter()
+        .flat_map(|m| [name(*m, true), name(*m, false)]);
+    names.collect()
+}
+
+/// A clean run of which everything is expected.
+fn clean_run() -> History {
+    let mut history = clean(120, StrategyKind::Cdc {});
+    expecting(&mut history, all_expectations());
+    history
+}
+
+/// The same with one offence of each kind that is a matter of the topic.
+fn dirty_run() -> History {
+    let mut history = clean(118, StrategyKind::Cdc {});
+    // Lost, undrained; corrupted (and lost); reordered; split and duplicated; late
+    for order in 118..124 {
+        let attempts: Vec<u32> = (1..=3).map(|v| commit(&mut history, order, v)).collect();
+        let at_ns = history.requests[attempts[2] as usize].ended_ns + MS;
+        let event = |n: usize| (attempts[n], order, n as u32 + 1);
+        let home = order as i32 % PARTITIONS;
+        let order_of = match order {
+            121 => [0, 2, 1],
+            _ => [0, 1, 2],
+        };
+        for n in order_of {
+            let (body, at_ns) = match (order, n) {
+                (118 | 119, 2) => continue,
+                (120, 1) => (Body::Damaged, at_ns),
+                (123, 2) => (Body::Intact, at_ns + 16 * S),
+                _ => (Body::Intact, at_ns),
+            };
+            record(&mut history, home, event(n), body, at_ns);
+        }
+        if order == 119 {
+            history.pending.push(Pending {
+                attempt: attempts[2],
+                state: PendingState::Slot,
+                lsn: 0,
+            });
+        }
+        if order == 122 {
+            record(&mut history, 1 - home, event(0), Body::Intact, at_ns);
+        }
+    }
+    let vetoed = history
+        .requests
+        .iter()
+        .position(|r| r.intent == Intent::Veto);
+    let vetoed = vetoed.unwrap() as u32;
+    append(&mut history, 0, vetoed, 4, FROM + S);
+    record(&mut history, 0, (NONE, NONE, 0), Body::Foreign, FROM + S);
+    finish(&mut history);
+    expecting(&mut history, all_expectations());
+    history
+}
+
+#[test]
+fn without_a_doubt_nothing_is_open() {
+    assert_eq!(left_open(&judged(&clean_run())), BTreeSet::new());
+    let dirty = judged(&dirty_run());
+    assert_eq!(left_open(&dirty), BTreeSet::new());
+    for metric in ON_THE_TOPIC {
+        assert!(count(&dirty, metric) > 0, "{}", metric.name());
+    }
+}
+
+#[test]
+fn a_failed_step_of_the_fence_leaves_open_what_is_absent_and_whether_there_are_phantoms() {
+    let spoil = |mut history: History| {
+        history.fences[3].ok = false;
+        judged(&history)
+    };
+    let absent = both(&ABSENT);
+    // Of what was not found, nothing is certain
+    let clean = left_open(&spoil(clean_run()));
+    assert_eq!(clean, &absent | &both(&ON_THE_TOPIC));
+    // Of what was found, only whether a phantom is one
+    let dirty = left_open(&spoil(dirty_run()));
+    assert_eq!(dirty, &absent | &both(&[Metric::Phantom]));
+}
+
+#[test]
+fn a_topic_that_was_not_read_leaves_open_what_was_not_found_on_it() {
+    let spoils: [fn(&mut History); 3] = [
+        |h| h.partitions[0].read_offset -= 1,
+        |h| h.partitions[0].stable_offset -= 1,
+        |h| {
+            h.partitions.remove(0);
+        },
+    ];
+    for spoil in spoils {
+        let spoiled = |mut history: History| {
+            spoil(&mut history);
+            judged(&history)
+        };
+        let absent = both(&ABSENT);
+        let clean = left_open(&spoiled(clean_run()));
+        assert_eq!(clean, &absent | &both(&ON_THE_TOPIC));
+        assert_eq!(left_open(&spoiled(dirty_run())), absent);
+    }
+}
+
+#[test]
+fn an_observer_in_doubt_leaves_open_what_it_timed() {
+    let live = [
+        Metric::Late,
+        Metric::Drain,
+        Metric::Latency(LatencyKind::Propagation, Percentile::P50),
+        Metric::Latency(LatencyKind::EndToEnd, Percentile::P50),
+    ];
+    let mut late = clean_run();
+    late.sightings
+        .iter_mut()
+        .for_each(|s| s.seen_ns += 200 * MS);
+    let mut blind = clean_run();
+    blind.sightings.remove(3);
+    for history in [late, blind] {
+        assert_eq!(left_open(&judged(&history)), both(&live));
+    }
+    // A clock that jumped moves, besides, what a fault overlaps: lessons that did not come
+    let mut jumped = clean_run();
+    jumped.meta.wall_drift_ns = S;
+    let lessons = COUNTS.map(|metric| name(metric, false)).into();
+    assert_eq!(left_open(&judged(&jumped)), &both(&live) | &lessons);
+}
+
+#[test]
+fn a_load_in_doubt_leaves_open_latencies_that_are_missed_and_lessons_that_did_not_come() {
+    let spoils: [fn(&mut History); 3] = [
+        |h| h.requests.iter_mut().for_each(|r| r.lag_ns = S),
+        |h| h.meta.unoffered = 100,
+        |h| h.meta.scenario.workload.rate *= 2.0,
+    ];
+    let mut expected: BTreeSet<String> = COUNTS.map(|metric| name(metric, false)).into();
+    for kind in [
+        LatencyKind::Order,
+        LatencyKind::Propagation,
+        LatencyKind::EndToEnd,
+    ] {
+        expected.insert(name(Metric::Latency(kind, Percentile::P50), false));
+    }
+    for spoil in spoils {
+        let mut history = clean_run();
+        spoil(&mut history);
+        assert_eq!(left_open(&judged(&history)), expected);
+    }
+}
+
+#[test]
+fn a_fault_in_doubt_leaves_open_lessons_that_did_not_come() {
+    let mut history = clean_run();
+    add_fault(
+        &mut history,
+        Target::Kafka,
+        FaultKind::Down,
+        400 * MS,
+        500 * MS,
+    );
+    let lessons: BTreeSet<String> = COUNTS.map(|metric| name(metric, false)).into();
+    let toothless = crate::checkers::judge_with(&history, &[], Vec::new());
+    assert_eq!(left_open(&toothless), lessons);
+    history.faults[0].injected_ns = None;
+    assert_eq!(left_open(&judged(&history)), lessons);
+}
+
+#[test]
+fn what_could_not_have_happened_is_left_open_and_nothing_else() {
+    let mut history = clean_run();
+    for request in &mut history.requests {
+        request.intent = Intent::Commit;
+    }
+    let open = left_open(&judged(&history));
+    assert_eq!(open, BTreeSet::from([name(Metric::Phantom, true)]));
+    let mut history = clean_run();
+    history
+        .sightings
+        .iter_mut()
+        .for_each(|s| s.seen_ns -= 2 * MS);
+    let open = left_open(&judged(&history));
+    assert_eq!(open, BTreeSet::from([name(Metric::Reordered, true)]));
+}
+
+#[test]
+fn other_doubts_leave_every_expectation_as_it_is() {
+    let altered = ["log.parquet".to_owned()];
+    let judgement = crate::checkers::judge_with(&clean_run(), &altered, Vec::new());
+    assert_eq!(left_open(&judgement), BTreeSet::new());
+    let mut few = clean_run();
+    few.meta.scenario.workload.min_committed_per_phase = 1_000;
+    let judgement = judged(&few);
+    assert_eq!(left_open(&judgement), BTreeSet::new());
+    assert_eq!(
+        judgement.verdict,
+        Verdict::Fail,
+        "the missed ones are missed"
+    );
+}

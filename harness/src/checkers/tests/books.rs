@@ -1,0 +1,119 @@
+//! The books: figures that do not add up are a contradiction, named as one.
+
+use crate::checkers::accounting::errors;
+use crate::checkers::fixture::*;
+use crate::checkers::join::Join;
+use crate::checkers::outcomes::outcomes;
+use crate::history::{History, Intent, NONE, Outcome};
+use crate::scenario::StrategyKind;
+use reports::record::{Counts, Outcomes};
+
+/// What the books say of a clean run whose figures were changed.
+fn after(change: impl FnOnce(&mut Counts, &mut Outcomes)) -> Vec<String> {
+    let history = clean(20, StrategyKind::Cdc {});
+    let join = Join::new(&history);
+    let (mut counts, mut outcomes) = (judged(&history).counts, outcomes(&join));
+    change(&mut counts, &mut outcomes);
+    errors(&join, &counts, &outcomes)
+}
+
+#[test]
+fn figures_that_add_up_are_no_error() {
+    assert_eq!(after(|_, _| {}), Vec::<String>::new());
+}
+
+#[test]
+fn each_sum_that_does_not_come_out_is_named() {
+    type Change = fn(&mut Counts, &mut Outcomes);
+    let cases: [(Change, &str); 7] = [
+        (
+            |c, _| c.offered += 1,
+            "81 attempts were offered, but the four outcomes hold 80",
+        ),
+        (
+            |_, o| o.neither -= 1,
+            "80 attempts were offered, but the four outcomes hold 79",
+        ),
+        (
+            |c, _| c.committed += 1,
+            "61 versions are committed, but the outcomes hold 60",
+        ),
+        (
+            |c, _| c.observed += 1,
+            "61 records are on the topic, but 60 are explained",
+        ),
+        (
+            |c, _| c.lost += 1,
+            "60 records are on the topic, but 59 are explained",
+        ),
+        (
+            |c, _| c.duplicated += 1,
+            "60 records are on the topic, but 61 are explained",
+        ),
+        (
+            |c, _| c.foreign += 1,
+            "60 records are on the topic, but 61 are explained",
+        ),
+    ];
+    for (change, named) in cases {
+        let errors = after(change);
+        assert!(
+            errors.iter().any(|e| e.contains(named)),
+            "{named}: {errors:?}"
+        );
+    }
+}
+
+fn reasons(change: impl FnOnce(&mut History)) -> Vec<String> {
+    let mut history = clean(20, StrategyKind::Cdc {});
+    change(&mut history);
+    judged(&history).reasons
+}
+
+#[test]
+fn a_version_of_nobody_is_named_with_its_place() {
+    let reasons = reasons(|h| h.truth[5].attempt = NONE);
+    assert!(
+        reasons[0].ends_with("nobody offered (first: order 1 version 3)"),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn a_version_of_an_order_of_nobody_is_a_stranger_and_has_no_place_of_its_own() {
+    let reasons = reasons(|h| h.truth[59].order = NONE);
+    let of_the_books: Vec<&String> = reasons
+        .iter()
+        .filter(|r| r.contains("accounting"))
+        .collect();
+    assert_eq!(of_the_books.len(), 2, "{reasons:?}");
+    assert!(of_the_books[0].contains("1 versions made by attempts that nobody offered"));
+}
+
+#[test]
+fn of_each_kind_of_contradiction_the_first_is_named() {
+    let gaps = reasons(|h| h.truth.retain(|t| t.version != 2));
+    let named = gaps
+        .iter()
+        .filter(|r| r.contains("where version 2 should be"));
+    assert_eq!(named.count(), 1, "{gaps:?}");
+}
+
+#[test]
+fn every_answer_is_counted_as_what_it_was() {
+    let mut history = clean(20, StrategyKind::Cdc {});
+    for (times, outcome) in [(3, Outcome::Unknown), (5, Outcome::NotSent)] {
+        for _ in 0..times {
+            offer(&mut history, 0, Intent::Commit, outcome);
+        }
+    }
+    let counts = judged(&history).counts;
+    let told = (
+        counts.acknowledged,
+        counts.rejected,
+        counts.unknown,
+        counts.not_sent,
+    );
+    assert_eq!(told, (60, 20, 3, 5));
+    assert_eq!(counts.offered, 88);
+}
