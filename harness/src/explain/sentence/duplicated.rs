@@ -34,15 +34,12 @@ impl Explainer<'_> {
                 ));
                 told.say(format!("first {}", self.on_topic(first)));
                 told.say(format!("again {}", self.on_topic(row)));
+                told.maybe(self.meanwhile(self.between_appends(first, row)));
             }
             (_, None) => {
                 told.say(format!("first {}", self.on_topic(first)));
                 told.say(format!("again {}", self.on_topic(row)));
-                let ends = [self.appended_ns(first), self.appended_ns(row)];
-                let span = Span {
-                    from_ns: ends.into_iter().flatten().min().unwrap_or(0),
-                    until_ns: ends.into_iter().flatten().max().unwrap_or(0),
-                };
+                let span = self.between_appends(first, row);
                 let untraced = self.untraced(publisher, span.until_ns);
                 told.say(untraced.unwrap_or_else(|| {
                     let name = spoken(process_of(publisher));
@@ -52,6 +49,14 @@ impl Explainer<'_> {
             }
         }
         Some(told.ending("duplicated"))
+    }
+
+    fn between_appends(&self, first: usize, again: usize) -> Span {
+        let ends = [first, again].map(|row| self.appended_ns(row));
+        Span {
+            from_ns: ends.into_iter().flatten().min().unwrap_or(0),
+            until_ns: ends.into_iter().flatten().max().unwrap_or(0),
+        }
     }
 
     /// The passage that made a record: the one whose report names its offset, else the last that
@@ -78,11 +83,6 @@ impl Explainer<'_> {
             .lives
             .death(process_of(publisher), before.pid, before.last_ns)
             .filter(|death| !same && death.at_ns <= again_ns);
-        let unconfirmed = if publisher == Tracer::Relay {
-            " before it confirmed it to the outbox"
-        } else {
-            ""
-        };
         match (before.end, before.confirmed_ns, death) {
             (_, Some(confirmed_ns), _) if confirmed_ns <= again_ns => {
                 told.say(format!("confirmed to the outbox at {}", at(confirmed_ns)));
@@ -91,7 +91,10 @@ impl Explainer<'_> {
             (Some(end), _, None) if end.stage != Stage::Delivered => {
                 told.say(self.delivery(before.handed_ns.unwrap_or(before.last_ns), &end));
             }
-            (_, _, Some(death)) => told.say(format!("{}{unconfirmed}", self.died(death))),
+            (_, _, Some(death)) => told.say(match publisher {
+                Tracer::Relay => self.died_before(death, "it confirmed it to the outbox"),
+                Tracer::OrderService => self.died(death),
+            }),
             (_, _, None) => {
                 if let Some(row) = before.delivered() {
                     told.say(format!("its delivery was reported at {}", at(row.at_ns)));

@@ -39,6 +39,22 @@ fn given_a_service_killed_after_its_commit_then_the_sentence_names_the_kill() {
 }
 
 #[test]
+fn given_a_service_killed_before_it_heard_of_its_commit_then_only_the_receipt_has_a_time() {
+    let (mut history, gone) = lost_by_service();
+    service(&mut history, gone, 200, Stage::Received, 0);
+    killed(&mut history, "order-service", SERVICE, gone, 1_800);
+    let lost = explained(&history, Metric::Lost);
+    assert_eq!(
+        lost.sentence.as_deref(),
+        Some(
+            "received at 0.058 s and committed; order service killed at 0.060 s before the publish: lost"
+        )
+    );
+    // Then the timeline has the kill, although the client's connection had ended before it
+    assert!(lost.timeline.iter().any(|s| s.what == "killed"));
+}
+
+#[test]
 fn given_a_service_killed_with_the_event_in_its_producer_then_the_sentence_says_so() {
     let (mut history, gone) = lost_by_service();
     service(&mut history, gone, 900, Stage::Committed, 0);
@@ -48,6 +64,19 @@ fn given_a_service_killed_with_the_event_in_its_producer_then_the_sentence_says_
         lost(&history),
         "committed at 0.059 s; handed to the broker at 0.059 s; order service killed at 0.148 s \
          before the broker had confirmed it: lost"
+    );
+}
+
+#[test]
+fn given_a_trace_that_was_cut_before_the_kill_then_no_order_of_the_two_is_claimed() {
+    let (mut history, gone) = lost_by_service();
+    history.meta.trace_cut_ns = Some(FROM + 59 * MS);
+    service(&mut history, gone, 900, Stage::Committed, 0);
+    killed(&mut history, "order-service", SERVICE, gone, 1_800);
+    assert_eq!(
+        lost(&history),
+        "committed at 0.059 s; order service killed at 0.060 s, and the trace was cut at 0.059 s: \
+         lost"
     );
 }
 

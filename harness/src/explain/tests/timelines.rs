@@ -98,7 +98,7 @@ fn given_a_repeated_event_then_its_timeline_goes_through_all_processes_in_order(
             "0.060 topic: event: partition 1 offset 10",
             "0.061 observer: saw partition 1 offset 10",
             "0.158 relay: killed",
-            "0.280 relay: ready again",
+            "0.280 relay #2: ready",
             "0.299 relay #2: handed to the broker",
             "0.300 topic: event again: partition 1 offset 30",
             "0.301 relay #2: delivery reported (offset 30)",
