@@ -189,7 +189,7 @@ fn naive() -> Strategy {
                 "committed at 4.{n}11 s; handed to the broker at 4.{n}11 s; its publish failed at \
                  5.{n}12 s (not persisted) while down kafka was in force (4.002 s to 8.011 s): lost"
             )),
-            timeline: steps(4.111 + f64::from(n) / 10.0),
+            timeline: steps(4.011 + f64::from(n) / 10.0),
         })
         .collect();
     let quiet = |order| (order, Shape::Tail(0.7, 2.4), Shape::Tail(2.6, 9.1));
