@@ -155,7 +155,7 @@ impl Explainer<'_> {
                 Rank::Taken,
                 format!("read from the stream (commit {})", lsn(row.detail)),
             ),
-            Stage::Handed => (Rank::Handed, "handed to the broker".to_owned()),
+            Stage::Handed => (Rank::Handed, "handed to the producer".to_owned()),
             Stage::Delivered => (
                 Rank::Reported,
                 format!("delivery reported (offset {})", row.detail),

@@ -34,8 +34,8 @@ fn offences_fit_into_80_columns_with_sentence_and_steps() {
         lines[0],
         "  lost: order 00000000-77c1-8a31-9d02-51f00c0a6b10 version 2"
     );
-    assert!(lines[1].starts_with("  committed at 4.011 s; handed to the broker at"));
-    assert!(lines.contains(&"     4.011 s  order service  handed to the broker"));
+    assert!(lines[1].starts_with("  committed at 4.011 s; handed to the producer at"));
+    assert!(lines.contains(&"     4.011 s  order service  handed to the producer"));
 }
 
 #[test]

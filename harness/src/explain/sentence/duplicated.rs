@@ -26,12 +26,8 @@ impl Explainer<'_> {
                 self.between(publisher, &passages[before], &passages[again], &mut told);
                 told.say(self.on_topic(row));
             }
-            (None, Some(again)) => {
-                let handed = passages[again].handed_ns.unwrap_or(passages[again].last_ns);
-                told.say(format!(
-                    "handed to the broker once, at {}, as far as the trace goes",
-                    self.at(handed)
-                ));
+            (None, Some(_)) => {
+                told.say(self.handings(&passages));
                 told.say(format!("first {}", self.on_topic(first)));
                 told.say(format!("again {}", self.on_topic(row)));
                 told.maybe(self.meanwhile(self.between_appends(first, row)));
@@ -49,6 +45,19 @@ impl Explainer<'_> {
             }
         }
         Some(told.ending("duplicated"))
+    }
+
+    /// How often it was handed over, where no passage before the repetition is known.
+    fn handings(&self, passages: &[Passage]) -> String {
+        let mut handed = passages.iter().filter_map(|p| p.handed_ns);
+        let first = handed.next().map(|ns| self.at(ns)).unwrap_or_default();
+        match handed.count() {
+            0 => format!("handed to the producer once, at {first}, as far as the trace goes"),
+            more => format!(
+                "handed to the producer {} times, first at {first}",
+                more + 1
+            ),
+        }
     }
 
     fn between_appends(&self, first: usize, again: usize) -> Span {

@@ -91,7 +91,7 @@ impl Explainer<'_> {
             });
             return;
         };
-        told.say(format!("handed to the broker at {}", self.at(handed_ns)));
+        told.say(format!("handed to the producer at {}", self.at(handed_ns)));
         let Some(end) = passage.end else {
             told.say(match (confirmed("without a delivery report"), death()) {
                 (Some(confirmed), _) => confirmed,

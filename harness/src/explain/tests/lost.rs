@@ -62,7 +62,7 @@ fn given_a_service_killed_with_the_event_in_its_producer_then_the_sentence_says_
     killed(&mut history, "order-service", SERVICE, gone, 90_000);
     assert_eq!(
         lost(&history),
-        "committed at 0.059 s; handed to the broker at 0.059 s; order service killed at 0.148 s \
+        "committed at 0.059 s; handed to the producer at 0.059 s; order service killed at 0.148 s \
          before the broker had confirmed it: lost"
     );
 }
@@ -109,7 +109,7 @@ fn given_a_publish_that_failed_in_an_outage_then_the_sentence_has_both() {
     service(&mut history, gone, 100_000, Stage::DeliveryFailed, 0);
     assert_eq!(
         lost(&history),
-        "committed at 0.059 s; handed to the broker at 0.059 s; its publish failed at 0.158 s (not \
+        "committed at 0.059 s; handed to the producer at 0.059 s; its publish failed at 0.158 s (not \
          persisted) while down kafka was in force (0.010 s to 0.500 s): lost"
     );
 }
@@ -244,7 +244,7 @@ fn given_several_tries_then_they_are_counted_and_the_last_is_told() {
     assert_eq!(
         lost(&history),
         "committed at 0.058 s; taken up 3 times by the relay, the last time at 0.070 s; handed to \
-         the broker at 0.070 s; given up at 0.070 s without a delivery report; no trace of another \
+         the producer at 0.070 s; given up at 0.070 s without a delivery report; no trace of another \
          try: lost"
     );
 }
@@ -306,7 +306,7 @@ fn given_a_service_killed_at_the_teardown_then_its_last_publishes_are_undecided(
     killed(&mut history, "order-service", SERVICE, gone, 2_000_000);
     assert_eq!(
         sentence(&history, Metric::Undecided),
-        "committed at 0.059 s; handed to the broker at 0.059 s; the teardown had to kill the order \
+        "committed at 0.059 s; handed to the producer at 0.059 s; the teardown had to kill the order \
          service at 2.058 s, which may still have been publishing it: undecided"
     );
 }
