@@ -91,7 +91,7 @@ async fn given_a_dual_write_when_changes_are_sent_then_each_leaves_its_steps_in_
 }
 
 #[tokio::test]
-async fn given_a_broker_that_is_cut_off_when_a_change_is_sent_then_its_delivery_failed_unsent() {
+async fn given_a_broker_that_is_cut_off_when_a_change_is_sent_then_its_delivery_failed() {
     let proxy = Arc::new(Proxy::before_kafka().await);
     for write_order in [CommitThenPublish, PublishThenCommit] {
         let kafka = Arc::clone(&proxy);
@@ -108,7 +108,12 @@ async fn given_a_broker_that_is_cut_off_when_a_change_is_sent_then_its_delivery_
                 let place = placing(order);
                 let (status, _) = given.change(order, &place).await;
                 assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-                let failed = [(1, Handed, 0), (1, DeliveryFailed, 0)];
+                let steps = given.traces.of(place.attempt);
+                // Not persisted; possibly, if it went into a connection that was just being cut.
+                let failure = steps.iter().find(|step| step.1 == DeliveryFailed);
+                let status = failure.map_or(u64::MAX, |step| step.2);
+                assert!(status <= 1, "{steps:?}");
+                let failed = [(1, Handed, 0), (1, DeliveryFailed, status)];
                 let mut expected = vec![(0, Received, 0)];
                 match write_order {
                     CommitThenPublish => {
@@ -121,7 +126,7 @@ async fn given_a_broker_that_is_cut_off_when_a_change_is_sent_then_its_delivery_
                     }
                 }
                 expected.push((0, Answered, 503));
-                assert_eq!(given.traces.of(place.attempt), expected);
+                assert_eq!(steps, expected);
                 kafka.set_enabled(true).await;
             })
             .await;
