@@ -3,6 +3,7 @@
 pub mod checkers;
 pub mod cli;
 pub mod clock;
+mod disk;
 pub mod event;
 pub mod evidence;
 pub mod explain;

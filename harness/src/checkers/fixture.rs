@@ -5,7 +5,7 @@
 use super::{Bite, Judgement, judge_with};
 use crate::clock::RunClock;
 use crate::history::{
-    Body, FaultRecord, FenceStep, History, Intent, Life, LogRow, Outcome, PartitionEnd,
+    Body, FaultRecord, FenceStep, History, Intent, Life, LogRow, Outcome, PartOf, PartitionEnd,
     ProcessEvent, Request, RunMeta, Sighting, TruthRow,
 };
 use crate::identity::RunKey;
@@ -323,6 +323,7 @@ fn empty(kind: StrategyKind) -> History {
                 text: String::new(),
             },
             strategy: "it".to_owned(),
+            part_of: PartOf::default(),
             key: RunKey::random(),
             clock: RunClock {
                 origin_monotonic_ns: 77,

@@ -128,6 +128,14 @@ pub struct Judgement {
     pub drain_s: Option<f64>,
 }
 
+impl Judgement {
+    /// One more reason why it cannot pass, from outside the history.
+    pub fn doubt(&mut self, reason: &str) {
+        self.verdict = self.verdict.max(Verdict::Unknown);
+        self.reasons.push(reason.to_owned());
+    }
+}
+
 /// Judges a history. `altered` names files changed after the run: then it can never pass.
 pub fn judge(history: &History, altered: &[String]) -> Judgement {
     judge_with(history, altered, crate::evidence::bites(history))

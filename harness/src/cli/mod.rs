@@ -6,6 +6,7 @@ mod children;
 mod exit;
 mod explain;
 mod list;
+mod memory;
 mod places;
 mod progress;
 mod results;

@@ -69,6 +69,8 @@ pub fn clear(file: &Path) {
 pub fn write(file: &Path, bytes: Result<Vec<u8>, ExportError>) -> Result<(), String> {
     let bytes = bytes.map_err(|e| e.to_string())?;
     std::fs::write(file, bytes).map_err(|e| {
+        // Half a file could be taken for a whole one.
+        clear(file);
         format!(
             "{}: cannot be written: {e}; the same results are in the run's folder",
             file.display()

@@ -3,7 +3,7 @@
 use super::args::{RunArgs, StackName};
 use super::exit::Outcome;
 use super::progress::Terminal;
-use super::{places, results, signals, terminal};
+use super::{memory, places, results, signals, terminal};
 use crate::process::reaper::Reaper;
 use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario};
 use crate::scenario::{Loaded, Target, Victim, load};
@@ -97,6 +97,13 @@ fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Refused> {
             wrong.push(message);
         }
     }
+    wrong.extend(loaded.iter().filter_map(|l| {
+        let strategies = match args.strategy {
+            Some(_) => 1,
+            None => l.scenario.strategies.len(),
+        };
+        memory::too_large(&l.path, &l.scenario, strategies)
+    }));
     if args.stack == StackName::External {
         wrong.extend(loaded.iter().filter_map(server_fault));
         if !args.external.is_file() {

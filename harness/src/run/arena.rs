@@ -1,7 +1,7 @@
 //! Everything one strategy owns while it runs: schema, roles, slot, topic, proxies, processes.
 //! Planned without I/O, raised, and torn down on every way out.
 
-use super::{Event, Reporter, RunError, trace};
+use super::{Event, Reporter, RunError, folder, trace};
 use crate::clock::RunClock;
 use crate::fence::database;
 use crate::history::{ProcessEvent, Tracer};
@@ -28,6 +28,17 @@ use std::time::{Duration, Instant};
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const RELAY_STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a run leaves behind on the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// As it was found.
+    Nothing,
+    /// `--keep-stack`.
+    SchemaAndTopic,
+    /// The stack failed and is stopped next: whatever is on it goes with it.
+    ToTheStack,
+}
 
 /// The strategy's own part of the world.
 pub struct Arena<'a> {
@@ -243,7 +254,7 @@ impl<'a> Arena<'a> {
         events
     }
 
-    /// Processes that should live and do not.
+    /// Processes that should live and do not, each with the reason.
     pub fn dead(&self) -> Vec<String> {
         let servers = [
             self.stack.server(Victim::PostgresServer),
@@ -255,8 +266,7 @@ impl<'a> Arena<'a> {
             .flatten()
             .chain(&self.service)
             .chain(&self.relay)
-            .filter(|child| !child.is_alive())
-            .map(|child| child.name().to_owned())
+            .filter_map(Child::death)
             .collect()
     }
 
@@ -290,9 +300,8 @@ impl<'a> Arena<'a> {
         Ok(())
     }
 
-    /// Undoes [`Arena::raise`], whatever state it is in. Problems are reported, not fatal. With
-    /// `keep`, schema and topic stay.
-    pub async fn tear_down(&mut self, keep: bool, reporter: &Arc<dyn Reporter>) {
+    /// Undoes [`Arena::raise`], whatever state it is in. Problems are reported, not fatal.
+    pub async fn tear_down(&mut self, leave: Leave, reporter: &Arc<dyn Reporter>) {
         let mut problems = Vec::new();
         for child in [self.service.take(), self.relay.take()]
             .into_iter()
@@ -304,15 +313,17 @@ impl<'a> Arena<'a> {
                 problems.push(e.to_string());
             }
         }
-        problems.extend(self.remove_proxies().await.err());
-        if keep {
+        if leave != Leave::ToTheStack {
+            problems.extend(self.remove_proxies().await.err());
+        }
+        if leave == Leave::SchemaAndTopic {
             reporter.event(Event::Note {
                 text: format!(
-                    "kept: schema {}, topic {}",
+                    "kept until the next run on this stack: schema {}, topic {}",
                     self.layout.schema, self.topic_name
                 ),
             });
-        } else {
+        } else if leave == Leave::Nothing {
             let admin = &self.stack.info().postgres;
             problems.extend(
                 schema::drop_all(admin, &self.layout)
@@ -507,12 +518,9 @@ fn split(address: &str) -> Option<(String, u16)> {
 }
 
 fn write_json<C: serde::Serialize>(path: &Path, config: &C) -> Result<(), RunError> {
-    let doing = || format!("writing {}", path.display());
-    let text = serde_json::to_vec_pretty(config).map_err(|e| failed(&doing(), &e))?;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| failed(&doing(), &e))?;
-    }
-    std::fs::write(path, text).map_err(|e| failed(&doing(), &e))
+    let text = serde_json::to_vec_pretty(config)
+        .map_err(|e| failed(&format!("writing {}", path.display()), &e))?;
+    folder::write(path, &text)
 }
 
 /// A [`RunError::Failed`].

@@ -3,6 +3,7 @@
 use super::RunError;
 use super::arena::failed;
 use crate::checkers::Judgement;
+use crate::disk;
 use crate::explain::Explainer;
 use crate::history::History;
 use reports::record::{Offence, Record};
@@ -19,8 +20,9 @@ const MAX_OFFENCES: u64 = 100_000;
 /// Makes `OUT/SCENARIO-TIME` (with a number behind it where that is taken).
 pub fn create(out: &Path, scenario: &str) -> Result<PathBuf, RunError> {
     let doing = format!("making the run's folder under {}", out.display());
-    std::fs::create_dir_all(out).map_err(|e| failed(&doing, &e))?;
-    let out = out.canonicalize().map_err(|e| failed(&doing, &e))?;
+    let failed = |e: std::io::Error| failed(&doing, &disk::explain(&e));
+    std::fs::create_dir_all(out).map_err(failed)?;
+    let out = out.canonicalize().map_err(failed)?;
     let time = jiff::Timestamp::now()
         .strftime("%Y%m%dT%H%M%SZ")
         .to_string();
@@ -33,14 +35,29 @@ pub fn create(out: &Path, scenario: &str) -> Result<PathBuf, RunError> {
         let folder = out.join(format!("{scenario}-{time}{suffix}"));
         match std::fs::create_dir(&folder) {
             Ok(()) => {
-                std::fs::create_dir(folder.join("logs")).map_err(|e| failed(&doing, &e))?;
+                std::fs::create_dir(folder.join("logs")).map_err(failed)?;
                 return Ok(folder);
             }
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(failed(&doing, &e)),
+            Err(e) => return Err(failed(e)),
         }
     }
-    Err(failed(&doing, &"a thousand runs in one second"))
+    Err(failed(std::io::Error::other(
+        "a thousand runs in one second",
+    )))
+}
+
+/// Writes a file of the run's folder that is then whole, or not there.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let temporary = path.with_extension("tmp");
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&temporary, bytes))
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .map_err(|e| {
+            let _ = std::fs::remove_file(&temporary);
+            failed(&format!("writing {}", path.display()), &disk::explain(&e))
+        })
 }
 
 /// Where one strategy's history is.
@@ -87,7 +104,7 @@ pub fn write_reports(folder: &Path, record: &Record) -> Result<Vec<PathBuf>, Run
         let path = folder.join(exporter.file_name());
         let doing = format!("writing {}", path.display());
         let bytes = exporter.export(record).map_err(|e| failed(&doing, &e))?;
-        std::fs::write(&path, bytes).map_err(|e| failed(&doing, &e))?;
+        write(&path, &bytes)?;
         written.push(path);
     }
     Ok(written)
@@ -97,8 +114,7 @@ pub fn write_reports(folder: &Path, record: &Record) -> Result<Vec<PathBuf>, Run
 pub fn write_hgrm(folder: &Path, history: &History) -> Result<(), RunError> {
     for (latency, text) in crate::measure::hgrm(history) {
         let path = folder.join(format!("{}.{latency}.hgrm", history.meta.strategy));
-        std::fs::write(&path, text)
-            .map_err(|e| failed(&format!("writing {}", path.display()), &e))?;
+        write(&path, text.as_bytes())?;
     }
     Ok(())
 }

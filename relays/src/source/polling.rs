@@ -451,7 +451,8 @@ pub async fn pending_payloads(
 ) -> Result<Vec<String>, String> {
     let condition = match after_publish {
         AfterPublish::Delete => "",
-        AfterPublish::Mark => "WHERE status = 'pending'",
+        // Whatever else a relay calls a row that it did not publish, parked or failed: it is there.
+        AfterPublish::Mark => "WHERE status <> 'processed'",
     };
     let sql = format!(
         "SELECT payload FROM {}.outbox {condition} ORDER BY seq LIMIT {PENDING_MAX}",

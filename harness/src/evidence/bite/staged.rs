@@ -133,6 +133,7 @@ impl Staged {
             format: 1,
             scenario,
             strategy: "s".into(),
+            part_of: PartOf::default(),
             key: RunKey::random(),
             clock: RunClock::start(),
             started_at: String::new(),

@@ -76,8 +76,24 @@ pub struct Ran {
 impl Ran {
     /// The run's one strategy.
     pub fn strategy(&self) -> &Strategy {
-        let record = self.record.as_ref().unwrap_or_else(|| panic!("no record: {}", self.said()));
+        let record = self
+            .record
+            .as_ref()
+            .unwrap_or_else(|| panic!("no record in {}: {}", self.folder.display(), self.said()));
         &record.strategies[0]
+    }
+
+    /// The verdict is unknown for no other reason than that the generator or the observer was late by
+    /// itself.
+    pub fn machine_was_too_slow(&self) -> bool {
+        let strategy = self.strategy();
+        let late = |reason: &String| reason.contains("what was measured is the");
+        strategy.verdict == Verdict::Unknown && strategy.reasons.iter().all(late)
+    }
+
+    /// Changes in the database.
+    pub fn committed(&self) -> u64 {
+        self.strategy().counts.committed
     }
 
     /// How often the broken part says that it did this.
@@ -101,7 +117,15 @@ impl Ran {
             .collect();
         let mut expected: Vec<(&str, u64)> = expected.to_vec();
         expected.sort_unstable();
-        let context = || format!("{:?}\nreasons: {:?}\noffences: {:?}\n{}", strategy.counts, strategy.reasons, strategy.offences, self.said());
+        let context = || {
+            format!(
+                "{:?}\nreasons: {:?}\noffences: {:?}\n{}",
+                strategy.counts,
+                strategy.reasons,
+                strategy.offences,
+                self.said()
+            )
+        };
         assert_eq!(found, expected, "{}", context());
         assert_eq!(strategy.verdict, verdict, "{}", context());
     }

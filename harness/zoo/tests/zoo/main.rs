@@ -5,3 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bench;
+mod case;
+mod content;
+mod docs;
+mod hostile;
+mod lost;
+mod order;
+mod undrained;

@@ -1,0 +1,31 @@
+//! Flips a bit of the content of every 50th event.
+
+use super::kit::altered;
+use relays::config::RelayConfig;
+
+/// The last character of the content, before the closing quote and brace.
+const FROM_THE_END: usize = 3;
+
+/// Damaged on the way.
+pub fn run(config: RelayConfig) -> Result<(), String> {
+    let mut count = 0;
+    altered::relay(config, move |mut entries| {
+        for entry in &mut entries {
+            count += 1;
+            if count % 50 == 0 {
+                entry.payload = flipped(&entry.payload);
+            }
+        }
+        entries
+    })
+}
+
+fn flipped(payload: &str) -> String {
+    let mut characters: Vec<char> = payload.chars().collect();
+    let at = characters.len().saturating_sub(FROM_THE_END);
+    if let Some(character) = characters.get_mut(at) {
+        // Hexadecimal digits: still a character that a JSON string takes as it is.
+        *character = char::from(*character as u8 ^ 1);
+    }
+    characters.into_iter().collect()
+}

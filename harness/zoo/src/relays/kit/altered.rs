@@ -1,0 +1,128 @@
+//! The honest relay, with its events altered between the outbox and the broker.
+
+use super::Entry;
+use relays::config::{RelayConfig, SourceConfig};
+use relays::publisher::kafka::KafkaPublisher;
+use relays::pump;
+use relays::source::cdc::CdcSource;
+use relays::source::polling::PollingSource;
+use relays::source::{Held, Source, SourceError};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Relays until SIGTERM; `alter` gets what each read of the outbox brought and gives what is
+/// published instead. All that was read is confirmed to the outbox when all of that is durable.
+pub fn relay(
+    config: RelayConfig,
+    alter: impl FnMut(Vec<Entry>) -> Vec<Entry>,
+) -> Result<(), String> {
+    let publisher = KafkaPublisher::new(config.kafka);
+    match config.source {
+        SourceConfig::Polling {
+            after_publish,
+            interval_ms,
+            batch,
+            notify,
+        } => {
+            let interval = Duration::from_millis(interval_ms);
+            let source =
+                PollingSource::new(config.postgres, after_publish, interval, batch, notify);
+            pump::between(Altered::new(source, alter), publisher, pump::terminated())
+        }
+        SourceConfig::Cdc { slot, publication } => {
+            let source = CdcSource::new(config.postgres, slot, publication);
+            pump::between(Altered::new(source, alter), publisher, pump::terminated())
+        }
+    }
+}
+
+/// A source whose events are altered as they are read.
+struct Altered<S: Source, A> {
+    inner: S,
+    alter: A,
+    rows: VecDeque<S::Item>,
+    /// Events taken from the inner source, and given out.
+    taken: u64,
+    given: u64,
+    confirmed: u64,
+    /// (given, taken) after each read that is not confirmed.
+    reads: VecDeque<(u64, u64)>,
+}
+
+impl<S: Source, A> Altered<S, A> {
+    fn new(inner: S, alter: A) -> Self {
+        Self {
+            inner,
+            alter,
+            rows: VecDeque::new(),
+            taken: 0,
+            given: 0,
+            confirmed: 0,
+            reads: VecDeque::new(),
+        }
+    }
+
+    /// Confirms the reads of which everything given out is durable: for one that gave nothing out,
+    /// that is at once.
+    fn settle(&mut self) {
+        while let Some((given, taken)) = self.reads.front().copied() {
+            if given > self.confirmed {
+                return;
+            }
+            self.inner.confirm(taken);
+            self.reads.pop_front();
+        }
+    }
+
+    fn forget(&mut self) {
+        (self.taken, self.given, self.confirmed) = (0, 0, 0);
+        self.rows.clear();
+        self.reads.clear();
+    }
+}
+
+impl<S: Source, A: FnMut(Vec<Entry>) -> Vec<Entry>> Source for Altered<S, A> {
+    type Item = Entry;
+
+    async fn connect(&mut self) -> Result<(), SourceError> {
+        self.forget();
+        self.inner.connect().await
+    }
+
+    fn accepts(&self, unconfirmed: u64) -> bool {
+        self.inner.accepts(unconfirmed)
+    }
+
+    /// As cancel-safe as the inner source's: what was read is in `rows` until it is given out.
+    async fn next(&mut self, batch: &mut VecDeque<Entry>) -> Result<(), SourceError> {
+        self.inner.next(&mut self.rows).await?;
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let mut entries = Vec::with_capacity(self.rows.len());
+        for row in self.rows.drain(..) {
+            entries.push(Entry::copy(&row.event()?));
+        }
+        self.taken += entries.len() as u64;
+        let altered = (self.alter)(entries);
+        self.given += altered.len() as u64;
+        batch.extend(altered);
+        self.reads.push_back((self.given, self.taken));
+        self.settle();
+        Ok(())
+    }
+
+    fn confirm(&mut self, events: u64) {
+        self.confirmed = events;
+        self.settle();
+    }
+
+    async fn rewind(&mut self) {
+        self.forget();
+        self.inner.rewind().await;
+    }
+
+    async fn close(&mut self) -> Result<(), SourceError> {
+        self.inner.close().await
+    }
+}

@@ -1,0 +1,108 @@
+//! A producer, as a naive relay uses it: idempotent, and a record never times out by itself.
+
+use super::Entry;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use relays::config::KafkaTarget;
+use std::time::{Duration, Instant};
+
+/// Bound of the wait for the broker.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A producer and the topic it is for.
+pub struct Broker {
+    /// The producer.
+    pub producer: BaseProducer,
+    topic: String,
+}
+
+impl Broker {
+    /// Connects; `settings` come on top of the usual ones.
+    pub fn connect(target: &KafkaTarget, settings: &[(&str, &str)]) -> Result<Self, String> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &target.bootstrap)
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", target.linger_ms.to_string())
+            .set("partitioner", "murmur2_random")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "200")
+            .set("log_level", "3");
+        for (name, value) in settings {
+            config.set(*name, *value);
+        }
+        let producer: BaseProducer = config
+            .create()
+            .map_err(|e| format!("make a producer: {e}"))?;
+        producer
+            .client()
+            .fetch_metadata(Some(&target.topic), PATIENCE)
+            .map_err(|e| format!("ask for topic {}: {e}", target.topic))?;
+        Ok(Self {
+            producer,
+            topic: target.topic.clone(),
+        })
+    }
+
+    /// Hands one event over, to the partition that its key implies.
+    pub fn send(&self, entry: &Entry) -> Result<(), KafkaError> {
+        self.send_record(entry, &self.topic, None)
+    }
+
+    /// The same, to another topic or to a partition of choice.
+    pub fn send_record(
+        &self,
+        entry: &Entry,
+        topic: &str,
+        partition: Option<i32>,
+    ) -> Result<(), KafkaError> {
+        let header = |key, value| Header {
+            key,
+            value: Some(value),
+        };
+        let headers = OwnedHeaders::new()
+            .insert(header("id", &entry.id))
+            .insert(header("eventType", &entry.event_type));
+        let mut record = BaseRecord::to(topic)
+            .key(&entry.key)
+            .payload(&entry.payload)
+            .headers(headers);
+        record.partition = partition;
+        self.producer.send(record).map_err(|(error, _)| error)
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Waits until everything handed over is delivered. (The producer's own flush sleeps a tenth of
+    /// a second each time.)
+    pub fn settle(&self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() > deadline {
+                return Err(format!("events were not delivered within {PATIENCE:?}"));
+            }
+            self.producer.poll(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Publishes all of them, in order, and waits until they are delivered.
+    pub fn publish<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) -> Result<(), String> {
+        for entry in entries {
+            while let Err(error) = self.send(entry) {
+                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                    return Err(format!("publish {}: {error}", entry.name()));
+                }
+                self.producer.poll(Duration::from_millis(10));
+            }
+        }
+        self.settle()
+    }
+}

@@ -1,0 +1,48 @@
+//! One row of the outbox, owned.
+
+use relays::source::{Event, Held, SourceError};
+
+/// An event that may be dropped, repeated, moved and changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Order id.
+    pub key: String,
+    /// Event id.
+    pub id: String,
+    /// Event type.
+    pub event_type: String,
+    /// Version of the order, decimal.
+    pub version: String,
+    /// The event itself.
+    pub payload: String,
+}
+
+impl Entry {
+    /// A copy of what a source holds.
+    pub fn copy(event: &Event<'_>) -> Self {
+        Self {
+            key: event.key.to_owned(),
+            id: event.id.to_owned(),
+            event_type: event.event_type.to_owned(),
+            version: event.version.to_owned(),
+            payload: event.payload.to_owned(),
+        }
+    }
+
+    /// Order and version, for a confession.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.key, self.version)
+    }
+}
+
+impl Held for Entry {
+    fn event(&self) -> Result<Event<'_>, SourceError> {
+        Ok(Event {
+            key: &self.key,
+            id: &self.id,
+            event_type: &self.event_type,
+            version: &self.version,
+            payload: &self.payload,
+        })
+    }
+}

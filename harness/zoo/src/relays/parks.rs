@@ -1,0 +1,78 @@
+//! Parks a row as failed after five attempts: an outage spends them all at once, and nobody ever
+//! looks at parked rows.
+
+use super::kit::broker::Broker;
+use super::kit::outbox::{Outbox, Pending};
+use super::kit::{Stop, live};
+use crate::confession::Confession;
+use rdkafka::producer::Producer;
+use relays::config::RelayConfig;
+use relays::signal::{Signal, emit};
+use std::collections::HashMap;
+use std::time::Duration;
+
+const BATCH: u64 = 500;
+const ATTEMPTS_MAX: u32 = 5;
+const INTERVAL: Duration = Duration::from_millis(5);
+/// How long the broker may take to say that it is there.
+const ANSWER_WITHIN: Duration = Duration::from_millis(100);
+
+/// Gives each row five chances.
+pub fn run(config: RelayConfig) -> Result<(), String> {
+    live(|stop| relay(config, stop))
+}
+
+async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
+    let confession = Confession::open();
+    let broker = Broker::connect(&config.kafka, &[])?;
+    let mut outbox = Outbox::connect(&config.postgres).await?;
+    emit(Signal::Ready);
+    let mut attempts: HashMap<i64, u32> = HashMap::new();
+    let mut on_their_way: Vec<i64> = Vec::new();
+    while !stop.told() {
+        broker.producer.poll(Duration::ZERO);
+        if broker.producer.in_flight_count() == 0 {
+            outbox.mark(&on_their_way, "processed").await?;
+            on_their_way.clear();
+        }
+        let mut rows = outbox.first("status = 'pending'", BATCH).await?;
+        rows.retain(|row| !on_their_way.contains(&row.seq));
+        if rows.is_empty() {
+            stop.pause(INTERVAL).await;
+        } else if is_there(&broker) {
+            for row in &rows {
+                broker
+                    .send(&row.entry)
+                    .map_err(|e| format!("publish {}: {e}", row.entry.name()))?;
+                on_their_way.push(row.seq);
+            }
+        } else {
+            let parked = spent(&rows, &mut attempts);
+            let seqs: Vec<i64> = parked.iter().map(|row| row.seq).collect();
+            outbox.mark(&seqs, "failed").await?;
+            for row in &parked {
+                confession.admit("parked", &row.entry.name());
+            }
+        }
+    }
+    broker.settle()
+}
+
+/// Counts one more attempt of each; those that have had all of theirs.
+fn spent<'a>(rows: &'a [Pending], attempts: &mut HashMap<i64, u32>) -> Vec<&'a Pending> {
+    let mut had_all = |row: &&Pending| {
+        let attempt = attempts.entry(row.seq).or_default();
+        *attempt += 1;
+        *attempt >= ATTEMPTS_MAX
+    };
+    rows.iter().filter(|row| had_all(row)).collect()
+}
+
+/// An attempt fails before anything is sent: so no parked row is on the topic after all.
+fn is_there(broker: &Broker) -> bool {
+    broker
+        .producer
+        .client()
+        .fetch_metadata(Some(broker.topic()), ANSWER_WITHIN)
+        .is_ok()
+}

@@ -1,0 +1,20 @@
+//! Sleeps for three seconds with the first events in its hands, as on a lock or in a collection of
+//! garbage.
+
+use super::kit::altered;
+use relays::config::RelayConfig;
+use std::time::Duration;
+
+/// Twice what the scenario calls late.
+const SLEEP: Duration = Duration::from_secs(3);
+
+/// Once.
+pub fn run(config: RelayConfig) -> Result<(), String> {
+    let mut slept = false;
+    altered::relay(config, move |entries| {
+        if !std::mem::replace(&mut slept, true) {
+            std::thread::sleep(SLEEP);
+        }
+        entries
+    })
+}

@@ -1,0 +1,51 @@
+//! Spreads events evenly over the partitions, whatever their key.
+
+use super::kit::broker::Broker;
+use super::kit::outbox::Outbox;
+use super::kit::{Stop, live};
+use crate::confession::Confession;
+use relays::config::RelayConfig;
+use relays::signal::{Signal, emit};
+use std::collections::HashMap;
+use std::time::Duration;
+
+const BATCH: u64 = 500;
+const INTERVAL: Duration = Duration::from_millis(5);
+/// Partitions of a topic unless the scenario says otherwise.
+const PARTITIONS: i32 = 3;
+
+/// One after the other.
+pub fn run(config: RelayConfig) -> Result<(), String> {
+    live(|stop| relay(config, stop))
+}
+
+async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
+    let confession = Confession::open();
+    let broker = Broker::connect(&config.kafka, &[])?;
+    let mut outbox = Outbox::connect(&config.postgres).await?;
+    emit(Signal::Ready);
+    let mut partition = 0;
+    // By order: its first partition, and whether that was not the only one.
+    let mut homes: HashMap<String, (i32, bool)> = HashMap::new();
+    while !stop.told() {
+        let rows = outbox.first("status = 'pending'", BATCH).await?;
+        for row in &rows {
+            partition = (partition + 1) % PARTITIONS;
+            broker
+                .send_record(&row.entry, broker.topic(), Some(partition))
+                .map_err(|e| format!("publish {}: {e}", row.entry.name()))?;
+            let (home, split) = homes
+                .entry(row.entry.key.clone())
+                .or_insert((partition, false));
+            if *home != partition && !*split {
+                *split = true;
+                confession.admit("split", &row.entry.key);
+            }
+        }
+        broker.settle()?;
+        let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+        outbox.mark(&seqs, "processed").await?;
+        stop.pause(INTERVAL).await;
+    }
+    Ok(())
+}

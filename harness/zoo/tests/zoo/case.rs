@@ -1,0 +1,111 @@
+//! A case: one broken (or odd) system, the load it gets, and what the referee must say. Its test and
+//! its row in the docs come from the same value.
+
+use super::bench::{self, Ran};
+use reports::record::Verdict;
+
+/// See the module.
+pub struct Case {
+    /// Its number in the table; a dash for what is odd and correct.
+    pub number: &'static str,
+    /// The name by which the zoo's binary knows it.
+    pub defect: &'static str,
+    /// In words: what it does.
+    pub what: &'static str,
+    /// Keys of `[workload]`.
+    pub load: &'static str,
+    /// Keys of `[strategy.zoo]`.
+    pub strategy: &'static str,
+    /// The rest of the scenario: faults, bounds of the drain, `[expect.zoo]`.
+    pub more: &'static str,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Every anomaly of which there is any.
+    pub finds: &'static [Find],
+    /// What else must be true.
+    pub also: fn(&Ran),
+}
+
+/// Runs that one case may take.
+const TRIES: usize = 3;
+
+/// An anomaly, and how often it must be found.
+pub struct Find {
+    /// Its name in the record's counts.
+    pub anomaly: &'static str,
+    /// How often, from what the run itself shows: never 0.
+    pub count: fn(&Ran) -> u64,
+    /// The same in words.
+    pub words: &'static str,
+}
+
+/// What most cases have.
+pub const USUAL: Case = Case {
+    number: "-",
+    defect: "",
+    what: "",
+    load: "rate = 300\nduration = \"2s\"",
+    strategy: "kind = \"polling\"",
+    more: "[drain]\nwithin = \"2s\"",
+    verdict: Verdict::Fail,
+    finds: &[],
+    also: |_| {},
+};
+
+impl Case {
+    /// The scenario file.
+    pub fn scenario(&self) -> String {
+        format!(
+            "name = \"zoo\"\ndescription = \"A system of the zoo.\"\nseed = 42\n\n[workload]\n{}\n\n\
+             [strategy.zoo]\n{}\n\n{}\n",
+            self.load, self.strategy, self.more
+        )
+    }
+
+    /// Runs it whole, and compares.
+    #[track_caller]
+    pub fn holds(&self) {
+        let ran = self.telling_run();
+        let expected: Vec<(&str, u64)> = self
+            .finds
+            .iter()
+            .map(|find| (find.anomaly, (find.count)(&ran)))
+            .collect();
+        ran.found(self.verdict, &expected);
+        (self.also)(&ran);
+    }
+
+    /// A run that tells: one in which the machine was too busy for the referee itself says so, and
+    /// is made again.
+    fn telling_run(&self) -> Ran {
+        let mut ran = bench::run(self.defect, &self.scenario());
+        for _ in 1..TRIES {
+            if self.verdict == Verdict::Unknown || !ran.machine_was_too_slow() {
+                break;
+            }
+            ran = bench::run(self.defect, &self.scenario());
+        }
+        ran
+    }
+}
+
+/// Cases with a test each, and the list of them for the docs.
+macro_rules! cases {
+    ($($test:ident: $case:expr;)*) => {
+        /// For the docs.
+        pub const CASES: &[$crate::case::Case] = &[$($case),*];
+
+        mod tests {
+            #[allow(unused_imports)]
+            use super::*;
+            $(
+                #[test]
+                fn $test() {
+                    const CASE: $crate::case::Case = $case;
+                    CASE.holds();
+                }
+            )*
+        }
+    };
+}
+pub(crate) use cases;

@@ -1,0 +1,74 @@
+//! The table of the docs, made from the cases themselves. `OUTBOX_ZOO_WRITE_DOCS=1` writes it.
+
+use super::case::Case;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Every case, by kind.
+const DEFECTS: &[&[Case]] = &[
+    crate::lost::CASES,
+    crate::undrained::CASES,
+    crate::order::CASES,
+    crate::content::CASES,
+];
+
+const FILE: &str = "../../docs/zoo.md";
+
+const HEAD: &str = "\
+# The zoo
+
+Systems that are broken on purpose, and what the referee must say of each: the name of the anomaly and
+its exact count. Every anomaly that a row does not name must be counted 0. Each runs whole on the real
+stack (`cargo test -p zoo`); its test and its row here come from the same value.
+
+Where a count is not a matter of the load alone, the broken part writes down each of its misdeeds. The
+referee cannot see that, and must come to the same number.
+
+| # | defect | verdict | found as |
+|---|---|---|---|
+";
+
+/// `3` of `3`, `25` of `25b`.
+fn order(case: &Case) -> (u32, &'static str) {
+    let digits = case.number.trim_end_matches(|c: char| !c.is_ascii_digit());
+    (digits.parse().unwrap_or(u32::MAX), case.number)
+}
+
+fn row(case: &Case) -> String {
+    let finds: Vec<String> = case
+        .finds
+        .iter()
+        .map(|find| format!("**{}**: {}", find.anomaly.replace('_', " "), find.words))
+        .collect();
+    let found = if finds.is_empty() {
+        "nothing".to_owned()
+    } else {
+        finds.join("; ")
+    };
+    let verdict = format!("{:?}", case.verdict).to_lowercase();
+    format!("| {} | {} | {verdict} | {found} |", case.number, case.what)
+}
+
+fn table() -> String {
+    let mut cases: Vec<&Case> = DEFECTS.iter().copied().flatten().collect();
+    cases.sort_by_key(|case| order(case));
+    let mut text = HEAD.to_owned();
+    for case in cases {
+        let _ = writeln!(text, "{}", row(case));
+    }
+    text
+}
+
+#[test]
+fn given_the_cases_when_the_docs_are_read_then_their_table_is_that_of_the_cases() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    if std::env::var_os("OUTBOX_ZOO_WRITE_DOCS").is_some() {
+        std::fs::write(&file, table()).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(
+        written,
+        table(),
+        "docs/zoo.md is not what the cases say: OUTBOX_ZOO_WRITE_DOCS=1 cargo test -p zoo docs"
+    );
+}

@@ -1,0 +1,79 @@
+//! Relays that break an order's order, repeat it, or are too slow.
+
+use crate::case::{Case, Find, USUAL, cases};
+use reports::record::Verdict;
+
+cases! {
+    given_a_relay_that_publishes_everything_twice_when_judged_then_all_is_duplicated_and_passes: Case {
+        number: "11",
+        defect: "everything-twice",
+        what: "publishes everything twice",
+        verdict: Verdict::Pass,
+        finds: &[Find {
+            anomaly: "duplicated",
+            count: |ran| ran.committed(),
+            words: "as many as committed",
+        }],
+        ..USUAL
+    };
+
+    given_a_relay_that_swaps_neighbours_when_judged_then_each_swap_is_reordered: Case {
+        number: "12",
+        defect: "swaps-neighbours",
+        what: "swaps neighbours of one order",
+        strategy: "kind = \"polling\"\ninterval = \"200ms\"",
+        finds: &[Find {
+            anomaly: "reordered",
+            count: |ran| ran.admitted("overtaken"),
+            words: "one a swap",
+        }],
+        ..USUAL
+    };
+
+    given_a_relay_that_requeues_failures_at_the_end_when_judged_then_the_overtaken_are_reordered: Case {
+        number: "13",
+        defect: "requeues-at-the-end",
+        what: "requeues failures at the end",
+        load: "rate = 300\nduration = \"2s\"\nchanges_per_order = 5",
+        strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
+        finds: &[Find {
+            anomaly: "reordered",
+            count: |ran| ran.admitted("overtaken"),
+            words: "every version that was handed over after a later one",
+        }],
+        ..USUAL
+    };
+
+    given_a_relay_that_takes_any_partition_when_judged_then_orders_are_split: Case {
+        number: "14",
+        defect: "any-partition",
+        what: "random partition",
+        strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
+        finds: &[Find {
+            anomaly: "split",
+            count: |ran| ran.admitted("split"),
+            words: "every order with events on more than one partition",
+        }],
+        ..USUAL
+    };
+
+    given_a_relay_that_sleeps_when_judged_then_what_waited_is_late: Case {
+        number: "21",
+        defect: "sleeps",
+        what: "sleeps twice `late_after`",
+        load: "rate = 300\nduration = \"1s\"",
+        more: "\
+[expect.zoo]
+late = 0
+
+[drain]
+within = \"8s\"
+late_after = \"1500ms\"",
+        finds: &[Find {
+            anomaly: "late",
+            count: |ran| ran.committed(),
+            words: "all committed, since the load ended before it woke",
+        }],
+        ..USUAL
+    };
+}
