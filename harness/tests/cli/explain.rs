@@ -4,7 +4,8 @@
 use super::{GOOD, Place};
 use harness::clock::RunClock;
 use harness::history::{
-    Body, FORMAT, History, Intent, LogRow, Outcome, Request, RunMeta, Sighting, TruthRow, save,
+    Body, FORMAT, History, Intent, LogRow, Outcome, PartOf, Request, RunMeta, Sighting, TruthRow,
+    save,
 };
 use harness::identity::RunKey;
 use harness::scenario;
@@ -41,6 +42,7 @@ fn given() -> (Place, String) {
             uncommitted_records: 1,
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
+            part_of: PartOf::default(),
             trace_cut_ns: None,
             trace_dropped: 0,
             environment: BTreeMap::new(),
