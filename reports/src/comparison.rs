@@ -186,6 +186,13 @@ pub fn harms(record: &Record) -> Section {
     }
 }
 
+/// How many offending events of a metric a strategy has, where that is counted.
+pub fn harm_count(strategy: &Strategy, metric: &str) -> Option<u64> {
+    let mut all = MAIN_HARMS.iter().chain(&OTHER_HARMS);
+    let (_, of, _) = all.find(|(name, _, _)| *name == metric)?;
+    Some(of(&strategy.counts))
+}
+
 /// What is wrong strikes less where the scenario expects it.
 pub fn harm_tone(strategy: &Strategy, metric: &str, count: u64) -> Tone {
     if count == 0 {

@@ -7,6 +7,9 @@ use crate::history::{Life, ProcessEvent};
 /// The exit of a process that ended well, as [`ProcessEvent::exit`] has it.
 const ENDED_WELL: i32 = -1;
 
+/// A death is known by its reaping, which others notice it before.
+const AFTERMATH_NS: i64 = 100_000_000;
+
 /// A death that nobody asked for politely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Death<'a> {
@@ -34,6 +37,8 @@ pub struct Outage<'a> {
     pub process: &'a str,
     /// Its pid when it went away.
     pub pid: u32,
+    /// The pid that came back; that of a successor if it had died.
+    pub successor: u32,
     /// Why.
     pub absence: Absence,
     /// From when to when (its successor's readiness); [`NEVER`] if it did not come back.
@@ -85,20 +90,27 @@ impl<'a> Lives<'a> {
         })
     }
 
-    /// Outages that overlap a span, by begin.
+    /// Outages that overlap a span or begin just after it, by begin.
     pub fn outages(&self, span: Span) -> impl Iterator<Item = &Outage<'a>> {
+        let reach = Span {
+            until_ns: span.until_ns.saturating_add(AFTERMATH_NS),
+            ..span
+        };
         self.outages
             .iter()
-            .filter(move |outage| outage.span.overlaps(span))
+            .filter(move |outage| outage.span.overlaps(reach))
     }
 
     /// Which life of the process this pid is, from 1; `None` if it is not known.
     pub fn number(&self, process: &str, pid: u32) -> Option<usize> {
-        self.events
-            .iter()
-            .filter(|e| e.process == process && e.life == Life::Started)
-            .position(|e| e.pid == pid)
-            .map(|position| position + 1)
+        let mut pids: Vec<u32> = Vec::new();
+        for event in self.events.iter().filter(|e| e.process == process) {
+            if !pids.contains(&event.pid) {
+                pids.push(event.pid);
+            }
+        }
+        let position = pids.iter().position(|known| *known == pid)?;
+        Some(position + 1)
     }
 }
 
@@ -120,6 +132,7 @@ fn outage<'a>(event: &'a ProcessEvent, later: &[&ProcessEvent]) -> Option<Outage
     Some(Outage {
         process: &event.process,
         pid: event.pid,
+        successor: back.map_or(event.pid, |e| e.pid),
         absence,
         span: Span {
             from_ns: event.at_ns,

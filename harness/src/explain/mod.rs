@@ -44,6 +44,8 @@ pub struct Explainer<'a> {
     attempts: Groups,
     /// By tracer: the last time that it wrote anything.
     traced_until_ns: [Option<i64>; 2],
+    /// From when on the trace may lack steps.
+    trace_cut_ns: Option<i64>,
 }
 
 impl<'a> Explainer<'a> {
@@ -66,6 +68,7 @@ impl<'a> Explainer<'a> {
             records: Groups::new(context.join.log.iter().map(|r| r.attempt), attempts),
             attempts: Groups::new(changes, count.map_or(0, |c| c as usize + 1)),
             traced_until_ns,
+            trace_cut_ns: history.meta.trace_cut_ns,
             context,
         })
     }

@@ -6,7 +6,7 @@ use super::words::{how_it_ended, lsn, persistence, process_of, spoken};
 use super::{Explainer, SOURCE_READ, TOPIC_READ, TRUTH_READ};
 use crate::checkers::join::{Class, NEVER};
 use crate::checkers::window::Span;
-use crate::history::{Intent, NONE, Outcome, PendingState, Request, Stage, TraceRow};
+use crate::history::{Intent, NONE, Outcome, PendingState, Request, Stage, TraceRow, Tracer};
 use crate::scenario::FaultKind;
 use relays::order::ChangeType;
 use reports::record::Step;
@@ -79,7 +79,9 @@ impl Explainer<'_> {
             self.record(*record, None, "", &mut moments);
         }
         let own = span_of(&moments);
-        if let Some(span) = own.into_iter().chain(subject.span).reduce(Span::hull) {
+        let deaths = trails.iter().flat_map(|(trail, _)| self.ends(trail));
+        let spans = own.into_iter().chain(subject.span).chain(deaths);
+        if let Some(span) = spans.reduce(Span::hull) {
             self.circumstances(span, &mut moments);
         }
         for (trail, label) in &trails {
@@ -87,6 +89,20 @@ impl Explainer<'_> {
         }
         moments.sort_by_key(|m| (m.at_ns, m.rank));
         self.shortened(moments, subject.limit)
+    }
+
+    /// The deaths of processes that had not finished with it.
+    fn ends(&self, trail: &Trail<'_>) -> Vec<Span> {
+        [Tracer::OrderService, Tracer::Relay]
+            .into_iter()
+            .filter_map(|tracer| trail.last(tracer))
+            .filter(|row| !matches!(row.stage, Stage::Answered | Stage::Confirmed))
+            .filter_map(|row| self.death_after(row))
+            .map(|death| Span {
+                from_ns: death.at_ns,
+                until_ns: death.at_ns,
+            })
+            .collect()
     }
 
     /// `v2: `, or by attempt where the database has no version of it.
@@ -139,7 +155,7 @@ impl Explainer<'_> {
                 Rank::Taken,
                 format!("read from the stream (commit {})", lsn(row.detail)),
             ),
-            Stage::Handed => (Rank::Handed, "handed to the broker".to_owned()),
+            Stage::Handed => (Rank::Handed, "handed to the producer".to_owned()),
             Stage::Delivered => (
                 Rank::Reported,
                 format!("delivery reported (offset {})", row.detail),
@@ -226,7 +242,7 @@ impl Explainer<'_> {
         };
         for outage in self.lives.outages(span) {
             let (gone, back) = match outage.absence {
-                Absence::Dead(exit) => (how_it_ended(exit), "ready again"),
+                Absence::Dead(exit) => (how_it_ended(exit), "ready"),
                 Absence::Paused => ("paused".to_owned(), "continued"),
             };
             push(
@@ -237,7 +253,7 @@ impl Explainer<'_> {
             if outage.span.until_ns != NEVER {
                 push(
                     outage.span.until_ns,
-                    spoken(outage.process),
+                    self.life(outage.process, outage.successor),
                     back.to_owned(),
                 );
             }

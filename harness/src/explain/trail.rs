@@ -68,14 +68,14 @@ fn is_publishing(stage: Stage) -> bool {
     )
 }
 
-/// One passage of an event through a publisher: taken, handed to the broker, reported, confirmed.
+/// One passage of an event through a publisher: taken, handed to the producer, reported, confirmed.
 #[derive(Debug, Clone)]
 pub struct Passage {
     /// Of the process.
     pub pid: u32,
     /// How the relay got it.
     pub taken: Option<TraceRow>,
-    /// When it was handed to the broker's producer.
+    /// When it was handed to the producer's producer.
     pub handed_ns: Option<i64>,
     /// What became of the delivery: delivered, failed or given up.
     pub end: Option<TraceRow>,

@@ -86,6 +86,19 @@ impl Explainer<'_> {
         )
     }
 
+    /// `relay killed at 2.403 s before it published it`; where the trace is cut before that, it may
+    /// have done so all the same, and nothing is said of it.
+    pub(super) fn died_before(&self, death: Death<'_>, what: &str) -> String {
+        match self.trace_cut_ns {
+            Some(cut_ns) if cut_ns <= death.at_ns => format!(
+                "{}, and the trace was cut at {}",
+                self.died(death),
+                self.at(cut_ns)
+            ),
+            _ => format!("{} before {what}", self.died(death)),
+        }
+    }
+
     /// How the very process that wrote a row died, after it.
     pub(super) fn death_after(&self, row: &TraceRow) -> Option<Death<'_>> {
         self.lives.death(process_of(row.tracer), row.pid, row.at_ns)
@@ -179,6 +192,12 @@ impl Explainer<'_> {
                 self.while_faults(span)
             );
         }
+        if let (Some(row), None) = (
+            trail.service(Stage::Received),
+            trail.service(Stage::Answered),
+        ) {
+            return format!("received at {} and committed", self.at(row.at_ns));
+        }
         match trail.request {
             Some(request) => format!("committed ({})", self.context.answer(request)),
             None => "committed by an attempt that nobody made".to_owned(),
@@ -205,7 +224,8 @@ impl Explainer<'_> {
     /// `None` if its trace goes on beyond it.
     pub(super) fn untraced(&self, tracer: Tracer, at_ns: i64) -> Option<String> {
         let process = spoken(process_of(tracer));
-        match self.traced_until_ns[tracer as usize] {
+        let cut_ns = self.trace_cut_ns.unwrap_or(i64::MAX);
+        match self.traced_until_ns[tracer as usize].map(|ns| ns.min(cut_ns)) {
             None => Some(format!("the {process} left no trace")),
             Some(until_ns) if until_ns < at_ns => Some(format!(
                 "the trace of the {process} ends at {}",

@@ -108,6 +108,7 @@ fn each<T>(
                 loaded.altered.join(", ")
             ));
         }
+        notes.extend(of_trace(history));
         let explainer = Explainer::new(history).map_err(|e| failed("reading the run's key", &e))?;
         if let Some(told) = explain(history, &explainer) {
             placed.push((place(history), told));
@@ -118,6 +119,22 @@ fn each<T>(
         what: placed.into_iter().map(|(_, told)| told).collect(),
         notes,
     })
+}
+
+/// Why less is known than could be.
+fn of_trace(history: &History) -> Option<String> {
+    let strategy = &history.meta.strategy;
+    if history.trace.is_empty() {
+        return Some(format!(
+            "{strategy}: order service and relay left no trace, so less is known of what they did"
+        ));
+    }
+    let cut_ns = history.meta.trace_cut_ns?;
+    let cut_s = cut_ns.saturating_sub(history.meta.load_from_ns) as f64 / 1e9;
+    Some(format!(
+        "{strategy}: the trace was cut at {cut_s:.3} s (it was full, or could not be written); from \
+         then on less is known of what order service and relay did"
+    ))
 }
 
 /// The histories of a run folder, or the one of a strategy.

@@ -149,17 +149,28 @@ pub fn write_offences(
         return Ok(());
     }
     let explainer = Explainer::new(history).map_err(|e| failed("explaining", &e))?;
-    let strategy = history.meta.strategy.as_str();
-    let mut written: std::io::Result<()> = Ok(());
-    let counts = explainer.each(MAX_OFFENCES, &mut |offence| {
+    offence_lines(&mut out, &explainer, &history.meta.strategy, MAX_OFFENCES)
+        .and_then(|()| out.flush())
+        .map_err(|e| failed(&doing, &e))
+}
+
+/// A line an offence, up to `limit` of each kind, and one for each kind of which there were more.
+fn offence_lines(
+    out: &mut impl Write,
+    explainer: &Explainer<'_>,
+    strategy: &str,
+    limit: u64,
+) -> std::io::Result<()> {
+    let mut written = Ok(());
+    let counts = explainer.each(limit, &mut |offence| {
         if written.is_ok() {
             let offence = &offence;
-            written = write_line(&mut out, &OffenceLine { strategy, offence });
+            written = write_line(out, &OffenceLine { strategy, offence });
         }
     });
-    written.map_err(|e| failed(&doing, &e))?;
+    written?;
     for (metric, count) in counts {
-        let left_out = count.saturating_sub(MAX_OFFENCES);
+        let left_out = count.saturating_sub(limit);
         if left_out > 0 {
             let metric = metric.name();
             let line = LeftOutLine {
@@ -167,13 +178,40 @@ pub fn write_offences(
                 metric,
                 left_out,
             };
-            write_line(&mut out, &line).map_err(|e| failed(&doing, &e))?;
+            write_line(out, &line)?;
         }
     }
-    out.flush().map_err(|e| failed(&doing, &e))
+    Ok(())
 }
 
 fn write_line(out: &mut impl Write, line: &impl Serialize) -> std::io::Result<()> {
     serde_json::to_writer(&mut *out, line)?;
     out.write_all(b"\n")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::checkers::fixture::{attempt, clean, naive, unpublish};
+
+    #[test]
+    fn given_more_offences_than_the_limit_then_a_last_line_says_how_many_were_left_out() {
+        let mut history = clean(20, naive());
+        for version in 1..=3 {
+            let gone = attempt(&history, 7, version);
+            unpublish(&mut history, gone);
+        }
+        let explainer = Explainer::new(&history).unwrap();
+        let mut out = Vec::new();
+        offence_lines(&mut out, &explainer, "it", 2).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with(r#"{"strategy":"it","metric":"lost","order_id":""#));
+        assert_eq!(
+            lines[2],
+            r#"{"strategy":"it","metric":"lost","left_out":1}"#
+        );
+    }
 }

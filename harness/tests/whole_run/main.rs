@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod explain;
 mod external;
 mod interruption;
 mod trace;

@@ -2,6 +2,7 @@
 
 use super::escape::escaped;
 use super::plot::strategy_class;
+use crate::comparison;
 use crate::figures::{self, DASH};
 use crate::record::{Offence, Record, Step, Strategy};
 
@@ -16,11 +17,10 @@ pub fn of(record: &Record) -> String {
                 .filter(|o| o.metric == metric)
                 .collect();
             html.push_str(&format!(
-                "<section class=\"offences {}\"><h3><i></i>{} <small>{}, the first {}</small></h3>",
+                "<section class=\"offences {}\"><h3><i></i>{} <small>{}</small></h3>",
                 strategy_class(index),
                 escaped(&strategy.name),
-                escaped(&figures::spoken(metric)),
-                of_it.len()
+                escaped(&heading(strategy, metric, of_it.len() as u64))
             ));
             for offence in of_it {
                 html.push_str(&one(offence));
@@ -29,6 +29,18 @@ pub fn of(record: &Record) -> String {
         }
     }
     html
+}
+
+/// `453 lost, the first 5`.
+fn heading(strategy: &Strategy, metric: &str, shown: u64) -> String {
+    let kind = figures::spoken(metric);
+    match comparison::harm_count(strategy, metric) {
+        Some(count) if count > shown => {
+            format!("{} {kind}, the first {shown}", figures::count(count))
+        }
+        Some(count) => format!("{} {kind}", figures::count(count)),
+        None => kind,
+    }
 }
 
 /// Kinds in the order in which they come first.

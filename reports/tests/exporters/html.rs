@@ -126,3 +126,16 @@ fn the_limits_are_said_in_the_open() {
     assert!(html.contains("page cache"));
     assert!(html.contains("0 of 1 crash with a loss, too few"));
 }
+
+#[test]
+fn the_first_offending_events_have_their_sentence_and_unfold_their_way() {
+    let html = rendered(&sample::record());
+    let offences = between(&html, "<section id=\"offences\">", "<section id=\"scope\">");
+    assert!(offences.contains("naive <small>453 lost, the first 4</small>"));
+    assert_eq!(offences.matches("<details class=\"offence\">").count(), 4);
+    assert!(offences.contains("its publish failed at 5.012 s (not persisted) while down kafka"));
+    let first = between(offences, "<table class=\"timeline\">", "</table>");
+    assert_eq!(first.matches("<tr").count(), 12);
+    assert!(first.starts_with("<tbody><tr class=\"fault\"><td class=\"number\">4.002\u{a0}s</td>"));
+    assert!(first.contains("<th scope=\"row\">order service</th><td>committed as version 2</td>"));
+}

@@ -69,6 +69,23 @@ fn a_miss_says_what_was_expected_what_was_seen_and_who_did_it() {
 }
 
 #[test]
+fn a_miss_tells_the_sentences_of_its_first_offending_events() {
+    let mut record = sample::record();
+    let naive = &mut record.strategies[0];
+    naive.verdict = Verdict::Fail;
+    naive.expectations[0].met = Some(false);
+    let report = parsed(&record);
+    let (_, _, description) = told(case(&report, "broker-outage.naive", "lost >= 1"));
+    assert!(
+        description.contains(
+            "  order 00000001-77c1-8a31-9d02-51f00c0a6b11 version 2: committed at 4.111 s; handed"
+        ),
+        "{description}"
+    );
+    assert_eq!(description.matches(": lost (attempt ").count(), 4);
+}
+
+#[test]
 fn what_cannot_be_told_turns_the_run_red_and_says_why() {
     let report = parsed(&sample::unknown());
     assert_eq!(

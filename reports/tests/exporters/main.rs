@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod arbitrary;
+mod explanation;
 mod html;
 mod json;
 mod junit;
@@ -100,9 +101,18 @@ proptest! {
     fn text_of_a_record_is_never_markup(name in "[<>&\"'|`a-z]{1,12}", what in "\\PC{0,40}") {
         let mut record = sample::failed();
         record.strategies[2].name = format!("<script>{name}");
-        record.strategies[2].offences[0].what = format!("</td></table>{what}");
+        let offence = &mut record.strategies[2].offences[0];
+        offence.sentence = Some(format!("</summary></details>{what}"));
+        offence.timeline = vec![reports::record::Step {
+            at_s: 1.5,
+            who: format!("</th>{what}"),
+            what: format!("</td></table>{what}"),
+        }];
         let html = html::rendered(&record);
         prop_assert!(!html.contains("<script"));
-        prop_assert_eq!(html.matches("</table>").count(), html.matches("<table").count());
+        for element in ["table", "details", "summary"] {
+            let (open, close) = (format!("<{element}"), format!("</{element}>"));
+            prop_assert_eq!(html.matches(&close).count(), html.matches(&open).count());
+        }
     }
 }

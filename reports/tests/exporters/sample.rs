@@ -186,10 +186,10 @@ fn naive() -> Strategy {
                  this attempt"
             ),
             sentence: Some(format!(
-                "committed at 4.{n}11 s; handed to the broker at 4.{n}11 s; its publish failed at \
+                "committed at 4.{n}11 s; handed to the producer at 4.{n}11 s; its publish failed at \
                  5.{n}12 s (not persisted) while down kafka was in force (4.002 s to 8.011 s): lost"
             )),
-            timeline: steps(4.111 + f64::from(n) / 10.0),
+            timeline: steps(4.011 + f64::from(n) / 10.0),
         })
         .collect();
     let quiet = |order| (order, Shape::Tail(0.7, 2.4), Shape::Tail(2.6, 9.1));
@@ -226,7 +226,7 @@ fn steps(committed_s: f64) -> Vec<Step> {
         (committed_s - 0.002, "client", "sent"),
         (committed_s - 0.001, "order service", "request received"),
         (committed_s, "order service", "committed as version 2"),
-        (committed_s, "order service", "handed to the broker"),
+        (committed_s, "order service", "handed to the producer"),
         (
             committed_s + 1.001,
             "order service",

@@ -65,3 +65,37 @@ fn colours_only_when_asked_for_and_never_from_the_record() {
     assert!(coloured.contains("\x1b[1;32mPASS\x1b[0m"));
     assert!(!coloured.contains("\x1b[31mred"));
 }
+
+#[test]
+fn a_miss_tells_what_happened_to_its_first_events_and_how_to_learn_more() {
+    let mut record = sample::record();
+    record.strategies[0].expectations[0].met = Some(false);
+    let terminal = Terminal {
+        colour: false,
+        width: 80,
+    };
+    let text = terminal.render(&record, Some("runs/broker-outage-1"));
+    assert_eq!(text.matches("  naive: order 0000").count(), 3, "{text}");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let said = words.join(" ");
+    assert!(said.contains("(not persisted) while down kafka was in force"));
+    assert!(
+        text.contains("  what happened to each: outbox-harness explain runs/broker-outage-1\n")
+    );
+    assert!(longest(&text) <= 80);
+}
+
+#[test]
+fn a_pass_only_says_how_to_learn_more_and_a_clean_one_not_even_that() {
+    let folder = Some("runs/1");
+    let terminal = Terminal {
+        colour: false,
+        width: 100,
+    };
+    let mut record = sample::record();
+    let text = terminal.render(&record, folder);
+    assert!(!text.contains("its publish failed"));
+    assert!(text.contains("outbox-harness explain runs/1"));
+    record.strategies.remove(0);
+    assert!(!terminal.render(&record, folder).contains("explain"));
+}

@@ -53,7 +53,7 @@ impl Explainer<'_> {
             (0, None) => {
                 let last = trail.last(Tracer::OrderService);
                 match last.and_then(|row| self.death_after(row)) {
-                    Some(death) => told.say(format!("{} before it answered", self.died(death))),
+                    Some(death) => told.say(self.died_before(death, "it answered")),
                     None => {
                         told.say(client);
                         told.maybe(self.meanwhile(self.context.request_span(request)));

@@ -13,7 +13,7 @@ impl Explainer<'_> {
         let trail = self.trail(offence.attempt);
         if let Some(handed) = self.handed_before(&trail, row) {
             told.say(format!(
-                "handed to the broker by the {} at {}",
+                "handed to the producer by the {} at {}",
                 spoken(process_of(handed.tracer)),
                 self.at(handed.at_ns)
             ));

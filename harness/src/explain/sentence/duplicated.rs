@@ -26,23 +26,16 @@ impl Explainer<'_> {
                 self.between(publisher, &passages[before], &passages[again], &mut told);
                 told.say(self.on_topic(row));
             }
-            (None, Some(again)) => {
-                let handed = passages[again].handed_ns.unwrap_or(passages[again].last_ns);
-                told.say(format!(
-                    "handed to the broker once, at {}, as far as the trace goes",
-                    self.at(handed)
-                ));
+            (None, Some(_)) => {
+                told.say(self.handings(&passages));
                 told.say(format!("first {}", self.on_topic(first)));
                 told.say(format!("again {}", self.on_topic(row)));
+                told.maybe(self.meanwhile(self.between_appends(first, row)));
             }
             (_, None) => {
                 told.say(format!("first {}", self.on_topic(first)));
                 told.say(format!("again {}", self.on_topic(row)));
-                let ends = [self.appended_ns(first), self.appended_ns(row)];
-                let span = Span {
-                    from_ns: ends.into_iter().flatten().min().unwrap_or(0),
-                    until_ns: ends.into_iter().flatten().max().unwrap_or(0),
-                };
+                let span = self.between_appends(first, row);
                 let untraced = self.untraced(publisher, span.until_ns);
                 told.say(untraced.unwrap_or_else(|| {
                     let name = spoken(process_of(publisher));
@@ -52,6 +45,27 @@ impl Explainer<'_> {
             }
         }
         Some(told.ending("duplicated"))
+    }
+
+    /// How often it was handed over, where no passage before the repetition is known.
+    fn handings(&self, passages: &[Passage]) -> String {
+        let mut handed = passages.iter().filter_map(|p| p.handed_ns);
+        let first = handed.next().map(|ns| self.at(ns)).unwrap_or_default();
+        match handed.count() {
+            0 => format!("handed to the producer once, at {first}, as far as the trace goes"),
+            more => format!(
+                "handed to the producer {} times, first at {first}",
+                more + 1
+            ),
+        }
+    }
+
+    fn between_appends(&self, first: usize, again: usize) -> Span {
+        let ends = [first, again].map(|row| self.appended_ns(row));
+        Span {
+            from_ns: ends.into_iter().flatten().min().unwrap_or(0),
+            until_ns: ends.into_iter().flatten().max().unwrap_or(0),
+        }
     }
 
     /// The passage that made a record: the one whose report names its offset, else the last that
@@ -78,11 +92,6 @@ impl Explainer<'_> {
             .lives
             .death(process_of(publisher), before.pid, before.last_ns)
             .filter(|death| !same && death.at_ns <= again_ns);
-        let unconfirmed = if publisher == Tracer::Relay {
-            " before it confirmed it to the outbox"
-        } else {
-            ""
-        };
         match (before.end, before.confirmed_ns, death) {
             (_, Some(confirmed_ns), _) if confirmed_ns <= again_ns => {
                 told.say(format!("confirmed to the outbox at {}", at(confirmed_ns)));
@@ -91,7 +100,10 @@ impl Explainer<'_> {
             (Some(end), _, None) if end.stage != Stage::Delivered => {
                 told.say(self.delivery(before.handed_ns.unwrap_or(before.last_ns), &end));
             }
-            (_, _, Some(death)) => told.say(format!("{}{unconfirmed}", self.died(death))),
+            (_, _, Some(death)) => told.say(match publisher {
+                Tracer::Relay => self.died_before(death, "it confirmed it to the outbox"),
+                Tracer::OrderService => self.died(death),
+            }),
             (_, _, None) => {
                 if let Some(row) = before.delivered() {
                     told.say(format!("its delivery was reported at {}", at(row.at_ns)));

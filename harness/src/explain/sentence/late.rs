@@ -37,7 +37,7 @@ impl Explainer<'_> {
             });
             let handed = passage
                 .handed_ns
-                .map(|ns| (ns, "its handing to the broker"));
+                .map(|ns| (ns, "its handing to the producer"));
             stops.extend(taken.into_iter().chain(handed));
         }
         if !passages.is_empty() {

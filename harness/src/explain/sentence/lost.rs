@@ -46,7 +46,7 @@ impl Explainer<'_> {
         told.say(self.commit(&trail));
         let passages = trail.passages(Tracer::OrderService);
         if let Some(handed_ns) = passages.last().and_then(|p| p.handed_ns) {
-            told.say(format!("handed to the broker at {}", self.at(handed_ns)));
+            told.say(format!("handed to the producer at {}", self.at(handed_ns)));
         }
         let at = self
             .lives

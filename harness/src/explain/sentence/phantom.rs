@@ -92,7 +92,7 @@ impl Explainer<'_> {
         if let Some(death) = last.and_then(|row| self.death_after(row))
             && !trail.rows.iter().any(|r| r.stage == Stage::Answered)
         {
-            told.say(format!("{} before the commit", self.died(death)));
+            told.say(self.died_before(death, "the commit"));
             return;
         }
         if let Some(request) = trail.request {

@@ -54,7 +54,7 @@ impl Explainer<'_> {
                 self.at(last.at_ns)
             ));
         } else if let Some(death) = self.death_after(last) {
-            told.say(format!("{} before the publish", self.died(death)));
+            told.say(self.died_before(death, "the publish"));
         } else {
             told.say("no trace of its publish");
             told.maybe(self.untraced(Tracer::OrderService, last.at_ns + 1));
@@ -86,18 +86,16 @@ impl Explainer<'_> {
         let Some(handed_ns) = passage.handed_ns else {
             told.say(match (confirmed("without being published"), death()) {
                 (Some(confirmed), _) => confirmed,
-                (None, Some(death)) => format!("{} before it published it", self.died(death)),
+                (None, Some(death)) => self.died_before(death, "it published it"),
                 (None, None) => "no trace of its publish".to_owned(),
             });
             return;
         };
-        told.say(format!("handed to the broker at {}", self.at(handed_ns)));
+        told.say(format!("handed to the producer at {}", self.at(handed_ns)));
         let Some(end) = passage.end else {
             told.say(match (confirmed("without a delivery report"), death()) {
                 (Some(confirmed), _) => confirmed,
-                (None, Some(death)) => {
-                    format!("{} before the broker had confirmed it", self.died(death))
-                }
+                (None, Some(death)) => self.died_before(death, "the broker had confirmed it"),
                 (None, None) => "no delivery report of it in the trace".to_owned(),
             });
             return;
@@ -110,7 +108,7 @@ impl Explainer<'_> {
         told.maybe(confirmed("all the same"));
         if publisher == Tracer::Relay && passage.confirmed_ns.is_none() {
             told.say(match death() {
-                Some(death) => format!("{} before it tried again", self.died(death)),
+                Some(death) => self.died_before(death, "it tried again"),
                 None => "no trace of another try".to_owned(),
             });
         }

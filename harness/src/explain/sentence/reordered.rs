@@ -24,13 +24,13 @@ impl Explainer<'_> {
         let handed = |passages: &[Passage]| passages.iter().find_map(|p| p.handed_ns);
         match (handed(&own_passages), handed(&later_passages)) {
             (Some(own_ns), Some(later_ns)) if later_ns < own_ns => told.say(format!(
-                "version {later} was handed to the broker at {}, version {own} at {}",
+                "version {later} was handed to the producer at {}, version {own} at {}",
                 self.at(later_ns),
                 self.at(own_ns)
             )),
             (Some(own_ns), Some(later_ns)) => {
                 told.say(format!(
-                    "version {own} was handed to the broker at {}, version {later} at {}",
+                    "version {own} was handed to the producer at {}, version {later} at {}",
                     self.at(own_ns),
                     self.at(later_ns)
                 ));
@@ -40,7 +40,7 @@ impl Explainer<'_> {
                 let since_ns = self.appended_ns(later_row).unwrap_or(0);
                 let untraced = self.untraced(publisher, since_ns);
                 told.say(untraced.unwrap_or_else(|| {
-                    "no trace of the order in which they were handed to the broker".to_owned()
+                    "no trace of the order in which they were handed to the producer".to_owned()
                 }));
             }
         }

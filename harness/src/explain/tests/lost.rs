@@ -39,6 +39,22 @@ fn given_a_service_killed_after_its_commit_then_the_sentence_names_the_kill() {
 }
 
 #[test]
+fn given_a_service_killed_before_it_heard_of_its_commit_then_only_the_receipt_has_a_time() {
+    let (mut history, gone) = lost_by_service();
+    service(&mut history, gone, 200, Stage::Received, 0);
+    killed(&mut history, "order-service", SERVICE, gone, 1_800);
+    let lost = explained(&history, Metric::Lost);
+    assert_eq!(
+        lost.sentence.as_deref(),
+        Some(
+            "received at 0.058 s and committed; order service killed at 0.060 s before the publish: lost"
+        )
+    );
+    // Then the timeline has the kill, although the client's connection had ended before it
+    assert!(lost.timeline.iter().any(|s| s.what == "killed"));
+}
+
+#[test]
 fn given_a_service_killed_with_the_event_in_its_producer_then_the_sentence_says_so() {
     let (mut history, gone) = lost_by_service();
     service(&mut history, gone, 900, Stage::Committed, 0);
@@ -46,8 +62,21 @@ fn given_a_service_killed_with_the_event_in_its_producer_then_the_sentence_says_
     killed(&mut history, "order-service", SERVICE, gone, 90_000);
     assert_eq!(
         lost(&history),
-        "committed at 0.059 s; handed to the broker at 0.059 s; order service killed at 0.148 s \
+        "committed at 0.059 s; handed to the producer at 0.059 s; order service killed at 0.148 s \
          before the broker had confirmed it: lost"
+    );
+}
+
+#[test]
+fn given_a_trace_that_was_cut_before_the_kill_then_no_order_of_the_two_is_claimed() {
+    let (mut history, gone) = lost_by_service();
+    history.meta.trace_cut_ns = Some(FROM + 59 * MS);
+    service(&mut history, gone, 900, Stage::Committed, 0);
+    killed(&mut history, "order-service", SERVICE, gone, 1_800);
+    assert_eq!(
+        lost(&history),
+        "committed at 0.059 s; order service killed at 0.060 s, and the trace was cut at 0.059 s: \
+         lost"
     );
 }
 
@@ -80,7 +109,7 @@ fn given_a_publish_that_failed_in_an_outage_then_the_sentence_has_both() {
     service(&mut history, gone, 100_000, Stage::DeliveryFailed, 0);
     assert_eq!(
         lost(&history),
-        "committed at 0.059 s; handed to the broker at 0.059 s; its publish failed at 0.158 s (not \
+        "committed at 0.059 s; handed to the producer at 0.059 s; its publish failed at 0.158 s (not \
          persisted) while down kafka was in force (0.010 s to 0.500 s): lost"
     );
 }
@@ -215,7 +244,7 @@ fn given_several_tries_then_they_are_counted_and_the_last_is_told() {
     assert_eq!(
         lost(&history),
         "committed at 0.058 s; taken up 3 times by the relay, the last time at 0.070 s; handed to \
-         the broker at 0.070 s; given up at 0.070 s without a delivery report; no trace of another \
+         the producer at 0.070 s; given up at 0.070 s without a delivery report; no trace of another \
          try: lost"
     );
 }
@@ -277,7 +306,7 @@ fn given_a_service_killed_at_the_teardown_then_its_last_publishes_are_undecided(
     killed(&mut history, "order-service", SERVICE, gone, 2_000_000);
     assert_eq!(
         sentence(&history, Metric::Undecided),
-        "committed at 0.059 s; handed to the broker at 0.059 s; the teardown had to kill the order \
+        "committed at 0.059 s; handed to the producer at 0.059 s; the teardown had to kill the order \
          service at 2.058 s, which may still have been publishing it: undecided"
     );
 }

@@ -123,7 +123,7 @@ fn given_one_handing_over_then_the_sentence_does_not_invent_a_second() {
     relay(&mut history, RELAY, again, 1_800, Stage::Handed, 0);
     assert_eq!(
         duplicated(&history),
-        "handed to the broker once, at 0.060 s, as far as the trace goes; first on the topic at \
+        "handed to the producer once, at 0.060 s, as far as the trace goes; first on the topic at \
          0.060 s (partition 1 offset 10); again on the topic at 0.300 s (partition 1 offset 30): \
          duplicated"
     );
@@ -159,7 +159,7 @@ fn given_two_events_handed_over_in_the_wrong_order_then_the_sentence_has_both_ti
     let told = sentence(&history, Metric::Reordered);
     assert!(
         told.ends_with(
-            "; version 3 was handed to the broker at 0.061 s, version 2 at 0.062 s: reordered"
+            "; version 3 was handed to the producer at 0.061 s, version 2 at 0.062 s: reordered"
         ),
         "{told}"
     );
@@ -175,7 +175,7 @@ fn given_a_first_delivery_that_failed_then_the_second_explains_the_order() {
     let told = sentence(&history, Metric::Reordered);
     assert!(
         told.ends_with(
-            "; version 2 was handed to the broker at 0.059 s, version 3 at 0.061 s; its publish \
+            "; version 2 was handed to the producer at 0.059 s, version 3 at 0.061 s; its publish \
              failed at 0.060 s (not persisted); version 2 was handed over again at 0.063 s: \
              reordered"
         ),
@@ -236,7 +236,7 @@ fn given_a_damaged_record_then_who_handed_it_over_and_what_is_wrong_are_told() {
     relay(&mut history, RELAY, damaged, 11_000, Stage::Handed, 0);
     assert_eq!(
         sentence(&history, Metric::Corrupted),
-        "handed to the broker by the relay at 0.069 s; on the topic at 0.070 s (partition 1 offset \
+        "handed to the producer by the relay at 0.069 s; on the topic at 0.070 s (partition 1 offset \
          30) with other bytes than its attempt implies: its key is not its order id: corrupted"
     );
 }
@@ -271,7 +271,7 @@ fn given_a_late_event_then_the_sentence_says_where_it_waited_longest() {
     assert_eq!(
         sentence(&history, Metric::Late),
         "committed at 0.059 s; first seen at 0.401 s, 0.342 s after its answer; it waited longest, \
-         0.331 s, between the relay's claim and its handing to the broker; meanwhile down kafka was \
+         0.331 s, between the relay's claim and its handing to the producer; meanwhile down kafka was \
          in force (0.010 s to 0.500 s): late"
     );
 }

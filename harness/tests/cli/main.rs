@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod explain;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
