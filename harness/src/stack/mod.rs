@@ -4,6 +4,7 @@ pub mod data_folder;
 mod description;
 mod environment;
 pub mod external;
+pub(crate) mod jvm;
 mod kafka_client;
 mod kafka_server;
 pub mod leftovers;
