@@ -79,7 +79,7 @@ pub struct RunArgs {
     /// Leave the stack, each strategy's schema and its topic, and say how to connect and how to stop it
     #[arg(long)]
     pub keep_stack: bool,
-    /// Folder with Kafka's jars and Toxiproxy, for `--stack local` [default: `.stack` in this folder
+    /// Folder with Kafka's jars, Toxiproxy and Debezium, as stack/install.sh makes it [default: `.stack` in this folder
     /// or one above it, else in the checkout that this program was built from]
     #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
     pub programs: Option<PathBuf>,

@@ -8,8 +8,8 @@ pub mod strategy;
 use crate::checkers::{self, Judgement};
 use crate::history::{self, History};
 use crate::process::reaper::Reaper;
-use crate::scenario::{Scenario, Strategy};
-use crate::stack::{Provider, Stack, StackInfo};
+use crate::scenario::{Scenario, Strategy, StrategyKind};
+use crate::stack::{Provider, Stack};
 use crate::workload::Progress;
 use arena::failed;
 use reports::record::Record;
@@ -117,6 +117,8 @@ pub enum StackChoice {
     External {
         /// The file.
         file: PathBuf,
+        /// `.stack` of the checkout, if there is one.
+        programs: Option<PathBuf>,
     },
 }
 
@@ -129,7 +131,10 @@ impl StackChoice {
                 logs: run_folder.join("logs"),
                 programs: programs.clone(),
             },
-            Self::External { file } => Provider::External { file: file.clone() },
+            Self::External { file, programs } => Provider::External {
+                file: file.clone(),
+                programs: programs.clone(),
+            },
         }
     }
 }
@@ -280,8 +285,13 @@ async fn run_strategies(
         keep: options.keep_stack,
     };
     let chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
+    let strategies = || scenario.strategies.iter().filter(chosen);
+    if strategies().any(|s| s.kind == StrategyKind::Debezium {}) {
+        // What is missing is said before anything is run.
+        arena::debezium(stack)?;
+    }
     let mut judged = Vec::new();
-    for strategy in scenario.strategies.iter().filter(chosen) {
+    for strategy in strategies() {
         let history = strategy::run(&context, strategy).await?;
         let path = folder::history(folder, &strategy.name);
         let run_folder = folder.to_owned();
@@ -333,8 +343,15 @@ pub fn report(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
 }
 
 /// What the record says of the stack, as names and values, so that `check` can repeat it offline.
-fn environment(info: &StackInfo) -> BTreeMap<String, String> {
+fn environment(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String> {
+    let info = stack.info();
     let mut all = info.environment.clone();
+    let uses_debezium = |s: &Strategy| s.kind == StrategyKind::Debezium {};
+    if scenario.strategies.iter().any(uses_debezium)
+        && let Ok(install) = arena::debezium(stack)
+    {
+        all.insert("debezium".to_owned(), install.describe());
+    }
     let postgres_url = format!(
         "postgres://{}@{}:{}/{}",
         info.postgres.user, info.postgres.host, info.postgres.port, info.postgres.database

@@ -140,7 +140,7 @@ async fn load_and_fence(
         uncommitted_records: read.topic.uncommitted_records,
         service_killed_at_teardown: read.service_killed,
         stray_topics,
-        environment: super::environment(context.stack.info()),
+        environment: super::environment(context.stack, scenario),
         sha256: BTreeMap::new(),
     };
     Ok(History {
@@ -397,7 +397,7 @@ async fn read_pending(
                 .map(|payload| (0, payload))
                 .collect()
         }
-        StrategyKind::Cdc {} => {
+        StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
             relays::source::cdc::pending_payloads(
                 admin,
                 &arena.layout.slot(),
@@ -407,7 +407,7 @@ async fn read_pending(
         }
     };
     let state = match strategy.kind {
-        StrategyKind::Cdc {} => PendingState::Slot,
+        StrategyKind::Cdc {} | StrategyKind::Debezium {} => PendingState::Slot,
         _ => PendingState::OutboxRow,
     };
     let verifier = crate::event::Verifier {
