@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// Bound on one answer.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
 const RUNNING: &str = "RUNNING";
 
 /// What `GET /connectors/NAME/status` says, as far as it matters.
@@ -46,11 +49,16 @@ pub(super) struct Signs {
 }
 
 impl Signs {
-    /// Whether all of them are there. After a restart there are heartbeats of an earlier life.
+    /// Whether all of them are there; if not, says so after a pause, since being asked costs a JVM
+    /// that is just starting. After a restart there are heartbeats of an earlier life.
     pub async fn are_there(&self) -> bool {
-        self.is_running().await
+        let there = self.is_running().await
             && self.holds_slot().await
-            && self.heartbeats.is_empty().await == Ok(false)
+            && self.heartbeats.is_empty().await == Ok(false);
+        if !there {
+            tokio::time::sleep(PAUSE).await;
+        }
+        there
     }
 
     /// Whether connector and task run, by Connect's own account.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod debezium;
 mod external;
 mod interruption;
 mod verdicts;
