@@ -242,7 +242,8 @@ archive_classes() {
 
 main() {
     if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -d "$stack/kafka" ] &&
-        [ -d "$stack/connect" ] && [ -x "$stack/bin/toxiproxy-server" ] && [ -z "$(missing_packages)" ]; then
+        [ -d "$stack/connect" ] && [ -x "$stack/bin/toxiproxy-server" ] &&
+        [ -z "$(missing_packages)" ]; then
         check_rust
         say "everything is in place"
         return 0
