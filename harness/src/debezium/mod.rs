@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// Heap of the JVM. What Debezium reads ahead (`max.queue.size`) fits in it many times.
 const HEAP: &str = "512m";
-/// Bound on readiness: 4 s on an idle core, and after a kill the server may still be recovering.
+/// Bound on readiness: some seconds of CPU time, and after a kill the servers may be busy as well.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// What one worker with its one connector is told.
