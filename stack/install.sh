@@ -4,6 +4,7 @@
 #   system packages   PostgreSQL, Java, Maven, Go, a C toolchain: only those that are missing
 #   .stack/kafka      Kafka's jars, pinned by stack/pom.xml
 #   .stack/kafka.jsa  a class archive of them, which halves Kafka's start
+#   .stack/connect    Kafka Connect's jars, and Debezium below them, pinned by stack/connect.xml
 #   .stack/bin        Toxiproxy, pinned below
 #
 # As root it installs missing packages itself (Debian, Ubuntu); as an ordinary user it names the
@@ -20,8 +21,9 @@ DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 stack=$checkout/.stack
 pom=$checkout/stack/pom.xml
+connect_pom=$checkout/stack/connect.xml
 stamp=$stack/installed
-wanted="toxiproxy $TOXIPROXY_VERSION, pom $(cksum <"$pom")"
+wanted="toxiproxy $TOXIPROXY_VERSION, pom $(cksum <"$pom"), connect $(cksum <"$connect_pom")"
 
 say() { echo "install: $*" >&2; }
 die() {
@@ -77,7 +79,7 @@ missing_packages() {
     have_postgres || echo postgresql
     have_java || java_package
     # Only what is yet to be made needs these two.
-    [ -d "$stack/kafka" ] || have mvn || echo maven
+    [ -d "$stack/kafka" ] && [ -d "$stack/connect" ] || have mvn || echo maven
     [ -x "$stack/bin/toxiproxy-server" ] || have go || echo golang-go
     have_c || echo gcc g++ make libc6-dev
     have python3 || echo python3
@@ -132,15 +134,33 @@ check_rust() {
         "builds this: run \`rustup update stable\` (a distribution's own Rust is often older)"
 }
 
+# fetch_jars POM FOLDER
+fetch_jars() {
+    mvn -q -B -Dstyle.color=never -f "$1" "$DEPENDENCY_PLUGIN:copy-dependencies" \
+        -DoutputDirectory="$2" </dev/null >&2 ||
+        die "Maven could not fetch the jars; what it said is above"
+    cp "$1" "$2/pom.xml"
+}
+
 install_kafka() {
     cmp -s "$pom" "$stack/kafka/pom.xml" && return 0
     say "fetching Kafka's jars into .stack/kafka"
     rm -rf "$stack/kafka" "$stack/kafka.new" "$stack/kafka.jsa"
-    mvn -q -B -Dstyle.color=never -f "$pom" "$DEPENDENCY_PLUGIN:copy-dependencies" \
-        -DoutputDirectory="$stack/kafka.new" </dev/null >&2 ||
-        die "Maven could not fetch the jars; what it said is above"
-    cp "$pom" "$stack/kafka.new/pom.xml"
+    fetch_jars "$pom" "$stack/kafka.new"
     mv "$stack/kafka.new" "$stack/kafka"
+}
+
+# Connect loads what is below plugins/ apart from its own jars.
+install_connect() {
+    local new=$stack/connect.new
+    cmp -s "$connect_pom" "$stack/connect/pom.xml" && return 0
+    say "fetching Kafka Connect's jars and Debezium into .stack/connect"
+    rm -rf "$stack/connect" "$new"
+    fetch_jars "$connect_pom" "$new"
+    mkdir "$new/plugins"
+    tar -xzf "$new"/debezium-connector-postgres-*-plugin.tar.gz -C "$new/plugins"
+    rm "$new"/debezium-connector-postgres-*-plugin.tar.gz
+    mv "$new" "$stack/connect"
 }
 
 # A go that can build Toxiproxy: the machine's, or one fetched through it as a module.
@@ -222,7 +242,8 @@ archive_classes() {
 
 main() {
     if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -d "$stack/kafka" ] &&
-        [ -x "$stack/bin/toxiproxy-server" ] && [ -z "$(missing_packages)" ]; then
+        [ -d "$stack/connect" ] && [ -x "$stack/bin/toxiproxy-server" ] &&
+        [ -z "$(missing_packages)" ]; then
         check_rust
         say "everything is in place"
         return 0
@@ -231,6 +252,7 @@ main() {
     install_packages
     check_rust
     install_kafka
+    install_connect
     install_toxiproxy
     archive_classes
     echo "$wanted" >"$stamp"

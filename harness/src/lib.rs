@@ -3,6 +3,7 @@
 pub mod checkers;
 pub mod cli;
 pub mod clock;
+pub mod debezium;
 mod disk;
 pub mod event;
 pub mod evidence;

@@ -109,6 +109,13 @@ impl Topic {
         .await
     }
 
+    /// Whether it has no record, aborted ones included.
+    pub async fn is_empty(&self) -> Result<bool, String> {
+        let consumer = self.consumer("read_uncommitted")?;
+        let this = self.clone();
+        blocking(move || Ok(this.ends(&consumer)?.iter().all(|end| *end == 0))).await
+    }
+
     /// Closes it to every producer: no record above 100 bytes is taken any more (markers of
     /// transactions still pass). Returns when a sentinel was refused on every partition and every
     /// transaction has ended (last stable offset = end offset), or after `within`.

@@ -36,8 +36,18 @@ pub enum OutboxKind {
     Delete,
     /// Rows carry a status.
     Mark,
-    /// Rows are read from the WAL; a publication and a slot exist.
+    /// Rows are read from the WAL, and deleted by the relay; a publication and a slot exist.
     Cdc,
+    /// Rows are read from the WAL, and deleted in the transaction that inserts them; a publication
+    /// and a slot exist.
+    Fleeting,
+}
+
+impl OutboxKind {
+    /// Whether a publication and a slot exist.
+    pub fn is_read_from_wal(self) -> bool {
+        matches!(self, Self::Cdc | Self::Fleeting)
+    }
 }
 
 /// Names of everything one strategy owns in the database.
@@ -60,11 +70,11 @@ impl Layout {
     pub fn relay_role(&self) -> String {
         format!("{}_rly", self.schema)
     }
-    /// Replication slot (CDC).
+    /// Replication slot (where the WAL is read).
     pub fn slot(&self) -> String {
         format!("{}_slot", self.schema)
     }
-    /// Publication (CDC).
+    /// Publication (where the WAL is read).
     pub fn publication(&self) -> String {
         format!("{}_pub", self.schema)
     }

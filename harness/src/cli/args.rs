@@ -101,7 +101,7 @@ pub struct RunArgs {
     /// Do not record each event's way through order service and relay; `explain` then knows less
     #[arg(long, hide = true)]
     pub no_trace: bool,
-    /// Folder with Kafka's jars and Toxiproxy, for `--stack local` [default: `.stack` in this folder
+    /// Folder with Kafka's jars, Toxiproxy and Debezium, as stack/install.sh makes it [default: `.stack` in this folder
     /// or one above it, else in the checkout that this program was built from]
     #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
     pub programs: Option<PathBuf>,

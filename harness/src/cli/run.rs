@@ -182,6 +182,7 @@ fn options(args: &RunArgs) -> Result<Options, String> {
     let stack = match (args.stack, &args.programs) {
         (StackName::External, _) => StackChoice::External {
             file: args.external.clone(),
+            programs: (args.programs.clone()).or_else(|| places::find_here(".stack").ok()),
         },
         (_, Some(programs)) => StackChoice::Local {
             programs: programs.clone(),

@@ -3,6 +3,7 @@
 
 use super::{Event, Reporter, RunError, folder, trace};
 use crate::clock::RunClock;
+use crate::debezium::{Install, Worker};
 use crate::fence::database;
 use crate::history::{ProcessEvent, Tracer};
 use crate::identity::{Identity, RunKey};
@@ -27,6 +28,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Name of the relay's process.
+const RELAY: &str = "relay";
 const RELAY_STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a run leaves behind on the stack.
@@ -65,6 +68,10 @@ pub struct Arena<'a> {
     pub toxiproxy: Toxiproxy,
     /// Where the order service listens.
     pub service_address: SocketAddr,
+    /// Where Kafka Connect listens (Debezium).
+    connect_address: SocketAddr,
+    /// Topic of Debezium's heartbeats.
+    heartbeats: Option<Topic>,
     /// The order service, once raised.
     pub service: Option<Child>,
     /// The relay, once raised, where the strategy has one.
@@ -121,9 +128,12 @@ impl<'a> Arena<'a> {
                 ))
             })
             .collect();
-        let [port] = crate::stack::ports::choose()
-            .map_err(|e| failed("finding a free port for the order service", &e))?;
-        let service_address = SocketAddr::from(([127, 0, 0, 1], port));
+        let addresses = crate::stack::ports::choose::<2>()
+            .map_err(|e| failed("finding free ports for the system under test", &e))?;
+        let [service_address, connect_address] =
+            addresses.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let heartbeats = (strategy.kind == StrategyKind::Debezium {})
+            .then(|| Topic::new(&info.kafka_bootstrap, &heartbeat_topic(&topic_name), 1));
         Ok(Self {
             stack,
             scenario,
@@ -144,6 +154,8 @@ impl<'a> Arena<'a> {
             toxiproxy: Toxiproxy::new(&info.toxiproxy_url)
                 .map_err(|e| failed("reaching Toxiproxy", &e))?,
             service_address,
+            connect_address,
+            heartbeats,
             service: None,
             relay: None,
             lock: None,
@@ -166,17 +178,20 @@ impl<'a> Arena<'a> {
             .create()
             .await
             .map_err(|e| failed("setting up the topic", &e))?;
+        if let Some(heartbeats) = &self.heartbeats {
+            heartbeats
+                .create()
+                .await
+                .map_err(|e| failed("setting up the topic of the heartbeats", &e))?;
+        }
         for (name, route) in self.proxies.values() {
             self.toxiproxy
                 .create(name, &route.listen, &route.upstream)
                 .await
                 .map_err(|e| failed("setting up a proxy", &e))?;
         }
-        let relay = self
-            .relay_config()
-            .map(|c| self.start("relay", &c))
-            .transpose()?;
-        let service = self.start("order-service", &self.service_config())?;
+        let relay = self.relay()?.map(|spec| self.start(spec));
+        let service = self.start(self.own_child("order-service", &self.service_config())?);
         let (service, relay) = futures::future::join(service, async {
             match relay {
                 Some(relay) => Some(relay.await),
@@ -332,6 +347,9 @@ impl<'a> Arena<'a> {
                     .map(|e| e.to_string()),
             );
             problems.extend(self.topic.delete().await.err());
+            if let Some(heartbeats) = &self.heartbeats {
+                problems.extend(heartbeats.delete().await.err());
+            }
         }
         problems.extend(self.remove_trace().err());
         if problems.is_empty()
@@ -365,20 +383,26 @@ impl<'a> Arena<'a> {
         removed.map_err(|e| format!("removing {}: {e}", folder.display()))
     }
 
-    fn start<C: serde::Serialize>(
+    fn start(
+        &self,
+        spec: ChildSpec,
+    ) -> impl Future<Output = Result<Child, crate::process::supervised::ChildError>> + use<> {
+        let reaper = Arc::clone(&self.reaper);
+        async move { Child::start(spec, &reaper).await }
+    }
+
+    /// A subcommand of this very program.
+    fn own_child<C: serde::Serialize>(
         &self,
         name: &str,
         config: &C,
-    ) -> Result<
-        impl Future<Output = Result<Child, crate::process::supervised::ChildError>> + use<C>,
-        RunError,
-    > {
+    ) -> Result<ChildSpec, RunError> {
         let path = self
             .folder
             .join("config")
             .join(format!("{}.{name}.json", self.strategy.name));
         write_json(&path, config)?;
-        let spec = ChildSpec {
+        Ok(ChildSpec {
             name: name.to_owned(),
             program: std::env::current_exe()
                 .map_err(|e| failed("finding this very program", &e))?,
@@ -390,15 +414,47 @@ impl<'a> Arena<'a> {
             env: Vec::new(),
             user: None,
             folder: None,
-            log: self
-                .folder
-                .join("logs")
-                .join(format!("{}.{name}.log", self.strategy.name)),
+            log: self.log(name),
             ready: Ready::Signal,
             ready_within: READY_WITHIN,
+        })
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        let file = format!("{}.{name}.log", self.strategy.name);
+        self.folder.join("logs").join(file)
+    }
+
+    /// The relay's process, where the strategy has one.
+    fn relay(&self) -> Result<Option<ChildSpec>, RunError> {
+        if self.strategy.kind == (StrategyKind::Debezium {}) {
+            return self.debezium_child().map(Some);
+        }
+        self.relay_config()
+            .map(|config| self.own_child(RELAY, &config))
+            .transpose()
+    }
+
+    fn debezium_child(&self) -> Result<ChildSpec, RunError> {
+        let worker = Worker {
+            postgres: self.postgres(Link::RelayPostgres, self.layout.relay_role()),
+            kafka: self.kafka(Link::RelayKafka),
+            heartbeat_topic: heartbeat_topic(&self.topic_name),
+            slot: self.layout.slot(),
+            publication: self.layout.publication(),
+            rest: self.connect_address,
         };
-        let reaper = Arc::clone(&self.reaper);
-        Ok(async move { Child::start(spec, &reaper).await })
+        let folder = self.folder.join("connect").join(&self.strategy.name);
+        let install = debezium(self.stack)?;
+        worker
+            .child(
+                RELAY,
+                &install,
+                &folder,
+                &self.log(RELAY),
+                self.stack.info(),
+            )
+            .map_err(|e| failed("configuring Debezium", &e))
     }
 
     fn service_config(&self) -> ServiceConfig {
@@ -412,7 +468,9 @@ impl<'a> Arena<'a> {
                 kafka: self.kafka(Link::OrdersKafka),
             },
             StrategyKind::Polling { notify, .. } => WritePathConfig::Outbox { notify: *notify },
-            StrategyKind::Cdc {} => WritePathConfig::Outbox { notify: false },
+            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
+                WritePathConfig::Outbox { notify: false }
+            }
         };
         ServiceConfig {
             listen: self.service_address,
@@ -424,9 +482,10 @@ impl<'a> Arena<'a> {
         }
     }
 
+    /// Of a relay of our own.
     fn relay_config(&self) -> Option<RelayConfig> {
         let source = match &self.strategy.kind {
-            StrategyKind::DualWrite { .. } => return None,
+            StrategyKind::DualWrite { .. } | StrategyKind::Debezium {} => return None,
             StrategyKind::Polling {
                 after_publish,
                 interval,
@@ -509,7 +568,26 @@ fn outbox_kind(kind: &StrategyKind) -> OutboxKind {
             ..
         } => OutboxKind::Mark,
         StrategyKind::Cdc {} => OutboxKind::Cdc,
+        StrategyKind::Debezium {} => OutboxKind::Fleeting,
     }
+}
+
+/// Below the name of the run, so that what dead runs leave is found by it.
+fn heartbeat_topic(topic: &str) -> String {
+    format!("{topic}.heartbeat")
+}
+
+/// Kafka Connect and Debezium, as the install script put them.
+pub(super) fn debezium(stack: &Stack) -> Result<Install, RunError> {
+    let doing = "looking for Kafka Connect and Debezium";
+    let programs = stack.programs().ok_or_else(|| {
+        failed(
+            doing,
+            &"no `.stack` folder here: run stack/install.sh in the checkout, or name its `.stack` \
+              folder with --programs",
+        )
+    })?;
+    Install::find(programs).map_err(|e| failed(doing, &e))
 }
 
 fn split(address: &str) -> Option<(String, u16)> {

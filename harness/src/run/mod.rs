@@ -11,8 +11,8 @@ mod whole;
 use crate::checkers::{self, Judgement};
 use crate::history::{self, History, PartOf, RunMeta};
 use crate::process::reaper::Reaper;
-use crate::scenario::{Scenario, Strategy};
-use crate::stack::{Provider, Stack, StackInfo};
+use crate::scenario::{Scenario, Strategy, StrategyKind};
+use crate::stack::{Provider, Stack};
 use crate::workload::Progress;
 use arena::failed;
 use reports::record::Record;
@@ -122,6 +122,8 @@ pub enum StackChoice {
     External {
         /// The file.
         file: PathBuf,
+        /// `.stack` of the checkout, if there is one.
+        programs: Option<PathBuf>,
     },
 }
 
@@ -134,7 +136,10 @@ impl StackChoice {
                 logs: run_folder.join("logs"),
                 programs: programs.clone(),
             },
-            Self::External { file } => Provider::External { file: file.clone() },
+            Self::External { file, programs } => Provider::External {
+                file: file.clone(),
+                programs: programs.clone(),
+            },
         }
     }
 }
@@ -304,6 +309,10 @@ async fn run_strategies(
         },
         trace: options.trace,
     };
+    if chosen.iter().any(|s| s.kind == StrategyKind::Debezium {}) {
+        // What is missing is said before anything is run.
+        arena::debezium(stack)?;
+    }
     let mut judged = Vec::new();
     for strategy in chosen {
         let history = strategy::run(&context, strategy).await?;
@@ -364,8 +373,15 @@ pub fn report(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
 }
 
 /// What the record says of the stack, as names and values, so that `check` can repeat it offline.
-fn environment(info: &StackInfo) -> BTreeMap<String, String> {
+fn environment(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String> {
+    let info = stack.info();
     let mut all = info.environment.clone();
+    let uses_debezium = |s: &Strategy| s.kind == StrategyKind::Debezium {};
+    if scenario.strategies.iter().any(uses_debezium)
+        && let Ok(install) = arena::debezium(stack)
+    {
+        all.insert("debezium".to_owned(), install.describe());
+    }
     let postgres_url = format!(
         "postgres://{}@{}:{}/{}",
         info.postgres.user, info.postgres.host, info.postgres.port, info.postgres.database

@@ -201,7 +201,7 @@ async fn load_and_fence(
         stray_topics,
         trace_cut_ns: trace.cut_ns,
         trace_dropped: trace.dropped,
-        environment: super::environment(context.stack.info()),
+        environment: super::environment(context.stack, scenario),
         sha256: BTreeMap::new(),
     };
     Ok(History {
@@ -494,7 +494,7 @@ async fn read_pending(
                 .map(|payload| (0, payload))
                 .collect()
         }
-        StrategyKind::Cdc {} => {
+        StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
             relays::source::cdc::pending_payloads(
                 admin,
                 &arena.layout.slot(),
@@ -504,7 +504,7 @@ async fn read_pending(
         }
     };
     let state = match strategy.kind {
-        StrategyKind::Cdc {} => PendingState::Slot,
+        StrategyKind::Cdc {} | StrategyKind::Debezium {} => PendingState::Slot,
         _ => PendingState::OutboxRow,
     };
     let verifier = crate::event::Verifier {

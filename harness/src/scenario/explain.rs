@@ -3,7 +3,7 @@
 use super::Metric;
 
 /// Kinds of strategies.
-pub const STRATEGIES: [(&str, &str); 3] = [
+pub const STRATEGIES: [(&str, &str); 4] = [
     (
         "dual-write",
         "no outbox: the order service writes to the database and to the broker, in one order or the other",
@@ -15,6 +15,10 @@ pub const STRATEGIES: [(&str, &str); 3] = [
     (
         "cdc",
         "an outbox row in the order's transaction; a relay reads it from the write-ahead log by logical replication",
+    ),
+    (
+        "debezium",
+        "an outbox row in the order's transaction; the relay is Debezium's PostgreSQL connector with its outbox event router, in a Kafka Connect worker",
     ),
 ];
 

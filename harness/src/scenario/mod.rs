@@ -334,6 +334,8 @@ pub enum StrategyKind {
     },
     /// Outbox with a change-data-capture relay.
     Cdc {},
+    /// Outbox with Debezium as the relay, in Kafka Connect.
+    Debezium {},
 }
 
 impl StrategyKind {
@@ -343,6 +345,7 @@ impl StrategyKind {
             Self::DualWrite { .. } => "dual-write",
             Self::Polling { .. } => "polling",
             Self::Cdc {} => "cdc",
+            Self::Debezium {} => "debezium",
         }
     }
     /// Whether a relay process runs.

@@ -17,7 +17,7 @@ pub struct KindInfo {
 }
 
 /// Every kind of strategy.
-pub const KINDS: [KindInfo; 3] = [
+pub const KINDS: [KindInfo; 4] = [
     KindInfo {
         name: "dual-write",
         keys: &["order", "publish_timeout"],
@@ -28,6 +28,10 @@ pub const KINDS: [KindInfo; 3] = [
     },
     KindInfo {
         name: "cdc",
+        keys: &[],
+    },
+    KindInfo {
+        name: "debezium",
         keys: &[],
     },
 ];
@@ -62,7 +66,10 @@ pub(super) fn plain(name: &str) -> String {
 pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
     let kinds: Vec<(&'static str, &'static KindInfo)> = KINDS.iter().map(|k| (k.name, k)).collect();
     let info = s
-        .required("kind", "kind = \"polling\" (or \"dual-write\", \"cdc\")")
+        .required(
+            "kind",
+            "kind = \"polling\" (or \"dual-write\", \"cdc\", \"debezium\")",
+        )
         .and_then(|e| s.word(e, &kinds));
     let linger_entry = s.get("linger");
     let linger = linger_entry
@@ -78,7 +85,8 @@ pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
     let kind = match info.name {
         "dual-write" => dual_write(&mut s),
         "polling" => Some(polling(&mut s)),
-        _ => Some(StrategyKind::Cdc {}),
+        "cdc" => Some(StrategyKind::Cdc {}),
+        _ => Some(StrategyKind::Debezium {}),
     };
     if let (
         Some(entry),

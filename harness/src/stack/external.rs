@@ -9,13 +9,14 @@ use crate::scenario::Link;
 use crate::toxiproxy::Toxiproxy;
 use relays::config::PostgresTarget;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Found, not started.
 pub struct ExternalStack {
     info: StackInfo,
     description: Description,
+    programs: Option<PathBuf>,
     notes: Vec<String>,
     _taken: RunLock,
 }
@@ -42,7 +43,11 @@ pub struct Leftover {
 impl ExternalStack {
     /// Reads the file, drops what dead runs left, and checks that everything answers, is set as it
     /// must be, and can be reached through a proxy.
-    pub async fn find(file: &Path, reaper: &Arc<Reaper>) -> Result<Self, StackError> {
+    pub async fn find(
+        file: &Path,
+        programs: Option<PathBuf>,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, StackError> {
         let shown = file.display();
         let description = Description::read(file)
             .map_err(|reason| failed(&format!("read the stack file {shown}"), reason))?;
@@ -52,6 +57,7 @@ impl ExternalStack {
         let mut stack = Self {
             info,
             description,
+            programs,
             notes: Vec::new(),
             _taken: taken,
         };
@@ -64,6 +70,11 @@ impl ExternalStack {
     /// Its description.
     pub fn info(&self) -> &StackInfo {
         &self.info
+    }
+
+    /// The install script's folder, if it is known.
+    pub fn programs(&self) -> Option<&Path> {
+        self.programs.as_deref()
     }
 
     /// What was found and dropped of runs that are dead.

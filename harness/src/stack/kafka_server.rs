@@ -1,7 +1,7 @@
 //! An Apache Kafka of our own: one node, KRaft, three client listeners.
 
-use super::StackError;
 use super::kafka_client::{self, Topics};
+use super::{StackError, jvm};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready};
 use futures::FutureExt;
@@ -62,9 +62,9 @@ impl KafkaServer {
             doing: "start Kafka".into(),
             reason,
         };
-        let jars = jars(&programs.join(JARS)).map_err(failed)?;
+        let jars = jvm::jars(&programs.join(JARS)).map_err(failed)?;
         let version = version(&jars).map_err(failed)?;
-        let java = find_java().map_err(failed)?;
+        let java = jvm::find_java().map_err(failed)?;
         let folder = data.join("kafka");
         let cluster = format(&folder, ports).map_err(|e| failed(e.to_string()))?;
         let spec = ChildSpec {
@@ -87,7 +87,7 @@ impl KafkaServer {
         Ok(Self {
             child,
             version,
-            jvm: jvm_version(&java),
+            jvm: jvm::version(&java),
         })
     }
 }
@@ -168,57 +168,19 @@ num.io.threads=4
     )
 }
 
-/// C2 stays on (throughput), the class archive halves the start, and nothing is written outside
-/// the folders of the run: no performance data in /tmp, no unpacked libraries there.
 fn arguments(jars: &[PathBuf], archive: &Path, folder: &Path, logs: &Path) -> Vec<String> {
-    let mut arguments = vec![
-        "-Xmx512m".to_owned(),
-        "-XX:-UsePerfData".to_owned(),
-        "-XX:+ExitOnOutOfMemoryError".to_owned(),
-        format!(
-            "-XX:ErrorFile={}",
-            logs.join("kafka-server.crash.log").display()
-        ),
-        format!("-Djava.io.tmpdir={}", folder.join("tmp").display()),
-        // What is said on every start and stop would push the one line that matters out of sight.
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".to_owned(),
-        "-Dorg.slf4j.simpleLogger.showDateTime=true".to_owned(),
-        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS".to_owned(),
-    ];
+    let crash_log = logs.join("kafka-server.crash.log");
+    let mut arguments = jvm::arguments("512m", &folder.join("tmp"), &crash_log);
     if archive.is_file() {
-        // Where it does not fit the JVM or the jars, the JVM goes on without it.
+        // It halves the start. Where it does not fit the JVM or the jars, the JVM goes on without it.
         arguments.push(format!("-XX:SharedArchiveFile={}", archive.display()));
         arguments.push("-Xlog:cds=off".to_owned());
         arguments.push("-Xlog:cds+dynamic=off".to_owned());
     }
-    let class_path: Vec<String> = jars.iter().map(|j| j.display().to_string()).collect();
-    arguments.extend(["-cp".to_owned(), class_path.join(":")]);
+    arguments.extend(["-cp".to_owned(), jvm::class_path(jars)]);
     arguments.push("kafka.Kafka".to_owned());
     arguments.push(folder.join("server.properties").display().to_string());
     arguments
-}
-
-/// All jars in the order of their names: the class archive is bound to the class path.
-fn jars(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|e| missing(folder, &e.to_string()))?;
-    let mut jars: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "jar"))
-        .collect();
-    if jars.is_empty() {
-        return Err(missing(folder, "no jar in it"));
-    }
-    jars.sort();
-    Ok(jars)
-}
-
-fn missing(folder: &Path, reason: &str) -> String {
-    format!(
-        "Kafka's jars in {}: {reason}: run stack/install.sh (`make run` does), or say with \
-         --programs where its `.stack` folder is",
-        folder.display()
-    )
 }
 
 /// From `kafka_2.13-4.3.1.jar`.
@@ -230,30 +192,6 @@ fn version(jars: &[PathBuf]) -> Result<String, String> {
         .map(|(_, version)| version.to_owned())
         .next()
         .ok_or_else(|| "no jar of the server (kafka_2.13-...) among Kafka's jars".into())
-}
-
-fn find_java() -> Result<PathBuf, String> {
-    let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = home.into_iter().chain(std::env::split_paths(&path));
-    let mut found = folders
-        .map(|f| f.join("java"))
-        .filter(|java| java.is_file());
-    found.next().ok_or_else(|| {
-        "no java in JAVA_HOME or on PATH: run stack/install.sh (`make run` does)".into()
-    })
-}
-
-/// From the `release` file of the Java home: asking the JVM itself takes as long as a start.
-fn jvm_version(java: &Path) -> String {
-    let release = std::fs::canonicalize(java).ok().and_then(|java| {
-        let home = java.parent()?.parent()?;
-        std::fs::read_to_string(home.join("release")).ok()
-    });
-    let release = release.unwrap_or_default();
-    let mut lines = release.lines();
-    let version = lines.find_map(|line| line.strip_prefix("JAVA_VERSION="));
-    version.unwrap_or("unknown").trim_matches('"').to_owned()
 }
 
 #[cfg(test)]

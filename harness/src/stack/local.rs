@@ -9,7 +9,7 @@ use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildError};
 use crate::scenario::{Link, Victim};
 use nix::sys::signal::Signal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ const PORTS: usize = 10;
 /// The three servers.
 pub struct LocalStack {
     info: StackInfo,
+    programs: PathBuf,
     // In this order: servers first, then their data.
     postgres: PostgresServer,
     kafka: KafkaServer,
@@ -124,6 +125,7 @@ impl LocalStack {
         environment::of_the_servers(&mut info).await?;
         Ok(Self {
             info,
+            programs: programs.clone(),
             postgres: postgres_server,
             kafka: kafka_server,
             toxiproxy: toxiproxy_server,
@@ -134,6 +136,11 @@ impl LocalStack {
     /// Its description.
     pub fn info(&self) -> &StackInfo {
         &self.info
+    }
+
+    /// The install script's folder.
+    pub fn programs(&self) -> &Path {
+        &self.programs
     }
 
     /// The server process.

@@ -4,6 +4,7 @@ pub mod data_folder;
 mod description;
 mod environment;
 pub mod external;
+pub(crate) mod jvm;
 mod kafka_client;
 mod kafka_server;
 pub mod leftovers;
@@ -19,7 +20,7 @@ use crate::process::Child;
 use crate::scenario::{Link, Victim};
 use relays::config::PostgresTarget;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -79,13 +80,16 @@ pub enum Provider {
         data: PathBuf,
         /// Where the servers' logs go (kept).
         logs: PathBuf,
-        /// Where the install script put Kafka's jars and Toxiproxy (`.stack` of the checkout).
+        /// Where the install script put Kafka's jars, Toxiproxy and Debezium (`.stack` of the checkout).
         programs: PathBuf,
     },
     /// Described by this TOML file (see `external.toml`).
     External {
         /// The file.
         file: PathBuf,
+        /// The same folder as for `Local`, where it is known: Debezium is a process of ours on any
+        /// stack.
+        programs: Option<PathBuf>,
     },
 }
 
@@ -112,8 +116,8 @@ impl Stack {
                 let local = local::LocalStack::start(&data, &logs, &programs, reaper).await?;
                 Ok(Self::Local(Box::new(local)))
             }
-            Provider::External { file } => {
-                let external = external::ExternalStack::find(&file, reaper).await?;
+            Provider::External { file, programs } => {
+                let external = external::ExternalStack::find(&file, programs, reaper).await?;
                 Ok(Self::External(Box::new(external)))
             }
         }
@@ -124,6 +128,14 @@ impl Stack {
         match self {
             Self::Local(local) => local.info(),
             Self::External(external) => external.info(),
+        }
+    }
+
+    /// Where the install script put what a strategy may need beyond the servers, if it is known.
+    pub fn programs(&self) -> Option<&Path> {
+        match self {
+            Self::Local(local) => Some(local.programs()),
+            Self::External(external) => external.programs(),
         }
     }
 

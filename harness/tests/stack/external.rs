@@ -55,7 +55,14 @@ fn file(info: &StackInfo, folder: &TempDir, change: impl FnOnce(String) -> Strin
 }
 
 async fn find(file: PathBuf) -> Result<Stack, harness::stack::StackError> {
-    Stack::start(Provider::External { file }, &reaper()).await
+    Stack::start(
+        Provider::External {
+            file,
+            programs: None,
+        },
+        &reaper(),
+    )
+    .await
 }
 
 /// Everything that one strategy of a run makes on a stack.
@@ -275,9 +282,15 @@ async fn play_a_harness_on_an_external_stack() {
     };
     let file = PathBuf::from(file);
     let reaper = Arc::new(Reaper::start_with(Path::new(HARNESS)).unwrap());
-    let stack = Stack::start(Provider::External { file }, &reaper)
-        .await
-        .unwrap();
+    let stack = Stack::start(
+        Provider::External {
+            file,
+            programs: None,
+        },
+        &reaper,
+    )
+    .await
+    .unwrap();
     let made = Made::named(PLAYED_RUN);
     let _lock = stack.hold_run(PLAYED_RUN).await.unwrap();
     let proxies = [made.proxy.clone()];

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod debezium;
 mod explain;
 mod external;
 mod interruption;

@@ -6,7 +6,7 @@ use crate::config::PostgresTarget;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-/// Creates schema, tables, roles with their grants, and for CDC publication and slot.
+/// Creates schema, tables, roles with their grants, and where the WAL is read publication and slot.
 /// `admin` is a role that may create roles and slots; its `schema` field is ignored.
 ///
 /// All but the slot is one transaction. After a failure, [`drop_all`](super::drop_all) removes what is there.
@@ -28,7 +28,7 @@ pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), Schem
         execute(conn, doing, statement).await?;
     }
     grant_connections(conn, layout).await?;
-    if layout.outbox == OutboxKind::Cdc {
+    if layout.outbox.is_read_from_wal() {
         execute(
             conn,
             "creating the publication",
@@ -41,7 +41,7 @@ pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), Schem
         .await?;
     }
     execute(conn, "committing the set-up", "commit".into()).await?;
-    if layout.outbox == OutboxKind::Cdc {
+    if layout.outbox.is_read_from_wal() {
         let slot = layout.slot();
         let made = sqlx::query("select 1 from pg_create_logical_replication_slot($1, 'pgoutput')")
             .bind(&slot);
@@ -116,7 +116,7 @@ impl Layout {
         )];
         let status = match self.outbox {
             OutboxKind::None => return statements,
-            OutboxKind::Delete | OutboxKind::Cdc => "",
+            OutboxKind::Delete | OutboxKind::Cdc | OutboxKind::Fleeting => "",
             OutboxKind::Mark => ", status text not null default 'pending'",
         };
         statements.push((
@@ -151,6 +151,27 @@ impl Layout {
                 format!("create index on {schema}.outbox (seq) where status = 'pending'"),
             ));
         }
+        if self.outbox == OutboxKind::Fleeting {
+            // A statement cannot delete what it inserts itself; a trigger saves the round trip of a
+            // second one. The role that inserted is the one that deletes.
+            statements.push((
+                "creating the function that deletes what was inserted",
+                format!(
+                    "create function {schema}.forget() returns trigger language plpgsql as $$
+                     begin
+                       delete from {schema}.outbox where seq = new.seq;
+                       return null;
+                     end $$"
+                ),
+            ));
+            statements.push((
+                "creating the trigger that deletes what was inserted",
+                format!(
+                    "create trigger forget after insert on {schema}.outbox
+                     for each row execute function {schema}.forget()"
+                ),
+            ));
+        }
         statements
     }
 
@@ -160,7 +181,7 @@ impl Layout {
         let relay = quote_identifier(&self.relay_role());
         let password = quote_literal(&self.password);
         let replication = match self.outbox {
-            OutboxKind::Cdc => "replication",
+            OutboxKind::Cdc | OutboxKind::Fleeting => "replication",
             OutboxKind::None | OutboxKind::Delete | OutboxKind::Mark => "noreplication",
         };
         let mut statements = vec![
@@ -187,6 +208,12 @@ impl Layout {
                 "granting insertion into outbox to the order service",
                 format!("grant insert on {schema}.outbox to {service}"),
             ));
+            if self.outbox == OutboxKind::Fleeting {
+                statements.push((
+                    "granting deletion from outbox to the order service",
+                    format!("grant select (seq), delete on {schema}.outbox to {service}"),
+                ));
+            }
             statements.push((
                 "granting outbox to the relay",
                 format!("grant select, update, delete on {schema}.outbox to {relay}"),

@@ -429,7 +429,7 @@ fn possible(s: &Scenario) -> Result<(), String> {
                 must((ms..=limits::INTERVAL).contains(interval), "an interval")?;
                 must((1..=limits::BATCH).contains(batch), "a batch")?;
             }
-            StrategyKind::Cdc {} => {}
+            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {}
         }
         let mut named = BTreeSet::new();
         for e in &strategy.expectations {

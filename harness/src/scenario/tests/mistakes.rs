@@ -232,6 +232,11 @@ fn a_key_of_another_kind_is_told_from_an_unknown_one() {
         &["belongs to polling", "`cdc` is cdc"],
     );
     refused(
+        &file(&[HEAD, LOAD, DEBEZIUM, "notify = true"]),
+        "notify",
+        &["`debezium` is debezium", "takes kind and linger only"],
+    );
+    refused(
         &file(&[HEAD, LOAD, NAIVE, "interval = \"1s\""]),
         "interval",
         &["belongs to polling"],

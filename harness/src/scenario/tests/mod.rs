@@ -13,6 +13,7 @@ use super::*;
 const HEAD: &str = "name = \"x\"\n";
 const LOAD: &str = "[workload]\nduration = \"6s\"\n";
 const CDC: &str = "[strategy.cdc]\nkind = \"cdc\"\n";
+const DEBEZIUM: &str = "[strategy.debezium]\nkind = \"debezium\"\n";
 const NAIVE: &str = "[strategy.naive]\nkind = \"dual-write\"\norder = \"commit-then-publish\"\n";
 
 fn fault(lines: &str) -> String {

@@ -4,6 +4,7 @@ use super::given::{admin, connect};
 use crate::stack;
 use relays::config::PostgresTarget;
 use relays::schema::{Layout, OutboxKind, create, drop_all};
+use relays::source::cdc::pending_payloads;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
@@ -57,6 +58,7 @@ async fn everything_made_is_dropped_again_under_living_sessions_and_twice() {
         (OutboxKind::Delete, [1, 2, 0, 0]),
         (OutboxKind::Mark, [1, 2, 0, 0]),
         (OutboxKind::Cdc, [1, 2, 1, 1]),
+        (OutboxKind::Fleeting, [1, 2, 1, 1]),
     ] {
         // given a layout with a session of each role, one in a transaction that holds a lock
         let layout = layout(outbox);
@@ -120,6 +122,40 @@ async fn each_role_can_do_its_work_and_no_more() {
     for answer in forbidden {
         assert!(answer.unwrap_err().contains("permission denied"));
     }
+}
+
+#[tokio::test]
+async fn a_row_that_is_deleted_as_it_is_inserted_is_in_the_log_all_the_same() {
+    // given an outbox whose rows are fleeting
+    let admin = &stack().await.postgres;
+    let layout = layout(OutboxKind::Fleeting);
+    create(admin, &layout).await.unwrap();
+    let mut service = log_in(layout.service_role(), &layout).await.unwrap();
+
+    // when the order service inserts, commits one row and rolls another back
+    let row = |payload| {
+        format!(
+            "insert into $S.outbox (id, aggregatetype, aggregateid, type, version, payload)
+             values (gen_random_uuid(), 'Order', 'x', 't', 1, '{payload}')"
+        )
+    };
+    let committed = try_sql(&mut service, &row("kept"), &layout).await;
+    let rolled_back = format!("begin; {}; rollback", row("rolled back"));
+    let rolled_back = try_sql(&mut service, &rolled_back, &layout).await;
+
+    // then the table is empty, and the slot holds what was committed
+    let mut session = super::given::admin().await;
+    let count = format!("select count(*) from {}.outbox", layout.schema);
+    let rows: i64 = sqlx::query_scalar(AssertSqlSafe(count))
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+    let held = pending_payloads(admin, &layout.slot(), &layout.publication()).await;
+    drop_all(admin, &layout).await.unwrap();
+    assert_eq!((committed, rolled_back), (Ok(()), Ok(())));
+    assert_eq!(rows, 0);
+    let payloads: Vec<String> = held.unwrap().into_iter().map(|(_, p)| p).collect();
+    assert_eq!(payloads, ["kept"]);
 }
 
 #[tokio::test]

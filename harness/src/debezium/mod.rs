@@ -1,0 +1,100 @@
+//! Debezium as a relay: its PostgreSQL connector and its outbox event router in a Kafka Connect
+//! worker (standalone), with the settings of a careful operator. Others' code from end to end: it
+//! reports nothing on standard output, so its readiness is asked for.
+
+mod install;
+mod ready;
+mod settings;
+
+use crate::process::{ChildSpec, Ready};
+use crate::stack::{StackInfo, jvm};
+use crate::topic::Topic;
+use futures::FutureExt;
+pub use install::Install;
+use ready::Signs;
+use relays::config::{KafkaTarget, PostgresTarget};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Heap of the JVM. What Debezium reads ahead (`max.queue.size`) fits in it many times.
+const HEAP: &str = "512m";
+/// Bound on readiness: some seconds of CPU time, and after a kill the servers may be busy as well.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// What one worker with its one connector is told.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// The database, with the relay's own role.
+    pub postgres: PostgresTarget,
+    /// The broker and the topic of the events.
+    pub kafka: KafkaTarget,
+    /// Topic of the heartbeats, by which the slot moves on while there is no event; exists.
+    pub heartbeat_topic: String,
+    /// Replication slot; exists.
+    pub slot: String,
+    /// Publication; exists.
+    pub publication: String,
+    /// Where Connect's REST interface listens.
+    pub rest: SocketAddr,
+}
+
+impl Worker {
+    /// Writes its configuration to `folder`, where its offsets will be as well, and says how to
+    /// start it. Whether it works is asked of the stack directly.
+    pub fn child(
+        self,
+        name: &str,
+        install: &Install,
+        folder: &Path,
+        log: &Path,
+        stack: &StackInfo,
+    ) -> Result<ChildSpec, String> {
+        let doing = |e: std::io::Error| format!("write {}: {e}", folder.display());
+        let temporary = folder.join("tmp");
+        std::fs::create_dir_all(&temporary).map_err(doing)?;
+        let worker = settings::worker(&self, &install.plugins);
+        let connector = settings::connector(&self);
+        for (file, all) in [(WORKER, worker), (CONNECTOR, connector)] {
+            std::fs::write(folder.join(file), settings::properties(&all)).map_err(doing)?;
+        }
+        let mut args = jvm::arguments(HEAP, &temporary, &log.with_extension("crash.log"));
+        args.push("-cp".to_owned());
+        args.push(jvm::class_path(&install.jars));
+        args.extend([MAIN, WORKER, CONNECTOR].map(str::to_owned));
+        let http = reqwest::Client::builder()
+            .timeout(ready::ANSWER_WITHIN)
+            .build()
+            .map_err(|e| format!("make an HTTP client: {e}"))?;
+        let signs = Arc::new(Signs {
+            http,
+            rest: self.rest,
+            admin: stack.postgres.clone(),
+            slot: self.slot,
+            heartbeats: Topic::new(&stack.kafka_bootstrap, &self.heartbeat_topic, 1),
+        });
+        Ok(ChildSpec {
+            name: name.to_owned(),
+            program: install.java.clone(),
+            args,
+            env: Vec::new(),
+            user: None,
+            folder: Some(folder.to_owned()),
+            log: log.to_owned(),
+            ready: Ready::Answers(Arc::new(move || {
+                let signs = Arc::clone(&signs);
+                async move { signs.are_there().await }.boxed()
+            })),
+            ready_within: READY_WITHIN,
+        })
+    }
+}
+
+const MAIN: &str = "org.apache.kafka.connect.cli.ConnectStandalone";
+/// Files in the worker's folder.
+const WORKER: &str = "worker.properties";
+const CONNECTOR: &str = "connector.properties";
+const OFFSETS: &str = "offsets";
+/// Name of the connector.
+const NAME: &str = "debezium";

@@ -1,0 +1,116 @@
+//! Whether the worker does its work: Connect says so of connector and task, PostgreSQL of the slot
+//! (a task that runs may not have its stream yet), and a heartbeat came out on Kafka (so that the
+//! whole way has been gone once: a JVM needs a second or two for the first event).
+
+use super::NAME;
+use crate::fence::database;
+use crate::topic::Topic;
+use relays::config::PostgresTarget;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Bound on one answer.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const RUNNING: &str = "RUNNING";
+
+/// What `GET /connectors/NAME/status` says, as far as it matters.
+#[derive(Debug, Deserialize)]
+struct Status {
+    connector: State,
+    tasks: Vec<State>,
+}
+
+#[derive(Debug, Deserialize)]
+struct State {
+    state: String,
+}
+
+impl Status {
+    fn is_running(&self) -> bool {
+        let runs = |s: &State| s.state == RUNNING;
+        runs(&self.connector) && !self.tasks.is_empty() && self.tasks.iter().all(runs)
+    }
+}
+
+/// Where the signs of its work are looked for.
+pub(super) struct Signs {
+    pub http: reqwest::Client,
+    pub rest: SocketAddr,
+    /// Direct.
+    pub admin: PostgresTarget,
+    pub slot: String,
+    /// Direct.
+    pub heartbeats: Topic,
+}
+
+impl Signs {
+    /// Whether all of them are there; if not, says so after a pause, since being asked costs a JVM
+    /// that is just starting. After a restart there are heartbeats of an earlier life.
+    pub async fn are_there(&self) -> bool {
+        let there = self.is_running().await
+            && self.holds_slot().await
+            && self.heartbeats.is_empty().await == Ok(false);
+        if !there {
+            tokio::time::sleep(PAUSE).await;
+        }
+        there
+    }
+
+    /// Whether connector and task run, by Connect's own account.
+    async fn is_running(&self) -> bool {
+        let url = format!("http://{}/connectors/{NAME}/status", self.rest);
+        let Ok(answer) = self.http.get(url).send().await else {
+            return false;
+        };
+        let status: Result<Status, _> = answer.json().await;
+        status.is_ok_and(|s| s.is_running())
+    }
+
+    /// Whether somebody streams from the slot.
+    async fn holds_slot(&self) -> bool {
+        let Ok(mut connection) = database::connect(&self.admin, Instant::now()).await else {
+            return false;
+        };
+        let active =
+            sqlx::query_scalar("SELECT active FROM pg_replication_slots WHERE slot_name = $1")
+                .bind(&self.slot)
+                .fetch_optional(&mut connection);
+        matches!(
+            tokio::time::timeout(ANSWER_WITHIN, active).await,
+            Ok(Ok(Some(true)))
+        )
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn status(connector: &str, tasks: &[&str]) -> Status {
+        let tasks: Vec<String> = tasks
+            .iter()
+            .map(|state| format!(r#"{{"id":0,"state":"{state}","worker_id":"127.0.0.1:1"}}"#))
+            .collect();
+        serde_json::from_str(&format!(
+            r#"{{"name":"debezium","type":"source","tasks":[{}],
+                "connector":{{"state":"{connector}","worker_id":"127.0.0.1:1"}}}}"#,
+            tasks.join(",")
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn connector_and_every_task_must_run() {
+        assert!(status("RUNNING", &["RUNNING"]).is_running());
+        assert!(!status("RUNNING", &[]).is_running());
+        assert!(!status("RUNNING", &["UNASSIGNED"]).is_running());
+        assert!(!status("FAILED", &["RUNNING"]).is_running());
+        assert!(!status("RUNNING", &["RUNNING", "FAILED"]).is_running());
+    }
+}

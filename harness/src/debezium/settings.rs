@@ -1,0 +1,198 @@
+//! The worker's and the connector's configuration. Every setting that is not a default is here, with
+//! its reason.
+
+use super::{NAME, OFFSETS, Worker};
+use std::fmt::Write as _;
+use std::path::Path;
+
+type Settings = Vec<(&'static str, String)>;
+
+const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
+
+/// Kafka Connect.
+pub(super) fn worker(worker: &Worker, plugins: &Path) -> Settings {
+    let mut all = vec![
+        ("bootstrap.servers", worker.kafka.bootstrap.clone()),
+        ("listeners", format!("http://{}", worker.rest)),
+        ("plugin.path", plugins.display().to_string()),
+        ("producer.linger.ms", linger_ms(worker.kafka.linger_ms)),
+    ];
+    all.extend(
+        [
+            // The alternatives look into every class of every jar at each start.
+            ("plugin.discovery", "service_load"),
+            // Key and value as they are in the outbox.
+            ("key.converter", STRING),
+            ("value.converter", STRING),
+            ("header.converter", STRING),
+            // Topics are made beforehand, as those of the other strategies.
+            ("topic.creation.enable", "false"),
+            // What a kill repeats at most: what was published since the last flush. The slot is
+            // moved on with each flush, never before it.
+            ("offset.storage.file.filename", OFFSETS),
+            ("offset.flush.interval.ms", "1000"),
+            // SIGTERM ends the worker within this and a little more.
+            ("task.shutdown.graceful.timeout.ms", "3000"),
+            // Connect's own defaults retry for ever, one request at a time and not idempotent.
+            ("producer.acks", "all"),
+            ("producer.enable.idempotence", "true"),
+            ("producer.max.in.flight.requests.per.connection", "5"),
+            ("producer.batch.size", "131072"),
+            // A connection that answers no more is given up after 10 s, not 30.
+            ("producer.request.timeout.ms", "10000"),
+        ]
+        .map(|(key, value)| (key, value.to_owned())),
+    );
+    all
+}
+
+/// Debezium's PostgreSQL connector with its outbox event router.
+pub(super) fn connector(worker: &Worker) -> Settings {
+    let postgres = &worker.postgres;
+    let mut all = vec![
+        ("name", NAME.to_owned()),
+        ("database.hostname", postgres.host.clone()),
+        ("database.port", postgres.port.to_string()),
+        ("database.user", postgres.user.clone()),
+        ("database.password", postgres.password.clone()),
+        ("database.dbname", postgres.database.clone()),
+        ("slot.name", worker.slot.clone()),
+        ("publication.name", worker.publication.clone()),
+        (
+            // A regular expression.
+            "table.include.list",
+            format!("{}\\.outbox", postgres.schema),
+        ),
+        ("topic.heartbeat.name", worker.heartbeat_topic.clone()),
+        (
+            "transforms.outbox.route.topic.replacement",
+            worker.kafka.topic.clone(),
+        ),
+    ];
+    all.extend(
+        [
+            (
+                "connector.class",
+                "io.debezium.connector.postgresql.PostgresConnector",
+            ),
+            ("tasks.max", "1"),
+            ("topic.prefix", NAME),
+            ("plugin.name", "pgoutput"),
+            // Slot and publication are made beforehand and stay: no event is committed before the
+            // slot is there, so that there is nothing to take a snapshot of.
+            ("publication.autocreate.mode", "disabled"),
+            ("slot.drop.on.stop", "false"),
+            ("snapshot.mode", "no_data"),
+            // By default ten seconds pass between two attempts.
+            ("slot.max.retries", "60"),
+            ("slot.retry.delay.ms", "500"),
+            ("errors.max.retries", "-1"),
+            ("retriable.restart.connector.wait.ms", "500"),
+            // Moves the slot on while the outbox is idle and the rest of the database is not.
+            ("heartbeat.interval.ms", "1000"),
+            ("tombstones.on.delete", "false"),
+            // Throughput: read ahead, hand over much at once, never sleep for long.
+            ("max.batch.size", "8192"),
+            ("max.queue.size", "32768"),
+            ("poll.interval.ms", "10"),
+            ("transforms", "outbox"),
+            (
+                "transforms.outbox.type",
+                "io.debezium.transforms.outbox.EventRouter",
+            ),
+            // The headers of the other relays: `id` by itself, and this one.
+            (
+                "transforms.outbox.table.fields.additional.placement",
+                "type:header:eventType",
+            ),
+        ]
+        .map(|(key, value)| (key, value.to_owned())),
+    );
+    all
+}
+
+/// Java's producer takes whole milliseconds: rounded up, so that a linger is never none.
+fn linger_ms(linger_ms: f64) -> String {
+    format!("{:.0}", linger_ms.ceil())
+}
+
+/// A file for `java.util.Properties`, which reads Latin-1 and takes backslashes for escapes.
+pub(super) fn properties(all: &Settings) -> String {
+    let mut text = String::new();
+    for (key, value) in all {
+        text.push_str(key);
+        text.push('=');
+        for c in value.chars() {
+            match c {
+                '\\' => text.push_str("\\\\"),
+                ' '..='~' => text.push(c),
+                _ => {
+                    let mut units = [0; 2];
+                    for unit in c.encode_utf16(&mut units) {
+                        let _ = write!(text, "\\u{unit:04x}");
+                    }
+                }
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use relays::config::{KafkaTarget, PostgresTarget};
+
+    fn example() -> Worker {
+        Worker {
+            postgres: PostgresTarget {
+                host: "127.0.0.1".into(),
+                port: 5432,
+                user: "oh_x_rly".into(),
+                password: "secret".into(),
+                database: "postgres".into(),
+                schema: "oh_x".into(),
+            },
+            kafka: KafkaTarget {
+                bootstrap: "127.0.0.1:9092".into(),
+                topic: "oh.x.debezium".into(),
+                linger_ms: 0.2,
+            },
+            heartbeat_topic: "oh.x.debezium.heartbeat".into(),
+            slot: "oh_x_slot".into(),
+            publication: "oh_x_pub".into(),
+            rest: "127.0.0.1:8083".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_files_are_what_java_reads_as_properties() {
+        let text = properties(&connector(&example()));
+        assert!(
+            text.contains("\ntable.include.list=oh_x\\\\.outbox\n"),
+            "{text}"
+        );
+        let text = properties(&worker(&example(), Path::new("/a b/ü😀")));
+        assert!(
+            text.contains("\nplugin.path=/a b/\\u00fc\\ud83d\\ude00\n"),
+            "{text}"
+        );
+        assert!(text.contains("\nproducer.linger.ms=1\n"), "{text}");
+    }
+
+    #[test]
+    fn no_setting_is_there_twice() {
+        for all in [
+            worker(&example(), Path::new("/plugins")),
+            connector(&example()),
+        ] {
+            let mut keys: Vec<&str> = all.iter().map(|(key, _)| *key).collect();
+            let count = keys.len();
+            keys.sort_unstable();
+            keys.dedup();
+            assert_eq!(keys.len(), count);
+        }
+    }
+}

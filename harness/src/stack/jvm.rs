@@ -1,0 +1,74 @@
+//! What every JVM of ours is started with.
+
+use std::path::{Path, PathBuf};
+
+/// The `java` of JAVA_HOME, else of PATH.
+pub(crate) fn find_java() -> Result<PathBuf, String> {
+    let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = home.into_iter().chain(std::env::split_paths(&path));
+    let mut found = folders
+        .map(|f| f.join("java"))
+        .filter(|java| java.is_file());
+    found.next().ok_or_else(|| {
+        "no java in JAVA_HOME or on PATH: run stack/install.sh (`make run` does)".into()
+    })
+}
+
+/// From the `release` file of the Java home: asking the JVM itself takes as long as a start.
+pub(super) fn version(java: &Path) -> String {
+    let release = std::fs::canonicalize(java).ok().and_then(|java| {
+        let home = java.parent()?.parent()?;
+        std::fs::read_to_string(home.join("release")).ok()
+    });
+    let release = release.unwrap_or_default();
+    let mut lines = release.lines();
+    let version = lines.find_map(|line| line.strip_prefix("JAVA_VERSION="));
+    version.unwrap_or("unknown").trim_matches('"').to_owned()
+}
+
+/// All jars of a folder of the install script, in the order of their names: a class archive is
+/// bound to the class path.
+pub(crate) fn jars(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|e| missing(folder, &e.to_string()))?;
+    let mut jars: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "jar"))
+        .collect();
+    if jars.is_empty() {
+        return Err(missing(folder, "no jar in it"));
+    }
+    jars.sort();
+    Ok(jars)
+}
+
+fn missing(folder: &Path, reason: &str) -> String {
+    format!(
+        "Kafka's jars in {}: {reason}: run stack/install.sh (`make run` does), or say with \
+         --programs where its `.stack` folder is",
+        folder.display()
+    )
+}
+
+/// The class path.
+pub(crate) fn class_path(jars: &[PathBuf]) -> String {
+    let jars: Vec<String> = jars.iter().map(|j| j.display().to_string()).collect();
+    jars.join(":")
+}
+
+/// A bounded heap, and nothing written outside these folders: no performance data in /tmp, no
+/// unpacked libraries there. C2 stays on (throughput). Logs warnings (slf4j-simple).
+pub(crate) fn arguments(heap: &str, temporary: &Path, crash_log: &Path) -> Vec<String> {
+    vec![
+        format!("-Xmx{heap}"),
+        "-XX:-UsePerfData".to_owned(),
+        "-XX:+ExitOnOutOfMemoryError".to_owned(),
+        format!("-XX:ErrorFile={}", crash_log.display()),
+        format!("-Djava.io.tmpdir={}", temporary.display()),
+        // What is said on every start and stop would push the one line that matters out of sight.
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".to_owned(),
+        "-Dorg.slf4j.simpleLogger.showDateTime=true".to_owned(),
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS".to_owned(),
+    ]
+}

@@ -1,0 +1,98 @@
+//! Whole runs with Debezium as the relay: clean without a fault, and killed in the middle.
+
+use super::{only_run, record, run};
+use reports::record::{Strategy, Verdict};
+use std::path::Path;
+use std::process::Output;
+
+const STEADY: &str = r#"
+name = "debezium-steady"
+description = "No fault."
+seed = 7
+
+[workload]
+rate = 300
+duration = "3s"
+
+[strategy.debezium]
+kind = "debezium"
+
+[expect.debezium]
+lost = 0
+duplicated = 0
+unacknowledged = 0
+"#;
+
+/// As in relay-crash: the broker's acknowledgements take longer when the relay is killed, so that it
+/// dies with events under way. A JVM needs seconds to come back, hence the long tail.
+const KILLED: &str = r#"
+name = "debezium-killed"
+description = "The relay is killed while it waits for the broker."
+seed = 7
+
+[workload]
+rate = 200
+duration = "20s"
+
+[[fault]]
+target = "relay->kafka"
+kind = "latency"
+latency = "600ms"
+stream = "downstream"
+at = "1500ms"
+for = "1400ms"
+
+[[fault]]
+target = "relay"
+kind = "kill"
+at = "2400ms"
+for = "600ms"
+
+[strategy.debezium]
+kind = "debezium"
+
+[expect.debezium]
+lost = 0
+"#;
+
+fn passed(home: &Path, output: &Output) -> Strategy {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let mut record = record(&only_run(home));
+    assert_eq!(record.verdict, Verdict::Pass, "{text}");
+    record.strategies.remove(0)
+}
+
+#[test]
+fn given_no_fault_when_debezium_relays_then_every_event_comes_once_and_exactly() {
+    let home = tempfile::tempdir().unwrap();
+
+    let output = run(home.path(), STEADY, &[]);
+
+    let strategy = passed(home.path(), &output);
+    let counts = strategy.counts;
+    assert!(counts.committed >= 500, "{counts:?}");
+    assert_eq!(counts.observed, counts.committed);
+    assert_eq!(
+        (
+            counts.corrupted,
+            counts.foreign,
+            counts.reordered,
+            counts.split
+        ),
+        (0, 0, 0, 0)
+    );
+}
+
+#[test]
+fn given_debezium_when_it_is_killed_while_it_waits_for_the_broker_then_nothing_is_lost() {
+    let home = tempfile::tempdir().unwrap();
+
+    let output = run(home.path(), KILLED, &[]);
+
+    let strategy = passed(home.path(), &output);
+    let counts = strategy.counts;
+    assert_eq!((counts.lost, counts.undrained, counts.reordered), (0, 0, 0));
+    let kill = strategy.faults.iter().find(|f| f.kind == "kill").unwrap();
+    assert_eq!(kill.bit, Some(true), "{}", kill.evidence);
+}
