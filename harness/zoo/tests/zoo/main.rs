@@ -9,5 +9,7 @@ mod case;
 mod content;
 mod docs;
 mod lost;
+mod odd;
 mod order;
+mod services;
 mod undrained;
