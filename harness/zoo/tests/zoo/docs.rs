@@ -11,6 +11,7 @@ const DEFECTS: &[&[Case]] = &[
     crate::order::CASES,
     crate::content::CASES,
     crate::services::CASES,
+    crate::referee::CASES,
     crate::odd::CASES,
 ];
 

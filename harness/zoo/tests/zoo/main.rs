@@ -6,10 +6,12 @@
 
 mod bench;
 mod case;
+mod clean;
 mod content;
 mod docs;
 mod lost;
 mod odd;
 mod order;
+mod referee;
 mod services;
 mod undrained;
