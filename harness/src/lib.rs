@@ -3,8 +3,10 @@
 pub mod checkers;
 pub mod cli;
 pub mod clock;
+mod disk;
 pub mod event;
 pub mod evidence;
+pub mod explain;
 pub mod fence;
 pub mod history;
 pub mod identity;

@@ -1,9 +1,9 @@
 //! The record of a run, from its histories and judgements alone: so `check` builds the very same
 //! record offline that the run built.
 
-use crate::checkers::{Finding, Judgement, Offence, Verdict};
-use crate::history::{History, NONE};
-use crate::identity::Identity;
+use crate::checkers::{Judgement, Verdict};
+use crate::explain::Explainer;
+use crate::history::History;
 use crate::measure;
 use crate::scenario::{Link, Workload};
 use reports::record;
@@ -45,7 +45,6 @@ pub fn build(judged: &[(History, Judgement)], took: Duration) -> Result<record::
 
 fn strategy(history: &History, judgement: &Judgement) -> Result<record::Strategy, String> {
     let meta = &history.meta;
-    let identity = meta.key.identity()?;
     let kind = meta
         .scenario
         .strategies
@@ -82,11 +81,7 @@ fn strategy(history: &History, judgement: &Judgement) -> Result<record::Strategy
         throughput_per_s: measure::throughput_per_s(history),
         generator: measure::generator(history),
         series: measure::series(history),
-        offences: judgement
-            .findings
-            .iter()
-            .flat_map(|f| offences(f, &identity))
-            .collect(),
+        offences: offences(history, judgement)?,
         costs: costs(history, judgement),
     })
 }
@@ -130,19 +125,17 @@ fn faults(
         .collect()
 }
 
-fn offences<'a>(
-    finding: &'a Finding,
-    identity: &'a Identity,
-) -> impl Iterator<Item = record::Offence> + 'a {
-    let one = |offence: &Offence| record::Offence {
-        metric: finding.metric.name(),
-        order_id: (offence.order != NONE).then(|| identity.order_id(offence.order).to_string()),
-        version: (offence.version != 0).then_some(offence.version),
-        attempt: (offence.attempt != NONE)
-            .then(|| identity.attempt_id(offence.attempt).to_string()),
-        what: offence.what.clone(),
-    };
-    finding.examples.iter().take(OFFENCES_PER_METRIC).map(one)
+/// The first few of each kind, explained. Where there are none, the history is not joined again.
+fn offences(history: &History, judgement: &Judgement) -> Result<Vec<record::Offence>, String> {
+    if judgement.findings.iter().all(|f| f.examples.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let explainer = Explainer::new(history)?;
+    let explained = judgement.findings.iter().flat_map(|finding| {
+        let first = finding.examples.iter().take(OFFENCES_PER_METRIC);
+        first.map(|offence| explainer.explain(finding.metric, offence))
+    });
+    Ok(explained.collect())
 }
 
 /// What the run cost: CPU and peak memory by process (a restarted process counts again from 0),

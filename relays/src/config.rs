@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// How to reach PostgreSQL, and which schema belongs to this strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,15 @@ pub struct PostgresTarget {
     pub database: String,
     /// Schema that holds `orders` and `outbox`.
     pub schema: String,
+}
+
+/// Where a process writes its trace, and how much of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceTarget {
+    /// Folder in which each life of the process makes a file; this process's own, made if missing.
+    pub folder: PathBuf,
+    /// Bytes that all lives together write at most.
+    pub max_bytes: u64,
 }
 
 /// How to reach Kafka, and which topic belongs to this strategy.
@@ -75,6 +85,9 @@ pub struct ServiceConfig {
     pub postgres_connections: usize,
     /// The write path.
     pub write_path: WritePathConfig,
+    /// Where to write a trace; `None`: nowhere.
+    #[serde(default)]
+    pub trace: Option<TraceTarget>,
 }
 
 /// What a polling relay does with a row whose event is durable.
@@ -120,4 +133,7 @@ pub struct RelayConfig {
     pub kafka: KafkaTarget,
     /// The source.
     pub source: SourceConfig,
+    /// Where to write a trace; `None`: nowhere.
+    #[serde(default)]
+    pub trace: Option<TraceTarget>,
 }

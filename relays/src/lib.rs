@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod order;
+pub mod persistence;
 pub mod publisher;
 pub mod pump;
 pub mod schema;

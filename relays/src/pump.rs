@@ -2,19 +2,23 @@
 
 mod backoff;
 mod reporter;
+mod trail;
 
 use crate::config::{RelayConfig, SourceConfig};
 use crate::publisher::kafka::KafkaPublisher;
 use crate::publisher::{Offer, PublishError, Publisher};
+use crate::signal::monotonic_ns;
 use crate::source::cdc::CdcSource;
 use crate::source::polling::PollingSource;
 use crate::source::{Held, Source, SourceError};
+use crate::trace::Trace;
 use backoff::Backoff;
 use reporter::Reporter;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use trail::Trail;
 
 /// Longest wait before the loop looks around: at a stop, at a stall.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
@@ -50,7 +54,11 @@ pub fn relay(
     config: RelayConfig,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
-    let publisher = KafkaPublisher::new(config.kafka);
+    let mut publisher = KafkaPublisher::new(config.kafka);
+    let trace = Trace::open(config.trace.as_ref());
+    if trace.is_on() {
+        publisher = publisher.keeping_deliveries();
+    }
     match config.source {
         SourceConfig::Polling {
             after_publish,
@@ -61,11 +69,11 @@ pub fn relay(
             let interval = Duration::from_millis(interval_ms);
             let source =
                 PollingSource::new(config.postgres, after_publish, interval, batch, notify);
-            between(source, publisher, stop)
+            traced(source, publisher, trace, stop)
         }
         SourceConfig::Cdc { slot, publication } => {
             let source = CdcSource::new(config.postgres, slot, publication);
-            between(source, publisher, stop)
+            traced(source, publisher, trace, stop)
         }
     }
 }
@@ -74,6 +82,16 @@ pub fn relay(
 pub fn between<S: Source, P: Publisher>(
     source: S,
     publisher: P,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
+    traced(source, publisher, Trace::default(), stop)
+}
+
+/// As [`between`], with a trace of each event's way.
+pub fn traced<S: Source, P: Publisher>(
+    source: S,
+    publisher: P,
+    trace: Trace,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
     // One thread: events go from socket to producer without changing hands, and a replication
@@ -90,7 +108,8 @@ pub fn between<S: Source, P: Publisher>(
             // The channel stays open until the relay has ended.
             told.closed().await;
         });
-        Pump::new(source, publisher, stopping).run().await;
+        let trail = trace.is_on().then(|| Trail::new(trace));
+        Pump::new(source, publisher, trail, stopping).run().await;
     });
     // A metadata request to a dead broker may be under way on a thread of its own.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -120,6 +139,7 @@ impl From<PublishError> for End {
 struct Pump<S: Source, P> {
     source: S,
     publisher: P,
+    trail: Option<Trail>,
     stopping: watch::Receiver<bool>,
     report: Reporter,
     backoff: Backoff,
@@ -133,10 +153,11 @@ struct Pump<S: Source, P> {
 }
 
 impl<S: Source, P: Publisher> Pump<S, P> {
-    fn new(source: S, publisher: P, stopping: watch::Receiver<bool>) -> Self {
+    fn new(source: S, publisher: P, trail: Option<Trail>, stopping: watch::Receiver<bool>) -> Self {
         Self {
             source,
             publisher,
+            trail,
             stopping,
             report: Reporter::default(),
             backoff: Backoff::default(),
@@ -165,25 +186,36 @@ impl<S: Source, P: Publisher> Pump<S, P> {
                     // What is in flight will most likely arrive: waiting for it saves duplicates.
                     self.settle().await;
                     if self.in_flight() > 0 {
-                        self.publisher.abandon().await;
+                        self.abandon().await;
                     }
                 }
                 End::Publisher(error) => {
                     self.report.publish_failed(error.failed.max(1), &error);
                     let position = self.publisher.durable_despite_failure();
                     let _ = self.confirm(Ok(position));
-                    self.publisher.abandon().await;
+                    self.abandon().await;
                 }
             }
             self.source.rewind().await;
+            self.trace_settled();
             self.pause().await;
         }
         if let Err(error) = self.source.close().await {
             // Some of what is durable may not be confirmed: the next relay publishes it again.
             tracing::warn!("the source did not end well: {error}");
         }
-        self.publisher.abandon().await;
+        self.trace_settled();
+        self.abandon().await;
         self.report.final_progress();
+    }
+
+    /// Gives up the publisher's connection and what is in flight.
+    async fn abandon(&mut self) {
+        self.trace_deliveries();
+        if let Some(trail) = &mut self.trail {
+            trail.abandoned(self.base + self.confirmed);
+        }
+        self.publisher.abandon().await;
     }
 
     /// Connects both sides, however long it takes; `false` if told to stop meanwhile.
@@ -210,6 +242,9 @@ impl<S: Source, P: Publisher> Pump<S, P> {
         self.batch.clear();
         self.base = self.publisher.taken();
         (self.sent, self.confirmed) = (0, 0);
+        if let Some(trail) = &mut self.trail {
+            trail.begin(self.base);
+        }
         self.report.connected();
         true
     }
@@ -226,6 +261,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
 
     /// Confirms to the source what is durable; says whether that was anything.
     fn confirm(&mut self, position: Result<u64, PublishError>) -> Result<bool, PublishError> {
+        self.trace_deliveries();
         let durable = position? - self.base;
         let news = durable - self.confirmed;
         if news > 0 {
@@ -235,16 +271,46 @@ impl<S: Source, P: Publisher> Pump<S, P> {
             self.report.confirmed += news;
             self.report.publish_up();
         }
+        self.trace_settled();
         Ok(news > 0)
+    }
+
+    fn trace_deliveries(&mut self) {
+        if let Some(trail) = &mut self.trail {
+            self.publisher
+                .deliveries(|delivery| trail.delivered(delivery));
+            trail.write();
+        }
+    }
+
+    fn trace_settled(&mut self) {
+        if let Some(trail) = &mut self.trail {
+            trail.settled(self.source.settled().unwrap_or(self.report.confirmed));
+        }
     }
 
     /// Hands over what was taken, as far as there is room; says whether there was for all of it.
     fn hand_over(&mut self) -> Result<bool, End> {
+        if let Some(trail) = &mut self.trail {
+            trail.took(&self.batch);
+        }
+        let room = self.offer_all();
+        if let Some(trail) = &mut self.trail {
+            trail.write();
+        }
+        room
+    }
+
+    fn offer_all(&mut self) -> Result<bool, End> {
         while let Some(item) = self.batch.front() {
+            let at_ns = self.trail.as_ref().map_or(0, |_| monotonic_ns());
             match self.publisher.offer(&item.event()?)? {
                 Offer::Taken => {
                     self.sent += 1;
                     self.report.taken += 1;
+                    if let Some(trail) = &mut self.trail {
+                        trail.handed(at_ns);
+                    }
                 }
                 Offer::Full => return Ok(false),
             }

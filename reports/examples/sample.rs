@@ -30,6 +30,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         colour: std::io::stdout().is_terminal(),
         width: columns.unwrap_or(100),
     };
-    print!("{}", terminal.render(&record));
+    print!("{}", terminal.render(&record, folder.to_str()));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! How figures are written. A figure that was not measured is a dash, never 0.
 
-use crate::record::{Expectation, Latency, Verdict};
+use crate::record::{Expectation, Latency, Offence, Verdict};
 
 /// Stands for what was not measured.
 pub const DASH: &str = "–";
@@ -207,6 +207,16 @@ pub fn met(met: Option<bool>) -> &'static str {
         Some(true) => "met",
         Some(false) => "missed",
         None => "unknown",
+    }
+}
+
+/// `order 0000002a-… version 2: committed at 6.214 s; …: lost`.
+pub fn offence(offence: &Offence) -> String {
+    let told = offence.told();
+    match (&offence.order_id, offence.version) {
+        (Some(order), Some(version)) => format!("order {order} version {version}: {told}"),
+        (Some(order), None) => format!("order {order}: {told}"),
+        (None, _) => told.to_owned(),
     }
 }
 

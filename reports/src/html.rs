@@ -4,6 +4,7 @@ mod axis;
 mod banner;
 mod charts;
 mod escape;
+mod offences;
 mod plot;
 mod scope;
 mod tables;
@@ -49,7 +50,7 @@ impl Exporter for Html {
                     "faults",
                     &or_none(tables::faults(record), "The scenario has no faults."),
                 ),
-                ("offences", &or_none(tables::offences(record), "None.")),
+                ("offences", &or_none(offences::of(record), "None.")),
                 ("limits", &scope::limits(record)),
                 ("environment", &scope::environment(record)),
                 ("wiring", &scope::wiring(record)),

@@ -158,15 +158,9 @@ fn details(strategy: &Strategy, expectation: &Expectation) -> String {
         text.push_str("the first of them:\n");
     }
     for offence in offences.take(SHOWN_OFFENCES) {
-        let order = offence.order_id.as_deref().unwrap_or(figures::DASH);
-        let version = offence
-            .version
-            .map_or_else(|| figures::DASH.to_owned(), |v| v.to_string());
         let attempt = offence.attempt.as_deref().unwrap_or(figures::DASH);
-        text.push_str(&format!(
-            "  order {order} version {version} attempt {attempt}: {}\n",
-            offence.what
-        ));
+        let told = figures::offence(offence);
+        text.push_str(&format!("  {told} (attempt {attempt})\n"));
     }
     text
 }

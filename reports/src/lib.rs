@@ -6,6 +6,7 @@
 
 pub mod record;
 
+pub mod explanation;
 pub mod html;
 pub mod json;
 pub mod junit;
@@ -16,6 +17,7 @@ mod comparison;
 mod conclusion;
 mod figures;
 mod limits;
+mod text;
 
 use record::Record;
 use thiserror::Error;

@@ -297,7 +297,7 @@ pub struct Series {
 }
 
 /// One offending event, for the reader.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Offence {
     /// Metric it counts for.
     pub metric: String,
@@ -307,6 +307,31 @@ pub struct Offence {
     pub version: Option<u32>,
     /// Attempt id.
     pub attempt: Option<String>,
-    /// One sentence.
+    /// What the checker found.
+    pub what: String,
+    /// What happened, in one sentence, as far as the evidence shows it. It may rest on what the
+    /// system under test wrote of itself, which no count and no verdict does.
+    #[serde(default)]
+    pub sentence: Option<String>,
+    /// The way of the event through all processes, by time.
+    #[serde(default)]
+    pub timeline: Vec<Step>,
+}
+
+impl Offence {
+    /// The sentence, or what the checker found where there is none.
+    pub fn told(&self) -> &str {
+        self.sentence.as_deref().unwrap_or(&self.what)
+    }
+}
+
+/// One step of an event's way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Seconds from the load's start.
+    pub at_s: f64,
+    /// `client`, `order service`, `relay`, `topic`, `observer`, `database`, `fault`, a server.
+    pub who: String,
+    /// What it did, or what happened to it.
     pub what: String,
 }

@@ -174,7 +174,7 @@ fn offences(record: &Record) -> String {
                 escaped(&strategy.name),
                 escaped(&figures::spoken(&offence.metric)),
                 code(order),
-                escaped(&offence.what)
+                escaped(offence.told())
             ));
         }
     }

@@ -3,21 +3,19 @@
 
 use crate::comparison::{self, Row, Section, Tone};
 use crate::record::{Record, Verdict};
+use crate::text::{BOLD, DIM, NARROWEST, Paper, cut, padded, wrap};
 use crate::{ExportError, Exporter, conclusion, figures};
 
-/// Narrower than this nothing is fitted; lines just get longer than the terminal.
-const NARROWEST: usize = 40;
 /// Longer labels are wrapped.
 const LABEL_MAX: usize = 34;
 /// Longer names and figures are cut.
 const CELL_MAX: usize = 28;
+/// Offending events of a missed expectation that are told.
+const TOLD: usize = 3;
 /// Between columns.
 const GAP: usize = 2;
 /// Of rows below their section's title.
 const INDENT: usize = 2;
-
-const BOLD: &str = "1";
-const DIM: &str = "2";
 
 /// The comparison as text.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +32,7 @@ impl Exporter for Terminal {
     }
 
     fn export(&self, record: &Record) -> Result<Vec<u8>, ExportError> {
-        Ok(self.render(record).into_bytes())
+        Ok(self.render(record, None).into_bytes())
     }
 }
 
@@ -45,8 +43,8 @@ struct Block {
 }
 
 impl Terminal {
-    /// The comparison, lines ended by `\n`.
-    pub fn render(&self, record: &Record) -> String {
+    /// The comparison, lines ended by `\n`; with the run's folder, it ends in how to learn more.
+    pub fn render(&self, record: &Record, folder: Option<&str>) -> String {
         let mut text = String::new();
         self.heading(record, &mut text);
         let sections = sections(record);
@@ -62,14 +60,23 @@ impl Terminal {
             text.push('\n');
         }
         self.reasons(record, &mut text);
+        self.offences(record, folder, &mut text);
         self.closing(record, &mut text);
         text
     }
 
+    fn paper(&self) -> Paper {
+        Paper {
+            colour: self.colour,
+            width: self.width,
+        }
+    }
+
     fn heading(&self, record: &Record, text: &mut String) {
-        text.push_str(&self.paint(&record.scenario, BOLD));
+        text.push_str(&self.paper().paint(&record.scenario, BOLD));
         text.push('\n');
-        self.wrapped(&record.description, 0, Some(DIM), text);
+        self.paper()
+            .wrapped(&record.description, 0, Some(DIM), text);
         let stack = &record.stack;
         let ran_on = format!(
             "seed {}, {} stack: PostgreSQL {}, Kafka {}, Toxiproxy {}",
@@ -79,7 +86,7 @@ impl Terminal {
             stack.kafka.version,
             stack.toxiproxy.version
         );
-        self.wrapped(&ran_on, 0, Some(DIM), text);
+        self.paper().wrapped(&ran_on, 0, Some(DIM), text);
         text.push('\n');
     }
 
@@ -154,7 +161,7 @@ impl Terminal {
                 continue;
             }
             if !section.title.is_empty() {
-                text.push_str(&self.paint(section.title, BOLD));
+                text.push_str(&self.paper().paint(section.title, BOLD));
                 text.push('\n');
             }
             for row in &section.rows {
@@ -189,7 +196,8 @@ impl Terminal {
         let mut any = false;
         for strategy in &record.strategies {
             for reason in &strategy.reasons {
-                self.wrapped(&format!("{}: {reason}", strategy.name), INDENT, None, text);
+                self.paper()
+                    .wrapped(&format!("{}: {reason}", strategy.name), INDENT, None, text);
                 any = true;
             }
         }
@@ -198,10 +206,37 @@ impl Terminal {
         }
     }
 
+    /// What happened to the first few events that a missed expectation is about.
+    fn offences(&self, record: &Record, folder: Option<&str>, text: &mut String) {
+        let before = text.len();
+        for strategy in &record.strategies {
+            let missed = strategy
+                .expectations
+                .iter()
+                .filter(|e| e.met == Some(false));
+            for metric in missed.map(|e| &e.metric) {
+                let of_it = strategy.offences.iter().filter(|o| o.metric == *metric);
+                for offence in of_it.take(TOLD) {
+                    let told = figures::offence(offence);
+                    let line = format!("{}: {told}", strategy.name);
+                    self.paper().wrapped(&line, INDENT, None, text);
+                }
+            }
+        }
+        let any = record.strategies.iter().any(|s| !s.offences.is_empty());
+        if let (true, Some(folder)) = (any, folder) {
+            let line = format!("what happened to each: outbox-harness explain {folder}");
+            self.paper().wrapped(&line, INDENT, Some(DIM), text);
+        }
+        if text.len() > before {
+            text.push('\n');
+        }
+    }
+
     fn closing(&self, record: &Record, text: &mut String) {
         let verdict = figures::verdict(record.verdict).to_uppercase();
         let word = match code(comparison::verdict_tone(record.verdict)) {
-            Some(code) => self.paint(&verdict, &format!("{BOLD};{code}")),
+            Some(code) => self.paper().paint(&verdict, &format!("{BOLD};{code}")),
             None => verdict.clone(),
         };
         let hanging = verdict.chars().count() + GAP;
@@ -214,26 +249,16 @@ impl Terminal {
         text.push_str(&format!(
             "{word}{}{}\n",
             " ".repeat(GAP),
-            self.paint(&first, BOLD)
+            self.paper().paint(&first, BOLD)
         ));
         for line in lines {
             text.push_str(&" ".repeat(hanging));
-            text.push_str(&self.paint(&line, BOLD));
+            text.push_str(&self.paper().paint(&line, BOLD));
             text.push('\n');
         }
         let style = (record.verdict == Verdict::Pass).then_some(DIM);
-        self.wrapped(&conclusion::expectations(record), hanging, style, text);
-    }
-
-    fn wrapped(&self, words: &str, indent: usize, style: Option<&str>, text: &mut String) {
-        for line in wrap(words, self.width.max(NARROWEST) - indent) {
-            text.push_str(&" ".repeat(indent));
-            match style {
-                Some(style) => text.push_str(&self.paint(&line, style)),
-                None => text.push_str(&line),
-            }
-            text.push('\n');
-        }
+        self.paper()
+            .wrapped(&conclusion::expectations(record), hanging, style, text);
     }
 
     /// A cell with the gap before it, aligned right: figures are compared by their last digit.
@@ -241,19 +266,10 @@ impl Terminal {
         let shown = cut(words, width);
         let room = GAP + width - shown.chars().count();
         let shown = match style {
-            Some(style) => self.paint(&shown, style),
+            Some(style) => self.paper().paint(&shown, style),
             None => shown,
         };
         format!("{}{shown}", " ".repeat(room))
-    }
-
-    fn paint(&self, words: &str, code: &str) -> String {
-        let words = plain(words);
-        if self.colour {
-            format!("\x1b[{code}m{words}\x1b[0m")
-        } else {
-            words
-        }
     }
 }
 
@@ -289,84 +305,5 @@ fn code(tone: Tone) -> Option<&'static str> {
         Tone::Good => Some("32"),
         Tone::Warning => Some("33"),
         Tone::Bad => Some("1;31"),
-    }
-}
-
-/// Without control characters: a record must not be able to steer the terminal.
-fn plain(words: &str) -> String {
-    words
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
-fn cut(words: &str, width: usize) -> String {
-    let words = plain(words);
-    if words.chars().count() <= width {
-        return words;
-    }
-    let mut shown: String = words.chars().take(width.saturating_sub(1)).collect();
-    shown.push('…');
-    shown
-}
-
-fn padded(words: &str, width: usize) -> String {
-    let words = plain(words);
-    let room = width.saturating_sub(words.chars().count());
-    format!("{words}{}", " ".repeat(room))
-}
-
-/// Breaks at plain spaces; a word longer than a line is broken where the line ends.
-fn wrap(words: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let words = plain(words);
-    let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    let mut used = 0;
-    for word in words.split(' ').filter(|word| !word.is_empty()) {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            lines.push(std::mem::take(&mut line));
-            used = 0;
-        }
-        if used > 0 {
-            line.push(' ');
-            used += 1;
-        }
-        for letter in word.chars() {
-            if used == width {
-                lines.push(std::mem::take(&mut line));
-                used = 0;
-            }
-            line.push(if letter == '\u{a0}' { ' ' } else { letter });
-            used += 1;
-        }
-    }
-    if used > 0 {
-        lines.push(line);
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrapping_breaks_at_spaces_and_long_words_at_the_edge() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("abcdefgh i", 5), ["abcde", "fgh i"]);
-        assert_eq!(wrap("at 4.0\u{a0}s", 5), ["at", "4.0 s"]);
-        assert!(wrap("", 5).is_empty());
-    }
-
-    #[test]
-    fn control_characters_never_reach_the_terminal() {
-        let terminal = Terminal {
-            colour: false,
-            width: 80,
-        };
-        assert_eq!(terminal.paint("a\x1b[31mb", BOLD), "a [31mb");
-        assert_eq!(cut("abcdef", 4), "abc…");
     }
 }

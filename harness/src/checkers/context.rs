@@ -182,6 +182,8 @@ impl<'a> Context<'a> {
             order: row.order,
             version: row.version,
             attempt: row.attempt,
+            record: None,
+            against: 0,
             what: format!("{}: {what}", version_name(row.order, row.version)),
         }
     }
@@ -193,6 +195,8 @@ impl<'a> Context<'a> {
             order: record.order,
             version: record.version,
             attempt: record.attempt,
+            record: Some((record.partition, record.offset)),
+            against: 0,
             what: format!("{}: {what}", version_name(record.order, record.version)),
         }
     }

@@ -8,11 +8,11 @@ use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
 use reports::record::{Latency, LatencySet};
 
 /// All that can be expected of.
-pub struct Seen<'a> {
+pub struct Seen<'a, 't> {
     /// The history, for what it says beside the counts.
     pub history: &'a History,
     /// One a count metric.
-    pub tallies: &'a [Tally<'a>],
+    pub tallies: &'a [Tally<'t>],
     /// Over the whole run.
     pub latency: &'a LatencySet,
     /// Seconds; `None`: something never arrived.
@@ -31,7 +31,7 @@ struct Compared {
 }
 
 /// Checks one expectation.
-pub fn check(expectation: &Expectation, seen: &Seen<'_>) -> Checked {
+pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
     let compared = match expectation.metric {
         Metric::Drain if seen.committed == 0 => nothing_measured("nothing was committed"),
         Metric::Drain => against(
@@ -96,10 +96,6 @@ fn count(expectation: &Expectation, tally: &Tally<'_>, history: &History) -> Com
                 "; events of this run are on other topics: {}",
                 history.meta.stray_topics.join(", ")
             );
-        }
-        for offence in tally.examples() {
-            reason += "; ";
-            reason += &offence.what;
         }
     } else if at_least && early > 0 {
         met = None;

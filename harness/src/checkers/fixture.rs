@@ -1,9 +1,11 @@
 //! Histories for tests: a clean run, and the ways to spoil it.
 
+#![allow(clippy::unwrap_used)]
+
 use super::{Bite, Judgement, judge_with};
 use crate::clock::RunClock;
 use crate::history::{
-    Body, FaultRecord, FenceStep, History, Intent, Life, LogRow, Outcome, PartitionEnd,
+    Body, FaultRecord, FenceStep, History, Intent, Life, LogRow, Outcome, PartOf, PartitionEnd,
     ProcessEvent, Request, RunMeta, Sighting, TruthRow,
 };
 use crate::identity::RunKey;
@@ -166,6 +168,29 @@ pub fn record(
     });
 }
 
+/// The attempt that made an order's version.
+pub fn attempt(history: &History, order: u32, version: u32) -> u32 {
+    let made = |r: &&TruthRow| r.order == order && r.version == version;
+    history.truth.iter().find(made).unwrap().attempt
+}
+
+/// The first record that names an attempt, as an index into the log.
+pub fn log_row(history: &History, attempt: u32) -> usize {
+    history
+        .log
+        .iter()
+        .position(|r| r.attempt == attempt)
+        .unwrap()
+}
+
+/// Takes an event off the topic as if it never had been there.
+pub fn unpublish(history: &mut History, attempt: u32) {
+    let row = history.log.remove(log_row(history, attempt));
+    history
+        .sightings
+        .retain(|s| (s.partition, s.offset) != (row.partition, row.offset));
+}
+
 /// Brings a history into the form that a run leaves.
 pub fn finish(history: &mut History) {
     history.truth.sort_by_key(|r| (r.order, r.version));
@@ -298,6 +323,7 @@ fn empty(kind: StrategyKind) -> History {
                 text: String::new(),
             },
             strategy: "it".to_owned(),
+            part_of: PartOf::default(),
             key: RunKey::random(),
             clock: RunClock {
                 origin_monotonic_ns: 77,
@@ -315,6 +341,8 @@ fn empty(kind: StrategyKind) -> History {
             uncommitted_records: 0,
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
+            trace_cut_ns: None,
+            trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
         },

@@ -29,6 +29,8 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
                 order: request.order,
                 version: request.told_version,
                 attempt: attempt as u32,
+                record: None,
+                against: 0,
                 what: format!(
                     "order {}: the client was told at {} that its change is committed as version \
                      {}, but {found}{}",

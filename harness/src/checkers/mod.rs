@@ -1,7 +1,7 @@
 //! History in, findings out. Pure: no clock, no I/O, no printing.
 
 mod accounting;
-mod context;
+pub(crate) mod context;
 mod corrupted;
 mod counts;
 mod double_applied;
@@ -20,7 +20,7 @@ mod missing;
 mod outcomes;
 mod overtaken;
 mod phantom;
-mod raw_reason;
+pub(crate) mod raw_reason;
 mod reordered;
 mod split;
 mod tally;
@@ -48,7 +48,12 @@ pub struct Offence {
     pub version: u32,
     /// Attempt number, or [`crate::history::NONE`].
     pub attempt: u32,
-    /// One sentence with the times that matter.
+    /// Partition and offset of the offending record, where it is one.
+    pub record: Option<(i32, i64)>,
+    /// Version of the same order that it is judged against, as in "came after that of version 3";
+    /// 0 where there is none.
+    pub against: u32,
+    /// What is wrong, with the times that matter.
     pub what: String,
 }
 
@@ -83,7 +88,7 @@ pub struct Checked {
     pub observed: Option<f64>,
     /// Whether it is met; `None` when this run cannot tell (makes it unknown, see `reason`).
     pub met: Option<bool>,
-    /// Why it was missed or cannot be told, with the first few offences; empty when met.
+    /// Why it was missed or cannot be told; empty when met.
     pub reason: String,
 }
 
@@ -123,6 +128,14 @@ pub struct Judgement {
     pub drain_s: Option<f64>,
 }
 
+impl Judgement {
+    /// One more reason why it cannot pass, from outside the history.
+    pub fn doubt(&mut self, reason: &str) {
+        self.verdict = self.verdict.max(Verdict::Unknown);
+        self.reasons.push(reason.to_owned());
+    }
+}
+
 /// Judges a history. `altered` names files changed after the run: then it can never pass.
 pub fn judge(history: &History, altered: &[String]) -> Judgement {
     judge_with(history, altered, crate::evidence::bites(history))
@@ -149,7 +162,24 @@ const CHECKERS: &[Checker] = &[
     (Metric::Late, late::check),
 ];
 
-/// The same with the bites given.
+/// Hands every offence to `visit`, up to `limit` of each kind, kind after kind; gives how many there
+/// are of each. Unlike a judgement it keeps none of them.
+pub(crate) fn each_offence(
+    context: &Context<'_>,
+    limit: u64,
+    visit: &mut dyn FnMut(Metric, Offence),
+) -> Vec<(Metric, u64)> {
+    CHECKERS
+        .iter()
+        .map(|(metric, check)| {
+            let mut tally = Tally::visiting(*metric, limit, visit);
+            check(context, &mut tally);
+            (*metric, tally.count())
+        })
+        .collect()
+}
+
+/// Judges with the bites given.
 pub(crate) fn judge_with(history: &History, altered: &[String], bites: Vec<Bite>) -> Judgement {
     let context = Context::new(history);
     let tallies: Vec<Tally<'_>> = CHECKERS
@@ -203,4 +233,4 @@ pub(crate) fn judge_with(history: &History, altered: &[String], bites: Vec<Bite>
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,6 +2,7 @@
 //! version: the versions for which some later version came before them. Across partitions there
 //! is no order to break; an order on several is `split`.
 
+use super::Offence;
 use super::context::Context;
 use super::join::Class;
 use super::tally::Tally;
@@ -41,7 +42,10 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
                 context.place(row),
                 context.meanwhile(span)
             );
-            context.record_offence(row, &what)
+            Offence {
+                against: later,
+                ..context.record_offence(row, &what)
+            }
         });
     }
 }

@@ -1,5 +1,6 @@
 //! Split: an order with valid events on several partitions; nothing orders those.
 
+use super::Offence;
 use super::context::Context;
 use super::join::{Bits, Class};
 use super::tally::Tally;
@@ -29,13 +30,13 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         let span = context
             .record_span(*first as usize)
             .hull(context.record_span(row));
-        tally.add(span, || {
-            let mut offence = context.record_offence(row, "");
-            offence.what = format!(
+        tally.add(span, || Offence {
+            against: join.log[*first as usize].version,
+            what: format!(
                 "order {order}: on partition {other} and, with version {}, on partition {}",
                 record.version, record.partition
-            );
-            offence
+            ),
+            ..context.record_offence(row, "")
         });
     }
 }

@@ -1,20 +1,26 @@
 //! Counts offences as a checker finds them: how many, how many of them a fault explains, how many
-//! came before the first fault, and the first few in words.
+//! came before the first fault, and the first few in words; or all of them, handed on one by one.
 
 use super::window::{Span, Window};
 use super::{Finding, Offence};
 use crate::scenario::Metric;
 
 /// Offences kept in words.
-pub const EXAMPLES: usize = 5;
+pub const EXAMPLES: u64 = 5;
+
+/// Takes offences as they are found.
+type Visitor<'a> = &'a mut dyn FnMut(Metric, Offence);
 
 /// What a checker found.
-#[derive(Debug)]
 pub struct Tally<'a> {
     windows: &'a [Window],
     finding: Finding,
     within: u64,
     early: u64,
+    /// Offences put in words.
+    limit: u64,
+    /// Who takes them; without one they are kept.
+    visitor: Option<Visitor<'a>>,
 }
 
 impl<'a> Tally<'a> {
@@ -29,6 +35,17 @@ impl<'a> Tally<'a> {
             },
             within: 0,
             early: 0,
+            limit: EXAMPLES,
+            visitor: None,
+        }
+    }
+
+    /// Nothing found yet; hands on up to `limit` offences and keeps none.
+    pub fn visiting(metric: Metric, limit: u64, visitor: Visitor<'a>) -> Self {
+        Self {
+            limit,
+            visitor: Some(visitor),
+            ..Self::new(metric, &[])
         }
     }
 
@@ -43,8 +60,12 @@ impl<'a> Tally<'a> {
         {
             self.early += 1;
         }
-        if self.finding.examples.len() < EXAMPLES {
-            self.finding.examples.push(describe());
+        if self.finding.count <= self.limit {
+            let offence = describe();
+            match &mut self.visitor {
+                Some(visit) => visit(self.finding.metric, offence),
+                None => self.finding.examples.push(offence),
+            }
         }
     }
 
@@ -71,11 +92,6 @@ impl<'a> Tally<'a> {
     /// How many were over before the first fault began.
     pub fn before_faults(&self) -> u64 {
         self.early
-    }
-
-    /// The first few.
-    pub fn examples(&self) -> &[Offence] {
-        &self.finding.examples
     }
 
     /// For the judgement.

@@ -5,16 +5,17 @@ use super::exit::Outcome;
 use super::{results, terminal};
 use crate::run;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// `check`: the verdict again, from the saved history alone.
 pub fn check(args: &Folder) -> Outcome {
-    if let Err(outcome) = is_folder(args) {
+    if let Err(outcome) = is_folder(&args.folder) {
         return outcome;
     }
     terminal::log();
     match run::check(&args.folder) {
         Ok(record) => {
-            results::show(&record);
+            results::show(&record, &args.folder);
             Outcome::from(record.verdict)
         }
         Err(e) => failed(&e.to_string()),
@@ -23,7 +24,7 @@ pub fn check(args: &Folder) -> Outcome {
 
 /// `report`: the reports again, from the record alone; their names on standard output.
 pub fn report(args: &Folder) -> Outcome {
-    if let Err(outcome) = is_folder(args) {
+    if let Err(outcome) = is_folder(&args.folder) {
         return outcome;
     }
     terminal::log();
@@ -40,13 +41,14 @@ pub fn report(args: &Folder) -> Outcome {
     }
 }
 
-fn is_folder(args: &Folder) -> Result<(), Outcome> {
-    if args.folder.is_dir() {
+/// Says what is wrong with what is no folder.
+pub fn is_folder(folder: &Path) -> Result<(), Outcome> {
+    if folder.is_dir() {
         return Ok(());
     }
     terminal::message(&format!(
         "{}: there is no such folder; name the folder of one run, such as runs/steady-...",
-        args.folder.display()
+        folder.display()
     ));
     Err(Outcome::Usage)
 }

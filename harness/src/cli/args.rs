@@ -3,6 +3,19 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  outbox-harness explain runs/relay-crash-20261124T101500Z
+  outbox-harness explain runs/relay-crash-20261124T101500Z --strategy cdc
+  outbox-harness explain runs/relay-crash-20261124T101500Z --order 00000000-002a-8b1e-9d02-51f00c0a6b10
+
+Times are seconds since the load began. What the order service and the relay wrote of an event's way
+is shown as they wrote it; no verdict rests on it. Every offending event is also in the run's
+offences.jsonl.
+
+Exit code: 0 explained; 2 no folder of a run, or nothing known of the order or the strategy; 4 the
+history is damaged.";
+
 const EXAMPLES: &str = "\
 Examples:
   outbox-harness run scenarios/broker-outage.toml
@@ -10,6 +23,7 @@ Examples:
   outbox-harness run scenarios/steady.toml --strategy cdc --keep-stack
   outbox-harness run scenarios/steady.toml --stack external --external external.toml
   outbox-harness check runs/broker-outage-20261123T101500Z
+  outbox-harness explain runs/broker-outage-20261123T101500Z --strategy naive
   outbox-harness list
 
 Exit code: 0 every expectation met; 1 an expectation missed; 2 usage or a scenario file is wrong;
@@ -38,6 +52,11 @@ pub enum Command {
     Check(Folder),
     /// The reports of a run again, from its record alone
     Report(Folder),
+    /// What happened to the offending events of a run, or to one order, step by step
+    ///
+    /// Without --order: the first five of each kind, each with one sentence and a timeline across all
+    /// processes. With it: the timeline of that order, whatever happened to it.
+    Explain(ExplainArgs),
     /// List scenarios, strategies, faults and invariants, each with a line of explanation
     List(ListArgs),
     /// The order service of the system under test (started by `run`)
@@ -79,6 +98,9 @@ pub struct RunArgs {
     /// Leave the stack, each strategy's schema and its topic, and say how to connect and how to stop it
     #[arg(long)]
     pub keep_stack: bool,
+    /// Do not record each event's way through order service and relay; `explain` then knows less
+    #[arg(long, hide = true)]
+    pub no_trace: bool,
     /// Folder with Kafka's jars and Toxiproxy, for `--stack local` [default: `.stack` in this folder
     /// or one above it, else in the checkout that this program was built from]
     #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
@@ -102,6 +124,21 @@ pub struct Folder {
     /// Folder of one run, such as runs/steady-20261123-101500
     #[arg(value_name = "RUN_DIR")]
     pub folder: PathBuf,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct ExplainArgs {
+    /// Folder of one run, such as runs/steady-20261123T101500Z
+    #[arg(value_name = "RUN_DIR")]
+    pub folder: PathBuf,
+    /// Only this order: its id, or its number in the history, where each strategy has one of its own
+    #[arg(long, value_name = "ID")]
+    pub order: Option<String>,
+    /// Only the strategy of this name
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<String>,
 }
 
 /// `list`.

@@ -63,6 +63,8 @@ fn log() {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would say so on standard error, and panic where that cannot be written either.
+        .log_internal_errors(false)
         .with_ansi(false)
         .try_init();
 }

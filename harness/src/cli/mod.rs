@@ -4,7 +4,9 @@ mod again;
 mod args;
 mod children;
 mod exit;
+mod explain;
 mod list;
+mod memory;
 mod places;
 mod progress;
 mod results;
@@ -36,6 +38,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args).into(),
         Command::Check(args) => again::check(&args).into(),
         Command::Report(args) => again::report(&args).into(),
+        Command::Explain(args) => explain::explain(&args).into(),
         Command::List(args) => list::list(&args).into(),
         Command::OrderService(args) => children::order_service(&args).into(),
         Command::Relay(args) => children::relay(&args).into(),

@@ -7,13 +7,13 @@ use reports::terminal::Terminal;
 use reports::{ExportError, Exporter};
 use std::path::Path;
 
-/// Shows one record on standard output.
-pub fn show(record: &Record) {
+/// Shows one record on standard output, and where its run's folder is.
+pub fn show(record: &Record, folder: &Path) {
     let table = Terminal {
         colour: terminal::results_in_colour(),
         width: terminal::results_width(),
     };
-    terminal::results(&table.render(record));
+    terminal::results(&table.render(record, folder.to_str()));
 }
 
 /// The record, or a list of them where several scenarios were asked for (even if fewer have one).
@@ -69,6 +69,8 @@ pub fn clear(file: &Path) {
 pub fn write(file: &Path, bytes: Result<Vec<u8>, ExportError>) -> Result<(), String> {
     let bytes = bytes.map_err(|e| e.to_string())?;
     std::fs::write(file, bytes).map_err(|e| {
+        // Half a file could be taken for a whole one.
+        clear(file);
         format!(
             "{}: cannot be written: {e}; the same results are in the run's folder",
             file.display()

@@ -3,7 +3,7 @@
 use super::args::{RunArgs, StackName};
 use super::exit::Outcome;
 use super::progress::Terminal;
-use super::{places, results, signals, terminal};
+use super::{memory, places, results, signals, terminal};
 use crate::process::reaper::Reaper;
 use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario};
 use crate::scenario::{Loaded, Target, Victim, load};
@@ -97,6 +97,13 @@ fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Refused> {
             wrong.push(message);
         }
     }
+    wrong.extend(loaded.iter().filter_map(|l| {
+        let strategies = match args.strategy {
+            Some(_) => 1,
+            None => l.scenario.strategies.len(),
+        };
+        memory::too_large(&l.path, &l.scenario, strategies)
+    }));
     if args.stack == StackName::External {
         wrong.extend(loaded.iter().filter_map(server_fault));
         if !args.external.is_file() {
@@ -193,6 +200,7 @@ fn options(args: &RunArgs) -> Result<Options, String> {
         out: args.out.clone(),
         stack,
         keep_stack: args.keep_stack,
+        trace: !args.no_trace,
     })
 }
 
@@ -239,7 +247,7 @@ fn finish(
 ) -> Outcome {
     match result {
         Ok(Finished { record, folder }) => {
-            results::show(&record);
+            results::show(&record, &folder);
             terminal::message(&format!("everything about this run: {}", folder.display()));
             let outcome = Outcome::from(record.verdict);
             records.push(record);

@@ -3,6 +3,8 @@
 //! scenario does not have.
 
 use super::{History, NONE};
+use crate::scenario::{Metric, Scenario, limits};
+use std::time::Duration;
 
 /// Ten years, either way.
 const MAX_NS: i64 = 10 * 365 * 86_400 * 1_000_000_000;
@@ -35,18 +37,67 @@ pub(super) fn check(history: &History) -> Result<(), (&'static str, String)> {
         let name = &meta.strategy;
         return Err((run, format!("its scenario has no strategy `{name}`")));
     }
+    scenario(&meta.scenario).map_err(|e| (run, format!("its scenario: {e}")))?;
     meta.key.identity().map_err(|e| (run, e))?;
     let origin = meta.clock.origin_unix_ns;
     if origin < 0 || origin > i128::from(MAX_UNIX_MS) * 1_000_000 {
         return Err((run, format!("{origin} ns is no wall clock time")));
     }
-    for at in [meta.load_from_ns, meta.load_until_ns] {
+    let times = [meta.load_from_ns, meta.load_until_ns];
+    for at in times.into_iter().chain(meta.trace_cut_ns) {
         time(at).map_err(|e| (run, e))?;
     }
     requests(history).map_err(|e| ("requests.parquet", e))?;
     topic(history)?;
     truth(history)?;
     rest(history)
+}
+
+/// What decides how long a check takes and how much memory it needs is within what a scenario file
+/// may say.
+fn scenario(scenario: &Scenario) -> Result<(), String> {
+    let workload = &scenario.workload;
+    let (_, highest) = limits::RATE;
+    if !(0.0..=highest).contains(&workload.rate) {
+        return Err(format!("a rate of {} cannot be", workload.rate));
+    }
+    if !(1..=limits::PARTITIONS).contains(&workload.partitions) {
+        return Err(format!("{} partitions cannot be", workload.partitions));
+    }
+    let faults = &scenario.faults;
+    if faults.len() > limits::FAULTS || scenario.strategies.len() > limits::STRATEGIES {
+        let strategies = scenario.strategies.len();
+        return Err(format!(
+            "{} faults and {strategies} strategies are too many",
+            faults.len()
+        ));
+    }
+    let most = Metric::all().len();
+    if let Some(much) = scenario
+        .strategies
+        .iter()
+        .find(|s| s.expectations.len() > most)
+    {
+        let name = &much.name;
+        return Err(format!("more is expected of {name} than can be measured"));
+    }
+    let in_the_run = faults.iter().flat_map(|f| [f.at, f.lasts]);
+    let in_the_run = in_the_run.chain([workload.duration, workload.ramp]);
+    let drain = [scenario.drain.within, scenario.drain.late_after];
+    let bounded = in_the_run
+        .map(|time| (time, limits::DURATION))
+        .chain(drain.map(|time| (time, limits::DRAIN)));
+    for (time, longest) in bounded {
+        at_most(longest, time)?;
+    }
+    Ok(())
+}
+
+fn at_most(longest: Duration, time: Duration) -> Result<(), String> {
+    if time > longest {
+        return Err(format!("{time:?} is longer than {longest:?}"));
+    }
+    Ok(())
 }
 
 fn requests(history: &History) -> Result<(), String> {

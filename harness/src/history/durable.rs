@@ -2,6 +2,7 @@
 //! then renamed.
 
 use super::HistoryError;
+use crate::disk;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -13,28 +14,42 @@ pub(super) struct DurableFile {
     hasher: Sha256,
     temporary: PathBuf,
     path: PathBuf,
+    committed: bool,
 }
 
 impl DurableFile {
     pub fn create(path: PathBuf) -> Result<Self, HistoryError> {
         let temporary = path.with_extension("tmp");
-        let file = File::create(&temporary).map_err(|e| failed("creating", &temporary, e))?;
+        let file = File::create(&temporary)
+            .map_err(|e| failed("creating", &temporary, disk::explain(&e)))?;
         Ok(Self {
             writer: BufWriter::with_capacity(1 << 18, file),
             hasher: Sha256::new(),
             temporary,
             path,
+            committed: false,
         })
     }
 
     /// Makes the file durable under its final name; gives its SHA-256.
     pub fn commit(mut self) -> Result<String, HistoryError> {
-        let wrong = |e| failed("writing", &self.temporary, e);
+        let path = self.path.clone();
+        let wrong = |e: std::io::Error| failed("writing", &path, disk::explain(&e));
         self.writer.flush().map_err(wrong)?;
         self.writer.get_ref().sync_all().map_err(wrong)?;
         std::fs::rename(&self.temporary, &self.path)
             .map_err(|e| failed("renaming into place", &self.path, e))?;
-        Ok(hex(&self.hasher.finalize()))
+        self.committed = true;
+        Ok(hex(&self.hasher.finalize_reset()))
+    }
+}
+
+/// A disk that is full needs the room.
+impl Drop for DurableFile {
+    fn drop(&mut self) {
+        if !self.committed {
+            let _ = std::fs::remove_file(&self.temporary);
+        }
     }
 }
 

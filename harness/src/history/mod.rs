@@ -7,6 +7,7 @@ mod bounds;
 mod column;
 mod durable;
 mod guarded;
+mod pages;
 mod reader;
 mod seal;
 mod tables;
@@ -63,6 +64,10 @@ pub struct History {
     pub trace: Vec<TraceRow>,
 }
 
+/// The series of samples that compares the wall clock with the monotonic clock, nanoseconds: one that
+/// jumped and jumped back shows here and nowhere else.
+pub const WALL_DRIFT_NS: &str = "wall_drift_ns";
+
 /// At most so many raw records are kept.
 pub const MAX_RAW: usize = 1_000;
 
@@ -75,6 +80,9 @@ pub struct RunMeta {
     pub scenario: Scenario,
     /// Which of its strategies this is.
     pub strategy: String,
+    /// The run it is part of.
+    #[serde(default)]
+    pub part_of: PartOf,
     /// Run id and secret.
     pub key: RunKey,
     /// The clock of all `*_ns`.
@@ -103,10 +111,26 @@ pub struct RunMeta {
     pub service_killed_at_teardown: bool,
     /// Other topics of this run's cluster on which events of this run were found.
     pub stray_topics: Vec<String>,
+    /// When the trace was cut: what came later may be missing in it. `None`: it is whole.
+    #[serde(default)]
+    pub trace_cut_ns: Option<i64>,
+    /// Records of the trace that were left out: no steps of this run.
+    #[serde(default)]
+    pub trace_dropped: u64,
     /// Stack, versions, cores, durability settings: names and values, for the record.
     pub environment: BTreeMap<String, String>,
     /// SHA-256 of each other file of the history, hex, by file name. Filled by [`save`].
     pub sha256: BTreeMap<String, String>,
+}
+
+/// The run that a history is part of, so that a folder from which one is missing, or in which one is
+/// of another run, is not taken for whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOf {
+    /// The name that the run's folder had.
+    pub run: String,
+    /// The strategies that were to be run, in the scenario's order.
+    pub strategies: Vec<String>,
 }
 
 /// Outcome of a request (design: outcomes).
@@ -333,7 +357,7 @@ pub struct ProcessEvent {
 /// One point of a named series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// e.g. `cpu_s.relay`, `rss_bytes.order-service`, `outbox_rows`, `slot_wal_bytes`.
+    /// e.g. `wall_drift_ns`, `cpu_s.relay`, `rss_bytes.order-service`, `slot_wal_bytes`.
     pub series: String,
     /// When.
     pub at_ns: i64,
@@ -414,7 +438,8 @@ pub const FORMAT: u32 = 2;
 /// Writes a history into `folder` (made if missing), fsyncs it; `run.json` last, so that a folder
 /// with a `run.json` is whole.
 pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {
-    std::fs::create_dir_all(folder).map_err(|e| failed("creating", folder, e))?;
+    std::fs::create_dir_all(folder)
+        .map_err(|e| failed("creating", folder, crate::disk::explain(&e)))?;
     let run = folder.join(seal::FILE);
     if run.exists() {
         // A history that is being replaced is not whole while that goes on.

@@ -6,10 +6,11 @@ use super::HistoryError;
 use super::column::{Codec, Column, Table};
 use super::durable::failed;
 use super::guarded::guarded;
+use super::pages::BoundedPages;
 use super::writer::ROW_GROUP;
 use parquet::basic::Type as Physical;
 use parquet::column::reader::ColumnReaderImpl;
-use parquet::column::reader::{ColumnReader, get_typed_column_reader};
+use parquet::column::reader::{ColumnReader, get_column_reader, get_typed_column_reader};
 use parquet::data_type::{BoolType, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
 use parquet::file::reader::{FileReader, RowGroupReader};
 use parquet::file::serialized_reader::SerializedFileReader;
@@ -99,10 +100,12 @@ fn read_group<R: Table>(
 ) -> Result<(), String> {
     let mut readers = Vec::with_capacity(columns.len());
     for (column, place) in columns.iter().zip(places) {
-        let reader = group
-            .get_column_reader(*place)
+        let pages = group
+            .get_column_page_reader(*place)
             .map_err(|e| format!("column `{}`: {e}", column.name))?;
-        readers.push(Cursor::new(reader));
+        let descriptor = group.metadata().column(*place).column_descr_ptr();
+        let pages = Box::new(BoundedPages::new(pages, count));
+        readers.push(Cursor::new(get_column_reader(descriptor, pages)));
     }
     let mut left = count;
     while left > 0 {

@@ -4,6 +4,7 @@
 
 use super::durable::{DurableFile, failed, sha256_of_bytes};
 use super::{HistoryError, RunMeta};
+use crate::disk;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -25,7 +26,7 @@ pub(super) fn write(folder: &Path, mut meta: RunMeta) -> Result<(), HistoryError
     };
     let mut file = DurableFile::create(path.clone())?;
     file.write_all(sealed.as_bytes())
-        .map_err(|e| failed("writing", &path, e))?;
+        .map_err(|e| failed("writing", &path, disk::explain(&e)))?;
     file.commit().map(|_| ())
 }
 

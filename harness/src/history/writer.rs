@@ -3,6 +3,7 @@
 use super::HistoryError;
 use super::column::{Codec, Column, Table};
 use super::durable::{DurableFile, failed};
+use crate::disk;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::ColumnWriterImpl;
 use parquet::data_type::{
@@ -25,7 +26,7 @@ pub(super) fn write_table<R: Table>(folder: &Path, rows: &[R]) -> Result<String,
     let path = folder.join(R::FILE);
     let file = DurableFile::create(path.clone())?;
     write_rows(file, rows)
-        .map_err(|e| failed("writing", &path, e))?
+        .map_err(|e| failed("writing", &path, disk::explain(&e)))?
         .commit()
 }
 

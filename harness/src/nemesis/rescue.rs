@@ -51,9 +51,12 @@ async fn revive(child: &Child, field: &Battlefield) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the last life ended by SIGKILL out of the blue. (A server's life may have begun before
-/// this strategy's time line.)
+/// Whether a fault ended the last life. (A server's life may have begun before this strategy's time
+/// line.)
 fn was_killed(child: &Child, field: &Battlefield) -> bool {
+    if child.own_end().is_some() {
+        return false;
+    }
     let mut killed = false;
     for event in child.events(&field.clock).iter().rev() {
         match event.life {

@@ -4,17 +4,25 @@ use super::spawn;
 use super::tree::ProcessId;
 use crate::clock::RunClock;
 use crate::history::{Life, ProcessEvent};
-use relays::signal::{TimedSignal, monotonic_ns};
+use relays::signal::{Signal, TimedSignal, monotonic_ns};
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// The newest so many signals of a child are kept (a child sends at most some tens a second).
 const SIGNALS_MAX: usize = 100_000;
+/// A longer reason in a signal is cut, so that all of them together are bounded in bytes.
+const REASON_CHARS_MAX: usize = 300;
 /// The newest so many events of a child are kept.
 const EVENTS_MAX: usize = 100_000;
+/// How long what a process said last may take into its log; somebody it started may hold its
+/// output open, and will not be waited for.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +47,15 @@ impl std::fmt::Display for Exit {
     }
 }
 
+/// The end of a process that nobody here asked to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnEnd {
+    /// When, CLOCK_MONOTONIC.
+    pub monotonic_ns: u64,
+    /// `was ended by signal 9` or `exited with code 1`.
+    pub how: String,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     monotonic_ns: u64,
@@ -52,6 +69,7 @@ struct Entry {
 pub(super) struct Lives {
     entries: Mutex<VecDeque<Entry>>,
     signals: Mutex<VecDeque<TimedSignal>>,
+    own_end: watch::Sender<Option<OwnEnd>>,
 }
 
 impl Lives {
@@ -68,7 +86,12 @@ impl Lives {
         });
     }
 
-    pub(super) fn add_signal(&self, signal: TimedSignal) {
+    pub(super) fn add_signal(&self, mut signal: TimedSignal) {
+        if let Signal::DatabaseLost { reason } | Signal::PublishFailed { reason, .. } =
+            &mut signal.signal
+        {
+            *reason = reason.chars().take(REASON_CHARS_MAX).collect();
+        }
         let mut signals = lock(&self.signals);
         if signals.len() == SIGNALS_MAX {
             signals.pop_front();
@@ -96,11 +119,20 @@ impl Lives {
             .collect()
     }
 
+    /// The first end that nobody ordered, once there is one.
+    pub(super) fn own_end(&self) -> watch::Receiver<Option<OwnEnd>> {
+        self.own_end.subscribe()
+    }
+
     /// Waits for the process's end in a thread, so that no runtime has to live as long as it.
+    /// `ordered` says at that moment whether somebody here asked for the end; `said` is closed when
+    /// all that the process said is in its log.
     pub(super) fn watch(
         lives: &Arc<Self>,
         mut process: std::process::Child,
         id: ProcessId,
+        ordered: Arc<AtomicBool>,
+        said: Receiver<()>,
     ) -> Result<watch::Receiver<Option<Exit>>, String> {
         let (tell, exit) = watch::channel(None);
         let lives = Arc::clone(lives);
@@ -110,8 +142,19 @@ impl Lives {
             .spawn(move || {
                 let status = process.wait().unwrap_or(ExitStatus::from_raw(0));
                 let exit = Exit(status);
+                let monotonic_ns = monotonic_ns();
+                let own = !ordered.load(Ordering::SeqCst);
                 spawn::forget(id);
                 lives.record(id.pid, Life::Exited, exit.code());
+                // Whoever is told of the end reads why at the end of the log.
+                let _ = said.recv_timeout(LAST_WORDS_WITHIN);
+                if own {
+                    let how = exit.to_string();
+                    let end = OwnEnd { monotonic_ns, how };
+                    lives.own_end.send_modify(|first| {
+                        first.get_or_insert(end);
+                    });
+                }
                 let _ = tell.send(Some(exit));
             })
             .map_err(|e| format!("start the thread that waits for it: {e}"))?;
@@ -121,4 +164,23 @@ impl Lives {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_without_end_is_cut() {
+        let lives = Lives::default();
+        let reason = "ü".repeat(10 * REASON_CHARS_MAX);
+        lives.add_signal(TimedSignal {
+            monotonic_ns: 1,
+            signal: Signal::DatabaseLost { reason },
+        });
+        let expected = Signal::DatabaseLost {
+            reason: "ü".repeat(REASON_CHARS_MAX),
+        };
+        assert_eq!(lives.signals()[0].signal, expected);
+    }
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 20;
+/// Longest line in a sentence.
+const LINE_CHARS_MAX: usize = 200;
 /// At most so much of a log is read for them.
 const TAIL_BYTES_MAX: u64 = 16 * 1024;
 
@@ -24,6 +26,17 @@ pub fn tail(log: &Path, from: u64) -> String {
         log.display(),
         last.join("\n")
     )
+}
+
+/// The last line written after `from`, cut to a length that fits a sentence; empty without one.
+pub fn last_line(log: &Path, from: u64) -> String {
+    let text = read_end(log, from).unwrap_or_default();
+    let line = text.lines().rfind(|line| !line.trim().is_empty());
+    line.unwrap_or_default()
+        .trim()
+        .chars()
+        .take(LINE_CHARS_MAX)
+        .collect()
 }
 
 /// Length of a log, 0 where there is none yet.
@@ -60,6 +73,7 @@ mod tests {
         assert!(text.starts_with("\n--- last lines of "), "{text}");
         assert!(text.contains("line 10\n") && text.ends_with("line 29"));
         assert!(!text.contains("line 9\n") && !text.contains("earlier"));
+        assert_eq!(last_line(&log, from), "line 29");
     }
 
     #[test]
@@ -67,6 +81,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("server.log");
         assert_eq!(tail(&log, 0), "");
+        assert_eq!(last_line(&log, 0), "");
         std::fs::write(&log, "\n").unwrap();
         assert_eq!(tail(&log, 0), "");
     }

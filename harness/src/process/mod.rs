@@ -8,4 +8,5 @@ mod spawn;
 pub mod supervised;
 pub mod tree;
 
+pub use life::OwnEnd;
 pub use supervised::{Child, ChildError, ChildSpec, Ready};

@@ -199,7 +199,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("reaper: {reason}");
+            say(&reason);
             ExitCode::FAILURE
         }
     }
@@ -210,6 +210,12 @@ fn hold_the_group() -> Result<(), String> {
     let mut nothing = Vec::new();
     let end = std::io::stdin().lock().read_to_end(&mut nothing);
     end.map(drop).map_err(|e| format!("hold the group: {e}"))
+}
+
+/// On standard error, if anybody still reads that: with the harness, its reader may be gone too, and
+/// that must not keep the reaper from its work.
+fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "reaper: {what}");
 }
 
 fn stand_by() -> Result<(), String> {
@@ -285,7 +291,7 @@ impl Duty {
             Note::ExternalGone(gone) => self.external.retain(|known| *known != gone),
             Note::FolderGone(gone) => self.folders.retain(|known| *known != gone),
             Note::External(_) | Note::Folder(_) | Note::LetGo(_) => {
-                eprintln!("reaper: more than {NOTES_MAX} notes; this one is dropped");
+                say(&format!("more than {NOTES_MAX} notes; this one is dropped"));
             }
         }
     }
@@ -294,7 +300,7 @@ impl Duty {
         let mut failures = Vec::new();
         match self.kill_everything(group) {
             Ok(0) => {}
-            Ok(killed) => eprintln!("reaper: the harness is gone; ended {killed} processes"),
+            Ok(killed) => say(&format!("the harness is gone; ended {killed} processes")),
             Err(reason) => failures.push(reason.to_string()),
         }
         // The inner ones were noted last.
@@ -304,7 +310,7 @@ impl Duty {
             }
         }
         for said in leftovers::drop_after_death(&self.external) {
-            eprintln!("reaper: {said}");
+            say(&said);
         }
         if failures.is_empty() {
             Ok(())

@@ -1,6 +1,6 @@
 //! One child process, with everything below it.
 
-use super::life::{Exit, Lives};
+use super::life::{Exit, Lives, OwnEnd};
 use super::reaper::Reaper;
 use super::tree::{self, Image, Process, ProcessId, Snapshot};
 use super::{log, output, spawn};
@@ -11,6 +11,8 @@ use nix::sys::signal::Signal;
 use relays::signal::TimedSignal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
@@ -48,7 +50,8 @@ pub struct ChildSpec {
     pub user: Option<(u32, u32)>,
     /// Working folder.
     pub folder: Option<PathBuf>,
-    /// File that standard error (and standard output, unless signals are read) is appended to.
+    /// File that standard error and standard output (signals left out) are appended to. That of a
+    /// child with [`Ready::Signal`] is bounded, whatever the child says.
     pub log: PathBuf,
     /// How readiness is known.
     pub ready: Ready,
@@ -93,6 +96,8 @@ struct Current {
     image: Option<Image>,
     exit: tokio::sync::watch::Receiver<Option<Exit>>,
     ready: tokio::sync::watch::Receiver<bool>,
+    /// Whether somebody here asked for its end.
+    ordered: Arc<AtomicBool>,
     log_from: u64,
     let_go: bool,
 }
@@ -208,6 +213,7 @@ impl Child {
         self.inner
             .lives
             .record(current.id.pid, Life::Terminating, 0);
+        current.ordered.store(true, Ordering::SeqCst);
         tree::send(current.id, signal);
         // A stopped process would not see it.
         self.wake(current.id);
@@ -226,6 +232,48 @@ impl Child {
     /// Lives and deaths since `clock`'s origin, in run time.
     pub fn events(&self, clock: &RunClock) -> Vec<ProcessEvent> {
         self.inner.lives.events(&self.inner.spec.name, clock)
+    }
+
+    /// The first end of it that nobody here ordered.
+    pub fn own_end(&self) -> Option<OwnEnd> {
+        self.inner.lives.own_end().borrow().clone()
+    }
+
+    /// Waits for the first end that nobody here ordered; says how it was, with the log's tail.
+    pub async fn ends_by_itself(&self) -> ChildError {
+        let mut own_end = self.inner.lives.own_end();
+        let how = match own_end.wait_for(Option::is_some).await {
+            Ok(end) => end.as_ref().map_or_else(String::new, |e| e.how.clone()),
+            // Cannot be: this very child keeps the other side.
+            Err(_) => std::future::pending().await,
+        };
+        let doing = "run until it is told to end";
+        let mut reason = format!("it {how}");
+        if how == "was ended by signal 9" {
+            reason.push_str(
+                ", which it cannot have sent itself: somebody killed it, or the kernel was out of \
+                 memory (see dmesg)",
+            );
+        }
+        self.error(doing, &reason)
+    }
+
+    /// Why it is dead, in one line; `None` while it lives.
+    pub fn death(&self) -> Option<String> {
+        if self.is_alive() {
+            return None;
+        }
+        let spec = &self.inner.spec;
+        let how = match self.own_end() {
+            Some(end) => format!("ended by itself: it {}", end.how),
+            None => "is dead".to_owned(),
+        };
+        let from = self.current().map_or(0, |c| c.log_from);
+        let log = spec.log.display();
+        Some(match log::last_line(&spec.log, from) {
+            line if line.is_empty() => format!("{} {how}; {log} does not say why", spec.name),
+            line => format!("{} {how}; {log} ends with: {line}", spec.name),
+        })
     }
 
     /// Lets the tree outlive the harness (`--keep-stack`): neither a drop nor the reaper ends it.
@@ -295,6 +343,8 @@ impl Child {
         let Some(mut current) = self.current() else {
             return Ok(());
         };
+        // Of one that has ended already, this says nothing any more.
+        current.ordered.store(true, Ordering::SeqCst);
         let (root, image) = (current.id, current.image.clone());
         let own = Some(root);
         let killed =
@@ -349,15 +399,21 @@ impl Inner {
             .map_err(|e| format!("run {}: {e}", spec.program.display()))?;
         self.lives.record(id.pid, Life::Started, 0);
         let (ready_tell, ready) = tokio::sync::watch::channel(false);
-        if let Some(out) = process.stdout.take() {
-            output::read_signals(out, log, Arc::clone(&self.lives), ready_tell)?;
-        }
-        let exit = Lives::watch(&self.lives, process, id)?;
+        let said = match (process.stdout.take(), process.stderr.take()) {
+            (Some(out), Some(err)) => {
+                output::read(out, err, log, Arc::clone(&self.lives), ready_tell)?
+            }
+            // It writes to its log itself.
+            _ => channel().1,
+        };
+        let ordered = Arc::new(AtomicBool::new(false));
+        let exit = Lives::watch(&self.lives, process, id, Arc::clone(&ordered), said)?;
         let current = Current {
             id,
             image: None,
             exit,
             ready,
+            ordered,
             log_from,
             let_go: false,
         };
@@ -374,11 +430,10 @@ impl Inner {
             .args(&spec.args)
             .envs(spec.env.iter().map(|(k, v)| (k, v)))
             .process_group(self.reaper.process_group())
-            .stdin(Stdio::null())
-            .stderr(clone()?);
+            .stdin(Stdio::null());
         match spec.ready {
-            Ready::Signal => command.stdout(Stdio::piped()),
-            Ready::Answers(_) => command.stdout(clone()?),
+            Ready::Signal => command.stdout(Stdio::piped()).stderr(Stdio::piped()),
+            Ready::Answers(_) => command.stdout(clone()?).stderr(clone()?),
         };
         if let Some((uid, gid)) = spec.user {
             command.uid(uid).gid(gid);

@@ -1,10 +1,10 @@
 //! Everything one strategy owns while it runs: schema, roles, slot, topic, proxies, processes.
 //! Planned without I/O, raised, and torn down on every way out.
 
-use super::{Event, Reporter, RunError};
+use super::{Event, Reporter, RunError, folder, trace};
 use crate::clock::RunClock;
 use crate::fence::database;
-use crate::history::ProcessEvent;
+use crate::history::{ProcessEvent, Tracer};
 use crate::identity::{Identity, RunKey};
 use crate::nemesis::{Announce, Battlefield};
 use crate::process::reaper::Reaper;
@@ -17,7 +17,7 @@ use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
 use relays::config::{
     AfterPublish, KafkaTarget, PostgresTarget, RelayConfig, ServiceConfig, SourceConfig,
-    WritePathConfig,
+    TraceTarget, WritePathConfig,
 };
 use relays::schema::{self, Layout, OutboxKind};
 use std::collections::BTreeMap;
@@ -29,6 +29,17 @@ use std::time::{Duration, Instant};
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const RELAY_STOP_WITHIN: Duration = Duration::from_secs(10);
 
+/// What a run leaves behind on the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// As it was found.
+    Nothing,
+    /// `--keep-stack`.
+    SchemaAndTopic,
+    /// The stack failed and is stopped next: whatever is on it goes with it.
+    ToTheStack,
+}
+
 /// The strategy's own part of the world.
 pub struct Arena<'a> {
     stack: &'a Stack,
@@ -36,6 +47,8 @@ pub struct Arena<'a> {
     strategy: &'a Strategy,
     reaper: Arc<Reaper>,
     folder: PathBuf,
+    /// Where order service and relay write their traces; `None`: nowhere.
+    pub trace: Option<PathBuf>,
     /// Run id and secret.
     pub key: RunKey,
     /// The same, ready for use.
@@ -68,6 +81,7 @@ impl<'a> Arena<'a> {
         strategy: &'a Strategy,
         reaper: &Arc<Reaper>,
         folder: &Path,
+        trace: Option<PathBuf>,
     ) -> Result<Self, RunError> {
         let info = stack.info();
         let key = RunKey::random();
@@ -116,6 +130,7 @@ impl<'a> Arena<'a> {
             strategy,
             reaper: Arc::clone(reaper),
             folder: folder.to_owned(),
+            trace,
             key,
             identity,
             layout,
@@ -239,7 +254,7 @@ impl<'a> Arena<'a> {
         events
     }
 
-    /// Processes that should live and do not.
+    /// Processes that should live and do not, each with the reason.
     pub fn dead(&self) -> Vec<String> {
         let servers = [
             self.stack.server(Victim::PostgresServer),
@@ -251,8 +266,7 @@ impl<'a> Arena<'a> {
             .flatten()
             .chain(&self.service)
             .chain(&self.relay)
-            .filter(|child| !child.is_alive())
-            .map(|child| child.name().to_owned())
+            .filter_map(Child::death)
             .collect()
     }
 
@@ -286,9 +300,8 @@ impl<'a> Arena<'a> {
         Ok(())
     }
 
-    /// Undoes [`Arena::raise`], whatever state it is in. Problems are reported, not fatal. With
-    /// `keep`, schema and topic stay.
-    pub async fn tear_down(&mut self, keep: bool, reporter: &Arc<dyn Reporter>) {
+    /// Undoes [`Arena::raise`], whatever state it is in. Problems are reported, not fatal.
+    pub async fn tear_down(&mut self, leave: Leave, reporter: &Arc<dyn Reporter>) {
         let mut problems = Vec::new();
         for child in [self.service.take(), self.relay.take()]
             .into_iter()
@@ -300,15 +313,17 @@ impl<'a> Arena<'a> {
                 problems.push(e.to_string());
             }
         }
-        problems.extend(self.remove_proxies().await.err());
-        if keep {
+        if leave != Leave::ToTheStack {
+            problems.extend(self.remove_proxies().await.err());
+        }
+        if leave == Leave::SchemaAndTopic {
             reporter.event(Event::Note {
                 text: format!(
-                    "kept: schema {}, topic {}",
+                    "kept until the next run on this stack: schema {}, topic {}",
                     self.layout.schema, self.topic_name
                 ),
             });
-        } else {
+        } else if leave == Leave::Nothing {
             let admin = &self.stack.info().postgres;
             problems.extend(
                 schema::drop_all(admin, &self.layout)
@@ -318,6 +333,7 @@ impl<'a> Arena<'a> {
             );
             problems.extend(self.topic.delete().await.err());
         }
+        problems.extend(self.remove_trace().err());
         if problems.is_empty()
             && let Some(note) = self.leftover()
         {
@@ -334,6 +350,19 @@ impl<'a> Arena<'a> {
                 text: format!("tearing down {}: {text}", self.strategy.name),
             });
         }
+    }
+
+    /// What was worth keeping of it is in the history.
+    fn remove_trace(&self) -> Result<(), String> {
+        let Some(folder) = self.trace.as_ref().filter(|folder| folder.exists()) else {
+            return Ok(());
+        };
+        let removed = std::fs::remove_dir_all(folder);
+        if let Some(parent) = folder.parent() {
+            // Not while another strategy's is in it.
+            let _ = std::fs::remove_dir(parent);
+        }
+        removed.map_err(|e| format!("removing {}: {e}", folder.display()))
     }
 
     fn start<C: serde::Serialize>(
@@ -391,6 +420,7 @@ impl<'a> Arena<'a> {
             postgres: self.postgres(Link::OrdersPostgres, self.layout.service_role()),
             postgres_connections: self.scenario.workload.postgres_connections,
             write_path,
+            trace: self.trace_target(Tracer::OrderService),
         }
     }
 
@@ -417,7 +447,13 @@ impl<'a> Arena<'a> {
             postgres: self.postgres(Link::RelayPostgres, self.layout.relay_role()),
             kafka: self.kafka(Link::RelayKafka),
             source,
+            trace: self.trace_target(Tracer::Relay),
         })
+    }
+
+    fn trace_target(&self, tracer: Tracer) -> Option<TraceTarget> {
+        let folder = self.trace.as_ref()?;
+        Some(trace::target(folder, tracer))
     }
 
     fn postgres(&self, link: Link, user: String) -> PostgresTarget {
@@ -482,12 +518,9 @@ fn split(address: &str) -> Option<(String, u16)> {
 }
 
 fn write_json<C: serde::Serialize>(path: &Path, config: &C) -> Result<(), RunError> {
-    let doing = || format!("writing {}", path.display());
-    let text = serde_json::to_vec_pretty(config).map_err(|e| failed(&doing(), &e))?;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| failed(&doing(), &e))?;
-    }
-    std::fs::write(path, text).map_err(|e| failed(&doing(), &e))
+    let text = serde_json::to_vec_pretty(config)
+        .map_err(|e| failed(&format!("writing {}", path.display()), &e))?;
+    folder::write(path, &text)
 }
 
 /// A [`RunError::Failed`].

@@ -2,15 +2,27 @@
 
 use super::RunError;
 use super::arena::failed;
+use crate::checkers::Judgement;
+use crate::disk;
+use crate::explain::Explainer;
 use crate::history::History;
-use reports::record::Record;
+use reports::record::{Offence, Record};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+/// Every offending event of a run, a line each.
+const OFFENCES: &str = "offences.jsonl";
+/// Most lines of one kind and strategy.
+const MAX_OFFENCES: u64 = 100_000;
 
 /// Makes `OUT/SCENARIO-TIME` (with a number behind it where that is taken).
 pub fn create(out: &Path, scenario: &str) -> Result<PathBuf, RunError> {
     let doing = format!("making the run's folder under {}", out.display());
-    std::fs::create_dir_all(out).map_err(|e| failed(&doing, &e))?;
-    let out = out.canonicalize().map_err(|e| failed(&doing, &e))?;
+    let failed = |e: std::io::Error| failed(&doing, &disk::explain(&e));
+    std::fs::create_dir_all(out).map_err(failed)?;
+    let out = out.canonicalize().map_err(failed)?;
     let time = jiff::Timestamp::now()
         .strftime("%Y%m%dT%H%M%SZ")
         .to_string();
@@ -23,19 +35,39 @@ pub fn create(out: &Path, scenario: &str) -> Result<PathBuf, RunError> {
         let folder = out.join(format!("{scenario}-{time}{suffix}"));
         match std::fs::create_dir(&folder) {
             Ok(()) => {
-                std::fs::create_dir(folder.join("logs")).map_err(|e| failed(&doing, &e))?;
+                std::fs::create_dir(folder.join("logs")).map_err(failed)?;
                 return Ok(folder);
             }
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(failed(&doing, &e)),
+            Err(e) => return Err(failed(e)),
         }
     }
-    Err(failed(&doing, &"a thousand runs in one second"))
+    Err(failed(std::io::Error::other(
+        "a thousand runs in one second",
+    )))
+}
+
+/// Writes a file of the run's folder that is then whole, or not there.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let temporary = path.with_extension("tmp");
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&temporary, bytes))
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .map_err(|e| {
+            let _ = std::fs::remove_file(&temporary);
+            failed(&format!("writing {}", path.display()), &disk::explain(&e))
+        })
 }
 
 /// Where one strategy's history is.
 pub fn history(folder: &Path, strategy: &str) -> PathBuf {
     folder.join("history").join(strategy)
+}
+
+/// Where the processes of one strategy write their traces while they run.
+pub fn trace(folder: &Path, strategy: &str) -> PathBuf {
+    folder.join("trace").join(strategy)
 }
 
 /// Every history of a run folder.
@@ -72,7 +104,7 @@ pub fn write_reports(folder: &Path, record: &Record) -> Result<Vec<PathBuf>, Run
         let path = folder.join(exporter.file_name());
         let doing = format!("writing {}", path.display());
         let bytes = exporter.export(record).map_err(|e| failed(&doing, &e))?;
-        std::fs::write(&path, bytes).map_err(|e| failed(&doing, &e))?;
+        write(&path, &bytes)?;
         written.push(path);
     }
     Ok(written)
@@ -82,8 +114,66 @@ pub fn write_reports(folder: &Path, record: &Record) -> Result<Vec<PathBuf>, Run
 pub fn write_hgrm(folder: &Path, history: &History) -> Result<(), RunError> {
     for (latency, text) in crate::measure::hgrm(history) {
         let path = folder.join(format!("{}.{latency}.hgrm", history.meta.strategy));
-        std::fs::write(&path, text)
-            .map_err(|e| failed(&format!("writing {}", path.display()), &e))?;
+        write(&path, text.as_bytes())?;
     }
     Ok(())
+}
+
+/// A line of [`OFFENCES`].
+#[derive(Serialize)]
+struct OffenceLine<'a> {
+    strategy: &'a str,
+    #[serde(flatten)]
+    offence: &'a Offence,
+}
+
+/// The line that says how many of a kind were left out.
+#[derive(Serialize)]
+struct LeftOutLine<'a> {
+    strategy: &'a str,
+    metric: String,
+    left_out: u64,
+}
+
+/// Adds every offending event of a strategy to the run's file of them, each explained.
+pub fn write_offences(
+    folder: &Path,
+    history: &History,
+    judgement: &Judgement,
+) -> Result<(), RunError> {
+    let path = folder.join(OFFENCES);
+    let doing = format!("writing {}", path.display());
+    let file = File::options().append(true).create(true).open(&path);
+    let mut out = BufWriter::new(file.map_err(|e| failed(&doing, &e))?);
+    if judgement.findings.iter().all(|f| f.count == 0) {
+        return Ok(());
+    }
+    let explainer = Explainer::new(history).map_err(|e| failed("explaining", &e))?;
+    let strategy = history.meta.strategy.as_str();
+    let mut written: std::io::Result<()> = Ok(());
+    let counts = explainer.each(MAX_OFFENCES, &mut |offence| {
+        if written.is_ok() {
+            let offence = &offence;
+            written = write_line(&mut out, &OffenceLine { strategy, offence });
+        }
+    });
+    written.map_err(|e| failed(&doing, &e))?;
+    for (metric, count) in counts {
+        let left_out = count.saturating_sub(MAX_OFFENCES);
+        if left_out > 0 {
+            let metric = metric.name();
+            let line = LeftOutLine {
+                strategy,
+                metric,
+                left_out,
+            };
+            write_line(&mut out, &line).map_err(|e| failed(&doing, &e))?;
+        }
+    }
+    out.flush().map_err(|e| failed(&doing, &e))
+}
+
+fn write_line(out: &mut impl Write, line: &impl Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
 }

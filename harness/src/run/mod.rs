@@ -1,12 +1,15 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
 mod arena;
+pub mod explain;
 mod folder;
 mod sampler;
 pub mod strategy;
+mod trace;
+mod whole;
 
 use crate::checkers::{self, Judgement};
-use crate::history::{self, History};
+use crate::history::{self, History, PartOf, RunMeta};
 use crate::process::reaper::Reaper;
 use crate::scenario::{Scenario, Strategy};
 use crate::stack::{Provider, Stack, StackInfo};
@@ -103,6 +106,8 @@ pub struct Options {
     pub stack: StackChoice,
     /// Leave the stack, schemas and topics.
     pub keep_stack: bool,
+    /// Have order service and relay write a trace of each event's way.
+    pub trace: bool,
 }
 
 /// The stack as the command line names it.
@@ -193,22 +198,15 @@ pub async fn run(
         &interrupted,
     )
     .await;
-    if options.keep_stack {
-        let file = folder.join("external.toml");
-        std::fs::write(&file, crate::stack::external::stack_file(stack.info()))
-            .map_err(|e| failed(&format!("writing {}", file.display()), &e))?;
-        for text in stack.keep()? {
-            reporter.event(Event::Note { text });
-        }
-        let text = format!(
-            "  run on it   --stack external --external {}",
-            file.display()
-        );
-        reporter.event(Event::Note { text });
+    let stack_failed = matches!(judged, Err(RunError::Stack(_)));
+    let left = if options.keep_stack && !stack_failed {
+        keep(stack, &folder, reporter)
     } else {
-        stack.stop().await?;
-    }
+        stack.stop().await.map_err(RunError::from)
+    };
+    // What failed first explains the rest.
     let judged = judged?;
+    left?;
     if *interrupted.borrow() {
         return Err(RunError::Interrupted { folder });
     }
@@ -216,6 +214,22 @@ pub async fn run(
         .map_err(|e| failed("building the record", &e))?;
     folder::write_reports(&folder, &record)?;
     Ok(Finished { record, folder })
+}
+
+/// Leaves the stack running, and says how to use it and how to stop it.
+fn keep(stack: Stack, folder: &Path, reporter: &Arc<dyn Reporter>) -> Result<(), RunError> {
+    let file = folder.join("external.toml");
+    let description = crate::stack::external::stack_file(stack.info());
+    folder::write(&file, description.as_bytes())?;
+    for text in stack.keep()? {
+        reporter.event(Event::Note { text });
+    }
+    let text = format!(
+        "  run on it   --stack external --external {}",
+        file.display()
+    );
+    reporter.event(Event::Note { text });
+    Ok(())
 }
 
 async fn start_stack(
@@ -251,9 +265,12 @@ async fn start_stack(
     });
     if let Stack::Local(_) = stack {
         let topic = format!("oh.{}.warm-up", crate::identity::RunKey::random().run);
-        crate::stack::warm_up::warm_up(&info.kafka_bootstrap, &topic)
-            .await
-            .map_err(|e| failed("warming up the stack", &e))?;
+        if let Err(e) = crate::stack::warm_up::warm_up(&info.kafka_bootstrap, &topic).await {
+            return Err(match stack.failure().await {
+                Some(failed) => failed.into(),
+                None => failed("warming up the stack", &e),
+            });
+        }
     }
     for text in stack.notes() {
         reporter.event(Event::Note { text: text.clone() });
@@ -270,6 +287,9 @@ async fn run_strategies(
     reporter: &Arc<dyn Reporter>,
     interrupted: &watch::Receiver<bool>,
 ) -> Result<Vec<(History, Judgement)>, RunError> {
+    let is_chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
+    let chosen: Vec<&Strategy> = scenario.strategies.iter().filter(is_chosen).collect();
+    let name = folder.file_name().unwrap_or_default();
     let context = strategy::Context {
         stack,
         scenario,
@@ -278,10 +298,14 @@ async fn run_strategies(
         reporter,
         interrupted: interrupted.clone(),
         keep: options.keep_stack,
+        part_of: PartOf {
+            run: name.to_string_lossy().into_owned(),
+            strategies: chosen.iter().map(|s| s.name.clone()).collect(),
+        },
+        trace: options.trace,
     };
-    let chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
     let mut judged = Vec::new();
-    for strategy in scenario.strategies.iter().filter(chosen) {
+    for strategy in chosen {
         let history = strategy::run(&context, strategy).await?;
         let path = folder::history(folder, &strategy.name);
         let run_folder = folder.to_owned();
@@ -290,6 +314,7 @@ async fn run_strategies(
             history::save(&history, &path).map_err(|e| failed("saving the history", &e))?;
             folder::write_hgrm(&run_folder, &history)?;
             let judgement = checkers::judge(&history, &[]);
+            folder::write_offences(&run_folder, &history, &judgement)?;
             Ok::<_, RunError>((history, judgement))
         })
         .await
@@ -309,21 +334,27 @@ async fn run_strategies(
 /// The verdict again, from the saved history of a run folder alone; writes nothing.
 pub fn check(folder: &Path) -> Result<Record, RunError> {
     let started = Instant::now();
-    let mut judged = Vec::new();
+    let mut judged: Vec<(History, Judgement)> = Vec::new();
     for path in folder::histories(folder)? {
         let loaded = history::load(&path).map_err(|e| failed("loading the history", &e))?;
         let judgement = checkers::judge(&loaded.history, &loaded.altered);
         judged.push((loaded.history, judgement));
     }
-    // The order of the scenario, not of the folder's names.
-    judged.sort_by_key(|(history, _)| {
-        let meta = &history.meta;
-        meta.scenario
-            .strategies
-            .iter()
-            .position(|s| s.name == meta.strategy)
-    });
+    let metas: Vec<&RunMeta> = judged.iter().map(|(history, _)| &history.meta).collect();
+    if let Err(reason) = whole::check(&metas) {
+        for (_, judgement) in &mut judged {
+            judgement.doubt(&reason);
+        }
+    }
+    judged.sort_by_key(|(history, _)| place(history));
     crate::record::build(&judged, started.elapsed()).map_err(|e| failed("building the record", &e))
+}
+
+/// Where the history's strategy stands in its scenario: folders are in the order of their names.
+fn place(history: &History) -> Option<usize> {
+    let meta = &history.meta;
+    let strategies = &meta.scenario.strategies;
+    strategies.iter().position(|s| s.name == meta.strategy)
 }
 
 /// The reports again, from the record alone; returns the files written.

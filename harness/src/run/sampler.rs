@@ -1,8 +1,8 @@
-//! Named series over time, a few samples a second: CPU and memory of the processes, and what the
-//! outbox costs the database. A sample that cannot be taken (a database that is down) is left out.
+//! Named series over time, a few samples a second: the clocks, CPU and memory of the processes, and
+//! what the outbox costs the database. A sample that cannot be taken (a database that is down) is left out.
 
 use crate::clock::RunClock;
-use crate::history::Sample;
+use crate::history::{Sample, WALL_DRIFT_NS};
 use crate::process::Child;
 use relays::config::PostgresTarget;
 use relays::schema::{Layout, OutboxKind};
@@ -31,6 +31,7 @@ impl Sampler {
         let mut samples = Vec::new();
         let mut connection = None;
         loop {
+            samples.push(drift(&self.clock));
             self.processes(&mut samples);
             self.database(&mut connection, &mut samples).await;
             if *stop.borrow() {
@@ -109,6 +110,15 @@ impl Sampler {
     }
 }
 
+/// The wall clock against the monotonic clock, now.
+fn drift(clock: &RunClock) -> Sample {
+    Sample {
+        series: WALL_DRIFT_NS.to_owned(),
+        at_ns: clock.now_ns(),
+        value: clock.wall_drift_ns() as f64,
+    }
+}
+
 struct Usage {
     cpu_s: f64,
     rss_bytes: f64,
@@ -131,4 +141,20 @@ fn usage(pid: u32) -> Option<Usage> {
         cpu_s: (field(14)? + field(15)?) / ticks_per_s,
         rss_bytes: field(24)? * page_bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_wall_clock_that_jumped_then_a_sample_shows_by_how_much() {
+        let mut clock = RunClock::start();
+        assert!(drift(&clock).value.abs() < 1e9);
+        // As if it had stood an hour earlier at the begin: it jumped an hour ahead since.
+        clock.origin_unix_ns -= 3_600_000_000_000;
+        let sample = drift(&clock);
+        assert_eq!(sample.series, WALL_DRIFT_NS);
+        assert!((sample.value - 3.6e12).abs() < 1e9, "{}", sample.value);
+    }
 }

@@ -1,14 +1,16 @@
 //! One run of one strategy, a straight line: raise, load with faults, fence, final reads, history.
 
-use super::arena::{Arena, failed};
+use super::arena::{Arena, Leave, failed};
 use super::sampler::Sampler;
-use super::{Event, Reporter, RunError};
+use super::trace::{self, Collected};
+use super::{Event, Reporter, RunError, folder};
 use crate::clock::RunClock;
 use crate::fence::database::Truth;
 use crate::fence::{Fence, database};
-use crate::history::{History, NONE, Pending, PendingState, RunMeta};
+use crate::history::{History, NONE, PartOf, Pending, PendingState, RunMeta};
 use crate::nemesis::{self, Campaign};
 use crate::observer::{self, FinalRead, Observer, Watch};
+use crate::process::Child;
 use crate::process::reaper::Reaper;
 use crate::scenario::{Scenario, Strategy, StrategyKind};
 use crate::stack::Stack;
@@ -41,6 +43,10 @@ pub struct Context<'a> {
     pub interrupted: watch::Receiver<bool>,
     /// Keep schema and topic.
     pub keep: bool,
+    /// What each history of the run says it is part of.
+    pub part_of: PartOf,
+    /// Have order service and relay write a trace.
+    pub trace: bool,
 }
 
 /// Runs one strategy and gives its history; everything it made is gone afterwards.
@@ -55,18 +61,52 @@ pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, 
         strategy,
         context.reaper,
         context.folder,
+        context
+            .trace
+            .then(|| folder::trace(context.folder, &strategy.name)),
     )?;
     let mut interrupted = context.interrupted.clone();
     let raised = tokio::select! {
         raised = arena.raise() => raised,
+        failed = context.stack.ends_by_itself() => Err(failed.into()),
         _ = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted { folder: context.folder.to_owned() }),
     };
     let history = match raised {
         Ok(()) => load_and_fence(context, &arena, strategy).await,
         Err(e) => Err(e),
     };
-    arena.tear_down(context.keep, context.reporter).await;
+    let history = blame(context, history).await;
+    arena
+        .tear_down(leave(context, &history), context.reporter)
+        .await;
     history
+}
+
+/// Where something failed because the stack did, that is the failure.
+async fn blame(
+    context: &Context<'_>,
+    history: Result<History, RunError>,
+) -> Result<History, RunError> {
+    let trouble = match &history {
+        Ok(history) => history.fences.iter().any(|step| !step.ok),
+        Err(RunError::Failed { .. }) => true,
+        Err(RunError::Stack(_) | RunError::Interrupted { .. }) => false,
+    };
+    if !trouble || *context.interrupted.borrow() {
+        return history;
+    }
+    match context.stack.failure().await {
+        Some(failed) => Err(failed.into()),
+        None => history,
+    }
+}
+
+fn leave(context: &Context<'_>, history: &Result<History, RunError>) -> Leave {
+    match (context.stack, history) {
+        (Stack::Local(_), Err(RunError::Stack(_))) => Leave::ToTheStack,
+        _ if context.keep => Leave::SchemaAndTopic,
+        _ => Leave::Nothing,
+    }
 }
 
 async fn load_and_fence(
@@ -103,14 +143,31 @@ async fn load_and_fence(
     let sampler = tokio::spawn(sampler.run(sampling));
 
     let load_from_ns = clock.now_ns() + SETTLE.as_nanos() as i64;
-    let (offered, campaign) = load(context, arena, clock, load_from_ns).await;
+    let (
+        Offered {
+            requests,
+            unoffered,
+            until_ns,
+        },
+        campaign,
+    ) = load(context, arena, clock, load_from_ns).await;
     context.reporter.event(Event::LoadEnded);
 
     let mut fence = Fence::new(clock);
-    let read = fence_and_read(
-        context, arena, strategy, &mut fence, observer, &watch, &offered, &campaign,
-    )
-    .await;
+    let requests = Arc::new(requests);
+    let read = tokio::select! {
+        biased;
+        failed = context.stack.ends_by_itself() => return Err(failed.into()),
+        read = fence_and_read(
+            context, arena, strategy, &mut fence, observer, &watch, &requests, &campaign,
+        ) => read,
+    };
+    for child in arena.service.iter().chain(&arena.relay) {
+        if child.own_end().is_some() {
+            let text = child.ends_by_itself().await.to_string();
+            context.reporter.event(Event::Note { text });
+        }
+    }
     let stray_topics = observer::stray_topics(
         &watch.bootstrap,
         &arena.identity,
@@ -121,11 +178,13 @@ async fn load_and_fence(
     .map_err(|e| failed("looking for events on other topics", &e))?;
     let _ = end_sampling.send(true);
     let samples = sampler.await.map_err(|e| failed("sampling", &e))?;
+    let trace = collect_trace(context, arena, clock).await?;
 
     let meta = RunMeta {
         format: crate::history::FORMAT,
         scenario: scenario.clone(),
         strategy: strategy.name.clone(),
+        part_of: context.part_of.clone(),
         key: arena.key.clone(),
         clock,
         started_at,
@@ -133,19 +192,21 @@ async fn load_and_fence(
         schema: arena.layout.schema.clone(),
         proxied: arena.proxies.keys().copied().collect(),
         load_from_ns,
-        load_until_ns: offered.until_ns,
-        unoffered: offered.unoffered,
+        load_until_ns: until_ns,
+        unoffered,
         truth_lsn: read.truth.as_ref().map(|t| t.lsn),
         wall_drift_ns: clock.wall_drift_ns() as i64,
         uncommitted_records: read.topic.uncommitted_records,
         service_killed_at_teardown: read.service_killed,
         stray_topics,
+        trace_cut_ns: trace.cut_ns,
+        trace_dropped: trace.dropped,
         environment: super::environment(context.stack.info()),
         sha256: BTreeMap::new(),
     };
     Ok(History {
         meta,
-        requests: Arc::unwrap_or_clone(read.requests),
+        requests: Arc::unwrap_or_clone(requests),
         truth: read.truth.map(|t| t.rows).unwrap_or_default(),
         log: read.topic.log,
         raw: read.topic.raw,
@@ -157,8 +218,29 @@ async fn load_and_fence(
         processes: arena.process_events(&clock),
         samples,
         fences: fence.into_steps(),
-        trace: Vec::new(),
+        trace: trace.rows,
     })
+}
+
+/// What the system under test wrote of its work, now that all of it has ended.
+async fn collect_trace(
+    context: &Context<'_>,
+    arena: &Arena<'_>,
+    clock: RunClock,
+) -> Result<Collected, RunError> {
+    let Some(folder) = arena.trace.clone() else {
+        return Ok(Collected::default());
+    };
+    let identity = Arc::clone(&arena.identity);
+    let collected = tokio::task::spawn_blocking(move || trace::collect(&folder, &identity, &clock))
+        .await
+        .map_err(|e| failed("reading the traces", &e))?;
+    for problem in &collected.problems {
+        context.reporter.event(Event::Note {
+            text: format!("a trace is left out, `explain` knows less: {problem}"),
+        });
+    }
+    Ok(collected)
 }
 
 async fn load(
@@ -185,20 +267,32 @@ async fn load(
     let reporter = Arc::clone(context.reporter);
     let announce = move |what| reporter.event(Event::Fault { what });
     let field = arena.battlefield(clock, Arc::new(announce));
-    tokio::join!(
-        workload::offer(load, load_from_ns, context.interrupted.clone()),
-        nemesis::campaign(
-            &context.scenario.faults,
-            &field,
-            load_from_ns,
-            context.interrupted.clone()
-        ),
-    )
+    let (halt, halted) = watch::channel(false);
+    let loaded = async {
+        tokio::join!(
+            workload::offer(load, load_from_ns, halted.clone()),
+            nemesis::campaign(
+                &context.scenario.faults,
+                &field,
+                load_from_ns,
+                halted.clone()
+            ),
+        )
+    };
+    tokio::pin!(loaded);
+    let mut interrupted = context.interrupted.clone();
+    tokio::select! {
+        loaded = &mut loaded => return loaded,
+        Ok(_) = interrupted.wait_for(|i| *i) => {}
+        _ = context.stack.ends_by_itself() => {}
+    }
+    // Both end in order: every request gets its outcome, every fault is healed.
+    let _ = halt.send(true);
+    loaded.await
 }
 
 /// What the fence let us read; empty where a step failed.
 struct Read {
-    requests: Arc<Vec<crate::history::Request>>,
     truth: Option<Truth>,
     topic: FinalRead,
     sightings: Vec<crate::history::Sighting>,
@@ -217,7 +311,7 @@ async fn fence_and_read(
     fence: &mut Fence,
     observer: Observer,
     watch: &Watch,
-    offered: &Offered,
+    requests: &Arc<Vec<crate::history::Request>>,
     campaign: &Campaign,
 ) -> Read {
     let within = context.scenario.drain.within;
@@ -226,7 +320,6 @@ async fn fence_and_read(
         context.reporter.event(Event::Fence { number, name });
         number
     };
-    let requests = Arc::new(offered.requests.clone());
 
     fence
         .step(announce(1), async {
@@ -236,9 +329,7 @@ async fn fence_and_read(
             ))
         })
         .await;
-    fence
-        .step(announce(2), heal(context, arena, campaign))
-        .await;
+    let healed = fence.step(announce(2), heal(arena, campaign)).await;
     let went_by_itself = fence.step(announce(3), stop_service(arena, within)).await;
     let truth = fence.step(announce(4), read_truth(context, arena)).await;
     let committed: Vec<(u32, u32)> = truth
@@ -250,7 +341,7 @@ async fn fence_and_read(
         .step(
             announce(5),
             drain(
-                &strategy.kind,
+                arena.relay.as_ref(),
                 &observer,
                 &committed,
                 within,
@@ -258,9 +349,16 @@ async fn fence_and_read(
             ),
         )
         .await;
+    // After the drain, and before it is told to.
+    let relay_died = arena.relay.as_ref().and_then(Child::death);
     let pending = fence
         .step(announce(6), read_pending(context, arena, strategy))
         .await;
+    if let (Some(()), Some(reason)) = (healed, relay_died) {
+        fence
+            .step(6, async { Err::<((), String), _>(reason) })
+            .await;
+    }
     fence
         .step(announce(7), async {
             arena
@@ -271,7 +369,7 @@ async fn fence_and_read(
         })
         .await;
     let topic = fence
-        .step(announce(8), read_topic(watch, Arc::clone(&requests)))
+        .step(announce(8), read_topic(watch, Arc::clone(requests)))
         .await;
     // What the final read found stands, whatever the live observer saw of it.
     let behind = match &topic {
@@ -286,7 +384,6 @@ async fn fence_and_read(
             .await;
     }
     Read {
-        requests,
         truth,
         topic: topic.unwrap_or_default(),
         sightings,
@@ -295,11 +392,7 @@ async fn fence_and_read(
     }
 }
 
-async fn heal(
-    context: &Context<'_>,
-    arena: &Arena<'_>,
-    campaign: &Campaign,
-) -> Result<((), String), String> {
+async fn heal(arena: &Arena<'_>, campaign: &Campaign) -> Result<((), String), String> {
     let field = arena.battlefield(RunClock::start(), Arc::new(|_| {}));
     nemesis::heal_all(&field).await?;
     arena
@@ -309,11 +402,7 @@ async fn heal(
         .map_err(|e| e.to_string())?;
     let dead = arena.dead();
     if !dead.is_empty() {
-        return Err(format!(
-            "died on its own: {} (see {})",
-            dead.join(", "),
-            context.folder.join("logs").display()
-        ));
+        return Err(dead.join("; "));
     }
     match campaign.errors.first() {
         Some(error) => Err(error.clone()),
@@ -349,22 +438,30 @@ async fn read_truth(context: &Context<'_>, arena: &Arena<'_>) -> Result<(Truth, 
     Ok((truth, detail))
 }
 
-/// A dual write has nothing that could still deliver once its service is gone: no wait.
+/// A dual write has nothing that could still deliver once its service is gone, and neither has an
+/// outbox whose relay is dead: no wait.
 async fn drain(
-    kind: &StrategyKind,
+    relay: Option<&Child>,
     observer: &Observer,
     committed: &[(u32, u32)],
     within: Duration,
     interrupted: watch::Receiver<bool>,
 ) -> Result<((), String), String> {
-    if !kind.has_relay() {
+    let Some(relay) = relay else {
         return Ok(((), "nothing can deliver any more".to_owned()));
-    }
+    };
     let deadline = Instant::now() + within;
     loop {
         let missing = observer.missing(committed);
         if missing == 0 {
             return Ok(((), format!("all {} seen", committed.len())));
+        }
+        if !relay.is_alive() {
+            let all = committed.len();
+            return Ok((
+                (),
+                format!("{missing} of {all} not seen, and the relay is dead"),
+            ));
         }
         if Instant::now() > deadline {
             return Ok((

@@ -2,6 +2,7 @@
 
 use super::limits;
 use super::section::Section;
+use super::units::show_duration;
 use super::{Drain, Workload};
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
             .and_then(|e| s.integer(e, least..=most))
             .unwrap_or(default)
     };
-    let changes_per_order = count("changes_per_order", 3, 1, limits::CHANGES_PER_ORDER);
+    let changes_per_order_asked = count("changes_per_order", 3, 1, u32::MAX);
+    let changes_per_order = changes_per_order_asked.min(limits::CHANGES_PER_ORDER);
     let payload_bytes = count("payload_bytes", 256, 1, limits::PAYLOAD_BYTES) as usize;
     let connections = count("connections", 32, 1, limits::CONNECTIONS) as usize;
     let retries = count("retries", 0, 0, limits::RETRIES);
@@ -80,6 +82,22 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
         .and_then(|e| s.duration(e, Duration::ZERO..=limits::DURATION))
         .unwrap_or_default();
 
+    if changes_per_order_asked > changes_per_order
+        && let Some(entry) = s.get("changes_per_order")
+    {
+        s.problem(
+            entry.span(),
+            format!(
+                "`changes_per_order` is {changes_per_order_asked}, more than an order can take"
+            ),
+            format!(
+                "write {} or less: an order's attempts are an array in its row, which each change \
+                 writes anew, so that the work grows with the square of their number; for more \
+                 changes, take more orders",
+                limits::CHANGES_PER_ORDER
+            ),
+        );
+    }
     if let Some(entry) = rollback_entry
         && rollback_ratio == 1.0
     {
@@ -89,14 +107,17 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
             "write a share below 1, such as 0.02",
         );
     }
-    if let Some(entry) = hold_entry
+    if let Some(entry) = hold_entry.or(request_timeout_entry)
         && hold_ratio > 0.0
         && hold >= request_timeout
     {
         s.problem(
             entry.span(),
-            "`hold` is not shorter than `request_timeout`: no held change would be answered",
-            "make `hold` shorter, such as \"20ms\", or `request_timeout` longer",
+            format!(
+                "`hold` ({}) is not shorter than `request_timeout`: no held change would be answered",
+                show_duration(hold)
+            ),
+            "make `hold` shorter, or `request_timeout` longer, or set `hold_ratio` to 0",
         );
     }
 

@@ -17,6 +17,7 @@ pub struct ExternalStack {
     info: StackInfo,
     description: Description,
     notes: Vec<String>,
+    _taken: RunLock,
 }
 
 /// The stack file (see `external.toml`) that leads to this stack, passwords included: a kept local
@@ -47,10 +48,12 @@ impl ExternalStack {
             .map_err(|reason| failed(&format!("read the stack file {shown}"), reason))?;
         let mut info = ask_servers(&description).await?;
         environment::of_the_servers(&mut info).await?;
+        let taken = RunLock::take_stack(&info.postgres).await?;
         let mut stack = Self {
             info,
             description,
             notes: Vec::new(),
+            _taken: taken,
         };
         // First of all: a dead run's proxies would hold the ports that the next check needs.
         stack.notes = leftovers::sweep(&stack).await?;
@@ -76,6 +79,11 @@ impl ExternalStack {
             topic: topic.to_owned(),
             proxies: proxies.to_owned(),
         }
+    }
+
+    /// Whether all three still answer.
+    pub async fn answers(&self) -> Result<(), StackError> {
+        ask_servers(&self.description).await.map(drop)
     }
 
     /// Makes each link's proxy for a moment and asks what is behind it.
@@ -111,12 +119,9 @@ impl ExternalStack {
         route: &Route,
     ) -> Result<(), String> {
         let created = toxiproxy.create(proxy, &route.listen, &route.upstream);
-        created.await.map_err(|e| {
-            format!(
-                "{e}\nis `listen` free, and an address of Toxiproxy's host? does another run use \
-                 this stack?"
-            )
-        })?;
+        created
+            .await
+            .map_err(|e| format!("{e}\nis `listen` free, and an address of Toxiproxy's host?"))?;
         if link.is_kafka() {
             self.check_kafka_route(link, route).await
         } else {

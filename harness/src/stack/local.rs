@@ -5,8 +5,8 @@ use super::kafka_server::{KafkaPorts, KafkaServer};
 use super::postgres_server::PostgresServer;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{Route, StackError, StackInfo, environment, ports};
-use crate::process::Child;
 use crate::process::reaper::Reaper;
+use crate::process::{Child, ChildError};
 use crate::scenario::{Link, Victim};
 use nix::sys::signal::Signal;
 use std::path::Path;
@@ -150,6 +150,15 @@ impl LocalStack {
         &self.toxiproxy.child
     }
 
+    /// Waits until a server ends that nobody told to.
+    pub async fn ends_by_itself(&self) -> ChildError {
+        tokio::select! {
+            end = self.postgres.child.ends_by_itself() => end,
+            end = self.kafka.child.ends_by_itself() => end,
+            end = self.toxiproxy.child.ends_by_itself() => end,
+        }
+    }
+
     /// Stops the servers and removes their data; the logs stay.
     pub async fn stop(self) -> Result<(), StackError> {
         // PostgreSQL gives its shared memory back on an immediate shutdown; the others hold
@@ -194,11 +203,8 @@ impl LocalStack {
             doing: "keep the local stack".into(),
             reason: e.to_string(),
         })?;
-        let pids: Vec<String> = children
-            .iter()
-            .filter_map(|child| child.pid())
-            .map(|pid| pid.to_string())
-            .collect();
+        let pid = |child: &Child| child.pid().unwrap_or_default();
+        let [postgres, kafka, toxiproxy] = children.map(pid);
         let p = &self.info.postgres;
         Ok(vec![
             "the stack stays up:".to_owned(),
@@ -208,9 +214,10 @@ impl LocalStack {
             ),
             format!("  Kafka       {}", self.info.kafka_bootstrap),
             format!("  Toxiproxy   {}", self.info.toxiproxy_url),
+            // As in `stop`. To a JVM, the signal that PostgreSQL gets would only mean to show its
+            // threads.
             format!(
-                "  stop it     kill -QUIT {} && rm -rf {} {}",
-                pids.join(" "),
+                "  stop it     kill -QUIT {postgres}; kill -KILL {kafka} {toxiproxy}; rm -rf {} {}",
                 self.postgres.folder.path().display(),
                 self.data.path().display()
             ),

@@ -20,7 +20,11 @@ use crate::scenario::{Link, Victim};
 use relays::config::PostgresTarget;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 use thiserror::Error;
+
+/// A server's clients may notice its end so much sooner than we do.
+const END_SEEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// The way of one link through Toxiproxy. Addresses are `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -169,6 +173,31 @@ impl Stack {
         match self {
             Self::Local(local) => Some(local.toxiproxy()),
             Self::External(_) => None,
+        }
+    }
+
+    /// Waits until a server of ours ends that nobody told to; for ever on an external stack, whose
+    /// servers are not ours to watch.
+    pub async fn ends_by_itself(&self) -> StackError {
+        match self {
+            Self::Local(local) => {
+                let end = local.ends_by_itself().await;
+                StackError {
+                    doing: format!("{} was to {}", end.name, end.doing),
+                    reason: format!("{}{}", end.reason, end.tail),
+                }
+            }
+            Self::External(_) => std::future::pending().await,
+        }
+    }
+
+    /// Asked when something failed: whether the stack is the reason.
+    pub async fn failure(&self) -> Option<StackError> {
+        match self {
+            Self::Local(_) => tokio::time::timeout(END_SEEN_WITHIN, self.ends_by_itself())
+                .await
+                .ok(),
+            Self::External(external) => external.answers().await.err(),
         }
     }
 

@@ -4,6 +4,7 @@
 
 use crate::history::Intent;
 use crate::scenario::Workload;
+use crate::scenario::limits::CHANGES_PER_ORDER;
 use relays::order::Directive;
 
 /// Ranks of the skewed distribution: the most popular order gets the share of rank 1 of these.
@@ -82,17 +83,20 @@ fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Changes by rank, proportional to rank^-exponent, at least 1 each, scaled to the mean.
+/// Changes by rank, proportional to rank^-exponent, at least 1 each and at most what an order can
+/// take, scaled to the mean.
 fn zipf_lives(exponent: f64, mean: u32) -> Vec<u32> {
+    let most = f64::from(CHANGES_PER_ORDER);
+    let share = |rank: usize| (rank as f64).powf(-exponent);
     let lives = |scale: f64| -> Vec<u32> {
         (1..=RANKS)
-            .map(|rank| (scale * (rank as f64).powf(-exponent)).round().max(1.0) as u32)
+            .map(|rank| (scale * share(rank)).round().clamp(1.0, most) as u32)
             .collect()
     };
     let wanted = u64::from(mean) * RANKS as u64;
-    // Rank 1 never needs more than everything there is.
-    let (mut low, mut high) = (0.0, wanted as f64);
-    for _ in 0..60 {
+    // With this, the last rank has as many as an order can take, and so have all others.
+    let (mut low, mut high) = (0.0, most / share(RANKS));
+    for _ in 0..120 {
         let middle = (low + high) / 2.0;
         let total: u64 = lives(middle).into_iter().map(u64::from).sum();
         if total > wanted {
@@ -139,7 +143,15 @@ mod tests {
 
     #[test]
     fn with_skew_the_mean_stays_and_few_orders_get_most() {
-        for (skew, mean) in [(0.5, 3u32), (1.0, 3), (1.5, 10), (3.0, 2), (1.0, 1)] {
+        let shapes = [
+            (0.5, 3u32),
+            (1.0, 3),
+            (1.5, 10),
+            (3.0, 2),
+            (1.0, 1),
+            (5.0, 10_000),
+        ];
+        for (skew, mean) in shapes {
             let choices = choices(1, |w| {
                 w.changes_per_order = mean;
                 w.skew = skew;
@@ -151,8 +163,10 @@ mod tests {
                 "skew {skew}: mean {seen}"
             );
             assert!(choices.lives.iter().all(|&n| n >= 1));
-            assert!(choices.lives[0] <= mean * RANKS as u32);
-            assert!(mean == 1 || choices.lives[0] > choices.lives[RANKS - 1]);
+            let most = CHANGES_PER_ORDER;
+            assert!(choices.lives[0] <= most.min(mean * RANKS as u32));
+            let flat = mean == 1 || mean == most;
+            assert!(flat || choices.lives[0] > choices.lives[RANKS - 1]);
         }
     }
 }

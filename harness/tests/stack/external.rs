@@ -5,6 +5,7 @@ use crate::{HARNESS, local, reaper};
 use harness::process::reaper::Reaper;
 use harness::scenario::{Link, Victim};
 use harness::stack::external::stack_file;
+use harness::stack::run_lock::RunLock;
 use harness::stack::{Provider, Stack, StackInfo};
 use harness::toxiproxy::Toxiproxy;
 use rdkafka::ClientConfig;
@@ -140,10 +141,10 @@ async fn what_a_dead_run_left_is_dropped_and_a_living_runs_things_are_not() {
     // Given leftovers of one run whose lock is free, and things of one whose lock is held.
     let (theirs, _turn) = theirs().await;
     let folder = tempfile::tempdir().unwrap();
-    let first = find(file(&theirs.info, &folder, |t| t)).await.unwrap();
     let dead = Made::named("00000000deadbeef");
     let living = Made::named("000000000000a11e");
-    let _lock = first.hold_run("000000000000a11e").await.unwrap();
+    let lock = RunLock::take(&theirs.info.postgres, "000000000000a11e").await;
+    let lock = lock.unwrap();
     dead.make(&theirs.info).await;
     living.make(&theirs.info).await;
     assert_eq!(dead.there(&theirs.info).await, ALL);
@@ -162,7 +163,7 @@ async fn what_a_dead_run_left_is_dropped_and_a_living_runs_things_are_not() {
     assert_eq!(next.info().provider, "external");
     assert_eq!(next.info().environment["wal_level"], "logical");
     assert!(next.server(Victim::KafkaServer).is_none());
-    drop(_lock);
+    drop((lock, next));
     eventually_dropped(&living, &theirs.info, &folder).await;
 }
 
@@ -175,6 +176,30 @@ async fn eventually_dropped(made: &Made, info: &StackInfo, folder: &TempDir) {
         }
     }
     panic!("it was never dropped");
+}
+
+#[tokio::test]
+async fn a_stack_in_use_is_refused_and_the_user_is_named() {
+    // Given a harness that uses it.
+    let (theirs, _turn) = theirs().await;
+    let folder = tempfile::tempdir().unwrap();
+    let first = find(file(&theirs.info, &folder, |t| t)).await.unwrap();
+
+    // When another one comes.
+    let second = find(file(&theirs.info, &folder, |t| t)).await;
+
+    // Then it is told who is there and what to do, and it gets the stack when that one has gone.
+    let error = second.err().unwrap().to_string();
+    assert!(
+        error.contains("another run uses it (from 127.0.0.1, since 20"),
+        "{error}"
+    );
+    assert!(
+        error.contains("start this one when that has ended"),
+        "{error}"
+    );
+    drop(first);
+    find(file(&theirs.info, &folder, |t| t)).await.unwrap();
 }
 
 #[tokio::test]
@@ -194,6 +219,24 @@ async fn a_listener_that_advertises_another_address_is_an_error_with_the_remedy(
     let error = error.to_string();
     assert!(error.contains("orders->kafka"), "{error}");
     assert!(error.contains("advertised.listeners"), "{error}");
+    let toxiproxy = Toxiproxy::new(&theirs.info.toxiproxy_url).unwrap();
+    assert!(toxiproxy.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_route_whose_port_is_taken_is_an_error_with_the_remedy() {
+    let (theirs, _turn) = theirs().await;
+    let folder = tempfile::tempdir().unwrap();
+    let listen = &theirs.info.routes[&Link::RelayKafka].listen;
+    let taken = std::net::TcpListener::bind(listen).unwrap();
+
+    let found = find(file(&theirs.info, &folder, |text| text)).await;
+
+    let error = found.err().unwrap().to_string();
+    assert!(error.contains("check the route of relay->kafka"), "{error}");
+    assert!(error.contains("address already in use"), "{error}");
+    assert!(error.contains("is `listen` free"), "{error}");
+    drop(taken);
     let toxiproxy = Toxiproxy::new(&theirs.info.toxiproxy_url).unwrap();
     assert!(toxiproxy.list().await.unwrap().is_empty());
 }

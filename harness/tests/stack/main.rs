@@ -12,6 +12,7 @@ mod process;
 mod relay;
 mod service;
 mod toxiproxy;
+mod traces;
 
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;

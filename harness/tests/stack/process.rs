@@ -171,6 +171,7 @@ async fn a_death_nobody_ordered_is_seen_and_its_orphans_do_not_survive_a_restart
 
     // Then the orphan still lives, until the restart.
     assert_eq!(lives_of(&child, &clock).last(), Some(&(Life::Exited, 9)));
+    assert_eq!(child.own_end().unwrap().how, "was ended by signal 9");
     assert!(lives(tree[1]));
     child.restart().await.unwrap();
     assert!(!tree.iter().any(|id| lives(*id)));
@@ -225,6 +226,30 @@ async fn a_polite_child_goes_by_itself_and_a_deaf_one_is_killed() {
     let last = |child: &Child| lives_of(child, &clock).last().copied();
     assert_eq!(last(&polite), Some((Life::Exited, -4)));
     assert_eq!(last(&deaf), Some((Life::Exited, 9)));
+    assert_eq!((polite.own_end(), deaf.own_end()), (None, None));
+}
+
+#[tokio::test]
+async fn what_a_child_said_last_is_known_when_its_end_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("{READY_LINE}; seq 100000 >&2; echo no more >&2; exit 7");
+    let child = Child::start(shell(folder.path(), &script), &reaper())
+        .await
+        .unwrap();
+
+    let end = child.ends_by_itself().await.to_string();
+
+    assert!(
+        end.starts_with("child: run until it is told to end: it exited with code 7\n---"),
+        "{end}"
+    );
+    assert!(end.ends_with("\n99999\n100000\nno more"), "{end}");
+    let death = child.death().unwrap();
+    assert!(
+        death.starts_with("child ended by itself: it exited with code 7; "),
+        "{death}"
+    );
+    assert!(death.ends_with("child.log ends with: no more"), "{death}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod fixture;
 mod log;
 mod process;
+mod trace;
 
 use fixture::{Fixture, Kind, Wiring};
 use process::RelayProcess;

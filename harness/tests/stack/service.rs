@@ -7,6 +7,7 @@ mod faults;
 mod given;
 mod process;
 mod schema;
+mod trace;
 
 use given::{SOON, event_text, eventually, outbox, placing, transition};
 use relays::order::{ChangeRequest, ChangeType, Directive};

@@ -5,6 +5,7 @@
 
 mod external;
 mod interruption;
+mod trace;
 mod verdicts;
 
 use reports::record::Record;

@@ -17,18 +17,20 @@
 //!   producer, finds all earlier ones of its key there.
 
 use super::prefix::CompletionRing;
-use super::{Offer, PublishError, Publisher};
+use super::{Delivery, Offer, PublishError, Publisher};
 use crate::config::KafkaTarget;
+use crate::persistence::Persistence;
+use crate::signal::monotonic_ns;
 use crate::source::Event;
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -50,16 +52,19 @@ struct Deliveries {
     failure: Mutex<Option<String>>,
     trouble: Mutex<Option<String>>,
     changed: Notify,
+    /// Where each report goes as well, if a trace wants it: never more than are in flight.
+    reports: Option<mpsc::Sender<Delivery>>,
 }
 
 impl Deliveries {
-    fn new() -> Self {
+    fn new(reports: Option<mpsc::Sender<Delivery>>) -> Self {
         Self {
             ring: CompletionRing::new(IN_FLIGHT_MAX),
             failed: AtomicU64::new(0),
             failure: Mutex::new(None),
             trouble: Mutex::new(None),
             changed: Notify::new(),
+            reports,
         }
     }
 
@@ -107,6 +112,17 @@ impl ProducerContext for Callbacks {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, position: usize) {
+        // First: whoever sees the position as durable finds its report.
+        if let Some(reports) = &self.0.reports {
+            let _ = reports.send(Delivery {
+                position: position as u64,
+                at_ns: monotonic_ns(),
+                fate: match result {
+                    Ok(message) => Ok(message.offset().cast_unsigned()),
+                    Err((_, message)) => Err(Persistence::of(message)),
+                },
+            });
+        }
         match result {
             Ok(_) => {
                 self.0.ring.mark(position as u64);
@@ -123,6 +139,8 @@ pub struct KafkaPublisher {
     target: KafkaTarget,
     producer: Option<ThreadedProducer<Callbacks>>,
     deliveries: Arc<Deliveries>,
+    /// The other end of the deliveries' reports, for a trace.
+    kept: Option<mpsc::Receiver<Delivery>>,
     taken: u64,
     durable: u64,
 }
@@ -133,10 +151,27 @@ impl KafkaPublisher {
         Self {
             target,
             producer: None,
-            deliveries: Arc::new(Deliveries::new()),
+            deliveries: Arc::new(Deliveries::new(None)),
+            kept: None,
             taken: 0,
             durable: 0,
         }
+    }
+
+    /// Keeps each delivery for [`Publisher::deliveries`], which must then be called regularly.
+    pub fn keeping_deliveries(mut self) -> Self {
+        let (reports, kept) = mpsc::channel();
+        self.deliveries = Arc::new(Deliveries::new(Some(reports)));
+        self.kept = Some(kept);
+        self
+    }
+
+    /// Positions count from 0 again; what is reported of earlier ones goes nowhere.
+    fn start_over(&mut self) {
+        (self.taken, self.durable) = (0, 0);
+        let (reports, kept) = self.kept.is_some().then(mpsc::channel).unzip();
+        self.deliveries = Arc::new(Deliveries::new(reports));
+        self.kept = kept;
     }
 
     fn error(&self, reason: impl ToString) -> PublishError {
@@ -183,8 +218,7 @@ impl Publisher for KafkaPublisher {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => {
-                self.deliveries = Arc::new(Deliveries::new());
-                (self.taken, self.durable) = (0, 0);
+                self.start_over();
                 self.make_producer()
                     .map_err(|e| self.error(format!("cannot make a producer: {e}")))?
             }
@@ -283,6 +317,12 @@ impl Publisher for KafkaPublisher {
         self.durable
     }
 
+    fn deliveries(&mut self, each: impl FnMut(Delivery)) {
+        if let Some(kept) = &self.kept {
+            kept.try_iter().for_each(each);
+        }
+    }
+
     async fn progress(&self) {
         self.deliveries.changed.notified().await;
     }
@@ -299,8 +339,7 @@ impl Publisher for KafkaPublisher {
         let Some(producer) = self.producer.take() else {
             return;
         };
-        (self.taken, self.durable) = (0, 0);
-        self.deliveries = Arc::new(Deliveries::new());
+        self.start_over();
         // Both block: the purge until the broker threads have emptied their queues (later messages
         // go before earlier ones, or with them), the drop until librdkafka's threads have ended.
         let gone = tokio::task::spawn_blocking(move || {

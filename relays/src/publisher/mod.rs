@@ -3,6 +3,7 @@
 pub mod kafka;
 pub mod prefix;
 
+use crate::persistence::Persistence;
 use crate::source::Event;
 use std::future::Future;
 use thiserror::Error;
@@ -28,6 +29,17 @@ pub enum Offer {
     Full,
 }
 
+/// What became of an event that was taken, as the broker's client reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// The event's position.
+    pub position: u64,
+    /// When: CLOCK_MONOTONIC, nanoseconds.
+    pub at_ns: u64,
+    /// The offset it has; or else whether it may have one all the same.
+    pub fate: Result<u64, Persistence>,
+}
+
 /// A broker's producer, as the pump needs it.
 ///
 /// Events get positions 0, 1, 2, ... in the order they are taken, starting anew with each
@@ -50,6 +62,10 @@ pub trait Publisher {
 
     /// As [`Publisher::durable`], whatever has failed: what is durable stays so.
     fn durable_despite_failure(&mut self) -> u64;
+
+    /// Gives, for a trace, `each` delivery that was reported since the last call: at least those
+    /// of everything durable, in any order. A publisher may keep none of them.
+    fn deliveries(&mut self, _each: impl FnMut(Delivery)) {}
 
     /// Waits until [`Publisher::durable`] may have changed. Cancel-safe.
     fn progress(&self) -> impl Future<Output = ()>;

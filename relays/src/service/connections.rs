@@ -43,6 +43,11 @@ impl DatabaseError {
             reason: error.to_string(),
         }
     }
+
+    /// Whether the connection is lost: what was asked of the server may be done or not.
+    pub fn is_loss(&self) -> bool {
+        self.lost
+    }
 }
 
 /// Runs one exchange with the server, bounded.

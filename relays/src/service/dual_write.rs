@@ -8,9 +8,11 @@ use super::connections::{Connections, DatabaseError};
 use super::event::EventText;
 use super::orders::{Orders, why_not};
 use super::producer::EventProducer;
+use super::steps;
 use super::transaction::{self, Transaction};
 use crate::config::WriteOrder;
 use crate::order::Directive;
+use crate::trace::Trace;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,7 @@ pub(super) struct DualWrite {
     orders: Orders,
     connections: Arc<Connections>,
     producer: EventProducer,
+    trace: Trace,
 }
 
 impl DualWrite {
@@ -31,18 +34,21 @@ impl DualWrite {
         orders: Orders,
         connections: Arc<Connections>,
         producer: EventProducer,
+        trace: Trace,
     ) -> Self {
         Self {
             order,
             orders,
             connections,
             producer,
+            trace,
         }
     }
 
     async fn commit_then_publish(&self, change: &Change) -> Result<Outcome, DatabaseError> {
         let mut lease = self.connections.lend().await?;
         let done = transaction::commit(&self.orders, &mut lease.connection, change).await;
+        steps::transaction(&self.trace, change, &done);
         let version = match lease.settle(done)? {
             Transaction::Committed { version } => version,
             // A retry of a change that is committed: whether its event got out, nobody knows.
@@ -59,6 +65,9 @@ impl DualWrite {
         let done = self
             .publish_inside_transaction(&mut lease.connection, change)
             .await;
+        if let Err(error) = &done {
+            steps::failed(&self.trace, change, error);
+        }
         lease.settle(done)
     }
 
@@ -78,10 +87,12 @@ impl DualWrite {
             };
             if change.directive == Directive::Veto {
                 transaction::roll_back(conn).await?;
+                steps::rolled_back(&self.trace, change, version);
                 return Ok(transaction::vetoed());
             }
             if let Err(error) = self.publish(change, version).await {
                 transaction::roll_back(conn).await?;
+                steps::rolled_back(&self.trace, change, version);
                 // Not a rejection: a publish that was given up may still arrive.
                 return Ok(Outcome::Failed { error });
             }
@@ -89,6 +100,7 @@ impl DualWrite {
                 sleep(Duration::from_millis(ms.into())).await;
             }
             transaction::end(conn).await?;
+            steps::committed(&self.trace, change, version);
             return Ok(Outcome::Committed { version });
         }
         Ok(transaction::busy())

@@ -5,6 +5,7 @@ use super::WritePath;
 use super::change::{Change, Outcome, Rejection};
 use super::monitor::Monitor;
 use crate::order::{Answer, ChangeRequest, ChangeType, Failure};
+use crate::trace::{Stage, Trace};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
@@ -29,15 +30,17 @@ pub(super) const IN_FLIGHT_MAX: usize = 16 * 1024;
 pub(super) struct Service<P> {
     path: P,
     monitor: Arc<Monitor>,
+    trace: Trace,
     in_flight: Arc<Semaphore>,
 }
 
 impl<P: WritePath> Service<P> {
     /// Serves this write path.
-    pub fn new(path: P, monitor: Arc<Monitor>) -> Arc<Self> {
+    pub fn new(path: P, monitor: Arc<Monitor>, trace: Trace) -> Arc<Self> {
         Arc::new(Self {
             path,
             monitor,
+            trace,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
         })
     }
@@ -82,10 +85,19 @@ impl<P: WritePath> Service<P> {
     ) -> Response {
         self.monitor.request_begun();
         let response = match read(request, decode).await {
-            Ok(change) => self.apply(change).await,
+            Ok(change) => self.apply_traced(change).await,
             Err(refusal) => refusal,
         };
         self.monitor.request_answered();
+        response
+    }
+
+    async fn apply_traced(self: &Arc<Self>, change: Change) -> Response {
+        let attempt = change.attempt;
+        self.trace.step(attempt, 0, Stage::Received, 0);
+        let response = self.apply(change).await;
+        let status = response.status().as_u16();
+        self.trace.step(attempt, 0, Stage::Answered, status.into());
         response
     }
 

@@ -12,10 +12,12 @@ mod monitor;
 mod orders;
 mod outbox;
 mod producer;
+mod steps;
 mod transaction;
 
 use crate::config::{ServiceConfig, WritePathConfig};
 use crate::signal::{Signal, emit};
+use crate::trace::Trace;
 use axum::serve::ListenerExt;
 use change::{Change, HOLD_MAX, Outcome};
 use connections::{ANSWER_WITHIN, Connections, DatabaseError};
@@ -83,6 +85,7 @@ pub async fn serve_until(
         () = &mut stop => return Ok(()),
     };
     let monitor = Arc::new(Monitor::default());
+    let trace = Trace::open(config.trace.as_ref());
     let run = config.run;
     match config.write_path {
         WritePathConfig::Outbox { notify } => {
@@ -92,8 +95,8 @@ pub async fn serve_until(
                 Announcement::Outbox
             };
             let orders = Orders::new(run, announcement);
-            let path = Outbox::new(orders, Arc::clone(&connections));
-            accept(socket, path, monitor, wait + DRAIN_WITHIN, stop).await?;
+            let path = Outbox::new(orders, Arc::clone(&connections), trace.clone());
+            accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
         }
         WritePathConfig::DualWrite {
             order,
@@ -101,10 +104,16 @@ pub async fn serve_until(
             kafka,
         } => {
             let orders = Orders::new(run, Announcement::None);
-            let producer = EventProducer::new(&kafka, publish_timeout_ms, Arc::clone(&monitor))?;
+            let producer = EventProducer::new(
+                &kafka,
+                publish_timeout_ms,
+                Arc::clone(&monitor),
+                trace.clone(),
+            )?;
             producer.warm_up().await;
-            let path = DualWrite::new(order, orders, Arc::clone(&connections), producer);
-            accept(socket, path, monitor, wait + DRAIN_WITHIN, stop).await?;
+            let connections = Arc::clone(&connections);
+            let path = DualWrite::new(order, orders, connections, producer, trace.clone());
+            accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
         }
     }
     connections.close().await;
@@ -152,11 +161,12 @@ async fn accept<P: WritePath>(
     socket: TcpSocket,
     path: P,
     monitor: Arc<Monitor>,
+    trace: Trace,
     drain_within: Duration,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
     let mut reporter = Reporter::new(Arc::clone(&monitor));
-    let service = http::Service::new(path, monitor);
+    let service = http::Service::new(path, monitor, trace);
     let listener = socket
         .listen(BACKLOG)
         .map_err(|e| format!("listening for HTTP: {e}"))?;

@@ -5,21 +5,24 @@ use super::WritePath;
 use super::change::{Change, Outcome};
 use super::connections::Connections;
 use super::orders::Orders;
-use super::transaction;
+use super::{steps, transaction};
+use crate::trace::Trace;
 use std::sync::Arc;
 
 /// See the module.
 pub(super) struct Outbox {
     orders: Orders,
     connections: Arc<Connections>,
+    trace: Trace,
 }
 
 impl Outbox {
     /// Writes through these connections; `orders` announces.
-    pub fn new(orders: Orders, connections: Arc<Connections>) -> Self {
+    pub fn new(orders: Orders, connections: Arc<Connections>, trace: Trace) -> Self {
         Self {
             orders,
             connections,
+            trace,
         }
     }
 }
@@ -29,6 +32,7 @@ impl WritePath for Outbox {
         let result = async {
             let mut lease = self.connections.lend().await?;
             let done = transaction::commit(&self.orders, &mut lease.connection, change).await;
+            steps::transaction(&self.trace, change, &done);
             lease.settle(done)
         };
         result.await.map_or_else(Outcome::from, Outcome::from)

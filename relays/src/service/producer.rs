@@ -5,10 +5,13 @@ use super::change::Change;
 use super::event::EventText;
 use super::monitor::Monitor;
 use crate::config::KafkaTarget;
+use crate::persistence::Persistence;
+use crate::signal::monotonic_ns;
+use crate::trace::{Stage, Step, Trace};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -40,6 +43,7 @@ pub(super) struct EventProducer {
     topic: String,
     within: Duration,
     monitor: Arc<Monitor>,
+    trace: Trace,
     /// Replaced only after a fatal error.
     current: RwLock<Arc<Kafka>>,
 }
@@ -50,14 +54,16 @@ impl EventProducer {
         kafka: &KafkaTarget,
         publish_timeout_ms: Option<u64>,
         monitor: Arc<Monitor>,
+        trace: Trace,
     ) -> Result<Self, String> {
         let config = settings(kafka, publish_timeout_ms);
-        let producer = create(&config, &monitor)?;
+        let producer = create(&config, &monitor, &trace)?;
         Ok(Self {
             config,
             topic: kafka.topic.clone(),
             within: delivery_within(publish_timeout_ms),
             monitor,
+            trace,
             current: RwLock::new(Arc::new(producer)),
         })
     }
@@ -90,21 +96,43 @@ impl EventProducer {
             .insert(header("version", &version_text));
         let key = change.order.to_string();
         let value = text.with_version(version);
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(report))
+        let attempt = change.attempt;
+        let waiting = Waiting {
+            report,
+            attempt,
+            version,
+        };
+        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(waiting))
             .key(&key)
             .payload(&value)
             .headers(headers);
+        let at_ns = monotonic_ns();
         if let Err((error, _)) = producer.send(record) {
+            let refused = Persistence::NotPersisted as u64;
+            self.trace
+                .step(attempt, version, Stage::DeliveryFailed, refused);
             producer.context().notice(&error);
             let reason = self.explain(&error);
             self.monitor.undelivered(&reason);
             return Err(reason);
         }
+        self.trace.write(&[Step {
+            at_ns,
+            attempt,
+            version,
+            stage: Stage::Handed,
+            detail: 0,
+        }]);
         let failed = match timeout(self.within, reported).await {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(reason))) => reason,
-            Ok(Err(_)) => "the producer was replaced after a fatal error".into(),
-            Err(_) => format!("no delivery report within {:?}", self.within),
+            unreported => {
+                self.trace.step(attempt, version, Stage::Abandoned, 0);
+                match unreported {
+                    Ok(_) => "the producer was replaced after a fatal error".into(),
+                    Err(_) => format!("no delivery report within {:?}", self.within),
+                }
+            }
         };
         Err(format!("publishing to topic {}: {failed}", self.topic))
     }
@@ -146,7 +174,7 @@ impl EventProducer {
             tracing::warn!("a new Kafka producer replaces one with a fatal error");
             let broken = std::mem::replace(
                 &mut *current,
-                Arc::new(create(&self.config, &self.monitor)?),
+                Arc::new(create(&self.config, &self.monitor, &self.trace)?),
             );
             // Dropping joins a thread and purges a queue: not on a thread that serves requests.
             std::thread::spawn(move || drop((broken, producer)));
@@ -181,9 +209,10 @@ fn settings(kafka: &KafkaTarget, publish_timeout_ms: Option<u64>) -> ClientConfi
     config
 }
 
-fn create(config: &ClientConfig, monitor: &Arc<Monitor>) -> Result<Kafka, String> {
+fn create(config: &ClientConfig, monitor: &Arc<Monitor>, trace: &Trace) -> Result<Kafka, String> {
     let reports = Reports {
         monitor: Arc::clone(monitor),
+        trace: trace.clone(),
         fatal: AtomicBool::new(false),
     };
     Kafka::from_config_and_context(config, reports)
@@ -193,7 +222,15 @@ fn create(config: &ClientConfig, monitor: &Arc<Monitor>) -> Result<Kafka, String
 /// Hands each delivery report to the request that waits for it.
 struct Reports {
     monitor: Arc<Monitor>,
+    trace: Trace,
     fatal: AtomicBool,
+}
+
+/// A request that waits for a report, and what a trace needs of it.
+struct Waiting {
+    report: oneshot::Sender<Delivery>,
+    attempt: Uuid,
+    version: u32,
 }
 
 impl Reports {
@@ -215,23 +252,27 @@ impl ClientContext for Reports {
 }
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = Box<oneshot::Sender<Delivery>>;
+    type DeliveryOpaque = Box<Waiting>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
-        let delivery = match result {
-            Ok(_) => {
+        let (delivery, stage, detail) = match result {
+            Ok(message) => {
                 self.monitor.delivered();
-                Ok(())
+                (Ok(()), Stage::Delivered, message.offset().cast_unsigned())
             }
-            Err((error, _)) => {
+            Err((error, message)) => {
                 self.notice(error);
                 let reason = error.to_string();
                 self.monitor.undelivered(&reason);
-                Err(reason)
+                let status = Persistence::of(message) as u64;
+                (Err(reason), Stage::DeliveryFailed, status)
             }
         };
+        // On file before the request goes on.
+        self.trace
+            .step(waiting.attempt, waiting.version, stage, detail);
         // The request may have given up.
-        let _ = waiting.send(delivery);
+        let _ = waiting.report.send(delivery);
     }
 }
 
@@ -268,7 +309,8 @@ mod tests {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("events", 1, 1).unwrap();
         let target = target(cluster.bootstrap_servers());
-        let events = EventProducer::new(&target, Some(10_000), Arc::default()).unwrap();
+        let events =
+            EventProducer::new(&target, Some(10_000), Arc::default(), Trace::default()).unwrap();
         let (change, text) = (change(), EventText::new("00", &change()));
         events.publish(&change, &text, 1).await.unwrap();
 
@@ -293,7 +335,7 @@ mod tests {
     async fn a_delivery_is_given_up_at_its_timeout() {
         let nobody = target("127.0.0.1:1".into());
         let monitor = Arc::new(Monitor::default());
-        let events = EventProducer::new(&nobody, Some(200), monitor).unwrap();
+        let events = EventProducer::new(&nobody, Some(200), monitor, Trace::default()).unwrap();
         let text = EventText::new("00", &change());
         let delivery = timeout(Duration::from_secs(5), events.publish(&change(), &text, 1)).await;
         let error = delivery.unwrap().unwrap_err();
@@ -306,7 +348,7 @@ mod tests {
             linger_ms: 50.0,
             ..target("127.0.0.1:1".into())
         };
-        let made = EventProducer::new(&target, Some(20), Arc::default());
+        let made = EventProducer::new(&target, Some(20), Arc::default(), Trace::default());
         assert!(made.is_err_and(|error| error.contains("linger")));
     }
 }

@@ -4,7 +4,7 @@
 //! slot remembers what was acknowledged; a relay that starts again begins after that. What is
 //! acknowledged is the end of a transaction before which every event is durable.
 
-use super::pgoutput::{Message, OutboxDecoder, OutboxRow};
+use super::pgoutput::{OutboxDecoder, OutboxRow};
 use super::positions::Positions;
 use super::session::{CONNECT_TIMEOUT, bounded, connect, connect_plain, place};
 use super::sweeper::sweep_for_ever;
@@ -186,8 +186,11 @@ impl CdcSource {
     ) -> Result<(), SourceError> {
         match event {
             ReplicationEvent::Begin {
-                commit_time_micros, ..
+                final_lsn,
+                commit_time_micros,
+                ..
             } => {
+                self.decoder.begin(final_lsn.0);
                 self.positions.begin();
                 self.behind = age(commit_time_micros) > BEHIND;
             }
@@ -293,6 +296,11 @@ impl Source for CdcSource {
         self.acknowledge();
     }
 
+    /// Acknowledged to the reader of the stream, which reports it every tenth of a second.
+    fn settled(&self) -> Option<u64> {
+        Some(self.positions.settled())
+    }
+
     async fn rewind(&mut self) {
         if let Some(mut client) = self.client.take() {
             // Hard: a broken link would not let it end well. The server sees the socket closed.
@@ -362,15 +370,11 @@ pub async fn pending_payloads(
     .bind(publication)
     .fetch(&mut connection);
     let mut decoder = OutboxDecoder::default();
-    let mut commit = 0;
     let mut pending = Vec::new();
     while let Some(change) = changes.try_next().await.map_err(|e| doing(&e))? {
-        if let Message::Begin { final_lsn } = Message::parse(&change).map_err(|e| doing(&e))? {
-            commit = final_lsn;
-        }
         if let Some(row) = decoder.decode(change.into()).map_err(|e| doing(&e))? {
             let payload = row.payload().map_err(|e| doing(&e))?;
-            pending.push((commit, payload.to_owned()));
+            pending.push((row.commit_lsn(), payload.to_owned()));
         }
     }
     Ok(pending)

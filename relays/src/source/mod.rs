@@ -7,6 +7,7 @@ mod positions;
 mod session;
 mod sweeper;
 
+use crate::trace::Stage;
 use std::collections::VecDeque;
 use std::future::Future;
 use thiserror::Error;
@@ -49,6 +50,11 @@ impl SourceError {
 pub trait Held {
     /// The event in it.
     fn event(&self) -> Result<Event<'_>, SourceError>;
+
+    /// As what a trace notes that it was taken, and the detail to that; `None`: it does not.
+    fn taken_as(&self) -> Option<(Stage, u64)> {
+        None
+    }
 }
 
 /// An outbox, read in an order that keeps each key's commits in order.
@@ -77,6 +83,12 @@ pub trait Source {
     /// Takes effect at the source no later than with the next [`Source::next`] or
     /// [`Source::close`].
     fn confirm(&mut self, events: u64);
+
+    /// How many events since this source was made are confirmed to effect, as far as that is known
+    /// by now; for a trace. `None` where confirming is all there is to it.
+    fn settled(&self) -> Option<u64> {
+        None
+    }
 
     /// Forgets all events that are not confirmed: they will be delivered again, in order.
     fn rewind(&mut self) -> impl Future<Output = ()>;

@@ -4,6 +4,7 @@
 //! Pure, and bounded by its input: nothing is allocated on the word of a length field.
 
 use super::{Event, Held, SourceError};
+use crate::trace::Stage;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -253,6 +254,7 @@ const PAYLOAD: usize = 4;
 pub struct OutboxRow {
     message: Bytes,
     fields: [(u32, u32); COLUMNS.len()],
+    commit_lsn: u64,
 }
 
 impl OutboxRow {
@@ -262,6 +264,11 @@ impl OutboxRow {
             let doing = format!("read {} of an outbox row", COLUMNS[field]);
             SourceError::new(doing, format!("{e}; the database must use UTF-8"))
         })
+    }
+
+    /// LSN of its transaction's commit.
+    pub fn commit_lsn(&self) -> u64 {
+        self.commit_lsn
     }
 
     /// The event's payload.
@@ -280,6 +287,10 @@ impl Held for OutboxRow {
             payload: self.field(PAYLOAD)?,
         })
     }
+
+    fn taken_as(&self) -> Option<(Stage, u64)> {
+        Some((Stage::Decoded, self.commit_lsn))
+    }
 }
 
 /// Finds the rows of outboxes in one connection's messages.
@@ -287,9 +298,17 @@ impl Held for OutboxRow {
 pub struct OutboxDecoder {
     /// For each table, the number of each of [`COLUMNS`].
     tables: HashMap<u32, [u16; COLUMNS.len()]>,
+    /// LSN of the commit of the transaction that is being read.
+    commit_lsn: u64,
 }
 
 impl OutboxDecoder {
+    /// A transaction begins. For streams that give this message in another form; else
+    /// [`OutboxDecoder::decode`] sees it itself.
+    pub fn begin(&mut self, commit_lsn: u64) {
+        self.commit_lsn = commit_lsn;
+    }
+
     /// The outbox row in this message, if that is what it is.
     pub fn decode(&mut self, message: Bytes) -> Result<Option<OutboxRow>, DecodeError> {
         match Message::parse(&message)? {
@@ -299,7 +318,11 @@ impl OutboxDecoder {
                     .get(&table)
                     .ok_or(DecodeError::UnknownTable(table))?;
                 let fields = locate(row, columns)?;
-                Ok(Some(OutboxRow { message, fields }))
+                Ok(Some(OutboxRow {
+                    message,
+                    fields,
+                    commit_lsn: self.commit_lsn,
+                }))
             }
             Message::Relation {
                 table,
@@ -309,7 +332,11 @@ impl OutboxDecoder {
                 self.describe(table, name, &columns)?;
                 Ok(None)
             }
-            Message::Begin { .. } | Message::Commit { .. } | Message::Other(_) => Ok(None),
+            Message::Begin { final_lsn } => {
+                self.begin(final_lsn);
+                Ok(None)
+            }
+            Message::Commit { .. } | Message::Other(_) => Ok(None),
         }
     }
 

@@ -19,6 +19,7 @@
 use super::session::{bounded, connect, connect_plain, options, place, quoted};
 use super::{Event, Held, Source, SourceError};
 use crate::config::{AfterPublish, PostgresTarget};
+use crate::trace::Stage;
 use futures::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Row};
@@ -85,6 +86,11 @@ impl Held for ClaimedRow {
             payload: self.text(PAYLOAD)?,
         })
     }
+
+    fn taken_as(&self) -> Option<(Stage, u64)> {
+        let seq = self.seq().ok()?;
+        Some((Stage::Claimed, seq.cast_unsigned()))
+    }
 }
 
 /// The session that holds the leadership, and the state of its transaction.
@@ -139,6 +145,8 @@ pub struct PollingSource {
     notify: bool,
     hints: Option<Hints>,
     leader: Option<Leader>,
+    /// Rows of all claims whose commit was answered.
+    settled: u64,
     /// Nothing was there: not before this.
     next_poll: Instant,
     rows: Vec<(i64, ClaimedRow)>,
@@ -162,6 +170,7 @@ impl PollingSource {
             notify,
             hints: None,
             leader: None,
+            settled: 0,
             next_poll: Instant::now(),
             rows: Vec::new(),
         }
@@ -287,7 +296,9 @@ impl PollingSource {
         }
         // RETURNING follows the heap; the order is by seq.
         rows.sort_unstable_by_key(|(seq, _)| *seq);
-        leader.before += leader.claimed.unwrap_or(0);
+        let committed = leader.claimed.unwrap_or(0);
+        leader.before += committed;
+        self.settled += committed;
         leader.claimed = Some(rows.len() as u64);
         leader.durable = false;
         if !rows.is_empty() {
@@ -306,14 +317,12 @@ impl PollingSource {
         let Some(claimed) = leader.claimed else {
             return Ok(());
         };
-        let end = if leader.durable || claimed == 0 {
-            "COMMIT"
-        } else {
-            "ROLLBACK"
-        };
+        let commits = leader.durable || claimed == 0;
+        let end = if commits { "COMMIT" } else { "ROLLBACK" };
         let run = sqlx::raw_sql(end).execute(&mut leader.connection);
         bounded("end the claim's transaction", run).await?;
         leader.before += claimed;
+        self.settled += if commits { claimed } else { 0 };
         leader.claimed = None;
         leader.durable = false;
         Ok(())
@@ -384,6 +393,10 @@ impl Source for PollingSource {
         if let Some(leader) = &mut self.leader {
             leader.durable = events >= leader.before + leader.claimed.unwrap_or(0);
         }
+    }
+
+    fn settled(&self) -> Option<u64> {
+        Some(self.settled)
     }
 
     async fn rewind(&mut self) {

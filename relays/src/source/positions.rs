@@ -17,12 +17,20 @@ pub(super) struct Positions {
     /// (events read before it, position); both strictly increase.
     waiting: VecDeque<(u64, u64)>,
     acknowledged: u64,
+    /// Events before what may be acknowledged: since the last restart, and before it.
+    settled: u64,
+    settled_before: u64,
 }
 
 impl Positions {
     /// What may be acknowledged: never goes back.
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged
+    }
+
+    /// How many events, restarts or not, were read before what may be acknowledged.
+    pub(super) fn settled(&self) -> u64 {
+        self.settled_before + self.settled
     }
 
     /// Whether the end of a transaction is still to come.
@@ -75,6 +83,7 @@ impl Positions {
                 return;
             }
             self.acknowledged = self.acknowledged.max(position);
+            self.settled = read;
             self.waiting.pop_front();
         }
     }
@@ -83,6 +92,7 @@ impl Positions {
     pub(super) fn restart(&mut self) {
         *self = Self {
             acknowledged: self.acknowledged,
+            settled_before: self.settled(),
             ..Self::default()
         };
     }
@@ -107,14 +117,15 @@ mod tests {
     }
 
     impl Model {
-        /// The highest position before the first event that is not durable.
-        fn acknowledged(&self) -> u64 {
-            let (mut events, mut acknowledged) = (0, 0);
+        /// The highest position before the first event that is not durable, and the events before
+        /// it.
+        fn acknowledged(&self) -> (u64, u64) {
+            let (mut events, mut acknowledged) = (0, (0, 0));
             for entry in &self.read {
                 match entry {
                     Entry::Event => events += 1,
                     Entry::Position(position) if events <= self.durable => {
-                        acknowledged = *position;
+                        acknowledged = (*position, events);
                     }
                     Entry::Position(_) => break,
                 }
@@ -182,7 +193,8 @@ mod tests {
                         positions.confirm(model.durable);
                     }
                 }
-                prop_assert_eq!(positions.acknowledged(), model.acknowledged());
+                let acknowledged = (positions.acknowledged(), positions.settled());
+                prop_assert_eq!(acknowledged, model.acknowledged());
                 prop_assert!(positions.waiting.len() as u64 <= model.events() - model.durable + 1);
             }
         }
@@ -199,12 +211,12 @@ mod tests {
         positions.event();
         positions.commit(20);
         positions.restart();
-        assert_eq!(positions.acknowledged(), 10);
+        assert_eq!((positions.acknowledged(), positions.settled()), (10, 1));
         positions.begin();
         positions.event();
         positions.commit(20);
         assert_eq!(positions.acknowledged(), 10);
         positions.confirm(1);
-        assert_eq!(positions.acknowledged(), 20);
+        assert_eq!((positions.acknowledged(), positions.settled()), (20, 2));
     }
 }

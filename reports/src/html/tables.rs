@@ -212,37 +212,6 @@ pub fn faults(record: &Record) -> String {
     )
 }
 
-/// The first few offending events of each kind.
-pub fn offences(record: &Record) -> String {
-    let mut rows = String::new();
-    for (index, strategy) in record.strategies.iter().enumerate() {
-        for offence in &strategy.offences {
-            let version = offence.version.map(|version| version.to_string());
-            rows.push_str(&format!(
-                "<tr>{}<td>{}</td><td class=\"prose\">{}</td><td><code>{}</code></td>\
-                 <td class=\"number\">{}</td><td><code>{}</code></td></tr>",
-                name_cell(index, &strategy.name),
-                escaped(&figures::spoken(&offence.metric)),
-                escaped(&offence.what),
-                escaped(offence.order_id.as_deref().unwrap_or(DASH)),
-                version.as_deref().unwrap_or(DASH),
-                escaped(offence.attempt.as_deref().unwrap_or(DASH))
-            ));
-        }
-    }
-    listed(
-        &[
-            Head::Text("strategy"),
-            Head::Text("kind"),
-            Head::Text("what happened"),
-            Head::Text("order"),
-            Head::Number("version"),
-            Head::Text("attempt"),
-        ],
-        &rows,
-    )
-}
-
 /// A strategy's name with its colour.
 pub fn name_cell(index: usize, name: &str) -> String {
     format!(

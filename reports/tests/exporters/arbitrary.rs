@@ -187,6 +187,12 @@ fn series() -> BoxedStrategy<Series> {
         .boxed()
 }
 
+fn step() -> BoxedStrategy<Step> {
+    (figure(), words(), words())
+        .prop_map(|(at_s, who, what)| Step { at_s, who, what })
+        .boxed()
+}
+
 fn offence() -> BoxedStrategy<Offence> {
     (
         words(),
@@ -194,14 +200,20 @@ fn offence() -> BoxedStrategy<Offence> {
         option::of(any::<u32>()),
         option::of(words()),
         words(),
+        option::of(words()),
+        vec(step(), 0..4),
     )
-        .prop_map(|(metric, order_id, version, attempt, what)| Offence {
-            metric,
-            order_id,
-            version,
-            attempt,
-            what,
-        })
+        .prop_map(
+            |(metric, order_id, version, attempt, what, sentence, timeline)| Offence {
+                metric,
+                order_id,
+                version,
+                attempt,
+                what,
+                sentence,
+                timeline,
+            },
+        )
         .boxed()
 }
 

@@ -185,6 +185,11 @@ fn naive() -> Strategy {
                 "committed at 4.{n}12 s, the publish failed after 1,000 ms, and no event carries \
                  this attempt"
             ),
+            sentence: Some(format!(
+                "committed at 4.{n}11 s; handed to the broker at 4.{n}11 s; its publish failed at \
+                 5.{n}12 s (not persisted) while down kafka was in force (4.002 s to 8.011 s): lost"
+            )),
+            timeline: steps(4.111 + f64::from(n) / 10.0),
         })
         .collect();
     let quiet = |order| (order, Shape::Tail(0.7, 2.4), Shape::Tail(2.6, 9.1));
@@ -211,6 +216,39 @@ fn naive() -> Strategy {
         _ => (0.0, 0.0, 453.0, None),
     });
     strategy
+}
+
+/// The way of a change that was committed at this time and whose publish failed.
+fn steps(committed_s: f64) -> Vec<Step> {
+    [
+        (4.002, "fault", "down kafka begins"),
+        (committed_s - 0.002, "client", "due: paid"),
+        (committed_s - 0.002, "client", "sent"),
+        (committed_s - 0.001, "order service", "request received"),
+        (committed_s, "order service", "committed as version 2"),
+        (committed_s, "order service", "handed to the broker"),
+        (
+            committed_s + 1.001,
+            "order service",
+            "delivery failed (not persisted)",
+        ),
+        (
+            committed_s + 1.001,
+            "order service",
+            "answered with status 503",
+        ),
+        (committed_s + 1.002, "client", "told nothing (status 503)"),
+        (8.011, "fault", "down kafka healed"),
+        (13.204, "database", "final read: there as version 2"),
+        (13.911, "topic", "final read: no valid event of it"),
+    ]
+    .into_iter()
+    .map(|(at_s, who, what)| Step {
+        at_s,
+        who: who.to_owned(),
+        what: what.to_owned(),
+    })
+    .collect()
 }
 
 fn polling() -> Strategy {
@@ -443,6 +481,8 @@ pub fn failed() -> Record {
             version: Some(1),
             attempt: None,
             what: format!("offence number {n}"),
+            sentence: None,
+            timeline: Vec::new(),
         })
         .collect();
     record

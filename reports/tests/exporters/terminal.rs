@@ -4,7 +4,7 @@ use reports::terminal::Terminal;
 
 fn rendered(record: &Record, width: usize) -> String {
     let colour = false;
-    Terminal { colour, width }.render(record)
+    Terminal { colour, width }.render(record, None)
 }
 
 fn longest(text: &str) -> usize {
@@ -61,7 +61,7 @@ fn colours_only_when_asked_for_and_never_from_the_record() {
         colour: true,
         width: 100,
     }
-    .render(&record);
+    .render(&record, None);
     assert!(coloured.contains("\x1b[1;32mPASS\x1b[0m"));
     assert!(!coloured.contains("\x1b[31mred"));
 }

@@ -2,7 +2,7 @@
 
 use crate::checkers::fixture::*;
 use crate::checkers::{Judgement, Verdict, judge_with};
-use crate::history::{FaultRecord, History, Intent, Outcome};
+use crate::history::{FaultRecord, History, Intent, Outcome, WALL_DRIFT_NS};
 use crate::scenario::{
     Comparison, FaultKind, LatencyKind, Link, Metric, Percentile, StrategyKind, Target, Victim,
 };
@@ -355,6 +355,43 @@ fn a_wall_clock_that_jumped() {
     assert_eq!(judged(&history).verdict, Verdict::Pass);
     history.meta.wall_drift_ns -= 1;
     doubted(&judged(&history), "the wall clock moved");
+}
+
+#[test]
+fn a_wall_clock_that_jumped_and_jumped_back() {
+    for drift_ns in [2e9, -2e9, f64::NAN] {
+        let mut history = cdc();
+        let mut sampled = |at_ns: i64, value: f64| {
+            history.samples.push(crate::history::Sample {
+                series: WALL_DRIFT_NS.to_owned(),
+                at_ns,
+                value,
+            });
+        };
+        sampled(FROM, 1e6);
+        sampled(FROM + 100 * MS, drift_ns);
+        sampled(FROM + 200 * MS, -1e6);
+        doubted(&judged(&history), "the wall clock moved");
+        history.samples[1].value = 4e8;
+        assert_eq!(judged(&history).verdict, Verdict::Pass);
+    }
+}
+
+#[test]
+fn what_a_jumped_clock_decides_is_not_told() {
+    // Given a clock that jumped, and expectations that append times decide
+    let mut history = outage();
+    history.meta.wall_drift_ns = S;
+    let lesson = expect(Metric::Duplicated, Comparison::AtLeast, 1.0);
+    let late = expect(Metric::Late, Comparison::Equal, 0.0);
+    let lost = expect(Metric::Lost, Comparison::Equal, 0.0);
+    expecting(&mut history, vec![lesson, late, lost]);
+    let met: Vec<_> = judged(&history)
+        .expectations
+        .iter()
+        .map(|c| c.met)
+        .collect();
+    assert_eq!(met, [None, None, Some(true)]);
 }
 
 #[test]

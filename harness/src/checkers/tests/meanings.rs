@@ -9,28 +9,6 @@ fn cdc() -> History {
     clean(20, StrategyKind::Cdc {})
 }
 
-/// The attempt that made an order's version.
-fn attempt(history: &History, order: u32, version: u32) -> u32 {
-    let made = |r: &&TruthRow| r.order == order && r.version == version;
-    history.truth.iter().find(made).unwrap().attempt
-}
-
-fn log_row(history: &History, attempt: u32) -> usize {
-    history
-        .log
-        .iter()
-        .position(|r| r.attempt == attempt)
-        .unwrap()
-}
-
-/// Takes an event off the topic as if it never had been there.
-fn unpublish(history: &mut History, attempt: u32) {
-    let row = history.log.remove(log_row(history, attempt));
-    history
-        .sightings
-        .retain(|s| (s.partition, s.offset) != (row.partition, row.offset));
-}
-
 /// Asserts that these counts and no others are above 0.
 fn finds(history: &History, expected: &[(Metric, u64)]) {
     let judgement = judged(history);
@@ -60,7 +38,9 @@ fn an_event_that_is_nowhere_is_lost() {
     finds(&history, &[(Metric::Lost, 1)]);
     let judgement = judged(&history);
     assert_eq!(judgement.verdict, Verdict::Fail);
-    assert!(judgement.reasons[0].contains("order 7 version 2: committed (answered at "));
+    let lost = judgement.findings.iter().find(|f| f.metric == Metric::Lost);
+    let what = &lost.unwrap().examples[0].what;
+    assert!(what.starts_with("order 7 version 2: committed (answered at "));
     assert_eq!(judgement.outcomes.db_only, 1);
 }
 

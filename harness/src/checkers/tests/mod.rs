@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod doubts;
+mod explained;
 mod lessons;
 mod meanings;
 mod model;
 mod planted;
-mod soup;
+mod scale;
+pub(crate) mod soup;
+mod tangled;
+mod trace;

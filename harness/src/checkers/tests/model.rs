@@ -4,6 +4,7 @@
 use crate::checkers::window::strategy;
 use crate::history::{Body, History, Life, LogRow, Outcome, Request, TruthRow};
 use crate::scenario::{Metric, StrategyKind};
+use reports::record::Outcomes;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub fn model(history: &History) -> BTreeMap<String, u64> {
@@ -31,6 +32,30 @@ pub fn model(history: &History) -> BTreeMap<String, u64> {
         .into_iter()
         .map(|(metric, n)| (metric.name(), n as u64));
     named.filter(|(_, n)| *n > 0).collect()
+}
+
+/// In the database yes or no, an event yes or no: of each attempt. What is not in the database has
+/// an event if anything intact of it is on the topic.
+pub fn outcomes(history: &History) -> Outcomes {
+    let model = Model {
+        h: history,
+        topic: topic(history),
+    };
+    let mut outcomes = Outcomes::default();
+    for attempt in 0..history.requests.len() as u32 {
+        let mut made = history.truth.iter().filter(|t| t.attempt == attempt);
+        let committed = made.clone().next().is_some();
+        let published = made.any(|t| !model.events(t).is_empty());
+        let mut mine = model.topic.iter().filter(|r| r.attempt == attempt);
+        let phantom = mine.any(|r| model.kind(r) == "phantom");
+        match (committed, published, phantom) {
+            (true, true, _) => outcomes.db_event += 1,
+            (true, false, _) => outcomes.db_only += 1,
+            (false, _, true) => outcomes.event_only += 1,
+            (false, _, false) => outcomes.neither += 1,
+        }
+    }
+    outcomes
 }
 
 fn topic(history: &History) -> Vec<LogRow> {

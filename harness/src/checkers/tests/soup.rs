@@ -1,6 +1,6 @@
 //! Arbitrary histories, possible or not: on each of them every checker agrees with the slow model.
 
-use super::model::model;
+use super::model::{model, outcomes};
 use crate::checkers::fixture::*;
 use crate::history::{
     Body, History, Intent, Life, LogRow, NONE, Outcome, Pending, PendingState, Request, Sighting,
@@ -21,11 +21,11 @@ fn request() -> impl Strategy<Value = Request> {
         0..ORDERS,
         0..4usize,
         0..5u32,
-        0..20 * S,
-        0..30 * S,
+        0..20_000i64,
+        0..30_000i64,
     )
         .prop_map(
-            |(change, order, outcome, told_version, sent_ns, took_ns)| Request {
+            |(change, order, outcome, told_version, sent_ms, took_ms)| Request {
                 change,
                 order,
                 change_type: 0,
@@ -38,9 +38,9 @@ fn request() -> impl Strategy<Value = Request> {
                 ][outcome],
                 status: 0,
                 told_version,
-                intended_ns: sent_ns,
-                sent_ns,
-                ended_ns: sent_ns + took_ns,
+                intended_ns: sent_ms * MS,
+                sent_ns: sent_ms * MS,
+                ended_ns: (sent_ms + took_ms) * MS,
                 lag_ns: 0,
             },
         )
@@ -65,9 +65,10 @@ fn record() -> impl Strategy<Value = Record> {
 }
 
 prop_compose! {
-    fn soup()(
+    /// Any history.
+    pub(crate) fn soup()(
         requests in prop::collection::vec(request(), 1..12),
-        truth in prop::collection::btree_map((0..ORDERS, 1u32..5), number(ATTEMPTS), 0..12),
+        truth in prop::collection::btree_map((number(ORDERS), 1u32..5), number(ATTEMPTS), 0..12),
         keep_order in any::<bool>(),
         records in prop::collection::vec(record(), 0..24),
         sights in prop::collection::vec((any::<Index>(), 0..40 * S), 0..30),
@@ -134,6 +135,7 @@ proptest! {
     fn checkers_agree_with_the_slow_model_on_any_history(history in soup()) {
         let judgement = judged(&history);
         prop_assert_eq!(counted(&judgement), model(&history));
+        prop_assert_eq!(judgement.outcomes, outcomes(&history));
     }
 
     #[test]

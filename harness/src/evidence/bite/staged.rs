@@ -133,6 +133,7 @@ impl Staged {
             format: 1,
             scenario,
             strategy: "s".into(),
+            part_of: PartOf::default(),
             key: RunKey::random(),
             clock: RunClock::start(),
             started_at: String::new(),
@@ -147,6 +148,8 @@ impl Staged {
             uncommitted_records: 0,
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
+            trace_cut_ns: None,
+            trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
         };

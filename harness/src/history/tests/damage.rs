@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use std::path::Path;
 use std::sync::LazyLock;
 
-const FILES: [&str; 13] = [
+pub const FILES: [&str; 14] = [
     "requests.parquet",
     "truth.parquet",
     "log.parquet",
@@ -24,6 +24,7 @@ const FILES: [&str; 13] = [
     "processes.parquet",
     "samples.parquet",
     "fences.parquet",
+    "trace.parquet",
     "run.json",
 ];
 

@@ -96,7 +96,7 @@ fn every_table_comes_back_and_every_file_is_vouched_for() {
     let loaded = load(folder.path()).unwrap();
     assert_eq!(loaded.altered, Vec::<String>::new());
     assert_same(&history, &loaded.history);
-    assert_eq!(loaded.history.meta.sha256.len(), 12);
+    assert_eq!(loaded.history.meta.sha256.len(), 13);
     let mut files: Vec<String> = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -115,6 +115,7 @@ fn every_table_comes_back_and_every_file_is_vouched_for() {
         "run.json",
         "samples",
         "sightings",
+        "trace",
         "truth",
     ];
     let expected = expected.map(|name| match name {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod contradictions;
+mod fuzz;
 mod mistakes;
 mod properties;
 mod values;

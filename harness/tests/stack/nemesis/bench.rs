@@ -5,7 +5,7 @@ use crate::stack;
 use harness::checkers::Bite;
 use harness::clock::RunClock;
 use harness::evidence::bites;
-use harness::history::{History, Intent, Outcome, Request, RunMeta};
+use harness::history::{History, Intent, Outcome, PartOf, Request, RunMeta};
 use harness::identity::RunKey;
 use harness::nemesis::{Battlefield, Campaign, campaign};
 use harness::scenario::{
@@ -256,6 +256,7 @@ pub fn history(
             format: 1,
             scenario,
             strategy: "s".into(),
+            part_of: PartOf::default(),
             key: RunKey::random(),
             clock: field.clock,
             started_at: String::new(),
@@ -270,6 +271,8 @@ pub fn history(
             uncommitted_records: 0,
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
+            trace_cut_ns: None,
+            trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
         },

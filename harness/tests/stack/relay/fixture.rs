@@ -2,6 +2,7 @@
 
 use super::log::{Log, Record};
 use crate::TestStack;
+use crate::traces::Traces;
 use harness::scenario::Link;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -46,6 +47,7 @@ pub struct Fixture {
     pub schema: String,
     pub poll_interval: Duration,
     pub notify: bool,
+    pub traces: Traces,
     postgres: PostgresTarget,
     bootstrap: String,
 }
@@ -78,6 +80,7 @@ impl Fixture {
             ),
             poll_interval: Duration::from_millis(5),
             notify: false,
+            traces: Traces::new(),
             postgres: stack.postgres.clone(),
             bootstrap: stack.kafka_bootstrap.clone(),
         };
@@ -264,7 +267,7 @@ impl Fixture {
             "INSERT INTO {}.outbox(id, aggregatetype, aggregateid, type, version, payload)
              SELECT i, 'order', md5(({order})::text)::uuid::text, 'OrderAmended', {version},
                     json_build_object('order', {order}, 'version', {version}, 'id', i,
-                                      'content', repeat('x', 200))::text
+                                      'attempt', i, 'content', repeat('x', 200))::text
              FROM (SELECT gen_random_uuid() AS i) ids;",
             self.schema
         )
@@ -401,6 +404,7 @@ impl Fixture {
                 order: payload["order"].as_u64().unwrap(),
                 version: payload["version"].as_u64().unwrap(),
                 id: payload["id"].as_str().unwrap().to_owned(),
+                offset: message.offset(),
                 headers: headers
                     .iter()
                     .map(|h| {
@@ -457,6 +461,7 @@ impl Fixture {
                     publication: format!("{}_pub", self.schema),
                 },
             },
+            trace: Some(self.traces.target()),
         }
     }
 }

@@ -8,6 +8,7 @@ pub struct Record {
     pub order: u64,
     pub version: u64,
     pub id: String,
+    pub offset: i64,
     pub headers: HashMap<String, String>,
 }
 

@@ -53,6 +53,10 @@ impl RelayProcess {
         Self { child, signals }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn saw(&self, wanted: impl Fn(&Signal) -> bool) -> bool {
         self.signals.lock().unwrap().iter().any(wanted)
     }

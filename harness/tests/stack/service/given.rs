@@ -2,6 +2,7 @@
 //! fails.
 
 use crate::stack;
+use crate::traces::Traces;
 use harness::scenario::{Link, Stream, Toxic};
 use harness::toxiproxy::Toxiproxy;
 use rdkafka::ClientConfig;
@@ -34,6 +35,7 @@ pub struct Given {
     pub topic: String,
     pub url: String,
     pub config: ServiceConfig,
+    pub traces: Traces,
     http: reqwest::Client,
 }
 
@@ -143,6 +145,7 @@ impl Wanted {
             },
         };
         let listen = free_address();
+        let traces = Traces::new();
         Arc::new(Given {
             url: format!("http://{listen}"),
             config: ServiceConfig {
@@ -151,7 +154,9 @@ impl Wanted {
                 postgres,
                 postgres_connections: 4,
                 write_path,
+                trace: Some(traces.target()),
             },
+            traces,
             layout,
             topic,
             http: reqwest::Client::new(),

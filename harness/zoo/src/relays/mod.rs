@@ -1,9 +1,10 @@
 //! Relays with a defect: one a file.
 
 mod aborts;
-mod another_run;
+pub mod another_run;
 mod cursor;
 mod flips;
+mod flood;
 pub mod kit;
 mod latest;
 mod marks_first;
@@ -17,16 +18,12 @@ mod requeues;
 mod skips;
 mod sleeps;
 mod spreads;
-mod stops;
+pub mod stops;
 mod swaps;
 mod tail;
 mod twice;
 mod wrong_key;
-mod wrong_topic;
-
-pub use another_run::LEFT;
-pub use stops::ENOUGH;
-pub use wrong_topic::ELSEWHERE;
+pub mod wrong_topic;
 
 use relays::config::RelayConfig;
 
@@ -36,6 +33,8 @@ pub type Run = fn(RelayConfig) -> Result<(), String>;
 /// The broken relay of this name; `None` where the defect is not the relay's.
 pub fn find(defect: &str) -> Option<Run> {
     let run: Run = match defect {
+        "floods-its-logs" => flood::lines,
+        "never-ends-its-line" => flood::endless_line,
         "skips-every-100th" => skips::run,
         "marks-then-publishes" => marks_first::run,
         "goes-on-past-a-failed-publish" => refused::run,

@@ -47,7 +47,7 @@ cases! {
         what: "publishes another run's rows",
         finds: &[Find {
             anomaly: "foreign",
-            count: |_| u64::from(zoo::relays::LEFT),
+            count: |_| u64::from(zoo::relays::another_run::LEFT),
             words: "25, the rows that were left",
         }],
         ..USUAL

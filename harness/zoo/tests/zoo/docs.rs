@@ -24,6 +24,9 @@ Systems that are broken on purpose, and what the referee must say of each: the n
 its exact count. Every anomaly that a row does not name must be counted 0. Each runs whole on the real
 stack (`cargo test -p zoo`); its test and its row here come from the same value.
 
+Where a count is not a matter of the load alone, the broken part writes down each of its misdeeds. The
+referee cannot see that, and must come to the same number.
+
 | # | defect | verdict | found as |
 |---|---|---|---|
 ";

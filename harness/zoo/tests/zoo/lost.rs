@@ -151,7 +151,7 @@ within = \"2s\"",
             words: "every event of that type, and the other topic is named",
         }],
         also: |ran| {
-            let named = |reason: &String| reason.contains(zoo::relays::ELSEWHERE);
+            let named = |reason: &String| reason.contains(zoo::relays::wrong_topic::ELSEWHERE);
             let reasons = &ran.strategy().reasons;
             assert!(reasons.iter().any(named), "{reasons:?}");
         },

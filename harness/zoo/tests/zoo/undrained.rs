@@ -9,7 +9,7 @@ cases! {
         what: "stops silently after 250 events",
         finds: &[Find {
             anomaly: "undrained",
-            count: |ran| ran.committed() - zoo::relays::ENOUGH,
+            count: |ran| ran.committed() - zoo::relays::stops::ENOUGH,
             words: "all committed but 250",
         }],
         ..USUAL

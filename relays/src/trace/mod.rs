@@ -1,8 +1,25 @@
 //! What order service and relay write of each event's way through them, so that a verdict can be
 //! explained: cheap, bounded, and off unless the configuration asks for it.
+//!
+//! Each life of a process writes a file of its own: a header, then a [`Step`] after the other, all
+//! of them [`STEP_BYTES`] long. They are appended with one system call a step or a batch of steps,
+//! and never flushed: what was written survives the death of the process in the page cache.
+
+mod reader;
+mod step;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use reader::{Life, read};
+pub use step::{STEP_BYTES, Step};
+pub use writer::Trace;
+
+/// How the name of a life's file ends.
+pub const EXTENSION: &str = "trace";
 
 /// A step of an event's way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Stage {
     /// Order service: the request was read.

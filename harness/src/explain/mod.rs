@@ -1,0 +1,175 @@
+//! Why: one sentence and a timeline for each offending event, and the timeline of any order. Pure:
+//! history in, words out; no clock, no I/O.
+//!
+//! It is the one reader of the trace that order service and relay write of themselves. No count and
+//! no verdict rests on a word of it, and a history without a trace only explains less.
+
+mod index;
+mod lives;
+mod order;
+mod sentence;
+mod timeline;
+mod trail;
+mod words;
+
+use crate::checkers::context::Context;
+use crate::checkers::window::Span;
+use crate::checkers::{Offence, each_offence};
+use crate::history::{History, NONE};
+use crate::identity::Identity;
+use crate::scenario::Metric;
+use index::{Groups, Sights};
+use lives::Lives;
+use reports::record;
+use timeline::Subject;
+
+/// Steps of the fence in which the truth, the source and the topic are read.
+const TRUTH_READ: u32 = 4;
+const SOURCE_READ: u32 = 6;
+const TOPIC_READ: u32 = 8;
+/// Most steps of an offence's timeline.
+const MAX_STEPS: usize = 200;
+
+/// Explains one history.
+pub struct Explainer<'a> {
+    context: Context<'a>,
+    identity: Identity,
+    lives: Lives<'a>,
+    sights: Sights<'a>,
+    /// Rows of the trace by attempt.
+    trace: Groups,
+    /// Rows of the join's log by attempt.
+    records: Groups,
+    /// Attempts by change.
+    attempts: Groups,
+    /// By tracer: the last time that it wrote anything.
+    traced_until_ns: [Option<i64>; 2],
+}
+
+impl<'a> Explainer<'a> {
+    /// Joins and indexes the history; fails if its key is none.
+    pub fn new(history: &'a History) -> Result<Self, String> {
+        let context = Context::new(history);
+        let attempts = history.requests.len();
+        let changes = history.requests.iter().map(|r| r.change);
+        let count = changes.clone().filter(|c| *c != NONE).max();
+        let mut traced_until_ns: [Option<i64>; 2] = [None; 2];
+        for row in &history.trace {
+            let last = &mut traced_until_ns[row.tracer as usize];
+            *last = (*last).max(Some(row.at_ns));
+        }
+        Ok(Self {
+            identity: history.meta.key.identity()?,
+            lives: Lives::new(&history.processes),
+            sights: Sights::new(&history.sightings),
+            trace: Groups::new(history.trace.iter().map(|r| r.attempt), attempts),
+            records: Groups::new(context.join.log.iter().map(|r| r.attempt), attempts),
+            attempts: Groups::new(changes, count.map_or(0, |c| c as usize + 1)),
+            traced_until_ns,
+            context,
+        })
+    }
+
+    /// Explains every offence, up to `limit` of each kind, kind after kind; gives how many there are
+    /// of each. Nothing is kept, so that any number can be written as they come.
+    pub fn each(&self, limit: u64, visit: &mut dyn FnMut(record::Offence)) -> Vec<(Metric, u64)> {
+        each_offence(&self.context, limit, &mut |metric, offence| {
+            visit(self.explain(metric, &offence));
+        })
+    }
+
+    /// One offence as the record has it.
+    pub fn explain(&self, metric: Metric, offence: &Offence) -> record::Offence {
+        let id = |number: u32, id: fn(&Identity, u32) -> uuid::Uuid| {
+            (number != NONE).then(|| id(&self.identity, number).to_string())
+        };
+        record::Offence {
+            metric: metric.name(),
+            order_id: id(offence.order, Identity::order_id),
+            version: (offence.version != 0).then_some(offence.version),
+            attempt: id(offence.attempt, Identity::attempt_id),
+            what: offence.what.clone(),
+            sentence: Some(self.sentence(metric, offence)),
+            timeline: self.timeline(&self.subject(metric, offence)),
+        }
+    }
+
+    /// What the timeline of an offence is about: its own attempt, and what it is judged against.
+    fn subject(&self, metric: Metric, offence: &Offence) -> Subject {
+        let join = &self.context.join;
+        let maker = |version: u32| {
+            let slot = join.slot(offence.order, version)?;
+            Some(join.truth[slot].attempt)
+        };
+        let mut attempts = vec![offence.attempt];
+        match metric {
+            Metric::Phantom | Metric::Missing => attempts.extend(maker(offence.version)),
+            Metric::Reordered | Metric::Split => attempts.extend(maker(offence.against)),
+            Metric::DoubleApplied | Metric::FalseRejection | Metric::Unacknowledged => {
+                let request = self
+                    .context
+                    .history()
+                    .requests
+                    .get(offence.attempt as usize);
+                attempts.extend(request.into_iter().flat_map(|r| self.siblings(r.change)));
+            }
+            _ => {}
+        }
+        attempts.sort_unstable();
+        attempts.dedup();
+        let known = |attempt: &u32| (*attempt as usize) < self.context.history().requests.len();
+        attempts.retain(known);
+        let row = self.row(offence);
+        let own = |row: &usize| !known(&join.log[*row].attempt);
+        Subject {
+            attempts,
+            records: row.into_iter().filter(own).collect(),
+            span: self.fate(metric, offence),
+            limit: MAX_STEPS,
+        }
+    }
+
+    /// When it was decided that an event does not arrive; of no interest to any other offence.
+    fn fate(&self, metric: Metric, offence: &Offence) -> Option<Span> {
+        match metric {
+            Metric::Lost | Metric::Undrained | Metric::Undecided => {
+                self.slot(offence).map(|slot| self.fate_span(slot))
+            }
+            _ => None,
+        }
+    }
+
+    /// The slot of an offence's version.
+    fn slot(&self, offence: &Offence) -> Option<usize> {
+        self.context.join.slot(offence.order, offence.version)
+    }
+
+    /// The row of the join's log that an offence is about.
+    fn row(&self, offence: &Offence) -> Option<usize> {
+        let log = &self.context.join.log;
+        log.binary_search_by_key(&offence.record?, |r| (r.partition, r.offset))
+            .ok()
+    }
+
+    /// All attempts at a change.
+    fn siblings(&self, change: u32) -> impl Iterator<Item = u32> + '_ {
+        self.attempts.of(change).map(|attempt| attempt as u32)
+    }
+
+    /// When a step of the fence had ended well.
+    fn fence_ns(&self, number: u32) -> Option<i64> {
+        let steps = &self.context.history().fences;
+        let step = steps.iter().find(|s| s.number == number && s.ok)?;
+        Some(step.ended_ns)
+    }
+
+    /// When the relay was stopped and the final reads began, as far as the fence came.
+    fn final_reads_ns(&self) -> i64 {
+        let history = self.context.history();
+        let step = history.fences.iter().find(|s| s.number == SOURCE_READ);
+        step.map_or(history.meta.load_until_ns, |s| s.started_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests;

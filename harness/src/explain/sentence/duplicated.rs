@@ -1,0 +1,111 @@
+//! A valid event beyond the first.
+
+use crate::checkers::Offence;
+use crate::checkers::window::Span;
+use crate::explain::Explainer;
+use crate::explain::trail::{Passage, Trail};
+use crate::explain::words::{Sentence, process_of, spoken};
+use crate::history::{Stage, Tracer};
+
+impl Explainer<'_> {
+    /// Published again.
+    pub(super) fn duplicated(&self, offence: &Offence) -> Option<String> {
+        let row = self.row(offence)?;
+        let join = &self.context.join;
+        let slot = self.slot(offence)?;
+        let first = join.first_row(slot)?;
+        let trail = self.trail(offence.attempt);
+        let mut told = Sentence::default();
+        let publisher = self.publisher();
+        let passages = trail.passages(publisher);
+        let again = self.passage_of(&passages, &trail, row);
+        let before = again.and_then(|at| at.checked_sub(1));
+        match (before, again) {
+            (Some(before), Some(again)) => {
+                told.say(format!("first {}", self.on_topic(first)));
+                self.between(publisher, &passages[before], &passages[again], &mut told);
+                told.say(self.on_topic(row));
+            }
+            (None, Some(again)) => {
+                let handed = passages[again].handed_ns.unwrap_or(passages[again].last_ns);
+                told.say(format!(
+                    "handed to the broker once, at {}, as far as the trace goes",
+                    self.at(handed)
+                ));
+                told.say(format!("first {}", self.on_topic(first)));
+                told.say(format!("again {}", self.on_topic(row)));
+            }
+            (_, None) => {
+                told.say(format!("first {}", self.on_topic(first)));
+                told.say(format!("again {}", self.on_topic(row)));
+                let ends = [self.appended_ns(first), self.appended_ns(row)];
+                let span = Span {
+                    from_ns: ends.into_iter().flatten().min().unwrap_or(0),
+                    until_ns: ends.into_iter().flatten().max().unwrap_or(0),
+                };
+                let untraced = self.untraced(publisher, span.until_ns);
+                told.say(untraced.unwrap_or_else(|| {
+                    let name = spoken(process_of(publisher));
+                    format!("no trace of it in the {name}")
+                }));
+                told.maybe(self.meanwhile(span));
+            }
+        }
+        Some(told.ending("duplicated"))
+    }
+
+    /// The passage that made a record: the one whose report names its offset, else the last that
+    /// handed it over in time.
+    fn passage_of(&self, passages: &[Passage], trail: &Trail<'_>, row: usize) -> Option<usize> {
+        let offset = self.context.join.log[row].offset;
+        let reported = passages.iter().position(|p| {
+            p.delivered()
+                .is_some_and(|r| i64::try_from(r.detail) == Ok(offset))
+        });
+        reported.or_else(|| {
+            let handed_ns = self.handed_before(trail, row)?.at_ns;
+            passages.iter().position(|p| p.handed_ns == Some(handed_ns))
+        })
+    }
+
+    /// How an earlier passage ended, and how it came to a second.
+    fn between(&self, publisher: Tracer, before: &Passage, again: &Passage, told: &mut Sentence) {
+        let name = spoken(process_of(publisher));
+        let at = |ns: i64| self.at(ns);
+        let again_ns = again.handed_ns.unwrap_or(again.begun_ns());
+        let same = before.pid == again.pid;
+        let death = self
+            .lives
+            .death(process_of(publisher), before.pid, before.last_ns)
+            .filter(|death| !same && death.at_ns <= again_ns);
+        let unconfirmed = if publisher == Tracer::Relay {
+            " before it confirmed it to the outbox"
+        } else {
+            ""
+        };
+        match (before.end, before.confirmed_ns, death) {
+            (_, Some(confirmed_ns), _) if confirmed_ns <= again_ns => {
+                told.say(format!("confirmed to the outbox at {}", at(confirmed_ns)));
+                told.maybe(death.map(|death| self.died(death)));
+            }
+            (Some(end), _, None) if end.stage != Stage::Delivered => {
+                told.say(self.delivery(before.handed_ns.unwrap_or(before.last_ns), &end));
+            }
+            (_, _, Some(death)) => told.say(format!("{}{unconfirmed}", self.died(death))),
+            (_, _, None) => {
+                if let Some(row) = before.delivered() {
+                    told.say(format!("its delivery was reported at {}", at(row.at_ns)));
+                }
+                if publisher == Tracer::Relay {
+                    told.say("not confirmed to the outbox before it was taken up again");
+                }
+            }
+        }
+        let who = match (same, death) {
+            (true, _) => format!("the same {name}"),
+            (false, Some(_)) => format!("the next {name}"),
+            (false, None) => format!("another {name}"),
+        };
+        told.say(format!("published again by {who} at {}", at(again_ns)));
+    }
+}

@@ -1,0 +1,86 @@
+//! Committed and not on the topic: lost, undrained, undecided.
+
+use crate::checkers::Offence;
+use crate::checkers::join::Class;
+use crate::explain::trail::Trail;
+use crate::explain::words::Sentence;
+use crate::explain::{Explainer, SOURCE_READ};
+use crate::history::{PendingState, Tracer};
+
+impl Explainer<'_> {
+    /// Committed, and nothing delivers it any more.
+    pub(super) fn lost(&self, offence: &Offence) -> Option<String> {
+        let slot = self.slot(offence)?;
+        let trail = self.trail(offence.attempt);
+        let mut told = Sentence::default();
+        told.say(self.commit(&trail));
+        self.publishing(&trail, self.fate_span(slot), &mut told);
+        self.instead(&trail, &mut told);
+        Some(told.ending("lost"))
+    }
+
+    /// Committed, and still in the source.
+    pub(super) fn undrained(&self, offence: &Offence) -> Option<String> {
+        let slot = self.slot(offence)?;
+        let trail = self.trail(offence.attempt);
+        let mut told = Sentence::default();
+        told.say(self.commit(&trail));
+        self.publishing(&trail, self.fate_span(slot), &mut told);
+        let history = self.context.history();
+        let pending = history.pending.iter();
+        let held = match pending.clone().find(|p| p.attempt == offence.attempt) {
+            Some(row) if row.state == PendingState::Slot => "still ahead of the slot's position",
+            _ => "still in the outbox",
+        };
+        let at = self
+            .fence_ns(SOURCE_READ)
+            .map_or_else(String::new, |ns| format!(" at {}", self.at(ns)));
+        told.say(format!("{held} when the relay was stopped{at}"));
+        Some(told.ending("undrained"))
+    }
+
+    /// Committed, and the teardown may have cut its publish off.
+    pub(super) fn undecided(&self, offence: &Offence) -> Option<String> {
+        let trail = self.trail(offence.attempt);
+        let mut told = Sentence::default();
+        told.say(self.commit(&trail));
+        let passages = trail.passages(Tracer::OrderService);
+        if let Some(handed_ns) = passages.last().and_then(|p| p.handed_ns) {
+            told.say(format!("handed to the broker at {}", self.at(handed_ns)));
+        }
+        let at = self
+            .lives
+            .last_death("order-service")
+            .map_or_else(String::new, |death| format!(" at {}", self.at(death.at_ns)));
+        told.say(format!(
+            "the teardown had to kill the order service{at}, which may still have been publishing it"
+        ));
+        Some(told.ending("undecided"))
+    }
+
+    /// What is on the topic in place of the event.
+    fn instead(&self, trail: &Trail<'_>, told: &mut Sentence) {
+        let join = &self.context.join;
+        for row in &trail.records {
+            match join.class(*row) {
+                Class::Corrupted => {
+                    told.say(format!("a damaged record of it is {}", self.on_topic(*row)));
+                }
+                Class::Phantom => told.say(format!(
+                    "an event of it is {} as version {}",
+                    self.on_topic(*row),
+                    join.log[*row].version
+                )),
+                Class::First | Class::Duplicate | Class::Foreign => continue,
+            }
+            return;
+        }
+        let stray = &self.context.history().meta.stray_topics;
+        if !stray.is_empty() {
+            told.say(format!(
+                "events of this run are on other topics: {}",
+                stray.join(", ")
+            ));
+        }
+    }
+}

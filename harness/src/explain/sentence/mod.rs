@@ -1,0 +1,39 @@
+//! One sentence an offence: what happened, from the evidence in order of strength: the trace, lives
+//! and faults, outcomes. Where the evidence does not say why, neither does the sentence.
+
+mod answers;
+mod corrupted;
+mod duplicated;
+mod late;
+mod lost;
+mod phantom;
+mod publishing;
+mod reordered;
+
+use super::Explainer;
+use crate::checkers::Offence;
+use crate::scenario::Metric;
+
+impl Explainer<'_> {
+    /// What happened to an offending event.
+    pub(super) fn sentence(&self, metric: Metric, offence: &Offence) -> String {
+        let told = match metric {
+            Metric::Lost => self.lost(offence),
+            Metric::Undrained => self.undrained(offence),
+            Metric::Undecided => self.undecided(offence),
+            Metric::Phantom => self.phantom(offence),
+            Metric::Duplicated => self.duplicated(offence),
+            Metric::Reordered => self.reordered(offence),
+            Metric::Split => self.split(offence),
+            Metric::Corrupted => self.corrupted(offence),
+            Metric::Foreign => self.foreign(offence),
+            Metric::Missing => self.missing(offence),
+            Metric::DoubleApplied => self.double_applied(offence),
+            Metric::FalseRejection => self.false_rejection(offence),
+            Metric::Unacknowledged => self.unacknowledged(offence),
+            Metric::Late => self.late(offence),
+            Metric::Drain | Metric::Latency(..) => None,
+        };
+        told.unwrap_or_else(|| offence.what.clone())
+    }
+}

@@ -1,0 +1,85 @@
+//! Where events came in another order than their versions, or in none: reordered, split.
+
+use crate::checkers::Offence;
+use crate::explain::Explainer;
+use crate::explain::trail::Passage;
+use crate::explain::words::Sentence;
+use crate::history::Stage;
+
+impl Explainer<'_> {
+    /// A later version came first.
+    pub(super) fn reordered(&self, offence: &Offence) -> Option<String> {
+        let row = self.row(offence)?;
+        let join = &self.context.join;
+        let later_slot = join.slot(offence.order, offence.against)?;
+        let later_row = join.first_row(later_slot)?;
+        let (own, later) = (offence.version, offence.against);
+        let mut told = Sentence::default();
+        told.say(format!("version {later} was {}", self.on_topic(later_row)));
+        told.say(format!("version {own} only then, {}", self.on_topic(row)));
+        let publisher = self.publisher();
+        let own_passages = self.trail(offence.attempt).passages(publisher);
+        let later_trail = self.trail(join.truth[later_slot].attempt);
+        let later_passages = later_trail.passages(publisher);
+        let handed = |passages: &[Passage]| passages.iter().find_map(|p| p.handed_ns);
+        match (handed(&own_passages), handed(&later_passages)) {
+            (Some(own_ns), Some(later_ns)) if later_ns < own_ns => told.say(format!(
+                "version {later} was handed to the broker at {}, version {own} at {}",
+                self.at(later_ns),
+                self.at(own_ns)
+            )),
+            (Some(own_ns), Some(later_ns)) => {
+                told.say(format!(
+                    "version {own} was handed to the broker at {}, version {later} at {}",
+                    self.at(own_ns),
+                    self.at(later_ns)
+                ));
+                self.second_try(own, &own_passages, &mut told);
+            }
+            _ => {
+                let since_ns = self.appended_ns(later_row).unwrap_or(0);
+                let untraced = self.untraced(publisher, since_ns);
+                told.say(untraced.unwrap_or_else(|| {
+                    "no trace of the order in which they were handed to the broker".to_owned()
+                }));
+            }
+        }
+        Some(told.ending("reordered"))
+    }
+
+    /// How the first delivery of a version ended that needed another.
+    fn second_try(&self, version: u32, passages: &[Passage], told: &mut Sentence) {
+        let mut handed = passages.iter().filter(|p| p.handed_ns.is_some());
+        let Some(first) = handed.next() else { return };
+        if let (Some(end), Some(handed_ns)) = (first.end, first.handed_ns)
+            && end.stage != Stage::Delivered
+        {
+            told.say(self.delivery(handed_ns, &end));
+        }
+        if let Some(again_ns) = handed.next().and_then(|p| p.handed_ns) {
+            told.say(format!(
+                "version {version} was handed over again at {}",
+                self.at(again_ns)
+            ));
+        }
+    }
+
+    /// On several partitions.
+    pub(super) fn split(&self, offence: &Offence) -> Option<String> {
+        let row = self.row(offence)?;
+        let join = &self.context.join;
+        let home = join.first_row(join.slot(offence.order, offence.against)?)?;
+        let mut told = Sentence::default();
+        told.say(format!(
+            "version {} {}",
+            offence.against,
+            self.on_topic(home)
+        ));
+        told.say(format!(
+            "version {} {}, with the same key",
+            offence.version,
+            self.on_topic(row)
+        ));
+        Some(told.ending("split, its order is undefined"))
+    }
+}

@@ -1,0 +1,147 @@
+//! Everything that is known of one attempt, and its passages through whoever published it.
+
+use super::Explainer;
+use crate::history::{Request, Stage, TraceRow, Tracer};
+
+/// One attempt's evidence.
+pub struct Trail<'a> {
+    /// Its number, or [`crate::history::NONE`].
+    pub attempt: u32,
+    /// What the client saw of it.
+    pub request: Option<&'a Request>,
+    /// The first version it made, as a slot of the join.
+    pub slot: Option<usize>,
+    /// What the system under test wrote of it, by time.
+    pub rows: Vec<TraceRow>,
+    /// Rows of the join's log that name it, by time of their append.
+    pub records: Vec<usize>,
+}
+
+impl Trail<'_> {
+    /// The first row of a stage that the order service wrote.
+    pub fn service(&self, stage: Stage) -> Option<&TraceRow> {
+        self.rows
+            .iter()
+            .find(|r| r.tracer == Tracer::OrderService && r.stage == stage)
+    }
+
+    /// The last row that a process wrote.
+    pub fn last(&self, tracer: Tracer) -> Option<&TraceRow> {
+        self.rows.iter().rfind(|r| r.tracer == tracer)
+    }
+
+    /// When the order service knew that it is committed.
+    pub fn committed_ns(&self) -> Option<i64> {
+        self.service(Stage::Committed).map(|r| r.at_ns)
+    }
+
+    /// Its passages through a publisher, by their beginning.
+    pub fn passages(&self, tracer: Tracer) -> Vec<Passage> {
+        let mut passages: Vec<Passage> = Vec::new();
+        for row in self.rows.iter().filter(|r| r.tracer == tracer) {
+            if !is_publishing(row.stage) {
+                continue;
+            }
+            let current = passages.iter().rposition(|p| p.pid == row.pid);
+            let begins = match (row.stage, current) {
+                (_, None) | (Stage::Claimed | Stage::Decoded, _) => true,
+                (Stage::Handed, Some(at)) => passages[at].handed_ns.is_some(),
+                _ => false,
+            };
+            let at = match current {
+                Some(at) if !begins => at,
+                _ => {
+                    passages.push(Passage::new(row));
+                    passages.len() - 1
+                }
+            };
+            passages[at].add(row);
+        }
+        passages
+    }
+}
+
+fn is_publishing(stage: Stage) -> bool {
+    !matches!(
+        stage,
+        Stage::Received | Stage::Committed | Stage::RolledBack | Stage::Doubtful | Stage::Answered
+    )
+}
+
+/// One passage of an event through a publisher: taken, handed to the broker, reported, confirmed.
+#[derive(Debug, Clone)]
+pub struct Passage {
+    /// Of the process.
+    pub pid: u32,
+    /// How the relay got it.
+    pub taken: Option<TraceRow>,
+    /// When it was handed to the broker's producer.
+    pub handed_ns: Option<i64>,
+    /// What became of the delivery: delivered, failed or given up.
+    pub end: Option<TraceRow>,
+    /// When the relay confirmed it to its source.
+    pub confirmed_ns: Option<i64>,
+    /// The last that was written of it.
+    pub last_ns: i64,
+}
+
+impl Passage {
+    fn new(row: &TraceRow) -> Self {
+        Self {
+            pid: row.pid,
+            taken: None,
+            handed_ns: None,
+            end: None,
+            confirmed_ns: None,
+            last_ns: row.at_ns,
+        }
+    }
+
+    fn add(&mut self, row: &TraceRow) {
+        self.last_ns = row.at_ns;
+        match row.stage {
+            Stage::Claimed | Stage::Decoded => self.taken = Some(*row),
+            Stage::Handed => self.handed_ns = Some(row.at_ns),
+            Stage::Confirmed => self.confirmed_ns = Some(row.at_ns),
+            // A report that comes after it was given up is still the better news.
+            Stage::Delivered => self.end = Some(*row),
+            _ => {
+                self.end.get_or_insert(*row);
+            }
+        }
+    }
+
+    /// Whether the broker reported it delivered.
+    pub fn delivered(&self) -> Option<TraceRow> {
+        self.end.filter(|r| r.stage == Stage::Delivered)
+    }
+
+    /// When it began.
+    pub fn begun_ns(&self) -> i64 {
+        let taken = self.taken.map(|r| r.at_ns);
+        taken.or(self.handed_ns).unwrap_or(self.last_ns)
+    }
+}
+
+impl<'a> Explainer<'a> {
+    /// Everything known of an attempt; of one that is not of this run, nothing.
+    pub(super) fn trail(&self, attempt: u32) -> Trail<'a> {
+        let history = self.context.history();
+        let join = &self.context.join;
+        let mut rows: Vec<TraceRow> = self
+            .trace
+            .of(attempt)
+            .map(|row| history.trace[row])
+            .collect();
+        rows.sort_by_key(|r| r.at_ns);
+        let mut records: Vec<usize> = self.records.of(attempt).collect();
+        records.sort_by_key(|row| join.appended_ns(*row));
+        Trail {
+            attempt,
+            request: history.requests.get(attempt as usize),
+            slot: join.slot_of(attempt),
+            rows,
+            records,
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The words that all sentences share. They say what was at the same time ("while", "meanwhile"),
+//! never what was because of what.
+
+use super::Explainer;
+use super::lives::{Absence, Death, Outage};
+use super::trail::Trail;
+use crate::checkers::join::NEVER;
+use crate::checkers::window::{Span, Window, fault_name};
+use crate::history::{Stage, TraceRow, Tracer};
+
+/// At most so many simultaneous things are named in a sentence; the timeline has them all.
+const NAMED_TOGETHER: usize = 2;
+
+/// A sentence in the making: clauses, then the name of what they came to.
+#[derive(Debug, Default)]
+pub struct Sentence {
+    clauses: Vec<String>,
+}
+
+impl Sentence {
+    /// One more clause.
+    pub fn say(&mut self, clause: impl Into<String>) {
+        self.clauses.push(clause.into());
+    }
+
+    /// One more clause, if there is one.
+    pub fn maybe(&mut self, clause: Option<String>) {
+        self.clauses.extend(clause);
+    }
+
+    /// The whole.
+    pub fn ending(self, verdict: &str) -> String {
+        format!("{}: {verdict}", self.clauses.join("; "))
+    }
+}
+
+/// The name of a traced process, as the history has it.
+pub fn process_of(tracer: Tracer) -> &'static str {
+    match tracer {
+        Tracer::OrderService => "order-service",
+        Tracer::Relay => "relay",
+    }
+}
+
+/// `order service`: as people say it.
+pub fn spoken(process: &str) -> String {
+    process.replace('-', " ")
+}
+
+/// `killed`, `ended by signal 15`, `ended with exit code 1`.
+pub fn how_it_ended(exit: i32) -> String {
+    match exit {
+        9 => "killed".to_owned(),
+        signal if signal > 0 => format!("ended by signal {signal}"),
+        code => format!("ended with exit code {}", -(i64::from(code) + 1)),
+    }
+}
+
+/// What a broker's client knows of a failed delivery.
+pub fn persistence(detail: u64) -> &'static str {
+    match detail {
+        0 => "not persisted",
+        1 => "possibly persisted",
+        _ => "persisted",
+    }
+}
+
+/// A log sequence number as PostgreSQL writes it.
+pub fn lsn(value: u64) -> String {
+    format!("{:X}/{:X}", value >> 32, value & 0xffff_ffff)
+}
+
+impl Explainer<'_> {
+    /// `6.214 s`, since the load began.
+    pub(super) fn at(&self, ns: i64) -> String {
+        self.context.at(ns)
+    }
+
+    /// `order service killed at 6.215 s`.
+    pub(super) fn died(&self, death: Death<'_>) -> String {
+        format!(
+            "{} {} at {}",
+            spoken(death.process),
+            how_it_ended(death.exit),
+            self.at(death.at_ns)
+        )
+    }
+
+    /// How the very process that wrote a row died, after it.
+    pub(super) fn death_after(&self, row: &TraceRow) -> Option<Death<'_>> {
+        self.lives.death(process_of(row.tracer), row.pid, row.at_ns)
+    }
+
+    /// `4.001 s to 8.003 s`.
+    pub(super) fn period(&self, span: Span) -> String {
+        match span.until_ns {
+            NEVER => format!("from {} on", self.at(span.from_ns)),
+            until_ns => format!("{} to {}", self.at(span.from_ns), self.at(until_ns)),
+        }
+    }
+
+    pub(super) fn fault_name(&self, window: &Window) -> String {
+        fault_name(&self.context.history().meta.scenario.faults[window.fault])
+    }
+
+    /// ` while down kafka was in force (4.001 s to 8.003 s)`; empty if no fault was in that span.
+    pub(super) fn while_faults(&self, span: Span) -> String {
+        let names: Vec<String> = self
+            .context
+            .windows
+            .iter()
+            .filter(|w| w.span.overlaps(span))
+            .take(NAMED_TOGETHER)
+            .map(|w| {
+                format!(
+                    "{} was in force ({})",
+                    self.fault_name(w),
+                    self.period(w.span)
+                )
+            })
+            .collect();
+        if names.is_empty() {
+            String::new()
+        } else {
+            format!(" while {}", names.join(" and "))
+        }
+    }
+
+    /// `relay killed at 2.403 s, back at 3.701 s`.
+    pub(super) fn outage(&self, outage: &Outage<'_>) -> String {
+        let how = match outage.absence {
+            Absence::Dead(exit) => how_it_ended(exit),
+            Absence::Paused => "paused".to_owned(),
+        };
+        let back = match outage.span.until_ns {
+            NEVER => String::new(),
+            until_ns => format!(", back at {}", self.at(until_ns)),
+        };
+        format!(
+            "{} {how} at {}{back}",
+            spoken(outage.process),
+            self.at(outage.span.from_ns)
+        )
+    }
+
+    /// `meanwhile relay killed at 2.403 s, back at 3.701 s`: outages, else faults, that overlap a
+    /// span; `None` if nothing did.
+    pub(super) fn meanwhile(&self, span: Span) -> Option<String> {
+        let outages = self.lives.outages(span).map(|o| self.outage(o));
+        let mut all: Vec<String> = outages.take(NAMED_TOGETHER).collect();
+        if all.is_empty() {
+            let windows = self.context.windows.iter();
+            let faults = windows.filter(|w| w.span.overlaps(span)).map(|w| {
+                format!(
+                    "{} was in force ({})",
+                    self.fault_name(w),
+                    self.period(w.span)
+                )
+            });
+            all.extend(faults.take(NAMED_TOGETHER));
+        }
+        (!all.is_empty()).then(|| format!("meanwhile {}", all.join(" and ")))
+    }
+
+    /// How the commit is known: `committed at 6.214 s`.
+    pub(super) fn commit(&self, trail: &Trail<'_>) -> String {
+        if let Some(at_ns) = trail.committed_ns() {
+            return format!("committed at {}", self.at(at_ns));
+        }
+        if let Some(row) = trail.service(Stage::Doubtful) {
+            let from_ns = trail.request.map_or(row.at_ns, |r| r.sent_ns);
+            let span = Span {
+                from_ns,
+                until_ns: row.at_ns,
+            };
+            return format!(
+                "committed, though the database's answer had not come by {}{}",
+                self.at(row.at_ns),
+                self.while_faults(span)
+            );
+        }
+        match trail.request {
+            Some(request) => format!("committed ({})", self.context.answer(request)),
+            None => "committed by an attempt that nobody made".to_owned(),
+        }
+    }
+
+    /// `on the topic at 2.105 s (partition 0 offset 12)`.
+    pub(super) fn on_topic(&self, row: usize) -> String {
+        let record = self.context.join.log[row];
+        let place = format!("partition {} offset {}", record.partition, record.offset);
+        match self.appended_ns(row) {
+            Some(at_ns) => format!("on the topic at {} ({place})", self.at(at_ns)),
+            None => format!("on the topic ({place})"),
+        }
+    }
+
+    /// When a record was appended, where the broker wrote it down.
+    pub(super) fn appended_ns(&self, row: usize) -> Option<i64> {
+        let join = &self.context.join;
+        (join.log[row].append_ms >= 0).then(|| join.appended_ns(row))
+    }
+
+    /// Why an absence from a process's trace proves nothing of what happened at `at_ns` or later;
+    /// `None` if its trace goes on beyond it.
+    pub(super) fn untraced(&self, tracer: Tracer, at_ns: i64) -> Option<String> {
+        let process = spoken(process_of(tracer));
+        match self.traced_until_ns[tracer as usize] {
+            None => Some(format!("the {process} left no trace")),
+            Some(until_ns) if until_ns < at_ns => Some(format!(
+                "the trace of the {process} ends at {}",
+                self.at(until_ns)
+            )),
+            Some(_) => None,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The histories of a run folder, explained. One is in memory at a time.
+
+use super::arena::failed;
+use super::{RunError, folder, place};
+use crate::explain::Explainer;
+use crate::history::{self, History};
+use reports::explanation::{Offences, Order};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use uuid::Uuid;
+
+/// Offending events of each kind that are explained.
+const FIRST: u64 = 5;
+
+/// Why there is no explanation.
+#[derive(Debug, Error)]
+pub enum ExplainError {
+    /// What was asked for is not there; what to do about it.
+    #[error("{0}")]
+    Usage(String),
+    /// A history cannot be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl ExplainError {
+    /// Whether the question was wrong, not the history.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Usage(_))
+    }
+}
+
+/// What was explained, and what the reader should know of the histories themselves.
+#[derive(Debug)]
+pub struct Explained<T> {
+    /// In the scenario's order of strategies.
+    pub what: Vec<T>,
+    /// One sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The first offending events of each kind, of all strategies or of one.
+pub fn first(folder: &Path, strategy: Option<&str>) -> Result<Explained<Offences>, ExplainError> {
+    each(folder, strategy, |history, explainer| {
+        let mut offences = Vec::new();
+        let counts = explainer.each(FIRST, &mut |offence| offences.push(offence));
+        Some(Offences {
+            strategy: history.meta.strategy.clone(),
+            counts: counts
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(metric, count)| (metric.name(), count))
+                .collect(),
+            offences,
+        })
+    })
+}
+
+/// One order by its id, or by its number in whichever strategy has one of that number.
+pub fn of_order(
+    folder: &Path,
+    order: &str,
+    strategy: Option<&str>,
+) -> Result<Explained<Order>, ExplainError> {
+    let number: Option<u32> = order.parse().ok();
+    let id = Uuid::try_parse(order).ok();
+    if number.is_none() && id.is_none() {
+        return Err(ExplainError::Usage(format!(
+            "--order {order}: this is neither an order's id (as record.json and offences.jsonl have \
+             it) nor its number (as the tables of the history have it)"
+        )));
+    }
+    let explained = each(folder, strategy, |_, explainer| {
+        let number = match id {
+            Some(id) => explainer.order_number(id),
+            None => number.filter(|number| explainer.knows(*number)),
+        };
+        number.map(|number| explainer.order(number))
+    })?;
+    if explained.what.is_empty() {
+        let of = strategy.map_or_else(
+            || "no strategy of this run knows it".to_owned(),
+            |name| format!("strategy {name} does not know it"),
+        );
+        return Err(ExplainError::Usage(format!(
+            "--order {order}: {of}; ids of orders are in record.json and offences.jsonl, and each \
+             run and strategy has its own"
+        )));
+    }
+    Ok(explained)
+}
+
+/// Loads one history after the other and keeps what `explain` gives for it.
+fn each<T>(
+    folder: &Path,
+    strategy: Option<&str>,
+    mut explain: impl FnMut(&History, &Explainer<'_>) -> Option<T>,
+) -> Result<Explained<T>, ExplainError> {
+    let mut placed: Vec<(Option<usize>, T)> = Vec::new();
+    let mut notes = Vec::new();
+    for path in histories(folder, strategy)? {
+        let loaded = history::load(&path).map_err(|e| failed("loading the history", &e))?;
+        let history = &loaded.history;
+        if !loaded.altered.is_empty() {
+            notes.push(format!(
+                "the history of {} was changed after the run: {}",
+                history.meta.strategy,
+                loaded.altered.join(", ")
+            ));
+        }
+        let explainer = Explainer::new(history).map_err(|e| failed("reading the run's key", &e))?;
+        if let Some(told) = explain(history, &explainer) {
+            placed.push((place(history), told));
+        }
+    }
+    placed.sort_by_key(|(place, _)| *place);
+    Ok(Explained {
+        what: placed.into_iter().map(|(_, told)| told).collect(),
+        notes,
+    })
+}
+
+/// The histories of a run folder, or the one of a strategy.
+fn histories(folder: &Path, strategy: Option<&str>) -> Result<Vec<PathBuf>, ExplainError> {
+    if !folder.join("history").is_dir() {
+        return Err(ExplainError::Usage(format!(
+            "{}: there is no history in it; name the folder of one run, such as runs/steady-...",
+            folder.display()
+        )));
+    }
+    let all = folder::histories(folder)?;
+    let Some(name) = strategy else {
+        return Ok(all);
+    };
+    let names: Vec<&str> = all
+        .iter()
+        .filter_map(|path| path.file_name()?.to_str())
+        .collect();
+    if !names.contains(&name) {
+        return Err(ExplainError::Usage(format!(
+            "--strategy {name}: this run has no history of it; it has {}",
+            names.join(", ")
+        )));
+    }
+    Ok(vec![folder::history(folder, name)])
+}

@@ -1,0 +1,30 @@
+//! A stack that is kept: it can be run on, and it is stopped as it was said.
+
+use super::{POLLING, SHORT, command, nothing_left, run, run_folder, turn};
+use std::process::Command;
+
+#[test]
+fn given_a_kept_stack_when_it_was_run_on_and_stopped_as_said_then_nothing_is_left() {
+    let _turn = turn();
+    let home = tempfile::tempdir().unwrap();
+    let mut keep = command(home.path(), SHORT);
+    let kept = run({
+        keep.arg("--keep-stack");
+        keep
+    });
+    kept.with(0, &["kept until the next run on this stack: schema oh_"]);
+    let file = run_folder(home.path()).join("external.toml");
+
+    // When a run with proxies follows on it
+    let other = tempfile::tempdir().unwrap();
+    let mut again = command(other.path(), POLLING);
+    again.args(["--stack", "external", "--external"]).arg(file);
+    run(again).with(0, &["dropped schema oh_", "dropped topic oh."]);
+
+    // And when it is stopped
+    let (_, how) = kept.err.split_once("  stop it     ").unwrap();
+    let how = how.lines().next().unwrap();
+    let stopped = Command::new("sh").args(["-c", how]).status().unwrap();
+    assert!(stopped.success(), "{how}");
+    nothing_left(home.path());
+}

@@ -1,0 +1,43 @@
+//! What the trace notes of a change's way through the database.
+
+use super::change::{Change, Outcome, Rejection};
+use super::connections::DatabaseError;
+use super::transaction::Transaction;
+use crate::trace::{Stage, Trace};
+
+/// What a whole transaction came to. A change that wrote nothing of its own leaves no step.
+pub(super) fn transaction(
+    trace: &Trace,
+    change: &Change,
+    done: &Result<Transaction, DatabaseError>,
+) {
+    match done {
+        Ok(Transaction::Committed { version }) => committed(trace, change, *version),
+        Ok(Transaction::Settled(Outcome::Rejected {
+            why: Rejection::Forbidden,
+            ..
+        })) => rolled_back(trace, change, 0),
+        Ok(Transaction::Settled(_)) => {}
+        Err(error) => failed(trace, change, error),
+    }
+}
+
+/// The commit was answered.
+pub(super) fn committed(trace: &Trace, change: &Change, version: u32) {
+    trace.step(change.attempt, version, Stage::Committed, 0);
+}
+
+/// The rollback was answered.
+pub(super) fn rolled_back(trace: &Trace, change: &Change, version: u32) {
+    trace.step(change.attempt, version, Stage::RolledBack, 0);
+}
+
+/// An exchange failed. Where the server itself says so, it has rolled back.
+pub(super) fn failed(trace: &Trace, change: &Change, error: &DatabaseError) {
+    let stage = if error.is_loss() {
+        Stage::Doubtful
+    } else {
+        Stage::RolledBack
+    };
+    trace.step(change.attempt, 0, stage, 0);
+}

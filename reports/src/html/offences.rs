@@ -1,0 +1,79 @@
+//! The first offending events of each kind: what happened, and each one's way to unfold.
+
+use super::escape::escaped;
+use super::plot::strategy_class;
+use crate::figures::{self, DASH};
+use crate::record::{Offence, Record, Step, Strategy};
+
+/// One block a strategy and kind; nothing where nothing was wrong.
+pub fn of(record: &Record) -> String {
+    let mut html = String::new();
+    for (index, strategy) in record.strategies.iter().enumerate() {
+        for metric in metrics(strategy) {
+            let of_it: Vec<&Offence> = strategy
+                .offences
+                .iter()
+                .filter(|o| o.metric == metric)
+                .collect();
+            html.push_str(&format!(
+                "<section class=\"offences {}\"><h3><i></i>{} <small>{}, the first {}</small></h3>",
+                strategy_class(index),
+                escaped(&strategy.name),
+                escaped(&figures::spoken(metric)),
+                of_it.len()
+            ));
+            for offence in of_it {
+                html.push_str(&one(offence));
+            }
+            html.push_str("</section>");
+        }
+    }
+    html
+}
+
+/// Kinds in the order in which they come first.
+fn metrics(strategy: &Strategy) -> Vec<&str> {
+    let mut metrics: Vec<&str> = Vec::new();
+    for offence in &strategy.offences {
+        if !metrics.contains(&offence.metric.as_str()) {
+            metrics.push(&offence.metric);
+        }
+    }
+    metrics
+}
+
+fn one(offence: &Offence) -> String {
+    let version = offence.version.map(|version| version.to_string());
+    format!(
+        "<details class=\"offence\"><summary>{}</summary>\
+         <ul class=\"facts\"><li>order <code>{}</code></li><li>version {}</li>\
+         <li>attempt <code>{}</code></li></ul>{}</details>",
+        escaped(offence.told()),
+        escaped(offence.order_id.as_deref().unwrap_or(DASH)),
+        version.as_deref().unwrap_or(DASH),
+        escaped(offence.attempt.as_deref().unwrap_or(DASH)),
+        timeline(&offence.timeline)
+    )
+}
+
+fn timeline(steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return String::new();
+    }
+    let mut html = "<table class=\"timeline\"><tbody>".to_owned();
+    for step in steps {
+        html.push_str(&format!(
+            "<tr{}><td class=\"number\">{:.3}\u{a0}s</td><th scope=\"row\">{}</th><td>{}</td></tr>",
+            if step.who == "fault" {
+                " class=\"fault\""
+            } else {
+                ""
+            },
+            step.at_s,
+            escaped(&step.who),
+            escaped(&step.what)
+        ));
+    }
+    html.push_str("</tbody></table>");
+    html
+}
