@@ -369,17 +369,18 @@ async fn fence_and_read(
         })
         .await;
     let topic = fence
-        .step(
-            announce(8),
-            read_topic(watch, Arc::clone(requests), &observer),
-        )
+        .step(announce(8), read_topic(watch, Arc::clone(requests)))
         .await;
+    // What the final read found stands, whatever the live observer saw of it.
+    let behind = match &topic {
+        Some(topic) => observer.catch_up(&topic.log, FENCE_STEP_WITHIN).await.err(),
+        None => None,
+    };
     let (sightings, broken) = observer.stop().await;
-    if let Some(reason) = broken {
+    let broken = broken.map(|reason| format!("the live observer broke: {reason}"));
+    for reason in behind.into_iter().chain(broken) {
         fence
-            .step(8, async {
-                Err::<((), String), _>(format!("the live observer broke: {reason}"))
-            })
+            .step(8, async { Err::<((), String), _>(reason) })
             .await;
     }
     Read {
@@ -532,10 +533,8 @@ async fn read_pending(
 async fn read_topic(
     watch: &Watch,
     requests: Arc<Vec<crate::history::Request>>,
-    observer: &Observer,
 ) -> Result<(FinalRead, String), String> {
     let read = observer::read_again(watch, requests).await?;
-    observer.catch_up(&read.log, FENCE_STEP_WITHIN).await?;
     let detail = format!(
         "{} records on {} partitions",
         read.log.len(),

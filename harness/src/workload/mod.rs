@@ -120,7 +120,10 @@ pub async fn offer(load: Load, load_from_ns: i64, stop: watch::Receiver<bool>) -
             }
         }
     }
-    let requests = merge(parts);
+    let mut requests = merge(parts);
+    for request in &mut requests {
+        request.lag_ns = request.lag_ns.max(desk.ticks.late_ns(request.intended_ns));
+    }
     Offered {
         until_ns: requests
             .iter()

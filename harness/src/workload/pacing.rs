@@ -5,8 +5,8 @@ use super::schedule::Schedule;
 use crate::clock::RunClock;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 
 /// At most so many ticks wait for a connection; the oldest beyond are given up.
@@ -18,6 +18,17 @@ const SLEEP_MIN_NS: i64 = 100_000;
 /// The thread sleeps at most so long, so that it notices its end.
 const SLEEP_MAX_NS: i64 = 50_000_000;
 
+/// A tick that becomes due so much too late was late by the generator's own fault.
+const STALL_MIN_NS: i64 = 10_000_000;
+
+/// A time in which no tick was made due although some should have been.
+#[derive(Debug, Clone, Copy)]
+struct Stall {
+    /// Intended start of the first of them.
+    from_ns: i64,
+    until_ns: i64,
+}
+
 /// The queue of due ticks. Since a tick's time follows from its number, the queue is two numbers.
 pub(super) struct Ticks {
     schedule: Schedule,
@@ -28,6 +39,8 @@ pub(super) struct Ticks {
     /// Ticks below this one are taken (or given up).
     next: AtomicU64,
     given_up: AtomicU64,
+    /// By time; at most one in [`STALL_MIN_NS`].
+    stalls: Mutex<Vec<Stall>>,
     /// Due ticks and retries that are not settled yet.
     open: AtomicU64,
     /// No further tick will become due.
@@ -47,6 +60,7 @@ impl Ticks {
             due: AtomicU64::new(0),
             next: AtomicU64::new(0),
             given_up: AtomicU64::new(0),
+            stalls: Mutex::default(),
             open: AtomicU64::new(0),
             all_due: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -119,6 +133,21 @@ impl Ticks {
         self.wake.close();
     }
 
+    /// How much too late what was intended for this time became due. A worker that was busy at that
+    /// time cannot tell: it does not know since when it could have been free.
+    pub fn late_ns(&self, intended_ns: i64) -> i64 {
+        let stalls = self.stalls();
+        let next = stalls.partition_point(|stall| stall.from_ns <= intended_ns);
+        match next.checked_sub(1).map(|last| stalls[last]) {
+            Some(stall) => (stall.until_ns - intended_ns).max(0),
+            None => 0,
+        }
+    }
+
+    fn stalls(&self) -> MutexGuard<'_, Vec<Stall>> {
+        self.stalls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ticks that were due and never taken.
     pub fn unoffered(&self) -> u64 {
         let waiting = self.due.load(Ordering::SeqCst) - self.next.load(Ordering::SeqCst);
@@ -142,6 +171,11 @@ impl Ticks {
         }
         let fresh = tick - from;
         if fresh > 0 {
+            let from_ns = self.intended_ns(from);
+            if now - from_ns >= STALL_MIN_NS {
+                let until_ns = now;
+                self.stalls().push(Stall { from_ns, until_ns });
+            }
             self.open.fetch_add(fresh, Ordering::SeqCst);
             self.due.store(tick, Ordering::Release);
             self.wake.add_permits(fresh as usize);

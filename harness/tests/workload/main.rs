@@ -409,3 +409,27 @@ async fn once_stopped_nothing_new_is_offered_and_what_was_sent_gets_its_outcome(
     assert_eq!(count(&offered, Outcome::Committed), sent);
     assert_eq!(offered.requests.len(), sent);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_generator_that_is_late_while_every_connection_is_busy_when_it_has_ended_then_each_late_change_says_so()
+ {
+    let service = FakeService::start(|_, _| Reaction::CommitAfter(ms(2))).await;
+    let one = Workload {
+        connections: 1,
+        ..workload(100.0, Duration::from_secs(1))
+    };
+    let load = load(service.address, one);
+    let (_keep, stop) = watch::channel(false);
+
+    // Its first half second is over before it begins.
+    let began_ns = load.clock.now_ns();
+    let from_ns = began_ns - 500_000_000;
+    let offered = workload::offer(load, from_ns, stop).await;
+
+    let late = offered.requests.iter().filter(|r| r.intended_ns < began_ns);
+    let late: Vec<&Request> = late.collect();
+    assert_eq!(late.len(), 50);
+    for request in late {
+        assert!(request.lag_ns >= began_ns - request.intended_ns);
+    }
+}

@@ -7,6 +7,7 @@ mod fence;
 mod generator;
 mod observer;
 mod proof;
+mod visible;
 mod work;
 
 use super::Bite;

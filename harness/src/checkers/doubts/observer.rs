@@ -1,7 +1,7 @@
 //! An observer that did not look saw nothing wrong.
 
 use super::generator::p99_ms;
-use super::{Doubt, Grounds, observed_live};
+use super::{Doubt, Grounds, observed_live, visible};
 use crate::checkers::join::Class;
 use crate::history::{History, Life};
 use crate::measure::MAX_LAG_MS;
@@ -11,7 +11,7 @@ use crate::scenario::{Target, Victim};
 const BEFORE_NS: i64 = 1_000_000_000;
 const AFTER_NS: i64 = 5_000_000_000;
 
-/// Sight came long after append. Append times are the wall clock's, milliseconds.
+/// Sight came long after the record could be seen. Append times are the wall clock's, milliseconds.
 pub fn lag(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     let join = &grounds.context.join;
     let broker = broker_faults(join.history);
@@ -21,14 +21,13 @@ pub fn lag(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
             .any(|(from, until)| (*from..=*until).contains(&at))
     };
     // The first sight of a version belongs to its first record where the observer saw that one.
-    let lags = join
-        .rows_of(Class::First)
-        .filter(|row| join.sighted(*row) && join.log[*row].append_ms >= 0)
-        .filter_map(|row| {
+    let lags = visible::rows(join)
+        .filter(|(row, _)| join.class(*row) == Class::First)
+        .filter(|(row, _)| join.sighted(*row) && join.log[*row].append_ms >= 0)
+        .filter_map(|(row, visible_ns)| {
             let record = join.log[row];
             let seen_ns = join.seen(join.slot(record.order, record.version)?)?;
-            let appended_ns = join.appended_ns(row);
-            ordinary(appended_ns).then(|| seen_ns.saturating_sub(appended_ns))
+            ordinary(join.appended_ns(row)).then(|| seen_ns.saturating_sub(visible_ns))
         });
     let left_out = if broker.is_empty() {
         ""

@@ -5,11 +5,13 @@ pub mod another_run;
 mod cursor;
 mod flips;
 mod flood;
-mod kit;
+pub mod kit;
 mod latest;
 mod marks_first;
+mod never_starts;
 mod newest_lsn;
 mod notify_only;
+mod odd;
 mod parks;
 mod refused;
 mod requeues;
@@ -53,7 +55,8 @@ pub fn find(defect: &str) -> Option<Run> {
         "rows-of-another-run" => another_run::run,
         "sleeps" => sleeps::run,
         "notify-only" => notify_only::run,
-        _ => return None,
+        "never-starts" => never_starts::run,
+        _ => return odd::find(defect),
     };
     Some(run)
 }

@@ -1,11 +1,29 @@
 //! Order services with a defect: one a file.
 
+mod acknowledges_early;
+mod kit;
+mod publishes_and_reuses;
+mod publishes_early;
+mod rejects_late;
+mod retries_blindly;
+mod two_transactions;
+
 use relays::config::ServiceConfig;
 
 /// An order service's whole life.
 pub type Run = fn(ServiceConfig) -> Result<(), String>;
 
 /// The broken order service of this name; `None` where the defect is not the service's.
-pub fn find(_defect: &str) -> Option<Run> {
-    None
+pub fn find(defect: &str) -> Option<Run> {
+    let run: Run = match defect {
+        "publishes-early" => publishes_early::run,
+        "publishes-and-reuses" => publishes_and_reuses::run,
+        "acknowledges-early" => acknowledges_early::run,
+        "rejects-late" => rejects_late::run,
+        "two-transactions" => two_transactions::run,
+        "repeats-the-change" => retries_blindly::the_change,
+        "repeats-the-publish" => retries_blindly::the_publish,
+        _ => return None,
+    };
+    Some(run)
 }

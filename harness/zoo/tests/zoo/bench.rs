@@ -4,26 +4,26 @@
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::external::stack_file;
-use harness::stack::{Provider, Stack};
+use harness::stack::warm_up::warm_up;
+use harness::stack::{Provider, Stack, StackInfo};
 use reports::record::{Counts, Record, Strategy, Verdict};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// The program: the harness with broken children.
 pub const ZOO: &str = env!("CARGO_BIN_EXE_zoo");
 
 /// The shared stack; statics are never dropped, so its reaper ends it with the test program.
 struct Shared {
-    file: PathBuf,
+    stack: Stack,
     _reaper: Arc<Reaper>,
-    _stack: Stack,
     _folder: DataFolder,
 }
 
-/// The stack file of the shared stack, which is started at the first call.
-fn stack() -> &'static Path {
+/// The shared stack, which is started at the first call.
+pub fn stack() -> &'static StackInfo {
     static STACK: OnceLock<Shared> = OnceLock::new();
     let shared = STACK.get_or_init(|| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -32,7 +32,7 @@ fn stack() -> &'static Path {
         std::mem::forget(runtime);
         shared
     });
-    &shared.file
+    shared.stack.info()
 }
 
 async fn start() -> Shared {
@@ -49,12 +49,13 @@ async fn start() -> Shared {
         programs,
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
-    let file = folder.path().join("external.toml");
-    std::fs::write(&file, stack_file(stack.info())).unwrap();
+    let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);
+    warm_up(&stack.info().kafka_bootstrap, &topic)
+        .await
+        .unwrap();
     Shared {
-        file,
+        stack,
         _reaper: reaper,
-        _stack: stack,
         _folder: folder,
     }
 }
@@ -156,44 +157,68 @@ fn anomalies(c: &Counts) -> Vec<(&'static str, u64)> {
 /// One run at a time: two on two cores make each other late, and a late load proves nothing.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Runs a scenario of one strategy on the shared stack, with this defect.
-pub fn run(defect: &str, scenario: &str) -> Ran {
-    run_with(defect, scenario, |_| {})
+/// Whoever has it may run something on the shared stack; everybody else waits.
+pub struct Turn(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+
+/// Waits for its turn.
+pub fn turn() -> Turn {
+    Turn(TURN.blocking_lock())
 }
 
-/// As [`run`]; `more` may add to the command.
-pub fn run_with(defect: &str, scenario: &str, more: impl FnOnce(&mut Command)) -> Ran {
-    let _turn = TURN.blocking_lock();
-    let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("scenario.toml");
-    std::fs::write(&file, scenario).unwrap();
-    let confession = home.path().join("confession");
-    let mut command = Command::new(ZOO);
-    command
-        .arg("run")
-        .arg(&file)
-        .arg("--out")
-        .arg(home.path().join("runs"))
-        .args(["--stack", "external", "--external"])
-        .arg(stack())
-        .env(zoo::DEFECT, defect)
-        .env(zoo::CONFESSION, &confession);
-    more(&mut command);
-    let output = command.output().unwrap();
-    let folder = std::fs::read_dir(home.path().join("runs"))
-        .ok()
-        .and_then(|mut entries| entries.next())
-        .map(|entry| entry.unwrap().path())
-        .unwrap_or_default();
-    let record = std::fs::read(folder.join("record.json"))
-        .ok()
-        .map(|bytes| reports::json::parse(&bytes).unwrap());
-    let confession = std::fs::read_to_string(confession).unwrap_or_default();
-    Ran {
-        output,
-        record,
-        confession: confession.lines().map(str::to_owned).collect(),
-        folder,
-        _home: home,
+/// Runs a scenario of one strategy on the shared stack, with this defect.
+pub fn run(defect: &str, scenario: &str) -> Ran {
+    turn().run(stack(), defect, scenario, |_| {})
+}
+
+impl Turn {
+    /// The same on this stack; `meanwhile` is given the harness's process id while it runs.
+    pub fn run(
+        &self,
+        stack: &StackInfo,
+        defect: &str,
+        scenario: &str,
+        meanwhile: impl FnOnce(u32) + Send,
+    ) -> Ran {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("scenario.toml");
+        std::fs::write(&file, scenario).unwrap();
+        let external = home.path().join("external.toml");
+        std::fs::write(&external, stack_file(stack)).unwrap();
+        let confession = home.path().join("confession");
+        let harness = Command::new(ZOO)
+            .arg("run")
+            .arg(&file)
+            .arg("--out")
+            .arg(home.path().join("runs"))
+            .args(["--stack", "external", "--external"])
+            .arg(&external)
+            .env(zoo::DEFECT, defect)
+            .env(zoo::CONFESSION, &confession)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = std::thread::scope(|scope| {
+            let pid = harness.id();
+            scope.spawn(move || meanwhile(pid));
+            harness.wait_with_output().unwrap()
+        });
+        let folder = std::fs::read_dir(home.path().join("runs"))
+            .ok()
+            .and_then(|mut entries| entries.next())
+            .map(|entry| entry.unwrap().path())
+            .unwrap_or_default();
+        let record = std::fs::read(folder.join("record.json"))
+            .ok()
+            .map(|bytes| reports::json::parse(&bytes).unwrap());
+        let confession = std::fs::read_to_string(confession).unwrap_or_default();
+        Ran {
+            output,
+            record,
+            confession: confession.lines().map(str::to_owned).collect(),
+            folder,
+            _home: home,
+        }
     }
 }

@@ -18,10 +18,14 @@ pub struct Case {
     pub strategy: &'static str,
     /// The rest of the scenario: faults, bounds of the drain, `[expect.zoo]`.
     pub more: &'static str,
+    /// Runs it.
+    pub run: fn(&Case) -> Ran,
     /// The verdict.
     pub verdict: Verdict,
     /// Every anomaly of which there is any.
     pub finds: &'static [Find],
+    /// Words of each reason that the referee must give for not knowing.
+    pub doubts: &'static [&'static str],
     /// What else must be true.
     pub also: fn(&Ran),
 }
@@ -47,8 +51,10 @@ pub const USUAL: Case = Case {
     load: "rate = 300\nduration = \"2s\"",
     strategy: "kind = \"polling\"",
     more: "[drain]\nwithin = \"2s\"",
+    run: |case| bench::run(case.defect, &case.scenario()),
     verdict: Verdict::Fail,
     finds: &[],
+    doubts: &[],
     also: |_| {},
 };
 
@@ -72,18 +78,24 @@ impl Case {
             .map(|find| (find.anomaly, (find.count)(&ran)))
             .collect();
         ran.found(self.verdict, &expected);
+        let reasons = &ran.strategy().reasons;
+        for doubt in self.doubts {
+            let given = reasons.iter().any(|reason| reason.contains(doubt));
+            assert!(given, "{doubt}: {reasons:?}");
+        }
         (self.also)(&ran);
     }
 
     /// A run that tells: one in which the machine was too busy for the referee itself says so, and
     /// is made again.
     fn telling_run(&self) -> Ran {
-        let mut ran = bench::run(self.defect, &self.scenario());
+        let mut ran = (self.run)(self);
         for _ in 1..TRIES {
             if self.verdict == Verdict::Unknown || !ran.machine_was_too_slow() {
                 break;
             }
-            ran = bench::run(self.defect, &self.scenario());
+            println!("the machine was too slow: {:?}", ran.strategy().reasons);
+            ran = (self.run)(self);
         }
         ran
     }

@@ -10,6 +10,9 @@ const DEFECTS: &[&[Case]] = &[
     crate::undrained::CASES,
     crate::order::CASES,
     crate::content::CASES,
+    crate::services::CASES,
+    crate::referee::CASES,
+    crate::odd::CASES,
 ];
 
 const FILE: &str = "../../docs/zoo.md";
@@ -40,10 +43,13 @@ fn row(case: &Case) -> String {
         .iter()
         .map(|find| format!("**{}**: {}", find.anomaly.replace('_', " "), find.words))
         .collect();
-    let found = if finds.is_empty() {
+    let doubts = case.doubts.iter().map(|doubt| doubt.replace('`', ""));
+    let doubts = doubts.map(|doubt| format!("nothing is proved: \"... {doubt} ...\""));
+    let found: Vec<String> = finds.into_iter().chain(doubts).collect();
+    let found = if found.is_empty() {
         "nothing".to_owned()
     } else {
-        finds.join("; ")
+        found.join("; ")
     };
     let verdict = format!("{:?}", case.verdict).to_lowercase();
     format!("| {} | {} | {verdict} | {found} |", case.number, case.what)

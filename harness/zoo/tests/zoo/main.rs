@@ -6,9 +6,13 @@
 
 mod bench;
 mod case;
+mod clean;
 mod content;
 mod docs;
 mod hostile;
 mod lost;
+mod odd;
 mod order;
+mod referee;
+mod services;
 mod undrained;

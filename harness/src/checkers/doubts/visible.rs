@@ -1,0 +1,112 @@
+//! When the records of a topic could be seen by readers of what is committed.
+//!
+//! A record outside of Kafka's transactions can be seen from its append on. One inside can be seen
+//! when its transaction is committed, which the record does not tell: but the marker of the commit
+//! takes an offset, and what follows that gap was appended after it.
+
+use crate::checkers::join::Join;
+
+/// The rows of the log, last first, each with the time by which it could be seen at the latest. On a
+/// topic with transactions, rows behind the last gap of their partition are left out.
+pub(super) fn rows<'a>(join: &'a Join<'_>) -> impl Iterator<Item = (usize, i64)> + 'a {
+    let transactions = has_gaps(join);
+    let mut after_gap_ns = None;
+    (0..join.log.len()).rev().filter_map(move |row| {
+        if !transactions {
+            return Some((row, join.appended_ns(row)));
+        }
+        match next(join, row) {
+            None => after_gap_ns = None,
+            Some(following) if is_gap(join, row) => {
+                after_gap_ns = Some(join.appended_ns(following));
+            }
+            Some(_) => {}
+        }
+        after_gap_ns.map(|ns| (row, ns))
+    })
+}
+
+fn has_gaps(join: &Join<'_>) -> bool {
+    (0..join.log.len()).any(|row| is_gap(join, row))
+}
+
+/// Whether offsets are missing between a row and the next one of its partition.
+fn is_gap(join: &Join<'_>, row: usize) -> bool {
+    next(join, row)
+        .is_some_and(|next| join.log[next].offset != join.log[row].offset.saturating_add(1))
+}
+
+fn next(join: &Join<'_>, row: usize) -> Option<usize> {
+    let following = join.log.get(row + 1)?;
+    (following.partition == join.log[row].partition).then_some(row + 1)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::checkers::fixture::{MS, clean, judged, naive};
+    use crate::history::History;
+
+    const RECORDS: i64 = 50;
+
+    /// One transaction after the other in each partition, of fifty records, which are appended when
+    /// it begins, and seen `late_ns` after the next one begins.
+    fn in_transactions(late_ns: i64) -> History {
+        let mut history = clean(200, naive());
+        let begins = history.log.clone();
+        let begin_ms = |partition: i32, transaction: i64| {
+            let mut of_it = begins.iter().filter(|row| row.partition == partition);
+            of_it
+                .nth((transaction * RECORDS) as usize)
+                .map(|row| row.append_ms)
+        };
+        for row in &mut history.log {
+            let transaction = row.offset / RECORDS;
+            row.append_ms = begin_ms(row.partition, transaction).unwrap();
+            row.offset += transaction;
+        }
+        let origin_ms = (history.meta.clock.origin_unix_ns / 1_000_000) as i64;
+        for sighting in &mut history.sightings {
+            let transaction = sighting.offset / RECORDS;
+            if let Some(next_ms) = begin_ms(sighting.partition, transaction + 1) {
+                sighting.seen_ns = (next_ms - origin_ms) * MS;
+            }
+            sighting.offset += transaction;
+            sighting.seen_ns += late_ns;
+        }
+        for partition in &mut history.partitions {
+            let end = partition.end_offset + partition.end_offset / RECORDS;
+            partition.end_offset = end;
+            partition.stable_offset = end;
+            partition.read_offset = end;
+        }
+        history
+    }
+
+    fn observer_is_doubted(history: &History) -> bool {
+        let reasons = judged(history).reasons;
+        reasons
+            .iter()
+            .any(|r| r.contains("the observer saw records"))
+    }
+
+    #[test]
+    fn given_long_transactions_when_judged_then_their_length_is_not_the_observers() {
+        assert!(!observer_is_doubted(&in_transactions(0)));
+    }
+
+    #[test]
+    fn given_long_transactions_when_the_observer_was_late_then_it_is_doubted() {
+        assert!(observer_is_doubted(&in_transactions(700 * MS)));
+    }
+
+    #[test]
+    fn given_no_transactions_when_appends_were_long_before_the_sight_then_the_observer_is_doubted()
+    {
+        let mut history = clean(200, naive());
+        for row in &mut history.log {
+            row.append_ms -= 300;
+        }
+        assert!(observer_is_doubted(&history));
+    }
+}

@@ -1,0 +1,14 @@
+//! Says that it is ready and does nothing, as a relay whose worker thread died at its start.
+
+use super::kit::live;
+use relays::config::RelayConfig;
+use relays::signal::{Signal, emit};
+
+/// Waits for SIGTERM.
+pub fn run(_config: RelayConfig) -> Result<(), String> {
+    live(|mut stop| async move {
+        emit(Signal::Ready);
+        stop.wait().await;
+        Ok(())
+    })
+}

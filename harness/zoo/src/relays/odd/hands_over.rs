@@ -1,0 +1,71 @@
+//! Two relays at a hand-over: the old one works alone, then both do, then the new one does. While
+//! both do, each publishes what it finds, in order, so that much is published twice.
+
+use super::super::kit::broker::Broker;
+use super::super::kit::live;
+use super::super::kit::outbox::{Outbox, Pending};
+use super::plain::delete;
+use crate::confession::Confession;
+use relays::config::RelayConfig;
+use relays::signal::{Signal, emit};
+use std::time::Duration;
+
+/// Rounds with something to publish that the old relay works alone, and then both together.
+const ALONE: u32 = 10;
+const TOGETHER: u32 = 10;
+/// Rows of one round at most.
+const BATCH: u64 = 500;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Relays until SIGTERM.
+pub fn run(config: RelayConfig) -> Result<(), String> {
+    live(|mut stop| async move {
+        let confession = Confession::open();
+        let mut old = Relay::start(&config).await?;
+        let mut new = Relay::start(&config).await?;
+        emit(Signal::Ready);
+        let mut rounds = 0;
+        while !stop.told() {
+            let (old_works, new_works) = (rounds < ALONE + TOGETHER, rounds >= ALONE);
+            // Both look before either publishes: what the old one finds, the new one finds too.
+            let found_by_old = old.look(old_works).await?;
+            let found_by_new = new.look(new_works).await?;
+            rounds += u32::from(!found_by_old.is_empty());
+            old.publish(&found_by_old)?;
+            new.publish(&found_by_new)?;
+            for twice in found_by_old.iter().filter(|_| new_works) {
+                confession.admit("twice", &twice.entry.name());
+            }
+            delete(&mut old.outbox, &found_by_old).await?;
+            delete(&mut new.outbox, &found_by_new).await?;
+            stop.pause(PAUSE).await;
+        }
+        Ok(())
+    })
+}
+
+struct Relay {
+    outbox: Outbox,
+    broker: Broker,
+}
+
+impl Relay {
+    async fn start(config: &RelayConfig) -> Result<Self, String> {
+        Ok(Self {
+            outbox: Outbox::connect(&config.postgres).await?,
+            broker: Broker::connect(&config.kafka, &[])?,
+        })
+    }
+
+    async fn look(&mut self, works: bool) -> Result<Vec<Pending>, String> {
+        if works {
+            self.outbox.first("true", BATCH).await
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    fn publish(&self, rows: &[Pending]) -> Result<(), String> {
+        self.broker.publish(rows.iter().map(|row| &row.entry))
+    }
+}

@@ -1,0 +1,34 @@
+//! Relays without a defect that look as if they had one: one a file.
+
+mod abort_and_retry;
+mod bursts;
+mod compresses;
+mod hands_over;
+mod headers;
+mod lives;
+mod plain;
+mod replays;
+mod reserialises;
+mod restarts;
+mod shuffles;
+
+use super::Run;
+
+/// The odd relay of this name.
+pub fn find(oddity: &str) -> Option<Run> {
+    let run: Run = match oddity {
+        "replays" => replays::run,
+        "aborts-and-retries" => abort_and_retry::run,
+        "shuffles" => shuffles::run,
+        "hands-over" => hands_over::run,
+        "bursts" => bursts::run,
+        "headers" => headers::run,
+        "gzip" => compresses::gzip,
+        "lz4" => compresses::lz4,
+        "snappy" => compresses::snappy,
+        "reserialises" => reserialises::run,
+        "restarts" => restarts::run,
+        _ => return None,
+    };
+    Some(run)
+}

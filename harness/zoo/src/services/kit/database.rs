@@ -1,0 +1,122 @@
+//! The two writes of a change, as a service without much care has them: the order, and the outbox
+//! row that announces it.
+
+use super::Change;
+use crate::relays::kit::outbox::options;
+use relays::config::ServiceConfig;
+use relays::order::{ChangeType, OrderState};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgPoolOptions};
+use sqlx::query::QueryScalar;
+use sqlx::{Postgres, Transaction};
+use uuid::Uuid;
+
+// Parameters: $1 order, $2 attempt, $3 change, $4 state afterwards, $5 state required.
+const PLACE: &str = "insert into orders (id, attempts, changes, state)
+    values ($1, array[$2], array[$3], $4) on conflict (id) do nothing returning version";
+const TRANSITION: &str = "update orders
+    set attempts = attempts || $2, changes = changes || $3, state = coalesce($4, state)
+    where id = $1 and ($5::text is null or state = $5) and $3 <> all (changes)
+    returning version";
+/// Without a look at the order's state or at the changes that it went through.
+const UPSERT: &str = "insert into orders as o (id, attempts, changes, state)
+    values ($1, array[$2], array[$3], coalesce($4, 'placed'))
+    on conflict (id) do update
+    set attempts = o.attempts || $2, changes = o.changes || $3, state = coalesce($4, o.state)
+    returning version";
+const ANNOUNCE: &str = "insert into outbox (id, aggregatetype, aggregateid, type, version, payload)
+    values ($1, 'Order', $2, $3, $4, $5)";
+
+/// Sessions, and the run whose events are written.
+pub struct Database {
+    pool: PgPool,
+    run: String,
+}
+
+impl Database {
+    /// Connects.
+    pub async fn connect(config: &ServiceConfig) -> Result<Self, String> {
+        let schema = format!("\"{}\"", config.postgres.schema);
+        let options = options(&config.postgres).options([("search_path", schema.as_str())]);
+        let pool = PgPoolOptions::new()
+            .max_connections(config.postgres_connections as u32)
+            .connect_with(options)
+            .await
+            .map_err(failed("connect to PostgreSQL"))?;
+        let run = config.run.clone();
+        Ok(Self { pool, run })
+    }
+
+    /// The run whose events are written.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Opens a transaction.
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, String> {
+        self.pool.begin().await.map_err(failed("begin"))
+    }
+
+    /// Writes the order; its new version, or nothing where its state or a repetition forbids it.
+    pub async fn write(
+        &self,
+        to: &mut PgConnection,
+        change: &Change,
+    ) -> Result<Option<u32>, String> {
+        let query = match change.kind {
+            ChangeType::Placed => of(PLACE, change),
+            kind => of(TRANSITION, change).bind(kind.required_state().map(OrderState::name)),
+        };
+        let version = query.fetch_optional(to).await.map_err(failed(WRITE))?;
+        Ok(version.map(i32::cast_unsigned))
+    }
+
+    /// Writes the order whatever was written before; its new version.
+    pub async fn write_again(&self, to: &mut PgConnection, change: &Change) -> Result<u32, String> {
+        let version = of(UPSERT, change).fetch_one(to).await;
+        version.map(i32::cast_unsigned).map_err(failed(WRITE))
+    }
+
+    /// Writes the outbox row.
+    pub async fn announce(
+        &self,
+        to: &mut PgConnection,
+        change: &Change,
+        version: u32,
+    ) -> Result<(), String> {
+        sqlx::query(ANNOUNCE)
+            .bind(Uuid::now_v7())
+            .bind(change.order.to_string())
+            .bind(change.kind.event_type())
+            .bind(version.cast_signed())
+            .bind(change.event(&self.run, version))
+            .execute(to)
+            .await
+            .map(drop)
+            .map_err(failed("write the outbox row"))
+    }
+}
+
+const WRITE: &str = "write an order";
+
+/// The first four parameters.
+fn of(sql: &'static str, change: &Change) -> QueryScalar<'static, Postgres, i32, PgArguments> {
+    sqlx::query_scalar(sql)
+        .bind(change.order)
+        .bind(change.request.attempt)
+        .bind(change.request.change_id)
+        .bind(change.kind.next_state().map(OrderState::name))
+}
+
+/// Commits.
+pub async fn commit(transaction: Transaction<'static, Postgres>) -> Result<(), String> {
+    transaction.commit().await.map_err(failed("commit"))
+}
+
+/// Rolls back.
+pub async fn roll_back(transaction: Transaction<'static, Postgres>) -> Result<(), String> {
+    transaction.rollback().await.map_err(failed("roll back"))
+}
+
+fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> String {
+    move |reason| format!("{doing}: {reason}")
+}

@@ -1,0 +1,74 @@
+//! What the broken order services are made of: HTTP ([`http`]), a pool of sessions and the two
+//! writes of a change ([`database`]), a producer ([`broker`]).
+
+pub mod broker;
+pub mod database;
+pub mod http;
+
+use relays::order::{Answer, ChangeRequest, ChangeType, Directive};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// One change of one order.
+pub struct Change {
+    /// The order.
+    pub order: Uuid,
+    /// The kind of change.
+    pub kind: ChangeType,
+    /// As the client sent it.
+    pub request: ChangeRequest,
+}
+
+impl Change {
+    /// The event that announces it as this version.
+    pub fn event(&self, run: &str, version: u32) -> String {
+        format!(
+            r#"{{"run":"{run}","order_id":"{}","version":{version},"attempt":"{}","type":"{}","content":{}}}"#,
+            self.order,
+            self.request.attempt,
+            self.kind.event_type(),
+            serde_json::Value::from(self.request.content.as_str())
+        )
+    }
+
+    /// Order and version, for a confession.
+    pub fn name(&self, version: u32) -> String {
+        format!("{}/{version}", self.order)
+    }
+
+    /// Does what the business does between the write and the commit, and says whether one of its
+    /// rules forbids the change.
+    pub async fn is_forbidden(&self) -> bool {
+        match self.request.directive {
+            Directive::Commit => false,
+            Directive::HoldMs(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms.into())).await;
+                false
+            }
+            Directive::Veto => true,
+        }
+    }
+}
+
+/// The answer to a change that is not written.
+pub fn rejected(reason: &str) -> Answer {
+    Answer::Rejected {
+        reason: reason.to_owned(),
+    }
+}
+
+/// One change in; what the client is told, or why nothing is known.
+pub trait Path: Send + Sync + 'static {
+    /// Takes the change through.
+    fn apply(&self, change: Change) -> impl Future<Output = Result<Answer, String>> + Send;
+}
+
+/// Runs a service on a runtime of its own.
+pub fn live(service: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| format!("start the service's runtime: {e}"))?
+        .block_on(service)
+}

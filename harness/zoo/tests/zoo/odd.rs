@@ -1,0 +1,130 @@
+//! Systems that look broken and are correct: nothing that they do may be held against them.
+
+use crate::case::{Case, Find, USUAL, cases};
+use reports::record::Verdict;
+
+/// What the odd ones have in common.
+const ODD: Case = Case {
+    defect: "honest",
+    verdict: Verdict::Pass,
+    ..USUAL
+};
+
+cases! {
+    given_a_full_replay_after_a_restart_when_judged_then_nothing_but_its_duplicates_is_counted: Case {
+        defect: "replays",
+        what: "publishes everything again from the start after a restart",
+        strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
+        finds: &[Find {
+            anomaly: "duplicated",
+            count: |ran| ran.admitted("replayed"),
+            words: "what was replayed",
+        }],
+        also: |ran| assert!(ran.admitted("replayed") >= 200),
+        ..ODD
+    };
+
+    given_kafka_transactions_that_are_aborted_and_retried_when_judged_then_nothing_is_found: Case {
+        defect: "aborts-and-retries",
+        what: "publishes in Kafka transactions, aborts every third and sends it again",
+        also: |ran| {
+            let aborted = ran.strategy().counts.aborted_records;
+            assert!(aborted > 0);
+            assert_eq!(aborted, ran.admitted("aborted"));
+        },
+        ..ODD
+    };
+
+    given_one_partition_when_judged_then_nothing_is_found: Case {
+        what: "everything on one partition",
+        load: "rate = 300\nduration = \"2s\"\npartitions = 1",
+        ..ODD
+    };
+
+    given_any_order_across_orders_when_judged_then_nothing_is_found: Case {
+        defect: "shuffles",
+        what: "publishes orders in any order, the changes of each in theirs",
+        strategy: "kind = \"polling\"\ninterval = \"100ms\"",
+        also: |ran| assert!(ran.admitted("moved") > 0),
+        ..ODD
+    };
+
+    given_two_relays_at_a_hand_over_when_judged_then_nothing_but_duplicates_is_counted: Case {
+        defect: "hands-over",
+        what: "two relays work at the same time while one takes over from the other",
+        finds: &[Find {
+            anomaly: "duplicated",
+            count: |ran| ran.admitted("twice"),
+            words: "what both published",
+        }],
+        ..ODD
+    };
+
+    given_bursts_within_the_bounds_when_judged_then_nothing_is_found: Case {
+        defect: "bursts",
+        what: "sleeps, then publishes in bursts, within `late_after`",
+        more: "[drain]\nwithin = \"5s\"\nlate_after = \"3s\"",
+        also: |ran| assert!(ran.admitted("burst") > 0),
+        ..ODD
+    };
+
+    given_rows_that_are_deleted_when_judged_then_nothing_is_found: Case {
+        what: "deletes what it published",
+        strategy: "kind = \"polling\"\nafter_publish = \"delete\"",
+        ..ODD
+    };
+
+    given_rows_that_are_marked_when_judged_then_nothing_is_found: Case {
+        what: "marks what it published, and leaves it in the outbox",
+        strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
+        ..ODD
+    };
+
+    given_headers_of_any_kind_when_judged_then_nothing_is_found: Case {
+        defect: "headers",
+        what: "sends headers of its own, empty, repeated and binary ones",
+        ..ODD
+    };
+
+    given_gzip_when_judged_then_nothing_is_found: Case {
+        defect: "gzip",
+        what: "compresses with gzip",
+        ..ODD
+    };
+
+    given_lz4_when_judged_then_nothing_is_found: Case {
+        defect: "lz4",
+        what: "compresses with lz4",
+        ..ODD
+    };
+
+    given_snappy_when_judged_then_nothing_is_found: Case {
+        defect: "snappy",
+        what: "compresses with snappy",
+        ..ODD
+    };
+
+    given_json_that_was_written_again_when_judged_then_nothing_is_found: Case {
+        defect: "reserialises",
+        what: "writes the JSON again, with other white space and its fields in another order",
+        strategy: "kind = \"cdc\"",
+        ..ODD
+    };
+
+    given_a_relay_that_restarts_every_second_when_judged_then_nothing_is_found: Case {
+        defect: "restarts",
+        what: "ends and starts again every second (polling)",
+        load: "rate = 300\nduration = \"4s\"",
+        also: |ran| assert!(ran.admitted("restarted") >= 3),
+        ..ODD
+    };
+
+    given_a_cdc_relay_that_restarts_every_second_when_judged_then_nothing_is_found: Case {
+        defect: "restarts",
+        what: "ends and starts again every second (CDC)",
+        load: "rate = 300\nduration = \"4s\"",
+        strategy: "kind = \"cdc\"",
+        also: |ran| assert!(ran.admitted("restarted") >= 3),
+        ..ODD
+    };
+}

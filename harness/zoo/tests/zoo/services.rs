@@ -1,0 +1,136 @@
+//! Order services that lose, invent and repeat, or tell their clients what is not so.
+
+use crate::case::{Case, Find, USUAL, cases};
+
+/// A dual write of this order, by which a broken service is configured.
+const COMMIT_FIRST: &str = "kind = \"dual-write\"\norder = \"commit-then-publish\"";
+const PUBLISH_FIRST: &str = "kind = \"dual-write\"\norder = \"publish-then-commit\"";
+/// What is expected of a dual write, of which nothing is expected by itself.
+const CLEAN: &str = "[expect.zoo]\nlost = 0\nphantom = 0\nduplicated = 0\nsplit = 0\ncorrupted = 0\n\
+    missing = 0\ndouble_applied = 0\nunacknowledged = 0";
+
+/// Acknowledgements of the broker take half a second, while the events reach it at once. Some two
+/// hundred requests wait at a time.
+const AMBIGUOUS_LOAD: &str = "rate = 200\nduration = \"3200ms\"\nconnections = 256";
+const AMBIGUOUS: &str = "[[fault]]\ntarget = \"orders->kafka\"\nkind = \"latency\"\nlatency = \"500ms\"\n\
+    stream = \"downstream\"\nat = \"1s\"\nfor = \"1200ms\"\n\n[expect.zoo]\nlost = 0\nphantom = 0\n\
+    duplicated = 0\nsplit = 0\ncorrupted = 0\nmissing = 0\ndouble_applied = 0\nunacknowledged = 0";
+
+cases! {
+    given_a_service_that_publishes_what_a_rule_then_forbids_when_judged_then_it_is_phantom: Case {
+        number: "15",
+        defect: "publishes-early",
+        what: "publishes attempts that are then rolled back",
+        // An order whose first change is refused is left alone: no version is used again.
+        load: "rate = 300\nduration = \"2s\"\nchanges_per_order = 1",
+        strategy: PUBLISH_FIRST,
+        more: CLEAN,
+        finds: &[Find {
+            anomaly: "phantom",
+            count: |ran| ran.strategy().counts.rejected,
+            words: "every change that a business rule forbade",
+        }],
+        also: |ran| assert_eq!(ran.admitted("phantom"), ran.strategy().counts.rejected),
+        ..USUAL
+    };
+
+    given_a_version_that_was_published_and_rolled_back_when_it_is_used_again_then_it_is_phantom_and_no_duplicate: Case {
+        number: "16",
+        defect: "publishes-and-reuses",
+        what: "publishes a change, rolls it back, and uses its version for the next one",
+        load: "rate = 300\nduration = \"2s\"\nrollback_ratio = 0.1\nchanges_per_order = 10",
+        strategy: COMMIT_FIRST,
+        more: CLEAN,
+        finds: &[Find {
+            anomaly: "phantom",
+            count: |_| 1,
+            words: "1, and not the other event of that version, and no duplicate",
+        }],
+        also: |ran| assert_eq!((ran.admitted("phantom"), ran.admitted("used-again")), (1, 1)),
+        ..USUAL
+    };
+
+    given_a_service_that_acknowledges_and_rolls_back_when_judged_then_it_is_missing: Case {
+        number: "22",
+        defect: "acknowledges-early",
+        what: "acknowledges a change, then rolls it back",
+        finds: &[Find {
+            anomaly: "missing",
+            count: |ran| ran.admitted("broken-promise"),
+            words: "one of each fifty written",
+        }],
+        also: |ran| assert!(ran.admitted("broken-promise") >= 5),
+        ..USUAL
+    };
+
+    given_a_service_that_rejects_what_it_committed_when_judged_then_it_is_a_false_rejection: Case {
+        number: "23",
+        defect: "rejects-late",
+        what: "answers \"rejected\" after the commit",
+        more: "[expect.zoo]\nfalse_rejection = 0",
+        finds: &[Find {
+            anomaly: "false_rejection",
+            count: |ran| ran.committed() / 50,
+            words: "one of each fifty committed",
+        }],
+        also: |ran| assert_eq!(ran.admitted("false-rejection"), ran.committed() / 50),
+        ..USUAL
+    };
+
+    given_order_and_outbox_row_in_two_transactions_when_killed_between_then_the_events_are_lost: Case {
+        number: "24",
+        defect: "two-transactions",
+        what: "order and outbox row in two transactions; killed between",
+        // Once ten changes stand between, all others stand before: the kill takes nothing else.
+        load: "rate = 200\nduration = \"3s\"\nconnections = 256\nmin_committed_per_phase = 0",
+        more: "[[fault]]\ntarget = \"order-service\"\nkind = \"kill\"\nat = \"1500ms\"\nfor = \"500ms\"\n\n\
+            [drain]\nwithin = \"2s\"",
+        finds: &[
+            Find {
+                anomaly: "lost",
+                count: |_| 10,
+                words: "10, as many as stood between the two at the kill",
+            },
+            Find {
+                anomaly: "unacknowledged",
+                count: |_| 10,
+                words: "the same 10, whose clients were told nothing",
+            },
+        ],
+        also: |ran| assert_eq!(ran.admitted("torn"), 10),
+        ..USUAL
+    };
+
+    given_a_dual_write_that_repeats_the_change_after_a_timeout_when_judged_then_it_is_applied_twice: Case {
+        number: "25a",
+        defect: "repeats-the-change",
+        what: "a dual write that repeats the whole change after an ambiguous timeout of the publish, \
+            without an idempotency check",
+        load: AMBIGUOUS_LOAD,
+        strategy: COMMIT_FIRST,
+        more: AMBIGUOUS,
+        finds: &[Find {
+            anomaly: "double_applied",
+            count: |ran| ran.admitted("repeated"),
+            words: "every change that was repeated",
+        }],
+        also: |ran| assert!(ran.admitted("repeated") >= 100),
+        ..USUAL
+    };
+
+    given_a_dual_write_that_repeats_the_publish_after_a_timeout_when_judged_then_it_is_duplicated: Case {
+        number: "25b",
+        defect: "repeats-the-publish",
+        what: "the same, repeating the publish alone",
+        load: AMBIGUOUS_LOAD,
+        strategy: COMMIT_FIRST,
+        more: AMBIGUOUS,
+        finds: &[Find {
+            anomaly: "duplicated",
+            count: |ran| ran.admitted("repeated"),
+            words: "every publish that was repeated",
+        }],
+        also: |ran| assert!(ran.admitted("repeated") >= 100),
+        ..USUAL
+    };
+}
