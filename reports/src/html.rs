@@ -1,10 +1,10 @@
 //! Exporter: `report.html`, one file that needs nothing else: no network, no script, no font.
 
-mod axis;
+pub(crate) mod axis;
 mod banner;
 mod charts;
-mod escape;
-mod plot;
+pub(crate) mod escape;
+pub(crate) mod plot;
 mod scope;
 mod tables;
 

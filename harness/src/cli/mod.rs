@@ -2,6 +2,7 @@
 
 mod again;
 mod args;
+mod bench;
 mod children;
 mod exit;
 mod list;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args).into(),
         Command::Check(args) => again::check(&args).into(),
         Command::Report(args) => again::report(&args).into(),
+        Command::Bench(args) => bench::bench(&args).into(),
         Command::List(args) => list::list(&args).into(),
         Command::OrderService(args) => children::order_service(&args).into(),
         Command::Relay(args) => children::relay(&args).into(),

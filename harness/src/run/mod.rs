@@ -1,8 +1,8 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
-mod arena;
-mod folder;
-mod sampler;
+pub(crate) mod arena;
+pub(crate) mod folder;
+pub(crate) mod sampler;
 pub mod strategy;
 
 use crate::checkers::{self, Judgement};
@@ -218,7 +218,7 @@ pub async fn run(
     Ok(Finished { record, folder })
 }
 
-async fn start_stack(
+pub(crate) async fn start_stack(
     options: &Options,
     folder: &Path,
     reaper: &Arc<Reaper>,
@@ -261,7 +261,7 @@ async fn start_stack(
     Ok(stack)
 }
 
-async fn run_strategies(
+pub(crate) async fn run_strategies(
     scenario: &Scenario,
     options: &Options,
     stack: &Stack,
@@ -333,7 +333,7 @@ pub fn report(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
 }
 
 /// What the record says of the stack, as names and values, so that `check` can repeat it offline.
-fn environment(info: &StackInfo) -> BTreeMap<String, String> {
+pub(crate) fn environment(info: &StackInfo) -> BTreeMap<String, String> {
     let mut all = info.environment.clone();
     let postgres_url = format!(
         "postgres://{}@{}:{}/{}",

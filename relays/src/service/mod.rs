@@ -14,6 +14,8 @@ mod outbox;
 mod producer;
 mod transaction;
 
+pub use orders::{PLACING, SESSION};
+
 use crate::config::{ServiceConfig, WritePathConfig};
 use crate::signal::{Signal, emit};
 use axum::serve::ListenerExt;
