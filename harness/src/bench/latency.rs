@@ -109,8 +109,11 @@ pub(super) fn scenario(
     seconds: u32,
     more: &str,
 ) -> Result<Scenario, RunError> {
+    // A slow load has fewer changes than a lesson needs; half of them must be there all the same.
+    let least = (rate * f64::from(seconds) / 2.0).clamp(1.0, 100.0) as u64;
     let mut text = format!(
-        "name = \"bench-{rate:.0}\"\n[workload]\nrate = {rate}\nduration = \"{seconds}s\"\n{more}"
+        "name = \"bench-{rate:.0}\"\n[workload]\nrate = {rate}\nduration = \"{seconds}s\"\n\
+         min_committed_per_phase = {least}\n{more}"
     );
     for (name, keys, _) in chosen(name) {
         text.push_str(&format!(
