@@ -104,7 +104,7 @@ fn method(options: &Options) -> Vec<String> {
             (search::RESOLUTION - 1.0) * 100.0
         ),
         "A rate is sustained if the load was offered on schedule, the answers kept up with it, and \
-         the backlog did not grow by more than 5% of the rate over the load's second half."
+         the backlog did not grow over the load's second half by more than comes in 0.1 s."
             .to_owned(),
         "What saturated is read from the probe that failed: the generator, the order path (answers \
          fell behind), or the relay (the backlog grew), with the CPU time that it had."
@@ -138,7 +138,12 @@ async fn search(
             .map_or_else(Probe::nothing, |s| probe::judge(s, rate, options.seconds));
         measured.wrong.extend(probe.wrong);
         match probe.saturated {
-            None => search.tell(rate, true),
+            None => {
+                // Of the highest rate that was sustained, the last one told so.
+                let at_rate = |reason: &String| format!("at {rate:.0}/s: {reason}");
+                measured.doubts = probe.doubts.iter().map(at_rate).collect();
+                search.tell(rate, true);
+            }
             Some(reason) => {
                 why = format!("at {rate:.0}/s {reason}");
                 search.tell(rate, false);

@@ -328,6 +328,12 @@ async fn measure(
             options.events,
         ))
         .await;
+    if measured.is_err()
+        && let Err(reason) =
+            backlog::give_up(&ground.stack.info().postgres, &arena.layout.schema).await
+    {
+        ground.note(reason);
+    }
     arena.tear_down(false, ground.reporter).await;
     measured
 }

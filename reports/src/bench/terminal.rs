@@ -108,11 +108,13 @@ fn ratios(bench: &Bench) -> String {
     aligned(&lines)
 }
 
+/// One round has no spread.
 fn cell(figure: Option<&Figure>, unit: &str) -> String {
-    figure.map_or_else(
-        || DASH.to_owned(),
-        |figure| format!("{} ({})", value(figure.median, unit), spread(figure, unit)),
-    )
+    match figure {
+        None => DASH.to_owned(),
+        Some(figure) if figure.rounds.len() < 2 => value(figure.median, unit),
+        Some(figure) => format!("{} ({})", value(figure.median, unit), spread(figure, unit)),
+    }
 }
 
 /// Lines whose cells stand under each other: the first to the left, figures to the right.

@@ -3,8 +3,8 @@
 use crate::bench::latency;
 use reports::record::Strategy;
 
-/// The backlog may grow by this share of the rate.
-const GROWTH_MAX: f64 = 0.05;
+/// The backlog may grow over the load's second half by what comes in this many seconds.
+const GROWTH_MAX_S: f64 = 0.1;
 /// Answers may fall behind the offered changes by this share: rollbacks are answered too, but not
 /// acknowledged.
 const BEHIND_MAX: f64 = 0.10;
@@ -18,6 +18,8 @@ pub(super) struct Probe {
     pub saturated: Option<String>,
     /// Work that was not done right.
     pub wrong: Vec<String>,
+    /// Why the run proved nothing about it.
+    pub doubts: Vec<String>,
 }
 
 impl Probe {
@@ -25,16 +27,18 @@ impl Probe {
     pub fn nothing() -> Self {
         Self {
             saturated: Some("nothing was recorded".to_owned()),
-            wrong: Vec::new(),
+            ..Self::default()
         }
     }
 }
 
 /// Judges a run of `rate` changes a second for `seconds`.
 pub(super) fn judge(strategy: &Strategy, rate: f64, seconds: u32) -> Probe {
+    let problems = latency::problems(strategy);
     Probe {
         saturated: saturated(strategy, rate, seconds),
-        wrong: latency::problems(strategy).wrong,
+        wrong: problems.wrong,
+        doubts: problems.doubts,
     }
 }
 
@@ -61,7 +65,7 @@ fn saturated(strategy: &Strategy, rate: f64, seconds: u32) -> Option<String> {
         ));
     }
     let growth = growth_per_s(&strategy.series.backlog, strategy.series.bin_s, seconds)?;
-    if growth <= rate * GROWTH_MAX {
+    if growth * f64::from(seconds) / 2.0 <= rate * GROWTH_MAX_S {
         return None;
     }
     let relay = match cores(strategy, "relay", seconds) {

@@ -84,6 +84,30 @@ pub(super) async fn fill(
     Ok(end)
 }
 
+/// Ends writers that go on in the server after their client has given up: they would stand in the
+/// way of whoever drops the schema.
+pub(super) async fn give_up(admin: &PostgresTarget, schema: &str) -> Result<(), String> {
+    let mut connection = connect(admin).await?;
+    let deadline = Instant::now() + CONNECT_WITHIN;
+    loop {
+        let left: i64 = sqlx::query_scalar(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+             where strpos(query, $1) > 0 and state <> 'idle' and pid <> pg_backend_pid()",
+        )
+        .bind(format!("call {schema}.write_backlog"))
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|e| format!("ending the backlog's writers: {e}"))?;
+        if left == 0 {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("{left} writers of the backlog do not end"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Orders are never shared between writers: the events of one are committed in their order.
 fn shares(events: u32) -> Vec<Range<u32>> {
     let orders = events.div_ceil(CHANGES_PER_ORDER);
