@@ -5,8 +5,8 @@
 use super::column::{Codec, Column, Table};
 use super::{
     Body, FaultRecord, FenceStep, Intent, Life, LogRow, NONE, Observation, Outcome, PartitionEnd,
-    Pending, PendingState, ProcessEvent, RawRecord, Request, Sample, Sighting, Stage, TraceRow,
-    Tracer, TruthRow,
+    Pending, PendingState, ProcessEvent, RawRecord, Request, Sample, Sighting, Stage, TraceRow, Tracer,
+    TruthRow,
 };
 
 /// Rows of the tables that grow with the load.

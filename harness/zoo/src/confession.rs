@@ -12,7 +12,13 @@ impl Confession {
     /// Opens it; lines of an earlier life stay.
     pub fn open() -> Self {
         let path = std::env::var_os(crate::CONFESSION).map(PathBuf::from);
-        Self(path.and_then(|path| OpenOptions::new().create(true).append(true).open(path).ok()))
+        Self(path.and_then(|path| {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .ok()
+        }))
     }
 
     /// One misdeed; `what` is one word, `which` says to what it was done.

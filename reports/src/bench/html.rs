@@ -129,7 +129,7 @@ fn chart(table: &Table, repetitions: u32) -> Result<String, String> {
     };
     let scale = if logarithmic { " Logarithmic." } else { "" };
     Ok(format!(
-        "<figure class=\"chart\"><figcaption><h3>{}, by round</h3>{}\
+        "<figure class=\"chart\" style=\"max-width:760px;margin-bottom:16px\"><figcaption><h3>{}, by round</h3>{}\
          <p>Lines that fall together show the machine, not what is measured.{scale}</p></figcaption>\
          <div class=\"wide\">{}</div><div class=\"narrow\">{}</div></figure>\n",
         escaped(&title(column)),
@@ -226,6 +226,11 @@ fn row_of(table: &Table, index: usize, row: &Row) -> String {
         .columns
         .iter()
         .map(|column| match row.figures.get(&column.name) {
+            // One round has no spread.
+            Some(Some(figure)) if figure.rounds.len() < 2 => format!(
+                "<td class=\"number\">{}</td>",
+                escaped(&value(figure.median, &column.unit))
+            ),
             Some(Some(figure)) => format!(
                 "<td class=\"number\">{}<br>{}</td>",
                 escaped(&value(figure.median, &column.unit)),

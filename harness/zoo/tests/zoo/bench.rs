@@ -76,10 +76,7 @@ pub struct Ran {
 impl Ran {
     /// The run's one strategy.
     pub fn strategy(&self) -> &Strategy {
-        let record = self
-            .record
-            .as_ref()
-            .unwrap_or_else(|| panic!("no record: {}", self.said()));
+        let record = self.record.as_ref().unwrap_or_else(|| panic!("no record: {}", self.said()));
         &record.strategies[0]
     }
 
@@ -104,15 +101,7 @@ impl Ran {
             .collect();
         let mut expected: Vec<(&str, u64)> = expected.to_vec();
         expected.sort_unstable();
-        let context = || {
-            format!(
-                "{:?}\nreasons: {:?}\noffences: {:?}\n{}",
-                strategy.counts,
-                strategy.reasons,
-                strategy.offences,
-                self.said()
-            )
-        };
+        let context = || format!("{:?}\nreasons: {:?}\noffences: {:?}\n{}", strategy.counts, strategy.reasons, strategy.offences, self.said());
         assert_eq!(found, expected, "{}", context());
         assert_eq!(strategy.verdict, verdict, "{}", context());
     }
