@@ -1,5 +1,6 @@
 //! The referee: drives a workload through a strategy, injects faults, keeps the history, judges it.
 
+pub mod bench;
 pub mod checkers;
 pub mod cli;
 pub mod clock;

@@ -181,7 +181,8 @@ fn costs(history: &History, judgement: &Judgement) -> BTreeMap<String, Option<f6
     costs
 }
 
-fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
+/// The stack as `run::environment` describes it.
+pub(crate) fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
     let get = |name: &str| environment.get(name).cloned().unwrap_or_default();
     record::Stack {
         provider: get("stack.provider"),

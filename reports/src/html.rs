@@ -1,11 +1,11 @@
 //! Exporter: `report.html`, one file that needs nothing else: no network, no script, no font.
 
-mod axis;
+pub(crate) mod axis;
 mod banner;
 mod charts;
-mod escape;
+pub(crate) mod escape;
 mod offences;
-mod plot;
+pub(crate) mod plot;
 mod scope;
 mod tables;
 

@@ -4,6 +4,7 @@
 //! A format is a file with one [`Exporter`]. What several formats show alike is a value of its own
 //! that they render: the comparison table, the one-line conclusion, the limits of what was proved.
 
+pub mod bench;
 pub mod record;
 
 pub mod explanation;

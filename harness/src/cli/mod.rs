@@ -2,6 +2,7 @@
 
 mod again;
 mod args;
+mod bench;
 mod children;
 mod exit;
 mod explain;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => again::check(&args).into(),
         Command::Report(args) => again::report(&args).into(),
         Command::Explain(args) => explain::explain(&args).into(),
+        Command::Bench(args) => bench::bench(&args).into(),
         Command::List(args) => list::list(&args).into(),
         Command::OrderService(args) => children::order_service(&args).into(),
         Command::Relay(args) => children::relay(&args).into(),

@@ -8,6 +8,7 @@ use crate::process::reaper::Reaper;
 use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario};
 use crate::scenario::{Loaded, Target, Victim, load};
 use reports::record::Record;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,10 +108,7 @@ fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Refused> {
     if args.stack == StackName::External {
         wrong.extend(loaded.iter().filter_map(server_fault));
         if !args.external.is_file() {
-            wrong.push(format!(
-                "--external {}: there is no such file; it describes the running stack (see docker-compose.yml and the README)",
-                args.external.display()
-            ));
+            wrong.push(no_such_stack(&args.external));
         }
     }
     if !wrong.is_empty() {
@@ -179,30 +177,56 @@ fn server_fault(loaded: &Loaded) -> Option<String> {
 }
 
 fn options(args: &RunArgs) -> Result<Options, String> {
-    let stack = match (args.stack, &args.programs) {
-        (StackName::External, _) => StackChoice::External {
-            file: args.external.clone(),
-            programs: (args.programs.clone()).or_else(|| places::find_here(".stack").ok()),
-        },
-        (_, Some(programs)) => StackChoice::Local {
+    Ok(Options {
+        strategy: args.strategy.clone(),
+        out: args.out.clone(),
+        stack: stack_choice(args.stack, &args.external, args.programs.as_ref())?,
+        keep_stack: args.keep_stack,
+        trace: !args.no_trace,
+    })
+}
+
+/// Whether the stack that was named can be used at all.
+pub(super) fn stack_is_named(stack: StackName, external: &Path) -> Result<(), (Outcome, String)> {
+    match stack {
+        StackName::Docker => Err((Outcome::Failed, DOCKER.to_owned())),
+        StackName::External if !external.is_file() => {
+            Err((Outcome::Usage, no_such_stack(external)))
+        }
+        StackName::External | StackName::Local => Ok(()),
+    }
+}
+
+fn no_such_stack(external: &Path) -> String {
+    format!(
+        "--external {}: there is no such file; it describes the running stack (see docker-compose.yml and the README)",
+        external.display()
+    )
+}
+
+/// The stack, with the folder of its programs.
+pub(super) fn stack_choice(
+    stack: StackName,
+    external: &Path,
+    programs: Option<&PathBuf>,
+) -> Result<StackChoice, String> {
+    match (stack, programs) {
+        (StackName::External, _) => Ok(StackChoice::External {
+            file: external.to_owned(),
+            programs: programs.cloned().or_else(|| places::find_here(".stack").ok()),
+        }),
+        (_, Some(programs)) => Ok(StackChoice::Local {
             programs: programs.clone(),
-        },
-        (_, None) => StackChoice::Local {
+        }),
+        (_, None) => Ok(StackChoice::Local {
             programs: places::find_here(".stack").map_err(|tried| {
                 format!(
                     "the stack failed: Kafka's jars and Toxiproxy are not installed ({}); run stack/install.sh in the checkout (`make run` does), name their folder with --programs DIR, or use --stack external",
                     places::show(&tried)
                 )
             })?,
-        },
-    };
-    Ok(Options {
-        strategy: args.strategy.clone(),
-        out: args.out.clone(),
-        stack,
-        keep_stack: args.keep_stack,
-        trace: !args.no_trace,
-    })
+        }),
+    }
 }
 
 /// Runs all of them, unless interrupted; the worst outcome, and the records there are.

@@ -76,6 +76,8 @@ pub struct Arena<'a> {
     pub service: Option<Child>,
     /// The relay, once raised, where the strategy has one.
     pub relay: Option<Child>,
+    /// Folder of the Unix socket by which the relay reaches PostgreSQL, instead of TCP.
+    pub relay_socket: Option<PathBuf>,
     /// Says on a stack that outlives us that this run is alive.
     lock: Option<RunLock>,
 }
@@ -158,12 +160,13 @@ impl<'a> Arena<'a> {
             heartbeats,
             service: None,
             relay: None,
+            relay_socket: None,
             lock: None,
         })
     }
 
-    /// Makes and starts all of it; returns when order service and relay say that they are ready.
-    pub async fn raise(&mut self) -> Result<(), RunError> {
+    /// Makes schema, topic and proxies; starts nothing.
+    pub async fn prepare(&mut self) -> Result<(), RunError> {
         let info = self.stack.info();
         self.lock = Some(self.stack.hold_run(&self.key.run).await?);
         if let Some(note) = self.leftover() {
@@ -190,6 +193,29 @@ impl<'a> Arena<'a> {
                 .await
                 .map_err(|e| failed("setting up a proxy", &e))?;
         }
+        Ok(())
+    }
+
+    /// Starts the relay alone, on what [`Arena::prepare`] made.
+    pub async fn start_relay(&mut self) -> Result<(), RunError> {
+        if let Some(spec) = self.relay()? {
+            let relay = self.start(spec).await;
+            self.relay = Some(relay.map_err(|e| failed("starting the relay", &e))?);
+        }
+        Ok(())
+    }
+
+    /// Starts the order service alone, on what [`Arena::prepare`] made.
+    pub async fn start_service(&mut self) -> Result<(), RunError> {
+        let spec = self.own_child("order-service", &self.service_config())?;
+        let service = self.start(spec).await;
+        self.service = Some(service.map_err(|e| failed("starting the order service", &e))?);
+        Ok(())
+    }
+
+    /// Makes and starts all of it; returns when order service and relay say that they are ready.
+    pub async fn raise(&mut self) -> Result<(), RunError> {
+        self.prepare().await?;
         let relay = self.relay()?.map(|spec| self.start(spec));
         let service = self.start(self.own_child("order-service", &self.service_config())?);
         let (service, relay) = futures::future::join(service, async {
@@ -515,11 +541,17 @@ impl<'a> Arena<'a> {
         Some(trace::target(folder, tracer))
     }
 
-    fn postgres(&self, link: Link, user: String) -> PostgresTarget {
+    /// How this link reaches PostgreSQL, as this role.
+    pub fn postgres(&self, link: Link, user: String) -> PostgresTarget {
         let direct = &self.stack.info().postgres;
         let (host, port) = match self.proxies.get(&link).and_then(|(_, r)| split(&r.connect)) {
             Some(proxy) => proxy,
-            None => (direct.host.clone(), direct.port),
+            None => match &self.relay_socket {
+                Some(folder) if link == Link::RelayPostgres => {
+                    (folder.display().to_string(), direct.port)
+                }
+                _ => (direct.host.clone(), direct.port),
+            },
         };
         PostgresTarget {
             host,

@@ -1,9 +1,9 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
-mod arena;
+pub(crate) mod arena;
 pub mod explain;
-mod folder;
-mod sampler;
+pub(crate) mod folder;
+pub(crate) mod sampler;
 pub mod strategy;
 mod trace;
 mod whole;
@@ -12,7 +12,7 @@ use crate::checkers::{self, Judgement};
 use crate::history::{self, History, PartOf, RunMeta};
 use crate::process::reaper::Reaper;
 use crate::scenario::{Scenario, Strategy, StrategyKind};
-use crate::stack::{Provider, Stack};
+use crate::stack::{Provider, Stack, StackInfo};
 use crate::workload::Progress;
 use arena::failed;
 use reports::record::Record;
@@ -237,7 +237,7 @@ fn keep(stack: Stack, folder: &Path, reporter: &Arc<dyn Reporter>) -> Result<(),
     Ok(())
 }
 
-async fn start_stack(
+pub(crate) async fn start_stack(
     options: &Options,
     folder: &Path,
     reaper: &Arc<Reaper>,
@@ -283,7 +283,7 @@ async fn start_stack(
     Ok(stack)
 }
 
-async fn run_strategies(
+pub(crate) async fn run_strategies(
     scenario: &Scenario,
     options: &Options,
     stack: &Stack,
@@ -374,14 +374,19 @@ pub fn report(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
 
 /// What the record says of the stack, as names and values, so that `check` can repeat it offline.
 fn environment(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String> {
-    let info = stack.info();
-    let mut all = info.environment.clone();
+    let mut all = servers(stack.info());
     let uses_debezium = |s: &Strategy| s.kind == StrategyKind::Debezium {};
     if scenario.strategies.iter().any(uses_debezium)
         && let Ok(install) = arena::debezium(stack)
     {
         all.insert("debezium".to_owned(), install.describe());
     }
+    all
+}
+
+/// Versions, addresses and settings of the stack's servers, as names and values.
+pub(crate) fn servers(info: &StackInfo) -> BTreeMap<String, String> {
+    let mut all = info.environment.clone();
     let postgres_url = format!(
         "postgres://{}@{}:{}/{}",
         info.postgres.user, info.postgres.host, info.postgres.port, info.postgres.database

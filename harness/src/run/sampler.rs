@@ -119,13 +119,16 @@ fn drift(clock: &RunClock) -> Sample {
     }
 }
 
-struct Usage {
-    cpu_s: f64,
-    rss_bytes: f64,
+/// What a process has used.
+pub(crate) struct Usage {
+    /// User and system time since its start.
+    pub cpu_s: f64,
+    /// Memory it has now.
+    pub rss_bytes: f64,
 }
 
 /// From /proc/PID/stat (fields 14, 15 and 24, proc(5)).
-fn usage(pid: u32) -> Option<Usage> {
+pub(crate) fn usage(pid: u32) -> Option<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = stat.rsplit_once(')')?.1;
     let field = |number: usize| {

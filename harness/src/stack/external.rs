@@ -216,6 +216,8 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
     Ok(StackInfo {
         provider: "external".into(),
         postgres,
+        // Its folder is not in the description, and may not be on this machine.
+        postgres_socket: None,
         postgres_version: String::new(),
         kafka_bootstrap: bootstrap.clone(),
         kafka_version: description.kafka.version.clone(),

@@ -112,6 +112,7 @@ impl LocalStack {
         let mut info = StackInfo {
             provider: "local".into(),
             postgres: postgres_server.target.clone(),
+            postgres_socket: postgres_server.socket.clone(),
             postgres_version: String::new(),
             kafka_bootstrap: format!("127.0.0.1:{direct}"),
             kafka_version: kafka_server.version.clone(),

@@ -45,6 +45,8 @@ pub struct StackInfo {
     pub provider: String,
     /// Direct, as an administrator.
     pub postgres: PostgresTarget,
+    /// Folder of PostgreSQL's Unix socket, where the server is on this machine and has one.
+    pub postgres_socket: Option<PathBuf>,
     /// `SELECT version()`, short: `15.18`.
     pub postgres_version: String,
     /// Direct listener.
@@ -91,6 +93,17 @@ pub enum Provider {
         /// stack.
         programs: Option<PathBuf>,
     },
+}
+
+/// Where a program of the PostgreSQL installation is, e.g. `pgbench`.
+pub async fn postgres_program(name: &str) -> Result<PathBuf, StackError> {
+    let folder = postgres_server::find_programs(&[name]).await;
+    folder
+        .map(|folder| folder.join(name))
+        .map_err(|reason| StackError {
+            doing: format!("find {name}"),
+            reason,
+        })
 }
 
 /// A stack that is up.

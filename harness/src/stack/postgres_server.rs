@@ -18,6 +18,8 @@ use tokio::process::Command;
 const INITDB_WITHIN: Duration = Duration::from_secs(60);
 /// Bound on readiness; after a kill, recovery is part of it.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Longest name of a Unix socket (sun_path, unix(7)).
+const SOCKET_BYTES_MAX: usize = 107;
 /// Programs of one version live together; both are needed.
 const PROGRAMS: [&str; 2] = ["initdb", "postgres"];
 /// Where distributions put them, version by version.
@@ -27,6 +29,8 @@ const VERSIONED_FOLDERS: [&str; 2] = ["/usr/lib/postgresql", "/usr/pgsql"];
 pub(super) struct PostgresServer {
     pub(super) child: Child,
     pub(super) target: PostgresTarget,
+    /// Folder of its Unix socket.
+    pub(super) socket: Option<PathBuf>,
     // After the child: the server goes first, then its data.
     pub(super) folder: DataFolder,
 }
@@ -43,7 +47,7 @@ impl PostgresServer {
             doing: "start PostgreSQL".into(),
             reason,
         };
-        let programs = find_programs().await.map_err(failed)?;
+        let programs = find_programs(&PROGRAMS).await.map_err(failed)?;
         let user = unprivileged_user().map_err(failed)?;
         let folder = make_folder(data, user, reaper).map_err(failed)?;
         let log = logs.join("postgres-server.log");
@@ -55,16 +59,26 @@ impl PostgresServer {
             database: "postgres".into(),
             schema: String::new(),
         };
+        let socket = Some(folder.path().to_owned()).filter(|f| fits_a_socket(f, port));
         let group = reaper.process_group();
-        make_cluster(&programs, folder.path(), user, &target, &log, group)
-            .await
-            .map_err(failed)?;
+        make_cluster(
+            &programs,
+            folder.path(),
+            user,
+            &target,
+            socket.as_deref(),
+            &log,
+            group,
+        )
+        .await
+        .map_err(failed)?;
         let child = Child::start(spec(&programs, &folder, user, &target, log), reaper)
             .await
             .map_err(|e| failed(e.to_string()))?;
         Ok(Self {
             child,
             target,
+            socket,
             folder,
         })
     }
@@ -95,13 +109,14 @@ fn spec(
 }
 
 /// Settings on top of initdb's. Durability is PostgreSQL's own default and stays on.
-fn settings(port: u16) -> String {
+fn settings(port: u16, socket: Option<&Path>) -> String {
+    let socket = socket.map(path_text).unwrap_or_default();
     format!(
         "\
 # outbox-harness
 listen_addresses = '127.0.0.1'
 port = {port}
-unix_socket_directories = ''
+unix_socket_directories = '{socket}'
 wal_level = logical
 max_wal_senders = 20
 max_replication_slots = 20
@@ -122,6 +137,7 @@ async fn make_cluster(
     folder: &Path,
     user: Option<(u32, u32)>,
     target: &PostgresTarget,
+    socket: Option<&Path>,
     log: &Path,
     group: i32,
 ) -> Result<(), String> {
@@ -159,7 +175,7 @@ async fn make_cluster(
     let _ = std::fs::remove_file(&password);
     let file = cluster.join("postgresql.conf");
     let defaults = std::fs::read_to_string(&file).map_err(|e| explain(&file, &e))?;
-    std::fs::write(&file, defaults + &settings(target.port)).map_err(|e| explain(&file, &e))
+    std::fs::write(&file, defaults + &settings(target.port, socket)).map_err(|e| explain(&file, &e))
 }
 
 fn open_log(log: &Path) -> Result<std::fs::File, String> {
@@ -185,6 +201,14 @@ fn write_for(path: &Path, text: &str, user: Option<(u32, u32)>) -> Result<(), St
 
 fn explain(path: &Path, reason: &std::io::Error) -> String {
     format!("{}: {reason}", path.display())
+}
+
+/// Whether a Unix socket of a server on this port can be in this folder: the kernel takes 107
+/// bytes, and the configuration file takes the folder's name as it is only if it is plain.
+fn fits_a_socket(folder: &Path, port: u16) -> bool {
+    let name = format!("{}/.s.PGSQL.{port}", path_text(folder));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    name.len() <= SOCKET_BYTES_MAX && name.chars().all(plain)
 }
 
 fn path_text(path: &Path) -> String {
@@ -224,31 +248,30 @@ fn make_folder(
     DataFolder::make(&folder, user, reaper)
 }
 
-/// The folder that holds `initdb` and `postgres`, newest version first.
-async fn find_programs() -> Result<PathBuf, String> {
+/// The folder that holds all of these programs, newest version first.
+pub(super) async fn find_programs(names: &[&str]) -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     folders.extend(versioned_folders());
-    if let Some(folder) = find_in(&folders) {
+    if let Some(folder) = find_in(&folders, names) {
         return Ok(folder);
     }
     let asked = Command::new("pg_config").arg("--bindir").output().await;
     let bindir = asked
         .map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()))
         .unwrap_or_default();
-    find_in(&[bindir]).ok_or_else(|| {
-        "initdb and postgres are neither on PATH nor under /usr/lib/postgresql: run \
-         stack/install.sh (`make run` does)"
-            .into()
+    find_in(&[bindir], names).ok_or_else(|| {
+        format!(
+            "{} not on PATH nor under /usr/lib/postgresql: run stack/install.sh (`make run` does)",
+            names.join(" and ")
+        )
     })
 }
 
-fn find_in(folders: &[PathBuf]) -> Option<PathBuf> {
-    let mut having_all = folders.iter().filter(|folder| {
-        PROGRAMS
-            .iter()
-            .all(|program| folder.join(program).is_file())
-    });
+fn find_in(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
+    let mut having_all = folders
+        .iter()
+        .filter(|folder| names.iter().all(|program| folder.join(program).is_file()));
     having_all.next().cloned()
 }
 
@@ -273,6 +296,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_socket_is_only_where_its_name_fits() {
+        assert!(fits_a_socket(Path::new("/tmp/run/stack/postgres"), 5432));
+        assert!(!fits_a_socket(Path::new("/tmp/it's/postgres"), 5432));
+        assert!(!fits_a_socket(
+            Path::new(&format!("/{}", "a".repeat(100))),
+            5432
+        ));
+    }
+
+    #[test]
     fn a_folder_with_only_one_of_the_programs_is_passed_over() {
         let half = tempfile::tempdir().unwrap();
         let whole = tempfile::tempdir().unwrap();
@@ -281,6 +314,6 @@ mod tests {
             std::fs::write(whole.path().join(program), "").unwrap();
         }
         let folders = [half.path().to_owned(), whole.path().to_owned()];
-        assert_eq!(find_in(&folders).as_deref(), Some(whole.path()));
+        assert_eq!(find_in(&folders, &PROGRAMS).as_deref(), Some(whole.path()));
     }
 }

@@ -15,6 +15,8 @@ mod producer;
 mod steps;
 mod transaction;
 
+pub use orders::{PLACING, SESSION};
+
 use crate::config::{ServiceConfig, WritePathConfig};
 use crate::signal::{Signal, emit};
 use crate::trace::Trace;

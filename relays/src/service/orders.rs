@@ -124,6 +124,15 @@ impl Orders {
     }
 }
 
+/// The statement that places an order and announces it in the outbox, alone in its transaction.
+/// Its parameters and their types: $1 order uuid, $2 attempt uuid, $3 change uuid, $4 state
+/// required text (null here), $5 state afterwards text, $6 event id uuid, $7 event type text,
+/// $8 and $9 the event's text before and after its version. For the referee's benchmarks.
+pub const PLACING: &str = announced!(place!(), "version");
+
+/// Session settings of the service's connections that decide the statement's plan.
+pub const SESSION: [(&str, &str); 1] = [("enable_seqscan", "off")];
+
 /// Why nothing was written: the change is committed already, under the version it got then, or it
 /// is not allowed. `None` if by now it would be: then it is worth another try.
 pub(super) async fn why_not(
@@ -189,7 +198,7 @@ pub(super) fn session(target: &PostgresTarget, transaction_idle: Duration) -> Pg
     connect_options(target, "outbox-harness order-service").options([
         ("search_path", quote_identifier(&target.schema).as_str()),
         // The tables begin empty, where a plan that is cached would scan them from end to end.
-        ("enable_seqscan", "off"),
+        SESSION[0],
         // What the service has given up on must not hold locks for long.
         ("statement_timeout", "10s"),
         ("idle_in_transaction_session_timeout", idle.as_str()),

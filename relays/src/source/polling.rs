@@ -442,6 +442,41 @@ async fn listen_once(target: &PostgresTarget, arrived: &Notify) -> Result<(), sq
     Ok(())
 }
 
+/// Claims and commits everything that is in the outbox, `batch` rows at a time, with the statements
+/// of the relay, and publishes none of it: what no relay with these statements can exceed. Returns
+/// how many rows there were. For the referee's benchmarks.
+pub async fn claim_all(
+    target: PostgresTarget,
+    after_publish: AfterPublish,
+    batch: u32,
+) -> Result<u64, SourceError> {
+    let source = PollingSource::new(target, after_publish, Duration::ZERO, batch, false);
+    let mut connection = connect(&source.target).await?;
+    let preparation = source.preparation();
+    let prepare = sqlx::raw_sql(AssertSqlSafe(preparation.as_str())).execute(&mut connection);
+    bounded("prepare to claim", prepare).await?;
+    let (first, further) = claim_statements(source.batch);
+    let mut claimed = 0;
+    loop {
+        let sql = if claimed == 0 { &first } else { &further };
+        let mut rows = 0;
+        let claim = async {
+            let mut answers = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).fetch(&mut connection);
+            while answers.try_next().await?.is_some() {
+                rows += 1;
+            }
+            Ok(())
+        };
+        bounded("claim rows", claim).await?;
+        if rows == 0 {
+            let commit = sqlx::raw_sql("COMMIT").execute(&mut connection);
+            bounded("end the last claim's transaction", commit).await?;
+            return Ok(claimed);
+        }
+        claimed += rows;
+    }
+}
+
 /// Payloads of the rows that are not yet processed, by `seq`: what the source still holds. For the
 /// referee, as an administrator.
 pub async fn pending_payloads(

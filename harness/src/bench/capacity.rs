@@ -1,0 +1,174 @@
+//! `bench capacity`: the highest rate at which a strategy's backlog stays bounded, by a bracketed
+//! search. Each probe is an ordinary run, and its record says whether the rate was sustained.
+
+mod probe;
+mod search;
+
+use super::Results;
+use super::ground::Ground;
+use super::latency::{self, ordinary_run};
+use super::sheet::{Measured, Sheet};
+use crate::run::RunError;
+use crate::scenario::limits;
+use probe::Probe;
+use reports::bench::Role;
+use search::{Found, Search};
+
+const RATE: &str = "sustained";
+const FAILED: &str = "not sustained";
+const PROBES: &str = "probes";
+const COLUMNS: [(&str, &str); 3] = [(RATE, "/s"), (FAILED, "/s"), (PROBES, "")];
+/// Connections of a probe's load: enough that they are not what saturates.
+const CONNECTIONS: u32 = 64;
+
+/// What is its own.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the search begins, changes a second.
+    pub from: f64,
+    /// Where it ends.
+    pub ceiling: f64,
+    /// Length of each probe's load.
+    pub seconds: u32,
+    /// Only this strategy.
+    pub strategy: Option<String>,
+}
+
+impl Options {
+    /// What is wrong, with the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        latency::check_seconds(self.seconds)?;
+        if !(search::FLOOR..=limits::RATE.1).contains(&self.from) {
+            return Err(format!(
+                "--rate {}: take {} to {}",
+                self.from,
+                search::FLOOR,
+                limits::RATE.1
+            ));
+        }
+        if !(self.from..=limits::RATE.1).contains(&self.ceiling) {
+            return Err(format!(
+                "--ceiling {}: take --rate ({}) to {}",
+                self.ceiling,
+                self.from,
+                limits::RATE.1
+            ));
+        }
+        latency::check_strategy(self.strategy.as_deref())
+    }
+}
+
+/// Runs it.
+pub(super) async fn run(
+    ground: &Ground<'_>,
+    options: &Options,
+    repetitions: u32,
+) -> Result<Results, RunError> {
+    let mut sheet = Sheet::new("capacity", &COLUMNS);
+    let rows = latency::rows(options.strategy.as_deref());
+    for (name, note) in &rows {
+        sheet.row(name, Role::Subject, *note);
+    }
+    for round in 1..=repetitions {
+        for (row, (name, _)) in rows.iter().enumerate() {
+            let measured = search(ground, options, name, round).await?;
+            if let Some(remark) = &measured.remark {
+                ground.note(format!("round {round} of {repetitions}, {name}: {remark}"));
+            }
+            sheet.add(row, measured);
+        }
+    }
+    Ok(Results {
+        question: "What is the highest rate at which the backlog stays bounded?",
+        method: method(options),
+        settings: [
+            ("probe", format!("{} s", options.seconds)),
+            ("from", format!("{}/s", options.from)),
+            ("ceiling", format!("{}/s", options.ceiling)),
+            ("connections", CONNECTIONS.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into(),
+        sheets: vec![sheet],
+        ratios: Vec::new(),
+    })
+}
+
+fn method(options: &Options) -> Vec<String> {
+    [
+        format!(
+            "From {}/s the rate is doubled until it is not sustained (or halved until it is), then \
+             the bracket is halved until its ends are {:.0}% apart. A result without a failed probe \
+             above it is NOT A MAXIMUM.",
+            options.from,
+            (search::RESOLUTION - 1.0) * 100.0
+        ),
+        "A rate is sustained if the load was offered on schedule, the answers kept up with it, and \
+         the backlog did not grow over the load's second half by more than comes in 0.1 s."
+            .to_owned(),
+        "What saturated is read from the probe that failed: the generator, the order path (answers \
+         fell behind), or the relay (the backlog grew), with the CPU time that it had."
+            .to_owned(),
+        "Each probe is an ordinary run, judged like any other; its record and report are in this \
+         folder."
+            .to_owned(),
+    ]
+    .into()
+}
+
+async fn search(
+    ground: &Ground<'_>,
+    options: &Options,
+    name: &str,
+    round: u32,
+) -> Result<Measured, RunError> {
+    let mut search = Search::new(options.from, options.ceiling);
+    let mut measured = Measured::default();
+    let mut why = String::new();
+    let mut probes = 0;
+    while let Some(rate) = search.next() {
+        probes += 1;
+        let more = format!("connections = {CONNECTIONS}\n");
+        let scenario = latency::scenario(Some(name), rate, options.seconds, &more)?;
+        let folder = format!("round-{round}-{name}-{rate:.0}");
+        let record = ordinary_run(ground, &scenario, &folder).await?;
+        let probe = record
+            .strategies
+            .first()
+            .map_or_else(Probe::nothing, |s| probe::judge(s, rate, options.seconds));
+        measured.wrong.extend(probe.wrong);
+        match probe.saturated {
+            None => {
+                // Of the highest rate that was sustained, the last one told so.
+                let at_rate = |reason: &String| format!("at {rate:.0}/s: {reason}");
+                measured.doubts = probe.doubts.iter().map(at_rate).collect();
+                search.tell(rate, true);
+            }
+            Some(reason) => {
+                why = format!("at {rate:.0}/s {reason}");
+                search.tell(rate, false);
+            }
+        }
+    }
+    measured.values.insert(PROBES, f64::from(probes));
+    let remark = match search.found() {
+        Found::Bracketed { sustained, failed } => {
+            measured.values.insert(RATE, sustained);
+            measured.values.insert(FAILED, failed);
+            format!("{sustained:.0}/s; {why}")
+        }
+        Found::NoFailure { sustained } => {
+            measured.values.insert(RATE, sustained);
+            format!("{sustained:.0}/s, NOT A MAXIMUM: nothing failed up to --ceiling")
+        }
+        Found::NoSuccess { failed } => {
+            measured.values.insert(FAILED, failed);
+            measured.doubts.push(format!(
+                "NOT A MAXIMUM: not even {failed:.0}/s was sustained"
+            ));
+            format!("nothing was sustained; {why}")
+        }
+    };
+    measured.remark = Some(remark);
+    Ok(measured)
+}

@@ -1,0 +1,512 @@
+//! `bench drain`: a backlog of events, made before the relay starts, until the last of them is on
+//! the topic; next to what the database alone takes for the same backlog.
+
+mod arrival;
+mod backlog;
+mod limits;
+
+use super::Results;
+use super::ground::Ground;
+use super::sheet::{Measured, Sheet};
+use super::{scenarios, usage};
+use crate::clock::RunClock;
+use crate::observer::Watch;
+use crate::run::RunError;
+use crate::run::arena::{Arena, Leave, failed};
+use crate::scenario::{Scenario, Strategy, StrategyKind};
+use arrival::Arrived;
+use reports::bench::Role;
+use std::sync::Arc;
+
+const RATE: &str = "drained";
+const FROM_START: &str = "from start";
+const FIRST: &str = "first event";
+const CPU: &str = "CPU an event";
+const MEMORY: &str = "peak memory";
+const COLUMNS: [(&str, &str); 5] = [
+    (RATE, "/s"),
+    (FROM_START, "s"),
+    (FIRST, "s"),
+    (CPU, "µs"),
+    (MEMORY, "MiB"),
+];
+
+/// Events of the warm-up, at most.
+const WARM_UP_EVENTS: u32 = 20_000;
+/// Most events: the attempt of an event is a number of 32 bits, and a backlog is kept in memory to
+/// be checked.
+const EVENTS_MAX: u32 = 5_000_000;
+
+/// What is its own.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Events of the backlog.
+    pub events: u32,
+    /// Rows a claim of the polling relay.
+    pub batch: u32,
+    /// Only rows whose name begins like this, with their limits.
+    pub strategy: Option<String>,
+}
+
+impl Options {
+    /// What is wrong, with the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        if self.events == 0 || self.events > EVENTS_MAX {
+            return Err(format!("--events {}: take 1 to {EVENTS_MAX}", self.events));
+        }
+        if self.batch == 0 || self.batch > crate::scenario::limits::BATCH {
+            return Err(format!(
+                "--batch {}: take 1 to {}",
+                self.batch,
+                crate::scenario::limits::BATCH
+            ));
+        }
+        match &self.strategy {
+            Some(name) if !SUBJECTS.iter().any(|s| s.is_chosen(Some(name))) => Err(format!(
+                "--strategy {name}: take one of {}, or the beginning of some",
+                SUBJECTS
+                    .iter()
+                    .filter(|s| s.limit_of.is_none())
+                    .map(|s| s.name)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How PostgreSQL is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Tcp,
+    Socket,
+    Proxied,
+}
+
+/// What takes the backlog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// The strategy's relay.
+    Relay,
+    /// pg_recvlogical, to nowhere.
+    Receive,
+    /// The relay's SQL without publishing.
+    Claims,
+}
+
+/// A row.
+struct Subject {
+    name: &'static str,
+    /// Its strategy in the scenario below.
+    strategy: &'static str,
+    way: Way,
+    work: Work,
+    /// The row that it limits.
+    limit_of: Option<&'static str>,
+    note: &'static str,
+}
+
+impl Subject {
+    fn is_chosen(&self, beginning: Option<&str>) -> bool {
+        let names = [Some(self.name), self.limit_of];
+        beginning.is_none_or(|b| names.iter().flatten().any(|name| name.starts_with(b)))
+    }
+}
+
+const fn relay(
+    name: &'static str,
+    strategy: &'static str,
+    way: Way,
+    note: &'static str,
+) -> Subject {
+    Subject {
+        name,
+        strategy,
+        way,
+        work: Work::Relay,
+        limit_of: None,
+        note,
+    }
+}
+
+const fn limit(name: &'static str, of: &Subject, work: Work, note: &'static str) -> Subject {
+    Subject {
+        name,
+        strategy: of.strategy,
+        way: of.way,
+        work,
+        limit_of: Some(of.name),
+        note,
+    }
+}
+
+const DELETE: Subject = relay(
+    "polling-delete",
+    "polling-delete",
+    Way::Tcp,
+    "rows are deleted",
+);
+const MARK: Subject = relay("polling-mark", "polling-mark", Way::Tcp, "rows are marked");
+const TCP: Subject = relay("cdc-tcp", "cdc", Way::Tcp, "TCP on loopback");
+const SOCKET: Subject = relay("cdc-socket", "cdc", Way::Socket, "Unix socket");
+const PROXIED: Subject = relay(
+    "cdc-proxied",
+    "cdc",
+    Way::Proxied,
+    "PostgreSQL through Toxiproxy",
+);
+const CLAIMS: &str = "the same claims, committed, nothing published";
+const RECEIVE: &str = "pg_recvlogical to /dev/null on the same link";
+
+/// All rows, in the order of a round: each next to its limit. A further strategy is a line here and
+/// a `[strategy]` in [`scenario`].
+const SUBJECTS: [Subject; 10] = [
+    DELETE,
+    limit("claims-delete", &DELETE, Work::Claims, CLAIMS),
+    MARK,
+    limit("claims-mark", &MARK, Work::Claims, CLAIMS),
+    TCP,
+    limit("receive-tcp", &TCP, Work::Receive, RECEIVE),
+    SOCKET,
+    limit("receive-socket", &SOCKET, Work::Receive, RECEIVE),
+    PROXIED,
+    limit("receive-proxied", &PROXIED, Work::Receive, RECEIVE),
+];
+
+/// No load is ever offered in it, and no fault injected: it names the strategies and the wiring.
+fn scenario(options: &Options, way: Way) -> Result<Scenario, RunError> {
+    let fault = match way {
+        Way::Tcp | Way::Socket => "",
+        Way::Proxied => {
+            "[[fault]]\ntarget = \"relay->postgres\"\nkind = \"down\"\nat = \"100ms\"\nfor = \"100ms\"\n"
+        }
+    };
+    let batch = options.batch;
+    scenarios::parse(&format!(
+        "name = \"bench-drain\"\n\
+         [workload]\nrate = 100\nduration = \"1s\"\nchanges_per_order = {}\npayload_bytes = {}\n\
+         min_committed_per_phase = 0\n{fault}\
+         [strategy.polling-delete]\nkind = \"polling\"\nafter_publish = \"delete\"\nbatch = {batch}\n\
+         [strategy.polling-mark]\nkind = \"polling\"\nafter_publish = \"mark\"\nbatch = {batch}\n\
+         [strategy.cdc]\nkind = \"cdc\"\n",
+        backlog::CHANGES_PER_ORDER,
+        backlog::PAYLOAD_BYTES
+    ))
+}
+
+/// Runs it.
+pub(super) async fn run(
+    ground: &Ground<'_>,
+    options: &Options,
+    repetitions: u32,
+) -> Result<Results, RunError> {
+    let has_socket = ground.stack.info().postgres_socket.is_some();
+    let subjects: Vec<&Subject> = SUBJECTS
+        .iter()
+        .filter(|s| s.is_chosen(options.strategy.as_deref()))
+        .filter(|s| has_socket || s.way != Way::Socket)
+        .collect();
+    if !has_socket {
+        ground.note("no Unix socket of PostgreSQL is known here: its rows are left out".to_owned());
+    }
+    let mut sheet = Sheet::new("drain", &COLUMNS);
+    for subject in &subjects {
+        let role = subject.limit_of.map_or(Role::Subject, |_| Role::Limit);
+        sheet.row(subject.name, role, subject.note);
+    }
+    if let Some(first) = subjects.iter().find(|s| s.work == Work::Relay) {
+        let warm_up = Options {
+            events: options.events.min(WARM_UP_EVENTS),
+            ..options.clone()
+        };
+        ground.note(format!(
+            "warm-up: {} events through {}",
+            warm_up.events, first.name
+        ));
+        measure(ground, first, &warm_up).await?;
+    }
+    for round in 1..=repetitions {
+        for (row, subject) in subjects.iter().enumerate() {
+            let measured = measure(ground, subject, options).await?;
+            ground.note(format!(
+                "round {round} of {repetitions}, {}: {}",
+                subject.name,
+                said(&measured)
+            ));
+            sheet.add(row, measured);
+        }
+    }
+    let ratios = subjects
+        .iter()
+        .filter_map(|limit| sheet.ratio(RATE, limit.limit_of?, limit.name))
+        .collect();
+    Ok(Results {
+        question: "How fast is a backlog of committed events on the topic?",
+        method: method(options),
+        settings: [
+            ("events", options.events.to_string()),
+            ("payload", format!("{} bytes", backlog::PAYLOAD_BYTES)),
+            ("events an order", backlog::CHANGES_PER_ORDER.to_string()),
+            ("rows a claim", options.batch.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into(),
+        sheets: vec![sheet],
+        ratios,
+    })
+}
+
+fn said(measured: &Measured) -> String {
+    let problems = measured.wrong.iter().chain(&measured.doubts).next();
+    match (measured.values.get(RATE), problems) {
+        (_, Some(problem)) => problem.clone(),
+        (Some(rate), None) => format!("{rate:.0} events/s"),
+        (None, None) => "no figure".to_owned(),
+    }
+}
+
+fn method(options: &Options) -> Vec<String> {
+    [
+        format!(
+            "Each row of each round has a schema, a slot, a topic and a backlog of {} events of its \
+             own, one transaction an event, made before the relay starts. The rows are outbox rows \
+             alone, without their orders', written by several connections with a procedure that \
+             commits after each.",
+            options.events
+        ),
+        "drained: events by the time from the first to the last of them on the topic, by the \
+         broker's own append times, read back afterwards: while the relay works, the harness asks \
+         for the topic's length and nothing else. from start: from the relay's start to the last \
+         event; first event: from its start to the first one."
+            .to_owned(),
+        "Every drain is checked: each event of the backlog at least once, byte for byte, each \
+         order's events in order, nothing else on the topic."
+            .to_owned(),
+        "Limits: pg_recvlogical writes the same stream to /dev/null, timed from its start of \
+         streaming to its end; the claims are the relay's own statements with the same number of \
+         rows each, from the harness, timed from connecting to the last commit."
+            .to_owned(),
+        "CPU and peak memory are the relay's (of pg_recvlogical: a sample up to 50 ms before its \
+         end); a claim loop is part of the harness, so it has none."
+            .to_owned(),
+        format!(
+            "Before the first round: a second of records through the new broker, and a drain of up \
+             to {WARM_UP_EVENTS} events that is not counted. Before each drain, a checkpoint, where \
+             the administrator may ask for one."
+        ),
+    ]
+    .into()
+}
+
+/// One row of one round, from an empty schema to an empty database.
+async fn measure(
+    ground: &Ground<'_>,
+    subject: &Subject,
+    options: &Options,
+) -> Result<Measured, RunError> {
+    let scenario = scenario(options, subject.way)?;
+    let strategy = find(&scenario, subject.strategy)?;
+    let mut arena = Arena::plan(
+        ground.stack,
+        &scenario,
+        strategy,
+        ground.reaper,
+        ground.folder,
+        None,
+    )?;
+    if subject.way == Way::Socket {
+        arena
+            .relay_socket
+            .clone_from(&ground.stack.info().postgres_socket);
+    }
+    let measured = ground
+        .unless_interrupted(in_arena(
+            ground,
+            &mut arena,
+            strategy,
+            subject.work,
+            options.events,
+        ))
+        .await;
+    if measured.is_err()
+        && let Err(reason) =
+            backlog::give_up(&ground.stack.info().postgres, &arena.layout.schema).await
+    {
+        ground.note(reason);
+    }
+    arena.tear_down(Leave::Nothing, ground.reporter).await;
+    measured
+}
+
+fn find<'a>(scenario: &'a Scenario, name: &str) -> Result<&'a Strategy, RunError> {
+    let found = scenario.strategies.iter().find(|s| s.name == name);
+    found.ok_or_else(|| failed("choosing a strategy", &format!("{name} is not built in")))
+}
+
+async fn in_arena(
+    ground: &Ground<'_>,
+    arena: &mut Arena<'_>,
+    strategy: &Strategy,
+    work: Work,
+    events: u32,
+) -> Result<Measured, RunError> {
+    arena.prepare().await?;
+    let admin = &ground.stack.info().postgres;
+    let end = backlog::fill(admin, &arena.layout.schema, &arena.identity, events)
+        .await
+        .map_err(|e| failed("making the backlog", &e))?;
+    match (work, &strategy.kind) {
+        (Work::Relay, _) => drained(ground, arena, events).await,
+        (Work::Receive, _) => limits::receive(ground, arena, &end, events).await,
+        (
+            Work::Claims,
+            StrategyKind::Polling {
+                after_publish,
+                batch,
+                ..
+            },
+        ) => limits::claims(arena, *after_publish, *batch, events).await,
+        (Work::Claims, _) => Err(failed("choosing a limit", &"only polling claims rows")),
+    }
+}
+
+/// The relay, from its start until the backlog is on the topic or nothing moves any more.
+async fn drained(
+    ground: &Ground<'_>,
+    arena: &mut Arena<'_>,
+    events: u32,
+) -> Result<Measured, RunError> {
+    let length = arena
+        .topic
+        .length()
+        .map_err(|e| failed("watching the topic", &e))?;
+    let clock = RunClock::start();
+    let started_ms = (clock.origin_unix_ns / 1_000_000) as i64;
+    arena.start_relay().await?;
+    let watch = Watch {
+        bootstrap: ground.stack.info().kafka_bootstrap.clone(),
+        topic: arena.topic_name.clone(),
+        partitions: 3,
+        identity: Arc::clone(&arena.identity),
+        payload_bytes: backlog::PAYLOAD_BYTES,
+        clock,
+    };
+    let requests = Arc::new(backlog::requests(events));
+    let mut wanted = u64::from(events);
+    let (arrived, used) = loop {
+        let moved = arrival::wait_for(&length, wanted, || {
+            arena
+                .relay
+                .as_ref()
+                .is_some_and(crate::process::Child::is_alive)
+        })
+        .await
+        .map_err(|e| failed("watching the topic", &e))?;
+        let used = arena.relay.as_ref().and_then(usage::of);
+        let read = crate::observer::read_again(&watch, Arc::clone(&requests))
+            .await
+            .map_err(|e| failed("reading the topic", &e))?;
+        let arrived = arrival::judge(&read.log, events);
+        if arrived.missing() == 0 || !moved {
+            break (arrived, used);
+        }
+        // Some were sent twice: as many more must come.
+        wanted = read.log.len() as u64 + u64::from(arrived.missing());
+    };
+    arena
+        .stop_relay()
+        .await
+        .map_err(|e| failed("stopping the relay", &e))?;
+    Ok(relay_figures(&arrived, used, started_ms, events))
+}
+
+fn relay_figures(
+    arrived: &Arrived,
+    used: Option<usage::Used>,
+    started_ms: i64,
+    events: u32,
+) -> Measured {
+    let mut measured = Measured {
+        wrong: arrived.wrong(),
+        remark: (arrived.duplicated > 0)
+            .then(|| format!("{} events came more than once", arrived.duplicated)),
+        ..Measured::default()
+    };
+    if let Some((first_ms, last_ms)) = arrived.appended_ms {
+        if let Some(rate) = per_s(events, (last_ms - first_ms) as f64 / 1e3) {
+            measured.values.insert(RATE, rate);
+        } else {
+            measured
+                .doubts
+                .push("all events were appended within a millisecond: take more".to_owned());
+        }
+        let since_start = |ms: i64| (ms - started_ms) as f64 / 1e3;
+        measured.values.insert(FROM_START, since_start(last_ms));
+        measured.values.insert(FIRST, since_start(first_ms));
+    }
+    add_used(&mut measured, used, events);
+    measured
+}
+
+fn add_used(measured: &mut Measured, used: Option<usage::Used>, events: u32) {
+    if let Some(used) = used {
+        let cpu_us = used.cpu_s * 1e6 / f64::from(events.max(1));
+        measured.values.insert(CPU, cpu_us);
+        measured.values.insert(MEMORY, used.peak_mib);
+    }
+}
+
+/// Nothing for no time at all.
+fn per_s(events: u32, took_s: f64) -> Option<f64> {
+    (took_s > 0.0).then(|| f64::from(events) / took_s)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            events: 10,
+            batch: 5,
+            strategy: None,
+        }
+    }
+
+    #[test]
+    fn every_row_has_its_strategy_and_only_the_proxied_ones_a_proxy() {
+        for subject in &SUBJECTS {
+            let scenario = scenario(&options(), subject.way).unwrap();
+            find(&scenario, subject.strategy).unwrap();
+            assert_eq!(scenario.faults.is_empty(), subject.way != Way::Proxied);
+        }
+    }
+
+    #[test]
+    fn a_chosen_row_brings_its_limit() {
+        let chosen = |beginning: &str| -> Vec<&str> {
+            let all = SUBJECTS.iter().filter(|s| s.is_chosen(Some(beginning)));
+            all.map(|s| s.name).collect()
+        };
+        assert_eq!(chosen("cdc-tcp"), ["cdc-tcp", "receive-tcp"]);
+        assert_eq!(chosen("polling").len(), 4);
+        let wrong = Options {
+            strategy: Some("cdd".to_owned()),
+            ..options()
+        };
+        assert!(wrong.check().unwrap_err().contains("cdc-socket"));
+    }
+
+    #[test]
+    fn no_events_and_too_many_are_refused() {
+        for events in [0, u32::MAX] {
+            let wrong = Options {
+                events,
+                ..options()
+            };
+            assert!(wrong.check().unwrap_err().contains("--events"));
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What the database alone takes for the same backlog.
+
+use super::{FROM_START, RATE, add_used, per_s};
+use crate::bench::ground::Ground;
+use crate::bench::program::{self, Program};
+use crate::bench::sheet::Measured;
+use crate::clock::RunClock;
+use crate::run::RunError;
+use crate::run::arena::{Arena, failed};
+use crate::scenario::Link;
+use relays::config::AfterPublish;
+use std::time::Duration;
+
+/// Said by pg_recvlogical once the server sends.
+const STREAMING: &str = "streaming initiated";
+const RECEIVE_WITHIN: Duration = Duration::from_secs(600);
+
+/// pg_recvlogical, of the slot that a relay would have, to nowhere, up to `end`.
+pub(super) async fn receive(
+    ground: &Ground<'_>,
+    arena: &Arena<'_>,
+    end: &str,
+    events: u32,
+) -> Result<Measured, RunError> {
+    let publication = format!("publication_names={}", arena.layout.publication());
+    let args = [
+        "--start",
+        "--slot",
+        &arena.layout.slot(),
+        "--dbname",
+        &ground.stack.info().postgres.database,
+        "--file",
+        "/dev/null",
+        "--option",
+        "proto_version=1",
+        "--option",
+        &publication,
+        "--endpos",
+        end,
+        "--no-loop",
+        "--status-interval",
+        "1",
+        "--verbose",
+    ];
+    let clock = RunClock::start();
+    let ran = program::run(
+        ground,
+        Program {
+            name: "pg_recvlogical",
+            args: args.map(str::to_owned).into(),
+            target: arena.postgres(Link::RelayPostgres, arena.layout.relay_role()),
+            session: String::new(),
+            log: format!("{}.pg_recvlogical.log", arena.layout.schema),
+            mark: Some(STREAMING),
+            within: RECEIVE_WITHIN,
+        },
+        &clock,
+    )
+    .await?;
+    let mut measured = Measured::default();
+    let took = ran.marked_ns.map(|from| (ran.ended_ns - from) as f64 / 1e9);
+    match took.and_then(|took_s| per_s(events, took_s)) {
+        Some(rate) => {
+            measured.values.insert(RATE, rate);
+        }
+        None => measured
+            .doubts
+            .push("it ended before its start was seen: take more events".to_owned()),
+    }
+    measured
+        .values
+        .insert(FROM_START, ran.ended_ns as f64 / 1e9);
+    add_used(&mut measured, ran.used, events);
+    Ok(measured)
+}
+
+/// The relay's claims without a relay.
+pub(super) async fn claims(
+    arena: &Arena<'_>,
+    after_publish: AfterPublish,
+    batch: u32,
+    events: u32,
+) -> Result<Measured, RunError> {
+    let target = arena.postgres(Link::RelayPostgres, arena.layout.relay_role());
+    let clock = RunClock::start();
+    let claimed = relays::source::polling::claim_all(target, after_publish, batch)
+        .await
+        .map_err(|e| failed("claiming without publishing", &e))?;
+    let took_s = clock.now_ns() as f64 / 1e9;
+    let mut measured = Measured::default();
+    if claimed != u64::from(events) {
+        measured
+            .wrong
+            .push(format!("{claimed} of {events} rows were claimed"));
+    }
+    measured
+        .values
+        .extend(per_s(events, took_s).map(|rate| (RATE, rate)));
+    measured.values.insert(FROM_START, took_s);
+    Ok(measured)
+}

@@ -1,0 +1,46 @@
+//! What every benchmark stands on.
+
+use crate::process::reaper::Reaper;
+use crate::run::{self, Event, Reporter, RunError};
+use crate::stack::Stack;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The stack, up, and where things go.
+pub(super) struct Ground<'a> {
+    pub stack: &'a Stack,
+    /// The benchmark's folder.
+    pub folder: &'a Path,
+    pub reaper: &'a Arc<Reaper>,
+    pub reporter: &'a Arc<dyn Reporter>,
+    pub interrupted: watch::Receiver<bool>,
+    /// For benchmarks that are made of ordinary runs.
+    pub of_run: &'a run::Options,
+}
+
+impl Ground<'_> {
+    /// A line of progress.
+    pub fn note(&self, text: String) {
+        self.reporter.event(Event::Note { text });
+    }
+
+    /// The work, or its end by Ctrl-C. What it made is the caller's to tear down.
+    pub async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T, RunError>>,
+    ) -> Result<T, RunError> {
+        let mut interrupted = self.interrupted.clone();
+        tokio::select! {
+            done = work => done,
+            _ = interrupted.wait_for(|i| *i) => Err(self.was_interrupted()),
+        }
+    }
+
+    /// The error of an interrupted benchmark.
+    pub fn was_interrupted(&self) -> RunError {
+        RunError::Interrupted {
+            folder: self.folder.to_owned(),
+        }
+    }
+}

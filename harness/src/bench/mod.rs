@@ -1,0 +1,196 @@
+//! Benchmarks: strategies next to the limits and peers of the same minutes, on the real stack.
+//!
+//! Rounds are interleaved (A B C A B C): a machine's capacity swings within minutes, so each row is
+//! measured once a round, and a ratio is the median of the ratios by round. No figure goes without
+//! a check of the work it is of: what was not done right has no speed.
+
+pub mod capacity;
+pub mod drain;
+mod ground;
+pub mod latency;
+pub mod orders;
+mod program;
+mod scenarios;
+mod sheet;
+mod statistics;
+mod usage;
+
+use crate::process::reaper::Reaper;
+use crate::run::arena::failed;
+use crate::run::{self, Event, Reporter, RunError, StackChoice};
+use crate::stack::Stack;
+use ground::Ground;
+use reports::bench::{Bench, Ratio, SCHEMA_VERSION};
+use reports::record::Verdict;
+use sheet::Sheet;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Which benchmark, with what is its own.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A backlog, until its last event is on the topic.
+    Drain(drain::Options),
+    /// Propagation at fixed rates.
+    Latency(latency::Options),
+    /// The highest rate with a bounded backlog.
+    Capacity(capacity::Options),
+    /// The order path next to pgbench.
+    Orders(orders::Options),
+}
+
+impl Kind {
+    /// The name on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Drain(_) => "drain",
+            Self::Latency(_) => "latency",
+            Self::Capacity(_) => "capacity",
+            Self::Orders(_) => "orders",
+        }
+    }
+
+    /// What is wrong with its options, before anything starts; with the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Drain(options) => options.check(),
+            Self::Latency(options) => options.check(),
+            Self::Capacity(options) => options.check(),
+            Self::Orders(options) => options.check(),
+        }
+    }
+}
+
+/// What all benchmarks have in common.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder under which the benchmark's own folder is made.
+    pub out: PathBuf,
+    /// The stack.
+    pub stack: StackChoice,
+    /// Rounds, at least 1.
+    pub repetitions: u32,
+    /// The command line that repeats it.
+    pub command: String,
+}
+
+/// A finished benchmark.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its record; `bench.json` and `bench.html` are in the folder already.
+    pub bench: Bench,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// What one benchmark came to.
+struct Results {
+    question: &'static str,
+    method: Vec<String>,
+    settings: BTreeMap<String, String>,
+    sheets: Vec<Sheet>,
+    ratios: Vec<Ratio>,
+}
+
+/// Runs one benchmark. `interrupted` turns true on Ctrl-C or SIGTERM.
+pub async fn run(
+    kind: &Kind,
+    options: &Options,
+    reaper: &Arc<Reaper>,
+    reporter: &Arc<dyn Reporter>,
+    mut interrupted: watch::Receiver<bool>,
+) -> Result<Finished, RunError> {
+    let started = Instant::now();
+    let started_at = jiff::Timestamp::now().to_string();
+    let name = format!("bench-{}", kind.name());
+    let folder = run::folder::create(&options.out, &name)?;
+    reporter.event(Event::ScenarioStarted {
+        scenario: name,
+        folder: folder.clone(),
+    });
+    let of_run = run::Options {
+        strategy: None,
+        out: options.out.clone(),
+        stack: options.stack.clone(),
+        keep_stack: false,
+        trace: false,
+    };
+    let stack = tokio::select! {
+        stack = run::start_stack(&of_run, &folder, reaper, reporter) => stack?,
+        _ = interrupted.wait_for(|i| *i) => return Err(RunError::Interrupted { folder }),
+    };
+    let ground = Ground {
+        stack: &stack,
+        folder: &folder,
+        reaper,
+        reporter,
+        interrupted: interrupted.clone(),
+        of_run: &of_run,
+    };
+    let repetitions = options.repetitions.max(1);
+    let results = match kind {
+        Kind::Drain(own) => drain::run(&ground, own, repetitions).await,
+        Kind::Latency(own) => latency::run(&ground, own, repetitions).await,
+        Kind::Capacity(own) => capacity::run(&ground, own, repetitions).await,
+        Kind::Orders(own) => orders::run(&ground, own, repetitions).await,
+    };
+    let environment = run::servers(stack.info());
+    stop(stack).await?;
+    let results = results?;
+    if *interrupted.borrow() {
+        return Err(RunError::Interrupted { folder });
+    }
+    let (verdict, reasons) = verdict(&results.sheets);
+    let bench = Bench {
+        schema_version: SCHEMA_VERSION,
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        bench: kind.name().to_owned(),
+        question: results.question.to_owned(),
+        command: options.command.clone(),
+        started_at,
+        took_s: started.elapsed().as_secs_f64(),
+        repetitions,
+        verdict,
+        reasons,
+        method: results.method,
+        settings: results.settings,
+        stack: crate::record::stack(&environment),
+        tables: results.sheets.iter().map(Sheet::table).collect(),
+        ratios: results.ratios,
+    };
+    write(&folder, &bench)?;
+    Ok(Finished { bench, folder })
+}
+
+async fn stop(stack: Stack) -> Result<(), RunError> {
+    Ok(stack.stop().await?)
+}
+
+/// Work done wrongly fails the benchmark; a figure that is missing leaves it unknown.
+fn verdict(sheets: &[Sheet]) -> (Verdict, Vec<String>) {
+    let wrong: Vec<String> = sheets.iter().flat_map(Sheet::wrong).collect();
+    let doubts: Vec<String> = sheets.iter().flat_map(Sheet::doubts).collect();
+    let verdict = match (wrong.is_empty(), doubts.is_empty()) {
+        (false, _) => Verdict::Fail,
+        (true, false) => Verdict::Unknown,
+        (true, true) => Verdict::Pass,
+    };
+    (verdict, wrong.into_iter().chain(doubts).collect())
+}
+
+fn write(folder: &Path, bench: &Bench) -> Result<(), RunError> {
+    let files = [
+        ("bench.json", reports::bench::json(bench)),
+        ("bench.html", reports::bench::html::export(bench)),
+    ];
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        let doing = format!("writing {}", path.display());
+        let bytes = bytes.map_err(|e| failed(&doing, &e))?;
+        std::fs::write(&path, bytes).map_err(|e| failed(&doing, &e))?;
+    }
+    Ok(())
+}

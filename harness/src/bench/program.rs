@@ -1,0 +1,119 @@
+//! Runs a program of the PostgreSQL installation to its end.
+
+use super::ground::Ground;
+use super::usage::{self, Used};
+use crate::clock::RunClock;
+use crate::history::Life;
+use crate::process::{Child, ChildSpec, Ready};
+use crate::run::RunError;
+use crate::run::arena::failed;
+use crate::stack;
+use futures::FutureExt;
+use relays::config::PostgresTarget;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const LOOK: Duration = Duration::from_millis(2);
+/// Between two looks at its CPU time, which is gone with it.
+const SAMPLE: Duration = Duration::from_millis(50);
+
+/// What to run.
+pub(super) struct Program {
+    /// e.g. `pgbench`.
+    pub name: &'static str,
+    pub args: Vec<String>,
+    /// Where it connects, by its environment.
+    pub target: PostgresTarget,
+    /// Settings of its session (PGOPTIONS).
+    pub session: String,
+    /// Name of its output's file.
+    pub log: String,
+    /// Output whose first appearance is timed.
+    pub mark: Option<&'static str>,
+    pub within: Duration,
+}
+
+/// How it went.
+pub(super) struct Ran {
+    pub output: String,
+    /// When the mark was there, run time.
+    pub marked_ns: Option<i64>,
+    pub ended_ns: i64,
+    /// Shortly before its end.
+    pub used: Option<Used>,
+}
+
+/// Runs it; an exit code other than 0 is an error with the tail of its output.
+pub(super) async fn run(
+    ground: &Ground<'_>,
+    program: Program,
+    clock: &RunClock,
+) -> Result<Ran, RunError> {
+    let log = ground.folder.join("logs").join(&program.log);
+    let target = &program.target;
+    let doing = format!("running {}", program.name);
+    let spec = ChildSpec {
+        name: program.name.to_owned(),
+        program: stack::postgres_program(program.name).await?,
+        args: program.args,
+        env: [
+            ("PGHOST", target.host.as_str()),
+            ("PGPORT", &target.port.to_string()),
+            ("PGUSER", &target.user),
+            ("PGPASSWORD", &target.password),
+            ("PGDATABASE", &target.database),
+            ("PGOPTIONS", &program.session),
+            ("PGAPPNAME", "outbox-harness bench"),
+            ("LC_ALL", "C"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
+        user: None,
+        folder: None,
+        log: log.clone(),
+        ready: Ready::Answers(Arc::new(|| async { true }.boxed())),
+        ready_within: Duration::from_secs(10),
+    };
+    let child = Child::start(spec, ground.reaper)
+        .await
+        .map_err(|e| failed(&doing, &e))?;
+    let deadline = Instant::now() + program.within;
+    let read = || std::fs::read_to_string(&log).unwrap_or_default();
+    let (mut marked_ns, mut used, mut sampled) = (None, None, Instant::now());
+    while child.is_alive() {
+        if let (Some(mark), None) = (program.mark, marked_ns)
+            && read().contains(mark)
+        {
+            marked_ns = Some(clock.now_ns());
+        }
+        if sampled.elapsed() >= SAMPLE {
+            used = usage::of(&child).or(used);
+            sampled = Instant::now();
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill().await;
+            let reason = format!("no end within {:?}; see {}", program.within, log.display());
+            return Err(failed(&doing, &reason));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let exit = child
+        .events(clock)
+        .into_iter()
+        .rfind(|e| e.life == Life::Exited);
+    match exit {
+        // Minus the exit code minus 1.
+        Some(exit) if exit.exit == -1 => Ok(Ran {
+            output: read(),
+            marked_ns,
+            ended_ns: exit.at_ns,
+            used,
+        }),
+        _ => {
+            let output = read();
+            let tail: Vec<&str> = output.lines().rev().take(5).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            Err(failed(&doing, &format!("it failed: {}", tail.join("; "))))
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Built-in scenarios: the same text, the same parser, the same meaning as a file's.
+
+use crate::run::RunError;
+use crate::run::arena::failed;
+use crate::scenario::{self, Scenario};
+
+/// A text of this program as a scenario.
+pub(super) fn parse(text: &str) -> Result<Scenario, RunError> {
+    scenario::parse("built-in scenario", text)
+        .map_err(|e| failed("reading a built-in scenario, which is a bug", &e))
+}

@@ -1,0 +1,149 @@
+//! `bench`: one benchmark, its table on standard output, its folder.
+
+use super::args::{BenchArgs, BenchKind, BenchShared};
+use super::exit::Outcome;
+use super::progress::Terminal;
+use super::{results, run, signals, terminal};
+use crate::bench::{self, Finished, Kind, Options, capacity, drain, latency, orders};
+use crate::process::reaper::Reaper;
+use crate::run::{Reporter, RunError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs it; says on standard error what is wrong.
+pub fn bench(args: &BenchArgs) -> Outcome {
+    let (kind, shared, repetitions) = chosen(&args.kind);
+    let options = match prepare(&kind, shared, repetitions) {
+        Ok(options) => options,
+        Err((outcome, message)) => {
+            terminal::message(&message);
+            return outcome;
+        }
+    };
+    // Before any other thread or process exists: whatever comes later is in the reaper's group.
+    let reaper = match Reaper::start() {
+        Ok(reaper) => Arc::new(reaper),
+        Err(e) => {
+            terminal::message(&format!(
+                "starting the reaper, which cleans up if this process is killed: {e}"
+            ));
+            return Outcome::Failed;
+        }
+    };
+    terminal::log();
+    if let Some(file) = &shared.json {
+        results::clear(file);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            terminal::message(&format!("starting the runtime: {e}"));
+            return Outcome::Failed;
+        }
+    };
+    let result = runtime.block_on(run_one(&kind, &options, &reaper));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    terminal::hide_bar();
+    match result {
+        Ok(finished) => show(&finished, shared),
+        Err(error) => {
+            terminal::message(&format!("bench {}: {error}", kind.name()));
+            Outcome::from(&error)
+        }
+    }
+}
+
+fn chosen(kind: &BenchKind) -> (Kind, &BenchShared, u32) {
+    match kind {
+        BenchKind::Drain(args) => (
+            Kind::Drain(drain::Options {
+                events: args.events,
+                batch: args.batch,
+                strategy: args.strategy.clone(),
+            }),
+            &args.shared,
+            args.repetitions,
+        ),
+        BenchKind::Latency(args) => (
+            Kind::Latency(latency::Options {
+                rates: args.rates.clone(),
+                seconds: args.seconds,
+                strategy: args.strategy.clone(),
+            }),
+            &args.shared,
+            args.repetitions,
+        ),
+        BenchKind::Capacity(args) => (
+            Kind::Capacity(capacity::Options {
+                from: args.rate,
+                ceiling: args.ceiling,
+                seconds: args.seconds,
+                strategy: args.strategy.clone(),
+            }),
+            &args.shared,
+            args.repetitions,
+        ),
+        BenchKind::Orders(args) => (
+            Kind::Orders(orders::Options {
+                connections: args.connections.clone(),
+                seconds: args.seconds,
+            }),
+            &args.shared,
+            args.repetitions,
+        ),
+    }
+}
+
+fn prepare(
+    kind: &Kind,
+    shared: &BenchShared,
+    repetitions: u32,
+) -> Result<Options, (Outcome, String)> {
+    let usage = |message| (Outcome::Usage, message);
+    kind.check().map_err(usage)?;
+    if let Some(file) = &shared.json {
+        results::writable("--json", file).map_err(usage)?;
+    }
+    run::stack_is_named(shared.stack, &shared.external)?;
+    let stack = run::stack_choice(shared.stack, &shared.external, shared.programs.as_ref())
+        .map_err(|message| (Outcome::Failed, message))?;
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    Ok(Options {
+        out: shared.out.clone(),
+        stack,
+        repetitions,
+        command: format!("outbox-harness {}", command.join(" ")),
+    })
+}
+
+async fn run_one(
+    kind: &Kind,
+    options: &Options,
+    reaper: &Arc<Reaper>,
+) -> Result<Finished, RunError> {
+    let interrupted = signals::watch_signals().map_err(|e| RunError::Failed {
+        doing: "listening for signals".to_owned(),
+        reason: e.to_string(),
+    })?;
+    let reporter: Arc<dyn Reporter> = Arc::new(Terminal::new());
+    bench::run(kind, options, reaper, &reporter, interrupted).await
+}
+
+fn show(finished: &Finished, shared: &BenchShared) -> Outcome {
+    terminal::results(&reports::bench::terminal::render(&finished.bench));
+    terminal::message(&format!(
+        "everything about this benchmark: {}",
+        finished.folder.display()
+    ));
+    let mut outcome = Outcome::from(finished.bench.verdict);
+    if let Some(file) = &shared.json
+        && let Err(message) = results::write(file, reports::bench::json(&finished.bench))
+    {
+        terminal::message(&message);
+        outcome = outcome.max(Outcome::Failed);
+    }
+    outcome
+}

@@ -1,0 +1,103 @@
+//! Each benchmark on the real stack with next to no work: form and counts, never a time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use reports::bench::{Bench, Role, Table};
+use reports::record::Verdict;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+
+/// One stack at a time: two of them on two cores make each other late.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs one, and reads what it left.
+fn bench(args: &[&str]) -> (Bench, String) {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let home = tempfile::tempdir().unwrap();
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
+    let json = home.path().join("copy.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_outbox-harness"))
+        .env("OUTBOX_HARNESS_PROGRAMS", programs.canonicalize().unwrap())
+        .arg("bench")
+        .args(args)
+        .args(["--repetitions", "1", "--json"])
+        .arg(&json)
+        .arg("--out")
+        .arg(home.path().join("runs"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let table = String::from_utf8(output.stdout).unwrap();
+    let code = output.status.code();
+    // 3: a busy machine may leave a figure out, and says so.
+    assert!(matches!(code, Some(0 | 3)), "{code:?}: {table}{said}");
+    let mut folders = std::fs::read_dir(home.path().join("runs")).unwrap();
+    let folder = folders.next().unwrap().unwrap().path();
+    let bytes = std::fs::read(folder.join("bench.json")).unwrap();
+    assert_eq!(std::fs::read(&json).unwrap(), bytes);
+    let page = std::fs::read_to_string(folder.join("bench.html")).unwrap();
+    assert!(page.contains("</html>"));
+    let bench: Bench = serde_json::from_slice(&bytes).unwrap();
+    assert_ne!(bench.verdict, Verdict::Fail, "{:?}", bench.reasons);
+    (bench, table)
+}
+
+fn measured(table: &Table, row: &str, column: &str) -> bool {
+    let row = table.rows.iter().find(|r| r.name == row).unwrap();
+    row.figures[column].is_some()
+}
+
+#[test]
+fn given_a_small_backlog_when_drained_then_every_row_has_its_figures_and_its_limit() {
+    let (bench, text) = bench(&["drain", "--events", "6000", "--batch", "100"]);
+    let table = &bench.tables[0];
+    assert_eq!(table.rows.len(), 10);
+    for row in &table.rows {
+        assert!(measured(table, &row.name, "from start"), "{}", row.name);
+        if row.role == Role::Subject {
+            assert!(measured(table, &row.name, "drained"), "{}", row.name);
+            assert!(measured(table, &row.name, "peak memory"), "{}", row.name);
+        }
+    }
+    assert_eq!(bench.ratios.len(), 5);
+    assert!(text.contains("receive-socket (limit)"), "{text}");
+}
+
+#[test]
+fn given_an_order_path_when_loaded_then_it_stands_next_to_pgbench() {
+    let (bench, _) = bench(&["orders", "--connections", "4", "--seconds", "1"]);
+    let table = &bench.tables[0];
+    assert!(measured(table, "order path", "orders") && measured(table, "pgbench", "orders"));
+    assert!(measured(table, "order path", "p99"));
+    assert!(bench.ratios[0].figure.is_some());
+}
+
+#[test]
+fn given_a_rate_when_latency_is_measured_then_its_table_has_every_strategy() {
+    let (bench, _) = bench(&["latency", "--rate", "100", "--seconds", "2"]);
+    let names: Vec<&str> = bench.tables[0].rows.iter().map(|r| &*r.name).collect();
+    assert_eq!(names, ["polling", "polling-notify", "cdc", "dual-write"]);
+    assert_eq!(bench.tables[0].columns[0].name, "p50");
+}
+
+#[test]
+fn given_a_low_ceiling_when_capacity_is_searched_then_it_is_not_a_maximum() {
+    let (bench, text) = bench(&[
+        "capacity",
+        "--strategy",
+        "polling",
+        "--rate",
+        "60",
+        "--ceiling",
+        "60",
+        "--seconds",
+        "2",
+    ]);
+    assert_eq!(bench.tables[0].rows.len(), 1);
+    assert!(measured(&bench.tables[0], "polling", "probes"));
+    assert!(
+        text.contains("NOT A MAXIMUM") || text.contains("gave way"),
+        "{text}"
+    );
+}
