@@ -2,8 +2,8 @@
 
 use harness::clock::RunClock;
 use harness::history::{
-    Body, FORMAT, FenceStep, History, Intent, LogRow, Outcome, PartOf, PartitionEnd, Request, RunMeta,
-    Sighting, TruthRow,
+    Body, FORMAT, FenceStep, History, Intent, LogRow, Outcome, PartOf, PartitionEnd, Request,
+    RunMeta, Sighting, TruthRow,
 };
 use harness::identity::RunKey;
 use harness::scenario;
