@@ -7,7 +7,7 @@
 
 mod value;
 
-use crate::history::{Body, NONE, Request};
+use crate::history::{Body, NONE, Request, Rows};
 use crate::identity::Identity;
 use relays::order::ChangeType;
 use uuid::Uuid;
@@ -46,7 +46,7 @@ pub struct Verifier<'a> {
     pub identity: &'a Identity,
     /// Requests by attempt number; `None` while the run goes on (then an event's order and type
     /// are not compared with what its attempt asked for).
-    pub requests: Option<&'a [Request]>,
+    pub requests: Option<&'a Rows<Request>>,
     /// Content length of every event.
     pub payload_bytes: usize,
 }

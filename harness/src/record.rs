@@ -1,9 +1,10 @@
 //! The record of a run, from its histories and judgements alone: so `check` builds the very same
 //! record offline that the run built.
 
+use crate::checkers::context::Context;
 use crate::checkers::{Judgement, Verdict};
 use crate::explain::Explainer;
-use crate::history::History;
+use crate::history::{History, RunMeta};
 use crate::measure;
 use crate::scenario::{Link, Workload};
 use reports::record;
@@ -13,19 +14,35 @@ use std::time::Duration;
 /// Offences of one kind that the record carries; all of them are in the history.
 const OFFENCES_PER_METRIC: usize = 5;
 
+/// What is left of a history when it has been judged.
+#[derive(Debug)]
+pub struct Judged {
+    /// Its run's file.
+    pub meta: RunMeta,
+    /// The verdict on its strategy.
+    pub verdict: Verdict,
+    /// What the record says of its strategy.
+    pub strategy: record::Strategy,
+}
+
+impl Judged {
+    /// One more reason why it cannot pass, from outside the history.
+    pub fn doubt(&mut self, reason: &str) {
+        self.verdict = self.verdict.max(Verdict::Unknown);
+        self.strategy.verdict = verdict(self.verdict);
+        self.strategy.reasons.push(reason.to_owned());
+    }
+}
+
 /// Builds the record of a run; `judged` is not empty.
-pub fn build(judged: &[(History, Judgement)], took: Duration) -> Result<record::Record, String> {
-    let Some((first, _)) = judged.first() else {
+pub fn build(judged: &[Judged], took: Duration) -> Result<record::Record, String> {
+    let Some(first) = judged.first() else {
         return Err("no strategy was run".to_owned());
     };
     let scenario = &first.meta.scenario;
-    let strategies = judged
-        .iter()
-        .map(|(history, judgement)| strategy(history, judgement))
-        .collect::<Result<Vec<_>, _>>()?;
     let worst = judged
         .iter()
-        .map(|(_, j)| j.verdict)
+        .map(|judged| judged.verdict)
         .max()
         .unwrap_or(Verdict::Unknown);
     Ok(record::Record {
@@ -39,11 +56,17 @@ pub fn build(judged: &[(History, Judgement)], took: Duration) -> Result<record::
         took_s: took.as_secs_f64(),
         stack: stack(&first.meta.environment),
         workload: workload(&scenario.workload),
-        strategies,
+        strategies: judged.iter().map(|j| j.strategy.clone()).collect(),
     })
 }
 
-fn strategy(history: &History, judgement: &Judgement) -> Result<record::Strategy, String> {
+/// What the record says of a strategy. `explainer` for its offences, if it has any.
+pub fn strategy(
+    context: &Context<'_>,
+    judgement: &Judgement,
+    explainer: Option<&Explainer<'_>>,
+) -> Result<record::Strategy, String> {
+    let history = context.history();
     let meta = &history.meta;
     let kind = meta
         .scenario
@@ -80,8 +103,8 @@ fn strategy(history: &History, judgement: &Judgement) -> Result<record::Strategy
         faults: faults(history, judgement, &kind),
         throughput_per_s: measure::throughput_per_s(history),
         generator: measure::generator(history),
-        series: measure::series(history),
-        offences: offences(history, judgement)?,
+        series: measure::series(&context.join),
+        offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
         costs: costs(history, judgement),
     })
 }
@@ -125,17 +148,13 @@ fn faults(
         .collect()
 }
 
-/// The first few of each kind, explained. Where there are none, the history is not joined again.
-fn offences(history: &History, judgement: &Judgement) -> Result<Vec<record::Offence>, String> {
-    if judgement.findings.iter().all(|f| f.examples.is_empty()) {
-        return Ok(Vec::new());
-    }
-    let explainer = Explainer::new(history)?;
+/// The first few of each kind, explained.
+fn offences(explainer: &Explainer<'_>, judgement: &Judgement) -> Vec<record::Offence> {
     let explained = judgement.findings.iter().flat_map(|finding| {
         let first = finding.examples.iter().take(OFFENCES_PER_METRIC);
         first.map(|offence| explainer.explain(finding.metric, offence))
     });
-    Ok(explained.collect())
+    explained.collect()
 }
 
 /// What the run cost: CPU and peak memory by process (a restarted process counts again from 0),

@@ -8,7 +8,7 @@ use super::sheet::{Measured, Sheet};
 use super::{scenarios, usage};
 use crate::clock::RunClock;
 use crate::fence::database;
-use crate::history::{Outcome, Request};
+use crate::history::{Outcome, Request, Rows};
 use crate::measure::Recorder;
 use crate::run::RunError;
 use crate::run::arena::{Arena, Leave, failed};
@@ -231,13 +231,13 @@ async fn service(
     Ok(measured)
 }
 
-fn outcomes(requests: &[Request]) -> (u64, u64) {
+fn outcomes(requests: &Rows<Request>) -> (u64, u64) {
     let count = |outcome| requests.iter().filter(|r| r.outcome == outcome).count() as u64;
     (count(Outcome::Committed), count(Outcome::Unknown))
 }
 
 /// Of the requests that were answered within the time that counts.
-fn figures(requests: &[Request], begin_ns: i64, end_ns: i64) -> Measured {
+fn figures(requests: &Rows<Request>, begin_ns: i64, end_ns: i64) -> Measured {
     let mut measured = Measured::default();
     let mut recorder = Recorder::new();
     let mut others = 0_u64;
@@ -427,7 +427,11 @@ mod tests {
             request(1_600_000_000, Outcome::Unknown),
             request(2_500_000_000, Outcome::Committed),
         ];
-        let measured = figures(&requests, 1_000_000_000, 2_000_000_000);
+        let measured = figures(
+            &requests.into_iter().collect(),
+            1_000_000_000,
+            2_000_000_000,
+        );
         assert_eq!(measured.values[RATE], 1.0);
         assert_eq!(measured.doubts, ["1 requests were not acknowledged"]);
     }

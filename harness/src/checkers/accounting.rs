@@ -2,7 +2,7 @@
 //! computed from it can be believed: the check fails.
 
 use super::join::Join;
-use crate::history::NONE;
+use crate::history::{NONE, TruthRow};
 use reports::record::{Counts, Outcomes};
 
 /// What does not add up; empty when all does.
@@ -15,15 +15,17 @@ pub fn errors(join: &Join<'_>, counts: &Counts, outcomes: &Outcomes) -> Vec<Stri
             counts.offered
         ));
     }
-    let strangers = join.truth.len() - known(join);
+    let books = Books::of(join);
+    let Books {
+        strangers, repeats, ..
+    } = books;
     if strangers > 0 {
         errors.push(format!(
             "accounting: the database holds {strangers} versions made by attempts that nobody offered{}",
-            first_stranger(join)
+            books.first_stranger.unwrap_or_default()
         ));
     }
-    let repeats = repeats(join);
-    let accounted = outcomes.db_event + outcomes.db_only + repeats + strangers as u64;
+    let accounted = outcomes.db_event + outcomes.db_only + repeats + strangers;
     if counts.committed != accounted {
         errors.push(format!(
             "accounting: {} versions are committed, but the outcomes hold {accounted} ({repeats} \
@@ -43,84 +45,84 @@ pub fn errors(join: &Join<'_>, counts: &Counts, outcomes: &Outcomes) -> Vec<Stri
             counts.observed, counts.duplicated, counts.phantom, counts.corrupted, counts.foreign
         ));
     }
-    errors.extend(misplaced(join));
+    errors.extend(books.misplaced);
     errors
 }
 
-fn known(join: &Join<'_>) -> usize {
-    (0..join.truth.len())
-        .filter(|slot| join.request(*slot).is_some() && join.truth[*slot].order != NONE)
-        .count()
+/// What the database holds, gone through once.
+#[derive(Default)]
+struct Books {
+    /// Versions of no order of this run, or by attempts that nobody offered.
+    strangers: u64,
+    /// The first by an attempt that nobody offered.
+    first_stranger: Option<String>,
+    /// Versions beyond the first of an attempt that made several.
+    repeats: u64,
+    /// Versions that cannot be where they are: gaps, repetitions, another order's attempt, another
+    /// change's id. One sentence for the first of each kind.
+    misplaced: Vec<String>,
 }
 
-fn first_stranger(join: &Join<'_>) -> String {
-    (0..join.truth.len())
-        .find(|slot| join.request(*slot).is_none())
-        .map_or_else(String::new, |slot| {
-            let row = join.truth[slot];
-            format!(" (first: order {} version {})", row.order, row.version)
-        })
-}
-
-/// Versions beyond the first of an attempt that made several.
-fn repeats(join: &Join<'_>) -> u64 {
-    (0..join.truth.len())
-        .filter(|slot| join.truth[*slot].order != NONE)
-        .filter(|slot| {
-            join.slot_of(join.truth[*slot].attempt)
-                .is_some_and(|first| first != *slot)
-        })
-        .count() as u64
-}
-
-/// Versions that cannot be where they are: gaps, repetitions, another order's attempt, another
-/// change's id. One sentence for the first of each kind.
-fn misplaced(join: &Join<'_>) -> Vec<String> {
-    let mut errors = Vec::new();
-    let mut seen = [false; 3];
-    let mut note = |kind: usize, text: String| {
-        if !std::mem::replace(&mut seen[kind], true) {
-            errors.push(format!("accounting: {text}"));
-        }
-    };
-    for (slot, row) in join.truth.iter().enumerate() {
-        if row.order == NONE {
-            continue;
-        }
-        let expected = match slot.checked_sub(1).map(|s| join.truth[s]) {
-            Some(before) if before.order == row.order => before.version.saturating_add(1),
-            _ => 1,
-        };
-        if row.version != expected {
-            note(
-                0,
-                format!(
-                    "order {} has version {} where version {expected} should be",
+impl Books {
+    fn of(join: &Join<'_>) -> Self {
+        let mut books = Self::default();
+        let mut noted = [false; 3];
+        let mut before: Option<TruthRow> = None;
+        for (slot, row) in join.truth.iter().enumerate() {
+            let request = join.history.requests.get(row.attempt as usize);
+            if request.is_none() || row.order == NONE {
+                books.strangers += 1;
+            }
+            if request.is_none() && books.first_stranger.is_none() {
+                books.first_stranger = Some(format!(
+                    " (first: order {} version {})",
                     row.order, row.version
-                ),
-            );
+                ));
+            }
+            let before = before.replace(row);
+            if row.order == NONE {
+                continue;
+            }
+            if join.slot_of(row.attempt).is_some_and(|first| first != slot) {
+                books.repeats += 1;
+            }
+            let mut note = |kind: usize, text: &dyn Fn() -> String| {
+                if !std::mem::replace(&mut noted[kind], true) {
+                    books.misplaced.push(format!("accounting: {}", text()));
+                }
+            };
+            let expected = match before {
+                Some(before) if before.order == row.order => before.version.saturating_add(1),
+                _ => 1,
+            };
+            if row.version != expected {
+                note(0, &|| {
+                    format!(
+                        "order {} has version {} where version {expected} should be",
+                        row.order, row.version
+                    )
+                });
+            }
+            let Some(request) = request else {
+                continue;
+            };
+            if request.order != row.order {
+                note(1, &|| {
+                    format!(
+                        "order {} version {} was made by attempt {}, which was for order {}",
+                        row.order, row.version, row.attempt, request.order
+                    )
+                });
+            }
+            if request.change != row.change {
+                note(2, &|| {
+                    format!(
+                        "order {} version {} is stored as change {}, but attempt {} was for change {}",
+                        row.order, row.version, row.change, row.attempt, request.change
+                    )
+                });
+            }
         }
-        let Some(request) = join.request(slot) else {
-            continue;
-        };
-        if request.order != row.order {
-            note(
-                1,
-                format!(
-                    "order {} version {} was made by attempt {}, which was for order {}",
-                    row.order, row.version, row.attempt, request.order
-                ),
-            );
-        }
-        if request.change != row.change {
-            note(
-                2,
-                format!(
-                    "order {} version {} is stored as change {}, but attempt {} was for change {}",
-                    row.order, row.version, row.change, row.attempt, request.change
-                ),
-            );
-        }
+        books
     }
-    errors
 }

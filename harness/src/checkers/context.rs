@@ -2,10 +2,12 @@
 
 use super::join::Join;
 use super::overtaken::Overtaken;
+use super::told::Told;
 use super::window::{Span, Window, fault_name, strategy, windows};
 use super::{Offence, join};
 use crate::history::{History, Life, NONE, Outcome, Request};
 use crate::scenario::StrategyKind;
+use std::cell::OnceCell;
 
 /// A joined history with its faults.
 pub struct Context<'a> {
@@ -16,6 +18,7 @@ pub struct Context<'a> {
     kind: Option<&'a StrategyKind>,
     overtaken: Option<Overtaken>,
     deaths: Vec<Death<'a>>,
+    told: OnceCell<Told>,
 }
 
 struct Death<'a> {
@@ -52,6 +55,7 @@ impl<'a> Context<'a> {
             kind,
             overtaken,
             deaths,
+            told: OnceCell::new(),
         }
     }
 
@@ -60,13 +64,18 @@ impl<'a> Context<'a> {
         self.join.history
     }
 
+    /// What the client was told of each change.
+    pub fn told(&self) -> &Told {
+        self.told.get_or_init(|| Told::new(self.history()))
+    }
+
     /// Whether the strategy writes to both sides by itself.
     pub fn is_dual_write(&self) -> bool {
         matches!(self.kind, Some(StrategyKind::DualWrite { .. }))
     }
 
     /// From a request's intended start to its end.
-    pub fn request_span(&self, request: &Request) -> Span {
+    pub fn request_span(&self, request: Request) -> Span {
         Span {
             from_ns: request.intended_ns,
             until_ns: request.ended_ns.max(request.intended_ns),
@@ -99,7 +108,7 @@ impl<'a> Context<'a> {
     /// From the intended start of a record's attempt (or its own append) to its append.
     pub fn record_span(&self, row: usize) -> Span {
         let appended_ns = self.join.appended_ns(row);
-        let attempt = self.join.log[row].attempt;
+        let attempt = self.join.log.at(row).attempt;
         let at = Span {
             from_ns: appended_ns,
             until_ns: appended_ns,
@@ -125,7 +134,7 @@ impl<'a> Context<'a> {
     }
 
     /// What came of a request, with its time.
-    pub fn answer(&self, request: &Request) -> String {
+    pub fn answer(&self, request: Request) -> String {
         let at = self.at(request.ended_ns);
         match (request.outcome, request.status) {
             (Outcome::Committed, _) => format!("answered at {at}"),
@@ -177,7 +186,7 @@ impl<'a> Context<'a> {
 
     /// An offence of a slot; `what` follows the name of the version.
     pub fn slot_offence(&self, slot: usize, what: &str) -> Offence {
-        let row = self.join.truth[slot];
+        let row = self.join.truth.at(slot);
         Offence {
             order: row.order,
             version: row.version,
@@ -190,7 +199,7 @@ impl<'a> Context<'a> {
 
     /// An offence of a record on the topic.
     pub fn record_offence(&self, row: usize, what: &str) -> Offence {
-        let record = self.join.log[row];
+        let record = self.join.log.at(row);
         Offence {
             order: record.order,
             version: record.version,
@@ -203,7 +212,7 @@ impl<'a> Context<'a> {
 
     /// `partition 1 offset 42`, appended when.
     pub fn place(&self, row: usize) -> String {
-        let record = self.join.log[row];
+        let record = self.join.log.at(row);
         format!(
             "partition {} offset {}, appended at {}",
             record.partition,

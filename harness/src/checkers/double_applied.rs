@@ -3,17 +3,12 @@
 use super::context::Context;
 use super::join::Bits;
 use super::tally::Tally;
-use crate::history::NONE;
+use super::told;
 
 /// Counts versions made by a change that had made one already.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
-    let changes = context.history().requests.iter().map(|r| r.change);
-    let count = changes
-        .filter(|c| *c != NONE)
-        .max()
-        .map_or(0, |c| c as usize + 1);
-    let mut applied = Bits::new(count);
+    let mut applied = Bits::new(told::changes(context.history()));
     for slot in 0..join.truth.len() {
         let Some(request) = join.request(slot) else {
             continue;

@@ -13,7 +13,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     for row in join.rows_of(Class::Duplicate) {
         let span = context.record_span(row);
         tally.add(span, || {
-            let record = join.log[row];
+            let record = join.log.at(row);
             let first = join
                 .slot(record.order, record.version)
                 .and_then(|slot| join.first_row(slot))

@@ -2,12 +2,11 @@
 
 use super::context::Context;
 use super::tally::Tally;
-use super::told::Told;
 
 /// Counts committed versions whose client was told no.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
-    let told = Told::new(context.history());
+    let told = context.told();
     for slot in 0..join.truth.len() {
         let Some(request) = join.request(slot) else {
             continue;

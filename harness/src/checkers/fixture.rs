@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Bite, Judgement, judge_with};
+use super::context::Context;
+use super::{Bite, Judgement, judge_joined};
 use crate::clock::RunClock;
 use crate::history::{
     Body, FaultRecord, FenceStep, History, Intent, Life, LogRow, Outcome, PartOf, PartitionEnd,
-    ProcessEvent, Request, RunMeta, Sighting, TruthRow,
+    ProcessEvent, Request, Rows, RunMeta, Sighting, TruthRow,
 };
 use crate::identity::RunKey;
 use crate::scenario::{
@@ -86,8 +87,7 @@ pub fn clean(orders: u32, kind: StrategyKind) -> History {
 
 /// A request for the next 2 ms, committed as `version`.
 pub fn commit(history: &mut History, order: u32, version: u32) -> u32 {
-    let attempt = offer(history, order, Intent::Commit, Outcome::Committed);
-    history.requests[attempt as usize].told_version = version;
+    let attempt = offer_told(history, order, Intent::Commit, Outcome::Committed, version);
     history.truth.push(TruthRow {
         order,
         version,
@@ -102,6 +102,16 @@ pub fn veto(history: &mut History, order: u32) -> u32 {
 }
 
 pub fn offer(history: &mut History, order: u32, intent: Intent, outcome: Outcome) -> u32 {
+    offer_told(history, order, intent, outcome, 0)
+}
+
+fn offer_told(
+    history: &mut History,
+    order: u32,
+    intent: Intent,
+    outcome: Outcome,
+    told_version: u32,
+) -> u32 {
     let attempt = history.requests.len() as u32;
     let intended_ns = FROM + i64::from(attempt) * 2 * MS;
     history.requests.push(Request {
@@ -111,7 +121,7 @@ pub fn offer(history: &mut History, order: u32, intent: Intent, outcome: Outcome
         intent,
         outcome,
         status: 0,
-        told_version: 0,
+        told_version,
         intended_ns,
         sent_ns: intended_ns + MS / 10,
         ended_ns: intended_ns + MS,
@@ -122,7 +132,7 @@ pub fn offer(history: &mut History, order: u32, intent: Intent, outcome: Outcome
 
 /// Appends an intact event, 2 ms after its intended start, seen 1 ms later.
 pub fn publish(history: &mut History, attempt: u32, version: u32) {
-    let request = history.requests[attempt as usize];
+    let request = history.requests.at(attempt as usize);
     let partition = request.order as i32 % PARTITIONS;
     let at_ns = request.intended_ns + 2 * MS;
     append(history, partition, attempt, version, at_ns);
@@ -130,7 +140,7 @@ pub fn publish(history: &mut History, attempt: u32, version: u32) {
 
 /// Appends an intact event anywhere, any time.
 pub fn append(history: &mut History, partition: i32, attempt: u32, version: u32, at_ns: i64) {
-    let order = history.requests[attempt as usize].order;
+    let order = history.requests.at(attempt as usize).order;
     record(
         history,
         partition,
@@ -170,7 +180,7 @@ pub fn record(
 
 /// The attempt that made an order's version.
 pub fn attempt(history: &History, order: u32, version: u32) -> u32 {
-    let made = |r: &&TruthRow| r.order == order && r.version == version;
+    let made = |r: &TruthRow| r.order == order && r.version == version;
     history.truth.iter().find(made).unwrap().attempt
 }
 
@@ -185,17 +195,19 @@ pub fn log_row(history: &History, attempt: u32) -> usize {
 
 /// Takes an event off the topic as if it never had been there.
 pub fn unpublish(history: &mut History, attempt: u32) {
-    let row = history.log.remove(log_row(history, attempt));
+    let row = log_row(history, attempt);
+    let row = history.log.open().remove(row);
     history
         .sightings
+        .open()
         .retain(|s| (s.partition, s.offset) != (row.partition, row.offset));
 }
 
 /// Brings a history into the form that a run leaves.
 pub fn finish(history: &mut History) {
-    history.truth.sort_by_key(|r| (r.order, r.version));
-    history.log.sort_by_key(|r| (r.partition, r.offset));
-    history.sightings.sort_by_key(|s| s.seen_ns);
+    history.truth.open().sort_by_key(|r| (r.order, r.version));
+    history.log.open().sort_by_key(|r| (r.partition, r.offset));
+    history.sightings.open().sort_by_key(|s| s.seen_ns);
     let last_ns = history.requests.iter().map(|r| r.ended_ns).max();
     history.meta.load_until_ns = last_ns.unwrap_or(FROM);
     let took = Duration::from_nanos((history.meta.load_until_ns - FROM) as u64);
@@ -277,6 +289,11 @@ pub fn judged(history: &History) -> Judgement {
     judge_with(history, &[], bites)
 }
 
+/// Judges with the bites given.
+pub fn judge_with(history: &History, altered: &[String], bites: Vec<Bite>) -> Judgement {
+    judge_joined(&Context::new(history), altered, bites)
+}
+
 pub fn count(judgement: &Judgement, metric: Metric) -> u64 {
     judgement
         .findings
@@ -346,11 +363,11 @@ fn empty(kind: StrategyKind) -> History {
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
         },
-        requests: Vec::new(),
-        truth: Vec::new(),
-        log: Vec::new(),
+        requests: Rows::new(),
+        truth: Rows::new(),
+        log: Rows::new(),
         raw: Vec::new(),
-        sightings: Vec::new(),
+        sightings: Rows::new(),
         partitions: Vec::new(),
         pending: Vec::new(),
         faults: Vec::new(),
@@ -358,7 +375,7 @@ fn empty(kind: StrategyKind) -> History {
         processes: Vec::new(),
         samples: Vec::new(),
         fences: Vec::new(),
-        trace: Vec::new(),
+        trace: Rows::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! each with the record that first carried it and the moment it was first seen. Linear in the
 //! history, and under 32 bytes an event beside it.
 
-use crate::history::{Body, History, LogRow, NONE, Request, TruthRow};
+use crate::history::{Body, History, LogRow, NONE, Places, Request, Rows, TruthRow};
 use std::borrow::Cow;
 
 /// "Never", as a time.
@@ -29,9 +29,9 @@ pub struct Join<'a> {
     /// The history itself.
     pub history: &'a History,
     /// Committed versions by order and version.
-    pub truth: Cow<'a, [TruthRow]>,
+    pub truth: Cow<'a, Rows<TruthRow>>,
     /// The topic by partition and offset.
-    pub log: Cow<'a, [LogRow]>,
+    pub log: Cow<'a, Rows<LogRow>>,
     /// By order: its first slot; one more entry at the end.
     base: Vec<u32>,
     /// By slot: the row of [`Join::log`] that first carried it, or NONE.
@@ -55,8 +55,8 @@ pub struct Join<'a> {
 impl<'a> Join<'a> {
     /// Joins a history.
     pub fn new(history: &'a History) -> Self {
-        let truth = sorted(&history.truth, |r| (r.order, r.version));
-        let log = sorted(&history.log, |r| (r.partition, r.offset));
+        let truth = history.truth.sorted_by_key(|r| (r.order, r.version));
+        let log = history.log.sorted_by_key(|r| (r.partition, r.offset));
         let base = bases(&history.requests, &truth);
         let mut slot_of_attempt = vec![NONE; history.requests.len()];
         for (slot, row) in truth.iter().enumerate().rev() {
@@ -89,12 +89,12 @@ impl<'a> Join<'a> {
 
     fn classify(&mut self) {
         for index in 0..self.log.len() {
-            let row = self.log[index];
+            let row = self.log.at(index);
             let class = match (row.body, self.history.requests.get(row.attempt as usize)) {
                 (Body::Foreign, _) | (Body::Intact, None) => Class::Foreign,
                 (Body::Damaged, _) => Class::Corrupted,
                 (Body::Intact, Some(request)) if request.order != row.order => Class::Corrupted,
-                (Body::Intact, Some(_)) => match self.valid_slot(&row) {
+                (Body::Intact, Some(_)) => match self.valid_slot(row) {
                     None => Class::Phantom,
                     Some(slot) if self.first[slot] == NONE => {
                         self.first[slot] = index as u32;
@@ -107,29 +107,10 @@ impl<'a> Join<'a> {
         }
     }
 
-    /// Sightings come in offset order within a partition, so a cursor per partition finds nearly
-    /// every one at once.
     fn sight(&mut self) {
-        let mut cursors: Vec<(i32, usize, usize)> = Vec::new();
-        let mut index = 0;
-        while index < self.log.len() {
-            let partition = self.log[index].partition;
-            let end = index + self.log[index..].partition_point(|r| r.partition == partition);
-            cursors.push((partition, index, end));
-            index = end;
-        }
-        let starts: Vec<usize> = cursors.iter().map(|c| c.1).collect();
+        let mut places = Places::new(&self.log);
         for sighting in &self.history.sightings {
-            let found = cursors
-                .binary_search_by_key(&sighting.partition, |c| c.0)
-                .ok()
-                .and_then(|at| {
-                    let (_, cursor, end) = &mut cursors[at];
-                    let row = find(&self.log, starts[at], *cursor, *end, sighting.offset)?;
-                    *cursor = row + 1;
-                    Some(row)
-                });
-            let Some(row) = found else {
+            let Some(row) = places.row(sighting.partition, sighting.offset) else {
                 self.vanished_count += 1;
                 if self.vanished.len() < 5 {
                     self.vanished.push((sighting.partition, sighting.offset));
@@ -138,7 +119,7 @@ impl<'a> Join<'a> {
             };
             self.sighted.set(row);
             if matches!(self.class[row], Class::First | Class::Duplicate)
-                && let Some(slot) = self.valid_slot(&self.log[row])
+                && let Some(slot) = self.valid_slot(self.log.at(row))
             {
                 self.seen[slot] = self.seen[slot].min(sighting.seen_ns);
             }
@@ -146,9 +127,9 @@ impl<'a> Join<'a> {
     }
 
     /// The slot of a record whose attempt is committed at its version.
-    fn valid_slot(&self, row: &LogRow) -> Option<usize> {
+    fn valid_slot(&self, row: LogRow) -> Option<usize> {
         self.slot(row.order, row.version)
-            .filter(|slot| self.truth[*slot].attempt == row.attempt)
+            .filter(|slot| self.truth.at(*slot).attempt == row.attempt)
     }
 
     /// The slot of an order's version.
@@ -157,13 +138,13 @@ impl<'a> Join<'a> {
         let end = *self.base.get(order as usize + 1)? as usize;
         // Versions are dense in any history that a database wrote.
         let guess = start + (version as usize).checked_sub(1)?;
-        if guess < end && self.truth[guess].version == version {
+        if guess < end && self.truth.at(guess).version == version {
             return Some(guess);
         }
-        self.truth[start..end]
-            .binary_search_by_key(&version, |r| r.version)
-            .ok()
-            .map(|n| start + n)
+        let found = self
+            .truth
+            .partition_point(start..end, |r| r.version < version);
+        (found < end && self.truth.at(found).version == version).then_some(found)
     }
 
     /// How many orders there are.
@@ -172,8 +153,10 @@ impl<'a> Join<'a> {
     }
 
     /// The request that made a slot; `None` for an attempt that nobody made.
-    pub fn request(&self, slot: usize) -> Option<&'a Request> {
-        self.history.requests.get(self.truth[slot].attempt as usize)
+    pub fn request(&self, slot: usize) -> Option<Request> {
+        self.history
+            .requests
+            .get(self.truth.at(slot).attempt as usize)
     }
 
     /// The first slot that an attempt made.
@@ -208,7 +191,7 @@ impl<'a> Join<'a> {
 
     /// Whether the source still holds a slot's event.
     pub fn held(&self, slot: usize) -> bool {
-        self.held.get(self.truth[slot].attempt as usize)
+        self.held.get(self.truth.at(slot).attempt as usize)
     }
 
     /// Rows of the log of one class, in order.
@@ -231,24 +214,14 @@ impl<'a> Join<'a> {
 
     /// Run time of a record's LogAppendTime.
     pub fn appended_ns(&self, row: usize) -> i64 {
-        let unix = i128::from(self.log[row].append_ms) * 1_000_000;
+        let unix = i128::from(self.log.at(row).append_ms) * 1_000_000;
         let run = unix - self.history.meta.clock.origin_unix_ns;
         i64::try_from(run).unwrap_or(if run < 0 { i64::MIN / 2 } else { NEVER / 2 })
     }
 }
 
-/// The rows in the order the join needs, copied only where they are not in it already.
-fn sorted<T: Clone, K: Ord>(rows: &[T], key: impl Fn(&T) -> K) -> Cow<'_, [T]> {
-    if rows.is_sorted_by_key(&key) {
-        return Cow::Borrowed(rows);
-    }
-    let mut own = rows.to_vec();
-    own.sort_by_key(key);
-    Cow::Owned(own)
-}
-
 /// By order, the index of its first row; rows of no order of this run sort behind all of them.
-fn bases(requests: &[Request], truth: &[TruthRow]) -> Vec<u32> {
+fn bases(requests: &Rows<Request>, truth: &Rows<TruthRow>) -> Vec<u32> {
     let offered = requests.iter().map(|r| r.order);
     let stored = truth.iter().map(|r| r.order);
     let orders = offered
@@ -264,17 +237,6 @@ fn bases(requests: &[Request], truth: &[TruthRow]) -> Vec<u32> {
         base[order + 1] += base[order];
     }
     base
-}
-
-/// The row of an offset between `start` and `end`, looking at the cursor first.
-fn find(log: &[LogRow], start: usize, cursor: usize, end: usize, offset: i64) -> Option<usize> {
-    if cursor < end && log[cursor].offset == offset {
-        return Some(cursor);
-    }
-    log[start..end]
-        .binary_search_by_key(&offset, |r| r.offset)
-        .ok()
-        .map(|n| start + n)
 }
 
 /// A bit for each of so many things.

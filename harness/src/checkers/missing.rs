@@ -20,7 +20,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         tally.add(span, || {
             let found = match slot {
                 None => "the order has no such version".to_owned(),
-                Some(slot) => match join.truth[slot].attempt {
+                Some(slot) => match join.truth.at(slot).attempt {
                     NONE => "that version was made by an attempt of nobody".to_owned(),
                     other => format!("that version was made by attempt {other}"),
                 },
@@ -44,8 +44,8 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     }
 }
 
-fn holds(context: &Context<'_>, slot: usize, attempt: u32, request: &Request) -> bool {
-    context.join.truth[slot].attempt == attempt
+fn holds(context: &Context<'_>, slot: usize, attempt: u32, request: Request) -> bool {
+    context.join.truth.at(slot).attempt == attempt
         || context
             .join
             .request(slot)

@@ -129,16 +129,16 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// One more reason why it cannot pass, from outside the history.
-    pub fn doubt(&mut self, reason: &str) {
-        self.verdict = self.verdict.max(Verdict::Unknown);
-        self.reasons.push(reason.to_owned());
+    /// Whether there is an offence of any kind, among them those that are allowed.
+    pub fn has_offences(&self) -> bool {
+        self.findings.iter().any(|finding| finding.count > 0)
     }
 }
 
 /// Judges a history. `altered` names files changed after the run: then it can never pass.
 pub fn judge(history: &History, altered: &[String]) -> Judgement {
-    judge_with(history, altered, crate::evidence::bites(history))
+    let bites = crate::evidence::bites(history);
+    judge_joined(&Context::new(history), altered, bites)
 }
 
 /// A checker: what it counts, and how.
@@ -179,14 +179,18 @@ pub(crate) fn each_offence(
         .collect()
 }
 
-/// Judges with the bites given.
-pub(crate) fn judge_with(history: &History, altered: &[String], bites: Vec<Bite>) -> Judgement {
-    let context = Context::new(history);
+/// Judges a history that is joined already, with the bites given.
+pub(crate) fn judge_joined(
+    context: &Context<'_>,
+    altered: &[String],
+    bites: Vec<Bite>,
+) -> Judgement {
+    let history = context.history();
     let tallies: Vec<Tally<'_>> = CHECKERS
         .iter()
         .map(|(metric, check)| {
             let mut tally = Tally::new(*metric, &context.windows);
-            check(&context, &mut tally);
+            check(context, &mut tally);
             tally
         })
         .collect();
@@ -199,7 +203,7 @@ pub(crate) fn judge_with(history: &History, altered: &[String], bites: Vec<Bite>
     let expected: &[Expectation] =
         window::strategy(history).map_or(&[], |strategy| &strategy.expectations);
     let doubts = doubts::doubts(&doubts::Grounds {
-        context: &context,
+        context,
         expectations: expected,
         phases: &parts,
         bites: &bites,

@@ -11,14 +11,14 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     for row in join.rows_of(Class::Phantom) {
         let span = context.record_span(row);
         tally.add(span, || {
-            let record = join.log[row];
+            let record = join.log.at(row);
             let truth = match (
                 join.slot(record.order, record.version),
                 join.slot_of(record.attempt),
             ) {
                 (_, Some(slot)) => format!(
                     "but its attempt is committed as version {}",
-                    join.truth[slot].version
+                    join.truth.at(slot).version
                 ),
                 (Some(_), None) => "but another attempt made that version".to_owned(),
                 (None, None) => "but it is not in the database".to_owned(),

@@ -23,7 +23,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     };
     let mut latest = vec![nothing; join.orders()];
     for row in join.rows_of(Class::First) {
-        let record = join.log[row];
+        let record = join.log.at(row);
         let Some(before) = latest.get_mut(record.order as usize) else {
             continue;
         };

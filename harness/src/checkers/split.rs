@@ -22,7 +22,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         if *first == NONE {
             *first = row as u32;
         }
-        let other = join.log[*first as usize].partition;
+        let other = join.log.at(*first as usize).partition;
         if other == record.partition || split.get(order) {
             continue;
         }
@@ -31,7 +31,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
             .record_span(*first as usize)
             .hull(context.record_span(row));
         tally.add(span, || Offence {
-            against: join.log[*first as usize].version,
+            against: join.log.at(*first as usize).version,
             what: format!(
                 "order {order}: on partition {other} and, with version {}, on partition {}",
                 record.version, record.partition

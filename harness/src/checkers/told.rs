@@ -3,6 +3,13 @@
 use super::join::Bits;
 use crate::history::{History, NONE, Outcome};
 
+/// One more than the highest number of a change.
+pub fn changes(history: &History) -> usize {
+    let numbers = history.requests.iter().map(|r| r.change);
+    let highest = numbers.filter(|c| *c != NONE).max();
+    highest.map_or(0, |c| c as usize + 1)
+}
+
 /// By change: told yes, told no in so many words.
 pub struct Told {
     committed: Bits,
@@ -12,11 +19,7 @@ pub struct Told {
 impl Told {
     /// Reads every answer once.
     pub fn new(history: &History) -> Self {
-        let changes = history.requests.iter().map(|r| r.change);
-        let count = changes
-            .filter(|c| *c != NONE)
-            .max()
-            .map_or(0, |c| c as usize + 1);
+        let count = changes(history);
         let mut told = Self {
             committed: Bits::new(count),
             rejected: Bits::new(count),

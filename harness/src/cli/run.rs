@@ -98,13 +98,8 @@ fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Refused> {
             wrong.push(message);
         }
     }
-    wrong.extend(loaded.iter().filter_map(|l| {
-        let strategies = match args.strategy {
-            Some(_) => 1,
-            None => l.scenario.strategies.len(),
-        };
-        memory::too_large(&l.path, &l.scenario, strategies)
-    }));
+    let too_large = |l: &Loaded| memory::too_large(&l.path, &l.scenario);
+    wrong.extend(loaded.iter().filter_map(too_large));
     if args.stack == StackName::External {
         wrong.extend(loaded.iter().filter_map(server_fault));
         if !args.external.is_file() {

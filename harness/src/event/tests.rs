@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::history::{Intent, Outcome};
+use crate::history::{Intent, Outcome, Rows};
 use crate::identity::RunKey;
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ fn request(order: u32, change_type: ChangeType) -> Request {
 
 struct Run {
     identity: Identity,
-    requests: Vec<Request>,
+    requests: Rows<Request>,
 }
 
 impl Run {

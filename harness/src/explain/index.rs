@@ -1,6 +1,6 @@
 //! Rows by what they belong to, so that each offence finds its own without a search through all.
 
-use crate::history::Sighting;
+use crate::history::{Rows, Sighting};
 
 /// Numbers of rows by a dense key, in the order of the rows.
 pub struct Groups {
@@ -46,16 +46,16 @@ impl Groups {
 
 /// When each record was first seen live.
 pub struct Sights<'a> {
-    sightings: &'a [Sighting],
+    sightings: &'a Rows<Sighting>,
     by_place: Vec<u32>,
 }
 
 impl<'a> Sights<'a> {
     /// Sorts them by partition and offset.
-    pub fn new(sightings: &'a [Sighting]) -> Self {
+    pub fn new(sightings: &'a Rows<Sighting>) -> Self {
         let mut by_place: Vec<u32> = (0..sightings.len() as u32).collect();
         by_place.sort_unstable_by_key(|n| {
-            let s = &sightings[*n as usize];
+            let s = sightings.at(*n as usize);
             (s.partition, s.offset, s.seen_ns)
         });
         Self {
@@ -66,7 +66,7 @@ impl<'a> Sights<'a> {
 
     /// When the record at this place was first seen.
     pub fn first(&self, partition: i32, offset: i64) -> Option<i64> {
-        let sighting = |n: u32| &self.sightings[n as usize];
+        let sighting = |n: u32| self.sightings.at(n as usize);
         let start = self.by_place.partition_point(|n| {
             let s = sighting(*n);
             (s.partition, s.offset) < (partition, offset)
@@ -97,7 +97,9 @@ mod tests {
             offset,
             seen_ns,
         };
-        let all = [at(1, 0, 9), at(0, 4, 5), at(1, 0, 7)];
+        let all = [at(1, 0, 9), at(0, 4, 5), at(1, 0, 7)]
+            .into_iter()
+            .collect();
         let sights = Sights::new(&all);
         assert_eq!(sights.first(1, 0), Some(7));
         assert_eq!(sights.first(0, 4), Some(5));

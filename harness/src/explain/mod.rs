@@ -15,7 +15,7 @@ mod words;
 use crate::checkers::context::Context;
 use crate::checkers::window::Span;
 use crate::checkers::{Offence, each_offence};
-use crate::history::{History, NONE};
+use crate::history::NONE;
 use crate::identity::Identity;
 use crate::scenario::Metric;
 use index::{Groups, Sights};
@@ -32,7 +32,7 @@ const MAX_STEPS: usize = 200;
 
 /// Explains one history.
 pub struct Explainer<'a> {
-    context: Context<'a>,
+    context: &'a Context<'a>,
     identity: Identity,
     lives: Lives<'a>,
     sights: Sights<'a>,
@@ -49,9 +49,9 @@ pub struct Explainer<'a> {
 }
 
 impl<'a> Explainer<'a> {
-    /// Joins and indexes the history; fails if its key is none.
-    pub fn new(history: &'a History) -> Result<Self, String> {
-        let context = Context::new(history);
+    /// Indexes a joined history; fails if its key is none.
+    pub fn new(context: &'a Context<'a>) -> Result<Self, String> {
+        let history = context.history();
         let attempts = history.requests.len();
         let changes = history.requests.iter().map(|r| r.change);
         let count = changes.clone().filter(|c| *c != NONE).max();
@@ -76,7 +76,7 @@ impl<'a> Explainer<'a> {
     /// Explains every offence, up to `limit` of each kind, kind after kind; gives how many there are
     /// of each. Nothing is kept, so that any number can be written as they come.
     pub fn each(&self, limit: u64, visit: &mut dyn FnMut(record::Offence)) -> Vec<(Metric, u64)> {
-        each_offence(&self.context, limit, &mut |metric, offence| {
+        each_offence(self.context, limit, &mut |metric, offence| {
             visit(self.explain(metric, &offence));
         })
     }
@@ -102,7 +102,7 @@ impl<'a> Explainer<'a> {
         let join = &self.context.join;
         let maker = |version: u32| {
             let slot = join.slot(offence.order, version)?;
-            Some(join.truth[slot].attempt)
+            Some(join.truth.at(slot).attempt)
         };
         let mut attempts = vec![offence.attempt];
         match metric {
@@ -123,7 +123,7 @@ impl<'a> Explainer<'a> {
         let known = |attempt: &u32| (*attempt as usize) < self.context.history().requests.len();
         attempts.retain(known);
         let row = self.row(offence);
-        let own = |row: &usize| !known(&join.log[*row].attempt);
+        let own = |row: &usize| !known(&join.log.at(*row).attempt);
         Subject {
             attempts,
             records: row.into_iter().filter(own).collect(),
@@ -150,8 +150,10 @@ impl<'a> Explainer<'a> {
     /// The row of the join's log that an offence is about.
     fn row(&self, offence: &Offence) -> Option<usize> {
         let log = &self.context.join.log;
-        log.binary_search_by_key(&offence.record?, |r| (r.partition, r.offset))
-            .ok()
+        let place = offence.record?;
+        let row = log.partition_point(0..log.len(), |r| (r.partition, r.offset) < place);
+        let found = log.get(row)?;
+        ((found.partition, found.offset) == place).then_some(row)
     }
 
     /// All attempts at a change.

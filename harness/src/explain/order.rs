@@ -43,7 +43,7 @@ impl Explainer<'_> {
         };
         let told = |outcome| requests().filter(|r| r.outcome == outcome).count();
         let versions = join.truth.iter().filter(|r| r.order == order).count();
-        let of_it = |(_, r): &(usize, &LogRow)| r.order == order;
+        let of_it = |(_, r): &(usize, LogRow)| r.order == order;
         let rows: Vec<usize> = join
             .log
             .iter()
@@ -64,7 +64,7 @@ impl Explainer<'_> {
         );
         let mut offences = Vec::new();
         let mut span: Option<Span> = None;
-        each_offence(&self.context, u64::MAX, &mut |metric, offence| {
+        each_offence(self.context, u64::MAX, &mut |metric, offence| {
             if offence.order == order && offences.len() < MAX_OFFENCES {
                 span = span
                     .into_iter()
@@ -77,7 +77,7 @@ impl Explainer<'_> {
             }
         });
         // Records whose attempt is of another order, or of none, are no part of any trail here.
-        let own = |row: &usize| attempts.binary_search(&join.log[*row].attempt).is_err();
+        let own = |row: &usize| attempts.binary_search(&join.log.at(*row).attempt).is_err();
         let records = rows.into_iter().filter(own).collect();
         Order {
             strategy: history.meta.strategy.clone(),

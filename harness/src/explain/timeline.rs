@@ -92,7 +92,7 @@ impl Explainer<'_> {
     }
 
     /// The deaths of processes that had not finished with it.
-    fn ends(&self, trail: &Trail<'_>) -> Vec<Span> {
+    fn ends(&self, trail: &Trail) -> Vec<Span> {
         [Tracer::OrderService, Tracer::Relay]
             .into_iter()
             .filter_map(|tracer| trail.last(tracer))
@@ -106,15 +106,15 @@ impl Explainer<'_> {
     }
 
     /// `v2: `, or by attempt where the database has no version of it.
-    fn label(&self, trail: &Trail<'_>) -> String {
+    fn label(&self, trail: &Trail) -> String {
         match trail.slot {
-            Some(slot) => format!("v{}: ", self.context.join.truth[slot].version),
+            Some(slot) => format!("v{}: ", self.context.join.truth.at(slot).version),
             None if trail.attempt == NONE => "attempt of nobody: ".to_owned(),
             None => format!("attempt {}: ", trail.attempt),
         }
     }
 
-    fn client(&self, trail: &Trail<'_>, label: &str, moments: &mut Vec<Moment>) {
+    fn client(&self, trail: &Trail, label: &str, moments: &mut Vec<Moment>) {
         let Some(request) = trail.request else { return };
         let mut push = |at_ns, rank, what: String| {
             moments.push(Moment {
@@ -187,15 +187,9 @@ impl Explainer<'_> {
         }
     }
 
-    fn record(
-        &self,
-        row: usize,
-        trail: Option<&Trail<'_>>,
-        label: &str,
-        moments: &mut Vec<Moment>,
-    ) {
+    fn record(&self, row: usize, trail: Option<&Trail>, label: &str, moments: &mut Vec<Moment>) {
         let join = &self.context.join;
-        let record = join.log[row];
+        let record = join.log.at(row);
         let kind = match join.class(row) {
             Class::First => "event",
             Class::Duplicate => "event again",
@@ -285,7 +279,7 @@ impl Explainer<'_> {
     }
 
     /// What the referee found when everything had come to rest.
-    fn final_reads(&self, trail: &Trail<'_>, label: &str, moments: &mut Vec<Moment>) {
+    fn final_reads(&self, trail: &Trail, label: &str, moments: &mut Vec<Moment>) {
         let join = &self.context.join;
         let mut push = |number, who: &str, what: String| {
             if let Some(at_ns) = self.fence_ns(number) {
@@ -305,7 +299,7 @@ impl Explainer<'_> {
             );
             return;
         };
-        let version = join.truth[slot].version;
+        let version = join.truth.at(slot).version;
         push(
             TRUTH_READ,
             "database",
@@ -361,7 +355,7 @@ impl Explainer<'_> {
     }
 }
 
-fn due(request: &Request) -> String {
+fn due(request: Request) -> String {
     let change = ChangeType::ALL
         .get(usize::from(request.change_type))
         .map_or("change", |change| change.name());
@@ -373,7 +367,7 @@ fn due(request: &Request) -> String {
     format!("due: {change}{intent}")
 }
 
-fn ended(request: &Request) -> String {
+fn ended(request: Request) -> String {
     match (request.outcome, request.status) {
         (Outcome::Committed, _) => format!("told: committed as version {}", request.told_version),
         (Outcome::Rejected, status) => format!("told: no (status {status})"),
@@ -384,7 +378,7 @@ fn ended(request: &Request) -> String {
 }
 
 /// A record seems up to a millisecond older than it is; it is not older than its handing over.
-fn after_its_handing(appended_ns: i64, trail: Option<&Trail<'_>>) -> i64 {
+fn after_its_handing(appended_ns: i64, trail: Option<&Trail>) -> i64 {
     let reach_ns = appended_ns.saturating_add(APPEND_RESOLUTION_NS);
     let handed = trail
         .into_iter()

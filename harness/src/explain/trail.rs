@@ -4,11 +4,11 @@ use super::Explainer;
 use crate::history::{Request, Stage, TraceRow, Tracer};
 
 /// One attempt's evidence.
-pub struct Trail<'a> {
+pub struct Trail {
     /// Its number, or [`crate::history::NONE`].
     pub attempt: u32,
     /// What the client saw of it.
-    pub request: Option<&'a Request>,
+    pub request: Option<Request>,
     /// The first version it made, as a slot of the join.
     pub slot: Option<usize>,
     /// What the system under test wrote of it, by time.
@@ -17,7 +17,7 @@ pub struct Trail<'a> {
     pub records: Vec<usize>,
 }
 
-impl Trail<'_> {
+impl Trail {
     /// The first row of a stage that the order service wrote.
     pub fn service(&self, stage: Stage) -> Option<&TraceRow> {
         self.rows
@@ -123,15 +123,15 @@ impl Passage {
     }
 }
 
-impl<'a> Explainer<'a> {
+impl Explainer<'_> {
     /// Everything known of an attempt; of one that is not of this run, nothing.
-    pub(super) fn trail(&self, attempt: u32) -> Trail<'a> {
+    pub(super) fn trail(&self, attempt: u32) -> Trail {
         let history = self.context.history();
         let join = &self.context.join;
         let mut rows: Vec<TraceRow> = self
             .trace
             .of(attempt)
-            .map(|row| history.trace[row])
+            .map(|row| history.trace.at(row))
             .collect();
         rows.sort_by_key(|r| r.at_ns);
         let mut records: Vec<usize> = self.records.of(attempt).collect();

@@ -176,7 +176,7 @@ impl Explainer<'_> {
     }
 
     /// How the commit is known: `committed at 6.214 s`.
-    pub(super) fn commit(&self, trail: &Trail<'_>) -> String {
+    pub(super) fn commit(&self, trail: &Trail) -> String {
         if let Some(at_ns) = trail.committed_ns() {
             return format!("committed at {}", self.at(at_ns));
         }
@@ -206,7 +206,7 @@ impl Explainer<'_> {
 
     /// `on the topic at 2.105 s (partition 0 offset 12)`.
     pub(super) fn on_topic(&self, row: usize) -> String {
-        let record = self.context.join.log[row];
+        let record = self.context.join.log.at(row);
         let place = format!("partition {} offset {}", record.partition, record.offset);
         match self.appended_ns(row) {
             Some(at_ns) => format!("on the topic at {} ({place})", self.at(at_ns)),
@@ -217,7 +217,7 @@ impl Explainer<'_> {
     /// When a record was appended, where the broker wrote it down.
     pub(super) fn appended_ns(&self, row: usize) -> Option<i64> {
         let join = &self.context.join;
-        (join.log[row].append_ms >= 0).then(|| join.appended_ns(row))
+        (join.log.at(row).append_ms >= 0).then(|| join.appended_ns(row))
     }
 
     /// Why an absence from a process's trace proves nothing of what happened at `at_ns` or later;

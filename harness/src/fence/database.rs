@@ -2,7 +2,7 @@
 //! (Measured: the transaction of a client that was killed while it waited for a lock committed
 //! afterwards.)
 
-use crate::history::{NONE, TruthRow};
+use crate::history::{NONE, Rows, TruthRow};
 use crate::identity::Identity;
 use futures::TryStreamExt;
 use relays::config::PostgresTarget;
@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Truth {
     /// By order and version.
-    pub rows: Vec<TruthRow>,
+    pub rows: Rows<TruthRow>,
     /// WAL position at which it was read.
     pub lsn: u64,
 }
@@ -121,7 +121,7 @@ async fn read_truth(
         )))
         .await
         .map_err(failed)?;
-    let mut rows = Vec::new();
+    let mut rows: Vec<TruthRow> = Vec::new();
     {
         let sql = format!("SELECT id, attempts, changes FROM \"{schema}\".orders");
         let mut stream = sqlx::query(AssertSqlSafe(sql)).fetch(&mut *transaction);
@@ -151,7 +151,7 @@ async fn read_truth(
     transaction.commit().await.map_err(failed)?;
     rows.sort_unstable_by_key(|r| (r.order, r.version));
     Ok(Truth {
-        rows,
+        rows: rows.into_iter().collect(),
         lsn: lsn as u64,
     })
 }

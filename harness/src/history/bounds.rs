@@ -156,8 +156,8 @@ fn topic(history: &History) -> Result<(), (&'static str, String)> {
     }
     let mut places: Vec<(i32, i64)> = Vec::new();
     let place = |r: &super::LogRow| (r.partition, r.offset);
-    if !history.log.is_sorted_by(|a, b| place(a) < place(b)) {
-        places.extend(history.log.iter().map(place));
+    if !history.log.iter().is_sorted_by(|a, b| place(a) < place(b)) {
+        places.extend(history.log.iter().map(|r| place(&r)));
         places.sort_unstable();
         if let Some(pair) = places.windows(2).find(|p| p[0] == p[1]) {
             let (partition, offset) = pair[0];

@@ -3,13 +3,19 @@
 //!
 //! All `*_ns` are run time: nanoseconds since the run clock's origin, CLOCK_MONOTONIC.
 
+mod block;
 mod bounds;
 mod column;
 mod durable;
+mod files;
 mod guarded;
+mod packed;
 mod pages;
+mod places;
 mod reader;
+mod rows;
 mod seal;
+mod shelf;
 mod tables;
 mod writer;
 
@@ -17,15 +23,15 @@ use crate::clock::RunClock;
 use crate::identity::RunKey;
 use crate::scenario::{Link, Scenario};
 pub use relays::trace::Stage;
+pub use rows::{Iter, Row, Rows};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
-use thiserror::Error;
 
-use column::Table;
-use durable::{failed, sha256_of, sync_folder};
-use reader::read_table;
-use writer::write_table;
+pub use files::{HistoryError, Loaded, load, save};
+pub use places::Places;
+
+/// Version of the format that [`save`] writes and [`load`] reads.
+pub const FORMAT: u32 = 2;
 
 /// "No attempt", "no order": a number that is not one of this run's.
 pub const NONE: u32 = u32::MAX;
@@ -35,16 +41,16 @@ pub const NONE: u32 = u32::MAX;
 pub struct History {
     /// The run's own file.
     pub meta: RunMeta,
-    /// One row an attempt, by attempt number (`requests[n]` is attempt n).
-    pub requests: Vec<Request>,
+    /// One row an attempt, by attempt number.
+    pub requests: Rows<Request>,
     /// What the database holds after the fence, by order and version.
-    pub truth: Vec<TruthRow>,
+    pub truth: Rows<TruthRow>,
     /// The whole topic, read again from offset 0 after the fence with read_committed.
-    pub log: Vec<LogRow>,
+    pub log: Rows<LogRow>,
     /// Full text of log rows that did not verify (the first [`MAX_RAW`] of them).
     pub raw: Vec<RawRecord>,
     /// What the live observer saw, in the order it saw it.
-    pub sightings: Vec<Sighting>,
+    pub sightings: Rows<Sighting>,
     /// Where each partition ended and how far it was read.
     pub partitions: Vec<PartitionEnd>,
     /// What the source still held when the relay was stopped.
@@ -61,7 +67,7 @@ pub struct History {
     pub fences: Vec<FenceStep>,
     /// What the system under test wrote of each event's way through it, by time. For explanations
     /// only: no verdict rests on the word of what is judged.
-    pub trace: Vec<TraceRow>,
+    pub trace: Rows<TraceRow>,
 }
 
 /// The series of samples that compares the wall clock with the monotonic clock, nanoseconds: one that
@@ -409,117 +415,6 @@ pub struct TraceRow {
     pub stage: Stage,
     /// By stage; see [`Stage`].
     pub detail: u64,
-}
-
-/// Failure to write or read a history.
-#[derive(Debug, Error)]
-#[error("{doing} {path}: {reason}")]
-pub struct HistoryError {
-    /// What was being done.
-    pub doing: &'static str,
-    /// To what.
-    pub path: String,
-    /// Why it failed.
-    pub reason: String,
-}
-
-/// A history read back, and what was wrong with its files short of being unreadable.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The history.
-    pub history: History,
-    /// Files that differ from the SHA-256 in `run.json`: the history was changed after the run.
-    pub altered: Vec<String>,
-}
-
-/// Version of the format that [`save`] writes and [`load`] reads.
-pub const FORMAT: u32 = 2;
-
-/// Writes a history into `folder` (made if missing), fsyncs it; `run.json` last, so that a folder
-/// with a `run.json` is whole.
-pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {
-    std::fs::create_dir_all(folder)
-        .map_err(|e| failed("creating", folder, crate::disk::explain(&e)))?;
-    let run = folder.join(seal::FILE);
-    if run.exists() {
-        // A history that is being replaced is not whole while that goes on.
-        std::fs::remove_file(&run).map_err(|e| failed("removing", &run, e))?;
-        sync_folder(folder)?;
-    }
-    let mut meta = history.meta.clone();
-    meta.sha256.clear();
-    fn put<R: Table>(meta: &mut RunMeta, folder: &Path, rows: &[R]) -> Result<(), HistoryError> {
-        let digest = write_table(folder, rows)?;
-        meta.sha256.insert(R::FILE.to_owned(), digest);
-        Ok(())
-    }
-    put(&mut meta, folder, &history.requests)?;
-    put(&mut meta, folder, &history.truth)?;
-    put(&mut meta, folder, &history.log)?;
-    put(&mut meta, folder, &history.raw)?;
-    put(&mut meta, folder, &history.sightings)?;
-    put(&mut meta, folder, &history.partitions)?;
-    put(&mut meta, folder, &history.pending)?;
-    put(&mut meta, folder, &history.faults)?;
-    put(&mut meta, folder, &history.observations)?;
-    put(&mut meta, folder, &history.processes)?;
-    put(&mut meta, folder, &history.samples)?;
-    put(&mut meta, folder, &history.fences)?;
-    put(&mut meta, folder, &history.trace)?;
-    sync_folder(folder)?;
-    seal::write(folder, meta)?;
-    sync_folder(folder)
-}
-
-/// Reads a history back. Damage gives an error, never a panic, never a guess.
-pub fn load(folder: &Path) -> Result<Loaded, HistoryError> {
-    let (meta, whole) = seal::read(folder)?;
-    let mut altered = Vec::new();
-    if !whole {
-        altered.push(seal::FILE.to_owned());
-    }
-    let sums = meta.sha256.clone();
-    let mut take = Take {
-        folder,
-        sums: &sums,
-        altered: &mut altered,
-    };
-    let history = History {
-        meta,
-        requests: take.table()?,
-        truth: take.table()?,
-        log: take.table()?,
-        raw: take.table()?,
-        sightings: take.table()?,
-        partitions: take.table()?,
-        pending: take.table()?,
-        faults: take.table()?,
-        observations: take.table()?,
-        processes: take.table()?,
-        samples: take.table()?,
-        fences: take.table()?,
-        trace: take.table()?,
-    };
-    bounds::check(&history)
-        .map_err(|(file, reason)| failed("reading", &folder.join(file), reason))?;
-    Ok(Loaded { history, altered })
-}
-
-/// Reads tables and notes which of them are not as they were written.
-struct Take<'a> {
-    folder: &'a Path,
-    sums: &'a BTreeMap<String, String>,
-    altered: &'a mut Vec<String>,
-}
-
-impl Take<'_> {
-    fn table<R: Table>(&mut self) -> Result<Vec<R>, HistoryError> {
-        let digest = sha256_of(&self.folder.join(R::FILE))?;
-        if self.sums.get(R::FILE) != Some(&digest) {
-            self.altered.push(R::FILE.to_owned());
-        }
-        read_table(self.folder)
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::column::{Codec, Column, Table};
 use super::durable::failed;
 use super::guarded::guarded;
 use super::pages::BoundedPages;
-use super::writer::ROW_GROUP;
+use super::shelf::Shelf;
 use parquet::basic::Type as Physical;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::column::reader::{ColumnReader, get_column_reader, get_typed_column_reader};
@@ -18,14 +18,18 @@ use parquet::schema::types::SchemaDescriptor;
 use std::fs::File;
 use std::path::Path;
 
+/// Rows that are decoded at a time: few enough to stay near the processor, column after column.
+const STEP: usize = 1 << 13;
+
 /// Reads all rows of a table from `folder`.
-pub(super) fn read_table<R: Table>(folder: &Path) -> Result<Vec<R>, HistoryError> {
-    let path = folder.join(R::FILE);
+pub(super) fn read_table<S: Shelf>(folder: &Path) -> Result<S, HistoryError> {
+    let path = folder.join(S::Row::FILE);
     let file = File::open(&path).map_err(|e| failed("opening", &path, e))?;
     guarded(|| read_rows(file)).map_err(|reason| failed("reading", &path, reason))
 }
 
-fn read_rows<R: Table>(file: File) -> Result<Vec<R>, String> {
+fn read_rows<S: Shelf>(file: File) -> Result<S, String> {
+    let most = S::Row::MAX_ROWS;
     let reader =
         SerializedFileReader::new(file).map_err(|e| format!("not a whole Parquet file: {e}"))?;
     let meta = reader.metadata();
@@ -34,8 +38,8 @@ fn read_rows<R: Table>(file: File) -> Result<Vec<R>, String> {
         total = usize::try_from(group.num_rows())
             .ok()
             .and_then(|n| total.checked_add(n))
-            .filter(|n| *n <= R::MAX_ROWS)
-            .ok_or_else(|| format!("it claims more rows than the {} allowed", R::MAX_ROWS))?;
+            .filter(|n| *n <= most)
+            .ok_or_else(|| format!("it claims more rows than the {most} allowed"))?;
     }
     if i64::try_from(total) != Ok(meta.file_metadata().num_rows()) {
         return Err(format!(
@@ -43,9 +47,9 @@ fn read_rows<R: Table>(file: File) -> Result<Vec<R>, String> {
             meta.file_metadata().num_rows()
         ));
     }
-    let columns = R::columns();
+    let columns = S::Row::columns();
     let places = places(&columns, meta.file_metadata().schema_descr())?;
-    let mut rows: Vec<R> = Vec::new();
+    let mut rows = S::default();
     for index in 0..meta.num_row_groups() {
         let group = reader
             .get_row_group(index)
@@ -89,14 +93,14 @@ fn places<R>(columns: &[Column<R>], schema: &SchemaDescriptor) -> Result<Vec<usi
         .collect()
 }
 
-/// Reads a row group in steps of [`ROW_GROUP`] rows, so that a claimed count alone allocates
+/// Reads a row group in steps of [`STEP`] rows, so that a claimed count alone allocates
 /// nothing: every column advances together, and each step must be there.
-fn read_group<R: Table>(
+fn read_group<S: Shelf>(
     group: &dyn RowGroupReader,
     count: usize,
-    columns: &[Column<R>],
+    columns: &[Column<S::Row>],
     places: &[usize],
-    rows: &mut Vec<R>,
+    rows: &mut S,
 ) -> Result<(), String> {
     let mut readers = Vec::with_capacity(columns.len());
     for (column, place) in columns.iter().zip(places) {
@@ -108,14 +112,15 @@ fn read_group<R: Table>(
         readers.push(Cursor::new(get_column_reader(descriptor, pages)));
     }
     let mut left = count;
+    let mut read = Vec::new();
     while left > 0 {
-        let step = left.min(ROW_GROUP);
-        let first = rows.len();
-        rows.resize(first + step, R::blank());
+        let step = left.min(STEP);
+        read.resize(step, S::Row::blank());
         for (column, cursor) in columns.iter().zip(&mut readers) {
-            read_step(column, cursor, first, &mut rows[first..])
+            read_step(column, cursor, rows.length(), &mut read)
                 .map_err(|reason| format!("column `{}`: {reason}", column.name))?;
         }
+        rows.take(&mut read);
         left -= step;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::HistoryError;
 use super::column::{Codec, Column, Table};
 use super::durable::{DurableFile, failed};
+use super::shelf::Shelf;
 use crate::disk;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::ColumnWriterImpl;
@@ -22,22 +23,22 @@ use std::sync::Arc;
 pub(super) const ROW_GROUP: usize = 1 << 16;
 
 /// Writes all rows of a table into `folder`; gives the file's SHA-256.
-pub(super) fn write_table<R: Table>(folder: &Path, rows: &[R]) -> Result<String, HistoryError> {
-    let path = folder.join(R::FILE);
+pub(super) fn write_table<S: Shelf>(folder: &Path, rows: &S) -> Result<String, HistoryError> {
+    let path = folder.join(S::Row::FILE);
     let file = DurableFile::create(path.clone())?;
     write_rows(file, rows)
         .map_err(|e| failed("writing", &path, disk::explain(&e)))?
         .commit()
 }
 
-fn write_rows<R: Table>(file: DurableFile, rows: &[R]) -> ParquetResult<DurableFile> {
-    let columns = R::columns();
+fn write_rows<S: Shelf>(file: DurableFile, rows: &S) -> ParquetResult<DurableFile> {
+    let columns = S::Row::columns();
     let fields: String = columns.iter().map(Column::schema).collect();
     let schema = parse_message_type(&format!("message history {{ {fields} }}"))?;
     let properties = properties(&columns)?;
     let mut writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))?;
-    for (number, group) in rows.chunks(ROW_GROUP).enumerate() {
-        let first = number * ROW_GROUP;
+    for first in (0..rows.length()).step_by(ROW_GROUP) {
+        let group = rows.some(first..rows.length().min(first + ROW_GROUP));
         let mut open = writer.next_row_group()?;
         for column in &columns {
             let Some(mut out) = open.next_column()? else {
@@ -46,7 +47,7 @@ fn write_rows<R: Table>(file: DurableFile, rows: &[R]) -> ParquetResult<DurableF
                     column.name
                 )));
             };
-            write_column(&mut out, column, group, first)?;
+            write_column(&mut out, column, &group, first)?;
             out.close()?;
         }
         open.close()?;

@@ -3,15 +3,14 @@
 use super::latency::latencies;
 use super::recorder::Recorder;
 use crate::checkers::join::Join;
-use crate::history::History;
 use std::fmt::Write;
 
 /// Reporting points in each halving of the distance to 100%.
 const TICKS: u32 = 5;
 
 /// Name (`order`, `propagation`, `end_to_end`) and text of each latency, in milliseconds.
-pub fn hgrm(history: &History) -> Vec<(&'static str, String)> {
-    let (whole, _) = latencies(&Join::new(history));
+pub fn hgrm(join: &Join<'_>) -> Vec<(&'static str, String)> {
+    let (whole, _) = latencies(join);
     vec![
         ("order", text(&whole.order)),
         ("propagation", text(&whole.propagation)),

@@ -22,6 +22,13 @@ pub struct Latencies {
 }
 
 impl Latencies {
+    fn add(&mut self, other: &Self) {
+        self.order.add(&other.order);
+        self.propagation.add(&other.propagation);
+        self.end_to_end.add(&other.end_to_end);
+        self.committed += other.committed;
+    }
+
     /// For the record.
     pub fn set(&self) -> record::LatencySet {
         record::LatencySet {
@@ -59,28 +66,15 @@ impl PhaseLatencies {
 
 /// Over the whole run, and by phase.
 pub fn latencies(join: &Join<'_>) -> (Latencies, Vec<PhaseLatencies>) {
-    let mut whole = Latencies::default();
-    let mut parts: Vec<PhaseLatencies> = phases(join.history)
-        .into_iter()
-        .map(|phase| PhaseLatencies {
-            phase,
-            latencies: Latencies::default(),
-        })
-        .collect();
-    let mut each = |intended_ns: i64, record: &dyn Fn(&mut Latencies)| {
-        record(&mut whole);
-        for part in parts.iter_mut().filter(|p| p.phase.contains(intended_ns)) {
-            record(&mut part.latencies);
-        }
-    };
+    let mut split = Split::new(phases(join.history));
     for request in &join.history.requests {
         match request.outcome {
             Outcome::Committed => {
                 let took_ns = request.ended_ns.saturating_sub(request.intended_ns);
-                each(request.intended_ns, &|l| l.order.record_ns(took_ns));
+                split.each(request.intended_ns, |l| l.order.record_ns(took_ns));
             }
             Outcome::Unknown | Outcome::NotSent => {
-                each(request.intended_ns, &|l| l.order.never());
+                split.each(request.intended_ns, |l| l.order.never());
             }
             Outcome::Rejected => {}
         }
@@ -91,7 +85,7 @@ pub fn latencies(join: &Join<'_>) -> (Latencies, Vec<PhaseLatencies>) {
         };
         let seen = join.seen(slot);
         let told = request.outcome == Outcome::Committed;
-        each(request.intended_ns, &|l| {
+        split.each(request.intended_ns, |l| {
             l.committed += 1;
             match seen {
                 Some(at) => l
@@ -106,5 +100,56 @@ pub fn latencies(join: &Join<'_>) -> (Latencies, Vec<PhaseLatencies>) {
             }
         });
     }
-    (whole, parts)
+    split.done()
+}
+
+/// Latencies by phase. Where no two phases overlap, as nearly always, each change is recorded once,
+/// and the whole is added up in the end.
+struct Split {
+    /// Of the whole run; until the end without what is in a phase, if no two overlap.
+    whole: Latencies,
+    parts: Vec<PhaseLatencies>,
+    overlapping: bool,
+}
+
+impl Split {
+    fn new(phases: Vec<Phase>) -> Self {
+        let overlap = |a: &Phase, b: &Phase| a.from_ns < b.until_ns && b.from_ns < a.until_ns;
+        let overlapping =
+            (1..phases.len()).any(|n| phases[..n].iter().any(|before| overlap(before, &phases[n])));
+        let parts = phases.into_iter().map(|phase| PhaseLatencies {
+            phase,
+            latencies: Latencies::default(),
+        });
+        Self {
+            whole: Latencies::default(),
+            parts: parts.collect(),
+            overlapping,
+        }
+    }
+
+    fn each(&mut self, intended_ns: i64, record: impl Fn(&mut Latencies)) {
+        let is_in = |part: &&mut PhaseLatencies| part.phase.contains(intended_ns);
+        if self.overlapping {
+            self.parts
+                .iter_mut()
+                .filter(is_in)
+                .for_each(|part| record(&mut part.latencies));
+            record(&mut self.whole);
+        } else {
+            match self.parts.iter_mut().find(is_in) {
+                Some(part) => record(&mut part.latencies),
+                None => record(&mut self.whole),
+            }
+        }
+    }
+
+    fn done(mut self) -> (Latencies, Vec<PhaseLatencies>) {
+        if !self.overlapping {
+            for part in &self.parts {
+                self.whole.add(&part.latencies);
+            }
+        }
+        (self.whole, self.parts)
+    }
 }

@@ -50,6 +50,16 @@ impl Recorder {
         self.infinite += 1;
     }
 
+    /// Adds what another one recorded, as if it had been recorded here.
+    pub fn add(&mut self, other: &Self) {
+        // A histogram that grows by itself has room for whatever another one of its digits holds.
+        if self.finite.add(&other.finite).is_err() {
+            self.infinite += other.finite.len();
+        }
+        self.infinite += other.infinite;
+        self.negative += other.negative;
+    }
+
     /// How many were recorded, the infinite included.
     pub fn count(&self) -> u64 {
         self.finite.len() + self.infinite
@@ -168,6 +178,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_added_up_is_as_if_it_had_been_recorded_in_one_place(
+            parts in prop::collection::vec(prop::collection::vec(-5i64.., 0..40), 0..4),
+        ) {
+            let (mut added, mut recorded) = (Recorder::new(), Recorder::new());
+            for part in parts {
+                let mut own = Recorder::new();
+                for value in part {
+                    // Of every size, not only huge.
+                    let ns = value >> (value % 60).unsigned_abs();
+                    own.record_ns(ns);
+                    recorded.record_ns(ns);
+                }
+                own.never();
+                recorded.never();
+                added.add(&own);
+            }
+            prop_assert_eq!(added.latency(), recorded.latency());
+            prop_assert_eq!(added.finite(), recorded.finite());
+            prop_assert_eq!(added.negative(), recorded.negative());
+        }
+
         #[test]
         fn percentiles_are_those_of_the_sorted_list(
             mut values in prop::collection::vec(0i64..10_000_000_000, 1..300),

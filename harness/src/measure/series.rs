@@ -1,7 +1,7 @@
 //! Series over the run, in bins of one width, for charts.
 
 use crate::checkers::join::Join;
-use crate::history::{History, Outcome};
+use crate::history::Outcome;
 use reports::record::Series;
 
 const NARROWEST_NS: i64 = 250_000_000;
@@ -40,8 +40,8 @@ impl Bins {
 }
 
 /// From the load's start to whatever came last: its end, the last heal, the last first sight.
-pub fn series(history: &History) -> Series {
-    let join = Join::new(history);
+pub fn series(join: &Join<'_>) -> Series {
+    let history = join.history;
     let slots = || 0..join.truth.len();
     let last_seen_ns = slots().filter_map(|slot| join.seen(slot)).max();
     let until_ns = super::last_heal_ns(history)

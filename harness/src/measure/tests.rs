@@ -87,18 +87,19 @@ fn latencies_count_from_the_intended_start() {
     // Given answers after 1 ms and sights after 3 ms, one of them unknown, one never sent, and
     // one event never seen
     let mut history = cdc(40);
-    history.requests[0].sent_ns += 20 * MS;
-    history.requests[1].outcome = Outcome::Unknown;
+    history.requests.open()[0].sent_ns += 20 * MS;
+    history.requests.open()[1].outcome = Outcome::Unknown;
     offer(
         &mut history,
         3,
         crate::history::Intent::Commit,
         Outcome::NotSent,
     );
-    let (partition, offset) = (history.log[10].partition, history.log[10].offset);
-    history.log.remove(10);
+    let (partition, offset) = (history.log.at(10).partition, history.log.at(10).offset);
+    history.log.open().remove(10);
     history
         .sightings
+        .open()
         .retain(|s| (s.partition, s.offset) != (partition, offset));
     let (whole, _) = latencies(&Join::new(&history));
     let set = whole.set();
@@ -127,7 +128,7 @@ fn latencies_count_from_the_intended_start() {
 #[test]
 fn an_event_seen_before_its_answer_is_counted_as_such() {
     let mut history = cdc(40);
-    history.requests[5].ended_ns += 10 * MS;
+    history.requests.open()[5].ended_ns += 10 * MS;
     let judgement = judged(&history);
     assert_eq!(judgement.counts.negative_propagation, 1);
 }
@@ -137,7 +138,8 @@ fn drain_counts_from_the_later_of_heal_and_end_of_load() {
     let mut history = cdc(40);
     let end_ns = history.meta.load_until_ns;
     let last_seen = |history: &mut History, at_ns: i64| {
-        let newest = history.sightings.iter_mut().max_by_key(|s| s.seen_ns);
+        let mut sightings = history.sightings.open();
+        let newest = sightings.iter_mut().max_by_key(|s| s.seen_ns);
         newest.unwrap().seen_ns = at_ns;
     };
     last_seen(&mut history, end_ns + 2 * S);
@@ -153,14 +155,14 @@ fn drain_counts_from_the_later_of_heal_and_end_of_load() {
     history.faults[0].healed_ns = Some(end_ns + S);
     assert_eq!(drain_s(&Join::new(&history)), Some(1.0));
     // When something never arrives
-    history.sightings.pop();
+    history.sightings.open().pop();
     assert_eq!(drain_s(&Join::new(&history)), None);
 }
 
 #[test]
 fn series_hold_every_change_once() {
     let history = cdc(400);
-    let series = series(&history);
+    let series = series(&Join::new(&history));
     let total = |per_s: &[f64]| per_s.iter().sum::<f64>() * series.bin_s;
     assert_eq!(series.bin_s, 0.25);
     assert_eq!(total(&series.acknowledged_per_s), 1_200.0);
@@ -176,10 +178,10 @@ fn series_hold_every_change_once() {
 #[test]
 fn what_is_lost_stays_in_the_backlog_and_long_runs_get_wider_bins() {
     let mut history = cdc(40);
-    history.log.clear();
-    history.sightings.clear();
+    history.log.open().clear();
+    history.sightings.open().clear();
     history.meta.load_until_ns = FROM + 300 * S;
-    let series = series(&history);
+    let series = series(&Join::new(&history));
     assert_eq!(series.backlog.last(), Some(&120.0));
     assert_eq!(series.bin_s, 1.0);
     assert!(series.backlog.len() <= 400);
@@ -189,7 +191,7 @@ fn what_is_lost_stays_in_the_backlog_and_long_runs_get_wider_bins() {
 #[test]
 fn an_empty_run_has_figures_of_nothing() {
     let history = cdc(0);
-    assert_eq!(series(&history).backlog, [0.0]);
+    assert_eq!(series(&Join::new(&history)).backlog, [0.0]);
     assert_eq!(throughput_per_s(&history), None);
     assert_eq!(drain_s(&Join::new(&history)), None);
     assert_eq!(generator(&history).lag_p99_ms, None);
@@ -212,8 +214,8 @@ fn a_generator_on_time_kept_its_schedule() {
 #[test]
 fn hgrm_is_what_the_tools_read() {
     let mut history = cdc(40);
-    history.requests[0].outcome = Outcome::Unknown;
-    let files = hgrm(&history);
+    history.requests.open()[0].outcome = Outcome::Unknown;
+    let files = hgrm(&Join::new(&history));
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["order", "propagation", "end_to_end"]);
     let lines: Vec<&str> = files[2].1.lines().collect();

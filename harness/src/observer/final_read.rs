@@ -4,7 +4,7 @@ use super::Watch;
 use super::client::{Isolation, consumer};
 use super::range::{Bounds, GivenUp, Range, ends, read};
 use crate::event::{Record, Verifier};
-use crate::history::{LogRow, MAX_RAW, PartitionEnd, RawRecord, Request};
+use crate::history::{LogRow, MAX_RAW, PartitionEnd, RawRecord, Request, Rows};
 use rdkafka::Timestamp;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const NO_PROGRESS_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct FinalRead {
     /// The topic with read_committed, by partition and offset, sentinels left out.
-    pub log: Vec<LogRow>,
+    pub log: Rows<LogRow>,
     /// Those that did not verify.
     pub raw: Vec<RawRecord>,
     /// Where each partition ended.
@@ -33,7 +33,7 @@ pub struct FinalRead {
 /// Committed records end at the last stable offset: a transaction still open there leaves
 /// `read_offset` and `stable_offset` behind `end_offset`. The ends are asked for once more after
 /// the reading, so that a topic that still grew shows as not read to its end.
-pub async fn read_again(watch: &Watch, requests: Arc<Vec<Request>>) -> Result<FinalRead, String> {
+pub async fn read_again(watch: &Watch, requests: Arc<Rows<Request>>) -> Result<FinalRead, String> {
     let watch = watch.clone();
     in_background(move |given_up| {
         let bounds = Bounds {
@@ -62,7 +62,11 @@ pub(super) async fn in_background<T: Send + 'static>(
         .map_err(|e| format!("the reading thread ended: {e}"))?
 }
 
-fn read_topic(watch: &Watch, requests: &[Request], bounds: &Bounds) -> Result<FinalRead, String> {
+fn read_topic(
+    watch: &Watch,
+    requests: &Rows<Request>,
+    bounds: &Bounds,
+) -> Result<FinalRead, String> {
     let committed = consumer(&watch.bootstrap, Isolation::Committed)?;
     let uncommitted = consumer(&watch.bootstrap, Isolation::Uncommitted)?;
     let whole = |consumer| -> Result<Vec<Range>, String> {
@@ -92,13 +96,13 @@ fn read_topic(watch: &Watch, requests: &[Request], bounds: &Bounds) -> Result<Fi
     };
 
     let mut result = FinalRead::default();
+    let mut log = Vec::new();
     let stable = whole(&committed)?;
     let reached = read(&committed, &stable, bounds, |message| {
-        take(&verifier, message, &mut result);
+        log.extend(take(&verifier, message, &mut result.raw));
     })?;
-    result
-        .log
-        .sort_unstable_by_key(|row| (row.partition, row.offset));
+    log.sort_unstable_by_key(|row: &LogRow| (row.partition, row.offset));
+    result.log = log.into_iter().collect();
 
     let all = whole(&uncommitted)?;
     let mut count = 0;
@@ -121,12 +125,17 @@ fn read_topic(watch: &Watch, requests: &[Request], bounds: &Bounds) -> Result<Fi
     Ok(result)
 }
 
-fn take(verifier: &Verifier<'_>, message: &BorrowedMessage<'_>, result: &mut FinalRead) {
+/// Its row, unless it is the harness's own; what did not verify is kept in full as well.
+fn take(
+    verifier: &Verifier<'_>,
+    message: &BorrowedMessage<'_>,
+    raw: &mut Vec<RawRecord>,
+) -> Option<LogRow> {
     let Record::Event(event) = verifier.verify(message.key(), message.payload()) else {
-        return;
+        return None;
     };
     let (partition, offset) = (message.partition(), message.offset());
-    result.log.push(LogRow {
+    let row = LogRow {
         partition,
         offset,
         append_ms: match message.timestamp() {
@@ -137,13 +146,13 @@ fn take(verifier: &Verifier<'_>, message: &BorrowedMessage<'_>, result: &mut Fin
         order: event.order,
         version: event.version,
         body: event.body,
-    });
+    };
     if let Some(reason) = event.reason
-        && result.raw.len() < MAX_RAW
+        && raw.len() < MAX_RAW
     {
         let text =
             |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or(b"")).into_owned();
-        result.raw.push(RawRecord {
+        raw.push(RawRecord {
             partition,
             offset,
             key: text(message.key()),
@@ -158,4 +167,5 @@ fn take(verifier: &Verifier<'_>, message: &BorrowedMessage<'_>, result: &mut Fin
             reason,
         });
     }
+    Some(row)
 }

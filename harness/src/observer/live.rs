@@ -4,7 +4,7 @@ use super::Watch;
 use super::client::{Isolation, consumer, ends_reading};
 use super::seen::{Seen, Valid};
 use crate::event::{Record, Verifier};
-use crate::history::{Body, LogRow, Sighting};
+use crate::history::{Body, LogRow, Rows, Sighting};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -20,8 +20,6 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 /// What was seen becomes visible after at most so many records.
 const BATCH_MAX: usize = 1_024;
-/// Sightings are kept in pieces, since growing one array would copy it at the worst moment.
-const PIECE: usize = 65_536;
 /// Pairs looked up under one lock.
 const LOOK_UP: usize = 16_384;
 
@@ -43,7 +41,7 @@ struct Shared {
 }
 
 struct Ended {
-    sightings: Vec<Vec<Sighting>>,
+    sightings: Rows<Sighting>,
     fatal: Option<String>,
 }
 
@@ -106,7 +104,7 @@ impl Observer {
     }
 
     /// Waits until everything the final read found was sighted as well, for at most `within`.
-    pub async fn catch_up(&self, log: &[LogRow], within: Duration) -> Result<(), String> {
+    pub async fn catch_up(&self, log: &Rows<LogRow>, within: Duration) -> Result<(), String> {
         let deadline = Instant::now() + within;
         let sighted = |row: &LogRow| {
             usize::try_from(row.partition)
@@ -129,15 +127,15 @@ impl Observer {
     }
 
     /// Stops and gives the sightings, or the consumer's fatal error with what was seen before it.
-    pub async fn stop(mut self) -> (Vec<Sighting>, Option<String>) {
+    pub async fn stop(mut self) -> (Rows<Sighting>, Option<String>) {
         self.shared.stop.store(true, Ordering::Release);
         let ended = match self.ended.take() {
             Some(ended) => ended.await.ok(),
             None => None,
         };
         match ended {
-            Some(ended) => (ended.sightings.concat(), ended.fatal),
-            None => (Vec::new(), Some("the observer's thread panicked".into())),
+            Some(ended) => (ended.sightings, ended.fatal),
+            None => (Rows::new(), Some("the observer's thread panicked".into())),
         }
     }
 }
@@ -226,8 +224,7 @@ fn observe(watch: &Watch, consumer: &BaseConsumer, shared: &Shared) -> Ended {
         requests: None,
         payload_bytes: watch.payload_bytes,
     };
-    let mut pieces: Vec<Vec<Sighting>> = Vec::new();
-    let mut piece = Vec::with_capacity(PIECE);
+    let mut sightings = Rows::new();
     let mut batch: Vec<Valid> = Vec::with_capacity(BATCH_MAX);
     let mut fatal = None;
     while fatal.is_none() && !shared.stopped() {
@@ -264,14 +261,11 @@ fn observe(watch: &Watch, consumer: &BaseConsumer, shared: &Shared) -> Ended {
             {
                 next.store(message.offset() + 1, Ordering::Release);
             }
-            piece.push(Sighting {
+            sightings.push(Sighting {
                 partition: message.partition(),
                 offset: message.offset(),
                 seen_ns,
             });
-            if piece.len() == PIECE {
-                pieces.push(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)));
-            }
             if event.body == Body::Intact {
                 batch.push(Valid {
                     attempt: event.attempt,
@@ -291,11 +285,7 @@ fn observe(watch: &Watch, consumer: &BaseConsumer, shared: &Shared) -> Ended {
             shared.last_seen_ns.store(newest_ns, Ordering::Release);
         }
     }
-    pieces.push(piece);
-    Ended {
-        sightings: pieces,
-        fatal,
-    }
+    Ended { sightings, fatal }
 }
 
 #[cfg(test)]

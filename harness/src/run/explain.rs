@@ -2,6 +2,7 @@
 
 use super::arena::failed;
 use super::{RunError, folder, place};
+use crate::checkers::context::Context;
 use crate::explain::Explainer;
 use crate::history::{self, History};
 use reports::explanation::{Offences, Order};
@@ -109,9 +110,11 @@ fn each<T>(
             ));
         }
         notes.extend(of_trace(history));
-        let explainer = Explainer::new(history).map_err(|e| failed("reading the run's key", &e))?;
+        let context = Context::new(history);
+        let explainer =
+            Explainer::new(&context).map_err(|e| failed("reading the run's key", &e))?;
         if let Some(told) = explain(history, &explainer) {
-            placed.push((place(history), told));
+            placed.push((place(&history.meta), told));
         }
     }
     placed.sort_by_key(|(place, _)| *place);

@@ -2,10 +2,9 @@
 
 use super::RunError;
 use super::arena::failed;
-use crate::checkers::Judgement;
+use crate::checkers::join::Join;
 use crate::disk;
 use crate::explain::Explainer;
-use crate::history::History;
 use reports::record::{Offence, Record};
 use serde::Serialize;
 use std::fs::File;
@@ -111,9 +110,10 @@ pub fn write_reports(folder: &Path, record: &Record) -> Result<Vec<PathBuf>, Run
 }
 
 /// Writes a strategy's latency distributions, `STRATEGY.LATENCY.hgrm`.
-pub fn write_hgrm(folder: &Path, history: &History) -> Result<(), RunError> {
-    for (latency, text) in crate::measure::hgrm(history) {
-        let path = folder.join(format!("{}.{latency}.hgrm", history.meta.strategy));
+pub fn write_hgrm(folder: &Path, join: &Join<'_>) -> Result<(), RunError> {
+    let strategy = &join.history.meta.strategy;
+    for (latency, text) in crate::measure::hgrm(join) {
+        let path = folder.join(format!("{strategy}.{latency}.hgrm"));
         write(&path, text.as_bytes())?;
     }
     Ok(())
@@ -135,21 +135,21 @@ struct LeftOutLine<'a> {
     left_out: u64,
 }
 
-/// Adds every offending event of a strategy to the run's file of them, each explained.
+/// Adds every offending event of a strategy to the run's file of them, each explained; without an
+/// explainer there is none, and the file is there all the same.
 pub fn write_offences(
     folder: &Path,
-    history: &History,
-    judgement: &Judgement,
+    strategy: &str,
+    explainer: Option<&Explainer<'_>>,
 ) -> Result<(), RunError> {
     let path = folder.join(OFFENCES);
     let doing = format!("writing {}", path.display());
     let file = File::options().append(true).create(true).open(&path);
     let mut out = BufWriter::new(file.map_err(|e| failed(&doing, &e))?);
-    if judgement.findings.iter().all(|f| f.count == 0) {
+    let Some(explainer) = explainer else {
         return Ok(());
-    }
-    let explainer = Explainer::new(history).map_err(|e| failed("explaining", &e))?;
-    offence_lines(&mut out, &explainer, &history.meta.strategy, MAX_OFFENCES)
+    };
+    offence_lines(&mut out, explainer, strategy, MAX_OFFENCES)
         .and_then(|()| out.flush())
         .map_err(|e| failed(&doing, &e))
 }
@@ -193,6 +193,7 @@ fn write_line(out: &mut impl Write, line: &impl Serialize) -> std::io::Result<()
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::checkers::context::Context;
     use crate::checkers::fixture::{attempt, clean, naive, unpublish};
 
     #[test]
@@ -202,7 +203,8 @@ mod tests {
             let gone = attempt(&history, 7, version);
             unpublish(&mut history, gone);
         }
-        let explainer = Explainer::new(&history).unwrap();
+        let context = Context::new(&history);
+        let explainer = Explainer::new(&context).unwrap();
         let mut out = Vec::new();
         offence_lines(&mut out, &explainer, "it", 2).unwrap();
         let text = String::from_utf8(out).unwrap();

@@ -3,14 +3,15 @@
 pub(crate) mod arena;
 pub mod explain;
 pub(crate) mod folder;
+pub(crate) mod judge;
 pub(crate) mod sampler;
 pub mod strategy;
 mod trace;
 mod whole;
 
-use crate::checkers::{self, Judgement};
-use crate::history::{self, History, PartOf, RunMeta};
+use crate::history::{self, PartOf, RunMeta};
 use crate::process::reaper::Reaper;
+use crate::record::Judged;
 use crate::scenario::{Scenario, Strategy, StrategyKind};
 use crate::stack::{Provider, Stack, StackInfo};
 use crate::workload::Progress;
@@ -291,7 +292,7 @@ pub(crate) async fn run_strategies(
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
     interrupted: &watch::Receiver<bool>,
-) -> Result<Vec<(History, Judgement)>, RunError> {
+) -> Result<Vec<Judged>, RunError> {
     let is_chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
     let chosen: Vec<&Strategy> = scenario.strategies.iter().filter(is_chosen).collect();
     let name = folder.file_name().unwrap_or_default();
@@ -319,20 +320,17 @@ pub(crate) async fn run_strategies(
         let path = folder::history(folder, &strategy.name);
         let run_folder = folder.to_owned();
         // Saving and judging are work for a processor, not for the runtime's threads.
-        let (history, judgement) = tokio::task::spawn_blocking(move || {
+        let one = tokio::task::spawn_blocking(move || {
             history::save(&history, &path).map_err(|e| failed("saving the history", &e))?;
-            folder::write_hgrm(&run_folder, &history)?;
-            let judgement = checkers::judge(&history, &[]);
-            folder::write_offences(&run_folder, &history, &judgement)?;
-            Ok::<_, RunError>((history, judgement))
+            judge::judge(history, &[], Some(&run_folder))
         })
         .await
         .map_err(|e| failed("judging", &e))??;
         reporter.event(Event::StrategyJudged {
             strategy: strategy.name.clone(),
-            verdict: format!("{:?}", judgement.verdict).to_lowercase(),
+            verdict: format!("{:?}", one.verdict).to_lowercase(),
         });
-        judged.push((history, judgement));
+        judged.push(one);
         if *interrupted.borrow() {
             break;
         }
@@ -343,25 +341,23 @@ pub(crate) async fn run_strategies(
 /// The verdict again, from the saved history of a run folder alone; writes nothing.
 pub fn check(folder: &Path) -> Result<Record, RunError> {
     let started = Instant::now();
-    let mut judged: Vec<(History, Judgement)> = Vec::new();
+    let mut judged: Vec<Judged> = Vec::new();
     for path in folder::histories(folder)? {
         let loaded = history::load(&path).map_err(|e| failed("loading the history", &e))?;
-        let judgement = checkers::judge(&loaded.history, &loaded.altered);
-        judged.push((loaded.history, judgement));
+        judged.push(judge::judge(loaded.history, &loaded.altered, None)?);
     }
-    let metas: Vec<&RunMeta> = judged.iter().map(|(history, _)| &history.meta).collect();
+    let metas: Vec<&RunMeta> = judged.iter().map(|one| &one.meta).collect();
     if let Err(reason) = whole::check(&metas) {
-        for (_, judgement) in &mut judged {
-            judgement.doubt(&reason);
+        for one in &mut judged {
+            one.doubt(&reason);
         }
     }
-    judged.sort_by_key(|(history, _)| place(history));
+    judged.sort_by_key(|one| place(&one.meta));
     crate::record::build(&judged, started.elapsed()).map_err(|e| failed("building the record", &e))
 }
 
 /// Where the history's strategy stands in its scenario: folders are in the order of their names.
-fn place(history: &History) -> Option<usize> {
-    let meta = &history.meta;
+fn place(meta: &RunMeta) -> Option<usize> {
     let strategies = &meta.scenario.strategies;
     strategies.iter().position(|s| s.name == meta.strategy)
 }

@@ -7,7 +7,9 @@ use super::{Event, Reporter, RunError, folder};
 use crate::clock::RunClock;
 use crate::fence::database::Truth;
 use crate::fence::{Fence, database};
-use crate::history::{History, NONE, PartOf, Pending, PendingState, RunMeta};
+use crate::history::{
+    History, NONE, PartOf, Pending, PendingState, Request, Rows, RunMeta, Sighting,
+};
 use crate::nemesis::{self, Campaign};
 use crate::observer::{self, FinalRead, Observer, Watch};
 use crate::process::Child;
@@ -218,7 +220,7 @@ async fn load_and_fence(
         processes: arena.process_events(&clock),
         samples,
         fences: fence.into_steps(),
-        trace: trace.rows,
+        trace: trace.rows.into_iter().collect(),
     })
 }
 
@@ -295,7 +297,7 @@ async fn load(
 struct Read {
     truth: Option<Truth>,
     topic: FinalRead,
-    sightings: Vec<crate::history::Sighting>,
+    sightings: Rows<Sighting>,
     pending: Vec<Pending>,
     service_killed: bool,
 }
@@ -311,7 +313,7 @@ async fn fence_and_read(
     fence: &mut Fence,
     observer: Observer,
     watch: &Watch,
-    requests: &Arc<Vec<crate::history::Request>>,
+    requests: &Arc<Rows<Request>>,
     campaign: &Campaign,
 ) -> Read {
     let within = context.scenario.drain.within;
@@ -532,7 +534,7 @@ async fn read_pending(
 
 async fn read_topic(
     watch: &Watch,
-    requests: Arc<Vec<crate::history::Request>>,
+    requests: Arc<Rows<Request>>,
 ) -> Result<(FinalRead, String), String> {
     let read = observer::read_again(watch, requests).await?;
     let detail = format!(

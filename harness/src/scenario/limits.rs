@@ -16,7 +16,7 @@ pub const FAULTS: usize = 64;
 
 /// Lowest and highest rate, changes a second.
 pub const RATE: (f64, f64) = (0.001, 1_000_000.0);
-/// Most changes a strategy's run offers: the history keeps some 100 bytes of each in memory.
+/// Most changes a strategy's run offers: the history keeps some 40 bytes of each in memory.
 pub const CHANGES: f64 = 50_000_000.0;
 /// Longest load.
 pub const DURATION: Duration = Duration::from_secs(24 * 3600);

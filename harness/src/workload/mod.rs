@@ -16,10 +16,12 @@ mod schedule;
 mod worker;
 
 use crate::clock::RunClock;
-use crate::history::{Intent, NONE, Outcome, Request};
+use crate::history::{Request, Rows};
 use crate::identity::Identity;
 use crate::scenario::Workload;
 use schedule::Schedule;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +63,7 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub struct Offered {
     /// By attempt number.
-    pub requests: Vec<Request>,
+    pub requests: Rows<Request>,
     /// Intended starts for which nothing could be offered.
     pub unoffered: u64,
     /// When the last request ended, run time.
@@ -120,10 +122,9 @@ pub async fn offer(load: Load, load_from_ns: i64, stop: watch::Receiver<bool>) -
             }
         }
     }
-    let mut requests = merge(parts);
-    for request in &mut requests {
+    let requests = merge(parts, |request| {
         request.lag_ns = request.lag_ns.max(desk.ticks.late_ns(request.intended_ns));
-    }
+    });
     Offered {
         until_ns: requests
             .iter()
@@ -151,29 +152,28 @@ async fn fires(mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Rows of all workers, by attempt number. Numbers are dense: each is drawn right before its
-/// attempt, and the attempt always leaves a row.
-fn merge(parts: Vec<Vec<(u32, Request)>>) -> Vec<Request> {
-    let absent = Request {
-        change: NONE,
-        order: NONE,
-        change_type: 0,
-        intent: Intent::Commit,
-        outcome: Outcome::NotSent,
-        status: 0,
-        told_version: 0,
-        intended_ns: 0,
-        sent_ns: 0,
-        ended_ns: 0,
-        lag_ns: 0,
-    };
-    let mut requests = vec![absent; parts.iter().map(Vec::len).sum()];
-    for part in parts {
-        for (attempt, request) in part {
-            requests[attempt as usize] = request;
+/// Rows of all workers, by attempt number, each once `finish` is done with it. Numbers are dense: each
+/// is drawn right before its attempt, and the attempt always leaves a row. A worker draws them
+/// ascending.
+fn merge(parts: Vec<Vec<(u32, Request)>>, finish: impl Fn(&mut Request)) -> Rows<Request> {
+    let mut parts: Vec<_> = parts.into_iter().map(IntoIterator::into_iter).collect();
+    let number = |(attempt, _): &(u32, Request)| *attempt;
+    let mut next: BinaryHeap<Reverse<(u32, usize)>> = parts
+        .iter()
+        .enumerate()
+        .filter_map(|(n, part)| Some(Reverse((part.as_slice().first().map(number)?, n))))
+        .collect();
+    let mut rows = Rows::new();
+    while let Some(Reverse((attempt, n))) = next.pop() {
+        assert_eq!(rows.len(), attempt as usize, "an attempt without a row");
+        if let Some((_, mut request)) = parts[n].next() {
+            finish(&mut request);
+            rows.push(request);
         }
+        let following = parts[n].as_slice().first().map(number);
+        next.extend(following.map(|attempt| Reverse((attempt, n))));
     }
-    requests
+    rows
 }
 
 #[cfg(test)]

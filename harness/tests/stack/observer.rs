@@ -4,7 +4,7 @@
 
 use harness::clock::RunClock;
 use harness::event::SENTINEL_KEY;
-use harness::history::{Body, Intent, NONE, Outcome, Request};
+use harness::history::{Body, Intent, NONE, Outcome, Request, Rows};
 use harness::identity::{Identity, RunKey};
 use harness::observer::{Observer, Watch, read_again, stray_topics};
 use rdkafka::ClientConfig;
@@ -117,7 +117,7 @@ fn value(identity: &Identity, order: u32, version: u32, attempt: u32) -> String 
 }
 
 /// The requests behind [`Bench::send_event`].
-fn requests(count: u32) -> Arc<Vec<Request>> {
+fn requests(count: u32) -> Arc<Rows<Request>> {
     let request = |attempt: u32| Request {
         change: attempt,
         order: attempt % 100,
@@ -179,7 +179,11 @@ async fn what_is_published_is_seen_at_once_and_read_again_the_same() {
     // And the final read finds the same records, apart from the sentinel
     let read = read_again(&bench.watch, requests(500)).await.unwrap();
     assert_eq!((read.log.len(), read.uncommitted_records), (552, 552));
-    assert!(read.log.is_sorted_by_key(|r| (r.partition, r.offset)));
+    assert!(
+        read.log
+            .iter()
+            .is_sorted_by_key(|r| (r.partition, r.offset))
+    );
     let of = |body| read.log.iter().filter(move |r| r.body == body);
     assert_eq!(of(Body::Intact).count(), 550);
     let damaged = of(Body::Damaged).next().unwrap();

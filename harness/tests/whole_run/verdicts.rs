@@ -1,7 +1,7 @@
 //! What a run says, and what `check` says of it afterwards.
 
 use super::{OUTAGE, only_run, outage, program, run};
-use harness::history;
+use harness::history::{self, LogRow};
 use reports::record::{Strategy, Verdict};
 use std::path::{Path, PathBuf};
 
@@ -113,7 +113,9 @@ fn given_a_history_with_one_observed_row_removed_when_checked_then_one_is_lost_a
     copy_folder(&outage().folder, copy.path());
     let polling = copy.path().join("history/polling");
     let mut loaded = history::load(&polling).unwrap().history;
-    loaded.log.remove(loaded.log.len() / 2);
+    let mut log: Vec<LogRow> = loaded.log.iter().collect();
+    log.remove(log.len() / 2);
+    loaded.log = log.into_iter().collect();
     history::save(&loaded, &polling).unwrap();
 
     let checked = program().arg("check").arg(copy.path()).output().unwrap();

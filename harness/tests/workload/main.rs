@@ -6,7 +6,7 @@ mod fake_service;
 
 use fake_service::{FakeService, Reaction, Seen};
 use harness::clock::RunClock;
-use harness::history::{Intent, NONE, Outcome, Request};
+use harness::history::{Intent, NONE, Outcome, Request, Rows};
 use harness::identity::{Identity, RunKey};
 use harness::scenario::Workload;
 use harness::workload::{self, Load, Offered, Progress};
@@ -77,10 +77,10 @@ fn count(offered: &Offered, outcome: Outcome) -> usize {
 }
 
 /// Each request on the wire is what its row says.
-fn assert_rows_match(identity: &Identity, requests: &[Request], seen: &[Seen], payload: usize) {
+fn assert_rows_match(identity: &Identity, requests: &Rows<Request>, seen: &[Seen], payload: usize) {
     for s in seen {
         let number = identity.attempt_number(s.body.attempt).unwrap();
-        let row = &requests[number as usize];
+        let row = requests.at(number as usize);
         assert_eq!(identity.order_index(s.order), Some(row.order));
         assert_eq!(identity.change_number(s.body.change_id), Some(row.change));
         assert!(identity.content_matches(number, payload, s.body.content.as_bytes()));
@@ -136,7 +136,7 @@ async fn a_healthy_service_gets_the_whole_schedule_and_each_order_its_versions_i
     assert_rows_match(&load.identity, &offered.requests, &seen, 100);
     assert!(offered.requests.iter().any(|r| r.intent == Intent::Hold));
     let mut versions: HashMap<u32, Vec<u32>> = HashMap::new();
-    let mut by_time = offered.requests.clone();
+    let mut by_time: Vec<Request> = offered.requests.iter().collect();
     by_time.sort_by_key(|r| r.sent_ns);
     for r in by_time {
         versions.entry(r.order).or_default().push(r.told_version);
@@ -189,8 +189,9 @@ async fn every_kind_of_answer_has_its_outcome() {
             },
         );
         let offered = offer(&load).await;
-        let [first, second] = offered.requests[..] else {
-            panic!("{} requests", offered.requests.len());
+        let both: Vec<Request> = offered.requests.iter().collect();
+        let [first, second] = both[..] else {
+            panic!("{} requests", both.len());
         };
         assert_eq!((first.outcome, first.status), (outcome, status));
         let goes_on = outcome != Outcome::Unknown;
@@ -247,7 +248,7 @@ async fn silence_is_unknown_after_the_timeout_and_the_order_is_left_alone() {
         },
     );
     let offered = offer(&load).await;
-    let unknown: Vec<&Request> = offered
+    let unknown: Vec<Request> = offered
         .requests
         .iter()
         .filter(|r| r.outcome == Outcome::Unknown)
@@ -287,7 +288,7 @@ async fn a_retry_repeats_the_change_under_a_new_attempt_until_it_is_answered() {
     assert_eq!(offered.requests.len(), 30, "10 changes, 3 attempts each");
     let mut changes: HashMap<u32, Vec<Request>> = HashMap::new();
     for r in &offered.requests {
-        changes.entry(r.change).or_default().push(*r);
+        changes.entry(r.change).or_default().push(r);
     }
     assert_eq!(changes.len(), 10);
     for attempts in changes.values() {
@@ -427,7 +428,7 @@ async fn given_a_generator_that_is_late_while_every_connection_is_busy_when_it_h
     let offered = workload::offer(load, from_ns, stop).await;
 
     let late = offered.requests.iter().filter(|r| r.intended_ns < began_ns);
-    let late: Vec<&Request> = late.collect();
+    let late: Vec<Request> = late.collect();
     assert_eq!(late.len(), 50);
     for request in late {
         assert!(request.lag_ns >= began_ns - request.intended_ns);

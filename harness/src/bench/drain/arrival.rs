@@ -74,7 +74,7 @@ impl Arrived {
 }
 
 /// Judges a log that is sorted by partition and offset. An event's attempt is its number.
-pub(super) fn judge(log: &[LogRow], events: u32) -> Arrived {
+pub(super) fn judge(log: impl IntoIterator<Item = LogRow>, events: u32) -> Arrived {
     let mut arrived = Arrived {
         expected: events,
         ..Arrived::default()
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_whole_backlog_in_order_is_right_and_repeats_do_not_prolong_it() {
         let log = [row(0, 0), row(1, 4), row(2, 1), row(9, 1)];
-        let mut arrived = judge(&log, 5);
+        let mut arrived = judge(log, 5);
         assert_eq!(arrived.missing(), 2);
         assert_eq!((arrived.duplicated, arrived.reordered), (1, 0));
         assert_eq!(arrived.appended_ms, Some((1_000, 1_002)));
@@ -141,7 +141,7 @@ mod tests {
     fn loss_overtaking_and_damage_are_named() {
         let mut damaged = row(2, 3);
         damaged.body = Body::Damaged;
-        let arrived = judge(&[row(0, 1), row(1, 0), damaged], 4);
+        let arrived = judge([row(0, 1), row(1, 0), damaged], 4);
         assert_eq!(arrived.wrong().len(), 3, "{arrived:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! A backlog: outbox rows as the order service writes them, one transaction each.
 
 use crate::fence::database;
-use crate::history::{Intent, Outcome, Request};
+use crate::history::{Intent, Outcome, Request, Rows};
 use crate::identity::Identity;
 use relays::config::PostgresTarget;
 use relays::order::ChangeType;
@@ -29,7 +29,7 @@ fn order_and_version(event: u32) -> (u32, u32) {
 }
 
 /// What would have been asked for, for those who check the events.
-pub(super) fn requests(events: u32) -> Vec<Request> {
+pub(super) fn requests(events: u32) -> Rows<Request> {
     let request = |event| {
         let (order, version) = order_and_version(event);
         Request {

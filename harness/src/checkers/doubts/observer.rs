@@ -22,12 +22,13 @@ pub fn lag(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     };
     // The first sight of a version belongs to its first record where the observer saw that one.
     let lags = visible::rows(join)
-        .filter(|(row, _)| join.class(*row) == Class::First)
-        .filter(|(row, _)| join.sighted(*row) && join.log[*row].append_ms >= 0)
+        .filter(|(row, _)| join.class(*row) == Class::First && join.sighted(*row))
         .filter_map(|(row, visible_ns)| {
-            let record = join.log[row];
+            let record = join.log.at(row);
             let seen_ns = join.seen(join.slot(record.order, record.version)?)?;
-            ordinary(join.appended_ns(row)).then(|| seen_ns.saturating_sub(visible_ns))
+            let said_when = record.append_ms >= 0;
+            (said_when && ordinary(join.appended_ns(row)))
+                .then(|| seen_ns.saturating_sub(visible_ns))
         });
     let left_out = if broker.is_empty() {
         ""

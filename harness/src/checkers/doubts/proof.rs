@@ -37,7 +37,7 @@ pub fn reordered(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     }
     let join = &grounds.context.join;
     let together = (1..join.truth.len()).any(|slot| {
-        let (before, after) = (join.truth[slot - 1], join.truth[slot]);
+        let (before, after) = (join.truth.at(slot - 1), join.truth.at(slot));
         let next = before.order == after.order && before.version + 1 == after.version;
         next && join.seen(slot).is_some()
             && match (join.seen(slot - 1), join.request(slot)) {

@@ -27,18 +27,21 @@ pub(super) fn rows<'a>(join: &'a Join<'_>) -> impl Iterator<Item = (usize, i64)>
 }
 
 fn has_gaps(join: &Join<'_>) -> bool {
-    (0..join.log.len()).any(|row| is_gap(join, row))
+    let following = join.log.iter().skip(1);
+    join.log.iter().zip(following).any(|(row, next)| {
+        row.partition == next.partition && next.offset != row.offset.saturating_add(1)
+    })
 }
 
 /// Whether offsets are missing between a row and the next one of its partition.
 fn is_gap(join: &Join<'_>, row: usize) -> bool {
     next(join, row)
-        .is_some_and(|next| join.log[next].offset != join.log[row].offset.saturating_add(1))
+        .is_some_and(|next| join.log.at(next).offset != join.log.at(row).offset.saturating_add(1))
 }
 
 fn next(join: &Join<'_>, row: usize) -> Option<usize> {
     let following = join.log.get(row + 1)?;
-    (following.partition == join.log[row].partition).then_some(row + 1)
+    (following.partition == join.log.at(row).partition).then_some(row + 1)
 }
 
 #[cfg(test)]
@@ -60,13 +63,13 @@ mod tests {
                 .nth((transaction * RECORDS) as usize)
                 .map(|row| row.append_ms)
         };
-        for row in &mut history.log {
+        for row in history.log.open().iter_mut() {
             let transaction = row.offset / RECORDS;
             row.append_ms = begin_ms(row.partition, transaction).unwrap();
             row.offset += transaction;
         }
         let origin_ms = (history.meta.clock.origin_unix_ns / 1_000_000) as i64;
-        for sighting in &mut history.sightings {
+        for sighting in history.sightings.open().iter_mut() {
             let transaction = sighting.offset / RECORDS;
             if let Some(next_ms) = begin_ms(sighting.partition, transaction + 1) {
                 sighting.seen_ns = (next_ms - origin_ms) * MS;
@@ -104,7 +107,7 @@ mod tests {
     fn given_no_transactions_when_appends_were_long_before_the_sight_then_the_observer_is_doubted()
     {
         let mut history = clean(200, naive());
-        for row in &mut history.log {
+        for row in history.log.open().iter_mut() {
             row.append_ms -= 300;
         }
         assert!(observer_is_doubted(&history));

@@ -79,7 +79,7 @@ fn dirty_run() -> History {
     // Lost, undrained; corrupted (and lost); reordered; split and duplicated; late
     for order in 118..124 {
         let attempts: Vec<u32> = (1..=3).map(|v| commit(&mut history, order, v)).collect();
-        let at_ns = history.requests[attempts[2] as usize].ended_ns + MS;
+        let at_ns = history.requests.at(attempts[2] as usize).ended_ns + MS;
         let event = |n: usize| (attempts[n], order, n as u32 + 1);
         let home = order as i32 % PARTITIONS;
         let order_of = match order {
@@ -174,10 +174,11 @@ fn an_observer_in_doubt_leaves_open_what_it_timed() {
     ];
     let mut late = clean_run();
     late.sightings
+        .open()
         .iter_mut()
         .for_each(|s| s.seen_ns += 200 * MS);
     let mut blind = clean_run();
-    blind.sightings.remove(3);
+    blind.sightings.open().remove(3);
     for history in [late, blind] {
         assert_eq!(left_open(&judged(&history)), both(&live));
     }
@@ -191,7 +192,7 @@ fn an_observer_in_doubt_leaves_open_what_it_timed() {
 #[test]
 fn a_load_in_doubt_leaves_open_latencies_that_are_missed_and_lessons_that_did_not_come() {
     let spoils: [fn(&mut History); 3] = [
-        |h| h.requests.iter_mut().for_each(|r| r.lag_ns = S),
+        |h| h.requests.open().iter_mut().for_each(|r| r.lag_ns = S),
         |h| h.meta.unoffered = 100,
         |h| h.meta.scenario.workload.rate *= 2.0,
     ];
@@ -221,7 +222,7 @@ fn a_fault_in_doubt_leaves_open_lessons_that_did_not_come() {
         500 * MS,
     );
     let lessons: BTreeSet<String> = COUNTS.map(|metric| name(metric, false)).into();
-    let toothless = crate::checkers::judge_with(&history, &[], Vec::new());
+    let toothless = judge_with(&history, &[], Vec::new());
     assert_eq!(left_open(&toothless), lessons);
     history.faults[0].injected_ns = None;
     assert_eq!(left_open(&judged(&history)), lessons);
@@ -230,7 +231,7 @@ fn a_fault_in_doubt_leaves_open_lessons_that_did_not_come() {
 #[test]
 fn what_could_not_have_happened_is_left_open_and_nothing_else() {
     let mut history = clean_run();
-    for request in &mut history.requests {
+    for request in history.requests.open().iter_mut() {
         request.intent = Intent::Commit;
     }
     let open = left_open(&judged(&history));
@@ -238,6 +239,7 @@ fn what_could_not_have_happened_is_left_open_and_nothing_else() {
     let mut history = clean_run();
     history
         .sightings
+        .open()
         .iter_mut()
         .for_each(|s| s.seen_ns -= 2 * MS);
     let open = left_open(&judged(&history));
@@ -247,7 +249,7 @@ fn what_could_not_have_happened_is_left_open_and_nothing_else() {
 #[test]
 fn other_doubts_leave_every_expectation_as_it_is() {
     let altered = ["log.parquet".to_owned()];
-    let judgement = crate::checkers::judge_with(&clean_run(), &altered, Vec::new());
+    let judgement = judge_with(&clean_run(), &altered, Vec::new());
     assert_eq!(left_open(&judgement), BTreeSet::new());
     let mut few = clean_run();
     few.meta.scenario.workload.min_committed_per_phase = 1_000;

@@ -72,7 +72,7 @@ fn reasons(change: impl FnOnce(&mut History)) -> Vec<String> {
 
 #[test]
 fn a_version_of_nobody_is_named_with_its_place() {
-    let reasons = reasons(|h| h.truth[5].attempt = NONE);
+    let reasons = reasons(|h| h.truth.open()[5].attempt = NONE);
     assert!(
         reasons[0].ends_with("nobody offered (first: order 1 version 3)"),
         "{reasons:?}"
@@ -81,7 +81,7 @@ fn a_version_of_nobody_is_named_with_its_place() {
 
 #[test]
 fn a_version_of_an_order_of_nobody_is_a_stranger_and_has_no_place_of_its_own() {
-    let reasons = reasons(|h| h.truth[59].order = NONE);
+    let reasons = reasons(|h| h.truth.open()[59].order = NONE);
     let of_the_books: Vec<&String> = reasons
         .iter()
         .filter(|r| r.contains("accounting"))
@@ -92,7 +92,7 @@ fn a_version_of_an_order_of_nobody_is_a_stranger_and_has_no_place_of_its_own() {
 
 #[test]
 fn of_each_kind_of_contradiction_the_first_is_named() {
-    let gaps = reasons(|h| h.truth.retain(|t| t.version != 2));
+    let gaps = reasons(|h| h.truth.open().retain(|t| t.version != 2));
     let named = gaps
         .iter()
         .filter(|r| r.contains("where version 2 should be"));

@@ -1,7 +1,7 @@
 //! One test a rule of `unknown`: it fails when the rule is removed.
 
 use crate::checkers::fixture::*;
-use crate::checkers::{Judgement, Verdict, judge_with};
+use crate::checkers::{Judgement, Verdict};
 use crate::history::{FaultRecord, History, Intent, Outcome, WALL_DRIFT_NS};
 use crate::scenario::{
     Comparison, FaultKind, LatencyKind, Link, Metric, Percentile, StrategyKind, Target, Victim,
@@ -95,7 +95,7 @@ fn a_phase_of_no_planned_length_does_not_exist() {
 #[test]
 fn a_generator_that_was_late() {
     let mut history = cdc();
-    for request in history.requests.iter_mut().step_by(50) {
+    for request in history.requests.open().iter_mut().step_by(50) {
         request.lag_ns = 101 * MS;
     }
     doubted(&judged(&history), "the load generator was 101 ms late");
@@ -124,7 +124,7 @@ fn a_generator_that_stopped_half_way() {
 fn an_observer_that_was_late() {
     let mut history = cdc();
     let slow = |history: &mut History, ms: i64| {
-        for sighting in history.sightings.iter_mut().step_by(50) {
+        for sighting in history.sightings.open().iter_mut().step_by(50) {
             sighting.seen_ns += ms * MS;
         }
     };
@@ -139,7 +139,7 @@ fn an_observer_is_not_blamed_for_a_broker_that_was_killed() {
     let mut history = cdc();
     let broker = Target::Process(Victim::KafkaServer);
     add_fault(&mut history, broker, FaultKind::Kill, 400 * MS, 500 * MS);
-    for sighting in &mut history.sightings {
+    for sighting in history.sightings.open().iter_mut() {
         if sighting.seen_ns > FROM + 300 * MS {
             sighting.seen_ns += S;
         }
@@ -156,11 +156,10 @@ fn an_observer_is_not_blamed_for_a_broker_that_was_killed() {
 fn an_observer_is_blamed_for_what_no_fault_of_the_broker_explains() {
     // Given sights a second late after the load's middle
     let slow = |history: &mut History| {
-        let late = history
-            .sightings
-            .iter_mut()
-            .filter(|s| s.seen_ns > FROM + 700 * MS);
+        let mut sightings = history.sightings.open();
+        let late = sightings.iter_mut().filter(|s| s.seen_ns > FROM + 700 * MS);
         late.for_each(|s| s.seen_ns += S);
+        drop(sightings);
     };
     // When the fault was on the links, not of the broker
     let mut history = outage();
@@ -173,11 +172,10 @@ fn an_observer_is_blamed_for_what_no_fault_of_the_broker_explains() {
     let mut history = clean(1_000, StrategyKind::Cdc {});
     let broker = Target::Process(Victim::KafkaServer);
     add_fault(&mut history, broker, FaultKind::Kill, 400 * MS, 500 * MS);
-    let late = history
-        .sightings
-        .iter_mut()
-        .filter(|s| s.seen_ns > FROM + 6 * S);
+    let mut sightings = history.sightings.open();
+    let late = sightings.iter_mut().filter(|s| s.seen_ns > FROM + 6 * S);
     late.for_each(|s| s.seen_ns += S);
+    drop(sightings);
     doubted(
         &judged(&history),
         "around the faults of kafka-server left out",
@@ -187,7 +185,7 @@ fn an_observer_is_blamed_for_what_no_fault_of_the_broker_explains() {
 #[test]
 fn a_record_without_an_append_time_says_nothing_of_the_observer() {
     let mut history = cdc();
-    history.log.iter_mut().for_each(|r| r.append_ms = -1);
+    history.log.open().iter_mut().for_each(|r| r.append_ms = -1);
     assert_eq!(judged(&history).verdict, Verdict::Pass);
 }
 
@@ -195,10 +193,11 @@ fn a_record_without_an_append_time_says_nothing_of_the_observer() {
 fn the_sight_of_a_repetition_is_no_late_sight_of_the_first() {
     // Given events that were not seen, and seen when they were published again a second later
     let mut history = cdc();
-    for row in history.log.clone().into_iter().step_by(20) {
+    for row in history.log.clone().iter().step_by(20) {
         let place = (row.partition, row.offset);
         history
             .sightings
+            .open()
             .retain(|s| (s.partition, s.offset) != place);
         append(
             &mut history,
@@ -217,9 +216,10 @@ fn an_observer_watches_until_the_drain_is_over() {
     // Given an event that came after the load and was not seen
     let mut history = cdc();
     let end_ns = history.meta.load_until_ns;
-    let last = history.log.pop().unwrap();
+    let last = history.log.open().pop().unwrap();
     history
         .sightings
+        .open()
         .retain(|s| (s.partition, s.offset) != (last.partition, last.offset));
     append(
         &mut history,
@@ -228,7 +228,7 @@ fn an_observer_watches_until_the_drain_is_over() {
         last.version,
         end_ns + 1_500 * MS,
     );
-    history.sightings.pop();
+    history.sightings.open().pop();
     finish(&mut history);
     history.meta.load_until_ns = end_ns;
     // When the observer watched until a second after it, or no longer than itself
@@ -248,7 +248,7 @@ fn an_observer_watches_until_the_drain_is_over() {
 fn an_observer_that_read_half() {
     let mut history = cdc();
     history.meta.load_until_ns += S;
-    history.sightings.truncate(180);
+    history.sightings.open().truncate(180);
     for step in &mut history.fences {
         step.ended_ns += S;
     }
@@ -280,9 +280,9 @@ fn an_observer_that_read_half() {
 fn a_record_that_was_seen_and_is_gone() {
     // Given a duplicate that was seen live, and is not in the final read
     let mut history = cdc();
-    let mut ghost = history.sightings[100];
+    let mut ghost = history.sightings.at(100);
     ghost.offset = 10_000;
-    history.sightings.insert(101, ghost);
+    history.sightings.open().insert(101, ghost);
     doubted(&judged(&history), "the broker's loss, not the strategy's");
 }
 
@@ -365,7 +365,7 @@ fn a_recovery_that_nobody_saw_is_none() {
         .sightings
         .iter()
         .filter(|s| s.seen_ns <= healed_ns + 2 * MS);
-    history.sightings = kept.copied().collect();
+    history.sightings = kept.collect();
     let reasons = judged(&history).reasons;
     assert!(
         reasons.iter().any(|r| r.contains("the system recovered")),
@@ -380,7 +380,6 @@ fn a_change_offered_twice_is_one_change_of_the_plan() {
     let repeats: Vec<_> = history
         .requests
         .iter()
-        .copied()
         .map(|mut r| {
             r.outcome = Outcome::NotSent;
             r
@@ -427,7 +426,7 @@ fn a_fault_that_does_not_concern_the_strategy_needs_no_bite() {
 #[test]
 fn no_recovery_after_the_last_heal() {
     let mut history = outage();
-    for request in &mut history.requests {
+    for request in history.requests.open().iter_mut() {
         if request.intended_ns > FROM + 500 * MS && request.outcome == Outcome::Committed {
             request.outcome = Outcome::Unknown;
         }
@@ -464,10 +463,11 @@ fn a_step_of_the_fence_that_failed_or_was_left_out() {
 #[test]
 fn without_a_fence_an_absence_is_not_called_lost() {
     let mut history = cdc();
-    history.log.pop();
+    history.log.open().pop();
     let last = history.log.len() as i64;
     history
         .sightings
+        .open()
         .retain(|s| s.partition == 0 || s.offset < last / 2);
     assert_eq!(judged(&history).verdict, Verdict::Fail);
     history.fences[6].ok = false;
@@ -496,7 +496,7 @@ fn a_kafka_transaction_left_open() {
 #[test]
 fn no_phantoms_where_nothing_was_rolled_back() {
     let mut history = cdc();
-    for request in &mut history.requests {
+    for request in history.requests.open().iter_mut() {
         if request.intent == Intent::Veto {
             request.intent = Intent::Commit;
         }
@@ -511,7 +511,7 @@ fn no_phantoms_where_nothing_was_rolled_back() {
 #[test]
 fn no_reordering_where_nothing_was_in_flight_together() {
     let mut history = cdc();
-    for sighting in &mut history.sightings {
+    for sighting in history.sightings.open().iter_mut() {
         sighting.seen_ns -= 2 * MS;
     }
     doubted(&judged(&history), "ever in flight together");

@@ -31,10 +31,11 @@ fn without(events: usize) -> History {
             .iter()
             .position(|r| r.attempt == attempt)
             .unwrap();
-        let row = history.log.remove(row);
+        let row = history.log.open().remove(row);
         let place = (row.partition, row.offset);
         history
             .sightings
+            .open()
             .retain(|s| (s.partition, s.offset) != place);
     }
     history
@@ -100,7 +101,7 @@ fn an_upper_bound_does_not_ask_whether_the_strategy_was_clean_before() {
 fn a_latency_is_that_of_its_kind_and_percentile() {
     let mut history = cdc();
     let slowest = history.requests.len() - 2;
-    history.requests[slowest].ended_ns += 98 * MS;
+    history.requests.open()[slowest].ended_ns += 98 * MS;
     for (kind, percentile, ms) in [
         (LatencyKind::Order, Percentile::P50, 1.0),
         (LatencyKind::Order, Percentile::P90, 1.0),

@@ -30,7 +30,8 @@ struct Model<'h> {
 
 impl<'h> Model<'h> {
     fn new(h: &'h History) -> Self {
-        let (mut topic, mut truth) = (h.log.clone(), h.truth.clone());
+        let mut topic: Vec<LogRow> = h.log.iter().collect();
+        let mut truth: Vec<TruthRow> = h.truth.iter().collect();
         topic.sort_by_key(|r| (r.partition, r.offset));
         truth.sort_by_key(|t| (t.order, t.version));
         let kind = &h.meta.scenario.strategies[0].kind;
@@ -53,11 +54,11 @@ impl<'h> Model<'h> {
         }
     }
 
-    fn request(&self, attempt: u32) -> Option<&Request> {
+    fn request(&self, attempt: u32) -> Option<Request> {
         self.h.requests.get(attempt as usize)
     }
 
-    fn asked(&self, request: &Request) -> Span {
+    fn asked(&self, request: Request) -> Span {
         let from = request.intended_ns;
         (from, request.ended_ns.max(from))
     }

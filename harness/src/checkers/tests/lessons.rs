@@ -30,7 +30,7 @@ fn crash(kind: StrategyKind, victim: Victim) -> History {
 fn lose(history: &mut History, from_ns: i64, until_ns: i64) -> usize {
     let requests = history.requests.clone();
     let gone = |attempt: u32| {
-        let at = requests[attempt as usize].intended_ns - FROM;
+        let at = requests.at(attempt as usize).intended_ns - FROM;
         (from_ns..until_ns).contains(&at)
     };
     let before = history.log.len();
@@ -40,9 +40,10 @@ fn lose(history: &mut History, from_ns: i64, until_ns: i64) -> usize {
         .filter(|r| gone(r.attempt))
         .map(|r| (r.partition, r.offset))
         .collect();
-    history.log.retain(|r| !gone(r.attempt));
+    history.log.open().retain(|r| !gone(r.attempt));
     history
         .sightings
+        .open()
         .retain(|s| !places.contains(&(s.partition, s.offset)));
     before - history.log.len()
 }
@@ -124,7 +125,7 @@ fn a_duplicate_counts_for_the_kill_that_its_change_was_in_flight_at() {
         .truth
         .iter()
         .map(|r| r.attempt)
-        .rfind(|a| history.requests[*a as usize].ended_ns < FROM + 395 * MS)
+        .rfind(|a| history.requests.at(*a as usize).ended_ns < FROM + 395 * MS)
         .unwrap();
     let version = history
         .truth
@@ -132,7 +133,7 @@ fn a_duplicate_counts_for_the_kill_that_its_change_was_in_flight_at() {
         .find(|r| r.attempt == attempt)
         .unwrap()
         .version;
-    let partition = history.requests[attempt as usize].order as i32 % PARTITIONS;
+    let partition = history.requests.at(attempt as usize).order as i32 % PARTITIONS;
     append(&mut history, partition, attempt, version, FROM + 510 * MS);
     finish(&mut history);
     let judgement = judged(&history);

@@ -74,7 +74,10 @@ fn a_publish_that_the_teardown_cut_off_is_undecided_and_not_lost() {
     let (before, after) = (attempt(&history, 3, 1), attempt(&history, 15, 1));
     unpublish(&mut history, before);
     unpublish(&mut history, after);
-    let restart_ns = history.requests[attempt(&history, 10, 1) as usize].sent_ns;
+    let restart_ns = history
+        .requests
+        .at(attempt(&history, 10, 1) as usize)
+        .sent_ns;
     process(
         &mut history,
         "order-service",
@@ -138,7 +141,7 @@ fn a_valid_event_under_another_version_is_a_phantom_and_its_own_is_lost() {
     let mut history = cdc();
     let swapped = attempt(&history, 7, 3);
     let row = log_row(&history, swapped);
-    history.log[row].version = 9;
+    history.log.open()[row].version = 9;
     finds(&history, &[(Metric::Lost, 1), (Metric::Phantom, 1)]);
 }
 
@@ -164,7 +167,7 @@ fn an_event_published_again_is_duplicated_each_time() {
 #[test]
 fn a_full_replay_is_duplicated_and_nothing_else() {
     let mut history = cdc();
-    for row in history.log.clone() {
+    for row in &history.log.clone() {
         append(
             &mut history,
             row.partition,
@@ -207,9 +210,11 @@ fn a_whole_order_backwards_leaves_only_the_last_version_in_place() {
 
 /// Exchanges what two places on the topic hold.
 fn swap_events(history: &mut History, a: usize, b: usize) {
-    let (x, y) = (history.log[a], history.log[b]);
-    (history.log[a].attempt, history.log[a].version) = (y.attempt, y.version);
-    (history.log[b].attempt, history.log[b].version) = (x.attempt, x.version);
+    let (x, y) = (history.log.at(a), history.log.at(b));
+    let mut log = history.log.open();
+    (log[a].attempt, log[a].version) = (y.attempt, y.version);
+    (log[b].attempt, log[b].version) = (x.attempt, x.version);
+    drop(log);
 }
 
 #[test]
@@ -234,7 +239,7 @@ fn an_order_on_two_partitions_is_split_and_not_reordered() {
 fn a_damaged_event_is_corrupted_and_its_change_is_lost() {
     let mut history = cdc();
     let damaged = log_row(&history, attempt(&history, 7, 2));
-    history.log[damaged].body = Body::Damaged;
+    history.log.open()[damaged].body = Body::Damaged;
     finds(&history, &[(Metric::Corrupted, 1), (Metric::Lost, 1)]);
 }
 
@@ -242,7 +247,7 @@ fn a_damaged_event_is_corrupted_and_its_change_is_lost() {
 fn an_event_under_another_orders_key_is_corrupted_whatever_the_reader_thought() {
     let mut history = cdc();
     let moved = log_row(&history, attempt(&history, 7, 2));
-    history.log[moved].order = 8;
+    history.log.open()[moved].order = 8;
     finds(&history, &[(Metric::Corrupted, 1), (Metric::Lost, 1)]);
 }
 
@@ -250,10 +255,10 @@ fn an_event_under_another_orders_key_is_corrupted_whatever_the_reader_thought() 
 fn a_promise_that_the_database_does_not_keep_is_missing() {
     let mut history = cdc();
     let promised = offer(&mut history, 7, Intent::Commit, Outcome::Committed);
-    history.requests[promised as usize].told_version = 4;
+    history.requests.open()[promised as usize].told_version = 4;
     finds(&history, &[(Metric::Missing, 1)]);
     // And so is one that names another change's version
-    history.requests[promised as usize].told_version = 3;
+    history.requests.open()[promised as usize].told_version = 3;
     finds(&history, &[(Metric::Missing, 1)]);
 }
 
@@ -261,13 +266,13 @@ fn a_promise_that_the_database_does_not_keep_is_missing() {
 fn a_retry_that_is_told_the_version_of_its_change_misses_nothing() {
     let mut history = cdc();
     let made = attempt(&history, 7, 3);
-    history.requests[made as usize].outcome = Outcome::Unknown;
-    history.requests[made as usize].told_version = 0;
+    history.requests.open()[made as usize].outcome = Outcome::Unknown;
+    history.requests.open()[made as usize].told_version = 0;
     finds(&history, &[(Metric::Unacknowledged, 1)]);
     // When the client repeats the change, and is told the version it made
     let retry = offer(&mut history, 7, Intent::Commit, Outcome::Committed);
-    history.requests[retry as usize].change = made;
-    history.requests[retry as usize].told_version = 3;
+    history.requests.open()[retry as usize].change = made;
+    history.requests.open()[retry as usize].told_version = 3;
     // Then the client knows
     finds(&history, &[]);
 }
@@ -277,8 +282,8 @@ fn one_change_at_two_versions_is_double_applied() {
     let mut history = cdc();
     let made = attempt(&history, 7, 3);
     let retry = commit(&mut history, 7, 4);
-    history.requests[retry as usize].change = made;
-    history.truth.last_mut().unwrap().change = made;
+    history.requests.open()[retry as usize].change = made;
+    history.truth.open().last_mut().unwrap().change = made;
     publish(&mut history, retry, 4);
     finish(&mut history);
     finds(&history, &[(Metric::DoubleApplied, 1)]);
@@ -303,8 +308,8 @@ fn one_attempt_at_two_versions_is_double_applied_and_the_books_still_balance() {
 fn a_no_to_what_is_committed_is_a_false_rejection() {
     let mut history = cdc();
     let made = attempt(&history, 7, 3) as usize;
-    history.requests[made].outcome = Outcome::Rejected;
-    history.requests[made].told_version = 0;
+    history.requests.open()[made].outcome = Outcome::Rejected;
+    history.requests.open()[made].told_version = 0;
     finds(&history, &[(Metric::FalseRejection, 1)]);
 }
 
@@ -312,28 +317,25 @@ fn a_no_to_what_is_committed_is_a_false_rejection() {
 fn an_event_seen_after_the_bound_is_late_and_one_at_the_bound_is_not() {
     let mut history = cdc();
     let slow = attempt(&history, 19, 3);
-    let row = history.log[log_row(&history, slow)];
-    let ended_ns = history.requests[slow as usize].ended_ns;
-    let sighting = history
-        .sightings
-        .iter_mut()
-        .find(|s| (s.partition, s.offset) == (row.partition, row.offset))
-        .unwrap();
-    sighting.seen_ns = ended_ns + 15 * S;
+    let row = history.log.at(log_row(&history, slow));
+    let ended_ns = history.requests.at(slow as usize).ended_ns;
+    for sighting in history.sightings.open().iter_mut() {
+        if (sighting.partition, sighting.offset) == (row.partition, row.offset) {
+            sighting.seen_ns = ended_ns + 15 * S;
+        }
+    }
     finds(&history, &[]);
-    let sighting = history
-        .sightings
-        .iter_mut()
-        .max_by_key(|s| s.seen_ns)
-        .unwrap();
-    sighting.seen_ns += 1;
+    let mut sightings = history.sightings.open();
+    let newest = sightings.iter_mut().max_by_key(|s| s.seen_ns).unwrap();
+    newest.seen_ns += 1;
+    drop(sightings);
     finds(&history, &[(Metric::Late, 1)]);
 }
 
 #[test]
 fn a_version_of_nobody_breaks_the_books() {
     let mut history = cdc();
-    history.truth[5].attempt = NONE;
+    history.truth.open()[5].attempt = NONE;
     let judgement = judged(&history);
     assert_eq!(judgement.verdict, Verdict::Fail);
     assert!(judgement.reasons[0].contains("made by attempts that nobody offered"));
@@ -342,7 +344,7 @@ fn a_version_of_nobody_breaks_the_books() {
 #[test]
 fn a_gap_in_the_versions_breaks_the_books() {
     let mut history = cdc();
-    history.truth.remove(1);
+    history.truth.open().remove(1);
     let judgement = judged(&history);
     assert_eq!(judgement.verdict, Verdict::Fail);
     assert!(judgement.reasons[0].contains("order 0 has version 3 where version 2 should be"));
@@ -351,7 +353,7 @@ fn a_gap_in_the_versions_breaks_the_books() {
 #[test]
 fn a_version_under_another_orders_attempt_or_another_change_breaks_the_books() {
     let mut history = cdc();
-    history.truth[5].change += 1;
+    history.truth.open()[5].change += 1;
     assert!(
         judged(&history)
             .reasons
@@ -359,7 +361,7 @@ fn a_version_under_another_orders_attempt_or_another_change_breaks_the_books() {
             .any(|r| r.contains("is stored as change"))
     );
     let mut history = cdc();
-    history.truth[5].order = 9;
+    history.truth.open()[5].order = 9;
     assert!(
         judged(&history)
             .reasons

@@ -11,6 +11,7 @@ pub fn model(history: &History) -> BTreeMap<String, u64> {
     let model = Model {
         h: history,
         topic: topic(history),
+        truth: history.truth.iter().collect(),
     };
     let counts = [
         (Metric::Lost, model.unpublished("lost")),
@@ -40,10 +41,11 @@ pub fn outcomes(history: &History) -> Outcomes {
     let model = Model {
         h: history,
         topic: topic(history),
+        truth: history.truth.iter().collect(),
     };
     let mut outcomes = Outcomes::default();
     for attempt in 0..history.requests.len() as u32 {
-        let mut made = history.truth.iter().filter(|t| t.attempt == attempt);
+        let mut made = model.truth.iter().filter(|t| t.attempt == attempt);
         let committed = made.clone().next().is_some();
         let published = made.any(|t| !model.events(t).is_empty());
         let mut mine = model.topic.iter().filter(|r| r.attempt == attempt);
@@ -59,7 +61,7 @@ pub fn outcomes(history: &History) -> Outcomes {
 }
 
 fn topic(history: &History) -> Vec<LogRow> {
-    let mut topic = history.log.clone();
+    let mut topic: Vec<LogRow> = history.log.iter().collect();
     topic.sort_by_key(|r| (r.partition, r.offset));
     topic
 }
@@ -67,10 +69,11 @@ fn topic(history: &History) -> Vec<LogRow> {
 struct Model<'a> {
     h: &'a History,
     topic: Vec<LogRow>,
+    truth: Vec<TruthRow>,
 }
 
 impl Model<'_> {
-    fn request(&self, attempt: u32) -> Option<&Request> {
+    fn request(&self, attempt: u32) -> Option<Request> {
         self.h.requests.get(attempt as usize)
     }
 
@@ -100,7 +103,7 @@ impl Model<'_> {
             Body::Damaged => "corrupted",
             Body::Intact if request.order != record.order => "corrupted",
             Body::Intact => {
-                let committed = self.h.truth.iter().any(|t| {
+                let committed = self.truth.iter().any(|t| {
                     t.order == record.order
                         && t.version == record.version
                         && t.attempt == record.attempt
@@ -137,7 +140,7 @@ impl Model<'_> {
                 (false, false) => "lost" == fate,
             }
         };
-        let truth = self.h.truth.iter();
+        let truth = self.truth.iter();
         truth
             .filter(|t| self.events(t).is_empty())
             .filter(of)
@@ -145,7 +148,7 @@ impl Model<'_> {
     }
 
     fn duplicated(&self) -> usize {
-        let truth = self.h.truth.iter();
+        let truth = self.truth.iter();
         truth.map(|t| self.events(t).len().saturating_sub(1)).sum()
     }
 
@@ -154,7 +157,7 @@ impl Model<'_> {
             let Some(mine) = self.events(t).first().copied() else {
                 return false;
             };
-            self.h.truth.iter().any(|later| {
+            self.truth.iter().any(|later| {
                 let theirs = self.events(later).first().copied();
                 later.order == t.order
                     && later.version > t.version
@@ -162,7 +165,7 @@ impl Model<'_> {
                         .is_some_and(|r| r.partition == mine.partition && r.offset < mine.offset)
             })
         };
-        self.h.truth.iter().filter(overtaken).count()
+        self.truth.iter().filter(overtaken).count()
     }
 
     fn split(&self) -> usize {
@@ -178,7 +181,7 @@ impl Model<'_> {
 
     fn missing(&self) -> usize {
         let kept = |attempt: usize, r: &Request| {
-            self.h.truth.iter().any(|t| {
+            self.truth.iter().any(|t| {
                 t.order == r.order
                     && t.version == r.told_version
                     && (t.attempt as usize == attempt
@@ -196,7 +199,7 @@ impl Model<'_> {
 
     /// Changes of the committed versions whose attempt is known, one a version.
     fn changes(&self) -> Vec<u32> {
-        let truth = self.h.truth.iter();
+        let truth = self.truth.iter();
         truth
             .filter_map(|t| Some(self.request(t.attempt)?.change))
             .collect()
@@ -241,6 +244,6 @@ impl Model<'_> {
             let appended = (i128::from(first.append_ms) * 1_000_000 - origin) as i64;
             seen.unwrap_or(appended) - request.ended_ns > limit
         };
-        self.h.truth.iter().filter(late).count()
+        self.truth.iter().filter(late).count()
     }
 }

@@ -94,7 +94,7 @@ fn live(history: &mut History, order: u32, fate: Fate) -> (Vec<Event>, Vec<(Metr
     };
     let mut events: Vec<Event> = (1..=3).map(event).collect();
     let request = |history: &mut History, version: usize, change: fn(&mut Request)| {
-        change(&mut history.requests[attempts[version - 1] as usize]);
+        change(&mut history.requests.open()[attempts[version - 1] as usize]);
     };
     let counts = match fate {
         Fate::Clean => vec![],
@@ -111,8 +111,8 @@ fn live(history: &mut History, order: u32, fate: Fate) -> (Vec<Event>, Vec<(Metr
                 (r.outcome, r.told_version) = (Outcome::Unknown, 0)
             });
             let retry = offer(history, order, Intent::Commit, Outcome::Committed) as usize;
-            history.requests[retry].told_version = 3;
-            history.requests[retry].change = attempts[2];
+            history.requests.open()[retry].told_version = 3;
+            history.requests.open()[retry].change = attempts[2];
             vec![]
         }
         Fate::RolledBackBetween => {
@@ -197,13 +197,13 @@ fn live(history: &mut History, order: u32, fate: Fate) -> (Vec<Event>, Vec<(Metr
         }
         Fate::Missing => {
             let promised = offer(history, order, Intent::Commit, Outcome::Committed) as usize;
-            history.requests[promised].told_version = 3;
+            history.requests.open()[promised].told_version = 3;
             vec![(Metric::Missing, 1)]
         }
         Fate::DoubleApplied => {
             let retry = commit(history, order, 4);
-            history.requests[retry as usize].change = attempts[2];
-            history.truth.last_mut().unwrap().change = attempts[2];
+            history.requests.open()[retry as usize].change = attempts[2];
+            history.truth.open().last_mut().unwrap().change = attempts[2];
             events.push(Event {
                 attempt: retry,
                 version: 4,

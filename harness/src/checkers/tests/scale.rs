@@ -59,9 +59,9 @@ fn large(orders: u32, changes: u32) -> History {
             *offset += 1;
         }
     }
-    let last = history.requests.last().copied();
+    let last = history.requests.last();
     veto(&mut history, 0);
-    if let (Some(last), Some(veto)) = (last, history.requests.last_mut()) {
+    if let (Some(last), Some(veto)) = (last, history.requests.open().last_mut()) {
         (veto.intended_ns, veto.sent_ns) = (last.ended_ns, last.ended_ns);
         veto.ended_ns = last.ended_ns + step_ns;
     }
@@ -97,10 +97,10 @@ fn one_order_with_100_000_changes_and_100_000_orders_with_one() {
         assert_eq!(judgement.counts.committed, 100_000);
         assert_eq!(judgement.counts.observed, 100_000);
         // When every hundredth event is gone, and every hundredth after it is there twice
-        let again: Vec<LogRow> = history.log.iter().skip(1).step_by(100).copied().collect();
+        let again: Vec<LogRow> = history.log.iter().skip(1).step_by(100).collect();
         let ends = history.partitions.clone();
         let mut number = 0;
-        history.log.retain(|_| {
+        history.log.open().retain(|_| {
             number += 1;
             number % 100 != 1
         });

@@ -3,8 +3,7 @@
 use super::model::{model, outcomes};
 use crate::checkers::fixture::*;
 use crate::history::{
-    Body, History, Intent, Life, LogRow, NONE, Outcome, Pending, PendingState, Request, Sighting,
-    TruthRow,
+    Body, History, Intent, Life, NONE, Outcome, Pending, PendingState, Request, Sighting, TruthRow,
 };
 use crate::scenario::StrategyKind;
 use proptest::prelude::*;
@@ -80,7 +79,7 @@ prop_compose! {
     ) -> History {
         let kind = if dual { naive() } else { StrategyKind::Cdc {} };
         let mut history = clean(0, kind);
-        history.requests = requests;
+        history.requests = requests.into_iter().collect();
         history.truth = truth
             .into_iter()
             .map(|((order, version), attempt)| TruthRow { order, version, attempt, change: attempt })
@@ -90,7 +89,7 @@ prop_compose! {
             let body = [Body::Intact, Body::Damaged, Body::Foreign][usize::from(body)];
             let names = match (valid, history.truth.is_empty()) {
                 (true, false) => {
-                    let row = *pick.get(&history.truth);
+                    let row = history.truth.at(pick.index(history.truth.len()));
                     (row.attempt, row.order, row.version)
                 }
                 _ => (attempt, order, version),
@@ -98,7 +97,7 @@ prop_compose! {
             let length = history.log.len() as i64;
             crate::checkers::fixture::record(&mut history, partition, names, body, at_ns);
             // Offsets with gaps, as transaction markers leave them.
-            if let Some(row) = history.log.last_mut() {
+            if let Some(row) = history.log.open().last_mut() {
                 row.offset = length * 3;
             }
         }
@@ -106,7 +105,7 @@ prop_compose! {
             .into_iter()
             .filter(|_| !history.log.is_empty())
             .map(|(pick, seen_ns)| {
-                let row: &LogRow = pick.get(&history.log);
+                let row = history.log.at(pick.index(history.log.len()));
                 Sighting { partition: row.partition, offset: row.offset, seen_ns }
             })
             .collect();
@@ -122,8 +121,8 @@ prop_compose! {
             process(&mut history, "order-service", at_ns, Life::Started, 0);
         }
         if !keep_order {
-            history.truth.reverse();
-            history.log.reverse();
+            history.truth.open().reverse();
+            history.log.open().reverse();
         }
         history
     }

@@ -211,10 +211,10 @@ struct Planter<'p> {
 impl Planter<'_> {
     /// Another attempt at a change that was told nothing.
     fn repeat(&mut self, first: u32, outcome: Outcome, told_version: u32) {
-        let order = self.history.requests[first as usize].order;
+        let order = self.history.requests.at(first as usize).order;
         let attempt = offer(&mut self.history, order, Intent::Commit, outcome) as usize;
-        self.history.requests[attempt].change = first;
-        self.history.requests[attempt].told_version = told_version;
+        self.history.requests.open()[attempt].change = first;
+        self.history.requests.open()[attempt].told_version = told_version;
         self.expected.outcomes.neither += 1;
     }
 
@@ -227,14 +227,18 @@ impl Planter<'_> {
     }
 
     fn told(&mut self, attempt: u32, version: u32, told: Told) {
-        let request: &mut Request = &mut self.history.requests[attempt as usize];
+        let mut requests = self.history.requests.open();
+        let request: &mut Request = &mut requests[attempt as usize];
         if !matches!(told, Told::Yes) {
             (request.outcome, request.told_version) = (Outcome::Unknown, 0);
         }
+        if matches!(told, Told::No) {
+            request.outcome = Outcome::Rejected;
+        }
+        drop(requests);
         match told {
             Told::Yes => {}
             Told::No => {
-                request.outcome = Outcome::Rejected;
                 self.expected.count(Metric::FalseRejection, 1);
             }
             Told::Nothing => self.expected.count(Metric::Unacknowledged, 1),
@@ -377,7 +381,7 @@ impl Planter<'_> {
 
     fn promise(&mut self, order: u32, told_version: u32) {
         let attempt = offer(&mut self.history, order, Intent::Commit, Outcome::Committed);
-        self.history.requests[attempt as usize].told_version = told_version;
+        self.history.requests.open()[attempt as usize].told_version = told_version;
         self.expected.count(Metric::Missing, 1);
         self.expected.outcomes.neither += 1;
     }
@@ -387,15 +391,15 @@ impl Planter<'_> {
         let made = event.attempt;
         let version = event.version + 1;
         let attempt = commit(&mut self.history, event.order, version);
-        self.history.requests[attempt as usize].change = made;
+        self.history.requests.open()[attempt as usize].change = made;
         // Told of this version by the first attempt, if at all: what is told of a change is told
         // of both its versions.
-        if let Some(row) = self.history.truth.last_mut() {
+        if let Some(row) = self.history.truth.open().last_mut() {
             row.change = made;
         }
         self.expected.count(Metric::DoubleApplied, 1);
         self.expected.outcomes.db_event += 1;
-        let at_ns = self.history.requests[attempt as usize].ended_ns + MS;
+        let at_ns = self.history.requests.at(attempt as usize).ended_ns + MS;
         Event {
             attempt,
             version,
@@ -420,7 +424,7 @@ impl Planter<'_> {
                 order: number,
                 version: next,
                 body: Body::Intact,
-                at_ns: self.history.requests[attempt as usize].ended_ns + delay_ns,
+                at_ns: self.history.requests.at(attempt as usize).ended_ns + delay_ns,
                 seen: true,
             };
             // Two versions of one change share what the client was told: told yes, to keep to one
@@ -499,7 +503,7 @@ impl Planter<'_> {
                 event.at_ns,
             );
             if !event.seen {
-                self.history.sightings.pop();
+                self.history.sightings.open().pop();
             }
         }
     }
@@ -553,9 +557,14 @@ fn run(plan: &Plan) -> (History, Expected) {
         .collect();
     history.meta.uncommitted_records += u64::from(plan.aborted);
     let stretch = i64::from(plan.markers) + 1;
-    history.log.iter_mut().for_each(|r| r.offset *= stretch);
+    history
+        .log
+        .open()
+        .iter_mut()
+        .for_each(|r| r.offset *= stretch);
     history
         .sightings
+        .open()
         .iter_mut()
         .for_each(|s| s.offset *= stretch);
     for ghost in 0..plan.ghosts {
@@ -599,9 +608,9 @@ proptest! {
     ) {
         let (history, _) = run(&plan);
         let mut shuffled = history.clone();
-        shuffle(&mut shuffled.truth, seed);
-        shuffle(&mut shuffled.log, seed);
-        shuffle(&mut shuffled.sightings, seed);
+        shuffle(&mut shuffled.truth.open(), seed);
+        shuffle(&mut shuffled.log.open(), seed);
+        shuffle(&mut shuffled.sightings.open(), seed);
         shuffle(&mut shuffled.pending, seed);
         let (one, other) = (judged(&history), judged(&shuffled));
         prop_assert_eq!(one.counts, other.counts);

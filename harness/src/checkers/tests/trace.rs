@@ -32,7 +32,7 @@ proptest! {
     ) {
         let without = format!("{:?}", judged(&history));
         let mut with = history;
-        with.trace = trace;
+        with.trace = trace.into_iter().collect();
         with.meta.trace_cut_ns = cut;
         with.meta.trace_dropped = 3;
         prop_assert_eq!(format!("{:?}", judged(&with)), without);

@@ -1,7 +1,6 @@
 //! What was asked of the system, and how far it got: the demand that a fault met.
 
-use crate::history::{Body, History, NONE, Outcome};
-use std::collections::HashMap;
+use crate::history::{Body, History, Outcome, Places};
 use std::sync::OnceLock;
 
 /// Requests and sightings, ready to be asked.
@@ -83,21 +82,16 @@ impl<'h> Demand<'h> {
     fn first_seen(&self) -> &[i64] {
         self.first_seen.get_or_init(|| {
             let history = self.history;
-            let mut seen_at = HashMap::with_capacity(history.sightings.len());
-            for s in &history.sightings {
-                seen_at
-                    .entry((s.partition, s.offset))
-                    .and_modify(|at: &mut i64| *at = s.seen_ns.min(*at))
-                    .or_insert(s.seen_ns);
-            }
+            let log = history.log.sorted_by_key(|r| (r.partition, r.offset));
+            let mut places = Places::new(&log);
             let mut first = vec![i64::MAX; history.requests.len()];
-            for row in &history.log {
-                if row.body != Body::Intact || row.attempt == NONE {
-                    continue;
-                }
-                let seen = seen_at.get(&(row.partition, row.offset));
-                if let (Some(slot), Some(at)) = (first.get_mut(row.attempt as usize), seen) {
-                    *slot = (*slot).min(*at);
+            for sighting in &history.sightings {
+                let seen = places.row(sighting.partition, sighting.offset);
+                let intact = seen
+                    .and_then(|row| log.get(row))
+                    .filter(|row| row.body == Body::Intact);
+                if let Some(at) = intact.and_then(|row| first.get_mut(row.attempt as usize)) {
+                    *at = sighting.seen_ns.min(*at);
                 }
             }
             first
@@ -179,7 +173,7 @@ mod tests {
             .request(3.0, 3.1, Outcome::Committed, Some(3.2))
             .request(3.0, 3.1, Outcome::Committed, Some(9.0))
             .request(3.0, 3.1, Outcome::Committed, None);
-        staged.0.log[2].body = Body::Damaged;
+        staged.0.log.open()[2].body = Body::Damaged;
         assert_eq!(Demand::of(&staged.0).seen_since(ns(8.0)), 1);
     }
 }

@@ -155,11 +155,11 @@ impl Staged {
         };
         let staged = Self(History {
             meta,
-            requests: Vec::new(),
-            truth: Vec::new(),
-            log: Vec::new(),
+            requests: Rows::new(),
+            truth: Rows::new(),
+            log: Rows::new(),
             raw: Vec::new(),
-            sightings: Vec::new(),
+            sightings: Rows::new(),
             partitions: Vec::new(),
             pending: Vec::new(),
             faults: vec![FaultRecord {
@@ -172,7 +172,7 @@ impl Staged {
             processes: Vec::new(),
             samples: Vec::new(),
             fences: Vec::new(),
-            trace: Vec::new(),
+            trace: Rows::new(),
         });
         let place = target.name();
         staged

@@ -20,7 +20,7 @@ impl Explainer<'_> {
     }
 
     /// A publish of the service itself that failed before its answer.
-    fn failed_publish(&self, trail: &Trail<'_>, told: &mut Sentence) {
+    fn failed_publish(&self, trail: &Trail, told: &mut Sentence) {
         let passages = trail.passages(Tracer::OrderService);
         let Some(last) = passages.last() else { return };
         if let (Some(handed_ns), Some(end)) = (last.handed_ns, last.end)
@@ -31,7 +31,7 @@ impl Explainer<'_> {
     }
 
     /// What the client got in place of a word.
-    fn no_word(&self, trail: &Trail<'_>, request: &Request, told: &mut Sentence) {
+    fn no_word(&self, trail: &Trail, request: Request, told: &mut Sentence) {
         let client = match (request.outcome, request.status) {
             (Outcome::NotSent, _) => "the client could not even send it".to_owned(),
             (_, 0) => format!("the client had no answer by {}", self.at(request.ended_ns)),
@@ -107,11 +107,11 @@ impl Explainer<'_> {
         }
         let join = &self.context.join;
         if let Some(own) = trail.slot {
-            told.say(format!("it is version {}", join.truth[own].version));
+            told.say(format!("it is version {}", join.truth.at(own).version));
         }
         told.say(match join.slot(request.order, request.told_version) {
             None => "the order has no such version".to_owned(),
-            Some(slot) => match join.truth[slot].attempt {
+            Some(slot) => match join.truth.at(slot).attempt {
                 NONE => "that version was made by an attempt of nobody".to_owned(),
                 other => format!(
                     "that version was made by another attempt, {}",
@@ -133,17 +133,17 @@ impl Explainer<'_> {
             .filter(|other| *other < slot)
             .min()?;
         let made = |slot: usize| {
-            let trail = self.trail(join.truth[slot].attempt);
+            let trail = self.trail(join.truth.at(slot).attempt);
             let answer = match (trail.request, trail.committed_ns()) {
                 (Some(request), Some(_)) => format!(" ({})", self.context.answer(request)),
                 _ => String::new(),
             };
-            let version = join.truth[slot].version;
+            let version = join.truth.at(slot).version;
             format!("version {version} {}{answer}", self.commit(&trail))
         };
         let mut told = Sentence::default();
         told.say(made(earlier));
-        let again = if join.truth[earlier].attempt == offence.attempt {
+        let again = if join.truth.at(earlier).attempt == offence.attempt {
             "by the same attempt"
         } else {
             "by another attempt at the same change"

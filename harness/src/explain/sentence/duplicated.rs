@@ -70,8 +70,8 @@ impl Explainer<'_> {
 
     /// The passage that made a record: the one whose report names its offset, else the last that
     /// handed it over in time.
-    fn passage_of(&self, passages: &[Passage], trail: &Trail<'_>, row: usize) -> Option<usize> {
-        let offset = self.context.join.log[row].offset;
+    fn passage_of(&self, passages: &[Passage], trail: &Trail, row: usize) -> Option<usize> {
+        let offset = self.context.join.log.at(row).offset;
         let reported = passages.iter().position(|p| {
             p.delivered()
                 .is_some_and(|r| i64::try_from(r.detail) == Ok(offset))

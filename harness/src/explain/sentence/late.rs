@@ -13,7 +13,7 @@ impl Explainer<'_> {
         let join = &self.context.join;
         let row = join.first_row(slot)?;
         let trail = self.trail(offence.attempt);
-        let request: &Request = trail.request?;
+        let request: Request = trail.request?;
         let appended_ns = self.appended_ns(row);
         let seen_ns = join.seen(slot).or(appended_ns)?;
         let mut told = Sentence::default();

@@ -59,7 +59,7 @@ impl Explainer<'_> {
     }
 
     /// What is on the topic in place of the event.
-    fn instead(&self, trail: &Trail<'_>, told: &mut Sentence) {
+    fn instead(&self, trail: &Trail, told: &mut Sentence) {
         let join = &self.context.join;
         for row in &trail.records {
             match join.class(*row) {
@@ -69,7 +69,7 @@ impl Explainer<'_> {
                 Class::Phantom => told.say(format!(
                     "an event of it is {} as version {}",
                     self.on_topic(*row),
-                    join.log[*row].version
+                    join.log.at(*row).version
                 )),
                 Class::First | Class::Duplicate | Class::Foreign => continue,
             }

@@ -15,7 +15,7 @@ impl Explainer<'_> {
     pub(super) fn phantom(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
         let join = &self.context.join;
-        let record = join.log[row];
+        let record = join.log.at(row);
         let trail = self.trail(record.attempt);
         let mut told = Sentence::default();
         let handed = self.handed_before(&trail, row);
@@ -37,12 +37,13 @@ impl Explainer<'_> {
         match trail.slot {
             Some(slot) => told.say(format!(
                 "its attempt is committed as version {}, not as {}",
-                join.truth[slot].version, record.version
+                join.truth.at(slot).version,
+                record.version
             )),
             None => self.uncommitted(&trail, handed_ns, &mut told),
         }
         if let Some(slot) = join.slot(record.order, record.version) {
-            let other = self.trail(join.truth[slot].attempt);
+            let other = self.trail(join.truth.at(slot).attempt);
             told.say(format!(
                 "its version was made by another attempt, {}",
                 self.commit(&other)
@@ -52,7 +53,7 @@ impl Explainer<'_> {
     }
 
     /// Why the database does not have it.
-    fn uncommitted(&self, trail: &Trail<'_>, handed_ns: i64, told: &mut Sentence) {
+    fn uncommitted(&self, trail: &Trail, handed_ns: i64, told: &mut Sentence) {
         let mut publish = trail.passages(Tracer::OrderService);
         if let Some(end) = publish.pop().and_then(|p| p.end)
             && end.stage != Stage::Delivered
@@ -107,7 +108,7 @@ impl Explainer<'_> {
     }
 
     /// The last handing over of an attempt that can have made this record.
-    pub(super) fn handed_before(&self, trail: &Trail<'_>, row: usize) -> Option<TraceRow> {
+    pub(super) fn handed_before(&self, trail: &Trail, row: usize) -> Option<TraceRow> {
         let appended_ns = self.appended_ns(row).unwrap_or(i64::MAX);
         let reach_ns = appended_ns.saturating_add(APPEND_RESOLUTION_NS);
         let handed = |r: &&TraceRow| r.stage == Stage::Handed && r.at_ns <= reach_ns;

@@ -18,7 +18,7 @@ impl Explainer<'_> {
     }
 
     /// What the publisher did with an event that did not arrive. `span`: when that was.
-    pub(super) fn publishing(&self, trail: &Trail<'_>, span: Span, told: &mut Sentence) {
+    pub(super) fn publishing(&self, trail: &Trail, span: Span, told: &mut Sentence) {
         let publisher = self.publisher();
         let passages = trail.passages(publisher);
         match (passages.last(), publisher) {
@@ -39,7 +39,7 @@ impl Explainer<'_> {
         }
     }
 
-    fn not_published_by_service(&self, trail: &Trail<'_>, span: Span, told: &mut Sentence) {
+    fn not_published_by_service(&self, trail: &Trail, span: Span, told: &mut Sentence) {
         let Some(last) = trail.last(Tracer::OrderService) else {
             let since_ns = span.from_ns;
             let untraced = self.untraced(Tracer::OrderService, since_ns);
@@ -62,7 +62,7 @@ impl Explainer<'_> {
         }
     }
 
-    fn not_taken_by_relay(&self, trail: &Trail<'_>, span: Span, told: &mut Sentence) {
+    fn not_taken_by_relay(&self, trail: &Trail, span: Span, told: &mut Sentence) {
         let since_ns = trail.committed_ns().unwrap_or(span.from_ns);
         let untraced = self.untraced(Tracer::Relay, since_ns);
         told.say(untraced.unwrap_or_else(|| "no trace of it in the relay".to_owned()));

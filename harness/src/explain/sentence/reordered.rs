@@ -19,7 +19,7 @@ impl Explainer<'_> {
         told.say(format!("version {own} only then, {}", self.on_topic(row)));
         let publisher = self.publisher();
         let own_passages = self.trail(offence.attempt).passages(publisher);
-        let later_trail = self.trail(join.truth[later_slot].attempt);
+        let later_trail = self.trail(join.truth.at(later_slot).attempt);
         let later_passages = later_trail.passages(publisher);
         let handed = |passages: &[Passage]| passages.iter().find_map(|p| p.handed_ns);
         match (handed(&own_passages), handed(&later_passages)) {

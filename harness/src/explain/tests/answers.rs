@@ -7,9 +7,11 @@ use crate::scenario::Metric;
 fn unanswered(status: u16) -> (History, u32) {
     let mut history = cdc();
     let attempt = attempt(&history, 7, 2);
-    let request = &mut history.requests[attempt as usize];
+    let mut requests = history.requests.open();
+    let request = &mut requests[attempt as usize];
     request.outcome = Outcome::Unknown;
     request.status = status;
+    drop(requests);
     (history, attempt)
 }
 
@@ -44,9 +46,11 @@ fn given_a_client_that_had_given_up_then_the_late_answer_is_told() {
 fn given_a_failed_publish_then_it_stands_before_the_bare_error() {
     let mut history = dual_write();
     let attempt = attempt(&history, 7, 2);
-    let request = &mut history.requests[attempt as usize];
+    let mut requests = history.requests.open();
+    let request = &mut requests[attempt as usize];
     (request.outcome, request.status) = (Outcome::Unknown, 503);
     request.ended_ns += 40 * MS;
+    drop(requests);
     service(&mut history, attempt, 300, Stage::Committed, 0);
     service(&mut history, attempt, 400, Stage::Handed, 0);
     service(&mut history, attempt, 40_000, Stage::DeliveryFailed, 1);
@@ -80,8 +84,10 @@ fn given_no_trace_then_the_outcome_and_what_was_meanwhile_are_all() {
 fn given_a_refusal_of_what_is_committed_then_it_is_false() {
     let mut history = cdc();
     let attempt = attempt(&history, 7, 2);
-    let request = &mut history.requests[attempt as usize];
+    let mut requests = history.requests.open();
+    let request = &mut requests[attempt as usize];
     (request.outcome, request.status) = (Outcome::Rejected, 409);
+    drop(requests);
     service(&mut history, attempt, 300, Stage::Committed, 0);
     assert_eq!(
         sentence(&history, Metric::FalseRejection),
@@ -93,7 +99,7 @@ fn given_a_refusal_of_what_is_committed_then_it_is_false() {
 fn given_an_acknowledged_change_that_was_rolled_back_then_it_is_missing() {
     let mut history = cdc();
     let missing = offer(&mut history, 19, Intent::Commit, Outcome::Committed);
-    history.requests[missing as usize].told_version = 4;
+    history.requests.open()[missing as usize].told_version = 4;
     finish(&mut history);
     service(&mut history, missing, 1_500, Stage::RolledBack, 0);
     assert_eq!(
@@ -107,7 +113,7 @@ fn given_an_acknowledged_change_that_was_rolled_back_then_it_is_missing() {
 fn given_a_version_made_by_another_attempt_then_the_promise_is_missing_and_it_is_named() {
     let mut history = cdc();
     let missing = offer(&mut history, 19, Intent::Commit, Outcome::Committed);
-    history.requests[missing as usize].told_version = 3;
+    history.requests.open()[missing as usize].told_version = 3;
     finish(&mut history);
     let told = sentence(&history, Metric::Missing);
     assert!(
@@ -123,12 +129,12 @@ fn given_a_retry_that_was_applied_again_then_both_versions_and_answers_are_told(
     let mut history = cdc();
     // Given an attempt that was told nothing, and a retry of the same change
     let first = attempt(&history, 19, 3);
-    history.requests[first as usize].outcome = Outcome::Unknown;
+    history.requests.open()[first as usize].outcome = Outcome::Unknown;
     let retry = commit(&mut history, 19, 4);
-    let change = history.requests[first as usize].change;
-    history.requests[retry as usize].change = change;
+    let change = history.requests.at(first as usize).change;
+    history.requests.open()[retry as usize].change = change;
     let made = |r: &&mut TruthRow| r.attempt == retry;
-    history.truth.iter_mut().find(made).unwrap().change = change;
+    history.truth.open().iter_mut().find(made).unwrap().change = change;
     publish(&mut history, retry, 4);
     finish(&mut history);
     service(&mut history, first, 500, Stage::Committed, 0);

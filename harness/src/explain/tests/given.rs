@@ -1,5 +1,6 @@
 //! Traces and lives for histories made by hand.
 
+use crate::checkers::context::Context;
 use crate::checkers::fixture::*;
 use crate::explain::Explainer;
 use crate::history::{History, Life, ProcessEvent, Stage, TraceRow, Tracer};
@@ -48,7 +49,7 @@ fn write(
     stage: Stage,
     detail: u64,
 ) {
-    let due_ns = history.requests[attempt as usize].intended_ns;
+    let due_ns = history.requests.at(attempt as usize).intended_ns;
     history.trace.push(TraceRow {
         tracer,
         pid,
@@ -77,7 +78,7 @@ pub fn lives(history: &mut History, process: &str, pid: u32, at_ns: i64, life: L
 
 /// A process killed, `at_us` after an attempt was due.
 pub fn killed(history: &mut History, process: &str, pid: u32, attempt: u32, at_us: i64) {
-    let at_ns = history.requests[attempt as usize].intended_ns + at_us * 1_000;
+    let at_ns = history.requests.at(attempt as usize).intended_ns + at_us * 1_000;
     lives(history, process, pid, 0, Life::Started, 0);
     lives(history, process, pid, at_ns, Life::Exited, 9);
 }
@@ -90,7 +91,7 @@ pub fn kafka_down(history: &mut History) {
 /// The first offence of a kind, explained.
 pub fn explained(history: &History, metric: Metric) -> Offence {
     let mut found = Vec::new();
-    Explainer::new(history)
+    Explainer::new(&Context::new(history))
         .unwrap()
         .each(u64::MAX, &mut |offence| found.push(offence));
     let of_it = found.iter().find(|o| o.metric == metric.name());

@@ -162,7 +162,7 @@ fn given_a_relay_that_never_took_it_then_there_is_no_trace_of_it_in_the_relay() 
 #[test]
 fn given_a_relay_whose_trace_ended_before_then_nothing_is_said_of_what_it_did() {
     let (mut history, gone) = lost_by_relay();
-    history.trace.retain(|r| r.attempt == gone);
+    history.trace.open().retain(|r| r.attempt == gone);
     relay(&mut history, RELAY, 0, 1_000, Stage::Claimed, 0);
     assert_eq!(
         lost(&history),
@@ -173,7 +173,7 @@ fn given_a_relay_whose_trace_ended_before_then_nothing_is_said_of_what_it_did() 
 #[test]
 fn given_a_relay_without_a_trace_then_that_is_all_that_is_said() {
     let (mut history, gone) = lost_by_relay();
-    history.trace.retain(|r| r.attempt == gone);
+    history.trace.open().retain(|r| r.attempt == gone);
     assert_eq!(
         lost(&history),
         "committed at 0.058 s; the relay left no trace: lost"

@@ -115,7 +115,7 @@ fn given_an_event_under_another_version_then_both_versions_are_named() {
     let mut history = cdc();
     let swapped = attempt(&history, 7, 3);
     let row = log_row(&history, swapped);
-    history.log[row].version = 9;
+    history.log.open()[row].version = 9;
     let told = phantom(&history);
     assert!(
         told.ends_with("; its attempt is committed as version 3, not as 9: phantom"),

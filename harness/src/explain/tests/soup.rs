@@ -1,5 +1,6 @@
 //! Any history at all, with any trace and any lives: every offence gets a sentence and a timeline.
 
+use crate::checkers::context::Context;
 use crate::checkers::fixture::*;
 use crate::checkers::tests::soup::soup;
 use crate::explain::Explainer;
@@ -63,7 +64,7 @@ fn explained_soup() -> impl Strategy<Value = History> {
         prop::option::of(0..50 * S),
     )
         .prop_map(|(mut history, trace, lives, fault, no_time, cut)| {
-            history.trace = trace;
+            history.trace = trace.into_iter().collect();
             history.meta.trace_cut_ns = cut;
             history.processes.extend(lives);
             if let Some((at_ns, until_ns)) = fault {
@@ -75,7 +76,7 @@ fn explained_soup() -> impl Strategy<Value = History> {
                     until_ns,
                 );
             }
-            if let (true, Some(row)) = (no_time, history.log.first_mut()) {
+            if let (true, Some(row)) = (no_time, history.log.open().first_mut()) {
                 row.append_ms = -1;
             }
             history
@@ -89,7 +90,8 @@ proptest! {
         history in explained_soup()
     ) {
         let judgement = judged(&history);
-        let explainer = Explainer::new(&history).unwrap();
+        let context = Context::new(&history);
+        let explainer = Explainer::new(&context).unwrap();
         let mut offences = Vec::new();
         let counts = explainer.each(u64::MAX, &mut |offence| offences.push(offence));
         for finding in &judgement.findings {

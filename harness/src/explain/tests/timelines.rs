@@ -1,4 +1,5 @@
 use super::given::*;
+use crate::checkers::context::Context;
 use crate::checkers::fixture::*;
 use crate::explain::Explainer;
 use crate::history::{Life, Stage};
@@ -133,7 +134,8 @@ fn given_a_lost_event_then_its_timeline_has_the_fault_it_met_and_the_final_reads
 #[test]
 fn given_a_clean_order_then_its_timeline_has_every_version_and_no_offence() {
     let history = cdc();
-    let explainer = Explainer::new(&history).unwrap();
+    let context = Context::new(&history);
+    let explainer = Explainer::new(&context).unwrap();
     let order = explainer.order(7);
     assert!(order.offences.is_empty());
     assert_eq!(
@@ -153,7 +155,8 @@ fn given_a_clean_order_then_its_timeline_has_every_version_and_no_offence() {
 #[test]
 fn given_an_id_of_another_run_or_of_an_order_never_offered_then_it_is_not_known() {
     let (history, other) = (cdc(), cdc());
-    let explainer = Explainer::new(&history).unwrap();
+    let context = Context::new(&history);
+    let explainer = Explainer::new(&context).unwrap();
     let foreign = other.meta.key.identity().unwrap().order_id(7);
     assert_eq!(explainer.order_number(foreign), None);
     let never = history.meta.key.identity().unwrap().order_id(70);
@@ -193,7 +196,8 @@ fn given_more_offences_than_the_limit_then_the_rest_is_counted() {
         unpublish(&mut history, gone);
     }
     let mut told = 0;
-    let counts = Explainer::new(&history)
+    let context = Context::new(&history);
+    let counts = Explainer::new(&context)
         .unwrap()
         .each(2, &mut |_| told += 1);
     assert_eq!(told, 2);

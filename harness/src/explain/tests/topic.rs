@@ -65,7 +65,7 @@ fn given_a_producer_that_was_given_up_then_the_same_relay_published_again() {
     let (mut history, again, offset) = twice();
     passages(&mut history, again, RELAY, offset);
     relay(&mut history, RELAY, again, 90_000, Stage::Abandoned, 0);
-    history.trace.sort_by_key(|r| r.at_ns);
+    history.trace.open().sort_by_key(|r| r.at_ns);
     let told = duplicated(&history);
     assert!(
         told.contains(
@@ -145,9 +145,9 @@ fn swapped() -> (History, u32, u32) {
     let mut history = cdc();
     let (early, late) = (attempt(&history, 7, 2), attempt(&history, 7, 3));
     let (a, b) = (log_row(&history, early), log_row(&history, late));
-    let (own, other) = (history.log[a].offset, history.log[b].offset);
-    history.log[a].offset = other;
-    history.log[b].offset = own;
+    let (own, other) = (history.log.at(a).offset, history.log.at(b).offset);
+    history.log.open()[a].offset = other;
+    history.log.open()[b].offset = own;
     (history, early, late)
 }
 
@@ -197,8 +197,8 @@ fn given_no_trace_then_only_the_topic_says_how_they_came() {
 fn given_an_order_on_two_partitions_then_both_are_named() {
     let mut history = cdc();
     let row = log_row(&history, attempt(&history, 7, 2));
-    history.log[row].partition = 0;
-    history.log[row].offset = 1_000;
+    history.log.open()[row].partition = 0;
+    history.log.open()[row].offset = 1_000;
     let told = sentence(&history, Metric::Split);
     assert!(told.contains("(partition 0 offset 1000)"), "{told}");
     assert!(told.contains("(partition 1 offset "), "{told}");
@@ -220,7 +220,7 @@ fn given_a_damaged_record_then_who_handed_it_over_and_what_is_wrong_are_told() {
         FROM + 70 * MS,
     );
     finish(&mut history);
-    let row = *history
+    let row = history
         .log
         .iter()
         .find(|r| r.body == Body::Damaged)

@@ -1,8 +1,8 @@
 //! Damage gives an error that says which file and what, never a panic, never a pass.
 
 use super::round_trip::full;
+use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
-use crate::checkers::{Verdict, judge_with};
 use crate::history::column::{Codec, Column, Table};
 use crate::history::writer::write_table;
 use crate::history::{History, load, save};
@@ -117,17 +117,17 @@ forged!(
 
 #[test]
 fn a_wrong_column_or_an_unknown_code_is_named() {
-    let without = error_after(|f| drop(write_table(f, &[WithoutState::blank()]).unwrap()));
+    let without = error_after(|f| drop(write_table(f, &vec![WithoutState::blank()]).unwrap()));
     assert!(
         without.contains("pending.parquet: column `state` is missing"),
         "{without}"
     );
-    let text = error_after(|f| drop(write_table(f, &[TextState::blank()]).unwrap()));
+    let text = error_after(|f| drop(write_table(f, &vec![TextState::blank()]).unwrap()));
     assert!(
         text.contains("column `state` is BYTE_ARRAY, not INT32"),
         "{text}"
     );
-    let absurd = error_after(|f| drop(write_table(f, &[AbsurdState::blank()]).unwrap()));
+    let absurd = error_after(|f| drop(write_table(f, &vec![AbsurdState::blank()]).unwrap()));
     assert!(absurd.contains("row 0: 9 has no meaning here"), "{absurd}");
 }
 
@@ -135,11 +135,17 @@ fn a_wrong_column_or_an_unknown_code_is_named() {
 fn what_cannot_be_is_refused_with_its_file() {
     type Spoil = fn(&mut History);
     let cases: [(Spoil, &str); 9] = [
-        (|h| h.requests[3].order = 4_000_000_000, "requests.parquet"),
-        (|h| h.requests[3].ended_ns = i64::MAX, "requests.parquet"),
-        (|h| h.truth[3].version = 0, "truth.parquet"),
-        (|h| h.log[1] = h.log[0], "log.parquet"),
-        (|h| h.log[1].append_ms = i64::MAX, "log.parquet"),
+        (
+            |h| h.requests.open()[3].order = 4_000_000_000,
+            "requests.parquet",
+        ),
+        (
+            |h| h.requests.open()[3].ended_ns = i64::MAX,
+            "requests.parquet",
+        ),
+        (|h| h.truth.open()[3].version = 0, "truth.parquet"),
+        (|h| h.log.open()[1] = h.log.at(0), "log.parquet"),
+        (|h| h.log.open()[1].append_ms = i64::MAX, "log.parquet"),
         (|h| h.pending[0].attempt = 1_000_000, "pending.parquet"),
         (|h| h.faults[0].fault = 7, "faults.parquet"),
         (|h| h.observations[0].fault = 7, "evidence.parquet"),
@@ -178,7 +184,7 @@ fn attempts_with_a_gap_are_refused() {
                 .collect()
         }
     }
-    let error = error_after(|f| drop(write_table(f, &[Gap(1)]).unwrap()));
+    let error = error_after(|f| drop(write_table(f, &vec![Gap(1)]).unwrap()));
     assert!(
         error.contains("row 0 has number 1: numbers must be dense"),
         "{error}"

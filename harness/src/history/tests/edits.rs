@@ -19,12 +19,12 @@ fn checked(history: &History) -> Result<Judgement, String> {
     let loaded = load(folder.path()).map_err(|e| e.to_string())?;
     assert_eq!(loaded.altered, Vec::<String>::new());
     let judgement = judge(&loaded.history, &loaded.altered);
-    let judged = [(loaded.history, judgement)];
-    let record = crate::record::build(&judged, Duration::from_secs(1)).unwrap();
+    let judged = crate::run::judge::judge(loaded.history, &loaded.altered, None).unwrap();
+    assert_eq!(judged.verdict, judgement.verdict);
+    let record = crate::record::build(&[judged], Duration::from_secs(1)).unwrap();
     for exporter in reports::all() {
         exporter.export(&record).unwrap();
     }
-    let [(_, judgement)] = judged;
     Ok(judgement)
 }
 
@@ -58,14 +58,13 @@ fn take(history: &mut History, what: Taken, at: Index) {
     }
     match what {
         // The last one was rolled back: without it the run is one change shorter, and nothing else.
-        Taken::Request => drop(
-            history
-                .requests
-                .remove(at.index(history.requests.len() - 1)),
-        ),
-        Taken::Version => remove(&mut history.truth, at),
-        Taken::Record => remove(&mut history.log, at),
-        Taken::Sighting => remove(&mut history.sightings, at),
+        Taken::Request => {
+            let at = at.index(history.requests.len() - 1);
+            history.requests.open().remove(at);
+        }
+        Taken::Version => remove(&mut history.truth.open(), at),
+        Taken::Record => remove(&mut history.log.open(), at),
+        Taken::Sighting => remove(&mut history.sightings.open(), at),
         Taken::Fence => remove(&mut history.fences, at),
         Taken::Partition => remove(&mut history.partitions, at),
     }
@@ -202,27 +201,27 @@ fn apply(history: &mut History, edit: &Edit) {
     let duration = Duration::from_nanos(n.unsigned_abs());
     let h = history;
     match edit.field {
-        0 => pick(&mut h.requests, at).change = n32,
-        1 => pick(&mut h.requests, at).order = n32,
-        2 => pick(&mut h.requests, at).told_version = n32,
-        3 => pick(&mut h.requests, at).intended_ns = n,
-        4 => pick(&mut h.requests, at).sent_ns = n,
-        5 => pick(&mut h.requests, at).ended_ns = n,
-        6 => pick(&mut h.requests, at).lag_ns = n,
-        7 => pick(&mut h.truth, at).order = n32,
-        8 => pick(&mut h.truth, at).version = n32,
-        9 => pick(&mut h.truth, at).attempt = n32,
-        10 => pick(&mut h.truth, at).change = n32,
-        11 => pick(&mut h.log, at).partition = n as i32,
-        12 => pick(&mut h.log, at).offset = n,
-        13 => pick(&mut h.log, at).append_ms = n,
-        14 => pick(&mut h.log, at).attempt = n32,
-        15 => pick(&mut h.log, at).order = n32,
-        16 => pick(&mut h.log, at).version = n32,
-        17 => pick(&mut h.log, at).body = Body::Damaged,
-        18 => pick(&mut h.sightings, at).partition = n as i32,
-        19 => pick(&mut h.sightings, at).offset = n,
-        20 => pick(&mut h.sightings, at).seen_ns = n,
+        0 => pick(&mut h.requests.open(), at).change = n32,
+        1 => pick(&mut h.requests.open(), at).order = n32,
+        2 => pick(&mut h.requests.open(), at).told_version = n32,
+        3 => pick(&mut h.requests.open(), at).intended_ns = n,
+        4 => pick(&mut h.requests.open(), at).sent_ns = n,
+        5 => pick(&mut h.requests.open(), at).ended_ns = n,
+        6 => pick(&mut h.requests.open(), at).lag_ns = n,
+        7 => pick(&mut h.truth.open(), at).order = n32,
+        8 => pick(&mut h.truth.open(), at).version = n32,
+        9 => pick(&mut h.truth.open(), at).attempt = n32,
+        10 => pick(&mut h.truth.open(), at).change = n32,
+        11 => pick(&mut h.log.open(), at).partition = n as i32,
+        12 => pick(&mut h.log.open(), at).offset = n,
+        13 => pick(&mut h.log.open(), at).append_ms = n,
+        14 => pick(&mut h.log.open(), at).attempt = n32,
+        15 => pick(&mut h.log.open(), at).order = n32,
+        16 => pick(&mut h.log.open(), at).version = n32,
+        17 => pick(&mut h.log.open(), at).body = Body::Damaged,
+        18 => pick(&mut h.sightings.open(), at).partition = n as i32,
+        19 => pick(&mut h.sightings.open(), at).offset = n,
+        20 => pick(&mut h.sightings.open(), at).seen_ns = n,
         21 => pick(&mut h.partitions, at).end_offset = n,
         22 => pick(&mut h.partitions, at).read_offset = n,
         23 => pick(&mut h.partitions, at).partition = n as i32,
@@ -272,10 +271,10 @@ proptest! {
     fn a_row_that_is_there_twice_never_passes(version in any::<bool>(), at in any::<Index>()) {
         let mut history = clean(20, StrategyKind::Cdc {});
         if version {
-            let row = *at.get(&history.truth);
+            let row = history.truth.at(at.index(history.truth.len()));
             history.truth.push(row);
         } else {
-            let row = *at.get(&history.log);
+            let row = history.log.at(at.index(history.log.len()));
             history.log.push(row);
         }
         let verdict = checked(&history).map(|judgement| judgement.verdict);
@@ -290,8 +289,9 @@ proptest! {
     ) {
         let mut history = clean(20, StrategyKind::Cdc {});
         let place = at.index(history.log.len());
-        let row = &mut history.log[place];
-        let before = *row;
+        let before = history.log.at(place);
+        let mut log = history.log.open();
+        let row = &mut log[place];
         match field {
             0 => row.attempt = other,
             1 => row.order = other,
@@ -299,6 +299,7 @@ proptest! {
             _ => row.body = Body::Foreign,
         }
         prop_assume!(*row != before);
+        drop(log);
         let judgement = checked(&history).map_err(TestCaseError::fail)?;
         prop_assert_eq!(judgement.verdict, Verdict::Fail);
         prop_assert_eq!(count(&judgement, Metric::Lost), 1);

@@ -60,7 +60,12 @@ fn a_file_rewritten_by_another_tool_is_read_and_named_as_changed() {
     for compression in [Compression::SNAPPY, Compression::UNCOMPRESSED] {
         let folder = tempfile::tempdir().unwrap();
         save(&history, folder.path()).unwrap();
-        rewrite(folder.path(), &history.truth, compression, false);
+        rewrite(
+            folder.path(),
+            &history.truth.iter().collect::<Vec<_>>(),
+            compression,
+            false,
+        );
         let loaded = load(folder.path()).unwrap();
         assert_eq!(loaded.history.truth, history.truth);
         assert_eq!(loaded.altered, ["truth.parquet"]);
@@ -72,7 +77,8 @@ fn a_null_where_a_value_must_be_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let history = full();
     save(&history, folder.path()).unwrap();
-    rewrite(folder.path(), &history.truth, Compression::SNAPPY, true);
+    let truth: Vec<TruthRow> = history.truth.iter().collect();
+    rewrite(folder.path(), &truth, Compression::SNAPPY, true);
     let error = load(folder.path()).unwrap_err().to_string();
     assert!(
         error.contains("truth.parquet: column `order`: 59 values where 60"),

@@ -5,4 +5,5 @@ mod damage;
 mod edits;
 mod foreign_tools;
 mod round_trip;
+mod rows;
 mod tampering;

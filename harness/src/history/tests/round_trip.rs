@@ -130,8 +130,10 @@ fn a_history_of_several_row_groups_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut history = clean(1, StrategyKind::Cdc {});
     for n in 0..150_000 {
-        let attempt = offer(&mut history, n % 999, Intent::Hold, Outcome::Unknown);
-        history.requests[attempt as usize].status = 503;
+        offer(&mut history, n % 999, Intent::Hold, Outcome::Unknown);
+    }
+    for request in history.requests.open().iter_mut() {
+        request.status = 503;
     }
     save(&history, folder.path()).unwrap();
     let loaded = load(folder.path()).unwrap();
@@ -196,7 +198,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let mut history = full();
         history.pending.clear();
-        history.requests = requests;
+        history.requests = requests.into_iter().collect();
         history.truth = truth
             .into_iter()
             .map(|(order, version, attempt, change)| crate::history::TruthRow {

@@ -2,9 +2,9 @@
 
 use super::round_trip::{assert_same, full};
 use crate::checkers::fixture::*;
-use crate::checkers::{Judgement, Verdict, judge_with};
+use crate::checkers::{Judgement, Verdict};
 use crate::history::writer::write_table;
-use crate::history::{LogRow, load, save};
+use crate::history::{load, save};
 use crate::scenario::{Metric, StrategyKind};
 use std::path::Path;
 
@@ -23,8 +23,8 @@ fn a_history_from_which_one_observed_row_was_removed_says_lost_1() {
     assert_eq!(check(folder.path()).verdict, Verdict::Pass);
     // When somebody removes one event
     let mut log = history.log.clone();
-    log.remove(17);
-    write_table::<LogRow>(folder.path(), &log).unwrap();
+    log.open().remove(17);
+    write_table(folder.path(), &log).unwrap();
     // Then it is lost, and the file is named
     let judgement = check(folder.path());
     assert_eq!(judgement.verdict, Verdict::Fail);
@@ -43,7 +43,7 @@ fn a_harmless_change_still_cannot_pass() {
     let history = clean(40, StrategyKind::Cdc {});
     save(&history, folder.path()).unwrap();
     let mut sightings = history.sightings.clone();
-    sightings[0].seen_ns += 1;
+    sightings.open()[0].seen_ns += 1;
     write_table(folder.path(), &sightings).unwrap();
     assert_eq!(check(folder.path()).verdict, Verdict::Unknown);
 }

@@ -5,7 +5,7 @@ use crate::stack;
 use harness::checkers::Bite;
 use harness::clock::RunClock;
 use harness::evidence::bites;
-use harness::history::{History, Intent, Outcome, PartOf, Request, RunMeta};
+use harness::history::{History, Intent, Outcome, PartOf, Request, Rows, RunMeta};
 use harness::identity::RunKey;
 use harness::nemesis::{Battlefield, Campaign, campaign};
 use harness::scenario::{
@@ -276,11 +276,11 @@ pub fn history(
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
         },
-        requests,
-        truth: Vec::new(),
-        log: Vec::new(),
+        requests: requests.into_iter().collect(),
+        truth: Rows::new(),
+        log: Rows::new(),
         raw: Vec::new(),
-        sightings: Vec::new(),
+        sightings: Rows::new(),
         partitions: Vec::new(),
         pending: Vec::new(),
         faults: campaign.faults.clone(),
@@ -288,6 +288,6 @@ pub fn history(
         processes: Vec::new(),
         samples: Vec::new(),
         fences: Vec::new(),
-        trace: Vec::new(),
+        trace: Rows::new(),
     }
 }
