@@ -25,6 +25,11 @@ impl Ground<'_> {
         self.reporter.event(Event::Note { text });
     }
 
+    /// What Debezium runs on here, for the record; the error says what is missing, with the remedy.
+    pub fn debezium(&self) -> Result<String, RunError> {
+        run::arena::debezium(self.stack).map(|install| install.describe())
+    }
+
     /// The work, or its end by Ctrl-C. What it made is the caller's to tear down.
     pub async fn unless_interrupted<T>(
         &self,

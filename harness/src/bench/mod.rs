@@ -13,6 +13,7 @@ mod program;
 mod scenarios;
 mod sheet;
 mod statistics;
+mod strategies;
 mod usage;
 
 use crate::process::reaper::Reaper;

@@ -71,6 +71,7 @@ fn chosen(kind: &BenchKind) -> (Kind, &BenchShared, u32) {
             Kind::Latency(latency::Options {
                 rates: args.rates.clone(),
                 seconds: args.seconds,
+                warm_up_s: args.warm_up,
                 strategy: args.strategy.clone(),
             }),
             &args.shared,

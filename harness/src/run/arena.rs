@@ -610,7 +610,7 @@ fn heartbeat_topic(topic: &str) -> String {
 }
 
 /// Kafka Connect and Debezium, as the install script put them.
-pub(super) fn debezium(stack: &Stack) -> Result<Install, RunError> {
+pub fn debezium(stack: &Stack) -> Result<Install, RunError> {
     let doing = "looking for Kafka Connect and Debezium";
     let programs = stack.programs().ok_or_else(|| {
         failed(

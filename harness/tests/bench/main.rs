@@ -52,16 +52,26 @@ fn measured(table: &Table, row: &str, column: &str) -> bool {
 fn given_a_small_backlog_when_drained_then_every_row_has_its_figures_and_its_limit() {
     let (bench, text) = bench(&["drain", "--events", "6000", "--batch", "100"]);
     let table = &bench.tables[0];
-    assert_eq!(table.rows.len(), 10);
+    assert_eq!(table.rows.len(), 11);
+    assert_eq!(table.rows[10].role, Role::Peer);
     for row in &table.rows {
         assert!(measured(table, &row.name, "from start"), "{}", row.name);
-        if row.role == Role::Subject {
+        if row.role != Role::Limit {
+            assert!(measured(table, &row.name, "first event"), "{}", row.name);
             assert!(measured(table, &row.name, "drained"), "{}", row.name);
             assert!(measured(table, &row.name, "peak memory"), "{}", row.name);
         }
     }
-    assert_eq!(bench.ratios.len(), 5);
-    assert!(text.contains("receive-socket (limit)"), "{text}");
+    assert_eq!(bench.ratios.len(), 8);
+    assert!(bench.ratios.iter().all(|r| r.figure.is_some()));
+    assert!(bench.settings["debezium"].contains("Kafka Connect"));
+    for part in [
+        "receive-socket (limit)",
+        "debezium (peer)",
+        "cdc-tcp / debezium",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 #[test]
@@ -75,9 +85,20 @@ fn given_an_order_path_when_loaded_then_it_stands_next_to_pgbench() {
 
 #[test]
 fn given_a_rate_when_latency_is_measured_then_its_table_has_every_strategy() {
-    let (bench, _) = bench(&["latency", "--rate", "100", "--seconds", "2"]);
+    let (bench, _) = bench(&[
+        "latency",
+        "--rate",
+        "100",
+        "--seconds",
+        "2",
+        "--warm-up",
+        "1",
+    ]);
     let names: Vec<&str> = bench.tables[0].rows.iter().map(|r| &*r.name).collect();
-    assert_eq!(names, ["polling", "polling-notify", "cdc", "dual-write"]);
+    assert_eq!(
+        names,
+        ["polling", "polling-notify", "cdc", "debezium", "dual-write"]
+    );
     assert_eq!(bench.tables[0].columns[0].name, "p50");
 }
 
