@@ -87,8 +87,11 @@ pub fn latencies_from(join: &Join<'_>, from_ns: i64) -> Latencies {
     all
 }
 
+/// Records one thing.
+type Record<'a> = &'a dyn Fn(&mut Latencies);
+
 /// Gives what there is to record, with the intended start that it counts from.
-fn each(join: &Join<'_>, visit: &mut dyn FnMut(i64, &dyn Fn(&mut Latencies))) {
+fn each(join: &Join<'_>, visit: &mut dyn FnMut(i64, Record<'_>)) {
     for request in &join.history.requests {
         match request.outcome {
             Outcome::Committed => {
