@@ -307,14 +307,7 @@ async fn measure(
 ) -> Result<Measured, RunError> {
     let scenario = scenario(options, subject.way)?;
     let strategy = find(&scenario, subject.strategy)?;
-    let mut arena = Arena::plan(
-        ground.stack,
-        &scenario,
-        strategy,
-        ground.reaper,
-        ground.folder,
-        None,
-    )?;
+    let mut arena = ground.arena(&scenario, strategy)?;
     if subject.way == Way::Socket {
         arena
             .relay_socket

@@ -1,7 +1,9 @@
 //! What every benchmark stands on.
 
 use crate::process::reaper::Reaper;
+use crate::run::arena::Arena;
 use crate::run::{self, Event, Reporter, RunError};
+use crate::scenario::{Scenario, Strategy};
 use crate::stack::Stack;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +25,22 @@ impl Ground<'_> {
     /// A line of progress.
     pub fn note(&self, text: String) {
         self.reporter.event(Event::Note { text });
+    }
+
+    /// A strategy's own part of this stack, planned: nothing of it is made yet, and it leaves no trace.
+    pub fn arena<'a>(
+        &'a self,
+        scenario: &'a Scenario,
+        strategy: &'a Strategy,
+    ) -> Result<Arena<'a>, RunError> {
+        Arena::plan(
+            self.stack,
+            scenario,
+            strategy,
+            self.reaper,
+            self.folder,
+            None,
+        )
     }
 
     /// The work, or its end by Ctrl-C. What it made is the caller's to tear down.

@@ -157,14 +157,7 @@ async fn measure(
 ) -> Result<Measured, RunError> {
     let scenario = scenario(options, connections)?;
     let strategy: &Strategy = &scenario.strategies[0];
-    let mut arena = Arena::plan(
-        ground.stack,
-        &scenario,
-        strategy,
-        ground.reaper,
-        ground.folder,
-        None,
-    )?;
+    let mut arena = ground.arena(&scenario, strategy)?;
     let measured = ground
         .unless_interrupted(async {
             arena.prepare().await?;
