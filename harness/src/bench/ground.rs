@@ -62,3 +62,13 @@ impl Ground<'_> {
         }
     }
 }
+
+/// What was measured; `None` if Ctrl-C came first. That ends the rounds: what they have found by then
+/// is kept.
+pub(super) fn unless_cut_short<T>(measured: Result<T, RunError>) -> Result<Option<T>, RunError> {
+    match measured {
+        Ok(measured) => Ok(Some(measured)),
+        Err(RunError::Interrupted { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
