@@ -2,7 +2,7 @@
 //! second way to measure.
 
 use super::Results;
-use super::ground::Ground;
+use super::ground::{Ground, unless_cut_short};
 use super::scenarios;
 use super::sheet::{Measured, Sheet};
 use crate::run::{self, RunError, arena::failed};
@@ -142,11 +142,14 @@ pub(super) async fn run(
         }
         sheets.push((*rate, sheet));
     }
-    for round in 1..=repetitions {
+    'rounds: for round in 1..=repetitions {
         for (rate, sheet) in &mut sheets {
             let scenario = scenario(only, *rate, options.seconds, "")?;
             let folder = format!("round-{round}-rate-{rate:.0}");
-            let record = ordinary_run(ground, &scenario, &folder).await?;
+            let record = ordinary_run(ground, &scenario, &folder).await;
+            let Some(record) = unless_cut_short(record)? else {
+                break 'rounds;
+            };
             for (row, strategy) in record.strategies.iter().enumerate() {
                 sheet.add(row, figures(strategy));
             }
