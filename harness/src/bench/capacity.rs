@@ -5,7 +5,7 @@ mod probe;
 mod search;
 
 use super::Results;
-use super::ground::Ground;
+use super::ground::{Ground, unless_cut_short};
 use super::latency::{self, ordinary_run};
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, Entry};
@@ -69,9 +69,12 @@ pub(super) async fn run(
     for entry in &chosen.entries {
         sheet.row(entry.name, entry.role, entry.note);
     }
-    for round in 1..=repetitions {
+    'rounds: for round in 1..=repetitions {
         for (row, entry) in chosen.entries.iter().enumerate() {
-            let measured = search(ground, options, entry, round).await?;
+            let measured = search(ground, options, entry, round).await;
+            let Some(measured) = unless_cut_short(measured)? else {
+                break 'rounds;
+            };
             if let Some(remark) = &measured.remark {
                 ground.note(format!(
                     "round {round} of {repetitions}, {}: {remark}",

@@ -7,7 +7,7 @@ mod limits;
 mod subjects;
 
 use super::Results;
-use super::ground::Ground;
+use super::ground::{Ground, unless_cut_short};
 use super::sheet::{Measured, Sheet};
 use super::{scenarios, usage};
 use crate::clock::RunClock;
@@ -134,9 +134,12 @@ pub(super) async fn run(
         ));
         measure(ground, first, &warm_up).await?;
     }
-    for round in 1..=repetitions {
+    'rounds: for round in 1..=repetitions {
         for (row, subject) in subjects.iter().enumerate() {
-            let measured = measure(ground, subject, options).await?;
+            let measured = measure(ground, subject, options).await;
+            let Some(measured) = unless_cut_short(measured)? else {
+                break 'rounds;
+            };
             ground.note(format!(
                 "round {round} of {repetitions}, {}: {}",
                 subject.name,
@@ -234,14 +237,7 @@ async fn measure(
 ) -> Result<Measured, RunError> {
     let scenario = scenario(options, subject.way)?;
     let strategy = find(&scenario, subject.strategy)?;
-    let mut arena = Arena::plan(
-        ground.stack,
-        &scenario,
-        strategy,
-        ground.reaper,
-        ground.folder,
-        None,
-    )?;
+    let mut arena = ground.arena(&scenario, strategy)?;
     if subject.way == Way::Socket {
         arena
             .relay_socket

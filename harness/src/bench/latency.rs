@@ -2,7 +2,7 @@
 //! second way to measure.
 
 use super::Results;
-use super::ground::Ground;
+use super::ground::{Ground, unless_cut_short};
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, Chosen};
 use crate::checkers::join::Join;
@@ -84,11 +84,14 @@ pub(super) async fn run(
         sheets.push((*rate, sheet));
     }
     let load_s = options.warm_up_s + options.seconds;
-    for round in 1..=repetitions {
+    'rounds: for round in 1..=repetitions {
         for (rate, sheet) in &mut sheets {
             let scenario = strategies::scenario(&chosen.entries, *rate, load_s, "")?;
             let folder = format!("round-{round}-rate-{rate:.0}");
-            let ran = ordinary_run(ground, &scenario, &folder).await?;
+            let ran = ordinary_run(ground, &scenario, &folder).await;
+            let Some(ran) = unless_cut_short(ran)? else {
+                break 'rounds;
+            };
             let strategies = ran.record.strategies.iter().zip(&ran.histories);
             for (row, (strategy, history)) in strategies.enumerate() {
                 sheet.add(row, figures(strategy, history, options.warm_up_s));

@@ -38,6 +38,8 @@ Examples:
   outbox-harness bench capacity --strategy cdc
   outbox-harness bench orders --connections 8,32
 
+Ctrl-C ends it early: the rows that were measured by then are shown and written, marked CUT SHORT.
+
 Exit code: 0 every figure was taken and its work was checked; 1 some work was done wrongly; 2 usage;
 3 some figures could not be taken, or interrupted; 4 the stack failed.";
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod interruption;
+
 use reports::bench::{Bench, Role, Table};
 use reports::record::Verdict;
 use std::path::Path;
@@ -11,20 +13,38 @@ use std::sync::Mutex;
 /// One stack at a time: two of them on two cores make each other late.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Runs one, and reads what it left.
-fn bench(args: &[&str]) -> (Bench, String) {
-    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
-    let home = tempfile::tempdir().unwrap();
+/// One benchmark whose folder will be in `home`, and its copy of the record next to it.
+fn program(home: &Path, args: &[&str]) -> Command {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
-    let json = home.path().join("copy.json");
-    let output = Command::new(env!("CARGO_BIN_EXE_outbox-harness"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outbox-harness"));
+    command
         .env("OUTBOX_HARNESS_PROGRAMS", programs.canonicalize().unwrap())
         .arg("bench")
         .args(args)
-        .args(["--repetitions", "1", "--json"])
-        .arg(&json)
+        .arg("--json")
+        .arg(home.join("copy.json"))
         .arg("--out")
-        .arg(home.path().join("runs"))
+        .arg(home.join("runs"));
+    command
+}
+
+/// The record and the page that a benchmark left in `home`.
+fn left_in(home: &Path) -> (Bench, String) {
+    let mut folders = std::fs::read_dir(home.join("runs")).unwrap();
+    let folder = folders.next().unwrap().unwrap().path();
+    let bytes = std::fs::read(folder.join("bench.json")).unwrap();
+    assert_eq!(std::fs::read(home.join("copy.json")).unwrap(), bytes);
+    let page = std::fs::read_to_string(folder.join("bench.html")).unwrap();
+    assert!(page.contains("</html>"));
+    (serde_json::from_slice(&bytes).unwrap(), page)
+}
+
+/// Runs one round, and reads what it left.
+fn bench(args: &[&str]) -> (Bench, String) {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let home = tempfile::tempdir().unwrap();
+    let output = program(home.path(), args)
+        .args(["--repetitions", "1"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -32,13 +52,8 @@ fn bench(args: &[&str]) -> (Bench, String) {
     let code = output.status.code();
     // 3: a busy machine may leave a figure out, and says so.
     assert!(matches!(code, Some(0 | 3)), "{code:?}: {table}{said}");
-    let mut folders = std::fs::read_dir(home.path().join("runs")).unwrap();
-    let folder = folders.next().unwrap().unwrap().path();
-    let bytes = std::fs::read(folder.join("bench.json")).unwrap();
-    assert_eq!(std::fs::read(&json).unwrap(), bytes);
-    let page = std::fs::read_to_string(folder.join("bench.html")).unwrap();
-    assert!(page.contains("</html>"));
-    let bench: Bench = serde_json::from_slice(&bytes).unwrap();
+    let (bench, _) = left_in(home.path());
+    assert_eq!(bench.complete, 1);
     assert_ne!(bench.verdict, Verdict::Fail, "{:?}", bench.reasons);
     (bench, table)
 }
