@@ -2,6 +2,7 @@
 //! second way to measure.
 
 use super::Results;
+use super::costs;
 use super::ground::Ground;
 use super::scenarios;
 use super::sheet::{Measured, Sheet};
@@ -17,7 +18,7 @@ const P999: &str = "p99.9";
 const MAX: &str = "max";
 const WHOLE_P50: &str = "end to end p50";
 const WHOLE_P99: &str = "end to end p99";
-const COLUMNS: [(&str, &str); 6] = [
+const TIMES: [(&str, &str); 6] = [
     (P50, "ms"),
     (P99, "ms"),
     (P999, "ms"),
@@ -132,7 +133,8 @@ pub(super) async fn run(
     let only = options.strategy.as_deref();
     let mut sheets: Vec<(f64, Sheet)> = Vec::new();
     for rate in &options.rates {
-        let mut sheet = Sheet::new(format!("{rate:.0} changes/s"), &COLUMNS);
+        let columns = [&TIMES[..], &costs::COLUMNS].concat();
+        let mut sheet = Sheet::new(format!("{rate:.0} changes/s"), &columns);
         for (name, note) in rows(only) {
             let role = match name {
                 "dual-write" => Role::Peer,
@@ -180,6 +182,7 @@ fn method() -> Vec<String> {
          from intended starts, open loop.",
         "The figures of a load that was not offered on schedule are left out. The 99.9th percentile \
          takes 1,000 events.",
+        costs::METHOD,
         "Warm-up: a second of records through the new broker, and in each run 600 ms between \
          everything being ready and the first change.",
     ]
@@ -244,6 +247,7 @@ fn figures(strategy: &Strategy) -> Measured {
             measured.values.insert(column, value);
         }
     }
+    costs::of_run(&strategy.database, &mut measured);
     measured
 }
 
