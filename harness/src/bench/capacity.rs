@@ -5,6 +5,7 @@ mod probe;
 mod search;
 
 use super::Results;
+use super::costs;
 use super::ground::{Ground, unless_cut_short};
 use super::latency::{self, ordinary_run};
 use super::sheet::{Measured, Sheet};
@@ -17,7 +18,7 @@ use search::{Found, Search};
 const RATE: &str = "sustained";
 const FAILED: &str = "not sustained";
 const PROBES: &str = "probes";
-const COLUMNS: [(&str, &str); 3] = [(RATE, "/s"), (FAILED, "/s"), (PROBES, "")];
+const RATES: [(&str, &str); 3] = [(RATE, "/s"), (FAILED, "/s"), (PROBES, "")];
 /// Connections of a probe's load: enough that they are not what saturates.
 const CONNECTIONS: u32 = 64;
 
@@ -64,7 +65,7 @@ pub(super) async fn run(
     options: &Options,
     repetitions: u32,
 ) -> Result<Results, RunError> {
-    let mut sheet = Sheet::new("capacity", &COLUMNS);
+    let mut sheet = Sheet::new("capacity", &[&RATES[..], &costs::COLUMNS].concat());
     let chosen = strategies::choose(ground, options.strategy.as_deref())?;
     for entry in &chosen.entries {
         sheet.row(entry.name, entry.role, entry.note);
@@ -119,8 +120,10 @@ fn method(options: &Options) -> Vec<String> {
             .to_owned(),
         "Each probe is an ordinary run, judged like any other; its record and report are in this \
          folder. Every strategy has just been started when its load begins: Debezium's JVM gets \
-         faster with longer probes (--seconds)."
+         faster with longer probes (--seconds). What events cost the database is of the highest rate \
+         that was sustained."
             .to_owned(),
+        costs::METHOD.to_owned(),
     ]
     .into()
 }
@@ -151,6 +154,9 @@ async fn search(
                 // Of the highest rate that was sustained, the last one told so.
                 let at_rate = |reason: &String| format!("at {rate:.0}/s: {reason}");
                 measured.doubts = probe.doubts.iter().map(at_rate).collect();
+                if let Some(strategy) = record.strategies.first() {
+                    costs::of_run(&strategy.database, &mut measured);
+                }
                 search.tell(rate, true);
             }
             Some(reason) => {

@@ -9,7 +9,7 @@ mod subjects;
 use super::Results;
 use super::ground::{Ground, unless_cut_short};
 use super::sheet::{Measured, Sheet};
-use super::{scenarios, usage};
+use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
 use crate::observer::Watch;
 use crate::run::RunError;
@@ -25,12 +25,13 @@ const FROM_START: &str = "from start";
 const FIRST: &str = "first event";
 const CPU: &str = "CPU an event";
 const MEMORY: &str = "peak memory";
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 6] = [
     (RATE, "/s"),
     (FROM_START, "s"),
     (FIRST, "s"),
     (CPU, "µs"),
     (MEMORY, "MiB"),
+    (costs::WAL, "B"),
 ];
 
 /// Events of the warm-up, at most.
@@ -220,6 +221,12 @@ fn method(options: &Options) -> Vec<String> {
         "CPU and peak memory are those of the relay's processes (of pg_recvlogical: a sample up to \
          50 ms before its end); a claim loop is part of the harness, so it has none."
             .to_owned(),
+        "WAL an event: what the server wrote to its log from the end of the backlog until the work \
+         was done and its process stopped, by events: marks, deletes, commits. It is the first work \
+         on these pages since a checkpoint, so each page is in it once as a whole, where \
+         full_page_writes is on; of a CDC relay, deletes that were still to come at its end are \
+         not in it."
+            .to_owned(),
         format!(
             "Before the first round: a second of records through the new broker, and a drain of up \
              to {WARM_UP_EVENTS} events that is not counted. Before each drain, a checkpoint, where \
@@ -279,9 +286,10 @@ async fn in_arena(
     let end = backlog::fill(admin, &arena.layout.schema, &arena.identity, events)
         .await
         .map_err(|e| failed("making the backlog", &e))?;
-    match (work, &strategy.kind) {
-        (Work::Relay, _) => drained(ground, arena, events).await,
-        (Work::Receive, _) => limits::receive(ground, arena, &end, events).await,
+    let wal_before = costs::wal_bytes(admin).await?;
+    let mut measured = match (work, &strategy.kind) {
+        (Work::Relay, _) => drained(ground, arena, events).await?,
+        (Work::Receive, _) => limits::receive(ground, arena, &end, events).await?,
         (
             Work::Claims,
             StrategyKind::Polling {
@@ -289,9 +297,14 @@ async fn in_arena(
                 batch,
                 ..
             },
-        ) => limits::claims(arena, *after_publish, *batch, events).await,
-        (Work::Claims, _) => Err(failed("choosing a limit", &"only polling claims rows")),
-    }
+        ) => limits::claims(arena, *after_publish, *batch, events).await?,
+        (Work::Claims, _) => return Err(failed("choosing a limit", &"only polling claims rows")),
+    };
+    let wal_bytes = costs::wal_bytes(admin).await? - wal_before;
+    measured
+        .values
+        .insert(costs::WAL, wal_bytes / f64::from(events.max(1)));
+    Ok(measured)
 }
 
 /// The relay, from its start until the backlog is on the topic or nothing moves any more.

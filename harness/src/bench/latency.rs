@@ -2,6 +2,7 @@
 //! second way to measure.
 
 use super::Results;
+use super::costs;
 use super::ground::{Ground, unless_cut_short};
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, Chosen};
@@ -20,7 +21,7 @@ const P999: &str = "p99.9";
 const MAX: &str = "max";
 const WHOLE_P50: &str = "end to end p50";
 const WHOLE_P99: &str = "end to end p99";
-const COLUMNS: [(&str, &str); 6] = [
+const TIMES: [(&str, &str); 6] = [
     (P50, "ms"),
     (P99, "ms"),
     (P999, "ms"),
@@ -77,7 +78,8 @@ pub(super) async fn run(
     let chosen = strategies::choose(ground, options.strategy.as_deref())?;
     let mut sheets: Vec<(f64, Sheet)> = Vec::new();
     for rate in &options.rates {
-        let mut sheet = Sheet::new(format!("{rate:.0} changes/s"), &COLUMNS);
+        let columns = [&TIMES[..], &costs::COLUMNS].concat();
+        let mut sheet = Sheet::new(format!("{rate:.0} changes/s"), &columns);
         for entry in &chosen.entries {
             sheet.row(entry.name, entry.role, entry.note);
         }
@@ -148,6 +150,7 @@ fn method(options: &Options) -> Vec<String> {
         "The figures of a load that was not offered on schedule are left out. The 99.9th percentile \
          takes 1,000 events."
             .to_owned(),
+        costs::METHOD.to_owned(),
         "Before the first round: a second of records through the new broker. In each run: 600 ms \
          between everything being ready (of Debezium: a heartbeat came out on Kafka) and the first \
          change."
@@ -222,6 +225,7 @@ fn figures(strategy: &Strategy, history: &History, warm_up_s: u32) -> Measured {
             measured.values.insert(column, value);
         }
     }
+    costs::of_run(&strategy.database, &mut measured);
     measured
 }
 

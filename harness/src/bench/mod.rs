@@ -5,6 +5,7 @@
 //! a check of the work it is of: what was not done right has no speed.
 
 pub mod capacity;
+mod costs;
 pub mod drain;
 mod ground;
 pub mod latency;

@@ -5,7 +5,7 @@ use super::Results;
 use super::ground::{Ground, unless_cut_short};
 use super::program::{self, Program};
 use super::sheet::{Measured, Sheet};
-use super::{scenarios, usage};
+use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
 use crate::fence::database;
 use crate::history::{Outcome, Request};
@@ -25,7 +25,14 @@ const RATE: &str = "orders";
 const P50: &str = "p50";
 const P99: &str = "p99";
 const CPU: &str = "service CPU an order";
-const COLUMNS: [(&str, &str); 4] = [(RATE, "/s"), (P50, "ms"), (P99, "ms"), (CPU, "µs")];
+const WAL: &str = "WAL an order";
+const COLUMNS: [(&str, &str); 5] = [
+    (RATE, "/s"),
+    (P50, "ms"),
+    (P99, "ms"),
+    (CPU, "µs"),
+    (WAL, "B"),
+];
 const SERVICE: &str = "order path";
 const PGBENCH: &str = "pgbench";
 
@@ -118,6 +125,8 @@ fn method() -> Vec<String> {
          settings and as the same role. Its order id is an md5 of a random number, made by the \
          server, which costs it a microsecond or two; its other values are the same each time.",
         "Each row has a schema of its own. Both sides work for a second before anything counts.",
+        "WAL an order: what the server wrote to its log over the whole work of a row, warm-up \
+         included, by the orders that are there afterwards; an order is there with its outbox row.",
         "Order latency is that of the client; pgbench reports none by percentile. The orders and \
          outbox rows that are there afterwards are counted against the answers.",
     ]
@@ -164,22 +173,30 @@ async fn measure(
     let measured = ground
         .unless_interrupted(async {
             arena.prepare().await?;
-            match side {
-                Side::Service => service(ground, &mut arena, &scenario, options).await,
-                Side::Pgbench => pgbench(ground, &arena, options, connections).await,
+            let admin = &ground.stack.info().postgres;
+            let wal_before = costs::wal_bytes(admin).await?;
+            let (mut measured, orders) = match side {
+                Side::Service => service(ground, &mut arena, &scenario, options).await?,
+                Side::Pgbench => pgbench(ground, &arena, options, connections).await?,
+            };
+            let wal_bytes = costs::wal_bytes(admin).await? - wal_before;
+            if orders > 0 {
+                measured.values.insert(WAL, wal_bytes / orders as f64);
             }
+            Ok(measured)
         })
         .await;
     arena.tear_down(Leave::Nothing, ground.reporter).await;
     measured
 }
 
+/// What was measured, and the orders that are there.
 async fn service(
     ground: &Ground<'_>,
     arena: &mut Arena<'_>,
     scenario: &Scenario,
     options: &Options,
-) -> Result<Measured, RunError> {
+) -> Result<(Measured, u64), RunError> {
     arena.start_service().await?;
     let clock = RunClock::start();
     let load = Load {
@@ -224,7 +241,7 @@ async fn service(
             "{committed} orders were acknowledged, {orders} are there with {events} outbox rows"
         ));
     }
-    Ok(measured)
+    Ok((measured, orders))
 }
 
 fn outcomes(requests: &[Request]) -> (u64, u64) {
@@ -282,12 +299,13 @@ async fn rows(ground: &Ground<'_>, schema: &str) -> Result<(u64, u64), RunError>
     Ok((orders.unsigned_abs(), events.unsigned_abs()))
 }
 
+/// What was measured, and the orders that are there.
 async fn pgbench(
     ground: &Ground<'_>,
     arena: &Arena<'_>,
     options: &Options,
     connections: u32,
-) -> Result<Measured, RunError> {
+) -> Result<(Measured, u64), RunError> {
     let script = ground.folder.join("config").join("placing.sql");
     let written = std::fs::create_dir_all(ground.folder.join("config"))
         .and_then(|()| std::fs::write(&script, statement()));
@@ -336,7 +354,7 @@ async fn pgbench(
             "{orders} orders are there with {events} outbox rows"
         ));
     }
-    Ok(measured)
+    Ok((measured, orders))
 }
 
 /// The order service's statement, its parameters as pgbench has them.

@@ -227,6 +227,48 @@ fn a_fault_in_doubt_leaves_open_lessons_that_did_not_come() {
     assert_eq!(left_open(&judged(&history)), lessons);
 }
 
+/// "At least one" that is met.
+fn lessons_that_came(judgement: &Judgement) -> BTreeSet<String> {
+    let all = judgement.expectations.iter();
+    let came = all.filter(|c| c.expectation.comparison == Comparison::AtLeast);
+    let came = came.filter(|c| c.met == Some(true));
+    came.map(|c| name(c.expectation.metric, false)).collect()
+}
+
+#[test]
+fn a_lesson_that_came_stands_whatever_was_wrong_with_load_fault_and_clock() {
+    let with_fault = |mut history: History| {
+        // All over the run, so that nothing came before it
+        add_fault(&mut history, Target::Kafka, FaultKind::Down, 0, 20 * S);
+        history
+    };
+    let came = lessons_that_came(&judged(&with_fault(dirty_run())));
+    for metric in [Metric::Lost, Metric::Reordered, Metric::Late] {
+        assert!(came.contains(&name(metric, false)), "{}", metric.name());
+    }
+    let load: [fn(&mut History); 3] = [
+        |h| h.requests.iter_mut().for_each(|r| r.lag_ns = S),
+        |h| h.meta.unoffered = 100,
+        |h| h.meta.scenario.workload.rate *= 2.0,
+    ];
+    for spoil in load {
+        let mut history = with_fault(dirty_run());
+        spoil(&mut history);
+        assert_eq!(lessons_that_came(&judged(&history)), came);
+    }
+    // The fault did not bite, or was never healed
+    let mut history = with_fault(dirty_run());
+    let toothless = crate::checkers::judge_with(&history, &[], Vec::new());
+    assert_eq!(lessons_that_came(&toothless), came);
+    history.faults[0].healed_ns = None;
+    assert_eq!(lessons_that_came(&judged(&history)), came);
+    // Only what was timed by a clock that jumped is open
+    let mut history = with_fault(dirty_run());
+    history.meta.wall_drift_ns = S;
+    let late = BTreeSet::from([name(Metric::Late, false)]);
+    assert_eq!(lessons_that_came(&judged(&history)), &came - &late);
+}
+
 #[test]
 fn what_could_not_have_happened_is_left_open_and_nothing_else() {
     let mut history = clean_run();
