@@ -2,7 +2,7 @@
 
 use crate::checkers::fixture::*;
 use crate::history::{History, Intent, Life, Outcome, Request, Sample, WALL_DRIFT_NS};
-use crate::scenario::StrategyKind;
+use crate::scenario::{Comparison, Expectation, Metric, StrategyKind};
 
 fn cdc() -> History {
     clean(120, StrategyKind::Cdc {})
@@ -54,6 +54,37 @@ fn versions_are_in_flight_together_only_if_both_of_them_were_seen() {
     for versions in [&[1][..], &[3], &[1, 3]] {
         assert!(is_said(&seen(versions), apart), "{versions:?}");
     }
+}
+
+#[test]
+fn versions_that_were_swapped_are_swapped_though_none_were_in_flight_together() {
+    let mut history = cdc();
+    for sighting in &mut history.sightings {
+        sighting.seen_ns -= 2 * MS;
+    }
+    let (first, second) = (attempt(&history, 7, 1), attempt(&history, 7, 2));
+    let rows = [first, second].map(|attempt| log_row(&history, attempt));
+    let [one, other] = rows.map(|row| history.log[row].offset);
+    let swapped = |offset: i64| match offset {
+        _ if offset == one => other,
+        _ if offset == other => one,
+        _ => offset,
+    };
+    let partition = history.log[rows[0]].partition;
+    for row in history.log.iter_mut().filter(|r| r.partition == partition) {
+        row.offset = swapped(row.offset);
+    }
+    // Each is seen when it was
+    let sightings = history.sightings.iter_mut();
+    for sighting in sightings.filter(|s| s.partition == partition) {
+        sighting.offset = swapped(sighting.offset);
+    }
+    history.log.sort_by_key(|r| (r.partition, r.offset));
+    let judgement = judged(&history);
+    assert!(is_said(&history, "ever in flight together"));
+    let reordered = judgement.expectations.iter();
+    let mut reordered = reordered.filter(|c| c.expectation.metric == Metric::Reordered);
+    assert_eq!(reordered.next().unwrap().met, Some(false));
 }
 
 #[test]
@@ -120,4 +151,38 @@ fn changes_that_could_not_be_offered_are_no_stall() {
     // Where no number is planned, they are compared with what there was
     history.meta.scenario.workload.rate = 0.0;
     assert!(is_said(&history, "480 of 960 planned changes could not be"));
+}
+
+#[test]
+fn nothing_is_asked_of_what_is_not_expected_to_be_absent() {
+    let without_rollbacks = |expectations: Vec<Expectation>| {
+        let mut history = cdc();
+        for request in &mut history.requests {
+            request.intent = Intent::Commit;
+        }
+        for sighting in &mut history.sightings {
+            sighting.seen_ns -= 2 * MS;
+        }
+        expecting(&mut history, expectations);
+        history
+    };
+    for metric in [Metric::Phantom, Metric::Reordered] {
+        let reason = format!("{}: no ", metric.name());
+        let none = without_rollbacks(vec![expect(metric, Comparison::Equal, 0.0)]);
+        assert!(is_said(&none, &reason), "{reason}");
+        let some = without_rollbacks(vec![expect(metric, Comparison::AtLeast, 1.0)]);
+        assert!(!is_said(&some, &reason), "{reason}");
+        let other = without_rollbacks(vec![expect(Metric::Lost, Comparison::Equal, 0.0)]);
+        assert!(!is_said(&other, &reason), "{reason}");
+    }
+}
+
+#[test]
+fn as_much_as_is_asked_for_in_each_phase_is_enough() {
+    let mut history = cdc();
+    let committed = judged(&history).phases[0].committed;
+    history.meta.scenario.workload.min_committed_per_phase = committed;
+    assert!(!is_said(&history, "fewer than the"));
+    history.meta.scenario.workload.min_committed_per_phase = committed + 1;
+    assert!(is_said(&history, "fewer than the"));
 }
