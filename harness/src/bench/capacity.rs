@@ -6,13 +6,13 @@ mod search;
 
 use super::Results;
 use super::costs;
-use super::ground::Ground;
+use super::ground::{Ground, unless_cut_short};
 use super::latency::{self, ordinary_run};
 use super::sheet::{Measured, Sheet};
+use super::strategies::{self, Entry};
 use crate::run::RunError;
 use crate::scenario::limits;
 use probe::Probe;
-use reports::bench::Role;
 use search::{Found, Search};
 
 const RATE: &str = "sustained";
@@ -38,7 +38,7 @@ pub struct Options {
 impl Options {
     /// What is wrong, with the remedy.
     pub fn check(&self) -> Result<(), String> {
-        latency::check_seconds(self.seconds)?;
+        latency::check_seconds("--seconds", self.seconds, 1)?;
         if !(search::FLOOR..=limits::RATE.1).contains(&self.from) {
             return Err(format!(
                 "--rate {}: take {} to {}",
@@ -55,7 +55,7 @@ impl Options {
                 limits::RATE.1
             ));
         }
-        latency::check_strategy(self.strategy.as_deref())
+        strategies::check(self.strategy.as_deref())
     }
 }
 
@@ -66,30 +66,38 @@ pub(super) async fn run(
     repetitions: u32,
 ) -> Result<Results, RunError> {
     let mut sheet = Sheet::new("capacity", &[&RATES[..], &costs::COLUMNS].concat());
-    let rows = latency::rows(options.strategy.as_deref());
-    for (name, note) in &rows {
-        sheet.row(name, Role::Subject, *note);
+    let chosen = strategies::choose(ground, options.strategy.as_deref())?;
+    for entry in &chosen.entries {
+        sheet.row(entry.name, entry.role, entry.note);
     }
-    for round in 1..=repetitions {
-        for (row, (name, _)) in rows.iter().enumerate() {
-            let measured = search(ground, options, name, round).await?;
+    'rounds: for round in 1..=repetitions {
+        for (row, entry) in chosen.entries.iter().enumerate() {
+            let measured = search(ground, options, entry, round).await;
+            let Some(measured) = unless_cut_short(measured)? else {
+                break 'rounds;
+            };
             if let Some(remark) = &measured.remark {
-                ground.note(format!("round {round} of {repetitions}, {name}: {remark}"));
+                ground.note(format!(
+                    "round {round} of {repetitions}, {}: {remark}",
+                    entry.name
+                ));
             }
             sheet.add(row, measured);
         }
     }
     Ok(Results {
         question: "What is the highest rate at which the backlog stays bounded?",
-        method: method(options),
+        method: method(options).into_iter().chain(chosen.left_out).collect(),
         settings: [
-            ("probe", format!("{} s", options.seconds)),
-            ("from", format!("{}/s", options.from)),
-            ("ceiling", format!("{}/s", options.ceiling)),
-            ("connections", CONNECTIONS.to_string()),
+            ("probe", Some(format!("{} s", options.seconds))),
+            ("from", Some(format!("{}/s", options.from))),
+            ("ceiling", Some(format!("{}/s", options.ceiling))),
+            ("connections", Some(CONNECTIONS.to_string())),
+            ("debezium", chosen.debezium),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into(),
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect(),
         sheets: vec![sheet],
         ratios: Vec::new(),
     })
@@ -111,7 +119,9 @@ fn method(options: &Options) -> Vec<String> {
          fell behind), or the relay (the backlog grew), with the CPU time that it had."
             .to_owned(),
         "Each probe is an ordinary run, judged like any other; its record and report are in this \
-         folder. What events cost the database is of the highest rate that was sustained."
+         folder. Every strategy has just been started when its load begins: Debezium's JVM gets \
+         faster with longer probes (--seconds). What events cost the database is of the highest rate \
+         that was sustained."
             .to_owned(),
         costs::METHOD.to_owned(),
     ]
@@ -121,7 +131,7 @@ fn method(options: &Options) -> Vec<String> {
 async fn search(
     ground: &Ground<'_>,
     options: &Options,
-    name: &str,
+    entry: &Entry,
     round: u32,
 ) -> Result<Measured, RunError> {
     let mut search = Search::new(options.from, options.ceiling);
@@ -131,9 +141,9 @@ async fn search(
     while let Some(rate) = search.next() {
         probes += 1;
         let more = format!("connections = {CONNECTIONS}\n");
-        let scenario = latency::scenario(Some(name), rate, options.seconds, &more)?;
-        let folder = format!("round-{round}-{name}-{rate:.0}");
-        let record = ordinary_run(ground, &scenario, &folder).await?;
+        let scenario = strategies::scenario(&[entry], rate, options.seconds, &more)?;
+        let folder = format!("round-{round}-{}-{rate:.0}", entry.name);
+        let record = ordinary_run(ground, &scenario, &folder).await?.record;
         let probe = record
             .strategies
             .first()

@@ -2,7 +2,7 @@
 //! many connections and the same durability.
 
 use super::Results;
-use super::ground::Ground;
+use super::ground::{Ground, unless_cut_short};
 use super::program::{self, Program};
 use super::sheet::{Measured, Sheet};
 use super::{costs, scenarios, usage};
@@ -82,10 +82,13 @@ pub(super) async fn run(
         sheet.row(PGBENCH, Role::Peer, "the same statement, prepared, no HTTP");
         sheets.push((*connections, sheet));
     }
-    for round in 1..=repetitions {
+    'rounds: for round in 1..=repetitions {
         for (connections, sheet) in &mut sheets {
             for (row, side) in [Side::Service, Side::Pgbench].into_iter().enumerate() {
-                let measured = measure(ground, options, *connections, side).await?;
+                let measured = measure(ground, options, *connections, side).await;
+                let Some(measured) = unless_cut_short(measured)? else {
+                    break 'rounds;
+                };
                 ground.note(format!(
                     "round {round} of {repetitions}, {connections} connections, {}: {:.0} orders/s",
                     side.name(),
@@ -166,14 +169,7 @@ async fn measure(
 ) -> Result<Measured, RunError> {
     let scenario = scenario(options, connections)?;
     let strategy: &Strategy = &scenario.strategies[0];
-    let mut arena = Arena::plan(
-        ground.stack,
-        &scenario,
-        strategy,
-        ground.reaper,
-        ground.folder,
-        None,
-    )?;
+    let mut arena = ground.arena(&scenario, strategy)?;
     let measured = ground
         .unless_interrupted(async {
             arena.prepare().await?;

@@ -67,20 +67,39 @@ pub fn latencies(join: &Join<'_>) -> (Latencies, Vec<PhaseLatencies>) {
             latencies: Latencies::default(),
         })
         .collect();
-    let mut each = |intended_ns: i64, record: &dyn Fn(&mut Latencies)| {
+    each(join, &mut |intended_ns, record| {
         record(&mut whole);
         for part in parts.iter_mut().filter(|p| p.phase.contains(intended_ns)) {
             record(&mut part.latencies);
         }
-    };
+    });
+    (whole, parts)
+}
+
+/// Of the changes intended from then on, run time: of a system that is warm.
+pub fn latencies_from(join: &Join<'_>, from_ns: i64) -> Latencies {
+    let mut all = Latencies::default();
+    each(join, &mut |intended_ns, record| {
+        if intended_ns >= from_ns {
+            record(&mut all);
+        }
+    });
+    all
+}
+
+/// Records one thing.
+type Record<'a> = &'a dyn Fn(&mut Latencies);
+
+/// Gives what there is to record, with the intended start that it counts from.
+fn each(join: &Join<'_>, visit: &mut dyn FnMut(i64, Record<'_>)) {
     for request in &join.history.requests {
         match request.outcome {
             Outcome::Committed => {
                 let took_ns = request.ended_ns.saturating_sub(request.intended_ns);
-                each(request.intended_ns, &|l| l.order.record_ns(took_ns));
+                visit(request.intended_ns, &|l| l.order.record_ns(took_ns));
             }
             Outcome::Unknown | Outcome::NotSent => {
-                each(request.intended_ns, &|l| l.order.never());
+                visit(request.intended_ns, &|l| l.order.never());
             }
             Outcome::Rejected => {}
         }
@@ -91,7 +110,7 @@ pub fn latencies(join: &Join<'_>) -> (Latencies, Vec<PhaseLatencies>) {
         };
         let seen = join.seen(slot);
         let told = request.outcome == Outcome::Committed;
-        each(request.intended_ns, &|l| {
+        visit(request.intended_ns, &|l| {
             l.committed += 1;
             match seen {
                 Some(at) => l
@@ -106,5 +125,4 @@ pub fn latencies(join: &Join<'_>) -> (Latencies, Vec<PhaseLatencies>) {
             }
         });
     }
-    (whole, parts)
 }

@@ -18,7 +18,7 @@ pub use database::{
 pub use drain::{drain_s, last_heal_ns};
 pub use generator::{MAX_LAG_MS, generator, planned_changes};
 pub use hgrm::hgrm;
-pub use latency::{Latencies, PhaseLatencies, latencies};
+pub use latency::{Latencies, PhaseLatencies, latencies, latencies_from};
 pub use phase::{Phase, phases};
 pub use recorder::Recorder;
 pub use series::series;

@@ -3,7 +3,7 @@
 
 use super::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs, drain_s,
-    generator, hgrm, latencies, phases, planned_changes, series, throughput_per_s,
+    generator, hgrm, latencies, latencies_from, phases, planned_changes, series, throughput_per_s,
 };
 use crate::checkers::fixture::*;
 use crate::checkers::join::Join;
@@ -82,6 +82,29 @@ fn every_change_of_a_gapless_run_is_in_exactly_one_phase() {
     let in_parts: u64 = parts.iter().map(|p| p.latencies.committed).sum();
     assert_eq!((whole.committed, in_parts), (600, 600));
     assert_eq!(parts.len(), 2);
+}
+
+#[test]
+fn without_the_warm_up_only_what_was_intended_after_it_counts() {
+    // Given a run whose first changes took long
+    let mut history = cdc(200);
+    let warm_ns = FROM + 300 * MS;
+    for request in &mut history.requests {
+        if request.intended_ns < warm_ns {
+            request.ended_ns += 50 * MS;
+        }
+    }
+    let join = Join::new(&history);
+    let due_later = |r: &&crate::history::Request| r.intended_ns >= warm_ns;
+    let later = history.requests.iter().filter(due_later);
+    let acknowledged = later.filter(|r| r.outcome == Outcome::Committed).count();
+    // When the latencies are asked for from there on
+    let warm = latencies_from(&join, warm_ns);
+    // Then they are of the later ones, all of them, and of nothing else
+    assert!(acknowledged > 0);
+    assert_eq!(warm.set().order.count, acknowledged as u64);
+    assert!(warm.set().order.max.unwrap() < 50.0);
+    assert!(latencies(&join).0.set().order.max.unwrap() > 50.0);
 }
 
 #[test]
