@@ -1,7 +1,7 @@
 //! Scenarios of no length, of a day's length, of very many orders and of one very long one.
 
-use super::turn::{alone, beside_another};
-use super::{Run, command, nothing_left, record, run, run_folder, wrongs};
+use super::turn::beside_another;
+use super::{Run, command, nothing_left, record, run, run_folder, run_on_schedule, wrongs};
 use harness::history;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -186,16 +186,13 @@ fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
 
 #[test]
 fn given_one_order_of_2_000_changes_when_run_then_the_verdict_is_clear() {
-    // Behind its schedule, it would not pass.
-    let _turn = alone();
-    let home = tempfile::tempdir().unwrap();
     // One connection, so that one order is under way at a time.
     let one = scenario(
         "rate = 150\nduration = \"13334ms\"\nconnections = 1\nchanges_per_order = 2100\n\
          hold_ratio = 0",
     );
 
-    let ended = run(command(home.path(), &one));
+    let (home, ended) = run_on_schedule(&one);
 
     let all = format!("{}{}", ended.out, ended.err);
     ended.with(0, &[]);

@@ -1,8 +1,8 @@
 //! What an absence proves, and what a loss is blamed on: each condition by itself.
 
 use crate::checkers::fixture::*;
-use crate::history::{History, Intent, Life, Outcome};
-use crate::scenario::StrategyKind;
+use crate::history::{History, Intent, Life, Outcome, Request, Sample, WALL_DRIFT_NS};
+use crate::scenario::{Comparison, Expectation, Metric, StrategyKind};
 
 fn cdc() -> History {
     clean(120, StrategyKind::Cdc {})
@@ -15,7 +15,7 @@ fn is_said(history: &History, reason: &str) -> bool {
 #[test]
 fn only_a_rollback_that_was_told_could_have_become_a_phantom() {
     let mut history = cdc();
-    let vetoes = |r: &&mut crate::history::Request| r.intent == Intent::Veto;
+    let vetoes = |r: &&mut Request| r.intent == Intent::Veto;
     for request in history.requests.iter_mut().filter(vetoes) {
         request.outcome = Outcome::Unknown;
     }
@@ -57,6 +57,37 @@ fn versions_are_in_flight_together_only_if_both_of_them_were_seen() {
 }
 
 #[test]
+fn versions_that_were_swapped_are_swapped_though_none_were_in_flight_together() {
+    let mut history = cdc();
+    for sighting in &mut history.sightings {
+        sighting.seen_ns -= 2 * MS;
+    }
+    let (first, second) = (attempt(&history, 7, 1), attempt(&history, 7, 2));
+    let rows = [first, second].map(|attempt| log_row(&history, attempt));
+    let [one, other] = rows.map(|row| history.log[row].offset);
+    let swapped = |offset: i64| match offset {
+        _ if offset == one => other,
+        _ if offset == other => one,
+        _ => offset,
+    };
+    let partition = history.log[rows[0]].partition;
+    for row in history.log.iter_mut().filter(|r| r.partition == partition) {
+        row.offset = swapped(row.offset);
+    }
+    // Each is seen when it was
+    let sightings = history.sightings.iter_mut();
+    for sighting in sightings.filter(|s| s.partition == partition) {
+        sighting.offset = swapped(sighting.offset);
+    }
+    history.log.sort_by_key(|r| (r.partition, r.offset));
+    let judgement = judged(&history);
+    assert!(is_said(&history, "ever in flight together"));
+    let reordered = judgement.expectations.iter();
+    let mut reordered = reordered.filter(|c| c.expectation.metric == Metric::Reordered);
+    assert_eq!(reordered.next().unwrap().met, Some(false));
+}
+
+#[test]
 fn what_the_broker_lost_is_blamed_on_its_kill_only_if_it_was_killed() {
     let lost_by = |name: &str, life: Life, exit: i32| {
         let mut history = cdc();
@@ -76,4 +107,82 @@ fn what_the_broker_lost_is_blamed_on_its_kill_only_if_it_was_killed() {
         assert!(is_said(&other, "the broker's loss, not the strategy's"));
         assert!(!is_said(&other, blamed));
     }
+}
+
+#[test]
+fn a_clock_that_jumped_after_its_last_sample_jumped() {
+    let mut history = cdc();
+    history.samples.push(Sample {
+        series: WALL_DRIFT_NS.to_owned(),
+        at_ns: FROM,
+        value: 1e6,
+    });
+    assert!(!is_said(&history, "the wall clock moved"));
+    history.meta.wall_drift_ns = S;
+    assert!(is_said(&history, "the wall clock moved"));
+}
+
+#[test]
+fn repetitions_do_not_thin_out_what_the_observer_saw_late() {
+    // Given two in a hundred events that were seen late, and each of all published twice more
+    let mut history = cdc();
+    for sighting in history.sightings.iter_mut().step_by(50) {
+        sighting.seen_ns += 110 * MS;
+    }
+    let late = "ms after their append at p99";
+    assert!(is_said(&history, late));
+    for row in history.log.clone() {
+        for again in 1..=2 {
+            let at_ns = FROM + (1 + again) * S;
+            append(&mut history, row.partition, row.attempt, row.version, at_ns);
+        }
+    }
+    finish(&mut history);
+    assert!(is_said(&history, late));
+}
+
+#[test]
+fn changes_that_could_not_be_offered_are_no_stall() {
+    let mut history = cdc();
+    history.meta.unoffered = 480;
+    history.meta.scenario.workload.rate *= 2.0;
+    assert!(is_said(&history, "480 of 960 planned changes could not be"));
+    assert!(!is_said(&history, "and stopped"));
+    // Where no number is planned, they are compared with what there was
+    history.meta.scenario.workload.rate = 0.0;
+    assert!(is_said(&history, "480 of 960 planned changes could not be"));
+}
+
+#[test]
+fn nothing_is_asked_of_what_is_not_expected_to_be_absent() {
+    let without_rollbacks = |expectations: Vec<Expectation>| {
+        let mut history = cdc();
+        for request in &mut history.requests {
+            request.intent = Intent::Commit;
+        }
+        for sighting in &mut history.sightings {
+            sighting.seen_ns -= 2 * MS;
+        }
+        expecting(&mut history, expectations);
+        history
+    };
+    for metric in [Metric::Phantom, Metric::Reordered] {
+        let reason = format!("{}: no ", metric.name());
+        let none = without_rollbacks(vec![expect(metric, Comparison::Equal, 0.0)]);
+        assert!(is_said(&none, &reason), "{reason}");
+        let some = without_rollbacks(vec![expect(metric, Comparison::AtLeast, 1.0)]);
+        assert!(!is_said(&some, &reason), "{reason}");
+        let other = without_rollbacks(vec![expect(Metric::Lost, Comparison::Equal, 0.0)]);
+        assert!(!is_said(&other, &reason), "{reason}");
+    }
+}
+
+#[test]
+fn as_much_as_is_asked_for_in_each_phase_is_enough() {
+    let mut history = cdc();
+    let committed = judged(&history).phases[0].committed;
+    history.meta.scenario.workload.min_committed_per_phase = committed;
+    assert!(!is_said(&history, "fewer than the"));
+    history.meta.scenario.workload.min_committed_per_phase = committed + 1;
+    assert!(is_said(&history, "fewer than the"));
 }
