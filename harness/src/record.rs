@@ -105,7 +105,8 @@ pub fn strategy(
         generator: measure::generator(history),
         series: measure::series(&context.join),
         offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
-        costs: costs(history, judgement),
+        database: measure::database_costs(history, judgement.counts.committed),
+        costs: costs(history),
     })
 }
 
@@ -157,9 +158,8 @@ fn offences(explainer: &Explainer<'_>, judgement: &Judgement) -> Vec<record::Off
     explained.collect()
 }
 
-/// What the run cost: CPU and peak memory by process (a restarted process counts again from 0),
-/// and what the outbox cost the database.
-fn costs(history: &History, judgement: &Judgement) -> BTreeMap<String, Option<f64>> {
+/// CPU and peak memory by process; a restarted process counts again from 0.
+fn costs(history: &History) -> BTreeMap<String, Option<f64>> {
     let mut series: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for sample in &history.samples {
         series.entry(&sample.series).or_default().push(sample.value);
@@ -177,26 +177,6 @@ fn costs(history: &History, judgement: &Judgement) -> BTreeMap<String, Option<f6
             );
         }
     }
-    let peak = |name: &str| {
-        series
-            .get(name)
-            .and_then(|v| v.iter().copied().reduce(f64::max))
-    };
-    costs.insert("outbox table peak, bytes".to_owned(), peak("outbox_bytes"));
-    costs.insert(
-        "outbox dead tuples peak".to_owned(),
-        peak("outbox_dead_tuples"),
-    );
-    costs.insert("slot WAL peak, bytes".to_owned(), peak("slot_wal_bytes"));
-    let wal = series
-        .get("wal_bytes")
-        .and_then(|v| Some(v.last()? - v.first()?));
-    let committed = judgement.counts.committed;
-    costs.insert(
-        "WAL a committed change, bytes".to_owned(),
-        wal.filter(|_| committed > 0)
-            .map(|bytes| bytes / committed as f64),
-    );
     costs
 }
 

@@ -31,8 +31,11 @@ pub struct Bench {
     pub took_s: f64,
     /// Rounds; in each of them every row was measured once, one after the other.
     pub repetitions: u32,
+    /// Rounds in which every row was measured. Where the benchmark was cut short these are fewer than
+    /// `repetitions`, and some rows may have a figure of one round more.
+    pub complete: u32,
     /// `pass`: every figure is of work that was checked. `fail`: some work was done wrongly.
-    /// `unknown`: some figure could not be taken.
+    /// `unknown`: some figure could not be taken, or it was cut short.
     pub verdict: Verdict,
     /// Why it is not `pass`.
     pub reasons: Vec<String>,
@@ -134,6 +137,16 @@ pub fn json(bench: &Bench) -> Result<Vec<u8>, ExportError> {
     Ok(bytes)
 }
 
+/// How many rounds there are, and that they are not all.
+fn rounds(bench: &Bench) -> String {
+    let all = crate::figures::counted(u64::from(bench.repetitions), "round");
+    if bench.complete < bench.repetitions {
+        format!("CUT SHORT after {} of {all}", bench.complete)
+    } else {
+        all
+    }
+}
+
 /// How a value of a column is written: `48,200/s`, `4.12 s`, `0.61 ms`, `9.1 MiB`.
 fn value(value: f64, unit: &str) -> String {
     match unit {
@@ -195,6 +208,7 @@ pub(crate) mod sample {
             started_at: "2026-11-24T00:00:00Z".to_owned(),
             took_s: 12.5,
             repetitions: 2,
+            complete: 2,
             verdict: Verdict::Unknown,
             reasons: vec!["round 2: <cdc> was late".to_owned()],
             method: vec!["Rounds are interleaved.".to_owned()],

@@ -1,7 +1,9 @@
 //! The comparison table: strategies side by side. A value; every format draws it in its own way.
 
 use crate::figures::{self, DASH};
-use crate::record::{Counts, Fault, Latency, LatencySet, Record, Strategy, Verdict};
+use crate::record::{
+    Cost, Counts, DatabaseCosts, Fault, Latency, LatencySet, Record, Strategy, Verdict,
+};
 
 /// Rows that belong together.
 #[derive(Debug, Clone)]
@@ -335,7 +337,52 @@ pub fn bite(fault: &Fault) -> Cell {
     }
 }
 
-/// CPU, memory, WAL and the like.
+/// A cost's name, where it is found and how it is written.
+type Expense = (
+    &'static str,
+    fn(&DatabaseCosts) -> Cost,
+    fn(Option<f64>) -> String,
+);
+
+/// What the database pays.
+const EXPENSES: [Expense; 5] = [
+    ("WAL", |d| d.wal_bytes, figures::bytes),
+    (
+        "outbox table, peak",
+        |d| d.outbox_peak_bytes,
+        figures::bytes,
+    ),
+    (
+        "dead tuples, peak",
+        |d| d.dead_tuples_peak,
+        figures::optional,
+    ),
+    (
+        "rows updated or deleted",
+        |d| d.rows_changed,
+        figures::optional,
+    ),
+    (
+        "unconfirmed slot WAL, peak",
+        |d| d.slot_wal_peak_bytes,
+        figures::bytes,
+    ),
+];
+
+/// What each event cost the database: to be read beside the latencies, which it pays for.
+pub fn database(record: &Record) -> Section {
+    let rows = EXPENSES.iter().map(|(name, of, written)| {
+        row(record, *name, |s| {
+            Cell::figure(written(of(&s.database).per_event))
+        })
+    });
+    Section {
+        title: "cost to the database, each event",
+        rows: rows.collect(),
+    }
+}
+
+/// CPU and memory, and what the database paid in all.
 pub fn costs(record: &Record) -> Section {
     let mut names: Vec<&str> = Vec::new();
     for name in record.strategies.iter().flat_map(|s| s.costs.keys()) {
@@ -343,17 +390,19 @@ pub fn costs(record: &Record) -> Section {
             names.push(name);
         }
     }
-    let rows = names
-        .into_iter()
-        .map(|name| {
-            row(record, name, |s| {
-                Cell::figure(figures::optional(s.costs.get(name).copied().flatten()))
-            })
+    let processes = names.into_iter().map(|name| {
+        row(record, name, |s| {
+            Cell::figure(figures::optional(s.costs.get(name).copied().flatten()))
         })
-        .collect();
+    });
+    let database = EXPENSES.iter().map(|(name, of, written)| {
+        row(record, *name, |s| {
+            Cell::figure(written(of(&s.database).total))
+        })
+    });
     Section {
-        title: "costs",
-        rows,
+        title: "costs of the whole run",
+        rows: processes.chain(database).collect(),
     }
 }
 

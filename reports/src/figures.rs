@@ -147,6 +147,23 @@ pub fn rate(value: Option<f64>) -> String {
     }
 }
 
+/// `412 B`, `1.21 KiB`, `3.4 MiB`, or a dash.
+pub fn bytes(value: Option<f64>) -> String {
+    let Some(value) = value.filter(|bytes| bytes.is_finite()) else {
+        return DASH.to_owned();
+    };
+    let mut size = value;
+    let mut units = ["B", "KiB", "MiB", "GiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    // What would be written as 1,024 is written in the next unit.
+    while size.abs() >= 1023.5 {
+        let Some(next) = units.next() else { break };
+        size /= 1024.0;
+        unit = next;
+    }
+    format!("{} {unit}", decimal(size))
+}
+
 /// Any figure, or a dash.
 pub fn optional(value: Option<f64>) -> String {
     value.map_or_else(|| DASH.to_owned(), decimal)
@@ -306,6 +323,18 @@ mod tests {
         assert_eq!(observed(&expected), "17 ms");
         expected.observed = None;
         assert_eq!(observed(&expected), DASH);
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_reads_best() {
+        assert_eq!(bytes(None), DASH);
+        assert_eq!(bytes(Some(f64::NAN)), DASH);
+        assert_eq!(bytes(Some(0.0)), "0 B");
+        assert_eq!(bytes(Some(412.4)), "412 B");
+        assert_eq!(bytes(Some(1023.6)), "1 KiB");
+        assert_eq!(bytes(Some(1240.0)), "1.21 KiB");
+        assert_eq!(bytes(Some(3.5 * 1_048_576.0)), "3.5 MiB");
+        assert_eq!(bytes(Some(2e15)), "1,862,645 GiB");
     }
 
     #[test]

@@ -65,6 +65,9 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
     ] {
         suite.add_property(Property::new(key, value));
     }
+    for (name, value) in figures_of(strategy) {
+        suite.add_property(Property::new(name, value.to_string()));
+    }
     let mut add = |case_name: &str, status: TestCaseStatus| {
         let mut case = TestCase::new(case_name, status);
         case.set_classname(name.as_str());
@@ -92,6 +95,32 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
         add(HOLDS_TOGETHER, status);
     }
     suite
+}
+
+/// What a CI server may draw over time; what was not measured is not there.
+fn figures_of(strategy: &Strategy) -> impl Iterator<Item = (&'static str, f64)> {
+    let latency = &strategy.latency_ms.end_to_end;
+    let database = &strategy.database;
+    [
+        ("end_to_end_p50_ms", latency.p50),
+        ("end_to_end_p99_ms", latency.p99),
+        ("wal_bytes_per_event", database.wal_bytes.per_event),
+        (
+            "outbox_peak_bytes_per_event",
+            database.outbox_peak_bytes.per_event,
+        ),
+        (
+            "dead_tuples_peak_per_event",
+            database.dead_tuples_peak.per_event,
+        ),
+        ("rows_changed_per_event", database.rows_changed.per_event),
+        (
+            "slot_wal_peak_bytes_per_event",
+            database.slot_wal_peak_bytes.per_event,
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
 }
 
 /// A record that is not a pass although each of its strategies is must not look green.

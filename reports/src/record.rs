@@ -118,8 +118,37 @@ pub struct Strategy {
     pub series: Series,
     /// The first few offending events of each kind.
     pub offences: Vec<Offence>,
-    /// CPU seconds and peak memory by process, WAL bytes an event and the like; name with unit.
+    /// What it cost the database.
+    #[serde(default)]
+    pub database: DatabaseCosts,
+    /// CPU seconds and peak memory by process; name with unit.
     pub costs: BTreeMap<String, Option<f64>>,
+}
+
+/// What a strategy cost the database. Null is what was not measured, and what it does not have (an
+/// outbox, a slot). An event here is a committed change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseCosts {
+    /// WAL of the whole server from before the load until after the fence: orders, outbox, relay.
+    pub wal_bytes: Cost,
+    /// Largest size of the outbox with its indexes and TOAST.
+    pub outbox_peak_bytes: Cost,
+    /// Most dead tuples in the outbox at a time, by the server's statistics, which are late.
+    pub dead_tuples_peak: Cost,
+    /// Rows of the outbox that were updated or deleted, in all; those of transactions that were
+    /// rolled back count too. Null where the server lost its statistics in a crash.
+    pub rows_changed: Cost,
+    /// Most WAL that the slot's consumer had not confirmed.
+    pub slot_wal_peak_bytes: Cost,
+}
+
+/// One cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Of the whole run.
+    pub total: Option<f64>,
+    /// That, by the number of committed changes.
+    pub per_event: Option<f64>,
 }
 
 /// How the generator kept its schedule.

@@ -105,18 +105,20 @@ fn sections(record: &Record) -> Vec<Section> {
     }
     let percentiles = comparison::latencies(record, &comparison::TYPICAL_AND_SLOW);
     let at = sections.len() - 2;
-    sections.splice(
-        at..at,
-        percentiles.into_iter().map(|section| Section {
-            title: match section.title {
-                "end to end" => "end to end p50 / p99",
-                "propagation" => "propagation p50 / p99",
-                "order" => "order p50 / p99",
-                other => other,
-            },
-            ..section
-        }),
-    );
+    let latencies = percentiles.into_iter().map(|section| Section {
+        title: match section.title {
+            "end to end" => "end to end p50 / p99",
+            "propagation" => "propagation p50 / p99",
+            "order" => "order p50 / p99",
+            other => other,
+        },
+        ..section
+    });
+    let database = Section {
+        title: "each event's cost to the database",
+        ..comparison::database(record)
+    };
+    sections.splice(at..at, latencies.chain([database]));
     sections
 }
 

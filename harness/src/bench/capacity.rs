@@ -5,19 +5,20 @@ mod probe;
 mod search;
 
 use super::Results;
-use super::ground::Ground;
+use super::costs;
+use super::ground::{Ground, unless_cut_short};
 use super::latency::{self, ordinary_run};
 use super::sheet::{Measured, Sheet};
+use super::strategies::{self, Entry};
 use crate::run::RunError;
 use crate::scenario::limits;
 use probe::Probe;
-use reports::bench::Role;
 use search::{Found, Search};
 
 const RATE: &str = "sustained";
 const FAILED: &str = "not sustained";
 const PROBES: &str = "probes";
-const COLUMNS: [(&str, &str); 3] = [(RATE, "/s"), (FAILED, "/s"), (PROBES, "")];
+const RATES: [(&str, &str); 3] = [(RATE, "/s"), (FAILED, "/s"), (PROBES, "")];
 /// Connections of a probe's load: enough that they are not what saturates.
 const CONNECTIONS: u32 = 64;
 
@@ -37,7 +38,7 @@ pub struct Options {
 impl Options {
     /// What is wrong, with the remedy.
     pub fn check(&self) -> Result<(), String> {
-        latency::check_seconds(self.seconds)?;
+        latency::check_seconds("--seconds", self.seconds, 1)?;
         if !(search::FLOOR..=limits::RATE.1).contains(&self.from) {
             return Err(format!(
                 "--rate {}: take {} to {}",
@@ -54,7 +55,7 @@ impl Options {
                 limits::RATE.1
             ));
         }
-        latency::check_strategy(self.strategy.as_deref())
+        strategies::check(self.strategy.as_deref())
     }
 }
 
@@ -64,31 +65,39 @@ pub(super) async fn run(
     options: &Options,
     repetitions: u32,
 ) -> Result<Results, RunError> {
-    let mut sheet = Sheet::new("capacity", &COLUMNS);
-    let rows = latency::rows(options.strategy.as_deref());
-    for (name, note) in &rows {
-        sheet.row(name, Role::Subject, *note);
+    let mut sheet = Sheet::new("capacity", &[&RATES[..], &costs::COLUMNS].concat());
+    let chosen = strategies::choose(ground, options.strategy.as_deref())?;
+    for entry in &chosen.entries {
+        sheet.row(entry.name, entry.role, entry.note);
     }
-    for round in 1..=repetitions {
-        for (row, (name, _)) in rows.iter().enumerate() {
-            let measured = search(ground, options, name, round).await?;
+    'rounds: for round in 1..=repetitions {
+        for (row, entry) in chosen.entries.iter().enumerate() {
+            let measured = search(ground, options, entry, round).await;
+            let Some(measured) = unless_cut_short(measured)? else {
+                break 'rounds;
+            };
             if let Some(remark) = &measured.remark {
-                ground.note(format!("round {round} of {repetitions}, {name}: {remark}"));
+                ground.note(format!(
+                    "round {round} of {repetitions}, {}: {remark}",
+                    entry.name
+                ));
             }
             sheet.add(row, measured);
         }
     }
     Ok(Results {
         question: "What is the highest rate at which the backlog stays bounded?",
-        method: method(options),
+        method: method(options).into_iter().chain(chosen.left_out).collect(),
         settings: [
-            ("probe", format!("{} s", options.seconds)),
-            ("from", format!("{}/s", options.from)),
-            ("ceiling", format!("{}/s", options.ceiling)),
-            ("connections", CONNECTIONS.to_string()),
+            ("probe", Some(format!("{} s", options.seconds))),
+            ("from", Some(format!("{}/s", options.from))),
+            ("ceiling", Some(format!("{}/s", options.ceiling))),
+            ("connections", Some(CONNECTIONS.to_string())),
+            ("debezium", chosen.debezium),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into(),
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect(),
         sheets: vec![sheet],
         ratios: Vec::new(),
     })
@@ -110,8 +119,11 @@ fn method(options: &Options) -> Vec<String> {
          fell behind), or the relay (the backlog grew), with the CPU time that it had."
             .to_owned(),
         "Each probe is an ordinary run, judged like any other; its record and report are in this \
-         folder."
+         folder. Every strategy has just been started when its load begins: Debezium's JVM gets \
+         faster with longer probes (--seconds). What events cost the database is of the highest rate \
+         that was sustained."
             .to_owned(),
+        costs::METHOD.to_owned(),
     ]
     .into()
 }
@@ -119,7 +131,7 @@ fn method(options: &Options) -> Vec<String> {
 async fn search(
     ground: &Ground<'_>,
     options: &Options,
-    name: &str,
+    entry: &Entry,
     round: u32,
 ) -> Result<Measured, RunError> {
     let mut search = Search::new(options.from, options.ceiling);
@@ -129,9 +141,9 @@ async fn search(
     while let Some(rate) = search.next() {
         probes += 1;
         let more = format!("connections = {CONNECTIONS}\n");
-        let scenario = latency::scenario(Some(name), rate, options.seconds, &more)?;
-        let folder = format!("round-{round}-{name}-{rate:.0}");
-        let record = ordinary_run(ground, &scenario, &folder).await?;
+        let scenario = strategies::scenario(&[entry], rate, options.seconds, &more)?;
+        let folder = format!("round-{round}-{}-{rate:.0}", entry.name);
+        let record = ordinary_run(ground, &scenario, &folder).await?.record;
         let probe = record
             .strategies
             .first()
@@ -142,6 +154,9 @@ async fn search(
                 // Of the highest rate that was sustained, the last one told so.
                 let at_rate = |reason: &String| format!("at {rate:.0}/s: {reason}");
                 measured.doubts = probe.doubts.iter().map(at_rate).collect();
+                if let Some(strategy) = record.strategies.first() {
+                    costs::of_run(&strategy.database, &mut measured);
+                }
                 search.tell(rate, true);
             }
             Some(reason) => {

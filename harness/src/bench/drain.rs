@@ -4,31 +4,34 @@
 mod arrival;
 mod backlog;
 mod limits;
+mod subjects;
 
 use super::Results;
-use super::ground::Ground;
+use super::ground::{Ground, unless_cut_short};
 use super::sheet::{Measured, Sheet};
-use super::{scenarios, usage};
+use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
 use crate::observer::Watch;
 use crate::run::RunError;
 use crate::run::arena::{Arena, Leave, failed};
 use crate::scenario::{Scenario, Strategy, StrategyKind};
 use arrival::Arrived;
-use reports::bench::Role;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use subjects::{Has, Rows, SUBJECTS, Subject, Way, Work};
 
 const RATE: &str = "drained";
 const FROM_START: &str = "from start";
 const FIRST: &str = "first event";
 const CPU: &str = "CPU an event";
 const MEMORY: &str = "peak memory";
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 6] = [
     (RATE, "/s"),
     (FROM_START, "s"),
     (FIRST, "s"),
     (CPU, "µs"),
     (MEMORY, "MiB"),
+    (costs::WAL, "B"),
 ];
 
 /// Events of the warm-up, at most.
@@ -76,104 +79,6 @@ impl Options {
     }
 }
 
-/// How PostgreSQL is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Tcp,
-    Socket,
-    Proxied,
-}
-
-/// What takes the backlog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    /// The strategy's relay.
-    Relay,
-    /// pg_recvlogical, to nowhere.
-    Receive,
-    /// The relay's SQL without publishing.
-    Claims,
-}
-
-/// A row.
-struct Subject {
-    name: &'static str,
-    /// Its strategy in the scenario below.
-    strategy: &'static str,
-    way: Way,
-    work: Work,
-    /// The row that it limits.
-    limit_of: Option<&'static str>,
-    note: &'static str,
-}
-
-impl Subject {
-    fn is_chosen(&self, beginning: Option<&str>) -> bool {
-        let names = [Some(self.name), self.limit_of];
-        beginning.is_none_or(|b| names.iter().flatten().any(|name| name.starts_with(b)))
-    }
-}
-
-const fn relay(
-    name: &'static str,
-    strategy: &'static str,
-    way: Way,
-    note: &'static str,
-) -> Subject {
-    Subject {
-        name,
-        strategy,
-        way,
-        work: Work::Relay,
-        limit_of: None,
-        note,
-    }
-}
-
-const fn limit(name: &'static str, of: &Subject, work: Work, note: &'static str) -> Subject {
-    Subject {
-        name,
-        strategy: of.strategy,
-        way: of.way,
-        work,
-        limit_of: Some(of.name),
-        note,
-    }
-}
-
-const DELETE: Subject = relay(
-    "polling-delete",
-    "polling-delete",
-    Way::Tcp,
-    "rows are deleted",
-);
-const MARK: Subject = relay("polling-mark", "polling-mark", Way::Tcp, "rows are marked");
-const TCP: Subject = relay("cdc-tcp", "cdc", Way::Tcp, "TCP on loopback");
-const SOCKET: Subject = relay("cdc-socket", "cdc", Way::Socket, "Unix socket");
-const PROXIED: Subject = relay(
-    "cdc-proxied",
-    "cdc",
-    Way::Proxied,
-    "PostgreSQL through Toxiproxy",
-);
-const CLAIMS: &str = "the same claims, committed, nothing published";
-const RECEIVE: &str = "pg_recvlogical to /dev/null on the same link";
-
-/// All rows, in the order of a round: each next to its limit. A further strategy is a line here and
-/// a `[strategy]` in [`scenario`].
-const SUBJECTS: [Subject; 10] = [
-    DELETE,
-    limit("claims-delete", &DELETE, Work::Claims, CLAIMS),
-    MARK,
-    limit("claims-mark", &MARK, Work::Claims, CLAIMS),
-    TCP,
-    limit("receive-tcp", &TCP, Work::Receive, RECEIVE),
-    SOCKET,
-    limit("receive-socket", &SOCKET, Work::Receive, RECEIVE),
-    PROXIED,
-    limit("receive-proxied", &PROXIED, Work::Receive, RECEIVE),
-];
-
 /// No load is ever offered in it, and no fault injected: it names the strategies and the wiring.
 fn scenario(options: &Options, way: Way) -> Result<Scenario, RunError> {
     let fault = match way {
@@ -189,7 +94,8 @@ fn scenario(options: &Options, way: Way) -> Result<Scenario, RunError> {
          min_committed_per_phase = 0\n{fault}\
          [strategy.polling-delete]\nkind = \"polling\"\nafter_publish = \"delete\"\nbatch = {batch}\n\
          [strategy.polling-mark]\nkind = \"polling\"\nafter_publish = \"mark\"\nbatch = {batch}\n\
-         [strategy.cdc]\nkind = \"cdc\"\n",
+         [strategy.cdc]\nkind = \"cdc\"\n\
+         [strategy.debezium]\nkind = \"debezium\"\n",
         backlog::CHANGES_PER_ORDER,
         backlog::PAYLOAD_BYTES
     ))
@@ -201,19 +107,22 @@ pub(super) async fn run(
     options: &Options,
     repetitions: u32,
 ) -> Result<Results, RunError> {
-    let has_socket = ground.stack.info().postgres_socket.is_some();
-    let subjects: Vec<&Subject> = SUBJECTS
-        .iter()
-        .filter(|s| s.is_chosen(options.strategy.as_deref()))
-        .filter(|s| has_socket || s.way != Way::Socket)
-        .collect();
-    if !has_socket {
-        ground.note("no Unix socket of PostgreSQL is known here: its rows are left out".to_owned());
+    let has = Has {
+        socket: ground.stack.info().postgres_socket.is_some(),
+        debezium: ground.debezium().map_err(|missing| missing.to_string()),
+    };
+    let Rows {
+        subjects,
+        left_out,
+        debezium,
+    } = subjects::choose(options.strategy.as_deref(), has)
+        .map_err(|reason| failed("choosing rows", &reason))?;
+    for text in &left_out {
+        ground.note(text.clone());
     }
     let mut sheet = Sheet::new("drain", &COLUMNS);
     for subject in &subjects {
-        let role = subject.limit_of.map_or(Role::Subject, |_| Role::Limit);
-        sheet.row(subject.name, role, subject.note);
+        sheet.row(subject.name, subject.role, subject.note);
     }
     if let Some(first) = subjects.iter().find(|s| s.work == Work::Relay) {
         let warm_up = Options {
@@ -226,9 +135,12 @@ pub(super) async fn run(
         ));
         measure(ground, first, &warm_up).await?;
     }
-    for round in 1..=repetitions {
+    'rounds: for round in 1..=repetitions {
         for (row, subject) in subjects.iter().enumerate() {
-            let measured = measure(ground, subject, options).await?;
+            let measured = measure(ground, subject, options).await;
+            let Some(measured) = unless_cut_short(measured)? else {
+                break 'rounds;
+            };
             ground.note(format!(
                 "round {round} of {repetitions}, {}: {}",
                 subject.name,
@@ -237,24 +149,33 @@ pub(super) async fn run(
             sheet.add(row, measured);
         }
     }
-    let ratios = subjects
-        .iter()
-        .filter_map(|limit| sheet.ratio(RATE, limit.limit_of?, limit.name))
+    let ratios = subjects::pairs(&subjects)
+        .into_iter()
+        .filter_map(|(of, against)| sheet.ratio(RATE, of, against))
         .collect();
     Ok(Results {
         question: "How fast is a backlog of committed events on the topic?",
-        method: method(options),
-        settings: [
-            ("events", options.events.to_string()),
-            ("payload", format!("{} bytes", backlog::PAYLOAD_BYTES)),
-            ("events an order", backlog::CHANGES_PER_ORDER.to_string()),
-            ("rows a claim", options.batch.to_string()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into(),
+        method: method(options).into_iter().chain(left_out).collect(),
+        settings: settings(options, debezium),
         sheets: vec![sheet],
         ratios,
     })
+}
+
+fn settings(options: &Options, debezium: Option<String>) -> BTreeMap<String, String> {
+    [
+        ("events", Some(options.events.to_string())),
+        ("payload", Some(format!("{} bytes", backlog::PAYLOAD_BYTES))),
+        (
+            "events an order",
+            Some(backlog::CHANGES_PER_ORDER.to_string()),
+        ),
+        ("rows a claim", Some(options.batch.to_string())),
+        ("debezium", debezium),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
 }
 
 fn said(measured: &Measured) -> String {
@@ -287,8 +208,24 @@ fn method(options: &Options) -> Vec<String> {
          streaming to its end; the claims are the relay's own statements with the same number of \
          rows each, from the harness, timed from connecting to the last commit."
             .to_owned(),
-        "CPU and peak memory are the relay's (of pg_recvlogical: a sample up to 50 ms before its \
-         end); a claim loop is part of the harness, so it has none."
+        "Start-up is not in drained, which begins with the first event on the topic. It is in from \
+         start, in first event, in the CPU time and in the memory, of all relays alike: a relay of \
+         this project needs milliseconds for it, Kafka Connect's JVM seconds, which weigh the less \
+         the longer the backlog is. It drains as it was started: no relay is warmed up by other \
+         events before."
+            .to_owned(),
+        "debezium: the same outbox rows, deleted by a trigger in the transaction that inserts \
+         them, as Debezium's own outbox library does, so before it starts; until it is ready it \
+         is asked for that as well, ten times a second at most."
+            .to_owned(),
+        "CPU and peak memory are those of the relay's processes (of pg_recvlogical: a sample up to \
+         50 ms before its end); a claim loop is part of the harness, so it has none."
+            .to_owned(),
+        "WAL an event: what the server wrote to its log from the end of the backlog until the work \
+         was done and its process stopped, by events: marks, deletes, commits. It is the first work \
+         on these pages since a checkpoint, so each page is in it once as a whole, where \
+         full_page_writes is on; of a CDC relay, deletes that were still to come at its end are \
+         not in it."
             .to_owned(),
         format!(
             "Before the first round: a second of records through the new broker, and a drain of up \
@@ -307,14 +244,7 @@ async fn measure(
 ) -> Result<Measured, RunError> {
     let scenario = scenario(options, subject.way)?;
     let strategy = find(&scenario, subject.strategy)?;
-    let mut arena = Arena::plan(
-        ground.stack,
-        &scenario,
-        strategy,
-        ground.reaper,
-        ground.folder,
-        None,
-    )?;
+    let mut arena = ground.arena(&scenario, strategy)?;
     if subject.way == Way::Socket {
         arena
             .relay_socket
@@ -356,9 +286,10 @@ async fn in_arena(
     let end = backlog::fill(admin, &arena.layout.schema, &arena.identity, events)
         .await
         .map_err(|e| failed("making the backlog", &e))?;
-    match (work, &strategy.kind) {
-        (Work::Relay, _) => drained(ground, arena, events).await,
-        (Work::Receive, _) => limits::receive(ground, arena, &end, events).await,
+    let wal_before = costs::wal_bytes(admin).await?;
+    let mut measured = match (work, &strategy.kind) {
+        (Work::Relay, _) => drained(ground, arena, events).await?,
+        (Work::Receive, _) => limits::receive(ground, arena, &end, events).await?,
         (
             Work::Claims,
             StrategyKind::Polling {
@@ -366,9 +297,14 @@ async fn in_arena(
                 batch,
                 ..
             },
-        ) => limits::claims(arena, *after_publish, *batch, events).await,
-        (Work::Claims, _) => Err(failed("choosing a limit", &"only polling claims rows")),
-    }
+        ) => limits::claims(arena, *after_publish, *batch, events).await?,
+        (Work::Claims, _) => return Err(failed("choosing a limit", &"only polling claims rows")),
+    };
+    let wal_bytes = costs::wal_bytes(admin).await? - wal_before;
+    measured
+        .values
+        .insert(costs::WAL, wal_bytes / f64::from(events.max(1)));
+    Ok(measured)
 }
 
 /// The relay, from its start until the backlog is on the topic or nothing moves any more.
@@ -485,18 +421,16 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_row_brings_its_limit() {
-        let chosen = |beginning: &str| -> Vec<&str> {
-            let all = SUBJECTS.iter().filter(|s| s.is_chosen(Some(beginning)));
-            all.map(|s| s.name).collect()
-        };
-        assert_eq!(chosen("cdc-tcp"), ["cdc-tcp", "receive-tcp"]);
-        assert_eq!(chosen("polling").len(), 4);
+    fn a_row_that_is_not_there_is_refused_with_those_there_are() {
         let wrong = Options {
             strategy: Some("cdd".to_owned()),
             ..options()
         };
-        assert!(wrong.check().unwrap_err().contains("cdc-socket"));
+        let reason = wrong.check().unwrap_err();
+        assert!(
+            reason.contains("cdc-socket") && reason.contains("debezium"),
+            "{reason}"
+        );
     }
 
     #[test]

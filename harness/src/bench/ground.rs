@@ -1,7 +1,9 @@
 //! What every benchmark stands on.
 
 use crate::process::reaper::Reaper;
+use crate::run::arena::Arena;
 use crate::run::{self, Event, Reporter, RunError};
+use crate::scenario::{Scenario, Strategy};
 use crate::stack::Stack;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +27,27 @@ impl Ground<'_> {
         self.reporter.event(Event::Note { text });
     }
 
+    /// What Debezium runs on here, for the record; the error says what is missing, with the remedy.
+    pub fn debezium(&self) -> Result<String, RunError> {
+        run::arena::debezium(self.stack).map(|install| install.describe())
+    }
+
+    /// A strategy's own part of this stack, planned: nothing of it is made yet, and it leaves no trace.
+    pub fn arena<'a>(
+        &'a self,
+        scenario: &'a Scenario,
+        strategy: &'a Strategy,
+    ) -> Result<Arena<'a>, RunError> {
+        Arena::plan(
+            self.stack,
+            scenario,
+            strategy,
+            self.reaper,
+            self.folder,
+            None,
+        )
+    }
+
     /// The work, or its end by Ctrl-C. What it made is the caller's to tear down.
     pub async fn unless_interrupted<T>(
         &self,
@@ -42,5 +65,15 @@ impl Ground<'_> {
         RunError::Interrupted {
             folder: self.folder.to_owned(),
         }
+    }
+}
+
+/// What was measured; `None` if Ctrl-C came first. That ends the rounds: what they have found by then
+/// is kept.
+pub(super) fn unless_cut_short<T>(measured: Result<T, RunError>) -> Result<Option<T>, RunError> {
+    match measured {
+        Ok(measured) => Ok(Some(measured)),
+        Err(RunError::Interrupted { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }

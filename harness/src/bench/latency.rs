@@ -1,14 +1,19 @@
-//! `bench latency`: propagation at fixed rates, by ordinary runs and their records. There is no
+//! `bench latency`: propagation at fixed rates, by ordinary runs and their histories. There is no
 //! second way to measure.
 
 use super::Results;
-use super::ground::Ground;
-use super::scenarios;
+use super::costs;
+use super::ground::{Ground, unless_cut_short};
 use super::sheet::{Measured, Sheet};
+use super::strategies::{self, Chosen};
+use crate::checkers::join::Join;
+use crate::history::{self, History};
+use crate::measure;
 use crate::run::{self, RunError, arena::failed};
 use crate::scenario::{Scenario, limits};
-use reports::bench::Role;
 use reports::record::{Record, Strategy, Verdict};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const P50: &str = "p50";
@@ -17,7 +22,7 @@ const P999: &str = "p99.9";
 const MAX: &str = "max";
 const WHOLE_P50: &str = "end to end p50";
 const WHOLE_P99: &str = "end to end p99";
-const COLUMNS: [(&str, &str); 6] = [
+const TIMES: [(&str, &str); 6] = [
     (P50, "ms"),
     (P99, "ms"),
     (P999, "ms"),
@@ -28,33 +33,18 @@ const COLUMNS: [(&str, &str); 6] = [
 /// With fewer events the 99.9th percentile is the largest of them.
 const P999_EVENTS: u64 = 1_000;
 
-/// The strategies: name, settings, what they are here. A further one is a line here.
-const STRATEGIES: [(&str, &str, &str); 4] = [
-    (
-        "polling",
-        "kind = \"polling\"\ninterval = \"5ms\"",
-        "interval 5 ms",
-    ),
-    (
-        "polling-notify",
-        "kind = \"polling\"\ninterval = \"5ms\"\nnotify = true",
-        "interval 5 ms, NOTIFY",
-    ),
-    ("cdc", "kind = \"cdc\"", "TCP on loopback"),
-    (
-        "dual-write",
-        "kind = \"dual-write\"\norder = \"commit-then-publish\"",
-        "publishes before it answers",
-    ),
-];
+/// Longest load, and longest warm-up, seconds.
+const SECONDS_MAX: u32 = 600;
 
 /// What is its own.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Changes a second, a table each.
     pub rates: Vec<f64>,
-    /// Length of each load.
+    /// Length of what is measured of each load.
     pub seconds: u32,
+    /// What comes before that and does not count.
+    pub warm_up_s: u32,
     /// Only this strategy.
     pub strategy: Option<String>,
 }
@@ -62,65 +52,22 @@ pub struct Options {
 impl Options {
     /// What is wrong, with the remedy.
     pub fn check(&self) -> Result<(), String> {
-        check_seconds(self.seconds)?;
+        check_seconds("--seconds", self.seconds, 1)?;
+        check_seconds("--warm-up", self.warm_up_s, 0)?;
         let bad = |rate: &&f64| !(1.0..=limits::RATE.1).contains(*rate);
         if let Some(rate) = self.rates.iter().find(bad) {
             return Err(format!("--rate {rate}: take 1 to {}", limits::RATE.1));
         }
-        check_strategy(self.strategy.as_deref())
+        strategies::check(self.strategy.as_deref())
     }
 }
 
 /// A load's length, with the remedy.
-pub(super) fn check_seconds(seconds: u32) -> Result<(), String> {
-    if (1..=600).contains(&seconds) {
+pub(super) fn check_seconds(option: &str, seconds: u32, least: u32) -> Result<(), String> {
+    if (least..=SECONDS_MAX).contains(&seconds) {
         return Ok(());
     }
-    Err(format!("--seconds {seconds}: take 1 to 600"))
-}
-
-/// A strategy's name, with the remedy.
-pub(super) fn check_strategy(name: Option<&str>) -> Result<(), String> {
-    match name {
-        Some(name) if chosen(Some(name)).is_empty() => Err(format!(
-            "--strategy {name}: take one of {}",
-            STRATEGIES.map(|(name, ..)| name).join(", ")
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn chosen(name: Option<&str>) -> Vec<(&'static str, &'static str, &'static str)> {
-    let all = STRATEGIES.into_iter();
-    all.filter(|(known, ..)| name.is_none_or(|n| n == *known))
-        .collect()
-}
-
-/// Name and note of the chosen strategies.
-pub(super) fn rows(name: Option<&str>) -> Vec<(&'static str, &'static str)> {
-    let all = chosen(name).into_iter();
-    all.map(|(name, _, note)| (name, note)).collect()
-}
-
-/// The load, and the chosen strategies under it. All of them are expected to be clean.
-pub(super) fn scenario(
-    name: Option<&str>,
-    rate: f64,
-    seconds: u32,
-    more: &str,
-) -> Result<Scenario, RunError> {
-    // A slow load has fewer changes than a lesson needs; half of them must be there all the same.
-    let least = (rate * f64::from(seconds) / 2.0).clamp(1.0, 100.0) as u64;
-    let mut text = format!(
-        "name = \"bench-{rate:.0}\"\n[workload]\nrate = {rate}\nduration = \"{seconds}s\"\n\
-         min_committed_per_phase = {least}\n{more}"
-    );
-    for (name, keys, _) in chosen(name) {
-        text.push_str(&format!(
-            "[strategy.{name}]\n{keys}\n[expect.{name}]\nlost = 0\n"
-        ));
-    }
-    scenarios::parse(&text)
+    Err(format!("{option} {seconds}: take {least} to {SECONDS_MAX}"))
 }
 
 /// Runs it.
@@ -129,62 +76,103 @@ pub(super) async fn run(
     options: &Options,
     repetitions: u32,
 ) -> Result<Results, RunError> {
-    let only = options.strategy.as_deref();
+    let chosen = strategies::choose(ground, options.strategy.as_deref())?;
     let mut sheets: Vec<(f64, Sheet)> = Vec::new();
     for rate in &options.rates {
-        let mut sheet = Sheet::new(format!("{rate:.0} changes/s"), &COLUMNS);
-        for (name, note) in rows(only) {
-            let role = match name {
-                "dual-write" => Role::Peer,
-                _ => Role::Subject,
-            };
-            sheet.row(name, role, note);
+        let columns = [&TIMES[..], &costs::COLUMNS].concat();
+        let mut sheet = Sheet::new(format!("{rate:.0} changes/s"), &columns);
+        for entry in &chosen.entries {
+            sheet.row(entry.name, entry.role, entry.note);
         }
         sheets.push((*rate, sheet));
     }
-    for round in 1..=repetitions {
+    let load_s = options.warm_up_s + options.seconds;
+    'rounds: for round in 1..=repetitions {
         for (rate, sheet) in &mut sheets {
-            let scenario = scenario(only, *rate, options.seconds, "")?;
+            let scenario = strategies::scenario(&chosen.entries, *rate, load_s, "")?;
             let folder = format!("round-{round}-rate-{rate:.0}");
-            let record = ordinary_run(ground, &scenario, &folder).await?;
-            for (row, strategy) in record.strategies.iter().enumerate() {
-                sheet.add(row, figures(strategy));
+            let ran = ordinary_run(ground, &scenario, &folder).await;
+            let Some(ran) = unless_cut_short(ran)? else {
+                break 'rounds;
+            };
+            for (row, strategy) in ran.record.strategies.iter().enumerate() {
+                let history = ran.history(strategy)?;
+                sheet.add(row, figures(strategy, &history, options.warm_up_s));
             }
         }
     }
     let ratios = sheets
         .iter()
         .flat_map(|(_, sheet)| {
-            [("polling", "cdc"), ("polling-notify", "cdc")]
+            ["polling", "polling-notify", "debezium"]
                 .into_iter()
-                .filter_map(|(of, against)| sheet.ratio(P50, of, against))
+                .filter_map(|of| sheet.ratio(P50, of, "cdc"))
         })
         .collect();
     Ok(Results {
         question: "How long after its answer is a change's event on the topic, at a given rate?",
-        method: method(),
-        settings: [("load", format!("{} s each", options.seconds))]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into(),
+        method: method(options)
+            .into_iter()
+            .chain(chosen.left_out.clone())
+            .collect(),
+        settings: settings(options, &chosen),
         sheets: sheets.into_iter().map(|(_, sheet)| sheet).collect(),
         ratios,
     })
 }
 
-fn method() -> Vec<String> {
+fn settings(options: &Options, chosen: &Chosen) -> BTreeMap<String, String> {
+    [
+        ("load", Some(format!("{} s each", options.seconds))),
+        ("warm-up", Some(format!("{} s", options.warm_up_s))),
+        ("debezium", chosen.debezium.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
+}
+
+fn method(options: &Options) -> Vec<String> {
     [
         "Each figure is of an ordinary run without a fault, judged like any other; its record and \
-         its report are in this folder, a folder a round and rate.",
+         its report are in this folder, a folder a round and rate."
+            .to_owned(),
         "Propagation: from the answer to the first sight of the event on the topic; an event that \
          was seen before its answer counts as 0. End to end: from when the change was due. Both \
-         from intended starts, open loop.",
+         from intended starts, open loop."
+            .to_owned(),
+        format!(
+            "The load lasts {} s longer than is measured: changes due in its first {} s are offered \
+             and judged, but are in no figure of this page (they are in the runs' own reports). \
+             Every strategy has just been started when its load begins, and a JVM has to be warm: \
+             at a low rate Debezium's is not, after so few events.",
+            options.warm_up_s, options.warm_up_s
+        ),
         "The figures of a load that was not offered on schedule are left out. The 99.9th percentile \
-         takes 1,000 events.",
-        "Warm-up: a second of records through the new broker, and in each run 600 ms between \
-         everything being ready and the first change.",
+         takes 1,000 events."
+            .to_owned(),
+        costs::METHOD.to_owned(),
+        "Before the first round: a second of records through the new broker. In each run: 600 ms \
+         between everything being ready (of Debezium: a heartbeat came out on Kafka) and the first \
+         change."
+            .to_owned(),
     ]
-    .map(str::to_owned)
     .into()
+}
+
+/// An ordinary run that is over.
+pub(super) struct Ran {
+    pub record: Record,
+    folder: PathBuf,
+}
+
+impl Ran {
+    /// The history of one of its strategies, read back.
+    fn history(&self, strategy: &Strategy) -> Result<History, RunError> {
+        let place = run::folder::history(&self.folder, &strategy.name);
+        let loaded = history::load(&place).map_err(|e| failed("loading the history", &e))?;
+        Ok(loaded.history)
+    }
 }
 
 /// A run of all strategies of a scenario on the stack that is up; its reports are in `name`.
@@ -192,7 +180,7 @@ pub(super) async fn ordinary_run(
     ground: &Ground<'_>,
     scenario: &Scenario,
     name: &str,
-) -> Result<Record, RunError> {
+) -> Result<Ran, RunError> {
     let began = std::time::Instant::now();
     let folder = ground.folder.join(name);
     let doing = format!("making {}", folder.display());
@@ -215,11 +203,11 @@ pub(super) async fn ordinary_run(
     let record =
         crate::record::build(&judged, took).map_err(|e| failed("building a record", &e))?;
     run::folder::write_reports(&folder, &record)?;
-    Ok(record)
+    Ok(Ran { record, folder })
 }
 
-/// What a run's record says of a strategy.
-fn figures(strategy: &Strategy) -> Measured {
+/// What a run says of a strategy, without its warm-up.
+fn figures(strategy: &Strategy, history: &History, warm_up_s: u32) -> Measured {
     let mut measured = problems(strategy);
     if !strategy.generator.kept_schedule {
         measured
@@ -227,7 +215,8 @@ fn figures(strategy: &Strategy) -> Measured {
             .push("the load was behind its schedule: no figures".to_owned());
         return measured;
     }
-    let latency = &strategy.latency_ms;
+    let warm_ns = history.meta.load_from_ns + i64::from(warm_up_s) * 1_000_000_000;
+    let latency = measure::latencies_from(&Join::new(history), warm_ns).set();
     let p999 = latency.propagation.p999;
     for (column, value) in [
         (P50, latency.propagation.p50),
@@ -244,6 +233,7 @@ fn figures(strategy: &Strategy) -> Measured {
             measured.values.insert(column, value);
         }
     }
+    costs::of_run(&strategy.database, &mut measured);
     measured
 }
 
@@ -260,37 +250,5 @@ pub(super) fn problems(strategy: &Strategy) -> Measured {
             wrong: reasons,
             ..Measured::default()
         },
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_strategy_is_in_the_scenario_and_expected_to_be_clean() {
-        let scenario = scenario(None, 100.0, 3, "").unwrap();
-        assert_eq!(scenario.strategies.len(), STRATEGIES.len());
-        assert!(
-            scenario
-                .strategies
-                .iter()
-                .all(|s| !s.expectations.is_empty())
-        );
-        assert_eq!(
-            super::scenario(Some("cdc"), 0.5, 3, "")
-                .unwrap()
-                .strategies
-                .len(),
-            1
-        );
-    }
-
-    #[test]
-    fn an_unknown_strategy_is_refused_with_those_there_are() {
-        let reason = check_strategy(Some("cdd")).unwrap_err();
-        assert!(reason.contains("polling-notify"), "{reason}");
-        check_strategy(None).unwrap();
     }
 }

@@ -5,14 +5,17 @@
 //! a check of the work it is of: what was not done right has no speed.
 
 pub mod capacity;
+mod costs;
 pub mod drain;
 mod ground;
 pub mod latency;
 pub mod orders;
 mod program;
+mod rounds;
 mod scenarios;
 mod sheet;
 mod statistics;
+mod strategies;
 mod usage;
 
 use crate::process::reaper::Reaper;
@@ -22,6 +25,7 @@ use crate::stack::Stack;
 use ground::Ground;
 use reports::bench::{Bench, Ratio, SCHEMA_VERSION};
 use reports::record::Verdict;
+use rounds::Rounds;
 use sheet::Sheet;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -127,7 +131,7 @@ pub async fn run(
         folder: &folder,
         reaper,
         reporter,
-        interrupted: interrupted.clone(),
+        interrupted,
         of_run: &of_run,
     };
     let repetitions = options.repetitions.max(1);
@@ -140,10 +144,11 @@ pub async fn run(
     let environment = run::servers(stack.info());
     stop(stack).await?;
     let results = results?;
-    if *interrupted.borrow() {
+    let rounds = Rounds::of(&results.sheets, repetitions);
+    if rounds.nothing() {
         return Err(RunError::Interrupted { folder });
     }
-    let (verdict, reasons) = verdict(&results.sheets);
+    let (verdict, reasons) = verdict(&results.sheets, &rounds);
     let bench = Bench {
         schema_version: SCHEMA_VERSION,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -153,6 +158,7 @@ pub async fn run(
         started_at,
         took_s: started.elapsed().as_secs_f64(),
         repetitions,
+        complete: rounds.complete,
         verdict,
         reasons,
         method: results.method,
@@ -170,9 +176,10 @@ async fn stop(stack: Stack) -> Result<(), RunError> {
 }
 
 /// Work done wrongly fails the benchmark; a figure that is missing leaves it unknown.
-fn verdict(sheets: &[Sheet]) -> (Verdict, Vec<String>) {
+fn verdict(sheets: &[Sheet], rounds: &Rounds) -> (Verdict, Vec<String>) {
     let wrong: Vec<String> = sheets.iter().flat_map(Sheet::wrong).collect();
-    let doubts: Vec<String> = sheets.iter().flat_map(Sheet::doubts).collect();
+    let doubts = sheets.iter().flat_map(Sheet::doubts);
+    let doubts: Vec<String> = rounds.cut_short().into_iter().chain(doubts).collect();
     let verdict = match (wrong.is_empty(), doubts.is_empty()) {
         (false, _) => Verdict::Fail,
         (true, false) => Verdict::Unknown,

@@ -2,10 +2,10 @@
 //! many connections and the same durability.
 
 use super::Results;
-use super::ground::Ground;
+use super::ground::{Ground, unless_cut_short};
 use super::program::{self, Program};
 use super::sheet::{Measured, Sheet};
-use super::{scenarios, usage};
+use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
 use crate::fence::database;
 use crate::history::{Outcome, Request, Rows};
@@ -25,7 +25,14 @@ const RATE: &str = "orders";
 const P50: &str = "p50";
 const P99: &str = "p99";
 const CPU: &str = "service CPU an order";
-const COLUMNS: [(&str, &str); 4] = [(RATE, "/s"), (P50, "ms"), (P99, "ms"), (CPU, "µs")];
+const WAL: &str = "WAL an order";
+const COLUMNS: [(&str, &str); 5] = [
+    (RATE, "/s"),
+    (P50, "ms"),
+    (P99, "ms"),
+    (CPU, "µs"),
+    (WAL, "B"),
+];
 const SERVICE: &str = "order path";
 const PGBENCH: &str = "pgbench";
 
@@ -75,10 +82,13 @@ pub(super) async fn run(
         sheet.row(PGBENCH, Role::Peer, "the same statement, prepared, no HTTP");
         sheets.push((*connections, sheet));
     }
-    for round in 1..=repetitions {
+    'rounds: for round in 1..=repetitions {
         for (connections, sheet) in &mut sheets {
             for (row, side) in [Side::Service, Side::Pgbench].into_iter().enumerate() {
-                let measured = measure(ground, options, *connections, side).await?;
+                let measured = measure(ground, options, *connections, side).await;
+                let Some(measured) = unless_cut_short(measured)? else {
+                    break 'rounds;
+                };
                 ground.note(format!(
                     "round {round} of {repetitions}, {connections} connections, {}: {:.0} orders/s",
                     side.name(),
@@ -115,6 +125,8 @@ fn method() -> Vec<String> {
          settings and as the same role. Its order id is an md5 of a random number, made by the \
          server, which costs it a microsecond or two; its other values are the same each time.",
         "Each row has a schema of its own. Both sides work for a second before anything counts.",
+        "WAL an order: what the server wrote to its log over the whole work of a row, warm-up \
+         included, by the orders that are there afterwards; an order is there with its outbox row.",
         "Order latency is that of the client; pgbench reports none by percentile. The orders and \
          outbox rows that are there afterwards are counted against the answers.",
     ]
@@ -157,33 +169,34 @@ async fn measure(
 ) -> Result<Measured, RunError> {
     let scenario = scenario(options, connections)?;
     let strategy: &Strategy = &scenario.strategies[0];
-    let mut arena = Arena::plan(
-        ground.stack,
-        &scenario,
-        strategy,
-        ground.reaper,
-        ground.folder,
-        None,
-    )?;
+    let mut arena = ground.arena(&scenario, strategy)?;
     let measured = ground
         .unless_interrupted(async {
             arena.prepare().await?;
-            match side {
-                Side::Service => service(ground, &mut arena, &scenario, options).await,
-                Side::Pgbench => pgbench(ground, &arena, options, connections).await,
+            let admin = &ground.stack.info().postgres;
+            let wal_before = costs::wal_bytes(admin).await?;
+            let (mut measured, orders) = match side {
+                Side::Service => service(ground, &mut arena, &scenario, options).await?,
+                Side::Pgbench => pgbench(ground, &arena, options, connections).await?,
+            };
+            let wal_bytes = costs::wal_bytes(admin).await? - wal_before;
+            if orders > 0 {
+                measured.values.insert(WAL, wal_bytes / orders as f64);
             }
+            Ok(measured)
         })
         .await;
     arena.tear_down(Leave::Nothing, ground.reporter).await;
     measured
 }
 
+/// What was measured, and the orders that are there.
 async fn service(
     ground: &Ground<'_>,
     arena: &mut Arena<'_>,
     scenario: &Scenario,
     options: &Options,
-) -> Result<Measured, RunError> {
+) -> Result<(Measured, u64), RunError> {
     arena.start_service().await?;
     let clock = RunClock::start();
     let load = Load {
@@ -228,7 +241,7 @@ async fn service(
             "{committed} orders were acknowledged, {orders} are there with {events} outbox rows"
         ));
     }
-    Ok(measured)
+    Ok((measured, orders))
 }
 
 fn outcomes(requests: &Rows<Request>) -> (u64, u64) {
@@ -286,12 +299,13 @@ async fn rows(ground: &Ground<'_>, schema: &str) -> Result<(u64, u64), RunError>
     Ok((orders.unsigned_abs(), events.unsigned_abs()))
 }
 
+/// What was measured, and the orders that are there.
 async fn pgbench(
     ground: &Ground<'_>,
     arena: &Arena<'_>,
     options: &Options,
     connections: u32,
-) -> Result<Measured, RunError> {
+) -> Result<(Measured, u64), RunError> {
     let script = ground.folder.join("config").join("placing.sql");
     let written = std::fs::create_dir_all(ground.folder.join("config"))
         .and_then(|()| std::fs::write(&script, statement()));
@@ -340,7 +354,7 @@ async fn pgbench(
             "{orders} orders are there with {events} outbox rows"
         ));
     }
-    Ok(measured)
+    Ok((measured, orders))
 }
 
 /// The order service's statement, its parameters as pgbench has them.

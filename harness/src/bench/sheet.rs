@@ -66,6 +66,11 @@ impl Sheet {
         self.rows[row].rounds.push(measured);
     }
 
+    /// How many rounds each row has.
+    pub fn rounds(&self) -> impl Iterator<Item = u32> {
+        self.rows.iter().map(|entry| entry.rounds.len() as u32)
+    }
+
     /// For the record.
     pub fn table(&self) -> Table {
         let rows = self.rows.iter().map(|entry| Row {

@@ -38,6 +38,8 @@ Examples:
   outbox-harness bench capacity --strategy cdc
   outbox-harness bench orders --connections 8,32
 
+Ctrl-C ends it early: the rows that were measured by then are shown and written, marked CUT SHORT.
+
 Exit code: 0 every figure was taken and its work was checked; 1 some work was done wrongly; 2 usage;
 3 some figures could not be taken, or interrupted; 4 the stack failed.";
 
@@ -136,20 +138,21 @@ pub struct BenchArgs {
 /// Which benchmark.
 #[derive(Debug, Subcommand)]
 pub enum BenchKind {
-    /// How fast a backlog is on the topic, next to pg_recvlogical and the bare SQL claims
+    /// How fast a backlog is on the topic, next to pg_recvlogical, the bare SQL claims and Debezium
     ///
     /// For polling (delete, mark) and CDC (TCP, Unix socket, proxied), with CPU time and peak memory
-    /// of the relay. Every event is checked. About ten minutes as it is; --events 20000
-    /// --repetitions 3 gives a first look.
+    /// of the relay. Every event is checked. About twelve minutes as it is;
+    /// --events 20000 --repetitions 3 gives a first look.
     Drain(DrainArgs),
     /// Propagation, p50 to max, at fixed rates
     ///
-    /// By ordinary runs, judged like any other. About six minutes as it is.
+    /// For polling, CDC, Debezium and a dual write, by ordinary runs, judged like any other. About a
+    /// quarter of an hour as it is.
     Latency(LatencyArgs),
     /// The highest rate with a bounded backlog, and what saturated
     ///
     /// A bracketed search of ordinary runs; it says NOT A MAXIMUM when it found no bracket. One
-    /// round as it is, about five minutes.
+    /// round as it is, about eight minutes.
     Capacity(CapacityArgs),
     /// The order path, HTTP included, next to pgbench with the same SQL
     ///
@@ -172,7 +175,7 @@ pub struct BenchShared {
     /// Description of the running stack, for `--stack external`
     #[arg(long, value_name = "FILE", default_value = "external.toml")]
     pub external: PathBuf,
-    /// Folder with Kafka's jars and Toxiproxy, for `--stack local` [default: as for `run`]
+    /// Folder with Kafka's jars, Toxiproxy and Debezium [default: as for `run`]
     #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
     pub programs: Option<PathBuf>,
 }
@@ -186,7 +189,7 @@ pub struct DrainArgs {
     /// Rows a claim of the polling relay
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pub batch: u32,
-    /// Only rows whose name begins like this, with their limits (polling, cdc, cdc-tcp, ...)
+    /// Only rows whose name begins like this, with their limits (polling, cdc, cdc-tcp, debezium, ...)
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
     /// Rounds
@@ -203,10 +206,13 @@ pub struct LatencyArgs {
     /// Changes a second; several, separated by commas
     #[arg(long = "rate", value_name = "RATE", value_delimiter = ',', default_values_t = [100.0, 1000.0, 5000.0])]
     pub rates: Vec<f64>,
-    /// Length of each load, seconds
+    /// Measured time of each load, seconds
     #[arg(long, value_name = "S", default_value_t = 3)]
     pub seconds: u32,
-    /// Only this strategy (polling, polling-notify, cdc, dual-write)
+    /// Load before that, which does not count, seconds: a JVM has to be warm
+    #[arg(long, value_name = "S", default_value_t = 3)]
+    pub warm_up: u32,
+    /// Only this strategy (polling, polling-notify, cdc, debezium, dual-write)
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
     /// Rounds
@@ -229,7 +235,7 @@ pub struct CapacityArgs {
     /// Length of each probe's load, seconds
     #[arg(long, value_name = "S", default_value_t = 4)]
     pub seconds: u32,
-    /// Only this strategy (polling, polling-notify, cdc, dual-write)
+    /// Only this strategy (polling, polling-notify, cdc, debezium, dual-write)
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
     /// Rounds, a whole search a strategy in each

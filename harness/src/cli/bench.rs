@@ -2,13 +2,9 @@
 
 use super::args::{BenchArgs, BenchKind, BenchShared};
 use super::exit::Outcome;
-use super::progress::Terminal;
-use super::{results, run, signals, terminal};
+use super::session::Session;
+use super::{results, run, terminal};
 use crate::bench::{self, Finished, Kind, Options, capacity, drain, latency, orders};
-use crate::process::reaper::Reaper;
-use crate::run::{Reporter, RunError};
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Runs it; says on standard error what is wrong.
 pub fn bench(args: &BenchArgs) -> Outcome {
@@ -20,38 +16,24 @@ pub fn bench(args: &BenchArgs) -> Outcome {
             return outcome;
         }
     };
-    // Before any other thread or process exists: whatever comes later is in the reaper's group.
-    let reaper = match Reaper::start() {
-        Ok(reaper) => Arc::new(reaper),
-        Err(e) => {
-            terminal::message(&format!(
-                "starting the reaper, which cleans up if this process is killed: {e}"
-            ));
-            return Outcome::Failed;
-        }
-    };
-    terminal::log();
+    match in_session(&kind, &options, shared) {
+        Ok(outcome) | Err(outcome) => outcome,
+    }
+}
+
+fn in_session(kind: &Kind, options: &Options, shared: &BenchShared) -> Result<Outcome, Outcome> {
+    let session = Session::start()?;
     if let Some(file) = &shared.json {
         results::clear(file);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            terminal::message(&format!("starting the runtime: {e}"));
-            return Outcome::Failed;
-        }
-    };
-    let result = runtime.block_on(run_one(&kind, &options, &reaper));
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    terminal::hide_bar();
+    let result = session.run(async |reaper, reporter, interrupted| {
+        bench::run(kind, options, reaper, reporter, interrupted).await
+    })?;
     match result {
-        Ok(finished) => show(&finished, shared),
+        Ok(finished) => Ok(show(&finished, shared)),
         Err(error) => {
             terminal::message(&format!("bench {}: {error}", kind.name()));
-            Outcome::from(&error)
+            Err(Outcome::from(&error))
         }
     }
 }
@@ -71,6 +53,7 @@ fn chosen(kind: &BenchKind) -> (Kind, &BenchShared, u32) {
             Kind::Latency(latency::Options {
                 rates: args.rates.clone(),
                 seconds: args.seconds,
+                warm_up_s: args.warm_up,
                 strategy: args.strategy.clone(),
             }),
             &args.shared,
@@ -117,19 +100,6 @@ fn prepare(
         repetitions,
         command: format!("outbox-harness {}", command.join(" ")),
     })
-}
-
-async fn run_one(
-    kind: &Kind,
-    options: &Options,
-    reaper: &Arc<Reaper>,
-) -> Result<Finished, RunError> {
-    let interrupted = signals::watch_signals().map_err(|e| RunError::Failed {
-        doing: "listening for signals".to_owned(),
-        reason: e.to_string(),
-    })?;
-    let reporter: Arc<dyn Reporter> = Arc::new(Terminal::new());
-    bench::run(kind, options, reaper, &reporter, interrupted).await
 }
 
 fn show(finished: &Finished, shared: &BenchShared) -> Outcome {

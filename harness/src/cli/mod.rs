@@ -12,6 +12,7 @@ mod places;
 mod progress;
 mod results;
 mod run;
+mod session;
 mod signals;
 mod terminal;
 

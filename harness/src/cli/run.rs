@@ -2,15 +2,15 @@
 
 use super::args::{RunArgs, StackName};
 use super::exit::Outcome;
-use super::progress::Terminal;
-use super::{memory, places, results, signals, terminal};
+use super::session::Session;
+use super::{memory, places, results, terminal};
 use crate::process::reaper::Reaper;
 use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario};
 use crate::scenario::{Loaded, Target, Victim, load};
 use reports::record::Record;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use tokio::sync::watch;
 
 const DOCKER: &str = "\
 outbox-harness does not start containers itself. Start the stack of docker-compose.yml and use it:
@@ -35,33 +35,19 @@ pub fn run(args: &RunArgs) -> Outcome {
             return Outcome::Failed;
         }
     };
-    // Before any other thread or process exists: whatever comes later is in the reaper's group.
-    let reaper = match Reaper::start() {
-        Ok(reaper) => Arc::new(reaper),
-        Err(e) => {
-            terminal::message(&format!(
-                "starting the reaper, which cleans up if this process is killed: {e}"
-            ));
-            return Outcome::Failed;
-        }
-    };
-    terminal::log();
+    match in_session(args, &loaded, &options) {
+        Ok(outcome) | Err(outcome) => outcome,
+    }
+}
+
+fn in_session(args: &RunArgs, loaded: &[Loaded], options: &Options) -> Result<Outcome, Outcome> {
+    let session = Session::start()?;
     for file in args.json.iter().chain(&args.junit) {
         results::clear(file);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            terminal::message(&format!("starting the runtime: {e}"));
-            return Outcome::Failed;
-        }
-    };
-    let (mut outcome, records) = runtime.block_on(run_all(&loaded, &options, &reaper));
-    // Nothing of worth runs any more; a stuck blocking thread must not keep the program from ending.
-    runtime.shutdown_timeout(Duration::from_secs(2));
+    let (mut outcome, records) = session.run(async |reaper, reporter, interrupted| {
+        run_all(loaded, options, reaper, reporter, interrupted).await
+    })?;
     let several = args.scenarios.len() > 1;
     if !records.is_empty() || several {
         let files = [
@@ -76,7 +62,7 @@ pub fn run(args: &RunArgs) -> Outcome {
             }
         }
     }
-    outcome
+    Ok(outcome)
 }
 
 type Refused = (Outcome, Vec<String>);
@@ -229,15 +215,9 @@ async fn run_all(
     loaded: &[Loaded],
     options: &Options,
     reaper: &Arc<Reaper>,
+    reporter: &Arc<dyn Reporter>,
+    interrupted: watch::Receiver<bool>,
 ) -> (Outcome, Vec<Record>) {
-    let interrupted = match signals::watch_signals() {
-        Ok(interrupted) => interrupted,
-        Err(e) => {
-            terminal::message(&format!("listening for signals: {e}"));
-            return (Outcome::Failed, Vec::new());
-        }
-    };
-    let reporter: Arc<dyn Reporter> = Arc::new(Terminal::new());
     let mut outcome = Outcome::Met;
     let mut records = Vec::new();
     for one in loaded {
@@ -245,7 +225,7 @@ async fn run_all(
             &one.scenario,
             options,
             reaper,
-            &reporter,
+            reporter,
             interrupted.clone(),
         )
         .await;

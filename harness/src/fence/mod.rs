@@ -1,8 +1,8 @@
 //! The fence: eight steps between the end of the load and the final reads, so that nothing in
 //! flight turns into a false verdict. A step that fails makes the run unknown.
 //!
-//! The order is in [`crate::run::strategy`]; the steps that touch the database are in [`database`],
-//! the step that closes the topic is [`crate::topic::Topic::close`].
+//! They are taken by `run/fencing.rs`; the steps that touch the database are in [`database`], the
+//! step that closes the topic is [`crate::topic::Topic::close`].
 
 pub mod database;
 
@@ -53,10 +53,24 @@ impl Fence {
         work: impl Future<Output = Result<(T, String), String>>,
     ) -> Option<T> {
         let started_ns = self.clock.now_ns();
-        let (value, ok, detail) = match work.await {
-            Ok((value, detail)) => (Some(value), true, detail),
-            Err(reason) => (None, false, reason),
-        };
+        match work.await {
+            Ok((value, detail)) => {
+                self.record(number, started_ns, true, detail);
+                Some(value)
+            }
+            Err(reason) => {
+                self.record(number, started_ns, false, reason);
+                None
+            }
+        }
+    }
+
+    /// Records that step `number`, which was taken before, did not hold after all.
+    pub fn fail(&mut self, number: u32, reason: String) {
+        self.record(number, self.clock.now_ns(), false, reason);
+    }
+
+    fn record(&mut self, number: u32, started_ns: i64, ok: bool, detail: String) {
         let name = STEPS
             .iter()
             .find(|s| s.0 == number)
@@ -70,12 +84,6 @@ impl Fence {
             ok,
             detail,
         });
-        value
-    }
-
-    /// Whether every step so far held.
-    pub fn holds(&self) -> bool {
-        self.steps.iter().all(|s| s.ok)
     }
 
     /// The record.

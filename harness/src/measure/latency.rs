@@ -67,40 +67,78 @@ impl PhaseLatencies {
 /// Over the whole run, and by phase.
 pub fn latencies(join: &Join<'_>) -> (Latencies, Vec<PhaseLatencies>) {
     let mut split = Split::new(phases(join.history));
-    for request in &join.history.requests {
-        match request.outcome {
-            Outcome::Committed => {
-                let took_ns = request.ended_ns.saturating_sub(request.intended_ns);
-                split.each(request.intended_ns, |l| l.order.record_ns(took_ns));
-            }
-            Outcome::Unknown | Outcome::NotSent => {
-                split.each(request.intended_ns, |l| l.order.never());
-            }
-            Outcome::Rejected => {}
+    each(join, |intended_ns, one| split.add(intended_ns, one));
+    split.done()
+}
+
+/// Of the changes intended from then on, run time: of a system that is warm.
+pub fn latencies_from(join: &Join<'_>, from_ns: i64) -> Latencies {
+    let mut all = Latencies::default();
+    each(join, |intended_ns, one| {
+        if intended_ns >= from_ns {
+            one.record(&mut all);
         }
+    });
+    all
+}
+
+/// What there is to record of one request or version; no time where something never ended.
+#[derive(Clone, Copy)]
+enum One {
+    /// Until the answer.
+    Request(Option<i64>),
+    /// A committed version.
+    Version {
+        /// From the intended start to the first sight.
+        end_to_end_ns: Option<i64>,
+        /// From the answer to the first sight, where there was an answer.
+        propagation_ns: Option<Option<i64>>,
+    },
+}
+
+impl One {
+    fn record(self, into: &mut Latencies) {
+        match self {
+            Self::Request(took_ns) => into.order.record(took_ns),
+            Self::Version {
+                end_to_end_ns,
+                propagation_ns,
+            } => {
+                into.committed += 1;
+                into.end_to_end.record(end_to_end_ns);
+                if let Some(propagation_ns) = propagation_ns {
+                    into.propagation.record(propagation_ns);
+                }
+            }
+        }
+    }
+}
+
+/// Gives what there is to record, with the intended start that it counts from.
+fn each(join: &Join<'_>, mut visit: impl FnMut(i64, One)) {
+    for request in &join.history.requests {
+        let took_ns = match request.outcome {
+            Outcome::Committed => Some(request.ended_ns.saturating_sub(request.intended_ns)),
+            Outcome::Unknown | Outcome::NotSent => None,
+            Outcome::Rejected => continue,
+        };
+        visit(request.intended_ns, One::Request(took_ns));
     }
     for slot in 0..join.truth.len() {
         let Some(request) = join.request(slot) else {
             continue;
         };
-        let seen = join.seen(slot);
+        let seen_ns = join.seen(slot);
+        let since = |ns: i64| seen_ns.map(|at| at.saturating_sub(ns));
         let told = request.outcome == Outcome::Committed;
-        split.each(request.intended_ns, |l| {
-            l.committed += 1;
-            match seen {
-                Some(at) => l
-                    .end_to_end
-                    .record_ns(at.saturating_sub(request.intended_ns)),
-                None => l.end_to_end.never(),
-            }
-            match seen {
-                Some(at) if told => l.propagation.record_ns(at.saturating_sub(request.ended_ns)),
-                None if told => l.propagation.never(),
-                _ => {}
-            }
-        });
+        visit(
+            request.intended_ns,
+            One::Version {
+                end_to_end_ns: since(request.intended_ns),
+                propagation_ns: told.then(|| since(request.ended_ns)),
+            },
+        );
     }
-    split.done()
 }
 
 /// Latencies by phase. Where no two phases overlap, as nearly always, each change is recorded once,
@@ -128,18 +166,18 @@ impl Split {
         }
     }
 
-    fn each(&mut self, intended_ns: i64, record: impl Fn(&mut Latencies)) {
+    fn add(&mut self, intended_ns: i64, one: One) {
         let is_in = |part: &&mut PhaseLatencies| part.phase.contains(intended_ns);
         if self.overlapping {
             self.parts
                 .iter_mut()
                 .filter(is_in)
-                .for_each(|part| record(&mut part.latencies));
-            record(&mut self.whole);
+                .for_each(|part| one.record(&mut part.latencies));
+            one.record(&mut self.whole);
         } else {
             match self.parts.iter_mut().find(is_in) {
-                Some(part) => record(&mut part.latencies),
-                None => record(&mut self.whole),
+                Some(part) => one.record(&mut part.latencies),
+                None => one.record(&mut self.whole),
             }
         }
     }

@@ -3,6 +3,7 @@
 //! All times count from the intended start, never from the actual send, and nothing is clipped:
 //! what never ended is infinite, and a percentile that falls there is null.
 
+mod database;
 mod drain;
 mod generator;
 mod hgrm;
@@ -11,10 +12,13 @@ mod phase;
 mod recorder;
 mod series;
 
+pub use database::{
+    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
+};
 pub use drain::{drain_s, last_heal_ns};
 pub use generator::{MAX_LAG_MS, generator, planned_changes};
 pub use hgrm::hgrm;
-pub use latency::{Latencies, PhaseLatencies, latencies};
+pub use latency::{Latencies, PhaseLatencies, latencies, latencies_from};
 pub use phase::{Phase, phases};
 pub use recorder::Recorder;
 pub use series::series;

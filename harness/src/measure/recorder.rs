@@ -45,6 +45,14 @@ impl Recorder {
         }
     }
 
+    /// Records a latency, or what never ended.
+    pub fn record(&mut self, ns: Option<i64>) {
+        match ns {
+            Some(ns) => self.record_ns(ns),
+            None => self.never(),
+        }
+    }
+
     /// Records what never ended.
     pub fn never(&mut self) {
         self.infinite += 1;

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{
-    drain_s, generator, hgrm, latencies, phases, planned_changes, series, throughput_per_s,
+    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs, drain_s,
+    generator, hgrm, latencies, latencies_from, phases, planned_changes, series, throughput_per_s,
 };
 use crate::checkers::fixture::*;
 use crate::checkers::join::Join;
-use crate::history::{History, Outcome};
+use crate::history::{History, Outcome, Sample};
 use crate::scenario::{FaultKind, Link, StrategyKind, Target, Victim};
+use reports::record::{Cost, DatabaseCosts};
 use std::time::Duration;
 
 fn cdc(orders: u32) -> History {
@@ -80,6 +82,29 @@ fn every_change_of_a_gapless_run_is_in_exactly_one_phase() {
     let in_parts: u64 = parts.iter().map(|p| p.latencies.committed).sum();
     assert_eq!((whole.committed, in_parts), (600, 600));
     assert_eq!(parts.len(), 2);
+}
+
+#[test]
+fn without_the_warm_up_only_what_was_intended_after_it_counts() {
+    // Given a run whose first changes took long
+    let mut history = cdc(200);
+    let warm_ns = FROM + 300 * MS;
+    for request in history.requests.open().iter_mut() {
+        if request.intended_ns < warm_ns {
+            request.ended_ns += 50 * MS;
+        }
+    }
+    let join = Join::new(&history);
+    let due_later = |r: &crate::history::Request| r.intended_ns >= warm_ns;
+    let later = history.requests.iter().filter(due_later);
+    let acknowledged = later.filter(|r| r.outcome == Outcome::Committed).count();
+    // When the latencies are asked for from there on
+    let warm = latencies_from(&join, warm_ns);
+    // Then they are of the later ones, all of them, and of nothing else
+    assert!(acknowledged > 0);
+    assert_eq!(warm.set().order.count, acknowledged as u64);
+    assert!(warm.set().order.max.unwrap() < 50.0);
+    assert!(latencies(&join).0.set().order.max.unwrap() > 50.0);
 }
 
 #[test]
@@ -246,4 +271,55 @@ fn hgrm_is_what_the_tools_read() {
     let order = &files[0].1;
     assert!(order.contains("# never ended: 1"), "{order}");
     assert!(!order.lines().any(|line| line.contains(" 1.000000000000 ")));
+}
+
+/// Samples of one series, one after the other.
+fn add_samples(history: &mut History, series: &str, values: &[f64]) {
+    let samples = values.iter().enumerate().map(|(at, value)| Sample {
+        series: series.to_owned(),
+        at_ns: at as i64,
+        value: *value,
+    });
+    history.samples.extend(samples);
+}
+
+#[test]
+fn what_the_database_paid_is_shared_by_what_was_committed() {
+    let mut history = cdc(40);
+    add_samples(&mut history, WAL_BYTES, &[5000.0, 6000.0, 9000.0]);
+    add_samples(&mut history, OUTBOX_BYTES, &[100.0, 800.0, 300.0]);
+    add_samples(&mut history, DEAD_TUPLES, &[0.0, 10.0, 2.0]);
+    add_samples(&mut history, ROWS_CHANGED, &[3.0, 20.0, 43.0]);
+    add_samples(&mut history, SLOT_WAL_BYTES, &[0.0, 4000.0, 0.0]);
+    let cost = |total: f64| Cost {
+        total: Some(total),
+        per_event: Some(total / 40.0),
+    };
+    assert_eq!(
+        database_costs(&history, 40),
+        DatabaseCosts {
+            wal_bytes: cost(4000.0),
+            outbox_peak_bytes: cost(800.0),
+            dead_tuples_peak: cost(10.0),
+            rows_changed: cost(40.0),
+            slot_wal_peak_bytes: cost(4000.0),
+        }
+    );
+    // Nothing was committed: nobody to share it
+    let nobody = database_costs(&history, 0);
+    assert_eq!(nobody.wal_bytes.total, Some(4000.0));
+    assert_eq!(nobody.wal_bytes.per_event, None);
+}
+
+#[test]
+fn what_was_not_measured_or_lost_in_a_crash_costs_null_and_not_nothing() {
+    let mut history = cdc(40);
+    history.samples.clear();
+    assert_eq!(database_costs(&history, 40), DatabaseCosts::default());
+    add_samples(&mut history, WAL_BYTES, &[5000.0]);
+    // The server's statistics begin again after it was killed.
+    add_samples(&mut history, ROWS_CHANGED, &[0.0, 20.0, 4.0, 30.0]);
+    let costs = database_costs(&history, 40);
+    assert_eq!(costs.wal_bytes, Cost::default());
+    assert_eq!(costs.rows_changed, Cost::default());
 }

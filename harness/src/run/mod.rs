@@ -2,6 +2,7 @@
 
 pub(crate) mod arena;
 pub mod explain;
+mod fencing;
 pub(crate) mod folder;
 pub(crate) mod judge;
 pub(crate) mod sampler;

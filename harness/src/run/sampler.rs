@@ -3,6 +3,7 @@
 
 use crate::clock::RunClock;
 use crate::history::{Sample, WALL_DRIFT_NS};
+use crate::measure::{DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES};
 use crate::process::Child;
 use relays::config::PostgresTarget;
 use relays::schema::{Layout, OutboxKind};
@@ -77,9 +78,10 @@ impl Sampler {
         let sql = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, \
              (SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::float8 \
                 FROM pg_replication_slots WHERE slot_name = $1), \
-             (SELECT n_dead_tup::float8 FROM pg_stat_user_tables WHERE schemaname = $2 AND relname = 'outbox'), \
              (SELECT pg_total_relation_size(c.oid)::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                WHERE n.nspname = $2 AND c.relname = 'outbox')";
+                WHERE n.nspname = $2 AND c.relname = 'outbox'), \
+             t.n_dead_tup::float8, (t.n_tup_upd + t.n_tup_del)::float8 \
+             FROM (VALUES (1)) one LEFT JOIN pg_stat_user_tables t ON t.schemaname = $2 AND t.relname = 'outbox'";
         let query = sqlx::query(AssertSqlSafe(sql))
             .bind(self.layout.slot())
             .bind(&self.layout.schema)
@@ -90,12 +92,13 @@ impl Sampler {
         };
         let at_ns = self.clock.now_ns();
         let names: &[&str] = match self.layout.outbox {
-            OutboxKind::None => &["wal_bytes"],
+            OutboxKind::None => &[WAL_BYTES],
             _ => &[
-                "wal_bytes",
-                "slot_wal_bytes",
-                "outbox_dead_tuples",
-                "outbox_bytes",
+                WAL_BYTES,
+                SLOT_WAL_BYTES,
+                OUTBOX_BYTES,
+                DEAD_TUPLES,
+                ROWS_CHANGED,
             ],
         };
         for (column, name) in names.iter().enumerate() {

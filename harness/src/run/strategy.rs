@@ -1,33 +1,27 @@
 //! One run of one strategy, a straight line: raise, load with faults, fence, final reads, history.
 
 use super::arena::{Arena, Leave, failed};
+use super::fencing::Fencing;
 use super::sampler::Sampler;
 use super::trace::{self, Collected};
 use super::{Event, Reporter, RunError, folder};
 use crate::clock::RunClock;
-use crate::fence::database::Truth;
-use crate::fence::{Fence, database};
-use crate::history::{
-    History, NONE, PartOf, Pending, PendingState, Request, Rows, RunMeta, Sighting,
-};
+use crate::history::{History, PartOf, RunMeta};
 use crate::nemesis::{self, Campaign};
-use crate::observer::{self, FinalRead, Observer, Watch};
-use crate::process::Child;
+use crate::observer::{self, Observer, Watch};
 use crate::process::reaper::Reaper;
-use crate::scenario::{Scenario, Strategy, StrategyKind};
+use crate::scenario::{Scenario, Strategy};
 use crate::stack::Stack;
 use crate::workload::{self, Load, Offered, Progress};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 
-const FENCE_STEP_WITHIN: Duration = Duration::from_secs(30);
 /// Between "everything is ready" and the first intended start. An idempotent producer that has just
 /// connected asks for its producer id on a timer of half a second; the first events would pay for it.
 const SETTLE: Duration = Duration::from_millis(600);
-const POLL: Duration = Duration::from_millis(20);
 
 /// What a strategy's run needs of its scenario's run.
 pub struct Context<'a> {
@@ -155,14 +149,19 @@ async fn load_and_fence(
     ) = load(context, arena, clock, load_from_ns).await;
     context.reporter.event(Event::LoadEnded);
 
-    let mut fence = Fence::new(clock);
     let requests = Arc::new(requests);
+    let fencing = Fencing {
+        context,
+        arena,
+        strategy,
+        watch: &watch,
+        requests: &requests,
+        campaign: &campaign,
+    };
     let read = tokio::select! {
         biased;
         failed = context.stack.ends_by_itself() => return Err(failed.into()),
-        read = fence_and_read(
-            context, arena, strategy, &mut fence, observer, &watch, &requests, &campaign,
-        ) => read,
+        read = fencing.read(observer) => read,
     };
     for child in arena.service.iter().chain(&arena.relay) {
         if child.own_end().is_some() {
@@ -219,7 +218,7 @@ async fn load_and_fence(
         observations: campaign.observations,
         processes: arena.process_events(&clock),
         samples,
-        fences: fence.into_steps(),
+        fences: read.steps,
         trace: trace.rows.into_iter().collect(),
     })
 }
@@ -291,256 +290,4 @@ async fn load(
     // Both end in order: every request gets its outcome, every fault is healed.
     let _ = halt.send(true);
     loaded.await
-}
-
-/// What the fence let us read; empty where a step failed.
-struct Read {
-    truth: Option<Truth>,
-    topic: FinalRead,
-    sightings: Rows<Sighting>,
-    pending: Vec<Pending>,
-    service_killed: bool,
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the one place where all parts of a run meet"
-)]
-async fn fence_and_read(
-    context: &Context<'_>,
-    arena: &Arena<'_>,
-    strategy: &Strategy,
-    fence: &mut Fence,
-    observer: Observer,
-    watch: &Watch,
-    requests: &Arc<Rows<Request>>,
-    campaign: &Campaign,
-) -> Read {
-    let within = context.scenario.drain.within;
-    let announce = |number: u32| {
-        let name = crate::fence::STEPS[number as usize - 1].1.to_owned();
-        context.reporter.event(Event::Fence { number, name });
-        number
-    };
-
-    fence
-        .step(announce(1), async {
-            Ok((
-                (),
-                format!("{} attempts have their outcome", requests.len()),
-            ))
-        })
-        .await;
-    let healed = fence.step(announce(2), heal(arena, campaign)).await;
-    let went_by_itself = fence.step(announce(3), stop_service(arena, within)).await;
-    let truth = fence.step(announce(4), read_truth(context, arena)).await;
-    let committed: Vec<(u32, u32)> = truth
-        .iter()
-        .flat_map(|t| &t.rows)
-        .map(|r| (r.attempt, r.version))
-        .collect();
-    fence
-        .step(
-            announce(5),
-            drain(
-                arena.relay.as_ref(),
-                &observer,
-                &committed,
-                within,
-                context.interrupted.clone(),
-            ),
-        )
-        .await;
-    // After the drain, and before it is told to.
-    let relay_died = arena.relay.as_ref().and_then(Child::death);
-    let pending = fence
-        .step(announce(6), read_pending(context, arena, strategy))
-        .await;
-    if let (Some(()), Some(reason)) = (healed, relay_died) {
-        fence
-            .step(6, async { Err::<((), String), _>(reason) })
-            .await;
-    }
-    fence
-        .step(announce(7), async {
-            arena
-                .topic
-                .close(&arena.identity, FENCE_STEP_WITHIN)
-                .await
-                .map(|()| ((), String::new()))
-        })
-        .await;
-    let topic = fence
-        .step(announce(8), read_topic(watch, Arc::clone(requests)))
-        .await;
-    // What the final read found stands, whatever the live observer saw of it.
-    let behind = match &topic {
-        Some(topic) => observer.catch_up(&topic.log, FENCE_STEP_WITHIN).await.err(),
-        None => None,
-    };
-    let (sightings, broken) = observer.stop().await;
-    let broken = broken.map(|reason| format!("the live observer broke: {reason}"));
-    for reason in behind.into_iter().chain(broken) {
-        fence
-            .step(8, async { Err::<((), String), _>(reason) })
-            .await;
-    }
-    Read {
-        truth,
-        topic: topic.unwrap_or_default(),
-        sightings,
-        pending: pending.unwrap_or_default(),
-        service_killed: went_by_itself == Some(false),
-    }
-}
-
-async fn heal(arena: &Arena<'_>, campaign: &Campaign) -> Result<((), String), String> {
-    let field = arena.battlefield(RunClock::start(), Arc::new(|_| {}));
-    nemesis::heal_all(&field).await?;
-    arena
-        .toxiproxy
-        .assert_healed(&arena.proxy_names())
-        .await
-        .map_err(|e| e.to_string())?;
-    let dead = arena.dead();
-    if !dead.is_empty() {
-        return Err(dead.join("; "));
-    }
-    match campaign.errors.first() {
-        Some(error) => Err(error.clone()),
-        None => Ok((
-            (),
-            format!(
-                "{} proxies, {} faults",
-                arena.proxies.len(),
-                campaign.faults.len()
-            ),
-        )),
-    }
-}
-
-async fn stop_service(arena: &Arena<'_>, within: Duration) -> Result<(bool, String), String> {
-    let Some(service) = &arena.service else {
-        return Err("there is no order service".to_owned());
-    };
-    let by_itself = service.terminate(within).await.map_err(|e| e.to_string())?;
-    let detail = if by_itself {
-        "ended by itself"
-    } else {
-        "had to be killed"
-    };
-    Ok((by_itself, detail.to_owned()))
-}
-
-async fn read_truth(context: &Context<'_>, arena: &Arena<'_>) -> Result<(Truth, String), String> {
-    let admin = &context.stack.info().postgres;
-    let truth =
-        database::close_and_read(admin, &arena.layout, &arena.identity, FENCE_STEP_WITHIN).await?;
-    let detail = format!("{} committed versions", truth.rows.len());
-    Ok((truth, detail))
-}
-
-/// A dual write has nothing that could still deliver once its service is gone, and neither has an
-/// outbox whose relay is dead: no wait.
-async fn drain(
-    relay: Option<&Child>,
-    observer: &Observer,
-    committed: &[(u32, u32)],
-    within: Duration,
-    interrupted: watch::Receiver<bool>,
-) -> Result<((), String), String> {
-    let Some(relay) = relay else {
-        return Ok(((), "nothing can deliver any more".to_owned()));
-    };
-    let deadline = Instant::now() + within;
-    loop {
-        let missing = observer.missing(committed);
-        if missing == 0 {
-            return Ok(((), format!("all {} seen", committed.len())));
-        }
-        if !relay.is_alive() {
-            let all = committed.len();
-            return Ok((
-                (),
-                format!("{missing} of {all} not seen, and the relay is dead"),
-            ));
-        }
-        if Instant::now() > deadline {
-            return Ok((
-                (),
-                format!(
-                    "{missing} of {} not seen within {within:?}",
-                    committed.len()
-                ),
-            ));
-        }
-        if *interrupted.borrow() {
-            return Err(format!("interrupted with {missing} not seen"));
-        }
-        tokio::time::sleep(POLL).await;
-    }
-}
-
-async fn read_pending(
-    context: &Context<'_>,
-    arena: &Arena<'_>,
-    strategy: &Strategy,
-) -> Result<(Vec<Pending>, String), String> {
-    arena.stop_relay().await?;
-    let admin = &context.stack.info().postgres;
-    let held: Vec<(u64, String)> = match &strategy.kind {
-        StrategyKind::DualWrite { .. } => Vec::new(),
-        StrategyKind::Polling { after_publish, .. } => {
-            relays::source::polling::pending_payloads(admin, &arena.layout.schema, *after_publish)
-                .await?
-                .into_iter()
-                .map(|payload| (0, payload))
-                .collect()
-        }
-        StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
-            relays::source::cdc::pending_payloads(
-                admin,
-                &arena.layout.slot(),
-                &arena.layout.publication(),
-            )
-            .await?
-        }
-    };
-    let state = match strategy.kind {
-        StrategyKind::Cdc {} | StrategyKind::Debezium {} => PendingState::Slot,
-        _ => PendingState::OutboxRow,
-    };
-    let verifier = crate::event::Verifier {
-        identity: &arena.identity,
-        requests: None,
-        payload_bytes: context.scenario.workload.payload_bytes,
-    };
-    let pending: Vec<Pending> = held
-        .iter()
-        .filter_map(
-            |(lsn, payload)| match verifier.verify(None, Some(payload.as_bytes())) {
-                crate::event::Record::Event(event) if event.attempt != NONE => Some(Pending {
-                    attempt: event.attempt,
-                    state,
-                    lsn: *lsn,
-                }),
-                _ => None,
-            },
-        )
-        .collect();
-    let detail = format!("{} events still held", held.len());
-    Ok((pending, detail))
-}
-
-async fn read_topic(
-    watch: &Watch,
-    requests: Arc<Rows<Request>>,
-) -> Result<(FinalRead, String), String> {
-    let read = observer::read_again(watch, requests).await?;
-    let detail = format!(
-        "{} records on {} partitions",
-        read.log.len(),
-        read.partitions.len()
-    );
-    Ok((read, detail))
 }

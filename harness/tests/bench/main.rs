@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod interruption;
+
 use reports::bench::{Bench, Role, Table};
 use reports::record::Verdict;
 use std::path::Path;
@@ -11,20 +13,38 @@ use std::sync::Mutex;
 /// One stack at a time: two of them on two cores make each other late.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Runs one, and reads what it left.
-fn bench(args: &[&str]) -> (Bench, String) {
-    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
-    let home = tempfile::tempdir().unwrap();
+/// One benchmark whose folder will be in `home`, and its copy of the record next to it.
+fn program(home: &Path, args: &[&str]) -> Command {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
-    let json = home.path().join("copy.json");
-    let output = Command::new(env!("CARGO_BIN_EXE_outbox-harness"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outbox-harness"));
+    command
         .env("OUTBOX_HARNESS_PROGRAMS", programs.canonicalize().unwrap())
         .arg("bench")
         .args(args)
-        .args(["--repetitions", "1", "--json"])
-        .arg(&json)
+        .arg("--json")
+        .arg(home.join("copy.json"))
         .arg("--out")
-        .arg(home.path().join("runs"))
+        .arg(home.join("runs"));
+    command
+}
+
+/// The record and the page that a benchmark left in `home`.
+fn left_in(home: &Path) -> (Bench, String) {
+    let mut folders = std::fs::read_dir(home.join("runs")).unwrap();
+    let folder = folders.next().unwrap().unwrap().path();
+    let bytes = std::fs::read(folder.join("bench.json")).unwrap();
+    assert_eq!(std::fs::read(home.join("copy.json")).unwrap(), bytes);
+    let page = std::fs::read_to_string(folder.join("bench.html")).unwrap();
+    assert!(page.contains("</html>"));
+    (serde_json::from_slice(&bytes).unwrap(), page)
+}
+
+/// Runs one round, and reads what it left.
+fn bench(args: &[&str]) -> (Bench, String) {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let home = tempfile::tempdir().unwrap();
+    let output = program(home.path(), args)
+        .args(["--repetitions", "1"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -32,13 +52,8 @@ fn bench(args: &[&str]) -> (Bench, String) {
     let code = output.status.code();
     // 3: a busy machine may leave a figure out, and says so.
     assert!(matches!(code, Some(0 | 3)), "{code:?}: {table}{said}");
-    let mut folders = std::fs::read_dir(home.path().join("runs")).unwrap();
-    let folder = folders.next().unwrap().unwrap().path();
-    let bytes = std::fs::read(folder.join("bench.json")).unwrap();
-    assert_eq!(std::fs::read(&json).unwrap(), bytes);
-    let page = std::fs::read_to_string(folder.join("bench.html")).unwrap();
-    assert!(page.contains("</html>"));
-    let bench: Bench = serde_json::from_slice(&bytes).unwrap();
+    let (bench, _) = left_in(home.path());
+    assert_eq!(bench.complete, 1);
     assert_ne!(bench.verdict, Verdict::Fail, "{:?}", bench.reasons);
     (bench, table)
 }
@@ -52,16 +67,27 @@ fn measured(table: &Table, row: &str, column: &str) -> bool {
 fn given_a_small_backlog_when_drained_then_every_row_has_its_figures_and_its_limit() {
     let (bench, text) = bench(&["drain", "--events", "6000", "--batch", "100"]);
     let table = &bench.tables[0];
-    assert_eq!(table.rows.len(), 10);
+    assert_eq!(table.rows.len(), 11);
+    assert_eq!(table.rows[10].role, Role::Peer);
     for row in &table.rows {
         assert!(measured(table, &row.name, "from start"), "{}", row.name);
-        if row.role == Role::Subject {
+        assert!(measured(table, &row.name, "WAL an event"), "{}", row.name);
+        if row.role != Role::Limit {
+            assert!(measured(table, &row.name, "first event"), "{}", row.name);
             assert!(measured(table, &row.name, "drained"), "{}", row.name);
             assert!(measured(table, &row.name, "peak memory"), "{}", row.name);
         }
     }
-    assert_eq!(bench.ratios.len(), 5);
-    assert!(text.contains("receive-socket (limit)"), "{text}");
+    assert_eq!(bench.ratios.len(), 8);
+    assert!(bench.ratios.iter().all(|r| r.figure.is_some()));
+    assert!(bench.settings["debezium"].contains("Kafka Connect"));
+    for part in [
+        "receive-socket (limit)",
+        "debezium (peer)",
+        "cdc-tcp / debezium",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 #[test]
@@ -70,15 +96,41 @@ fn given_an_order_path_when_loaded_then_it_stands_next_to_pgbench() {
     let table = &bench.tables[0];
     assert!(measured(table, "order path", "orders") && measured(table, "pgbench", "orders"));
     assert!(measured(table, "order path", "p99"));
+    assert!(measured(table, "order path", "WAL an order"));
+    assert!(measured(table, "pgbench", "WAL an order"));
     assert!(bench.ratios[0].figure.is_some());
 }
 
 #[test]
 fn given_a_rate_when_latency_is_measured_then_its_table_has_every_strategy() {
-    let (bench, _) = bench(&["latency", "--rate", "100", "--seconds", "2"]);
-    let names: Vec<&str> = bench.tables[0].rows.iter().map(|r| &*r.name).collect();
-    assert_eq!(names, ["polling", "polling-notify", "cdc", "dual-write"]);
-    assert_eq!(bench.tables[0].columns[0].name, "p50");
+    let (bench, _) = bench(&[
+        "latency",
+        "--rate",
+        "100",
+        "--seconds",
+        "2",
+        "--warm-up",
+        "1",
+    ]);
+    let table = &bench.tables[0];
+    let names: Vec<&str> = table.rows.iter().map(|r| &*r.name).collect();
+    assert_eq!(
+        names,
+        ["polling", "polling-notify", "cdc", "debezium", "dual-write"]
+    );
+    assert_eq!(table.columns[0].name, "p50");
+    // A busy machine may have left all figures of a row out.
+    for row in table
+        .rows
+        .iter()
+        .filter(|r| measured(table, &r.name, "p50"))
+    {
+        let there = |column| measured(table, &row.name, column);
+        assert!(there("WAL an event"), "{}", row.name);
+        assert_eq!(there("outbox an event"), row.name != "dual-write");
+        let streams = ["cdc", "debezium"].contains(&&*row.name);
+        assert_eq!(there("slot WAL an event"), streams, "{}", row.name);
+    }
 }
 
 #[test]

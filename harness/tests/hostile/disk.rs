@@ -2,9 +2,10 @@
 //! limited for this user. The error says what, where and what to do; nothing is left on the stack,
 //! and nothing half-written is taken for a history.
 
+use super::turn::{Turn, beside_another};
 use super::{
     Ended, HARNESS, POLLING, Run, SHORT, command, command_on_theirs, nothing_left, process, run,
-    theirs, turn,
+    theirs,
 };
 use harness::fence::database;
 use harness::topic::Topic;
@@ -111,24 +112,24 @@ impl Drop for Tiny {
 
 #[test]
 fn given_a_full_disk_when_run_then_what_cannot_be_written_is_named() {
-    let _turn = turn();
+    let turn = beside_another();
     let Some(tiny) = Tiny::new("1m") else { return };
-    let before = inventory();
+    let before = inventory(&turn);
     tiny.fill();
 
-    let ended = run(tiny.enter(&command_on_theirs(tiny.home(), SHORT)));
+    let ended = run(tiny.enter(&command_on_theirs(&turn, tiny.home(), SHORT)));
 
     ended.with(4, &["writing ", "/config/polling.", FULL]);
-    assert_eq!(inventory(), before);
+    assert_eq!(inventory(&turn), before);
     nothing_left(tiny.home());
 }
 
 #[test]
 fn given_a_load_when_the_disk_fills_up_then_there_is_no_history_and_nothing_is_left() {
-    let _turn = turn();
+    let turn = beside_another();
     let Some(tiny) = Tiny::new("2m") else { return };
-    let before = inventory();
-    let mut under_way = Run::start(tiny.enter(&command_on_theirs(tiny.home(), POLLING)));
+    let before = inventory(&turn);
+    let mut under_way = Run::start(tiny.enter(&command_on_theirs(&turn, tiny.home(), POLLING)));
     under_way.until_said("load:");
     tiny.fill();
 
@@ -139,9 +140,9 @@ fn given_a_load_when_the_disk_fills_up_then_there_is_no_history_and_nothing_is_l
         4,
         &["fence 8", "saving the history: ", "/history/polling", FULL],
     );
-    assert!(ended.err.contains("1200 of 1200 sent"), "{}", ended.err);
+    assert!(ended.err.contains("800 of 800 sent"), "{}", ended.err);
     assert_eq!(ended.out, "");
-    assert_eq!(inventory(), before);
+    assert_eq!(inventory(&turn), before);
     nothing_left(tiny.home());
     assert_eq!(half_files(&tiny.run_folder()), Vec::<PathBuf>::new());
     tiny.check()
@@ -150,7 +151,7 @@ fn given_a_load_when_the_disk_fills_up_then_there_is_no_history_and_nothing_is_l
 
 #[test]
 fn given_a_local_stack_when_its_disk_fills_up_then_the_stack_failed() {
-    let _turn = turn();
+    let _turn = beside_another();
     let Some(tiny) = Tiny::new("96m") else { return };
     let mut under_way = Run::start(tiny.enter(&command(tiny.home(), POLLING)));
     under_way.until_said("load:");
@@ -171,10 +172,10 @@ fn given_a_local_stack_when_its_disk_fills_up_then_the_stack_failed() {
 
 #[test]
 fn given_a_limit_on_files_when_run_then_it_is_named_and_the_system_under_test_goes_on() {
-    let _turn = turn();
+    let turn = beside_another();
     let home = tempfile::tempdir().unwrap();
-    let before = inventory();
-    let inner = command_on_theirs(home.path(), SHORT);
+    let before = inventory(&turn);
+    let inner = command_on_theirs(&turn, home.path(), SHORT);
     // 4 KiB, of which the logs of the children are soon in need: they say everything.
     let script = r#"trap "" XFSZ; ulimit -f 8; exec "$0" "$@""#;
     let mut limited = Command::new("sh");
@@ -195,7 +196,7 @@ fn given_a_limit_on_files_when_run_then_it_is_named_and_the_system_under_test_go
             why,
         ],
     );
-    assert_eq!(inventory(), before);
+    assert_eq!(inventory(&turn), before);
     nothing_left(home.path());
     let folder = super::run_folder(home.path());
     assert_eq!(half_files(&folder), Vec::<PathBuf>::new());
@@ -206,7 +207,7 @@ fn given_a_limit_on_files_when_run_then_it_is_named_and_the_system_under_test_go
 
 #[test]
 fn given_an_out_that_is_a_file_when_run_then_it_is_named() {
-    let _turn = turn();
+    let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("runs"), "").unwrap();
 
@@ -217,7 +218,7 @@ fn given_an_out_that_is_a_file_when_run_then_it_is_named() {
 
 #[test]
 fn given_a_reader_that_has_gone_when_the_harness_is_killed_then_its_reaper_still_does_its_work() {
-    let _turn = turn();
+    let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();
     // Given a run whose standard error leads to nobody, and a stack of its own.
     let (nobody, stderr) = std::io::pipe().unwrap();
@@ -262,8 +263,8 @@ fn half_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Schemas, roles, slots, topics and proxies on somebody's stack.
-fn inventory() -> Vec<String> {
-    let info = theirs().stack.info();
+fn inventory(turn: &Turn) -> Vec<String> {
+    let info = theirs(turn).stack.info();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let mut connection = database::connect(&info.postgres, Instant::now() + super::SOON)

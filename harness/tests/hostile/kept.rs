@@ -1,11 +1,12 @@
 //! A stack that is kept: it can be run on, and it is stopped as it was said.
 
-use super::{POLLING, SHORT, command, nothing_left, run, run_folder, turn};
+use super::turn::alone;
+use super::{POLLING, SHORT, command, nothing_left, run, run_folder};
 use std::process::Command;
 
 #[test]
 fn given_a_kept_stack_when_it_was_run_on_and_stopped_as_said_then_nothing_is_left() {
-    let _turn = turn();
+    let _turn = alone();
     let home = tempfile::tempdir().unwrap();
     let mut keep = command(home.path(), SHORT);
     let kept = run({

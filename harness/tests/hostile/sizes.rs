@@ -1,6 +1,7 @@
 //! Scenarios of no length, of a day's length, of very many orders and of one very long one.
 
-use super::{Run, command, nothing_left, record, run, run_folder, turn, wrongs};
+use super::turn::beside_another;
+use super::{Run, command, nothing_left, record, run, run_folder, run_on_schedule, wrongs};
 use harness::history;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -80,7 +81,7 @@ fn given_one_order_with_100_000_changes_when_run_then_it_is_refused_with_the_rea
 
 #[test]
 fn given_a_day_when_interrupted_after_a_while_then_it_ends_in_order_and_took_little_memory() {
-    let _turn = turn();
+    let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();
     let day = scenario("rate = 100\nduration = \"24h\"\nmin_committed_per_phase = 1");
     let mut under_way = Run::start(command(home.path(), &day));
@@ -135,13 +136,14 @@ fn peak_mib(pid: i32) -> u64 {
 
 #[test]
 fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
-    let _turn = turn();
+    let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();
-    // What is not sent in time on a slow machine is sent later, as long as requests may take.
+    // What is not sent in time on a slow machine is sent later, as long as requests may take, and
+    // drained later.
     let many = scenario(
         "rate = 4000\nduration = \"25s\"\nchanges_per_order = 1\npayload_bytes = 64\n\
          request_timeout = \"60s\"",
-    );
+    ) + "\n[drain]\nwithin = \"120s\"\n";
 
     let ended = run(command(home.path(), &many));
 
@@ -169,15 +171,13 @@ fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
 
 #[test]
 fn given_one_order_of_2_000_changes_when_run_then_the_verdict_is_clear() {
-    let _turn = turn();
-    let home = tempfile::tempdir().unwrap();
     // One connection, so that one order is under way at a time.
     let one = scenario(
         "rate = 150\nduration = \"13334ms\"\nconnections = 1\nchanges_per_order = 2100\n\
          hold_ratio = 0",
     );
 
-    let ended = run(command(home.path(), &one));
+    let (home, ended) = run_on_schedule(&one);
 
     let all = format!("{}{}", ended.out, ended.err);
     ended.with(0, &[]);

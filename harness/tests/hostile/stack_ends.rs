@@ -1,14 +1,15 @@
 //! Processes that end in the middle of a run though nobody told them to. A server's end is the
 //! stack's failure; the end of an order service or relay is the system's own.
 
-use super::{POLLING, Run, command, nothing_left, process, record, run_folder, turn};
+use super::turn::beside_another;
+use super::{POLLING, Run, command, nothing_left, process, record, run_folder};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reports::record::Verdict;
 
 /// Kills the process with this word in its command line as soon as the run has said `moment`.
 fn killed(word: &str, moment: &str) -> (tempfile::TempDir, super::Ended) {
-    let _turn = turn();
+    let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();
     let mut run = Run::start(command(home.path(), POLLING));
     run.until_said(moment);

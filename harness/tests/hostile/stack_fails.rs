@@ -1,7 +1,8 @@
 //! A stack that cannot start: the error says which server, shows the end of its log or what to
 //! install, and nothing of the others is left.
 
-use super::{HARNESS, SHORT, command, nothing_left, programs, run, run_folder, turn};
+use super::turn::beside_another;
+use super::{HARNESS, SHORT, command, nothing_left, programs, run, run_folder};
 use harness::process::reaper::Reaper;
 use harness::stack::local::LocalStack;
 use harness::stack::ports;
@@ -17,7 +18,7 @@ const KAFKA_DIRECT: usize = 2;
 /// A run whose command is prepared so that its stack cannot start.
 #[track_caller]
 fn refused(prepare: impl FnOnce(&Path, &mut Command), said: &[&str]) {
-    let _turn = turn();
+    let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();
     // PostgreSQL may run as another user, who must get here.
     open(home.path());
@@ -116,7 +117,7 @@ fn given_a_toxiproxy_that_cannot_be_run_when_started_then_the_file_is_named() {
 
 #[test]
 fn given_a_port_that_is_always_taken_when_started_then_the_error_names_it() {
-    let _turn = turn();
+    let _turn = beside_another();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let reaper = Arc::new(Reaper::start_with(Path::new(HARNESS)).unwrap());
     let folder = tempfile::tempdir().unwrap();

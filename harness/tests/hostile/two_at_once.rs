@@ -1,12 +1,11 @@
 //! Two harnesses on one machine.
 
-use super::{
-    POLLING, Run, SHORT, command, command_on_theirs, nothing_left, record, run, turn, wrongs,
-};
+use super::turn::alone;
+use super::{POLLING, Run, SHORT, command, command_on_theirs, nothing_left, record, run, wrongs};
 
 #[test]
 fn given_two_local_stacks_when_run_at_the_same_time_then_each_has_its_own_ports_and_verdict() {
-    let _turn = turn();
+    let _turn = alone();
     let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let under_way = homes
         .each_ref()
@@ -31,14 +30,14 @@ fn given_two_local_stacks_when_run_at_the_same_time_then_each_has_its_own_ports_
 
 #[test]
 fn given_somebodys_stack_in_use_when_another_comes_then_it_is_refused_and_the_first_undisturbed() {
-    let _turn = turn();
+    let turn = alone();
     let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     // Long enough to be there for as long as the second may try.
-    let long = POLLING.replace("duration = \"6s\"", "duration = \"12s\"");
-    let mut first = Run::start(command_on_theirs(homes[0].path(), &long));
+    let long = POLLING.replace("duration = \"4s\"", "duration = \"12s\"");
+    let mut first = Run::start(command_on_theirs(&turn, homes[0].path(), &long));
     first.until_said("load:");
 
-    let second = run(command_on_theirs(homes[1].path(), SHORT));
+    let second = run(command_on_theirs(&turn, homes[1].path(), SHORT));
 
     second.with(4, &["the stack failed: take the stack for this run: another run uses it (from 127.0.0.1, since "]);
     let first = first.end();
@@ -50,5 +49,5 @@ fn given_somebodys_stack_in_use_when_another_comes_then_it_is_refused_and_the_fi
 
     // And then it is free.
     let again = tempfile::tempdir().unwrap();
-    run(command_on_theirs(again.path(), SHORT)).with(0, &[]);
+    run(command_on_theirs(&turn, again.path(), SHORT)).with(0, &[]);
 }

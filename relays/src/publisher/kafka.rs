@@ -38,6 +38,13 @@ use tokio::sync::Notify;
 const IN_FLIGHT_MAX: usize = 10_240;
 /// Bytes in librdkafka's queue and in flight at most.
 const QUEUE_KIB: &str = "16384";
+/// Bytes of a batch: few requests for many events, and a link of 100 kB/s brings one across within
+/// [`SOCKET_TIMEOUT_MS`].
+const BATCH_BYTES_MAX: u64 = 500_000;
+/// Bytes of a batch on a link on which that is too much.
+const BATCH_BYTES_MIN: u64 = 50_000;
+/// A request that takes longer is sent again.
+const SOCKET_TIMEOUT_MS: &str = "5000";
 /// Bound of one attempt to learn about the topic.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bound of the wait for an abandoned producer's threads.
@@ -143,6 +150,20 @@ pub struct KafkaPublisher {
     kept: Option<mpsc::Receiver<Delivery>>,
     taken: u64,
     durable: u64,
+    /// What the next producer makes batches of.
+    batch_bytes: u64,
+}
+
+/// Bytes of the next producer's batches, from those of one that was given up with so many events
+/// taken and durable. A batch that does not cross a slow link in time would be sent for ever: whoever
+/// leaves events behind has a successor with smaller ones, until events have flowed with those.
+fn next_batch_bytes(batch_bytes: u64, taken: u64, durable: u64) -> u64 {
+    let flowed = batch_bytes < BATCH_BYTES_MAX && durable > IN_FLIGHT_MAX as u64;
+    if flowed || taken == durable {
+        BATCH_BYTES_MAX
+    } else {
+        (batch_bytes / 10).max(BATCH_BYTES_MIN)
+    }
 }
 
 impl KafkaPublisher {
@@ -155,6 +176,7 @@ impl KafkaPublisher {
             kept: None,
             taken: 0,
             durable: 0,
+            batch_bytes: BATCH_BYTES_MAX,
         }
     }
 
@@ -194,13 +216,14 @@ impl KafkaPublisher {
             .set("enable.gapless.guarantee", "true")
             .set("message.timeout.ms", "0")
             .set("linger.ms", self.target.linger_ms.to_string())
+            // librdkafka keeps one batch of a partition in flight at a time anyway, and while one is,
+            // its thread spins as long as more is queued; with one request a connection it sleeps.
+            .set("max.in.flight.requests.per.connection", "1")
             // The Java client's partitioner, so that a topic shared with one keeps its keys together.
             .set("partitioner", "murmur2_random")
-            // Small enough to cross a slow link within socket.timeout.ms: a batch that never does
-            // would be sent for ever.
-            .set("batch.size", "131072")
+            .set("batch.size", self.batch_bytes.to_string())
             .set("queue.buffering.max.kbytes", QUEUE_KIB)
-            .set("socket.timeout.ms", "5000")
+            .set("socket.timeout.ms", SOCKET_TIMEOUT_MS)
             .set("socket.connection.setup.timeout.ms", "3000")
             .set("socket.nagle.disable", "true")
             .set("socket.keepalive.enable", "true")
@@ -210,6 +233,22 @@ impl KafkaPublisher {
             .set("retry.backoff.ms", "50")
             .set("retry.backoff.max.ms", "500")
             .create_with_context(Callbacks(Arc::clone(&self.deliveries)))
+    }
+}
+
+/// Blocks until the broker has said that the topic is there.
+fn ask_for(producer: &ThreadedProducer<Callbacks>, topic: &str) -> Result<(), String> {
+    let metadata = producer
+        .client()
+        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
+        .map_err(|e| e.to_string())?;
+    match metadata.topics().first() {
+        Some(known) if known.error().is_some() => Err(format!(
+            "the broker says {:?}; create the topic before the relay starts",
+            known.error()
+        )),
+        Some(known) if !known.partitions().is_empty() => Ok(()),
+        _ => Err("the broker knows no partitions of the topic".to_owned()),
     }
 }
 
@@ -226,18 +265,11 @@ impl Publisher for KafkaPublisher {
         self.producer = Some(producer.clone());
         let topic = self.target.topic.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            let metadata = producer
-                .client()
-                .fetch_metadata(Some(&topic), METADATA_TIMEOUT)
-                .map_err(|e| e.to_string())?;
-            match metadata.topics().first() {
-                Some(known) if known.error().is_some() => Err(format!(
-                    "the broker says {:?}; create the topic before the relay starts",
-                    known.error()
-                )),
-                Some(known) if !known.partitions().is_empty() => Ok(()),
-                _ => Err("the broker knows no partitions of the topic".to_owned()),
-            }
+            ask_for(&producer, &topic)?;
+            // The first answer may come by the bootstrap connection, which is then closed. Each
+            // answer has librdkafka ask for a producer id if it has none, over a connection that is
+            // up; without one it tries again after half a second. So: once more, over one that stays.
+            ask_for(&producer, &topic)
         })
         .await;
         match asked {
@@ -339,6 +371,7 @@ impl Publisher for KafkaPublisher {
         let Some(producer) = self.producer.take() else {
             return;
         };
+        self.batch_bytes = next_batch_bytes(self.batch_bytes, self.taken, self.durable);
         self.start_over();
         // Both block: the purge until the broker threads have emptied their queues (later messages
         // go before earlier ones, or with them), the drop until librdkafka's threads have ended.
@@ -349,5 +382,20 @@ impl Publisher for KafkaPublisher {
         if tokio::time::timeout(ABANDON_TIMEOUT, gone).await.is_err() {
             tracing::warn!("the abandoned producer's threads take their time to end");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_shrink_when_events_are_left_behind_and_grow_once_events_have_flowed() {
+        let max = BATCH_BYTES_MAX;
+        let flow = IN_FLIGHT_MAX as u64 + 1;
+        assert_eq!(next_batch_bytes(max, 5, 5), max);
+        assert_eq!(next_batch_bytes(max, flow + 5, flow), BATCH_BYTES_MIN);
+        assert_eq!(next_batch_bytes(BATCH_BYTES_MIN, 5, 0), BATCH_BYTES_MIN);
+        assert_eq!(next_batch_bytes(BATCH_BYTES_MIN, flow + 5, flow), max);
     }
 }

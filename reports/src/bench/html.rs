@@ -60,7 +60,7 @@ fn facts(bench: &Bench) -> Vec<String> {
     vec![
         bench.started_at.clone(),
         format!("took {}", figures::seconds(Some(bench.took_s))),
-        figures::counted(u64::from(bench.repetitions), "round"),
+        super::rounds(bench),
         format!("{} stack", stack.provider),
         format!("PostgreSQL {}", stack.postgres.version),
         format!("Kafka {}", stack.kafka.version),
@@ -312,6 +312,15 @@ mod tests {
         assert!(page.contains("a &lt;note&gt;") && page.contains("&lt;cdc&gt; was late"));
         assert!(!page.contains("<note>") && !page.contains("{{"));
         assert!(!page.contains("http://") || !page.contains("src="));
+    }
+
+    #[test]
+    fn given_a_bench_that_was_cut_short_when_exported_then_the_page_says_so_at_its_top() {
+        let mut bench = super::super::sample::bench();
+        bench.complete = 1;
+        let page = String::from_utf8(export(&bench).unwrap()).unwrap();
+        let (top, _) = page.split_once("</header>").unwrap();
+        assert!(top.contains("CUT SHORT after 1 of 2 rounds"), "{top}");
     }
 
     #[test]

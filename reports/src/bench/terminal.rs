@@ -10,15 +10,10 @@ const GAP: &str = "  ";
 /// The benchmark as text, lines ended by `\n`.
 pub fn render(bench: &Bench) -> String {
     let mut text = format!(
-        "bench {}: {}\n{} {}, every row once a round; median (smallest to largest)\n",
+        "bench {}: {}\n{}, every row once a round; median (smallest to largest)\n",
         bench.bench,
         bench.question,
-        bench.repetitions,
-        if bench.repetitions == 1 {
-            "round"
-        } else {
-            "rounds"
-        }
+        super::rounds(bench)
     );
     let stack = &bench.stack;
     text.push_str(&format!(
@@ -141,6 +136,7 @@ fn aligned(lines: &[Vec<String>]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -156,5 +152,15 @@ mod tests {
         ] {
             assert!(text.contains(part), "`{part}` is not in:\n{text}");
         }
+        assert!(!text.contains("CUT SHORT"), "{text}");
+    }
+
+    #[test]
+    fn given_a_bench_that_was_cut_short_when_rendered_then_it_says_so_before_its_figures() {
+        let mut bench = super::super::sample::bench();
+        bench.complete = 1;
+        let text = render(&bench);
+        let before = &text[..text.find("49,000/s").unwrap()];
+        assert!(before.contains("CUT SHORT after 1 of 2 rounds"), "{before}");
     }
 }

@@ -217,6 +217,24 @@ fn offence() -> BoxedStrategy<Offence> {
         .boxed()
 }
 
+fn cost() -> BoxedStrategy<Cost> {
+    (option::of(figure()), option::of(figure()))
+        .prop_map(|(total, per_event)| Cost { total, per_event })
+        .boxed()
+}
+
+fn database() -> BoxedStrategy<DatabaseCosts> {
+    (cost(), cost(), cost(), cost(), cost())
+        .prop_map(|costs| DatabaseCosts {
+            wal_bytes: costs.0,
+            outbox_peak_bytes: costs.1,
+            dead_tuples_peak: costs.2,
+            rows_changed: costs.3,
+            slot_wal_peak_bytes: costs.4,
+        })
+        .boxed()
+}
+
 fn strategy() -> BoxedStrategy<reports::record::Strategy> {
     let told = (
         words(),
@@ -242,12 +260,13 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
         series(),
         vec(offence(), 0..4),
         btree_map(words(), option::of(figure()), 0..3),
+        database(),
     );
     (told, judged, shown)
         .prop_map(|(told, judged, shown)| {
             let (name, kind, verdict, reasons, topic, schema, wiring) = told;
             let (counts, outcomes, expectations, latency_ms, phases, drain_s) = judged;
-            let (faults, throughput_per_s, generator, series, offences, costs) = shown;
+            let (faults, throughput_per_s, generator, series, offences, costs, database) = shown;
             reports::record::Strategy {
                 name,
                 kind,
@@ -276,6 +295,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                 },
                 series,
                 offences,
+                database,
                 costs,
             }
         })

@@ -139,3 +139,23 @@ fn the_first_offending_events_have_their_sentence_and_unfold_their_way() {
     assert!(first.starts_with("<tbody><tr class=\"fault\"><td class=\"number\">4.002\u{a0}s</td>"));
     assert!(first.contains("<th scope=\"row\">order service</th><td>committed as version 2</td>"));
 }
+
+#[test]
+fn what_each_event_cost_the_database_stands_right_behind_the_latencies() {
+    let html = rendered(&sample::record());
+    let section = "<span>cost to the database, each event</span>";
+    let order = between(&html, "<span>order, p50 / p99</span>", section);
+    assert!(!order.contains("<span>"), "{order}");
+    let each = between(&html, section, "<span>");
+    assert!(
+        each.contains(">WAL</th><td class=\"plain\">612 B</td>"),
+        "{each}"
+    );
+    assert!(each.contains("<td class=\"faint\">–</td>"), "{each}");
+    // And in all, with CPU and memory.
+    let all = between(&html, "<span>costs of the whole run</span>", "</table>");
+    assert!(
+        all.contains(">WAL</th><td class=\"plain\">3.43 MiB</td>"),
+        "{all}"
+    );
+}

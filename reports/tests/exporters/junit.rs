@@ -140,3 +140,23 @@ fn several_records_make_one_report() {
     case(&report, "relay-crash.cdc", "lost = 0");
     assert!(merged(&[]).is_ok());
 }
+
+#[test]
+fn a_suite_has_latency_and_costs_as_far_as_they_were_measured() {
+    let report = parsed(&sample::record());
+    let properties = |suite: usize| -> Vec<(&str, &str)> {
+        let all = report.test_suites[suite].properties.iter();
+        all.map(|p| (p.name.as_str(), p.value.as_str())).collect()
+    };
+    let naive = properties(0);
+    assert!(naive.contains(&("wal_bytes_per_event", "612")));
+    assert!(naive.iter().any(|(name, _)| *name == "end_to_end_p50_ms"));
+    assert!(
+        !naive
+            .iter()
+            .any(|(name, _)| name.starts_with("outbox_peak"))
+    );
+    let cdc = properties(2);
+    assert!(cdc.contains(&("dead_tuples_peak_per_event", "0.061")));
+    assert!(!cdc.iter().any(|(name, _)| name.starts_with("slot_wal")));
+}

@@ -125,10 +125,24 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             ("order service peak MiB", Some(21.0)),
             ("relay CPU s", Some(1.3)),
             ("relay peak MiB", Some(9.2)),
-            ("WAL bytes an event", Some(1184.0)),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into(),
+        database: DatabaseCosts {
+            wal_bytes: cost(1184.0),
+            outbox_peak_bytes: cost(41.0),
+            dead_tuples_peak: cost(0.061),
+            rows_changed: cost(1.0),
+            slot_wal_peak_bytes: Cost::default(),
+        },
+    }
+}
+
+/// Of 5,880 events.
+fn cost(per_event: f64) -> Cost {
+    Cost {
+        total: Some(per_event * 5880.0),
+        per_event: Some(per_event),
     }
 }
 
@@ -174,7 +188,10 @@ fn naive() -> Strategy {
         .to_owned();
     strategy.costs.insert("relay CPU s".to_owned(), None);
     strategy.costs.insert("relay peak MiB".to_owned(), None);
-    strategy.costs.insert("WAL bytes an event".to_owned(), None);
+    strategy.database = DatabaseCosts {
+        wal_bytes: cost(612.0),
+        ..DatabaseCosts::default()
+    };
     strategy.offences = (0..4)
         .map(|n| Offence {
             metric: "lost".to_owned(),

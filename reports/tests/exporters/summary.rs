@@ -42,3 +42,16 @@ fn text_is_not_markup() {
     assert!(!text.contains("<img"));
     assert!(text.contains("&lt;img"));
 }
+
+#[test]
+fn what_each_event_cost_the_database_stands_right_behind_the_latencies() {
+    let text = rendered(&sample::record());
+    let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("| ")).collect();
+    let cost = rows.iter().position(|l| l.starts_with("| each event's"));
+    let cost = cost.unwrap();
+    assert!(rows[cost - 1].starts_with("| order p50 / p99: "));
+    assert_eq!(
+        rows[cost],
+        "| each event's cost to the database: WAL | 612 B | 1.16 KiB | 1.16 KiB |"
+    );
+}

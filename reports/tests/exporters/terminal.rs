@@ -52,6 +52,29 @@ fn what_was_not_measured_is_a_dash() {
 }
 
 #[test]
+fn what_each_event_cost_the_database_stands_right_behind_the_latencies() {
+    let text = rendered(&sample::record(), 120);
+    let titles: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with(' ') && !line.is_empty())
+        .collect();
+    let of = |title: &str| titles.iter().position(|line| line.starts_with(title));
+    let order = of("order, p50 / p99").unwrap();
+    assert_eq!(of("cost to the database, each event"), Some(order + 1));
+    let row = |name: &str| -> Vec<&str> {
+        let line = text.lines().find(|l| l.trim_start().starts_with(name));
+        line.unwrap().trim()[name.len()..]
+            .split_whitespace()
+            .collect()
+    };
+    assert_eq!(row("WAL "), ["612", "B", "1.16", "KiB", "1.16", "KiB"]);
+    assert_eq!(row("outbox table, peak"), ["–", "41", "B", "41", "B"]);
+    assert_eq!(row("dead tuples, peak"), ["–", "0.061", "0.061"]);
+    assert_eq!(row("rows updated or deleted"), ["–", "1", "1"]);
+    assert_eq!(row("unconfirmed slot WAL, peak"), ["–", "–", "–"]);
+}
+
+#[test]
 fn colours_only_when_asked_for_and_never_from_the_record() {
     let mut record = sample::record();
     record.description = "a \x1b[31mred\x1b[0m description".to_owned();

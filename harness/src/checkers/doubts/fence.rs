@@ -73,7 +73,7 @@ pub fn stable(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
 /// What was in flight past a fence may be a commit or an event: neither an absence nor a phantom
 /// is certain.
 fn in_flight(expectation: &Expectation, met: bool) -> bool {
-    absence(expectation.metric) || expectation.metric == Metric::Phantom || unread(expectation, met)
+    expectation.metric == Metric::Phantom || unread(expectation, met)
 }
 
 /// What was not read may hold an event that seems absent, or one that should not be there.

@@ -129,18 +129,26 @@ fn without_a_doubt_nothing_is_open() {
 }
 
 #[test]
-fn a_failed_step_of_the_fence_leaves_open_what_is_absent_and_whether_there_are_phantoms() {
-    let spoil = |mut history: History| {
-        history.fences[3].ok = false;
-        judged(&history)
-    };
-    let absent = both(&ABSENT);
-    // Of what was not found, nothing is certain
-    let clean = left_open(&spoil(clean_run()));
-    assert_eq!(clean, &absent | &both(&ON_THE_TOPIC));
-    // Of what was found, only whether a phantom is one
-    let dirty = left_open(&spoil(dirty_run()));
-    assert_eq!(dirty, &absent | &both(&[Metric::Phantom]));
+fn a_step_of_the_fence_that_failed_or_was_not_taken_leaves_open_what_is_absent_and_phantoms() {
+    let spoils: [fn(&mut History); 2] = [
+        |h| h.fences[3].ok = false,
+        |h| {
+            h.fences.remove(3);
+        },
+    ];
+    for spoil in spoils {
+        let spoiled = |mut history: History| {
+            spoil(&mut history);
+            judged(&history)
+        };
+        let absent = both(&ABSENT);
+        // Of what was not found, nothing is certain
+        let clean = left_open(&spoiled(clean_run()));
+        assert_eq!(clean, &absent | &both(&ON_THE_TOPIC));
+        // Of what was found, only whether a phantom is one
+        let dirty = left_open(&spoiled(dirty_run()));
+        assert_eq!(dirty, &absent | &both(&[Metric::Phantom]));
+    }
 }
 
 #[test]
@@ -226,6 +234,48 @@ fn a_fault_in_doubt_leaves_open_lessons_that_did_not_come() {
     assert_eq!(left_open(&toothless), lessons);
     history.faults[0].injected_ns = None;
     assert_eq!(left_open(&judged(&history)), lessons);
+}
+
+/// "At least one" that is met.
+fn lessons_that_came(judgement: &Judgement) -> BTreeSet<String> {
+    let all = judgement.expectations.iter();
+    let came = all.filter(|c| c.expectation.comparison == Comparison::AtLeast);
+    let came = came.filter(|c| c.met == Some(true));
+    came.map(|c| name(c.expectation.metric, false)).collect()
+}
+
+#[test]
+fn a_lesson_that_came_stands_whatever_was_wrong_with_load_fault_and_clock() {
+    let with_fault = |mut history: History| {
+        // All over the run, so that nothing came before it
+        add_fault(&mut history, Target::Kafka, FaultKind::Down, 0, 20 * S);
+        history
+    };
+    let came = lessons_that_came(&judged(&with_fault(dirty_run())));
+    for metric in [Metric::Lost, Metric::Reordered, Metric::Late] {
+        assert!(came.contains(&name(metric, false)), "{}", metric.name());
+    }
+    let load: [fn(&mut History); 3] = [
+        |h| h.requests.open().iter_mut().for_each(|r| r.lag_ns = S),
+        |h| h.meta.unoffered = 100,
+        |h| h.meta.scenario.workload.rate *= 2.0,
+    ];
+    for spoil in load {
+        let mut history = with_fault(dirty_run());
+        spoil(&mut history);
+        assert_eq!(lessons_that_came(&judged(&history)), came);
+    }
+    // The fault did not bite, or was never healed
+    let mut history = with_fault(dirty_run());
+    let toothless = judge_with(&history, &[], Vec::new());
+    assert_eq!(lessons_that_came(&toothless), came);
+    history.faults[0].healed_ns = None;
+    assert_eq!(lessons_that_came(&judged(&history)), came);
+    // Only what was timed by a clock that jumped is open
+    let mut history = with_fault(dirty_run());
+    history.meta.wall_drift_ns = S;
+    let late = BTreeSet::from([name(Metric::Late, false)]);
+    assert_eq!(lessons_that_came(&judged(&history)), &came - &late);
 }
 
 #[test]

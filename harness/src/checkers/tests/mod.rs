@@ -10,6 +10,7 @@ mod lessons;
 mod meanings;
 mod model;
 mod planted;
+mod proofs;
 mod scale;
 pub(crate) mod soup;
 mod tangled;

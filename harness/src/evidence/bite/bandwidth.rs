@@ -148,6 +148,8 @@ mod tests {
         // And what was on its way all along did not grow
         let steady = |s: Staged| s.request(3.0, 9.0, Outcome::Unknown, None);
         steady(nothing_queued(1.0)).did_not_bite("nothing waited");
+        let steady = |s: Staged| s.request(3.0, 3.1, Outcome::Committed, Some(9.0));
+        steady(nothing_queued(1.0)).did_not_bite("nothing waited");
     }
 
     #[test]

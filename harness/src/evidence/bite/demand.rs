@@ -176,4 +176,21 @@ mod tests {
         staged.0.log.open()[2].body = Body::Damaged;
         assert_eq!(Demand::of(&staged.0).seen_since(ns(8.0)), 1);
     }
+
+    #[test]
+    fn the_first_sight_of_a_change_is_that_of_whichever_record_was_seen_first() {
+        // Given a record that was seen twice, and a change that is on the topic twice
+        let mut staged = load()
+            .request(3.0, 3.1, Outcome::Committed, Some(3.2))
+            .request(3.0, 3.1, Outcome::Committed, Some(3.2));
+        let mut again = staged.0.sightings.at(0);
+        again.seen_ns = ns(9.0);
+        staged.0.sightings.push(again);
+        let mut copy = staged.0.log.at(1);
+        copy.offset = 100;
+        staged.0.log.push(copy);
+        again.offset = 100;
+        staged.0.sightings.push(again);
+        assert_eq!(Demand::of(&staged.0).seen_since(ns(8.0)), 0);
+    }
 }

@@ -99,6 +99,9 @@ mod tests {
         let works = |s: Staged| s.request(9.0, 9.1, Outcome::Committed, Some(9.2));
         works(cut_off(back(killed(victim, 9), victim))).bit("1 request in flight");
         works(back(killed(victim, 9), victim)).did_not_bite("nothing was on its way");
+        // What was answered all the same was not cut off
+        let answered = |s: Staged| s.request(3.98, 4.0, Outcome::Committed, None);
+        works(answered(back(killed(victim, 9), victim))).did_not_bite("nothing was on its way");
         cut_off(back(killed(victim, 9), victim)).did_not_bite("never seen to work");
         works(cut_off(killed(victim, 9))).did_not_bite("no successor");
         works(cut_off(back(killed(victim, 15), victim))).did_not_bite("not end by signal 9");

@@ -78,6 +78,11 @@ mod tests {
         cut(1001.0, 3.0, 3.0).did_not_bite("carried 1001 bytes");
         cut(800.0, 0.0, 3.0).did_not_bite("no connection ended");
         cut(1000.0, 1.0, 0.0).did_not_bite("did not connect again");
+        // Again while it was in force will do; what was seen in the middle of healing is of neither
+        let in_force = cut(1000.0, 1.0, 0.0).at(7.0, LINK, name::OPENED, 1.0);
+        in_force.bit("the system opened 1 anew");
+        let healing = cut(1000.0, 1.0, 0.0).at(8.01, LINK, name::OPENED, 1.0);
+        healing.did_not_bite("did not connect again");
         cut(1000.0, 3.0, 3.0)
             .without(name::MOST_OUT_BYTES)
             .did_not_bite("not measured");

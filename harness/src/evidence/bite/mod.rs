@@ -197,6 +197,12 @@ mod tests {
             .at(8.01, "relay->kafka", "probe_refused", 0.0)
             .at(9.0, "relay->kafka", "probe_refused", 0.0)
             .bit("40 probes refused");
+        // Nor is it of the time before: no connection was there to be lost
+        Staged::new(target, FaultKind::Down, polling())
+            .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
+            .every(4.0..8.0, "relay->kafka", "sockets", |_| 0.0)
+            .at(3.995, "relay->kafka", "sockets", 1.0)
+            .did_not_bite("asked for none");
     }
 
     #[test]

@@ -1,64 +1,15 @@
-//! One stack for all cases, one run at a time, and the comparison of a record with what a case must
-//! produce.
+//! One run on a stack, and the comparison of its record with what a case must produce.
 
-use harness::process::reaper::Reaper;
-use harness::stack::data_folder::DataFolder;
+use super::stacks;
+use super::turn::Turn;
+use harness::stack::StackInfo;
 use harness::stack::external::stack_file;
-use harness::stack::warm_up::warm_up;
-use harness::stack::{Provider, Stack, StackInfo};
 use reports::record::{Counts, Record, Strategy, Verdict};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, OnceLock};
-use tokio::sync::{Mutex, MutexGuard};
 
 /// The program: the harness with broken children.
 pub const ZOO: &str = env!("CARGO_BIN_EXE_zoo");
-
-/// The shared stack; statics are never dropped, so its reaper ends it with the test program.
-struct Shared {
-    stack: Stack,
-    _reaper: Arc<Reaper>,
-    _folder: DataFolder,
-}
-
-/// The shared stack, which is started at the first call.
-pub fn stack() -> &'static StackInfo {
-    static STACK: OnceLock<Shared> = OnceLock::new();
-    let shared = STACK.get_or_init(|| {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let shared = runtime.block_on(start());
-        // Its servers are watched by threads of their own; its clients are not, so the runtime stays.
-        std::mem::forget(runtime);
-        shared
-    });
-    shared.stack.info()
-}
-
-async fn start() -> Shared {
-    let reaper = Arc::new(Reaper::start_with(Path::new(ZOO)).unwrap());
-    let name = format!("outbox-harness-zoo-{}", std::process::id());
-    let folder = DataFolder::make(&std::env::temp_dir().join(name), None, &reaper).unwrap();
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../.stack")
-        .canonicalize()
-        .expect("`make test` installs .stack");
-    let provider = Provider::Local {
-        data: folder.path().join("data"),
-        logs: folder.path().join("logs"),
-        programs,
-    };
-    let stack = Stack::start(provider, &reaper).await.unwrap();
-    let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);
-    warm_up(&stack.info().kafka_bootstrap, &topic)
-        .await
-        .unwrap();
-    Shared {
-        stack,
-        _reaper: reaper,
-        _folder: folder,
-    }
-}
 
 /// What one run left.
 pub struct Ran {
@@ -154,25 +105,14 @@ fn anomalies(c: &Counts) -> Vec<(&'static str, u64)> {
     all
 }
 
-/// One run at a time: two on two cores make each other late, and a late load proves nothing.
-static TURN: Mutex<()> = Mutex::const_new(());
-
-/// Whoever has it may run something on the shared stack; everybody else waits.
-pub struct Turn(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
-
-/// Waits for its turn.
-pub fn turn() -> Turn {
-    Turn(TURN.blocking_lock())
-}
-
-/// Runs a scenario of one strategy on the shared stack, with this defect.
-pub fn run(defect: &str, scenario: &str) -> Ran {
-    turn().run(stack(), defect, scenario, |_| {})
-}
-
 impl Turn {
+    /// Runs a scenario of one strategy on this turn's stack, with this defect.
+    pub fn run(&self, defect: &str, scenario: &str) -> Ran {
+        self.run_on(stacks::of(self), defect, scenario, |_| {})
+    }
+
     /// The same on this stack; `meanwhile` is given the harness's process id while it runs.
-    pub fn run(
+    pub fn run_on(
         &self,
         stack: &StackInfo,
         defect: &str,

@@ -1,7 +1,8 @@
 //! A case: one broken (or odd) system, the load it gets, and what the referee must say. Its test and
 //! its row in the docs come from the same value.
 
-use super::bench::{self, Ran};
+use super::bench::Ran;
+use super::turn::{self, Turn};
 use reports::record::Verdict;
 
 /// See the module.
@@ -18,8 +19,10 @@ pub struct Case {
     pub strategy: &'static str,
     /// The rest of the scenario: faults, bounds of the drain, `[expect.zoo]`.
     pub more: &'static str,
+    /// Whether another run beside it could change what comes of it.
+    pub alone: bool,
     /// Runs it.
-    pub run: fn(&Case) -> Ran,
+    pub run: fn(&Case, &Turn) -> Ran,
     /// The verdict.
     pub verdict: Verdict,
     /// Every anomaly of which there is any.
@@ -51,7 +54,8 @@ pub const USUAL: Case = Case {
     load: "rate = 300\nduration = \"2s\"",
     strategy: "kind = \"polling\"",
     more: "[drain]\nwithin = \"2s\"",
-    run: |case| bench::run(case.defect, &case.scenario()),
+    alone: false,
+    run: |case, turn| turn.run(case.defect, &case.scenario()),
     verdict: Verdict::Fail,
     finds: &[],
     doubts: &[],
@@ -71,7 +75,11 @@ impl Case {
     /// Runs it whole, and compares.
     #[track_caller]
     pub fn holds(&self) {
-        let ran = self.telling_run();
+        let ran = match self.verdict {
+            // What it waits for may be just that.
+            Verdict::Unknown => (self.run)(self, &turn::beside_another()),
+            _ => telling(self.alone, |turn| (self.run)(self, turn)),
+        };
         let expected: Vec<(&str, u64)> = self
             .finds
             .iter()
@@ -85,20 +93,26 @@ impl Case {
         }
         (self.also)(&ran);
     }
+}
 
-    /// A run that tells: one in which the machine was too busy for the referee itself says so, and
-    /// is made again.
-    fn telling_run(&self) -> Ran {
-        let mut ran = (self.run)(self);
-        for _ in 1..TRIES {
-            if self.verdict == Verdict::Unknown || !ran.machine_was_too_slow() {
-                break;
-            }
-            println!("the machine was too slow: {:?}", ran.strategy().reasons);
-            ran = (self.run)(self);
+/// A run that tells: one in which the machine was too busy for the referee itself says so, and is
+/// made again, with the machine to itself.
+pub fn telling(alone: bool, run: impl Fn(&Turn) -> Ran) -> Ran {
+    let first = if alone {
+        turn::alone()
+    } else {
+        turn::beside_another()
+    };
+    let mut ran = run(&first);
+    drop(first);
+    for _ in 1..TRIES {
+        if !ran.machine_was_too_slow() {
+            break;
         }
-        ran
+        println!("the machine was too slow: {:?}", ran.strategy().reasons);
+        ran = run(&turn::alone());
     }
+    ran
 }
 
 /// Cases with a test each, and the list of them for the docs.

@@ -1,5 +1,5 @@
 //! Every kind of broken system is caught, with the right name and the exact count; no odd but
-//! correct one is blamed. Whole runs on a real stack, which is started once.
+//! correct one is blamed. Whole runs on real stacks, which are started once.
 
 // A failed expectation of a test is a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -15,4 +15,7 @@ mod odd;
 mod order;
 mod referee;
 mod services;
+mod stacks;
+#[path = "../../../tests/shared/turn.rs"]
+mod turn;
 mod undrained;

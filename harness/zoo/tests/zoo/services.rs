@@ -109,6 +109,8 @@ cases! {
         load: AMBIGUOUS_LOAD,
         strategy: COMMIT_FIRST,
         more: AMBIGUOUS,
+        // Requests must not time out, and publishes must.
+        alone: true,
         finds: &[Find {
             anomaly: "double_applied",
             count: |ran| ran.admitted("repeated"),
@@ -125,6 +127,8 @@ cases! {
         load: AMBIGUOUS_LOAD,
         strategy: COMMIT_FIRST,
         more: AMBIGUOUS,
+        // Requests must not time out, and publishes must.
+        alone: true,
         finds: &[Find {
             anomaly: "duplicated",
             count: |ran| ran.admitted("repeated"),

@@ -2,8 +2,10 @@
 //! it plain forwarders pass everything on.
 
 use super::forwarder::Forwarder;
-use crate::bench::{self, Ran};
+use crate::bench::Ran;
 use crate::case::Case;
+use crate::stacks;
+use crate::turn::Turn;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -15,12 +17,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
 /// Runs the case with it in Toxiproxy's place.
-pub fn run(case: &Case) -> Ran {
-    let turn = bench::turn();
+pub fn run(case: &Case, turn: &Turn) -> Ran {
     let runtime = Runtime::new().unwrap();
-    let mut stack = bench::stack().clone();
+    let mut stack = stacks::of(turn).clone();
     stack.toxiproxy_url = runtime.block_on(serve());
-    turn.run(&stack, case.defect, &case.scenario(), |_| {})
+    turn.run_on(&stack, case.defect, &case.scenario(), |_| {})
 }
 
 struct Proxy {

@@ -2,8 +2,10 @@
 //! bytes have come to it, the connections that it has then carry nothing any more, and are not
 //! closed either. All others, the system's and the final read's, carry everything.
 
-use crate::bench::{self, Ran};
+use crate::bench::Ran;
 use crate::case::Case;
+use crate::stacks;
+use crate::turn::Turn;
 use harness::scenario::Link;
 use std::io;
 use std::sync::Arc;
@@ -21,9 +23,8 @@ const READER: &[u8] = b"outbox-harness-referee";
 const REQUEST_BYTES: usize = 1 << 16;
 
 /// Runs the case with it as the direct way to Kafka.
-pub fn run(case: &Case) -> Ran {
-    let turn = bench::turn();
-    let mut stack = bench::stack().clone();
+pub fn run(case: &Case, turn: &Turn) -> Ran {
+    let mut stack = stacks::of(turn).clone();
     // The address that a listener of the broker advertises, so that clients stay on this way. Its
     // own link is not used here, and gets the other one's route.
     let own = stack.routes[&Link::OrdersKafka].clone();
@@ -33,7 +34,7 @@ pub fn run(case: &Case) -> Ran {
     let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind(&own.listen)).unwrap();
     runtime.spawn(accept(listener, own.upstream));
-    turn.run(&stack, case.defect, &case.scenario(), |_| {})
+    turn.run_on(&stack, case.defect, &case.scenario(), |_| {})
 }
 
 async fn accept(listener: TcpListener, upstream: String) {

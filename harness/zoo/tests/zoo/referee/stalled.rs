@@ -1,7 +1,9 @@
 //! A harness that is stopped in mid-load, alone, and continued a second later.
 
-use crate::bench::{self, Ran};
+use crate::bench::Ran;
 use crate::case::Case;
+use crate::stacks;
+use crate::turn::Turn;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use relays::config::PostgresTarget;
@@ -17,9 +19,9 @@ const STALL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the case with that stop.
-pub fn run(case: &Case) -> Ran {
-    let stack = bench::stack();
-    bench::turn().run(stack, case.defect, &case.scenario(), |pid| {
+pub fn run(case: &Case, turn: &Turn) -> Ran {
+    let stack = stacks::of(turn);
+    turn.run_on(stack, case.defect, &case.scenario(), |pid| {
         let harness = Pid::from_raw(pid.cast_signed());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(mid_load(&stack.postgres));

@@ -1,0 +1,82 @@
+//! What each event cost the database, beside what it took.
+
+use super::sheet::Measured;
+use crate::fence::database;
+use crate::run::{RunError, arena::failed};
+use relays::config::PostgresTarget;
+use reports::record::DatabaseCosts;
+use std::time::{Duration, Instant};
+
+/// WAL of the whole server, bytes.
+pub(super) const WAL: &str = "WAL an event";
+/// The outbox's largest size, bytes.
+pub(super) const OUTBOX: &str = "outbox an event";
+/// Most dead tuples at a time.
+pub(super) const DEAD: &str = "dead tuples an event";
+/// Most WAL that the slot's consumer had not confirmed, bytes.
+pub(super) const SLOT: &str = "slot WAL an event";
+/// What [`of_run`] adds, with units.
+pub(super) const COLUMNS: [(&str, &str); 4] = [(WAL, "B"), (OUTBOX, "B"), (DEAD, ""), (SLOT, "B")];
+/// For the notes on a table with [`COLUMNS`].
+pub(super) const METHOD: &str = "Costs an event, of the whole run by its committed changes: WAL of \
+    the whole server, orders included (the dual write's is that of orders alone); the outbox's \
+    largest size with its indexes; its most dead tuples at a time, by the server's statistics, \
+    which are up to a second late and fall with vacuum and pruning; the most WAL that the slot's \
+    consumer had not confirmed.";
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Those of an ordinary run, in place of what was there.
+pub(super) fn of_run(costs: &DatabaseCosts, measured: &mut Measured) {
+    for (column, cost) in [
+        (WAL, costs.wal_bytes),
+        (OUTBOX, costs.outbox_peak_bytes),
+        (DEAD, costs.dead_tuples_peak),
+        (SLOT, costs.slot_wal_peak_bytes),
+    ] {
+        match cost.per_event {
+            Some(value) => measured.values.insert(column, value),
+            None => measured.values.remove(column),
+        };
+    }
+}
+
+/// Bytes that the server has written to its log so far.
+pub(super) async fn wal_bytes(admin: &PostgresTarget) -> Result<f64, RunError> {
+    let doing = "asking for the position in the log";
+    let mut connection = database::connect(admin, Instant::now() + CONNECT_WITHIN)
+        .await
+        .map_err(|e| failed(doing, &e))?;
+    sqlx::query_scalar("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|e| failed(doing, &e))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use reports::record::Cost;
+
+    #[test]
+    fn every_column_is_filled_and_what_was_not_measured_is_not_there() {
+        let cost = |value: f64| Cost {
+            total: None,
+            per_event: Some(value),
+        };
+        let mut measured = Measured::default();
+        let all = DatabaseCosts {
+            wal_bytes: cost(1.0),
+            outbox_peak_bytes: cost(2.0),
+            dead_tuples_peak: cost(3.0),
+            rows_changed: Cost::default(),
+            slot_wal_peak_bytes: cost(4.0),
+        };
+        of_run(&all, &mut measured);
+        let values = COLUMNS.map(|(name, _)| measured.values[name]);
+        assert_eq!(values, [1.0, 2.0, 3.0, 4.0]);
+        of_run(&DatabaseCosts::default(), &mut measured);
+        assert!(measured.values.is_empty());
+    }
+}

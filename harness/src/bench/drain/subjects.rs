@@ -1,0 +1,238 @@
+//! The rows of a drain: what takes the backlog, over which link, and what it stands next to.
+
+use reports::bench::Role;
+
+/// How PostgreSQL is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Tcp,
+    Socket,
+    Proxied,
+}
+
+/// What takes the backlog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// The strategy's relay.
+    Relay,
+    /// pg_recvlogical, to nowhere.
+    Receive,
+    /// The relay's SQL without publishing.
+    Claims,
+}
+
+/// A row.
+pub(super) struct Subject {
+    pub name: &'static str,
+    /// Its strategy in the benchmark's scenario.
+    pub strategy: &'static str,
+    pub way: Way,
+    pub work: Work,
+    pub role: Role,
+    /// The row that it limits.
+    pub limit_of: Option<&'static str>,
+    pub note: &'static str,
+}
+
+impl Subject {
+    fn is_debezium(&self) -> bool {
+        self.strategy == DEBEZIUM.strategy
+    }
+
+    /// Why it cannot be measured on this stack.
+    fn missing(&self, has: &Has) -> Option<String> {
+        if self.way == Way::Socket && !has.socket {
+            return Some("no Unix socket of PostgreSQL is known here".to_owned());
+        }
+        has.debezium
+            .as_ref()
+            .err()
+            .filter(|_| self.is_debezium())
+            .cloned()
+    }
+
+    /// Whether its name, or that of the row it limits, begins like this.
+    pub fn is_chosen(&self, beginning: Option<&str>) -> bool {
+        let names = [Some(self.name), self.limit_of];
+        beginning.is_none_or(|b| names.iter().flatten().any(|name| name.starts_with(b)))
+    }
+}
+
+const fn relay(
+    name: &'static str,
+    strategy: &'static str,
+    way: Way,
+    note: &'static str,
+) -> Subject {
+    Subject {
+        name,
+        strategy,
+        way,
+        work: Work::Relay,
+        role: Role::Subject,
+        limit_of: None,
+        note,
+    }
+}
+
+const fn limit(name: &'static str, of: &Subject, work: Work, note: &'static str) -> Subject {
+    Subject {
+        name,
+        strategy: of.strategy,
+        way: of.way,
+        work,
+        role: Role::Limit,
+        limit_of: Some(of.name),
+        note,
+    }
+}
+
+const DELETE: Subject = relay(
+    "polling-delete",
+    "polling-delete",
+    Way::Tcp,
+    "rows are deleted",
+);
+const MARK: Subject = relay("polling-mark", "polling-mark", Way::Tcp, "rows are marked");
+const TCP: Subject = relay("cdc-tcp", "cdc", Way::Tcp, "TCP on loopback");
+const SOCKET: Subject = relay("cdc-socket", "cdc", Way::Socket, "Unix socket");
+const PROXIED: Subject = relay(
+    "cdc-proxied",
+    "cdc",
+    Way::Proxied,
+    "PostgreSQL through Toxiproxy",
+);
+const DEBEZIUM: Subject = Subject {
+    role: Role::Peer,
+    ..relay(
+        "debezium",
+        "debezium",
+        Way::Tcp,
+        "TCP on loopback, rows deleted as they are inserted; batch 8,192, queue 32,768, poll 10 ms",
+    )
+};
+const CLAIMS: &str = "the same claims, committed, nothing published";
+const RECEIVE: &str = "pg_recvlogical to /dev/null on the same link";
+
+/// All rows, in the order of a round: each next to its limit. A further strategy is a line here and
+/// a `[strategy]` in the benchmark's scenario.
+pub(super) const SUBJECTS: [Subject; 11] = [
+    DELETE,
+    limit("claims-delete", &DELETE, Work::Claims, CLAIMS),
+    MARK,
+    limit("claims-mark", &MARK, Work::Claims, CLAIMS),
+    TCP,
+    limit("receive-tcp", &TCP, Work::Receive, RECEIVE),
+    SOCKET,
+    limit("receive-socket", &SOCKET, Work::Receive, RECEIVE),
+    PROXIED,
+    limit("receive-proxied", &PROXIED, Work::Receive, RECEIVE),
+    DEBEZIUM,
+];
+
+/// What a row may need and a stack need not have.
+pub(super) struct Has {
+    /// PostgreSQL's Unix socket.
+    pub socket: bool,
+    /// What Debezium runs on; else what is missing, with the remedy.
+    pub debezium: Result<String, String>,
+}
+
+/// What is measured.
+pub(super) struct Rows {
+    pub subjects: Vec<&'static Subject>,
+    /// A line for each row that this stack cannot have.
+    pub left_out: Vec<String>,
+    /// What Debezium runs on, where it has a row.
+    pub debezium: Option<String>,
+}
+
+/// The rows of that beginning that the stack can have; the error says why it can have none.
+pub(super) fn choose(beginning: Option<&str>, has: Has) -> Result<Rows, String> {
+    let (mut subjects, mut left_out) = (Vec::new(), Vec::new());
+    for subject in SUBJECTS.iter().filter(|s| s.is_chosen(beginning)) {
+        match subject.missing(&has) {
+            None => subjects.push(subject),
+            Some(why) => left_out.push(format!("Left out: {}: {why}", subject.name)),
+        }
+    }
+    if subjects.is_empty() {
+        return Err(left_out.join("; "));
+    }
+    let debezium = has.debezium.ok();
+    Ok(Rows {
+        debezium: debezium.filter(|_| subjects.iter().any(|s| s.is_debezium())),
+        subjects,
+        left_out,
+    })
+}
+
+/// Which row is held against which: each relay against its limit, and against the peers on the
+/// same link.
+pub(super) fn pairs(subjects: &[&Subject]) -> Vec<(&'static str, &'static str)> {
+    let limits = subjects.iter().filter_map(|s| Some((s.limit_of?, s.name)));
+    let peers = subjects.iter().filter(|s| s.role == Role::Peer);
+    let against_peers = peers.flat_map(|peer| {
+        let alike = move |s: &&&Subject| s.role == Role::Subject && s.way == peer.way;
+        let subjects = subjects.iter().filter(alike);
+        subjects.map(|s| (s.name, peer.name))
+    });
+    limits.chain(against_peers).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn bare() -> Has {
+        Has {
+            socket: false,
+            debezium: Err("no jars: run stack/install.sh".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_row_that_the_stack_cannot_have_is_left_out_by_name() {
+        let rows = choose(None, bare()).unwrap();
+        assert_eq!(rows.subjects.len(), SUBJECTS.len() - 3);
+        assert_eq!(rows.left_out.len(), 3);
+        assert!(rows.left_out[2].starts_with("Left out: debezium: no jars"));
+        assert_eq!(rows.debezium, None);
+        let reason = choose(Some("debezium"), bare()).err().unwrap();
+        assert!(reason.contains("stack/install.sh"), "{reason}");
+    }
+
+    #[test]
+    fn what_debezium_runs_on_is_told_where_it_has_a_row() {
+        let whole = || Has {
+            socket: true,
+            debezium: Ok("3".to_owned()),
+        };
+        let rows = choose(None, whole()).unwrap();
+        assert_eq!((rows.subjects.len(), rows.left_out.len()), (11, 0));
+        assert_eq!(rows.debezium.as_deref(), Some("3"));
+        assert_eq!(choose(Some("cdc"), whole()).unwrap().debezium, None);
+    }
+
+    #[test]
+    fn a_chosen_row_brings_its_limit() {
+        let chosen = |beginning: &str| -> Vec<&str> {
+            let all = SUBJECTS.iter().filter(|s| s.is_chosen(Some(beginning)));
+            all.map(|s| s.name).collect()
+        };
+        assert_eq!(chosen("cdc-tcp"), ["cdc-tcp", "receive-tcp"]);
+        assert_eq!(chosen("polling").len(), 4);
+        assert_eq!(chosen("debezium"), ["debezium"]);
+    }
+
+    #[test]
+    fn relays_are_held_against_their_limits_and_the_peer_on_the_same_link() {
+        let all: Vec<&Subject> = SUBJECTS.iter().collect();
+        let pairs = pairs(&all);
+        assert_eq!(pairs.len(), 8);
+        assert!(pairs.contains(&("cdc-tcp", "debezium")));
+        assert!(pairs.contains(&("polling-delete", "debezium")));
+        assert!(!pairs.contains(&("cdc-socket", "debezium")));
+    }
+}

@@ -1,0 +1,183 @@
+//! The strategies of those benchmarks that are made of ordinary runs, and their built-in scenario.
+
+use super::ground::Ground;
+use super::scenarios;
+use crate::run::RunError;
+use crate::scenario::Scenario;
+use reports::bench::Role;
+
+/// A strategy, and the row that it has.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub name: &'static str,
+    /// Its section of the scenario.
+    keys: &'static str,
+    pub role: Role,
+    pub note: &'static str,
+}
+
+const DEBEZIUM: &str = "debezium";
+/// From this rate on, versions of an order are certain to be in flight together within a second or two.
+const IN_FLIGHT_TOGETHER_PER_S: f64 = 1_000.0;
+
+/// All of them. A further one is a line here.
+static ALL: [Entry; 5] = [
+    Entry {
+        name: "polling",
+        keys: "kind = \"polling\"\ninterval = \"5ms\"",
+        role: Role::Subject,
+        note: "interval 5 ms",
+    },
+    Entry {
+        name: "polling-notify",
+        keys: "kind = \"polling\"\ninterval = \"5ms\"\nnotify = true",
+        role: Role::Subject,
+        note: "interval 5 ms, NOTIFY",
+    },
+    Entry {
+        name: "cdc",
+        keys: "kind = \"cdc\"",
+        role: Role::Subject,
+        note: "TCP on loopback",
+    },
+    Entry {
+        name: DEBEZIUM,
+        keys: "kind = \"debezium\"",
+        role: Role::Peer,
+        note: "TCP on loopback; batch 8,192, queue 32,768, poll 10 ms",
+    },
+    Entry {
+        name: "dual-write",
+        keys: "kind = \"dual-write\"\norder = \"commit-then-publish\"",
+        role: Role::Peer,
+        note: "publishes before it answers",
+    },
+];
+
+/// A strategy's name, with the remedy.
+pub(super) fn check(name: Option<&str>) -> Result<(), String> {
+    match name {
+        Some(name) if named(Some(name)).is_empty() => Err(format!(
+            "--strategy {name}: take one of {}",
+            ALL.each_ref().map(|entry| entry.name).join(", ")
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn named(name: Option<&str>) -> Vec<&'static Entry> {
+    let is_named = |entry: &&Entry| name.is_none_or(|n| n == entry.name);
+    ALL.iter().filter(is_named).collect()
+}
+
+/// What is measured here.
+pub(super) struct Chosen {
+    pub entries: Vec<&'static Entry>,
+    /// What this stack cannot have, a line.
+    pub left_out: Option<String>,
+    /// What Debezium runs on, where it is among them.
+    pub debezium: Option<String>,
+}
+
+/// The strategy of that name, or all that can run here. What is left out is told.
+pub(super) fn choose(ground: &Ground<'_>, name: Option<&str>) -> Result<Chosen, RunError> {
+    let chosen = with(name, ground.debezium())?;
+    if let Some(text) = &chosen.left_out {
+        ground.note(text.clone());
+    }
+    Ok(chosen)
+}
+
+/// Debezium's programs may be missing: to have asked for it by name is an error then.
+fn with(name: Option<&str>, debezium: Result<String, RunError>) -> Result<Chosen, RunError> {
+    let mut entries = named(name);
+    let wanted = entries.iter().any(|entry| entry.name == DEBEZIUM);
+    let (debezium, left_out) = match debezium {
+        _ if !wanted => (None, None),
+        Ok(what) => (Some(what), None),
+        Err(missing) if name.is_some() => return Err(missing),
+        Err(missing) => {
+            entries.retain(|entry| entry.name != DEBEZIUM);
+            (None, Some(format!("Left out: {DEBEZIUM}: {missing}")))
+        }
+    };
+    Ok(Chosen {
+        entries,
+        left_out,
+        debezium,
+    })
+}
+
+/// The load, and the strategies under it. All of them are expected to be clean.
+pub(super) fn scenario(
+    entries: &[&Entry],
+    rate: f64,
+    seconds: u32,
+    more: &str,
+) -> Result<Scenario, RunError> {
+    // A slow load has fewer changes than a lesson needs; half of them must be there all the same.
+    let least = (rate * f64::from(seconds) / 2.0).clamp(1.0, 100.0) as u64;
+    let mut text = format!(
+        "name = \"bench-{rate:.0}\"\n[workload]\nrate = {rate}\nduration = \"{seconds}s\"\n\
+         min_committed_per_phase = {least}\n{more}"
+    );
+    // Changes that are this far apart are hardly ever in flight together: that none was swapped
+    // proves nothing then, and here it need not be proved.
+    let order = if rate < IN_FLIGHT_TOGETHER_PER_S {
+        "reordered = \">= 0\"\n"
+    } else {
+        ""
+    };
+    for entry in entries {
+        text.push_str(&format!(
+            "[strategy.{name}]\n{keys}\n[expect.{name}]\nlost = 0\n{order}",
+            name = entry.name,
+            keys = entry.keys
+        ));
+    }
+    scenarios::parse(&text)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_strategy_is_in_the_scenario_and_expected_to_be_clean() {
+        let scenario = scenario(&named(None), 100.0, 3, "").unwrap();
+        assert_eq!(scenario.strategies.len(), ALL.len());
+        assert!(
+            scenario
+                .strategies
+                .iter()
+                .all(|s| !s.expectations.is_empty())
+        );
+        let one = super::scenario(&named(Some("cdc")), 0.5, 3, "").unwrap();
+        assert_eq!(one.strategies.len(), 1);
+    }
+
+    #[test]
+    fn where_debezium_is_not_installed_it_is_left_out_by_name_and_an_error_by_itself() {
+        let missing = || Err(crate::run::arena::failed("looking", &"no jars"));
+        let all = with(None, missing()).unwrap();
+        assert_eq!(all.entries.len(), ALL.len() - 1);
+        assert!(all.left_out.unwrap().starts_with("Left out: debezium: "));
+        assert!(with(Some(DEBEZIUM), missing()).is_err());
+        // And who does not ask for it does not hear of it
+        assert_eq!(with(Some("cdc"), missing()).unwrap().left_out, None);
+        let there = with(Some(DEBEZIUM), Ok("3".to_owned())).unwrap();
+        assert_eq!(
+            (there.entries.len(), there.debezium),
+            (1, Some("3".to_owned()))
+        );
+    }
+
+    #[test]
+    fn an_unknown_strategy_is_refused_with_those_there_are() {
+        let reason = check(Some("cdd")).unwrap_err();
+        assert!(reason.contains("polling-notify"), "{reason}");
+        assert!(reason.contains(DEBEZIUM), "{reason}");
+        check(None).unwrap();
+    }
+}

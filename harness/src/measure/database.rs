@@ -1,0 +1,50 @@
+//! What a strategy cost the database, from the samples of the run.
+
+use crate::history::History;
+use reports::record::{Cost, DatabaseCosts};
+
+/// Series: where the server writes its log, from the log's beginning.
+pub const WAL_BYTES: &str = "wal_bytes";
+/// Series: WAL that the slot's consumer has not confirmed.
+pub const SLOT_WAL_BYTES: &str = "slot_wal_bytes";
+/// Series: dead tuples in the outbox, by the server's statistics.
+pub const DEAD_TUPLES: &str = "outbox_dead_tuples";
+/// Series: the outbox's size with indexes and TOAST.
+pub const OUTBOX_BYTES: &str = "outbox_bytes";
+/// Series: rows of the outbox that were updated or deleted, by the server's statistics.
+pub const ROWS_CHANGED: &str = "outbox_rows_changed";
+
+/// All of it; `committed` changes share it.
+pub fn database_costs(history: &History, committed: u64) -> DatabaseCosts {
+    let values = |series: &str| -> Vec<f64> {
+        let samples = history.samples.iter();
+        let of_it = samples.filter(|sample| sample.series == series);
+        of_it.map(|sample| sample.value).collect()
+    };
+    let cost = |total: Option<f64>| Cost {
+        total,
+        per_event: total
+            .filter(|_| committed > 0)
+            .map(|total| total / committed as f64),
+    };
+    DatabaseCosts {
+        wal_bytes: cost(growth(&values(WAL_BYTES))),
+        outbox_peak_bytes: cost(peak(&values(OUTBOX_BYTES))),
+        dead_tuples_peak: cost(peak(&values(DEAD_TUPLES))),
+        rows_changed: cost(growth(&values(ROWS_CHANGED))),
+        slot_wal_peak_bytes: cost(peak(&values(SLOT_WAL_BYTES))),
+    }
+}
+
+fn peak(values: &[f64]) -> Option<f64> {
+    values.iter().copied().reduce(f64::max)
+}
+
+/// Of a counter. One that went back was lost on the way, and how much with it nobody knows.
+fn growth(values: &[f64]) -> Option<f64> {
+    let [first, .., last] = values else {
+        return None;
+    };
+    let lost = values.windows(2).any(|pair| pair[1] < pair[0]);
+    (!lost).then_some(last - first)
+}

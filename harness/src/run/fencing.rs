@@ -1,0 +1,254 @@
+//! The eight steps of the fence in their order, and what they let us read.
+
+use super::Event;
+use super::arena::Arena;
+use super::strategy::Context;
+use crate::clock::RunClock;
+use crate::fence::database::{self, Truth};
+use crate::fence::{Fence, STEPS};
+use crate::history::{FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting};
+use crate::nemesis::{self, Campaign};
+use crate::observer::{self, FinalRead, Observer, Watch};
+use crate::process::Child;
+use crate::scenario::{Strategy, StrategyKind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const STEP_WITHIN: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
+
+/// A run whose load is over.
+pub(super) struct Fencing<'a> {
+    pub context: &'a Context<'a>,
+    pub arena: &'a Arena<'a>,
+    pub strategy: &'a Strategy,
+    pub watch: &'a Watch,
+    pub requests: &'a Arc<Rows<Request>>,
+    pub campaign: &'a Campaign,
+}
+
+/// What the fence let us read; empty where a step failed.
+pub(super) struct Read {
+    pub truth: Option<Truth>,
+    pub topic: FinalRead,
+    pub sightings: Rows<Sighting>,
+    pub pending: Vec<Pending>,
+    pub service_killed: bool,
+    /// How each step went.
+    pub steps: Vec<FenceStep>,
+}
+
+impl Fencing<'_> {
+    /// Takes every step, whatever became of those before it, and ends the observer.
+    pub async fn read(&self, observer: Observer) -> Read {
+        let arena = self.arena;
+        let mut fence = Fence::new(self.watch.clock);
+        fence.step(self.announce(1), self.count()).await;
+        let healed = fence.step(self.announce(2), self.heal()).await;
+        let went_by_itself = fence.step(self.announce(3), self.stop_service()).await;
+        let truth = fence.step(self.announce(4), self.read_truth()).await;
+        let committed: Vec<(u32, u32)> = truth
+            .iter()
+            .flat_map(|t| &t.rows)
+            .map(|r| (r.attempt, r.version))
+            .collect();
+        fence
+            .step(self.announce(5), self.drain(&observer, &committed))
+            .await;
+        // After the drain, and before it is told to.
+        let relay_died = arena.relay.as_ref().and_then(Child::death);
+        let pending = fence.step(self.announce(6), self.read_pending()).await;
+        if let (Some(()), Some(reason)) = (healed, relay_died) {
+            fence.fail(6, reason);
+        }
+        fence.step(self.announce(7), self.close_topic()).await;
+        let topic = fence.step(self.announce(8), self.read_topic()).await;
+        // What the final read found stands, whatever the live observer saw of it.
+        let behind = match &topic {
+            Some(topic) => observer.catch_up(&topic.log, STEP_WITHIN).await.err(),
+            None => None,
+        };
+        let (sightings, broken) = observer.stop().await;
+        let broken = broken.map(|reason| format!("the live observer broke: {reason}"));
+        for reason in behind.into_iter().chain(broken) {
+            fence.fail(8, reason);
+        }
+        Read {
+            truth,
+            topic: topic.unwrap_or_default(),
+            sightings,
+            pending: pending.unwrap_or_default(),
+            service_killed: went_by_itself == Some(false),
+            steps: fence.into_steps(),
+        }
+    }
+
+    fn announce(&self, number: u32) -> u32 {
+        let name = STEPS[number as usize - 1].1.to_owned();
+        self.context.reporter.event(Event::Fence { number, name });
+        number
+    }
+
+    async fn count(&self) -> Result<((), String), String> {
+        let detail = format!("{} attempts have their outcome", self.requests.len());
+        Ok(((), detail))
+    }
+
+    async fn heal(&self) -> Result<((), String), String> {
+        let (arena, campaign) = (self.arena, self.campaign);
+        let field = arena.battlefield(RunClock::start(), Arc::new(|_| {}));
+        nemesis::heal_all(&field).await?;
+        arena
+            .toxiproxy
+            .assert_healed(&arena.proxy_names())
+            .await
+            .map_err(|e| e.to_string())?;
+        let dead = arena.dead();
+        if !dead.is_empty() {
+            return Err(dead.join("; "));
+        }
+        match campaign.errors.first() {
+            Some(error) => Err(error.clone()),
+            None => Ok((
+                (),
+                format!(
+                    "{} proxies, {} faults",
+                    arena.proxies.len(),
+                    campaign.faults.len()
+                ),
+            )),
+        }
+    }
+
+    async fn stop_service(&self) -> Result<(bool, String), String> {
+        let Some(service) = &self.arena.service else {
+            return Err("there is no order service".to_owned());
+        };
+        let within = self.context.scenario.drain.within;
+        let by_itself = service.terminate(within).await.map_err(|e| e.to_string())?;
+        let detail = if by_itself {
+            "ended by itself"
+        } else {
+            "had to be killed"
+        };
+        Ok((by_itself, detail.to_owned()))
+    }
+
+    async fn read_truth(&self) -> Result<(Truth, String), String> {
+        let admin = &self.context.stack.info().postgres;
+        let Arena {
+            layout, identity, ..
+        } = self.arena;
+        let truth = database::close_and_read(admin, layout, identity, STEP_WITHIN).await?;
+        let detail = format!("{} committed versions", truth.rows.len());
+        Ok((truth, detail))
+    }
+
+    /// A dual write has nothing that could still deliver once its service is gone, and neither has an
+    /// outbox whose relay is dead: no wait.
+    async fn drain(
+        &self,
+        observer: &Observer,
+        committed: &[(u32, u32)],
+    ) -> Result<((), String), String> {
+        let Some(relay) = &self.arena.relay else {
+            return Ok(((), "nothing can deliver any more".to_owned()));
+        };
+        let within = self.context.scenario.drain.within;
+        let deadline = Instant::now() + within;
+        loop {
+            let missing = observer.missing(committed);
+            if missing == 0 {
+                return Ok(((), format!("all {} seen", committed.len())));
+            }
+            if !relay.is_alive() {
+                let all = committed.len();
+                return Ok((
+                    (),
+                    format!("{missing} of {all} not seen, and the relay is dead"),
+                ));
+            }
+            if Instant::now() > deadline {
+                return Ok((
+                    (),
+                    format!(
+                        "{missing} of {} not seen within {within:?}",
+                        committed.len()
+                    ),
+                ));
+            }
+            if *self.context.interrupted.borrow() {
+                return Err(format!("interrupted with {missing} not seen"));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn read_pending(&self) -> Result<(Vec<Pending>, String), String> {
+        let (arena, strategy) = (self.arena, self.strategy);
+        arena.stop_relay().await?;
+        let admin = &self.context.stack.info().postgres;
+        let held: Vec<(u64, String)> = match &strategy.kind {
+            StrategyKind::DualWrite { .. } => Vec::new(),
+            StrategyKind::Polling { after_publish, .. } => {
+                relays::source::polling::pending_payloads(
+                    admin,
+                    &arena.layout.schema,
+                    *after_publish,
+                )
+                .await?
+                .into_iter()
+                .map(|payload| (0, payload))
+                .collect()
+            }
+            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
+                relays::source::cdc::pending_payloads(
+                    admin,
+                    &arena.layout.slot(),
+                    &arena.layout.publication(),
+                )
+                .await?
+            }
+        };
+        let state = match strategy.kind {
+            StrategyKind::Cdc {} | StrategyKind::Debezium {} => PendingState::Slot,
+            _ => PendingState::OutboxRow,
+        };
+        let verifier = crate::event::Verifier {
+            identity: &arena.identity,
+            requests: None,
+            payload_bytes: self.context.scenario.workload.payload_bytes,
+        };
+        let pending: Vec<Pending> = held
+            .iter()
+            .filter_map(
+                |(lsn, payload)| match verifier.verify(None, Some(payload.as_bytes())) {
+                    crate::event::Record::Event(event) if event.attempt != NONE => Some(Pending {
+                        attempt: event.attempt,
+                        state,
+                        lsn: *lsn,
+                    }),
+                    _ => None,
+                },
+            )
+            .collect();
+        let detail = format!("{} events still held", held.len());
+        Ok((pending, detail))
+    }
+
+    async fn close_topic(&self) -> Result<((), String), String> {
+        let arena = self.arena;
+        arena.topic.close(&arena.identity, STEP_WITHIN).await?;
+        Ok(((), String::new()))
+    }
+
+    async fn read_topic(&self) -> Result<(FinalRead, String), String> {
+        let read = observer::read_again(self.watch, Arc::clone(self.requests)).await?;
+        let detail = format!(
+            "{} records on {} partitions",
+            read.log.len(),
+            read.partitions.len()
+        );
+        Ok((read, detail))
+    }
+}

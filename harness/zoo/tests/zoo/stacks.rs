@@ -1,0 +1,55 @@
+//! A stack for each run that may be under way, started when first asked for.
+
+use super::bench::ZOO;
+use super::turn::{LANES, Turn};
+use harness::process::reaper::Reaper;
+use harness::stack::data_folder::DataFolder;
+use harness::stack::warm_up::warm_up;
+use harness::stack::{Provider, Stack, StackInfo};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// Statics are never dropped, so a stack's reaper ends it with the test program.
+struct Shared {
+    stack: Stack,
+    _reaper: Arc<Reaper>,
+    _folder: DataFolder,
+}
+
+/// The stack of this turn.
+pub fn of(turn: &Turn) -> &'static StackInfo {
+    static STACKS: [OnceLock<Shared>; LANES] = [const { OnceLock::new() }; LANES];
+    let shared = STACKS[turn.lane].get_or_init(|| {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let shared = runtime.block_on(start(turn.lane));
+        // Its servers are watched by threads of their own; its clients are not, so the runtime stays.
+        std::mem::forget(runtime);
+        shared
+    });
+    shared.stack.info()
+}
+
+async fn start(lane: usize) -> Shared {
+    let reaper = Arc::new(Reaper::start_with(Path::new(ZOO)).unwrap());
+    let name = format!("outbox-harness-zoo-{}-{lane}", std::process::id());
+    let folder = DataFolder::make(&std::env::temp_dir().join(name), None, &reaper).unwrap();
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../.stack")
+        .canonicalize()
+        .expect("`make test` installs .stack");
+    let provider = Provider::Local {
+        data: folder.path().join("data"),
+        logs: folder.path().join("logs"),
+        programs,
+    };
+    let stack = Stack::start(provider, &reaper).await.unwrap();
+    let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);
+    warm_up(&stack.info().kafka_bootstrap, &topic)
+        .await
+        .unwrap();
+    Shared {
+        stack,
+        _reaper: reaper,
+        _folder: folder,
+    }
+}
