@@ -68,7 +68,7 @@ impl Books {
         let mut books = Self::default();
         let mut noted = [false; 3];
         let mut before: Option<TruthRow> = None;
-        for (slot, row) in join.truth.iter().enumerate() {
+        for (slot, row) in join.truth.numbered() {
             let request = join.history.requests.get(row.attempt as usize);
             if request.is_none() || row.order == NONE {
                 books.strangers += 1;

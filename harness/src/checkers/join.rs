@@ -59,7 +59,7 @@ impl<'a> Join<'a> {
         let log = history.log.sorted_by_key(|r| (r.partition, r.offset));
         let base = bases(&history.requests, &truth);
         let mut slot_of_attempt = vec![NONE; history.requests.len()];
-        for (slot, row) in truth.iter().enumerate().rev() {
+        for (slot, row) in truth.numbered().rev() {
             if let Some(place) = slot_of_attempt.get_mut(row.attempt as usize) {
                 *place = slot as u32;
             }
@@ -153,6 +153,7 @@ impl<'a> Join<'a> {
     }
 
     /// The request that made a slot; `None` for an attempt that nobody made.
+    #[inline(always)]
     pub fn request(&self, slot: usize) -> Option<Request> {
         self.history
             .requests

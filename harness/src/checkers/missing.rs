@@ -8,7 +8,7 @@ use crate::history::{NONE, Outcome, Request};
 /// Counts promises that the database does not keep.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
-    for (attempt, request) in context.history().requests.iter().enumerate() {
+    for (attempt, request) in context.history().requests.numbered() {
         if request.outcome != Outcome::Committed {
             continue;
         }

@@ -8,7 +8,7 @@ use reports::record::Outcomes;
 pub fn outcomes(join: &Join<'_>) -> Outcomes {
     let mut has_event = Bits::new(join.history.requests.len());
     let mut has_phantom = Bits::new(join.history.requests.len());
-    for (row, record) in join.log.iter().enumerate() {
+    for (row, record) in join.log.numbered() {
         match join.class(row) {
             Class::First => has_event.set(record.attempt as usize),
             Class::Phantom => has_phantom.set(record.attempt as usize),

@@ -11,7 +11,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
     let mut home = vec![NONE; join.orders()];
     let mut split = Bits::new(join.orders());
-    for (row, record) in join.log.iter().enumerate() {
+    for (row, record) in join.log.numbered() {
         if !matches!(join.class(row), Class::First | Class::Duplicate) {
             continue;
         }

@@ -102,7 +102,7 @@ fn at_most(longest: Duration, time: Duration) -> Result<(), String> {
 
 fn requests(history: &History) -> Result<(), String> {
     let limit = (history.requests.len() as u64 + SLACK) * SLACK_FACTOR;
-    for (attempt, r) in history.requests.iter().enumerate() {
+    for (attempt, r) in history.requests.numbered() {
         if u64::from(r.order) >= limit || u64::from(r.change) >= limit {
             return Err(format!(
                 "attempt {attempt} belongs to order {} and change {}: numbers are dense, this cannot be",
@@ -119,7 +119,7 @@ fn requests(history: &History) -> Result<(), String> {
 fn truth(history: &History) -> Result<(), (&'static str, String)> {
     let attempts = history.requests.len() as u64;
     let limit = (attempts + SLACK) * SLACK_FACTOR;
-    for (n, row) in history.truth.iter().enumerate() {
+    for (n, row) in history.truth.numbered() {
         let order_is_absurd = row.order != NONE && u64::from(row.order) >= limit;
         if order_is_absurd || row.version == 0 {
             return Err((
@@ -143,7 +143,7 @@ fn truth(history: &History) -> Result<(), (&'static str, String)> {
 }
 
 fn topic(history: &History) -> Result<(), (&'static str, String)> {
-    for (n, row) in history.log.iter().enumerate() {
+    for (n, row) in history.log.numbered() {
         if row.partition < 0 || row.offset < 0 || !(-1..=MAX_UNIX_MS).contains(&row.append_ms) {
             return Err((
                 "log.parquet",
@@ -167,7 +167,7 @@ fn topic(history: &History) -> Result<(), (&'static str, String)> {
             ));
         }
     }
-    for (n, row) in history.sightings.iter().enumerate() {
+    for (n, row) in history.sightings.numbered() {
         time(row.seen_ns).map_err(|e| ("sightings.parquet", format!("row {n}: {e}")))?;
         if row.partition < 0 || row.offset < 0 {
             return Err((

@@ -23,7 +23,7 @@ use crate::clock::RunClock;
 use crate::identity::RunKey;
 use crate::scenario::{Link, Scenario};
 pub use relays::trace::Stage;
-pub use rows::{Iter, Row, Rows};
+pub use rows::{Iter, Numbered, Row, Rows};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -49,8 +49,8 @@ impl<R: Row> Rows<R> {
         self.len() == 0
     }
 
-    /// The row of this number, from 0.
-    #[inline]
+    /// The row of this number, from 0. Always inline, so that only what is looked at is unpacked.
+    #[inline(always)]
     pub fn get(&self, number: usize) -> Option<R> {
         match self.blocks.get(number / BLOCK) {
             Some(block) => {
@@ -65,7 +65,7 @@ impl<R: Row> Rows<R> {
     }
 
     /// The row of this number, which must be there: as indexing a slice.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn at(&self, number: usize) -> R {
         match self.get(number) {
@@ -91,6 +91,14 @@ impl<R: Row> Rows<R> {
     /// The rows in their order.
     pub fn iter(&self) -> Iter<'_, R> {
         self.range(0..self.len())
+    }
+
+    /// The rows in their order, each with its number. (Of an `Enumerate` whole rows are unpacked.)
+    pub fn numbered(&self) -> Numbered<'_, R> {
+        Numbered {
+            rows: self,
+            numbers: 0..self.len(),
+        }
     }
 
     /// The rows of these numbers, as far as they are there.
@@ -185,7 +193,7 @@ impl<R> Clone for Iter<'_, R> {
 impl<R: Row> Iterator for Iter<'_, R> {
     type Item = R;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<R> {
         self.rows.get(self.numbers.next()?)
     }
@@ -200,13 +208,37 @@ impl<R: Row> Iterator for Iter<'_, R> {
 }
 
 impl<R: Row> DoubleEndedIterator for Iter<'_, R> {
-    #[inline]
+    #[inline(always)]
     fn next_back(&mut self) -> Option<R> {
         self.rows.get(self.numbers.next_back()?)
     }
 }
 
 impl<R: Row> ExactSizeIterator for Iter<'_, R> {}
+
+/// Rows and their numbers, one after the other.
+pub struct Numbered<'a, R> {
+    rows: &'a Rows<R>,
+    numbers: Range<usize>,
+}
+
+impl<R: Row> Iterator for Numbered<'_, R> {
+    type Item = (usize, R);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, R)> {
+        let number = self.numbers.next()?;
+        Some((number, self.rows.get(number)?))
+    }
+}
+
+impl<R: Row> DoubleEndedIterator for Numbered<'_, R> {
+    #[inline(always)]
+    fn next_back(&mut self) -> Option<(usize, R)> {
+        let number = self.numbers.next_back()?;
+        Some((number, self.rows.get(number)?))
+    }
+}
 
 /// Rows laid open, to be changed in any way; packed again when that is over.
 #[cfg(test)]

@@ -118,6 +118,9 @@ where
     let rows: Rows<R> = plain.iter().copied().collect();
     prop_assert_eq!(rows.len(), plain.len());
     prop_assert!(rows.iter().eq(plain.iter().copied()));
+    let numbered = plain.iter().copied().enumerate();
+    prop_assert!(rows.numbered().eq(numbered.clone()));
+    prop_assert!(rows.numbered().rev().eq(numbered.rev()));
     prop_assert!(rows.iter().rev().eq(plain.iter().rev().copied()));
     prop_assert!(
         rows.iter()
