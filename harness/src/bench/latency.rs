@@ -237,18 +237,44 @@ fn figures(strategy: &Strategy, history: &History, warm_up_s: u32) -> Measured {
     measured
 }
 
-/// A failed run's figures are worth nothing; an unknown one's reasons are told.
+/// What keeps a strategy's figures from being taken at their word.
 pub(super) fn problems(strategy: &Strategy) -> Measured {
-    let reasons = strategy.reasons.clone();
-    match strategy.verdict {
-        Verdict::Pass => Measured::default(),
-        Verdict::Unknown => Measured {
-            doubts: reasons,
-            ..Measured::default()
-        },
-        Verdict::Fail => Measured {
-            wrong: reasons,
-            ..Measured::default()
-        },
+    found(
+        strategy.verdict,
+        strategy.reasons.clone(),
+        strategy.counts.reordered,
+    )
+}
+
+/// A failed run's figures are worth nothing; an unknown one's reasons are told. Under a slow load
+/// nothing is expected of the order, but what is found all the same counts.
+fn found(verdict: Verdict, reasons: Vec<String>, reordered: u64) -> Measured {
+    let mut problems = Measured::default();
+    match verdict {
+        Verdict::Pass => {}
+        Verdict::Unknown => problems.doubts = reasons,
+        Verdict::Fail => problems.wrong = reasons,
+    }
+    if reordered > 0 && verdict != Verdict::Fail {
+        let what = format!("reordered: {reordered} found, 0 expected");
+        problems.wrong.push(what);
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_order_is_wrong_even_where_nothing_was_expected_of_it() {
+        let slow = || vec!["slow".to_owned()];
+        let orderly = found(Verdict::Unknown, slow(), 0);
+        assert_eq!((orderly.doubts, orderly.wrong), (slow(), Vec::new()));
+        let disorderly = found(Verdict::Unknown, slow(), 2);
+        assert_eq!((disorderly.doubts, disorderly.wrong.len()), (slow(), 1));
+        assert_eq!(found(Verdict::Pass, Vec::new(), 2).wrong.len(), 1);
+        // And where the verdict says so it is not said twice
+        assert_eq!(found(Verdict::Fail, slow(), 2).wrong, slow());
     }
 }

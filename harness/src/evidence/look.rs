@@ -29,10 +29,8 @@ enum Watched {
         link: Link,
         address: Option<SocketAddr>,
         traffic: Box<Traffic>,
-        /// Counters of both sides when the injection began, then what went in from there until the
-        /// fault was in force.
-        injecting: (Counters, Counters),
-        meanwhile: (Counters, Counters),
+        /// Bytes the proxy held when the fault came into force, to the server and back.
+        held: (u64, u64),
     },
     Process(Child),
 }
@@ -142,27 +140,14 @@ impl Look {
                 };
                 for one in watched.iter_mut() {
                     self.note(one.place(), mark, 1.0);
-                    if let Watched::Link {
-                        traffic, injecting, ..
-                    } = one
-                    {
-                        *injecting = traffic.totals();
-                    }
                 }
                 looked
             }
             Stage::During => {
                 self.refresh(watched, table)?;
                 for one in watched.iter_mut() {
-                    if let Watched::Link {
-                        traffic,
-                        injecting,
-                        meanwhile,
-                        ..
-                    } = one
-                    {
-                        let (near, far) = traffic.totals();
-                        *meanwhile = (near.since(injecting.0), far.since(injecting.1));
+                    if let Watched::Link { traffic, held, .. } = one {
+                        *held = traffic.held();
                     }
                 }
                 self.begin_counting(watched, table)?;
@@ -214,9 +199,9 @@ impl Look {
                 Watched::Link {
                     link,
                     traffic,
-                    meanwhile,
+                    held,
                     ..
-                } => self.note_link(*link, traffic, meanwhile),
+                } => self.note_link(*link, traffic, *held),
                 Watched::Process(child) => {
                     if self.kind == FaultKind::Pause {
                         let threads = stillness::threads(&child.tree());
@@ -231,7 +216,7 @@ impl Look {
         Ok(())
     }
 
-    fn note_link(&mut self, link: Link, traffic: &Traffic, meanwhile: &(Counters, Counters)) {
+    fn note_link(&mut self, link: Link, traffic: &Traffic, held: (u64, u64)) {
         let place = link.name();
         let near = traffic.near();
         let total = near.total();
@@ -269,12 +254,8 @@ impl Look {
                 self.note(place, name::QUEUED_BYTES, queued as f64);
             }
             Toxic::Timeout { .. } => {
-                let earlier = if upstream {
-                    meanwhile.0.sent_bytes
-                } else {
-                    meanwhile.1.received_bytes
-                };
-                let into = bytes(into).map(|b| b + earlier);
+                let held = if upstream { held.0 } else { held.1 };
+                let into = bytes(into).map(|b| b + held);
                 self.note_known(place, name::IN_BYTES, into);
                 self.note_known(place, name::OUT_BYTES, bytes(out));
                 self.note(place, name::SILENT, near.silent() as f64);
@@ -429,8 +410,7 @@ fn ready(subject: Subject, table: &mut SocketTable) -> Result<Watched, String> {
                 link,
                 address,
                 traffic: Box::new(traffic),
-                injecting: Default::default(),
-                meanwhile: Default::default(),
+                held: (0, 0),
             })
         }
     }

@@ -24,8 +24,8 @@
 //! | `far_sockets` | the proxy's connections to the server | `slow_close` |
 //! | `threads`, `threads_stopped`, `cpu_ticks` | of the whole process tree | `pause` |
 //!
-//! `in_bytes` of a `timeout` counts from `injecting` on: clients that wait for an answer send only
-//! once more, perhaps before the injection is read back.
+//! `in_bytes` of a `timeout` counts what the proxy already held when the fault came into force:
+//! clients that wait for an answer send once, perhaps before the injection began.
 //!
 //! Figures of the far side are missing where the proxy runs on another host (or in a container),
 //! or where two links share a server and only one of them is under the fault.

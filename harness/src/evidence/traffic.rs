@@ -59,7 +59,7 @@ impl Counters {
         }
     }
 
-    pub fn since(self, base: Self) -> Self {
+    fn since(self, base: Self) -> Self {
         Self {
             sent_bytes: self.sent_bytes.saturating_sub(base.sent_bytes),
             received_bytes: self.received_bytes.saturating_sub(base.received_bytes),
@@ -162,6 +162,15 @@ impl Side {
         let mut sum = self.gone;
         for flow in self.flows.values() {
             sum.add(Counters::of(&flow.last).since(flow.base));
+        }
+        sum
+    }
+
+    /// All living connections together, since they were opened.
+    fn carried(&self) -> Counters {
+        let mut sum = Counters::default();
+        for flow in self.flows.values().filter(|f| f.alive) {
+            sum.add(Counters::of(&flow.last));
         }
         sum
     }
@@ -295,9 +304,18 @@ impl Traffic {
         self.far_seen.then_some(&self.far)
     }
 
-    /// Both sides together since the mark: the system's and the server's.
-    pub fn totals(&self) -> (Counters, Counters) {
-        (self.near.total(), self.far.total())
+    /// Bytes that went into the proxy and did not come out yet, on their way to the server and on
+    /// their way back. At least so many: what it holds for connections that closed is not counted.
+    /// 0 where the far side cannot be seen.
+    pub fn held(&self) -> (u64, u64) {
+        if !self.far_seen {
+            return (0, 0);
+        }
+        let (near, far) = (self.near.carried(), self.far.carried());
+        (
+            near.sent_bytes.saturating_sub(far.sent_bytes),
+            far.received_bytes.saturating_sub(near.received_bytes),
+        )
     }
 
     /// Bytes waiting in the kernel on their way to the server, and on their way back.
@@ -394,5 +412,38 @@ mod tests {
         assert_eq!(side.total().sent_bytes, 81);
         assert_eq!(side.most().sent_bytes, 50);
         assert_eq!((side.established(), side.opened(), side.ended()), (0, 1, 2));
+    }
+
+    #[test]
+    fn held_is_what_went_in_and_did_not_come_out_on_connections_that_stand() {
+        let nowhere = Endpoint {
+            addresses: Vec::new(),
+            port: 0,
+        };
+        let mut link = Traffic {
+            near: Side::default(),
+            far: Side::default(),
+            connect: nowhere.clone(),
+            upstream: nowhere,
+            proxy: None,
+            far_seen: false,
+            queued_up: 0,
+            queued_down: 0,
+        };
+        let near = [
+            socket(1, ESTABLISHED, 300, 20),
+            socket(2, CLOSE_WAIT, 900, 0),
+        ];
+        link.near.update(near.iter());
+        // Given a far side out of sight
+        assert_eq!(link.held(), (0, 0));
+        // And in sight, with counting begun anew meanwhile
+        link.far_seen = true;
+        link.far.update([socket(3, ESTABLISHED, 200, 50)].iter());
+        link.mark();
+        assert_eq!(link.held(), (100, 30));
+        // And with more on it than on the near side, as after a near one closed
+        link.far.update([socket(3, ESTABLISHED, 400, 60)].iter());
+        assert_eq!(link.held(), (0, 40));
     }
 }

@@ -1,9 +1,12 @@
-//! `timeout`: bytes went in, none came out, operations hung.
+//! `timeout`: bytes went in, none came out (but what was on its way when it came), operations hung.
 
 use super::Finding;
 use super::case::{Case, Place, When, count};
 use crate::evidence::name;
 use crate::scenario::Victim;
+
+/// What the proxy was about to send when the toxic was added may come out so much later.
+const ON_ITS_WAY_NS: i64 = 250_000_000;
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     let (toxicity, _) = case.aim();
@@ -17,6 +20,9 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
             return Err("nothing went in while it was in force".into());
         }
         (Some(into), Some(0.0)) => format!("{into} bytes went in, none came out"),
+        (Some(into), Some(out)) if out < into && came_out_at_once(case, place, out) => {
+            format!("{into} bytes went in, {out} were on their way and came out, none later")
+        }
         // Some connections are left alone, so something comes out; but not of those that are hit.
         _ if toxicity < 1.0 && silent > 0.0 => {
             format!("{silent} connections sent and got nothing back")
@@ -44,6 +50,14 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     }
 }
 
+/// Whether nothing more came out after what was on its way; a single look cannot tell.
+fn came_out_at_once(case: &Case<'_>, place: Place, out: f64) -> bool {
+    let from_ns = case.injected_ns.saturating_add(ON_ITS_WAY_NS);
+    let looks = case.timed(place, name::OUT_BYTES, When::During);
+    let later: Vec<_> = looks.filter(|(at_ns, _)| *at_ns >= from_ns).collect();
+    later.len() > 1 && later.iter().all(|(_, early)| *early == out)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::evidence::bite::staged::*;
@@ -64,8 +78,10 @@ mod tests {
             .every(4.0..8.0, LINK, name::SILENT, |_| 3.0)
     }
 
+    /// What came out by the end, all of it in the second half.
     fn dry(staged: Staged, out: f64) -> Staged {
-        staged.every(4.0..8.0, LINK, name::OUT_BYTES, move |_| out)
+        let late = move |t| if t < 6.0 { 0.0 } else { out };
+        staged.every(4.0..8.0, LINK, name::OUT_BYTES, late)
     }
 
     #[test]
@@ -77,6 +93,22 @@ mod tests {
             .request(5.0, 5.1, Outcome::Committed, Some(5.2))
             .did_not_bite("no operation hung");
         hung(dry(swallowed(0.5), 900.0)).bit("3 connections sent and got nothing back");
+    }
+
+    #[test]
+    fn what_was_on_its_way_may_come_out_and_nothing_after_it() {
+        let hung = |s: Staged| s.request(5.0, 7.0, Outcome::Unknown, None);
+        let trickle = |until: f64| {
+            let staged = swallowed(1.0);
+            staged.every(4.0..8.0, LINK, name::OUT_BYTES, move |t| t.min(until) - 3.9)
+        };
+        hung(trickle(4.25)).bit("were on their way and came out, none later");
+        hung(trickle(4.45)).did_not_bite("came out");
+        // More than went in was not swallowed, and one look cannot tell
+        let more = trickle(4.25).at(7.95, LINK, name::IN_BYTES, 0.1);
+        hung(more).did_not_bite("came out");
+        let once = swallowed(1.0).at(7.9, LINK, name::OUT_BYTES, 9.0);
+        hung(once).did_not_bite("9 came out");
     }
 
     #[test]

@@ -134,7 +134,8 @@ pub async fn echo() -> String {
 }
 
 /// Clients that exchange messages over the link for as long as they live, and connect again when
-/// they lose it. An exchange is what a request is to the order service.
+/// they lose it. An exchange is what a request is to the order service. After it they rest, the
+/// longer the more it was: a link that is always full shows no fault that fills it.
 pub struct Traffic {
     pub requests: Arc<Mutex<Vec<Request>>>,
     pub clients: Vec<tokio::task::JoinHandle<()>>,
@@ -143,6 +144,7 @@ pub struct Traffic {
 impl Traffic {
     pub fn start(bench: &Bench, message: Vec<u8>, reply_bytes: usize) -> Self {
         let requests = Arc::new(Mutex::new(Vec::new()));
+        let rest = Duration::from_millis(5 + message.len() as u64 / 4_000);
         let clients = (0..3)
             .map(|_| {
                 let (address, clock) = (bench.connect.clone(), bench.field.clock);
@@ -162,7 +164,7 @@ impl Traffic {
                             if !answered {
                                 break;
                             }
-                            sleep(Duration::from_millis(5)).await;
+                            sleep(rest).await;
                         }
                     }
                 })
