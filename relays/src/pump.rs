@@ -352,11 +352,13 @@ impl<S: Source, P: Publisher> Pump<S, P> {
             let stopping = *self.stopping.borrow();
             if stopping {
                 let since = *stop_seen.get_or_insert(now);
-                if (in_flight == 0 && self.batch.is_empty()) || now - since >= SETTLE {
+                let idle = in_flight == 0 && self.batch.is_empty() && !self.source.is_midway();
+                if idle || now - since >= SETTLE {
                     return Ok(());
                 }
             }
-            let take = !stopping && self.batch.is_empty() && self.source.accepts(in_flight);
+            let wanted = self.source.accepts(in_flight) && !stopping || self.source.is_midway();
+            let take = wanted && self.batch.is_empty();
             tokio::select! {
                 biased;
                 () = self.publisher.progress(), if in_flight > 0 => {}

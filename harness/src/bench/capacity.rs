@@ -6,7 +6,7 @@ mod search;
 
 use super::Results;
 use super::costs;
-use super::ground::{Ground, unless_cut_short};
+use super::ground::Ground;
 use super::latency::{self, ordinary_run};
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, Entry};
@@ -73,7 +73,7 @@ pub(super) async fn run(
     'rounds: for round in 1..=repetitions {
         for (row, entry) in chosen.entries.iter().enumerate() {
             let measured = search(ground, options, entry, round).await;
-            let Some(measured) = unless_cut_short(measured)? else {
+            let Some(measured) = ground.unless_cut_short(measured) else {
                 break 'rounds;
             };
             if let Some(remark) = &measured.remark {

@@ -7,7 +7,7 @@ mod limits;
 mod subjects;
 
 use super::Results;
-use super::ground::{Ground, unless_cut_short};
+use super::ground::Ground;
 use super::sheet::{Measured, Sheet};
 use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
@@ -138,7 +138,7 @@ pub(super) async fn run(
     'rounds: for round in 1..=repetitions {
         for (row, subject) in subjects.iter().enumerate() {
             let measured = measure(ground, subject, options).await;
-            let Some(measured) = unless_cut_short(measured)? else {
+            let Some(measured) = ground.unless_cut_short(measured) else {
                 break 'rounds;
             };
             ground.note(format!(

@@ -6,7 +6,7 @@ use crate::run::{self, Event, Reporter, RunError};
 use crate::scenario::{Scenario, Strategy};
 use crate::stack::Stack;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
 /// The stack, up, and where things go.
@@ -19,6 +19,8 @@ pub(super) struct Ground<'a> {
     pub interrupted: watch::Receiver<bool>,
     /// For benchmarks that are made of ordinary runs.
     pub of_run: &'a run::Options,
+    /// Why the rounds ended early.
+    pub cut_short: OnceLock<RunError>,
 }
 
 impl Ground<'_> {
@@ -66,14 +68,11 @@ impl Ground<'_> {
             folder: self.folder.to_owned(),
         }
     }
-}
 
-/// What was measured; `None` if Ctrl-C came first. That ends the rounds: what they have found by then
-/// is kept.
-pub(super) fn unless_cut_short<T>(measured: Result<T, RunError>) -> Result<Option<T>, RunError> {
-    match measured {
-        Ok(measured) => Ok(Some(measured)),
-        Err(RunError::Interrupted { .. }) => Ok(None),
-        Err(error) => Err(error),
+    /// What was measured; `None` if Ctrl-C or a failure came first. That ends the rounds: what they
+    /// have found by then is kept, see [`Ground::cut_short`].
+    pub fn unless_cut_short<T>(&self, measured: Result<T, RunError>) -> Option<T> {
+        // The first reason is the one.
+        measured.map_err(|error| self.cut_short.set(error)).ok()
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Results;
 use super::costs;
-use super::ground::{Ground, unless_cut_short};
+use super::ground::Ground;
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, Chosen};
 use crate::checkers::join::Join;
@@ -92,7 +92,7 @@ pub(super) async fn run(
             let scenario = strategies::scenario(&chosen.entries, *rate, load_s, "")?;
             let folder = format!("round-{round}-rate-{rate:.0}");
             let ran = ordinary_run(ground, &scenario, &folder).await;
-            let Some(ran) = unless_cut_short(ran)? else {
+            let Some(ran) = ground.unless_cut_short(ran) else {
                 break 'rounds;
             };
             for (row, strategy) in ran.record.strategies.iter().enumerate() {

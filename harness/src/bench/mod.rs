@@ -29,7 +29,7 @@ use rounds::Rounds;
 use sheet::Sheet;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -133,6 +133,7 @@ pub async fn run(
         reporter,
         interrupted,
         of_run: &of_run,
+        cut_short: OnceLock::new(),
     };
     let repetitions = options.repetitions.max(1);
     let results = match kind {
@@ -141,14 +142,17 @@ pub async fn run(
         Kind::Capacity(own) => capacity::run(&ground, own, repetitions).await,
         Kind::Orders(own) => orders::run(&ground, own, repetitions).await,
     };
+    let cut_short = ground.cut_short.into_inner();
     let environment = run::servers(stack.info());
     stop(stack).await?;
     let results = results?;
     let rounds = Rounds::of(&results.sheets, repetitions);
-    if rounds.nothing() {
-        return Err(RunError::Interrupted { folder });
-    }
-    let (verdict, reasons) = verdict(&results.sheets, &rounds);
+    let cut_short = match cut_short {
+        Some(reason) if !rounds.outlast(&reason) => return Err(reason),
+        Some(reason) => rounds.cut_short(&reason),
+        None => None,
+    };
+    let (verdict, reasons) = verdict(&results.sheets, cut_short);
     let bench = Bench {
         schema_version: SCHEMA_VERSION,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -176,10 +180,10 @@ async fn stop(stack: Stack) -> Result<(), RunError> {
 }
 
 /// Work done wrongly fails the benchmark; a figure that is missing leaves it unknown.
-fn verdict(sheets: &[Sheet], rounds: &Rounds) -> (Verdict, Vec<String>) {
+fn verdict(sheets: &[Sheet], cut_short: Option<String>) -> (Verdict, Vec<String>) {
     let wrong: Vec<String> = sheets.iter().flat_map(Sheet::wrong).collect();
     let doubts = sheets.iter().flat_map(Sheet::doubts);
-    let doubts: Vec<String> = rounds.cut_short().into_iter().chain(doubts).collect();
+    let doubts: Vec<String> = cut_short.into_iter().chain(doubts).collect();
     let verdict = match (wrong.is_empty(), doubts.is_empty()) {
         (false, _) => Verdict::Fail,
         (true, false) => Verdict::Unknown,

@@ -2,7 +2,7 @@
 //! many connections and the same durability.
 
 use super::Results;
-use super::ground::{Ground, unless_cut_short};
+use super::ground::Ground;
 use super::program::{self, Program};
 use super::sheet::{Measured, Sheet};
 use super::{costs, scenarios, usage};
@@ -86,7 +86,7 @@ pub(super) async fn run(
         for (connections, sheet) in &mut sheets {
             for (row, side) in [Side::Service, Side::Pgbench].into_iter().enumerate() {
                 let measured = measure(ground, options, *connections, side).await;
-                let Some(measured) = unless_cut_short(measured)? else {
+                let Some(measured) = ground.unless_cut_short(measured) else {
                     break 'rounds;
                 };
                 ground.note(format!(

@@ -1,6 +1,7 @@
-//! How far a benchmark came: whole rounds, and what a round has that Ctrl-C cut short.
+//! How far a benchmark came: whole rounds, and what a round has that Ctrl-C or a failure cut short.
 
 use super::sheet::Sheet;
+use crate::run::RunError;
 
 /// Of all tables together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +28,17 @@ impl Rounds {
         }
     }
 
-    /// Whether it was cut short before anything was measured.
-    pub fn nothing(&self) -> bool {
-        self.complete == 0 && self.ahead == 0
+    /// Whether what was measured is kept: of rounds that a failure ended only if one is whole, lest
+    /// the failure is taken for a finding.
+    pub fn outlast(&self, cut_short: &RunError) -> bool {
+        match cut_short {
+            RunError::Interrupted { .. } => self.complete > 0 || self.ahead > 0,
+            RunError::Stack(_) | RunError::Failed { .. } => self.complete > 0,
+        }
     }
 
-    /// How far it came, where that is not the end.
-    pub fn cut_short(&self) -> Option<String> {
+    /// How far it came and why no further, where that is not the end.
+    pub fn cut_short(&self, reason: &RunError) -> Option<String> {
         let Self {
             complete,
             repetitions,
@@ -43,12 +48,16 @@ impl Rounds {
         if complete >= repetitions {
             return None;
         }
+        let why = match reason {
+            RunError::Interrupted { .. } => "interrupted".to_owned(),
+            failure => failure.to_string(),
+        };
         let next = match ahead {
             0 => String::new(),
             _ => format!("; of the next one {ahead} of {rows} rows are kept"),
         };
         Some(format!(
-            "cut short: interrupted after {complete} of {repetitions} rounds{next}"
+            "cut short after {complete} of {repetitions} rounds{next}: {why}"
         ))
     }
 }
@@ -71,6 +80,16 @@ mod tests {
         sheet
     }
 
+    fn interrupted() -> RunError {
+        RunError::Interrupted {
+            folder: "here".into(),
+        }
+    }
+
+    fn failure() -> RunError {
+        crate::run::arena::failed("writing", &"disk full")
+    }
+
     #[test]
     fn a_round_counts_when_every_row_of_every_table_was_measured() {
         for (tables, complete, said) in [
@@ -78,28 +97,35 @@ mod tests {
             (
                 vec![sheet(&[2, 2]), sheet(&[2])],
                 2,
-                Some("after 2 of 3 rounds"),
+                Some("after 2 of 3 rounds: writing: disk full"),
             ),
             (
                 vec![sheet(&[2, 1]), sheet(&[1])],
                 1,
-                Some("after 1 of 3 rounds; of the next one 1 of 3 rows are kept"),
+                Some(
+                    "after 1 of 3 rounds; of the next one 1 of 3 rows are kept: writing: disk full",
+                ),
             ),
         ] {
             let rounds = Rounds::of(&tables, 3);
             assert_eq!(rounds.complete, complete);
-            assert!(!rounds.nothing());
-            let told = rounds.cut_short();
+            assert!(rounds.outlast(&interrupted()) && rounds.outlast(&failure()));
+            let told = rounds.cut_short(&failure());
             assert_eq!(told.is_some(), said.is_some(), "{told:?}");
             assert!(told.unwrap_or_default().ends_with(said.unwrap_or("")));
         }
     }
 
     #[test]
-    fn rounds_without_a_row_are_nothing_and_a_table_without_rows_lacks_none() {
-        assert!(Rounds::of(&[sheet(&[0, 0])], 3).nothing());
+    fn what_is_kept_of_the_first_round_is_what_ctrl_c_left() {
+        let begun = Rounds::of(&[sheet(&[1, 0])], 3);
+        assert!(begun.outlast(&interrupted()) && !begun.outlast(&failure()));
+        let told = begun.cut_short(&interrupted()).unwrap_or_default();
+        assert!(told.ends_with("rows are kept: interrupted"), "{told}");
+        let nothing = Rounds::of(&[sheet(&[0, 0])], 3);
+        assert!(!nothing.outlast(&interrupted()));
+        // And a table without rows lacks none
         let none = Rounds::of(&[sheet(&[])], 3);
-        assert!(!none.nothing());
-        assert_eq!(none.cut_short(), None);
+        assert_eq!(none.cut_short(&interrupted()), None);
     }
 }

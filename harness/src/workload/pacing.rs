@@ -18,6 +18,13 @@ const SLEEP_MIN_NS: i64 = 100_000;
 /// The thread sleeps at most so long, so that it notices its end.
 const SLEEP_MAX_NS: i64 = 50_000_000;
 
+/// No load takes ticks faster than one in so long, whatever the number of its connections: with a
+/// queue of due ticks nobody waits for the next one, and the thread may sleep for as long as the
+/// queue lasts.
+const TAKE_MIN_NS: i64 = 1_000;
+/// But not so long that it would be taken for a stall.
+const SLEEP_QUEUED_MAX_NS: i64 = STALL_MIN_NS / 2;
+
 /// A tick that becomes due so much too late was late by the generator's own fault.
 const STALL_MIN_NS: i64 = 10_000_000;
 
@@ -150,8 +157,18 @@ impl Ticks {
 
     /// Ticks that were due and never taken.
     pub fn unoffered(&self) -> u64 {
-        let waiting = self.due.load(Ordering::SeqCst) - self.next.load(Ordering::SeqCst);
-        self.given_up.load(Ordering::SeqCst) + waiting
+        self.given_up.load(Ordering::SeqCst) + self.queued()
+    }
+
+    fn queued(&self) -> u64 {
+        let next = self.next.load(Ordering::SeqCst);
+        self.due.load(Ordering::SeqCst).saturating_sub(next)
+    }
+
+    /// For so long, at least, the queue of due ticks lasts.
+    fn queued_ns(&self) -> i64 {
+        let ns = i64::try_from(self.queued()).unwrap_or(i64::MAX);
+        ns.saturating_mul(TAKE_MIN_NS).min(SLEEP_QUEUED_MAX_NS)
     }
 
     fn is_closed(&self) -> bool {
@@ -199,7 +216,7 @@ fn pace(ticks: &Ticks) {
     let mut tick = 0;
     while tick < ticks.schedule.ticks() && !ticks.is_closed() {
         let now = ticks.clock.now_ns();
-        let wanted = ticks.intended_ns(tick);
+        let wanted = ticks.intended_ns(tick).max(now + ticks.queued_ns());
         if wanted > now {
             let until = wanted.clamp(now + SLEEP_MIN_NS, now + SLEEP_MAX_NS);
             sleep_until(&ticks.clock, until);
@@ -265,6 +282,21 @@ mod tests {
         assert_eq!(first, 500_000_000);
         assert_eq!(ticks.unoffered(), 1_999_999);
         assert_eq!(ticks.given_up.load(Ordering::SeqCst), 1_000_000);
+    }
+
+    #[tokio::test]
+    async fn with_a_queue_the_thread_may_sleep_as_long_as_it_lasts_but_for_no_stall() {
+        let ticks = ticks(100_000.0, Duration::from_millis(100));
+        assert_eq!(ticks.queued_ns(), 0);
+        while ticks.clock.now_ns() < 100_000_000 {
+            tokio::task::yield_now().await;
+        }
+        ticks.advance(0);
+        assert_eq!(ticks.queued_ns(), STALL_MIN_NS / 2);
+        for _ in 0..9_900 {
+            ticks.take().unwrap();
+        }
+        assert_eq!(ticks.queued_ns(), 100 * TAKE_MIN_NS);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 use super::WritePath;
 use super::change::{Change, Outcome, Rejection};
+use super::finishing::Finishing;
 use super::monitor::Monitor;
 use crate::order::{Answer, ChangeRequest, ChangeType, Failure};
 use crate::trace::{Stage, Trace};
@@ -76,8 +77,8 @@ impl<P: WritePath> Service<P> {
         self.path.finish().await;
     }
 
-    /// The change runs in a task of its own: a client that hangs up ends its request, not a
-    /// transaction in the middle.
+    /// The change is [`Finishing`]: a client that hangs up ends its request, not a transaction in
+    /// the middle.
     async fn answer(
         self: Arc<Self>,
         request: Request,
@@ -109,16 +110,15 @@ impl<P: WritePath> Service<P> {
         };
         let created = change.kind == ChangeType::Placed;
         let service = Arc::clone(self);
-        let work = tokio::spawn(async move {
+        let work = Finishing::new(async move {
             let outcome = service.path.apply(&change).await;
             drop(permit);
             outcome
         });
         match work.await {
             Ok(outcome) => respond(outcome, created),
-            Err(error) => failure(format!(
-                "the service failed midway, which is a bug: {error}"
-            )),
+            // What it said is on stderr.
+            Err(_panic) => failure("the service failed midway, which is a bug".to_owned()),
         }
     }
 }

@@ -7,6 +7,7 @@ mod change;
 mod connections;
 mod dual_write;
 mod event;
+mod finishing;
 mod http;
 mod monitor;
 mod orders;

@@ -1,11 +1,13 @@
 //! Where events come from. A source knows no broker.
 
 pub mod cdc;
+mod claiming;
 pub mod pgoutput;
 pub mod polling;
 mod positions;
 mod session;
 mod sweeper;
+mod transaction;
 
 use crate::trace::Stage;
 use std::collections::VecDeque;
@@ -71,6 +73,12 @@ pub trait Source {
     /// Whether more can be taken while so many events are not yet confirmed. A source that says
     /// yes to a number above 0 has a cancel-safe [`Source::next`].
     fn accepts(&self, unconfirmed: u64) -> bool;
+
+    /// Whether a [`Source::next`] that was given up has begun something: it is to be called again,
+    /// even if nothing else is to be taken.
+    fn is_midway(&self) -> bool {
+        false
+    }
 
     /// Appends the next events to `batch`. Returns without any after a tenth of a second or so, or
     /// when it has learned something else.

@@ -16,13 +16,14 @@
 //! from the front costs, passing the index entries of deleted rows, the scan pays once: it marks
 //! them dead as it goes, and vacuum removes them.
 
+use super::claiming::{Claim, ClaimedRow, Session};
 use super::session::{bounded, connect, connect_plain, options, place, quoted};
-use super::{Event, Held, Source, SourceError};
+use super::transaction::Transaction;
+use super::{Source, SourceError};
 use crate::config::{AfterPublish, PostgresTarget};
-use crate::trace::Stage;
 use futures::TryStreamExt;
-use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions, PgRow};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +31,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Bytes of payload that a claim should not exceed by much.
-const CLAIM_BYTES: usize = 8 << 20;
-/// Rows of the first claim of a session: enough to learn how large they are.
-const FIRST_CLAIM: u32 = 256;
 /// How long one call of `connect` waits for another relay to give up leadership.
 const LEADER_WAIT: Duration = Duration::from_secs(4);
 /// Between two attempts to become the leader.
@@ -45,83 +42,10 @@ const LISTEN_RETRY: Duration = Duration::from_millis(500);
 /// Payloads that [`pending_payloads`] reads at most.
 const PENDING_MAX: u32 = 2_000_000;
 
-// Columns of a claim's answer.
-const SEQ: usize = 0;
-const ID: usize = 1;
-const AGGREGATE_ID: usize = 2;
-const TYPE: usize = 3;
-const VERSION: usize = 4;
-const PAYLOAD: usize = 5;
-
-/// A claimed row, as the server sent it: text, never copied.
-pub struct ClaimedRow(PgRow);
-
-impl ClaimedRow {
-    fn text(&self, column: usize) -> Result<&str, SourceError> {
-        let wrong = |reason: &dyn std::fmt::Display| {
-            SourceError::new(
-                "read a claimed row of the outbox",
-                format!("column {column}: {reason}"),
-            )
-        };
-        let value = self.0.try_get_raw(column).map_err(|e| wrong(&e))?;
-        value.as_str().map_err(|e| wrong(&e))
-    }
-
-    fn seq(&self) -> Result<i64, SourceError> {
-        let text = self.text(SEQ)?;
-        text.parse().map_err(|e| {
-            SourceError::new("read a claimed row of the outbox", format!("{e}: {text:?}"))
-        })
-    }
-}
-
-impl Held for ClaimedRow {
-    fn event(&self) -> Result<Event<'_>, SourceError> {
-        Ok(Event {
-            key: self.text(AGGREGATE_ID)?,
-            id: self.text(ID)?,
-            event_type: self.text(TYPE)?,
-            version: self.text(VERSION)?,
-            payload: self.text(PAYLOAD)?,
-        })
-    }
-
-    fn taken_as(&self) -> Option<(Stage, u64)> {
-        let seq = self.seq().ok()?;
-        Some((Stage::Claimed, seq.cast_unsigned()))
-    }
-}
-
-/// The session that holds the leadership, and the state of its transaction.
+/// The session that holds the leadership.
 struct Leader {
-    connection: PgConnection,
-    /// Events taken before the open transaction, since the count began.
-    before: u64,
-    /// Rows that the open transaction has claimed; `None` without a transaction.
-    claimed: Option<u64>,
-    /// All of them are durable: the next statement commits.
-    durable: bool,
-    /// Rows the next claim asks for.
-    limit: u32,
-    /// The statements of the next claim, without and with a commit before them.
-    claim: (String, String),
-}
-
-impl Leader {
-    fn set_limit(&mut self, limit: u32) {
-        if limit != self.limit {
-            self.limit = limit;
-            self.claim = claim_statements(limit);
-        }
-    }
-}
-
-/// Both in one message: a round trip a batch.
-fn claim_statements(limit: u32) -> (String, String) {
-    let claim = format!("BEGIN; EXECUTE outbox_claim({limit})");
-    let with_commit = format!("COMMIT; {claim}");
-    (claim, with_commit)
+    session: Session,
+    transaction: Transaction,
 }
 
 /// A task that waits for notifications, and ends with this.
@@ -149,7 +73,6 @@ pub struct PollingSource {
     settled: u64,
     /// Nothing was there: not before this.
     next_poll: Instant,
-    rows: Vec<(i64, ClaimedRow)>,
 }
 
 impl PollingSource {
@@ -172,7 +95,6 @@ impl PollingSource {
             leader: None,
             settled: 0,
             next_poll: Instant::now(),
-            rows: Vec::new(),
         }
     }
 
@@ -264,67 +186,43 @@ impl PollingSource {
         hinted || Instant::now() >= self.next_poll
     }
 
-    /// Claims the next rows into `self.rows`, after the commit that is due.
-    async fn claim(&mut self) -> Result<(), SourceError> {
-        let doing = "claim rows of the outbox";
+    /// Claims the next rows, after the commit that is due. May be given up and called again.
+    async fn claim(&mut self) -> Result<Claim, SourceError> {
+        let wrong = |reason: &str| SourceError::new("claim rows of the outbox", reason);
         let Some(leader) = &mut self.leader else {
-            return Err(SourceError::new(doing, "not connected"));
+            return Err(wrong("not connected"));
         };
-        let sql = match leader.claimed {
-            None => &leader.claim.0,
-            Some(_) if leader.durable => &leader.claim.1,
-            Some(_) => {
-                return Err(SourceError::new(doing, "the last claim is not settled"));
-            }
-        };
-        self.rows.clear();
-        let rows = &mut self.rows;
-        let mut bytes = 0;
-        let connection = &mut leader.connection;
-        let claim = async {
-            // The text is fixed but for a number.
-            let mut answers = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).fetch(connection);
-            while let Some(row) = answers.try_next().await? {
-                rows.push((0, ClaimedRow(row)));
-            }
-            Ok(())
-        };
-        bounded(doing, claim).await?;
-        for (seq, row) in rows.iter_mut() {
-            *seq = row.seq()?;
-            bytes += row.text(PAYLOAD)?.len();
+        if !leader.session.is_claiming() {
+            let sql = leader.transaction.next_claim();
+            let sql = sql.ok_or_else(|| wrong("the last claim is not settled"))?;
+            leader.session.begin(sql);
         }
-        // RETURNING follows the heap; the order is by seq.
-        rows.sort_unstable_by_key(|(seq, _)| *seq);
-        let committed = leader.claimed.unwrap_or(0);
-        leader.before += committed;
-        self.settled += committed;
-        leader.claimed = Some(rows.len() as u64);
-        leader.durable = false;
-        if !rows.is_empty() {
-            let affordable = CLAIM_BYTES / (bytes / rows.len()).max(1);
-            let doubled = leader.limit.saturating_mul(2).min(self.batch);
-            leader.set_limit(doubled.min(affordable.max(1) as u32));
-        }
-        Ok(())
+        let claim = leader.session.rows().await?;
+        self.settled += leader.transaction.note(claim.rows.len(), claim.bytes);
+        Ok(claim)
     }
 
     /// Ends the open transaction: commits it if its events are durable.
     async fn end_transaction(&mut self) -> Result<(), SourceError> {
-        let Some(leader) = &mut self.leader else {
+        if self.is_midway() {
+            self.claim().await?;
+        }
+        let Some(Leader {
+            session,
+            transaction,
+        }) = &mut self.leader
+        else {
             return Ok(());
         };
-        let Some(claimed) = leader.claimed else {
+        if transaction.claimed().is_none() {
             return Ok(());
-        };
-        let commits = leader.durable || claimed == 0;
+        }
+        let commits = transaction.is_durable();
         let end = if commits { "COMMIT" } else { "ROLLBACK" };
-        let run = sqlx::raw_sql(end).execute(&mut leader.connection);
+        let run = sqlx::raw_sql(end).execute(session.connection()?);
         bounded("end the claim's transaction", run).await?;
-        leader.before += claimed;
-        self.settled += if commits { claimed } else { 0 };
-        leader.claimed = None;
-        leader.durable = false;
+        let ended = transaction.end();
+        self.settled += if commits { ended } else { 0 };
         Ok(())
     }
 }
@@ -335,12 +233,12 @@ impl Source for PollingSource {
     async fn connect(&mut self) -> Result<(), SourceError> {
         self.listen();
         if let Some(leader) = &mut self.leader {
-            let alive = sqlx::raw_sql("SELECT 1").execute(&mut leader.connection);
-            if bounded("ask whether the session is alive", alive)
-                .await
-                .is_ok()
-            {
-                return Ok(());
+            if let Ok(connection) = leader.session.connection() {
+                let alive = sqlx::raw_sql("SELECT 1").execute(connection);
+                let alive = bounded("ask whether the session is alive", alive).await;
+                if alive.is_ok() {
+                    return Ok(());
+                }
             }
             self.leader = None;
         }
@@ -353,45 +251,47 @@ impl Source for PollingSource {
             prepare,
         )
         .await?;
-        let limit = self.batch.min(FIRST_CLAIM);
         self.leader = Some(Leader {
-            connection,
-            before: 0,
-            claimed: None,
-            durable: false,
-            limit,
-            claim: claim_statements(limit),
+            session: Session::new(connection),
+            transaction: Transaction::new(self.batch),
         });
         self.next_poll = Instant::now();
         Ok(())
     }
 
-    /// One claim at a time: overlapping two would gain a fifth, and a failure would have to undo
-    /// both in the right order.
+    /// One transaction at a time, its parts while others are on their way: overlapping two would
+    /// gain little more, and a failure would have to undo both in the right order.
     fn accepts(&self, unconfirmed: u64) -> bool {
-        unconfirmed == 0
+        let has_room = |leader: &Leader| leader.transaction.room() > 0;
+        unconfirmed == 0 || self.is_midway() || self.leader.as_ref().is_some_and(has_room)
+    }
+
+    fn is_midway(&self) -> bool {
+        let leader = self.leader.as_ref();
+        leader.is_some_and(|leader| leader.session.is_claiming())
     }
 
     async fn next(&mut self, batch: &mut VecDeque<ClaimedRow>) -> Result<(), SourceError> {
-        if !self.rest().await {
+        if !self.is_midway() && !self.rest().await {
             return Ok(());
         }
         let began = Instant::now();
-        self.claim().await?;
-        if self.rows.is_empty() {
-            // Not idle in a transaction: that would hold vacuum back, and hints too.
-            self.end_transaction().await?;
-            self.next_poll = began + self.interval;
-            return Ok(());
+        let mut claim = self.claim().await?;
+        batch.extend(claim.rows.drain(..).map(|(_, row)| row));
+        if let Some(leader) = &mut self.leader {
+            leader.session.recycle(claim.rows);
+            if leader.transaction.claimed() == Some(0) {
+                // Not idle in a transaction: that would hold vacuum back, and hints too.
+                self.end_transaction().await?;
+                self.next_poll = began + self.interval;
+            }
         }
-        batch.extend(self.rows.drain(..).map(|(_, row)| row));
         Ok(())
     }
 
     fn confirm(&mut self, events: u64) {
-        // A claim is confirmed as a whole or not at all.
         if let Some(leader) = &mut self.leader {
-            leader.durable = events >= leader.before + leader.claimed.unwrap_or(0);
+            leader.transaction.confirm(events);
         }
     }
 
@@ -402,7 +302,7 @@ impl Source for PollingSource {
     async fn rewind(&mut self) {
         let ended = self.end_transaction().await;
         match &mut self.leader {
-            Some(leader) if ended.is_ok() => leader.before = 0,
+            Some(leader) if ended.is_ok() => leader.transaction.restart(),
             // The server rolls back when it sees the connection gone.
             _ => self.leader = None,
         }
@@ -455,7 +355,8 @@ pub async fn claim_all(
     let preparation = source.preparation();
     let prepare = sqlx::raw_sql(AssertSqlSafe(preparation.as_str())).execute(&mut connection);
     bounded("prepare to claim", prepare).await?;
-    let (first, further) = claim_statements(source.batch);
+    let first = format!("BEGIN; EXECUTE outbox_claim({batch})");
+    let further = format!("COMMIT; {first}");
     let mut claimed = 0;
     loop {
         let sql = if claimed == 0 { &first } else { &further };

@@ -93,6 +93,10 @@ impl<S: Source, A: FnMut(Vec<Entry>) -> Vec<Entry>> Source for Altered<S, A> {
         self.inner.accepts(unconfirmed)
     }
 
+    fn is_midway(&self) -> bool {
+        self.inner.is_midway()
+    }
+
     /// As cancel-safe as the inner source's: what was read is in `rows` until it is given out.
     async fn next(&mut self, batch: &mut VecDeque<Entry>) -> Result<(), SourceError> {
         self.inner.next(&mut self.rows).await?;
