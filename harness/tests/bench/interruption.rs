@@ -74,7 +74,7 @@ fn given_a_row_that_was_measured_when_interrupted_then_it_is_kept_and_marked_as_
     let cut_short = format!("CUT SHORT after {} of 100 rounds", bench.complete);
     assert!(text.contains(&cut_short), "{text}");
     assert!(page.contains(&cut_short), "{page}");
-    let reason = format!("interrupted after {} of 100 rounds", bench.complete);
+    let reason = format!("cut short after {} of 100 rounds", bench.complete);
     assert!(bench.reasons[0].contains(&reason), "{:?}", bench.reasons);
 }
 
