@@ -35,7 +35,7 @@ const COLUMNS: [(&str, &str); 6] = [
 ];
 
 /// Events of the warm-up, at most.
-const WARM_UP_EVENTS: u32 = 20_000;
+const WARM_UP_EVENTS: u32 = 100_000;
 /// Most events: the attempt of an event is a number of 32 bits, and a backlog is kept in memory to
 /// be checked.
 const EVENTS_MAX: u32 = 5_000_000;
@@ -215,8 +215,9 @@ fn method(options: &Options) -> Vec<String> {
          events before."
             .to_owned(),
         "debezium: the same outbox rows, deleted by a trigger in the transaction that inserts \
-         them, as Debezium's own outbox library does, so before it starts; until it is ready it \
-         is asked for that as well, ten times a second at most."
+         them, as Debezium's own outbox library does, so before it starts, and what the deletes \
+             write is not in its WAL an event; until it is ready it is asked for that as well, ten \
+             times a second at most."
             .to_owned(),
         "CPU and peak memory are those of the relay's processes (of pg_recvlogical: a sample up to \
          50 ms before its end); a claim loop is part of the harness, so it has none."
