@@ -216,8 +216,8 @@ fn method(options: &Options) -> Vec<String> {
             .to_owned(),
         "debezium: the same outbox rows, deleted by a trigger in the transaction that inserts \
          them, as Debezium's own outbox library does, so before it starts, and what the deletes \
-             write is not in its WAL an event; until it is ready it is asked for that as well, ten \
-             times a second at most."
+         write is not in its WAL an event; until it is ready it is asked for that as well, ten \
+         times a second at most."
             .to_owned(),
         "CPU and peak memory are those of the relay's processes (of pg_recvlogical: a sample up to \
          50 ms before its end); a claim loop is part of the harness, so it has none."
