@@ -12,12 +12,13 @@ use super::sheet::{Measured, Sheet};
 use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
 use crate::observer::Watch;
-use crate::run::RunError;
 use crate::run::arena::{Arena, Leave, failed};
+use crate::run::{self, RunError};
 use crate::scenario::{Scenario, Strategy, StrategyKind};
 use arrival::Arrived;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use subjects::{Has, Rows, SUBJECTS, Subject, Way, Work};
 
 const RATE: &str = "drained";
@@ -35,7 +36,11 @@ const COLUMNS: [(&str, &str); 6] = [
 ];
 
 /// Events of the warm-up, at most.
-const WARM_UP_EVENTS: u32 = 100_000;
+const WARM_UP_EVENTS: u32 = 20_000;
+/// The JVM's compiler is at work for so long under full load, and takes half a core meanwhile.
+const WARM_UP_BROKER: Duration = Duration::from_secs(10);
+/// But a small benchmark is not kept waiting: so long for each of its events.
+const WARM_UP_AN_EVENT: Duration = Duration::from_micros(50);
 /// Most events: the attempt of an event is a number of 32 bits, and a backlog is kept in memory to
 /// be checked.
 const EVENTS_MAX: u32 = 5_000_000;
@@ -129,10 +134,14 @@ pub(super) async fn run(
             events: options.events.min(WARM_UP_EVENTS),
             ..options.clone()
         };
+        let lasts = WARM_UP_BROKER.min(WARM_UP_AN_EVENT * options.events);
         ground.note(format!(
-            "warm-up: {} events through {}",
-            warm_up.events, first.name
+            "warm-up: {:.1} s of records through the broker, {} events through {}",
+            lasts.as_secs_f64(),
+            warm_up.events,
+            first.name
         ));
+        run::warm_up(ground.stack, lasts).await?;
         measure(ground, first, &warm_up).await?;
     }
     'rounds: for round in 1..=repetitions {
@@ -229,9 +238,10 @@ fn method(options: &Options) -> Vec<String> {
          not in it."
             .to_owned(),
         format!(
-            "Before the first round: a second of records through the new broker, and a drain of up \
-             to {WARM_UP_EVENTS} events that is not counted. Before each drain, a checkpoint, where \
-             the administrator may ask for one."
+            "Before the first round: {} s of records through the broker (less before a small \
+             backlog), since its JVM compiles for so long, and a drain of up to {WARM_UP_EVENTS} \
+             events that is not counted. Before each drain, a checkpoint, where the administrator may ask for one.",
+            WARM_UP_BROKER.as_secs()
         ),
     ]
     .into()

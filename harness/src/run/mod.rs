@@ -271,18 +271,25 @@ pub(crate) async fn start_stack(
         took: started.elapsed(),
     });
     if let Stack::Local(_) = stack {
-        let topic = format!("oh.{}.warm-up", crate::identity::RunKey::random().run);
-        if let Err(e) = crate::stack::warm_up::warm_up(&info.kafka_bootstrap, &topic).await {
-            return Err(match stack.failure().await {
-                Some(failed) => failed.into(),
-                None => failed("warming up the stack", &e),
-            });
-        }
+        warm_up(&stack, crate::stack::warm_up::BRIEF).await?;
     }
     for text in stack.notes() {
         reporter.event(Event::Note { text: text.clone() });
     }
     Ok(stack)
+}
+
+/// Gives a broker so much ordinary work that its speed is its own.
+pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunError> {
+    let topic = format!("oh.{}.warm-up", crate::identity::RunKey::random().run);
+    let warmed = crate::stack::warm_up::warm_up(&stack.info().kafka_bootstrap, &topic, lasts).await;
+    match warmed {
+        Ok(()) => Ok(()),
+        Err(e) => Err(match stack.failure().await {
+            Some(failed) => failed.into(),
+            None => failed("warming up the stack", &e),
+        }),
+    }
 }
 
 pub(crate) async fn run_strategies(

@@ -10,16 +10,19 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use std::time::{Duration, Instant};
 
-const LASTS: Duration = Duration::from_millis(1_000);
+/// For a first impression: the compiler of the JVM is at work for some ten seconds of full load.
+pub const BRIEF: Duration = Duration::from_millis(1_000);
+/// Bound on one delivery.
+const DELIVERY_WITHIN: Duration = Duration::from_secs(1);
 const IN_FLIGHT: usize = 32;
 const VALUE: [u8; 512] = [b'x'; 512];
 
-/// Publishes to and reads from a topic of its own for a second, as strategies and observer will,
-/// and deletes it.
-pub async fn warm_up(bootstrap: &str, topic: &str) -> Result<(), String> {
+/// Publishes to and reads from a topic of its own for so long, as strategies and observer will, and
+/// deletes it.
+pub async fn warm_up(bootstrap: &str, topic: &str, lasts: Duration) -> Result<(), String> {
     let scratch = Topic::new(bootstrap, topic, 3);
     scratch.create().await?;
-    let stop = Instant::now() + LASTS;
+    let stop = Instant::now() + lasts;
     let reader = {
         let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
         tokio::task::spawn_blocking(move || read_until(&bootstrap, &topic, stop))
@@ -45,7 +48,7 @@ async fn publish_until(bootstrap: &str, topic: &str, stop: Instant) -> Result<()
         async move {
             let record = FutureRecord::to(topic).key(&key).payload(&VALUE);
             producer
-                .send(record, LASTS)
+                .send(record, DELIVERY_WITHIN)
                 .await
                 .map_err(|(e, _)| format!("warming up the broker: {e}"))
         }

@@ -5,9 +5,9 @@ use super::session::bounded;
 use super::{Event, Held, SourceError};
 use crate::trace::Stage;
 use futures::TryStreamExt;
+use futures::future::{BoxFuture, FutureExt, MaybeDone, maybe_done};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
-use std::future::Future;
 use std::pin::Pin;
 
 const DOING: &str = "claim rows of the outbox";
@@ -69,7 +69,7 @@ pub(super) struct Claim {
     pub bytes: usize,
 }
 
-type Claiming = Pin<Box<dyn Future<Output = (PgConnection, Result<Claim, SourceError>)> + Send>>;
+type Claiming = MaybeDone<BoxFuture<'static, (PgConnection, Result<Claim, SourceError>)>>;
 
 enum State {
     Idle(PgConnection),
@@ -108,11 +108,15 @@ impl Session {
     }
 
     /// Begins a claim, if none is under way: `sql` is one or more statements, of which the last
-    /// claims.
-    pub fn begin(&mut self, sql: String) {
-        let rows = std::mem::take(&mut self.spare);
+    /// claims. They are on their way to the server when this returns, as far as the link takes them.
+    pub async fn begin(&mut self, sql: String) {
         self.state = match std::mem::replace(&mut self.state, State::Lost) {
-            State::Idle(connection) => State::Claiming(Box::pin(claim(connection, sql, rows))),
+            State::Idle(connection) => {
+                let rows = std::mem::take(&mut self.spare);
+                let mut claiming = maybe_done(claim(connection, sql, rows).boxed());
+                let _ = futures::poll!(&mut claiming);
+                State::Claiming(claiming)
+            }
             other => other,
         };
     }
@@ -122,11 +126,15 @@ impl Session {
         let State::Claiming(claiming) = &mut self.state else {
             return Err(SourceError::new(DOING, "none is under way"));
         };
-        let (connection, claim) = claiming.await;
-        self.state = match &claim {
-            Ok(_) => State::Idle(connection),
-            Err(_) => State::Lost,
+        (&mut *claiming).await;
+        let done = Pin::new(claiming).take_output();
+        self.state = State::Lost;
+        let Some((connection, claim)) = done else {
+            return Err(SourceError::new(DOING, "its rows were taken already"));
         };
+        if claim.is_ok() {
+            self.state = State::Idle(connection);
+        }
         claim
     }
 

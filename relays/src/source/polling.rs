@@ -195,11 +195,23 @@ impl PollingSource {
         if !leader.session.is_claiming() {
             let sql = leader.transaction.next_claim();
             let sql = sql.ok_or_else(|| wrong("the last claim is not settled"))?;
-            leader.session.begin(sql);
+            leader.session.begin(sql).await;
         }
         let claim = leader.session.rows().await?;
         self.settled += leader.transaction.note(claim.rows.len(), claim.bytes);
         Ok(claim)
+    }
+
+    /// Begins the claim of the next part, if there is one, ahead of the rows of the last.
+    async fn claim_ahead(&mut self) {
+        let Some(leader) = &mut self.leader else {
+            return;
+        };
+        if leader.transaction.room() > 0
+            && let Some(sql) = leader.transaction.next_claim()
+        {
+            leader.session.begin(sql).await;
+        }
     }
 
     /// Ends the open transaction: commits it if its events are durable.
@@ -286,6 +298,8 @@ impl Source for PollingSource {
                 self.next_poll = began + self.interval;
             }
         }
+        // The server is at work on it while these events go to the broker.
+        self.claim_ahead().await;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::bench::ZOO;
 use super::turn::{LANES, Turn};
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
-use harness::stack::warm_up::warm_up;
+use harness::stack::warm_up::{BRIEF, warm_up};
 use harness::stack::{Provider, Stack, StackInfo};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -44,7 +44,7 @@ async fn start(lane: usize) -> Shared {
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);
-    warm_up(&stack.info().kafka_bootstrap, &topic)
+    warm_up(&stack.info().kafka_bootstrap, &topic, BRIEF)
         .await
         .unwrap();
     Shared {
