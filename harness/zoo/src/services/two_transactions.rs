@@ -11,7 +11,7 @@ use std::future::pending;
 use tokio::sync::Mutex;
 
 /// Changes that the first life takes through both transactions.
-const WHOLE: u64 = 100;
+const WHOLE: u64 = 20;
 /// Changes that it leaves between the two.
 const TORN: u64 = 10;
 
