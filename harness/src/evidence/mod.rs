@@ -36,10 +36,12 @@ mod observe;
 mod probe;
 mod sockets;
 pub(crate) mod stillness;
+mod subject;
 mod traffic;
 
 pub use bite::bites;
-pub(crate) use observe::{Observed, Observers, Subject};
+pub(crate) use observe::{Observed, Observers};
+pub(crate) use subject::Subject;
 
 /// Names of observations.
 pub(crate) mod name {

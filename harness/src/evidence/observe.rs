@@ -2,11 +2,10 @@
 //! that neither a busy load generator nor a wedged proxy's client delays a look.
 
 use super::look::Look;
+use super::subject::{Stage, Subject};
 use crate::clock::RunClock;
 use crate::history::Observation;
-use crate::process::Child;
-use crate::scenario::{Fault, Link};
-use crate::stack::Route;
+use crate::scenario::Fault;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,22 +14,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LOOKS_A_FAULT: u32 = 1_000;
 /// A process tree is walked through /proc, which costs more than asking for sockets.
 const LOOK_AT_PROCESSES_EVERY: Duration = Duration::from_millis(100);
-
-/// What a fault works on.
-#[derive(Clone)]
-pub(crate) enum Subject {
-    /// A proxied link, and whether another proxied link that is not under this fault shares its server.
-    Link {
-        /// Which.
-        link: Link,
-        /// Its way.
-        route: Route,
-        /// See above.
-        shared: bool,
-    },
-    /// A process.
-    Process(Child),
-}
 
 /// The thread. Dropping it ends all observation.
 pub(crate) struct Observers {
@@ -120,14 +103,4 @@ impl Observed {
             .await
             .unwrap_or_else(|_| (Vec::new(), Some("the observing thread ended".into())))
     }
-}
-
-/// Where a fault is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    Before,
-    Injecting,
-    During,
-    Healing,
-    After,
 }
