@@ -54,6 +54,11 @@ impl Worker {
         let doing = |e: std::io::Error| format!("write {}: {e}", folder.display());
         let temporary = folder.join("tmp");
         std::fs::create_dir_all(&temporary).map_err(doing)?;
+        // What an earlier worker of this folder left is of another slot: benchmarks have several.
+        match std::fs::remove_file(folder.join(OFFSETS)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(doing(e)),
+            _ => {}
+        }
         let worker = settings::worker(&self, &install.plugins);
         let connector = settings::connector(&self);
         for (file, all) in [(WORKER, worker), (CONNECTOR, connector)] {

@@ -4,8 +4,8 @@
 use super::{GOOD, Place};
 use harness::clock::RunClock;
 use harness::history::{
-    Body, FORMAT, History, Intent, LogRow, Outcome, PartOf, Request, RunMeta, Sighting, TruthRow,
-    save,
+    Body, FORMAT, History, Intent, LogRow, Outcome, PartOf, Request, Rows, RunMeta, Sighting,
+    TruthRow, save,
 };
 use harness::identity::RunKey;
 use harness::scenario;
@@ -48,9 +48,9 @@ fn given() -> (Place, String) {
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
         },
-        requests: vec![committed(1, 10 * MS), committed(2, 20 * MS)],
-        truth: vec![version(1), version(2)],
-        log: vec![LogRow {
+        requests: Rows::from_iter([committed(1, 10 * MS), committed(2, 20 * MS)]),
+        truth: Rows::from_iter([version(1), version(2)]),
+        log: Rows::from_iter([LogRow {
             partition: 0,
             offset: 0,
             append_ms: (UNIX_NS / 1_000_000) as i64 + 13,
@@ -58,13 +58,13 @@ fn given() -> (Place, String) {
             order: 0,
             version: 1,
             body: Body::Intact,
-        }],
+        }]),
         raw: Vec::new(),
-        sightings: vec![Sighting {
+        sightings: Rows::from_iter([Sighting {
             partition: 0,
             offset: 0,
             seen_ns: 14 * MS,
-        }],
+        }]),
         partitions: Vec::new(),
         pending: Vec::new(),
         faults: Vec::new(),
@@ -72,7 +72,7 @@ fn given() -> (Place, String) {
         processes: Vec::new(),
         samples: Vec::new(),
         fences: Vec::new(),
-        trace: Vec::new(),
+        trace: Rows::new(),
     };
     save(&history, &place.folder.path().join("run/history/one")).unwrap();
     (place, id)

@@ -21,7 +21,7 @@ impl Explainer<'_> {
         told.say(format!(
             "{} with other bytes than its attempt implies{}",
             self.on_topic(row),
-            raw_reason(&self.context, row)
+            raw_reason(self.context, row)
         ));
         Some(told.ending("corrupted"))
     }
@@ -33,7 +33,7 @@ impl Explainer<'_> {
         told.say(format!(
             "{}, and not of this run{}",
             self.on_topic(row),
-            raw_reason(&self.context, row)
+            raw_reason(self.context, row)
         ));
         Some(told.ending("foreign"))
     }

@@ -83,6 +83,8 @@ cases! {
         what: "order and outbox row in two transactions; killed between",
         // Once ten changes stand between, all others stand before: the kill takes nothing else.
         load: "rate = 200\nduration = \"3s\"\nconnections = 256\nmin_committed_per_phase = 0",
+        // They must stand there before the kill.
+        alone: true,
         more: "[[fault]]\ntarget = \"order-service\"\nkind = \"kill\"\nat = \"1500ms\"\nfor = \"500ms\"\n\n\
             [drain]\nwithin = \"2s\"",
         finds: &[
