@@ -90,6 +90,15 @@ fn given_a_small_backlog_when_drained_then_every_row_has_its_figures_and_its_lim
     }
 }
 
+/// The warm-up and the round are one worker after the other, each with a slot of its own.
+#[test]
+fn given_debezium_has_drained_when_it_drains_again_then_it_begins_without_the_offsets_of_before() {
+    let (bench, _) = bench(&["drain", "--strategy", "debezium", "--events", "500"]);
+    let table = &bench.tables[0];
+    assert_eq!(table.rows.len(), 1);
+    assert!(measured(table, "debezium", "first event"));
+}
+
 #[test]
 fn given_an_order_path_when_loaded_then_it_stands_next_to_pgbench() {
     let (bench, _) = bench(&["orders", "--connections", "4", "--seconds", "1"]);
