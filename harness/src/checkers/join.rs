@@ -36,9 +36,8 @@ pub struct Join<'a> {
     base: Vec<u32>,
     /// Whether each order has the versions 1, 2, 3, ..., each once, as any has that a database wrote.
     dense: bool,
-    /// By slot: the attempt that made it, as in [`Join::truth`].
-    attempt: Vec<u32>,
-    /// By slot: the change of that attempt; NONE where nobody made it (or it is of that number).
+    /// By slot: the change of the attempt that made it; NONE where nobody did (or it is of that
+    /// number).
     change: Vec<u32>,
     /// By slot, one bit: the attempt that made it was for its order.
     own: Bits,
@@ -78,7 +77,6 @@ impl<'a> Join<'a> {
         let mut join = Self {
             history,
             dense: true,
-            attempt: Vec::with_capacity(truth.len()),
             change: Vec::with_capacity(truth.len()),
             own: Bits::new(truth.len()),
             calm: true,
@@ -101,7 +99,7 @@ impl<'a> Join<'a> {
         join
     }
 
-    /// To each version the attempt and the change that made it.
+    /// To each version the change that made it.
     fn attribute(&mut self) {
         let (mut order, mut version) = (NONE, 0);
         for (slot, row) in self.truth.numbered() {
@@ -109,7 +107,6 @@ impl<'a> Join<'a> {
             order = row.order;
             self.dense &= row.version == version || order == NONE;
             let request = self.history.requests.get(row.attempt as usize);
-            self.attempt.push(row.attempt);
             self.change.push(request.map_or(NONE, |r| r.change));
             if request.is_some_and(|r| r.order == row.order) {
                 self.own.set(slot);
@@ -177,7 +174,7 @@ impl<'a> Join<'a> {
     /// The slot of a record whose attempt is committed at its version.
     fn valid_slot(&self, row: LogRow) -> Option<usize> {
         self.slot(row.order, row.version)
-            .filter(|slot| self.attempt[*slot] == row.attempt)
+            .filter(|slot| self.attempt(*slot) == row.attempt)
     }
 
     /// The slot of a valid event; nearly always it is the first of its attempt's.
@@ -220,12 +217,13 @@ impl<'a> Join<'a> {
     /// The request that made a slot; `None` for an attempt that nobody made.
     #[inline(always)]
     pub fn request(&self, slot: usize) -> Option<Request> {
-        self.history.requests.get(self.attempt[slot] as usize)
+        self.history.requests.get(self.attempt(slot) as usize)
     }
 
     /// The attempt that made a slot, as the database has it.
+    #[inline(always)]
     pub fn attempt(&self, slot: usize) -> u32 {
-        self.attempt[slot]
+        self.truth.at(slot).attempt
     }
 
     /// The change that made a slot; `None` for one that nobody made.
@@ -273,7 +271,7 @@ impl<'a> Join<'a> {
 
     /// Whether the source still holds a slot's event.
     pub fn held(&self, slot: usize) -> bool {
-        self.held.get(self.attempt[slot] as usize)
+        self.held.get(self.attempt(slot) as usize)
     }
 
     /// Rows of the log of one class, in order.
@@ -296,14 +294,8 @@ impl<'a> Join<'a> {
 
     /// Run time of a record's LogAppendTime.
     pub fn appended_ns(&self, row: usize) -> i64 {
-        let origin = self.history.meta.clock.origin_unix_ns;
-        let append_ms = self.log.at(row).append_ms;
-        let unix = append_ms.checked_mul(1_000_000);
-        let narrow = i64::try_from(origin).ok().zip(unix);
-        if let Some(run) = narrow.and_then(|(origin, unix)| unix.checked_sub(origin)) {
-            return run;
-        }
-        let run = i128::from(append_ms) * 1_000_000 - origin;
+        let unix = i128::from(self.log.at(row).append_ms) * 1_000_000;
+        let run = unix - self.history.meta.clock.origin_unix_ns;
         i64::try_from(run).unwrap_or(if run < 0 { i64::MIN / 2 } else { NEVER / 2 })
     }
 }
