@@ -69,11 +69,11 @@ impl Books {
         let mut noted = [false; 3];
         let mut before: Option<TruthRow> = None;
         for (slot, row) in join.truth.numbered() {
-            let request = join.history.requests.get(row.attempt as usize);
-            if request.is_none() || row.order == NONE {
+            let offered = (row.attempt as usize) < join.history.requests.len();
+            if !offered || row.order == NONE {
                 books.strangers += 1;
             }
-            if request.is_none() && books.first_stranger.is_none() {
+            if !offered && books.first_stranger.is_none() {
                 books.first_stranger = Some(format!(
                     " (first: order {} version {})",
                     row.order, row.version
@@ -103,7 +103,10 @@ impl Books {
                     )
                 });
             }
-            let Some(request) = request else {
+            if join.is_own(slot) && join.change(slot) == Some(row.change) {
+                continue;
+            }
+            let Some(request) = join.request(slot) else {
                 continue;
             };
             if request.order != row.order {

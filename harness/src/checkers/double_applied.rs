@@ -3,21 +3,22 @@
 use super::context::Context;
 use super::join::Bits;
 use super::tally::Tally;
-use super::told;
 
 /// Counts versions made by a change that had made one already.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
-    let mut applied = Bits::new(told::changes(context.history()));
+    let mut applied = Bits::new(context.told().changes());
     for slot in 0..join.truth.len() {
+        let Some(change) = join.change(slot) else {
+            continue;
+        };
+        if !applied.get(change as usize) {
+            applied.set(change as usize);
+            continue;
+        }
         let Some(request) = join.request(slot) else {
             continue;
         };
-        let change = request.change as usize;
-        if !applied.get(change) {
-            applied.set(change);
-            continue;
-        }
         let span = context.request_span(request);
         tally.add(span, || {
             let what = format!(

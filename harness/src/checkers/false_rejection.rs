@@ -8,12 +8,12 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
     let told = context.told();
     for slot in 0..join.truth.len() {
+        if !join.change(slot).is_some_and(|c| told.rejected(c)) {
+            continue;
+        }
         let Some(request) = join.request(slot) else {
             continue;
         };
-        if !told.rejected(request.change) {
-            continue;
-        }
         let span = context.request_span(request);
         tally.add(span, || {
             let what = format!(

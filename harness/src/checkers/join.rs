@@ -34,14 +34,26 @@ pub struct Join<'a> {
     pub log: Cow<'a, Rows<LogRow>>,
     /// By order: its first slot; one more entry at the end.
     base: Vec<u32>,
+    /// Whether each order has the versions 1, 2, 3, ..., each once, as any has that a database wrote.
+    dense: bool,
+    /// By slot: the change of the attempt that made it; NONE where nobody did (or it is of that
+    /// number).
+    change: Vec<u32>,
+    /// By slot, one bit: the attempt that made it was for its order.
+    own: Bits,
     /// By slot: the row of [`Join::log`] that first carried it, or NONE.
     first: Vec<u32>,
     /// By slot: when a valid event of it was first seen, or [`NEVER`].
     seen: Vec<i64>,
     /// By attempt: the first slot it made, or NONE.
     slot_of_attempt: Vec<u32>,
+    /// Slots beyond the first of an attempt that made several.
+    repeated: Vec<u32>,
     /// By row of [`Join::log`].
     class: Vec<Class>,
+    /// Whether the valid events of each order are on one partition, first ones by version: then
+    /// nothing is split and nothing reordered.
+    calm: bool,
     /// By attempt, one bit: the source still holds it.
     held: Bits,
     /// By row of [`Join::log`], one bit: seen live.
@@ -58,18 +70,16 @@ impl<'a> Join<'a> {
         let truth = history.truth.sorted_by_key(|r| (r.order, r.version));
         let log = history.log.sorted_by_key(|r| (r.partition, r.offset));
         let base = bases(&history.requests, &truth);
-        let mut slot_of_attempt = vec![NONE; history.requests.len()];
-        for (slot, row) in truth.numbered().rev() {
-            if let Some(place) = slot_of_attempt.get_mut(row.attempt as usize) {
-                *place = slot as u32;
-            }
-        }
         let mut held = Bits::new(history.requests.len());
         for row in &history.pending {
             held.set(row.attempt as usize);
         }
         let mut join = Self {
             history,
+            dense: true,
+            change: Vec::with_capacity(truth.len()),
+            own: Bits::new(truth.len()),
+            calm: true,
             first: vec![NONE; truth.len()],
             seen: vec![NEVER; truth.len()],
             class: Vec::with_capacity(log.len()),
@@ -77,30 +87,65 @@ impl<'a> Join<'a> {
             truth,
             log,
             base,
-            slot_of_attempt,
+            slot_of_attempt: vec![NONE; history.requests.len()],
+            repeated: Vec::new(),
             held,
             vanished: Vec::new(),
             vanished_count: 0,
         };
+        join.attribute();
         join.classify();
         join.sight();
         join
     }
 
+    /// To each version the change that made it.
+    fn attribute(&mut self) {
+        let (mut order, mut version) = (NONE, 0);
+        for (slot, row) in self.truth.numbered() {
+            version = if row.order == order { version + 1 } else { 1 };
+            order = row.order;
+            self.dense &= row.version == version || order == NONE;
+            let request = self.history.requests.get(row.attempt as usize);
+            self.change.push(request.map_or(NONE, |r| r.change));
+            if request.is_some_and(|r| r.order == row.order) {
+                self.own.set(slot);
+            }
+            match self.slot_of_attempt.get_mut(row.attempt as usize) {
+                Some(first) if *first == NONE => *first = slot as u32,
+                Some(_) => self.repeated.push(slot as u32),
+                None => {}
+            }
+        }
+    }
+
     fn classify(&mut self) {
-        for index in 0..self.log.len() {
-            let row = self.log.at(index);
-            let class = match (row.body, self.history.requests.get(row.attempt as usize)) {
-                (Body::Foreign, _) | (Body::Intact, None) => Class::Foreign,
+        let mut latest = vec![Latest::default(); self.orders()];
+        for (index, row) in self.log.numbered() {
+            let slot = self.valid_slot(row);
+            let class = match (row.body, slot) {
+                (Body::Foreign, _) => Class::Foreign,
                 (Body::Damaged, _) => Class::Corrupted,
-                (Body::Intact, Some(request)) if request.order != row.order => Class::Corrupted,
-                (Body::Intact, Some(_)) => match self.valid_slot(row) {
-                    None => Class::Phantom,
-                    Some(slot) if self.first[slot] == NONE => {
+                (Body::Intact, Some(slot)) if self.own.get(slot) => {
+                    let latest = &mut latest[row.order as usize];
+                    let on_one = latest.version == 0 || latest.partition == row.partition;
+                    let first = self.first[slot] == NONE;
+                    self.calm &= on_one && (!first || latest.version < row.version);
+                    *latest = Latest {
+                        partition: row.partition,
+                        version: latest.version.max(row.version),
+                    };
+                    if first {
                         self.first[slot] = index as u32;
                         Class::First
+                    } else {
+                        Class::Duplicate
                     }
-                    Some(_) => Class::Duplicate,
+                }
+                (Body::Intact, _) => match self.history.requests.get(row.attempt as usize) {
+                    None => Class::Foreign,
+                    Some(request) if request.order != row.order => Class::Corrupted,
+                    Some(_) => Class::Phantom,
                 },
             };
             self.class.push(class);
@@ -119,7 +164,7 @@ impl<'a> Join<'a> {
             };
             self.sighted.set(row);
             if matches!(self.class[row], Class::First | Class::Duplicate)
-                && let Some(slot) = self.valid_slot(self.log.at(row))
+                && let Some(slot) = self.slot_of_row(row)
             {
                 self.seen[slot] = self.seen[slot].min(sighting.seen_ns);
             }
@@ -129,22 +174,39 @@ impl<'a> Join<'a> {
     /// The slot of a record whose attempt is committed at its version.
     fn valid_slot(&self, row: LogRow) -> Option<usize> {
         self.slot(row.order, row.version)
-            .filter(|slot| self.truth.at(*slot).attempt == row.attempt)
+            .filter(|slot| self.attempt(*slot) == row.attempt)
+    }
+
+    /// The slot of a valid event; nearly always it is the first of its attempt's.
+    pub fn slot_of_row(&self, row: usize) -> Option<usize> {
+        let slot = self.slot_of(self.log.at(row).attempt);
+        slot.filter(|slot| self.first[*slot] as usize == row)
+            .or_else(|| self.valid_slot(self.log.at(row)))
     }
 
     /// The slot of an order's version.
+    #[inline]
     pub fn slot(&self, order: u32, version: u32) -> Option<usize> {
         let start = *self.base.get(order as usize)? as usize;
         let end = *self.base.get(order as usize + 1)? as usize;
-        // Versions are dense in any history that a database wrote.
-        let guess = start + (version as usize).checked_sub(1)?;
-        if guess < end && self.truth.at(guess).version == version {
-            return Some(guess);
+        if self.dense {
+            let slot = start + (version as usize).checked_sub(1)?;
+            return (slot < end).then_some(slot);
         }
         let found = self
             .truth
             .partition_point(start..end, |r| r.version < version);
         (found < end && self.truth.at(found).version == version).then_some(found)
+    }
+
+    /// Whether the valid events of each order are on one partition, first ones by version.
+    pub fn is_calm(&self) -> bool {
+        self.calm
+    }
+
+    /// Whether the attempt that made a slot was for its order.
+    pub fn is_own(&self, slot: usize) -> bool {
+        self.own.get(slot)
     }
 
     /// How many orders there are.
@@ -155,9 +217,26 @@ impl<'a> Join<'a> {
     /// The request that made a slot; `None` for an attempt that nobody made.
     #[inline(always)]
     pub fn request(&self, slot: usize) -> Option<Request> {
-        self.history
-            .requests
-            .get(self.truth.at(slot).attempt as usize)
+        self.history.requests.get(self.attempt(slot) as usize)
+    }
+
+    /// The attempt that made a slot, as the database has it.
+    #[inline(always)]
+    pub fn attempt(&self, slot: usize) -> u32 {
+        self.truth.at(slot).attempt
+    }
+
+    /// The change that made a slot; `None` for one that nobody made.
+    pub fn change(&self, slot: usize) -> Option<u32> {
+        match self.change[slot] {
+            NONE => self.request(slot).map(|request| request.change),
+            change => Some(change),
+        }
+    }
+
+    /// Slots beyond the first of an attempt that made several.
+    pub fn repeated(&self) -> impl Iterator<Item = usize> + '_ {
+        self.repeated.iter().map(|slot| *slot as usize)
     }
 
     /// The first slot that an attempt made.
@@ -192,7 +271,7 @@ impl<'a> Join<'a> {
 
     /// Whether the source still holds a slot's event.
     pub fn held(&self, slot: usize) -> bool {
-        self.held.get(self.truth.at(slot).attempt as usize)
+        self.held.get(self.attempt(slot) as usize)
     }
 
     /// Rows of the log of one class, in order.
@@ -219,6 +298,13 @@ impl<'a> Join<'a> {
         let run = unix - self.history.meta.clock.origin_unix_ns;
         i64::try_from(run).unwrap_or(if run < 0 { i64::MIN / 2 } else { NEVER / 2 })
     }
+}
+
+/// Where an order's valid events are, and its highest version among them; 0 before the first.
+#[derive(Clone, Copy, Default)]
+struct Latest {
+    partition: i32,
+    version: u32,
 }
 
 /// By order, the index of its first row; rows of no order of this run sort behind all of them.

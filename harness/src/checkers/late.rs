@@ -2,21 +2,32 @@
 //! request's end, when there was none).
 
 use super::context::Context;
+use super::join::Join;
 use super::tally::Tally;
+use crate::history::Request;
 
 /// Counts events that came, but too late. One that no live observer saw counts by its append.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
     let limit = context.history().meta.scenario.drain.late_after;
     let limit_ns = i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX);
+    let is_late = |slot: usize, request: Request| {
+        let arrived = arrived_ns(join, slot);
+        arrived.is_some_and(|at| at.saturating_sub(request.ended_ns) > limit_ns)
+    };
+    // By attempts it is a shorter look than by slots, and nearly always there is nothing to be found.
+    let mut attempts = join.history.requests.numbered();
+    let any = attempts.any(|(attempt, request)| {
+        let slot = join.slot_of(attempt as u32);
+        slot.is_some_and(|slot| is_late(slot, request))
+    });
+    if !any && join.repeated().next().is_none() {
+        return;
+    }
     for slot in 0..join.truth.len() {
-        let Some(request) = join.request(slot) else {
+        let (Some(request), Some(seen_ns)) = (join.request(slot), arrived_ns(join, slot)) else {
             continue;
         };
-        let Some(row) = join.first_row(slot) else {
-            continue;
-        };
-        let seen_ns = join.seen(slot).unwrap_or_else(|| join.appended_ns(row));
         let delay_ns = seen_ns.saturating_sub(request.ended_ns);
         if delay_ns <= limit_ns {
             continue;
@@ -33,4 +44,10 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
             context.slot_offence(slot, &what)
         });
     }
+}
+
+/// When an event came: its first sight, or else its append; `None` for one that never came.
+fn arrived_ns(join: &Join<'_>, slot: usize) -> Option<i64> {
+    let row = join.first_row(slot)?;
+    Some(join.seen(slot).unwrap_or_else(|| join.appended_ns(row)))
 }

@@ -45,9 +45,6 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
 }
 
 fn holds(context: &Context<'_>, slot: usize, attempt: u32, request: Request) -> bool {
-    context.join.truth.at(slot).attempt == attempt
-        || context
-            .join
-            .request(slot)
-            .is_some_and(|made| made.change == request.change)
+    let join = &context.join;
+    join.attempt(slot) == attempt || join.change(slot) == Some(request.change)
 }

@@ -6,10 +6,24 @@ use super::join::{Bits, Class};
 use super::tally::Tally;
 use crate::history::NONE;
 
+/// The first record of an order.
+#[derive(Clone, Copy)]
+struct Home {
+    row: u32,
+    partition: i32,
+}
+
 /// Counts orders on more than one partition.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
-    let mut home = vec![NONE; join.orders()];
+    if join.is_calm() {
+        return;
+    }
+    let nowhere = Home {
+        row: NONE,
+        partition: 0,
+    };
+    let mut home = vec![nowhere; join.orders()];
     let mut split = Bits::new(join.orders());
     for (row, record) in join.log.numbered() {
         if !matches!(join.class(row), Class::First | Class::Duplicate) {
@@ -19,19 +33,22 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         let Some(first) = home.get_mut(order) else {
             continue;
         };
-        if *first == NONE {
-            *first = row as u32;
+        if first.row == NONE {
+            *first = Home {
+                row: row as u32,
+                partition: record.partition,
+            };
         }
-        let other = join.log.at(*first as usize).partition;
+        let other = first.partition;
         if other == record.partition || split.get(order) {
             continue;
         }
         split.set(order);
         let span = context
-            .record_span(*first as usize)
+            .record_span(first.row as usize)
             .hull(context.record_span(row));
         tally.add(span, || Offence {
-            against: join.log.at(*first as usize).version,
+            against: join.log.at(first.row as usize).version,
             what: format!(
                 "order {order}: on partition {other} and, with version {}, on partition {}",
                 record.version, record.partition

@@ -3,15 +3,9 @@
 use super::join::Bits;
 use crate::history::{History, NONE, Outcome};
 
-/// One more than the highest number of a change.
-pub fn changes(history: &History) -> usize {
-    let numbers = history.requests.iter().map(|r| r.change);
-    let highest = numbers.filter(|c| *c != NONE).max();
-    highest.map_or(0, |c| c as usize + 1)
-}
-
 /// By change: told yes, told no in so many words.
 pub struct Told {
+    changes: usize,
     committed: Bits,
     rejected: Bits,
 }
@@ -19,10 +13,13 @@ pub struct Told {
 impl Told {
     /// Reads every answer once.
     pub fn new(history: &History) -> Self {
-        let count = changes(history);
+        let numbers = history.requests.iter().map(|r| r.change);
+        let highest = numbers.filter(|c| *c != NONE).max();
+        let changes = highest.map_or(0, |c| c as usize + 1);
         let mut told = Self {
-            committed: Bits::new(count),
-            rejected: Bits::new(count),
+            changes,
+            committed: Bits::new(changes),
+            rejected: Bits::new(changes),
         };
         for request in &history.requests {
             match request.outcome {
@@ -32,6 +29,11 @@ impl Told {
             }
         }
         told
+    }
+
+    /// One more than the highest number of a change.
+    pub fn changes(&self) -> usize {
+        self.changes
     }
 
     /// Whether any attempt at it was told yes.

@@ -9,12 +9,13 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
     let told = context.told();
     for slot in 0..join.truth.len() {
+        let is_told = |change| told.committed(change) || told.rejected(change);
+        if join.change(slot).is_none_or(is_told) {
+            continue;
+        }
         let Some(request) = join.request(slot) else {
             continue;
         };
-        if told.committed(request.change) || told.rejected(request.change) {
-            continue;
-        }
         let span = context.request_span(request);
         tally.add(span, || {
             let what = format!(

@@ -38,22 +38,27 @@ impl<'a> Places<'a> {
 
     /// The row at a place.
     pub fn row(&mut self, partition: i32, offset: i64) -> Option<usize> {
-        let at = self
-            .partitions
-            .binary_search_by_key(&partition, |p| p.number)
-            .ok()?;
+        // Partitions are numbered from 0, and hardly any is empty.
+        let guess = usize::try_from(partition).ok();
+        let is_it = |at: &usize| {
+            self.partitions
+                .get(*at)
+                .is_some_and(|p| p.number == partition)
+        };
+        let at = guess.filter(is_it).or_else(|| {
+            let sought = |p: &Partition| p.number;
+            self.partitions
+                .binary_search_by_key(&partition, sought)
+                .ok()
+        })?;
         let Partition {
             start, end, cursor, ..
         } = self.partitions[at];
-        let is_at = |row: usize| row < end && self.log.at(row).offset == offset;
-        let row = if is_at(cursor) {
-            cursor
-        } else {
-            self.log.partition_point(start..end, |r| r.offset < offset)
-        };
-        if !is_at(row) {
-            return None;
-        }
+        let is_at = |row: &usize| *row < end && self.log.at(*row).offset == offset;
+        let sought = || self.log.partition_point(start..end, |r| r.offset < offset);
+        let row = Some(cursor)
+            .filter(is_at)
+            .or_else(|| Some(sought()).filter(is_at))?;
         self.partitions[at].cursor = row + 1;
         Some(row)
     }

@@ -3,7 +3,7 @@
 use super::phase::{Phase, phases};
 use super::recorder::Recorder;
 use crate::checkers::join::Join;
-use crate::history::{History, Outcome};
+use crate::history::{History, Outcome, Request};
 use reports::record;
 
 /// Order, propagation and end-to-end latency of some changes.
@@ -116,28 +116,33 @@ impl One {
 
 /// Gives what there is to record, with the intended start that it counts from.
 fn each(join: &Join<'_>, mut visit: impl FnMut(i64, One)) {
-    for request in &join.history.requests {
-        let took_ns = match request.outcome {
-            Outcome::Committed => Some(request.ended_ns.saturating_sub(request.intended_ns)),
-            Outcome::Unknown | Outcome::NotSent => None,
-            Outcome::Rejected => continue,
-        };
-        visit(request.intended_ns, One::Request(took_ns));
-    }
-    for slot in 0..join.truth.len() {
-        let Some(request) = join.request(slot) else {
-            continue;
-        };
+    let version = |slot: usize, request: Request| {
         let seen_ns = join.seen(slot);
         let since = |ns: i64| seen_ns.map(|at| at.saturating_sub(ns));
         let told = request.outcome == Outcome::Committed;
-        visit(
-            request.intended_ns,
-            One::Version {
-                end_to_end_ns: since(request.intended_ns),
-                propagation_ns: told.then(|| since(request.ended_ns)),
-            },
-        );
+        One::Version {
+            end_to_end_ns: since(request.intended_ns),
+            propagation_ns: told.then(|| since(request.ended_ns)),
+        }
+    };
+    for (attempt, request) in join.history.requests.numbered() {
+        let took_ns = request.ended_ns.saturating_sub(request.intended_ns);
+        let one = match request.outcome {
+            Outcome::Committed => Some(One::Request(Some(took_ns))),
+            Outcome::Unknown | Outcome::NotSent => Some(One::Request(None)),
+            Outcome::Rejected => None,
+        };
+        if let Some(one) = one {
+            visit(request.intended_ns, one);
+        }
+        if let Some(slot) = join.slot_of(attempt as u32) {
+            visit(request.intended_ns, version(slot, request));
+        }
+    }
+    for slot in join.repeated() {
+        if let Some(request) = join.request(slot) {
+            visit(request.intended_ns, version(slot, request));
+        }
     }
 }
 

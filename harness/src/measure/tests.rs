@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{
-    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs, drain_s,
-    generator, hgrm, latencies, latencies_from, phases, planned_changes, series, throughput_per_s,
+    DEAD_TUPLES, Latencies, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
+    drain_s, generator, hgrm, latencies, latencies_from, phases, planned_changes, series,
+    throughput_per_s,
 };
 use crate::checkers::fixture::*;
 use crate::checkers::join::Join;
+use crate::checkers::tests::soup::soup;
 use crate::history::{History, Outcome, Sample};
 use crate::scenario::{FaultKind, Link, StrategyKind, Target, Victim};
+use proptest::prelude::*;
 use reports::record::{Cost, DatabaseCosts};
 use std::time::Duration;
 
@@ -148,6 +151,37 @@ fn latencies_count_from_the_intended_start() {
                 .windows(2)
                 .all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1)
     );
+}
+
+proptest! {
+    #![proptest_config(cases(500))]
+    #[test]
+    fn every_request_and_every_version_is_recorded_once(history in soup()) {
+        let join = Join::new(&history);
+        let mut slow = Latencies::default();
+        for request in &history.requests {
+            match request.outcome {
+                Outcome::Committed => slow.order.record_ns(request.ended_ns - request.intended_ns),
+                Outcome::Unknown | Outcome::NotSent => slow.order.never(),
+                Outcome::Rejected => {}
+            }
+        }
+        for (slot, row) in join.truth.numbered() {
+            let Some(request) = history.requests.get(row.attempt as usize) else {
+                continue;
+            };
+            let seen_ns = join.seen(slot);
+            slow.committed += 1;
+            slow.end_to_end.record(seen_ns.map(|at| at - request.intended_ns));
+            if request.outcome == Outcome::Committed {
+                slow.propagation.record(seen_ns.map(|at| at - request.ended_ns));
+            }
+        }
+        let (whole, _) = latencies(&join);
+        prop_assert_eq!(whole.committed, slow.committed);
+        prop_assert_eq!(whole.set(), slow.set());
+        prop_assert_eq!(whole.propagation.negative(), slow.propagation.negative());
+    }
 }
 
 #[test]

@@ -37,5 +37,5 @@ fn given_a_large_history_when_loaded_and_judged_then_each_event_takes_few_bytes(
         judging <= 32.0,
         "the checkers take {judging:.1} bytes an event"
     );
-    assert!(held <= 48.0, "a history takes {held:.1} bytes an event");
+    assert!(held <= 32.0, "a history takes {held:.1} bytes an event");
 }

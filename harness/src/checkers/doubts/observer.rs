@@ -15,20 +15,21 @@ const AFTER_NS: i64 = 5_000_000_000;
 pub fn lag(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     let join = &grounds.context.join;
     let broker = broker_faults(join.history);
-    let ordinary = |at: i64| {
-        !broker
-            .iter()
-            .any(|(from, until)| (*from..=*until).contains(&at))
+    let ordinary = |row: usize| {
+        broker.is_empty() || {
+            let at = join.appended_ns(row);
+            !broker
+                .iter()
+                .any(|(from, until)| (*from..=*until).contains(&at))
+        }
     };
     // The first sight of a version belongs to its first record where the observer saw that one.
     let lags = visible::rows(join)
         .filter(|(row, _)| join.class(*row) == Class::First && join.sighted(*row))
         .filter_map(|(row, visible_ns)| {
-            let record = join.log.at(row);
-            let seen_ns = join.seen(join.slot(record.order, record.version)?)?;
-            let said_when = record.append_ms >= 0;
-            (said_when && ordinary(join.appended_ns(row)))
-                .then(|| seen_ns.saturating_sub(visible_ns))
+            let seen_ns = join.seen(join.slot_of_row(row)?)?;
+            let said_when = join.log.at(row).append_ms >= 0;
+            (said_when && ordinary(row)).then(|| seen_ns.saturating_sub(visible_ns))
         });
     let left_out = if broker.is_empty() {
         ""

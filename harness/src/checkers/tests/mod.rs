@@ -6,6 +6,7 @@ mod books;
 mod doubts;
 mod expected;
 mod explained;
+mod joined;
 mod lessons;
 mod meanings;
 mod model;

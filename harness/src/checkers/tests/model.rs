@@ -2,7 +2,7 @@
 //! history, slow and obvious. The checkers must agree with it on any history.
 
 use crate::checkers::window::strategy;
-use crate::history::{Body, History, Life, LogRow, Outcome, Request, TruthRow};
+use crate::history::{Body, History, Life, LogRow, NONE, Outcome, Request, TruthRow};
 use crate::scenario::{Metric, StrategyKind};
 use reports::record::Outcomes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,33 @@ pub fn outcomes(history: &History) -> Outcomes {
         }
     }
     outcomes
+}
+
+/// What is contradictory in the database's rows, in words that the books use for it.
+pub fn contradictions(history: &History) -> BTreeSet<String> {
+    let truth: Vec<TruthRow> = history.truth.iter().collect();
+    let request = |row: &TruthRow| history.requests.get(row.attempt as usize);
+    let strangers = truth
+        .iter()
+        .filter(|row| row.order == NONE || request(row).is_none())
+        .count();
+    let mut found = BTreeSet::new();
+    if strangers > 0 {
+        found.insert(format!("{strangers} versions made by attempts that nobody"));
+    }
+    for row in truth.iter().filter(|row| row.order != NONE) {
+        let before = |t: &&TruthRow| t.order == row.order && t.version < row.version;
+        if truth.iter().filter(before).count() + 1 != row.version as usize {
+            found.insert("should be".to_owned());
+        }
+        if request(row).is_some_and(|request| request.order != row.order) {
+            found.insert("which was for order".to_owned());
+        }
+        if request(row).is_some_and(|request| request.change != row.change) {
+            found.insert("is stored as change".to_owned());
+        }
+    }
+    found
 }
 
 fn topic(history: &History) -> Vec<LogRow> {

@@ -1,18 +1,47 @@
 //! Arbitrary histories, possible or not: on each of them every checker agrees with the slow model.
 
-use super::model::{model, outcomes};
+use super::model::{contradictions, model, outcomes};
+use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
 use crate::history::{
-    Body, History, Intent, Life, NONE, Outcome, Pending, PendingState, Request, Sighting, TruthRow,
+    Body, History, Intent, Life, LogRow, NONE, Outcome, Pending, PendingState, Request, Rows,
+    Sighting, TruthRow,
 };
 use crate::scenario::StrategyKind;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::collections::BTreeMap;
 
 const ORDERS: u32 = 4;
 const ATTEMPTS: u32 = 14;
 
 type Record = (bool, Index, i32, u32, u32, u32, u8, i64);
+
+/// How much of a history is as a run leaves it: each shortcut of the checkers is for some of that.
+#[derive(Debug, Clone, Copy)]
+struct Tidy {
+    /// The versions of an order are 1, 2, 3, ...
+    versions: bool,
+    /// A version was made by an attempt at its order, where there is one.
+    attempts: bool,
+    /// It is stored as the change of its attempt.
+    changes: bool,
+    /// Records are on their order's partition, by version.
+    records: bool,
+    /// Tables are sorted.
+    rows: bool,
+}
+
+fn tidy() -> impl Strategy<Value = Tidy> {
+    let any = prop::array::uniform5(any::<bool>());
+    any.prop_map(|[versions, attempts, changes, records, rows]| Tidy {
+        versions,
+        attempts,
+        changes,
+        records,
+        rows,
+    })
+}
 
 fn request() -> impl Strategy<Value = Request> {
     (
@@ -50,11 +79,17 @@ fn number(below: u32) -> impl Strategy<Value = u32> {
     prop_oneof![9 => 0..below, 1 => Just(NONE)]
 }
 
+/// The attempt that made a version: any, and one among those at its order; the change it is
+/// stored as.
+fn made() -> impl Strategy<Value = (u32, Index, u32)> {
+    (number(ATTEMPTS), any::<Index>(), 0..10u32)
+}
+
 fn record() -> impl Strategy<Value = Record> {
     (
         prop::bool::weighted(0.75),
         any::<Index>(),
-        0..3i32,
+        -1..3i32,
         number(ATTEMPTS),
         number(ORDERS),
         0..5u32,
@@ -63,12 +98,60 @@ fn record() -> impl Strategy<Value = Record> {
     )
 }
 
+fn home(order: u32) -> i32 {
+    (order % 3) as i32
+}
+
+/// What the database holds.
+fn rows(
+    requests: &Rows<Request>,
+    truth: BTreeMap<(u32, u32), (u32, Index, u32)>,
+    tidy: Tidy,
+) -> Rows<TruthRow> {
+    let mut versions = BTreeMap::new();
+    let row = |((order, version), (any, pick, change)): ((u32, u32), (u32, Index, u32))| {
+        let next = versions.entry(order).or_insert(0);
+        *next += 1;
+        let own: Vec<u32> = (0..)
+            .zip(requests)
+            .filter(|(_, request)| request.order == order)
+            .map(|(attempt, _)| attempt)
+            .collect();
+        let attempt = if tidy.attempts && !own.is_empty() {
+            *pick.get(&own)
+        } else {
+            any
+        };
+        let request = requests.get(attempt as usize);
+        TruthRow {
+            order,
+            version: if tidy.versions { *next } else { version },
+            attempt,
+            change: request
+                .filter(|_| tidy.changes)
+                .map_or(change, |r| r.change),
+        }
+    };
+    truth.into_iter().map(row).collect()
+}
+
+/// Has the records of each order come by version.
+fn by_version(history: &mut History) {
+    let mut log: Vec<LogRow> = history.log.iter().collect();
+    let places: Vec<i64> = log.iter().map(|row| row.offset).collect();
+    log.sort_by_key(|row| (row.order, row.version));
+    for (row, offset) in log.iter_mut().zip(places) {
+        row.offset = offset;
+    }
+    history.log = log.into_iter().collect();
+}
+
 prop_compose! {
     /// Any history.
     pub(crate) fn soup()(
         requests in prop::collection::vec(request(), 1..12),
-        truth in prop::collection::btree_map((number(ORDERS), 1u32..5), number(ATTEMPTS), 0..12),
-        keep_order in any::<bool>(),
+        truth in prop::collection::btree_map((number(ORDERS), 1u32..5), made(), 0..12),
+        tidy in tidy(),
         records in prop::collection::vec(record(), 0..24),
         sights in prop::collection::vec((any::<Index>(), 0..40 * S), 0..30),
         ghosts in 0..2usize,
@@ -80,10 +163,7 @@ prop_compose! {
         let kind = if dual { naive() } else { StrategyKind::Cdc {} };
         let mut history = clean(0, kind);
         history.requests = requests.into_iter().collect();
-        history.truth = truth
-            .into_iter()
-            .map(|((order, version), attempt)| TruthRow { order, version, attempt, change: attempt })
-            .collect();
+        history.truth = rows(&history.requests, truth, tidy);
         // Events that mostly are of what is committed, so that valid ones are common.
         for (valid, pick, partition, attempt, order, version, body, at_ns) in records {
             let body = [Body::Intact, Body::Damaged, Body::Foreign][usize::from(body)];
@@ -94,12 +174,16 @@ prop_compose! {
                 }
                 _ => (attempt, order, version),
             };
+            let partition = if tidy.records { home(names.1) } else { partition };
             let length = history.log.len() as i64;
             crate::checkers::fixture::record(&mut history, partition, names, body, at_ns);
             // Offsets with gaps, as transaction markers leave them.
             if let Some(row) = history.log.open().last_mut() {
                 row.offset = length * 3;
             }
+        }
+        if tidy.records {
+            by_version(&mut history);
         }
         history.sightings = sights
             .into_iter()
@@ -120,7 +204,7 @@ prop_compose! {
         if let Some(at_ns) = start {
             process(&mut history, "order-service", at_ns, Life::Started, 0);
         }
-        if !keep_order {
+        if !tidy.rows {
             history.truth.open().reverse();
             history.log.open().reverse();
         }
@@ -135,6 +219,40 @@ proptest! {
         let judgement = judged(&history);
         prop_assert_eq!(counted(&judgement), model(&history));
         prop_assert_eq!(judgement.outcomes, outcomes(&history));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_named_and_fails(history in soup()) {
+        let judgement = judged(&history);
+        let said = |words: &String| {
+            let mut of_the_books = judgement.reasons.iter().filter(|r| r.starts_with("accounting"));
+            of_the_books.any(|r| r.contains(words))
+        };
+        let contradictions = contradictions(&history);
+        let kinds = ["versions made by attempts", "should be", "was for order", "stored as change"];
+        for kind in kinds.map(str::to_owned) {
+            let expected = contradictions.iter().any(|words| words.contains(&kind));
+            prop_assert_eq!(said(&kind), expected, "{}: {:?}", kind, judgement.reasons);
+        }
+        prop_assert!(contradictions.iter().all(said), "{:?}", judgement.reasons);
+        prop_assert!(contradictions.is_empty() || judgement.verdict == Verdict::Fail);
+    }
+
+    #[test]
+    fn a_version_that_is_there_twice_fails_whatever_else_there_is(
+        history in soup(),
+        pick in any::<Index>(),
+        attempt in number(ATTEMPTS),
+    ) {
+        // Given a version of an order of this run, and the same by another attempt, or once more
+        let mut history = history;
+        let known: Vec<TruthRow> = history.truth.iter().filter(|row| row.order != NONE).collect();
+        prop_assume!(!known.is_empty());
+        history.truth.push(TruthRow { attempt, ..*pick.get(&known) });
+        // When it is judged, then it fails
+        let judgement = judged(&history);
+        prop_assert!(judgement.reasons.iter().any(|r| r.contains("should be")));
+        prop_assert_eq!(judgement.verdict, Verdict::Fail);
     }
 
     #[test]
