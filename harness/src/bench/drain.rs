@@ -240,7 +240,8 @@ fn method(options: &Options) -> Vec<String> {
         format!(
             "Before the first round: {} s of records through the broker (less before a small \
              backlog), since its JVM compiles for so long, and a drain of up to {WARM_UP_EVENTS} \
-             events that is not counted. Before each drain, a checkpoint, where the administrator may ask for one.",
+             events that is not counted. Before each drain, a checkpoint, where the administrator \
+             may ask for one.",
             WARM_UP_BROKER.as_secs()
         ),
     ]

@@ -302,9 +302,9 @@ impl<'a> Join<'a> {
 
 /// Where an order's valid events are, and its highest version among them; 0 before the first.
 #[derive(Clone, Copy, Default)]
-struct Latest {
-    partition: i32,
-    version: u32,
+pub(super) struct Latest {
+    pub partition: i32,
+    pub version: u32,
 }
 
 /// By order, the index of its first row; rows of no order of this run sort behind all of them.

@@ -11,33 +11,33 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.join;
     let limit = context.history().meta.scenario.drain.late_after;
     let limit_ns = i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX);
-    let is_late = |slot: usize, request: Request| {
-        let arrived = arrived_ns(join, slot);
-        arrived.is_some_and(|at| at.saturating_sub(request.ended_ns) > limit_ns)
+    let late = |slot: usize, request: Request| {
+        let arrived_ns = arrived_ns(join, slot)?;
+        let delay_ns = arrived_ns.saturating_sub(request.ended_ns);
+        (delay_ns > limit_ns).then_some((arrived_ns, delay_ns))
     };
     // By attempts it is a shorter look than by slots, and nearly always there is nothing to be found.
     let mut attempts = join.history.requests.numbered();
     let any = attempts.any(|(attempt, request)| {
         let slot = join.slot_of(attempt as u32);
-        slot.is_some_and(|slot| is_late(slot, request))
+        slot.is_some_and(|slot| late(slot, request).is_some())
     });
     if !any && join.repeated().next().is_none() {
         return;
     }
     for slot in 0..join.truth.len() {
-        let (Some(request), Some(seen_ns)) = (join.request(slot), arrived_ns(join, slot)) else {
+        let Some(request) = join.request(slot) else {
             continue;
         };
-        let delay_ns = seen_ns.saturating_sub(request.ended_ns);
-        if delay_ns <= limit_ns {
+        let Some((arrived_ns, delay_ns)) = late(slot, request) else {
             continue;
-        }
+        };
         let span = context.delivery_span(slot);
         tally.add(span, || {
             let what = format!(
                 "{}, first seen at {}, {:.3} s later{}",
                 context.answer(request),
-                context.at(seen_ns),
+                context.at(arrived_ns),
                 delay_ns as f64 / 1e9,
                 context.meanwhile(span)
             );

@@ -4,15 +4,8 @@
 
 use super::Offence;
 use super::context::Context;
-use super::join::Class;
+use super::join::{Class, Latest};
 use super::tally::Tally;
-
-/// The latest version of an order so far, in the partition being read.
-#[derive(Clone, Copy)]
-struct Latest {
-    partition: i32,
-    version: u32,
-}
 
 /// Counts versions that were overtaken by a later one.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
@@ -20,6 +13,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     if join.is_calm() {
         return;
     }
+    // Of each order, in the partition being read.
     let nothing = Latest {
         partition: -1,
         version: 0,

@@ -3,12 +3,11 @@
 use super::name;
 use super::probe::{Crossing, OwnPorts, connects, crosses};
 use super::sockets::SocketTable;
-use super::stillness;
 use super::subject::{Stage, Subject};
 use super::traffic::{Counters, Traffic};
 use crate::clock::RunClock;
 use crate::history::Observation;
-use crate::process::Child;
+use crate::process::{Child, stillness};
 use crate::scenario::{FaultKind, Link, Stream, Toxic};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -29,7 +28,7 @@ enum Watched {
         link: Link,
         address: Option<SocketAddr>,
         traffic: Box<Traffic>,
-        /// Bytes the proxy held when the fault came into force, to the server and back.
+        /// Bytes the proxy held when counting began, to the server and back.
         held: (u64, u64),
     },
     Process(Child),
@@ -144,12 +143,6 @@ impl Look {
                 looked
             }
             Stage::During => {
-                self.refresh(watched, table)?;
-                for one in watched.iter_mut() {
-                    if let Watched::Link { traffic, held, .. } = one {
-                        *held = traffic.held();
-                    }
-                }
                 self.begin_counting(watched, table)?;
                 self.stage = stage;
                 self.look(watched, table)
@@ -168,7 +161,8 @@ impl Look {
     ) -> Result<(), String> {
         self.refresh(watched, table)?;
         for one in watched.iter_mut() {
-            if let Watched::Link { traffic, .. } = one {
+            if let Watched::Link { traffic, held, .. } = one {
+                *held = traffic.held();
                 traffic.mark();
             }
         }

@@ -35,7 +35,6 @@ mod look;
 mod observe;
 mod probe;
 mod sockets;
-pub(crate) mod stillness;
 mod subject;
 mod traffic;
 

@@ -1,9 +1,9 @@
 //! Heals whatever may be in force, whoever injected it.
 
 use super::Battlefield;
-use crate::evidence::stillness;
 use crate::history::Life;
 use crate::process::Child;
+use crate::process::stillness;
 use crate::toxiproxy::ToxiproxyError;
 
 /// Heals whatever may be in force: resumes and restarts processes, enables proxies, removes toxics;

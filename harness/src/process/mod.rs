@@ -5,6 +5,8 @@ pub mod log;
 mod output;
 pub mod reaper;
 mod spawn;
+mod stat;
+pub(crate) mod stillness;
 pub mod supervised;
 pub mod tree;
 

@@ -4,6 +4,8 @@
 //! A process is named by its pid and its start time, and signalled through a pidfd, so that a pid
 //! that was given to somebody else meanwhile is never hit.
 
+use super::stat::{Stat, is_dead};
+use super::stillness::Census;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -42,7 +44,7 @@ pub struct Process {
 impl Process {
     /// Whether it still runs, or could be made to.
     pub fn lives(&self) -> bool {
-        !matches!(self.state, b'Z' | b'X' | b'x')
+        !is_dead(self.state)
     }
 }
 
@@ -119,20 +121,16 @@ pub fn find(pid: i32) -> Option<Process> {
     )
 }
 
-/// `pid (comm) state ppid pgrp ...`; comm may hold spaces and brackets, so it ends at the last one.
-fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = *fields.next()?.as_bytes().first()?;
-    let parent = fields.next()?.parse().ok()?;
-    let group = fields.next()?.parse().ok()?;
-    // Field 22 of the line; state was field 3.
-    let start = fields.nth(16)?.parse().ok()?;
+fn parse_stat(pid: i32, line: &str) -> Option<Process> {
+    let stat = Stat::of(line)?;
     Some(Process {
-        id: ProcessId { pid, start },
-        parent,
-        group,
-        state,
+        id: ProcessId {
+            pid,
+            start: stat.start()?,
+        },
+        parent: stat.parent()?,
+        group: stat.group()?,
+        state: stat.state()?,
     })
 }
 
@@ -182,25 +180,10 @@ pub fn send(id: ProcessId, signal: Signal) -> bool {
     sent == 0
 }
 
-/// Whether every thread of a process is in one of these states, or dead.
-fn all_threads(id: ProcessId, states: &[u8]) -> bool {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", id.pid)) else {
-        return true;
-    };
-    threads.flatten().all(|thread| {
-        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        parse_stat(0, &stat).is_none_or(|t| !t.lives() || states.contains(&t.state))
-    })
-}
-
-/// Whether no thread of a process runs any more. One that waits in vfork cannot be stopped before
-/// its child goes on, but if that child is stopped, it waits all the same.
+/// Whether no thread of a process runs any more.
 fn is_stopped(process: &Process, tree: &[Process]) -> bool {
-    let has_stopped_child = || {
-        let mut children = tree.iter().filter(|c| c.parent == process.id.pid);
-        children.any(|child| all_threads(child.id, b"Tt"))
-    };
-    all_threads(process.id, b"Tt") || (all_threads(process.id, b"TtD") && has_stopped_child())
+    let children = tree.iter().filter(|c| c.parent == process.id.pid);
+    Census::of(process.id.pid).stands_still(children.map(|child| Census::of(child.id.pid)))
 }
 
 /// SIGSTOPs what `select` finds, top down, until nothing new appears and every thread of it is

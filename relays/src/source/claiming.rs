@@ -61,7 +61,6 @@ impl Held for ClaimedRow {
 }
 
 /// The rows of one claim.
-#[derive(Default)]
 pub(super) struct Claim {
     /// With their `seq`, by which they are in order.
     pub rows: Vec<(i64, ClaimedRow)>,

@@ -18,7 +18,7 @@
 
 use super::claiming::{Claim, ClaimedRow, Session};
 use super::session::{bounded, connect, connect_plain, options, place, quoted};
-use super::transaction::Transaction;
+use super::transaction::{Transaction, claim_of};
 use super::{Source, SourceError};
 use crate::config::{AfterPublish, PostgresTarget};
 use futures::TryStreamExt;
@@ -369,7 +369,7 @@ pub async fn claim_all(
     let preparation = source.preparation();
     let prepare = sqlx::raw_sql(AssertSqlSafe(preparation.as_str())).execute(&mut connection);
     bounded("prepare to claim", prepare).await?;
-    let first = format!("BEGIN; EXECUTE outbox_claim({batch})");
+    let first = format!("BEGIN; {}", claim_of(source.batch));
     let further = format!("COMMIT; {first}");
     let mut claimed = 0;
     loop {

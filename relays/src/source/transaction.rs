@@ -74,15 +74,16 @@ impl Transaction {
     /// The statements of the next claim, in one message: of its next part, or of a new transaction
     /// after its commit. `None`: it can claim no more, and is not durable.
     pub fn next_claim(&mut self) -> Option<String> {
+        let commits = self.claimed.is_some() && self.is_durable();
         let (before, most) = match self.claimed {
             None => ("BEGIN; ", self.limit),
-            Some(_) if self.is_durable() => ("COMMIT; BEGIN; ", self.limit),
+            Some(_) if commits => ("COMMIT; BEGIN; ", self.limit),
             Some(_) if self.room() > 0 => ("", self.room()),
             Some(_) => return None,
         };
-        self.commits = self.claimed.is_some() && self.is_durable();
+        self.commits = commits;
         self.asked = (self.limit / PARTS).max(PART_ROWS_MIN).min(most);
-        Some(format!("{before}EXECUTE outbox_claim({})", self.asked))
+        Some(format!("{before}{}", claim_of(self.asked)))
     }
 
     /// That claim brought so many rows, of so many bytes. How many rows its commit settled.
@@ -110,6 +111,11 @@ impl Transaction {
     pub fn restart(&mut self) {
         (self.before, self.claimed, self.durable) = (0, None, 0);
     }
+}
+
+/// The prepared statement that claims so many rows.
+pub(super) fn claim_of(rows: u32) -> String {
+    format!("EXECUTE outbox_claim({rows})")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Whether processes stand still: the state and the CPU ticks of every thread, from /proc.
 
+use super::stat::{Stat, is_dead};
 use std::fs;
 
 /// What the threads of some processes were doing at one moment.
@@ -8,94 +9,82 @@ pub(crate) struct Threads {
     /// How many there are.
     pub total: u32,
     /// How many are stopped (`T`, or `t` under a tracer), or wait in vfork for a child that is: a
-    /// process in vfork cannot be stopped before its child goes on.
+    /// process in vfork cannot be stopped before its child goes on, but waits all the same.
     pub stopped: u32,
     /// CPU ticks all of them have used, system and user.
     pub cpu_ticks: u64,
 }
 
-/// One process, its threads counted.
-#[derive(Default)]
-struct Process {
-    pid: u32,
-    parent: u32,
+/// The threads of one process. Those that end meanwhile are left out, and so are the dead.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Census {
+    parent: i32,
     threads: Threads,
     /// Threads in an uninterruptible wait, as vfork's is.
     waiting: u32,
 }
 
-/// Reads all threads of these processes; those that end meanwhile are left out, and so are
-/// zombies, which can neither run nor stop.
+impl Census {
+    /// Reads them all.
+    pub fn of(pid: i32) -> Self {
+        let mut census = Self::default();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+        for task in tasks.into_iter().flatten().flatten() {
+            let line = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            let Some(stat) = Stat::of(&line) else {
+                continue;
+            };
+            let (Some(state), Some(parent), Some(cpu_ticks)) =
+                (stat.state(), stat.parent(), stat.cpu_ticks())
+            else {
+                continue;
+            };
+            if is_dead(state) {
+                continue;
+            }
+            census.parent = parent;
+            census.threads.total += 1;
+            census.threads.stopped += u32::from(matches!(state, b'T' | b't'));
+            census.threads.cpu_ticks += cpu_ticks;
+            census.waiting += u32::from(state == b'D');
+        }
+        census
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.threads.stopped == self.threads.total
+    }
+
+    /// With what waits in vfork, if it is that: one of the children must be there and stopped.
+    fn with_children(&self, mut children: impl Iterator<Item = Self>) -> Threads {
+        let mut threads = self.threads;
+        let is_still = |child: Self| child.threads.total > 0 && child.is_stopped();
+        if self.waiting > 0 && children.any(is_still) {
+            threads.stopped += self.waiting;
+        }
+        threads
+    }
+
+    /// Whether none of its threads runs any more; a process that is gone has none.
+    pub fn stands_still(&self, children: impl Iterator<Item = Self>) -> bool {
+        let threads = self.with_children(children);
+        threads.stopped == threads.total
+    }
+}
+
+/// Reads all threads of these processes.
 pub(crate) fn threads(pids: &[u32]) -> Threads {
-    let processes: Vec<Process> = pids.iter().map(|pid| look(*pid)).collect();
+    let pids = pids.iter().filter_map(|pid| i32::try_from(*pid).ok());
+    let processes: Vec<(i32, Census)> = pids.map(|pid| (pid, Census::of(pid))).collect();
     let mut sum = Threads::default();
-    for process in &processes {
-        let in_vfork = processes.iter().any(|child| {
-            child.parent == process.pid
-                && child.threads.total > 0
-                && child.threads.stopped == child.threads.total
-        });
-        let waiting = if in_vfork { process.waiting } else { 0 };
-        sum.total += process.threads.total;
-        sum.stopped += process.threads.stopped + waiting;
-        sum.cpu_ticks += process.threads.cpu_ticks;
+    for (pid, process) in &processes {
+        let children = processes.iter().filter(|(_, child)| child.parent == *pid);
+        let threads = process.with_children(children.map(|(_, child)| *child));
+        sum.total += threads.total;
+        sum.stopped += threads.stopped;
+        sum.cpu_ticks += threads.cpu_ticks;
     }
     sum
-}
-
-fn look(pid: u32) -> Process {
-    let mut process = Process {
-        pid,
-        ..Process::default()
-    };
-    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
-    for task in tasks.into_iter().flatten().flatten() {
-        let Ok(stat) = fs::read_to_string(task.path().join("stat")) else {
-            continue;
-        };
-        let Some(Stat {
-            state,
-            parent,
-            cpu_ticks,
-        }) = parse(&stat)
-        else {
-            continue;
-        };
-        if matches!(state, 'Z' | 'X') {
-            continue;
-        }
-        process.parent = parent;
-        process.threads.total += 1;
-        process.threads.stopped += u32::from(matches!(state, 'T' | 't'));
-        process.threads.cpu_ticks += cpu_ticks;
-        process.waiting += u32::from(state == 'D');
-    }
-    process
-}
-
-/// What is asked of one thread.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    state: char,
-    /// Pid of its process's parent.
-    parent: u32,
-    cpu_ticks: u64,
-}
-
-/// A thread's name is in brackets and may hold anything, brackets too.
-fn parse(stat: &str) -> Option<Stat> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    let parent = fields.next()?.parse().ok()?;
-    // utime and stime are fields 14 and 15; the parent was field 4.
-    let user: u64 = fields.nth(9)?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(Stat {
-        state,
-        parent,
-        cpu_ticks: user + system,
-    })
 }
 
 #[cfg(test)]
@@ -104,19 +93,6 @@ mod tests {
     use super::*;
     use crate::process::tree::Snapshot;
     use std::process::Command;
-
-    #[test]
-    fn a_name_with_brackets_and_blanks_does_not_shift_the_fields() {
-        let stat = "7 (a) T b)) S 5 1 1 0 -1 0 1 2 3 4 50 60 0 0 20 0";
-        let read = Stat {
-            state: 'S',
-            parent: 5,
-            cpu_ticks: 110,
-        };
-        assert_eq!(parse(stat), Some(read));
-        assert_eq!(parse("7 (sh"), None);
-        assert_eq!(parse("7 (sh) S 1 1"), None);
-    }
 
     #[test]
     fn a_stopped_process_is_seen_stopped_and_a_running_one_is_not() {
