@@ -66,14 +66,14 @@ seed = 7
 
 [workload]
 rate = 20
-duration = "35s"
+duration = "38s"
 payload_bytes = 700_000
 connections = 32
 
 [[fault]]
 target = "relay->kafka"
 kind = "down"
-at = "3s"
+at = "6s"
 for = "25s"
 
 [strategy.debezium]
