@@ -15,7 +15,7 @@ use crate::scenario::{
     Target, Workload,
 };
 use proptest::test_runner::Config as ProptestConfig;
-use relays::config::WriteOrder;
+use relays::config::{CommitMode, WriteOrder};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -50,6 +50,11 @@ pub fn cases(usual: u32) -> ProptestConfig {
         cases: asked.and_then(|n| n.parse().ok()).unwrap_or(usual),
         ..ProptestConfig::default()
     }
+}
+
+#[test]
+fn the_seed_of_a_case_that_fails_is_kept() {
+    assert!(cases(1).failure_persistence.is_some());
 }
 
 pub fn naive() -> StrategyKind {
@@ -330,6 +335,7 @@ fn empty(kind: StrategyKind) -> History {
                     name: "it".to_owned(),
                     kind,
                     linger_ms: 0.0,
+                    relay_commit: CommitMode::default(),
                     expectations: zeros,
                 }],
                 drain: Drain {
