@@ -96,6 +96,11 @@ pub fn strategy(
             .collect(),
         counts: judgement.counts,
         outcomes: judgement.outcomes,
+        unread: judgement
+            .unread
+            .iter()
+            .map(|(metric, reason)| (metric.name(), reason.clone()))
+            .collect(),
         expectations: judgement.expectations.iter().map(expectation).collect(),
         latency_ms: judgement.latency.clone(),
         phases: judgement.phases.clone(),
@@ -103,11 +108,20 @@ pub fn strategy(
         faults: faults(history, judgement, &kind),
         throughput_per_s: measure::throughput_per_s(history),
         generator: measure::generator(history),
-        series: measure::series(&context.join),
+        series: series(context, judgement),
         offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
-        database: measure::database_costs(history, judgement.counts.committed),
+        database: measure::database_costs(history, judgement.counts.committed.unwrap_or(0)),
         costs: costs(history),
     })
+}
+
+/// Charts of what was read; none where it is not known when the events came.
+fn series(context: &Context<'_>, judgement: &Judgement) -> record::Series {
+    if judgement.arrivals_known {
+        measure::series(&context.join)
+    } else {
+        record::Series::default()
+    }
 }
 
 fn expectation(checked: &crate::checkers::Checked) -> record::Expectation {

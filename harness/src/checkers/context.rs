@@ -2,6 +2,7 @@
 
 use super::join::Join;
 use super::overtaken::Overtaken;
+use super::reading::Reading;
 use super::told::Told;
 use super::window::{Span, Window, fault_name, strategy, windows};
 use super::{Offence, join};
@@ -15,6 +16,8 @@ pub struct Context<'a> {
     pub join: Join<'a>,
     /// Faults that were in force, by begin.
     pub windows: Vec<Window>,
+    /// What the fence let us read.
+    pub reading: Reading,
     kind: Option<&'a StrategyKind>,
     overtaken: Option<Overtaken>,
     deaths: Vec<Death<'a>>,
@@ -52,6 +55,7 @@ impl<'a> Context<'a> {
         Self {
             join,
             windows,
+            reading: Reading::of(history),
             kind,
             overtaken,
             deaths,

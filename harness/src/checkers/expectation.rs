@@ -1,7 +1,9 @@
 //! One expectation against what was seen.
 
 use super::Checked;
+use super::context::Context;
 use super::doubts::Doubt;
+use super::reading::Known;
 use super::tally::Tally;
 use crate::history::History;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
@@ -9,8 +11,8 @@ use reports::record::{Latency, LatencySet};
 
 /// All that can be expected of.
 pub struct Seen<'a, 't> {
-    /// The history, for what it says beside the counts.
-    pub history: &'a History,
+    /// The joined history, for what it says beside the counts.
+    pub context: &'a Context<'a>,
     /// One a count metric.
     pub tallies: &'a [Tally<'t>],
     /// Over the whole run.
@@ -23,33 +25,45 @@ pub struct Seen<'a, 't> {
     pub doubts: &'a [Doubt],
 }
 
+impl<'a, 't> Seen<'a, 't> {
+    fn tally(&self, metric: Metric) -> Option<&'a Tally<'t>> {
+        self.tallies.iter().find(|t| t.metric() == metric)
+    }
+}
+
 /// What came of the comparison, before any doubt.
 struct Compared {
     observed: Option<f64>,
     met: Option<bool>,
     reason: String,
+    only_doubted: bool,
+}
+
+impl Compared {
+    /// What it needs was not read, which is a doubt of its own.
+    fn untold(unread: &str) -> Self {
+        Self {
+            observed: None,
+            met: None,
+            reason: format!("this run cannot tell: {unread}"),
+            only_doubted: true,
+        }
+    }
 }
 
 /// Checks one expectation.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
-    let compared = match expectation.metric {
-        Metric::Drain if seen.committed == 0 => nothing_measured("nothing was committed"),
-        Metric::Drain => against(
-            expectation,
-            seen.drain_s,
-            "s",
-            "a committed change was never seen",
-        ),
-        Metric::Latency(kind, percentile) => latency(expectation, seen.latency, kind, percentile),
-        metric => match seen.tallies.iter().find(|t| t.metric() == metric) {
-            Some(tally) => count(expectation, tally, seen.history),
-            None => nothing_measured("no checker counts it"),
-        },
+    let known = seen.context.reading.of_metric(expectation.metric);
+    let compared = match known {
+        Known::Whole => compared(expectation, seen),
+        Known::AtLeast(reason) => found(expectation, seen, reason),
+        Known::Nothing(reason) => Compared::untold(reason),
     };
     let Compared {
         observed,
         met,
         reason,
+        only_doubted,
     } = compared;
     let doubt = met.and_then(|met| seen.doubts.iter().find(|d| (d.blurs)(expectation, met)));
     match doubt {
@@ -58,11 +72,13 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
             observed,
             met,
             reason,
+            only_doubted,
         },
         Some(doubt) => Checked {
             expectation: expectation.clone(),
             observed,
             met: None,
+            only_doubted: reason.is_empty(),
             reason: if reason.is_empty() {
                 format!("this run cannot tell: {}", doubt.reason)
             } else {
@@ -70,6 +86,40 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
             },
         },
     }
+}
+
+/// With all that the metric needs.
+fn compared(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
+    match expectation.metric {
+        Metric::Drain if seen.committed == 0 => nothing_measured("nothing was committed"),
+        Metric::Drain => against(
+            expectation,
+            seen.drain_s,
+            "s",
+            "a committed change was never seen",
+        ),
+        Metric::Latency(kind, percentile) => latency(expectation, seen.latency, kind, percentile),
+        metric => match seen.tally(metric) {
+            Some(tally) => count(expectation, tally, seen.context.history()),
+            None => nothing_measured("no checker counts it"),
+        },
+    }
+}
+
+/// With less than the metric needs, where what was found stands: enough of it misses a bound from
+/// above, and nothing meets one, nor tells whether the strategy was clean before a fault.
+fn found(expectation: &Expectation, seen: &Seen<'_, '_>, unread: &str) -> Compared {
+    let found = seen.tally(expectation.metric).map_or(0, Tally::count);
+    let from_above = expectation.comparison != Comparison::AtLeast;
+    if from_above && found as f64 > expectation.value {
+        return Compared {
+            observed: Some(found as f64),
+            met: Some(false),
+            reason: format!("expected {}, saw {found} at least", expectation.text),
+            only_doubted: false,
+        };
+    }
+    Compared::untold(unread)
 }
 
 fn count(expectation: &Expectation, tally: &Tally<'_>, history: &History) -> Compared {
@@ -108,6 +158,7 @@ fn count(expectation: &Expectation, tally: &Tally<'_>, history: &History) -> Com
         observed: Some(counted as f64),
         met,
         reason,
+        only_doubted: false,
     }
 }
 
@@ -157,6 +208,7 @@ fn against(
         observed,
         met: Some(holds),
         reason,
+        only_doubted: false,
     }
 }
 
@@ -165,6 +217,7 @@ fn nothing_measured(why: &str) -> Compared {
         observed: None,
         met: None,
         reason: format!("this run cannot tell: {why}"),
+        only_doubted: false,
     }
 }
 

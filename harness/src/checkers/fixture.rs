@@ -16,6 +16,7 @@ use crate::scenario::{
 };
 use proptest::test_runner::Config as ProptestConfig;
 use relays::config::WriteOrder;
+use reports::record::Outcomes;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -50,6 +51,26 @@ pub fn cases(usual: u32) -> ProptestConfig {
         cases: asked.and_then(|n| n.parse().ok()).unwrap_or(usual),
         failure_persistence: None,
         ..ProptestConfig::default()
+    }
+}
+
+/// The four outcomes, all of them known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Four {
+    pub db_event: u64,
+    pub db_only: u64,
+    pub event_only: u64,
+    pub neither: u64,
+}
+
+impl From<Four> for Outcomes {
+    fn from(four: Four) -> Self {
+        Self {
+            db_event: Some(four.db_event),
+            db_only: Some(four.db_only),
+            event_only: Some(four.event_only),
+            neither: Some(four.neither),
+        }
     }
 }
 

@@ -9,22 +9,11 @@ pub fn verdict(
     expectations: &[Checked],
     doubts: &[Doubt],
 ) -> (Verdict, Vec<String>) {
-    let named = |wanted: Option<bool>| {
-        expectations
-            .iter()
-            .filter(move |c| c.met == wanted)
-            .map(|c| format!("{}: {}", c.expectation.metric.name(), c.reason))
-    };
     let mut reasons = accounting;
-    reasons.extend(named(Some(false)));
+    reasons.extend(named(expectations, |c| c.met == Some(false)));
     let failures = reasons.len();
     // What only a doubt leaves open is said once, as the doubt.
-    let by_doubt = |reason: &String| {
-        let of =
-            |doubt: &Doubt| reason.ends_with(&format!(": this run cannot tell: {}", doubt.reason));
-        doubts.iter().any(of)
-    };
-    reasons.extend(named(None).filter(|reason| !by_doubt(reason)));
+    reasons.extend(named(expectations, |c| c.met.is_none() && !c.only_doubted));
     reasons.extend(doubts.iter().map(|doubt| doubt.reason.clone()));
     let verdict = match (failures, reasons.len()) {
         (0, 0) => Verdict::Pass,
@@ -32,4 +21,14 @@ pub fn verdict(
         _ => Verdict::Fail,
     };
     (verdict, reasons)
+}
+
+fn named(
+    expectations: &[Checked],
+    wanted: impl Fn(&Checked) -> bool,
+) -> impl Iterator<Item = String> {
+    expectations
+        .iter()
+        .filter(move |checked| wanted(checked))
+        .map(|checked| format!("{}: {}", checked.expectation.metric.name(), checked.reason))
 }

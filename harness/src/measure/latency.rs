@@ -58,7 +58,7 @@ impl PhaseLatencies {
             name: self.phase.name.clone(),
             from_s: seconds(self.phase.from_ns),
             until_s: seconds(self.phase.until_ns),
-            committed: self.latencies.committed,
+            committed: Some(self.latencies.committed),
             latency_ms: self.latencies.set(),
         }
     }

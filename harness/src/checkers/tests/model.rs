@@ -1,6 +1,7 @@
 //! The meanings of all counts, word for word and without any cleverness: nested loops over the
 //! history, slow and obvious. The checkers must agree with it on any history.
 
+use crate::checkers::fixture::Four;
 use crate::checkers::window::strategy;
 use crate::history::{Body, History, Life, LogRow, NONE, Outcome, Request, TruthRow};
 use crate::scenario::{Metric, StrategyKind};
@@ -43,7 +44,7 @@ pub fn outcomes(history: &History) -> Outcomes {
         topic: topic(history),
         truth: history.truth.iter().collect(),
     };
-    let mut outcomes = Outcomes::default();
+    let mut outcomes = Four::default();
     for attempt in 0..history.requests.len() as u32 {
         let mut made = model.truth.iter().filter(|t| t.attempt == attempt);
         let committed = made.clone().next().is_some();
@@ -57,7 +58,7 @@ pub fn outcomes(history: &History) -> Outcomes {
             (false, _, false) => outcomes.neither += 1,
         }
     }
-    outcomes
+    outcomes.into()
 }
 
 /// What is contradictory in the database's rows, in words that the books use for it.

@@ -188,7 +188,7 @@ fn nothing_is_asked_of_what_is_not_expected_to_be_absent() {
 #[test]
 fn as_much_as_is_asked_for_in_each_phase_is_enough() {
     let mut history = cdc();
-    let committed = judged(&history).phases[0].committed;
+    let committed = judged(&history).phases[0].committed.unwrap();
     history.meta.scenario.workload.min_committed_per_phase = committed;
     assert!(!is_said(&history, "fewer than the"));
     history.meta.scenario.workload.min_committed_per_phase = committed + 1;
