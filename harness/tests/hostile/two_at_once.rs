@@ -42,7 +42,7 @@ fn given_somebodys_stack_in_use_when_another_comes_then_it_is_refused_and_the_fi
     second.with(4, &["the stack failed: take the stack for this run: another run uses it (from 127.0.0.1, since "]);
     let first = first.end();
     first.with(0, &[]);
-    assert_eq!(wrongs(&record(homes[0].path()).strategies[0]), 0);
+    assert_eq!(wrongs(&record(homes[0].path()).strategies[0]), Some(0));
     for home in &homes {
         nothing_left(home.path());
     }
