@@ -73,9 +73,25 @@ impl<'a> Context<'a> {
         self.told.get_or_init(|| Told::new(self.history()))
     }
 
+    /// Whether something was over before the first fault that concerns the strategy began.
+    pub fn is_before_faults(&self, span: Span) -> bool {
+        let first = self.windows.first();
+        first.is_some_and(|window| span.until_ns < window.span.from_ns)
+    }
+
+    /// Whether anything that was committed was.
+    pub fn anything_before_faults(&self) -> bool {
+        (0..self.join.truth.len()).any(|slot| self.is_before_faults(self.delivery_span(slot)))
+    }
+
     /// Whether the strategy writes to both sides by itself.
     pub fn is_dual_write(&self) -> bool {
         matches!(self.kind, Some(StrategyKind::DualWrite { .. }))
+    }
+
+    /// How the strategy works.
+    pub fn kind(&self) -> Option<&'a StrategyKind> {
+        self.kind
     }
 
     /// From a request's intended start to its end.

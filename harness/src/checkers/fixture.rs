@@ -151,6 +151,12 @@ fn offer_told(
     attempt
 }
 
+/// Its client gave up before it had an answer.
+pub fn tell_nothing(history: &mut History, attempt: u32) {
+    let request = &mut history.requests.open()[attempt as usize];
+    (request.outcome, request.told_version) = (Outcome::Unknown, 0);
+}
+
 /// Appends an intact event, 2 ms after its intended start, seen 1 ms later.
 pub fn publish(history: &mut History, attempt: u32, version: u32) {
     let request = history.requests.at(attempt as usize);

@@ -81,14 +81,9 @@ impl<'a> Tally<'a> {
         self.finding.count
     }
 
-    /// How many count for an expectation of at least so many: those that overlap a fault, or all
-    /// where no fault was in force.
+    /// How many count for an expectation of at least so many: those that overlap a fault.
     pub fn within_faults(&self) -> u64 {
-        if self.windows.is_empty() {
-            self.finding.count
-        } else {
-            self.within
-        }
+        self.within
     }
 
     /// How many were over before the first fault began.

@@ -66,9 +66,21 @@ fn both(metrics: &[Metric]) -> BTreeSet<String> {
     names.collect()
 }
 
+/// A fault over all of a run but its beginning, which is clean: what is wrong may be its effect.
+fn with_fault(mut history: History) -> History {
+    add_fault(
+        &mut history,
+        Target::Kafka,
+        FaultKind::Down,
+        100 * MS,
+        20 * S,
+    );
+    history
+}
+
 /// A clean run of which everything is expected.
 fn clean_run() -> History {
-    let mut history = clean(120, StrategyKind::Cdc {});
+    let mut history = with_fault(clean(120, StrategyKind::Cdc {}));
     expecting(&mut history, all_expectations());
     history
 }
@@ -115,7 +127,7 @@ fn dirty_run() -> History {
     record(&mut history, 0, (NONE, NONE, 0), Body::Foreign, FROM + S);
     finish(&mut history);
     expecting(&mut history, all_expectations());
-    history
+    with_fault(history)
 }
 
 #[test]
@@ -259,12 +271,7 @@ fn lessons_that_came(judgement: &Judgement) -> BTreeSet<String> {
 
 #[test]
 fn a_lesson_that_came_stands_whatever_was_wrong_with_load_fault_and_clock() {
-    let with_fault = |mut history: History| {
-        // All over the run, so that nothing came before it
-        add_fault(&mut history, Target::Kafka, FaultKind::Down, 0, 20 * S);
-        history
-    };
-    let came = lessons_that_came(&judged(&with_fault(dirty_run())));
+    let came = lessons_that_came(&judged(&dirty_run()));
     for metric in [Metric::Lost, Metric::Reordered, Metric::Late] {
         assert!(came.contains(&name(metric, false)), "{}", metric.name());
     }
@@ -274,18 +281,18 @@ fn a_lesson_that_came_stands_whatever_was_wrong_with_load_fault_and_clock() {
         |h| h.meta.scenario.workload.rate *= 2.0,
     ];
     for spoil in load {
-        let mut history = with_fault(dirty_run());
+        let mut history = dirty_run();
         spoil(&mut history);
         assert_eq!(lessons_that_came(&judged(&history)), came);
     }
     // The fault did not bite, or was never healed
-    let mut history = with_fault(dirty_run());
+    let mut history = dirty_run();
     let toothless = judge_with(&history, &[], Vec::new());
     assert_eq!(lessons_that_came(&toothless), came);
     history.faults[0].healed_ns = None;
     assert_eq!(lessons_that_came(&judged(&history)), came);
     // Only what was timed by a clock that jumped is open
-    let mut history = with_fault(dirty_run());
+    let mut history = dirty_run();
     history.meta.wall_drift_ns = S;
     let late = BTreeSet::from([name(Metric::Late, false)]);
     assert_eq!(lessons_that_came(&judged(&history)), &came - &late);

@@ -93,10 +93,19 @@ fn a_publish_that_the_teardown_cut_off_is_undecided_and_not_lost() {
         0,
     );
     finds(&history, &[(Metric::Lost, 2)]);
-    // When the teardown had to kill it
+    // When the teardown had to kill it, and their clients had been told nothing
     history.meta.service_killed_at_teardown = true;
+    finds(&history, &[(Metric::Lost, 2)]);
+    for gone in [before, after] {
+        tell_nothing(&mut history, gone);
+    }
     // Then only what that very process can have held is undecided
-    finds(&history, &[(Metric::Lost, 1), (Metric::Undecided, 1)]);
+    let found = [
+        (Metric::Lost, 1),
+        (Metric::Unacknowledged, 2),
+        (Metric::Undecided, 1),
+    ];
+    finds(&history, &found);
 }
 
 #[test]

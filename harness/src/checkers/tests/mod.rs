@@ -18,4 +18,5 @@ mod scale;
 pub(crate) mod soup;
 mod tangled;
 mod trace;
+mod undecided;
 mod unread;

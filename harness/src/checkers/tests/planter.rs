@@ -95,7 +95,7 @@ impl Planter<'_> {
     }
 
     /// The copies of a version's event, and what they count for; the outcome of its attempt.
-    fn sent(&mut self, event: Event, version: &Version) -> Vec<Event> {
+    fn sent(&mut self, event: Event, version: &Version, told: Told) -> Vec<Event> {
         let mut sent = version.sent;
         if self.plan.dual {
             // Nothing holds what a dual write did not publish.
@@ -136,7 +136,8 @@ impl Planter<'_> {
         if valid == 0 {
             let fate = match sent {
                 Sent::Held | Sent::DamagedAndHeld => Metric::Undrained,
-                _ if self.cut_off => Metric::Undecided,
+                // Answered is decided, whatever the answer.
+                _ if self.cut_off && !matches!(told, Told::Yes | Told::No) => Metric::Undecided,
                 _ => Metric::Lost,
             };
             self.expected.count(fate, 1);
@@ -271,7 +272,7 @@ impl Planter<'_> {
             let told = if again { Told::Yes } else { version.told };
             self.told(attempt, next, told);
             events.extend(self.beside(event, version.beside));
-            events.extend(self.sent(event, version));
+            events.extend(self.sent(event, version, told));
             if again {
                 events.push(self.apply_again(event));
             }
