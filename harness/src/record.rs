@@ -6,7 +6,7 @@ use crate::checkers::{Judgement, Verdict};
 use crate::explain::Explainer;
 use crate::history::{History, RunMeta};
 use crate::measure;
-use crate::scenario::{Link, Workload};
+use crate::scenario::{Link, OrderTest, Scenario, Workload};
 use reports::record;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,6 +56,7 @@ pub fn build(judged: &[Judged], took: Duration) -> Result<record::Record, String
         took_s: took.as_secs_f64(),
         stack: stack(&first.meta.environment),
         workload: workload(&scenario.workload),
+        not_tested: not_tested(scenario),
         strategies: judged.iter().map(|j| j.strategy.clone()).collect(),
     })
 }
@@ -105,6 +106,7 @@ pub fn strategy(
         latency_ms: judgement.latency.clone(),
         phases: judgement.phases.clone(),
         drain_s: judgement.drain_s,
+        recovery_s: judgement.recovery_s,
         faults: faults(history, judgement, &kind),
         throughput_per_s: measure::throughput_per_s(history),
         generator: measure::generator(history),
@@ -216,6 +218,18 @@ pub(crate) fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
             .filter(|(name, _)| !name.starts_with("stack."))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
+    }
+}
+
+/// What the scenario says of itself that it does not test, in whole sentences.
+fn not_tested(scenario: &Scenario) -> Vec<String> {
+    match scenario.order {
+        OrderTest::Tested => Vec::new(),
+        OrderTest::NotTested => vec![
+            "Order was not tested, as the scenario says: its load is too slow for two versions of an \
+             order to be in flight together, so that none could have been swapped."
+                .to_owned(),
+        ],
     }
 }
 

@@ -8,7 +8,7 @@ const FEWEST_TRIALS: u64 = 4;
 
 /// The limits of this run, one sentence or two each.
 pub fn of(record: &Record) -> Vec<String> {
-    let mut limits = Vec::new();
+    let mut limits = record.not_tested.clone();
     limits.extend(replication(record));
     limits.push(crashes(record));
     limits.extend(record.strategies.iter().filter_map(bounds));

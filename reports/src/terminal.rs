@@ -87,6 +87,9 @@ impl Terminal {
             stack.toxiproxy.version
         );
         self.paper().wrapped(&ran_on, 0, Some(DIM), text);
+        for limit in &record.not_tested {
+            self.paper().wrapped(limit, 0, None, text);
+        }
         text.push('\n');
     }
 

@@ -236,6 +236,7 @@ fn meta(events: u32, until_ns: i64, records: u64) -> RunMeta {
         stray_topics: Vec::new(),
         part_of: PartOf::default(),
         trace_cut_ns: None,
+        deaths: Vec::new(),
         trace_dropped: 0,
         environment: BTreeMap::new(),
         sha256: BTreeMap::new(),

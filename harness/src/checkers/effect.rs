@@ -69,13 +69,19 @@ fn answered_in(request: Request) -> Option<Option<i64>> {
     }
 }
 
-/// When the last change that a fault overlaps was first seen, with how many there are; `None` for
-/// the time if one of them never was.
-pub fn last_sight_ns(context: &Context<'_>) -> (u64, Option<i64>) {
+/// When the last change that a fault overlaps was first seen, of those that `counts` lets count, with
+/// how many there are; `None` for the time if one of them never was.
+pub fn last_sight_ns(
+    context: &Context<'_>,
+    counts: impl Fn(Request) -> bool,
+) -> (u64, Option<i64>) {
     let join = &context.join;
     let mut count = 0;
     let mut last_ns = Some(i64::MIN);
     for slot in 0..join.truth.len() {
+        if !join.request(slot).is_some_and(&counts) {
+            continue;
+        }
         let span = context.delivery_span(slot);
         if context.windows.iter().any(|w| w.span.overlaps(span)) {
             count += 1;

@@ -6,6 +6,7 @@ use super::doubts::Doubt;
 use super::lesson;
 use super::reading::Known;
 use super::tally::Tally;
+use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
 use reports::record::{Latency, LatencySet};
 
@@ -19,6 +20,8 @@ pub struct Seen<'a, 't> {
     pub latency: &'a LatencySet,
     /// Seconds; `None`: something never arrived.
     pub drain_s: Option<f64>,
+    /// From the last heal.
+    pub recovery: Recovery,
     /// Versions committed.
     pub committed: u64,
     /// Reasons to doubt.
@@ -41,8 +44,7 @@ impl<'a, 't> Seen<'a, 't> {
 
 /// What came of the comparison, before any doubt.
 pub struct Compared {
-    /// What was seen; `None` when it is infinite or was not measured.
-    pub observed: Option<f64>,
+    observed: Option<f64>,
     met: Option<bool>,
     reason: String,
     only_doubted: bool,
@@ -77,6 +79,11 @@ impl Compared {
             reason,
             only_doubted: false,
         }
+    }
+
+    /// With what was seen; `None` is infinite.
+    pub fn saw(self, observed: Option<f64>) -> Self {
+        Self { observed, ..self }
     }
 
     /// What it needs was not read, which is a doubt of its own.
@@ -138,6 +145,15 @@ fn compared(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
             "s",
             "a committed change was never seen",
         ),
+        Metric::Recovery => match seen.recovery {
+            Recovery::NotMeasured(why) => nothing_measured(why),
+            Recovery::Never | Recovery::After(_) => against(
+                expectation,
+                seen.recovery.seconds(),
+                "s",
+                "a change committed before the last heal was never seen",
+            ),
+        },
         Metric::Latency(kind, percentile) => latency(expectation, seen.latency, kind, percentile),
         metric => match seen.tally(metric) {
             Some(tally) => count(expectation, seen, tally),
@@ -152,13 +168,8 @@ fn found(expectation: &Expectation, seen: &Seen<'_, '_>, unread: &str) -> Compar
     let found = seen.tally(expectation.metric).map_or(0, Tally::count);
     let from_above = expectation.comparison != Comparison::AtLeast;
     if from_above && found as f64 > expectation.value {
-        return Compared {
-            observed: Some(found as f64),
-            ..Compared::missed(format!(
-                "expected {}, saw {found} at least",
-                expectation.text
-            ))
-        };
+        let reason = format!("expected {}, saw {found} at least", expectation.text);
+        return Compared::missed(reason).saw(Some(found as f64));
     }
     Compared::untold(unread)
 }
@@ -194,10 +205,7 @@ fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> C
         }
         Compared::missed(reason)
     };
-    Compared {
-        observed: Some(least),
-        ..compared
-    }
+    compared.saw(Some(least))
 }
 
 fn latency(
@@ -239,10 +247,9 @@ fn against(
     let expected = &expectation.text;
     match observed {
         Some(value) if compare(expectation, value) => Compared::met(observed),
-        Some(value) => Compared {
-            observed,
-            ..Compared::missed(format!("expected {expected}, saw {value:.3} {unit}"))
-        },
+        Some(value) => {
+            Compared::missed(format!("expected {expected}, saw {value:.3} {unit}")).saw(observed)
+        }
         None => Compared::missed(format!("expected {expected}, it is infinite: {infinite}")),
     }
 }

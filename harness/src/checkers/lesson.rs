@@ -8,6 +8,8 @@ use super::expectation::{Compared, Seen, at, compare, nothing_measured};
 use super::join::NEVER;
 use super::tally::Tally;
 use super::window::concerning;
+use crate::history::Request;
+use crate::measure::{committed_before, last_heal_ns};
 use crate::scenario::{Expectation, LatencyKind, Metric, Percentile};
 
 /// Checks one, with all that its metric needs.
@@ -23,7 +25,13 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
     }
     match expectation.metric {
         Metric::Latency(kind, percentile) => latency(expectation, seen, kind, percentile),
-        Metric::Drain => rest(expectation, seen, Some(history.meta.load_until_ns)),
+        Metric::Drain => rest(expectation, seen, history.meta.load_until_ns, |_| true),
+        Metric::Recovery => match last_heal_ns(history).filter(|ns| *ns != NEVER) {
+            Some(healed_ns) => rest(expectation, seen, healed_ns, |request| {
+                committed_before(request, healed_ns)
+            }),
+            None => nothing_measured("no fault was in force and healed"),
+        },
         metric => match seen.tally(metric) {
             Some(tally) => count(expectation, seen, tally),
             None => nothing_measured("no checker counts it"),
@@ -45,10 +53,7 @@ fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> C
                 tally.count()
             );
         }
-        return Compared {
-            observed,
-            ..Compared::missed(reason)
-        };
+        return Compared::missed(reason).saw(observed);
     }
     let reason = if !compare(expectation, counted as f64) {
         format!(
@@ -65,10 +70,7 @@ fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> C
     } else {
         return Compared::met(observed);
     };
-    Compared {
-        observed,
-        ..Compared::open(reason)
-    }
+    Compared::open(reason).saw(observed)
 }
 
 const NOTHING_BEFORE: &str = "nothing was over before the first fault, so nothing shows what the \
@@ -93,13 +95,15 @@ fn latency(
     time(expectation, at(&within, percentile), clean, "ms")
 }
 
-/// Until the last of what a fault overlaps had been seen. Before the fault, nothing may have waited
-/// as long.
-fn rest(expectation: &Expectation, seen: &Seen<'_, '_>, from_ns: Option<i64>) -> Compared {
-    let Some(from_ns) = from_ns.filter(|ns| *ns != NEVER) else {
-        return nothing_measured("the last fault was never healed");
-    };
-    let (count, last_ns) = last_sight_ns(seen.context);
+/// From then until the last of what a fault overlaps had been seen. Before the fault, nothing may
+/// have waited as long.
+fn rest(
+    expectation: &Expectation,
+    seen: &Seen<'_, '_>,
+    from_ns: i64,
+    counts: impl Fn(Request) -> bool,
+) -> Compared {
+    let (count, last_ns) = last_sight_ns(seen.context, counts);
     if count == 0 {
         return nothing_measured("nothing was committed that a fault overlaps");
     }
@@ -147,8 +151,5 @@ fn time(expectation: &Expectation, value: Option<f64>, before: Before, unit: &st
     } else {
         Compared::met(value)
     };
-    Compared {
-        observed: value,
-        ..compared
-    }
+    compared.saw(value)
 }

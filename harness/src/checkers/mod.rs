@@ -36,7 +36,7 @@ pub mod window;
 
 use crate::history::History;
 use crate::measure;
-use crate::scenario::{Expectation, Metric};
+use crate::scenario::{Expectation, Metric, OrderTest};
 use context::Context;
 use expectation::Seen;
 use reading::{Known, Steps};
@@ -134,8 +134,10 @@ pub struct Judgement {
     pub latency: record::LatencySet,
     /// The same by phase.
     pub phases: Vec<record::Phase>,
-    /// Seconds from last heal (or end of load) to the last committed change's first sight.
+    /// Seconds from the end of the load to the last committed change's first sight.
     pub drain_s: Option<f64>,
+    /// Seconds from the last heal until everything committed before it had been seen.
+    pub recovery_s: Option<f64>,
     /// Whether it is known when the events came.
     pub arrivals_known: bool,
 }
@@ -205,7 +207,6 @@ pub(crate) fn judge_joined(
     altered: &[String],
     bites: Vec<Bite>,
 ) -> Judgement {
-    let history = context.history();
     let tallies: Vec<Tally<'_>> = CHECKERS
         .iter()
         .map(|checker| {
@@ -226,11 +227,11 @@ pub(crate) fn judge_joined(
     let arrivals_known = reading.lacks(Steps::ARRIVALS).is_none();
     let latency = told(whole.set(), arrivals_known);
     let drain_s = measure::drain_s(&context.join).filter(|_| arrivals_known);
-    let expected: &[Expectation] =
-        window::strategy(history).map_or(&[], |strategy| &strategy.expectations);
+    let recovery = measure::recovery(&context.join);
+    let expected = expected(context, &tallies);
     let doubts = doubts::doubts(&doubts::Grounds {
         context,
-        expectations: expected,
+        expectations: &expected,
         phases: &parts,
         bites: &bites,
         altered,
@@ -240,6 +241,7 @@ pub(crate) fn judge_joined(
         tallies: &tallies,
         latency: &latency,
         drain_s,
+        recovery,
         committed: context.join.truth.len() as u64,
         doubts: &doubts,
     };
@@ -269,8 +271,21 @@ pub(crate) fn judge_joined(
         bites,
         latency,
         drain_s,
+        recovery_s: recovery.seconds().filter(|_| arrivals_known),
         arrivals_known,
     }
+}
+
+/// What is expected of the strategy; of the order nothing, where the scenario does not test it, unless
+/// something is out of order all the same.
+fn expected(context: &Context<'_>, tallies: &[Tally<'_>]) -> Vec<Expectation> {
+    let history = context.history();
+    let all = window::strategy(history).map_or(&[][..], |strategy| &strategy.expectations);
+    let untested = history.meta.scenario.order == OrderTest::NotTested;
+    let reordered = tallies.iter().find(|t| t.metric() == Metric::Reordered);
+    let in_order = reordered.is_none_or(|tally| tally.count() == 0);
+    let counts = |e: &&Expectation| !(untested && in_order && e.metric == Metric::Reordered);
+    all.iter().filter(counts).cloned().collect()
 }
 
 /// Latencies as far as what they need was read.

@@ -89,6 +89,7 @@ fn needs(metric: Metric) -> Needs {
         | Metric::Unacknowledged => all_of(Steps::DATABASE),
         Metric::Late
         | Metric::Drain
+        | Metric::Recovery
         | Metric::Latency(LatencyKind::Propagation | LatencyKind::EndToEnd, _) => {
             all_of(Steps::ARRIVALS)
         }

@@ -5,7 +5,7 @@ use super::reaper::Reaper;
 use super::tree::{self, Image, Process, ProcessId, Snapshot};
 use super::{log, output, spawn};
 use crate::clock::RunClock;
-use crate::history::{Life, ProcessEvent};
+use crate::history::{Death, Life, ProcessEvent};
 use futures::future::BoxFuture;
 use nix::sys::signal::Signal;
 use relays::signal::TimedSignal;
@@ -237,6 +237,19 @@ impl Child {
     /// The first end of it that nobody here ordered.
     pub fn own_end(&self) -> Option<OwnEnd> {
         self.inner.lives.own_end().borrow().clone()
+    }
+
+    /// That end in run time, with the last line of its log.
+    pub fn own_death(&self, clock: &RunClock) -> Option<Death> {
+        let end = self.own_end()?;
+        let from = self.current().map_or(0, |c| c.log_from);
+        Some(Death {
+            process: self.name().to_owned(),
+            at_ns: clock.at(end.monotonic_ns),
+            exit: end.exit,
+            how: end.how,
+            last_words: log::last_line(&self.inner.spec.log, from),
+        })
     }
 
     /// Waits for the first end that nobody here ordered; says how it was, with the log's tail.

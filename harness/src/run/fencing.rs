@@ -9,7 +9,6 @@ use crate::fence::{Fence, STEPS};
 use crate::history::{FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting};
 use crate::nemesis::{self, Campaign};
 use crate::observer::{self, FinalRead, Observer, Watch};
-use crate::process::Child;
 use crate::scenario::{Strategy, StrategyKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,10 +40,9 @@ pub(super) struct Read {
 impl Fencing<'_> {
     /// Takes every step, whatever became of those before it, and ends the observer.
     pub async fn read(&self, observer: Observer) -> Read {
-        let arena = self.arena;
         let mut fence = Fence::new(self.watch.clock);
         fence.step(self.announce(1), self.count()).await;
-        let healed = fence.step(self.announce(2), self.heal()).await;
+        fence.step(self.announce(2), self.heal()).await;
         let went_by_itself = fence.step(self.announce(3), self.stop_service()).await;
         let truth = fence.step(self.announce(4), self.read_truth()).await;
         let committed: Vec<(u32, u32)> = truth
@@ -55,12 +53,7 @@ impl Fencing<'_> {
         fence
             .step(self.announce(5), self.drain(&observer, &committed))
             .await;
-        // After the drain, and before it is told to.
-        let relay_died = arena.relay.as_ref().and_then(Child::death);
         let pending = fence.step(self.announce(6), self.read_pending()).await;
-        if let (Some(()), Some(reason)) = (healed, relay_died) {
-            fence.fail(6, reason);
-        }
         fence.step(self.announce(7), self.close_topic()).await;
         let topic = fence.step(self.announce(8), self.read_topic()).await;
         // What the final read found stands, whatever the live observer saw of it.
@@ -103,7 +96,7 @@ impl Fencing<'_> {
             .assert_healed(&arena.proxy_names())
             .await
             .map_err(|e| e.to_string())?;
-        let dead = arena.dead();
+        let dead = arena.dead_servers();
         if !dead.is_empty() {
             return Err(dead.join("; "));
         }
@@ -125,13 +118,16 @@ impl Fencing<'_> {
             return Err("there is no order service".to_owned());
         };
         let within = self.context.scenario.drain.within;
+        let died_before = !service.is_alive();
         let by_itself = service.terminate(within).await.map_err(|e| e.to_string())?;
-        let detail = if by_itself {
+        let detail = if died_before {
+            "was dead already"
+        } else if by_itself {
             "ended by itself"
         } else {
             "had to be killed"
         };
-        Ok((by_itself, detail.to_owned()))
+        Ok((by_itself || died_before, detail.to_owned()))
     }
 
     async fn read_truth(&self) -> Result<(Truth, String), String> {

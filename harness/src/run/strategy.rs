@@ -199,6 +199,7 @@ async fn load_and_fence(
         wall_drift_ns: clock.wall_drift_ns() as i64,
         uncommitted_records: read.topic.uncommitted_records,
         service_killed_at_teardown: read.service_killed,
+        deaths: arena.deaths(&clock),
         stray_topics,
         trace_cut_ns: trace.cut_ns,
         trace_dropped: trace.dropped,

@@ -43,8 +43,22 @@ pub struct Scenario {
     pub strategies: Vec<Strategy>,
     /// Bounds of the drain.
     pub drain: Drain,
+    /// Whether the load can show that events are swapped.
+    #[serde(default)]
+    pub order: OrderTest,
     /// The file's text, for the history.
     pub text: String,
+}
+
+/// Whether a run is expected to prove that the events of an order keep their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderTest {
+    /// It is: without two versions in flight together it proves nothing.
+    #[default]
+    Tested,
+    /// `order = "not-tested"`: the load is so slow that no two versions are ever in flight together.
+    NotTested,
 }
 
 /// `[workload]`.
@@ -394,8 +408,10 @@ pub enum Metric {
     Unacknowledged,
     /// Seen after `late_after`.
     Late,
-    /// Seconds from the last heal until the last committed change was seen.
+    /// Seconds from the end of the load until the last committed change was seen.
     Drain,
+    /// Seconds from the last heal until everything committed before it was seen.
+    Recovery,
     /// A percentile of a latency, in milliseconds.
     Latency(LatencyKind, Percentile),
 }
@@ -483,6 +499,7 @@ impl Metric {
             Self::Unacknowledged => "unacknowledged",
             Self::Late => "late",
             Self::Drain => "drain",
+            Self::Recovery => "recovery",
             Self::Latency(kind, percentile) => {
                 let kind = match kind {
                     LatencyKind::Order => "order",

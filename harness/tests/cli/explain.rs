@@ -44,6 +44,7 @@ fn given() -> (Place, String) {
             stray_topics: Vec::new(),
             part_of: PartOf::default(),
             trace_cut_ns: None,
+            deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),

@@ -257,7 +257,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
         vec(expectation(), 0..4),
         latencies(),
         vec(phase(), 0..4),
-        option::of(figure()),
+        (option::of(figure()), option::of(figure())),
     );
     let shown = (
         vec(fault(), 0..4),
@@ -271,7 +271,8 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
     (told, judged, shown)
         .prop_map(|(told, judged, shown)| {
             let (name, kind, verdict, reasons, topic, schema, wiring) = told;
-            let (counts, outcomes, unread, expectations, latency_ms, phases, drain_s) = judged;
+            let (counts, outcomes, unread, expectations, latency_ms, phases, endings) = judged;
+            let (drain_s, recovery_s) = endings;
             let (faults, throughput_per_s, generator, series, offences, costs, database) = shown;
             reports::record::Strategy {
                 name,
@@ -293,6 +294,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                 latency_ms,
                 phases,
                 drain_s,
+                recovery_s,
                 faults,
                 throughput_per_s,
                 generator: Generator {
@@ -339,6 +341,7 @@ pub fn record() -> BoxedStrategy<Record> {
                     toxiproxy: server,
                     environment: environment.clone(),
                 },
+                not_tested: environment.keys().take(1).cloned().collect(),
                 workload: environment,
                 strategies,
             }

@@ -2,6 +2,7 @@
 //! reason to doubt, and says which expectations cannot be told because of it.
 
 mod clock;
+mod death;
 mod fault;
 mod fence;
 mod generator;
@@ -23,11 +24,17 @@ pub struct Doubt {
     pub reason: String,
     /// Whether it leaves open if this expectation is met, given how it looks.
     pub blurs: fn(&Expectation, met: bool) -> bool,
+    /// Whether it is said before everything else, also of a run that fails.
+    pub leads: bool,
 }
 
 impl Doubt {
     fn new(reason: String, blurs: fn(&Expectation, bool) -> bool) -> Self {
-        Self { reason, blurs }
+        Self {
+            reason,
+            blurs,
+            leads: false,
+        }
     }
 }
 
@@ -52,6 +59,7 @@ type Rule = fn(&Grounds<'_, '_>) -> Vec<Doubt>;
 /// did not is the reason, and what it would say of what was not read would be wrong.
 pub fn doubts(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     const RULES: &[(Steps, Rule)] = &[
+        (Steps::NONE, death::by_itself),
         (Steps::NONE, proof::expectations),
         (Steps::DATABASE, work::committed),
         (Steps::DATABASE, work::phases),
@@ -88,6 +96,7 @@ fn observed_live(expectation: &Expectation, _: bool) -> bool {
         expectation.metric,
         Metric::Late
             | Metric::Drain
+            | Metric::Recovery
             | Metric::Latency(LatencyKind::Propagation | LatencyKind::EndToEnd, _)
     )
 }

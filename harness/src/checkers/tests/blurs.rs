@@ -33,7 +33,7 @@ fn all_expectations() -> Vec<crate::scenario::Expectation> {
         LatencyKind::EndToEnd,
     ];
     let times = kinds.map(|kind| Metric::Latency(kind, Percentile::P50));
-    for metric in times.into_iter().chain([Metric::Drain]) {
+    for metric in times.into_iter().chain([Metric::Drain, Metric::Recovery]) {
         all.push(expect(metric, Comparison::AtMost, 1e9));
         all.push(expect(metric, Comparison::AtMost, -1.0));
     }
@@ -177,6 +177,7 @@ fn a_topic_that_was_not_read_leaves_open_what_was_not_found_on_it() {
     ];
     let times = [
         Metric::Drain,
+        Metric::Recovery,
         Metric::Latency(LatencyKind::Propagation, Percentile::P50),
         Metric::Latency(LatencyKind::EndToEnd, Percentile::P50),
     ];
@@ -202,6 +203,7 @@ fn an_observer_in_doubt_leaves_open_what_it_timed() {
     let live = [
         Metric::Late,
         Metric::Drain,
+        Metric::Recovery,
         Metric::Latency(LatencyKind::Propagation, Percentile::P50),
         Metric::Latency(LatencyKind::EndToEnd, Percentile::P50),
     ];

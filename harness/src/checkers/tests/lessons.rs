@@ -258,7 +258,7 @@ fn met_without(from_ns: i64, until_ns: i64) -> Vec<Option<bool>> {
     let mut history = slow(0, 0);
     let end_to_end = Metric::Latency(LatencyKind::EndToEnd, Percentile::Max);
     let propagation = Metric::Latency(LatencyKind::Propagation, Percentile::Max);
-    let metrics = [end_to_end, propagation, Metric::Drain];
+    let metrics = [end_to_end, propagation, Metric::Drain, Metric::Recovery];
     let bounds = metrics.map(|metric| expect(metric, Comparison::AtLeast, 10.0));
     expecting(&mut history, bounds.to_vec());
     lose(&mut history, from_ns, until_ns);
@@ -268,7 +268,7 @@ fn met_without(from_ns: i64, until_ns: i64) -> Vec<Option<bool>> {
 
 #[test]
 fn given_events_that_never_came_then_they_meet_a_bound_from_below_only_as_the_faults_effect() {
-    let all = |met: Option<bool>| vec![met; 3];
+    let all = |met: Option<bool>| vec![met; 4];
     assert_eq!(
         met_without(450 * MS, 460 * MS),
         all(Some(true)),

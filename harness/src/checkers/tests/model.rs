@@ -1,7 +1,7 @@
 //! The meanings of all counts, word for word and without any cleverness: nested loops over the
 //! history, slow and obvious. The checkers must agree with it on any history.
 
-use crate::checkers::fixture::Four;
+use crate::checkers::fixture::{Four, S};
 use crate::checkers::window::strategy;
 use crate::history::{Body, History, Life, LogRow, NONE, Outcome, Request, TruthRow};
 use crate::scenario::{Metric, StrategyKind};

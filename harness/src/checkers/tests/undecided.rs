@@ -21,7 +21,9 @@ fn giving_up_after(within: Duration) -> StrategyKind {
 fn killed(kind: StrategyKind) -> (History, [u32; 3]) {
     let mut history = clean(120, kind);
     let attempts = [1, 2, 3].map(|version| attempt(&history, 60, version));
-    attempts.map(|attempt| unpublish(&mut history, attempt));
+    attempts
+        .into_iter()
+        .for_each(|attempt| unpublish(&mut history, attempt));
     history.meta.service_killed_at_teardown = true;
     (history, attempts)
 }
@@ -49,7 +51,9 @@ fn given_answered_requests_when_the_fence_killed_the_service_then_what_has_no_ev
 #[test]
 fn given_a_client_without_an_answer_when_no_publish_is_ever_given_up_then_it_is_undecided() {
     let (mut history, attempts) = killed(naive());
-    attempts.map(|attempt| tell_nothing(&mut history, attempt));
+    attempts
+        .into_iter()
+        .for_each(|attempt| tell_nothing(&mut history, attempt));
     assert_eq!(found(&history), (0, 3));
 }
 
@@ -57,7 +61,9 @@ fn given_a_client_without_an_answer_when_no_publish_is_ever_given_up_then_it_is_
 fn given_a_later_version_with_an_answer_when_publishes_are_given_up_then_the_earlier_ones_are_lost()
 {
     let (mut history, [first, second, third]) = killed(giving_up_after(Duration::from_secs(1)));
-    [first, second].map(|attempt| tell_nothing(&mut history, attempt));
+    [first, second]
+        .into_iter()
+        .for_each(|attempt| tell_nothing(&mut history, attempt));
     // The third was answered about half way, the service killed two seconds after the load's end
     assert_eq!(found(&history), (3, 0));
     // Unless its service had not given them up by then
@@ -86,7 +92,9 @@ fn given_a_later_version_with_an_answer_when_publishes_are_given_up_then_the_ear
 /// One lost and two undecided, by this expectation.
 fn with(comparison: Comparison, value: f64) -> (Option<bool>, Judgement) {
     let (mut history, [first, second, _]) = killed(naive());
-    [first, second].map(|attempt| tell_nothing(&mut history, attempt));
+    [first, second]
+        .into_iter()
+        .for_each(|attempt| tell_nothing(&mut history, attempt));
     let expectation: Expectation = expect(Metric::Lost, comparison, value);
     expecting(&mut history, vec![expectation]);
     let judgement = judged(&history);
@@ -116,7 +124,9 @@ fn given_something_undecided_when_it_could_change_the_answer_then_lost_is_unknow
 #[test]
 fn given_a_lesson_when_only_what_is_undecided_would_teach_it_then_it_is_unknown() {
     let (mut history, attempts) = killed(naive());
-    attempts.map(|attempt| tell_nothing(&mut history, attempt));
+    attempts
+        .into_iter()
+        .for_each(|attempt| tell_nothing(&mut history, attempt));
     let kafka = crate::scenario::Target::Kafka;
     let down = crate::scenario::FaultKind::Down;
     add_fault(&mut history, kafka, down, 400 * MS, 600 * MS);

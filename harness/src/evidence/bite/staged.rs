@@ -104,6 +104,7 @@ impl Staged {
                 within: Duration::from_secs(30),
                 late_after: Duration::from_secs(15),
             },
+            order: Default::default(),
             text: String::new(),
         };
         let meta = RunMeta {
@@ -126,6 +127,7 @@ impl Staged {
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
             trace_cut_ns: None,
+            deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),

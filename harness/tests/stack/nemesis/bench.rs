@@ -251,6 +251,7 @@ pub fn history(
             within: Duration::ZERO,
             late_after: Duration::ZERO,
         },
+        order: Default::default(),
         text: String::new(),
     };
     History {
@@ -274,6 +275,7 @@ pub fn history(
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
             trace_cut_ns: None,
+            deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),

@@ -3,6 +3,7 @@
 mod aborts;
 pub mod another_run;
 mod cursor;
+pub mod dies;
 mod flips;
 mod flood;
 pub mod kit;
@@ -39,6 +40,7 @@ pub fn find(defect: &str) -> Option<Run> {
         "marks-then-publishes" => marks_first::run,
         "goes-on-past-a-failed-publish" => refused::run,
         "cursor" => cursor::run,
+        "dies" => dies::run,
         "drops-the-tail" => tail::run,
         "stops-silently" => stops::run,
         "acknowledges-the-newest-lsn" => newest_lsn::run,

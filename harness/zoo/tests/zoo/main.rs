@@ -9,6 +9,7 @@ mod case;
 mod clean;
 mod content;
 mod docs;
+mod ends;
 mod hostile;
 mod lost;
 mod odd;
