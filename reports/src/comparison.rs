@@ -283,6 +283,13 @@ pub fn work(record: &Record) -> Section {
             Cell::new(figures::count(count), tone)
         }));
     }
+    if record.strategies.iter().any(|s| s.generator.held_back > 0) {
+        rows.push(row(record, "held back", |s| {
+            let count = s.generator.held_back;
+            let tone = if count == 0 { Tone::Faint } else { Tone::Bad };
+            Cell::new(figures::count(count), tone)
+        }));
+    }
     Section {
         title: "work",
         rows,

@@ -160,6 +160,9 @@ pub struct Generator {
     pub unoffered: u64,
     /// Whether it kept its schedule.
     pub kept_schedule: bool,
+    /// Changes that were due while every connection that the load may have was busy.
+    #[serde(default)]
+    pub held_back: u64,
 }
 
 /// Counts (design: the names of what can go wrong).

@@ -53,6 +53,7 @@ pub fn doubts(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
         generator::lag,
         generator::unoffered,
         generator::stalled,
+        generator::held_back,
         observer::lag,
         observer::blind,
         observer::vanished,
