@@ -323,8 +323,10 @@ mod tests {
         // Given two connections, called for the first two of five ticks
         let desk = Arc::new(Desk::new(load(2), 0));
         let seats = [0, 1].map(|_| Arc::new(Seat::new()));
-        for seat in &seats {
+        for _ in &seats {
             assert!(matches!(desk.state().crew.taker(), Taker::New));
+        }
+        for seat in &seats {
             assert!(desk.rest(seat, false).is_none());
         }
         assert_eq!(desk.make_due(5), Some(3));

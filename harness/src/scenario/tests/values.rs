@@ -10,8 +10,9 @@ fn the_shortest_file_gets_the_defaults() {
     assert_eq!((w.rate, w.duration), (500.0, Duration::from_secs(6)));
     assert_eq!(
         (w.changes_per_order, w.payload_bytes, w.connections),
-        (3, 256, 32)
+        (3, 256, 1_064)
     );
+    assert_eq!(w.clients, None);
     assert_eq!(w.request_timeout, Duration::from_secs(2));
     assert_eq!((w.rollback_ratio, w.hold_ratio), (0.02, 0.01));
     assert_eq!(w.hold, Duration::from_millis(20));
