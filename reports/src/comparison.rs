@@ -232,7 +232,10 @@ pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
     LATENCIES
         .iter()
         .map(|(title, pick)| Section {
-            title,
+            title: match *title {
+                "order" if record.clients().is_some() => SERVICE_TIME,
+                other => other,
+            },
             rows: if phases.is_empty() {
                 vec![row(record, "whole run", |s| {
                     cell(Some(pick(&s.latency_ms)))
@@ -250,6 +253,18 @@ pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
             },
         })
         .collect()
+}
+
+/// What a closed loop measures in place of order latency: nothing was due before it was sent.
+pub const SERVICE_TIME: &str = "service time";
+
+/// What has to be known of a closed loop wherever its figures are read.
+pub fn closed_loop(record: &Record) -> Option<String> {
+    let clients = record.clients()?;
+    Some(format!(
+        "Closed loop, {clients} clients: each sends its next change when the one before is answered. \
+         Times are service times, from the sending on; a system that stalls is asked less."
+    ))
 }
 
 /// How much, how fast, how long.

@@ -34,6 +34,13 @@ pub struct Record {
     pub strategies: Vec<Strategy>,
 }
 
+impl Record {
+    /// How many clients its load had; `None` for an open loop.
+    pub fn clients(&self) -> Option<&str> {
+        self.workload.get("clients").map(String::as_str)
+    }
+}
+
 /// Outcome of a run or a strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -22,8 +22,8 @@ pub const CHANGES: f64 = 50_000_000.0;
 pub const DURATION: Duration = Duration::from_secs(24 * 3600);
 /// Most changes an order goes through; its attempts are an array in its row.
 pub const CHANGES_PER_ORDER: u32 = 10_000;
-/// Longest content: Kafka takes messages up to 1 MiB by default, and the rest of an event is below 1 KB.
-pub const PAYLOAD_BYTES: u32 = 900_000;
+/// Longest content: what the order service takes.
+pub const PAYLOAD_BYTES: u32 = relays::order::CONTENT_BYTES_MAX;
 /// Most HTTP connections, and most clients.
 pub const CONNECTIONS: u32 = 10_000;
 /// Connections beyond those that rate and timeout ask for, unless the file says how many.
