@@ -234,12 +234,22 @@ fn not_tested(scenario: &Scenario) -> Vec<String> {
 }
 
 fn workload(workload: &Workload) -> BTreeMap<String, String> {
+    let load = match workload.clients {
+        Some(clients) => vec![
+            ("load", "closed".to_owned()),
+            ("clients", clients.to_string()),
+        ],
+        None => vec![
+            ("load", "open".to_owned()),
+            ("rate", format!("{} changes/s", workload.rate)),
+            ("connections", workload.connections.to_string()),
+            ("ramp", format!("{:?}", workload.ramp)),
+        ],
+    };
     [
-        ("rate", format!("{} changes/s", workload.rate)),
         ("duration", format!("{:?}", workload.duration)),
         ("changes_per_order", workload.changes_per_order.to_string()),
         ("payload", format!("{} bytes", workload.payload_bytes)),
-        ("connections", workload.connections.to_string()),
         ("request_timeout", format!("{:?}", workload.request_timeout)),
         ("rollback_ratio", workload.rollback_ratio.to_string()),
         (
@@ -248,10 +258,10 @@ fn workload(workload: &Workload) -> BTreeMap<String, String> {
         ),
         ("retries", workload.retries.to_string()),
         ("skew", workload.skew.to_string()),
-        ("ramp", format!("{:?}", workload.ramp)),
         ("partitions", workload.partitions.to_string()),
     ]
     .into_iter()
+    .chain(load)
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }

@@ -239,7 +239,10 @@ pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
     LATENCIES
         .iter()
         .map(|(title, pick)| Section {
-            title,
+            title: match *title {
+                "order" if record.clients().is_some() => SERVICE_TIME,
+                other => other,
+            },
             rows: if phases.is_empty() {
                 vec![row(record, "whole run", |s| {
                     cell(Some(pick(&s.latency_ms)))
@@ -257,6 +260,18 @@ pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
             },
         })
         .collect()
+}
+
+/// What a closed loop measures in place of order latency: nothing was due before it was sent.
+pub const SERVICE_TIME: &str = "service time";
+
+/// What has to be known of a closed loop wherever its figures are read.
+pub fn closed_loop(record: &Record) -> Option<String> {
+    let clients = record.clients()?;
+    Some(format!(
+        "Closed loop, {clients} clients: each sends its next change when the one before is answered. \
+         Times are service times, from the sending on; a system that stalls is asked less."
+    ))
 }
 
 /// How much, how fast, how long.
@@ -295,6 +310,13 @@ pub fn work(record: &Record) -> Section {
     if record.strategies.iter().any(|s| s.generator.unoffered > 0) {
         rows.push(row(record, "not offered", |s| {
             let count = s.generator.unoffered;
+            let tone = if count == 0 { Tone::Faint } else { Tone::Bad };
+            Cell::new(figures::count(count), tone)
+        }));
+    }
+    if record.strategies.iter().any(|s| s.generator.held_back > 0) {
+        rows.push(row(record, "held back", |s| {
+            let count = s.generator.held_back;
             let tone = if count == 0 { Tone::Faint } else { Tone::Bad };
             Cell::new(figures::count(count), tone)
         }));

@@ -37,6 +37,13 @@ pub struct Record {
     pub strategies: Vec<Strategy>,
 }
 
+impl Record {
+    /// How many clients its load had; `None` for an open loop.
+    pub fn clients(&self) -> Option<&str> {
+        self.workload.get("clients").map(String::as_str)
+    }
+}
+
 /// Outcome of a run or a strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -171,6 +178,9 @@ pub struct Generator {
     pub unoffered: u64,
     /// Whether it kept its schedule.
     pub kept_schedule: bool,
+    /// Changes that were due while every connection that the load may have was busy.
+    #[serde(default)]
+    pub held_back: u64,
 }
 
 /// Counts (design: the names of what can go wrong). Null is what was not read; of what

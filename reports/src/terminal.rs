@@ -77,6 +77,9 @@ impl Terminal {
         text.push('\n');
         self.paper()
             .wrapped(&record.description, 0, Some(DIM), text);
+        if let Some(closed) = comparison::closed_loop(record) {
+            self.paper().wrapped(&closed, 0, None, text);
+        }
         let stack = &record.stack;
         let ran_on = format!(
             "seed {}, {} stack: PostgreSQL {}, Kafka {}, Toxiproxy {}",
@@ -283,8 +286,11 @@ fn sections(record: &Record) -> Vec<Section> {
         comparison::harms(record),
     ];
     let percentiles = comparison::latencies(record, &comparison::TYPICAL_AND_SLOW);
+    let closed = record.clients().is_some();
     sections.extend(percentiles.into_iter().map(|section| Section {
         title: match section.title {
+            "end to end" if closed => "end to end, p50 / p99 (order sent to event seen)",
+            comparison::SERVICE_TIME => "service time, p50 / p99 (order sent to answer)",
             "end to end" => "end to end, p50 / p99 (order due to event seen)",
             "propagation" => "propagation, p50 / p99 (answer to event seen)",
             "order" => "order, p50 / p99 (order due to answer)",

@@ -115,6 +115,7 @@ impl Making {
             sent_ns,
             ended_ns,
             lag_ns,
+            held_back: false,
         });
         let mut next = Due {
             from_ns: ended_ns,

@@ -146,6 +146,7 @@ fn offer_told(
         sent_ns: intended_ns + MS / 10,
         ended_ns: intended_ns + MS,
         lag_ns: 1_000,
+        held_back: false,
     });
     attempt
 }
@@ -414,6 +415,7 @@ fn workload() -> Workload {
         changes_per_order: 3,
         payload_bytes: 256,
         connections: 32,
+        clients: None,
         request_timeout: Duration::from_secs(2),
         rollback_ratio: 0.02,
         hold_ratio: 0.01,

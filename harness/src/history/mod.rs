@@ -209,6 +209,8 @@ pub struct Request {
     /// The generator's own lateness: send minus the later of intended start and the moment a
     /// connection was free.
     pub lag_ns: i64,
+    /// Whether it was due, or due again, while every connection that the load may have was busy.
+    pub held_back: bool,
 }
 
 /// One committed version.

@@ -184,51 +184,53 @@ impl Fencing<'_> {
         let (arena, strategy) = (self.arena, self.strategy);
         arena.stop_relay().await?;
         let admin = &self.context.stack.info().postgres;
-        let held: Vec<(u64, String)> = match &strategy.kind {
-            StrategyKind::DualWrite { .. } => Vec::new(),
-            StrategyKind::Polling { after_publish, .. } => {
-                relays::source::polling::pending_payloads(
-                    admin,
-                    &arena.layout.schema,
-                    *after_publish,
-                )
-                .await?
-                .into_iter()
-                .map(|payload| (0, payload))
-                .collect()
-            }
-            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
-                relays::source::cdc::pending_payloads(
-                    admin,
-                    &arena.layout.slot(),
-                    &arena.layout.publication(),
-                )
-                .await?
-            }
-        };
         let state = match strategy.kind {
             StrategyKind::Cdc {} | StrategyKind::Debezium {} => PendingState::Slot,
-            _ => PendingState::OutboxRow,
+            StrategyKind::Polling { .. } | StrategyKind::DualWrite { .. } => {
+                PendingState::OutboxRow
+            }
         };
         let verifier = crate::event::Verifier {
             identity: &arena.identity,
             requests: None,
             payload_bytes: self.context.scenario.workload.payload_bytes,
         };
-        let pending: Vec<Pending> = held
-            .iter()
-            .filter_map(
-                |(lsn, payload)| match verifier.verify(None, Some(payload.as_bytes())) {
-                    crate::event::Record::Event(event) if event.attempt != NONE => Some(Pending {
-                        attempt: event.attempt,
-                        state,
-                        lsn: *lsn,
-                    }),
-                    _ => None,
-                },
-            )
-            .collect();
-        let detail = format!("{} events still held", held.len());
+        // Payloads may be large and many: of each only its attempt is kept.
+        let mut pending = Vec::new();
+        let mut keep = |lsn: u64, payload: &str| {
+            if let crate::event::Record::Event(event) =
+                verifier.verify(None, Some(payload.as_bytes()))
+                && event.attempt != NONE
+            {
+                pending.push(Pending {
+                    attempt: event.attempt,
+                    state,
+                    lsn,
+                });
+            }
+        };
+        let held = match &strategy.kind {
+            StrategyKind::DualWrite { .. } => 0,
+            StrategyKind::Polling { after_publish, .. } => {
+                relays::source::polling::pending_payloads(
+                    admin,
+                    &arena.layout.schema,
+                    *after_publish,
+                    |payload| keep(0, payload),
+                )
+                .await?
+            }
+            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
+                relays::source::cdc::pending_payloads(
+                    admin,
+                    &arena.layout.slot(),
+                    &arena.layout.publication(),
+                    keep,
+                )
+                .await?
+            }
+        };
+        let detail = format!("{held} events still held");
         Ok((pending, detail))
     }
 

@@ -205,6 +205,7 @@ pub(super) fn short_phases(
         // A phase of no length does not exist; one outside the run has its own error.
         if from < until
             && until <= workload.duration
+            && workload.clients.is_none()
             && expected < workload.min_committed_per_phase as f64
         {
             problems.add(

@@ -64,7 +64,7 @@ pub enum OrderTest {
 /// `[workload]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
-    /// Order changes a second, open loop.
+    /// Order changes a second; in a closed loop, 0: it follows from the answers.
     pub rate: f64,
     /// How long changes are offered.
     pub duration: Duration,
@@ -72,8 +72,11 @@ pub struct Workload {
     pub changes_per_order: u32,
     /// Length of an event's content.
     pub payload_bytes: usize,
-    /// HTTP connections.
+    /// At most so many changes are outstanding at a time, each on an HTTP connection of its own.
     pub connections: usize,
+    /// So many clients in a closed loop; `None`: an open loop.
+    #[serde(default)]
+    pub clients: Option<usize>,
     /// After this a request's outcome is unknown.
     pub request_timeout: Duration,
     /// Share of changes that a business rule rolls back after the write.

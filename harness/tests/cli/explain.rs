@@ -92,6 +92,7 @@ fn committed(version: u32, due_ns: i64) -> Request {
         sent_ns: due_ns,
         ended_ns: due_ns + MS,
         lag_ns: 0,
+        held_back: false,
     }
 }
 

@@ -39,9 +39,6 @@ const LEADER_RETRY: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Between two attempts to listen again.
 const LISTEN_RETRY: Duration = Duration::from_millis(500);
-/// Payloads that [`pending_payloads`] reads at most.
-const PENDING_MAX: u32 = 2_000_000;
-
 /// The session that holds the leadership.
 struct Leader {
     session: Session,
@@ -392,25 +389,34 @@ pub async fn claim_all(
     }
 }
 
-/// Payloads of the rows that are not yet processed, by `seq`: what the source still holds. For the
-/// referee, as an administrator.
+/// Hands over the payload of each row that is not yet processed, by `seq`, and counts them: what the
+/// source still holds. One at a time, since they may be many and large. For the referee, as an
+/// administrator.
 pub async fn pending_payloads(
     admin: &PostgresTarget,
     schema: &str,
     after_publish: AfterPublish,
-) -> Result<Vec<String>, String> {
+    mut each: impl FnMut(&str),
+) -> Result<u64, String> {
     let condition = match after_publish {
         AfterPublish::Delete => "",
         // Whatever else a relay calls a row that it did not publish, parked or failed: it is there.
         AfterPublish::Mark => "WHERE status <> 'processed'",
     };
     let sql = format!(
-        "SELECT payload FROM {}.outbox {condition} ORDER BY seq LIMIT {PENDING_MAX}",
+        "SELECT payload FROM {}.outbox {condition} ORDER BY seq",
         quoted(schema)
     );
     let mut connection = connect_plain(admin).await.map_err(|e| e.to_string())?;
-    sqlx::query_scalar(AssertSqlSafe(sql))
-        .fetch_all(&mut connection)
+    let mut rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).fetch(&mut connection);
+    let mut count = 0;
+    while let Some(payload) = rows
+        .try_next()
         .await
-        .map_err(|e| format!("read the pending rows of {schema}.outbox: {e}"))
+        .map_err(|e| format!("read the pending rows of {schema}.outbox: {e}"))?
+    {
+        each(&payload);
+        count += 1;
+    }
+    Ok(count)
 }

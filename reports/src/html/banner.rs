@@ -33,6 +33,9 @@ pub fn of(record: &Record) -> String {
         "<p class=\"lesson\">{}</p>",
         escaped(&record.description)
     ));
+    if let Some(closed) = comparison::closed_loop(record) {
+        html.push_str(&format!("<p class=\"lesson\">{}</p>", escaped(&closed)));
+    }
     let facts = [
         record.started_at.clone(),
         format!("took {}", figures::seconds(Some(record.took_s))),

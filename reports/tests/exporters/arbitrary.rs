@@ -305,6 +305,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                     lag_p99_ms: generator.0,
                     unoffered: generator.1,
                     kept_schedule: generator.2,
+                    held_back: generator.1 / 2,
                 },
                 series,
                 offences,

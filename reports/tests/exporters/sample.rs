@@ -150,6 +150,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             lag_p99_ms: Some(0.41),
             unoffered: 0,
             kept_schedule: true,
+            held_back: 0,
         },
         series: Series::default(),
         offences: Vec::new(),

@@ -66,6 +66,7 @@ pub fn doubts(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
         (Steps::OUTCOMES, generator::lag),
         (Steps::OUTCOMES, generator::unoffered),
         (Steps::OUTCOMES, generator::stalled),
+        (Steps::OUTCOMES, generator::held_back),
         (Steps::BOTH_SIDES, observer::lag),
         (Steps::BOTH_SIDES, observer::blind),
         (Steps::TOPIC, observer::vanished),

@@ -247,6 +247,24 @@ fn a_load_in_doubt_leaves_open_latencies_that_are_missed_and_lessons_that_did_no
 }
 
 #[test]
+fn given_changes_held_back_when_judged_then_every_latency_is_open_and_lessons_that_did_not_come() {
+    let mut history = clean_run();
+    let requests = &mut history.requests;
+    requests.open().iter_mut().for_each(|r| r.held_back = true);
+    let mut expected: BTreeSet<String> = COUNTS.map(|metric| name(metric, false)).into();
+    for kind in [
+        LatencyKind::Order,
+        LatencyKind::Propagation,
+        LatencyKind::EndToEnd,
+    ] {
+        for upper in [false, true] {
+            expected.insert(name(Metric::Latency(kind, Percentile::P50), upper));
+        }
+    }
+    assert_eq!(left_open(&judged(&history)), expected);
+}
+
+#[test]
 fn a_fault_in_doubt_leaves_open_lessons_that_did_not_come() {
     let mut history = clean_run();
     add_fault(

@@ -32,6 +32,7 @@ fn large(orders: u32, changes: u32) -> History {
                 sent_ns: at_ns,
                 ended_ns: at_ns + step_ns / 2,
                 lag_ns: 0,
+                held_back: false,
             });
             let (change, partition) = (attempt, order as i32 % PARTITIONS);
             history.truth.push(TruthRow {

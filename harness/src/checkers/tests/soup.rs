@@ -70,6 +70,7 @@ fn request() -> impl Strategy<Value = Request> {
                 sent_ns: sent_ms * MS,
                 ended_ns: (sent_ms + took_ms) * MS,
                 lag_ns: 0,
+                held_back: false,
             },
         )
 }

@@ -77,6 +77,7 @@ impl Staged {
                 changes_per_order: 3,
                 payload_bytes: 64,
                 connections: 4,
+                clients: None,
                 request_timeout: Duration::from_secs(2),
                 rollback_ratio: 0.0,
                 hold_ratio: 0.0,
@@ -208,6 +209,7 @@ impl Staged {
             sent_ns: ns(sent),
             ended_ns: ns(ended),
             lag_ns: 0,
+            held_back: false,
         });
         let offset = i64::from(attempt);
         self.0.log.push(LogRow {

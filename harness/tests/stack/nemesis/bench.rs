@@ -210,6 +210,7 @@ pub fn request(sent_ns: i64, ended_ns: i64, answered: bool) -> Request {
         sent_ns,
         ended_ns,
         lag_ns: 0,
+        held_back: false,
     }
 }
 
@@ -229,6 +230,7 @@ pub fn history(
             changes_per_order: 1,
             payload_bytes: 1,
             connections: 1,
+            clients: None,
             request_timeout: Duration::from_secs(1),
             rollback_ratio: 0.0,
             hold_ratio: 0.0,
