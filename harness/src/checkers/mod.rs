@@ -17,6 +17,7 @@ pub mod join;
 mod late;
 mod lost;
 mod missing;
+mod on_topic;
 mod outcomes;
 mod overtaken;
 mod phantom;
