@@ -50,12 +50,45 @@ impl Ends {
         self.0.is_empty()
     }
 
+    /// Answers for one place after the other.
+    pub fn walk(&self) -> Walk<'_> {
+        Walk {
+            ends: self,
+            partition: None,
+            of_it: &[],
+            at: 0,
+        }
+    }
+}
+
+/// Whoever asks in the order of the places, as the rows of a log are, is answered at once.
+pub struct Walk<'e> {
+    ends: &'e Ends,
+    partition: Option<i32>,
+    of_it: &'e [(i64, i64)],
+    /// The first end behind the place that was asked for last.
+    at: usize,
+}
+
+impl Walk<'_> {
     /// When a place was first known to exist; `None` if it never was.
-    pub fn known(&self, partition: i32, offset: i64) -> Option<Known> {
-        let ends = self.0.get(&partition)?;
-        let at = ends.partition_point(|(_, end)| *end <= offset);
-        let by_ns = ends.get(at)?.0;
-        let before = at.checked_sub(1).and_then(|before| ends.get(before));
+    pub fn known(&mut self, partition: i32, offset: i64) -> Option<Known> {
+        if self.partition != Some(partition) {
+            self.partition = Some(partition);
+            self.of_it = self.ends.0.get(&partition).map_or(&[], Vec::as_slice);
+            self.at = 0;
+        }
+        let before = |at: usize| at.checked_sub(1).and_then(|before| self.of_it.get(before));
+        if before(self.at).is_some_and(|(_, end)| *end > offset) {
+            self.at = 0;
+        }
+        let behind = self.of_it[self.at..].iter();
+        self.at += behind.take_while(|(_, end)| *end <= offset).count();
+        let by_ns = self.of_it.get(self.at)?.0;
+        let before = self
+            .at
+            .checked_sub(1)
+            .and_then(|before| self.of_it.get(before));
         Some(Known {
             after_ns: before.map_or(i64::MIN, |(at_ns, _)| *at_ns),
             by_ns,
@@ -69,10 +102,11 @@ pub fn times(history: &History, log: &Rows<LogRow>, ends: &Ends) -> Vec<i64> {
         return log.iter().map(|row| by_the_broker(history, row)).collect();
     }
     let mut times = first_sights(history, log);
+    let mut walk = ends.walk();
     let mut from = 0;
     while let Some(first) = log.get(from) {
         let until = log.partition_point(from..log.len(), |r| r.partition == first.partition);
-        fill(ends, log, &mut times, from..until);
+        fill(&mut walk, log, &mut times, from..until);
         from = until;
     }
     times
@@ -91,7 +125,7 @@ fn first_sights(history: &History, log: &Rows<LogRow>) -> Vec<i64> {
 }
 
 /// Gives the rows of one partition that were not seen their times.
-fn fill(ends: &Ends, log: &Rows<LogRow>, times: &mut [i64], rows: Range<usize>) {
+fn fill(walk: &mut Walk<'_>, log: &Rows<LogRow>, times: &mut [i64], rows: Range<usize>) {
     let mut row = rows.start;
     let mut earlier_ns = None;
     while row < rows.end {
@@ -106,9 +140,8 @@ fn fill(ends: &Ends, log: &Rows<LogRow>, times: &mut [i64], rows: Range<usize>) 
         let steps = (until - row) as i64 + 1;
         for (step, at) in (row..until).enumerate() {
             let record = log.at(at);
-            let known_ns = ends
-                .known(record.partition, record.offset)
-                .map(|known| known.by_ns);
+            let known = walk.known(record.partition, record.offset);
+            let known_ns = known.map(|known| known.by_ns);
             let (earliest_ns, latest_ns) =
                 (earlier_ns.unwrap_or(i64::MIN), later_ns.unwrap_or(NEVER));
             times[at] = match (known_ns, earlier_ns, later_ns) {
@@ -224,11 +257,15 @@ mod tests {
             &[(S, 0), (2 * S, 5), (3 * S, 2), (4 * S, 6)],
         );
         let ends = Ends::of(&history);
-        let known = |offset| ends.known(0, offset).map(|k| (k.after_ns, k.by_ns));
+        let mut walk = ends.walk();
+        let mut known = |offset| walk.known(0, offset).map(|k| (k.after_ns, k.by_ns));
         assert_eq!(known(3), Some((S, 2 * S)));
         assert_eq!(known(5), Some((3 * S, 4 * S)));
         assert_eq!(known(6), None);
-        assert_eq!(ends.known(1, 0), None);
+        // Back again, and elsewhere
+        assert_eq!(known(3), Some((S, 2 * S)));
+        assert_eq!(walk.known(1, 0), None);
+        assert_eq!(walk.known(0, 0).map(|k| k.by_ns), Some(2 * S));
     }
 
     #[test]

@@ -26,20 +26,15 @@ pub fn lag(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
             visible::rows(join).filter(|(row, _)| join.log.at(*row).append_ms >= 0),
         );
     }
-    let known = |row: usize| {
-        let record = join.log.at(row);
-        join.ends().known(record.partition, record.offset)
+    let known = || {
+        let mut walk = join.ends().walk();
+        join.log.numbered().filter_map(move |(row, record)| {
+            let known = walk.known(record.partition, record.offset);
+            Some((row, known?))
+        })
     };
-    let rows = 0..join.log.len();
-    let mut doubts = judge(
-        join,
-        rows.clone()
-            .filter_map(|row| Some((row, known(row)?.by_ns))),
-    );
-    doubts.extend(unasked(
-        join,
-        rows.filter_map(|row| Some((row, known(row)?))),
-    ));
+    let mut doubts = judge(join, known().map(|(row, known)| (row, known.by_ns)));
+    doubts.extend(unasked(join, known().map(|(_, known)| known)));
     doubts
 }
 
@@ -68,11 +63,11 @@ fn judge(join: &Join<'_>, visible: impl Iterator<Item = (usize, i64)>) -> Vec<Do
 }
 
 /// Records came to be there while nobody asked: how late their sight was is not known.
-fn unasked(join: &Join<'_>, known: impl Iterator<Item = (usize, Known)>) -> Option<Doubt> {
+fn unasked(join: &Join<'_>, known: impl Iterator<Item = Known>) -> Option<Doubt> {
     let ordinary = ordinary(join);
     let gap_ns = |known: Known| known.by_ns.saturating_sub(known.after_ns);
     let (mut all, mut within, mut longest_ns) = (0u64, 0u64, 0);
-    for (_, known) in known.filter(|(_, known)| ordinary(known.by_ns)) {
+    for known in known.filter(|known| ordinary(known.by_ns)) {
         all += 1;
         if gap_ns(known) > ASKED_RARELY_NS && known.after_ns != i64::MIN {
             within += 1;
