@@ -112,7 +112,7 @@ impl<'a> Context<'a> {
         let span = self.request_span(request);
         let arrived = self.join.seen(slot).or_else(|| {
             let row = self.join.first_row(slot)?;
-            Some(self.join.appended_ns(row))
+            Some(self.join.on_topic_ns(row))
         });
         let until_ns = match (arrived, &self.overtaken) {
             (Some(at), _) => at,
@@ -127,11 +127,11 @@ impl<'a> Context<'a> {
 
     /// From the intended start of a record's attempt (or its own append) to its append.
     pub fn record_span(&self, row: usize) -> Span {
-        let appended_ns = self.join.appended_ns(row);
+        let at_ns = self.join.on_topic_ns(row);
         let attempt = self.join.log.at(row).attempt;
         let at = Span {
-            from_ns: appended_ns,
-            until_ns: appended_ns,
+            from_ns: at_ns,
+            until_ns: at_ns,
         };
         match self.history().requests.get(attempt as usize) {
             Some(request) => at.hull(self.request_span(request)),
@@ -230,14 +230,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// `partition 1 offset 42`, appended when.
+    /// `partition 1 offset 42`, on the topic when.
     pub fn place(&self, row: usize) -> String {
         let record = self.join.log.at(row);
         format!(
-            "partition {} offset {}, appended at {}",
+            "partition {} offset {}, on the topic at {}",
             record.partition,
             record.offset,
-            self.at(self.join.appended_ns(row))
+            self.at(self.join.on_topic_ns(row))
         )
     }
 }

@@ -19,6 +19,7 @@ mod late;
 mod lesson;
 mod lost;
 mod missing;
+mod on_topic;
 mod outcomes;
 mod overtaken;
 mod phantom;

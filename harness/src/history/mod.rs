@@ -74,6 +74,20 @@ pub struct History {
 /// jumped and jumped back shows here and nowhere else.
 pub const WALL_DRIFT_NS: &str = "wall_drift_ns";
 
+const TOPIC_END: &str = "topic_end.";
+
+/// The series of samples that says how far a partition reached for readers of what is committed, and
+/// when that was known, on the clock of the run: each end when it was first known, and before the next
+/// one once more when it was last true. Histories of before have none.
+pub fn topic_end_series(partition: i32) -> String {
+    format!("{TOPIC_END}{partition}")
+}
+
+/// The partition of such a series; `None` for another one.
+pub fn partition_of_series(series: &str) -> Option<i32> {
+    series.strip_prefix(TOPIC_END)?.parse().ok()
+}
+
 /// At most so many raw records are kept.
 pub const MAX_RAW: usize = 1_000;
 

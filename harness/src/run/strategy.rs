@@ -8,7 +8,7 @@ use super::{Event, Reporter, RunError, folder};
 use crate::clock::RunClock;
 use crate::history::{History, PartOf, RunMeta};
 use crate::nemesis::{self, Campaign};
-use crate::observer::{self, Observer, Watch};
+use crate::observer::{self, Ends, Observer, Watch};
 use crate::process::reaper::Reaper;
 use crate::scenario::{Scenario, Strategy};
 use crate::stack::Stack;
@@ -129,6 +129,10 @@ async fn load_and_fence(
     let observer = Observer::start(watch.clone())
         .await
         .map_err(|e| failed("starting the observer", &e))?;
+    let expected = scenario.workload.duration + scenario.drain.within;
+    let ends = Ends::start(watch.clone(), expected)
+        .await
+        .map_err(|e| failed("asking for the topic's ends", &e))?;
     let (end_sampling, sampling) = watch::channel(false);
     let sampler = Sampler {
         clock,
@@ -178,7 +182,8 @@ async fn load_and_fence(
     .await
     .map_err(|e| failed("looking for events on other topics", &e))?;
     let _ = end_sampling.send(true);
-    let samples = sampler.await.map_err(|e| failed("sampling", &e))?;
+    let mut samples = sampler.await.map_err(|e| failed("sampling", &e))?;
+    samples.extend(ends.stop().await);
     let trace = collect_trace(context, arena, clock).await?;
 
     let meta = RunMeta {

@@ -6,6 +6,7 @@
 mod debezium;
 mod explain;
 mod external;
+mod faults;
 mod interruption;
 #[path = "../shared/secrets.rs"]
 mod secrets;

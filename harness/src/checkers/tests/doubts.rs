@@ -169,7 +169,7 @@ fn an_observer_that_was_late() {
     slow(&mut history, 90);
     assert_eq!(judged(&history).verdict, Verdict::Pass);
     slow(&mut history, 20);
-    doubted(&judged(&history), "ms after their append at p99");
+    doubted(&judged(&history), "ms after they were there at p99");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod blurs;
 mod books;
+mod clocks;
 mod deaths;
 mod doubts;
 mod expected;

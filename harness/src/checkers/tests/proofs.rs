@@ -182,7 +182,7 @@ fn repetitions_do_not_thin_out_what_the_observer_saw_late() {
     for sighting in history.sightings.open().iter_mut().step_by(50) {
         sighting.seen_ns += 110 * MS;
     }
-    let late = "ms after their append at p99";
+    let late = "ms after they were there at p99";
     assert!(is_said(&history, late));
     for row in &history.log.clone() {
         for again in 1..=2 {

@@ -7,6 +7,7 @@
 mod bench;
 mod case;
 mod clean;
+mod clocks;
 mod content;
 mod docs;
 mod ends;
