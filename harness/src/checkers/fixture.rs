@@ -15,7 +15,7 @@ use crate::scenario::{
     Target, Workload,
 };
 use proptest::test_runner::Config as ProptestConfig;
-use relays::config::WriteOrder;
+use relays::config::{CommitMode, WriteOrder};
 use reports::record::Outcomes;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -358,6 +358,7 @@ fn empty(kind: StrategyKind) -> History {
                     name: "it".to_owned(),
                     kind,
                     linger_ms: 0.0,
+                    relay_commit: CommitMode::default(),
                     expectations: zeros,
                 }],
                 drain: Drain {

@@ -385,7 +385,30 @@ fn environment(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String> {
     {
         all.insert("debezium".to_owned(), install.describe());
     }
+    all.extend(commit_modes(scenario, &all));
     all
+}
+
+/// Whose commits wait for the disk: the service's sessions are as the server is, a relay's as its
+/// strategy says.
+fn commit_modes(
+    scenario: &Scenario,
+    servers: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut modes = BTreeMap::new();
+    if let Some(mode) = servers.get("synchronous_commit") {
+        modes.insert("synchronous_commit.service".to_owned(), mode.clone());
+    }
+    for strategy in &scenario.strategies {
+        let mode = match strategy.kind {
+            StrategyKind::Polling { .. } | StrategyKind::Cdc {} => strategy.relay_commit.name(),
+            StrategyKind::Debezium {} => "none: it commits nothing",
+            StrategyKind::DualWrite { .. } => continue,
+        };
+        let name = format!("synchronous_commit.relay.{}", strategy.name);
+        modes.insert(name, mode.to_owned());
+    }
+    modes
 }
 
 /// Versions, addresses and settings of the stack's servers, as names and values.

@@ -22,7 +22,7 @@ pub use metric::{IMPLICIT, Unit};
 pub use parse::{Loaded, parse};
 pub use source::{Problem, ScenarioError};
 
-use relays::config::{AfterPublish, WriteOrder};
+use relays::config::{AfterPublish, CommitMode, WriteOrder};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -322,6 +322,9 @@ pub struct Strategy {
     pub kind: StrategyKind,
     /// `linger.ms` of its producer.
     pub linger_ms: f64,
+    /// `synchronous_commit` of a relay of our own.
+    #[serde(default)]
+    pub relay_commit: CommitMode,
     /// All that is expected of it: the implicit zeros of a relay strategy, overridden by name by
     /// `[expect.NAME]`, and what that adds. Empty for a dual write without `[expect.NAME]`.
     pub expectations: Vec<Expectation>,

@@ -73,16 +73,10 @@ pub(super) fn parse_loaded(path: &Path, text: &str) -> Result<Loaded, ScenarioEr
 }
 
 fn syntax(error: &toml::de::Error) -> Problem {
-    let message = error.message();
-    let help = if message.contains("duplicate key") {
-        "every key, and every table such as [strategy.NAME], stands once; give the second a name of its own or take it out"
-    } else {
-        "this is not TOML: keys stand as `key = value`, texts and durations in double quotes (duration = \"12s\"), tables in brackets ([workload])"
-    };
     Problem {
         span: Some(error.span().unwrap_or(0..0)),
-        what: message.lines().collect::<Vec<_>>().join(", "),
-        help: help.to_owned(),
+        what: error.message().lines().collect::<Vec<_>>().join(", "),
+        help: "this is not TOML: keys stand as `key = value`, texts and durations in double quotes (duration = \"12s\"), tables in brackets ([workload]); every key, and every table such as [strategy.NAME], stands once".to_owned(),
     }
 }
 

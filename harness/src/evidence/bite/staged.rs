@@ -6,7 +6,7 @@ use crate::evidence::name;
 use crate::history::*;
 use crate::identity::RunKey;
 use crate::scenario::*;
-use relays::config::{AfterPublish, WriteOrder};
+use relays::config::{AfterPublish, CommitMode, WriteOrder};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -99,6 +99,7 @@ impl Staged {
                 name: "s".into(),
                 kind: strategy,
                 linger_ms: 0.0,
+                relay_commit: CommitMode::default(),
                 expectations: Vec::new(),
             }],
             drain: Drain {

@@ -86,6 +86,7 @@ fn key() -> impl Generator<Value = &'static str> {
             "interval",
             "batch",
             "notify",
+            "synchronous_commit",
             "linger",
             "within",
             "late_after",

@@ -67,6 +67,7 @@ after_publish = "mark"
 interval = "7ms"
 batch = 9
 notify = true
+synchronous_commit = "on"
 linger = "1500us"
 [strategy.first]
 kind = "dual-write"
@@ -119,6 +120,7 @@ late_after = "2s"
     let names: Vec<&str> = s.strategies.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["second", "first"]);
     assert_eq!(s.strategies[0].linger_ms, 1.5);
+    assert_eq!(s.strategies[0].relay_commit, relays::config::CommitMode::On);
     assert_eq!(
         s.strategies[0].kind,
         StrategyKind::Polling {

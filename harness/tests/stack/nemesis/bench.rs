@@ -13,7 +13,7 @@ use harness::scenario::{
 };
 use harness::stack::Route;
 use harness::toxiproxy::Toxiproxy;
-use relays::config::WriteOrder;
+use relays::config::{CommitMode, WriteOrder};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -261,6 +261,7 @@ pub fn history(
             name: "s".into(),
             kind: field.strategy.clone(),
             linger_ms: 0.0,
+            relay_commit: CommitMode::default(),
             expectations: Vec::new(),
         }],
         drain: Drain {
