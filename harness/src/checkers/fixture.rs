@@ -335,6 +335,7 @@ fn empty(kind: StrategyKind) -> History {
                 drain: Drain {
                     within: Duration::from_secs(30),
                     late_after: Duration::from_secs(15),
+                    settle: Duration::ZERO,
                 },
                 text: String::new(),
             },

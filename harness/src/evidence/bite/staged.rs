@@ -103,6 +103,7 @@ impl Staged {
             drain: Drain {
                 within: Duration::from_secs(30),
                 late_after: Duration::from_secs(15),
+                settle: Duration::ZERO,
             },
             text: String::new(),
         };

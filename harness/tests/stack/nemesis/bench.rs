@@ -250,6 +250,7 @@ pub fn history(
         drain: Drain {
             within: Duration::ZERO,
             late_after: Duration::ZERO,
+            settle: Duration::ZERO,
         },
         text: String::new(),
     };
