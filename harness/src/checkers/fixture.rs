@@ -364,6 +364,7 @@ fn empty(kind: StrategyKind) -> History {
                 drain: Drain {
                     within: Duration::from_secs(30),
                     late_after: Duration::from_secs(15),
+                    settle: Duration::ZERO,
                 },
                 order: Default::default(),
                 text: String::new(),

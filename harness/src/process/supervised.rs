@@ -3,7 +3,7 @@
 use super::life::{Exit, Lives, OwnEnd};
 use super::reaper::Reaper;
 use super::tree::{self, Image, Process, ProcessId, Snapshot};
-use super::{environment, log, output, spawn};
+use super::{environment, log, log_keeper, output, spawn};
 use crate::clock::RunClock;
 use crate::history::{Death, Life, ProcessEvent};
 use futures::future::BoxFuture;
@@ -50,8 +50,8 @@ pub struct ChildSpec {
     pub user: Option<(u32, u32)>,
     /// Working folder.
     pub folder: Option<PathBuf>,
-    /// File that standard error and standard output (signals left out) are appended to. That of a
-    /// child with [`Ready::Signal`] is bounded, whatever the child says.
+    /// File that standard error and standard output (signals left out) are appended to. It is
+    /// bounded, whatever the child says.
     pub log: PathBuf,
     /// How readiness is known.
     pub ready: Ready,
@@ -99,6 +99,8 @@ struct Current {
     /// Whether somebody here asked for its end.
     ordered: Arc<AtomicBool>,
     log_from: u64,
+    /// Writes its log, where the harness does not.
+    log_keeper: Option<ProcessId>,
     let_go: bool,
 }
 
@@ -293,6 +295,9 @@ impl Child {
     pub fn let_go(&self) -> std::io::Result<()> {
         if let Some(current) = lock(&self.inner.current).as_mut() {
             self.inner.reaper.let_go(current.id)?;
+            if let Some(keeper) = current.log_keeper {
+                self.inner.reaper.let_go(keeper)?;
+            }
             current.let_go = true;
         }
         Ok(())
@@ -408,16 +413,35 @@ impl Inner {
         let spec = &self.spec;
         let log_from = log::length(&spec.log);
         let log = output::open_log(&spec.log)?;
-        let (mut process, id) = spawn::spawn(&mut self.command(&log)?)
+        let mut command = self.command();
+        let keeper = match spec.ready {
+            Ready::Signal => {
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                None
+            }
+            Ready::Answers(_) => {
+                let clone = |e| format!("open the log: {e}");
+                let keeper = log_keeper::start(&self.reaper, log.try_clone().map_err(clone)?)?;
+                command.stdout(keeper.pipe.try_clone().map_err(clone)?);
+                command.stderr(keeper.pipe);
+                Some((keeper.id, keeper.said))
+            }
+        };
+        let (mut process, id) = spawn::spawn(&mut command)
             .map_err(|e| format!("run {}: {e}", spec.program.display()))?;
+        // The keeper's pipe is the child's alone from now on.
+        drop(command);
         self.lives.record(id.pid, Life::Started, 0);
         let (ready_tell, ready) = tokio::sync::watch::channel(false);
+        let log_keeper = keeper.as_ref().map(|(id, _)| *id);
         let said = match (process.stdout.take(), process.stderr.take()) {
             (Some(out), Some(err)) => {
                 output::read(out, err, log, Arc::clone(&self.lives), ready_tell)?
             }
-            // It writes to its log itself.
-            _ => channel().1,
+            _ => match keeper {
+                Some((_, said)) => said,
+                None => channel().1,
+            },
         };
         let ordered = Arc::new(AtomicBool::new(false));
         let exit = Lives::watch(&self.lives, process, id, Arc::clone(&ordered), said)?;
@@ -428,16 +452,16 @@ impl Inner {
             ready,
             ordered,
             log_from,
+            log_keeper,
             let_go: false,
         };
         *lock(&self.current) = Some(current.clone());
         Ok(current)
     }
 
-    fn command(&self, log: &std::fs::File) -> Result<Command, String> {
+    fn command(&self) -> Command {
         use std::os::unix::process::CommandExt;
         let spec = &self.spec;
-        let clone = || log.try_clone().map_err(|e| format!("open the log: {e}"));
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
@@ -446,17 +470,13 @@ impl Inner {
             .envs(spec.env.iter().map(|(k, v)| (k, v)))
             .process_group(self.reaper.process_group())
             .stdin(Stdio::null());
-        match spec.ready {
-            Ready::Signal => command.stdout(Stdio::piped()).stderr(Stdio::piped()),
-            Ready::Answers(_) => command.stdout(clone()?).stderr(clone()?),
-        };
         if let Some((uid, gid)) = spec.user {
             command.uid(uid).gid(gid);
         }
         if let Some(folder) = &spec.folder {
             command.current_dir(folder);
         }
-        Ok(command)
+        command
     }
 }
 

@@ -15,7 +15,6 @@ use crate::process::{Child, ChildSpec};
 use crate::scenario::{Link, Scenario, Strategy, Victim};
 use crate::stack::external::Leftover;
 use crate::stack::ports::Reserved;
-use crate::stack::run_lock::RunLock;
 use crate::stack::{Route, Stack};
 use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
@@ -77,15 +76,12 @@ pub struct Arena<'a> {
     pub relay: Option<Child>,
     /// Folder of the Unix socket by which the relay reaches PostgreSQL, instead of TCP.
     pub relay_socket: Option<PathBuf>,
-    /// Says on a stack that outlives us that this run is alive.
-    lock: Option<RunLock>,
 }
 
 impl Arena<'_> {
     /// Makes schema, topic and proxies; starts nothing.
     pub async fn prepare(&mut self) -> Result<(), RunError> {
         let info = self.stack.info();
-        self.lock = Some(self.stack.hold_run(&self.key.run).await?);
         if let Some(note) = self.leftover() {
             self.reaper
                 .note_external(&note)
@@ -309,7 +305,6 @@ impl Arena<'_> {
                     .map(|e| e.to_string()),
             );
         }
-        self.lock = None;
         for text in problems {
             reporter.event(Event::Note {
                 text: format!("tearing down {}: {text}", self.strategy.name),

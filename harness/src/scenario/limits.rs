@@ -53,6 +53,8 @@ pub const INTERVAL: Duration = Duration::from_secs(60);
 pub const BATCH: u32 = 100_000;
 /// Longest drain.
 pub const DRAIN: Duration = Duration::from_secs(3600);
+/// Longest time that a relay goes on after the last event was seen.
+pub const SETTLE: Duration = Duration::from_secs(600);
 /// Longest delay or timeout of a toxic.
 pub const TOXIC_DELAY: Duration = Duration::from_secs(3600);
 /// Largest rate (KB/s) and size (bytes) of a toxic.

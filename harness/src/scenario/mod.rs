@@ -484,6 +484,10 @@ pub struct Drain {
     pub within: Duration,
     /// A valid event first seen later than this after its answer (or end of request) is late.
     pub late_after: Duration,
+    /// So long the relay goes on after the last event was seen: what it repeats then counts.
+    /// (Histories of before it was there had none.)
+    #[serde(default)]
+    pub settle: Duration,
 }
 
 impl Metric {

@@ -263,6 +263,7 @@ pub(super) fn read_drain(section: Option<Section<'_>>) -> Drain {
     let mut drain = Drain {
         within: Duration::from_secs(30),
         late_after: Duration::from_secs(15),
+        settle: Duration::from_secs(2),
     };
     if let Some(mut s) = section {
         if let Some(within) = s
@@ -276,6 +277,12 @@ pub(super) fn read_drain(section: Option<Section<'_>>) -> Drain {
             .and_then(|e| s.duration(e, MS..=limits::DRAIN))
         {
             drain.late_after = late;
+        }
+        if let Some(settle) = s
+            .get("settle")
+            .and_then(|e| s.duration(e, Duration::ZERO..=limits::SETTLE))
+        {
+            drain.settle = settle;
         }
         s.finish();
     }

@@ -64,6 +64,9 @@ latency = "20ms"
 at = "2s"
 for = "1s"
 
+[drain]
+settle = "200ms"
+
 [strategy.polling]
 kind = "polling"
 
@@ -78,6 +81,9 @@ name = "hostile"
 [workload]
 rate = 200
 duration = "2s"
+
+[drain]
+settle = "200ms"
 
 [strategy.polling]
 kind = "polling"

@@ -105,6 +105,7 @@ impl Staged {
             drain: Drain {
                 within: Duration::from_secs(30),
                 late_after: Duration::from_secs(15),
+                settle: Duration::ZERO,
             },
             order: Default::default(),
             text: String::new(),

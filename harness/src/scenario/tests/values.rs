@@ -21,6 +21,7 @@ fn the_shortest_file_gets_the_defaults() {
     assert_eq!(w.min_committed_per_phase, 100);
     assert_eq!(s.drain.within, Duration::from_secs(30));
     assert_eq!(s.drain.late_after, Duration::from_secs(15));
+    assert_eq!(s.drain.settle, Duration::from_secs(2));
     assert_eq!(s.strategies[0].linger_ms, 0.0);
 }
 
@@ -82,6 +83,7 @@ order_p999 = "<= 1s"
 [drain]
 within = "1m"
 late_after = "2s"
+settle = "1500ms"
 "#;
     let s = parse("s.toml", text).unwrap();
     let w = &s.workload;
@@ -101,6 +103,7 @@ late_after = "2s"
         (6, 7, 0)
     );
     assert_eq!(w.planned(), 12.5 * 59.0);
+    assert_eq!(s.drain.settle, Duration::from_millis(1500));
     // Faults by time, strategies as in the file.
     assert_eq!(s.faults[0].kind, FaultKind::Kill);
     assert_eq!(s.faults[0].target, Target::Process(Victim::OrderService));

@@ -267,6 +267,7 @@ pub fn history(
         drain: Drain {
             within: Duration::ZERO,
             late_after: Duration::ZERO,
+            settle: Duration::ZERO,
         },
         order: Default::default(),
         text: String::new(),

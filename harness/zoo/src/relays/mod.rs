@@ -15,6 +15,7 @@ mod notify_only;
 mod odd;
 mod parks;
 mod refused;
+mod repeats_later;
 mod requeues;
 mod skips;
 mod sleeps;
@@ -48,6 +49,7 @@ pub fn find(defect: &str) -> Option<Run> {
         "latest-version-only" => latest::run,
         "parks-after-5-retries" => parks::run,
         "everything-twice" => twice::run,
+        "repeats-later" => repeats_later::run,
         "swaps-neighbours" => swaps::run,
         "requeues-at-the-end" => requeues::run,
         "any-partition" => spreads::run,

@@ -17,6 +17,7 @@ mod odd;
 mod order;
 mod referee;
 mod services;
+mod settle;
 mod stacks;
 #[path = "../../../tests/shared/turn.rs"]
 mod turn;
