@@ -8,12 +8,16 @@ mod bench;
 mod case;
 mod clean;
 mod content;
+mod defects;
+mod disk;
 mod docs;
 mod hostile;
 mod lost;
 mod odd;
 mod order;
+mod overtaking;
 mod referee;
+mod restart;
 mod services;
 mod stacks;
 #[path = "../../../tests/shared/turn.rs"]
