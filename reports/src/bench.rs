@@ -153,6 +153,7 @@ fn value(value: f64, unit: &str) -> String {
         "ms" => crate::figures::milliseconds(value),
         "s" => crate::figures::seconds(Some(value)),
         "/s" => crate::figures::rate(Some(value)),
+        "B" => crate::figures::bytes(Some(value)),
         "" => crate::figures::decimal(value),
         unit => format!("{} {unit}", crate::figures::decimal(value)),
     }
@@ -161,7 +162,7 @@ fn value(value: f64, unit: &str) -> String {
 /// The spread around a median, without its unit where that is said already.
 fn spread(figure: &Figure, unit: &str) -> String {
     let end = |bound: f64| match unit {
-        "ms" | "s" => value(bound, unit),
+        "ms" | "s" | "B" => value(bound, unit),
         _ => crate::figures::decimal(bound),
     };
     format!("{} to {}", end(figure.min), end(figure.max))
@@ -259,6 +260,7 @@ mod tests {
         assert_eq!(value(48_200.0, "/s"), "48,200/s");
         assert_eq!(value(4.12, "s"), "4.12 s");
         assert_eq!(value(9.1, "MiB"), "9.1 MiB");
+        assert_eq!(value(2048.0, "B"), "2 KiB");
         assert_eq!(value(3.0, ""), "3");
     }
 }

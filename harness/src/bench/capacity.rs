@@ -7,9 +7,11 @@ mod search;
 use super::Results;
 use super::costs;
 use super::ground::Ground;
-use super::latency::{self, ordinary_run};
+use super::latency::{self, Ran, ordinary_run};
+use super::pace::Pace;
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, Entry};
+use crate::checkers::join::Join;
 use crate::run::RunError;
 use crate::scenario::limits;
 use probe::Probe;
@@ -19,8 +21,6 @@ const RATE: &str = "sustained";
 const FAILED: &str = "not sustained";
 const PROBES: &str = "probes";
 const RATES: [(&str, &str); 3] = [(RATE, "/s"), (FAILED, "/s"), (PROBES, "")];
-/// Connections of a probe's load: enough that they are not what saturates.
-const CONNECTIONS: u32 = 64;
 
 /// What is its own.
 #[derive(Debug, Clone)]
@@ -72,7 +72,8 @@ pub(super) async fn run(
     }
     'rounds: for round in 1..=repetitions {
         for (row, entry) in chosen.entries.iter().enumerate() {
-            let measured = search(ground, options, entry, round).await;
+            let before = sheet.last(row, RATE);
+            let measured = search(ground, options, entry, round, before).await;
             let Some(measured) = ground.unless_cut_short(measured) else {
                 break 'rounds;
             };
@@ -92,7 +93,6 @@ pub(super) async fn run(
             ("probe", Some(format!("{} s", options.seconds))),
             ("from", Some(format!("{}/s", options.from))),
             ("ceiling", Some(format!("{}/s", options.ceiling))),
-            ("connections", Some(CONNECTIONS.to_string())),
             ("debezium", chosen.debezium),
         ]
         .into_iter()
@@ -107,13 +107,15 @@ fn method(options: &Options) -> Vec<String> {
     [
         format!(
             "From {}/s the rate is doubled until it is not sustained (or halved until it is), then \
-             the bracket is halved until its ends are {:.0}% apart. A result without a failed probe \
-             above it is NOT A MAXIMUM.",
+             the bracket is halved until its ends are {:.0}% apart; later rounds begin at what the round \
+             before found, with smaller steps. A result without a failed probe above it is NOT A \
+             MAXIMUM.",
             options.from,
             (search::RESOLUTION - 1.0) * 100.0
         ),
-        "A rate is sustained if the load was offered on schedule, the answers kept up with it, and \
-         the backlog did not grow over the load's second half by more than comes in 0.1 s."
+        "A rate is sustained if the load was offered on schedule, and order path and relay took at \
+         least 99 % of it: over the load's second half neither the changes without an answer nor the \
+         backlog grew by more than 1 % of what came in, and the order p99 stayed below 250 ms."
             .to_owned(),
         "What saturated is read from the probe that failed: the generator, the order path (answers \
          fell behind), or the relay (the backlog grew), with the CPU time that it had."
@@ -133,28 +135,28 @@ async fn search(
     options: &Options,
     entry: &Entry,
     round: u32,
+    before: Option<f64>,
 ) -> Result<Measured, RunError> {
-    let mut search = Search::new(options.from, options.ceiling);
+    let mut search = match before {
+        None => Search::new(options.from, options.ceiling),
+        Some(sustained) => Search::around(sustained, options.ceiling),
+    };
     let mut measured = Measured::default();
     let mut why = String::new();
     let mut probes = 0;
     while let Some(rate) = search.next() {
         probes += 1;
-        let more = format!("connections = {CONNECTIONS}\n");
-        let scenario = strategies::scenario(&[entry], rate, options.seconds, &more)?;
+        let scenario = strategies::scenario(&[entry], rate, options.seconds, "")?;
         let folder = format!("round-{round}-{}-{rate:.0}", entry.name);
-        let record = ordinary_run(ground, &scenario, &folder).await?.record;
-        let probe = record
-            .strategies
-            .first()
-            .map_or_else(Probe::nothing, |s| probe::judge(s, rate, options.seconds));
+        let ran = ordinary_run(ground, &scenario, &folder).await?;
+        let probe = probed(&ran, options.seconds)?;
         measured.wrong.extend(probe.wrong);
         match probe.saturated {
             None => {
                 // Of the highest rate that was sustained, the last one told so.
                 let at_rate = |reason: &String| format!("at {rate:.0}/s: {reason}");
                 measured.doubts = probe.doubts.iter().map(at_rate).collect();
-                if let Some(strategy) = record.strategies.first() {
+                if let Some(strategy) = ran.record.strategies.first() {
                     costs::of_run(&strategy.database, &mut measured);
                 }
                 search.tell(rate, true);
@@ -186,4 +188,14 @@ async fn search(
     };
     measured.remark = Some(remark);
     Ok(measured)
+}
+
+/// What a run of one strategy says of its rate.
+fn probed(ran: &Ran, seconds: u32) -> Result<Probe, RunError> {
+    let Some(strategy) = ran.record.strategies.first() else {
+        return Ok(Probe::nothing());
+    };
+    let history = ran.history(strategy)?;
+    let pace = Pace::of_load(&Join::new(&history), 0);
+    Ok(probe::judge(strategy, pace, seconds))
 }

@@ -29,12 +29,12 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Those of an ordinary run, in place of what was there.
 pub(super) fn of_run(costs: &DatabaseCosts, measured: &mut Measured) {
     for (column, cost) in [
-        (WAL, costs.wal_bytes),
-        (OUTBOX, costs.outbox_peak_bytes),
-        (DEAD, costs.dead_tuples_peak),
-        (SLOT, costs.slot_wal_peak_bytes),
+        (WAL, costs.wal_bytes.per_event),
+        (OUTBOX, costs.outbox_peak_bytes.total),
+        (DEAD, costs.dead_tuples_peak.total),
+        (SLOT, costs.slot_wal_peak_bytes.total),
     ] {
-        match cost.per_event {
+        match cost {
             Some(value) => measured.values.insert(column, value),
             None => measured.values.remove(column),
         };
@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn every_column_is_filled_and_what_was_not_measured_is_not_there() {
         let cost = |value: f64| Cost {
-            total: None,
-            per_event: Some(value),
+            total: Some(value),
+            per_event: Some(value / 10.0),
         };
         let mut measured = Measured::default();
         let all = DatabaseCosts {
@@ -75,7 +75,8 @@ mod tests {
         };
         of_run(&all, &mut measured);
         let values = COLUMNS.map(|(name, _)| measured.values[name]);
-        assert_eq!(values, [1.0, 2.0, 3.0, 4.0]);
+        // A flow by the event, peaks as they are
+        assert_eq!(values, [0.1, 2.0, 3.0, 4.0]);
         of_run(&DatabaseCosts::default(), &mut measured);
         assert!(measured.values.is_empty());
     }

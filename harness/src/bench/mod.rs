@@ -10,6 +10,7 @@ pub mod drain;
 mod ground;
 pub mod latency;
 pub mod orders;
+mod pace;
 mod program;
 mod rounds;
 mod scenarios;

@@ -66,6 +66,12 @@ impl Sheet {
         self.rows[row].rounds.push(measured);
     }
 
+    /// What the latest round that has it found of a row.
+    pub fn last(&self, row: usize, column: &str) -> Option<f64> {
+        let mut rounds = self.rows[row].rounds.iter().rev();
+        rounds.find_map(|measured| measured.values.get(column).copied())
+    }
+
     /// How many rounds each row has.
     pub fn rounds(&self) -> impl Iterator<Item = u32> {
         self.rows.iter().map(|entry| entry.rounds.len() as u32)

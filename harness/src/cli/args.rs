@@ -144,15 +144,15 @@ pub enum BenchKind {
     /// of the relay. Every event is checked. About twelve minutes as it is;
     /// --events 20000 --repetitions 3 gives a first look.
     Drain(DrainArgs),
-    /// Propagation, p50 to max, at fixed rates
+    /// End to end latency and propagation at fixed rates
     ///
     /// For polling, CDC, Debezium and a dual write, by ordinary runs, judged like any other. About a
     /// quarter of an hour as it is.
     Latency(LatencyArgs),
     /// The highest rate with a bounded backlog, and what saturated
     ///
-    /// A bracketed search of ordinary runs; it says NOT A MAXIMUM when it found no bracket. One
-    /// round as it is, about eight minutes.
+    /// A bracketed search of ordinary runs; it says NOT A MAXIMUM when it found no bracket. Its first
+    /// round takes about ten minutes, the others, which begin where it ended, about half of that.
     Capacity(CapacityArgs),
     /// The order path, HTTP included, next to pgbench with the same SQL
     ///
@@ -233,13 +233,13 @@ pub struct CapacityArgs {
     #[arg(long, value_name = "RATE", default_value_t = 64_000.0)]
     pub ceiling: f64,
     /// Length of each probe's load, seconds
-    #[arg(long, value_name = "S", default_value_t = 4)]
+    #[arg(long, value_name = "S", default_value_t = 6)]
     pub seconds: u32,
     /// Only this strategy (polling, polling-notify, cdc, debezium, dual-write)
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
     /// Rounds, a whole search a strategy in each
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub repetitions: u32,
     /// What all benchmarks take
     #[command(flatten)]

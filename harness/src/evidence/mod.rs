@@ -27,6 +27,10 @@
 //! `in_bytes` of a `timeout` counts what the proxy already held when the fault came into force:
 //! clients that wait for an answer send once, perhaps before the injection began.
 //!
+//! Beside them the history itself tells what a fault met: requests without an answer, committed events
+//! that were not seen, or seen again. Demand that the fault prevents is demand, so this alone decides
+//! where nothing can flow; what failed or was lost before the fault tells nothing.
+//!
 //! Figures of the far side are missing where the proxy runs on another host (or in a container),
 //! or where two links share a server and only one of them is under the fault.
 

@@ -4,7 +4,7 @@
 
 mod interruption;
 
-use reports::bench::{Bench, Role, Table};
+use reports::bench::{Bench, Ratio, Role, Table};
 use reports::record::Verdict;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -140,15 +140,17 @@ fn rows_of_latency() -> Vec<String> {
     let table = &bench.tables[0];
     let names: Vec<&str> = table.rows.iter().map(|r| &*r.name).collect();
     assert_eq!(names, STRATEGIES);
-    assert_eq!(table.columns[0].name, "p50");
+    assert_eq!(table.columns[0].name, "end to end p50");
+    let of_end_to_end = |r: &Ratio| r.column == "end to end p50" && r.against == "cdc";
+    assert!(bench.ratios.iter().all(of_end_to_end));
     let rows = table.rows.iter();
-    let rows = rows.filter(|r| measured(table, &r.name, "p50"));
+    let rows = rows.filter(|r| measured(table, &r.name, "end to end p50"));
     for row in rows.clone() {
         let there = |column| measured(table, &row.name, column);
         assert!(there("WAL an event"), "{}", row.name);
-        assert_eq!(there("outbox an event"), row.name != "dual-write");
+        assert_eq!(there("outbox peak"), row.name != "dual-write");
         let streams = ["cdc", "debezium"].contains(&&*row.name);
-        assert_eq!(there("slot WAL an event"), streams, "{}", row.name);
+        assert_eq!(there("slot WAL peak"), streams, "{}", row.name);
     }
     rows.map(|row| row.name.clone()).collect()
 }

@@ -1,13 +1,9 @@
 //! Whether a run sustained its rate, from its record; and if not, what gave way.
 
 use crate::bench::latency;
-use reports::record::Strategy;
+use crate::bench::pace::{Behind, Pace};
+use reports::record::{Generator, Strategy};
 
-/// The backlog may grow over the load's second half by what comes in this many seconds.
-const GROWTH_MAX_S: f64 = 0.1;
-/// Answers may fall behind the offered changes by this share: rollbacks are answered too, but not
-/// acknowledged.
-const BEHIND_MAX: f64 = 0.10;
 /// A process that used this much of one core had no more to give, if it works on one core.
 const BUSY: f64 = 0.8;
 
@@ -32,43 +28,57 @@ impl Probe {
     }
 }
 
-/// Judges a run of `rate` changes a second for `seconds`.
-pub(super) fn judge(strategy: &Strategy, rate: f64, seconds: u32) -> Probe {
+/// Judges a run whose load lasted `seconds`, with the pace that its history shows.
+pub(super) fn judge(strategy: &Strategy, pace: Option<Pace>, seconds: u32) -> Probe {
     let problems = latency::problems(strategy);
     Probe {
-        saturated: saturated(strategy, rate, seconds),
+        saturated: saturated(&strategy.generator, pace, |process| {
+            cores(strategy, process, seconds)
+        }),
         wrong: problems.wrong,
         doubts: problems.doubts,
     }
 }
 
-fn saturated(strategy: &Strategy, rate: f64, seconds: u32) -> Option<String> {
-    let generator = &strategy.generator;
-    let answered = strategy.throughput_per_s.unwrap_or(0.0);
-    if answered < rate * (1.0 - BEHIND_MAX) {
-        let service = cores(strategy, "order-service", seconds);
-        return Some(format!(
-            "the order path gave way: {answered:.0} acknowledged a second, {}",
-            service.map_or_else(
-                || "its CPU time is not known".to_owned(),
-                |cores| { format!("the order service used {cores:.2} cores") }
-            )
-        ));
+fn saturated(
+    generator: &Generator,
+    pace: Option<Pace>,
+    cores: impl Fn(&str) -> Option<f64>,
+) -> Option<String> {
+    let Some(pace) = pace else {
+        return Some("the load was too short to tell".to_owned());
+    };
+    match pace.behind() {
+        Some(behind @ Behind::OrderPath) => {
+            let service = service_said(cores("order-service"));
+            return Some(format!("{}; {service}", pace.said(behind)));
+        }
+        Some(behind @ Behind::Relay) => {
+            let relay = relay_said(cores("relay"));
+            return Some(format!("{}; {relay}", pace.said(behind)));
+        }
+        None => {}
     }
-    if !generator.kept_schedule || generator.unoffered > 0 {
-        return Some(format!(
+    (!generator.kept_schedule || generator.unoffered > 0).then(|| {
+        format!(
             "the generator was behind: lag p99 {} ms, {} changes not offered",
             generator
                 .lag_p99_ms
                 .map_or_else(|| "unknown".to_owned(), |ms| format!("{ms:.1}")),
             generator.unoffered
-        ));
+        )
+    })
+}
+
+fn service_said(cores: Option<f64>) -> String {
+    match cores {
+        Some(cores) => format!("the order service used {cores:.2} cores"),
+        None => "its CPU time is not known".to_owned(),
     }
-    let growth = growth_per_s(&strategy.series.backlog, strategy.series.bin_s, seconds)?;
-    if growth * f64::from(seconds) / 2.0 <= rate * GROWTH_MAX_S {
-        return None;
-    }
-    let relay = match cores(strategy, "relay", seconds) {
+}
+
+fn relay_said(cores: Option<f64>) -> String {
+    match cores {
         Some(cores) if cores >= BUSY => {
             format!("its CPU is what it lacks, it used {cores:.2} cores")
         }
@@ -76,10 +86,7 @@ fn saturated(strategy: &Strategy, rate: f64, seconds: u32) -> Option<String> {
             format!("it waited for the database or the broker, it used {cores:.2} cores")
         }
         None => "its CPU time is not known".to_owned(),
-    };
-    Some(format!(
-        "the relay gave way: the backlog grew by {growth:.0} a second; {relay}"
-    ))
+    }
 }
 
 /// Cores that a process used over the load, about: its time before and after the load is in it.
@@ -88,42 +95,73 @@ fn cores(strategy: &Strategy, process: &str, seconds: u32) -> Option<f64> {
     Some(used / f64::from(seconds.max(1)))
 }
 
-/// Slope of the line of least squares through the backlog of the load's second half; nothing for
-/// fewer than two bins.
-fn growth_per_s(backlog: &[f64], bin_s: f64, seconds: u32) -> Option<f64> {
-    let bins = ((f64::from(seconds) / bin_s) as usize).min(backlog.len());
-    let half = &backlog[bins / 2..bins];
-    let count = half.len() as f64;
-    if half.len() < 2 {
-        return None;
-    }
-    let mean_at = (count - 1.0) / 2.0;
-    let mean = half.iter().sum::<f64>() / count;
-    let (mut above, mut below) = (0.0, 0.0);
-    for (at, value) in half.iter().enumerate() {
-        let off = at as f64 - mean_at;
-        above += off * (value - mean);
-        below += off * off;
-    }
-    Some(above / below / bin_s)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
+    const STEADY: Pace = Pace {
+        due_per_s: 1_000.0,
+        unanswered_growth_per_s: 0.0,
+        backlog_growth_per_s: 0.0,
+        order_p99_ms: 5.0,
+    };
+
+    fn judged(generator: Generator, pace: Option<Pace>) -> Option<String> {
+        saturated(&generator, pace, |process| {
+            (process == "relay").then_some(0.95)
+        })
+    }
+
+    fn on_schedule() -> Generator {
+        Generator {
+            lag_p99_ms: Some(0.5),
+            kept_schedule: true,
+            ..Generator::default()
+        }
+    }
+
     #[test]
-    fn growth_is_that_of_the_second_half_of_the_load() {
-        // A start that piles up, then a steady backlog, and after the load a drain.
-        let bounded: Vec<f64> = [0.0, 500.0, 900.0]
-            .into_iter()
-            .chain([900.0; 5])
-            .chain([0.0; 9])
-            .collect();
-        assert!(growth_per_s(&bounded, 0.5, 4).unwrap().abs() < 1e-9);
-        let growing: Vec<f64> = (0..8).map(|n| f64::from(n) * 100.0).collect();
-        assert!((growth_per_s(&growing, 0.5, 4).unwrap() - 200.0).abs() < 1e-9);
-        assert_eq!(growth_per_s(&[1.0], 0.5, 4), None);
+    fn given_a_pace_that_is_kept_on_schedule_when_judged_then_the_rate_is_sustained() {
+        assert_eq!(judged(on_schedule(), Some(STEADY)), None);
+    }
+
+    #[test]
+    fn given_92_percent_of_the_rate_when_judged_then_it_is_not_sustained() {
+        let behind = Pace {
+            unanswered_growth_per_s: 80.0,
+            ..STEADY
+        };
+        let said = judged(on_schedule(), Some(behind)).unwrap();
+        assert!(
+            said.starts_with("the order path fell behind: 920 of 1000"),
+            "{said}"
+        );
+        let behind = Pace {
+            backlog_growth_per_s: 80.0,
+            ..STEADY
+        };
+        let said = judged(on_schedule(), Some(behind)).unwrap();
+        assert!(
+            said.starts_with("the relay fell behind") && said.contains("0.95 cores"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn given_a_load_that_was_not_offered_when_judged_then_its_rate_is_not_sustained() {
+        let late = Generator {
+            kept_schedule: false,
+            ..on_schedule()
+        };
+        let left_out = Generator {
+            unoffered: 1,
+            ..on_schedule()
+        };
+        for generator in [late, left_out] {
+            let said = judged(generator, Some(STEADY)).unwrap();
+            assert!(said.starts_with("the generator was behind"), "{said}");
+        }
+        assert!(judged(on_schedule(), None).is_some());
     }
 }

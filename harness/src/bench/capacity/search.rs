@@ -5,11 +5,18 @@ pub(super) const FLOOR: f64 = 10.0;
 /// The search ends when the bracket's ends have this ratio.
 pub(super) const RESOLUTION: f64 = 1.1;
 
+/// Where nothing is known, the rate is doubled or halved.
+const STEP: f64 = 2.0;
+/// Around what is known already, it is changed by two widths of the bracket at first.
+const STEP_AROUND: f64 = RESOLUTION * RESOLUTION;
+
 /// The state of a search.
 #[derive(Debug, Clone)]
 pub(super) struct Search {
     from: f64,
     ceiling: f64,
+    /// By this factor the next rate is higher or lower, while there is no bracket.
+    step: f64,
     /// Highest rate that was sustained.
     sustained: Option<f64>,
     /// Lowest rate above it that was not.
@@ -32,8 +39,17 @@ impl Search {
         Self {
             from: from.clamp(FLOOR, ceiling.max(FLOOR)),
             ceiling: ceiling.max(FLOOR),
+            step: STEP,
             sustained: None,
             failed: None,
+        }
+    }
+
+    /// For a maximum that is expected where it was before.
+    pub fn around(sustained: f64, ceiling: f64) -> Self {
+        Self {
+            step: STEP_AROUND,
+            ..Self::new(sustained, ceiling)
         }
     }
 
@@ -41,8 +57,10 @@ impl Search {
     pub fn next(&self) -> Option<f64> {
         match (self.sustained, self.failed) {
             (None, None) => Some(self.from),
-            (Some(low), None) => (low < self.ceiling).then(|| (low * 2.0).min(self.ceiling)),
-            (None, Some(high)) => (high > FLOOR).then(|| (high / 2.0).max(FLOOR)),
+            (Some(low), None) => {
+                (low < self.ceiling).then(|| (low * self.step).round().min(self.ceiling))
+            }
+            (None, Some(high)) => (high > FLOOR).then(|| (high / self.step).round().max(FLOOR)),
             (Some(low), Some(high)) => {
                 let middle = (low * high).sqrt().round();
                 (high / low > RESOLUTION && middle > low && middle < high).then_some(middle)
@@ -52,6 +70,10 @@ impl Search {
 
     /// A rate was tried. A machine that swings may contradict itself: what failed stays failed.
     pub fn tell(&mut self, rate: f64, sustained: bool) {
+        if self.sustained.is_some() || self.failed.is_some() {
+            // What a first step did not reach is further away.
+            self.step = (self.step * self.step).min(STEP);
+        }
         if sustained {
             if self.failed.is_none_or(|failed| rate < failed) {
                 self.sustained = Some(self.sustained.map_or(rate, |known| known.max(rate)));
@@ -80,8 +102,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// A system that takes exactly `capacity`; gives what was found and how many probes it took.
-    fn run(capacity: f64, from: f64, ceiling: f64) -> (Found, u32) {
-        let mut search = Search::new(from, ceiling);
+    fn run(capacity: f64, mut search: Search) -> (Found, u32) {
         let mut probes = 0;
         while let Some(rate) = search.next() {
             probes += 1;
@@ -94,15 +115,24 @@ mod tests {
     #[test]
     fn without_a_failure_it_is_no_maximum() {
         assert_eq!(
-            run(1e9, 1_000.0, 50_000.0).0,
+            run(1e9, Search::new(1_000.0, 50_000.0)).0,
             Found::NoFailure {
                 sustained: 50_000.0
             }
         );
         assert_eq!(
-            run(1.0, 1_000.0, 50_000.0).0,
+            run(1.0, Search::new(1_000.0, 50_000.0)).0,
             Found::NoSuccess { failed: FLOOR }
         );
+    }
+
+    #[test]
+    fn around_what_is_known_few_probes_are_enough() {
+        for (capacity, most) in [(6_000.0, 3), (5_900.0, 3), (6_400.0, 3), (9_000.0, 6)] {
+            let (found, probes) = run(capacity, Search::around(6_000.0, 64_000.0));
+            assert!(matches!(found, Found::Bracketed { .. }), "{found:?}");
+            assert!(probes <= most, "{capacity}: {probes}");
+        }
     }
 
     proptest! {
@@ -110,8 +140,10 @@ mod tests {
         fn the_capacity_is_between_the_ends_of_the_bracket(
             capacity in 20.0f64..60_000.0,
             from in 10.0f64..60_000.0,
+            around in proptest::bool::ANY,
         ) {
-            match run(capacity, from, 64_000.0).0 {
+            let begin = if around { Search::around } else { Search::new };
+            match run(capacity, begin(from, 64_000.0)).0 {
                 Found::Bracketed { sustained, failed } => {
                     prop_assert!(sustained <= capacity && capacity < failed);
                     // Whole numbers: near the floor no finer bracket exists.

@@ -43,8 +43,33 @@ pub(super) struct Arrived {
     pub reordered: u64,
     /// Records that are no event of the backlog.
     pub strange: u64,
-    /// Append time of the first event, and of the last that came for the first time, milliseconds.
-    pub appended_ms: Option<(i64, i64)>,
+    /// When its events were appended for the first time.
+    pub appended: Option<Appended>,
+}
+
+/// When the events of a backlog were appended, milliseconds of the broker's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Appended {
+    /// The first one.
+    pub first_ms: i64,
+    /// The one that completed the first half.
+    pub half_ms: i64,
+    /// The last one.
+    pub last_ms: i64,
+}
+
+impl Appended {
+    /// Of the append times of all events; nothing of none.
+    fn of(mut times_ms: Vec<i64>) -> Option<Self> {
+        let half = times_ms.len().div_ceil(2).checked_sub(1)?;
+        let (before, half_ms, after) = times_ms.select_nth_unstable(half);
+        let half_ms = *half_ms;
+        Some(Self {
+            first_ms: before.iter().copied().min().unwrap_or(half_ms),
+            half_ms,
+            last_ms: after.iter().copied().max().unwrap_or(half_ms),
+        })
+    }
 }
 
 impl Arrived {
@@ -82,6 +107,7 @@ pub(super) fn judge(log: impl IntoIterator<Item = LogRow>, events: u32) -> Arriv
     let mut seen = vec![false; events as usize];
     // By order: its latest version so far, and the partition that it is on.
     let mut latest: Vec<(u32, i32)> = Vec::new();
+    let mut appended_ms = Vec::with_capacity(events as usize);
     for row in log {
         let known = seen.get_mut(row.attempt as usize);
         let Some(seen) = known.filter(|_| row.body == Body::Intact) else {
@@ -102,11 +128,9 @@ pub(super) fn judge(log: impl IntoIterator<Item = LogRow>, events: u32) -> Arriv
             arrived.reordered += 1;
         }
         latest[order] = (version.max(row.version), row.partition);
-        let (first, last) = arrived
-            .appended_ms
-            .unwrap_or((row.append_ms, row.append_ms));
-        arrived.appended_ms = Some((first.min(row.append_ms), last.max(row.append_ms)));
+        appended_ms.push(row.append_ms);
     }
+    arrived.appended = Appended::of(appended_ms);
     arrived
 }
 
@@ -132,9 +156,25 @@ mod tests {
         let mut arrived = judge(log, 5);
         assert_eq!(arrived.missing(), 2);
         assert_eq!((arrived.duplicated, arrived.reordered), (1, 0));
-        assert_eq!(arrived.appended_ms, Some((1_000, 1_002)));
+        let appended = Appended {
+            first_ms: 1_000,
+            half_ms: 1_001,
+            last_ms: 1_002,
+        };
+        assert_eq!(arrived.appended, Some(appended));
         arrived.expected = 3;
         assert!(arrived.wrong().is_empty());
+    }
+
+    #[test]
+    fn half_of_the_events_are_there_by_the_half_in_whatever_order_partitions_are_read() {
+        let appended = |times_ms: &[i64]| {
+            Appended::of(times_ms.to_vec()).map(|a| (a.first_ms, a.half_ms, a.last_ms))
+        };
+        assert_eq!(appended(&[]), None);
+        assert_eq!(appended(&[7]), Some((7, 7, 7)));
+        assert_eq!(appended(&[30, 10, 40, 20]), Some((10, 20, 40)));
+        assert_eq!(appended(&[5, 1, 4, 2, 3]), Some((1, 3, 5)));
     }
 
     #[test]

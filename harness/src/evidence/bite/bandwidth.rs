@@ -2,7 +2,9 @@
 //! while what waited grew. (Toxiproxy limits each connection by itself.)
 
 use super::Finding;
-use super::case::{Case, Place, When};
+use super::case::{Case, Place, When, median};
+use super::lack::{ALONE, FITTING, LOCAL, STRONGER, lack};
+use super::unmet::unmet;
 use crate::evidence::name;
 use crate::scenario::{FaultKind, Toxic};
 
@@ -19,54 +21,78 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         ..
     } = case.fault.kind
     else {
-        return Err("it is no bandwidth".into());
+        return Err(lack("it is no bandwidth", FITTING));
     };
     let allowed = rate as f64 * 1e3;
     let seconds = case.seconds();
-    let grew = backlog(case, place, allowed);
     let busiest = case
         .last(place, name::MOST_OUT_BYTES)
-        .ok_or("what came out of the proxy was not measured")?;
+        .ok_or_else(|| lack("what came out of the proxy was not measured", LOCAL))?;
     let throughput = busiest / seconds.max(STEP_S);
     let carried = format!(
         "the busiest connection carried {:.1} KB/s of {rate}",
         throughput / 1e3
     );
     // Below 1 the busiest connection is one that was left alone: then only what waits can tell.
-    if toxicity >= 1.0 {
-        if busiest > allowed * (seconds + STEP_S) * AT_MOST {
-            return Err(format!("{carried}: it was not held back"));
-        }
-        if throughput < allowed * AT_LEAST {
-            return Err(format!("{carried}: there was no demand for more"));
-        }
+    if toxicity < 1.0 {
+        return match queued(case, place, allowed * STEP_S) {
+            Some(queued) => Ok(format!("{carried}, and {queued}")),
+            None => Err(lack(format!("{carried}, but nothing waited"), STRONGER)),
+        };
     }
+    if busiest > allowed * (seconds + STEP_S) * AT_MOST {
+        let what = format!("{carried}: it was not held back");
+        return Err(lack(what, ALONE));
+    }
+    if throughput < allowed * AT_LEAST {
+        // A link on which nothing gets done in time is saturated too: connections are given up and
+        // made again, and none of them carries much.
+        let pent_up = pent_up(case, place, allowed * STEP_S);
+        let unmet = unmet(case, place).or(pent_up);
+        return match unmet {
+            Some(unmet) => Ok(format!("{carried}{}, and {unmet}", together(case, place))),
+            None => {
+                let what = format!("{carried}: there was no demand for more");
+                Err(lack(what, "lower its `rate`, or raise the load"))
+            }
+        };
+    }
+    let grew = queued(case, place, 0.0).or_else(|| grown(case));
     match grew {
         Some(grew) => Ok(format!("{carried}, and {grew}")),
-        None => Err(format!("{carried}, but nothing waited")),
+        None => Err(lack(format!("{carried}, but nothing waited"), STRONGER)),
     }
 }
 
-/// What waited more than before.
-fn backlog(case: &Case<'_>, place: Place, allowed: f64) -> Option<String> {
-    // On average: a busy machine leaves a large message waiting for a moment without any fault.
+/// What all connections carried: where one follows the other, each has only a part of it.
+fn together(case: &Case<'_>, place: Place) -> String {
+    let all = case.last(place, name::OUT_BYTES).map(|bytes| {
+        let rate = bytes / case.seconds().max(STEP_S) / 1e3;
+        format!(", all together {rate:.1}")
+    });
+    all.unwrap_or_default()
+}
+
+/// What waited in the kernel, if on average more than before by this margin: a busy machine leaves a
+/// large message waiting for a moment without any fault, and where some connections are left alone,
+/// it must be more than a message in passing.
+fn queued(case: &Case<'_>, place: Place, margin: f64) -> Option<String> {
     let average = |when| mean(&case.values(place, name::QUEUED_BYTES, when));
     let before = average(When::Before).unwrap_or(0.0);
     let during = average(When::During)?;
-    // Where some connections are left alone, what waits must be more than a message in passing.
-    let margin = if case.aim().0 < 1.0 {
-        allowed * STEP_S
-    } else {
-        0.0
-    };
-    if during > before + margin {
-        return Some(format!(
-            "{during:.0} bytes waited in the kernel on average ({before:.0} before)"
-        ));
-    }
-    if case.aim().0 < 1.0 {
-        return None;
-    }
+    (during > before + margin)
+        .then(|| format!("{during:.0} bytes waited in the kernel on average ({before:.0} before)"))
+}
+
+/// What waited in the kernel at most looks, more than the link carries in a step.
+fn pent_up(case: &Case<'_>, place: Place, margin: f64) -> Option<String> {
+    let usual = median(case.values(place, name::QUEUED_BYTES, When::During))?;
+    let more = queued(case, place, margin);
+    more.filter(|_| usual > margin)
+}
+
+/// Requests or events that piled up.
+fn grown(case: &Case<'_>) -> Option<String> {
     let requests = (
         case.demand.in_flight(case.injecting_ns),
         case.demand.in_flight(case.healing_ns),
@@ -123,7 +149,30 @@ mod tests {
         carried(1.0, 9_900.0, 70_000.0).bit("70000 bytes waited");
         carried(1.0, 9_900.0, 0.0).did_not_bite("nothing waited");
         carried(1.0, 20_000.0, 70_000.0).did_not_bite("not held back");
-        carried(1.0, 100.0, 70_000.0).did_not_bite("no demand");
+        carried(1.0, 100.0, 0.0).did_not_bite("no demand");
+    }
+
+    #[test]
+    fn given_a_link_so_slow_that_connections_are_given_up_when_work_waits_then_it_is_saturated() {
+        // Given connections that each carry a part of it, one after the other
+        let given_up = carried(1.0, 2_970.0, 0.0)
+            .every(4.0..8.0, LINK, name::OUT_BYTES, |t| (t - 4.0) * 9_900.0);
+        given_up.did_not_bite("2.9 KB/s of 10: there was no demand for more");
+        // When events pile up behind it
+        let waiting = (0..26).fold(given_up, |staged, _| {
+            staged.request(5.0, 5.1, Outcome::Committed, Some(9.0))
+        });
+        // Then that is demand, as is what waits in the kernel all the time
+        waiting.bit("2.9 KB/s of 10, all together 9.7, and events committed and not yet seen grew");
+        carried(1.0, 100.0, 70_000.0).bit("70000 bytes waited");
+        // But not what waits at a few looks
+        let mut at_times = carried(1.0, 100.0, 0.0);
+        for seen in &mut at_times.0.observations {
+            if seen.name == name::QUEUED_BYTES && seen.at_ns > ns(7.0) {
+                seen.value = 700_000.0;
+            }
+        }
+        at_times.did_not_bite("no demand");
     }
 
     #[test]

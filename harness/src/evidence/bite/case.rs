@@ -1,6 +1,7 @@
 //! One fault with everything that was recorded of it.
 
 use super::demand::Demand;
+use super::lack::{LOGS, Lack, lack};
 use crate::evidence::name;
 use crate::history::{History, Observation};
 use crate::scenario::{Fault, FaultKind, Link, StrategyKind, Stream, Target, Victim};
@@ -53,14 +54,14 @@ impl<'h> Case<'h> {
         index: u32,
         fault: &'h Fault,
         strategy: &'h StrategyKind,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Lack> {
         let record = history.faults.iter().find(|r| r.fault == index);
         let injected_ns = record
             .and_then(|r| r.injected_ns)
-            .ok_or("it was never in force")?;
+            .ok_or_else(|| lack("it was never in force", LOGS))?;
         let healed_ns = record
             .and_then(|r| r.healed_ns)
-            .ok_or("it was never healed, so its end is unknown")?;
+            .ok_or_else(|| lack("it was never healed, so its end is unknown", LOGS))?;
         let observations: Vec<_> = history
             .observations
             .iter()

@@ -2,19 +2,25 @@
 
 use super::Finding;
 use super::case::{Case, Place, When, count};
+use super::lack::{ALONE, LOAD, LOCAL, LONGER, lack};
+use super::unmet::unmet;
 use crate::evidence::name;
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     let probes = case.values(place, name::PROBE_REFUSED, When::During);
     let made = probes.iter().filter(|refused| **refused == 0.0).count();
     if probes.is_empty() {
-        return Err("no connection was tried while it was in force".into());
+        return Err(lack(
+            "no connection was tried while it was in force",
+            LONGER,
+        ));
     }
     if made > 0 {
-        return Err(format!(
+        let what = format!(
             "{made} of {} were not refused",
             count(probes.len(), "probe")
-        ));
+        );
+        return Err(lack(what, ALONE));
     }
     let before = case
         .largest(place, name::SOCKETS, When::Before)
@@ -23,15 +29,22 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     let fewest = sockets.iter().copied().reduce(f64::min);
     let failures = case.client_failures(place);
     let effect = match fewest {
-        None => return Err("the system's connections were not counted".into()),
+        None => return Err(lack("the system's connections were not counted", LOCAL)),
         Some(left) if left > 0.0 => {
-            return Err(format!("the system kept {} connections", left));
+            let what = format!("the system kept {left} connections");
+            return Err(lack(what, ALONE));
         }
         Some(_) if before > 0.0 => format!("the system's connections fell from {before} to 0"),
         Some(_) if failures > 0.0 => {
             format!("the system had no connection and reported {failures} failures")
         }
-        Some(_) => return Err("the system had no connection on it and asked for none".into()),
+        Some(_) => match unmet(case, place) {
+            Some(unmet) => format!("the system had no connection, and {unmet}"),
+            None => {
+                let what = "the system had no connection on it and asked for none";
+                return Err(lack(what, LOAD));
+            }
+        },
     };
     Ok(format!(
         "{} refused, {effect}",

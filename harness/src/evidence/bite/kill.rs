@@ -1,32 +1,62 @@
-//! `kill`: exit by signal 9, something was in flight, and the successor worked.
+//! `kill`: exit by signal 9, it was missed, and the successor worked.
 
 use super::Finding;
 use super::case::{Case, Place, count};
-use crate::history::Life;
-use crate::scenario::Victim;
+use super::lack::{FITTING, LOAD, LOGS, ROOM, lack};
+use crate::history::{Life, ProcessEvent};
+use crate::scenario::{StrategyKind, Victim};
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     let Place::Process(victim) = place else {
-        return Err("a link cannot be killed".into());
+        return Err(lack("a link cannot be killed", FITTING));
     };
-    let mut lives = case
+    let lives: Vec<_> = case
         .history
         .processes
         .iter()
-        .filter(|e| e.process == victim.name());
+        .filter(|e| e.process == victim.name())
+        .collect();
     let exit = lives
-        .clone()
+        .iter()
         .find(|e| {
             e.life == Life::Exited && (case.injecting_ns..=case.injected_ns).contains(&e.at_ns)
         })
-        .ok_or("its exit was not seen")?;
+        .ok_or_else(|| lack("its exit was not seen", LOGS))?;
     if exit.exit != libc::SIGKILL {
-        return Err(format!("it did not end by signal 9 (exit {})", exit.exit));
+        let what = format!("it did not end by signal 9 (exit {})", exit.exit);
+        return Err(lack(what, LOGS));
     }
-    let lost = in_flight(case, victim, exit.at_ns)?;
-    let ready = lives
-        .find(|e| e.life == Life::Ready && e.at_ns > exit.at_ns)
-        .ok_or_else(|| format!("{lost}, but no successor became ready"))?;
+    let after = |life: Life, at_ns: i64| {
+        let mut later = lives.iter().filter(move |e| e.at_ns > at_ns);
+        later.find(|e| e.life == life).copied()
+    };
+    let ready = after(Life::Ready, exit.at_ns).ok_or_else(|| {
+        let what = "it ended by signal 9, but no successor became ready";
+        lack(what, ROOM)
+    })?;
+    let death = Death {
+        at_ns: exit.at_ns,
+        started_ns: after(Life::Started, exit.at_ns).map_or(ready.at_ns, |e| e.at_ns),
+        ready_ns: ready.at_ns,
+        next_ns: after(Life::Exited, exit.at_ns).map_or(i64::MAX, |e| e.at_ns),
+    };
+    let missed = missed(case, victim, death);
+    if missed.is_empty() {
+        let what = "it ended by signal 9, but nothing was on its way, and nothing waited for its \
+                    successor";
+        return Err(lack(what, LOAD));
+    }
+    worked(case, victim, exit, ready, &missed.join(", "))
+}
+
+/// Ended by signal 9, missed, and whether the successor was seen to work.
+fn worked(
+    case: &Case<'_>,
+    victim: Victim,
+    exit: &ProcessEvent,
+    ready: &ProcessEvent,
+    missed: &str,
+) -> Finding {
     let progress = match victim {
         Victim::OrderService | Victim::PostgresServer => {
             let answered = case.demand.acknowledged_since(ready.at_ns);
@@ -37,47 +67,97 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
             (seen > 0).then(|| format!("{} first seen after", count(seen, "event")))
         }
     };
-    let progress =
-        progress.ok_or_else(|| format!("{lost}, but the successor was never seen to work"))?;
+    let progress = progress.ok_or_else(|| {
+        let what = format!("{missed}, but the successor was never seen to work");
+        lack(what, ROOM)
+    })?;
     Ok(format!(
-        "pid {} ended by signal 9, {lost}; the successor (pid {}) was ready {:.1} s later, {progress}",
+        "pid {} ended by signal 9, {missed}; the successor (pid {}) was ready {:.1} s later, {progress}",
         exit.pid,
         ready.pid,
         (ready.at_ns - exit.at_ns) as f64 / 1e9
     ))
 }
 
-/// What was on its way when it died, or had to wait while it was dead.
-fn in_flight(case: &Case<'_>, victim: Victim, exit_ns: i64) -> Finding {
+/// A death, and the life that followed it.
+#[derive(Clone, Copy)]
+struct Death {
+    at_ns: i64,
+    started_ns: i64,
+    ready_ns: i64,
+    /// When that one ended; `i64::MAX`: never.
+    next_ns: i64,
+}
+
+/// Everything that shows that it was missed: what was on its way when it died, what waited for its
+/// successor, and what the successor did over again.
+fn missed(case: &Case<'_>, victim: Victim, death: Death) -> Vec<String> {
+    let demand = case.demand;
     let requests = match victim {
-        Victim::OrderService => case.demand.cut_off(case.injecting_ns, exit_ns),
-        Victim::PostgresServer => case.demand.hung(case.injecting_ns, case.healing_ns),
+        Victim::OrderService => demand.cut_off(case.injecting_ns, death.at_ns),
+        Victim::PostgresServer => demand.hung(case.injecting_ns, case.healing_ns),
         Victim::KafkaServer if !case.strategy.has_relay() => {
-            case.demand.hung(case.injecting_ns, case.healing_ns)
+            demand.hung(case.injecting_ns, case.healing_ns)
         }
         Victim::KafkaServer | Victim::Relay => 0,
     };
-    let events = match victim {
-        Victim::Relay => case.demand.unseen(case.injecting_ns),
-        Victim::KafkaServer => case.demand.unseen(case.healing_ns),
-        Victim::OrderService | Victim::PostgresServer => 0,
+    let refused = match victim {
+        Victim::OrderService => demand.refused(death.at_ns, death.ready_ns),
+        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay => 0,
     };
-    match (requests, events) {
-        (0, 0) => Err("it ended by signal 9, but nothing was on its way".into()),
-        (0, _) => Ok(format!(
-            "{} committed and not yet seen",
-            count(events, "change")
-        )),
-        _ => Ok(format!("{} in flight", count(requests, "request"))),
-    }
+    let delivers = match victim {
+        Victim::Relay => true,
+        Victim::KafkaServer => case.strategy.has_relay(),
+        Victim::OrderService | Victim::PostgresServer => false,
+    };
+    let (on_its_way, waited) = if delivers {
+        let (died, ready) = (death.at_ns, death.ready_ns);
+        (
+            demand.left_over(died, ready),
+            demand.kept_waiting(died.saturating_add(1)..=ready, ready),
+        )
+    } else {
+        (0, 0)
+    };
+    let reads_log = match case.strategy {
+        StrategyKind::Cdc {} | StrategyKind::Debezium {} => true,
+        StrategyKind::Polling { .. } | StrategyKind::DualWrite { .. } => false,
+    };
+    let open = match victim {
+        Victim::Relay if reads_log => demand.open_in_log(death.at_ns, death.ready_ns),
+        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay | Victim::OrderService => 0,
+    };
+    let again = match victim {
+        Victim::OrderService => 0,
+        Victim::Relay | Victim::PostgresServer | Victim::KafkaServer => {
+            demand.came_again(death.at_ns, death.started_ns..=death.next_ns)
+        }
+    };
+    let found = [
+        (requests, "request", "in flight"),
+        (refused, "request", "refused until its successor was there"),
+        (on_its_way, "change", "committed and not yet seen"),
+        (open, "transaction", "open in the log that it read"),
+        (again, "event", "seen before and again after it"),
+        (
+            waited,
+            "change",
+            "committed meanwhile and seen only after it",
+        ),
+    ];
+    let found = found.into_iter().filter(|(n, ..)| *n > 0);
+    found
+        .map(|(n, thing, how)| format!("{} {how}", count(n, thing)))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use crate::evidence::bite::staged::*;
 
-    use crate::history::{Life, Outcome};
-    use crate::scenario::{FaultKind, Target, Victim};
+    use crate::history::{Intent, Life, Outcome};
+    use crate::scenario::{FaultKind, StrategyKind, Target, Victim};
+    use std::time::Duration;
 
     fn killed(victim: Victim, exit: i32) -> Staged {
         Staged::new(Target::Process(victim), FaultKind::Kill, polling())
@@ -99,6 +179,9 @@ mod tests {
         let works = |s: Staged| s.request(9.0, 9.1, Outcome::Committed, Some(9.2));
         works(cut_off(back(killed(victim, 9), victim))).bit("1 request in flight");
         works(back(killed(victim, 9), victim)).did_not_bite("nothing was on its way");
+        // What was refused while it was dead found nobody
+        let refused = |s: Staged| s.request(6.0, 6.0, Outcome::NotSent, None);
+        works(refused(back(killed(victim, 9), victim))).bit("1 request refused until");
         // What was answered all the same was not cut off
         let answered = |s: Staged| s.request(3.98, 4.0, Outcome::Committed, None);
         works(answered(back(killed(victim, 9), victim))).did_not_bite("nothing was on its way");
@@ -117,6 +200,73 @@ mod tests {
         seen(Some(8.5)).bit("1 change committed and not yet seen");
         seen(Some(3.2)).did_not_bite("nothing was on its way");
         seen(None).did_not_bite("never seen to work");
+    }
+
+    #[test]
+    fn given_requests_that_ran_out_of_time_when_the_service_dies_then_they_are_no_evidence() {
+        let victim = Victim::OrderService;
+        let staged = back(killed(victim, 9), victim)
+            .request(1.99, 3.992, Outcome::Unknown, None)
+            .request(9.0, 9.1, Outcome::Committed, Some(9.2));
+        staged.did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn given_events_that_come_twice_because_of_it_then_something_was_on_its_way() {
+        let victim = Victim::Relay;
+        let next = |s: Staged| s.request(8.5, 8.6, Outcome::Committed, Some(8.7));
+        let seen =
+            next(back(killed(victim, 9), victim).request(3.0, 3.1, Outcome::Committed, Some(3.2)));
+        seen.did_not_bite("nothing was on its way");
+        let again = |at| {
+            let seen = back(killed(victim, 9), victim);
+            next(
+                seen.request(3.0, 3.1, Outcome::Committed, Some(3.2))
+                    .again(0, at),
+            )
+        };
+        again(8.5).bit("1 event seen before and again after it");
+        // What came twice before it died was nothing to do with it
+        again(3.5).did_not_bite("nothing was on its way");
+        // Nor what came twice because its successor died
+        let second = again(9.5).life("relay", 9.0, Life::Exited, 9);
+        second.did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn given_a_transaction_open_in_the_log_when_its_reader_dies_then_it_was_on_its_way() {
+        let victim = Victim::Relay;
+        let held = |kind: StrategyKind| {
+            let mut staged =
+                back(killed(victim, 9), victim).request(3.5, 8.5, Outcome::Committed, Some(8.6));
+            staged.0.meta.scenario.strategies[0].kind = kind;
+            staged.0.meta.scenario.workload.hold = Duration::from_millis(4_900);
+            staged.0.requests.open()[0].intent = Intent::Hold;
+            staged
+        };
+        held(StrategyKind::Cdc {}).bit("1 transaction open in the log that it read");
+        held(StrategyKind::Debezium {}).bit("1 transaction open");
+        // A polling relay sees nothing of it before it is committed
+        held(polling()).did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn given_a_change_that_was_lost_before_then_it_was_not_on_its_way() {
+        let victim = Victim::Relay;
+        back(killed(victim, 9), victim)
+            .request(1.0, 1.1, Outcome::Committed, None)
+            .request(3.0, 3.1, Outcome::Committed, Some(3.2))
+            .request(8.5, 8.6, Outcome::Committed, Some(8.7))
+            .did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn given_changes_that_wait_for_the_successor_then_the_relay_was_missed() {
+        let victim = Victim::Relay;
+        let seen = |at| back(killed(victim, 9), victim).request(5.0, 5.1, Outcome::Committed, at);
+        seen(Some(8.5)).bit("1 change committed meanwhile and seen only after it");
+        // Another relay carried it
+        seen(Some(5.2)).did_not_bite("nothing was on its way");
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use super::Finding;
 use super::case::{Case, Place, When, count, median};
+use super::lack::{FITTING, LOAD, LONGER, STRONGER, lack};
+use super::unmet::unmet;
 use crate::evidence::name;
 use crate::scenario::{FaultKind, Toxic};
 
+const EARLIER: &str = "let it begin later: a second before it is looked at";
 /// Clocks and timers round; a crossing may seem this much faster than it was.
 const ROUNDING_MS: f64 = 1.0;
 
@@ -15,17 +18,22 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         ..
     } = case.fault.kind
     else {
-        return Err("it is no latency".into());
+        return Err(lack("it is no latency", FITTING));
     };
     let least = latency.saturating_sub(jitter) as f64;
     let median_before = median(case.values(place, name::CROSSING_MS, When::Before))
-        .ok_or("no crossing was timed before it")?;
+        .ok_or_else(|| lack("no crossing was timed before it", EARLIER))?;
     let during = case.values(place, name::CROSSING_MS, When::During);
-    let fastest = during
-        .iter()
-        .copied()
-        .reduce(f64::min)
-        .ok_or("no crossing was completed while it was in force")?;
+    let Some(fastest) = during.iter().copied().reduce(f64::min) else {
+        // Longer than the fault: then what the system could not get done meanwhile tells.
+        let none = format!(
+            "no crossing was completed while it was in force ({median_before:.1} ms was usual before)"
+        );
+        return match unmet(case, place) {
+            Some(unmet) => Ok(format!("{none}, and {unmet}")),
+            None => Err(lack(none, LONGER)),
+        };
+    };
     // Toxicity below 1 leaves connections alone: then about that share must be hit. (Half of it is
     // asked for; a crossing now and then is slow by itself.)
     let slow = |ms: f64| ms + ROUNDING_MS >= least && ms > median_before;
@@ -36,14 +44,16 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         slow(fastest)
     };
     if !enough {
-        return Err(format!(
+        let what = format!(
             "the fastest of {} took {fastest:.1} ms, and {median_before:.1} ms was usual before (wanted at least {least} ms)",
             count(during.len(), "crossing")
-        ));
+        );
+        return Err(lack(what, STRONGER));
     }
     let moved = case.last(place, name::NEAR_BYTES).unwrap_or(0.0);
-    if moved == 0.0 {
-        return Err("the system sent and received nothing on it while it was in force".into());
+    if moved == 0.0 && unmet(case, place).is_none() {
+        let what = "the system sent and received nothing on it while it was in force";
+        return Err(lack(what, LOAD));
     }
     Ok(format!(
         "{hit} of {} took at least {least} ms (fastest {fastest:.1} ms, usual before {median_before:.1} ms), and the system moved {moved} bytes",

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use super::case::{Case, Place, When, count};
+use super::lack::{ALONE, FITTING, LOCAL, ROOM, STRONGER, lack};
 use crate::evidence::name;
 use crate::scenario::{FaultKind, Toxic};
 
@@ -12,32 +13,33 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         ..
     } = case.fault.kind
     else {
-        return Err("it is no limit_data".into());
+        return Err(lack("it is no limit_data", FITTING));
     };
     let most = case
         .last(place, name::MOST_OUT_BYTES)
-        .ok_or("what came out of the proxy was not measured")?;
+        .ok_or_else(|| lack("what came out of the proxy was not measured", LOCAL))?;
     // Below 1 some connections are left alone and carry what they like.
     if toxicity >= 1.0 && most > limit as f64 {
-        return Err(format!(
-            "a connection carried {most} bytes, more than {limit}"
-        ));
+        let what = format!("a connection carried {most} bytes, more than {limit}");
+        return Err(lack(what, ALONE));
     }
     let ended = case.last(place, name::ENDED).unwrap_or(0.0);
     if ended == 0.0 {
-        return Err(format!(
+        let what = format!(
             "no connection ended while it was in force (the busiest carried {most} bytes of {limit})"
-        ));
+        );
+        return Err(lack(what, STRONGER));
     }
     let opened = [When::During, When::After]
         .into_iter()
         .filter_map(|when| case.largest(place, name::OPENED, when))
         .fold(0.0, f64::max);
     if opened == 0.0 {
-        return Err(format!(
+        let what = format!(
             "{} ended, but the system did not connect again",
             count(ended as usize, "connection")
-        ));
+        );
+        return Err(lack(what, ROOM));
     }
     Ok(format!(
         "{} ended after at most {most} bytes (limit {limit}), and the system opened {opened} anew",

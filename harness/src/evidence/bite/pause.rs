@@ -2,19 +2,21 @@
 
 use super::Finding;
 use super::case::{Case, Place, When, count};
+use super::lack::{ALONE, FITTING, LOAD, LONGER, lack};
 use crate::evidence::name;
 use crate::scenario::Victim;
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     let Place::Process(victim) = place else {
-        return Err("a link cannot be paused".into());
+        return Err(lack("a link cannot be paused", FITTING));
     };
     let threads = case.values(place, name::THREADS, When::During);
     let stopped = case.values(place, name::THREADS_STOPPED, When::During);
     let ticks = case.values(place, name::CPU_TICKS, When::During);
     // One look cannot tell whether time was used between looks.
     if threads.len() < 2 || threads.len() != stopped.len() || threads.len() != ticks.len() {
-        return Err("its threads were not looked at twice while it was in force".into());
+        let what = "its threads were not looked at twice while it was in force";
+        return Err(lack(what, LONGER));
     }
     let moving = threads
         .iter()
@@ -22,25 +24,33 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         .filter(|(all, stopped)| **all == 0.0 || all != stopped)
         .count();
     if moving > 0 {
-        return Err(format!(
+        let what = format!(
             "not every thread was stopped at {moving} of {}",
             count(threads.len(), "look")
-        ));
+        );
+        return Err(lack(what, ALONE));
     }
     if ticks.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Err("it used CPU time while it was stopped".into());
+        return Err(lack("it used CPU time while it was stopped", ALONE));
     }
     let waiting = match victim {
         Victim::KafkaServer | Victim::Relay if case.strategy.has_relay() => {
             let unseen = case.demand.unseen(case.healing_ns);
             (unseen > 0).then(|| format!("the event of {}", count(unseen, "change")))
         }
-        _ => {
+        Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer | Victim::Relay => {
             let hung = case.demand.hung(case.injected_ns, case.healing_ns);
             (hung > 0).then(|| count(hung, "request"))
         }
     };
-    let waiting = waiting.ok_or("every thread was stopped, but nothing waited for it")?;
+    let waiting = waiting.ok_or_else(|| {
+        let what = if case.demand.failed_before(case.injected_ns) {
+            "every thread was stopped, but requests had come to nothing before it already"
+        } else {
+            "every thread was stopped, but nothing waited for it"
+        };
+        lack(what, LOAD)
+    })?;
     Ok(format!(
         "all {} threads stopped at each of {} without CPU time; {waiting} waited",
         threads[0],
@@ -105,7 +115,18 @@ mod tests {
             still.did_not_bite("nothing waited for it");
             let hung = still.request(5.0, 7.0, Outcome::Unknown, None);
             hung.bit("1 request waited");
+            // What came to nothing before it already is not what waits for these either
+            let before = hung.request(2.5, 3.5, Outcome::Unknown, None);
+            before.did_not_bite("requests had come to nothing before it already");
         }
+    }
+
+    #[test]
+    fn given_a_change_that_was_lost_before_when_paused_then_it_waits_for_nobody() {
+        still()
+            .request(1.0, 1.1, Outcome::Committed, None)
+            .request(3.0, 3.1, Outcome::Committed, Some(3.2))
+            .did_not_bite("nothing waited for it");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use super::Finding;
 use super::case::{Case, Place, When, count};
+use super::lack::{ALONE, LOAD, LONGER, lack};
+use super::unmet::unmet;
 use crate::evidence::name;
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
@@ -11,17 +13,23 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     let resets = probes.iter().filter(|reset| **reset == 1.0).count();
     let tried = count(probes.len(), "new connection");
     if resets == 0 {
-        return Err(format!("none of {tried} was reset"));
+        return Err(lack(format!("none of {tried} was reset"), LONGER));
     }
     if toxicity >= 1.0 && resets < probes.len() {
-        return Err(format!("only {resets} of {tried} were reset"));
+        let what = format!("only {resets} of {tried} were reset");
+        return Err(lack(what, ALONE));
     }
     let ended = case.last(place, name::ENDED).unwrap_or(0.0);
     let failures = case.client_failures(place);
     if ended == 0.0 && failures == 0.0 {
-        return Err(format!(
-            "{resets} of {tried} were reset, but the system lost none of its own"
-        ));
+        return match unmet(case, place) {
+            Some(unmet) => Ok(format!("{resets} of {tried} were reset, and {unmet}")),
+            None => {
+                let what =
+                    format!("{resets} of {tried} were reset, but the system lost none of its own");
+                Err(lack(what, LOAD))
+            }
+        };
     }
     Ok(format!(
         "{resets} of {tried} were reset; the system lost {} and reported {failures} failures",

@@ -2,6 +2,8 @@
 
 use super::Finding;
 use super::case::{Case, Place};
+use super::lack::{FITTING, LOAD, LOCAL, Lack, STRONGER, lack};
+use super::unmet::unmet;
 use crate::evidence::name;
 use crate::scenario::{FaultKind, Toxic};
 
@@ -20,19 +22,30 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         ..
     } = case.fault.kind
     else {
-        return Err("it is no slicer".into());
+        return Err(lack("it is no slicer", FITTING));
     };
-    let a_segment = |bytes: &str, segments: &str| -> Result<f64, String> {
+    // `None`: nothing crossed.
+    let a_segment = |bytes: &str, segments: &str| -> Result<Option<f64>, Lack> {
         let bytes = case.last(place, bytes);
         let segments = case.last(place, segments);
         match (bytes, segments) {
-            (Some(bytes), Some(segments)) if segments > 0.0 => Ok(bytes / segments),
-            (Some(_), Some(_)) => Err("nothing crossed it while it was in force".into()),
-            _ => Err("what crossed the proxy was not measured on both sides".into()),
+            (Some(bytes), Some(segments)) if segments > 0.0 => Ok(Some(bytes / segments)),
+            (Some(_), Some(_)) => Ok(None),
+            _ => {
+                let what = "what crossed the proxy was not measured on both sides";
+                Err(lack(what, LOCAL))
+            }
         }
     };
     let into = a_segment(name::IN_BYTES, name::IN_SEGMENTS)?;
     let out = a_segment(name::OUT_BYTES, name::OUT_SEGMENTS)?;
+    let (Some(into), Some(out)) = (into, out) else {
+        let nothing = "nothing crossed it while it was in force";
+        return match unmet(case, place) {
+            Some(unmet) => Ok(format!("{nothing}, and {unmet}")),
+            None => Err(lack(nothing, LOAD)),
+        };
+    };
     let limit = average_size.saturating_add(size_variation) as f64;
     let found =
         format!("{into:.0} bytes a segment went in, {out:.0} came out (at most {limit} wanted)");
@@ -41,7 +54,11 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     } else {
         out <= limit && out < into
     };
-    if sliced { Ok(found) } else { Err(found) }
+    if sliced {
+        Ok(found)
+    } else {
+        Err(lack(found, STRONGER))
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,12 @@
 
 use super::Finding;
 use super::case::{Case, Place, When, count};
+use super::lack::{FITTING, LOCAL, lack};
 use crate::evidence::name;
 use crate::scenario::{FaultKind, Stream, Toxic};
+
+const CLOSES: &str =
+    "let connections be closed meanwhile: a kill of one end, or `for` over the end of its life";
 
 /// Both sides at one look.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +32,7 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         ..
     } = case.fault.kind
     else {
-        return Err("it is no slow_close".into());
+        return Err(lack("it is no slow_close", FITTING));
     };
     let (who, closer, other) = match stream {
         Stream::Upstream => ("the system", name::SOCKETS, name::FAR_SOCKETS),
@@ -36,7 +40,8 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     };
     let looks = both(case, place, closer, other);
     if looks.is_empty() {
-        return Err("connections were not counted on both sides of the proxy".into());
+        let what = "connections were not counted on both sides of the proxy";
+        return Err(lack(what, LOCAL));
     }
     let delay_s = delay as f64 / 1e3;
     let mut closes = 0;
@@ -60,10 +65,13 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         }
     }
     match closes {
-        0 => Err(format!("{who} closed no connection while it was in force")),
-        n => Err(format!(
-            "{} by {who} passed on before the delay",
-            count(n, "close")
+        0 => Err(lack(
+            format!("{who} closed no connection while it was in force"),
+            CLOSES,
+        )),
+        n => Err(lack(
+            format!("{} by {who} passed on before the delay", count(n, "close")),
+            "give it a shorter `delay`, so that its end is seen",
         )),
     }
 }

@@ -65,29 +65,6 @@ pub(super) fn every_kind() -> Vec<FaultKind> {
     kinds
 }
 
-/// Every observation but the marks.
-pub(super) const EVERY_NAME: [&str; 19] = [
-    name::SOCKETS,
-    name::NEAR_BYTES,
-    name::PROBE_REFUSED,
-    name::CROSSING_MS,
-    name::PROBE_RESET,
-    name::IN_BYTES,
-    name::OUT_BYTES,
-    name::IN_SEGMENTS,
-    name::OUT_SEGMENTS,
-    name::MOST_OUT_BYTES,
-    name::QUEUED_BYTES,
-    name::SILENT,
-    name::OPENED,
-    name::ENDED,
-    name::FAR_SOCKETS,
-    name::THREADS,
-    name::THREADS_STOPPED,
-    name::CPU_TICKS,
-    name::CLIENT_FAILURES,
-];
-
 impl Staged {
     pub fn new(target: Target, kind: FaultKind, strategy: StrategyKind) -> Self {
         let scenario = Scenario {
@@ -218,7 +195,12 @@ impl Staged {
             change_type: 0,
             intent: Intent::Commit,
             outcome,
-            status: 201,
+            // A request that came to nothing has no status, one that was answered has.
+            status: match outcome {
+                Outcome::Committed => 201,
+                Outcome::Rejected => 422,
+                Outcome::Unknown | Outcome::NotSent => 0,
+            },
             told_version: 1,
             intended_ns: ns(sent),
             sent_ns: ns(sent),
@@ -240,6 +222,19 @@ impl Staged {
             offset,
             seen_ns: ns(seen),
         }));
+        self
+    }
+
+    /// One more record of the event of an attempt, and when it was seen.
+    pub fn again(mut self, attempt: usize, seen: f64) -> Self {
+        let mut copy = self.0.log.at(attempt);
+        copy.offset = 1_000 + self.0.log.len() as i64;
+        self.0.log.push(copy);
+        self.0.sightings.push(Sighting {
+            partition: copy.partition,
+            offset: copy.offset,
+            seen_ns: ns(seen),
+        });
         self
     }
 

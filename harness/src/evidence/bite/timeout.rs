@@ -2,6 +2,8 @@
 
 use super::Finding;
 use super::case::{Case, Place, When, count};
+use super::lack::{ALONE, LOAD, LOCAL, lack};
+use super::unmet::unmet;
 use crate::evidence::name;
 use crate::scenario::Victim;
 
@@ -17,7 +19,11 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         .unwrap_or(0.0);
     let swallowed = match (into, out) {
         (Some(0.0), _) => {
-            return Err("nothing went in while it was in force".into());
+            let nothing = "nothing went in while it was in force";
+            return match unmet(case, place) {
+                Some(unmet) => Ok(format!("{nothing}, and {unmet}")),
+                None => Err(lack(nothing, LOAD)),
+            };
         }
         (Some(into), Some(0.0)) => format!("{into} bytes went in, none came out"),
         (Some(into), Some(out)) if out < into && came_out_at_once(case, place, out) => {
@@ -28,11 +34,12 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
             format!("{silent} connections sent and got nothing back")
         }
         (Some(into), Some(out)) => {
-            return Err(format!("{into} bytes went in, and {out} came out"));
+            let what = format!("{into} bytes went in, and {out} came out");
+            return Err(lack(what, ALONE));
         }
         // The far side cannot be seen from here; on the near side silence shows as well.
         _ if silent > 0.0 => format!("{silent} connections sent and got nothing back"),
-        _ => return Err("what went in and came out was not measured".into()),
+        _ => return Err(lack("what went in and came out was not measured", LOCAL)),
     };
     let hung = match case.client(place) {
         Victim::Relay => {
@@ -46,7 +53,7 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     };
     match hung {
         Some(hung) => Ok(format!("{swallowed}, {hung}")),
-        None => Err(format!("{swallowed}, but no operation hung")),
+        None => Err(lack(format!("{swallowed}, but no operation hung"), LOAD)),
     }
 }
 
@@ -121,7 +128,11 @@ mod tests {
         quiet(900.0).did_not_bite("900 came out");
         quiet(0.0).bit("none came out");
         let nothing = dry(swallowed(1.0), 0.0).without(name::IN_BYTES);
-        hung(nothing.at(7.9, LINK, name::IN_BYTES, 0.0)).did_not_bite("nothing went in");
+        let nothing = nothing.at(7.9, LINK, name::IN_BYTES, 0.0);
+        nothing.did_not_bite("nothing went in");
+        // A link on which nothing can flow is judged by what hung
+        hung(nothing)
+            .bit("nothing went in while it was in force, and 1 request never got an answer");
     }
 
     #[test]

@@ -1,0 +1,28 @@
+//! What was missing, where a fault did not bite, and what to change so that it does.
+
+/// What was missing.
+#[derive(Debug)]
+pub(super) struct Lack {
+    /// In a few words.
+    pub what: String,
+    /// What to change in the scenario, or where to look.
+    pub change: &'static str,
+}
+
+/// One of them.
+pub(super) fn lack(what: impl Into<String>, change: &'static str) -> Lack {
+    Lack {
+        what: what.into(),
+        change,
+    }
+}
+
+pub(super) const LOAD: &str = "raise `rate`, or move `at` to where the load needs it";
+pub(super) const LONGER: &str = "give it a longer `for`";
+pub(super) const STRONGER: &str = "make it stronger or longer, or raise the load";
+pub(super) const ROOM: &str = "leave it time: a shorter `for`, or a longer `duration` behind it";
+pub(super) const ALONE: &str = "see whether another fault, or the system by itself, was in its way";
+pub(super) const LOCAL: &str =
+    "take a stack on this host (--stack local), where both sides of the proxy can be seen";
+pub(super) const LOGS: &str = "see `logs/` in the run's folder";
+pub(super) const FITTING: &str = "take a kind that fits its target";
