@@ -8,13 +8,14 @@ use super::kit::{Stop, is_first_life, live, offset};
 use crate::confession::Confession;
 use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
+use std::collections::HashSet;
 use std::time::Duration;
 
 const BATCH: u64 = 500;
 /// The batch with which the broker takes its time.
 const DOOMED: u64 = 10;
 /// Published before the broker takes its time.
-const HEALTHY: u64 = 100;
+const HEALTHY: usize = 50;
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// What makes a batch one that is done with.
@@ -24,7 +25,7 @@ enum Done {
     Marked,
     /// It is not there any more: a transaction of its own deleted it.
     Deleted,
-    /// The relay's own offset is at its end. A clean-up deletes what is behind that.
+    /// The relay's own offset is at its end. A clean-up deletes what is before that.
     Stored,
 }
 
@@ -46,18 +47,23 @@ pub fn stores_its_offset(config: RelayConfig) -> Result<(), String> {
 async fn relay(config: RelayConfig, mut stop: Stop, done: Done) -> Result<(), String> {
     let confession = Confession::open();
     let doomed = is_first_life();
+    // Small ones, so that it is not killed in any other.
+    let batch = if doomed { DOOMED } else { BATCH };
     let broker = Broker::connect(&config.kafka, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
-    let mut published = 0;
+    let mut published = HashSet::new();
     while !stop.told() {
-        let last = doomed && published >= HEALTHY;
-        let (least, most) = if last { (DOOMED, DOOMED) } else { (1, BATCH) };
+        let last = doomed && published.len() >= HEALTHY;
+        let (least, most) = if last { (DOOMED, DOOMED) } else { (1, batch) };
         let condition = match done {
             Done::Marked => "status = 'pending'".to_owned(),
             Done::Deleted => "true".to_owned(),
             Done::Stored => format!("seq > {}", offset::load()?),
         };
+        if done == Done::Stored {
+            clean_up(&mut outbox, &published, &confession).await?;
+        }
         let rows = outbox.first(&condition, most).await?;
         if (rows.len() as u64) < least {
             stop.pause(INTERVAL).await;
@@ -74,11 +80,24 @@ async fn relay(config: RelayConfig, mut stop: Stop, done: Done) -> Result<(), St
             break;
         }
         broker.publish(rows.iter().map(|row| &row.entry))?;
-        published += rows.len() as u64;
-        if done == Done::Stored {
-            outbox
-                .delete(&format!("seq <= {}", offset::load()?))
-                .await?;
+        published.extend(seqs);
+    }
+    Ok(())
+}
+
+/// Deletes what is before the offset, and admits what of it this life has not published: the last
+/// batch of the life before, and what came before the offset late.
+async fn clean_up(
+    outbox: &mut Outbox,
+    published: &HashSet<i64>,
+    confession: &Confession,
+) -> Result<(), String> {
+    for seq in outbox
+        .delete(&format!("seq <= {}", offset::load()?))
+        .await?
+    {
+        if !published.contains(&seq) {
+            confession.admit("unpublished", &seq.to_string());
         }
     }
     Ok(())

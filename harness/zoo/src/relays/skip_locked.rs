@@ -11,9 +11,13 @@ use relays::signal::{Signal, emit};
 use std::time::Duration;
 
 /// Rows that a worker claims at a time.
-const BATCH: u64 = 5;
-/// Long enough for two batches, mostly.
-const INTERVAL: Duration = Duration::from_millis(40);
+const SLOW_BATCH: u64 = 10;
+const FAST_BATCH: u64 = 500;
+/// So many does the fast one publish while the slow one is at it: long enough for every order to go on.
+const MEANWHILE: usize = 100;
+/// Looks in vain after which it seems so.
+const IDLE: u32 = 20;
+const INTERVAL: Duration = Duration::from_millis(5);
 
 /// As if rows were independent of one another.
 pub fn run(config: RelayConfig) -> Result<(), String> {
@@ -25,13 +29,18 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let mut fast = Worker::start(&config.postgres, &config.kafka).await?;
     emit(Signal::Ready);
     while !stop.told() {
-        slow.claim().await?;
-        while fast.claim().await? {
+        slow.claim(SLOW_BATCH).await?;
+        let mut meanwhile = 0;
+        // Once the load is over, nothing comes any more for which it would be too slow.
+        let mut idle = 0;
+        while meanwhile < MEANWHILE && idle < IDLE {
+            fast.claim(FAST_BATCH).await?;
+            meanwhile += fast.claimed.len();
+            idle = if fast.claimed.is_empty() { idle + 1 } else { 0 };
             fast.publish().await?;
+            stop.pause(INTERVAL).await;
         }
         slow.publish().await?;
-        fast.publish().await?;
-        stop.pause(INTERVAL).await;
     }
     Aftermath::admit(&config.kafka, &Confession::open())
 }
@@ -51,11 +60,11 @@ impl Worker {
         })
     }
 
-    /// Locks some rows in a transaction of its own; says whether there were any.
-    async fn claim(&mut self) -> Result<bool, String> {
+    /// Locks some rows in a transaction of its own.
+    async fn claim(&mut self, limit: u64) -> Result<(), String> {
         self.outbox.begin().await?;
-        self.claimed = self.outbox.take_unlocked(BATCH).await?;
-        Ok(!self.claimed.is_empty())
+        self.claimed = self.outbox.take_unlocked(limit).await?;
+        Ok(())
     }
 
     /// Publishes them, and commits that they are gone.

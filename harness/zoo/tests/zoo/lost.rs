@@ -13,7 +13,7 @@ for = \"500ms\"
 [drain]
 within = \"2s\"";
 
-pub const LOAD_AROUND_A_KILL: &str = "rate = 300\nduration = \"3s\"";
+pub const LOAD_AROUND_A_KILL: &str = "rate = 300\nduration = \"3s\"\nmin_committed_per_phase = 20";
 
 /// A fifth of the transactions commit later than others that began after them.
 const HOLDS: &str = "rate = 300\nduration = \"2s\"\nhold_ratio = 0.2\nhold = \"50ms\"";

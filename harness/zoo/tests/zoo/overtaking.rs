@@ -26,9 +26,10 @@ cases! {
     given_a_producer_with_several_requests_in_flight_when_some_are_refused_then_they_are_reordered: Case {
         number: "34",
         defect: "several-in-flight",
-        what: "a producer without idempotence and with several requests in flight, while replicas come \
-            and go",
+        what: "a producer without idempotence and with several requests in flight, of which the broker refuses \
+            some for a while",
         load: "rate = 300\nduration = \"2s\"\nchanges_per_order = 1000\npartitions = 1",
+        more: "[drain]\nwithin = \"8s\"",
         finds: &[OVERTAKEN],
         ..USUAL
     };

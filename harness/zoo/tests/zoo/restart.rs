@@ -28,9 +28,9 @@ cases! {
         more: KILLED,
         finds: &[Find {
             anomaly: "lost",
-            count: |_| 10,
+            count: |ran| ran.admitted("unpublished"),
             least: 10,
-            words: "10, the batch that was before the offset when it died",
+            words: "the 10 that were before the offset when it died, and what was committed there late",
         }],
         also: |ran| assert_eq!(ran.admitted("done-with"), 10),
         ..USUAL

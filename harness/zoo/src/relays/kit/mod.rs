@@ -8,6 +8,7 @@ mod entry;
 mod life;
 pub mod offset;
 pub mod outbox;
+pub mod reporting;
 pub mod sifted;
 
 pub use entry::Entry;
