@@ -100,6 +100,7 @@ pub fn strategy(
         latency_ms: judgement.latency.clone(),
         phases: judgement.phases.clone(),
         drain_s: judgement.drain_s,
+        recovery_s: judgement.recovery_s,
         faults: faults(history, judgement, &kind),
         throughput_per_s: measure::throughput_per_s(history),
         generator: measure::generator(history),

@@ -276,6 +276,15 @@ pub fn work(record: &Record) -> Section {
             Cell::figure(lag.map_or_else(|| DASH.to_owned(), figures::milliseconds))
         }),
     ];
+    if record.strategies.iter().any(|s| !s.faults.is_empty()) {
+        let after_drained = 3;
+        rows.insert(
+            after_drained,
+            row(record, "recovered after", |s| {
+                Cell::figure(figures::seconds(s.recovery_s))
+            }),
+        );
+    }
     if record.strategies.iter().any(|s| s.generator.unoffered > 0) {
         rows.push(row(record, "not offered", |s| {
             let count = s.generator.unoffered;

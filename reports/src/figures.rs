@@ -196,7 +196,7 @@ pub fn observed(expectation: &Expectation) -> String {
         return DASH.to_owned();
     };
     let metric = expectation.metric.as_str();
-    if metric == "drain" {
+    if ["drain", "recovery"].contains(&metric) {
         return seconds(Some(value));
     }
     let is_latency = ["order_", "propagation_", "end_to_end_"]

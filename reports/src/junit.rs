@@ -104,6 +104,8 @@ fn figures_of(strategy: &Strategy) -> impl Iterator<Item = (&'static str, f64)> 
     [
         ("end_to_end_p50_ms", latency.p50),
         ("end_to_end_p99_ms", latency.p99),
+        ("drain_s", strategy.drain_s),
+        ("recovery_s", strategy.recovery_s),
         ("wal_bytes_per_event", database.wal_bytes.per_event),
         (
             "outbox_peak_bytes_per_event",

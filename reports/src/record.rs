@@ -106,8 +106,13 @@ pub struct Strategy {
     pub latency_ms: LatencySet,
     /// By phase: before, during each fault, after.
     pub phases: Vec<Phase>,
-    /// From last heal to the last committed change's first sight; null if something never arrived.
+    /// From the end of the load to the last committed change's first sight; null if something never
+    /// arrived.
     pub drain_s: Option<f64>,
+    /// From the last heal until everything committed before it had been seen, under whatever load
+    /// went on; null if something of it never was, and where nothing was healed.
+    #[serde(default)]
+    pub recovery_s: Option<f64>,
     /// Faults that the scenario has.
     pub faults: Vec<Fault>,
     /// Acknowledged changes a second over the load's duration.

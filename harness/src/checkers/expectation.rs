@@ -4,6 +4,7 @@ use super::Checked;
 use super::doubts::Doubt;
 use super::tally::Tally;
 use crate::history::History;
+use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
 use reports::record::{Latency, LatencySet};
 
@@ -17,6 +18,8 @@ pub struct Seen<'a, 't> {
     pub latency: &'a LatencySet,
     /// Seconds; `None`: something never arrived.
     pub drain_s: Option<f64>,
+    /// From the last heal.
+    pub recovery: Recovery,
     /// Versions committed.
     pub committed: u64,
     /// Reasons to doubt.
@@ -40,6 +43,15 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
             "s",
             "a committed change was never seen",
         ),
+        Metric::Recovery => match seen.recovery {
+            Recovery::NotMeasured(why) => nothing_measured(why),
+            Recovery::Never | Recovery::After(_) => against(
+                expectation,
+                seen.recovery.seconds(),
+                "s",
+                "a change committed before the last heal was never seen",
+            ),
+        },
         Metric::Latency(kind, percentile) => latency(expectation, seen.latency, kind, percentile),
         metric => match seen.tallies.iter().find(|t| t.metric() == metric) {
             Some(tally) => count(expectation, tally, seen.history),

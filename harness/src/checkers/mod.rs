@@ -124,8 +124,10 @@ pub struct Judgement {
     pub latency: record::LatencySet,
     /// The same by phase.
     pub phases: Vec<record::Phase>,
-    /// Seconds from last heal (or end of load) to the last committed change's first sight.
+    /// Seconds from the end of the load to the last committed change's first sight.
     pub drain_s: Option<f64>,
+    /// Seconds from the last heal until everything committed before it had been seen.
+    pub recovery_s: Option<f64>,
 }
 
 impl Judgement {
@@ -200,6 +202,7 @@ pub(crate) fn judge_joined(
     let errors = accounting::errors(&context.join, &counts, &outcomes);
     let latency = whole.set();
     let drain_s = measure::drain_s(&context.join);
+    let recovery = measure::recovery(&context.join);
     let expected: &[Expectation] =
         window::strategy(history).map_or(&[], |strategy| &strategy.expectations);
     let doubts = doubts::doubts(&doubts::Grounds {
@@ -214,6 +217,7 @@ pub(crate) fn judge_joined(
         tallies: &tallies,
         latency: &latency,
         drain_s,
+        recovery,
         committed: counts.committed,
         doubts: &doubts,
     };
@@ -233,6 +237,7 @@ pub(crate) fn judge_joined(
         bites,
         latency,
         drain_s,
+        recovery_s: recovery.seconds(),
     }
 }
 

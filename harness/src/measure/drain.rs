@@ -1,26 +1,84 @@
-//! How long it took until the last committed change had arrived.
+//! How long it took until nothing was left: after the last heal, and after the end of the load.
 
 use super::ns;
-use crate::checkers::join::Join;
+use crate::checkers::join::{Join, NEVER};
 use crate::checkers::window::windows;
-use crate::history::History;
+use crate::history::{History, Outcome, Request};
 
-/// When the last fault that was in force was healed.
+/// When the last fault that was in force was healed; [`NEVER`] if one never was.
 pub fn last_heal_ns(history: &History) -> Option<i64> {
     let windows = windows(history);
     windows.iter().map(|w| w.span.until_ns).max()
 }
 
-/// Seconds from the last heal or the end of the load, whichever is later, to the last committed
-/// change's first sight; 0 if that was earlier, `None` if something never arrived.
+/// Seconds from the end of the load to the last committed change's first sight; 0 if that was
+/// earlier, `None` if something never arrived.
 pub fn drain_s(join: &Join<'_>) -> Option<f64> {
-    let from_ns = last_heal_ns(join.history)
-        .unwrap_or(i64::MIN)
-        .max(join.history.meta.load_until_ns);
     let mut last_ns = None;
     for slot in 0..join.truth.len() {
         last_ns = last_ns.max(Some(join.seen(slot)?));
     }
-    let waited_ns = last_ns?.saturating_sub(from_ns).max(0);
-    Some(waited_ns.min(ns(std::time::Duration::MAX)) as f64 / 1e9)
+    Some(seconds(join.history.meta.load_until_ns, last_ns?))
+}
+
+/// What there is to say of a recovery.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Recovery {
+    /// There was nothing to recover from, or nothing that had to; why.
+    NotMeasured(&'static str),
+    /// Something that was committed before the last heal was never seen.
+    Never,
+    /// Seconds from the last heal until all that was committed before it had been seen.
+    After(f64),
+}
+
+impl Recovery {
+    /// Seconds; `None` where it was not measured or never happened.
+    pub fn seconds(self) -> Option<f64> {
+        match self {
+            Self::NotMeasured(_) | Self::Never => None,
+            Self::After(seconds) => Some(seconds),
+        }
+    }
+}
+
+/// From the last heal until everything committed before it has been seen, under whatever load goes
+/// on; 0 s if that was earlier.
+pub fn recovery(join: &Join<'_>) -> Recovery {
+    let Some(healed_ns) = last_heal_ns(join.history) else {
+        return Recovery::NotMeasured("no fault that concerns the strategy was in force");
+    };
+    if healed_ns == NEVER {
+        return Recovery::NotMeasured("a fault was never healed");
+    }
+    let mut last_ns = None;
+    for slot in 0..join.truth.len() {
+        let request = join.request(slot);
+        if request.is_some_and(|request| !before(request, healed_ns)) {
+            continue;
+        }
+        let Some(seen_ns) = join.seen(slot) else {
+            return Recovery::Never;
+        };
+        last_ns = last_ns.max(Some(seen_ns));
+    }
+    match last_ns {
+        None => Recovery::NotMeasured("nothing was committed before the last heal"),
+        Some(last_ns) => Recovery::After(seconds(healed_ns, last_ns)),
+    }
+}
+
+/// Whether a committed change counts as committed by then. When it was is not known, only that it was
+/// between its send and its answer; so what was under way at the heal counts by its answer, and by
+/// its send where there was none.
+fn before(request: Request, healed_ns: i64) -> bool {
+    match request.outcome {
+        Outcome::Committed => request.ended_ns <= healed_ns,
+        Outcome::Rejected | Outcome::Unknown | Outcome::NotSent => request.sent_ns <= healed_ns,
+    }
+}
+
+fn seconds(from_ns: i64, until_ns: i64) -> f64 {
+    let waited_ns = until_ns.saturating_sub(from_ns).max(0);
+    waited_ns.min(ns(std::time::Duration::MAX)) as f64 / 1e9
 }

@@ -15,7 +15,7 @@ mod series;
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
 };
-pub use drain::{drain_s, last_heal_ns};
+pub use drain::{Recovery, drain_s, last_heal_ns, recovery};
 pub use generator::{MAX_LAG_MS, generator, planned_changes};
 pub use hgrm::hgrm;
 pub use latency::{Latencies, PhaseLatencies, latencies, latencies_from};

@@ -1,6 +1,8 @@
 //! Figures of histories whose times are known.
 #![allow(clippy::unwrap_used)]
 
+mod endings;
+
 use super::{
     DEAD_TUPLES, Latencies, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
     drain_s, generator, hgrm, latencies, latencies_from, phases, planned_changes, series,
@@ -190,32 +192,6 @@ fn an_event_seen_before_its_answer_is_counted_as_such() {
     history.requests.open()[5].ended_ns += 10 * MS;
     let judgement = judged(&history);
     assert_eq!(judgement.counts.negative_propagation, 1);
-}
-
-#[test]
-fn drain_counts_from_the_later_of_heal_and_end_of_load() {
-    let mut history = cdc(40);
-    let end_ns = history.meta.load_until_ns;
-    let last_seen = |history: &mut History, at_ns: i64| {
-        let mut sightings = history.sightings.open();
-        let newest = sightings.iter_mut().max_by_key(|s| s.seen_ns);
-        newest.unwrap().seen_ns = at_ns;
-    };
-    last_seen(&mut history, end_ns + 2 * S);
-    assert_eq!(drain_s(&Join::new(&history)), Some(2.0));
-    // When a fault is healed after the load
-    add_fault(
-        &mut history,
-        Target::Kafka,
-        FaultKind::Down,
-        100 * MS,
-        200 * MS,
-    );
-    history.faults[0].healed_ns = Some(end_ns + S);
-    assert_eq!(drain_s(&Join::new(&history)), Some(1.0));
-    // When something never arrives
-    history.sightings.open().pop();
-    assert_eq!(drain_s(&Join::new(&history)), None);
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub const FAULTS: [(&str, &str); 10] = [
 ];
 
 /// Counts and times that can be expected of, the latencies with all their percentiles in one line.
-pub const INVARIANTS: [(&str, &str); 16] = [
+pub const INVARIANTS: [(&str, &str); 17] = [
     (
         "lost",
         "committed, no valid event, and nothing left that could still deliver it",
@@ -111,7 +111,11 @@ pub const INVARIANTS: [(&str, &str); 16] = [
         "committed, and the client was told nothing",
     ),
     ("late", "first seen later than `late_after`"),
-    ("drain", "time from the last heal to the last event"),
+    ("drain", "time from the end of the load to the last event"),
+    (
+        "recovery",
+        "time from the last heal until everything committed before it has been seen, under whatever load goes on",
+    ),
     (
         "{order,propagation,end_to_end}_{p50,p90,p99,p999,max}",
         "latency: intended start to answer; answer to first sight; intended start to first sight",

@@ -48,7 +48,7 @@ impl Metric {
     /// Every metric.
     pub fn all() -> Vec<Metric> {
         let mut all = COUNTS.to_vec();
-        all.push(Metric::Drain);
+        all.extend([Metric::Drain, Metric::Recovery]);
         for kind in [
             LatencyKind::Order,
             LatencyKind::Propagation,
@@ -76,7 +76,7 @@ impl Metric {
     pub fn unit(self) -> Unit {
         match self {
             Self::Latency(..) => Unit::Milliseconds,
-            Self::Drain => Unit::Seconds,
+            Self::Drain | Self::Recovery => Unit::Seconds,
             _ => Unit::Count,
         }
     }

@@ -394,8 +394,10 @@ pub enum Metric {
     Unacknowledged,
     /// Seen after `late_after`.
     Late,
-    /// Seconds from the last heal until the last committed change was seen.
+    /// Seconds from the end of the load until the last committed change was seen.
     Drain,
+    /// Seconds from the last heal until everything committed before it was seen.
+    Recovery,
     /// A percentile of a latency, in milliseconds.
     Latency(LatencyKind, Percentile),
 }
@@ -483,6 +485,7 @@ impl Metric {
             Self::Unacknowledged => "unacknowledged",
             Self::Late => "late",
             Self::Drain => "drain",
+            Self::Recovery => "recovery",
             Self::Latency(kind, percentile) => {
                 let kind = match kind {
                     LatencyKind::Order => "order",

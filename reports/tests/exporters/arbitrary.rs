@@ -251,7 +251,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
         vec(expectation(), 0..4),
         latencies(),
         vec(phase(), 0..4),
-        option::of(figure()),
+        (option::of(figure()), option::of(figure())),
     );
     let shown = (
         vec(fault(), 0..4),
@@ -265,7 +265,8 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
     (told, judged, shown)
         .prop_map(|(told, judged, shown)| {
             let (name, kind, verdict, reasons, topic, schema, wiring) = told;
-            let (counts, outcomes, expectations, latency_ms, phases, drain_s) = judged;
+            let (counts, outcomes, expectations, latency_ms, phases, (drain_s, recovery_s)) =
+                judged;
             let (faults, throughput_per_s, generator, series, offences, costs, database) = shown;
             reports::record::Strategy {
                 name,
@@ -286,6 +287,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                 latency_ms,
                 phases,
                 drain_s,
+                recovery_s,
                 faults,
                 throughput_per_s,
                 generator: Generator {

@@ -101,7 +101,8 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
         ],
         latency_ms: LatencySet::default(),
         phases: Vec::new(),
-        drain_s: Some(0.62),
+        drain_s: Some(0.003),
+        recovery_s: Some(0.62),
         faults: vec![Fault {
             target: "kafka".to_owned(),
             kind: "down".to_owned(),
@@ -181,6 +182,7 @@ fn naive() -> Strategy {
     };
     strategy.expectations = vec![expected("lost", ">= 1", 453.0, false)];
     strategy.drain_s = None;
+    strategy.recovery_s = None;
     strategy.throughput_per_s = Some(328.4);
     strategy.faults[0].evidence = "41 of 41 probes refused between 4.0 s and 8.0 s; the order \
                                    service's sockets to Kafka fell from 2 to 0; 453 publishes \
@@ -301,7 +303,7 @@ fn polling() -> Strategy {
         ],
     );
     strategy.series = outbox_series(2.7, 9.2, 2400.0);
-    strategy.drain_s = Some(0.84);
+    strategy.recovery_s = Some(0.84);
     strategy
 }
 
@@ -333,7 +335,7 @@ fn cdc() -> Strategy {
         ],
     );
     strategy.series = outbox_series(0.6, 2.2, 6100.0);
-    strategy.drain_s = Some(0.35);
+    strategy.recovery_s = Some(0.35);
     strategy
 }
 

@@ -52,6 +52,28 @@ fn what_was_not_measured_is_a_dash() {
 }
 
 #[test]
+fn drain_and_recovery_are_two_rows_and_recovery_is_shown_where_there_was_a_fault() {
+    let row = |text: &str, name: &str| -> Vec<String> {
+        let line = text.lines().find(|line| line.contains(name));
+        line.map_or_else(Vec::new, |line| {
+            line.split_whitespace().map(str::to_owned).collect()
+        })
+    };
+    let mut record = sample::record();
+    let text = rendered(&record, 120);
+    assert_eq!(
+        row(&text, "drained after")[2..],
+        ["–", "3.0", "ms", "3.0", "ms"]
+    );
+    assert_eq!(
+        row(&text, "recovered after")[2..],
+        ["–", "840", "ms", "350", "ms"]
+    );
+    record.strategies.iter_mut().for_each(|s| s.faults.clear());
+    assert!(row(&rendered(&record, 120), "recovered after").is_empty());
+}
+
+#[test]
 fn what_each_event_cost_the_database_stands_right_behind_the_latencies() {
     let text = rendered(&sample::record(), 120);
     let titles: Vec<&str> = text

@@ -82,6 +82,7 @@ fn observed_live(expectation: &Expectation, _: bool) -> bool {
         expectation.metric,
         Metric::Late
             | Metric::Drain
+            | Metric::Recovery
             | Metric::Latency(LatencyKind::Propagation | LatencyKind::EndToEnd, _)
     )
 }

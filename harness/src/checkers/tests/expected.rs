@@ -132,6 +132,7 @@ fn of_nothing_no_time_can_be_told() {
     let order = latency(LatencyKind::Order, Percentile::P50);
     for (metric, why) in [
         (Metric::Drain, "nothing was committed"),
+        (Metric::Recovery, "no fault that concerns the strategy"),
         (order, "nothing was measured"),
     ] {
         let checked = checked(&history, expect(metric, Comparison::AtMost, 1.0));

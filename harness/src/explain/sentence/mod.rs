@@ -32,7 +32,7 @@ impl Explainer<'_> {
             Metric::FalseRejection => self.false_rejection(offence),
             Metric::Unacknowledged => self.unacknowledged(offence),
             Metric::Late => self.late(offence),
-            Metric::Drain | Metric::Latency(..) => None,
+            Metric::Drain | Metric::Recovery | Metric::Latency(..) => None,
         };
         told.unwrap_or_else(|| offence.what.clone())
     }

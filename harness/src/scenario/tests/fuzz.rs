@@ -95,6 +95,7 @@ fn key() -> impl Generator<Value = &'static str> {
             "undecided",
             "duplicated",
             "drain",
+            "recovery",
             "order_p50",
             "propagation_p99",
             "end_to_end_max",
