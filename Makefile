@@ -1,28 +1,34 @@
 # make run    set up, build, run the flagship scenario; results go to runs/
 # make test   all tests, on a real stack
-# make lint   formatting and clippy, warnings are errors
+# make lint   formatting, clippy, links in the docs, scripts, dependencies; warnings are errors
 # make clean  everything that was built, downloaded or recorded here
+# make test-postgres-matrix   a short run on every version of PostgreSQL that is supported
 
 SHELL := /bin/bash
 # A Rust that was installed a moment ago is not on this shell's PATH yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SCENARIO ?= scenarios/broker-outage.toml
 
-.PHONY: run test lint clean install
+.PHONY: run test test-postgres-matrix lint clean install
 
 install:
 	@stack/install.sh
 
+# make ends with 2 whatever the program ended with: where its exit code matters, call cargo as here.
 run: install
-	cargo build --release
-	target/release/outbox-harness run $(SCENARIO) --out runs
+	cargo run --release --locked -- run $(SCENARIO) --out runs
 
 test: install
-	cargo test --workspace
+	cargo test --workspace --locked
+
+test-postgres-matrix: install
+	stack/postgres-matrix.sh
 
 lint: install
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	.ci/lint
 
 clean:
 	cargo clean

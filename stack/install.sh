@@ -22,8 +22,10 @@ checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 stack=$checkout/.stack
 pom=$checkout/stack/pom.xml
 connect_pom=$checkout/stack/connect.xml
+# Says that it came to its end.
 stamp=$stack/installed
-wanted="toxiproxy $TOXIPROXY_VERSION, pom $(cksum <"$pom"), connect $(cksum <"$connect_pom")"
+# In each folder: the names of what was made.
+FILES=.files
 
 say() { echo "install: $*" >&2; }
 die() {
@@ -79,8 +81,8 @@ missing_packages() {
     have_postgres || echo postgresql
     have_java || java_package
     # Only what is yet to be made needs these two.
-    [ -d "$stack/kafka" ] && [ -d "$stack/connect" ] || have mvn || echo maven
-    [ -x "$stack/bin/toxiproxy-server" ] || have go || echo golang-go
+    { kafka_is_there && connect_is_there; } || have mvn || echo maven
+    toxiproxy_is_there || have go || echo golang-go
     have_c || echo gcc g++ make libc6-dev
     have python3 || echo python3
 }
@@ -134,6 +136,40 @@ check_rust() {
         "builds this: run \`rustup update stable\` (a distribution's own Rust is often older)"
 }
 
+# A folder of jars remembers the POM that it was made by, and every file that was made.
+#
+# is_whole FOLDER POM
+is_whole() {
+    local file
+    cmp -s "$2" "$1/pom.xml" && [ -s "$1/$FILES" ] || return 1
+    while IFS= read -r file; do
+        [ -s "$1/$file" ] || return 1
+    done <"$1/$FILES"
+}
+
+kafka_is_there() { is_whole "$stack/kafka" "$pom"; }
+connect_is_there() { is_whole "$stack/connect" "$connect_pom"; }
+toxiproxy_is_there() {
+    [ -x "$stack/bin/toxiproxy-server" ] &&
+        [ "$(cat "$stack/bin/version" 2>/dev/null)" = "toxiproxy $TOXIPROXY_VERSION" ]
+}
+# Where none could be made, its place says so.
+archive_is_there() { [ -s "$stack/kafka.jsa" ] || [ -e "$stack/kafka.jsa.none" ]; }
+
+all_is_there() {
+    kafka_is_there && connect_is_there && toxiproxy_is_there && archive_is_there
+}
+
+# take_place NEW OLD: the old folder is there until the new one is whole.
+take_place() {
+    (cd "$1" && find . -type f -size +0 ! -name "$FILES" | LC_ALL=C sort) >"$1.files"
+    mv "$1.files" "$1/$FILES"
+    rm -rf "$2.old"
+    [ ! -e "$2" ] || mv "$2" "$2.old"
+    mv "$1" "$2"
+    rm -rf "$2.old"
+}
+
 # fetch_jars POM FOLDER
 fetch_jars() {
     mvn -q -B -Dstyle.color=never -f "$1" "$DEPENDENCY_PLUGIN:copy-dependencies" \
@@ -143,24 +179,26 @@ fetch_jars() {
 }
 
 install_kafka() {
-    cmp -s "$pom" "$stack/kafka/pom.xml" && return 0
+    kafka_is_there && return 0
     say "fetching Kafka's jars into .stack/kafka"
-    rm -rf "$stack/kafka" "$stack/kafka.new" "$stack/kafka.jsa"
+    rm -rf "$stack/kafka.new"
     fetch_jars "$pom" "$stack/kafka.new"
-    mv "$stack/kafka.new" "$stack/kafka"
+    # An archive is of its jars.
+    rm -f "$stack/kafka.jsa" "$stack/kafka.jsa.none"
+    take_place "$stack/kafka.new" "$stack/kafka"
 }
 
 # Connect loads what is below plugins/ apart from its own jars.
 install_connect() {
     local new=$stack/connect.new
-    cmp -s "$connect_pom" "$stack/connect/pom.xml" && return 0
+    connect_is_there && return 0
     say "fetching Kafka Connect's jars and Debezium into .stack/connect"
-    rm -rf "$stack/connect" "$new"
+    rm -rf "$new"
     fetch_jars "$connect_pom" "$new"
     mkdir "$new/plugins"
     tar -xzf "$new"/debezium-connector-postgres-*-plugin.tar.gz -C "$new/plugins"
     rm "$new"/debezium-connector-postgres-*-plugin.tar.gz
-    mv "$new" "$stack/connect"
+    take_place "$new" "$stack/connect"
 }
 
 # A go that can build Toxiproxy: the machine's, or one fetched through it as a module.
@@ -189,8 +227,7 @@ go_program() {
 
 install_toxiproxy() {
     local go module=github.com/Shopify/toxiproxy/v2
-    [ -x "$stack/bin/toxiproxy-server" ] && grep -qs "toxiproxy $TOXIPROXY_VERSION," "$stamp" &&
-        return 0
+    toxiproxy_is_there && return 0
     go=$(go_program)
     say "building Toxiproxy $TOXIPROXY_VERSION into .stack/bin"
     rm -rf "$stack/bin.new"
@@ -198,16 +235,16 @@ install_toxiproxy() {
         "$go" install -ldflags "-s -w -X $module.Version=$TOXIPROXY_VERSION" \
         "$module/cmd/server@v$TOXIPROXY_VERSION" </dev/null >&2 ||
         die "Go could not build Toxiproxy; what it said is above"
-    mkdir -p "$stack/bin"
-    mv "$stack/bin.new/server" "$stack/bin/toxiproxy-server"
-    rmdir "$stack/bin.new"
+    mv "$stack/bin.new/server" "$stack/bin.new/toxiproxy-server"
+    echo "toxiproxy $TOXIPROXY_VERSION" >"$stack/bin.new/version"
+    take_place "$stack/bin.new" "$stack/bin"
 }
 
 # Runs Kafka once, for as long as its start takes, and keeps the classes it loaded. The class path
 # must be the harness's, to the letter: all jars, sorted by name.
 archive_classes() {
     local work port java jars
-    [ -f "$stack/kafka.jsa" ] && return 0
+    archive_is_there && return 0
     say "archiving Kafka's classes into .stack/kafka.jsa"
     work=$(mktemp -d)
     port=$((20000 + RANDOM % 10000))
@@ -221,10 +258,12 @@ archive_classes() {
         "listeners=DIRECT://127.0.0.1:$((port + 1)),CONTROLLER://127.0.0.1:$port" \
         listener.security.protocol.map=DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT \
         inter.broker.listener.name=DIRECT controller.listener.names=CONTROLLER \
-        "log.dirs=$work/log" >"$work/server.properties"
-    "$java" -Xmx512m -XX:-UsePerfData -Djava.io.tmpdir="$work" \
+        log.dirs=log >"$work/server.properties"
+    # As the harness starts it: what is set here for other JVMs is not for this one.
+    (cd "$work" && exec env -u JAVA_TOOL_OPTIONS -u JDK_JAVA_OPTIONS -u _JAVA_OPTIONS \
+        LC_ALL=C.UTF-8 "$java" -Xmx512m -XX:-UsePerfData -Djava.io.tmpdir="$work" \
         -XX:ArchiveClassesAtExit="$work/kafka.jsa" -cp "$jars" kafka.Kafka \
-        "$work/server.properties" >"$work/output" 2>&1 </dev/null &
+        server.properties) >"$work/output" 2>&1 </dev/null &
     local kafka=$! tries=0
     until grep -qs 'Kafka Server started' "$work/output" || [ $((tries += 1)) -gt 300 ] ||
         ! kill -0 "$kafka" 2>/dev/null; do
@@ -235,15 +274,14 @@ archive_classes() {
     if [ -f "$work/kafka.jsa" ]; then
         mv "$work/kafka.jsa" "$stack/kafka.jsa"
     else
+        : >"$stack/kafka.jsa.none"
         say "no archive was made; Kafka starts without it, only slower"
     fi
     rm -rf "$work"
 }
 
 main() {
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -d "$stack/kafka" ] &&
-        [ -d "$stack/connect" ] && [ -x "$stack/bin/toxiproxy-server" ] &&
-        [ -z "$(missing_packages)" ]; then
+    if [ -e "$stamp" ] && all_is_there && [ -z "$(missing_packages)" ]; then
         check_rust
         say "everything is in place"
         return 0
@@ -255,7 +293,7 @@ main() {
     install_connect
     install_toxiproxy
     archive_classes
-    echo "$wanted" >"$stamp"
+    date -u +%FT%TZ >"$stamp"
     say "done"
 }
 

@@ -1,7 +1,48 @@
 //! What to do when something cannot be written: in the words of whoever has to do it.
 
 use std::error::Error;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Readable by its owner only.
+const SECRET: u32 = 0o600;
+/// As the umask has it.
+const ORDINARY: u32 = 0o666;
+
+/// Writes a file that is then whole, or not there.
+pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    write_as(path, bytes, ORDINARY)
+}
+
+/// As [`write`], for whatever has a password in it: from its first byte on it is readable by its
+/// owner only.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    write_as(path, bytes, SECRET)
+}
+
+fn write_as(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+    // One that is there already has a mode of its own.
+    match std::fs::remove_file(&temporary) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut options = File::options();
+    let written = options
+        .create_new(true)
+        .write(true)
+        .mode(mode)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
 
 /// The error's own words, and the remedy where the disk is the reason.
 pub fn explain(error: &(dyn Error + 'static)) -> String {
@@ -32,6 +73,7 @@ fn remedy(kind: ErrorKind) -> Option<&'static str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use parquet::errors::ParquetError;
@@ -44,6 +86,22 @@ mod tests {
         let text = explain(&wrapped);
         assert!(text.contains("No space left"), "{text}");
         assert!(text.contains("--out DIR"), "{text}");
+    }
+
+    #[test]
+    fn a_secret_is_its_owners_alone_whatever_was_there_before() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a/secret.properties");
+        let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        write(&file, b"no password yet").unwrap();
+        assert_ne!(mode() & 0o044, 0, "the umask of this test hides everything");
+        // What an earlier process left half written.
+        std::fs::write(file.with_extension("tmp"), "half").unwrap();
+        write_secret(&file, b"password").unwrap();
+        assert_eq!(mode(), 0o600);
+        assert_eq!(std::fs::read(&file).unwrap(), b"password");
+        assert!(!file.with_extension("tmp").exists());
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod explain;
 pub mod fence;
 pub mod history;
+pub mod http;
 pub mod identity;
 pub mod measure;
 pub mod nemesis;

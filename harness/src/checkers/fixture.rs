@@ -48,7 +48,6 @@ pub fn cases(usual: u32) -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
         cases: asked.and_then(|n| n.parse().ok()).unwrap_or(usual),
-        failure_persistence: None,
         ..ProptestConfig::default()
     }
 }

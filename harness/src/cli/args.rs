@@ -313,3 +313,102 @@ pub struct Child {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+
+    const DOCS: [(&str, &str); 7] = [
+        ("README.md", include_str!("../../../README.md")),
+        (
+            "architecture.md",
+            include_str!("../../../docs/architecture.md"),
+        ),
+        ("CONTRIBUTING.md", include_str!("../../../CONTRIBUTING.md")),
+        (
+            "docker-compose.yml",
+            include_str!("../../../docker-compose.yml"),
+        ),
+        ("--help", EXAMPLES),
+        ("bench --help", BENCH_EXAMPLES),
+        ("explain --help", EXPLAIN_EXAMPLES),
+    ];
+    const MAKEFILE: &str = include_str!("../../../Makefile");
+    /// What stands before the arguments of a command that is there to be copied.
+    const PROGRAM: [&str; 3] = [
+        "outbox-harness ",
+        "cargo run --release -- ",
+        "cargo run --release --locked -- ",
+    ];
+
+    /// Commands in code: those at the beginning of an indented or a YAML line, and in backquotes.
+    fn commands(text: &str) -> Vec<&str> {
+        let begins = |line: &&str| ["  ", "- run: ", "#  "].iter().any(|b| line.starts_with(b));
+        let lines = text.lines().filter(begins).map(|line| {
+            let line = line.trim_start_matches("- run:").trim_start_matches('#');
+            line.trim_start().trim_start_matches("$ ")
+        });
+        let quoted = text
+            .lines()
+            .flat_map(|line| line.split('`').skip(1).step_by(2));
+        lines.chain(quoted).collect()
+    }
+
+    fn of_this_program(command: &str) -> Option<Vec<&str>> {
+        let mut arguments = PROGRAM
+            .iter()
+            .filter_map(|start| command.strip_prefix(start));
+        Some(arguments.next()?.split_ascii_whitespace().collect())
+    }
+
+    #[test]
+    fn every_command_of_the_docs_is_one() {
+        let mut found = 0;
+        for (file, text) in DOCS {
+            for arguments in commands(text).into_iter().filter_map(of_this_program) {
+                let parsed = Cli::try_parse_from(["outbox-harness"].iter().chain(&arguments));
+                // `bench` alone shows what it can do.
+                let kind = parsed.err().map(|e| e.kind());
+                let fine = [
+                    None,
+                    Some(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+                ];
+                assert!(fine.contains(&kind), "{file}: {arguments:?}: {kind:?}");
+                found += 1;
+            }
+        }
+        assert!(found >= 20, "only {found} commands were found");
+    }
+
+    #[test]
+    fn every_make_target_of_the_docs_is_one() {
+        let mut found = 0;
+        for (file, text) in DOCS {
+            for command in commands(text) {
+                let Some(rest) = command.strip_prefix("make ") else {
+                    continue;
+                };
+                let target = rest.split_ascii_whitespace().next().unwrap();
+                assert!(
+                    MAKEFILE.contains(&format!("\n{target}:")),
+                    "{file}: make {target}"
+                );
+                found += 1;
+            }
+        }
+        assert!(found >= 4, "only {found} were found");
+    }
+
+    #[test]
+    fn what_the_docs_show_for_ci_keeps_the_programs_exit_code() {
+        let yaml = DOCS[0].1.split("```yaml").nth(1).unwrap();
+        let yaml = yaml.split("```").next().unwrap();
+        assert!(
+            yaml.contains("cargo run --release --locked -- run "),
+            "{yaml}"
+        );
+        assert!(!yaml.contains("run: make"), "{yaml}");
+    }
+}

@@ -3,8 +3,13 @@
 use super::args::{BenchArgs, BenchKind, BenchShared};
 use super::exit::Outcome;
 use super::session::Session;
-use super::{results, run, terminal};
+use super::{places, results, run, terminal};
 use crate::bench::{self, Finished, Kind, Options, capacity, drain, latency, orders};
+use crate::process::environment;
+use crate::scenario::limits;
+
+/// No benchmark has more at a time.
+const CONNECTIONS: u64 = limits::POSTGRES_CONNECTIONS as u64;
 
 /// Runs it; says on standard error what is wrong.
 pub fn bench(args: &BenchArgs) -> Outcome {
@@ -89,6 +94,10 @@ fn prepare(
     kind.check().map_err(usage)?;
     if let Some(file) = &shared.json {
         results::writable("--json", file).map_err(usage)?;
+    }
+    let refused = places::unusable("--out", &shared.out);
+    if let Some(message) = refused.or_else(|| environment::too_few_files(CONNECTIONS)) {
+        return Err((Outcome::Usage, message));
     }
     run::stack_is_named(shared.stack, &shared.external)?;
     let stack = run::stack_choice(shared.stack, &shared.external, shared.programs.as_ref())

@@ -22,6 +22,20 @@ pub fn find_here(name: &str) -> Result<PathBuf, Vec<PathBuf>> {
     find(name, &std::env::current_dir().unwrap_or_default())
 }
 
+/// Why files of ours cannot be below this folder, if so: their names go into configurations and
+/// command lines as text.
+pub fn unusable(option: &str, folder: &Path) -> Option<String> {
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    if whole.to_str().is_some() {
+        return None;
+    }
+    Some(format!(
+        "{option} {}: this name is not UTF-8, and the servers' configurations cannot have it: \
+         choose another folder",
+        whole.display()
+    ))
+}
+
 /// A list of places for a message.
 pub fn show(places: &[PathBuf]) -> String {
     let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
@@ -42,5 +56,15 @@ mod tests {
         assert_eq!(find("wanted", &deep), Ok(root.path().join("a/wanted")));
         let tried = find("unheard-of", &deep).unwrap_err();
         assert!(tried.contains(&deep.join("unheard-of")));
+    }
+
+    #[test]
+    fn a_folder_whose_name_is_no_text_is_refused_by_name() {
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(unusable("--out", Path::new("prüf ung/a,b/a\\tb")), None);
+        let latin = Path::new(std::ffi::OsStr::from_bytes(b"pr\xfcfung"));
+        let message = unusable("--out", latin).unwrap();
+        assert!(message.starts_with("--out /"), "{message}");
+        assert!(message.contains("not UTF-8"), "{message}");
     }
 }

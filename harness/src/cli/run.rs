@@ -4,6 +4,7 @@ use super::args::{RunArgs, StackName};
 use super::exit::Outcome;
 use super::session::Session;
 use super::{memory, places, results, terminal};
+use crate::process::environment;
 use crate::process::reaper::Reaper;
 use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario};
 use crate::scenario::{Loaded, Target, Victim, load};
@@ -86,6 +87,8 @@ fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Refused> {
     }
     let too_large = |l: &Loaded| memory::too_large(&l.path, &l.scenario);
     wrong.extend(loaded.iter().filter_map(too_large));
+    wrong.extend(loaded.iter().filter_map(too_few_files));
+    wrong.extend(places::unusable("--out", &args.out));
     if args.stack == StackName::External {
         wrong.extend(loaded.iter().filter_map(server_fault));
         if !args.external.is_file() {
@@ -102,6 +105,13 @@ fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Refused> {
         return Err((Outcome::Failed, vec![DOCKER.to_owned()]));
     }
     Ok(loaded)
+}
+
+/// The scenarios whose connections need more files than a process may have open here.
+fn too_few_files(loaded: &Loaded) -> Option<String> {
+    let connections = loaded.scenario.workload.connections as u64;
+    let problem = environment::too_few_files(connections)?;
+    Some(format!("{}: {problem}", loaded.path.display()))
 }
 
 /// The scenarios that have this strategy; those that do not are named and left out.

@@ -27,6 +27,13 @@ impl Install {
         let programs = std::fs::canonicalize(programs).unwrap_or_else(|_| programs.to_owned());
         let jars = jvm::jars(&programs.join(CONNECT))?;
         let plugins = programs.join(CONNECT).join(PLUGINS);
+        if plugins.display().to_string().contains(',') {
+            return Err(format!(
+                "{}: this name has a comma in it, which separates the entries of Kafka Connect's \
+                 plugin.path: move the folder, or name another `.stack` with --programs",
+                plugins.display()
+            ));
+        }
         let debezium = jvm::jars(&plugins.join(DEBEZIUM))?;
         Ok(Self {
             java: jvm::find_java()?,
@@ -65,6 +72,17 @@ mod tests {
         let jars = ["connect-api-9.jar", "connect-runtime-4.3.1.jar"].map(PathBuf::from);
         assert_eq!(version(&jars, "connect-runtime-"), "4.3.1");
         assert_eq!(version(&jars, "debezium-"), "of unknown version");
+    }
+
+    #[test]
+    fn a_comma_in_the_folders_name_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = folder.path().join("a,b");
+        let connect = programs.join(CONNECT);
+        std::fs::create_dir_all(&connect).unwrap();
+        std::fs::write(connect.join("connect-runtime-1.jar"), "").unwrap();
+        let error = Install::find(&programs).unwrap_err();
+        assert!(error.contains("comma") && error.contains("a,b"), "{error}");
     }
 
     #[test]

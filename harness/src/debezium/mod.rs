@@ -6,6 +6,7 @@ mod install;
 mod ready;
 mod settings;
 
+use crate::disk;
 use crate::process::{ChildSpec, Ready};
 use crate::stack::{StackInfo, jvm};
 use crate::topic::Topic;
@@ -62,13 +63,14 @@ impl Worker {
         let worker = settings::worker(&self, &install.plugins);
         let connector = settings::connector(&self);
         for (file, all) in [(WORKER, worker), (CONNECTOR, connector)] {
-            std::fs::write(folder.join(file), settings::properties(&all)).map_err(doing)?;
+            let text = settings::properties(&all);
+            disk::write_secret(&folder.join(file), text.as_bytes()).map_err(doing)?;
         }
         let mut args = jvm::arguments(HEAP, &temporary, &log.with_extension("crash.log"));
         args.push("-cp".to_owned());
         args.push(jvm::class_path(&install.jars));
         args.extend([MAIN, WORKER, CONNECTOR].map(str::to_owned));
-        let http = reqwest::Client::builder()
+        let http = crate::http::direct()
             .timeout(ready::ANSWER_WITHIN)
             .build()
             .map_err(|e| format!("make an HTTP client: {e}"))?;

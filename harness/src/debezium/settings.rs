@@ -122,6 +122,10 @@ pub(super) fn properties(all: &Settings) -> String {
     for (key, value) in all {
         text.push_str(key);
         text.push('=');
+        if value.starts_with(' ') {
+            // Blanks before a value are not of it.
+            text.push('\\');
+        }
         for c in value.chars() {
             match c {
                 '\\' => text.push_str("\\\\"),
@@ -180,6 +184,8 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("\nproducer.linger.ms=1\n"), "{text}");
+        let text = properties(&vec![("a", " b c".into()), ("d", "e\tf".into())]);
+        assert_eq!(text, "a=\\ b c\nd=e\\u0009f\n");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Child processes: started, watched, killed with everything below them, never left behind.
 
+pub mod environment;
 mod life;
 pub mod log;
 mod output;

@@ -3,7 +3,7 @@
 use super::life::{Exit, Lives, OwnEnd};
 use super::reaper::Reaper;
 use super::tree::{self, Image, Process, ProcessId, Snapshot};
-use super::{log, output, spawn};
+use super::{environment, log, output, spawn};
 use crate::clock::RunClock;
 use crate::history::{Life, ProcessEvent};
 use futures::future::BoxFuture;
@@ -44,7 +44,7 @@ pub struct ChildSpec {
     pub program: PathBuf,
     /// Arguments.
     pub args: Vec<String>,
-    /// Environment on top of the harness's own.
+    /// Environment on top of what every child has ([`environment`](super::environment)).
     pub env: Vec<(String, String)>,
     /// uid and gid to drop to.
     pub user: Option<(u32, u32)>,
@@ -428,6 +428,8 @@ impl Inner {
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
+            .env_clear()
+            .envs(environment::of_child())
             .envs(spec.env.iter().map(|(k, v)| (k, v)))
             .process_group(self.reaper.process_group())
             .stdin(Stdio::null());

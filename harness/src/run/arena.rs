@@ -14,6 +14,7 @@ use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec};
 use crate::scenario::{Link, Scenario, Strategy, Victim};
 use crate::stack::external::Leftover;
+use crate::stack::ports::Reserved;
 use crate::stack::run_lock::RunLock;
 use crate::stack::{Route, Stack};
 use crate::topic::Topic;
@@ -66,6 +67,8 @@ pub struct Arena<'a> {
     pub service_address: SocketAddr,
     /// Where Kafka Connect listens (Debezium).
     connect_address: SocketAddr,
+    /// Both addresses' ports.
+    _ports: Reserved<2>,
     /// Topic of Debezium's heartbeats.
     heartbeats: Option<Topic>,
     /// The order service, once raised.

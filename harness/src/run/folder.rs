@@ -48,15 +48,19 @@ pub fn create(out: &Path, scenario: &str) -> Result<PathBuf, RunError> {
 
 /// Writes a file of the run's folder that is then whole, or not there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let temporary = path.with_extension("tmp");
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&temporary, bytes))
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .map_err(|e| {
-            let _ = std::fs::remove_file(&temporary);
-            failed(&format!("writing {}", path.display()), &disk::explain(&e))
-        })
+    disk::write(path, bytes).map_err(|e| not_written(path, &e))
+}
+
+/// The same for a file with a password in it.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    disk::write_secret(path, bytes).map_err(|e| not_written(path, &e))
+}
+
+fn not_written(path: &Path, reason: &std::io::Error) -> RunError {
+    failed(
+        &format!("writing {}", path.display()),
+        &disk::explain(reason),
+    )
 }
 
 /// Where one strategy's history is.

@@ -227,13 +227,13 @@ pub async fn run(
 fn keep(stack: Stack, folder: &Path, reporter: &Arc<dyn Reporter>) -> Result<(), RunError> {
     let file = folder.join("external.toml");
     let description = crate::stack::external::stack_file(stack.info());
-    folder::write(&file, description.as_bytes())?;
+    folder::write_secret(&file, description.as_bytes())?;
     for text in stack.keep()? {
         reporter.event(Event::Note { text });
     }
     let text = format!(
         "  run on it   --stack external --external {}",
-        file.display()
+        crate::stack::shell_word(&file)
     );
     reporter.event(Event::Note { text });
     Ok(())

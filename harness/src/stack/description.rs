@@ -1,14 +1,12 @@
 //! The file that describes an external stack.
 
 use super::{Route, StackInfo};
+use crate::process::environment;
 use crate::scenario::Link;
 use relays::config::PostgresTarget;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// A password that is not to stand in a file.
-const PASSWORD_VARIABLE: &str = "OUTBOX_HARNESS_POSTGRES_PASSWORD";
 
 /// As in `external.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +63,8 @@ impl Description {
             format!("{e}; external.toml of the checkout is an example of what belongs there")
         })?;
         let mut description = Self::parse(&text)?;
-        if let Ok(password) = std::env::var(PASSWORD_VARIABLE) {
+        // One that is not to stand in a file.
+        if let Ok(password) = std::env::var(environment::PASSWORD) {
             description.postgres.password = password;
         }
         Ok(description)

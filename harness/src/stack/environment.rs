@@ -1,6 +1,6 @@
 //! What the figures of a run depend on: the machine, and how durable the servers are.
 
-use super::{StackError, StackInfo, postgres_client};
+use super::{StackError, StackInfo, postgres_client, postgres_version};
 use std::collections::BTreeMap;
 
 /// Cores, memory and kernel.
@@ -30,6 +30,13 @@ pub(super) async fn of_the_servers(info: &mut StackInfo) -> Result<(), StackErro
     info.postgres_version = postgres_client::version(&mut connection)
         .await
         .map_err(failed)?;
+    postgres_version::check(&info.postgres_version).map_err(|reason| StackError {
+        doing: format!(
+            "use PostgreSQL at {}:{}",
+            info.postgres.host, info.postgres.port
+        ),
+        reason: format!("{reason}; name a newer server"),
+    })?;
     for (name, query) in [
         ("fsync", "show fsync"),
         ("synchronous_commit", "show synchronous_commit"),

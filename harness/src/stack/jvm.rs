@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Between the entries of a class path.
+const SEPARATOR: &str = ":";
+
 /// The `java` of JAVA_HOME, else of PATH.
 pub(crate) fn find_java() -> Result<PathBuf, String> {
     let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin"));
@@ -30,6 +33,9 @@ pub(super) fn version(java: &Path) -> String {
 /// All jars of a folder of the install script, in the order of their names: a class archive is
 /// bound to the class path.
 pub(crate) fn jars(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    if let Some(reason) = no_class_path(folder) {
+        return Err(reason);
+    }
     let entries = std::fs::read_dir(folder).map_err(|e| missing(folder, &e.to_string()))?;
     let mut jars: Vec<PathBuf> = entries
         .flatten()
@@ -43,6 +49,21 @@ pub(crate) fn jars(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(jars)
 }
 
+/// Why jars of this folder cannot be on a class path, if so.
+fn no_class_path(folder: &Path) -> Option<String> {
+    let trouble = match folder.to_str() {
+        None => "is not UTF-8",
+        Some(text) if text.contains(SEPARATOR) => {
+            "has a `:` in it, which separates the entries of Java's class path"
+        }
+        Some(_) => return None,
+    };
+    Some(format!(
+        "{}: this name {trouble}: move the folder, or name another `.stack` with --programs",
+        folder.display()
+    ))
+}
+
 fn missing(folder: &Path, reason: &str) -> String {
     format!(
         "Kafka's jars in {}: {reason}: run stack/install.sh (`make run` does), or say with \
@@ -54,7 +75,7 @@ fn missing(folder: &Path, reason: &str) -> String {
 /// The class path.
 pub(crate) fn class_path(jars: &[PathBuf]) -> String {
     let jars: Vec<String> = jars.iter().map(|j| j.display().to_string()).collect();
-    jars.join(":")
+    jars.join(SEPARATOR)
 }
 
 /// A bounded heap, and nothing written outside these folders: no performance data in /tmp, no
@@ -71,4 +92,20 @@ pub(crate) fn arguments(heap: &str, temporary: &Path, crash_log: &Path) -> Vec<S
         "-Dorg.slf4j.simpleLogger.showDateTime=true".to_owned(),
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS".to_owned(),
     ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_a_class_path_would_take_apart_is_refused_by_name() {
+        let error = jars(Path::new("/srv/a:b/.stack/kafka")).unwrap_err();
+        assert!(error.starts_with("/srv/a:b/.stack/kafka: "), "{error}");
+        assert!(
+            error.contains("`:`") && error.contains("--programs"),
+            "{error}"
+        );
+    }
 }

@@ -14,6 +14,10 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// The install script's folders and files below `.stack`.
 const JARS: &str = "kafka";
 const CLASS_ARCHIVE: &str = "kafka.jsa";
+/// In the node's folder, which is its working folder. Relative, since `log.dirs` is a list, in which
+/// a comma cannot be escaped.
+const LOG: &str = "log";
+const CONFIGURATION: &str = "server.properties";
 /// KRaft's own form of an id: 16 bytes in base64; these name the node's only log folder.
 const DIRECTORY_ID: &str = "b3V0Ym94LWhhcm5lc3M0Mg";
 
@@ -106,7 +110,7 @@ async fn all_listeners_answer(ports: KafkaPorts, cluster: &str) -> bool {
 /// What `kafka-storage.sh format` would write, without a JVM of its own for it: the log folder's
 /// identity. The cluster's features are then the broker version's defaults. Returns the cluster id.
 fn format(folder: &Path, ports: KafkaPorts) -> std::io::Result<String> {
-    let log = folder.join("log");
+    let log = folder.join(LOG);
     std::fs::create_dir_all(&log)?;
     std::fs::create_dir_all(folder.join("tmp"))?;
     let cluster = uuid::Uuid::new_v4().simple().to_string();
@@ -115,7 +119,7 @@ fn format(folder: &Path, ports: KafkaPorts) -> std::io::Result<String> {
         log.join("meta.properties"),
         format!("version=1\ncluster.id={cluster}\nnode.id=1\ndirectory.id={DIRECTORY_ID}\n"),
     )?;
-    std::fs::write(folder.join("server.properties"), properties(&log, ports))?;
+    std::fs::write(folder.join(CONFIGURATION), properties(ports))?;
     Ok(cluster)
 }
 
@@ -123,7 +127,7 @@ fn format(folder: &Path, ports: KafkaPorts) -> std::io::Result<String> {
 /// listener for each proxied link, which advertises that proxy's port. After a kill, a node may
 /// register again only when its earlier life's session is over: with Kafka's default of 9 s, a
 /// restart would take 12.
-fn properties(log: &Path, ports: KafkaPorts) -> String {
+fn properties(ports: KafkaPorts) -> String {
     let KafkaPorts {
         direct,
         orders,
@@ -142,7 +146,7 @@ listener.security.protocol.map=DIRECT:PLAINTEXT,ORDERS:PLAINTEXT,RELAY:PLAINTEXT
 CONTROLLER:PLAINTEXT
 inter.broker.listener.name=DIRECT
 controller.listener.names=CONTROLLER
-log.dirs={}
+log.dirs={LOG}
 auto.create.topics.enable=false
 log.message.timestamp.type=LogAppendTime
 log.retention.ms=-1
@@ -160,11 +164,7 @@ broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=4
 ",
-        orders.0,
-        relay.0,
-        orders.1,
-        relay.1,
-        log.display()
+        orders.0, relay.0, orders.1, relay.1,
     )
 }
 
@@ -179,7 +179,7 @@ fn arguments(jars: &[PathBuf], archive: &Path, folder: &Path, logs: &Path) -> Ve
     }
     arguments.extend(["-cp".to_owned(), jvm::class_path(jars)]);
     arguments.push("kafka.Kafka".to_owned());
-    arguments.push(folder.join("server.properties").display().to_string());
+    arguments.push(CONFIGURATION.to_owned());
     arguments
 }
 

@@ -2,6 +2,7 @@
 
 use super::data_folder::DataFolder;
 use super::kafka_server::{KafkaPorts, KafkaServer};
+use super::ports::Reserved;
 use super::postgres_server::PostgresServer;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{Route, StackError, StackInfo, environment, ports};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Starts with new ports when one was taken between the choice and the server's bind.
+/// Starts with new ports when another server took one all the same.
 const TRIES_MAX: u32 = 3;
 /// PostgreSQL's immediate shutdown takes some milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -29,6 +30,8 @@ pub struct LocalStack {
     kafka: KafkaServer,
     toxiproxy: ToxiproxyServer,
     data: DataFolder,
+    // Also between a server's death and its restart, and while a fault has a proxy closed.
+    _ports: Reserved<PORTS>,
 }
 
 impl LocalStack {
@@ -39,25 +42,26 @@ impl LocalStack {
         programs: &Path,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, StackError> {
-        Self::start_on(data, logs, programs, reaper, ports::choose::<PORTS>).await
+        Self::start_on(data, logs, programs, reaper, ports::reserve).await
     }
 
-    /// As [`LocalStack::start`], with a choice of ports of the caller's own.
+    /// As [`LocalStack::start`], with ports of the caller's own.
     pub async fn start_on(
         data: &Path,
         logs: &Path,
         programs: &Path,
         reaper: &Arc<Reaper>,
-        choose: impl Fn() -> Result<[u16; PORTS], String>,
+        reserve: impl Fn() -> Result<Reserved<PORTS>, String>,
     ) -> Result<Self, StackError> {
         let mut tries = 1;
         loop {
-            let ports = choose().map_err(|reason| StackError {
+            let ports = reserve().map_err(|reason| StackError {
                 doing: "choose ports".into(),
                 reason,
             })?;
+            let numbers = ports.numbers;
             match Self::try_start(data, logs, programs, reaper, ports).await {
-                Err(e) if tries < TRIES_MAX && ports::any_taken(&ports) => {
+                Err(e) if tries < TRIES_MAX && ports::any_taken(&numbers) => {
                     tracing::info!(reason = %e, "a port was taken meanwhile; trying others");
                     tries += 1;
                 }
@@ -71,7 +75,7 @@ impl LocalStack {
         logs: &Path,
         programs: &Path,
         reaper: &Arc<Reaper>,
-        ports: [u16; PORTS],
+        ports: Reserved<PORTS>,
     ) -> Result<Self, StackError> {
         // Kafka's class archive is bound to the jars' full paths.
         let programs = &std::fs::canonicalize(programs).unwrap_or_else(|_| programs.to_owned());
@@ -87,7 +91,7 @@ impl LocalStack {
             orders,
             relay,
             proxies @ ..,
-        ] = ports;
+        ] = ports.numbers;
         let [orders_postgres, orders_kafka, relay_postgres, relay_kafka] = proxies;
         let kafka = KafkaPorts {
             direct,
@@ -131,6 +135,7 @@ impl LocalStack {
             kafka: kafka_server,
             toxiproxy: toxiproxy_server,
             data: folder,
+            _ports: ports,
         })
     }
 
@@ -226,8 +231,8 @@ impl LocalStack {
             // threads.
             format!(
                 "  stop it     kill -QUIT {postgres}; kill -KILL {kafka} {toxiproxy}; rm -rf {} {}",
-                self.postgres.folder.path().display(),
-                self.data.path().display()
+                super::shell_word(self.postgres.folder.path()),
+                super::shell_word(self.data.path())
             ),
         ])
     }

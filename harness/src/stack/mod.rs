@@ -12,6 +12,7 @@ pub mod local;
 pub mod ports;
 mod postgres_client;
 mod postgres_server;
+mod postgres_version;
 pub mod run_lock;
 mod toxiproxy_server;
 pub mod warm_up;
@@ -93,6 +94,16 @@ pub enum Provider {
         /// stack.
         programs: Option<PathBuf>,
     },
+}
+
+/// A path as one word of a shell's command line, for lines that are there to be copied.
+pub(crate) fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Where a program of the PostgreSQL installation is, e.g. `pgbench`.
@@ -242,5 +253,19 @@ impl Stack {
             // It was running before; there is nothing to keep.
             Self::External(_) => Ok(Vec::new()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell_whatever_is_in_it() {
+        let shown = |text: &str| shell_word(Path::new(text));
+        assert_eq!(shown("/tmp/a,b-1.2"), "/tmp/a,b-1.2");
+        assert_eq!(shown("/tmp/prüf ung"), "'/tmp/prüf ung'");
+        assert_eq!(shown("/it's; rm -rf $HOME"), r"'/it'\''s; rm -rf $HOME'");
+        assert_eq!(shown(""), "''");
     }
 }

@@ -1,44 +1,80 @@
 //! Free ports for a local stack, and who holds them.
 
+use rand::seq::SliceRandom;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use tokio::net::TcpSocket;
 
 /// Below this, ports belong to well-known services.
 const LOWEST: u16 = 20_000;
 /// The kernel's own range where it cannot be read.
 const EPHEMERAL_DEFAULT: (u16, u16) = (32_768, 60_999);
-/// Ports tried before giving up.
+/// Ports tried before giving up, of each kind.
 const TRIES_MAX: usize = 2_000;
 
-/// Chooses `N` different ports of 127.0.0.1 that can be bound now. They lie outside the range from
-/// which the kernel takes the ports of outgoing connections: between this look and the server's
-/// bind, one of those could be given away.
-pub fn choose<const N: usize>() -> Result<[u16; N], String> {
-    let range = ephemeral_range();
+/// `N` different ports of 127.0.0.1 that nobody had bound, and that only a server which was told of
+/// them gets while this lives: it listens on them, again and again. To others they are taken, and
+/// the kernel gives none of them to an outgoing connection, also between a server's death and its
+/// next start.
+#[derive(Debug)]
+pub struct Reserved<const N: usize> {
+    /// The ports.
+    pub numbers: [u16; N],
+    _held: Vec<TcpSocket>,
+}
+
+/// Reserves ports, outside the range from which the kernel takes those of outgoing connections where
+/// there are as many, else inside.
+pub fn reserve<const N: usize>() -> Result<Reserved<N>, String> {
+    reserve_beside(ephemeral_range())
+}
+
+/// The same for a given range.
+fn reserve_beside<const N: usize>(range: (u16, u16)) -> Result<Reserved<N>, String> {
+    let (mut inside, mut outside): (Vec<u16>, Vec<u16>) =
+        (LOWEST..=u16::MAX).partition(|port| (range.0..=range.1).contains(port));
+    let mut ports = Vec::with_capacity(N);
     let mut held = Vec::with_capacity(N);
-    for _ in 0..TRIES_MAX {
-        if held.len() == N {
-            break;
+    let mut refused = String::new();
+    for candidates in [&mut outside, &mut inside] {
+        candidates.shuffle(&mut rand::rng());
+        for port in candidates.iter().take(TRIES_MAX) {
+            if held.len() == N {
+                break;
+            }
+            match hold(*port) {
+                Ok(socket) => {
+                    ports.push(*port);
+                    held.push(socket);
+                }
+                Err(reason) => refused = format!("; the last one tried: {reason}"),
+            }
         }
-        let port = rand::random_range(LOWEST..=u16::MAX);
-        if (range.0..=range.1).contains(&port) {
-            continue;
-        }
-        // Kept bound until all are found, so that they differ.
-        held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(|l| (port, l)));
     }
-    let ports: Vec<u16> = held.iter().map(|(port, _)| *port).collect();
-    ports.try_into().map_err(|found: Vec<u16>| {
-        format!(
-            "only {} of {N} free ports found on 127.0.0.1 between {LOWEST} and {}, outside the \
-             ephemeral range {}-{} (net.ipv4.ip_local_port_range); narrow that range or free ports",
-            found.len(),
-            u16::MAX,
-            range.0,
-            range.1
-        )
-    })
+    let found = held.len();
+    match ports.try_into() {
+        Ok(numbers) => Ok(Reserved {
+            numbers,
+            _held: held,
+        }),
+        Err(_) => Err(format!(
+            "only {found} of {N} ports of 127.0.0.1 between {LOWEST} and {} can be bound{refused}: \
+             end what holds them",
+            u16::MAX
+        )),
+    }
+}
+
+/// A bound socket that does not listen. What binds a port later with SO_REUSEADDR, as servers do,
+/// may still listen on it, since nobody else does.
+fn hold(port: u16) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // Without reuse, so that a port which another harness holds like this is not free.
+    socket.set_reuseaddr(false)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    socket.set_reuseaddr(true)?;
+    Ok(socket)
 }
 
 /// Whether somebody else has bound one of these ports since they were chosen. Asked when our own
@@ -94,14 +130,42 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn chosen_ports_differ_are_free_and_not_ephemeral() {
-        let ports: [u16; 10] = choose().unwrap();
-        let (low, high) = ephemeral_range();
+    fn given_room_outside_the_kernels_range_when_reserved_then_ports_differ_and_lie_there() {
+        let range = (32_768, 60_999);
+        let ports = reserve_beside::<10>(range).unwrap().numbers;
         assert_eq!(ports.iter().collect::<HashSet<_>>().len(), 10);
         for port in ports {
-            assert!(port < low || port > high, "{port}");
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+            assert!(!(range.0..=range.1).contains(&port), "{port}");
         }
+    }
+
+    #[test]
+    fn given_a_kernel_that_may_give_away_every_port_when_reserved_then_they_lie_inside() {
+        let ports = reserve_beside::<10>((1_024, u16::MAX)).unwrap().numbers;
+        assert_eq!(ports.iter().collect::<HashSet<_>>().len(), 10);
+        // Too few outside are taken all the same.
+        let few = reserve_beside::<10>((LOWEST + 4, u16::MAX)).unwrap();
+        let outside = few.numbers.iter().filter(|p| **p < LOWEST + 4).count();
+        assert!(outside <= 4);
+        assert_eq!(few.numbers.iter().collect::<HashSet<_>>().len(), 10);
+    }
+
+    #[test]
+    fn a_reserved_port_is_taken_for_all_but_its_server_which_may_come_back() {
+        let reserved = reserve::<1>().unwrap();
+        let [port] = reserved.numbers;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        assert!(hold(port).is_err(), "another harness got it");
+        let outgoing = TcpSocket::new_v4().unwrap();
+        assert!(outgoing.bind(address).is_err(), "a client got it");
+        for _life in 0..2 {
+            assert!(std::net::TcpStream::connect(address).is_err());
+            assert!(!any_taken(&[port]));
+            let server = TcpListener::bind(address).unwrap();
+            std::net::TcpStream::connect(address).unwrap();
+            drop(server);
+        }
+        drop(reserved);
     }
 
     #[test]

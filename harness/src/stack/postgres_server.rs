@@ -1,10 +1,10 @@
 //! A PostgreSQL of our own: programs found, a fresh cluster, `postgres` itself as child process.
 
-use super::StackError;
 use super::data_folder::{self, CLUSTER, DataFolder};
-use super::postgres_client;
+use super::{StackError, postgres_client, postgres_version};
+use crate::disk;
 use crate::process::reaper::Reaper;
-use crate::process::{Child, ChildSpec, Ready, log};
+use crate::process::{Child, ChildSpec, Ready, environment, log};
 use futures::FutureExt;
 use nix::unistd::{Uid, User};
 use relays::config::PostgresTarget;
@@ -48,6 +48,9 @@ impl PostgresServer {
             reason,
         };
         let programs = find_programs(&PROGRAMS).await.map_err(failed)?;
+        postgres_version::check_programs(&programs)
+            .await
+            .map_err(failed)?;
         let user = unprivileged_user().map_err(failed)?;
         let folder = make_folder(data, user, reaper).map_err(failed)?;
         let log = logs.join("postgres-server.log");
@@ -154,6 +157,8 @@ async fn make_cluster(
         .arg(&password)
         .arg("-D")
         .arg(&cluster)
+        .env_clear()
+        .envs(environment::of_child())
         .current_dir(folder)
         // The reaper's: it must not go on in a folder that is being removed.
         .process_group(group)
@@ -188,11 +193,7 @@ fn open_log(log: &Path) -> Result<std::fs::File, String> {
 }
 
 fn write_for(path: &Path, text: &str, user: Option<(u32, u32)>) -> Result<(), String> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::File::options();
-    let file = options.create_new(true).write(true).mode(0o600).open(path);
-    file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-        .map_err(|e| explain(path, &e))?;
+    disk::write_secret(path, text.as_bytes()).map_err(|e| explain(path, &e))?;
     if let Some((uid, gid)) = user {
         std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(|e| explain(path, &e))?;
     }
@@ -217,8 +218,10 @@ fn path_text(path: &Path) -> String {
 
 /// PostgreSQL refuses to run as root; as root, it runs as `postgres`, or as `nobody`.
 fn unprivileged_user() -> Result<Option<(u32, u32)>, String> {
-    if !Uid::effective().is_root() {
-        return Ok(None);
+    let me = Uid::effective();
+    if !me.is_root() {
+        let entry = User::from_uid(me).ok().flatten();
+        return has_a_name(me, entry.is_some()).map(|()| None);
     }
     for name in ["postgres", "nobody"] {
         if let Ok(Some(user)) = User::from_name(name) {
@@ -230,6 +233,18 @@ fn unprivileged_user() -> Result<Option<(u32, u32)>, String> {
          as: make one, or run the harness as an ordinary user"
             .into(),
     )
+}
+
+/// initdb asks for the name of whoever runs it, whatever the superuser is to be called.
+fn has_a_name(user: Uid, entry: bool) -> Result<(), String> {
+    if entry {
+        return Ok(());
+    }
+    Err(format!(
+        "user {user} has no entry in /etc/passwd, which PostgreSQL's initdb needs: add a line such as \
+         `harness:x:{user}:{user}::/tmp:/bin/sh` there, run as a user that has one (with \
+         `docker run --user`, one of the image's), or use servers that run already (--stack external)"
+    ))
 }
 
 /// Under `data`, unless the unprivileged user cannot get there (a checkout under /root): then
@@ -256,7 +271,12 @@ pub(super) async fn find_programs(names: &[&str]) -> Result<PathBuf, String> {
     if let Some(folder) = find_in(&folders, names) {
         return Ok(folder);
     }
-    let asked = Command::new("pg_config").arg("--bindir").output().await;
+    let asked = Command::new("pg_config")
+        .arg("--bindir")
+        .env_clear()
+        .envs(environment::of_child())
+        .output()
+        .await;
     let bindir = asked
         .map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()))
         .unwrap_or_default();
@@ -303,6 +323,17 @@ mod tests {
             Path::new(&format!("/{}", "a".repeat(100))),
             5432
         ));
+    }
+
+    #[test]
+    fn a_user_without_a_name_is_told_what_to_do() {
+        assert_eq!(has_a_name(Uid::from_raw(12_345), true), Ok(()));
+        let error = has_a_name(Uid::from_raw(12_345), false).unwrap_err();
+        assert!(
+            error.starts_with("user 12345 has no entry in /etc/passwd"),
+            "{error}"
+        );
+        assert!(error.contains("harness:x:12345:12345:"), "{error}");
     }
 
     #[test]

@@ -66,9 +66,8 @@ impl Toxiproxy {
         }
         // Idle connections are not kept: after a restart of the server they would be dead, and
         // there are no hidden retries here to paper over that.
-        let http = reqwest::Client::builder()
+        let http = crate::http::direct()
             .user_agent(concat!("outbox-harness/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
             .http1_only()
             .retry(reqwest::retry::never())
             .redirect(reqwest::redirect::Policy::none())

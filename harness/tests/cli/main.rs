@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod explain;
+mod install;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

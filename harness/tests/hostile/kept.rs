@@ -1,7 +1,7 @@
 //! A stack that is kept: it can be run on, and it is stopped as it was said.
 
 use super::turn::alone;
-use super::{POLLING, SHORT, command, nothing_left, run, run_folder};
+use super::{POLLING, SHORT, command, nothing_left, run, run_folder, secrets};
 use std::process::Command;
 
 #[test]
@@ -14,7 +14,17 @@ fn given_a_kept_stack_when_it_was_run_on_and_stopped_as_said_then_nothing_is_lef
         keep
     });
     kept.with(0, &["kept until the next run on this stack: schema oh_"]);
-    let file = run_folder(home.path()).join("external.toml");
+    let folder = run_folder(home.path());
+    // What tells others how to connect is for its owner.
+    assert_eq!(
+        secrets::files_with_passwords(&folder),
+        [
+            "config/polling.order-service.json",
+            "config/polling.relay.json",
+            "external.toml"
+        ]
+    );
+    let file = folder.join("external.toml");
 
     // When a run with proxies follows on it
     let other = tempfile::tempdir().unwrap();

@@ -7,9 +7,12 @@
 
 mod disk;
 mod kept;
+#[path = "../shared/secrets.rs"]
+mod secrets;
 mod sizes;
 mod stack_ends;
 mod stack_fails;
+mod surroundings;
 #[path = "../shared/turn.rs"]
 mod turn;
 mod two_at_once;
@@ -20,6 +23,7 @@ use harness::stack::external::stack_file;
 use harness::stack::{Provider, Stack};
 use reports::record::{Record, Strategy};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -186,9 +190,21 @@ fn run(command: Command) -> Ended {
 /// Runs a scenario whose verdict must be clear. Where the machine was too slow for generator or
 /// observer, beside another run, it is run again, alone.
 fn run_on_schedule(scenario: &str) -> (tempfile::TempDir, Ended) {
+    run_on_schedule_in("", |home| command(home, scenario))
+}
+
+/// The same with a command of the test's own, in a folder of this name.
+fn run_on_schedule_in(
+    name: &str,
+    command: impl Fn(&Path) -> Command,
+) -> (tempfile::TempDir, Ended) {
     let whole = |_turn: Turn| {
         let home = tempfile::tempdir().unwrap();
-        let ended = run(command(home.path(), scenario));
+        let place = home.path().join(name);
+        std::fs::create_dir_all(&place).unwrap();
+        // PostgreSQL may run as another user, who must get here.
+        open(home.path());
+        let ended = run(command(&place));
         (home, ended)
     };
     let (home, ended) = whole(turn::beside_another());
@@ -196,13 +212,21 @@ fn run_on_schedule(scenario: &str) -> (tempfile::TempDir, Ended) {
         reason.contains("what was measured is the")
             || reason.contains("the load was another one than planned")
     };
-    let too_slow =
-        ended.code == Some(3) && record(home.path()).strategies[0].reasons.iter().all(late);
+    let too_slow = ended.code == Some(3)
+        && record(&home.path().join(name)).strategies[0]
+            .reasons
+            .iter()
+            .all(late);
     if too_slow {
         whole(turn::alone())
     } else {
         (home, ended)
     }
+}
+
+/// For every user.
+fn open(path: &Path) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
 impl Ended {

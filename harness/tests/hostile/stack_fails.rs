@@ -2,12 +2,12 @@
 //! install, and nothing of the others is left.
 
 use super::turn::beside_another;
-use super::{HARNESS, SHORT, command, nothing_left, programs, run, run_folder};
+use super::{HARNESS, SHORT, command, nothing_left, open, programs, run, run_folder};
 use harness::process::reaper::Reaper;
 use harness::stack::local::LocalStack;
 use harness::stack::ports;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -59,6 +59,30 @@ fn given_damaged_data_when_postgres_refuses_it_then_its_own_words_are_shown() {
             "--- last lines of ",
             "could not find the database system",
             "pg_control",
+        ],
+    );
+}
+
+#[test]
+fn given_a_postgres_that_is_too_old_when_started_then_the_oldest_version_is_named() {
+    let old = |home: &Path, command: &mut Command| {
+        let folder = home.join("bin");
+        std::fs::create_dir(&folder).unwrap();
+        open(&folder);
+        for program in ["initdb", "postgres"] {
+            let file = folder.join(program);
+            let version = "#!/bin/sh\necho \"${0##*/} (PostgreSQL) 13.23\"\n";
+            std::fs::write(&file, version).unwrap();
+            open(&file);
+        }
+        before_path(command, &folder);
+    };
+    refused(
+        old,
+        &[
+            "the stack failed: start PostgreSQL: ",
+            "/bin/postgres: it is version 13.23, and 14 is the oldest",
+            "put the folder of a newer one first on PATH",
         ],
     );
 }
@@ -124,8 +148,8 @@ fn given_a_port_that_is_always_taken_when_started_then_the_error_names_it() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let choose = || {
-        let mut ports: [u16; 10] = ports::choose()?;
-        ports[KAFKA_DIRECT] = port;
+        let mut ports = ports::reserve()?;
+        ports.numbers[KAFKA_DIRECT] = port;
         Ok(ports)
     };
     let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
@@ -164,10 +188,6 @@ fn given_a_port_that_is_taken_when_the_order_service_starts_then_it_is_named() {
             "Address already in use",
         ],
     );
-}
-
-fn open(path: &Path) {
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
 fn before_path(command: &mut Command, folder: &Path) {

@@ -196,11 +196,11 @@ async fn a_port_that_is_taken_meanwhile_is_replaced() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let tries = Mutex::new(0);
     let choose = || {
-        let mut ports: [u16; 10] = ports::choose()?;
+        let mut ports = ports::reserve()?;
         let mut tries = tries.lock().unwrap();
         *tries += 1;
         if *tries == 1 {
-            ports[2] = taken.local_addr().unwrap().port();
+            ports.numbers[2] = taken.local_addr().unwrap().port();
         }
         Ok(ports)
     };

@@ -1,6 +1,6 @@
 //! Whole runs with Debezium as the relay: clean without a fault, and killed in the middle.
 
-use super::{only_run, record, run};
+use super::{only_run, record, run, run_in, secrets};
 use reports::record::{Strategy, Verdict};
 use std::path::Path;
 use std::process::Output;
@@ -67,9 +67,19 @@ fn passed(home: &Path, output: &Output) -> Strategy {
 fn given_no_fault_when_debezium_relays_then_every_event_comes_once_and_exactly() {
     let home = tempfile::tempdir().unwrap();
 
-    let output = run(home.path(), STEADY, &[]);
+    // And surroundings whose proxy is not there: loopback needs none.
+    let surroundings = [
+        ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("http_proxy", "http://127.0.0.1:9"),
+    ];
+    let output = run_in(&surroundings, home.path(), STEADY, &[]);
 
     let strategy = passed(home.path(), &output);
+    let secrets = secrets::files_with_passwords(&only_run(home.path()));
+    assert!(
+        secrets.contains(&"connect/debezium/connector.properties".to_owned()),
+        "{secrets:?}"
+    );
     let counts = strategy.counts;
     assert!(counts.committed >= 500, "{counts:?}");
     assert_eq!(counts.observed, counts.committed);

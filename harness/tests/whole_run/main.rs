@@ -7,6 +7,8 @@ mod debezium;
 mod explain;
 mod external;
 mod interruption;
+#[path = "../shared/secrets.rs"]
+mod secrets;
 mod trace;
 mod verdicts;
 
@@ -96,10 +98,16 @@ fn program() -> Command {
 
 /// Runs a scenario given as text, its folder under `home/runs`.
 fn run(home: &Path, scenario: &str, more: &[&str]) -> Output {
+    run_in(&[], home, scenario, more)
+}
+
+/// The same with these variables in its environment.
+fn run_in(variables: &[(&str, &str)], home: &Path, scenario: &str, more: &[&str]) -> Output {
     let _turn = TURN.blocking_lock();
     let file = home.join("scenario.toml");
     std::fs::write(&file, scenario).unwrap();
     program()
+        .envs(variables.iter().copied())
         .arg("run")
         .arg(&file)
         .arg("--out")

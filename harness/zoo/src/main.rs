@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    harness::process::environment::settle();
     let command = std::env::args().nth(1).unwrap_or_default();
     if command == harness::process::reaper::SUBCOMMAND {
         return harness::process::reaper::main();

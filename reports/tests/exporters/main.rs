@@ -81,7 +81,7 @@ fn one_strategy_without_phases_and_series_is_fine() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn no_record_makes_an_exporter_panic(record in arbitrary::record()) {

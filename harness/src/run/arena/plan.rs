@@ -62,10 +62,11 @@ impl<'a> Arena<'a> {
                 ))
             })
             .collect();
-        let addresses = crate::stack::ports::choose::<2>()
+        let ports = crate::stack::ports::reserve::<2>()
             .map_err(|e| failed("finding free ports for the system under test", &e))?;
-        let [service_address, connect_address] =
-            addresses.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let [service_address, connect_address] = ports
+            .numbers
+            .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let heartbeats = (strategy.kind == StrategyKind::Debezium {})
             .then(|| Topic::new(&info.kafka_bootstrap, &heartbeat_topic(&topic_name), 1));
         Ok(Self {
@@ -89,6 +90,7 @@ impl<'a> Arena<'a> {
                 .map_err(|e| failed("reaching Toxiproxy", &e))?,
             service_address,
             connect_address,
+            _ports: ports,
             heartbeats,
             service: None,
             relay: None,

@@ -205,5 +205,5 @@ fn split(address: &str) -> Option<(String, u16)> {
 fn write_json<C: serde::Serialize>(path: &Path, config: &C) -> Result<(), RunError> {
     let text = serde_json::to_vec_pretty(config)
         .map_err(|e| failed(&format!("writing {}", path.display()), &e))?;
-    folder::write(path, &text)
+    folder::write_secret(path, &text)
 }

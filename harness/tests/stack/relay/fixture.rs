@@ -160,7 +160,12 @@ impl Fixture {
         let schema = &self.schema;
         if self.wiring != Wiring::Direct {
             let url = format!("{}/proxies/{}", self.stack.toxiproxy_url, self.topic());
-            let _ = reqwest::Client::new().delete(url).send().await;
+            let _ = harness::http::direct()
+                .build()
+                .unwrap()
+                .delete(url)
+                .send()
+                .await;
         }
         if self.kind == Kind::Cdc {
             let sql = format!(
@@ -200,7 +205,9 @@ impl Fixture {
         });
         let listening = Mutex::new(String::new());
         until("the proxy's port is free", async || {
-            let reply = reqwest::Client::new()
+            let reply = harness::http::direct()
+                .build()
+                .unwrap()
                 .post(format!("{}/proxies", self.stack.toxiproxy_url))
                 .body(body.to_string())
                 .send()
@@ -220,7 +227,9 @@ impl Fixture {
 
     pub async fn set_proxy(&self, enabled: bool) {
         let url = format!("{}/proxies/{}", self.stack.toxiproxy_url, self.topic());
-        let reply = reqwest::Client::new()
+        let reply = harness::http::direct()
+            .build()
+            .unwrap()
             .patch(url)
             .body(serde_json::json!({ "enabled": enabled }).to_string())
             .send()

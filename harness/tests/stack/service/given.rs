@@ -159,7 +159,7 @@ impl Wanted {
             traces,
             layout,
             topic,
-            http: reqwest::Client::new(),
+            http: harness::http::direct().build().unwrap(),
         })
     }
 }
