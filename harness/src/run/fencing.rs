@@ -10,6 +10,7 @@ use crate::fence::{Fence, STEPS};
 use crate::history::{FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting};
 use crate::nemesis::{self, Campaign, nanoseconds};
 use crate::observer::{self, FinalRead, Observer, Watch};
+use crate::process::Child;
 use crate::scenario::{Strategy, StrategyKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -28,6 +28,16 @@ fn checked(history: &History) -> Result<Judgement, String> {
     Ok(judgement)
 }
 
+/// Whether what was offered, and what is on the topic, is all accounted for.
+fn adds_up(judgement: &Judgement) -> bool {
+    let (c, o) = (&judgement.counts, &judgement.outcomes);
+    let published = c
+        .committed
+        .saturating_sub(c.lost + c.undrained + c.undecided);
+    let explained = published + c.duplicated + c.phantom + c.corrupted + c.foreign;
+    c.offered == o.db_event + o.db_only + o.event_only + o.neither && c.observed == explained
+}
+
 /// A row to take away, on which a pass rests.
 #[derive(Debug, Clone, Copy)]
 enum Taken {
@@ -310,7 +320,13 @@ proptest! {
         let mut history = eventful();
         edits.iter().for_each(|edit| apply(&mut history, edit));
         if let Ok(judgement) = checked(&history) {
-            prop_assert!(judgement.verdict == Verdict::Pass || !judgement.reasons.is_empty());
+            let expectations = &judgement.expectations;
+            let missed = expectations.iter().any(|checked| checked.met == Some(false));
+            let met = expectations.iter().all(|checked| checked.met == Some(true));
+            let pass = judgement.verdict == Verdict::Pass;
+            prop_assert!(!pass || met && judgement.bites.iter().all(|bite| bite.bit));
+            let wrong = missed || !adds_up(&judgement);
+            prop_assert!(!wrong || judgement.verdict == Verdict::Fail);
         }
     }
 
