@@ -28,14 +28,19 @@ fn checked(history: &History) -> Result<Judgement, String> {
     Ok(judgement)
 }
 
-/// Whether what was offered, and what is on the topic, is all accounted for.
+/// Whether what was offered, and what is on the topic, is all accounted for, as far as it was read.
 fn adds_up(judgement: &Judgement) -> bool {
     let (c, o) = (&judgement.counts, &judgement.outcomes);
-    let published = c
-        .committed
-        .saturating_sub(c.lost + c.undrained + c.undecided);
-    let explained = published + c.duplicated + c.phantom + c.corrupted + c.foreign;
-    c.offered == o.db_event + o.db_only + o.event_only + o.neither && c.observed == explained
+    let sum = |all: &[Option<u64>]| all.iter().copied().sum::<Option<u64>>();
+    let unpublished = sum(&[c.lost, c.undrained, c.undecided]);
+    let published = c.committed.zip(unpublished);
+    let published = published.map(|(committed, not)| committed.saturating_sub(not));
+    let explained = sum(&[published, c.duplicated, c.phantom, c.corrupted, c.foreign]);
+    // What was not read adds up to nothing.
+    sum(&[o.db_event, o.db_only, o.event_only, o.neither]).is_none_or(|all| all == c.offered)
+        && c.observed
+            .zip(explained)
+            .is_none_or(|(observed, explained)| observed == explained)
 }
 
 /// A row to take away, on which a pass rests.

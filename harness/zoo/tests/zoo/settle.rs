@@ -18,6 +18,7 @@ settle = \"3s\"",
         finds: &[Find {
             anomaly: "duplicated",
             count: |ran| ran.committed(),
+            least: 100,
             words: "all committed",
         }],
         also: |ran| assert_eq!(ran.admitted("repeated"), ran.committed()),
