@@ -73,6 +73,11 @@ impl From<Four> for Outcomes {
     }
 }
 
+#[test]
+fn the_seed_of_a_case_that_fails_is_kept() {
+    assert!(cases(1).failure_persistence.is_some());
+}
+
 pub fn naive() -> StrategyKind {
     StrategyKind::DualWrite {
         order: WriteOrder::CommitThenPublish,

@@ -44,7 +44,7 @@ pub struct ChildSpec {
     pub program: PathBuf,
     /// Arguments.
     pub args: Vec<String>,
-    /// Environment on top of what every child has ([`environment`](super::environment)).
+    /// Environment on top of what every child has ([`environment`]).
     pub env: Vec<(String, String)>,
     /// uid and gid to drop to.
     pub user: Option<(u32, u32)>,
