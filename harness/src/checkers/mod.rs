@@ -217,7 +217,7 @@ pub(crate) fn judge_joined(
         .collect();
     let reading = &context.reading;
     let outcomes = outcomes::outcomes(context);
-    let (whole, parts) = measure::latencies(&context.join);
+    let (whole, parts) = measure::latencies(context);
     let counts = counts::counts(context, &tallies, whole.propagation.negative());
     // What was not read cannot be expected to add up.
     let errors = match reading.lacks(Steps::ALL) {

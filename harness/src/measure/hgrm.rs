@@ -1,6 +1,6 @@
 //! The percentile format of the HdrHistogram tools, so that their plotters read our files.
 
-use super::latency::latencies;
+use super::latency::whole;
 use super::recorder::Recorder;
 use crate::checkers::join::Join;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ const TICKS: u32 = 5;
 /// Name (`order`, `propagation`, `end_to_end`) and text of each latency, in milliseconds; the first
 /// alone where it is not known when the events came.
 pub fn hgrm(join: &Join<'_>, arrivals_known: bool) -> Vec<(&'static str, String)> {
-    let (whole, _) = latencies(join);
+    let whole = whole(join);
     let mut files = vec![("order", text(&whole.order))];
     if arrivals_known {
         files.push(("propagation", text(&whole.propagation)));
