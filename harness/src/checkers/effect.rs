@@ -4,12 +4,11 @@
 
 use super::context::Context;
 use super::window::Span;
-use crate::history::{Outcome, Request};
-use crate::measure::Recorder;
+use crate::history::Request;
+use crate::measure::{Latencies, Recorder, latencies_where};
 use crate::scenario::LatencyKind;
 
 /// Latencies of one kind.
-#[derive(Default)]
 pub struct Effect {
     /// Of what a fault overlaps.
     pub within: Recorder,
@@ -20,52 +19,18 @@ pub struct Effect {
 impl Effect {
     /// Of one latency.
     pub fn of(context: &Context<'_>, kind: LatencyKind) -> Self {
-        let mut effect = Self::default();
-        match kind {
-            LatencyKind::Order => {
-                for request in &context.history().requests {
-                    if let Some(took_ns) = answered_in(request) {
-                        effect.add(context, context.request_span(request), took_ns);
-                    }
-                }
-            }
-            LatencyKind::Propagation => effect.add_events(context, |request| {
-                (request.outcome == Outcome::Committed).then_some(request.ended_ns)
-            }),
-            LatencyKind::EndToEnd => {
-                effect.add_events(context, |request| Some(request.intended_ns));
-            }
+        let until_seen = kind != LatencyKind::Order;
+        let of_it = |latencies: Latencies| match kind {
+            LatencyKind::Order => latencies.order,
+            LatencyKind::Propagation => latencies.propagation,
+            LatencyKind::EndToEnd => latencies.end_to_end,
+        };
+        let within = |span: Span| context.windows.iter().any(|w| w.span.overlaps(span));
+        let before = |span: Span| context.is_before_faults(span);
+        Self {
+            within: of_it(latencies_where(context, until_seen, within)),
+            before: of_it(latencies_where(context, until_seen, before)),
         }
-        effect
-    }
-
-    /// Of all that was committed, from what `since` says to the first sight.
-    fn add_events(&mut self, context: &Context<'_>, since: impl Fn(Request) -> Option<i64>) {
-        let join = &context.join;
-        for slot in 0..join.truth.len() {
-            let Some(since_ns) = join.request(slot).and_then(&since) else {
-                continue;
-            };
-            let took_ns = join.seen(slot).map(|at| at.saturating_sub(since_ns));
-            self.add(context, context.delivery_span(slot), took_ns);
-        }
-    }
-
-    fn add(&mut self, context: &Context<'_>, span: Span, took_ns: Option<i64>) {
-        if context.windows.iter().any(|w| w.span.overlaps(span)) {
-            self.within.record(took_ns);
-        } else if context.is_before_faults(span) {
-            self.before.record(took_ns);
-        }
-    }
-}
-
-/// Until the answer; no time where there was none, and nothing for what was refused.
-fn answered_in(request: Request) -> Option<Option<i64>> {
-    match request.outcome {
-        Outcome::Committed => Some(Some(request.ended_ns.saturating_sub(request.intended_ns))),
-        Outcome::Unknown | Outcome::NotSent => Some(None),
-        Outcome::Rejected => None,
     }
 }
 

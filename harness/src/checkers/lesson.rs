@@ -17,8 +17,8 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
     let history = seen.context.history();
     if concerning(history).is_empty() {
         return Compared::open(format!(
-            "no fault of the file hits anything that `{}` uses, so nothing can be the effect of \
-             one: add a fault on one of its links or processes, or bound `{}` from above",
+            "nothing can be the effect of a fault where the file has none on anything that `{}` \
+             uses: add a fault on one of its links or processes, or bound `{}` from above",
             history.meta.strategy,
             expectation.metric.name()
         ));

@@ -339,7 +339,12 @@ fn what_could_not_have_happened_is_left_open_and_nothing_else() {
 #[test]
 fn other_doubts_leave_every_expectation_as_it_is() {
     let altered = ["log.parquet".to_owned()];
-    let judgement = judge_with(&clean_run(), &altered, Vec::new());
+    let bit = crate::checkers::Bite {
+        fault: 0,
+        bit: true,
+        evidence: "by decree".to_owned(),
+    };
+    let judgement = judge_with(&clean_run(), &altered, vec![bit]);
     assert_eq!(left_open(&judgement), BTreeSet::new());
     let mut few = clean_run();
     few.meta.scenario.workload.min_committed_per_phase = 1_000;

@@ -176,7 +176,9 @@ fn without_a_fault_that_concerns_the_strategy_nothing_can_be_its_effect() {
         for checked in &judgement.expectations {
             assert_eq!(checked.met, None, "{checked:?}");
             assert!(
-                checked.reason.contains("hits anything that `it` uses"),
+                checked
+                    .reason
+                    .contains("has none on anything that `it` uses"),
                 "{checked:?}"
             );
             assert!(checked.reason.contains("add a fault"), "{checked:?}");
@@ -236,10 +238,14 @@ fn given_a_time_from_below_when_what_is_slow_is_apart_from_the_fault_then_it_is_
 #[test]
 fn given_a_lesson_when_the_fault_begins_with_the_load_then_nothing_shows_what_is_its_effect() {
     let mut history = slow(400 * MS, 600 * MS);
-    let losses = expect(Metric::Lost, Comparison::AtLeast, 1.0);
-    history.meta.scenario.strategies[0]
-        .expectations
-        .push(losses);
+    let slowest = Metric::Latency(LatencyKind::Order, Percentile::Max);
+    expecting(
+        &mut history,
+        vec![
+            expect(slowest, Comparison::AtLeast, 100.0),
+            expect(Metric::Lost, Comparison::AtLeast, 1.0),
+        ],
+    );
     lose(&mut history, 450 * MS, 460 * MS);
     history.faults[0].planned_at_ns = FROM;
     let judgement = judged(&history);

@@ -84,7 +84,7 @@ fn given_a_later_version_with_an_answer_when_publishes_are_given_up_then_the_ear
     let mut requests = history.requests.open();
     requests[again as usize].told_version = 3;
     requests[again as usize].change = third;
-    requests[again as usize].ended_ns = FROM + S;
+    requests[again as usize].ended_ns = FROM + 500 * MS;
     drop(requests);
     assert_eq!(found(&history), (3, 0));
 }

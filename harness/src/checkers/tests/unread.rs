@@ -109,10 +109,10 @@ fn length(log: &Rows<LogRow>, partition: i32) -> i64 {
     rows.map(|r| r.offset + 1).max().unwrap_or(0)
 }
 
-/// Only so many records, the first by append, and what was seen of them.
+/// Only so many records, the first of each partition, and what was seen of them.
 fn keep_records(history: &mut History, kept: usize) {
     let mut order: Vec<usize> = (0..history.log.len()).collect();
-    order.sort_by_key(|row| history.log.at(*row).append_ms);
+    order.sort_by_key(|row| history.log.at(*row).offset);
     let gone: Vec<(i32, i64)> = order[kept..]
         .iter()
         .map(|row| history.log.at(*row))
