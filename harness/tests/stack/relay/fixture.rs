@@ -246,7 +246,7 @@ impl Fixture {
     /// Lets so many kilobytes a second through towards the proxied server; `None`: all there are.
     pub async fn limit_proxy(&self, kilobytes: Option<u64>) {
         let proxy = format!("{}/proxies/{}", self.stack.toxiproxy_url, self.topic());
-        let client = reqwest::Client::new();
+        let client = harness::http::direct().build().unwrap();
         let asked = match kilobytes {
             Some(rate) => client.post(format!("{proxy}/toxics")).body(
                 serde_json::json!({ "name": "limit", "type": "bandwidth", "stream": "upstream",
