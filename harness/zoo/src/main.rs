@@ -6,8 +6,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     harness::process::environment::settle();
     let command = std::env::args().nth(1).unwrap_or_default();
-    if command == harness::process::reaper::SUBCOMMAND {
-        return harness::process::reaper::main();
+    if let Some(ended) = harness::process::hidden(&command) {
+        return ended;
     }
     let Some(defect) = zoo::defect() else {
         return harness::cli::main();

@@ -4,6 +4,7 @@ mod aborts;
 pub mod another_run;
 mod cursor;
 mod deduplicates;
+pub mod dies;
 mod done_first;
 mod flips;
 mod flood;
@@ -19,6 +20,7 @@ mod odd;
 mod one_transaction;
 mod parks;
 mod refused;
+mod repeats_later;
 mod requeues;
 mod retention;
 mod skip_locked;
@@ -51,6 +53,7 @@ pub fn find(defect: &str) -> Option<Run> {
         "goes-on-past-a-failed-publish" => refused::run,
         "cursor" => cursor::by_seq,
         "cursor-on-created-at" => cursor::by_created_at,
+        "dies" => dies::run,
         "marks-up-to-the-highest" => mark_up_to::run,
         "drops-the-tail" => tail::run,
         "stops-silently" => stops::run,
@@ -66,6 +69,7 @@ pub fn find(defect: &str) -> Option<Run> {
         "deletes-what-is-old" => retention::run,
         "deduplicates-by-type" => deduplicates::run,
         "everything-twice" => twice::run,
+        "repeats-later" => repeats_later::run,
         "swaps-neighbours" => swaps::run,
         "requeues-at-the-end" => requeues::run,
         "any-partition" => spreads::evenly,

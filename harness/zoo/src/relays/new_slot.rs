@@ -68,11 +68,13 @@ pub fn at_a_restart(config: RelayConfig) -> Result<(), String> {
         let mut outbox = Outbox::connect(&told.postgres).await?;
         let old = outbox.first("true", ALL).await?;
         let (slot, publication) = names(&told)?;
-        let held = pending_payloads(&told.postgres, slot, publication).await?;
+        let mut held = Vec::new();
+        pending_payloads(&told.postgres, slot, publication, |_, payload| {
+            held.push(named(payload));
+        })
+        .await?;
         make_again(&told).await?;
-        for (_, payload) in held {
-            behind.add([named(&payload)?]);
-        }
+        behind.add(held.into_iter().collect::<Result<Vec<_>, _>>()?);
         // What came in between is in the table, and may still come in the stream.
         let old: HashSet<i64> = old.iter().map(|row| row.seq).collect();
         let rows = outbox.first("true", ALL).await?;

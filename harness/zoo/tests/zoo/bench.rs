@@ -54,7 +54,8 @@ impl Ran {
 
     /// Changes in the database.
     pub fn committed(&self) -> u64 {
-        self.strategy().counts.committed
+        let committed = self.strategy().counts.committed;
+        committed.expect("the database was read")
     }
 
     /// How often the broken part says that it did this.
@@ -71,7 +72,8 @@ impl Ran {
     /// Of everything that can go wrong, what there is of it, sorted.
     pub fn anomalies(&self) -> Vec<(&'static str, u64)> {
         let all = anomalies(&self.strategy().counts).into_iter();
-        all.filter(|(_, count)| *count > 0).collect()
+        all.filter_map(|(name, count)| Some((name, count.filter(|count| *count > 0)?)))
+            .collect()
     }
 
     /// Of everything that can go wrong there is exactly this.
@@ -132,8 +134,8 @@ impl Ran {
     }
 }
 
-/// Every count that is 0 for a clean run, by name, sorted.
-fn anomalies(c: &Counts) -> Vec<(&'static str, u64)> {
+/// Every count that is 0 for a clean run, by name, sorted; `None` is not known.
+fn anomalies(c: &Counts) -> Vec<(&'static str, Option<u64>)> {
     let mut all = vec![
         ("lost", c.lost),
         ("undrained", c.undrained),

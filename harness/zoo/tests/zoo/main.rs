@@ -7,10 +7,12 @@
 mod bench;
 mod case;
 mod clean;
+mod clocks;
 mod content;
 mod defects;
 mod disk;
 mod docs;
+mod ends;
 mod hostile;
 mod lost;
 mod odd;
@@ -19,6 +21,7 @@ mod overtaking;
 mod referee;
 mod restart;
 mod services;
+mod settle;
 mod stacks;
 #[path = "../../../tests/shared/turn.rs"]
 mod turn;
