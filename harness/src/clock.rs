@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct RunClock {
     /// CLOCK_MONOTONIC at the origin, nanoseconds.
     pub origin_monotonic_ns: u64,
-    /// Wall clock at the origin, nanoseconds since 1970 (for matching logs and append times).
+    /// Wall clock at the origin, nanoseconds since 1970 (for matching logs).
     pub origin_unix_ns: i128,
 }
 

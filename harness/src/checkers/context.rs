@@ -2,6 +2,7 @@
 
 use super::join::Join;
 use super::overtaken::Overtaken;
+use super::reading::Reading;
 use super::told::Told;
 use super::window::{Span, Window, fault_name, strategy, windows};
 use super::{Offence, join};
@@ -15,6 +16,8 @@ pub struct Context<'a> {
     pub join: Join<'a>,
     /// Faults that were in force, by begin.
     pub windows: Vec<Window>,
+    /// What the fence let us read.
+    pub reading: Reading,
     kind: Option<&'a StrategyKind>,
     overtaken: Option<Overtaken>,
     deaths: Vec<Death<'a>>,
@@ -52,6 +55,7 @@ impl<'a> Context<'a> {
         Self {
             join,
             windows,
+            reading: Reading::of(history),
             kind,
             overtaken,
             deaths,
@@ -69,9 +73,25 @@ impl<'a> Context<'a> {
         self.told.get_or_init(|| Told::new(self.history()))
     }
 
+    /// Whether something was over before the first fault that concerns the strategy began.
+    pub fn is_before_faults(&self, span: Span) -> bool {
+        let first = self.windows.first();
+        first.is_some_and(|window| span.until_ns < window.span.from_ns)
+    }
+
+    /// Whether anything that was committed was.
+    pub fn anything_before_faults(&self) -> bool {
+        (0..self.join.truth.len()).any(|slot| self.is_before_faults(self.delivery_span(slot)))
+    }
+
     /// Whether the strategy writes to both sides by itself.
     pub fn is_dual_write(&self) -> bool {
         matches!(self.kind, Some(StrategyKind::DualWrite { .. }))
+    }
+
+    /// How the strategy works.
+    pub fn kind(&self) -> Option<&'a StrategyKind> {
+        self.kind
     }
 
     /// From a request's intended start to its end.
@@ -92,7 +112,7 @@ impl<'a> Context<'a> {
         let span = self.request_span(request);
         let arrived = self.join.seen(slot).or_else(|| {
             let row = self.join.first_row(slot)?;
-            Some(self.join.appended_ns(row))
+            Some(self.join.on_topic_ns(row))
         });
         let until_ns = match (arrived, &self.overtaken) {
             (Some(at), _) => at,
@@ -107,11 +127,11 @@ impl<'a> Context<'a> {
 
     /// From the intended start of a record's attempt (or its own append) to its append.
     pub fn record_span(&self, row: usize) -> Span {
-        let appended_ns = self.join.appended_ns(row);
+        let at_ns = self.join.on_topic_ns(row);
         let attempt = self.join.log.at(row).attempt;
         let at = Span {
-            from_ns: appended_ns,
-            until_ns: appended_ns,
+            from_ns: at_ns,
+            until_ns: at_ns,
         };
         match self.history().requests.get(attempt as usize) {
             Some(request) => at.hull(self.request_span(request)),
@@ -210,14 +230,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// `partition 1 offset 42`, appended when.
+    /// `partition 1 offset 42`, on the topic when.
     pub fn place(&self, row: usize) -> String {
         let record = self.join.log.at(row);
         format!(
-            "partition {} offset {}, appended at {}",
+            "partition {} offset {}, on the topic at {}",
             record.partition,
             record.offset,
-            self.at(self.join.appended_ns(row))
+            self.at(self.join.on_topic_ns(row))
         )
     }
 }

@@ -2,8 +2,10 @@
 //! each with the record that first carried it and the moment it was first seen. Linear in the
 //! history, and under 32 bytes an event beside it.
 
+use super::on_topic::{self, Ends};
 use crate::history::{Body, History, LogRow, NONE, Places, Request, Rows, TruthRow};
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 /// "Never", as a time.
 pub const NEVER: i64 = i64::MAX;
@@ -62,6 +64,10 @@ pub struct Join<'a> {
     pub vanished: Vec<(i32, i64)>,
     /// How many of them.
     pub vanished_count: u64,
+    /// Worked out when asked for: how far each partition was known to reach, and by row of
+    /// [`Join::log`] when the record was there.
+    ends: OnceCell<Ends>,
+    on_topic: OnceCell<Vec<i64>>,
 }
 
 impl<'a> Join<'a> {
@@ -92,6 +98,8 @@ impl<'a> Join<'a> {
             held,
             vanished: Vec::new(),
             vanished_count: 0,
+            ends: OnceCell::new(),
+            on_topic: OnceCell::new(),
         };
         join.attribute();
         join.classify();
@@ -292,11 +300,15 @@ impl<'a> Join<'a> {
             .map(|(slot, _)| slot)
     }
 
-    /// Run time of a record's LogAppendTime.
-    pub fn appended_ns(&self, row: usize) -> i64 {
-        let unix = i128::from(self.log.at(row).append_ms) * 1_000_000;
-        let run = unix - self.history.meta.clock.origin_unix_ns;
-        i64::try_from(run).unwrap_or(if run < 0 { i64::MIN / 2 } else { NEVER / 2 })
+    /// When a record was on the topic, on the run's own clock (see [`super::on_topic`]).
+    pub fn on_topic_ns(&self, row: usize) -> i64 {
+        self.on_topic
+            .get_or_init(|| on_topic::times(self.history, &self.log, self.ends()))[row]
+    }
+
+    /// How far each partition was known to reach, and when.
+    pub fn ends(&self) -> &Ends {
+        self.ends.get_or_init(|| Ends::of(self.history))
     }
 }
 

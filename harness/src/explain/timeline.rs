@@ -203,9 +203,8 @@ impl Explainer<'_> {
         };
         let place = format!("partition {} offset {}", record.partition, record.offset);
         let seen_ns = self.sights.first(record.partition, record.offset);
-        let appended_ns = self
-            .appended_ns(row)
-            .map(|at_ns| after_its_handing(at_ns, trail));
+        let known_ns = self.appended_ns(row);
+        let appended_ns = known_ns.map(|at_ns| after_its_handing(at_ns, trail));
         if let Some(at_ns) = appended_ns.or(seen_ns) {
             moments.push(Moment {
                 at_ns,
@@ -214,7 +213,8 @@ impl Explainer<'_> {
                 what: format!("{label}{kind}{version}: {place}"),
             });
         }
-        if let Some(at_ns) = seen_ns {
+        // Where the sight is all that is known of its time, it is said once.
+        if let Some(at_ns) = seen_ns.filter(|_| known_ns != seen_ns) {
             moments.push(Moment {
                 at_ns,
                 rank: Rank::Seen,

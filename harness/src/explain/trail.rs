@@ -135,7 +135,7 @@ impl Explainer<'_> {
             .collect();
         rows.sort_by_key(|r| r.at_ns);
         let mut records: Vec<usize> = self.records.of(attempt).collect();
-        records.sort_by_key(|row| join.appended_ns(*row));
+        records.sort_by_key(|row| join.on_topic_ns(*row));
         Trail {
             attempt,
             request: history.requests.get(attempt as usize),

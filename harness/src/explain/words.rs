@@ -214,10 +214,11 @@ impl Explainer<'_> {
         }
     }
 
-    /// When a record was appended, where the broker wrote it down.
+    /// When a record was on the topic: in histories of before, where the broker wrote it down.
     pub(super) fn appended_ns(&self, row: usize) -> Option<i64> {
         let join = &self.context.join;
-        (join.log.at(row).append_ms >= 0).then(|| join.appended_ns(row))
+        let known = !join.ends().is_empty() || join.log.at(row).append_ms >= 0;
+        known.then(|| join.on_topic_ns(row))
     }
 
     /// Why an absence from a process's trace proves nothing of what happened at `at_ns` or later;

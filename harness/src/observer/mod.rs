@@ -1,12 +1,14 @@
 //! Watches the topic on the direct listener while the run goes on, and reads it again after the fence.
 
 mod client;
+mod ends;
 mod final_read;
 mod live;
 mod range;
 mod seen;
 mod stray;
 
+pub use ends::Ends;
 pub use final_read::{FinalRead, read_again};
 pub use live::Observer;
 pub use stray::stray_topics;

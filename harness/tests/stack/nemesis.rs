@@ -65,11 +65,25 @@ async fn bandwidth_bites_in_both_directions_and_with_toxicity_0_it_does_not() {
     let (up, down, spares) = tokio::join!(
         with_echo(200_000, toxic(narrow, Stream::Upstream, 1.0)),
         with_echo(200_000, toxic(narrow, Stream::Downstream, 1.0)),
-        with_echo(100, toxic(narrow, Stream::Downstream, 0.0)),
+        with_echo(200_000, toxic(narrow, Stream::Downstream, 0.0)),
     );
     Bench::expect(&up, true);
     Bench::expect(&down, true);
     Bench::expect(&spares, false);
+}
+
+#[tokio::test]
+async fn given_a_link_so_slow_that_every_request_is_given_up_when_judged_then_bandwidth_bit() {
+    let bench = Bench::to(&echo().await).await;
+    let patience = Duration::from_millis(250);
+    let traffic = Traffic::start_with(&bench, vec![7; 200_000], 200_000, patience);
+    let narrow = Toxic::Bandwidth { rate: 50 };
+    let fault = toxic(narrow, Stream::Upstream, 1.0);
+    let outcome = bench.suffer(&[fault], &traffic).await;
+    Bench::expect(&outcome, true);
+    // Each connection carried a part of it, before it was given up
+    let evidence = &outcome.1[0].evidence;
+    assert!(evidence.contains("all together"), "{evidence}");
 }
 
 #[tokio::test]

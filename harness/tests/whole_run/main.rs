@@ -6,6 +6,7 @@
 mod debezium;
 mod explain;
 mod external;
+mod faults;
 mod interruption;
 #[path = "../shared/secrets.rs"]
 mod secrets;
@@ -32,6 +33,9 @@ target = "kafka"
 kind = "down"
 at = "1500ms"
 for = "1500ms"
+
+[drain]
+settle = "200ms"
 
 [strategy.naive]
 kind = "dual-write"

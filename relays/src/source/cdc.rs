@@ -51,8 +51,6 @@ const BEHIND: Duration = Duration::from_millis(200);
 const LAZY_READ: Duration = Duration::from_millis(2);
 /// A Unix socket holds some two hundred of the server's packets, and the server is faster with it.
 const LAZY_READ_LOCAL: Duration = Duration::from_micros(400);
-/// Changes that [`pending_payloads`] reads at most.
-const PENDING_MAX: i32 = 2_000_000;
 /// 2000-01-01, where PostgreSQL's clock starts.
 const POSTGRES_EPOCH: Duration = Duration::from_secs(946_684_800);
 
@@ -396,15 +394,15 @@ impl Source for CdcSource {
     }
 }
 
-/// Payloads that a slot which no relay holds has not been acknowledged, each with the position of
-/// its commit, in commit order: what the source still holds. For the referee, as an administrator;
-/// nothing is consumed. Reads on to the end of the transaction in which the bound of two million
-/// changes is reached.
+/// Hands over each payload that a slot which no relay holds has not been acknowledged, with the
+/// position of its commit, in commit order, and counts them: what the source still holds. One at a
+/// time, since they may be many and large. For the referee, as an administrator; nothing is consumed.
 pub async fn pending_payloads(
     admin: &PostgresTarget,
     slot: &str,
     publication: &str,
-) -> Result<Vec<(u64, String)>, String> {
+    mut each: impl FnMut(u64, &str),
+) -> Result<u64, String> {
     let doing = |reason: &dyn std::fmt::Display| {
         format!(
             "read what slot {slot} at {} still holds: {reason}",
@@ -414,19 +412,19 @@ pub async fn pending_payloads(
     let mut connection = connect_plain(admin).await.map_err(|e| e.to_string())?;
     let mut changes = sqlx::query_scalar::<_, Vec<u8>>(
         "SELECT data FROM pg_logical_slot_peek_binary_changes(\
-           $1, NULL, $2, 'proto_version', '1', 'publication_names', $3)",
+           $1, NULL, NULL, 'proto_version', '1', 'publication_names', $2)",
     )
     .bind(slot)
-    .bind(PENDING_MAX)
     .bind(publication)
     .fetch(&mut connection);
     let mut decoder = OutboxDecoder::default();
-    let mut pending = Vec::new();
+    let mut count = 0;
     while let Some(change) = changes.try_next().await.map_err(|e| doing(&e))? {
         if let Some(row) = decoder.decode(change.into()).map_err(|e| doing(&e))? {
             let payload = row.payload().map_err(|e| doing(&e))?;
-            pending.push((row.commit_lsn(), payload.to_owned()));
+            each(row.commit_lsn(), payload);
+            count += 1;
         }
     }
-    Ok(pending)
+    Ok(count)
 }

@@ -44,8 +44,6 @@ const LISTEN_RETRY: Duration = Duration::from_millis(500);
 /// An open transaction that nothing is asked of for so long is asked something: the server ends one
 /// that is idle for thirty seconds, and a slow broker may need longer for its events.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// Payloads that [`pending_payloads`] reads at most.
-const PENDING_MAX: u32 = 2_000_000;
 
 /// The session that holds the leadership.
 struct Leader {
@@ -436,25 +434,34 @@ pub async fn claim_all(
     }
 }
 
-/// Payloads of the rows that are not yet processed, by `seq`: what the source still holds. For the
-/// referee, as an administrator.
+/// Hands over the payload of each row that is not yet processed, by `seq`, and counts them: what the
+/// source still holds. One at a time, since they may be many and large. For the referee, as an
+/// administrator.
 pub async fn pending_payloads(
     admin: &PostgresTarget,
     schema: &str,
     after_publish: AfterPublish,
-) -> Result<Vec<String>, String> {
+    mut each: impl FnMut(&str),
+) -> Result<u64, String> {
     let condition = match after_publish {
         AfterPublish::Delete => "",
         // Whatever else a relay calls a row that it did not publish, parked or failed: it is there.
         AfterPublish::Mark => "WHERE status <> 'processed'",
     };
     let sql = format!(
-        "SELECT payload FROM {}.outbox {condition} ORDER BY seq LIMIT {PENDING_MAX}",
+        "SELECT payload FROM {}.outbox {condition} ORDER BY seq",
         quoted(schema)
     );
     let mut connection = connect_plain(admin).await.map_err(|e| e.to_string())?;
-    sqlx::query_scalar(AssertSqlSafe(sql))
-        .fetch_all(&mut connection)
+    let mut rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).fetch(&mut connection);
+    let mut count = 0;
+    while let Some(payload) = rows
+        .try_next()
         .await
-        .map_err(|e| format!("read the pending rows of {schema}.outbox: {e}"))
+        .map_err(|e| format!("read the pending rows of {schema}.outbox: {e}"))?
+    {
+        each(&payload);
+        count += 1;
+    }
+    Ok(count)
 }

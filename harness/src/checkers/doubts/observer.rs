@@ -2,7 +2,8 @@
 
 use super::generator::p99_ms;
 use super::{Doubt, Grounds, observed_live, visible};
-use crate::checkers::join::Class;
+use crate::checkers::join::{Class, Join};
+use crate::checkers::on_topic::Known;
 use crate::history::{History, Life};
 use crate::measure::MAX_LAG_MS;
 use crate::scenario::{Target, Victim};
@@ -11,40 +12,94 @@ use crate::scenario::{Target, Victim};
 const BEFORE_NS: i64 = 1_000_000_000;
 const AFTER_NS: i64 = 5_000_000_000;
 
-/// Sight came long after the record could be seen. Append times are the wall clock's, milliseconds.
+/// The ends of the topic are asked for ten times a second, or less often in a very long run.
+const ASKED_RARELY_NS: i64 = 1_000_000_000;
+
+/// Sight came long after the record could be seen: after it was known to be there, on the run's own
+/// clock. Histories of before do not say when that was known: of them, the broker's append times have
+/// to do, the wall clock's, milliseconds.
 pub fn lag(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     let join = &grounds.context.join;
-    let broker = broker_faults(join.history);
-    let ordinary = |row: usize| {
-        broker.is_empty() || {
-            let at = join.appended_ns(row);
-            !broker
-                .iter()
-                .any(|(from, until)| (*from..=*until).contains(&at))
-        }
+    if join.ends().is_empty() {
+        return judge(
+            join,
+            visible::rows(join).filter(|(row, _)| join.log.at(*row).append_ms >= 0),
+        );
+    }
+    let known = || {
+        let mut walk = join.ends().walk();
+        join.log.numbered().filter_map(move |(row, record)| {
+            let known = walk.known(record.partition, record.offset);
+            Some((row, known?))
+        })
     };
+    let mut doubts = judge(join, known().map(|(row, known)| (row, known.by_ns)));
+    doubts.extend(unasked(join, known().map(|(_, known)| known)));
+    doubts
+}
+
+/// How long after the time at which a record could be seen it was, of first records of their versions.
+fn judge(join: &Join<'_>, visible: impl Iterator<Item = (usize, i64)>) -> Vec<Doubt> {
+    let ordinary = ordinary(join);
     // The first sight of a version belongs to its first record where the observer saw that one.
-    let lags = visible::rows(join)
+    let lags = visible
         .filter(|(row, _)| join.class(*row) == Class::First && join.sighted(*row))
+        .filter(|(_, visible_ns)| ordinary(*visible_ns))
         .filter_map(|(row, visible_ns)| {
             let seen_ns = join.seen(join.slot_of_row(row)?)?;
-            let said_when = join.log.at(row).append_ms >= 0;
-            (said_when && ordinary(row)).then(|| seen_ns.saturating_sub(visible_ns))
+            Some(seen_ns.saturating_sub(visible_ns))
         });
-    let left_out = if broker.is_empty() {
-        ""
-    } else {
-        ", records appended around the faults of kafka-server left out"
-    };
+    let left_out = left_out(join);
     match p99_ms(lags) {
         Some(ms) if ms > MAX_LAG_MS => vec![Doubt::new(
             format!(
-                "the observer saw records {ms:.0} ms after their append at p99 (more than \
+                "the observer saw records {ms:.0} ms after they were there at p99 (more than \
                  {MAX_LAG_MS} ms{left_out}): what was measured is the observer"
             ),
             observed_live,
         )],
         _ => Vec::new(),
+    }
+}
+
+/// Records came to be there while nobody asked: how late their sight was is not known.
+fn unasked(join: &Join<'_>, known: impl Iterator<Item = Known>) -> Option<Doubt> {
+    let ordinary = ordinary(join);
+    let gap_ns = |known: Known| known.by_ns.saturating_sub(known.after_ns);
+    let (mut all, mut within, mut longest_ns) = (0u64, 0u64, 0);
+    for known in known.filter(|known| ordinary(known.by_ns)) {
+        all += 1;
+        if gap_ns(known) > ASKED_RARELY_NS && known.after_ns != i64::MIN {
+            within += 1;
+            longest_ns = longest_ns.max(gap_ns(known));
+        }
+    }
+    (within * 100 > all).then(|| {
+        let reason = format!(
+            "{within} of {all} records came while the ends of the topic were not known for up to \
+             {:.1} s{}: whether the observer was late, nobody knows",
+            longest_ns as f64 / 1e9,
+            left_out(join)
+        );
+        Doubt::new(reason, observed_live)
+    })
+}
+
+/// Whether a time is far enough from all faults of the broker itself.
+fn ordinary(join: &Join<'_>) -> impl Fn(i64) -> bool + use<> {
+    let broker = broker_faults(join.history);
+    move |at_ns| {
+        !broker
+            .iter()
+            .any(|(from, until)| (*from..=*until).contains(&at_ns))
+    }
+}
+
+fn left_out(join: &Join<'_>) -> &'static str {
+    if broker_faults(join.history).is_empty() {
+        ""
+    } else {
+        ", records of the time around the faults of kafka-server left out"
     }
 }
 
@@ -81,7 +136,7 @@ pub fn blind(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
         .saturating_sub(1_000_000_000);
     let unseen = join
         .rows_of(Class::First)
-        .filter(|row| !join.sighted(*row) && join.appended_ns(*row) < watched_until_ns)
+        .filter(|row| !join.sighted(*row) && join.on_topic_ns(*row) < watched_until_ns)
         .count();
     if unseen == 0 {
         return Vec::new();

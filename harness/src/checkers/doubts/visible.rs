@@ -13,12 +13,12 @@ pub(super) fn rows<'a>(join: &'a Join<'_>) -> impl Iterator<Item = (usize, i64)>
     let mut after_gap_ns = None;
     (0..join.log.len()).rev().filter_map(move |row| {
         if !transactions {
-            return Some((row, join.appended_ns(row)));
+            return Some((row, join.on_topic_ns(row)));
         }
         match next(join, row) {
             None => after_gap_ns = None,
             Some(following) if is_gap(join, row) => {
-                after_gap_ns = Some(join.appended_ns(following));
+                after_gap_ns = Some(join.on_topic_ns(following));
             }
             Some(_) => {}
         }

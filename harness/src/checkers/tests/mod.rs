@@ -3,6 +3,8 @@
 
 mod blurs;
 mod books;
+mod clocks;
+mod deaths;
 mod doubts;
 mod expected;
 mod explained;
@@ -10,9 +12,13 @@ mod joined;
 mod lessons;
 mod meanings;
 mod model;
+mod plan;
 mod planted;
+mod planter;
 mod proofs;
 mod scale;
 pub(crate) mod soup;
 mod tangled;
 mod trace;
+mod undecided;
+mod unread;

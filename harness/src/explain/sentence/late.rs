@@ -41,7 +41,9 @@ impl Explainer<'_> {
             stops.extend(taken.into_iter().chain(handed));
         }
         if !passages.is_empty() {
-            stops.extend(appended_ns.map(|ns| (ns, "its append to the topic")));
+            // Where its sight is all that is known of its append, nothing tells the two apart.
+            let known_ns = appended_ns.filter(|ns| *ns != seen_ns);
+            stops.extend(known_ns.map(|ns| (ns, "its append to the topic")));
         }
         stops.push((seen_ns, "its first sight"));
         stops.retain(|(at_ns, _)| *at_ns <= seen_ns);

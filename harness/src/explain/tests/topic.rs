@@ -1,6 +1,6 @@
 use super::given::*;
 use crate::checkers::fixture::*;
-use crate::history::{Body, History, Life, NONE, Stage};
+use crate::history::{Body, History, Life, NONE, Sample, Stage, topic_end_series};
 use crate::scenario::Metric;
 
 /// An event that came twice: due at 0.058 s, appended at 0.060 s and again at 0.300 s.
@@ -254,6 +254,29 @@ fn given_a_foreign_record_then_its_place_is_all_that_is_known() {
     assert_eq!(told.order_id, None);
     let whos: Vec<&str> = told.timeline.iter().map(|s| s.who.as_str()).collect();
     assert_eq!(whos, ["topic", "observer"]);
+}
+
+#[test]
+fn given_a_broker_with_another_clock_then_a_record_is_where_it_was_seen_and_said_once() {
+    let mut history = cdc();
+    record(&mut history, 1, (NONE, NONE, 0), Body::Foreign, FROM + S);
+    finish(&mut history);
+    for row in history.log.open().iter_mut() {
+        row.append_ms += 2_000;
+    }
+    // Which matters only to a history that has nothing better
+    history.samples.push(Sample {
+        series: topic_end_series(1),
+        at_ns: 0,
+        value: 0.0,
+    });
+    let told = explained(&history, Metric::Foreign);
+    assert_eq!(
+        told.sentence.unwrap(),
+        "on the topic at 1.001 s (partition 1 offset 30), and not of this run: foreign"
+    );
+    let whos: Vec<&str> = told.timeline.iter().map(|s| s.who.as_str()).collect();
+    assert_eq!(whos, ["topic"]);
 }
 
 #[test]

@@ -22,6 +22,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+/// How long an exchange may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// A proxied link of its own, with its clock.
 pub struct Bench {
     pub field: Battlefield,
@@ -143,6 +146,16 @@ pub struct Traffic {
 
 impl Traffic {
     pub fn start(bench: &Bench, message: Vec<u8>, reply_bytes: usize) -> Self {
+        Self::start_with(bench, message, reply_bytes, PATIENCE)
+    }
+
+    /// The same with clients that give an exchange up after so long, and connect again.
+    pub fn start_with(
+        bench: &Bench,
+        message: Vec<u8>,
+        reply_bytes: usize,
+        patience: Duration,
+    ) -> Self {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let rest = Duration::from_millis(5 + message.len() as u64 / 4_000);
         let clients = (0..3)
@@ -158,7 +171,8 @@ impl Traffic {
                         };
                         loop {
                             let sent_ns = clock.now_ns();
-                            let answered = exchange(&mut stream, &message, reply_bytes).await;
+                            let exchanged = exchange(&mut stream, &message, reply_bytes);
+                            let answered = timeout(patience, exchanged).await == Ok(true);
                             let row = request(sent_ns, clock.now_ns(), answered);
                             requests.lock().unwrap().push(row);
                             if !answered {
@@ -190,7 +204,7 @@ pub async fn exchange(stream: &mut TcpStream, message: &[u8], reply_bytes: usize
         stream.write_all(message).await?;
         stream.read_exact(&mut reply).await
     };
-    matches!(timeout(Duration::from_secs(3), work).await, Ok(Ok(_)))
+    matches!(timeout(PATIENCE, work).await, Ok(Ok(_)))
 }
 
 pub fn request(sent_ns: i64, ended_ns: i64, answered: bool) -> Request {
@@ -210,6 +224,7 @@ pub fn request(sent_ns: i64, ended_ns: i64, answered: bool) -> Request {
         sent_ns,
         ended_ns,
         lag_ns: 0,
+        held_back: false,
     }
 }
 
@@ -229,6 +244,7 @@ pub fn history(
             changes_per_order: 1,
             payload_bytes: 1,
             connections: 1,
+            clients: None,
             request_timeout: Duration::from_secs(1),
             rollback_ratio: 0.0,
             hold_ratio: 0.0,
@@ -251,7 +267,9 @@ pub fn history(
         drain: Drain {
             within: Duration::ZERO,
             late_after: Duration::ZERO,
+            settle: Duration::ZERO,
         },
+        order: Default::default(),
         text: String::new(),
     };
     History {
@@ -275,6 +293,7 @@ pub fn history(
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
             trace_cut_ns: None,
+            deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),

@@ -503,22 +503,25 @@ impl Fixture {
     /// What the referee is told that the source still holds.
     pub async fn pending(&self) -> Vec<String> {
         let admin = &self.stack.postgres;
-        match self.kind {
-            Kind::Delete => polling::pending_payloads(admin, &self.schema, AfterPublish::Delete)
-                .await
-                .unwrap(),
-            Kind::Mark => polling::pending_payloads(admin, &self.schema, AfterPublish::Mark)
-                .await
-                .unwrap(),
-            Kind::Cdc => {
+        let mut pending = Vec::new();
+        let mut keep = |payload: &str| pending.push(payload.to_owned());
+        let after_publish = match self.kind {
+            Kind::Delete => Some(AfterPublish::Delete),
+            Kind::Mark => Some(AfterPublish::Mark),
+            Kind::Cdc => None,
+        };
+        let count = match after_publish {
+            Some(after_publish) => {
+                polling::pending_payloads(admin, &self.schema, after_publish, keep).await
+            }
+            None => {
                 let slot = format!("{}_slot", self.schema);
                 let publication = format!("{}_pub", self.schema);
-                let pending = cdc::pending_payloads(admin, &slot, &publication)
-                    .await
-                    .unwrap();
-                pending.into_iter().map(|(_, payload)| payload).collect()
+                cdc::pending_payloads(admin, &slot, &publication, |_, payload| keep(payload)).await
             }
-        }
+        };
+        assert_eq!(count.unwrap(), pending.len() as u64);
+        pending
     }
 
     pub fn config(&self) -> RelayConfig {

@@ -7,14 +7,21 @@
 mod bench;
 mod case;
 mod clean;
+mod clocks;
 mod content;
+mod defects;
+mod disk;
 mod docs;
+mod ends;
 mod hostile;
 mod lost;
 mod odd;
 mod order;
+mod overtaking;
 mod referee;
+mod restart;
 mod services;
+mod settle;
 mod stacks;
 #[path = "../../../tests/shared/turn.rs"]
 mod turn;

@@ -1,0 +1,195 @@
+//! The ends of the topic, asked for again and again: what exists by when, on our own clock. The time
+//! that the broker writes into a record is another host's, and is never compared with ours.
+//!
+//! A thread and a consumer of their own, so that an observer that is late does not make this late too.
+
+use super::Watch;
+use super::client::{Isolation, consumer};
+use crate::history::{Sample, topic_end_series};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How often, unless the run is so long that it would be too many.
+const EVERY: Duration = Duration::from_millis(100);
+/// Rows that are kept at most; no more is asked then.
+const MAX_ROWS: usize = 200_000;
+/// How long one question may take.
+const ASK: Duration = Duration::from_millis(500);
+/// How long the first may take.
+const FIRST_WITHIN: Duration = Duration::from_secs(30);
+
+/// Asks until it is stopped or dropped.
+pub struct Ends {
+    stop: Arc<AtomicBool>,
+    rows: Option<oneshot::Receiver<Vec<Sample>>>,
+}
+
+impl Ends {
+    /// Returns when the first question was answered. A run of about `expected` is asked about often.
+    pub async fn start(watch: Watch, expected: Duration) -> Result<Self, String> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (tell_ready, ready) = oneshot::channel();
+        let (tell_rows, rows) = oneshot::channel();
+        let ends = Self {
+            stop: Arc::clone(&stop),
+            rows: Some(rows),
+        };
+        std::thread::Builder::new()
+            .name("topic-ends".into())
+            .spawn(move || {
+                let mut asker = match Asker::new(watch, &stop) {
+                    Ok(asker) => asker,
+                    Err(reason) => {
+                        let _ = tell_ready.send(Err(reason));
+                        return;
+                    }
+                };
+                let _ = tell_ready.send(Ok(()));
+                let every = EVERY.max(expected / asker.questions());
+                asker.go_on(every, &stop);
+                let _ = tell_rows.send(asker.rows);
+            })
+            .map_err(|e| format!("starting the thread that asks for the topic's ends: {e}"))?;
+        ready
+            .await
+            .unwrap_or_else(|_| Err("the thread that asks for the topic's ends ended".into()))?;
+        Ok(ends)
+    }
+
+    /// Stops and gives what was answered: by partition, each end with when it was first known, and the
+    /// one before it with when it was last true.
+    pub async fn stop(mut self) -> Vec<Sample> {
+        self.stop.store(true, Ordering::Release);
+        match self.rows.take() {
+            Some(rows) => rows.await.unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
+}
+
+struct Asker {
+    watch: Watch,
+    consumer: BaseConsumer,
+    /// By partition.
+    series: Vec<String>,
+    /// By partition: the last answer, and whether it is kept.
+    last: Vec<Option<(Sample, bool)>>,
+    rows: Vec<Sample>,
+}
+
+impl Asker {
+    /// With its first answer.
+    fn new(watch: Watch, stop: &AtomicBool) -> Result<Self, String> {
+        let partitions = 0..watch.partitions;
+        let mut asker = Self {
+            consumer: consumer(&watch.bootstrap, Isolation::Committed)?,
+            series: partitions.clone().map(topic_end_series).collect(),
+            last: partitions.map(|_| None).collect(),
+            rows: Vec::new(),
+            watch,
+        };
+        let deadline = Instant::now() + FIRST_WITHIN;
+        loop {
+            match asker.ask() {
+                Ok(()) => return Ok(asker),
+                Err(reason) if Instant::now() > deadline || stop.load(Ordering::Acquire) => {
+                    return Err(format!(
+                        "asking for the ends of topic {} at {}: {reason} (for {FIRST_WITHIN:?}): \
+                         does this address reach the broker?",
+                        asker.watch.topic, asker.watch.bootstrap
+                    ));
+                }
+                Err(_) => std::thread::sleep(EVERY),
+            }
+        }
+    }
+
+    /// How many questions there is room for, each of which may leave two rows a partition.
+    fn questions(&self) -> u32 {
+        let rows = self.series.len().saturating_mul(2).max(1);
+        u32::try_from(MAX_ROWS / rows).unwrap_or(u32::MAX).max(1)
+    }
+
+    fn go_on(&mut self, every: Duration, stop: &AtomicBool) {
+        let mut due = Instant::now() + every;
+        while !stop.load(Ordering::Acquire) {
+            let now = Instant::now();
+            if now < due {
+                // Short enough for a stop to be seen at once.
+                std::thread::sleep((due - now).min(EVERY));
+                continue;
+            }
+            due = now + every;
+            if self.rows.len() + 2 * self.series.len() > MAX_ROWS {
+                return;
+            }
+            // Brokers go down in these runs: then nothing is known, and later more is.
+            if let Err(reason) = self.ask() {
+                tracing::debug!("asking for the ends of the topic: {reason}");
+            }
+        }
+        let _ = self.ask();
+        let last = self.last.iter_mut().flatten();
+        let unkept = last.filter(|(_, kept)| !kept).map(|(row, _)| row.clone());
+        self.rows.extend(unkept);
+    }
+
+    /// One question about all partitions. The answer is taken for true in the middle between question
+    /// and answer: both ways to the broker then count half.
+    fn ask(&mut self) -> Result<(), String> {
+        let mut ends = TopicPartitionList::with_capacity(self.series.len());
+        for partition in 0..self.watch.partitions {
+            ends.add_partition_offset(&self.watch.topic, partition, Offset::End)
+                .map_err(|e| e.to_string())?;
+        }
+        let asked_ns = self.watch.clock.now_ns();
+        let ends = self
+            .consumer
+            .offsets_for_times(ends, ASK)
+            .map_err(|e| e.to_string())?;
+        let at_ns = asked_ns + (self.watch.clock.now_ns() - asked_ns) / 2;
+        for element in ends.elements() {
+            element.error().map_err(|e| e.to_string())?;
+            let Offset::Offset(end) = element.offset() else {
+                return Err(format!("an end that is no offset: {:?}", element.offset()));
+            };
+            self.answered(element.partition(), at_ns, end);
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, partition: i32, at_ns: i64, end: i64) {
+        let Ok(partition) = usize::try_from(partition) else {
+            return;
+        };
+        let (Some(series), Some(last)) = (self.series.get(partition), self.last.get_mut(partition))
+        else {
+            return;
+        };
+        let row = Sample {
+            series: series.clone(),
+            at_ns,
+            value: end as f64,
+        };
+        let changed = last
+            .as_ref()
+            .is_none_or(|(last, _)| last.value != row.value);
+        if changed && let Some((unkept, false)) = last.take() {
+            self.rows.push(unkept);
+        }
+        if changed {
+            self.rows.push(row.clone());
+        }
+        *last = Some((row, changed));
+    }
+}
