@@ -104,7 +104,7 @@ pub struct Strategy {
     pub expectations: Vec<Expectation>,
     /// Whole run.
     pub latency_ms: LatencySet,
-    /// By phase: before, during each fault, after.
+    /// By phase: before, open when a fault began, during each fault, after. Their counts add up.
     pub phases: Vec<Phase>,
     /// From the end of the load to the last committed change's first sight; null if something never
     /// arrived.
@@ -281,16 +281,20 @@ pub struct Latency {
     pub curve: Vec<(f64, f64)>,
 }
 
-/// A phase, by intended start.
+/// A phase, by when a change was first sent. Each change is in one phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
-    /// `before`, `during down kafka`, `after`.
+    /// `before`, `open at down kafka` (sent before it, and not answered or not seen when it began),
+    /// `during down kafka`, `after`.
     pub name: String,
     /// Seconds from the load's start.
     pub from_s: f64,
     /// Seconds from the load's start.
     pub until_s: f64,
-    /// Changes committed of those intended in it.
+    /// Where a shorter fault interrupts it: its parts, by begin and end, in the same seconds.
+    #[serde(default)]
+    pub spans_s: Vec<(f64, f64)>,
+    /// Changes committed of those sent in it.
     pub committed: u64,
     /// Latencies of those.
     pub latency_ms: LatencySet,

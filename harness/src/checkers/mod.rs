@@ -198,7 +198,7 @@ pub(crate) fn judge_joined(
         })
         .collect();
     let outcomes = outcomes::outcomes(&context.join);
-    let (whole, parts) = measure::latencies(&context.join);
+    let (whole, parts) = measure::latencies(context);
     let counts = counts::counts(&context.join, &tallies, whole.propagation.negative());
     let errors = accounting::errors(&context.join, &counts, &outcomes);
     let latency = whole.set();

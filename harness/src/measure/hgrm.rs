@@ -1,6 +1,6 @@
 //! The percentile format of the HdrHistogram tools, so that their plotters read our files.
 
-use super::latency::latencies;
+use super::latency::whole;
 use super::recorder::Recorder;
 use crate::checkers::join::Join;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ const TICKS: u32 = 5;
 
 /// Name (`order`, `propagation`, `end_to_end`) and text of each latency, in milliseconds.
 pub fn hgrm(join: &Join<'_>) -> Vec<(&'static str, String)> {
-    let (whole, _) = latencies(join);
+    let whole = whole(join);
     vec![
         ("order", text(&whole.order)),
         ("propagation", text(&whole.propagation)),

@@ -1,27 +1,46 @@
 //! The three latencies, over the whole run and by phase.
 
-use super::phase::{Phase, phases};
+use super::change::{Change, Changes};
+use super::phase::{Phase, Phases};
 use super::recorder::Recorder;
+use crate::checkers::context::Context;
 use crate::checkers::join::Join;
-use crate::history::{History, Outcome, Request};
+use crate::history::History;
 use reports::record;
 
 /// Order, propagation and end-to-end latency of some changes.
 #[derive(Debug, Clone, Default)]
 pub struct Latencies {
-    /// Intended start to answer, of acknowledged requests; one that was told nothing never ended.
-    /// Rejected ones are apart.
+    /// First intended start to answer, of acknowledged changes; one that was told nothing never
+    /// ended. Rejected ones are apart.
     pub order: Recorder,
     /// Answer to first sight, of acknowledged and committed changes; below zero where the event
     /// was seen before its answer.
     pub propagation: Recorder,
-    /// Intended start to first sight, of everything committed.
+    /// First intended start to first sight, of everything committed.
     pub end_to_end: Recorder,
     /// Versions committed.
     pub committed: u64,
 }
 
 impl Latencies {
+    /// Records a change with the versions it made.
+    fn record(&mut self, join: &Join<'_>, change: Change, slots: &[usize]) {
+        let since = |from_ns: i64, at_ns: Option<i64>| Some(at_ns?.saturating_sub(from_ns));
+        if change.committed_ns.is_some() || !change.refused {
+            let took_ns = since(change.intended_ns, change.committed_ns);
+            self.order.record(took_ns);
+        }
+        for slot in slots {
+            let seen_ns = join.seen(*slot);
+            self.committed += 1;
+            self.end_to_end.record(since(change.intended_ns, seen_ns));
+            if let Some(answered_ns) = change.committed_ns {
+                self.propagation.record(since(answered_ns, seen_ns));
+            }
+        }
+    }
+
     fn add(&mut self, other: &Self) {
         self.order.add(&other.order);
         self.propagation.add(&other.propagation);
@@ -39,7 +58,7 @@ impl Latencies {
     }
 }
 
-/// A phase and what was measured of the changes intended in it.
+/// A phase and what was measured of its changes.
 #[derive(Debug, Clone)]
 pub struct PhaseLatencies {
     /// The phase.
@@ -54,145 +73,81 @@ impl PhaseLatencies {
         let meta = &history.meta;
         let (from, until) = (meta.load_from_ns, meta.load_until_ns.max(meta.load_from_ns));
         let seconds = |at: i64| (at.clamp(from, until) - from) as f64 / 1e9;
+        let spans: Vec<(f64, f64)> = self
+            .phase
+            .spans
+            .iter()
+            .map(|span| (seconds(span.0), seconds(span.1)))
+            .collect();
         record::Phase {
             name: self.phase.name.clone(),
-            from_s: seconds(self.phase.from_ns),
-            until_s: seconds(self.phase.until_ns),
+            from_s: spans.first().map_or(0.0, |span| span.0),
+            until_s: spans.last().map_or(0.0, |span| span.1),
+            spans_s: if spans.len() > 1 { spans } else { Vec::new() },
             committed: self.latencies.committed,
             latency_ms: self.latencies.set(),
         }
     }
 }
 
-/// Over the whole run, and by phase.
-pub fn latencies(join: &Join<'_>) -> (Latencies, Vec<PhaseLatencies>) {
-    let mut split = Split::new(phases(join.history));
-    each(join, |intended_ns, one| split.add(intended_ns, one));
-    split.done()
+/// Over the whole run, and by phase. Each change is in one phase, and the whole is their sum.
+pub fn latencies(context: &Context<'_>) -> (Latencies, Vec<PhaseLatencies>) {
+    let join = &context.join;
+    let phases = Phases::of(join.history);
+    let mut parts = vec![Latencies::default(); phases.all.len()];
+    Changes::new(join).each(|change, slots| {
+        let phase = phases.index(change.sent_ns, || open_until(context, change, slots));
+        parts[phase].record(join, change, slots);
+    });
+    let mut whole = Latencies::default();
+    parts.iter().for_each(|part| whole.add(part));
+    let parts = phases.all.into_iter().zip(parts);
+    let named = parts.map(|(phase, latencies)| PhaseLatencies { phase, latencies });
+    (whole, named.collect())
+}
+
+/// Over the whole run alone.
+pub fn whole(join: &Join<'_>) -> Latencies {
+    latencies_from(join, i64::MIN)
 }
 
 /// Of the changes intended from then on, run time: of a system that is warm.
 pub fn latencies_from(join: &Join<'_>, from_ns: i64) -> Latencies {
     let mut all = Latencies::default();
-    each(join, |intended_ns, one| {
-        if intended_ns >= from_ns {
-            one.record(&mut all);
+    Changes::new(join).each(|change, slots| {
+        if change.intended_ns >= from_ns {
+            all.record(join, change, slots);
         }
     });
     all
 }
 
-/// What there is to record of one request or version; no time where something never ended.
-#[derive(Clone, Copy)]
-enum One {
-    /// Until the answer.
-    Request(Option<i64>),
-    /// A committed version.
-    Version {
-        /// From the intended start to the first sight.
-        end_to_end_ns: Option<i64>,
-        /// From the answer to the first sight, where there was an answer.
-        propagation_ns: Option<Option<i64>>,
-    },
+/// When a change had its outcome and each of its events had been seen, or its relay had passed it.
+fn open_until(context: &Context<'_>, change: Change, slots: &[usize]) -> i64 {
+    let delivered = slots.iter().map(|slot| match context.join.seen(*slot) {
+        Some(seen_ns) => seen_ns,
+        None => context.delivery_span(*slot).until_ns,
+    });
+    delivered.fold(change.ended_ns, i64::max)
 }
 
-impl One {
-    fn record(self, into: &mut Latencies) {
-        match self {
-            Self::Request(took_ns) => into.order.record(took_ns),
-            Self::Version {
-                end_to_end_ns,
-                propagation_ns,
-            } => {
-                into.committed += 1;
-                into.end_to_end.record(end_to_end_ns);
-                if let Some(propagation_ns) = propagation_ns {
-                    into.propagation.record(propagation_ns);
-                }
-            }
-        }
-    }
-}
-
-/// Gives what there is to record, with the intended start that it counts from.
-fn each(join: &Join<'_>, mut visit: impl FnMut(i64, One)) {
-    let version = |slot: usize, request: Request| {
-        let seen_ns = join.seen(slot);
-        let since = |ns: i64| seen_ns.map(|at| at.saturating_sub(ns));
-        let told = request.outcome == Outcome::Committed;
-        One::Version {
-            end_to_end_ns: since(request.intended_ns),
-            propagation_ns: told.then(|| since(request.ended_ns)),
-        }
-    };
-    for (attempt, request) in join.history.requests.numbered() {
-        let took_ns = request.ended_ns.saturating_sub(request.intended_ns);
-        let one = match request.outcome {
-            Outcome::Committed => Some(One::Request(Some(took_ns))),
-            Outcome::Unknown | Outcome::NotSent => Some(One::Request(None)),
-            Outcome::Rejected => None,
+/// What was committed in each stretch that the scenario plans as proof: each time without a fault,
+/// with what was open at its end, and the whole of each fault, whatever else was in force.
+pub fn stretches(parts: &[PhaseLatencies]) -> Vec<(String, u64)> {
+    let mut stretches: Vec<(String, u64)> = Vec::new();
+    for PhaseLatencies { phase, latencies } in parts {
+        let mut add = |name: String| match stretches.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, committed)) => *committed += latencies.committed,
+            None => stretches.push((name, latencies.committed)),
         };
-        if let Some(one) = one {
-            visit(request.intended_ns, one);
-        }
-        if let Some(slot) = join.slot_of(attempt as u32) {
-            visit(request.intended_ns, version(slot, request));
-        }
-    }
-    for slot in join.repeated() {
-        if let Some(request) = join.request(slot) {
-            visit(request.intended_ns, version(slot, request));
+        match &phase.before {
+            Some(before) => add(before.clone()),
+            None if phase.in_force.is_empty() => add(phase.name.clone()),
+            None => phase
+                .in_force
+                .iter()
+                .for_each(|fault| add(format!("during {fault}"))),
         }
     }
-}
-
-/// Latencies by phase. Where no two phases overlap, as nearly always, each change is recorded once,
-/// and the whole is added up in the end.
-struct Split {
-    /// Of the whole run; until the end without what is in a phase, if no two overlap.
-    whole: Latencies,
-    parts: Vec<PhaseLatencies>,
-    overlapping: bool,
-}
-
-impl Split {
-    fn new(phases: Vec<Phase>) -> Self {
-        let overlap = |a: &Phase, b: &Phase| a.from_ns < b.until_ns && b.from_ns < a.until_ns;
-        let overlapping =
-            (1..phases.len()).any(|n| phases[..n].iter().any(|before| overlap(before, &phases[n])));
-        let parts = phases.into_iter().map(|phase| PhaseLatencies {
-            phase,
-            latencies: Latencies::default(),
-        });
-        Self {
-            whole: Latencies::default(),
-            parts: parts.collect(),
-            overlapping,
-        }
-    }
-
-    fn add(&mut self, intended_ns: i64, one: One) {
-        let is_in = |part: &&mut PhaseLatencies| part.phase.contains(intended_ns);
-        if self.overlapping {
-            self.parts
-                .iter_mut()
-                .filter(is_in)
-                .for_each(|part| one.record(&mut part.latencies));
-            one.record(&mut self.whole);
-        } else {
-            match self.parts.iter_mut().find(is_in) {
-                Some(part) => one.record(&mut part.latencies),
-                None => one.record(&mut self.whole),
-            }
-        }
-    }
-
-    fn done(mut self) -> (Latencies, Vec<PhaseLatencies>) {
-        if !self.overlapping {
-            for part in &self.parts {
-                self.whole.add(&part.latencies);
-            }
-        }
-        (self.whole, self.parts)
-    }
+    stretches
 }

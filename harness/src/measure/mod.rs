@@ -1,8 +1,9 @@
 //! Latencies, phases and series from a history. Pure.
 //!
-//! All times count from the intended start, never from the actual send, and nothing is clipped:
+//! All times count from the first intended start of a change, never from a send or a retry, and nothing is clipped:
 //! what never ended is infinite, and a percentile that falls there is null.
 
+mod change;
 mod database;
 mod drain;
 mod generator;
@@ -18,7 +19,7 @@ pub use database::{
 pub use drain::{Recovery, drain_s, last_heal_ns, recovery};
 pub use generator::{MAX_LAG_MS, generator, planned_changes};
 pub use hgrm::hgrm;
-pub use latency::{Latencies, PhaseLatencies, latencies, latencies_from};
+pub use latency::{Latencies, PhaseLatencies, latencies, latencies_from, stretches, whole};
 pub use phase::{Phase, phases};
 pub use recorder::Recorder;
 pub use series::series;

@@ -1,87 +1,227 @@
-//! Phases of a run: before, during and after each fault, by intended start.
+//! Phases of a run, by when a change was sent: before, during and after the faults that concern the
+//! strategy. They do not overlap and leave no gap, so their counts add up to the run's.
 
 use super::ns;
 use crate::checkers::window::{concerning, fault_name};
 use crate::history::History;
 
-/// A stretch of the run.
+/// Part of the run's changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase {
-    /// `before`, `during down kafka`, `between down kafka and kill relay`, `after`; `whole run`
-    /// where no fault concerns the strategy.
+    /// `before`, `open at down kafka`, `during down kafka`, `during down kafka and kill relay`,
+    /// `between down kafka and kill relay`, `after`; `whole run` where no fault concerns the strategy.
     pub name: String,
-    /// Begin, run time; the first phase has none.
-    pub from_ns: i64,
-    /// End, exclusive; the last phase has none.
-    pub until_ns: i64,
+    /// Stretches of run time, ascending, each without its end. The first phase begins with time
+    /// itself, and the last one ends with it. One that a shorter fault interrupts has several.
+    pub spans: Vec<(i64, i64)>,
+    /// The faults in force, as they are called here: a name that another one has too gets a number.
+    pub in_force: Vec<String>,
+    /// Of a phase that has only what was sent in these stretches and still open, not answered or not
+    /// seen, when the next fault began: the phase that has the rest. What waited through a fault says
+    /// nothing of the time before it.
+    pub before: Option<String>,
 }
 
 impl Phase {
-    /// Whether a change intended then belongs to it.
-    pub fn contains(&self, intended_ns: i64) -> bool {
-        (self.from_ns..self.until_ns).contains(&intended_ns)
+    /// Whether a change that was sent then belongs to it, were it over at once.
+    pub fn contains(&self, sent_ns: i64) -> bool {
+        self.before.is_none() && self.spans.iter().any(|s| (s.0..s.1).contains(&sent_ns))
     }
 }
 
-/// The phases that the scenario plans, with the bounds they really had. One of no planned length
-/// does not exist. Faults that do not concern the strategy make none.
+/// A fault with its times as planned and as they were.
+struct Planned {
+    name: String,
+    at: (i64, i64),
+    ends: (i64, i64),
+}
+
+/// A stretch between two planned begins or ends of faults.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    /// Its end, without it.
+    until_ns: i64,
+    /// Index of its phase.
+    phase: usize,
+    /// Index of the phase for what is still open at its end, if a fault begins there that ends a
+    /// time without any.
+    open: Option<usize>,
+}
+
+/// All phases, and which one a change belongs to.
+#[derive(Debug, Clone)]
+pub(super) struct Phases {
+    pub all: Vec<Phase>,
+    pieces: Vec<Piece>,
+}
+
+impl Phases {
+    /// The phases that the scenario plans, with the bounds they really had. A stretch of no planned
+    /// length does not exist.
+    pub fn of(history: &History) -> Self {
+        let meta = &history.meta;
+        let from_ns = meta.load_from_ns;
+        let planned_ns = from_ns.saturating_add(ns(meta.scenario.workload.duration));
+        let faults = planned(history);
+        let last_ns = faults.iter().map(|f| f.ends.0).max();
+        let end_ns = planned_ns.max(last_ns.unwrap_or(planned_ns));
+        let mut times: Vec<i64> = vec![from_ns];
+        times.extend(faults.iter().flat_map(|f| [f.at.0, f.ends.0]));
+        times.push(end_ns);
+        times.sort_unstable();
+        times.dedup();
+        let mut phases = Self {
+            all: Vec::new(),
+            pieces: Vec::new(),
+        };
+        let mut ended_ns = i64::MIN;
+        for pair in times.windows(2) {
+            let (from, until) = (pair[0], pair[1]);
+            let is_in = |f: &&Planned| f.at.0 <= from && until <= f.ends.0;
+            let in_force: Vec<&str> = faults.iter().filter(is_in).map(|f| &*f.name).collect();
+            let is_quiet = in_force.is_empty();
+            let begin_ns = ended_ns;
+            ended_ns = actual(&faults, until).unwrap_or(i64::MAX).max(begin_ns);
+            let name = match in_force.as_slice() {
+                [] => quiet_name(&faults, from, until),
+                names => format!("during {}", list(names)),
+            };
+            let phase = phases.place(name, &in_force, (begin_ns, ended_ns));
+            phases.pieces.push(Piece {
+                until_ns: ended_ns,
+                phase,
+                open: None,
+            });
+            let begins = |f: &&Planned| f.at.0 == until;
+            let next: Vec<&str> = faults.iter().filter(begins).map(|f| &*f.name).collect();
+            if is_quiet && !next.is_empty() {
+                let quiet = &phases.all[phase];
+                let open = Phase {
+                    name: format!("open at {}", list(&next)),
+                    before: Some(quiet.name.clone()),
+                    ..quiet.clone()
+                };
+                phases.all.push(open);
+                let last = phases.all.len() - 1;
+                if let Some(piece) = phases.pieces.last_mut() {
+                    piece.open = Some(last);
+                }
+            }
+        }
+        phases.close()
+    }
+
+    /// Index of the phase of what is in force, which may have been interrupted.
+    fn place(&mut self, name: String, in_force: &[&str], span: (i64, i64)) -> usize {
+        let same = |p: &Phase| p.name == name && p.in_force == in_force;
+        if let Some(known) = self.all.iter().position(same) {
+            self.all[known].spans.push(span);
+            return known;
+        }
+        self.all.push(Phase {
+            name,
+            spans: vec![span],
+            in_force: in_force.iter().map(|name| (*name).to_owned()).collect(),
+            before: None,
+        });
+        self.all.len() - 1
+    }
+
+    /// The last stretch has no end.
+    fn close(mut self) -> Self {
+        if self.pieces.is_empty() {
+            self.place("whole run".to_owned(), &[], (i64::MIN, i64::MAX));
+            self.pieces.push(Piece {
+                until_ns: i64::MAX,
+                phase: 0,
+                open: None,
+            });
+        }
+        if let Some(last) = self.pieces.last_mut() {
+            last.until_ns = i64::MAX;
+            if let Some(span) = self.all[last.phase].spans.last_mut() {
+                span.1 = i64::MAX;
+            }
+        }
+        self
+    }
+
+    /// Index of the phase of a change; `open_until` gives when nothing of it was open any more.
+    pub fn index(&self, sent_ns: i64, open_until: impl FnOnce() -> i64) -> usize {
+        let is_in = |piece: &&Piece| sent_ns < piece.until_ns;
+        let piece = self.pieces.iter().find(is_in).or(self.pieces.last());
+        match piece {
+            None => 0,
+            Some(piece) => match piece.open {
+                Some(open) if open_until() > piece.until_ns => open,
+                _ => piece.phase,
+            },
+        }
+    }
+}
+
+/// The phases of a history.
 pub fn phases(history: &History) -> Vec<Phase> {
+    Phases::of(history).all
+}
+
+fn planned(history: &History) -> Vec<Planned> {
     let meta = &history.meta;
-    let planned_end = meta
-        .load_from_ns
-        .saturating_add(ns(meta.scenario.workload.duration));
     let mut faults = concerning(history);
     faults.sort_by_key(|(_, fault)| fault.at);
-    let mut phases: Vec<Phase> = Vec::new();
-    // How far the faults so far reach, as planned and as it was.
-    let mut planned_ns = meta.load_from_ns;
-    let mut actual_ns = i64::MIN;
-    let mut previous: Option<String> = None;
+    let mut all: Vec<Planned> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     for (index, fault) in faults {
         let record = history.faults.iter().find(|r| r.fault as usize == index);
-        let planned_from = meta.load_from_ns.saturating_add(ns(fault.at));
-        let planned_until = planned_from.saturating_add(ns(fault.lasts));
-        let from_ns = record.and_then(|r| r.injected_ns).unwrap_or(planned_from);
-        let until_ns = record
-            .and_then(|r| r.healed_ns)
-            .unwrap_or(planned_until)
-            .max(from_ns);
+        let at_ns = meta.load_from_ns.saturating_add(ns(fault.at));
+        let ends_ns = at_ns.saturating_add(ns(fault.lasts));
+        // Its effect precedes its confirmation by a little.
+        let injected = record.and_then(|r| Some(r.injected_ns?.min(r.planned_at_ns)));
+        let healed = record.and_then(|r| r.healed_ns);
+        let from_ns = injected.unwrap_or(at_ns);
         let name = fault_name(fault);
-        if planned_from > planned_ns {
-            let gap = match &previous {
-                None => "before".to_owned(),
-                Some(previous) => format!("between {previous} and {name}"),
-            };
-            push(&mut phases, gap, actual_ns, from_ns);
-        }
-        // Without a gap before it, the first phase takes in everything earlier.
-        let begin = if phases.is_empty() { i64::MIN } else { from_ns };
-        push(&mut phases, format!("during {name}"), begin, until_ns);
-        planned_ns = planned_ns.max(planned_until);
-        actual_ns = actual_ns.max(until_ns);
-        previous = Some(name);
+        let earlier = names.iter().filter(|known| **known == name).count();
+        all.push(Planned {
+            name: match earlier {
+                0 => name.clone(),
+                n => format!("{name} ({})", n + 1),
+            },
+            at: (at_ns, from_ns),
+            ends: (ends_ns, healed.unwrap_or(ends_ns).max(from_ns)),
+        });
+        names.push(name);
     }
-    if phases.is_empty() {
-        push(&mut phases, "whole run".to_owned(), i64::MIN, i64::MAX);
-    } else if planned_end > planned_ns {
-        push(&mut phases, "after".to_owned(), actual_ns, i64::MAX);
-    } else if let Some(last) = phases.iter_mut().max_by_key(|p| p.until_ns) {
-        last.until_ns = i64::MAX;
-    }
-    phases
+    all
 }
 
-/// Adds a phase; a name that is taken gets a number.
-fn push(phases: &mut Vec<Phase>, name: String, from_ns: i64, until_ns: i64) {
-    let same = |p: &&Phase| p.name == name || p.name.starts_with(&format!("{name} ("));
-    let taken = phases.iter().filter(same).count();
-    let name = match taken {
-        0 => name,
-        n => format!("{name} ({})", n + 1),
+/// When that which was planned for a time really was: the first of the begins, else the last of the
+/// ends.
+fn actual(faults: &[Planned], planned_ns: i64) -> Option<i64> {
+    let of = |time: fn(&Planned) -> (i64, i64)| {
+        let all = faults.iter().map(time);
+        all.filter(move |t| t.0 == planned_ns).map(|t| t.1)
     };
-    phases.push(Phase {
-        name,
-        from_ns,
-        until_ns: until_ns.max(from_ns),
-    });
+    of(|f| f.at).min().or_else(|| of(|f| f.ends).max())
+}
+
+/// Of a time without faults.
+fn quiet_name(faults: &[Planned], from_ns: i64, until_ns: i64) -> String {
+    let of = |time: fn(&Planned) -> i64, at_ns: i64| {
+        let mut all = faults.iter().filter(move |f| time(f) == at_ns);
+        all.next().map(|f| f.name.as_str())
+    };
+    match (of(|f| f.ends.0, from_ns), of(|f| f.at.0, until_ns)) {
+        (None, None) => "whole run".to_owned(),
+        (None, Some(_)) => "before".to_owned(),
+        (Some(_), None) => "after".to_owned(),
+        (Some(ended), Some(begins)) => format!("between {ended} and {begins}"),
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }

@@ -1,5 +1,6 @@
 //! Series over the run, in bins of one width, for charts.
 
+use super::change::Changes;
 use crate::checkers::join::Join;
 use crate::history::Outcome;
 use reports::record::Series;
@@ -59,6 +60,7 @@ pub fn series(join: &Join<'_>) -> Series {
     let mut published = vec![0u64; bins.count];
     let mut waiting = vec![0i64; bins.count];
     let mut delays = Delays::new(bins.count);
+    let changes = Changes::new(join);
     for slot in slots() {
         let Some(request) = join.request(slot) else {
             continue;
@@ -70,7 +72,7 @@ pub fn series(join: &Join<'_>) -> Series {
         if let Some(seen_ns) = seen {
             published[bins.of(seen_ns)] += 1;
             waiting[bins.of(seen_ns)] -= 1;
-            if request.outcome == Outcome::Committed {
+            if changes.of(request).committed_ns.is_some() {
                 delays.count(bins.of(seen_ns));
             }
         }
@@ -78,9 +80,9 @@ pub fn series(join: &Join<'_>) -> Series {
     delays.reserve();
     for slot in slots() {
         if let (Some(seen_ns), Some(request)) = (join.seen(slot), join.request(slot))
-            && request.outcome == Outcome::Committed
+            && let Some(answered_ns) = changes.of(request).committed_ns
         {
-            delays.put(bins.of(seen_ns), seen_ns.saturating_sub(request.ended_ns));
+            delays.put(bins.of(seen_ns), seen_ns.saturating_sub(answered_ns));
         }
     }
     let mut backlog = 0i64;

@@ -1,92 +1,23 @@
 //! Figures of histories whose times are known.
 #![allow(clippy::unwrap_used)]
 
+mod changes;
 mod endings;
+mod phases;
 
 use super::{
-    DEAD_TUPLES, Latencies, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
-    drain_s, generator, hgrm, latencies, latencies_from, phases, planned_changes, series,
-    throughput_per_s,
+    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs, drain_s,
+    generator, hgrm, latencies_from, planned_changes, series, throughput_per_s, whole,
 };
 use crate::checkers::fixture::*;
 use crate::checkers::join::Join;
-use crate::checkers::tests::soup::soup;
 use crate::history::{History, Outcome, Sample};
-use crate::scenario::{FaultKind, Link, StrategyKind, Target, Victim};
-use proptest::prelude::*;
+use crate::scenario::StrategyKind;
 use reports::record::{Cost, DatabaseCosts};
 use std::time::Duration;
 
 fn cdc(orders: u32) -> History {
     clean(orders, StrategyKind::Cdc {})
-}
-
-/// Names and bounds, in milliseconds since the load's start.
-fn shape(history: &History) -> Vec<(String, i64, i64)> {
-    let ms = |ns: i64| match ns {
-        i64::MIN => -1,
-        i64::MAX => -1,
-        ns => (ns - FROM) / MS,
-    };
-    let phases = phases(history).into_iter();
-    phases
-        .map(|p| (p.name, ms(p.from_ns), ms(p.until_ns)))
-        .collect()
-}
-
-fn named(phases: &[(&str, i64, i64)]) -> Vec<(String, i64, i64)> {
-    phases
-        .iter()
-        .map(|(n, a, b)| (n.to_string(), *a, *b))
-        .collect()
-}
-
-#[test]
-fn without_a_fault_the_run_is_one_phase() {
-    assert_eq!(shape(&cdc(40)), named(&[("whole run", -1, -1)]));
-    // And a fault that does not concern the strategy makes none
-    let mut history = cdc(40);
-    let link = Target::Link(Link::OrdersKafka);
-    add_fault(&mut history, link, FaultKind::Down, 100 * MS, 200 * MS);
-    assert_eq!(shape(&history), named(&[("whole run", -1, -1)]));
-}
-
-#[test]
-fn phases_have_the_bounds_that_were_and_exist_as_planned() {
-    let mut history = cdc(200);
-    let relay = Target::Process(Victim::Relay);
-    add_fault(&mut history, relay, FaultKind::Kill, 400 * MS, 500 * MS);
-    add_fault(
-        &mut history,
-        Target::Kafka,
-        FaultKind::Down,
-        700 * MS,
-        800 * MS,
-    );
-    add_fault(&mut history, relay, FaultKind::Kill, 800 * MS, 900 * MS);
-    history.faults[0].healed_ns = Some(FROM + 550 * MS);
-    assert_eq!(
-        shape(&history),
-        named(&[
-            ("before", -1, 401),
-            ("during kill relay", 401, 550),
-            ("between kill relay and down kafka", 550, 701),
-            ("during down kafka", 701, 800),
-            ("during kill relay (2)", 801, 900),
-            ("after", 900, -1),
-        ])
-    );
-}
-
-#[test]
-fn every_change_of_a_gapless_run_is_in_exactly_one_phase() {
-    let mut history = cdc(200);
-    add_fault(&mut history, Target::Kafka, FaultKind::Down, 0, 500 * MS);
-    history.faults[0].injected_ns = Some(FROM + 5 * MS);
-    let (whole, parts) = latencies(&Join::new(&history));
-    let in_parts: u64 = parts.iter().map(|p| p.latencies.committed).sum();
-    assert_eq!((whole.committed, in_parts), (600, 600));
-    assert_eq!(parts.len(), 2);
 }
 
 #[test]
@@ -109,7 +40,7 @@ fn without_the_warm_up_only_what_was_intended_after_it_counts() {
     assert!(acknowledged > 0);
     assert_eq!(warm.set().order.count, acknowledged as u64);
     assert!(warm.set().order.max.unwrap() < 50.0);
-    assert!(latencies(&join).0.set().order.max.unwrap() > 50.0);
+    assert!(whole(&join).set().order.max.unwrap() > 50.0);
 }
 
 #[test]
@@ -131,7 +62,7 @@ fn latencies_count_from_the_intended_start() {
         .sightings
         .open()
         .retain(|s| (s.partition, s.offset) != (partition, offset));
-    let (whole, _) = latencies(&Join::new(&history));
+    let whole = whole(&Join::new(&history));
     let set = whole.set();
     // Then a late send shortens nothing
     let near = |ms: Option<f64>, expected: f64| (ms.unwrap() - expected).abs() < expected * 0.002;
@@ -153,37 +84,6 @@ fn latencies_count_from_the_intended_start() {
                 .windows(2)
                 .all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1)
     );
-}
-
-proptest! {
-    #![proptest_config(cases(500))]
-    #[test]
-    fn every_request_and_every_version_is_recorded_once(history in soup()) {
-        let join = Join::new(&history);
-        let mut slow = Latencies::default();
-        for request in &history.requests {
-            match request.outcome {
-                Outcome::Committed => slow.order.record_ns(request.ended_ns - request.intended_ns),
-                Outcome::Unknown | Outcome::NotSent => slow.order.never(),
-                Outcome::Rejected => {}
-            }
-        }
-        for (slot, row) in join.truth.numbered() {
-            let Some(request) = history.requests.get(row.attempt as usize) else {
-                continue;
-            };
-            let seen_ns = join.seen(slot);
-            slow.committed += 1;
-            slow.end_to_end.record(seen_ns.map(|at| at - request.intended_ns));
-            if request.outcome == Outcome::Committed {
-                slow.propagation.record(seen_ns.map(|at| at - request.ended_ns));
-            }
-        }
-        let (whole, _) = latencies(&join);
-        prop_assert_eq!(whole.committed, slow.committed);
-        prop_assert_eq!(whole.set(), slow.set());
-        prop_assert_eq!(whole.propagation.negative(), slow.propagation.negative());
-    }
 }
 
 #[test]

@@ -132,14 +132,18 @@ fn expectation() -> BoxedStrategy<Expectation> {
 }
 
 fn phase() -> BoxedStrategy<Phase> {
-    (words(), figure(), figure(), count(), latencies())
-        .prop_map(|(name, from_s, until_s, committed, latency_ms)| Phase {
-            name,
-            from_s,
-            until_s,
-            committed,
-            latency_ms,
-        })
+    let spans = vec((figure(), figure()), 0..3);
+    (words(), figure(), figure(), spans, count(), latencies())
+        .prop_map(
+            |(name, from_s, until_s, spans_s, committed, latency_ms)| Phase {
+                name,
+                from_s,
+                until_s,
+                spans_s,
+                committed,
+                latency_ms,
+            },
+        )
         .boxed()
 }
 

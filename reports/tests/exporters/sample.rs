@@ -390,6 +390,7 @@ fn measure(strategy: &mut Strategy, figures: [(u64, u64, Shapes); 3]) {
             name: name.to_owned(),
             from_s,
             until_s,
+            spans_s: Vec::new(),
             committed: seen + lost,
             latency_ms: latencies(samples, lost),
         });

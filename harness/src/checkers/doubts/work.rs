@@ -1,6 +1,7 @@
 //! No work, no proof.
 
 use super::{Doubt, Grounds, nothing};
+use crate::measure::stretches;
 
 /// Nothing was committed at all, whatever minimum the scenario declares.
 pub fn committed(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
@@ -11,19 +12,17 @@ pub fn committed(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     }
 }
 
-/// Too little was committed in a phase.
+/// Too little was committed in a stretch that the scenario plans as proof.
 pub fn phases(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     let workload = &grounds.context.history().meta.scenario.workload;
     let minimum = workload.min_committed_per_phase;
-    grounds
-        .phases
-        .iter()
-        .filter(|part| part.latencies.committed < minimum)
-        .map(|part| {
+    stretches(grounds.phases)
+        .into_iter()
+        .filter(|(_, committed)| *committed < minimum)
+        .map(|(name, committed)| {
             let reason = format!(
-                "{} of the changes intended in phase `{}` are committed, fewer than the {minimum} \
-                 that prove something",
-                part.latencies.committed, part.phase.name
+                "{committed} of the changes sent in phase `{name}` are committed, fewer than the \
+                 {minimum} that prove something"
             );
             Doubt::new(reason, nothing)
         })
