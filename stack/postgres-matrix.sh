@@ -5,6 +5,7 @@
 #
 #   stack/postgres-matrix.sh            all versions
 #   stack/postgres-matrix.sh 14 18      these
+#   HARNESS=... stack/postgres-matrix.sh   with a program that is built already
 set -euo pipefail
 
 # Major version, and the release that was packed.
@@ -86,13 +87,21 @@ try() {
     return 1
 }
 
+# The one of `make run`, unless HARNESS names another.
+program() {
+    if [ -z "${HARNESS:-}" ]; then
+        cargo build --release --locked >&2
+        HARNESS=$(cargo metadata --format-version 1 --no-deps --locked |
+            python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+        HARNESS=$HARNESS/release/outbox-harness
+    fi
+    echo "$HARNESS"
+}
+
 main() {
     local entry major failed=0
     cd "$checkout"
-    cargo build --locked ${PROFILE:+--profile "$PROFILE"} -p outbox-harness >&2
-    harness=$(cargo metadata --format-version 1 --no-deps --locked |
-        python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
-    harness=$harness/${PROFILE:-debug}/outbox-harness
+    harness=$(program)
     for entry in "${RELEASES[@]}"; do
         major=${entry%%=*}
         [ $# = 0 ] || [[ " $* " == *" $major "* ]] || continue

@@ -40,6 +40,15 @@ impl RunKey {
         }
     }
 
+    /// A fresh key whose public id begins with these digits: those of the harness, where others may
+    /// meet what it makes.
+    pub fn below(harness: &str) -> Self {
+        let mut key = Self::random();
+        let taken = harness.len().min(key.run.len());
+        key.run.replace_range(..taken, &harness[..taken]);
+        key
+    }
+
     /// The usable form; fails when the text (of a damaged history) is no key.
     pub fn identity(&self) -> Result<Identity, String> {
         let key = blake3::Hash::from_hex(&self.secret_hex)

@@ -2,8 +2,6 @@
 
 fn main() -> std::process::ExitCode {
     harness::process::environment::settle();
-    if std::env::args().nth(1).as_deref() == Some(harness::process::reaper::SUBCOMMAND) {
-        return harness::process::reaper::main();
-    }
-    harness::cli::main()
+    let subcommand = std::env::args().nth(1).unwrap_or_default();
+    harness::process::hidden(&subcommand).unwrap_or_else(harness::cli::main)
 }

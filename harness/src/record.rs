@@ -6,7 +6,7 @@ use crate::checkers::{Judgement, Verdict};
 use crate::explain::Explainer;
 use crate::history::{History, RunMeta};
 use crate::measure;
-use crate::scenario::{Link, Workload};
+use crate::scenario::{Link, OrderTest, Scenario, Workload};
 use reports::record;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,6 +56,7 @@ pub fn build(judged: &[Judged], took: Duration) -> Result<record::Record, String
         took_s: took.as_secs_f64(),
         stack: stack(&first.meta.environment),
         workload: workload(&scenario.workload),
+        not_tested: not_tested(scenario),
         strategies: judged.iter().map(|j| j.strategy.clone()).collect(),
     })
 }
@@ -96,6 +97,11 @@ pub fn strategy(
             .collect(),
         counts: judgement.counts,
         outcomes: judgement.outcomes,
+        unread: judgement
+            .unread
+            .iter()
+            .map(|(metric, reason)| (metric.name(), reason.clone()))
+            .collect(),
         expectations: judgement.expectations.iter().map(expectation).collect(),
         latency_ms: judgement.latency.clone(),
         phases: judgement.phases.clone(),
@@ -104,11 +110,20 @@ pub fn strategy(
         faults: faults(history, judgement, &kind),
         throughput_per_s: measure::throughput_per_s(history),
         generator: measure::generator(history),
-        series: measure::series(&context.join),
+        series: series(context, judgement),
         offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
-        database: measure::database_costs(history, judgement.counts.committed),
+        database: measure::database_costs(history, judgement.counts.committed.unwrap_or(0)),
         costs: costs(history),
     })
+}
+
+/// Charts of what was read; none where it is not known when the events came.
+fn series(context: &Context<'_>, judgement: &Judgement) -> record::Series {
+    if judgement.arrivals_known {
+        measure::series(&context.join)
+    } else {
+        record::Series::default()
+    }
 }
 
 fn expectation(checked: &crate::checkers::Checked) -> record::Expectation {
@@ -206,13 +221,35 @@ pub(crate) fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
     }
 }
 
+/// What the scenario says of itself that it does not test, in whole sentences.
+fn not_tested(scenario: &Scenario) -> Vec<String> {
+    match scenario.order {
+        OrderTest::Tested => Vec::new(),
+        OrderTest::NotTested => vec![
+            "Order was not tested, as the scenario says: its load is too slow for two versions of an \
+             order to be in flight together, so that none could have been swapped."
+                .to_owned(),
+        ],
+    }
+}
+
 fn workload(workload: &Workload) -> BTreeMap<String, String> {
+    let load = match workload.clients {
+        Some(clients) => vec![
+            ("load", "closed".to_owned()),
+            ("clients", clients.to_string()),
+        ],
+        None => vec![
+            ("load", "open".to_owned()),
+            ("rate", format!("{} changes/s", workload.rate)),
+            ("connections", workload.connections.to_string()),
+            ("ramp", format!("{:?}", workload.ramp)),
+        ],
+    };
     [
-        ("rate", format!("{} changes/s", workload.rate)),
         ("duration", format!("{:?}", workload.duration)),
         ("changes_per_order", workload.changes_per_order.to_string()),
         ("payload", format!("{} bytes", workload.payload_bytes)),
-        ("connections", workload.connections.to_string()),
         ("request_timeout", format!("{:?}", workload.request_timeout)),
         ("rollback_ratio", workload.rollback_ratio.to_string()),
         (
@@ -221,10 +258,10 @@ fn workload(workload: &Workload) -> BTreeMap<String, String> {
         ),
         ("retries", workload.retries.to_string()),
         ("skew", workload.skew.to_string()),
-        ("ramp", format!("{:?}", workload.ramp)),
         ("partitions", workload.partitions.to_string()),
     ]
     .into_iter()
+    .chain(load)
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }

@@ -124,6 +124,28 @@ pub enum SourceConfig {
     },
 }
 
+/// Whether a relay's own commits wait for the disk (`synchronous_commit` of its sessions).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommitMode {
+    /// They do not. If the server crashes and forgets a commit of the relay, rows are published
+    /// twice, which at-least-once delivery allows; none is lost.
+    #[default]
+    Off,
+    /// They do.
+    On,
+}
+
+impl CommitMode {
+    /// The value of `synchronous_commit`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+        }
+    }
+}
+
 /// Configuration of `outbox-harness relay`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RelayConfig {
@@ -133,6 +155,9 @@ pub struct RelayConfig {
     pub kafka: KafkaTarget,
     /// The source.
     pub source: SourceConfig,
+    /// Of the sessions in which published rows are deleted or marked.
+    #[serde(default)]
+    pub synchronous_commit: CommitMode,
     /// Where to write a trace; `None`: nowhere.
     #[serde(default)]
     pub trace: Option<TraceTarget>,

@@ -3,6 +3,11 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// Longest content of a change, bytes. One number for scenario files, order service and whatever carries
+/// an event: with the rest of it, less than 1 KB, it stays below the 1,000,000 bytes that clients and
+/// brokers of Kafka take unless told otherwise.
+pub const CONTENT_BYTES_MAX: u32 = 900_000;
+
 /// A kind of change. The state machine: placed, paid, shipped, delivered; amended at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

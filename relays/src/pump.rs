@@ -2,6 +2,8 @@
 
 mod backoff;
 mod reporter;
+#[cfg(test)]
+mod tests;
 mod trail;
 
 use crate::config::{RelayConfig, SourceConfig};
@@ -16,14 +18,16 @@ use backoff::Backoff;
 use reporter::Reporter;
 use std::collections::VecDeque;
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use trail::Trail;
 
 /// Longest wait before the loop looks around: at a stop, at a stall.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
-/// Deliveries that stay away for this long are given up, all at once (see `publisher::kafka`).
-const STALL: Duration = Duration::from_secs(10);
+/// Deliveries that stay away for this long are worth a word. When they are given up, all at once, is
+/// the publisher's to say: a slow link needs its time.
+const QUIET: Duration = Duration::from_secs(5);
 /// Wait for room where no delivery may announce it.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 /// Bound of the wait for deliveries in flight when the relay stops or its source is lost.
@@ -69,10 +73,12 @@ pub fn relay(
             let interval = Duration::from_millis(interval_ms);
             let source =
                 PollingSource::new(config.postgres, after_publish, interval, batch, notify);
+            let source = source.committing(config.synchronous_commit);
             traced(source, publisher, trace, stop)
         }
         SourceConfig::Cdc { slot, publication } => {
-            let source = CdcSource::new(config.postgres, slot, publication);
+            let source = CdcSource::new(config.postgres, slot, publication)
+                .committing(config.synchronous_commit);
             traced(source, publisher, trace, stop)
         }
     }
@@ -322,11 +328,12 @@ impl<S: Source, P: Publisher> Pump<S, P> {
     /// Relays until a side fails, or until told to stop and nothing is under way.
     async fn session(&mut self) -> Result<(), End> {
         let mut stalled = Duration::ZERO;
+        let mut reported = self.publisher.reported();
         let mut looked = Instant::now();
         let mut stop_seen: Option<Instant> = None;
         loop {
             let position = self.publisher.durable();
-            let progressed = self.confirm(position)?;
+            self.confirm(position)?;
             if let Some(reason) = self.publisher.trouble() {
                 self.report.publish_failed(0, &reason);
             }
@@ -337,16 +344,16 @@ impl<S: Source, P: Publisher> Pump<S, P> {
             // Time counts only as this loop has seen it pass: a relay that was stopped and
             // continued must not take its own absence for the broker's.
             let now = Instant::now();
+            let was_quiet = stalled >= QUIET;
             stalled += now.duration_since(looked).min(2 * LOOK_AROUND);
             looked = now;
-            if progressed || in_flight == 0 {
+            // Any report counts, not only that of the first event: batches of other partitions may
+            // have to cross a slow link before its own.
+            let reports = self.publisher.reported();
+            if std::mem::replace(&mut reported, reports) != reports || in_flight == 0 {
                 stalled = Duration::ZERO;
-            } else if stalled >= STALL {
-                return Err(End::Publisher(PublishError {
-                    doing: "wait for deliveries".to_owned(),
-                    reason: format!("none of {in_flight} was confirmed for {STALL:?}"),
-                    failed: in_flight,
-                }));
+            } else if stalled >= QUIET {
+                self.endure(stalled, was_quiet)?;
             }
 
             let stopping = *self.stopping.borrow();
@@ -357,8 +364,13 @@ impl<S: Source, P: Publisher> Pump<S, P> {
                     return Ok(());
                 }
             }
-            let wanted = self.source.accepts(in_flight) && !stopping || self.source.is_midway();
-            let take = wanted && self.batch.is_empty();
+            if in_flight > 0 {
+                self.source.keep_alive().await?;
+            }
+            // What has begun is taken whether there is room for it or not: nobody is kept waiting
+            // with an answer half sent.
+            let wanted = self.source.accepts(in_flight) && !stopping && self.batch.is_empty();
+            let take = wanted || self.source.is_midway();
             tokio::select! {
                 biased;
                 () = self.publisher.progress(), if in_flight > 0 => {}
@@ -370,9 +382,29 @@ impl<S: Source, P: Publisher> Pump<S, P> {
         }
     }
 
+    /// Nothing was reported for a while: says so, once, and gives up when it is too long.
+    fn endure(&mut self, stalled: Duration, said: bool) -> Result<(), PublishError> {
+        let (in_flight, patience) = (self.in_flight(), self.publisher.patience());
+        if stalled >= patience {
+            return Err(PublishError {
+                doing: "wait for deliveries".to_owned(),
+                reason: format!("none of {in_flight} was confirmed for {patience:.0?}"),
+                failed: in_flight,
+            });
+        }
+        if !said {
+            let reason = format!(
+                "wait for deliveries: none of {in_flight} was confirmed for {QUIET:.0?}; \
+                 giving them up after {patience:.0?}"
+            );
+            self.report.publish_failed(0, &reason);
+        }
+        Ok(())
+    }
+
     /// Waits, within a bound, until everything in flight is durable, and confirms it.
     async fn settle(&mut self) {
-        let deadline = tokio::time::Instant::now() + SETTLE;
+        let deadline = Instant::now() + SETTLE;
         loop {
             let position = self.publisher.durable();
             if self.confirm(position).is_err() || self.in_flight() == 0 {

@@ -110,8 +110,8 @@ pub fn verdicts(record: &Record) -> Section {
 
 /// Database yes or no, event yes or no.
 pub fn outcomes(record: &Record) -> Section {
-    let cell = |count: u64, tone: Tone| {
-        let tone = if count == 0 { Tone::Faint } else { tone };
+    let cell = |count: Option<u64>, tone: Tone| {
+        let tone = if is_some_of(count) { tone } else { Tone::Faint };
         Cell::new(figures::count(count), tone)
     };
     Section {
@@ -136,7 +136,7 @@ pub fn outcomes(record: &Record) -> Section {
 }
 
 /// A count by its metric's name, and whether it is wrong in itself.
-type Harm = (&'static str, fn(&Counts) -> u64, bool);
+type Harm = (&'static str, fn(&Counts) -> Option<u64>, bool);
 
 /// Shown whether zero or not.
 const MAIN_HARMS: [Harm; 4] = [
@@ -158,14 +158,16 @@ const OTHER_HARMS: [Harm; 13] = [
     ("undecided", |c| c.undecided, false),
     ("unacknowledged", |c| c.unacknowledged, false),
     ("late", |c| c.late, false),
-    ("unknown answers", |c| c.unknown, false),
+    ("unknown answers", |c| Some(c.unknown), false),
     ("seen before answer", |c| c.negative_propagation, false),
     ("aborted records", |c| c.aborted_records, false),
 ];
 
 /// What can go wrong.
 pub fn harms(record: &Record) -> Section {
-    let any = |of: fn(&Counts) -> u64| record.strategies.iter().any(|s| of(&s.counts) > 0);
+    let any = |of: fn(&Counts) -> Option<u64>| {
+        record.strategies.iter().any(|s| is_some_of(of(&s.counts)))
+    };
     let others = OTHER_HARMS.iter().filter(|(_, of, _)| any(*of));
     let rows = MAIN_HARMS
         .iter()
@@ -174,7 +176,7 @@ pub fn harms(record: &Record) -> Section {
             row(record, figures::spoken(metric), |s| {
                 let count = of(&s.counts);
                 let tone = match count {
-                    0 => Tone::Faint,
+                    None | Some(0) => Tone::Faint,
                     _ if *wrong => harm_tone(s, metric, count),
                     _ => Tone::Plain,
                 };
@@ -192,12 +194,17 @@ pub fn harms(record: &Record) -> Section {
 pub fn harm_count(strategy: &Strategy, metric: &str) -> Option<u64> {
     let mut all = MAIN_HARMS.iter().chain(&OTHER_HARMS);
     let (_, of, _) = all.find(|(name, _, _)| *name == metric)?;
-    Some(of(&strategy.counts))
+    of(&strategy.counts)
+}
+
+/// Whether there is any of it, as far as that is known.
+fn is_some_of(count: Option<u64>) -> bool {
+    count.is_some_and(|count| count > 0)
 }
 
 /// What is wrong strikes less where the scenario expects it.
-pub fn harm_tone(strategy: &Strategy, metric: &str, count: u64) -> Tone {
-    if count == 0 {
+pub fn harm_tone(strategy: &Strategy, metric: &str, count: Option<u64>) -> Tone {
+    if !is_some_of(count) {
         return Tone::Faint;
     }
     let mut of_it = strategy.expectations.iter().filter(|e| e.metric == metric);
@@ -232,7 +239,10 @@ pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
     LATENCIES
         .iter()
         .map(|(title, pick)| Section {
-            title,
+            title: match *title {
+                "order" if record.clients().is_some() => SERVICE_TIME,
+                other => other,
+            },
             rows: if phases.is_empty() {
                 vec![row(record, "whole run", |s| {
                     cell(Some(pick(&s.latency_ms)))
@@ -250,6 +260,18 @@ pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
             },
         })
         .collect()
+}
+
+/// What a closed loop measures in place of order latency: nothing was due before it was sent.
+pub const SERVICE_TIME: &str = "service time";
+
+/// What has to be known of a closed loop wherever its figures are read.
+pub fn closed_loop(record: &Record) -> Option<String> {
+    let clients = record.clients()?;
+    Some(format!(
+        "Closed loop, {clients} clients: each sends its next change when the one before is answered. \
+         Times are service times, from the sending on; a system that stalls is asked less."
+    ))
 }
 
 /// How much, how fast, how long.
@@ -288,6 +310,13 @@ pub fn work(record: &Record) -> Section {
     if record.strategies.iter().any(|s| s.generator.unoffered > 0) {
         rows.push(row(record, "not offered", |s| {
             let count = s.generator.unoffered;
+            let tone = if count == 0 { Tone::Faint } else { Tone::Bad };
+            Cell::new(figures::count(count), tone)
+        }));
+    }
+    if record.strategies.iter().any(|s| s.generator.held_back > 0) {
+        rows.push(row(record, "held back", |s| {
+            let count = s.generator.held_back;
             let tone = if count == 0 { Tone::Faint } else { Tone::Bad };
             Cell::new(figures::count(count), tone)
         }));
@@ -416,8 +445,10 @@ pub fn costs(record: &Record) -> Section {
 }
 
 /// The count that this record is about: the first of what can go wrong that did anywhere.
-pub fn headline(record: &Record) -> (&'static str, fn(&Counts) -> u64) {
-    let any = |of: fn(&Counts) -> u64| record.strategies.iter().any(|s| of(&s.counts) > 0);
+pub fn headline(record: &Record) -> (&'static str, fn(&Counts) -> Option<u64>) {
+    let any = |of: fn(&Counts) -> Option<u64>| {
+        record.strategies.iter().any(|s| is_some_of(of(&s.counts)))
+    };
     let asked = |metric: &str| {
         let mut all = record.strategies.iter().flat_map(|s| &s.expectations);
         all.any(|e| e.metric == metric && !e.implicit)

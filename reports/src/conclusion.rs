@@ -8,7 +8,7 @@ struct Clause {
     names: Vec<String>,
     text: String,
     clean: bool,
-    committed: u64,
+    committed: Option<u64>,
 }
 
 /// What the run came to.
@@ -23,7 +23,8 @@ pub fn sentence(record: &Record) -> String {
         match clauses.iter_mut().find(|known| known.text == text) {
             Some(known) => {
                 known.names.push(strategy.name.clone());
-                known.committed = known.committed.saturating_add(committed);
+                let both = known.committed.zip(committed);
+                known.committed = both.map(|(known, more)| known.saturating_add(more));
             }
             None => clauses.push(Clause {
                 names: vec![strategy.name.clone()],
@@ -92,12 +93,12 @@ fn clause(strategy: &Strategy) -> (String, bool) {
         return ("proved nothing".to_owned(), false);
     }
     let counts = &strategy.counts;
-    if counts.committed == 0 {
+    if counts.committed == Some(0) {
         return ("committed nothing".to_owned(), false);
     }
     let wrong = wrongs(counts);
     let mut parts: Vec<String> = Vec::new();
-    if counts.lost == 0 {
+    if counts.lost == Some(0) {
         parts.push("lost none".to_owned());
     }
     parts.extend(wrong.iter().map(|(_, text)| text.clone()));
@@ -109,7 +110,7 @@ fn clause(strategy: &Strategy) -> (String, bool) {
         })
         .collect();
     parts.extend(asked.iter().map(|(_, text)| text.clone()));
-    let clean = parts.len() == 1 && counts.lost == 0;
+    let clean = parts.len() == 1 && counts.lost == Some(0);
     let names: Vec<&str> = parts.iter().map(String::as_str).collect();
     let mut text = figures::list(&names);
     let met = |metric: &str| {
@@ -186,9 +187,11 @@ fn allowed(counts: &Counts) -> Vec<(&'static str, String)> {
     ])
 }
 
-fn seen<const N: usize>(all: [(&'static str, u64, String); N]) -> Vec<(&'static str, String)> {
+fn seen<const N: usize>(
+    all: [(&'static str, Option<u64>, String); N],
+) -> Vec<(&'static str, String)> {
     all.into_iter()
-        .filter(|(_, count, _)| *count > 0)
+        .filter(|(_, count, _)| count.is_some_and(|count| count > 0))
         .map(|(metric, _, text)| (metric, text))
         .collect()
 }

@@ -8,8 +8,11 @@ pub const DASH: &str = "–";
 /// Stands for a percentile that falls on events that never came.
 pub const NEVER: &str = "∞";
 
-/// `5,880`.
-pub fn count(value: u64) -> String {
+/// `5,880`, or a dash for what is not known.
+pub fn count(value: impl Into<Option<u64>>) -> String {
+    let Some(value) = value.into() else {
+        return DASH.to_owned();
+    };
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -22,8 +25,9 @@ pub fn count(value: u64) -> String {
 }
 
 /// `1 event`, `5,880 events`.
-pub fn counted(value: u64, noun: &str) -> String {
-    let plural = if value == 1 { "" } else { "s" };
+pub fn counted(value: impl Into<Option<u64>>, noun: &str) -> String {
+    let value = value.into();
+    let plural = if value == Some(1) { "" } else { "s" };
     format!("{} {noun}{plural}", count(value))
 }
 

@@ -8,7 +8,7 @@ const FEWEST_TRIALS: u64 = 4;
 
 /// The limits of this run, one sentence or two each.
 pub fn of(record: &Record) -> Vec<String> {
-    let mut limits = Vec::new();
+    let mut limits = record.not_tested.clone();
     limits.extend(replication(record));
     limits.push(crashes(record));
     limits.extend(record.strategies.iter().filter_map(bounds));
@@ -60,25 +60,25 @@ fn bounds(strategy: &Strategy) -> Option<String> {
         return None;
     }
     let counts = &strategy.counts;
-    let uncommitted = strategy
-        .outcomes
-        .neither
-        .saturating_add(strategy.outcomes.event_only);
+    let outcomes = &strategy.outcomes;
+    let uncommitted = outcomes.neither.zip(outcomes.event_only);
+    let uncommitted = uncommitted.map_or(0, |(neither, event)| neither.saturating_add(event));
+    let committed = counts.committed.unwrap_or(0);
     let kills = strategy
         .faults
         .iter()
         .filter(|fault| fault.kind == "kill" && fault.bit == Some(true))
         .count() as u64;
     let mut parts = Vec::new();
-    if counts.lost == 0 && counts.committed > 0 {
-        let trials = figures::counted(counts.committed, "committed change");
-        parts.push(bound("lost", &trials, counts.committed));
+    if counts.lost == Some(0) && committed > 0 {
+        let trials = figures::counted(committed, "committed change");
+        parts.push(bound("lost", &trials, committed));
     }
-    if counts.phantom == 0 && uncommitted > 0 {
+    if counts.phantom == Some(0) && uncommitted > 0 {
         let trials = figures::counted(uncommitted, "uncommitted attempt");
         parts.push(bound("published as phantoms", &trials, uncommitted));
     }
-    if counts.lost == 0 && kills > 0 {
+    if counts.lost == Some(0) && kills > 0 {
         let trials = figures::count(kills) + if kills == 1 { " crash" } else { " crashes" };
         parts.push(bound("with a loss", &trials, kills));
     }

@@ -30,8 +30,18 @@ pub struct Record {
     pub stack: Stack,
     /// Workload as resolved, for the reader: name and value with unit.
     pub workload: BTreeMap<String, String>,
+    /// What the scenario says of itself that it does not test, in whole sentences.
+    #[serde(default)]
+    pub not_tested: Vec<String>,
     /// In the scenario's order.
     pub strategies: Vec<Strategy>,
+}
+
+impl Record {
+    /// How many clients its load had; `None` for an open loop.
+    pub fn clients(&self) -> Option<&str> {
+        self.workload.get("clients").map(String::as_str)
+    }
 }
 
 /// Outcome of a run or a strategy.
@@ -100,6 +110,9 @@ pub struct Strategy {
     pub counts: Counts,
     /// Database x event.
     pub outcomes: Outcomes,
+    /// What this run cannot tell, or not wholly, since what it needs was not read: why, by metric.
+    #[serde(default)]
+    pub unread: BTreeMap<String, String>,
     /// Expectations in order.
     pub expectations: Vec<Expectation>,
     /// Whole run.
@@ -165,9 +178,13 @@ pub struct Generator {
     pub unoffered: u64,
     /// Whether it kept its schedule.
     pub kept_schedule: bool,
+    /// Changes that were due while every connection that the load may have was busy.
+    #[serde(default)]
+    pub held_back: u64,
 }
 
-/// Counts (design: the names of what can go wrong).
+/// Counts (design: the names of what can go wrong). Null is what was not read; of what
+/// [`Strategy::unread`] names there are at least so many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Attempts sent or tried.
@@ -181,54 +198,54 @@ pub struct Counts {
     /// Never sent.
     pub not_sent: u64,
     /// In the database.
-    pub committed: u64,
+    pub committed: Option<u64>,
     /// Records on the topic, sentinels left out.
-    pub observed: u64,
+    pub observed: Option<u64>,
     /// Committed, no valid event, nothing could deliver it.
-    pub lost: u64,
+    pub lost: Option<u64>,
     /// Event without commit.
-    pub phantom: u64,
+    pub phantom: Option<u64>,
     /// Valid beyond the first.
-    pub duplicated: u64,
+    pub duplicated: Option<u64>,
     /// Overtaken.
-    pub reordered: u64,
+    pub reordered: Option<u64>,
     /// Damaged.
-    pub corrupted: u64,
+    pub corrupted: Option<u64>,
     /// Committed, client told nothing.
-    pub unacknowledged: u64,
+    pub unacknowledged: Option<u64>,
     /// Acknowledged, not there.
-    pub missing: u64,
+    pub missing: Option<u64>,
     /// Seen too late.
-    pub late: u64,
+    pub late: Option<u64>,
     /// Still held by the source.
-    pub undrained: u64,
+    pub undrained: Option<u64>,
     /// Cut off by the teardown.
-    pub undecided: u64,
+    pub undecided: Option<u64>,
     /// Another run's.
-    pub foreign: u64,
+    pub foreign: Option<u64>,
     /// Orders on several partitions.
-    pub split: u64,
+    pub split: Option<u64>,
     /// Changes at two versions.
-    pub double_applied: u64,
+    pub double_applied: Option<u64>,
     /// Refused, yet committed.
-    pub false_rejection: u64,
+    pub false_rejection: Option<u64>,
     /// Propagations below zero (seen before the answer), recorded as 0.
-    pub negative_propagation: u64,
+    pub negative_propagation: Option<u64>,
     /// Records of aborted Kafka transactions.
-    pub aborted_records: u64,
+    pub aborted_records: Option<u64>,
 }
 
-/// The four outcomes of an attempt.
+/// The four outcomes of an attempt; null where database or topic were not read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcomes {
     /// In the database, and an event.
-    pub db_event: u64,
+    pub db_event: Option<u64>,
     /// In the database, no event.
-    pub db_only: u64,
+    pub db_only: Option<u64>,
     /// An event, not in the database.
-    pub event_only: u64,
+    pub event_only: Option<u64>,
     /// Neither.
-    pub neither: u64,
+    pub neither: Option<u64>,
 }
 
 /// One expectation.
@@ -294,8 +311,8 @@ pub struct Phase {
     /// Where a shorter fault interrupts it: its parts, by begin and end, in the same seconds.
     #[serde(default)]
     pub spans_s: Vec<(f64, f64)>,
-    /// Changes committed of those sent in it.
-    pub committed: u64,
+    /// Changes committed of those sent in it; null where the database was not read.
+    pub committed: Option<u64>,
     /// Latencies of those.
     pub latency_ms: LatencySet,
 }

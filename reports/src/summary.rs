@@ -33,6 +33,9 @@ fn render(record: &Record) -> String {
     if !record.description.is_empty() {
         text.push_str(&format!("> {}\n\n", escaped(&record.description)));
     }
+    if let Some(closed) = comparison::closed_loop(record) {
+        text.push_str(&format!("{}\n\n", escaped(&closed)));
+    }
     reasons(record, &mut text);
     comparison_table(record, &mut text);
     folded("Expectations", expectations(record), &mut text);

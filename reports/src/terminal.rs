@@ -77,6 +77,9 @@ impl Terminal {
         text.push('\n');
         self.paper()
             .wrapped(&record.description, 0, Some(DIM), text);
+        if let Some(closed) = comparison::closed_loop(record) {
+            self.paper().wrapped(&closed, 0, None, text);
+        }
         let stack = &record.stack;
         let ran_on = format!(
             "seed {}, {} stack: PostgreSQL {}, Kafka {}, Toxiproxy {}",
@@ -87,6 +90,9 @@ impl Terminal {
             stack.toxiproxy.version
         );
         self.paper().wrapped(&ran_on, 0, Some(DIM), text);
+        for limit in &record.not_tested {
+            self.paper().wrapped(limit, 0, None, text);
+        }
         text.push('\n');
     }
 
@@ -280,8 +286,11 @@ fn sections(record: &Record) -> Vec<Section> {
         comparison::harms(record),
     ];
     let percentiles = comparison::latencies(record, &comparison::TYPICAL_AND_SLOW);
+    let closed = record.clients().is_some();
     sections.extend(percentiles.into_iter().map(|section| Section {
         title: match section.title {
+            "end to end" if closed => "end to end, p50 / p99 (order sent to event seen)",
+            comparison::SERVICE_TIME => "service time, p50 / p99 (order sent to answer)",
             "end to end" => "end to end, p50 / p99 (order due to event seen)",
             "propagation" => "propagation, p50 / p99 (answer to event seen)",
             "order" => "order, p50 / p99 (order due to answer)",

@@ -115,6 +115,7 @@ impl Making {
             sent_ns,
             ended_ns,
             lag_ns,
+            held_back: false,
         });
         let mut next = Due {
             from_ns: ended_ns,
@@ -236,6 +237,7 @@ fn meta(events: u32, until_ns: i64, records: u64) -> RunMeta {
         stray_topics: Vec::new(),
         part_of: PartOf::default(),
         trace_cut_ns: None,
+        deaths: Vec::new(),
         trace_dropped: 0,
         environment: BTreeMap::new(),
         sha256: BTreeMap::new(),

@@ -251,7 +251,7 @@ pub(super) fn problems(strategy: &Strategy) -> Measured {
     found(
         strategy.verdict,
         strategy.reasons.clone(),
-        strategy.counts.reordered,
+        strategy.counts.reordered.unwrap_or(0),
     )
 }
 

@@ -463,6 +463,7 @@ mod tests {
             sent_ns: 0,
             ended_ns: 0,
             lag_ns: 0,
+            held_back: false,
         }
     }
 }

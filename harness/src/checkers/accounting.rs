@@ -5,10 +5,12 @@ use super::join::Join;
 use crate::history::{NONE, TruthRow};
 use reports::record::{Counts, Outcomes};
 
-/// What does not add up; empty when all does.
+/// What does not add up; empty when all does. Of a history that was read whole: no figure is null.
 pub fn errors(join: &Join<'_>, counts: &Counts, outcomes: &Outcomes) -> Vec<String> {
     let mut errors = Vec::new();
-    let attempts = outcomes.db_event + outcomes.db_only + outcomes.event_only + outcomes.neither;
+    let is = |figure: Option<u64>| figure.unwrap_or(0);
+    let in_database = is(outcomes.db_event) + is(outcomes.db_only);
+    let attempts = in_database + is(outcomes.event_only) + is(outcomes.neither);
     if counts.offered != attempts {
         errors.push(format!(
             "accounting: {} attempts were offered, but the four outcomes hold {attempts}",
@@ -25,24 +27,25 @@ pub fn errors(join: &Join<'_>, counts: &Counts, outcomes: &Outcomes) -> Vec<Stri
             books.first_stranger.unwrap_or_default()
         ));
     }
-    let accounted = outcomes.db_event + outcomes.db_only + repeats + strangers;
-    if counts.committed != accounted {
+    let committed = is(counts.committed);
+    let accounted = in_database + repeats + strangers;
+    if committed != accounted {
         errors.push(format!(
-            "accounting: {} versions are committed, but the outcomes hold {accounted} ({repeats} \
-             of them by attempts that made more than one)",
-            counts.committed
+            "accounting: {committed} versions are committed, but the outcomes hold {accounted} \
+             ({repeats} of them by attempts that made more than one)"
         ));
     }
-    let published = counts
-        .committed
-        .saturating_sub(counts.lost + counts.undrained + counts.undecided);
-    let records =
-        published + counts.duplicated + counts.phantom + counts.corrupted + counts.foreign;
-    if counts.observed != records {
+    let undelivered = is(counts.lost) + is(counts.undrained) + is(counts.undecided);
+    let published = committed.saturating_sub(undelivered);
+    let (duplicated, phantom) = (is(counts.duplicated), is(counts.phantom));
+    let (corrupted, foreign) = (is(counts.corrupted), is(counts.foreign));
+    let records = published + duplicated + phantom + corrupted + foreign;
+    let observed = is(counts.observed);
+    if observed != records {
         errors.push(format!(
-            "accounting: {} records are on the topic, but {records} are explained ({published} \
-             first, {} duplicated, {} phantom, {} corrupted, {} foreign)",
-            counts.observed, counts.duplicated, counts.phantom, counts.corrupted, counts.foreign
+            "accounting: {observed} records are on the topic, but {records} are explained \
+             ({published} first, {duplicated} duplicated, {phantom} phantom, {corrupted} \
+             corrupted, {foreign} foreign)"
         ));
     }
     errors.extend(books.misplaced);

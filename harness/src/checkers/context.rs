@@ -2,6 +2,7 @@
 
 use super::join::Join;
 use super::overtaken::Overtaken;
+use super::reading::Reading;
 use super::told::Told;
 use super::window::{Span, Window, fault_name, strategy, windows};
 use super::{Offence, join};
@@ -15,6 +16,8 @@ pub struct Context<'a> {
     pub join: Join<'a>,
     /// Faults that were in force, by begin.
     pub windows: Vec<Window>,
+    /// What the fence let us read.
+    pub reading: Reading,
     kind: Option<&'a StrategyKind>,
     overtaken: Option<Overtaken>,
     deaths: Vec<Death<'a>>,
@@ -52,6 +55,7 @@ impl<'a> Context<'a> {
         Self {
             join,
             windows,
+            reading: Reading::of(history),
             kind,
             overtaken,
             deaths,
@@ -69,9 +73,25 @@ impl<'a> Context<'a> {
         self.told.get_or_init(|| Told::new(self.history()))
     }
 
+    /// Whether something was over before the first fault that concerns the strategy began.
+    pub fn is_before_faults(&self, span: Span) -> bool {
+        let first = self.windows.first();
+        first.is_some_and(|window| span.until_ns < window.span.from_ns)
+    }
+
+    /// Whether anything that was committed was.
+    pub fn anything_before_faults(&self) -> bool {
+        (0..self.join.truth.len()).any(|slot| self.is_before_faults(self.delivery_span(slot)))
+    }
+
     /// Whether the strategy writes to both sides by itself.
     pub fn is_dual_write(&self) -> bool {
         matches!(self.kind, Some(StrategyKind::DualWrite { .. }))
+    }
+
+    /// How the strategy works.
+    pub fn kind(&self) -> Option<&'a StrategyKind> {
+        self.kind
     }
 
     /// From a request's intended start to its end.

@@ -1,17 +1,19 @@
 //! One expectation against what was seen.
 
 use super::Checked;
+use super::context::Context;
 use super::doubts::Doubt;
+use super::lesson;
+use super::reading::Known;
 use super::tally::Tally;
-use crate::history::History;
 use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
 use reports::record::{Latency, LatencySet};
 
 /// All that can be expected of.
 pub struct Seen<'a, 't> {
-    /// The history, for what it says beside the counts.
-    pub history: &'a History,
+    /// The joined history, for what it says beside the counts.
+    pub context: &'a Context<'a>,
     /// One a count metric.
     pub tallies: &'a [Tally<'t>],
     /// Over the whole run.
@@ -26,16 +28,116 @@ pub struct Seen<'a, 't> {
     pub doubts: &'a [Doubt],
 }
 
+impl<'a, 't> Seen<'a, 't> {
+    /// What was counted of a metric.
+    pub fn tally(&self, metric: Metric) -> Option<&'a Tally<'t>> {
+        self.tallies.iter().find(|t| t.metric() == metric)
+    }
+
+    /// What may be counted of it besides: of losses, what is undecided.
+    pub fn undecided(&self, metric: Metric) -> Option<&'a Tally<'t>> {
+        (metric == Metric::Lost)
+            .then(|| self.tally(Metric::Undecided))
+            .flatten()
+    }
+}
+
 /// What came of the comparison, before any doubt.
-struct Compared {
+pub struct Compared {
     observed: Option<f64>,
     met: Option<bool>,
     reason: String,
+    only_doubted: bool,
+}
+
+impl Compared {
+    /// It is met.
+    pub fn met(observed: Option<f64>) -> Self {
+        Self {
+            observed,
+            met: Some(true),
+            reason: String::new(),
+            only_doubted: false,
+        }
+    }
+
+    /// It is missed, for this reason.
+    pub fn missed(reason: String) -> Self {
+        Self {
+            observed: None,
+            met: Some(false),
+            reason,
+            only_doubted: false,
+        }
+    }
+
+    /// This run cannot tell, for this reason.
+    pub fn open(reason: String) -> Self {
+        Self {
+            observed: None,
+            met: None,
+            reason,
+            only_doubted: false,
+        }
+    }
+
+    /// With what was seen; `None` is infinite.
+    pub fn saw(self, observed: Option<f64>) -> Self {
+        Self { observed, ..self }
+    }
+
+    /// What it needs was not read, which is a doubt of its own.
+    fn untold(unread: &str) -> Self {
+        Self {
+            only_doubted: true,
+            ..Self::open(format!("this run cannot tell: {unread}"))
+        }
+    }
 }
 
 /// Checks one expectation.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
-    let compared = match expectation.metric {
+    let known = seen.context.reading.of_metric(expectation.metric);
+    let compared = match known {
+        Known::Whole => compared(expectation, seen),
+        Known::AtLeast(reason) => found(expectation, seen, reason),
+        Known::Nothing(reason) => Compared::untold(reason),
+    };
+    let Compared {
+        observed,
+        met,
+        reason,
+        only_doubted,
+    } = compared;
+    let doubt = met.and_then(|met| seen.doubts.iter().find(|d| (d.blurs)(expectation, met)));
+    match doubt {
+        None => Checked {
+            expectation: expectation.clone(),
+            observed,
+            met,
+            reason,
+            only_doubted,
+        },
+        Some(doubt) => Checked {
+            expectation: expectation.clone(),
+            observed,
+            met: None,
+            only_doubted: reason.is_empty(),
+            reason: if reason.is_empty() {
+                format!("this run cannot tell: {}", doubt.reason)
+            } else {
+                format!("{reason}; this run cannot tell: {}", doubt.reason)
+            },
+        },
+    }
+}
+
+/// With all that the metric needs.
+fn compared(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
+    if expectation.comparison == Comparison::AtLeast {
+        return lesson::check(expectation, seen);
+    }
+    match expectation.metric {
         Metric::Drain if seen.committed == 0 => nothing_measured("nothing was committed"),
         Metric::Drain => against(
             expectation,
@@ -53,74 +155,57 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
             ),
         },
         Metric::Latency(kind, percentile) => latency(expectation, seen.latency, kind, percentile),
-        metric => match seen.tallies.iter().find(|t| t.metric() == metric) {
-            Some(tally) => count(expectation, tally, seen.history),
+        metric => match seen.tally(metric) {
+            Some(tally) => count(expectation, seen, tally),
             None => nothing_measured("no checker counts it"),
-        },
-    };
-    let Compared {
-        observed,
-        met,
-        reason,
-    } = compared;
-    let doubt = met.and_then(|met| seen.doubts.iter().find(|d| (d.blurs)(expectation, met)));
-    match doubt {
-        None => Checked {
-            expectation: expectation.clone(),
-            observed,
-            met,
-            reason,
-        },
-        Some(doubt) => Checked {
-            expectation: expectation.clone(),
-            observed,
-            met: None,
-            reason: if reason.is_empty() {
-                format!("this run cannot tell: {}", doubt.reason)
-            } else {
-                format!("{reason}; this run cannot tell: {}", doubt.reason)
-            },
         },
     }
 }
 
-fn count(expectation: &Expectation, tally: &Tally<'_>, history: &History) -> Compared {
-    let at_least = expectation.comparison == Comparison::AtLeast;
-    let counted = if at_least {
-        tally.within_faults()
-    } else {
-        tally.count()
-    };
-    let holds = compare(expectation, counted as f64);
-    let mut met = Some(holds);
-    let mut reason = String::new();
-    let early = tally.before_faults();
-    if !holds {
-        reason = format!("expected {}, saw {counted}", expectation.text);
-        if counted != tally.count() {
-            reason += &format!(
-                " that a fault overlaps, of {} in the whole run",
-                tally.count()
-            );
+/// With less than the metric needs, where what was found stands: enough of it misses a bound from
+/// above, and nothing meets one, nor tells whether the strategy was clean before a fault.
+fn found(expectation: &Expectation, seen: &Seen<'_, '_>, unread: &str) -> Compared {
+    let found = seen.tally(expectation.metric).map_or(0, Tally::count);
+    let from_above = expectation.comparison != Comparison::AtLeast;
+    if from_above && found as f64 > expectation.value {
+        let reason = format!("expected {}, saw {found} at least", expectation.text);
+        return Compared::missed(reason).saw(Some(found as f64));
+    }
+    Compared::untold(unread)
+}
+
+/// A count against a bound from above, or an exact one. Of what is undecided, all or none may be
+/// lost.
+fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> Compared {
+    let counted = tally.count();
+    let open = seen.undecided(tally.metric()).map_or(0, Tally::count);
+    let (least, most) = (counted as f64, (counted + open) as f64);
+    let value = expectation.value;
+    let (certain, possible) = match expectation.comparison {
+        Comparison::Equal => (open == 0 && least == value, least <= value && value <= most),
+        Comparison::AtMost | Comparison::AtLeast => {
+            (compare(expectation, most), compare(expectation, least))
         }
-        if tally.metric() == Metric::Lost && !history.meta.stray_topics.is_empty() {
+    };
+    let compared = if certain {
+        Compared::met(None)
+    } else if possible {
+        Compared::open(format!(
+            "saw {counted}, and the end of the run cut off {open} more (undecided), of which it \
+             cannot tell: give `[drain] within` more time"
+        ))
+    } else {
+        let stray = &seen.context.history().meta.stray_topics;
+        let mut reason = format!("expected {}, saw {counted}", expectation.text);
+        if tally.metric() == Metric::Lost && !stray.is_empty() {
             reason += &format!(
                 "; events of this run are on other topics: {}",
-                history.meta.stray_topics.join(", ")
+                stray.join(", ")
             );
         }
-    } else if at_least && early > 0 {
-        met = None;
-        reason = format!(
-            "saw {counted} that a fault overlaps, but {early} came before the first fault: the \
-             strategy was not clean before it, so the fault explains nothing"
-        );
-    }
-    Compared {
-        observed: Some(counted as f64),
-        met,
-        reason,
-    }
+        Compared::missed(reason)
+    };
+    compared.saw(Some(least))
 }
 
 fn latency(
@@ -141,7 +226,8 @@ fn latency(
     against(expectation, at(of, percentile), "ms", &infinite)
 }
 
-fn at(latency: &Latency, percentile: Percentile) -> Option<f64> {
+/// A percentile; `None` if it is infinite or nothing was measured.
+pub fn at(latency: &Latency, percentile: Percentile) -> Option<f64> {
     match percentile {
         Percentile::P50 => latency.p50,
         Percentile::P90 => latency.p90,
@@ -151,36 +237,30 @@ fn at(latency: &Latency, percentile: Percentile) -> Option<f64> {
     }
 }
 
-/// A figure that may be infinite: then an upper bound is missed and a lower one met.
+/// A figure that may be infinite: then a bound from above is missed.
 fn against(
     expectation: &Expectation,
     observed: Option<f64>,
     unit: &str,
     infinite: &str,
 ) -> Compared {
-    let holds = compare(expectation, observed.unwrap_or(f64::INFINITY));
     let expected = &expectation.text;
-    let reason = match (holds, observed) {
-        (true, _) => String::new(),
-        (false, Some(value)) => format!("expected {expected}, saw {value:.3} {unit}"),
-        (false, None) => format!("expected {expected}, it is infinite: {infinite}"),
-    };
-    Compared {
-        observed,
-        met: Some(holds),
-        reason,
+    match observed {
+        Some(value) if compare(expectation, value) => Compared::met(observed),
+        Some(value) => {
+            Compared::missed(format!("expected {expected}, saw {value:.3} {unit}")).saw(observed)
+        }
+        None => Compared::missed(format!("expected {expected}, it is infinite: {infinite}")),
     }
 }
 
-fn nothing_measured(why: &str) -> Compared {
-    Compared {
-        observed: None,
-        met: None,
-        reason: format!("this run cannot tell: {why}"),
-    }
+/// There is nothing to compare with.
+pub fn nothing_measured(why: &str) -> Compared {
+    Compared::open(format!("this run cannot tell: {why}"))
 }
 
-fn compare(expectation: &Expectation, observed: f64) -> bool {
+/// Whether a figure is as expected.
+pub fn compare(expectation: &Expectation, observed: f64) -> bool {
     match expectation.comparison {
         Comparison::Equal => observed == expectation.value,
         Comparison::AtLeast => observed >= expectation.value,

@@ -1,9 +1,19 @@
 //! What became of a committed change without a valid event: the three checkers `lost`,
 //! `undrained` and `undecided` share the committed changes without an event among them, each
 //! change to exactly one.
+//!
+//! What is undecided is narrow: the fence had to kill a dual write's service, and the publish may
+//! have been under way at that moment. It was not where the client had its answer, whatever it said;
+//! nor where the publish had begun so long before that the service had given it up. A client that
+//! was told nothing knows neither, but the order's later versions do: each was written after this
+//! one was committed, so once one of them was answered, this one's publish had begun.
 
 use super::context::Context;
-use crate::history::Life;
+use super::join::{Join, NEVER};
+use crate::history::{Life, NONE, Outcome, Request};
+use crate::measure::ns;
+use crate::scenario::StrategyKind;
+use std::time::Duration;
 
 /// Where a committed change without a valid event belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,26 +29,103 @@ pub enum Fate {
 /// Tells fates apart.
 pub struct Fates<'a, 'b> {
     context: &'b Context<'a>,
-    /// Publishes of requests sent from here on were cut off when the service had to be killed.
-    cut_off_from_ns: Option<i64>,
+    /// The fence killed a dual write's service.
+    cut: Option<Cut>,
+}
+
+/// librdkafka looks once a second for what has timed out.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The end of a service that the fence had to kill.
+struct Cut {
+    /// When the life that was cut off began.
+    from_ns: i64,
+    /// A publish that had begun by then was given up before the end; [`i64::MIN`] where no time is
+    /// known after which one is.
+    given_up_ns: i64,
+    /// By slot: when it was certainly committed; [`NEVER`] where nothing says so.
+    committed_by_ns: Vec<i64>,
+}
+
+impl Cut {
+    fn of(context: &Context<'_>) -> Option<Self> {
+        let history = context.history();
+        let Some(StrategyKind::DualWrite {
+            publish_timeout, ..
+        }) = context.kind()
+        else {
+            return None;
+        };
+        if !history.meta.service_killed_at_teardown {
+            return None;
+        }
+        let service = || {
+            let lives = history.processes.iter();
+            lives.filter(|p| p.process == "order-service")
+        };
+        let from_ns = service()
+            .filter(|p| p.life == Life::Started)
+            .map(|p| p.at_ns)
+            .max();
+        let stopped = history.fences.iter().filter(|step| step.number == 3);
+        let ended_ns = stopped.map(|step| step.ended_ns).max();
+        let given_up_ns = publish_timeout.zip(ended_ns).map(|(within, ended_ns)| {
+            let takes_ns = ns(within).saturating_add(ns(GRACE));
+            ended_ns.saturating_sub(takes_ns)
+        });
+        Some(Self {
+            from_ns: from_ns.unwrap_or(i64::MIN),
+            given_up_ns: given_up_ns.unwrap_or(i64::MIN),
+            committed_by_ns: committed_by_ns(&context.join),
+        })
+    }
+
+    fn may_have_cut_off(&self, slot: usize, request: Request) -> bool {
+        request.sent_ns > self.from_ns
+            && !is_answered(request)
+            && self.committed_by_ns[slot] > self.given_up_ns
+    }
+}
+
+/// Whether its client had an answer, whatever it said.
+fn is_answered(request: Request) -> bool {
+    match request.outcome {
+        Outcome::Committed | Outcome::Rejected | Outcome::NotSent => true,
+        Outcome::Unknown => request.status != 0,
+    }
+}
+
+/// By slot, when it was certainly committed: when a client had been told so, or a later version of
+/// the order had its answer.
+fn committed_by_ns(join: &Join<'_>) -> Vec<i64> {
+    let mut by_ns = vec![NEVER; join.truth.len()];
+    let mut note = |slot: Option<usize>, request: Request| {
+        if let Some(slot) = slot {
+            by_ns[slot] = by_ns[slot].min(request.ended_ns);
+        }
+    };
+    for (attempt, request) in join.history.requests.numbered() {
+        if request.outcome == Outcome::Committed {
+            note(join.slot(request.order, request.told_version), request);
+        }
+        if is_answered(request) {
+            note(join.slot_of(attempt as u32), request);
+        }
+    }
+    for later in (1..by_ns.len()).rev() {
+        let order = join.truth.at(later).order;
+        if order != NONE && join.truth.at(later - 1).order == order {
+            by_ns[later - 1] = by_ns[later - 1].min(by_ns[later]);
+        }
+    }
+    by_ns
 }
 
 impl<'a, 'b> Fates<'a, 'b> {
     /// For one history.
     pub fn new(context: &'b Context<'a>) -> Self {
-        let history = context.history();
-        let killed = context.is_dual_write() && history.meta.service_killed_at_teardown;
-        let last_start = history
-            .processes
-            .iter()
-            .filter(|p| p.process == "order-service" && p.life == Life::Started)
-            .map(|p| p.at_ns)
-            .max()
-            .unwrap_or(i64::MIN);
-        Self {
-            context,
-            cut_off_from_ns: killed.then_some(last_start),
-        }
+        let cut = Cut::of(context);
+        Self { context, cut }
     }
 
     /// The committed changes without a valid event that met this fate.
@@ -53,9 +140,9 @@ impl<'a, 'b> Fates<'a, 'b> {
         if self.context.join.held(slot) {
             return Fate::Undrained;
         }
-        let sent_ns = self.context.join.request(slot).map(|r| r.sent_ns);
-        match (self.cut_off_from_ns, sent_ns) {
-            (Some(from_ns), Some(sent_ns)) if sent_ns > from_ns => Fate::Undecided,
+        let request = self.context.join.request(slot);
+        match (&self.cut, request) {
+            (Some(cut), Some(request)) if cut.may_have_cut_off(slot, request) => Fate::Undecided,
             _ => Fate::Lost,
         }
     }

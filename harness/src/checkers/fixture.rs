@@ -15,7 +15,8 @@ use crate::scenario::{
     Target, Workload,
 };
 use proptest::test_runner::Config as ProptestConfig;
-use relays::config::WriteOrder;
+use relays::config::{CommitMode, WriteOrder};
+use reports::record::Outcomes;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -54,6 +55,31 @@ pub fn cases(usual: u32) -> ProptestConfig {
             .unwrap_or(usual),
         ..ProptestConfig::default()
     }
+}
+
+/// The four outcomes, all of them known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Four {
+    pub db_event: u64,
+    pub db_only: u64,
+    pub event_only: u64,
+    pub neither: u64,
+}
+
+impl From<Four> for Outcomes {
+    fn from(four: Four) -> Self {
+        Self {
+            db_event: Some(four.db_event),
+            db_only: Some(four.db_only),
+            event_only: Some(four.event_only),
+            neither: Some(four.neither),
+        }
+    }
+}
+
+#[test]
+fn the_seed_of_a_case_that_fails_is_kept() {
+    assert!(cases(1).failure_persistence.is_some());
 }
 
 pub fn naive() -> StrategyKind {
@@ -129,8 +155,15 @@ fn offer_told(
         sent_ns: intended_ns + MS / 10,
         ended_ns: intended_ns + MS,
         lag_ns: 1_000,
+        held_back: false,
     });
     attempt
+}
+
+/// Its client gave up before it had an answer.
+pub fn tell_nothing(history: &mut History, attempt: u32) {
+    let request = &mut history.requests.open()[attempt as usize];
+    (request.outcome, request.told_version) = (Outcome::Unknown, 0);
 }
 
 /// Appends an intact event, 2 ms after its intended start, seen 1 ms later.
@@ -334,12 +367,15 @@ fn empty(kind: StrategyKind) -> History {
                     name: "it".to_owned(),
                     kind,
                     linger_ms: 0.0,
+                    relay_commit: CommitMode::default(),
                     expectations: zeros,
                 }],
                 drain: Drain {
                     within: Duration::from_secs(30),
                     late_after: Duration::from_secs(15),
+                    settle: Duration::ZERO,
                 },
+                order: Default::default(),
                 text: String::new(),
             },
             strategy: "it".to_owned(),
@@ -362,6 +398,7 @@ fn empty(kind: StrategyKind) -> History {
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
             trace_cut_ns: None,
+            deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
@@ -389,6 +426,7 @@ fn workload() -> Workload {
         changes_per_order: 3,
         payload_bytes: 256,
         connections: 32,
+        clients: None,
         request_timeout: Duration::from_secs(2),
         rollback_ratio: 0.02,
         hold_ratio: 0.01,

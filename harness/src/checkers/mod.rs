@@ -7,6 +7,7 @@ mod counts;
 mod double_applied;
 mod doubts;
 mod duplicated;
+mod effect;
 mod expectation;
 mod false_rejection;
 mod fate;
@@ -15,6 +16,7 @@ pub(crate) mod fixture;
 mod foreign;
 pub mod join;
 mod late;
+mod lesson;
 mod lost;
 mod missing;
 mod on_topic;
@@ -22,6 +24,7 @@ mod outcomes;
 mod overtaken;
 mod phantom;
 pub(crate) mod raw_reason;
+pub(crate) mod reading;
 mod reordered;
 mod split;
 mod tally;
@@ -34,9 +37,10 @@ pub mod window;
 
 use crate::history::History;
 use crate::measure;
-use crate::scenario::{Expectation, Metric};
+use crate::scenario::{Expectation, Metric, OrderTest};
 use context::Context;
 use expectation::Seen;
+use reading::{Known, Steps};
 use reports::record;
 use tally::Tally;
 
@@ -63,10 +67,12 @@ pub struct Offence {
 pub struct Finding {
     /// Which invariant (a count metric).
     pub metric: Metric,
-    /// How many.
+    /// How many; where `unread` says why not all is known, how many there are at least.
     pub count: u64,
     /// The first few, in a stable order.
     pub examples: Vec<Offence>,
+    /// Why there may be more of them, or why nothing is known of them: what was not read.
+    pub unread: Option<String>,
 }
 
 /// Worst wins: fail > unknown > pass.
@@ -91,6 +97,8 @@ pub struct Checked {
     pub met: Option<bool>,
     /// Why it was missed or cannot be told; empty when met.
     pub reason: String,
+    /// Whether nothing but a doubt, which is a reason of its own, leaves it open.
+    pub only_doubted: bool,
 }
 
 /// Whether a fault bit, from the observations alone.
@@ -119,9 +127,11 @@ pub struct Judgement {
     pub outcomes: record::Outcomes,
     /// Expectations in the scenario's order.
     pub expectations: Vec<Checked>,
+    /// What cannot be told, or not wholly, since what it needs was not read: metrics with the reason.
+    pub unread: Vec<(Metric, String)>,
     /// One a fault.
     pub bites: Vec<Bite>,
-    /// The three latencies over the whole run.
+    /// The three latencies over the whole run; empty where what they need was not read.
     pub latency: record::LatencySet,
     /// The same by phase.
     pub phases: Vec<record::Phase>,
@@ -129,6 +139,8 @@ pub struct Judgement {
     pub drain_s: Option<f64>,
     /// Seconds from the last heal until everything committed before it had been seen.
     pub recovery_s: Option<f64>,
+    /// Whether it is known when the events came.
+    pub arrivals_known: bool,
 }
 
 impl Judgement {
@@ -174,12 +186,20 @@ pub(crate) fn each_offence(
 ) -> Vec<(Metric, u64)> {
     CHECKERS
         .iter()
-        .map(|(metric, check)| {
-            let mut tally = Tally::visiting(*metric, limit, visit);
-            check(context, &mut tally);
-            (*metric, tally.count())
+        .map(|checker| {
+            let mut tally = Tally::visiting(checker.0, limit, visit);
+            count(checker, context, &mut tally);
+            (checker.0, tally.count())
         })
         .collect()
+}
+
+/// Counts, unless too little was read for anything that is found to stand.
+fn count((metric, check): &Checker, context: &Context<'_>, tally: &mut Tally<'_>) {
+    match context.reading.of_metric(*metric) {
+        Known::Whole | Known::AtLeast(_) => check(context, tally),
+        Known::Nothing(_) => {}
+    }
 }
 
 /// Judges a history that is joined already, with the bites given.
@@ -188,38 +208,42 @@ pub(crate) fn judge_joined(
     altered: &[String],
     bites: Vec<Bite>,
 ) -> Judgement {
-    let history = context.history();
     let tallies: Vec<Tally<'_>> = CHECKERS
         .iter()
-        .map(|(metric, check)| {
-            let mut tally = Tally::new(*metric, &context.windows);
-            check(context, &mut tally);
+        .map(|checker| {
+            let mut tally = Tally::new(checker.0, &context.windows);
+            count(checker, context, &mut tally);
             tally
         })
         .collect();
-    let outcomes = outcomes::outcomes(&context.join);
+    let reading = &context.reading;
+    let outcomes = outcomes::outcomes(context);
     let (whole, parts) = measure::latencies(context);
-    let counts = counts::counts(&context.join, &tallies, whole.propagation.negative());
-    let errors = accounting::errors(&context.join, &counts, &outcomes);
-    let latency = whole.set();
-    let drain_s = measure::drain_s(&context.join);
+    let counts = counts::counts(context, &tallies, whole.propagation.negative());
+    // What was not read cannot be expected to add up.
+    let errors = match reading.lacks(Steps::ALL) {
+        None => accounting::errors(&context.join, &counts, &outcomes),
+        Some(_) => Vec::new(),
+    };
+    let arrivals_known = reading.lacks(Steps::ARRIVALS).is_none();
+    let latency = told(whole.set(), arrivals_known);
+    let drain_s = measure::drain_s(&context.join).filter(|_| arrivals_known);
     let recovery = measure::recovery(&context.join);
-    let expected: &[Expectation] =
-        window::strategy(history).map_or(&[], |strategy| &strategy.expectations);
+    let expected = expected(context, &tallies);
     let doubts = doubts::doubts(&doubts::Grounds {
         context,
-        expectations: expected,
+        expectations: &expected,
         phases: &parts,
         bites: &bites,
         altered,
     });
     let seen = Seen {
-        history,
+        context,
         tallies: &tallies,
         latency: &latency,
         drain_s,
         recovery,
-        committed: counts.committed,
+        committed: context.join.truth.len() as u64,
         doubts: &doubts,
     };
     let expectations: Vec<Checked> = expected
@@ -230,16 +254,61 @@ pub(crate) fn judge_joined(
     Judgement {
         verdict,
         reasons,
-        phases: parts.iter().map(|part| part.record(history)).collect(),
-        findings: tallies.into_iter().map(Tally::into_finding).collect(),
+        phases: phases(context, &parts),
+        findings: tallies
+            .into_iter()
+            .map(|tally| tally.into_finding(reading))
+            .collect(),
+        unread: Metric::all()
+            .into_iter()
+            .filter_map(|metric| {
+                let reason = reading.of_metric(metric).reason()?;
+                Some((metric, reason.to_owned()))
+            })
+            .collect(),
         counts,
         outcomes,
         expectations,
         bites,
         latency,
         drain_s,
-        recovery_s: recovery.seconds(),
+        recovery_s: recovery.seconds().filter(|_| arrivals_known),
+        arrivals_known,
     }
+}
+
+/// What is expected of the strategy; of the order nothing, where the scenario does not test it, unless
+/// something is out of order all the same.
+fn expected(context: &Context<'_>, tallies: &[Tally<'_>]) -> Vec<Expectation> {
+    let history = context.history();
+    let all = window::strategy(history).map_or(&[][..], |strategy| &strategy.expectations);
+    let untested = history.meta.scenario.order == OrderTest::NotTested;
+    let reordered = tallies.iter().find(|t| t.metric() == Metric::Reordered);
+    let in_order = reordered.is_none_or(|tally| tally.count() == 0);
+    let counts = |e: &&Expectation| !(untested && in_order && e.metric == Metric::Reordered);
+    all.iter().filter(counts).cloned().collect()
+}
+
+/// Latencies as far as what they need was read.
+fn told(mut set: record::LatencySet, arrivals_known: bool) -> record::LatencySet {
+    if !arrivals_known {
+        set.propagation = record::Latency::default();
+        set.end_to_end = record::Latency::default();
+    }
+    set
+}
+
+fn phases(context: &Context<'_>, parts: &[measure::PhaseLatencies]) -> Vec<record::Phase> {
+    let reading = &context.reading;
+    let committed_known = reading.lacks(Steps::DATABASE).is_none();
+    let arrivals_known = reading.lacks(Steps::ARRIVALS).is_none();
+    let recorded = parts.iter().map(|part| {
+        let mut phase = part.record(context.history());
+        phase.committed = phase.committed.filter(|_| committed_known);
+        phase.latency_ms = told(phase.latency_ms, arrivals_known);
+        phase
+    });
+    recorded.collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Counts offences as a checker finds them: how many, how many of them a fault explains, how many
 //! came before the first fault, and the first few in words; or all of them, handed on one by one.
 
+use super::reading::Reading;
 use super::window::{Span, Window};
 use super::{Finding, Offence};
 use crate::scenario::Metric;
@@ -32,6 +33,7 @@ impl<'a> Tally<'a> {
                 metric,
                 count: 0,
                 examples: Vec::new(),
+                unread: None,
             },
             within: 0,
             early: 0,
@@ -79,14 +81,9 @@ impl<'a> Tally<'a> {
         self.finding.count
     }
 
-    /// How many count for an expectation of at least so many: those that overlap a fault, or all
-    /// where no fault was in force.
+    /// How many count for an expectation of at least so many: those that overlap a fault.
     pub fn within_faults(&self) -> u64 {
-        if self.windows.is_empty() {
-            self.finding.count
-        } else {
-            self.within
-        }
+        self.within
     }
 
     /// How many were over before the first fault began.
@@ -94,8 +91,12 @@ impl<'a> Tally<'a> {
         self.early
     }
 
-    /// For the judgement.
-    pub fn into_finding(self) -> Finding {
-        self.finding
+    /// For the judgement, which also says what of it was not read.
+    pub fn into_finding(self, reading: &Reading) -> Finding {
+        let unread = reading.of_metric(self.metric()).reason();
+        Finding {
+            unread: unread.map(str::to_owned),
+            ..self.finding
+        }
     }
 }

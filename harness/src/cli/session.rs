@@ -40,10 +40,14 @@ impl Session {
             .build()
             .map_err(|e| failed(&format!("starting the runtime: {e}")))?;
         let done = runtime.block_on(async {
-            let interrupted = signals::watch_signals()
+            let mut signals = signals::watch_signals()
                 .map_err(|e| failed(&format!("listening for signals: {e}")))?;
             let reporter: Arc<dyn Reporter> = Arc::new(Terminal::new());
-            Ok(work(&self.reaper, &reporter, interrupted).await)
+            tokio::select! {
+                done = work(&self.reaper, &reporter, signals.interrupted) => Ok(done),
+                // Dropped with all that it holds: processes are ended, folders removed.
+                Ok(_) = signals.again.wait_for(|again| *again) => Err(Outcome::Unknown),
+            }
         });
         // Nothing of worth runs any more; a stuck blocking thread must not keep the program from ending.
         runtime.shutdown_timeout(Duration::from_secs(2));

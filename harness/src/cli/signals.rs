@@ -1,42 +1,62 @@
-//! SIGINT, SIGTERM and SIGHUP end a run in order: heal, tear down, keep what was recorded.
+//! SIGINT, SIGTERM and SIGHUP: the first ends a run in order (heal, tear down, keep what was
+//! recorded), the second ends it at once.
 
+use super::exit::Outcome;
 use super::terminal;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Turns true at the first of these signals. Call it inside the runtime. Later signals are
-/// answered on standard error and change nothing: half a healing would leave faults in force.
-pub fn watch_signals() -> std::io::Result<watch::Receiver<bool>> {
-    let interrupt = signal(SignalKind::interrupt())?;
-    let terminate = signal(SignalKind::terminate())?;
-    let hang_up = signal(SignalKind::hangup())?;
-    let (sender, receiver) = watch::channel(false);
-    tokio::spawn(listen(sender, interrupt, terminate, hang_up));
-    Ok(receiver)
+/// So long the program has to let go of everything after the second signal. It then just ends, and
+/// the reaper ends what it left.
+const LET_GO_WITHIN: Duration = Duration::from_secs(10);
+
+/// What the user asked for by signals.
+pub struct Signals {
+    /// Turns true at the first.
+    pub interrupted: watch::Receiver<bool>,
+    /// Turns true at the second.
+    pub again: watch::Receiver<bool>,
 }
 
-async fn listen(
-    sender: watch::Sender<bool>,
-    mut interrupt: Signal,
-    mut terminate: Signal,
-    mut hang_up: Signal,
-) {
-    loop {
-        let name = tokio::select! {
-            Some(()) = interrupt.recv() => "interrupted",
-            Some(()) = terminate.recv() => "terminated",
-            Some(()) = hang_up.recv() => "hung up",
-            else => return,
-        };
-        let first = !sender.send_replace(true);
-        terminal::message(&if first {
-            format!("{name}: healing and tearing down; what was recorded is kept")
-        } else {
-            format!(
-                "{name} again: still healing and tearing down (kill -9 {} ends it at once; the reaper then ends the rest)",
-                std::process::id()
-            )
-        });
+/// Listens from now on. Call it inside the runtime.
+pub fn watch_signals() -> std::io::Result<Signals> {
+    let received = [
+        (signal(SignalKind::interrupt())?, "interrupted"),
+        (signal(SignalKind::terminate())?, "terminated"),
+        (signal(SignalKind::hangup())?, "hung up"),
+    ];
+    let (first, interrupted) = watch::channel(false);
+    let (second, again) = watch::channel(false);
+    tokio::spawn(listen([first, second], received));
+    Ok(Signals { interrupted, again })
+}
+
+async fn listen([first, second]: [watch::Sender<bool>; 2], received: [(Signal, &str); 3]) {
+    let mut received = received;
+    let name = next(&mut received).await;
+    first.send_replace(true);
+    terminal::message(&format!(
+        "{name}: healing and tearing down; what was recorded is kept (once more ends it at once)"
+    ));
+    let name = next(&mut received).await;
+    second.send_replace(true);
+    terminal::message(&format!(
+        "{name} again: ending at once; what is still there is ended by the reaper"
+    ));
+    tokio::time::sleep(LET_GO_WITHIN).await;
+    std::process::exit(i32::from(Outcome::Unknown.code()));
+}
+
+/// What the next signal means.
+async fn next<'a>(received: &mut [(Signal, &'a str); 3]) -> &'a str {
+    let [(a, a_name), (b, b_name), (c, c_name)] = received;
+    tokio::select! {
+        Some(()) = a.recv() => a_name,
+        Some(()) = b.recv() => b_name,
+        Some(()) = c.recv() => c_name,
+        // No signal can come any more.
+        else => std::future::pending().await,
     }
 }
 
@@ -45,19 +65,19 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use nix::sys::signal::{Signal, raise};
-    use std::time::Duration;
 
     #[tokio::test]
-    async fn the_first_signal_interrupts_and_a_second_changes_nothing() {
-        let mut interrupted = watch_signals().unwrap();
-        assert!(!*interrupted.borrow());
-        for signal in [Signal::SIGHUP, Signal::SIGTERM] {
-            raise(signal).unwrap();
-            tokio::time::timeout(Duration::from_secs(10), interrupted.changed())
-                .await
-                .unwrap()
-                .unwrap();
-            assert!(*interrupted.borrow());
-        }
+    async fn given_a_run_when_signals_come_then_the_first_interrupts_and_the_second_ends_at_once() {
+        let mut signals = watch_signals().unwrap();
+        let seen = async |receiver: &mut watch::Receiver<bool>| {
+            let seen = receiver.wait_for(|now| *now);
+            let seen = tokio::time::timeout(Duration::from_secs(10), seen).await;
+            assert!(*seen.unwrap().unwrap());
+        };
+        raise(Signal::SIGHUP).unwrap();
+        seen(&mut signals.interrupted).await;
+        assert!(!*signals.again.borrow());
+        raise(Signal::SIGTERM).unwrap();
+        seen(&mut signals.again).await;
     }
 }

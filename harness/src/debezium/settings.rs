@@ -38,8 +38,8 @@ pub(super) fn worker(worker: &Worker, plugins: &Path) -> Settings {
             ("producer.enable.idempotence", "true"),
             ("producer.max.in.flight.requests.per.connection", "5"),
             ("producer.batch.size", "131072"),
-            // A connection that answers no more is given up after 10 s, not 30.
-            ("producer.request.timeout.ms", "10000"),
+            // `request.timeout.ms` stays at 30 s: with less, what is in flight would not cross a link
+            // of 50 kB/s in time, and be sent for ever.
         ]
         .map(|(key, value)| (key, value.to_owned())),
     );
@@ -94,6 +94,9 @@ pub(super) fn connector(worker: &Worker) -> Settings {
             // Throughput: read ahead, hand over much at once, never sleep for long.
             ("max.batch.size", "8192"),
             ("max.queue.size", "32768"),
+            // An eighth of the heap: the queue, what was polled from it and the producer's buffer are
+            // there at the same time, and a JVM without memory ends.
+            ("max.queue.size.in.bytes", "67108864"),
             ("poll.interval.ms", "10"),
             ("transforms", "outbox"),
             (
@@ -186,6 +189,14 @@ mod tests {
         assert!(text.contains("\nproducer.linger.ms=1\n"), "{text}");
         let text = properties(&vec![("a", " b c".into()), ("d", "e\tf".into())]);
         assert_eq!(text, "a=\\ b c\nd=e\\u0009f\n");
+    }
+
+    #[test]
+    fn given_events_of_any_size_when_they_are_queued_then_the_heap_has_room_for_them() {
+        let settings = connector(&example());
+        let value = |wanted| settings.iter().find(|(key, _)| *key == wanted).unwrap();
+        let queue: u64 = value("max.queue.size.in.bytes").1.parse().unwrap();
+        assert!(queue > 0 && queue <= (512 << 20) / 8, "{queue}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ fn request(order: u32, change_type: ChangeType) -> Request {
         sent_ns: 0,
         ended_ns: 0,
         lag_ns: 0,
+        held_back: false,
     }
 }
 

@@ -13,6 +13,11 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const POLL: Duration = Duration::from_millis(20);
+/// Bound on a wait for a lock, kept by the server: nothing of ours goes on waiting there, whatever
+/// becomes of us.
+const LOCK_TIMEOUT: &str = "30s";
+/// What the server answers when that is over (SQLSTATE `lock_not_available`).
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What the database holds.
 #[derive(Debug)]
@@ -32,6 +37,7 @@ pub async fn connect(admin: &PostgresTarget, deadline: Instant) -> Result<PgConn
         .password(&admin.password)
         .database(&admin.database)
         .application_name("outbox-harness referee")
+        .options([("lock_timeout", LOCK_TIMEOUT)])
         .ssl_mode(PgSslMode::Disable)
         .disable_statement_logging();
     loop {
@@ -80,7 +86,15 @@ pub async fn close_and_read(
             "{prepared} prepared transactions of role {role} could still commit"
         ));
     }
-    read_truth(&mut connection, layout, identity).await
+    let left_ms = deadline
+        .saturating_duration_since(Instant::now())
+        .as_millis();
+    let lock_timeout = format!("SET lock_timeout = {}", left_ms.max(1));
+    connection
+        .execute(AssertSqlSafe(lock_timeout))
+        .await
+        .map_err(|e| format!("bounding the wait for a lock: {e}"))?;
+    read_truth(&mut connection, layout, identity, within).await
 }
 
 /// Ends a role's sessions again and again until none is left.
@@ -107,20 +121,51 @@ pub async fn end_sessions(
     }
 }
 
+/// Who has a lock on `orders`, as far as the server knows.
+async fn holders(connection: &mut PgConnection, layout: &Layout) -> Result<String, String> {
+    let asked = sqlx::query_scalar::<_, Option<String>>(
+        "SELECT string_agg(coalesce('session ' || l.pid || ' (' || a.usename || ', ' || \
+                  a.application_name || ')', 'a prepared transaction'), ', ') \
+           FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+           JOIN pg_namespace n ON n.oid = c.relnamespace \
+           LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
+          WHERE n.nspname = $1 AND c.relname = 'orders' AND l.granted \
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+    .bind(&layout.schema)
+    .fetch_one(connection);
+    let found = asked
+        .await
+        .map_err(|e| format!("asking who holds {}.orders: {e}", layout.schema))?;
+    Ok(found.unwrap_or_else(|| "somebody who has just let go of it".to_owned()))
+}
+
 async fn read_truth(
     connection: &mut PgConnection,
     layout: &Layout,
     identity: &Identity,
+    within: Duration,
 ) -> Result<Truth, String> {
     let failed = |e: sqlx::Error| format!("reading the truth from {}.orders: {e}", layout.schema);
     let mut transaction = connection.begin().await.map_err(failed)?;
     let schema = &layout.schema;
-    transaction
+    let locked = transaction
         .execute(AssertSqlSafe(format!(
             "LOCK TABLE \"{schema}\".orders IN SHARE MODE"
         )))
-        .await
-        .map_err(failed)?;
+        .await;
+    if let Err(e) = locked {
+        let code = e.as_database_error().and_then(|e| e.code());
+        if code.as_deref() != Some(LOCK_NOT_AVAILABLE) {
+            return Err(failed(e));
+        }
+        transaction.rollback().await.map_err(failed)?;
+        let holders = holders(connection, layout).await?;
+        return Err(format!(
+            "reading the truth from {schema}.orders: it is still locked against that after \
+             {within:?}, by {holders}"
+        ));
+    }
     let mut rows: Vec<TruthRow> = Vec::new();
     {
         let sql = format!("SELECT id, attempts, changes FROM \"{schema}\".orders");

@@ -86,7 +86,8 @@ fn scenario(scenario: &Scenario) -> Result<(), String> {
     let drain = [scenario.drain.within, scenario.drain.late_after];
     let bounded = in_the_run
         .map(|time| (time, limits::DURATION))
-        .chain(drain.map(|time| (time, limits::DRAIN)));
+        .chain(drain.map(|time| (time, limits::DRAIN)))
+        .chain([(scenario.drain.settle, limits::SETTLE)]);
     for (time, longest) in bounded {
         at_most(longest, time)?;
     }

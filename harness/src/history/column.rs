@@ -18,6 +18,8 @@ pub(super) struct Column<R> {
     pub name: &'static str,
     /// Meaning of each code, for the file's own metadata.
     pub codes: &'static [&'static str],
+    /// Whether histories of earlier versions lack it: then a blank row says what held for them.
+    pub later: bool,
     pub codec: Codec<R>,
 }
 
@@ -43,7 +45,16 @@ impl<R> Column<R> {
         Self {
             name,
             codes: &[],
+            later: false,
             codec,
+        }
+    }
+
+    /// A column that histories of earlier versions do not have.
+    pub fn later(name: &'static str, codec: Codec<R>) -> Self {
+        Self {
+            later: true,
+            ..Self::new(name, codec)
         }
     }
 
@@ -57,6 +68,7 @@ impl<R> Column<R> {
         Self {
             name,
             codes,
+            later: false,
             codec: Codec::Small(get, set),
         }
     }

@@ -129,6 +129,9 @@ pub struct RunMeta {
     pub uncommitted_records: u64,
     /// Whether the teardown had to SIGKILL the order service (its last publishes are undecided).
     pub service_killed_at_teardown: bool,
+    /// Processes of the system under test that ended though nobody here had asked them to.
+    #[serde(default)]
+    pub deaths: Vec<Death>,
     /// Other topics of this run's cluster on which events of this run were found.
     pub stray_topics: Vec<String>,
     /// When the trace was cut: what came later may be missing in it. `None`: it is whole.
@@ -151,6 +154,21 @@ pub struct PartOf {
     pub run: String,
     /// The strategies that were to be run, in the scenario's order.
     pub strategies: Vec<String>,
+}
+
+/// The end of a process that nobody here had asked to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Death {
+    /// `order-service` or `relay`.
+    pub process: String,
+    /// When.
+    pub at_ns: i64,
+    /// As in [`ProcessEvent::exit`].
+    pub exit: i32,
+    /// `was ended by signal 11` or `exited with code 1`.
+    pub how: String,
+    /// The last line of its log, cut to a length that fits a sentence; empty where there is none.
+    pub last_words: String,
 }
 
 /// Outcome of a request (design: outcomes).
@@ -205,6 +223,8 @@ pub struct Request {
     /// The generator's own lateness: send minus the later of intended start and the moment a
     /// connection was free.
     pub lag_ns: i64,
+    /// Whether it was due, or due again, while every connection that the load may have was busy.
+    pub held_back: bool,
 }
 
 /// One committed version.

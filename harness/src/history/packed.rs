@@ -5,7 +5,7 @@ use super::rows::{MAX_FIELDS, Row};
 use super::{Body, Intent, LogRow, Outcome, Request, Sighting, Stage, TraceRow, Tracer, TruthRow};
 
 impl Row for Request {
-    const FIELDS: usize = 11;
+    const FIELDS: usize = 12;
 
     fn fields(&self) -> [u64; MAX_FIELDS] {
         [
@@ -20,6 +20,7 @@ impl Row for Request {
             unsigned(self.sent_ns.wrapping_sub(self.intended_ns)),
             unsigned(self.ended_ns.wrapping_sub(self.intended_ns)),
             unsigned(self.lag_ns),
+            self.held_back.into(),
         ]
     }
 
@@ -47,6 +48,7 @@ impl Row for Request {
             sent_ns: signed(field(8)).wrapping_add(intended_ns),
             ended_ns: signed(field(9)).wrapping_add(intended_ns),
             lag_ns: signed(field(10)),
+            held_back: field(11) != 0,
         }
     }
 }

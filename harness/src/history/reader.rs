@@ -61,14 +61,21 @@ fn read_rows<S: Shelf>(file: File) -> Result<S, String> {
 }
 
 /// Where in the file each column is; refuses what cannot be read as that column.
-fn places<R>(columns: &[Column<R>], schema: &SchemaDescriptor) -> Result<Vec<usize>, String> {
+fn places<R>(
+    columns: &[Column<R>],
+    schema: &SchemaDescriptor,
+) -> Result<Vec<Option<usize>>, String> {
     columns
         .iter()
         .map(|column| {
             let name = column.name;
-            let index = (0..schema.num_columns())
+            let index = match (0..schema.num_columns())
                 .find(|i| schema.column(*i).path().parts() == [name])
-                .ok_or_else(|| format!("column `{name}` is missing"))?;
+            {
+                Some(index) => index,
+                None if column.later => return Ok(None),
+                None => return Err(format!("column `{name}` is missing")),
+            };
             let found = schema.column(index);
             let wanted = match column.codec {
                 Codec::RowNumber | Codec::U32(..) | Codec::Small(..) | Codec::I32(..) => {
@@ -88,7 +95,7 @@ fn places<R>(columns: &[Column<R>], schema: &SchemaDescriptor) -> Result<Vec<usi
             if found.max_rep_level() != 0 || found.max_def_level() > 1 {
                 return Err(format!("column `{name}` is a list or nested"));
             }
-            Ok(index)
+            Ok(Some(index))
         })
         .collect()
 }
@@ -99,24 +106,25 @@ fn read_group<S: Shelf>(
     group: &dyn RowGroupReader,
     count: usize,
     columns: &[Column<S::Row>],
-    places: &[usize],
+    places: &[Option<usize>],
     rows: &mut S,
 ) -> Result<(), String> {
     let mut readers = Vec::with_capacity(columns.len());
     for (column, place) in columns.iter().zip(places) {
+        let Some(place) = *place else { continue };
         let pages = group
-            .get_column_page_reader(*place)
+            .get_column_page_reader(place)
             .map_err(|e| format!("column `{}`: {e}", column.name))?;
-        let descriptor = group.metadata().column(*place).column_descr_ptr();
+        let descriptor = group.metadata().column(place).column_descr_ptr();
         let pages = Box::new(BoundedPages::new(pages, count));
-        readers.push(Cursor::new(get_column_reader(descriptor, pages)));
+        readers.push((column, Cursor::new(get_column_reader(descriptor, pages))));
     }
     let mut left = count;
     let mut read = Vec::new();
     while left > 0 {
         let step = left.min(STEP);
         read.resize(step, S::Row::blank());
-        for (column, cursor) in columns.iter().zip(&mut readers) {
+        for (column, cursor) in &mut readers {
             read_step(column, cursor, rows.length(), &mut read)
                 .map_err(|reason| format!("column `{}`: {reason}", column.name))?;
         }

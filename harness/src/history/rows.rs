@@ -7,7 +7,7 @@ use std::fmt::{self, Debug};
 use std::ops::Range;
 
 /// Most fields of a row.
-pub const MAX_FIELDS: usize = 11;
+pub const MAX_FIELDS: usize = 12;
 
 /// Rows of a block. Tests use small ones, so that a few rows are many blocks.
 pub(super) const BLOCK: usize = if cfg!(test) { 8 } else { 1024 };

@@ -33,6 +33,7 @@ impl Table for Request {
             sent_ns: 0,
             ended_ns: 0,
             lag_ns: 0,
+            held_back: false,
         }
     }
 
@@ -91,6 +92,10 @@ impl Table for Request {
                 Codec::I64(|r| r.ended_ns, |r, v| r.ended_ns = v),
             ),
             Column::new("lag_ns", Codec::I64(|r| r.lag_ns, |r, v| r.lag_ns = v)),
+            Column::later(
+                "held_back",
+                Codec::Bool(|r| r.held_back, |r, v| r.held_back = v),
+            ),
         ]
     }
 }

@@ -54,7 +54,7 @@ pub fn recovery(join: &Join<'_>) -> Recovery {
     let mut last_ns = None;
     for slot in 0..join.truth.len() {
         let request = join.request(slot);
-        if request.is_some_and(|request| !before(request, healed_ns)) {
+        if request.is_some_and(|request| !committed_before(request, healed_ns)) {
             continue;
         }
         let Some(seen_ns) = join.seen(slot) else {
@@ -71,7 +71,7 @@ pub fn recovery(join: &Join<'_>) -> Recovery {
 /// Whether a committed change counts as committed by then. When it was is not known, only that it was
 /// between its send and its answer; so what was under way at the heal counts by its answer, and by
 /// its send where there was none.
-fn before(request: Request, healed_ns: i64) -> bool {
+pub fn committed_before(request: Request, healed_ns: i64) -> bool {
     match request.outcome {
         Outcome::Committed => request.ended_ns <= healed_ns,
         Outcome::Rejected | Outcome::Unknown | Outcome::NotSent => request.sent_ns <= healed_ns,

@@ -8,14 +8,16 @@ use std::fmt::Write;
 /// Reporting points in each halving of the distance to 100%.
 const TICKS: u32 = 5;
 
-/// Name (`order`, `propagation`, `end_to_end`) and text of each latency, in milliseconds.
-pub fn hgrm(join: &Join<'_>) -> Vec<(&'static str, String)> {
+/// Name (`order`, `propagation`, `end_to_end`) and text of each latency, in milliseconds; the first
+/// alone where it is not known when the events came.
+pub fn hgrm(join: &Join<'_>, arrivals_known: bool) -> Vec<(&'static str, String)> {
     let whole = whole(join);
-    vec![
-        ("order", text(&whole.order)),
-        ("propagation", text(&whole.propagation)),
-        ("end_to_end", text(&whole.end_to_end)),
-    ]
+    let mut files = vec![("order", text(&whole.order))];
+    if arrivals_known {
+        files.push(("propagation", text(&whole.propagation)));
+        files.push(("end_to_end", text(&whole.end_to_end)));
+    }
+    files
 }
 
 /// One distribution. What never ended counts for the percentiles and has no line of its own, so

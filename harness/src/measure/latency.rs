@@ -5,6 +5,7 @@ use super::phase::{Phase, Phases};
 use super::recorder::Recorder;
 use crate::checkers::context::Context;
 use crate::checkers::join::Join;
+use crate::checkers::window::Span;
 use crate::history::History;
 use reports::record;
 
@@ -84,7 +85,7 @@ impl PhaseLatencies {
             from_s: spans.first().map_or(0.0, |span| span.0),
             until_s: spans.last().map_or(0.0, |span| span.1),
             spans_s: if spans.len() > 1 { spans } else { Vec::new() },
-            committed: self.latencies.committed,
+            committed: Some(self.latencies.committed),
             latency_ms: self.latencies.set(),
         }
     }
@@ -116,6 +117,31 @@ pub fn latencies_from(join: &Join<'_>, from_ns: i64) -> Latencies {
     let mut all = Latencies::default();
     Changes::new(join).each(|change, slots| {
         if change.intended_ns >= from_ns {
+            all.record(join, change, slots);
+        }
+    });
+    all
+}
+
+/// Of the changes that are picked by their time: from the first intended start to the last outcome, or
+/// until each of its events had been seen, or had been passed.
+pub fn latencies_where(
+    context: &Context<'_>,
+    until_seen: bool,
+    pick: impl Fn(Span) -> bool,
+) -> Latencies {
+    let mut all = Latencies::default();
+    let join = &context.join;
+    Changes::new(join).each(|change, slots| {
+        let until_ns = match until_seen {
+            true => open_until(context, change, slots),
+            false => change.ended_ns,
+        };
+        let span = Span {
+            from_ns: change.intended_ns,
+            until_ns: until_ns.max(change.intended_ns),
+        };
+        if pick(span) {
             all.record(join, change, slots);
         }
     });

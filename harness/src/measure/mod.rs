@@ -16,10 +16,12 @@ mod series;
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
 };
-pub use drain::{Recovery, drain_s, last_heal_ns, recovery};
-pub use generator::{MAX_LAG_MS, generator, planned_changes};
+pub use drain::{Recovery, committed_before, drain_s, last_heal_ns, recovery};
+pub use generator::{HeldBack, MAX_LAG_MS, generator, held_back_in, planned_changes};
 pub use hgrm::hgrm;
-pub use latency::{Latencies, PhaseLatencies, latencies, latencies_from, stretches, whole};
+pub use latency::{
+    Latencies, PhaseLatencies, latencies, latencies_from, latencies_where, stretches, whole,
+};
 pub use phase::{Phase, phases};
 pub use recorder::Recorder;
 pub use series::series;

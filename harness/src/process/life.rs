@@ -52,6 +52,8 @@ impl std::fmt::Display for Exit {
 pub struct OwnEnd {
     /// When, CLOCK_MONOTONIC.
     pub monotonic_ns: u64,
+    /// The signal number, or minus the exit code minus 1.
+    pub exit: i32,
     /// `was ended by signal 9` or `exited with code 1`.
     pub how: String,
 }
@@ -150,7 +152,11 @@ impl Lives {
                 let _ = said.recv_timeout(LAST_WORDS_WITHIN);
                 if own {
                     let how = exit.to_string();
-                    let end = OwnEnd { monotonic_ns, how };
+                    let end = OwnEnd {
+                        monotonic_ns,
+                        exit: exit.code(),
+                        how,
+                    };
                     lives.own_end.send_modify(|first| {
                         first.get_or_insert(end);
                     });

@@ -3,6 +3,7 @@
 pub mod environment;
 mod life;
 pub mod log;
+mod log_keeper;
 mod output;
 pub mod reaper;
 mod spawn;
@@ -13,3 +14,15 @@ pub mod tree;
 
 pub use life::OwnEnd;
 pub use supervised::{Child, ChildError, ChildSpec, Ready};
+
+use std::process::ExitCode;
+
+/// The work of the processes that stand beside the harness, where this is one of their hidden
+/// subcommands.
+pub fn hidden(subcommand: &str) -> Option<ExitCode> {
+    match subcommand {
+        reaper::SUBCOMMAND => Some(reaper::main()),
+        log_keeper::SUBCOMMAND => Some(log_keeper::main()),
+        _ => None,
+    }
+}

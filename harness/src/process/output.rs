@@ -119,6 +119,13 @@ pub(super) fn read(
     Ok(closed)
 }
 
+/// Copies all of it to a bounded log, until the other ends close.
+pub(super) fn keep(from: impl Read, log: File) {
+    let length = log.metadata().map_or(0, |m| m.len());
+    let (log, _closed) = Log::new(log, length);
+    copy(from, &Mutex::new(log));
+}
+
 fn copy<W: Write>(mut from: impl Read, log: &Mutex<Log<W>>) {
     let mut block = vec![0; LAST_BYTES_MAX];
     loop {

@@ -63,6 +63,7 @@ enum Note {
 /// Process group into which every child is spawned, and the process that stands by to end it.
 #[derive(Debug)]
 pub struct Reaper {
+    program: PathBuf,
     group: i32,
     process: Mutex<std::process::Child>,
     pipe: Mutex<Option<ChildStdin>>,
@@ -96,10 +97,16 @@ impl Reaper {
             }
         };
         Ok(Self {
+            program: program.to_owned(),
             group,
             pipe: Mutex::new(process.stdin.take()),
             process: Mutex::new(process),
         })
+    }
+
+    /// The binary that has the hidden subcommands.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The group children are spawned into.
@@ -239,7 +246,7 @@ fn stand_by() -> Result<(), String> {
 }
 
 /// All that a terminal or a dying session sends.
-fn ignore_signals() -> Result<(), String> {
+pub(super) fn ignore_signals() -> Result<(), String> {
     for signal in [
         Signal::SIGHUP,
         Signal::SIGINT,

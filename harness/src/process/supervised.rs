@@ -3,9 +3,9 @@
 use super::life::{Exit, Lives, OwnEnd};
 use super::reaper::Reaper;
 use super::tree::{self, Image, Process, ProcessId, Snapshot};
-use super::{environment, log, output, spawn};
+use super::{environment, log, log_keeper, output, spawn};
 use crate::clock::RunClock;
-use crate::history::{Life, ProcessEvent};
+use crate::history::{Death, Life, ProcessEvent};
 use futures::future::BoxFuture;
 use nix::sys::signal::Signal;
 use relays::signal::TimedSignal;
@@ -44,14 +44,14 @@ pub struct ChildSpec {
     pub program: PathBuf,
     /// Arguments.
     pub args: Vec<String>,
-    /// Environment on top of what every child has ([`environment`](super::environment)).
+    /// Environment on top of what every child has ([`environment`]).
     pub env: Vec<(String, String)>,
     /// uid and gid to drop to.
     pub user: Option<(u32, u32)>,
     /// Working folder.
     pub folder: Option<PathBuf>,
-    /// File that standard error and standard output (signals left out) are appended to. That of a
-    /// child with [`Ready::Signal`] is bounded, whatever the child says.
+    /// File that standard error and standard output (signals left out) are appended to. It is
+    /// bounded, whatever the child says.
     pub log: PathBuf,
     /// How readiness is known.
     pub ready: Ready,
@@ -99,6 +99,8 @@ struct Current {
     /// Whether somebody here asked for its end.
     ordered: Arc<AtomicBool>,
     log_from: u64,
+    /// Writes its log, where the harness does not.
+    log_keeper: Option<ProcessId>,
     let_go: bool,
 }
 
@@ -239,6 +241,19 @@ impl Child {
         self.inner.lives.own_end().borrow().clone()
     }
 
+    /// That end in run time, with the last line of its log.
+    pub fn own_death(&self, clock: &RunClock) -> Option<Death> {
+        let end = self.own_end()?;
+        let from = self.current().map_or(0, |c| c.log_from);
+        Some(Death {
+            process: self.name().to_owned(),
+            at_ns: clock.at(end.monotonic_ns),
+            exit: end.exit,
+            how: end.how,
+            last_words: log::last_line(&self.inner.spec.log, from),
+        })
+    }
+
     /// Waits for the first end that nobody here ordered; says how it was, with the log's tail.
     pub async fn ends_by_itself(&self) -> ChildError {
         let mut own_end = self.inner.lives.own_end();
@@ -280,6 +295,9 @@ impl Child {
     pub fn let_go(&self) -> std::io::Result<()> {
         if let Some(current) = lock(&self.inner.current).as_mut() {
             self.inner.reaper.let_go(current.id)?;
+            if let Some(keeper) = current.log_keeper {
+                self.inner.reaper.let_go(keeper)?;
+            }
             current.let_go = true;
         }
         Ok(())
@@ -395,16 +413,35 @@ impl Inner {
         let spec = &self.spec;
         let log_from = log::length(&spec.log);
         let log = output::open_log(&spec.log)?;
-        let (mut process, id) = spawn::spawn(&mut self.command(&log)?)
+        let mut command = self.command();
+        let keeper = match spec.ready {
+            Ready::Signal => {
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                None
+            }
+            Ready::Answers(_) => {
+                let clone = |e| format!("open the log: {e}");
+                let keeper = log_keeper::start(&self.reaper, log.try_clone().map_err(clone)?)?;
+                command.stdout(keeper.pipe.try_clone().map_err(clone)?);
+                command.stderr(keeper.pipe);
+                Some((keeper.id, keeper.said))
+            }
+        };
+        let (mut process, id) = spawn::spawn(&mut command)
             .map_err(|e| format!("run {}: {e}", spec.program.display()))?;
+        // The keeper's pipe is the child's alone from now on.
+        drop(command);
         self.lives.record(id.pid, Life::Started, 0);
         let (ready_tell, ready) = tokio::sync::watch::channel(false);
+        let log_keeper = keeper.as_ref().map(|(id, _)| *id);
         let said = match (process.stdout.take(), process.stderr.take()) {
             (Some(out), Some(err)) => {
                 output::read(out, err, log, Arc::clone(&self.lives), ready_tell)?
             }
-            // It writes to its log itself.
-            _ => channel().1,
+            _ => match keeper {
+                Some((_, said)) => said,
+                None => channel().1,
+            },
         };
         let ordered = Arc::new(AtomicBool::new(false));
         let exit = Lives::watch(&self.lives, process, id, Arc::clone(&ordered), said)?;
@@ -415,16 +452,16 @@ impl Inner {
             ready,
             ordered,
             log_from,
+            log_keeper,
             let_go: false,
         };
         *lock(&self.current) = Some(current.clone());
         Ok(current)
     }
 
-    fn command(&self, log: &std::fs::File) -> Result<Command, String> {
+    fn command(&self) -> Command {
         use std::os::unix::process::CommandExt;
         let spec = &self.spec;
-        let clone = || log.try_clone().map_err(|e| format!("open the log: {e}"));
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.args)
@@ -433,17 +470,13 @@ impl Inner {
             .envs(spec.env.iter().map(|(k, v)| (k, v)))
             .process_group(self.reaper.process_group())
             .stdin(Stdio::null());
-        match spec.ready {
-            Ready::Signal => command.stdout(Stdio::piped()).stderr(Stdio::piped()),
-            Ready::Answers(_) => command.stdout(clone()?).stderr(clone()?),
-        };
         if let Some((uid, gid)) = spec.user {
             command.uid(uid).gid(gid);
         }
         if let Some(folder) = &spec.folder {
             command.current_dir(folder);
         }
-        Ok(command)
+        command
     }
 }
 

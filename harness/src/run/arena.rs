@@ -7,7 +7,7 @@ mod told;
 use super::{Event, Reporter, RunError};
 use crate::clock::RunClock;
 use crate::fence::database;
-use crate::history::ProcessEvent;
+use crate::history::{Death, ProcessEvent};
 use crate::identity::{Identity, RunKey};
 use crate::nemesis::{Announce, Battlefield};
 use crate::process::reaper::Reaper;
@@ -15,7 +15,6 @@ use crate::process::{Child, ChildSpec};
 use crate::scenario::{Link, Scenario, Strategy, Victim};
 use crate::stack::external::Leftover;
 use crate::stack::ports::Reserved;
-use crate::stack::run_lock::RunLock;
 use crate::stack::{Route, Stack};
 use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
@@ -77,15 +76,12 @@ pub struct Arena<'a> {
     pub relay: Option<Child>,
     /// Folder of the Unix socket by which the relay reaches PostgreSQL, instead of TCP.
     pub relay_socket: Option<PathBuf>,
-    /// Says on a stack that outlives us that this run is alive.
-    lock: Option<RunLock>,
 }
 
 impl Arena<'_> {
     /// Makes schema, topic and proxies; starts nothing.
     pub async fn prepare(&mut self) -> Result<(), RunError> {
         let info = self.stack.info();
-        self.lock = Some(self.stack.hold_run(&self.key.run).await?);
         if let Some(note) = self.leftover() {
             self.reaper
                 .note_external(&note)
@@ -204,20 +200,32 @@ impl Arena<'_> {
         events
     }
 
-    /// Processes that should live and do not, each with the reason.
-    pub fn dead(&self) -> Vec<String> {
-        self.children().filter_map(Child::death).collect()
+    /// Servers that should live and do not, each with the reason. (What is under test may die: that is
+    /// a finding, and no failure to heal.)
+    pub fn dead_servers(&self) -> Vec<String> {
+        self.servers().filter_map(Child::death).collect()
+    }
+
+    /// Deaths of order service and relay that nobody here ordered.
+    pub fn deaths(&self, clock: &RunClock) -> Vec<Death> {
+        let under_test = self.service.iter().chain(&self.relay);
+        under_test
+            .filter_map(|child| child.own_death(clock))
+            .collect()
     }
 
     /// Everything this run could have touched.
     fn children(&self) -> impl Iterator<Item = &Child> {
+        self.servers().chain(&self.service).chain(&self.relay)
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &Child> {
         let servers = [
             self.stack.server(Victim::PostgresServer),
             self.stack.server(Victim::KafkaServer),
             self.stack.toxiproxy(),
         ];
-        let servers = servers.into_iter().flatten();
-        servers.chain(&self.service).chain(&self.relay)
+        servers.into_iter().flatten()
     }
 
     /// Stops the relay, ends its sessions, removes its proxies.
@@ -297,7 +305,6 @@ impl Arena<'_> {
                     .map(|e| e.to_string()),
             );
         }
-        self.lock = None;
         for text in problems {
             reporter.event(Event::Note {
                 text: format!("tearing down {}: {text}", self.strategy.name),

@@ -5,16 +5,28 @@ use super::arena::Arena;
 use super::strategy::Context;
 use crate::clock::RunClock;
 use crate::fence::database::{self, Truth};
+use crate::fence::patience::Patience;
 use crate::fence::{Fence, STEPS};
 use crate::history::{FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting};
-use crate::nemesis::{self, Campaign};
+use crate::nemesis::{self, Campaign, nanoseconds};
 use crate::observer::{self, FinalRead, Observer, Watch};
 use crate::process::Child;
 use crate::scenario::{Strategy, StrategyKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Bound on what a step waits for: sessions that end, a lock, a topic that closes.
 const STEP_WITHIN: Duration = Duration::from_secs(30);
+/// Bound on a step's work beside its waits, whatever the size of the run.
+const WORK_WITHIN: Duration = Duration::from_secs(30);
+/// And for each request of the run on top of that: what is read grows with them.
+const WORK_PER_REQUEST: Duration = Duration::from_micros(200);
+/// Bound on healing: a server that was killed may be starting, and Toxiproxy be started again.
+const HEAL_WITHIN: Duration = Duration::from_secs(180);
+/// The order service bounds its own end by this, and by how long a publish may take.
+const SERVICE_STOP_WITHIN: Duration = Duration::from_secs(60);
+/// Bound on the end of the observer's thread.
+const OBSERVER_STOP_WITHIN: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A run whose load is over.
@@ -41,34 +53,63 @@ pub(super) struct Read {
 impl Fencing<'_> {
     /// Takes every step, whatever became of those before it, and ends the observer.
     pub async fn read(&self, observer: Observer) -> Read {
-        let arena = self.arena;
-        let mut fence = Fence::new(self.watch.clock);
-        fence.step(self.announce(1), self.count()).await;
-        let healed = fence.step(self.announce(2), self.heal()).await;
-        let went_by_itself = fence.step(self.announce(3), self.stop_service()).await;
-        let truth = fence.step(self.announce(4), self.read_truth()).await;
+        let patience = Patience::new(self.context.interrupted.clone());
+        let mut fence = Fence::new(self.watch.clock, &patience);
+        let work = WORK_WITHIN + WORK_PER_REQUEST * self.requests.len() as u32;
+        fence
+            .step(self.announce(1), WORK_WITHIN, self.count())
+            .await;
+        fence.step(self.announce(2), HEAL_WITHIN, self.heal()).await;
+        let stop_within = self.stop_service_within();
+        let went_by_itself = fence
+            .step(
+                self.announce(3),
+                stop_within + WORK_WITHIN,
+                self.stop_service(stop_within),
+            )
+            .await;
+        let truth = fence
+            .step(self.announce(4), STEP_WITHIN + work, self.read_truth())
+            .await;
         let committed: Vec<(u32, u32)> = truth
             .iter()
             .flat_map(|t| &t.rows)
             .map(|r| (r.attempt, r.version))
             .collect();
+        let drain = &self.context.scenario.drain;
+        let drain = drain.within + drain.settle + WORK_WITHIN;
         fence
-            .step(self.announce(5), self.drain(&observer, &committed))
+            .step(
+                self.announce(5),
+                drain,
+                self.drain(&observer, &committed, &patience),
+            )
             .await;
-        // After the drain, and before it is told to.
-        let relay_died = arena.relay.as_ref().and_then(Child::death);
-        let pending = fence.step(self.announce(6), self.read_pending()).await;
-        if let (Some(()), Some(reason)) = (healed, relay_died) {
-            fence.fail(6, reason);
-        }
-        fence.step(self.announce(7), self.close_topic()).await;
-        let topic = fence.step(self.announce(8), self.read_topic()).await;
+        let pending = fence
+            .step(self.announce(6), STEP_WITHIN + work, self.read_pending())
+            .await;
+        fence
+            .step(
+                self.announce(7),
+                STEP_WITHIN + WORK_WITHIN,
+                self.close_topic(),
+            )
+            .await;
+        let topic = fence
+            .step(self.announce(8), STEP_WITHIN + work, self.read_topic())
+            .await;
         // What the final read found stands, whatever the live observer saw of it.
         let behind = match &topic {
-            Some(topic) => observer.catch_up(&topic.log, STEP_WITHIN).await.err(),
+            Some(topic) => {
+                let caught_up = observer.catch_up(&topic.log, STEP_WITHIN);
+                let caught_up = patience.give(STEP_WITHIN + WORK_WITHIN, caught_up).await;
+                caught_up.unwrap_or_else(|cut| Err(cut.to_string())).err()
+            }
             None => None,
         };
-        let (sightings, broken) = observer.stop().await;
+        let stopped = patience.give(OBSERVER_STOP_WITHIN, observer.stop()).await;
+        let (sightings, broken) =
+            stopped.unwrap_or_else(|cut| (Rows::new(), Some(cut.to_string())));
         let broken = broken.map(|reason| format!("the live observer broke: {reason}"));
         for reason in behind.into_iter().chain(broken) {
             fence.fail(8, reason);
@@ -103,7 +144,7 @@ impl Fencing<'_> {
             .assert_healed(&arena.proxy_names())
             .await
             .map_err(|e| e.to_string())?;
-        let dead = arena.dead();
+        let dead = arena.dead_servers();
         if !dead.is_empty() {
             return Err(dead.join("; "));
         }
@@ -120,18 +161,34 @@ impl Fencing<'_> {
         }
     }
 
-    async fn stop_service(&self) -> Result<(bool, String), String> {
+    /// For a dual write this is the drain. The rest may take as long as the service itself lets it.
+    fn stop_service_within(&self) -> Duration {
+        let publish = match self.strategy.kind {
+            StrategyKind::DualWrite {
+                publish_timeout, ..
+            } => publish_timeout.unwrap_or(self.context.scenario.workload.request_timeout),
+            StrategyKind::Polling { .. } | StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
+                Duration::ZERO
+            }
+        };
+        let drain = self.context.scenario.drain.within;
+        drain.min(SERVICE_STOP_WITHIN + publish)
+    }
+
+    async fn stop_service(&self, within: Duration) -> Result<(bool, String), String> {
         let Some(service) = &self.arena.service else {
             return Err("there is no order service".to_owned());
         };
-        let within = self.context.scenario.drain.within;
+        let died_before = !service.is_alive();
         let by_itself = service.terminate(within).await.map_err(|e| e.to_string())?;
-        let detail = if by_itself {
+        let detail = if died_before {
+            "was dead already"
+        } else if by_itself {
             "ended by itself"
         } else {
             "had to be killed"
         };
-        Ok((by_itself, detail.to_owned()))
+        Ok((by_itself || died_before, detail.to_owned()))
     }
 
     async fn read_truth(&self) -> Result<(Truth, String), String> {
@@ -150,6 +207,7 @@ impl Fencing<'_> {
         &self,
         observer: &Observer,
         committed: &[(u32, u32)],
+        patience: &Patience,
     ) -> Result<((), String), String> {
         let Some(relay) = &self.arena.relay else {
             return Ok(((), "nothing can deliver any more".to_owned()));
@@ -159,7 +217,9 @@ impl Fencing<'_> {
         loop {
             let missing = observer.missing(committed);
             if missing == 0 {
-                return Ok(((), format!("all {} seen", committed.len())));
+                return self
+                    .settle(observer, relay, committed.len(), patience)
+                    .await;
             }
             if !relay.is_alive() {
                 let all = committed.len();
@@ -177,62 +237,90 @@ impl Fencing<'_> {
                     ),
                 ));
             }
-            if *self.context.interrupted.borrow() {
+            if patience.is_interrupted() {
                 return Err(format!("interrupted with {missing} not seen"));
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
+    /// Everything is there. What the relay repeats a little later is its doing all the same: it goes on
+    /// for as long as the scenario says, from the newest event on.
+    async fn settle(
+        &self,
+        observer: &Observer,
+        relay: &Child,
+        all: usize,
+        patience: &Patience,
+    ) -> Result<((), String), String> {
+        let settle = self.context.scenario.drain.settle;
+        let last_ns = observer.last_seen_ns().unwrap_or(0);
+        let until_ns = last_ns.saturating_add(nanoseconds(settle));
+        while self.watch.clock.now_ns() < until_ns {
+            if !relay.is_alive() {
+                return Ok(((), format!("all {all} seen, and the relay is dead")));
+            }
+            if patience.is_interrupted() {
+                return Err(format!(
+                    "interrupted while the relay went on, with all {all} seen"
+                ));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(((), format!("all {all} seen, and {settle:?} more")))
+    }
+
     async fn read_pending(&self) -> Result<(Vec<Pending>, String), String> {
         let (arena, strategy) = (self.arena, self.strategy);
         arena.stop_relay().await?;
         let admin = &self.context.stack.info().postgres;
-        let held: Vec<(u64, String)> = match &strategy.kind {
-            StrategyKind::DualWrite { .. } => Vec::new(),
-            StrategyKind::Polling { after_publish, .. } => {
-                relays::source::polling::pending_payloads(
-                    admin,
-                    &arena.layout.schema,
-                    *after_publish,
-                )
-                .await?
-                .into_iter()
-                .map(|payload| (0, payload))
-                .collect()
-            }
-            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
-                relays::source::cdc::pending_payloads(
-                    admin,
-                    &arena.layout.slot(),
-                    &arena.layout.publication(),
-                )
-                .await?
-            }
-        };
         let state = match strategy.kind {
             StrategyKind::Cdc {} | StrategyKind::Debezium {} => PendingState::Slot,
-            _ => PendingState::OutboxRow,
+            StrategyKind::Polling { .. } | StrategyKind::DualWrite { .. } => {
+                PendingState::OutboxRow
+            }
         };
         let verifier = crate::event::Verifier {
             identity: &arena.identity,
             requests: None,
             payload_bytes: self.context.scenario.workload.payload_bytes,
         };
-        let pending: Vec<Pending> = held
-            .iter()
-            .filter_map(
-                |(lsn, payload)| match verifier.verify(None, Some(payload.as_bytes())) {
-                    crate::event::Record::Event(event) if event.attempt != NONE => Some(Pending {
-                        attempt: event.attempt,
-                        state,
-                        lsn: *lsn,
-                    }),
-                    _ => None,
-                },
-            )
-            .collect();
-        let detail = format!("{} events still held", held.len());
+        // Payloads may be large and many: of each only its attempt is kept.
+        let mut pending = Vec::new();
+        let mut keep = |lsn: u64, payload: &str| {
+            if let crate::event::Record::Event(event) =
+                verifier.verify(None, Some(payload.as_bytes()))
+                && event.attempt != NONE
+            {
+                pending.push(Pending {
+                    attempt: event.attempt,
+                    state,
+                    lsn,
+                });
+            }
+        };
+        let held = match &strategy.kind {
+            StrategyKind::DualWrite { .. } => 0,
+            StrategyKind::Polling { after_publish, .. } => {
+                relays::source::polling::pending_payloads(
+                    admin,
+                    &arena.layout.schema,
+                    *after_publish,
+                    |payload| keep(0, payload),
+                )
+                .await?
+            }
+            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
+                relays::source::cdc::pending_payloads(
+                    admin,
+                    &arena.layout.slot(),
+                    &arena.layout.publication(),
+                    keep,
+                )
+                .await?
+            }
+        };
+        let detail = format!("{held} events still held");
         Ok((pending, detail))
     }
 

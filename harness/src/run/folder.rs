@@ -113,10 +113,11 @@ pub fn write_reports(folder: &Path, record: &Record) -> Result<Vec<PathBuf>, Run
     Ok(written)
 }
 
-/// Writes a strategy's latency distributions, `STRATEGY.LATENCY.hgrm`.
-pub fn write_hgrm(folder: &Path, join: &Join<'_>) -> Result<(), RunError> {
+/// Writes a strategy's latency distributions, `STRATEGY.LATENCY.hgrm`: those that were read, where
+/// it is not known when the events came.
+pub fn write_hgrm(folder: &Path, join: &Join<'_>, arrivals_known: bool) -> Result<(), RunError> {
     let strategy = &join.history.meta.strategy;
-    for (latency, text) in crate::measure::hgrm(join) {
+    for (latency, text) in crate::measure::hgrm(join, arrivals_known) {
         let path = folder.join(format!("{strategy}.{latency}.hgrm"));
         write(&path, text.as_bytes())?;
     }

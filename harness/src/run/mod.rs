@@ -207,7 +207,7 @@ pub async fn run(
     .await;
     let stack_failed = matches!(judged, Err(RunError::Stack(_)));
     let left = if options.keep_stack && !stack_failed {
-        keep(stack, &folder, reporter)
+        keep(stack, &folder, reporter).await
     } else {
         stack.stop().await.map_err(RunError::from)
     };
@@ -224,11 +224,11 @@ pub async fn run(
 }
 
 /// Leaves the stack running, and says how to use it and how to stop it.
-fn keep(stack: Stack, folder: &Path, reporter: &Arc<dyn Reporter>) -> Result<(), RunError> {
+async fn keep(stack: Stack, folder: &Path, reporter: &Arc<dyn Reporter>) -> Result<(), RunError> {
     let file = folder.join("external.toml");
     let description = crate::stack::external::stack_file(stack.info());
     folder::write_secret(&file, description.as_bytes())?;
-    for text in stack.keep()? {
+    for text in stack.keep().await? {
         reporter.event(Event::Note { text });
     }
     let text = format!(
@@ -281,7 +281,7 @@ pub(crate) async fn start_stack(
 
 /// Gives a broker so much ordinary work that its speed is its own.
 pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunError> {
-    let topic = format!("oh.{}.warm-up", crate::identity::RunKey::random().run);
+    let topic = format!("oh.{}.warm-up", stack.run_key().run);
     let warmed = crate::stack::warm_up::warm_up(&stack.info().kafka_bootstrap, &topic, lasts).await;
     match warmed {
         Ok(()) => Ok(()),
@@ -385,7 +385,30 @@ fn environment(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String> {
     {
         all.insert("debezium".to_owned(), install.describe());
     }
+    all.extend(commit_modes(scenario, &all));
     all
+}
+
+/// Whose commits wait for the disk: the service's sessions are as the server is, a relay's as its
+/// strategy says.
+fn commit_modes(
+    scenario: &Scenario,
+    servers: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut modes = BTreeMap::new();
+    if let Some(mode) = servers.get("synchronous_commit") {
+        modes.insert("synchronous_commit.service".to_owned(), mode.clone());
+    }
+    for strategy in &scenario.strategies {
+        let mode = match strategy.kind {
+            StrategyKind::Polling { .. } | StrategyKind::Cdc {} => strategy.relay_commit.name(),
+            StrategyKind::Debezium {} => "none: it commits nothing",
+            StrategyKind::DualWrite { .. } => continue,
+        };
+        let name = format!("synchronous_commit.relay.{}", strategy.name);
+        modes.insert(name, mode.to_owned());
+    }
+    modes
 }
 
 /// Versions, addresses and settings of the stack's servers, as names and values.

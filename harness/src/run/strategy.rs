@@ -6,6 +6,7 @@ use super::sampler::Sampler;
 use super::trace::{self, Collected};
 use super::{Event, Reporter, RunError, folder};
 use crate::clock::RunClock;
+use crate::fence::patience::{Cut, Patience};
 use crate::history::{History, PartOf, RunMeta};
 use crate::nemesis::{self, Campaign};
 use crate::observer::{self, Ends, Observer, Watch};
@@ -22,6 +23,17 @@ use tokio::sync::watch;
 /// Between "everything is ready" and the first intended start. An idempotent producer that has just
 /// connected asks for its producer id on a timer of half a second; the first events would pay for it.
 const SETTLE: Duration = Duration::from_millis(600);
+/// Bound on raising the system under test: its parts have bounds of their own.
+const RAISE_WITHIN: Duration = Duration::from_secs(300);
+/// Bound on a question to the broker around the load.
+const ASK_WITHIN: Duration = Duration::from_secs(60);
+/// Bound on looking through the other topics of the broker.
+const STRAYS_WITHIN: Duration = Duration::from_secs(60);
+/// How much longer than its plan the load may take, beside what its requests may: faults are healed.
+const LOAD_OVERTIME: Duration = Duration::from_secs(300);
+/// Bound on tearing down what a strategy made, and the same once the user has interrupted.
+const TEAR_DOWN_WITHIN: Duration = Duration::from_secs(120);
+const TEAR_DOWN_INTERRUPTED_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a strategy's run needs of its scenario's run.
 pub struct Context<'a> {
@@ -61,21 +73,61 @@ pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, 
             .trace
             .then(|| folder::trace(context.folder, &strategy.name)),
     )?;
-    let mut interrupted = context.interrupted.clone();
+    let patience = Patience::new(context.interrupted.clone());
     let raised = tokio::select! {
-        raised = arena.raise() => raised,
+        raised = patience.give(RAISE_WITHIN, arena.raise()) => raised
+            .unwrap_or_else(|cut| Err(context.cut("raising the system under test", cut))),
         failed = context.stack.ends_by_itself() => Err(failed.into()),
-        _ = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted { folder: context.folder.to_owned() }),
+        () = patience.interruption() => {
+            Err(context.cut("raising the system under test", Cut::Interruption))
+        }
     };
     let history = match raised {
         Ok(()) => load_and_fence(context, &arena, strategy).await,
         Err(e) => Err(e),
     };
     let history = blame(context, history).await;
-    arena
-        .tear_down(leave(context, &history), context.reporter)
-        .await;
+    let within = if patience.is_interrupted() {
+        TEAR_DOWN_INTERRUPTED_WITHIN
+    } else {
+        TEAR_DOWN_WITHIN
+    };
+    let torn = arena.tear_down(leave(context, &history), context.reporter);
+    if tokio::time::timeout(within, torn).await.is_err() {
+        // What it had not come to is dropped with the arena, by the reaper, or by the next sweep.
+        let text = format!(
+            "tearing down {} did not end within {within:?}: the rest of it is dropped by the \
+             reaper, or by the next run on this stack",
+            strategy.name
+        );
+        context.reporter.event(Event::Note { text });
+    }
     history
+}
+
+impl Context<'_> {
+    /// What became of work that was cut off.
+    fn cut(&self, doing: &str, cut: Cut) -> RunError {
+        match cut {
+            Cut::Interruption => RunError::Interrupted {
+                folder: self.folder.to_owned(),
+            },
+            Cut::Bound(_) => failed(doing, &cut),
+        }
+    }
+
+    /// Bounded work that a run cannot do without.
+    async fn bounded<T, E: std::fmt::Display>(
+        &self,
+        patience: &Patience,
+        (doing, within): (&str, Duration),
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, RunError> {
+        match patience.give(within, work).await {
+            Ok(done) => done.map_err(|e| failed(doing, &e)),
+            Err(cut) => Err(self.cut(doing, cut)),
+        }
+    }
 }
 
 /// Where something failed because the stack did, that is the failure.
@@ -100,6 +152,8 @@ async fn blame(
 fn leave(context: &Context<'_>, history: &Result<History, RunError>) -> Leave {
     match (context.stack, history) {
         (Stack::Local(_), Err(RunError::Stack(_))) => Leave::ToTheStack,
+        // It is stopped next.
+        (Stack::Local(_), _) if *context.interrupted.borrow() && !context.keep => Leave::ToTheStack,
         _ if context.keep => Leave::SchemaAndTopic,
         _ => Leave::Nothing,
     }
@@ -121,18 +175,18 @@ async fn load_and_fence(
         payload_bytes: scenario.workload.payload_bytes,
         clock,
     };
-    let topics_before = arena
-        .topic
-        .all()
-        .await
-        .map_err(|e| failed("listing the topics", &e))?;
-    let observer = Observer::start(watch.clone())
-        .await
-        .map_err(|e| failed("starting the observer", &e))?;
+    let patience = Patience::new(context.interrupted.clone());
+    let asked = ("listing the topics", ASK_WITHIN);
+    let topics_before = context.bounded(&patience, asked, arena.topic.all()).await?;
+    let asked = ("starting the observer", ASK_WITHIN);
+    let observer = context
+        .bounded(&patience, asked, Observer::start(watch.clone()))
+        .await?;
     let expected = scenario.workload.duration + scenario.drain.within;
-    let ends = Ends::start(watch.clone(), expected)
-        .await
-        .map_err(|e| failed("asking for the topic's ends", &e))?;
+    let asked = ("asking for the topic's ends", ASK_WITHIN);
+    let ends = context
+        .bounded(&patience, asked, Ends::start(watch.clone(), expected))
+        .await?;
     let (end_sampling, sampling) = watch::channel(false);
     let sampler = Sampler {
         clock,
@@ -150,7 +204,7 @@ async fn load_and_fence(
             until_ns,
         },
         campaign,
-    ) = load(context, arena, clock, load_from_ns).await;
+    ) = load(context, arena, clock, load_from_ns).await?;
     context.reporter.event(Event::LoadEnded);
 
     let requests = Arc::new(requests);
@@ -173,14 +227,15 @@ async fn load_and_fence(
             context.reporter.event(Event::Note { text });
         }
     }
-    let stray_topics = observer::stray_topics(
+    let strays = observer::stray_topics(
         &watch.bootstrap,
         &arena.identity,
         &watch.topic,
         &topics_before,
-    )
-    .await
-    .map_err(|e| failed("looking for events on other topics", &e))?;
+    );
+    let asked = ("looking for events on other topics", STRAYS_WITHIN);
+    let patience = Patience::new(context.interrupted.clone());
+    let stray_topics = context.bounded(&patience, asked, strays).await?;
     let _ = end_sampling.send(true);
     let mut samples = sampler.await.map_err(|e| failed("sampling", &e))?;
     samples.extend(ends.stop().await);
@@ -204,6 +259,7 @@ async fn load_and_fence(
         wall_drift_ns: clock.wall_drift_ns() as i64,
         uncommitted_records: read.topic.uncommitted_records,
         service_killed_at_teardown: read.service_killed,
+        deaths: arena.deaths(&clock),
         stray_topics,
         trace_cut_ns: trace.cut_ns,
         trace_dropped: trace.dropped,
@@ -254,7 +310,7 @@ async fn load(
     arena: &Arena<'_>,
     clock: RunClock,
     load_from_ns: i64,
-) -> (Offered, Campaign) {
+) -> Result<(Offered, Campaign), RunError> {
     let workload = &context.scenario.workload;
     let progress = Arc::new(Progress::default());
     context.reporter.event(Event::LoadStarted {
@@ -286,13 +342,15 @@ async fn load(
         )
     };
     tokio::pin!(loaded);
-    let mut interrupted = context.interrupted.clone();
+    let patience = Patience::new(context.interrupted.clone());
     tokio::select! {
-        loaded = &mut loaded => return loaded,
-        Ok(_) = interrupted.wait_for(|i| *i) => {}
+        loaded = &mut loaded => return Ok(loaded),
+        () = patience.interruption() => {}
         _ = context.stack.ends_by_itself() => {}
     }
     // Both end in order: every request gets its outcome, every fault is healed.
     let _ = halt.send(true);
-    loaded.await
+    let within = workload.request_timeout * 2 + LOAD_OVERTIME;
+    let halted = patience.give(within, loaded).await;
+    halted.map_err(|cut| context.cut("ending the load", cut))
 }

@@ -4,7 +4,7 @@
 use super::faults::Placed;
 use super::source::Problems;
 use super::units::show_duration;
-use super::{Fault, FaultKind, Link, StrategyKind, Target, Victim, Workload};
+use super::{Fault, FaultKind, Link, Metric, Strategy, StrategyKind, Target, Victim, Workload};
 use std::ops::Range;
 
 impl Victim {
@@ -205,6 +205,7 @@ pub(super) fn short_phases(
         // A phase of no length does not exist; one outside the run has its own error.
         if from < until
             && until <= workload.duration
+            && workload.clients.is_none()
             && expected < workload.min_committed_per_phase as f64
         {
             problems.add(
@@ -218,5 +219,23 @@ pub(super) fn short_phases(
                 "make the phase longer, raise `rate`, or set `min_committed_per_phase` in [workload] to what this lesson needs",
             );
         }
+    }
+}
+
+/// Who does not test the order expects nothing of it.
+pub(super) fn order_not_tested(strategies: &[Strategy], span: Range<usize>, problems: &Problems) {
+    let expects = |strategy: &&Strategy| {
+        let mut of_it = strategy.expectations.iter();
+        of_it.any(|e| e.metric == Metric::Reordered && !e.implicit)
+    };
+    if let Some(strategy) = strategies.iter().find(expects) {
+        problems.add(
+            span,
+            format!(
+                "`order` is \"not-tested\", and [expect.{}] expects something of `reordered`",
+                strategy.name
+            ),
+            "leave `order` out, or take `reordered` out of the expectations",
+        );
     }
 }

@@ -10,11 +10,11 @@ pub const STRATEGIES: [(&str, &str); 4] = [
     ),
     (
         "polling",
-        "an outbox row in the order's transaction; a relay claims rows with SQL, publishes, then deletes or marks them",
+        "an outbox row in the order's transaction; a relay claims rows with SQL, publishes, then deletes or marks them; its commits wait for the disk only with synchronous_commit = \"on\"",
     ),
     (
         "cdc",
-        "an outbox row in the order's transaction; a relay reads it from the write-ahead log by logical replication",
+        "an outbox row in the order's transaction; a relay reads it from the write-ahead log by logical replication, and deletes it; its commits wait for the disk only with synchronous_commit = \"on\"",
     ),
     (
         "debezium",

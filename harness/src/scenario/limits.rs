@@ -22,10 +22,17 @@ pub const CHANGES: f64 = 50_000_000.0;
 pub const DURATION: Duration = Duration::from_secs(24 * 3600);
 /// Most changes an order goes through; its attempts are an array in its row.
 pub const CHANGES_PER_ORDER: u32 = 10_000;
-/// Longest content: Kafka takes messages up to 1 MiB by default, and the rest of an event is below 1 KB.
-pub const PAYLOAD_BYTES: u32 = 900_000;
-/// Most HTTP connections.
+/// Longest content: what the order service takes.
+pub const PAYLOAD_BYTES: u32 = relays::order::CONTENT_BYTES_MAX;
+/// Most HTTP connections, and most clients.
 pub const CONNECTIONS: u32 = 10_000;
+/// Connections beyond those that rate and timeout ask for, unless the file says how many.
+pub const CONNECTIONS_SPARE: usize = 64;
+/// Most bytes of content outstanding at a time, unless the file says how many connections.
+pub const OUTSTANDING_BYTES: usize = 1 << 30;
+/// The most that one client of a closed loop, and all of them together, are expected to get
+/// answered a second. It says how much memory to have ready, and bounds nothing.
+pub const CLOSED_RATE: (f64, f64) = (2_500.0, 25_000.0);
 /// Most connections of the order service to PostgreSQL; the local stack's takes 300 in all.
 pub const POSTGRES_CONNECTIONS: u32 = 250;
 /// Longest request timeout and publish timeout.
@@ -46,6 +53,8 @@ pub const INTERVAL: Duration = Duration::from_secs(60);
 pub const BATCH: u32 = 100_000;
 /// Longest drain.
 pub const DRAIN: Duration = Duration::from_secs(3600);
+/// Longest time that a relay goes on after the last event was seen.
+pub const SETTLE: Duration = Duration::from_secs(600);
 /// Longest delay or timeout of a toxic.
 pub const TOXIC_DELAY: Duration = Duration::from_secs(3600);
 /// Largest rate (KB/s) and size (bytes) of a toxic.

@@ -21,7 +21,7 @@ const COUNTS: [Metric; 14] = [
 ];
 
 /// What a relay strategy is held to, whether its file says so or not: 0 of each.
-pub const IMPLICIT: [Metric; 9] = [
+pub const IMPLICIT: [Metric; 10] = [
     Metric::Lost,
     Metric::Undrained,
     Metric::Phantom,
@@ -31,6 +31,7 @@ pub const IMPLICIT: [Metric; 9] = [
     Metric::Corrupted,
     Metric::Missing,
     Metric::DoubleApplied,
+    Metric::FalseRejection,
 ];
 
 /// What the value of an expectation on a metric is.

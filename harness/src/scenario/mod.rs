@@ -22,7 +22,7 @@ pub use metric::{IMPLICIT, Unit};
 pub use parse::{Loaded, parse};
 pub use source::{Problem, ScenarioError};
 
-use relays::config::{AfterPublish, WriteOrder};
+use relays::config::{AfterPublish, CommitMode, WriteOrder};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -43,14 +43,28 @@ pub struct Scenario {
     pub strategies: Vec<Strategy>,
     /// Bounds of the drain.
     pub drain: Drain,
+    /// Whether the load can show that events are swapped.
+    #[serde(default)]
+    pub order: OrderTest,
     /// The file's text, for the history.
     pub text: String,
+}
+
+/// Whether a run is expected to prove that the events of an order keep their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderTest {
+    /// It is: without two versions in flight together it proves nothing.
+    #[default]
+    Tested,
+    /// `order = "not-tested"`: the load is so slow that no two versions are ever in flight together.
+    NotTested,
 }
 
 /// `[workload]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
-    /// Order changes a second, open loop.
+    /// Order changes a second; in a closed loop, 0: it follows from the answers.
     pub rate: f64,
     /// How long changes are offered.
     pub duration: Duration,
@@ -58,8 +72,11 @@ pub struct Workload {
     pub changes_per_order: u32,
     /// Length of an event's content.
     pub payload_bytes: usize,
-    /// HTTP connections.
+    /// At most so many changes are outstanding at a time, each on an HTTP connection of its own.
     pub connections: usize,
+    /// So many clients in a closed loop; `None`: an open loop.
+    #[serde(default)]
+    pub clients: Option<usize>,
     /// After this a request's outcome is unknown.
     pub request_timeout: Duration,
     /// Share of changes that a business rule rolls back after the write.
@@ -305,6 +322,9 @@ pub struct Strategy {
     pub kind: StrategyKind,
     /// `linger.ms` of its producer.
     pub linger_ms: f64,
+    /// `synchronous_commit` of a relay of our own.
+    #[serde(default)]
+    pub relay_commit: CommitMode,
     /// All that is expected of it: the implicit zeros of a relay strategy, overridden by name by
     /// `[expect.NAME]`, and what that adds. Empty for a dual write without `[expect.NAME]`.
     pub expectations: Vec<Expectation>,
@@ -464,6 +484,10 @@ pub struct Drain {
     pub within: Duration,
     /// A valid event first seen later than this after its answer (or end of request) is late.
     pub late_after: Duration,
+    /// So long the relay goes on after the last event was seen: what it repeats then counts.
+    /// (Histories of before it was there had none.)
+    #[serde(default)]
+    pub settle: Duration,
 }
 
 impl Metric {

@@ -4,11 +4,17 @@ use super::faults::{self, Placed};
 use super::section::Section;
 use super::source::{Problem, Problems, ScenarioError, suggest};
 use super::strategies::{self, name_problem, plain};
-use super::{Fault, Scenario, Strategy, StrategyKind, Workload};
+use super::{Fault, OrderTest, Scenario, Strategy, StrategyKind, Workload};
 use super::{conflicts, expectations, limits, workload};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
+
+/// What `order` can be.
+const ORDER_TESTS: [(&str, OrderTest); 2] = [
+    ("tested", OrderTest::Tested),
+    ("not-tested", OrderTest::NotTested),
+];
 
 /// Syntax errors shown at most: what follows the first few is mostly their echo.
 const SYNTAX_ERRORS: usize = 5;
@@ -67,16 +73,10 @@ pub(super) fn parse_loaded(path: &Path, text: &str) -> Result<Loaded, ScenarioEr
 }
 
 fn syntax(error: &toml::de::Error) -> Problem {
-    let message = error.message();
-    let help = if message.contains("duplicate key") {
-        "every key, and every table such as [strategy.NAME], stands once; give the second a name of its own or take it out"
-    } else {
-        "this is not TOML: keys stand as `key = value`, texts and durations in double quotes (duration = \"12s\"), tables in brackets ([workload])"
-    };
     Problem {
         span: Some(error.span().unwrap_or(0..0)),
-        what: message.lines().collect::<Vec<_>>().join(", "),
-        help: help.to_owned(),
+        what: error.message().lines().collect::<Vec<_>>().join(", "),
+        help: "this is not TOML: keys stand as `key = value`, texts and durations in double quotes (duration = \"12s\"), tables in brackets ([workload]); every key, and every table such as [strategy.NAME], stands once".to_owned(),
     }
 }
 
@@ -92,6 +92,10 @@ fn read(
         .and_then(|e| s.integer(e, 0..=i64::MAX as u64))
         .unwrap_or(1);
 
+    let order_entry = s.get("order");
+    let order = order_entry
+        .and_then(|e| s.word(e, &ORDER_TESTS))
+        .unwrap_or_default();
     let workload_section = s
         .required("workload", "[workload]")
         .and_then(|e| Section::of(e, "[workload]", problems));
@@ -107,6 +111,9 @@ fn read(
     let drain = workload::read_drain(drain_section);
     s.finish();
 
+    if let Some(entry) = order_entry.filter(|_| order == OrderTest::NotTested) {
+        conflicts::order_not_tested(&strategies, entry.span(), problems);
+    }
     faults.sort_by_key(|p| (p.fault.at, p.span.start));
     conflicts::between_faults(&faults, problems);
     conflicts::without_victim(&faults, &kinds, problems);
@@ -123,6 +130,7 @@ fn read(
         faults,
         strategies,
         drain,
+        order,
         text: text.to_owned(),
     };
     Some((scenario, targets))

@@ -3,7 +3,7 @@
 use super::limits;
 use super::section::Section;
 use super::{Strategy, StrategyKind};
-use relays::config::{AfterPublish, WriteOrder};
+use relays::config::{AfterPublish, CommitMode, WriteOrder};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -24,11 +24,17 @@ pub const KINDS: [KindInfo; 4] = [
     },
     KindInfo {
         name: "polling",
-        keys: &["after_publish", "interval", "batch", "notify"],
+        keys: &[
+            "after_publish",
+            "interval",
+            "batch",
+            "notify",
+            "synchronous_commit",
+        ],
     },
     KindInfo {
         name: "cdc",
-        keys: &[],
+        keys: &["synchronous_commit"],
     },
     KindInfo {
         name: "debezium",
@@ -82,6 +88,11 @@ pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
         s.finish();
         return None;
     };
+    let relay_commit = if info.keys.contains(&"synchronous_commit") {
+        relay_commit(&mut s)
+    } else {
+        CommitMode::default()
+    };
     let kind = match info.name {
         "dual-write" => dual_write(&mut s),
         "polling" => Some(polling(&mut s)),
@@ -106,7 +117,14 @@ pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
     }
     let span = s.span();
     s.finish_with(|key| {
-        let owner = KINDS.iter().find(|k| k.keys.contains(&key))?;
+        let owners: Vec<&str> = KINDS
+            .iter()
+            .filter(|k| k.keys.contains(&key))
+            .map(|k| k.name)
+            .collect();
+        if owners.is_empty() {
+            return None;
+        }
         let takes = if info.keys.is_empty() {
             "kind and linger only".to_owned()
         } else {
@@ -115,7 +133,8 @@ pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
         Some((
             format!(
                 "`{key}` belongs to {}, and `{name}` is {}",
-                owner.name, info.name
+                owners.join(" and "),
+                info.name
             ),
             format!("a {} strategy takes {takes}", info.name),
         ))
@@ -125,10 +144,18 @@ pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
             name: name.to_owned(),
             kind: kind?,
             linger_ms: linger.as_nanos() as f64 / 1e6,
+            relay_commit,
             expectations: Vec::new(),
         },
         span,
     })
+}
+
+fn relay_commit(s: &mut Section<'_>) -> CommitMode {
+    let words = [CommitMode::Off, CommitMode::On].map(|mode| (mode.name(), mode));
+    s.get("synchronous_commit")
+        .and_then(|e| s.word(e, &words))
+        .unwrap_or_default()
 }
 
 fn dual_write(s: &mut Section<'_>) -> Option<StrategyKind> {

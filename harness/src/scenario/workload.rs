@@ -8,10 +8,22 @@ use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 
+/// How changes are offered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Open,
+    Closed,
+}
+
 impl Workload {
-    /// How many changes are intended in the first `until` of the load, by rate and ramp.
+    /// How many changes are intended in the first `until` of the load, by rate and ramp; in a closed
+    /// loop, how many there may be at most as far as a machine of today goes.
     pub fn planned_until(&self, until: Duration) -> f64 {
         let t = until.min(self.duration).as_secs_f64();
+        if let Some(clients) = self.clients {
+            let (client, all) = limits::CLOSED_RATE;
+            return (clients as f64 * client).min(all) * t;
+        }
         let ramp = self.ramp.as_secs_f64();
         if t < ramp {
             self.rate * t * t / (2.0 * ramp)
@@ -26,9 +38,65 @@ impl Workload {
     }
 }
 
+/// As many connections as can be busy if no request is answered before its timeout, and some to
+/// spare: then nothing is held back. Bounded, so that neither descriptors nor memory run out.
+fn enough_connections(rate: f64, request_timeout: Duration, payload_bytes: usize) -> usize {
+    let outstanding = (rate * request_timeout.as_secs_f64()).ceil();
+    let by_memory = limits::OUTSTANDING_BYTES / payload_bytes.max(1);
+    // A number that is too large for its type becomes the largest of it.
+    (outstanding as usize)
+        .saturating_add(limits::CONNECTIONS_SPARE)
+        .min(by_memory)
+        .clamp(1, limits::CONNECTIONS as usize)
+}
+
+/// What a loop of this kind has no use for.
+fn read_mode(s: &mut Section<'_>) -> (Mode, Option<usize>) {
+    let words = [("open", Mode::Open), ("closed", Mode::Closed)];
+    let load = s.get("load");
+    let mode = load.and_then(|e| s.word(e, &words)).unwrap_or(Mode::Open);
+    let clients = s.get("clients");
+    match (mode, clients) {
+        (Mode::Open, None) => (mode, None),
+        (Mode::Open, Some(entry)) => {
+            s.problem(
+                entry.key_span(),
+                "`clients` is the number of clients of a closed loop, and this load is open",
+                "add `load = \"closed\"`, or leave `clients` out",
+            );
+            (mode, None)
+        }
+        (Mode::Closed, clients) => {
+            for key in ["rate", "ramp", "connections"] {
+                if let Some(entry) = s.get(key) {
+                    s.problem(
+                        entry.key_span(),
+                        format!("`{key}` is of an open loop, and this load is closed"),
+                        "leave it out: each of the `clients` sends its next change when the one \
+                         before is answered, so that the rate follows from the answers",
+                    );
+                }
+            }
+            if clients.is_none()
+                && let Some(entry) = load
+            {
+                s.problem(
+                    entry.span(),
+                    "a closed loop needs to know how many clients there are",
+                    "add a line such as `clients = 8` to [workload]",
+                );
+            }
+            let most = limits::CONNECTIONS;
+            let count = clients.and_then(|e| s.integer(e, 1..=most));
+            (mode, Some(count.unwrap_or(1) as usize))
+        }
+    }
+}
+
 /// Reads `[workload]`. Where a value is wrong, a default stands in, so that the rest is read too;
 /// `None` only without a duration, since nothing that is about time can be checked then.
 pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
+    let (mode, clients) = read_mode(&mut s);
     let rate_entry = s.get("rate");
     let rate = rate_entry.and_then(|e| s.number(e, limits::RATE.0..=limits::RATE.1));
     let rate_is_known = rate.is_some() || rate_entry.is_none();
@@ -43,7 +111,6 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
     let changes_per_order_asked = count("changes_per_order", 3, 1, u32::MAX);
     let changes_per_order = changes_per_order_asked.min(limits::CHANGES_PER_ORDER);
     let payload_bytes = count("payload_bytes", 256, 1, limits::PAYLOAD_BYTES) as usize;
-    let connections = count("connections", 32, 1, limits::CONNECTIONS) as usize;
     let retries = count("retries", 0, 0, limits::RETRIES);
     let postgres_connections =
         count("postgres_connections", 16, 1, limits::POSTGRES_CONNECTIONS) as usize;
@@ -61,6 +128,18 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
     let request_timeout = request_timeout_entry
         .and_then(|e| s.duration(e, MS..=limits::REQUEST))
         .unwrap_or(Duration::from_secs(2));
+    let rate = match mode {
+        Mode::Open => rate.unwrap_or(500.0),
+        Mode::Closed => 0.0,
+    };
+    let connections = clients.unwrap_or_else(|| {
+        s.get("connections")
+            .and_then(|e| s.integer(e, 1..=limits::CONNECTIONS))
+            .map_or_else(
+                || enough_connections(rate, request_timeout, payload_bytes),
+                |n| n as usize,
+            )
+    });
     let rollback_entry = s.get("rollback_ratio");
     let rollback_ratio = rollback_entry
         .and_then(|e| s.number(e, 0.0..=1.0))
@@ -138,11 +217,12 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
         );
     }
     let workload = Workload {
-        rate: rate.unwrap_or(500.0),
+        rate,
         duration,
         changes_per_order,
         payload_bytes,
         connections,
+        clients,
         request_timeout,
         rollback_ratio,
         hold_ratio,
@@ -156,7 +236,7 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
     };
     let planned = workload.planned();
     let about = rate_entry.or(duration_entry);
-    if let Some(entry) = about.filter(|_| rate_is_known) {
+    if let Some(entry) = about.filter(|_| rate_is_known && mode == Mode::Open) {
         if planned > limits::CHANGES {
             s.problem(
                 entry.span(),
@@ -183,6 +263,7 @@ pub(super) fn read_drain(section: Option<Section<'_>>) -> Drain {
     let mut drain = Drain {
         within: Duration::from_secs(30),
         late_after: Duration::from_secs(15),
+        settle: Duration::from_secs(2),
     };
     if let Some(mut s) = section {
         if let Some(within) = s
@@ -196,6 +277,12 @@ pub(super) fn read_drain(section: Option<Section<'_>>) -> Drain {
             .and_then(|e| s.duration(e, MS..=limits::DRAIN))
         {
             drain.late_after = late;
+        }
+        if let Some(settle) = s
+            .get("settle")
+            .and_then(|e| s.duration(e, Duration::ZERO..=limits::SETTLE))
+        {
+            drain.settle = settle;
         }
         s.finish();
     }

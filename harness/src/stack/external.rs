@@ -2,8 +2,9 @@
 
 use super::description::Description;
 use super::kafka_client::{self, Topics};
-use super::run_lock::RunLock;
+use super::tenancy::{self, Tenancy};
 use super::{Route, StackError, StackInfo, environment, leftovers, postgres_client};
+use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
 use crate::scenario::Link;
 use crate::toxiproxy::Toxiproxy;
@@ -18,7 +19,8 @@ pub struct ExternalStack {
     description: Description,
     programs: Option<PathBuf>,
     notes: Vec<String>,
-    _taken: RunLock,
+    reaper: Arc<Reaper>,
+    tenancy: Tenancy,
 }
 
 /// The stack file (see `external.toml`) that leads to this stack, passwords included: a kept local
@@ -53,13 +55,18 @@ impl ExternalStack {
             .map_err(|reason| failed(&format!("read the stack file {shown}"), reason))?;
         let mut info = ask_servers(&description).await?;
         environment::of_the_servers(&mut info).await?;
-        let taken = RunLock::take_stack(&info.postgres).await?;
+        let id = Tenancy::new_id();
+        let mark = leftover_mark(&description, &id);
+        let noted = reaper.note_external(&mark);
+        noted.map_err(|e| failed("take the stack for this run", e.to_string()))?;
+        let tenancy = Tenancy::begin(&info.postgres, &info.kafka_bootstrap, id).await?;
         let mut stack = Self {
             info,
             description,
             programs,
             notes: Vec::new(),
-            _taken: taken,
+            reaper: Arc::clone(reaper),
+            tenancy,
         };
         // First of all: a dead run's proxies would hold the ports that the next check needs.
         stack.notes = leftovers::sweep(&stack).await?;
@@ -92,15 +99,40 @@ impl ExternalStack {
         }
     }
 
-    /// Whether all three still answer.
-    pub async fn answers(&self) -> Result<(), StackError> {
-        ask_servers(&self.description).await.map(drop)
+    /// With what the ids of the runs on it begin.
+    pub fn tenant(&self) -> &str {
+        self.tenancy.id()
+    }
+
+    /// Waits until this harness cannot say any more that it is alive.
+    pub async fn is_lost(&self) -> StackError {
+        failed("keep the stack for this run", self.tenancy.lost().await)
+    }
+
+    /// Whether it is lost, or one of the three does not answer any more.
+    pub async fn failure(&self) -> Option<StackError> {
+        tokio::select! {
+            biased;
+            lost = self.is_lost() => Some(lost),
+            answered = ask_servers(&self.description) => answered.err(),
+        }
+    }
+
+    /// Leaves it to others.
+    pub async fn leave(self) -> Result<(), StackError> {
+        let note = leftover_mark(&self.description, self.tenancy.id());
+        let left = async {
+            self.tenancy.end().await?;
+            let forgotten = self.reaper.forget_external(&note);
+            forgotten.map_err(|e| e.to_string())
+        };
+        left.await
+            .map_err(|reason| failed("leave the stack", reason))
     }
 
     /// Makes each link's proxy for a moment and asks what is behind it.
     async fn check_routes(&self, reaper: &Arc<Reaper>) -> Result<(), StackError> {
-        let run = format!("{:016x}", rand::random::<u64>());
-        let _lock = RunLock::take(&self.info.postgres, &run).await?;
+        let run = RunKey::below(self.tenancy.id()).run;
         let toxiproxy = Toxiproxy::new(&self.info.toxiproxy_url)
             .map_err(|e| failed("check the routes", e.to_string()))?;
         for (link, route) in &self.info.routes {
@@ -174,6 +206,16 @@ impl ExternalStack {
             .await
             .map(drop)
             .map_err(|e| unreachable_route(route, &e))
+    }
+}
+
+/// What must be dropped if the harness dies, as long as it uses the stack.
+fn leftover_mark(description: &Description, id: &str) -> Leftover {
+    Leftover {
+        stack: description.to_text(),
+        schema: String::new(),
+        topic: tenancy::mark_of(id),
+        proxies: Vec::new(),
     }
 }
 

@@ -1,10 +1,16 @@
-//! What dead runs left on an external stack: found by name, told from the living by their locks,
-//! and dropped.
+//! What dead harnesses left on an external stack: found by name, told from what the living use by the
+//! marks that these keep up, and dropped.
+//!
+//! Parts of a stack may be shared with harnesses that use other databases, servers or clusters beside
+//! them. So whose name is met anywhere is alive if any mark of it is, and a proxy that leads to where
+//! its owner's mark could not be seen from here is not touched.
 
 use super::description::Description;
 use super::external::{ExternalStack, Leftover};
 use super::kafka_client::{self, Topics};
-use super::{StackError, postgres_client, run_lock};
+use super::tenancy::{self, DEAD_AFTER, ID_DIGITS};
+use super::{StackError, postgres_client};
+use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -14,7 +20,7 @@ use relays::config::PostgresTarget;
 use relays::schema::{Layout, OutboxKind};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Hexadecimal digits of a run's id.
 const RUN_DIGITS: usize = 16;
@@ -22,6 +28,8 @@ const RUN_DIGITS: usize = 16;
 const DELETE_WITHIN: Duration = Duration::from_secs(15);
 /// Bound on all that the reaper does for a dead harness.
 const AFTER_DEATH_WITHIN: Duration = Duration::from_secs(60);
+/// Pause between two looks at whether a mark grows.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// All that carries the name of one run.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,7 +39,7 @@ struct Belongings {
     proxies: BTreeSet<String>,
 }
 
-/// Drops what runs left whose lock is free; says what it dropped, one line each.
+/// Drops what harnesses left that are dead; says what it dropped, and who else is alive, one line each.
 pub async fn sweep(stack: &ExternalStack) -> Result<Vec<String>, StackError> {
     let failed = |reason: String| StackError {
         doing: "drop what dead runs left".into(),
@@ -43,24 +51,46 @@ pub async fn sweep(stack: &ExternalStack) -> Result<Vec<String>, StackError> {
         postgres: info.postgres.clone(),
         bootstrap: info.kafka_bootstrap.clone(),
         toxiproxy,
+        upstreams: info.routes.values().map(|r| r.upstream.clone()).collect(),
     };
     let mut session = postgres_client::connect(&info.postgres)
         .await
         .map_err(failed)?;
+    tenancy::never_idle(&mut session).await.map_err(failed)?;
+    let found = place.find(&mut session).await.map_err(failed)?;
+    let mut others: BTreeSet<&str> = found.keys().map(|run| &run[..ID_DIGITS]).collect();
+    others.remove(stack.tenant());
     let mut said = Vec::new();
-    for (run, belongings) in place.find(&mut session).await.map_err(failed)? {
-        if !run_lock::try_lock(&mut session, &run)
-            .await
-            .map_err(failed)?
+    let mut dead = BTreeSet::new();
+    for id in &others {
+        // Ours from here on: who else sweeps now sees it held, and leaves it to us.
+        let free = tenancy::try_lock(&mut session, id).await.map_err(failed)?;
+        if free
+            && !tenancy::is_held_by_another(&mut session, id)
+                .await
+                .map_err(failed)?
         {
+            dead.insert(*id);
+        }
+    }
+    for id in place.growing(&found, &dead).await.map_err(failed)? {
+        dead.remove(id.as_str());
+    }
+    for (run, belongings) in &found {
+        if !dead.contains(&run[..ID_DIGITS]) {
             continue;
         }
-        let dropped = place.drop(&belongings).await;
-        run_lock::unlock(&mut session, &run).await.map_err(failed)?;
-        for what in dropped.map_err(failed)? {
+        for what in place.drop(belongings).await.map_err(failed)? {
             said.push(format!("dropped {what}, left by run {run}"));
         }
     }
+    for id in others.difference(&dead) {
+        said.push(format!(
+            "another harness ({id}) uses some of this stack at the same time: its load is in what is \
+             measured"
+        ));
+    }
+    // Closing the session gives all of the locks back.
     Ok(said)
 }
 
@@ -101,6 +131,7 @@ async fn drop_one(leftover: &Leftover) -> Result<Vec<String>, String> {
         postgres: description.postgres_target(),
         bootstrap: description.kafka.bootstrap.clone(),
         toxiproxy: Toxiproxy::new(&description.toxiproxy.url).map_err(|e| e.to_string())?,
+        upstreams: BTreeSet::new(),
     };
     let some = |name: &String| Some(name.clone()).filter(|n| !n.is_empty());
     let belongings = Belongings {
@@ -116,6 +147,8 @@ struct Place {
     postgres: PostgresTarget,
     bootstrap: String,
     toxiproxy: Toxiproxy,
+    /// Where the proxies of this stack lead to.
+    upstreams: BTreeSet<String>,
 }
 
 impl Place {
@@ -138,13 +171,51 @@ impl Place {
                 of_run.topics.insert(topic);
             }
         }
-        for proxy in self.toxiproxy.list().await.map_err(|e| e.to_string())? {
+        let proxies = self.toxiproxy.upstreams().await;
+        for (proxy, upstream) in proxies.map_err(|e| e.to_string())? {
+            // One that leads elsewhere is of a harness whose marks are there.
+            if !self.upstreams.contains(&upstream) {
+                continue;
+            }
             if let Some(run) = run_of(&proxy, "oh.", '.') {
                 let of_run = found.entry(run.to_owned()).or_default();
                 of_run.proxies.insert(proxy);
             }
         }
         Ok(found)
+    }
+
+    /// Which of these harnesses have a topic that still grows.
+    async fn growing(
+        &self,
+        found: &BTreeMap<String, Belongings>,
+        ids: &BTreeSet<&str>,
+    ) -> Result<BTreeSet<String>, String> {
+        let mut still = Vec::new();
+        for id in ids {
+            let mark = tenancy::mark_of(id);
+            if found.values().any(|b| b.topics.contains(&mark)) {
+                let length = Topic::new(&self.bootstrap, &mark, 1).length()?;
+                let records = length.records().await?;
+                still.push((*id, length, records));
+            }
+        }
+        let mut growing = BTreeSet::new();
+        let since = Instant::now();
+        while !still.is_empty() && since.elapsed() < DEAD_AFTER {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let mut left = Vec::new();
+            for (id, length, records) in still {
+                // One that cannot be asked any more was deleted by its own harness.
+                if length.records().await.is_ok_and(|now| now > records) {
+                    growing.insert(id.to_owned());
+                } else {
+                    left.push((id, length, records));
+                }
+            }
+            still = left;
+        }
+        Ok(growing)
     }
 
     /// Drops what is there of these; says what it dropped. Proxies first: nothing may go on through
@@ -180,7 +251,12 @@ impl Place {
 async fn names_in_postgres(session: &mut PgConnection) -> Result<Vec<String>, String> {
     let names = sqlx::query_scalar::<_, String>(
         "select nspname::text from pg_namespace where nspname like 'oh\\_%'
-         union select rolname::text from pg_roles where rolname like 'oh\\_%'
+         union select rolname::text from pg_roles r where rolname like 'oh\\_%'
+               -- What other databases have of it is for who uses those.
+               and not exists (select from pg_shdepend d
+                                where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid
+                                  and d.dbid not in (0, (select oid from pg_database
+                                                          where datname = current_database())))
          union select slot_name::text from pg_replication_slots
                where slot_name like 'oh\\_%' and database = current_database()
          union select pubname::text from pg_publication where pubname like 'oh\\_%'",

@@ -13,10 +13,11 @@ pub mod ports;
 mod postgres_client;
 mod postgres_server;
 mod postgres_version;
-pub mod run_lock;
+pub mod tenancy;
 mod toxiproxy_server;
 pub mod warm_up;
 
+use crate::identity::RunKey;
 use crate::process::Child;
 use crate::scenario::{Link, Victim};
 use relays::config::PostgresTarget;
@@ -171,14 +172,12 @@ impl Stack {
         }
     }
 
-    /// Says on an external stack that this run is alive, for as long as the lock is held: taken
-    /// before anything with the run's name is made, so that no other harness sweeps it away.
-    pub async fn hold_run(&self, run: &str) -> Result<run_lock::RunLock, StackError> {
+    /// A key for a run on it. Where others may meet what is made with its name, the name says whose
+    /// it is, so that no other harness sweeps it away.
+    pub fn run_key(&self) -> RunKey {
         match self {
-            Self::Local(_) => Ok(run_lock::RunLock::not_needed()),
-            Self::External(external) => {
-                run_lock::RunLock::take(&external.info().postgres, run).await
-            }
+            Self::Local(_) => RunKey::random(),
+            Self::External(external) => RunKey::below(external.tenant()),
         }
     }
 
@@ -212,8 +211,8 @@ impl Stack {
         }
     }
 
-    /// Waits until a server of ours ends that nobody told to; for ever on an external stack, whose
-    /// servers are not ours to watch.
+    /// Waits until a server of ours ends that nobody told to; on an external stack, whose servers are
+    /// not ours to watch, until it is not ours alone any more.
     pub async fn ends_by_itself(&self) -> StackError {
         match self {
             Self::Local(local) => {
@@ -223,7 +222,7 @@ impl Stack {
                     reason: format!("{}{}", end.reason, end.tail),
                 }
             }
-            Self::External(_) => std::future::pending().await,
+            Self::External(external) => external.is_lost().await,
         }
     }
 
@@ -233,7 +232,7 @@ impl Stack {
             Self::Local(_) => tokio::time::timeout(END_SEEN_WITHIN, self.ends_by_itself())
                 .await
                 .ok(),
-            Self::External(external) => external.answers().await.err(),
+            Self::External(external) => external.failure().await,
         }
     }
 
@@ -241,17 +240,17 @@ impl Stack {
     pub async fn stop(self) -> Result<(), StackError> {
         match self {
             Self::Local(local) => local.stop().await,
-            Self::External(_) => Ok(()),
+            Self::External(external) => external.leave().await,
         }
     }
 
     /// Leaves it running after this process ends (`--keep-stack`); returns the lines that say how
     /// to connect and how to stop it.
-    pub fn keep(self) -> Result<Vec<String>, StackError> {
+    pub async fn keep(self) -> Result<Vec<String>, StackError> {
         match self {
             Self::Local(local) => local.keep(),
             // It was running before; there is nothing to keep.
-            Self::External(_) => Ok(Vec::new()),
+            Self::External(external) => external.leave().await.map(|()| Vec::new()),
         }
     }
 }

@@ -214,12 +214,18 @@ impl Toxiproxy {
 
     /// Names of all proxies.
     pub async fn list(&self) -> Result<Vec<String>, ToxiproxyError> {
+        Ok(self.upstreams().await?.into_keys().collect())
+    }
+
+    /// All proxies by name, each with where it leads.
+    pub async fn upstreams(&self) -> Result<BTreeMap<String, String>, ToxiproxyError> {
         let doing = "listing the proxies";
         let answer = self
             .call(Method::GET, &["proxies"], None::<&()>, &[200], doing)
             .await?;
         let proxies: BTreeMap<String, ProxyState> = self.read(&answer, doing)?;
-        Ok(proxies.into_keys().collect())
+        let upstream = |(name, state): (String, ProxyState)| (name, state.upstream);
+        Ok(proxies.into_iter().map(upstream).collect())
     }
 
     /// Whether a proxy is there and enabled, and the names of its toxics; `None`: it is not there.

@@ -34,7 +34,6 @@ pub(super) struct Connection {
     /// Made once and reset for every request.
     timer: Pin<Box<Sleep>>,
     http: Option<Http>,
-    connected_ns: i64,
     answer: Vec<u8>,
 }
 
@@ -53,8 +52,8 @@ pub(super) enum Reply {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Exchange {
     pub reply: Reply,
-    /// Since when the connection has been there.
-    pub connected_ns: i64,
+    /// How long it took to connect for this request; 0 where the connection was there.
+    pub connecting_ns: i64,
     pub sent_ns: i64,
     pub ended_ns: i64,
 }
@@ -73,7 +72,6 @@ impl Connection {
             timeout,
             timer: Box::pin(tokio::time::sleep(timeout)),
             http: None,
-            connected_ns: i64::MIN,
             answer: Vec::with_capacity(256),
         }
     }
@@ -103,15 +101,18 @@ impl Connection {
     /// Sends one request. A connection that had ended before a byte was written is replaced, once.
     pub async fn exchange(&mut self, mut request: Request<Body>) -> Exchange {
         let mut sent_ns = self.clock.now_ns();
+        let mut connecting_ns = 0;
         for may_replace in [true, false] {
             if self.http.is_none() {
+                let began_ns = self.clock.now_ns();
                 match self.connect().await {
                     Ok(http) => self.http = Some(http),
                     Err(error) => {
                         tracing::debug!("connecting to the order service failed: {error}");
-                        return self.ended(Reply::NotSent, sent_ns);
+                        return self.ended(Reply::NotSent, connecting_ns, sent_ns);
                     }
                 }
+                connecting_ns += self.clock.now_ns() - began_ns;
             }
             let Some(http) = &mut self.http else { break };
             self.answer.clear();
@@ -126,7 +127,7 @@ impl Connection {
             match outcome {
                 Ok(()) => {
                     self.drop_if_over();
-                    return self.ended(Reply::Answered(status), sent_ns);
+                    return self.ended(Reply::Answered(status), connecting_ns, sent_ns);
                 }
                 Err(Failure::NeverWritten(same)) if may_replace => {
                     self.http = None;
@@ -134,17 +135,17 @@ impl Connection {
                 }
                 Err(_) => {
                     self.http = None;
-                    return self.ended(Reply::Broken(status), sent_ns);
+                    return self.ended(Reply::Broken(status), connecting_ns, sent_ns);
                 }
             }
         }
-        self.ended(Reply::Broken(0), sent_ns)
+        self.ended(Reply::Broken(0), connecting_ns, sent_ns)
     }
 
-    fn ended(&self, reply: Reply, sent_ns: i64) -> Exchange {
+    fn ended(&self, reply: Reply, connecting_ns: i64, sent_ns: i64) -> Exchange {
         Exchange {
             reply,
-            connected_ns: self.connected_ns,
+            connecting_ns,
             sent_ns,
             ended_ns: self.clock.now_ns(),
         }
@@ -156,7 +157,7 @@ impl Connection {
         }
     }
 
-    async fn connect(&mut self) -> Result<Http, String> {
+    async fn connect(&self) -> Result<Http, String> {
         let stream = tokio::time::timeout(self.timeout, TcpStream::connect(self.service))
             .await
             .map_err(|_| format!("{}: no connection within {:?}", self.service, self.timeout))?
@@ -167,7 +168,6 @@ impl Connection {
         let (sender, driver) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|e| format!("{}: {e}", self.service))?;
-        self.connected_ns = self.clock.now_ns();
         Ok(Http {
             sender,
             driver,

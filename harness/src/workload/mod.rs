@@ -1,15 +1,21 @@
 //! The load generator: open loop, seeded, from intended start times.
 //!
-//! A pacing thread makes ticks due at their intended times; each of `connections` workers, with
-//! one HTTP connection of its own, takes the oldest due tick and sends a change for it: the next
-//! one of the order that has waited longest for it, else the first one of a new order. A tick
-//! that finds every connection busy waits its turn and keeps its intended time. Ticks still
-//! waiting when the load's duration is over are sent as well, for a bounded time; only what was
-//! left even then, or overflowed the queue, counts as `unoffered`.
+//! A pacing thread makes ticks due at their intended times. A change is sent for each of them when
+//! it is due, however many are outstanding: the next change of the order that has waited longest
+//! for one, else the first of a new order. It goes out over the free connection that was used last,
+//! or over a new one. `connections` is a ceiling that protects the machine: what is due while so
+//! many are busy is held back until one is free, keeps its intended time, and says so in its row.
+//! What is held back when the load's duration is over is sent as well, for a bounded time; only
+//! what was left even then, or overflowed the queue, counts as `unoffered`.
+//!
+//! With `clients` the loop is closed instead: so many clients, each of which sends its next change
+//! when the one before is answered. Then nothing is ever due, late or held back.
 
 mod answer;
 mod choices;
 mod connection;
+mod crew;
+mod desk;
 mod orders;
 mod pacing;
 mod schedule;
@@ -19,6 +25,7 @@ use crate::clock::RunClock;
 use crate::history::{Request, Rows};
 use crate::identity::Identity;
 use crate::scenario::Workload;
+use desk::Desk;
 use schedule::Schedule;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,8 +33,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use worker::{Desk, Worker};
+
+/// So many connections are open before the load begins, and stay open without work.
+const FEW: usize = 8;
+/// How often connections that nobody needs are closed.
+const SPARE_EVERY: Duration = Duration::from_secs(5);
+
+/// The row of an attempt, with its number.
+type Sent = (u32, Request);
 
 /// Where and what to send.
 #[derive(Clone)]
@@ -64,13 +77,13 @@ pub struct Progress {
 pub struct Offered {
     /// By attempt number.
     pub requests: Rows<Request>,
-    /// Intended starts for which nothing could be offered.
+    /// Intended starts for which nothing could be offered; none in a closed loop.
     pub unoffered: u64,
     /// When the last request ended, run time.
     pub until_ns: i64,
 }
 
-/// How many changes a workload intends to offer (retries not counted).
+/// How many changes an open loop intends to offer (retries not counted).
 pub fn planned(workload: &Workload) -> u64 {
     Schedule::new(workload).ticks()
 }
@@ -78,40 +91,49 @@ pub fn planned(workload: &Workload) -> u64 {
 /// Offers the load from `load_from_ns` on; returns when every request has its outcome. When `stop`
 /// fires, nothing new is offered.
 pub async fn offer(load: Load, load_from_ns: i64, stop: watch::Receiver<bool>) -> Offered {
-    let workload = &load.workload;
-    let schedule = Schedule::new(workload);
-    let load_until_ns = load_from_ns + workload.duration.as_nanos() as i64;
-    // A request may time out, and its successor in the queue too, before the queue is given up.
-    let drain = workload.request_timeout * 2 + Duration::from_secs(10);
-    let connections = workload.connections.max(1);
+    let load_until_ns = load_from_ns + load.workload.duration.as_nanos() as i64;
     let clock = load.clock;
-    let desk = Arc::new(Desk::new(load, schedule, load_from_ns));
-
-    let mut workers = JoinSet::new();
-    for _ in 0..connections {
-        workers.spawn(Worker::new(Arc::clone(&desk)).run());
-    }
-    let _close = CloseOnDrop(Arc::clone(&desk));
-    if let Err(error) = pacing::start(Arc::clone(&desk.ticks)) {
-        tracing::error!("no thread for the pacing of the load, nothing is offered: {error}");
-        return Offered {
-            unoffered: schedule.ticks(),
-            until_ns: clock.now_ns(),
-            ..Offered::default()
-        };
-    }
+    let clients = load.workload.clients;
+    // A request may time out, and its successor in the queue too, before the queue is given up.
+    let drain = load.workload.request_timeout * 2 + Duration::from_secs(10);
     let left_ns = load_until_ns.saturating_sub(clock.now_ns()).max(0);
-    let limit = Duration::from_nanos(left_ns as u64) + drain;
-    tokio::select! {
-        () = desk.ticks.all_settled() => {}
-        () = fires(stop) => {}
-        () = tokio::time::sleep(limit) => {
-            tracing::warn!("the load was not offered in full {drain:?} after its end");
+    let left = Duration::from_nanos(left_ns.unsigned_abs());
+    let desk = Arc::new(Desk::new(load, load_from_ns));
+    let _close = CloseOnDrop(Arc::clone(&desk));
+    match clients {
+        Some(clients) => {
+            desk.start_clients(clients, load_until_ns);
+            tokio::select! {
+                () = fires(stop) => {}
+                () = tokio::time::sleep(left) => {}
+            }
+        }
+        None => {
+            desk.open_ahead(FEW);
+            if let Err(error) = desk.start_pacing() {
+                tracing::error!(
+                    "no thread for the pacing of the load, nothing is offered: {error}"
+                );
+                return Offered {
+                    unoffered: Schedule::new(&desk.load.workload).ticks(),
+                    until_ns: clock.now_ns(),
+                    ..Offered::default()
+                };
+            }
+            tokio::select! {
+                () = desk.all_settled() => {}
+                () = fires(stop) => {}
+                () = close_spare(&desk) => {}
+                () = tokio::time::sleep(left + drain) => {
+                    tracing::warn!("the load was not offered in full {drain:?} after its end");
+                }
+            }
         }
     }
-    desk.ticks.close();
+    desk.close();
 
-    let mut parts = Vec::with_capacity(connections);
+    let mut workers = desk.tasks();
+    let mut parts = Vec::with_capacity(workers.len());
     while let Some(part) = workers.join_next().await {
         match part {
             Ok(rows) => parts.push(rows),
@@ -123,7 +145,7 @@ pub async fn offer(load: Load, load_from_ns: i64, stop: watch::Receiver<bool>) -
         }
     }
     let requests = merge(parts, |request| {
-        request.lag_ns = request.lag_ns.max(desk.ticks.late_ns(request.intended_ns));
+        request.lag_ns = request.lag_ns.max(desk.late_ns(request.intended_ns));
     });
     Offered {
         until_ns: requests
@@ -132,7 +154,7 @@ pub async fn offer(load: Load, load_from_ns: i64, stop: watch::Receiver<bool>) -
             .max()
             .unwrap_or_else(|| clock.now_ns()),
         requests,
-        unoffered: desk.ticks.unoffered(),
+        unoffered: desk.unoffered(),
     }
 }
 
@@ -141,7 +163,15 @@ struct CloseOnDrop(Arc<Desk>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.ticks.close();
+        self.0.close();
+    }
+}
+
+/// Closes what nobody needs, now and then.
+async fn close_spare(desk: &Desk) {
+    loop {
+        tokio::time::sleep(SPARE_EVERY).await;
+        desk.close_spare(FEW);
     }
 }
 
@@ -155,9 +185,9 @@ async fn fires(mut stop: watch::Receiver<bool>) {
 /// Rows of all workers, by attempt number, each once `finish` is done with it. Numbers are dense: each
 /// is drawn right before its attempt, and the attempt always leaves a row. A worker draws them
 /// ascending.
-fn merge(parts: Vec<Vec<(u32, Request)>>, finish: impl Fn(&mut Request)) -> Rows<Request> {
+fn merge(parts: Vec<Vec<Sent>>, finish: impl Fn(&mut Request)) -> Rows<Request> {
     let mut parts: Vec<_> = parts.into_iter().map(IntoIterator::into_iter).collect();
-    let number = |(attempt, _): &(u32, Request)| *attempt;
+    let number = |(attempt, _): &Sent| *attempt;
     let mut next: BinaryHeap<Reverse<(u32, usize)>> = parts
         .iter()
         .enumerate()
@@ -188,6 +218,7 @@ mod tests {
             changes_per_order: 3,
             payload_bytes: 64,
             connections: 4,
+            clients: None,
             request_timeout: Duration::from_secs(1),
             rollback_ratio: 0.0,
             hold_ratio: 0.0,
@@ -198,6 +229,25 @@ mod tests {
             partitions: 1,
             postgres_connections: 1,
             min_committed_per_phase: 100,
+        }
+    }
+
+    /// A load for a service that is not there, over at most so many connections.
+    pub(super) fn load(connections: usize) -> Load {
+        Load {
+            service: SocketAddr::from(([127, 0, 0, 1], 1)),
+            workload: Workload {
+                connections,
+                ..workload(1.0, Duration::from_secs(1))
+            },
+            seed: 1,
+            identity: Arc::new(
+                crate::identity::RunKey::random()
+                    .identity()
+                    .expect("a new key is whole"),
+            ),
+            clock: RunClock::start(),
+            progress: Arc::default(),
         }
     }
 }

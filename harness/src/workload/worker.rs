@@ -1,12 +1,11 @@
-//! A worker: takes ticks, sends changes over its own connection, keeps its own rows.
+//! A worker: sends changes over a connection of its own, keeps its own rows.
 
 use super::answer::classify;
-use super::choices::Choices;
 use super::connection::{Connection, Exchange, Reply};
-use super::orders::{Change, Next, Orders};
-use super::pacing::Ticks;
-use super::schedule::Schedule;
-use super::{Load, Progress};
+use super::crew::{Call, Seat};
+use super::desk::{Desk, Job, pause};
+use super::orders::{Change, Next};
+use super::{Progress, Sent};
 use crate::history::{Outcome, Request};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::Full;
@@ -15,66 +14,23 @@ use hyper::{Method, Uri};
 use relays::order::{ChangeRequest, ChangeType};
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Pause before the first repetition of a change; doubled for each further one.
-const RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// The longest such pause.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
-
-/// What the workers share.
-pub(super) struct Desk {
-    load: Load,
-    pub ticks: Arc<Ticks>,
-    orders: Orders,
-    next_attempt: AtomicU32,
-}
-
-impl Desk {
-    pub fn new(load: Load, schedule: Schedule, load_from_ns: i64) -> Self {
-        let choices = Choices::new(load.seed, &load.workload);
-        Self {
-            ticks: Arc::new(Ticks::new(schedule, load.clock, load_from_ns)),
-            orders: Orders::new(choices, load.workload.retries),
-            next_attempt: AtomicU32::new(0),
-            load,
-        }
-    }
-
-    fn take(&self) -> Option<Change> {
-        self.orders.repeated().or_else(|| {
-            self.ticks
-                .take()
-                .map(|intended| self.orders.change(intended))
-        })
-    }
-
-    /// Sends `change` again after its pause. Bounded by the number of retries of a change; what is
-    /// still pausing when the load is given up is never sent.
-    fn repeat_later(self: &Arc<Self>, change: Change) {
-        let pause = RETRY_PAUSE
-            .saturating_mul(1 << change.repeats.min(10))
-            .min(RETRY_PAUSE_MAX);
-        let desk = Arc::clone(self);
-        let intended_ns = desk.load.clock.now_ns() + pause.as_nanos() as i64;
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            desk.orders.repeat(change, intended_ns);
-            desk.ticks.retry_due();
-        });
-    }
-}
+/// A free connection keeps buffers up to this size, since most connections are free most of the
+/// time.
+const BUFFER_KEPT: usize = 16 * 1024;
 
 /// A worker and its buffers.
 pub(super) struct Worker {
     desk: Arc<Desk>,
+    seat: Arc<Seat>,
     connection: Connection,
     headers: HeaderMap,
     path: BytesMut,
     body: BytesMut,
     content: String,
-    rows: Vec<(u32, Request)>,
+    rows: Vec<Sent>,
 }
 
 impl Worker {
@@ -91,34 +47,93 @@ impl Worker {
             headers,
             path: BytesMut::new(),
             body: BytesMut::new(),
-            content: String::with_capacity(load.workload.payload_bytes),
+            content: String::new(),
             rows: Vec::new(),
+            seat: Arc::new(Seat::new()),
             desk,
         }
     }
 
-    /// Works until the ticks are closed; gives back a row for each attempt, with its number.
-    pub async fn run(mut self) -> Vec<(u32, Request)> {
+    /// Connects, and works when it is called.
+    pub async fn open_and_work(mut self) -> Vec<Sent> {
+        self.connection.prepare().await;
+        let job = self.desk.rest(&self.seat, false);
+        self.work(job).await
+    }
+
+    /// Takes this call, and works on when it is called.
+    pub async fn answer(self, call: Call) -> Vec<Sent> {
+        let job = self.desk.job(call);
+        self.work(job).await
+    }
+
+    /// Works until it is told to leave; gives back a row for each attempt, with its number.
+    async fn work(mut self, mut job: Option<Job>) -> Vec<Sent> {
+        let desk = Arc::clone(&self.desk);
+        let mut free_ns = i64::MIN;
+        loop {
+            if job.is_none() {
+                job = match self.connection.idle(self.seat.called()).await {
+                    Call::Leave => return self.rows,
+                    call => desk.job(call),
+                };
+            }
+            let settled = match job.take() {
+                Some(job) => {
+                    let next = self.attempt(&job, free_ns).await;
+                    free_ns = desk.load.clock.now_ns();
+                    self.shed();
+                    if next == Next::Repeat {
+                        desk.repeat_later(job.change);
+                    }
+                    next == Next::Settled
+                }
+                None => false,
+            };
+            job = desk.rest(&self.seat, settled);
+        }
+    }
+
+    /// Works as a client that sends its next change when the one before is answered, retries
+    /// included. What it sends was not due at any time: it is meant to start when it is sent.
+    pub async fn work_closed(mut self, from_ns: i64, until_ns: i64) -> Vec<Sent> {
         self.connection.prepare().await;
         let desk = Arc::clone(&self.desk);
-        let mut free_ns = desk.load.clock.now_ns();
-        while self.connection.idle(desk.ticks.wait()).await {
-            // A tick that overflowed the queue leaves its wake-up behind.
-            let Some(change) = desk.take() else { continue };
-            let outcome = self.attempt(&change, free_ns).await;
-            free_ns = desk.load.clock.now_ns();
-            match outcome {
-                Next::Settled => desk.ticks.settle_one(),
-                Next::Repeat => desk.repeat_later(change),
+        let clock = desk.load.clock;
+        let wait_ns = from_ns.saturating_sub(clock.now_ns()).max(0);
+        let begin = tokio::time::sleep(Duration::from_nanos(wait_ns.unsigned_abs()));
+        self.connection.idle(begin).await;
+        while desk.is_open() && clock.now_ns() < until_ns {
+            let mut job = Job {
+                change: desk.orders.change(clock.now_ns()),
+                held_back: false,
+            };
+            while self.attempt(&job, i64::MIN).await == Next::Repeat {
+                let pause = tokio::time::sleep(pause(job.change.repeats));
+                self.connection.idle(pause).await;
+                if !desk.is_open() {
+                    break;
+                }
+                job.change.repeats += 1;
+                job.change.intended_ns = clock.now_ns();
             }
         }
         self.rows
     }
 
-    async fn attempt(&mut self, change: &Change, free_ns: i64) -> Next {
+    /// Lets go of what a large content needed.
+    fn shed(&mut self) {
+        if self.content.capacity() > BUFFER_KEPT {
+            self.content = String::new();
+            self.body = BytesMut::new();
+        }
+    }
+
+    async fn attempt(&mut self, job: &Job, free_ns: i64) -> Next {
         let desk = Arc::clone(&self.desk);
+        let change = &job.change;
         let kind = ChangeType::for_version(change.order.version.saturating_add(1));
-        let attempt = desk.next_attempt.fetch_add(1, Ordering::Relaxed);
+        let attempt = desk.attempt();
         let request = self.request(change, kind, attempt);
         let exchange = self.connection.exchange(request).await;
         let (outcome, status, told_version) = match exchange.reply {
@@ -130,12 +145,12 @@ impl Worker {
             }
         };
         let Exchange {
-            connected_ns,
+            connecting_ns,
             sent_ns,
             ended_ns,
             ..
         } = exchange;
-        let could_ns = change.intended_ns.max(free_ns).max(connected_ns);
+        let could_ns = change.intended_ns.max(free_ns) + connecting_ns;
         self.rows.push((
             attempt,
             Request {
@@ -150,6 +165,7 @@ impl Worker {
                 sent_ns,
                 ended_ns,
                 lag_ns: sent_ns.saturating_sub(could_ns).max(0),
+                held_back: job.held_back,
             },
         ));
         count(&desk.load.progress, outcome);

@@ -6,6 +6,7 @@ mod interruption;
 
 use reports::bench::{Bench, Ratio, Role, Table};
 use reports::record::Verdict;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
@@ -112,6 +113,21 @@ fn given_an_order_path_when_loaded_then_it_stands_next_to_pgbench() {
 
 #[test]
 fn given_a_rate_when_latency_is_measured_then_its_table_has_every_strategy() {
+    // A busy machine may leave all figures of a row out; hardly of the same one every time.
+    let mut seen = BTreeSet::new();
+    for _ in 0..3 {
+        seen.extend(rows_of_latency());
+        if seen.len() == STRATEGIES.len() {
+            return;
+        }
+    }
+    panic!("only {seen:?} of {STRATEGIES:?} were ever measured");
+}
+
+const STRATEGIES: [&str; 5] = ["polling", "polling-notify", "cdc", "debezium", "dual-write"];
+
+/// Measures each strategy's latency; the rows that have figures, and all that they must have.
+fn rows_of_latency() -> Vec<String> {
     let (bench, _) = bench(&[
         "latency",
         "--rate",
@@ -123,25 +139,20 @@ fn given_a_rate_when_latency_is_measured_then_its_table_has_every_strategy() {
     ]);
     let table = &bench.tables[0];
     let names: Vec<&str> = table.rows.iter().map(|r| &*r.name).collect();
-    assert_eq!(
-        names,
-        ["polling", "polling-notify", "cdc", "debezium", "dual-write"]
-    );
+    assert_eq!(names, STRATEGIES);
     assert_eq!(table.columns[0].name, "end to end p50");
     let of_end_to_end = |r: &Ratio| r.column == "end to end p50" && r.against == "cdc";
     assert!(bench.ratios.iter().all(of_end_to_end));
-    // A busy machine may have left all figures of a row out.
-    for row in table
-        .rows
-        .iter()
-        .filter(|r| measured(table, &r.name, "end to end p50"))
-    {
+    let rows = table.rows.iter();
+    let rows = rows.filter(|r| measured(table, &r.name, "end to end p50"));
+    for row in rows.clone() {
         let there = |column| measured(table, &row.name, column);
         assert!(there("WAL an event"), "{}", row.name);
         assert_eq!(there("outbox peak"), row.name != "dual-write");
         let streams = ["cdc", "debezium"].contains(&&*row.name);
         assert_eq!(there("slot WAL peak"), streams, "{}", row.name);
     }
+    rows.map(|row| row.name.clone()).collect()
 }
 
 #[test]

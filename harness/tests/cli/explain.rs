@@ -44,6 +44,7 @@ fn given() -> (Place, String) {
             stray_topics: Vec::new(),
             part_of: PartOf::default(),
             trace_cut_ns: None,
+            deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
@@ -91,6 +92,7 @@ fn committed(version: u32, due_ns: i64) -> Request {
         sent_ns: due_ns,
         ended_ns: due_ns + MS,
         lag_ns: 0,
+        held_back: false,
     }
 }
 

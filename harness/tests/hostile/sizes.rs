@@ -156,12 +156,15 @@ fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
     let counts = &polling.counts;
     assert_eq!(counts.offered, 100_000, "{all}");
     assert_eq!(
-        counts.committed + polling.outcomes.neither,
-        100_000,
+        counts
+            .committed
+            .zip(polling.outcomes.neither)
+            .map(|(c, n)| c + n),
+        Some(100_000),
         "{all}"
     );
     assert_eq!(counts.observed, counts.committed, "{all}");
-    assert_eq!(wrongs(polling), 0, "{all}");
+    assert_eq!(wrongs(polling), Some(0), "{all}");
     let pairs = "reordered: no two versions of an order were ever in flight together";
     assert!(polling.reasons.iter().any(|r| r.contains(pairs)), "{all}");
     let honest = |reason: &String| reason.contains(pairs) || reason.contains("lag");
@@ -184,8 +187,8 @@ fn given_one_order_of_2_000_changes_when_run_then_the_verdict_is_clear() {
     let record = record(home.path());
     assert_eq!(record.verdict, Verdict::Pass, "{all}");
     let polling = &record.strategies[0];
-    assert!(polling.counts.committed > 1_900, "{all}");
-    assert_eq!(wrongs(polling), 0, "{all}");
+    assert!(polling.counts.committed > Some(1_900), "{all}");
+    assert_eq!(wrongs(polling), Some(0), "{all}");
     let saved = history::load(&run_folder(home.path()).join("history/polling")).unwrap();
     assert!(saved.history.truth.iter().all(|row| row.order == 0));
     nothing_left(home.path());

@@ -54,7 +54,7 @@ fn given_variables_names_and_limits_of_something_else_when_run_then_nothing_of_i
     ended.with(0, &[]);
     let place = home.path().join(ODD);
     let record = record(&place);
-    assert_eq!(wrongs(&record.strategies[0]), 0);
+    assert_eq!(wrongs(&record.strategies[0]), Some(0));
     assert_eq!(record.strategies[0].counts.offered, 400);
     nothing_left(&place);
     // A path that was cut somewhere would have made a folder beside this one.

@@ -5,14 +5,16 @@ use crate::{HARNESS, local, reaper};
 use harness::process::reaper::Reaper;
 use harness::scenario::{Link, Victim};
 use harness::stack::external::stack_file;
-use harness::stack::run_lock::RunLock;
+use harness::stack::tenancy::Tenancy;
 use harness::stack::{Provider, Stack, StackInfo};
+use harness::topic::Topic;
 use harness::toxiproxy::Toxiproxy;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use relays::schema::{Layout, OutboxKind};
+use relays::config::PostgresTarget;
+use relays::schema::{self, Layout, OutboxKind};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::path::{Path, PathBuf};
@@ -104,13 +106,7 @@ impl Made {
 
     /// What is there of it: schemas, roles, slots and publications; topics; proxies.
     async fn there(&self, info: &StackInfo) -> (i64, usize, usize) {
-        let options = PgConnectOptions::new_without_pgpass()
-            .host(&info.postgres.host)
-            .port(info.postgres.port)
-            .username(&info.postgres.user)
-            .password(&info.postgres.password)
-            .database(&info.postgres.database);
-        let mut session = PgConnection::connect_with(&options).await.unwrap();
+        let mut session = administrator(&info.postgres).await;
         let in_postgres = sqlx::query_scalar(
             "select (select count(*) from pg_namespace where starts_with(nspname, $1))
                   + (select count(*) from pg_roles where starts_with(rolname, $1))
@@ -133,6 +129,16 @@ impl Made {
     }
 }
 
+async fn administrator(postgres: &PostgresTarget) -> PgConnection {
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&postgres.host)
+        .port(postgres.port)
+        .username(&postgres.user)
+        .password(&postgres.password)
+        .database(&postgres.database);
+    PgConnection::connect_with(&options).await.unwrap()
+}
+
 fn kafka(info: &StackInfo) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &info.kafka_bootstrap);
@@ -143,41 +149,202 @@ fn kafka(info: &StackInfo) -> ClientConfig {
 const ALL: (i64, usize, usize) = (5, 1, 1);
 const NOTHING: (i64, usize, usize) = (0, 0, 0);
 
-#[tokio::test]
-async fn what_a_dead_run_left_is_dropped_and_a_living_runs_things_are_not() {
-    // Given leftovers of one run whose lock is free, and things of one whose lock is held.
+/// The marks of a harness that uses the same servers, but another database.
+async fn neighbour(info: &StackInfo) -> Tenancy {
+    let elsewhere = other_database(info).await;
+    let begun = Tenancy::begin(&elsewhere, &info.kafka_bootstrap, Tenancy::new_id()).await;
+    begun.unwrap()
+}
+
+/// Another database of the same server.
+async fn other_database(info: &StackInfo) -> PostgresTarget {
+    let mut session = administrator(&info.postgres).await;
+    // It is there already when another test has made it.
+    let _ = sqlx::query("create database neighbour")
+        .execute(&mut session)
+        .await;
+    PostgresTarget {
+        database: "neighbour".into(),
+        ..info.postgres.clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() {
+    // Given leftovers of a harness that is gone, Debezium's among them, one whose mark is still there
+    // but stands still, and things of one that is alive in another database of the server.
     let (theirs, _turn) = theirs().await;
+    let info = &theirs.info;
     let folder = tempfile::tempdir().unwrap();
     let dead = Made::named("00000000deadbeef");
-    let living = Made::named("000000000000a11e");
-    let lock = RunLock::take(&theirs.info.postgres, "000000000000a11e").await;
-    let lock = lock.unwrap();
-    dead.make(&theirs.info).await;
-    living.make(&theirs.info).await;
-    assert_eq!(dead.there(&theirs.info).await, ALL);
+    let heartbeats = Topic::new(
+        &info.kafka_bootstrap,
+        &format!("{}.heartbeat", dead.topic),
+        1,
+    );
+    let left = Made::named("0000dead0badcafe");
+    let mark = Topic::new(&info.kafka_bootstrap, "oh.0000dead00000000.alive", 1);
+    mark.create().await.unwrap();
+    let alive = neighbour(info).await;
+    let living = Made::named(&format!("{}0000a11e", alive.id()));
+    for made in [&dead, &left, &living] {
+        made.make(info).await;
+        assert_eq!(made.there(info).await, ALL);
+    }
+    heartbeats.create().await.unwrap();
+    // And the proxy of somebody whose servers, and so whose marks, are not those of this stack.
+    let toxiproxy = Toxiproxy::new(&info.toxiproxy_url).unwrap();
+    let stranger = "oh.0000face0badcafe.cdc.relay-kafka";
+    toxiproxy
+        .create(stranger, "127.0.0.1:0", "127.0.0.1:9")
+        .await
+        .unwrap();
 
     // When the next harness comes.
-    let next = find(file(&theirs.info, &folder, |t| t)).await.unwrap();
+    let next = find(file(info, &folder, |t| t)).await.unwrap();
 
-    // Then the dead run's things are gone, that was said, and the living run has all of its own.
-    assert_eq!(dead.there(&theirs.info).await, NOTHING);
-    assert_eq!(living.there(&theirs.info).await, ALL);
+    // Then the dead ones' things are gone, that was said, and the living one has all of its own.
+    assert_eq!(dead.there(info).await, NOTHING);
+    assert_eq!(left.there(info).await, NOTHING);
+    assert_eq!(living.there(info).await, ALL);
+    let proxies = toxiproxy.list().await.unwrap();
+    assert!(proxies.iter().any(|p| p == stranger), "{proxies:?}");
+    toxiproxy.delete(stranger).await.unwrap();
+    let topics = heartbeats.all().await.unwrap();
+    assert!(
+        !topics.iter().any(|t| t.starts_with(&dead.topic)),
+        "{topics:?}"
+    );
     let notes = next.notes().join("\n");
-    for name in [&dead.layout.schema, &dead.topic, &dead.proxy] {
+    for name in [&dead.layout.schema, &dead.topic, &dead.proxy, &left.topic] {
         assert!(notes.contains(name.as_str()), "{notes}");
     }
-    assert!(!notes.contains("000000000000a11e"), "{notes}");
+    assert!(!notes.contains(&living.topic), "{notes}");
+    let sharing = format!("another harness ({}) uses some of this stack", alive.id());
+    assert!(notes.contains(&sharing), "{notes}");
     assert_eq!(next.info().provider, "external");
     assert_eq!(next.info().environment["wal_level"], "logical");
     assert!(next.server(Victim::KafkaServer).is_none());
-    drop((lock, next));
-    eventually_dropped(&living, &theirs.info, &folder).await;
+    next.stop().await.unwrap();
+    // And when that one has ended, what it left is nobody's.
+    alive.end().await.unwrap();
+    eventually_dropped(&living, info, &folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_harnesses_that_share_one_server_when_another_comes_then_it_spares_what_they_made() {
+    // Given a harness at work with a PostgreSQL server of its own, and one with a Kafka of its own.
+    let (theirs, _turn) = theirs().await;
+    let info = &theirs.info;
+    let folder = tempfile::tempdir().unwrap();
+    let other = Stack::start(local(folder.path()), &reaper()).await.unwrap();
+    let alive = Tenancy::begin(
+        &other.info().postgres,
+        &info.kafka_bootstrap,
+        Tenancy::new_id(),
+    );
+    let alive = alive.await.unwrap();
+    let living = Made::named(&format!("{}0000a11e", alive.id()));
+    living.make(info).await;
+    // Its schema is on that server: here it has none.
+    schema::drop_all(&info.postgres, &living.layout)
+        .await
+        .unwrap();
+
+    let (database, broker) = (other_database(info).await, &other.info().kafka_bootstrap);
+    let neighbour = Tenancy::begin(&database, broker, Tenancy::new_id()).await;
+    let neighbour = neighbour.unwrap();
+    let beside = Made::named(&format!("{}0000a11e", neighbour.id()));
+    beside.make(info).await;
+
+    let next = find(file(info, &folder, |t| t)).await.unwrap();
+
+    assert_eq!(living.there(info).await, (0, 1, 1));
+    assert_eq!(beside.there(info).await, ALL);
+    next.stop().await.unwrap();
+    alive.end().await.unwrap();
+    neighbour.end().await.unwrap();
+    eventually_dropped(&living, info, &folder).await;
+    eventually_dropped(&beside, info, &folder).await;
+    other.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_server_that_ends_idle_sessions_when_another_harness_comes_then_it_is_not_let_in() {
+    // Given a server that ends whatever does nothing for a tenth of a second.
+    let (theirs, _turn) = theirs().await;
+    let info = &theirs.info;
+    let folder = tempfile::tempdir().unwrap();
+    let set = async |statement: &'static str| {
+        let mut session = administrator(&info.postgres).await;
+        for statement in [statement, "select pg_reload_conf()"] {
+            sqlx::query(statement).execute(&mut session).await.unwrap();
+        }
+    };
+    set("alter system set idle_session_timeout = '100ms'").await;
+    let first = find(file(info, &folder, |t| t)).await.unwrap();
+    // It ends idle sessions: this one is not there any more when it is asked.
+    let mut idle = administrator(&info.postgres).await;
+    let mut asked = 0;
+    while sqlx::query("select 1").execute(&mut idle).await.is_ok() {
+        asked += 1;
+        assert!(asked < 100, "the server does not end idle sessions");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
+    // When another one comes
+    let second = find(file(info, &folder, |t| t)).await;
+
+    // Then it is refused, and the first has lost nothing.
+    set("alter system reset idle_session_timeout").await;
+    let error = second.err().unwrap().to_string();
+    assert!(error.contains("another run uses it"), "{error}");
+    let lost = tokio::time::timeout(Duration::from_millis(1500), first.ends_by_itself());
+    assert!(lost.await.is_err());
+    first.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_harness_whose_mark_is_taken_when_it_goes_on_then_it_says_that_the_stack_is_lost() {
+    let (theirs, _turn) = theirs().await;
+    let info = &theirs.info;
+    let folder = tempfile::tempdir().unwrap();
+    let soon = Duration::from_secs(30);
+
+    // When an administrator ends the session that holds its lock
+    let found = find(file(info, &folder, |t| t)).await.unwrap();
+    let end = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'";
+    let mut session = administrator(&info.postgres).await;
+    sqlx::query(end).execute(&mut session).await.unwrap();
+    let lost = tokio::time::timeout(soon, found.ends_by_itself()).await;
+    let reason = lost.unwrap().to_string();
+    assert!(reason.contains("keep the stack for this run"), "{reason}");
+    assert!(reason.contains("that held its lock is gone"), "{reason}");
+    assert!(found.failure().await.is_some());
+    found.stop().await.unwrap();
+
+    // When its topic is deleted
+    let found = find(file(info, &folder, |t| t)).await.unwrap();
+    let topics = Topic::new(&info.kafka_bootstrap, "any", 1)
+        .all()
+        .await
+        .unwrap();
+    let mark = topics.iter().find(|t| t.ends_with(".alive")).unwrap();
+    Topic::new(&info.kafka_bootstrap, mark, 1)
+        .delete()
+        .await
+        .unwrap();
+    let lost = tokio::time::timeout(soon, found.ends_by_itself()).await;
+    let reason = lost.unwrap().to_string();
+    assert!(reason.contains("takes no sign of life"), "{reason}");
+    found.stop().await.unwrap();
 }
 
 /// The server notices a closed session a moment later.
 async fn eventually_dropped(made: &Made, info: &StackInfo, folder: &TempDir) {
     for _ in 0..50 {
-        find(file(info, folder, |t| t)).await.unwrap();
+        let found = find(file(info, folder, |t| t)).await.unwrap();
+        found.stop().await.unwrap();
         if made.there(info).await == NOTHING {
             return;
         }
@@ -292,7 +459,6 @@ async fn play_a_harness_on_an_external_stack() {
     .await
     .unwrap();
     let made = Made::named(PLAYED_RUN);
-    let _lock = stack.hold_run(PLAYED_RUN).await.unwrap();
     let proxies = [made.proxy.clone()];
     let note = stack.leftover(&made.layout.schema, &made.topic, &proxies);
     reaper.note_external(&note.unwrap()).unwrap();

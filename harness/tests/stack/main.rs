@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod external;
+mod fence;
 mod local;
 mod nemesis;
 mod observer;

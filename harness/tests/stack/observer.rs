@@ -130,6 +130,7 @@ fn requests(count: u32) -> Arc<Rows<Request>> {
         sent_ns: 0,
         ended_ns: 0,
         lag_ns: 0,
+        held_back: false,
     };
     Arc::new((0..count).map(request).collect())
 }

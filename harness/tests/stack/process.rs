@@ -354,3 +354,32 @@ pub fn kill_and_reap(mut process: std::process::Child) {
     process.kill().unwrap();
     process.wait().unwrap();
 }
+
+#[tokio::test]
+async fn given_a_server_that_never_stops_talking_when_it_has_said_20_mb_then_its_log_is_bounded() {
+    // Given a server, which says by a file that it works.
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("said");
+    let script = "yes all is well | head -c 20000000; echo 'why I died'; touch said; exec sleep 60";
+    let probe = said.clone();
+    let spec = ChildSpec {
+        ready: Ready::Answers(Arc::new(move || {
+            let there = probe.exists();
+            async move { there }.boxed()
+        })),
+        ..shell(folder.path(), script)
+    };
+    let log = spec.log.clone();
+
+    let child = Child::start(spec, &reaper()).await.unwrap();
+
+    let bound = (8 << 20) + 20_000;
+    let length = || std::fs::metadata(&log).map_or(0, |m| m.len());
+    assert!(length() <= bound, "{}", length());
+    child.kill().await.unwrap();
+    // And its last words are there, however much was left out before them.
+    eventually("its last words are in the log", || {
+        std::fs::read_to_string(&log).is_ok_and(|text| text.ends_with("why I died\n"))
+    });
+    assert!(length() <= bound, "{}", length());
+}

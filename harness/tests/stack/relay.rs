@@ -3,7 +3,9 @@
 
 mod fixture;
 mod log;
+mod lost_answer;
 mod process;
+mod slow;
 mod trace;
 
 use fixture::{Fixture, Kind, Wiring};
@@ -250,4 +252,35 @@ async fn an_idle_slot_does_not_hold_the_log_back() {
         relay.terminate().await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_transaction_of_many_events_when_relays_end_in_the_middle_of_it_then_none_is_skipped()
+ {
+    for kind in KINDS {
+        Fixture::run(kind, Wiring::ProxiedKafka, async |mut fixture| {
+            // Given many rows with one commit, a transaction before and one after them
+            fixture.content_bytes = 20_000;
+            fixture.insert_at_once(5, 1..=1).await;
+            fixture.insert_at_once(5, 2..=59).await;
+            fixture.insert_at_once(5, 60..=60).await;
+            fixture.limit_proxy(Some(600)).await;
+            // When a relay is killed after it has published some of them, and the next one stopped
+            let mut relay = RelayProcess::start(&fixture);
+            fixture.wait_until_seen(30).await;
+            relay.kill().await;
+            let records = fixture.records();
+            let mut relay = RelayProcess::start(&fixture);
+            fixture.wait_until_records(records + 30).await;
+            assert!(fixture.read_topic().different() < 300, "{kind:?}");
+            relay.terminate().await;
+            fixture.limit_proxy(None).await;
+            // Then the last one publishes what is missing, and nothing is overtaken
+            let mut relay = RelayProcess::start(&fixture);
+            fixture.wait_until_worked_off(300).await;
+            relay.terminate().await;
+            fixture.read_topic().assert_complete(5, 60);
+        })
+        .await;
+    }
 }

@@ -10,7 +10,7 @@ mod schema;
 mod trace;
 
 use given::{SOON, event_text, eventually, outbox, placing, transition};
-use relays::order::{ChangeRequest, ChangeType, Directive};
+use relays::order::{CONTENT_BYTES_MAX, ChangeRequest, ChangeType, Directive};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -213,6 +213,23 @@ async fn per_order_the_outbox_sequence_rises_in_commit_order() {
 }
 
 #[tokio::test]
+async fn given_the_longest_content_that_a_scenario_may_ask_for_when_it_is_sent_then_it_is_committed()
+ {
+    outbox()
+        .run(|given| async move {
+            let longest = ChangeRequest {
+                content: "a".repeat(CONTENT_BYTES_MAX as usize),
+                ..placing(Uuid::new_v4())
+            };
+            let body = serde_json::to_vec(&longest).unwrap();
+            let (status, answer) = given.post("/orders", body).await;
+            assert_eq!(status.as_u16(), 201, "{answer}");
+            assert_eq!(given.count("outbox").await, 1);
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn what_the_client_did_wrong_is_rejected_with_a_reason_and_writes_nothing() {
     outbox()
         .run(|given| async move {
@@ -223,7 +240,7 @@ async fn what_the_client_did_wrong_is_rejected_with_a_reason_and_writes_nothing(
             let ship = body(&transition(ChangeType::Shipped));
             let pay = body(&transition(ChangeType::Paid));
             let large = ChangeRequest {
-                content: "a".repeat(1024 * 1024),
+                content: "a".repeat(CONTENT_BYTES_MAX as usize + 4 * 1024),
                 ..placing(Uuid::new_v4())
             };
             let transitions = format!("/orders/{order}/transitions");

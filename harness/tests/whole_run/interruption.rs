@@ -1,91 +1,322 @@
-//! Ctrl-C, SIGTERM and kill -9 at moments spread over a run: nothing is left of it.
-//!
-//! `OUTBOX_HARNESS_INTERRUPTIONS` sets how many of each are tried (default 1).
+//! Ctrl-C, SIGTERM and kill -9 in each phase that a run announces: it ends soon, and nothing is left
+//! of it. Where a step of the fence waits for something, that is withheld, so that the interruption
+//! comes while it waits.
 
-use super::{OUTAGE, TURN, program};
+use super::external::{Theirs, until};
+use super::{TURN, program};
+use harness::history;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const LEFT_WITHIN: Duration = Duration::from_secs(30);
-/// A run of [`OUTAGE`] takes longer than this, so that every moment below falls into it.
-const SPREAD: Duration = Duration::from_secs(20);
+/// Bound on what a phase takes to come, and on what processes take to be gone.
+const SOON: Duration = Duration::from_secs(60);
+/// Bound on a run's end after a signal: less than any step's own.
+const ENDED_WITHIN: Duration = Duration::from_secs(18);
+/// After a second signal: less than what the first one leaves to what is under way.
+const ENDED_AT_ONCE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Half a second of load.
+const SCENARIO: &str = r#"
+name = "interrupted"
+
+[workload]
+rate = 200
+duration = "500ms"
+min_committed_per_phase = 0
+request_timeout = "500ms"
+
+[drain]
+settle = "200ms"
+
+[strategy.naive]
+kind = "dual-write"
+order = "commit-then-publish"
+publish_timeout = "500ms"
+
+[strategy.polling]
+kind = "polling"
+
+[expect.naive]
+lost = 0
+
+[expect.polling]
+lost = 0
+"#;
 
 #[test]
-fn given_a_run_when_it_is_interrupted_then_it_tears_down_and_exits_3() {
-    for (number, moment) in moments().enumerate() {
-        let signal = [Signal::SIGINT, Signal::SIGTERM][number % 2];
-        let code = interrupt(signal, moment);
-        assert_eq!(code, Some(3), "{signal} after {moment:?}");
-    }
-}
-
-#[test]
-fn given_a_run_when_it_is_killed_then_nothing_survives_it() {
-    for moment in moments() {
-        assert_eq!(
-            interrupt(Signal::SIGKILL, moment),
-            None,
-            "SIGKILL after {moment:?}"
-        );
-    }
-}
-
-/// Moments spread evenly over a run, shifted so that repetitions do not hit the same ones.
-fn moments() -> impl Iterator<Item = Duration> {
-    let count: u32 = std::env::var("OUTBOX_HARNESS_INTERRUPTIONS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1);
-    let shift = f64::from(std::process::id() % 100) / 100.0;
-    (0..count).map(move |i| SPREAD.mul_f64((f64::from(i) + shift) / f64::from(count)))
-}
-
-/// Starts a run, sends the signal, and returns the exit code once nothing of the run is left.
-fn interrupt(signal: Signal, after: Duration) -> Option<i32> {
+fn given_a_run_on_a_stack_of_its_own_when_it_is_interrupted_then_it_tears_down_and_exits_3() {
     let _turn = TURN.blocking_lock();
-    let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("scenario.toml");
-    std::fs::write(&file, OUTAGE).unwrap();
-    let mut harness = program()
-        .args([
-            "run".as_ref(),
-            file.as_os_str(),
-            "--out".as_ref(),
-            home.path().join("runs").as_os_str(),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    // A moment in the run is what is tested here, so this one waits for time.
-    std::thread::sleep(after);
-    kill(Pid::from_raw(harness.id() as i32), signal).unwrap();
-    let status = harness.wait().unwrap();
-    let deadline = Instant::now() + LEFT_WITHIN;
-    loop {
-        let left = processes_of(home.path());
-        if left.is_empty() {
-            return status.code();
+    for (phase, signal) in [
+        ("stack (local): starting", Signal::SIGINT),
+        ("stack up", Signal::SIGTERM),
+        ("load:", Signal::SIGINT),
+        // Between strategies: the first one's verdict.
+        ("]   naive: ", Signal::SIGTERM),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let mut run = Run::start(home.path(), &[]);
+        run.until_said(phase);
+        run.signal(signal);
+        let (code, said) = run.ended(ENDED_WITHIN);
+        assert_eq!(code, Some(3), "{signal} at `{phase}`:\n{said}");
+        nothing_left(home.path());
+    }
+}
+
+#[test]
+fn given_a_run_when_it_is_killed_in_a_phase_then_nothing_survives_it() {
+    let _turn = TURN.blocking_lock();
+    for phase in ["stack (local): starting", "load:", "fence 6 of 8"] {
+        let home = tempfile::tempdir().unwrap();
+        let mut run = Run::start(home.path(), &[]);
+        run.until_said(phase);
+        run.signal(Signal::SIGKILL);
+        let (code, said) = run.ended(ENDED_WITHIN);
+        assert_eq!(code, None, "SIGKILL at `{phase}`:\n{said}");
+        nothing_left(home.path());
+    }
+}
+
+/// What a step of the fence waits for, and does not get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Withheld {
+    /// Nothing: the step is over in a moment.
+    Nothing,
+    /// The order service's requests do not end before it gives them up itself: nobody may write.
+    Writing,
+    /// Somebody may still write `orders`.
+    Reading,
+    /// The relay is stopped.
+    Relay,
+    /// A transaction on the topic does not end.
+    Transaction,
+}
+
+impl Withheld {
+    fn outlasts_an_interruption(self) -> bool {
+        match self {
+            Self::Nothing | Self::Writing => false,
+            Self::Reading | Self::Relay | Self::Transaction => true,
         }
-        assert!(
-            Instant::now() < deadline,
-            "{signal} after {after:?} left {left:?}"
-        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_somebodys_stack_when_a_run_is_interrupted_in_each_phase_then_nothing_of_it_is_left()
+{
+    let _turn = TURN.lock().await;
+    let theirs = Theirs::start().await;
+    for (number, (phase, withheld)) in [
+        ("stack (external): starting", Withheld::Nothing),
+        ("polling: setting up", Withheld::Nothing),
+        ("load:", Withheld::Nothing),
+        ("fence 1 of 8", Withheld::Nothing),
+        ("fence 2 of 8", Withheld::Nothing),
+        ("fence 3 of 8", Withheld::Writing),
+        ("fence 4 of 8", Withheld::Reading),
+        ("fence 5 of 8", Withheld::Relay),
+        ("fence 6 of 8", Withheld::Nothing),
+        ("fence 7 of 8", Withheld::Transaction),
+        ("fence 8 of 8", Withheld::Nothing),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let signal = [Signal::SIGINT, Signal::SIGTERM][number % 2];
+        let home = tempfile::tempdir().unwrap();
+        let mut run = Run::start(home.path(), &theirs.arguments("polling"));
+        let held = run.withhold(withheld, &theirs, home.path()).await;
+        run.until_said(phase);
+        run.signal(signal);
+        let (code, said) = run.ended(ENDED_WITHIN);
+        assert_eq!(code, Some(3), "{signal} at `{phase}`:\n{said}");
+        if withheld.outlasts_an_interruption() {
+            let step: u32 = phase[6..7].parse().unwrap();
+            assert!(was_interrupted(home.path(), step), "`{phase}`:\n{said}");
+        }
+        drop(held);
+        until("nothing of it is left", async || theirs.is_as_found().await).await;
+        nothing_left(home.path());
+    }
+
+    // Once more, while a step waits: it ends at once.
+    let home = tempfile::tempdir().unwrap();
+    let mut run = Run::start(home.path(), &theirs.arguments("polling"));
+    let _held = run.withhold(Withheld::Reading, &theirs, home.path()).await;
+    run.until_said("fence 4 of 8");
+    run.signal(Signal::SIGINT);
+    run.until_said("once more ends it at once");
+    run.signal(Signal::SIGTERM);
+    let (code, said) = run.ended(ENDED_AT_ONCE_WITHIN);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("terminated again: ending at once"), "{said}");
+    until("nothing of it is left", async || theirs.is_as_found().await).await;
+    nothing_left(home.path());
+}
+
+/// Whether the run's history says that this step was cut off by the user.
+fn was_interrupted(home: &Path, step: u32) -> bool {
+    let run = super::only_run(home);
+    let loaded = history::load(&run.join("history/polling")).unwrap();
+    let steps = loaded.history.fences.iter().filter(|s| s.number == step);
+    steps.clone().count() == 1
+        && steps
+            .clone()
+            .all(|s| !s.ok && s.detail.starts_with("interrupted"))
+}
+
+/// What is held open for as long as it lives.
+enum Held {
+    Nothing,
+    Session(#[allow(dead_code)] PgConnection),
+    Producer(#[allow(dead_code)] Box<ThreadedProducer<rdkafka::producer::DefaultProducerContext>>),
+}
+
+/// A run under way.
+struct Run {
+    harness: Child,
+    said: BufReader<std::process::ChildStderr>,
+    heard: String,
+}
+
+impl Run {
+    fn start(home: &Path, more: &[String]) -> Self {
+        let file = home.join("scenario.toml");
+        std::fs::write(&file, SCENARIO).unwrap();
+        let mut command: Command = program();
+        let mut harness = command
+            .arg("run")
+            .arg(&file)
+            .arg("--out")
+            .arg(home.join("runs"))
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            said: BufReader::new(harness.stderr.take().unwrap()),
+            harness,
+            heard: String::new(),
+        }
+    }
+
+    /// Reads on until it has said this.
+    fn until_said(&mut self, text: &str) {
+        let deadline = Instant::now() + SOON;
+        while !self.heard.contains(text) {
+            let read = self.said.read_line(&mut self.heard).unwrap();
+            assert!(read > 0, "it ended without `{text}`:\n{}", self.heard);
+            assert!(Instant::now() < deadline, "no `{text}` in {}", self.heard);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.harness.id() as i32), signal).unwrap();
+    }
+
+    /// Its exit code, and all it said.
+    fn ended(mut self, within: Duration) -> (Option<i32>, String) {
+        let deadline = Instant::now() + within;
+        let status = loop {
+            if let Some(status) = self.harness.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                let _ = self.harness.kill();
+                panic!("it did not end within {within:?}:\n{}", self.heard);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        self.said.read_to_string(&mut self.heard).unwrap();
+        (status.code(), self.heard)
+    }
+
+    /// Withholds it as soon as the load is under way.
+    async fn withhold(&mut self, what: Withheld, theirs: &Theirs, home: &Path) -> Held {
+        if what == Withheld::Nothing {
+            return Held::Nothing;
+        }
+        self.until_said("load:");
+        match what {
+            Withheld::Nothing => Held::Nothing,
+            Withheld::Writing => Held::Session(lock_orders(theirs, "SHARE").await),
+            Withheld::Reading => Held::Session(lock_orders(theirs, "ROW EXCLUSIVE").await),
+            Withheld::Relay => {
+                let relay = processes_of(home)
+                    .into_iter()
+                    .find(|(_, arguments)| arguments.split(' ').nth(1) == Some("relay"));
+                let pid = relay.unwrap().0;
+                kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+                Held::Nothing
+            }
+            Withheld::Transaction => Held::Producer(Box::new(open_transaction(theirs).await)),
+        }
+    }
+}
+
+async fn lock_orders(theirs: &Theirs, mode: &str) -> PgConnection {
+    let mut session = theirs.session().await;
+    let schema: String =
+        sqlx::query_scalar("SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%'")
+            .fetch_one(&mut session)
+            .await
+            .unwrap();
+    let lock = format!("BEGIN; LOCK TABLE \"{schema}\".orders IN {mode} MODE");
+    sqlx::raw_sql(AssertSqlSafe(lock))
+        .execute(&mut session)
+        .await
+        .unwrap();
+    session
+}
+
+async fn open_transaction(
+    theirs: &Theirs,
+) -> ThreadedProducer<rdkafka::producer::DefaultProducerContext> {
+    let topics = theirs.topics().await;
+    let topic = topics.iter().find(|t| t.ends_with(".polling")).unwrap();
+    let producer: ThreadedProducer<_> = ClientConfig::new()
+        .set("bootstrap.servers", &theirs.info().kafka_bootstrap)
+        .set("transactional.id", topic)
+        .create()
+        .unwrap();
+    producer.init_transactions(SOON).unwrap();
+    producer.begin_transaction().unwrap();
+    let record = BaseRecord::<str, str>::to(topic).key("nobody").payload("x");
+    producer.send(record).map_err(|(e, _)| e).unwrap();
+    producer.flush(SOON).unwrap();
+    producer
+}
+
+/// No process of the run lives any more.
+fn nothing_left(home: &Path) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let left = processes_of(home);
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "left: {left:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 /// Processes whose command line, working folder or open log is in the run's folder.
-fn processes_of(home: &Path) -> Vec<String> {
+fn processes_of(home: &Path) -> Vec<(i32, String)> {
     let home = home.display().to_string();
     std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| {
             let process = entry.ok()?.path();
-            let pid: u32 = process.file_name()?.to_str()?.parse().ok()?;
+            let pid: i32 = process.file_name()?.to_str()?.parse().ok()?;
             let arguments = std::fs::read(process.join("cmdline")).ok()?;
             let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
             let folder = std::fs::read_link(process.join("cwd")).unwrap_or_default();
@@ -97,7 +328,7 @@ fn processes_of(home: &Path) -> Vec<String> {
             ]
             .iter()
             .any(|text| text.contains(&home));
-            named.then(|| format!("{pid} {arguments}"))
+            named.then_some((pid, arguments))
         })
         .collect()
 }

@@ -34,6 +34,9 @@ kind = "down"
 at = "1500ms"
 for = "1500ms"
 
+[drain]
+settle = "200ms"
+
 [strategy.naive]
 kind = "dual-write"
 order = "commit-then-publish"

@@ -42,6 +42,10 @@ struct State {
     seen: Vec<Seen>,
     changes: HashMap<Uuid, Vec<Uuid>>,
     in_flight: HashMap<Uuid, u32>,
+    /// All that are in flight, and the most there were at a time.
+    flying: (usize, usize),
+    /// Connections that are open, and all that ever were.
+    connections: (usize, usize),
 }
 
 /// The service; it ends with the runtime of its test.
@@ -60,7 +64,16 @@ impl FakeService {
             let state = Arc::clone(&state);
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, Arc::clone(&state), Arc::clone(&react)));
+                    let (state, react) = (Arc::clone(&state), Arc::clone(&react));
+                    tokio::spawn(async move {
+                        {
+                            let mut state = state.lock().unwrap();
+                            state.connections.0 += 1;
+                            state.connections.1 += 1;
+                        }
+                        serve(stream, Arc::clone(&state), react).await;
+                        state.lock().unwrap().connections.0 -= 1;
+                    });
                 }
             }
         });
@@ -70,6 +83,21 @@ impl FakeService {
     /// Everything that came in, in order.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.lock().unwrap().seen.clone()
+    }
+
+    /// The most requests that had no answer at a time.
+    pub fn most_in_flight(&self) -> usize {
+        self.state.lock().unwrap().flying.1
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections.0
+    }
+
+    /// Connections that were ever opened.
+    pub fn opened(&self) -> usize {
+        self.state.lock().unwrap().connections.1
     }
 }
 
@@ -90,6 +118,8 @@ async fn serve(
             let in_flight = state.in_flight.entry(order).or_default();
             *in_flight += 1;
             let overlaps = *in_flight > 1;
+            state.flying.0 += 1;
+            state.flying.1 = state.flying.1.max(state.flying.0);
             let seen = Seen {
                 order,
                 path,
@@ -117,7 +147,11 @@ async fn serve(
                 return;
             }
         };
-        *state.lock().unwrap().in_flight.get_mut(&order).unwrap() -= 1;
+        {
+            let mut state = state.lock().unwrap();
+            *state.in_flight.get_mut(&order).unwrap() -= 1;
+            state.flying.0 -= 1;
+        }
         if stream.write_all(reply.as_bytes()).await.is_err() {
             return;
         }

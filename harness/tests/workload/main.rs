@@ -25,6 +25,7 @@ fn workload(rate: f64, duration: Duration) -> Workload {
         changes_per_order: 3,
         payload_bytes: 100,
         connections: 8,
+        clients: None,
         request_timeout: Duration::from_secs(5),
         rollback_ratio: 0.0,
         hold_ratio: 0.0,
@@ -433,4 +434,135 @@ async fn given_a_generator_that_is_late_while_every_connection_is_busy_when_it_h
     for request in late {
         assert!(request.lag_ns >= began_ns - request.intended_ns);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_answers_that_never_come_when_later_changes_are_due_then_they_are_sent_in_their_time()
+{
+    // Given a service that takes a change in silence for longer than the whole load lasts
+    let service = FakeService::start(|_, _| Reaction::Silence).await;
+    let load = load(
+        service.address,
+        Workload {
+            connections: 1_000,
+            request_timeout: Duration::from_secs(3),
+            ..workload(200.0, Duration::from_secs(1))
+        },
+    );
+    let offered = offer(&load).await;
+    // Then all of them were outstanding together, none held back, and each sent when it was due
+    assert_eq!((offered.requests.len(), offered.unoffered), (200, 0));
+    assert_eq!(count(&offered, Outcome::Unknown), 200);
+    assert_eq!(service.most_in_flight(), 200);
+    assert!(offered.requests.iter().all(|r| !r.held_back));
+    let mut late: Vec<i64> = offered
+        .requests
+        .iter()
+        .map(|r| r.sent_ns - r.intended_ns)
+        .collect();
+    late.sort_unstable();
+    assert!(late[100] < 100_000_000, "sent late: {late:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_ceiling_when_more_are_due_then_it_holds_and_exactly_those_that_waited_say_so() {
+    // Given room for three, and a service that keeps each of them for longer than the load lasts
+    let service = FakeService::start(|_, _| Reaction::CommitAfter(ms(900))).await;
+    let load = load(
+        service.address,
+        Workload {
+            connections: 3,
+            ..workload(20.0, ms(500))
+        },
+    );
+    let offered = offer(&load).await;
+    // Then three are sent when they are due, and the seven others when one of them is answered
+    assert_eq!((offered.requests.len(), offered.unoffered), (10, 0));
+    assert_eq!(service.most_in_flight(), 3);
+    assert_eq!(service.opened(), 3);
+    let held: Vec<bool> = offered.requests.iter().map(|r| r.held_back).collect();
+    let expected: Vec<bool> = (0..10).map(|n| n >= 3).collect();
+    assert_eq!(held, expected);
+    for request in offered.requests.iter().filter(|r| r.held_back) {
+        assert!(request.sent_ns - request.intended_ns >= 300_000_000);
+        assert!(request.lag_ns < 300_000_000, "the generator was not late");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_service_that_is_slow_for_a_while_when_it_is_quick_again_then_few_connections_remain()
+ {
+    // Given two hundred outstanding changes at once
+    let service = FakeService::start(|_, n| match n {
+        0..200 => Reaction::CommitAfter(ms(1_000)),
+        _ => Reaction::Commit,
+    })
+    .await;
+    let load = load(
+        service.address,
+        Workload {
+            connections: 1_000,
+            ..workload(200.0, Duration::from_secs(600))
+        },
+    );
+    let (fire, stop) = watch::channel(false);
+    let from = load.clock.now_ns();
+    let running = tokio::spawn(workload::offer(load.clone(), from, stop));
+    wait_for(|| service.most_in_flight() > 100).await;
+    // When they are answered, then all but a few close
+    wait_for(|| service.connections() <= 20).await;
+    let opened = service.opened();
+    // And those that are left do all the work
+    let sent = load.progress.sent.load(Ordering::Relaxed);
+    wait_for(|| load.progress.sent.load(Ordering::Relaxed) > sent + 200).await;
+    assert!(service.opened() < opened + 20, "connections are reused");
+    fire.send(true).unwrap();
+    let offered = running.await.unwrap();
+    assert!(offered.requests.iter().all(|r| !r.held_back));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_closed_loop_when_the_service_is_slow_then_never_more_than_its_clients_are_outstanding()
+ {
+    let service = FakeService::start(|_, n| match n {
+        0..5 => Reaction::CommitAfter(ms(300)),
+        _ if n % 3 == 0 => Reaction::Answer(503, ""),
+        _ => Reaction::CommitAfter(ms(20)),
+    })
+    .await;
+    let load = load(
+        service.address,
+        Workload {
+            rate: 0.0,
+            clients: Some(5),
+            connections: 5,
+            retries: 1,
+            ..workload(1.0, Duration::from_secs(1))
+        },
+    );
+    let offered = offer(&load).await;
+    assert_eq!(offered.unoffered, 0);
+    assert_eq!(service.most_in_flight(), 5);
+    assert_eq!(service.opened(), 5);
+    assert!(offered.requests.len() > 50, "{}", offered.requests.len());
+    // What was sent was not due before: its time is service time
+    for request in &offered.requests {
+        assert!(!request.held_back);
+        assert!(request.sent_ns - request.intended_ns < 300_000_000);
+    }
+    // And the loop is over when its time is, but for what was under way
+    let until = offered.requests.iter().map(|r| r.sent_ns).max().unwrap();
+    let first = offered.requests.iter().map(|r| r.sent_ns).min().unwrap();
+    assert!(until - first < 2_000_000_000);
+    assert_rows_match(&load.identity, &offered.requests, &service.seen(), 100);
+}
+
+async fn wait_for(condition: impl Fn() -> bool) {
+    let patience = Duration::from_secs(60);
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(ms(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(patience, waiting).await.is_ok());
 }

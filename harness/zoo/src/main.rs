@@ -6,21 +6,25 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     harness::process::environment::settle();
     let command = std::env::args().nth(1).unwrap_or_default();
-    if command == harness::process::reaper::SUBCOMMAND {
-        return harness::process::reaper::main();
+    if let Some(ended) = harness::process::hidden(&command) {
+        return ended;
     }
     let Some(defect) = zoo::defect() else {
         return harness::cli::main();
     };
-    match command.as_str() {
-        "relay" => match zoo::relays::find(&defect) {
-            Some(run) => ended(config().and_then(run)),
-            None => harness::cli::main(),
-        },
-        "order-service" => match zoo::services::find(&defect) {
-            Some(run) => ended(config().and_then(run)),
-            None => harness::cli::main(),
-        },
+    let (relay, service) = (zoo::relays::find(&defect), zoo::services::find(&defect));
+    if relay.is_none() && service.is_none() && defect != zoo::HONEST {
+        // Anything else would run the honest system, and find nothing wrong with it.
+        return ended(Err(format!(
+            "`{defect}` in {} is no defect: take one of src/relays/mod.rs or src/services/mod.rs, \
+             or `{}`",
+            zoo::DEFECT,
+            zoo::HONEST
+        )));
+    }
+    match (command.as_str(), relay, service) {
+        ("relay", Some(run), _) => ended(config().and_then(run)),
+        ("order-service", _, Some(run)) => ended(config().and_then(run)),
         _ => harness::cli::main(),
     }
 }

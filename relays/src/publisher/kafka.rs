@@ -12,6 +12,10 @@
 //!   away gives up the producer with all of its messages at once ([`Publisher::abandon`]).
 //! - `enable.gapless.guarantee` turns every other failure of a batch into a fatal one, so that
 //!   nothing of this producer is appended after it.
+//! - No request is given up because its time is up, or rather none that a slow link can bear: it would
+//!   be sent again, as large as before, and a link on which it takes longer than that would carry the
+//!   same bytes for ever. How long to wait grows with the bytes that are outstanding, and again with
+//!   each producer on which nothing came back ([`KafkaPublisher::patience`]).
 //! - The next producer starts again at the first event that is not durable. What the old one had
 //!   persisted beyond that becomes a duplicate: each event that reaches the log, from either
 //!   producer, finds all earlier ones of its key there.
@@ -31,22 +35,27 @@ use rdkafka::producer::{
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Events in flight at most; their bytes are bounded by [`QUEUE_KIB`].
 const IN_FLIGHT_MAX: usize = 10_240;
 /// Bytes in librdkafka's queue and in flight at most.
 const QUEUE_KIB: &str = "16384";
-/// Bytes of a batch: few requests for many events, and a link of 100 kB/s brings one across within
-/// [`SOCKET_TIMEOUT_MS`].
-const BATCH_BYTES_MAX: u64 = 500_000;
-/// Bytes of a batch on a link on which that is too much.
-const BATCH_BYTES_MIN: u64 = 50_000;
-/// A request that takes longer is sent again.
-const SOCKET_TIMEOUT_MS: &str = "5000";
+/// Bytes of a batch: few requests for many events.
+const BATCH_BYTES: u32 = 500_000;
+/// The longest that librdkafka knows: it is the pump that decides when to give up.
+const SOCKET_TIMEOUT_MS: &str = "300000";
+/// How long a report may stay away on a link that is not slow.
+const PATIENCE_MIN: Duration = Duration::from_secs(10);
+/// However slow.
+const PATIENCE_MAX: Duration = Duration::from_secs(300);
+/// Bytes a second that a link is trusted to bring across, until it has shown that it does not.
+const RATE_MIN: u32 = 20_000;
 /// Bound of one attempt to learn about the topic.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
+/// A producer that has not reached the broker for so long may hang on a connection that is dead.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Bound of the wait for an abandoned producer's threads.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -54,6 +63,7 @@ const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Deliveries {
     ring: CompletionRing,
+    reported: AtomicU64,
     failed: AtomicU64,
     /// The first failure's error, and the last loss of contact. Locked on failures only.
     failure: Mutex<Option<String>>,
@@ -67,6 +77,7 @@ impl Deliveries {
     fn new(reports: Option<mpsc::Sender<Delivery>>) -> Self {
         Self {
             ring: CompletionRing::new(IN_FLIGHT_MAX),
+            reported: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             failure: Mutex::new(None),
             trouble: Mutex::new(None),
@@ -130,6 +141,7 @@ impl ProducerContext for Callbacks {
                 },
             });
         }
+        self.0.reported.fetch_add(1, Ordering::Relaxed);
         match result {
             Ok(_) => {
                 self.0.ring.mark(position as u64);
@@ -150,33 +162,83 @@ pub struct KafkaPublisher {
     kept: Option<mpsc::Receiver<Delivery>>,
     taken: u64,
     durable: u64,
-    /// What the next producer makes batches of.
-    batch_bytes: u64,
+    in_flight: InFlight,
+    /// Producers in a row that were given up without a single report.
+    fruitless: u32,
+    /// When the producer was made.
+    made: Instant,
 }
 
-/// Bytes of the next producer's batches, from those of one that was given up with so many events
-/// taken and durable. A batch that does not cross a slow link in time would be sent for ever: whoever
-/// leaves events behind has a successor with smaller ones, until events have flowed with those.
-fn next_batch_bytes(batch_bytes: u64, taken: u64, durable: u64) -> u64 {
-    let flowed = batch_bytes < BATCH_BYTES_MAX && durable > IN_FLIGHT_MAX as u64;
-    if flowed || taken == durable {
-        BATCH_BYTES_MAX
-    } else {
-        (batch_bytes / 10).max(BATCH_BYTES_MIN)
+/// How many bytes are in flight: the sizes of the events, by their positions in the ring.
+#[derive(Debug)]
+struct InFlight {
+    sizes: Box<[u32]>,
+    bytes: u64,
+    /// Of one event.
+    largest: u32,
+}
+
+impl InFlight {
+    fn new(capacity: u64) -> Self {
+        Self {
+            sizes: (0..capacity).map(|_| 0).collect(),
+            bytes: 0,
+            largest: 0,
+        }
     }
+
+    fn index(&self, position: u64) -> usize {
+        (position % self.sizes.len() as u64) as usize
+    }
+
+    fn takes(&mut self, position: u64, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let index = self.index(position);
+        self.sizes[index] = bytes;
+        self.bytes += u64::from(bytes);
+        self.largest = self.largest.max(bytes);
+    }
+
+    fn settles(&mut self, positions: std::ops::Range<u64>) {
+        for position in positions {
+            self.bytes -= u64::from(self.sizes[self.index(position)]);
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.bytes, self.largest) = (0, 0);
+    }
+
+    /// Bytes that can be in the one request that is on its way.
+    fn outstanding(&self) -> u64 {
+        self.bytes.min(u64::from(self.largest.max(BATCH_BYTES)))
+    }
+}
+
+/// How long a report may stay away with so many bytes on their way, after so many producers on
+/// which none came.
+fn patience(outstanding: u64, fruitless: u32) -> Duration {
+    let crossing = Duration::from_millis(outstanding * 1_000 / u64::from(RATE_MIN));
+    (PATIENCE_MIN + crossing)
+        .saturating_mul(1 << fruitless.min(10))
+        .min(PATIENCE_MAX)
 }
 
 impl KafkaPublisher {
     /// For this topic; connects later.
     pub fn new(target: KafkaTarget) -> Self {
+        let deliveries = Deliveries::new(None);
+        let in_flight = InFlight::new(deliveries.ring.capacity());
         Self {
             target,
             producer: None,
-            deliveries: Arc::new(Deliveries::new(None)),
+            deliveries: Arc::new(deliveries),
             kept: None,
             taken: 0,
             durable: 0,
-            batch_bytes: BATCH_BYTES_MAX,
+            in_flight,
+            fruitless: 0,
+            made: Instant::now(),
         }
     }
 
@@ -191,6 +253,7 @@ impl KafkaPublisher {
     /// Positions count from 0 again; what is reported of earlier ones goes nowhere.
     fn start_over(&mut self) {
         (self.taken, self.durable) = (0, 0);
+        self.in_flight.clear();
         let (reports, kept) = self.kept.is_some().then(mpsc::channel).unzip();
         self.deliveries = Arc::new(Deliveries::new(reports));
         self.kept = kept;
@@ -221,7 +284,7 @@ impl KafkaPublisher {
             .set("max.in.flight.requests.per.connection", "1")
             // The Java client's partitioner, so that a topic shared with one keeps its keys together.
             .set("partitioner", "murmur2_random")
-            .set("batch.size", self.batch_bytes.to_string())
+            .set("batch.size", BATCH_BYTES.to_string())
             .set("queue.buffering.max.kbytes", QUEUE_KIB)
             .set("socket.timeout.ms", SOCKET_TIMEOUT_MS)
             .set("socket.connection.setup.timeout.ms", "3000")
@@ -258,6 +321,7 @@ impl Publisher for KafkaPublisher {
             Some(producer) => producer,
             None => {
                 self.start_over();
+                self.made = Instant::now();
                 self.make_producer()
                     .map_err(|e| self.error(format!("cannot make a producer: {e}")))?
             }
@@ -278,7 +342,13 @@ impl Publisher for KafkaPublisher {
                 self.trouble();
                 Ok(())
             }
-            Ok(Err(reason)) => Err(self.error(reason)),
+            Ok(Err(reason)) => {
+                let error = self.error(reason);
+                if self.taken == self.durable && self.made.elapsed() >= CONNECT_MAX {
+                    self.abandon().await;
+                }
+                Err(error)
+            }
             Err(join) => Err(self.error(join)),
         }
     }
@@ -309,6 +379,8 @@ impl Publisher for KafkaPublisher {
             .headers(headers);
         match producer.send(record) {
             Ok(()) => {
+                self.in_flight
+                    .takes(self.taken, event.key.len() + event.payload.len());
                 self.taken += 1;
                 Ok(Offer::Taken)
             }
@@ -345,8 +417,18 @@ impl Publisher for KafkaPublisher {
     }
 
     fn durable_despite_failure(&mut self) -> u64 {
-        self.durable = self.deliveries.ring.advance(self.durable);
-        self.durable
+        let durable = self.deliveries.ring.advance(self.durable);
+        self.in_flight.settles(self.durable..durable);
+        self.durable = durable;
+        durable
+    }
+
+    fn reported(&self) -> u64 {
+        self.deliveries.reported.load(Ordering::Relaxed)
+    }
+
+    fn patience(&self) -> Duration {
+        patience(self.in_flight.outstanding(), self.fruitless)
     }
 
     fn deliveries(&mut self, each: impl FnMut(Delivery)) {
@@ -371,7 +453,11 @@ impl Publisher for KafkaPublisher {
         let Some(producer) = self.producer.take() else {
             return;
         };
-        self.batch_bytes = next_batch_bytes(self.batch_bytes, self.taken, self.durable);
+        if self.reported() > 0 {
+            self.fruitless = 0;
+        } else if self.taken > 0 {
+            self.fruitless += 1;
+        }
         self.start_over();
         // Both block: the purge until the broker threads have emptied their queues (later messages
         // go before earlier ones, or with them), the drop until librdkafka's threads have ended.
@@ -389,13 +475,44 @@ impl Publisher for KafkaPublisher {
 mod tests {
     use super::*;
 
+    const EVENT_MAX: u64 = 1 << 20;
+
     #[test]
-    fn batches_shrink_when_events_are_left_behind_and_grow_once_events_have_flowed() {
-        let max = BATCH_BYTES_MAX;
-        let flow = IN_FLIGHT_MAX as u64 + 1;
-        assert_eq!(next_batch_bytes(max, 5, 5), max);
-        assert_eq!(next_batch_bytes(max, flow + 5, flow), BATCH_BYTES_MIN);
-        assert_eq!(next_batch_bytes(BATCH_BYTES_MIN, 5, 0), BATCH_BYTES_MIN);
-        assert_eq!(next_batch_bytes(BATCH_BYTES_MIN, flow + 5, flow), max);
+    fn given_any_link_when_producers_are_given_up_then_patience_grows_until_the_largest_event_crosses()
+     {
+        for rate in [4_000, 10_000, 50_000, 500_000] {
+            let needed = Duration::from_secs(EVENT_MAX / rate);
+            let enough = (0..6).any(|fruitless| patience(EVENT_MAX, fruitless) > needed);
+            assert!(enough, "{rate} bytes a second");
+        }
+        assert_eq!(patience(EVENT_MAX, u32::MAX), PATIENCE_MAX);
+    }
+
+    #[test]
+    fn given_a_link_of_fifty_kilobytes_a_second_when_a_batch_crosses_then_the_first_producer_waits()
+    {
+        assert!(patience(u64::from(BATCH_BYTES), 0) > Duration::from_secs(2 * 10));
+        assert!(patience(600_000, 0) > Duration::from_secs(2 * 12));
+        // And what is small and lost is not waited for much longer than on a fast link
+        assert!(patience(1_000, 0) < PATIENCE_MIN + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn given_events_of_any_size_when_a_prefix_settles_then_the_rest_is_in_flight() {
+        let mut in_flight = InFlight::new(64);
+        let mut settled = 0;
+        for position in 0..1_000_u64 {
+            in_flight.takes(position, 10_000 + position as usize);
+            if position % 60 == 59 {
+                in_flight.settles(settled..position);
+                settled = position;
+                assert_eq!(in_flight.bytes, 10_000 + position);
+            }
+        }
+        in_flight.settles(settled..1_000);
+        assert_eq!((in_flight.bytes, in_flight.outstanding()), (0, 0));
+        in_flight.takes(1_000, 600_000);
+        in_flight.takes(1_001, 600_000);
+        assert_eq!(in_flight.outstanding(), 600_000);
     }
 }

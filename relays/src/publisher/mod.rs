@@ -6,6 +6,7 @@ pub mod prefix;
 use crate::persistence::Persistence;
 use crate::source::Event;
 use std::future::Future;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Why publishing cannot go on, in words.
@@ -62,6 +63,14 @@ pub trait Publisher {
 
     /// As [`Publisher::durable`], whatever has failed: what is durable stays so.
     fn durable_despite_failure(&mut self) -> u64;
+
+    /// How many deliveries were reported since the connection was made, of whatever event and with
+    /// whatever result. While this grows, the link is slow at worst.
+    fn reported(&self) -> u64;
+
+    /// How long the next report may stay away with what is in flight now, before the link must be
+    /// taken for dead: longer than a slow link needs.
+    fn patience(&self) -> Duration;
 
     /// Gives, for a trace, `each` delivery that was reported since the last call: at least those
     /// of everything durable, in any order. A publisher may keep none of them.

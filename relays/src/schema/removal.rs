@@ -1,6 +1,6 @@
 //! Removing what a strategy owns.
 
-use super::session::{bounded, close, connect, execute, quote_identifier};
+use super::session::{bounded, close, connect, execute, quote_identifier, quote_literal};
 use super::{Layout, SchemaError};
 use crate::config::PostgresTarget;
 use sqlx::Row;
@@ -11,14 +11,16 @@ use tokio::time::{Instant, sleep};
 /// Bound on the end of the sessions of both roles and of the slot's walsender.
 const SESSIONS_END_WITHIN: Duration = Duration::from_secs(15);
 
-/// Drops everything [`create`](super::create) made, and whatever of it is left after a crash; ends the sessions
-/// of both roles first. Dropping what is not there is no error. A step that fails does not keep
+/// Drops everything [`create`](super::create) made, and whatever of it is left after a crash; rolls back what
+/// both roles left prepared, and ends their sessions and all others that hold or await a lock in the
+/// schema first: whoever still reads it would keep it from being dropped for as long as that takes. Dropping what is not there is no error. A step that fails does not keep
 /// the later ones from being tried; the first failure is returned.
 pub async fn drop_all(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
     layout.check_names()?;
     let mut connection = connect(admin).await?;
     let conn = &mut connection;
     let mut outcome = end_sessions(conn, layout).await;
+    outcome = outcome.and(roll_back_prepared(conn, layout).await);
     let schema = quote_identifier(&layout.schema);
     outcome = outcome.and(drop_slot(conn, layout).await);
     for (doing, statement) in [
@@ -59,8 +61,8 @@ async fn end_sessions(conn: &mut PgConnection, layout: &Layout) -> Result<(), Sc
     }
     let deadline = Instant::now() + SESSIONS_END_WITHIN;
     loop {
-        let doing = "ending the sessions of both roles (the administrator must be a member of \
-                     them, or have pg_signal_backend)";
+        let doing = "ending the sessions of both roles, and those with a lock in the schema (the \
+                     administrator must be a member of their roles, or have pg_signal_backend)";
         let left = bounded(
             doing,
             sqlx::query(
@@ -68,10 +70,19 @@ async fn end_sessions(conn: &mut PgConnection, layout: &Layout) -> Result<(), Sc
                  where usename = any($1)
                  union all
                  select active_pid, pg_terminate_backend(active_pid) from pg_replication_slots
-                 where slot_name = $2 and active_pid is not null",
+                 where slot_name = $2 and active_pid is not null
+                 union all
+                 select pid, pg_terminate_backend(pid) from
+                   (select distinct l.pid from pg_locks l
+                     join pg_class c on c.oid = l.relation
+                     join pg_namespace n on n.oid = c.relnamespace
+                     where n.nspname = $3 and l.pid is not null and l.pid <> pg_backend_pid()
+                       and l.database =
+                         (select oid from pg_database where datname = current_database())) locks",
             )
             .bind(&roles[..])
             .bind(layout.slot())
+            .bind(&layout.schema)
             .fetch_all(&mut *conn),
         )
         .await?;
@@ -90,6 +101,26 @@ async fn end_sessions(conn: &mut PgConnection, layout: &Layout) -> Result<(), Sc
         }
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// A prepared transaction keeps its locks without any session.
+async fn roll_back_prepared(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {
+    let prepared = bounded(
+        "looking for prepared transactions of both roles",
+        sqlx::query(
+            "select gid from pg_prepared_xacts
+             where owner = any($1) and database = current_database()",
+        )
+        .bind(&[layout.service_role(), layout.relay_role()][..])
+        .fetch_all(&mut *conn),
+    )
+    .await?;
+    for gid in prepared {
+        let gid = quote_literal(gid.get::<&str, _>(0));
+        let statement = format!("rollback prepared {gid}");
+        execute(conn, "rolling back a prepared transaction", statement).await?;
+    }
+    Ok(())
 }
 
 async fn drop_slot(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {

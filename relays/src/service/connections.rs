@@ -6,6 +6,7 @@
 
 use crate::signal::{Signal, emit};
 use futures::future::join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,6 +17,8 @@ use tokio::time::{sleep, timeout};
 
 /// Bound on making a connection, authentication included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// So many are made at a time: all at once, on a busy machine, none would be ready within its bound.
+const OPENING_MAX: usize = 8;
 /// Bound on waiting for a connection; a request that gets none is answered 503.
 const LEND_WITHIN: Duration = Duration::from_secs(1);
 /// Bound on one answer of the server. A connection that exceeds it is thrown away.
@@ -114,8 +117,8 @@ impl Connections {
     /// Opens all of them, retrying with back-off while the server cannot be reached; an answer
     /// that no retry will change is an error.
     pub async fn open(options: PgConnectOptions, size: usize) -> Result<Arc<Self>, String> {
-        let opened = join_all((0..size).map(|_| open_patiently(&options))).await;
-        let idle = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let opening = stream::iter((0..size).map(|_| open_patiently(&options)));
+        let idle: Vec<_> = opening.buffered(OPENING_MAX).try_collect().await?;
         Ok(Arc::new(Self {
             available: Semaphore::new(idle.len()),
             idle: Mutex::new(idle),

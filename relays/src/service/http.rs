@@ -5,7 +5,7 @@ use super::WritePath;
 use super::change::{Change, Outcome, Rejection};
 use super::finishing::Finishing;
 use super::monitor::Monitor;
-use crate::order::{Answer, ChangeRequest, ChangeType, Failure};
+use crate::order::{Answer, CONTENT_BYTES_MAX, ChangeRequest, ChangeType, Failure};
 use crate::trace::{Stage, Trace};
 use axum::Router;
 use axum::body::Bytes;
@@ -19,9 +19,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Largest body; its event stays under the 1,000,000 bytes of a record that clients and brokers of
-/// Kafka take unless told otherwise.
-const BODY_BYTES_MAX: usize = 768 * 1024;
+/// Largest body: the longest content, and room for the ids around it.
+const BODY_BYTES_MAX: usize = CONTENT_BYTES_MAX as usize + 4 * 1024;
 /// Bound on the arrival of a body once its head is there.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Most requests at work at once; beyond that they are turned away.

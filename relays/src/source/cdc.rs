@@ -4,12 +4,15 @@
 //! slot remembers what was acknowledged; a relay that starts again begins after that. What is
 //! acknowledged is the end of a transaction before which every event is durable.
 
+#[cfg(test)]
+mod tests;
+
 use super::pgoutput::{OutboxDecoder, OutboxRow};
 use super::positions::Positions;
 use super::session::{CONNECT_TIMEOUT, bounded, connect, connect_plain, place};
 use super::sweeper::sweep_for_ever;
 use super::{Source, SourceError};
-use crate::config::PostgresTarget;
+use crate::config::{CommitMode, PostgresTarget};
 use futures::{FutureExt, TryStreamExt};
 use pgwire_replication::{
     Lsn, PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent,
@@ -27,13 +30,15 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 /// Messages read ahead; back-pressure on the server beyond them. A transaction of one event has
 /// three.
 const READ_AHEAD: usize = 1024;
+/// Bytes of rows taken at a time, beyond which no more are.
+const READ_BYTES: usize = 1 << 20;
 /// A row larger than this cannot become a Kafka message anyway.
 const MESSAGE_MAX: usize = 64 << 20;
 /// Longest time that `next` waits.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// The server writes at least twice as often (`wal_sender_timeout` below): a link that is silent
-/// for so long is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// for so long is dead. One that is only slow brings the largest event across in that time.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long one call of `connect` waits for another relay to let go of the slot.
 const SLOT_WAIT: Duration = Duration::from_secs(4);
 /// Between two attempts to get the slot.
@@ -46,19 +51,23 @@ const BEHIND: Duration = Duration::from_millis(200);
 const LAZY_READ: Duration = Duration::from_millis(2);
 /// A Unix socket holds some two hundred of the server's packets, and the server is faster with it.
 const LAZY_READ_LOCAL: Duration = Duration::from_micros(400);
-/// Changes that [`pending_payloads`] reads at most.
-const PENDING_MAX: i32 = 2_000_000;
 /// 2000-01-01, where PostgreSQL's clock starts.
 const POSTGRES_EPOCH: Duration = Duration::from_secs(946_684_800);
 
-/// Settings of the replication session: notice soon when the other side is gone.
-const SESSION: &str = "-c wal_sender_timeout=10s -c tcp_user_timeout=10000 \
-                       -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 \
-                       -c tcp_keepalives_count=3";
+/// Settings of the replication session: notice when the other side is gone.
+///
+/// Not `tcp_user_timeout`: that also ends a session whose reader is alive and does not read, as it must
+/// while the broker is slow. The reports of this side are what shows that it is alive, and they go
+/// on meanwhile.
+const SESSION: &str = "-c wal_sender_timeout=30s -c tcp_keepalives_idle=5 \
+                       -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3";
+/// SQLSTATE `object_in_use`: another session holds the slot.
+const OBJECT_IN_USE: &str = "55006";
 
 /// Streams one outbox's inserts from its slot.
 pub struct CdcSource {
     target: PostgresTarget,
+    commit: CommitMode,
     slot: String,
     publication: String,
     client: Option<ReplicationClient>,
@@ -67,8 +76,9 @@ pub struct CdcSource {
     /// What the sweeper may know of them.
     acknowledged: Arc<AtomicU64>,
     sweeper: Option<JoinHandle<()>>,
-    /// Time waited without a word from the server.
+    /// Time waited without a word from the server, and how much of it is enough.
     silent: Duration,
+    silence_max: Duration,
     behind: bool,
     /// The last read took all that the socket had.
     dry: bool,
@@ -79,6 +89,7 @@ impl CdcSource {
     pub fn new(target: PostgresTarget, slot: String, publication: String) -> Self {
         Self {
             target,
+            commit: CommitMode::default(),
             slot,
             publication,
             client: None,
@@ -87,9 +98,16 @@ impl CdcSource {
             acknowledged: Arc::new(AtomicU64::new(0)),
             sweeper: None,
             silent: Duration::ZERO,
+            silence_max: SILENCE_MAX,
             behind: false,
             dry: false,
         }
+    }
+
+    /// With the sessions that delete rows in another mode than the default.
+    pub fn committing(mut self, commit: CommitMode) -> Self {
+        self.commit = commit;
+        self
     }
 
     fn error(&self, doing: &str, reason: impl ToString) -> SourceError {
@@ -133,7 +151,7 @@ impl CdcSource {
             match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
                 Ok(Ok(client)) => return Ok(client),
                 Ok(Err(PgWireError::Server(reason)))
-                    if reason.contains("is active for PID") && Instant::now() < deadline =>
+                    if sqlstate(&reason) == Some(OBJECT_IN_USE) && Instant::now() < deadline =>
                 {
                     tokio::time::sleep(SLOT_RETRY).await;
                 }
@@ -195,11 +213,12 @@ impl CdcSource {
         unconstrained(client.recv()).now_or_never()
     }
 
+    /// Takes note of it; says how many bytes it added to the batch.
     fn take(
         &mut self,
         event: ReplicationEvent,
         batch: &mut VecDeque<OutboxRow>,
-    ) -> Result<(), SourceError> {
+    ) -> Result<usize, SourceError> {
         match event {
             ReplicationEvent::Begin {
                 final_lsn,
@@ -211,10 +230,12 @@ impl CdcSource {
                 self.behind = age(commit_time_micros) > BEHIND;
             }
             ReplicationEvent::XLogData { data, .. } => {
+                let bytes = data.len();
                 let row = self.decoder.decode(data);
                 if let Some(row) = row.map_err(|e| self.error("decode", e))? {
                     self.positions.event();
                     batch.push_back(row);
+                    return Ok(bytes);
                 }
             }
             ReplicationEvent::Commit { end_lsn, .. } => self.positions.commit(end_lsn.0),
@@ -224,8 +245,15 @@ impl CdcSource {
             }
             ReplicationEvent::Message { .. } | ReplicationEvent::StoppedAt { .. } => {}
         }
-        Ok(())
+        Ok(0)
     }
+}
+
+/// The code that the client library puts behind a server's message, whose words depend on the
+/// server's `lc_messages`.
+fn sqlstate(reason: &str) -> Option<&str> {
+    let (_, code) = reason.rsplit_once("(SQLSTATE ")?;
+    code.strip_suffix(')')
 }
 
 /// How long ago a transaction was committed, by the clocks of both sides. A difference between
@@ -252,7 +280,7 @@ impl Source for CdcSource {
         (self.silent, self.behind) = (Duration::ZERO, false);
         if self.sweeper.is_none() {
             let acknowledged = Arc::clone(&self.acknowledged);
-            let sweeper = sweep_for_ever(self.target.clone(), acknowledged);
+            let sweeper = sweep_for_ever(self.target.clone(), self.commit, acknowledged);
             self.sweeper = Some(tokio::spawn(sweeper));
         }
         Ok(())
@@ -282,21 +310,22 @@ impl Source for CdcSource {
         };
         let Ok(mut received) = tokio::time::timeout(PATIENCE, client.recv()).await else {
             self.silent += PATIENCE;
-            if self.silent < SILENCE_MAX {
+            if self.silent < self.silence_max {
                 return Ok(());
             }
-            let reason = format!("not a word for {SILENCE_MAX:?}; the link seems dead");
+            let reason = format!("not a word for {:?}; the link seems dead", self.silent);
             return Err(self.error("read from", reason));
         };
         self.silent = Duration::ZERO;
         // What is there already comes along.
+        let mut bytes = 0;
         loop {
             match received {
-                Ok(Some(event)) => self.take(event, batch)?,
+                Ok(Some(event)) => bytes += self.take(event, batch)?,
                 Ok(None) => return Err(self.error("read from", "the server ended the stream")),
                 Err(error) => return Err(self.error("read from", error)),
             }
-            if batch.len() >= READ_AHEAD {
+            if batch.len() >= READ_AHEAD || bytes >= READ_BYTES {
                 break;
             }
             match self.more().await {
@@ -344,7 +373,7 @@ impl Source for CdcSource {
         // makes the server forget what it has not read: wait until the slot has the position.
         let position = self.positions.acknowledged();
         let wait = async {
-            let mut session = connect(&self.target).await?;
+            let mut session = connect(&self.target, self.commit).await?;
             while client.is_running() && self.slot_position(&mut session).await? < position {
                 tokio::time::sleep(STATUS_INTERVAL / 10).await;
             }
@@ -365,15 +394,15 @@ impl Source for CdcSource {
     }
 }
 
-/// Payloads that a slot which no relay holds has not been acknowledged, each with the position of
-/// its commit, in commit order: what the source still holds. For the referee, as an administrator;
-/// nothing is consumed. Reads on to the end of the transaction in which the bound of two million
-/// changes is reached.
+/// Hands over each payload that a slot which no relay holds has not been acknowledged, with the
+/// position of its commit, in commit order, and counts them: what the source still holds. One at a
+/// time, since they may be many and large. For the referee, as an administrator; nothing is consumed.
 pub async fn pending_payloads(
     admin: &PostgresTarget,
     slot: &str,
     publication: &str,
-) -> Result<Vec<(u64, String)>, String> {
+    mut each: impl FnMut(u64, &str),
+) -> Result<u64, String> {
     let doing = |reason: &dyn std::fmt::Display| {
         format!(
             "read what slot {slot} at {} still holds: {reason}",
@@ -383,19 +412,19 @@ pub async fn pending_payloads(
     let mut connection = connect_plain(admin).await.map_err(|e| e.to_string())?;
     let mut changes = sqlx::query_scalar::<_, Vec<u8>>(
         "SELECT data FROM pg_logical_slot_peek_binary_changes(\
-           $1, NULL, $2, 'proto_version', '1', 'publication_names', $3)",
+           $1, NULL, NULL, 'proto_version', '1', 'publication_names', $2)",
     )
     .bind(slot)
-    .bind(PENDING_MAX)
     .bind(publication)
     .fetch(&mut connection);
     let mut decoder = OutboxDecoder::default();
-    let mut pending = Vec::new();
+    let mut count = 0;
     while let Some(change) = changes.try_next().await.map_err(|e| doing(&e))? {
         if let Some(row) = decoder.decode(change.into()).map_err(|e| doing(&e))? {
             let payload = row.payload().map_err(|e| doing(&e))?;
-            pending.push((row.commit_lsn(), payload.to_owned()));
+            each(row.commit_lsn(), payload);
+            count += 1;
         }
     }
-    Ok(pending)
+    Ok(count)
 }

@@ -1,7 +1,7 @@
 //! A session that claims rows of the outbox. A claim that nobody waits for any more goes on, and
 //! whoever asks next gets its rows: the relay may look after its publisher meanwhile.
 
-use super::session::bounded;
+use super::session::{LONG_STATEMENT_TIMEOUT, bounded_by};
 use super::{Event, Held, SourceError};
 use crate::trace::Stage;
 use futures::TryStreamExt;
@@ -148,7 +148,8 @@ async fn claim(
     sql: String,
     rows: Vec<(i64, ClaimedRow)>,
 ) -> (PgConnection, Result<Claim, SourceError>) {
-    let claimed = bounded(DOING, read(&mut connection, sql, rows)).await;
+    let answer = read(&mut connection, sql, rows);
+    let claimed = bounded_by(LONG_STATEMENT_TIMEOUT, DOING, answer).await;
     (connection, claimed.and_then(ordered))
 }
 

@@ -80,7 +80,13 @@ pub trait Source {
         false
     }
 
-    /// Appends the next events to `batch`. Returns without any after a tenth of a second or so, or
+    /// Keeps what is not confirmed yet from being lost while nothing else is asked of this source.
+    /// Called ten times a second or more while events are on their way.
+    fn keep_alive(&mut self) -> impl Future<Output = Result<(), SourceError>> {
+        std::future::ready(Ok(()))
+    }
+
+    /// Appends the next events to `batch`, which need not be empty. Returns without any after a tenth of a second or so, or
     /// when it has learned something else.
     fn next(
         &mut self,

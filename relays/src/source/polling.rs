@@ -20,7 +20,7 @@ use super::claiming::{Claim, ClaimedRow, Session};
 use super::session::{bounded, connect, connect_plain, options, place, quoted};
 use super::transaction::{Transaction, claim_of};
 use super::{Source, SourceError};
-use crate::config::{AfterPublish, PostgresTarget};
+use crate::config::{AfterPublish, CommitMode, PostgresTarget};
 use futures::TryStreamExt;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
@@ -37,15 +37,20 @@ const LEADER_WAIT: Duration = Duration::from_secs(4);
 const LEADER_RETRY: Duration = Duration::from_millis(50);
 /// Longest time that `next` sleeps.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Bound of the end: what is not committed by then is published again by the next relay.
+const CLOSE_MAX: Duration = Duration::from_secs(4);
 /// Between two attempts to listen again.
 const LISTEN_RETRY: Duration = Duration::from_millis(500);
-/// Payloads that [`pending_payloads`] reads at most.
-const PENDING_MAX: u32 = 2_000_000;
+/// An open transaction that nothing is asked of for so long is asked something: the server ends one
+/// that is idle for thirty seconds, and a slow broker may need longer for its events.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// The session that holds the leadership.
 struct Leader {
     session: Session,
     transaction: Transaction,
+    /// When something was last asked of the session.
+    asked: Instant,
 }
 
 /// A task that waits for notifications, and ends with this.
@@ -63,12 +68,15 @@ impl Drop for Hints {
 /// Claims rows of one schema's outbox.
 pub struct PollingSource {
     target: PostgresTarget,
+    commit: CommitMode,
     after_publish: AfterPublish,
     interval: Duration,
     batch: u32,
     notify: bool,
     hints: Option<Hints>,
     leader: Option<Leader>,
+    /// What the next session begins with, if the last one failed.
+    begin_with: Option<Transaction>,
     /// Rows of all claims whose commit was answered.
     settled: u64,
     /// Nothing was there: not before this.
@@ -87,15 +95,23 @@ impl PollingSource {
     ) -> Self {
         Self {
             target,
+            commit: CommitMode::default(),
             after_publish,
             interval,
             batch: batch.max(1),
             notify,
             hints: None,
             leader: None,
+            begin_with: None,
             settled: 0,
             next_poll: Instant::now(),
         }
+    }
+
+    /// With commits in another mode than the default.
+    pub fn committing(mut self, commit: CommitMode) -> Self {
+        self.commit = commit;
+        self
     }
 
     fn outbox(&self) -> String {
@@ -198,6 +214,7 @@ impl PollingSource {
             leader.session.begin(sql).await;
         }
         let claim = leader.session.rows().await?;
+        leader.asked = Instant::now();
         self.settled += leader.transaction.note(claim.rows.len(), claim.bytes);
         Ok(claim)
     }
@@ -222,6 +239,7 @@ impl PollingSource {
         let Some(Leader {
             session,
             transaction,
+            asked: _,
         }) = &mut self.leader
         else {
             return Ok(());
@@ -254,7 +272,7 @@ impl Source for PollingSource {
             }
             self.leader = None;
         }
-        let mut connection = connect(&self.target).await?;
+        let mut connection = connect(&self.target, self.commit).await?;
         self.lead(&mut connection).await?;
         let preparation = self.preparation();
         let prepare = sqlx::raw_sql(AssertSqlSafe(preparation.as_str())).execute(&mut connection);
@@ -265,7 +283,8 @@ impl Source for PollingSource {
         .await?;
         self.leader = Some(Leader {
             session: Session::new(connection),
-            transaction: Transaction::new(self.batch),
+            transaction: (self.begin_with.take()).unwrap_or_else(|| Transaction::new(self.batch)),
+            asked: Instant::now(),
         });
         self.next_poll = Instant::now();
         Ok(())
@@ -303,6 +322,20 @@ impl Source for PollingSource {
         Ok(())
     }
 
+    async fn keep_alive(&mut self) -> Result<(), SourceError> {
+        let Some(leader) = &mut self.leader else {
+            return Ok(());
+        };
+        let is_idle = leader.transaction.claimed().is_some() && !leader.session.is_claiming();
+        if !is_idle || leader.asked.elapsed() < KEEP_ALIVE {
+            return Ok(());
+        }
+        leader.asked = Instant::now();
+        let ask = sqlx::raw_sql("SELECT 1").execute(leader.session.connection()?);
+        bounded("keep the claim's transaction alive", ask).await?;
+        Ok(())
+    }
+
     fn confirm(&mut self, events: u64) {
         if let Some(leader) = &mut self.leader {
             leader.transaction.confirm(events);
@@ -318,15 +351,22 @@ impl Source for PollingSource {
         match &mut self.leader {
             Some(leader) if ended.is_ok() => leader.transaction.restart(),
             // The server rolls back when it sees the connection gone.
-            _ => self.leader = None,
+            Some(leader) => {
+                self.begin_with = Some(leader.transaction.after_failure());
+                self.leader = None;
+            }
+            None => {}
         }
     }
 
     async fn close(&mut self) -> Result<(), SourceError> {
-        let ended = self.end_transaction().await;
+        let ended = tokio::time::timeout(CLOSE_MAX, self.end_transaction()).await;
         self.leader = None;
         self.hints = None;
-        ended
+        ended.unwrap_or_else(|_| {
+            let doing = format!("end the last transaction on the {}", self.outbox());
+            Err(SourceError::new(doing, format!("not within {CLOSE_MAX:?}")))
+        })
     }
 }
 
@@ -345,7 +385,9 @@ async fn listen_once(target: &PostgresTarget, arrived: &Notify) -> Result<(), sq
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(super::session::CONNECT_TIMEOUT)
-        .connect_with(options(target).options([("idle_session_timeout", "0")]))
+        .connect_with(
+            options(target, CommitMode::default()).options([("idle_session_timeout", "0")]),
+        )
         .await?;
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen(&target.schema).await?;
@@ -365,7 +407,7 @@ pub async fn claim_all(
     batch: u32,
 ) -> Result<u64, SourceError> {
     let source = PollingSource::new(target, after_publish, Duration::ZERO, batch, false);
-    let mut connection = connect(&source.target).await?;
+    let mut connection = connect(&source.target, source.commit).await?;
     let preparation = source.preparation();
     let prepare = sqlx::raw_sql(AssertSqlSafe(preparation.as_str())).execute(&mut connection);
     bounded("prepare to claim", prepare).await?;
@@ -392,25 +434,34 @@ pub async fn claim_all(
     }
 }
 
-/// Payloads of the rows that are not yet processed, by `seq`: what the source still holds. For the
-/// referee, as an administrator.
+/// Hands over the payload of each row that is not yet processed, by `seq`, and counts them: what the
+/// source still holds. One at a time, since they may be many and large. For the referee, as an
+/// administrator.
 pub async fn pending_payloads(
     admin: &PostgresTarget,
     schema: &str,
     after_publish: AfterPublish,
-) -> Result<Vec<String>, String> {
+    mut each: impl FnMut(&str),
+) -> Result<u64, String> {
     let condition = match after_publish {
         AfterPublish::Delete => "",
         // Whatever else a relay calls a row that it did not publish, parked or failed: it is there.
         AfterPublish::Mark => "WHERE status <> 'processed'",
     };
     let sql = format!(
-        "SELECT payload FROM {}.outbox {condition} ORDER BY seq LIMIT {PENDING_MAX}",
+        "SELECT payload FROM {}.outbox {condition} ORDER BY seq",
         quoted(schema)
     );
     let mut connection = connect_plain(admin).await.map_err(|e| e.to_string())?;
-    sqlx::query_scalar(AssertSqlSafe(sql))
-        .fetch_all(&mut connection)
+    let mut rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).fetch(&mut connection);
+    let mut count = 0;
+    while let Some(payload) = rows
+        .try_next()
         .await
-        .map_err(|e| format!("read the pending rows of {schema}.outbox: {e}"))
+        .map_err(|e| format!("read the pending rows of {schema}.outbox: {e}"))?
+    {
+        each(&payload);
+        count += 1;
+    }
+    Ok(count)
 }

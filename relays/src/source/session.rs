@@ -1,7 +1,7 @@
 //! SQL sessions of the sources: how they connect, and what bounds them.
 
 use super::SourceError;
-use crate::config::PostgresTarget;
+use crate::config::{CommitMode, PostgresTarget};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use std::future::Future;
@@ -12,20 +12,19 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bound of one statement with its answer. The client's clock: a link that swallows everything
 /// gives no error by itself.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same of a statement whose answer is large, on a link that may be slow.
+pub(super) const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the server does for us when it is this side that vanished: a dead relay must not keep its
 /// locks for the two hours that TCP takes by default.
-const SESSION: [(&str, &str); 9] = [
+const SESSION: [(&str, &str); 8] = [
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "10000"),
-    ("statement_timeout", "10000"),
+    ("statement_timeout", "30000"),
     ("idle_in_transaction_session_timeout", "30000"),
     ("idle_session_timeout", "30000"),
-    // Not waiting for the disk: if the server crashes and forgets a commit of the relay, rows are
-    // published twice, which at-least-once delivery allows; none is lost.
-    ("synchronous_commit", "off"),
     ("application_name", "outbox-relay"),
 ];
 
@@ -40,8 +39,10 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 /// Options for the relay's own long-lived sessions.
-pub(super) fn options(target: &PostgresTarget) -> PgConnectOptions {
-    plain_options(target).options(SESSION)
+pub(super) fn options(target: &PostgresTarget, commit: CommitMode) -> PgConnectOptions {
+    plain_options(target)
+        .options(SESSION)
+        .options([("synchronous_commit", commit.name())])
 }
 
 fn plain_options(target: &PostgresTarget) -> PgConnectOptions {
@@ -61,8 +62,11 @@ fn plain_options(target: &PostgresTarget) -> PgConnectOptions {
 }
 
 /// Connects with the relay's session settings.
-pub(super) async fn connect(target: &PostgresTarget) -> Result<PgConnection, SourceError> {
-    open(target, &options(target)).await
+pub(super) async fn connect(
+    target: &PostgresTarget,
+    commit: CommitMode,
+) -> Result<PgConnection, SourceError> {
+    open(target, &options(target, commit)).await
 }
 
 /// Connects as the referee does, without limits on how long a statement takes.
@@ -97,12 +101,21 @@ pub(super) async fn bounded<T>(
     doing: &str,
     statement: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, SourceError> {
-    match tokio::time::timeout(STATEMENT_TIMEOUT, statement).await {
+    bounded_by(STATEMENT_TIMEOUT, doing, statement).await
+}
+
+/// As [`bounded`], by another time.
+pub(super) async fn bounded_by<T>(
+    timeout: Duration,
+    doing: &str,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, SourceError> {
+    match tokio::time::timeout(timeout, statement).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(SourceError::new(doing, error)),
         Err(_) => Err(SourceError::new(
             doing,
-            format!("no answer within {STATEMENT_TIMEOUT:?}"),
+            format!("no answer within {timeout:?}"),
         )),
     }
 }

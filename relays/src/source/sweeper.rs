@@ -7,7 +7,7 @@
 
 use super::SourceError;
 use super::session::{bounded, connect, quoted};
-use crate::config::PostgresTarget;
+use crate::config::{CommitMode, PostgresTarget};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
@@ -26,9 +26,13 @@ const LOOK: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Sweeps until it is dropped, trying again a while after each failure.
-pub(super) async fn sweep_for_ever(target: PostgresTarget, acknowledged: Arc<AtomicU64>) {
+pub(super) async fn sweep_for_ever(
+    target: PostgresTarget,
+    commit: CommitMode,
+    acknowledged: Arc<AtomicU64>,
+) {
     loop {
-        if let Err(error) = sweep_with_one_session(&target, &acknowledged).await {
+        if let Err(error) = sweep_with_one_session(&target, commit, &acknowledged).await {
             tracing::warn!("the outbox is not swept for now, publishing goes on: {error}");
         }
         tokio::time::sleep(INTERVAL).await;
@@ -37,6 +41,7 @@ pub(super) async fn sweep_for_ever(target: PostgresTarget, acknowledged: Arc<Ato
 
 async fn sweep_with_one_session(
     target: &PostgresTarget,
+    commit: CommitMode,
     acknowledged: &AtomicU64,
 ) -> Result<(), SourceError> {
     let outbox = format!("{}.outbox", quoted(&target.schema));
@@ -46,7 +51,7 @@ async fn sweep_with_one_session(
          FROM (SELECT seq FROM {outbox} ORDER BY seq LIMIT {SWEEP_MAX}) first"
     );
     let delete = format!("DELETE FROM {outbox} WHERE seq = ANY ($1)");
-    let mut session = connect(target).await?;
+    let mut session = connect(target, commit).await?;
     loop {
         let query = sqlx::query_as(AssertSqlSafe(find.as_str())).fetch_one(&mut session);
         let (rows, position): (Vec<i64>, i64) = bounded("find rows to sweep", query).await?;

@@ -3,11 +3,21 @@
 //! Its rows are claimed in parts while there are enough: the next part is claimed while the events
 //! of the last one are on their way to the broker. All of them commit together, once all of them
 //! are durable.
+//!
+//! How many they are is learned: as many as its bytes allow, and as many as become durable, or come
+//! from the database, before long. A relay that ends in the middle repeats a transaction, and on a
+//! slow link it must not take for ever to get to the end of one.
+
+use std::time::{Duration, Instant};
 
 /// Bytes of payload that a transaction should not exceed by much.
 const BYTES: usize = 8 << 20;
 /// Rows of a session's first transaction: enough to learn how large they are.
-const ROWS_FIRST: u32 = 256;
+const ROWS_FIRST: u32 = 32;
+/// How many times as many its next one may have.
+const GROWTH: u32 = 4;
+/// A transaction that was open for longer had too many rows.
+const OPEN_MAX: Duration = Duration::from_secs(10);
 /// Parts in which the rows of a transaction are claimed.
 const PARTS: u32 = 4;
 /// Smaller ones cost more than they save.
@@ -18,8 +28,12 @@ const PART_ROWS_MIN: u32 = 250;
 pub(super) struct Transaction {
     /// Most rows of any.
     batch: u32,
+    /// Most rows of any, as long as the link is as slow as it is.
+    pace: u32,
     /// Most rows of this one.
     limit: u32,
+    /// When its first claim began.
+    opened: Instant,
     /// Events taken before it, since the count began.
     before: u64,
     /// Rows that it has claimed; `None`: none is open.
@@ -39,7 +53,9 @@ impl Transaction {
     pub fn new(batch: u32) -> Self {
         Self {
             batch,
+            pace: batch,
             limit: batch.min(ROWS_FIRST),
+            opened: Instant::now(),
             before: 0,
             claimed: None,
             durable: 0,
@@ -75,12 +91,18 @@ impl Transaction {
     /// after its commit. `None`: it can claim no more, and is not durable.
     pub fn next_claim(&mut self) -> Option<String> {
         let commits = self.claimed.is_some() && self.is_durable();
+        if commits && self.claimed > Some(0) {
+            self.learn_from(self.opened.elapsed());
+        }
         let (before, most) = match self.claimed {
             None => ("BEGIN; ", self.limit),
             Some(_) if commits => ("COMMIT; BEGIN; ", self.limit),
             Some(_) if self.room() > 0 => ("", self.room()),
             Some(_) => return None,
         };
+        if self.claimed.is_none() || commits {
+            self.opened = Instant::now();
+        }
         self.commits = commits;
         self.asked = (self.limit / PARTS).max(PART_ROWS_MIN).min(most);
         Some(format!("{before}{}", claim_of(self.asked)))
@@ -94,10 +116,33 @@ impl Transaction {
         let first = self.claimed.is_none();
         if first && rows > 0 {
             let affordable = (BYTES / (bytes / rows).max(1)).max(1) as u32;
-            self.limit = self.limit.saturating_mul(2).min(self.batch).min(affordable);
+            let grown = self.limit.saturating_mul(GROWTH);
+            self.limit = grown.min(self.pace).min(affordable);
         }
         self.claimed = Some(self.claimed.unwrap_or(0) + rows as u64);
         settled
+    }
+
+    /// Everything of it became durable in that time.
+    fn learn_from(&mut self, open: Duration) {
+        if open > OPEN_MAX {
+            let claimed = self.claimed.unwrap_or(0) as f64;
+            let in_time = claimed * OPEN_MAX.as_secs_f64() / open.as_secs_f64();
+            self.pace = (in_time as u32).clamp(1, self.pace);
+            self.limit = self.limit.min(self.pace);
+        } else if open < OPEN_MAX / 2 {
+            self.pace = self.pace.saturating_mul(GROWTH).min(self.batch);
+        }
+    }
+
+    /// Another one, after a claim whose answer did not come: the session is new, and asks for less.
+    pub fn after_failure(&self) -> Self {
+        let rows = self.batch.min(ROWS_FIRST).min(self.asked / GROWTH).max(1);
+        Self {
+            pace: rows,
+            limit: rows,
+            ..Self::new(self.batch)
+        }
     }
 
     /// It was committed or rolled back. How many rows it had.
@@ -169,9 +214,57 @@ mod tests {
         asks(&mut transaction, "COMMIT; BEGIN; EXECUTE outbox_claim(500)");
     }
 
+    /// One whose rows became durable in that time.
+    fn commit_after(transaction: &mut Transaction, open: Duration) -> String {
+        transaction.opened = Instant::now().checked_sub(open).unwrap();
+        transaction.confirm(transaction.before + transaction.claimed().unwrap());
+        transaction.next_claim().unwrap()
+    }
+
+    #[test]
+    fn given_a_slow_link_when_a_transaction_was_open_for_long_then_the_next_has_fewer_rows() {
+        let mut transaction = with_limit(200);
+        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(200)");
+        transaction.note(200, 200 * 30_000);
+        // Ten times as long as it should: a tenth of the rows
+        let claim = commit_after(&mut transaction, 10 * OPEN_MAX);
+        assert_eq!(claim, "COMMIT; BEGIN; EXECUTE outbox_claim(19)");
+        transaction.note(19, 19 * 30_000);
+        let claim = commit_after(&mut transaction, OPEN_MAX * 3 / 4);
+        assert_eq!(claim, "COMMIT; BEGIN; EXECUTE outbox_claim(19)");
+        // Down to one, and up again on a fast link
+        for _ in 0..3 {
+            transaction.note(transaction.asked as usize, 600_000);
+            commit_after(&mut transaction, 20 * OPEN_MAX);
+        }
+        assert_eq!(transaction.asked, 1);
+        for _ in 0..8 {
+            transaction.note(transaction.asked as usize, 100);
+            commit_after(&mut transaction, Duration::ZERO);
+        }
+        assert_eq!(transaction.limit, 200);
+    }
+
+    #[test]
+    fn given_a_slow_link_when_a_claims_answer_does_not_come_then_the_next_session_asks_for_less() {
+        let mut transaction = Transaction::new(500);
+        for rows in [8, 2, 1, 1] {
+            transaction.next_claim().unwrap();
+            transaction = transaction.after_failure();
+            asks(
+                &mut transaction,
+                &format!("BEGIN; EXECUTE outbox_claim({rows})"),
+            );
+            // And no more of it in the same transaction
+            transaction.note(rows, rows * 600_000);
+            assert_eq!(transaction.room(), 0);
+            transaction.restart();
+        }
+    }
+
     #[test]
     fn a_small_batch_is_one_claim() {
-        let mut transaction = Transaction::new(100);
+        let mut transaction = with_limit(100);
         asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(100)");
         transaction.note(100, 10_000);
         assert_eq!(transaction.room(), 0);
@@ -180,10 +273,10 @@ mod tests {
     #[test]
     fn large_rows_make_small_transactions() {
         let mut transaction = Transaction::new(10_000);
-        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(250)");
-        transaction.note(250, 250 << 20);
+        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(32)");
+        transaction.note(32, 32 << 20);
         assert_eq!((transaction.limit, transaction.room()), (8, 0));
-        transaction.confirm(250);
+        transaction.confirm(32);
         asks(&mut transaction, "COMMIT; BEGIN; EXECUTE outbox_claim(8)");
         // And nothing is learned from none
         transaction.note(0, 0);

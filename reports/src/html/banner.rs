@@ -33,6 +33,9 @@ pub fn of(record: &Record) -> String {
         "<p class=\"lesson\">{}</p>",
         escaped(&record.description)
     ));
+    if let Some(closed) = comparison::closed_loop(record) {
+        html.push_str(&format!("<p class=\"lesson\">{}</p>", escaped(&closed)));
+    }
     let facts = [
         record.started_at.clone(),
         format!("took {}", figures::seconds(Some(record.took_s))),
@@ -91,8 +94,8 @@ pub fn cards(record: &Record) -> String {
         let count = of(&strategy.counts);
         let verdict = figures::verdict(strategy.verdict);
         let tone = match (count, strategy.verdict) {
-            (0, Verdict::Unknown) => Tone::Faint,
-            (0, _) => Tone::Good,
+            (None, _) | (Some(0), Verdict::Unknown) => Tone::Faint,
+            (Some(0), _) => Tone::Good,
             _ => comparison::harm_tone(strategy, metric, count),
         };
         html.push_str(&format!(
@@ -115,8 +118,9 @@ pub fn cards(record: &Record) -> String {
 /// Database yes or no, event yes or no.
 fn matrix(strategy: &Strategy) -> String {
     let outcomes = &strategy.outcomes;
-    let cell = |count: u64, tone: Tone, what: &str| {
-        let class = tone_class(if count == 0 { Tone::Faint } else { tone });
+    let cell = |count: Option<u64>, tone: Tone, what: &str| {
+        let none = matches!(count, None | Some(0));
+        let class = tone_class(if none { Tone::Faint } else { tone });
         format!(
             "<td class=\"{class}\"><b>{}</b><small>{what}</small></td>",
             figures::count(count)

@@ -75,6 +75,11 @@ fn latencies() -> BoxedStrategy<LatencySet> {
         .boxed()
 }
 
+/// Some figures are not known.
+fn known(figure: u64) -> Option<u64> {
+    (!figure.is_multiple_of(5)).then_some(figure)
+}
+
 fn counts() -> BoxedStrategy<Counts> {
     vec(count(), 23)
         .prop_map(|n| Counts {
@@ -83,24 +88,24 @@ fn counts() -> BoxedStrategy<Counts> {
             rejected: n[2],
             unknown: n[3],
             not_sent: n[4],
-            committed: n[5],
-            observed: n[6],
-            lost: n[7],
-            phantom: n[8],
-            duplicated: n[9],
-            reordered: n[10],
-            corrupted: n[11],
-            unacknowledged: n[12],
-            missing: n[13],
-            late: n[14],
-            undrained: n[15],
-            undecided: n[16],
-            foreign: n[17],
-            split: n[18],
-            double_applied: n[19],
-            false_rejection: n[20],
-            negative_propagation: n[21],
-            aborted_records: n[22],
+            committed: known(n[5]),
+            observed: known(n[6]),
+            lost: known(n[7]),
+            phantom: known(n[8]),
+            duplicated: known(n[9]),
+            reordered: known(n[10]),
+            corrupted: known(n[11]),
+            unacknowledged: known(n[12]),
+            missing: known(n[13]),
+            late: known(n[14]),
+            undrained: known(n[15]),
+            undecided: known(n[16]),
+            foreign: known(n[17]),
+            split: known(n[18]),
+            double_applied: known(n[19]),
+            false_rejection: known(n[20]),
+            negative_propagation: known(n[21]),
+            aborted_records: known(n[22]),
         })
         .boxed()
 }
@@ -140,7 +145,7 @@ fn phase() -> BoxedStrategy<Phase> {
                 from_s,
                 until_s,
                 spans_s,
-                committed,
+                committed: known(committed),
                 latency_ms,
             },
         )
@@ -252,6 +257,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
     let judged = (
         counts(),
         (count(), count(), count(), count()),
+        btree_map(words(), words(), 0..2),
         vec(expectation(), 0..4),
         latencies(),
         vec(phase(), 0..4),
@@ -269,8 +275,8 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
     (told, judged, shown)
         .prop_map(|(told, judged, shown)| {
             let (name, kind, verdict, reasons, topic, schema, wiring) = told;
-            let (counts, outcomes, expectations, latency_ms, phases, (drain_s, recovery_s)) =
-                judged;
+            let (counts, outcomes, unread, expectations, latency_ms, phases, endings) = judged;
+            let (drain_s, recovery_s) = endings;
             let (faults, throughput_per_s, generator, series, offences, costs, database) = shown;
             reports::record::Strategy {
                 name,
@@ -282,11 +288,12 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                 wiring,
                 counts,
                 outcomes: Outcomes {
-                    db_event: outcomes.0,
-                    db_only: outcomes.1,
-                    event_only: outcomes.2,
-                    neither: outcomes.3,
+                    db_event: known(outcomes.0),
+                    db_only: known(outcomes.1),
+                    event_only: known(outcomes.2),
+                    neither: known(outcomes.3),
                 },
+                unread,
                 expectations,
                 latency_ms,
                 phases,
@@ -298,6 +305,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                     lag_p99_ms: generator.0,
                     unoffered: generator.1,
                     kept_schedule: generator.2,
+                    held_back: generator.1 / 2,
                 },
                 series,
                 offences,
@@ -338,6 +346,7 @@ pub fn record() -> BoxedStrategy<Record> {
                     toxiproxy: server,
                     environment: environment.clone(),
                 },
+                not_tested: environment.keys().take(1).cloned().collect(),
                 workload: environment,
                 strategies,
             }

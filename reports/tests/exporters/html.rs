@@ -107,6 +107,24 @@ fn without_series_and_phases_the_page_says_so() {
 }
 
 #[test]
+fn given_a_scenario_that_does_not_test_the_order_when_exported_then_every_reader_is_told() {
+    let mut record = sample::record();
+    record.not_tested = vec!["Order was not tested, as the scenario says.".to_owned()];
+    let terminal = reports::terminal::Terminal {
+        colour: false,
+        width: 100,
+    };
+    let texts = [
+        rendered(&record),
+        terminal.render(&record, None),
+        String::from_utf8(reports::summary::Summary.export(&record).unwrap()).unwrap(),
+    ];
+    for text in texts {
+        assert!(text.contains("Order was not tested"), "{text}");
+    }
+}
+
+#[test]
 fn the_limits_are_said_in_the_open() {
     let html = rendered(&sample::record());
     let limits = between(

@@ -50,6 +50,7 @@ pub fn record() -> Record {
             ("request timeout", "2 s"),
             ("rolled back", "2%"),
         ]),
+        not_tested: Vec::new(),
         strategies: vec![naive(), polling(), cdc()],
     }
 }
@@ -59,6 +60,36 @@ fn words(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
+}
+
+/// None of anything, all of it known.
+fn none_found() -> Counts {
+    let none = Some(0);
+    Counts {
+        offered: 0,
+        acknowledged: 0,
+        rejected: 0,
+        unknown: 0,
+        not_sent: 0,
+        committed: none,
+        observed: none,
+        lost: none,
+        phantom: none,
+        duplicated: none,
+        reordered: none,
+        corrupted: none,
+        unacknowledged: none,
+        missing: none,
+        late: none,
+        undrained: none,
+        undecided: none,
+        foreign: none,
+        split: none,
+        double_applied: none,
+        false_rejection: none,
+        negative_propagation: none,
+        aborted_records: none,
+    }
 }
 
 /// A strategy without any trouble; the others differ from it.
@@ -80,17 +111,18 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             acknowledged: 5879,
             rejected: 120,
             unknown: 1,
-            committed: 5880,
-            observed: 5880,
-            unacknowledged: 1,
-            ..Counts::default()
+            committed: Some(5880),
+            observed: Some(5880),
+            unacknowledged: Some(1),
+            ..none_found()
         },
         outcomes: Outcomes {
-            db_event: 5880,
-            db_only: 0,
-            event_only: 0,
-            neither: 120,
+            db_event: Some(5880),
+            db_only: Some(0),
+            event_only: Some(0),
+            neither: Some(120),
         },
+        unread: BTreeMap::new(),
         expectations: vec![
             expected("lost", "0", 0.0, false),
             expected("phantom", "0", 0.0, false),
@@ -118,6 +150,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             lag_p99_ms: Some(0.41),
             unoffered: 0,
             kept_schedule: true,
+            held_back: 0,
         },
         series: Series::default(),
         offences: Vec::new(),
@@ -167,18 +200,18 @@ fn naive() -> Strategy {
         rejected: 90,
         unknown: 465,
         not_sent: 0,
-        committed: 4404,
-        observed: 3951,
-        lost: 453,
-        unacknowledged: 463,
-        negative_propagation: 7,
-        ..Counts::default()
+        committed: Some(4404),
+        observed: Some(3951),
+        lost: Some(453),
+        unacknowledged: Some(463),
+        negative_propagation: Some(7),
+        ..none_found()
     };
     strategy.outcomes = Outcomes {
-        db_event: 3951,
-        db_only: 453,
-        event_only: 0,
-        neither: 92,
+        db_event: Some(3951),
+        db_only: Some(453),
+        event_only: Some(0),
+        neither: Some(92),
     };
     strategy.expectations = vec![expected("lost", ">= 1", 453.0, false)];
     strategy.drain_s = None;
@@ -275,8 +308,8 @@ fn polling() -> Strategy {
     strategy
         .expectations
         .push(expected("propagation_p99", "<= 10s", 4080.0, false));
-    strategy.counts.duplicated = 24;
-    strategy.counts.observed += 24;
+    strategy.counts.duplicated = Some(24);
+    strategy.counts.observed = Some(5904);
     let order = Shape::Tail(1.7, 6.1);
     measure(
         &mut strategy,
@@ -391,7 +424,7 @@ fn measure(strategy: &mut Strategy, figures: [(u64, u64, Shapes); 3]) {
             from_s,
             until_s,
             spans_s: Vec::new(),
-            committed: seen + lost,
+            committed: Some(seen + lost),
             latency_ms: latencies(samples, lost),
         });
     }
@@ -487,10 +520,10 @@ pub fn failed() -> Record {
     let cdc = &mut record.strategies[2];
     cdc.verdict = Verdict::Fail;
     cdc.reasons = vec!["lost = 0 was missed: 3 of 5,880 committed changes were lost".to_owned()];
-    cdc.counts.lost = 3;
-    cdc.counts.observed = 5877;
-    cdc.outcomes.db_event = 5877;
-    cdc.outcomes.db_only = 3;
+    cdc.counts.lost = Some(3);
+    cdc.counts.observed = Some(5877);
+    cdc.outcomes.db_event = Some(5877);
+    cdc.outcomes.db_only = Some(3);
     cdc.expectations[0].observed = Some(3.0);
     cdc.expectations[0].met = Some(false);
     cdc.expectations[0].reason = "3 committed changes have no event".to_owned();

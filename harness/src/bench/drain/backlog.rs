@@ -44,6 +44,7 @@ pub(super) fn requests(events: u32) -> Rows<Request> {
             sent_ns: 0,
             ended_ns: 0,
             lag_ns: 0,
+            held_back: false,
         }
     };
     (0..events).map(request).collect()

@@ -1,7 +1,7 @@
 //! A load that was not the one planned proves nothing about the one planned.
 
 use super::{Doubt, Grounds, missed_lessons};
-use crate::measure::{MAX_LAG_MS, Recorder, generator, planned_changes};
+use crate::measure::{MAX_LAG_MS, Recorder, generator, held_back_in, phases, planned_changes};
 use crate::scenario::{Expectation, Metric};
 
 /// The generator was late by itself.
@@ -33,6 +33,36 @@ pub fn unoffered(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
          load was another one than planned"
     );
     vec![Doubt::new(reason, load)]
+}
+
+/// Changes had to wait for a connection. What was done to the system in that phase is less than what
+/// was planned, and so is what came of it.
+pub fn held_back(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
+    let history = grounds.context.history();
+    let workload = &history.meta.scenario.workload;
+    let reason = |phase: &str, held_back: u64, sent: u64| {
+        format!(
+            "{phase}: {held_back} of {sent} changes were held back, since all {} connections were \
+             busy when they were due (more than 1%): raise `connections` in [workload], or leave it \
+             out for as many as rate and request_timeout ask for",
+            workload.connections
+        )
+    };
+    phases(history)
+        .iter()
+        .filter_map(|phase| {
+            let count = held_back_in(history, phase);
+            count.is_too_much().then(|| {
+                let reason = reason(&phase.name, count.held_back, count.sent);
+                Doubt::new(reason, lessons_and_latencies)
+            })
+        })
+        .collect()
+}
+
+/// Latencies whichever way they look, since holding back makes them longer and a lighter load shorter.
+fn lessons_and_latencies(expectation: &Expectation, met: bool) -> bool {
+    missed_lessons(expectation, met) || matches!(expectation.metric, Metric::Latency(..))
 }
 
 /// The generator stopped before its plan was done. Retries are not part of the plan.

@@ -2,6 +2,7 @@
 //! reason to doubt, and says which expectations cannot be told because of it.
 
 mod clock;
+mod death;
 mod fault;
 mod fence;
 mod generator;
@@ -12,6 +13,7 @@ mod work;
 
 use super::Bite;
 use super::context::Context;
+use super::reading::Steps;
 use crate::measure::PhaseLatencies;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric};
 
@@ -22,11 +24,17 @@ pub struct Doubt {
     pub reason: String,
     /// Whether it leaves open if this expectation is met, given how it looks.
     pub blurs: fn(&Expectation, met: bool) -> bool,
+    /// Whether it is said before everything else, also of a run that fails.
+    pub leads: bool,
 }
 
 impl Doubt {
     fn new(reason: String, blurs: fn(&Expectation, bool) -> bool) -> Self {
-        Self { reason, blurs }
+        Self {
+            reason,
+            blurs,
+            leads: false,
+        }
     }
 }
 
@@ -44,31 +52,38 @@ pub struct Grounds<'a, 'b> {
     pub altered: &'b [String],
 }
 
-/// Every reason to doubt.
+/// A rule: what is to be doubted, if anything.
+type Rule = fn(&Grounds<'_, '_>) -> Vec<Doubt>;
+
+/// Every reason to doubt. A rule whose steps of the fence did not hold has nothing to say: that they
+/// did not is the reason, and what it would say of what was not read would be wrong.
 pub fn doubts(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
-    const RULES: &[fn(&Grounds<'_, '_>) -> Vec<Doubt>] = &[
-        proof::expectations,
-        work::committed,
-        work::phases,
-        generator::lag,
-        generator::unoffered,
-        generator::stalled,
-        observer::lag,
-        observer::blind,
-        observer::vanished,
-        fault::injected,
-        fault::bit,
-        fault::recovered,
-        fence::steps,
-        fence::partitions,
-        fence::read_to_the_end,
-        fence::stable,
-        proof::phantom,
-        proof::reordered,
-        clock::jumped,
-        clock::altered,
+    const RULES: &[(Steps, Rule)] = &[
+        (Steps::NONE, death::by_itself),
+        (Steps::NONE, proof::expectations),
+        (Steps::DATABASE, work::committed),
+        (Steps::DATABASE, work::phases),
+        (Steps::OUTCOMES, generator::lag),
+        (Steps::OUTCOMES, generator::unoffered),
+        (Steps::OUTCOMES, generator::stalled),
+        (Steps::OUTCOMES, generator::held_back),
+        (Steps::BOTH_SIDES, observer::lag),
+        (Steps::BOTH_SIDES, observer::blind),
+        (Steps::TOPIC, observer::vanished),
+        (Steps::NONE, fault::injected),
+        (Steps::NONE, fault::bit),
+        (Steps::BOTH_SIDES, fault::recovered),
+        (Steps::NONE, fence::read),
+        (Steps::OUTCOMES, proof::phantom),
+        (Steps::BOTH_SIDES, proof::reordered),
+        (Steps::NONE, clock::jumped),
+        (Steps::NONE, clock::altered),
     ];
-    RULES.iter().flat_map(|rule| rule(grounds)).collect()
+    let reading = &grounds.context.reading;
+    let applicable = RULES
+        .iter()
+        .filter(|(needs, _)| reading.lacks(*needs).is_none());
+    applicable.flat_map(|(_, rule)| rule(grounds)).collect()
 }
 
 /// It touches no single expectation.
@@ -90,9 +105,4 @@ fn observed_live(expectation: &Expectation, _: bool) -> bool {
 /// Lessons that the run did not give a chance to.
 fn missed_lessons(expectation: &Expectation, met: bool) -> bool {
     expectation.comparison == Comparison::AtLeast && !met
-}
-
-/// What is decided by whether an event is on the topic after all.
-fn absence(metric: Metric) -> bool {
-    matches!(metric, Metric::Lost | Metric::Undrained | Metric::Undecided)
 }

@@ -114,6 +114,44 @@ fn changes_that_could_not_be_offered() {
 }
 
 #[test]
+fn given_more_than_one_in_a_hundred_held_back_in_a_phase_when_judged_then_it_says_so_and_what_to_change()
+ {
+    // Given a run with a fault, and all that was held back sent after it
+    let mut history = outage();
+    let held = |history: &mut History, count: usize| {
+        let after = |r: &&mut crate::history::Request| r.sent_ns >= FROM + 500 * MS;
+        let mut requests = history.requests.open();
+        let late = requests.iter_mut().filter(after).take(count);
+        late.for_each(|r| r.held_back = true);
+    };
+    let sent = history
+        .requests
+        .iter()
+        .filter(|r| r.sent_ns >= FROM + 500 * MS)
+        .count();
+    let reasons = |history: &History| {
+        let judgement = judged(history);
+        let about = |r: &&String| r.contains("held back");
+        judgement
+            .reasons
+            .iter()
+            .filter(about)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    held(&mut history, sent / 100);
+    assert_eq!(reasons(&history), Vec::<String>::new());
+    held(&mut history, sent / 100 + 1);
+    let [reason] = &reasons(&history)[..] else {
+        panic!("{:?}", reasons(&history));
+    };
+    let expected = format!("after: {} of {sent} changes were held back", sent / 100 + 1);
+    assert!(reason.starts_with(&expected), "{reason}");
+    assert!(reason.contains("raise `connections`"), "{reason}");
+    assert_ne!(judged(&history).verdict, Verdict::Pass);
+}
+
+#[test]
 fn a_generator_that_stopped_half_way() {
     let mut history = cdc();
     history.meta.scenario.workload.rate *= 2.0;
@@ -173,7 +211,7 @@ fn an_observer_is_blamed_for_what_no_fault_of_the_broker_explains() {
     let broker = Target::Process(Victim::KafkaServer);
     add_fault(&mut history, broker, FaultKind::Kill, 400 * MS, 500 * MS);
     let mut sightings = history.sightings.open();
-    let late = sightings.iter_mut().filter(|s| s.seen_ns > FROM + 6 * S);
+    let late = sightings.iter_mut().filter(|s| s.seen_ns > FROM + 500 * MS);
     late.for_each(|s| s.seen_ns += S);
     drop(sightings);
     doubted(

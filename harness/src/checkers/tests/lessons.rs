@@ -3,7 +3,9 @@
 use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
 use crate::history::{History, Life};
-use crate::scenario::{Comparison, FaultKind, Metric, StrategyKind, Target, Victim};
+use crate::scenario::{
+    Comparison, FaultKind, LatencyKind, Metric, Percentile, StrategyKind, Target, Victim,
+};
 
 /// 120 orders over 0.96 s of load; order-service killed at 0.4 s, back at 0.5 s.
 fn crash(kind: StrategyKind, victim: Victim) -> History {
@@ -156,14 +158,154 @@ fn duplicates_between_which_no_fault_came_do_not_count() {
 }
 
 #[test]
-fn without_a_fault_the_whole_run_counts() {
+fn without_a_fault_that_concerns_the_strategy_nothing_can_be_its_effect() {
     let mut history = clean(120, naive());
+    let slow = Metric::Latency(LatencyKind::Order, Percentile::P50);
     expecting(
         &mut history,
-        vec![expect(Metric::Lost, Comparison::AtLeast, 1.0)],
+        vec![
+            expect(Metric::Lost, Comparison::AtLeast, 1.0),
+            expect(slow, Comparison::AtLeast, 0.5),
+            expect(Metric::Drain, Comparison::AtLeast, 0.5),
+        ],
     );
     lose(&mut history, 600 * MS, 620 * MS);
-    assert_eq!(judged(&history).verdict, Verdict::Pass);
+    let open = |history: &History| {
+        let judgement = judged(history);
+        assert_eq!(judgement.verdict, Verdict::Unknown);
+        for checked in &judgement.expectations {
+            assert_eq!(checked.met, None, "{checked:?}");
+            assert!(
+                checked
+                    .reason
+                    .contains("has none on anything that `it` uses"),
+                "{checked:?}"
+            );
+            assert!(checked.reason.contains("add a fault"), "{checked:?}");
+        }
+    };
+    open(&history);
+    // Nor where the file has one for another strategy
+    let relay = Target::Process(Victim::Relay);
+    add_fault(&mut history, relay, FaultKind::Kill, 590 * MS, 700 * MS);
+    open(&history);
+}
+
+/// The broker is slow from 0.4 s to 0.6 s; the answers of what is intended between these moments
+/// take 300 ms more.
+fn slow(from_ns: i64, until_ns: i64) -> History {
+    let mut history = clean(120, naive());
+    let kafka = Target::Kafka;
+    add_fault(&mut history, kafka, FaultKind::Down, 400 * MS, 600 * MS);
+    for request in history.requests.open().iter_mut() {
+        if (from_ns..until_ns).contains(&(request.intended_ns - FROM)) {
+            request.ended_ns += 300 * MS;
+        }
+    }
+    expecting(
+        &mut history,
+        vec![expect(ORDER_P50, Comparison::AtLeast, 100.0)],
+    );
+    history
+}
+
+const ORDER_P50: Metric = Metric::Latency(LatencyKind::Order, Percentile::P50);
+
+#[test]
+fn given_a_time_from_below_when_only_the_fault_makes_it_then_it_is_met() {
+    let judgement = judged(&slow(400 * MS, 600 * MS));
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
+    let observed = judgement.expectations[0].observed.unwrap();
+    assert!((observed - 301.0).abs() < 3.0, "{observed}");
+}
+
+#[test]
+fn given_a_time_from_below_when_the_strategy_is_as_slow_by_itself_then_it_is_unknown() {
+    let judgement = judged(&slow(0, 2 * S));
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    let reason = &judgement.expectations[0].reason;
+    assert!(reason.contains("as slow by itself"), "{reason}");
+}
+
+#[test]
+fn given_a_time_from_below_when_what_is_slow_is_apart_from_the_fault_then_it_is_missed() {
+    let judgement = judged(&slow(700 * MS, 2 * S));
+    assert_eq!(judgement.verdict, Verdict::Fail);
+    let reason = &judgement.expectations[0].reason;
+    assert!(reason.contains("of what a fault overlaps"), "{reason}");
+}
+
+#[test]
+fn given_a_lesson_when_the_fault_begins_with_the_load_then_nothing_shows_what_is_its_effect() {
+    let mut history = slow(400 * MS, 600 * MS);
+    let slowest = Metric::Latency(LatencyKind::Order, Percentile::Max);
+    expecting(
+        &mut history,
+        vec![
+            expect(slowest, Comparison::AtLeast, 100.0),
+            expect(Metric::Lost, Comparison::AtLeast, 1.0),
+        ],
+    );
+    lose(&mut history, 450 * MS, 460 * MS);
+    history.faults[0].planned_at_ns = FROM;
+    let judgement = judged(&history);
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    for checked in &judgement.expectations {
+        assert_eq!(checked.met, None);
+        assert!(
+            checked.reason.contains("let the fault begin later"),
+            "{checked:?}"
+        );
+    }
+}
+
+/// Whether an end to end bound from below, and one on the drain, are met where these are never seen.
+fn met_without(from_ns: i64, until_ns: i64) -> Vec<Option<bool>> {
+    let mut history = slow(0, 0);
+    let end_to_end = Metric::Latency(LatencyKind::EndToEnd, Percentile::Max);
+    let propagation = Metric::Latency(LatencyKind::Propagation, Percentile::Max);
+    let metrics = [end_to_end, propagation, Metric::Drain, Metric::Recovery];
+    let bounds = metrics.map(|metric| expect(metric, Comparison::AtLeast, 10.0));
+    expecting(&mut history, bounds.to_vec());
+    lose(&mut history, from_ns, until_ns);
+    let checked = judged(&history).expectations;
+    checked.iter().map(|checked| checked.met).collect()
+}
+
+#[test]
+fn given_events_that_never_came_then_they_meet_a_bound_from_below_only_as_the_faults_effect() {
+    let all = |met: Option<bool>| vec![met; 4];
+    assert_eq!(
+        met_without(450 * MS, 460 * MS),
+        all(Some(true)),
+        "within it"
+    );
+    assert_eq!(
+        met_without(700 * MS, 710 * MS),
+        all(Some(false)),
+        "after it"
+    );
+    assert_eq!(
+        met_without(100 * MS, 110 * MS),
+        all(Some(false)),
+        "before it"
+    );
+    let both = {
+        let mut history = slow(0, 0);
+        let end_to_end = Metric::Latency(LatencyKind::EndToEnd, Percentile::Max);
+        let drain = expect(Metric::Drain, Comparison::AtLeast, 10.0);
+        let bounds = vec![expect(end_to_end, Comparison::AtLeast, 10.0), drain];
+        expecting(&mut history, bounds);
+        lose(&mut history, 100 * MS, 110 * MS);
+        lose(&mut history, 450 * MS, 460 * MS);
+        judged(&history)
+    };
+    assert_eq!(both.verdict, Verdict::Unknown, "{:?}", both.reasons);
+    assert!(
+        both.expectations
+            .iter()
+            .all(|checked| checked.met.is_none())
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The meanings of all counts, word for word and without any cleverness: nested loops over the
 //! history, slow and obvious. The checkers must agree with it on any history.
 
+use crate::checkers::fixture::{Four, S};
 use crate::checkers::window::strategy;
 use crate::history::{Body, History, Life, LogRow, NONE, Outcome, Request, TruthRow};
 use crate::scenario::{Metric, StrategyKind};
@@ -43,7 +44,7 @@ pub fn outcomes(history: &History) -> Outcomes {
         topic: topic(history),
         truth: history.truth.iter().collect(),
     };
-    let mut outcomes = Outcomes::default();
+    let mut outcomes = Four::default();
     for attempt in 0..history.requests.len() as u32 {
         let mut made = model.truth.iter().filter(|t| t.attempt == attempt);
         let committed = made.clone().next().is_some();
@@ -57,7 +58,7 @@ pub fn outcomes(history: &History) -> Outcomes {
             (false, _, false) => outcomes.neither += 1,
         }
     }
-    outcomes
+    outcomes.into()
 }
 
 /// What is contradictory in the database's rows, in words that the books use for it.
@@ -156,11 +157,13 @@ impl Model<'_> {
             .max();
         let of = |t: &&TruthRow| {
             let held = self.h.pending.iter().any(|p| p.attempt == t.attempt);
-            let sent = self.request(t.attempt).map(|r| r.sent_ns);
+            let request = self.request(t.attempt);
             let cut_off = dual
                 && self.h.meta.service_killed_at_teardown
-                && sent.is_some_and(|sent| last_start.is_none_or(|start| sent > start));
-            let known = sent.is_some();
+                && request.is_some_and(|r| {
+                    last_start.is_none_or(|start| r.sent_ns > start) && !self.decided(t, r)
+                });
+            let known = request.is_some();
             match (held && known, cut_off) {
                 (true, _) => "undrained" == fate,
                 (false, true) => "undecided" == fate,
@@ -172,6 +175,37 @@ impl Model<'_> {
             .filter(|t| self.events(t).is_empty())
             .filter(of)
             .count()
+    }
+
+    /// The client had an answer, or the publish had begun so long before the service's end that it
+    /// had been given up: once a later version had its answer, or one that is told of was there.
+    fn decided(&self, t: &TruthRow, own: Request) -> bool {
+        let answered = |r: &Request| r.outcome != Outcome::Unknown || r.status != 0;
+        if answered(&own) {
+            return true;
+        }
+        let Some(StrategyKind::DualWrite {
+            publish_timeout: Some(within),
+            ..
+        }) = strategy(self.h).map(|s| &s.kind)
+        else {
+            return false;
+        };
+        let as_late = |row: &TruthRow| row.order == t.order && row.version >= t.version;
+        let made = |attempt: u32| {
+            let mut rows = self.truth.iter();
+            rows.any(|row| row.attempt == attempt && as_late(row))
+        };
+        let told = |r: &Request| {
+            let mut rows = self.truth.iter();
+            r.outcome == Outcome::Committed
+                && r.order == t.order
+                && rows.any(|row| row.version == r.told_version && as_late(row))
+        };
+        let ended_ns = self.h.fences[2].ended_ns;
+        let requests = self.h.requests.iter().enumerate();
+        let mut known = requests.filter(|(n, r)| (answered(r) && made(*n as u32)) || told(r));
+        known.any(|(_, r)| r.ended_ns + within.as_nanos() as i64 + S <= ended_ns)
     }
 
     fn duplicated(&self) -> usize {

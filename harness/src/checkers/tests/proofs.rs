@@ -1,8 +1,9 @@
 //! What an absence proves, and what a loss is blamed on: each condition by itself.
 
 use crate::checkers::fixture::*;
+use crate::checkers::{Checked, Verdict};
 use crate::history::{History, Intent, Life, Outcome, Request, Sample, WALL_DRIFT_NS};
-use crate::scenario::{Comparison, Expectation, Metric, StrategyKind};
+use crate::scenario::{Comparison, Expectation, Metric, OrderTest, StrategyKind};
 
 fn cdc() -> History {
     clean(120, StrategyKind::Cdc {})
@@ -93,6 +94,50 @@ fn versions_that_were_swapped_are_swapped_though_none_were_in_flight_together() 
     let reordered = judgement.expectations.iter();
     let mut reordered = reordered.filter(|c| c.expectation.metric == Metric::Reordered);
     assert_eq!(reordered.next().unwrap().met, Some(false));
+}
+
+/// A run so slow that each event is seen before the next version is sent.
+fn too_slow() -> History {
+    let mut history = cdc();
+    for sighting in history.sightings.open().iter_mut() {
+        sighting.seen_ns -= 2 * MS;
+    }
+    history
+}
+
+#[test]
+fn given_a_scenario_that_does_not_test_the_order_when_nothing_could_be_swapped_then_it_passes() {
+    let mut history = too_slow();
+    assert_eq!(judged(&history).verdict, Verdict::Unknown);
+    history.meta.scenario.order = OrderTest::NotTested;
+    let judgement = judged(&history);
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
+    let of_order = |checked: &&Checked| checked.expectation.metric == Metric::Reordered;
+    assert!(
+        !judgement
+            .expectations
+            .iter()
+            .any(|checked| of_order(&checked))
+    );
+}
+
+#[test]
+fn given_a_scenario_that_does_not_test_the_order_when_events_are_swapped_then_it_fails() {
+    let mut history = cdc();
+    history.meta.scenario.order = OrderTest::NotTested;
+    let rows = [1, 2].map(|version| log_row(&history, attempt(&history, 7, version)));
+    let mut log = history.log.open();
+    let (first, second) = (log[rows[0]].offset, log[rows[1]].offset);
+    (log[rows[0]].offset, log[rows[1]].offset) = (second, first);
+    drop(log);
+    finish(&mut history);
+    let judgement = judged(&history);
+    assert_eq!(judgement.verdict, Verdict::Fail, "{:?}", judgement.reasons);
+    assert!(
+        judgement.reasons[0].starts_with("reordered: "),
+        "{:?}",
+        judgement.reasons
+    );
 }
 
 #[test]
@@ -188,7 +233,7 @@ fn nothing_is_asked_of_what_is_not_expected_to_be_absent() {
 #[test]
 fn as_much_as_is_asked_for_in_each_phase_is_enough() {
     let mut history = cdc();
-    let committed = judged(&history).phases[0].committed;
+    let committed = judged(&history).phases[0].committed.unwrap();
     history.meta.scenario.workload.min_committed_per_phase = committed;
     assert!(!is_said(&history, "fewer than the"));
     history.meta.scenario.workload.min_committed_per_phase = committed + 1;

@@ -6,7 +6,7 @@ use crate::evidence::name;
 use crate::history::*;
 use crate::identity::RunKey;
 use crate::scenario::*;
-use relays::config::{AfterPublish, WriteOrder};
+use relays::config::{AfterPublish, CommitMode, WriteOrder};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -77,6 +77,7 @@ impl Staged {
                 changes_per_order: 3,
                 payload_bytes: 64,
                 connections: 4,
+                clients: None,
                 request_timeout: Duration::from_secs(2),
                 rollback_ratio: 0.0,
                 hold_ratio: 0.0,
@@ -98,12 +99,15 @@ impl Staged {
                 name: "s".into(),
                 kind: strategy,
                 linger_ms: 0.0,
+                relay_commit: CommitMode::default(),
                 expectations: Vec::new(),
             }],
             drain: Drain {
                 within: Duration::from_secs(30),
                 late_after: Duration::from_secs(15),
+                settle: Duration::ZERO,
             },
+            order: Default::default(),
             text: String::new(),
         };
         let meta = RunMeta {
@@ -126,6 +130,7 @@ impl Staged {
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
             trace_cut_ns: None,
+            deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),
@@ -206,6 +211,7 @@ impl Staged {
             sent_ns: ns(sent),
             ended_ns: ns(ended),
             lag_ns: 0,
+            held_back: false,
         });
         let offset = i64::from(attempt);
         self.0.log.push(LogRow {

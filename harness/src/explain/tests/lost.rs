@@ -302,6 +302,7 @@ fn given_a_service_killed_at_the_teardown_then_its_last_publishes_are_undecided(
     let (mut history, gone) = lost_by_service();
     service(&mut history, gone, 900, Stage::Committed, 0);
     service(&mut history, gone, 1_000, Stage::Handed, 0);
+    tell_nothing(&mut history, gone);
     history.meta.service_killed_at_teardown = true;
     killed(&mut history, "order-service", SERVICE, gone, 2_000_000);
     assert_eq!(

@@ -179,6 +179,7 @@ fn attempts_with_a_gap_are_refused() {
                 .iter()
                 .map(|column| match column.codec {
                     Codec::I64(..) => Column::new(column.name, Codec::I64(|_: &Gap| 0, |_, _| {})),
+                    Codec::Bool(..) => Column::new(column.name, Codec::Bool(|_| false, |_, _| {})),
                     _ => Column::new(column.name, Codec::U32(|r: &Gap| r.0, |r, v| r.0 = v)),
                 })
                 .collect()

@@ -28,6 +28,21 @@ fn checked(history: &History) -> Result<Judgement, String> {
     Ok(judgement)
 }
 
+/// Whether what was offered, and what is on the topic, is all accounted for, as far as it was read.
+fn adds_up(judgement: &Judgement) -> bool {
+    let (c, o) = (&judgement.counts, &judgement.outcomes);
+    let sum = |all: &[Option<u64>]| all.iter().copied().sum::<Option<u64>>();
+    let unpublished = sum(&[c.lost, c.undrained, c.undecided]);
+    let published = c.committed.zip(unpublished);
+    let published = published.map(|(committed, not)| committed.saturating_sub(not));
+    let explained = sum(&[published, c.duplicated, c.phantom, c.corrupted, c.foreign]);
+    // What was not read adds up to nothing.
+    sum(&[o.db_event, o.db_only, o.event_only, o.neither]).is_none_or(|all| all == c.offered)
+        && c.observed
+            .zip(explained)
+            .is_none_or(|(observed, explained)| observed == explained)
+}
+
 /// A row to take away, on which a pass rests.
 #[derive(Debug, Clone, Copy)]
 enum Taken {
@@ -310,7 +325,13 @@ proptest! {
         let mut history = eventful();
         edits.iter().for_each(|edit| apply(&mut history, edit));
         if let Ok(judgement) = checked(&history) {
-            prop_assert!(judgement.verdict == Verdict::Pass || !judgement.reasons.is_empty());
+            let expectations = &judgement.expectations;
+            let missed = expectations.iter().any(|checked| checked.met == Some(false));
+            let met = expectations.iter().all(|checked| checked.met == Some(true));
+            let pass = judgement.verdict == Verdict::Pass;
+            prop_assert!(!pass || met && judgement.bites.iter().all(|bite| bite.bit));
+            let wrong = missed || !adds_up(&judgement);
+            prop_assert!(!wrong || judgement.verdict == Verdict::Fail);
         }
     }
 

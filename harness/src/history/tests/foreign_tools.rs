@@ -2,9 +2,9 @@
 //! their own, another order. What they leave of the values is read all the same.
 
 use super::round_trip::full;
-use crate::history::{TruthRow, load, save};
+use crate::history::{Request, TruthRow, load, save};
 use parquet::basic::Compression;
-use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
+use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -84,4 +84,79 @@ fn a_null_where_a_value_must_be_is_an_error() {
         error.contains("truth.parquet: column `order`: 59 values where 60"),
         "{error}"
     );
+}
+
+/// The requests as they were written before it was known which of them had been held back.
+fn write_earlier_requests(folder: &Path, rows: &[Request]) {
+    const NUMBERS: [&str; 8] = [
+        "attempt",
+        "change",
+        "order",
+        "change_type",
+        "intent",
+        "outcome",
+        "status",
+        "told_version",
+    ];
+    const TIMES: [&str; 4] = ["intended_ns", "sent_ns", "ended_ns", "lag_ns"];
+    let numbers = NUMBERS.map(|name| format!("required int32 {name} (uint_32);"));
+    let times = TIMES.map(|name| format!("required int64 {name};"));
+    let message = format!("message r {{ {} {} }}", numbers.concat(), times.concat());
+    let schema = Arc::new(parse_message_type(&message).unwrap());
+    let file = std::fs::File::create(folder.join("requests.parquet")).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for name in NUMBERS {
+        let value = |(attempt, r): (usize, &Request)| match name {
+            "attempt" => attempt as u32,
+            "change" => r.change,
+            "order" => r.order,
+            "change_type" => r.change_type.into(),
+            "intent" => r.intent as u32,
+            "outcome" => r.outcome as u32,
+            "status" => r.status.into(),
+            _ => r.told_version,
+        };
+        let values: Vec<i32> = rows
+            .iter()
+            .enumerate()
+            .map(value)
+            .map(|v| v.cast_signed())
+            .collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        let typed = column.typed::<Int32Type>();
+        typed.write_batch(&values, None, None).unwrap();
+        column.close().unwrap();
+    }
+    for name in TIMES {
+        let value = |r: &Request| match name {
+            "intended_ns" => r.intended_ns,
+            "sent_ns" => r.sent_ns,
+            "ended_ns" => r.ended_ns,
+            _ => r.lag_ns,
+        };
+        let values: Vec<i64> = rows.iter().map(value).collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        let typed = column.typed::<Int64Type>();
+        typed.write_batch(&values, None, None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn given_a_history_from_before_changes_were_held_back_when_it_is_loaded_then_none_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut history = full();
+    save(&history, folder.path()).unwrap();
+    let rows: Vec<Request> = history.requests.iter().collect();
+    write_earlier_requests(folder.path(), &rows);
+    let loaded = load(folder.path()).unwrap();
+    history
+        .requests
+        .open()
+        .iter_mut()
+        .for_each(|r| r.held_back = false);
+    assert_eq!(loaded.history.requests, history.requests);
 }

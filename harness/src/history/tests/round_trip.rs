@@ -183,6 +183,7 @@ fn request() -> impl Strategy<Value = Request> {
         sent_ns: t[1],
         ended_ns: t[2],
         lag_ns: t[3],
+        held_back: status % 2 == 1,
     })
 }
 

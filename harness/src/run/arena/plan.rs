@@ -25,7 +25,7 @@ impl<'a> Arena<'a> {
         trace: Option<PathBuf>,
     ) -> Result<Self, RunError> {
         let info = stack.info();
-        let key = RunKey::random();
+        let key = stack.run_key();
         let identity = Arc::new(
             key.identity()
                 .map_err(|e| failed("making the run's key", &e))?,
@@ -95,7 +95,6 @@ impl<'a> Arena<'a> {
             service: None,
             relay: None,
             relay_socket: None,
-            lock: None,
         })
     }
 }

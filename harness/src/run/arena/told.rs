@@ -140,6 +140,7 @@ impl Arena<'_> {
             postgres: self.postgres(Link::RelayPostgres, self.layout.relay_role()),
             kafka: self.kafka(Link::RelayKafka),
             source,
+            synchronous_commit: self.strategy.relay_commit,
             trace: self.trace_target(Tracer::Relay),
         })
     }

@@ -194,3 +194,23 @@ fn a_phase_too_short_to_prove_anything_is_refused() {
     // A fault from the first moment on leaves no phase before it.
     parse("s.toml", &with_fault("at = \"0s\"")).unwrap();
 }
+
+#[test]
+fn who_does_not_test_the_order_expects_nothing_of_it() {
+    let not_tested = HEAD.replacen('\n', "\norder = \"not-tested\"\n", 1);
+    let file_with = |expect: &str| file(&[&not_tested, LOAD, CDC, expect]);
+    let scenario = parse("s.toml", &file_with("")).unwrap();
+    assert_eq!(scenario.order, OrderTest::NotTested);
+    refused(
+        &file_with("[expect.cdc]\nreordered = 0\n"),
+        "\"not-tested\"",
+        &["[expect.cdc] expects", "`reordered`"],
+    );
+    refused(
+        &file_with("").replace("not-tested", "untested"),
+        "\"untested\"",
+        &["not-tested"],
+    );
+    let tested = file_with("[expect.cdc]\nreordered = 0\n").replace("not-tested", "tested");
+    assert_eq!(parse("s.toml", &tested).unwrap().order, OrderTest::Tested);
+}

@@ -86,9 +86,11 @@ fn key() -> impl Generator<Value = &'static str> {
             "interval",
             "batch",
             "notify",
+            "synchronous_commit",
             "linger",
             "within",
             "late_after",
+            "settle",
             "lost",
             "phantom",
             "undrained",
@@ -326,6 +328,7 @@ fn possible(s: &Scenario) -> Result<(), String> {
     let drain = ms..=limits::DRAIN;
     must(drain.contains(&s.drain.within), "a bounded drain")?;
     must(drain.contains(&s.drain.late_after), "a bound of lateness")?;
+    must(s.drain.settle <= limits::SETTLE, "a bounded settling")?;
 
     must(s.faults.len() <= limits::FAULTS, "few faults")?;
     must(s.faults.is_sorted_by_key(|f| f.at), "faults by time")?;

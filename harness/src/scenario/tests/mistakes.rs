@@ -106,6 +106,35 @@ fn wrong_types_and_units_say_what_to_write() {
 }
 
 #[test]
+fn given_keys_of_the_other_loop_when_a_load_is_read_then_each_is_refused_with_what_to_do() {
+    let closed = |lines: &str| {
+        let load = format!("[workload]\nduration = \"6s\"\nload = \"closed\"\n{lines}");
+        file(&[HEAD, &load, CDC])
+    };
+    for key in ["rate = 500", "ramp = \"1s\"", "connections = 4"] {
+        let name = key.split(' ').next().unwrap_or_default();
+        let text = closed(&format!("clients = 4\n{key}\n"));
+        refused(&text, name, &["of an open loop", "leave it out"]);
+    }
+    refused(
+        &closed(""),
+        "\"closed\"",
+        &["how many clients", "clients = 8"],
+    );
+    refused(&closed("clients = 0\n"), "0", &[]);
+    refused(
+        &with_workload("clients = 8"),
+        "clients",
+        &["of a closed loop", "load = \"closed\""],
+    );
+    refused(
+        &with_workload("load = \"half\""),
+        "\"half\"",
+        &["open", "closed"],
+    );
+}
+
+#[test]
 fn numbers_out_of_bounds_are_refused() {
     for (lines, marked) in [
         ("rate = 0", "0"),

@@ -10,8 +10,9 @@ fn the_shortest_file_gets_the_defaults() {
     assert_eq!((w.rate, w.duration), (500.0, Duration::from_secs(6)));
     assert_eq!(
         (w.changes_per_order, w.payload_bytes, w.connections),
-        (3, 256, 32)
+        (3, 256, 1_064)
     );
+    assert_eq!(w.clients, None);
     assert_eq!(w.request_timeout, Duration::from_secs(2));
     assert_eq!((w.rollback_ratio, w.hold_ratio), (0.02, 0.01));
     assert_eq!(w.hold, Duration::from_millis(20));
@@ -20,6 +21,7 @@ fn the_shortest_file_gets_the_defaults() {
     assert_eq!(w.min_committed_per_phase, 100);
     assert_eq!(s.drain.within, Duration::from_secs(30));
     assert_eq!(s.drain.late_after, Duration::from_secs(15));
+    assert_eq!(s.drain.settle, Duration::from_secs(2));
     assert_eq!(s.strategies[0].linger_ms, 0.0);
 }
 
@@ -66,6 +68,7 @@ after_publish = "mark"
 interval = "7ms"
 batch = 9
 notify = true
+synchronous_commit = "on"
 linger = "1500us"
 [strategy.first]
 kind = "dual-write"
@@ -80,6 +83,7 @@ order_p999 = "<= 1s"
 [drain]
 within = "1m"
 late_after = "2s"
+settle = "1500ms"
 "#;
     let s = parse("s.toml", text).unwrap();
     let w = &s.workload;
@@ -99,6 +103,7 @@ late_after = "2s"
         (6, 7, 0)
     );
     assert_eq!(w.planned(), 12.5 * 59.0);
+    assert_eq!(s.drain.settle, Duration::from_millis(1500));
     // Faults by time, strategies as in the file.
     assert_eq!(s.faults[0].kind, FaultKind::Kill);
     assert_eq!(s.faults[0].target, Target::Process(Victim::OrderService));
@@ -118,6 +123,7 @@ late_after = "2s"
     let names: Vec<&str> = s.strategies.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["second", "first"]);
     assert_eq!(s.strategies[0].linger_ms, 1.5);
+    assert_eq!(s.strategies[0].relay_commit, relays::config::CommitMode::On);
     assert_eq!(
         s.strategies[0].kind,
         StrategyKind::Polling {
@@ -182,5 +188,31 @@ fn toxics_are_in_toxiproxys_units() {
             toxicity: 1.0,
         };
         assert_eq!(s.faults[0].kind, expected);
+    }
+}
+
+#[test]
+fn given_a_closed_loop_when_it_is_read_then_it_has_clients_and_no_rate() {
+    let load = "[workload]\nduration = \"6s\"\nload = \"closed\"\nclients = 8\n";
+    let s = parse("s.toml", &file(&[HEAD, load, CDC])).unwrap();
+    let w = &s.workload;
+    assert_eq!((w.clients, w.connections, w.rate), (Some(8), 8, 0.0));
+    assert_eq!(w.planned(), 6.0 * 8.0 * 2_500.0);
+}
+
+#[test]
+fn given_no_ceiling_when_a_load_is_read_then_it_is_what_rate_and_timeout_ask_for_within_bounds() {
+    for (lines, expected) in [
+        ("rate = 500\nrequest_timeout = \"2s\"", 1_064),
+        ("rate = 33.3\nrequest_timeout = \"1s\"", 34 + 64),
+        ("rate = 20000\nrequest_timeout = \"2s\"", 10_000),
+        (
+            "rate = 2000\nrequest_timeout = \"10s\"\npayload_bytes = 900000",
+            1_193,
+        ),
+    ] {
+        let load = format!("[workload]\nduration = \"6s\"\n{lines}\n");
+        let s = parse("s.toml", &file(&[HEAD, &load, CDC])).unwrap();
+        assert_eq!(s.workload.connections, expected, "{lines}");
     }
 }

@@ -13,7 +13,7 @@ use harness::scenario::{
 };
 use harness::stack::Route;
 use harness::toxiproxy::Toxiproxy;
-use relays::config::WriteOrder;
+use relays::config::{CommitMode, WriteOrder};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -224,6 +224,7 @@ pub fn request(sent_ns: i64, ended_ns: i64, answered: bool) -> Request {
         sent_ns,
         ended_ns,
         lag_ns: 0,
+        held_back: false,
     }
 }
 
@@ -243,6 +244,7 @@ pub fn history(
             changes_per_order: 1,
             payload_bytes: 1,
             connections: 1,
+            clients: None,
             request_timeout: Duration::from_secs(1),
             rollback_ratio: 0.0,
             hold_ratio: 0.0,
@@ -259,12 +261,15 @@ pub fn history(
             name: "s".into(),
             kind: field.strategy.clone(),
             linger_ms: 0.0,
+            relay_commit: CommitMode::default(),
             expectations: Vec::new(),
         }],
         drain: Drain {
             within: Duration::ZERO,
             late_after: Duration::ZERO,
+            settle: Duration::ZERO,
         },
+        order: Default::default(),
         text: String::new(),
     };
     History {
@@ -288,6 +293,7 @@ pub fn history(
             service_killed_at_teardown: false,
             stray_topics: Vec::new(),
             trace_cut_ns: None,
+            deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),

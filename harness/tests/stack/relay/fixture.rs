@@ -10,7 +10,9 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use relays::config::{AfterPublish, KafkaTarget, PostgresTarget, RelayConfig, SourceConfig};
+use relays::config::{
+    AfterPublish, CommitMode, KafkaTarget, PostgresTarget, RelayConfig, SourceConfig,
+};
 use relays::source::{cdc, polling};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -47,6 +49,8 @@ pub struct Fixture {
     pub schema: String,
     pub poll_interval: Duration,
     pub notify: bool,
+    /// Bytes of an event's content; its payload has some 150 more.
+    pub content_bytes: usize,
     pub traces: Traces,
     postgres: PostgresTarget,
     bootstrap: String,
@@ -80,6 +84,7 @@ impl Fixture {
             ),
             poll_interval: Duration::from_millis(5),
             notify: false,
+            content_bytes: 200,
             traces: Traces::new(),
             postgres: stack.postgres.clone(),
             bootstrap: stack.kafka_bootstrap.clone(),
@@ -238,6 +243,35 @@ impl Fixture {
         assert_eq!(reply.status().as_u16(), 200, "{:?}", reply.text().await);
     }
 
+    /// Lets so many kilobytes a second through towards the proxied server; `None`: all there are.
+    pub async fn limit_proxy(&self, kilobytes: Option<u64>) {
+        let proxy = format!("{}/proxies/{}", self.stack.toxiproxy_url, self.topic());
+        let client = harness::http::direct().build().unwrap();
+        let asked = match kilobytes {
+            Some(rate) => client.post(format!("{proxy}/toxics")).body(
+                serde_json::json!({ "name": "limit", "type": "bandwidth", "stream": "upstream",
+                                    "attributes": { "rate": rate } })
+                .to_string(),
+            ),
+            None => client.delete(format!("{proxy}/toxics/limit")),
+        };
+        let reply = asked.send().await.unwrap();
+        assert!(reply.status().is_success(), "{:?}", reply.text().await);
+    }
+
+    /// The server process that sends the slot's changes, if there is one.
+    pub async fn walsender(&self) -> Option<i32> {
+        let sql = format!(
+            "SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{}_slot'",
+            self.schema
+        );
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    }
+
     async fn connect(&self) -> PgConnection {
         let target = &self.stack.postgres;
         PgConnectOptions::new_without_pgpass()
@@ -272,11 +306,12 @@ impl Fixture {
     }
 
     fn insertion(&self, order: &str, version: &str) -> String {
+        let bytes = self.content_bytes;
         format!(
             "INSERT INTO {}.outbox(id, aggregatetype, aggregateid, type, version, payload)
              SELECT i, 'order', md5(({order})::text)::uuid::text, 'OrderAmended', {version},
                     json_build_object('order', {order}, 'version', {version}, 'id', i,
-                                      'attempt', i, 'content', repeat('x', 200))::text
+                                      'attempt', i, 'content', repeat('x', {bytes}))::text
              FROM (SELECT gen_random_uuid() AS i) ids;",
             self.schema
         )
@@ -292,6 +327,26 @@ impl Fixture {
                {insertion} COMMIT; END LOOP; END LOOP; END $$"
         ))
         .await;
+    }
+
+    /// Commits all of them in one transaction, version by version.
+    pub async fn insert_at_once(&self, orders: u32, versions: RangeInclusive<u32>) {
+        let insertion = self.insertion("o", "v");
+        let (first, last) = versions.into_inner();
+        self.execute(&format!(
+            "DO $$ BEGIN FOR v IN {first}..{last} LOOP FOR o IN 1..{orders} LOOP
+               {insertion} END LOOP; END LOOP; END $$"
+        ))
+        .await;
+    }
+
+    pub fn postgres_address(&self) -> (String, u16) {
+        (self.postgres.host.clone(), self.postgres.port)
+    }
+
+    /// Has relays that start from now on go through this port.
+    pub fn reach_postgres_by(&mut self, port: u16) {
+        self.postgres.port = port;
     }
 
     /// Inserts one event and leaves its transaction open.
@@ -364,6 +419,18 @@ impl Fixture {
         .await;
     }
 
+    /// How many records the topic has, whatever they are.
+    pub fn records(&self) -> i64 {
+        self.end_offsets().values().sum()
+    }
+
+    pub async fn wait_until_records(&self, records: i64) {
+        until(&format!("{records} records on the topic"), async || {
+            self.records() >= records
+        })
+        .await;
+    }
+
     fn end_offsets(&self) -> BTreeMap<i32, i64> {
         let consumer = self.consumer();
         (0..PARTITIONS)
@@ -414,6 +481,12 @@ impl Fixture {
                 version: payload["version"].as_u64().unwrap(),
                 id: payload["id"].as_str().unwrap().to_owned(),
                 offset: message.offset(),
+                bytes: message.key_len()
+                    + message.payload_len()
+                    + headers
+                        .iter()
+                        .map(|h| h.key.len() + h.value.map_or(0, <[u8]>::len))
+                        .sum::<usize>(),
                 headers: headers
                     .iter()
                     .map(|h| {
@@ -430,22 +503,25 @@ impl Fixture {
     /// What the referee is told that the source still holds.
     pub async fn pending(&self) -> Vec<String> {
         let admin = &self.stack.postgres;
-        match self.kind {
-            Kind::Delete => polling::pending_payloads(admin, &self.schema, AfterPublish::Delete)
-                .await
-                .unwrap(),
-            Kind::Mark => polling::pending_payloads(admin, &self.schema, AfterPublish::Mark)
-                .await
-                .unwrap(),
-            Kind::Cdc => {
+        let mut pending = Vec::new();
+        let mut keep = |payload: &str| pending.push(payload.to_owned());
+        let after_publish = match self.kind {
+            Kind::Delete => Some(AfterPublish::Delete),
+            Kind::Mark => Some(AfterPublish::Mark),
+            Kind::Cdc => None,
+        };
+        let count = match after_publish {
+            Some(after_publish) => {
+                polling::pending_payloads(admin, &self.schema, after_publish, keep).await
+            }
+            None => {
                 let slot = format!("{}_slot", self.schema);
                 let publication = format!("{}_pub", self.schema);
-                let pending = cdc::pending_payloads(admin, &slot, &publication)
-                    .await
-                    .unwrap();
-                pending.into_iter().map(|(_, payload)| payload).collect()
+                cdc::pending_payloads(admin, &slot, &publication, |_, payload| keep(payload)).await
             }
-        }
+        };
+        assert_eq!(count.unwrap(), pending.len() as u64);
+        pending
     }
 
     pub fn config(&self) -> RelayConfig {
@@ -470,6 +546,7 @@ impl Fixture {
                     publication: format!("{}_pub", self.schema),
                 },
             },
+            synchronous_commit: CommitMode::default(),
             trace: Some(self.traces.target()),
         }
     }

@@ -9,6 +9,8 @@ pub struct Record {
     pub version: u64,
     pub id: String,
     pub offset: i64,
+    /// Of key, value and headers.
+    pub bytes: usize,
     pub headers: HashMap<String, String>,
 }
 

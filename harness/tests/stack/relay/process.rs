@@ -63,7 +63,12 @@ impl RelayProcess {
 
     /// Waits until it has given such a signal.
     pub async fn wait_for(&mut self, wanted: impl Fn(&Signal) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        self.wait_for_within(PATIENCE, wanted).await;
+    }
+
+    /// The same, with another patience.
+    pub async fn wait_for_within(&mut self, patience: Duration, wanted: impl Fn(&Signal) -> bool) {
+        let deadline = Instant::now() + patience;
         while !self.saw(&wanted) {
             let signals = self.signals.lock().unwrap().clone();
             assert!(Instant::now() < deadline, "only {signals:?}");

@@ -1,5 +1,6 @@
-//! Remembers the last `seq` it published and reads on from there. A transaction that draws its number
-//! early and commits late is below the cursor when it shows: the clean-up deletes it unread.
+//! Remembers the highest value of a column that it published and reads on from there. A transaction
+//! that takes its value early and commits late is below the cursor when it shows: the clean-up
+//! deletes it unread.
 
 use super::kit::broker::Broker;
 use super::kit::outbox::Outbox;
@@ -14,27 +15,39 @@ const BATCH: u64 = 500;
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// As if sequence order were commit order.
-pub fn run(config: RelayConfig) -> Result<(), String> {
-    live(|stop| relay(config, stop))
+pub fn by_seq(config: RelayConfig) -> Result<(), String> {
+    live(|stop| relay(config, stop, "seq"))
 }
 
-async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
+/// As if the time of a transaction's begin were that of its commit.
+pub fn by_created_at(config: RelayConfig) -> Result<(), String> {
+    live(|stop| relay(config, stop, "created_at"))
+}
+
+async fn relay(config: RelayConfig, mut stop: Stop, column: &str) -> Result<(), String> {
     let confession = Confession::open();
     let broker = Broker::connect(&config.kafka, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
-    let mut last = 0;
+    let mut last: Option<String> = None;
     let mut published = HashSet::new();
     while !stop.told() {
-        let rows = outbox.first(&format!("seq > {last}"), BATCH).await?;
+        let condition = match &last {
+            None => "true".to_owned(),
+            Some(last) => format!("{column} > '{last}'"),
+        };
+        let rows = outbox.first(&condition, BATCH).await?;
         broker.publish(rows.iter().map(|row| &row.entry))?;
-        for row in &rows {
-            last = row.seq;
-            published.insert(row.seq);
+        let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+        if let Some(highest) = outbox.highest(column, &seqs).await? {
+            published.extend(seqs);
+            last = Some(highest);
         }
-        for seq in outbox.delete(&format!("seq <= {last}")).await? {
-            if !published.remove(&seq) {
-                confession.admit("passed-by", &seq.to_string());
+        if let Some(last) = &last {
+            for seq in outbox.delete(&format!("{column} <= '{last}'")).await? {
+                if !published.remove(&seq) {
+                    confession.admit("passed-by", &seq.to_string());
+                }
             }
         }
         stop.pause(INTERVAL).await;

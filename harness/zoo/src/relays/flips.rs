@@ -1,6 +1,7 @@
 //! Flips a bit of the content of every 50th event.
 
 use super::kit::altered;
+use crate::confession::Confession;
 use relays::config::RelayConfig;
 
 /// The last character of the content, before the closing quote and brace.
@@ -8,12 +9,14 @@ const FROM_THE_END: usize = 3;
 
 /// Damaged on the way.
 pub fn run(config: RelayConfig) -> Result<(), String> {
+    let confession = Confession::open();
     let mut count = 0;
     altered::relay(config, move |mut entries| {
         for entry in &mut entries {
             count += 1;
             if count % 50 == 0 {
                 entry.payload = flipped(&entry.payload);
+                confession.admit("flipped", &entry.name());
             }
         }
         entries

@@ -3,24 +3,35 @@
 mod aborts;
 pub mod another_run;
 mod cursor;
+mod deduplicates;
+pub mod dies;
+mod done_first;
 mod flips;
 mod flood;
+mod in_flight;
 pub mod kit;
 mod latest;
-mod marks_first;
+mod mark_up_to;
 mod never_starts;
+mod new_slot;
 mod newest_lsn;
 mod notify_only;
 mod odd;
+mod one_transaction;
 mod parks;
 mod refused;
+mod repeats_later;
 mod requeues;
+mod retention;
+mod skip_locked;
 mod skips;
 mod sleeps;
 mod spreads;
-pub mod stops;
+mod stops;
+mod successor;
 mod swaps;
 mod tail;
+mod times_out;
 mod twice;
 mod wrong_key;
 pub mod wrong_topic;
@@ -36,19 +47,38 @@ pub fn find(defect: &str) -> Option<Run> {
         "floods-its-logs" => flood::lines,
         "never-ends-its-line" => flood::endless_line,
         "skips-every-100th" => skips::run,
-        "marks-then-publishes" => marks_first::run,
+        "marks-then-publishes" => done_first::marks,
+        "deletes-then-publishes" => done_first::deletes,
+        "stores-its-offset-first" => done_first::stores_its_offset,
         "goes-on-past-a-failed-publish" => refused::run,
-        "cursor" => cursor::run,
+        "cursor" => cursor::by_seq,
+        "cursor-on-created-at" => cursor::by_created_at,
+        "dies" => dies::run,
+        "marks-up-to-the-highest" => mark_up_to::run,
         "drops-the-tail" => tail::run,
         "stops-silently" => stops::run,
         "acknowledges-the-newest-lsn" => newest_lsn::run,
+        "acknowledges-after-the-first-row" => one_transaction::acknowledges_after_the_first,
+        "skips-what-has-the-lsn" => one_transaction::skips_what_has_the_lsn,
+        "snapshot-then-slot" => new_slot::after_the_snapshot,
+        "new-slot-at-a-restart" => new_slot::at_a_restart,
         "marks-what-it-aborts" => aborts::run,
         "latest-version-only" => latest::run,
-        "parks-after-5-retries" => parks::run,
+        "parks-after-5-retries" => parks::parks,
+        "deletes-after-5-retries" => parks::deletes,
+        "deletes-what-is-old" => retention::run,
+        "deduplicates-by-type" => deduplicates::run,
         "everything-twice" => twice::run,
+        "repeats-later" => repeats_later::run,
         "swaps-neighbours" => swaps::run,
         "requeues-at-the-end" => requeues::run,
-        "any-partition" => spreads::run,
+        "any-partition" => spreads::evenly,
+        "partition-by-type" => spreads::by_type,
+        "two-skip-locked-workers" => skip_locked::run,
+        "several-in-flight" => in_flight::run,
+        "times-out-one-by-one" => times_out::run,
+        "zombie" => successor::zombie,
+        "producer-lives-on" => successor::producer_lives_on,
         "flips-a-bit" => flips::run,
         "wrong-key" => wrong_key::run,
         "wrong-topic" => wrong_topic::run,

@@ -23,10 +23,9 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         .await
         .map_err(|e| format!("listen: {e}"))?;
     emit(Signal::Ready);
-    let confession = Confession::open();
     let work = async {
         while let Ok(Some(_)) = listener.try_recv().await {
-            drain(&mut outbox, &broker, &confession).await?;
+            drain(&mut outbox, &broker).await?;
         }
         Ok::<(), String>(())
     };
@@ -37,7 +36,11 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         },
     }
     stop.wait().await;
-    Ok(())
+    // On a session that was not cut.
+    let mut outbox = Outbox::connect(&config.postgres).await?;
+    outbox
+        .admit("status = 'pending'", &Confession::open(), "unread")
+        .await
 }
 
 async fn listen(target: &PostgresTarget) -> Result<PgListener, sqlx::Error> {
@@ -51,20 +54,13 @@ async fn listen(target: &PostgresTarget) -> Result<PgListener, sqlx::Error> {
 }
 
 /// Publishes all that is there.
-async fn drain(
-    outbox: &mut Outbox,
-    broker: &Broker,
-    confession: &Confession,
-) -> Result<(), String> {
+async fn drain(outbox: &mut Outbox, broker: &Broker) -> Result<(), String> {
     loop {
         let rows = outbox.first("status = 'pending'", BATCH).await?;
         if rows.is_empty() {
             return Ok(());
         }
         broker.publish(rows.iter().map(|row| &row.entry))?;
-        for row in &rows {
-            confession.admit("published", &row.entry.name());
-        }
         let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
         outbox.mark(&seqs, "processed").await?;
     }

@@ -1,5 +1,5 @@
-//! Parks a row as failed after five attempts: an outage spends them all at once, and nobody ever
-//! looks at parked rows.
+//! Gives a row up after five attempts: an outage spends them all at once. It is parked, and nobody
+//! ever looks at parked rows, or deleted.
 
 use super::kit::broker::Broker;
 use super::kit::outbox::{Outbox, Pending};
@@ -14,15 +14,25 @@ use std::time::Duration;
 const BATCH: u64 = 500;
 const ATTEMPTS_MAX: u32 = 5;
 const INTERVAL: Duration = Duration::from_millis(5);
-/// How long the broker may take to say that it is there.
-const ANSWER_WITHIN: Duration = Duration::from_millis(100);
 
-/// Gives each row five chances.
-pub fn run(config: RelayConfig) -> Result<(), String> {
-    live(|stop| relay(config, stop))
+/// What becomes of a row that had its chances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GivenUp {
+    Parked,
+    Deleted,
 }
 
-async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
+/// Gives each row five chances, then parks it.
+pub fn parks(config: RelayConfig) -> Result<(), String> {
+    live(|stop| relay(config, stop, GivenUp::Parked))
+}
+
+/// Gives each row five chances, then deletes it.
+pub fn deletes(config: RelayConfig) -> Result<(), String> {
+    live(|stop| relay(config, stop, GivenUp::Deleted))
+}
+
+async fn relay(config: RelayConfig, mut stop: Stop, given_up: GivenUp) -> Result<(), String> {
     let confession = Confession::open();
     let broker = Broker::connect(&config.kafka, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
@@ -39,7 +49,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         rows.retain(|row| !on_their_way.contains(&row.seq));
         if rows.is_empty() {
             stop.pause(INTERVAL).await;
-        } else if is_there(&broker) {
+        } else if broker.is_there() {
             for row in &rows {
                 broker
                     .send(&row.entry)
@@ -49,9 +59,12 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         } else {
             let parked = spent(&rows, &mut attempts);
             let seqs: Vec<i64> = parked.iter().map(|row| row.seq).collect();
-            outbox.mark(&seqs, "failed").await?;
+            match given_up {
+                GivenUp::Parked => outbox.mark(&seqs, "failed").await?,
+                GivenUp::Deleted => outbox.delete_rows(&seqs).await?,
+            }
             for row in &parked {
-                confession.admit("parked", &row.entry.name());
+                confession.admit("given-up", &row.entry.name());
             }
         }
     }
@@ -66,13 +79,4 @@ fn spent<'a>(rows: &'a [Pending], attempts: &mut HashMap<i64, u32>) -> Vec<&'a P
         *attempt >= ATTEMPTS_MAX
     };
     rows.iter().filter(|row| had_all(row)).collect()
-}
-
-/// An attempt fails before anything is sent: so no parked row is on the topic after all.
-fn is_there(broker: &Broker) -> bool {
-    broker
-        .producer
-        .client()
-        .fetch_metadata(Some(broker.topic()), ANSWER_WITHIN)
-        .is_ok()
 }

@@ -1,10 +1,11 @@
-//! Spreads events evenly over the partitions, whatever their key.
+//! Chooses partitions by something other than the key: one after the other, or by the kind of event.
 
 use super::kit::broker::Broker;
 use super::kit::outbox::Outbox;
-use super::kit::{Stop, live};
+use super::kit::{Entry, Stop, live};
 use crate::confession::Confession;
 use relays::config::RelayConfig;
+use relays::order::ChangeType;
 use relays::signal::{Signal, emit};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,22 +16,41 @@ const INTERVAL: Duration = Duration::from_millis(5);
 const PARTITIONS: i32 = 3;
 
 /// One after the other.
-pub fn run(config: RelayConfig) -> Result<(), String> {
-    live(|stop| relay(config, stop))
+pub fn evenly(config: RelayConfig) -> Result<(), String> {
+    let mut partition = 0;
+    live(|stop| {
+        relay(config, stop, move |_| {
+            partition = (partition + 1) % PARTITIONS;
+            partition
+        })
+    })
 }
 
-async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
+/// By the kind of event, of which each has its place.
+pub fn by_type(config: RelayConfig) -> Result<(), String> {
+    live(|stop| {
+        relay(config, stop, |entry| {
+            let kind = ChangeType::from_event_type(&entry.event_type);
+            kind.map_or(0, |kind| i32::from(kind.code())) % PARTITIONS
+        })
+    })
+}
+
+async fn relay(
+    config: RelayConfig,
+    mut stop: Stop,
+    mut partition: impl FnMut(&Entry) -> i32,
+) -> Result<(), String> {
     let confession = Confession::open();
     let broker = Broker::connect(&config.kafka, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
-    let mut partition = 0;
     // By order: its first partition, and whether that was not the only one.
     let mut homes: HashMap<String, (i32, bool)> = HashMap::new();
     while !stop.told() {
         let rows = outbox.first("status = 'pending'", BATCH).await?;
         for row in &rows {
-            partition = (partition + 1) % PARTITIONS;
+            let partition = partition(&row.entry);
             broker
                 .send_record(&row.entry, broker.topic(), Some(partition))
                 .map_err(|e| format!("publish {}: {e}", row.entry.name()))?;

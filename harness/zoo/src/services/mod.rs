@@ -1,11 +1,14 @@
 //! Order services with a defect: one a file.
 
 mod acknowledges_early;
+mod groups;
 mod kit;
+mod merges;
 mod publishes_and_reuses;
 mod publishes_early;
 mod rejects_late;
 mod retries_blindly;
+mod savepoint;
 mod two_transactions;
 
 use relays::config::ServiceConfig;
@@ -21,6 +24,10 @@ pub fn find(defect: &str) -> Option<Run> {
         "acknowledges-early" => acknowledges_early::run,
         "rejects-late" => rejects_late::run,
         "two-transactions" => two_transactions::run,
+        "rolls-back-to-a-savepoint" => savepoint::run,
+        "merges-rows" => merges::run,
+        // The relay's defects, on a service that makes them possible.
+        "acknowledges-after-the-first-row" | "skips-what-has-the-lsn" => groups::run,
         "repeats-the-change" => retries_blindly::the_change,
         "repeats-the-publish" => retries_blindly::the_publish,
         _ => return None,

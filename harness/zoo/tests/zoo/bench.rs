@@ -21,6 +21,8 @@ pub struct Ran {
     pub confession: Vec<String>,
     /// The run's folder.
     pub folder: PathBuf,
+    /// Of which lane's stack it was.
+    pub lane: usize,
     /// Keeps the folder.
     _home: tempfile::TempDir,
 }
@@ -35,16 +37,25 @@ impl Ran {
         &record.strategies[0]
     }
 
-    /// The referee says that the generator or the observer was late by itself: whatever else came of
-    /// it, the run does not tell.
-    pub fn machine_was_too_slow(&self) -> bool {
-        let late = |reason: &String| reason.contains("what was measured is the");
-        self.strategy().reasons.iter().any(late)
+    /// Whether the referee could tell all that it was asked, one way or the other, and has nothing
+    /// else against the run; on a machine that is too busy for generator or observer it has. `open`
+    /// are the metrics that it cannot tell on any machine, `doubts` is how many reasons it has anyway.
+    pub fn tells(&self, open: &[&str], doubts: usize) -> bool {
+        let strategy = self.strategy();
+        let mut missed = 0;
+        for expectation in &strategy.expectations {
+            if expectation.met.is_none() && !open.contains(&&*expectation.metric) {
+                return false;
+            }
+            missed += usize::from(expectation.met == Some(false));
+        }
+        strategy.reasons.len() == missed + doubts
     }
 
     /// Changes in the database.
     pub fn committed(&self) -> u64 {
-        self.strategy().counts.committed
+        let committed = self.strategy().counts.committed;
+        committed.expect("the database was read")
     }
 
     /// How often the broken part says that it did this.
@@ -58,32 +69,73 @@ impl Ran {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 
-    /// The verdict is `verdict`, and of everything that can go wrong there is exactly this.
+    /// Of everything that can go wrong, what there is of it, sorted.
+    pub fn anomalies(&self) -> Vec<(&'static str, u64)> {
+        let all = anomalies(&self.strategy().counts).into_iter();
+        all.filter_map(|(name, count)| Some((name, count.filter(|count| *count > 0)?)))
+            .collect()
+    }
+
+    /// Of everything that can go wrong there is exactly this.
     #[track_caller]
-    pub fn found(&self, verdict: Verdict, expected: &[(&str, u64)]) {
-        let strategy = self.strategy();
-        let found: Vec<(&str, u64)> = anomalies(&strategy.counts)
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .collect();
+    pub fn found(&self, expected: &[(&str, u64)]) {
+        let found = self.anomalies();
         let mut expected: Vec<(&str, u64)> = expected.to_vec();
+        expected.retain(|(_, count)| *count > 0);
         expected.sort_unstable();
-        let context = || {
-            format!(
-                "{:?}\nreasons: {:?}\noffences: {:?}\n{}",
-                strategy.counts,
-                strategy.reasons,
-                strategy.offences,
-                self.said()
-            )
+        assert_eq!(found, expected, "{}", self.context());
+    }
+
+    /// The verdict is `verdict`, and so is the exit code. Where it is fail, it is for the anomalies
+    /// that were found: each of them that is expected not to be misses its expectation, and every
+    /// other expectation is met, but for those that are `open`.
+    #[track_caller]
+    pub fn judged(&self, verdict: Verdict, finds: &[(&str, u64)], open: &[&str]) {
+        let strategy = self.strategy();
+        assert_eq!(strategy.verdict, verdict, "{}", self.context());
+        let code = match verdict {
+            Verdict::Pass => 0,
+            Verdict::Fail => 1,
+            Verdict::Unknown => 3,
         };
-        assert_eq!(found, expected, "{}", context());
-        assert_eq!(strategy.verdict, verdict, "{}", context());
+        assert_eq!(self.output.status.code(), Some(code), "{}", self.context());
+        if verdict == Verdict::Unknown {
+            return;
+        }
+        let mut missed = false;
+        for expectation in &strategy.expectations {
+            let metric = &*expectation.metric;
+            let found = finds.iter().any(|(anomaly, _)| *anomaly == metric);
+            let met = (!open.contains(&metric)).then_some(!found);
+            assert_eq!(expectation.met, met, "{metric}: {}", self.context());
+            missed |= found;
+        }
+        assert_eq!(missed, verdict == Verdict::Fail, "{}", self.context());
+    }
+
+    /// Every fault bit (or none did).
+    #[track_caller]
+    pub fn bit(&self, bites: bool) {
+        for fault in &self.strategy().faults {
+            assert_eq!(fault.bit, Some(bites), "{fault:?}\n{}", self.context());
+        }
+    }
+
+    /// All of it, for the message of a failed assertion.
+    pub fn context(&self) -> String {
+        let strategy = self.strategy();
+        format!(
+            "{:?}\nreasons: {:#?}\noffences: {:?}\n{}",
+            strategy.counts,
+            strategy.reasons,
+            strategy.offences.first(),
+            self.said()
+        )
     }
 }
 
-/// Every count that is 0 for a clean run, by name, sorted.
-fn anomalies(c: &Counts) -> Vec<(&'static str, u64)> {
+/// Every count that is 0 for a clean run, by name, sorted; `None` is not known.
+fn anomalies(c: &Counts) -> Vec<(&'static str, Option<u64>)> {
     let mut all = vec![
         ("lost", c.lost),
         ("undrained", c.undrained),
@@ -157,6 +209,7 @@ impl Turn {
             record,
             confession: confession.lines().map(str::to_owned).collect(),
             folder,
+            lane: self.lane,
             _home: home,
         }
     }

@@ -10,15 +10,18 @@ cases! {
         finds: &[
             Find {
                 anomaly: "corrupted",
-                count: |ran| ran.committed() / 50,
+                count: |ran| ran.admitted("flipped"),
+                least: 8,
                 words: "one of each fifty committed",
             },
             Find {
                 anomaly: "lost",
-                count: |ran| ran.committed() / 50,
+                count: |ran| ran.admitted("flipped"),
+                least: 8,
                 words: "the same",
             },
         ],
+        also: |ran| assert_eq!(ran.admitted("flipped"), ran.committed() / 50),
         ..USUAL
     };
 
@@ -29,15 +32,20 @@ cases! {
         finds: &[
             Find {
                 anomaly: "corrupted",
-                count: |ran| ran.committed(),
+                count: |ran| ran.admitted("keyed"),
+                least: 400,
                 words: "all committed",
             },
             Find {
                 anomaly: "lost",
-                count: |ran| ran.committed(),
+                count: |ran| ran.admitted("keyed"),
+                least: 400,
                 words: "the same",
             },
         ],
+        also: |ran| assert_eq!(ran.admitted("keyed"), ran.committed()),
+        doubts: &["reordered: no two versions of an order were ever in flight together"],
+        open: &["reordered"],
         ..USUAL
     };
 
@@ -48,6 +56,7 @@ cases! {
         finds: &[Find {
             anomaly: "foreign",
             count: |_| u64::from(zoo::relays::another_run::LEFT),
+            least: 25,
             words: "25, the rows that were left",
         }],
         ..USUAL

@@ -1,6 +1,7 @@
 //! The table of the docs, made from the cases themselves. `OUTBOX_ZOO_WRITE_DOCS=1` writes it.
 
 use super::case::Case;
+use reports::record::Verdict;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -9,9 +10,12 @@ const DEFECTS: &[&[Case]] = &[
     crate::lost::CASES,
     crate::undrained::CASES,
     crate::order::CASES,
+    crate::overtaking::CASES,
+    crate::restart::CASES,
     crate::content::CASES,
     crate::services::CASES,
     crate::referee::CASES,
+    crate::settle::CASES,
     crate::odd::CASES,
 ];
 
@@ -44,7 +48,11 @@ fn row(case: &Case) -> String {
         .map(|find| format!("**{}**: {}", find.anomaly.replace('_', " "), find.words))
         .collect();
     let doubts = case.doubts.iter().map(|doubt| doubt.replace('`', ""));
-    let doubts = doubts.map(|doubt| format!("nothing is proved: \"... {doubt} ...\""));
+    let proved = match case.verdict {
+        Verdict::Unknown => "nothing is proved",
+        Verdict::Pass | Verdict::Fail => "besides",
+    };
+    let doubts = doubts.map(|doubt| format!("{proved}: \"... {doubt} ...\""));
     let found: Vec<String> = finds.into_iter().chain(doubts).collect();
     let found = if found.is_empty() {
         "nothing".to_owned()

@@ -11,9 +11,11 @@ cases! {
         verdict: Verdict::Pass,
         finds: &[Find {
             anomaly: "duplicated",
-            count: |ran| ran.committed(),
+            count: |ran| ran.admitted("twice"),
+            least: 400,
             words: "as many as committed",
         }],
+        also: |ran| assert_eq!(ran.admitted("twice"), ran.committed()),
         ..USUAL
     };
 
@@ -25,6 +27,7 @@ cases! {
         finds: &[Find {
             anomaly: "reordered",
             count: |ran| ran.admitted("overtaken"),
+            least: 100,
             words: "one a swap",
         }],
         ..USUAL
@@ -39,6 +42,7 @@ cases! {
         finds: &[Find {
             anomaly: "reordered",
             count: |ran| ran.admitted("overtaken"),
+            least: 20,
             words: "every version that was handed over after a later one",
         }],
         ..USUAL
@@ -52,7 +56,22 @@ cases! {
         finds: &[Find {
             anomaly: "split",
             count: |ran| ran.admitted("split"),
+            least: 100,
             words: "every order with events on more than one partition",
+        }],
+        ..USUAL
+    };
+
+    given_a_partitioner_by_type_of_event_when_judged_then_orders_are_split: Case {
+        number: "43",
+        defect: "partition-by-type",
+        what: "wrong partitioner: by the type of event",
+        strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
+        finds: &[Find {
+            anomaly: "split",
+            count: |ran| ran.admitted("split"),
+            least: 100,
+            words: "every order with events of types that have different partitions",
         }],
         ..USUAL
     };
@@ -71,9 +90,11 @@ within = \"8s\"
 late_after = \"1500ms\"",
         finds: &[Find {
             anomaly: "late",
-            count: |ran| ran.committed(),
+            count: |ran| ran.admitted("overslept"),
+            least: 200,
             words: "all committed, since the load ended before it woke",
         }],
+        also: |ran| assert_eq!(ran.admitted("overslept"), ran.committed()),
         ..USUAL
     };
 }

@@ -6,27 +6,35 @@ use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::warm_up::{BRIEF, warm_up};
 use harness::stack::{Provider, Stack, StackInfo};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// Statics are never dropped, so a stack's reaper ends it with the test program.
 struct Shared {
     stack: Stack,
     _reaper: Arc<Reaper>,
-    _folder: DataFolder,
+    folder: DataFolder,
 }
 
 /// The stack of this turn.
 pub fn of(turn: &Turn) -> &'static StackInfo {
+    shared(turn.lane).stack.info()
+}
+
+/// The folder of the topics' segments of the stack of this lane.
+pub fn kafka_log(lane: usize) -> PathBuf {
+    shared(lane).folder.path().join("data/kafka/log")
+}
+
+fn shared(lane: usize) -> &'static Shared {
     static STACKS: [OnceLock<Shared>; LANES] = [const { OnceLock::new() }; LANES];
-    let shared = STACKS[turn.lane].get_or_init(|| {
+    STACKS[lane].get_or_init(|| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let shared = runtime.block_on(start(turn.lane));
+        let shared = runtime.block_on(start(lane));
         // Its servers are watched by threads of their own; its clients are not, so the runtime stays.
         std::mem::forget(runtime);
         shared
-    });
-    shared.stack.info()
+    })
 }
 
 async fn start(lane: usize) -> Shared {
@@ -50,6 +58,6 @@ async fn start(lane: usize) -> Shared {
     Shared {
         stack,
         _reaper: reaper,
-        _folder: folder,
+        folder,
     }
 }

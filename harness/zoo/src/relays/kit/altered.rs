@@ -97,6 +97,10 @@ impl<S: Source, A: FnMut(Vec<Entry>) -> Vec<Entry>> Source for Altered<S, A> {
         self.inner.is_midway()
     }
 
+    async fn keep_alive(&mut self) -> Result<(), SourceError> {
+        self.inner.keep_alive().await
+    }
+
     /// As cancel-safe as the inner source's: what was read is in `rows` until it is given out.
     async fn next(&mut self, batch: &mut VecDeque<Entry>) -> Result<(), SourceError> {
         self.inner.next(&mut self.rows).await?;

@@ -11,6 +11,28 @@ use std::time::{Duration, Instant};
 /// Bound of the wait for the broker.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long the broker may take to say that it is there.
+const ANSWER_WITHIN: Duration = Duration::from_millis(100);
+
+/// The usual settings of a producer, with `settings` on top of them.
+pub fn settings_of(target: &KafkaTarget, settings: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &target.bootstrap)
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("message.timeout.ms", "0")
+        .set("linger.ms", target.linger_ms.to_string())
+        .set("partitioner", "murmur2_random")
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "200")
+        .set("log_level", "3");
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
+    config
+}
+
 /// A producer and the topic it is for.
 pub struct Broker {
     /// The producer.
@@ -21,21 +43,7 @@ pub struct Broker {
 impl Broker {
     /// Connects; `settings` come on top of the usual ones.
     pub fn connect(target: &KafkaTarget, settings: &[(&str, &str)]) -> Result<Self, String> {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &target.bootstrap)
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
-            .set("message.timeout.ms", "0")
-            .set("linger.ms", target.linger_ms.to_string())
-            .set("partitioner", "murmur2_random")
-            .set("reconnect.backoff.ms", "50")
-            .set("reconnect.backoff.max.ms", "200")
-            .set("log_level", "3");
-        for (name, value) in settings {
-            config.set(*name, *value);
-        }
-        let producer: BaseProducer = config
+        let producer: BaseProducer = settings_of(target, settings)
             .create()
             .map_err(|e| format!("make a producer: {e}"))?;
         producer
@@ -73,6 +81,14 @@ impl Broker {
             .headers(headers);
         record.partition = partition;
         self.producer.send(record).map_err(|(error, _)| error)
+    }
+
+    /// Whether the broker answers at once. Nothing is sent: what is given up after this is not on the
+    /// topic after all.
+    pub fn is_there(&self) -> bool {
+        let metadata = self.producer.client();
+        let metadata = metadata.fetch_metadata(Some(&self.topic), ANSWER_WITHIN);
+        metadata.is_ok()
     }
 
     /// The topic.

@@ -1,11 +1,15 @@
 //! What the broken relays are made of: the honest relay with its events altered on the way
-//! ([`altered`]), or a naive one of rows ([`outbox`]) and a producer ([`broker`]).
+//! ([`altered`], [`sifted`]), or a naive one of rows ([`outbox`]) and a producer ([`broker`]).
 
+pub mod aftermath;
 pub mod altered;
 pub mod broker;
 mod entry;
 mod life;
+pub mod offset;
 pub mod outbox;
+pub mod reporting;
+pub mod sifted;
 
 pub use entry::Entry;
 pub use life::{Stop, is_first_life, live};

@@ -1,9 +1,13 @@
 //! The outbox table, as a naive relay uses it: select, then mark or delete.
 
 use super::Entry;
+use crate::confession::Confession;
 use relays::config::PostgresTarget;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+
+/// More rows than any run has.
+pub const ALL: u64 = 1_000_000;
 
 /// A session on one outbox.
 pub struct Outbox {
@@ -66,6 +70,63 @@ impl Outbox {
             .map_err(failed("read a row of the outbox"))
     }
 
+    /// The highest value of a column in these rows, as text.
+    pub async fn highest(&mut self, column: &str, rows: &[i64]) -> Result<Option<String>, String> {
+        let sql = format!(
+            "SELECT max({column})::text FROM {} WHERE seq = ANY ($1)",
+            self.table
+        );
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(rows)
+            .fetch_one(&mut self.session)
+            .await
+            .map_err(failed("ask for the highest value"))
+    }
+
+    /// Begins a transaction.
+    pub async fn begin(&mut self) -> Result<(), String> {
+        let begun = sqlx::raw_sql("BEGIN").execute(&mut self.session).await;
+        begun.map(drop).map_err(failed("begin"))
+    }
+
+    /// Commits it.
+    pub async fn commit(&mut self) -> Result<(), String> {
+        let committed = sqlx::raw_sql("COMMIT").execute(&mut self.session).await;
+        committed.map(drop).map_err(failed("commit"))
+    }
+
+    /// Deletes the first rows that no other transaction has locked; they are locked until this
+    /// session's transaction ends.
+    pub async fn take_unlocked(&mut self, limit: u64) -> Result<Vec<Pending>, String> {
+        let table = &self.table;
+        let sql = format!(
+            "DELETE FROM {table} WHERE seq IN \
+             (SELECT seq FROM {table} ORDER BY seq LIMIT {limit} FOR UPDATE SKIP LOCKED) \
+             RETURNING seq, id::text, aggregateid, type, version::text, payload"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .fetch_all(&mut self.session)
+            .await
+            .map_err(failed("take rows of the outbox"))?;
+        let taken: Result<Vec<Pending>, _> = rows.iter().map(pending).collect();
+        let mut taken = taken.map_err(failed("read a row of the outbox"))?;
+        taken.sort_unstable_by_key(|row| row.seq);
+        Ok(taken)
+    }
+
+    /// Admits every row for which `condition` (SQL) is true, as `what`.
+    pub async fn admit(
+        &mut self,
+        condition: &str,
+        confession: &Confession,
+        what: &str,
+    ) -> Result<(), String> {
+        for row in self.first(condition, ALL).await? {
+            confession.admit(what, &row.entry.name());
+        }
+        Ok(())
+    }
+
     /// Gives these rows a status.
     pub async fn mark(&mut self, rows: &[i64], status: &str) -> Result<(), String> {
         let sql = format!("UPDATE {} SET status = $1 WHERE seq = ANY ($2)", self.table);
@@ -75,6 +136,19 @@ impl Outbox {
             .execute(&mut self.session)
             .await
             .map(drop)
+            .map_err(failed("mark rows of the outbox"))
+    }
+
+    /// Gives the rows for which `condition` (SQL) is true a status; their `seq`.
+    pub async fn mark_where(&mut self, condition: &str, status: &str) -> Result<Vec<i64>, String> {
+        let sql = format!(
+            "UPDATE {} SET status = $1 WHERE {condition} RETURNING seq",
+            self.table
+        );
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(status)
+            .fetch_all(&mut self.session)
+            .await
             .map_err(failed("mark rows of the outbox"))
     }
 

@@ -10,9 +10,9 @@ use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
 use std::time::Duration;
 
-/// Rounds with something to publish that the old relay works alone, and then both together.
-const ALONE: u32 = 10;
-const TOGETHER: u32 = 10;
+/// Events that the old relay publishes alone, and that both publish.
+const ALONE: usize = 100;
+const TOGETHER: usize = 100;
 /// Rows of one round at most.
 const BATCH: u64 = 500;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -24,13 +24,13 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
         let mut old = Relay::start(&config).await?;
         let mut new = Relay::start(&config).await?;
         emit(Signal::Ready);
-        let mut rounds = 0;
+        let mut published = 0;
         while !stop.told() {
-            let (old_works, new_works) = (rounds < ALONE + TOGETHER, rounds >= ALONE);
+            let (old_works, new_works) = (published < ALONE + TOGETHER, published >= ALONE);
             // Both look before either publishes: what the old one finds, the new one finds too.
             let found_by_old = old.look(old_works).await?;
             let found_by_new = new.look(new_works).await?;
-            rounds += u32::from(!found_by_old.is_empty());
+            published += found_by_old.len();
             old.publish(&found_by_old)?;
             new.publish(&found_by_new)?;
             for twice in found_by_old.iter().filter(|_| new_works) {

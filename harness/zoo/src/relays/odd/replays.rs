@@ -3,7 +3,7 @@
 
 use super::super::kit::broker::Broker;
 use super::super::kit::live;
-use super::super::kit::outbox::Outbox;
+use super::super::kit::outbox::{ALL, Outbox};
 use super::lives::Lives;
 use crate::confession::Confession;
 use relays::config::{PostgresTarget, RelayConfig};
@@ -13,7 +13,6 @@ use std::time::Duration;
 /// So many events are published before it is started again.
 const BEFORE: u64 = 200;
 const PUBLISHED: &str = "status = 'processed'";
-const ALL: u64 = 1_000_000;
 
 /// Relays until SIGTERM.
 pub fn run(config: RelayConfig) -> Result<(), String> {

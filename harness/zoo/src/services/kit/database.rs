@@ -6,7 +6,7 @@ use crate::relays::kit::outbox::options;
 use relays::config::ServiceConfig;
 use relays::order::{ChangeType, OrderState};
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgPoolOptions};
-use sqlx::query::QueryScalar;
+use sqlx::query::{Query, QueryScalar};
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
@@ -25,6 +25,11 @@ const UPSERT: &str = "insert into orders as o (id, attempts, changes, state)
     returning version";
 const ANNOUNCE: &str = "insert into outbox (id, aggregatetype, aggregateid, type, version, payload)
     values ($1, 'Order', $2, $3, $4, $5)";
+
+/// The same, where the outbox holds a row an order: what is there already announces it.
+const ANNOUNCE_ONCE: &str = "insert into outbox
+    (id, aggregatetype, aggregateid, type, version, payload, seq) overriding system value
+    values ($1, 'Order', $2, $3, $4, $5, $6) on conflict do nothing";
 
 /// Sessions, and the run whose events are written.
 pub struct Database {
@@ -83,16 +88,39 @@ impl Database {
         change: &Change,
         version: u32,
     ) -> Result<(), String> {
-        sqlx::query(ANNOUNCE)
+        let query = self.row(ANNOUNCE, change, version);
+        let done = query.execute(to).await;
+        done.map(drop).map_err(failed("write the outbox row"))
+    }
+
+    /// Writes the outbox row if the order has none there; says whether it did.
+    pub async fn announce_once(
+        &self,
+        to: &mut PgConnection,
+        change: &Change,
+        version: u32,
+    ) -> Result<bool, String> {
+        // The first half of an order's id is its own.
+        let seq = (change.order.as_u64_pair().0 >> 1).cast_signed();
+        let query = self.row(ANNOUNCE_ONCE, change, version).bind(seq);
+        let done = query.execute(to).await;
+        let done = done.map_err(failed("write the outbox row"))?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// The first five parameters of an outbox row.
+    fn row(
+        &self,
+        sql: &'static str,
+        change: &Change,
+        version: u32,
+    ) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query(sql)
             .bind(Uuid::now_v7())
             .bind(change.order.to_string())
             .bind(change.kind.event_type())
             .bind(version.cast_signed())
             .bind(change.event(&self.run, version))
-            .execute(to)
-            .await
-            .map(drop)
-            .map_err(failed("write the outbox row"))
     }
 }
 

@@ -1,0 +1,214 @@
+//! What the fence let the referee read, and what of it each metric needs. A step that failed, or was
+//! not taken, left something unread; what is said of that would be a guess, and a guess must not
+//! blame the system: it is unknown, never 0 and never an offence. Only what is proved by what was
+//! read stands, whatever else was not: an event of nobody is one, however much of the topic is left.
+
+use crate::history::History;
+use crate::scenario::{LatencyKind, Metric};
+
+/// A set of steps of the fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps(u8);
+
+impl Steps {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    /// All eight.
+    pub const ALL: Self = Self(u8::MAX);
+    /// 1: every request has its outcome.
+    pub const OUTCOMES: Self = Self::number(1);
+    /// 2: everything is healed.
+    pub const HEALED: Self = Self::number(2);
+    /// 3: the order service is stopped.
+    pub const SERVICE: Self = Self::number(3);
+    /// 4: the database is closed and read.
+    pub const TRUTH: Self = Self::number(4);
+    /// 5: every event has come, or the bound has passed.
+    pub const WAIT: Self = Self::number(5);
+    /// 6: the relay is stopped, and what its source holds is read.
+    pub const SOURCE: Self = Self::number(6);
+    /// 7: the topic is closed.
+    pub const CLOSED: Self = Self::number(7);
+    /// 8: the whole topic is read.
+    pub const TOPIC: Self = Self::number(8);
+    /// What the database holds, and by whom it was asked for.
+    pub const DATABASE: Self = Self::OUTCOMES.and(Self::TRUTH);
+    /// Whether each attempt is in the database and on the topic.
+    pub const BOTH_SIDES: Self = Self::DATABASE.and(Self::CLOSED).and(Self::TOPIC);
+    /// When each event came, with everything healed and as much time as the scenario gives.
+    pub const ARRIVALS: Self = Self::BOTH_SIDES
+        .and(Self::HEALED)
+        .and(Self::SERVICE)
+        .and(Self::WAIT);
+
+    const fn number(number: u32) -> Self {
+        Self(1 << (number - 1))
+    }
+
+    /// These and others.
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    fn has(self, number: u32) -> bool {
+        self.0 & Self::number(number).0 != 0
+    }
+}
+
+/// What a metric needs.
+#[derive(Debug, Clone, Copy)]
+struct Needs {
+    /// To be known.
+    whole: Steps,
+    /// For what was found to stand, though more may have been found. Never less than what could make
+    /// it vanish: more of the topic, or of the database.
+    found: Steps,
+}
+
+fn needs(metric: Metric) -> Needs {
+    let all_of = |whole| Needs {
+        whole,
+        found: whole,
+    };
+    let on_the_topic = |found| Needs {
+        whole: Steps::ALL,
+        found,
+    };
+    match metric {
+        // An absence, or which event came first: any event that was not read can undo it.
+        Metric::Lost | Metric::Undrained | Metric::Undecided | Metric::Reordered => {
+            all_of(Steps::ALL)
+        }
+        // The record shows it by itself, beside the attempt that it names.
+        Metric::Foreign | Metric::Corrupted => on_the_topic(Steps::OUTCOMES),
+        // And what the database holds.
+        Metric::Phantom | Metric::Duplicated | Metric::Split => on_the_topic(Steps::DATABASE),
+        Metric::Missing
+        | Metric::DoubleApplied
+        | Metric::FalseRejection
+        | Metric::Unacknowledged => all_of(Steps::DATABASE),
+        Metric::Late
+        | Metric::Drain
+        | Metric::Recovery
+        | Metric::Latency(LatencyKind::Propagation | LatencyKind::EndToEnd, _) => {
+            all_of(Steps::ARRIVALS)
+        }
+        Metric::Latency(LatencyKind::Order, _) => all_of(Steps::OUTCOMES),
+    }
+}
+
+/// How much of what a metric needs was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// All of it.
+    Whole,
+    /// What was found stands, and there may be more, for this reason.
+    AtLeast(&'a str),
+    /// Too little to say anything, for this reason.
+    Nothing(&'a str),
+}
+
+impl<'a> Known<'a> {
+    /// Why it is not known, or not wholly.
+    pub fn reason(self) -> Option<&'a str> {
+        match self {
+            Self::Whole => None,
+            Self::AtLeast(reason) | Self::Nothing(reason) => Some(reason),
+        }
+    }
+}
+
+/// How many steps there are.
+const STEPS: u32 = crate::fence::STEPS.len() as u32;
+
+/// What the fence let us read of one run.
+#[derive(Debug)]
+pub struct Reading {
+    /// Number of a step and why what it was for was not read, by number.
+    unread: Vec<(u32, String)>,
+}
+
+impl Reading {
+    /// From what the history says of the steps, and of how far the topic was read.
+    pub fn of(history: &History) -> Self {
+        let mut unread: Vec<(u32, String)> = Vec::new();
+        for number in 1..=STEPS {
+            let mut steps = history.fences.iter().filter(|s| s.number == number);
+            let mut taken = false;
+            for step in steps.by_ref() {
+                taken = true;
+                if !step.ok {
+                    let reason = format!(
+                        "step {number} of the fence ({}) failed: {}",
+                        step.name, step.detail
+                    );
+                    unread.push((number, reason));
+                }
+            }
+            if !taken {
+                let reason = format!("step {number} of the fence was not taken");
+                unread.push((number, reason));
+            }
+        }
+        let topic = STEPS;
+        if !unread.iter().any(|(number, _)| *number == topic) {
+            unread.extend(left_on_the_topic(history).map(|reason| (topic, reason)));
+        }
+        Self { unread }
+    }
+
+    /// Every reason why something was not read.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        self.unread.iter().map(|(_, reason)| reason.as_str())
+    }
+
+    /// Why something that needs these steps is not known; `None` if all of them held.
+    pub fn lacks(&self, steps: Steps) -> Option<&str> {
+        let mut lacking = self.unread.iter().filter(|(n, _)| steps.has(*n));
+        lacking.next().map(|(_, reason)| reason.as_str())
+    }
+
+    /// A figure that needs these steps, or nothing.
+    pub fn known<T>(&self, steps: Steps, figure: T) -> Option<T> {
+        self.lacks(steps).is_none().then_some(figure)
+    }
+
+    /// How much of what a metric needs was read.
+    pub fn of_metric(&self, metric: Metric) -> Known<'_> {
+        let needs = needs(metric);
+        match (self.lacks(needs.whole), self.lacks(needs.found)) {
+            (None, _) => Known::Whole,
+            (Some(reason), None) => Known::AtLeast(reason),
+            (Some(_), Some(reason)) => Known::Nothing(reason),
+        }
+    }
+}
+
+/// What of the topic the final read did not come to: partitions, their ends, open transactions.
+fn left_on_the_topic(history: &History) -> impl Iterator<Item = String> {
+    let partitions = &history.partitions;
+    let wanted = 0..history.meta.scenario.workload.partitions.max(1);
+    let absent = wanted
+        .filter(|wanted| !partitions.iter().any(|p| p.partition == *wanted))
+        .map(|missing| format!("partition {missing} was not read again"));
+    let unread = partitions
+        .iter()
+        .filter(|p| p.read_offset < p.end_offset)
+        .map(|p| {
+            format!(
+                "partition {} was read up to offset {}, and it ends at {}",
+                p.partition, p.read_offset, p.end_offset
+            )
+        });
+    let unstable = partitions
+        .iter()
+        .filter(|p| p.stable_offset != p.end_offset)
+        .map(|p| {
+            format!(
+                "partition {} is stable up to offset {} and ends at {}: a Kafka transaction was \
+                 still open",
+                p.partition, p.stable_offset, p.end_offset
+            )
+        });
+    absent.chain(unread).chain(unstable)
+}

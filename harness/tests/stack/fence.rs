@@ -1,0 +1,321 @@
+//! The fence's own steps against what could still write after them.
+
+use crate::stack;
+use harness::fence::database::{self, Truth};
+use harness::identity::{Identity, RunKey};
+use harness::topic::Topic;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{
+    BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer,
+};
+use relays::config::PostgresTarget;
+use relays::schema::{self, Layout, OutboxKind};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Bound on every condition that a test waits for.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Tables and roles of one test.
+struct Given {
+    admin: PostgresTarget,
+    layout: Layout,
+    identity: Identity,
+}
+
+impl Given {
+    async fn tables() -> Self {
+        let key = RunKey::random();
+        let given = Self {
+            admin: stack().await.postgres.clone(),
+            layout: Layout {
+                schema: format!("fence_{}", key.run),
+                outbox: OutboxKind::Delete,
+                password: "secret".into(),
+            },
+            identity: key.identity().unwrap(),
+        };
+        schema::create(&given.admin, &given.layout).await.unwrap();
+        given
+    }
+
+    async fn close_and_read(&self, within: Duration) -> Result<Truth, String> {
+        database::close_and_read(&self.admin, &self.layout, &self.identity, within).await
+    }
+
+    /// A session of the order service's role.
+    async fn service(&self) -> Result<PgConnection, sqlx::Error> {
+        let role = self.layout.service_role();
+        let options = PgConnectOptions::new_without_pgpass()
+            .host(&self.admin.host)
+            .port(self.admin.port)
+            .username(&role)
+            .password(&self.layout.password)
+            .database(&self.admin.database);
+        PgConnection::connect_with(&options).await
+    }
+
+    async fn administrator(&self) -> PgConnection {
+        let soon = Instant::now() + SOON;
+        database::connect(&self.admin, soon).await.unwrap()
+    }
+
+    /// A new order.
+    fn order(&self) -> AssertSqlSafe<String> {
+        let (order, attempt, change) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
+        let schema = &self.layout.schema;
+        AssertSqlSafe(format!(
+            "INSERT INTO \"{schema}\".orders (id, state, attempts, changes)
+             VALUES ('{order}', 'new', '{{{attempt}}}', '{{{change}}}')"
+        ))
+    }
+
+    async fn orders(&self) -> usize {
+        let count = format!("SELECT count(*) FROM \"{}\".orders", self.layout.schema);
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(count))
+            .fetch_one(&mut self.administrator().await)
+            .await
+            .unwrap();
+        count as usize
+    }
+
+    async fn drop(self) {
+        schema::drop_all(&self.admin, &self.layout).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_open_sessions_and_one_that_comes_again_when_the_database_is_closed_then_none_writes_after_the_read()
+ {
+    // Given an order that is not committed yet, a session that does nothing, and a client that
+    // connects again and again, each time for one order.
+    let given = Arc::new(Given::tables().await);
+    let mut late = given.service().await.unwrap();
+    late.execute("BEGIN").await.unwrap();
+    late.execute(given.order()).await.unwrap();
+    let mut idle = given.service().await.unwrap();
+    let (written, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let stop = Arc::new(AtomicBool::new(false));
+    let client = tokio::spawn({
+        let (given, stop) = (Arc::clone(&given), Arc::clone(&stop));
+        let (written, refused) = (Arc::clone(&written), Arc::clone(&refused));
+        async move {
+            while !stop.load(Ordering::SeqCst) {
+                match given.service().await {
+                    Ok(mut session) => {
+                        let order = session.execute(given.order()).await;
+                        written.fetch_add(u64::from(order.is_ok()), Ordering::SeqCst);
+                    }
+                    Err(_) => {
+                        refused.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            }
+        }
+    });
+    until("an order is written", || written.load(Ordering::SeqCst) > 0).await;
+
+    // When the fence closes the database
+    let truth = given.close_and_read(SOON).await.unwrap();
+
+    // Then what it has read is all there will ever be.
+    let before = refused.load(Ordering::SeqCst);
+    until("the client is refused", || {
+        refused.load(Ordering::SeqCst) > before + 20
+    })
+    .await;
+    stop.store(true, Ordering::SeqCst);
+    client.await.unwrap();
+    assert!(late.execute("COMMIT").await.is_err());
+    assert!(idle.execute(given.order()).await.is_err());
+    assert_eq!(given.orders().await, truth.rows.len());
+    Arc::into_inner(given).unwrap().drop().await;
+}
+
+#[tokio::test]
+async fn given_a_prepared_transaction_when_the_database_is_closed_then_the_step_fails_and_says_so()
+{
+    let given = Given::tables().await;
+    let mut service = given.service().await.unwrap();
+    service.execute("BEGIN").await.unwrap();
+    service.execute(given.order()).await.unwrap();
+    let gid = given.layout.schema.clone();
+    let prepare = AssertSqlSafe(format!("PREPARE TRANSACTION '{gid}'"));
+    service.execute(prepare).await.unwrap();
+    service.close().await.unwrap();
+
+    let closed = given.close_and_read(SOON).await;
+
+    let reason = closed.unwrap_err();
+    assert!(reason.contains("1 prepared transactions"), "{reason}");
+    assert!(reason.contains("could still commit"), "{reason}");
+    // And it does not outlive the schema.
+    let mut session = given.administrator().await;
+    given.drop().await;
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_prepared_xacts WHERE gid = $1")
+        .bind(gid)
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn given_somebody_who_may_still_write_when_the_truth_is_read_then_the_step_ends_and_names_them()
+ {
+    let given = Given::tables().await;
+    let mut somebody = given.administrator().await;
+    let table = format!("\"{}\".orders", given.layout.schema);
+    somebody.execute("BEGIN").await.unwrap();
+    let lock = AssertSqlSafe(format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE"));
+    somebody.execute(lock).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(&mut somebody)
+        .await
+        .unwrap();
+
+    let began = Instant::now();
+    let read = given.close_and_read(Duration::from_millis(300)).await;
+
+    let reason = read.unwrap_err();
+    assert!(reason.contains("still locked"), "{reason}");
+    assert!(reason.contains(&format!("session {pid} (")), "{reason}");
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    // Nor does it keep the schema from being dropped.
+    given.drop().await;
+    assert!(somebody.execute("SELECT 1").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_producers_that_go_on_when_the_topic_is_closed_then_it_takes_nothing_more() {
+    // Given a topic, and producers that keep writing to all of its partitions.
+    let (topic, name, identity) = topic(3).await;
+    let producer: FutureProducer = client(&[("linger.ms", "0")]).create().unwrap();
+    let closed = Arc::new(AtomicBool::new(false));
+    let (taken, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let taken_late = Arc::new(AtomicU64::new(0));
+    let producers: Vec<_> = (0..6)
+        .map(|number| {
+            let (producer, name) = (producer.clone(), name.clone());
+            let (closed, taken, refused, taken_late) = (
+                Arc::clone(&closed),
+                Arc::clone(&taken),
+                Arc::clone(&refused),
+                Arc::clone(&taken_late),
+            );
+            tokio::spawn(async move {
+                let value = "x".repeat(200);
+                while refused.load(Ordering::SeqCst) < 300 {
+                    let began_late = closed.load(Ordering::SeqCst);
+                    let record = FutureRecord::<str, str>::to(&name)
+                        .partition(number % 3)
+                        .payload(&value);
+                    match producer.send(record, SOON).await {
+                        Ok(_) if began_late => taken_late.fetch_add(1, Ordering::SeqCst),
+                        Ok(_) => taken.fetch_add(1, Ordering::SeqCst),
+                        Err(_) if began_late => refused.fetch_add(1, Ordering::SeqCst),
+                        Err(_) => 0,
+                    };
+                }
+            })
+        })
+        .collect();
+    until("it takes records", || taken.load(Ordering::SeqCst) > 50).await;
+
+    topic.close(&identity, SOON).await.unwrap();
+    closed.store(true, Ordering::SeqCst);
+
+    let length = topic.length().unwrap().records().await.unwrap();
+    for producer in producers {
+        producer.await.unwrap();
+    }
+    assert_eq!(taken_late.load(Ordering::SeqCst), 0);
+    let later = topic.length().unwrap().records().await.unwrap();
+    assert_eq!(later, length);
+    topic.delete().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_somebody_who_opens_the_topic_again_when_it_is_closed_then_that_fails() {
+    let (topic, name, identity) = topic(1).await;
+    let admin: AdminClient<DefaultClientContext> = client(&[]).create().unwrap();
+    let closed = Arc::new(AtomicBool::new(false));
+    let rival = tokio::spawn({
+        let (name, closed) = (name.clone(), Arc::clone(&closed));
+        async move {
+            while !closed.load(Ordering::SeqCst) {
+                let open = AlterConfig::new(ResourceSpecifier::Topic(&name))
+                    .set("max.message.bytes", "1000000");
+                admin
+                    .alter_configs([&open], &AdminOptions::new())
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+
+    let result = topic.close(&identity, Duration::from_secs(1)).await;
+
+    closed.store(true, Ordering::SeqCst);
+    rival.await.unwrap();
+    let reason = result.unwrap_err();
+    assert!(reason.contains("still takes 200-byte records"), "{reason}");
+    topic.delete().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_transaction_left_open_when_the_topic_is_closed_then_that_fails_until_it_has_ended()
+{
+    let (topic, name, identity) = topic(1).await;
+    let config = client(&[("transactional.id", name.as_str())]);
+    let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
+    producer.init_transactions(SOON).unwrap();
+    producer.begin_transaction().unwrap();
+    let record = BaseRecord::<str, str>::to(&name).payload("open");
+    producer.send(record).map_err(|(e, _)| e).unwrap();
+    producer.flush(SOON).unwrap();
+
+    let closed = topic.close(&identity, Duration::from_millis(500)).await;
+
+    let reason = closed.unwrap_err();
+    assert!(reason.contains("a transaction never ended"), "{reason}");
+    producer.abort_transaction(SOON).unwrap();
+    topic.close(&identity, SOON).await.unwrap();
+    topic.delete().await.unwrap();
+}
+
+fn client(settings: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    let bootstrap = BOOTSTRAP.get().unwrap();
+    config.set("bootstrap.servers", bootstrap);
+    for (key, value) in settings {
+        config.set(*key, *value);
+    }
+    config
+}
+
+static BOOTSTRAP: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
+async fn topic(partitions: i32) -> (Topic, String, Identity) {
+    let bootstrap = stack().await.kafka_bootstrap.clone();
+    let key = RunKey::random();
+    let name = format!("test.fence.{}", key.run);
+    let topic = Topic::new(&bootstrap, &name, partitions);
+    let _ = BOOTSTRAP.set(bootstrap);
+    topic.create().await.unwrap();
+    (topic, name, key.identity().unwrap())
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
