@@ -48,7 +48,11 @@ pub const COUNTS: [Metric; 14] = [
 pub fn cases(usual: u32) -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
-        cases: asked.and_then(|n| n.parse().ok()).unwrap_or(usual),
+        // No case shows nothing.
+        cases: asked
+            .and_then(|n| n.parse().ok())
+            .filter(|n| *n > 0)
+            .unwrap_or(usual),
         ..ProptestConfig::default()
     }
 }

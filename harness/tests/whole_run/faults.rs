@@ -11,7 +11,7 @@ seed = 7
 
 [workload]
 rate = 150
-duration = "22s"
+duration = "28s"
 connections = 128
 request_timeout = "1s"
 min_committed_per_phase = 0
@@ -103,7 +103,7 @@ seed = 7
 
 [workload]
 rate = 100
-duration = "11s"
+duration = "17s"
 connections = 128
 request_timeout = "1s"
 min_committed_per_phase = 0
@@ -117,16 +117,16 @@ at = "1500ms"
 for = "700ms"
 
 [[fault]]
-target = "orders->postgres"
-kind = "down"
-at = "3500ms"
-for = "700ms"
-
-[[fault]]
 target = "kafka-server"
 kind = "kill"
-at = "5500ms"
+at = "4s"
 for = "500ms"
+
+[[fault]]
+target = "orders->postgres"
+kind = "down"
+at = "14s"
+for = "700ms"
 
 [strategy.naive]
 kind = "dual-write"

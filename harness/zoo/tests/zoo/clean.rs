@@ -28,6 +28,7 @@ const DUAL_WRITE: &str = "[expect.zoo]\nlost = 0\nphantom = 0\nduplicated = 0\ns
 fn given_correct_strategies_without_a_fault_when_run_again_and_again_then_none_is_ever_blamed() {
     let runs = std::env::var("OUTBOX_ZOO_CLEAN_RUNS");
     let runs = runs.map_or(RUNS, |runs| runs.parse().unwrap());
+    assert!(runs > 0, "no run shows nothing");
     for (run, (strategy, more)) in (0..runs).zip(STRATEGIES.into_iter().cycle()) {
         println!("clean run {run} of {runs}: {strategy}");
         let case = Case {
