@@ -54,7 +54,8 @@ impl ToxiproxyServer {
                 ("LOG_LEVEL".into(), "warn".into()),
             ],
             user: None,
-            folder: None,
+            // By it a Toxiproxy is known as that of this stack: its command line does not say so.
+            folder: Some(logs.to_owned()),
             log: logs.join("toxiproxy.log"),
             ready: Ready::Answers(Arc::new(move || {
                 let url = asked.clone();

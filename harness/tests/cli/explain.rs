@@ -4,8 +4,8 @@
 use super::{GOOD, Place};
 use harness::clock::RunClock;
 use harness::history::{
-    Body, FORMAT, History, Intent, LogRow, Outcome, PartOf, Request, Rows, RunMeta, Sighting,
-    TruthRow, save,
+    Body, FORMAT, FenceStep, History, Intent, LogRow, Outcome, PartOf, PartitionEnd, Request, Rows,
+    RunMeta, Sighting, TruthRow, save,
 };
 use harness::identity::RunKey;
 use harness::scenario;
@@ -66,17 +66,34 @@ fn given() -> (Place, String) {
             offset: 0,
             seen_ns: 14 * MS,
         }]),
-        partitions: Vec::new(),
+        partitions: vec![PartitionEnd {
+            partition: 0,
+            end_offset: 1,
+            stable_offset: 1,
+            read_offset: 1,
+        }],
         pending: Vec::new(),
         faults: Vec::new(),
         observations: Vec::new(),
         processes: Vec::new(),
         samples: Vec::new(),
-        fences: Vec::new(),
+        fences: (1..=8).map(step).collect(),
         trace: Rows::new(),
     };
     save(&history, &place.folder.path().join("run/history/one")).unwrap();
     (place, id)
+}
+
+/// A step of the fence that held.
+fn step(number: u32) -> FenceStep {
+    FenceStep {
+        number,
+        name: format!("step {number}"),
+        started_ns: 100 * MS,
+        ended_ns: 101 * MS,
+        ok: true,
+        detail: String::new(),
+    }
 }
 
 fn committed(version: u32, due_ns: i64) -> Request {

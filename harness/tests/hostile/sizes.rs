@@ -142,7 +142,7 @@ fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
     // drained later.
     let many = scenario(
         "rate = 4000\nduration = \"25s\"\nchanges_per_order = 1\npayload_bytes = 64\n\
-         request_timeout = \"60s\"",
+         request_timeout = \"60s\"\nconnections = 64",
     ) + "\n[drain]\nwithin = \"120s\"\n";
 
     let ended = run(command(home.path(), &many));
@@ -167,16 +167,18 @@ fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
     assert_eq!(wrongs(polling), Some(0), "{all}");
     let pairs = "reordered: no two versions of an order were ever in flight together";
     assert!(polling.reasons.iter().any(|r| r.contains(pairs)), "{all}");
-    let honest = |reason: &String| reason.contains(pairs) || reason.contains("lag");
+    let speed = ["lag", "were held back"];
+    let honest =
+        |reason: &String| reason.contains(pairs) || speed.iter().any(|word| reason.contains(word));
     assert!(polling.reasons.iter().all(honest), "{all}");
     nothing_left(home.path());
 }
 
 #[test]
 fn given_one_order_of_2_000_changes_when_run_then_the_verdict_is_clear() {
-    // One connection, so that one order is under way at a time.
+    // One client, so that one order is under way at a time; a fast one is done with it before the end.
     let one = scenario(
-        "rate = 150\nduration = \"13334ms\"\nconnections = 1\nchanges_per_order = 2100\n\
+        "load = \"closed\"\nclients = 1\nduration = \"10s\"\nchanges_per_order = 5000\n\
          hold_ratio = 0",
     );
 
@@ -187,9 +189,9 @@ fn given_one_order_of_2_000_changes_when_run_then_the_verdict_is_clear() {
     let record = record(home.path());
     assert_eq!(record.verdict, Verdict::Pass, "{all}");
     let polling = &record.strategies[0];
-    assert!(polling.counts.committed > Some(1_900), "{all}");
     assert_eq!(wrongs(polling), Some(0), "{all}");
     let saved = history::load(&run_folder(home.path()).join("history/polling")).unwrap();
-    assert!(saved.history.truth.iter().all(|row| row.order == 0));
+    let of_the_first = saved.history.truth.iter().filter(|row| row.order == 0);
+    assert!(of_the_first.count() > 1_900, "{all}");
     nothing_left(home.path());
 }
