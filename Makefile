@@ -2,6 +2,7 @@
 # make test   all tests, on a real stack
 # make lint   formatting, clippy, links in the docs, scripts, dependencies; warnings are errors
 # make clean  everything that was built, downloaded or recorded here
+# make test-scenarios   every shipped scenario whole: exit code, each fault's bite, its lesson
 # make test-postgres-matrix   a short run on every version of PostgreSQL that is supported
 
 SHELL := /bin/bash
@@ -9,7 +10,7 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SCENARIO ?= scenarios/broker-outage.toml
 
-.PHONY: run test test-postgres-matrix lint clean install
+.PHONY: run test test-scenarios test-postgres-matrix lint clean install
 
 install:
 	@stack/install.sh
@@ -20,6 +21,9 @@ run: install
 
 test: install
 	cargo test --workspace --locked
+
+test-scenarios: install
+	OUTBOX_HARNESS_SCENARIOS=1 cargo test --release --locked -p outbox-harness --test scenarios
 
 test-postgres-matrix: install
 	stack/postgres-matrix.sh

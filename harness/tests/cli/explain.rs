@@ -66,12 +66,7 @@ fn given() -> (Place, String) {
             offset: 0,
             seen_ns: 14 * MS,
         }]),
-        partitions: vec![PartitionEnd {
-            partition: 0,
-            end_offset: 1,
-            stable_offset: 1,
-            read_offset: 1,
-        }],
+        partitions: (0..3).map(read_whole).collect(),
         pending: Vec::new(),
         faults: Vec::new(),
         observations: Vec::new(),
@@ -82,6 +77,17 @@ fn given() -> (Place, String) {
     };
     save(&history, &place.folder.path().join("run/history/one")).unwrap();
     (place, id)
+}
+
+/// A partition that was read to its end; the first has the one record.
+fn read_whole(partition: i32) -> PartitionEnd {
+    let end_offset = i64::from(partition == 0);
+    PartitionEnd {
+        partition,
+        end_offset,
+        stable_offset: end_offset,
+        read_offset: end_offset,
+    }
 }
 
 /// A step of the fence that held.

@@ -2,6 +2,7 @@
 //! limited for this user. The error says what, where and what to do; nothing is left on the stack,
 //! and nothing half-written is taken for a history.
 
+use super::not_done::not_done;
 use super::turn::{Turn, beside_another};
 use super::{
     Ended, HARNESS, POLLING, Run, SHORT, command, command_on_theirs, nothing_left, process, run,
@@ -99,24 +100,6 @@ impl Tiny {
         let mut check = Command::new(HARNESS);
         check.arg("check").arg(self.home().join("runs").join(name));
         run(self.enter(&check))
-    }
-}
-
-/// A file in which `.ci/run` collects them.
-const NOT_DONE: &str = "OUTBOX_HARNESS_TESTS_NOT_DONE";
-
-/// Says past the test program's capture that a test, which will pass, did nothing.
-fn not_done(why: &str) {
-    let thread = std::thread::current();
-    let line = format!("NOT DONE: {}: {why}\n", thread.name().unwrap_or("a test"));
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(list) = std::env::var_os(NOT_DONE) {
-        let mut list = std::fs::File::options()
-            .append(true)
-            .create(true)
-            .open(list)
-            .unwrap();
-        list.write_all(line.as_bytes()).unwrap();
     }
 }
 

@@ -7,6 +7,8 @@
 
 mod disk;
 mod kept;
+#[path = "../shared/not_done.rs"]
+mod not_done;
 #[path = "../shared/secrets.rs"]
 mod secrets;
 mod sizes;

@@ -1,8 +1,11 @@
 //! Each scenario that is shipped, run whole as its users run it: its exit code, that each of its faults
-//! bit, and that its lesson is there to be seen.
+//! bit, and that its lesson is there to be seen. They take twenty minutes and a release build, so they
+//! are run where they are asked for (`make test-scenarios`) and named as not done elsewhere.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../shared/not_done.rs"]
+mod not_done;
 #[path = "../shared/turn.rs"]
 mod turn;
 
@@ -10,6 +13,9 @@ use reports::record::{Counts, Record, Strategy};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Set by `make test-scenarios`.
+const ASKED_FOR: &str = "OUTBOX_HARNESS_SCENARIOS";
 
 /// Runs that one scenario may take: one in which the machine was too busy for the referee itself says
 /// so, and is made again, with the machine to itself.
@@ -122,6 +128,10 @@ macro_rules! scenarios {
         $(
             #[test]
             fn $test() {
+                if std::env::var_os(ASKED_FOR).is_none() {
+                    not_done::not_done(concat!($file, " is run by `make test-scenarios`"));
+                    return;
+                }
                 let lesson: fn(&Ran) = $lesson;
                 lesson(&passes($file));
             }
