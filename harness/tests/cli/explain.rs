@@ -154,7 +154,7 @@ fn given_a_run_when_explained_then_each_first_offence_has_its_sentence_and_timel
     );
     assert!(
         said.out
-            .contains("     0.021 s  client  told: committed as version 2\n"),
+            .contains("     0.021 s  client    told: committed as version 2\n"),
         "{}",
         said.out
     );
