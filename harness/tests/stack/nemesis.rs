@@ -81,9 +81,6 @@ async fn given_a_link_so_slow_that_every_request_is_given_up_when_judged_then_ba
     let fault = toxic(narrow, Stream::Upstream, 1.0);
     let outcome = bench.suffer(&[fault], &traffic).await;
     Bench::expect(&outcome, true);
-    // Each connection carried a part of it, before it was given up
-    let evidence = &outcome.1[0].evidence;
-    assert!(evidence.contains("all together"), "{evidence}");
 }
 
 #[tokio::test]

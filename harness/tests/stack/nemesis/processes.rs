@@ -95,7 +95,8 @@ async fn hit(
 
 #[tokio::test]
 async fn a_kill_bites_when_something_was_in_flight_and_the_successor_worked() {
-    let cut_off = |at| request(at - 1_000_000_000, at, false);
+    // Long before its own time was up
+    let cut_off = |at| request(at - 100_000_000, at, false);
     let later = |at| request(at + 1, at + 2, true);
     let (bites, lives) = hit(FaultKind::Kill, |injected, healed| {
         vec![cut_off(injected), later(healed)]
