@@ -435,10 +435,15 @@ impl Fixture {
         let consumer = self.consumer();
         (0..PARTITIONS)
             .map(|partition| {
-                let (_, end) = consumer
-                    .fetch_watermarks(&self.topic(), partition, PATIENCE)
-                    .unwrap();
-                (partition, end)
+                // A topic that was just made is not known everywhere at once.
+                let deadline = Instant::now() + PATIENCE;
+                loop {
+                    match consumer.fetch_watermarks(&self.topic(), partition, PATIENCE) {
+                        Ok((_, end)) => return (partition, end),
+                        Err(e) => assert!(Instant::now() < deadline, "{e}"),
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
             })
             .collect()
     }

@@ -58,6 +58,12 @@ impl Ran {
         committed.expect("the database was read")
     }
 
+    /// Records on the topic.
+    pub fn observed(&self) -> u64 {
+        let observed = self.strategy().counts.observed;
+        observed.expect("the topic was read")
+    }
+
     /// How often the broken part says that it did this.
     pub fn admitted(&self, what: &str) -> u64 {
         let is = |line: &&String| line.split(' ').next() == Some(what);

@@ -71,7 +71,7 @@ cases! {
         finds: &[Find {
             anomaly: "duplicated",
             count: |ran| ran.admitted("twice"),
-            least: 100,
+            least: 0,
             words: "what both published",
         }],
         ..ODD

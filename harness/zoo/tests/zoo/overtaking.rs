@@ -67,6 +67,7 @@ within = \"5s\"",
         what: "a paused zombie that publishes what it had claimed after its successor",
         load: LONG_LIVES,
         strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
+        more: "[drain]\nwithin = \"10s\"",
         finds: &[OVERTAKEN],
         ..USUAL
     };
@@ -77,6 +78,7 @@ within = \"5s\"",
         what: "a producer that outlives its relay, and sends what it had after the successor",
         load: LONG_LIVES,
         strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
+        more: "[drain]\nwithin = \"10s\"",
         finds: &[OVERTAKEN],
         ..USUAL
     };

@@ -85,7 +85,7 @@ cases! {
         defect: "two-transactions",
         what: "order and outbox row in two transactions; killed between",
         // Once ten changes stand between, all others stand before: the kill takes nothing else.
-        load: "rate = 200\nduration = \"3s\"\nconnections = 256\nmin_committed_per_phase = 0",
+        load: "rate = 200\nduration = \"3s\"\nmin_committed_per_phase = 0",
         // They must stand there before the kill.
         alone: true,
         more: "[[fault]]\ntarget = \"order-service\"\nkind = \"kill\"\nat = \"1500ms\"\nfor = \"500ms\"\n\n\
@@ -117,20 +117,6 @@ cases! {
             count: |ran| ran.admitted("unannounced"),
             least: 8,
             words: "one of each fifty written",
-        }],
-        ..USUAL
-    };
-
-    given_outbox_rows_that_are_merged_when_judged_then_the_merged_changes_are_lost: Case {
-        number: "46",
-        defect: "merges-rows",
-        what: "outbox rows merged by an upsert: one an order",
-        strategy: "kind = \"polling\"\ninterval = \"200ms\"",
-        finds: &[Find {
-            anomaly: "lost",
-            count: |ran| ran.admitted("merged"),
-            least: 100,
-            words: "every change whose order had a row already",
         }],
         ..USUAL
     };
