@@ -178,7 +178,7 @@ fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
 fn given_one_order_of_2_000_changes_when_run_then_the_verdict_is_clear() {
     // One client, so that one order is under way at a time; a fast one is done with it before the end.
     let one = scenario(
-        "load = \"closed\"\nclients = 1\nduration = \"10s\"\nchanges_per_order = 5000\n\
+        "load = \"closed\"\nclients = 1\nduration = \"20s\"\nchanges_per_order = 5000\n\
          hold_ratio = 0",
     );
 
