@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 /// WAL of the whole server, bytes.
 pub(super) const WAL: &str = "WAL an event";
 /// The outbox's largest size, bytes.
-pub(super) const OUTBOX: &str = "outbox an event";
+pub(super) const OUTBOX: &str = "outbox peak";
 /// Most dead tuples at a time.
-pub(super) const DEAD: &str = "dead tuples an event";
+pub(super) const DEAD: &str = "dead tuples peak";
 /// Most WAL that the slot's consumer had not confirmed, bytes.
-pub(super) const SLOT: &str = "slot WAL an event";
+pub(super) const SLOT: &str = "slot WAL peak";
 /// What [`of_run`] adds, with units.
 pub(super) const COLUMNS: [(&str, &str); 4] = [(WAL, "B"), (OUTBOX, "B"), (DEAD, ""), (SLOT, "B")];
 /// For the notes on a table with [`COLUMNS`].
-pub(super) const METHOD: &str = "Costs an event, of the whole run by its committed changes: WAL of \
-    the whole server, orders included (the dual write's is that of orders alone); the outbox's \
-    largest size with its indexes; its most dead tuples at a time, by the server's statistics, \
-    which are up to a second late and fall with vacuum and pruning; the most WAL that the slot's \
-    consumer had not confirmed.";
+pub(super) const METHOD: &str = "Costs, of the whole run: WAL an event, by the committed changes, is \
+    that of the whole server, orders included (the dual write's is that of orders alone). The peaks \
+    are no costs of an event, but the most at a time: the outbox's size with its indexes; its dead \
+    tuples, by the server's statistics, which are up to a second late and fall with vacuum and \
+    pruning; the WAL that the slot's consumer had not confirmed.";
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
