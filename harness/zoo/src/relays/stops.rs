@@ -10,7 +10,7 @@ use relays::signal::{Signal, emit};
 use std::time::Duration;
 
 /// Events before it stops.
-const ENOUGH: u64 = 250;
+pub const ENOUGH: u64 = 250;
 const BATCH: u64 = 20;
 const INTERVAL: Duration = Duration::from_millis(5);
 
@@ -20,6 +20,13 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 }
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
+    let mut outbox = work(config, &mut stop).await?;
+    stop.wait().await;
+    outbox.admit("true", &Confession::open(), "left").await
+}
+
+/// Publishes [`ENOUGH`] events, or until it is told to stop; gives the outbox with the rest.
+pub(super) async fn work(config: RelayConfig, stop: &mut Stop) -> Result<Outbox, String> {
     let broker = Broker::connect(&config.kafka, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
@@ -32,6 +39,5 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         published += rows.len() as u64;
         stop.pause(INTERVAL).await;
     }
-    stop.wait().await;
-    outbox.admit("true", &Confession::open(), "left").await
+    Ok(outbox)
 }
