@@ -34,31 +34,76 @@ impl Judged {
     }
 }
 
-/// Builds the record of a run; `judged` is not empty.
-pub fn build(judged: &[Judged], took: Duration) -> Result<record::Record, String> {
+/// What a record says beside its strategies.
+pub struct Frame<'a> {
+    /// The run's name.
+    pub run: &'a str,
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// RFC 3339.
+    pub started_at: String,
+    /// As histories have it.
+    pub environment: &'a BTreeMap<String, String>,
+}
+
+/// What became of the strategies of a run.
+#[derive(Debug, Default)]
+pub struct Came {
+    /// Those that were judged.
+    pub judged: Vec<Judged>,
+    /// Those that were not run.
+    pub not_run: Vec<record::NotRun>,
+    /// What ended the run before it was complete.
+    pub failure: Option<String>,
+}
+
+/// Builds a record from histories alone; `judged` is not empty.
+pub fn build(judged: Vec<Judged>, took: Duration) -> Result<record::Record, String> {
     let Some(first) = judged.first() else {
         return Err("no strategy was run".to_owned());
     };
-    let scenario = &first.meta.scenario;
-    let worst = judged
-        .iter()
-        .map(|judged| judged.verdict)
-        .max()
-        .unwrap_or(Verdict::Unknown);
-    Ok(record::Record {
+    let meta = first.meta.clone();
+    let frame = Frame {
+        run: &meta.part_of.run,
+        scenario: &meta.scenario,
+        started_at: meta.started_at.clone(),
+        environment: &meta.environment,
+    };
+    let came = Came {
+        judged,
+        ..Came::default()
+    };
+    Ok(assemble(frame, came, took))
+}
+
+/// Builds the record of a run, whatever became of it.
+pub fn assemble(frame: Frame<'_>, came: Came, took: Duration) -> record::Record {
+    let whole = came.not_run.is_empty() && came.failure.is_none() && !came.judged.is_empty();
+    let least = if whole {
+        Verdict::Pass
+    } else {
+        Verdict::Unknown
+    };
+    let verdicts = came.judged.iter().map(|judged| judged.verdict);
+    let worst = verdicts.fold(least, Verdict::max);
+    let scenario = frame.scenario;
+    record::Record {
         schema_version: record::SCHEMA_VERSION,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        run: frame.run.to_owned(),
         scenario: scenario.name.clone(),
         description: scenario.description.clone(),
         seed: scenario.seed,
         verdict: verdict(worst),
-        started_at: first.meta.started_at.clone(),
+        started_at: frame.started_at,
         took_s: took.as_secs_f64(),
-        stack: stack(&first.meta.environment),
+        stack: stack(frame.environment),
         workload: workload(&scenario.workload),
         not_tested: not_tested(scenario),
-        strategies: judged.iter().map(|j| j.strategy.clone()).collect(),
-    })
+        strategies: came.judged.into_iter().map(|j| j.strategy).collect(),
+        not_run: came.not_run,
+        failure: came.failure,
+    }
 }
 
 /// What the record says of a strategy. `explainer` for its offences, if it has any.
@@ -266,7 +311,8 @@ fn workload(workload: &Workload) -> BTreeMap<String, String> {
     .collect()
 }
 
-fn verdict(verdict: Verdict) -> record::Verdict {
+/// As the record has it.
+pub fn verdict(verdict: Verdict) -> record::Verdict {
     match verdict {
         Verdict::Pass => record::Verdict::Pass,
         Verdict::Unknown => record::Verdict::Unknown,

@@ -1,9 +1,7 @@
 //! The comparison table: strategies side by side. A value; every format draws it in its own way.
 
 use crate::figures::{self, DASH};
-use crate::record::{
-    Cost, Counts, DatabaseCosts, Fault, Latency, LatencySet, Record, Strategy, Verdict,
-};
+use crate::record::{Counts, DatabaseCosts, Fault, Latency, LatencySet, Record, Strategy, Verdict};
 
 /// Rows that belong together.
 #[derive(Debug, Clone)]
@@ -378,45 +376,63 @@ pub fn bite(fault: &Fault) -> Cell {
 /// A cost's name, where it is found and how it is written.
 type Expense = (
     &'static str,
-    fn(&DatabaseCosts) -> Cost,
+    fn(&DatabaseCosts) -> Option<f64>,
     fn(Option<f64>) -> String,
 );
 
-/// What the database pays.
+/// What the database pays: flows by the event, of which a longer run has more, and peaks as they are,
+/// since they do not grow with the run.
 const EXPENSES: [Expense; 5] = [
-    ("WAL", |d| d.wal_bytes, figures::bytes),
+    ("WAL, each event", |d| d.wal_bytes.per_event, figures::bytes),
+    (
+        "rows changed, each event",
+        |d| d.rows_changed.per_event,
+        figures::optional,
+    ),
     (
         "outbox table, peak",
-        |d| d.outbox_peak_bytes,
+        |d| d.outbox_peak_bytes.total,
         figures::bytes,
     ),
     (
         "dead tuples, peak",
-        |d| d.dead_tuples_peak,
-        figures::optional,
-    ),
-    (
-        "rows updated or deleted",
-        |d| d.rows_changed,
+        |d| d.dead_tuples_peak.total,
         figures::optional,
     ),
     (
         "unconfirmed slot WAL, peak",
-        |d| d.slot_wal_peak_bytes,
+        |d| d.slot_wal_peak_bytes.total,
         figures::bytes,
     ),
 ];
 
-/// What each event cost the database: to be read beside the latencies, which it pays for.
+/// The flows in all.
+const FLOWS: [Expense; 2] = [
+    ("WAL, in all", |d| d.wal_bytes.total, figures::bytes),
+    (
+        "rows changed, in all",
+        |d| d.rows_changed.total,
+        figures::optional,
+    ),
+];
+
+fn expenses<'a>(
+    record: &'a Record,
+    expenses: &'static [Expense],
+) -> impl Iterator<Item = Row> + use<'a> {
+    let of_each = |of: fn(&DatabaseCosts) -> Option<f64>, written: fn(Option<f64>) -> String| {
+        move |s: &Strategy| Cell::figure(written(of(&s.database)))
+    };
+    expenses
+        .iter()
+        .map(move |(name, of, written)| row(record, *name, of_each(*of, *written)))
+}
+
+/// What the events cost the database: to be read beside the latencies, which it pays for.
 pub fn database(record: &Record) -> Section {
-    let rows = EXPENSES.iter().map(|(name, of, written)| {
-        row(record, *name, |s| {
-            Cell::figure(written(of(&s.database).per_event))
-        })
-    });
     Section {
-        title: "cost to the database, each event",
-        rows: rows.collect(),
+        title: "cost to the database",
+        rows: expenses(record, &EXPENSES).collect(),
     }
 }
 
@@ -433,14 +449,9 @@ pub fn costs(record: &Record) -> Section {
             Cell::figure(figures::optional(s.costs.get(name).copied().flatten()))
         })
     });
-    let database = EXPENSES.iter().map(|(name, of, written)| {
-        row(record, *name, |s| {
-            Cell::figure(written(of(&s.database).total))
-        })
-    });
     Section {
         title: "costs of the whole run",
-        rows: processes.chain(database).collect(),
+        rows: processes.chain(expenses(record, &FLOWS)).collect(),
     }
 }
 

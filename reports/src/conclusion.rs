@@ -1,21 +1,22 @@
 //! The run in one sentence, for somebody who has ten seconds.
 
 use crate::figures;
-use crate::record::{Counts, Record, Strategy, Verdict};
+use crate::record::{Counts, Expectation, Record, Strategy, Verdict};
+
+/// Missed expectations that the sentence names; the line below it has all of them.
+const NAMED: usize = 3;
 
 /// One clause for strategies that came to the same.
 struct Clause {
+    verdict: Verdict,
     names: Vec<String>,
     text: String,
     clean: bool,
     committed: Option<u64>,
 }
 
-/// What the run came to.
+/// What the run came to: what failed first, then what proved nothing, then what was as it should be.
 pub fn sentence(record: &Record) -> String {
-    if record.strategies.is_empty() {
-        return "No strategy was run, so nothing was proved.".to_owned();
-    }
     let mut clauses: Vec<Clause> = Vec::new();
     for strategy in &record.strategies {
         let (text, clean) = clause(strategy);
@@ -27,6 +28,7 @@ pub fn sentence(record: &Record) -> String {
                 known.committed = both.map(|(known, more)| known.saturating_add(more));
             }
             None => clauses.push(Clause {
+                verdict: strategy.verdict,
                 names: vec![strategy.name.clone()],
                 text,
                 clean,
@@ -34,30 +36,69 @@ pub fn sentence(record: &Record) -> String {
             }),
         }
     }
+    clauses.sort_by_key(|clause| match clause.verdict {
+        Verdict::Fail => 0,
+        Verdict::Unknown => 1,
+        Verdict::Pass => 2,
+    });
     let alone = clauses.len() == 1;
-    let spoken: Vec<String> = clauses
-        .iter()
-        .map(|clause| {
-            let names: Vec<&str> = clause.names.iter().map(String::as_str).collect();
-            // Figures of a clause are those of each of its strategies.
-            let each = if names.len() > 1 && clause.text.contains(char::is_numeric) {
-                "each "
-            } else {
-                ""
-            };
-            let mut text = format!("{} {each}{}", figures::list(&names), clause.text);
-            if alone && clause.clean {
-                // With nothing to compare with, "none" needs its "of how many".
-                let changes = figures::counted(clause.committed, "committed change");
-                text.push_str(&format!(" of {changes}"));
-            }
-            text
-        })
-        .collect();
+    let judged = clauses.iter().map(|clause| {
+        let names: Vec<&str> = clause.names.iter().map(String::as_str).collect();
+        // Figures of a clause are those of each of its strategies.
+        let each = if names.len() > 1 && clause.text.contains(char::is_numeric) {
+            "each "
+        } else {
+            ""
+        };
+        let mut text = format!("{} {each}{}", figures::list(&names), clause.text);
+        if alone && clause.clean {
+            // With nothing to compare with, "none" needs its "of how many".
+            let changes = figures::counted(clause.committed, "committed change");
+            text.push_str(&format!(" of {changes}"));
+        }
+        text
+    });
+    let spoken: Vec<String> = not_run(record).into_iter().chain(judged).collect();
+    if spoken.is_empty() {
+        return "No strategy was run, so nothing was proved.".to_owned();
+    }
     format!("{}.", spoken.join("; ").trim_end_matches('.'))
 }
 
-/// How the expectations went: `7 of 7 expectations met.`
+/// What could not be run, and why: once where that is the same; else what ended the run when all of
+/// it had been judged.
+fn not_run(record: &Record) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for strategy in &record.not_run {
+        let why = strategy.why.trim().trim_end_matches('.');
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(&strategy.strategy),
+            None => reasons.push((why, vec![&strategy.strategy])),
+        }
+    }
+    let failure = record.failure.as_deref().filter(|_| reasons.is_empty());
+    let spoken = |(why, names): &(&str, Vec<&str>)| {
+        format!("{} could not be run: {why}", figures::list(names))
+    };
+    let of_all = failure.map(|why| format!("the run failed: {}", why.trim().trim_end_matches('.')));
+    reasons.iter().map(spoken).chain(of_all).collect()
+}
+
+/// Every reason why the run is no pass, by what it is of: what was not run, then each strategy's.
+pub fn reasons(record: &Record) -> Vec<(&str, String)> {
+    let not_run = record.not_run.iter();
+    let not_run = not_run.map(|s| (s.strategy.as_str(), format!("could not be run: {}", s.why)));
+    let failure = record.failure.iter().filter(|_| record.not_run.is_empty());
+    let failure = failure.map(|why| ("the run", format!("failed: {why}")));
+    let judged = record.strategies.iter().flat_map(|strategy| {
+        let of_it = strategy.reasons.iter();
+        of_it.map(move |reason| (strategy.name.as_str(), reason.clone()))
+    });
+    not_run.chain(failure).chain(judged).collect()
+}
+
+/// How the expectations went: `7 of 7 expectations met.` What looks met where nothing was proved is
+/// not called so.
 pub fn expectations(record: &Record) -> String {
     let all: Vec<_> = record
         .strategies
@@ -65,19 +106,26 @@ pub fn expectations(record: &Record) -> String {
         .flat_map(|s| s.expectations.iter().map(move |e| (s, e)))
         .collect();
     if all.is_empty() {
-        return "Nothing was expected of it.".to_owned();
+        return match record.strategies.as_slice() {
+            [] => "No expectation was looked at.".to_owned(),
+            [_, ..] => "Nothing was expected of it.".to_owned(),
+        };
     }
-    let met = all.iter().filter(|(_, e)| e.met == Some(true)).count();
+    let met = all.iter().filter(|(_, e)| e.met == Some(true));
+    let is_unproved = |met: &&(&Strategy, &Expectation)| met.0.verdict == Verdict::Unknown;
+    let unproved = met.clone().filter(is_unproved).count();
+    let proved = met.count() - unproved;
     let total = figures::counted(all.len() as u64, "expectation");
-    let mut text = format!("{met} of {total} met.");
+    let mut text = format!("{proved} of {total} met");
+    if unproved > 0 {
+        text.push_str(&format!(", {unproved} more without proof"));
+    }
+    text.push('.');
     for (verdict, word) in [(Some(false), "Missed"), (None, "Cannot be told")] {
         let named: Vec<String> = all
             .iter()
             .filter(|(_, e)| e.met == verdict)
-            .map(|(s, e)| {
-                let seen = figures::observed(e);
-                format!("{}: {} (saw {seen})", s.name, figures::expectation(e))
-            })
+            .map(|(s, e)| format!("{}: {}", s.name, named(e)))
             .collect();
         if !named.is_empty() {
             text.push_str(&format!(" {word}: {}.", named.join("; ")));
@@ -86,12 +134,62 @@ pub fn expectations(record: &Record) -> String {
     text
 }
 
-/// What went wrong with a strategy, and whether nothing did.
+/// `lost = 0 (saw 3)`.
+fn named(expectation: &Expectation) -> String {
+    let seen = figures::observed(expectation);
+    format!("{} (saw {seen})", figures::expectation(expectation))
+}
+
+/// What came of a strategy, and whether nothing was wrong with it.
 fn clause(strategy: &Strategy) -> (String, bool) {
-    if strategy.verdict == Verdict::Unknown {
-        // The reasons stand beside the sentence in every format.
-        return ("proved nothing".to_owned(), false);
+    match strategy.verdict {
+        Verdict::Fail => (failed(strategy), false),
+        Verdict::Unknown => (unproved(strategy), false),
+        Verdict::Pass => passed(strategy),
     }
+}
+
+/// What was missed, headed by a reason that is no expectation's own, such as a death.
+fn failed(strategy: &Strategy) -> String {
+    let missed: Vec<&Expectation> = strategy
+        .expectations
+        .iter()
+        .filter(|e| e.met == Some(false))
+        .collect();
+    let own = |reason: &&String| {
+        let of_one = |e: &Expectation| **reason == format!("{}: {}", e.metric, e.reason);
+        !strategy.expectations.iter().any(of_one)
+    };
+    let head = strategy.reasons.first().filter(own);
+    let mut named: Vec<String> = missed.iter().take(NAMED).map(|e| named(e)).collect();
+    if missed.len() > NAMED {
+        named.push(format!("{} more", missed.len() - NAMED));
+    }
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let head = head.map(|reason| reason.trim().trim_end_matches('.'));
+    match (named.is_empty(), head) {
+        (false, None) => format!("missed {}", figures::list(&named)),
+        (false, Some(head)) => format!("failed: {head}; it missed {}", figures::list(&named)),
+        (true, Some(head)) => format!("failed: {head}"),
+        (true, None) => "failed, and no reason was recorded".to_owned(),
+    }
+}
+
+fn unproved(strategy: &Strategy) -> String {
+    match strategy.reasons.as_slice() {
+        [] => "proved nothing, and no reason was recorded".to_owned(),
+        [first, rest @ ..] => {
+            let more = match rest.len() {
+                0 => String::new(),
+                n => format!(" (and {n} more)"),
+            };
+            let first = first.trim().trim_end_matches('.');
+            format!("proved nothing: {first}{more}")
+        }
+    }
+}
+
+fn passed(strategy: &Strategy) -> (String, bool) {
     let counts = &strategy.counts;
     if counts.committed == Some(0) {
         return ("committed nothing".to_owned(), false);
@@ -135,6 +233,10 @@ fn wrongs(counts: &Counts) -> Vec<(&'static str, String)> {
         ("undrained", counts.undrained, {
             let n = figures::count(counts.undrained);
             format!("had not delivered {n} of {committed} in time")
+        }),
+        ("undecided", counts.undecided, {
+            let n = figures::count(counts.undecided);
+            format!("left {n} of {committed} undecided")
         }),
         ("phantom", counts.phantom, {
             format!("published {} without a commit", events(counts.phantom))
@@ -180,9 +282,6 @@ fn allowed(counts: &Counts) -> Vec<(&'static str, String)> {
         ("unacknowledged", counts.unacknowledged, {
             let changes = figures::counted(counts.unacknowledged, "committed change");
             format!("left {changes} unanswered")
-        }),
-        ("undecided", counts.undecided, {
-            format!("left {} undecided", events(counts.undecided))
         }),
     ])
 }

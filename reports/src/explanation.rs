@@ -1,7 +1,7 @@
 //! What happened to offending events, or to one order, on a terminal: sentence and timeline.
 
 use crate::figures;
-use crate::record::{Offence, Step};
+use crate::record::{Offence, Step, Verdict};
 use crate::text::{BOLD, DIM, NARROWEST, Paper, cut, padded, wrap};
 
 /// Columns of a time: `1234.567 s`.
@@ -18,6 +18,10 @@ const INDENT: usize = 2;
 pub struct Offences {
     /// Its name.
     pub strategy: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// Why that is no pass.
+    pub reasons: Vec<String>,
     /// How many there are, by metric; those that there are none of are left out.
     pub counts: Vec<(String, u64)>,
     /// The first few of each.
@@ -53,7 +57,9 @@ impl Explanation {
     pub fn offences(&self, all: &[Offences]) -> String {
         let mut text = String::new();
         for strategy in all {
-            if strategy.counts.is_empty() {
+            if strategy.verdict != Verdict::Pass {
+                self.verdict(strategy, &mut text);
+            } else if strategy.counts.is_empty() {
                 let line = format!("{}: no offending events", strategy.strategy);
                 self.paper().wrapped(&line, 0, Some(BOLD), &mut text);
                 text.push('\n');
@@ -63,6 +69,22 @@ impl Explanation {
             }
         }
         text
+    }
+
+    /// What came of a strategy that is no pass, whether any event offends or not.
+    fn verdict(&self, strategy: &Offences, text: &mut String) {
+        let verdict = figures::verdict(strategy.verdict);
+        let events = if strategy.counts.is_empty() {
+            ", without an offending event"
+        } else {
+            ""
+        };
+        let line = format!("{}: {verdict}{events}", strategy.strategy);
+        self.paper().wrapped(&line, 0, Some(BOLD), text);
+        for reason in &strategy.reasons {
+            self.paper().wrapped(reason, INDENT, None, text);
+        }
+        text.push('\n');
     }
 
     fn kind(&self, strategy: &Offences, metric: &str, count: u64, text: &mut String) {

@@ -197,7 +197,9 @@ pub fn expectation(expectation: &Expectation) -> String {
 /// What was seen, in the unit that the metric has.
 pub fn observed(expectation: &Expectation) -> String {
     let Some(value) = expectation.observed else {
-        return DASH.to_owned();
+        // What was missed without a figure is infinite; the rest was not measured.
+        let missed = expectation.met == Some(false);
+        return if missed { NEVER } else { DASH }.to_owned();
     };
     let metric = expectation.metric.as_str();
     if ["drain", "recovery"].contains(&metric) {
@@ -326,6 +328,8 @@ mod tests {
         assert_eq!(expectation(&expected), "propagation_p99 <= 10s");
         assert_eq!(observed(&expected), "17 ms");
         expected.observed = None;
+        assert_eq!(observed(&expected), NEVER);
+        expected.met = None;
         assert_eq!(observed(&expected), DASH);
     }
 

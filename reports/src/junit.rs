@@ -1,7 +1,7 @@
 //! Exporter: `junit.xml`. One test suite a strategy, one test case an expectation.
 
 use crate::figures;
-use crate::record::{Expectation, Record, Strategy, Verdict};
+use crate::record::{Expectation, NotRun, Record, Strategy, Verdict};
 use crate::{ExportError, Exporter};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
@@ -14,6 +14,12 @@ pub const PROVES_SOMETHING: &str = "the run proves something";
 
 /// The test case for a strategy that failed although no single expectation was missed.
 pub const HOLDS_TOGETHER: &str = "the run holds together";
+
+/// The test case for a strategy that could not be run.
+pub const WAS_RUN: &str = "the strategy was run";
+
+/// The test case for a run that was ended when everything in it had been judged.
+pub const CAME_TO_ITS_END: &str = "the run came to its end";
 
 /// `junit.xml`.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +47,7 @@ pub fn merged(records: &[Record]) -> Result<Vec<u8>, ExportError> {
         for strategy in &record.strategies {
             report.add_test_suite(suite(record, strategy));
         }
+        report.add_test_suites(record.not_run.iter().map(|s| not_run(record, s)));
         report.add_test_suites(unexplained(record));
     }
     let mut bytes = Vec::new();
@@ -51,8 +58,21 @@ pub fn merged(records: &[Record]) -> Result<Vec<u8>, ExportError> {
     Ok(bytes)
 }
 
+/// `RUN.STRATEGY`: readers such as GitLab's take cases of one class and name for one case, whichever
+/// file they are in, so those of two runs must differ.
+fn class(record: &Record, strategy: &str) -> String {
+    format!("{}.{strategy}", run(record))
+}
+
+fn run(record: &Record) -> &str {
+    match record.run.as_str() {
+        "" => &record.scenario,
+        run => run,
+    }
+}
+
 fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
-    let name = format!("{}.{}", record.scenario, strategy.name);
+    let name = class(record, &strategy.name);
     let mut suite = TestSuite::new(name.as_str());
     suite.timestamp = record.started_at.parse().ok();
     for (key, value) in [
@@ -73,15 +93,16 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
         case.set_classname(name.as_str());
         suite.add_test_case(case);
     };
-    for expectation in &strategy.expectations {
-        let case_name = figures::expectation(expectation);
-        add(&case_name, status(strategy, expectation));
-    }
     let untold = strategy.expectations.iter().filter(|e| e.met.is_none());
     let missed = strategy.expectations.iter().any(|e| e.met == Some(false));
     if strategy.verdict == Verdict::Unknown || untold.clone().count() > 0 {
         let mut reasons = strategy.reasons.clone();
-        reasons.extend(untold.map(|e| e.reason.clone()));
+        for expectation in untold {
+            let reason = format!("{}: {}", expectation.metric, expectation.reason);
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
         add(PROVES_SOMETHING, proved_nothing(&reasons));
     }
     if strategy.verdict == Verdict::Fail && !missed {
@@ -94,7 +115,41 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
         status.set_description(strategy.reasons.join("\n"));
         add(HOLDS_TOGETHER, status);
     }
+    let mut expectations: Vec<&Expectation> = strategy.expectations.iter().collect();
+    // What is red comes first; among the rest, the file's order.
+    expectations.sort_by_key(|e| match e.met {
+        Some(false) => 0,
+        None => 1,
+        Some(true) => 2,
+    });
+    for expectation in expectations {
+        let case_name = figures::expectation(expectation);
+        add(&case_name, status(strategy, expectation));
+    }
     suite
+}
+
+/// A suite with one case, which is an error.
+fn broken(name: &str, case_name: &str, kind: &str, why: &str) -> TestSuite {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    let why = or_unsaid(why);
+    status.set_type(kind).set_message(first_line(why));
+    status.set_description(why);
+    let mut suite = TestSuite::new(name);
+    let mut case = TestCase::new(case_name, status);
+    case.set_classname(name);
+    suite.add_test_case(case);
+    suite
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// What could not be run is as red as what went wrong.
+fn not_run(record: &Record, strategy: &NotRun) -> TestSuite {
+    let name = class(record, &strategy.strategy);
+    broken(&name, WAS_RUN, "not run", &strategy.why)
 }
 
 /// What a CI server may draw over time; what was not measured is not there.
@@ -107,30 +162,24 @@ fn figures_of(strategy: &Strategy) -> impl Iterator<Item = (&'static str, f64)> 
         ("drain_s", strategy.drain_s),
         ("recovery_s", strategy.recovery_s),
         ("wal_bytes_per_event", database.wal_bytes.per_event),
-        (
-            "outbox_peak_bytes_per_event",
-            database.outbox_peak_bytes.per_event,
-        ),
-        (
-            "dead_tuples_peak_per_event",
-            database.dead_tuples_peak.per_event,
-        ),
         ("rows_changed_per_event", database.rows_changed.per_event),
-        (
-            "slot_wal_peak_bytes_per_event",
-            database.slot_wal_peak_bytes.per_event,
-        ),
+        ("outbox_peak_bytes", database.outbox_peak_bytes.total),
+        ("dead_tuples_peak", database.dead_tuples_peak.total),
+        ("slot_wal_peak_bytes", database.slot_wal_peak_bytes.total),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
 }
 
-/// A record that is not a pass although each of its strategies is must not look green.
+/// A record that is not a pass although each of its strategies is must not look green, nor one of a
+/// run that was ended.
 fn unexplained(record: &Record) -> Option<TestSuite> {
-    let explained = record
-        .strategies
-        .iter()
-        .any(|strategy| strategy.verdict != Verdict::Pass);
+    let name = run(record);
+    if let (Some(failure), true) = (&record.failure, record.not_run.is_empty()) {
+        return Some(broken(name, CAME_TO_ITS_END, "failed", failure));
+    }
+    let red = |strategy: &Strategy| strategy.verdict != Verdict::Pass;
+    let explained = !record.not_run.is_empty() || record.strategies.iter().any(red);
     if explained || (record.verdict == Verdict::Pass && !record.strategies.is_empty()) {
         return None;
     }
@@ -140,11 +189,7 @@ fn unexplained(record: &Record) -> Option<TestSuite> {
         let verdict = figures::verdict(record.verdict);
         format!("the verdict of the run is {verdict}, and no strategy says why")
     };
-    let mut suite = TestSuite::new(record.scenario.as_str());
-    let mut case = TestCase::new(PROVES_SOMETHING, proved_nothing(&[reason]));
-    case.set_classname(record.scenario.as_str());
-    suite.add_test_case(case);
-    Some(suite)
+    Some(broken(name, PROVES_SOMETHING, "unknown", &reason))
 }
 
 fn status(strategy: &Strategy, expectation: &Expectation) -> TestCaseStatus {
@@ -163,8 +208,8 @@ fn status(strategy: &Strategy, expectation: &Expectation) -> TestCaseStatus {
         // Not a pass and not a miss. What turns the run red is the case that says why.
         None => {
             let mut status = TestCaseStatus::skipped();
-            let why = or_unsaid(&expectation.reason);
-            status.set_message(format!("this run cannot tell: {why}"));
+            // Its reason says that it cannot be told.
+            status.set_message(or_unsaid(&expectation.reason));
             status
         }
     }

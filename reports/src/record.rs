@@ -14,13 +14,16 @@ pub struct Record {
     pub schema_version: u32,
     /// Version of outbox-harness.
     pub harness_version: String,
+    /// The run's name, which no other run has: that of its folder. Empty in records of before.
+    #[serde(default)]
+    pub run: String,
     /// Scenario name.
     pub scenario: String,
     /// Its one-sentence lesson.
     pub description: String,
     /// Its seed.
     pub seed: u64,
-    /// `pass`, `fail` or `unknown`: the worst of the strategies.
+    /// `pass`, `fail` or `unknown`: the worst of the strategies; no pass where something was not run.
     pub verdict: Verdict,
     /// RFC 3339.
     pub started_at: String,
@@ -33,8 +36,23 @@ pub struct Record {
     /// What the scenario says of itself that it does not test, in whole sentences.
     #[serde(default)]
     pub not_tested: Vec<String>,
-    /// In the scenario's order.
+    /// Those that were judged, in the scenario's order.
     pub strategies: Vec<Strategy>,
+    /// Those that could not be run, or not to their end.
+    #[serde(default)]
+    pub not_run: Vec<NotRun>,
+    /// What ended the run before it was complete; null where nothing did.
+    #[serde(default)]
+    pub failure: Option<String>,
+}
+
+/// A strategy that was to be run, and of which nothing can be said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotRun {
+    /// Its name in the scenario.
+    pub strategy: String,
+    /// Why it was not run.
+    pub why: String,
 }
 
 impl Record {
@@ -165,7 +183,8 @@ pub struct DatabaseCosts {
 pub struct Cost {
     /// Of the whole run.
     pub total: Option<f64>,
-    /// That, by the number of committed changes.
+    /// That, by the number of committed changes. Of a peak it says nothing, since a peak does not grow
+    /// with the run; it is there for those who have read it so far.
     pub per_event: Option<f64>,
 }
 

@@ -46,15 +46,12 @@ fn render(record: &Record) -> String {
 }
 
 fn reasons(record: &Record, text: &mut String) {
-    let mut any = false;
-    for strategy in &record.strategies {
-        for reason in &strategy.reasons {
-            let name = escaped(&strategy.name);
-            text.push_str(&format!("- **{name}**: {}\n", escaped(reason)));
-            any = true;
-        }
+    let reasons = conclusion::reasons(record);
+    for (strategy, reason) in &reasons {
+        let (strategy, reason) = (escaped(strategy), escaped(reason));
+        text.push_str(&format!("- **{strategy}**: {reason}\n"));
     }
-    if any {
+    if !reasons.is_empty() {
         text.push('\n');
     }
 }
@@ -118,7 +115,7 @@ fn sections(record: &Record) -> Vec<Section> {
         ..section
     });
     let database = Section {
-        title: "each event's cost to the database",
+        title: "database",
         ..comparison::database(record)
     };
     sections.splice(at..at, latencies.chain([database]));

@@ -199,15 +199,12 @@ impl Terminal {
     }
 
     fn reasons(&self, record: &Record, text: &mut String) {
-        let mut any = false;
-        for strategy in &record.strategies {
-            for reason in &strategy.reasons {
-                self.paper()
-                    .wrapped(&format!("{}: {reason}", strategy.name), INDENT, None, text);
-                any = true;
-            }
+        let reasons = conclusion::reasons(record);
+        for (strategy, reason) in &reasons {
+            let line = format!("{strategy}: {reason}");
+            self.paper().wrapped(&line, INDENT, None, text);
         }
-        if any {
+        if !reasons.is_empty() {
             text.push('\n');
         }
     }

@@ -192,7 +192,7 @@ pub(super) async fn ordinary_run(
     let doing = format!("making {}", folder.display());
     std::fs::create_dir_all(folder.join("logs")).map_err(|e| failed(&doing, &e))?;
     ground.note(name.to_owned());
-    let judged = run::run_strategies(
+    let ran = run::run_strategies(
         scenario,
         ground.of_run,
         ground.stack,
@@ -201,13 +201,16 @@ pub(super) async fn ordinary_run(
         ground.reporter,
         &ground.interrupted,
     )
-    .await?;
+    .await;
     if *ground.interrupted.borrow() {
         return Err(ground.was_interrupted());
     }
+    if let Some(error) = ran.failure {
+        return Err(error);
+    }
     let took: Duration = began.elapsed();
     let record =
-        crate::record::build(&judged, took).map_err(|e| failed("building a record", &e))?;
+        crate::record::build(ran.judged, took).map_err(|e| failed("building a record", &e))?;
     run::folder::write_reports(&folder, &record)?;
     Ok(Ran { record, folder })
 }

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::{memory, places, results, terminal};
 use crate::process::environment;
 use crate::process::reaper::Reaper;
-use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario};
+use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario, unrun};
 use crate::scenario::{Loaded, Target, Victim, load};
 use reports::record::Record;
 use std::path::{Path, PathBuf};
@@ -18,58 +18,78 @@ outbox-harness does not start containers itself. Start the stack of docker-compo
   docker compose up -d --wait
   outbox-harness run --stack external --external external.toml SCENARIO...";
 
+const NO_SESSION: &str = "outbox-harness could not begin (see its messages)";
+
 /// Runs; says on standard error what is wrong.
 pub fn run(args: &RunArgs) -> Outcome {
     let loaded = match prepare(args) {
         Ok(loaded) => loaded,
-        Err((outcome, messages)) => {
+        Err(messages) => {
             for message in messages {
                 terminal::message(&message);
             }
-            return outcome;
+            return Outcome::Usage;
         }
     };
+    for file in args.json.iter().chain(&args.junit) {
+        results::clear(file);
+    }
     let options = match options(args) {
         Ok(options) => options,
         Err(message) => {
             terminal::message(&message);
-            return Outcome::Failed;
+            return nothing_was_run(args, &loaded, None, &message, Outcome::Failed);
         }
     };
-    match in_session(args, &loaded, &options) {
-        Ok(outcome) | Err(outcome) => outcome,
+    // Whatever ends the session keeps it from running anything, and has said why.
+    match Session::start() {
+        Ok(session) => in_session(args, &loaded, &options, &session),
+        Err(outcome) => nothing_was_run(args, &loaded, Some(&options), NO_SESSION, outcome),
     }
 }
 
-fn in_session(args: &RunArgs, loaded: &[Loaded], options: &Options) -> Result<Outcome, Outcome> {
-    let session = Session::start()?;
-    for file in args.json.iter().chain(&args.junit) {
-        results::clear(file);
-    }
-    let (mut outcome, records) = session.run(async |reaper, reporter, interrupted| {
+fn in_session(args: &RunArgs, loaded: &[Loaded], options: &Options, session: &Session) -> Outcome {
+    let ran = session.run(async |reaper, reporter, interrupted| {
         run_all(loaded, options, reaper, reporter, interrupted).await
-    })?;
+    });
+    match ran {
+        Ok((outcome, records)) => write_results(args, &records, outcome),
+        Err(outcome) => nothing_was_run(args, loaded, Some(options), NO_SESSION, outcome),
+    }
+}
+
+/// Leaves behind what was not run, so that whoever reads only files sees it.
+fn nothing_was_run(
+    args: &RunArgs,
+    loaded: &[Loaded],
+    options: Option<&Options>,
+    why: &str,
+    outcome: Outcome,
+) -> Outcome {
+    let unrun = |l: &Loaded| unrun(&l.scenario, options, why);
+    let records: Vec<Record> = loaded.iter().map(unrun).collect();
+    write_results(args, &records, outcome)
+}
+
+/// Writes the files that were asked for.
+fn write_results(args: &RunArgs, records: &[Record], mut outcome: Outcome) -> Outcome {
     let several = args.scenarios.len() > 1;
-    if !records.is_empty() || several {
-        let files = [
-            (&args.json, results::json as fn(&[Record], bool) -> _),
-            (&args.junit, |records, _| results::junit(records)),
-        ];
-        for (file, render) in files {
-            let Some(file) = file else { continue };
-            if let Err(message) = results::write(file, render(&records, several)) {
-                terminal::message(&message);
-                outcome = outcome.max(Outcome::Failed);
-            }
+    let files = [
+        (&args.json, results::json as fn(&[Record], bool) -> _),
+        (&args.junit, |records, _| results::junit(records)),
+    ];
+    for (file, render) in files {
+        let Some(file) = file else { continue };
+        if let Err(message) = results::write(file, render(records, several)) {
+            terminal::message(&message);
+            outcome = outcome.max(Outcome::Failed);
         }
     }
-    Ok(outcome)
+    outcome
 }
 
-type Refused = (Outcome, Vec<String>);
-
 /// Everything that can be wrong before anything starts, all of it at once.
-fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Refused> {
+fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Vec<String>> {
     let mut wrong = Vec::new();
     let mut loaded = Vec::new();
     for file in &args.scenarios {
@@ -96,13 +116,10 @@ fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Refused> {
         }
     }
     if !wrong.is_empty() {
-        return Err((Outcome::Usage, wrong));
+        return Err(wrong);
     }
     if let Some(name) = &args.strategy {
-        loaded = with_strategy(loaded, name).map_err(|message| (Outcome::Usage, vec![message]))?;
-    }
-    if args.stack == StackName::Docker {
-        return Err((Outcome::Failed, vec![DOCKER.to_owned()]));
+        loaded = with_strategy(loaded, name).map_err(|message| vec![message])?;
     }
     Ok(loaded)
 }
@@ -202,14 +219,15 @@ pub(super) fn stack_choice(
     programs: Option<&PathBuf>,
 ) -> Result<StackChoice, String> {
     match (stack, programs) {
+        (StackName::Docker, _) => Err(DOCKER.to_owned()),
         (StackName::External, _) => Ok(StackChoice::External {
             file: external.to_owned(),
             programs: programs.cloned().or_else(|| places::find_here(".stack").ok()),
         }),
-        (_, Some(programs)) => Ok(StackChoice::Local {
+        (StackName::Local, Some(programs)) => Ok(StackChoice::Local {
             programs: programs.clone(),
         }),
-        (_, None) => Ok(StackChoice::Local {
+        (StackName::Local, None) => Ok(StackChoice::Local {
             programs: places::find_here(".stack").map_err(|tried| {
                 format!(
                     "the stack failed: Kafka's jars and Toxiproxy are not installed ({}); run stack/install.sh in the checkout (`make run` does), name their folder with --programs DIR, or use --stack external",
@@ -220,7 +238,7 @@ pub(super) fn stack_choice(
     }
 }
 
-/// Runs all of them, unless interrupted; the worst outcome, and the records there are.
+/// Runs all of them, unless interrupted; the worst outcome, and a record of each.
 async fn run_all(
     loaded: &[Loaded],
     options: &Options,
@@ -231,6 +249,13 @@ async fn run_all(
     let mut outcome = Outcome::Met;
     let mut records = Vec::new();
     for one in loaded {
+        if *interrupted.borrow() {
+            // What was not run proves nothing.
+            outcome = outcome.max(Outcome::Unknown);
+            let why = "interrupted before it began";
+            records.push(unrun(&one.scenario, Some(options), why));
+            continue;
+        }
         let result = run_scenario(
             &one.scenario,
             options,
@@ -240,32 +265,41 @@ async fn run_all(
         )
         .await;
         terminal::hide_bar();
-        outcome = outcome.max(finish(one, result, &mut records));
-        if *interrupted.borrow() {
-            // What was not run proves nothing.
-            outcome = outcome.max(Outcome::Unknown);
-            break;
-        }
+        let (came, record) = finish(one, options, result);
+        outcome = outcome.max(came);
+        records.push(record);
     }
     (outcome, records)
 }
 
+/// Shows what there is to show.
 fn finish(
     loaded: &Loaded,
+    options: &Options,
     result: Result<Finished, RunError>,
-    records: &mut Vec<Record>,
-) -> Outcome {
-    match result {
-        Ok(Finished { record, folder }) => {
-            results::show(&record, &folder);
+) -> (Outcome, Record) {
+    let (record, failure) = match result {
+        Ok(Finished {
+            record,
+            folder,
+            failure,
+        }) => {
+            if !record.strategies.is_empty() {
+                results::show(&record, &folder);
+            }
             terminal::message(&format!("everything about this run: {}", folder.display()));
-            let outcome = Outcome::from(record.verdict);
-            records.push(record);
-            outcome
+            (record, failure)
         }
         Err(error) => {
+            let record = unrun(&loaded.scenario, Some(options), &error.to_string());
+            (record, Some(error))
+        }
+    };
+    match failure {
+        None => (Outcome::from(record.verdict), record),
+        Some(error) => {
             terminal::message(&format!("{}: {error}", loaded.scenario.name));
-            Outcome::from(&error)
+            (Outcome::from(&error), record)
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The histories of a run folder, explained. One is in memory at a time.
 
 use super::arena::failed;
-use super::{RunError, folder, place};
+use super::{RunError, folder, place, whole};
 use crate::checkers::context::Context;
+use crate::checkers::judge_joined;
+use crate::evidence::bites;
 use crate::explain::Explainer;
-use crate::history::{self, History};
+use crate::history::{self, History, RunMeta};
 use reports::explanation::{Offences, Order};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -40,13 +42,19 @@ pub struct Explained<T> {
     pub notes: Vec<String>,
 }
 
-/// The first offending events of each kind, of all strategies or of one.
+/// The verdict, why it is no pass, and the first offending events of each kind, of all strategies or of
+/// one.
 pub fn first(folder: &Path, strategy: Option<&str>) -> Result<Explained<Offences>, ExplainError> {
-    each(folder, strategy, |history, explainer| {
+    each(folder, strategy, |told| {
         let mut offences = Vec::new();
-        let counts = explainer.each(FIRST, &mut |offence| offences.push(offence));
+        let counts = told
+            .explainer
+            .each(FIRST, &mut |offence| offences.push(offence));
+        let judgement = judge_joined(told.context, told.altered, bites(told.context.history()));
         Some(Offences {
-            strategy: history.meta.strategy.clone(),
+            strategy: told.context.history().meta.strategy.clone(),
+            verdict: crate::record::verdict(judgement.verdict),
+            reasons: judgement.reasons,
             counts: counts
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
@@ -71,7 +79,8 @@ pub fn of_order(
              it) nor its number (as the tables of the history have it)"
         )));
     }
-    let explained = each(folder, strategy, |_, explainer| {
+    let explained = each(folder, strategy, |told| {
+        let explainer = told.explainer;
         let number = match id {
             Some(id) => explainer.order_number(id),
             None => number.filter(|number| explainer.knows(*number)),
@@ -91,14 +100,23 @@ pub fn of_order(
     Ok(explained)
 }
 
+/// A history and who explains it.
+struct Told<'a, 'b> {
+    context: &'b Context<'a>,
+    explainer: &'b Explainer<'b>,
+    /// Its files that were changed after the run.
+    altered: &'b [String],
+}
+
 /// Loads one history after the other and keeps what `explain` gives for it.
 fn each<T>(
     folder: &Path,
     strategy: Option<&str>,
-    mut explain: impl FnMut(&History, &Explainer<'_>) -> Option<T>,
+    mut explain: impl FnMut(&Told<'_, '_>) -> Option<T>,
 ) -> Result<Explained<T>, ExplainError> {
     let mut placed: Vec<(Option<usize>, T)> = Vec::new();
     let mut notes = Vec::new();
+    let mut metas = Vec::new();
     for path in histories(folder, strategy)? {
         let loaded = history::load(&path).map_err(|e| failed("loading the history", &e))?;
         let history = &loaded.history;
@@ -113,9 +131,19 @@ fn each<T>(
         let context = Context::new(history);
         let explainer =
             Explainer::new(&context).map_err(|e| failed("reading the run's key", &e))?;
-        if let Some(told) = explain(history, &explainer) {
-            placed.push((place(&history.meta), told));
+        let told = Told {
+            context: &context,
+            explainer: &explainer,
+            altered: &loaded.altered,
+        };
+        if let Some(explained) = explain(&told) {
+            placed.push((place(&history.meta), explained));
         }
+        metas.push(loaded.history.meta);
+    }
+    if strategy.is_none() {
+        let metas: Vec<&RunMeta> = metas.iter().collect();
+        notes.extend(whole::check(&metas).err());
     }
     placed.sort_by_key(|(place, _)| *place);
     Ok(Explained {

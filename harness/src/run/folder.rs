@@ -16,34 +16,29 @@ const OFFENCES: &str = "offences.jsonl";
 /// Most lines of one kind and strategy.
 const MAX_OFFENCES: u64 = 100_000;
 
-/// Makes `OUT/SCENARIO-TIME` (with a number behind it where that is taken).
+/// A name that no other run has, wherever and whenever it is made: `SCENARIO-TIME-RANDOM`.
+pub fn unique_name(scenario: &str) -> String {
+    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let random: u32 = rand::random();
+    format!("{scenario}-{time}-{random:08x}")
+}
+
+/// The name of a run's folder, which is the run's name.
+pub fn name(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Makes a folder for a run, of a name that is the run's own.
 pub fn create(out: &Path, scenario: &str) -> Result<PathBuf, RunError> {
     let doing = format!("making the run's folder under {}", out.display());
     let failed = |e: std::io::Error| failed(&doing, &disk::explain(&e));
     std::fs::create_dir_all(out).map_err(failed)?;
     let out = out.canonicalize().map_err(failed)?;
-    let time = jiff::Timestamp::now()
-        .strftime("%Y%m%dT%H%M%SZ")
-        .to_string();
-    for number in 1..1000 {
-        let suffix = if number == 1 {
-            String::new()
-        } else {
-            format!("-{number}")
-        };
-        let folder = out.join(format!("{scenario}-{time}{suffix}"));
-        match std::fs::create_dir(&folder) {
-            Ok(()) => {
-                std::fs::create_dir(folder.join("logs")).map_err(failed)?;
-                return Ok(folder);
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(failed(e)),
-        }
-    }
-    Err(failed(std::io::Error::other(
-        "a thousand runs in one second",
-    )))
+    let folder = out.join(unique_name(scenario));
+    std::fs::create_dir(&folder).map_err(failed)?;
+    std::fs::create_dir(folder.join("logs")).map_err(failed)?;
+    Ok(folder)
 }
 
 /// Writes a file of the run's folder that is then whole, or not there.

@@ -12,12 +12,12 @@ mod whole;
 
 use crate::history::{self, PartOf, RunMeta};
 use crate::process::reaper::Reaper;
-use crate::record::Judged;
+use crate::record::{Came, Frame, Judged};
 use crate::scenario::{Scenario, Strategy, StrategyKind};
 use crate::stack::{Provider, Stack, StackInfo};
 use crate::workload::Progress;
 use arena::failed;
-use reports::record::Record;
+use reports::record::{NotRun, Record};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -130,6 +130,14 @@ pub enum StackChoice {
 }
 
 impl StackChoice {
+    /// `local` or `external`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Local { .. } => "local",
+            Self::External { .. } => "external",
+        }
+    }
+
     /// The provider for one run folder.
     pub fn provider(&self, run_folder: &std::path::Path) -> Provider {
         match self {
@@ -168,59 +176,183 @@ pub enum RunError {
     },
 }
 
-/// A finished run.
+impl RunError {
+    /// Why something was not run, for a record.
+    fn why(&self) -> String {
+        match self {
+            Self::Stack(_) | Self::Failed { .. } => self.to_string(),
+            Self::Interrupted { .. } => "the run was interrupted".to_owned(),
+        }
+    }
+}
+
+/// A run that has come to its end, complete or not.
 #[derive(Debug)]
 pub struct Finished {
     /// Its record; the reports are in the folder already.
     pub record: Record,
     /// The run's folder.
     pub folder: PathBuf,
+    /// What ended it before it was complete.
+    pub failure: Option<RunError>,
 }
 
-/// Runs one scenario. `interrupted` turns true on Ctrl-C or SIGTERM.
+/// Runs one scenario. `interrupted` turns true on Ctrl-C or SIGTERM. Whatever ends it, what was judged
+/// by then is in its record and its reports, and so is what could not be run; without a folder to put
+/// them in there is an error alone.
 pub async fn run(
     scenario: &Scenario,
     options: &Options,
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
-    mut interrupted: watch::Receiver<bool>,
+    interrupted: watch::Receiver<bool>,
 ) -> Result<Finished, RunError> {
     let started = Instant::now();
+    let started_at = jiff::Timestamp::now().to_string();
     let folder = folder::create(&options.out, &scenario.name)?;
     reporter.event(Event::ScenarioStarted {
         scenario: scenario.name.clone(),
         folder: folder.clone(),
     });
-    let stack = tokio::select! {
-        stack = start_stack(options, &folder, reaper, reporter) => stack?,
-        _ = interrupted.wait_for(|i| *i) => return Err(RunError::Interrupted { folder }),
+    let mut environment =
+        BTreeMap::from([("stack.provider".to_owned(), options.stack.name().to_owned())]);
+    let ran = on_a_stack(
+        scenario,
+        options,
+        &folder,
+        reaper,
+        reporter,
+        interrupted,
+        &mut environment,
+    )
+    .await;
+    let Ran {
+        judged,
+        mut failure,
+    } = ran;
+    let why = failure.as_ref().map(RunError::why);
+    let came = Came {
+        not_run: not_run(&chosen(scenario, options), &judged, why.as_deref()),
+        judged,
+        failure: why,
     };
-    let judged = run_strategies(
+    let frame = Frame {
+        run: &folder::name(&folder),
+        scenario,
+        started_at,
+        environment: &environment,
+    };
+    let record = crate::record::assemble(frame, came, started.elapsed());
+    if let Err(error) = folder::write_reports(&folder, &record) {
+        failure.get_or_insert(error);
+    }
+    Ok(Finished {
+        record,
+        folder,
+        failure,
+    })
+}
+
+/// The record of a scenario of which nothing could be run.
+pub fn unrun(scenario: &Scenario, options: Option<&Options>, why: &str) -> Record {
+    let chosen: Vec<&Strategy> = match options {
+        Some(options) => chosen(scenario, options),
+        None => scenario.strategies.iter().collect(),
+    };
+    let came = Came {
+        judged: Vec::new(),
+        not_run: not_run(&chosen, &[], Some(why)),
+        failure: Some(why.to_owned()),
+    };
+    let frame = Frame {
+        run: &folder::unique_name(&scenario.name),
+        scenario,
+        started_at: jiff::Timestamp::now().to_string(),
+        environment: &BTreeMap::new(),
+    };
+    crate::record::assemble(frame, came, Duration::ZERO)
+}
+
+/// What came of the strategies of a scenario.
+#[derive(Debug, Default)]
+pub(crate) struct Ran {
+    /// Those that were judged, whatever happened after that.
+    pub judged: Vec<Judged>,
+    /// Why there are no more.
+    pub failure: Option<RunError>,
+}
+
+impl From<RunError> for Ran {
+    fn from(failure: RunError) -> Self {
+        Self {
+            judged: Vec::new(),
+            failure: Some(failure),
+        }
+    }
+}
+
+/// The strategies that are to be run.
+fn chosen<'a>(scenario: &'a Scenario, options: &Options) -> Vec<&'a Strategy> {
+    let is_chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
+    scenario.strategies.iter().filter(is_chosen).collect()
+}
+
+/// Those that were not judged. The first of them is the one that something happened to.
+fn not_run(chosen: &[&Strategy], judged: &[Judged], why: Option<&str>) -> Vec<NotRun> {
+    let why = why.unwrap_or("the run ended before it");
+    let is_judged = |s: &&&Strategy| judged.iter().any(|j| j.meta.strategy == s.name);
+    let missing = chosen.iter().filter(|s| !is_judged(s));
+    let strategy = |s: &&Strategy| NotRun {
+        strategy: s.name.clone(),
+        why: why.to_owned(),
+    };
+    missing.map(strategy).collect()
+}
+
+/// Starts the stack, runs the strategies on it, and stops it.
+async fn on_a_stack(
+    scenario: &Scenario,
+    options: &Options,
+    folder: &Path,
+    reaper: &Arc<Reaper>,
+    reporter: &Arc<dyn Reporter>,
+    mut interrupted: watch::Receiver<bool>,
+    environment: &mut BTreeMap<String, String>,
+) -> Ran {
+    let stack = tokio::select! {
+        stack = start_stack(options, folder, reaper, reporter) => stack,
+        _ = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted { folder: folder.to_owned() }),
+    };
+    let stack = match stack {
+        Ok(stack) => stack,
+        Err(error) => return error.into(),
+    };
+    *environment = self::environment(&stack, scenario);
+    let mut ran = run_strategies(
         scenario,
         options,
         &stack,
-        &folder,
+        folder,
         reaper,
         reporter,
         &interrupted,
     )
     .await;
-    let stack_failed = matches!(judged, Err(RunError::Stack(_)));
+    let stack_failed = matches!(ran.failure, Some(RunError::Stack(_)));
     let left = if options.keep_stack && !stack_failed {
-        keep(stack, &folder, reporter).await
+        keep(stack, folder, reporter).await
     } else {
         stack.stop().await.map_err(RunError::from)
     };
     // What failed first explains the rest.
-    let judged = judged?;
-    left?;
-    if *interrupted.borrow() {
-        return Err(RunError::Interrupted { folder });
+    if ran.failure.is_none() {
+        ran.failure = left.err();
     }
-    let record = crate::record::build(&judged, started.elapsed())
-        .map_err(|e| failed("building the record", &e))?;
-    folder::write_reports(&folder, &record)?;
-    Ok(Finished { record, folder })
+    if ran.failure.is_none() && *interrupted.borrow() {
+        let folder = folder.to_owned();
+        ran.failure = Some(RunError::Interrupted { folder });
+    }
+    ran
 }
 
 /// Leaves the stack running, and says how to use it and how to stop it.
@@ -246,12 +378,8 @@ pub(crate) async fn start_stack(
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Stack, RunError> {
     let provider = options.stack.provider(folder);
-    let name = match &provider {
-        Provider::Local { .. } => "local",
-        Provider::External { .. } => "external",
-    };
     reporter.event(Event::StackStarting {
-        provider: name.to_owned(),
+        provider: options.stack.name().to_owned(),
     });
     let started = Instant::now();
     let stack = Stack::start(provider, reaper).await?;
@@ -292,6 +420,8 @@ pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunErr
     }
 }
 
+/// Runs the strategies one after the other, each judged before the next one begins, up to the first
+/// of which no history comes.
 pub(crate) async fn run_strategies(
     scenario: &Scenario,
     options: &Options,
@@ -300,10 +430,8 @@ pub(crate) async fn run_strategies(
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
     interrupted: &watch::Receiver<bool>,
-) -> Result<Vec<Judged>, RunError> {
-    let is_chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
-    let chosen: Vec<&Strategy> = scenario.strategies.iter().filter(is_chosen).collect();
-    let name = folder.file_name().unwrap_or_default();
+) -> Ran {
+    let chosen = chosen(scenario, options);
     let context = strategy::Context {
         stack,
         scenario,
@@ -313,36 +441,58 @@ pub(crate) async fn run_strategies(
         interrupted: interrupted.clone(),
         keep: options.keep_stack,
         part_of: PartOf {
-            run: name.to_string_lossy().into_owned(),
+            run: folder::name(folder),
             strategies: chosen.iter().map(|s| s.name.clone()).collect(),
         },
         trace: options.trace,
     };
     if chosen.iter().any(|s| s.kind == StrategyKind::Debezium {}) {
         // What is missing is said before anything is run.
-        arena::debezium(stack)?;
+        if let Err(error) = arena::debezium(stack) {
+            return error.into();
+        }
     }
-    let mut judged = Vec::new();
+    let mut ran = Ran::default();
     for strategy in chosen {
-        let history = strategy::run(&context, strategy).await?;
-        let path = folder::history(folder, &strategy.name);
-        let run_folder = folder.to_owned();
-        // Saving and judging are work for a processor, not for the runtime's threads.
-        let one = tokio::task::spawn_blocking(move || {
-            history::save(&history, &path).map_err(|e| failed("saving the history", &e))?;
-            judge::judge(history, &[], Some(&run_folder))
-        })
-        .await
-        .map_err(|e| failed("judging", &e))??;
-        reporter.event(Event::StrategyJudged {
-            strategy: strategy.name.clone(),
-            verdict: format!("{:?}", one.verdict).to_lowercase(),
-        });
-        judged.push(one);
+        match one_strategy(&context, strategy).await {
+            Ok(judged) => ran.judged.push(judged),
+            Err(error) => {
+                ran.failure = Some(error);
+                break;
+            }
+        }
         if *interrupted.borrow() {
+            let folder = folder.to_owned();
+            ran.failure = Some(RunError::Interrupted { folder });
             break;
         }
     }
+    ran
+}
+
+/// One strategy, from its start to its judgement.
+async fn one_strategy(
+    context: &strategy::Context<'_>,
+    strategy: &Strategy,
+) -> Result<Judged, RunError> {
+    let history = strategy::run(context, strategy).await?;
+    let cut_short = *context.interrupted.borrow();
+    let path = folder::history(context.folder, &strategy.name);
+    let run_folder = context.folder.to_owned();
+    // Saving and judging are work for a processor, not for the runtime's threads.
+    let mut judged = tokio::task::spawn_blocking(move || {
+        history::save(&history, &path).map_err(|e| failed("saving the history", &e))?;
+        judge::judge(history, &[], Some(&run_folder))
+    })
+    .await
+    .map_err(|e| failed("judging", &e))??;
+    if cut_short {
+        judged.doubt("the run was interrupted while this strategy was under way");
+    }
+    context.reporter.event(Event::StrategyJudged {
+        strategy: strategy.name.clone(),
+        verdict: format!("{:?}", judged.verdict).to_lowercase(),
+    });
     Ok(judged)
 }
 
@@ -361,7 +511,7 @@ pub fn check(folder: &Path) -> Result<Record, RunError> {
         }
     }
     judged.sort_by_key(|one| place(&one.meta));
-    crate::record::build(&judged, started.elapsed()).map_err(|e| failed("building the record", &e))
+    crate::record::build(judged, started.elapsed()).map_err(|e| failed("building the record", &e))
 }
 
 /// Where the history's strategy stands in its scenario: folders are in the order of their names.

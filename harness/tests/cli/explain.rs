@@ -139,7 +139,9 @@ fn given_a_run_when_explained_then_each_first_offence_has_its_sentence_and_timel
         "{}",
         said.err
     );
-    assert!(said.out.starts_with("one: 1 lost\n"), "{}", said.out);
+    let why = "one: fail\n  lost: expected 0, saw 1\n";
+    assert!(said.out.starts_with(why), "{}", said.out);
+    assert!(said.out.contains("\n\none: 1 lost\n"), "{}", said.out);
     assert!(
         said.out
             .contains(&format!("  lost: order {id} version 2\n")),

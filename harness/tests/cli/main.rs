@@ -260,6 +260,36 @@ fn options_that_cannot_work_are_refused_before_anything_starts() {
 }
 
 #[test]
+fn given_a_stack_that_cannot_be_used_when_run_then_every_strategy_is_an_error_in_junit() {
+    // Given two files with one scenario name, and a stack that this program does not start
+    let place = Place::new().with("a.toml", GOOD).with("b.toml", GOOD);
+    let files = ["run", "a.toml", "b.toml", "--stack", "docker"];
+    let written = ["--junit", "j.xml", "--json", "j.json"];
+    // When it is run
+    let said = place.run(&[&files[..], &written].concat());
+    // Then nothing was, and the files say so of each strategy of each file
+    assert_eq!((said.code, said.out.as_str()), (Some(4), ""));
+    let read = |name: &str| std::fs::read_to_string(place.folder.path().join(name)).unwrap();
+    let junit = read("j.xml");
+    assert_eq!(junit.matches("<error").count(), 4, "{junit}");
+    assert!(junit.contains("docker compose up -d --wait"), "{junit}");
+    let mut classes: Vec<&str> = junit
+        .split("classname=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    classes.sort_unstable();
+    classes.dedup();
+    assert_eq!(classes.len(), 4, "{classes:?}");
+    let records: Vec<reports::record::Record> = serde_json::from_str(&read("j.json")).unwrap();
+    for record in &records {
+        let names: Vec<&str> = record.not_run.iter().map(|s| &*s.strategy).collect();
+        assert_eq!(names, ["one", "two"]);
+    }
+    assert_ne!(records[0].run, records[1].run);
+}
+
+#[test]
 fn somebody_elses_servers_are_not_killed() {
     let place = Place::new().with("good.toml", GOOD);
     place.refused(

@@ -175,10 +175,10 @@ fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
 }
 
 #[test]
-fn given_one_order_of_2_000_changes_when_run_then_the_verdict_is_clear() {
-    // One client, so that one order is under way at a time; a fast one is done with it before the end.
+fn given_one_very_long_order_when_run_then_the_verdict_is_clear() {
+    // One client, so that one order is under way at a time, of as many changes as one may have.
     let one = scenario(
-        "load = \"closed\"\nclients = 1\nduration = \"20s\"\nchanges_per_order = 5000\n\
+        "load = \"closed\"\nclients = 1\nduration = \"20s\"\nchanges_per_order = 10000\n\
          hold_ratio = 0",
     );
 
@@ -192,6 +192,7 @@ fn given_one_order_of_2_000_changes_when_run_then_the_verdict_is_clear() {
     assert_eq!(wrongs(polling), Some(0), "{all}");
     let saved = history::load(&run_folder(home.path()).join("history/polling")).unwrap();
     let of_the_first = saved.history.truth.iter().filter(|row| row.order == 0);
-    assert!(of_the_first.count() > 1_900, "{all}");
+    // Long enough that a mistake which grows with an order's length would show, on any machine.
+    assert!(of_the_first.count() > 500, "{all}");
     nothing_left(home.path());
 }

@@ -3,7 +3,7 @@
 //! outside ended it: then nothing is proved.
 
 use super::turn::beside_another;
-use super::{POLLING, Run, command, nothing_left, process, record, run_folder};
+use super::{POLLING, Run, SHORT, command, nothing_left, process, record, run_folder};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reports::record::Verdict;
@@ -28,8 +28,52 @@ fn the_stack_failed(word: &str, moment: &str, name: &str, log_says: &str) {
     );
     ended.with(4, &[&failed, log_says]);
     nothing_left(home.path());
-    assert!(!run_folder(home.path()).join("record.json").exists());
     assert_eq!(ended.out, "");
+    // What could not be run is in every file that a CI server reads, and red there
+    let record = record(home.path());
+    let names: Vec<&str> = record.not_run.iter().map(|s| &*s.strategy).collect();
+    assert_eq!((record.verdict, names), (Verdict::Unknown, vec!["polling"]));
+    assert!(record.not_run[0].why.contains(&failed), "{record:?}");
+    let junit = std::fs::read_to_string(run_folder(home.path()).join("junit.xml")).unwrap();
+    assert!(junit.contains("errors=\"1\""), "{junit}");
+}
+
+#[test]
+fn given_a_second_strategy_when_kafka_dies_then_the_first_ones_judgement_stays() {
+    let _turn = beside_another();
+    let home = tempfile::tempdir().unwrap();
+    let scenario = SHORT.to_owned() + "[strategy.second]\nkind = \"cdc\"\n";
+    let (json, junit) = (home.path().join("json"), home.path().join("junit"));
+    let mut command = command(home.path(), &scenario);
+    command.arg("--json").arg(&json).arg("--junit").arg(&junit);
+    // Given a run whose first strategy is judged
+    let mut run = Run::start(command);
+    run.until_said("strategy second");
+    // When a server dies
+    let kafka = process(home.path(), "kafka.Kafka");
+    kill(Pid::from_raw(kafka), Signal::SIGKILL).unwrap();
+    let ended = run.end();
+    // Then the stack failed, and what was judged is in every file, beside what was not run
+    ended.with(4, &["the stack failed: kafka-server was to run"]);
+    assert!(
+        ended
+            .out
+            .contains("second could not be run: the stack failed"),
+        "{}",
+        ended.out
+    );
+    let written = reports::json::parse(&std::fs::read(json).unwrap()).unwrap();
+    for record in [record(home.path()), written] {
+        assert_eq!(record.strategies.len(), 1);
+        assert!(record.strategies[0].counts.committed > Some(0));
+        assert_eq!(record.not_run.len(), 1);
+        assert_ne!(record.verdict, Verdict::Pass);
+    }
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("<testcase name=\"lost = 0\""), "{junit}");
+    let not_run = junit.contains("<error message=\"the stack failed: kafka-server")
+        && junit.contains("type=\"not run\">");
+    assert!(not_run, "{junit}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! install, and nothing of the others is left.
 
 use super::turn::beside_another;
-use super::{HARNESS, SHORT, command, nothing_left, open, programs, run, run_folder};
+use super::{HARNESS, SHORT, command, nothing_left, open, programs, record, run, run_folder};
 use harness::process::reaper::Reaper;
 use harness::stack::local::LocalStack;
 use harness::stack::ports;
@@ -31,6 +31,12 @@ fn refused(prepare: impl FnOnce(&Path, &mut Command), said: &[&str]) {
     assert_eq!(ended.out, "");
     nothing_left(home.path());
     assert!(!run_folder(home.path()).join("history").exists());
+    let record = record(home.path());
+    assert_eq!((record.strategies.len(), record.not_run.len()), (0, 1));
+    let junit = std::fs::read_to_string(run_folder(home.path()).join("junit.xml")).unwrap();
+    let not_run = junit.contains("<error message=\"the stack failed: start ")
+        && junit.contains("type=\"not run\">");
+    assert!(not_run, "{junit}");
 }
 
 #[test]

@@ -113,8 +113,8 @@ target = "orders->kafka"
 kind = "latency"
 latency = "200ms"
 stream = "downstream"
-at = "1500ms"
-for = "700ms"
+at = "13s"
+for = "1700ms"
 
 [[fault]]
 target = "kafka-server"
@@ -122,6 +122,7 @@ kind = "kill"
 at = "4s"
 for = "500ms"
 
+# While answers of the broker are on their way: what was published cannot be committed.
 [[fault]]
 target = "orders->postgres"
 kind = "down"

@@ -7,6 +7,7 @@ mod debezium;
 mod explain;
 mod external;
 mod faults;
+mod files;
 mod interruption;
 #[path = "../shared/secrets.rs"]
 mod secrets;

@@ -6,7 +6,7 @@ use crate::ExportError;
 use crate::figures::{self, DASH};
 use crate::html::axis::Axis;
 use crate::html::escape::{escaped, filled};
-use crate::html::plot::{Canvas, Ink, Line, Plot, strategy_class};
+use crate::html::plot::{Canvas, Ink, Line, Plot, strategy_class, swatch};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("../html/style.css");
@@ -184,8 +184,9 @@ fn legend(table: &Table) -> String {
         .enumerate()
         .map(|(index, row)| {
             format!(
-                "<li class=\"{}\"><i></i>{}</li>",
+                "<li class=\"{}\">{}{}</li>",
                 strategy_class(index),
+                swatch(index),
                 escaped(&row.name)
             )
         })
@@ -242,8 +243,9 @@ fn row_of(table: &Table, index: usize, row: &Row) -> String {
     let notes = [&row.note].into_iter().chain(&row.remarks);
     let notes: Vec<String> = notes.map(|note| escaped(note)).collect();
     format!(
-        "<tr><th scope=\"row\" class=\"{}\"><i></i>{}{role}</th>{cells}<td class=\"prose\">{}</td></tr>",
+        "<tr><th scope=\"row\" class=\"{}\">{}{} {role}</th>{cells}<td class=\"prose\">{}</td></tr>",
         strategy_class(index),
+        swatch(index),
         escaped(&row.name),
         notes.join("<br>")
     )

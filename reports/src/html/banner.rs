@@ -62,21 +62,12 @@ fn badge(verdict: Verdict) -> &'static str {
 }
 
 fn reasons(record: &Record) -> String {
-    let items: String = record
-        .strategies
+    let reasons = conclusion::reasons(record);
+    let items: String = reasons
         .iter()
-        .flat_map(|strategy| {
-            strategy
-                .reasons
-                .iter()
-                .map(move |reason| (strategy, reason))
-        })
         .map(|(strategy, reason)| {
-            format!(
-                "<li><strong>{}</strong> {}</li>",
-                escaped(&strategy.name),
-                escaped(reason)
-            )
+            let (strategy, reason) = (escaped(strategy), escaped(reason));
+            format!("<li><strong>{strategy}</strong> {reason}</li>")
         })
         .collect();
     if items.is_empty() {
@@ -99,7 +90,7 @@ pub fn cards(record: &Record) -> String {
             _ => comparison::harm_tone(strategy, metric, count),
         };
         html.push_str(&format!(
-            "<article class=\"card {}\"><h3>{}<span class=\"kind\">{}</span>\
+            "<article class=\"card {}\"><h3>{} <span class=\"kind\">{}</span> \
              <span class=\"chip {verdict}\">{verdict}</span></h3>\
              <p class=\"figure {}\"><b>{}</b> {} <small>of {}</small></p>{}</article>",
             strategy_class(index),
@@ -122,7 +113,7 @@ fn matrix(strategy: &Strategy) -> String {
         let none = matches!(count, None | Some(0));
         let class = tone_class(if none { Tone::Faint } else { tone });
         format!(
-            "<td class=\"{class}\"><b>{}</b><small>{what}</small></td>",
+            "<td class=\"{class}\"><b>{}</b> <small>{what}</small></td>",
             figures::count(count)
         )
     };

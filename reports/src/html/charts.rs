@@ -2,7 +2,7 @@
 
 use super::axis::{self, Axis};
 use super::escape::escaped;
-use super::plot::{Canvas, Ink, Line, Plot, Window, strategy_class};
+use super::plot::{Canvas, Ink, Line, Plot, Window, line_sample, strategy_class, swatch};
 use crate::comparison;
 use crate::record::{Latency, LatencySet, Record, Series, Strategy};
 
@@ -76,7 +76,7 @@ fn figure(record: &Record, chart: &Chart) -> Result<String, String> {
     let narrow = (chart.plot)(4, 4).svg(NARROW)?;
     Ok(format!(
         "<figure class=\"chart\"><figcaption><h3>{}</h3>{}<p>{}</p></figcaption>\
-         <div class=\"wide\">{wide}</div><div class=\"narrow\">{narrow}</div></figure>\n",
+         <div class=\"wide\">{wide}</div><div class=\"narrow\" hidden>{narrow}</div></figure>\n",
         escaped(chart.title),
         legend(record, chart.has_secondary),
         escaped(chart.note)
@@ -87,14 +87,19 @@ fn legend(record: &Record, has_secondary: bool) -> String {
     let mut html = "<ul class=\"legend\">".to_owned();
     for (index, strategy) in record.strategies.iter().enumerate() {
         html.push_str(&format!(
-            "<li class=\"{}\"><i></i>{}</li>",
+            "<li class=\"{}\">{}{}</li>",
             strategy_class(index),
+            swatch(index),
             escaped(&strategy.name)
         ));
     }
     if has_secondary {
-        html.push_str("<li class=\"of-lines\"><i></i>p50</li>");
-        html.push_str("<li class=\"of-lines dashed\"><i></i>p99</li>");
+        for (class, dashed, name) in [("", false, "p50"), (" dashed", true, "p99")] {
+            let sample = line_sample(dashed);
+            html.push_str(&format!(
+                "<li class=\"of-lines{class}\">{sample}{name}</li>"
+            ));
+        }
     }
     html.push_str("</ul>");
     html

@@ -1,7 +1,7 @@
 //! The first offending events of each kind: what happened, and each one's way to unfold.
 
 use super::escape::escaped;
-use super::plot::strategy_class;
+use super::plot::{strategy_class, swatch};
 use crate::comparison;
 use crate::figures::{self, DASH};
 use crate::record::{Offence, Record, Step, Strategy};
@@ -17,8 +17,9 @@ pub fn of(record: &Record) -> String {
                 .filter(|o| o.metric == metric)
                 .collect();
             html.push_str(&format!(
-                "<section class=\"offences {}\"><h3><i></i>{} <small>{}</small></h3>",
+                "<section class=\"offences {}\"><h3>{}{} <small>{}</small></h3>",
                 strategy_class(index),
+                swatch(index),
                 escaped(&strategy.name),
                 escaped(&heading(strategy, metric, of_it.len() as u64))
             ));
@@ -72,7 +73,7 @@ fn timeline(steps: &[Step]) -> String {
     if steps.is_empty() {
         return String::new();
     }
-    let mut html = "<table class=\"timeline\"><tbody>".to_owned();
+    let mut html = "<table class=\"timeline\" cellpadding=\"4\"><tbody>".to_owned();
     for step in steps {
         html.push_str(&format!(
             "<tr{}><td class=\"number\">{:.3}\u{a0}s</td><th scope=\"row\">{}</th><td>{}</td></tr>",

@@ -57,6 +57,26 @@ impl Ink {
         RGBColor(0xC0, kind, (index % (2 * STRATEGY_INKS)) as u8)
     }
 
+    /// How it looks where the style sheet is blocked, on an element whose line or whose area it is.
+    fn attributes(self, of: &str) -> String {
+        let (colour, more) = match self {
+            Self::Strategy(index) if index % (2 * STRATEGY_INKS) >= STRATEGY_INKS => {
+                (PLAIN[index % STRATEGY_INKS], " stroke-dasharray=\"28 18\"")
+            }
+            Self::Strategy(index) => (PLAIN[index % STRATEGY_INKS], ""),
+            Self::Secondary(index) => (PLAIN[index % STRATEGY_INKS], " stroke-dasharray=\"14 14\""),
+            Self::Runaway(index) => (PLAIN[index % STRATEGY_INKS], " stroke-dasharray=\"4 18\""),
+            Self::Window => ("#b23c28", " fill-opacity=\"0.1\""),
+            Self::Edge => (
+                "#b23c28",
+                " stroke-opacity=\"0.4\" stroke-dasharray=\"12 10\"",
+            ),
+            Self::Grid => ("currentColor", " stroke-opacity=\"0.15\""),
+            Self::Label => ("currentColor", ""),
+        };
+        format!("{of}=\"{colour}\"{more}")
+    }
+
     fn class(self) -> String {
         match self {
             Self::Strategy(index) => strategy_class(index),
@@ -68,6 +88,34 @@ impl Ink {
             Self::Label => "label".to_owned(),
         }
     }
+}
+
+/// Colours of strategies where no style sheet may be used; with one they are its own.
+const PLAIN: [&str; STRATEGY_INKS] = [
+    "#d55e00", "#0072b2", "#009e73", "#b0569a", "#b07d00", "#3a9bdc", "#5b5f97", "#6b6f76",
+];
+
+/// A sign of a strategy's colour before its name. It is an empty element that the style sheet draws; the
+/// picture in it is for pages whose style sheet is blocked.
+pub fn swatch(index: usize) -> String {
+    let ink = Ink::Strategy(index).attributes("stroke");
+    sample(&ink)
+}
+
+/// The same for one of the two kinds of lines that a strategy has.
+pub fn line_sample(dashed: bool) -> String {
+    sample(if dashed {
+        "stroke=\"currentColor\" stroke-dasharray=\"5 3\""
+    } else {
+        "stroke=\"currentColor\""
+    })
+}
+
+fn sample(attributes: &str) -> String {
+    format!(
+        "<i><svg width=\"18\" height=\"10\" aria-hidden=\"true\"><path d=\"M0 6H18\" \
+         stroke-width=\"3\" {attributes}/></svg></i> "
+    )
 }
 
 /// The class that gives an element its strategy's colour.
@@ -266,8 +314,8 @@ impl Plot {
         placed
     }
 
-    /// Colours become classes, so that the page's style sheet can follow light and dark; the size
-    /// becomes a ratio.
+    /// Colours become classes, so that the page's style sheet can follow light and dark, and attributes,
+    /// which it overrides, for pages whose style sheet is blocked; the size becomes a ratio.
     fn in_the_page(&self, svg: &str, canvas: Canvas) -> String {
         let body = svg.split_once('>').map_or("", |(_, body)| body);
         let mut body = body.to_owned();
@@ -275,14 +323,18 @@ impl Plot {
             let RGBColor(r, g, b) = ink.placeholder();
             for attribute in ["stroke", "fill"] {
                 let colour = format!("{attribute}=\"#{r:02X}{g:02X}{b:02X}\"");
-                body = body.replace(&colour, &format!("class=\"{}\"", ink.class()));
+                let drawn = format!("class=\"{}\" {}", ink.class(), ink.attributes(attribute));
+                body = body.replace(&colour, &drawn);
             }
         }
         let body = body.replace("opacity=\"1\" ", "");
         format!(
-            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{body}",
+            "<svg viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\" role=\"img\" \
+             aria-label=\"{}\">{body}",
             scaled(canvas.width),
             scaled(canvas.height),
+            canvas.width,
+            canvas.height,
             escaped(&self.description)
         )
     }

@@ -1,7 +1,7 @@
 //! The tables of the page. Each scrolls within a box of its own.
 
 use super::escape::escaped;
-use super::plot::strategy_class;
+use super::plot::{strategy_class, swatch};
 use crate::comparison::{self, LATENCIES, Section, Tone};
 use crate::figures::{self, DASH};
 use crate::record::{Latency, Record};
@@ -23,11 +23,12 @@ fn boxed(table: &str) -> String {
 
 /// Strategies side by side.
 pub fn comparison(record: &Record) -> String {
-    let mut html = "<table class=\"comparison\"><thead><tr><td></td>".to_owned();
+    let mut html = "<table class=\"comparison\" cellpadding=\"4\"><thead><tr><td></td>".to_owned();
     for (index, strategy) in record.strategies.iter().enumerate() {
         html.push_str(&format!(
-            "<th scope=\"col\" class=\"{}\"><i></i>{}<small>{}</small></th>",
+            "<th scope=\"col\" class=\"{}\">{}{} <small>{}</small></th>",
             strategy_class(index),
+            swatch(index),
             escaped(&strategy.name),
             escaped(&strategy.kind)
         ));
@@ -216,8 +217,9 @@ pub fn faults(record: &Record) -> String {
 /// A strategy's name with its colour.
 pub fn name_cell(index: usize, name: &str) -> String {
     format!(
-        "<th scope=\"row\" class=\"{}\"><i></i>{}</th>",
+        "<th scope=\"row\" class=\"{}\">{}{}</th>",
         strategy_class(index),
+        swatch(index),
         escaped(name)
     )
 }
@@ -243,6 +245,6 @@ pub fn listed(heads: &[Head], rows: &str) -> String {
         })
         .collect();
     boxed(&format!(
-        "<table class=\"list\"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        "<table class=\"list\" cellpadding=\"4\"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     ))
 }

@@ -320,8 +320,10 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
 pub fn record() -> BoxedStrategy<Record> {
     let told = (words(), words(), any::<u64>(), verdict(), words(), figure());
     let environment = btree_map(words(), words(), 0..3);
-    (told, environment, words(), vec(strategy(), 0..4))
-        .prop_map(|(told, environment, address, strategies)| {
+    let not_run = (words(), words()).prop_map(|(strategy, why)| NotRun { strategy, why });
+    let ended = (vec(not_run, 0..3), option::of(words()));
+    (told, environment, words(), vec(strategy(), 0..4), ended)
+        .prop_map(|(told, environment, address, strategies, ended)| {
             let (scenario, description, seed, verdict, started_at, took_s) = told;
             let server = Server {
                 version: address.clone(),
@@ -330,6 +332,7 @@ pub fn record() -> BoxedStrategy<Record> {
             Record {
                 schema_version: SCHEMA_VERSION,
                 harness_version: address.clone(),
+                run: address.clone(),
                 scenario,
                 description,
                 seed,
@@ -349,6 +352,8 @@ pub fn record() -> BoxedStrategy<Record> {
                 not_tested: environment.keys().take(1).cloned().collect(),
                 workload: environment,
                 strategies,
+                not_run: ended.0,
+                failure: ended.1,
             }
         })
         .boxed()

@@ -1,10 +1,12 @@
 use crate::sample;
 use reports::explanation::{Explanation, Offences, Order};
-use reports::record::Step;
+use reports::record::{Step, Verdict};
 
 fn naive() -> Offences {
     Offences {
         strategy: "naive".to_owned(),
+        verdict: Verdict::Pass,
+        reasons: Vec::new(),
         counts: vec![("lost".to_owned(), 1453)],
         offences: sample::record().strategies.remove(0).offences,
     }
@@ -42,6 +44,8 @@ fn offences_fit_into_80_columns_with_sentence_and_steps() {
 fn a_strategy_without_offences_is_named_as_such() {
     let clean = Offences {
         strategy: "cdc".to_owned(),
+        verdict: Verdict::Pass,
+        reasons: Vec::new(),
         counts: Vec::new(),
         offences: Vec::new(),
     };
@@ -49,6 +53,34 @@ fn a_strategy_without_offences_is_named_as_such() {
         written(80).offences(&[clean]),
         "cdc: no offending events\n\n"
     );
+}
+
+#[test]
+fn given_a_red_without_offending_events_then_it_says_why_it_is_red() {
+    let red = |verdict, reason: &str| Offences {
+        strategy: "cdc".to_owned(),
+        verdict,
+        reasons: vec![reason.to_owned()],
+        counts: Vec::new(),
+        offences: Vec::new(),
+    };
+    let missed = red(Verdict::Fail, "drain: expected <= 20ms, saw 0.132 s");
+    assert_eq!(
+        written(80).offences(&[missed]),
+        "cdc: fail, without an offending event\n  drain: expected <= 20ms, saw 0.132 s\n\n"
+    );
+    let unproved = red(Verdict::Unknown, "fault `down kafka` did not bite: nothing");
+    assert_eq!(
+        written(80).offences(&[unproved]),
+        "cdc: unknown, without an offending event\n  fault `down kafka` did not bite: nothing\n\n"
+    );
+    // And one with offending events says it too, before them
+    let mut lost = naive();
+    lost.verdict = Verdict::Fail;
+    lost.reasons = vec!["lost: expected 0, saw 1453".to_owned()];
+    let text = written(80).offences(&[lost]);
+    let head = "naive: fail\n  lost: expected 0, saw 1453\n\nnaive: 1,453 lost, the first 4\n";
+    assert!(text.starts_with(head), "{text}");
 }
 
 #[test]

@@ -77,11 +77,91 @@ fn faults_are_shaded_and_named_in_every_chart_over_time() {
 }
 
 #[test]
-fn no_colour_is_left_that_could_not_follow_light_and_dark() {
+fn every_colour_of_a_chart_has_a_class_that_lets_the_style_sheet_override_it() {
     let html = rendered(&sample::record());
-    for colour in ["stroke=\"#", "fill=\"#"] {
-        assert!(!html.contains(colour), "{colour}");
+    for chart in html.split("<svg viewBox").skip(1) {
+        let chart = chart.split("</svg>").next().unwrap();
+        for element in chart.split('<').skip(2) {
+            let coloured = ["stroke=\"", "fill=\""].iter().any(|attribute| {
+                let values = element.split(attribute).skip(1);
+                values.filter(|v| !v.starts_with("none\"")).count() > 0
+            });
+            assert!(!coloured || element.contains("class=\""), "{element}");
+        }
     }
+    // What plotters draws in stands for an ink, and is none.
+    assert!(!html.contains("=\"#C0"));
+}
+
+/// The page as a browser shows it that may load no style: tags gone, hidden parts gone, blocks and
+/// cells on lines of their own.
+fn unstyled(html: &str) -> Vec<String> {
+    let body = html.split_once("<body>").unwrap().1;
+    let mut text = String::new();
+    let mut hidden = false;
+    for part in body.split('<') {
+        let (tag, words) = part.split_once('>').unwrap_or(("", part));
+        let name = tag
+            .trim_start_matches('/')
+            .split([' ', '\n'])
+            .next()
+            .unwrap();
+        // The narrow charts are one block each, and the wide ones are pictures.
+        hidden = match name {
+            "div" if tag.ends_with(" hidden") => true,
+            "div" if tag.starts_with('/') => false,
+            _ => hidden,
+        };
+        let inline = [
+            "b", "i", "small", "span", "code", "strong", "a", "path", "svg",
+        ];
+        if !inline.contains(&name) {
+            text.push('\n');
+        }
+        if !hidden {
+            text.push_str(words);
+        }
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn given_a_policy_that_forbids_styles_then_no_words_run_together() {
+    let lines = unstyled(&rendered(&sample::record()));
+    for line in [
+        "polling polling pass",
+        "naive dual-write",
+        "5,880 delivered",
+        "453 lost of 4,404 committed changes",
+    ] {
+        assert!(lines.iter().any(|l| l == line), "`{line}`: {lines:?}");
+    }
+}
+
+#[test]
+fn given_a_policy_that_forbids_styles_then_charts_have_their_size_and_colours_and_are_there_once() {
+    let html = rendered(&sample::record());
+    assert_eq!(html.matches("<div class=\"narrow\" hidden>").count(), 6);
+    let chart = between(&html, "<div class=\"wide\">", "</svg>");
+    assert!(chart.starts_with("<svg viewBox=\"0 0 2240 1160\" width=\"560\" height=\"290\""));
+    let element = |class: &str| {
+        let of_it = chart
+            .split('<')
+            .find(|e| e.contains(&format!("class=\"{class}\"")));
+        of_it.unwrap().to_owned()
+    };
+    assert!(element("window").contains("fill=\"#b23c28\" fill-opacity=\"0.1\""));
+    assert!(element("k1").contains("stroke=\"#0072b2\""));
+    assert!(element("grid").contains("stroke=\"currentColor\" stroke-opacity"));
+    assert!(element("label").contains("fill=\"currentColor\""));
+    // And a legend shows what is drawn in which
+    assert_eq!(html.matches("<li class=\"k1\">").count(), 6);
+    let legend = between(&html, "<li class=\"k1\">", "</li>");
+    assert!(
+        legend.contains("stroke=\"#0072b2\"") && legend.ends_with("</i> polling"),
+        "{legend}"
+    );
 }
 
 #[test]
@@ -89,7 +169,8 @@ fn a_strategy_has_one_colour_throughout() {
     let html = rendered(&sample::record());
     for (class, name) in [("k0", "naive"), ("k1", "polling"), ("k2", "cdc")] {
         assert!(html.contains(&format!("<article class=\"card {class}\"><h3>{name}")));
-        assert!(html.contains(&format!("<li class=\"{class}\"><i></i>{name}</li>")));
+        let legend = between(&html, &format!("<li class=\"{class}\">"), "</li>");
+        assert!(legend.ends_with(&format!("</i> {name}")), "{legend}");
     }
 }
 
@@ -152,28 +233,53 @@ fn the_first_offending_events_have_their_sentence_and_unfold_their_way() {
     assert!(offences.contains("naive <small>453 lost, the first 4</small>"));
     assert_eq!(offences.matches("<details class=\"offence\">").count(), 4);
     assert!(offences.contains("its publish failed at 5.012 s (not persisted) while down kafka"));
-    let first = between(offences, "<table class=\"timeline\">", "</table>");
+    let first = between(
+        offences,
+        "<table class=\"timeline\" cellpadding=\"4\">",
+        "</table>",
+    );
     assert_eq!(first.matches("<tr").count(), 12);
     assert!(first.starts_with("<tbody><tr class=\"fault\"><td class=\"number\">4.002\u{a0}s</td>"));
     assert!(first.contains("<th scope=\"row\">order service</th><td>committed as version 2</td>"));
 }
 
 #[test]
-fn what_each_event_cost_the_database_stands_right_behind_the_latencies() {
+fn what_the_database_paid_stands_right_behind_the_latencies() {
     let html = rendered(&sample::record());
-    let section = "<span>cost to the database, each event</span>";
+    let section = "<span>cost to the database</span>";
     let order = between(&html, "<span>order, p50 / p99</span>", section);
     assert!(!order.contains("<span>"), "{order}");
     let each = between(&html, section, "<span>");
     assert!(
-        each.contains(">WAL</th><td class=\"plain\">612 B</td>"),
+        each.contains(">WAL, each event</th><td class=\"plain\">612 B</td>"),
         "{each}"
     );
     assert!(each.contains("<td class=\"faint\">–</td>"), "{each}");
-    // And in all, with CPU and memory.
+    // And flows in all, with CPU and memory.
     let all = between(&html, "<span>costs of the whole run</span>", "</table>");
     assert!(
-        all.contains(">WAL</th><td class=\"plain\">3.43 MiB</td>"),
+        all.contains(">WAL, in all</th><td class=\"plain\">3.43 MiB</td>"),
         "{all}"
     );
+}
+
+#[test]
+fn no_row_has_the_name_of_another_one_with_another_unit() {
+    let html = rendered(&sample::record());
+    let table = between(
+        &html,
+        "<table class=\"comparison\" cellpadding=\"4\">",
+        "</table>",
+    );
+    let costs = table.split("<span>cost to the database</span>").nth(1);
+    let mut names: Vec<&str> = costs
+        .unwrap()
+        .split("<th scope=\"row\">")
+        .skip(1)
+        .map(|row| row.split('<').next().unwrap())
+        .collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "{names:?}");
 }

@@ -35,7 +35,7 @@ fn a_damaged_record_is_shown_where_it_is_damaged() {
     let ParseError::Invalid { line, text, .. } = parse(text.as_bytes()).unwrap_err() else {
         panic!("a wrong kind of value must be invalid");
     };
-    assert_eq!(line, 6);
+    assert_eq!(line, 7);
     assert_eq!(text, "\"seed\": \"many\",");
     assert!(matches!(
         parse(b"not json"),

@@ -1,8 +1,12 @@
 use crate::sample;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus};
 use reports::Exporter;
-use reports::junit::{HOLDS_TOGETHER, Junit, PROVES_SOMETHING, merged};
+use reports::junit::{CAME_TO_ITS_END, HOLDS_TOGETHER, Junit, PROVES_SOMETHING, WAS_RUN, merged};
 use reports::record::{Record, Verdict};
+
+const NAIVE: &str = "broker-outage-20261123T221405Z-5f3a9c2e.naive";
+const POLLING: &str = "broker-outage-20261123T221405Z-5f3a9c2e.polling";
+const CDC: &str = "broker-outage-20261123T221405Z-5f3a9c2e.cdc";
 
 fn parsed(record: &Record) -> Report {
     let bytes = Junit.export(record).unwrap();
@@ -38,20 +42,13 @@ fn told(case: &TestCase) -> (NonSuccessKind, String, String) {
 fn a_pass_has_one_green_case_an_expectation() {
     let report = parsed(&sample::record());
     let names: Vec<&str> = report.test_suites.iter().map(|s| s.name.as_str()).collect();
-    assert_eq!(
-        names,
-        [
-            "broker-outage.naive",
-            "broker-outage.polling",
-            "broker-outage.cdc"
-        ]
-    );
+    assert_eq!(names, [NAIVE, POLLING, CDC]);
     assert_eq!(
         (report.tests, report.failures, report.errors, report.skipped),
         (14, 0, 0, 0)
     );
-    case(&report, "broker-outage.naive", "lost >= 1");
-    case(&report, "broker-outage.polling", "propagation_p99 <= 10s");
+    case(&report, NAIVE, "lost >= 1");
+    case(&report, POLLING, "propagation_p99 <= 10s");
     assert!(report.timestamp.is_some());
 }
 
@@ -59,10 +56,10 @@ fn a_pass_has_one_green_case_an_expectation() {
 fn a_miss_says_what_was_expected_what_was_seen_and_who_did_it() {
     let report = parsed(&sample::failed());
     assert_eq!((report.tests, report.failures, report.errors), (14, 1, 0));
-    let (kind, message, description) = told(case(&report, "broker-outage.cdc", "lost = 0"));
+    let (kind, message, description) = told(case(&report, CDC, "lost = 0"));
     assert_eq!(kind, NonSuccessKind::Failure);
     assert_eq!(message, "expected lost = 0, saw 3");
-    assert!(description.contains("3 committed changes have no event"));
+    assert!(description.contains("why: expected 0, saw 3"));
     assert!(description.contains("00000000-77c1-8a31-9d02-51f00c0a6b10"));
     assert!(description.contains("offence number 4"));
     assert!(!description.contains("offence number 5"), "only the first");
@@ -75,7 +72,7 @@ fn a_miss_tells_the_sentences_of_its_first_offending_events() {
     naive.verdict = Verdict::Fail;
     naive.expectations[0].met = Some(false);
     let report = parsed(&record);
-    let (_, _, description) = told(case(&report, "broker-outage.naive", "lost >= 1"));
+    let (_, _, description) = told(case(&report, NAIVE, "lost >= 1"));
     assert!(
         description.contains(
             "  order 00000001-77c1-8a31-9d02-51f00c0a6b11 version 2: committed at 4.111 s; handed"
@@ -92,8 +89,7 @@ fn what_cannot_be_told_turns_the_run_red_and_says_why() {
         (report.tests, report.failures, report.errors, report.skipped),
         (15, 0, 1, 1)
     );
-    let (kind, message, description) =
-        told(case(&report, "broker-outage.polling", PROVES_SOMETHING));
+    let (kind, message, description) = told(case(&report, POLLING, PROVES_SOMETHING));
     assert_eq!(kind, NonSuccessKind::Error);
     assert!(message.starts_with("down kafka did not bite"), "{message}");
     assert!(description.contains("only 61 changes were committed"));
@@ -115,7 +111,7 @@ fn a_failure_without_a_missed_expectation_is_still_red() {
     record.strategies[0].reasons = vec!["the counts do not add up".to_owned()];
     let report = parsed(&record);
     assert_eq!((report.failures, report.errors), (1, 0));
-    let (_, message, _) = told(case(&report, "broker-outage.naive", HOLDS_TOGETHER));
+    let (_, message, _) = told(case(&report, NAIVE, HOLDS_TOGETHER));
     assert_eq!(message, "the counts do not add up");
 }
 
@@ -132,12 +128,12 @@ fn a_verdict_that_no_strategy_explains_is_never_green() {
 #[test]
 fn several_records_make_one_report() {
     let mut second = sample::failed();
-    second.scenario = "relay-crash".to_owned();
+    second.run = "relay-crash-1".to_owned();
     let bytes = merged(&[sample::record(), second]).unwrap();
     let report = Report::deserialize_from_str(std::str::from_utf8(&bytes).unwrap()).unwrap();
     assert_eq!(report.test_suites.len(), 6);
     assert_eq!((report.tests, report.failures), (28, 1));
-    case(&report, "relay-crash.cdc", "lost = 0");
+    case(&report, "relay-crash-1.cdc", "lost = 0");
     assert!(merged(&[]).is_ok());
 }
 
@@ -157,6 +153,81 @@ fn a_suite_has_latency_and_costs_as_far_as_they_were_measured() {
             .any(|(name, _)| name.starts_with("outbox_peak"))
     );
     let cdc = properties(2);
-    assert!(cdc.contains(&("dead_tuples_peak_per_event", "0.061")));
+    assert!(cdc.contains(&("outbox_peak_bytes", "241080")));
+    assert!(
+        !cdc.iter()
+            .any(|(name, _)| name.contains("peak_per_event") || name.contains("peak_bytes_per"))
+    );
     assert!(!cdc.iter().any(|(name, _)| name.starts_with("slot_wal")));
+}
+
+/// Class and name of each case, as GitLab takes them for one.
+fn identities(bytes: &[u8]) -> Vec<(String, String)> {
+    let report = Report::deserialize_from_str(std::str::from_utf8(bytes).unwrap()).unwrap();
+    let cases = report.test_suites.iter().flat_map(|s| &s.test_cases);
+    let identity = |case: &TestCase| {
+        let class = case.classname.as_ref().unwrap().as_str();
+        (class.to_owned(), case.name.as_str().to_owned())
+    };
+    cases.map(identity).collect()
+}
+
+#[test]
+fn given_two_runs_of_one_scenario_then_no_case_of_one_has_the_name_of_one_of_the_other() {
+    let mut again = sample::failed();
+    again.run = "broker-outage-20261123T221405Z-00000001".to_owned();
+    let bytes = merged(&[sample::record(), again]).unwrap();
+    let mut all = identities(&bytes);
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!((count, all.len()), (28, 28));
+}
+
+#[test]
+fn given_strategies_that_could_not_be_run_then_each_is_an_error_and_what_was_judged_stays() {
+    let report = parsed(&sample::broken_off());
+    assert_eq!((report.tests, report.failures, report.errors), (3, 0, 2));
+    for suite in [POLLING, CDC] {
+        let (kind, message, description) = told(case(&report, suite, WAS_RUN));
+        assert_eq!(kind, NonSuccessKind::Error);
+        assert!(
+            message.starts_with("the stack failed: kafka-server was"),
+            "{message}"
+        );
+        assert!(!message.contains('\n') && description.contains("last lines of kafka.log"));
+    }
+    case(&report, NAIVE, "lost >= 1");
+}
+
+#[test]
+fn given_a_stack_that_did_not_start_then_there_are_as_many_errors_as_strategies() {
+    let mut record = sample::broken_off();
+    record.strategies.clear();
+    let report = parsed(&record);
+    assert_eq!((report.tests, report.errors), (2, 2));
+}
+
+#[test]
+fn given_a_run_that_was_ended_after_everything_was_judged_then_it_is_red_all_the_same() {
+    let mut record = sample::record();
+    record.failure = Some("the stack failed: stop Kafka".to_owned());
+    let report = parsed(&record);
+    assert_eq!((report.tests, report.errors), (15, 1));
+    let (_, message, _) = told(case(&report, &record.run, CAME_TO_ITS_END));
+    assert_eq!(message, "the stack failed: stop Kafka");
+}
+
+#[test]
+fn given_a_miss_then_it_is_the_first_case_of_its_suite() {
+    let report = parsed(&sample::failed());
+    let suite = report.test_suites.iter().find(|s| s.name.as_str() == CDC);
+    let first = &suite.unwrap().test_cases[0];
+    assert_eq!(first.name.as_str(), "lost = 0");
+    let report = parsed(&sample::unknown());
+    let suite = report
+        .test_suites
+        .iter()
+        .find(|s| s.name.as_str() == POLLING);
+    assert_eq!(suite.unwrap().test_cases[0].name.as_str(), PROVES_SOMETHING);
 }

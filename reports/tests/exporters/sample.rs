@@ -13,6 +13,7 @@ pub fn record() -> Record {
     Record {
         schema_version: SCHEMA_VERSION,
         harness_version: "0.1.0".to_owned(),
+        run: "broker-outage-20261123T221405Z-5f3a9c2e".to_owned(),
         scenario: "broker-outage".to_owned(),
         description: "Kafka is unreachable for 4 s under steady load.".to_owned(),
         seed: 42,
@@ -52,6 +53,8 @@ pub fn record() -> Record {
         ]),
         not_tested: Vec::new(),
         strategies: vec![naive(), polling(), cdc()],
+        not_run: Vec::new(),
+        failure: None,
     }
 }
 
@@ -519,14 +522,14 @@ pub fn failed() -> Record {
     record.verdict = Verdict::Fail;
     let cdc = &mut record.strategies[2];
     cdc.verdict = Verdict::Fail;
-    cdc.reasons = vec!["lost = 0 was missed: 3 of 5,880 committed changes were lost".to_owned()];
+    cdc.reasons = vec!["lost: expected 0, saw 3".to_owned()];
     cdc.counts.lost = Some(3);
     cdc.counts.observed = Some(5877);
     cdc.outcomes.db_event = Some(5877);
     cdc.outcomes.db_only = Some(3);
     cdc.expectations[0].observed = Some(3.0);
     cdc.expectations[0].met = Some(false);
-    cdc.expectations[0].reason = "3 committed changes have no event".to_owned();
+    cdc.expectations[0].reason = "expected 0, saw 3".to_owned();
     cdc.offences = (0..8)
         .map(|n| Offence {
             metric: "lost".to_owned(),
@@ -556,5 +559,22 @@ pub fn unknown() -> Record {
     polling.expectations[0].met = None;
     polling.expectations[0].observed = None;
     polling.expectations[0].reason = "the fault did not bite".to_owned();
+    record
+}
+
+/// A run whose stack failed when the first strategy had been judged.
+pub fn broken_off() -> Record {
+    let mut record = record();
+    let why = "the stack failed: kafka-server was to run until it is told to end: it was ended by \
+               signal 9\n  --- last lines of kafka.log\n  started";
+    record.verdict = Verdict::Unknown;
+    record.strategies.truncate(1);
+    record.not_run = ["polling", "cdc"]
+        .map(|name| NotRun {
+            strategy: name.to_owned(),
+            why: why.to_owned(),
+        })
+        .into();
+    record.failure = Some(why.to_owned());
     record
 }

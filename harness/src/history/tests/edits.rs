@@ -21,7 +21,7 @@ fn checked(history: &History) -> Result<Judgement, String> {
     let judgement = judge(&loaded.history, &loaded.altered);
     let judged = crate::run::judge::judge(loaded.history, &loaded.altered, None).unwrap();
     assert_eq!(judged.verdict, judgement.verdict);
-    let record = crate::record::build(&[judged], Duration::from_secs(1)).unwrap();
+    let record = crate::record::build(vec![judged], Duration::from_secs(1)).unwrap();
     for exporter in reports::all() {
         exporter.export(&record).unwrap();
     }
