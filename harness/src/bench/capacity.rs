@@ -70,8 +70,13 @@ pub(super) async fn run(
     for entry in &chosen.entries {
         sheet.row(entry.name, entry.role, entry.note);
     }
+    let scenario = strategies::scenario(&chosen.entries, options.from, options.seconds, "")?;
+    ground.rehearse(&scenario).await?;
     'rounds: for round in 1..=repetitions {
-        for (row, entry) in chosen.entries.iter().enumerate() {
+        for entry in strategies::turn(&chosen.entries, round) {
+            let Some(row) = chosen.entries.iter().position(|e| *e == entry) else {
+                continue;
+            };
             let before = sheet.last(row, RATE);
             let measured = search(ground, options, entry, round, before).await;
             let Some(measured) = ground.unless_cut_short(measured) else {
@@ -125,6 +130,7 @@ fn method(options: &Options) -> Vec<String> {
          faster with longer probes (--seconds). What events cost the database is of the highest rate \
          that was sustained."
             .to_owned(),
+        strategies::FAIRNESS.to_owned(),
         costs::METHOD.to_owned(),
     ]
     .into()

@@ -100,6 +100,8 @@ fn scenario(options: &Options, way: Way) -> Result<Scenario, RunError> {
          [workload]\nrate = 100\nduration = \"1s\"\nchanges_per_order = {}\npayload_bytes = {}\n\
          min_committed_per_phase = 0\n{fault}\
          [strategy.polling-delete]\nkind = \"polling\"\nafter_publish = \"delete\"\nbatch = {batch}\n\
+         [strategy.polling-durable]\nkind = \"polling\"\nafter_publish = \"delete\"\nbatch = {batch}\n\
+         synchronous_commit = \"on\"\n\
          [strategy.polling-mark]\nkind = \"polling\"\nafter_publish = \"mark\"\nbatch = {batch}\n\
          [strategy.cdc]\nkind = \"cdc\"\n\
          [strategy.debezium]\nkind = \"debezium\"\n",

@@ -2,7 +2,8 @@
 
 use crate::process::reaper::Reaper;
 use crate::run::arena::Arena;
-use crate::run::{self, Event, Reporter, RunError};
+use crate::run::rehearsal::{self, Rehearsal};
+use crate::run::{self, Event, Reporter, RunError, Whole};
 use crate::scenario::{Scenario, Strategy};
 use crate::stack::Stack;
 use std::path::Path;
@@ -27,6 +28,25 @@ impl Ground<'_> {
     /// A line of progress.
     pub fn note(&self, text: String) {
         self.reporter.event(Event::Note { text });
+    }
+
+    /// Ordinary runs of a scenario on this stack.
+    pub fn whole<'a>(&'a self, scenario: &'a Scenario, folder: &'a Path) -> Whole<'a> {
+        Whole {
+            scenario,
+            options: self.of_run,
+            stack: self.stack,
+            folder,
+            reaper: self.reaper,
+            reporter: self.reporter,
+            interrupted: &self.interrupted,
+        }
+    }
+
+    /// Brings the stack to the speed that is its own, before strategies are compared on it.
+    pub async fn rehearse(&self, scenario: &Scenario) -> Result<(), RunError> {
+        let whole = self.whole(scenario, self.folder);
+        rehearsal::rehearse(&whole, Rehearsal::UntilSteady).await
     }
 
     /// What Debezium runs on here, for the record; the error says what is missing, with the remedy.

@@ -6,7 +6,7 @@ use super::costs;
 use super::ground::Ground;
 use super::pace::Pace;
 use super::sheet::{Measured, Sheet};
-use super::strategies::{self, Chosen};
+use super::strategies::{self, Chosen, Entry};
 use crate::checkers::join::Join;
 use crate::history::{self, History};
 use crate::measure;
@@ -88,15 +88,24 @@ pub(super) async fn run(
         sheets.push((*rate, sheet));
     }
     let load_s = options.warm_up_s + options.seconds;
+    if let Some(rate) = options.rates.first() {
+        let scenario = strategies::scenario(&chosen.entries, *rate, load_s, "")?;
+        ground.rehearse(&scenario).await?;
+    }
     'rounds: for round in 1..=repetitions {
         for (rate, sheet) in &mut sheets {
-            let scenario = strategies::scenario(&chosen.entries, *rate, load_s, "")?;
+            let order = strategies::turn(&chosen.entries, round);
+            let scenario = strategies::scenario(&order, *rate, load_s, "")?;
             let folder = format!("round-{round}-rate-{rate:.0}");
             let ran = ordinary_run(ground, &scenario, &folder).await;
             let Some(ran) = ground.unless_cut_short(ran) else {
                 break 'rounds;
             };
-            for (row, strategy) in ran.record.strategies.iter().enumerate() {
+            for strategy in &ran.record.strategies {
+                let is_it = |entry: &&Entry| entry.name == strategy.name;
+                let Some(row) = chosen.entries.iter().position(is_it) else {
+                    continue;
+                };
                 let history = ran.history(strategy)?;
                 sheet.add(row, figures(strategy, &history, options.warm_up_s));
             }
@@ -138,6 +147,7 @@ fn method(options: &Options) -> Vec<String> {
         "Each figure is of an ordinary run without a fault, judged like any other; its record and \
          its report are in this folder, a folder a round and rate."
             .to_owned(),
+        strategies::FAIRNESS.to_owned(),
         "End to end: from when a change was due to the first sight of its event on the topic, over \
          everything committed; the ratios are of it. Propagation: from the answer to that sight (an \
          event that was seen before its answer counts as 0); it knows survivors only, and not what a \
@@ -192,16 +202,7 @@ pub(super) async fn ordinary_run(
     let doing = format!("making {}", folder.display());
     std::fs::create_dir_all(folder.join("logs")).map_err(|e| failed(&doing, &e))?;
     ground.note(name.to_owned());
-    let ran = run::run_strategies(
-        scenario,
-        ground.of_run,
-        ground.stack,
-        &folder,
-        ground.reaper,
-        ground.reporter,
-        &ground.interrupted,
-    )
-    .await;
+    let ran = run::run_strategies(&ground.whole(scenario, &folder)).await;
     if *ground.interrupted.borrow() {
         return Err(ground.was_interrupted());
     }

@@ -22,6 +22,7 @@ mod usage;
 use crate::process::reaper::Reaper;
 use crate::run::arena::failed;
 use crate::run::{self, Event, Reporter, RunError, StackChoice};
+use crate::stack::Jit;
 use crate::stack::Stack;
 use ground::Ground;
 use reports::bench::{Bench, Ratio, SCHEMA_VERSION};
@@ -124,7 +125,7 @@ pub async fn run(
         trace: false,
     };
     let stack = tokio::select! {
-        stack = run::start_stack(&of_run, &folder, reaper, reporter) => stack?,
+        stack = run::start_stack(&of_run, &folder, Jit::C2, reaper, reporter) => stack?,
         _ = interrupted.wait_for(|i| *i) => return Err(RunError::Interrupted { folder }),
     };
     let ground = Ground {

@@ -5,6 +5,7 @@ pub mod explain;
 mod fencing;
 pub(crate) mod folder;
 pub(crate) mod judge;
+pub(crate) mod rehearsal;
 pub(crate) mod sampler;
 pub mod strategy;
 mod trace;
@@ -14,9 +15,10 @@ use crate::history::{self, PartOf, RunMeta};
 use crate::process::reaper::Reaper;
 use crate::record::{Came, Frame, Judged};
 use crate::scenario::{Scenario, Strategy, StrategyKind};
-use crate::stack::{Provider, Stack, StackInfo};
+use crate::stack::{Jit, Provider, Stack, StackInfo};
 use crate::workload::Progress;
 use arena::failed;
+use rehearsal::Rehearsal;
 use reports::record::{NotRun, Record};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -138,13 +140,14 @@ impl StackChoice {
         }
     }
 
-    /// The provider for one run folder.
-    pub fn provider(&self, run_folder: &std::path::Path) -> Provider {
+    /// The provider for one run folder; `jit` of a local broker.
+    pub fn provider(&self, run_folder: &Path, jit: Jit) -> Provider {
         match self {
             Self::Local { programs } => Provider::Local {
                 data: run_folder.join("stack"),
                 logs: run_folder.join("logs"),
                 programs: programs.clone(),
+                jit,
             },
             Self::External { file, programs } => Provider::External {
                 file: file.clone(),
@@ -320,7 +323,7 @@ async fn on_a_stack(
     environment: &mut BTreeMap<String, String>,
 ) -> Ran {
     let stack = tokio::select! {
-        stack = start_stack(options, folder, reaper, reporter) => stack,
+        stack = start_stack(options, folder, Jit::C1, reaper, reporter) => stack,
         _ = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted { folder: folder.to_owned() }),
     };
     let stack = match stack {
@@ -328,16 +331,19 @@ async fn on_a_stack(
         Err(error) => return error.into(),
     };
     *environment = self::environment(&stack, scenario);
-    let mut ran = run_strategies(
+    let whole = Whole {
         scenario,
         options,
-        &stack,
+        stack: &stack,
         folder,
         reaper,
         reporter,
-        &interrupted,
-    )
-    .await;
+        interrupted: &interrupted,
+    };
+    let mut ran = match warm(&whole).await {
+        Ok(()) => run_strategies(&whole).await,
+        Err(error) => error.into(),
+    };
     let stack_failed = matches!(ran.failure, Some(RunError::Stack(_)));
     let left = if options.keep_stack && !stack_failed {
         keep(stack, folder, reporter).await
@@ -371,13 +377,15 @@ async fn keep(stack: Stack, folder: &Path, reporter: &Arc<dyn Reporter>) -> Resu
     Ok(())
 }
 
+/// Starts it; `jit` of a local broker. It is up, but not warm.
 pub(crate) async fn start_stack(
     options: &Options,
     folder: &Path,
+    jit: Jit,
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Stack, RunError> {
-    let provider = options.stack.provider(folder);
+    let provider = options.stack.provider(folder, jit);
     reporter.event(Event::StackStarting {
         provider: options.stack.name().to_owned(),
     });
@@ -398,9 +406,6 @@ pub(crate) async fn start_stack(
         what,
         took: started.elapsed(),
     });
-    if let Stack::Local(_) = stack {
-        warm_up(&stack, crate::stack::warm_up::BRIEF).await?;
-    }
     for text in stack.notes() {
         reporter.event(Event::Note { text: text.clone() });
     }
@@ -420,32 +425,60 @@ pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunErr
     }
 }
 
+/// What the strategies of a scenario have in common.
+pub(crate) struct Whole<'a> {
+    pub scenario: &'a Scenario,
+    pub options: &'a Options,
+    pub stack: &'a Stack,
+    pub folder: &'a Path,
+    pub reaper: &'a Arc<Reaper>,
+    pub reporter: &'a Arc<dyn Reporter>,
+    /// Ctrl-C or SIGTERM.
+    pub interrupted: &'a watch::Receiver<bool>,
+}
+
+impl<'a> Whole<'a> {
+    fn chosen(&self) -> Vec<&'a Strategy> {
+        chosen(self.scenario, self.options)
+    }
+
+    fn context(&self) -> strategy::Context<'a> {
+        strategy::Context {
+            stack: self.stack,
+            scenario: self.scenario,
+            reaper: self.reaper,
+            folder: self.folder,
+            reporter: self.reporter,
+            interrupted: self.interrupted.clone(),
+            keep: self.options.keep_stack,
+            part_of: PartOf {
+                run: folder::name(self.folder),
+                strategies: self.chosen().iter().map(|s| s.name.clone()).collect(),
+            },
+            trace: self.options.trace,
+        }
+    }
+}
+
+/// Brings a stack to the speed that is its own. Strategies that are compared are worth a rehearsal:
+/// a short one where the broker's compiler is soon done, on somebody's stack, of which nothing is
+/// known, until it gets no faster.
+async fn warm(whole: &Whole<'_>) -> Result<(), RunError> {
+    let compared = whole.chosen().len() > 1;
+    match whole.stack {
+        Stack::Local(_) if compared => rehearsal::rehearse(whole, Rehearsal::Brief).await,
+        Stack::Local(_) => warm_up(whole.stack, crate::stack::warm_up::BRIEF).await,
+        Stack::External(_) if compared => rehearsal::rehearse(whole, Rehearsal::UntilSteady).await,
+        Stack::External(_) => Ok(()),
+    }
+}
+
 /// Runs the strategies one after the other, each judged before the next one begins, up to the first
 /// of which no history comes.
-pub(crate) async fn run_strategies(
-    scenario: &Scenario,
-    options: &Options,
-    stack: &Stack,
-    folder: &Path,
-    reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
-    interrupted: &watch::Receiver<bool>,
-) -> Ran {
-    let chosen = chosen(scenario, options);
-    let context = strategy::Context {
-        stack,
-        scenario,
-        reaper,
-        folder,
-        reporter,
-        interrupted: interrupted.clone(),
-        keep: options.keep_stack,
-        part_of: PartOf {
-            run: folder::name(folder),
-            strategies: chosen.iter().map(|s| s.name.clone()).collect(),
-        },
-        trace: options.trace,
-    };
+pub(crate) async fn run_strategies(whole: &Whole<'_>) -> Ran {
+    let (stack, folder, interrupted) = (whole.stack, whole.folder, whole.interrupted);
+    let chosen = whole.chosen();
+    let context = whole.context();
     if chosen.iter().any(|s| s.kind == StrategyKind::Debezium {}) {
         // What is missing is said before anything is run.
         if let Err(error) = arena::debezium(stack) {

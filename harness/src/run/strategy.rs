@@ -63,6 +63,24 @@ pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, 
         strategy: strategy.name.clone(),
         kind: strategy.kind.name().to_owned(),
     });
+    in_arena(context, strategy, async |arena| {
+        let history = load_and_fence(context, arena, strategy).await?;
+        if history.fences.iter().any(|step| !step.ok)
+            && let Some(error) = stack_failed(context).await
+        {
+            return Err(error);
+        }
+        Ok(history)
+    })
+    .await
+}
+
+/// Raises the system under test of a strategy, has something done with it, and tears it down again.
+pub async fn in_arena<T>(
+    context: &Context<'_>,
+    strategy: &Strategy,
+    work: impl AsyncFnOnce(&Arena<'_>) -> Result<T, RunError>,
+) -> Result<T, RunError> {
     let mut arena = Arena::plan(
         context.stack,
         context.scenario,
@@ -82,17 +100,22 @@ pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, 
             Err(context.cut("raising the system under test", Cut::Interruption))
         }
     };
-    let history = match raised {
-        Ok(()) => load_and_fence(context, &arena, strategy).await,
+    let mut done = match raised {
+        Ok(()) => work(&arena).await,
         Err(e) => Err(e),
     };
-    let history = blame(context, history).await;
+    // Where something failed because the stack did, that is the failure.
+    if matches!(done, Err(RunError::Failed { .. }))
+        && let Some(error) = stack_failed(context).await
+    {
+        done = Err(error);
+    }
     let within = if patience.is_interrupted() {
         TEAR_DOWN_INTERRUPTED_WITHIN
     } else {
         TEAR_DOWN_WITHIN
     };
-    let torn = arena.tear_down(leave(context, &history), context.reporter);
+    let torn = arena.tear_down(leave(context, &done), context.reporter);
     if tokio::time::timeout(within, torn).await.is_err() {
         // What it had not come to is dropped with the arena, by the reaper, or by the next sweep.
         let text = format!(
@@ -102,7 +125,7 @@ pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, 
         );
         context.reporter.event(Event::Note { text });
     }
-    history
+    done
 }
 
 impl Context<'_> {
@@ -117,7 +140,7 @@ impl Context<'_> {
     }
 
     /// Bounded work that a run cannot do without.
-    async fn bounded<T, E: std::fmt::Display>(
+    pub async fn bounded<T, E: std::fmt::Display>(
         &self,
         patience: &Patience,
         (doing, within): (&str, Duration),
@@ -130,27 +153,16 @@ impl Context<'_> {
     }
 }
 
-/// Where something failed because the stack did, that is the failure.
-async fn blame(
-    context: &Context<'_>,
-    history: Result<History, RunError>,
-) -> Result<History, RunError> {
-    let trouble = match &history {
-        Ok(history) => history.fences.iter().any(|step| !step.ok),
-        Err(RunError::Failed { .. }) => true,
-        Err(RunError::Stack(_) | RunError::Interrupted { .. }) => false,
-    };
-    if !trouble || *context.interrupted.borrow() {
-        return history;
+/// The failure of the stack, if it has one that nobody asked for.
+async fn stack_failed(context: &Context<'_>) -> Option<RunError> {
+    if *context.interrupted.borrow() {
+        return None;
     }
-    match context.stack.failure().await {
-        Some(failed) => Err(failed.into()),
-        None => history,
-    }
+    context.stack.failure().await.map(RunError::from)
 }
 
-fn leave(context: &Context<'_>, history: &Result<History, RunError>) -> Leave {
-    match (context.stack, history) {
+fn leave<T>(context: &Context<'_>, done: &Result<T, RunError>) -> Leave {
+    match (context.stack, done) {
         (Stack::Local(_), Err(RunError::Stack(_))) => Leave::ToTheStack,
         // It is stopped next.
         (Stack::Local(_), _) if *context.interrupted.borrow() && !context.keep => Leave::ToTheStack,

@@ -78,8 +78,33 @@ pub(crate) fn class_path(jars: &[PathBuf]) -> String {
     jars.join(SEPARATOR)
 }
 
+/// What the JVM of a local broker compiles with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jit {
+    /// C1 alone, which has its work behind it after some seconds of load: so that what a run measures
+    /// of its first strategy can stand beside what it measures of its last. On two cores C2 takes
+    /// their time for the first half minute of load.
+    C1,
+    /// C2 as well, which is faster in the end, for measurements that warm up until it is done.
+    C2,
+}
+
+impl Jit {
+    /// For the record, behind the JVM's version.
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::C1 => "C1 alone",
+            Self::C2 => "C1 and C2",
+        }
+    }
+
+    pub(super) fn arguments(self) -> Option<String> {
+        (self == Self::C1).then(|| "-XX:TieredStopAtLevel=1".to_owned())
+    }
+}
+
 /// A bounded heap, and nothing written outside these folders: no performance data in /tmp, no
-/// unpacked libraries there. C2 stays on (throughput). Logs warnings (slf4j-simple).
+/// unpacked libraries there. Logs warnings (slf4j-simple).
 pub(crate) fn arguments(heap: &str, temporary: &Path, crash_log: &Path) -> Vec<String> {
     vec![
         format!("-Xmx{heap}"),

@@ -1,7 +1,7 @@
 //! An Apache Kafka of our own: one node, KRaft, three client listeners.
 
 use super::kafka_client::{self, Topics};
-use super::{StackError, jvm};
+use super::{Jit, StackError, jvm};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready};
 use futures::FutureExt;
@@ -60,6 +60,7 @@ impl KafkaServer {
         logs: &Path,
         programs: &Path,
         ports: KafkaPorts,
+        jit: Jit,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, StackError> {
         let failed = |reason: String| StackError {
@@ -74,7 +75,7 @@ impl KafkaServer {
         let spec = ChildSpec {
             name: "kafka-server".into(),
             program: java.clone(),
-            args: arguments(&jars, &programs.join(CLASS_ARCHIVE), &folder, logs),
+            args: arguments(&jars, &programs.join(CLASS_ARCHIVE), jit, &folder, logs),
             env: Vec::new(),
             user: None,
             folder: Some(folder),
@@ -91,7 +92,7 @@ impl KafkaServer {
         Ok(Self {
             child,
             version,
-            jvm: jvm::version(&java),
+            jvm: format!("{}, {}", jvm::version(&java), jit.describe()),
         })
     }
 }
@@ -168,9 +169,16 @@ num.io.threads=4
     )
 }
 
-fn arguments(jars: &[PathBuf], archive: &Path, folder: &Path, logs: &Path) -> Vec<String> {
+fn arguments(
+    jars: &[PathBuf],
+    archive: &Path,
+    jit: Jit,
+    folder: &Path,
+    logs: &Path,
+) -> Vec<String> {
     let crash_log = logs.join("kafka-server.crash.log");
     let mut arguments = jvm::arguments("512m", &folder.join("tmp"), &crash_log);
+    arguments.extend(jit.arguments());
     if archive.is_file() {
         // It halves the start. Where it does not fit the JVM or the jars, the JVM goes on without it.
         arguments.push(format!("-XX:SharedArchiveFile={}", archive.display()));

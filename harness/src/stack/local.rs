@@ -5,7 +5,7 @@ use super::kafka_server::{KafkaPorts, KafkaServer};
 use super::ports::Reserved;
 use super::postgres_server::PostgresServer;
 use super::toxiproxy_server::ToxiproxyServer;
-use super::{Route, StackError, StackInfo, environment, ports};
+use super::{Jit, Route, StackError, StackInfo, environment, ports};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildError};
 use crate::scenario::{Link, Victim};
@@ -40,9 +40,10 @@ impl LocalStack {
         data: &Path,
         logs: &Path,
         programs: &Path,
+        jit: Jit,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, StackError> {
-        Self::start_on(data, logs, programs, reaper, ports::reserve).await
+        Self::start_on(data, logs, programs, jit, reaper, ports::reserve).await
     }
 
     /// As [`LocalStack::start`], with ports of the caller's own.
@@ -50,6 +51,7 @@ impl LocalStack {
         data: &Path,
         logs: &Path,
         programs: &Path,
+        jit: Jit,
         reaper: &Arc<Reaper>,
         reserve: impl Fn() -> Result<Reserved<PORTS>, String>,
     ) -> Result<Self, StackError> {
@@ -60,7 +62,7 @@ impl LocalStack {
                 reason,
             })?;
             let numbers = ports.numbers;
-            match Self::try_start(data, logs, programs, reaper, ports).await {
+            match Self::try_start(data, logs, programs, jit, reaper, ports).await {
                 Err(e) if tries < TRIES_MAX && ports::any_taken(&numbers) => {
                     tracing::info!(reason = %e, "a port was taken meanwhile; trying others");
                     tries += 1;
@@ -74,6 +76,7 @@ impl LocalStack {
         data: &Path,
         logs: &Path,
         programs: &Path,
+        jit: Jit,
         reaper: &Arc<Reaper>,
         ports: Reserved<PORTS>,
     ) -> Result<Self, StackError> {
@@ -101,7 +104,7 @@ impl LocalStack {
         };
         let started = futures::join!(
             PostgresServer::start(folder.path(), logs, postgres, reaper),
-            KafkaServer::start(folder.path(), logs, programs, kafka, reaper),
+            KafkaServer::start(folder.path(), logs, programs, kafka, jit, reaper),
             ToxiproxyServer::start(logs, programs, admin, reaper),
         );
         // Were one failure returned at once, the others' starts would be cut off half way.

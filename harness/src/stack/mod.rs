@@ -20,6 +20,7 @@ pub mod warm_up;
 use crate::identity::RunKey;
 use crate::process::Child;
 use crate::scenario::{Link, Victim};
+pub use jvm::Jit;
 use relays::config::PostgresTarget;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,8 @@ pub enum Provider {
         logs: PathBuf,
         /// Where the install script put Kafka's jars, Toxiproxy and Debezium (`.stack` of the checkout).
         programs: PathBuf,
+        /// What the broker's JVM compiles with.
+        jit: Jit,
     },
     /// Described by this TOML file (see `external.toml`).
     External {
@@ -137,8 +140,9 @@ impl Stack {
                 data,
                 logs,
                 programs,
+                jit,
             } => {
-                let local = local::LocalStack::start(&data, &logs, &programs, reaper).await?;
+                let local = local::LocalStack::start(&data, &logs, &programs, jit, reaper).await?;
                 Ok(Self::Local(Box::new(local)))
             }
             Provider::External { file, programs } => {

@@ -68,8 +68,8 @@ fn measured(table: &Table, row: &str, column: &str) -> bool {
 fn given_a_small_backlog_when_drained_then_every_row_has_its_figures_and_its_limit() {
     let (bench, text) = bench(&["drain", "--events", "6000", "--batch", "100"]);
     let table = &bench.tables[0];
-    assert_eq!(table.rows.len(), 11);
-    assert_eq!(table.rows[10].role, Role::Peer);
+    assert_eq!(table.rows.len(), 12);
+    assert_eq!(table.rows[11].role, Role::Peer);
     for row in &table.rows {
         assert!(measured(table, &row.name, "from start"), "{}", row.name);
         assert!(measured(table, &row.name, "WAL an event"), "{}", row.name);
@@ -79,13 +79,14 @@ fn given_a_small_backlog_when_drained_then_every_row_has_its_figures_and_its_lim
             assert!(measured(table, &row.name, "peak memory"), "{}", row.name);
         }
     }
-    assert_eq!(bench.ratios.len(), 8);
+    assert_eq!(bench.ratios.len(), 10);
     assert!(bench.ratios.iter().all(|r| r.figure.is_some()));
     assert!(bench.settings["debezium"].contains("Kafka Connect"));
     for part in [
         "receive-socket (limit)",
         "debezium (peer)",
         "cdc-tcp / debezium",
+        "polling-durable / polling-delete",
     ] {
         assert!(text.contains(part), "{text}");
     }

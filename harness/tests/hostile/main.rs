@@ -22,7 +22,7 @@ mod two_at_once;
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::external::stack_file;
-use harness::stack::{Provider, Stack};
+use harness::stack::{Jit, Provider, Stack};
 use reports::record::{Record, Strategy};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -368,6 +368,7 @@ fn theirs(turn: &Turn) -> &'static Theirs {
                 data: folder.path().join("data"),
                 logs: folder.path().join("logs"),
                 programs: programs(),
+                jit: Jit::C1,
             };
             let stack = Stack::start(provider, &reaper).await.unwrap();
             let file = folder.path().join("external.toml");

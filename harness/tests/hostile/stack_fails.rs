@@ -4,6 +4,7 @@
 use super::turn::beside_another;
 use super::{HARNESS, SHORT, command, nothing_left, open, programs, record, run, run_folder};
 use harness::process::reaper::Reaper;
+use harness::stack::Jit;
 use harness::stack::local::LocalStack;
 use harness::stack::ports;
 use std::net::{Ipv4Addr, TcpListener};

@@ -3,6 +3,7 @@
 use crate::process::{below, eventually, identify, kill_and_reap, lives, spawn_test};
 use crate::{local, programs, reaper, stack};
 use harness::scenario::{Link, Victim};
+use harness::stack::Jit;
 use harness::stack::local::LocalStack;
 use harness::stack::{Stack, ports};
 use rdkafka::ClientConfig;
@@ -206,7 +207,7 @@ async fn a_port_that_is_taken_meanwhile_is_replaced() {
     };
     let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
 
-    let stack = LocalStack::start_on(&data, &logs, &programs(), &reaper(), choose).await;
+    let stack = LocalStack::start_on(&data, &logs, &programs(), Jit::C1, &reaper(), choose).await;
 
     stack.unwrap().stop().await.unwrap();
     assert_eq!(*tries.lock().unwrap(), 2);
@@ -217,7 +218,7 @@ async fn a_stack_without_its_programs_says_how_to_get_them() {
     let folder = tempfile::tempdir().unwrap();
     let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
     let nowhere = folder.path().join("nowhere");
-    let started = LocalStack::start(&data, &logs, &nowhere, &reaper()).await;
+    let started = LocalStack::start(&data, &logs, &nowhere, Jit::C1, &reaper()).await;
     let error = started.err().unwrap().to_string();
     assert!(error.contains("stack/install.sh"), "{error}");
     assert!(!data.exists());

@@ -17,7 +17,7 @@ mod traces;
 
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
-use harness::stack::{Provider, Stack, StackInfo};
+use harness::stack::{Jit, Provider, Stack, StackInfo};
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -59,6 +59,7 @@ pub fn local(folder: &Path) -> Provider {
         data: folder.join("data"),
         logs: folder.join("logs"),
         programs: programs(),
+        jit: Jit::C1,
     }
 }
 

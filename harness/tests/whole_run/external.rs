@@ -5,7 +5,7 @@ use super::{OUTAGE, TURN, program, programs};
 use harness::fence::database;
 use harness::process::reaper::Reaper;
 use harness::stack::external::stack_file;
-use harness::stack::{Provider, Stack, StackInfo};
+use harness::stack::{Jit, Provider, Stack, StackInfo};
 use harness::topic::Topic;
 use harness::toxiproxy::Toxiproxy;
 use nix::sys::signal::{Signal, kill};
@@ -91,6 +91,7 @@ impl Theirs {
             data: home.path().join("data"),
             logs: home.path().to_owned(),
             programs: programs(),
+            jit: Jit::C1,
         };
         let stack = Stack::start(provider, &reaper).await.unwrap();
         Self {

@@ -93,6 +93,12 @@ const DELETE: Subject = relay(
     Way::Tcp,
     "rows are deleted",
 );
+const DURABLE: Subject = relay(
+    "polling-durable",
+    "polling-durable",
+    Way::Tcp,
+    "rows are deleted, synchronous_commit on",
+);
 const MARK: Subject = relay("polling-mark", "polling-mark", Way::Tcp, "rows are marked");
 const TCP: Subject = relay("cdc-tcp", "cdc", Way::Tcp, "TCP on loopback");
 const SOCKET: Subject = relay("cdc-socket", "cdc", Way::Socket, "Unix socket");
@@ -116,9 +122,10 @@ const RECEIVE: &str = "pg_recvlogical to /dev/null on the same link";
 
 /// All rows, in the order of a round: each next to its limit. A further strategy is a line here and
 /// a `[strategy]` in the benchmark's scenario.
-pub(super) const SUBJECTS: [Subject; 11] = [
+pub(super) const SUBJECTS: [Subject; 12] = [
     DELETE,
     limit("claims-delete", &DELETE, Work::Claims, CLAIMS),
+    DURABLE,
     MARK,
     limit("claims-mark", &MARK, Work::Claims, CLAIMS),
     TCP,
@@ -167,8 +174,8 @@ pub(super) fn choose(beginning: Option<&str>, has: Has) -> Result<Rows, String> 
     })
 }
 
-/// Which row is held against which: each relay against its limit, and against the peers on the
-/// same link.
+/// Which row is held against which: each relay against its limit, against the peers on the same
+/// link, and what its commits cost it against the same without them.
 pub(super) fn pairs(subjects: &[&Subject]) -> Vec<(&'static str, &'static str)> {
     let limits = subjects.iter().filter_map(|s| Some((s.limit_of?, s.name)));
     let peers = subjects.iter().filter(|s| s.role == Role::Peer);
@@ -177,7 +184,10 @@ pub(super) fn pairs(subjects: &[&Subject]) -> Vec<(&'static str, &'static str)> 
         let subjects = subjects.iter().filter(alike);
         subjects.map(|s| (s.name, peer.name))
     });
-    limits.chain(against_peers).collect()
+    let is_there = |wanted: &Subject| subjects.iter().any(|s| s.name == wanted.name);
+    let durable = is_there(&DURABLE) && is_there(&DELETE);
+    let of_commits = durable.then_some((DURABLE.name, DELETE.name));
+    limits.chain(against_peers).chain(of_commits).collect()
 }
 
 #[cfg(test)]
@@ -210,7 +220,7 @@ mod tests {
             debezium: Ok("3".to_owned()),
         };
         let rows = choose(None, whole()).unwrap();
-        assert_eq!((rows.subjects.len(), rows.left_out.len()), (11, 0));
+        assert_eq!((rows.subjects.len(), rows.left_out.len()), (12, 0));
         assert_eq!(rows.debezium.as_deref(), Some("3"));
         assert_eq!(choose(Some("cdc"), whole()).unwrap().debezium, None);
     }
@@ -222,7 +232,7 @@ mod tests {
             all.map(|s| s.name).collect()
         };
         assert_eq!(chosen("cdc-tcp"), ["cdc-tcp", "receive-tcp"]);
-        assert_eq!(chosen("polling").len(), 4);
+        assert_eq!(chosen("polling").len(), 5);
         assert_eq!(chosen("debezium"), ["debezium"]);
     }
 
@@ -230,7 +240,8 @@ mod tests {
     fn relays_are_held_against_their_limits_and_the_peer_on_the_same_link() {
         let all: Vec<&Subject> = SUBJECTS.iter().collect();
         let pairs = pairs(&all);
-        assert_eq!(pairs.len(), 8);
+        assert_eq!(pairs.len(), 10);
+        assert!(pairs.contains(&("polling-durable", "polling-delete")));
         assert!(pairs.contains(&("cdc-tcp", "debezium")));
         assert!(pairs.contains(&("polling-delete", "debezium")));
         assert!(!pairs.contains(&("cdc-socket", "debezium")));

@@ -5,7 +5,7 @@ use super::turn::{LANES, Turn};
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::warm_up::{BRIEF, warm_up};
-use harness::stack::{Provider, Stack, StackInfo};
+use harness::stack::{Jit, Provider, Stack, StackInfo};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -49,6 +49,7 @@ async fn start(lane: usize) -> Shared {
         data: folder.path().join("data"),
         logs: folder.path().join("logs"),
         programs,
+        jit: Jit::C1,
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);

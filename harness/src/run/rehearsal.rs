@@ -1,0 +1,212 @@
+//! Before strategies are compared, the stack does their kind of work for a while, unmeasured.
+//!
+//! Whatever strategy came first would otherwise pay for what has just been started: a broker's JVM
+//! that still interprets, a log whose files were never written, proxies and caches that are cold.
+
+use super::arena::Arena;
+use super::strategy::{self, Context};
+use super::{Event, RunError, Whole};
+use crate::clock::RunClock;
+use crate::fence::patience::Patience;
+use crate::observer::{Observer, Watch};
+use crate::scenario::{Scenario, Strategy, StrategyKind};
+use crate::workload::{self, Load, Progress};
+use relays::config::{CommitMode, WriteOrder};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// No strategy's name begins with `_`.
+const NAME: &str = "_rehearsal";
+/// Clients of its closed loop: enough to keep two cores busy, not so many that they wait in line.
+const CLIENTS: usize = 16;
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bound on the observer's start.
+const OBSERVER_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a rehearsal lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rehearsal {
+    /// For a broker whose compiler is soon done.
+    Brief,
+    /// Until the stack gets no faster.
+    UntilSteady,
+}
+
+impl Rehearsal {
+    const ROUND: Duration = Duration::from_secs(1);
+
+    /// So long at most, in rounds.
+    fn rounds_max(self) -> u32 {
+        match self {
+            Self::Brief => 3,
+            Self::UntilSteady => 30,
+        }
+    }
+}
+
+/// Watches how many orders each round had.
+#[derive(Debug, Default)]
+struct Pace {
+    best: u64,
+    rounds_since: u32,
+}
+
+impl Pace {
+    /// So many rounds without a gain: a JVM's compiler has plateaus of three seconds.
+    const PATIENCE: u32 = 6;
+
+    /// Whether the last rounds brought no gain that is more than noise.
+    fn is_steady_after(&mut self, orders: u64) -> bool {
+        if orders > self.best + self.best / 20 {
+            self.best = orders;
+            self.rounds_since = 0;
+        } else {
+            self.rounds_since += 1;
+        }
+        self.rounds_since >= Self::PATIENCE
+    }
+}
+
+/// Has orders placed and published with the workload's own sizes, partitions and proxies, by a dual
+/// write: it alone uses every server in each request. That a stack is slow or fails some of it is no
+/// failure; that it cannot be set up is one.
+pub(crate) async fn rehearse(whole: &Whole<'_>, rehearsal: Rehearsal) -> Result<(), RunError> {
+    let longest = Rehearsal::ROUND * rehearsal.rounds_max();
+    let text = match rehearsal {
+        Rehearsal::Brief => format!("rehearsal: {} s of orders, unmeasured", longest.as_secs()),
+        Rehearsal::UntilSteady => format!(
+            "rehearsal: orders, unmeasured, until the stack gets no faster, for {} s at most",
+            longest.as_secs()
+        ),
+    };
+    whole.reporter.event(Event::Note { text });
+    let scenario = scenario(whole.scenario, longest);
+    let context = Context {
+        scenario: &scenario,
+        keep: false,
+        trace: false,
+        ..whole.context()
+    };
+    strategy::in_arena(&context, &dual_write(), async |arena| {
+        place_orders(&context, arena, rehearsal).await
+    })
+    .await
+}
+
+/// The scenario's own, but for its load, which is as much as the stack takes.
+fn scenario(of: &Scenario, longest: Duration) -> Scenario {
+    let mut scenario = of.clone();
+    let workload = &mut scenario.workload;
+    workload.clients = Some(CLIENTS);
+    workload.duration = longest;
+    workload.hold_ratio = 0.0;
+    workload.request_timeout = PUBLISH_TIMEOUT * 2;
+    scenario
+}
+
+fn dual_write() -> Strategy {
+    Strategy {
+        name: NAME.to_owned(),
+        kind: StrategyKind::DualWrite {
+            order: WriteOrder::CommitThenPublish,
+            publish_timeout: Some(PUBLISH_TIMEOUT),
+        },
+        linger_ms: 0.0,
+        relay_commit: CommitMode::default(),
+        expectations: Vec::new(),
+    }
+}
+
+async fn place_orders(
+    context: &Context<'_>,
+    arena: &Arena<'_>,
+    rehearsal: Rehearsal,
+) -> Result<(), RunError> {
+    let clock = RunClock::start();
+    let workload = context.scenario.workload.clone();
+    let watched = Watch {
+        bootstrap: context.stack.info().kafka_bootstrap.clone(),
+        topic: arena.topic_name.clone(),
+        partitions: workload.partitions,
+        identity: Arc::clone(&arena.identity),
+        payload_bytes: workload.payload_bytes,
+        clock,
+    };
+    let patience = Patience::new(context.interrupted.clone());
+    let asked = ("starting the rehearsal's observer", OBSERVER_WITHIN);
+    let _observer = context
+        .bounded(&patience, asked, Observer::start(watched))
+        .await?;
+    let progress = Arc::new(Progress::default());
+    let load = Load {
+        service: arena.service_address,
+        workload,
+        seed: context.scenario.seed,
+        identity: Arc::clone(&arena.identity),
+        clock,
+        progress: Arc::clone(&progress),
+    };
+    let (halt, halted) = watch::channel(false);
+    let loaded = workload::offer(load, clock.now_ns(), halted);
+    let ended = async {
+        let ended = tokio::select! {
+            () = enough(&progress, rehearsal) => Ok(()),
+            failed = context.stack.ends_by_itself() => Err(failed.into()),
+            () = patience.interruption() => Err(RunError::Interrupted {
+                folder: context.folder.to_owned(),
+            }),
+        };
+        let _ = halt.send(true);
+        ended
+    };
+    let (_, ended) = tokio::join!(loaded, ended);
+    ended
+}
+
+async fn enough(progress: &Progress, rehearsal: Rehearsal) {
+    let mut pace = Pace::default();
+    let mut before = 0;
+    for _ in 0..rehearsal.rounds_max() {
+        tokio::time::sleep(Rehearsal::ROUND).await;
+        let now = progress.acknowledged.load(Ordering::Relaxed);
+        if rehearsal == Rehearsal::UntilSteady && pace.is_steady_after(now - before) {
+            return;
+        }
+        before = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds_until_steady(orders: &[u64]) -> Option<usize> {
+        let mut pace = Pace::default();
+        orders.iter().position(|n| pace.is_steady_after(*n))
+    }
+
+    #[test]
+    fn given_a_stack_that_gets_faster_over_plateaus_when_rehearsed_then_it_goes_on() {
+        // As a broker's JVM with C2 did on two cores.
+        let cold = [
+            226, 604, 929, 1094, 1225, 1183, 1114, 1238, 1621, 1460, 1686, 1394, 1583, 1810, 2067,
+            2172, 2412, 2133, 2162, 2158, 2148, 2338, 2397, 2076,
+        ];
+        assert_eq!(rounds_until_steady(&cold), Some(22));
+    }
+
+    #[test]
+    fn given_a_stack_that_is_warm_when_rehearsed_then_it_is_soon_over() {
+        assert_eq!(
+            rounds_until_steady(&[2000, 2050, 1900, 2090, 2010, 1990, 2000, 2000]),
+            Some(6)
+        );
+    }
+
+    #[test]
+    fn given_a_stack_that_does_nothing_when_rehearsed_then_it_ends() {
+        assert_eq!(rounds_until_steady(&[0; 10]), Some(5));
+    }
+}
