@@ -6,20 +6,18 @@
 
 #[path = "../shared/not_done.rs"]
 mod not_done;
-#[path = "../shared/turn.rs"]
-mod turn;
 
 use reports::record::{Counts, Record, Strategy};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Set by `make test-scenarios`.
 const ASKED_FOR: &str = "OUTBOX_HARNESS_SCENARIOS";
 
-/// Runs that one scenario may take: one in which the machine was too busy for the referee itself says
-/// so, and is made again, with the machine to itself.
-const TRIES: usize = 3;
+/// Each has the machine to itself, as its users give it.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A scenario that was run.
 struct Ran {
@@ -51,44 +49,30 @@ impl Ran {
 /// Runs a shipped file, which passes, and each of whose faults bit.
 #[track_caller]
 fn passes(file: &str) -> Ran {
-    let mut turn = turn::beside_another();
-    for attempt in 1.. {
-        let (ran, code) = run(file);
-        let reasons = ran.record.strategies.iter().flat_map(|s| &s.reasons);
-        let late = |reason: &String| reason.contains("what was measured is the");
-        if code == Some(3) && attempt < TRIES && reasons.clone().any(late) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (ran, code) = run(file);
+    let reasons: Vec<_> = ran
+        .record
+        .strategies
+        .iter()
+        .flat_map(|s| &s.reasons)
+        .collect();
+    assert_eq!(code, Some(0), "{reasons:?}\n{}", ran.said);
+    for strategy in &ran.record.strategies {
+        for fault in &strategy.faults {
             println!(
-                "the machine was too slow: {:?}",
-                reasons.collect::<Vec<_>>()
+                "{}: {} {}: {}",
+                strategy.name, fault.kind, fault.target, fault.evidence
             );
-            drop(turn);
-            turn = turn::alone();
-            continue;
+            assert_ne!(fault.bit, Some(false), "{}: {fault:?}", strategy.name);
         }
-        assert_eq!(
-            code,
-            Some(0),
-            "{:?}\n{}",
-            reasons.collect::<Vec<_>>(),
-            ran.said
-        );
-        for strategy in &ran.record.strategies {
-            for fault in &strategy.faults {
-                println!(
-                    "{}: {} {}: {}",
-                    strategy.name, fault.kind, fault.target, fault.evidence
-                );
-                assert_ne!(fault.bit, Some(false), "{}: {fault:?}", strategy.name);
-            }
-        }
-        // Each fault of the file concerns a strategy of it.
-        for fault in 0..ran.record.strategies[0].faults.len() {
-            let bit = |s: &Strategy| s.faults[fault].bit == Some(true);
-            assert!(ran.record.strategies.iter().any(bit), "fault {fault}");
-        }
-        return ran;
     }
-    unreachable!()
+    // Each fault of the file concerns a strategy of it.
+    for fault in 0..ran.record.strategies[0].faults.len() {
+        let bit = |s: &Strategy| s.faults[fault].bit == Some(true);
+        assert!(ran.record.strategies.iter().any(bit), "fault {fault}");
+    }
+    ran
 }
 
 fn run(file: &str) -> (Ran, Option<i32>) {
