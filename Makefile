@@ -20,7 +20,7 @@ run: install
 	cargo run --release --locked -- run $(SCENARIO) --out runs
 
 test: install
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 test-scenarios: install
 	OUTBOX_HARNESS_SCENARIOS=1 cargo test --release --locked -p outbox-harness --test scenarios
