@@ -302,6 +302,9 @@ impl<'a> Join<'a> {
 
     /// When a record was on the topic, on the run's own clock (see [`super::on_topic`]).
     pub fn on_topic_ns(&self, row: usize) -> i64 {
+        if self.ends().is_empty() {
+            return on_topic::by_the_broker(self.history, self.log.at(row));
+        }
         self.on_topic
             .get_or_init(|| on_topic::times(self.history, &self.log, self.ends()))[row]
     }

@@ -96,11 +96,8 @@ impl Walk<'_> {
     }
 }
 
-/// By row of a log that is sorted by place: when the record was on the topic.
+/// By row of a log that is sorted by place: when the record was on the topic, as far as the ends tell.
 pub fn times(history: &History, log: &Rows<LogRow>, ends: &Ends) -> Vec<i64> {
-    if ends.is_empty() {
-        return log.iter().map(|row| by_the_broker(history, row)).collect();
-    }
     let mut times = first_sights(history, log);
     let mut walk = ends.walk();
     let mut from = 0;
@@ -157,8 +154,9 @@ fn fill(walk: &mut Walk<'_>, log: &Rows<LogRow>, times: &mut [i64], rows: Range<
     }
 }
 
-/// The broker's time as run time: right as long as its clock is ours.
-fn by_the_broker(history: &History, row: LogRow) -> i64 {
+/// The broker's time as run time: right as long as its clock is ours. Of a history of before, whose ends
+/// are not known, it is when the record was on the topic.
+pub fn by_the_broker(history: &History, row: LogRow) -> i64 {
     let unix = i128::from(row.append_ms) * 1_000_000;
     let run = unix - history.meta.clock.origin_unix_ns;
     i64::try_from(run).unwrap_or(if run < 0 { i64::MIN / 2 } else { NEVER / 2 })
