@@ -3,6 +3,7 @@
 mod acknowledges_early;
 mod groups;
 mod kit;
+mod merges;
 mod publishes_and_reuses;
 mod publishes_early;
 mod rejects_late;
@@ -24,6 +25,7 @@ pub fn find(defect: &str) -> Option<Run> {
         "rejects-late" => rejects_late::run,
         "two-transactions" => two_transactions::run,
         "rolls-back-to-a-savepoint" => savepoint::run,
+        "merges-rows" => merges::run,
         // The relay's defects, on a service that makes them possible.
         "acknowledges-after-the-first-row" | "skips-what-has-the-lsn" => groups::run,
         "repeats-the-change" => retries_blindly::the_change,

@@ -157,4 +157,28 @@ cases! {
         }],
         ..USUAL
     };
+
+    given_outbox_rows_that_are_merged_when_the_broker_is_away_then_the_merged_changes_are_lost: Case {
+        number: "46",
+        defect: "merges-rows",
+        what: "outbox rows merged by an upsert: one an order",
+        load: "rate = 300\nduration = \"4s\"\nmin_committed_per_phase = 50",
+        // Rows wait for the relay: what comes to an order meanwhile finds one.
+        more: "\
+[[fault]]
+target = \"relay->kafka\"
+kind = \"down\"
+at = \"1s\"
+for = \"1500ms\"
+
+[drain]
+within = \"5s\"",
+        finds: &[Find {
+            anomaly: "lost",
+            count: |ran| ran.admitted("merged"),
+            least: 100,
+            words: "every change whose order had a row already",
+        }],
+        ..USUAL
+    };
 }

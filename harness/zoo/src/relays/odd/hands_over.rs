@@ -10,9 +10,10 @@ use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
 use std::time::Duration;
 
-/// Events that the old relay publishes alone, and that both publish.
-const ALONE: usize = 100;
-const TOGETHER: usize = 100;
+/// Events that the old relay publishes alone, and that both publish: however many rows a round
+/// finds.
+const ALONE: u64 = 100;
+const TOGETHER: u64 = 100;
 /// Rows of one round at most.
 const BATCH: u64 = 500;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -27,14 +28,22 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
         let mut published = 0;
         while !stop.told() {
             let (old_works, new_works) = (published < ALONE + TOGETHER, published >= ALONE);
-            // Both look before either publishes: what the old one finds, the new one finds too.
-            let found_by_old = old.look(old_works).await?;
-            let found_by_new = new.look(new_works).await?;
-            published += found_by_old.len();
+            let most = match (old_works, new_works) {
+                (true, false) => ALONE - published,
+                (true, true) => ALONE + TOGETHER - published,
+                (false, _) => BATCH,
+            };
+            // Both look before either publishes: what the old one finds, the new one finds too, but for
+            // a row that an earlier one, committed meanwhile, pushes out of the limit.
+            let found_by_old = old.look(old_works, most).await?;
+            let found_by_new = new.look(new_works, most).await?;
+            published += found_by_old.len() as u64;
             old.publish(&found_by_old)?;
             new.publish(&found_by_new)?;
-            for twice in found_by_old.iter().filter(|_| new_works) {
-                confession.admit("twice", &twice.entry.name());
+            let new_has = |name: &str| found_by_new.iter().any(|row| row.entry.name() == name);
+            let names = found_by_old.iter().map(|row| row.entry.name());
+            for twice in names.filter(|name| new_has(name)) {
+                confession.admit("twice", &twice);
             }
             delete(&mut old.outbox, &found_by_old).await?;
             delete(&mut new.outbox, &found_by_new).await?;
@@ -57,9 +66,9 @@ impl Relay {
         })
     }
 
-    async fn look(&mut self, works: bool) -> Result<Vec<Pending>, String> {
+    async fn look(&mut self, works: bool, most: u64) -> Result<Vec<Pending>, String> {
         if works {
-            self.outbox.first("true", BATCH).await
+            self.outbox.first("true", most).await
         } else {
             Ok(Vec::new())
         }

@@ -26,6 +26,11 @@ const UPSERT: &str = "insert into orders as o (id, attempts, changes, state)
 const ANNOUNCE: &str = "insert into outbox (id, aggregatetype, aggregateid, type, version, payload)
     values ($1, 'Order', $2, $3, $4, $5)";
 
+/// The same, where the outbox holds a row an order: what is there already announces it.
+const ANNOUNCE_ONCE: &str = "insert into outbox
+    (id, aggregatetype, aggregateid, type, version, payload, seq) overriding system value
+    values ($1, 'Order', $2, $3, $4, $5, $6) on conflict do nothing";
+
 /// Sessions, and the run whose events are written.
 pub struct Database {
     pool: PgPool,
@@ -86,6 +91,21 @@ impl Database {
         let query = self.row(ANNOUNCE, change, version);
         let done = query.execute(to).await;
         done.map(drop).map_err(failed("write the outbox row"))
+    }
+
+    /// Writes the outbox row if the order has none there; says whether it did.
+    pub async fn announce_once(
+        &self,
+        to: &mut PgConnection,
+        change: &Change,
+        version: u32,
+    ) -> Result<bool, String> {
+        // The first half of an order's id is its own.
+        let seq = (change.order.as_u64_pair().0 >> 1).cast_signed();
+        let query = self.row(ANNOUNCE_ONCE, change, version).bind(seq);
+        let done = query.execute(to).await;
+        let done = done.map_err(failed("write the outbox row"))?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// The first five parameters of an outbox row.
