@@ -15,7 +15,8 @@ struct Clause {
     committed: Option<u64>,
 }
 
-/// What the run came to: what failed first, then what proved nothing, then what was as it should be.
+/// What the run came to: what missed something first, then what could not be run, then what proved
+/// nothing, then what was as it should be.
 pub fn sentence(record: &Record) -> String {
     let mut clauses: Vec<Clause> = Vec::new();
     for strategy in &record.strategies {
@@ -42,7 +43,7 @@ pub fn sentence(record: &Record) -> String {
         Verdict::Pass => 2,
     });
     let alone = clauses.len() == 1;
-    let judged = clauses.iter().map(|clause| {
+    let spoken_of = |clause: &Clause| {
         let names: Vec<&str> = clause.names.iter().map(String::as_str).collect();
         // Figures of a clause are those of each of its strategies.
         let each = if names.len() > 1 && clause.text.contains(char::is_numeric) {
@@ -57,8 +58,11 @@ pub fn sentence(record: &Record) -> String {
             text.push_str(&format!(" of {changes}"));
         }
         text
-    });
-    let spoken: Vec<String> = not_run(record).into_iter().chain(judged).collect();
+    };
+    let is_miss = |clause: &&Clause| clause.verdict == Verdict::Fail;
+    let misses = clauses.iter().filter(is_miss).map(spoken_of);
+    let others = clauses.iter().filter(|c| !is_miss(c)).map(spoken_of);
+    let spoken: Vec<String> = misses.chain(not_run(record)).chain(others).collect();
     if spoken.is_empty() {
         return "No strategy was run, so nothing was proved.".to_owned();
     }
@@ -70,7 +74,7 @@ pub fn sentence(record: &Record) -> String {
 fn not_run(record: &Record) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for strategy in &record.not_run {
-        let why = strategy.why.trim().trim_end_matches('.');
+        let why = head(&strategy.why);
         match reasons.iter_mut().find(|(known, _)| *known == why) {
             Some((_, names)) => names.push(&strategy.strategy),
             None => reasons.push((why, vec![&strategy.strategy])),
@@ -80,8 +84,14 @@ fn not_run(record: &Record) -> Vec<String> {
     let spoken = |(why, names): &(&str, Vec<&str>)| {
         format!("{} could not be run: {why}", figures::list(names))
     };
-    let of_all = failure.map(|why| format!("the run failed: {}", why.trim().trim_end_matches('.')));
+    let of_all = failure.map(|why| format!("the run failed: {}", head(why)));
     reasons.iter().map(spoken).chain(of_all).collect()
+}
+
+/// Without the lines of a log that come with it.
+fn head(why: &str) -> &str {
+    let first = why.trim().lines().next().unwrap_or_default();
+    first.trim_end().trim_end_matches('.')
 }
 
 /// Every reason why the run is no pass, by what it is of: what was not run, then each strategy's.
@@ -130,6 +140,11 @@ pub fn expectations(record: &Record) -> String {
         if !named.is_empty() {
             text.push_str(&format!(" {word}: {}.", named.join("; ")));
         }
+    }
+    if !record.not_run.is_empty() {
+        let names: Vec<&str> = record.not_run.iter().map(|s| s.strategy.as_str()).collect();
+        let names = figures::list(&names);
+        text.push_str(&format!(" Those of {names} were not looked at."));
     }
     text
 }

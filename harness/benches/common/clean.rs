@@ -234,6 +234,7 @@ fn meta(events: u32, until_ns: i64, records: u64) -> RunMeta {
         wall_drift_ns: 0,
         uncommitted_records: records,
         service_killed_at_teardown: false,
+        interrupted: false,
         stray_topics: Vec::new(),
         part_of: PartOf::default(),
         trace_cut_ns: None,

@@ -9,6 +9,7 @@ use super::costs;
 use super::ground::Ground;
 use super::latency::{self, Ran, ordinary_run};
 use super::pace::Pace;
+use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, Entry};
 use crate::checkers::join::Join;
@@ -73,10 +74,7 @@ pub(super) async fn run(
     let scenario = strategies::scenario(&chosen.entries, options.from, options.seconds, "")?;
     ground.rehearse(&scenario).await?;
     'rounds: for round in 1..=repetitions {
-        for entry in strategies::turn(&chosen.entries, round) {
-            let Some(row) = chosen.entries.iter().position(|e| *e == entry) else {
-                continue;
-            };
+        for (row, entry) in turn(&chosen.entries, round) {
             let before = sheet.last(row, RATE);
             let measured = search(ground, options, entry, round, before).await;
             let Some(measured) = ground.unless_cut_short(measured) else {

@@ -8,6 +8,7 @@ mod subjects;
 
 use super::Results;
 use super::ground::Ground;
+use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
 use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
@@ -145,11 +146,11 @@ pub(super) async fn run(
             warm_up.events,
             first.name
         ));
-        run::warm_up(ground.stack, lasts).await?;
+        run::stack::warm_up(ground.stack, lasts).await?;
         measure(ground, first, &warm_up).await?;
     }
     'rounds: for round in 1..=repetitions {
-        for (row, subject) in subjects.iter().enumerate() {
+        for (row, subject) in turn(&subjects, round) {
             let measured = measure(ground, subject, options).await;
             let Some(measured) = ground.unless_cut_short(measured) else {
                 break 'rounds;

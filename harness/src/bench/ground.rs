@@ -3,7 +3,7 @@
 use crate::process::reaper::Reaper;
 use crate::run::arena::Arena;
 use crate::run::rehearsal::{self, Rehearsal};
-use crate::run::{self, Event, Reporter, RunError, Whole};
+use crate::run::{self, Event, Reporter, RunError, Stage};
 use crate::scenario::{Scenario, Strategy};
 use crate::stack::Stack;
 use std::path::Path;
@@ -31,8 +31,8 @@ impl Ground<'_> {
     }
 
     /// Ordinary runs of a scenario on this stack.
-    pub fn whole<'a>(&'a self, scenario: &'a Scenario, folder: &'a Path) -> Whole<'a> {
-        Whole {
+    pub fn stage<'a>(&'a self, scenario: &'a Scenario, folder: &'a Path) -> Stage<'a> {
+        Stage {
             scenario,
             options: self.of_run,
             stack: self.stack,
@@ -45,8 +45,8 @@ impl Ground<'_> {
 
     /// Brings the stack to the speed that is its own, before strategies are compared on it.
     pub async fn rehearse(&self, scenario: &Scenario) -> Result<(), RunError> {
-        let whole = self.whole(scenario, self.folder);
-        rehearsal::rehearse(&whole, Rehearsal::UntilSteady).await
+        let stage = self.stage(scenario, self.folder);
+        rehearsal::rehearse(&stage, Rehearsal::UntilSteady).await
     }
 
     /// What Debezium runs on here, for the record; the error says what is missing, with the remedy.

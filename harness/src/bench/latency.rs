@@ -5,6 +5,7 @@ use super::Results;
 use super::costs;
 use super::ground::Ground;
 use super::pace::Pace;
+use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, Chosen, Entry};
 use crate::checkers::join::Join;
@@ -94,20 +95,17 @@ pub(super) async fn run(
     }
     'rounds: for round in 1..=repetitions {
         for (rate, sheet) in &mut sheets {
-            let order = strategies::turn(&chosen.entries, round);
-            let scenario = strategies::scenario(&order, *rate, load_s, "")?;
+            let order = turn(&chosen.entries, round);
+            let entries: Vec<&Entry> = order.iter().map(|(_, entry)| *entry).collect();
+            let scenario = strategies::scenario(&entries, *rate, load_s, "")?;
             let folder = format!("round-{round}-rate-{rate:.0}");
             let ran = ordinary_run(ground, &scenario, &folder).await;
             let Some(ran) = ground.unless_cut_short(ran) else {
                 break 'rounds;
             };
-            for strategy in &ran.record.strategies {
-                let is_it = |entry: &&Entry| entry.name == strategy.name;
-                let Some(row) = chosen.entries.iter().position(is_it) else {
-                    continue;
-                };
+            for ((row, _), strategy) in order.iter().zip(&ran.record.strategies) {
                 let history = ran.history(strategy)?;
-                sheet.add(row, figures(strategy, &history, options.warm_up_s));
+                sheet.add(*row, figures(strategy, &history, options.warm_up_s));
             }
         }
     }
@@ -168,8 +166,7 @@ fn method(options: &Options) -> Vec<String> {
          takes 1,000 events."
             .to_owned(),
         costs::METHOD.to_owned(),
-        "Before the first round: a second of records through the new broker. In each run: 600 ms \
-         between everything being ready (of Debezium: a heartbeat came out on Kafka) and the first \
+        "In each run: 600 ms between everything being ready (of Debezium: a heartbeat came out on Kafka) and the first \
          change."
             .to_owned(),
     ]
@@ -202,7 +199,7 @@ pub(super) async fn ordinary_run(
     let doing = format!("making {}", folder.display());
     std::fs::create_dir_all(folder.join("logs")).map_err(|e| failed(&doing, &e))?;
     ground.note(name.to_owned());
-    let ran = run::run_strategies(&ground.whole(scenario, &folder)).await;
+    let ran = run::run_strategies(&ground.stage(scenario, &folder)).await;
     if *ground.interrupted.borrow() {
         return Err(ground.was_interrupted());
     }

@@ -1,6 +1,6 @@
 //! Benchmarks: strategies next to the limits and peers of the same minutes, on the real stack.
 //!
-//! Rounds are interleaved (A B C A B C): a machine's capacity swings within minutes, so each row is
+//! Rounds are interleaved (A B C, then B C A): a machine's capacity swings within minutes, so each row is
 //! measured once a round, and a ratio is the median of the ratios by round. No figure goes without
 //! a check of the work it is of: what was not done right has no speed.
 
@@ -125,7 +125,7 @@ pub async fn run(
         trace: false,
     };
     let stack = tokio::select! {
-        stack = run::start_stack(&of_run, &folder, Jit::C2, reaper, reporter) => stack?,
+        stack = run::stack::start(&of_run, &folder, Jit::C2, reaper, reporter) => stack?,
         _ = interrupted.wait_for(|i| *i) => return Err(RunError::Interrupted { folder }),
     };
     let ground = Ground {
@@ -145,7 +145,7 @@ pub async fn run(
         Kind::Orders(own) => orders::run(&ground, own, repetitions).await,
     };
     let cut_short = ground.cut_short.into_inner();
-    let environment = run::servers(stack.info());
+    let environment = run::environment::servers(stack.info());
     stop(stack).await?;
     let results = results?;
     let rounds = Rounds::of(&results.sheets, repetitions);

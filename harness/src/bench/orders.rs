@@ -4,6 +4,7 @@
 use super::Results;
 use super::ground::Ground;
 use super::program::{self, Program};
+use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
 use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
@@ -84,7 +85,7 @@ pub(super) async fn run(
     }
     'rounds: for round in 1..=repetitions {
         for (connections, sheet) in &mut sheets {
-            for (row, side) in [Side::Service, Side::Pgbench].into_iter().enumerate() {
+            for (row, side) in turn(&[Side::Service, Side::Pgbench], round) {
                 let measured = measure(ground, options, *connections, side).await;
                 let Some(measured) = ground.unless_cut_short(measured) else {
                     break 'rounds;

@@ -3,6 +3,15 @@
 use super::sheet::Sheet;
 use crate::run::RunError;
 
+/// The rows of a round with their places in the table, beginning with another one each round (from 1),
+/// so that none is always the first.
+pub(super) fn turn<T: Copy>(rows: &[T], round: u32) -> Vec<(usize, T)> {
+    let mut turned: Vec<(usize, T)> = rows.iter().copied().enumerate().collect();
+    let first = (round as usize).saturating_sub(1) % rows.len().max(1);
+    turned.rotate_left(first);
+    turned
+}
+
 /// Of all tables together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rounds {
@@ -127,5 +136,14 @@ mod tests {
         // And a table without rows lacks none
         let none = Rounds::of(&[sheet(&[])], 3);
         assert_eq!(none.cut_short(&interrupted()), None);
+    }
+
+    #[test]
+    fn each_round_begins_with_the_next_row_and_leaves_none_out() {
+        assert_eq!(turn(&["a", "b", "c"], 1), [(0, "a"), (1, "b"), (2, "c")]);
+        assert_eq!(turn(&["a", "b", "c"], 2), [(1, "b"), (2, "c"), (0, "a")]);
+        assert_eq!(turn(&["a", "b", "c"], 3), [(2, "c"), (0, "a"), (1, "b")]);
+        assert_eq!(turn(&["a", "b", "c"], 4), turn(&["a", "b", "c"], 1));
+        assert_eq!(turn::<u8>(&[], 1), []);
     }
 }

@@ -57,14 +57,6 @@ pub(super) const FAIRNESS: &str = "Places: before the first round the stack had 
      faster (30 s at most), and each round begins with the next strategy, so that none is always the \
      first. What is left is in the ranges: a broker still gets faster over the first rounds.";
 
-/// The same, beginning with another one each round (from 1).
-pub(super) fn turn(entries: &[&'static Entry], round: u32) -> Vec<&'static Entry> {
-    let mut turned = entries.to_vec();
-    let first = (round as usize).saturating_sub(1) % entries.len().max(1);
-    turned.rotate_left(first);
-    turned
-}
-
 /// A strategy's name, with the remedy.
 pub(super) fn check(name: Option<&str>) -> Result<(), String> {
     match name {
@@ -171,20 +163,6 @@ mod tests {
         );
         let one = super::scenario(&named(Some("cdc")), 0.5, 3, "").unwrap();
         assert_eq!(one.strategies.len(), 1);
-    }
-
-    #[test]
-    fn each_round_begins_with_the_next_strategy_and_leaves_none_out() {
-        let all = named(None);
-        let mut first = Vec::new();
-        for round in 1..=ALL.len() as u32 {
-            let mut turned = turn(&all, round);
-            first.push(turned[0].name);
-            turned.sort_by_key(|e| all.iter().position(|a| a == e));
-            assert_eq!(turned, all);
-        }
-        assert_eq!(first, ALL.each_ref().map(|e| e.name));
-        assert_eq!(turn(&all, ALL.len() as u32 + 1), all);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_
 use crate::scenario::{Loaded, Target, Victim, load};
 use reports::record::Record;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 const DOCKER: &str = "\
@@ -19,6 +19,28 @@ outbox-harness does not start containers itself. Start the stack of docker-compo
   outbox-harness run --stack external --external external.toml SCENARIO...";
 
 const NO_SESSION: &str = "outbox-harness could not begin (see its messages)";
+const GIVEN_UP: &str = "interrupted twice: what was under way was given up (see the run's folder)";
+
+/// What came of the scenarios so far.
+struct Came {
+    worst: Outcome,
+    /// Of the first scenarios, in their order.
+    records: Vec<Record>,
+}
+
+impl Came {
+    fn nothing() -> Self {
+        Self {
+            worst: Outcome::Met,
+            records: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, outcome: Outcome, record: Record) {
+        self.worst = self.worst.max(outcome);
+        self.records.push(record);
+    }
+}
 
 /// Runs; says on standard error what is wrong.
 pub fn run(args: &RunArgs) -> Outcome {
@@ -38,37 +60,45 @@ pub fn run(args: &RunArgs) -> Outcome {
         Ok(options) => options,
         Err(message) => {
             terminal::message(&message);
-            return nothing_was_run(args, &loaded, None, &message, Outcome::Failed);
+            return the_rest_was_not_run(args, &loaded, Came::nothing(), &message, Outcome::Failed);
         }
     };
-    // Whatever ends the session keeps it from running anything, and has said why.
     match Session::start() {
         Ok(session) => in_session(args, &loaded, &options, &session),
-        Err(outcome) => nothing_was_run(args, &loaded, Some(&options), NO_SESSION, outcome),
+        // It has said why.
+        Err(outcome) => the_rest_was_not_run(args, &loaded, Came::nothing(), NO_SESSION, outcome),
     }
 }
 
 fn in_session(args: &RunArgs, loaded: &[Loaded], options: &Options, session: &Session) -> Outcome {
+    // Outside the work, which is dropped on a second Ctrl-C: what has been judged stays.
+    let came = Mutex::new(Came::nothing());
     let ran = session.run(async |reaper, reporter, interrupted| {
-        run_all(loaded, options, reaper, reporter, interrupted).await
+        run_all(loaded, options, reaper, reporter, interrupted, &came).await;
     });
+    let came = came.into_inner().unwrap_or_else(PoisonError::into_inner);
     match ran {
-        Ok((outcome, records)) => write_results(args, &records, outcome),
-        Err(outcome) => nothing_was_run(args, loaded, Some(options), NO_SESSION, outcome),
+        Ok(()) => write_results(args, &came.records, came.worst),
+        Err(outcome) => {
+            let given_up = outcome == Outcome::Unknown;
+            let why = if given_up { GIVEN_UP } else { NO_SESSION };
+            the_rest_was_not_run(args, loaded, came, why, outcome)
+        }
     }
 }
 
 /// Leaves behind what was not run, so that whoever reads only files sees it.
-fn nothing_was_run(
+fn the_rest_was_not_run(
     args: &RunArgs,
     loaded: &[Loaded],
-    options: Option<&Options>,
+    mut came: Came,
     why: &str,
     outcome: Outcome,
 ) -> Outcome {
-    let unrun = |l: &Loaded| unrun(&l.scenario, options, why);
-    let records: Vec<Record> = loaded.iter().map(unrun).collect();
-    write_results(args, &records, outcome)
+    for one in &loaded[came.records.len().min(loaded.len())..] {
+        came.add(outcome, unrun(&one.scenario, args.strategy.as_deref(), why));
+    }
+    write_results(args, &came.records, came.worst.max(outcome))
 }
 
 /// Writes the files that were asked for.
@@ -238,22 +268,25 @@ pub(super) fn stack_choice(
     }
 }
 
-/// Runs all of them, unless interrupted; the worst outcome, and a record of each.
+/// Runs all of them, unless interrupted: the worst outcome, and a record of each.
 async fn run_all(
     loaded: &[Loaded],
     options: &Options,
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
     interrupted: watch::Receiver<bool>,
-) -> (Outcome, Vec<Record>) {
-    let mut outcome = Outcome::Met;
-    let mut records = Vec::new();
+    came: &Mutex<Came>,
+) {
+    let add = |outcome, record| {
+        let mut came = came.lock().unwrap_or_else(PoisonError::into_inner);
+        came.add(outcome, record);
+    };
     for one in loaded {
         if *interrupted.borrow() {
             // What was not run proves nothing.
-            outcome = outcome.max(Outcome::Unknown);
             let why = "interrupted before it began";
-            records.push(unrun(&one.scenario, Some(options), why));
+            let record = unrun(&one.scenario, options.strategy.as_deref(), why);
+            add(Outcome::Unknown, record);
             continue;
         }
         let result = run_scenario(
@@ -265,11 +298,9 @@ async fn run_all(
         )
         .await;
         terminal::hide_bar();
-        let (came, record) = finish(one, options, result);
-        outcome = outcome.max(came);
-        records.push(record);
+        let (outcome, record) = finish(one, options, result);
+        add(outcome, record);
     }
-    (outcome, records)
 }
 
 /// Shows what there is to show.
@@ -291,7 +322,8 @@ fn finish(
             (record, failure)
         }
         Err(error) => {
-            let record = unrun(&loaded.scenario, Some(options), &error.to_string());
+            let why = error.to_string();
+            let record = unrun(&loaded.scenario, options.strategy.as_deref(), &why);
             (record, Some(error))
         }
     };
@@ -299,7 +331,9 @@ fn finish(
         None => (Outcome::from(record.verdict), record),
         Some(error) => {
             terminal::message(&format!("{}: {error}", loaded.scenario.name));
-            (Outcome::from(&error), record)
+            // An interruption does not take back what had been missed by then.
+            let outcome = Outcome::from(&error).max(Outcome::from(record.verdict));
+            (outcome, record)
         }
     }
 }

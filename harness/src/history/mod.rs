@@ -129,6 +129,9 @@ pub struct RunMeta {
     pub uncommitted_records: u64,
     /// Whether the teardown had to SIGKILL the order service (its last publishes are undecided).
     pub service_killed_at_teardown: bool,
+    /// Whether the user interrupted the run while this strategy was under way.
+    #[serde(default)]
+    pub interrupted: bool,
     /// Processes of the system under test that ended though nobody here had asked them to.
     #[serde(default)]
     pub deaths: Vec<Death>,

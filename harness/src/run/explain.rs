@@ -1,7 +1,8 @@
 //! The histories of a run folder, explained. One is in memory at a time.
 
+use super::again::place;
 use super::arena::failed;
-use super::{RunError, folder, place, whole};
+use super::{RunError, folder, whole};
 use crate::checkers::context::Context;
 use crate::checkers::judge_joined;
 use crate::evidence::bites;

@@ -1,24 +1,27 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
+mod again;
 pub(crate) mod arena;
+pub(crate) mod environment;
 pub mod explain;
 mod fencing;
 pub(crate) mod folder;
 pub(crate) mod judge;
 pub(crate) mod rehearsal;
 pub(crate) mod sampler;
+pub(crate) mod stack;
 pub mod strategy;
 mod trace;
 mod whole;
 
-use crate::history::{self, PartOf, RunMeta};
+use crate::history::{self, PartOf};
 use crate::process::reaper::Reaper;
 use crate::record::{Came, Frame, Judged};
-use crate::scenario::{Scenario, Strategy, StrategyKind};
-use crate::stack::{Jit, Provider, Stack, StackInfo};
+use crate::scenario::{Scenario, Strategy};
+use crate::stack::{Jit, Provider, Stack};
 use crate::workload::Progress;
+pub use again::{check, report};
 use arena::failed;
-use rehearsal::Rehearsal;
 use reports::record::{NotRun, Record};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -233,11 +236,14 @@ pub async fn run(
         judged,
         mut failure,
     } = ran;
-    let why = failure.as_ref().map(RunError::why);
     let came = Came {
-        not_run: not_run(&chosen(scenario, options), &judged, why.as_deref()),
+        not_run: not_run(
+            &chosen(scenario, options.strategy.as_deref()),
+            &judged,
+            failure.as_ref(),
+        ),
         judged,
-        failure: why,
+        failure: failure.as_ref().map(RunError::why),
     };
     let frame = Frame {
         run: &folder::name(&folder),
@@ -245,8 +251,13 @@ pub async fn run(
         started_at,
         environment: &environment,
     };
-    let record = crate::record::assemble(frame, came, started.elapsed());
+    let mut record = crate::record::assemble(frame, came, started.elapsed());
     if let Err(error) = folder::write_reports(&folder, &record) {
+        // Those that are written elsewhere must not call it a pass.
+        record.failure.get_or_insert_with(|| error.why());
+        if record.verdict == reports::record::Verdict::Pass {
+            record.verdict = reports::record::Verdict::Unknown;
+        }
         failure.get_or_insert(error);
     }
     Ok(Finished {
@@ -256,15 +267,16 @@ pub async fn run(
     })
 }
 
-/// The record of a scenario of which nothing could be run.
-pub fn unrun(scenario: &Scenario, options: Option<&Options>, why: &str) -> Record {
-    let chosen: Vec<&Strategy> = match options {
-        Some(options) => chosen(scenario, options),
-        None => scenario.strategies.iter().collect(),
-    };
+/// The record of a scenario of which nothing, or not this strategy, could be run.
+pub fn unrun(scenario: &Scenario, strategy: Option<&str>, why: &str) -> Record {
+    let chosen = chosen(scenario, strategy);
+    let not_run = chosen.iter().map(|s| NotRun {
+        strategy: s.name.clone(),
+        why: why.to_owned(),
+    });
     let came = Came {
         judged: Vec::new(),
-        not_run: not_run(&chosen, &[], Some(why)),
+        not_run: not_run.collect(),
         failure: Some(why.to_owned()),
     };
     let frame = Frame {
@@ -295,21 +307,30 @@ impl From<RunError> for Ran {
 }
 
 /// The strategies that are to be run.
-fn chosen<'a>(scenario: &'a Scenario, options: &Options) -> Vec<&'a Strategy> {
-    let is_chosen = |s: &&Strategy| options.strategy.as_ref().is_none_or(|name| *name == s.name);
+fn chosen<'a>(scenario: &'a Scenario, strategy: Option<&str>) -> Vec<&'a Strategy> {
+    let is_chosen = |s: &&Strategy| strategy.is_none_or(|name| name == s.name);
     scenario.strategies.iter().filter(is_chosen).collect()
 }
 
-/// Those that were not judged. The first of them is the one that something happened to.
-fn not_run(chosen: &[&Strategy], judged: &[Judged], why: Option<&str>) -> Vec<NotRun> {
-    let why = why.unwrap_or("the run ended before it");
+/// Those that were not judged, and why. The first of them is the one that something happened to; that
+/// the others were not begun is its fault only where it was its own.
+fn not_run(chosen: &[&Strategy], judged: &[Judged], failure: Option<&RunError>) -> Vec<NotRun> {
     let is_judged = |s: &&&Strategy| judged.iter().any(|j| j.meta.strategy == s.name);
-    let missing = chosen.iter().filter(|s| !is_judged(s));
-    let strategy = |s: &&Strategy| NotRun {
-        strategy: s.name.clone(),
-        why: why.to_owned(),
+    let mut missing = chosen.iter().filter(|s| !is_judged(s));
+    let Some(first) = missing.next() else {
+        return Vec::new();
     };
-    missing.map(strategy).collect()
+    let why = failure.map_or_else(|| "the run ended before it".to_owned(), RunError::why);
+    let later = match failure {
+        Some(RunError::Failed { .. }) => format!("not begun: the run ended at {}", first.name),
+        Some(RunError::Stack(_) | RunError::Interrupted { .. }) | None => why.clone(),
+    };
+    let not_run = |s: &Strategy, why: String| NotRun {
+        strategy: s.name.clone(),
+        why,
+    };
+    let others = missing.map(|s| not_run(s, later.clone()));
+    std::iter::once(not_run(first, why)).chain(others).collect()
 }
 
 /// Starts the stack, runs the strategies on it, and stops it.
@@ -323,15 +344,15 @@ async fn on_a_stack(
     environment: &mut BTreeMap<String, String>,
 ) -> Ran {
     let stack = tokio::select! {
-        stack = start_stack(options, folder, Jit::C1, reaper, reporter) => stack,
+        stack = stack::start(options, folder, Jit::C1, reaper, reporter) => stack,
         _ = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted { folder: folder.to_owned() }),
     };
     let stack = match stack {
         Ok(stack) => stack,
         Err(error) => return error.into(),
     };
-    *environment = self::environment(&stack, scenario);
-    let whole = Whole {
+    *environment = environment::of(&stack, scenario);
+    let stage = Stage {
         scenario,
         options,
         stack: &stack,
@@ -340,13 +361,13 @@ async fn on_a_stack(
         reporter,
         interrupted: &interrupted,
     };
-    let mut ran = match warm(&whole).await {
-        Ok(()) => run_strategies(&whole).await,
+    let mut ran = match stack::ready(&stage).await {
+        Ok(()) => run_strategies(&stage).await,
         Err(error) => error.into(),
     };
     let stack_failed = matches!(ran.failure, Some(RunError::Stack(_)));
     let left = if options.keep_stack && !stack_failed {
-        keep(stack, folder, reporter).await
+        stack::keep(stack, folder, reporter).await
     } else {
         stack.stop().await.map_err(RunError::from)
     };
@@ -361,72 +382,8 @@ async fn on_a_stack(
     ran
 }
 
-/// Leaves the stack running, and says how to use it and how to stop it.
-async fn keep(stack: Stack, folder: &Path, reporter: &Arc<dyn Reporter>) -> Result<(), RunError> {
-    let file = folder.join("external.toml");
-    let description = crate::stack::external::stack_file(stack.info());
-    folder::write_secret(&file, description.as_bytes())?;
-    for text in stack.keep().await? {
-        reporter.event(Event::Note { text });
-    }
-    let text = format!(
-        "  run on it   --stack external --external {}",
-        crate::stack::shell_word(&file)
-    );
-    reporter.event(Event::Note { text });
-    Ok(())
-}
-
-/// Starts it; `jit` of a local broker. It is up, but not warm.
-pub(crate) async fn start_stack(
-    options: &Options,
-    folder: &Path,
-    jit: Jit,
-    reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
-) -> Result<Stack, RunError> {
-    let provider = options.stack.provider(folder, jit);
-    reporter.event(Event::StackStarting {
-        provider: options.stack.name().to_owned(),
-    });
-    let started = Instant::now();
-    let stack = Stack::start(provider, reaper).await?;
-    let info = stack.info();
-    let what = format!(
-        "PostgreSQL {} at {}:{}, Kafka {} at {}, Toxiproxy {} at {}",
-        info.postgres_version,
-        info.postgres.host,
-        info.postgres.port,
-        info.kafka_version,
-        info.kafka_bootstrap,
-        info.toxiproxy_version,
-        info.toxiproxy_url
-    );
-    reporter.event(Event::StackUp {
-        what,
-        took: started.elapsed(),
-    });
-    for text in stack.notes() {
-        reporter.event(Event::Note { text: text.clone() });
-    }
-    Ok(stack)
-}
-
-/// Gives a broker so much ordinary work that its speed is its own.
-pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunError> {
-    let topic = format!("oh.{}.warm-up", stack.run_key().run);
-    let warmed = crate::stack::warm_up::warm_up(&stack.info().kafka_bootstrap, &topic, lasts).await;
-    match warmed {
-        Ok(()) => Ok(()),
-        Err(e) => Err(match stack.failure().await {
-            Some(failed) => failed.into(),
-            None => failed("warming up the stack", &e),
-        }),
-    }
-}
-
 /// What the strategies of a scenario have in common.
-pub(crate) struct Whole<'a> {
+pub(crate) struct Stage<'a> {
     pub scenario: &'a Scenario,
     pub options: &'a Options,
     pub stack: &'a Stack,
@@ -437,9 +394,9 @@ pub(crate) struct Whole<'a> {
     pub interrupted: &'a watch::Receiver<bool>,
 }
 
-impl<'a> Whole<'a> {
+impl<'a> Stage<'a> {
     fn chosen(&self) -> Vec<&'a Strategy> {
-        chosen(self.scenario, self.options)
+        chosen(self.scenario, self.options.strategy.as_deref())
     }
 
     fn context(&self) -> strategy::Context<'a> {
@@ -451,6 +408,7 @@ impl<'a> Whole<'a> {
             reporter: self.reporter,
             interrupted: self.interrupted.clone(),
             keep: self.options.keep_stack,
+            stack_stays: self.options.keep_stack,
             part_of: PartOf {
                 run: folder::name(self.folder),
                 strategies: self.chosen().iter().map(|s| s.name.clone()).collect(),
@@ -460,31 +418,12 @@ impl<'a> Whole<'a> {
     }
 }
 
-/// Brings a stack to the speed that is its own. Strategies that are compared are worth a rehearsal:
-/// a short one where the broker's compiler is soon done, on somebody's stack, of which nothing is
-/// known, until it gets no faster.
-async fn warm(whole: &Whole<'_>) -> Result<(), RunError> {
-    let compared = whole.chosen().len() > 1;
-    match whole.stack {
-        Stack::Local(_) if compared => rehearsal::rehearse(whole, Rehearsal::Brief).await,
-        Stack::Local(_) => warm_up(whole.stack, crate::stack::warm_up::BRIEF).await,
-        Stack::External(_) if compared => rehearsal::rehearse(whole, Rehearsal::UntilSteady).await,
-        Stack::External(_) => Ok(()),
-    }
-}
-
 /// Runs the strategies one after the other, each judged before the next one begins, up to the first
 /// of which no history comes.
-pub(crate) async fn run_strategies(whole: &Whole<'_>) -> Ran {
-    let (stack, folder, interrupted) = (whole.stack, whole.folder, whole.interrupted);
-    let chosen = whole.chosen();
-    let context = whole.context();
-    if chosen.iter().any(|s| s.kind == StrategyKind::Debezium {}) {
-        // What is missing is said before anything is run.
-        if let Err(error) = arena::debezium(stack) {
-            return error.into();
-        }
-    }
+pub(crate) async fn run_strategies(stage: &Stage<'_>) -> Ran {
+    let (folder, interrupted) = (stage.folder, stage.interrupted);
+    let chosen = stage.chosen();
+    let context = stage.context();
     let mut ran = Ran::default();
     for strategy in chosen {
         match one_strategy(&context, strategy).await {
@@ -509,108 +448,18 @@ async fn one_strategy(
     strategy: &Strategy,
 ) -> Result<Judged, RunError> {
     let history = strategy::run(context, strategy).await?;
-    let cut_short = *context.interrupted.borrow();
     let path = folder::history(context.folder, &strategy.name);
     let run_folder = context.folder.to_owned();
     // Saving and judging are work for a processor, not for the runtime's threads.
-    let mut judged = tokio::task::spawn_blocking(move || {
+    let judged = tokio::task::spawn_blocking(move || {
         history::save(&history, &path).map_err(|e| failed("saving the history", &e))?;
         judge::judge(history, &[], Some(&run_folder))
     })
     .await
     .map_err(|e| failed("judging", &e))??;
-    if cut_short {
-        judged.doubt("the run was interrupted while this strategy was under way");
-    }
     context.reporter.event(Event::StrategyJudged {
         strategy: strategy.name.clone(),
         verdict: format!("{:?}", judged.verdict).to_lowercase(),
     });
     Ok(judged)
-}
-
-/// The verdict again, from the saved history of a run folder alone; writes nothing.
-pub fn check(folder: &Path) -> Result<Record, RunError> {
-    let started = Instant::now();
-    let mut judged: Vec<Judged> = Vec::new();
-    for path in folder::histories(folder)? {
-        let loaded = history::load(&path).map_err(|e| failed("loading the history", &e))?;
-        judged.push(judge::judge(loaded.history, &loaded.altered, None)?);
-    }
-    let metas: Vec<&RunMeta> = judged.iter().map(|one| &one.meta).collect();
-    if let Err(reason) = whole::check(&metas) {
-        for one in &mut judged {
-            one.doubt(&reason);
-        }
-    }
-    judged.sort_by_key(|one| place(&one.meta));
-    crate::record::build(judged, started.elapsed()).map_err(|e| failed("building the record", &e))
-}
-
-/// Where the history's strategy stands in its scenario: folders are in the order of their names.
-fn place(meta: &RunMeta) -> Option<usize> {
-    let strategies = &meta.scenario.strategies;
-    strategies.iter().position(|s| s.name == meta.strategy)
-}
-
-/// The reports again, from the record alone; returns the files written.
-pub fn report(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
-    let record = folder::read_record(folder)?;
-    folder::write_reports(folder, &record)
-}
-
-/// What the record says of the stack, as names and values, so that `check` can repeat it offline.
-fn environment(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String> {
-    let mut all = servers(stack.info());
-    let uses_debezium = |s: &Strategy| s.kind == StrategyKind::Debezium {};
-    if scenario.strategies.iter().any(uses_debezium)
-        && let Ok(install) = arena::debezium(stack)
-    {
-        all.insert("debezium".to_owned(), install.describe());
-    }
-    all.extend(commit_modes(scenario, &all));
-    all
-}
-
-/// Whose commits wait for the disk: the service's sessions are as the server is, a relay's as its
-/// strategy says.
-fn commit_modes(
-    scenario: &Scenario,
-    servers: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut modes = BTreeMap::new();
-    if let Some(mode) = servers.get("synchronous_commit") {
-        modes.insert("synchronous_commit.service".to_owned(), mode.clone());
-    }
-    for strategy in &scenario.strategies {
-        let mode = match strategy.kind {
-            StrategyKind::Polling { .. } | StrategyKind::Cdc {} => strategy.relay_commit.name(),
-            StrategyKind::Debezium {} => "none: it commits nothing",
-            StrategyKind::DualWrite { .. } => continue,
-        };
-        let name = format!("synchronous_commit.relay.{}", strategy.name);
-        modes.insert(name, mode.to_owned());
-    }
-    modes
-}
-
-/// Versions, addresses and settings of the stack's servers, as names and values.
-pub(crate) fn servers(info: &StackInfo) -> BTreeMap<String, String> {
-    let mut all = info.environment.clone();
-    let postgres_url = format!(
-        "postgres://{}@{}:{}/{}",
-        info.postgres.user, info.postgres.host, info.postgres.port, info.postgres.database
-    );
-    for (name, value) in [
-        ("stack.provider", &info.provider),
-        ("stack.postgres.version", &info.postgres_version),
-        ("stack.postgres.url", &postgres_url),
-        ("stack.kafka.version", &info.kafka_version),
-        ("stack.kafka.bootstrap", &info.kafka_bootstrap),
-        ("stack.toxiproxy.version", &info.toxiproxy_version),
-        ("stack.toxiproxy.url", &info.toxiproxy_url),
-    ] {
-        all.insert(name.to_owned(), value.clone());
-    }
-    all
 }

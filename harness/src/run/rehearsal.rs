@@ -5,7 +5,7 @@
 
 use super::arena::Arena;
 use super::strategy::{self, Context};
-use super::{Event, RunError, Whole};
+use super::{Event, RunError, Stage};
 use crate::clock::RunClock;
 use crate::fence::patience::Patience;
 use crate::observer::{Observer, Watch};
@@ -24,6 +24,10 @@ const CLIENTS: usize = 16;
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bound on the observer's start.
 const OBSERVER_WITHIN: Duration = Duration::from_secs(60);
+/// Bound on the answers to what was sent, once it was enough.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+/// Content that a rehearsal commits and publishes, at most (and a round more).
+const CONTENT_BYTES_MAX: u64 = 256 << 20;
 
 /// How long a rehearsal lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +76,7 @@ impl Pace {
 /// Has orders placed and published with the workload's own sizes, partitions and proxies, by a dual
 /// write: it alone uses every server in each request. That a stack is slow or fails some of it is no
 /// failure; that it cannot be set up is one.
-pub(crate) async fn rehearse(whole: &Whole<'_>, rehearsal: Rehearsal) -> Result<(), RunError> {
+pub(crate) async fn rehearse(stage: &Stage<'_>, rehearsal: Rehearsal) -> Result<(), RunError> {
     let longest = Rehearsal::ROUND * rehearsal.rounds_max();
     let text = match rehearsal {
         Rehearsal::Brief => format!("rehearsal: {} s of orders, unmeasured", longest.as_secs()),
@@ -81,13 +85,13 @@ pub(crate) async fn rehearse(whole: &Whole<'_>, rehearsal: Rehearsal) -> Result<
             longest.as_secs()
         ),
     };
-    whole.reporter.event(Event::Note { text });
-    let scenario = scenario(whole.scenario, longest);
+    stage.reporter.event(Event::Note { text });
+    let scenario = scenario(stage.scenario, longest);
     let context = Context {
         scenario: &scenario,
         keep: false,
         trace: false,
-        ..whole.context()
+        ..stage.context()
     };
     strategy::in_arena(&context, &dual_write(), async |arena| {
         place_orders(&context, arena, rehearsal).await
@@ -140,6 +144,7 @@ async fn place_orders(
         .bounded(&patience, asked, Observer::start(watched))
         .await?;
     let progress = Arc::new(Progress::default());
+    let payload_bytes = workload.payload_bytes as u64;
     let load = Load {
         service: arena.service_address,
         workload,
@@ -150,28 +155,37 @@ async fn place_orders(
     };
     let (halt, halted) = watch::channel(false);
     let loaded = workload::offer(load, clock.now_ns(), halted);
-    let ended = async {
-        let ended = tokio::select! {
-            () = enough(&progress, rehearsal) => Ok(()),
-            failed = context.stack.ends_by_itself() => Err(failed.into()),
-            () = patience.interruption() => Err(RunError::Interrupted {
-                folder: context.folder.to_owned(),
-            }),
-        };
-        let _ = halt.send(true);
-        ended
-    };
-    let (_, ended) = tokio::join!(loaded, ended);
-    ended
+    tokio::pin!(loaded);
+    tokio::select! {
+        _ = &mut loaded => {}
+        () = enough(&progress, rehearsal, payload_bytes) => {
+            let _ = halt.send(true);
+            // What is not answered by then goes with the order service.
+            let _ = patience.give(ANSWERS_WITHIN, loaded).await;
+        }
+        failed = context.stack.ends_by_itself() => return Err(failed.into()),
+        () = patience.interruption() => return Err(RunError::Interrupted {
+            folder: context.folder.to_owned(),
+        }),
+    }
+    if progress.acknowledged.load(Ordering::Relaxed) == 0 {
+        let text =
+            "no order of the rehearsal was acknowledged: the first strategy may be worse off";
+        context.reporter.event(Event::Note {
+            text: text.to_owned(),
+        });
+    }
+    Ok(())
 }
 
-async fn enough(progress: &Progress, rehearsal: Rehearsal) {
+async fn enough(progress: &Progress, rehearsal: Rehearsal, payload_bytes: u64) {
     let mut pace = Pace::default();
     let mut before = 0;
     for _ in 0..rehearsal.rounds_max() {
         tokio::time::sleep(Rehearsal::ROUND).await;
         let now = progress.acknowledged.load(Ordering::Relaxed);
-        if rehearsal == Rehearsal::UntilSteady && pace.is_steady_after(now - before) {
+        let steady = rehearsal == Rehearsal::UntilSteady && pace.is_steady_after(now - before);
+        if steady || now.saturating_mul(payload_bytes) > CONTENT_BYTES_MAX {
             return;
         }
         before = now;

@@ -51,6 +51,8 @@ pub struct Context<'a> {
     pub interrupted: watch::Receiver<bool>,
     /// Keep schema and topic.
     pub keep: bool,
+    /// The stack is not stopped after the run, whatever comes of it.
+    pub stack_stays: bool,
     /// What each history of the run says it is part of.
     pub part_of: PartOf,
     /// Have order service and relay write a trace.
@@ -165,7 +167,9 @@ fn leave<T>(context: &Context<'_>, done: &Result<T, RunError>) -> Leave {
     match (context.stack, done) {
         (Stack::Local(_), Err(RunError::Stack(_))) => Leave::ToTheStack,
         // It is stopped next.
-        (Stack::Local(_), _) if *context.interrupted.borrow() && !context.keep => Leave::ToTheStack,
+        (Stack::Local(_), _) if *context.interrupted.borrow() && !context.stack_stays => {
+            Leave::ToTheStack
+        }
         _ if context.keep => Leave::SchemaAndTopic,
         _ => Leave::Nothing,
     }
@@ -280,11 +284,12 @@ async fn load_and_fence(
         wall_drift_ns: clock.wall_drift_ns() as i64,
         uncommitted_records: read.topic.uncommitted_records,
         service_killed_at_teardown: read.service_killed,
+        interrupted: *context.interrupted.borrow(),
         deaths: arena.deaths(&clock),
         stray_topics,
         trace_cut_ns: trace.cut_ns,
         trace_dropped: trace.dropped,
-        environment: super::environment(context.stack, scenario),
+        environment: super::environment::of(context.stack, scenario),
         sha256: BTreeMap::new(),
     };
     Ok(History {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// For a first impression: the compiler of the JVM is at work for some ten seconds of full load.
 pub const BRIEF: Duration = Duration::from_millis(1_000);
-/// Bound on one delivery.
-const DELIVERY_WITHIN: Duration = Duration::from_secs(1);
+/// Bound on one delivery, and on its place in the producer's queue.
+const DELIVERY_WITHIN: Duration = Duration::from_secs(10);
 const IN_FLIGHT: usize = 32;
 const VALUE: [u8; 512] = [b'x'; 512];
 
@@ -40,6 +40,10 @@ async fn publish_until(bootstrap: &str, topic: &str, stop: Instant) -> Result<()
         .set("bootstrap.servers", bootstrap)
         .set("enable.idempotence", "true")
         .set("linger.ms", "0")
+        .set(
+            "message.timeout.ms",
+            DELIVERY_WITHIN.as_millis().to_string(),
+        )
         .create()
         .map_err(|e| format!("warming up the broker: {e}"))?;
     let send = |n: usize| {

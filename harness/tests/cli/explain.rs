@@ -41,6 +41,7 @@ fn given() -> (Place, String) {
             wall_drift_ns: 0,
             uncommitted_records: 1,
             service_killed_at_teardown: false,
+            interrupted: false,
             stray_topics: Vec::new(),
             part_of: PartOf::default(),
             trace_cut_ns: None,

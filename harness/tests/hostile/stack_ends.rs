@@ -77,6 +77,37 @@ fn given_a_second_strategy_when_kafka_dies_then_the_first_ones_judgement_stays()
 }
 
 #[test]
+fn given_two_files_when_interrupted_twice_in_the_second_then_the_first_ones_judgement_stays() {
+    let _turn = beside_another();
+    let home = tempfile::tempdir().unwrap();
+    let missed = SHORT.to_owned() + "end_to_end_p50 = \"<= 1us\"\n";
+    let later = home.path().join("later.toml");
+    std::fs::write(&later, POLLING.replace("polling]", "later]")).unwrap();
+    let junit = home.path().join("junit");
+    let mut command = command(home.path(), &missed);
+    command.arg(later).arg("--junit").arg(&junit);
+    // Given a first file that is judged, and a second one under way
+    let mut run = Run::start(command);
+    run.until_said("later: setting up");
+    // When it is interrupted, and again
+    let harness = Pid::from_raw(run.pid());
+    kill(harness, Signal::SIGINT).unwrap();
+    run.until_said("once more ends it at once");
+    kill(harness, Signal::SIGINT).unwrap();
+    let ended = run.end();
+    // Then the miss is still one, and the second file is there as what was not run
+    ended.with(1, &["polling: fail"]);
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(
+        junit.contains("<failure message=\"expected &lt;= "),
+        "{junit}"
+    );
+    assert!(junit.contains("interrupted"), "{junit}");
+    assert!(junit.contains(".later\""), "{junit}");
+    nothing_left(home.path());
+}
+
+#[test]
 fn given_a_load_when_postgres_dies_then_the_stack_failed_and_its_log_is_shown() {
     the_stack_failed(
         "/postgres -D",

@@ -131,7 +131,7 @@ fn chart(table: &Table, repetitions: u32) -> Result<String, String> {
     Ok(format!(
         "<figure class=\"chart\" style=\"max-width:760px;margin-bottom:16px\"><figcaption><h3>{}, by round</h3>{}\
          <p>Lines that fall together show the machine, not what is measured.{scale}</p></figcaption>\
-         <div class=\"wide\">{}</div><div class=\"narrow\">{}</div></figure>\n",
+         <div class=\"wide\">{}</div><div class=\"narrow\" hidden>{}</div></figure>\n",
         escaped(&title(column)),
         legend(table),
         plot(5).svg(WIDE)?,

@@ -137,7 +137,7 @@ fn what_is_undecided_is_never_left_out_beside_none_lost() {
 }
 
 #[test]
-fn what_could_not_be_run_comes_first_with_why() {
+fn what_could_not_be_run_comes_before_all_but_a_miss_with_why() {
     let mut record = sample::broken_off();
     let why = "the stack failed: kafka-server ended";
     record
@@ -148,7 +148,26 @@ fn what_could_not_be_run_comes_first_with_why() {
         &record,
         "polling and cdc could not be run: the stack failed: kafka-server ended; naive lost 453 of \
          4,404 committed changes, as expected.",
-        "1 of 1 expectation met.",
+        "1 of 1 expectation met. Those of polling and cdc were not looked at.",
+    );
+    // A log that comes with it is not for the headline, and a miss comes before it.
+    let with_log = format!("{why}\n--- last lines of kafka-server.log ---\nFATAL.");
+    record
+        .not_run
+        .iter_mut()
+        .for_each(|s| s.why = with_log.clone());
+    let naive = &mut record.strategies[0];
+    naive.verdict = Verdict::Fail;
+    naive.expectations[0].met = Some(false);
+    naive.expectations[0].observed = Some(0.0);
+    naive.expectations[0].reason = "expected >= 1, saw 0".to_owned();
+    naive.reasons = vec!["lost: expected >= 1, saw 0".to_owned()];
+    says(
+        &record,
+        "naive missed lost >= 1 (saw 0); polling and cdc could not be run: the stack failed: \
+         kafka-server ended.",
+        "0 of 1 expectation met. Missed: naive: lost >= 1 (saw 0). Those of polling and cdc were not \
+         looked at.",
     );
     record.strategies.clear();
     says(

@@ -6,6 +6,7 @@ mod death;
 mod fault;
 mod fence;
 mod generator;
+mod interruption;
 mod observer;
 mod proof;
 mod visible;
@@ -76,6 +77,7 @@ pub fn doubts(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
         (Steps::NONE, fence::read),
         (Steps::OUTCOMES, proof::phantom),
         (Steps::BOTH_SIDES, proof::reordered),
+        (Steps::NONE, interruption::by_the_user),
         (Steps::NONE, clock::jumped),
         (Steps::NONE, clock::altered),
     ];

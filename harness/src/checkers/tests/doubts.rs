@@ -1,5 +1,8 @@
 //! One test a rule of `unknown`: it fails when the rule is removed.
 
+mod faults;
+mod observer;
+
 use crate::checkers::fixture::*;
 use crate::checkers::{Judgement, Verdict};
 use crate::history::{FaultRecord, History, Intent, Outcome, WALL_DRIFT_NS};
@@ -159,259 +162,6 @@ fn a_generator_that_stopped_half_way() {
 }
 
 #[test]
-fn an_observer_that_was_late() {
-    let mut history = cdc();
-    let slow = |history: &mut History, ms: i64| {
-        for sighting in history.sightings.open().iter_mut().step_by(50) {
-            sighting.seen_ns += ms * MS;
-        }
-    };
-    slow(&mut history, 90);
-    assert_eq!(judged(&history).verdict, Verdict::Pass);
-    slow(&mut history, 20);
-    doubted(&judged(&history), "ms after they were there at p99");
-}
-
-#[test]
-fn an_observer_is_not_blamed_for_a_broker_that_was_killed() {
-    let mut history = cdc();
-    let broker = Target::Process(Victim::KafkaServer);
-    add_fault(&mut history, broker, FaultKind::Kill, 400 * MS, 500 * MS);
-    for sighting in history.sightings.open().iter_mut() {
-        if sighting.seen_ns > FROM + 300 * MS {
-            sighting.seen_ns += S;
-        }
-    }
-    assert_eq!(
-        judged(&history).verdict,
-        Verdict::Pass,
-        "{:?}",
-        judged(&history).reasons
-    );
-}
-
-#[test]
-fn an_observer_is_blamed_for_what_no_fault_of_the_broker_explains() {
-    // Given sights a second late after the load's middle
-    let slow = |history: &mut History| {
-        let mut sightings = history.sightings.open();
-        let late = sightings.iter_mut().filter(|s| s.seen_ns > FROM + 700 * MS);
-        late.for_each(|s| s.seen_ns += S);
-        drop(sightings);
-    };
-    // When the fault was on the links, not of the broker
-    let mut history = outage();
-    slow(&mut history);
-    doubted(
-        &judged(&history),
-        "(more than 100 ms): what was measured is the observer",
-    );
-    // Or when the broker's own fault was long over
-    let mut history = clean(1_000, StrategyKind::Cdc {});
-    let broker = Target::Process(Victim::KafkaServer);
-    add_fault(&mut history, broker, FaultKind::Kill, 400 * MS, 500 * MS);
-    let mut sightings = history.sightings.open();
-    let late = sightings.iter_mut().filter(|s| s.seen_ns > FROM + 500 * MS);
-    late.for_each(|s| s.seen_ns += S);
-    drop(sightings);
-    doubted(
-        &judged(&history),
-        "around the faults of kafka-server left out",
-    );
-}
-
-#[test]
-fn a_record_without_an_append_time_says_nothing_of_the_observer() {
-    let mut history = cdc();
-    history.log.open().iter_mut().for_each(|r| r.append_ms = -1);
-    assert_eq!(judged(&history).verdict, Verdict::Pass);
-}
-
-#[test]
-fn the_sight_of_a_repetition_is_no_late_sight_of_the_first() {
-    // Given events that were not seen, and seen when they were published again a second later
-    let mut history = cdc();
-    for row in history.log.clone().iter().step_by(20) {
-        let place = (row.partition, row.offset);
-        history
-            .sightings
-            .open()
-            .retain(|s| (s.partition, s.offset) != place);
-        append(
-            &mut history,
-            row.partition,
-            row.attempt,
-            row.version,
-            FROM + 2 * S,
-        );
-    }
-    finish(&mut history);
-    doubted(&judged(&history), "that the observer never saw");
-}
-
-#[test]
-fn an_observer_watches_until_the_drain_is_over() {
-    // Given an event that came after the load and was not seen
-    let mut history = cdc();
-    let end_ns = history.meta.load_until_ns;
-    let last = history.log.open().pop().unwrap();
-    history
-        .sightings
-        .open()
-        .retain(|s| (s.partition, s.offset) != (last.partition, last.offset));
-    append(
-        &mut history,
-        last.partition,
-        last.attempt,
-        last.version,
-        end_ns + 1_500 * MS,
-    );
-    history.sightings.open().pop();
-    finish(&mut history);
-    history.meta.load_until_ns = end_ns;
-    // When the observer watched until a second after it, or no longer than itself
-    let with_drain_until = |ns: i64| {
-        let mut history = history.clone();
-        history.fences[4].ended_ns = ns;
-        judged(&history)
-    };
-    doubted(
-        &with_drain_until(end_ns + 3 * S),
-        "1 events are on the topic that the observer never saw",
-    );
-    assert_eq!(with_drain_until(end_ns + 2 * S).verdict, Verdict::Pass);
-}
-
-#[test]
-fn an_observer_that_read_half() {
-    let mut history = cdc();
-    history.meta.load_until_ns += S;
-    history.sightings.open().truncate(180);
-    for step in &mut history.fences {
-        step.ended_ns += S;
-    }
-    expecting(
-        &mut history,
-        vec![
-            expect(Metric::Lost, Comparison::Equal, 0.0),
-            expect(
-                Metric::Latency(LatencyKind::EndToEnd, Percentile::P99),
-                Comparison::AtMost,
-                1000.0,
-            ),
-        ],
-    );
-    // Then a bound that its blindness made look missed is not called missed
-    let judgement = judged(&history);
-    assert_eq!(judgement.verdict, Verdict::Unknown);
-    assert_eq!(judgement.expectations[0].met, Some(true));
-    assert_eq!(judgement.expectations[1].met, None);
-    assert!(
-        judgement
-            .reasons
-            .iter()
-            .any(|r| r.contains("that the observer never saw"))
-    );
-}
-
-#[test]
-fn a_record_that_was_seen_and_is_gone() {
-    // Given a duplicate that was seen live, and is not in the final read
-    let mut history = cdc();
-    let mut ghost = history.sightings.at(100);
-    ghost.offset = 10_000;
-    history.sightings.open().insert(101, ghost);
-    doubted(&judged(&history), "the broker's loss, not the strategy's");
-}
-
-#[test]
-fn a_fault_that_was_never_in_force_or_never_healed() {
-    let spoil = |record: fn(&mut FaultRecord)| {
-        let mut history = outage();
-        record(&mut history.faults[0]);
-        judged(&history)
-    };
-    doubted(&spoil(|r| r.injected_ns = None), "was never in force");
-    let unhealed = spoil(|r| r.healed_ns = None);
-    assert_eq!(unhealed.verdict, Verdict::Unknown);
-    assert!(
-        unhealed
-            .reasons
-            .iter()
-            .any(|r| r.contains("was never healed"))
-    );
-    let mut history = outage();
-    history.faults.clear();
-    doubted(&judged(&history), "was never in force");
-}
-
-#[test]
-fn a_fault_that_did_not_bite() {
-    let history = outage();
-    let toothless = crate::checkers::Bite {
-        fault: 0,
-        bit: false,
-        evidence: "no socket was cut".to_owned(),
-    };
-    doubted(
-        &judge_with(&history, &[], vec![toothless]),
-        "fault `down kafka` did not bite: no socket was cut",
-    );
-    doubted(
-        &judge_with(&history, &[], Vec::new()),
-        "nothing shows whether it bit",
-    );
-}
-
-#[test]
-fn of_two_faults_the_one_that_did_nothing_is_named() {
-    // Given one fault that was in force and bit, and another after it
-    let mut history = outage();
-    add_fault(
-        &mut history,
-        Target::Postgres,
-        FaultKind::Down,
-        600 * MS,
-        700 * MS,
-    );
-    let bite = |fault: u32, bit: bool| crate::checkers::Bite {
-        fault,
-        bit,
-        evidence: "this one".to_owned(),
-    };
-    let judge = |history: &History, second: bool| {
-        judge_with(history, &[], vec![bite(0, true), bite(1, second)])
-    };
-    assert_eq!(judge(&history, true).verdict, Verdict::Pass);
-    // When that one did not bite, or never was in force
-    doubted(
-        &judge(&history, false),
-        "fault `down postgres` did not bite: this one",
-    );
-    history.faults[1].injected_ns = None;
-    doubted(
-        &judge(&history, true),
-        "fault `down postgres` was never in force",
-    );
-}
-
-#[test]
-fn a_recovery_that_nobody_saw_is_none() {
-    let mut history = outage();
-    let healed_ns = FROM + 500 * MS;
-    let kept = history
-        .sightings
-        .iter()
-        .filter(|s| s.seen_ns <= healed_ns + 2 * MS);
-    history.sightings = kept.collect();
-    let reasons = judged(&history).reasons;
-    assert!(
-        reasons.iter().any(|r| r.contains("the system recovered")),
-        "{reasons:?}"
-    );
-}
-
-#[test]
 fn a_change_offered_twice_is_one_change_of_the_plan() {
     // Given a plan of 960 changes of which 480 were offered, each twice
     let mut history = cdc();
@@ -437,39 +187,6 @@ fn samples_of_other_things_are_no_clock() {
         value: 1e12,
     });
     assert_eq!(judged(&history).verdict, Verdict::Pass);
-}
-
-#[test]
-fn a_lesson_that_did_not_come_from_a_fault_that_did_not_bite_is_not_missed() {
-    let mut history = outage();
-    expecting(
-        &mut history,
-        vec![expect(Metric::Lost, Comparison::AtLeast, 1.0)],
-    );
-    let judgement = judge_with(&history, &[], Vec::new());
-    assert_eq!(judgement.verdict, Verdict::Unknown);
-    assert_eq!(judgement.expectations[0].met, None);
-}
-
-#[test]
-fn a_fault_that_does_not_concern_the_strategy_needs_no_bite() {
-    let mut history = cdc();
-    let link = Target::Link(Link::OrdersKafka);
-    add_fault(&mut history, link, FaultKind::Down, 400 * MS, 500 * MS);
-    history.faults[0].injected_ns = None;
-    let judgement = judge_with(&history, &[], Vec::new());
-    assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
-}
-
-#[test]
-fn no_recovery_after_the_last_heal() {
-    let mut history = outage();
-    for request in history.requests.open().iter_mut() {
-        if request.intended_ns > FROM + 500 * MS && request.outcome == Outcome::Committed {
-            request.outcome = Outcome::Unknown;
-        }
-    }
-    doubted(&judged(&history), "nothing shows that the system recovered");
 }
 
 #[test]
@@ -599,6 +316,13 @@ fn what_a_jumped_clock_decides_is_not_told() {
         .map(|c| c.met)
         .collect();
     assert_eq!(met, [None, None, Some(true)]);
+}
+
+#[test]
+fn a_run_that_was_interrupted() {
+    let mut history = cdc();
+    history.meta.interrupted = true;
+    doubted(&judged(&history), "was interrupted while this strategy");
 }
 
 #[test]

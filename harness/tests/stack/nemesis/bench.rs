@@ -291,6 +291,7 @@ pub fn history(
             wall_drift_ns: 0,
             uncommitted_records: 0,
             service_killed_at_teardown: false,
+            interrupted: false,
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             deaths: Vec::new(),

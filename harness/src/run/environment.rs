@@ -1,0 +1,62 @@
+//! What a record says of the stack that it was made on.
+
+use super::arena;
+use crate::scenario::{Scenario, Strategy, StrategyKind};
+use crate::stack::{Stack, StackInfo};
+use std::collections::BTreeMap;
+
+/// What the record says of the stack, as names and values, so that `check` can repeat it offline.
+pub(super) fn of(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String> {
+    let mut all = servers(stack.info());
+    let uses_debezium = |s: &Strategy| s.kind == StrategyKind::Debezium {};
+    if scenario.strategies.iter().any(uses_debezium)
+        && let Ok(install) = arena::debezium(stack)
+    {
+        all.insert("debezium".to_owned(), install.describe());
+    }
+    all.extend(commit_modes(scenario, &all));
+    all
+}
+
+/// Whose commits wait for the disk: the service's sessions are as the server is, a relay's as its
+/// strategy says.
+fn commit_modes(
+    scenario: &Scenario,
+    servers: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut modes = BTreeMap::new();
+    if let Some(mode) = servers.get("synchronous_commit") {
+        modes.insert("synchronous_commit.service".to_owned(), mode.clone());
+    }
+    for strategy in &scenario.strategies {
+        let mode = match strategy.kind {
+            StrategyKind::Polling { .. } | StrategyKind::Cdc {} => strategy.relay_commit.name(),
+            StrategyKind::Debezium {} => "none: it commits nothing",
+            StrategyKind::DualWrite { .. } => continue,
+        };
+        let name = format!("synchronous_commit.relay.{}", strategy.name);
+        modes.insert(name, mode.to_owned());
+    }
+    modes
+}
+
+/// Versions, addresses and settings of the stack's servers, as names and values.
+pub(crate) fn servers(info: &StackInfo) -> BTreeMap<String, String> {
+    let mut all = info.environment.clone();
+    let postgres_url = format!(
+        "postgres://{}@{}:{}/{}",
+        info.postgres.user, info.postgres.host, info.postgres.port, info.postgres.database
+    );
+    for (name, value) in [
+        ("stack.provider", &info.provider),
+        ("stack.postgres.version", &info.postgres_version),
+        ("stack.postgres.url", &postgres_url),
+        ("stack.kafka.version", &info.kafka_version),
+        ("stack.kafka.bootstrap", &info.kafka_bootstrap),
+        ("stack.toxiproxy.version", &info.toxiproxy_version),
+        ("stack.toxiproxy.url", &info.toxiproxy_url),
+    ] {
+        all.insert(name.to_owned(), value.clone());
+    }
+    all
+}

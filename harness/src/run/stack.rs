@@ -1,0 +1,110 @@
+//! The stack of a run: started, warmed, and left running where that is wanted.
+
+use super::arena::{self, failed};
+use super::rehearsal::{self, Rehearsal};
+use super::{Event, Options, Reporter, RunError, Stage, folder};
+use crate::process::reaper::Reaper;
+use crate::scenario::{Strategy, StrategyKind};
+use crate::stack::{Jit, Stack};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Starts it; `jit` of a local broker. It is up, but not warm.
+pub(crate) async fn start(
+    options: &Options,
+    folder: &Path,
+    jit: Jit,
+    reaper: &Arc<Reaper>,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<Stack, RunError> {
+    let provider = options.stack.provider(folder, jit);
+    reporter.event(Event::StackStarting {
+        provider: options.stack.name().to_owned(),
+    });
+    let started = Instant::now();
+    let stack = Stack::start(provider, reaper).await?;
+    let info = stack.info();
+    let what = format!(
+        "PostgreSQL {} at {}:{}, Kafka {} at {}, Toxiproxy {} at {}",
+        info.postgres_version,
+        info.postgres.host,
+        info.postgres.port,
+        info.kafka_version,
+        info.kafka_bootstrap,
+        info.toxiproxy_version,
+        info.toxiproxy_url
+    );
+    reporter.event(Event::StackUp {
+        what,
+        took: started.elapsed(),
+    });
+    for text in stack.notes() {
+        reporter.event(Event::Note { text: text.clone() });
+    }
+    Ok(stack)
+}
+
+/// Sees that everything is there that the strategies need, before anything is run; then warms the stack.
+pub(super) async fn ready(stage: &Stage<'_>) -> Result<(), RunError> {
+    let is_debezium = |s: &&Strategy| s.kind == StrategyKind::Debezium {};
+    if stage.chosen().iter().any(is_debezium) {
+        arena::debezium(stage.stack)?;
+    }
+    warm(stage).await
+}
+
+/// Brings a stack to the speed that is its own. Strategies that are compared are worth a rehearsal:
+/// a short one where the broker's compiler is soon done, on somebody's stack, of which nothing is
+/// known, until it gets no faster.
+async fn warm(stage: &Stage<'_>) -> Result<(), RunError> {
+    let compared = stage.chosen().len() > 1;
+    match stage.stack {
+        Stack::Local(_) if compared => rehearsal::rehearse(stage, Rehearsal::Brief).await,
+        Stack::Local(_) => {
+            let mut interrupted = stage.interrupted.clone();
+            tokio::select! {
+                warm = warm_up(stage.stack, crate::stack::warm_up::BRIEF) => warm,
+                failed = stage.stack.ends_by_itself() => Err(failed.into()),
+                Ok(_) = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted {
+                    folder: stage.folder.to_owned(),
+                }),
+            }
+        }
+        Stack::External(_) if compared => rehearsal::rehearse(stage, Rehearsal::UntilSteady).await,
+        Stack::External(_) => Ok(()),
+    }
+}
+
+/// Gives a broker so much ordinary work that its speed is its own.
+pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunError> {
+    let topic = format!("oh.{}.warm-up", stack.run_key().run);
+    let warmed = crate::stack::warm_up::warm_up(&stack.info().kafka_bootstrap, &topic, lasts).await;
+    match warmed {
+        Ok(()) => Ok(()),
+        Err(e) => Err(match stack.failure().await {
+            Some(failed) => failed.into(),
+            None => failed("warming up the stack", &e),
+        }),
+    }
+}
+
+/// Leaves the stack running, and says how to use it and how to stop it.
+pub(super) async fn keep(
+    stack: Stack,
+    folder: &Path,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<(), RunError> {
+    let file = folder.join("external.toml");
+    let description = crate::stack::external::stack_file(stack.info());
+    folder::write_secret(&file, description.as_bytes())?;
+    for text in stack.keep().await? {
+        reporter.event(Event::Note { text });
+    }
+    let text = format!(
+        "  run on it   --stack external --external {}",
+        crate::stack::shell_word(&file)
+    );
+    reporter.event(Event::Note { text });
+    Ok(())
+}
