@@ -1,6 +1,7 @@
 //! The honest relay, with its events altered between the outbox and the broker.
 
 use super::Entry;
+use super::ledger::Ledger;
 use relays::config::{RelayConfig, SourceConfig};
 use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
@@ -41,12 +42,7 @@ struct Altered<S: Source, A> {
     inner: S,
     alter: A,
     rows: VecDeque<S::Item>,
-    /// Events taken from the inner source, and given out.
-    taken: u64,
-    given: u64,
-    confirmed: u64,
-    /// (given, taken) after each read that is not confirmed.
-    reads: VecDeque<(u64, u64)>,
+    ledger: Ledger,
 }
 
 impl<S: Source, A> Altered<S, A> {
@@ -55,29 +51,13 @@ impl<S: Source, A> Altered<S, A> {
             inner,
             alter,
             rows: VecDeque::new(),
-            taken: 0,
-            given: 0,
-            confirmed: 0,
-            reads: VecDeque::new(),
-        }
-    }
-
-    /// Confirms the reads of which everything given out is durable: for one that gave nothing out,
-    /// that is at once.
-    fn settle(&mut self) {
-        while let Some((given, taken)) = self.reads.front().copied() {
-            if given > self.confirmed {
-                return;
-            }
-            self.inner.confirm(taken);
-            self.reads.pop_front();
+            ledger: Ledger::default(),
         }
     }
 
     fn forget(&mut self) {
-        (self.taken, self.given, self.confirmed) = (0, 0, 0);
         self.rows.clear();
-        self.reads.clear();
+        self.ledger = Ledger::default();
     }
 }
 
@@ -111,18 +91,16 @@ impl<S: Source, A: FnMut(Vec<Entry>) -> Vec<Entry>> Source for Altered<S, A> {
         for row in self.rows.drain(..) {
             entries.push(Entry::copy(&row.event()?));
         }
-        self.taken += entries.len() as u64;
+        let read = entries.len() as u64;
         let altered = (self.alter)(entries);
-        self.given += altered.len() as u64;
+        self.ledger.note(read, altered.len() as u64);
         batch.extend(altered);
-        self.reads.push_back((self.given, self.taken));
-        self.settle();
+        self.ledger.settle(&mut self.inner);
         Ok(())
     }
 
     fn confirm(&mut self, events: u64) {
-        self.confirmed = events;
-        self.settle();
+        self.ledger.confirm(events, &mut self.inner);
     }
 
     async fn rewind(&mut self) {

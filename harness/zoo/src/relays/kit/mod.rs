@@ -5,6 +5,7 @@ pub mod aftermath;
 pub mod altered;
 pub mod broker;
 mod entry;
+mod ledger;
 mod life;
 pub mod offset;
 pub mod outbox;

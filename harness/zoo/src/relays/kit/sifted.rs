@@ -2,6 +2,7 @@
 //! acknowledged with what was given out before it.
 
 use super::Entry;
+use super::ledger::Ledger;
 use relays::config::{RelayConfig, SourceConfig};
 use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
@@ -33,10 +34,7 @@ pub fn relay(config: RelayConfig, sift: impl FnMut(&Entry, u64) -> Sift) -> Resu
         sift,
         hangs: false,
         rows: VecDeque::new(),
-        read: 0,
-        given: 0,
-        confirmed: 0,
-        reads: VecDeque::new(),
+        ledger: Ledger::default(),
     };
     let publisher = KafkaPublisher::new(config.kafka);
     pump::between(source, publisher, pump::terminated())
@@ -47,29 +45,13 @@ struct Sifted<F> {
     sift: F,
     hangs: bool,
     rows: VecDeque<<CdcSource as Source>::Item>,
-    /// Events read, of these given out, and of these durable.
-    read: u64,
-    given: u64,
-    confirmed: u64,
-    /// (given, read) after each event whose acknowledgement waits.
-    reads: VecDeque<(u64, u64)>,
+    ledger: Ledger,
 }
 
 impl<F> Sifted<F> {
-    fn settle(&mut self) {
-        while let Some((given, read)) = self.reads.front().copied() {
-            if given > self.confirmed {
-                return;
-            }
-            self.inner.confirm(read);
-            self.reads.pop_front();
-        }
-    }
-
     fn forget(&mut self) {
-        (self.read, self.given, self.confirmed) = (0, 0, 0);
         self.rows.clear();
-        self.reads.clear();
+        self.ledger = Ledger::default();
     }
 }
 
@@ -96,25 +78,22 @@ impl<F: FnMut(&Entry, u64) -> Sift> Source for Sifted<F> {
             let entry = Entry::copy(&row.event()?);
             match (self.sift)(&entry, row.commit_lsn()) {
                 Sift::Publish => {
-                    self.given += 1;
+                    self.ledger.note(1, 1);
                     batch.push_back(entry);
                 }
-                Sift::HoldBack => {}
+                Sift::HoldBack => self.ledger.note(1, 0),
                 Sift::Hang => {
                     self.hangs = true;
                     break;
                 }
             }
-            self.read += 1;
-            self.reads.push_back((self.given, self.read));
         }
-        self.settle();
+        self.ledger.settle(&mut self.inner);
         Ok(())
     }
 
     fn confirm(&mut self, events: u64) {
-        self.confirmed = events;
-        self.settle();
+        self.ledger.confirm(events, &mut self.inner);
     }
 
     async fn rewind(&mut self) {
