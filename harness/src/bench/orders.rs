@@ -14,7 +14,7 @@ use crate::measure::Recorder;
 use crate::run::RunError;
 use crate::run::arena::{Arena, Leave, failed};
 use crate::scenario::{Link, Scenario, Strategy, limits};
-use crate::workload::{self, Load, Progress};
+use crate::workload::{self, Progress};
 use relays::order::ChangeType;
 use reports::bench::Role;
 use sqlx::AssertSqlSafe;
@@ -177,7 +177,7 @@ async fn measure(
             let admin = &ground.stack.info().postgres;
             let wal_before = costs::wal_bytes(admin).await?;
             let (mut measured, orders) = match side {
-                Side::Service => service(ground, &mut arena, &scenario, options).await?,
+                Side::Service => service(ground, &mut arena, options).await?,
                 Side::Pgbench => pgbench(ground, &arena, options, connections).await?,
             };
             let wal_bytes = costs::wal_bytes(admin).await? - wal_before;
@@ -195,19 +195,11 @@ async fn measure(
 async fn service(
     ground: &Ground<'_>,
     arena: &mut Arena<'_>,
-    scenario: &Scenario,
     options: &Options,
 ) -> Result<(Measured, u64), RunError> {
     arena.start_service().await?;
     let clock = RunClock::start();
-    let load = Load {
-        service: arena.service_address,
-        workload: scenario.workload.clone(),
-        seed: scenario.seed,
-        identity: Arc::clone(&arena.identity),
-        clock,
-        progress: Arc::new(Progress::default()),
-    };
+    let load = arena.load(clock, Arc::new(Progress::default()));
     let from_ns = clock.now_ns() + SETTLE.as_nanos() as i64;
     let counted = Duration::from_secs(options.seconds.into());
     let used = || arena.service.as_ref().and_then(usage::of);

@@ -10,6 +10,7 @@ use crate::fence::database;
 use crate::history::{Death, ProcessEvent};
 use crate::identity::{Identity, RunKey};
 use crate::nemesis::{Announce, Battlefield};
+use crate::observer::Watch;
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec};
 use crate::scenario::{Link, Scenario, Strategy, Victim};
@@ -18,6 +19,7 @@ use crate::stack::ports::Reserved;
 use crate::stack::{Route, Stack};
 use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
+use crate::workload::{Load, Progress};
 use relays::schema::{self, Layout};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -179,6 +181,30 @@ impl Arena<'_> {
             processes,
             clock,
             announce,
+        }
+    }
+
+    /// What the live observer of its topic watches.
+    pub fn watch(&self, clock: RunClock) -> Watch {
+        Watch {
+            bootstrap: self.stack.info().kafka_bootstrap.clone(),
+            topic: self.topic_name.clone(),
+            partitions: self.scenario.workload.partitions,
+            identity: Arc::clone(&self.identity),
+            payload_bytes: self.scenario.workload.payload_bytes,
+            clock,
+        }
+    }
+
+    /// The scenario's load on its order service.
+    pub fn load(&self, clock: RunClock, progress: Arc<Progress>) -> Load {
+        Load {
+            service: self.service_address,
+            workload: self.scenario.workload.clone(),
+            seed: self.scenario.seed,
+            identity: Arc::clone(&self.identity),
+            clock,
+            progress,
         }
     }
 

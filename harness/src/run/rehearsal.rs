@@ -8,9 +8,9 @@ use super::strategy::{self, Context};
 use super::{Event, RunError, Stage};
 use crate::clock::RunClock;
 use crate::fence::patience::Patience;
-use crate::observer::{Observer, Watch};
+use crate::observer::Observer;
 use crate::scenario::{Scenario, Strategy, StrategyKind};
-use crate::workload::{self, Load, Progress};
+use crate::workload::{self, Progress};
 use relays::config::{CommitMode, WriteOrder};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -129,30 +129,14 @@ async fn place_orders(
     rehearsal: Rehearsal,
 ) -> Result<(), RunError> {
     let clock = RunClock::start();
-    let workload = context.scenario.workload.clone();
-    let watched = Watch {
-        bootstrap: context.stack.info().kafka_bootstrap.clone(),
-        topic: arena.topic_name.clone(),
-        partitions: workload.partitions,
-        identity: Arc::clone(&arena.identity),
-        payload_bytes: workload.payload_bytes,
-        clock,
-    };
     let patience = Patience::new(context.interrupted.clone());
     let asked = ("starting the rehearsal's observer", OBSERVER_WITHIN);
     let _observer = context
-        .bounded(&patience, asked, Observer::start(watched))
+        .bounded(&patience, asked, Observer::start(arena.watch(clock)))
         .await?;
     let progress = Arc::new(Progress::default());
-    let payload_bytes = workload.payload_bytes as u64;
-    let load = Load {
-        service: arena.service_address,
-        workload,
-        seed: context.scenario.seed,
-        identity: Arc::clone(&arena.identity),
-        clock,
-        progress: Arc::clone(&progress),
-    };
+    let payload_bytes = context.scenario.workload.payload_bytes as u64;
+    let load = arena.load(clock, Arc::clone(&progress));
     let (halt, halted) = watch::channel(false);
     let loaded = workload::offer(load, clock.now_ns(), halted);
     tokio::pin!(loaded);

@@ -9,11 +9,11 @@ use crate::clock::RunClock;
 use crate::fence::patience::{Cut, Patience};
 use crate::history::{History, PartOf, RunMeta};
 use crate::nemesis::{self, Campaign};
-use crate::observer::{self, Ends, Observer, Watch};
+use crate::observer::{self, Ends, Observer};
 use crate::process::reaper::Reaper;
 use crate::scenario::{Scenario, Strategy};
 use crate::stack::Stack;
-use crate::workload::{self, Load, Offered, Progress};
+use crate::workload::{self, Offered, Progress};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -183,14 +183,7 @@ async fn load_and_fence(
     let scenario = context.scenario;
     let clock = RunClock::start();
     let started_at = jiff::Timestamp::now().to_string();
-    let watch = Watch {
-        bootstrap: context.stack.info().kafka_bootstrap.clone(),
-        topic: arena.topic_name.clone(),
-        partitions: scenario.workload.partitions,
-        identity: Arc::clone(&arena.identity),
-        payload_bytes: scenario.workload.payload_bytes,
-        clock,
-    };
+    let watch = arena.watch(clock);
     let patience = Patience::new(context.interrupted.clone());
     let asked = ("listing the topics", ASK_WITHIN);
     let topics_before = context.bounded(&patience, asked, arena.topic.all()).await?;
@@ -344,14 +337,7 @@ async fn load(
         planned: (workload.rate * workload.duration.as_secs_f64()) as u64,
         progress: Arc::clone(&progress),
     });
-    let load = Load {
-        service: arena.service_address,
-        workload: workload.clone(),
-        seed: context.scenario.seed,
-        identity: Arc::clone(&arena.identity),
-        clock,
-        progress,
-    };
+    let load = arena.load(clock, progress);
     let reporter = Arc::clone(context.reporter);
     let announce = move |what| reporter.event(Event::Fault { what });
     let field = arena.battlefield(clock, Arc::new(announce));
