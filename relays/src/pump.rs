@@ -359,18 +359,14 @@ impl<S: Source, P: Publisher> Pump<S, P> {
             let stopping = *self.stopping.borrow();
             if stopping {
                 let since = *stop_seen.get_or_insert(now);
-                let idle = in_flight == 0 && self.batch.is_empty() && !self.source.is_midway();
-                if idle || now - since >= SETTLE {
+                if (in_flight == 0 && self.batch.is_empty()) || now - since >= SETTLE {
                     return Ok(());
                 }
             }
             if in_flight > 0 {
                 self.source.keep_alive().await?;
             }
-            // What has begun is taken whether there is room for it or not: nobody is kept waiting
-            // with an answer half sent.
-            let wanted = self.source.accepts(in_flight) && !stopping && self.batch.is_empty();
-            let take = wanted || self.source.is_midway();
+            let take = !stopping && self.batch.is_empty() && self.source.accepts(in_flight);
             tokio::select! {
                 biased;
                 () = self.publisher.progress(), if in_flight > 0 => {}

@@ -21,6 +21,7 @@
 //!   producer, finds all earlier ones of its key there.
 
 use super::prefix::CompletionRing;
+use super::reports::Reports;
 use super::{Delivery, Offer, PublishError, Publisher};
 use crate::config::KafkaTarget;
 use crate::persistence::Persistence;
@@ -36,10 +37,11 @@ use rdkafka::producer::{
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 
 /// Events in flight at most; their bytes are bounded by [`QUEUE_KIB`].
 const IN_FLIGHT_MAX: usize = 10_240;
+/// Reports that are worth a look before all are there: they make room for as many events.
+const WORTH_A_LOOK: u64 = IN_FLIGHT_MAX as u64 / 8;
 /// Bytes in librdkafka's queue and in flight at most.
 const QUEUE_KIB: &str = "16384";
 /// Bytes of a batch: few requests for many events.
@@ -63,26 +65,24 @@ const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct Deliveries {
     ring: CompletionRing,
-    reported: AtomicU64,
+    reports: Reports,
     failed: AtomicU64,
     /// The first failure's error, and the last loss of contact. Locked on failures only.
     failure: Mutex<Option<String>>,
     trouble: Mutex<Option<String>>,
-    changed: Notify,
     /// Where each report goes as well, if a trace wants it: never more than are in flight.
-    reports: Option<mpsc::Sender<Delivery>>,
+    traced: Option<mpsc::Sender<Delivery>>,
 }
 
 impl Deliveries {
-    fn new(reports: Option<mpsc::Sender<Delivery>>) -> Self {
+    fn new(traced: Option<mpsc::Sender<Delivery>>) -> Self {
         Self {
             ring: CompletionRing::new(IN_FLIGHT_MAX),
-            reported: AtomicU64::new(0),
+            reports: Reports::default(),
             failed: AtomicU64::new(0),
             failure: Mutex::new(None),
             trouble: Mutex::new(None),
-            changed: Notify::new(),
-            reports,
+            traced,
         }
     }
 
@@ -92,7 +92,7 @@ impl Deliveries {
             .unwrap_or_else(PoisonError::into_inner)
             .get_or_insert_with(|| reason.to_string());
         self.failed.fetch_add(1, Ordering::Release);
-        self.changed.notify_one();
+        self.reports.disturb();
     }
 }
 
@@ -121,7 +121,7 @@ impl ClientContext for Callbacks {
             .trouble
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(format!("{error}: {reason}"));
-        self.0.changed.notify_one();
+        self.0.reports.disturb();
     }
 }
 
@@ -131,8 +131,8 @@ impl ProducerContext for Callbacks {
 
     fn delivery(&self, result: &DeliveryResult<'_>, position: usize) {
         // First: whoever sees the position as durable finds its report.
-        if let Some(reports) = &self.0.reports {
-            let _ = reports.send(Delivery {
+        if let Some(traced) = &self.0.traced {
+            let _ = traced.send(Delivery {
                 position: position as u64,
                 at_ns: monotonic_ns(),
                 fate: match result {
@@ -141,15 +141,11 @@ impl ProducerContext for Callbacks {
                 },
             });
         }
-        self.0.reported.fetch_add(1, Ordering::Relaxed);
         match result {
-            Ok(_) => {
-                self.0.ring.mark(position as u64);
-                // One atomic operation while the pump is busy; its lock is taken only to wake it.
-                self.0.changed.notify_one();
-            }
+            Ok(_) => self.0.ring.mark(position as u64),
             Err((error, _)) => self.0.fail(error),
         }
+        self.0.reports.add();
     }
 }
 
@@ -254,8 +250,8 @@ impl KafkaPublisher {
     fn start_over(&mut self) {
         (self.taken, self.durable) = (0, 0);
         self.in_flight.clear();
-        let (reports, kept) = self.kept.is_some().then(mpsc::channel).unzip();
-        self.deliveries = Arc::new(Deliveries::new(reports));
+        let (traced, kept) = self.kept.is_some().then(mpsc::channel).unzip();
+        self.deliveries = Arc::new(Deliveries::new(traced));
         self.kept = kept;
     }
 
@@ -424,7 +420,7 @@ impl Publisher for KafkaPublisher {
     }
 
     fn reported(&self) -> u64 {
-        self.deliveries.reported.load(Ordering::Relaxed)
+        self.deliveries.reports.count()
     }
 
     fn patience(&self) -> Duration {
@@ -438,7 +434,8 @@ impl Publisher for KafkaPublisher {
     }
 
     async fn progress(&self) {
-        self.deliveries.changed.notified().await;
+        let enough = self.reported() + WORTH_A_LOOK;
+        self.deliveries.reports.reach(enough.min(self.taken)).await;
     }
 
     fn trouble(&mut self) -> Option<String> {

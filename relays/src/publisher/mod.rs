@@ -2,6 +2,7 @@
 
 pub mod kafka;
 pub mod prefix;
+mod reports;
 
 use crate::persistence::Persistence;
 use crate::source::Event;
@@ -76,7 +77,8 @@ pub trait Publisher {
     /// of everything durable, in any order. A publisher may keep none of them.
     fn deliveries(&mut self, _each: impl FnMut(Delivery)) {}
 
-    /// Waits until [`Publisher::durable`] may have changed. Cancel-safe.
+    /// Waits until all deliveries in flight are reported, or so many that it is worth a look, or
+    /// one failed. Cancel-safe.
     fn progress(&self) -> impl Future<Output = ()>;
 
     /// A loss of contact that has not failed any delivery so far, if there was one since the last

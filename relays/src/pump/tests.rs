@@ -25,7 +25,6 @@ struct World {
     kept_alive: u64,
     /// What the source answers once, when it is next asked for events or to keep alive.
     source_fails: Option<&'static str>,
-    midway: bool,
 
     /// Taken of this connection, by number in the outbox.
     taken: Vec<u64>,
@@ -82,10 +81,6 @@ impl Source for ScriptedSource {
         true
     }
 
-    fn is_midway(&self) -> bool {
-        self.0.borrow().midway
-    }
-
     async fn keep_alive(&mut self) -> Result<(), SourceError> {
         let mut world = self.0.borrow_mut();
         world.kept_alive += 1;
@@ -99,7 +94,6 @@ impl Source for ScriptedSource {
         let nothing = {
             let mut world = self.0.borrow_mut();
             world.asked_for_more += 1;
-            world.midway = false;
             let events = world.read..world.events;
             world.read = world.events;
             let nothing = events.is_empty();
@@ -350,20 +344,6 @@ async fn given_a_full_publisher_when_it_has_room_again_then_it_goes_on_in_order(
     .await;
     assert_eq!(world.topic, (0..10).collect::<Vec<_>>());
     assert_eq!((world.connected, world.abandoned.len()), (1, 1));
-}
-
-#[tokio::test]
-async fn given_a_full_publisher_when_the_source_is_midway_then_it_is_not_kept_waiting() {
-    let mut world = given(10);
-    world.room = 3;
-    pumped(world, async |hands| {
-        hands.until(|w| w.taken.len() == 3).await;
-        hands.world.borrow_mut().midway = true;
-        hands.until(|w| !w.midway).await;
-        hands.deliver_all().await;
-        hands.stop();
-    })
-    .await;
 }
 
 #[tokio::test]

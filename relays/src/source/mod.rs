@@ -74,20 +74,14 @@ pub trait Source {
     /// yes to a number above 0 has a cancel-safe [`Source::next`].
     fn accepts(&self, unconfirmed: u64) -> bool;
 
-    /// Whether a [`Source::next`] that was given up has begun something: it is to be called again,
-    /// even if nothing else is to be taken.
-    fn is_midway(&self) -> bool {
-        false
-    }
-
     /// Keeps what is not confirmed yet from being lost while nothing else is asked of this source.
     /// Called ten times a second or more while events are on their way.
     fn keep_alive(&mut self) -> impl Future<Output = Result<(), SourceError>> {
         std::future::ready(Ok(()))
     }
 
-    /// Appends the next events to `batch`, which need not be empty. Returns without any after a tenth of a second or so, or
-    /// when it has learned something else.
+    /// Appends the next events to `batch`, which is empty. Returns without any after a tenth of a
+    /// second or so, or when it has learned something else.
     fn next(
         &mut self,
         batch: &mut VecDeque<Self::Item>,

@@ -16,7 +16,7 @@
 //! from the front costs, passing the index entries of deleted rows, the scan pays once: it marks
 //! them dead as it goes, and vacuum removes them.
 
-use super::claiming::{Claim, ClaimedRow, Session};
+use super::claiming::{ClaimedRow, claim};
 use super::session::{bounded, connect, connect_plain, options, place, quoted};
 use super::transaction::{Transaction, claim_of};
 use super::{Source, SourceError};
@@ -47,8 +47,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// The session that holds the leadership.
 struct Leader {
-    session: Session,
+    connection: PgConnection,
     transaction: Transaction,
+    /// Of the last claim; kept to be filled again.
+    rows: Vec<(i64, ClaimedRow)>,
     /// When something was last asked of the session.
     asked: Instant,
 }
@@ -202,56 +204,35 @@ impl PollingSource {
         hinted || Instant::now() >= self.next_poll
     }
 
-    /// Claims the next rows, after the commit that is due. May be given up and called again.
-    async fn claim(&mut self) -> Result<Claim, SourceError> {
+    /// Claims the next rows for `batch`, after the commit that is due; says whether there were any.
+    async fn claim(&mut self, batch: &mut VecDeque<ClaimedRow>) -> Result<bool, SourceError> {
         let wrong = |reason: &str| SourceError::new("claim rows of the outbox", reason);
         let Some(leader) = &mut self.leader else {
             return Err(wrong("not connected"));
         };
-        if !leader.session.is_claiming() {
-            let sql = leader.transaction.next_claim();
-            let sql = sql.ok_or_else(|| wrong("the last claim is not settled"))?;
-            leader.session.begin(sql).await;
-        }
-        let claim = leader.session.rows().await?;
+        let sql = leader.transaction.next_claim();
+        let sql = sql.ok_or_else(|| wrong("the last claim is not settled"))?;
+        let bytes = claim(&mut leader.connection, &sql, &mut leader.rows).await?;
         leader.asked = Instant::now();
-        self.settled += leader.transaction.note(claim.rows.len(), claim.bytes);
-        Ok(claim)
-    }
-
-    /// Begins the claim of the next part, if there is one, ahead of the rows of the last.
-    async fn claim_ahead(&mut self) {
-        let Some(leader) = &mut self.leader else {
-            return;
-        };
-        if leader.transaction.room() > 0
-            && let Some(sql) = leader.transaction.next_claim()
-        {
-            leader.session.begin(sql).await;
-        }
+        self.settled += leader.transaction.note(leader.rows.len(), bytes);
+        let some = !leader.rows.is_empty();
+        batch.extend(leader.rows.drain(..).map(|(_, row)| row));
+        Ok(some)
     }
 
     /// Ends the open transaction: commits it if its events are durable.
     async fn end_transaction(&mut self) -> Result<(), SourceError> {
-        if self.is_midway() {
-            self.claim().await?;
-        }
-        let Some(Leader {
-            session,
-            transaction,
-            asked: _,
-        }) = &mut self.leader
-        else {
+        let Some(leader) = &mut self.leader else {
             return Ok(());
         };
-        if transaction.claimed().is_none() {
+        if leader.transaction.claimed().is_none() {
             return Ok(());
         }
-        let commits = transaction.is_durable();
+        let commits = leader.transaction.is_durable();
         let end = if commits { "COMMIT" } else { "ROLLBACK" };
-        let run = sqlx::raw_sql(end).execute(session.connection()?);
+        let run = sqlx::raw_sql(end).execute(&mut leader.connection);
         bounded("end the claim's transaction", run).await?;
-        let ended = transaction.end();
+        let ended = leader.transaction.end();
         self.settled += if commits { ended } else { 0 };
         Ok(())
     }
@@ -263,12 +244,10 @@ impl Source for PollingSource {
     async fn connect(&mut self) -> Result<(), SourceError> {
         self.listen();
         if let Some(leader) = &mut self.leader {
-            if let Ok(connection) = leader.session.connection() {
-                let alive = sqlx::raw_sql("SELECT 1").execute(connection);
-                let alive = bounded("ask whether the session is alive", alive).await;
-                if alive.is_ok() {
-                    return Ok(());
-                }
+            let alive = sqlx::raw_sql("SELECT 1").execute(&mut leader.connection);
+            let alive = bounded("ask whether the session is alive", alive).await;
+            if alive.is_ok() {
+                return Ok(());
             }
             self.leader = None;
         }
@@ -282,43 +261,32 @@ impl Source for PollingSource {
         )
         .await?;
         self.leader = Some(Leader {
-            session: Session::new(connection),
+            connection,
             transaction: (self.begin_with.take()).unwrap_or_else(|| Transaction::new(self.batch)),
+            rows: Vec::new(),
             asked: Instant::now(),
         });
         self.next_poll = Instant::now();
         Ok(())
     }
 
-    /// One transaction at a time, its parts while others are on their way: overlapping two would
-    /// gain little more, and a failure would have to undo both in the right order.
+    /// One transaction at a time: a failure of two that overlap would have to undo both in the right
+    /// order, and claiming one in parts while its first events are on their way cost the server more
+    /// than the relay gained.
     fn accepts(&self, unconfirmed: u64) -> bool {
-        let has_room = |leader: &Leader| leader.transaction.room() > 0;
-        unconfirmed == 0 || self.is_midway() || self.leader.as_ref().is_some_and(has_room)
-    }
-
-    fn is_midway(&self) -> bool {
-        let leader = self.leader.as_ref();
-        leader.is_some_and(|leader| leader.session.is_claiming())
+        unconfirmed == 0
     }
 
     async fn next(&mut self, batch: &mut VecDeque<ClaimedRow>) -> Result<(), SourceError> {
-        if !self.is_midway() && !self.rest().await {
+        if !self.rest().await {
             return Ok(());
         }
         let began = Instant::now();
-        let mut claim = self.claim().await?;
-        batch.extend(claim.rows.drain(..).map(|(_, row)| row));
-        if let Some(leader) = &mut self.leader {
-            leader.session.recycle(claim.rows);
-            if leader.transaction.claimed() == Some(0) {
-                // Not idle in a transaction: that would hold vacuum back, and hints too.
-                self.end_transaction().await?;
-                self.next_poll = began + self.interval;
-            }
+        if !self.claim(batch).await? {
+            // Not idle in a transaction: that would hold vacuum back, and hints too.
+            self.end_transaction().await?;
+            self.next_poll = began + self.interval;
         }
-        // The server is at work on it while these events go to the broker.
-        self.claim_ahead().await;
         Ok(())
     }
 
@@ -326,12 +294,11 @@ impl Source for PollingSource {
         let Some(leader) = &mut self.leader else {
             return Ok(());
         };
-        let is_idle = leader.transaction.claimed().is_some() && !leader.session.is_claiming();
-        if !is_idle || leader.asked.elapsed() < KEEP_ALIVE {
+        if leader.transaction.claimed().is_none() || leader.asked.elapsed() < KEEP_ALIVE {
             return Ok(());
         }
         leader.asked = Instant::now();
-        let ask = sqlx::raw_sql("SELECT 1").execute(leader.session.connection()?);
+        let ask = sqlx::raw_sql("SELECT 1").execute(&mut leader.connection);
         bounded("keep the claim's transaction alive", ask).await?;
         Ok(())
     }
@@ -411,8 +378,8 @@ pub async fn claim_all(
     let preparation = source.preparation();
     let prepare = sqlx::raw_sql(AssertSqlSafe(preparation.as_str())).execute(&mut connection);
     bounded("prepare to claim", prepare).await?;
-    let first = format!("BEGIN; {}", claim_of(source.batch));
-    let further = format!("COMMIT; {first}");
+    let first = claim_of(source.batch, false);
+    let further = claim_of(source.batch, true);
     let mut claimed = 0;
     loop {
         let sql = if claimed == 0 { &first } else { &further };

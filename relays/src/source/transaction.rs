@@ -1,12 +1,9 @@
-//! What a polling relay's open transaction has claimed, and what its next claim asks for.
+//! What a polling relay's open transaction has claimed, and what the next one claims.
 //!
-//! Its rows are claimed in parts while there are enough: the next part is claimed while the events
-//! of the last one are on their way to the broker. All of them commit together, once all of them
-//! are durable.
-//!
-//! How many they are is learned: as many as its bytes allow, and as many as become durable, or come
-//! from the database, before long. A relay that ends in the middle repeats a transaction, and on a
-//! slow link it must not take for ever to get to the end of one.
+//! One claim a transaction, which commits once all of its events are durable. How many rows it has
+//! is learned: as many as its bytes allow, and as many as become durable, or come from the database,
+//! before long. A relay that ends in the middle repeats a transaction, and on a slow link it must
+//! not take for ever to get to the end of one.
 
 use std::time::{Duration, Instant};
 
@@ -18,10 +15,6 @@ const ROWS_FIRST: u32 = 32;
 const GROWTH: u32 = 4;
 /// A transaction that was open for longer had too many rows.
 const OPEN_MAX: Duration = Duration::from_secs(10);
-/// Parts in which the rows of a transaction are claimed.
-const PARTS: u32 = 4;
-/// Smaller ones cost more than they save.
-const PART_ROWS_MIN: u32 = 250;
 
 /// See the module. Events are counted as [`super::Source`] has it.
 #[derive(Debug)]
@@ -30,9 +23,9 @@ pub(super) struct Transaction {
     batch: u32,
     /// Most rows of any, as long as the link is as slow as it is.
     pace: u32,
-    /// Most rows of this one.
+    /// Most rows of the next one.
     limit: u32,
-    /// When its first claim began.
+    /// When its claim began.
     opened: Instant,
     /// Events taken before it, since the count began.
     before: u64,
@@ -40,8 +33,6 @@ pub(super) struct Transaction {
     claimed: Option<u64>,
     /// Events that are durable, since the count began.
     durable: u64,
-    /// Its last claim found fewer rows than it asked for.
-    dry: bool,
     /// Rows that the last claim asked for.
     asked: u32,
     /// The last claim began with the commit of what was open before it.
@@ -59,7 +50,6 @@ impl Transaction {
             before: 0,
             claimed: None,
             durable: 0,
-            dry: false,
             asked: 0,
             commits: false,
         }
@@ -80,46 +70,30 @@ impl Transaction {
         self.durable >= self.before + self.claimed.unwrap_or(0)
     }
 
-    /// Rows that it may claim while others are on their way.
-    pub fn room(&self) -> u32 {
-        let open = self.claimed.filter(|_| !self.dry);
-        let left = open.map(|claimed| u64::from(self.limit).saturating_sub(claimed));
-        left.map_or(0, |rows| rows as u32)
-    }
-
-    /// The statements of the next claim, in one message: of its next part, or of a new transaction
-    /// after its commit. `None`: it can claim no more, and is not durable.
+    /// The statements of the next transaction's claim, in one message: after the commit of what is
+    /// open. `None`: that is not durable.
     pub fn next_claim(&mut self) -> Option<String> {
-        let commits = self.claimed.is_some() && self.is_durable();
-        if commits && self.claimed > Some(0) {
+        self.commits = self.claimed.is_some();
+        if self.commits && !self.is_durable() {
+            return None;
+        }
+        if self.claimed > Some(0) {
             self.learn_from(self.opened.elapsed());
         }
-        let (before, most) = match self.claimed {
-            None => ("BEGIN; ", self.limit),
-            Some(_) if commits => ("COMMIT; BEGIN; ", self.limit),
-            Some(_) if self.room() > 0 => ("", self.room()),
-            Some(_) => return None,
-        };
-        if self.claimed.is_none() || commits {
-            self.opened = Instant::now();
-        }
-        self.commits = commits;
-        self.asked = (self.limit / PARTS).max(PART_ROWS_MIN).min(most);
-        Some(format!("{before}{}", claim_of(self.asked)))
+        self.opened = Instant::now();
+        self.asked = self.limit;
+        Some(claim_of(self.asked, self.commits))
     }
 
     /// That claim brought so many rows, of so many bytes. How many rows its commit settled.
     pub fn note(&mut self, rows: usize, bytes: usize) -> u64 {
         let settled = if self.commits { self.end() } else { 0 };
-        self.commits = false;
-        self.dry = rows < self.asked as usize;
-        let first = self.claimed.is_none();
-        if first && rows > 0 {
-            let affordable = (BYTES / (bytes / rows).max(1)).max(1) as u32;
+        if let Some(mean_bytes) = bytes.checked_div(rows) {
+            let affordable = (BYTES / mean_bytes.max(1)).max(1) as u32;
             let grown = self.limit.saturating_mul(GROWTH);
             self.limit = grown.min(self.pace).min(affordable);
         }
-        self.claimed = Some(self.claimed.unwrap_or(0) + rows as u64);
+        self.claimed = Some(rows as u64);
         settled
     }
 
@@ -158,9 +132,11 @@ impl Transaction {
     }
 }
 
-/// The prepared statement that claims so many rows.
-pub(super) fn claim_of(rows: u32) -> String {
-    format!("EXECUTE outbox_claim({rows})")
+/// The prepared statement that claims so many rows, in a transaction that begins with it, after the
+/// commit of another or not.
+pub(super) fn claim_of(rows: u32, commits: bool) -> String {
+    let commit = if commits { "COMMIT; " } else { "" };
+    format!("{commit}BEGIN; EXECUTE outbox_claim({rows})")
 }
 
 #[cfg(test)]
@@ -186,32 +162,18 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_claimed_until_the_batch_is_full_and_committed_together() {
+    fn given_an_open_transaction_when_all_of_it_is_durable_then_the_next_claim_commits_it() {
         let mut transaction = with_limit(2_000);
-        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(500)");
-        assert_eq!(transaction.note(500, 50_000), 0);
-        for _ in 0..3 {
-            asks(&mut transaction, "EXECUTE outbox_claim(500)");
-            assert_eq!(transaction.note(500, 50_000), 0);
-        }
-        // Then no more, as long as some are not durable
-        assert_eq!((transaction.room(), transaction.next_claim()), (0, None));
+        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(2000)");
+        assert_eq!(transaction.note(2_000, 200_000), 0);
         transaction.confirm(1_999);
         assert_eq!(transaction.next_claim(), None);
         transaction.confirm(2_000);
-        asks(&mut transaction, "COMMIT; BEGIN; EXECUTE outbox_claim(500)");
+        asks(
+            &mut transaction,
+            "COMMIT; BEGIN; EXECUTE outbox_claim(2000)",
+        );
         assert_eq!(transaction.note(500, 50_000), 2_000);
-    }
-
-    #[test]
-    fn a_part_that_is_not_full_is_the_last() {
-        let mut transaction = with_limit(2_000);
-        transaction.next_claim().unwrap();
-        transaction.note(499, 50_000);
-        assert_eq!((transaction.room(), transaction.next_claim()), (0, None));
-        // And what is durable commits before there is more
-        transaction.confirm(499);
-        asks(&mut transaction, "COMMIT; BEGIN; EXECUTE outbox_claim(500)");
     }
 
     /// One whose rows became durable in that time.
@@ -255,19 +217,8 @@ mod tests {
                 &mut transaction,
                 &format!("BEGIN; EXECUTE outbox_claim({rows})"),
             );
-            // And no more of it in the same transaction
-            transaction.note(rows, rows * 600_000);
-            assert_eq!(transaction.room(), 0);
             transaction.restart();
         }
-    }
-
-    #[test]
-    fn a_small_batch_is_one_claim() {
-        let mut transaction = with_limit(100);
-        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(100)");
-        transaction.note(100, 10_000);
-        assert_eq!(transaction.room(), 0);
     }
 
     #[test]
@@ -275,7 +226,7 @@ mod tests {
         let mut transaction = Transaction::new(10_000);
         asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(32)");
         transaction.note(32, 32 << 20);
-        assert_eq!((transaction.limit, transaction.room()), (8, 0));
+        assert_eq!(transaction.limit, 8);
         transaction.confirm(32);
         asks(&mut transaction, "COMMIT; BEGIN; EXECUTE outbox_claim(8)");
         // And nothing is learned from none

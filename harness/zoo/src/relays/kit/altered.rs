@@ -73,10 +73,6 @@ impl<S: Source, A: FnMut(Vec<Entry>) -> Vec<Entry>> Source for Altered<S, A> {
         self.inner.accepts(unconfirmed)
     }
 
-    fn is_midway(&self) -> bool {
-        self.inner.is_midway()
-    }
-
     async fn keep_alive(&mut self) -> Result<(), SourceError> {
         self.inner.keep_alive().await
     }
