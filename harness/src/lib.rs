@@ -18,9 +18,13 @@ pub mod nemesis;
 pub mod observer;
 pub mod process;
 pub mod record;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod rooms;
 pub mod run;
 pub mod scenario;
 pub mod stack;
 pub mod topic;
 pub mod toxiproxy;
+pub mod view;
 pub mod workload;

@@ -165,7 +165,7 @@ pub fn strategy(
 /// Charts of what was read; none where it is not known when the events came.
 fn series(context: &Context<'_>, judgement: &Judgement) -> record::Series {
     if judgement.arrivals_known {
-        measure::series(&context.join)
+        measure::series(&context.view.join)
     } else {
         record::Series::default()
     }
@@ -197,7 +197,7 @@ fn faults(
         .map(|(index, fault)| {
             let happened = history.faults.iter().find(|f| f.fault as usize == index);
             let bite = judgement.bites.iter().find(|b| b.fault as usize == index);
-            let concerns = crate::nemesis::concerns(fault, kind);
+            let concerns = fault.concerns(kind);
             record::Fault {
                 target: fault.target.name().to_owned(),
                 kind: fault.kind.name().to_owned(),

@@ -3,8 +3,8 @@
 
 use harness::clock::RunClock;
 use harness::history::{
-    Body, FORMAT, FenceStep, History, Intent, LogRow, Outcome, PartOf, PartitionEnd, Request, Rows,
-    RunMeta, Sighting, TruthRow,
+    Body, FORMAT, FenceRecord, History, Intent, LogRow, Outcome, PartOf, PartitionEnd, Request,
+    Rows, RunMeta, Sighting, TruthRow,
 };
 use harness::identity::RunKey;
 use harness::scenario;
@@ -179,7 +179,7 @@ impl Making {
             stable_offset: rows.len() as i64,
             read_offset: rows.len() as i64,
         });
-        let fences = (1..=8).map(|number| FenceStep {
+        let fences = (1..=8).map(|number| FenceRecord {
             number,
             name: format!("step {number}"),
             started_ns: until_ns + 20 * MS,

@@ -12,9 +12,9 @@ use super::pace::Pace;
 use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, Entry};
-use crate::checkers::join::Join;
 use crate::run::RunError;
 use crate::scenario::limits;
+use crate::view::Join;
 use probe::Probe;
 use search::{Found, Search};
 

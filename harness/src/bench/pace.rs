@@ -1,9 +1,9 @@
 //! Whether order path and relay kept pace with a steady load, from the history of its run. A queue
 //! that grows says so long before its length does, so what counts is the slope.
 
-use crate::checkers::join::Join;
 use crate::history::{Outcome, Request};
 use crate::measure::ns;
+use crate::view::Join;
 use std::ops::Range;
 
 /// A queue may grow by this share of what comes in: who takes 99 % of it keeps pace.

@@ -1,8 +1,8 @@
 //! Counts must add up; where they do not, the history contradicts itself and nothing that was
 //! computed from it can be believed: the check fails.
 
-use super::join::Join;
 use crate::history::{NONE, TruthRow};
+use crate::view::Join;
 use reports::record::{Counts, Outcomes};
 
 /// What does not add up; empty when all does. Of a history that was read whole: no figure is null.

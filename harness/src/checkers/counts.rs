@@ -24,7 +24,7 @@ pub fn counts(context: &Context<'_>, tallies: &[Tally<'_>], negative_propagation
             Known::AtLeast(_) | Known::Nothing(_) => count.filter(|count| *count > 0),
         }
     };
-    let observed = context.join.log.len() as u64;
+    let observed = context.view.join.log.len() as u64;
     let aborted = history.meta.uncommitted_records.saturating_sub(observed);
     Counts {
         offered: history.requests.len() as u64,
@@ -32,7 +32,7 @@ pub fn counts(context: &Context<'_>, tallies: &[Tally<'_>], negative_propagation
         rejected: told(Outcome::Rejected),
         unknown: told(Outcome::Unknown),
         not_sent: told(Outcome::NotSent),
-        committed: reading.known(Steps::DATABASE, context.join.truth.len() as u64),
+        committed: reading.known(Steps::DATABASE, context.view.join.truth.len() as u64),
         observed: reading.known(Steps::CLOSED.and(Steps::TOPIC), observed),
         lost: found(Metric::Lost),
         phantom: found(Metric::Phantom),

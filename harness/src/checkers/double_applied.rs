@@ -1,12 +1,12 @@
 //! Double applied: one change at two versions.
 
 use super::context::Context;
-use super::join::Bits;
 use super::tally::Tally;
+use crate::view::Bits;
 
 /// Counts versions made by a change that had made one already.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
-    let join = &context.join;
+    let join = &context.view.join;
     let mut applied = Bits::new(context.told().changes());
     for slot in 0..join.truth.len() {
         let Some(change) = join.change(slot) else {
@@ -19,7 +19,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         let Some(request) = join.request(slot) else {
             continue;
         };
-        let span = context.request_span(request);
+        let span = context.view.request_span(request);
         tally.add(span, || {
             let what = format!(
                 "change {change} made this version ({}) and an earlier one{}",

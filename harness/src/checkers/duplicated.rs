@@ -2,16 +2,16 @@
 //! them; consumers must know how many to expect.
 
 use super::context::Context;
-use super::join::Class;
 use super::tally::Tally;
+use crate::view::Class;
 
 /// Counts repeated events. One that was published again because of a fault was committed before
 /// the fault's heal and repeated after its injection, so its span runs from the intended start to
 /// the repetition.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
-    let join = &context.join;
+    let join = &context.view.join;
     for row in join.rows_of(Class::Duplicate) {
-        let span = context.record_span(row);
+        let span = context.view.record_span(row);
         tally.add(span, || {
             let record = join.log.at(row);
             let first = join

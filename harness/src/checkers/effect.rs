@@ -3,10 +3,10 @@
 //! counts, the tally keeps both.)
 
 use super::context::Context;
-use super::window::Span;
 use crate::history::Request;
 use crate::measure::{Latencies, Recorder, latencies_where};
 use crate::scenario::LatencyKind;
+use crate::view::Span;
 
 /// Latencies of one kind.
 pub struct Effect {
@@ -25,11 +25,11 @@ impl Effect {
             LatencyKind::Propagation => latencies.propagation,
             LatencyKind::EndToEnd => latencies.end_to_end,
         };
-        let within = |span: Span| context.windows.iter().any(|w| w.span.overlaps(span));
-        let before = |span: Span| context.is_before_faults(span);
+        let within = |span: Span| context.view.windows.iter().any(|w| w.span.overlaps(span));
+        let before = |span: Span| context.view.is_before_faults(span);
         Self {
-            within: of_it(latencies_where(context, until_seen, within)),
-            before: of_it(latencies_where(context, until_seen, before)),
+            within: of_it(latencies_where(&context.view, until_seen, within)),
+            before: of_it(latencies_where(&context.view, until_seen, before)),
         }
     }
 }
@@ -40,15 +40,15 @@ pub fn last_sight_ns(
     context: &Context<'_>,
     counts: impl Fn(Request) -> bool,
 ) -> (u64, Option<i64>) {
-    let join = &context.join;
+    let join = &context.view.join;
     let mut count = 0;
     let mut last_ns = Some(i64::MIN);
     for slot in 0..join.truth.len() {
         if !join.request(slot).is_some_and(&counts) {
             continue;
         }
-        let span = context.delivery_span(slot);
-        if context.windows.iter().any(|w| w.span.overlaps(span)) {
+        let span = context.view.delivery_span(slot);
+        if context.view.windows.iter().any(|w| w.span.overlaps(span)) {
             count += 1;
             last_ns = last_ns.zip(join.seen(slot)).map(|(last, at)| last.max(at));
         }

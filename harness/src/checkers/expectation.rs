@@ -1,99 +1,12 @@
 //! One expectation against what was seen.
 
-use super::Checked;
-use super::context::Context;
-use super::doubts::Doubt;
-use super::lesson;
+use super::compared::{Compared, Seen, at, compare, nothing_measured};
 use super::reading::Known;
 use super::tally::Tally;
+use super::{Checked, lesson};
 use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
-use reports::record::{Latency, LatencySet};
-
-/// All that can be expected of.
-pub struct Seen<'a, 't> {
-    /// The joined history, for what it says beside the counts.
-    pub context: &'a Context<'a>,
-    /// One a count metric.
-    pub tallies: &'a [Tally<'t>],
-    /// Over the whole run.
-    pub latency: &'a LatencySet,
-    /// Seconds; `None`: something never arrived.
-    pub drain_s: Option<f64>,
-    /// From the last heal.
-    pub recovery: Recovery,
-    /// Versions committed.
-    pub committed: u64,
-    /// Reasons to doubt.
-    pub doubts: &'a [Doubt],
-}
-
-impl<'a, 't> Seen<'a, 't> {
-    /// What was counted of a metric.
-    pub fn tally(&self, metric: Metric) -> Option<&'a Tally<'t>> {
-        self.tallies.iter().find(|t| t.metric() == metric)
-    }
-
-    /// What may be counted of it besides: of losses, what is undecided.
-    pub fn undecided(&self, metric: Metric) -> Option<&'a Tally<'t>> {
-        (metric == Metric::Lost)
-            .then(|| self.tally(Metric::Undecided))
-            .flatten()
-    }
-}
-
-/// What came of the comparison, before any doubt.
-pub struct Compared {
-    observed: Option<f64>,
-    met: Option<bool>,
-    reason: String,
-    only_doubted: bool,
-}
-
-impl Compared {
-    /// It is met.
-    pub fn met(observed: Option<f64>) -> Self {
-        Self {
-            observed,
-            met: Some(true),
-            reason: String::new(),
-            only_doubted: false,
-        }
-    }
-
-    /// It is missed, for this reason.
-    pub fn missed(reason: String) -> Self {
-        Self {
-            observed: None,
-            met: Some(false),
-            reason,
-            only_doubted: false,
-        }
-    }
-
-    /// This run cannot tell, for this reason.
-    pub fn open(reason: String) -> Self {
-        Self {
-            observed: None,
-            met: None,
-            reason,
-            only_doubted: false,
-        }
-    }
-
-    /// With what was seen; `None` is infinite.
-    pub fn saw(self, observed: Option<f64>) -> Self {
-        Self { observed, ..self }
-    }
-
-    /// What it needs was not read, which is a doubt of its own.
-    fn untold(unread: &str) -> Self {
-        Self {
-            only_doubted: true,
-            ..Self::open(format!("this run cannot tell: {unread}"))
-        }
-    }
-}
+use reports::record::LatencySet;
 
 /// Checks one expectation.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
@@ -226,17 +139,6 @@ fn latency(
     against(expectation, at(of, percentile), "ms", &infinite)
 }
 
-/// A percentile; `None` if it is infinite or nothing was measured.
-pub fn at(latency: &Latency, percentile: Percentile) -> Option<f64> {
-    match percentile {
-        Percentile::P50 => latency.p50,
-        Percentile::P90 => latency.p90,
-        Percentile::P99 => latency.p99,
-        Percentile::P999 => latency.p999,
-        Percentile::Max => latency.max,
-    }
-}
-
 /// A figure that may be infinite: then a bound from above is missed.
 fn against(
     expectation: &Expectation,
@@ -251,19 +153,5 @@ fn against(
             Compared::missed(format!("expected {expected}, saw {value:.3} {unit}")).saw(observed)
         }
         None => Compared::missed(format!("expected {expected}, it is infinite: {infinite}")),
-    }
-}
-
-/// There is nothing to compare with.
-pub fn nothing_measured(why: &str) -> Compared {
-    Compared::open(format!("this run cannot tell: {why}"))
-}
-
-/// Whether a figure is as expected.
-pub fn compare(expectation: &Expectation, observed: f64) -> bool {
-    match expectation.comparison {
-        Comparison::Equal => observed == expectation.value,
-        Comparison::AtLeast => observed >= expectation.value,
-        Comparison::AtMost => observed <= expectation.value,
     }
 }

@@ -5,7 +5,7 @@ use super::tally::Tally;
 
 /// Counts committed versions whose client was told no.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
-    let join = &context.join;
+    let join = &context.view.join;
     let told = context.told();
     for slot in 0..join.truth.len() {
         if !join.change(slot).is_some_and(|c| told.rejected(c)) {
@@ -14,7 +14,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         let Some(request) = join.request(slot) else {
             continue;
         };
-        let span = context.request_span(request);
+        let span = context.view.request_span(request);
         tally.add(span, || {
             let what = format!(
                 "the client was told no, and it is committed ({}){}",

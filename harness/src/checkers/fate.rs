@@ -9,10 +9,10 @@
 //! one was committed, so once one of them was answered, this one's publish had begun.
 
 use super::context::Context;
-use super::join::{Join, NEVER};
-use crate::history::{Life, NONE, Outcome, Request};
+use crate::history::{FenceStep, Life, NONE, Outcome, Request};
 use crate::measure::ns;
 use crate::scenario::StrategyKind;
+use crate::view::{Join, NEVER};
 use std::time::Duration;
 
 /// Where a committed change without a valid event belongs.
@@ -52,7 +52,7 @@ impl Cut {
         let history = context.history();
         let Some(StrategyKind::DualWrite {
             publish_timeout, ..
-        }) = context.kind()
+        }) = context.view.kind()
         else {
             return None;
         };
@@ -67,7 +67,10 @@ impl Cut {
             .filter(|p| p.life == Life::Started)
             .map(|p| p.at_ns)
             .max();
-        let stopped = history.fences.iter().filter(|step| step.number == 3);
+        let stopped = history
+            .fences
+            .iter()
+            .filter(|step| step.is(FenceStep::StopService));
         let ended_ns = stopped.map(|step| step.ended_ns).max();
         let given_up_ns = publish_timeout.zip(ended_ns).map(|(within, ended_ns)| {
             let takes_ns = ns(within).saturating_add(ns(GRACE));
@@ -76,7 +79,7 @@ impl Cut {
         Some(Self {
             from_ns: from_ns.unwrap_or(i64::MIN),
             given_up_ns: given_up_ns.unwrap_or(i64::MIN),
-            committed_by_ns: committed_by_ns(&context.join),
+            committed_by_ns: committed_by_ns(&context.view.join),
         })
     }
 
@@ -131,16 +134,17 @@ impl<'a, 'b> Fates<'a, 'b> {
     /// The committed changes without a valid event that met this fate.
     pub fn slots(&self, fate: Fate) -> impl Iterator<Item = usize> {
         self.context
+            .view
             .join
             .unpublished()
             .filter(move |slot| self.of(*slot) == fate)
     }
 
     fn of(&self, slot: usize) -> Fate {
-        if self.context.join.held(slot) {
+        if self.context.view.join.held(slot) {
             return Fate::Undrained;
         }
-        let request = self.context.join.request(slot);
+        let request = self.context.view.join.request(slot);
         match (&self.cut, request) {
             (Some(cut), Some(request)) if cut.may_have_cut_off(slot, request) => Fate::Undecided,
             _ => Fate::Lost,

@@ -6,8 +6,8 @@ use super::context::Context;
 use super::{Bite, Judgement, judge_joined};
 use crate::clock::RunClock;
 use crate::history::{
-    Body, FaultRecord, FenceStep, History, Intent, Life, LogRow, Outcome, PartOf, PartitionEnd,
-    ProcessEvent, Request, Rows, RunMeta, Sighting, TruthRow,
+    Body, FaultRecord, FenceRecord, FenceStep, History, Intent, Life, LogRow, Outcome, PartOf,
+    PartitionEnd, ProcessEvent, Request, Rows, RunMeta, Sighting, TruthRow,
 };
 use crate::identity::RunKey;
 use crate::scenario::{
@@ -264,16 +264,16 @@ pub fn finish(history: &mut History) {
         })
         .collect();
     let end_ns = history.meta.load_until_ns;
-    history.fences = (1..=8)
-        .map(|number| FenceStep {
-            number,
-            name: format!("step {number}"),
+    history.fences = FenceStep::ALL
+        .map(|step| FenceRecord {
+            number: step.number(),
+            name: format!("step {}", step.number()),
             started_ns: end_ns + S,
             ended_ns: end_ns + 2 * S,
             ok: true,
             detail: String::new(),
         })
-        .collect();
+        .into();
 }
 
 /// Adds a fault that was in force from `at` to `until` (since the load's start).

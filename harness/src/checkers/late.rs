@@ -2,13 +2,13 @@
 //! request's end, when there was none).
 
 use super::context::Context;
-use super::join::Join;
 use super::tally::Tally;
 use crate::history::Request;
+use crate::view::Join;
 
 /// Counts events that came, but too late. One that no live observer saw counts by its append.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
-    let join = &context.join;
+    let join = &context.view.join;
     let limit = context.history().meta.scenario.drain.late_after;
     let limit_ns = i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX);
     let late = |slot: usize, request: Request| {
@@ -32,7 +32,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         let Some((arrived_ns, delay_ns)) = late(slot, request) else {
             continue;
         };
-        let span = context.delivery_span(slot);
+        let span = context.view.delivery_span(slot);
         tally.add(span, || {
             let what = format!(
                 "{}, first seen at {}, {:.3} s later{}",

@@ -3,14 +3,14 @@
 //! what it does by itself, too slow or wrong, is no fault's effect. What never ended meets such a
 //! bound like anything else: only where it is the fault's effect.
 
+use super::compared::{Compared, Seen, at, compare, nothing_measured};
 use super::effect::{Effect, last_sight_ns};
-use super::expectation::{Compared, Seen, at, compare, nothing_measured};
-use super::join::NEVER;
 use super::tally::Tally;
-use super::window::concerning;
 use crate::history::Request;
 use crate::measure::{committed_before, last_heal_ns};
 use crate::scenario::{Expectation, LatencyKind, Metric, Percentile};
+use crate::view::NEVER;
+use crate::view::concerning;
 
 /// Checks one, with all that its metric needs.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
@@ -65,7 +65,7 @@ fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> C
             "saw {counted} that a fault overlaps, but {early} came before the first fault: the \
              strategy was not clean before it, so the fault explains nothing"
         )
-    } else if !seen.context.anything_before_faults() {
+    } else if !seen.context.view.anything_before_faults() {
         format!("saw {counted} that a fault overlaps, but {NOTHING_BEFORE}")
     } else {
         return Compared::met(observed);

@@ -7,7 +7,7 @@ use super::tally::Tally;
 /// Counts committed changes whose event is gone.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     for slot in Fates::new(context).slots(Fate::Lost) {
-        let span = context.delivery_span(slot);
+        let span = context.view.delivery_span(slot);
         tally.add(span, || {
             let what = format!(
                 "committed ({}), no event on the topic{}",

@@ -7,7 +7,7 @@ use crate::history::{NONE, Outcome, Request};
 
 /// Counts promises that the database does not keep.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
-    let join = &context.join;
+    let join = &context.view.join;
     for (attempt, request) in context.history().requests.numbered() {
         if request.outcome != Outcome::Committed {
             continue;
@@ -16,7 +16,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         if slot.is_some_and(|slot| holds(context, slot, attempt as u32, request)) {
             continue;
         }
-        let span = context.request_span(request);
+        let span = context.view.request_span(request);
         tally.add(span, || {
             let found = match slot {
                 None => "the order has no such version".to_owned(),
@@ -45,6 +45,6 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
 }
 
 fn holds(context: &Context<'_>, slot: usize, attempt: u32, request: Request) -> bool {
-    let join = &context.join;
+    let join = &context.view.join;
     join.attempt(slot) == attempt || join.change(slot) == Some(request.change)
 }

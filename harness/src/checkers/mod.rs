@@ -1,6 +1,7 @@
 //! History in, findings out. Pure: no clock, no I/O, no printing.
 
 mod accounting;
+mod compared;
 pub(crate) mod context;
 mod corrupted;
 mod counts;
@@ -14,14 +15,11 @@ mod fate;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod foreign;
-pub mod join;
 mod late;
 mod lesson;
 mod lost;
 mod missing;
-mod on_topic;
 mod outcomes;
-mod overtaken;
 mod phantom;
 pub(crate) mod raw_reason;
 pub(crate) mod reading;
@@ -33,13 +31,14 @@ mod unacknowledged;
 mod undecided;
 mod undrained;
 mod verdict;
-pub mod window;
 
+use crate::evidence::Bite;
 use crate::history::History;
 use crate::measure;
 use crate::scenario::{Expectation, Metric, OrderTest};
+use crate::view;
+use compared::Seen;
 use context::Context;
-use expectation::Seen;
 use reading::{Known, Steps};
 use reports::record;
 use tally::Tally;
@@ -99,17 +98,6 @@ pub struct Checked {
     pub reason: String,
     /// Whether nothing but a doubt, which is a reason of its own, leaves it open.
     pub only_doubted: bool,
-}
-
-/// Whether a fault bit, from the observations alone.
-#[derive(Debug, Clone)]
-pub struct Bite {
-    /// Index into `scenario.faults`.
-    pub fault: u32,
-    /// Whether it bit.
-    pub bit: bool,
-    /// The evidence, or what was missing, in one sentence.
-    pub evidence: String,
 }
 
 /// All that is judged of one strategy's run.
@@ -211,24 +199,24 @@ pub(crate) fn judge_joined(
     let tallies: Vec<Tally<'_>> = CHECKERS
         .iter()
         .map(|checker| {
-            let mut tally = Tally::new(checker.0, &context.windows);
+            let mut tally = Tally::new(checker.0, &context.view.windows);
             count(checker, context, &mut tally);
             tally
         })
         .collect();
     let reading = &context.reading;
     let outcomes = outcomes::outcomes(context);
-    let (whole, parts) = measure::latencies(context);
+    let (whole, parts) = measure::latencies(&context.view);
     let counts = counts::counts(context, &tallies, whole.propagation.negative());
     // What was not read cannot be expected to add up.
     let errors = match reading.lacks(Steps::ALL) {
-        None => accounting::errors(&context.join, &counts, &outcomes),
+        None => accounting::errors(&context.view.join, &counts, &outcomes),
         Some(_) => Vec::new(),
     };
     let arrivals_known = reading.lacks(Steps::ARRIVALS).is_none();
     let latency = told(whole.set(), arrivals_known);
-    let drain_s = measure::drain_s(&context.join).filter(|_| arrivals_known);
-    let recovery = measure::recovery(&context.join);
+    let drain_s = measure::drain_s(&context.view.join).filter(|_| arrivals_known);
+    let recovery = measure::recovery(&context.view.join);
     let expected = expected(context, &tallies);
     let doubts = doubts::doubts(&doubts::Grounds {
         context,
@@ -243,7 +231,7 @@ pub(crate) fn judge_joined(
         latency: &latency,
         drain_s,
         recovery,
-        committed: context.join.truth.len() as u64,
+        committed: context.view.join.truth.len() as u64,
         doubts: &doubts,
     };
     let expectations: Vec<Checked> = expected
@@ -281,7 +269,7 @@ pub(crate) fn judge_joined(
 /// something is out of order all the same.
 fn expected(context: &Context<'_>, tallies: &[Tally<'_>]) -> Vec<Expectation> {
     let history = context.history();
-    let all = window::strategy(history).map_or(&[][..], |strategy| &strategy.expectations);
+    let all = view::strategy(history).map_or(&[][..], |strategy| &strategy.expectations);
     let untested = history.meta.scenario.order == OrderTest::NotTested;
     let reordered = tallies.iter().find(|t| t.metric() == Metric::Reordered);
     let in_order = reordered.is_none_or(|tally| tally.count() == 0);

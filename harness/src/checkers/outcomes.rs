@@ -1,14 +1,14 @@
 //! The four outcomes of an attempt: in the database yes or no, an event yes or no.
 
 use super::context::Context;
-use super::join::{Bits, Class};
 use super::reading::Steps;
+use crate::view::{Bits, Class};
 use reports::record::Outcomes;
 
 /// Every attempt falls into exactly one. In the database the event must be a valid one; not in
 /// the database, any event of the attempt counts that is intact (a phantom).
 pub fn outcomes(context: &Context<'_>) -> Outcomes {
-    let join = &context.join;
+    let join = &context.view.join;
     if context.reading.lacks(Steps::BOTH_SIDES).is_some() {
         return Outcomes::default();
     }

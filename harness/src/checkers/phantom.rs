@@ -2,14 +2,14 @@
 //! by record: each of them misled whoever read it.
 
 use super::context::Context;
-use super::join::Class;
 use super::tally::Tally;
+use crate::view::Class;
 
 /// Counts events of what was never committed.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
-    let join = &context.join;
+    let join = &context.view.join;
     for row in join.rows_of(Class::Phantom) {
-        let span = context.record_span(row);
+        let span = context.view.record_span(row);
         tally.add(span, || {
             let record = join.log.at(row);
             let truth = match (

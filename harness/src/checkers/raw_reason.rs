@@ -4,7 +4,7 @@ use super::context::Context;
 
 /// The reason noted with the raw record, if it is among those kept.
 pub fn raw_reason(context: &Context<'_>, row: usize) -> String {
-    let record = context.join.log.at(row);
+    let record = context.view.join.log.at(row);
     context
         .history()
         .raw

@@ -3,7 +3,7 @@
 //! blame the system: it is unknown, never 0 and never an offence. Only what is proved by what was
 //! read stands, whatever else was not: an event of nobody is one, however much of the topic is left.
 
-use crate::history::History;
+use crate::history::{FenceStep, History};
 use crate::scenario::{LatencyKind, Metric};
 
 /// A set of steps of the fence.
@@ -16,21 +16,21 @@ impl Steps {
     /// All eight.
     pub const ALL: Self = Self(u8::MAX);
     /// 1: every request has its outcome.
-    pub const OUTCOMES: Self = Self::number(1);
+    pub const OUTCOMES: Self = Self::of(FenceStep::Outcomes);
     /// 2: everything is healed.
-    pub const HEALED: Self = Self::number(2);
+    pub const HEALED: Self = Self::of(FenceStep::Heal);
     /// 3: the order service is stopped.
-    pub const SERVICE: Self = Self::number(3);
+    pub const SERVICE: Self = Self::of(FenceStep::StopService);
     /// 4: the database is closed and read.
-    pub const TRUTH: Self = Self::number(4);
+    pub const TRUTH: Self = Self::of(FenceStep::ReadTruth);
     /// 5: every event has come, or the bound has passed.
-    pub const WAIT: Self = Self::number(5);
+    pub const WAIT: Self = Self::of(FenceStep::Wait);
     /// 6: the relay is stopped, and what its source holds is read.
-    pub const SOURCE: Self = Self::number(6);
+    pub const SOURCE: Self = Self::of(FenceStep::ReadSource);
     /// 7: the topic is closed.
-    pub const CLOSED: Self = Self::number(7);
+    pub const CLOSED: Self = Self::of(FenceStep::CloseTopic);
     /// 8: the whole topic is read.
-    pub const TOPIC: Self = Self::number(8);
+    pub const TOPIC: Self = Self::of(FenceStep::ReadTopic);
     /// What the database holds, and by whom it was asked for.
     pub const DATABASE: Self = Self::OUTCOMES.and(Self::TRUTH);
     /// Whether each attempt is in the database and on the topic.
@@ -41,8 +41,8 @@ impl Steps {
         .and(Self::SERVICE)
         .and(Self::WAIT);
 
-    const fn number(number: u32) -> Self {
-        Self(1 << (number - 1))
+    const fn of(step: FenceStep) -> Self {
+        Self(1 << (step.number() - 1))
     }
 
     /// These and others.
@@ -50,8 +50,8 @@ impl Steps {
         Self(self.0 | others.0)
     }
 
-    fn has(self, number: u32) -> bool {
-        self.0 & Self::number(number).0 != 0
+    fn has(self, step: FenceStep) -> bool {
+        self.0 & Self::of(step).0 != 0
     }
 }
 
@@ -118,40 +118,37 @@ impl<'a> Known<'a> {
     }
 }
 
-/// How many steps there are.
-const STEPS: u32 = crate::fence::STEPS.len() as u32;
-
 /// What the fence let us read of one run.
 #[derive(Debug)]
 pub struct Reading {
-    /// Number of a step and why what it was for was not read, by number.
-    unread: Vec<(u32, String)>,
+    /// Steps, in order, and why what each was for was not read.
+    unread: Vec<(FenceStep, String)>,
 }
 
 impl Reading {
     /// From what the history says of the steps, and of how far the topic was read.
     pub fn of(history: &History) -> Self {
-        let mut unread: Vec<(u32, String)> = Vec::new();
-        for number in 1..=STEPS {
-            let mut steps = history.fences.iter().filter(|s| s.number == number);
+        let mut unread: Vec<(FenceStep, String)> = Vec::new();
+        for step in FenceStep::ALL {
+            let number = step.number();
             let mut taken = false;
-            for step in steps.by_ref() {
+            for record in history.fences.iter().filter(|s| s.is(step)) {
                 taken = true;
-                if !step.ok {
+                if !record.ok {
                     let reason = format!(
                         "step {number} of the fence ({}) failed: {}",
-                        step.name, step.detail
+                        record.name, record.detail
                     );
-                    unread.push((number, reason));
+                    unread.push((step, reason));
                 }
             }
             if !taken {
                 let reason = format!("step {number} of the fence was not taken");
-                unread.push((number, reason));
+                unread.push((step, reason));
             }
         }
-        let topic = STEPS;
-        if !unread.iter().any(|(number, _)| *number == topic) {
+        let topic = FenceStep::ReadTopic;
+        if !unread.iter().any(|(step, _)| *step == topic) {
             unread.extend(left_on_the_topic(history).map(|reason| (topic, reason)));
         }
         Self { unread }
@@ -164,7 +161,7 @@ impl Reading {
 
     /// Why something that needs these steps is not known; `None` if all of them held.
     pub fn lacks(&self, steps: Steps) -> Option<&str> {
-        let mut lacking = self.unread.iter().filter(|(n, _)| steps.has(*n));
+        let mut lacking = self.unread.iter().filter(|(step, _)| steps.has(*step));
         lacking.next().map(|(_, reason)| reason.as_str())
     }
 

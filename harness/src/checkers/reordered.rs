@@ -4,12 +4,12 @@
 
 use super::Offence;
 use super::context::Context;
-use super::join::{Class, Latest};
 use super::tally::Tally;
+use crate::view::{Class, Latest};
 
 /// Counts versions that were overtaken by a later one.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
-    let join = &context.join;
+    let join = &context.view.join;
     if join.is_calm() {
         return;
     }
@@ -32,7 +32,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
             continue;
         }
         let later = before.version;
-        let span = context.record_span(row);
+        let span = context.view.record_span(row);
         tally.add(span, || {
             let what = format!(
                 "its event ({}) came after that of version {later}{}",

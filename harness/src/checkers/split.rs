@@ -2,9 +2,9 @@
 
 use super::Offence;
 use super::context::Context;
-use super::join::{Bits, Class};
 use super::tally::Tally;
 use crate::history::NONE;
+use crate::view::{Bits, Class};
 
 /// The first record of an order.
 #[derive(Clone, Copy)]
@@ -15,7 +15,7 @@ struct Home {
 
 /// Counts orders on more than one partition.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
-    let join = &context.join;
+    let join = &context.view.join;
     if join.is_calm() {
         return;
     }
@@ -45,8 +45,9 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         }
         split.set(order);
         let span = context
+            .view
             .record_span(first.row as usize)
-            .hull(context.record_span(row));
+            .hull(context.view.record_span(row));
         tally.add(span, || Offence {
             against: join.log.at(first.row as usize).version,
             what: format!(

@@ -2,9 +2,9 @@
 //! came before the first fault, and the first few in words; or all of them, handed on one by one.
 
 use super::reading::Reading;
-use super::window::{Span, Window};
 use super::{Finding, Offence};
 use crate::scenario::Metric;
+use crate::view::{Span, Window};
 
 /// Offences kept in words.
 pub const EXAMPLES: u64 = 5;

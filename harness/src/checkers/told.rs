@@ -1,7 +1,7 @@
 //! What the client was told of a change, over all attempts it made at it.
 
-use super::join::Bits;
 use crate::history::{History, NONE, Outcome};
+use crate::view::Bits;
 
 /// By change: told yes, told no in so many words.
 pub struct Told {

@@ -6,7 +6,7 @@ use super::tally::Tally;
 
 /// Counts committed versions of which the client knows nothing.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
-    let join = &context.join;
+    let join = &context.view.join;
     let told = context.told();
     for slot in 0..join.truth.len() {
         let is_told = |change| told.committed(change) || told.rejected(change);
@@ -16,7 +16,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
         let Some(request) = join.request(slot) else {
             continue;
         };
-        let span = context.request_span(request);
+        let span = context.view.request_span(request);
         tally.add(span, || {
             let what = format!(
                 "committed, but the client was told nothing ({}){}",

@@ -8,7 +8,7 @@ use super::tally::Tally;
 /// Counts committed changes whose publish the teardown cut off.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     for slot in Fates::new(context).slots(Fate::Undecided) {
-        let span = context.delivery_span(slot);
+        let span = context.view.delivery_span(slot);
         tally.add(span, || {
             let what = format!(
                 "committed ({}), no event on the topic, and the teardown had to kill the \

@@ -45,6 +45,6 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::list(&args).into(),
         Command::OrderService(args) => children::order_service(&args).into(),
         Command::Relay(args) => children::relay(&args).into(),
-        Command::Reaper => crate::process::reaper::main(),
+        Command::Reaper => crate::process::reaper::main(crate::stack::DUTIES),
     }
 }

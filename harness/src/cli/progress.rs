@@ -1,6 +1,7 @@
 //! Shows what a run does, on standard error: a bar with live counters on a terminal, plain lines elsewhere.
 
 use super::terminal;
+use crate::history::FenceStep;
 use crate::run::{Event, Reporter};
 use crate::scenario::units::show_duration;
 use crate::workload::Progress;
@@ -119,8 +120,9 @@ impl State {
                     self.step("load ended");
                 }
             }
-            Event::Fence { number, name } => {
-                self.step(&format!("  fence {number} of 8: {name}"));
+            Event::Fence { step } => {
+                let (number, all) = (step.number(), FenceStep::ALL.len());
+                self.step(&format!("  fence {number} of {all}: {}", step.name()));
             }
             Event::StrategyJudged { strategy, verdict } => {
                 self.line(&format!("  {strategy}: {verdict}"));
@@ -224,8 +226,7 @@ mod tests {
             },
             Event::LoadEnded,
             Event::Fence {
-                number: 1,
-                name: "stop the load".into(),
+                step: FenceStep::Outcomes,
             },
             Event::StrategyJudged {
                 strategy: "naive".into(),

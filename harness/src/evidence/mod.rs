@@ -42,7 +42,7 @@ mod sockets;
 mod subject;
 mod traffic;
 
-pub use bite::bites;
+pub use bite::{Bite, bites};
 pub(crate) use observe::{Observed, Observers};
 pub(crate) use subject::Subject;
 

@@ -1,8 +1,8 @@
 //! Lives and deaths of processes, as explanations need them: who died when, who was away when.
 
-use crate::checkers::join::NEVER;
-use crate::checkers::window::Span;
 use crate::history::{Life, ProcessEvent};
+use crate::view::NEVER;
+use crate::view::Span;
 
 /// The exit of a process that ended well, as [`ProcessEvent::exit`] has it.
 const ENDED_WELL: i32 = -1;

@@ -13,20 +13,16 @@ mod trail;
 mod words;
 
 use crate::checkers::context::Context;
-use crate::checkers::window::Span;
 use crate::checkers::{Offence, each_offence};
-use crate::history::NONE;
+use crate::history::{FenceStep, NONE};
 use crate::identity::Identity;
 use crate::scenario::Metric;
+use crate::view::Span;
 use index::{Groups, Sights};
 use lives::Lives;
 use reports::record;
 use timeline::Subject;
 
-/// Steps of the fence in which the truth, the source and the topic are read.
-const TRUTH_READ: u32 = 4;
-const SOURCE_READ: u32 = 6;
-const TOPIC_READ: u32 = 8;
 /// Most steps of an offence's timeline.
 const MAX_STEPS: usize = 200;
 
@@ -65,7 +61,7 @@ impl<'a> Explainer<'a> {
             lives: Lives::new(&history.processes),
             sights: Sights::new(&history.sightings),
             trace: Groups::new(history.trace.iter().map(|r| r.attempt), attempts),
-            records: Groups::new(context.join.log.iter().map(|r| r.attempt), attempts),
+            records: Groups::new(context.view.join.log.iter().map(|r| r.attempt), attempts),
             attempts: Groups::new(changes, count.map_or(0, |c| c as usize + 1)),
             traced_until_ns,
             trace_cut_ns: history.meta.trace_cut_ns,
@@ -99,7 +95,7 @@ impl<'a> Explainer<'a> {
 
     /// What the timeline of an offence is about: its own attempt, and what it is judged against.
     fn subject(&self, metric: Metric, offence: &Offence) -> Subject {
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let maker = |version: u32| {
             let slot = join.slot(offence.order, version)?;
             Some(join.truth.at(slot).attempt)
@@ -144,12 +140,12 @@ impl<'a> Explainer<'a> {
 
     /// The slot of an offence's version.
     fn slot(&self, offence: &Offence) -> Option<usize> {
-        self.context.join.slot(offence.order, offence.version)
+        self.context.view.join.slot(offence.order, offence.version)
     }
 
     /// The row of the join's log that an offence is about.
     fn row(&self, offence: &Offence) -> Option<usize> {
-        let log = &self.context.join.log;
+        let log = &self.context.view.join.log;
         let place = offence.record?;
         let row = log.partition_point(0..log.len(), |r| (r.partition, r.offset) < place);
         let found = log.get(row)?;
@@ -162,16 +158,16 @@ impl<'a> Explainer<'a> {
     }
 
     /// When a step of the fence had ended well.
-    fn fence_ns(&self, number: u32) -> Option<i64> {
+    fn fence_ns(&self, step: FenceStep) -> Option<i64> {
         let steps = &self.context.history().fences;
-        let step = steps.iter().find(|s| s.number == number && s.ok)?;
-        Some(step.ended_ns)
+        let taken = steps.iter().find(|s| s.is(step) && s.ok)?;
+        Some(taken.ended_ns)
     }
 
     /// When the relay was stopped and the final reads began, as far as the fence came.
     fn final_reads_ns(&self) -> i64 {
         let history = self.context.history();
-        let step = history.fences.iter().find(|s| s.number == SOURCE_READ);
+        let step = history.fences.iter().find(|s| s.is(FenceStep::ReadSource));
         step.map_or(history.meta.load_until_ns, |s| s.started_ns)
     }
 }

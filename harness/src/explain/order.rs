@@ -3,8 +3,8 @@
 use super::timeline::Subject;
 use super::{Explainer, Span};
 use crate::checkers::each_offence;
-use crate::checkers::join::Class;
 use crate::history::{LogRow, Outcome};
+use crate::view::Class;
 use reports::explanation::Order;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ impl Explainer<'_> {
     /// Everything about an order.
     pub fn order(&self, order: u32) -> Order {
         let history = self.context.history();
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let attempts: Vec<u32> = (0u32..)
             .zip(&history.requests)
             .filter(|(_, r)| r.order == order)

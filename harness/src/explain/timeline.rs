@@ -1,13 +1,15 @@
 //! The way of an event through all processes, merged by time, with what befell them meanwhile.
 
+use super::Explainer;
 use super::lives::Absence;
 use super::trail::Trail;
 use super::words::{how_it_ended, lsn, persistence, process_of, spoken};
-use super::{Explainer, SOURCE_READ, TOPIC_READ, TRUTH_READ};
-use crate::checkers::join::{Class, NEVER};
-use crate::checkers::window::Span;
-use crate::history::{Intent, NONE, Outcome, PendingState, Request, Stage, TraceRow, Tracer};
+use crate::history::{
+    FenceStep, Intent, NONE, Outcome, PendingState, Request, Stage, TraceRow, Tracer,
+};
 use crate::scenario::FaultKind;
+use crate::view::Span;
+use crate::view::{Class, NEVER};
 use relays::order::ChangeType;
 use reports::record::Step;
 
@@ -108,7 +110,7 @@ impl Explainer<'_> {
     /// `v2: `, or by attempt where the database has no version of it.
     fn label(&self, trail: &Trail) -> String {
         match trail.slot {
-            Some(slot) => format!("v{}: ", self.context.join.truth.at(slot).version),
+            Some(slot) => format!("v{}: ", self.context.view.join.truth.at(slot).version),
             None if trail.attempt == NONE => "attempt of nobody: ".to_owned(),
             None => format!("attempt {}: ", trail.attempt),
         }
@@ -188,7 +190,7 @@ impl Explainer<'_> {
     }
 
     fn record(&self, row: usize, trail: Option<&Trail>, label: &str, moments: &mut Vec<Moment>) {
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let record = join.log.at(row);
         let kind = match join.class(row) {
             Class::First => "event",
@@ -253,7 +255,7 @@ impl Explainer<'_> {
             }
         }
         let faults = &self.context.history().meta.scenario.faults;
-        for window in &self.context.windows {
+        for window in &self.context.view.windows {
             // Kills and pauses are in the lives of processes already.
             let lived = matches!(
                 faults[window.fault].kind,
@@ -280,9 +282,9 @@ impl Explainer<'_> {
 
     /// What the referee found when everything had come to rest.
     fn final_reads(&self, trail: &Trail, label: &str, moments: &mut Vec<Moment>) {
-        let join = &self.context.join;
-        let mut push = |number, who: &str, what: String| {
-            if let Some(at_ns) = self.fence_ns(number) {
+        let join = &self.context.view.join;
+        let mut push = |step, who: &str, what: String| {
+            if let Some(at_ns) = self.fence_ns(step) {
                 moments.push(Moment {
                     at_ns,
                     rank: Rank::FinalRead,
@@ -293,7 +295,7 @@ impl Explainer<'_> {
         };
         let Some(slot) = trail.slot else {
             push(
-                TRUTH_READ,
+                FenceStep::ReadTruth,
                 "database",
                 "final read: it is not there".to_owned(),
             );
@@ -301,7 +303,7 @@ impl Explainer<'_> {
         };
         let version = join.truth.at(slot).version;
         push(
-            TRUTH_READ,
+            FenceStep::ReadTruth,
             "database",
             format!("final read: there as version {version}"),
         );
@@ -312,11 +314,11 @@ impl Explainer<'_> {
                 Some(PendingState::Slot) => "final read: still ahead of the slot's position",
                 _ => "final read: its row is still there",
             };
-            push(SOURCE_READ, "outbox", what.to_owned());
+            push(FenceStep::ReadSource, "outbox", what.to_owned());
         }
         if join.first_row(slot).is_none() {
             push(
-                TOPIC_READ,
+                FenceStep::ReadTopic,
                 "topic",
                 "final read: no valid event of it".to_owned(),
             );

@@ -127,7 +127,7 @@ impl Explainer<'_> {
     /// Everything known of an attempt; of one that is not of this run, nothing.
     pub(super) fn trail(&self, attempt: u32) -> Trail {
         let history = self.context.history();
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let mut rows: Vec<TraceRow> = self
             .trace
             .of(attempt)

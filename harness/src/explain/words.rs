@@ -4,9 +4,9 @@
 use super::Explainer;
 use super::lives::{Absence, Death, Outage};
 use super::trail::Trail;
-use crate::checkers::join::NEVER;
-use crate::checkers::window::{Span, Window, fault_name};
 use crate::history::{Stage, TraceRow, Tracer};
+use crate::view::NEVER;
+use crate::view::{Span, Window, fault_name};
 
 /// At most so many simultaneous things are named in a sentence; the timeline has them all.
 const NAMED_TOGETHER: usize = 2;
@@ -120,6 +120,7 @@ impl Explainer<'_> {
     pub(super) fn while_faults(&self, span: Span) -> String {
         let names: Vec<String> = self
             .context
+            .view
             .windows
             .iter()
             .filter(|w| w.span.overlaps(span))
@@ -162,7 +163,7 @@ impl Explainer<'_> {
         let outages = self.lives.outages(span).map(|o| self.outage(o));
         let mut all: Vec<String> = outages.take(NAMED_TOGETHER).collect();
         if all.is_empty() {
-            let windows = self.context.windows.iter();
+            let windows = self.context.view.windows.iter();
             let faults = windows.filter(|w| w.span.overlaps(span)).map(|w| {
                 format!(
                     "{} was in force ({})",
@@ -206,7 +207,7 @@ impl Explainer<'_> {
 
     /// `on the topic at 2.105 s (partition 0 offset 12)`.
     pub(super) fn on_topic(&self, row: usize) -> String {
-        let record = self.context.join.log.at(row);
+        let record = self.context.view.join.log.at(row);
         let place = format!("partition {} offset {}", record.partition, record.offset);
         match self.appended_ns(row) {
             Some(at_ns) => format!("on the topic at {} ({place})", self.at(at_ns)),
@@ -216,7 +217,7 @@ impl Explainer<'_> {
 
     /// When a record was on the topic: in histories of before, where the broker wrote it down.
     pub(super) fn appended_ns(&self, row: usize) -> Option<i64> {
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let known = !join.ends().is_empty() || join.log.at(row).append_ms >= 0;
         known.then(|| join.on_topic_ns(row))
     }

@@ -9,37 +9,16 @@ pub mod database;
 pub mod patience;
 
 use crate::clock::RunClock;
-use crate::history::FenceStep;
+use crate::history::{FenceRecord, FenceStep};
 use patience::Patience;
 use std::future::Future;
 use std::time::Duration;
-
-/// Number and name of every step.
-pub const STEPS: [(u32, &str); 8] = [
-    (1, "stop the generator: every request has its outcome"),
-    (
-        2,
-        "heal: proxies enabled and without toxics, no process stopped",
-    ),
-    (3, "stop the order service"),
-    (
-        4,
-        "close the database to the order service and read the truth",
-    ),
-    (
-        5,
-        "wait until every committed change has its event, or the bound",
-    ),
-    (6, "stop the relay and read what the source still holds"),
-    (7, "close the topic"),
-    (8, "read the whole topic again from offset 0"),
-];
 
 /// Keeps the record of the steps.
 pub struct Fence<'a> {
     clock: RunClock,
     patience: &'a Patience,
-    steps: Vec<FenceStep>,
+    steps: Vec<FenceRecord>,
 }
 
 impl<'a> Fence<'a> {
@@ -48,16 +27,16 @@ impl<'a> Fence<'a> {
         Self {
             clock,
             patience,
-            steps: Vec::with_capacity(STEPS.len()),
+            steps: Vec::with_capacity(FenceStep::ALL.len()),
         }
     }
 
-    /// Takes step `number`: `work` gives its value with a detail for the record, or why it failed.
+    /// Takes a step: `work` gives its value with a detail for the record, or why it failed.
     /// Work that takes longer than `within`, or than the user lets it, is dropped: then the step
     /// failed.
     pub async fn step<T>(
         &mut self,
-        number: u32,
+        step: FenceStep,
         within: Duration,
         work: impl Future<Output = Result<(T, String), String>>,
     ) -> Option<T> {
@@ -65,30 +44,25 @@ impl<'a> Fence<'a> {
         let done = self.patience.give(within, work).await;
         match done.unwrap_or_else(|cut| Err(cut.to_string())) {
             Ok((value, detail)) => {
-                self.record(number, started_ns, true, detail);
+                self.record(step, started_ns, true, detail);
                 Some(value)
             }
             Err(reason) => {
-                self.record(number, started_ns, false, reason);
+                self.record(step, started_ns, false, reason);
                 None
             }
         }
     }
 
-    /// Records that step `number`, which was taken before, did not hold after all.
-    pub fn fail(&mut self, number: u32, reason: String) {
-        self.record(number, self.clock.now_ns(), false, reason);
+    /// Records that a step, which was taken before, did not hold after all.
+    pub fn fail(&mut self, step: FenceStep, reason: String) {
+        self.record(step, self.clock.now_ns(), false, reason);
     }
 
-    fn record(&mut self, number: u32, started_ns: i64, ok: bool, detail: String) {
-        let name = STEPS
-            .iter()
-            .find(|s| s.0 == number)
-            .map_or("", |s| s.1)
-            .to_owned();
-        self.steps.push(FenceStep {
-            number,
-            name,
+    fn record(&mut self, step: FenceStep, started_ns: i64, ok: bool, detail: String) {
+        self.steps.push(FenceRecord {
+            number: step.number(),
+            name: step.name().to_owned(),
             started_ns,
             ended_ns: self.clock.now_ns(),
             ok,
@@ -97,7 +71,7 @@ impl<'a> Fence<'a> {
     }
 
     /// The record.
-    pub fn into_steps(self) -> Vec<FenceStep> {
+    pub fn into_steps(self) -> Vec<FenceRecord> {
         self.steps
     }
 }
@@ -114,15 +88,15 @@ mod tests {
     {
         let (_user, interrupted) = watch::channel(false);
         let patience = Patience::new(interrupted);
-        for (number, name) in STEPS {
+        for step in FenceStep::ALL {
             let mut fence = Fence::new(RunClock::start(), &patience);
             let within = Duration::from_millis(5);
             let hung = pending::<Result<((), String), String>>();
-            assert!(fence.step(number, within, hung).await.is_none());
+            assert!(fence.step(step, within, hung).await.is_none());
             let done = async { Ok((7, "done".to_owned())) };
-            assert_eq!(fence.step(number, within, done).await, Some(7));
+            assert_eq!(fence.step(step, within, done).await, Some(7));
             let steps = fence.into_steps();
-            assert_eq!((steps[0].number, steps[0].name.as_str()), (number, name));
+            assert!(steps.iter().all(|s| s.is(step) && s.name == step.name()));
             assert_eq!((steps[0].ok, steps[1].ok), (false, true));
             assert_eq!(steps[0].detail, "it did not end within 5ms");
         }

@@ -2,7 +2,7 @@
 //! many bits as the greatest distance needs, and the fields of a row side by side. A field that
 //! never changes takes no room, one that takes on any value takes 64 bits.
 
-use super::rows::{MAX_FIELDS, Row};
+use super::row::{MAX_FIELDS, Row};
 
 /// What a word read at any byte still has whole, wherever in that byte the field begins.
 const MAX_SHIFTED_BITS: u32 = 57;

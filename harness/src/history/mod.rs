@@ -13,9 +13,11 @@ mod packed;
 mod pages;
 mod places;
 mod reader;
+mod row;
 mod rows;
 mod seal;
 mod shelf;
+mod step;
 mod tables;
 mod writer;
 
@@ -23,9 +25,11 @@ use crate::clock::RunClock;
 use crate::identity::RunKey;
 use crate::scenario::{Link, Scenario};
 pub use relays::trace::Stage;
-pub use rows::{Iter, Numbered, Row, Rows};
+pub use row::Row;
+pub use rows::{Iter, Numbered, Rows};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+pub use step::FenceStep;
 
 pub use files::{HistoryError, Loaded, load, save};
 pub use places::Places;
@@ -64,7 +68,7 @@ pub struct History {
     /// Named series over time.
     pub samples: Vec<Sample>,
     /// The fence, step by step.
-    pub fences: Vec<FenceStep>,
+    pub fences: Vec<FenceRecord>,
     /// What the system under test wrote of each event's way through it, by time. For explanations
     /// only: no verdict rests on the word of what is judged.
     pub trace: Rows<TraceRow>,
@@ -410,7 +414,7 @@ pub struct Sample {
 
 /// One step of the fence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FenceStep {
+pub struct FenceRecord {
     /// 1 to 8, as in docs/architecture.md.
     pub number: u32,
     /// What it does.
@@ -423,6 +427,13 @@ pub struct FenceStep {
     pub ok: bool,
     /// Why not, or what it found.
     pub detail: String,
+}
+
+impl FenceRecord {
+    /// Whether it is of this step.
+    pub fn is(&self, step: FenceStep) -> bool {
+        self.number == step.number()
+    }
 }
 
 /// Who wrote a row of the trace.

@@ -1,7 +1,7 @@
 //! How the rows that grow with the load are taken apart. Times that follow one another are kept as
 //! differences: all arithmetic wraps, so it is exact for any two of them.
 
-use super::rows::{MAX_FIELDS, Row};
+use super::row::{MAX_FIELDS, Row};
 use super::{Body, Intent, LogRow, Outcome, Request, Sighting, Stage, TraceRow, Tracer, TruthRow};
 
 impl Row for Request {

@@ -2,25 +2,13 @@
 //! bits. Whatever the values, every row comes back as it was put in.
 
 use super::block::Block;
+use super::row::Row;
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use std::ops::Range;
 
-/// Most fields of a row.
-pub const MAX_FIELDS: usize = 12;
-
 /// Rows of a block. Tests use small ones, so that a few rows are many blocks.
 pub(super) const BLOCK: usize = if cfg!(test) { 8 } else { 1024 };
-
-/// A row that can be taken apart into numbers and put together again.
-pub trait Row: Copy {
-    /// How many of its fields are used, at most [`MAX_FIELDS`].
-    const FIELDS: usize;
-    /// Its fields; those of neighbouring rows should be close to each other.
-    fn fields(&self) -> [u64; MAX_FIELDS];
-    /// The row with these fields. Whoever wants one field of a row pays for that field alone.
-    fn from_fields(field: impl Fn(usize) -> u64) -> Self;
-}
 
 /// A list of rows that is added to at its end and read anywhere, by value.
 #[derive(Clone)]

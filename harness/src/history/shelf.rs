@@ -1,7 +1,8 @@
 //! The two ways in which a history holds its rows: few of them as they are, millions packed.
 
 use super::column::Table;
-use super::rows::{Row, Rows};
+use super::row::Row;
+use super::rows::Rows;
 use std::borrow::Cow;
 use std::ops::Range;
 

@@ -4,7 +4,7 @@
 
 use super::column::{Codec, Column, Table};
 use super::{
-    Body, FaultRecord, FenceStep, Intent, Life, LogRow, NONE, Observation, Outcome, PartitionEnd,
+    Body, FaultRecord, FenceRecord, Intent, Life, LogRow, NONE, Observation, Outcome, PartitionEnd,
     Pending, PendingState, ProcessEvent, RawRecord, Request, Sample, Sighting, Stage, TraceRow,
     Tracer, TruthRow,
 };
@@ -451,7 +451,7 @@ impl Table for TraceRow {
     }
 }
 
-impl Table for FenceStep {
+impl Table for FenceRecord {
     const FILE: &'static str = "fences.parquet";
     const MAX_ROWS: usize = MAX_FEW;
 

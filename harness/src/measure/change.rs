@@ -1,7 +1,7 @@
 //! What one change came to over all attempts at it: a retry starts no clock anew.
 
-use crate::checkers::join::{Bits, Join};
 use crate::history::{NONE, Outcome, Request};
+use crate::view::{Bits, Join};
 
 /// A change, as its client sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! How long it took until nothing was left: after the last heal, and after the end of the load.
 
 use super::ns;
-use crate::checkers::join::{Join, NEVER};
-use crate::checkers::window::windows;
 use crate::history::{History, Outcome, Request};
+use crate::view::windows;
+use crate::view::{Join, NEVER};
 
 /// When the last fault that was in force was healed; [`NEVER`] if one never was.
 pub fn last_heal_ns(history: &History) -> Option<i64> {

@@ -2,7 +2,7 @@
 
 use super::latency::whole;
 use super::recorder::Recorder;
-use crate::checkers::join::Join;
+use crate::view::Join;
 use std::fmt::Write;
 
 /// Reporting points in each halving of the distance to 100%.

@@ -3,10 +3,8 @@
 use super::change::{Change, Changes};
 use super::phase::{Phase, Phases};
 use super::recorder::Recorder;
-use crate::checkers::context::Context;
-use crate::checkers::join::Join;
-use crate::checkers::window::Span;
 use crate::history::History;
+use crate::view::{Join, Span, View};
 use reports::record;
 
 /// Order, propagation and end-to-end latency of some changes.
@@ -92,12 +90,12 @@ impl PhaseLatencies {
 }
 
 /// Over the whole run, and by phase. Each change is in one phase, and the whole is their sum.
-pub fn latencies(context: &Context<'_>) -> (Latencies, Vec<PhaseLatencies>) {
-    let join = &context.join;
+pub fn latencies(view: &View<'_>) -> (Latencies, Vec<PhaseLatencies>) {
+    let join = &view.join;
     let phases = Phases::of(join.history);
     let mut parts = vec![Latencies::default(); phases.all.len()];
     Changes::new(join).each(|change, slots| {
-        let phase = phases.index(change.sent_ns, || open_until(context, change, slots));
+        let phase = phases.index(change.sent_ns, || open_until(view, change, slots));
         parts[phase].record(join, change, slots);
     });
     let mut whole = Latencies::default();
@@ -126,15 +124,15 @@ pub fn latencies_from(join: &Join<'_>, from_ns: i64) -> Latencies {
 /// Of the changes that are picked by their time: from the first intended start to the last outcome, or
 /// until each of its events had been seen, or had been passed.
 pub fn latencies_where(
-    context: &Context<'_>,
+    view: &View<'_>,
     until_seen: bool,
     pick: impl Fn(Span) -> bool,
 ) -> Latencies {
     let mut all = Latencies::default();
-    let join = &context.join;
+    let join = &view.join;
     Changes::new(join).each(|change, slots| {
         let until_ns = match until_seen {
-            true => open_until(context, change, slots),
+            true => open_until(view, change, slots),
             false => change.ended_ns,
         };
         let span = Span {
@@ -149,10 +147,10 @@ pub fn latencies_where(
 }
 
 /// When a change had its outcome and each of its events had been seen, or its relay had passed it.
-fn open_until(context: &Context<'_>, change: Change, slots: &[usize]) -> i64 {
-    let delivered = slots.iter().map(|slot| match context.join.seen(*slot) {
+fn open_until(view: &View<'_>, change: Change, slots: &[usize]) -> i64 {
+    let delivered = slots.iter().map(|slot| match view.join.seen(*slot) {
         Some(seen_ns) => seen_ns,
-        None => context.delivery_span(*slot).until_ns,
+        None => view.delivery_span(*slot).until_ns,
     });
     delivered.fold(change.ended_ns, i64::max)
 }

@@ -2,8 +2,8 @@
 //! strategy. They do not overlap and leave no gap, so their counts add up to the run's.
 
 use super::ns;
-use crate::checkers::window::{concerning, fault_name};
 use crate::history::History;
+use crate::view::{concerning, fault_name};
 
 /// Part of the run's changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Series over the run, in bins of one width, for charts.
 
 use super::change::Changes;
-use crate::checkers::join::Join;
 use crate::history::Outcome;
+use crate::view::Join;
 use reports::record::Series;
 
 const NARROWEST_NS: i64 = 250_000_000;

@@ -10,9 +10,9 @@ use super::{
     generator, hgrm, latencies_from, planned_changes, series, throughput_per_s, whole,
 };
 use crate::checkers::fixture::*;
-use crate::checkers::join::Join;
 use crate::history::{History, Outcome, Sample};
 use crate::scenario::StrategyKind;
+use crate::view::Join;
 use reports::record::{Cost, DatabaseCosts};
 use std::time::Duration;
 

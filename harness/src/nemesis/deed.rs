@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use super::ledger::not_ours;
 use crate::evidence::Subject;
 use crate::process::Child;
-use crate::scenario::{Fault, FaultKind, Link, StrategyKind, Target, Victim};
+use crate::scenario::{Fault, FaultKind, Link, Target, Victim};
 
 /// What a fault works on, in one strategy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,14 +14,6 @@ pub(super) enum Places {
     Links(Vec<Link>),
     /// A process.
     Process(Victim),
-}
-
-/// What of the fault's target the strategy has; `None` when it has nothing of it.
-pub(crate) fn concerns(fault: &Fault, strategy: &StrategyKind) -> bool {
-    match fault.target {
-        Target::Process(victim) => victim != Victim::Relay || strategy.has_relay(),
-        target => target.links().iter().any(|l| strategy.uses(*l)),
-    }
 }
 
 /// A fault made ready: everything it needs is there.
@@ -255,7 +247,9 @@ impl Deed {
                 holds.pauses += 1;
                 Ok(())
             }
-            _ => Err("a process can only be killed or paused".into()),
+            FaultKind::Down | FaultKind::Toxic { .. } => {
+                Err("a process can only be killed or paused".into())
+            }
         }
     }
 
@@ -284,7 +278,7 @@ impl Deed {
                     child.resume().await.map_err(|e| e.to_string())?;
                 }
             }
-            _ => {}
+            FaultKind::Down | FaultKind::Toxic { .. } => {}
         }
         Ok(())
     }

@@ -152,7 +152,10 @@ impl Life {
             Toxic::SlowClose { delay } => {
                 (Duration::from_millis(delay) + AFTERWARDS).min(MAX_AFTERWARDS)
             }
-            _ => Duration::ZERO,
+            Toxic::Latency { .. }
+            | Toxic::Bandwidth { .. }
+            | Toxic::Timeout { .. }
+            | Toxic::Slicer { .. } => Duration::ZERO,
         }
     }
 

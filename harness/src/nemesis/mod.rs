@@ -12,7 +12,6 @@ use crate::process::Child;
 use crate::scenario::{Fault, Link, StrategyKind, Victim};
 use crate::stack::Route;
 use crate::toxiproxy::Toxiproxy;
-pub(crate) use deed::concerns;
 use ledger::Ledger;
 pub use rescue::heal_all;
 use std::collections::BTreeMap;
@@ -92,7 +91,7 @@ pub async fn campaign(
     };
     let concerned: Vec<(u32, &Fault)> = (0u32..)
         .zip(faults)
-        .filter(|(_, fault)| concerns(fault, &field.strategy))
+        .filter(|(_, fault)| fault.concerns(&field.strategy))
         .collect();
     if concerned.is_empty() {
         return campaign;

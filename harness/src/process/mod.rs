@@ -18,10 +18,10 @@ pub use supervised::{Child, ChildError, ChildSpec, Ready};
 use std::process::ExitCode;
 
 /// The work of the processes that stand beside the harness, where this is one of their hidden
-/// subcommands.
-pub fn hidden(subcommand: &str) -> Option<ExitCode> {
+/// subcommands; `duties` are the reaper's.
+pub fn hidden(subcommand: &str, duties: &[reaper::Duty]) -> Option<ExitCode> {
     match subcommand {
-        reaper::SUBCOMMAND => Some(reaper::main()),
+        reaper::SUBCOMMAND => Some(reaper::main(duties)),
         log_keeper::SUBCOMMAND => Some(log_keeper::main()),
         _ => None,
     }

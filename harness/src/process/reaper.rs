@@ -10,12 +10,11 @@
 
 use super::spawn::spawn;
 use super::tree::{self, Process, ProcessId, Snapshot};
-use crate::stack::data_folder::DataFolder;
-use crate::stack::external::Leftover;
-use crate::stack::leftovers;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, Signal};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
@@ -44,20 +43,63 @@ const LATE_SPAWN: Duration = Duration::from_millis(100);
 /// At most so many notes are kept; the harness notes a handful a strategy.
 const NOTES_MAX: usize = 10_000;
 
+/// Something that the harness makes and must not leave behind.
+pub trait Cleanup: Serialize + DeserializeOwned {
+    /// What the reaper's notes call things of this kind.
+    const KIND: &'static str;
+
+    /// Undoes what a dead harness left of this kind, in the order in which it was noted. Says what it
+    /// did, one line each, or what was left.
+    fn clean_up(left: Vec<Self>) -> Result<Vec<String>, String>;
+}
+
+/// One kind of [`Cleanup`], as whoever runs the reaper names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Duty {
+    kind: &'static str,
+    clean_up: fn(Vec<Value>) -> Result<Vec<String>, String>,
+}
+
+impl Duty {
+    /// Of this kind.
+    pub const fn of<M: Cleanup>() -> Self {
+        Self {
+            kind: M::KIND,
+            clean_up: |left| {
+                let read = left.into_iter().map(serde_json::from_value);
+                let left: Result<Vec<M>, _> = read.collect();
+                M::clean_up(left.map_err(|e| format!("read the notes of {}: {e}", M::KIND))?)
+            },
+        }
+    }
+}
+
 /// What the harness tells the reaper: one JSON object a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Note {
-    /// About to be made on an external stack.
-    External(Leftover),
-    /// Dropped again, or to be kept.
-    ExternalGone(Leftover),
-    /// About to be made; removed with everything in it.
-    Folder(PathBuf),
-    /// Removed again, or to be kept.
-    FolderGone(PathBuf),
+    /// About to be made.
+    Made(Thing),
+    /// Undone again, or to be kept.
+    Gone(Thing),
     /// This process and everything below it may live on.
     LetGo(ProcessId),
+}
+
+/// A thing of some kind, as it is noted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Thing {
+    kind: String,
+    what: Value,
+}
+
+impl Thing {
+    fn of<M: Cleanup>(thing: &M) -> serde_json::Result<Self> {
+        Ok(Self {
+            kind: M::KIND.to_owned(),
+            what: serde_json::to_value(thing)?,
+        })
+    }
 }
 
 /// Process group into which every child is spawned, and the process that stands by to end it.
@@ -119,25 +161,14 @@ impl Reaper {
         matches!(lock(&self.process).try_wait(), Ok(None))
     }
 
-    /// Tells the reaper what to drop from an external stack if the harness dies: one JSON line,
-    /// written before the thing is created.
-    pub fn note_external(&self, note: &Leftover) -> std::io::Result<()> {
-        self.tell(&Note::External(note.clone()))
+    /// Tells the reaper what to undo if the harness dies; written before the thing is made.
+    pub fn note(&self, thing: &impl Cleanup) -> std::io::Result<()> {
+        self.tell(&Note::Made(Thing::of(thing)?))
     }
 
-    /// Takes [`Reaper::note_external`] back: it was dropped, or is to be kept.
-    pub fn forget_external(&self, note: &Leftover) -> std::io::Result<()> {
-        self.tell(&Note::ExternalGone(note.clone()))
-    }
-
-    /// Tells the reaper to remove this data folder if the harness dies; written before it is made.
-    pub fn note_folder(&self, folder: &Path) -> std::io::Result<()> {
-        self.tell(&Note::Folder(folder.to_owned()))
-    }
-
-    /// Takes [`Reaper::note_folder`] back.
-    pub fn forget_folder(&self, folder: &Path) -> std::io::Result<()> {
-        self.tell(&Note::FolderGone(folder.to_owned()))
+    /// Takes [`Reaper::note`] back: it was undone, or is to be kept.
+    pub fn forget(&self, thing: &impl Cleanup) -> std::io::Result<()> {
+        self.tell(&Note::Gone(Thing::of(thing)?))
     }
 
     /// Tells the reaper that this process and all below it may outlive the harness.
@@ -197,11 +228,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Body of the hidden subcommand.
-pub fn main() -> ExitCode {
+/// Body of the hidden subcommand; what the harness notes must be of one of these kinds, which are
+/// cleaned up in this order.
+pub fn main(duties: &[Duty]) -> ExitCode {
     let done = ignore_signals().and_then(|()| match std::env::var_os(ANCHOR) {
         Some(_) => hold_the_group(),
-        None => stand_by(),
+        None => stand_by(duties),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -225,7 +257,7 @@ fn say(what: &str) {
     let _ = writeln!(std::io::stderr(), "reaper: {what}");
 }
 
-fn stand_by() -> Result<(), String> {
+fn stand_by(duties: &[Duty]) -> Result<(), String> {
     let mut anchor = Command::new("/proc/self/exe")
         .arg(SUBCOMMAND)
         .env(ANCHOR, "1")
@@ -239,7 +271,7 @@ fn stand_by() -> Result<(), String> {
     writeln!(out, "{READY}{group}")
         .and_then(|()| out.flush())
         .map_err(|e| format!("say that it is ready: {e}"))?;
-    let done = Duty::read(std::io::stdin().lock()).discharge(group);
+    let done = Notes::read(std::io::stdin().lock()).discharge(group, duties);
     drop(anchor.stdin.take());
     let _ = anchor.wait();
     done
@@ -268,57 +300,51 @@ pub(super) fn ignore_signals() -> Result<(), String> {
 
 /// What is to be done when the harness is gone.
 #[derive(Debug, Default)]
-struct Duty {
-    external: Vec<Leftover>,
-    folders: Vec<PathBuf>,
+struct Notes {
+    made: Vec<Thing>,
     let_go: Vec<ProcessId>,
 }
 
-impl Duty {
+impl Notes {
     /// Reads notes until the harness's end of the pipe closes.
     fn read(input: impl BufRead) -> Self {
-        let mut duty = Self::default();
+        let mut notes = Self::default();
         for line in input.split(b'\n') {
             let Ok(line) = line else { break };
             // The harness may have died within a line; what that line announced was never made.
             if let Ok(note) = serde_json::from_slice(&line) {
-                duty.take(note);
+                notes.take(note);
             }
         }
-        duty
+        notes
     }
 
     fn take(&mut self, note: Note) {
         match note {
-            Note::External(leftover) if self.external.len() < NOTES_MAX => {
-                self.external.push(leftover);
-            }
-            Note::Folder(folder) if self.folders.len() < NOTES_MAX => self.folders.push(folder),
+            Note::Made(thing) if self.made.len() < NOTES_MAX => self.made.push(thing),
             Note::LetGo(process) if self.let_go.len() < NOTES_MAX => self.let_go.push(process),
-            Note::ExternalGone(gone) => self.external.retain(|known| *known != gone),
-            Note::FolderGone(gone) => self.folders.retain(|known| *known != gone),
-            Note::External(_) | Note::Folder(_) | Note::LetGo(_) => {
+            Note::Gone(gone) => self.made.retain(|known| *known != gone),
+            Note::Made(_) | Note::LetGo(_) => {
                 say(&format!("more than {NOTES_MAX} notes; this one is dropped"));
             }
         }
     }
 
-    fn discharge(self, group: i32) -> Result<(), String> {
+    fn discharge(mut self, group: i32, duties: &[Duty]) -> Result<(), String> {
         let mut failures = Vec::new();
         match self.kill_everything(group) {
             Ok(0) => {}
             Ok(killed) => say(&format!("the harness is gone; ended {killed} processes")),
             Err(reason) => failures.push(reason.to_string()),
         }
-        // The inner ones were noted last.
-        for folder in self.folders.iter().rev() {
-            if let Err(reason) = DataFolder::remove_abandoned(folder) {
-                failures.push(format!("remove {}: {reason}", folder.display()));
+        for duty in duties {
+            let of_it = self.made.extract_if(.., |thing| thing.kind == duty.kind);
+            match (duty.clean_up)(of_it.map(|thing| thing.what).collect()) {
+                Ok(said) => said.iter().for_each(|line| say(line)),
+                Err(reason) => failures.push(reason),
             }
         }
-        for said in leftovers::drop_after_death(&self.external) {
-            say(&said);
-        }
+        failures.extend(self.made.iter().map(|thing| format!("left: {thing:?}")));
         if failures.is_empty() {
             Ok(())
         } else {
@@ -358,12 +384,10 @@ impl Duty {
 mod tests {
     use super::*;
 
-    fn leftover(schema: &str) -> Leftover {
-        Leftover {
-            stack: "x".repeat(9_000),
-            schema: schema.into(),
-            topic: "t".into(),
-            proxies: vec![],
+    fn thing(what: &str) -> Thing {
+        Thing {
+            kind: "folder".into(),
+            what: format!("{what}{}", "x".repeat(9_000)).into(),
         }
     }
 
@@ -377,23 +401,43 @@ mod tests {
     #[test]
     fn what_was_taken_back_is_no_duty() {
         let text = lines(&[
-            Note::External(leftover("a")),
-            Note::External(leftover("b")),
-            Note::Folder("/x".into()),
-            Note::ExternalGone(leftover("a")),
-            Note::FolderGone("/x".into()),
+            Note::Made(thing("a")),
+            Note::Made(thing("b")),
+            Note::Gone(thing("a")),
         ]);
-        let duty = Duty::read(text.as_slice());
-        assert_eq!(duty.external, [leftover("b")]);
-        assert!(duty.folders.is_empty());
+        assert_eq!(Notes::read(text.as_slice()).made, [thing("b")]);
     }
 
     #[test]
     fn a_line_cut_off_by_the_harnesss_death_is_left_out() {
-        let mut text = lines(&[Note::External(leftover("a")), Note::Folder("/x".into())]);
+        let mut text = lines(&[Note::Made(thing("a")), Note::Made(thing("b"))]);
         text.truncate(text.len() - 4);
-        let duty = Duty::read(text.as_slice());
-        assert_eq!(duty.external, [leftover("a")]);
-        assert!(duty.folders.is_empty());
+        assert_eq!(Notes::read(text.as_slice()).made, [thing("a")]);
+    }
+
+    /// Fails with all of its text.
+    #[derive(Serialize, Deserialize)]
+    struct Hopeless(String);
+
+    impl Cleanup for Hopeless {
+        const KIND: &'static str = "hopeless";
+
+        fn clean_up(left: Vec<Self>) -> Result<Vec<String>, String> {
+            Err(left.into_iter().map(|Hopeless(text)| text).collect())
+        }
+    }
+
+    #[test]
+    fn given_notes_of_several_kinds_when_the_harness_is_gone_then_each_kind_gets_its_own() {
+        let hopeless = |text: &str| Note::Made(Thing::of(&Hopeless(text.into())).unwrap());
+        let text = lines(&[hopeless("one, "), Note::Made(thing("a")), hopeless("two")]);
+        // No process is in a group of that number
+        let done = Notes::read(text.as_slice()).discharge(i32::MAX, &[Duty::of::<Hopeless>()]);
+        let reason = done.unwrap_err();
+        // And what nobody is there for is not passed over in silence
+        assert!(
+            reason.starts_with("one, two; left: Thing { kind: \"folder\""),
+            "{reason}"
+        );
     }
 }

@@ -14,7 +14,7 @@ use crate::observer::Watch;
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec};
 use crate::scenario::{Link, Scenario, Strategy, Victim};
-use crate::stack::external::Leftover;
+use crate::stack::leftovers::Leftover;
 use crate::stack::ports::Reserved;
 use crate::stack::{Route, Stack};
 use crate::topic::Topic;
@@ -86,7 +86,7 @@ impl Arena<'_> {
         let info = self.stack.info();
         if let Some(note) = self.leftover() {
             self.reaper
-                .note_external(&note)
+                .note(&note)
                 .map_err(|e| failed("noting what must be dropped", &e))?;
         }
         schema::create(&info.postgres, &self.layout)
@@ -324,12 +324,7 @@ impl Arena<'_> {
         if problems.is_empty()
             && let Some(note) = self.leftover()
         {
-            problems.extend(
-                self.reaper
-                    .forget_external(&note)
-                    .err()
-                    .map(|e| e.to_string()),
-            );
+            problems.extend(self.reaper.forget(&note).err().map(|e| e.to_string()));
         }
         for text in problems {
             reporter.event(Event::Note {

@@ -2,12 +2,14 @@
 
 use super::Event;
 use super::arena::Arena;
-use super::strategy::Context;
+use super::context::Context;
 use crate::clock::RunClock;
+use crate::fence::Fence;
 use crate::fence::database::{self, Truth};
 use crate::fence::patience::Patience;
-use crate::fence::{Fence, STEPS};
-use crate::history::{FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting};
+use crate::history::{
+    FenceRecord, FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting,
+};
 use crate::nemesis::{self, Campaign, nanoseconds};
 use crate::observer::{self, FinalRead, Observer, Watch};
 use crate::process::Child;
@@ -47,7 +49,7 @@ pub(super) struct Read {
     pub pending: Vec<Pending>,
     pub service_killed: bool,
     /// How each step went.
-    pub steps: Vec<FenceStep>,
+    pub steps: Vec<FenceRecord>,
 }
 
 impl Fencing<'_> {
@@ -57,19 +59,29 @@ impl Fencing<'_> {
         let mut fence = Fence::new(self.watch.clock, &patience);
         let work = WORK_WITHIN + WORK_PER_REQUEST * self.requests.len() as u32;
         fence
-            .step(self.announce(1), WORK_WITHIN, self.count())
+            .step(
+                self.announce(FenceStep::Outcomes),
+                WORK_WITHIN,
+                self.count(),
+            )
             .await;
-        fence.step(self.announce(2), HEAL_WITHIN, self.heal()).await;
+        fence
+            .step(self.announce(FenceStep::Heal), HEAL_WITHIN, self.heal())
+            .await;
         let stop_within = self.stop_service_within();
         let went_by_itself = fence
             .step(
-                self.announce(3),
+                self.announce(FenceStep::StopService),
                 stop_within + WORK_WITHIN,
                 self.stop_service(stop_within),
             )
             .await;
         let truth = fence
-            .step(self.announce(4), STEP_WITHIN + work, self.read_truth())
+            .step(
+                self.announce(FenceStep::ReadTruth),
+                STEP_WITHIN + work,
+                self.read_truth(),
+            )
             .await;
         let committed: Vec<(u32, u32)> = truth
             .iter()
@@ -80,23 +92,31 @@ impl Fencing<'_> {
         let drain = drain.within + drain.settle + WORK_WITHIN;
         fence
             .step(
-                self.announce(5),
+                self.announce(FenceStep::Wait),
                 drain,
                 self.drain(&observer, &committed, &patience),
             )
             .await;
         let pending = fence
-            .step(self.announce(6), STEP_WITHIN + work, self.read_pending())
+            .step(
+                self.announce(FenceStep::ReadSource),
+                STEP_WITHIN + work,
+                self.read_pending(),
+            )
             .await;
         fence
             .step(
-                self.announce(7),
+                self.announce(FenceStep::CloseTopic),
                 STEP_WITHIN + WORK_WITHIN,
                 self.close_topic(),
             )
             .await;
         let topic = fence
-            .step(self.announce(8), STEP_WITHIN + work, self.read_topic())
+            .step(
+                self.announce(FenceStep::ReadTopic),
+                STEP_WITHIN + work,
+                self.read_topic(),
+            )
             .await;
         // What the final read found stands, whatever the live observer saw of it.
         let behind = match &topic {
@@ -112,7 +132,7 @@ impl Fencing<'_> {
             stopped.unwrap_or_else(|cut| (Rows::new(), Some(cut.to_string())));
         let broken = broken.map(|reason| format!("the live observer broke: {reason}"));
         for reason in behind.into_iter().chain(broken) {
-            fence.fail(8, reason);
+            fence.fail(FenceStep::ReadTopic, reason);
         }
         Read {
             truth,
@@ -124,10 +144,9 @@ impl Fencing<'_> {
         }
     }
 
-    fn announce(&self, number: u32) -> u32 {
-        let name = STEPS[number as usize - 1].1.to_owned();
-        self.context.reporter.event(Event::Fence { number, name });
-        number
+    fn announce(&self, step: FenceStep) -> FenceStep {
+        self.context.reporter.event(Event::Fence { step });
+        step
     }
 
     async fn count(&self) -> Result<((), String), String> {

@@ -2,9 +2,9 @@
 
 use super::RunError;
 use super::arena::failed;
-use crate::checkers::join::Join;
 use crate::disk;
 use crate::explain::Explainer;
+use crate::view::Join;
 use reports::record::{Offence, Record};
 use serde::Serialize;
 use std::fs::File;

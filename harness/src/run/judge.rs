@@ -27,7 +27,7 @@ pub fn judge(
         .then(|| Explainer::new(&context).map_err(|e| failed("reading the run's key", &e)))
         .transpose()?;
     if let Some(run_folder) = run_folder {
-        folder::write_hgrm(run_folder, &context.join, judgement.arrivals_known)?;
+        folder::write_hgrm(run_folder, &context.view.join, judgement.arrivals_known)?;
         folder::write_offences(run_folder, &history.meta.strategy, explainer.as_ref())?;
     }
     let strategy = record::strategy(&context, &judgement, explainer.as_ref())

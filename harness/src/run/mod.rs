@@ -2,6 +2,7 @@
 
 mod again;
 pub(crate) mod arena;
+mod context;
 pub(crate) mod environment;
 pub mod explain;
 mod fencing;
@@ -14,7 +15,7 @@ pub mod strategy;
 mod trace;
 mod whole;
 
-use crate::history::{self, PartOf};
+use crate::history::{self, FenceStep, PartOf};
 use crate::process::reaper::Reaper;
 use crate::record::{Came, Frame, Judged};
 use crate::scenario::{Scenario, Strategy};
@@ -77,10 +78,8 @@ pub enum Event {
     LoadEnded,
     /// A step of the fence begins.
     Fence {
-        /// 1 to 8.
-        number: u32,
-        /// What it does.
-        name: String,
+        /// Which.
+        step: FenceStep,
     },
     /// A strategy is judged.
     StrategyJudged {
@@ -399,8 +398,8 @@ impl<'a> Stage<'a> {
         chosen(self.scenario, self.options.strategy.as_deref())
     }
 
-    fn context(&self) -> strategy::Context<'a> {
-        strategy::Context {
+    fn context(&self) -> context::Context<'a> {
+        context::Context {
             stack: self.stack,
             scenario: self.scenario,
             reaper: self.reaper,
@@ -444,7 +443,7 @@ pub(crate) async fn run_strategies(stage: &Stage<'_>) -> Ran {
 
 /// One strategy, from its start to its judgement.
 async fn one_strategy(
-    context: &strategy::Context<'_>,
+    context: &context::Context<'_>,
     strategy: &Strategy,
 ) -> Result<Judged, RunError> {
     let history = strategy::run(context, strategy).await?;

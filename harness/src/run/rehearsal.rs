@@ -4,7 +4,8 @@
 //! that still interprets, a log whose files were never written, proxies and caches that are cold.
 
 use super::arena::Arena;
-use super::strategy::{self, Context};
+use super::context::Context;
+use super::strategy;
 use super::{Event, RunError, Stage};
 use crate::clock::RunClock;
 use crate::fence::patience::Patience;

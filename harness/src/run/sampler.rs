@@ -93,7 +93,7 @@ impl Sampler {
         let at_ns = self.clock.now_ns();
         let names: &[&str] = match self.layout.outbox {
             OutboxKind::None => &[WAL_BYTES],
-            _ => &[
+            OutboxKind::Delete | OutboxKind::Mark | OutboxKind::Cdc | OutboxKind::Fleeting => &[
                 WAL_BYTES,
                 SLOT_WAL_BYTES,
                 OUTBOX_BYTES,

@@ -1,21 +1,20 @@
 //! One run of one strategy, a straight line: raise, load with faults, fence, final reads, history.
 
 use super::arena::{Arena, Leave, failed};
+use super::context::Context;
 use super::fencing::Fencing;
 use super::sampler::Sampler;
 use super::trace::{self, Collected};
-use super::{Event, Reporter, RunError, folder};
+use super::{Event, RunError, folder};
 use crate::clock::RunClock;
 use crate::fence::patience::{Cut, Patience};
-use crate::history::{History, PartOf, RunMeta};
+use crate::history::{History, RunMeta};
 use crate::nemesis::{self, Campaign};
 use crate::observer::{self, Ends, Observer};
-use crate::process::reaper::Reaper;
-use crate::scenario::{Scenario, Strategy};
+use crate::scenario::Strategy;
 use crate::stack::Stack;
 use crate::workload::{self, Offered, Progress};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -34,30 +33,6 @@ const LOAD_OVERTIME: Duration = Duration::from_secs(300);
 /// Bound on tearing down what a strategy made, and the same once the user has interrupted.
 const TEAR_DOWN_WITHIN: Duration = Duration::from_secs(120);
 const TEAR_DOWN_INTERRUPTED_WITHIN: Duration = Duration::from_secs(20);
-
-/// What a strategy's run needs of its scenario's run.
-pub struct Context<'a> {
-    /// The stack, up.
-    pub stack: &'a Stack,
-    /// The scenario.
-    pub scenario: &'a Scenario,
-    /// The reaper of this process.
-    pub reaper: &'a Arc<Reaper>,
-    /// The run's folder.
-    pub folder: &'a Path,
-    /// Who is told.
-    pub reporter: &'a Arc<dyn Reporter>,
-    /// Ctrl-C or SIGTERM.
-    pub interrupted: watch::Receiver<bool>,
-    /// Keep schema and topic.
-    pub keep: bool,
-    /// The stack is not stopped after the run, whatever comes of it.
-    pub stack_stays: bool,
-    /// What each history of the run says it is part of.
-    pub part_of: PartOf,
-    /// Have order service and relay write a trace.
-    pub trace: bool,
-}
 
 /// Runs one strategy and gives its history; everything it made is gone afterwards.
 pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, RunError> {
@@ -128,31 +103,6 @@ pub async fn in_arena<T>(
         context.reporter.event(Event::Note { text });
     }
     done
-}
-
-impl Context<'_> {
-    /// What became of work that was cut off.
-    fn cut(&self, doing: &str, cut: Cut) -> RunError {
-        match cut {
-            Cut::Interruption => RunError::Interrupted {
-                folder: self.folder.to_owned(),
-            },
-            Cut::Bound(_) => failed(doing, &cut),
-        }
-    }
-
-    /// Bounded work that a run cannot do without.
-    pub async fn bounded<T, E: std::fmt::Display>(
-        &self,
-        patience: &Patience,
-        (doing, within): (&str, Duration),
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, RunError> {
-        match patience.give(within, work).await {
-            Ok(done) => done.map_err(|e| failed(doing, &e)),
-            Err(cut) => Err(self.cut(doing, cut)),
-        }
-    }
 }
 
 /// The failure of the stack, if it has one that nobody asked for.

@@ -4,7 +4,7 @@ use super::limits;
 use super::section::{Entry, Section};
 use super::source::nearest;
 use super::units::show_duration;
-use super::{Fault, FaultKind, Link, Stream, Target, Toxic, Victim};
+use super::{Fault, FaultKind, Link, StrategyKind, Stream, Target, Toxic, Victim};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub const TARGETS: [(&str, Target); 10] = [
 
 /// A kind of fault and the attributes that are its own.
 #[derive(Debug)]
-pub struct KindInfo {
+pub struct FaultInfo {
     /// The `kind` of scenario files.
     pub name: &'static str,
     /// Its own keys, beside `target`, `kind`, `at` and `for`.
@@ -32,7 +32,7 @@ pub struct KindInfo {
 }
 
 /// Every kind of fault.
-pub const KINDS: [KindInfo; 10] = [
+pub const KINDS: [FaultInfo; 10] = [
     kind("down", &[]),
     kind("latency", &["latency", "jitter", "toxicity", "stream"]),
     kind("bandwidth", &["rate", "toxicity", "stream"]),
@@ -54,8 +54,8 @@ pub const KINDS: [KindInfo; 10] = [
     kind("pause", &[]),
 ];
 
-const fn kind(name: &'static str, attributes: &'static [&'static str]) -> KindInfo {
-    KindInfo { name, attributes }
+const fn kind(name: &'static str, attributes: &'static [&'static str]) -> FaultInfo {
+    FaultInfo { name, attributes }
 }
 
 /// A fault and where the file has it.
@@ -72,6 +72,20 @@ pub(super) struct Placed {
 }
 
 impl Fault {
+    /// Whether it hits anything that a strategy of this kind has.
+    pub fn concerns(&self, strategy: &StrategyKind) -> bool {
+        match self.target {
+            Target::Process(Victim::Relay) => strategy.has_relay(),
+            Target::Process(
+                Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer,
+            ) => true,
+            Target::Link(_) | Target::Kafka | Target::Postgres => {
+                let mut links = self.target.links().into_iter();
+                links.any(|link| strategy.uses(link))
+            }
+        }
+    }
+
     /// When it is healed, from the start of the workload.
     pub fn ends(&self) -> Duration {
         self.at + self.lasts
@@ -115,7 +129,8 @@ pub(super) fn read(mut s: Section<'_>, load: Option<Duration>) -> Option<Placed>
         );
     }
 
-    let kinds: Vec<(&'static str, &'static KindInfo)> = KINDS.iter().map(|k| (k.name, k)).collect();
+    let kinds: Vec<(&'static str, &'static FaultInfo)> =
+        KINDS.iter().map(|k| (k.name, k)).collect();
     let Some((info, kind_entry)) = kind_entry.and_then(|e| s.word(e, &kinds).map(|info| (info, e)))
     else {
         // Without its kind nothing can be said of its attributes, except those that no kind has.
@@ -150,7 +165,7 @@ pub(super) fn read(mut s: Section<'_>, load: Option<Duration>) -> Option<Placed>
 /// Processes are killed and paused; links get everything else.
 fn match_target(
     s: &Section<'_>,
-    info: &KindInfo,
+    info: &FaultInfo,
     kind_entry: Entry<'_>,
     target: Target,
     target_entry: Entry<'_>,
@@ -172,7 +187,7 @@ fn match_target(
 }
 
 /// Why an attribute is not one of this kind.
-fn foreign_attribute(key: &str, info: &KindInfo) -> Option<(String, String)> {
+fn foreign_attribute(key: &str, info: &FaultInfo) -> Option<(String, String)> {
     let owners: Vec<&str> = KINDS
         .iter()
         .filter(|k| k.attributes.contains(&key))
@@ -236,7 +251,7 @@ fn millis(
     Some(ms)
 }
 
-fn read_kind(s: &mut Section<'_>, info: &KindInfo) -> Option<FaultKind> {
+fn read_kind(s: &mut Section<'_>, info: &FaultInfo) -> Option<FaultKind> {
     let toxic = match info.name {
         "down" => return Some(FaultKind::Down),
         "kill" => return Some(FaultKind::Kill),

@@ -8,21 +8,23 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// A kind of strategy and the keys that are its own.
-#[derive(Debug)]
-pub struct KindInfo {
+pub struct StrategyInfo {
     /// The `kind` of scenario files.
     pub name: &'static str,
     /// Its own keys, beside `kind` and `linger`.
     pub keys: &'static [&'static str],
+    /// Reads them, but for `synchronous_commit`.
+    read: fn(&mut Section<'_>) -> Option<StrategyKind>,
 }
 
 /// Every kind of strategy.
-pub const KINDS: [KindInfo; 4] = [
-    KindInfo {
+pub const KINDS: [StrategyInfo; 4] = [
+    StrategyInfo {
         name: "dual-write",
         keys: &["order", "publish_timeout"],
+        read: dual_write,
     },
-    KindInfo {
+    StrategyInfo {
         name: "polling",
         keys: &[
             "after_publish",
@@ -31,14 +33,17 @@ pub const KINDS: [KindInfo; 4] = [
             "notify",
             "synchronous_commit",
         ],
+        read: polling,
     },
-    KindInfo {
+    StrategyInfo {
         name: "cdc",
         keys: &["synchronous_commit"],
+        read: |_| Some(StrategyKind::Cdc {}),
     },
-    KindInfo {
+    StrategyInfo {
         name: "debezium",
         keys: &[],
+        read: |_| Some(StrategyKind::Debezium {}),
     },
 ];
 
@@ -70,7 +75,8 @@ pub(super) fn plain(name: &str) -> String {
 
 /// Reads one strategy.
 pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
-    let kinds: Vec<(&'static str, &'static KindInfo)> = KINDS.iter().map(|k| (k.name, k)).collect();
+    let kinds: Vec<(&'static str, &'static StrategyInfo)> =
+        KINDS.iter().map(|k| (k.name, k)).collect();
     let info = s
         .required(
             "kind",
@@ -93,12 +99,7 @@ pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
     } else {
         CommitMode::default()
     };
-    let kind = match info.name {
-        "dual-write" => dual_write(&mut s),
-        "polling" => Some(polling(&mut s)),
-        "cdc" => Some(StrategyKind::Cdc {}),
-        _ => Some(StrategyKind::Debezium {}),
-    };
+    let kind = (info.read)(&mut s);
     if let (
         Some(entry),
         Some(StrategyKind::DualWrite {
@@ -179,7 +180,7 @@ fn dual_write(s: &mut Section<'_>) -> Option<StrategyKind> {
     })
 }
 
-fn polling(s: &mut Section<'_>) -> StrategyKind {
+fn polling(s: &mut Section<'_>) -> Option<StrategyKind> {
     let after_publish = s
         .get("after_publish")
         .and_then(|e| {
@@ -201,10 +202,10 @@ fn polling(s: &mut Section<'_>) -> StrategyKind {
         .and_then(|e| s.integer(e, 1..=limits::BATCH))
         .unwrap_or(500);
     let notify = s.get("notify").and_then(|e| s.flag(e)).unwrap_or(false);
-    StrategyKind::Polling {
+    Some(StrategyKind::Polling {
         after_publish,
         interval,
         batch,
         notify,
-    }
+    })
 }

@@ -1,7 +1,8 @@
 //! A folder that is removed with all its content: on drop, or by the reaper after a kill -9.
 
-use crate::process::reaper::Reaper;
+use crate::process::reaper::{Cleanup, Reaper};
 use nix::unistd::{Gid, Uid, chown};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -31,7 +32,7 @@ impl DataFolder {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(explain)?;
         }
-        reaper.note_folder(path).map_err(explain)?;
+        reaper.note(&Abandoned(path.to_owned())).map_err(explain)?;
         let mode = if owner.is_some() { 0o700 } else { 0o755 };
         fs::DirBuilder::new()
             .mode(mode)
@@ -58,7 +59,7 @@ impl DataFolder {
     /// Leaves it where it is (`--keep-stack`).
     pub fn keep(&mut self) -> io::Result<()> {
         self.kept = true;
-        self.reaper.forget_folder(&self.path)
+        self.reaper.forget(&Abandoned(self.path.clone()))
     }
 
     /// Removes it now.
@@ -70,20 +71,39 @@ impl DataFolder {
         if self.kept {
             return Ok(());
         }
-        Self::remove_abandoned(&self.path)?;
+        remove(&self.path)?;
         self.kept = true;
-        self.reaper.forget_folder(&self.path)
+        self.reaper.forget(&Abandoned(self.path.clone()))
     }
+}
 
-    /// Removes a folder that was made by [`DataFolder::make`] and is nobody's any more; one that
-    /// is not there, or is not ours, is left alone.
-    pub fn remove_abandoned(path: &Path) -> io::Result<()> {
-        if !path.join(MARKER).exists() {
-            return Ok(());
+/// A folder that was made by [`DataFolder::make`], once it is nobody's any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Abandoned(PathBuf);
+
+impl Cleanup for Abandoned {
+    const KIND: &'static str = "folder";
+
+    fn clean_up(left: Vec<Self>) -> Result<Vec<String>, String> {
+        // The inner ones were noted last.
+        let removed = left.iter().rev().map(|Abandoned(folder)| {
+            remove(folder).map_err(|reason| format!("remove {}: {reason}", folder.display()))
+        });
+        let failures: Vec<String> = removed.filter_map(Result::err).collect();
+        match failures.is_empty() {
+            true => Ok(Vec::new()),
+            false => Err(failures.join("; ")),
         }
-        release_shared_memory(&path.join(CLUSTER));
-        fs::remove_dir_all(path)
     }
+}
+
+/// Removes a folder with its content; one that is not there, or was not made here, is left alone.
+fn remove(folder: &Path) -> io::Result<()> {
+    if !folder.join(MARKER).exists() {
+        return Ok(());
+    }
+    release_shared_memory(&folder.join(CLUSTER));
+    fs::remove_dir_all(folder)
 }
 
 impl Drop for DataFolder {

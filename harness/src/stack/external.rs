@@ -2,14 +2,14 @@
 
 use super::description::Description;
 use super::kafka_client::{self, Topics};
+use super::leftovers::{self, Leftover};
 use super::tenancy::{self, Tenancy};
-use super::{Route, StackError, StackInfo, environment, leftovers, postgres_client};
+use super::{Route, StackError, StackInfo, environment, postgres_client};
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
 use crate::scenario::Link;
 use crate::toxiproxy::Toxiproxy;
 use relays::config::PostgresTarget;
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,19 +29,6 @@ pub fn stack_file(info: &StackInfo) -> String {
     Description::of(info).to_text()
 }
 
-/// What a run makes on an external stack and must drop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leftover {
-    /// The stack file's content.
-    pub stack: String,
-    /// Schema (also prefix of roles, slot and publication).
-    pub schema: String,
-    /// Topic.
-    pub topic: String,
-    /// Proxies.
-    pub proxies: Vec<String>,
-}
-
 impl ExternalStack {
     /// Reads the file, drops what dead runs left, and checks that everything answers, is set as it
     /// must be, and can be reached through a proxy.
@@ -57,7 +44,7 @@ impl ExternalStack {
         environment::of_the_servers(&mut info).await?;
         let id = Tenancy::new_id();
         let mark = leftover_mark(&description, &id);
-        let noted = reaper.note_external(&mark);
+        let noted = reaper.note(&mark);
         noted.map_err(|e| failed("take the stack for this run", e.to_string()))?;
         let tenancy = Tenancy::begin(&info.postgres, &info.kafka_bootstrap, id).await?;
         let mut stack = Self {
@@ -69,7 +56,7 @@ impl ExternalStack {
             tenancy,
         };
         // First of all: a dead run's proxies would hold the ports that the next check needs.
-        stack.notes = leftovers::sweep(&stack).await?;
+        stack.notes = leftovers::sweep(&stack.info, stack.tenant()).await?;
         stack.check_routes(reaper).await?;
         Ok(stack)
     }
@@ -123,7 +110,7 @@ impl ExternalStack {
         let note = leftover_mark(&self.description, self.tenancy.id());
         let left = async {
             self.tenancy.end().await?;
-            let forgotten = self.reaper.forget_external(&note);
+            let forgotten = self.reaper.forget(&note);
             forgotten.map_err(|e| e.to_string())
         };
         left.await
@@ -139,12 +126,12 @@ impl ExternalStack {
             let proxy = format!("oh.{run}.check.{}", link.name());
             let note = self.leftover("", "", std::slice::from_ref(&proxy));
             let doing = format!("check the route of {}", link.name());
-            let noted = reaper.note_external(&note);
+            let noted = reaper.note(&note);
             noted.map_err(|e| failed(&doing, e.to_string()))?;
             let checked = self.check_route(&toxiproxy, &proxy, *link, route).await;
             let deleted = toxiproxy.delete(&proxy).await.map_err(|e| e.to_string());
             if deleted.is_ok() {
-                let forgotten = reaper.forget_external(&note);
+                let forgotten = reaper.forget(&note);
                 forgotten.map_err(|e| failed(&doing, e.to_string()))?;
             }
             checked

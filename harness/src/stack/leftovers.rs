@@ -6,10 +6,10 @@
 //! its owner's mark could not be seen from here is not touched.
 
 use super::description::Description;
-use super::external::{ExternalStack, Leftover};
 use super::kafka_client::{self, Topics};
 use super::tenancy::{self, DEAD_AFTER, ID_DIGITS};
-use super::{StackError, postgres_client};
+use super::{StackError, StackInfo, postgres_client};
+use crate::process::reaper::Cleanup;
 use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
 use rdkafka::ClientConfig;
@@ -18,6 +18,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
 use relays::config::PostgresTarget;
 use relays::schema::{Layout, OutboxKind};
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -40,12 +41,12 @@ struct Belongings {
 }
 
 /// Drops what harnesses left that are dead; says what it dropped, and who else is alive, one line each.
-pub async fn sweep(stack: &ExternalStack) -> Result<Vec<String>, StackError> {
+/// `tenant` is the harness that asks, which has the stack already.
+pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackError> {
     let failed = |reason: String| StackError {
         doing: "drop what dead runs left".into(),
         reason,
     };
-    let info = stack.info();
     let toxiproxy = Toxiproxy::new(&info.toxiproxy_url).map_err(|e| failed(e.to_string()))?;
     let place = Place {
         postgres: info.postgres.clone(),
@@ -59,7 +60,7 @@ pub async fn sweep(stack: &ExternalStack) -> Result<Vec<String>, StackError> {
     tenancy::never_idle(&mut session).await.map_err(failed)?;
     let found = place.find(&mut session).await.map_err(failed)?;
     let mut others: BTreeSet<&str> = found.keys().map(|run| &run[..ID_DIGITS]).collect();
-    others.remove(stack.tenant());
+    others.remove(tenant);
     let mut said = Vec::new();
     let mut dead = BTreeSet::new();
     for id in &others {
@@ -94,35 +95,49 @@ pub async fn sweep(stack: &ExternalStack) -> Result<Vec<String>, StackError> {
     Ok(said)
 }
 
-/// What the reaper does for a harness that is gone; says what it did, one line each.
-pub(crate) fn drop_after_death(leftovers: &[Leftover]) -> Vec<String> {
-    if leftovers.is_empty() {
-        return Vec::new();
-    }
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(e) => return vec![format!("nothing was dropped from the external stack: {e}")],
-    };
-    runtime.block_on(async {
-        let mut said = Vec::new();
-        let all = async {
-            for leftover in leftovers {
-                match drop_one(leftover).await {
-                    Ok(dropped) => {
-                        said.extend(dropped.iter().map(|what| format!("dropped {what}")))
-                    }
-                    Err(reason) => said.push(format!("the next run will drop the rest: {reason}")),
-                }
-            }
-        };
-        if tokio::time::timeout(AFTER_DEATH_WITHIN, all).await.is_err() {
-            said.push("the external stack does not answer; the next run will drop the rest".into());
+/// What a run makes on an external stack and must drop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// The stack file's content.
+    pub stack: String,
+    /// Schema (also prefix of roles, slot and publication).
+    pub schema: String,
+    /// Topic.
+    pub topic: String,
+    /// Proxies.
+    pub proxies: Vec<String>,
+}
+
+impl Cleanup for Leftover {
+    const KIND: &'static str = "external";
+
+    fn clean_up(left: Vec<Self>) -> Result<Vec<String>, String> {
+        if left.is_empty() {
+            return Ok(Vec::new());
         }
-        said
-    })
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| format!("nothing was dropped from the external stack: {e}"))?;
+        Ok(runtime.block_on(drop_all(&left)))
+    }
+}
+
+/// Says what it did, and what is left for the next run, one line each.
+async fn drop_all(leftovers: &[Leftover]) -> Vec<String> {
+    let mut said = Vec::new();
+    let all = async {
+        for leftover in leftovers {
+            match drop_one(leftover).await {
+                Ok(dropped) => said.extend(dropped.iter().map(|what| format!("dropped {what}"))),
+                Err(reason) => said.push(format!("the next run will drop the rest: {reason}")),
+            }
+        }
+    };
+    if tokio::time::timeout(AFTER_DEATH_WITHIN, all).await.is_err() {
+        said.push("the external stack does not answer; the next run will drop the rest".into());
+    }
+    said
 }
 
 async fn drop_one(leftover: &Leftover) -> Result<Vec<String>, String> {

@@ -19,6 +19,7 @@ pub mod warm_up;
 
 use crate::identity::RunKey;
 use crate::process::Child;
+use crate::process::reaper::Duty;
 use crate::scenario::{Link, Victim};
 pub use jvm::Jit;
 use relays::config::PostgresTarget;
@@ -26,6 +27,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
+
+/// What the reaper cleans up after a harness that is gone, in this order.
+pub const DUTIES: &[Duty] = &[
+    Duty::of::<data_folder::Abandoned>(),
+    Duty::of::<leftovers::Leftover>(),
+];
 
 /// A server's clients may notice its end so much sooner than we do.
 const END_SEEN_WITHIN: Duration = Duration::from_secs(1);
@@ -185,14 +192,14 @@ impl Stack {
         }
     }
 
-    /// The note for [`Reaper::note_external`](crate::process::reaper::Reaper::note_external),
+    /// The note for [`Reaper::note`](crate::process::reaper::Reaper::note),
     /// given before these things are made; `None` on a stack that is stopped with the run.
     pub fn leftover(
         &self,
         schema: &str,
         topic: &str,
         proxies: &[String],
-    ) -> Option<external::Leftover> {
+    ) -> Option<leftovers::Leftover> {
         match self {
             Self::Local(_) => None,
             Self::External(external) => Some(external.leftover(schema, topic, proxies)),

@@ -4,8 +4,8 @@
 use super::{GOOD, Place};
 use harness::clock::RunClock;
 use harness::history::{
-    Body, FORMAT, FenceStep, History, Intent, LogRow, Outcome, PartOf, PartitionEnd, Request, Rows,
-    RunMeta, Sighting, TruthRow, save,
+    Body, FORMAT, FenceRecord, History, Intent, LogRow, Outcome, PartOf, PartitionEnd, Request,
+    Rows, RunMeta, Sighting, TruthRow, save,
 };
 use harness::identity::RunKey;
 use harness::scenario;
@@ -92,8 +92,8 @@ fn read_whole(partition: i32) -> PartitionEnd {
 }
 
 /// A step of the fence that held.
-fn step(number: u32) -> FenceStep {
-    FenceStep {
+fn step(number: u32) -> FenceRecord {
+    FenceRecord {
         number,
         name: format!("step {number}"),
         started_ns: 100 * MS,

@@ -461,7 +461,7 @@ async fn play_a_harness_on_an_external_stack() {
     let made = Made::named(PLAYED_RUN);
     let proxies = [made.proxy.clone()];
     let note = stack.leftover(&made.layout.schema, &made.topic, &proxies);
-    reaper.note_external(&note.unwrap()).unwrap();
+    reaper.note(&note.unwrap()).unwrap();
     made.make(stack.info()).await;
     println!("up");
     std::future::pending().await

@@ -7,7 +7,7 @@ mod processes;
 
 use crate::stack;
 use bench::{Bench, Traffic, echo, exchange, fault, history, toxic};
-use harness::checkers::Bite;
+use harness::evidence::Bite;
 use harness::evidence::bites;
 use harness::nemesis::{Campaign, campaign, heal_all};
 use harness::scenario::{Fault, FaultKind, Link, Stream, Target, Toxic, Victim};

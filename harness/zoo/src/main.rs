@@ -6,7 +6,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     harness::process::environment::settle();
     let command = std::env::args().nth(1).unwrap_or_default();
-    if let Some(ended) = harness::process::hidden(&command) {
+    if let Some(ended) = harness::process::hidden(&command, harness::stack::DUTIES) {
         return ended;
     }
     let Some(defect) = zoo::defect() else {

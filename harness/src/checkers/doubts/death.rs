@@ -41,7 +41,7 @@ fn sentence(grounds: &Grounds<'_, '_>, death: &Death, from_outside: bool) -> Str
     if !death.last_words.is_empty() {
         sentence += &format!("; its log ends with: {}", death.last_words);
     }
-    let undelivered = context.join.unpublished().count();
+    let undelivered = context.view.join.unpublished().count();
     if let Some(undelivered) = context.reading.known(Steps::BOTH_SIDES, undelivered)
         && undelivered > 0
     {

@@ -1,9 +1,9 @@
 //! A fault that did nothing teaches nothing, and recovery without anything to recover is none.
 
 use super::{Doubt, Grounds, missed_lessons, nothing};
-use crate::checkers::window::{concerning, fault_name};
 use crate::history::Outcome;
 use crate::measure::last_heal_ns;
+use crate::view::{concerning, fault_name};
 
 /// A fault of the scenario that concerns the strategy was never in force, or never healed.
 pub fn injected(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
@@ -42,7 +42,7 @@ pub fn bit(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
 
 /// After the last heal, no order was intended, acknowledged, committed and seen.
 pub fn recovered(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
-    let join = &grounds.context.join;
+    let join = &grounds.context.view.join;
     let Some(healed_ns) = last_heal_ns(join.history) else {
         return Vec::new();
     };

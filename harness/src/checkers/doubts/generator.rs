@@ -71,7 +71,7 @@ pub fn stalled(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     let Some(planned) = planned_changes(&history.meta.scenario.workload) else {
         return Vec::new();
     };
-    let mut changes = crate::checkers::join::Bits::new(history.requests.len());
+    let mut changes = crate::view::Bits::new(history.requests.len());
     let mut offered = 0u64;
     for request in &history.requests {
         let change = request.change as usize;

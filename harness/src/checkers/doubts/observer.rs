@@ -2,11 +2,11 @@
 
 use super::generator::p99_ms;
 use super::{Doubt, Grounds, observed_live, visible};
-use crate::checkers::join::{Class, Join};
-use crate::checkers::on_topic::Known;
-use crate::history::{History, Life};
+use crate::history::{FenceStep, History, Life};
 use crate::measure::MAX_LAG_MS;
 use crate::scenario::{Target, Victim};
+use crate::view::Known;
+use crate::view::{Class, Join};
 
 /// Around a fault of the broker itself, the time from append to sight is the broker's.
 const BEFORE_NS: i64 = 1_000_000_000;
@@ -19,7 +19,7 @@ const ASKED_RARELY_NS: i64 = 1_000_000_000;
 /// clock. Histories of before do not say when that was known: of them, the broker's append times have
 /// to do, the wall clock's, milliseconds.
 pub fn lag(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
-    let join = &grounds.context.join;
+    let join = &grounds.context.view.join;
     if join.ends().is_empty() {
         return judge(
             join,
@@ -126,12 +126,12 @@ fn broker_faults(history: &History) -> Vec<(i64, i64)> {
 /// Events are on the topic that the observer should have seen and did not. It watches until the
 /// drain is over (step 5 of the fence); what is appended within a second of that may escape it.
 pub fn blind(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
-    let join = &grounds.context.join;
+    let join = &grounds.context.view.join;
     let history = join.history;
     let watched_until_ns = history
         .fences
         .iter()
-        .find(|step| step.number == 5)
+        .find(|step| step.is(FenceStep::Wait))
         .map_or(history.meta.load_until_ns, |step| step.ended_ns)
         .saturating_sub(1_000_000_000);
     let unseen = join
@@ -150,7 +150,7 @@ pub fn blind(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
 
 /// Records were seen live and are gone from the topic: the broker lost what it had shown.
 pub fn vanished(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
-    let join = &grounds.context.join;
+    let join = &grounds.context.view.join;
     let Some((partition, offset)) = join.vanished.first() else {
         return Vec::new();
     };

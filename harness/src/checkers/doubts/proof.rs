@@ -36,7 +36,7 @@ pub fn reordered(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     if !asked || !expected_absent(grounds, Metric::Reordered) {
         return Vec::new();
     }
-    let join = &grounds.context.join;
+    let join = &grounds.context.view.join;
     let together = (1..join.truth.len()).any(|slot| {
         let (before, after) = (join.truth.at(slot - 1), join.truth.at(slot));
         let next = before.order == after.order && before.version + 1 == after.version;

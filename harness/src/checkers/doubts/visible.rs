@@ -4,7 +4,7 @@
 //! when its transaction is committed, which the record does not tell: but the marker of the commit
 //! takes an offset, and what follows that gap was appended after it.
 
-use crate::checkers::join::Join;
+use crate::view::Join;
 
 /// The rows of the log, last first, each with the time by which it could be seen at the latest. On a
 /// topic with transactions, rows behind the last gap of their partition are left out.

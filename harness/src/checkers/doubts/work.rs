@@ -5,7 +5,7 @@ use crate::measure::stretches;
 
 /// Nothing was committed at all, whatever minimum the scenario declares.
 pub fn committed(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
-    if grounds.context.join.truth.is_empty() {
+    if grounds.context.view.join.truth.is_empty() {
         vec![Doubt::new("no change was committed".to_owned(), nothing)]
     } else {
         Vec::new()

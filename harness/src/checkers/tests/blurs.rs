@@ -339,7 +339,7 @@ fn what_could_not_have_happened_is_left_open_and_nothing_else() {
 #[test]
 fn other_doubts_leave_every_expectation_as_it_is() {
     let altered = ["log.parquet".to_owned()];
-    let bit = crate::checkers::Bite {
+    let bit = crate::evidence::Bite {
         fault: 0,
         bit: true,
         evidence: "by decree".to_owned(),

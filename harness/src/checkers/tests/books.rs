@@ -14,7 +14,7 @@ fn after(change: impl FnOnce(&mut Counts, &mut Outcomes)) -> Vec<String> {
     let context = Context::new(&history);
     let (mut counts, mut outcomes) = (judged(&history).counts, outcomes(&context));
     change(&mut counts, &mut outcomes);
-    errors(&context.join, &counts, &outcomes)
+    errors(&context.view.join, &counts, &outcomes)
 }
 
 #[test]

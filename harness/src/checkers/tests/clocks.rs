@@ -103,11 +103,12 @@ fn given_a_death_when_the_brokers_clock_is_off_then_a_record_is_not_told_to_be_o
     shift(&mut history, 1_900);
     let context = Context::new(&history);
     let row = context
+        .view
         .join
         .log
         .iter()
         .position(|r| r.attempt == 0)
         .unwrap();
     // Seen at 1.003 s of the run, the broker wrote 2.9 s.
-    assert_eq!(context.meanwhile(context.record_span(row)), "");
+    assert_eq!(context.meanwhile(context.view.record_span(row)), "");
 }

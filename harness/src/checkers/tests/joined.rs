@@ -2,8 +2,8 @@
 
 use super::soup::soup;
 use crate::checkers::fixture::*;
-use crate::checkers::join::{Class, Join};
 use crate::history::{Body, History, LogRow, NONE, TruthRow};
+use crate::view::{Class, Join};
 use proptest::prelude::*;
 
 /// A history's rows as the join numbers them.

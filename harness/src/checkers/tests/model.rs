@@ -2,9 +2,9 @@
 //! history, slow and obvious. The checkers must agree with it on any history.
 
 use crate::checkers::fixture::{Four, S};
-use crate::checkers::window::strategy;
 use crate::history::{Body, History, Life, LogRow, NONE, Outcome, Request, TruthRow};
 use crate::scenario::{Metric, StrategyKind};
+use crate::view::strategy;
 use reports::record::Outcomes;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -87,7 +87,7 @@ impl Spoil {
             }
         }
         let index = self.step as usize - 1;
-        let failed = crate::history::FenceStep {
+        let failed = crate::history::FenceRecord {
             ok: false,
             detail: "for this reason".to_owned(),
             ..spoiled.fences[index].clone()

@@ -165,7 +165,7 @@ impl<'h> Case<'h> {
             FaultKind::Toxic {
                 stream, toxicity, ..
             } => (toxicity, stream),
-            _ => (1.0, Stream::Downstream),
+            FaultKind::Kill | FaultKind::Pause | FaultKind::Down => (1.0, Stream::Downstream),
         }
     }
 

@@ -17,13 +17,22 @@ mod staged;
 mod timeout;
 mod unmet;
 
-use crate::checkers::Bite;
 use crate::history::History;
-use crate::nemesis::concerns;
 use crate::scenario::{FaultKind, Target, Toxic};
 use case::Case;
 use demand::Demand;
 use lack::{FITTING, Lack, STRONGER, lack};
+
+/// Whether a fault bit, from the observations alone.
+#[derive(Debug, Clone)]
+pub struct Bite {
+    /// Index into `scenario.faults`.
+    pub fault: u32,
+    /// Whether it bit.
+    pub bit: bool,
+    /// The evidence, or what was missing, in one sentence.
+    pub evidence: String,
+}
 
 /// What one place shows: `Ok` evidence, or `Err` what was missing.
 type Finding = Result<String, Lack>;
@@ -46,7 +55,7 @@ pub fn bites(history: &History) -> Vec<Bite> {
                     let what = format!("the scenario has no strategy {}", history.meta.strategy);
                     Err(lack(what, FITTING))
                 }
-                Some(strategy) if !concerns(fault, &strategy.kind) => Ok(format!(
+                Some(strategy) if !fault.concerns(&strategy.kind) => Ok(format!(
                     "does not concern this strategy: a {} strategy has no {}",
                     strategy.kind.name(),
                     match fault.target {

@@ -56,7 +56,7 @@ impl Explainer<'_> {
                     Some(death) => told.say(self.died_before(death, "it answered")),
                     None => {
                         told.say(client);
-                        told.maybe(self.meanwhile(self.context.request_span(request)));
+                        told.maybe(self.meanwhile(self.context.view.request_span(request)));
                     }
                 }
             }
@@ -105,7 +105,7 @@ impl Explainer<'_> {
                 told.say(format!("{what}{join}{}", self.at(row.at_ns)));
             }
         }
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         if let Some(own) = trail.slot {
             told.say(format!("it is version {}", join.truth.at(own).version));
         }
@@ -125,7 +125,7 @@ impl Explainer<'_> {
     /// One change, two versions.
     pub(super) fn double_applied(&self, offence: &Offence) -> Option<String> {
         let slot = self.slot(offence)?;
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let change = join.request(slot)?.change;
         let earlier = self
             .siblings(change)

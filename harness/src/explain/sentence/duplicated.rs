@@ -1,17 +1,17 @@
 //! A valid event beyond the first.
 
 use crate::checkers::Offence;
-use crate::checkers::window::Span;
 use crate::explain::Explainer;
 use crate::explain::trail::{Passage, Trail};
 use crate::explain::words::{Sentence, process_of, spoken};
 use crate::history::{Stage, Tracer};
+use crate::view::Span;
 
 impl Explainer<'_> {
     /// Published again.
     pub(super) fn duplicated(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let slot = self.slot(offence)?;
         let first = join.first_row(slot)?;
         let trail = self.trail(offence.attempt);
@@ -71,7 +71,7 @@ impl Explainer<'_> {
     /// The passage that made a record: the one whose report names its offset, else the last that
     /// handed it over in time.
     fn passage_of(&self, passages: &[Passage], trail: &Trail, row: usize) -> Option<usize> {
-        let offset = self.context.join.log.at(row).offset;
+        let offset = self.context.view.join.log.at(row).offset;
         let reported = passages.iter().position(|p| {
             p.delivered()
                 .is_some_and(|r| i64::try_from(r.detail) == Ok(offset))

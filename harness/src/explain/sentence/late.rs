@@ -1,16 +1,16 @@
 //! It came, but too late: where it waited longest.
 
 use crate::checkers::Offence;
-use crate::checkers::window::Span;
 use crate::explain::Explainer;
 use crate::explain::words::Sentence;
 use crate::history::{Request, Stage};
+use crate::view::Span;
 
 impl Explainer<'_> {
     /// First seen late.
     pub(super) fn late(&self, offence: &Offence) -> Option<String> {
         let slot = self.slot(offence)?;
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let row = join.first_row(slot)?;
         let trail = self.trail(offence.attempt);
         let request: Request = trail.request?;

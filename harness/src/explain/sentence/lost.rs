@@ -1,11 +1,11 @@
 //! Committed and not on the topic: lost, undrained, undecided.
 
 use crate::checkers::Offence;
-use crate::checkers::join::Class;
+use crate::explain::Explainer;
 use crate::explain::trail::Trail;
 use crate::explain::words::Sentence;
-use crate::explain::{Explainer, SOURCE_READ};
-use crate::history::{PendingState, Tracer};
+use crate::history::{FenceStep, PendingState, Tracer};
+use crate::view::Class;
 
 impl Explainer<'_> {
     /// Committed, and nothing delivers it any more.
@@ -33,7 +33,7 @@ impl Explainer<'_> {
             _ => "still in the outbox",
         };
         let at = self
-            .fence_ns(SOURCE_READ)
+            .fence_ns(FenceStep::ReadSource)
             .map_or_else(String::new, |ns| format!(" at {}", self.at(ns)));
         told.say(format!("{held} when the relay was stopped{at}"));
         Some(told.ending("undrained"))
@@ -60,7 +60,7 @@ impl Explainer<'_> {
 
     /// What is on the topic in place of the event.
     fn instead(&self, trail: &Trail, told: &mut Sentence) {
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         for row in &trail.records {
             match join.class(*row) {
                 Class::Corrupted => {

@@ -1,11 +1,11 @@
 //! An event of what is not committed.
 
 use crate::checkers::Offence;
-use crate::checkers::window::Span;
 use crate::explain::Explainer;
 use crate::explain::trail::Trail;
 use crate::explain::words::{Sentence, process_of, spoken};
 use crate::history::{Stage, TraceRow, Tracer};
+use crate::view::Span;
 
 /// LogAppendTime is cut to milliseconds: a record may seem older than its handing over.
 const APPEND_RESOLUTION_NS: i64 = 1_000_000;
@@ -14,7 +14,7 @@ impl Explainer<'_> {
     /// Published, and not committed as that version.
     pub(super) fn phantom(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let record = join.log.at(row);
         let trail = self.trail(record.attempt);
         let mut told = Sentence::default();
@@ -102,7 +102,7 @@ impl Explainer<'_> {
                 self.context.answer(request)
             ));
             if last.is_none() {
-                told.maybe(self.meanwhile(self.context.request_span(request)));
+                told.maybe(self.meanwhile(self.context.view.request_span(request)));
             }
         }
     }

@@ -1,16 +1,16 @@
 //! The way from the commit to the broker, told up to where it ends.
 
-use crate::checkers::join::NEVER;
-use crate::checkers::window::Span;
 use crate::explain::Explainer;
 use crate::explain::trail::{Passage, Trail};
 use crate::explain::words::{Sentence, persistence, process_of, spoken};
 use crate::history::{Stage, TraceRow, Tracer};
+use crate::view::NEVER;
+use crate::view::Span;
 
 impl Explainer<'_> {
     /// Who publishes in this strategy.
     pub(super) fn publisher(&self) -> Tracer {
-        if self.context.is_dual_write() {
+        if self.context.view.is_dual_write() {
             Tracer::OrderService
         } else {
             Tracer::Relay
@@ -148,7 +148,7 @@ impl Explainer<'_> {
 
     /// The time in which a slot's event can have met its fate, ended where the final reads begin.
     pub(in crate::explain) fn fate_span(&self, slot: usize) -> Span {
-        let span = self.context.delivery_span(slot);
+        let span = self.context.view.delivery_span(slot);
         let until_ns = match span.until_ns {
             NEVER => self.final_reads_ns().max(span.from_ns),
             until_ns => until_ns,

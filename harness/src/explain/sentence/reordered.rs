@@ -10,7 +10,7 @@ impl Explainer<'_> {
     /// A later version came first.
     pub(super) fn reordered(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let later_slot = join.slot(offence.order, offence.against)?;
         let later_row = join.first_row(later_slot)?;
         let (own, later) = (offence.version, offence.against);
@@ -67,7 +67,7 @@ impl Explainer<'_> {
     /// On several partitions.
     pub(super) fn split(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
-        let join = &self.context.join;
+        let join = &self.context.view.join;
         let home = join.first_row(join.slot(offence.order, offence.against)?)?;
         let mut told = Sentence::default();
         told.say(format!(

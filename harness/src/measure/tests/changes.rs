@@ -2,12 +2,12 @@
 
 use super::super::{Latencies, latencies, whole};
 use super::cdc;
-use crate::checkers::context::Context;
 use crate::checkers::fixture::*;
-use crate::checkers::join::Join;
 use crate::checkers::tests::soup::soup;
 use crate::history::{History, Intent, Outcome};
 use crate::scenario::{FaultKind, Link, Target};
+use crate::view::Join;
+use crate::view::View;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ fn given_a_change_that_was_retried_after_the_heal_then_it_belongs_to_the_outage_
     let mut history = retried(500);
     let link = Target::Link(Link::OrdersPostgres);
     add_fault(&mut history, link, FaultKind::Down, 400 * MS, 900 * MS);
-    let (_, parts) = latencies(&Context::new(&history));
+    let (_, parts) = latencies(&View::new(&history));
     let slowest = |name: &str| {
         let part = parts.iter().find(|p| p.phase.name == name).unwrap();
         part.latencies.set().end_to_end.max.unwrap()
@@ -118,7 +118,7 @@ proptest! {
                 slow.propagation.record(seen_ns.map(|at| at - answered_ns));
             }
         }
-        for fast in [whole(&join), latencies(&Context::new(&history)).0] {
+        for fast in [whole(&join), latencies(&View::new(&history)).0] {
             prop_assert_eq!(fast.committed, slow.committed);
             prop_assert_eq!(fast.set(), slow.set());
             prop_assert_eq!(fast.propagation.negative(), slow.propagation.negative());

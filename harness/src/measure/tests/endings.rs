@@ -3,10 +3,10 @@
 use super::super::{Recovery, drain_s, recovery};
 use super::cdc;
 use crate::checkers::fixture::*;
-use crate::checkers::join::Join;
 use crate::checkers::tests::soup::soup;
 use crate::history::{History, Outcome};
 use crate::scenario::{Comparison, FaultKind, Metric, Target};
+use crate::view::Join;
 use proptest::prelude::*;
 
 fn down_kafka(history: &mut History, at_ns: i64, until_ns: i64) {

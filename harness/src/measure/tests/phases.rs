@@ -3,11 +3,11 @@
 use super::super::phase::Phases;
 use super::super::{latencies, phases, stretches};
 use super::cdc;
-use crate::checkers::context::Context;
 use crate::checkers::fixture::*;
 use crate::checkers::tests::soup::soup;
 use crate::history::History;
 use crate::scenario::{FaultKind, Link, Target, Victim};
+use crate::view::View;
 use proptest::prelude::*;
 
 const KAFKA: Target = Target::Kafka;
@@ -138,7 +138,7 @@ fn given_what_was_open_when_a_fault_began_then_the_time_before_it_knows_nothing_
     };
     waits(&mut history, 10, true);
     waits(&mut history, 20, false);
-    let (_, parts) = latencies(&Context::new(&history));
+    let (_, parts) = latencies(&View::new(&history));
     let of = |name: &str| {
         let part = parts.iter().find(|p| p.phase.name == name).unwrap();
         let set = part.latencies.set();
@@ -158,7 +158,7 @@ fn given_a_loss_that_the_relay_passed_before_the_fault_then_it_stays_in_the_time
     let mut history = cdc(200);
     down(&mut history, KAFKA, 400, 700);
     unpublish(&mut history, attempt_of(3));
-    let (_, parts) = latencies(&Context::new(&history));
+    let (_, parts) = latencies(&View::new(&history));
     assert_eq!(parts[0].latencies.end_to_end.infinite(), 1);
     assert_eq!(parts[1].latencies.end_to_end.infinite(), 0);
 }
@@ -174,7 +174,7 @@ fn given_faults_that_overlap_then_each_is_proved_by_all_that_was_sent_during_it(
     let mut history = cdc(300);
     down(&mut history, KAFKA, 400, 700);
     kill(&mut history, 410, 710);
-    let (whole, parts) = latencies(&Context::new(&history));
+    let (whole, parts) = latencies(&View::new(&history));
     let counts: Vec<u64> = parts.iter().map(|p| p.latencies.committed).collect();
     // Then counts of phases add up
     assert_eq!(counts.iter().sum::<u64>(), whole.committed);
@@ -258,13 +258,13 @@ proptest! {
     ) {
         let mut history = history;
         with_faults(&mut history, &faults);
-        let context = Context::new(&history);
-        let (whole, parts) = latencies(&context);
+        let view = View::new(&history);
+        let (whole, parts) = latencies(&view);
         // Given each change's first send, and how many versions came of it
         let mut changes = std::collections::BTreeMap::new();
         for (attempt, request) in history.requests.numbered() {
-            let made = (0..context.join.truth.len())
-                .filter(|slot| context.join.attempt(*slot) as usize == attempt);
+            let made = (0..view.join.truth.len())
+                .filter(|slot| view.join.attempt(*slot) as usize == attempt);
             let entry = changes.entry(request.change).or_insert((i64::MAX, 0u64));
             *entry = (entry.0.min(request.sent_ns), entry.1 + made.count() as u64);
         }

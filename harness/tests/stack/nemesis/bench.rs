@@ -2,8 +2,8 @@
 
 use super::LINK;
 use crate::stack;
-use harness::checkers::Bite;
 use harness::clock::RunClock;
+use harness::evidence::Bite;
 use harness::evidence::bites;
 use harness::history::{History, Intent, Outcome, PartOf, Request, Rows, RunMeta};
 use harness::identity::RunKey;

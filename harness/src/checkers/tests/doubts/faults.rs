@@ -26,7 +26,7 @@ fn a_fault_that_was_never_in_force_or_never_healed() {
 #[test]
 fn a_fault_that_did_not_bite() {
     let history = outage();
-    let toothless = crate::checkers::Bite {
+    let toothless = crate::evidence::Bite {
         fault: 0,
         bit: false,
         evidence: "no socket was cut".to_owned(),
@@ -52,7 +52,7 @@ fn of_two_faults_the_one_that_did_nothing_is_named() {
         600 * MS,
         700 * MS,
     );
-    let bite = |fault: u32, bit: bool| crate::checkers::Bite {
+    let bite = |fault: u32, bit: bool| crate::evidence::Bite {
         fault,
         bit,
         evidence: "this one".to_owned(),

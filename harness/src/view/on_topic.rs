@@ -5,7 +5,7 @@
 //! which the end of its partition was known to lie behind it, and between the sights of its neighbours.
 //! Histories of before do not say when ends were known: of them, the broker's times have to do.
 
-use super::join::NEVER;
+use super::NEVER;
 use crate::history::{History, LogRow, Places, Rows, partition_of_series};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -167,8 +167,8 @@ pub fn by_the_broker(history: &History, row: LogRow) -> i64 {
 mod tests {
     use super::*;
     use crate::checkers::fixture::{MS, S, clean, naive};
-    use crate::checkers::join::Join;
     use crate::history::{Sample, topic_end_series};
+    use crate::view::Join;
 
     fn ends(history: &mut History, partition: i32, known: &[(i64, i64)]) {
         let series = topic_end_series(partition);

@@ -3,7 +3,8 @@
 //! after this one's end has been seen, the relay has passed it: what made it lost had happened by
 //! then, and no later fault explains it.
 
-use super::join::{Join, NEVER};
+use super::NEVER;
+use super::join::Join;
 
 /// By sent time, in bins: the earliest sight of anything sent in the bin or later.
 pub struct Overtaken {

@@ -2,13 +2,12 @@
 //! each with the record that first carried it and the moment it was first seen. Linear in the
 //! history, and under 32 bytes an event beside it.
 
+use super::NEVER;
+use super::bits::Bits;
 use super::on_topic::{self, Ends};
 use crate::history::{Body, History, LogRow, NONE, Places, Request, Rows, TruthRow};
 use std::borrow::Cow;
 use std::cell::OnceCell;
-
-/// "Never", as a time.
-pub const NEVER: i64 = i64::MAX;
 
 /// What a record on the topic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,7 +316,7 @@ impl<'a> Join<'a> {
 
 /// Where an order's valid events are, and its highest version among them; 0 before the first.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Latest {
+pub(crate) struct Latest {
     pub partition: i32,
     pub version: u32,
 }
@@ -339,30 +338,4 @@ fn bases(requests: &Rows<Request>, truth: &Rows<TruthRow>) -> Vec<u32> {
         base[order + 1] += base[order];
     }
     base
-}
-
-/// A bit for each of so many things.
-pub struct Bits {
-    words: Vec<u64>,
-    length: usize,
-}
-
-impl Bits {
-    /// All clear.
-    pub fn new(length: usize) -> Self {
-        Self {
-            words: vec![0; length.div_ceil(64)],
-            length,
-        }
-    }
-    /// Sets a bit; one that is not there is left alone.
-    pub fn set(&mut self, index: usize) {
-        if index < self.length {
-            self.words[index / 64] |= 1 << (index % 64);
-        }
-    }
-    /// Whether a bit is set.
-    pub fn get(&self, index: usize) -> bool {
-        index < self.length && self.words[index / 64] & (1 << (index % 64)) != 0
-    }
 }

@@ -1,32 +1,8 @@
-//! When faults were in force, and which changes they overlap.
+//! When the faults that concern a strategy were in force.
 
-use super::join::NEVER;
+use super::span::{NEVER, Span};
 use crate::history::History;
-use crate::scenario::{Fault, Strategy, StrategyKind, Target, Victim};
-
-/// From when to when, run time, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// Begin.
-    pub from_ns: i64,
-    /// End; [`NEVER`] where there is none.
-    pub until_ns: i64,
-}
-
-impl Span {
-    /// Whether they have a moment in common.
-    pub fn overlaps(self, other: Span) -> bool {
-        self.from_ns <= other.until_ns && other.from_ns <= self.until_ns
-    }
-
-    /// The shortest span that covers both.
-    pub fn hull(self, other: Span) -> Span {
-        Span {
-            from_ns: self.from_ns.min(other.from_ns),
-            until_ns: self.until_ns.max(other.until_ns),
-        }
-    }
-}
+use crate::scenario::{Fault, Strategy};
 
 /// A fault that was in force.
 #[derive(Debug, Clone, Copy)]
@@ -47,17 +23,6 @@ pub fn strategy(history: &History) -> Option<&Strategy> {
         .find(|s| s.name == meta.strategy)
 }
 
-/// Whether a fault hits anything that the strategy uses.
-pub fn concerns(fault: &Fault, kind: &StrategyKind) -> bool {
-    match fault.target {
-        Target::Process(Victim::Relay) => kind.has_relay(),
-        Target::Process(_) => true,
-        Target::Link(_) | Target::Kafka | Target::Postgres => {
-            fault.target.links().into_iter().any(|link| kind.uses(link))
-        }
-    }
-}
-
 /// The scenario's faults that concern the history's strategy, with their index.
 pub fn concerning(history: &History) -> Vec<(usize, &Fault)> {
     let Some(strategy) = strategy(history) else {
@@ -69,7 +34,7 @@ pub fn concerning(history: &History) -> Vec<(usize, &Fault)> {
         .faults
         .iter()
         .enumerate()
-        .filter(|(_, fault)| concerns(fault, &strategy.kind))
+        .filter(|(_, fault)| fault.concerns(&strategy.kind))
         .collect()
 }
 

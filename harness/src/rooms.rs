@@ -1,0 +1,104 @@
+//! The rooms of this crate, held against the code: who uses whom runs one way, and each has its line
+//! in docs/architecture.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// By room, the rooms that it uses.
+type Uses = BTreeMap<String, BTreeSet<String>>;
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let found = paths.flat_map(|path| match path.is_dir() {
+        true => sources(&path),
+        false => vec![path],
+    });
+    found
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        .collect()
+}
+
+/// Tests stage what they need from anywhere.
+fn is_of_tests(path: &Path) -> bool {
+    let names = path.iter().filter_map(|name| name.to_str());
+    let test = |name: &str| matches!(name, "tests" | "tests.rs" | "fixture.rs" | "staged.rs");
+    names.into_iter().any(test)
+}
+
+fn uses() -> Uses {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut uses = Uses::new();
+    for path in sources(&home) {
+        let inner = path.strip_prefix(&home).unwrap();
+        let first = inner.iter().next().unwrap().to_str().unwrap();
+        let room = first.trim_end_matches(".rs");
+        if matches!(room, "lib" | "main" | "rooms") || is_of_tests(inner) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\n#[allow").next().unwrap();
+        let lines = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let used = lines
+            .flat_map(|line| line.split("crate::").skip(1))
+            .map(|rest| {
+                let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+                rest[..end.unwrap_or(rest.len())].to_owned()
+            });
+        let others = used.filter(|other| other != room && !other.is_empty());
+        uses.entry(room.to_owned()).or_default().extend(others);
+    }
+    uses
+}
+
+/// A way from a room back to itself.
+fn circle(uses: &Uses) -> Option<Vec<String>> {
+    fn back(uses: &Uses, way: &mut Vec<String>, seen: &mut BTreeSet<String>) -> bool {
+        let Some(next) = uses.get(way.last().unwrap()) else {
+            return false;
+        };
+        next.iter().any(|room| {
+            let home = *room == way[0];
+            if !home && !seen.insert(room.clone()) {
+                return false;
+            }
+            way.push(room.clone());
+            let found = home || back(uses, way, seen);
+            if !found {
+                way.pop();
+            }
+            found
+        })
+    }
+    uses.keys().find_map(|room| {
+        let mut way = vec![room.clone()];
+        back(uses, &mut way, &mut BTreeSet::new()).then_some(way)
+    })
+}
+
+#[test]
+fn given_the_rooms_when_followed_from_use_to_use_then_no_way_leads_back() {
+    let mut uses = uses();
+    assert!(uses["run"].contains("nemesis") && uses["checkers"].contains("view"));
+    assert_eq!(circle(&uses), None);
+    // And one that did would be found
+    uses.get_mut("view").unwrap().insert("checkers".into());
+    let way = circle(&uses).unwrap();
+    assert_eq!((way[0].as_str(), way.last()), ("checkers", way.first()));
+}
+
+#[test]
+fn given_the_rooms_then_docs_architecture_has_a_line_for_each() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/architecture.md");
+    let text = std::fs::read_to_string(docs).unwrap();
+    let missing: Vec<String> = uses()
+        .into_keys()
+        .filter(|room| {
+            let names = [format!("`harness/src/{room}"), format!("`{room}.rs`")];
+            !names.iter().any(|name| text.contains(name))
+        })
+        .collect();
+    assert_eq!(missing, Vec::<String>::new());
+}

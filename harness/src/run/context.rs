@@ -1,0 +1,62 @@
+//! What the run of one strategy is given of the run that it is part of.
+
+use super::arena::failed;
+use super::{Reporter, RunError};
+use crate::fence::patience::{Cut, Patience};
+use crate::history::PartOf;
+use crate::process::reaper::Reaper;
+use crate::scenario::Scenario;
+use crate::stack::Stack;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What a strategy's run needs of its scenario's run.
+pub struct Context<'a> {
+    /// The stack, up.
+    pub stack: &'a Stack,
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// The reaper of this process.
+    pub reaper: &'a Arc<Reaper>,
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// Who is told.
+    pub reporter: &'a Arc<dyn Reporter>,
+    /// Ctrl-C or SIGTERM.
+    pub interrupted: watch::Receiver<bool>,
+    /// Keep schema and topic.
+    pub keep: bool,
+    /// The stack is not stopped after the run, whatever comes of it.
+    pub stack_stays: bool,
+    /// What each history of the run says it is part of.
+    pub part_of: PartOf,
+    /// Have order service and relay write a trace.
+    pub trace: bool,
+}
+
+impl Context<'_> {
+    /// What became of work that was cut off.
+    pub fn cut(&self, doing: &str, cut: Cut) -> RunError {
+        match cut {
+            Cut::Interruption => RunError::Interrupted {
+                folder: self.folder.to_owned(),
+            },
+            Cut::Bound(_) => failed(doing, &cut),
+        }
+    }
+
+    /// Bounded work that a run cannot do without.
+    pub async fn bounded<T, E: std::fmt::Display>(
+        &self,
+        patience: &Patience,
+        (doing, within): (&str, Duration),
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, RunError> {
+        match patience.give(within, work).await {
+            Ok(done) => done.map_err(|e| failed(doing, &e)),
+            Err(cut) => Err(self.cut(doing, cut)),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A history as whoever judges, measures or explains it sees it: joined once, with the times in which
+//! each thing can have met its fate. Pure; it judges nothing.
+
+mod bits;
+mod join;
+mod on_topic;
+mod overtaken;
+mod span;
+mod window;
+
+pub use bits::Bits;
+pub(crate) use join::Latest;
+pub use join::{Class, Join};
+pub use on_topic::Known;
+pub use span::{NEVER, Span};
+pub use window::{Window, concerning, fault_name, strategy, windows};
+
+use crate::history::{History, Request};
+use crate::scenario::StrategyKind;
+use overtaken::Overtaken;
+
+/// A joined history with its faults.
+pub struct View<'a> {
+    /// The join.
+    pub join: Join<'a>,
+    /// Faults that were in force, by begin.
+    pub windows: Vec<Window>,
+    kind: Option<&'a StrategyKind>,
+    overtaken: Option<Overtaken>,
+}
+
+impl<'a> View<'a> {
+    /// Joins the history; linear.
+    pub fn new(history: &'a History) -> Self {
+        let join = Join::new(history);
+        let windows = windows(history);
+        let kind = strategy(history).map(|s| &s.kind);
+        let overtaken = kind
+            .filter(|kind| kind.has_relay() && !windows.is_empty())
+            .map(|_| Overtaken::new(&join));
+        Self {
+            join,
+            windows,
+            kind,
+            overtaken,
+        }
+    }
+
+    /// The history.
+    pub fn history(&self) -> &'a History {
+        self.join.history
+    }
+
+    /// Whether something was over before the first fault that concerns the strategy began.
+    pub fn is_before_faults(&self, span: Span) -> bool {
+        let first = self.windows.first();
+        first.is_some_and(|window| span.until_ns < window.span.from_ns)
+    }
+
+    /// Whether anything that was committed was.
+    pub fn anything_before_faults(&self) -> bool {
+        (0..self.join.truth.len()).any(|slot| self.is_before_faults(self.delivery_span(slot)))
+    }
+
+    /// Whether the strategy writes to both sides by itself.
+    pub fn is_dual_write(&self) -> bool {
+        matches!(self.kind, Some(StrategyKind::DualWrite { .. }))
+    }
+
+    /// How the strategy works.
+    pub fn kind(&self) -> Option<&'a StrategyKind> {
+        self.kind
+    }
+
+    /// From a request's intended start to its end.
+    pub fn request_span(&self, request: Request) -> Span {
+        Span {
+            from_ns: request.intended_ns,
+            until_ns: request.ended_ns.max(request.intended_ns),
+        }
+    }
+
+    /// The time in which a slot's event can have met its fate: from the intended start to the
+    /// first sight (or append). What never came ends with the request where the request publishes
+    /// by itself, and where a relay does, when the relay had passed it.
+    pub fn delivery_span(&self, slot: usize) -> Span {
+        let Some(request) = self.join.request(slot) else {
+            return self.whole();
+        };
+        let span = self.request_span(request);
+        let arrived = self.join.seen(slot).or_else(|| {
+            let row = self.join.first_row(slot)?;
+            Some(self.join.on_topic_ns(row))
+        });
+        let until_ns = match (arrived, &self.overtaken) {
+            (Some(at), _) => at,
+            (None, Some(overtaken)) => overtaken.at(request.ended_ns),
+            (None, None) => span.until_ns,
+        };
+        Span {
+            until_ns: span.until_ns.max(until_ns),
+            ..span
+        }
+    }
+
+    /// From the intended start of a record's attempt (or its own append) to its append.
+    pub fn record_span(&self, row: usize) -> Span {
+        let at_ns = self.join.on_topic_ns(row);
+        let attempt = self.join.log.at(row).attempt;
+        let at = Span {
+            from_ns: at_ns,
+            until_ns: at_ns,
+        };
+        match self.history().requests.get(attempt as usize) {
+            Some(request) => at.hull(self.request_span(request)),
+            None => at,
+        }
+    }
+
+    /// The whole run.
+    pub fn whole(&self) -> Span {
+        Span {
+            from_ns: self.history().meta.load_from_ns,
+            until_ns: NEVER,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Times of a run, and stretches of them.
+
+/// "Never", as a time.
+pub const NEVER: i64 = i64::MAX;
+
+/// From when to when, run time, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Begin.
+    pub from_ns: i64,
+    /// End; [`NEVER`] where there is none.
+    pub until_ns: i64,
+}
+
+impl Span {
+    /// Whether they have a moment in common.
+    pub fn overlaps(self, other: Span) -> bool {
+        self.from_ns <= other.until_ns && other.from_ns <= self.until_ns
+    }
+
+    /// The shortest span that covers both.
+    pub fn hull(self, other: Span) -> Span {
+        Span {
+            from_ns: self.from_ns.min(other.from_ns),
+            until_ns: self.until_ns.max(other.until_ns),
+        }
+    }
+}
