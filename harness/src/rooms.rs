@@ -1,5 +1,5 @@
-//! The rooms of this crate, held against the code: who uses whom runs one way, and each has its line
-//! in docs/architecture.md.
+//! The rooms of the harness and of its referee, held against the code: who uses whom runs one way, and
+//! each has its line in docs/architecture.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,8 +26,15 @@ fn is_of_tests(path: &Path) -> bool {
     names.into_iter().any(test)
 }
 
-fn uses() -> Uses {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+/// Where the rooms are, from the top.
+const HOUSES: [&str; 2] = ["harness/src", "harness/referee/src"];
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn uses(house: &str) -> Uses {
+    let home = top().join(house);
     let mut uses = Uses::new();
     for path in sources(&home) {
         let inner = path.strip_prefix(&home).unwrap();
@@ -49,6 +56,10 @@ fn uses() -> Uses {
             });
         let others = used.filter(|other| other != room && !other.is_empty());
         uses.entry(room.to_owned()).or_default().extend(others);
+    }
+    let rooms: BTreeSet<String> = uses.keys().cloned().collect();
+    for used in uses.values_mut() {
+        used.retain(|room| rooms.contains(room));
     }
     uses
 }
@@ -80,9 +91,9 @@ fn circle(uses: &Uses) -> Option<Vec<String>> {
 
 #[test]
 fn given_the_rooms_when_followed_from_use_to_use_then_no_way_leads_back() {
-    let mut uses = uses();
-    assert!(uses["run"].contains("nemesis") && uses["checkers"].contains("view"));
-    assert_eq!(circle(&uses), None);
+    let [harness, mut uses] = HOUSES.map(uses);
+    assert!(harness["run"].contains("nemesis") && uses["checkers"].contains("view"));
+    assert_eq!((circle(&harness), circle(&uses)), (None, None));
     // And one that did would be found
     uses.get_mut("view").unwrap().insert("checkers".into());
     let way = circle(&uses).unwrap();
@@ -91,14 +102,11 @@ fn given_the_rooms_when_followed_from_use_to_use_then_no_way_leads_back() {
 
 #[test]
 fn given_the_rooms_then_docs_architecture_has_a_line_for_each() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/architecture.md");
-    let text = std::fs::read_to_string(docs).unwrap();
-    let missing: Vec<String> = uses()
-        .into_keys()
-        .filter(|room| {
-            let names = [format!("`harness/src/{room}"), format!("`{room}.rs`")];
-            !names.iter().any(|name| text.contains(name))
-        })
-        .collect();
+    let text = std::fs::read_to_string(top().join("docs/architecture.md")).unwrap();
+    let rooms = HOUSES.iter().flat_map(|house| {
+        let rooms = uses(house).into_keys();
+        rooms.map(move |room| format!("`{house}/{room}"))
+    });
+    let missing: Vec<String> = rooms.filter(|room| !text.contains(room)).collect();
     assert_eq!(missing, Vec::<String>::new());
 }

@@ -4,13 +4,11 @@
 //! processes of the harness (`outbox-harness order-service`, `outbox-harness relay`), so that it can
 //! be killed for real.
 
-pub mod config;
-pub mod order;
 pub mod persistence;
 pub mod publisher;
 pub mod pump;
 pub mod schema;
 pub mod service;
-pub mod signal;
 pub mod source;
-pub mod trace;
+
+pub use contract::{config, order, signal, trace};

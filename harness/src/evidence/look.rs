@@ -1,10 +1,10 @@
 //! Looks at one fault's subjects, again and again, and probes where a look does not tell.
 
-use super::name;
 use super::probe::{Crossing, OwnPorts, connects, crosses};
 use super::sockets::SocketTable;
 use super::subject::{Stage, Subject};
 use super::traffic::{Counters, Traffic};
+use crate::bite::name;
 use crate::clock::RunClock;
 use crate::history::Observation;
 use crate::process::{Child, stillness};

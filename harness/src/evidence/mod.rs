@@ -1,40 +1,6 @@
-//! Did a fault bite? Observers take raw observations while it is in force; a pure function of
-//! those observations decides. What was not measured did not bite.
-//!
-//! Observations, by name. `place` is the link or the process; counters count from the moment the
-//! fault came into force (before that: from the first look). `in` and `out` are the two sides of
-//! the proxy in the direction the toxic works on: what went in, and what came out.
-//!
-//! | name | value | taken for |
-//! |---|---|---|
-//! | `injecting` | 1, at the moment the injection began | all |
-//! | `healing` | 1, at the moment the healing began | all |
-//! | `sockets` | the system's established connections to the proxy | all on links |
-//! | `near_bytes` | bytes the system sent and received on the link | all on links |
-//! | `client_failures` | failures the system itself reported (database lost, deliveries failed) | all on links |
-//! | `probe_refused` | 1: a connection was refused; 0: it was made | `down` |
-//! | `crossing_ms` | one small exchange through the proxy, milliseconds | `latency` |
-//! | `probe_reset` | 1: an exchange on a new connection ended in a reset; 0: it did not | `reset_peer` |
-//! | `in_bytes`, `out_bytes` | bytes on both sides of the proxy | `bandwidth`, `timeout`, `slicer`, `limit_data` |
-//! | `in_segments`, `out_segments` | segments with data on both sides | `slicer` |
-//! | `most_out_bytes` | the most that came out on any one connection | `bandwidth`, `limit_data` |
-//! | `queued_bytes` | bytes waiting in the kernel in the toxic's direction | `bandwidth` |
-//! | `silent` | connections on which the system sent and received nothing since | `timeout` |
-//! | `opened`, `ended` | the system's connections opened and ended | `limit_data`, `reset_peer` |
-//! | `far_sockets` | the proxy's connections to the server | `slow_close` |
-//! | `threads`, `threads_stopped`, `cpu_ticks` | of the whole process tree | `pause` |
-//!
-//! `in_bytes` of a `timeout` counts what the proxy already held when the fault came into force:
-//! clients that wait for an answer send once, perhaps before the injection began.
-//!
-//! Beside them the history itself tells what a fault met: requests without an answer, committed events
-//! that were not seen, or seen again. Demand that the fault prevents is demand, so this alone decides
-//! where nothing can flow; what failed or was lost before the fault tells nothing.
-//!
-//! Figures of the far side are missing where the proxy runs on another host (or in a container),
-//! or where two links share a server and only one of them is under the fault.
+//! Raw observations of a fault, taken while it is in force. What is observed, and by which names, is in
+//! [`crate::bite::name`]; whether the fault bit is decided there, from them alone.
 
-mod bite;
 mod look;
 mod observe;
 mod probe;
@@ -42,31 +8,5 @@ mod sockets;
 mod subject;
 mod traffic;
 
-pub use bite::{Bite, bites};
 pub(crate) use observe::{Observed, Observers};
 pub(crate) use subject::Subject;
-
-/// Names of observations.
-pub(crate) mod name {
-    pub const INJECTING: &str = "injecting";
-    pub const HEALING: &str = "healing";
-    pub const SOCKETS: &str = "sockets";
-    pub const NEAR_BYTES: &str = "near_bytes";
-    pub const CLIENT_FAILURES: &str = "client_failures";
-    pub const PROBE_REFUSED: &str = "probe_refused";
-    pub const CROSSING_MS: &str = "crossing_ms";
-    pub const PROBE_RESET: &str = "probe_reset";
-    pub const IN_BYTES: &str = "in_bytes";
-    pub const OUT_BYTES: &str = "out_bytes";
-    pub const IN_SEGMENTS: &str = "in_segments";
-    pub const OUT_SEGMENTS: &str = "out_segments";
-    pub const MOST_OUT_BYTES: &str = "most_out_bytes";
-    pub const QUEUED_BYTES: &str = "queued_bytes";
-    pub const SILENT: &str = "silent";
-    pub const OPENED: &str = "opened";
-    pub const ENDED: &str = "ended";
-    pub const FAR_SOCKETS: &str = "far_sockets";
-    pub const THREADS: &str = "threads";
-    pub const THREADS_STOPPED: &str = "threads_stopped";
-    pub const CPU_TICKS: &str = "cpu_ticks";
-}

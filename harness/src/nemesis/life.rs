@@ -3,7 +3,8 @@
 use super::deed::Deed;
 use super::ledger::Ledger;
 use super::{Battlefield, NemesisError, heal_all, nanoseconds};
-use crate::evidence::{Observed, Observers, name};
+use crate::bite::name;
+use crate::evidence::{Observed, Observers};
 use crate::history::{FaultRecord, Observation};
 use crate::scenario::{Fault, FaultKind, Toxic};
 use relays::signal::Signal;

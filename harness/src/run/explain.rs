@@ -3,9 +3,9 @@
 use super::again::place;
 use super::arena::failed;
 use super::{RunError, folder, whole};
+use crate::bite::bites;
 use crate::checkers::context::Context;
 use crate::checkers::judge_joined;
-use crate::evidence::bites;
 use crate::explain::Explainer;
 use crate::history::{self, History, RunMeta};
 use reports::explanation::{Offences, Order};

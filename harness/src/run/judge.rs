@@ -4,9 +4,9 @@
 
 use super::arena::failed;
 use super::{RunError, folder};
+use crate::bite::bites;
 use crate::checkers::context::Context;
 use crate::checkers::judge_joined;
-use crate::evidence::bites;
 use crate::explain::Explainer;
 use crate::history::History;
 use crate::record::{self, Judged};

@@ -7,8 +7,8 @@ mod processes;
 
 use crate::stack;
 use bench::{Bench, Traffic, echo, exchange, fault, history, toxic};
-use harness::evidence::Bite;
-use harness::evidence::bites;
+use harness::bite::Bite;
+use harness::bite::bites;
 use harness::nemesis::{Campaign, campaign, heal_all};
 use harness::scenario::{Fault, FaultKind, Link, Stream, Target, Toxic, Victim};
 use std::sync::Arc;

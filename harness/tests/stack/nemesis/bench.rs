@@ -2,9 +2,9 @@
 
 use super::LINK;
 use crate::stack;
+use harness::bite::Bite;
+use harness::bite::bites;
 use harness::clock::RunClock;
-use harness::evidence::Bite;
-use harness::evidence::bites;
 use harness::history::{History, Intent, Outcome, PartOf, Request, Rows, RunMeta};
 use harness::identity::RunKey;
 use harness::nemesis::{Battlefield, Campaign, campaign};

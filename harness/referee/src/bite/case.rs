@@ -1,0 +1,194 @@
+//! One fault with everything that was recorded of it.
+
+use super::demand::Demand;
+use super::lack::{LOGS, Lack, lack};
+use crate::bite::name;
+use crate::history::{History, Observation};
+use crate::scenario::{Fault, FaultKind, Link, StrategyKind, Stream, Target, Victim};
+
+/// Where a fault works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On a link.
+    Link(Link),
+    /// On a process.
+    Process(Victim),
+}
+
+impl Place {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Link(link) => link.name(),
+            Self::Process(victim) => victim.name(),
+        }
+    }
+}
+
+/// A fault that was in force, and what was observed of it.
+pub(super) struct Case<'h> {
+    pub history: &'h History,
+    pub demand: &'h Demand<'h>,
+    pub fault: &'h Fault,
+    pub strategy: &'h StrategyKind,
+    observations: Vec<&'h Observation>,
+    /// When the injection began, was in force, and when the healing began and was done.
+    pub injecting_ns: i64,
+    pub injected_ns: i64,
+    pub healing_ns: i64,
+    pub healed_ns: i64,
+}
+
+/// Which part of the time line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Before,
+    During,
+    After,
+}
+
+impl<'h> Case<'h> {
+    /// An error if the fault was never in force, or never healed.
+    pub fn new(
+        history: &'h History,
+        demand: &'h Demand<'h>,
+        index: u32,
+        fault: &'h Fault,
+        strategy: &'h StrategyKind,
+    ) -> Result<Self, Lack> {
+        let record = history.faults.iter().find(|r| r.fault == index);
+        let injected_ns = record
+            .and_then(|r| r.injected_ns)
+            .ok_or_else(|| lack("it was never in force", LOGS))?;
+        let healed_ns = record
+            .and_then(|r| r.healed_ns)
+            .ok_or_else(|| lack("it was never healed, so its end is unknown", LOGS))?;
+        let observations: Vec<_> = history
+            .observations
+            .iter()
+            .filter(|o| o.fault == index)
+            .collect();
+        let mark = |name: &str| {
+            observations
+                .iter()
+                .find(|o| o.name == name)
+                .map(|o| o.at_ns)
+        };
+        Ok(Self {
+            injecting_ns: mark(name::INJECTING)
+                .unwrap_or(injected_ns)
+                .min(injected_ns),
+            healing_ns: mark(name::HEALING).unwrap_or(healed_ns).min(healed_ns),
+            history,
+            demand,
+            fault,
+            strategy,
+            observations,
+            injected_ns,
+            healed_ns,
+        })
+    }
+
+    /// All places of the fault that this strategy has.
+    pub fn places(&self) -> Vec<Place> {
+        match self.fault.target {
+            Target::Process(victim) => vec![Place::Process(victim)],
+            target => target
+                .links()
+                .into_iter()
+                .filter(|l| self.strategy.uses(*l))
+                .map(Place::Link)
+                .collect(),
+        }
+    }
+
+    /// Values observed at one place, in order of time.
+    pub fn values(&self, place: Place, name: &str, when: When) -> Vec<f64> {
+        self.timed(place, name, when)
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    /// The same with their times.
+    pub fn timed<'s>(
+        &'s self,
+        place: Place,
+        name: &'s str,
+        when: When,
+    ) -> impl Iterator<Item = (i64, f64)> + 's {
+        self.observations
+            .iter()
+            .filter(move |o| o.place == place.name() && o.name == name)
+            .filter(move |o| self.when(o.at_ns) == Some(when))
+            .map(|o| (o.at_ns, o.value))
+    }
+
+    fn when(&self, at_ns: i64) -> Option<When> {
+        if at_ns <= self.injecting_ns {
+            Some(When::Before)
+        } else if at_ns >= self.injected_ns && at_ns <= self.healing_ns {
+            Some(When::During)
+        } else if at_ns >= self.healed_ns {
+            Some(When::After)
+        } else {
+            None
+        }
+    }
+
+    /// The last value while the fault was in force: of a counter, all that was counted.
+    pub fn last(&self, place: Place, name: &str) -> Option<f64> {
+        self.values(place, name, When::During).last().copied()
+    }
+
+    /// The largest value observed.
+    pub fn largest(&self, place: Place, name: &str, when: When) -> Option<f64> {
+        self.values(place, name, when).into_iter().reduce(f64::max)
+    }
+
+    /// How long it was in force, seconds.
+    pub fn seconds(&self) -> f64 {
+        (self.healing_ns - self.injected_ns) as f64 / 1e9
+    }
+
+    /// Failures that the system itself reported on this link while the fault was in force.
+    pub fn client_failures(&self, place: Place) -> f64 {
+        let in_force = self.injecting_ns..=self.healing_ns;
+        self.observations
+            .iter()
+            .filter(|o| o.place == place.name() && o.name == name::CLIENT_FAILURES)
+            .filter(|o| in_force.contains(&o.at_ns))
+            .fold(0.0, |sum, o| sum + o.value)
+    }
+
+    /// Toxicity and direction; only of toxics.
+    pub fn aim(&self) -> (f32, Stream) {
+        match self.fault.kind {
+            FaultKind::Toxic {
+                stream, toxicity, ..
+            } => (toxicity, stream),
+            FaultKind::Kill | FaultKind::Pause | FaultKind::Down => (1.0, Stream::Downstream),
+        }
+    }
+
+    /// The process at the near end of a link.
+    pub fn client(&self, place: Place) -> Victim {
+        match place {
+            Place::Link(Link::RelayPostgres | Link::RelayKafka) => Victim::Relay,
+            Place::Link(_) => Victim::OrderService,
+            Place::Process(victim) => victim,
+        }
+    }
+}
+
+/// `n thing` or `n things`.
+pub(super) fn count(n: usize, thing: &str) -> String {
+    match n {
+        1 => format!("1 {thing}"),
+        _ => format!("{n} {thing}s"),
+    }
+}
+
+/// The middle value.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}

@@ -1,0 +1,244 @@
+//! Requests that a fault met. What failed before it, or for another reason, is none of them.
+
+use super::{BASELINE_NS, Demand};
+use crate::history::{Intent, Outcome, Request};
+
+impl Demand<'_> {
+    /// Requests that were on their way when the order service died between these two moments, and
+    /// broke off: no answer of any kind, though their time was not up.
+    pub fn cut_off(&self, from_ns: i64, until_ns: i64) -> usize {
+        self.count(|r| {
+            r.sent_ns <= until_ns
+                && r.ended_ns >= from_ns
+                && r.outcome == Outcome::Unknown
+                && r.status == 0
+                && !self.timed_out(r)
+        })
+    }
+
+    /// Requests that found nobody who listened, in this time.
+    pub fn refused(&self, from_ns: i64, until_ns: i64) -> usize {
+        self.count(|r| r.outcome == Outcome::NotSent && (from_ns..=until_ns).contains(&r.sent_ns))
+    }
+
+    /// Requests sent and not yet answered at this moment.
+    pub fn in_flight(&self, at_ns: i64) -> usize {
+        self.count(|r| r.outcome != Outcome::NotSent && r.sent_ns <= at_ns && r.ended_ns > at_ns)
+    }
+
+    /// Requests sent in this time that got no answer in it, or none at all, and those that had just
+    /// been sent when it began and waited through it, or failed in it before their time was up. None,
+    /// where requests failed before it as well: then it is not what made them fail.
+    pub fn hung(&self, from_ns: i64, until_ns: i64) -> usize {
+        if self.failed_before(from_ns) {
+            return 0;
+        }
+        let usual_ns = self.usual_ns(from_ns);
+        self.count(|r| {
+            let told_nothing = r.outcome == Outcome::Unknown;
+            let waited_through = r.ended_ns - self.own_hold_ns(r) > until_ns;
+            if r.outcome == Outcome::NotSent || r.sent_ns > until_ns {
+                false
+            } else if r.sent_ns >= from_ns {
+                told_nothing || waited_through
+            } else if r.ended_ns > until_ns {
+                waited_through && from_ns - r.sent_ns <= usual_ns
+            } else {
+                told_nothing && r.ended_ns >= from_ns && !self.timed_out(r)
+            }
+        })
+    }
+
+    /// The longest that requests answered in the second before this moment had taken.
+    fn usual_ns(&self, at_ns: i64) -> i64 {
+        let baseline = at_ns.saturating_sub(BASELINE_NS)..at_ns;
+        self.history
+            .requests
+            .iter()
+            .filter(|r| matches!(r.outcome, Outcome::Committed | Outcome::Rejected))
+            .filter(|r| baseline.contains(&r.ended_ns))
+            .map(|r| r.ended_ns.saturating_sub(r.sent_ns))
+            .max()
+            .unwrap_or(BASELINE_NS)
+    }
+
+    /// Requests sent in this time that were never told anything, where none was left so before it.
+    pub fn never_answered(&self, from_ns: i64, until_ns: i64) -> usize {
+        let told_nothing = |r: &Request| r.outcome == Outcome::Unknown;
+        let baseline = from_ns.saturating_sub(BASELINE_NS)..from_ns;
+        if self.count(|r| told_nothing(r) && baseline.contains(&r.ended_ns)) > 0 {
+            return 0;
+        }
+        self.count(|r| told_nothing(r) && (from_ns..=until_ns).contains(&r.sent_ns))
+    }
+
+    /// Requests acknowledged that were sent from this moment on.
+    pub fn acknowledged_since(&self, from_ns: i64) -> usize {
+        self.count(|r| r.outcome == Outcome::Committed && r.sent_ns >= from_ns)
+    }
+
+    /// Whether requests ended in the second before this moment, and none of them was given an answer.
+    pub fn failed_before(&self, at_ns: i64) -> bool {
+        let baseline = at_ns.saturating_sub(BASELINE_NS)..at_ns;
+        let ended = |settled: bool| {
+            self.count(|r| {
+                let answered = matches!(r.outcome, Outcome::Committed | Outcome::Rejected);
+                baseline.contains(&r.ended_ns) && answered == settled
+            })
+        };
+        ended(false) > 0 && ended(true) == 0
+    }
+
+    fn count(&self, which: impl Fn(&Request) -> bool) -> usize {
+        self.history.requests.iter().filter(which).count()
+    }
+
+    /// Whether the client gave up on it by its own clock.
+    fn timed_out(&self, request: &Request) -> bool {
+        let timeout = self.history.meta.scenario.workload.request_timeout;
+        let took = request.ended_ns.saturating_sub(request.sent_ns);
+        took >= i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// How long it was asked to keep its transaction open: that long it waits by itself.
+    pub(super) fn own_hold_ns(&self, request: &Request) -> i64 {
+        match request.intent {
+            Intent::Hold => {
+                let hold = self.history.meta.scenario.workload.hold;
+                i64::try_from(hold.as_nanos()).unwrap_or(i64::MAX)
+            }
+            Intent::Commit | Intent::Veto => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Demand;
+    use crate::bite::staged::*;
+    use crate::history::{Intent, Outcome};
+    use crate::scenario::{FaultKind, Target};
+    use std::time::Duration;
+
+    fn load() -> Staged {
+        Staged::new(Target::Kafka, FaultKind::Down, polling())
+    }
+
+    #[test]
+    fn cut_off_is_what_was_on_its_way_at_the_death_and_told_nothing() {
+        let staged = load()
+            .request(4.0, 5.0, Outcome::Unknown, None)
+            .request(4.0, 5.0, Outcome::Committed, None)
+            .request(3.0, 3.9, Outcome::Unknown, None)
+            .request(4.6, 5.0, Outcome::Unknown, None);
+        assert_eq!(Demand::of(&staged.0).cut_off(ns(4.0), ns(4.5)), 1);
+    }
+
+    #[test]
+    fn given_a_request_whose_time_was_up_or_that_was_answered_when_the_service_died_then_it_was_not_cut_off()
+     {
+        // Given one that hung since long before and ran into its own timeout of 2 s at the death
+        let mut staged = load()
+            .request(2.2, 4.2, Outcome::Unknown, None)
+            .request(2.5, 4.2, Outcome::Unknown, None)
+            .request(4.1, 4.2, Outcome::Unknown, None);
+        // And one that the living service answered with an error
+        staged.0.requests.open()[2].status = 503;
+        assert_eq!(Demand::of(&staged.0).cut_off(ns(4.0), ns(4.5)), 1);
+    }
+
+    #[test]
+    fn refused_is_what_found_nobody() {
+        let staged = load()
+            .request(5.0, 5.0, Outcome::NotSent, None)
+            .request(3.0, 3.0, Outcome::NotSent, None)
+            .request(9.0, 9.0, Outcome::NotSent, None)
+            .request(5.0, 5.0, Outcome::Unknown, None);
+        assert_eq!(Demand::of(&staged.0).refused(ns(4.0), ns(8.0)), 1);
+    }
+
+    #[test]
+    fn in_flight_is_what_was_sent_and_not_answered() {
+        let staged = load()
+            .request(4.0, 5.0, Outcome::Committed, None)
+            .request(4.0, 5.0, Outcome::Unknown, None)
+            .request(4.0, 5.0, Outcome::NotSent, None);
+        let demand = Demand::of(&staged.0);
+        assert_eq!(demand.in_flight(ns(3.9)), 0);
+        assert_eq!(demand.in_flight(ns(4.0)), 2);
+        assert_eq!(demand.in_flight(ns(5.0)), 0);
+    }
+
+    #[test]
+    fn hung_is_what_got_no_answer_in_time_or_none_at_all() {
+        let staged = load()
+            // Answered after it, told nothing within it
+            .request(5.0, 9.0, Outcome::Committed, None)
+            .request(5.0, 6.0, Outcome::Unknown, None)
+            // Just sent before it, and broken by it, or answered only after it
+            .request(3.9, 4.1, Outcome::Unknown, None)
+            .request(3.9, 9.0, Outcome::Committed, None)
+            // Usual before it; answered within it, never sent, over before it, begun after it
+            .request(3.5, 3.7, Outcome::Committed, None)
+            .request(5.0, 6.0, Outcome::Committed, None)
+            .request(5.0, 9.0, Outcome::NotSent, None)
+            .request(2.0, 2.5, Outcome::Unknown, None)
+            .request(8.5, 9.0, Outcome::Unknown, None)
+            // Waiting since long before it, until after it or out of time by itself
+            .request(3.5, 9.0, Outcome::Committed, None)
+            .request(2.5, 4.5, Outcome::Unknown, None);
+        assert_eq!(Demand::of(&staged.0).hung(ns(4.0), ns(8.0)), 4);
+    }
+
+    #[test]
+    fn given_requests_that_failed_before_it_as_well_then_none_hung_because_of_it() {
+        let failing = load().request(3.0, 3.5, Outcome::Unknown, None).request(
+            5.0,
+            7.0,
+            Outcome::Unknown,
+            None,
+        );
+        let hung = |staged: &Staged| Demand::of(&staged.0).hung(ns(4.0), ns(8.0));
+        assert_eq!(hung(&failing), 0);
+        // One that succeeded shows that they did not all fail
+        let some = failing.request(3.0, 3.6, Outcome::Committed, None);
+        assert_eq!(hung(&some), 1);
+    }
+
+    #[test]
+    fn given_a_transaction_that_is_held_open_on_purpose_then_that_time_is_no_hanging() {
+        let mut staged = load().request(7.5, 9.0, Outcome::Committed, None).request(
+            7.5,
+            10.0,
+            Outcome::Committed,
+            None,
+        );
+        staged.0.meta.scenario.workload.hold = Duration::from_millis(1_500);
+        for request in staged.0.requests.open().iter_mut() {
+            request.intent = Intent::Hold;
+        }
+        assert_eq!(Demand::of(&staged.0).hung(ns(4.0), ns(8.0)), 1);
+    }
+
+    #[test]
+    fn never_answered_needs_a_time_before_in_which_all_were() {
+        let staged = load().request(5.0, 7.0, Outcome::Unknown, None).request(
+            5.0,
+            9.0,
+            Outcome::Committed,
+            None,
+        );
+        let never = |staged: &Staged| Demand::of(&staged.0).never_answered(ns(4.0), ns(8.0));
+        assert_eq!(never(&staged), 1);
+        assert_eq!(never(&staged.request(1.9, 3.9, Outcome::Unknown, None)), 0);
+    }
+
+    #[test]
+    fn acknowledged_since_counts_what_was_sent_since() {
+        let staged = load()
+            .request(5.0, 5.1, Outcome::Committed, None)
+            .request(3.0, 6.0, Outcome::Committed, None)
+            .request(5.0, 5.1, Outcome::Rejected, None);
+        assert_eq!(Demand::of(&staged.0).acknowledged_since(ns(4.0)), 1);
+    }
+}

@@ -1,0 +1,341 @@
+//! `kill`: exit by signal 9, it was missed, and the successor worked.
+
+use super::Finding;
+use super::case::{Case, Place, count};
+use super::lack::{FITTING, LOAD, LOGS, ROOM, lack};
+use crate::history::{Life, ProcessEvent};
+use crate::scenario::{StrategyKind, Victim};
+
+pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+    let Place::Process(victim) = place else {
+        return Err(lack("a link cannot be killed", FITTING));
+    };
+    let lives: Vec<_> = case
+        .history
+        .processes
+        .iter()
+        .filter(|e| e.process == victim.name())
+        .collect();
+    let exit = lives
+        .iter()
+        .find(|e| {
+            e.life == Life::Exited && (case.injecting_ns..=case.injected_ns).contains(&e.at_ns)
+        })
+        .ok_or_else(|| lack("its exit was not seen", LOGS))?;
+    if exit.exit != libc::SIGKILL {
+        let what = format!("it did not end by signal 9 (exit {})", exit.exit);
+        return Err(lack(what, LOGS));
+    }
+    let after = |life: Life, at_ns: i64| {
+        let mut later = lives.iter().filter(move |e| e.at_ns > at_ns);
+        later.find(|e| e.life == life).copied()
+    };
+    let ready = after(Life::Ready, exit.at_ns).ok_or_else(|| {
+        let what = "it ended by signal 9, but no successor became ready";
+        lack(what, ROOM)
+    })?;
+    let death = Death {
+        at_ns: exit.at_ns,
+        started_ns: after(Life::Started, exit.at_ns).map_or(ready.at_ns, |e| e.at_ns),
+        ready_ns: ready.at_ns,
+        next_ns: after(Life::Exited, exit.at_ns).map_or(i64::MAX, |e| e.at_ns),
+    };
+    let missed = missed(case, victim, death);
+    if missed.is_empty() {
+        let what = "it ended by signal 9, but nothing was on its way, and nothing waited for its \
+                    successor";
+        return Err(lack(what, LOAD));
+    }
+    worked(case, victim, exit, ready, &missed.join(", "))
+}
+
+/// Ended by signal 9, missed, and whether the successor was seen to work.
+fn worked(
+    case: &Case<'_>,
+    victim: Victim,
+    exit: &ProcessEvent,
+    ready: &ProcessEvent,
+    missed: &str,
+) -> Finding {
+    let progress = match victim {
+        Victim::OrderService | Victim::PostgresServer => {
+            let answered = case.demand.acknowledged_since(ready.at_ns);
+            (answered > 0).then(|| format!("{} acknowledged after", count(answered, "change")))
+        }
+        Victim::Relay | Victim::KafkaServer => {
+            let seen = case.demand.seen_since(ready.at_ns);
+            (seen > 0).then(|| format!("{} first seen after", count(seen, "event")))
+        }
+    };
+    let progress = progress.ok_or_else(|| {
+        let what = format!("{missed}, but the successor was never seen to work");
+        lack(what, ROOM)
+    })?;
+    Ok(format!(
+        "pid {} ended by signal 9, {missed}; the successor (pid {}) was ready {:.1} s later, {progress}",
+        exit.pid,
+        ready.pid,
+        (ready.at_ns - exit.at_ns) as f64 / 1e9
+    ))
+}
+
+/// A death, and the life that followed it.
+#[derive(Clone, Copy)]
+struct Death {
+    at_ns: i64,
+    started_ns: i64,
+    ready_ns: i64,
+    /// When that one ended; `i64::MAX`: never.
+    next_ns: i64,
+}
+
+/// Everything that shows that it was missed: what was on its way when it died, what waited for its
+/// successor, and what the successor did over again.
+fn missed(case: &Case<'_>, victim: Victim, death: Death) -> Vec<String> {
+    let demand = case.demand;
+    let requests = match victim {
+        Victim::OrderService => demand.cut_off(case.injecting_ns, death.at_ns),
+        Victim::PostgresServer => demand.hung(case.injecting_ns, case.healing_ns),
+        Victim::KafkaServer if !case.strategy.has_relay() => {
+            demand.hung(case.injecting_ns, case.healing_ns)
+        }
+        Victim::KafkaServer | Victim::Relay => 0,
+    };
+    let refused = match victim {
+        Victim::OrderService => demand.refused(death.at_ns, death.ready_ns),
+        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay => 0,
+    };
+    let delivers = match victim {
+        Victim::Relay => true,
+        Victim::KafkaServer => case.strategy.has_relay(),
+        Victim::OrderService | Victim::PostgresServer => false,
+    };
+    let (on_its_way, waited) = if delivers {
+        let (died, ready) = (death.at_ns, death.ready_ns);
+        (
+            demand.left_over(died, ready),
+            demand.kept_waiting(died.saturating_add(1)..=ready, ready),
+        )
+    } else {
+        (0, 0)
+    };
+    let reads_log = match case.strategy {
+        StrategyKind::Cdc {} | StrategyKind::Debezium {} => true,
+        StrategyKind::Polling { .. } | StrategyKind::DualWrite { .. } => false,
+    };
+    let open = match victim {
+        Victim::Relay if reads_log => demand.open_in_log(death.at_ns, death.ready_ns),
+        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay | Victim::OrderService => 0,
+    };
+    let again = match victim {
+        Victim::OrderService => 0,
+        Victim::Relay | Victim::PostgresServer | Victim::KafkaServer => {
+            demand.came_again(death.at_ns, death.started_ns..=death.next_ns)
+        }
+    };
+    let found = [
+        (requests, "request", "in flight"),
+        (refused, "request", "refused until its successor was there"),
+        (on_its_way, "change", "committed and not yet seen"),
+        (open, "transaction", "open in the log that it read"),
+        (again, "event", "seen before and again after it"),
+        (
+            waited,
+            "change",
+            "committed meanwhile and seen only after it",
+        ),
+    ];
+    let found = found.into_iter().filter(|(n, ..)| *n > 0);
+    found
+        .map(|(n, thing, how)| format!("{} {how}", count(n, thing)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::bite::staged::*;
+
+    use crate::history::{Intent, Life, Outcome};
+    use crate::scenario::{FaultKind, StrategyKind, Target, Victim};
+    use std::time::Duration;
+
+    fn killed(victim: Victim, exit: i32) -> Staged {
+        Staged::new(Target::Process(victim), FaultKind::Kill, polling())
+            .life(victim.name(), 0.0, Life::Started, 0)
+            .life(victim.name(), 0.1, Life::Ready, 0)
+            .life(victim.name(), 3.995, Life::Exited, exit)
+    }
+
+    fn back(staged: Staged, victim: Victim) -> Staged {
+        staged
+            .life(victim.name(), 8.0, Life::Started, 0)
+            .life(victim.name(), 8.01, Life::Ready, 0)
+    }
+
+    #[test]
+    fn an_order_service_dies_with_requests_in_flight() {
+        let victim = Victim::OrderService;
+        let cut_off = |s: Staged| s.request(3.98, 4.0, Outcome::Unknown, None);
+        let works = |s: Staged| s.request(9.0, 9.1, Outcome::Committed, Some(9.2));
+        works(cut_off(back(killed(victim, 9), victim))).bit("1 request in flight");
+        works(back(killed(victim, 9), victim)).did_not_bite("nothing was on its way");
+        // What was refused while it was dead found nobody
+        let refused = |s: Staged| s.request(6.0, 6.0, Outcome::NotSent, None);
+        works(refused(back(killed(victim, 9), victim))).bit("1 request refused until");
+        // What was answered all the same was not cut off
+        let answered = |s: Staged| s.request(3.98, 4.0, Outcome::Committed, None);
+        works(answered(back(killed(victim, 9), victim))).did_not_bite("nothing was on its way");
+        cut_off(back(killed(victim, 9), victim)).did_not_bite("never seen to work");
+        works(cut_off(killed(victim, 9))).did_not_bite("no successor");
+        works(cut_off(back(killed(victim, 15), victim))).did_not_bite("not end by signal 9");
+        let mut alive = back(killed(victim, 9), victim);
+        alive.0.processes.retain(|e| e.life != Life::Exited);
+        works(cut_off(alive)).did_not_bite("exit was not seen");
+    }
+
+    #[test]
+    fn a_relay_dies_with_committed_changes_unseen() {
+        let victim = Victim::Relay;
+        let seen = |at| back(killed(victim, 9), victim).request(3.0, 3.1, Outcome::Committed, at);
+        seen(Some(8.5)).bit("1 change committed and not yet seen");
+        seen(Some(3.2)).did_not_bite("nothing was on its way");
+        seen(None).did_not_bite("never seen to work");
+    }
+
+    #[test]
+    fn given_requests_that_ran_out_of_time_when_the_service_dies_then_they_are_no_evidence() {
+        let victim = Victim::OrderService;
+        let staged = back(killed(victim, 9), victim)
+            .request(1.99, 3.992, Outcome::Unknown, None)
+            .request(9.0, 9.1, Outcome::Committed, Some(9.2));
+        staged.did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn given_events_that_come_twice_because_of_it_then_something_was_on_its_way() {
+        let victim = Victim::Relay;
+        let next = |s: Staged| s.request(8.5, 8.6, Outcome::Committed, Some(8.7));
+        let seen =
+            next(back(killed(victim, 9), victim).request(3.0, 3.1, Outcome::Committed, Some(3.2)));
+        seen.did_not_bite("nothing was on its way");
+        let again = |at| {
+            let seen = back(killed(victim, 9), victim);
+            next(
+                seen.request(3.0, 3.1, Outcome::Committed, Some(3.2))
+                    .again(0, at),
+            )
+        };
+        again(8.5).bit("1 event seen before and again after it");
+        // What came twice before it died was nothing to do with it
+        again(3.5).did_not_bite("nothing was on its way");
+        // Nor what came twice because its successor died
+        let second = again(9.5).life("relay", 9.0, Life::Exited, 9);
+        second.did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn given_a_transaction_open_in_the_log_when_its_reader_dies_then_it_was_on_its_way() {
+        let victim = Victim::Relay;
+        let held = |kind: StrategyKind| {
+            let mut staged =
+                back(killed(victim, 9), victim).request(3.5, 8.5, Outcome::Committed, Some(8.6));
+            staged.0.meta.scenario.strategies[0].kind = kind;
+            staged.0.meta.scenario.workload.hold = Duration::from_millis(4_900);
+            staged.0.requests.open()[0].intent = Intent::Hold;
+            staged
+        };
+        held(StrategyKind::Cdc {}).bit("1 transaction open in the log that it read");
+        held(StrategyKind::Debezium {}).bit("1 transaction open");
+        // A polling relay sees nothing of it before it is committed
+        held(polling()).did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn given_a_change_that_was_lost_before_then_it_was_not_on_its_way() {
+        let victim = Victim::Relay;
+        back(killed(victim, 9), victim)
+            .request(1.0, 1.1, Outcome::Committed, None)
+            .request(3.0, 3.1, Outcome::Committed, Some(3.2))
+            .request(8.5, 8.6, Outcome::Committed, Some(8.7))
+            .did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn given_changes_that_wait_for_the_successor_then_the_relay_was_missed() {
+        let victim = Victim::Relay;
+        let seen = |at| back(killed(victim, 9), victim).request(5.0, 5.1, Outcome::Committed, at);
+        seen(Some(8.5)).bit("1 change committed meanwhile and seen only after it");
+        // Another relay carried it
+        seen(Some(5.2)).did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn only_its_own_exit_at_the_injection_and_a_successor_after_it_count() {
+        let victim = Victim::OrderService;
+        let loaded = |s: Staged| {
+            s.request(3.98, 4.0, Outcome::Unknown, None).request(
+                9.0,
+                9.1,
+                Outcome::Committed,
+                Some(9.2),
+            )
+        };
+        let set = |change: fn(&mut crate::history::ProcessEvent)| {
+            let mut staged = loaded(back(killed(victim, 9), victim));
+            staged.0.processes.iter_mut().for_each(change);
+            staged
+        };
+        set(|_| {}).bit("1 request in flight");
+        // Another process died; this one was only asked to end; it died before, and after
+        set(|e| e.process = "relay".into()).did_not_bite("exit was not seen");
+        let asked = |e: &mut crate::history::ProcessEvent| {
+            if e.life == Life::Exited {
+                e.life = Life::Terminating;
+            }
+        };
+        set(asked).did_not_bite("exit was not seen");
+        for at_ns in [ns(2.0), ns(6.0)] {
+            let mut staged = set(|_| {});
+            for event in &mut staged.0.processes {
+                if event.life == Life::Exited {
+                    event.at_ns = at_ns;
+                }
+            }
+            staged.did_not_bite("exit was not seen");
+        }
+        // A successor that was started and never ready
+        let started = |e: &mut crate::history::ProcessEvent| {
+            if e.at_ns > ns(5.0) {
+                e.life = Life::Started;
+            }
+        };
+        set(started).did_not_bite("no successor");
+    }
+
+    #[test]
+    fn a_database_and_a_dual_writes_broker_are_missed_by_requests_that_hang() {
+        let works = |s: Staged| s.request(9.0, 9.1, Outcome::Committed, Some(9.2));
+        let victim = Victim::PostgresServer;
+        let hung = |s: Staged| s.request(5.0, 7.0, Outcome::Unknown, None);
+        works(hung(back(killed(victim, 9), victim))).bit("1 request in flight");
+        works(back(killed(victim, 9), victim)).did_not_bite("nothing was on its way");
+        // A dual write waits for the broker in its request, a relay does not
+        let victim = Victim::KafkaServer;
+        let naive = |s: Staged| {
+            let mut s = back(s, victim);
+            s.0.meta.scenario.strategies[0].kind = dual_write();
+            s
+        };
+        works(hung(naive(killed(victim, 9)))).bit("1 request in flight");
+        works(naive(killed(victim, 9))).did_not_bite("nothing was on its way");
+        works(hung(back(killed(victim, 9), victim))).did_not_bite("nothing was on its way");
+    }
+
+    #[test]
+    fn a_broker_is_missed_by_what_waits_for_it() {
+        let victim = Victim::KafkaServer;
+        let seen = |at| back(killed(victim, 9), victim).request(5.0, 5.1, Outcome::Committed, at);
+        seen(Some(9.0)).bit("1 event first seen after");
+        seen(Some(5.2)).did_not_bite("nothing was on its way");
+    }
+}

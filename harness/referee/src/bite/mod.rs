@@ -1,0 +1,378 @@
+//! Did a fault bite? A pure function of the observations that were taken while it was in force (see
+//! [`name`]) decides, one file a kind of fault. What was not measured did not bite.
+//!
+//! Beside them the history itself tells what a fault met: requests without an answer, committed events
+//! that were not seen, or seen again. Demand that the fault prevents is demand, so this alone decides
+//! where nothing can flow; what failed or was lost before the fault tells nothing.
+
+mod bandwidth;
+mod case;
+mod demand;
+mod down;
+mod kill;
+mod lack;
+mod latency;
+mod limit_data;
+pub mod name;
+mod pause;
+mod reset_peer;
+mod slicer;
+mod slow_close;
+#[cfg(test)]
+mod staged;
+mod timeout;
+mod unmet;
+
+use crate::history::History;
+use crate::scenario::{FaultKind, Target, Toxic};
+use case::Case;
+use demand::Demand;
+use lack::{FITTING, Lack, STRONGER, lack};
+
+/// Whether a fault bit, from the observations alone.
+#[derive(Debug, Clone)]
+pub struct Bite {
+    /// Index into `scenario.faults`.
+    pub fault: u32,
+    /// Whether it bit.
+    pub bit: bool,
+    /// The evidence, or what was missing, in one sentence.
+    pub evidence: String,
+}
+
+/// What one place shows: `Ok` evidence, or `Err` what was missing.
+type Finding = Result<String, Lack>;
+
+/// One [`Bite`] a fault of the scenario that applies to this strategy (a fault on a link that the
+/// strategy does not use applies to it not at all and counts as bitten, saying so).
+pub fn bites(history: &History) -> Vec<Bite> {
+    let demand = Demand::of(history);
+    let strategy = history
+        .meta
+        .scenario
+        .strategies
+        .iter()
+        .find(|s| s.name == history.meta.strategy);
+    (0u32..)
+        .zip(&history.meta.scenario.faults)
+        .map(|(index, fault)| {
+            let finding = match strategy {
+                None => {
+                    let what = format!("the scenario has no strategy {}", history.meta.strategy);
+                    Err(lack(what, FITTING))
+                }
+                Some(strategy) if !fault.concerns(&strategy.kind) => Ok(format!(
+                    "does not concern this strategy: a {} strategy has no {}",
+                    strategy.kind.name(),
+                    match fault.target {
+                        Target::Process(victim) => victim.name().to_owned(),
+                        target => format!("link {}", target.name()),
+                    }
+                )),
+                Some(strategy) => Case::new(history, &demand, index, fault, &strategy.kind)
+                    .and_then(|case| decide(&case)),
+            };
+            let (bit, evidence) = match finding {
+                Ok(evidence) => (true, evidence),
+                Err(Lack { what, change }) => (
+                    false,
+                    format!("{what} ({}: {change})", when(history, index)),
+                ),
+            };
+            Bite {
+                fault: index,
+                bit,
+                evidence,
+            }
+        })
+        .collect()
+}
+
+/// When a fault was in force, as the reports count.
+fn when(history: &History, index: u32) -> String {
+    let from_start = |ns: i64| {
+        let since = ns.saturating_sub(history.meta.load_from_ns);
+        format!("{:.1} s", since as f64 / 1e9)
+    };
+    let record = history.faults.iter().find(|r| r.fault == index);
+    match record.map(|r| (r.injected_ns, r.healed_ns, r.planned_at_ns)) {
+        Some((Some(from_ns), Some(until_ns), _)) => {
+            format!(
+                "in force from {} to {}",
+                from_start(from_ns),
+                from_start(until_ns)
+            )
+        }
+        Some((Some(from_ns), None, _)) => format!("in force from {}", from_start(from_ns)),
+        Some((None, _, planned_ns)) => format!("planned for {}", from_start(planned_ns)),
+        None => "nothing was recorded of it".to_owned(),
+    }
+}
+
+/// It bit if it bit in every place that it works on.
+fn decide(case: &Case<'_>) -> Finding {
+    let judge = match case.fault.kind {
+        FaultKind::Kill => kill::judge,
+        FaultKind::Pause => pause::judge,
+        FaultKind::Down => down::judge,
+        FaultKind::Toxic { toxic, .. } => match toxic {
+            Toxic::Latency { .. } => latency::judge,
+            Toxic::Bandwidth { .. } => bandwidth::judge,
+            Toxic::SlowClose { .. } => slow_close::judge,
+            Toxic::Timeout { .. } => timeout::judge,
+            Toxic::ResetPeer { .. } => reset_peer::judge,
+            Toxic::Slicer { .. } => slicer::judge,
+            Toxic::LimitData { .. } => limit_data::judge,
+        },
+    };
+    if case.aim().0 <= 0.0 {
+        return Err(lack("toxicity 0 leaves every connection alone", STRONGER));
+    }
+    let mut evidence = Vec::new();
+    let mut missing = Vec::new();
+    for place in case.places() {
+        match judge(case, place) {
+            Ok(found) => evidence.push(format!("{}: {found}", place.name())),
+            Err(lacking) => missing.push((place, lacking)),
+        }
+    }
+    let Some((_, Lack { change, .. })) = missing.first() else {
+        return Ok(evidence.join("; "));
+    };
+    let what = missing
+        .iter()
+        .map(|(place, lacking)| format!("{}: {}", place.name(), lacking.what));
+    Err(lack(what.collect::<Vec<_>>().join("; "), change))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::staged::*;
+    use crate::bite::name;
+    use crate::history::{Life, Outcome};
+    use crate::scenario::{FaultKind, Link, Target, Toxic, Victim};
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_fault_on_what_the_strategy_does_not_have_says_so() {
+        let target = Target::Link(Link::RelayKafka);
+        Staged::new(target, FaultKind::Down, dual_write())
+            .bit("does not concern this strategy: a dual-write strategy has no link relay->kafka");
+        let target = Target::Process(Victim::Relay);
+        Staged::new(target, FaultKind::Kill, dual_write()).bit("has no relay");
+    }
+
+    #[test]
+    fn a_fault_that_was_never_in_force_or_never_healed_did_not_bite() {
+        let mut staged = Staged::new(Target::Kafka, FaultKind::Down, polling());
+        staged.0.faults[0].healed_ns = None;
+        staged.did_not_bite("never healed");
+        staged.0.faults[0].injected_ns = None;
+        staged.did_not_bite("never in force");
+        staged.0.faults.clear();
+        staged.did_not_bite("never in force");
+    }
+
+    #[test]
+    fn a_fault_on_a_side_must_bite_on_each_link_of_it() {
+        let cut = |staged: Staged, link: &str| {
+            staged
+                .every(4.0..8.0, link, "probe_refused", |_| 1.0)
+                .every(
+                    3.0..8.0,
+                    link,
+                    "sockets",
+                    |t| if t < 4.0 { 1.0 } else { 0.0 },
+                )
+        };
+        let one = cut(
+            Staged::new(Target::Postgres, FaultKind::Down, polling()),
+            "orders->postgres",
+        );
+        one.did_not_bite("relay->postgres: no connection was tried");
+        cut(one, "relay->postgres").bit("orders->postgres: 40 probes refused");
+    }
+
+    #[test]
+    fn observations_and_records_of_another_fault_prove_nothing_of_this_one() {
+        let cut = |staged: Staged| {
+            staged
+                .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
+                .every(3.0..8.0, "relay->kafka", "sockets", |t| {
+                    if t < 4.0 { 1.0 } else { 0.0 }
+                })
+        };
+        let target = Target::Link(Link::RelayKafka);
+        let mut staged = cut(Staged::new(target, FaultKind::Down, polling()));
+        staged.bit("fell from 1 to 0");
+        // When all of it was observed of a second fault, after this one
+        staged.0.observations.iter_mut().for_each(|o| o.fault = 1);
+        staged.did_not_bite("no connection was tried");
+        // Or the only record is that of another fault
+        let mut staged = cut(Staged::new(target, FaultKind::Down, polling()));
+        staged.0.faults[0].fault = 1;
+        staged.did_not_bite("never in force");
+    }
+
+    #[test]
+    fn what_another_place_reported_proves_nothing_here() {
+        let target = Target::Link(Link::RelayKafka);
+        let refused = Staged::new(target, FaultKind::Down, polling())
+            .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
+            .every(3.0..8.0, "relay->kafka", "sockets", |_| 0.0);
+        let elsewhere = refused.at(5.0, "orders->kafka", "client_failures", 3.0);
+        elsewhere.did_not_bite("asked for none");
+        // Nor what was reported before it or after it
+        let earlier = elsewhere.at(3.0, "relay->kafka", "client_failures", 3.0);
+        let later = earlier.at(9.0, "relay->kafka", "client_failures", 3.0);
+        later.did_not_bite("asked for none");
+        let meanwhile = later.at(5.0, "relay->kafka", "client_failures", 3.0);
+        meanwhile.bit("reported 3 failures");
+    }
+
+    #[test]
+    fn only_looks_between_injection_and_healing_are_of_the_time_in_force() {
+        // Given looks in the middle of injecting and of healing, at which it was not in force
+        let target = Target::Link(Link::RelayKafka);
+        Staged::new(target, FaultKind::Down, polling())
+            .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
+            .every(3.0..8.0, "relay->kafka", "sockets", |t| {
+                if t < 4.0 { 1.0 } else { 0.0 }
+            })
+            .at(3.995, "relay->kafka", "probe_refused", 0.0)
+            .at(8.01, "relay->kafka", "probe_refused", 0.0)
+            .at(9.0, "relay->kafka", "probe_refused", 0.0)
+            .bit("40 probes refused");
+        // Nor is it of the time before: no connection was there to be lost
+        Staged::new(target, FaultKind::Down, polling())
+            .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
+            .every(4.0..8.0, "relay->kafka", "sockets", |_| 0.0)
+            .at(3.995, "relay->kafka", "sockets", 1.0)
+            .did_not_bite("asked for none");
+    }
+
+    #[test]
+    fn the_strategy_is_the_one_that_was_run() {
+        // Given a scenario whose other strategy has no relay
+        let target = Target::Link(Link::RelayKafka);
+        let mut staged = Staged::new(target, FaultKind::Down, polling());
+        let mut other = staged.0.meta.scenario.strategies[0].clone();
+        (other.name, other.kind) = ("naive".to_owned(), dual_write());
+        staged.0.meta.scenario.strategies.insert(0, other);
+        staged.did_not_bite("no connection was tried");
+        staged.0.meta.strategy = "naive".to_owned();
+        staged.bit("does not concern this strategy");
+        staged.0.meta.strategy = "nobody".to_owned();
+        staged.did_not_bite("has no strategy nobody");
+    }
+
+    #[test]
+    fn given_a_fault_that_did_not_bite_then_its_time_is_named_and_what_to_change() {
+        let target = Target::Link(Link::RelayKafka);
+        let mut staged = Staged::new(target, FaultKind::Down, polling());
+        staged.0.meta.load_from_ns = ns(1.0);
+        staged.did_not_bite("(in force from 3.0 s to 7.0 s: give it a longer `for`)");
+        staged.0.faults[0].healed_ns = None;
+        staged.did_not_bite("(in force from 3.0 s: see `logs/`");
+        staged.0.faults[0].injected_ns = None;
+        staged.did_not_bite("(planned for 3.0 s: see `logs/`");
+        staged.0.faults.clear();
+        staged.did_not_bite("(nothing was recorded of it: see `logs/`");
+    }
+
+    /// A fault of this kind that bit, with no more observed of it than that takes.
+    fn bitten(kind: FaultKind) -> Staged {
+        let link = "relay->kafka";
+        let target = match kind {
+            FaultKind::Kill | FaultKind::Pause => Target::Process(Victim::Relay),
+            FaultKind::Down | FaultKind::Toxic { .. } => Target::Kafka,
+        };
+        let staged =
+            Staged::new(target, kind, polling()).request(5.0, 5.1, Outcome::Committed, Some(9.0));
+        let counted = |staged: Staged, values: &[(&str, f64)]| {
+            let values = values.iter();
+            values.fold(staged, |s, (name, value)| s.at(7.0, link, name, *value))
+        };
+        match kind {
+            FaultKind::Kill => staged
+                .life("relay", 0.1, Life::Ready, 0)
+                .life("relay", 3.995, Life::Exited, 9)
+                .life("relay", 8.0, Life::Started, 0)
+                .life("relay", 8.01, Life::Ready, 0),
+            FaultKind::Pause => [name::THREADS, name::THREADS_STOPPED, name::CPU_TICKS]
+                .into_iter()
+                .fold(staged, |s, name| s.every(4.0..8.0, "relay", name, |_| 5.0)),
+            FaultKind::Down => staged
+                .at(3.5, link, name::SOCKETS, 1.0)
+                .at(5.0, link, name::SOCKETS, 0.0)
+                .at(5.0, link, name::PROBE_REFUSED, 1.0),
+            FaultKind::Toxic { toxic, .. } => match toxic {
+                Toxic::Latency { .. } => counted(
+                    staged.at(3.5, link, name::CROSSING_MS, 0.4),
+                    &[(name::CROSSING_MS, 150.0), (name::NEAR_BYTES, 5.0)],
+                ),
+                Toxic::Bandwidth { .. } => counted(
+                    staged,
+                    &[(name::MOST_OUT_BYTES, 3_900.0), (name::QUEUED_BYTES, 9.0)],
+                ),
+                Toxic::SlowClose { .. } => [(5.0, 2.0, 2.0), (5.1, 1.0, 2.0), (5.2, 1.0, 2.0)]
+                    .into_iter()
+                    .fold(staged, |s, (at, near, far)| {
+                        s.at(at, link, name::SOCKETS, near)
+                            .at(at, link, name::FAR_SOCKETS, far)
+                    }),
+                Toxic::Timeout { .. } => {
+                    counted(staged, &[(name::IN_BYTES, 500.0), (name::OUT_BYTES, 0.0)])
+                }
+                Toxic::ResetPeer { .. } => {
+                    counted(staged, &[(name::PROBE_RESET, 1.0), (name::ENDED, 1.0)])
+                }
+                Toxic::Slicer { .. } => counted(
+                    staged,
+                    &[
+                        (name::IN_BYTES, 900.0),
+                        (name::IN_SEGMENTS, 1.0),
+                        (name::OUT_BYTES, 900.0),
+                        (name::OUT_SEGMENTS, 90.0),
+                    ],
+                ),
+                Toxic::LimitData { .. } => counted(
+                    staged,
+                    &[
+                        (name::MOST_OUT_BYTES, 100.0),
+                        (name::ENDED, 1.0),
+                        (name::OPENED, 1.0),
+                    ],
+                ),
+            },
+        }
+    }
+
+    #[test]
+    fn given_each_kind_when_enough_was_observed_in_force_then_it_bit() {
+        for kind in every_kind() {
+            bitten(kind).bit("");
+        }
+    }
+
+    proptest! {
+        /// What shows that a fault bit shows nothing when it was observed outside of its time.
+        #[test]
+        fn observations_from_outside_the_fault_prove_nothing(
+            seconds in proptest::collection::vec(prop_oneof![0.0..3.9, 8.1..12.0], 1..40),
+        ) {
+            for kind in every_kind() {
+                let mut staged = bitten(kind);
+                let mut outside = seconds.iter().cycle().map(|second| ns(*second));
+                let of_it = |name: &str| name != name::INJECTING && name != name::HEALING;
+                for seen in staged.0.observations.iter_mut().filter(|o| of_it(&o.name)) {
+                    seen.at_ns = outside.next().unwrap_or(0);
+                }
+                for event in &mut staged.0.processes {
+                    event.at_ns = outside.next().unwrap_or(0);
+                }
+                staged.did_not_bite("");
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Demand that the fault itself prevents is demand: what the client of a link could not get done, as the
+//! history tells it, for links on which nothing, or too little, can flow to show it.
+
+use super::case::{Case, Place, count};
+use super::demand::most_before;
+use crate::scenario::Victim;
+
+/// What was left undone while the fault was in force, clearly more than passes by at any moment.
+pub(super) fn unmet(case: &Case<'_>, place: Place) -> Option<String> {
+    match case.client(place) {
+        Victim::Relay => backlog(case),
+        Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer => requests(case),
+    }
+}
+
+/// Changes that were committed and not seen piled up.
+fn backlog(case: &Case<'_>) -> Option<String> {
+    let demand = case.demand;
+    let before = most_before(case.injecting_ns, |at_ns| demand.unseen(at_ns));
+    let after = demand.unseen(case.healing_ns);
+    (after > before.saturating_add(demand.in_passing()))
+        .then(|| format!("events committed and not yet seen grew from {before} to {after}"))
+}
+
+/// Requests were never told anything, or piled up.
+fn requests(case: &Case<'_>) -> Option<String> {
+    let demand = case.demand;
+    let never = demand.never_answered(case.injected_ns, case.healing_ns);
+    if never > 0 {
+        return Some(format!("{} never got an answer", count(never, "request")));
+    }
+    let hung = demand.hung(case.injected_ns, case.healing_ns);
+    (hung > demand.in_passing())
+        .then(|| format!("{} got no answer in that time", count(hung, "request")))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::bite::name;
+    use crate::bite::staged::*;
+    use crate::history::Outcome;
+    use crate::scenario::{FaultKind, Link, Stream, Target, Toxic};
+
+    /// A link whose client has no connection left and cannot make one.
+    fn refused(link: Link) -> Staged {
+        Staged::new(Target::Link(link), FaultKind::Down, polling())
+            .every(4.0..8.0, link.name(), name::PROBE_REFUSED, |_| 1.0)
+            .every(3.0..8.0, link.name(), name::SOCKETS, |_| 0.0)
+    }
+
+    #[test]
+    fn given_a_relay_without_a_connection_when_events_pile_up_then_that_is_demand() {
+        // 100 changes a second: 25 may wait at any moment
+        let waiting = |n: usize| {
+            (0..n).fold(refused(Link::RelayKafka), |staged, _| {
+                staged.request(5.0, 5.1, Outcome::Committed, Some(9.0))
+            })
+        };
+        waiting(25).did_not_bite("asked for none");
+        waiting(26).bit("events committed and not yet seen grew from 0 to 26");
+        // Nor did it grow where as many had waited before
+        let before = (0..10).fold(waiting(26), |staged, _| {
+            staged.request(3.0, 3.1, Outcome::Committed, Some(3.6))
+        });
+        before.did_not_bite("asked for none");
+    }
+
+    #[test]
+    fn given_a_service_without_a_connection_when_requests_come_to_nothing_then_that_is_demand() {
+        let link = Link::OrdersPostgres;
+        let failed = refused(link).request(5.0, 7.0, Outcome::Unknown, None);
+        failed.bit("1 request never got an answer");
+        // But not if they came to nothing before it already
+        let before = failed.request(3.0, 3.5, Outcome::Unknown, None);
+        before.did_not_bite("asked for none");
+        let slow = (0..26).fold(refused(link), |staged, _| {
+            staged.request(5.0, 9.0, Outcome::Committed, None)
+        });
+        slow.bit("26 requests got no answer in that time");
+    }
+
+    #[test]
+    fn given_any_link_on_which_nothing_flows_when_its_client_waits_then_it_is_judged_by_that() {
+        for kind in [
+            toxic(Toxic::Bandwidth { rate: 10 }, Stream::Upstream),
+            toxic(Toxic::Timeout { timeout: 0 }, Stream::Upstream),
+            toxic(
+                Toxic::Latency {
+                    latency: 9_000,
+                    jitter: 0,
+                },
+                Stream::Upstream,
+            ),
+            toxic(
+                Toxic::Slicer {
+                    average_size: 1,
+                    size_variation: 0,
+                    delay: 9_000_000,
+                },
+                Stream::Upstream,
+            ),
+            toxic(Toxic::ResetPeer { timeout: 0 }, Stream::Upstream),
+        ] {
+            let link = Link::RelayKafka.name();
+            let idle = [
+                name::IN_BYTES,
+                name::OUT_BYTES,
+                name::IN_SEGMENTS,
+                name::OUT_SEGMENTS,
+                name::MOST_OUT_BYTES,
+                name::QUEUED_BYTES,
+                name::NEAR_BYTES,
+                name::ENDED,
+            ]
+            .into_iter()
+            .fold(
+                Staged::new(Target::Link(Link::RelayKafka), kind, polling()),
+                |staged, name| staged.every(4.0..8.0, link, name, |_| 0.0),
+            )
+            .every(3.0..3.9, link, name::CROSSING_MS, |_| 0.4)
+            .every(4.0..8.0, link, name::PROBE_RESET, |_| 1.0);
+            idle.did_not_bite("");
+            let waiting = (0..26).fold(idle, |staged, _| {
+                staged.request(5.0, 5.1, Outcome::Committed, Some(9.0))
+            });
+            waiting.bit("grew from 0 to 26");
+        }
+    }
+}

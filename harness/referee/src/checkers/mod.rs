@@ -1,0 +1,299 @@
+//! History in, findings out. Pure: no clock, no I/O, no printing.
+
+mod accounting;
+mod compared;
+pub mod context;
+mod corrupted;
+mod counts;
+mod double_applied;
+mod doubts;
+mod duplicated;
+mod effect;
+mod expectation;
+mod false_rejection;
+mod fate;
+#[cfg(any(test, feature = "testkit"))]
+pub mod fixture;
+mod foreign;
+mod late;
+mod lesson;
+mod lost;
+mod missing;
+mod outcomes;
+mod phantom;
+pub mod raw_reason;
+pub mod reading;
+mod reordered;
+mod split;
+mod tally;
+mod told;
+mod unacknowledged;
+mod undecided;
+mod undrained;
+mod verdict;
+
+use crate::bite::Bite;
+use crate::history::History;
+use crate::measure;
+use crate::scenario::{Expectation, Metric, OrderTest};
+use crate::view;
+use compared::Seen;
+use context::Context;
+use reading::{Known, Steps};
+use reports::record;
+use tally::Tally;
+
+/// One event (or change) that broke an invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offence {
+    /// Order index, or [`crate::history::NONE`].
+    pub order: u32,
+    /// Version, or 0.
+    pub version: u32,
+    /// Attempt number, or [`crate::history::NONE`].
+    pub attempt: u32,
+    /// Partition and offset of the offending record, where it is one.
+    pub record: Option<(i32, i64)>,
+    /// Version of the same order that it is judged against, as in "came after that of version 3";
+    /// 0 where there is none.
+    pub against: u32,
+    /// What is wrong, with the times that matter.
+    pub what: String,
+}
+
+/// What one checker found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which invariant (a count metric).
+    pub metric: Metric,
+    /// How many; where `unread` says why not all is known, how many there are at least.
+    pub count: u64,
+    /// The first few, in a stable order.
+    pub examples: Vec<Offence>,
+    /// Why there may be more of them, or why nothing is known of them: what was not read.
+    pub unread: Option<String>,
+}
+
+/// Worst wins: fail > unknown > pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Every expectation met, and the run proved it.
+    Pass,
+    /// Nothing was proved.
+    Unknown,
+    /// An expectation missed.
+    Fail,
+}
+
+/// An expectation and what was seen.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// What was expected.
+    pub expectation: Expectation,
+    /// What was seen; `None` (null) when it is infinite or was not measured.
+    pub observed: Option<f64>,
+    /// Whether it is met; `None` when this run cannot tell (makes it unknown, see `reason`).
+    pub met: Option<bool>,
+    /// Why it was missed or cannot be told; empty when met.
+    pub reason: String,
+    /// Whether nothing but a doubt, which is a reason of its own, leaves it open.
+    pub only_doubted: bool,
+}
+
+/// All that is judged of one strategy's run.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it is not pass: first missed expectations, then reasons of unknown.
+    pub reasons: Vec<String>,
+    /// One finding a count metric, every one of them, zero or not.
+    pub findings: Vec<Finding>,
+    /// Offered, acknowledged, committed, observed and the findings, as the record has them.
+    pub counts: record::Counts,
+    /// Database yes/no x event yes/no.
+    pub outcomes: record::Outcomes,
+    /// Expectations in the scenario's order.
+    pub expectations: Vec<Checked>,
+    /// What cannot be told, or not wholly, since what it needs was not read: metrics with the reason.
+    pub unread: Vec<(Metric, String)>,
+    /// One a fault.
+    pub bites: Vec<Bite>,
+    /// The three latencies over the whole run; empty where what they need was not read.
+    pub latency: record::LatencySet,
+    /// The same by phase.
+    pub phases: Vec<record::Phase>,
+    /// Seconds from the end of the load to the last committed change's first sight.
+    pub drain_s: Option<f64>,
+    /// Seconds from the last heal until everything committed before it had been seen.
+    pub recovery_s: Option<f64>,
+    /// Whether it is known when the events came.
+    pub arrivals_known: bool,
+}
+
+impl Judgement {
+    /// Whether there is an offence of any kind, among them those that are allowed.
+    pub fn has_offences(&self) -> bool {
+        self.findings.iter().any(|finding| finding.count > 0)
+    }
+}
+
+/// Judges a history. `altered` names files changed after the run: then it can never pass.
+pub fn judge(history: &History, altered: &[String]) -> Judgement {
+    let bites = crate::bite::bites(history);
+    judge_joined(&Context::new(history), altered, bites)
+}
+
+/// A checker: what it counts, and how.
+type Checker = (Metric, fn(&Context<'_>, &mut Tally<'_>));
+
+/// Every invariant, one file each.
+const CHECKERS: &[Checker] = &[
+    (Metric::Lost, lost::check),
+    (Metric::Undrained, undrained::check),
+    (Metric::Undecided, undecided::check),
+    (Metric::Phantom, phantom::check),
+    (Metric::Foreign, foreign::check),
+    (Metric::Duplicated, duplicated::check),
+    (Metric::Reordered, reordered::check),
+    (Metric::Split, split::check),
+    (Metric::Corrupted, corrupted::check),
+    (Metric::Missing, missing::check),
+    (Metric::DoubleApplied, double_applied::check),
+    (Metric::FalseRejection, false_rejection::check),
+    (Metric::Unacknowledged, unacknowledged::check),
+    (Metric::Late, late::check),
+];
+
+/// Hands every offence to `visit`, up to `limit` of each kind, kind after kind; gives how many there
+/// are of each. Unlike a judgement it keeps none of them.
+pub(crate) fn each_offence(
+    context: &Context<'_>,
+    limit: u64,
+    visit: &mut dyn FnMut(Metric, Offence),
+) -> Vec<(Metric, u64)> {
+    CHECKERS
+        .iter()
+        .map(|checker| {
+            let mut tally = Tally::visiting(checker.0, limit, visit);
+            count(checker, context, &mut tally);
+            (checker.0, tally.count())
+        })
+        .collect()
+}
+
+/// Counts, unless too little was read for anything that is found to stand.
+fn count((metric, check): &Checker, context: &Context<'_>, tally: &mut Tally<'_>) {
+    match context.reading.of_metric(*metric) {
+        Known::Whole | Known::AtLeast(_) => check(context, tally),
+        Known::Nothing(_) => {}
+    }
+}
+
+/// Judges a history that is joined already, with the bites given.
+pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>) -> Judgement {
+    let tallies: Vec<Tally<'_>> = CHECKERS
+        .iter()
+        .map(|checker| {
+            let mut tally = Tally::new(checker.0, &context.view.windows);
+            count(checker, context, &mut tally);
+            tally
+        })
+        .collect();
+    let reading = &context.reading;
+    let outcomes = outcomes::outcomes(context);
+    let (whole, parts) = measure::latencies(&context.view);
+    let counts = counts::counts(context, &tallies, whole.propagation.negative());
+    // What was not read cannot be expected to add up.
+    let errors = match reading.lacks(Steps::ALL) {
+        None => accounting::errors(&context.view.join, &counts, &outcomes),
+        Some(_) => Vec::new(),
+    };
+    let arrivals_known = reading.lacks(Steps::ARRIVALS).is_none();
+    let latency = told(whole.set(), arrivals_known);
+    let drain_s = measure::drain_s(&context.view.join).filter(|_| arrivals_known);
+    let recovery = measure::recovery(&context.view.join);
+    let expected = expected(context, &tallies);
+    let doubts = doubts::doubts(&doubts::Grounds {
+        context,
+        expectations: &expected,
+        phases: &parts,
+        bites: &bites,
+        altered,
+    });
+    let seen = Seen {
+        context,
+        tallies: &tallies,
+        latency: &latency,
+        drain_s,
+        recovery,
+        committed: context.view.join.truth.len() as u64,
+        doubts: &doubts,
+    };
+    let expectations: Vec<Checked> = expected
+        .iter()
+        .map(|expectation| expectation::check(expectation, &seen))
+        .collect();
+    let (verdict, reasons) = verdict::verdict(errors, &expectations, &doubts);
+    Judgement {
+        verdict,
+        reasons,
+        phases: phases(context, &parts),
+        findings: tallies
+            .into_iter()
+            .map(|tally| tally.into_finding(reading))
+            .collect(),
+        unread: Metric::all()
+            .into_iter()
+            .filter_map(|metric| {
+                let reason = reading.of_metric(metric).reason()?;
+                Some((metric, reason.to_owned()))
+            })
+            .collect(),
+        counts,
+        outcomes,
+        expectations,
+        bites,
+        latency,
+        drain_s,
+        recovery_s: recovery.seconds().filter(|_| arrivals_known),
+        arrivals_known,
+    }
+}
+
+/// What is expected of the strategy; of the order nothing, where the scenario does not test it, unless
+/// something is out of order all the same.
+fn expected(context: &Context<'_>, tallies: &[Tally<'_>]) -> Vec<Expectation> {
+    let history = context.history();
+    let all = view::strategy(history).map_or(&[][..], |strategy| &strategy.expectations);
+    let untested = history.meta.scenario.order == OrderTest::NotTested;
+    let reordered = tallies.iter().find(|t| t.metric() == Metric::Reordered);
+    let in_order = reordered.is_none_or(|tally| tally.count() == 0);
+    let counts = |e: &&Expectation| !(untested && in_order && e.metric == Metric::Reordered);
+    all.iter().filter(counts).cloned().collect()
+}
+
+/// Latencies as far as what they need was read.
+fn told(mut set: record::LatencySet, arrivals_known: bool) -> record::LatencySet {
+    if !arrivals_known {
+        set.propagation = record::Latency::default();
+        set.end_to_end = record::Latency::default();
+    }
+    set
+}
+
+fn phases(context: &Context<'_>, parts: &[measure::PhaseLatencies]) -> Vec<record::Phase> {
+    let reading = &context.reading;
+    let committed_known = reading.lacks(Steps::DATABASE).is_none();
+    let arrivals_known = reading.lacks(Steps::ARRIVALS).is_none();
+    let recorded = parts.iter().map(|part| {
+        let mut phase = part.record(context.history());
+        phase.committed = phase.committed.filter(|_| committed_known);
+        phase.latency_ms = told(phase.latency_ms, arrivals_known);
+        phase
+    });
+    recorded.collect()
+}
+
+#[cfg(test)]
+pub mod tests;

@@ -1,0 +1,469 @@
+//! What happened, with times. A history interprets nothing; checkers do. It is on disk before
+//! anything is checked, and [`load`] gives the same history back.
+//!
+//! All `*_ns` are run time: nanoseconds since the run clock's origin, CLOCK_MONOTONIC.
+
+mod block;
+mod bounds;
+mod column;
+mod durable;
+mod files;
+mod guarded;
+mod packed;
+mod pages;
+mod places;
+mod reader;
+mod row;
+mod rows;
+mod seal;
+mod shelf;
+mod step;
+mod tables;
+mod writer;
+
+use crate::clock::RunClock;
+use crate::identity::RunKey;
+use crate::scenario::{Link, Scenario};
+pub use contract::trace::Stage;
+pub use row::Row;
+pub use rows::{Iter, Numbered, Rows};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+pub use step::FenceStep;
+
+pub use files::{HistoryError, Loaded, load, save};
+pub use places::Places;
+
+/// Version of the format that [`save`] writes and [`load`] reads.
+pub const FORMAT: u32 = 2;
+
+/// "No attempt", "no order": a number that is not one of this run's.
+pub const NONE: u32 = u32::MAX;
+
+/// Everything recorded of one strategy's run.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The run's own file.
+    pub meta: RunMeta,
+    /// One row an attempt, by attempt number.
+    pub requests: Rows<Request>,
+    /// What the database holds after the fence, by order and version.
+    pub truth: Rows<TruthRow>,
+    /// The whole topic, read again from offset 0 after the fence with read_committed.
+    pub log: Rows<LogRow>,
+    /// Full text of log rows that did not verify (the first [`MAX_RAW`] of them).
+    pub raw: Vec<RawRecord>,
+    /// What the live observer saw, in the order it saw it.
+    pub sightings: Rows<Sighting>,
+    /// Where each partition ended and how far it was read.
+    pub partitions: Vec<PartitionEnd>,
+    /// What the source still held when the relay was stopped.
+    pub pending: Vec<Pending>,
+    /// Faults, as planned and as they happened.
+    pub faults: Vec<FaultRecord>,
+    /// Raw observations that show whether a fault bit.
+    pub observations: Vec<Observation>,
+    /// Lives and deaths of processes.
+    pub processes: Vec<ProcessEvent>,
+    /// Named series over time.
+    pub samples: Vec<Sample>,
+    /// The fence, step by step.
+    pub fences: Vec<FenceRecord>,
+    /// What the system under test wrote of each event's way through it, by time. For explanations
+    /// only: no verdict rests on the word of what is judged.
+    pub trace: Rows<TraceRow>,
+}
+
+/// The series of samples that compares the wall clock with the monotonic clock, nanoseconds: one that
+/// jumped and jumped back shows here and nowhere else.
+pub const WALL_DRIFT_NS: &str = "wall_drift_ns";
+
+const TOPIC_END: &str = "topic_end.";
+
+/// The series of samples that says how far a partition reached for readers of what is committed, and
+/// when that was known, on the clock of the run: each end when it was first known, and before the next
+/// one once more when it was last true. Histories of before have none.
+pub fn topic_end_series(partition: i32) -> String {
+    format!("{TOPIC_END}{partition}")
+}
+
+/// The partition of such a series; `None` for another one.
+pub fn partition_of_series(series: &str) -> Option<i32> {
+    series.strip_prefix(TOPIC_END)?.parse().ok()
+}
+
+/// At most so many raw records are kept.
+pub const MAX_RAW: usize = 1_000;
+
+/// `run.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunMeta {
+    /// Version of the history's format.
+    pub format: u32,
+    /// The scenario, resolved, with its text.
+    pub scenario: Scenario,
+    /// Which of its strategies this is.
+    pub strategy: String,
+    /// The run it is part of.
+    #[serde(default)]
+    pub part_of: PartOf,
+    /// Run id and secret.
+    pub key: RunKey,
+    /// The clock of all `*_ns`.
+    pub clock: RunClock,
+    /// RFC 3339.
+    pub started_at: String,
+    /// Topic of this strategy.
+    pub topic: String,
+    /// Schema of this strategy.
+    pub schema: String,
+    /// Links that went through a proxy.
+    pub proxied: Vec<Link>,
+    /// When the generator's first intended start was and when its last request ended.
+    pub load_from_ns: i64,
+    /// See `load_from_ns`.
+    pub load_until_ns: i64,
+    /// Changes that were due and could not be offered (no order free, queue full).
+    pub unoffered: u64,
+    /// WAL position at which the truth was read.
+    pub truth_lsn: Option<u64>,
+    /// Wall clock against monotonic clock at the end, nanoseconds.
+    pub wall_drift_ns: i64,
+    /// Records on the topic with isolation read_uncommitted, sentinels left out.
+    pub uncommitted_records: u64,
+    /// Whether the teardown had to SIGKILL the order service (its last publishes are undecided).
+    pub service_killed_at_teardown: bool,
+    /// Whether the user interrupted the run while this strategy was under way.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// Processes of the system under test that ended though nobody here had asked them to.
+    #[serde(default)]
+    pub deaths: Vec<Death>,
+    /// Other topics of this run's cluster on which events of this run were found.
+    pub stray_topics: Vec<String>,
+    /// When the trace was cut: what came later may be missing in it. `None`: it is whole.
+    #[serde(default)]
+    pub trace_cut_ns: Option<i64>,
+    /// Records of the trace that were left out: no steps of this run.
+    #[serde(default)]
+    pub trace_dropped: u64,
+    /// Stack, versions, cores, durability settings: names and values, for the record.
+    pub environment: BTreeMap<String, String>,
+    /// SHA-256 of each other file of the history, hex, by file name. Filled by [`save`].
+    pub sha256: BTreeMap<String, String>,
+}
+
+/// The run that a history is part of, so that a folder from which one is missing, or in which one is
+/// of another run, is not taken for whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOf {
+    /// The name that the run's folder had.
+    pub run: String,
+    /// The strategies that were to be run, in the scenario's order.
+    pub strategies: Vec<String>,
+}
+
+/// The end of a process that nobody here had asked to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Death {
+    /// `order-service` or `relay`.
+    pub process: String,
+    /// When.
+    pub at_ns: i64,
+    /// As in [`ProcessEvent::exit`].
+    pub exit: i32,
+    /// `was ended by signal 11` or `exited with code 1`.
+    pub how: String,
+    /// The last line of its log, cut to a length that fits a sentence; empty where there is none.
+    pub last_words: String,
+}
+
+/// Outcome of a request (design: outcomes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Outcome {
+    /// Connection refused: never sent.
+    NotSent = 0,
+    /// 2xx with a version.
+    Committed = 1,
+    /// An explicit no in the body.
+    Rejected = 2,
+    /// All the rest.
+    Unknown = 3,
+}
+
+/// What the attempt asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Intent {
+    /// Write and commit.
+    Commit = 0,
+    /// Commit late.
+    Hold = 1,
+    /// Write and roll back.
+    Veto = 2,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// Number of its change (retries share it).
+    pub change: u32,
+    /// Index of its order.
+    pub order: u32,
+    /// [`contract::order::ChangeType::code`].
+    pub change_type: u8,
+    /// What it asked for.
+    pub intent: Intent,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// HTTP status; 0 without one.
+    pub status: u16,
+    /// Version the client was told; 0 for none.
+    pub told_version: u32,
+    /// Intended start.
+    pub intended_ns: i64,
+    /// Actual send.
+    pub sent_ns: i64,
+    /// Answer, error or timeout.
+    pub ended_ns: i64,
+    /// The generator's own lateness: send minus the later of intended start and the moment a
+    /// connection was free.
+    pub lag_ns: i64,
+    /// Whether it was due, or due again, while every connection that the load may have was busy.
+    pub held_back: bool,
+}
+
+/// One committed version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TruthRow {
+    /// Order index ([`NONE`] for an order id that is not of this run).
+    pub order: u32,
+    /// 1-based version.
+    pub version: u32,
+    /// Attempt number ([`NONE`] for one not of this run).
+    pub attempt: u32,
+    /// Change number stored with it ([`NONE`] for one not of this run).
+    pub change: u32,
+}
+
+/// How far a record's bytes verified, by themselves and against the request of its attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Body {
+    /// Every byte is what the attempt implies (the version alone is for the checker).
+    Intact = 0,
+    /// It names an attempt or an order of this run, but key or value are not as implied.
+    Damaged = 1,
+    /// Another run's, or nobody's.
+    Foreign = 2,
+}
+
+/// One record on the topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRow {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// LogAppendTime, milliseconds since 1970.
+    pub append_ms: i64,
+    /// Attempt it names, or [`NONE`].
+    pub attempt: u32,
+    /// Order it names (by value, else by key), or [`NONE`].
+    pub order: u32,
+    /// Version it names, or 0.
+    pub version: u32,
+    /// Whether its bytes verified.
+    pub body: Body,
+}
+
+/// Full text of a record that did not verify.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Key, as UTF-8 with replacement.
+    pub key: String,
+    /// Value, likewise.
+    pub value: String,
+    /// Headers, `name=value` joined by newlines.
+    pub headers: String,
+    /// Why it did not verify.
+    pub reason: String,
+}
+
+/// One record, seen live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// When.
+    pub seen_ns: i64,
+}
+
+/// Ends of a partition, after the fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionEnd {
+    /// Partition.
+    pub partition: i32,
+    /// High watermark.
+    pub end_offset: i64,
+    /// Last stable offset.
+    pub stable_offset: i64,
+    /// Position the final read reached.
+    pub read_offset: i64,
+}
+
+/// Why the source still holds an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum PendingState {
+    /// A row of the outbox that is neither deleted nor marked.
+    OutboxRow = 0,
+    /// A change behind the slot's confirmed position.
+    Slot = 1,
+}
+
+/// An event the source still held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pending {
+    /// Attempt number.
+    pub attempt: u32,
+    /// Where it was held.
+    pub state: PendingState,
+    /// LSN of its commit, where known (slot); 0 otherwise.
+    pub lsn: u64,
+}
+
+/// One `[[fault]]`, as it happened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FaultRecord {
+    /// Index into `scenario.faults`.
+    pub fault: u32,
+    /// Planned injection, run time.
+    pub planned_at_ns: i64,
+    /// When the injection was in force (read back); `None`: it never was.
+    pub injected_ns: Option<i64>,
+    /// When it was healed (read back).
+    pub healed_ns: Option<i64>,
+}
+
+/// A raw observation made to decide whether a fault bit. Names are listed in [`crate::bite`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// Index into `scenario.faults`.
+    pub fault: u32,
+    /// Link or process name.
+    pub place: String,
+    /// What was observed.
+    pub name: String,
+    /// When.
+    pub at_ns: i64,
+    /// Its value (count, milliseconds, bytes, 0/1: by name).
+    pub value: f64,
+}
+
+/// What happened to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Life {
+    /// Spawned.
+    Started = 0,
+    /// Said it was ready, or answered.
+    Ready = 1,
+    /// SIGSTOP in force on every thread.
+    Paused = 2,
+    /// SIGCONT sent.
+    Resumed = 3,
+    /// SIGTERM sent.
+    Terminating = 4,
+    /// Gone and reaped; `detail` says how.
+    Exited = 5,
+}
+
+/// One event in a process's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessEvent {
+    /// `order-service`, `relay`, `postgres-server`, `kafka-server`, `toxiproxy`.
+    pub process: String,
+    /// Its pid.
+    pub pid: u32,
+    /// When.
+    pub at_ns: i64,
+    /// What.
+    pub life: Life,
+    /// For [`Life::Exited`]: the signal number, or minus the exit code minus 1; else 0.
+    pub exit: i32,
+}
+
+/// One point of a named series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// e.g. `wall_drift_ns`, `cpu_s.relay`, `rss_bytes.order-service`, `slot_wal_bytes`.
+    pub series: String,
+    /// When.
+    pub at_ns: i64,
+    /// Value.
+    pub value: f64,
+}
+
+/// One step of the fence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FenceRecord {
+    /// 1 to 8, as in docs/architecture.md.
+    pub number: u32,
+    /// What it does.
+    pub name: String,
+    /// Begin.
+    pub started_ns: i64,
+    /// End.
+    pub ended_ns: i64,
+    /// Whether it held.
+    pub ok: bool,
+    /// Why not, or what it found.
+    pub detail: String,
+}
+
+impl FenceRecord {
+    /// Whether it is of this step.
+    pub fn is(&self, step: FenceStep) -> bool {
+        self.number == step.number()
+    }
+}
+
+/// Who wrote a row of the trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Tracer {
+    /// The order service.
+    OrderService = 0,
+    /// The relay.
+    Relay = 1,
+}
+
+/// One step of one event inside the system under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceRow {
+    /// Which process wrote it.
+    pub tracer: Tracer,
+    /// Its pid: a restarted process has another.
+    pub pid: u32,
+    /// When.
+    pub at_ns: i64,
+    /// Attempt number.
+    pub attempt: u32,
+    /// Version of the order; 0 where it is not known yet.
+    pub version: u32,
+    /// What happened.
+    pub stage: Stage,
+    /// By stage; see [`Stage`].
+    pub detail: u64,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! The referee: a scenario and the history of a run in; a verdict, latencies and explanations out.
+//!
+//! It opens no socket and starts no process: nothing here knows PostgreSQL, Kafka or Toxiproxy, and it
+//! builds and is tested without a client of any.
+
+pub mod bite;
+pub mod checkers;
+pub mod clock;
+pub mod disk;
+pub mod event;
+pub mod explain;
+pub mod history;
+pub mod identity;
+pub mod measure;
+pub mod record;
+pub mod scenario;
+pub mod view;

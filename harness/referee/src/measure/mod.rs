@@ -1,0 +1,50 @@
+//! Latencies, phases and series from a history. Pure.
+//!
+//! All times count from the first intended start of a change, never from a send or a retry, and nothing is clipped:
+//! what never ended is infinite, and a percentile that falls there is null.
+
+mod change;
+mod database;
+mod drain;
+mod generator;
+mod hgrm;
+mod latency;
+mod phase;
+mod recorder;
+mod series;
+
+pub use database::{
+    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
+};
+pub use drain::{Recovery, committed_before, drain_s, last_heal_ns, recovery};
+pub use generator::{HeldBack, MAX_LAG_MS, generator, held_back_in, planned_changes};
+pub use hgrm::hgrm;
+pub use latency::{
+    Latencies, PhaseLatencies, latencies, latencies_from, latencies_where, stretches, whole,
+};
+pub use phase::{Phase, phases};
+pub use recorder::Recorder;
+pub use series::series;
+
+use crate::history::{History, Outcome};
+use std::time::Duration;
+
+/// Acknowledged changes a second over the load's duration; `None` for a load of no length.
+pub fn throughput_per_s(history: &History) -> Option<f64> {
+    let meta = &history.meta;
+    let acknowledged = history
+        .requests
+        .iter()
+        .filter(|r| r.outcome == Outcome::Committed)
+        .count();
+    let took_ns = meta.load_until_ns.saturating_sub(meta.load_from_ns);
+    (took_ns > 0).then(|| acknowledged as f64 / (took_ns as f64 / 1e9))
+}
+
+/// A duration as signed nanoseconds; one of centuries is cut to what can still be added to.
+pub fn ns(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).map_or(i64::MAX / 4, |ns| ns.min(i64::MAX / 4))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! The record of a run, from its histories and judgements alone: so `check` builds the very same
+//! record offline that the run built.
+
+use crate::checkers::context::Context;
+use crate::checkers::{Judgement, Verdict};
+use crate::explain::Explainer;
+use crate::history::{History, RunMeta};
+use crate::measure;
+use crate::scenario::{Link, OrderTest, Scenario, Workload};
+use reports::record;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Offences of one kind that the record carries; all of them are in the history.
+const OFFENCES_PER_METRIC: usize = 5;
+
+/// What is left of a history when it has been judged.
+#[derive(Debug)]
+pub struct Judged {
+    /// Its run's file.
+    pub meta: RunMeta,
+    /// The verdict on its strategy.
+    pub verdict: Verdict,
+    /// What the record says of its strategy.
+    pub strategy: record::Strategy,
+}
+
+impl Judged {
+    /// One more reason why it cannot pass, from outside the history.
+    pub fn doubt(&mut self, reason: &str) {
+        self.verdict = self.verdict.max(Verdict::Unknown);
+        self.strategy.verdict = verdict(self.verdict);
+        self.strategy.reasons.push(reason.to_owned());
+    }
+}
+
+/// What a record says beside its strategies.
+pub struct Frame<'a> {
+    /// The run's name.
+    pub run: &'a str,
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// RFC 3339.
+    pub started_at: String,
+    /// As histories have it.
+    pub environment: &'a BTreeMap<String, String>,
+}
+
+/// What became of the strategies of a run.
+#[derive(Debug, Default)]
+pub struct Came {
+    /// Those that were judged.
+    pub judged: Vec<Judged>,
+    /// Those that were not run.
+    pub not_run: Vec<record::NotRun>,
+    /// What ended the run before it was complete.
+    pub failure: Option<String>,
+}
+
+/// Builds a record from histories alone; `judged` is not empty.
+pub fn build(judged: Vec<Judged>, took: Duration) -> Result<record::Record, String> {
+    let Some(first) = judged.first() else {
+        return Err("no strategy was run".to_owned());
+    };
+    let meta = first.meta.clone();
+    let frame = Frame {
+        run: &meta.part_of.run,
+        scenario: &meta.scenario,
+        started_at: meta.started_at.clone(),
+        environment: &meta.environment,
+    };
+    let came = Came {
+        judged,
+        ..Came::default()
+    };
+    Ok(assemble(frame, came, took))
+}
+
+/// Builds the record of a run, whatever became of it.
+pub fn assemble(frame: Frame<'_>, came: Came, took: Duration) -> record::Record {
+    let whole = came.not_run.is_empty() && came.failure.is_none() && !came.judged.is_empty();
+    let least = if whole {
+        Verdict::Pass
+    } else {
+        Verdict::Unknown
+    };
+    let verdicts = came.judged.iter().map(|judged| judged.verdict);
+    let worst = verdicts.fold(least, Verdict::max);
+    let scenario = frame.scenario;
+    record::Record {
+        schema_version: record::SCHEMA_VERSION,
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        run: frame.run.to_owned(),
+        scenario: scenario.name.clone(),
+        description: scenario.description.clone(),
+        seed: scenario.seed,
+        verdict: verdict(worst),
+        started_at: frame.started_at,
+        took_s: took.as_secs_f64(),
+        stack: stack(frame.environment),
+        workload: workload(&scenario.workload),
+        not_tested: not_tested(scenario),
+        strategies: came.judged.into_iter().map(|j| j.strategy).collect(),
+        not_run: came.not_run,
+        failure: came.failure,
+    }
+}
+
+/// What the record says of a strategy. `explainer` for its offences, if it has any.
+pub fn strategy(
+    context: &Context<'_>,
+    judgement: &Judgement,
+    explainer: Option<&Explainer<'_>>,
+) -> Result<record::Strategy, String> {
+    let history = context.history();
+    let meta = &history.meta;
+    let kind = meta
+        .scenario
+        .strategies
+        .iter()
+        .find(|s| s.name == meta.strategy)
+        .map(|s| s.kind.clone())
+        .ok_or_else(|| format!("the scenario has no strategy {}", meta.strategy))?;
+    Ok(record::Strategy {
+        name: meta.strategy.clone(),
+        kind: kind.name().to_owned(),
+        verdict: verdict(judgement.verdict),
+        reasons: judgement.reasons.clone(),
+        topic: meta.topic.clone(),
+        schema: meta.schema.clone(),
+        wiring: Link::ALL
+            .into_iter()
+            .filter(|link| kind.uses(*link))
+            .map(|link| {
+                let way = if meta.proxied.contains(&link) {
+                    "proxied"
+                } else {
+                    "direct"
+                };
+                (link.name().to_owned(), way.to_owned())
+            })
+            .collect(),
+        counts: judgement.counts,
+        outcomes: judgement.outcomes,
+        unread: judgement
+            .unread
+            .iter()
+            .map(|(metric, reason)| (metric.name(), reason.clone()))
+            .collect(),
+        expectations: judgement.expectations.iter().map(expectation).collect(),
+        latency_ms: judgement.latency.clone(),
+        phases: judgement.phases.clone(),
+        drain_s: judgement.drain_s,
+        recovery_s: judgement.recovery_s,
+        faults: faults(history, judgement, &kind),
+        throughput_per_s: measure::throughput_per_s(history),
+        generator: measure::generator(history),
+        series: series(context, judgement),
+        offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
+        database: measure::database_costs(history, judgement.counts.committed.unwrap_or(0)),
+        costs: costs(history),
+    })
+}
+
+/// Charts of what was read; none where it is not known when the events came.
+fn series(context: &Context<'_>, judgement: &Judgement) -> record::Series {
+    if judgement.arrivals_known {
+        measure::series(&context.view.join)
+    } else {
+        record::Series::default()
+    }
+}
+
+fn expectation(checked: &crate::checkers::Checked) -> record::Expectation {
+    record::Expectation {
+        metric: checked.expectation.metric.name(),
+        expected: checked.expectation.text.clone(),
+        observed: checked.observed,
+        met: checked.met,
+        implicit: checked.expectation.implicit,
+        reason: checked.reason.clone(),
+    }
+}
+
+fn faults(
+    history: &History,
+    judgement: &Judgement,
+    kind: &crate::scenario::StrategyKind,
+) -> Vec<record::Fault> {
+    let seconds = |ns: i64| (ns - history.meta.load_from_ns) as f64 / 1e9;
+    history
+        .meta
+        .scenario
+        .faults
+        .iter()
+        .enumerate()
+        .map(|(index, fault)| {
+            let happened = history.faults.iter().find(|f| f.fault as usize == index);
+            let bite = judgement.bites.iter().find(|b| b.fault as usize == index);
+            let concerns = fault.concerns(kind);
+            record::Fault {
+                target: fault.target.name().to_owned(),
+                kind: fault.kind.name().to_owned(),
+                injected_s: happened.and_then(|f| f.injected_ns).map(seconds),
+                healed_s: happened.and_then(|f| f.healed_ns).map(seconds),
+                bit: bite.filter(|_| concerns).map(|b| b.bit),
+                evidence: bite.map_or_else(String::new, |b| b.evidence.clone()),
+            }
+        })
+        .collect()
+}
+
+/// The first few of each kind, explained.
+fn offences(explainer: &Explainer<'_>, judgement: &Judgement) -> Vec<record::Offence> {
+    let explained = judgement.findings.iter().flat_map(|finding| {
+        let first = finding.examples.iter().take(OFFENCES_PER_METRIC);
+        first.map(|offence| explainer.explain(finding.metric, offence))
+    });
+    explained.collect()
+}
+
+/// CPU and peak memory by process; a restarted process counts again from 0.
+fn costs(history: &History) -> BTreeMap<String, Option<f64>> {
+    let mut series: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for sample in &history.samples {
+        series.entry(&sample.series).or_default().push(sample.value);
+    }
+    let mut costs = BTreeMap::new();
+    for (name, values) in &series {
+        if let Some(process) = name.strip_prefix("cpu_s.") {
+            let used = values.windows(2).map(|w| (w[1] - w[0]).max(0.0)).sum();
+            costs.insert(format!("{process} cpu, s"), Some(used));
+        } else if let Some(process) = name.strip_prefix("rss_bytes.") {
+            let peak = values.iter().copied().fold(0.0, f64::max);
+            costs.insert(
+                format!("{process} peak memory, MiB"),
+                Some(peak / 1_048_576.0),
+            );
+        }
+    }
+    costs
+}
+
+/// The stack as `run::environment` describes it.
+pub fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
+    let get = |name: &str| environment.get(name).cloned().unwrap_or_default();
+    record::Stack {
+        provider: get("stack.provider"),
+        postgres: record::Server {
+            version: get("stack.postgres.version"),
+            url: get("stack.postgres.url"),
+        },
+        kafka: record::Broker {
+            version: get("stack.kafka.version"),
+            bootstrap: get("stack.kafka.bootstrap"),
+        },
+        toxiproxy: record::Server {
+            version: get("stack.toxiproxy.version"),
+            url: get("stack.toxiproxy.url"),
+        },
+        environment: environment
+            .iter()
+            .filter(|(name, _)| !name.starts_with("stack."))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    }
+}
+
+/// What the scenario says of itself that it does not test, in whole sentences.
+fn not_tested(scenario: &Scenario) -> Vec<String> {
+    match scenario.order {
+        OrderTest::Tested => Vec::new(),
+        OrderTest::NotTested => vec![
+            "Order was not tested, as the scenario says: its load is too slow for two versions of an \
+             order to be in flight together, so that none could have been swapped."
+                .to_owned(),
+        ],
+    }
+}
+
+fn workload(workload: &Workload) -> BTreeMap<String, String> {
+    let load = match workload.clients {
+        Some(clients) => vec![
+            ("load", "closed".to_owned()),
+            ("clients", clients.to_string()),
+        ],
+        None => vec![
+            ("load", "open".to_owned()),
+            ("rate", format!("{} changes/s", workload.rate)),
+            ("connections", workload.connections.to_string()),
+            ("ramp", format!("{:?}", workload.ramp)),
+        ],
+    };
+    [
+        ("duration", format!("{:?}", workload.duration)),
+        ("changes_per_order", workload.changes_per_order.to_string()),
+        ("payload", format!("{} bytes", workload.payload_bytes)),
+        ("request_timeout", format!("{:?}", workload.request_timeout)),
+        ("rollback_ratio", workload.rollback_ratio.to_string()),
+        (
+            "hold_ratio",
+            format!("{} for {:?}", workload.hold_ratio, workload.hold),
+        ),
+        ("retries", workload.retries.to_string()),
+        ("skew", workload.skew.to_string()),
+        ("partitions", workload.partitions.to_string()),
+    ]
+    .into_iter()
+    .chain(load)
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+/// As the record has it.
+pub fn verdict(verdict: Verdict) -> record::Verdict {
+    match verdict {
+        Verdict::Pass => record::Verdict::Pass,
+        Verdict::Unknown => record::Verdict::Unknown,
+        Verdict::Fail => record::Verdict::Fail,
+    }
+}

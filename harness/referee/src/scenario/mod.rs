@@ -1,0 +1,531 @@
+//! A scenario: what to run, parsed once, valid from then on. No I/O after parsing.
+
+mod conflicts;
+mod expectations;
+pub mod explain;
+mod faults;
+pub mod limits;
+mod load;
+mod metric;
+mod parse;
+mod section;
+mod source;
+mod strategies;
+pub mod units;
+mod workload;
+
+#[cfg(test)]
+mod tests;
+
+pub use load::load;
+pub use metric::{IMPLICIT, Unit};
+pub use parse::{Loaded, parse};
+pub use source::{Problem, ScenarioError};
+
+use contract::config::{AfterPublish, CommitMode, WriteOrder};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One scenario file, resolved and valid.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Scenario {
+    /// `name`; the run folder and the reports carry it.
+    pub name: String,
+    /// One sentence: the lesson.
+    pub description: String,
+    /// Seed of every random choice of the workload.
+    pub seed: u64,
+    /// The load.
+    pub workload: Workload,
+    /// Faults, by `at`.
+    pub faults: Vec<Fault>,
+    /// Strategies in the file's order, at least one.
+    pub strategies: Vec<Strategy>,
+    /// Bounds of the drain.
+    pub drain: Drain,
+    /// Whether the load can show that events are swapped.
+    #[serde(default)]
+    pub order: OrderTest,
+    /// The file's text, for the history.
+    pub text: String,
+}
+
+/// Whether a run is expected to prove that the events of an order keep their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderTest {
+    /// It is: without two versions in flight together it proves nothing.
+    #[default]
+    Tested,
+    /// `order = "not-tested"`: the load is so slow that no two versions are ever in flight together.
+    NotTested,
+}
+
+/// `[workload]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Order changes a second; in a closed loop, 0: it follows from the answers.
+    pub rate: f64,
+    /// How long changes are offered.
+    pub duration: Duration,
+    /// Changes an order goes through (the mean of them, where `skew` > 0).
+    pub changes_per_order: u32,
+    /// Length of an event's content.
+    pub payload_bytes: usize,
+    /// At most so many changes are outstanding at a time, each on an HTTP connection of its own.
+    pub connections: usize,
+    /// So many clients in a closed loop; `None`: an open loop.
+    #[serde(default)]
+    pub clients: Option<usize>,
+    /// After this a request's outcome is unknown.
+    pub request_timeout: Duration,
+    /// Share of changes that a business rule rolls back after the write.
+    pub rollback_ratio: f64,
+    /// Share of changes whose transaction is held open for `hold`.
+    pub hold_ratio: f64,
+    /// How long those transactions are held.
+    pub hold: Duration,
+    /// Times the client repeats a change whose outcome was unknown.
+    pub retries: u32,
+    /// 0: every order gets the same number of changes; above: Zipf exponent of that number.
+    pub skew: f64,
+    /// The rate grows linearly from 0 to `rate` over this time.
+    pub ramp: Duration,
+    /// Partitions of the topic.
+    pub partitions: i32,
+    /// Connections of the order service to PostgreSQL.
+    pub postgres_connections: usize,
+    /// Fewer committed changes than this in any phase prove nothing.
+    pub min_committed_per_phase: u64,
+}
+
+/// `[[fault]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What it hits.
+    pub target: Target,
+    /// What happens to it.
+    pub kind: FaultKind,
+    /// From the start of the workload.
+    pub at: Duration,
+    /// Until healed.
+    pub lasts: Duration,
+}
+
+/// A link of the system under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Link {
+    /// `orders->postgres`
+    #[serde(rename = "orders->postgres")]
+    OrdersPostgres,
+    /// `orders->kafka`
+    #[serde(rename = "orders->kafka")]
+    OrdersKafka,
+    /// `relay->postgres`
+    #[serde(rename = "relay->postgres")]
+    RelayPostgres,
+    /// `relay->kafka`
+    #[serde(rename = "relay->kafka")]
+    RelayKafka,
+}
+
+impl Link {
+    /// All four.
+    pub const ALL: [Link; 4] = [
+        Self::OrdersPostgres,
+        Self::OrdersKafka,
+        Self::RelayPostgres,
+        Self::RelayKafka,
+    ];
+
+    /// The name used in scenario files and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrdersPostgres => "orders->postgres",
+            Self::OrdersKafka => "orders->kafka",
+            Self::RelayPostgres => "relay->postgres",
+            Self::RelayKafka => "relay->kafka",
+        }
+    }
+
+    /// Whether it ends at Kafka (otherwise at PostgreSQL).
+    pub fn is_kafka(self) -> bool {
+        matches!(self, Self::OrdersKafka | Self::RelayKafka)
+    }
+}
+
+/// A process a fault can hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Victim {
+    /// `order-service`
+    OrderService,
+    /// `relay`
+    Relay,
+    /// `postgres-server`
+    PostgresServer,
+    /// `kafka-server`
+    KafkaServer,
+}
+
+impl Victim {
+    /// The name used in scenario files and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrderService => "order-service",
+            Self::Relay => "relay",
+            Self::PostgresServer => "postgres-server",
+            Self::KafkaServer => "kafka-server",
+        }
+    }
+}
+
+/// What a fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// One link.
+    Link(Link),
+    /// Every link to Kafka: `kafka`.
+    Kafka,
+    /// Every link to PostgreSQL: `postgres`.
+    Postgres,
+    /// A process.
+    Process(Victim),
+}
+
+impl Target {
+    /// The name used in scenario files and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Link(link) => link.name(),
+            Self::Kafka => "kafka",
+            Self::Postgres => "postgres",
+            Self::Process(victim) => victim.name(),
+        }
+    }
+
+    /// The links it covers (none for a process).
+    pub fn links(self) -> Vec<Link> {
+        match self {
+            Self::Link(link) => vec![link],
+            Self::Kafka => Link::ALL.into_iter().filter(|l| l.is_kafka()).collect(),
+            Self::Postgres => Link::ALL.into_iter().filter(|l| !l.is_kafka()).collect(),
+            Self::Process(_) => Vec::new(),
+        }
+    }
+}
+
+/// Which direction of a proxied connection a toxic works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Client to server.
+    Upstream,
+    /// Server to client (Toxiproxy's default).
+    Downstream,
+}
+
+/// A Toxiproxy toxic with its own attributes, in Toxiproxy's units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type", content = "attributes")]
+pub enum Toxic {
+    /// Delay, milliseconds.
+    Latency {
+        /// Mean.
+        latency: u64,
+        /// Plus or minus.
+        jitter: u64,
+    },
+    /// Kilobytes a second.
+    Bandwidth {
+        /// KB/s.
+        rate: u64,
+    },
+    /// Delays the close.
+    SlowClose {
+        /// Milliseconds.
+        delay: u64,
+    },
+    /// Swallows all data; closes after `timeout` (0: only when removed).
+    Timeout {
+        /// Milliseconds.
+        timeout: u64,
+    },
+    /// Resets after `timeout`.
+    ResetPeer {
+        /// Milliseconds.
+        timeout: u64,
+    },
+    /// Cuts data into small pieces.
+    Slicer {
+        /// Bytes.
+        average_size: u64,
+        /// Bytes, below the average.
+        size_variation: u64,
+        /// Microseconds between pieces.
+        delay: u64,
+    },
+    /// Ends a connection after so many bytes.
+    LimitData {
+        /// Bytes.
+        bytes: u64,
+    },
+}
+
+/// What happens to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The proxy is disabled: connections cut, new ones refused.
+    Down,
+    /// A toxic on every link of the target.
+    Toxic {
+        /// The toxic.
+        toxic: Toxic,
+        /// Direction.
+        stream: Stream,
+        /// Share of connections it works on, 0 to 1.
+        toxicity: f32,
+    },
+    /// SIGKILL, started again when healed.
+    Kill,
+    /// SIGSTOP, SIGCONT when healed.
+    Pause,
+}
+
+impl FaultKind {
+    /// The `kind` of scenario files and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Toxic { toxic, .. } => match toxic {
+                Toxic::Latency { .. } => "latency",
+                Toxic::Bandwidth { .. } => "bandwidth",
+                Toxic::SlowClose { .. } => "slow_close",
+                Toxic::Timeout { .. } => "timeout",
+                Toxic::ResetPeer { .. } => "reset_peer",
+                Toxic::Slicer { .. } => "slicer",
+                Toxic::LimitData { .. } => "limit_data",
+            },
+        }
+    }
+}
+
+/// `[strategy.NAME]` with its expectations.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Strategy {
+    /// NAME: letters, digits, `-` and `_`.
+    pub name: String,
+    /// How it works.
+    pub kind: StrategyKind,
+    /// `linger.ms` of its producer.
+    pub linger_ms: f64,
+    /// `synchronous_commit` of a relay of our own.
+    #[serde(default)]
+    pub relay_commit: CommitMode,
+    /// All that is expected of it: the implicit zeros of a relay strategy, overridden by name by
+    /// `[expect.NAME]`, and what that adds. Empty for a dual write without `[expect.NAME]`.
+    pub expectations: Vec<Expectation>,
+}
+
+/// How a strategy works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum StrategyKind {
+    /// The naive way.
+    DualWrite {
+        /// Which write comes first.
+        order: WriteOrder,
+        /// How long a request waits for the broker.
+        publish_timeout: Option<Duration>,
+    },
+    /// Outbox with a polling relay.
+    Polling {
+        /// Delete or mark.
+        after_publish: AfterPublish,
+        /// Pause between empty polls.
+        interval: Duration,
+        /// Rows a claim.
+        batch: u32,
+        /// NOTIFY as a hint.
+        notify: bool,
+    },
+    /// Outbox with a change-data-capture relay.
+    Cdc {},
+    /// Outbox with Debezium as the relay, in Kafka Connect.
+    Debezium {},
+}
+
+impl StrategyKind {
+    /// The `kind` of scenario files and records.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::DualWrite { .. } => "dual-write",
+            Self::Polling { .. } => "polling",
+            Self::Cdc {} => "cdc",
+            Self::Debezium {} => "debezium",
+        }
+    }
+    /// Whether a relay process runs.
+    pub fn has_relay(&self) -> bool {
+        !matches!(self, Self::DualWrite { .. })
+    }
+    /// Whether the strategy uses this link at all.
+    pub fn uses(&self, link: Link) -> bool {
+        match link {
+            Link::OrdersPostgres => true,
+            Link::OrdersKafka => !self.has_relay(),
+            Link::RelayPostgres | Link::RelayKafka => self.has_relay(),
+        }
+    }
+}
+
+/// What can be expected of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Committed, never published, nothing could still publish it.
+    Lost,
+    /// Committed, not published within the drain's bound, the source still holds it.
+    Undrained,
+    /// Cut off by the teardown itself.
+    Undecided,
+    /// Published, not committed.
+    Phantom,
+    /// Not of this run.
+    Foreign,
+    /// Valid events beyond the first.
+    Duplicated,
+    /// Overtaken by a later version.
+    Reordered,
+    /// One order on several partitions.
+    Split,
+    /// Not what its attempt implies.
+    Corrupted,
+    /// Acknowledged, not there.
+    Missing,
+    /// One change at two versions.
+    DoubleApplied,
+    /// Refused in words, yet committed.
+    FalseRejection,
+    /// Committed, client told nothing.
+    Unacknowledged,
+    /// Seen after `late_after`.
+    Late,
+    /// Seconds from the end of the load until the last committed change was seen.
+    Drain,
+    /// Seconds from the last heal until everything committed before it was seen.
+    Recovery,
+    /// A percentile of a latency, in milliseconds.
+    Latency(LatencyKind, Percentile),
+}
+
+/// The three latencies (design: times).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatencyKind {
+    /// Intended start to answer.
+    Order,
+    /// Answer to first sight.
+    Propagation,
+    /// Intended start to first sight.
+    EndToEnd,
+}
+
+/// Percentiles that can be expected of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Percentile {
+    /// 50
+    P50,
+    /// 90
+    P90,
+    /// 99
+    P99,
+    /// 99.9
+    P999,
+    /// 100
+    Max,
+}
+
+/// Comparison of an expectation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// `0` or `= 0`
+    Equal,
+    /// `>= 1`
+    AtLeast,
+    /// `<= 10s`
+    AtMost,
+}
+
+/// One expectation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// Of what; its name in files is in [`Metric::name`].
+    pub metric: Metric,
+    /// How compared.
+    pub comparison: Comparison,
+    /// With what: a count, milliseconds for latencies, seconds for `drain`.
+    pub value: f64,
+    /// As written (or `0` for an implicit one), for reports.
+    pub text: String,
+    /// Whether the file said so, or it is one of a relay strategy's implicit zeros.
+    pub implicit: bool,
+}
+
+/// `[drain]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// After the last heal.
+    pub within: Duration,
+    /// A valid event first seen later than this after its answer (or end of request) is late.
+    pub late_after: Duration,
+    /// So long the relay goes on after the last event was seen: what it repeats then counts.
+    /// (Histories of before it was there had none.)
+    #[serde(default)]
+    pub settle: Duration,
+}
+
+impl Metric {
+    /// The metric's name in scenario files and records, e.g. `lost`, `propagation_p99`.
+    pub fn name(self) -> String {
+        let plain = match self {
+            Self::Lost => "lost",
+            Self::Undrained => "undrained",
+            Self::Undecided => "undecided",
+            Self::Phantom => "phantom",
+            Self::Foreign => "foreign",
+            Self::Duplicated => "duplicated",
+            Self::Reordered => "reordered",
+            Self::Split => "split",
+            Self::Corrupted => "corrupted",
+            Self::Missing => "missing",
+            Self::DoubleApplied => "double_applied",
+            Self::FalseRejection => "false_rejection",
+            Self::Unacknowledged => "unacknowledged",
+            Self::Late => "late",
+            Self::Drain => "drain",
+            Self::Recovery => "recovery",
+            Self::Latency(kind, percentile) => {
+                let kind = match kind {
+                    LatencyKind::Order => "order",
+                    LatencyKind::Propagation => "propagation",
+                    LatencyKind::EndToEnd => "end_to_end",
+                };
+                let percentile = match percentile {
+                    Percentile::P50 => "p50",
+                    Percentile::P90 => "p90",
+                    Percentile::P99 => "p99",
+                    Percentile::P999 => "p999",
+                    Percentile::Max => "max",
+                };
+                return format!("{kind}_{percentile}");
+            }
+        };
+        plain.to_owned()
+    }
+}
