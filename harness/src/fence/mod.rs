@@ -101,4 +101,27 @@ mod tests {
             assert_eq!(steps[0].detail, "it did not end within 5ms");
         }
     }
+
+    #[tokio::test]
+    async fn given_a_step_that_was_taken_when_it_did_not_hold_after_all_then_that_is_on_record() {
+        let (_user, interrupted) = watch::channel(false);
+        let patience = Patience::new(interrupted);
+        let mut fence = Fence::new(RunClock::start(), &patience);
+        let done = async { Ok(((), "done".to_owned())) };
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            fence.step(FenceStep::ReadTruth, second, done).await,
+            Some(())
+        );
+        fence.fail(
+            FenceStep::ReadTruth,
+            "something was written later".to_owned(),
+        );
+        let steps = fence.into_steps();
+        let told: Vec<_> = steps.iter().map(|s| (s.number, s.ok, &*s.detail)).collect();
+        assert_eq!(
+            told,
+            [(4, true, "done"), (4, false, "something was written later")]
+        );
+    }
 }

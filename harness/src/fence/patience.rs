@@ -127,4 +127,13 @@ mod tests {
         let work = tokio::time::sleep(SHORT);
         assert_eq!(patience.give(LONG, work).await, Ok(()));
     }
+
+    #[tokio::test]
+    async fn an_interruption_is_known_from_then_on() {
+        let (user, interrupted) = watch::channel(false);
+        let patience = Patience::new(interrupted);
+        assert!(!patience.is_interrupted());
+        user.send(true).unwrap();
+        assert!(patience.is_interrupted());
+    }
 }

@@ -218,4 +218,30 @@ mod tests {
             .without(name::MOST_OUT_BYTES)
             .did_not_bite("not measured");
     }
+
+    #[test]
+    fn the_busiest_connection_carries_half_the_rate_at_least_and_a_quarter_more_at_most() {
+        let carried = |bytes: f64| {
+            carried(1.0, 0.0, 11.0).without(name::MOST_OUT_BYTES).at(
+                7.9,
+                LINK,
+                name::MOST_OUT_BYTES,
+                bytes,
+            )
+        };
+        // 10 KB/s over 4 s and a step of a tenth of a second, and a quarter more
+        carried(51_250.0).bit("11 bytes waited");
+        carried(51_251.0).did_not_bite("not held back");
+        carried(20_000.0).bit("11 bytes waited");
+        carried(19_999.0).did_not_bite("no demand");
+    }
+
+    #[test]
+    fn given_less_than_half_the_rate_when_hardly_anything_waits_then_there_was_no_demand() {
+        // Half of 10 KB/s is 5; a tenth of a second's worth of it all is 1,000 bytes
+        carried(1.0, 4_900.0, 900.0).did_not_bite("no demand");
+        carried(1.0, 4_900.0, 1_000.0).did_not_bite("no demand");
+        carried(1.0, 4_900.0, 1_011.0).bit("1011 bytes waited");
+        carried(1.0, 5_200.0, 900.0).bit("900 bytes waited");
+    }
 }

@@ -338,4 +338,14 @@ mod tests {
         seen(Some(9.0)).bit("1 event first seen after");
         seen(Some(5.2)).did_not_bite("nothing was on its way");
     }
+
+    #[test]
+    fn given_a_database_that_was_killed_when_only_events_wait_then_nothing_was_on_its_way() {
+        for victim in [Victim::PostgresServer, Victim::OrderService] {
+            back(killed(victim, 9), victim)
+                .request(3.0, 3.1, Outcome::Committed, Some(9.0))
+                .request(9.0, 9.1, Outcome::Committed, Some(9.2))
+                .did_not_bite("nothing was on its way");
+        }
+    }
 }

@@ -142,4 +142,44 @@ mod tests {
             .without(name::NEAR_BYTES)
             .did_not_bite("sent and received nothing");
     }
+
+    #[test]
+    fn a_crossing_may_seem_a_millisecond_faster_than_it_was_and_no_more() {
+        crossings(1.0, |_| 149.0).bit("at least 150 ms");
+        crossings(1.0, |_| 148.9).did_not_bite("took 148.9 ms");
+        crossings(1.0, |_| 150.5).bit("at least 150 ms");
+    }
+
+    #[test]
+    fn what_was_usual_before_is_the_middle_of_what_was_timed_then() {
+        let before = |values: [f64; 3]| {
+            let mut staged = crossings(1.0, |_| 199.0);
+            let crossing = |o: &crate::history::Observation| o.name == name::CROSSING_MS;
+            let kept = &mut staged.0.observations;
+            kept.retain(|o| !crossing(o) || o.at_ns > ns(3.99));
+            let looks = values.into_iter().zip([3.1, 3.2, 3.3]);
+            looks.fold(staged, |staged, (ms, at)| {
+                staged.at(at, LINK, name::CROSSING_MS, ms)
+            })
+        };
+        before([0.4, 300.0, 0.5]).bit("usual before 0.5 ms");
+        before([0.4, 199.0, 199.0]).did_not_bite("199.0 ms was usual before");
+        before([0.4, 198.9, 199.0]).bit("usual before 198.9 ms");
+    }
+
+    #[test]
+    fn one_slow_crossing_is_share_enough_of_a_small_toxicity() {
+        crossings(0.05, |t| if t < 4.05 { 200.0 } else { 0.4 }).bit("1 of 38 crossings");
+    }
+
+    #[test]
+    fn given_a_system_that_moved_nothing_when_its_requests_came_to_nothing_then_it_bit() {
+        let waiting = crossings(1.0, |_| 200.0).without(name::NEAR_BYTES).request(
+            5.0,
+            7.0,
+            crate::history::Outcome::Unknown,
+            None,
+        );
+        waiting.bit("at least 150 ms");
+    }
 }

@@ -375,4 +375,31 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_look_at_the_very_moment_is_of_the_time_that_ends_or_begins_with_it() {
+        let target = Target::Link(Link::RelayKafka);
+        let link = "relay->kafka";
+        let down = |probe: f64, refused: f64| {
+            Staged::new(target, FaultKind::Down, polling())
+                .every(4.5..7.5, link, "probe_refused", |_| 1.0)
+                .every(4.5..7.5, link, "sockets", |_| 0.0)
+                .at(3.99, link, "sockets", 1.0)
+                .at(probe, link, "probe_refused", refused)
+        };
+        down(4.0, 1.0).bit("31 probes refused");
+        down(8.0, 1.0).bit("31 probes refused");
+        down(4.0, 0.0).did_not_bite("1 of 31 probes were not refused");
+        down(8.0, 0.0).did_not_bite("1 of 31 probes were not refused");
+        // What was opened again at the end of the healing is of the time after it
+        let limit = toxic(
+            Toxic::LimitData { bytes: 100 },
+            crate::scenario::Stream::Upstream,
+        );
+        Staged::new(target, limit, polling())
+            .at(5.0, link, name::MOST_OUT_BYTES, 90.0)
+            .at(5.0, link, name::ENDED, 1.0)
+            .at(8.02, link, name::OPENED, 1.0)
+            .bit("the system opened 1 anew");
+    }
 }

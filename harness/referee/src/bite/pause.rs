@@ -137,4 +137,24 @@ mod tests {
         waiting(stopped(|_| 5.0, |t| t)).did_not_bite("used CPU time");
         waiting(still().without(name::THREADS)).did_not_bite("not looked at");
     }
+
+    #[test]
+    fn two_looks_are_enough() {
+        let look = |staged: Staged, at: f64| {
+            staged
+                .at(at, PROCESS, name::THREADS, 5.0)
+                .at(at, PROCESS, name::THREADS_STOPPED, 5.0)
+                .at(at, PROCESS, name::CPU_TICKS, 4.0)
+        };
+        let paused = Staged::new(Target::Process(Victim::Relay), FaultKind::Pause, polling());
+        waiting(look(look(paused, 5.0), 6.0)).bit("all 5 threads stopped at each of 2 looks");
+    }
+
+    #[test]
+    fn time_that_was_used_between_any_two_looks_was_used() {
+        let used_at = |second: f64| stopped(|_| 5.0, move |t| if t < second { 4.0 } else { 5.0 });
+        for second in [4.05, 6.0, 7.85] {
+            waiting(used_at(second)).did_not_bite("used CPU time");
+        }
+    }
 }

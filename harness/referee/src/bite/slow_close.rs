@@ -158,4 +158,50 @@ mod tests {
             .without(name::FAR_SOCKETS)
             .did_not_bite("not counted on both sides");
     }
+
+    /// Looks at the two sides, one after the other.
+    fn looks(looks: &[(f64, f64, f64)]) -> Staged {
+        let kind = toxic(Toxic::SlowClose { delay: 1000 }, Stream::Upstream);
+        let staged = Staged::new(Target::Link(Link::OrdersPostgres), kind, polling());
+        looks.iter().fold(staged, |staged, (at, near, far)| {
+            staged
+                .at(*at, LINK, name::SOCKETS, *near)
+                .at(*at, LINK, name::FAR_SOCKETS, *far)
+        })
+    }
+
+    #[test]
+    fn a_close_was_held_if_it_can_have_been_for_the_delay_and_was_for_half_of_it() {
+        let held = |last_held: f64, released: f64| {
+            looks(&[
+                (5.0, 2.0, 2.0),
+                (5.1, 1.0, 2.0),
+                (last_held, 1.0, 2.0),
+                (released, 1.0, 1.0),
+            ])
+        };
+        held(5.9, 6.0).bit("still had it 0.80 s later");
+        held(5.9, 5.999).did_not_bite("passed on before the delay");
+        held(5.6, 6.2).bit("still had it 0.50 s later");
+        held(5.5, 6.2).did_not_bite("passed on before the delay");
+    }
+
+    #[test]
+    fn a_close_between_the_last_looks_counts_as_well() {
+        looks(&[(5.0, 2.0, 2.0), (5.1, 1.0, 1.0)]).did_not_bite("1 close by the system passed on");
+    }
+
+    #[test]
+    fn a_close_from_the_last_look_in_force_on_is_of_its_time_and_none_after_it() {
+        let closed_after = |at: f64| {
+            looks(&[
+                (at, 2.0, 2.0),
+                (at + 0.1, 1.0, 2.0),
+                (at + 0.9, 1.0, 2.0),
+                (at + 1.1, 1.0, 1.0),
+            ])
+        };
+        closed_after(8.0).bit("still had it 0.80 s later");
+        closed_after(8.05).did_not_bite("closed no connection");
+    }
 }

@@ -155,4 +155,34 @@ mod tests {
             .request(6.0, 6.1, Outcome::Committed, Some(9.0))
             .bit("1 change unpublished at its end");
     }
+
+    #[test]
+    fn what_came_out_whole_was_not_swallowed() {
+        let all = |into: f64| {
+            let kind = FaultKind::Toxic {
+                toxic: Toxic::Timeout { timeout: 0 },
+                stream: Stream::Upstream,
+                toxicity: 1.0,
+            };
+            Staged::new(Target::Link(Link::OrdersPostgres), kind, polling())
+                .every(4.0..8.0, LINK, name::IN_BYTES, move |_| into)
+                .every(4.0..8.0, LINK, name::OUT_BYTES, |_| 100.0)
+                .request(5.0, 7.0, Outcome::Unknown, None)
+        };
+        all(100.0).did_not_bite("100 bytes went in, and 100 came out");
+        all(101.0).bit("100 were on their way and came out, none later");
+    }
+
+    #[test]
+    fn two_looks_a_quarter_of_a_second_after_it_show_that_nothing_more_came_out() {
+        let staged = |first: f64| {
+            swallowed(1.0)
+                .at(4.1, LINK, name::OUT_BYTES, 5.0)
+                .at(first, LINK, name::OUT_BYTES, 9.0)
+                .at(7.9, LINK, name::OUT_BYTES, 9.0)
+                .request(5.0, 7.0, Outcome::Unknown, None)
+        };
+        staged(4.25).bit("9 were on their way and came out, none later");
+        staged(4.249).did_not_bite("9 came out");
+    }
 }

@@ -126,4 +126,32 @@ mod tests {
             waiting.bit("grew from 0 to 26");
         }
     }
+
+    #[test]
+    fn given_requests_that_hang_then_as_many_as_the_load_brings_in_passing_are_no_demand() {
+        let hung = |n: usize| {
+            (0..n).fold(refused(Link::OrdersPostgres), |staged, _| {
+                staged.request(5.0, 9.0, Outcome::Committed, None)
+            })
+        };
+        hung(25).did_not_bite("asked for none");
+        hung(26).bit("26 requests got no answer in that time");
+    }
+
+    #[test]
+    fn what_had_waited_at_any_of_five_looks_in_the_second_before_is_no_more_than_usual() {
+        let before = |waiting: f64, seen: f64| {
+            let now = (0..26).fold(refused(Link::RelayKafka), |staged, _| {
+                staged.request(5.0, 5.1, Outcome::Committed, Some(9.0))
+            });
+            now.request(waiting, waiting, Outcome::Committed, Some(seen))
+        };
+        // The looks are at 3.99, 3.79, 3.59, 3.39 and 3.19 s
+        for look in [3.99, 3.79, 3.59, 3.39, 3.19] {
+            before(look - 0.01, look + 0.01).did_not_bite("asked for none");
+        }
+        for between in [3.09, 2.99, 3.29, 3.89, 3.5] {
+            before(between - 0.01, between + 0.01).bit("grew from 0 to 26");
+        }
+    }
 }

@@ -92,6 +92,10 @@ fn an_event_seen_before_its_answer_is_counted_as_such() {
     history.requests.open()[5].ended_ns += 10 * MS;
     let judgement = judged(&history);
     assert_eq!(judgement.counts.negative_propagation, Some(1));
+    // One seen as it was answered was not seen before it
+    let mut history = cdc(40);
+    history.requests.open()[5].ended_ns += 2 * MS;
+    assert_eq!(judged(&history).counts.negative_propagation, Some(0));
 }
 
 #[test]
@@ -144,6 +148,22 @@ fn a_generator_on_time_kept_its_schedule() {
     assert_eq!(planned_changes(&workload), Some(1_000.0));
     workload.ramp = Duration::from_secs(4);
     assert_eq!(planned_changes(&workload), Some(800.0));
+    // One that ramps up all the time, and one that has not come far when it ends
+    workload.ramp = Duration::from_secs(10);
+    assert_eq!(planned_changes(&workload), Some(500.0));
+    workload.ramp = Duration::from_secs(20);
+    assert_eq!(planned_changes(&workload), Some(250.0));
+    workload.duration = Duration::ZERO;
+    assert_eq!(planned_changes(&workload), None);
+    workload.ramp = Duration::ZERO;
+    assert_eq!(planned_changes(&workload), None);
+    workload.duration = Duration::from_secs(1);
+    workload.rate = 0.1;
+    assert_eq!(planned_changes(&workload), Some(0.1));
+    for rate in [f64::INFINITY, f64::NAN, 0.0] {
+        workload.rate = rate;
+        assert_eq!(planned_changes(&workload), None);
+    }
 }
 
 #[test]
@@ -232,4 +252,44 @@ fn what_was_not_measured_or_lost_in_a_crash_costs_null_and_not_nothing() {
     let costs = database_costs(&history, 40);
     assert_eq!(costs.wal_bytes, Cost::default());
     assert_eq!(costs.rows_changed, Cost::default());
+    // At the very end as well; but one that stands still has lost nothing
+    let rows = |values: &[f64]| {
+        let mut history = cdc(40);
+        add_samples(&mut history, ROWS_CHANGED, values);
+        database_costs(&history, 40).rows_changed.total
+    };
+    assert_eq!(rows(&[0.0, 20.0, 30.0, 4.0]), None);
+    assert_eq!(rows(&[0.0, 20.0, 20.0]), Some(20.0));
+}
+
+#[test]
+fn a_generator_that_was_late_or_left_out_more_than_one_in_a_hundred_kept_no_schedule() {
+    let kept = |lag_ms: i64, unoffered: u64| {
+        let mut history = cdc(25);
+        let mut requests = history.requests.open();
+        requests.iter_mut().for_each(|r| r.lag_ns = lag_ms * MS);
+        drop(requests);
+        history.meta.unoffered = unoffered;
+        generator(&history).kept_schedule
+    };
+    // 100 changes are planned
+    assert!(kept(99, 1));
+    assert!(!kept(99, 2));
+    assert!(!kept(101, 1));
+}
+
+#[test]
+fn what_was_held_back_is_counted() {
+    let mut history = cdc(20);
+    let mut requests = history.requests.open();
+    requests.iter_mut().take(7).for_each(|r| r.held_back = true);
+    drop(requests);
+    assert_eq!(generator(&history).held_back, 7);
+}
+
+#[test]
+fn throughput_is_what_was_acknowledged_by_the_time_of_the_load() {
+    let mut history = cdc(20);
+    history.meta.load_until_ns = history.meta.load_from_ns + 4 * S;
+    assert_eq!(throughput_per_s(&history), Some(15.0));
 }

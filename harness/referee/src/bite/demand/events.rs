@@ -226,4 +226,67 @@ mod tests {
         // And a record that was seen twice did not come again
         assert_eq!(demand.came_again(ns(4.0), ns(8.0)..=ns(9.5)), 1);
     }
+
+    #[test]
+    fn given_changes_that_were_seen_when_one_sent_before_the_latest_was_not_then_it_was_passed() {
+        let lost = load().request(1.0, 1.1, Outcome::Committed, None);
+        let seen = |staged: Staged, sent: f64, at: f64| {
+            staged.request(sent, sent + 0.1, Outcome::Committed, Some(at))
+        };
+        let unseen = |staged: &Staged| Demand::of(&staged.0).unseen(ns(4.0));
+        let passed = seen(seen(lost, 0.5, 0.6), 1.2, 1.4);
+        assert_eq!(unseen(&passed), 0);
+        // One that is itself seen only afterwards has passed nobody by then
+        let lost = load().request(1.0, 1.1, Outcome::Committed, None);
+        assert_eq!(unseen(&seen(lost, 1.2, 9.0)), 2);
+    }
+
+    #[test]
+    fn a_moment_belongs_to_what_was_committed_or_seen_at_it() {
+        let unseen = |ended: f64, seen: Option<f64>| {
+            let staged = load().request(3.0, ended, Outcome::Committed, seen);
+            Demand::of(&staged.0).left_over(ns(4.0), ns(6.0))
+        };
+        assert_eq!(unseen(4.0, Some(6.1)), 1);
+        assert_eq!(unseen(3.5, Some(6.0)), 0);
+        // One that was sent and seen as the other ended, or at the moment itself, has not passed it
+        // or has
+        let beside = |sent: f64, seen: f64| {
+            let staged = load().request(1.0, 1.1, Outcome::Committed, None).request(
+                sent,
+                sent + 0.1,
+                Outcome::Committed,
+                Some(seen),
+            );
+            Demand::of(&staged.0).unseen(ns(4.0))
+        };
+        assert_eq!(beside(1.1, 1.3), 1);
+        assert_eq!(beside(1.2, 4.0), 0);
+    }
+
+    #[test]
+    fn open_in_the_log_is_held_and_begun_before_the_death() {
+        let open = |sent: f64, ended: f64| {
+            let mut staged = load().request(sent, ended, Outcome::Committed, Some(9.0));
+            staged.0.meta.scenario.workload.hold = Duration::from_secs(3);
+            staged.0.requests.open()[0].intent = Intent::Hold;
+            Demand::of(&staged.0).open_in_log(ns(4.0), ns(8.0))
+        };
+        assert_eq!(open(3.999, 6.9), 1);
+        assert_eq!(open(4.0, 6.9), 0, "sent at the death");
+        assert_eq!(open(3.5, 7.0), 0, "begun at the death");
+        assert_eq!(open(3.5, 4.0), 0, "committed at the death");
+        assert_eq!(open(3.5, 4.001), 1);
+    }
+
+    #[test]
+    fn what_was_seen_at_the_death_was_seen_before_it_came_again() {
+        let again = |first: f64| {
+            let staged = load()
+                .request(3.0, 3.1, Outcome::Committed, Some(first))
+                .again(0, 8.5);
+            Demand::of(&staged.0).came_again(ns(4.0), ns(8.0)..=ns(9.0))
+        };
+        assert_eq!((again(4.0), again(4.001)), (1, 0));
+    }
 }

@@ -241,4 +241,110 @@ mod tests {
             .request(5.0, 5.1, Outcome::Rejected, None);
         assert_eq!(Demand::of(&staged.0).acknowledged_since(ns(4.0)), 1);
     }
+
+    fn one(sent: f64, ended: f64, outcome: Outcome) -> Staged {
+        load().request(sent, ended, outcome, None)
+    }
+
+    #[test]
+    fn given_a_request_that_found_nobody_when_the_service_died_then_it_was_not_cut_off() {
+        let cut_off = |s: Staged| Demand::of(&s.0).cut_off(ns(4.0), ns(4.5));
+        assert_eq!(cut_off(one(4.2, 5.0, Outcome::NotSent)), 0);
+        assert_eq!(cut_off(one(4.5, 5.0, Outcome::Unknown)), 1);
+        assert_eq!(cut_off(one(3.5, 4.0, Outcome::Unknown)), 1);
+        assert_eq!(cut_off(one(4.501, 5.0, Outcome::Unknown)), 0);
+        assert_eq!(cut_off(one(3.5, 3.999, Outcome::Unknown)), 0);
+    }
+
+    #[test]
+    fn each_way_to_hang_is_told_from_its_neighbour() {
+        let hung = |s: Staged| Demand::of(&s.0).hung(ns(4.0), ns(8.0));
+        // Answered at the end of it, or a moment later
+        assert_eq!(hung(one(4.0, 8.0, Outcome::Committed)), 0);
+        assert_eq!(hung(one(4.0, 8.001, Outcome::Committed)), 1);
+        // Sent at its end, or a moment later
+        assert_eq!(hung(one(8.0, 8.001, Outcome::Committed)), 1);
+        assert_eq!(hung(one(8.001, 9.0, Outcome::Unknown)), 0);
+        // Sent before it and told something in it, or nothing, or nothing by its own timeout of 2 s
+        assert_eq!(hung(one(3.9, 4.1, Outcome::Committed)), 0);
+        assert_eq!(hung(one(3.9, 4.0, Outcome::Unknown)), 1);
+        assert_eq!(hung(one(2.5, 4.4, Outcome::Unknown)), 1);
+        assert_eq!(hung(one(2.5, 4.5, Outcome::Unknown)), 0);
+        // Told nothing as it ended, by a client with more patience
+        let mut patient = one(3.9, 8.0, Outcome::Unknown);
+        patient.0.meta.scenario.workload.request_timeout = Duration::from_secs(10);
+        assert_eq!(hung(patient), 1);
+    }
+
+    #[test]
+    fn just_sent_is_not_longer_ago_than_answers_usually_took() {
+        let waits = |sent: f64, usual: Option<(f64, f64, Outcome)>| {
+            let staged = one(sent, 9.0, Outcome::Committed);
+            let staged = usual
+                .into_iter()
+                .fold(staged, |staged, (sent, ended, outcome)| {
+                    staged.request(sent, ended, outcome, None)
+                });
+            Demand::of(&staged.0).hung(ns(4.0), ns(8.0))
+        };
+        // Where none was answered in the second before it, a second is usual
+        assert_eq!(waits(3.0, None), 1);
+        assert_eq!(waits(2.999, None), 0);
+        for outcome in [Outcome::Committed, Outcome::Rejected] {
+            assert_eq!(waits(3.5, Some((3.0, 3.5, outcome))), 1);
+            assert_eq!(waits(3.499, Some((3.0, 3.5, outcome))), 0);
+            assert_eq!(waits(2.5, Some((1.5, 3.0, outcome))), 1);
+            assert_eq!(waits(2.5, Some((1.499, 2.999, outcome))), 0);
+        }
+        // The longest of several is usual, and what was told nothing is none of them
+        let several = one(3.2, 9.0, Outcome::Committed)
+            .request(3.0, 3.1, Outcome::Committed, None)
+            .request(2.7, 3.5, Outcome::Committed, None);
+        assert_eq!(Demand::of(&several.0).hung(ns(4.0), ns(8.0)), 1);
+        let told_nothing = one(3.2, 9.0, Outcome::Committed)
+            .request(3.0, 3.1, Outcome::Committed, None)
+            .request(2.7, 3.5, Outcome::Unknown, None);
+        assert_eq!(Demand::of(&told_nothing.0).hung(ns(4.0), ns(8.0)), 0);
+    }
+
+    #[test]
+    fn given_a_held_transaction_that_was_just_sent_when_it_only_kept_its_time_then_it_did_not_hang()
+    {
+        let mut staged = one(3.9, 9.0, Outcome::Committed);
+        staged.0.meta.scenario.workload.hold = Duration::from_millis(1_500);
+        let hung = |staged: &Staged| Demand::of(&staged.0).hung(ns(4.0), ns(8.0));
+        assert_eq!(hung(&staged), 1);
+        staged.0.requests.open()[0].intent = Intent::Hold;
+        assert_eq!(hung(&staged), 0);
+    }
+
+    #[test]
+    fn never_answered_is_of_its_own_time_and_spoilt_only_by_the_like_a_second_before() {
+        let never = |s: Staged| Demand::of(&s.0).never_answered(ns(4.0), ns(8.0));
+        let hung = || one(5.0, 7.0, Outcome::Unknown);
+        assert_eq!(never(hung().request(3.0, 3.5, Outcome::Committed, None)), 1);
+        assert_eq!(never(hung().request(1.0, 3.0, Outcome::Unknown, None)), 0);
+        assert_eq!(never(hung().request(1.0, 2.999, Outcome::Unknown, None)), 1);
+        assert_eq!(never(hung().request(8.001, 9.0, Outcome::Unknown, None)), 1);
+        assert_eq!(never(one(3.9, 4.1, Outcome::Unknown)), 0);
+    }
+
+    #[test]
+    fn failed_before_is_all_failed_in_the_second_before() {
+        let failed = |s: Staged| Demand::of(&s.0).failed_before(ns(4.0));
+        assert!(failed(one(1.0, 3.0, Outcome::Unknown)));
+        assert!(!failed(one(1.0, 2.999, Outcome::Unknown)));
+        assert!(!failed(one(3.9, 4.0, Outcome::Unknown)));
+        for outcome in [Outcome::Committed, Outcome::Rejected] {
+            let answered = one(1.0, 3.0, Outcome::Unknown).request(3.1, 3.2, outcome, None);
+            assert!(!failed(answered));
+        }
+    }
+
+    #[test]
+    fn acknowledged_since_has_what_was_sent_at_that_moment() {
+        let since = |s: Staged| Demand::of(&s.0).acknowledged_since(ns(4.0));
+        assert_eq!(since(one(4.0, 4.1, Outcome::Committed)), 1);
+        assert_eq!(since(one(3.999, 4.1, Outcome::Committed)), 0);
+    }
 }

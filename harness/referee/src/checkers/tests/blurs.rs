@@ -3,7 +3,7 @@
 
 use crate::checkers::fixture::*;
 use crate::checkers::{Judgement, Verdict};
-use crate::history::{Body, History, Intent, NONE, Pending, PendingState};
+use crate::history::{Body, Death, History, Intent, NONE, Pending, PendingState};
 use crate::scenario::{
     Comparison, FaultKind, LatencyKind, Metric, Percentile, StrategyKind, Target,
 };
@@ -354,5 +354,72 @@ fn other_doubts_leave_every_expectation_as_it_is() {
         judgement.verdict,
         Verdict::Fail,
         "the missed ones are missed"
+    );
+}
+
+#[test]
+fn given_a_relay_that_somebody_killed_then_all_is_open_that_rests_on_its_delivery_and_looks_bad() {
+    let killed = |mut history: History| {
+        history.meta.deaths.push(Death {
+            process: "relay".to_owned(),
+            at_ns: FROM + 500 * MS,
+            exit: 9,
+            how: "was ended by signal 9".to_owned(),
+            last_words: String::new(),
+        });
+        judged(&history)
+    };
+    let times = [
+        Metric::Drain,
+        Metric::Recovery,
+        Metric::Latency(LatencyKind::Propagation, Percentile::P50),
+        Metric::Latency(LatencyKind::EndToEnd, Percentile::P50),
+    ];
+    let missed: BTreeSet<String> = times.map(|metric| name(metric, false)).into();
+    assert_eq!(left_open(&killed(clean_run())), missed);
+    // Of what is there, neither that there is none nor that there is some
+    let found = both(&[Metric::Lost, Metric::Undrained, Metric::Late]);
+    // Something never came, so no bound on how long that took is kept
+    let endless = [Metric::Drain, Metric::Recovery].map(|metric| name(metric, true));
+    let endless = BTreeSet::from(endless);
+    assert_eq!(
+        left_open(&killed(dirty_run())),
+        &(&missed | &found) | &endless
+    );
+}
+
+#[test]
+fn given_more_than_enough_on_a_topic_that_was_not_read_whole_then_a_lesson_is_open_and_not_missed()
+{
+    let mut history = dirty_run();
+    for _ in 0..3 {
+        let first = history.log.at(0);
+        append(
+            &mut history,
+            first.partition,
+            first.attempt,
+            first.version,
+            FROM + S,
+        );
+    }
+    finish(&mut history);
+    history.partitions[0].read_offset -= 1;
+    let judgement = judged(&history);
+    assert!(count(&judgement, Metric::Duplicated) > 1);
+    assert!(left_open(&judgement).contains(&name(Metric::Duplicated, false)));
+}
+
+#[test]
+fn given_a_met_expectation_that_a_doubt_leaves_open_then_its_reason_is_the_doubt_alone() {
+    let mut history = clean_run();
+    let mut requests = history.requests.open();
+    requests.iter_mut().for_each(|r| r.intent = Intent::Commit);
+    drop(requests);
+    let judgement = judged(&history);
+    let mut open = judgement.expectations.iter().filter(|c| c.met.is_none());
+    let reason = &open.next().unwrap().reason;
+    assert!(
+        reason.starts_with("this run cannot tell: phantom: "),
+        "{reason}"
     );
 }

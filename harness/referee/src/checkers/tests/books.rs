@@ -125,3 +125,60 @@ fn every_answer_is_counted_as_what_it_was() {
     assert_eq!(told, (60, 20, 3, 5));
     assert_eq!(counts.offered, 88);
 }
+
+fn of_the_books(change: impl FnOnce(&mut History)) -> Vec<String> {
+    let mut reasons = reasons(change);
+    reasons.retain(|r| r.starts_with("accounting"));
+    reasons
+}
+
+#[test]
+fn given_versions_of_nobody_then_they_are_one_error_that_names_the_first() {
+    let only = "accounting: the database holds 2 versions made by attempts that nobody offered \
+                (first: order 1 version 3)";
+    for first in [NONE, 80] {
+        let errors = of_the_books(|h| {
+            h.truth.open()[5].attempt = first;
+            h.truth.open()[8].attempt = NONE;
+        });
+        assert_eq!(errors, [only]);
+    }
+}
+
+#[test]
+fn given_a_version_with_one_contradiction_then_no_other_is_named() {
+    let of_another_change = of_the_books(|h| h.truth.open()[5].change = 3);
+    assert_eq!(
+        of_another_change,
+        ["accounting: order 1 version 3 is stored as change 3, but attempt 6 was for change 6"]
+    );
+    // Its attempt was for order 1, and has made its own version there
+    let of_another_order = of_the_books(|h| {
+        h.truth.open()[8].attempt = 6;
+        h.truth.open()[8].change = 6;
+    });
+    assert_eq!(
+        of_another_order,
+        ["accounting: order 2 version 3 was made by attempt 6, which was for order 1"]
+    );
+}
+
+#[test]
+fn given_contradictions_of_every_kind_then_the_first_of_each_is_named() {
+    let errors = of_the_books(|h| {
+        let mut truth = h.truth.open();
+        for n in [5, 8] {
+            truth[n].version = 7;
+        }
+        for n in [11, 14] {
+            (truth[n].attempt, truth[n].change) = (0, 0);
+        }
+        for n in [17, 20] {
+            truth[n].change = 0;
+        }
+    });
+    for kind in ["should be", "which was for order", "is stored as change"] {
+        let named = errors.iter().filter(|e| e.contains(kind));
+        assert_eq!(named.count(), 1, "{kind}: {errors:?}");
+    }
+}

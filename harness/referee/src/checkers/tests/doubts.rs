@@ -98,9 +98,14 @@ fn a_phase_of_no_planned_length_does_not_exist() {
 #[test]
 fn a_generator_that_was_late() {
     let mut history = cdc();
-    for request in history.requests.open().iter_mut().step_by(50) {
-        request.lag_ns = 101 * MS;
-    }
+    let late = |history: &mut History, ms: i64| {
+        let mut requests = history.requests.open();
+        let some = requests.iter_mut().step_by(50);
+        some.for_each(|r| r.lag_ns = ms * MS);
+    };
+    late(&mut history, 99);
+    assert_eq!(judged(&history).verdict, Verdict::Pass);
+    late(&mut history, 101);
     doubted(&judged(&history), "the load generator was 101 ms late");
 }
 
@@ -332,4 +337,15 @@ fn a_history_that_was_changed() {
         &judge_with(&cdc(), &altered, Vec::new()),
         "log.parquet differ",
     );
+}
+
+#[test]
+fn a_plan_is_kept_if_all_but_one_in_twenty_and_ten_of_its_changes_were_offered() {
+    let planning = |changes: f64| {
+        let mut history = cdc();
+        history.meta.scenario.workload.rate *= changes / 480.0;
+        judged(&history)
+    };
+    assert_eq!(planning(515.0).verdict, Verdict::Pass);
+    doubted(&planning(517.0), "the load generator came to 480 of 517");
 }

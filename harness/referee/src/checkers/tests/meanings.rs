@@ -378,3 +378,10 @@ fn a_version_under_another_orders_attempt_or_another_change_breaks_the_books() {
             .any(|r| r.contains("which was for order"))
     );
 }
+
+#[test]
+fn a_version_of_nobody_was_refused_to_nobody() {
+    let mut history = clean(20, StrategyKind::Cdc {});
+    history.truth.open()[5].attempt = NONE;
+    assert_eq!(count(&judged(&history), Metric::FalseRejection), 0);
+}

@@ -11,6 +11,7 @@ mod explained;
 mod joined;
 mod lessons;
 mod meanings;
+mod meanwhile;
 mod model;
 mod plan;
 mod planted;

@@ -239,3 +239,42 @@ fn as_much_as_is_asked_for_in_each_phase_is_enough() {
     history.meta.scenario.workload.min_committed_per_phase = committed + 1;
     assert!(is_said(&history, "fewer than the"));
 }
+
+#[test]
+fn versions_of_different_orders_are_never_in_flight_together() {
+    // Given last versions that are seen only after the first one of the next order was sent
+    let mut history = too_slow();
+    let last: Vec<_> = history
+        .log
+        .iter()
+        .filter(|row| row.version == 3)
+        .map(|row| (row.partition, row.offset))
+        .collect();
+    for sighting in history.sightings.open().iter_mut() {
+        if last.contains(&(sighting.partition, sighting.offset)) {
+            sighting.seen_ns += 10 * MS;
+        }
+    }
+    assert!(is_said(&history, "ever in flight together"));
+}
+
+#[test]
+fn two_versions_are_in_flight_together_if_the_first_is_seen_after_the_second_was_sent() {
+    let apart = "ever in flight together";
+    let mut history = too_slow();
+    let (first, second) = (attempt(&history, 0, 1), attempt(&history, 0, 2));
+    let sent_ns = history.requests.at(second as usize).sent_ns;
+    let row = history.log.at(log_row(&history, first));
+    let mut see_at = |ns: i64| {
+        let mut sightings = history.sightings.open();
+        let mut of_it = sightings.iter_mut();
+        of_it
+            .find(|s| (s.partition, s.offset) == (row.partition, row.offset))
+            .unwrap()
+            .seen_ns = ns;
+        drop(sightings);
+        is_said(&history, apart)
+    };
+    assert!(see_at(sent_ns));
+    assert!(!see_at(sent_ns + 1));
+}

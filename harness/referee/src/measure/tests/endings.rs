@@ -170,3 +170,33 @@ proptest! {
         prop_assert_eq!(recovery(&join).seconds(), expected);
     }
 }
+
+#[test]
+fn given_several_faults_when_judged_then_recovery_is_from_the_last_heal() {
+    let mut history = cdc(40);
+    down_kafka(&mut history, 50 * MS, 200 * MS);
+    down_kafka(&mut history, 80 * MS, 100 * MS);
+    see(&mut history, 10, 1, FROM + 250 * MS);
+    assert_eq!(recovery_of(&history), Recovery::After(0.05));
+}
+
+#[test]
+fn what_was_answered_or_sent_untold_at_the_very_heal_was_committed_by_then() {
+    let mut history = cdc(40);
+    down_kafka(&mut history, 50 * MS, 100 * MS);
+    let healed_ns = FROM + 100 * MS;
+    let number = attempt(&history, 12, 2) as usize;
+    see(&mut history, 12, 2, FROM + 240 * MS);
+    let mut recovered = |outcome: Outcome, sent_ns: i64, ended_ns: i64| {
+        let mut requests = history.requests.open();
+        let request = &mut requests[number];
+        (request.outcome, request.sent_ns, request.ended_ns) = (outcome, sent_ns, ended_ns);
+        drop(requests);
+        recovery_of(&history).seconds().unwrap() > 0.1
+    };
+    let sent_ns = healed_ns - MS;
+    assert!(recovered(Outcome::Committed, sent_ns, healed_ns));
+    assert!(!recovered(Outcome::Committed, sent_ns, healed_ns + 1));
+    assert!(recovered(Outcome::Unknown, healed_ns, healed_ns + MS));
+    assert!(!recovered(Outcome::Unknown, healed_ns + 1, healed_ns + MS));
+}

@@ -291,3 +291,55 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_sent_as_a_fault_begins_is_in_it_and_what_ends_then_was_not_open_at_it() {
+    let mut history = cdc(200);
+    down(&mut history, KAFKA, 400, 500);
+    let phases = Phases::of(&history);
+    let begin_ns = FROM + 400 * MS;
+    let name = |sent_ns: i64, open_until_ns: i64| {
+        let index = phases.index(sent_ns, || open_until_ns);
+        phases.all[index].name.clone()
+    };
+    assert_eq!(name(begin_ns, begin_ns), "during down kafka");
+    assert_eq!(name(begin_ns - 1, begin_ns), "before");
+    assert_eq!(name(begin_ns - 1, begin_ns + 1), "open at down kafka");
+    assert_eq!(name(i64::MAX, i64::MAX), "after");
+}
+
+#[test]
+fn faults_of_a_file_in_any_order_make_the_same_phases() {
+    let shape_of = |faults: [(i64, i64); 2]| {
+        let mut history = cdc(200);
+        for (from_ms, until_ms) in faults {
+            down(&mut history, KAFKA, from_ms, until_ms);
+        }
+        shape(&history)
+    };
+    let in_order = shape_of([(200, 300), (500, 600)]);
+    assert_eq!(shape_of([(500, 600), (200, 300)]), in_order);
+    let names: Vec<&str> = in_order.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names[2], "during down kafka");
+    assert_eq!(names[5], "during down kafka (2)");
+}
+
+#[test]
+fn a_load_of_no_planned_length_is_one_phase() {
+    let mut history = cdc(40);
+    history.meta.scenario.workload.duration = std::time::Duration::ZERO;
+    assert_eq!(shape(&history), named(&[("whole run", &[(-1, -1)])]));
+    let (whole, parts) = latencies(&View::new(&history));
+    assert_eq!(parts.len(), 1);
+    assert_eq!(parts[0].latencies.committed, whole.committed);
+    assert_eq!(whole.committed, 120);
+}
+
+#[test]
+fn a_fault_that_ends_after_the_planned_load_has_its_whole_phase() {
+    let mut history = cdc(200);
+    down(&mut history, KAFKA, 400, 500);
+    down(&mut history, RELAY, 900, 3_000);
+    let last = shape(&history).pop().unwrap();
+    assert_eq!(last, ("during down relay".to_owned(), vec![(900, -1)]));
+}

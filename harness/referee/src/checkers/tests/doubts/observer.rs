@@ -124,6 +124,12 @@ fn an_observer_watches_until_the_drain_is_over() {
         "1 events are on the topic that the observer never saw",
     );
     assert_eq!(with_drain_until(end_ns + 2 * S).verdict, Verdict::Pass);
+    // To the nanosecond
+    assert_eq!(with_drain_until(end_ns + 2_500 * MS).verdict, Verdict::Pass);
+    doubted(
+        &with_drain_until(end_ns + 2_500 * MS + 1),
+        "1 events are on the topic that the observer never saw",
+    );
 }
 
 #[test]
@@ -166,4 +172,23 @@ fn a_record_that_was_seen_and_is_gone() {
     ghost.offset = 10_000;
     history.sightings.open().insert(101, ghost);
     doubted(&judged(&history), "the broker's loss, not the strategy's");
+}
+
+#[test]
+fn of_records_that_are_gone_the_first_is_named_and_a_kill_among_other_ends() {
+    let mut history = cdc();
+    for (at, offset) in [(101, 10_000), (102, 20_000)] {
+        let mut ghost = history.sightings.at(100);
+        ghost.offset = offset;
+        history.sightings.open().insert(at, ghost);
+    }
+    let ends = crate::history::Life::Exited;
+    process(&mut history, "relay", FROM + S, ends, 0);
+    process(&mut history, "kafka-server", FROM + S, ends, 9);
+    let partition = history.sightings.at(100).partition;
+    let first = format!(
+        "2 records were seen live and are gone from the final read (first: partition {partition} offset 10000)"
+    );
+    doubted(&judged(&history), &first);
+    doubted(&judged(&history), "kafka-server was killed in this run");
 }
