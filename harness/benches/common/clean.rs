@@ -4,7 +4,7 @@
 use harness::clock::RunClock;
 use harness::history::{
     Body, FORMAT, FenceRecord, History, Intent, LogRow, Outcome, PartOf, PartitionEnd, Request,
-    Rows, RunMeta, Sighting, TruthRow,
+    Rows, RunMeta, Sample, Sighting, TruthRow, topic_end_series,
 };
 use harness::identity::RunKey;
 use harness::scenario;
@@ -20,6 +20,8 @@ const FROM_NS: i64 = 1_000_000_000;
 const ORIGIN_MS: i64 = 1_700_000_000_000;
 const US: i64 = 1_000;
 const MS: i64 = 1_000_000;
+/// The broker is asked for the ends of the partitions so often.
+const ASK_EVERY_NS: i64 = 100 * MS;
 /// One change in so many is rolled back.
 const VETO_EVERY: i64 = 50;
 
@@ -31,6 +33,8 @@ pub fn clean(events: u32) -> History {
         truth: Vec::with_capacity(events as usize),
         topic: (0..PARTITIONS).map(|_| Rows::new()).collect(),
         sightings: Rows::new(),
+        samples: Vec::new(),
+        ask_ns: FROM_NS,
         waiting: VecDeque::new(),
         orders: 0,
         underway: BinaryHeap::new(),
@@ -58,6 +62,9 @@ struct Making {
     /// By partition.
     topic: Vec<Rows<LogRow>>,
     sightings: Rows<Sighting>,
+    samples: Vec<Sample>,
+    /// When the broker is asked next.
+    ask_ns: i64,
     waiting: VecDeque<Due>,
     orders: u32,
     /// Events that are yet to be appended: when, attempt, order, version.
@@ -147,6 +154,9 @@ impl Making {
                     .push(Reverse((at_ns, attempt, order, version)));
                 return;
             }
+            while self.ask_ns < at_ns {
+                self.ask();
+            }
             let partition = order.wrapping_mul(2_654_435_769) % PARTITIONS;
             let topic = &mut self.topic[partition as usize];
             let (partition, offset) = (partition.cast_signed(), topic.len() as i64);
@@ -168,7 +178,19 @@ impl Making {
         }
     }
 
+    /// How far each partition is known to reach.
+    fn ask(&mut self) {
+        let ends = (0..).zip(&self.topic).map(|(partition, rows)| Sample {
+            series: topic_end_series(partition),
+            at_ns: self.ask_ns,
+            value: rows.len() as f64,
+        });
+        self.samples.extend(ends);
+        self.ask_ns += ASK_EVERY_NS;
+    }
+
     fn history(mut self, events: u32) -> History {
+        self.ask();
         let until_ns = FROM_NS + i64::from(events) * EVERY_NS + 20 * MS;
         self.truth
             .sort_unstable_by_key(|row| (row.order, row.version));
@@ -200,7 +222,7 @@ impl Making {
             faults: Vec::new(),
             observations: Vec::new(),
             processes: Vec::new(),
-            samples: Vec::new(),
+            samples: self.samples,
             trace: Rows::new(),
         }
     }
