@@ -16,7 +16,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     write_as(path, bytes, ORDINARY)
 }
 
-/// As [`write`], for whatever has a password in it: from its first byte on it is readable by its
+/// As [`write()`], for whatever has a password in it: from its first byte on it is readable by its
 /// owner only.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     write_as(path, bytes, SECRET)
