@@ -260,11 +260,17 @@ async fn given_somebody_who_opens_the_topic_again_when_it_is_closed_then_that_fa
         }
     });
 
-    let result = topic.close(&identity, Duration::from_secs(1)).await;
+    // A rival that is slow for once may come after the sentinel: then the topic was closed, and again.
+    let deadline = Instant::now() + SOON;
+    let reason = loop {
+        match topic.close(&identity, Duration::from_secs(1)).await {
+            Err(reason) => break reason,
+            Ok(()) => assert!(Instant::now() < deadline, "closed every time"),
+        }
+    };
 
     closed.store(true, Ordering::SeqCst);
     rival.await.unwrap();
-    let reason = result.unwrap_err();
     assert!(reason.contains("still takes 200-byte records"), "{reason}");
     topic.delete().await.unwrap();
 }
