@@ -7,6 +7,7 @@
 
 pub mod database;
 pub mod patience;
+pub mod pending;
 
 use crate::clock::RunClock;
 use crate::history::{FenceRecord, FenceStep};

@@ -4,9 +4,9 @@ use super::Event;
 use super::arena::Arena;
 use super::context::Context;
 use crate::clock::RunClock;
-use crate::fence::Fence;
 use crate::fence::database::{self, Truth};
 use crate::fence::patience::Patience;
+use crate::fence::{Fence, pending};
 use crate::history::{
     FenceRecord, FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting,
 };
@@ -321,16 +321,13 @@ impl Fencing<'_> {
         let held = match &strategy.kind {
             StrategyKind::DualWrite { .. } => 0,
             StrategyKind::Polling { after_publish, .. } => {
-                relays::source::polling::pending_payloads(
-                    admin,
-                    &arena.layout.schema,
-                    *after_publish,
-                    |payload| keep(0, payload),
-                )
+                pending::in_outbox(admin, &arena.layout.schema, *after_publish, |payload| {
+                    keep(0, payload)
+                })
                 .await?
             }
             StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
-                relays::source::cdc::pending_payloads(
+                pending::in_slot(
                     admin,
                     &arena.layout.slot(),
                     &arena.layout.publication(),

@@ -9,11 +9,11 @@ mod tests;
 
 use super::pgoutput::{OutboxDecoder, OutboxRow};
 use super::positions::Positions;
-use super::session::{CONNECT_TIMEOUT, bounded, connect, connect_plain, place};
+use super::session::{CONNECT_TIMEOUT, bounded, connect, place};
 use super::sweeper::sweep_for_ever;
 use super::{Source, SourceError};
 use crate::config::{CommitMode, PostgresTarget};
-use futures::{FutureExt, TryStreamExt};
+use futures::FutureExt;
 use pgwire_replication::{
     Lsn, PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent,
 };
@@ -392,39 +392,4 @@ impl Source for CdcSource {
             }
         }
     }
-}
-
-/// Hands over each payload that a slot which no relay holds has not been acknowledged, with the
-/// position of its commit, in commit order, and counts them: what the source still holds. One at a
-/// time, since they may be many and large. For the referee, as an administrator; nothing is consumed.
-pub async fn pending_payloads(
-    admin: &PostgresTarget,
-    slot: &str,
-    publication: &str,
-    mut each: impl FnMut(u64, &str),
-) -> Result<u64, String> {
-    let doing = |reason: &dyn std::fmt::Display| {
-        format!(
-            "read what slot {slot} at {} still holds: {reason}",
-            place(admin)
-        )
-    };
-    let mut connection = connect_plain(admin).await.map_err(|e| e.to_string())?;
-    let mut changes = sqlx::query_scalar::<_, Vec<u8>>(
-        "SELECT data FROM pg_logical_slot_peek_binary_changes(\
-           $1, NULL, NULL, 'proto_version', '1', 'publication_names', $2)",
-    )
-    .bind(slot)
-    .bind(publication)
-    .fetch(&mut connection);
-    let mut decoder = OutboxDecoder::default();
-    let mut count = 0;
-    while let Some(change) = changes.try_next().await.map_err(|e| doing(&e))? {
-        if let Some(row) = decoder.decode(change.into()).map_err(|e| doing(&e))? {
-            let payload = row.payload().map_err(|e| doing(&e))?;
-            each(row.commit_lsn(), payload);
-            count += 1;
-        }
-    }
-    Ok(count)
 }

@@ -17,7 +17,7 @@
 //! them dead as it goes, and vacuum removes them.
 
 use super::claiming::{ClaimedRow, claim};
-use super::session::{bounded, connect, connect_plain, options, place, quoted};
+use super::session::{bounded, connect, options, place, quoted};
 use super::transaction::{Transaction, claim_of};
 use super::{Source, SourceError};
 use crate::config::{AfterPublish, CommitMode, PostgresTarget};
@@ -399,36 +399,4 @@ pub async fn claim_all(
         }
         claimed += rows;
     }
-}
-
-/// Hands over the payload of each row that is not yet processed, by `seq`, and counts them: what the
-/// source still holds. One at a time, since they may be many and large. For the referee, as an
-/// administrator.
-pub async fn pending_payloads(
-    admin: &PostgresTarget,
-    schema: &str,
-    after_publish: AfterPublish,
-    mut each: impl FnMut(&str),
-) -> Result<u64, String> {
-    let condition = match after_publish {
-        AfterPublish::Delete => "",
-        // Whatever else a relay calls a row that it did not publish, parked or failed: it is there.
-        AfterPublish::Mark => "WHERE status <> 'processed'",
-    };
-    let sql = format!(
-        "SELECT payload FROM {}.outbox {condition} ORDER BY seq",
-        quoted(schema)
-    );
-    let mut connection = connect_plain(admin).await.map_err(|e| e.to_string())?;
-    let mut rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).fetch(&mut connection);
-    let mut count = 0;
-    while let Some(payload) = rows
-        .try_next()
-        .await
-        .map_err(|e| format!("read the pending rows of {schema}.outbox: {e}"))?
-    {
-        each(&payload);
-        count += 1;
-    }
-    Ok(count)
 }

@@ -40,19 +40,15 @@ pub(super) fn quoted(name: &str) -> String {
 
 /// Options for the relay's own long-lived sessions.
 pub(super) fn options(target: &PostgresTarget, commit: CommitMode) -> PgConnectOptions {
-    plain_options(target)
-        .options(SESSION)
-        .options([("synchronous_commit", commit.name())])
-}
-
-fn plain_options(target: &PostgresTarget) -> PgConnectOptions {
     let options = PgConnectOptions::new_without_pgpass()
         .port(target.port)
         .username(&target.user)
         .password(&target.password)
         .database(&target.database)
         .ssl_mode(PgSslMode::Disable)
-        .disable_statement_logging();
+        .disable_statement_logging()
+        .options(SESSION)
+        .options([("synchronous_commit", commit.name())]);
     // As libpq has it: a path is the folder of a Unix socket.
     if target.host.starts_with('/') {
         options.socket(&target.host)
@@ -66,18 +62,6 @@ pub(super) async fn connect(
     target: &PostgresTarget,
     commit: CommitMode,
 ) -> Result<PgConnection, SourceError> {
-    open(target, &options(target, commit)).await
-}
-
-/// Connects as the referee does, without limits on how long a statement takes.
-pub(super) async fn connect_plain(target: &PostgresTarget) -> Result<PgConnection, SourceError> {
-    open(target, &plain_options(target)).await
-}
-
-async fn open(
-    target: &PostgresTarget,
-    options: &PgConnectOptions,
-) -> Result<PgConnection, SourceError> {
     let doing = || {
         format!(
             "connect to PostgreSQL at {} as {}",
@@ -85,7 +69,7 @@ async fn open(
             target.user
         )
     };
-    match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, options(target, commit).connect()).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(SourceError::new(doing(), error)),
         Err(_) => Err(SourceError::new(

@@ -3,6 +3,7 @@
 use super::log::{Log, Record};
 use crate::TestStack;
 use crate::traces::Traces;
+use harness::fence::pending;
 use harness::scenario::Link;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -13,7 +14,6 @@ use rdkafka::{Offset, TopicPartitionList};
 use relays::config::{
     AfterPublish, CommitMode, KafkaTarget, PostgresTarget, RelayConfig, SourceConfig,
 };
-use relays::source::{cdc, polling};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::collections::BTreeMap;
@@ -517,12 +517,12 @@ impl Fixture {
         };
         let count = match after_publish {
             Some(after_publish) => {
-                polling::pending_payloads(admin, &self.schema, after_publish, keep).await
+                pending::in_outbox(admin, &self.schema, after_publish, keep).await
             }
             None => {
                 let slot = format!("{}_slot", self.schema);
                 let publication = format!("{}_pub", self.schema);
-                cdc::pending_payloads(admin, &slot, &publication, |_, payload| keep(payload)).await
+                pending::in_slot(admin, &slot, &publication, |_, payload| keep(payload)).await
             }
         };
         assert_eq!(count.unwrap(), pending.len() as u64);

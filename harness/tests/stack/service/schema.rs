@@ -2,9 +2,9 @@
 
 use super::given::{admin, connect};
 use crate::stack;
+use harness::fence::pending;
 use relays::config::PostgresTarget;
 use relays::schema::{Layout, OutboxKind, create, drop_all};
-use relays::source::cdc::pending_payloads;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
@@ -152,7 +152,7 @@ async fn a_row_that_is_deleted_as_it_is_inserted_is_in_the_log_all_the_same() {
         .unwrap();
     let mut payloads = Vec::new();
     let keep = |_, payload: &str| payloads.push(payload.to_owned());
-    let held = pending_payloads(admin, &layout.slot(), &layout.publication(), keep).await;
+    let held = pending::in_slot(admin, &layout.slot(), &layout.publication(), keep).await;
     drop_all(admin, &layout).await.unwrap();
     assert_eq!((committed, rolled_back), (Ok(()), Ok(())));
     assert_eq!(rows, 0);

@@ -6,9 +6,9 @@ use super::kit::outbox::{ALL, Outbox, options};
 use super::kit::sifted::{self, Sift};
 use super::kit::{Stop, is_first_life, live};
 use crate::confession::Confession;
+use harness::fence::pending;
 use relays::config::{RelayConfig, SourceConfig};
 use relays::signal::{Signal, emit};
-use relays::source::cdc::pending_payloads;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnection;
 use std::cell::RefCell;
@@ -69,7 +69,7 @@ pub fn at_a_restart(config: RelayConfig) -> Result<(), String> {
         let old = outbox.first("true", ALL).await?;
         let (slot, publication) = names(&told)?;
         let mut held = Vec::new();
-        pending_payloads(&told.postgres, slot, publication, |_, payload| {
+        pending::in_slot(&told.postgres, slot, publication, |_, payload| {
             held.push(named(payload));
         })
         .await?;

@@ -1,0 +1,69 @@
+//! What a source still holds: events that a relay has not confirmed. Read as the administrator, one
+//! event at a time, since they may be many and large; nothing is consumed.
+
+use super::database::connect;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use relays::config::{AfterPublish, PostgresTarget};
+use relays::source::pgoutput::OutboxDecoder;
+use sqlx::AssertSqlSafe;
+use std::time::{Duration, Instant};
+
+/// A server that is just recovering gets so long.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Hands over the payload of each row of a schema's outbox that is not processed, by `seq`, and counts
+/// them.
+pub async fn in_outbox(
+    admin: &PostgresTarget,
+    schema: &str,
+    after_publish: AfterPublish,
+    mut each: impl FnMut(&str),
+) -> Result<u64, String> {
+    let condition = match after_publish {
+        AfterPublish::Delete => "",
+        // Whatever else a relay calls a row that it did not publish, parked or failed: it is there.
+        AfterPublish::Mark => "WHERE status <> 'processed'",
+    };
+    let outbox = format!("\"{}\".outbox", schema.replace('"', "\"\""));
+    let sql = format!("SELECT payload FROM {outbox} {condition} ORDER BY seq");
+    let doing = |e: sqlx::Error| format!("read the pending rows of {outbox}: {e}");
+    let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
+    let mut rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).fetch(&mut connection);
+    let mut count = 0;
+    while let Some(payload) = rows.try_next().await.map_err(doing)? {
+        each(&payload);
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Hands over the payload of each event that a slot has not had confirmed, with the position of its
+/// commit, in the order of the commits, and counts them. No relay may hold the slot.
+pub async fn in_slot(
+    admin: &PostgresTarget,
+    slot: &str,
+    publication: &str,
+    mut each: impl FnMut(u64, &str),
+) -> Result<u64, String> {
+    let doing =
+        |reason: &dyn std::fmt::Display| format!("read what slot {slot} still holds: {reason}");
+    let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
+    let mut changes = sqlx::query_scalar::<_, Vec<u8>>(
+        "SELECT data FROM pg_logical_slot_peek_binary_changes(\
+           $1, NULL, NULL, 'proto_version', '1', 'publication_names', $2)",
+    )
+    .bind(slot)
+    .bind(publication)
+    .fetch(&mut connection);
+    let mut decoder = OutboxDecoder::default();
+    let mut count = 0;
+    while let Some(change) = changes.try_next().await.map_err(|e| doing(&e))? {
+        let decoded = decoder.decode(Bytes::from(change)).map_err(|e| doing(&e))?;
+        if let Some(row) = decoded {
+            each(row.commit_lsn(), row.payload().map_err(|e| doing(&e))?);
+            count += 1;
+        }
+    }
+    Ok(count)
+}
