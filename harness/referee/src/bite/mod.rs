@@ -402,4 +402,20 @@ mod tests {
             .at(8.02, link, name::OPENED, 1.0)
             .bit("the system opened 1 anew");
     }
+
+    #[test]
+    fn of_two_faults_that_did_not_bite_each_has_its_own_time() {
+        let target = Target::Link(Link::RelayKafka);
+        let mut staged = Staged::new(target, FaultKind::Down, polling());
+        let scenario = &mut staged.0.meta.scenario;
+        scenario.faults.push(scenario.faults[0].clone());
+        let mut second = staged.0.faults[0];
+        (second.fault, second.injected_ns, second.healed_ns) = (1, Some(ns(9.0)), Some(ns(10.0)));
+        staged.0.faults.push(second);
+        let bites = super::bites(&staged.0);
+        for (bite, time) in bites.iter().zip(["4.0 s to 8.0 s", "9.0 s to 10.0 s"]) {
+            let said = format!("(in force from {time}: give it a longer `for`)");
+            assert!(bite.evidence.contains(&said), "{}", bite.evidence);
+        }
+    }
 }

@@ -262,6 +262,8 @@ mod tests {
         // Answered at the end of it, or a moment later
         assert_eq!(hung(one(4.0, 8.0, Outcome::Committed)), 0);
         assert_eq!(hung(one(4.0, 8.001, Outcome::Committed)), 1);
+        // Sent as it began, and told nothing by the client's own timeout of 2 s
+        assert_eq!(hung(one(4.0, 6.0, Outcome::Unknown)), 1);
         // Sent at its end, or a moment later
         assert_eq!(hung(one(8.0, 8.001, Outcome::Committed)), 1);
         assert_eq!(hung(one(8.001, 9.0, Outcome::Unknown)), 0);

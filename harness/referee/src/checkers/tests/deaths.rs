@@ -94,3 +94,24 @@ fn given_an_order_service_that_died_by_itself_when_its_publish_died_with_it_then
         judgement.reasons
     );
 }
+
+#[test]
+fn given_an_order_service_that_somebody_killed_then_what_is_undecided_is_left_open() {
+    let undecided = |killed: bool| {
+        let mut history = clean(120, naive());
+        let gone = attempt(&history, 60, 3);
+        unpublish(&mut history, gone);
+        tell_nothing(&mut history, gone);
+        history.meta.service_killed_at_teardown = true;
+        if killed {
+            dies(&mut history, "order-service", 9, "was ended by signal 9");
+        }
+        let judgement = judged(&history);
+        assert_eq!(count(&judgement, Metric::Undecided), 1);
+        let all = judgement.expectations.iter();
+        let mut of_it = all.filter(|c| c.expectation.metric == Metric::Undecided);
+        of_it.next().unwrap().met
+    };
+    assert_eq!(undecided(false), Some(false));
+    assert_eq!(undecided(true), None);
+}

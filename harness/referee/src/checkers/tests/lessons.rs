@@ -2,13 +2,13 @@
 
 use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
-use crate::history::{History, Life, Request};
+use crate::history::{History, Life};
 use crate::scenario::{
     Comparison, FaultKind, LatencyKind, Metric, Percentile, StrategyKind, Target, Victim,
 };
 
 /// 120 orders over 0.96 s of load; order-service killed at 0.4 s, back at 0.5 s.
-fn crash(kind: StrategyKind, victim: Victim) -> History {
+pub(super) fn crash(kind: StrategyKind, victim: Victim) -> History {
     let mut history = clean(120, kind);
     let (at, until) = (400 * MS, 500 * MS);
     add_fault(
@@ -29,7 +29,7 @@ fn crash(kind: StrategyKind, victim: Victim) -> History {
 }
 
 /// Takes away the events of the committed attempts intended between these moments.
-fn lose(history: &mut History, from_ns: i64, until_ns: i64) -> usize {
+pub(super) fn lose(history: &mut History, from_ns: i64, until_ns: i64) -> usize {
     let requests = history.requests.clone();
     let gone = |attempt: u32| {
         let at = requests.at(attempt as usize).intended_ns - FROM;
@@ -193,7 +193,7 @@ fn without_a_fault_that_concerns_the_strategy_nothing_can_be_its_effect() {
 
 /// The broker is slow from 0.4 s to 0.6 s; the answers of what is intended between these moments
 /// take 300 ms more.
-fn slow(from_ns: i64, until_ns: i64) -> History {
+pub(super) fn slow(from_ns: i64, until_ns: i64) -> History {
     let mut history = clean(120, naive());
     let kafka = Target::Kafka;
     add_fault(&mut history, kafka, FaultKind::Down, 400 * MS, 600 * MS);
@@ -323,110 +323,4 @@ fn an_upper_bound_counts_the_whole_run() {
     assert_eq!(judgement.expectations[0].met, Some(true));
     assert_eq!(judgement.expectations[1].met, Some(false));
     assert_eq!(judgement.expectations[1].observed, Some(lost));
-}
-
-/// The events of these come 5 s later.
-fn delay(history: &mut History, these: impl Fn(Request) -> bool) {
-    let late = |attempt: u32| these(history.requests.at(attempt as usize));
-    let mut places = Vec::new();
-    for row in history.log.open().iter_mut().filter(|r| late(r.attempt)) {
-        row.append_ms += 5_000;
-        places.push((row.partition, row.offset));
-    }
-    for sighting in history.sightings.open().iter_mut() {
-        if places.contains(&(sighting.partition, sighting.offset)) {
-            sighting.seen_ns += 5 * S;
-        }
-    }
-}
-
-/// The broker is slow once more, from 0.7 s to 0.8 s, after the time that is judged.
-fn slow_twice() -> History {
-    let mut history = slow(400 * MS, 600 * MS);
-    let kafka = Target::Kafka;
-    add_fault(&mut history, kafka, FaultKind::Down, 700 * MS, 800 * MS);
-    history
-}
-
-#[test]
-fn given_a_time_from_below_when_one_of_two_faults_makes_it_then_it_is_met() {
-    let judgement = judged(&slow_twice());
-    assert_eq!(
-        judgement.expectations[0].met,
-        Some(true),
-        "{:?}",
-        judgement.reasons
-    );
-    let mut history = slow_twice();
-    delay(&mut history, |request| {
-        (400 * MS..600 * MS).contains(&(request.intended_ns - FROM))
-    });
-    finish(&mut history);
-    let bounds = [Metric::Drain, Metric::Recovery];
-    let bounds = bounds.map(|metric| expect(metric, Comparison::AtLeast, 4.0));
-    expecting(&mut history, bounds.to_vec());
-    let last_ns = history.sightings.iter().map(|s| s.seen_ns).max().unwrap();
-    let took_s = (last_ns - history.meta.load_until_ns) as f64 / 1e9;
-    let checked = judged(&history).expectations;
-    let met: Vec<_> = checked.iter().map(|c| c.met).collect();
-    assert_eq!(met, [Some(true); 2]);
-    assert_eq!(checked[0].observed, Some(took_s));
-}
-
-#[test]
-fn given_what_was_sent_after_the_last_heal_when_it_was_seen_late_then_that_is_no_recovery() {
-    let mut history = slow(0, 0);
-    let healed_ns = FROM + 600 * MS;
-    delay(&mut history, |request| request.ended_ns > healed_ns);
-    finish(&mut history);
-    expecting(
-        &mut history,
-        vec![expect(Metric::Recovery, Comparison::AtLeast, 4.0)],
-    );
-    assert_eq!(judged(&history).expectations[0].met, Some(false));
-}
-
-#[test]
-fn what_ends_as_the_fault_begins_is_the_faults_and_not_of_before() {
-    let mut history = slow(0, 0);
-    let slowest = Metric::Latency(LatencyKind::Order, Percentile::Max);
-    expecting(
-        &mut history,
-        vec![expect(slowest, Comparison::AtLeast, 100.0)],
-    );
-    let begin_ns = history.faults[0].planned_at_ns;
-    history.requests.open()[100].ended_ns = begin_ns;
-    assert_eq!(judged(&history).expectations[0].met, Some(true));
-    history.requests.open()[100].ended_ns = begin_ns - 1;
-    assert_ne!(judged(&history).expectations[0].met, Some(true));
-}
-
-#[test]
-fn a_single_change_before_the_fault_shows_what_the_strategy_does_without_it() {
-    let mut history = slow(0, 0);
-    lose(&mut history, 450 * MS, 460 * MS);
-    expecting(
-        &mut history,
-        vec![expect(Metric::Lost, Comparison::AtLeast, 1.0)],
-    );
-    // The first event was seen at 3 ms, the second one at 5 ms
-    history.faults[0].planned_at_ns = FROM + 4 * MS;
-    assert_eq!(judged(&history).expectations[0].met, Some(true));
-    history.faults[0].planned_at_ns = FROM + 3 * MS;
-    assert_eq!(judged(&history).expectations[0].met, None);
-}
-
-#[test]
-fn a_time_may_be_expected_exactly() {
-    let mut history = clean(120, naive());
-    let last_ns = history.sightings.iter().map(|s| s.seen_ns).max().unwrap();
-    let took_s = (last_ns - history.meta.load_until_ns) as f64 / 1e9;
-    let bounds = [took_s, took_s + 1.0].map(|s| expect(Metric::Drain, Comparison::Equal, s));
-    expecting(&mut history, bounds.to_vec());
-    let met: Vec<_> = judged(&history)
-        .expectations
-        .iter()
-        .map(|c| c.met)
-        .collect();
-    assert_eq!(met, [Some(true), Some(false)]);
 }

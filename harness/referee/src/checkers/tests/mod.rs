@@ -6,6 +6,7 @@ mod books;
 mod clocks;
 mod deaths;
 mod doubts;
+mod effects;
 mod expected;
 mod explained;
 mod joined;

@@ -94,6 +94,9 @@ fn versions_that_were_swapped_are_swapped_though_none_were_in_flight_together() 
     let reordered = judgement.expectations.iter();
     let mut reordered = reordered.filter(|c| c.expectation.metric == Metric::Reordered);
     assert_eq!(reordered.next().unwrap().met, Some(false));
+    // A file that does not test the order asks for no proof of it
+    history.meta.scenario.order = OrderTest::NotTested;
+    assert!(!is_said(&history, "ever in flight together"));
 }
 
 /// A run so slow that each event is seen before the next version is sent.

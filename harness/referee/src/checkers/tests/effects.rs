@@ -1,0 +1,216 @@
+//! Which of several faults, and what of the time around them, a lesson counts.
+
+use super::lessons::{crash, lose, slow};
+use crate::checkers::fixture::*;
+use crate::checkers::{Checked, Verdict};
+use crate::history::{History, Request};
+use crate::scenario::{Comparison, FaultKind, LatencyKind, Metric, Percentile, Target, Victim};
+
+/// The events of these come 5 s later.
+fn delay(history: &mut History, these: impl Fn(Request) -> bool) {
+    let late = |attempt: u32| these(history.requests.at(attempt as usize));
+    let mut places = Vec::new();
+    for row in history.log.open().iter_mut().filter(|r| late(r.attempt)) {
+        row.append_ms += 5_000;
+        places.push((row.partition, row.offset));
+    }
+    for sighting in history.sightings.open().iter_mut() {
+        if places.contains(&(sighting.partition, sighting.offset)) {
+            sighting.seen_ns += 5 * S;
+        }
+    }
+}
+
+/// The broker is gone once more, after the last of what was slow has ended.
+fn slow_twice() -> History {
+    let mut history = slow(400 * MS, 600 * MS);
+    let kafka = Target::Kafka;
+    add_fault(&mut history, kafka, FaultKind::Down, 920 * MS, 940 * MS);
+    history
+}
+
+#[test]
+fn given_a_time_from_below_when_one_of_two_faults_makes_it_then_it_is_met() {
+    let judgement = judged(&slow_twice());
+    assert_eq!(
+        judgement.expectations[0].met,
+        Some(true),
+        "{:?}",
+        judgement.reasons
+    );
+    let mut history = slow_twice();
+    delay(&mut history, |request| {
+        (400 * MS..600 * MS).contains(&(request.intended_ns - FROM))
+    });
+    finish(&mut history);
+    let bounds = [Metric::Drain, Metric::Recovery];
+    let bounds = bounds.map(|metric| expect(metric, Comparison::AtLeast, 4.0));
+    expecting(&mut history, bounds.to_vec());
+    let last_ns = history.sightings.iter().map(|s| s.seen_ns).max().unwrap();
+    let took_s = (last_ns - history.meta.load_until_ns) as f64 / 1e9;
+    let checked = judged(&history).expectations;
+    let met: Vec<_> = checked.iter().map(|c| c.met).collect();
+    assert_eq!(met, [Some(true); 2]);
+    assert_eq!(checked[0].observed, Some(took_s));
+}
+
+#[test]
+fn given_what_was_sent_after_the_last_heal_when_it_was_seen_late_then_that_is_no_recovery() {
+    let mut history = slow(0, 0);
+    let healed_ns = FROM + 600 * MS;
+    delay(&mut history, |request| request.ended_ns > healed_ns);
+    finish(&mut history);
+    expecting(
+        &mut history,
+        vec![expect(Metric::Recovery, Comparison::AtLeast, 4.0)],
+    );
+    assert_eq!(judged(&history).expectations[0].met, Some(false));
+}
+
+#[test]
+fn what_ends_as_the_fault_begins_is_the_faults_and_not_of_before() {
+    let mut history = slow(0, 0);
+    let slowest = Metric::Latency(LatencyKind::Order, Percentile::Max);
+    expecting(
+        &mut history,
+        vec![expect(slowest, Comparison::AtLeast, 100.0)],
+    );
+    let begin_ns = history.faults[0].planned_at_ns;
+    history.requests.open()[100].ended_ns = begin_ns;
+    assert_eq!(judged(&history).expectations[0].met, Some(true));
+    history.requests.open()[100].ended_ns = begin_ns - 1;
+    assert_ne!(judged(&history).expectations[0].met, Some(true));
+}
+
+#[test]
+fn a_single_change_before_the_fault_shows_what_the_strategy_does_without_it() {
+    let mut history = slow(0, 0);
+    lose(&mut history, 450 * MS, 460 * MS);
+    expecting(
+        &mut history,
+        vec![expect(Metric::Lost, Comparison::AtLeast, 1.0)],
+    );
+    // The first event was seen at 3 ms, the second one at 5 ms
+    history.faults[0].planned_at_ns = FROM + 4 * MS;
+    assert_eq!(judged(&history).expectations[0].met, Some(true));
+    history.faults[0].planned_at_ns = FROM + 3 * MS;
+    assert_eq!(judged(&history).expectations[0].met, None);
+}
+
+#[test]
+fn a_time_may_be_expected_exactly() {
+    let mut history = clean(120, naive());
+    let last_ns = history.sightings.iter().map(|s| s.seen_ns).max().unwrap();
+    let took_s = (last_ns - history.meta.load_until_ns) as f64 / 1e9;
+    let bounds = [took_s, took_s + 1.0].map(|s| expect(Metric::Drain, Comparison::Equal, s));
+    expecting(&mut history, bounds.to_vec());
+    let met: Vec<_> = judged(&history)
+        .expectations
+        .iter()
+        .map(|c| c.met)
+        .collect();
+    assert_eq!(met, [Some(true), Some(false)]);
+}
+
+fn lesson(mut history: History, metric: Metric, least: f64) -> Checked {
+    expecting(
+        &mut history,
+        vec![expect(metric, Comparison::AtLeast, least)],
+    );
+    judged(&history).expectations.remove(0)
+}
+
+#[test]
+fn a_loss_in_one_of_two_faults_is_the_lesson_and_one_between_or_after_them_spoils_nothing() {
+    let with = |faults: [(i64, i64); 2]| {
+        let mut history = clean(120, naive());
+        for (at, until) in faults {
+            let kafka = Target::Kafka;
+            add_fault(&mut history, kafka, FaultKind::Down, at * MS, until * MS);
+        }
+        let lost = lose(&mut history, 420 * MS, 430 * MS);
+        lose(&mut history, 600 * MS, 610 * MS);
+        lose(&mut history, 900 * MS, 910 * MS);
+        (lesson(history, Metric::Lost, 1.0), lost)
+    };
+    // In whichever order the file has them
+    for faults in [[(400, 500), (700, 800)], [(700, 800), (400, 500)]] {
+        let (checked, lost) = with(faults);
+        assert_eq!(checked.met, Some(true), "{checked:?}");
+        assert_eq!(checked.observed, Some(lost as f64));
+    }
+}
+
+#[test]
+fn what_is_undecided_before_the_fault_was_not_clean_either() {
+    let mut history = crash(naive(), Victim::OrderService);
+    lose(&mut history, 400 * MS, 420 * MS);
+    let early = attempt(&history, 10, 1);
+    unpublish(&mut history, early);
+    tell_nothing(&mut history, early);
+    history.processes.clear();
+    assert_eq!(lesson(history.clone(), Metric::Lost, 1.0).met, None);
+    history.meta.service_killed_at_teardown = true;
+    assert_eq!(count(&judged(&history), Metric::Undecided), 1);
+    let checked = lesson(history, Metric::Lost, 1.0);
+    assert_eq!(checked.met, None);
+    assert!(checked.reason.contains("but 1 came before"), "{checked:?}");
+}
+
+#[test]
+fn given_a_fault_that_overlaps_nothing_then_a_time_from_below_cannot_be_told_and_one_change_is_enough()
+ {
+    let mut idle = clean(120, naive());
+    let kafka = Target::Kafka;
+    add_fault(&mut idle, kafka, FaultKind::Down, 2_000 * MS, 2_100 * MS);
+    let slowest = Metric::Latency(LatencyKind::Order, Percentile::P50);
+    for (metric, reason) in [
+        (slowest, "nothing was measured that a fault overlaps"),
+        (Metric::Drain, "nothing was committed that a fault overlaps"),
+    ] {
+        let checked = lesson(idle.clone(), metric, 0.5);
+        assert_eq!(checked.met, None, "{checked:?}");
+        assert!(checked.reason.contains(reason), "{checked:?}");
+    }
+    let mut one = idle.clone();
+    one.requests.open()[100].ended_ns = FROM + 2_050 * MS;
+    assert_eq!(lesson(one, slowest, 100.0).met, Some(true));
+    let mut one = idle;
+    delay(&mut one, |request| request.intended_ns == FROM + 200 * MS);
+    one.log.open().sort_by_key(|r| (r.partition, r.offset));
+    one.sightings.open().sort_by_key(|s| s.seen_ns);
+    assert_eq!(lesson(one, Metric::Drain, 3.0).met, Some(true));
+}
+
+#[test]
+fn given_events_that_waited_as_long_before_the_fault_then_a_drain_is_no_effect_of_it() {
+    let mut history = clean(120, naive());
+    let kafka = Target::Kafka;
+    add_fault(&mut history, kafka, FaultKind::Down, 5_500 * MS, 5_700 * MS);
+    let due_at = |ms: i64| move |request: Request| request.intended_ns == FROM + ms * MS;
+    // One seen after 5 s, and one after 10
+    delay(&mut history, due_at(200));
+    for _ in 0..2 {
+        delay(&mut history, due_at(400));
+    }
+    history.sightings.open().sort_by_key(|s| s.seen_ns);
+    let checked = lesson(history.clone(), Metric::Drain, 4.0);
+    assert_eq!(checked.met, None, "{checked:?}");
+    assert!(checked.reason.contains("as slow by itself"), "{checked:?}");
+    assert_eq!(lesson(history, Metric::Drain, 6.0).met, Some(true));
+}
+
+#[test]
+fn given_another_strategy_in_the_file_then_the_faults_that_count_are_of_the_one_that_ran() {
+    let mut history = crash(naive(), Victim::OrderService);
+    lose(&mut history, 400 * MS, 420 * MS);
+    let strategies = &mut history.meta.scenario.strategies;
+    strategies[0].expectations = vec![expect(Metric::Lost, Comparison::AtLeast, 1.0)];
+    let mut other = strategies[0].clone();
+    other.name = "other".to_owned();
+    other.expectations = vec![expect(Metric::Lost, Comparison::Equal, 0.0)];
+    strategies.insert(0, other);
+    let judgement = judged(&history);
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
+    assert_eq!(judgement.expectations[0].met, Some(true));
+}
