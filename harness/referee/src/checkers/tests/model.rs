@@ -191,7 +191,11 @@ impl Model<'_> {
         else {
             return false;
         };
-        let as_late = |row: &TruthRow| row.order == t.order && row.version >= t.version;
+        // Rows of nobody's orders are not of one order.
+        let as_late = |row: &TruthRow| {
+            let of_it = row.order == t.order && row.order != NONE;
+            row == t || (of_it && row.version >= t.version)
+        };
         let made = |attempt: u32| {
             let mut rows = self.truth.iter();
             rows.any(|row| row.attempt == attempt && as_late(row))
