@@ -12,7 +12,8 @@ use thiserror::Error;
 
 pub use creation::create;
 pub use removal::drop_all;
-pub(crate) use session::{connect_options, quote_identifier};
+pub(crate) use session::connect_options;
+pub use session::quote_identifier;
 
 /// Longest identifier PostgreSQL keeps; it cuts longer ones off without a word.
 const IDENTIFIER_BYTES_MAX: usize = 63;

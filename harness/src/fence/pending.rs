@@ -5,6 +5,7 @@ use super::database::connect;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use relays::config::{AfterPublish, PostgresTarget};
+use relays::schema::quote_identifier;
 use relays::source::pgoutput::OutboxDecoder;
 use sqlx::AssertSqlSafe;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ pub async fn in_outbox(
         // Whatever else a relay calls a row that it did not publish, parked or failed: it is there.
         AfterPublish::Mark => "WHERE status <> 'processed'",
     };
-    let outbox = format!("\"{}\".outbox", schema.replace('"', "\"\""));
+    let outbox = format!("{}.outbox", quote_identifier(schema));
     let sql = format!("SELECT payload FROM {outbox} {condition} ORDER BY seq");
     let doing = |e: sqlx::Error| format!("read the pending rows of {outbox}: {e}");
     let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;

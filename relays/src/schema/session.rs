@@ -80,8 +80,8 @@ pub(super) fn silent(bound: Duration) -> sqlx::Error {
     ))
 }
 
-/// `name` as a quoted SQL identifier.
-pub(crate) fn quote_identifier(name: &str) -> String {
+/// Gives `name` as a quoted SQL identifier.
+pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -17,10 +17,11 @@
 //! them dead as it goes, and vacuum removes them.
 
 use super::claiming::{ClaimedRow, claim};
-use super::session::{bounded, connect, options, place, quoted};
+use super::session::{bounded, connect, options, place};
 use super::transaction::{Transaction, claim_of};
 use super::{Source, SourceError};
 use crate::config::{AfterPublish, CommitMode, PostgresTarget};
+use crate::schema::quote_identifier;
 use futures::TryStreamExt;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
@@ -128,7 +129,7 @@ impl PollingSource {
     /// the index in order and stop early, and with sorting and sequential scans out of the way
     /// there is no other.
     fn preparation(&self) -> String {
-        let outbox = format!("{}.outbox", quoted(&self.target.schema));
+        let outbox = format!("{}.outbox", quote_identifier(&self.target.schema));
         let first = |condition: &str| {
             format!(
                 "ctid = ANY (ARRAY(SELECT ctid FROM {outbox} {condition} ORDER BY seq LIMIT $1 \

@@ -33,11 +33,6 @@ pub(super) fn place(target: &PostgresTarget) -> String {
     format!("{}:{}/{}", target.host, target.port, target.database)
 }
 
-/// The schema or another name, quoted as an SQL identifier.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// Options for the relay's own long-lived sessions.
 pub(super) fn options(target: &PostgresTarget, commit: CommitMode) -> PgConnectOptions {
     let options = PgConnectOptions::new_without_pgpass()

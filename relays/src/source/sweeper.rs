@@ -6,8 +6,9 @@
 //! needs no book-keeping an event, and finds what an earlier relay left behind.
 
 use super::SourceError;
-use super::session::{bounded, connect, quoted};
+use super::session::{bounded, connect};
 use crate::config::{CommitMode, PostgresTarget};
+use crate::schema::quote_identifier;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ async fn sweep_with_one_session(
     commit: CommitMode,
     acknowledged: &AtomicU64,
 ) -> Result<(), SourceError> {
-    let outbox = format!("{}.outbox", quoted(&target.schema));
+    let outbox = format!("{}.outbox", quote_identifier(&target.schema));
     // The position is read by the statement whose snapshot shows the rows, that is, after it.
     let find = format!(
         "SELECT coalesce(array_agg(seq), '{{}}'), (pg_current_wal_insert_lsn() - '0/0')::bigint \

@@ -35,8 +35,6 @@ pub(super) struct Transaction {
     durable: u64,
     /// Rows that the last claim asked for.
     asked: u32,
-    /// The last claim began with the commit of what was open before it.
-    commits: bool,
 }
 
 impl Transaction {
@@ -51,7 +49,6 @@ impl Transaction {
             claimed: None,
             durable: 0,
             asked: 0,
-            commits: false,
         }
     }
 
@@ -73,8 +70,8 @@ impl Transaction {
     /// The statements of the next transaction's claim, in one message: after the commit of what is
     /// open. `None`: that is not durable.
     pub fn next_claim(&mut self) -> Option<String> {
-        self.commits = self.claimed.is_some();
-        if self.commits && !self.is_durable() {
+        let commits = self.claimed.is_some();
+        if commits && !self.is_durable() {
             return None;
         }
         if self.claimed > Some(0) {
@@ -82,12 +79,12 @@ impl Transaction {
         }
         self.opened = Instant::now();
         self.asked = self.limit;
-        Some(claim_of(self.asked, self.commits))
+        Some(claim_of(self.asked, commits))
     }
 
     /// That claim brought so many rows, of so many bytes. How many rows its commit settled.
     pub fn note(&mut self, rows: usize, bytes: usize) -> u64 {
-        let settled = if self.commits { self.end() } else { 0 };
+        let settled = self.end();
         if let Some(mean_bytes) = bytes.checked_div(rows) {
             let affordable = (BYTES / mean_bytes.max(1)).max(1) as u32;
             let grown = self.limit.saturating_mul(GROWTH);

@@ -25,6 +25,7 @@ mod unmet;
 
 use crate::history::History;
 use crate::scenario::{FaultKind, Target, Toxic};
+use crate::view::strategy;
 use case::Case;
 use demand::Demand;
 use lack::{FITTING, Lack, STRONGER, lack};
@@ -47,12 +48,7 @@ type Finding = Result<String, Lack>;
 /// strategy does not use applies to it not at all and counts as bitten, saying so).
 pub fn bites(history: &History) -> Vec<Bite> {
     let demand = Demand::of(history);
-    let strategy = history
-        .meta
-        .scenario
-        .strategies
-        .iter()
-        .find(|s| s.name == history.meta.strategy);
+    let strategy = strategy(history);
     (0u32..)
         .zip(&history.meta.scenario.faults)
         .map(|(index, fault)| {
