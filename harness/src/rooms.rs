@@ -97,7 +97,11 @@ fn given_the_rooms_when_followed_from_use_to_use_then_no_way_leads_back() {
     // And one that did would be found
     uses.get_mut("view").unwrap().insert("checkers".into());
     let way = circle(&uses).unwrap();
-    assert_eq!((way[0].as_str(), way.last()), ("checkers", way.first()));
+    assert_eq!(way.first(), way.last());
+    assert!(
+        way.windows(2).any(|step| step == ["view", "checkers"]),
+        "{way:?}"
+    );
 }
 
 #[test]
