@@ -19,5 +19,6 @@ pub mod toxiproxy;
 pub mod workload;
 
 pub use referee::{
-    bite, checkers, clock, disk, event, explain, history, identity, measure, record, scenario, view,
+    bite, checkers, clock, disk, envelope, event, explain, history, identity, measure, record,
+    scenario, view,
 };

@@ -5,12 +5,14 @@
 //! superuser all the same).
 
 mod creation;
+mod foreign;
 mod removal;
 mod session;
 
 use thiserror::Error;
 
 pub use creation::create;
+pub use foreign::lay_out;
 pub use removal::drop_all;
 pub(crate) use session::connect_options;
 pub use session::quote_identifier;
@@ -42,12 +44,26 @@ pub enum OutboxKind {
     /// Rows are read from the WAL, and deleted in the transaction that inserts them; a publication
     /// and a slot exist.
     Fleeting,
+    /// Tables that were not designed here, made afterwards by [`lay_out`].
+    Foreign {
+        /// Whether the relay's role may use replication.
+        replication: bool,
+    },
 }
 
 impl OutboxKind {
-    /// Whether a publication and a slot exist.
+    /// Whether a publication and a slot are made with the tables.
     pub fn is_read_from_wal(self) -> bool {
         matches!(self, Self::Cdc | Self::Fleeting)
+    }
+
+    /// Whether the relay's role may use replication.
+    fn has_replication(self) -> bool {
+        match self {
+            Self::None | Self::Delete | Self::Mark => false,
+            Self::Cdc | Self::Fleeting => true,
+            Self::Foreign { replication } => replication,
+        }
     }
 }
 

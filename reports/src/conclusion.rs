@@ -94,14 +94,15 @@ fn head(why: &str) -> &str {
     first.trim_end().trim_end_matches('.')
 }
 
-/// Every reason why the run is no pass, by what it is of: what was not run, then each strategy's.
-pub fn reasons(record: &Record) -> Vec<(&str, String)> {
+/// Every reason why the run is no pass, by what it is of: what was not run, then each strategy's; with
+/// what is worth knowing of a strategy besides.
+pub fn remarks(record: &Record) -> Vec<(&str, String)> {
     let not_run = record.not_run.iter();
     let not_run = not_run.map(|s| (s.strategy.as_str(), format!("could not be run: {}", s.why)));
     let failure = record.failure.iter().filter(|_| record.not_run.is_empty());
     let failure = failure.map(|why| ("the run", format!("failed: {why}")));
     let judged = record.strategies.iter().flat_map(|strategy| {
-        let of_it = strategy.reasons.iter();
+        let of_it = strategy.reasons.iter().chain(&strategy.remarks);
         of_it.map(move |reason| (strategy.name.as_str(), reason.clone()))
     });
     not_run.chain(failure).chain(judged).collect()

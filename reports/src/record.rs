@@ -107,17 +107,52 @@ pub struct Broker {
     pub bootstrap: String,
 }
 
+/// A relay that is not the project's own, and what it promises.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it is written in, if that is known.
+    pub language: Option<String>,
+    /// Where it comes from, if that is known.
+    pub homepage: Option<String>,
+    /// Its licence, if that is known.
+    pub licence: Option<String>,
+    /// `at-least-once`, `exactly-once` or `at-most-once`: by this it is judged.
+    pub delivery: String,
+    /// `key` or `none`: which events are to keep their order.
+    pub order: String,
+}
+
+impl Strategy {
+    /// What it is, in a word or two: the relay by name and version, or the kind.
+    pub fn what(&self) -> String {
+        match &self.relay {
+            Some(relay) => format!("{} {}", relay.name, relay.version),
+            None => self.kind.clone(),
+        }
+    }
+}
+
 /// One strategy's run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Strategy {
     /// Name in the scenario.
     pub name: String,
-    /// `dual-write`, `polling`, `cdc`.
+    /// `dual-write`, `polling`, `cdc`, `debezium`, `external`.
     pub kind: String,
+    /// Of an external one: which relay it is.
+    #[serde(default)]
+    pub relay: Option<Relay>,
     /// `pass`, `fail`, `unknown`.
     pub verdict: Verdict,
     /// Why it is not pass.
     pub reasons: Vec<String>,
+    /// What is worth knowing of it, and counts for no verdict.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// Its topic.
     pub topic: String,
     /// Its schema.

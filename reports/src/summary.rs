@@ -36,7 +36,7 @@ fn render(record: &Record) -> String {
     if let Some(closed) = comparison::closed_loop(record) {
         text.push_str(&format!("{}\n\n", escaped(&closed)));
     }
-    reasons(record, &mut text);
+    remarks(record, &mut text);
     comparison_table(record, &mut text);
     folded("Expectations", expectations(record), &mut text);
     folded("Faults and their evidence", faults(record), &mut text);
@@ -45,13 +45,13 @@ fn render(record: &Record) -> String {
     text
 }
 
-fn reasons(record: &Record, text: &mut String) {
-    let reasons = conclusion::reasons(record);
-    for (strategy, reason) in &reasons {
-        let (strategy, reason) = (escaped(strategy), escaped(reason));
-        text.push_str(&format!("- **{strategy}**: {reason}\n"));
+fn remarks(record: &Record, text: &mut String) {
+    let remarks = conclusion::remarks(record);
+    for (strategy, remark) in &remarks {
+        let (strategy, remark) = (escaped(strategy), escaped(remark));
+        text.push_str(&format!("- **{strategy}**: {remark}\n"));
     }
-    if !reasons.is_empty() {
+    if !remarks.is_empty() {
         text.push('\n');
     }
 }

@@ -59,7 +59,7 @@ impl Terminal {
             self.block(record, &sections, label_width, &block, &mut text);
             text.push('\n');
         }
-        self.reasons(record, &mut text);
+        self.remarks(record, &mut text);
         self.offences(record, folder, &mut text);
         self.closing(record, &mut text);
         text
@@ -105,7 +105,10 @@ impl Terminal {
                 .flat_map(|section| &section.rows)
                 .filter_map(|row| row.cells.get(index))
                 .map(|cell| cell.text.chars().count())
-                .chain([strategy.name.chars().count(), strategy.kind.chars().count()])
+                .chain([
+                    strategy.name.chars().count(),
+                    strategy.what().chars().count(),
+                ])
                 .max()
                 .unwrap_or(0)
                 .min(CELL_MAX)
@@ -155,7 +158,7 @@ impl Terminal {
         let mut heads = [String::new(), String::new()];
         for (strategy, width) in strategies.iter().zip(&block.widths) {
             heads[0].push_str(&self.column(&strategy.name, *width, Some(BOLD)));
-            heads[1].push_str(&self.column(&strategy.kind, *width, Some(DIM)));
+            heads[1].push_str(&self.column(&strategy.what(), *width, Some(DIM)));
         }
         for head in heads {
             text.push_str(&" ".repeat(label_width));
@@ -198,13 +201,13 @@ impl Terminal {
         }
     }
 
-    fn reasons(&self, record: &Record, text: &mut String) {
-        let reasons = conclusion::reasons(record);
-        for (strategy, reason) in &reasons {
-            let line = format!("{strategy}: {reason}");
+    fn remarks(&self, record: &Record, text: &mut String) {
+        let remarks = conclusion::remarks(record);
+        for (strategy, remark) in &remarks {
+            let line = format!("{strategy}: {remark}");
             self.paper().wrapped(&line, INDENT, None, text);
         }
-        if !reasons.is_empty() {
+        if !remarks.is_empty() {
             text.push('\n');
         }
     }

@@ -256,6 +256,7 @@ fn meta(events: u32, until_ns: i64, records: u64) -> RunMeta {
         wall_drift_ns: 0,
         uncommitted_records: records,
         service_killed_at_teardown: false,
+        remarks: Vec::new(),
         interrupted: false,
         stray_topics: Vec::new(),
         part_of: PartOf::default(),

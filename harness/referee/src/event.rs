@@ -7,6 +7,7 @@
 
 mod value;
 
+use crate::envelope::{EventPlace, Wire};
 use crate::history::{Body, NONE, Request, Rows};
 use crate::identity::Identity;
 use contract::order::ChangeType;
@@ -63,6 +64,23 @@ impl Verifier<'_> {
         match value::parse(value, self.payload_bytes) {
             Ok(fields) => Record::Event(self.judge(key, &fields)),
             Err(reason) => self.unreadable(key, value, reason),
+        }
+    }
+
+    /// Verifies what a record has in these places. Where it has nothing there, it is looked at as a whole,
+    /// so that what proves to be ours is not taken for a stranger's.
+    pub fn verify_at(&self, place: &EventPlace, record: &impl Wire) -> Record {
+        let (key, value) = (record.key(), record.value());
+        if place.is_usual() || self.is_sentinel(key, value) {
+            return self.verify(key, value);
+        }
+        let placed_key = place.key.find(record);
+        match place.value.find(record) {
+            Some(placed) => self.verify(placed_key.as_deref(), Some(&placed)),
+            None => {
+                let reason = "it has no event where its relay's file says that it is".to_owned();
+                self.unreadable(placed_key.as_deref().or(key), value.unwrap_or(&[]), reason)
+            }
         }
     }
 

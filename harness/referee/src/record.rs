@@ -6,7 +6,7 @@ use crate::checkers::{Judgement, Verdict};
 use crate::explain::Explainer;
 use crate::history::{History, RunMeta};
 use crate::measure;
-use crate::scenario::{Link, OrderTest, Scenario, Workload};
+use crate::scenario::{Link, OrderTest, Scenario, StrategyKind, Workload};
 use reports::record;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -106,6 +106,22 @@ pub fn assemble(frame: Frame<'_>, came: Came, took: Duration) -> record::Record 
     }
 }
 
+/// Of an external strategy: which relay it is.
+fn relay(kind: &StrategyKind) -> Option<record::Relay> {
+    let StrategyKind::External { relay } = kind else {
+        return None;
+    };
+    Some(record::Relay {
+        name: relay.name.clone(),
+        version: relay.version.clone(),
+        language: relay.language.clone(),
+        homepage: relay.homepage.clone(),
+        licence: relay.licence.clone(),
+        delivery: relay.promises.delivery.name().to_owned(),
+        order: relay.promises.order.name().to_owned(),
+    })
+}
+
 /// What the record says of a strategy. `explainer` for its offences, if it has any.
 pub fn strategy(
     context: &Context<'_>,
@@ -124,8 +140,10 @@ pub fn strategy(
     Ok(record::Strategy {
         name: meta.strategy.clone(),
         kind: kind.name().to_owned(),
+        relay: relay(&kind),
         verdict: verdict(judgement.verdict),
         reasons: judgement.reasons.clone(),
+        remarks: meta.remarks.clone(),
         topic: meta.topic.clone(),
         schema: meta.schema.clone(),
         wiring: Link::ALL

@@ -343,6 +343,7 @@ async fn drained(
         bootstrap: ground.stack.info().kafka_bootstrap.clone(),
         topic: arena.topic_name.clone(),
         partitions: 3,
+        place: crate::envelope::EventPlace::default(),
         identity: Arc::clone(&arena.identity),
         payload_bytes: backlog::PAYLOAD_BYTES,
         clock,

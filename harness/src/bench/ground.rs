@@ -51,7 +51,7 @@ impl Ground<'_> {
 
     /// What Debezium runs on here, for the record; the error says what is missing, with the remedy.
     pub fn debezium(&self) -> Result<String, RunError> {
-        run::arena::debezium(self.stack).map(|install| install.describe())
+        run::strategies::debezium::install(self.stack).map(|install| install.describe())
     }
 
     /// A strategy's own part of this stack, planned: nothing of it is made yet, and it leaves no trace.

@@ -39,6 +39,33 @@ pub async fn in_outbox(
     Ok(count)
 }
 
+/// Hands over what each row of a query has in its first column, a text, and counts them. Unqualified
+/// names are of the schema.
+pub async fn by_query(
+    admin: &PostgresTarget,
+    schema: &str,
+    query: &str,
+    mut each: impl FnMut(&str),
+) -> Result<u64, String> {
+    let doing = |e: sqlx::Error| format!("read what the source still holds by `{query}`: {e}");
+    let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
+    let path = format!("SET search_path = {}", quote_identifier(schema));
+    sqlx::Executor::execute(&mut connection, AssertSqlSafe(path))
+        .await
+        .map_err(doing)?;
+    // Whatever the type of the column.
+    let query = query.trim_end().trim_end_matches(';');
+    let sql = format!("SELECT held.id::text FROM ({query}) AS held(id)");
+    let mut rows =
+        sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql)).fetch(&mut connection);
+    let mut count = 0;
+    while let Some(id) = rows.try_next().await.map_err(doing)? {
+        each(id.as_deref().unwrap_or_default());
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// Hands over the payload of each event that a slot has not had confirmed, with the position of its
 /// commit, in the order of the commits, and counts them. No relay may hold the slot.
 pub async fn in_slot(

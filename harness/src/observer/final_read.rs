@@ -3,6 +3,8 @@
 use super::Watch;
 use super::client::{Isolation, consumer};
 use super::range::{Bounds, GivenUp, Range, ends, read};
+use super::wire::OnTopic;
+use crate::envelope::EventPlace;
 use crate::event::{Record, Verifier};
 use crate::history::{LogRow, MAX_RAW, PartitionEnd, RawRecord, Request, Rows};
 use rdkafka::Timestamp;
@@ -99,7 +101,7 @@ fn read_topic(
     let mut log = Vec::new();
     let stable = whole(&committed)?;
     let reached = read(&committed, &stable, bounds, |message| {
-        log.extend(take(&verifier, message, &mut result.raw));
+        log.extend(take(&verifier, &watch.place, message, &mut result.raw));
     })?;
     log.sort_unstable_by_key(|row: &LogRow| (row.partition, row.offset));
     result.log = log.into_iter().collect();
@@ -128,10 +130,11 @@ fn read_topic(
 /// Its row, unless it is the harness's own; what did not verify is kept in full as well.
 fn take(
     verifier: &Verifier<'_>,
+    place: &EventPlace,
     message: &BorrowedMessage<'_>,
     raw: &mut Vec<RawRecord>,
 ) -> Option<LogRow> {
-    let Record::Event(event) = verifier.verify(message.key(), message.payload()) else {
+    let Record::Event(event) = verifier.verify_at(place, &OnTopic(message)) else {
         return None;
     };
     let (partition, offset) = (message.partition(), message.offset());

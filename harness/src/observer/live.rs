@@ -3,6 +3,7 @@
 use super::Watch;
 use super::client::{Isolation, consumer, ends_reading};
 use super::seen::{Seen, Valid};
+use super::wire::OnTopic;
 use crate::event::{Record, Verifier};
 use crate::history::{Body, LogRow, Rows, Sighting};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -251,7 +252,7 @@ fn observe(watch: &Watch, consumer: &BaseConsumer, shared: &Shared) -> Ended {
             let seen_ns = watch.clock.now_ns();
             // Once something came, take what is there already and then make it known.
             wait = Duration::ZERO;
-            let Record::Event(event) = verifier.verify(message.key(), message.payload()) else {
+            let Record::Event(event) = verifier.verify_at(&watch.place, &OnTopic(&message)) else {
                 continue;
             };
             newest_ns = seen_ns;
@@ -341,6 +342,7 @@ mod tests {
             bootstrap: cluster.bootstrap_servers(),
             topic: "t".into(),
             partitions: 1,
+            place: crate::envelope::EventPlace::default(),
             identity: Arc::clone(&identity),
             payload_bytes: 8,
             clock: RunClock::start(),

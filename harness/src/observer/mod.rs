@@ -7,6 +7,7 @@ mod live;
 mod range;
 mod seen;
 mod stray;
+mod wire;
 
 pub use ends::Ends;
 pub use final_read::{FinalRead, read_again};
@@ -14,6 +15,7 @@ pub use live::Observer;
 pub use stray::stray_topics;
 
 use crate::clock::RunClock;
+use crate::envelope::EventPlace;
 use crate::identity::Identity;
 use std::sync::Arc;
 
@@ -28,6 +30,8 @@ pub struct Watch {
     pub partitions: i32,
     /// Ids and contents.
     pub identity: Arc<Identity>,
+    /// Where their records have order and event.
+    pub place: EventPlace,
     /// Content length of every event.
     pub payload_bytes: usize,
     /// Run time.

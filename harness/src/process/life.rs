@@ -29,6 +29,11 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
 pub(super) struct Exit(ExitStatus);
 
 impl Exit {
+    /// Its exit code, where no signal ended it.
+    pub(super) fn exit_code(self) -> Option<i32> {
+        self.0.code()
+    }
+
     /// The signal number, or minus the exit code minus 1.
     fn code(self) -> i32 {
         match self.0.signal() {

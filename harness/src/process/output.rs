@@ -3,6 +3,7 @@
 
 use super::life::Lives;
 use crate::disk;
+use regex::Regex;
 use relays::signal::{Signal, TimedSignal};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -90,13 +91,21 @@ impl<W: Write> Drop for Log<W> {
     }
 }
 
-/// Reads all that a child says, in threads, until the other ends close. What is returned is closed
-/// when all of it is in the log.
+/// What is listened for.
+pub(super) enum Listening {
+    /// Signal lines on standard output.
+    Signals(Arc<Lives>),
+    /// A line, on standard output or standard error, that says that it works.
+    Line(Arc<Regex>),
+}
+
+/// Reads all that a child says, in threads, until the other ends close; `ready` is told when it says
+/// that it works. What is returned is closed when all of it is in the log.
 pub(super) fn read(
     out: ChildStdout,
     err: ChildStderr,
     log: File,
-    lives: Arc<Lives>,
+    listening: Listening,
     ready: watch::Sender<bool>,
 ) -> Result<Receiver<()>, String> {
     let length = log.metadata().map_or(0, |m| m.len());
@@ -111,12 +120,45 @@ pub(super) fn read(
             .map(drop)
             .map_err(|e| format!("start the thread that reads what it says: {e}"))
     };
-    start(
-        "signals",
-        Box::new(move || read_lines(BufReader::new(out), &log, &lives, &ready)),
-    )?;
-    start("errors", Box::new(move || copy(err, &errors)))?;
+    match listening {
+        Listening::Signals(lives) => {
+            let signals = move || read_lines(BufReader::new(out), &log, &lives, &ready);
+            start("signals", Box::new(signals))?;
+            start("errors", Box::new(move || copy(err, &errors)))?;
+        }
+        Listening::Line(line) => {
+            let (same, tell) = (Arc::clone(&line), ready.clone());
+            let output = move || look_for(&line, BufReader::new(out), &log, &ready);
+            start("output", Box::new(output))?;
+            let error_output = move || look_for(&same, BufReader::new(err), &errors, &tell);
+            start("errors", Box::new(error_output))?;
+        }
+    }
     Ok(closed)
+}
+
+/// Looks through the lines for the first that matches; all of them are logged, and what comes later too,
+/// whether there is room in the log or not.
+fn look_for<W: Write>(
+    wanted: &Regex,
+    mut out: impl BufRead,
+    log: &Mutex<Log<W>>,
+    ready: &watch::Sender<bool>,
+) {
+    let mut line = Vec::new();
+    while !*ready.borrow() {
+        line.clear();
+        let read = out.by_ref().take(LINE_BYTES_MAX);
+        match { read }.read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        add(log, &line);
+        if wanted.is_match(String::from_utf8_lossy(&line).trim_end()) {
+            let _ = ready.send(true);
+        }
+    }
+    copy(out, log);
 }
 
 /// Copies all of it to a bounded log, until the other ends close.

@@ -1,13 +1,15 @@
 //! One child process, with everything below it.
 
 use super::life::{Exit, Lives, OwnEnd};
+use super::output::{self, Listening};
 use super::reaper::Reaper;
 use super::tree::{self, Image, Process, ProcessId, Snapshot};
-use super::{environment, log, log_keeper, output, spawn};
+use super::{environment, log, log_keeper, spawn};
 use crate::clock::RunClock;
 use crate::history::{Death, Life, ProcessEvent};
 use futures::future::BoxFuture;
 use nix::sys::signal::Signal;
+use regex::Regex;
 use relays::signal::TimedSignal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -31,6 +33,8 @@ const TREE_WITHIN: Duration = Duration::from_secs(10);
 pub enum Ready {
     /// It prints a `ready` signal line on standard output (order service, relay).
     Signal,
+    /// A line of its output matches.
+    Says(Arc<Regex>),
     /// It answers this probe, asked again and again.
     Answers(Probe),
 }
@@ -72,6 +76,9 @@ pub struct ChildError {
     /// `\n--- last lines of LOG ---\n...`, or empty.
     pub tail: String,
 }
+
+/// Ends that nobody here ordered, one after the other.
+pub struct OwnEnds(tokio::sync::watch::Receiver<Option<OwnEnd>>);
 
 /// A supervised child. Clones share it. Dropping the last clone kills and reaps the tree.
 #[derive(Clone)]
@@ -241,6 +248,25 @@ impl Child {
         self.inner.lives.own_end().borrow().clone()
     }
 
+    /// Waits for the next end that nobody here ordered.
+    pub async fn next_own_end(&self, ends: &mut OwnEnds) {
+        if ends.0.changed().await.is_err() {
+            // Cannot be: this very child keeps the other side.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends from now on, for [`Child::next_own_end`].
+    pub fn own_ends(&self) -> OwnEnds {
+        OwnEnds(self.inner.lives.own_end())
+    }
+
+    /// How it ended last, by itself or not: an exit code, or nothing where a signal ended it or it lives.
+    pub fn exit_code(&self) -> Option<i32> {
+        let exit = (*self.current()?.exit.borrow())?;
+        exit.exit_code()
+    }
+
     /// That end in run time, with the last line of its log.
     pub fn own_death(&self, clock: &RunClock) -> Option<Death> {
         let end = self.own_end()?;
@@ -329,7 +355,7 @@ impl Child {
         let deadline = Instant::now() + spec.ready_within;
         let ready = async {
             match &spec.ready {
-                Ready::Signal => {
+                Ready::Signal | Ready::Says(_) => {
                     if current.ready.wait_for(|ready| *ready).await.is_err() {
                         // Its output is closed: its exit, or the bound, says more.
                         std::future::pending().await
@@ -414,8 +440,8 @@ impl Inner {
         let log_from = log::length(&spec.log);
         let log = output::open_log(&spec.log)?;
         let mut command = self.command();
-        let keeper = match spec.ready {
-            Ready::Signal => {
+        let keeper = match &spec.ready {
+            Ready::Signal | Ready::Says(_) => {
                 command.stdout(Stdio::piped()).stderr(Stdio::piped());
                 None
             }
@@ -436,7 +462,13 @@ impl Inner {
         let log_keeper = keeper.as_ref().map(|(id, _)| *id);
         let said = match (process.stdout.take(), process.stderr.take()) {
             (Some(out), Some(err)) => {
-                output::read(out, err, log, Arc::clone(&self.lives), ready_tell)?
+                let listening = match &spec.ready {
+                    Ready::Says(line) => Listening::Line(Arc::clone(line)),
+                    Ready::Signal | Ready::Answers(_) => {
+                        Listening::Signals(Arc::clone(&self.lives))
+                    }
+                };
+                output::read(out, err, log, listening, ready_tell)?
             }
             _ => match keeper {
                 Some((_, said)) => said,

@@ -1,9 +1,11 @@
 //! Everything one strategy owns while it runs: schema, roles, slot, topic, proxies, processes.
 //! Planned without I/O, raised, and torn down on every way out.
 
+mod keeper;
 mod plan;
 mod told;
 
+use super::strategies::StrategyParts;
 use super::{Event, Reporter, RunError};
 use crate::clock::RunClock;
 use crate::fence::database;
@@ -20,15 +22,18 @@ use crate::stack::{Route, Stack};
 use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
 use crate::workload::{Load, Progress};
+use keeper::Keeper;
+use relays::config::PostgresTarget;
 use relays::schema::{self, Layout};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-pub use told::debezium;
+pub(crate) use told::RELAY;
 
-const RELAY_STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Bound on the end of the relay's sessions.
+const SESSIONS_END_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a run leaves behind on the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +48,11 @@ pub enum Leave {
 
 /// The strategy's own part of the world.
 pub struct Arena<'a> {
-    stack: &'a Stack,
+    pub(super) stack: &'a Stack,
     scenario: &'a Scenario,
-    strategy: &'a Strategy,
+    pub(super) strategy: &'a Strategy,
     reaper: Arc<Reaper>,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// Where order service and relay write their traces; `None`: nowhere.
     pub trace: Option<PathBuf>,
     /// Run id and secret.
@@ -66,16 +71,20 @@ pub struct Arena<'a> {
     pub toxiproxy: Toxiproxy,
     /// Where the order service listens.
     pub service_address: SocketAddr,
-    /// Where Kafka Connect listens (Debezium).
-    connect_address: SocketAddr,
+    /// Where the relay listens, if it does.
+    pub(super) relay_address: SocketAddr,
     /// Both addresses' ports.
     _ports: Reserved<2>,
-    /// Topic of Debezium's heartbeats.
-    heartbeats: Option<Topic>,
+    /// Topics that the relay needs beside that of the events.
+    topics_beside: Vec<Topic>,
+    /// What the kind of strategy brings.
+    pub(super) parts: Box<dyn StrategyParts>,
     /// The order service, once raised.
     pub service: Option<Child>,
     /// The relay, once raised, where the strategy has one.
     pub relay: Option<Child>,
+    /// Starts the relay again when it ends by itself, where that is wanted.
+    keeper: Option<Keeper>,
     /// Folder of the Unix socket by which the relay reaches PostgreSQL, instead of TCP.
     pub relay_socket: Option<PathBuf>,
 }
@@ -96,11 +105,10 @@ impl Arena<'_> {
             .create()
             .await
             .map_err(|e| failed("setting up the topic", &e))?;
-        if let Some(heartbeats) = &self.heartbeats {
-            heartbeats
-                .create()
-                .await
-                .map_err(|e| failed("setting up the topic of the heartbeats", &e))?;
+        self.parts.lay_out(self).await?;
+        for topic in &self.topics_beside {
+            let created = topic.create().await;
+            created.map_err(|e| failed("setting up another topic of the relay's", &e))?;
         }
         for (name, route) in self.proxies.values() {
             self.toxiproxy
@@ -117,6 +125,7 @@ impl Arena<'_> {
             let relay = self.start(spec).await;
             self.relay = Some(relay.map_err(|e| failed("starting the relay", &e))?);
         }
+        self.keep_relay();
         Ok(())
     }
 
@@ -151,9 +160,33 @@ impl Arena<'_> {
             Some(Err(e)) => failure = Some(e),
             None => {}
         }
+        self.keep_relay();
         failure.map_or(Ok(()), |e| {
             Err(failed("starting the system under test", &e))
         })
+    }
+
+    /// From now on the relay is started again when it ends by itself, where its strategy wants that.
+    fn keep_relay(&mut self) {
+        if self.parts.restarts() {
+            self.keeper = self.relay.as_ref().map(Keeper::start);
+        }
+    }
+
+    /// Whether the relay lives, or is started again.
+    pub fn relay_goes_on(&self) -> bool {
+        let keeps = self.keeper.as_ref().is_some_and(Keeper::goes_on);
+        keeps || self.relay.as_ref().is_some_and(Child::is_alive)
+    }
+
+    /// How often the relay was started again because it had ended by itself.
+    pub fn relay_restarts(&self) -> u64 {
+        self.keeper.as_ref().map_or(0, Keeper::restarts)
+    }
+
+    /// The administrator's way to the database, around all proxies.
+    pub fn admin(&self) -> &PostgresTarget {
+        &self.stack.info().postgres
     }
 
     /// What the nemesis may touch.
@@ -190,6 +223,7 @@ impl Arena<'_> {
             bootstrap: self.stack.info().kafka_bootstrap.clone(),
             topic: self.topic_name.clone(),
             partitions: self.scenario.workload.partitions,
+            place: self.strategy.kind.event_place(),
             identity: Arc::clone(&self.identity),
             payload_bytes: self.scenario.workload.payload_bytes,
             clock,
@@ -234,7 +268,10 @@ impl Arena<'_> {
 
     /// Deaths of order service and relay that nobody here ordered.
     pub fn deaths(&self, clock: &RunClock) -> Vec<Death> {
-        let under_test = self.service.iter().chain(&self.relay);
+        // One that is started again whenever it ends does so by design.
+        let restarted = self.keeper.as_ref().is_some_and(|k| !k.gave_up());
+        let relay = self.relay.iter().filter(|_| !restarted);
+        let under_test = self.service.iter().chain(relay);
         under_test
             .filter_map(|child| child.own_death(clock))
             .collect()
@@ -254,18 +291,26 @@ impl Arena<'_> {
         servers.into_iter().flatten()
     }
 
-    /// Stops the relay, ends its sessions, removes its proxies.
-    pub async fn stop_relay(&self) -> Result<(), String> {
-        if let Some(relay) = &self.relay {
-            relay
-                .terminate(RELAY_STOP_WITHIN)
-                .await
-                .map_err(|e| e.to_string())?;
+    /// Stops the relay, ends its sessions, removes its proxies; says how the relay ended, where that is
+    /// worth a word.
+    pub async fn stop_relay(&self) -> Result<Option<String>, String> {
+        if let Some(keeper) = &self.keeper {
+            keeper.end();
         }
-        let deadline = Instant::now() + RELAY_STOP_WITHIN;
-        let mut connection = database::connect(&self.stack.info().postgres, deadline).await?;
+        let ended = match &self.relay {
+            Some(relay) if relay.is_alive() => {
+                let stop = self.parts.stop();
+                let by_itself = relay.terminate_with(stop.signal, stop.within).await;
+                let by_itself = by_itself.map_err(|e| e.to_string())?;
+                self.parts.unusual_end(by_itself, relay.exit_code())
+            }
+            _ => None,
+        };
+        let deadline = Instant::now() + SESSIONS_END_WITHIN;
+        let mut connection = database::connect(self.admin(), deadline).await?;
         database::end_sessions(&mut connection, &self.layout.relay_role(), deadline).await?;
-        self.remove_proxies().await
+        self.remove_proxies().await?;
+        Ok(ended)
     }
 
     /// What is left on a stack that outlives us if we die now.
@@ -287,6 +332,9 @@ impl Arena<'_> {
     /// Undoes [`Arena::raise`], whatever state it is in. Problems are reported, not fatal.
     pub async fn tear_down(&mut self, leave: Leave, reporter: &Arc<dyn Reporter>) {
         let mut problems = Vec::new();
+        if let Some(keeper) = self.keeper.take() {
+            keeper.end();
+        }
         for child in [self.service.take(), self.relay.take()]
             .into_iter()
             .flatten()
@@ -316,8 +364,8 @@ impl Arena<'_> {
                     .map(|e| e.to_string()),
             );
             problems.extend(self.topic.delete().await.err());
-            if let Some(heartbeats) = &self.heartbeats {
-                problems.extend(heartbeats.delete().await.err());
+            for topic in &self.topics_beside {
+                problems.extend(topic.delete().await.err());
             }
         }
         problems.extend(self.remove_trace().err());
@@ -353,11 +401,6 @@ impl Arena<'_> {
         let reaper = Arc::clone(&self.reaper);
         async move { Child::start(spec, &reaper).await }
     }
-}
-
-/// Below the name of the run, so that what dead runs leave is found by it.
-fn heartbeat_topic(topic: &str) -> String {
-    format!("{topic}.heartbeat")
 }
 
 /// A [`RunError::Failed`].

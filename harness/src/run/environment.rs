@@ -1,18 +1,15 @@
 //! What a record says of the stack that it was made on.
 
-use super::arena;
-use crate::scenario::{Scenario, Strategy, StrategyKind};
+use super::strategies;
+use crate::scenario::Scenario;
 use crate::stack::{Stack, StackInfo};
 use std::collections::BTreeMap;
 
 /// What the record says of the stack, as names and values, so that `check` can repeat it offline.
 pub(super) fn of(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String> {
     let mut all = servers(stack.info());
-    let uses_debezium = |s: &Strategy| s.kind == StrategyKind::Debezium {};
-    if scenario.strategies.iter().any(uses_debezium)
-        && let Ok(install) = arena::debezium(stack)
-    {
-        all.insert("debezium".to_owned(), install.describe());
+    for strategy in &scenario.strategies {
+        all.extend(strategies::of(strategy).describe(stack, &strategy.name));
     }
     all.extend(commit_modes(scenario, &all));
     all
@@ -29,13 +26,10 @@ fn commit_modes(
         modes.insert("synchronous_commit.service".to_owned(), mode.clone());
     }
     for strategy in &scenario.strategies {
-        let mode = match strategy.kind {
-            StrategyKind::Polling { .. } | StrategyKind::Cdc {} => strategy.relay_commit.name(),
-            StrategyKind::Debezium {} => "none: it commits nothing",
-            StrategyKind::DualWrite { .. } => continue,
-        };
-        let name = format!("synchronous_commit.relay.{}", strategy.name);
-        modes.insert(name, mode.to_owned());
+        if let Some(mode) = strategies::of(strategy).relay_commit() {
+            let name = format!("synchronous_commit.relay.{}", strategy.name);
+            modes.insert(name, mode);
+        }
     }
     modes
 }

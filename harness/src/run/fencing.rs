@@ -3,17 +3,17 @@
 use super::Event;
 use super::arena::Arena;
 use super::context::Context;
+use super::strategies::Held;
 use crate::clock::RunClock;
+use crate::fence::Fence;
 use crate::fence::database::{self, Truth};
 use crate::fence::patience::Patience;
-use crate::fence::{Fence, pending};
 use crate::history::{
     FenceRecord, FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting,
 };
 use crate::nemesis::{self, Campaign, nanoseconds};
 use crate::observer::{self, FinalRead, Observer, Watch};
-use crate::process::Child;
-use crate::scenario::{Strategy, StrategyKind};
+use crate::scenario::Strategy;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub(super) struct Read {
     pub topic: FinalRead,
     pub sightings: Rows<Sighting>,
     pub pending: Vec<Pending>,
+    /// What is worth knowing of the relay beside that.
+    pub remarks: Vec<String>,
     pub service_killed: bool,
     /// How each step went.
     pub steps: Vec<FenceRecord>,
@@ -97,7 +99,7 @@ impl Fencing<'_> {
                 self.drain(&observer, &committed, &patience),
             )
             .await;
-        let pending = fence
+        let source = fence
             .step(
                 self.announce(FenceStep::ReadSource),
                 STEP_WITHIN + work,
@@ -134,11 +136,13 @@ impl Fencing<'_> {
         for reason in behind.into_iter().chain(broken) {
             fence.fail(FenceStep::ReadTopic, reason);
         }
+        let (pending, remarks) = source.unwrap_or_default();
         Read {
             truth,
             topic: topic.unwrap_or_default(),
             sightings,
-            pending: pending.unwrap_or_default(),
+            pending,
+            remarks,
             service_killed: went_by_itself == Some(false),
             steps: fence.into_steps(),
         }
@@ -182,14 +186,8 @@ impl Fencing<'_> {
 
     /// For a dual write this is the drain. The rest may take as long as the service itself lets it.
     fn stop_service_within(&self) -> Duration {
-        let publish = match self.strategy.kind {
-            StrategyKind::DualWrite {
-                publish_timeout, ..
-            } => publish_timeout.unwrap_or(self.context.scenario.workload.request_timeout),
-            StrategyKind::Polling { .. } | StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
-                Duration::ZERO
-            }
-        };
+        let request_timeout = self.context.scenario.workload.request_timeout;
+        let publish = self.arena.parts.publish_within(request_timeout);
         let drain = self.context.scenario.drain.within;
         drain.min(SERVICE_STOP_WITHIN + publish)
     }
@@ -228,19 +226,17 @@ impl Fencing<'_> {
         committed: &[(u32, u32)],
         patience: &Patience,
     ) -> Result<((), String), String> {
-        let Some(relay) = &self.arena.relay else {
+        if self.arena.relay.is_none() {
             return Ok(((), "nothing can deliver any more".to_owned()));
-        };
+        }
         let within = self.context.scenario.drain.within;
         let deadline = Instant::now() + within;
         loop {
             let missing = observer.missing(committed);
             if missing == 0 {
-                return self
-                    .settle(observer, relay, committed.len(), patience)
-                    .await;
+                return self.settle(observer, committed.len(), patience).await;
             }
-            if !relay.is_alive() {
+            if !self.arena.relay_goes_on() {
                 let all = committed.len();
                 return Ok((
                     (),
@@ -268,7 +264,6 @@ impl Fencing<'_> {
     async fn settle(
         &self,
         observer: &Observer,
-        relay: &Child,
         all: usize,
         patience: &Patience,
     ) -> Result<((), String), String> {
@@ -276,7 +271,7 @@ impl Fencing<'_> {
         let last_ns = observer.last_seen_ns().unwrap_or(0);
         let until_ns = last_ns.saturating_add(nanoseconds(settle));
         while self.watch.clock.now_ns() < until_ns {
-            if !relay.is_alive() {
+            if !self.arena.relay_goes_on() {
                 return Ok(((), format!("all {all} seen, and the relay is dead")));
             }
             if patience.is_interrupted() {
@@ -289,15 +284,13 @@ impl Fencing<'_> {
         Ok(((), format!("all {all} seen, and {settle:?} more")))
     }
 
-    async fn read_pending(&self) -> Result<(Vec<Pending>, String), String> {
-        let (arena, strategy) = (self.arena, self.strategy);
-        arena.stop_relay().await?;
-        let admin = &self.context.stack.info().postgres;
-        let state = match strategy.kind {
-            StrategyKind::Cdc {} | StrategyKind::Debezium {} => PendingState::Slot,
-            StrategyKind::Polling { .. } | StrategyKind::DualWrite { .. } => {
-                PendingState::OutboxRow
-            }
+    async fn read_pending(&self) -> Result<((Vec<Pending>, Vec<String>), String), String> {
+        let arena = self.arena;
+        let ended = arena.stop_relay().await?;
+        let topology = self.strategy.kind.topology();
+        let state = match topology.reads_log {
+            true => PendingState::Slot,
+            false => PendingState::OutboxRow,
         };
         let verifier = crate::event::Verifier {
             identity: &arena.identity,
@@ -306,38 +299,42 @@ impl Fencing<'_> {
         };
         // Payloads may be large and many: of each only its attempt is kept.
         let mut pending = Vec::new();
-        let mut keep = |lsn: u64, payload: &str| {
-            if let crate::event::Record::Event(event) =
-                verifier.verify(None, Some(payload.as_bytes()))
-                && event.attempt != NONE
-            {
+        let mut keep = |held: Held<'_>| {
+            let (lsn, attempt) = match held {
+                Held::Event { lsn, payload } => {
+                    match verifier.verify(None, Some(payload.as_bytes())) {
+                        crate::event::Record::Event(event) => (lsn, event.attempt),
+                        crate::event::Record::Sentinel => return,
+                    }
+                }
+                Held::Attempt(id) => {
+                    let id = uuid::Uuid::try_parse(id).ok();
+                    let number = id.and_then(|id| arena.identity.attempt_number(id));
+                    (0, number.unwrap_or(NONE))
+                }
+            };
+            if attempt != NONE {
                 pending.push(Pending {
-                    attempt: event.attempt,
+                    attempt,
                     state,
                     lsn,
                 });
             }
         };
-        let held = match &strategy.kind {
-            StrategyKind::DualWrite { .. } => 0,
-            StrategyKind::Polling { after_publish, .. } => {
-                pending::in_outbox(admin, &arena.layout.schema, *after_publish, |payload| {
-                    keep(0, payload)
-                })
-                .await?
-            }
-            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
-                pending::in_slot(
-                    admin,
-                    &arena.layout.slot(),
-                    &arena.layout.publication(),
-                    keep,
-                )
-                .await?
-            }
+        let held = arena.parts.pending(arena, &mut keep).await?;
+        let detail = match topology.tells_pending {
+            true => format!("{held} events still held"),
+            false => "nothing tells what the source still holds".to_owned(),
         };
-        let detail = format!("{held} events still held");
-        Ok((pending, detail))
+        let restarts = match arena.relay_restarts() {
+            0 => None,
+            1 => Some("the relay ended by itself once, and was started again".to_owned()),
+            times => Some(format!(
+                "the relay ended by itself {times} times, and was started again"
+            )),
+        };
+        let remarks = restarts.into_iter().chain(ended).collect();
+        Ok(((pending, remarks), detail))
     }
 
     async fn close_topic(&self) -> Result<((), String), String> {

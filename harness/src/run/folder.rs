@@ -58,6 +58,13 @@ fn not_written(path: &Path, reason: &std::io::Error) -> RunError {
     )
 }
 
+/// Where what a process of a strategy says goes.
+pub fn log(folder: &Path, strategy: &str, process: &str) -> PathBuf {
+    folder
+        .join("logs")
+        .join(format!("{strategy}.{process}.log"))
+}
+
 /// Where one strategy's history is.
 pub fn history(folder: &Path, strategy: &str) -> PathBuf {
     folder.join("history").join(strategy)

@@ -11,6 +11,7 @@ pub(crate) mod judge;
 pub(crate) mod rehearsal;
 pub(crate) mod sampler;
 pub(crate) mod stack;
+pub(crate) mod strategies;
 pub mod strategy;
 mod trace;
 mod whole;

@@ -78,10 +78,10 @@ impl Sampler {
         let sql = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, \
              (SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::float8 \
                 FROM pg_replication_slots WHERE slot_name = $1), \
-             (SELECT pg_total_relation_size(c.oid)::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                WHERE n.nspname = $2 AND c.relname = 'outbox'), \
-             t.n_dead_tup::float8, (t.n_tup_upd + t.n_tup_del)::float8 \
-             FROM (VALUES (1)) one LEFT JOIN pg_stat_user_tables t ON t.schemaname = $2 AND t.relname = 'outbox'";
+             (SELECT sum(pg_total_relation_size(c.oid))::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE n.nspname = $2 AND c.relkind = 'r' AND c.relname <> 'orders'), \
+             sum(t.n_dead_tup)::float8, sum(t.n_tup_upd + t.n_tup_del)::float8 \
+             FROM pg_stat_user_tables t WHERE t.schemaname = $2 AND t.relname <> 'orders'";
         let query = sqlx::query(AssertSqlSafe(sql))
             .bind(self.layout.slot())
             .bind(&self.layout.schema)
@@ -93,7 +93,11 @@ impl Sampler {
         let at_ns = self.clock.now_ns();
         let names: &[&str] = match self.layout.outbox {
             OutboxKind::None => &[WAL_BYTES],
-            OutboxKind::Delete | OutboxKind::Mark | OutboxKind::Cdc | OutboxKind::Fleeting => &[
+            OutboxKind::Delete
+            | OutboxKind::Mark
+            | OutboxKind::Cdc
+            | OutboxKind::Fleeting
+            | OutboxKind::Foreign { .. } => &[
                 WAL_BYTES,
                 SLOT_WAL_BYTES,
                 OUTBOX_BYTES,

@@ -1,10 +1,9 @@
 //! The stack of a run: started, warmed, and left running where that is wanted.
 
-use super::arena::{self, failed};
+use super::arena::failed;
 use super::rehearsal::{self, Rehearsal};
-use super::{Event, Options, Reporter, RunError, Stage, folder};
+use super::{Event, Options, Reporter, RunError, Stage, folder, strategies};
 use crate::process::reaper::Reaper;
-use crate::scenario::{Strategy, StrategyKind};
 use crate::stack::{Jit, Stack};
 use std::path::Path;
 use std::sync::Arc;
@@ -47,9 +46,16 @@ pub(crate) async fn start(
 
 /// Sees that everything is there that the strategies need, before anything is run; then warms the stack.
 pub(super) async fn ready(stage: &Stage<'_>) -> Result<(), RunError> {
-    let is_debezium = |s: &&Strategy| s.kind == StrategyKind::Debezium {};
-    if stage.chosen().iter().any(is_debezium) {
-        arena::debezium(stage.stack)?;
+    for strategy in stage.chosen() {
+        let parts = strategies::of(strategy);
+        let log = folder::log(stage.folder, &strategy.name, "install");
+        let mut interrupted = stage.interrupted.clone();
+        tokio::select! {
+            ready = parts.make_ready(stage.stack, stage.reaper, &log) => ready?,
+            Ok(_) = interrupted.wait_for(|i| *i) => {
+                return Err(RunError::Interrupted { folder: stage.folder.to_owned() });
+            }
+        }
     }
     warm(stage).await
 }

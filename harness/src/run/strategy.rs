@@ -229,6 +229,7 @@ async fn load_and_fence(
         service_killed_at_teardown: read.service_killed,
         interrupted: *context.interrupted.borrow(),
         deaths: arena.deaths(&clock),
+        remarks: read.remarks,
         stray_topics,
         trace_cut_ns: trace.cut_ns,
         trace_dropped: trace.dropped,

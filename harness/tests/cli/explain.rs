@@ -42,6 +42,7 @@ fn given() -> (Place, String) {
             uncommitted_records: 1,
             service_killed_at_teardown: false,
             interrupted: false,
+            remarks: Vec::new(),
             stray_topics: Vec::new(),
             part_of: PartOf::default(),
             trace_cut_ns: None,

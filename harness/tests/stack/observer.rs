@@ -53,6 +53,7 @@ impl Bench {
                 topic: format!("test.observer.{}", key.run),
                 partitions,
                 identity: Arc::new(key.identity().unwrap()),
+                place: harness::envelope::EventPlace::default(),
                 payload_bytes: PAYLOAD,
                 clock: RunClock::start(),
             },

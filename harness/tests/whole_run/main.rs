@@ -8,6 +8,7 @@ mod explain;
 mod external;
 mod faults;
 mod files;
+mod foreign;
 mod interruption;
 #[path = "../shared/secrets.rs"]
 mod secrets;

@@ -60,6 +60,12 @@ pub enum WritePathConfig {
         /// Whether the transaction also sends a NOTIFY to wake a polling relay.
         notify: bool,
     },
+    /// Order and version, then the statements of an outbox that was not designed here, in one
+    /// transaction.
+    Foreign {
+        /// What announces a change, in this order.
+        announce: Vec<ForeignStatement>,
+    },
     /// Two writes, no transaction around them.
     DualWrite {
         /// Which write comes first.
@@ -70,6 +76,33 @@ pub enum WritePathConfig {
         /// Where the service publishes.
         kafka: KafkaTarget,
     },
+}
+
+/// A statement with parameters, each of type text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignStatement {
+    /// With `$1`, `$2` and so on.
+    pub sql: String,
+    /// What they are, in the order of their numbers.
+    pub parameters: Vec<Parameter>,
+}
+
+/// What a parameter of a [`ForeignStatement`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parameter {
+    /// The id of the attempt that made the change, a UUID; it is the event's id too.
+    Attempt,
+    /// The order's id, a UUID.
+    OrderId,
+    /// The version that the change made.
+    Version,
+    /// The event's type.
+    EventType,
+    /// The event.
+    Payload,
+    /// The same for every change.
+    Text(String),
 }
 
 /// Configuration of `outbox-harness order-service`.

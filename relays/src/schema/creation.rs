@@ -115,7 +115,7 @@ impl Layout {
             ),
         )];
         let status = match self.outbox {
-            OutboxKind::None => return statements,
+            OutboxKind::None | OutboxKind::Foreign { .. } => return statements,
             OutboxKind::Delete | OutboxKind::Cdc | OutboxKind::Fleeting => "",
             OutboxKind::Mark => ", status text not null default 'pending'",
         };
@@ -180,9 +180,9 @@ impl Layout {
         let service = quote_identifier(&self.service_role());
         let relay = quote_identifier(&self.relay_role());
         let password = quote_literal(&self.password);
-        let replication = match self.outbox {
-            OutboxKind::Cdc | OutboxKind::Fleeting => "replication",
-            OutboxKind::None | OutboxKind::Delete | OutboxKind::Mark => "noreplication",
+        let replication = match self.outbox.has_replication() {
+            true => "replication",
+            false => "noreplication",
         };
         let mut statements = vec![
             (
@@ -203,7 +203,18 @@ impl Layout {
                 format!("grant select, insert, update on {schema}.orders to {service}"),
             ),
         ];
-        if self.outbox != OutboxKind::None {
+        if let OutboxKind::Foreign { .. } = self.outbox {
+            statements.extend([
+                (
+                    "letting the relay make tables",
+                    format!("grant create on schema {schema} to {relay}"),
+                ),
+                (
+                    "setting the relay's search path",
+                    format!("alter role {relay} set search_path = {schema}"),
+                ),
+            ]);
+        } else if self.outbox != OutboxKind::None {
             statements.push((
                 "granting insertion into outbox to the order service",
                 format!("grant insert on {schema}.outbox to {service}"),

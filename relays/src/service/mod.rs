@@ -8,6 +8,7 @@ mod connections;
 mod dual_write;
 mod event;
 mod finishing;
+mod foreign;
 mod http;
 mod monitor;
 mod orders;
@@ -25,6 +26,7 @@ use axum::serve::ListenerExt;
 use change::{Change, HOLD_MAX, Outcome};
 use connections::{ANSWER_WITHIN, Connections, DatabaseError};
 use dual_write::DualWrite;
+use foreign::Foreign;
 use monitor::{Monitor, Reporter};
 use orders::{Announcement, Orders};
 use outbox::Outbox;
@@ -77,7 +79,7 @@ pub async fn serve_until(
     let mut stop = Box::pin(stop);
     // The longest time that a write path waits for anything but the database.
     let wait = match &config.write_path {
-        WritePathConfig::Outbox { .. } => HOLD_MAX,
+        WritePathConfig::Outbox { .. } | WritePathConfig::Foreign { .. } => HOLD_MAX,
         WritePathConfig::DualWrite {
             publish_timeout_ms, ..
         } => HOLD_MAX + producer::delivery_within(*publish_timeout_ms),
@@ -98,6 +100,11 @@ pub async fn serve_until(
                 Announcement::Outbox
             };
             let orders = Orders::new(run, announcement);
+            let path = Outbox::new(orders, Arc::clone(&connections), trace.clone());
+            accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
+        }
+        WritePathConfig::Foreign { announce } => {
+            let orders = Orders::new(run, Announcement::Foreign(Foreign::new(announce)));
             let path = Outbox::new(orders, Arc::clone(&connections), trace.clone());
             accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
         }

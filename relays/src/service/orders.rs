@@ -7,6 +7,7 @@
 use super::change::{Change, Outcome, Rejection};
 use super::connections::{DatabaseError, exchange};
 use super::event::EventText;
+use super::foreign::Foreign;
 use crate::config::PostgresTarget;
 use crate::order::{ChangeType, OrderState};
 use crate::schema::{connect_options, quote_identifier};
@@ -55,15 +56,17 @@ macro_rules! announced_loudly {
     };
 }
 
-/// Whether a change is announced in the statement that writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a change is announced.
+#[derive(Debug, Clone)]
 pub(super) enum Announcement {
-    /// No outbox.
+    /// Not in the database.
     None,
-    /// An outbox row.
+    /// An outbox row, in the statement that writes the change.
     Outbox,
-    /// An outbox row, and a NOTIFY on the channel named like the schema.
+    /// The same, and a NOTIFY on the channel named like the schema.
     OutboxAndNotify,
+    /// By statements of their own, after the one that writes it.
+    Foreign(Foreign),
 }
 
 /// How changes are written.
@@ -91,7 +94,7 @@ impl Orders {
         change: &Change,
     ) -> Result<Option<u32>, DatabaseError> {
         let mut query = self.statement(change);
-        if self.announcement != Announcement::None {
+        if let Announcement::Outbox | Announcement::OutboxAndNotify = self.announcement {
             let text = EventText::new(&self.run, change);
             query = query
                 .bind(Uuid::now_v7())
@@ -99,17 +102,28 @@ impl Orders {
                 .bind(text.prefix)
                 .bind(text.suffix);
         }
-        let row = exchange("writing an order", query.fetch_optional(conn)).await?;
-        row.map(|row| row.try_get(0).map(i32::cast_unsigned))
+        let row = exchange("writing an order", query.fetch_optional(&mut *conn)).await?;
+        let version = row
+            .map(|row| row.try_get(0).map(i32::cast_unsigned))
             .transpose()
-            .map_err(|error| DatabaseError::new("reading a new version", &error))
+            .map_err(|error| DatabaseError::new("reading a new version", &error))?;
+        if let (Announcement::Foreign(foreign), Some(version)) = (&self.announcement, version) {
+            let text = EventText::new(&self.run, change);
+            foreign.announce(conn, change, version, text).await?;
+        }
+        Ok(version)
+    }
+
+    /// Whether [`Orders::write`] is one statement, which commits itself where no transaction is open.
+    pub fn is_one_statement(&self) -> bool {
+        !matches!(self.announcement, Announcement::Foreign(_))
     }
 
     fn statement<'q>(&self, change: &'q Change) -> Query<'q, Postgres, PgArguments> {
         let placing = change.kind == ChangeType::Placed;
-        let sql = match (self.announcement, placing) {
-            (Announcement::None, true) => place!(),
-            (Announcement::None, false) => transition!(),
+        let sql = match (&self.announcement, placing) {
+            (Announcement::None | Announcement::Foreign(_), true) => place!(),
+            (Announcement::None | Announcement::Foreign(_), false) => transition!(),
             (Announcement::Outbox, true) => announced!(place!(), "version"),
             (Announcement::Outbox, false) => announced!(transition!(), "version"),
             (Announcement::OutboxAndNotify, true) => announced_loudly!(place!()),

@@ -39,15 +39,10 @@ pub(super) async fn commit(
     for _ in 0..TRIES {
         let written = match change.directive {
             // Alone in its transaction, the statement commits itself: one round trip.
-            Directive::Commit => orders.write(conn, change).await?,
+            Directive::Commit if orders.is_one_statement() => orders.write(conn, change).await?,
+            Directive::Commit => held(orders, conn, change, Duration::ZERO).await?,
             Directive::HoldMs(ms) => {
-                begin(conn).await?;
-                let written = orders.write(conn, change).await?;
-                if written.is_some() {
-                    sleep(Duration::from_millis(ms.into())).await;
-                }
-                end(conn).await?;
-                written
+                held(orders, conn, change, Duration::from_millis(ms.into())).await?
             }
             Directive::Veto => {
                 begin(conn).await?;
@@ -67,6 +62,22 @@ pub(super) async fn commit(
         }
     }
     Ok(Transaction::Settled(busy()))
+}
+
+/// Writes the change, and commits it after so long.
+async fn held(
+    orders: &Orders,
+    conn: &mut PgConnection,
+    change: &Change,
+    hold: Duration,
+) -> Result<Option<u32>, DatabaseError> {
+    begin(conn).await?;
+    let written = orders.write(conn, change).await?;
+    if written.is_some() && !hold.is_zero() {
+        sleep(hold).await;
+    }
+    end(conn).await?;
+    Ok(written)
 }
 
 /// Opens a transaction.

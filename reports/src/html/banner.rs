@@ -28,7 +28,7 @@ pub fn of(record: &Record) -> String {
         escaped(&sentence),
         escaped(&conclusion::expectations(record))
     );
-    html.push_str(&reasons(record));
+    html.push_str(&remarks(record));
     html.push_str(&format!(
         "<p class=\"lesson\">{}</p>",
         escaped(&record.description)
@@ -61,13 +61,13 @@ fn badge(verdict: Verdict) -> &'static str {
     }
 }
 
-fn reasons(record: &Record) -> String {
-    let reasons = conclusion::reasons(record);
-    let items: String = reasons
+fn remarks(record: &Record) -> String {
+    let remarks = conclusion::remarks(record);
+    let items: String = remarks
         .iter()
-        .map(|(strategy, reason)| {
-            let (strategy, reason) = (escaped(strategy), escaped(reason));
-            format!("<li><strong>{strategy}</strong> {reason}</li>")
+        .map(|(strategy, remark)| {
+            let (strategy, remark) = (escaped(strategy), escaped(remark));
+            format!("<li><strong>{strategy}</strong> {remark}</li>")
         })
         .collect();
     if items.is_empty() {
@@ -95,7 +95,7 @@ pub fn cards(record: &Record) -> String {
              <p class=\"figure {}\"><b>{}</b> {} <small>of {}</small></p>{}</article>",
             strategy_class(index),
             escaped(&strategy.name),
-            escaped(&strategy.kind),
+            escaped(&strategy.what()),
             tone_class(tone),
             figures::count(count),
             escaped(&figures::spoken(metric)),

@@ -279,6 +279,8 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
             let (drain_s, recovery_s) = endings;
             let (faults, throughput_per_s, generator, series, offences, costs, database) = shown;
             reports::record::Strategy {
+                relay: None,
+                remarks: Vec::new(),
                 name,
                 kind,
                 verdict,

@@ -98,6 +98,8 @@ fn none_found() -> Counts {
 /// A strategy without any trouble; the others differ from it.
 pub fn clean(name: &str, kind: &str) -> Strategy {
     Strategy {
+        relay: None,
+        remarks: Vec::new(),
         name: name.to_owned(),
         kind: kind.to_owned(),
         verdict: Verdict::Pass,

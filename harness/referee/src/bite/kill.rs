@@ -4,7 +4,7 @@ use super::Finding;
 use super::case::{Case, Place, count};
 use super::lack::{FITTING, LOAD, LOGS, ROOM, lack};
 use crate::history::{Life, ProcessEvent};
-use crate::scenario::{StrategyKind, Victim};
+use crate::scenario::Victim;
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     let Place::Process(victim) = place else {
@@ -119,10 +119,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: Death) -> Vec<String> {
     } else {
         (0, 0)
     };
-    let reads_log = match case.strategy {
-        StrategyKind::Cdc {} | StrategyKind::Debezium {} => true,
-        StrategyKind::Polling { .. } | StrategyKind::DualWrite { .. } => false,
-    };
+    let reads_log = case.strategy.topology().reads_log;
     let open = match victim {
         Victim::Relay if reads_log => demand.open_in_log(death.at_ns, death.ready_ns),
         Victim::PostgresServer | Victim::KafkaServer | Victim::Relay | Victim::OrderService => 0,

@@ -3,7 +3,7 @@
 use super::compared::{Compared, Seen, at, compare, nothing_measured};
 use super::reading::Known;
 use super::tally::Tally;
-use super::{Checked, lesson};
+use super::{Checked, lesson, untold};
 use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
 use reports::record::LatencySet;
@@ -47,6 +47,9 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
 
 /// With all that the metric needs.
 fn compared(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
+    if let Some(compared) = untold::check(expectation, seen) {
+        return compared;
+    }
     if expectation.comparison == Comparison::AtLeast {
         return lesson::check(expectation, seen);
     }

@@ -401,6 +401,7 @@ fn empty(kind: StrategyKind) -> History {
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             deaths: Vec::new(),
+            remarks: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
             sha256: BTreeMap::new(),

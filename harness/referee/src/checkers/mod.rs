@@ -30,6 +30,7 @@ mod told;
 mod unacknowledged;
 mod undecided;
 mod undrained;
+mod untold;
 mod verdict;
 
 use crate::bite::Bite;

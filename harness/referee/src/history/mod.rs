@@ -139,6 +139,10 @@ pub struct RunMeta {
     /// Processes of the system under test that ended though nobody here had asked them to.
     #[serde(default)]
     pub deaths: Vec<Death>,
+    /// What is worth knowing of the system under test and counts for no verdict: that its relay was
+    /// started again, or had to be killed at the end.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// Other topics of this run's cluster on which events of this run were found.
     pub stray_topics: Vec<String>,
     /// When the trace was cut: what came later may be missing in it. `None`: it is whole.

@@ -6,6 +6,7 @@ use super::source::Problems;
 use super::units::show_duration;
 use super::{Fault, FaultKind, Link, Metric, Strategy, StrategyKind, Target, Victim, Workload};
 use std::ops::Range;
+use std::time::Duration;
 
 impl Victim {
     /// The links that end at this process.
@@ -237,5 +238,35 @@ pub(super) fn order_not_tested(strategies: &[Strategy], span: Range<usize>, prob
             ),
             "leave `order` out, or take `reordered` out of the expectations",
         );
+    }
+}
+
+/// A drain that is over before a lease is says of an honest relay that it lost what it was about to take
+/// up again.
+pub(super) fn impatient_drain(
+    strategies: &[Strategy],
+    within: Duration,
+    span: Range<usize>,
+    problems: &Problems,
+) {
+    for strategy in strategies {
+        let StrategyKind::External { relay } = &strategy.kind else {
+            continue;
+        };
+        let lease = relay.promises.lease;
+        if within < lease {
+            problems.add(
+                span.clone(),
+                format!(
+                    "the drain lasts {}, and the relay of `{}` may hold an event for {} when it dies \
+                     (`lease` of {})",
+                    show_duration(within),
+                    strategy.name,
+                    show_duration(lease),
+                    relay.name
+                ),
+                format!("write `[drain] within` as \"{}\" or more", show_duration(lease * 2)),
+            );
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `[expect.NAME]`: what is expected of a strategy.
 
-use super::metric::{IMPLICIT, Unit};
+use super::metric::Unit;
 use super::section::{Entry, Section, article};
 use super::source::suggest;
 use super::units::{DURATION_HELP, parse_duration};
@@ -39,17 +39,15 @@ pub(super) fn read(s: Section<'_>, kind: &StrategyKind, most: Option<f64>) -> Ve
 
 /// What the file says, then the implicit zeros of a relay strategy that it does not override.
 pub(super) fn with_implicit(mut said: Vec<Expectation>, kind: &StrategyKind) -> Vec<Expectation> {
-    if kind.has_relay() {
-        for metric in IMPLICIT {
-            if !said.iter().any(|e| e.metric == metric) {
-                said.push(Expectation {
-                    metric,
-                    comparison: Comparison::Equal,
-                    value: 0.0,
-                    text: "0".to_owned(),
-                    implicit: true,
-                });
-            }
+    for metric in kind.zeros() {
+        if !said.iter().any(|e| e.metric == metric) {
+            said.push(Expectation {
+                metric,
+                comparison: Comparison::Equal,
+                value: 0.0,
+                text: "0".to_owned(),
+                implicit: true,
+            });
         }
     }
     said

@@ -51,6 +51,12 @@ pub const LINGER: Duration = Duration::from_secs(60);
 pub const INTERVAL: Duration = Duration::from_secs(60);
 /// Most rows a claim.
 pub const BATCH: u32 = 100_000;
+/// Longest installation of a relay.
+pub const INSTALL: Duration = Duration::from_secs(3600);
+/// Longest time that a relay may take until it works.
+pub const READY: Duration = Duration::from_secs(600);
+/// Longest time that a relay may take for its end.
+pub const STOP: Duration = Duration::from_secs(600);
 /// Longest drain.
 pub const DRAIN: Duration = Duration::from_secs(3600);
 /// Longest time that a relay goes on after the last event was seen.

@@ -8,6 +8,11 @@ use std::path::Path;
 
 /// Reads, parses and checks a scenario file.
 pub fn load(path: &Path) -> Result<Loaded, ScenarioError> {
+    parse_loaded(path, &read_text(path)?)
+}
+
+/// The text of a file of settings.
+pub(super) fn read_text(path: &Path) -> Result<String, ScenarioError> {
     let file = path.display().to_string();
     let whole = |what: String, help: String| {
         let problem = Problem {
@@ -21,7 +26,7 @@ pub fn load(path: &Path) -> Result<Loaded, ScenarioError> {
         .map_err(|e| whole(format!("cannot be read: {e}"), neighbours(path)))?;
     if metadata.is_dir() {
         return Err(whole(
-            "is a folder, not a scenario file".to_owned(),
+            "is a folder, not a file".to_owned(),
             neighbours(&path.join("x")),
         ));
     }
@@ -37,13 +42,10 @@ pub fn load(path: &Path) -> Result<Loaded, ScenarioError> {
     if bytes.len() as u64 > limits::FILE_BYTES {
         return Err(whole(
             format!("is larger than {} bytes", limits::FILE_BYTES),
-            "a scenario is a short text; is this the right file?".to_owned(),
+            "what is read here is a short text; is this the right file?".to_owned(),
         ));
     }
-    match String::from_utf8(bytes) {
-        Ok(text) => parse_loaded(path, &text),
-        Err(e) => Err(not_utf8(&file, &e)),
-    }
+    String::from_utf8(bytes).map_err(|e| not_utf8(&file, &e))
 }
 
 /// Shows the place of the first byte that is no UTF-8.

@@ -8,6 +8,7 @@ pub mod limits;
 mod load;
 mod metric;
 mod parse;
+pub mod relay_file;
 mod section;
 mod source;
 mod strategies;
@@ -22,7 +23,9 @@ pub use metric::{IMPLICIT, Unit};
 pub use parse::{Loaded, parse};
 pub use source::{Problem, ScenarioError};
 
+use crate::envelope::EventPlace;
 use contract::config::{AfterPublish, CommitMode, WriteOrder};
+use relay_file::RelayFile;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -356,6 +359,31 @@ pub enum StrategyKind {
     Cdc {},
     /// Outbox with Debezium as the relay, in Kafka Connect.
     Debezium {},
+    /// Anyone's outbox, with anyone's relay.
+    External {
+        /// As its file describes it.
+        relay: Box<RelayFile>,
+    },
+}
+
+/// Who publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publisher {
+    /// The order service, beside its own writing.
+    Service,
+    /// A relay, a process of its own.
+    Relay,
+}
+
+/// What a strategy is made of, as far as those who judge a run need to know: roles, and no kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topology {
+    /// Who publishes.
+    pub publisher: Publisher,
+    /// Whether the publisher reads the write-ahead log.
+    pub reads_log: bool,
+    /// Whether it can be asked what is not published yet.
+    pub tells_pending: bool,
 }
 
 impl StrategyKind {
@@ -366,11 +394,54 @@ impl StrategyKind {
             Self::Polling { .. } => "polling",
             Self::Cdc {} => "cdc",
             Self::Debezium {} => "debezium",
+            Self::External { .. } => "external",
         }
     }
+
+    /// What the strategy is made of.
+    pub fn topology(&self) -> Topology {
+        let relay = |reads_log, tells_pending| Topology {
+            publisher: Publisher::Relay,
+            reads_log,
+            tells_pending,
+        };
+        match self {
+            Self::DualWrite { .. } => Topology {
+                publisher: Publisher::Service,
+                reads_log: false,
+                tells_pending: true,
+            },
+            Self::Polling { .. } => relay(false, true),
+            Self::Cdc {} | Self::Debezium {} => relay(true, true),
+            Self::External { relay: file } => relay(
+                file.outbox.is_read_from_wal(),
+                file.outbox.pending.is_some(),
+            ),
+        }
+    }
+
+    /// Counts that are expected to be 0 unless the file says otherwise.
+    pub fn zeros(&self) -> Vec<Metric> {
+        match self {
+            Self::DualWrite { .. } => Vec::new(),
+            Self::Polling { .. } | Self::Cdc {} | Self::Debezium {} => IMPLICIT.to_vec(),
+            Self::External { relay } => relay.promises.zeros(),
+        }
+    }
+
+    /// Where the records of its events have the order's id and the event.
+    pub fn event_place(&self) -> EventPlace {
+        match self {
+            Self::External { relay } => relay.place.clone(),
+            Self::DualWrite { .. } | Self::Polling { .. } | Self::Cdc {} | Self::Debezium {} => {
+                EventPlace::default()
+            }
+        }
+    }
+
     /// Whether a relay process runs.
     pub fn has_relay(&self) -> bool {
-        !matches!(self, Self::DualWrite { .. })
+        self.topology().publisher == Publisher::Relay
     }
     /// Whether the strategy uses this link at all.
     pub fn uses(&self, link: Link) -> bool {

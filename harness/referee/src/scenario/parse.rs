@@ -3,11 +3,12 @@
 use super::faults::{self, Placed};
 use super::section::Section;
 use super::source::{Problem, Problems, ScenarioError, suggest};
-use super::strategies::{self, name_problem, plain};
+use super::strategies::{self, Surroundings, name_problem, plain};
 use super::{Fault, OrderTest, Scenario, Strategy, StrategyKind, Workload};
 use super::{conflicts, expectations, limits, workload};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// What `order` can be.
@@ -53,23 +54,33 @@ pub fn parse(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
 
 pub(super) fn parse_loaded(path: &Path, text: &str) -> Result<Loaded, ScenarioError> {
     let file = path.display().to_string();
-    let fail = |problems| Err(ScenarioError::new(&file, text, problems));
-    let (root, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        return fail(errors.iter().take(SYNTAX_ERRORS).map(syntax).collect());
-    }
+    let root = table_of(&file, text)?;
     let problems = Problems::default();
     let section = Section::new("the file", 0..0, root.get_ref(), &problems);
-    let read = read(section, text, &problems);
-    let problems = problems.into_vec();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let read = read(section, text, folder, &problems);
+    let (problems, others) = problems.into_parts();
     match read {
         Some((scenario, fault_targets)) if problems.is_empty() => Ok(Loaded {
             scenario,
             path: path.to_owned(),
             fault_targets,
         }),
-        _ => fail(problems),
+        _ => Err(ScenarioError::new(&file, text, problems).and(others)),
     }
+}
+
+/// The table that a file's text is.
+pub(super) fn table_of<'t>(
+    file: &str,
+    text: &'t str,
+) -> Result<Spanned<DeTable<'t>>, ScenarioError> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(root);
+    }
+    let problems = errors.iter().take(SYNTAX_ERRORS).map(syntax).collect();
+    Err(ScenarioError::new(file, text, problems))
 }
 
 fn syntax(error: &toml::de::Error) -> Problem {
@@ -83,6 +94,7 @@ fn syntax(error: &toml::de::Error) -> Problem {
 fn read(
     mut s: Section<'_>,
     text: &str,
+    folder: &Path,
     problems: &Problems,
 ) -> Option<(Scenario, Vec<Range<usize>>)> {
     let name = read_name(&mut s);
@@ -102,12 +114,13 @@ fn read(
     let workload_span = workload_section.as_ref().map_or(0..0, Section::span);
     let workload = workload_section.and_then(workload::read);
     let mut faults = read_faults(&mut s, workload.as_ref());
-    let placed = read_strategies(&mut s);
+    let placed = read_strategies(&mut s, &Surroundings { folder });
     let kinds: Vec<StrategyKind> = placed.iter().map(|p| p.strategy.kind.clone()).collect();
     let strategies = read_expectations(&mut s, placed, workload.as_ref());
     let drain_section = s
         .get("drain")
         .and_then(|e| Section::of(e, "[drain]", problems));
+    let drain_span = drain_section.as_ref().map_or(0..0, Section::span);
     let drain = workload::read_drain(drain_section);
     s.finish();
 
@@ -115,6 +128,7 @@ fn read(
         conflicts::order_not_tested(&strategies, entry.span(), problems);
     }
     faults.sort_by_key(|p| (p.fault.at, p.span.start));
+    conflicts::impatient_drain(&strategies, drain.within, drain_span, problems);
     conflicts::between_faults(&faults, problems);
     conflicts::without_victim(&faults, &kinds, problems);
     if let Some(workload) = &workload {
@@ -182,7 +196,10 @@ fn read_faults(s: &mut Section<'_>, workload: Option<&Workload>) -> Vec<Placed> 
         .collect()
 }
 
-fn read_strategies(s: &mut Section<'_>) -> Vec<strategies::Placed> {
+fn read_strategies(
+    s: &mut Section<'_>,
+    surroundings: &Surroundings<'_>,
+) -> Vec<strategies::Placed> {
     let help = "add a table such as [strategy.polling] with kind = \"polling\" (or \"cdc\", or \"dual-write\")";
     let Some(entry) = s.get("strategy") else {
         s.problem(s.span(), "the file has no strategy", help);
@@ -235,7 +252,7 @@ fn read_strategies(s: &mut Section<'_>) -> Vec<strategies::Placed> {
         }
         let title = format!("[strategy.{}]", entry.key);
         if let Some(strategy) = Section::of(entry, title, s.problems())
-            .and_then(|section| strategies::read(section, entry.key))
+            .and_then(|section| strategies::read(section, entry.key, surroundings))
         {
             placed.push(strategy);
         }

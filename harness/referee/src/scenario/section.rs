@@ -6,6 +6,7 @@ use super::units::{
     BANDWIDTH_HELP, DURATION_HELP, SIZE_HELP, parse_bandwidth, parse_duration, parse_size,
     show_duration,
 };
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -180,6 +181,52 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+
+    /// A list of texts.
+    pub fn texts(&self, entry: Entry<'a>) -> Option<Vec<String>> {
+        let help = "write a list of texts: [\"...\", \"...\"]";
+        let DeValue::Array(list) = entry.value() else {
+            self.wrong_type(entry, help);
+            return None;
+        };
+        let texts = list.iter().map(|value| match value.get_ref() {
+            DeValue::String(text) => Some(text.clone().into_owned()),
+            other => {
+                let what = format!("`{}` has {} in it", entry.key, article(other));
+                self.problems.add(value.span(), what, help);
+                None
+            }
+        });
+        // Each of them is looked at before the first that is wrong ends it.
+        texts.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// A table of texts, by name.
+    pub fn texts_by_name(&self, entry: Entry<'a>) -> Option<BTreeMap<String, String>> {
+        let title = format!("`{}`", entry.key);
+        let table = Section::of(entry, title, self.problems)?;
+        let texts = table.entries().into_iter().map(|inner| {
+            let text = table.text(inner)?;
+            Some((inner.key.to_owned(), text.to_owned()))
+        });
+        texts.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// A list of integers.
+    pub fn integers<T>(&self, entry: Entry<'a>, range: RangeInclusive<T>) -> Option<Vec<T>>
+    where
+        T: TryFrom<i128> + Into<i128> + Copy + Display,
+    {
+        let DeValue::Array(list) = entry.value() else {
+            self.wrong_type(entry, "write a list of integers: [0, 143]");
+            return None;
+        };
+        let integers = list.iter().map(|value| {
+            let inner = Entry { value, ..entry };
+            self.integer(inner, range.clone())
+        });
+        integers.collect::<Vec<_>>().into_iter().collect()
     }
 
     /// One of a few words.

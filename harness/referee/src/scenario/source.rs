@@ -30,6 +30,8 @@ pub struct ScenarioError {
     file: String,
     text: String,
     problems: Vec<Problem>,
+    /// Of files that this one names.
+    others: Vec<ScenarioError>,
 }
 
 impl ScenarioError {
@@ -40,7 +42,14 @@ impl ScenarioError {
             file: file.to_owned(),
             text: text.to_owned(),
             problems,
+            others: Vec::new(),
         }
+    }
+
+    /// This one, followed by those of files that this file names.
+    pub(super) fn and(mut self, others: Vec<ScenarioError>) -> Self {
+        self.others.extend(others);
+        self
     }
 
     /// What is wrong, by position.
@@ -60,29 +69,48 @@ impl fmt::Display for ScenarioError {
             render(f, &self.file, &self.text, problem)?;
         }
         match self.problems.len().saturating_sub(SHOWN_PROBLEMS) {
-            0 => Ok(()),
-            more => writeln!(f, "\n{}: and {more} more", self.file),
+            0 => {}
+            more => writeln!(f, "\n{}: and {more} more", self.file)?,
         }
+        for other in &self.others {
+            write!(f, "\n{other}")?;
+        }
+        Ok(())
     }
 }
 
 /// Collects problems while a file is read, so that all of them are shown at once.
 #[derive(Debug, Default)]
-pub(super) struct Problems(RefCell<Vec<Problem>>);
+pub(super) struct Problems {
+    own: RefCell<Vec<Problem>>,
+    others: RefCell<Vec<ScenarioError>>,
+}
 
 impl Problems {
     /// Notes one.
     pub fn add(&self, span: Range<usize>, what: impl Into<String>, help: impl Into<String>) {
-        self.0.borrow_mut().push(Problem {
+        self.own.borrow_mut().push(Problem {
             span: Some(span),
             what: what.into(),
             help: help.into(),
         });
     }
 
-    /// All of them.
-    pub fn into_vec(self) -> Vec<Problem> {
-        self.0.into_inner()
+    /// Notes one about a file that this file names, with what is wrong in that one.
+    pub fn of_another_file(
+        &self,
+        span: Range<usize>,
+        what: impl Into<String>,
+        help: impl Into<String>,
+        error: ScenarioError,
+    ) {
+        self.add(span, what, help);
+        self.others.borrow_mut().push(error);
+    }
+
+    /// All of them: this file's own, and those of the files that it names.
+    pub fn into_parts(self) -> (Vec<Problem>, Vec<ScenarioError>) {
+        (self.own.into_inner(), self.others.into_inner())
     }
 }
 

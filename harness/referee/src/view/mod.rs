@@ -16,7 +16,7 @@ pub use span::{NEVER, Span};
 pub use window::{Window, concerning, fault_name, strategy, windows};
 
 use crate::history::{History, Request};
-use crate::scenario::StrategyKind;
+use crate::scenario::{Publisher, StrategyKind};
 use overtaken::Overtaken;
 
 /// A joined history with its faults.
@@ -64,7 +64,8 @@ impl<'a> View<'a> {
 
     /// Whether the strategy writes to both sides by itself.
     pub fn is_dual_write(&self) -> bool {
-        matches!(self.kind, Some(StrategyKind::DualWrite { .. }))
+        let publisher = self.kind.map(|kind| kind.topology().publisher);
+        publisher == Some(Publisher::Service)
     }
 
     /// How the strategy works.

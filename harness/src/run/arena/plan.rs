@@ -1,15 +1,14 @@
 //! Names and addresses of everything a strategy will own, decided before any of it is made.
 
-use super::{Arena, failed, heartbeat_topic};
+use super::{Arena, failed};
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
-use crate::run::RunError;
-use crate::scenario::{Link, Scenario, Strategy, StrategyKind};
+use crate::run::{RunError, strategies};
+use crate::scenario::{Link, Scenario, Strategy};
 use crate::stack::Stack;
 use crate::topic::Topic;
 use crate::toxiproxy::Toxiproxy;
-use relays::config::AfterPublish;
-use relays::schema::{Layout, OutboxKind};
+use relays::schema::Layout;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,9 +42,10 @@ impl<'a> Arena<'a> {
             .take(24)
             .collect();
         let topic_name = format!("oh.{}.{plain}", key.run);
+        let parts = strategies::of(strategy);
         let layout = Layout {
             schema: format!("oh_{}_{plain}", key.run),
-            outbox: outbox_kind(&strategy.kind),
+            outbox: parts.outbox(),
             password: RunKey::random().run,
         };
         let proxies = proxied_links(scenario)
@@ -64,11 +64,13 @@ impl<'a> Arena<'a> {
             .collect();
         let ports = crate::stack::ports::reserve::<2>()
             .map_err(|e| failed("finding free ports for the system under test", &e))?;
-        let [service_address, connect_address] = ports
+        let [service_address, relay_address] = ports
             .numbers
             .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let heartbeats = (strategy.kind == StrategyKind::Debezium {})
-            .then(|| Topic::new(&info.kafka_bootstrap, &heartbeat_topic(&topic_name), 1));
+        let beside = parts.topics_beside(&topic_name);
+        let topics_beside = beside
+            .iter()
+            .map(|name| Topic::new(&info.kafka_bootstrap, name, 1));
         Ok(Self {
             stack,
             scenario,
@@ -89,11 +91,13 @@ impl<'a> Arena<'a> {
             toxiproxy: Toxiproxy::new(&info.toxiproxy_url)
                 .map_err(|e| failed("reaching Toxiproxy", &e))?,
             service_address,
-            connect_address,
+            relay_address,
             _ports: ports,
-            heartbeats,
+            topics_beside: topics_beside.collect(),
+            parts,
             service: None,
             relay: None,
+            keeper: None,
             relay_socket: None,
         })
     }
@@ -109,20 +113,4 @@ fn proxied_links(scenario: &Scenario) -> Vec<Link> {
     links.sort_unstable();
     links.dedup();
     links
-}
-
-fn outbox_kind(kind: &StrategyKind) -> OutboxKind {
-    match kind {
-        StrategyKind::DualWrite { .. } => OutboxKind::None,
-        StrategyKind::Polling {
-            after_publish: AfterPublish::Delete,
-            ..
-        } => OutboxKind::Delete,
-        StrategyKind::Polling {
-            after_publish: AfterPublish::Mark,
-            ..
-        } => OutboxKind::Mark,
-        StrategyKind::Cdc {} => OutboxKind::Cdc,
-        StrategyKind::Debezium {} => OutboxKind::Fleeting,
-    }
 }

@@ -1,15 +1,13 @@
 //! What each child is told: its configuration, with the addresses of its links.
 
-use super::{Arena, failed, heartbeat_topic};
-use crate::debezium::{Install, Worker};
+use super::{Arena, failed};
 use crate::history::Tracer;
 use crate::process::{ChildSpec, Ready};
 use crate::run::{RunError, folder, trace};
-use crate::scenario::{Link, StrategyKind};
-use crate::stack::{Stack, StackInfo};
+use crate::scenario::Link;
+use crate::stack::StackInfo;
 use relays::config::{
-    KafkaTarget, PostgresTarget, RelayConfig, ServiceConfig, SourceConfig, TraceTarget,
-    WritePathConfig,
+    CommitMode, KafkaTarget, PostgresTarget, RelayConfig, ServiceConfig, SourceConfig, TraceTarget,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +15,7 @@ use std::time::Duration;
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// Names of the processes, and of this program's subcommands that they are.
 const ORDER_SERVICE: &str = "order-service";
-const RELAY: &str = "relay";
+pub(crate) const RELAY: &str = "relay";
 
 impl Arena<'_> {
     /// The order service's process.
@@ -27,12 +25,23 @@ impl Arena<'_> {
 
     /// The relay's process, where the strategy has one.
     pub(super) fn relay_spec(&self) -> Result<Option<ChildSpec>, RunError> {
-        if self.strategy.kind == (StrategyKind::Debezium {}) {
-            return self.debezium_child().map(Some);
-        }
-        self.relay_config()
-            .map(|config| self.own_child(RELAY, &config))
-            .transpose()
+        self.parts.relay(self)
+    }
+
+    /// The process of a relay of our own.
+    pub(in crate::run) fn own_relay(
+        &self,
+        source: SourceConfig,
+        commit: CommitMode,
+    ) -> Result<ChildSpec, RunError> {
+        let config = RelayConfig {
+            postgres: self.postgres(Link::RelayPostgres, self.layout.relay_role()),
+            kafka: self.kafka(Link::RelayKafka),
+            source,
+            synchronous_commit: commit,
+            trace: self.trace_target(Tracer::Relay),
+        };
+        self.own_child(RELAY, &config)
     }
 
     /// A subcommand of this very program.
@@ -64,85 +73,20 @@ impl Arena<'_> {
         })
     }
 
-    fn log(&self, name: &str) -> PathBuf {
-        let file = format!("{}.{name}.log", self.strategy.name);
-        self.folder.join("logs").join(file)
-    }
-
-    fn debezium_child(&self) -> Result<ChildSpec, RunError> {
-        let worker = Worker {
-            postgres: self.postgres(Link::RelayPostgres, self.layout.relay_role()),
-            kafka: self.kafka(Link::RelayKafka),
-            heartbeat_topic: heartbeat_topic(&self.topic_name),
-            slot: self.layout.slot(),
-            publication: self.layout.publication(),
-            rest: self.connect_address,
-        };
-        let folder = self.folder.join("connect").join(&self.strategy.name);
-        let install = debezium(self.stack)?;
-        worker
-            .child(
-                RELAY,
-                &install,
-                &folder,
-                &self.log(RELAY),
-                self.stack.info(),
-            )
-            .map_err(|e| failed("configuring Debezium", &e))
+    /// Where what this process says goes.
+    pub(in crate::run) fn log(&self, name: &str) -> PathBuf {
+        folder::log(&self.folder, &self.strategy.name, name)
     }
 
     fn service_config(&self) -> ServiceConfig {
-        let write_path = match &self.strategy.kind {
-            StrategyKind::DualWrite {
-                order,
-                publish_timeout,
-            } => WritePathConfig::DualWrite {
-                order: *order,
-                publish_timeout_ms: publish_timeout.map(|d| d.as_millis() as u64),
-                kafka: self.kafka(Link::OrdersKafka),
-            },
-            StrategyKind::Polling { notify, .. } => WritePathConfig::Outbox { notify: *notify },
-            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {
-                WritePathConfig::Outbox { notify: false }
-            }
-        };
         ServiceConfig {
             listen: self.service_address,
             run: self.key.run.clone(),
             postgres: self.postgres(Link::OrdersPostgres, self.layout.service_role()),
             postgres_connections: self.scenario.workload.postgres_connections,
-            write_path,
+            write_path: self.parts.write_path(self),
             trace: self.trace_target(Tracer::OrderService),
         }
-    }
-
-    /// Of a relay of our own.
-    fn relay_config(&self) -> Option<RelayConfig> {
-        let source = match &self.strategy.kind {
-            StrategyKind::DualWrite { .. } | StrategyKind::Debezium {} => return None,
-            StrategyKind::Polling {
-                after_publish,
-                interval,
-                batch,
-                notify,
-            } => SourceConfig::Polling {
-                after_publish: *after_publish,
-                interval_ms: interval.as_millis() as u64,
-                batch: *batch,
-                notify: *notify,
-            },
-            StrategyKind::Cdc {} => SourceConfig::Cdc {
-                slot: self.layout.slot(),
-                publication: self.layout.publication(),
-            },
-        };
-        Some(RelayConfig {
-            postgres: self.postgres(Link::RelayPostgres, self.layout.relay_role()),
-            kafka: self.kafka(Link::RelayKafka),
-            source,
-            synchronous_commit: self.strategy.relay_commit,
-            trace: self.trace_target(Tracer::Relay),
-        })
     }
 
     fn trace_target(&self, tracer: Tracer) -> Option<TraceTarget> {
@@ -172,7 +116,8 @@ impl Arena<'_> {
         }
     }
 
-    fn kafka(&self, link: Link) -> KafkaTarget {
+    /// How this link reaches Kafka.
+    pub(in crate::run) fn kafka(&self, link: Link) -> KafkaTarget {
         let info: &StackInfo = self.stack.info();
         KafkaTarget {
             bootstrap: self.proxies.get(&link).map_or_else(
@@ -183,19 +128,6 @@ impl Arena<'_> {
             linger_ms: self.strategy.linger_ms,
         }
     }
-}
-
-/// Kafka Connect and Debezium, as the install script put them.
-pub fn debezium(stack: &Stack) -> Result<Install, RunError> {
-    let doing = "looking for Kafka Connect and Debezium";
-    let programs = stack.programs().ok_or_else(|| {
-        failed(
-            doing,
-            &"no `.stack` folder here: run stack/install.sh in the checkout, or name its `.stack` \
-              folder with --programs",
-        )
-    })?;
-    Install::find(programs).map_err(|e| failed(doing, &e))
 }
 
 fn split(address: &str) -> Option<(String, u16)> {

@@ -292,6 +292,7 @@ pub fn history(
             uncommitted_records: 0,
             service_killed_at_teardown: false,
             interrupted: false,
+            remarks: Vec::new(),
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             deaths: Vec::new(),

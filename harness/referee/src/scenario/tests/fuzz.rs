@@ -433,7 +433,7 @@ fn possible(s: &Scenario) -> Result<(), String> {
                 must((ms..=limits::INTERVAL).contains(interval), "an interval")?;
                 must((1..=limits::BATCH).contains(batch), "a batch")?;
             }
-            StrategyKind::Cdc {} | StrategyKind::Debezium {} => {}
+            StrategyKind::Cdc {} | StrategyKind::Debezium {} | StrategyKind::External { .. } => {}
         }
         let mut named = BTreeSet::new();
         for e in &strategy.expectations {

@@ -1,51 +1,46 @@
 //! `[strategy.NAME]`: how events get from the database to the broker.
 
+mod cdc;
+mod debezium;
+mod dual_write;
+mod external;
+mod polling;
+
 use super::limits;
 use super::section::Section;
 use super::{Strategy, StrategyKind};
-use contract::config::{AfterPublish, CommitMode, WriteOrder};
+use contract::config::CommitMode;
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
-/// A kind of strategy and the keys that are its own.
+/// A kind of strategy: its row in the registry.
+#[derive(Debug)]
 pub struct StrategyInfo {
     /// The `kind` of scenario files.
     pub name: &'static str,
+    /// One line of explanation, for `outbox-harness list`.
+    pub what: &'static str,
     /// Its own keys, beside `kind` and `linger`.
     pub keys: &'static [&'static str],
     /// Reads them, but for `synchronous_commit`.
-    read: fn(&mut Section<'_>) -> Option<StrategyKind>,
+    read: fn(&mut Section<'_>, &Surroundings<'_>) -> Option<StrategyKind>,
 }
 
 /// Every kind of strategy.
-pub const KINDS: [StrategyInfo; 4] = [
-    StrategyInfo {
-        name: "dual-write",
-        keys: &["order", "publish_timeout"],
-        read: dual_write,
-    },
-    StrategyInfo {
-        name: "polling",
-        keys: &[
-            "after_publish",
-            "interval",
-            "batch",
-            "notify",
-            "synchronous_commit",
-        ],
-        read: polling,
-    },
-    StrategyInfo {
-        name: "cdc",
-        keys: &["synchronous_commit"],
-        read: |_| Some(StrategyKind::Cdc {}),
-    },
-    StrategyInfo {
-        name: "debezium",
-        keys: &[],
-        read: |_| Some(StrategyKind::Debezium {}),
-    },
+pub const KINDS: [StrategyInfo; 5] = [
+    dual_write::INFO,
+    polling::INFO,
+    cdc::INFO,
+    debezium::INFO,
+    external::INFO,
 ];
+
+/// What a strategy's keys are read beside.
+pub(super) struct Surroundings<'a> {
+    /// The scenario file's folder: paths in the file begin there.
+    pub folder: &'a Path,
+}
 
 /// A strategy without its expectations, and where the file has it.
 pub(super) struct Placed {
@@ -74,13 +69,17 @@ pub(super) fn plain(name: &str) -> String {
 }
 
 /// Reads one strategy.
-pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
+pub(super) fn read(
+    mut s: Section<'_>,
+    name: &str,
+    surroundings: &Surroundings<'_>,
+) -> Option<Placed> {
     let kinds: Vec<(&'static str, &'static StrategyInfo)> =
         KINDS.iter().map(|k| (k.name, k)).collect();
     let info = s
         .required(
             "kind",
-            "kind = \"polling\" (or \"dual-write\", \"cdc\", \"debezium\")",
+            "kind = \"polling\" (or \"dual-write\", \"cdc\", \"debezium\", \"external\")",
         )
         .and_then(|e| s.word(e, &kinds));
     let linger_entry = s.get("linger");
@@ -99,7 +98,7 @@ pub(super) fn read(mut s: Section<'_>, name: &str) -> Option<Placed> {
     } else {
         CommitMode::default()
     };
-    let kind = (info.read)(&mut s);
+    let kind = (info.read)(&mut s, surroundings);
     if let (
         Some(entry),
         Some(StrategyKind::DualWrite {
@@ -157,55 +156,4 @@ fn relay_commit(s: &mut Section<'_>) -> CommitMode {
     s.get("synchronous_commit")
         .and_then(|e| s.word(e, &words))
         .unwrap_or_default()
-}
-
-fn dual_write(s: &mut Section<'_>) -> Option<StrategyKind> {
-    let order = s
-        .required("order", "order = \"commit-then-publish\"")
-        .and_then(|e| {
-            s.word(
-                e,
-                &[
-                    ("commit-then-publish", WriteOrder::CommitThenPublish),
-                    ("publish-then-commit", WriteOrder::PublishThenCommit),
-                ],
-            )
-        });
-    let publish_timeout = s
-        .get("publish_timeout")
-        .and_then(|e| s.duration(e, Duration::from_millis(1)..=limits::REQUEST));
-    Some(StrategyKind::DualWrite {
-        order: order?,
-        publish_timeout,
-    })
-}
-
-fn polling(s: &mut Section<'_>) -> Option<StrategyKind> {
-    let after_publish = s
-        .get("after_publish")
-        .and_then(|e| {
-            s.word(
-                e,
-                &[
-                    ("delete", AfterPublish::Delete),
-                    ("mark", AfterPublish::Mark),
-                ],
-            )
-        })
-        .unwrap_or(AfterPublish::Delete);
-    let interval = s
-        .get("interval")
-        .and_then(|e| s.duration(e, Duration::from_millis(1)..=limits::INTERVAL))
-        .unwrap_or(Duration::from_millis(5));
-    let batch = s
-        .get("batch")
-        .and_then(|e| s.integer(e, 1..=limits::BATCH))
-        .unwrap_or(500);
-    let notify = s.get("notify").and_then(|e| s.flag(e)).unwrap_or(false);
-    Some(StrategyKind::Polling {
-        after_publish,
-        interval,
-        batch,
-        notify,
-    })
 }

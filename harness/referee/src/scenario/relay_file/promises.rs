@@ -1,0 +1,115 @@
+//! `[promises]` of a relay's file: by what it promises it is judged; the rest is measured and shown.
+
+use crate::scenario::limits;
+use crate::scenario::section::Section;
+use crate::scenario::{IMPLICIT, Metric};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a relay promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promises {
+    /// How often an event comes.
+    pub delivery: Delivery,
+    /// Which events keep their order.
+    pub order: OrderPromise,
+    /// So long an event may be held by somebody who is dead before another takes it: a lease, a
+    /// heartbeat, a session's timeout. The drain has to wait for it to be fair.
+    pub lease: Duration,
+}
+
+/// How often an event comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// Once or more.
+    AtLeastOnce,
+    /// Once.
+    ExactlyOnce,
+    /// Once or not at all.
+    AtMostOnce,
+}
+
+/// Which events keep their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderPromise {
+    /// None.
+    None,
+    /// Those of one order.
+    Key,
+}
+
+impl Default for Promises {
+    fn default() -> Self {
+        Self {
+            delivery: Delivery::AtLeastOnce,
+            order: OrderPromise::Key,
+            lease: Duration::ZERO,
+        }
+    }
+}
+
+impl Delivery {
+    const ALL: [Self; 3] = [Self::AtLeastOnce, Self::ExactlyOnce, Self::AtMostOnce];
+
+    /// Its name in files and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AtLeastOnce => "at-least-once",
+            Self::ExactlyOnce => "exactly-once",
+            Self::AtMostOnce => "at-most-once",
+        }
+    }
+}
+
+impl OrderPromise {
+    const ALL: [Self; 2] = [Self::None, Self::Key];
+
+    /// Its name in files and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Key => "key",
+        }
+    }
+}
+
+impl Promises {
+    /// What is 0 where the promises are kept.
+    pub fn zeros(&self) -> Vec<Metric> {
+        let delivered = self.delivery != Delivery::AtMostOnce;
+        let once = self.delivery != Delivery::AtLeastOnce;
+        let ordered = self.order != OrderPromise::None;
+        let promised = |metric: &Metric| match metric {
+            Metric::Lost | Metric::Undrained => delivered,
+            Metric::Reordered | Metric::Split => ordered,
+            _ => true,
+        };
+        let mut zeros: Vec<Metric> = IMPLICIT.into_iter().filter(promised).collect();
+        zeros.extend(once.then_some(Metric::Duplicated));
+        zeros
+    }
+}
+
+pub(super) fn read(mut s: Section<'_>) -> Option<Promises> {
+    let usual = Promises::default();
+    let delivery = match s.get("delivery") {
+        Some(entry) => s.word(entry, &Delivery::ALL.map(|d| (d.name(), d))),
+        None => Some(usual.delivery),
+    };
+    let order = match s.get("order") {
+        Some(entry) => s.word(entry, &OrderPromise::ALL.map(|o| (o.name(), o))),
+        None => Some(usual.order),
+    };
+    let lease = match s.get("lease") {
+        Some(entry) => s.duration(entry, Duration::ZERO..=limits::DRAIN),
+        None => Some(usual.lease),
+    };
+    s.finish();
+    Some(Promises {
+        delivery: delivery?,
+        order: order?,
+        lease: lease?,
+    })
+}

@@ -1,0 +1,157 @@
+//! Texts with placeholders, `${name}`: checked when their file is read, filled in when a run knows the
+//! values.
+
+use crate::scenario::source::suggest;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A text with placeholders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Template(String);
+
+/// A piece of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece<'a> {
+    Text(&'a str),
+    Name(&'a str),
+}
+
+/// An SQL statement whose placeholders are parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// With `$1`, `$2` and so on, each of type text, in place of the names.
+    pub sql: String,
+    /// The names, in the order of their numbers.
+    pub names: Vec<String>,
+}
+
+const OPEN: &str = "${";
+const CLOSE: char = '}';
+
+impl Template {
+    /// Takes a text all of whose placeholders are among `known`; otherwise says what is wrong with it,
+    /// and what would be right.
+    pub(super) fn read(text: &str, known: &[&str]) -> Result<Self, (String, String)> {
+        for (at, _) in text.match_indices(OPEN) {
+            let rest = &text[at + OPEN.len()..];
+            let Some(end) = rest.find(CLOSE) else {
+                return Err((
+                    "a placeholder has no end: `${` without `}`".to_owned(),
+                    "write ${name}; a shell's own variables go into a script of its own".to_owned(),
+                ));
+            };
+            let name = &rest[..end];
+            if !known.contains(&name) {
+                return Err((
+                    format!("there is no placeholder `${{{name}}}` here"),
+                    suggest(name, known),
+                ));
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text with every placeholder's value in its place.
+    pub fn fill<'v>(&self, value: impl Fn(&str) -> Cow<'v, str>) -> String {
+        let mut filled = String::with_capacity(self.0.len());
+        for piece in self.pieces() {
+            match piece {
+                Piece::Text(text) => filled.push_str(text),
+                Piece::Name(name) => filled.push_str(&value(name)),
+            }
+        }
+        filled
+    }
+
+    /// The text as a statement: its placeholders become parameters, the same name the same one.
+    pub fn statement(&self) -> Statement {
+        let mut sql = String::with_capacity(self.0.len());
+        let mut names: Vec<String> = Vec::new();
+        for piece in self.pieces() {
+            match piece {
+                Piece::Text(text) => sql.push_str(text),
+                Piece::Name(name) => {
+                    let known = names.iter().position(|n| n == name);
+                    let index = known.unwrap_or_else(|| {
+                        names.push(name.to_owned());
+                        names.len() - 1
+                    });
+                    // The type is said: a server that has to guess it refuses many a function's argument.
+                    sql.push_str(&format!("(${}::text)", index + 1));
+                }
+            }
+        }
+        Statement { sql, names }
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let mut rest = self.0.as_str();
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let (piece, after) = match rest.find(OPEN) {
+                Some(0) => {
+                    let inner = &rest[OPEN.len()..];
+                    // One without an end was refused.
+                    let end = inner.find(CLOSE)?;
+                    (Piece::Name(&inner[..end]), &inner[end + 1..])
+                }
+                Some(at) => (Piece::Text(&rest[..at]), &rest[at..]),
+                None => (Piece::Text(rest), ""),
+            };
+            rest = after;
+            Some(piece)
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KNOWN: [&str; 2] = ["topic", "slot"];
+
+    #[test]
+    fn given_placeholders_when_filled_then_each_has_its_value_and_the_rest_is_as_written() {
+        let template = Template::read("a ${topic} $$ $1 ${slot}${topic}", &KNOWN).unwrap();
+        let filled = template.fill(|name| name.to_uppercase().into());
+        assert_eq!(filled, "a TOPIC $$ $1 SLOTTOPIC");
+    }
+
+    #[test]
+    fn given_a_name_that_is_there_twice_when_made_a_statement_then_it_is_one_parameter() {
+        let template = Template::read("select ${slot}, ${topic}, ${slot}", &KNOWN).unwrap();
+        let statement = template.statement();
+        assert_eq!(statement.sql, "select ($1::text), ($2::text), ($1::text)");
+        assert_eq!(statement.names, ["slot", "topic"]);
+    }
+
+    #[test]
+    fn given_an_unknown_or_an_open_placeholder_then_it_is_refused_with_what_would_be_right() {
+        let (what, help) = Template::read("${topik}", &KNOWN).unwrap_err();
+        assert!(
+            what.contains("${topik}") && help.contains("topic"),
+            "{what} {help}"
+        );
+        assert!(Template::read("x ${topic", &KNOWN).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_filled_without_a_panic(text in "[a$\\{\\}tü ]{0,30}") {
+            if let Ok(template) = Template::read(&text, &["", "t", "a"]) {
+                let back = template.fill(|name| format!("${{{name}}}").into());
+                prop_assert_eq!(back, text);
+            }
+        }
+    }
+}

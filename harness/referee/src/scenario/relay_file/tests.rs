@@ -1,0 +1,252 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::envelope::{Coding, Of};
+use crate::scenario::{Metric, StrategyKind, load, parse};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A file that says as little as a file can.
+const LEAST: &str = r#"
+name = "mine"
+version = "1"
+[outbox]
+ddl = ["create table outbox (id uuid, payload text)"]
+insert = ["insert into outbox values (${event_id}::uuid, ${payload})"]
+[relay]
+command = ["./relay", "--topic", "${topic}"]
+ready = { log = "^READY$" }
+"#;
+
+fn read(text: &str) -> Result<RelayFile, String> {
+    super::parse(Path::new("relays/mine/relay.toml"), text).map_err(|e| e.to_string())
+}
+
+#[test]
+fn given_the_least_that_a_file_can_say_when_read_then_the_rest_is_as_a_careful_operator_would_have_it()
+ {
+    let relay = read(LEAST).unwrap();
+    assert!(relay.home.is_absolute() && relay.home.ends_with("relays/mine"));
+    assert_eq!(relay.install, None);
+    assert_eq!(relay.outbox.pending, None);
+    assert!(!relay.outbox.is_read_from_wal());
+    assert_eq!(relay.process.stop, RelayStop::default());
+    assert_eq!(relay.process.env, BTreeMap::new());
+    assert!(!relay.process.restart);
+    assert!(relay.place.is_usual());
+    assert_eq!(relay.promises, Promises::default());
+}
+
+#[test]
+fn given_all_that_a_file_can_say_when_read_then_all_of_it_is_kept() {
+    let text = r#"
+name = "theirs"
+version = "2.1"
+language = "Go"
+homepage = "https://example.org"
+licence = "MIT"
+[install]
+check = ["test", "-x", "relay"]
+run = ["go", "build"]
+within = "3m"
+[outbox]
+ddl = ["create table o (id text)", "create index on o (id)"]
+after_ddl = ["select pg_create_logical_replication_slot('${slot}', 'pgoutput')"]
+insert = ["insert into o values (${event_id})", "insert into p values (${payload}, ${topic})"]
+pending = "select id from o"
+replication = true
+[relay]
+command = ["relay"]
+folder = "bin"
+env = { URL = "${postgres_url}?sslmode=disable", PLAIN = "x" }
+ready = { http = "http://127.0.0.1:${port}/health" }
+ready_within = "20s"
+stop = { signal = "INT", within = "3s", exit = [0, 130] }
+restart = true
+[event]
+key = "header:order_id"
+value = "json:/payload base64"
+[promises]
+delivery = "exactly-once"
+order = "none"
+lease = "5s"
+"#;
+    let relay = read(text).unwrap();
+    assert_eq!(relay.install.unwrap().within, Duration::from_secs(180));
+    assert_eq!((relay.outbox.ddl.len(), relay.outbox.insert.len()), (2, 2));
+    assert!(relay.outbox.is_read_from_wal());
+    let process = relay.process;
+    assert_eq!(process.env["URL"].text(), "${postgres_url}?sslmode=disable");
+    assert_eq!(process.stop.exit, [0, 130]);
+    assert_eq!(process.stop.signal, StopSignal::Int);
+    assert!(matches!(process.ready, RelayReady::Http(_)) && process.restart);
+    assert_eq!(relay.place.key.of, Of::Header("order_id".to_owned()));
+    assert_eq!(relay.place.value.coding, Coding::Base64);
+    assert_eq!(relay.promises.lease, Duration::from_secs(5));
+}
+
+#[test]
+fn given_a_mistake_then_it_is_shown_with_its_line_and_what_would_be_right() {
+    let cases = [
+        (
+            "${topic}",
+            "${topik}",
+            "no placeholder `${topik}`",
+            "`topic`",
+        ),
+        ("name = \"mine\"\n", "", "no `name`", "name = \"my relay\""),
+        (
+            "${payload})",
+            "'x')",
+            "no statement of `insert` writes `${payload}`",
+            "column",
+        ),
+        (
+            "\"^READY$\"",
+            "\"(\"",
+            "no regular expression",
+            "ready = { log",
+        ),
+        ("{ log = \"^READY$\" }", "{ }", "`ready` has 0 of", "tcp"),
+        (
+            "command = [\"./relay\", \"--topic\", \"${topic}\"]",
+            "command = []",
+            "names no program",
+            "list",
+        ),
+        ("ddl = [", "dll = [", "no key `dll`", "`ddl`"),
+        (
+            "command = [\"./relay\"",
+            "command = [7",
+            "has an integer in it",
+            "list of texts",
+        ),
+        (
+            "version = \"1\"",
+            "version = 1",
+            "`version` is an integer",
+            "double quotes",
+        ),
+    ];
+    for (right, wrong, what, help) in cases {
+        assert!(LEAST.contains(right), "{right}");
+        let error = read(&LEAST.replace(right, wrong)).unwrap_err();
+        assert!(error.contains(what), "{wrong}: {error}");
+        assert!(error.contains(help), "{wrong}: {error}");
+        assert!(error.contains("relays/mine/relay.toml:"), "{error}");
+    }
+}
+
+#[test]
+fn given_every_mistake_at_once_then_all_of_them_are_shown() {
+    let text = LEAST
+        .replace("${topic}", "${topik}")
+        .replace("\"^READY$\"", "\"(\"")
+        .replace("version = \"1\"", "versoin = \"1\"")
+        + "[event]\nkey = \"body\"\n[promises]\norder = \"always\"\n[stop]\n";
+    let error = read(&text).unwrap_err();
+    for what in [
+        "topik",
+        "regular expression",
+        "versoin",
+        "body",
+        "always",
+        "`stop`",
+    ] {
+        assert!(error.contains(what), "{what}: {error}");
+    }
+}
+
+#[test]
+fn given_promises_then_what_is_not_promised_is_not_expected() {
+    let zeros = |delivery, order| {
+        let promises = Promises {
+            delivery,
+            order,
+            ..Promises::default()
+        };
+        promises.zeros()
+    };
+    let usual = zeros(Delivery::AtLeastOnce, OrderPromise::Key);
+    assert!(usual.contains(&Metric::Lost) && usual.contains(&Metric::Reordered));
+    assert!(!usual.contains(&Metric::Duplicated));
+    assert!(zeros(Delivery::ExactlyOnce, OrderPromise::Key).contains(&Metric::Duplicated));
+    let at_most = zeros(Delivery::AtMostOnce, OrderPromise::None);
+    for metric in [
+        Metric::Lost,
+        Metric::Undrained,
+        Metric::Reordered,
+        Metric::Split,
+    ] {
+        assert!(!at_most.contains(&metric), "{metric:?}");
+    }
+    assert!(at_most.contains(&Metric::Phantom) && at_most.contains(&Metric::Duplicated));
+}
+
+const SCENARIO: &str = r#"
+name = "theirs"
+[workload]
+rate = 100
+duration = "5s"
+[strategy.theirs]
+kind = "external"
+relay = "mine/relay.toml"
+env = { EXTRA = "${topic}" }
+"#;
+
+/// A scenario beside a folder with a relay's file.
+fn beside(relay: &str, scenario: &str) -> Result<crate::scenario::Loaded, String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("mine")).unwrap();
+    std::fs::write(folder.path().join("mine/relay.toml"), relay).unwrap();
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    load(&folder.path().join("s.toml")).map_err(|e| e.to_string())
+}
+
+#[test]
+fn given_a_scenario_that_names_a_relays_file_when_read_then_its_paths_begin_where_each_file_is() {
+    let loaded = beside(LEAST, SCENARIO).unwrap();
+    let strategy = &loaded.scenario.strategies[0];
+    let StrategyKind::External { relay } = &strategy.kind else {
+        panic!("{:?}", strategy.kind);
+    };
+    assert!(relay.home.ends_with("mine"));
+    assert_eq!(relay.process.env["EXTRA"].text(), "${topic}");
+    // And a history keeps all of it
+    let text = serde_json::to_string(&strategy.kind).unwrap();
+    let back: StrategyKind = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, strategy.kind);
+}
+
+#[test]
+fn given_a_relays_file_with_mistakes_then_both_files_are_shown_each_with_its_place() {
+    let error = beside(&LEAST.replace("${topic}", "${topik}"), SCENARIO).unwrap_err();
+    assert!(
+        error.contains("s.toml:8:") && error.contains("relay.toml:8:"),
+        "{error}"
+    );
+    let missing = SCENARIO.replace("mine/relay.toml", "mine/rely.toml");
+    let error = beside(LEAST, &missing).unwrap_err();
+    assert!(
+        error.contains("did you mean") && error.contains("relay.toml"),
+        "{error}"
+    );
+}
+
+#[test]
+fn given_a_drain_shorter_than_the_lease_then_it_is_refused() {
+    let relay = format!("{LEAST}[promises]\nlease = \"60s\"\n");
+    let error = beside(&relay, &format!("{SCENARIO}[drain]\nwithin = \"30s\"\n")).unwrap_err();
+    assert!(
+        error.contains("may hold an event for 1m") && error.contains("\"2m\""),
+        "{error}"
+    );
+    beside(&relay, &format!("{SCENARIO}[drain]\nwithin = \"60s\"\n")).unwrap();
+}
+
+#[test]
+fn given_a_strategy_without_its_file_then_the_key_is_asked_for() {
+    let text = SCENARIO.replace("relay = \"mine/relay.toml\"\n", "");
+    let error = parse("s.toml", &text).unwrap_err().to_string();
+    assert!(error.contains("no `relay`"), "{error}");
+}

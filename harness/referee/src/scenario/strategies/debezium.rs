@@ -1,0 +1,11 @@
+//! `debezium`: an outbox that Debezium reads from the write-ahead log.
+
+use super::StrategyInfo;
+use crate::scenario::StrategyKind;
+
+pub(super) const INFO: StrategyInfo = StrategyInfo {
+    name: "debezium",
+    what: "an outbox row in the order's transaction; the relay is Debezium's PostgreSQL connector with its outbox event router, in a Kafka Connect worker",
+    keys: &[],
+    read: |_, _| Some(StrategyKind::Debezium {}),
+};

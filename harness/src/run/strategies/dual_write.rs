@@ -1,0 +1,47 @@
+//! Two writes by the order service, and no outbox.
+
+use super::{Keep, StrategyParts};
+use crate::process::ChildSpec;
+use crate::run::RunError;
+use crate::run::arena::Arena;
+use crate::scenario::Link;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use relays::config::{WriteOrder, WritePathConfig};
+use relays::schema::OutboxKind;
+use std::time::Duration;
+
+pub(super) struct DualWrite {
+    pub order: WriteOrder,
+    pub publish_timeout: Option<Duration>,
+}
+
+impl StrategyParts for DualWrite {
+    fn outbox(&self) -> OutboxKind {
+        OutboxKind::None
+    }
+
+    fn write_path(&self, arena: &Arena<'_>) -> WritePathConfig {
+        WritePathConfig::DualWrite {
+            order: self.order,
+            publish_timeout_ms: self.publish_timeout.map(|d| d.as_millis() as u64),
+            kafka: arena.kafka(Link::OrdersKafka),
+        }
+    }
+
+    fn relay(&self, _: &Arena<'_>) -> Result<Option<ChildSpec>, RunError> {
+        Ok(None)
+    }
+
+    fn pending<'a>(&'a self, _: &'a Arena<'_>, _: Keep<'a>) -> BoxFuture<'a, Result<u64, String>> {
+        async { Ok(0) }.boxed()
+    }
+
+    fn publish_within(&self, request_timeout: Duration) -> Duration {
+        self.publish_timeout.unwrap_or(request_timeout)
+    }
+
+    fn relay_commit(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,81 @@
+//! How a relay that was not written here is known to work.
+
+use super::Values;
+use crate::fence::database;
+use crate::process::Ready;
+use crate::run::RunError;
+use crate::run::arena::failed;
+use crate::scenario::relay_file::RelayReady;
+use futures::FutureExt;
+use regex::Regex;
+use relays::config::PostgresTarget;
+use relays::schema::quote_identifier;
+use sqlx::{AssertSqlSafe, Executor};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bound on one answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// After an answer that is not yet the right one.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) fn of(
+    ready: &RelayReady,
+    values: &Values,
+    admin: &PostgresTarget,
+) -> Result<Ready, RunError> {
+    Ok(match ready {
+        RelayReady::Log(line) => {
+            let line = Regex::new(line).map_err(|e| failed("reading `ready.log`", &e))?;
+            Ready::Says(Arc::new(line))
+        }
+        RelayReady::Tcp(address) => {
+            let address = values.fill(address);
+            Ready::Answers(Arc::new(move || {
+                let connected = tokio::net::TcpStream::connect(address.clone());
+                answers(async move { connected.await.is_ok() }).boxed()
+            }))
+        }
+        RelayReady::Http(url) => {
+            let url = values.fill(url);
+            let client = crate::http::direct()
+                .timeout(ANSWER_WITHIN)
+                .build()
+                .map_err(|e| failed("making an HTTP client", &e))?;
+            Ready::Answers(Arc::new(move || {
+                let asked = client.get(&url).send();
+                answers(async move { asked.await.is_ok_and(|a| a.status().is_success()) }).boxed()
+            }))
+        }
+        RelayReady::Sql(query) => {
+            let (query, admin) = (values.fill(query), admin.clone());
+            let path = format!(
+                "set search_path = {}",
+                quote_identifier(&values.postgres.schema)
+            );
+            Ready::Answers(Arc::new(move || {
+                let (query, path, admin) = (query.clone(), path.clone(), admin.clone());
+                answers(async move {
+                    let Ok(mut session) = database::connect(&admin, Instant::now()).await else {
+                        return false;
+                    };
+                    if session.execute(AssertSqlSafe(path)).await.is_err() {
+                        return false;
+                    }
+                    let asked = sqlx::query_scalar::<_, bool>(AssertSqlSafe(query));
+                    matches!(asked.fetch_optional(&mut session).await, Ok(Some(true)))
+                })
+                .boxed()
+            }))
+        }
+    })
+}
+
+async fn answers(asked: impl Future<Output = bool>) -> bool {
+    let answer = tokio::time::timeout(ANSWER_WITHIN, asked).await;
+    let ready = answer.unwrap_or(false);
+    if !ready {
+        tokio::time::sleep(PAUSE).await;
+    }
+    ready
+}

@@ -1,0 +1,160 @@
+//! What each kind of strategy brings to a run: the shape of its outbox, how the order service writes, its
+//! relay, and how its source is asked what it still holds. One kind, one file, one line in [`of`].
+
+mod cdc;
+pub(crate) mod debezium;
+mod dual_write;
+mod external;
+mod polling;
+
+use super::RunError;
+use super::arena::Arena;
+use crate::process::ChildSpec;
+use crate::process::reaper::Reaper;
+use crate::scenario::{Strategy, StrategyKind};
+use crate::stack::Stack;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use nix::sys::signal::Signal;
+use relays::config::WritePathConfig;
+use relays::schema::OutboxKind;
+use std::path::Path;
+use std::time::Duration;
+
+/// An event that a source still holds, as the source tells of it.
+pub(crate) enum Held<'a> {
+    /// Its text, and where in the log its commit is (0: it is in no log).
+    Event { lsn: u64, payload: &'a str },
+    /// The attempt that made it.
+    Attempt(&'a str),
+}
+
+/// Hears of each event that is held.
+pub(crate) type Keep<'a> = &'a mut (dyn FnMut(Held<'_>) + Send);
+
+/// How a relay is told to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stop {
+    pub signal: Signal,
+    /// After that it is killed.
+    pub within: Duration,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self {
+            signal: Signal::SIGTERM,
+            within: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What a kind of strategy brings. What is not said here is the same for all of them.
+pub(crate) trait StrategyParts: Send + Sync {
+    /// The tables beside `orders`.
+    fn outbox(&self) -> OutboxKind;
+
+    /// How the order service makes a change durable and announced.
+    fn write_path(&self, arena: &Arena<'_>) -> WritePathConfig;
+
+    /// Its relay's process, where it has one.
+    fn relay(&self, arena: &Arena<'_>) -> Result<Option<ChildSpec>, RunError>;
+
+    /// Hands over what its source still holds, and counts it. Its relay is dead by then.
+    fn pending<'a>(
+        &'a self,
+        arena: &'a Arena<'_>,
+        keep: Keep<'a>,
+    ) -> BoxFuture<'a, Result<u64, String>>;
+
+    /// What it needs beside the stack is there, or is made so before anything is timed; `log` is for
+    /// what that says.
+    fn make_ready<'a>(
+        &'a self,
+        stack: &'a Stack,
+        reaper: &'a Reaper,
+        log: &'a Path,
+    ) -> BoxFuture<'a, Result<(), RunError>> {
+        let _ = (stack, reaper, log);
+        async { Ok(()) }.boxed()
+    }
+
+    /// Makes what it needs in the database beyond [`StrategyParts::outbox`].
+    fn lay_out<'a>(&'a self, arena: &'a Arena<'_>) -> BoxFuture<'a, Result<(), RunError>> {
+        let _ = arena;
+        async { Ok(()) }.boxed()
+    }
+
+    /// Topics of one partition that it needs beside that of the events; their names begin with that
+    /// one's, so that what dead runs leave is found.
+    fn topics_beside(&self, topic: &str) -> Vec<String> {
+        let _ = topic;
+        Vec::new()
+    }
+
+    /// How long the order service may take for a publish; nothing where it does not publish, and
+    /// `request_timeout` where nothing bounds it.
+    fn publish_within(&self, request_timeout: Duration) -> Duration {
+        let _ = request_timeout;
+        Duration::ZERO
+    }
+
+    /// How its relay is told to end.
+    fn stop(&self) -> Stop {
+        Stop::default()
+    }
+
+    /// What is to be said of its relay's end, once it was told to end: whether it went by itself, and its
+    /// exit code where no signal ended it.
+    fn unusual_end(&self, by_itself: bool, exit_code: Option<i32>) -> Option<String> {
+        let _ = exit_code;
+        (!by_itself).then(|| "the relay had to be killed".to_owned())
+    }
+
+    /// Whether its relay is started again when it ends by itself.
+    fn restarts(&self) -> bool {
+        false
+    }
+
+    /// Whose commits wait for the disk, in the record's words; nothing where no relay commits.
+    fn relay_commit(&self) -> Option<String>;
+
+    /// What the record says of the surroundings of the strategy of this name, beside that: names and
+    /// values.
+    fn describe(&self, stack: &Stack, name: &str) -> Vec<(String, String)> {
+        let _ = (stack, name);
+        Vec::new()
+    }
+}
+
+/// What this strategy's kind brings.
+pub(crate) fn of(strategy: &Strategy) -> Box<dyn StrategyParts> {
+    match &strategy.kind {
+        StrategyKind::DualWrite {
+            order,
+            publish_timeout,
+        } => Box::new(dual_write::DualWrite {
+            order: *order,
+            publish_timeout: *publish_timeout,
+        }),
+        StrategyKind::Polling {
+            after_publish,
+            interval,
+            batch,
+            notify,
+        } => Box::new(polling::Polling {
+            after_publish: *after_publish,
+            interval: *interval,
+            batch: *batch,
+            notify: *notify,
+            commit: strategy.relay_commit,
+        }),
+        StrategyKind::Cdc {} => Box::new(cdc::Cdc {
+            commit: strategy.relay_commit,
+        }),
+        StrategyKind::Debezium {} => Box::new(debezium::Debezium),
+        StrategyKind::External { relay } => Box::new(external::External {
+            relay: relay.clone(),
+        }),
+    }
+}

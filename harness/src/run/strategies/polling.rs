@@ -1,0 +1,61 @@
+//! An outbox whose rows a relay of our own claims with SQL.
+
+use super::{Held, Keep, StrategyParts};
+use crate::fence::pending;
+use crate::process::ChildSpec;
+use crate::run::RunError;
+use crate::run::arena::Arena;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use relays::config::{AfterPublish, CommitMode, SourceConfig, WritePathConfig};
+use relays::schema::OutboxKind;
+use std::time::Duration;
+
+pub(super) struct Polling {
+    pub after_publish: AfterPublish,
+    pub interval: Duration,
+    pub batch: u32,
+    pub notify: bool,
+    pub commit: CommitMode,
+}
+
+impl StrategyParts for Polling {
+    fn outbox(&self) -> OutboxKind {
+        match self.after_publish {
+            AfterPublish::Delete => OutboxKind::Delete,
+            AfterPublish::Mark => OutboxKind::Mark,
+        }
+    }
+
+    fn write_path(&self, _: &Arena<'_>) -> WritePathConfig {
+        WritePathConfig::Outbox {
+            notify: self.notify,
+        }
+    }
+
+    fn relay(&self, arena: &Arena<'_>) -> Result<Option<ChildSpec>, RunError> {
+        let source = SourceConfig::Polling {
+            after_publish: self.after_publish,
+            interval_ms: self.interval.as_millis() as u64,
+            batch: self.batch,
+            notify: self.notify,
+        };
+        arena.own_relay(source, self.commit).map(Some)
+    }
+
+    fn pending<'a>(
+        &'a self,
+        arena: &'a Arena<'_>,
+        keep: Keep<'a>,
+    ) -> BoxFuture<'a, Result<u64, String>> {
+        let schema = &arena.layout.schema;
+        pending::in_outbox(arena.admin(), schema, self.after_publish, |payload| {
+            keep(Held::Event { lsn: 0, payload });
+        })
+        .boxed()
+    }
+
+    fn relay_commit(&self) -> Option<String> {
+        Some(self.commit.name().to_owned())
+    }
+}

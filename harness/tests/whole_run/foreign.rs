@@ -1,0 +1,250 @@
+//! Relays that a file describes (`kind = "external"`): one that does its work, and some that do not
+//! behave. What stands in for somebody's relay is this program's own, which nothing here knows.
+
+use super::{only_run, record, run};
+use reports::record::{Record, Verdict};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+/// The table that the stand-in reads.
+const OUTBOX: &str = r#"
+[outbox]
+ddl = ['''create table outbox (
+    seq bigint generated always as identity primary key, id uuid not null, aggregatetype text not null,
+    aggregateid text not null, type text not null, version int not null, payload text not null)''']
+insert = ['''insert into outbox (id, aggregatetype, aggregateid, type, version, payload)
+    values (${event_id}::uuid, 'Order', ${order_id}, ${event_type}, ${version}::int, ${payload})''']
+pending = "select id from outbox;"
+"#;
+
+const CONFIG: &str = r#"{
+  "postgres": {"host": "${postgres_host}", "port": ${postgres_port}, "user": "${postgres_user}",
+    "password": "${postgres_password}", "database": "${postgres_database}", "schema": "${schema}"},
+  "kafka": {"bootstrap": "${bootstrap}", "topic": "${topic}", "linger_ms": 0.0},
+  "source": {"kind": "polling", "after_publish": "delete", "interval_ms": 5, "batch": 500, "notify": false}
+}"#;
+
+const LOAD: &str = r#"
+name = "foreign"
+order = "not-tested"
+[workload]
+rate = 200
+duration = "4s"
+[drain]
+settle = "200ms"
+within = "5s"
+[strategy.theirs]
+kind = "external"
+relay = "relay.toml"
+"#;
+
+/// The stand-in's command line, as a shell says it.
+fn stand_in() -> String {
+    let program = env!("CARGO_BIN_EXE_outbox-harness");
+    format!("'{program}' relay --config \"$CONFIG\"")
+}
+
+/// A relay's file whose process is this script.
+fn file(script: &str, more: &str) -> String {
+    format!(
+        "name = \"stand-in\"\nversion = \"7\"\n{OUTBOX}\n[relay]\n\
+         command = [\"sh\", \"-c\", '''{script}''']\n\
+         env = {{ CONFIG = \"${{folder}}/config.json\" }}\n\
+         files = {{ \"config.json\" = \"config.json.in\" }}\n\
+         ready = {{ log = '\"signal\":\"ready\"' }}\nready_within = \"10s\"\n{more}"
+    )
+}
+
+struct Ran {
+    output: Output,
+    folder: PathBuf,
+    _home: tempfile::TempDir,
+}
+
+impl Ran {
+    fn record(&self) -> Record {
+        record(&self.folder)
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+}
+
+fn run_with(relay: &str, scenario: &str) -> Ran {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("relay.toml"), relay).unwrap();
+    std::fs::write(home.path().join("config.json.in"), CONFIG).unwrap();
+    let output = run(home.path(), scenario, &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(home.path().join("runs").exists(), "{said}");
+    Ran {
+        folder: only_run(home.path()),
+        output,
+        _home: home,
+    }
+}
+
+#[test]
+fn given_a_relay_of_a_file_when_killed_and_cut_off_then_it_is_judged_like_any_other() {
+    let faults = r#"
+[[fault]]
+target = "relay"
+kind = "kill"
+at = "1s"
+for = "600ms"
+[[fault]]
+target = "relay->kafka"
+kind = "down"
+at = "2500ms"
+for = "600ms"
+"#;
+    let relay = file(
+        &format!("exec {}", stand_in()),
+        "stop = { within = \"5s\" }\n",
+    );
+    let ran = run_with(&relay, &format!("{LOAD}{faults}"));
+    assert_eq!(ran.output.status.code(), Some(0), "{}", ran.said());
+    let record = ran.record();
+    let theirs = &record.strategies[0];
+    assert_eq!(theirs.what(), "stand-in 7");
+    assert_eq!(theirs.relay.as_ref().unwrap().delivery, "at-least-once");
+    assert!(theirs.counts.committed.unwrap() > 500);
+    assert!(theirs.faults.iter().all(|fault| fault.bit == Some(true)));
+    assert_eq!(record.stack.environment["relay.theirs"], "stand-in 7");
+    // And what it was told is for its owner alone
+    let config = ran.folder.join("relay/theirs/config.json");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&config.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o077, 0);
+}
+
+#[test]
+fn given_a_relay_that_ends_by_itself_when_it_is_to_be_started_again_then_it_is_and_that_is_counted()
+{
+    // Its first life ends in the middle of the load, and says why
+    let script = format!(
+        "if mkdir \"$CONFIG.lived\" 2>/dev/null; then {} & sleep 2; kill -9 $!; echo tired; exit 3; fi; exec {}",
+        stand_in(),
+        stand_in()
+    );
+    let ran = run_with(&file(&script, "restart = true\n"), LOAD);
+    assert_eq!(ran.output.status.code(), Some(0), "{}", ran.said());
+    let remarks = &ran.record().strategies[0].remarks;
+    assert!(remarks[0].contains("ended by itself once"), "{remarks:?}");
+}
+
+#[test]
+fn given_a_relay_that_ends_by_itself_then_its_death_heads_the_reasons() {
+    let script = format!("{} & sleep 2; kill -9 $!; echo tired; exit 3", stand_in());
+    let ran = run_with(&file(&script, ""), LOAD);
+    let record = ran.record();
+    let theirs = &record.strategies[0];
+    assert_eq!(theirs.verdict, Verdict::Fail, "{}", ran.said());
+    assert!(
+        theirs.reasons[0].contains("relay died"),
+        "{:?}",
+        theirs.reasons
+    );
+    assert!(theirs.reasons[0].contains("tired"), "{:?}", theirs.reasons);
+    assert!(theirs.counts.undrained.unwrap() > 0);
+}
+
+#[test]
+fn given_a_relay_that_floods_forks_and_ignores_the_end_then_the_run_ends_and_nothing_is_left() {
+    // Endless noise on both outputs, a grandchild in a session of its own, and no ear for SIGTERM
+    let script = format!(
+        "trap '' TERM; (while :; do echo noise; echo noise >&2; sleep 0.001; done) & \
+         setsid sleep 987654 & {} & wait; wait; wait",
+        stand_in()
+    );
+    let ran = run_with(&file(&script, "stop = { within = \"1s\" }\n"), LOAD);
+    assert_eq!(ran.output.status.code(), Some(0), "{}", ran.said());
+    let remarks = &ran.record().strategies[0].remarks;
+    assert!(
+        remarks[0].contains("within 1s and was killed"),
+        "{remarks:?}"
+    );
+    let log = ran.folder.join("logs/theirs.relay.log");
+    assert!(log.metadata().unwrap().len() < 16 << 20);
+    assert!(!is_left(), "a grandchild outlived the run");
+}
+
+fn is_left() -> bool {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = entries.filter_map(|e| std::fs::read(e.path().join("cmdline")).ok());
+    lines.any(|line| line.starts_with(b"sleep\0987654"))
+}
+
+#[test]
+fn given_a_relay_that_never_works_then_the_error_says_so_with_its_last_words() {
+    for (script, how) in [
+        ("echo no such host; exit 5", "exited with code 5"),
+        ("echo no such host; sleep 60", "not ready within 2s"),
+    ] {
+        let relay = file(script, "").replace("\"10s\"", "\"2s\"");
+        let ran = run_with(&relay, LOAD);
+        assert_eq!(ran.output.status.code(), Some(4), "{}", ran.said());
+        let said = ran.said();
+        assert!(
+            said.contains(how) && said.contains("no such host"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn given_a_relay_that_has_to_be_installed_then_that_is_done_once_and_a_failure_is_told() {
+    let install = "[install]\ncheck = [\"test\", \"-e\", \"installed\"]\n";
+    let relay = file(&format!("exec {}", stand_in()), "");
+    let good = format!("{relay}{install}run = [\"touch\", \"installed\"]\n");
+    let ran = run_with(&good, LOAD);
+    assert_eq!(ran.output.status.code(), Some(0), "{}", ran.said());
+    let bad = format!("{relay}{install}run = [\"sh\", \"-c\", \"echo no compiler; false\"]\n");
+    let ran = run_with(&bad, LOAD);
+    assert_eq!(ran.output.status.code(), Some(4), "{}", ran.said());
+    assert!(ran.said().contains("no compiler"), "{}", ran.said());
+}
+
+#[test]
+fn given_an_outbox_that_cannot_be_made_then_the_servers_own_words_are_told() {
+    let relay = file(&format!("exec {}", stand_in()), "").replace("create table", "create tabel");
+    let ran = run_with(&relay, LOAD);
+    assert_eq!(ran.output.status.code(), Some(4), "{}", ran.said());
+    let said = ran.said();
+    assert!(said.contains("statement 1 of the outbox's DDL"), "{said}");
+    assert!(said.contains("tabel"), "{said}");
+}
+
+#[test]
+fn given_a_relay_that_tells_nothing_of_what_it_holds_when_it_delivers_late_then_the_verdict_says_so()
+ {
+    // Dead from the middle on, and without a query for what it left
+    let script = format!("{} & sleep 2; kill -9 $!; exit 3", stand_in());
+    let relay = file(&script, "").replace("pending = \"select id from outbox;\"", "");
+    let ran = run_with(&relay, LOAD);
+    assert_eq!(ran.output.status.code(), Some(1), "{}", ran.said());
+    let record = ran.record();
+    let missed = record.strategies[0].expectations.iter();
+    let reasons: Vec<&str> = missed.map(|e| e.reason.as_str()).collect();
+    assert!(
+        reasons.iter().any(|r| r.contains("no `pending` query")),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn the_files_of_the_shipped_relays_are_good() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../relays/external");
+    let mut checked = 0;
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        for file in std::fs::read_dir(entry.path()).unwrap().flatten() {
+            let path = file.path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with("scenario") && name.ends_with(".toml") {
+                harness::scenario::load(&path).unwrap_or_else(|e| panic!("{e}"));
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 0);
+}
