@@ -3,6 +3,7 @@
 # make lint   formatting, clippy, links in the docs, scripts, dependencies; warnings are errors
 # make clean  everything that was built, downloaded or recorded here
 # make test-scenarios   every shipped scenario whole: exit code, each fault's bite, its lesson
+# make test-relays      the relays of relays/external, those whose toolchain is there
 # make test-postgres-matrix   a short run on every version of PostgreSQL that is supported
 
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SCENARIO ?= scenarios/broker-outage.toml
 
-.PHONY: run test test-scenarios test-postgres-matrix lint clean install
+.PHONY: run test test-scenarios test-relays test-postgres-matrix lint clean install
 
 install:
 	@stack/install.sh
@@ -24,6 +25,9 @@ test: install
 
 test-scenarios: install
 	OUTBOX_HARNESS_SCENARIOS=1 cargo test --release --locked -p outbox-harness --test scenarios
+
+test-relays: install
+	OUTBOX_HARNESS_RELAYS=1 cargo test --release --locked -p outbox-harness --test external_relays
 
 test-postgres-matrix: install
 	stack/postgres-matrix.sh

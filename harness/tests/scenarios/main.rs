@@ -6,12 +6,14 @@
 
 #[path = "../shared/not_done.rs"]
 mod not_done;
+#[path = "../shared/whole.rs"]
+mod whole;
 
-use reports::record::{Counts, Record, Strategy};
+use reports::record::{Counts, Strategy};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use whole::Whole;
 
 /// Set by `make test-scenarios`.
 const ASKED_FOR: &str = "OUTBOX_HARNESS_SCENARIOS";
@@ -20,10 +22,14 @@ const ASKED_FOR: &str = "OUTBOX_HARNESS_SCENARIOS";
 static TURN: Mutex<()> = Mutex::new(());
 
 /// A scenario that was run.
-struct Ran {
-    record: Record,
-    said: String,
-    _home: tempfile::TempDir,
+struct Ran(Whole);
+
+impl std::ops::Deref for Ran {
+    type Target = Whole;
+
+    fn deref(&self) -> &Whole {
+        &self.0
+    }
 }
 
 impl Ran {
@@ -50,14 +56,14 @@ impl Ran {
 #[track_caller]
 fn passes(file: &str) -> Ran {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let (ran, code) = run(file);
+    let ran = Ran(whole::run(&shipped().join(file)));
     let reasons: Vec<_> = ran
         .record
         .strategies
         .iter()
         .flat_map(|s| &s.reasons)
         .collect();
-    assert_eq!(code, Some(0), "{reasons:?}\n{}", ran.said);
+    assert_eq!(ran.code, Some(0), "{reasons:?}\n{}", ran.said);
     for strategy in &ran.record.strategies {
         for fault in &strategy.faults {
             println!(
@@ -73,32 +79,6 @@ fn passes(file: &str) -> Ran {
         assert!(ran.record.strategies.iter().any(bit), "fault {fault}");
     }
     ran
-}
-
-fn run(file: &str) -> (Ran, Option<i32>) {
-    let home = tempfile::tempdir().unwrap();
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
-    let programs = programs
-        .canonicalize()
-        .expect("`make test` installs .stack");
-    let output = Command::new(env!("CARGO_BIN_EXE_outbox-harness"))
-        .arg("run")
-        .arg(shipped().join(file))
-        .arg("--out")
-        .arg(home.path().join("runs"))
-        .env("OUTBOX_HARNESS_PROGRAMS", programs)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let mut runs = std::fs::read_dir(home.path().join("runs")).unwrap();
-    let folder = runs.next().expect(&said).unwrap().path();
-    let record = std::fs::read(folder.join("record.json")).expect(&said);
-    let ran = Ran {
-        record: reports::json::parse(&record).unwrap(),
-        said,
-        _home: home,
-    };
-    (ran, output.status.code())
 }
 
 fn shipped() -> PathBuf {

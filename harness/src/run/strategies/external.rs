@@ -163,11 +163,17 @@ impl StrategyParts for External {
 
     fn describe(&self, _: &Stack, name: &str) -> Vec<(String, String)> {
         let relay = &self.relay;
+        let promises = format!(
+            "{}, order: {}",
+            relay.promises.delivery.name(),
+            relay.promises.order.name()
+        );
         let facts = [
             ("", Some(format!("{} {}", relay.name, relay.version))),
             (".language", relay.language.clone()),
             (".homepage", relay.homepage.clone()),
             (".licence", relay.licence.clone()),
+            (".promises", Some(promises)),
         ];
         let known = facts.into_iter().filter_map(|(fact, value)| {
             let value = value?;
