@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use harness::clock::RunClock;
+use harness::envelope::{EventPlace, Part};
 use harness::event::SENTINEL_KEY;
 use harness::history::{Body, Intent, NONE, Outcome, Request, Rows};
 use harness::identity::{Identity, RunKey};
@@ -10,6 +11,7 @@ use harness::observer::{Observer, Watch, read_again, stray_topics};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use relays::order::ChangeType;
 use std::collections::BTreeSet;
@@ -53,7 +55,7 @@ impl Bench {
                 topic: format!("test.observer.{}", key.run),
                 partitions,
                 identity: Arc::new(key.identity().unwrap()),
-                place: harness::envelope::EventPlace::default(),
+                place: EventPlace::default(),
                 payload_bytes: PAYLOAD,
                 clock: RunClock::start(),
             },
@@ -319,4 +321,81 @@ async fn events_on_another_topic_are_found() {
     let found = stray_topics(bootstrap, identity, topic, &[]).await.unwrap();
     assert_eq!(found, [stray.as_str()]);
     bench.drop_topics(&[&stray, &other]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_events_in_an_envelope_then_they_are_found_where_the_relays_file_says() {
+    // Given a relay that keeps the order's id in a header and the event as base64 in a JSON object
+    let mut bench = Bench::new(1).await;
+    bench.watch.place = EventPlace {
+        key: Part::parse("header:order").unwrap(),
+        value: Part::parse("json:/data/event base64").unwrap(),
+    };
+    let observer = Observer::start(bench.watch.clone()).await.unwrap();
+    let send = |order: &str, value: &str| {
+        let encoded = base64_of(value);
+        let envelope = format!(r#"{{"data":{{"event":"{encoded}"}}}}"#);
+        let header = Header {
+            key: "order",
+            value: Some(order),
+        };
+        let record = BaseRecord::<str, str>::to(&bench.watch.topic)
+            .payload(&envelope)
+            .headers(OwnedHeaders::new().insert(header));
+        bench.producer.send(record).map_err(|(e, _)| e).unwrap();
+    };
+    let order = |n: u32| bench.identity().order_id(n).to_string();
+    // When events come so, one under another order's id, and one without its envelope
+    for attempt in 0..20 {
+        send(
+            &order(attempt),
+            &value(bench.identity(), attempt, 1, attempt),
+        );
+    }
+    send(&order(3), &value(bench.identity(), 20, 1, 20));
+    bench.send(0, &order(21), &value(bench.identity(), 21, 1, 21));
+    bench.send(
+        0,
+        SENTINEL_KEY,
+        &format!("{} x", bench.identity().sentinel_mark()),
+    );
+    bench.flush();
+
+    // Then those are seen, the other two are damaged, and the sentinel is one all the same
+    until("all are seen", || observer.missing(&pairs(0..20)) == 0).await;
+    let read = read_again(&bench.watch, requests(100)).await.unwrap();
+    let of = |body| read.log.iter().filter(|r| r.body == body).count();
+    assert_eq!(
+        (of(Body::Intact), of(Body::Damaged), read.log.len()),
+        (20, 2, 22)
+    );
+    let reasons: Vec<&str> = read.raw.iter().map(|r| r.reason.as_str()).collect();
+    assert!(
+        reasons
+            .iter()
+            .any(|r| r.contains("key is not its order id")),
+        "{reasons:?}"
+    );
+    assert!(
+        reasons.iter().any(|r| r.contains("no event where")),
+        "{reasons:?}"
+    );
+    drop(observer.stop().await);
+    bench.drop_topics(&[]).await;
+}
+
+/// By its definition (RFC 4648), for the test alone.
+fn base64_of(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |bits: u32, at: u32| char::from(DIGITS[(bits >> at & 63) as usize]);
+    let mut encoded = String::new();
+    for three in text.as_bytes().chunks(3) {
+        let byte = |n: usize| u32::from(three.get(n).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        encoded.push(digit(bits, 18));
+        encoded.push(digit(bits, 12));
+        encoded.push(if three.len() > 1 { digit(bits, 6) } else { '=' });
+        encoded.push(if three.len() > 2 { digit(bits, 0) } else { '=' });
+    }
+    encoded
 }

@@ -24,6 +24,12 @@ const CONFIG: &str = r#"{
   "source": {"kind": "polling", "after_publish": "delete", "interval_ms": 5, "batch": 500, "notify": false}
 }"#;
 
+const SERVE: &str = r#"
+import http.server, os
+where = ("127.0.0.1", int(os.environ["PORT"]))
+http.server.HTTPServer(where, http.server.SimpleHTTPRequestHandler).serve_forever()
+"#;
+
 const LOAD: &str = r#"
 name = "foreign"
 order = "not-tested"
@@ -75,6 +81,7 @@ fn run_with(relay: &str, scenario: &str) -> Ran {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("relay.toml"), relay).unwrap();
     std::fs::write(home.path().join("config.json.in"), CONFIG).unwrap();
+    std::fs::write(home.path().join("serve.py"), SERVE).unwrap();
     let output = run(home.path(), scenario, &[]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(home.path().join("runs").exists(), "{said}");
@@ -173,6 +180,22 @@ fn is_left() -> bool {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let mut lines = entries.filter_map(|e| std::fs::read(e.path().join("cmdline")).ok());
     lines.any(|line| line.starts_with(b"sleep\0987654"))
+}
+
+#[test]
+fn given_each_way_to_know_that_a_relay_works_then_its_start_is_waited_for() {
+    // The stand-in, with a server beside it that answers HTTP
+    for ready in [
+        "{ tcp = \"127.0.0.1:${port}\" }",
+        "{ http = \"http://127.0.0.1:${port}/\" }",
+        "{ sql = \"select count(*) > 0 from pg_stat_activity where usename = '${postgres_user}'\" }",
+    ] {
+        let relay = file(&format!("python3 serve.py & exec {}", stand_in()), "")
+            .replace("{ log = '\"signal\":\"ready\"' }", ready)
+            .replace("env = {", "env = { PORT = \"${port}\",");
+        let ran = run_with(&relay, LOAD);
+        assert_eq!(ran.output.status.code(), Some(0), "{ready}: {}", ran.said());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::given::{admin, connect};
 use crate::stack;
 use harness::fence::pending;
 use relays::config::PostgresTarget;
-use relays::schema::{Layout, OutboxKind, create, drop_all};
+use relays::schema::{Layout, OutboxKind, create, drop_all, lay_out};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
@@ -59,6 +59,7 @@ async fn everything_made_is_dropped_again_under_living_sessions_and_twice() {
         (OutboxKind::Mark, [1, 2, 0, 0]),
         (OutboxKind::Cdc, [1, 2, 1, 1]),
         (OutboxKind::Fleeting, [1, 2, 1, 1]),
+        (OutboxKind::Foreign { replication: true }, [1, 2, 0, 0]),
     ] {
         // given a layout with a session of each role, one in a transaction that holds a lock
         let layout = layout(outbox);
@@ -195,4 +196,83 @@ async fn an_administrator_without_superuser_is_enough_for_polling() {
     assert_eq!(left, [0, 0, 0, 0]);
     let session = session.as_mut().unwrap();
     assert!(try_sql(session, "select 1", &layout).await.is_err());
+}
+
+#[tokio::test]
+async fn given_an_outbox_of_a_file_when_laid_out_then_each_role_has_its_rights_and_all_of_it_is_dropped()
+ {
+    let admin = &stack().await.postgres;
+    let layout = layout(OutboxKind::Foreign { replication: true });
+    create(admin, &layout).await.unwrap();
+    // When its tables are made, and where the log is read
+    let ddl = [
+        "create table mine (n bigserial primary key, payload text)".to_owned(),
+        "create function tell() returns int language sql as $$ select 7 $$".to_owned(),
+    ];
+    let after = [
+        format!("create publication {} for table mine", layout.publication()),
+        format!(
+            "select pg_create_logical_replication_slot('{}', 'pgoutput')",
+            layout.slot()
+        ),
+    ];
+    lay_out(admin, &layout, &ddl, &after).await.unwrap();
+    assert_eq!(traces(&layout).await, [1, 2, 1, 1]);
+
+    // Then the service writes it, with the sequence behind its key, under its qualified name
+    let mut service = log_in(layout.service_role(), &layout).await.unwrap();
+    let insert = "insert into $S.mine (payload) values ('x')";
+    try_sql(&mut service, insert, &layout).await.unwrap();
+    assert!(
+        try_sql(&mut service, "drop table $S.mine", &layout)
+            .await
+            .is_err()
+    );
+    // And the relay reads and changes it by its plain name, makes tables that the service can write, and
+    // has no say in the orders
+    let mut relay = log_in(layout.relay_role(), &layout).await.unwrap();
+    for allowed in [
+        "update mine set payload = 'y' where n = 1",
+        "select tell()",
+        "create table later (n int)",
+    ] {
+        try_sql(&mut relay, allowed, &layout).await.unwrap();
+    }
+    try_sql(&mut service, "insert into $S.later values (1)", &layout)
+        .await
+        .unwrap();
+    for forbidden in ["select * from orders", "create schema other_than_ours"] {
+        assert!(
+            try_sql(&mut relay, forbidden, &layout).await.is_err(),
+            "{forbidden}"
+        );
+    }
+    let held = pending::by_query(admin, &layout.schema, "select n from mine;", |n| {
+        assert_eq!(n, "1");
+    });
+    assert_eq!(held.await.unwrap(), 1);
+    let wrong = pending::by_query(admin, &layout.schema, "select m from mine", |_| {});
+    assert!(wrong.await.unwrap_err().contains("select m from mine"));
+
+    drop_all(admin, &layout).await.unwrap();
+    assert_eq!(traces(&layout).await, [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn given_ddl_that_is_wrong_when_laid_out_then_the_statement_is_named_and_none_of_it_stays() {
+    let admin = &stack().await.postgres;
+    let layout = layout(OutboxKind::Foreign { replication: false });
+    create(admin, &layout).await.unwrap();
+    let ddl = ["create table mine (n int)", "create tabel yours (n int)"].map(str::to_owned);
+    let error = lay_out(admin, &layout, &ddl, &[])
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("statement 2") && error.contains("tabel"),
+        "{error}"
+    );
+    // And the first one may be made again
+    lay_out(admin, &layout, &ddl[..1], &[]).await.unwrap();
+    drop_all(admin, &layout).await.unwrap();
 }
