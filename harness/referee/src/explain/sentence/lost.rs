@@ -5,7 +5,7 @@ use crate::explain::Explainer;
 use crate::explain::trail::Trail;
 use crate::explain::words::Sentence;
 use crate::history::{FenceStep, PendingState, Tracer};
-use crate::view::Class;
+use crate::view::{Class, NEVER};
 
 impl Explainer<'_> {
     /// Committed, and nothing delivers it any more.
@@ -15,6 +15,7 @@ impl Explainer<'_> {
         let mut told = Sentence::default();
         told.say(self.commit(&trail));
         self.publishing(&trail, self.fate_span(slot), &mut told);
+        self.overtaken(slot, &trail, &mut told);
         self.instead(&trail, &mut told);
         Some(told.ending("lost"))
     }
@@ -56,6 +57,18 @@ impl Explainer<'_> {
             "the teardown had to kill the order service{at}, which may still have been publishing it"
         ));
         Some(told.ending("undecided"))
+    }
+
+    /// Of a relay that is not known to have had it in hand: when it was past it.
+    fn overtaken(&self, slot: usize, trail: &Trail, told: &mut Sentence) {
+        let by_relay = !self.context.view.is_dual_write();
+        let past_ns = self.context.view.delivery_span(slot).until_ns;
+        if by_relay && past_ns != NEVER && trail.passages(Tracer::Relay).is_empty() {
+            told.say(format!(
+                "a change sent after its answer was on the topic at {}",
+                self.at(past_ns)
+            ));
+        }
     }
 
     /// What is on the topic in place of the event.

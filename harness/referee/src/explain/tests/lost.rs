@@ -155,7 +155,8 @@ fn given_a_relay_that_never_took_it_then_there_is_no_trace_of_it_in_the_relay() 
     let (history, _) = lost_by_relay();
     assert_eq!(
         lost(&history),
-        "committed at 0.058 s; no trace of it in the relay: lost"
+        "committed at 0.058 s; no trace of it in the relay; a change sent after its answer was \
+         on the topic at 0.059 s: lost"
     );
 }
 
@@ -166,17 +167,19 @@ fn given_a_relay_whose_trace_ended_before_then_nothing_is_said_of_what_it_did() 
     relay(&mut history, RELAY, 0, 1_000, Stage::Claimed, 0);
     assert_eq!(
         lost(&history),
-        "committed at 0.058 s; the trace of the relay ends at 0.001 s: lost"
+        "committed at 0.058 s; the trace of the relay ends at 0.001 s; a change sent after its answer was \
+         on the topic at 0.059 s: lost"
     );
 }
 
 #[test]
-fn given_a_relay_without_a_trace_then_that_is_all_that_is_said() {
+fn given_a_relay_without_a_trace_then_only_what_is_seen_from_outside_is_said() {
     let (mut history, gone) = lost_by_relay();
     history.trace.open().retain(|r| r.attempt == gone);
     assert_eq!(
         lost(&history),
-        "committed at 0.058 s; the relay left no trace: lost"
+        "committed at 0.058 s; the relay left no trace; a change sent after its answer was \
+         on the topic at 0.059 s: lost"
     );
 }
 
