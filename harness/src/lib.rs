@@ -11,6 +11,9 @@ pub mod observer;
 pub mod process;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod registries;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod rooms;
 pub mod run;
 pub mod stack;

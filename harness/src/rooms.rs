@@ -40,7 +40,7 @@ fn uses(house: &str) -> Uses {
         let inner = path.strip_prefix(&home).unwrap();
         let first = inner.iter().next().unwrap().to_str().unwrap();
         let room = first.trim_end_matches(".rs");
-        if matches!(room, "lib" | "main" | "rooms") || is_of_tests(inner) {
+        if matches!(room, "lib" | "main" | "rooms" | "registries") || is_of_tests(inner) {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();

@@ -39,7 +39,7 @@ pub fn list(args: &ListArgs) -> Outcome {
     table(
         &mut out,
         "Invariants and metrics",
-        &explain::INVARIANTS,
+        &explain::invariants(),
         |name| {
             if explain::is_implicit(name) {
                 " [0 expected of every relay]"

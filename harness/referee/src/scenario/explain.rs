@@ -1,6 +1,6 @@
 //! One line of explanation for everything a scenario can name: for `outbox-harness list`.
 
-use super::{Metric, strategies};
+use super::{COUNTS, Metric, strategies};
 
 /// Kinds of strategies.
 pub const STRATEGIES: [(&str, &str); strategies::KINDS.len()] = {
@@ -59,49 +59,8 @@ pub const FAULTS: [(&str, &str); 10] = [
     ("pause", "SIGSTOP; the process goes on after `for`"),
 ];
 
-/// Counts and times that can be expected of, the latencies with all their percentiles in one line.
-pub const INVARIANTS: [(&str, &str); 17] = [
-    (
-        "lost",
-        "committed, no valid event, and nothing left that could still deliver it",
-    ),
-    (
-        "undrained",
-        "committed, no event by the deadline, but the outbox or slot still holds it",
-    ),
-    (
-        "undecided",
-        "a publish that the end of the run itself cut off",
-    ),
-    ("phantom", "an event whose change is not committed"),
-    ("foreign", "an event of another run, or of nobody"),
-    (
-        "duplicated",
-        "valid events beyond the first for the same change (at-least-once allows them)",
-    ),
-    (
-        "reordered",
-        "versions of an order that first appeared after a later one did",
-    ),
-    ("split", "orders with events on several partitions"),
-    (
-        "corrupted",
-        "events whose key or value is not what was written",
-    ),
-    (
-        "missing",
-        "the client was told committed, and the database has something else",
-    ),
-    ("double_applied", "one change at two versions"),
-    (
-        "false_rejection",
-        "the client was told no, and it is committed",
-    ),
-    (
-        "unacknowledged",
-        "committed, and the client was told nothing",
-    ),
-    ("late", "first seen later than `late_after`"),
+/// Times that can be expected of, the latencies with all their percentiles in one line.
+const TIMES: [(&str, &str); 3] = [
     ("drain", "time from the end of the load to the last event"),
     (
         "recovery",
@@ -113,9 +72,15 @@ pub const INVARIANTS: [(&str, &str); 17] = [
     ),
 ];
 
+/// Counts, then times, that can be expected of.
+pub fn invariants() -> Vec<(&'static str, &'static str)> {
+    let counts = COUNTS.iter().map(|row| (row.name, row.what));
+    counts.chain(TIMES).collect()
+}
+
 /// Whether every relay strategy is held to 0 of the invariant of this name.
 pub fn is_implicit(name: &str) -> bool {
-    Metric::parse(name).is_some_and(|m| super::IMPLICIT.contains(&m))
+    Metric::parse(name).is_some_and(|m| super::implicit().contains(&m))
 }
 
 #[cfg(test)]
@@ -135,6 +100,6 @@ mod tests {
             .filter(|m| m.unit() != Unit::Milliseconds)
             .map(Metric::name)
             .collect();
-        assert_eq!(names(&INVARIANTS)[..metrics.len()], metrics[..]);
+        assert_eq!(names(&invariants())[..metrics.len()], metrics[..]);
     }
 }

@@ -2,37 +2,113 @@
 
 use super::{LatencyKind, Metric, Percentile};
 
+/// Something that is counted: its row in the registry. What counts it has the same name in
+/// `checkers`.
+#[derive(Debug)]
+pub struct CountInfo {
+    /// The metric.
+    pub metric: Metric,
+    /// Its name in files and records.
+    pub name: &'static str,
+    /// One line of explanation, for `outbox-harness list`.
+    pub what: &'static str,
+    /// Whether a relay strategy is held to 0 of it, whether its file says so or not.
+    pub implicit: bool,
+}
+
 /// Everything that is counted.
-const COUNTS: [Metric; 14] = [
-    Metric::Lost,
-    Metric::Undrained,
-    Metric::Undecided,
-    Metric::Phantom,
-    Metric::Foreign,
-    Metric::Duplicated,
-    Metric::Reordered,
-    Metric::Split,
-    Metric::Corrupted,
-    Metric::Missing,
-    Metric::DoubleApplied,
-    Metric::FalseRejection,
-    Metric::Unacknowledged,
-    Metric::Late,
+pub const COUNTS: [CountInfo; 14] = [
+    CountInfo {
+        metric: Metric::Lost,
+        name: "lost",
+        what: "committed, no valid event, and nothing left that could still deliver it",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::Undrained,
+        name: "undrained",
+        what: "committed, no event by the deadline, but the outbox or slot still holds it",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::Undecided,
+        name: "undecided",
+        what: "a publish that the end of the run itself cut off",
+        implicit: false,
+    },
+    CountInfo {
+        metric: Metric::Phantom,
+        name: "phantom",
+        what: "an event whose change is not committed",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::Foreign,
+        name: "foreign",
+        what: "an event of another run, or of nobody",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::Duplicated,
+        name: "duplicated",
+        what: "valid events beyond the first for the same change (at-least-once allows them)",
+        implicit: false,
+    },
+    CountInfo {
+        metric: Metric::Reordered,
+        name: "reordered",
+        what: "versions of an order that first appeared after a later one did",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::Split,
+        name: "split",
+        what: "orders with events on several partitions",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::Corrupted,
+        name: "corrupted",
+        what: "events whose key or value is not what was written",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::Missing,
+        name: "missing",
+        what: "the client was told committed, and the database has something else",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::DoubleApplied,
+        name: "double_applied",
+        what: "one change at two versions",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::FalseRejection,
+        name: "false_rejection",
+        what: "the client was told no, and it is committed",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::Unacknowledged,
+        name: "unacknowledged",
+        what: "committed, and the client was told nothing",
+        implicit: false,
+    },
+    CountInfo {
+        metric: Metric::Late,
+        name: "late",
+        what: "first seen later than `late_after`",
+        implicit: false,
+    },
 ];
 
 /// What a relay strategy is held to, whether its file says so or not: 0 of each.
-pub const IMPLICIT: [Metric; 10] = [
-    Metric::Lost,
-    Metric::Undrained,
-    Metric::Phantom,
-    Metric::Foreign,
-    Metric::Reordered,
-    Metric::Split,
-    Metric::Corrupted,
-    Metric::Missing,
-    Metric::DoubleApplied,
-    Metric::FalseRejection,
-];
+pub fn implicit() -> Vec<Metric> {
+    let rows = COUNTS.iter().filter(|row| row.implicit);
+    rows.map(|row| row.metric).collect()
+}
 
 /// What the value of an expectation on a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +124,7 @@ pub enum Unit {
 impl Metric {
     /// Every metric.
     pub fn all() -> Vec<Metric> {
-        let mut all = COUNTS.to_vec();
+        let mut all: Vec<Metric> = COUNTS.iter().map(|row| row.metric).collect();
         all.extend([Metric::Drain, Metric::Recovery]);
         for kind in [
             LatencyKind::Order,

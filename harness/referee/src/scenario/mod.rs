@@ -19,7 +19,7 @@ mod workload;
 mod tests;
 
 pub use load::load;
-pub use metric::{IMPLICIT, Unit};
+pub use metric::{COUNTS, CountInfo, Unit, implicit};
 pub use parse::{Loaded, parse};
 pub use source::{Problem, ScenarioError};
 
@@ -424,7 +424,7 @@ impl StrategyKind {
     pub fn zeros(&self) -> Vec<Metric> {
         match self {
             Self::DualWrite { .. } => Vec::new(),
-            Self::Polling { .. } | Self::Cdc {} | Self::Debezium {} => IMPLICIT.to_vec(),
+            Self::Polling { .. } | Self::Cdc {} | Self::Debezium {} => implicit(),
             Self::External { relay } => relay.promises.zeros(),
         }
     }
@@ -564,21 +564,8 @@ pub struct Drain {
 impl Metric {
     /// The metric's name in scenario files and records, e.g. `lost`, `propagation_p99`.
     pub fn name(self) -> String {
+        let count = COUNTS.iter().find(|row| row.metric == self);
         let plain = match self {
-            Self::Lost => "lost",
-            Self::Undrained => "undrained",
-            Self::Undecided => "undecided",
-            Self::Phantom => "phantom",
-            Self::Foreign => "foreign",
-            Self::Duplicated => "duplicated",
-            Self::Reordered => "reordered",
-            Self::Split => "split",
-            Self::Corrupted => "corrupted",
-            Self::Missing => "missing",
-            Self::DoubleApplied => "double_applied",
-            Self::FalseRejection => "false_rejection",
-            Self::Unacknowledged => "unacknowledged",
-            Self::Late => "late",
             Self::Drain => "drain",
             Self::Recovery => "recovery",
             Self::Latency(kind, percentile) => {
@@ -596,6 +583,20 @@ impl Metric {
                 };
                 return format!("{kind}_{percentile}");
             }
+            Self::Lost
+            | Self::Undrained
+            | Self::Undecided
+            | Self::Phantom
+            | Self::Foreign
+            | Self::Duplicated
+            | Self::Reordered
+            | Self::Split
+            | Self::Corrupted
+            | Self::Missing
+            | Self::DoubleApplied
+            | Self::FalseRejection
+            | Self::Unacknowledged
+            | Self::Late => count.map_or("", |row| row.name),
         };
         plain.to_owned()
     }

@@ -158,7 +158,7 @@ impl StrategyParts for External {
     }
 
     fn relay_commit(&self) -> Option<String> {
-        Some("its own affair".to_owned())
+        Some("as the relay itself sets it".to_owned())
     }
 
     fn describe(&self, _: &Stack, name: &str) -> Vec<(String, String)> {

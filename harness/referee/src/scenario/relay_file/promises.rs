@@ -2,7 +2,7 @@
 
 use crate::scenario::limits;
 use crate::scenario::section::Section;
-use crate::scenario::{IMPLICIT, Metric};
+use crate::scenario::{Metric, implicit};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ impl Promises {
             Metric::Reordered | Metric::Split => ordered,
             _ => true,
         };
-        let mut zeros: Vec<Metric> = IMPLICIT.into_iter().filter(promised).collect();
+        let mut zeros: Vec<Metric> = implicit().into_iter().filter(promised).collect();
         zeros.extend(once.then_some(Metric::Duplicated));
         zeros
     }

@@ -452,7 +452,7 @@ fn possible(s: &Scenario) -> Result<(), String> {
         if strategy.kind.has_relay() {
             let held = |metric: &Metric| strategy.expectations.iter().any(|e| e.metric == *metric);
             must(
-                IMPLICIT.iter().all(held),
+                implicit().iter().all(held),
                 "a relay that is held to the implicit zeros",
             )?;
         }

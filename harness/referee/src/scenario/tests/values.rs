@@ -142,7 +142,7 @@ settle = "1500ms"
         .iter()
         .map(|e| (e.metric.name(), e.comparison, e.value, e.implicit))
         .collect();
-    assert_eq!(said.len(), 3 + IMPLICIT.len() - 1);
+    assert_eq!(said.len(), 3 + implicit().len() - 1);
     assert!(said.contains(&("lost".into(), Comparison::AtMost, 3.0, false)));
     assert!(said.contains(&("drain".into(), Comparison::AtMost, 2.5, false)));
     assert!(said.contains(&("order_p999".into(), Comparison::AtMost, 1000.0, false)));
