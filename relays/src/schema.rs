@@ -12,17 +12,17 @@ mod session;
 use thiserror::Error;
 
 pub use creation::create;
-pub use foreign::lay_out;
+pub use foreign::{Foreign, lay_out};
 pub use removal::drop_all;
 pub(crate) use session::connect_options;
-pub use session::quote_identifier;
+pub use session::{quote_identifier, words};
 
 /// Longest identifier PostgreSQL keeps; it cuts longer ones off without a word.
 const IDENTIFIER_BYTES_MAX: usize = 63;
 
 /// Failure of a statement of the set-up.
 #[derive(Debug, Error)]
-#[error("{doing}: {source}")]
+#[error("{doing}: {}", session::words(source))]
 pub struct SchemaError {
     /// What was being done.
     pub doing: String,

@@ -39,23 +39,27 @@ pub async fn in_outbox(
     Ok(count)
 }
 
-/// Hands over what each row of a query has in its first column, a text, and counts them. Unqualified
-/// names are of the schema.
+/// Hands over what each row of a query has in its one column, as text, and counts them. `relay` is the
+/// relay's own role, which may do no more than it could itself, and here only read. Unqualified names are
+/// of its search path.
 pub async fn by_query(
-    admin: &PostgresTarget,
-    schema: &str,
+    relay: &PostgresTarget,
     query: &str,
     mut each: impl FnMut(&str),
 ) -> Result<u64, String> {
-    let doing = |e: sqlx::Error| format!("read what the source still holds by `{query}`: {e}");
-    let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
-    let path = format!("SET search_path = {}", quote_identifier(schema));
-    sqlx::Executor::execute(&mut connection, AssertSqlSafe(path))
+    let doing = |e: sqlx::Error| {
+        let words = relays::schema::words(&e);
+        format!("read what the source still holds by `{query}`: {words}")
+    };
+    let mut connection = connect(relay, Instant::now() + CONNECT_WITHIN).await?;
+    let only_read = "SET default_transaction_read_only = on; SET statement_timeout = '30s'";
+    sqlx::Executor::execute(&mut connection, only_read)
         .await
         .map_err(doing)?;
     // Whatever the type of the column.
     let query = query.trim_end().trim_end_matches(';');
-    let sql = format!("SELECT held.id::text FROM ({query}) AS held(id)");
+    // A comment may be its end.
+    let sql = format!("SELECT held.id::text FROM ({query}\n) AS held(id)");
     let mut rows =
         sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql)).fetch(&mut connection);
     let mut count = 0;

@@ -8,7 +8,7 @@ use relays::signal::{Signal, TimedSignal, monotonic_ns};
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -77,6 +77,7 @@ pub(super) struct Lives {
     entries: Mutex<VecDeque<Entry>>,
     signals: Mutex<VecDeque<TimedSignal>>,
     own_end: watch::Sender<Option<OwnEnd>>,
+    own_ends: AtomicU64,
 }
 
 impl Lives {
@@ -131,6 +132,11 @@ impl Lives {
         self.own_end.subscribe()
     }
 
+    /// How many ends nobody ordered.
+    pub(super) fn own_end_count(&self) -> u64 {
+        self.own_ends.load(Ordering::SeqCst)
+    }
+
     /// Waits for the process's end in a thread, so that no runtime has to live as long as it.
     /// `ordered` says at that moment whether somebody here asked for the end; `said` is closed when
     /// all that the process said is in its log.
@@ -162,6 +168,7 @@ impl Lives {
                         exit: exit.code(),
                         how,
                     };
+                    lives.own_ends.fetch_add(1, Ordering::SeqCst);
                     lives.own_end.send_modify(|first| {
                         first.get_or_insert(end);
                     });

@@ -25,6 +25,8 @@ pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// Pause between two questions of a probe.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// Variable by which the orphans of a child are known.
+const MARK: &str = "OUTBOX_HARNESS_CHILD";
 /// Bound on killing, stopping and reaping a tree.
 const TREE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -88,6 +90,8 @@ pub struct Child {
 
 struct Inner {
     spec: ChildSpec,
+    /// In the environment of all that is started below it: `NAME=VALUE`.
+    mark: String,
     reaper: Arc<Reaper>,
     lives: Arc<Lives>,
     current: Mutex<Option<Current>>,
@@ -117,6 +121,7 @@ impl Child {
         let child = Self {
             inner: Arc::new(Inner {
                 spec,
+                mark: format!("{MARK}={}", uuid::Uuid::new_v4()),
                 reaper: Arc::clone(reaper),
                 lives: Arc::default(),
                 current: Mutex::new(None),
@@ -256,6 +261,11 @@ impl Child {
         }
     }
 
+    /// How often it ended though nobody here had ordered that.
+    pub fn own_end_count(&self) -> u64 {
+        self.inner.lives.own_end_count()
+    }
+
     /// Ends from now on, for [`Child::next_own_end`].
     pub fn own_ends(&self) -> OwnEnds {
         OwnEnds(self.inner.lives.own_end())
@@ -378,7 +388,15 @@ impl Child {
             biased;
             how = died => Err(format!("it was not ready yet and {how}")),
             ready = timeout_at(deadline, ready) => ready
-                .map_err(|_| format!("it was not ready within {:?}", spec.ready_within)),
+                .map_err(|_| match &spec.ready {
+                    Ready::Says(line) => format!(
+                        "it was not ready within {:?}: no line of its output matched `{line}`",
+                        spec.ready_within
+                    ),
+                    Ready::Signal | Ready::Answers(_) => {
+                        format!("it was not ready within {:?}", spec.ready_within)
+                    }
+                }),
         }
     }
 
@@ -391,8 +409,14 @@ impl Child {
         current.ordered.store(true, Ordering::SeqCst);
         let (root, image) = (current.id, current.image.clone());
         let own = Some(root);
-        let killed =
-            blocking(move || tree::kill(|s| remains(s, root, image.as_ref()), own, TREE_WITHIN));
+        let mark = self.inner.mark.clone();
+        let killed = blocking(move || {
+            tree::kill(
+                |s| remains(s, root, image.as_ref(), &mark),
+                own,
+                TREE_WITHIN,
+            )
+        });
         killed
             .await
             .map_err(|reason| self.error(doing, &reason.to_string()))?;
@@ -500,6 +524,7 @@ impl Inner {
             .env_clear()
             .envs(environment::of_child())
             .envs(spec.env.iter().map(|(k, v)| (k, v)))
+            .envs(self.mark.split_once('='))
             .process_group(self.reaper.process_group())
             .stdin(Stdio::null());
         if let Some((uid, gid)) = spec.user {
@@ -522,7 +547,7 @@ impl Drop for Inner {
         }
         let image = current.image.as_ref();
         let killed = tree::kill(
-            |s| remains(s, current.id, image),
+            |s| remains(s, current.id, image, &self.mark),
             Some(current.id),
             TREE_WITHIN,
         );
@@ -537,18 +562,27 @@ impl Drop for Inner {
 }
 
 /// The living tree, and what it left to this process as adoptive parent: not spawned by this
-/// process, but with the same program and folder as the root.
-fn remains(snapshot: &Snapshot, root: ProcessId, image: Option<&Image>) -> Vec<Process> {
+/// process, but with the same program and folder as the root, or with its mark in the environment
+/// (a shell's child runs something else; a server may have written over its environment).
+fn remains(
+    snapshot: &Snapshot,
+    root: ProcessId,
+    image: Option<&Image>,
+    mark: &str,
+) -> Vec<Process> {
     let mut roots = vec![root];
     let root_lives = tree::find(root.pid).is_some_and(|p| p.id == root && p.lives());
-    if let (false, Some(image)) = (root_lives, image) {
+    if !root_lives {
         let me = i32::try_from(std::process::id()).unwrap_or(0);
         let my_group = tree::find(me).map(|p| p.group);
         let orphans = snapshot
             .children(me)
             // What other code of this program spawns stays in its own group.
             .filter(|p| Some(p.group) != my_group && !spawn::is_own(p.id))
-            .filter(|p| Image::of(p.id.pid).as_ref() == Some(image));
+            .filter(|p| {
+                let same = image.is_some() && Image::of(p.id.pid).as_ref() == image;
+                same || tree::has_in_environment(p.id.pid, mark)
+            });
         roots.extend(orphans.map(|p| p.id));
     }
     snapshot.below(&roots)

@@ -151,6 +151,13 @@ impl Image {
     }
 }
 
+/// Whether a living process that we may look at was started with this `NAME=VALUE` in its environment.
+pub fn has_in_environment(pid: i32, variable: &str) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let mut variables = environment.split(|byte| *byte == 0);
+    variables.any(|found| found == variable.as_bytes())
+}
+
 /// Sends a signal to exactly this process; false when it is gone.
 pub fn send(id: ProcessId, signal: Signal) -> bool {
     // SAFETY: pidfd_open takes two integers and returns a new descriptor or -1.

@@ -28,7 +28,7 @@ use relays::schema::{self, Layout};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 pub(crate) use told::RELAY;
 
@@ -44,6 +44,14 @@ pub enum Leave {
     SchemaAndTopic,
     /// The stack failed and is stopped next: whatever is on it goes with it.
     ToTheStack,
+}
+
+/// The end of a relay that was told to end.
+struct LastEnd {
+    /// Whether it was there to be told.
+    was_up: bool,
+    /// What is to be said of it.
+    remark: Option<String>,
 }
 
 /// The strategy's own part of the world.
@@ -85,6 +93,8 @@ pub struct Arena<'a> {
     pub relay: Option<Child>,
     /// Starts the relay again when it ends by itself, where that is wanted.
     keeper: Option<Keeper>,
+    /// How the relay ended when it was told to.
+    last_end: OnceLock<LastEnd>,
     /// Folder of the Unix socket by which the relay reaches PostgreSQL, instead of TCP.
     pub relay_socket: Option<PathBuf>,
 }
@@ -175,13 +185,21 @@ impl Arena<'_> {
 
     /// Whether the relay lives, or is started again.
     pub fn relay_goes_on(&self) -> bool {
-        let keeps = self.keeper.as_ref().is_some_and(Keeper::goes_on);
-        keeps || self.relay.as_ref().is_some_and(Child::is_alive)
+        self.keeper.is_some() || self.relay.as_ref().is_some_and(Child::is_alive)
     }
 
-    /// How often the relay was started again because it had ended by itself.
-    pub fn relay_restarts(&self) -> u64 {
-        self.keeper.as_ref().map_or(0, Keeper::restarts)
+    /// What is worth knowing of the relay, once it is stopped: that it ended by itself and was started
+    /// again, and how it ended at last.
+    pub fn remarks(&self) -> Vec<String> {
+        let restarts = match self.relay.as_ref().map_or(0, Child::own_end_count) {
+            ends if self.keeper.is_none() || ends == 0 => None,
+            1 => Some("the relay ended by itself once, and was started again".to_owned()),
+            ends => Some(format!(
+                "the relay ended by itself {ends} times, and was started again"
+            )),
+        };
+        let last = self.last_end.get().and_then(|end| end.remark.clone());
+        restarts.into_iter().chain(last).collect()
     }
 
     /// The administrator's way to the database, around all proxies.
@@ -268,8 +286,9 @@ impl Arena<'_> {
 
     /// Deaths of order service and relay that nobody here ordered.
     pub fn deaths(&self, clock: &RunClock) -> Vec<Death> {
-        // One that is started again whenever it ends does so by design.
-        let restarted = self.keeper.as_ref().is_some_and(|k| !k.gave_up());
+        // One that was started again, and was up at the end, did no more than its file says of it.
+        let came_back = self.last_end.get().is_some_and(|end| end.was_up);
+        let restarted = self.keeper.is_some() && came_back;
         let relay = self.relay.iter().filter(|_| !restarted);
         let under_test = self.service.iter().chain(relay);
         under_test
@@ -291,26 +310,27 @@ impl Arena<'_> {
         servers.into_iter().flatten()
     }
 
-    /// Stops the relay, ends its sessions, removes its proxies; says how the relay ended, where that is
-    /// worth a word.
-    pub async fn stop_relay(&self) -> Result<Option<String>, String> {
+    /// Stops the relay, ends its sessions, removes its proxies.
+    pub async fn stop_relay(&self) -> Result<(), String> {
         if let Some(keeper) = &self.keeper {
-            keeper.end();
+            keeper.end().await;
         }
-        let ended = match &self.relay {
-            Some(relay) if relay.is_alive() => {
-                let stop = self.parts.stop();
-                let by_itself = relay.terminate_with(stop.signal, stop.within).await;
-                let by_itself = by_itself.map_err(|e| e.to_string())?;
-                self.parts.unusual_end(by_itself, relay.exit_code())
-            }
-            _ => None,
-        };
+        if let Some(relay) = &self.relay {
+            let was_up = relay.is_alive();
+            let stop = self.parts.stop();
+            // Of one that is dead already, what it left behind is ended.
+            let by_itself = relay.terminate_with(stop.signal, stop.within).await;
+            let by_itself = by_itself.map_err(|e| e.to_string())?;
+            let remark = self.parts.unusual_end(by_itself, relay.exit_code());
+            let _ = self.last_end.set(LastEnd {
+                was_up,
+                remark: remark.filter(|_| was_up),
+            });
+        }
         let deadline = Instant::now() + SESSIONS_END_WITHIN;
         let mut connection = database::connect(self.admin(), deadline).await?;
         database::end_sessions(&mut connection, &self.layout.relay_role(), deadline).await?;
-        self.remove_proxies().await?;
-        Ok(ended)
+        self.remove_proxies().await
     }
 
     /// What is left on a stack that outlives us if we die now.
@@ -333,7 +353,7 @@ impl Arena<'_> {
     pub async fn tear_down(&mut self, leave: Leave, reporter: &Arc<dyn Reporter>) {
         let mut problems = Vec::new();
         if let Some(keeper) = self.keeper.take() {
-            keeper.end();
+            keeper.end().await;
         }
         for child in [self.service.take(), self.relay.take()]
             .into_iter()

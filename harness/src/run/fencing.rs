@@ -99,7 +99,7 @@ impl Fencing<'_> {
                 self.drain(&observer, &committed, &patience),
             )
             .await;
-        let source = fence
+        let pending = fence
             .step(
                 self.announce(FenceStep::ReadSource),
                 STEP_WITHIN + work,
@@ -136,13 +136,12 @@ impl Fencing<'_> {
         for reason in behind.into_iter().chain(broken) {
             fence.fail(FenceStep::ReadTopic, reason);
         }
-        let (pending, remarks) = source.unwrap_or_default();
         Read {
             truth,
             topic: topic.unwrap_or_default(),
             sightings,
-            pending,
-            remarks,
+            pending: pending.unwrap_or_default(),
+            remarks: self.arena.remarks(),
             service_killed: went_by_itself == Some(false),
             steps: fence.into_steps(),
         }
@@ -284,9 +283,9 @@ impl Fencing<'_> {
         Ok(((), format!("all {all} seen, and {settle:?} more")))
     }
 
-    async fn read_pending(&self) -> Result<((Vec<Pending>, Vec<String>), String), String> {
+    async fn read_pending(&self) -> Result<(Vec<Pending>, String), String> {
         let arena = self.arena;
-        let ended = arena.stop_relay().await?;
+        arena.stop_relay().await?;
         let topology = self.strategy.kind.topology();
         let state = match topology.reads_log {
             true => PendingState::Slot,
@@ -299,18 +298,23 @@ impl Fencing<'_> {
         };
         // Payloads may be large and many: of each only its attempt is kept.
         let mut pending = Vec::new();
+        let mut strange = None;
         let mut keep = |held: Held<'_>| {
-            let (lsn, attempt) = match held {
+            let (state, lsn, attempt) = match held {
                 Held::Event { lsn, payload } => {
                     match verifier.verify(None, Some(payload.as_bytes())) {
-                        crate::event::Record::Event(event) => (lsn, event.attempt),
+                        crate::event::Record::Event(event) => (state, lsn, event.attempt),
                         crate::event::Record::Sentinel => return,
                     }
                 }
-                Held::Attempt(id) => {
-                    let id = uuid::Uuid::try_parse(id).ok();
+                Held::Attempt(text) => {
+                    let id = uuid::Uuid::try_parse(text).ok();
                     let number = id.and_then(|id| arena.identity.attempt_number(id));
-                    (0, number.unwrap_or(NONE))
+                    if number.is_none() {
+                        strange.get_or_insert_with(|| text.to_owned());
+                    }
+                    let number = number.unwrap_or(NONE);
+                    (PendingState::OutboxRow, 0, number)
                 }
             };
             if attempt != NONE {
@@ -322,19 +326,18 @@ impl Fencing<'_> {
             }
         };
         let held = arena.parts.pending(arena, &mut keep).await?;
+        if let Some(strange) = strange {
+            return Err(format!(
+                "asking what the source still holds: the `pending` query of the relay's file gave \
+                 `{strange}`, which is no event id of this run; it must give what was written for \
+                 ${{event_id}} (the payload has it too, as `attempt`)"
+            ));
+        }
         let detail = match topology.tells_pending {
             true => format!("{held} events still held"),
             false => "nothing tells what the source still holds".to_owned(),
         };
-        let restarts = match arena.relay_restarts() {
-            0 => None,
-            1 => Some("the relay ended by itself once, and was started again".to_owned()),
-            times => Some(format!(
-                "the relay ended by itself {times} times, and was started again"
-            )),
-        };
-        let remarks = restarts.into_iter().chain(ended).collect();
-        Ok(((pending, remarks), detail))
+        Ok((pending, detail))
     }
 
     async fn close_topic(&self) -> Result<((), String), String> {

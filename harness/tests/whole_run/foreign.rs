@@ -128,16 +128,20 @@ for = "600ms"
 #[test]
 fn given_a_relay_that_ends_by_itself_when_it_is_to_be_started_again_then_it_is_and_that_is_counted()
 {
-    // Its first life ends in the middle of the load, and says why
+    // Its first life ends in the middle of the load, and its next two before they work
     let script = format!(
-        "if mkdir \"$CONFIG.lived\" 2>/dev/null; then {} & sleep 2; kill -9 $!; echo tired; exit 3; fi; exec {}",
+        "if mkdir \"$CONFIG.1\" 2>/dev/null; then {} & sleep 2; kill -9 $!; exit 3; fi; \
+         mkdir \"$CONFIG.2\" 2>/dev/null && exit 4; mkdir \"$CONFIG.3\" 2>/dev/null && exit 5; exec {}",
         stand_in(),
         stand_in()
     );
     let ran = run_with(&file(&script, "restart = true\n"), LOAD);
     assert_eq!(ran.output.status.code(), Some(0), "{}", ran.said());
     let remarks = &ran.record().strategies[0].remarks;
-    assert!(remarks[0].contains("ended by itself once"), "{remarks:?}");
+    assert!(
+        remarks[0].contains("ended by itself 3 times"),
+        "{remarks:?}"
+    );
 }
 
 #[test]
@@ -226,6 +230,47 @@ fn given_a_relay_that_has_to_be_installed_then_that_is_done_once_and_a_failure_i
     let ran = run_with(&bad, LOAD);
     assert_eq!(ran.output.status.code(), Some(4), "{}", ran.said());
     assert!(ran.said().contains("no compiler"), "{}", ran.said());
+}
+
+#[test]
+fn given_a_query_that_gives_no_event_ids_then_nothing_is_called_lost() {
+    // Dead from the middle on, with the rows in its table
+    let script = format!("{} & sleep 2; kill -9 $!; exit 3", stand_in());
+    let relay = file(&script, "").replace("select id from outbox", "select seq from outbox");
+    let ran = run_with(&relay, LOAD);
+    assert_eq!(ran.output.status.code(), Some(3), "{}", ran.said());
+    let reasons = &ran.record().strategies[0].reasons;
+    let named = |r: &String| r.contains("which is no event id of this run");
+    assert!(reasons.iter().any(named), "{reasons:?}");
+}
+
+#[test]
+fn given_a_file_whose_parts_cannot_work_then_that_is_known_before_any_load() {
+    let good = file(&format!("exec {}", stand_in()), "");
+    for (right, wrong, told) in [
+        (
+            "(id, aggregatetype",
+            "(idd, aggregatetype",
+            "column \"idd\"",
+        ),
+        (
+            "select id from outbox",
+            "select id form outbox",
+            "trying `pending`",
+        ),
+        ("\"sh\", \"-c\"", "\"shh\", \"-c\"", "begins with `shh`"),
+        (
+            "env = {",
+            "folder = \"nowhere\"\nenv = {",
+            "which is no folder",
+        ),
+    ] {
+        assert!(good.contains(right), "{right}");
+        let ran = run_with(&good.replace(right, wrong), LOAD);
+        assert_eq!(ran.output.status.code(), Some(4), "{wrong}: {}", ran.said());
+        assert!(ran.said().contains(told), "{wrong}: {}", ran.said());
+        assert!(!ran.said().contains("load:"), "{wrong}: {}", ran.said());
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Making the tables of an outbox that was not designed here.
 
-use super::session::{close, connect, execute, quote_identifier};
+use super::session::{bounded, close, connect, execute, line_of, quote_identifier};
 use super::{Layout, SchemaError};
-use crate::config::PostgresTarget;
+use crate::config::{ForeignStatement, Parameter, PostgresTarget};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
 
 /// What the order service may do with what the relay's role made, by kind of object.
 const GRANTS: [(&str, &str); 2] = [
@@ -10,46 +12,121 @@ const GRANTS: [(&str, &str); 2] = [
     ("sequences", "usage, select, update"),
 ];
 
+/// An outbox that was not designed here.
+#[derive(Debug, Clone, Copy)]
+pub struct Foreign<'a> {
+    /// Statements that make its tables.
+    pub ddl: &'a [String],
+    /// Statements that announce a change; they are tried.
+    pub announce: &'a [ForeignStatement],
+    /// Statements that the administrator runs afterwards.
+    pub after: &'a [String],
+}
+
+/// What a change would have, for the trial: orders of this kind are never placed.
+const TRIAL_ID: &str = "00000000-0000-8000-8000-000000000000";
+const TRIAL_PAYLOAD: &str = r#"{"run":"0000000000000000","order_id":"00000000-0000-8000-8000-000000000000","version":1,"attempt":"00000000-0000-8000-8000-000000000000","type":"OrderPlaced","content":""}"#;
+
 /// Makes the tables by `ddl`, in one transaction and as the relay's role, in the schema that
-/// [`create`](super::create) made; lets the order service write them; then runs each statement of
-/// `after`, in a transaction of its own and as the administrator. Unqualified names are of the schema.
+/// [`create`](super::create) made; lets the order service write them; announces a change as its role and
+/// rolls that back, so that a statement that cannot work is known before any load; then runs each
+/// statement of `after`, in a transaction of its own and as the administrator. Unqualified names are of
+/// the schema.
 pub async fn lay_out(
     admin: &PostgresTarget,
     layout: &Layout,
-    ddl: &[String],
-    after: &[String],
+    outbox: &Foreign<'_>,
 ) -> Result<(), SchemaError> {
+    let Foreign {
+        ddl,
+        announce,
+        after,
+    } = *outbox;
     layout.check_names()?;
-    let mut connection = connect(admin).await?;
-    let conn = &mut connection;
     let schema = quote_identifier(&layout.schema);
-    let relay = quote_identifier(&layout.relay_role());
     let service = quote_identifier(&layout.service_role());
-    let path = format!("set search_path = {schema}");
-    execute(conn, "setting the search path", path).await?;
-    execute(conn, "beginning the outbox's set-up", "begin".into()).await?;
-    let role = format!("set local role {relay}");
-    execute(conn, "becoming the relay's role", role).await?;
+    // Each by its own login: a file with a `commit` in it would end whatever role was only lent.
+    let as_role = |user: String| PostgresTarget {
+        user,
+        password: layout.password.clone(),
+        ..admin.clone()
+    };
+    let mut relay = connect(&as_role(layout.relay_role())).await?;
     for (kind, rights) in GRANTS {
         let statement = format!(
             "alter default privileges in schema {schema} grant {rights} on {kind} to {service}"
         );
-        execute(
-            conn,
-            "granting the order service what will be made",
-            statement,
-        )
-        .await?;
+        let doing = "granting the order service what will be made";
+        execute(&mut relay, doing, statement).await?;
     }
-    for (n, statement) in ddl.iter().enumerate() {
-        let doing = format!("running statement {} of the outbox's DDL", n + 1);
-        execute(conn, &doing, statement.clone()).await?;
-    }
-    execute(conn, "committing the outbox's set-up", "commit".into()).await?;
-    for (n, statement) in after.iter().enumerate() {
-        let doing = format!("running statement {} of `after_ddl`", n + 1);
-        execute(conn, &doing, statement.clone()).await?;
-    }
+    execute(&mut relay, "beginning the outbox's DDL", "begin".into()).await?;
+    let what =
+        "the outbox's DDL, as the relay's role in a schema of its own (`public` is not for it)";
+    run_each(&mut relay, ddl, what).await?;
+    execute(&mut relay, "committing the outbox's DDL", "commit".into()).await?;
+    close(relay).await;
+
+    let mut order_service = connect(&as_role(layout.service_role())).await?;
+    search(&mut order_service, &schema).await?;
+    try_out(&mut order_service, announce).await?;
+    close(order_service).await;
+
+    let mut connection = connect(admin).await?;
+    search(&mut connection, &schema).await?;
+    run_each(&mut connection, after, "`after_ddl`").await?;
     close(connection).await;
     Ok(())
+}
+
+async fn search(conn: &mut PgConnection, schema: &str) -> Result<(), SchemaError> {
+    let path = format!("set search_path = {schema}");
+    execute(conn, "setting the search path", path).await
+}
+
+async fn run_each(
+    conn: &mut PgConnection,
+    statements: &[String],
+    what: &str,
+) -> Result<(), SchemaError> {
+    for (n, statement) in statements.iter().enumerate() {
+        let doing = format!("running statement {} of {what}", n + 1);
+        let ran = execute(conn, &doing, statement.clone()).await;
+        ran.map_err(|error| with_line(error, statement))?;
+    }
+    Ok(())
+}
+
+/// Says which line of the statement it is, where the server knows.
+fn with_line(mut error: SchemaError, statement: &str) -> SchemaError {
+    if let Some(line) = line_of(statement, &error.source) {
+        error.doing = format!("{}, line {line}", error.doing);
+    }
+    error
+}
+
+/// Announces a change as the order service would, and rolls it back.
+async fn try_out(
+    conn: &mut PgConnection,
+    announce: &[ForeignStatement],
+) -> Result<(), SchemaError> {
+    execute(conn, "beginning to try `insert`", "begin".into()).await?;
+    for (n, statement) in announce.iter().enumerate() {
+        let mut query = sqlx::query(AssertSqlSafe(statement.sql.as_str().to_owned()));
+        for parameter in &statement.parameters {
+            query = query.bind(match parameter {
+                Parameter::Attempt | Parameter::OrderId => TRIAL_ID,
+                Parameter::Version => "1",
+                Parameter::EventType => "OrderPlaced",
+                Parameter::Payload => TRIAL_PAYLOAD,
+                Parameter::Text(text) => text.as_str(),
+            });
+        }
+        let doing = format!(
+            "trying statement {} of `insert` as the order service",
+            n + 1
+        );
+        let tried = bounded(&doing, query.execute(&mut *conn)).await;
+        tried.map_err(|error| with_line(error, &statement.sql))?;
+    }
+    execute(conn, "rolling the trial back", "rollback".into()).await
 }

@@ -2,7 +2,7 @@
 
 use super::SchemaError;
 use crate::config::PostgresTarget;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -71,6 +71,34 @@ pub(super) async fn bounded<T>(
             doing: doing.into(),
             source,
         })
+}
+
+/// What went wrong, in the server's own words: message, detail and hint. (The error's own text has a line
+/// number, which is of the server's sources.)
+pub fn words(error: &sqlx::Error) -> String {
+    let Some(answer) = error.as_database_error() else {
+        return error.to_string();
+    };
+    let mut words = answer.message().to_owned();
+    if let Some(answer) = answer.try_downcast_ref::<PgDatabaseError>() {
+        for more in [answer.detail(), answer.hint()].into_iter().flatten() {
+            words.push_str("; ");
+            words.push_str(more);
+        }
+    }
+    words
+}
+
+/// The line of a statement, from 1, that the server's error is about.
+pub(super) fn line_of(statement: &str, error: &sqlx::Error) -> Option<usize> {
+    let answer = error.as_database_error()?;
+    match answer.try_downcast_ref::<PgDatabaseError>()?.position()? {
+        PgErrorPosition::Original(at) => {
+            let before = statement.chars().take(at.saturating_sub(1));
+            Some(before.filter(|c| *c == '\n').count() + 1)
+        }
+        PgErrorPosition::Internal { .. } => None,
+    }
 }
 
 pub(super) fn silent(bound: Duration) -> sqlx::Error {

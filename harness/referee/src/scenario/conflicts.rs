@@ -254,7 +254,7 @@ pub(super) fn impatient_drain(
             continue;
         };
         let lease = relay.promises.lease;
-        if within < lease {
+        if within <= lease && !lease.is_zero() {
             problems.add(
                 span.clone(),
                 format!(

@@ -53,10 +53,10 @@ pub const INTERVAL: Duration = Duration::from_secs(60);
 pub const BATCH: u32 = 100_000;
 /// Longest installation of a relay.
 pub const INSTALL: Duration = Duration::from_secs(3600);
-/// Longest time that a relay may take until it works.
-pub const READY: Duration = Duration::from_secs(600);
-/// Longest time that a relay may take for its end.
-pub const STOP: Duration = Duration::from_secs(600);
+/// Longest time that a relay may take until it works: healing waits for it.
+pub const READY: Duration = Duration::from_secs(120);
+/// Longest time that a relay may take for its end: a step of the fence waits for it.
+pub const STOP: Duration = Duration::from_secs(30);
 /// Longest drain.
 pub const DRAIN: Duration = Duration::from_secs(3600);
 /// Longest time that a relay goes on after the last event was seen.

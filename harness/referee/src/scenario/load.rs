@@ -72,7 +72,7 @@ fn neighbours(path: &Path) -> String {
         .flatten()
         .flatten()
         .filter_map(|e| e.file_name().into_string().ok())
-        .filter(|n| n.ends_with(".toml"))
+        .filter(|n| Path::new(n).extension() == path.extension())
         .collect();
     names.sort();
     names.truncate(30);
@@ -84,11 +84,11 @@ fn neighbours(path: &Path) -> String {
     match nearest(word, names.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {}?", folder.join(near).display()),
         None if names.is_empty() => format!(
-            "name a scenario file; there is none in {} (see `outbox-harness list`)",
+            "name a file that is there; {} has none of this kind (see `outbox-harness list`)",
             folder.display()
         ),
         None => format!(
-            "name a scenario file; in {} there are {list}",
+            "name a file that is there; in {} there are {list}",
             folder.display()
         ),
     }

@@ -11,7 +11,7 @@ use crate::toxiproxy::Toxiproxy;
 use relays::schema::Layout;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 impl<'a> Arena<'a> {
     /// Decides every name and address; touches nothing.
@@ -98,6 +98,7 @@ impl<'a> Arena<'a> {
             service: None,
             relay: None,
             keeper: None,
+            last_end: OnceLock::new(),
             relay_socket: None,
         })
     }

@@ -16,7 +16,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::sys::signal::Signal;
 use relays::config::{ForeignStatement, Parameter, PostgresTarget, WritePathConfig};
-use relays::schema::OutboxKind;
+use relays::schema::{Foreign, OutboxKind};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
@@ -32,24 +32,8 @@ impl StrategyParts for External {
     }
 
     fn write_path(&self, arena: &Arena<'_>) -> WritePathConfig {
-        let values = Values::of(arena);
-        let announce = self.relay.outbox.insert.iter().map(|template| {
-            let statement = template.statement();
-            let parameters = statement.names.iter().map(|name| match name.as_str() {
-                "event_id" | "attempt" => Parameter::Attempt,
-                "order_id" => Parameter::OrderId,
-                "version" => Parameter::Version,
-                "event_type" => Parameter::EventType,
-                "payload" => Parameter::Payload,
-                other => Parameter::Text(values.get(other).into_owned()),
-            });
-            ForeignStatement {
-                parameters: parameters.collect(),
-                sql: statement.sql,
-            }
-        });
         WritePathConfig::Foreign {
-            announce: announce.collect(),
+            announce: self.announce(&Values::of(arena)),
         }
     }
 
@@ -63,20 +47,19 @@ impl StrategyParts for External {
             // Passwords stand in them.
             folder::write_secret(&scratch.join(name), values.fill(template).as_bytes())?;
         }
-        let working = self.relay.home.join(&process.folder);
         let mut words = process.command.iter().map(|word| values.fill(word));
-        let program = words.next().unwrap_or_default();
+        let (working, program) = self.program(&words.next().unwrap_or_default())?;
         let env = process.env.iter();
         Ok(Some(ChildSpec {
             name: RELAY.to_owned(),
-            program: program_in(&working, &program),
+            program,
             args: words.collect(),
             env: env
                 .map(|(name, value)| (name.clone(), values.fill(value)))
                 .collect(),
             user: None,
             log: arena.log(RELAY),
-            ready: ready::of(&process.ready, &values, arena.admin())?,
+            ready: ready::of(&process.ready, &values, &values.direct(arena))?,
             ready_within: process.ready_within,
             folder: Some(working),
         }))
@@ -91,8 +74,9 @@ impl StrategyParts for External {
             let Some(query) = &self.relay.outbox.pending else {
                 return Ok(0);
             };
-            let query = Values::of(arena).fill(query);
-            pending::by_query(arena.admin(), &arena.layout.schema, &query, |attempt| {
+            let values = Values::of(arena);
+            let query = values.fill(query);
+            pending::by_query(&values.direct(arena), &query, |attempt| {
                 keep(Held::Attempt(attempt));
             })
             .await
@@ -117,9 +101,20 @@ impl StrategyParts for External {
             };
             let outbox = &self.relay.outbox;
             let (ddl, after) = (fill(&outbox.ddl), fill(&outbox.after_ddl));
-            let made = relays::schema::lay_out(arena.admin(), &arena.layout, &ddl, &after).await;
+            let announce = self.announce(&values);
+            let foreign = Foreign {
+                ddl: &ddl,
+                announce: &announce,
+                after: &after,
+            };
+            let made = relays::schema::lay_out(arena.admin(), &arena.layout, &foreign).await;
             let doing = format!("making the outbox of {}", self.relay.name);
-            made.map_err(|e| failed(&doing, &e))
+            made.map_err(|e| failed(&doing, &e))?;
+            // A query that cannot be asked now cannot be asked at the end.
+            let asked = self.pending(arena, &mut |_| {}).await;
+            asked
+                .map(drop)
+                .map_err(|e| failed("trying `pending` of the relay's file", &e))
         }
         .boxed()
     }
@@ -183,6 +178,57 @@ impl StrategyParts for External {
     }
 }
 
+impl External {
+    /// The statements that announce a change, with their parameters.
+    fn announce(&self, values: &Values) -> Vec<ForeignStatement> {
+        let statements = self.relay.outbox.insert.iter().map(|template| {
+            let statement = template.statement();
+            let parameters = statement.names.iter().map(|name| match name.as_str() {
+                "event_id" | "attempt" => Parameter::Attempt,
+                "order_id" => Parameter::OrderId,
+                "version" => Parameter::Version,
+                "event_type" => Parameter::EventType,
+                "payload" => Parameter::Payload,
+                other => Parameter::Text(values.get(other).into_owned()),
+            });
+            ForeignStatement {
+                parameters: parameters.collect(),
+                sql: statement.sql,
+            }
+        });
+        statements.collect()
+    }
+
+    /// Its working folder and its program, both there.
+    fn program(&self, word: &str) -> Result<(PathBuf, PathBuf), RunError> {
+        let doing = format!("starting {}", self.relay.name);
+        let folder = self.relay.home.join(&self.relay.process.folder);
+        if !folder.is_dir() {
+            let reason = format!(
+                "`folder` of [relay] is {}, which is no folder: it is relative to the relay's file",
+                folder.display()
+            );
+            return Err(failed(&doing, &reason));
+        }
+        let program = program_in(&folder, word);
+        let there = match word.contains('/') {
+            true => program.is_file(),
+            false => std::env::var_os("PATH").is_some_and(|path| {
+                std::env::split_paths(&path).any(|place| place.join(word).is_file())
+            }),
+        };
+        if !there {
+            let where_ = match word.contains('/') {
+                true => format!("it would be {}", program.display()),
+                false => "it is in no folder of PATH".to_owned(),
+            };
+            let reason = format!("`command` of [relay] begins with `{word}`: {where_}");
+            return Err(failed(&doing, &reason));
+        }
+        Ok((folder, program))
+    }
+}
+
 /// A program with a `/` in it is below this folder, any other one where programs are.
 fn program_in(folder: &Path, program: &str) -> PathBuf {
     match program.contains('/') {
@@ -218,6 +264,15 @@ impl Values {
         }
     }
 
+    /// The relay's own way to the database, around the proxy: for what is asked on its behalf.
+    fn direct(&self, arena: &Arena<'_>) -> PostgresTarget {
+        PostgresTarget {
+            user: self.postgres.user.clone(),
+            password: self.postgres.password.clone(),
+            ..arena.admin().clone()
+        }
+    }
+
     /// The template with these values.
     fn fill(&self, template: &Template) -> String {
         template.fill(|name| self.get(name))
@@ -227,11 +282,7 @@ impl Values {
     fn get(&self, name: &str) -> Cow<'_, str> {
         let postgres = &self.postgres;
         match name {
-            "postgres_url" => format!(
-                "postgres://{}:{}@{}:{}/{}",
-                postgres.user, postgres.password, postgres.host, postgres.port, postgres.database
-            )
-            .into(),
+            "postgres_url" => url(postgres).into(),
             "postgres_host" => postgres.host.as_str().into(),
             "postgres_port" => postgres.port.to_string().into(),
             "postgres_user" => postgres.user.as_str().into(),
@@ -246,6 +297,34 @@ impl Values {
             "port" => self.port.to_string().into(),
             _ => "".into(),
         }
+    }
+}
+
+/// As libpq and the drivers of other languages read it. User and password are plain: they are ours.
+fn url(postgres: &PostgresTarget) -> String {
+    let PostgresTarget {
+        host,
+        port,
+        user,
+        password,
+        database,
+        ..
+    } = postgres;
+    let database: String = database
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect();
+    if host.starts_with('/') {
+        return format!("postgres://{user}:{password}@/{database}?host={host}&port={port}");
+    }
+    match host.contains(':') {
+        true => format!("postgres://{user}:{password}@[{host}]:{port}/{database}"),
+        false => format!("postgres://{user}:{password}@{host}:{port}/{database}"),
     }
 }
 
@@ -276,6 +355,26 @@ mod tests {
         for name in PLACEHOLDERS {
             assert!(!values.get(name).is_empty(), "{name}");
         }
+    }
+
+    #[test]
+    fn given_an_unusual_host_or_database_then_the_url_is_one_all_the_same() {
+        let at = |host: &str, database: &str| {
+            url(&PostgresTarget {
+                host: host.into(),
+                port: 5,
+                user: "u".into(),
+                password: "p".into(),
+                database: database.into(),
+                schema: "s".into(),
+            })
+        };
+        assert_eq!(
+            at("127.0.0.1", "a b/c"),
+            "postgres://u:p@127.0.0.1:5/a%20b%2Fc"
+        );
+        assert_eq!(at("::1", "d"), "postgres://u:p@[::1]:5/d");
+        assert_eq!(at("/run/pg", "d"), "postgres://u:p@/d?host=/run/pg&port=5");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use super::given::{admin, connect};
 use crate::stack;
 use harness::fence::pending;
 use relays::config::PostgresTarget;
-use relays::schema::{Layout, OutboxKind, create, drop_all, lay_out};
+use relays::config::{ForeignStatement, Parameter};
+use relays::schema::{Foreign, Layout, OutboxKind, create, drop_all, lay_out};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
@@ -216,7 +217,16 @@ async fn given_an_outbox_of_a_file_when_laid_out_then_each_role_has_its_rights_a
             layout.slot()
         ),
     ];
-    lay_out(admin, &layout, &ddl, &after).await.unwrap();
+    let announce = [ForeignStatement {
+        sql: "insert into mine (payload) values ($1::text)".to_owned(),
+        parameters: vec![Parameter::Payload],
+    }];
+    let outbox = Foreign {
+        ddl: &ddl,
+        announce: &announce,
+        after: &after,
+    };
+    lay_out(admin, &layout, &outbox).await.unwrap();
     assert_eq!(traces(&layout).await, [1, 2, 1, 1]);
 
     // Then the service writes it, with the sequence behind its key, under its qualified name
@@ -232,7 +242,7 @@ async fn given_an_outbox_of_a_file_when_laid_out_then_each_role_has_its_rights_a
     // has no say in the orders
     let mut relay = log_in(layout.relay_role(), &layout).await.unwrap();
     for allowed in [
-        "update mine set payload = 'y' where n = 1",
+        "update mine set payload = 'y' where n = 2",
         "select tell()",
         "create table later (n int)",
     ] {
@@ -247,12 +257,28 @@ async fn given_an_outbox_of_a_file_when_laid_out_then_each_role_has_its_rights_a
             "{forbidden}"
         );
     }
-    let held = pending::by_query(admin, &layout.schema, "select n from mine;", |n| {
-        assert_eq!(n, "1");
-    });
-    assert_eq!(held.await.unwrap(), 1);
-    let wrong = pending::by_query(admin, &layout.schema, "select m from mine", |_| {});
-    assert!(wrong.await.unwrap_err().contains("select m from mine"));
+    // And it is asked as itself, and may only read
+    let role = PostgresTarget {
+        user: layout.relay_role(),
+        password: layout.password.clone(),
+        ..admin.clone()
+    };
+    for query in ["select n from mine;", "select n from mine -- all of it"] {
+        // The trial used up the first number.
+        let held = pending::by_query(&role, query, |n| assert_eq!(n, "2"));
+        assert_eq!(held.await.unwrap(), 1);
+    }
+    for wrong in [
+        "select m from mine",
+        "select attempts from orders",
+        "select nextval('mine_n_seq')",
+    ] {
+        let error = pending::by_query(&role, wrong, |_| {}).await.unwrap_err();
+        assert!(
+            error.contains(wrong) && !error.contains("at line"),
+            "{error}"
+        );
+    }
 
     drop_all(admin, &layout).await.unwrap();
     assert_eq!(traces(&layout).await, [0, 0, 0, 0]);
@@ -263,16 +289,40 @@ async fn given_ddl_that_is_wrong_when_laid_out_then_the_statement_is_named_and_n
     let admin = &stack().await.postgres;
     let layout = layout(OutboxKind::Foreign { replication: false });
     create(admin, &layout).await.unwrap();
-    let ddl = ["create table mine (n int)", "create tabel yours (n int)"].map(str::to_owned);
-    let error = lay_out(admin, &layout, &ddl, &[])
-        .await
-        .unwrap_err()
-        .to_string();
+    let make = async |ddl: &str, insert: &str| {
+        let announce = [ForeignStatement {
+            sql: insert.to_owned(),
+            parameters: vec![Parameter::Version],
+        }];
+        let outbox = Foreign {
+            ddl: &[ddl.to_owned()],
+            announce: &announce,
+            after: &[],
+        };
+        let made = lay_out(admin, &layout, &outbox).await;
+        made.map_err(|e| e.to_string())
+    };
+    let insert = "insert into mine values ($1::text)";
+    let ddl = "create table mine (n text unique);\n\ncreate tabel yours (n int)";
+    let error = make(ddl, insert).await.unwrap_err();
     assert!(
-        error.contains("statement 2") && error.contains("tabel"),
+        error.contains("statement 1") && error.contains("line 3"),
         "{error}"
     );
-    // And the first one may be made again
-    lay_out(admin, &layout, &ddl[..1], &[]).await.unwrap();
+    assert!(
+        error.contains("tabel") && !error.contains("at line"),
+        "{error}"
+    );
+    // And an `insert` that cannot work is known before any load, and leaves nothing
+    let wrong = "insert into mine (m) values ($1::text)";
+    let error = make("create table mine (n text unique)", wrong)
+        .await
+        .unwrap_err();
+    assert!(
+        error.contains("`insert`") && error.contains("column \"m\""),
+        "{error}"
+    );
+    make("select 1; commit; select 1", insert).await.unwrap();
+    make("select 1", insert).await.unwrap();
     drop_all(admin, &layout).await.unwrap();
 }

@@ -1,4 +1,4 @@
-module outbox-harness/relays/external/watermill-1
+module outbox-harness/relays/external/watermill/v1
 
 go 1.23.0
 

@@ -1,4 +1,4 @@
-module outbox-harness/relays/external/watermill-4
+module outbox-harness/relays/external/watermill/v4
 
 go 1.23.0
 

@@ -1,5 +1,5 @@
 // Brings the rows of the PostgreSQL table watermill_orders to Kafka, with watermill-sql v4 and watermill-kafka v3.
-// ../watermill-1 is the same program for watermill-sql v1.
+// ../v1 is the same program for watermill-sql v1.
 package main
 
 import (

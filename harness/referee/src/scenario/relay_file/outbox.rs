@@ -51,6 +51,15 @@ pub(super) fn read(mut s: Section<'_>, home: &Path) -> Option<ForeignOutbox> {
             "write it into a column that the relay publishes",
         );
     }
+    if let (Some(entry), Some(insert)) = (insert_entry, &insert)
+        && let Some(name) = insert.iter().find_map(Template::quoted)
+    {
+        s.problem(
+            entry.span(),
+            format!("`${{{name}}}` stands within quotes"),
+            "it is bound as a parameter: take the quotes away, and cast it where another type than text is needed",
+        );
+    }
     let pending = s.get("pending").map(|e| {
         s.text(e)
             .and_then(|text| template(&s, e, text, &PLACEHOLDERS))

@@ -225,8 +225,16 @@ fn ready(s: &Section<'_>, entry: Entry<'_>) -> Option<RelayReady> {
                 "log" => match regex::Regex::new(text) {
                     Ok(_) => Some(RelayReady::Log(text.to_owned())),
                     Err(error) => {
-                        let what = format!("`log` is no regular expression: {error}");
-                        table.problem(entry.span(), what, help);
+                        let error = error.to_string();
+                        let last = error.lines().last().unwrap_or_default();
+                        table.problem(
+                            entry.span(),
+                            format!(
+                                "`log` is no regular expression: {}",
+                                last.trim_start_matches("error: ")
+                            ),
+                            "a bracket, star or question mark that is meant as it stands takes a backslash; write it in single quotes: ready = { log = 'up \\(ready\\)' }",
+                        );
                         None
                     }
                 },

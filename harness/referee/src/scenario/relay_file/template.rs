@@ -27,6 +27,8 @@ pub struct Statement {
 }
 
 const OPEN: &str = "${";
+/// Before [`OPEN`]: it is meant as it stands.
+const ESCAPE: char = '$';
 const CLOSE: char = '}';
 
 impl Template {
@@ -34,18 +36,22 @@ impl Template {
     /// and what would be right.
     pub(super) fn read(text: &str, known: &[&str]) -> Result<Self, (String, String)> {
         for (at, _) in text.match_indices(OPEN) {
+            if text[..at].ends_with(ESCAPE) {
+                continue;
+            }
             let rest = &text[at + OPEN.len()..];
             let Some(end) = rest.find(CLOSE) else {
                 return Err((
                     "a placeholder has no end: `${` without `}`".to_owned(),
-                    "write ${name}; a shell's own variables go into a script of its own".to_owned(),
+                    "write ${name}; where `${` itself is meant, write `$${`".to_owned(),
                 ));
             };
             let name = &rest[..end];
             if !known.contains(&name) {
+                let help = suggest(name, known);
                 return Err((
                     format!("there is no placeholder `${{{name}}}` here"),
-                    suggest(name, known),
+                    format!("{help}; where `${{` itself is meant, write `$${{`"),
                 ));
             }
         }
@@ -85,6 +91,18 @@ impl Template {
         Statement { sql, names }
     }
 
+    /// The first placeholder within single quotes, where SQL takes it for a part of a text.
+    pub(super) fn quoted(&self) -> Option<&str> {
+        let mut within = false;
+        self.pieces().find_map(|piece| match piece {
+            Piece::Text(text) => {
+                within ^= text.matches('\'').count() % 2 == 1;
+                None
+            }
+            Piece::Name(name) => within.then_some(name),
+        })
+    }
+
     /// As it was written.
     pub fn text(&self) -> &str {
         &self.0
@@ -96,7 +114,16 @@ impl Template {
             if rest.is_empty() {
                 return None;
             }
+            let escaped = |at: usize| rest[..at].ends_with(ESCAPE);
             let (piece, after) = match rest.find(OPEN) {
+                Some(at) if escaped(at) => {
+                    // The text up to it, then the two characters, without what escapes them.
+                    let text = &rest[..at - ESCAPE.len_utf8()];
+                    match text.is_empty() {
+                        true => (Piece::Text(OPEN), &rest[at + OPEN.len()..]),
+                        false => (Piece::Text(text), &rest[at - ESCAPE.len_utf8()..]),
+                    }
+                }
                 Some(0) => {
                     let inner = &rest[OPEN.len()..];
                     // One without an end was refused.
@@ -136,6 +163,24 @@ mod tests {
     }
 
     #[test]
+    fn given_what_is_escaped_then_it_is_filled_in_as_it_stands() {
+        let template = Template::read("$${host:x} ${topic}$${}", &KNOWN).unwrap();
+        assert_eq!(template.fill(|_| "T".into()), "${host:x} T${}");
+    }
+
+    #[test]
+    fn given_a_placeholder_within_quotes_then_it_is_found() {
+        let quoted = |text| {
+            Template::read(text, &KNOWN)
+                .unwrap()
+                .quoted()
+                .map(str::to_owned)
+        };
+        assert_eq!(quoted("values ('it''s', ${topic}, 'x')"), None);
+        assert_eq!(quoted("values ('a', '${topic}')").as_deref(), Some("topic"));
+    }
+
+    #[test]
     fn given_an_unknown_or_an_open_placeholder_then_it_is_refused_with_what_would_be_right() {
         let (what, help) = Template::read("${topik}", &KNOWN).unwrap_err();
         assert!(
@@ -148,7 +193,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_refused_or_filled_without_a_panic(text in "[a$\\{\\}tü ]{0,30}") {
-            if let Ok(template) = Template::read(&text, &["", "t", "a"]) {
+            if let Ok(template) = Template::read(&text, &["", "t", "a"])
+                && !text.contains("$${")
+            {
                 let back = template.fill(|name| format!("${{{name}}}").into());
                 prop_assert_eq!(back, text);
             }

@@ -96,6 +96,12 @@ fn given_a_mistake_then_it_is_shown_with_its_line_and_what_would_be_right() {
         ),
         ("name = \"mine\"\n", "", "no `name`", "name = \"my relay\""),
         (
+            "${event_id}::uuid",
+            "'${event_id}'",
+            "`${event_id}` stands within quotes",
+            "bound as a parameter",
+        ),
+        (
             "${payload})",
             "'x')",
             "no statement of `insert` writes `${payload}`",
@@ -104,8 +110,8 @@ fn given_a_mistake_then_it_is_shown_with_its_line_and_what_would_be_right() {
         (
             "\"^READY$\"",
             "\"(\"",
-            "no regular expression",
-            "ready = { log",
+            "no regular expression: unclosed group",
+            "backslash",
         ),
         ("{ log = \"^READY$\" }", "{ }", "`ready` has 0 of", "tcp"),
         (
@@ -241,7 +247,7 @@ fn given_a_drain_shorter_than_the_lease_then_it_is_refused() {
         error.contains("may hold an event for 1m") && error.contains("\"2m\""),
         "{error}"
     );
-    beside(&relay, &format!("{SCENARIO}[drain]\nwithin = \"60s\"\n")).unwrap();
+    beside(&relay, &format!("{SCENARIO}[drain]\nwithin = \"61s\"\n")).unwrap();
 }
 
 #[test]

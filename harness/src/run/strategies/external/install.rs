@@ -25,7 +25,10 @@ pub(super) async fn install(
         return Ok(());
     };
     let home = &relay.home;
-    if run(&install.check, home, reaper, log, CHECK_WITHIN).await? {
+    // What is to be installed may be the very program that is asked.
+    if is_there(&install.check, home)
+        && run(&install.check, home, reaper, log, CHECK_WITHIN).await?
+    {
         return Ok(());
     }
     let doing = format!("installing {}", relay.name);
@@ -47,6 +50,12 @@ pub(super) async fn install(
         ));
     }
     Ok(())
+}
+
+/// Whether a command's program is there at all, where that can be known without running it.
+fn is_there(words: &[String], home: &Path) -> bool {
+    let program = words.first().map_or("", String::as_str);
+    !program.contains('/') || program_in(home, program).is_file()
 }
 
 /// Whether a command ended with 0. It has the whole environment: what is fetched may need a proxy, a

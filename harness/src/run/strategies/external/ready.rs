@@ -9,7 +9,6 @@ use crate::scenario::relay_file::RelayReady;
 use futures::FutureExt;
 use regex::Regex;
 use relays::config::PostgresTarget;
-use relays::schema::quote_identifier;
 use sqlx::{AssertSqlSafe, Executor};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) fn of(
     ready: &RelayReady,
     values: &Values,
-    admin: &PostgresTarget,
+    relay: &PostgresTarget,
 ) -> Result<Ready, RunError> {
     Ok(match ready {
         RelayReady::Log(line) => {
@@ -48,18 +47,15 @@ pub(super) fn of(
             }))
         }
         RelayReady::Sql(query) => {
-            let (query, admin) = (values.fill(query), admin.clone());
-            let path = format!(
-                "set search_path = {}",
-                quote_identifier(&values.postgres.schema)
-            );
+            let (query, relay) = (values.fill(query), relay.clone());
             Ready::Answers(Arc::new(move || {
-                let (query, path, admin) = (query.clone(), path.clone(), admin.clone());
+                let (query, relay) = (query.clone(), relay.clone());
                 answers(async move {
-                    let Ok(mut session) = database::connect(&admin, Instant::now()).await else {
+                    let Ok(mut session) = database::connect(&relay, Instant::now()).await else {
                         return false;
                     };
-                    if session.execute(AssertSqlSafe(path)).await.is_err() {
+                    let only_read = "SET default_transaction_read_only = on";
+                    if session.execute(only_read).await.is_err() {
                         return false;
                     }
                     let asked = sqlx::query_scalar::<_, bool>(AssertSqlSafe(query));
