@@ -267,6 +267,67 @@ mod tests {
     }
 
     #[test]
+    fn given_ends_that_were_noted_out_of_order_when_asked_then_time_decides() {
+        let mut history = clean(1, naive());
+        ends(&mut history, 0, &[(3 * S, 6), (S, 2), (2 * S, 4)]);
+        let ends = Ends::of(&history);
+        let mut walk = ends.walk();
+        let mut known = |offset| walk.known(0, offset).map(|k| (k.after_ns, k.by_ns));
+        assert_eq!(known(5), Some((2 * S, 3 * S)));
+        // Back by one, and back to the first
+        assert_eq!(known(3), Some((S, 2 * S)));
+        assert_eq!(known(5), Some((2 * S, 3 * S)));
+        assert_eq!(known(1), Some((i64::MIN, S)));
+    }
+
+    #[test]
+    fn given_an_end_that_went_back_when_the_walk_goes_back_to_it_then_what_was_there_was_there() {
+        let mut history = clean(1, naive());
+        ends(
+            &mut history,
+            0,
+            &[(S, 0), (2 * S, 5), (3 * S, 2), (4 * S, 6)],
+        );
+        let ends = Ends::of(&history);
+        let mut walk = ends.walk();
+        let mut known = |offset| walk.known(0, offset).map(|k| (k.after_ns, k.by_ns));
+        assert_eq!(known(5), Some((3 * S, 4 * S)));
+        assert_eq!(known(3), Some((S, 2 * S)));
+    }
+
+    #[test]
+    fn given_the_first_and_the_last_of_a_partition_when_unseen_then_its_own_records_time_them() {
+        let mut history = clean(20, naive());
+        ends(&mut history, 0, &[(0, 0)]);
+        let last = history.log.iter().filter(|r| r.partition == 0).count() as i64 - 1;
+        let (second, before_last) = (sight(&history, 1), sight(&history, last - 1));
+        unsee(&mut history, 0..1);
+        unsee(&mut history, last..last + 1);
+        // Whatever was seen of the other partition
+        assert_eq!(time(&history, 0), second);
+        assert_eq!(time(&history, last), before_last);
+    }
+
+    #[test]
+    fn given_an_end_that_was_known_before_the_record_ahead_was_seen_then_that_one_was_there_first()
+    {
+        let mut history = clean(20, naive());
+        let ahead = sight(&history, 3);
+        ends(&mut history, 0, &[(0, 0), (ahead - MS, 6)]);
+        unsee(&mut history, 4..6);
+        assert_eq!(time(&history, 4), ahead);
+    }
+
+    #[test]
+    fn given_a_brokers_time_that_no_clock_can_show_then_it_is_far_ahead_or_far_behind() {
+        let mut history = clean(1, naive());
+        history.log.open()[0].append_ms = i64::MAX;
+        assert!(by_the_broker(&history, history.log.at(0)) > 1_000_000 * S);
+        history.log.open()[0].append_ms = i64::MIN;
+        assert!(by_the_broker(&history, history.log.at(0)) < -1_000_000 * S);
+    }
+
+    #[test]
     fn given_a_history_of_before_then_the_brokers_times_have_to_do() {
         let history = clean(20, naive());
         assert_eq!(time(&history, 4), sight(&history, 4) - MS);

@@ -51,3 +51,78 @@ impl Overtaken {
             .unwrap_or(NEVER)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::checkers::fixture::{FROM, MS, attempt, clean, publish, unpublish};
+    use crate::history::{History, Request};
+    use crate::scenario::StrategyKind;
+
+    /// When what was sent after a request's end had first been seen.
+    fn passed(history: &History, attempt: u32) -> i64 {
+        let ended_ns = history.requests.at(attempt as usize).ended_ns;
+        Overtaken::new(&Join::new(history)).at(ended_ns)
+    }
+
+    /// Seen 3 ms after its intended start.
+    fn seen_ns(history: &History, attempt: u32) -> i64 {
+        history.requests.at(attempt as usize).intended_ns + 3 * MS
+    }
+
+    fn set(history: &mut History, attempt: u32, change: impl FnOnce(&mut Request)) {
+        change(&mut history.requests.open()[attempt as usize]);
+    }
+
+    #[test]
+    fn given_a_change_when_the_next_one_was_sent_after_its_end_then_that_overtakes_it() {
+        let mut history = clean(10, StrategyKind::Cdc {});
+        let [one, two, three] = [1, 2, 3].map(|version| attempt(&history, 4, version));
+        // Its own event does not, nor does one that was sent before its end
+        assert_eq!(passed(&history, one), seen_ns(&history, two));
+        let ended_ns = history.requests.at(two as usize).sent_ns + MS / 2;
+        set(&mut history, one, |r| r.ended_ns = ended_ns);
+        assert_eq!(passed(&history, one), seen_ns(&history, three));
+        // And one does that was sent in the very next millisecond
+        set(&mut history, one, |r| r.ended_ns -= MS);
+        assert_eq!(passed(&history, one), seen_ns(&history, two));
+    }
+
+    #[test]
+    fn given_a_change_that_nothing_came_after_then_it_was_never_overtaken() {
+        let history = clean(10, StrategyKind::Cdc {});
+        let last = attempt(&history, 9, 3);
+        assert_eq!(passed(&history, last), NEVER);
+    }
+
+    #[test]
+    fn given_the_first_version_of_all_when_it_was_sent_last_then_it_overtakes_like_any_other() {
+        let mut history = clean(10, StrategyKind::Cdc {});
+        let (first, last) = (attempt(&history, 0, 1), attempt(&history, 9, 3));
+        unpublish(&mut history, first);
+        set(&mut history, first, |r| {
+            r.intended_ns = FROM + 500 * MS;
+            r.sent_ns = r.intended_ns;
+            r.ended_ns = r.intended_ns + MS;
+        });
+        publish(&mut history, first, 1);
+        history.log.open().sort_by_key(|r| (r.partition, r.offset));
+        assert_eq!(passed(&history, last), FROM + 503 * MS);
+    }
+
+    #[test]
+    fn given_a_run_of_any_length_then_its_bins_are_fine_or_as_many_as_may_be() {
+        let of_length = |range_ns: i64| {
+            let mut history = clean(1, StrategyKind::Cdc {});
+            let from_ns = history.requests.at(0).sent_ns;
+            set(&mut history, 3, |r| r.sent_ns = from_ns + range_ns);
+            Overtaken::new(&Join::new(&history)).earliest.len() as i64
+        };
+        assert_eq!(of_length(30 * MS), 31);
+        for range_ns in [BINS * 2 * MS, 90_000_000 * MS] {
+            let bins = of_length(range_ns);
+            assert!((BINS * 9 / 10..=BINS).contains(&bins), "{bins}");
+        }
+    }
+}

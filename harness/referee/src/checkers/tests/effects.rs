@@ -3,8 +3,9 @@
 use super::lessons::{crash, lose, slow};
 use crate::checkers::fixture::*;
 use crate::checkers::{Checked, Verdict};
-use crate::history::{History, Request};
+use crate::history::{History, NONE, Request};
 use crate::scenario::{Comparison, FaultKind, LatencyKind, Metric, Percentile, Target, Victim};
+use crate::view::View;
 
 /// The events of these come 5 s later.
 fn delay(history: &mut History, these: impl Fn(Request) -> bool) {
@@ -213,4 +214,103 @@ fn given_another_strategy_in_the_file_then_the_faults_that_count_are_of_the_one_
     let judgement = judged(&history);
     assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
     assert_eq!(judgement.expectations[0].met, Some(true));
+}
+
+#[test]
+fn given_a_time_that_is_slow_between_two_faults_when_judged_then_it_is_not_of_before_the_first() {
+    let mut history = slow_twice();
+    let slowest = Metric::Latency(LatencyKind::Order, Percentile::Max);
+    let bound = expect(slowest, Comparison::AtLeast, 100.0);
+    expecting(&mut history, vec![bound]);
+    let checked = judged(&history).expectations.remove(0);
+    assert_eq!(checked.met, Some(true), "{checked:?}");
+}
+
+#[test]
+fn given_two_faults_when_the_first_begins_with_the_load_then_nothing_was_over_before_them() {
+    let mut history = slow_twice();
+    history.faults[0].planned_at_ns = FROM;
+    lose(&mut history, 450 * MS, 460 * MS);
+    let checked = lesson(history, Metric::Lost, 1.0);
+    assert_eq!(checked.met, None, "{checked:?}");
+    assert!(checked.reason.contains("let the fault begin later"));
+}
+
+#[test]
+fn given_no_fault_in_force_when_asked_then_nothing_was_over_before_one() {
+    let mut history = slow(0, 0);
+    assert!(View::new(&history).anything_before_faults());
+    history.faults.clear();
+    assert!(!View::new(&history).anything_before_faults());
+}
+
+#[test]
+fn given_a_loss_in_one_of_two_faults_when_a_drain_is_expected_then_it_never_ended() {
+    let mut history = slow_twice();
+    lose(&mut history, 450 * MS, 460 * MS);
+    let checked = lesson(history, Metric::Drain, 10.0);
+    assert_eq!(checked.met, Some(true), "{checked:?}");
+}
+
+#[test]
+fn given_the_very_first_change_when_only_it_is_the_faults_then_a_drain_counts_it() {
+    let mut history = slow(0, 0);
+    lose(&mut history, 0, MS);
+    history.requests.open()[0].ended_ns = FROM + 500 * MS;
+    let checked = lesson(history, Metric::Drain, 10.0);
+    assert_eq!(checked.met, Some(true), "{checked:?}");
+}
+
+#[test]
+fn given_a_version_of_nobody_when_a_drain_is_expected_then_it_is_no_effect_of_a_fault() {
+    let mut history = slow(0, 0);
+    history.truth.open()[5].attempt = NONE;
+    let checked = lesson(history, Metric::Drain, 10.0);
+    assert_eq!(checked.met, Some(false), "{checked:?}");
+}
+
+#[test]
+fn given_an_answer_before_the_fault_and_an_event_after_it_then_only_the_event_is_its_effect() {
+    let mut history = slow(0, 0);
+    let due_at = |ms: i64| move |request: Request| request.intended_ns == FROM + ms * MS;
+    delay(&mut history, due_at(392));
+    history.requests.open()[196].ended_ns = FROM + 399 * MS;
+    let max = |kind| Metric::Latency(kind, Percentile::Max);
+    let met = |kind, least| lesson(history.clone(), max(kind), least).met;
+    assert_eq!(met(LatencyKind::EndToEnd, 4_000.0), Some(true));
+    assert_eq!(met(LatencyKind::Order, 5.0), Some(false));
+}
+
+#[test]
+fn given_exactly_one_change_before_the_fault_when_a_time_is_its_effect_then_it_is_met() {
+    // Its answer came at 1 ms and its event at 3 ms; the second change had neither by then
+    let slowest = Metric::Latency(LatencyKind::Order, Percentile::Max);
+    let mut history = slow(400 * MS, 600 * MS);
+    history.faults[0].planned_at_ns = FROM + 2 * MS;
+    let checked = lesson(history.clone(), slowest, 100.0);
+    assert_eq!(checked.met, Some(true), "{checked:?}");
+    lose(&mut history, 450 * MS, 460 * MS);
+    history.faults[0].planned_at_ns = FROM + 4 * MS;
+    let checked = lesson(history.clone(), Metric::Drain, 10.0);
+    assert_eq!(checked.met, Some(true), "{checked:?}");
+    // And with none, a drain says that there was none
+    history.faults[0].planned_at_ns = FROM;
+    let checked = lesson(history, Metric::Drain, 10.0);
+    assert_eq!(checked.met, None, "{checked:?}");
+    assert!(checked.reason.contains("let the fault begin later"));
+}
+
+#[test]
+fn given_a_lesson_that_is_missed_then_its_reason_tells_of_the_rest_of_the_run_only_where_there_is_one()
+ {
+    let mut history = slow(0, 0);
+    lose(&mut history, 450 * MS, 460 * MS);
+    let all_within = lesson(history.clone(), Metric::Lost, 100.0);
+    assert!(!all_within.reason.contains("in the whole run"));
+    lose(&mut history, 700 * MS, 710 * MS);
+    let some_within = lesson(history, Metric::Lost, 100.0);
+    assert!(some_within.reason.contains("in the whole run"));
+    // What was over before the load's end waited for nothing after it
+    let drained = lesson(slow(0, 0), Metric::Drain, 1.0);
+    assert_eq!((drained.met, drained.observed), (Some(false), Some(0.0)));
 }

@@ -342,6 +342,16 @@ fn an_event_seen_after_the_bound_is_late_and_one_at_the_bound_is_not() {
 }
 
 #[test]
+fn given_a_run_whose_every_event_was_late_when_judged_then_all_of_them_are() {
+    let mut history = cdc();
+    let events = history.truth.len() as u64;
+    for sighting in history.sightings.open().iter_mut() {
+        sighting.seen_ns += 20 * S;
+    }
+    finds(&history, &[(Metric::Late, events)]);
+}
+
+#[test]
 fn a_version_of_nobody_breaks_the_books() {
     let mut history = cdc();
     history.truth.open()[5].attempt = NONE;

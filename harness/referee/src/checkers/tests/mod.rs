@@ -24,3 +24,4 @@ mod tangled;
 mod trace;
 mod undecided;
 mod unread;
+mod untold;

@@ -4,7 +4,7 @@ use super::model::model;
 use super::soup::soup;
 use crate::checkers::fixture::*;
 use crate::checkers::{Judgement, Verdict};
-use crate::history::{History, Outcome};
+use crate::history::{History, Life, Outcome};
 use crate::scenario::{Comparison, Expectation, Metric, StrategyKind};
 use contract::config::WriteOrder;
 use proptest::prelude::*;
@@ -87,6 +87,69 @@ fn given_a_later_version_with_an_answer_when_publishes_are_given_up_then_the_ear
     requests[again as usize].ended_ns = FROM + 500 * MS;
     drop(requests);
     assert_eq!(found(&history), (3, 0));
+}
+
+/// The first two versions of the order without an answer, and publishes given up after so long.
+fn silent(within: Duration) -> (History, [u32; 3]) {
+    let (mut history, attempts) = killed(giving_up_after(within));
+    tell_nothing(&mut history, attempts[0]);
+    tell_nothing(&mut history, attempts[1]);
+    (history, attempts)
+}
+
+#[test]
+fn given_the_end_of_the_service_then_a_second_of_grace_decides_and_no_other_step_does() {
+    let within = Duration::from_secs(3);
+    let (mut history, [.., third]) = silent(within);
+    // What was committed by then had been given up at the very end of the service
+    let answered_ns = history.requests.at(third as usize).ended_ns;
+    let given_up_ns = answered_ns + 3 * S + S;
+    for step in &mut history.fences {
+        step.ended_ns = given_up_ns + 60 * S;
+    }
+    history.fences[2].ended_ns = given_up_ns;
+    assert_eq!(found(&history), (3, 0));
+    history.fences[2].ended_ns = given_up_ns - 1;
+    assert_eq!(found(&history), (1, 2));
+}
+
+#[test]
+fn given_other_processes_that_began_later_then_the_life_that_was_cut_off_is_the_services() {
+    let (mut history, [_, second, _]) = silent(Duration::from_secs(30));
+    process(&mut history, "order-service", 0, Life::Started, 0);
+    process(
+        &mut history,
+        "kafka-server",
+        FROM + 20 * S,
+        Life::Started,
+        0,
+    );
+    assert_eq!(found(&history), (1, 2));
+    // What was sent as its last life began was not sent to it
+    let sent_ns = history.requests.at(second as usize).sent_ns;
+    process(&mut history, "order-service", sent_ns, Life::Started, 0);
+    assert_eq!(found(&history), (3, 0));
+    history.processes.last_mut().unwrap().at_ns -= 1;
+    assert_eq!(found(&history), (2, 1));
+}
+
+#[test]
+fn given_a_later_version_whose_client_was_told_of_a_failure_then_the_earlier_ones_had_begun() {
+    let (mut history, [.., third]) = silent(Duration::from_secs(1));
+    tell_nothing(&mut history, third);
+    assert_eq!(found(&history), (0, 3));
+    history.requests.open()[third as usize].status = 503;
+    assert_eq!(found(&history), (3, 0));
+}
+
+#[test]
+fn given_the_very_first_change_when_the_next_version_was_answered_then_its_publish_had_begun() {
+    let mut history = clean(120, giving_up_after(Duration::from_secs(1)));
+    let first = attempt(&history, 0, 1);
+    unpublish(&mut history, first);
+    tell_nothing(&mut history, first);
+    history.meta.service_killed_at_teardown = true;
+    assert_eq!(found(&history), (1, 0));
 }
 
 /// One lost and two undecided, by this expectation.

@@ -344,3 +344,81 @@ fn given_a_topic_that_was_not_read_when_an_event_of_nobody_was_then_that_stands(
     let met = judged(&history).expectations;
     assert!(met.iter().all(|checked| checked.met.is_none()), "{met:?}");
 }
+
+#[test]
+fn given_arrivals_that_were_not_read_when_judged_then_no_time_that_rests_on_them_is_told() {
+    let mut history = clean(60, StrategyKind::Cdc {});
+    let kafka = crate::scenario::Target::Kafka;
+    let down = crate::scenario::FaultKind::Down;
+    add_fault(&mut history, kafka, down, 100 * MS, 200 * MS);
+    // Of each set of latencies: how many of each kind
+    let told = |judgement: &Judgement| {
+        let counts = |set: &reports::record::LatencySet| {
+            [&set.order, &set.propagation, &set.end_to_end].map(|of| of.count > 0)
+        };
+        let phases = judgement.phases.iter().map(|p| counts(&p.latency_ms));
+        let [order, propagation, end_to_end] = phases.fold([false; 3], |all, one| {
+            [all[0] | one[0], all[1] | one[1], all[2] | one[2]]
+        });
+        assert_eq!(counts(&judgement.latency), [order, propagation, end_to_end]);
+        let (drain, recovery) = (judgement.drain_s, judgement.recovery_s);
+        let times = [propagation, end_to_end, drain.is_some(), recovery.is_some()];
+        assert!(order);
+        times
+    };
+    assert_eq!(told(&judged(&history)), [true; 4]);
+    for step in [2, 3, 5, 7, 8] {
+        let mut unread = history.clone();
+        unread.fences[step - 1].ok = false;
+        assert_eq!(told(&judged(&unread)), [false; 4], "{step}");
+    }
+}
+
+#[test]
+fn given_one_offence_then_there_are_offences_and_without_one_there_are_none() {
+    let mut history = clean(60, StrategyKind::Cdc {});
+    assert!(!judged(&history).has_offences());
+    let lost = attempt(&history, 7, 2);
+    unpublish(&mut history, lost);
+    assert!(judged(&history).has_offences());
+}
+
+#[test]
+fn given_several_steps_that_failed_then_the_reason_of_each_metric_is_the_first_that_it_needs() {
+    let mut history = clean(60, StrategyKind::Cdc {});
+    for (step, why) in [(4, "no database"), (7, "no end"), (8, "no topic")] {
+        history.fences[step - 1].ok = false;
+        history.fences[step - 1].detail = why.to_owned();
+    }
+    let reading = crate::checkers::reading::Reading::of(&history);
+    let why = |metric| reading.of_metric(metric).reason().unwrap().to_owned();
+    assert!(why(Metric::Lost).ends_with("no database"));
+    assert!(why(Metric::Foreign).ends_with("no database"));
+    history.fences[3].ok = true;
+    let reading = crate::checkers::reading::Reading::of(&history);
+    let why = |metric| reading.of_metric(metric).reason().unwrap().to_owned();
+    assert!(why(Metric::Lost).ends_with("no end"));
+}
+
+#[test]
+fn given_a_topic_that_was_not_read_to_its_end_then_that_is_said_once_whatever_else_failed() {
+    let mut history = clean(60, StrategyKind::Cdc {});
+    history.partitions[1].read_offset -= 1;
+    let reasons = |history: &History| -> Vec<String> {
+        let reading = crate::checkers::reading::Reading::of(history);
+        reading.reasons().map(str::to_owned).collect()
+    };
+    let left = "partition 1 was read up to offset";
+    assert!(reasons(&history)[0].starts_with(left));
+    // Beside another step
+    history.fences[0].ok = false;
+    let of_both = reasons(&history);
+    assert_eq!(of_both.len(), 2, "{of_both:?}");
+    assert!(of_both[1].starts_with(left));
+    // But where the reading itself failed, that is the reason
+    history.fences[0].ok = true;
+    history.fences[7].ok = false;
+    let of_it = reasons(&history);
+    assert_eq!(of_it.len(), 1, "{of_it:?}");
+    assert!(of_it[0].starts_with("step 8"));
+}

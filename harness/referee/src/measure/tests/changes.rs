@@ -1,11 +1,13 @@
 //! A change is one thing however often it is tried: its clock starts once.
 
-use super::super::{Latencies, latencies, whole};
+use super::super::{Latencies, latencies, series, whole};
 use super::cdc;
 use crate::checkers::fixture::*;
 use crate::checkers::tests::soup::soup;
 use crate::history::{History, Intent, Outcome};
-use crate::scenario::{FaultKind, Link, Target};
+use crate::scenario::{
+    Comparison, FaultKind, LatencyKind, Link, Metric, Percentile, StrategyKind, Target,
+};
 use crate::view::Join;
 use crate::view::View;
 use proptest::prelude::*;
@@ -83,6 +85,92 @@ fn given_an_answer_to_a_retry_of_what_was_committed_already_then_propagation_run
     assert_eq!((set.order.count, set.order.censored), (60, 0));
     assert_eq!(set.propagation.count, 60);
     assert_eq!(whole(&Join::new(&history)).propagation.negative(), 1);
+}
+
+/// A change that is tried at these moments, and never got an answer.
+fn tried(history: &mut History, at_ms: [i64; 2]) {
+    let change = history.requests.len() as u32;
+    for at_ms in at_ms {
+        let number = offer(history, 7_000, Intent::Commit, Outcome::Unknown) as usize;
+        let mut requests = history.requests.open();
+        let request = &mut requests[number];
+        request.change = change;
+        request.intended_ns = FROM + at_ms * MS;
+        request.sent_ns = request.intended_ns + MS / 10;
+        request.ended_ns = request.intended_ns + MS;
+    }
+}
+
+#[test]
+fn given_a_retry_that_ended_in_a_fault_when_a_time_is_its_effect_then_the_whole_change_is() {
+    let mut history = retried(500);
+    let link = Target::Link(Link::OrdersPostgres);
+    add_fault(&mut history, link, FaultKind::Down, 1_400 * MS, 1_550 * MS);
+    let slowest = Metric::Latency(LatencyKind::Order, Percentile::Max);
+    let bound = expect(slowest, Comparison::AtLeast, 1_000.0);
+    expecting(&mut history, vec![bound]);
+    let checked = judged(&history).expectations.remove(0);
+    assert_eq!(checked.met, Some(true), "{checked:?}");
+}
+
+#[test]
+fn given_a_retry_after_a_fault_began_when_nothing_came_of_it_then_its_change_was_open_at_it() {
+    let mut history = cdc(200);
+    tried(&mut history, [500, 1_300]);
+    let link = Target::Link(Link::OrdersPostgres);
+    add_fault(&mut history, link, FaultKind::Down, 900 * MS, 1_200 * MS);
+    let (_, parts) = latencies(&View::new(&history));
+    let unanswered = |name: &str| {
+        let part = parts.iter().find(|p| p.phase.name == name).unwrap();
+        part.latencies.set().order.censored
+    };
+    assert_eq!(unanswered("before"), 0);
+    assert_eq!(unanswered("open at down orders->postgres"), 1);
+}
+
+#[test]
+fn given_changes_that_were_retried_when_shown_over_time_then_each_has_its_own_answer() {
+    // Given three changes, numbered in no order, whose second attempt was answered 7 ms before the
+    // event was seen
+    let mut history = clean(0, StrategyKind::Cdc {});
+    for (order, (change, at_ms)) in (0..).zip([(7, 0), (9, 500), (5, 1_000)]) {
+        let first = commit(&mut history, order, 1);
+        tell_nothing(&mut history, first);
+        let again = offer(&mut history, order, Intent::Commit, Outcome::Committed);
+        let at_ns = FROM + at_ms * MS;
+        for (attempt, at_ns) in [(first, at_ns), (again, at_ns + 2 * MS)] {
+            let request = &mut history.requests.open()[attempt as usize];
+            request.change = change;
+            request.told_version = u32::from(attempt == again);
+            (request.intended_ns, request.ended_ns) = (at_ns, at_ns + MS);
+        }
+        history.truth.open()[order as usize].change = change;
+        append(&mut history, 0, first, 1, at_ns + 9 * MS);
+    }
+    finish(&mut history);
+    let shown = series(&Join::new(&history));
+    let delays: Vec<f64> = shown.propagation_p50_ms.iter().flatten().copied().collect();
+    assert_eq!(delays, [7.0; 3]);
+}
+
+#[test]
+fn given_a_change_that_was_never_answered_when_shown_over_time_then_it_has_no_propagation() {
+    let mut history = clean(0, StrategyKind::Cdc {});
+    let silent = commit(&mut history, 0, 1);
+    tell_nothing(&mut history, silent);
+    publish(&mut history, silent, 1);
+    // Another one, some bins later, was answered 2 ms before its event was seen
+    let answered = commit(&mut history, 1, 1);
+    let later_ns = FROM + 600 * MS;
+    let mut requests = history.requests.open();
+    requests[answered as usize].intended_ns = later_ns;
+    requests[answered as usize].ended_ns = later_ns + MS;
+    drop(requests);
+    publish(&mut history, answered, 1);
+    finish(&mut history);
+    let shown = series(&Join::new(&history));
+    let delays: Vec<f64> = shown.propagation_p50_ms.iter().flatten().copied().collect();
+    assert_eq!(delays, [2.0]);
 }
 
 proptest! {

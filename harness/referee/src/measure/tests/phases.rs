@@ -115,6 +115,8 @@ fn given_a_fault_within_another_then_the_longer_one_is_one_phase_in_two_parts() 
     let spans = |n: usize| judgement.phases[n].spans_s.clone();
     assert_eq!(spans(0), [(0.0, 0.3), (0.5, 0.7)]);
     assert_eq!((spans(1), spans(2)), (vec![], vec![]));
+    let first = &judgement.phases[0];
+    assert_eq!((first.from_s, first.until_s), (0.0, 0.7));
 }
 
 #[test]
@@ -342,4 +344,25 @@ fn a_fault_that_ends_after_the_planned_load_has_its_whole_phase() {
     down(&mut history, RELAY, 900, 3_000);
     let last = shape(&history).pop().unwrap();
     assert_eq!(last, ("during down relay".to_owned(), vec![(900, -1)]));
+}
+
+#[test]
+fn given_faults_planned_for_one_moment_then_a_phase_begins_with_the_first_and_ends_with_the_last() {
+    // Whichever of the two it is that is late
+    for late in [0, 1] {
+        let mut history = cdc(200);
+        down(&mut history, KAFKA, 400, 700);
+        kill(&mut history, 400, 700);
+        let record = &mut history.faults[late];
+        record.planned_at_ns = FROM + 403 * MS;
+        record.injected_ns = Some(FROM + 405 * MS);
+        record.healed_ns = Some(FROM + 750 * MS);
+        let expected = named(&[
+            ("before", &[(-1, 400)]),
+            ("open at down kafka and kill relay", &[(-1, 400)]),
+            ("during down kafka and kill relay", &[(400, 750)]),
+            ("after", &[(750, -1)]),
+        ]);
+        assert_eq!(shape(&history), expected, "{late}");
+    }
 }

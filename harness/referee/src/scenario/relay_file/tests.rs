@@ -1,8 +1,12 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::checkers::fixture::cases;
 use crate::envelope::{Coding, Of};
 use crate::scenario::{Metric, StrategyKind, load, parse};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::strategy::Strategy as Generator;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -37,9 +41,8 @@ fn given_the_least_that_a_file_can_say_when_read_then_the_rest_is_as_a_careful_o
     assert_eq!(relay.promises, Promises::default());
 }
 
-#[test]
-fn given_all_that_a_file_can_say_when_read_then_all_of_it_is_kept() {
-    let text = r#"
+/// A file that says all that a file can.
+const MOST: &str = r#"
 name = "theirs"
 version = "2.1"
 language = "Go"
@@ -71,7 +74,10 @@ delivery = "exactly-once"
 order = "none"
 lease = "5s"
 "#;
-    let relay = read(text).unwrap();
+
+#[test]
+fn given_all_that_a_file_can_say_when_read_then_all_of_it_is_kept() {
+    let relay = read(MOST).unwrap();
     assert_eq!(relay.install.unwrap().within, Duration::from_secs(180));
     assert_eq!((relay.outbox.ddl.len(), relay.outbox.insert.len()), (2, 2));
     assert!(relay.outbox.is_read_from_wal());
@@ -255,4 +261,84 @@ fn given_a_strategy_without_its_file_then_the_key_is_asked_for() {
     let text = SCENARIO.replace("relay = \"mine/relay.toml\"\n", "");
     let error = parse("s.toml", &text).unwrap_err().to_string();
     assert!(error.contains("no `relay`"), "{error}");
+}
+
+/// Good files, to be spoiled: these, and some that the project brings.
+const FILES: [&str; 4] = [
+    LEAST,
+    MOST,
+    include_str!("../../../../../relays/external/python/relay.toml"),
+    include_str!("../../../../../relays/external/watermill/v4/relay.toml"),
+];
+
+/// One way to mistype a file, somewhere in it.
+#[derive(Debug, Clone)]
+enum Edit {
+    Remove(Index),
+    Double(Index),
+    Swap(Index),
+    CutLine(Index),
+}
+
+fn edit() -> impl Generator<Value = Edit> {
+    let at = any::<Index>;
+    prop_oneof![
+        at().prop_map(Edit::Remove),
+        at().prop_map(Edit::Double),
+        at().prop_map(Edit::Swap),
+        at().prop_map(Edit::CutLine),
+    ]
+}
+
+fn edited(good: &str, edits: &[Edit]) -> String {
+    let mut chars: Vec<char> = good.chars().collect();
+    for edit in edits {
+        if chars.is_empty() {
+            break;
+        }
+        match edit {
+            Edit::Remove(at) => drop(chars.remove(at.index(chars.len()))),
+            Edit::Double(at) => {
+                let at = at.index(chars.len());
+                chars.insert(at, chars[at]);
+            }
+            Edit::Swap(at) => {
+                let at = at.index(chars.len());
+                let next = (at + 1).min(chars.len() - 1);
+                chars.swap(at, next);
+            }
+            Edit::CutLine(at) => {
+                let at = at.index(chars.len());
+                let rest = chars[at..].iter().position(|c| *c == '\n');
+                let end = rest.map_or(chars.len(), |rest| at + rest);
+                chars.drain(at..end);
+            }
+        }
+    }
+    chars.into_iter().collect()
+}
+
+proptest! {
+    #![proptest_config(cases(1_000))]
+    #[test]
+    fn given_a_good_file_when_mistyped_then_it_is_read_or_each_mistake_is_shown_with_file_and_line(
+        good in select(&FILES[..]),
+        edits in prop::collection::vec(edit(), 1..6),
+    ) {
+        let text = edited(good, &edits);
+        let Err(error) = super::parse(Path::new("relays/mine/relay.toml"), &text) else {
+            return Ok(());
+        };
+        prop_assert!(!error.problems().is_empty(), "{text}");
+        for problem in error.problems() {
+            let shown = ScenarioError::new("mine.toml", &text, vec![problem.clone()]).to_string();
+            let place = shown.strip_prefix("mine.toml:").unwrap_or_default();
+            let line = place.split(':').next().and_then(|line| line.parse().ok());
+            let lines = text.lines().count().max(1) + 1;
+            prop_assert!(line.is_some_and(|line| (1..=lines).contains(&line)), "{shown}");
+            prop_assert!(!problem.what.is_empty() && !problem.help.is_empty(), "{shown}");
+        }
+        // And all together, in the file's own name
+        prop_assert!(error.to_string().starts_with("relays/mine/relay.toml:"), "{error}");
+    }
 }
