@@ -30,7 +30,7 @@ use crate::view::strategy;
 use case::Case;
 use demand::Demand;
 use lack::{FITTING, Lack, STRONGER, lack};
-pub(crate) use trigger::fired_ns;
+pub(crate) use trigger::{cut_short, fired_ns};
 
 /// Whether a fault bit, from the observations alone.
 #[derive(Debug, Clone)]
@@ -68,7 +68,11 @@ pub fn bites(history: &History) -> Vec<Bite> {
                     }
                 )),
                 Some(strategy) => Case::new(history, &demand, index, fault, &strategy.kind)
-                    .and_then(|case| with_its_end(decide(&case), &case)),
+                    .and_then(|case| decide(&case)),
+            };
+            let finding = match trigger::how_it_ended(history, index, fault) {
+                Some(end) => with_its_end(finding, &end),
+                None => finding,
             };
             let (bit, evidence) = match finding {
                 Ok(evidence) => (true, evidence),
@@ -87,10 +91,7 @@ pub fn bites(history: &History) -> Vec<Bite> {
 }
 
 /// What cut a fault short is said beside what it did, or did not do.
-fn with_its_end(finding: Finding, case: &Case<'_>) -> Finding {
-    let Some(end) = trigger::cut_short(case) else {
-        return finding;
-    };
+fn with_its_end(finding: Finding, end: &str) -> Finding {
     match finding {
         Ok(evidence) => Ok(format!("{evidence}; {end}")),
         Err(Lack { what, change }) => Err(lack(format!("{what}; {end}"), change)),

@@ -1,6 +1,5 @@
 //! What a fault waited for: whether that came, and whether it came in time.
 
-use super::case::Case;
 use super::lack::{Lack, REACHABLE, lack};
 use crate::bite::name;
 use crate::history::{FaultRecord, History, Observation};
@@ -27,20 +26,28 @@ pub(super) fn never_fired(history: &History, index: u32, fault: &Fault) -> Optio
     Some(lack(what, REACHABLE))
 }
 
-/// What cut a fault short that began too late to last as long as it was to. One with a time never does:
-/// its file would have been refused.
-pub(super) fn cut_short(case: &Case<'_>) -> Option<String> {
-    case.fault.trigger()?;
-    let lasted_ns = u64::try_from(case.healing_ns.saturating_sub(case.injected_ns)).unwrap_or(0);
+/// How long a fault was in force that the end of the load cut short, since it began too late. One with a
+/// time never does: its file would have been refused.
+pub(crate) fn cut_short(history: &History, index: u32, fault: &Fault) -> Option<Duration> {
+    fault.trigger()?;
+    let record = history.faults.iter().find(|r| r.fault == index)?;
+    let (injected_ns, healed_ns) = (record.injected_ns?, record.healed_ns?);
+    let mut own = history.observations.iter();
+    let healing = own.find(|o| o.fault == index && o.name == name::HEALING);
+    let until_ns = healing.map_or(healed_ns, |o| o.at_ns.min(healed_ns));
+    let lasted_ns = u64::try_from(until_ns.saturating_sub(injected_ns)).unwrap_or(0);
     let lasted = Duration::from_nanos(lasted_ns);
-    let is_cut = lasted < case.fault.lasts && !case.history.meta.interrupted;
-    is_cut.then(|| {
-        format!(
-            "it was healed at the end of the load, {} after its injection, though it was to last {}",
-            show_duration(Duration::from_millis(lasted.as_millis() as u64)),
-            show_duration(case.fault.lasts)
-        )
-    })
+    (lasted < fault.lasts && !history.meta.interrupted).then_some(lasted)
+}
+
+/// The same in words.
+pub(super) fn how_it_ended(history: &History, index: u32, fault: &Fault) -> Option<String> {
+    let lasted = cut_short(history, index, fault)?;
+    Some(format!(
+        "it was healed at the end of the load, {} after its injection, though it was to last {}",
+        show_duration(Duration::from_millis(lasted.as_millis() as u64)),
+        show_duration(fault.lasts)
+    ))
 }
 
 /// When what it waited for came; `None` while that never did.
