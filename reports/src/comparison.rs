@@ -330,7 +330,16 @@ pub fn fault_name(fault: &Fault) -> String {
     format!("{} {}", fault.kind, fault.target)
 }
 
-/// Whether each fault bit.
+/// The same with what it waited for: `kill relay, trigger: 1000 events`.
+pub fn fault_title(fault: &Fault) -> String {
+    match &fault.trigger {
+        Some(trigger) => format!("{}, trigger: {trigger}", fault_name(fault)),
+        None => fault_name(fault),
+    }
+}
+
+/// Whether each fault bit. One with a time was in force at that time in every strategy; one that waited
+/// for something was so in each at a time of its own.
 pub fn faults(record: &Record) -> Section {
     // A strategy's list follows the scenario, so the n-th is the same fault in all of them.
     let most = record.strategies.iter().map(|s| s.faults.len()).max();
@@ -341,9 +350,12 @@ pub fn faults(record: &Record) -> Section {
                 .clone()
                 .find(|fault| fault.injected_s.is_some())
                 .or_else(|| all.next())?;
-            let label = format!("{} {}", fault_name(shown), fault_window(shown));
+            let label = match shown.trigger {
+                Some(_) => fault_title(shown),
+                None => format!("{} {}", fault_name(shown), fault_window(shown)),
+            };
             Some(row(record, label, |s| match s.faults.get(index) {
-                Some(fault) => bite(fault),
+                Some(fault) => bite_in_its_time(fault),
                 None => Cell::new(DASH, Tone::Faint),
             }))
         })
@@ -370,6 +382,17 @@ pub fn bite(fault: &Fault) -> Cell {
         Some(true) => Cell::new("bit", Tone::Good),
         Some(false) => Cell::new("did not bite", Tone::Bad),
         None => Cell::new(DASH, Tone::Faint),
+    }
+}
+
+/// Whether a fault bit, and when, where that is not the same in every strategy.
+fn bite_in_its_time(fault: &Fault) -> Cell {
+    let cell = bite(fault);
+    match (&fault.trigger, fault.injected_s) {
+        (Some(_), Some(_)) => {
+            Cell::new(format!("{} {}", cell.text, fault_window(fault)), cell.tone)
+        }
+        (Some(_), None) | (None, _) => cell,
     }
 }
 

@@ -378,6 +378,12 @@ pub struct Fault {
     pub target: String,
     /// Kind as in the scenario.
     pub kind: String,
+    /// What it waited for, where it has no time of its own: `1000 events`.
+    #[serde(default)]
+    pub trigger: Option<String>,
+    /// When that came, seconds from the load's start; null if it has a time, or if that never came.
+    #[serde(default)]
+    pub fired_s: Option<f64>,
     /// Seconds from the load's start; null if never in force.
     pub injected_s: Option<f64>,
     /// Seconds from the load's start.

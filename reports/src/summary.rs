@@ -150,7 +150,7 @@ fn faults(record: &Record) -> String {
             rows.push_str(&format!(
                 "| {} | {} | {} | {} | {} |\n",
                 escaped(&strategy.name),
-                escaped(&comparison::fault_name(fault)),
+                escaped(&comparison::fault_title(fault)),
                 escaped(&comparison::fault_window(fault)),
                 comparison::bite(fault).text,
                 escaped(&fault.evidence)

@@ -1,12 +1,13 @@
 //! The record of a run, from its histories and judgements alone: so `check` builds the very same
 //! record offline that the run built.
 
+use crate::bite::fired_ns;
 use crate::checkers::context::Context;
 use crate::checkers::{Judgement, Verdict};
 use crate::explain::Explainer;
 use crate::history::{History, RunMeta};
 use crate::measure;
-use crate::scenario::{Link, OrderTest, Scenario, StrategyKind, Workload};
+use crate::scenario::{Link, OrderTest, Scenario, StrategyKind, Trigger, Workload};
 use reports::record;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -219,6 +220,11 @@ fn faults(
             record::Fault {
                 target: fault.target.name().to_owned(),
                 kind: fault.kind.name().to_owned(),
+                trigger: fault.trigger().map(Trigger::describe),
+                fired_s: happened
+                    .filter(|_| fault.trigger().is_some())
+                    .and_then(|f| fired_ns(history, f))
+                    .map(seconds),
                 injected_s: happened.and_then(|f| f.injected_ns).map(seconds),
                 healed_s: happened.and_then(|f| f.healed_ns).map(seconds),
                 bit: bite.filter(|_| concerns).map(|b| b.bit),

@@ -38,6 +38,12 @@ pub fn list(args: &ListArgs) -> Outcome {
     table(&mut out, "Faults (kind)", &explain::FAULTS, |_| "");
     table(
         &mut out,
+        "Triggers of faults (instead of at)",
+        &explain::TRIGGERS,
+        |_| "",
+    );
+    table(
+        &mut out,
         "Invariants and metrics",
         &explain::invariants(),
         |name| {

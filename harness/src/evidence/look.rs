@@ -19,6 +19,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 const CROSS_EVERY: Duration = Duration::from_millis(100);
 /// Probes under way at once: a latency longer than `CROSS_EVERY` makes them overlap.
 const MAX_PROBES: usize = 16;
+/// What was seen longer ago than this before the injection is forgotten: nobody knows how long a fault
+/// will wait that has a trigger.
+const BEFORE: Duration = Duration::from_secs(1);
 /// The bound on one fault's observations; reached only if something above is wrong.
 const MAX_OBSERVATIONS: usize = 100_000;
 
@@ -98,6 +101,7 @@ impl Look {
                     let _ = reached.send(());
                 }
                 _ = looks.tick(), if self.looking() => {
+                    self.forget();
                     if let Err(e) = self.look(&mut watched, &mut table) {
                         trouble.get_or_insert(e);
                     }
@@ -115,6 +119,15 @@ impl Look {
         }
         self.probes.abort_all();
         (self.observations, trouble)
+    }
+
+    /// Drops what is too old to tell how it was right before the injection.
+    fn forget(&mut self) {
+        if self.stage == Stage::Before {
+            let before_ns = i64::try_from(BEFORE.as_nanos()).unwrap_or(i64::MAX);
+            let oldest_ns = self.clock.now_ns().saturating_sub(before_ns);
+            self.observations.retain(|o| o.at_ns >= oldest_ns);
+        }
     }
 
     fn looking(&self) -> bool {

@@ -2,17 +2,18 @@
 
 use super::deed::Deed;
 use super::ledger::Ledger;
-use super::{Battlefield, NemesisError, heal_all, nanoseconds};
+use super::trigger::{ASK_EVERY, Injections, Waiting};
+use super::{Battlefield, Load, NemesisError, heal_all, nanoseconds};
 use crate::bite::name;
 use crate::evidence::{Observed, Observers};
 use crate::history::{FaultRecord, Observation};
-use crate::scenario::{Fault, FaultKind, Toxic};
+use crate::scenario::{Fault, FaultKind, Start, Toxic, Trigger};
 use relays::signal::Signal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Observation begins so long before the injection.
+/// Observation begins so long before the injection, where it is known when that will be.
 const BASELINE: Duration = Duration::from_secs(1);
 /// How long reconnects are waited for after the healing, and a slow close beyond its delay.
 const AFTERWARDS: Duration = Duration::from_millis(500);
@@ -25,7 +26,8 @@ pub(super) struct Life {
     pub field: Battlefield,
     pub ledger: Arc<Ledger>,
     pub observers: Arc<Observers>,
-    pub load_from_ns: i64,
+    pub injections: Arc<Injections>,
+    pub load: Load,
     pub stop: watch::Receiver<bool>,
 }
 
@@ -38,7 +40,7 @@ pub(super) struct Lived {
 
 /// Waits, injects, waits, heals.
 pub(super) async fn run(mut life: Life) -> Lived {
-    let planned_at_ns = life.load_from_ns.saturating_add(nanoseconds(life.fault.at));
+    let planned_at_ns = life.load.planned_at_ns(&life.fault);
     let mut lived = Lived {
         record: FaultRecord {
             fault: life.index,
@@ -56,9 +58,10 @@ pub(super) async fn run(mut life: Life) -> Lived {
             return lived;
         }
     };
-    if life
-        .stopped_before(planned_at_ns.saturating_sub(nanoseconds(BASELINE)))
-        .await
+    if life.fault.at().is_some()
+        && life
+            .stopped_before(planned_at_ns.saturating_sub(nanoseconds(BASELINE)))
+            .await
     {
         return lived;
     }
@@ -67,7 +70,7 @@ pub(super) async fn run(mut life: Life) -> Lived {
     let observed = life
         .observers
         .observe(life.index, &life.fault, subjects, clock);
-    if !life.stopped_before(planned_at_ns).await {
+    if life.begins(&mut lived).await {
         life.inject_and_heal(&deed, &observed, &mut lived).await;
     }
     let (observations, trouble) = observed.finish().await;
@@ -84,6 +87,57 @@ impl Life {
         (self.field.announce)(format!("{kind} {target} {what}"));
     }
 
+    /// Waits for its time, or for what it has instead; false when that does not come.
+    async fn begins(&mut self, lived: &mut Lived) -> bool {
+        match self.fault.start.clone() {
+            Start::At(_) => !self.stopped_before(lived.record.planned_at_ns).await,
+            Start::When(trigger) => self.fires(trigger, lived).await,
+        }
+    }
+
+    /// Waits for a trigger until the load is over, and notes how far it came.
+    async fn fires(&mut self, trigger: Trigger, lived: &mut Lived) -> bool {
+        let (clock, until_ns) = (self.field.clock, self.load.until_ns);
+        let what = trigger.describe();
+        let (counts, injections) = (self.load.counts.clone(), self.injections.clone());
+        let mut waiting = Waiting::new(trigger, counts, injections);
+        let mut fired = waiting.fires(clock.now_ns());
+        while !fired && clock.now_ns() < until_ns {
+            let next_ns = clock.now_ns().saturating_add(nanoseconds(ASK_EVERY));
+            if self.stopped_before(next_ns.min(until_ns)).await {
+                break;
+            }
+            fired = waiting.fires(clock.now_ns());
+        }
+        let name = if fired {
+            name::TRIGGER_FIRED
+        } else {
+            name::TRIGGER_MISSED
+        };
+        let at_ns = clock.now_ns();
+        lived.record.planned_at_ns = at_ns;
+        lived.observations.push(Observation {
+            fault: self.index,
+            place: self.fault.target.name().to_owned(),
+            name: name.to_owned(),
+            at_ns,
+            value: waiting.far().map_or(-1.0, |far| far as f64),
+        });
+        if !fired {
+            self.announce(&format!("not injected: {what} did not come"));
+        }
+        fired
+    }
+
+    /// When it is to be healed. The load is the bound of one that nobody could plan.
+    fn heals_at_ns(&self, injected_ns: i64) -> i64 {
+        let until_ns = injected_ns.saturating_add(nanoseconds(self.fault.lasts));
+        match self.fault.start {
+            Start::At(_) => until_ns,
+            Start::When(_) => until_ns.min(self.load.until_ns),
+        }
+    }
+
     async fn inject_and_heal(&mut self, deed: &Deed, observed: &Observed, lived: &mut Lived) {
         let clock = self.field.clock;
         observed.injecting().await;
@@ -94,9 +148,12 @@ impl Life {
         }
         let injected_ns = clock.now_ns();
         lived.record.injected_ns = Some(injected_ns);
+        if let Some(id) = &self.fault.id {
+            self.injections.note(id, injected_ns);
+        }
         self.announce("injected");
         observed.in_force().await;
-        let until_ns = injected_ns.saturating_add(nanoseconds(self.fault.lasts));
+        let until_ns = self.heals_at_ns(injected_ns);
         let stopped = self.stopped_before(until_ns).await;
         observed.healing().await;
         let healing_ns = clock.now_ns();

@@ -4,6 +4,7 @@ mod deed;
 mod ledger;
 mod life;
 mod rescue;
+mod trigger;
 
 use crate::clock::RunClock;
 use crate::evidence::Observers;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::task::JoinSet;
+use trigger::Injections;
 
 /// Told what happened, e.g. `down kafka injected`; must not block.
 pub type Announce = Arc<dyn Fn(String) + Send + Sync>;
@@ -40,6 +42,26 @@ pub struct Battlefield {
     pub clock: RunClock,
     /// Told when a fault was injected or healed.
     pub announce: Announce,
+}
+
+/// The load that the faults hit.
+#[derive(Clone)]
+pub struct Load {
+    /// When it begins, run time.
+    pub from_ns: i64,
+    /// When it is to end: until then faults wait for what triggers them, and those that were triggered
+    /// are healed by then.
+    pub until_ns: i64,
+    /// What triggers wait for.
+    pub counts: Arc<dyn Counts>,
+}
+
+/// Live counts, asked for every few milliseconds.
+pub trait Counts: Send + Sync {
+    /// Changes that were acknowledged as committed.
+    fn committed(&self) -> u64;
+    /// Different valid events that were seen on the topic.
+    fn events(&self) -> u64;
 }
 
 /// A fault could not be injected or healed.
@@ -67,13 +89,13 @@ pub struct Campaign {
     pub errors: Vec<String>,
 }
 
-/// Runs all faults on time (`load_from_ns` + `at`), observing them, and returns when the last is
-/// healed. When `stop` fires it heals at once and returns. A campaign that is dropped half-way
+/// Runs all faults, on time or as soon as what they wait for comes, observing them, and returns when the
+/// last is healed. When `stop` fires it heals at once and returns. A campaign that is dropped half-way
 /// heals in the background as long as the runtime lives; see [`heal_all`] for the way out.
 pub async fn campaign(
     faults: &[Fault],
     field: &Battlefield,
-    load_from_ns: i64,
+    load: Load,
     stop: tokio::sync::watch::Receiver<bool>,
 ) -> Campaign {
     let mut campaign = Campaign {
@@ -82,7 +104,7 @@ pub async fn campaign(
             .zip(0u32..)
             .map(|(fault, index)| FaultRecord {
                 fault: index,
-                planned_at_ns: load_from_ns.saturating_add(nanoseconds(fault.at)),
+                planned_at_ns: load.planned_at_ns(fault),
                 injected_ns: None,
                 healed_ns: None,
             })
@@ -108,6 +130,8 @@ pub async fn campaign(
         field: Some(field.clone()),
     };
     let ledger = Arc::new(Ledger::new(field));
+    let ids = faults.iter().filter_map(|fault| fault.id.as_deref());
+    let injections = Arc::new(Injections::of(ids));
     let mut lives = JoinSet::new();
     for (index, fault) in concerned {
         lives.spawn(life::run(life::Life {
@@ -116,7 +140,8 @@ pub async fn campaign(
             field: field.clone(),
             ledger: ledger.clone(),
             observers: observers.clone(),
-            load_from_ns,
+            injections: injections.clone(),
+            load: load.clone(),
             stop: stop.clone(),
         }));
     }
@@ -143,6 +168,14 @@ pub async fn campaign(
     guard.field = None;
     campaign.observations.sort_by_key(|o| o.at_ns);
     campaign
+}
+
+impl Load {
+    /// When a fault is to begin; of one that waits for something, until when it waits.
+    fn planned_at_ns(&self, fault: &Fault) -> i64 {
+        let at_ns = |at| self.from_ns.saturating_add(nanoseconds(at));
+        fault.at().map_or(self.until_ns, at_ns)
+    }
 }
 
 async fn heal_after_trouble(field: &Battlefield, campaign: &mut Campaign) {

@@ -30,6 +30,17 @@ pub struct Observer {
     ended: Option<oneshot::Receiver<Ended>>,
 }
 
+/// How many different valid events an observer has seen, for whoever has no need of the observer.
+#[derive(Clone)]
+pub struct Sights(Arc<Shared>);
+
+impl Sights {
+    /// So many by now.
+    pub fn distinct_valid(&self) -> u64 {
+        self.0.distinct_valid.load(Ordering::Acquire)
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
@@ -82,7 +93,12 @@ impl Observer {
 
     /// How many different valid events (attempt and version) were seen so far.
     pub fn distinct_valid(&self) -> u64 {
-        self.shared.distinct_valid.load(Ordering::Acquire)
+        self.sights().distinct_valid()
+    }
+
+    /// The same count, apart from the observer.
+    pub fn sights(&self) -> Sights {
+        Sights(Arc::clone(&self.shared))
     }
 
     /// Of these (attempt, version) pairs, how many have not been seen yet.

@@ -11,7 +11,7 @@ mod wire;
 
 pub use ends::Ends;
 pub use final_read::{FinalRead, read_again};
-pub use live::Observer;
+pub use live::{Observer, Sights};
 pub use stray::stray_topics;
 
 use crate::clock::RunClock;

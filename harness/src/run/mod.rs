@@ -3,6 +3,7 @@
 mod again;
 pub(crate) mod arena;
 mod context;
+mod counts;
 pub(crate) mod environment;
 pub mod explain;
 mod fencing;

@@ -2,6 +2,7 @@
 
 use super::arena::{Arena, Leave, failed};
 use super::context::Context;
+use super::counts::LiveCounts;
 use super::fencing::Fencing;
 use super::sampler::Sampler;
 use super::trace::{self, Collected};
@@ -10,7 +11,7 @@ use crate::clock::RunClock;
 use crate::fence::patience::{Cut, Patience};
 use crate::history::{History, RunMeta};
 use crate::nemesis::{self, Campaign};
-use crate::observer::{self, Ends, Observer};
+use crate::observer::{self, Ends, Observer, Sights};
 use crate::scenario::Strategy;
 use crate::stack::Stack;
 use crate::workload::{self, Offered, Progress};
@@ -163,7 +164,7 @@ async fn load_and_fence(
             until_ns,
         },
         campaign,
-    ) = load(context, arena, clock, load_from_ns).await?;
+    ) = load(context, arena, clock, load_from_ns, observer.sights()).await?;
     context.reporter.event(Event::LoadEnded);
 
     let requests = Arc::new(requests);
@@ -280,6 +281,7 @@ async fn load(
     arena: &Arena<'_>,
     clock: RunClock,
     load_from_ns: i64,
+    sights: Sights,
 ) -> Result<(Offered, Campaign), RunError> {
     let workload = &context.scenario.workload;
     let progress = Arc::new(Progress::default());
@@ -288,6 +290,14 @@ async fn load(
         planned: (workload.rate * workload.duration.as_secs_f64()) as u64,
         progress: Arc::clone(&progress),
     });
+    let hit = nemesis::Load {
+        from_ns: load_from_ns,
+        until_ns: load_from_ns.saturating_add(nemesis::nanoseconds(workload.duration)),
+        counts: Arc::new(LiveCounts {
+            progress: Arc::clone(&progress),
+            sights,
+        }),
+    };
     let load = arena.load(clock, progress);
     let reporter = Arc::clone(context.reporter);
     let announce = move |what| reporter.event(Event::Fault { what });
@@ -296,12 +306,7 @@ async fn load(
     let loaded = async {
         tokio::join!(
             workload::offer(load, load_from_ns, halted.clone()),
-            nemesis::campaign(
-                &context.scenario.faults,
-                &field,
-                load_from_ns,
-                halted.clone()
-            ),
+            nemesis::campaign(&context.scenario.faults, &field, hit, halted.clone()),
         )
     };
     tokio::pin!(loaded);

@@ -328,6 +328,7 @@ fn list_explains_everything_that_can_be_named() {
         "cdc",
         "slow_close",
         "limit_data",
+        "when = { backlog = 500 }",
         "phantom",
         "double_applied",
     ] {

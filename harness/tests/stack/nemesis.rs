@@ -4,13 +4,14 @@
 
 mod bench;
 mod processes;
+mod triggers;
 
 use crate::stack;
-use bench::{Bench, Traffic, echo, exchange, fault, history, toxic};
+use bench::{Bench, Traffic, echo, exchange, fault, history, load_from, toxic};
 use harness::bite::Bite;
 use harness::bite::bites;
 use harness::nemesis::{Campaign, campaign, heal_all};
-use harness::scenario::{Fault, FaultKind, Link, Stream, Target, Toxic, Victim};
+use harness::scenario::{Fault, FaultKind, Link, Start, Stream, Target, Toxic, Victim};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -188,7 +189,7 @@ async fn several_faults_on_one_link_end_each_at_its_own_time() {
     let bench = Bench::to(&echo().await).await;
     let traffic = Traffic::start(&bench, vec![7; 100], 100);
     let down = |at, lasts| Fault {
-        at: Duration::from_millis(at),
+        start: Start::At(Duration::from_millis(at)),
         lasts: Duration::from_millis(lasts),
         ..fault(FaultKind::Down)
     };
@@ -226,16 +227,16 @@ async fn stopping_heals_at_once() {
     let (stop, stopped) = watch::channel(false);
     let long = Fault {
         lasts: Duration::from_secs(600),
-        at: Duration::ZERO,
+        start: Start::At(Duration::ZERO),
         ..fault(FaultKind::Down)
     };
     let never = Fault {
-        at: Duration::from_secs(600),
+        start: Start::At(Duration::from_secs(600)),
         ..fault(FaultKind::Down)
     };
     let from_ns = bench.field.clock.now_ns();
     let faults = [long, never];
-    let running = campaign(&faults, &bench.field, from_ns, stopped);
+    let running = campaign(&faults, &bench.field, load_from(from_ns), stopped);
     let stopping = async {
         while bench.field.toxiproxy.inspect(&bench.proxy).await.unwrap() != Some((false, vec![])) {
             sleep(Duration::from_millis(10)).await;
@@ -262,7 +263,7 @@ async fn a_campaign_that_is_dropped_half_way_heals_all_the_same() {
     let (_stop, stopped) = watch::channel(false);
     let long = Fault {
         lasts: Duration::from_secs(600),
-        at: Duration::ZERO,
+        start: Start::At(Duration::ZERO),
         ..fault(FaultKind::Down)
     };
     let from_ns = bench.field.clock.now_ns();
@@ -274,7 +275,7 @@ async fn a_campaign_that_is_dropped_half_way_heals_all_the_same() {
         }
     };
     tokio::select! {
-        _ = campaign(&faults, &bench.field, from_ns, stopped) => panic!("it must not end"),
+        _ = campaign(&faults, &bench.field, load_from(from_ns), stopped) => panic!("it must not end"),
         () = in_force => {}
     }
 
@@ -316,8 +317,9 @@ async fn what_cannot_be_hit_is_an_error_and_what_is_not_there_is_left_alone() {
     let bench = Bench::to(&echo().await).await;
     let (_stop, stopped) = watch::channel(false);
     let at = |target, kind| Fault {
+        id: None,
         target,
-        at: Duration::ZERO,
+        start: Start::At(Duration::ZERO),
         lasts: Duration::from_millis(10),
         kind,
     };
@@ -328,7 +330,7 @@ async fn what_cannot_be_hit_is_an_error_and_what_is_not_there_is_left_alone() {
         at(Target::Process(Victim::KafkaServer), FaultKind::Pause),
     ];
     let from_ns = bench.field.clock.now_ns();
-    let campaign = campaign(&faults, &bench.field, from_ns, stopped).await;
+    let campaign = campaign(&faults, &bench.field, load_from(from_ns), stopped).await;
     bench.field.toxiproxy.delete(&bench.proxy).await.unwrap();
 
     assert!(campaign.faults.iter().all(|f| f.injected_ns.is_none()));

@@ -13,6 +13,7 @@ mod interruption;
 #[path = "../shared/secrets.rs"]
 mod secrets;
 mod trace;
+mod triggers;
 mod verdicts;
 
 use reports::record::Record;

@@ -4,7 +4,7 @@ use super::axis::{self, Axis};
 use super::escape::escaped;
 use super::plot::{Canvas, Ink, Line, Plot, Window, line_sample, strategy_class, swatch};
 use crate::comparison;
-use crate::record::{Latency, LatencySet, Record, Series, Strategy};
+use crate::record::{Fault, Latency, LatencySet, Record, Series, Strategy};
 
 /// Half of a page at 1280 pixels, and a phone.
 const WIDE: Canvas = Canvas {
@@ -282,32 +282,43 @@ impl Frame {
     }
 }
 
-/// When each fault was in force, over all strategies: the n-th fault is the same in all of them.
+/// When each fault was in force. One with a time, over all strategies: the n-th fault is the same in all
+/// of them. One that waited for something, in each by itself.
 fn windows(record: &Record) -> Vec<Window> {
+    let mut windows: Vec<Window> = Vec::new();
     let most = record.strategies.iter().map(|s| s.faults.len()).max();
-    let mut windows: Vec<Window> = (0..most.unwrap_or(0))
-        .filter_map(|index| {
-            let all = record.strategies.iter().filter_map(|s| s.faults.get(index));
-            let mut window: Option<Window> = None;
-            for fault in all {
-                let Some(from) = fault.injected_s.filter(|at| at.is_finite()) else {
-                    continue;
-                };
-                let healed = fault.healed_s.filter(|at| at.is_finite());
-                let to = healed.unwrap_or(f64::MAX);
-                let known = window.get_or_insert_with(|| Window {
-                    from,
-                    to,
-                    label: comparison::fault_name(fault),
-                });
-                known.from = known.from.min(from);
-                known.to = known.to.max(to);
+    for index in 0..most.unwrap_or(0) {
+        let mut shared: Option<Window> = None;
+        for strategy in &record.strategies {
+            let Some(fault) = strategy.faults.get(index) else {
+                continue;
+            };
+            let Some(mut window) = window(fault) else {
+                continue;
+            };
+            if fault.trigger.is_some() {
+                window.label = format!("{} ({})", window.label, strategy.name);
+                windows.push(window);
+                continue;
             }
-            window
-        })
-        .collect();
+            let known = shared.get_or_insert_with(|| window.clone());
+            known.from = known.from.min(window.from);
+            known.to = known.to.max(window.to);
+        }
+        windows.extend(shared);
+    }
     windows.sort_by(|a, b| a.from.total_cmp(&b.from));
     windows
+}
+
+/// When a fault was in force, if it ever was.
+fn window(fault: &Fault) -> Option<Window> {
+    let healed = fault.healed_s.filter(|at| at.is_finite());
+    Some(Window {
+        from: fault.injected_s.filter(|at| at.is_finite())?,
+        to: healed.unwrap_or(f64::MAX),
+        label: comparison::fault_name(fault),
+    })
 }
 
 fn load_end(record: &Record) -> Option<(f64, String)> {

@@ -194,7 +194,7 @@ pub fn faults(record: &Record) -> String {
                 "<tr>{}<td>{}</td><td class=\"number\">{}</td><td class=\"{}\">{}</td>\
                  <td class=\"prose\">{}</td></tr>",
                 name_cell(index, &strategy.name),
-                escaped(&comparison::fault_name(fault)),
+                escaped(&comparison::fault_title(fault)),
                 escaped(&comparison::fault_window(fault)),
                 tone_class(bite.tone),
                 escaped(&bite.text),

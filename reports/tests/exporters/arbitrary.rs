@@ -156,15 +156,19 @@ fn fault() -> BoxedStrategy<Fault> {
     (
         words(),
         prop_oneof![Just("kill".to_owned()), words()],
+        option::of(words()),
+        option::of(figure()),
         option::of(figure()),
         option::of(figure()),
         option::of(any::<bool>()),
         words(),
     )
         .prop_map(
-            |(target, kind, injected_s, healed_s, bit, evidence)| Fault {
+            |(target, kind, trigger, fired_s, injected_s, healed_s, bit, evidence)| Fault {
                 target,
                 kind,
+                trigger,
+                fired_s,
                 injected_s,
                 healed_s,
                 bit,

@@ -206,6 +206,47 @@ fn given_a_scenario_that_does_not_test_the_order_when_exported_then_every_reader
 }
 
 #[test]
+fn given_a_fault_that_waited_for_something_when_exported_then_every_reader_sees_for_what_and_when_it_came()
+ {
+    let mut record = sample::record();
+    for (strategy, at_s) in record.strategies.iter_mut().zip([2.0, 3.0, 5.0]) {
+        let fault = &mut strategy.faults[0];
+        fault.trigger = Some("300 events".to_owned());
+        fault.fired_s = Some(at_s);
+        (fault.injected_s, fault.healed_s) = (Some(at_s), Some(at_s + 1.0));
+    }
+    let terminal = reports::terminal::Terminal {
+        colour: false,
+        width: 120,
+    };
+    let shown = terminal.render(&record, None);
+    assert!(shown.contains("down kafka, trigger: 300 events"), "{shown}");
+    for time in ["2.0–3.0", "3.0–4.0", "5.0–6.0"] {
+        assert!(shown.contains(&format!("bit {time}")), "{shown}");
+    }
+    let html = rendered(&record);
+    assert!(html.contains("<td>down kafka, trigger: 300 events</td>"));
+    // It is shaded where it was in each strategy, not over all of that
+    assert!(html.contains("down kafka (polling)") && html.contains("down kafka (cdc)"));
+    let summary = reports::summary::Summary.export(&record).unwrap();
+    let summary = String::from_utf8(summary).unwrap();
+    assert!(
+        summary.contains("down kafka, trigger: 300 events | 3.0–4.0"),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_record_of_before_triggers_is_read_as_it_was() {
+    let text = String::from_utf8(reports::json::Json.export(&sample::record()).unwrap()).unwrap();
+    let of_before: String = text
+        .lines()
+        .filter(|line| !line.contains("\"trigger\": null") && !line.contains("\"fired_s\": null"))
+        .collect();
+    assert!(reports::json::parse(of_before.as_bytes()).unwrap() == sample::record());
+}
+
+#[test]
 fn the_limits_are_said_in_the_open() {
     let html = rendered(&sample::record());
     let limits = between(

@@ -143,6 +143,8 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
         faults: vec![Fault {
             target: "kafka".to_owned(),
             kind: "down".to_owned(),
+            trigger: None,
+            fired_s: None,
             injected_s: Some(4.002),
             healed_s: Some(8.011),
             bit: Some(true),

@@ -2,6 +2,7 @@
 
 use super::demand::Demand;
 use super::lack::{LOGS, Lack, lack};
+use super::trigger::never_fired;
 use crate::bite::name;
 use crate::history::{History, Observation};
 use crate::scenario::{Fault, FaultKind, Link, StrategyKind, Stream, Target, Victim};
@@ -56,9 +57,10 @@ impl<'h> Case<'h> {
         strategy: &'h StrategyKind,
     ) -> Result<Self, Lack> {
         let record = history.faults.iter().find(|r| r.fault == index);
-        let injected_ns = record
-            .and_then(|r| r.injected_ns)
-            .ok_or_else(|| lack("it was never in force", LOGS))?;
+        let injected_ns = record.and_then(|r| r.injected_ns).ok_or_else(|| {
+            never_fired(history, index, fault)
+                .unwrap_or_else(|| lack("it was never in force", LOGS))
+        })?;
         let healed_ns = record
             .and_then(|r| r.healed_ns)
             .ok_or_else(|| lack("it was never healed, so its end is unknown", LOGS))?;

@@ -17,7 +17,9 @@ pub(super) fn lack(what: impl Into<String>, change: &'static str) -> Lack {
     }
 }
 
-pub(super) const LOAD: &str = "raise `rate`, or move `at` to where the load needs it";
+pub(super) const LOAD: &str = "raise `rate`, or let it begin where the load needs it";
+pub(super) const REACHABLE: &str =
+    "let it wait for less, raise `rate`, or give the workload a longer `duration`";
 pub(super) const LONGER: &str = "give it a longer `for`";
 pub(super) const STRONGER: &str = "make it stronger or longer, or raise the load";
 pub(super) const ROOM: &str = "leave it time: a shorter `for`, or a longer `duration` behind it";

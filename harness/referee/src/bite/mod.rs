@@ -21,6 +21,7 @@ mod slow_close;
 #[cfg(test)]
 mod staged;
 mod timeout;
+mod trigger;
 mod unmet;
 
 use crate::history::History;
@@ -29,6 +30,7 @@ use crate::view::strategy;
 use case::Case;
 use demand::Demand;
 use lack::{FITTING, Lack, STRONGER, lack};
+pub(crate) use trigger::{cut_short, fired_ns};
 
 /// Whether a fault bit, from the observations alone.
 #[derive(Debug, Clone)]
@@ -68,6 +70,10 @@ pub fn bites(history: &History) -> Vec<Bite> {
                 Some(strategy) => Case::new(history, &demand, index, fault, &strategy.kind)
                     .and_then(|case| decide(&case)),
             };
+            let finding = match trigger::how_it_ended(history, index, fault) {
+                Some(end) => with_its_end(finding, &end),
+                None => finding,
+            };
             let (bit, evidence) = match finding {
                 Ok(evidence) => (true, evidence),
                 Err(Lack { what, change }) => (
@@ -84,6 +90,14 @@ pub fn bites(history: &History) -> Vec<Bite> {
         .collect()
 }
 
+/// What cut a fault short is said beside what it did, or did not do.
+fn with_its_end(finding: Finding, end: &str) -> Finding {
+    match finding {
+        Ok(evidence) => Ok(format!("{evidence}; {end}")),
+        Err(Lack { what, change }) => Err(lack(format!("{what}; {end}"), change)),
+    }
+}
+
 /// When a fault was in force, as the reports count.
 fn when(history: &History, index: u32) -> String {
     let from_start = |ns: i64| {
@@ -91,6 +105,7 @@ fn when(history: &History, index: u32) -> String {
         format!("{:.1} s", since as f64 / 1e9)
     };
     let record = history.faults.iter().find(|r| r.fault == index);
+    let in_vain = trigger::missed(history, index).is_some();
     match record.map(|r| (r.injected_ns, r.healed_ns, r.planned_at_ns)) {
         Some((Some(from_ns), Some(until_ns), _)) => {
             format!(
@@ -100,6 +115,9 @@ fn when(history: &History, index: u32) -> String {
             )
         }
         Some((Some(from_ns), None, _)) => format!("in force from {}", from_start(from_ns)),
+        Some((None, _, until_ns)) if in_vain => {
+            format!("waited for until {}", from_start(until_ns))
+        }
         Some((None, _, planned_ns)) => format!("planned for {}", from_start(planned_ns)),
         None => "nothing was recorded of it".to_owned(),
     }

@@ -20,6 +20,10 @@
 //! | `opened`, `ended` | the system's connections opened and ended | `limit_data`, `reset_peer` |
 //! | `far_sockets` | the proxy's connections to the server | `slow_close` |
 //! | `threads`, `threads_stopped`, `cpu_ticks` | of the whole process tree | `pause` |
+//! | `trigger_fired` | how far its trigger had come when it fired | all with a trigger |
+//! | `trigger_missed` | how far it came at most, where it never fired; -1 where it could not even begin | all with a trigger |
+//!
+//! How far a trigger came is a count, or nanoseconds since the injection of the fault that it names.
 //!
 //! `in_bytes` of a `timeout` counts what the proxy already held when the fault came into force:
 //! clients that wait for an answer send once, perhaps before the injection began.
@@ -31,6 +35,8 @@
 
 pub const INJECTING: &str = "injecting";
 pub const HEALING: &str = "healing";
+pub const TRIGGER_FIRED: &str = "trigger_fired";
+pub const TRIGGER_MISSED: &str = "trigger_missed";
 pub const SOCKETS: &str = "sockets";
 pub const NEAR_BYTES: &str = "near_bytes";
 pub const CLIENT_FAILURES: &str = "client_failures";

@@ -92,7 +92,8 @@ impl Staged {
             faults: vec![Fault {
                 target,
                 kind,
-                at: Duration::from_secs(4),
+                id: None,
+                start: Start::At(Duration::from_secs(4)),
                 lasts: Duration::from_secs(4),
             }],
             strategies: vec![Strategy {

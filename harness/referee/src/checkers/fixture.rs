@@ -12,8 +12,8 @@ use crate::history::{
 };
 use crate::identity::RunKey;
 use crate::scenario::{
-    Comparison, Drain, Expectation, Fault, FaultKind, Metric, Scenario, Strategy, StrategyKind,
-    Target, Workload,
+    Comparison, Drain, Expectation, Fault, FaultKind, Metric, Scenario, Start, Strategy,
+    StrategyKind, Target, Workload,
 };
 use contract::config::{CommitMode, WriteOrder};
 use proptest::test_runner::Config as ProptestConfig;
@@ -289,7 +289,8 @@ pub fn add_fault(
     history.meta.scenario.faults.push(Fault {
         target,
         kind,
-        at: Duration::from_nanos(at_ns as u64),
+        id: None,
+        start: Start::At(Duration::from_nanos(at_ns as u64)),
         lasts: Duration::from_nanos((until_ns - at_ns) as u64),
     });
     history.faults.push(FaultRecord {

@@ -81,7 +81,13 @@ fn scenario(scenario: &Scenario) -> Result<(), String> {
         let name = &much.name;
         return Err(format!("more is expected of {name} than can be measured"));
     }
-    let in_the_run = faults.iter().flat_map(|f| [f.at, f.lasts]);
+    let in_the_run = faults.iter().flat_map(|f| {
+        let after = f
+            .trigger()
+            .and_then(|t| t.follows())
+            .map(|(_, after)| after);
+        [f.at().or(after).unwrap_or_default(), f.lasts]
+    });
     let in_the_run = in_the_run.chain([workload.duration, workload.ramp]);
     let drain = [scenario.drain.within, scenario.drain.late_after];
     let bounded = in_the_run

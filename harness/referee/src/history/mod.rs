@@ -349,7 +349,8 @@ pub struct Pending {
 pub struct FaultRecord {
     /// Index into `scenario.faults`.
     pub fault: u32,
-    /// Planned injection, run time.
+    /// Planned injection, run time. Of a fault that waits for something: when that came, or until when it
+    /// was waited for.
     pub planned_at_ns: i64,
     /// When the injection was in force (read back); `None`: it never was.
     pub injected_ns: Option<i64>,

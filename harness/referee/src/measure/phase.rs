@@ -2,8 +2,14 @@
 //! strategy. They do not overlap and leave no gap, so their counts add up to the run's.
 
 use super::ns;
-use crate::history::History;
+use crate::history::{FaultRecord, History};
+use crate::scenario::{Fault, Start};
 use crate::view::{concerning, fault_name};
+use std::time::Duration;
+
+/// A fault that waited for something begins, or ends, with the load or with another fault where no more
+/// than this is between them: so little is nobody's plan, and no phase of its own.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// Part of the run's changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +40,8 @@ struct Planned {
     name: String,
     at: (i64, i64),
     ends: (i64, i64),
+    /// Whether the file has its time.
+    timed: bool,
 }
 
 /// A stretch between two planned begins or ends of faults.
@@ -57,12 +65,13 @@ pub(super) struct Phases {
 
 impl Phases {
     /// The phases that the scenario plans, with the bounds they really had. A stretch of no planned
-    /// length does not exist.
+    /// length does not exist. A fault that waited for something is planned when that came.
     pub fn of(history: &History) -> Self {
         let meta = &history.meta;
         let from_ns = meta.load_from_ns;
         let planned_ns = from_ns.saturating_add(ns(meta.scenario.workload.duration));
-        let faults = planned(history);
+        let mut faults = planned(history);
+        settle(&mut faults, [from_ns, planned_ns]);
         let last_ns = faults.iter().map(|f| f.ends.0).max();
         let end_ns = planned_ns.max(last_ns.unwrap_or(planned_ns));
         let mut times: Vec<i64> = vec![from_ns];
@@ -166,14 +175,17 @@ pub fn phases(history: &History) -> Vec<Phase> {
 }
 
 fn planned(history: &History) -> Vec<Planned> {
-    let meta = &history.meta;
-    let mut faults = concerning(history);
-    faults.sort_by_key(|(_, fault)| fault.at);
+    let mut faults: Vec<(i64, &Fault, Option<&FaultRecord>)> = concerning(history)
+        .into_iter()
+        .filter_map(|(index, fault)| {
+            let record = history.faults.iter().find(|r| r.fault as usize == index);
+            Some((planned_at_ns(history, fault, record)?, fault, record))
+        })
+        .collect();
+    faults.sort_by_key(|(at_ns, _, _)| *at_ns);
     let mut all: Vec<Planned> = Vec::new();
     let mut names: Vec<String> = Vec::new();
-    for (index, fault) in faults {
-        let record = history.faults.iter().find(|r| r.fault as usize == index);
-        let at_ns = meta.load_from_ns.saturating_add(ns(fault.at));
+    for (at_ns, fault, record) in faults {
         let ends_ns = at_ns.saturating_add(ns(fault.lasts));
         // Its effect precedes its confirmation by a little.
         let injected = record.and_then(|r| Some(r.injected_ns?.min(r.planned_at_ns)));
@@ -188,10 +200,46 @@ fn planned(history: &History) -> Vec<Planned> {
             },
             at: (at_ns, from_ns),
             ends: (ends_ns, healed.unwrap_or(ends_ns).max(from_ns)),
+            timed: fault.at().is_some(),
         });
         names.push(name);
     }
     all
+}
+
+/// When a fault was to begin. One that waited for something in vain is not part of the run at all.
+fn planned_at_ns(history: &History, fault: &Fault, record: Option<&FaultRecord>) -> Option<i64> {
+    match &fault.start {
+        Start::At(at) => Some(history.meta.load_from_ns.saturating_add(ns(*at))),
+        Start::When(_) => record
+            .filter(|r| r.injected_ns.is_some())
+            .map(|r| r.planned_at_ns),
+    }
+}
+
+/// Moves the planned times of faults that waited for something onto those that they all but share.
+fn settle(faults: &mut [Planned], load: [i64; 2]) {
+    let timed = faults.iter().filter(|f| f.timed);
+    let mut known: Vec<i64> = timed.flat_map(|f| [f.at.0, f.ends.0]).collect();
+    known.extend(load);
+    for fault in faults.iter_mut().filter(|f| !f.timed) {
+        fault.at.0 = nearest(fault.at.0, &known);
+        let ends_ns = nearest(fault.ends.0, &known);
+        // However short a fault is, it has a phase.
+        if ends_ns > fault.at.0 {
+            fault.ends.0 = ends_ns;
+        } else {
+            fault.ends.0 = fault.ends.0.max(fault.at.0.saturating_add(1));
+        }
+        known.extend([fault.at.0, fault.ends.0]);
+    }
+}
+
+/// The nearest of the times that are known, if it is near enough.
+fn nearest(time_ns: i64, known: &[i64]) -> i64 {
+    let near = known.iter().copied().min_by_key(|k| k.abs_diff(time_ns));
+    near.filter(|k| k.abs_diff(time_ns) <= ns(AT_ONCE).unsigned_abs())
+        .unwrap_or(time_ns)
 }
 
 /// When that which was planned for a time really was: the first of the begins, else the last of the

@@ -21,9 +21,12 @@ impl Victim {
 }
 
 /// Whether one begins before the other has ended. Touching counts: one would be healed while the
-/// other is injected, in either order.
+/// other is injected, in either order. Of a fault that waits for something this is not known before
+/// the run: where two of them do meet then, the nemesis holds what they share until the last one's
+/// end, and says what it could not inject.
 fn meet(a: &Fault, b: &Fault) -> bool {
-    a.at <= b.ends() && b.at <= a.ends()
+    let begins_before_end = |a: &Fault, b: &Fault| Some(a.at()? <= b.ends()?);
+    begins_before_end(a, b) == Some(true) && begins_before_end(b, a) == Some(true)
 }
 
 /// Notes every pair of faults that cannot be in force together.
@@ -97,6 +100,14 @@ fn both_down(a: &Fault, b: &Fault) -> Option<(String, String)> {
     })
 }
 
+/// Whether both have times, and those of one are within the other's.
+fn lies_within(inner: &Fault, outer: &Fault) -> bool {
+    let planned = |fault: &Fault| fault.at().zip(fault.ends());
+    planned(inner)
+        .zip(planned(outer))
+        .is_some_and(|(inner, outer)| outer.0 <= inner.0 && inner.1 <= outer.1)
+}
+
 /// A toxic that is only ever in force while its links are down.
 fn swallowed(down: &Fault, toxic: &Fault) -> Option<(String, String)> {
     let all_down = down.kind == FaultKind::Down
@@ -106,8 +117,7 @@ fn swallowed(down: &Fault, toxic: &Fault) -> Option<(String, String)> {
             .links()
             .iter()
             .all(|l| down.target.links().contains(l))
-        && down.at <= toxic.at
-        && toxic.ends() <= down.ends();
+        && lies_within(toxic, down);
     all_down.then(|| {
         (
             format!(
@@ -158,7 +168,8 @@ pub(super) fn without_victim(faults: &[Placed], kinds: &[StrategyKind], problems
 }
 
 /// Notes the phases (before the first fault, during each, after the last) in which fewer changes
-/// are intended than the run needs to prove anything.
+/// are intended than the run needs to prove anything. Faults that wait for something make phases of
+/// their own, within these, that only the run shows: what is too little for the whole is too little.
 pub(super) fn short_phases(
     faults: &[Placed],
     workload: &Workload,
@@ -169,30 +180,25 @@ pub(super) fn short_phases(
         (workload.planned_until(until) - workload.planned_until(from))
             * (1.0 - workload.rollback_ratio)
     };
-    let zero = std::time::Duration::ZERO;
-    let first = faults.iter().min_by_key(|p| p.fault.at);
-    let last = faults.iter().max_by_key(|p| p.fault.ends());
+    let zero = Duration::ZERO;
+    let timed: Vec<(Duration, Duration, &Placed)> = faults
+        .iter()
+        .filter_map(|p| Some((p.fault.at()?, p.fault.ends()?, p)))
+        .collect();
+    let first = timed.iter().min_by_key(|(at, _, _)| *at);
+    let last = timed.iter().max_by_key(|(_, ends, _)| *ends);
     let mut phases = Vec::new();
     match (first, last) {
-        (Some(first), Some(last)) => {
-            phases.push((
-                zero,
-                first.fault.at,
-                "before the first fault".to_owned(),
-                first.at_span.clone(),
-            ));
-            for p in faults {
+        (Some((first_at, _, first)), Some((_, end, last))) => {
+            let before = "before the first fault".to_owned();
+            phases.push((zero, *first_at, before, first.start_span.clone()));
+            for (at, ends, p) in &timed {
                 let (kind, target) = (p.fault.kind.name(), p.fault.target.name());
                 let name = format!("during {kind} on {target}");
-                phases.push((p.fault.at, p.fault.ends(), name, p.span.clone()));
+                phases.push((*at, *ends, name, p.span.clone()));
             }
-            let end = last.fault.ends();
-            phases.push((
-                end,
-                workload.duration,
-                "after the last fault".to_owned(),
-                last.at_span.clone(),
-            ));
+            let after = "after the last fault".to_owned();
+            phases.push((*end, workload.duration, after, last.start_span.clone()));
         }
         _ => phases.push((
             zero,

@@ -1,6 +1,6 @@
 //! One line of explanation for everything a scenario can name: for `outbox-harness list`.
 
-use super::{COUNTS, Metric, strategies};
+use super::{COUNTS, Metric, strategies, trigger::TRIGGERS as ALL_TRIGGERS};
 
 /// Kinds of strategies.
 pub const STRATEGIES: [(&str, &str); strategies::KINDS.len()] = {
@@ -58,6 +58,17 @@ pub const FAULTS: [(&str, &str); 10] = [
     ("kill", "SIGKILL; the process is started again after `for`"),
     ("pause", "SIGSTOP; the process goes on after `for`"),
 ];
+
+/// What a fault can wait for instead of a time.
+pub const TRIGGERS: [(&str, &str); ALL_TRIGGERS.len()] = {
+    let mut rows = [("", ""); ALL_TRIGGERS.len()];
+    let mut n = 0;
+    while n < rows.len() {
+        rows[n] = (ALL_TRIGGERS[n].example, ALL_TRIGGERS[n].what);
+        n += 1;
+    }
+    rows
+};
 
 /// Times that can be expected of, the latencies with all their percentiles in one line.
 const TIMES: [(&str, &str); 3] = [

@@ -3,8 +3,10 @@
 use super::limits;
 use super::section::{Entry, Section};
 use super::source::nearest;
+use super::strategies::name_problem;
+use super::trigger::{self, Trigger};
 use super::units::show_duration;
-use super::{Fault, FaultKind, Link, StrategyKind, Stream, Target, Toxic, Victim};
+use super::{Fault, FaultKind, Link, Start, StrategyKind, Stream, Target, Toxic, Victim, Workload};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -22,12 +24,15 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("kafka-server", Target::Process(Victim::KafkaServer)),
 ];
 
+/// The keys of every fault.
+const KEYS: [&str; 6] = ["target", "kind", "at", "when", "for", "id"];
+
 /// A kind of fault and the attributes that are its own.
 #[derive(Debug)]
 pub struct FaultInfo {
     /// The `kind` of scenario files.
     pub name: &'static str,
-    /// Its own keys, beside `target`, `kind`, `at` and `for`.
+    /// Its own keys, beside those of every fault.
     pub attributes: &'static [&'static str],
 }
 
@@ -67,8 +72,10 @@ pub(super) struct Placed {
     pub span: Range<usize>,
     /// The value of its `target`.
     pub target_span: Range<usize>,
-    /// The value of its `at`.
-    pub at_span: Range<usize>,
+    /// The value of its `at` or `when`.
+    pub start_span: Range<usize>,
+    /// The value of its `id`.
+    pub id_span: Option<Range<usize>>,
 }
 
 impl Fault {
@@ -86,47 +93,58 @@ impl Fault {
         }
     }
 
-    /// When it is healed, from the start of the workload.
-    pub fn ends(&self) -> Duration {
-        self.at + self.lasts
+    /// When it is planned to begin, from the start of the workload; nobody knows that of a fault that
+    /// waits for something.
+    pub fn at(&self) -> Option<Duration> {
+        match self.start {
+            Start::At(at) => Some(at),
+            Start::When(_) => None,
+        }
     }
 
-    /// e.g. `down on kafka from 4s to 8s`.
+    /// When it is planned to be healed, from the start of the workload.
+    pub fn ends(&self) -> Option<Duration> {
+        self.at().map(|at| at + self.lasts)
+    }
+
+    /// What it waits for, if it has no time.
+    pub fn trigger(&self) -> Option<&Trigger> {
+        match &self.start {
+            Start::At(_) => None,
+            Start::When(trigger) => Some(trigger),
+        }
+    }
+
+    /// e.g. `down on kafka from 4s to 8s`, `kill on relay for 1s, trigger: 1000 events`.
     pub fn describe(&self) -> String {
-        format!(
-            "{} on {} from {} to {}",
-            self.kind.name(),
-            self.target.name(),
-            show_duration(self.at),
-            show_duration(self.ends())
-        )
+        let what = format!("{} on {}", self.kind.name(), self.target.name());
+        let lasts = show_duration(self.lasts);
+        match &self.start {
+            Start::At(at) => format!(
+                "{what} from {} to {}",
+                show_duration(*at),
+                show_duration(*at + self.lasts)
+            ),
+            Start::When(trigger) => format!("{what} for {lasts}, trigger: {}", trigger.describe()),
+        }
     }
 }
 
-/// Reads one fault; `load` is the load's duration, where that is known.
-pub(super) fn read(mut s: Section<'_>, load: Option<Duration>) -> Option<Placed> {
+/// Reads one fault; `workload` where that is known.
+pub(super) fn read(mut s: Section<'_>, workload: Option<&Workload>) -> Option<Placed> {
+    let id_entry = s.get("id");
+    let id = id_entry.and_then(|e| read_id(&s, e));
     let target_entry = s.required("target", "target = \"kafka\"");
     let target = target_entry.and_then(|e| s.word(e, &TARGETS));
     let kind_entry = s.required("kind", "kind = \"down\"");
-    let at_entry = s.required("at", "at = \"4s\"");
-    let at = at_entry.and_then(|e| s.duration(e, Duration::ZERO..=limits::DURATION));
+    let start = read_start(&mut s, workload);
     let for_entry = s.required("for", "for = \"4s\"");
     let lasts = for_entry.and_then(|e| s.duration(e, Duration::from_millis(1)..=limits::DURATION));
-
-    if let (Some(at), Some(at_entry), Some(lasts), Some(for_entry), Some(load)) =
-        (at, at_entry, lasts, for_entry, load)
-        && at + lasts > load
+    if let (Some((start, start_entry)), Some(lasts), Some(for_entry), Some(workload)) =
+        (&start, lasts, for_entry, workload)
     {
-        let late = if at >= load { at_entry } else { for_entry };
-        s.problem(
-            late.span(),
-            format!(
-                "the fault ends at {}, outside the run: the workload lasts {}",
-                show_duration(at + lasts),
-                show_duration(load)
-            ),
-            "`at` plus `for` must be at most the workload's `duration`: shorten the fault, begin it earlier, or lengthen the workload",
-        );
+        let spans = (start_entry.span(), for_entry.span());
+        ends_within(&s, start, lasts, spans, workload.duration);
     }
 
     let kinds: Vec<(&'static str, &'static FaultInfo)> =
@@ -144,22 +162,93 @@ pub(super) fn read(mut s: Section<'_>, load: Option<Duration>) -> Option<Placed>
     if let (Some(target), Some(target_entry)) = (target, target_entry) {
         match_target(&s, info, kind_entry, target, target_entry);
     }
-    let placed = match (target, target_entry, kind, at, at_entry, lasts) {
-        (Some(target), Some(t), Some(kind), Some(at), Some(a), Some(lasts)) => Some(Placed {
-            fault: Fault {
-                target,
-                kind,
-                at,
-                lasts,
-            },
-            span: s.span(),
-            target_span: t.span(),
-            at_span: a.span(),
-        }),
+    let placed = match (target, target_entry, kind, start, lasts) {
+        (Some(target), Some(t), Some(kind), Some((start, start_entry)), Some(lasts)) => {
+            Some(Placed {
+                fault: Fault {
+                    id: id.map(str::to_owned),
+                    target,
+                    kind,
+                    start,
+                    lasts,
+                },
+                span: s.span(),
+                target_span: t.span(),
+                start_span: start_entry.span(),
+                id_span: id_entry.map(|e| e.span()),
+            })
+        }
         _ => None,
     };
     s.finish_with(|key| foreign_attribute(key, info));
     placed
+}
+
+/// A plain name.
+fn read_id<'a>(s: &Section<'a>, entry: Entry<'a>) -> Option<&'a str> {
+    let id = s.text(entry)?;
+    if let Some(help) = name_problem(id, limits::FAULT_ID) {
+        s.problem(entry.span(), "this cannot be the `id` of a fault", help);
+        return None;
+    }
+    Some(id)
+}
+
+/// Exactly one of `at` and `when`.
+fn read_start<'a>(s: &mut Section<'a>, workload: Option<&Workload>) -> Option<(Start, Entry<'a>)> {
+    let when = s.get("when");
+    let at = match when {
+        None => s.required("at", "at = \"4s\" (or `when = { events = 1000 }`)"),
+        Some(_) => s.get("at"),
+    };
+    if let (Some(at), Some(_)) = (at, when) {
+        s.problem(
+            at.key_span(),
+            "the fault has both `at` and `when`",
+            "a fault begins at a time, or when something happens: leave one of the two out",
+        );
+    }
+    let timed = at.and_then(|e| {
+        let at = s.duration(e, Duration::ZERO..=limits::DURATION)?;
+        Some((Start::At(at), e))
+    });
+    let triggered = when.and_then(|e| {
+        let trigger = trigger::read(s, e, workload.map(Workload::planned))?;
+        Some((Start::When(trigger), e))
+    });
+    timed.or(triggered)
+}
+
+/// A fault is healed before the load is over. Of one that waits for something no more is known than how
+/// long it lasts: what is left of it when the load ends is cut off, which the run then says.
+fn ends_within(
+    s: &Section<'_>,
+    start: &Start,
+    lasts: Duration,
+    (start_span, for_span): (Range<usize>, Range<usize>),
+    load: Duration,
+) {
+    match start {
+        Start::At(at) if *at + lasts > load => s.problem(
+            if *at >= load { start_span } else { for_span },
+            format!(
+                "the fault ends at {}, outside the run: the workload lasts {}",
+                show_duration(*at + lasts),
+                show_duration(load)
+            ),
+            "`at` plus `for` must be at most the workload's `duration`: shorten the fault, begin it earlier, or lengthen the workload",
+        ),
+        Start::When(_) if lasts >= load => s.problem(
+            for_span,
+            format!(
+                "the fault lasts {}, and the workload no longer than {}: it cannot be healed in time",
+                show_duration(lasts),
+                show_duration(load)
+            ),
+            "`for` must be shorter than the workload's `duration`: shorten the fault, or lengthen the workload",
+        ),
+        Start::At(_) | Start::When(_) => {}
+    }
 }
 
 /// Processes are killed and paused; links get everything else.
@@ -199,11 +288,12 @@ fn foreign_attribute(key: &str, info: &FaultInfo) -> Option<(String, String)> {
         info.attributes.join(", ")
     };
     let rest = format!(
-        "a {} fault takes target, kind, at, for and {takes}",
-        info.name
+        "a {} fault takes {} and {takes}",
+        info.name,
+        KEYS.join(", ")
     );
     if owners.is_empty() {
-        let all: Vec<&str> = ["target", "kind", "at", "for"]
+        let all: Vec<&str> = KEYS
             .into_iter()
             .chain(info.attributes.iter().copied())
             .collect();

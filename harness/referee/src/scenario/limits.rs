@@ -13,6 +13,8 @@ pub const STRATEGY_NAME: usize = 32;
 pub const STRATEGIES: usize = 32;
 /// Most faults in a file.
 pub const FAULTS: usize = 64;
+/// Longest `id` of a fault.
+pub const FAULT_ID: usize = 32;
 
 /// Lowest and highest rate, changes a second.
 pub const RATE: (f64, f64) = (0.001, 1_000_000.0);

@@ -1,5 +1,6 @@
 //! A scenario: what to run, parsed once, valid from then on. No I/O after parsing.
 
+mod chains;
 mod conflicts;
 mod expectations;
 pub mod explain;
@@ -12,6 +13,7 @@ pub mod relay_file;
 mod section;
 mod source;
 mod strategies;
+pub mod trigger;
 pub mod units;
 mod workload;
 
@@ -22,6 +24,7 @@ pub use load::load;
 pub use metric::{COUNTS, CountInfo, Unit, implicit};
 pub use parse::{Loaded, parse};
 pub use source::{Problem, ScenarioError};
+pub use trigger::Trigger;
 
 use crate::envelope::EventPlace;
 use contract::config::{AfterPublish, CommitMode, WriteOrder};
@@ -40,7 +43,7 @@ pub struct Scenario {
     pub seed: u64,
     /// The load.
     pub workload: Workload,
-    /// Faults, by `at`.
+    /// Faults: those with an `at` by that, then those that wait for something, as in the file.
     pub faults: Vec<Fault>,
     /// Strategies in the file's order, at least one.
     pub strategies: Vec<Strategy>,
@@ -105,14 +108,29 @@ pub struct Workload {
 /// `[[fault]]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
+    /// What others call it that wait for it.
+    #[serde(default)]
+    pub id: Option<String>,
     /// What it hits.
     pub target: Target,
     /// What happens to it.
     pub kind: FaultKind,
-    /// From the start of the workload.
-    pub at: Duration,
+    /// When it begins.
+    #[serde(flatten)]
+    pub start: Start,
     /// Until healed.
     pub lasts: Duration,
+}
+
+/// When a fault begins. A history has `at` or `when` as the file does, so that those of earlier
+/// versions, which have an `at`, are read like all others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// So long after the start of the workload.
+    At(Duration),
+    /// As soon as that happens, while the load goes on.
+    When(Trigger),
 }
 
 /// A link of the system under test.

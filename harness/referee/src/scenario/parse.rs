@@ -5,7 +5,7 @@ use super::section::Section;
 use super::source::{Problem, Problems, ScenarioError, suggest};
 use super::strategies::{self, Surroundings, name_problem, plain};
 use super::{Fault, OrderTest, Scenario, Strategy, StrategyKind, Workload};
-use super::{conflicts, expectations, limits, workload};
+use super::{chains, conflicts, expectations, limits, workload};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -122,15 +122,18 @@ fn read(
         .and_then(|e| Section::of(e, "[drain]", problems));
     let drain_span = drain_section.as_ref().map_or(0..0, Section::span);
     let drain = workload::read_drain(drain_section);
-    s.finish();
 
     if let Some(entry) = order_entry.filter(|_| order == OrderTest::NotTested) {
         conflicts::order_not_tested(&strategies, entry.span(), problems);
     }
-    faults.sort_by_key(|p| (p.fault.at, p.span.start));
+    let has_trigger = |p: &Placed| p.fault.trigger().is_some();
+    faults.sort_by_key(|p| (has_trigger(p), p.fault.at(), p.span.start));
     conflicts::impatient_drain(&strategies, drain.within, drain_span, problems);
     conflicts::between_faults(&faults, problems);
     conflicts::without_victim(&faults, &kinds, problems);
+    let declared = declared_ids(&mut s);
+    chains::check(&faults, &declared, workload.as_ref(), &strategies, problems);
+    s.finish();
     if let Some(workload) = &workload {
         conflicts::short_phases(&faults, workload, workload_span, problems);
     }
@@ -180,13 +183,15 @@ fn read_faults(s: &mut Section<'_>, workload: Option<&Workload>) -> Vec<Placed> 
         );
         return Vec::new();
     }
-    let load = workload.map(|w| w.duration);
     list.iter()
         .enumerate()
         .filter_map(|(i, value)| match value.get_ref() {
             DeValue::Table(table) => {
                 let title = format!("[[fault]] number {}", i + 1);
-                faults::read(Section::new(title, value.span(), table, s.problems()), load)
+                faults::read(
+                    Section::new(title, value.span(), table, s.problems()),
+                    workload,
+                )
             }
             _ => {
                 s.problem(value.span(), "a fault is not a table", list_help);
@@ -194,6 +199,16 @@ fn read_faults(s: &mut Section<'_>, workload: Option<&Workload>) -> Vec<Placed> 
             }
         })
         .collect()
+}
+
+/// The ids that faults of the file have, whatever else is wrong with them.
+fn declared_ids<'a>(s: &mut Section<'a>) -> Vec<&'a str> {
+    let Some(list) = s.get("fault").and_then(|e| e.value().as_array()) else {
+        return Vec::new();
+    };
+    let tables = list.iter().filter_map(|value| value.get_ref().as_table());
+    let ids = tables.filter_map(|table| table.get("id")?.get_ref().as_str());
+    ids.collect()
 }
 
 fn read_strategies(

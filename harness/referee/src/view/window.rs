@@ -9,7 +9,7 @@ use crate::scenario::{Fault, Strategy};
 pub struct Window {
     /// Index into `scenario.faults`.
     pub fault: usize,
-    /// From the planned injection (the effect precedes its confirmation by a little) to the
+    /// From the planned injection, or the moment for which the fault waited (the effect precedes its confirmation by a little) to the
     /// confirmed heal.
     pub span: Span,
 }

@@ -7,9 +7,10 @@ use harness::bite::bites;
 use harness::clock::RunClock;
 use harness::history::{History, Intent, Outcome, PartOf, Request, Rows, RunMeta};
 use harness::identity::RunKey;
-use harness::nemesis::{Battlefield, Campaign, campaign};
+use harness::nemesis::{Battlefield, Campaign, Counts, Load, campaign};
 use harness::scenario::{
-    Drain, Fault, FaultKind, Scenario, Strategy, StrategyKind, Stream, Target, Toxic, Workload,
+    Drain, Fault, FaultKind, Scenario, Start, Strategy, StrategyKind, Stream, Target, Toxic,
+    Workload,
 };
 use harness::stack::Route;
 use harness::toxiproxy::Toxiproxy;
@@ -66,7 +67,7 @@ impl Bench {
     pub async fn suffer(&self, faults: &[Fault], traffic: &Traffic) -> (Campaign, Vec<Bite>) {
         let (_stop, stopped) = watch::channel(false);
         let from_ns = self.field.clock.now_ns();
-        let campaign = campaign(faults, &self.field, from_ns, stopped).await;
+        let campaign = campaign(faults, &self.field, load_from(from_ns), stopped).await;
         let healed = self
             .field
             .toxiproxy
@@ -96,6 +97,24 @@ impl Bench {
     }
 }
 
+/// A load of an hour of which nothing comes.
+pub fn load_from(from_ns: i64) -> Load {
+    struct Nothing;
+    impl Counts for Nothing {
+        fn committed(&self) -> u64 {
+            0
+        }
+        fn events(&self) -> u64 {
+            0
+        }
+    }
+    Load {
+        from_ns,
+        until_ns: from_ns + 3_600_000_000_000,
+        counts: Arc::new(Nothing),
+    }
+}
+
 pub fn strategy() -> StrategyKind {
     StrategyKind::DualWrite {
         order: WriteOrder::CommitThenPublish,
@@ -108,7 +127,8 @@ pub fn fault(kind: FaultKind) -> Fault {
     Fault {
         target: Target::Link(LINK),
         kind,
-        at: Duration::from_millis(400),
+        id: None,
+        start: Start::At(Duration::from_millis(400)),
         lasts: Duration::from_millis(1200),
     }
 }

@@ -1,7 +1,7 @@
 //! Kill and pause of real processes, and a Toxiproxy that no longer answers.
 
 use super::LINK;
-use super::bench::{Bench, echo, fault, history, request, strategy};
+use super::bench::{Bench, echo, fault, history, load_from, request, strategy};
 use crate::{programs, reaper};
 use futures::FutureExt;
 use harness::bite::Bite;
@@ -11,7 +11,7 @@ use harness::history::{Life, Request};
 use harness::nemesis::{Battlefield, campaign, heal_all};
 use harness::process::supervised::Probe;
 use harness::process::{Child, ChildSpec, Ready};
-use harness::scenario::{Fault, FaultKind, StrategyKind, Target, Victim};
+use harness::scenario::{Fault, FaultKind, Start, StrategyKind, Target, Victim};
 use harness::stack::Route;
 use harness::toxiproxy::Toxiproxy;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 /// A process and its child, both busy all the time; what it is asked for is told by the test.
-async fn busy(name: &str, folder: &Path) -> Child {
+pub(super) async fn busy(name: &str, folder: &Path) -> Child {
     busy_once(name, folder, Arc::new(|| async { true }.boxed())).await
 }
 
@@ -46,7 +46,7 @@ async fn busy_once(name: &str, folder: &Path, ready: Probe) -> Child {
     Child::start(spec, &reaper()).await.unwrap()
 }
 
-fn field(victim: Victim, child: &Child) -> Battlefield {
+pub(super) fn field(victim: Victim, child: &Child) -> Battlefield {
     Battlefield {
         strategy: strategy(),
         toxiproxy: Toxiproxy::new("http://127.0.0.1:1").unwrap(),
@@ -79,7 +79,7 @@ async fn hit(
     let faults = [on_process(victim, kind)];
     let from_ns = field.clock.now_ns();
 
-    let campaign = campaign(&faults, &field, from_ns, stopped).await;
+    let campaign = campaign(&faults, &field, load_from(from_ns), stopped).await;
 
     assert!(child.is_alive());
     assert!(campaign.errors.is_empty(), "{:?}", campaign.errors);
@@ -143,7 +143,7 @@ async fn a_fault_whose_task_panics_is_healed_all_the_same() {
     let from_ns = field.clock.now_ns();
 
     // when
-    let campaign = campaign(&faults, &field, from_ns, stopped).await;
+    let campaign = campaign(&faults, &field, load_from(from_ns), stopped).await;
 
     // then
     assert!(
@@ -166,7 +166,7 @@ async fn overlapping_kills_and_pauses_of_one_process_end_with_the_last() {
     field.strategy = StrategyKind::Cdc {};
     let (_stop, stopped) = watch::channel(false);
     let at = |kind, at, lasts| Fault {
-        at: Duration::from_millis(at),
+        start: Start::At(Duration::from_millis(at)),
         lasts: Duration::from_millis(lasts),
         ..on_process(victim, kind)
     };
@@ -177,7 +177,7 @@ async fn overlapping_kills_and_pauses_of_one_process_end_with_the_last() {
         at(FaultKind::Kill, 900, 400),
     ];
     let from_ns = field.clock.now_ns();
-    let campaign = campaign(&faults, &field, from_ns, stopped).await;
+    let campaign = campaign(&faults, &field, load_from(from_ns), stopped).await;
 
     assert!(campaign.errors.is_empty(), "{:?}", campaign.errors);
     let lives: Vec<Life> = child.events(&field.clock).iter().map(|e| e.life).collect();
@@ -258,7 +258,7 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
     };
     let (stop, stopped) = watch::channel(false);
     let long = Fault {
-        at: Duration::ZERO,
+        start: Start::At(Duration::ZERO),
         lasts: Duration::from_secs(600),
         ..fault(FaultKind::Down)
     };
@@ -266,7 +266,7 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
     let faults = [long];
 
     // when it stops answering while the fault is in force
-    let running = campaign(&faults, &field, from_ns, stopped);
+    let running = campaign(&faults, &field, load_from(from_ns), stopped);
     let wedge = async {
         while toxiproxy.inspect("p").await.unwrap() != Some((false, vec![])) {
             sleep(Duration::from_millis(10)).await;

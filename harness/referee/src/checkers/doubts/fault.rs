@@ -1,8 +1,10 @@
 //! A fault that did nothing teaches nothing, and recovery without anything to recover is none.
 
 use super::{Doubt, Grounds, missed_lessons, nothing};
+use crate::bite::cut_short;
 use crate::history::Outcome;
 use crate::measure::last_heal_ns;
+use crate::scenario::Fault;
 use crate::view::{concerning, fault_name};
 
 /// A fault of the scenario that concerns the strategy was never in force, or never healed.
@@ -55,7 +57,17 @@ pub fn recovered(grounds: &Grounds<'_, '_>) -> Vec<Doubt> {
     if recovered {
         return Vec::new();
     }
-    let reason = "no order was committed, acknowledged and seen after the last heal: nothing \
-                  shows that the system recovered";
-    vec![Doubt::new(reason.to_owned(), nothing)]
+    let mut reason = "no order was committed, acknowledged and seen after the last heal: nothing \
+                      shows that the system recovered"
+        .to_owned();
+    let concerned = concerning(join.history);
+    let is_cut =
+        |(n, fault): &&(usize, &Fault)| cut_short(join.history, *n as u32, fault).is_some();
+    if let Some((_, fault)) = concerned.iter().find(is_cut) {
+        reason += &format!(
+            " (fault `{}` began so late that the end of the load cut it short)",
+            fault_name(fault)
+        );
+    }
+    vec![Doubt::new(reason, nothing)]
 }

@@ -9,7 +9,9 @@ use crate::checkers::{Judgement, Verdict, judge};
 use crate::explain::Explainer;
 use crate::history::{Body, History, Life, NONE, load, save};
 use crate::record::{self, Judged};
-use crate::scenario::{FaultKind, Link, Metric, StrategyKind, Stream, Target, Toxic, Victim};
+use crate::scenario::{
+    FaultKind, Link, Metric, Start, StrategyKind, Stream, Target, Toxic, Trigger, Victim,
+};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::time::Duration;
@@ -266,8 +268,12 @@ fn apply(history: &mut History, edit: &Edit) {
         38 => h.meta.clock.origin_unix_ns = i128::from(n) * 1_000_000,
         39 => h.meta.scenario.workload.partitions = n as i32,
         40 => h.meta.scenario.workload.duration = duration,
-        41 => pick(&mut h.meta.scenario.faults, at).at = duration,
+        41 => pick(&mut h.meta.scenario.faults, at).start = Start::At(duration),
         42 => h.meta.scenario.drain.late_after = duration,
+        43 => {
+            let trigger = Trigger::Events(n as u64);
+            pick(&mut h.meta.scenario.faults, at).start = Start::When(trigger);
+        }
         _ => h.meta.scenario.workload.rate = n as f64,
     }
 }

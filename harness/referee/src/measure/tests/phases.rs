@@ -6,7 +6,7 @@ use super::cdc;
 use crate::checkers::fixture::*;
 use crate::checkers::tests::soup::soup;
 use crate::history::History;
-use crate::scenario::{FaultKind, Link, Target, Victim};
+use crate::scenario::{FaultKind, Link, Start, Target, Trigger, Victim};
 use crate::view::View;
 use proptest::prelude::*;
 
@@ -77,6 +77,85 @@ fn phases_have_the_bounds_that_were_and_exist_as_planned() {
             ("during down kafka", &[(700, 803)]),
             ("during kill relay (2)", &[(803, 900)]),
             ("after", &[(900, -1)]),
+        ])
+    );
+}
+
+/// The last fault waited for something, which came when it began.
+fn waited(history: &mut History) {
+    let fault = history.meta.scenario.faults.last_mut().unwrap();
+    fault.start = Start::When(Trigger::Events(1));
+}
+
+#[test]
+fn a_fault_that_waited_for_something_has_the_phases_of_when_that_came() {
+    let mut history = cdc(200);
+    kill(&mut history, 600, 700);
+    down(&mut history, KAFKA, 300, 400);
+    waited(&mut history);
+    let expected = named(&[
+        ("before", &[(-1, 300)]),
+        ("open at down kafka", &[(-1, 300)]),
+        ("during down kafka", &[(300, 400)]),
+        ("between down kafka and kill relay", &[(400, 600)]),
+        ("open at kill relay", &[(400, 600)]),
+        ("during kill relay", &[(600, 700)]),
+        ("after", &[(700, -1)]),
+    ]);
+    assert_eq!(shape(&history), expected);
+}
+
+#[test]
+fn a_fault_that_waited_in_vain_has_no_phase() {
+    let mut history = cdc(200);
+    down(&mut history, KAFKA, 300, 400);
+    waited(&mut history);
+    history.faults[0].injected_ns = None;
+    history.faults[0].healed_ns = None;
+    assert_eq!(shape(&history), named(&[("whole run", &[(-1, -1)])]));
+}
+
+#[test]
+fn what_is_at_once_but_for_the_waiting_leaves_no_phase_between() {
+    let mut history = cdc(200);
+    down(&mut history, KAFKA, 300, 500);
+    // Right after the beginning of the cut, and right after its end
+    kill(&mut history, 304, 400);
+    waited(&mut history);
+    kill(&mut history, 512, 600);
+    waited(&mut history);
+    // With the load itself
+    kill(&mut history, 3, 100);
+    waited(&mut history);
+    assert_eq!(
+        shape(&history),
+        named(&[
+            ("during kill relay", &[(-1, 100)]),
+            ("between kill relay and down kafka", &[(100, 300)]),
+            ("open at down kafka and kill relay (2)", &[(100, 300)]),
+            ("during down kafka and kill relay (2)", &[(300, 400)]),
+            ("during down kafka", &[(400, 512)]),
+            ("during kill relay (3)", &[(512, 600)]),
+            ("after", &[(600, -1)]),
+        ])
+    );
+}
+
+#[test]
+fn a_fault_that_the_end_of_the_load_cut_short_is_the_last_phase() {
+    let mut history = cdc(200);
+    let until_ns = history.meta.scenario.workload.duration.as_nanos() as i64;
+    let until_ms = until_ns / MS;
+    down(&mut history, KAFKA, until_ms - 200, until_ms + 500);
+    waited(&mut history);
+    history.faults[0].healed_ns = Some(FROM + until_ns);
+    let begin_ms = until_ms - 200;
+    assert_eq!(
+        shape(&history),
+        named(&[
+            ("before", &[(-1, begin_ms)]),
+            ("open at down kafka", &[(-1, begin_ms)]),
+            ("during down kafka", &[(begin_ms, -1)]),
         ])
     );
 }
@@ -232,10 +311,16 @@ proptest! {
     #[test]
     fn at_any_time_there_is_exactly_one_phase(
         faults in planned(),
+        waits in prop::collection::vec(any::<bool>(), 5),
         at_ms in -2_000..25_000i64,
     ) {
         let mut history = cdc(4);
         with_faults(&mut history, &faults);
+        for (fault, waits) in history.meta.scenario.faults.iter_mut().zip(waits) {
+            if waits {
+                fault.start = Start::When(Trigger::Events(1));
+            }
+        }
         let phases = Phases::of(&history);
         let at_ns = FROM + at_ms * MS;
         let mut of_it = (0..phases.all.len()).filter(|n| phases.all[*n].contains(at_ns));

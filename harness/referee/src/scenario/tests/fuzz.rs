@@ -10,7 +10,8 @@ use proptest::strategy::Strategy as Generator;
 use std::collections::BTreeSet;
 
 /// The project's own files: good ones, to be spoiled.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
+    TRIGGERED,
     include_str!("../../../../../scenarios/broker-crash.toml"),
     include_str!("../../../../../scenarios/broker-outage.toml"),
     include_str!("../../../../../scenarios/commit-timeout.toml"),
@@ -22,6 +23,38 @@ const FILES: [&str; 10] = [
     include_str!("../../../../../scenarios/slow-broker.toml"),
     include_str!("../../../../../scenarios/steady.toml"),
 ];
+
+/// Faults that wait for something, to be spoiled as well.
+const TRIGGERED: &str = r#"
+name = "triggered"
+
+[workload]
+rate = 500
+duration = "8s"
+
+[[fault]]
+id = "a"
+target = "relay->kafka"
+kind = "down"
+at = "2s"
+for = "1s"
+
+[[fault]]
+id = "b"
+target = "relay"
+kind = "kill"
+when = { fault = "a", after = "500ms" }
+for = "1s"
+
+[[fault]]
+target = "relay"
+kind = "pause"
+when = { backlog = 300 }
+for = "500ms"
+
+[strategy.cdc]
+kind = "cdc"
+"#;
 
 /// Values, right for some key or for none.
 fn value() -> impl Generator<Value = String> {
@@ -36,6 +69,9 @@ fn value() -> impl Generator<Value = String> {
             "\"order-service\"", "\"kafka-server\"", "\"down\"", "\"latency\"", "\"bandwidth\"",
             "\"slicer\"", "\"limit_data\"", "\"reset_peer\"", "\"timeout\"", "\"slow_close\"",
             "\"kill\"", "\"pause\"", "\"cdc\"", "\"polling\"", "\"dual-write\"", "\"upstream\"",
+            "{ events = 1 }", "{ events = 50000 }", "{ committed = 7 }", "{ backlog = 0 }",
+            "{ fault = \"a\", after = \"1s\" }", "{ fault = \"b\", after = \"0s\" }", "{ fault = \"a\" }",
+            "{ events = 3, backlog = 1 }", "{ log = \"x\" }", "\"a\"", "\"b\"",
             "\"commit-then-publish\"", "\"publish-then-commit\"", "\"mark\"", "\"delete\"",
         ][..]).prop_map(str::to_owned),
         1 => any::<i64>().prop_map(|i| i.to_string()),
@@ -70,6 +106,8 @@ fn key() -> impl Generator<Value = &'static str> {
             "target",
             "kind",
             "at",
+            "when",
+            "id",
             "for",
             "latency",
             "jitter",
@@ -256,6 +294,14 @@ fn explained(text: &str, error: &ScenarioError) -> Result<(), String> {
     }
 }
 
+fn is_name(name: &str, longest: usize) -> bool {
+    (1..=longest).contains(&name.len())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
 /// What is impossible in a scenario that was accepted, by the contracts alone.
 fn possible(s: &Scenario) -> Result<(), String> {
     let must = |holds: bool, what: &str| {
@@ -264,13 +310,6 @@ fn possible(s: &Scenario) -> Result<(), String> {
         } else {
             Err(format!("accepted, though not {what}: {s:?}"))
         }
-    };
-    let is_name = |name: &str, longest: usize| {
-        (1..=longest).contains(&name.len())
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
-            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
     };
     must(is_name(&s.name, limits::SCENARIO_NAME), "a folder's name")?;
     must(i64::try_from(s.seed).is_ok(), "a seed that TOML can hold")?;
@@ -331,13 +370,17 @@ fn possible(s: &Scenario) -> Result<(), String> {
     must(s.drain.settle <= limits::SETTLE, "a bounded settling")?;
 
     must(s.faults.len() <= limits::FAULTS, "few faults")?;
-    must(s.faults.is_sorted_by_key(|f| f.at), "faults by time")?;
+    must(
+        s.faults.is_sorted_by_key(|f| (f.at().is_none(), f.at())),
+        "faults by time",
+    )?;
+    waits_end(s, &must)?;
     for fault in &s.faults {
         let on_process = matches!(fault.target, Target::Process(_));
         let kills = matches!(fault.kind, FaultKind::Kill | FaultKind::Pause);
         must(on_process == kills, "a fault that fits its target")?;
         must(
-            fault.lasts >= ms && fault.ends() <= w.duration,
+            fault.lasts >= ms && fault.ends().unwrap_or(fault.lasts) <= w.duration,
             "a fault within the run",
         )?;
         let felt = s.strategies.iter().any(|x| match fault.target {
@@ -378,7 +421,10 @@ fn possible(s: &Scenario) -> Result<(), String> {
     }
     for (n, a) in s.faults.iter().enumerate() {
         for b in &s.faults[..n] {
-            let meet = a.at <= b.ends() && b.at <= a.ends();
+            let (Some(a_at), Some(b_at)) = (a.at(), b.at()) else {
+                continue;
+            };
+            let meet = Some(a_at) <= b.ends() && Some(b_at) <= a.ends();
             let same_process = matches!(a.target, Target::Process(_)) && a.target == b.target;
             let shared = a
                 .target
@@ -463,6 +509,36 @@ fn possible(s: &Scenario) -> Result<(), String> {
         back.faults == s.faults && back.workload == s.workload,
         "the same after JSON",
     )
+}
+
+/// Whoever waits for something waits for what can come, and no two faults have one id.
+fn waits_end(s: &Scenario, must: &impl Fn(bool, &str) -> Result<(), String>) -> Result<(), String> {
+    let mut ids = BTreeSet::new();
+    for id in s.faults.iter().filter_map(|f| f.id.as_deref()) {
+        must(is_name(id, limits::FAULT_ID), "a plain id")?;
+        must(ids.insert(id), "an id of its own")?;
+    }
+    for fault in &s.faults {
+        let Some(trigger) = fault.trigger() else {
+            continue;
+        };
+        let counts = match trigger {
+            Trigger::Events(n) | Trigger::Committed(n) | Trigger::Backlog(n) => Some(*n),
+            Trigger::After { .. } => None,
+        };
+        let offered = |n: u64| n >= 1 && n as f64 <= s.workload.planned();
+        must(counts.is_none_or(offered), "a count that can be reached")?;
+        let mut next = fault;
+        let mut steps = 0;
+        while let Some((awaited, _)) = next.trigger().and_then(Trigger::follows) {
+            let found = s.faults.iter().find(|f| f.id.as_deref() == Some(awaited));
+            must(found.is_some(), "a fault that is there to wait for")?;
+            next = found.unwrap();
+            steps += 1;
+            must(steps <= s.faults.len(), "an end of the waiting")?;
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -248,7 +248,10 @@ fn a_key_of_another_kind_is_told_from_an_unknown_one() {
     refused(
         &with_fault("kind = \"bandwidth\"\nrate = 1\nlatency = \"1s\""),
         "latency",
-        &["belongs to latency", "takes target, kind, at, for and rate"],
+        &[
+            "belongs to latency",
+            "takes target, kind, at, when, for, id and rate",
+        ],
     );
     refused(
         &with_fault("toxicity = 1"),

@@ -6,6 +6,7 @@ mod contradictions;
 mod fuzz;
 mod mistakes;
 mod properties;
+mod triggers;
 mod values;
 
 use super::*;
@@ -24,7 +25,8 @@ fn fault(lines: &str) -> String {
         ("at", "at = \"2s\""),
         ("for", "for = \"1s\""),
     ] {
-        if !lines.lines().any(|l| l.starts_with(&format!("{key} "))) {
+        let has = |key: &str| lines.lines().any(|l| l.starts_with(&format!("{key} ")));
+        if !(has(key) || key == "at" && has("when")) {
             text.push_str(line);
             text.push('\n');
         }

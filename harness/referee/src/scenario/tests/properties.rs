@@ -13,7 +13,7 @@ fn pieces() -> impl Generator<Value = String> {
         Just("[strategy.a]".to_owned()),
         Just("[expect.a]".to_owned()),
         Just("[drain]".to_owned()),
-        ("(rate|duration|at|for|target|kind|order|lost|drain|hold|batch|latency|jitter|toxicity|name|ramp)", value())
+        ("(rate|duration|at|when|id|for|target|kind|order|lost|drain|hold|batch|latency|jitter|toxicity|name|ramp)", value())
             .prop_map(|(k, v)| format!("{k} = {v}")),
         ".{0,12}",
     ];
@@ -28,6 +28,8 @@ fn value() -> impl Generator<Value = String> {
         "\"(kafka|relay|down|kill|latency|cdc|polling|dual-write|>= 1|<= )\"",
         Just("[1, 2]".to_owned()),
         Just("{ a = 1 }".to_owned()),
+        Just("{ events = 3 }".to_owned()),
+        Just("{ fault = \"x\", after = \"1ms\" }".to_owned()),
         Just("1979-05-27".to_owned()),
         Just("0xffffffffffffffffffffffffffffffffffffff".to_owned()),
     ]
@@ -81,8 +83,8 @@ proptest! {
         prop_assert_eq!(s.workload.changes_per_order, changes);
         prop_assert_eq!(s.workload.payload_bytes, payload);
         prop_assert_eq!(s.workload.rollback_ratio, rollback);
-        prop_assert_eq!(s.faults[0].at, Duration::from_secs(at));
-        prop_assert_eq!(s.faults[0].ends(), Duration::from_secs(at + lasts));
+        prop_assert_eq!(s.faults[0].at(), Some(Duration::from_secs(at)));
+        prop_assert_eq!(s.faults[0].ends(), Some(Duration::from_secs(at + lasts)));
         prop_assert_eq!(s.strategies[0].expectations[0].value, f64::from(lost));
         // And it survives the history's JSON.
         let back: Scenario = serde_json::from_str(&serde_json::to_string(&s).unwrap()).unwrap();

@@ -119,7 +119,7 @@ settle = "1500ms"
             toxicity: 0.5,
         }
     );
-    assert_eq!(s.faults[1].ends(), Duration::from_secs(25));
+    assert_eq!(s.faults[1].ends(), Some(Duration::from_secs(25)));
     let names: Vec<&str> = s.strategies.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["second", "first"]);
     assert_eq!(s.strategies[0].linger_ms, 1.5);

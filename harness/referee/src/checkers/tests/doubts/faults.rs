@@ -1,6 +1,8 @@
 //! Of faults: that they were in force, bit, and were recovered from.
 
 use super::*;
+use crate::scenario::{Start, Trigger};
+use std::time::Duration;
 
 #[test]
 fn a_fault_that_was_never_in_force_or_never_healed() {
@@ -87,6 +89,21 @@ fn a_recovery_that_nobody_saw_is_none() {
         reasons.iter().any(|r| r.contains("the system recovered")),
         "{reasons:?}"
     );
+}
+
+#[test]
+fn given_a_fault_that_the_end_of_the_load_cut_short_when_nobody_saw_a_recovery_then_that_is_said_beside_it()
+ {
+    let mut history = outage();
+    let healed_ns = FROM + 500 * MS;
+    let kept = history.sightings.iter();
+    history.sightings = kept.filter(|s| s.seen_ns <= healed_ns).collect();
+    let fault = &mut history.meta.scenario.faults[0];
+    fault.start = Start::When(Trigger::Events(1));
+    fault.lasts = Duration::from_secs(3600);
+    let reasons = judged(&history).reasons;
+    let why = "(fault `down kafka` began so late that the end of the load cut it short)";
+    assert!(reasons.iter().any(|r| r.ends_with(why)), "{reasons:?}");
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! `when` of a fault: what it waits for instead of a time. One file a trigger; what is counted live, and
+//! how, is the nemesis's business.
+
+mod after;
+mod backlog;
+mod committed;
+mod events;
+
+use super::limits;
+use super::section::{Entry, Section};
+use super::units::show_duration;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use toml::de::DeValue;
+
+/// What a fault waits for. It fires once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// So many different valid events were seen on the topic.
+    Events(u64),
+    /// So many changes were acknowledged to the generator as committed.
+    Committed(u64),
+    /// So many more changes were acknowledged than different valid events were seen.
+    Backlog(u64),
+    /// Another fault was injected, and so much time has passed since.
+    After {
+        /// Its `id`.
+        fault: String,
+        /// How long ago it was injected.
+        after: Duration,
+    },
+}
+
+/// A trigger: its row in the registry.
+#[derive(Debug)]
+pub struct TriggerInfo {
+    /// How a scenario file writes it.
+    pub example: &'static str,
+    /// One line of explanation, for `outbox-harness list`.
+    pub what: &'static str,
+    /// Its own keys.
+    keys: &'static [&'static str],
+    /// Reads them; `most` is how many changes the load intends, where that is known.
+    read: fn(&mut Section<'_>, most: Option<f64>) -> Option<Trigger>,
+}
+
+/// Every trigger.
+pub const TRIGGERS: [TriggerInfo; 4] = [events::INFO, committed::INFO, backlog::INFO, after::INFO];
+
+impl Trigger {
+    /// As reports name it: `1000 events`, `500ms after cut`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Events(n) => format!("{n} events"),
+            Self::Committed(n) => format!("{n} committed changes"),
+            Self::Backlog(n) => format!("a backlog of {n}"),
+            Self::After { fault, after } => format!("{} after {fault}", show_duration(*after)),
+        }
+    }
+
+    /// How far it must come to fire: a count, or nanoseconds.
+    pub fn goal(&self) -> u64 {
+        match self {
+            Self::Events(n) | Self::Committed(n) | Self::Backlog(n) => *n,
+            Self::After { after, .. } => u64::try_from(after.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// In words, how far it came by the end of the load; `None`: it could not even begin.
+    pub fn fell_short(&self, far: Option<u64>) -> String {
+        match (self, far) {
+            (Self::Events(_) | Self::Committed(_), Some(far)) => {
+                format!("{far} by the end of the load")
+            }
+            (Self::Backlog(_), Some(far)) => format!("{far} at most by the end of the load"),
+            (Self::After { .. }, Some(far)) => {
+                let passed = Duration::from_millis(far / 1_000_000);
+                format!("{} by the end of the load", show_duration(passed))
+            }
+            (Self::After { fault, .. }, None) => format!("{fault} was never injected"),
+            (Self::Events(_) | Self::Committed(_) | Self::Backlog(_), None) => {
+                "nothing was counted".to_owned()
+            }
+        }
+    }
+
+    /// The fault that it waits for, and for how long after that one's injection.
+    pub fn follows(&self) -> Option<(&str, Duration)> {
+        match self {
+            Self::After { fault, after } => Some((fault, *after)),
+            Self::Events(_) | Self::Committed(_) | Self::Backlog(_) => None,
+        }
+    }
+}
+
+/// Reads a `when`.
+pub(super) fn read(s: &Section<'_>, entry: Entry<'_>, most: Option<f64>) -> Option<Trigger> {
+    let help = format!(
+        "write what it waits for, such as `{}`",
+        events::INFO.example
+    );
+    if !matches!(entry.value(), DeValue::Table(_)) {
+        s.problem(entry.span(), "`when` is not a table", help);
+        return None;
+    }
+    let mut when = Section::of(entry, "`when`", s.problems())?;
+    // Every key is asked for, so that each of them is known and a mistyped one finds its like.
+    let mut named: Vec<&TriggerInfo> = Vec::new();
+    for info in &TRIGGERS {
+        let keys = info.keys.iter().filter(|key| when.get(key).is_some());
+        if keys.count() > 0 {
+            named.push(info);
+        }
+    }
+    let trigger = match named.as_slice() {
+        [] => {
+            // A key that is not known has its own problem.
+            if when.entries().is_empty() {
+                s.problem(entry.span(), "`when` says nothing to wait for", help);
+            }
+            None
+        }
+        [one] => (one.read)(&mut when, most),
+        [one, other, ..] => {
+            s.problem(
+                entry.span(),
+                "`when` names several things to wait for",
+                format!(
+                    "a fault waits for one: either `{}` or `{}`",
+                    one.example, other.example
+                ),
+            );
+            None
+        }
+    };
+    when.finish();
+    trigger
+}
+
+/// Reads a count of changes or of their events, none of which there are more than the load offers.
+fn count(s: &mut Section<'_>, key: &'static str, most: Option<f64>) -> Option<u64> {
+    let entry = s.get(key)?;
+    let count = s.integer(entry, 1..=limits::CHANGES as u64)?;
+    if let Some(most) = most.filter(|most| count as f64 > *most) {
+        s.problem(
+            entry.span(),
+            format!(
+                "`{key}` is {count}, and the load offers {most:.0} changes: it is never reached"
+            ),
+            "take a smaller number, raise `rate`, or give the workload a longer `duration`",
+        );
+        return None;
+    }
+    Some(count)
+}
