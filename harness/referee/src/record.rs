@@ -109,9 +109,7 @@ pub fn assemble(frame: Frame<'_>, came: Came, took: Duration) -> record::Record 
 
 /// Of an external strategy: which relay it is.
 fn relay(kind: &StrategyKind) -> Option<record::Relay> {
-    let StrategyKind::External { relay } = kind else {
-        return None;
-    };
+    let relay = kind.relay_file()?;
     Some(record::Relay {
         name: relay.name.clone(),
         version: relay.version.clone(),
@@ -201,11 +199,7 @@ fn expectation(checked: &crate::checkers::Checked) -> record::Expectation {
     }
 }
 
-fn faults(
-    history: &History,
-    judgement: &Judgement,
-    kind: &crate::scenario::StrategyKind,
-) -> Vec<record::Fault> {
+fn faults(history: &History, judgement: &Judgement, kind: &StrategyKind) -> Vec<record::Fault> {
     let seconds = |ns: i64| (ns - history.meta.load_from_ns) as f64 / 1e9;
     history
         .meta

@@ -56,9 +56,8 @@ pub async fn by_query(
     sqlx::Executor::execute(&mut connection, only_read)
         .await
         .map_err(doing)?;
-    // Whatever the type of the column.
     let query = query.trim_end().trim_end_matches(';');
-    // A comment may be its end.
+    // Whatever the type of the column; and a comment may be the query's end.
     let sql = format!("SELECT held.id::text FROM ({query}\n) AS held(id)");
     let mut rows =
         sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql)).fetch(&mut connection);

@@ -256,7 +256,7 @@ pub(super) fn impatient_drain(
     problems: &Problems,
 ) {
     for strategy in strategies {
-        let StrategyKind::External { relay } = &strategy.kind else {
+        let Some(relay) = strategy.kind.relay_file() else {
             continue;
         };
         let lease = relay.promises.lease;

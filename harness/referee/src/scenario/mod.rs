@@ -438,23 +438,29 @@ impl StrategyKind {
         }
     }
 
+    /// The file that describes its relay, where one does.
+    pub fn relay_file(&self) -> Option<&RelayFile> {
+        match self {
+            Self::External { relay } => Some(relay),
+            Self::DualWrite { .. } | Self::Polling { .. } | Self::Cdc {} | Self::Debezium {} => {
+                None
+            }
+        }
+    }
+
     /// Counts that are expected to be 0 unless the file says otherwise.
     pub fn zeros(&self) -> Vec<Metric> {
-        match self {
-            Self::DualWrite { .. } => Vec::new(),
-            Self::Polling { .. } | Self::Cdc {} | Self::Debezium {} => implicit(),
-            Self::External { relay } => relay.promises.zeros(),
+        match self.relay_file() {
+            Some(relay) => relay.promises.zeros(),
+            None if self.has_relay() => implicit(),
+            None => Vec::new(),
         }
     }
 
     /// Where the records of its events have the order's id and the event.
     pub fn event_place(&self) -> EventPlace {
-        match self {
-            Self::External { relay } => relay.place.clone(),
-            Self::DualWrite { .. } | Self::Polling { .. } | Self::Cdc {} | Self::Debezium {} => {
-                EventPlace::default()
-            }
-        }
+        self.relay_file()
+            .map_or_else(EventPlace::default, |relay| relay.place.clone())
     }
 
     /// Whether a relay process runs.

@@ -246,14 +246,20 @@ mod tests {
         assert_eq!(time(&history, 6), sight(&history, 7));
     }
 
-    #[test]
-    fn given_an_end_that_goes_back_when_asked_then_what_was_there_was_there() {
+    /// An end that was 5, then 2, then 6.
+    fn went_back() -> History {
         let mut history = clean(1, naive());
         ends(
             &mut history,
             0,
             &[(S, 0), (2 * S, 5), (3 * S, 2), (4 * S, 6)],
         );
+        history
+    }
+
+    #[test]
+    fn given_an_end_that_goes_back_when_asked_then_what_was_there_was_there() {
+        let history = went_back();
         let ends = Ends::of(&history);
         let mut walk = ends.walk();
         let mut known = |offset| walk.known(0, offset).map(|k| (k.after_ns, k.by_ns));
@@ -282,12 +288,7 @@ mod tests {
 
     #[test]
     fn given_an_end_that_went_back_when_the_walk_goes_back_to_it_then_what_was_there_was_there() {
-        let mut history = clean(1, naive());
-        ends(
-            &mut history,
-            0,
-            &[(S, 0), (2 * S, 5), (3 * S, 2), (4 * S, 6)],
-        );
+        let history = went_back();
         let ends = Ends::of(&history);
         let mut walk = ends.walk();
         let mut known = |offset| walk.known(0, offset).map(|k| (k.after_ns, k.by_ns));
