@@ -8,7 +8,8 @@
 #   .stack/bin        Toxiproxy, pinned below
 #
 # As root it installs missing packages itself (Debian, Ubuntu); as an ordinary user it names the
-# one command that needs root, and ends.
+# one command that needs root, and ends. `install.sh packages` does only what needs root: where the rest
+# must not belong to root, call it first, as in action.yml.
 set -euo pipefail
 
 TOXIPROXY_VERSION=2.12.0
@@ -281,6 +282,14 @@ archive_classes() {
 }
 
 main() {
+    case "${1:-}" in
+        "") ;;
+        packages)
+            install_packages
+            return 0
+            ;;
+        *) die "\`$1\` is nothing that it can do; possible: packages" ;;
+    esac
     if [ -e "$stamp" ] && all_is_there && [ -z "$(missing_packages)" ]; then
         check_rust
         say "everything is in place"

@@ -5,10 +5,11 @@ pub mod cli;
 pub mod debezium;
 pub mod evidence;
 pub mod fence;
-pub mod http;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod names;
 pub mod nemesis;
 pub mod observer;
-pub mod process;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod registries;
@@ -16,12 +17,11 @@ mod registries;
 #[allow(clippy::unwrap_used)]
 mod rooms;
 pub mod run;
-pub mod stack;
-pub mod topic;
-pub mod toxiproxy;
+pub mod service_check;
 pub mod workload;
 
 pub use referee::{
-    bite, checkers, clock, disk, envelope, event, explain, history, identity, measure, record,
-    scenario, view,
+    bite, checkers, clock, compare, disk, envelope, event, explain, history, identity, measure,
+    record, scenario, statistics, view,
 };
+pub use testbed::{http, process, stack, topic, toxiproxy};

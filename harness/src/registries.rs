@@ -31,11 +31,33 @@ fn given_the_kinds_of_strategies_and_faults_then_the_readme_names_each() {
 }
 
 #[test]
+fn given_what_faults_can_wait_for_then_the_readme_shows_each() {
+    let keys = explain::TRIGGERS.iter().filter_map(|(example, _)| {
+        let key = example.strip_prefix("when = { ")?.split(' ').next()?;
+        Some(format!("{{ {key} = "))
+    });
+    let keys: Vec<String> = keys.collect();
+    assert_eq!(keys.len(), explain::TRIGGERS.len());
+    let readme = page("README.md");
+    let missing: Vec<&String> = keys.iter().filter(|key| !readme.contains(*key)).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+}
+
+#[test]
 fn given_everything_that_is_counted_then_the_zoo_has_a_system_that_does_it() {
     // What the end of a run itself cut off is nobody's misdeed.
     let counted = COUNTS.iter().filter(|row| row.metric != Metric::Undecided);
     let names = counted.map(|row| format!("**{}**", row.name.replace('_', " ")));
     assert_eq!(missing(names, &page("docs/zoo.md")), Vec::<String>::new());
+}
+
+#[test]
+fn given_the_figures_that_are_compared_then_the_page_on_comparing_names_each() {
+    let names = crate::compare::METRICS.iter().map(|m| m.id.to_owned());
+    assert_eq!(
+        missing(names, &page("docs/comparing.md")),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::publisher::{Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;
 use crate::source::cdc::CdcSource;
 use crate::source::polling::PollingSource;
-use crate::source::{Held, Source, SourceError};
+use crate::source::{Held, Source, SourceError, Standing};
 use crate::trace::Trace;
 use backoff::Backoff;
 use reporter::Reporter;
@@ -73,12 +73,15 @@ pub fn relay(
             let interval = Duration::from_millis(interval_ms);
             let source =
                 PollingSource::new(config.postgres, after_publish, interval, batch, notify);
-            let source = source.committing(config.synchronous_commit);
+            let source = source
+                .committing(config.synchronous_commit)
+                .of_several(config.one_of_several);
             traced(source, publisher, trace, stop)
         }
         SourceConfig::Cdc { slot, publication } => {
             let source = CdcSource::new(config.postgres, slot, publication)
-                .committing(config.synchronous_commit);
+                .committing(config.synchronous_commit)
+                .of_several(config.one_of_several);
             traced(source, publisher, trace, stop)
         }
     }
@@ -233,12 +236,17 @@ impl<S: Source, P: Publisher> Pump<S, P> {
                 _ = stopping.wait_for(|stop| *stop) => return false,
                 connected = async {
                     self.publisher.connect().await?;
-                    self.source.connect().await?;
-                    Ok::<(), End>(())
+                    Ok::<Standing, End>(self.source.connect().await?)
                 } => connected,
             };
             match connected {
-                Ok(()) => break,
+                Ok(Standing::Leads) => break,
+                // It has waited already, and is as ready as it can be.
+                Ok(Standing::StandsBy) => {
+                    self.report.connected();
+                    self.backoff.reset();
+                    continue;
+                }
                 Err(End::Source(error)) => self.report.database_lost(&error),
                 Err(End::Publisher(error)) => self.report.publish_failed(error.failed, &error),
                 Err(End::Stopped) => return false,

@@ -11,11 +11,11 @@ mod session;
 
 use thiserror::Error;
 
-pub use creation::create;
-pub use foreign::{Foreign, lay_out};
+pub use creation::{create, create_reader};
+pub use foreign::{ForeignSchema, lay_out};
 pub use removal::drop_all;
 pub(crate) use session::connect_options;
-pub use session::{quote_identifier, words};
+pub use session::{line_of, quote_identifier, words};
 
 /// Longest identifier PostgreSQL keeps; it cuts longer ones off without a word.
 const IDENTIFIER_BYTES_MAX: usize = 63;
@@ -49,6 +49,12 @@ pub enum OutboxKind {
         /// Whether the relay's role may use replication.
         replication: bool,
     },
+    /// The same of an order service that was not written here either: no table is ours, `orders` among
+    /// them. They are its own, made by [`lay_out`] or by itself.
+    ForeignService {
+        /// Whose role may use replication, if anybody's.
+        replication: Option<Role>,
+    },
 }
 
 impl OutboxKind {
@@ -57,14 +63,38 @@ impl OutboxKind {
         matches!(self, Self::Cdc | Self::Fleeting)
     }
 
-    /// Whether the relay's role may use replication.
-    fn has_replication(self) -> bool {
-        match self {
+    /// Whether a role may use replication.
+    fn has_replication(self, role: Role) -> bool {
+        let relay = match self {
             Self::None | Self::Delete | Self::Mark => false,
             Self::Cdc | Self::Fleeting => true,
             Self::Foreign { replication } => replication,
+            Self::ForeignService { replication } => return replication == Some(role),
+        };
+        relay && role == Role::Relay
+    }
+
+    /// Whether the order service is not ours.
+    fn is_of_a_foreign_service(self) -> bool {
+        match self {
+            Self::ForeignService { .. } => true,
+            Self::None
+            | Self::Delete
+            | Self::Mark
+            | Self::Cdc
+            | Self::Fleeting
+            | Self::Foreign { .. } => false,
         }
     }
+}
+
+/// Whose role in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The order service's.
+    Service,
+    /// The relay's.
+    Relay,
 }
 
 /// Names of everything one strategy owns in the database.
@@ -74,7 +104,7 @@ pub struct Layout {
     pub schema: String,
     /// Kind of outbox.
     pub outbox: OutboxKind,
-    /// Password given to both roles.
+    /// Password given to every role.
     pub password: String,
 }
 
@@ -87,6 +117,10 @@ impl Layout {
     pub fn relay_role(&self) -> String {
         format!("{}_rly", self.schema)
     }
+    /// Role that may only read: for what is asked of the tables on nobody's behalf. It is made where somebody asks.
+    pub fn reader_role(&self) -> String {
+        format!("{}_rdr", self.schema)
+    }
     /// Replication slot (where the WAL is read).
     pub fn slot(&self) -> String {
         format!("{}_slot", self.schema)
@@ -94,6 +128,19 @@ impl Layout {
     /// Publication (where the WAL is read).
     pub fn publication(&self) -> String {
         format!("{}_pub", self.schema)
+    }
+
+    /// Every role that there may be.
+    fn roles(&self) -> [String; 3] {
+        [self.service_role(), self.relay_role(), self.reader_role()]
+    }
+
+    /// The role that owns tables that were not designed here.
+    fn owner_role(&self) -> String {
+        match self.outbox.is_of_a_foreign_service() {
+            true => self.service_role(),
+            false => self.relay_role(),
+        }
     }
 
     /// Slots allow nothing but these characters, and a name that is cut off would be another's.

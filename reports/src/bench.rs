@@ -148,7 +148,7 @@ fn rounds(bench: &Bench) -> String {
 }
 
 /// How a value of a column is written: `48,200/s`, `4.12 s`, `0.61 ms`, `9.1 MiB`.
-fn value(value: f64, unit: &str) -> String {
+pub(crate) fn value(value: f64, unit: &str) -> String {
     match unit {
         "ms" => crate::figures::milliseconds(value),
         "s" => crate::figures::seconds(Some(value)),
@@ -222,6 +222,7 @@ pub(crate) mod sample {
                     bootstrap: "there:1".to_owned(),
                 },
                 toxiproxy: server(),
+                machine: Default::default(),
                 environment: BTreeMap::new(),
             },
             tables: vec![Table {

@@ -9,12 +9,12 @@ pub struct Section {
     /// What they are about.
     pub title: &'static str,
     /// One a figure.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ComparisonRow>,
 }
 
 /// One figure of every strategy.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct ComparisonRow {
     /// What it is.
     pub label: String,
     /// In the record's order of strategies.
@@ -80,8 +80,12 @@ pub const LATENCIES: [Kind; 3] = [
     ("order", |set| &set.order),
 ];
 
-fn row(record: &Record, label: impl Into<String>, cell: impl Fn(&Strategy) -> Cell) -> Row {
-    Row {
+fn row(
+    record: &Record,
+    label: impl Into<String>,
+    cell: impl Fn(&Strategy) -> Cell,
+) -> ComparisonRow {
+    ComparisonRow {
         label: label.into(),
         cells: record.strategies.iter().map(cell).collect(),
     }
@@ -145,7 +149,7 @@ const MAIN_HARMS: [Harm; 4] = [
 ];
 
 /// Shown where a strategy has any.
-const OTHER_HARMS: [Harm; 13] = [
+const OTHER_HARMS: [Harm; 12] = [
     ("undrained", |c| c.undrained, true),
     ("corrupted", |c| c.corrupted, true),
     ("missing", |c| c.missing, true),
@@ -157,7 +161,6 @@ const OTHER_HARMS: [Harm; 13] = [
     ("unacknowledged", |c| c.unacknowledged, false),
     ("late", |c| c.late, false),
     ("unknown answers", |c| Some(c.unknown), false),
-    ("seen before answer", |c| c.negative_propagation, false),
     ("aborted records", |c| c.aborted_records, false),
 ];
 
@@ -305,6 +308,13 @@ pub fn work(record: &Record) -> Section {
             }),
         );
     }
+    // An event may well be quicker than the answer to its order; that is worth knowing, and nothing wrong.
+    let overtaken = |s: &Strategy| s.counts.negative_propagation;
+    if record.strategies.iter().any(|s| is_some_of(overtaken(s))) {
+        rows.push(row(record, "seen before answered", |s| {
+            Cell::figure(figures::count(overtaken(s)))
+        }));
+    }
     if record.strategies.iter().any(|s| s.generator.unoffered > 0) {
         rows.push(row(record, "not offered", |s| {
             let count = s.generator.unoffered;
@@ -344,26 +354,41 @@ pub fn faults(record: &Record) -> Section {
     // A strategy's list follows the scenario, so the n-th is the same fault in all of them.
     let most = record.strategies.iter().map(|s| s.faults.len()).max();
     let rows = (0..most.unwrap_or(0))
-        .filter_map(|index| {
-            let mut all = record.strategies.iter().filter_map(|s| s.faults.get(index));
-            let shown = all
-                .clone()
-                .find(|fault| fault.injected_s.is_some())
-                .or_else(|| all.next())?;
-            let label = match shown.trigger {
-                Some(_) => fault_title(shown),
-                None => format!("{} {}", fault_name(shown), fault_window(shown)),
-            };
-            Some(row(record, label, |s| match s.faults.get(index) {
-                Some(fault) => bite_in_its_time(fault),
-                None => Cell::new(DASH, Tone::Faint),
-            }))
-        })
+        .flat_map(|index| [fault(record, index), failover(record, index)])
+        .flatten()
         .collect();
     Section {
         title: "faults",
         rows,
     }
+}
+
+/// The n-th fault of all strategies, and whether it bit.
+fn fault(record: &Record, index: usize) -> Option<ComparisonRow> {
+    let mut all = record.strategies.iter().filter_map(|s| s.faults.get(index));
+    let shown = all
+        .clone()
+        .find(|fault| fault.injected_s.is_some())
+        .or_else(|| all.next())?;
+    let label = match shown.trigger {
+        Some(_) => fault_title(shown),
+        None => format!("{} {}", fault_name(shown), fault_window(shown)),
+    };
+    Some(row(record, label, |s| match s.faults.get(index) {
+        Some(fault) => bite_in_its_time(fault),
+        None => Cell::new(DASH, Tone::Faint),
+    }))
+}
+
+/// How long it took until another relay went on, where it was one of several.
+fn failover(record: &Record, index: usize) -> Option<ComparisonRow> {
+    let of = |s: &Strategy| s.faults.get(index).and_then(|fault| fault.failover_s);
+    let any = record.strategies.iter().any(|s| of(s).is_some());
+    any.then(|| {
+        row(record, "fail-over after", |s| {
+            Cell::figure(figures::seconds(of(s)))
+        })
+    })
 }
 
 /// `4.0–8.0 s`, with a space that no line is broken at.
@@ -442,7 +467,7 @@ const FLOWS: [Expense; 2] = [
 fn expenses<'a>(
     record: &'a Record,
     expenses: &'static [Expense],
-) -> impl Iterator<Item = Row> + use<'a> {
+) -> impl Iterator<Item = ComparisonRow> + use<'a> {
     let of_each = |of: fn(&DatabaseCosts) -> Option<f64>, written: fn(Option<f64>) -> String| {
         move |s: &Strategy| Cell::figure(written(of(&s.database)))
     };

@@ -110,6 +110,15 @@ impl Explanation {
         }
     }
 
+    /// One offending event, told whole.
+    pub fn one(&self, offence: &Offence) -> String {
+        let mut text = String::new();
+        self.offence(offence, &mut text);
+        self.timeline(&offence.timeline, &mut text);
+        text.push('\n');
+        text
+    }
+
     /// Orders, each with what is wrong with it.
     pub fn orders(&self, orders: &[Order]) -> String {
         let mut text = String::new();

@@ -2,11 +2,13 @@
 
 pub(crate) mod axis;
 mod banner;
-mod charts;
+pub(crate) mod charts;
 pub(crate) mod escape;
 mod offences;
+mod picture;
 pub(crate) mod plot;
 mod scope;
+mod stage;
 mod tables;
 
 use crate::record::Record;
@@ -15,6 +17,8 @@ use escape::{escaped, filled};
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
+/// How the report is on paper; after the other one, which it overrides.
+const PRINT: &str = include_str!("html/print.css");
 
 /// `report.html`.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +40,9 @@ impl Exporter for Html {
             PAGE,
             &[
                 ("title", &escaped(&title)),
-                ("style", STYLE),
+                ("style", &[STYLE, PRINT].concat()),
                 ("banner", &banner::of(record)),
+                ("stage", &stage::of(record)),
                 ("outcomes", &banner::cards(record)),
                 ("charts", &or_none(charts, "No series were recorded.")),
                 ("comparison", &tables::comparison(record)),

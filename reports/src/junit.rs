@@ -1,7 +1,8 @@
-//! Exporter: `junit.xml`. One test suite a strategy, one test case an expectation.
+//! Exporter: `junit.xml`. One test suite a strategy; one test case an expectation, named by its metric alone, so that
+//! a threshold can be tuned without another history of the case; and one a fault.
 
 use crate::figures;
-use crate::record::{Expectation, NotRun, Record, Strategy, Verdict};
+use crate::record::{Expectation, Fault, NotRun, Record, Strategy, Verdict};
 use crate::{ExportError, Exporter};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
@@ -89,10 +90,10 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
     for (name, value) in figures_of(strategy) {
         suite.add_property(Property::new(name, value.to_string()));
     }
-    let mut add = |case_name: &str, status: TestCaseStatus| {
+    let case = |case_name: &str, status: TestCaseStatus| {
         let mut case = TestCase::new(case_name, status);
         case.set_classname(name.as_str());
-        suite.add_test_case(case);
+        case
     };
     let untold = strategy.expectations.iter().filter(|e| e.met.is_none());
     let missed = strategy.expectations.iter().any(|e| e.met == Some(false));
@@ -104,7 +105,7 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
                 reasons.push(reason);
             }
         }
-        add(PROVES_SOMETHING, proved_nothing(&reasons));
+        suite.add_test_case(case(PROVES_SOMETHING, proved_nothing(&reasons)));
     }
     if strategy.verdict == Verdict::Fail && !missed {
         let message = summary(
@@ -114,7 +115,7 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_type("failed").set_message(message);
         status.set_description(strategy.reasons.join("\n"));
-        add(HOLDS_TOGETHER, status);
+        suite.add_test_case(case(HOLDS_TOGETHER, status));
     }
     let mut expectations: Vec<&Expectation> = strategy.expectations.iter().collect();
     // What is red comes first; among the rest, the file's order.
@@ -124,10 +125,43 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
         Some(true) => 2,
     });
     for expectation in expectations {
-        let case_name = figures::expectation(expectation);
-        add(&case_name, status(strategy, expectation));
+        let mut case = case(&expectation.metric, status(strategy, expectation));
+        case.add_property(Property::new("expected", figures::expectation(expectation)));
+        case.add_property(Property::new("saw", figures::observed(expectation)));
+        suite.add_test_case(case);
+    }
+    for (case_name, fault) in named_faults(&strategy.faults) {
+        suite.add_test_case(case(&case_name, took_effect(fault)));
     }
     suite
+}
+
+/// The faults that concern the strategy, and what the case of each is called; of several alike, in their order, the
+/// second is `... (2)`.
+fn named_faults(faults: &[Fault]) -> Vec<(String, &Fault)> {
+    let mut named: Vec<(String, &Fault)> = Vec::new();
+    for fault in faults.iter().filter(|fault| fault.bit.is_some()) {
+        let alike = |other: &Fault| other.kind == fault.kind && other.target == fault.target;
+        let before = named.iter().filter(|(_, other)| alike(other)).count();
+        let name = format!("fault took effect: {} {}", fault.kind, fault.target);
+        named.push(match before {
+            0 => (name, fault),
+            n => (format!("{name} ({})", n + 1), fault),
+        });
+    }
+    named
+}
+
+/// A fault that took no effect is why nothing was proved.
+fn took_effect(fault: &Fault) -> TestCaseStatus {
+    if fault.bit == Some(true) {
+        return TestCaseStatus::success();
+    }
+    let why = or_unsaid(&fault.evidence);
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type("did not bite").set_message(first_line(why));
+    status.set_description(why);
+    status
 }
 
 /// A suite with one case, which is an error.

@@ -5,14 +5,20 @@
 //! that they render: the comparison table, the one-line conclusion, the limits of what was proved.
 
 pub mod bench;
+pub mod charts;
+pub mod compare;
 pub mod record;
+pub mod schema;
 
 pub mod explanation;
+pub mod github;
 pub mod html;
+pub mod index;
 pub mod json;
 pub mod junit;
 pub mod summary;
 pub mod terminal;
+pub mod trend;
 
 mod comparison;
 mod conclusion;
@@ -20,7 +26,9 @@ mod figures;
 mod limits;
 mod text;
 
+pub use figures::{count, milliseconds, verdict};
 use record::Record;
+pub use text::wrap;
 use thiserror::Error;
 
 /// A record could not be rendered.
@@ -55,4 +63,10 @@ pub fn all() -> Vec<Box<dyn Exporter>> {
 /// expected; polling and cdc lost none.`
 pub fn conclusion(record: &Record) -> String {
     conclusion::sentence(record)
+}
+
+/// How many offending events of a metric a strategy has, by the metric's name; `None` where that was not read, and where
+/// it counts nothing.
+pub fn harm_count(strategy: &record::Strategy, metric: &str) -> Option<u64> {
+    comparison::harm_count(strategy, metric)
 }

@@ -1,6 +1,7 @@
 //! The record of one run: what `record.json` holds and everything the reports show.
 //! A figure that was not measured is null, never 0.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -8,9 +9,10 @@ use std::collections::BTreeMap;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One run of one scenario.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
-    /// [`SCHEMA_VERSION`].
+    /// Version of this format: readers of one version refuse the others.
+    #[schemars(extend("const" = SCHEMA_VERSION))]
     pub schema_version: u32,
     /// Version of outbox-harness.
     pub harness_version: String,
@@ -33,6 +35,9 @@ pub struct Record {
     pub stack: Stack,
     /// Workload as resolved, for the reader: name and value with unit.
     pub workload: BTreeMap<String, String>,
+    /// The same for programs; null in records of before it was there.
+    #[serde(default)]
+    pub load: Option<Load>,
     /// What the scenario says of itself that it does not test, in whole sentences.
     #[serde(default)]
     pub not_tested: Vec<String>,
@@ -47,7 +52,7 @@ pub struct Record {
 }
 
 /// A strategy that was to be run, and of which nothing can be said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotRun {
     /// Its name in the scenario.
     pub strategy: String,
@@ -63,7 +68,7 @@ impl Record {
 }
 
 /// Outcome of a run or a strategy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Every expectation met.
@@ -75,7 +80,7 @@ pub enum Verdict {
 }
 
 /// What the run used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stack {
     /// `local` or `external`.
     pub provider: String,
@@ -85,12 +90,72 @@ pub struct Stack {
     pub kafka: Broker,
     /// Toxiproxy.
     pub toxiproxy: Server,
-    /// Cores of the machine, replication factor, acks, fsync, synchronous_commit, ...
+    /// The machine on which everything ran that is not somebody's servers. Records of before have none.
+    #[serde(default)]
+    pub machine: Machine,
+    /// Kernel, replication factor, acks, fsync, synchronous_commit, ...
     pub environment: BTreeMap<String, String>,
 }
 
+/// A machine; null is what it does not tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Machine {
+    /// Model of its processor.
+    pub processor: Option<String>,
+    /// Cores that the harness may use.
+    pub cores: Option<u32>,
+    /// Memory, whole MiB.
+    pub memory_mib: Option<u64>,
+}
+
+/// The load, as resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Load {
+    /// Changes a second; null in a closed loop, where it follows from the answers.
+    pub rate_per_s: Option<f64>,
+    /// Clients of a closed loop; null in an open one.
+    pub clients: Option<u64>,
+    /// Changes that may be outstanding at a time.
+    pub connections: u64,
+    /// How long changes are offered, seconds.
+    pub duration_s: f64,
+    /// So long the rate grows from 0 on, seconds.
+    pub ramp_s: f64,
+    /// Changes that an order goes through, in the mean.
+    pub changes_per_order: u32,
+    /// 0: every order gets as many; above: the Zipf exponent of that number.
+    pub skew: f64,
+    /// Length of an event's content, bytes.
+    pub payload_bytes: u64,
+    /// After that a request's outcome is unknown, seconds.
+    pub request_timeout_s: f64,
+    /// Times that the client repeats a change whose outcome was unknown.
+    pub retries: u32,
+    /// Share of changes that a business rule rolls back, 0 to 1.
+    pub rollback_ratio: f64,
+    /// Share of changes whose transaction is held open, 0 to 1.
+    pub hold_ratio: f64,
+    /// How long those are held, seconds.
+    pub hold_s: f64,
+    /// Partitions of the topic.
+    pub partitions: i32,
+    /// Connections of the order service to PostgreSQL.
+    pub postgres_connections: u64,
+    /// Fewer committed changes than this in a phase prove nothing.
+    pub min_committed_per_phase: u64,
+}
+
+/// What a process used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// CPU time, seconds.
+    pub cpu_s: Option<f64>,
+    /// Largest resident set, bytes.
+    pub peak_memory_bytes: Option<f64>,
+}
+
 /// A server and its version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Server {
     /// Version.
     pub version: String,
@@ -99,7 +164,7 @@ pub struct Server {
 }
 
 /// The broker and its version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Broker {
     /// Version.
     pub version: String,
@@ -108,7 +173,7 @@ pub struct Broker {
 }
 
 /// A relay that is not the project's own, and what it promises.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Relay {
     /// Its name.
     pub name: String,
@@ -134,10 +199,20 @@ impl Strategy {
             None => self.kind.clone(),
         }
     }
+
+    /// The same for those who have read its name; empty where that says it already.
+    pub fn what_else(&self) -> String {
+        let what = self.what();
+        if what == self.name {
+            String::new()
+        } else {
+            what
+        }
+    }
 }
 
 /// One strategy's run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Strategy {
     /// Name in the scenario.
     pub name: String,
@@ -192,13 +267,16 @@ pub struct Strategy {
     /// What it cost the database.
     #[serde(default)]
     pub database: DatabaseCosts,
-    /// CPU seconds and peak memory by process; name with unit.
+    /// CPU seconds and peak memory by process, for the reader; name with unit.
     pub costs: BTreeMap<String, Option<f64>>,
+    /// The same for programs, by process: `harness`, `order-service`, `relay`, ...
+    #[serde(default)]
+    pub usage: BTreeMap<String, Usage>,
 }
 
 /// What a strategy cost the database. Null is what was not measured, and what it does not have (an
 /// outbox, a slot). An event here is a committed change.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DatabaseCosts {
     /// WAL of the whole server from before the load until after the fence: orders, outbox, relay.
     pub wal_bytes: Cost,
@@ -214,7 +292,7 @@ pub struct DatabaseCosts {
 }
 
 /// One cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     /// Of the whole run.
     pub total: Option<f64>,
@@ -224,7 +302,7 @@ pub struct Cost {
 }
 
 /// How the generator kept its schedule.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
     /// p99 of its own lateness, milliseconds.
     pub lag_p99_ms: Option<f64>,
@@ -237,9 +315,9 @@ pub struct Generator {
     pub held_back: u64,
 }
 
-/// Counts (design: the names of what can go wrong). Null is what was not read; of what
-/// [`Strategy::unread`] names there are at least so many.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Counts of what there was and of what went wrong (docs/architecture.md has what the names mean). Null is what was not read; of what
+/// `unread` of the strategy names there are at least so many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Attempts sent or tried.
     pub offered: u64,
@@ -290,7 +368,7 @@ pub struct Counts {
 }
 
 /// The four outcomes of an attempt; null where database or topic were not read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcomes {
     /// In the database, and an event.
     pub db_event: Option<u64>,
@@ -303,7 +381,7 @@ pub struct Outcomes {
 }
 
 /// One expectation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expectation {
     /// Metric.
     pub metric: String,
@@ -320,7 +398,7 @@ pub struct Expectation {
 }
 
 /// Order, propagation and end-to-end latency.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencySet {
     /// Intended start to answer.
     pub order: Latency,
@@ -331,7 +409,7 @@ pub struct LatencySet {
 }
 
 /// Percentiles in milliseconds; null where the percentile is infinite or nothing was measured.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Median.
     pub p50: Option<f64>,
@@ -353,7 +431,7 @@ pub struct Latency {
 }
 
 /// A phase, by when a change was first sent. Each change is in one phase.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
     /// `before`, `open at down kafka` (sent before it, and not answered or not seen when it began),
     /// `during down kafka`, `after`.
@@ -369,10 +447,28 @@ pub struct Phase {
     pub committed: Option<u64>,
     /// Latencies of those.
     pub latency_ms: LatencySet,
+    /// What was done in its time, whenever it was asked for; null where the phase has only what was still open when a
+    /// fault began, and in records of before.
+    #[serde(default)]
+    pub work: Option<PhaseWork>,
+}
+
+/// What was done in the time of a phase, within the load.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseWork {
+    /// The faults in force, by their names here; none in a time without any.
+    pub faults: Vec<String>,
+    /// How long it was in all, seconds.
+    pub lasted_s: f64,
+    /// Valid first events that were seen in it; null where the topic was not read.
+    pub events: Option<u64>,
+    /// CPU time by process, seconds. It is sampled every half second, and what lies between two samples is shared out
+    /// evenly.
+    pub cpu_s: BTreeMap<String, f64>,
 }
 
 /// A fault.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// Target as in the scenario.
     pub target: String,
@@ -384,10 +480,17 @@ pub struct Fault {
     /// When that came, seconds from the load's start; null if it has a time, or if that never came.
     #[serde(default)]
     pub fired_s: Option<f64>,
+    /// On what, where that says more than `trigger`: the line of a log that matched.
+    #[serde(default)]
+    pub fired_on: Option<String>,
     /// Seconds from the load's start; null if never in force.
     pub injected_s: Option<f64>,
     /// Seconds from the load's start.
     pub healed_s: Option<f64>,
+    /// Where it hit one of several relays that did the work: seconds from then until the event of a
+    /// change was seen that was sent since. Null everywhere else, and where none was seen.
+    #[serde(default)]
+    pub failover_s: Option<f64>,
     /// Whether it bit; null when it does not concern this strategy.
     pub bit: Option<bool>,
     /// The evidence.
@@ -395,7 +498,7 @@ pub struct Fault {
 }
 
 /// Series over the run, in bins of `bin_s` from the load's start. All vectors have one length.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     /// Width of a bin, seconds.
     pub bin_s: f64,
@@ -412,7 +515,7 @@ pub struct Series {
 }
 
 /// One offending event, for the reader.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Offence {
     /// Metric it counts for.
     pub metric: String,
@@ -441,7 +544,7 @@ impl Offence {
 }
 
 /// One step of an event's way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// Seconds from the load's start.
     pub at_s: f64,

@@ -193,7 +193,7 @@ fn scope(record: &Record) -> String {
         .collect()
 }
 
-fn table(head: &str, rows: String) -> String {
+pub(crate) fn table(head: &str, rows: String) -> String {
     if rows.is_empty() {
         rows
     } else {
@@ -210,7 +210,7 @@ fn folded(title: &str, body: String, text: &mut String) {
     }
 }
 
-fn mark(verdict: Verdict) -> &'static str {
+pub(crate) fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "✅",
         Verdict::Fail => "❌",
@@ -227,7 +227,7 @@ fn met_mark(met: Option<bool>) -> &'static str {
 }
 
 /// Text that stays text: no markup, no html, no end of a table's cell, no line of its own.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.trim().chars() {
         match letter {

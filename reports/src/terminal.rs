@@ -1,7 +1,7 @@
 //! The comparison on a terminal: strategies side by side, the reasons, and last, where the eye
 //! ends, the conclusion.
 
-use crate::comparison::{self, Row, Section, Tone};
+use crate::comparison::{self, ComparisonRow, Section, Tone};
 use crate::record::{Record, Verdict};
 use crate::text::{BOLD, DIM, NARROWEST, Paper, cut, padded, wrap};
 use crate::{ExportError, Exporter, conclusion, figures};
@@ -107,7 +107,7 @@ impl Terminal {
                 .map(|cell| cell.text.chars().count())
                 .chain([
                     strategy.name.chars().count(),
-                    strategy.what().chars().count(),
+                    strategy.what_else().chars().count(),
                 ])
                 .max()
                 .unwrap_or(0)
@@ -158,9 +158,10 @@ impl Terminal {
         let mut heads = [String::new(), String::new()];
         for (strategy, width) in strategies.iter().zip(&block.widths) {
             heads[0].push_str(&self.column(&strategy.name, *width, Some(BOLD)));
-            heads[1].push_str(&self.column(&strategy.what(), *width, Some(DIM)));
+            heads[1].push_str(&self.column(&strategy.what_else(), *width, Some(DIM)));
         }
-        for head in heads {
+        let named_alone = strategies.iter().all(|s| s.what_else().is_empty());
+        for head in &heads[..if named_alone { 1 } else { 2 }] {
             text.push_str(&" ".repeat(label_width));
             text.push_str(head.trim_end());
             text.push('\n');
@@ -179,7 +180,14 @@ impl Terminal {
         }
     }
 
-    fn row(&self, row: &Row, indent: usize, label_width: usize, block: &Block, text: &mut String) {
+    fn row(
+        &self,
+        row: &ComparisonRow,
+        indent: usize,
+        label_width: usize,
+        block: &Block,
+        text: &mut String,
+    ) {
         let labels = wrap(&row.label, label_width - indent.min(label_width));
         let (first, rest) = match labels.split_first() {
             Some((first, rest)) => (first.as_str(), rest),
@@ -289,11 +297,11 @@ fn sections(record: &Record) -> Vec<Section> {
     let closed = record.clients().is_some();
     sections.extend(percentiles.into_iter().map(|section| Section {
         title: match section.title {
-            "end to end" if closed => "end to end, p50 / p99 (order sent to event seen)",
-            comparison::SERVICE_TIME => "service time, p50 / p99 (order sent to answer)",
-            "end to end" => "end to end, p50 / p99 (order due to event seen)",
-            "propagation" => "propagation, p50 / p99 (answer to event seen)",
-            "order" => "order, p50 / p99 (order due to answer)",
+            "end to end" if closed => "end to end, p50 / p99 (from sent until event seen)",
+            comparison::SERVICE_TIME => "service time, p50 / p99 (from sent until answer)",
+            "end to end" => "end to end, p50 / p99 (from due until event seen)",
+            "propagation" => "propagation, p50 / p99 (from answer until event seen)",
+            "order" => "order, p50 / p99 (from due until answer)",
             other => other,
         },
         ..section
@@ -308,7 +316,7 @@ fn indent(section: &Section) -> usize {
     if section.title.is_empty() { 0 } else { INDENT }
 }
 
-fn code(tone: Tone) -> Option<&'static str> {
+pub(crate) fn code(tone: Tone) -> Option<&'static str> {
     match tone {
         Tone::Plain => None,
         Tone::Faint => Some(DIM),

@@ -145,7 +145,7 @@ fn given_a_policy_that_blocks_styles_when_shown_then_the_page_is_plain_but_right
             "label fill: rgb(0, 0, 0)",
             "charts: 6",
             "chart width: 560",
-            "card: polling polling pass",
+            "card: polling pass",
             "swatches: true",
         ],
     );
@@ -165,5 +165,57 @@ fn given_no_policy_when_shown_then_the_style_sheet_has_its_way() {
         "swatches: false",
     ] {
         assert!(seen.iter().any(|l| l == line), "{line}: {seen:?}");
+    }
+}
+
+/// How many sheets of paper the report of a whole run is; `None` without a browser.
+fn sheets() -> Option<usize> {
+    let chromium = chromium()?;
+    let folder = std::env::temp_dir().join(format!("print-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (page, paper) = (folder.join("report.html"), folder.join("report.pdf"));
+    std::fs::write(&page, Html.export(&sample::record()).unwrap()).unwrap();
+    let output = Command::new(chromium)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-pdf-header-footer",
+        ])
+        .arg(format!(
+            "--user-data-dir={}",
+            folder.join("profile").display()
+        ))
+        .arg(format!("--print-to-pdf={}", paper.display()))
+        .arg(format!("file://{}", page.display()))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let pdf = std::fs::read(&paper).unwrap_or_default();
+    let _ = std::fs::remove_dir_all(&folder);
+    assert!(
+        !pdf.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // Each page is an object of this type; the tree of them is of type Pages.
+    let of_a_page = b"/Type /Page";
+    let ends = |at: usize| {
+        pdf.get(at + of_a_page.len())
+            .is_none_or(|byte| *byte != b's')
+    };
+    let found = pdf.windows(of_a_page.len()).enumerate();
+    Some(
+        found
+            .filter(|(at, bytes)| bytes == of_a_page && ends(*at))
+            .count(),
+    )
+}
+
+#[test]
+fn given_the_report_of_a_run_when_printed_then_it_is_two_sheets() {
+    match sheets() {
+        Some(sheets) => assert_eq!(sheets, 2),
+        None => not_done("no chromium is installed"),
     }
 }

@@ -1,7 +1,10 @@
 //! Where a record has what the referee verifies: the order's id and the event, in whatever envelope a
 //! relay puts them.
 
+mod json;
+
 use base64::Engine;
+use json::Json;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -113,9 +116,9 @@ impl Part {
             Of::Value => record.value()?.into(),
             Of::Header(name) => record.header(name)?.into(),
             Of::Json(pointer) => {
-                let mut value: serde_json::Value = serde_json::from_slice(record.value()?).ok()?;
-                match value.pointer_mut(pointer)?.take() {
-                    serde_json::Value::String(text) => text.into_bytes().into(),
+                let value: Json = serde_json::from_slice(record.value()?).ok()?;
+                match value.at(pointer)? {
+                    Json::Plain(serde_json::Value::String(text)) => text.into_bytes().into(),
                     other => serde_json::to_vec(&other).ok()?.into(),
                 }
             }
@@ -141,13 +144,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[derive(Default)]
-    struct Staged {
+    struct StagedRecord {
         key: Option<Vec<u8>>,
         value: Option<Vec<u8>>,
         headers: Vec<(&'static str, Vec<u8>)>,
     }
 
-    impl Wire for Staged {
+    impl Wire for StagedRecord {
         fn key(&self) -> Option<&[u8]> {
             self.key.as_deref()
         }
@@ -160,17 +163,18 @@ mod tests {
         }
     }
 
-    fn find(place: &str, record: &Staged) -> Option<String> {
+    fn find(place: &str, record: &StagedRecord) -> Option<String> {
         let found = Part::parse(place).unwrap().find(record)?;
         Some(String::from_utf8(found.into_owned()).unwrap())
     }
 
     #[test]
     fn given_a_record_then_each_place_has_what_is_there() {
-        let record = Staged {
+        let record = StagedRecord {
             key: Some(b"k".to_vec()),
             value: Some(
-                br#"{"a":{"b":"text"},"o":{"x":1},"e":"eyJ4IjoxfQ==","u":"eyJ4IjoxfQ"}"#.to_vec(),
+                br#"{"a":{"b":"text"},"o":{"x":1},"e":"eyJ4IjoxfQ==","u":"eyJ4IjoxfQ","t":{"x":1,"x":2}}"#
+                    .to_vec(),
             ),
             headers: vec![("id", b"first".to_vec()), ("id", b"0a".to_vec())],
         };
@@ -185,10 +189,12 @@ mod tests {
             ("json:/u base64", Some(r#"{"x":1}"#)),
             ("json:/a/b hex", None),
             ("json:/none", None),
+            ("json:/t", Some(r#"{"x":1,"x":2}"#)),
+            ("json:/t/x", None),
         ] {
             assert_eq!(find(place, &record).as_deref(), found, "{place}");
         }
-        assert_eq!(find("value", &Staged::default()), None);
+        assert_eq!(find("value", &StagedRecord::default()), None);
     }
 
     #[test]
@@ -203,7 +209,7 @@ mod tests {
         fn no_value_and_no_place_makes_it_panic(
             value: Vec<u8>, pointer in "(/[a-z~0-9]{0,3}){0,3}", coding in 0usize..3,
         ) {
-            let record = Staged { value: Some(value), ..Staged::default() };
+            let record = StagedRecord { value: Some(value), ..StagedRecord::default() };
             let coding = [Coding::Plain, Coding::Base64, Coding::Hex][coding];
             let _ = Part { of: Of::Json(pointer), coding }.find(&record);
         }

@@ -6,6 +6,7 @@
 pub mod bite;
 pub mod checkers;
 pub mod clock;
+pub mod compare;
 pub mod disk;
 pub mod envelope;
 pub mod event;
@@ -15,4 +16,5 @@ pub mod identity;
 pub mod measure;
 pub mod record;
 pub mod scenario;
+pub mod statistics;
 pub mod view;

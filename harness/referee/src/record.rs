@@ -1,15 +1,18 @@
 //! The record of a run, from its histories and judgements alone: so `check` builds the very same
 //! record offline that the run built.
 
-use crate::bite::fired_ns;
+use crate::bite::{fired_ns, fired_on};
 use crate::checkers::context::Context;
 use crate::checkers::{Judgement, Verdict};
 use crate::explain::Explainer;
 use crate::history::{History, RunMeta};
 use crate::measure;
-use crate::scenario::{Link, OrderTest, Scenario, StrategyKind, Trigger, Workload};
+use crate::scenario::{
+    Fault, Link, OrderTest, Scenario, StrategyKind, Target, Topology, Trigger, Victim, Workload,
+};
 use reports::record;
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Offences of one kind that the record carries; all of them are in the history.
@@ -28,7 +31,7 @@ pub struct Judged {
 
 impl Judged {
     /// One more reason why it cannot pass, from outside the history.
-    pub fn doubt(&mut self, reason: &str) {
+    pub fn inconclusive_because(&mut self, reason: &str) {
         self.verdict = self.verdict.max(Verdict::Unknown);
         self.strategy.verdict = verdict(self.verdict);
         self.strategy.reasons.push(reason.to_owned());
@@ -100,6 +103,7 @@ pub fn assemble(frame: Frame<'_>, came: Came, took: Duration) -> record::Record 
         took_s: took.as_secs_f64(),
         stack: stack(frame.environment),
         workload: workload(&scenario.workload),
+        load: Some(load(&scenario.workload)),
         not_tested: not_tested(scenario),
         strategies: came.judged.into_iter().map(|j| j.strategy).collect(),
         not_run: came.not_run,
@@ -129,17 +133,13 @@ pub fn strategy(
 ) -> Result<record::Strategy, String> {
     let history = context.history();
     let meta = &history.meta;
-    let kind = meta
-        .scenario
-        .strategies
-        .iter()
-        .find(|s| s.name == meta.strategy)
-        .map(|s| s.kind.clone())
+    let strategy = crate::view::strategy(history)
         .ok_or_else(|| format!("the scenario has no strategy {}", meta.strategy))?;
+    let (kind, topology) = (&strategy.kind, strategy.topology());
     Ok(record::Strategy {
         name: meta.strategy.clone(),
         kind: kind.name().to_owned(),
-        relay: relay(&kind),
+        relay: relay(kind),
         verdict: verdict(judgement.verdict),
         reasons: judgement.reasons.clone(),
         remarks: meta.remarks.clone(),
@@ -147,7 +147,7 @@ pub fn strategy(
         schema: meta.schema.clone(),
         wiring: Link::ALL
             .into_iter()
-            .filter(|link| kind.uses(*link))
+            .filter(|link| topology.uses(*link))
             .map(|link| {
                 let way = if meta.proxied.contains(&link) {
                     "proxied"
@@ -169,13 +169,14 @@ pub fn strategy(
         phases: judgement.phases.clone(),
         drain_s: judgement.drain_s,
         recovery_s: judgement.recovery_s,
-        faults: faults(history, judgement, &kind),
+        faults: faults(context, judgement, topology),
         throughput_per_s: measure::throughput_per_s(history),
         generator: measure::generator(history),
         series: series(context, judgement),
         offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
         database: measure::database_costs(history, judgement.counts.committed.unwrap_or(0)),
         costs: costs(history),
+        usage: usage(history),
     })
 }
 
@@ -199,7 +200,11 @@ fn expectation(checked: &crate::checkers::Checked) -> record::Expectation {
     }
 }
 
-fn faults(history: &History, judgement: &Judgement, kind: &StrategyKind) -> Vec<record::Fault> {
+fn faults(context: &Context<'_>, judgement: &Judgement, topology: Topology) -> Vec<record::Fault> {
+    let history = context.history();
+    let hits_one_of_several = |fault: &Fault| {
+        topology.relays > 1 && matches!(fault.target, Target::Process(Victim::Relay(_)))
+    };
     let seconds = |ns: i64| (ns - history.meta.load_from_ns) as f64 / 1e9;
     history
         .meta
@@ -210,7 +215,8 @@ fn faults(history: &History, judgement: &Judgement, kind: &StrategyKind) -> Vec<
         .map(|(index, fault)| {
             let happened = history.faults.iter().find(|f| f.fault as usize == index);
             let bite = judgement.bites.iter().find(|b| b.fault as usize == index);
-            let concerns = fault.concerns(kind);
+            let concerns = fault.concerns(topology);
+            let bit = bite.filter(|_| concerns).map(|b| b.bit);
             record::Fault {
                 target: fault.target.name().to_owned(),
                 kind: fault.kind.name().to_owned(),
@@ -219,9 +225,16 @@ fn faults(history: &History, judgement: &Judgement, kind: &StrategyKind) -> Vec<
                     .filter(|_| fault.trigger().is_some())
                     .and_then(|f| fired_ns(history, f))
                     .map(seconds),
+                fired_on: happened
+                    .and_then(|f| fired_on(history, f))
+                    .map(str::to_owned),
                 injected_s: happened.and_then(|f| f.injected_ns).map(seconds),
                 healed_s: happened.and_then(|f| f.healed_ns).map(seconds),
-                bit: bite.filter(|_| concerns).map(|b| b.bit),
+                failover_s: happened
+                    .filter(|_| hits_one_of_several(fault) && bit == Some(true))
+                    .filter(|_| judgement.arrivals_known)
+                    .and_then(|f| measure::failover_s(&context.view.join, f)),
+                bit,
                 evidence: bite.map_or_else(String::new, |b| b.evidence.clone()),
             }
         })
@@ -238,22 +251,37 @@ fn offences(explainer: &Explainer<'_>, judgement: &Judgement) -> Vec<record::Off
 }
 
 /// CPU and peak memory by process; a restarted process counts again from 0.
-fn costs(history: &History) -> BTreeMap<String, Option<f64>> {
+fn usage(history: &History) -> BTreeMap<String, record::Usage> {
     let mut series: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for sample in &history.samples {
         series.entry(&sample.series).or_default().push(sample.value);
     }
-    let mut costs = BTreeMap::new();
+    let mut usage: BTreeMap<String, record::Usage> = BTreeMap::new();
     for (name, values) in &series {
         if let Some(process) = name.strip_prefix("cpu_s.") {
             let used = values.windows(2).map(|w| (w[1] - w[0]).max(0.0)).sum();
-            costs.insert(format!("{process} cpu, s"), Some(used));
+            usage.entry(process.to_owned()).or_default().cpu_s = Some(used);
         } else if let Some(process) = name.strip_prefix("rss_bytes.") {
             let peak = values.iter().copied().fold(0.0, f64::max);
-            costs.insert(
-                format!("{process} peak memory, MiB"),
-                Some(peak / 1_048_576.0),
-            );
+            usage
+                .entry(process.to_owned())
+                .or_default()
+                .peak_memory_bytes = Some(peak);
+        }
+    }
+    usage
+}
+
+/// The same for the reader.
+fn costs(history: &History) -> BTreeMap<String, Option<f64>> {
+    let mut costs = BTreeMap::new();
+    for (process, used) in usage(history) {
+        if let Some(cpu_s) = used.cpu_s {
+            costs.insert(format!("{process} cpu, s"), Some(cpu_s));
+        }
+        if let Some(peak) = used.peak_memory_bytes {
+            let peak_mib = peak / 1_048_576.0;
+            costs.insert(format!("{process} peak memory, MiB"), Some(peak_mib));
         }
     }
     costs
@@ -276,12 +304,21 @@ pub fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
             version: get("stack.toxiproxy.version"),
             url: get("stack.toxiproxy.url"),
         },
+        machine: record::Machine {
+            processor: environment.get("processor").cloned(),
+            cores: number(environment, "cores"),
+            memory_mib: number(environment, "memory_mib"),
+        },
         environment: environment
             .iter()
             .filter(|(name, _)| !name.starts_with("stack."))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
     }
+}
+
+fn number<N: FromStr>(environment: &BTreeMap<String, String>, name: &str) -> Option<N> {
+    environment.get(name)?.parse().ok()
 }
 
 /// What the scenario says of itself that it does not test, in whole sentences.
@@ -293,6 +330,28 @@ fn not_tested(scenario: &Scenario) -> Vec<String> {
              order to be in flight together, so that none could have been swapped."
                 .to_owned(),
         ],
+    }
+}
+
+fn load(workload: &Workload) -> record::Load {
+    let open = workload.clients.is_none();
+    record::Load {
+        rate_per_s: open.then_some(workload.rate),
+        clients: workload.clients.map(|clients| clients as u64),
+        connections: workload.connections as u64,
+        duration_s: workload.duration.as_secs_f64(),
+        ramp_s: workload.ramp.as_secs_f64(),
+        changes_per_order: workload.changes_per_order,
+        skew: workload.skew,
+        payload_bytes: workload.payload_bytes as u64,
+        request_timeout_s: workload.request_timeout.as_secs_f64(),
+        retries: workload.retries,
+        rollback_ratio: workload.rollback_ratio,
+        hold_ratio: workload.hold_ratio,
+        hold_s: workload.hold.as_secs_f64(),
+        partitions: workload.partitions,
+        postgres_connections: workload.postgres_connections as u64,
+        min_committed_per_phase: workload.min_committed_per_phase,
     }
 }
 
@@ -335,5 +394,81 @@ pub fn verdict(verdict: Verdict) -> record::Verdict {
         Verdict::Pass => record::Verdict::Pass,
         Verdict::Unknown => record::Verdict::Unknown,
         Verdict::Fail => record::Verdict::Fail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::checkers::fixture::{
+        MS, add_fault, attempt, clean, finish, judged, naive, unpublish,
+    };
+    use crate::history::Sample;
+    use crate::scenario::FaultKind;
+
+    fn record_of(scenario: &Scenario) -> record::Record {
+        let frame = Frame {
+            run: "run",
+            scenario,
+            started_at: String::new(),
+            environment: &BTreeMap::new(),
+        };
+        assemble(frame, Came::default(), Duration::ZERO)
+    }
+
+    #[test]
+    fn given_a_file_that_does_not_test_the_order_then_the_record_says_so() {
+        let mut scenario = clean(1, naive()).meta.scenario;
+        assert!(record_of(&scenario).not_tested.is_empty());
+        scenario.order = OrderTest::NotTested;
+        let said = record_of(&scenario).not_tested.join(" ");
+        assert!(said.starts_with("Order was not tested"), "{said}");
+    }
+
+    #[test]
+    fn given_the_record_of_a_run_when_it_is_written_then_its_schema_takes_it() {
+        let mut history = clean(20, naive());
+        add_fault(
+            &mut history,
+            Target::Kafka,
+            FaultKind::Down,
+            10 * MS,
+            20 * MS,
+        );
+        // What is lost is explained, and of what was not read nothing is known.
+        let lost = attempt(&history, 0, 1);
+        unpublish(&mut history, lost);
+        finish(&mut history);
+        history.samples.push(Sample {
+            series: "cpu_s.relay".to_owned(),
+            at_ns: 0,
+            value: 1.5,
+        });
+        let judgement = judged(&history);
+        let context = Context::new(&history);
+        let explainer = Explainer::new(&context).unwrap();
+        let strategy = strategy(&context, &judgement, Some(&explainer)).unwrap();
+        assert!(!strategy.offences.is_empty() && !strategy.faults.is_empty());
+        let one = Judged {
+            meta: history.meta.clone(),
+            verdict: judgement.verdict,
+            strategy,
+        };
+        let record = build(vec![one], Duration::from_secs(1)).unwrap();
+        let bytes = reports::Exporter::export(&reports::json::Json, &record).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let schema = reports::schema::record();
+        jsonschema::meta::validate(&schema).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let wrong: Vec<String> = validator
+            .iter_errors(&written)
+            .map(|e| format!("{}: {e}", e.instance_path()))
+            .collect();
+        assert_eq!(wrong, Vec::<String>::new());
+        // And one of another version it refuses.
+        let mut other = written;
+        other["schema_version"] = 99.into();
+        assert!(!validator.is_valid(&other));
     }
 }

@@ -7,11 +7,11 @@ mod search;
 use super::Results;
 use super::costs;
 use super::ground::Ground;
-use super::latency::{self, Ran, ordinary_run};
+use super::latency::{self, OrdinaryRun, ordinary_run};
 use super::pace::Pace;
 use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
-use super::strategies::{self, Entry};
+use super::strategies::{self, BenchStrategy};
 use crate::run::RunError;
 use crate::scenario::limits;
 use crate::view::Join;
@@ -25,7 +25,7 @@ const RATES: [(&str, &str); 3] = [(RATE, "/s"), (FAILED, "/s"), (PROBES, "")];
 
 /// What is its own.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct CapacityOptions {
     /// Where the search begins, changes a second.
     pub from: f64,
     /// Where it ends.
@@ -36,7 +36,7 @@ pub struct Options {
     pub strategy: Option<String>,
 }
 
-impl Options {
+impl CapacityOptions {
     /// What is wrong, with the remedy.
     pub fn check(&self) -> Result<(), String> {
         latency::check_seconds("--seconds", self.seconds, 1)?;
@@ -63,7 +63,7 @@ impl Options {
 /// Runs it.
 pub(super) async fn run(
     ground: &Ground<'_>,
-    options: &Options,
+    options: &CapacityOptions,
     repetitions: u32,
 ) -> Result<Results, RunError> {
     let mut sheet = Sheet::new("capacity", &[&RATES[..], &costs::COLUMNS].concat());
@@ -106,7 +106,7 @@ pub(super) async fn run(
     })
 }
 
-fn method(options: &Options) -> Vec<String> {
+fn method(options: &CapacityOptions) -> Vec<String> {
     [
         format!(
             "From {}/s the rate is doubled until it is not sustained (or halved until it is), then \
@@ -136,8 +136,8 @@ fn method(options: &Options) -> Vec<String> {
 
 async fn search(
     ground: &Ground<'_>,
-    options: &Options,
-    entry: &Entry,
+    options: &CapacityOptions,
+    entry: &BenchStrategy,
     round: u32,
     before: Option<f64>,
 ) -> Result<Measured, RunError> {
@@ -159,7 +159,7 @@ async fn search(
             None => {
                 // Of the highest rate that was sustained, the last one told so.
                 let at_rate = |reason: &String| format!("at {rate:.0}/s: {reason}");
-                measured.doubts = probe.doubts.iter().map(at_rate).collect();
+                measured.inconclusive = probe.inconclusive.iter().map(at_rate).collect();
                 if let Some(strategy) = ran.record.strategies.first() {
                     costs::of_run(&strategy.database, &mut measured);
                 }
@@ -184,7 +184,7 @@ async fn search(
         }
         Found::NoSuccess { failed } => {
             measured.values.insert(FAILED, failed);
-            measured.doubts.push(format!(
+            measured.inconclusive.push(format!(
                 "NOT A MAXIMUM: not even {failed:.0}/s was sustained"
             ));
             format!("nothing was sustained; {why}")
@@ -195,7 +195,7 @@ async fn search(
 }
 
 /// What a run of one strategy says of its rate.
-fn probed(ran: &Ran, seconds: u32) -> Result<Probe, RunError> {
+fn probed(ran: &OrdinaryRun, seconds: u32) -> Result<Probe, RunError> {
     let Some(strategy) = ran.record.strategies.first() else {
         return Ok(Probe::nothing());
     };

@@ -2,7 +2,7 @@
 
 use super::sheet::Measured;
 use crate::fence::database;
-use crate::run::{RunError, arena::failed};
+use crate::run::{RunError, deployment::failed};
 use relays::config::PostgresTarget;
 use reports::record::DatabaseCosts;
 use std::time::{Duration, Instant};

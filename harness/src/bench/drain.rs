@@ -13,14 +13,14 @@ use super::sheet::{Measured, Sheet};
 use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
 use crate::observer::Watch;
-use crate::run::arena::{Arena, Leave, failed};
+use crate::run::deployment::{Deployment, Leave, failed};
 use crate::run::{self, RunError};
 use crate::scenario::{Scenario, Strategy, StrategyKind};
 use arrival::{Appended, Arrived};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use subjects::{Has, Rows, SUBJECTS, Subject, Way, Work};
+use subjects::{DrainSubject, Has, Rows, SUBJECTS, Transport, Work};
 
 const RATE: &str = "drained";
 const SECOND_HALF: &str = "second half";
@@ -50,7 +50,7 @@ const EVENTS_MAX: u32 = 5_000_000;
 
 /// What is its own.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct DrainOptions {
     /// Events of the backlog.
     pub events: u32,
     /// Rows a claim of the polling relay.
@@ -59,7 +59,7 @@ pub struct Options {
     pub strategy: Option<String>,
 }
 
-impl Options {
+impl DrainOptions {
     /// What is wrong, with the remedy.
     pub fn check(&self) -> Result<(), String> {
         if self.events == 0 || self.events > EVENTS_MAX {
@@ -88,10 +88,10 @@ impl Options {
 }
 
 /// No load is ever offered in it, and no fault injected: it names the strategies and the wiring.
-fn scenario(options: &Options, way: Way) -> Result<Scenario, RunError> {
-    let fault = match way {
-        Way::Tcp | Way::Socket => "",
-        Way::Proxied => {
+fn scenario(options: &DrainOptions, transport: Transport) -> Result<Scenario, RunError> {
+    let fault = match transport {
+        Transport::Tcp | Transport::Socket => "",
+        Transport::Proxied => {
             "[[fault]]\ntarget = \"relay->postgres\"\nkind = \"down\"\nat = \"100ms\"\nfor = \"100ms\"\n"
         }
     };
@@ -114,7 +114,7 @@ fn scenario(options: &Options, way: Way) -> Result<Scenario, RunError> {
 /// Runs it.
 pub(super) async fn run(
     ground: &Ground<'_>,
-    options: &Options,
+    options: &DrainOptions,
     repetitions: u32,
 ) -> Result<Results, RunError> {
     let has = Has {
@@ -135,7 +135,7 @@ pub(super) async fn run(
         sheet.row(subject.name, subject.role, subject.note);
     }
     if let Some(first) = subjects.iter().find(|s| s.work == Work::Relay) {
-        let warm_up = Options {
+        let warm_up = DrainOptions {
             events: options.events.min(WARM_UP_EVENTS),
             ..options.clone()
         };
@@ -176,7 +176,7 @@ pub(super) async fn run(
     })
 }
 
-fn settings(options: &Options, debezium: Option<String>) -> BTreeMap<String, String> {
+fn settings(options: &DrainOptions, debezium: Option<String>) -> BTreeMap<String, String> {
     [
         ("events", Some(options.events.to_string())),
         ("payload", Some(format!("{} bytes", backlog::PAYLOAD_BYTES))),
@@ -193,7 +193,7 @@ fn settings(options: &Options, debezium: Option<String>) -> BTreeMap<String, Str
 }
 
 fn said(measured: &Measured) -> String {
-    let problems = measured.wrong.iter().chain(&measured.doubts).next();
+    let problems = measured.wrong.iter().chain(&measured.inconclusive).next();
     match (measured.values.get(RATE), problems) {
         (_, Some(problem)) => problem.clone(),
         (Some(rate), None) => format!("{rate:.0} events/s"),
@@ -201,7 +201,7 @@ fn said(measured: &Measured) -> String {
     }
 }
 
-fn method(options: &Options) -> Vec<String> {
+fn method(options: &DrainOptions) -> Vec<String> {
     [
         format!(
             "Each row of each round has a schema, a slot, a topic and a backlog of {} events of its \
@@ -258,21 +258,21 @@ fn method(options: &Options) -> Vec<String> {
 /// One row of one round, from an empty schema to an empty database.
 async fn measure(
     ground: &Ground<'_>,
-    subject: &Subject,
-    options: &Options,
+    subject: &DrainSubject,
+    options: &DrainOptions,
 ) -> Result<Measured, RunError> {
-    let scenario = scenario(options, subject.way)?;
+    let scenario = scenario(options, subject.transport)?;
     let strategy = find(&scenario, subject.strategy)?;
-    let mut arena = ground.arena(&scenario, strategy)?;
-    if subject.way == Way::Socket {
-        arena
+    let mut deployment = ground.deployment(&scenario, strategy)?;
+    if subject.transport == Transport::Socket {
+        deployment
             .relay_socket
             .clone_from(&ground.stack.info().postgres_socket);
     }
     let measured = ground
-        .unless_interrupted(in_arena(
+        .unless_interrupted(in_deployment(
             ground,
-            &mut arena,
+            &mut deployment,
             strategy,
             subject.work,
             options.events,
@@ -280,11 +280,11 @@ async fn measure(
         .await;
     if measured.is_err()
         && let Err(reason) =
-            backlog::give_up(&ground.stack.info().postgres, &arena.layout.schema).await
+            backlog::give_up(&ground.stack.info().postgres, &deployment.layout.schema).await
     {
         ground.note(reason);
     }
-    arena.tear_down(Leave::Nothing, ground.reporter).await;
+    deployment.tear_down(Leave::Nothing, ground.reporter).await;
     measured
 }
 
@@ -293,22 +293,27 @@ fn find<'a>(scenario: &'a Scenario, name: &str) -> Result<&'a Strategy, RunError
     found.ok_or_else(|| failed("choosing a strategy", &format!("{name} is not built in")))
 }
 
-async fn in_arena(
+async fn in_deployment(
     ground: &Ground<'_>,
-    arena: &mut Arena<'_>,
+    deployment: &mut Deployment<'_>,
     strategy: &Strategy,
     work: Work,
     events: u32,
 ) -> Result<Measured, RunError> {
-    arena.prepare().await?;
+    deployment.prepare().await?;
     let admin = &ground.stack.info().postgres;
-    let end = backlog::fill(admin, &arena.layout.schema, &arena.identity, events)
-        .await
-        .map_err(|e| failed("making the backlog", &e))?;
+    let end = backlog::fill(
+        admin,
+        &deployment.layout.schema,
+        &deployment.identity,
+        events,
+    )
+    .await
+    .map_err(|e| failed("making the backlog", &e))?;
     let wal_before = costs::wal_bytes(admin).await?;
     let mut measured = match (work, &strategy.kind) {
-        (Work::Relay, _) => drained(ground, arena, events).await?,
-        (Work::Receive, _) => limits::receive(ground, arena, &end, events).await?,
+        (Work::Relay, _) => drained(ground, deployment, events).await?,
+        (Work::Receive, _) => limits::receive(ground, deployment, &end, events).await?,
         (
             Work::Claims,
             StrategyKind::Polling {
@@ -316,7 +321,7 @@ async fn in_arena(
                 batch,
                 ..
             },
-        ) => limits::claims(arena, *after_publish, *batch, events).await?,
+        ) => limits::claims(deployment, *after_publish, *batch, events).await?,
         (Work::Claims, _) => return Err(failed("choosing a limit", &"only polling claims rows")),
     };
     let wal_bytes = costs::wal_bytes(admin).await? - wal_before;
@@ -329,37 +334,38 @@ async fn in_arena(
 /// The relay, from its start until the backlog is on the topic or nothing moves any more.
 async fn drained(
     ground: &Ground<'_>,
-    arena: &mut Arena<'_>,
+    deployment: &mut Deployment<'_>,
     events: u32,
 ) -> Result<Measured, RunError> {
-    let length = arena
+    let length = deployment
         .topic
         .length()
         .map_err(|e| failed("watching the topic", &e))?;
     let clock = RunClock::start();
     let started_ms = (clock.origin_unix_ns / 1_000_000) as i64;
-    arena.start_relay().await?;
+    deployment.start_relays().await?;
     let watch = Watch {
         bootstrap: ground.stack.info().kafka_bootstrap.clone(),
-        topic: arena.topic_name.clone(),
+        topic: deployment.topic_name.clone(),
         partitions: 3,
         place: crate::envelope::EventPlace::default(),
-        identity: Arc::clone(&arena.identity),
+        identity: Arc::clone(&deployment.identity),
         payload_bytes: backlog::PAYLOAD_BYTES,
         clock,
+        keeps_recent: false,
     };
     let requests = Arc::new(backlog::requests(events));
     let mut wanted = u64::from(events);
     let (arrived, used) = loop {
         let moved = arrival::wait_for(&length, wanted, || {
-            arena
-                .relay
-                .as_ref()
+            deployment
+                .relays
+                .first()
                 .is_some_and(crate::process::Child::is_alive)
         })
         .await
         .map_err(|e| failed("watching the topic", &e))?;
-        let used = arena.relay.as_ref().and_then(usage::of);
+        let used = deployment.relays.first().and_then(usage::of);
         let read = crate::observer::read_again(&watch, Arc::clone(&requests))
             .await
             .map_err(|e| failed("reading the topic", &e))?;
@@ -370,8 +376,8 @@ async fn drained(
         // Some were sent twice: as many more must come.
         wanted = read.log.len() as u64 + u64::from(arrived.missing());
     };
-    arena
-        .stop_relay()
+    deployment
+        .stop_relays()
         .await
         .map_err(|e| failed("stopping the relay", &e))?;
     Ok(relay_figures(&arrived, used, started_ms, events))
@@ -403,7 +409,7 @@ fn relay_figures(
             measured.values.insert(RATE, rate);
         } else {
             measured
-                .doubts
+                .inconclusive
                 .push("all events were appended within a millisecond: take more".to_owned());
         }
         let since_start = |ms: i64| seconds(started_ms, ms);
@@ -432,8 +438,8 @@ fn per_s(events: u32, took_s: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn options() -> Options {
-        Options {
+    fn options() -> DrainOptions {
+        DrainOptions {
             events: 10,
             batch: 5,
             strategy: None,
@@ -443,15 +449,18 @@ mod tests {
     #[test]
     fn every_row_has_its_strategy_and_only_the_proxied_ones_a_proxy() {
         for subject in &SUBJECTS {
-            let scenario = scenario(&options(), subject.way).unwrap();
+            let scenario = scenario(&options(), subject.transport).unwrap();
             find(&scenario, subject.strategy).unwrap();
-            assert_eq!(scenario.faults.is_empty(), subject.way != Way::Proxied);
+            assert_eq!(
+                scenario.faults.is_empty(),
+                subject.transport != Transport::Proxied
+            );
         }
     }
 
     #[test]
     fn a_row_that_is_not_there_is_refused_with_those_there_are() {
-        let wrong = Options {
+        let wrong = DrainOptions {
             strategy: Some("cdd".to_owned()),
             ..options()
         };
@@ -465,7 +474,7 @@ mod tests {
     #[test]
     fn no_events_and_too_many_are_refused() {
         for events in [0, u32::MAX] {
-            let wrong = Options {
+            let wrong = DrainOptions {
                 events,
                 ..options()
             };

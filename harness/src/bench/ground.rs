@@ -1,9 +1,9 @@
 //! What every benchmark stands on.
 
 use crate::process::reaper::Reaper;
-use crate::run::arena::Arena;
+use crate::run::deployment::Deployment;
 use crate::run::rehearsal::{self, Rehearsal};
-use crate::run::{self, Event, Reporter, RunError, Stage};
+use crate::run::{self, Event, Reporter, RunError, ScenarioRun};
 use crate::scenario::{Scenario, Strategy};
 use crate::stack::Stack;
 use std::path::Path;
@@ -31,8 +31,8 @@ impl Ground<'_> {
     }
 
     /// Ordinary runs of a scenario on this stack.
-    pub fn stage<'a>(&'a self, scenario: &'a Scenario, folder: &'a Path) -> Stage<'a> {
-        Stage {
+    pub fn scenario_run<'a>(&'a self, scenario: &'a Scenario, folder: &'a Path) -> ScenarioRun<'a> {
+        ScenarioRun {
             scenario,
             options: self.of_run,
             stack: self.stack,
@@ -45,8 +45,8 @@ impl Ground<'_> {
 
     /// Brings the stack to the speed that is its own, before strategies are compared on it.
     pub async fn rehearse(&self, scenario: &Scenario) -> Result<(), RunError> {
-        let stage = self.stage(scenario, self.folder);
-        rehearsal::rehearse(&stage, Rehearsal::UntilSteady).await
+        let scenario_run = self.scenario_run(scenario, self.folder);
+        rehearsal::rehearse(&scenario_run, Rehearsal::UntilSteady).await
     }
 
     /// What Debezium runs on here, for the record; the error says what is missing, with the remedy.
@@ -55,12 +55,12 @@ impl Ground<'_> {
     }
 
     /// A strategy's own part of this stack, planned: nothing of it is made yet, and it leaves no trace.
-    pub fn arena<'a>(
+    pub fn deployment<'a>(
         &'a self,
         scenario: &'a Scenario,
         strategy: &'a Strategy,
-    ) -> Result<Arena<'a>, RunError> {
-        Arena::plan(
+    ) -> Result<Deployment<'a>, RunError> {
+        Deployment::plan(
             self.stack,
             scenario,
             strategy,

@@ -7,12 +7,13 @@ use super::ground::Ground;
 use super::pace::Pace;
 use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
-use super::strategies::{self, Chosen, Entry};
+use super::strategies::{self, BenchStrategy, Chosen};
 use crate::history::{self, History};
 use crate::measure;
-use crate::run::{self, RunError, arena::failed};
+use crate::run::{self, RunError, deployment::failed};
 use crate::scenario::{Scenario, limits};
 use crate::view::Join;
+use reports::bench::Ratio;
 use reports::record::{Record, Strategy, Verdict};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ const SECONDS_MAX: u32 = 600;
 
 /// What is its own.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct LatencyOptions {
     /// Changes a second, a table each.
     pub rates: Vec<f64>,
     /// Length of what is measured of each load.
@@ -51,7 +52,7 @@ pub struct Options {
     pub strategy: Option<String>,
 }
 
-impl Options {
+impl LatencyOptions {
     /// What is wrong, with the remedy.
     pub fn check(&self) -> Result<(), String> {
         check_seconds("--seconds", self.seconds, 1)?;
@@ -75,7 +76,7 @@ pub(super) fn check_seconds(option: &str, seconds: u32, least: u32) -> Result<()
 /// Runs it.
 pub(super) async fn run(
     ground: &Ground<'_>,
-    options: &Options,
+    options: &LatencyOptions,
     repetitions: u32,
 ) -> Result<Results, RunError> {
     let chosen = strategies::choose(ground, options.strategy.as_deref())?;
@@ -96,7 +97,7 @@ pub(super) async fn run(
     'rounds: for round in 1..=repetitions {
         for (rate, sheet) in &mut sheets {
             let order = turn(&chosen.entries, round);
-            let entries: Vec<&Entry> = order.iter().map(|(_, entry)| *entry).collect();
+            let entries: Vec<&BenchStrategy> = order.iter().map(|(_, entry)| *entry).collect();
             let scenario = strategies::scenario(&entries, *rate, load_s, "")?;
             let folder = format!("round-{round}-rate-{rate:.0}");
             let ran = ordinary_run(ground, &scenario, &folder).await;
@@ -109,14 +110,7 @@ pub(super) async fn run(
             }
         }
     }
-    let ratios = sheets
-        .iter()
-        .flat_map(|(_, sheet)| {
-            ["polling", "polling-notify", "debezium"]
-                .into_iter()
-                .filter_map(|of| sheet.ratio(P50, of, "cdc"))
-        })
-        .collect();
+    let ratios = sheets.iter().flat_map(|(_, sheet)| ratios(sheet)).collect();
     Ok(Results {
         question: "How long after a change is due is its event on the topic, at a given rate?",
         method: method(options)
@@ -129,7 +123,15 @@ pub(super) async fn run(
     })
 }
 
-fn settings(options: &Options, chosen: &Chosen) -> BTreeMap<String, String> {
+/// How the strategies compare: on end to end, since propagation knows neither what never arrived nor what a relay
+/// takes from the order path.
+fn ratios(sheet: &Sheet) -> impl Iterator<Item = Ratio> {
+    ["polling", "polling-notify", "debezium"]
+        .into_iter()
+        .filter_map(|of| sheet.ratio(P50, of, "cdc"))
+}
+
+fn settings(options: &LatencyOptions, chosen: &Chosen) -> BTreeMap<String, String> {
     [
         ("load", Some(format!("{} s each", options.seconds))),
         ("warm-up", Some(format!("{} s", options.warm_up_s))),
@@ -140,7 +142,7 @@ fn settings(options: &Options, chosen: &Chosen) -> BTreeMap<String, String> {
     .collect()
 }
 
-fn method(options: &Options) -> Vec<String> {
+fn method(options: &LatencyOptions) -> Vec<String> {
     [
         "Each figure is of an ordinary run without a fault, judged like any other; its record and \
          its report are in this folder, a folder a round and rate."
@@ -174,12 +176,12 @@ fn method(options: &Options) -> Vec<String> {
 }
 
 /// An ordinary run that is over.
-pub(super) struct Ran {
+pub(super) struct OrdinaryRun {
     pub record: Record,
     folder: PathBuf,
 }
 
-impl Ran {
+impl OrdinaryRun {
     /// The history of one of its strategies, read back.
     pub fn history(&self, strategy: &Strategy) -> Result<History, RunError> {
         let place = run::folder::history(&self.folder, &strategy.name);
@@ -193,13 +195,13 @@ pub(super) async fn ordinary_run(
     ground: &Ground<'_>,
     scenario: &Scenario,
     name: &str,
-) -> Result<Ran, RunError> {
+) -> Result<OrdinaryRun, RunError> {
     let began = std::time::Instant::now();
     let folder = ground.folder.join(name);
     let doing = format!("making {}", folder.display());
     std::fs::create_dir_all(folder.join("logs")).map_err(|e| failed(&doing, &e))?;
     ground.note(name.to_owned());
-    let ran = run::run_strategies(&ground.stage(scenario, &folder)).await;
+    let ran = run::run_strategies(&ground.scenario_run(scenario, &folder)).await;
     if *ground.interrupted.borrow() {
         return Err(ground.was_interrupted());
     }
@@ -210,7 +212,7 @@ pub(super) async fn ordinary_run(
     let record =
         crate::record::build(ran.judged, took).map_err(|e| failed("building a record", &e))?;
     run::folder::write_reports(&folder, &record)?;
-    Ok(Ran { record, folder })
+    Ok(OrdinaryRun { record, folder })
 }
 
 /// What a run says of a strategy, without its warm-up.
@@ -218,7 +220,7 @@ fn figures(strategy: &Strategy, history: &History, warm_up_s: u32) -> Measured {
     let mut measured = problems(strategy);
     if !strategy.generator.kept_schedule {
         measured
-            .doubts
+            .inconclusive
             .push("the load was behind its schedule: no figures".to_owned());
         return measured;
     }
@@ -262,7 +264,7 @@ fn found(verdict: Verdict, reasons: Vec<String>, reordered: u64) -> Measured {
     let mut problems = Measured::default();
     match verdict {
         Verdict::Pass => {}
-        Verdict::Unknown => problems.doubts = reasons,
+        Verdict::Unknown => problems.inconclusive = reasons,
         Verdict::Fail => problems.wrong = reasons,
     }
     if reordered > 0 && verdict != Verdict::Fail {
@@ -273,16 +275,78 @@ fn found(verdict: Verdict, reasons: Vec<String>, reordered: u64) -> Measured {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::checkers::fixture::{clean, naive};
+    use reports::bench::Role;
+
+    /// What a run says whose answers all came so late.
+    fn figures_of(late_ns: i64) -> Measured {
+        let mut history = clean(400, naive());
+        for request in history.requests.open().iter_mut() {
+            request.ended_ns = request.intended_ns + late_ns;
+        }
+        let last_ns = history.requests.iter().map(|r| r.intended_ns).max();
+        let load_ns = last_ns.unwrap() - history.meta.load_from_ns;
+        history.meta.scenario.workload.duration = Duration::from_nanos(load_ns.unsigned_abs());
+        let judged = run::judge::judge(history.clone(), &[], None).unwrap();
+        let mut record = crate::record::build(vec![judged], Duration::ZERO).unwrap();
+        let mut strategy = record.strategies.remove(0);
+        strategy.generator.kept_schedule = true;
+        figures(&strategy, &history, 0)
+    }
+
+    #[test]
+    fn given_an_order_path_that_fell_behind_when_measured_then_its_row_says_so() {
+        let remark = figures_of(400_000_000).remark.unwrap();
+        assert!(remark.starts_with("the order path fell behind"), "{remark}");
+        assert_eq!(figures_of(4_000_000).remark, None);
+    }
+
+    /// As it was once: NOTIFY's lock held up the order path, and what was answered arrived soon.
+    #[test]
+    fn given_a_quick_relay_behind_a_slow_order_path_when_compared_then_the_order_path_counts() {
+        let mut sheet = Sheet::new("5,000 changes/s", &[(P50, "ns"), (PROPAGATION_P50, "ns")]);
+        for (name, end_to_end, propagation) in
+            [("cdc", 34e6, 6.4e6), ("polling-notify", 2.244e9, 3.3e6)]
+        {
+            let row = sheet.row(name, Role::Subject, "");
+            let values = [(P50, end_to_end), (PROPAGATION_P50, propagation)].into();
+            let measured = Measured {
+                values,
+                ..Measured::default()
+            };
+            sheet.add(row, measured);
+        }
+        let [ratio]: [Ratio; 1] = ratios(&sheet).collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(
+            (ratio.of.as_str(), ratio.against.as_str()),
+            ("polling-notify", "cdc")
+        );
+        assert_eq!(ratio.figure.unwrap().median.round(), 66.0);
+    }
+
+    /// And what the end to end of a change is counted from is when it was due.
+    #[test]
+    fn given_answers_that_come_late_when_measured_then_end_to_end_has_the_wait_and_propagation_has_not()
+     {
+        let at_once = figures_of(0).values;
+        let late = figures_of(400_000_000).values;
+        assert!(at_once[P50] > 0.0);
+        assert_eq!((late[P50], late[PROPAGATION_P50]), (at_once[P50], 0.0));
+    }
 
     #[test]
     fn what_is_out_of_order_is_wrong_even_where_nothing_was_expected_of_it() {
         let slow = || vec!["slow".to_owned()];
         let orderly = found(Verdict::Unknown, slow(), 0);
-        assert_eq!((orderly.doubts, orderly.wrong), (slow(), Vec::new()));
+        assert_eq!((orderly.inconclusive, orderly.wrong), (slow(), Vec::new()));
         let disorderly = found(Verdict::Unknown, slow(), 2);
-        assert_eq!((disorderly.doubts, disorderly.wrong.len()), (slow(), 1));
+        assert_eq!(
+            (disorderly.inconclusive, disorderly.wrong.len()),
+            (slow(), 1)
+        );
         assert_eq!(found(Verdict::Pass, Vec::new(), 2).wrong.len(), 1);
         // And where the verdict says so it is not said twice
         assert_eq!(found(Verdict::Fail, slow(), 2).wrong, slow());

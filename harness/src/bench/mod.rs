@@ -5,6 +5,7 @@
 //! a check of the work it is of: what was not done right has no speed.
 
 pub mod capacity;
+pub mod compare;
 mod costs;
 pub mod drain;
 mod ground;
@@ -15,13 +16,13 @@ mod program;
 mod rounds;
 mod scenarios;
 mod sheet;
-mod statistics;
 mod strategies;
 mod usage;
 
 use crate::process::reaper::Reaper;
-use crate::run::arena::failed;
+use crate::run::deployment::failed;
 use crate::run::{self, Event, Reporter, RunError, StackChoice};
+use crate::scenario::StackSettings;
 use crate::stack::Jit;
 use crate::stack::Stack;
 use ground::Ground;
@@ -39,13 +40,13 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// A backlog, until its last event is on the topic.
-    Drain(drain::Options),
+    Drain(drain::DrainOptions),
     /// Propagation at fixed rates.
-    Latency(latency::Options),
+    Latency(latency::LatencyOptions),
     /// The highest rate with a bounded backlog.
-    Capacity(capacity::Options),
+    Capacity(capacity::CapacityOptions),
     /// The order path next to pgbench.
-    Orders(orders::Options),
+    Orders(orders::OrdersOptions),
 }
 
 impl Kind {
@@ -72,7 +73,7 @@ impl Kind {
 
 /// What all benchmarks have in common.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct BenchOptions {
     /// Folder under which the benchmark's own folder is made.
     pub out: PathBuf,
     /// The stack.
@@ -85,7 +86,7 @@ pub struct Options {
 
 /// A finished benchmark.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedBench {
     /// Its record; `bench.json` and `bench.html` are in the folder already.
     pub bench: Bench,
     /// Its folder.
@@ -104,19 +105,14 @@ struct Results {
 /// Runs one benchmark. `interrupted` turns true on Ctrl-C or SIGTERM.
 pub async fn run(
     kind: &Kind,
-    options: &Options,
+    options: &BenchOptions,
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
     mut interrupted: watch::Receiver<bool>,
-) -> Result<Finished, RunError> {
+) -> Result<FinishedBench, RunError> {
     let started = Instant::now();
     let started_at = jiff::Timestamp::now().to_string();
     let name = format!("bench-{}", kind.name());
-    let folder = run::folder::create(&options.out, &name)?;
-    reporter.event(Event::ScenarioStarted {
-        scenario: name,
-        folder: folder.clone(),
-    });
     let of_run = run::Options {
         strategy: None,
         out: options.out.clone(),
@@ -124,10 +120,15 @@ pub async fn run(
         keep_stack: false,
         trace: false,
     };
-    let stack = tokio::select! {
-        stack = run::stack::start(&of_run, &folder, Jit::C2, reaper, reporter) => stack?,
-        _ = interrupted.wait_for(|i| *i) => return Err(RunError::Interrupted { folder }),
-    };
+    let settings = (Jit::C2, StackSettings::default());
+    let (folder, stack) = begin(
+        &name,
+        &of_run,
+        settings,
+        (reaper, reporter),
+        &mut interrupted,
+    )
+    .await?;
     let ground = Ground {
         stack: &stack,
         folder: &folder,
@@ -174,7 +175,28 @@ pub async fn run(
         ratios: results.ratios,
     };
     write(&folder, &bench)?;
-    Ok(Finished { bench, folder })
+    Ok(FinishedBench { bench, folder })
+}
+
+/// A folder under the one of the options, announced, and a stack that is up: what everything that is measured begins
+/// with.
+async fn begin(
+    name: &str,
+    of_run: &run::Options,
+    settings: (Jit, StackSettings),
+    (reaper, reporter): (&Arc<Reaper>, &Arc<dyn Reporter>),
+    interrupted: &mut watch::Receiver<bool>,
+) -> Result<(PathBuf, Stack), RunError> {
+    let folder = run::folder::create(&of_run.out, name)?;
+    reporter.event(Event::ScenarioStarted {
+        scenario: name.to_owned(),
+        folder: folder.clone(),
+    });
+    let stack = tokio::select! {
+        stack = run::stack::start(of_run, &folder, settings, reaper, reporter) => stack?,
+        _ = interrupted.wait_for(|i| *i) => return Err(RunError::Interrupted { folder }),
+    };
+    Ok((folder, stack))
 }
 
 async fn stop(stack: Stack) -> Result<(), RunError> {
@@ -184,14 +206,14 @@ async fn stop(stack: Stack) -> Result<(), RunError> {
 /// Work done wrongly fails the benchmark; a figure that is missing leaves it unknown.
 fn verdict(sheets: &[Sheet], cut_short: Option<String>) -> (Verdict, Vec<String>) {
     let wrong: Vec<String> = sheets.iter().flat_map(Sheet::wrong).collect();
-    let doubts = sheets.iter().flat_map(Sheet::doubts);
-    let doubts: Vec<String> = cut_short.into_iter().chain(doubts).collect();
-    let verdict = match (wrong.is_empty(), doubts.is_empty()) {
+    let inconclusive = sheets.iter().flat_map(Sheet::inconclusive);
+    let inconclusive: Vec<String> = cut_short.into_iter().chain(inconclusive).collect();
+    let verdict = match (wrong.is_empty(), inconclusive.is_empty()) {
         (false, _) => Verdict::Fail,
         (true, false) => Verdict::Unknown,
         (true, true) => Verdict::Pass,
     };
-    (verdict, wrong.into_iter().chain(doubts).collect())
+    (verdict, wrong.into_iter().chain(inconclusive).collect())
 }
 
 fn write(folder: &Path, bench: &Bench) -> Result<(), RunError> {

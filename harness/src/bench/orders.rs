@@ -12,7 +12,7 @@ use crate::fence::database;
 use crate::history::{Outcome, Request, Rows};
 use crate::measure::Recorder;
 use crate::run::RunError;
-use crate::run::arena::{Arena, Leave, failed};
+use crate::run::deployment::{Deployment, Leave, failed};
 use crate::scenario::{Link, Scenario, Strategy, limits};
 use crate::workload::{self, Progress};
 use relays::order::ChangeType;
@@ -49,14 +49,14 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// What is its own.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct OrdersOptions {
     /// Numbers of connections, a table each.
     pub connections: Vec<u32>,
     /// Measured time of each row.
     pub seconds: u32,
 }
 
-impl Options {
+impl OrdersOptions {
     /// What is wrong, with the remedy.
     pub fn check(&self) -> Result<(), String> {
         let most = limits::POSTGRES_CONNECTIONS;
@@ -73,7 +73,7 @@ impl Options {
 /// Runs it.
 pub(super) async fn run(
     ground: &Ground<'_>,
-    options: &Options,
+    options: &OrdersOptions,
     repetitions: u32,
 ) -> Result<Results, RunError> {
     let mut sheets: Vec<(u32, Sheet)> = Vec::new();
@@ -85,14 +85,14 @@ pub(super) async fn run(
     }
     'rounds: for round in 1..=repetitions {
         for (connections, sheet) in &mut sheets {
-            for (row, side) in turn(&[Side::Service, Side::Pgbench], round) {
-                let measured = measure(ground, options, *connections, side).await;
+            for (row, contender) in turn(&[Contender::Service, Contender::Pgbench], round) {
+                let measured = measure(ground, options, *connections, contender).await;
                 let Some(measured) = ground.unless_cut_short(measured) else {
                     break 'rounds;
                 };
                 ground.note(format!(
                     "round {round} of {repetitions}, {connections} connections, {}: {:.0} orders/s",
-                    side.name(),
+                    contender.name(),
                     measured.values.get(RATE).unwrap_or(&f64::NAN)
                 ));
                 sheet.add(row, measured);
@@ -136,12 +136,12 @@ fn method() -> Vec<String> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Side {
+enum Contender {
     Service,
     Pgbench,
 }
 
-impl Side {
+impl Contender {
     fn name(self) -> &'static str {
         match self {
             Self::Service => SERVICE,
@@ -150,7 +150,7 @@ impl Side {
     }
 }
 
-fn scenario(options: &Options, connections: u32) -> Result<Scenario, RunError> {
+fn scenario(options: &OrdersOptions, connections: u32) -> Result<Scenario, RunError> {
     let seconds = options.seconds + WARM_UP.as_secs() as u32 + 1;
     scenarios::parse(&format!(
         "name = \"bench-orders\"\n\
@@ -164,21 +164,21 @@ fn scenario(options: &Options, connections: u32) -> Result<Scenario, RunError> {
 
 async fn measure(
     ground: &Ground<'_>,
-    options: &Options,
+    options: &OrdersOptions,
     connections: u32,
-    side: Side,
+    contender: Contender,
 ) -> Result<Measured, RunError> {
     let scenario = scenario(options, connections)?;
     let strategy: &Strategy = &scenario.strategies[0];
-    let mut arena = ground.arena(&scenario, strategy)?;
+    let mut deployment = ground.deployment(&scenario, strategy)?;
     let measured = ground
         .unless_interrupted(async {
-            arena.prepare().await?;
+            deployment.prepare().await?;
             let admin = &ground.stack.info().postgres;
             let wal_before = costs::wal_bytes(admin).await?;
-            let (mut measured, orders) = match side {
-                Side::Service => service(ground, &mut arena, options).await?,
-                Side::Pgbench => pgbench(ground, &arena, options, connections).await?,
+            let (mut measured, orders) = match contender {
+                Contender::Service => service(ground, &mut deployment, options).await?,
+                Contender::Pgbench => pgbench(ground, &deployment, options, connections).await?,
             };
             let wal_bytes = costs::wal_bytes(admin).await? - wal_before;
             if orders > 0 {
@@ -187,22 +187,22 @@ async fn measure(
             Ok(measured)
         })
         .await;
-    arena.tear_down(Leave::Nothing, ground.reporter).await;
+    deployment.tear_down(Leave::Nothing, ground.reporter).await;
     measured
 }
 
 /// What was measured, and the orders that are there.
 async fn service(
     ground: &Ground<'_>,
-    arena: &mut Arena<'_>,
-    options: &Options,
+    deployment: &mut Deployment<'_>,
+    options: &OrdersOptions,
 ) -> Result<(Measured, u64), RunError> {
-    arena.start_service().await?;
+    deployment.start_service().await?;
     let clock = RunClock::start();
-    let load = arena.load(clock, Arc::new(Progress::default()));
+    let load = deployment.load(clock, Arc::new(Progress::default()));
     let from_ns = clock.now_ns() + SETTLE.as_nanos() as i64;
     let counted = Duration::from_secs(options.seconds.into());
-    let used = || arena.service.as_ref().and_then(usage::of);
+    let used = || deployment.service.as_ref().and_then(usage::of);
     let (stop, stopped) = watch::channel(false);
     let (offered, (before, after)) = tokio::join!(workload::offer(load, from_ns, stopped), async {
         tokio::time::sleep(SETTLE + WARM_UP).await;
@@ -224,10 +224,10 @@ async fn service(
     }
     if rate > 0.9 * DUE_PER_S {
         measured
-            .doubts
+            .inconclusive
             .push("the load generator was the limit: not closed loop".to_owned());
     }
-    let (orders, events) = rows(ground, &arena.layout.schema).await?;
+    let (orders, events) = rows(ground, &deployment.layout.schema).await?;
     let (committed, unknown) = outcomes(&offered.requests);
     if orders < committed || orders > committed + unknown || events != orders {
         measured.wrong.push(format!(
@@ -261,7 +261,9 @@ fn figures(requests: &Rows<Request>, begin_ns: i64, end_ns: i64) -> Measured {
             .values
             .insert(RATE, recorder.count() as f64 / took_s);
     } else {
-        measured.doubts.push("no order was acknowledged".to_owned());
+        measured
+            .inconclusive
+            .push("no order was acknowledged".to_owned());
     }
     for (column, percentile) in [(P50, 50.0), (P99, 99.0)] {
         if let Some(ms) = recorder.percentile_ms(percentile) {
@@ -270,7 +272,7 @@ fn figures(requests: &Rows<Request>, begin_ns: i64, end_ns: i64) -> Measured {
     }
     if others > 0 {
         measured
-            .doubts
+            .inconclusive
             .push(format!("{others} requests were not acknowledged"));
     }
     measured
@@ -295,8 +297,8 @@ async fn rows(ground: &Ground<'_>, schema: &str) -> Result<(u64, u64), RunError>
 /// What was measured, and the orders that are there.
 async fn pgbench(
     ground: &Ground<'_>,
-    arena: &Arena<'_>,
-    options: &Options,
+    deployment: &Deployment<'_>,
+    options: &OrdersOptions,
     connections: u32,
 ) -> Result<(Measured, u64), RunError> {
     let script = ground.folder.join("config").join("placing.sql");
@@ -311,20 +313,20 @@ async fn pgbench(
         args.extend(["-c".to_owned(), connections.to_string()]);
         args.extend(["-T".to_owned(), seconds.to_string()]);
         args.extend(["-f".to_owned(), script.display().to_string()]);
-        for (name, value) in variables(arena) {
+        for (name, value) in variables(deployment) {
             args.extend(["-D".to_owned(), format!("{name}={value}")]);
         }
         let settings = relays::service::SESSION.map(|(k, v)| format!(" -c {k}={v}"));
         let program = Program {
             name: PGBENCH,
             args,
-            target: arena.postgres(Link::OrdersPostgres, arena.layout.service_role()),
+            target: deployment.postgres(Link::OrdersPostgres, deployment.layout.service_role()),
             session: format!(
                 "-c search_path={}{}",
-                arena.layout.schema,
+                deployment.layout.schema,
                 settings.concat()
             ),
-            log: format!("{}.pgbench-{seconds}s.log", arena.layout.schema),
+            log: format!("{}.pgbench-{seconds}s.log", deployment.layout.schema),
             mark: None,
             within: Duration::from_secs(seconds.into()) + GRACE,
         };
@@ -339,9 +341,11 @@ async fn pgbench(
         Some(tps) => {
             measured.values.insert(RATE, tps);
         }
-        None => measured.doubts.push("pgbench reported no rate".to_owned()),
+        None => measured
+            .inconclusive
+            .push("pgbench reported no rate".to_owned()),
     }
-    let (orders, events) = rows(ground, &arena.layout.schema).await?;
+    let (orders, events) = rows(ground, &deployment.layout.schema).await?;
     if orders == 0 || orders != events {
         measured.wrong.push(format!(
             "{orders} orders are there with {events} outbox rows"
@@ -372,8 +376,8 @@ fn statement() -> String {
 }
 
 /// Values that are the same in every transaction, as long as real ones.
-fn variables(arena: &Arena<'_>) -> Vec<(&'static str, String)> {
-    let identity = &arena.identity;
+fn variables(deployment: &Deployment<'_>) -> Vec<(&'static str, String)> {
+    let identity = &deployment.identity;
     let attempt = identity.attempt_id(0).to_string();
     let mut content = String::new();
     identity.write_content(0, PAYLOAD_BYTES, &mut content);
@@ -440,7 +444,7 @@ mod tests {
             2_000_000_000,
         );
         assert_eq!(measured.values[RATE], 1.0);
-        assert_eq!(measured.doubts, ["1 requests were not acknowledged"]);
+        assert_eq!(measured.inconclusive, ["1 requests were not acknowledged"]);
     }
 
     fn any() -> Request {

@@ -40,8 +40,8 @@ impl Pace {
     /// half, when what starts up has started. `None` for a stretch too short to tell.
     pub fn of(join: &Join<'_>, load_ns: Range<i64>) -> Option<Self> {
         let half_ns = load_ns.start.midpoint(load_ns.end);
-        let mut unanswered = Queue::new(half_ns..load_ns.end);
-        let mut backlog = Queue::new(half_ns..load_ns.end);
+        let mut unanswered = QueueLength::new(half_ns..load_ns.end);
+        let mut backlog = QueueLength::new(half_ns..load_ns.end);
         let mut answered_after_ms = Vec::new();
         for (attempt, request) in join.history.requests.numbered() {
             let answered_ns = answered_ns(&request);
@@ -120,13 +120,13 @@ fn answered_ns(request: &Request) -> Option<i64> {
 }
 
 /// How many were inside, at equal distances over a stretch of time.
-struct Queue {
+struct QueueLength {
     from_ns: i64,
     /// By how many it changed from one look to the next.
     changes: Vec<f64>,
 }
 
-impl Queue {
+impl QueueLength {
     fn new(stretch_ns: Range<i64>) -> Self {
         let looks = (stretch_ns.end - stretch_ns.start).max(0) / LOOK_NS;
         Self {

@@ -6,7 +6,7 @@ use crate::clock::RunClock;
 use crate::history::Life;
 use crate::process::{Child, ChildSpec, Ready};
 use crate::run::RunError;
-use crate::run::arena::failed;
+use crate::run::deployment::failed;
 use crate::stack;
 use futures::FutureExt;
 use relays::config::PostgresTarget;
@@ -34,7 +34,7 @@ pub(super) struct Program {
 }
 
 /// How it went.
-pub(super) struct Ran {
+pub(super) struct ProgramOutcome {
     pub output: String,
     /// When the mark was there, run time.
     pub marked_ns: Option<i64>,
@@ -48,7 +48,7 @@ pub(super) async fn run(
     ground: &Ground<'_>,
     program: Program,
     clock: &RunClock,
-) -> Result<Ran, RunError> {
+) -> Result<ProgramOutcome, RunError> {
     let log = ground.folder.join("logs").join(&program.log);
     let target = &program.target;
     let doing = format!("running {}", program.name);
@@ -103,7 +103,7 @@ pub(super) async fn run(
         .rfind(|e| e.life == Life::Exited);
     match exit {
         // Minus the exit code minus 1.
-        Some(exit) if exit.exit == -1 => Ok(Ran {
+        Some(exit) if exit.exit == -1 => Ok(ProgramOutcome {
             output: read(),
             marked_ns,
             ended_ns: exit.at_ns,

@@ -2,6 +2,9 @@
 
 use super::sheet::Sheet;
 use crate::run::RunError;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 
 /// The rows of a round with their places in the table, beginning with another one each round (from 1),
 /// so that none is always the first.
@@ -10,6 +13,34 @@ pub(super) fn turn<T: Copy>(rows: &[T], round: u32) -> Vec<(usize, T)> {
     let first = (round as usize).saturating_sub(1) % rows.len().max(1);
     turned.rotate_left(first);
     turned
+}
+
+/// An order for each of so many rounds of so many arms, the same for the same seed: in each block of as many rounds as there
+/// are arms every arm has every place once, and each second block is the one before it backwards, so that none always
+/// follows the same one.
+pub(super) fn balanced(arms: usize, rounds: u32, seed: u64) -> Vec<Vec<usize>> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut orders: Vec<Vec<usize>> = Vec::new();
+    let mut names: Vec<usize> = (0..arms).collect();
+    while orders.len() < rounds as usize && arms > 0 {
+        // The block before it, backwards, or a new one.
+        if (orders.len() / arms) % 2 == 1 {
+            names.reverse();
+        } else {
+            names.shuffle(&mut random);
+        }
+        let mut block: Vec<Vec<usize>> = (0..arms)
+            .map(|by| {
+                let mut order = names.clone();
+                order.rotate_left(by);
+                order
+            })
+            .collect();
+        block.shuffle(&mut random);
+        orders.extend(block);
+    }
+    orders.truncate(rounds as usize);
+    orders
 }
 
 /// Of all tables together.
@@ -96,7 +127,7 @@ mod tests {
     }
 
     fn failure() -> RunError {
-        crate::run::arena::failed("writing", &"disk full")
+        crate::run::deployment::failed("writing", &"disk full")
     }
 
     #[test]
@@ -136,6 +167,39 @@ mod tests {
         // And a table without rows lacks none
         let none = Rounds::of(&[sheet(&[])], 3);
         assert_eq!(none.cut_short(&interrupted()), None);
+    }
+
+    #[test]
+    fn in_seeded_rounds_every_arm_has_every_place_equally_often_and_none_always_the_same_one_before_it()
+     {
+        for arms in 1..=4 {
+            let rounds = 6 * arms as u32;
+            let orders = balanced(arms, rounds, 42);
+            assert_eq!(orders.len(), rounds as usize);
+            for arm in 0..arms {
+                for place in 0..arms {
+                    let there = orders.iter().filter(|order| order[place] == arm);
+                    assert_eq!(there.count(), 6, "{arm} of {arms} at {place}");
+                }
+                let before: std::collections::BTreeSet<usize> = orders
+                    .iter()
+                    .flat_map(|order| {
+                        order
+                            .windows(2)
+                            .filter(|two| two[1] == arm)
+                            .map(|two| two[0])
+                    })
+                    .collect();
+                assert!(
+                    before.len() >= (arms - 1).min(2),
+                    "{arm} of {arms} comes after {before:?}"
+                );
+            }
+            assert_eq!(orders, balanced(arms, rounds, 42));
+        }
+        assert_ne!(balanced(3, 9, 1), balanced(3, 9, 2));
+        assert_eq!(balanced(3, 4, 1), balanced(3, 9, 1)[..4]);
+        assert_eq!(balanced(0, 4, 1), Vec::<Vec<usize>>::new());
     }
 
     #[test]

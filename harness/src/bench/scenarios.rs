@@ -1,7 +1,7 @@
 //! Built-in scenarios: the same text, the same parser, the same meaning as a file's.
 
 use crate::run::RunError;
-use crate::run::arena::failed;
+use crate::run::deployment::failed;
 use crate::scenario::{self, Scenario};
 
 /// A text of this program as a scenario.

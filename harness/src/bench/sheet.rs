@@ -1,6 +1,6 @@
 //! A table while it is being filled, round by round.
 
-use super::statistics;
+use crate::statistics;
 use reports::bench::{Column, Ratio, Role, Row, Table};
 use std::collections::BTreeMap;
 
@@ -14,17 +14,17 @@ pub(super) struct Measured {
     /// The work was not done right: its figures are left out.
     pub wrong: Vec<String>,
     /// Figures could not be taken, or not be trusted.
-    pub doubts: Vec<String>,
+    pub inconclusive: Vec<String>,
 }
 
 /// A table with its rounds.
 pub(super) struct Sheet {
     name: String,
     columns: Vec<Column>,
-    rows: Vec<Entry>,
+    rows: Vec<SheetRow>,
 }
 
-struct Entry {
+struct SheetRow {
     name: String,
     role: Role,
     note: String,
@@ -49,7 +49,7 @@ impl Sheet {
 
     /// Adds a row; rounds are added to it by its place.
     pub fn row(&mut self, name: &str, role: Role, note: impl Into<String>) -> usize {
-        self.rows.push(Entry {
+        self.rows.push(SheetRow {
             name: name.to_owned(),
             role,
             note: note.into(),
@@ -123,8 +123,8 @@ impl Sheet {
     }
 
     /// What could not be taken, with row and round.
-    pub fn doubts(&self) -> Vec<String> {
-        self.said(|measured| &measured.doubts)
+    pub fn inconclusive(&self) -> Vec<String> {
+        self.said(|measured| &measured.inconclusive)
     }
 
     fn said(&self, of: impl Fn(&Measured) -> &Vec<String>) -> Vec<String> {
@@ -140,7 +140,7 @@ impl Sheet {
     }
 }
 
-impl Entry {
+impl SheetRow {
     fn values(&self, column: &str) -> Vec<Option<f64>> {
         let rounds = self.rounds.iter();
         rounds.map(|r| r.values.get(column).copied()).collect()

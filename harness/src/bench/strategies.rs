@@ -8,7 +8,7 @@ use reports::bench::Role;
 
 /// A strategy, and the row that it has.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct BenchStrategy {
     pub name: &'static str,
     /// Its section of the scenario.
     keys: &'static str,
@@ -19,32 +19,32 @@ pub(super) struct Entry {
 const DEBEZIUM: &str = "debezium";
 
 /// All of them. A further one is a line here.
-static ALL: [Entry; 5] = [
-    Entry {
+static ALL: [BenchStrategy; 5] = [
+    BenchStrategy {
         name: "polling",
         keys: "kind = \"polling\"\ninterval = \"5ms\"",
         role: Role::Subject,
         note: "interval 5 ms",
     },
-    Entry {
+    BenchStrategy {
         name: "polling-notify",
         keys: "kind = \"polling\"\ninterval = \"5ms\"\nnotify = true",
         role: Role::Subject,
         note: "interval 5 ms, NOTIFY",
     },
-    Entry {
+    BenchStrategy {
         name: "cdc",
         keys: "kind = \"cdc\"",
         role: Role::Subject,
         note: "TCP on loopback",
     },
-    Entry {
+    BenchStrategy {
         name: DEBEZIUM,
         keys: "kind = \"debezium\"",
         role: Role::Peer,
         note: "TCP on loopback; batch 8,192, queue 32,768, poll 10 ms",
     },
-    Entry {
+    BenchStrategy {
         name: "dual-write",
         keys: "kind = \"dual-write\"\norder = \"commit-then-publish\"",
         role: Role::Peer,
@@ -68,14 +68,14 @@ pub(super) fn check(name: Option<&str>) -> Result<(), String> {
     }
 }
 
-fn named(name: Option<&str>) -> Vec<&'static Entry> {
-    let is_named = |entry: &&Entry| name.is_none_or(|n| n == entry.name);
+fn named(name: Option<&str>) -> Vec<&'static BenchStrategy> {
+    let is_named = |entry: &&BenchStrategy| name.is_none_or(|n| n == entry.name);
     ALL.iter().filter(is_named).collect()
 }
 
 /// What is measured here.
 pub(super) struct Chosen {
-    pub entries: Vec<&'static Entry>,
+    pub entries: Vec<&'static BenchStrategy>,
     /// What this stack cannot have, a line.
     pub left_out: Option<String>,
     /// What Debezium runs on, where it is among them.
@@ -118,7 +118,7 @@ const RATE_THAT_OVERLAPS: f64 = 1_000.0;
 /// The load, and the strategies under it. All of them are expected to be clean; under a slow load
 /// nothing is expected of the order, but see [`super::latency::problems`].
 pub(super) fn scenario(
-    entries: &[&Entry],
+    entries: &[&BenchStrategy],
     rate: f64,
     seconds: u32,
     more: &str,
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn where_debezium_is_not_installed_it_is_left_out_by_name_and_an_error_by_itself() {
-        let missing = || Err(crate::run::arena::failed("looking", &"no jars"));
+        let missing = || Err(crate::run::deployment::failed("looking", &"no jars"));
         let all = with(None, missing()).unwrap();
         assert_eq!(all.entries.len(), ALL.len() - 1);
         assert!(all.left_out.unwrap().starts_with("Left out: debezium: "));

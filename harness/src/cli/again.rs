@@ -1,6 +1,6 @@
 //! `check` and `report`: a finished run again, offline.
 
-use super::args::Folder;
+use super::args::{Folder, ReportArgs};
 use super::exit::Outcome;
 use super::{results, terminal};
 use crate::run;
@@ -22,13 +22,20 @@ pub fn check(args: &Folder) -> Outcome {
     }
 }
 
-/// `report`: the reports again, from the record alone; their names on standard output.
-pub fn report(args: &Folder) -> Outcome {
-    if let Err(outcome) = is_folder(&args.folder) {
+/// `report`: the reports of a run again, from its record alone; or the index of a folder with runs. Their names go to
+/// standard output.
+pub fn report(args: &ReportArgs) -> Outcome {
+    let folder = &args.of.folder;
+    if let Err(outcome) = is_folder(folder) {
         return outcome;
     }
     terminal::log();
-    match run::report(&args.folder) {
+    let made = match &args.charts {
+        Some(charts) => run::charts(folder, charts),
+        None if run::is_run(folder) => run::report(folder),
+        None => run::index(folder).map(|page| vec![page]),
+    };
+    match made {
         Ok(files) => {
             let mut out = String::new();
             for file in files {

@@ -1,7 +1,10 @@
 //! What can be written on the command line.
 
+use super::selection::Shard;
+use crate::scenario::explain;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -16,15 +19,38 @@ offences.jsonl.
 Exit code: 0 explained; 2 no folder of a run, or nothing known of the order or the strategy; 4 the
 history is damaged.";
 
+const SERVICE_CHECK_EXAMPLES: &str = "\
+Examples:
+  outbox-harness service-check http://127.0.0.1:8080
+  outbox-harness service-check http://127.0.0.1:8080 --json
+
+Exit code: 0 every rule is kept; 1 one is broken; 2 the URL is wrong; 3 none is broken, and one could not
+be tried; 4 the service cannot be reached.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  outbox-harness demo
+  outbox-harness demo --script
+  outbox-harness demo --web
+  outbox-harness demo --script --record demo.cast
+
+Exit code: 0 the demo showed what it should; 1 an outbox lost something, or the script's dual write nothing;
+3 unknown (nothing was proved, or interrupted); 4 the stack failed.";
+
 const EXAMPLES: &str = "\
 Examples:
+  outbox-harness demo
+  outbox-harness init first.toml
   outbox-harness run scenarios/broker-outage.toml
-  outbox-harness run scenarios/*.toml --junit junit.xml --json results.json
+  outbox-harness run scenarios --junit junit.xml --json results.json
+  outbox-harness run scenarios --shard 1/3 --fail-fast
+  outbox-harness run scenarios/relay-crash.toml --until-fail --repeat 50
   outbox-harness run scenarios/steady.toml --strategy cdc --keep-stack
   outbox-harness run scenarios/steady.toml --stack external --external external.toml
   outbox-harness check runs/broker-outage-20261123T101500Z
   outbox-harness explain runs/broker-outage-20261123T101500Z --strategy naive
   outbox-harness list
+  outbox-harness schema scenario
 
 Exit code: 0 every expectation met; 1 an expectation missed; 2 usage or a scenario file is wrong;
 3 unknown (nothing was proved, or interrupted); 4 the stack failed. Of several scenarios the worst
@@ -42,6 +68,20 @@ Ctrl-C ends it early: the rows that were measured by then are shown and written,
 
 Exit code: 0 every figure was taken and its work was checked; 1 some work was done wrongly; 2 usage;
 3 some figures could not be taken, or interrupted; 4 the stack failed.";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  outbox-harness compare runs/base runs/new
+  outbox-harness compare runs/base runs/new --max-regression 10% --markdown compare.md
+  outbox-harness compare base new --max-regression 10% --confirm base2 new2
+  outbox-harness compare --scenario scenarios/steady.toml --strategies cdc,polling
+  outbox-harness compare --scenario scenarios/broker-outage.toml --strategies polling,cdc --runs 12 --metrics recovery,end_to_end_p50
+
+How to read it, and what an alarm and a pass are worth: docs/comparing.md.
+
+Exit code: 0 compared, and nothing got worse that must not; 1 something did: a figure by more than --max-regression, and
+a second set of pairs shows it by itself, or NEW lost, duplicated or reordered what it must not; 2 usage, or runs
+that are not alike; 3 nothing can be told, or an alarm is not confirmed; 4 the stack failed.";
 
 /// Fault-injection tests and benchmarks for transactional outboxes, on a real PostgreSQL and a real Kafka.
 #[derive(Debug, Parser)]
@@ -61,10 +101,23 @@ pub enum Command {
     /// final reads, verdict. Results go to standard output, progress to standard error. All files
     /// are checked before anything starts.
     Run(RunArgs),
+    /// Show a dual write losing events beside two outboxes that keep them, in under a minute
+    ///
+    /// Three strategies run at the same time under the same load, each in a lane of its own. In a terminal
+    /// single keys break things for all of them: cut the broker, kill the relay. Elsewhere, and with
+    /// --script, it plays by itself. It ends with what was committed against what was seen, and with the
+    /// story of one lost order. Its figures are for show: the lanes take each other's time.
+    Demo(DemoArgs),
+    /// Write a scenario to begin with, which runs as it stands
+    ///
+    /// With `--strategy external` the template of a relay in Python is written beside it.
+    Init(InitArgs),
     /// The verdict of a run again, from its saved history alone
     Check(Folder),
-    /// The reports of a run again, from its record alone
-    Report(Folder),
+    /// The reports of a run again, from its record alone; of a folder with runs, an index of them
+    ///
+    /// With `--charts DIR` each chart of the run as a picture and as a table of its figures, and nothing else.
+    Report(ReportArgs),
     /// What happened to the offending events of a run, or to one order, step by step
     ///
     /// Without --order: the first five of each kind, each with one sentence and a timeline across all
@@ -76,14 +129,35 @@ pub enum Command {
     /// medians with the smallest and largest; a folder gets bench.json and bench.html. Figures of
     /// work that was not done right are left out.
     Bench(BenchArgs),
-    /// List scenarios, strategies, faults and invariants, each with a line of explanation
+    /// Compare runs of one scenario with others: better, worse, or how small a difference could not be told
+    ///
+    /// BASE and NEW are saved runs: a record.json, the folder of a run, or a folder of such folders; their runs are
+    /// paired in the order in which they were made. With --scenario the strategies of a file are run here, in rounds,
+    /// and each is compared with the first.
+    Compare(CompareArgs),
+    /// Whether an order service of yours keeps the contract of a run, rule by rule
+    ///
+    /// For a service that takes the place of the project's own (`[service]`, docs/your-service.md), started by
+    /// hand. Each rule of docs/order-service.openapi.json that it breaks is named, with what it does instead
+    /// and the remedy. It gets orders of this check's own: give it a database without value.
+    ServiceCheck(ServiceCheckArgs),
+    /// List scenarios, strategies, faults and invariants, each with a line of explanation and an example
     List(ListArgs),
+    /// The JSON Schema of scenario files, of relays' files or of record.json, on standard output
+    ///
+    /// docs/schema in the repository has the same files. Editors with Taplo (Even Better TOML) take a scenario's from
+    /// a first line such as `#:schema ../docs/schema/scenario.json`.
+    Schema(SchemaArgs),
+    /// Completions for a shell, on standard output
+    Completions(CompletionsArgs),
+    /// The manual's page, on standard output: `outbox-harness man | man -l -`
+    Man,
     /// The order service of the system under test (started by `run`)
     #[command(hide = true)]
-    OrderService(Child),
+    OrderService(ChildArgs),
     /// The relay of the system under test (started by `run`)
     #[command(hide = true)]
-    Relay(Child),
+    Relay(ChildArgs),
     /// Ends what `run` leaves behind when it is killed (started by `run`)
     #[command(hide = true)]
     Reaper,
@@ -93,12 +167,28 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// Scenario files (TOML); they run one after the other
+    /// Scenario files (TOML), folders with them, or patterns such as 'scenarios/relay-*.toml'; they run one
+    /// after the other
     #[arg(required = true, value_name = "SCENARIO")]
     pub scenarios: Vec<PathBuf>,
     /// Run only the strategy of this name
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
+    /// Only say which scenarios would be run, and about how long they take
+    #[arg(long)]
+    pub list: bool,
+    /// Only one part of the scenarios, such as 2/5, the second of five that take about as long as each other
+    #[arg(long, value_name = "PART")]
+    pub shard: Option<Shard>,
+    /// Run all of them this often
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ROUNDS))]
+    pub repeat: Option<u32>,
+    /// Run all of them again until one is not a pass, --repeat times at most [default: 1000]
+    #[arg(long, conflicts_with = "fail_fast")]
+    pub until_fail: bool,
+    /// Run no more after the first scenario that is not a pass
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Folder in which each run makes a folder of its own
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
@@ -124,6 +214,60 @@ pub struct RunArgs {
     /// or one above it, else in the checkout that this program was built from]
     #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
     pub programs: Option<PathBuf>,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+#[command(after_help = DEMO_EXAMPLES)]
+pub struct DemoArgs {
+    /// Play it by itself, in plain lines; so it is where standard output is no terminal
+    #[arg(long)]
+    pub script: bool,
+    /// Show it as a page too, with the same keys, at an address that is printed once
+    ///
+    /// It is served to this machine alone (127.0.0.1, a port of its own), and only to whoever has the address, which
+    /// has a token in it. `?projector` at its end, or the key v, makes everything large. When the run has ended, the
+    /// page stays: the last state and what came of it, until Ctrl-C here or q there, for an hour at most.
+    /// The exit code is that of the run all the same.
+    #[arg(long)]
+    pub web: bool,
+    /// Record what the terminal shows into this file, as an asciicast (version 2; asciinema plays it)
+    ///
+    /// It is the view of a large terminal, 120 by 40, whatever terminal there is, and the story of the end. A file that is
+    /// there is overwritten; 16 MiB are the most that is written.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Folder in which the run makes a folder of its own
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// Folder with Kafka's jars and Toxiproxy [default: as for `run`]
+    #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
+    pub programs: Option<PathBuf>,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The scenario file to write
+    #[arg(value_name = "FILE", default_value = "first.toml")]
+    pub file: PathBuf,
+    /// Its strategies, separated by commas
+    #[arg(long, value_name = "KIND", value_delimiter = ',', default_values = ["dual-write", "polling", "cdc"], value_parser = explain::STRATEGIES.map(|(kind, _)| kind))]
+    pub strategy: Vec<String>,
+}
+
+/// Rounds that one command runs at most.
+const MOST_ROUNDS: i64 = 1000;
+
+impl RunArgs {
+    /// How often all scenarios are run at most.
+    pub fn rounds(&self) -> u32 {
+        match self.repeat {
+            Some(rounds) => rounds,
+            None if self.until_fail => MOST_ROUNDS as u32,
+            None => 1,
+        }
+    }
 }
 
 /// `bench`.
@@ -282,6 +426,17 @@ pub struct Folder {
     pub folder: PathBuf,
 }
 
+/// `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run, or the folder with runs
+    #[command(flatten)]
+    pub of: Folder,
+    /// Write every chart of the run into this folder instead, as SVG and as CSV
+    #[arg(long, value_name = "DIR")]
+    pub charts: Option<PathBuf>,
+}
+
 /// `explain`.
 #[derive(Debug, Args)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
@@ -297,6 +452,95 @@ pub struct ExplainArgs {
     pub strategy: Option<String>,
 }
 
+/// `service-check`.
+#[derive(Debug, Args)]
+#[command(after_help = SERVICE_CHECK_EXAMPLES)]
+pub struct ServiceCheckArgs {
+    /// Where it listens, such as http://127.0.0.1:8080
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Print the findings as JSON, once all of them are there
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub struct CompareArgs {
+    /// Runs to compare with
+    #[arg(
+        value_name = "BASE",
+        required_unless_present = "scenario",
+        requires = "new"
+    )]
+    pub base: Option<PathBuf>,
+    /// Runs that may have become better or worse
+    #[arg(value_name = "NEW")]
+    pub new: Option<PathBuf>,
+    /// A second set of both, which an alarm of the first one has to be in as well
+    #[arg(long, num_args = 2, value_names = ["BASE", "NEW"], conflicts_with = "scenario")]
+    pub confirm: Vec<PathBuf>,
+    /// Run the strategies of this scenario file in rounds, and compare them
+    #[arg(long, value_name = "FILE", conflicts_with = "base")]
+    pub scenario: Option<PathBuf>,
+    /// Rounds; after an alarm as many again
+    #[arg(long, value_name = "N", conflicts_with = "base", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub runs: u32,
+    /// Its strategies, separated by commas; each is compared with the first [default: all, in the file's order]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        conflicts_with = "base"
+    )]
+    pub strategies: Vec<String>,
+    /// Run the first strategy twice a round, to see how much equal runs differ
+    #[arg(long, value_name = "BOOL", conflicts_with = "base", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub noise_floor: bool,
+    /// Exit code 1 if a figure is worse by more than this, such as 10%, and a second set of pairs shows it too
+    #[arg(long, value_name = "SHARE")]
+    pub max_regression: Option<Regression>,
+    /// Only these figures, separated by commas: fewer need fewer rounds
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+    /// Compare runs of unlike scenarios, stacks or machines, and say so on top
+    #[arg(long, conflicts_with = "scenario")]
+    pub allow_unlike: bool,
+    /// Also write the comparison as Markdown to this file
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Also write it as a page to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Also keep it in this folder, whose index.html shows all comparisons kept there over time
+    #[arg(long, value_name = "DIR")]
+    pub history: Option<PathBuf>,
+    /// What all benchmarks take
+    #[command(flatten)]
+    pub shared: BenchShared,
+}
+
+/// By how much a figure may be worse, as a share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Regression(pub f64);
+
+impl FromStr for Regression {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let percent = text
+            .strip_suffix('%')
+            .and_then(|percent| percent.parse::<f64>().ok());
+        match percent {
+            Some(percent) if percent > 0.0 && percent < 100.0 => Ok(Self(percent / 100.0)),
+            _ => Err(format!(
+                "`{text}` is no share: write for example 10%, above 0% and below 100%"
+            )),
+        }
+    }
+}
+
 /// `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -304,11 +548,40 @@ pub struct ListArgs {
     /// checkout that this program was built from]
     #[arg(long, value_name = "DIR")]
     pub scenarios: Option<PathBuf>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// The file that programs and people agree on
+    #[arg(value_enum, value_name = "CONTRACT")]
+    pub of: SchemaOf,
+}
+
+/// A file that has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// A scenario (scenarios/*.toml)
+    Scenario,
+    /// A relay of yours, or an order service (relay.toml, service.toml)
+    Relay,
+    /// What a run leaves (record.json)
+    Record,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// Whose
+    pub shell: clap_complete::Shell,
 }
 
 /// A child process of a run.
 #[derive(Debug, Args)]
-pub struct Child {
+pub struct ChildArgs {
     /// Its configuration (JSON), written by `run`
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
@@ -320,7 +593,7 @@ mod tests {
     use super::*;
     use clap::error::ErrorKind;
 
-    const DOCS: [(&str, &str); 7] = [
+    const DOCS: [(&str, &str); 19] = [
         ("README.md", include_str!("../../../README.md")),
         (
             "architecture.md",
@@ -334,6 +607,24 @@ mod tests {
         ("--help", EXAMPLES),
         ("bench --help", BENCH_EXAMPLES),
         ("explain --help", EXPLAIN_EXAMPLES),
+        ("compare --help", COMPARE_EXAMPLES),
+        ("comparing.md", include_str!("../../../docs/comparing.md")),
+        ("service-check --help", SERVICE_CHECK_EXAMPLES),
+        ("your-relay.md", include_str!("../../../docs/your-relay.md")),
+        (
+            "your-service.md",
+            include_str!("../../../docs/your-service.md"),
+        ),
+        ("scenario.md", include_str!("../../../docs/scenario.md")),
+        ("history.md", include_str!("../../../docs/history.md")),
+        ("ci.md", include_str!("../../../docs/ci.md")),
+        ("reading.md", include_str!("../../../docs/reading.md")),
+        (
+            "writing-scenarios.md",
+            include_str!("../../../docs/writing-scenarios.md"),
+        ),
+        ("servers.md", include_str!("../../../docs/servers.md")),
+        ("benchmarks.md", include_str!("../../../docs/benchmarks.md")),
     ];
     const MAKEFILE: &str = include_str!("../../../Makefile");
     /// What stands before the arguments of a command that is there to be copied.
@@ -399,6 +690,42 @@ mod tests {
             }
         }
         assert!(found >= 4, "only {found} were found");
+    }
+
+    #[test]
+    fn given_no_number_of_rounds_when_a_benchmark_is_asked_for_then_it_has_five() {
+        for kind in ["drain", "latency", "capacity", "orders"] {
+            let cli = Cli::try_parse_from(["outbox-harness", "bench", kind]).unwrap();
+            let Command::Bench(bench) = cli.command else {
+                panic!("{kind} is a benchmark");
+            };
+            let rounds = match bench.kind {
+                BenchKind::Drain(args) => args.repetitions,
+                BenchKind::Latency(args) => args.repetitions,
+                BenchKind::Capacity(args) => args.repetitions,
+                BenchKind::Orders(args) => args.repetitions,
+            };
+            assert_eq!(rounds, 5, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_regression_is_a_share_in_percent() {
+        assert_eq!("10%".parse(), Ok(Regression(0.1)));
+        for bad in ["10", "0%", "100%", "-5%", "%", "a%", "NaN%"] {
+            let error = bad.parse::<Regression>().unwrap_err();
+            assert!(error.contains("10%"), "{error}");
+        }
+    }
+
+    /// Wherever CARGO_TARGET_DIR has what is built put, cargo knows it.
+    #[test]
+    fn make_run_has_cargo_find_the_program() {
+        let (_, recipe) = MAKEFILE.split_once("\nrun: install\n").unwrap();
+        let recipe = recipe.lines().next().unwrap().trim_start();
+        let arguments = of_this_program(recipe).unwrap_or_default();
+        assert_eq!(arguments, ["run", "$(SCENARIO)", "--out", "runs"]);
+        assert!(!MAKEFILE.contains("target/"), "{MAKEFILE}");
     }
 
     #[test]

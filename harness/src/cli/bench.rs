@@ -4,7 +4,7 @@ use super::args::{BenchArgs, BenchKind, BenchShared};
 use super::exit::Outcome;
 use super::session::Session;
 use super::{places, results, run, terminal};
-use crate::bench::{self, Finished, Kind, Options, capacity, drain, latency, orders};
+use crate::bench::{self, BenchOptions, FinishedBench, Kind, capacity, drain, latency, orders};
 use crate::process::environment;
 use crate::scenario::limits;
 
@@ -26,7 +26,11 @@ pub fn bench(args: &BenchArgs) -> Outcome {
     }
 }
 
-fn in_session(kind: &Kind, options: &Options, shared: &BenchShared) -> Result<Outcome, Outcome> {
+fn in_session(
+    kind: &Kind,
+    options: &BenchOptions,
+    shared: &BenchShared,
+) -> Result<Outcome, Outcome> {
     let session = Session::start()?;
     if let Some(file) = &shared.json {
         results::clear(file);
@@ -46,7 +50,7 @@ fn in_session(kind: &Kind, options: &Options, shared: &BenchShared) -> Result<Ou
 fn chosen(kind: &BenchKind) -> (Kind, &BenchShared, u32) {
     match kind {
         BenchKind::Drain(args) => (
-            Kind::Drain(drain::Options {
+            Kind::Drain(drain::DrainOptions {
                 events: args.events,
                 batch: args.batch,
                 strategy: args.strategy.clone(),
@@ -55,7 +59,7 @@ fn chosen(kind: &BenchKind) -> (Kind, &BenchShared, u32) {
             args.repetitions,
         ),
         BenchKind::Latency(args) => (
-            Kind::Latency(latency::Options {
+            Kind::Latency(latency::LatencyOptions {
                 rates: args.rates.clone(),
                 seconds: args.seconds,
                 warm_up_s: args.warm_up,
@@ -65,7 +69,7 @@ fn chosen(kind: &BenchKind) -> (Kind, &BenchShared, u32) {
             args.repetitions,
         ),
         BenchKind::Capacity(args) => (
-            Kind::Capacity(capacity::Options {
+            Kind::Capacity(capacity::CapacityOptions {
                 from: args.rate,
                 ceiling: args.ceiling,
                 seconds: args.seconds,
@@ -75,7 +79,7 @@ fn chosen(kind: &BenchKind) -> (Kind, &BenchShared, u32) {
             args.repetitions,
         ),
         BenchKind::Orders(args) => (
-            Kind::Orders(orders::Options {
+            Kind::Orders(orders::OrdersOptions {
                 connections: args.connections.clone(),
                 seconds: args.seconds,
             }),
@@ -89,7 +93,7 @@ fn prepare(
     kind: &Kind,
     shared: &BenchShared,
     repetitions: u32,
-) -> Result<Options, (Outcome, String)> {
+) -> Result<BenchOptions, (Outcome, String)> {
     let usage = |message| (Outcome::Usage, message);
     kind.check().map_err(usage)?;
     if let Some(file) = &shared.json {
@@ -103,7 +107,7 @@ fn prepare(
     let stack = run::stack_choice(shared.stack, &shared.external, shared.programs.as_ref())
         .map_err(|message| (Outcome::Failed, message))?;
     let command: Vec<String> = std::env::args().skip(1).collect();
-    Ok(Options {
+    Ok(BenchOptions {
         out: shared.out.clone(),
         stack,
         repetitions,
@@ -111,7 +115,7 @@ fn prepare(
     })
 }
 
-fn show(finished: &Finished, shared: &BenchShared) -> Outcome {
+fn show(finished: &FinishedBench, shared: &BenchShared) -> Outcome {
     terminal::results(&reports::bench::terminal::render(&finished.bench));
     terminal::message(&format!(
         "everything about this benchmark: {}",

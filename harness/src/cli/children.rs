@@ -1,13 +1,13 @@
 //! The system under test, as subcommands: this program is also the processes that it starts and kills.
 
-use super::args::Child;
+use super::args::ChildArgs;
 use super::exit::Outcome;
 use super::terminal;
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
 /// `order-service`.
-pub fn order_service(child: &Child) -> Outcome {
+pub fn order_service(child: &ChildArgs) -> Outcome {
     log();
     let Some(config) = read(child) else {
         return Outcome::Usage;
@@ -25,7 +25,7 @@ pub fn order_service(child: &Child) -> Outcome {
 }
 
 /// `relay`. It blocks this thread; what it needs of runtimes it makes itself.
-pub fn relay(child: &Child) -> Outcome {
+pub fn relay(child: &ChildArgs) -> Outcome {
     log();
     match read(child) {
         Some(config) => ended("relay", relays::pump::run(config)),
@@ -43,7 +43,7 @@ fn ended(what: &str, result: Result<(), String>) -> Outcome {
     }
 }
 
-fn read<T: DeserializeOwned>(child: &Child) -> Option<T> {
+fn read<T: DeserializeOwned>(child: &ChildArgs) -> Option<T> {
     let file = child.config.display();
     let text = std::fs::read(&child.config)
         .map_err(|e| terminal::message(&format!("{file}: cannot be read: {e}")))

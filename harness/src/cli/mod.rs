@@ -4,16 +4,25 @@ mod again;
 mod args;
 mod bench;
 mod children;
+mod compare;
+mod demo;
 mod exit;
 mod explain;
+mod github;
+mod init;
 mod list;
 mod memory;
 mod places;
 mod progress;
 mod results;
 mod run;
+mod schema;
+mod selection;
+mod service_check;
 mod session;
+mod shell;
 mod signals;
+mod tally;
 mod terminal;
 
 use args::{Cli, Command};
@@ -38,11 +47,18 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => run::run(&args).into(),
+        Command::Demo(args) => demo::demo(&args).into(),
+        Command::Init(args) => init::init(&args).into(),
         Command::Check(args) => again::check(&args).into(),
         Command::Report(args) => again::report(&args).into(),
         Command::Explain(args) => explain::explain(&args).into(),
         Command::Bench(args) => bench::bench(&args).into(),
+        Command::Compare(args) => compare::compare(&args).into(),
+        Command::ServiceCheck(args) => service_check::service_check(&args).into(),
         Command::List(args) => list::list(&args).into(),
+        Command::Schema(args) => schema::schema(&args).into(),
+        Command::Completions(args) => shell::completions(&args).into(),
+        Command::Man => shell::man().into(),
         Command::OrderService(args) => children::order_service(&args).into(),
         Command::Relay(args) => children::relay(&args).into(),
         Command::Reaper => crate::process::reaper::main(crate::stack::DUTIES),

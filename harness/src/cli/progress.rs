@@ -16,18 +16,18 @@ const BAR_WIDTH: usize = 16;
 
 /// The reporter of the command line.
 pub struct Terminal {
-    state: Mutex<State>,
+    state: Mutex<TerminalState>,
 }
 
-struct State {
+struct TerminalState {
     began: Instant,
     bar: Option<ProgressBar>,
-    load: Option<Load>,
+    load: Option<OfferedLoad>,
 }
 
 /// The load that is being offered.
 #[derive(Clone)]
-struct Load {
+struct OfferedLoad {
     began: Instant,
     duration: Duration,
     planned: u64,
@@ -38,7 +38,7 @@ impl Terminal {
     /// For standard error as it is.
     pub fn new() -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(TerminalState {
                 began: Instant::now(),
                 bar: None,
                 load: None,
@@ -64,7 +64,7 @@ impl Reporter for Terminal {
     }
 }
 
-impl State {
+impl TerminalState {
     fn show(&mut self, event: Event) {
         match event {
             Event::ScenarioStarted { scenario, folder } => {
@@ -101,7 +101,7 @@ impl State {
                         show_duration(duration)
                     ));
                 }
-                let load = Load {
+                let load = OfferedLoad {
                     began: Instant::now(),
                     duration,
                     planned,
@@ -110,7 +110,7 @@ impl State {
                 self.show_load(load.clone());
                 self.load = Some(load);
             }
-            Event::Fault { what } => self.line(&format!("  fault: {what}")),
+            Event::Fault { what, .. } => self.line(&format!("  fault: {what}")),
             Event::LoadEnded => {
                 if let Some(load) = self.load.take() {
                     let counters = counters(&load.progress, load.planned);
@@ -152,7 +152,7 @@ impl State {
         }
     }
 
-    fn show_load(&self, load: Load) {
+    fn show_load(&self, load: OfferedLoad) {
         let Some(bar) = &self.bar else { return };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {load}") {
             bar.set_style(style.with_key(
@@ -165,7 +165,7 @@ impl State {
     }
 }
 
-fn load_line(load: &Load, elapsed: Duration) -> String {
+fn load_line(load: &OfferedLoad, elapsed: Duration) -> String {
     let share = if load.duration.is_zero() {
         1.0
     } else {
@@ -223,6 +223,7 @@ mod tests {
             },
             Event::Fault {
                 what: "down kafka injected".into(),
+                turn: None,
             },
             Event::LoadEnded,
             Event::Fence {
@@ -248,7 +249,7 @@ mod tests {
         let progress = Arc::new(Progress::default());
         progress.sent.store(7, Relaxed);
         for (duration, elapsed) in [(0, 0), (10, 0), (10, 5), (10, 10), (10, 100)] {
-            let load = Load {
+            let load = OfferedLoad {
                 began: Instant::now(),
                 duration: Duration::from_secs(duration),
                 planned: 100,

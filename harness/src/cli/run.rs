@@ -3,12 +3,12 @@
 use super::args::{RunArgs, StackName};
 use super::exit::Outcome;
 use super::session::Session;
-use super::{memory, places, results, terminal};
+use super::{github, memory, places, results, selection, tally, terminal};
 use crate::process::environment;
 use crate::process::reaper::Reaper;
 use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario, unrun};
-use crate::scenario::{Loaded, Target, Victim, load};
-use reports::record::Record;
+use crate::scenario::{LoadedScenario, Scenario, Target, Victim, load};
+use reports::record::{Record, Verdict};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -19,26 +19,41 @@ outbox-harness does not start containers itself. Start the stack of docker-compo
   outbox-harness run --stack external --external external.toml SCENARIO...";
 
 const NO_SESSION: &str = "outbox-harness could not begin (see its messages)";
+const UNTIL_FAIL: &str = "not run: a scenario before it was not a pass (--until-fail)";
+const FAIL_FAST: &str = "not run: a scenario before it was not a pass (--fail-fast)";
 const GIVEN_UP: &str = "interrupted twice: what was under way was given up (see the run's folder)";
 
-/// What came of the scenarios so far.
+/// What came of the runs so far.
 struct Came {
     worst: Outcome,
-    /// Of the first scenarios, in their order.
-    records: Vec<Record>,
+    /// Of the first runs, in their order.
+    outcomes: Vec<Outcome>,
+    /// Records of the same, where somebody wants them: a thousand rounds have many.
+    records: Option<Vec<Record>>,
+    /// Who is shown each of them.
+    step: Option<github::Step>,
 }
 
 impl Came {
-    fn nothing() -> Self {
+    fn nothing(args: &RunArgs) -> Self {
+        let is_asked_for = args.json.is_some() || args.junit.is_some();
         Self {
             worst: Outcome::Met,
-            records: Vec::new(),
+            outcomes: Vec::new(),
+            records: is_asked_for.then(Vec::new),
+            step: github::Step::here(),
         }
     }
 
-    fn add(&mut self, outcome: Outcome, record: Record) {
+    fn add(&mut self, loaded: &LoadedScenario, outcome: Outcome, record: Record) {
+        if let Some(step) = &self.step {
+            step.show(loaded, &record);
+        }
         self.worst = self.worst.max(outcome);
-        self.records.push(record);
+        self.outcomes.push(outcome);
+        if let Some(records) = &mut self.records {
+            records.push(record);
+        }
     }
 }
 
@@ -53,64 +68,109 @@ pub fn run(args: &RunArgs) -> Outcome {
             return Outcome::Usage;
         }
     };
+    if args.list {
+        terminal::results(&tally::planned(&loaded, args.strategy.as_deref()));
+        return Outcome::Met;
+    }
     for file in args.json.iter().chain(&args.junit) {
         results::clear(file);
     }
+    // All of them once, and then again: what fails now and then is not always the last one.
+    let rounds = args.rounds() as usize;
+    let runs: Vec<&LoadedScenario> = (0..rounds).flat_map(|_| &loaded).collect();
     let options = match options(args) {
         Ok(options) => options,
         Err(message) => {
             terminal::message(&message);
-            return the_rest_was_not_run(args, &loaded, Came::nothing(), &message, Outcome::Failed);
+            return the_rest_was_not_run(
+                args,
+                &runs,
+                Came::nothing(args),
+                0,
+                &message,
+                Outcome::Failed,
+            );
         }
     };
     match Session::start() {
-        Ok(session) => in_session(args, &loaded, &options, &session),
+        Ok(session) => in_session(args, &runs, &options, &session),
         // It has said why.
-        Err(outcome) => the_rest_was_not_run(args, &loaded, Came::nothing(), NO_SESSION, outcome),
-    }
-}
-
-fn in_session(args: &RunArgs, loaded: &[Loaded], options: &Options, session: &Session) -> Outcome {
-    // Outside the work, which is dropped on a second Ctrl-C: what has been judged stays.
-    let came = Mutex::new(Came::nothing());
-    let ran = session.run(async |reaper, reporter, interrupted| {
-        run_all(loaded, options, reaper, reporter, interrupted, &came).await;
-    });
-    let came = came.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match ran {
-        Ok(()) => write_results(args, &came.records, came.worst),
         Err(outcome) => {
-            let given_up = outcome == Outcome::Unknown;
-            let why = if given_up { GIVEN_UP } else { NO_SESSION };
-            the_rest_was_not_run(args, loaded, came, why, outcome)
+            the_rest_was_not_run(args, &runs, Came::nothing(args), 0, NO_SESSION, outcome)
         }
     }
 }
 
-/// Leaves behind what was not run, so that whoever reads only files sees it.
+fn in_session(
+    args: &RunArgs,
+    runs: &[&LoadedScenario],
+    options: &Options,
+    session: &Session,
+) -> Outcome {
+    // Outside the work, which is dropped on a second Ctrl-C: what has been judged stays.
+    let came = Mutex::new(Came::nothing(args));
+    let ran = session.run(async |reaper, reporter, interrupted| {
+        run_all(args, runs, options, reaper, reporter, interrupted, &came).await;
+    });
+    let came = came.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if args.rounds() > 1 {
+        let round = runs.len() / args.rounds() as usize;
+        terminal::results(&tally::of_rounds(&runs[..round], &came.outcomes));
+    }
+    match ran {
+        Ok(()) => {
+            let why = if args.fail_fast {
+                FAIL_FAST
+            } else {
+                UNTIL_FAIL
+            };
+            let (worst, begun) = (came.worst, came.outcomes.len());
+            the_rest_was_not_run(args, runs, came, begun, why, worst)
+        }
+        Err(outcome) => {
+            let given_up = outcome == Outcome::Unknown;
+            let why = if given_up { GIVEN_UP } else { NO_SESSION };
+            // That one had begun, and nothing came of it.
+            let begun = came.outcomes.len() + 1;
+            the_rest_was_not_run(args, runs, came, begun, why, outcome)
+        }
+    }
+}
+
+/// Leaves behind what was not run, so that whoever reads only files sees it: of many rounds, the rest of the round of the
+/// last of so many runs that had `begun`.
 fn the_rest_was_not_run(
     args: &RunArgs,
-    loaded: &[Loaded],
+    runs: &[&LoadedScenario],
     mut came: Came,
+    begun: usize,
     why: &str,
     outcome: Outcome,
 ) -> Outcome {
-    for one in &loaded[came.records.len().min(loaded.len())..] {
-        came.add(outcome, unrun(&one.scenario, args.strategy.as_deref(), why));
+    let round = runs.len() / args.rounds() as usize;
+    let until = begun.max(1).next_multiple_of(round.max(1)).min(runs.len());
+    for one in runs.get(came.outcomes.len()..until).unwrap_or_default() {
+        let record = unrun(&one.scenario, args.strategy.as_deref(), why);
+        came.add(one, outcome, record);
     }
-    write_results(args, &came.records, came.worst.max(outcome))
+    let worst = came.worst.max(outcome);
+    write_results(
+        args,
+        runs.len(),
+        came.records.as_deref().unwrap_or_default(),
+        worst,
+    )
 }
 
-/// Writes the files that were asked for.
-fn write_results(args: &RunArgs, records: &[Record], mut outcome: Outcome) -> Outcome {
-    let several = args.scenarios.len() > 1;
+/// Writes the files that were asked for; `runs` is how many there were to be.
+fn write_results(args: &RunArgs, runs: usize, records: &[Record], mut outcome: Outcome) -> Outcome {
     let files = [
         (&args.json, results::json as fn(&[Record], bool) -> _),
         (&args.junit, |records, _| results::junit(records)),
     ];
     for (file, render) in files {
         let Some(file) = file else { continue };
-        if let Err(message) = results::write(file, render(records, several)) {
+        if let Err(message) = results::write(file, render(records, runs > 1)) {
             terminal::message(&message);
             outcome = outcome.max(Outcome::Failed);
         }
@@ -119,10 +179,14 @@ fn write_results(args: &RunArgs, records: &[Record], mut outcome: Outcome) -> Ou
 }
 
 /// Everything that can be wrong before anything starts, all of it at once.
-fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Vec<String>> {
+pub(super) fn prepare(args: &RunArgs) -> Result<Vec<LoadedScenario>, Vec<String>> {
     let mut wrong = Vec::new();
     let mut loaded = Vec::new();
-    for file in &args.scenarios {
+    let files = selection::files(&args.scenarios).unwrap_or_else(|messages| {
+        wrong.extend(messages);
+        Vec::new()
+    });
+    for file in &files {
         match load(file) {
             Ok(scenario) => loaded.push(scenario),
             Err(error) => wrong.push(error.to_string()),
@@ -135,12 +199,13 @@ fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Vec<String>> {
             wrong.push(message);
         }
     }
-    let too_large = |l: &Loaded| memory::too_large(&l.path, &l.scenario);
+    let too_large = |l: &LoadedScenario| memory::too_large(&l.path, &l.scenario);
     wrong.extend(loaded.iter().filter_map(too_large));
     wrong.extend(loaded.iter().filter_map(too_few_files));
     wrong.extend(places::unusable("--out", &args.out));
     if args.stack == StackName::External {
         wrong.extend(loaded.iter().filter_map(server_fault));
+        wrong.extend(loaded.iter().filter_map(server_setting));
         if !args.external.is_file() {
             wrong.push(no_such_stack(&args.external));
         }
@@ -151,25 +216,28 @@ fn prepare(args: &RunArgs) -> Result<Vec<Loaded>, Vec<String>> {
     if let Some(name) = &args.strategy {
         loaded = with_strategy(loaded, name).map_err(|message| vec![message])?;
     }
+    if let Some(shard) = args.shard {
+        loaded = selection::shard(loaded, shard).map_err(|message| vec![message])?;
+    }
     Ok(loaded)
 }
 
 /// The scenarios whose connections need more files than a process may have open here.
-fn too_few_files(loaded: &Loaded) -> Option<String> {
+fn too_few_files(loaded: &LoadedScenario) -> Option<String> {
     let connections = loaded.scenario.workload.connections as u64;
     let problem = environment::too_few_files(connections)?;
     Some(format!("{}: {problem}", loaded.path.display()))
 }
 
 /// The scenarios that have this strategy; those that do not are named and left out.
-fn with_strategy(loaded: Vec<Loaded>, name: &str) -> Result<Vec<Loaded>, String> {
+fn with_strategy(loaded: Vec<LoadedScenario>, name: &str) -> Result<Vec<LoadedScenario>, String> {
     let mut known: Vec<String> = loaded
         .iter()
         .flat_map(|l| l.scenario.strategies.iter().map(|s| s.name.clone()))
         .collect();
     known.sort();
     known.dedup();
-    let (with, without): (Vec<Loaded>, Vec<Loaded>) = loaded
+    let (with, without): (Vec<LoadedScenario>, Vec<LoadedScenario>) = loaded
         .into_iter()
         .partition(|l| l.scenario.strategies.iter().any(|s| s.name == name));
     if with.is_empty() {
@@ -188,7 +256,7 @@ fn with_strategy(loaded: Vec<Loaded>, name: &str) -> Result<Vec<Loaded>, String>
 }
 
 /// Somebody else's servers are neither killed nor paused.
-fn server_fault(loaded: &Loaded) -> Option<String> {
+fn server_fault(loaded: &LoadedScenario) -> Option<String> {
     let on_server = |target| {
         matches!(
             target,
@@ -214,7 +282,23 @@ fn server_fault(loaded: &Loaded) -> Option<String> {
     Some(error.to_string())
 }
 
-fn options(args: &RunArgs) -> Result<Options, String> {
+/// Nor are they set up anew.
+fn server_setting(loaded: &LoadedScenario) -> Option<String> {
+    let asked = loaded.scenario.stack.is_of_own_servers();
+    let error = asked.then(|| {
+        loaded.stack_error(
+            "`synchronous_standby` is impossible with --stack external: every commit of somebody's \
+             server would wait for a process of this program, and for ever once that is gone"
+                .to_owned(),
+            "run this scenario with --stack local, or give your server a standby yourself and take \
+             the key out"
+                .to_owned(),
+        )
+    })?;
+    Some(error.to_string())
+}
+
+pub(super) fn options(args: &RunArgs) -> Result<Options, String> {
     Ok(Options {
         strategy: args.strategy.clone(),
         out: args.out.clone(),
@@ -237,7 +321,7 @@ pub(super) fn stack_is_named(stack: StackName, external: &Path) -> Result<(), (O
 
 fn no_such_stack(external: &Path) -> String {
     format!(
-        "--external {}: there is no such file; it describes the running stack (see docker-compose.yml and the README)",
+        "--external {}: there is no such file; it describes the running stack (see docker-compose.yml and docs/servers.md)",
         external.display()
     )
 }
@@ -268,26 +352,34 @@ pub(super) fn stack_choice(
     }
 }
 
-/// Runs all of them, unless interrupted: the worst outcome, and a record of each.
+/// Runs all of them, unless interrupted, or told not to go on after one that is not a pass.
 async fn run_all(
-    loaded: &[Loaded],
+    args: &RunArgs,
+    runs: &[&LoadedScenario],
     options: &Options,
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
     interrupted: watch::Receiver<bool>,
     came: &Mutex<Came>,
 ) {
-    let add = |outcome, record| {
+    let add = |loaded, outcome, record| {
         let mut came = came.lock().unwrap_or_else(PoisonError::into_inner);
-        came.add(outcome, record);
+        came.add(loaded, outcome, record);
     };
-    for one in loaded {
+    let (rounds, each) = (args.rounds(), runs.len() / args.rounds() as usize);
+    for (n, one) in runs.iter().enumerate() {
         if *interrupted.borrow() {
-            // What was not run proves nothing.
-            let why = "interrupted before it began";
-            let record = unrun(&one.scenario, options.strategy.as_deref(), why);
-            add(Outcome::Unknown, record);
-            continue;
+            // What was not run proves nothing; of rounds that nobody waits for, one is enough to say so.
+            let round = runs[n..].iter().take(each - n % each);
+            for one in round {
+                let why = "interrupted before it began";
+                let record = unrun(&one.scenario, options.strategy.as_deref(), why);
+                add(one, Outcome::Unknown, record);
+            }
+            return;
+        }
+        if rounds > 1 && n % each == 0 {
+            terminal::message(&format!("round {} of {rounds}", n / each + 1));
         }
         let result = run_scenario(
             &one.scenario,
@@ -299,13 +391,16 @@ async fn run_all(
         .await;
         terminal::hide_bar();
         let (outcome, record) = finish(one, options, result);
-        add(outcome, record);
+        add(one, outcome, record);
+        if outcome != Outcome::Met && (args.fail_fast || args.until_fail) {
+            return;
+        }
     }
 }
 
 /// Shows what there is to show.
 fn finish(
-    loaded: &Loaded,
+    loaded: &LoadedScenario,
     options: &Options,
     result: Result<Finished, RunError>,
 ) -> (Outcome, Record) {
@@ -327,13 +422,20 @@ fn finish(
             (record, Some(error))
         }
     };
-    match failure {
-        None => (Outcome::from(record.verdict), record),
-        Some(error) => {
-            terminal::message(&format!("{}: {error}", loaded.scenario.name));
-            // An interruption does not take back what had been missed by then.
-            let outcome = Outcome::from(&error).max(Outcome::from(record.verdict));
-            (outcome, record)
-        }
-    }
+    let outcome = outcome(&loaded.scenario, record.verdict, failure.as_ref());
+    (outcome, record)
+}
+
+/// What a run came to; what ended it, if anything did, is said.
+pub(super) fn outcome(
+    scenario: &Scenario,
+    verdict: Verdict,
+    failure: Option<&RunError>,
+) -> Outcome {
+    let Some(error) = failure else {
+        return Outcome::from(verdict);
+    };
+    terminal::message(&format!("{}: {error}", scenario.name));
+    // An interruption does not take back what had been missed by then.
+    Outcome::from(error).max(Outcome::from(verdict))
 }

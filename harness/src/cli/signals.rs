@@ -3,6 +3,7 @@
 
 use super::exit::Outcome;
 use super::terminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -10,6 +11,14 @@ use tokio::sync::watch;
 /// So long the program has to let go of everything after the second signal. It then just ends, and
 /// the reaper ends what it left.
 const LET_GO_WITHIN: Duration = Duration::from_secs(10);
+
+/// Whether a signal has nothing more to heal and to tear down.
+static NOTHING_RUNS: AtomicBool = AtomicBool::new(false);
+
+/// What a signal ends from now on is no run.
+pub fn nothing_runs() {
+    NOTHING_RUNS.store(true, Ordering::Release);
+}
 
 /// What the user asked for by signals.
 pub struct Signals {
@@ -36,9 +45,12 @@ async fn listen([first, second]: [watch::Sender<bool>; 2], received: [(Signal, &
     let mut received = received;
     let name = next(&mut received).await;
     first.send_replace(true);
-    terminal::message(&format!(
-        "{name}: healing and tearing down; what was recorded is kept (once more ends it at once)"
-    ));
+    terminal::message(&match NOTHING_RUNS.load(Ordering::Acquire) {
+        true => format!("{name}: ending"),
+        false => format!(
+            "{name}: healing and tearing down; what was recorded is kept (once more ends it at once)"
+        ),
+    });
     let name = next(&mut received).await;
     second.send_replace(true);
     terminal::message(&format!(

@@ -12,6 +12,44 @@ const WIDTH_ELSEWHERE: usize = 120;
 /// The bar that is on the terminal, if there is one.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
+/// Messages that wait while something else has the whole terminal.
+static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Messages are held back for as long as this is kept; then they are written, in their order.
+#[derive(Debug)]
+pub struct HeldBack(());
+
+/// Holds messages back.
+pub fn hold() -> HeldBack {
+    if let Ok(mut held) = HELD.lock() {
+        held.get_or_insert_default();
+    }
+    HeldBack(())
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        let held = HELD.lock().ok().and_then(|mut held| held.take());
+        for text in held.into_iter().flatten() {
+            message(&text);
+        }
+    }
+}
+
+/// Whether it is held back.
+fn is_held(text: &str) -> bool {
+    let Ok(mut held) = HELD.lock() else {
+        return false;
+    };
+    match held.as_mut() {
+        Some(held) => {
+            held.push(text.to_owned());
+            true
+        }
+        None => false,
+    }
+}
+
 fn current_bar() -> Option<ProgressBar> {
     BAR.lock().map_or(None, |bar| bar.clone())
 }
@@ -31,6 +69,9 @@ pub fn results(text: &str) {
 
 /// Writes a message to standard error, in one piece.
 pub fn message(text: &str) {
+    if is_held(text) {
+        return;
+    }
     let line = format!("{}\n", text.trim_end());
     let write = || {
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
@@ -61,6 +102,13 @@ pub fn hide_bar() {
     if let Some(bar) = BAR.lock().ok().and_then(|mut shown| shown.take()) {
         bar.finish_and_clear();
     }
+}
+
+/// Whether somebody sits at a terminal that can show more than lines: both ways, and it can move its cursor.
+pub fn is_a_screen() -> bool {
+    std::io::stdout().is_terminal()
+        && std::io::stdin().is_terminal()
+        && std::env::var_os("TERM").is_some_and(|v| !v.is_empty() && v != "dumb")
 }
 
 /// Whether standard output may be coloured: it is a terminal, and nobody asked for none (NO_COLOR).

@@ -26,7 +26,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// What one worker with its one connector is told.
 #[derive(Debug, Clone)]
-pub struct Worker {
+pub struct ConnectWorker {
     /// The database, with the relay's own role.
     pub postgres: PostgresTarget,
     /// The broker and the topic of the events.
@@ -41,7 +41,7 @@ pub struct Worker {
     pub rest: SocketAddr,
 }
 
-impl Worker {
+impl ConnectWorker {
     /// Writes its configuration to `folder`, where its offsets will be as well, and says how to
     /// start it. Whether it works is asked of the stack directly.
     pub fn child(

@@ -21,18 +21,18 @@ const RUNNING: &str = "RUNNING";
 /// What `GET /connectors/NAME/status` says, as far as it matters.
 #[derive(Debug, Deserialize)]
 struct Status {
-    connector: State,
-    tasks: Vec<State>,
+    connector: ConnectorState,
+    tasks: Vec<ConnectorState>,
 }
 
 #[derive(Debug, Deserialize)]
-struct State {
+struct ConnectorState {
     state: String,
 }
 
 impl Status {
     fn is_running(&self) -> bool {
-        let runs = |s: &State| s.state == RUNNING;
+        let runs = |s: &ConnectorState| s.state == RUNNING;
         runs(&self.connector) && !self.tasks.is_empty() && self.tasks.iter().all(runs)
     }
 }

@@ -1,7 +1,7 @@
 //! The worker's and the connector's configuration. Every setting that is not a default is here, with
 //! its reason.
 
-use super::{NAME, OFFSETS, Worker};
+use super::{ConnectWorker, NAME, OFFSETS};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ type Settings = Vec<(&'static str, String)>;
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 
 /// Kafka Connect.
-pub(super) fn worker(worker: &Worker, plugins: &Path) -> Settings {
+pub(super) fn worker(worker: &ConnectWorker, plugins: &Path) -> Settings {
     let mut all = vec![
         ("bootstrap.servers", worker.kafka.bootstrap.clone()),
         ("listeners", format!("http://{}", worker.rest)),
@@ -47,7 +47,7 @@ pub(super) fn worker(worker: &Worker, plugins: &Path) -> Settings {
 }
 
 /// Debezium's PostgreSQL connector with its outbox event router.
-pub(super) fn connector(worker: &Worker) -> Settings {
+pub(super) fn connector(worker: &ConnectWorker) -> Settings {
     let postgres = &worker.postgres;
     let mut all = vec![
         ("name", NAME.to_owned()),
@@ -152,8 +152,8 @@ mod tests {
     use super::*;
     use relays::config::{KafkaTarget, PostgresTarget};
 
-    fn example() -> Worker {
-        Worker {
+    fn example() -> ConnectWorker {
+        ConnectWorker {
             postgres: PostgresTarget {
                 host: "127.0.0.1".into(),
                 port: 5432,

@@ -1,23 +1,22 @@
 //! Looks at one fault's subjects, again and again, and probes where a look does not tell.
 
 use super::probe::{Crossing, OwnPorts, connects, crosses};
+use super::question::{Question, asked_every, question, told};
+use super::reading;
 use super::sockets::SocketTable;
-use super::subject::{Stage, Subject};
-use super::traffic::{Counters, Traffic};
+use super::subject::{FaultStage, Subject};
+use super::traffic::{SentBeside, Traffic, held_by};
 use crate::bite::name;
 use crate::clock::RunClock;
 use crate::history::Observation;
 use crate::process::{Child, stillness};
-use crate::scenario::{FaultKind, Link, Stream, Toxic};
-use std::net::{SocketAddr, ToSocketAddrs};
+use crate::scenario::{FaultKind, Link};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// Probes cost the server a connection each.
-const CROSS_EVERY: Duration = Duration::from_millis(100);
-/// Probes under way at once: a latency longer than `CROSS_EVERY` makes them overlap.
+/// Probes under way at once: a latency longer than the pause between them makes them overlap.
 const MAX_PROBES: usize = 16;
 /// What was seen longer ago than this before the injection is forgotten: nobody knows how long a fault
 /// will wait that has a trigger.
@@ -29,12 +28,15 @@ const MAX_OBSERVATIONS: usize = 100_000;
 enum Watched {
     Link {
         link: Link,
-        address: Option<SocketAddr>,
         traffic: Box<Traffic>,
         /// Bytes the proxy held when counting began, to the server and back.
         held: (u64, u64),
     },
     Process(Child),
+    Relay {
+        child: Child,
+        sent: Box<SentBeside>,
+    },
 }
 
 /// One fault being looked at.
@@ -43,22 +45,25 @@ pub(super) struct Look {
     kind: FaultKind,
     clock: RunClock,
     observations: Vec<Observation>,
-    stage: Stage,
+    stage: FaultStage,
     ours: OwnPorts,
     /// Probes under way: stage and time they began in, place, and what came of them.
-    probes: JoinSet<(Stage, i64, Link, Crossing)>,
+    probes: JoinSet<(FaultStage, i64, Link, Crossing)>,
+    next_probe: Instant,
 }
 
 impl Look {
-    pub fn new(fault: u32, kind: FaultKind, clock: RunClock) -> Self {
+    /// `ours`: the ports of all probes under way, whichever fault they are for.
+    pub fn new(fault: u32, kind: FaultKind, clock: RunClock, ours: OwnPorts) -> Self {
         Self {
             fault,
             kind,
             clock,
             observations: Vec::new(),
-            stage: Stage::Before,
-            ours: OwnPorts::default(),
+            stage: FaultStage::Before,
+            ours,
             probes: JoinSet::new(),
+            next_probe: Instant::now(),
         }
     }
 
@@ -67,7 +72,7 @@ impl Look {
         mut self,
         subjects: Vec<Subject>,
         every: Duration,
-        mut inbox: mpsc::Receiver<(Stage, oneshot::Sender<()>)>,
+        mut inbox: mpsc::Receiver<(FaultStage, oneshot::Sender<()>)>,
     ) -> (Vec<Observation>, Option<String>) {
         let mut table = match SocketTable::open() {
             Ok(table) => table,
@@ -90,25 +95,17 @@ impl Look {
         let mut trouble = self.begin_counting(&mut watched, &mut table).err();
         let mut looks = interval_at(Instant::now(), every);
         looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut next_probe = Instant::now();
         loop {
             tokio::select! {
                 command = inbox.recv() => {
                     let Some((stage, reached)) = command else { break };
-                    if let Err(e) = self.enter(stage, &mut watched, &mut table) {
-                        trouble.get_or_insert(e);
-                    }
+                    let entered = self.enter(stage, &mut watched, &mut table);
+                    trouble = trouble.or(entered.err());
                     let _ = reached.send(());
                 }
                 _ = looks.tick(), if self.looking() => {
-                    self.forget();
-                    if let Err(e) = self.look(&mut watched, &mut table) {
-                        trouble.get_or_insert(e);
-                    }
-                    if Instant::now() >= next_probe {
-                        next_probe = Instant::now() + self.probe_every(every);
-                        self.probe(&watched);
-                    }
+                    let looked = self.tick(every, &mut watched, &mut table);
+                    trouble = trouble.or(looked.err());
                 }
                 Some(probe) = self.probes.join_next(), if !self.probes.is_empty() => {
                     if let Ok((stage, began_ns, link, crossing)) = probe {
@@ -117,35 +114,54 @@ impl Look {
                 }
             }
         }
-        self.probes.abort_all();
         (self.observations, trouble)
     }
 
+    /// One look of many, and a probe with it when it is time for one.
+    fn tick(
+        &mut self,
+        every: Duration,
+        watched: &mut [Watched],
+        table: &mut SocketTable,
+    ) -> Result<(), String> {
+        self.forget(self.clock.now_ns());
+        let looked = self.look(watched, table);
+        let now = Instant::now();
+        if now >= self.next_probe {
+            self.next_probe = now + asked_every(self.kind, self.stage, every);
+            self.probe(watched);
+        }
+        looked
+    }
+
     /// Drops what is too old to tell how it was right before the injection.
-    fn forget(&mut self) {
-        if self.stage == Stage::Before {
+    fn forget(&mut self, now_ns: i64) {
+        if self.stage == FaultStage::Before {
             let before_ns = i64::try_from(BEFORE.as_nanos()).unwrap_or(i64::MAX);
-            let oldest_ns = self.clock.now_ns().saturating_sub(before_ns);
+            let oldest_ns = now_ns.saturating_sub(before_ns);
             self.observations.retain(|o| o.at_ns >= oldest_ns);
         }
     }
 
     fn looking(&self) -> bool {
-        matches!(self.stage, Stage::Before | Stage::During | Stage::After)
+        matches!(
+            self.stage,
+            FaultStage::Before | FaultStage::During | FaultStage::After
+        )
     }
 
     /// Each stage begins, and ends, with a look.
     fn enter(
         &mut self,
-        stage: Stage,
+        stage: FaultStage,
         watched: &mut [Watched],
         table: &mut SocketTable,
     ) -> Result<(), String> {
         match stage {
-            Stage::Injecting | Stage::Healing => {
+            FaultStage::Injecting | FaultStage::Healing => {
                 let looked = self.look(watched, table);
                 self.stage = stage;
-                let mark = if stage == Stage::Injecting {
+                let mark = if stage == FaultStage::Injecting {
                     name::INJECTING
                 } else {
                     name::HEALING
@@ -155,12 +171,12 @@ impl Look {
                 }
                 looked
             }
-            Stage::During => {
+            FaultStage::During => {
                 self.begin_counting(watched, table)?;
                 self.stage = stage;
                 self.look(watched, table)
             }
-            Stage::Before | Stage::After => {
+            FaultStage::Before | FaultStage::After => {
                 self.stage = stage;
                 self.look(watched, table)
             }
@@ -174,17 +190,20 @@ impl Look {
     ) -> Result<(), String> {
         self.refresh(watched, table)?;
         for one in watched.iter_mut() {
-            if let Watched::Link { traffic, held, .. } = one {
-                *held = traffic.held();
-                traffic.mark();
+            match one {
+                Watched::Link { traffic, held, .. } => {
+                    *held = traffic.held();
+                    traffic.mark();
+                }
+                Watched::Relay { sent, .. } => sent.mark(),
+                Watched::Process(_) => {}
             }
         }
         Ok(())
     }
 
     fn refresh(&self, watched: &mut [Watched], table: &mut SocketTable) -> Result<(), String> {
-        let any_link = watched.iter().any(|w| matches!(w, Watched::Link { .. }));
-        if !any_link {
+        if watched.iter().all(|w| matches!(w, Watched::Process(_))) {
             return Ok(());
         }
         let sockets = table
@@ -192,8 +211,10 @@ impl Look {
             .map_err(|e| format!("cannot ask the kernel for its sockets (sock_diag): {e}"))?;
         let ours = self.ours.now();
         for one in watched.iter_mut() {
-            if let Watched::Link { traffic, .. } = one {
-                traffic.update(&sockets, &ours);
+            match one {
+                Watched::Link { traffic, .. } => traffic.update(&sockets, &ours),
+                Watched::Relay { child, sent } => sent.update(&sockets, &held_by(&child.tree())),
+                Watched::Process(_) => {}
             }
         }
         Ok(())
@@ -203,136 +224,46 @@ impl Look {
         self.refresh(watched, table)?;
         for one in watched.iter() {
             match one {
-                Watched::Link {
-                    link,
-                    traffic,
-                    held,
-                    ..
-                } => self.note_link(*link, traffic, *held),
+                Watched::Link { traffic, held, .. } => {
+                    for (name, value) in reading::of_link(self.kind, traffic, *held) {
+                        self.note(one.place(), name, value);
+                    }
+                }
                 Watched::Process(child) => {
                     if self.kind == FaultKind::Pause {
                         let threads = stillness::threads(&child.tree());
-                        let place = child.name().to_owned();
-                        self.note(&place, name::THREADS, f64::from(threads.total));
-                        self.note(&place, name::THREADS_STOPPED, f64::from(threads.stopped));
-                        self.note(&place, name::CPU_TICKS, threads.cpu_ticks as f64);
+                        for (name, value) in reading::of_process(threads) {
+                            self.note(one.place(), name, value);
+                        }
                     }
+                }
+                Watched::Relay { child, sent } => {
+                    self.note(child.name(), name::SENT_BYTES, sent.bytes() as f64);
                 }
             }
         }
         Ok(())
     }
 
-    fn note_link(&mut self, link: Link, traffic: &Traffic, held: (u64, u64)) {
-        let place = link.name();
-        let near = traffic.near();
-        let total = near.total();
-        let both = total.sent_bytes + total.received_bytes;
-        self.note(place, name::SOCKETS, near.established() as f64);
-        self.note(place, name::NEAR_BYTES, both as f64);
-        let FaultKind::Toxic { toxic, stream, .. } = self.kind else {
-            return;
-        };
-        let far = traffic.far();
-        // What goes in and comes out of the proxy in the toxic's direction, and the most on one
-        // connection; `None` on a side that cannot be seen.
-        let upstream = stream == Stream::Upstream;
-        let (into, out, most) = if upstream {
-            let far_total = far.map(|f| f.total());
-            let sent = |c: Counters| (c.sent_bytes, c.sent_segments);
-            let most = far.map(|f| f.most().sent_bytes);
-            (Some(sent(total)), far_total.map(sent), most)
-        } else {
-            let far_total = far.map(|f| f.total());
-            let received = |c: Counters| (c.received_bytes, c.received_segments);
-            let most = Some(near.most().received_bytes);
-            (far_total.map(received), Some(received(total)), most)
-        };
-        let bytes = |side: Option<(u64, u64)>| side.map(|(bytes, _)| bytes);
-        let segments = |side: Option<(u64, u64)>| side.map(|(_, segments)| segments);
-        match toxic {
-            Toxic::Latency { .. } => {}
-            Toxic::Bandwidth { .. } => {
-                let queued = traffic.queued();
-                let queued = if upstream { queued.0 } else { queued.1 };
-                self.note_known(place, name::IN_BYTES, bytes(into));
-                self.note_known(place, name::OUT_BYTES, bytes(out));
-                self.note_known(place, name::MOST_OUT_BYTES, most);
-                self.note(place, name::QUEUED_BYTES, queued as f64);
-            }
-            Toxic::Timeout { .. } => {
-                let held = if upstream { held.0 } else { held.1 };
-                let into = bytes(into).map(|b| b + held);
-                self.note_known(place, name::IN_BYTES, into);
-                self.note_known(place, name::OUT_BYTES, bytes(out));
-                self.note(place, name::SILENT, near.silent() as f64);
-            }
-            Toxic::Slicer { .. } => {
-                self.note_known(place, name::IN_BYTES, bytes(into));
-                self.note_known(place, name::OUT_BYTES, bytes(out));
-                self.note_known(place, name::IN_SEGMENTS, segments(into));
-                self.note_known(place, name::OUT_SEGMENTS, segments(out));
-            }
-            Toxic::LimitData { .. } => {
-                self.note_known(place, name::IN_BYTES, bytes(into));
-                self.note_known(place, name::OUT_BYTES, bytes(out));
-                self.note_known(place, name::MOST_OUT_BYTES, most);
-                self.note(place, name::OPENED, near.opened() as f64);
-                self.note(place, name::ENDED, near.ended() as f64);
-            }
-            Toxic::ResetPeer { .. } => {
-                self.note(place, name::OPENED, near.opened() as f64);
-                self.note(place, name::ENDED, near.ended() as f64);
-            }
-            Toxic::SlowClose { .. } => {
-                let far = far.map(|f| f.established() as u64);
-                self.note_known(place, name::FAR_SOCKETS, far);
-            }
-        }
-    }
-
-    fn probe_every(&self, looks: Duration) -> Duration {
-        match self.kind {
-            FaultKind::Down if self.stage == Stage::During => looks,
-            _ => looks.max(CROSS_EVERY),
-        }
-    }
-
     /// Starts one probe a link, where this kind of fault is known by probes.
     fn probe(&mut self, watched: &[Watched]) {
+        let Some(question) = question(self.kind) else {
+            return;
+        };
         let stage = self.stage;
         for one in watched {
-            let Watched::Link {
-                link,
-                address: Some(address),
-                ..
-            } = one
-            else {
+            let Watched::Link { link, traffic, .. } = one else {
                 continue;
             };
             if self.probes.len() >= MAX_PROBES {
                 return;
             }
-            let (link, address, ours) = (*link, *address, self.ours.clone());
+            let (link, addresses, ours) = (*link, traffic.addresses(), self.ours.clone());
             let began_ns = self.clock.now_ns();
-            let within = match self.kind {
-                FaultKind::Down => None,
-                FaultKind::Toxic {
-                    toxic: Toxic::Latency { latency, jitter },
-                    ..
-                } => Some(
-                    Duration::from_millis(latency.saturating_add(jitter)) + Duration::from_secs(5),
-                ),
-                FaultKind::Toxic {
-                    toxic: Toxic::ResetPeer { timeout },
-                    ..
-                } => Some(Duration::from_millis(timeout) + Duration::from_secs(5)),
-                _ => return,
-            };
             self.probes.spawn(async move {
-                let crossing = match within {
-                    None => connects(address, &ours).await,
-                    Some(within) => crosses(link, address, &ours, within).await,
+                let crossing = match question {
+                    Question::Connection => connects(&addresses, &ours).await,
+                    Question::Exchange { within } => crosses(link, &addresses, &ours, within).await,
                 };
                 (stage, began_ns, link, crossing)
             });
@@ -341,35 +272,12 @@ impl Look {
 
     /// A probe counts only if it began and ended in one stage: one that the injection or the
     /// healing overtook says nothing about either.
-    fn crossed(&mut self, stage: Stage, began_ns: i64, link: Link, crossing: Crossing) {
+    fn crossed(&mut self, stage: FaultStage, began_ns: i64, link: Link, crossing: Crossing) {
         if stage != self.stage {
             return;
         }
-        let (name, value) = match self.kind {
-            FaultKind::Down => match crossing {
-                Crossing::Refused | Crossing::Closed | Crossing::Reset => {
-                    (name::PROBE_REFUSED, 1.0)
-                }
-                Crossing::Answered(_) | Crossing::Silent => (name::PROBE_REFUSED, 0.0),
-            },
-            FaultKind::Toxic {
-                toxic: Toxic::ResetPeer { .. },
-                ..
-            } => {
-                let reset = crossing == Crossing::Reset;
-                (name::PROBE_RESET, f64::from(u8::from(reset)))
-            }
-            _ => match crossing {
-                Crossing::Answered(ms) => (name::CROSSING_MS, ms),
-                _ => return,
-            },
-        };
-        self.push(link.name(), name, began_ns, value);
-    }
-
-    fn note_known(&mut self, place: &str, name: &str, value: Option<u64>) {
-        if let Some(value) = value {
-            self.note(place, name, value as f64);
+        if let Some((name, value)) = told(self.kind, crossing) {
+            self.push(link.name(), name, began_ns, value);
         }
     }
 
@@ -394,7 +302,7 @@ impl Watched {
     fn place(&self) -> &str {
         match self {
             Self::Link { link, .. } => link.name(),
-            Self::Process(child) => child.name(),
+            Self::Process(child) | Self::Relay { child, .. } => child.name(),
         }
     }
 }
@@ -402,23 +310,333 @@ impl Watched {
 fn ready(subject: Subject, table: &mut SocketTable) -> Result<Watched, String> {
     match subject {
         Subject::Process(child) => Ok(Watched::Process(child)),
+        Subject::Relay { child, database } => Ok(Watched::Relay {
+            child,
+            sent: Box::new(SentBeside::beside(&database)?),
+        }),
         Subject::Link {
             link,
             route,
             shared,
         } => {
-            let address = route
-                .connect
-                .to_socket_addrs()
-                .ok()
-                .and_then(|mut all| all.next());
             let traffic = Traffic::new(&route, shared, table)?;
             Ok(Watched::Link {
                 link,
-                address,
                 traffic: Box::new(traffic),
                 held: (0, 0),
             })
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::{Proxy, StagedConnection, send, soon};
+    use crate::scenario::{Stream, Toxic};
+    use tokio::net::TcpListener;
+
+    const LINK: Link = Link::RELAY_KAFKA;
+    const OTHER: Link = Link::OrdersKafka;
+    /// So rarely that a test sees but one.
+    const RARELY: Duration = Duration::from_secs(3600);
+
+    fn upstream(toxic: Toxic) -> FaultKind {
+        FaultKind::Toxic {
+            toxic,
+            stream: Stream::Upstream,
+            toxicity: 1.0,
+        }
+    }
+
+    /// A fault on links of proxies of this process.
+    struct Given {
+        look: Look,
+        watched: Vec<Watched>,
+        table: SocketTable,
+    }
+
+    impl Given {
+        fn fault(kind: FaultKind, links: &[(Link, &Proxy)]) -> Self {
+            let mut table = SocketTable::open().unwrap();
+            let links = links.iter().map(|(link, proxy)| Subject::Link {
+                link: *link,
+                route: proxy.route(),
+                shared: false,
+            });
+            let watched = links.map(|s| ready(s, &mut table).unwrap()).collect();
+            let look = Look::new(3, kind, RunClock::start(), OwnPorts::default());
+            let mut given = Self {
+                look,
+                watched,
+                table,
+            };
+            given
+                .look
+                .begin_counting(&mut given.watched, &mut given.table)
+                .unwrap();
+            given
+        }
+
+        fn enter(&mut self, stage: FaultStage) {
+            let entered = self.look.enter(stage, &mut self.watched, &mut self.table);
+            entered.unwrap();
+        }
+
+        fn tick(&mut self, every: Duration) {
+            let looked = self.look.tick(every, &mut self.watched, &mut self.table);
+            looked.unwrap();
+        }
+
+        /// Names and values that were observed since this was last asked.
+        fn observed(&mut self) -> Vec<(String, f64)> {
+            let observations = std::mem::take(&mut self.look.observations);
+            let of = |o: Observation| {
+                assert_eq!((o.fault, &*o.place), (3, LINK.name()));
+                (o.name, o.value)
+            };
+            observations.into_iter().map(of).collect()
+        }
+    }
+
+    /// What is read of one standing connection when so much went in and came out since counting began.
+    fn swallowed(bytes_in: f64, bytes_out: f64, silent: f64) -> Vec<(String, f64)> {
+        let readings = [
+            (name::SOCKETS, 1.0),
+            (name::NEAR_BYTES, bytes_in),
+            (name::IN_BYTES, bytes_in),
+            (name::OUT_BYTES, bytes_out),
+            (name::SILENT, silent),
+        ];
+        readings
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    }
+
+    fn marked(mut readings: Vec<(String, f64)>, mark: &str) -> Vec<(String, f64)> {
+        readings.push((mark.to_owned(), 1.0));
+        readings
+    }
+
+    fn both_ways(ends: &StagedConnection, bytes_in: usize, bytes_out: usize) {
+        send(&ends.client, &ends.accepted, bytes_in);
+        send(&ends.far, &ends.server, bytes_out);
+    }
+
+    #[tokio::test]
+    async fn each_stage_begins_and_ends_with_a_look_and_what_counts_is_counted_from_the_injection()
+    {
+        let proxy = Proxy::open();
+        let ends = proxy.connect();
+        both_ways(&ends, 10, 10);
+        let kind = upstream(Toxic::Timeout { timeout: 0 });
+        let mut given = Given::fault(kind, &[(LINK, &proxy)]);
+        both_ways(&ends, 5, 3);
+        given.enter(FaultStage::Injecting);
+        let before = swallowed(5.0, 3.0, 1.0);
+        assert_eq!(given.observed(), marked(before, name::INJECTING));
+        assert!(!given.look.looking());
+        // When more goes in while it is injected, of which the proxy lets nothing out
+        both_ways(&ends, 100, 0);
+        given.enter(FaultStage::During);
+        assert!(given.look.looking());
+        let mut during = swallowed(0.0, 0.0, 0.0);
+        // Then what it held already is in it, which no byte has asked for since
+        during[2].1 = 102.0;
+        assert_eq!(given.observed(), during);
+        both_ways(&ends, 1_000, 7);
+        given.tick(RARELY);
+        let mut later = swallowed(1_000.0, 7.0, 1.0);
+        later[2].1 = 1_102.0;
+        assert_eq!(given.observed(), later);
+        given.enter(FaultStage::Healing);
+        assert_eq!(given.observed(), marked(later.clone(), name::HEALING));
+        assert!(!given.look.looking());
+        // And nothing begins anew with its end.
+        given.enter(FaultStage::After);
+        assert_eq!(given.observed(), later);
+        assert!(given.look.looking());
+    }
+
+    #[tokio::test]
+    async fn what_is_observed_has_the_time_at_which_it_was() {
+        let proxy = Proxy::open();
+        let mut given = Given::fault(FaultKind::Down, &[(LINK, &proxy)]);
+        let from_ns = given.look.clock.now_ns();
+        given.enter(FaultStage::Injecting);
+        let until_ns = given.look.clock.now_ns();
+        let times: Vec<i64> = given.look.observations.iter().map(|o| o.at_ns).collect();
+        assert!(times.is_sorted());
+        assert!(times.iter().all(|at| (from_ns..=until_ns).contains(at)));
+        // And a probe's is that at which it began.
+        given.look.stage = FaultStage::During;
+        given.look.observations.clear();
+        given
+            .look
+            .crossed(FaultStage::During, 77, LINK, Crossing::Refused);
+        assert_eq!(given.look.observations[0].at_ns, 77);
+        assert_eq!(given.observed(), [(name::PROBE_REFUSED.to_owned(), 1.0)]);
+    }
+
+    #[tokio::test]
+    async fn before_the_injection_no_more_is_kept_than_its_last_second() {
+        const SECOND: i64 = 1_000_000_000;
+        let mut given = Given::fault(FaultKind::Down, &[]);
+        let look = &mut given.look;
+        let kept =
+            |look: &Look| -> Vec<i64> { look.observations.iter().map(|o| o.at_ns).collect() };
+        for at_ns in [0, 1, 5, SECOND + 1] {
+            look.push("here", name::SOCKETS, at_ns, 0.0);
+        }
+        look.forget(SECOND + 1);
+        assert_eq!(kept(look), [1, 5, SECOND + 1]);
+        // From the injection on all of it stands
+        for stage in [
+            FaultStage::Injecting,
+            FaultStage::During,
+            FaultStage::Healing,
+            FaultStage::After,
+        ] {
+            look.stage = stage;
+            look.forget(100 * SECOND);
+            assert_eq!(kept(look), [1, 5, SECOND + 1]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_forgets_what_is_too_old() {
+        let mut given = Given::fault(FaultKind::Down, &[]);
+        given.look.push("here", name::SOCKETS, -2_000_000_000, 0.0);
+        given.tick(RARELY);
+        assert!(given.observed().is_empty());
+    }
+
+    #[tokio::test]
+    async fn observations_are_bounded() {
+        let mut given = Given::fault(FaultKind::Down, &[]);
+        for at_ns in 0..100_002 {
+            given.look.push("", "", at_ns, 0.0);
+        }
+        assert_eq!(given.look.observations.len(), 100_000);
+        assert_eq!(given.look.observations[99_999].at_ns, 99_999);
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_the_injection_or_the_healing_overtook_tells_nothing() {
+        let proxy = Proxy::open();
+        let mut given = Given::fault(FaultKind::Down, &[(LINK, &proxy)]);
+        let stages = [
+            FaultStage::Before,
+            FaultStage::Injecting,
+            FaultStage::During,
+            FaultStage::Healing,
+            FaultStage::After,
+        ];
+        for ended in stages {
+            for began in stages {
+                given.look.stage = ended;
+                given.look.crossed(began, 0, LINK, Crossing::Refused);
+                assert_eq!(given.observed().len(), usize::from(began == ended));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_link_is_asked_when_it_is_time_and_not_at_every_look() {
+        let (proxy, other) = (Proxy::open(), Proxy::open());
+        let links = [(LINK, &proxy), (OTHER, &other)];
+        let mut given = Given::fault(FaultKind::Down, &links);
+        given.tick(RARELY);
+        assert_eq!(given.look.probes.len(), 2);
+        given.tick(RARELY);
+        assert_eq!(given.look.probes.len(), 2);
+        // A link that is down is asked at each look
+        let mut given = Given::fault(FaultKind::Down, &links);
+        given.look.stage = FaultStage::During;
+        given.tick(Duration::ZERO);
+        given.tick(Duration::ZERO);
+        assert_eq!(given.look.probes.len(), 4);
+        // And one that observing is enough for is not asked at all
+        let narrow = upstream(Toxic::Bandwidth { rate: 1 });
+        let mut given = Given::fault(narrow, &links);
+        given.tick(RARELY);
+        assert!(given.look.probes.is_empty());
+    }
+
+    #[tokio::test]
+    async fn probes_that_do_not_end_are_bounded() {
+        let (proxy, other) = (Proxy::open(), Proxy::open());
+        let slow = upstream(Toxic::Latency {
+            latency: 60_000,
+            jitter: 0,
+        });
+        let mut given = Given::fault(slow, &[(LINK, &proxy), (OTHER, &other)]);
+        for _ in 0..MAX_PROBES {
+            given.look.probe(&given.watched);
+        }
+        assert_eq!(given.look.probes.len(), MAX_PROBES);
+    }
+
+    #[tokio::test]
+    async fn given_a_link_when_it_is_watched_then_its_own_probes_are_asked_and_are_not_the_systems()
+    {
+        let proxy = Proxy::open();
+        let route = proxy.route();
+        proxy.listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(proxy.listener).unwrap();
+        let look = Look::new(3, FaultKind::Down, RunClock::start(), OwnPorts::default());
+        let (commands, inbox) = mpsc::channel(1);
+        let subject = Subject::Link {
+            link: LINK,
+            route,
+            shared: false,
+        };
+        let often = Duration::from_millis(1);
+        let running = tokio::spawn(look.run(vec![subject], often, inbox));
+        let enters = async |stage| {
+            let (done, reached) = oneshot::channel();
+            commands.send((stage, done)).await.unwrap();
+            soon(reached).await.unwrap();
+        };
+        drop(soon(listener.accept()).await.unwrap());
+        enters(FaultStage::Injecting).await;
+        enters(FaultStage::During).await;
+        // Those from before may be among them, and the last ones need not have been seen to end.
+        for _ in 0..=2 * MAX_PROBES {
+            drop(soon(listener.accept()).await.unwrap());
+        }
+        enters(FaultStage::Healing).await;
+        drop(commands);
+        let (observations, trouble) = soon(running).await.unwrap();
+        assert_eq!(trouble, None);
+        let values = |name: &str| -> Vec<f64> {
+            let named = observations.iter().filter(|o| o.name == name);
+            named.map(|o| o.value).collect()
+        };
+        assert!(!values(name::PROBE_REFUSED).is_empty());
+        let sockets = values(name::SOCKETS);
+        assert!(!sockets.is_empty() && sockets.iter().all(|s| *s == 0.0));
+        assert!(values(name::NEAR_BYTES).iter().all(|b| *b == 0.0));
+        assert_eq!(values(name::INJECTING), [1.0]);
+        assert_eq!(values(name::HEALING), [1.0]);
+    }
+
+    #[tokio::test]
+    async fn given_a_link_that_cannot_be_looked_at_then_that_is_said() {
+        let connect = "a name without a port".to_owned();
+        let subject = Subject::Link {
+            link: LINK,
+            route: crate::stack::Route {
+                connect,
+                ..Proxy::open().route()
+            },
+            shared: false,
+        };
+        let look = Look::new(3, FaultKind::Down, RunClock::start(), OwnPorts::default());
+        let (_commands, inbox) = mpsc::channel(1);
+        let (observations, trouble) = look.run(vec![subject], RARELY, inbox).await;
+        assert!(observations.is_empty());
+        assert!(trouble.unwrap().starts_with("cannot resolve"));
     }
 }

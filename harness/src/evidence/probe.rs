@@ -59,8 +59,8 @@ pub(super) enum Crossing {
 const FORWARDER_CLOSES_WITHIN: Duration = Duration::from_millis(40);
 
 /// Whether a connection is refused.
-pub(super) async fn connects(address: SocketAddr, ours: &OwnPorts) -> Crossing {
-    let (mut stream, _held) = match open(address, ours, Duration::from_secs(1)).await {
+pub(super) async fn connects(addresses: &[SocketAddr], ours: &OwnPorts) -> Crossing {
+    let (mut stream, _held) = match open(addresses, ours, Duration::from_secs(1)).await {
         Ok(open) => open,
         Err(failure) => return failure,
     };
@@ -75,11 +75,11 @@ pub(super) async fn connects(address: SocketAddr, ours: &OwnPorts) -> Crossing {
 /// One exchange in the protocol of the link's server, timed from sending to the first byte back.
 pub(super) async fn crosses(
     link: Link,
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     ours: &OwnPorts,
     within: Duration,
 ) -> Crossing {
-    let (mut stream, _held) = match open(address, ours, Duration::from_secs(1)).await {
+    let (mut stream, _held) = match open(addresses, ours, Duration::from_secs(1)).await {
         Ok(open) => open,
         Err(failure) => return failure,
     };
@@ -96,9 +96,13 @@ pub(super) async fn crosses(
     match timeout(within, exchange).await {
         Err(_) => Crossing::Silent,
         Ok(Ok(0)) => Crossing::Closed,
-        Ok(Ok(_)) => Crossing::Answered(started.elapsed().as_secs_f64() * 1e3),
+        Ok(Ok(_)) => Crossing::Answered(milliseconds(started.elapsed())),
         Ok(Err(e)) => failed(&e),
     }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// "Do you speak TLS?": answered with one byte before any log-in.
@@ -107,8 +111,25 @@ const POSTGRES_SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// ApiVersions, version 0, correlation id 1, client id `oh`: answered before any log-in.
 const KAFKA_API_VERSIONS: &[u8] = &[0, 0, 0, 12, 0, 18, 0, 0, 0, 0, 0, 1, 0, 2, b'o', b'h'];
 
-/// Binds first: the port must be known as ours before the connection exists.
+/// Tries one address of a name after the other, as the system's clients do: the first need not be the one
+/// that the proxy listens on.
 async fn open(
+    addresses: &[SocketAddr],
+    ours: &OwnPorts,
+    within: Duration,
+) -> Result<(TcpStream, HeldPort), Crossing> {
+    let mut failure = Crossing::Silent;
+    for address in addresses {
+        match open_at(*address, ours, within).await {
+            Ok(open) => return Ok(open),
+            Err(failed) => failure = failed,
+        }
+    }
+    Err(failure)
+}
+
+/// Binds first: the port must be known as ours before the connection exists.
+async fn open_at(
     address: SocketAddr,
     ours: &OwnPorts,
     within: Duration,
@@ -145,26 +166,174 @@ fn failed(error: &std::io::Error) -> Crossing {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::evidence::fixture::soon;
+
+    use nix::sys::socket::{setsockopt, sockopt};
+    use tokio::net::TcpListener;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    async fn listener() -> (TcpListener, [SocketAddr; 1]) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, [address])
+    }
+
+    /// Ends a connection by a reset instead of a close.
+    fn reset(stream: TcpStream) {
+        let now = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        setsockopt(&stream, sockopt::Linger, &now).unwrap();
+    }
+
+    #[tokio::test]
+    async fn each_server_is_asked_in_its_own_protocol_and_its_answer_is_a_crossing() {
+        let ssl_request: &[u8] = &[0, 0, 0, 8, 4, 210, 22, 47];
+        let api_versions: &[u8] = b"\0\0\0\x0c\0\x12\0\0\0\0\0\x01\0\x02oh";
+        let (listener, address) = listener().await;
+        for link in Link::ALL {
+            let ours = OwnPorts::default();
+            let server = async {
+                let (mut stream, client) = soon(listener.accept()).await.unwrap();
+                // The port is known as ours for as long as there is a connection
+                assert_eq!(ours.now(), HashSet::from([client.port()]));
+                let request = if link.is_kafka() {
+                    api_versions
+                } else {
+                    ssl_request
+                };
+                let mut asked = vec![0; request.len()];
+                soon(stream.read_exact(&mut asked)).await.unwrap();
+                assert_eq!(asked, request);
+                stream.write_all(b"N").await.unwrap();
+                stream
+            };
+            let (crossing, _stream) = tokio::join!(crosses(link, &address, &ours, LONG), server);
+            assert!(matches!(crossing, Crossing::Answered(ms) if ms > 0.0));
+            assert!(ours.now().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_exchange_that_is_closed_or_reset_is_told_apart_from_one_without_an_end() {
+        let (listener, address) = listener().await;
+        let ours = OwnPorts::default();
+        let link = Link::RELAY_POSTGRES;
+        let asked = async || {
+            let (mut stream, _) = soon(listener.accept()).await.unwrap();
+            soon(stream.read_exact(&mut [0; 8])).await.unwrap();
+            stream
+        };
+        let closes = async { drop(asked().await) };
+        let (crossing, ()) = tokio::join!(crosses(link, &address, &ours, LONG), closes);
+        assert_eq!(crossing, Crossing::Closed);
+        let resets = async { reset(asked().await) };
+        let (crossing, ()) = tokio::join!(crosses(link, &address, &ours, LONG), resets);
+        assert_eq!(crossing, Crossing::Reset);
+        let short = Duration::from_millis(20);
+        let waits = crosses(link, &address, &ours, short);
+        let (crossing, _stream) = tokio::join!(waits, asked());
+        assert_eq!(crossing, Crossing::Silent);
+        drop(listener);
+        let crossing = crosses(link, &address, &ours, LONG).await;
+        assert_eq!(crossing, Crossing::Refused);
+        assert!(ours.now().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_reset_or_answered_at_once_is_told_apart() {
+        let (listener, address) = listener().await;
+        let ours = OwnPorts::default();
+        let resets = async { reset(soon(listener.accept()).await.unwrap().0) };
+        let (crossing, ()) = tokio::join!(connects(&address, &ours), resets);
+        assert_eq!(crossing, Crossing::Reset);
+        let greets = async {
+            let (mut stream, _) = soon(listener.accept()).await.unwrap();
+            stream.write_all(b"hello").await.unwrap();
+            stream
+        };
+        let (crossing, _stream) = tokio::join!(connects(&address, &ours), greets);
+        assert_eq!(crossing, Crossing::Answered(0.0));
+    }
+
+    #[tokio::test]
+    async fn several_probes_have_a_port_each_and_each_is_ours_until_its_own_end() {
+        let (listener, address) = listener().await;
+        let ours = OwnPorts::default();
+        let open = || open(&address, &ours, LONG);
+        let (first, second) = tokio::join!(open(), open());
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let ports = [&first, &second].map(|(stream, _)| stream.local_addr().unwrap().port());
+        assert_eq!(ours.now(), HashSet::from(ports));
+        drop(first);
+        assert_eq!(ours.now(), HashSet::from([ports[1]]));
+        drop(second);
+        assert!(ours.now().is_empty());
+        drop(listener);
+    }
+
+    #[tokio::test]
+    async fn given_an_ipv6_proxy_then_it_is_crossed_as_well() {
+        let Ok(listener) = TcpListener::bind("[::1]:0").await else {
+            return;
+        };
+        let address = [listener.local_addr().unwrap()];
+        let ours = OwnPorts::default();
+        let open = || open(&address, &ours, LONG);
+        let (first, second) = tokio::join!(open(), open());
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(ours.now().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn given_a_name_with_several_addresses_then_it_is_reached_by_any_that_is_listened_on() {
+        let ours = OwnPorts::default();
+        let ((nobody, [refused]), (_listener, [address])) = (listener().await, listener().await);
+        drop(nobody);
+        for addresses in [[refused, address], [address, refused]] {
+            let (stream, _held) = open(&addresses, &ours, LONG).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), address);
+        }
+        let failure = open(&[refused, refused], &ours, LONG).await.err();
+        assert_eq!(failure, Some(Crossing::Refused));
+        assert!(ours.now().is_empty());
+    }
+
+    #[test]
+    fn only_a_refusal_and_a_reset_are_the_links_own_word() {
+        let of = |kind: ErrorKind| failed(&kind.into());
+        assert_eq!(of(ErrorKind::ConnectionRefused), Crossing::Refused);
+        assert_eq!(of(ErrorKind::ConnectionReset), Crossing::Reset);
+        assert_eq!(of(ErrorKind::BrokenPipe), Crossing::Reset);
+        assert_eq!(of(ErrorKind::TimedOut), Crossing::Silent);
+        assert_eq!(of(ErrorKind::AddrNotAvailable), Crossing::Silent);
+    }
+
+    #[test]
+    fn a_crossing_is_counted_in_milliseconds() {
+        assert_eq!(milliseconds(Duration::from_micros(2_500)), 2.5);
+    }
 
     #[tokio::test]
     async fn a_port_nobody_listens_on_is_refused_and_a_forwarder_that_closes_is_told_apart() {
         let ours = OwnPorts::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listener().await;
         let forwarder = tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
+            let (stream, _) = soon(listener.accept()).await.unwrap();
             drop(stream);
-            let _open = listener.accept().await.unwrap();
-            listener.accept().await.unwrap()
+            let _open = soon(listener.accept()).await.unwrap();
+            soon(listener.accept()).await.unwrap()
         });
 
-        assert_eq!(connects(address, &ours).await, Crossing::Closed);
-        assert_eq!(connects(address, &ours).await, Crossing::Answered(0.0));
+        assert_eq!(connects(&address, &ours).await, Crossing::Closed);
+        assert_eq!(connects(&address, &ours).await, Crossing::Answered(0.0));
         let within = Duration::from_millis(20);
-        let silent = crosses(Link::RelayKafka, address, &ours, within).await;
+        let silent = crosses(Link::RELAY_KAFKA, &address, &ours, within).await;
         assert_eq!(silent, Crossing::Silent);
         drop(forwarder.await.unwrap());
-        assert_eq!(connects(address, &ours).await, Crossing::Refused);
+        assert_eq!(connects(&address, &ours).await, Crossing::Refused);
         assert!(ours.now().is_empty());
     }
 }

@@ -18,11 +18,18 @@ pub(crate) enum Subject {
     },
     /// A process.
     Process(Child),
+    /// One of several relays, whichever of them the fault is on: what it sends.
+    Relay {
+        /// Its process.
+        child: Child,
+        /// `HOST:PORT` of its database, as it was told: what goes there is not its work.
+        database: String,
+    },
 }
 
 /// Where a fault is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum FaultStage {
     Before,
     Injecting,
     During,

@@ -2,7 +2,8 @@
 //! (Measured: the transaction of a client that was killed while it waited for a lock committed
 //! afterwards.)
 
-use crate::history::{NONE, Rows, TruthRow};
+use super::versions::{in_order, versions};
+use crate::history::{Rows, TruthRow};
 use crate::identity::Identity;
 use futures::TryStreamExt;
 use relays::config::PostgresTarget;
@@ -59,8 +60,7 @@ pub async fn connect(admin: &PostgresTarget, deadline: Instant) -> Result<PgConn
     }
 }
 
-/// Takes the order service's role its login, ends its sessions until none is left, makes sure that
-/// no prepared transaction could commit later, and reads `orders` under a share lock.
+/// Closes the database to the order service, and reads `orders` under a share lock.
 pub async fn close_and_read(
     admin: &PostgresTarget,
     layout: &Layout,
@@ -68,6 +68,25 @@ pub async fn close_and_read(
     within: Duration,
 ) -> Result<Truth, String> {
     let deadline = Instant::now() + within;
+    let mut connection = close(admin, layout, deadline).await?;
+    let left_ms = deadline
+        .saturating_duration_since(Instant::now())
+        .as_millis();
+    let lock_timeout = format!("SET lock_timeout = {}", left_ms.max(1));
+    connection
+        .execute(AssertSqlSafe(lock_timeout))
+        .await
+        .map_err(|e| format!("bounding the wait for a lock: {e}"))?;
+    read_truth(&mut connection, layout, identity, within).await
+}
+
+/// Takes the order service's role its login, ends its sessions until none is left, and makes sure that
+/// no prepared transaction could commit later.
+pub async fn close(
+    admin: &PostgresTarget,
+    layout: &Layout,
+    deadline: Instant,
+) -> Result<PgConnection, String> {
     let mut connection = connect(admin, deadline).await?;
     let role = layout.service_role();
     connection
@@ -86,15 +105,16 @@ pub async fn close_and_read(
             "{prepared} prepared transactions of role {role} could still commit"
         ));
     }
-    let left_ms = deadline
-        .saturating_duration_since(Instant::now())
-        .as_millis();
-    let lock_timeout = format!("SET lock_timeout = {}", left_ms.max(1));
-    connection
-        .execute(AssertSqlSafe(lock_timeout))
-        .await
-        .map_err(|e| format!("bounding the wait for a lock: {e}"))?;
-    read_truth(&mut connection, layout, identity, within).await
+    Ok(connection)
+}
+
+/// Where the log ends now.
+pub async fn log_position(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let lsn: i64 =
+        sqlx::query_scalar("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
+            .fetch_one(connection)
+            .await?;
+    Ok(lsn.cast_unsigned())
 }
 
 /// Ends a role's sessions again and again until none is left.
@@ -140,6 +160,25 @@ async fn holders(connection: &mut PgConnection, layout: &Layout) -> Result<Strin
     Ok(found.unwrap_or_else(|| "somebody who has just let go of it".to_owned()))
 }
 
+/// What `orders` holds now. Others may go on writing it: a look, and no truth of a run.
+pub async fn read_orders(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    identity: &Identity,
+) -> Result<Vec<TruthRow>, sqlx::Error> {
+    let mut rows: Vec<TruthRow> = Vec::new();
+    let schema = &layout.schema;
+    let sql = format!("SELECT id, attempts, changes FROM \"{schema}\".orders");
+    let mut stream = sqlx::query(AssertSqlSafe(sql)).fetch(connection);
+    while let Some(row) = stream.try_next().await? {
+        let id: Uuid = row.try_get(0)?;
+        let attempts: Vec<Uuid> = row.try_get(1)?;
+        let changes: Vec<Uuid> = row.try_get(2)?;
+        rows.extend(versions(identity, id, &attempts, &changes));
+    }
+    Ok(rows)
+}
+
 async fn read_truth(
     connection: &mut PgConnection,
     layout: &Layout,
@@ -166,37 +205,42 @@ async fn read_truth(
              {within:?}, by {holders}"
         ));
     }
-    let mut rows: Vec<TruthRow> = Vec::new();
-    {
-        let sql = format!("SELECT id, attempts, changes FROM \"{schema}\".orders");
-        let mut stream = sqlx::query(AssertSqlSafe(sql)).fetch(&mut *transaction);
-        while let Some(row) = stream.try_next().await.map_err(failed)? {
-            let id: Uuid = row.try_get(0).map_err(failed)?;
-            let attempts: Vec<Uuid> = row.try_get(1).map_err(failed)?;
-            let changes: Vec<Uuid> = row.try_get(2).map_err(failed)?;
-            let order = identity.order_index(id).unwrap_or(NONE);
-            rows.extend(attempts.iter().enumerate().map(|(i, attempt)| {
-                TruthRow {
-                    order,
-                    version: i as u32 + 1,
-                    attempt: identity.attempt_number(*attempt).unwrap_or(NONE),
-                    change: changes
-                        .get(i)
-                        .and_then(|c| identity.change_number(*c))
-                        .unwrap_or(NONE),
-                }
-            }));
+    let rows = read_orders(&mut transaction, layout, identity)
+        .await
+        .map_err(failed)?;
+    let lsn = log_position(&mut transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(Truth {
+        rows: in_order(rows).into_iter().collect(),
+        lsn,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::fence::fixture::{SOON, recovering, tried_again};
+
+    #[tokio::test]
+    async fn given_a_server_that_recovers_when_connecting_then_it_is_tried_again_until_the_deadline()
+     {
+        let (listener, target) = recovering().await;
+        let later = Instant::now() + Duration::from_secs(3600);
+        tokio::select! {
+            connected = connect(&target, later) => panic!("{connected:?}"),
+            () = tried_again(&listener) => {}
         }
     }
-    let lsn: i64 =
-        sqlx::query_scalar("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
-    rows.sort_unstable_by_key(|r| (r.order, r.version));
-    Ok(Truth {
-        rows: rows.into_iter().collect(),
-        lsn: lsn as u64,
-    })
+
+    #[tokio::test]
+    async fn given_a_deadline_that_is_over_when_connecting_fails_then_it_says_where_to() {
+        let (listener, target) = recovering().await;
+        drop(listener);
+        let over = Instant::now();
+        let failed = tokio::time::timeout(SOON, connect(&target, over)).await;
+        let error = failed.unwrap().unwrap_err();
+        let where_to = format!("connecting to PostgreSQL at 127.0.0.1:{}: ", target.port);
+        assert!(error.starts_with(&where_to), "{error}");
+    }
 }

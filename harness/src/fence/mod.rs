@@ -6,8 +6,12 @@
 //! step that closes the topic is [`crate::topic::Topic::close`].
 
 pub mod database;
+#[cfg(test)]
+mod fixture;
 pub mod patience;
 pub mod pending;
+pub mod told;
+mod versions;
 
 use crate::clock::RunClock;
 use crate::history::{FenceRecord, FenceStep};
@@ -93,7 +97,10 @@ mod tests {
             let mut fence = Fence::new(RunClock::start(), &patience);
             let within = Duration::from_millis(5);
             let hung = pending::<Result<((), String), String>>();
-            assert!(fence.step(step, within, hung).await.is_none());
+            let taken = fence.step(step, within, hung);
+            let soon = Duration::from_secs(20);
+            let ended = tokio::time::timeout(soon, taken).await;
+            assert!(ended.expect("the step goes on").is_none());
             let done = async { Ok((7, "done".to_owned())) };
             assert_eq!(fence.step(step, within, done).await, Some(7));
             let steps = fence.into_steps();

@@ -87,12 +87,20 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
     const SHORT: Duration = Duration::from_millis(50);
+    /// A test that takes longer has failed.
+    const SOON: Duration = Duration::from_secs(20);
+
+    async fn soon<T>(work: impl Future<Output = T>) -> T {
+        timeout(SOON, work).await.expect("it goes on")
+    }
 
     #[tokio::test]
     async fn given_work_that_never_ends_when_its_bound_is_over_then_it_is_cut_off() {
         let (_user, interrupted) = watch::channel(false);
         let patience = Patience::new(interrupted);
-        let cut = patience.give(SHORT, pending::<()>()).await.unwrap_err();
+        let cut = soon(patience.give(SHORT, pending::<()>()))
+            .await
+            .unwrap_err();
         assert_eq!(cut, Cut::Bound(SHORT));
         assert_eq!(cut.to_string(), "it did not end within 50ms");
     }
@@ -110,11 +118,12 @@ mod tests {
             tokio::time::sleep(SHORT).await;
             user.send(true).unwrap();
         };
-        let (cut, ()) = tokio::join!(patience.give(LONG, pending::<()>()), interrupts);
+        let given_up = soon(patience.give(LONG, pending::<()>()));
+        let (cut, ()) = tokio::join!(given_up, interrupts);
         assert_eq!(cut, Err(Cut::Interruption));
         assert!(began.elapsed() >= SHORT * 2, "{:?}", began.elapsed());
         // The next one has nothing left of it, unless it need not wait.
-        let next = patience.give(LONG, pending::<()>()).await;
+        let next = soon(patience.give(LONG, pending::<()>())).await;
         assert_eq!(next, Err(Cut::Interruption));
         assert_eq!(patience.give(LONG, ready(5)).await, Ok(5));
     }

@@ -98,3 +98,27 @@ pub async fn in_slot(
     }
     Ok(count)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fence::fixture::{recovering, tried_again};
+
+    /// As after a crash of the database: that it is not there yet is no reason to know nothing.
+    #[tokio::test]
+    async fn given_a_server_that_recovers_when_asked_what_is_held_then_it_is_waited_for() {
+        let (listener, target) = recovering().await;
+        tokio::select! {
+            read = in_outbox(&target, "s", AfterPublish::Delete, |_| {}) => panic!("{read:?}"),
+            () = tried_again(&listener) => {}
+        }
+        tokio::select! {
+            read = by_query(&target, "values (1)", |_| {}) => panic!("{read:?}"),
+            () = tried_again(&listener) => {}
+        }
+        tokio::select! {
+            read = in_slot(&target, "slot", "publication", |_, _| {}) => panic!("{read:?}"),
+            () = tried_again(&listener) => {}
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! Who holds what: faults may overlap on one link or process, and only the last one's end ends it.
 
-use super::Battlefield;
+use super::FaultTargets;
 use crate::scenario::{Link, Victim};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How many faults hold one process down, and how.
@@ -19,23 +21,46 @@ pub(super) struct Ledger {
     downs: BTreeMap<Link, Mutex<u32>>,
     processes: BTreeMap<Victim, Mutex<Holds>>,
     rescue: Mutex<()>,
+    in_force: AtomicUsize,
+}
+
+/// A fault that is in force, for as long as this is kept.
+pub(super) struct InForce(Arc<Ledger>);
+
+impl InForce {
+    pub fn note(ledger: &Arc<Ledger>) -> Self {
+        ledger.in_force.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(ledger))
+    }
+}
+
+impl Drop for InForce {
+    fn drop(&mut self) {
+        self.0.in_force.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Ledger {
-    pub fn new(field: &Battlefield) -> Self {
+    pub fn new(targets: &FaultTargets) -> Self {
         Self {
-            downs: field
+            downs: targets
                 .proxies
                 .keys()
                 .map(|l| (*l, Mutex::default()))
                 .collect(),
-            processes: field
+            processes: targets
                 .processes
                 .keys()
                 .map(|v| (*v, Mutex::default()))
                 .collect(),
             rescue: Mutex::default(),
+            in_force: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether any fault is in force; one that is being healed is not.
+    pub fn is_any_in_force(&self) -> bool {
+        self.in_force.load(Ordering::SeqCst) > 0
     }
 
     /// Faults that hold this link down.

@@ -1,12 +1,12 @@
 //! One fault, from its baseline to its last look.
 
-use super::deed::Deed;
-use super::ledger::Ledger;
-use super::trigger::{ASK_EVERY, Injections, Waiting};
-use super::{Battlefield, Load, NemesisError, heal_all, nanoseconds};
+use super::injection::Injection;
+use super::ledger::{InForce, Ledger};
+use super::trigger::{ASK_EVERY, InjectionTimes, Sources, Waiting};
+use super::{Announcement, FaultTargets, LoadWindow, NemesisError, Turn, heal_all, nanoseconds};
 use crate::bite::name;
 use crate::evidence::{Observed, Observers};
-use crate::history::{FaultRecord, Observation};
+use crate::history::{FaultRecord, Observation, TriggerNote};
 use crate::scenario::{Fault, FaultKind, Start, Toxic, Trigger};
 use relays::signal::Signal;
 use std::sync::Arc;
@@ -15,6 +15,13 @@ use tokio::sync::watch;
 
 /// Observation begins so long before the injection, where it is known when that will be.
 const BASELINE: Duration = Duration::from_secs(1);
+/// And so long before one that a key begins: whoever pressed it is looking.
+const BASELINE_OF_A_KEY: Duration = Duration::from_millis(200);
+/// What a key began is in force for so long at least, however soon somebody has it healed: what nobody felt
+/// proves nothing.
+const FELT: Duration = Duration::from_secs(1);
+/// So often it is asked whether a key was pressed: nobody sees the difference.
+const ASK_A_KEY_EVERY: Duration = Duration::from_millis(20);
 /// How long reconnects are waited for after the healing, and a slow close beyond its delay.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 const MAX_AFTERWARDS: Duration = Duration::from_secs(5);
@@ -23,11 +30,11 @@ const MAX_AFTERWARDS: Duration = Duration::from_secs(5);
 pub(super) struct Life {
     pub index: u32,
     pub fault: Fault,
-    pub field: Battlefield,
+    pub targets: FaultTargets,
     pub ledger: Arc<Ledger>,
     pub observers: Arc<Observers>,
-    pub injections: Arc<Injections>,
-    pub load: Load,
+    pub injections: Arc<InjectionTimes>,
+    pub load: LoadWindow,
     pub stop: watch::Receiver<bool>,
 }
 
@@ -35,6 +42,7 @@ pub(super) struct Life {
 pub(super) struct Lived {
     pub record: FaultRecord,
     pub observations: Vec<Observation>,
+    pub note: Option<TriggerNote>,
     pub errors: Vec<String>,
 }
 
@@ -49,10 +57,11 @@ pub(super) async fn run(mut life: Life) -> Lived {
             healed_ns: None,
         },
         observations: Vec::new(),
+        note: None,
         errors: Vec::new(),
     };
-    let deed = match Deed::new(life.index, &life.fault, &life.field) {
-        Ok(deed) => deed,
+    let injection = match Injection::new(life.index, &life.fault, &life.targets) {
+        Ok(injection) => injection,
         Err(reason) => {
             lived.errors.push(life.error("injecting", reason));
             return lived;
@@ -65,13 +74,29 @@ pub(super) async fn run(mut life: Life) -> Lived {
     {
         return lived;
     }
-    let clock = life.field.clock;
-    let subjects = deed.subjects(&life.field);
+    let clock = life.targets.clock;
+    // Most keys are never pressed: nothing is looked at for their sake.
+    let is_key = life.fault.trigger().is_some_and(Trigger::is_key);
+    if is_key && !life.begins(&mut lived).await {
+        return lived;
+    }
+    let heals = life.load.counts.heals();
+    let subjects = injection.subjects(&life.targets);
     let observed = life
         .observers
         .observe(life.index, &life.fault, subjects, clock);
-    if life.begins(&mut lived).await {
-        life.inject_and_heal(&deed, &observed, &mut lived).await;
+    let begins = match is_key {
+        true => {
+            let from_ns = clock
+                .now_ns()
+                .saturating_add(nanoseconds(BASELINE_OF_A_KEY));
+            !life.stopped_before(from_ns).await
+        }
+        false => life.begins(&mut lived).await,
+    };
+    if begins {
+        life.inject_and_heal((&injection, heals), &observed, &mut lived)
+            .await;
     }
     let (observations, trouble) = observed.finish().await;
     lived.observations.extend(observations);
@@ -82,9 +107,12 @@ pub(super) async fn run(mut life: Life) -> Lived {
 }
 
 impl Life {
-    fn announce(&self, what: &str) {
+    fn announce(&self, what: &str, turn: Option<Turn>) {
         let (kind, target) = (self.fault.kind.name(), self.fault.target.name());
-        (self.field.announce)(format!("{kind} {target} {what}"));
+        (self.targets.announce)(Announcement {
+            what: format!("{kind} {target} {what}"),
+            turn: turn.map(|turn| (self.index, turn)),
+        });
     }
 
     /// Waits for its time, or for what it has instead; false when that does not come.
@@ -97,13 +125,26 @@ impl Life {
 
     /// Waits for a trigger until the load is over, and notes how far it came.
     async fn fires(&mut self, trigger: Trigger, lived: &mut Lived) -> bool {
-        let (clock, until_ns) = (self.field.clock, self.load.until_ns);
+        let (clock, until_ns) = (self.targets.clock, self.load.until_ns);
         let what = trigger.describe();
-        let (counts, injections) = (self.load.counts.clone(), self.injections.clone());
-        let mut waiting = Waiting::new(trigger, counts, injections);
+        let is_key = trigger.is_key();
+        let ask_every = if is_key { ASK_A_KEY_EVERY } else { ASK_EVERY };
+        // What was before the load is not what it waits for.
+        if self.stopped_before(self.load.from_ns).await {
+            return false;
+        }
+        let mut waiting = Waiting::new(
+            trigger,
+            Sources {
+                counts: self.load.counts.clone(),
+                injections: self.injections.clone(),
+                processes: &self.targets.processes,
+                reader: self.targets.reader.as_ref(),
+            },
+        );
         let mut fired = waiting.fires(clock.now_ns());
         while !fired && clock.now_ns() < until_ns {
-            let next_ns = clock.now_ns().saturating_add(nanoseconds(ASK_EVERY));
+            let next_ns = clock.now_ns().saturating_add(nanoseconds(ask_every));
             if self.stopped_before(next_ns.min(until_ns)).await {
                 break;
             }
@@ -123,8 +164,12 @@ impl Life {
             at_ns,
             value: waiting.far().map_or(-1.0, |far| far as f64),
         });
-        if !fired {
-            self.announce(&format!("not injected: {what} did not come"));
+        let index = self.index;
+        lived.note = waiting
+            .note()
+            .map(|text| TriggerNote { fault: index, text });
+        if !fired && !is_key {
+            self.announce(&format!("not injected: {what} did not come"), None);
         }
         fired
     }
@@ -138,11 +183,34 @@ impl Life {
         }
     }
 
-    async fn inject_and_heal(&mut self, deed: &Deed, observed: &Observed, lived: &mut Lived) {
-        let clock = self.field.clock;
+    /// Waits until then, or until somebody has what keys began healed (they had it healed `heals` times
+    /// before it began); true when told to stop meanwhile.
+    async fn in_force_until(&mut self, until_ns: i64, heals: u64) -> bool {
+        if !self.fault.trigger().is_some_and(Trigger::is_key) {
+            return self.stopped_before(until_ns).await;
+        }
+        let (clock, counts) = (self.targets.clock, self.load.counts.clone());
+        let felt_ns = clock.now_ns().saturating_add(nanoseconds(FELT));
+        let goes_on = |now_ns: i64| counts.heals() == heals || now_ns < felt_ns;
+        while clock.now_ns() < until_ns && goes_on(clock.now_ns()) {
+            let next_ns = clock.now_ns().saturating_add(nanoseconds(ASK_A_KEY_EVERY));
+            if self.stopped_before(next_ns.min(until_ns)).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn inject_and_heal(
+        &mut self,
+        (injection, heals): (&Injection, u64),
+        observed: &Observed,
+        lived: &mut Lived,
+    ) {
+        let clock = self.targets.clock;
         observed.injecting().await;
         let began_ns = clock.now_ns();
-        if let Err(reason) = deed.inject(&self.field, &self.ledger).await {
+        if let Err(reason) = injection.inject(&self.targets, &self.ledger).await {
             lived.errors.push(self.error("injecting", reason));
             return;
         }
@@ -151,25 +219,31 @@ impl Life {
         if let Some(id) = &self.fault.id {
             self.injections.note(id, injected_ns);
         }
-        self.announce("injected");
+        let in_force = InForce::note(&self.ledger);
+        self.announce("injected", Some(Turn::Injected));
         observed.in_force().await;
         let until_ns = self.heals_at_ns(injected_ns);
-        let stopped = self.stopped_before(until_ns).await;
+        let stopped = self.in_force_until(until_ns, heals).await;
         observed.healing().await;
         let healing_ns = clock.now_ns();
-        let healed = deed.heal(&self.field, &self.ledger).await;
+        // What is still being healed hinders others; of two that come back, neither hinders the other.
+        let in_force = (!injection.brings_back()).then_some(in_force);
+        let healed = injection
+            .heal(&self.targets, &self.ledger, &self.stop)
+            .await;
+        drop(in_force);
         if let Err(reason) = healed {
             lived.errors.push(self.error("healing", reason));
             let _one_at_a_time = self.ledger.rescuing().await;
-            if let Err(reason) = heal_all(&self.field).await {
+            if let Err(reason) = heal_all(&self.targets).await {
                 lived.errors.push(self.error("healing", reason));
                 return;
             }
         }
         let healed_ns = clock.now_ns();
         lived.record.healed_ns = Some(healed_ns);
-        self.announce("healed");
-        self.take_reports(deed, began_ns, healing_ns, lived);
+        self.announce("healed", Some(Turn::Healed));
+        self.take_reports(injection, began_ns, healing_ns, lived);
         if !stopped {
             observed.healed().await;
             let after_ns = healed_ns.saturating_add(nanoseconds(self.afterwards()));
@@ -178,10 +252,10 @@ impl Life {
     }
 
     /// What the system itself reported of the fault while it was in force.
-    fn take_reports(&self, deed: &Deed, from_ns: i64, until_ns: i64, lived: &mut Lived) {
-        for (link, child) in deed.clients(&self.field) {
+    fn take_reports(&self, injection: &Injection, from_ns: i64, until_ns: i64, lived: &mut Lived) {
+        for (link, child) in injection.clients(&self.targets) {
             for report in child.signals() {
-                let at_ns = self.field.clock.at(report.monotonic_ns);
+                let at_ns = self.targets.clock.at(report.monotonic_ns);
                 let failures = match report.signal {
                     Signal::DatabaseLost { .. } if !link.is_kafka() => 1,
                     Signal::PublishFailed { count, .. } if link.is_kafka() => count,
@@ -222,7 +296,7 @@ impl Life {
         if *self.stop.borrow() {
             return true;
         }
-        let left = until_ns.saturating_sub(self.field.clock.now_ns());
+        let left = until_ns.saturating_sub(self.targets.clock.now_ns());
         let wait = Duration::from_nanos(u64::try_from(left).unwrap_or(0));
         tokio::select! {
             () = tokio::time::sleep(wait) => false,

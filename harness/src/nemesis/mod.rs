@@ -1,6 +1,6 @@
 //! Injects the scenario's faults and heals them, on every way out. It judges nothing.
 
-mod deed;
+mod injection;
 mod ledger;
 mod life;
 mod rescue;
@@ -8,36 +8,61 @@ mod trigger;
 
 use crate::clock::RunClock;
 use crate::evidence::Observers;
-use crate::history::{FaultRecord, Observation};
+use crate::history::{FaultRecord, Observation, TriggerNote};
 use crate::process::Child;
-use crate::scenario::{Fault, Link, StrategyKind, Victim};
+use crate::scenario::{Fault, Link, Topology, Victim};
 use crate::stack::Route;
-use crate::toxiproxy::Toxiproxy;
+use crate::toxiproxy::ToxiproxyClient;
 use ledger::Ledger;
+use relays::config::PostgresTarget;
 pub use rescue::heal_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::task::JoinSet;
-use trigger::Injections;
+use trigger::InjectionTimes;
+pub use trigger::{BadQuery, try_queries};
 
-/// Told what happened, e.g. `down kafka injected`; must not block.
-pub type Announce = Arc<dyn Fn(String) + Send + Sync>;
+/// Told what happened; must not block.
+pub type Announce = Arc<dyn Fn(Announcement) + Send + Sync>;
+
+/// What happened with a fault.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    /// e.g. `down kafka injected`.
+    pub what: String,
+    /// Which fault that is, by its place in the scenario, and what became of it; nothing where its state is
+    /// what it was.
+    pub turn: Option<(u32, Turn)>,
+}
+
+/// What became of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It is in force.
+    Injected,
+    /// It is no more.
+    Healed,
+}
 
 /// What the nemesis works on, for one strategy.
 #[derive(Clone)]
-pub struct Battlefield {
-    /// The strategy's kind: says which links exist.
-    pub strategy: StrategyKind,
+pub struct FaultTargets {
+    /// What the strategy is made of: which links and processes exist.
+    pub strategy: Topology,
     /// Admin API.
-    pub toxiproxy: Toxiproxy,
+    pub toxiproxy: ToxiproxyClient,
     /// Toxiproxy itself, when it is ours (a wedged one is restarted).
     pub toxiproxy_process: Option<Child>,
     /// Proxied links: proxy name and route.
     pub proxies: BTreeMap<Link, (String, Route)>,
+    /// Where the relays find their database, `HOST:PORT`, by their links to it.
+    pub databases: BTreeMap<Link, String>,
     /// Processes that can be hit.
     pub processes: BTreeMap<Victim, Child>,
+    /// Who may read the database directly, where a fault waits for something there.
+    pub reader: Option<PostgresTarget>,
     /// Run time.
     pub clock: RunClock,
     /// Told when a fault was injected or healed.
@@ -46,7 +71,7 @@ pub struct Battlefield {
 
 /// The load that the faults hit.
 #[derive(Clone)]
-pub struct Load {
+pub struct LoadWindow {
     /// When it begins, run time.
     pub from_ns: i64,
     /// When it is to end: until then faults wait for what triggers them, and those that were triggered
@@ -62,6 +87,14 @@ pub trait Counts: Send + Sync {
     fn committed(&self) -> u64;
     /// Different valid events that were seen on the topic.
     fn events(&self) -> u64;
+    /// How often somebody pressed this key; nobody sits beside most runs.
+    fn presses(&self, _key: char) -> u64 {
+        0
+    }
+    /// How often somebody had all faults healed that keys began.
+    fn heals(&self) -> u64 {
+        0
+    }
 }
 
 /// A fault could not be injected or healed.
@@ -85,8 +118,46 @@ pub struct Campaign {
     pub faults: Vec<FaultRecord>,
     /// Raw evidence.
     pub observations: Vec<Observation>,
+    /// What triggers fired on, or why they could not.
+    pub trigger_notes: Vec<TriggerNote>,
     /// What failed; the run is then unknown.
     pub errors: Vec<String>,
+}
+
+impl Campaign {
+    /// What it did with some of the faults alone, as though there had been no others.
+    pub fn only(self, is_one: impl Fn(usize) -> bool) -> Self {
+        let mut next = 0;
+        let numbers: Vec<Option<u32>> = (0..self.faults.len())
+            .map(|n| {
+                let number = is_one(n).then_some(next);
+                next += u32::from(number.is_some());
+                number
+            })
+            .collect();
+        let number = |fault: u32| numbers.get(fault as usize).copied().flatten();
+        let faults = self.faults.into_iter().filter_map(|record| {
+            let fault = number(record.fault)?;
+            Some(FaultRecord { fault, ..record })
+        });
+        let observations = self.observations.into_iter().filter_map(|observation| {
+            let fault = number(observation.fault)?;
+            Some(Observation {
+                fault,
+                ..observation
+            })
+        });
+        let trigger_notes = self.trigger_notes.into_iter().filter_map(|note| {
+            let fault = number(note.fault)?;
+            Some(TriggerNote { fault, ..note })
+        });
+        Self {
+            faults: faults.collect(),
+            observations: observations.collect(),
+            trigger_notes: trigger_notes.collect(),
+            errors: self.errors,
+        }
+    }
 }
 
 /// Runs all faults, on time or as soon as what they wait for comes, observing them, and returns when the
@@ -94,8 +165,8 @@ pub struct Campaign {
 /// heals in the background as long as the runtime lives; see [`heal_all`] for the way out.
 pub async fn campaign(
     faults: &[Fault],
-    field: &Battlefield,
-    load: Load,
+    targets: &FaultTargets,
+    load: LoadWindow,
     stop: tokio::sync::watch::Receiver<bool>,
 ) -> Campaign {
     let mut campaign = Campaign {
@@ -113,7 +184,7 @@ pub async fn campaign(
     };
     let concerned: Vec<(u32, &Fault)> = (0u32..)
         .zip(faults)
-        .filter(|(_, fault)| fault.concerns(&field.strategy))
+        .filter(|(_, fault)| fault.concerns(targets.strategy))
         .collect();
     if concerned.is_empty() {
         return campaign;
@@ -127,17 +198,17 @@ pub async fn campaign(
         }
     };
     let mut guard = HealWhenDropped {
-        field: Some(field.clone()),
+        targets: Some(targets.clone()),
     };
-    let ledger = Arc::new(Ledger::new(field));
+    let ledger = Arc::new(Ledger::new(targets));
     let ids = faults.iter().filter_map(|fault| fault.id.as_deref());
-    let injections = Arc::new(Injections::of(ids));
+    let injections = Arc::new(InjectionTimes::of(ids));
     let mut lives = JoinSet::new();
     for (index, fault) in concerned {
         lives.spawn(life::run(life::Life {
             index,
             fault: fault.clone(),
-            field: field.clone(),
+            targets: targets.clone(),
             ledger: ledger.clone(),
             observers: observers.clone(),
             injections: injections.clone(),
@@ -152,25 +223,26 @@ pub async fn campaign(
                     *record = lived.record;
                 }
                 campaign.observations.extend(lived.observations);
+                campaign.trigger_notes.extend(lived.note);
                 campaign.errors.extend(lived.errors);
             }
             // Nobody is left to heal that fault at its time. The others' healing finds it done.
             Err(e) => {
                 let error = format!("a fault's task ended early: {e}");
                 campaign.errors.push(error);
-                heal_after_trouble(field, &mut campaign).await;
+                heal_after_trouble(targets, &mut campaign).await;
             }
         }
     }
     if !campaign.errors.is_empty() {
-        heal_after_trouble(field, &mut campaign).await;
+        heal_after_trouble(targets, &mut campaign).await;
     }
-    guard.field = None;
+    guard.targets = None;
     campaign.observations.sort_by_key(|o| o.at_ns);
     campaign
 }
 
-impl Load {
+impl LoadWindow {
     /// When a fault is to begin; of one that waits for something, until when it waits.
     fn planned_at_ns(&self, fault: &Fault) -> i64 {
         let at_ns = |at| self.from_ns.saturating_add(nanoseconds(at));
@@ -178,8 +250,8 @@ impl Load {
     }
 }
 
-async fn heal_after_trouble(field: &Battlefield, campaign: &mut Campaign) {
-    if let Err(e) = heal_all(field).await {
+async fn heal_after_trouble(targets: &FaultTargets, campaign: &mut Campaign) {
+    if let Err(e) = heal_all(targets).await {
         campaign.errors.push(format!("healing everything: {e}"));
     }
 }
@@ -190,20 +262,54 @@ pub(crate) fn nanoseconds(duration: Duration) -> i64 {
 
 /// The fault as a guard: a campaign that ends any other way than by returning heals all the same.
 struct HealWhenDropped {
-    field: Option<Battlefield>,
+    targets: Option<FaultTargets>,
 }
 
 impl Drop for HealWhenDropped {
     fn drop(&mut self) {
-        let Some(field) = self.field.take() else {
+        let Some(targets) = self.targets.take() else {
             return;
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                if let Err(e) = heal_all(&field).await {
+                if let Err(e) = heal_all(&targets).await {
                     tracing::error!("healing after an interrupted campaign: {e}");
                 }
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_faults_of_which_some_were_not_to_be_then_the_others_move_up() {
+        let record = |fault| FaultRecord {
+            fault,
+            planned_at_ns: i64::from(fault),
+            injected_ns: None,
+            healed_ns: None,
+        };
+        let observation = |fault| Observation {
+            fault,
+            place: "relay".to_owned(),
+            name: "up".to_owned(),
+            at_ns: i64::from(fault),
+            value: 1.0,
+        };
+        let campaign = Campaign {
+            faults: (0..4).map(record).collect(),
+            observations: (0..4).map(observation).collect(),
+            ..Campaign::default()
+        };
+
+        let kept = campaign.only(|n| n % 2 == 1);
+
+        let faults = kept.faults.iter().map(|r| (r.fault, r.planned_at_ns));
+        assert_eq!(faults.collect::<Vec<_>>(), [(0, 1), (1, 3)]);
+        let observations = kept.observations.iter().map(|o| (o.fault, o.at_ns));
+        assert_eq!(observations.collect::<Vec<_>>(), [(0, 1), (1, 3)]);
     }
 }

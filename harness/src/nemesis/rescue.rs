@@ -1,24 +1,34 @@
 //! Heals whatever may be in force, whoever injected it.
 
-use super::Battlefield;
+use super::FaultTargets;
 use crate::history::Life;
 use crate::process::Child;
 use crate::process::stillness;
+use crate::scenario::Victim;
 use crate::toxiproxy::ToxiproxyError;
 
-/// Heals whatever may be in force: resumes and restarts processes, enables proxies, removes toxics;
-/// reads all of it back. Idempotent; called by the fence's step 2 and on every way out.
+/// Heals whatever may be in force: resumes processes, enables proxies, removes toxics, starts processes
+/// again that a fault had killed; reads all of it back. Idempotent; called by the fence's step 2 and on
+/// every way out.
 ///
-/// Processes come first: a proxy whose peer does not read can be wedged until the peer goes on.
-pub async fn heal_all(field: &Battlefield) -> Result<(), String> {
+/// What is stopped goes on first: a proxy whose peer does not read can be wedged until the peer goes on.
+/// What is dead comes last: it may need the way through a proxy to start, and the servers before who uses them.
+pub async fn heal_all(targets: &FaultTargets) -> Result<(), String> {
     let mut failures = Vec::new();
-    for child in field.processes.values() {
-        if let Err(e) = revive(child, field).await {
-            failures.push(e);
-        }
+    for child in targets.processes.values() {
+        failures.extend(resume(child).await.err());
     }
-    if let Err(e) = heal_proxies(field).await {
-        failures.push(e);
+    failures.extend(heal_proxies(targets).await.err());
+    let servers_first = |victim: &Victim| match victim {
+        Victim::PostgresServer | Victim::KafkaServer => 0,
+        Victim::OrderService | Victim::Relay(_) => 1,
+    };
+    let mut processes: Vec<(&Victim, &Child)> = targets.processes.iter().collect();
+    processes.sort_by_key(|(victim, _)| servers_first(victim));
+    for (_, child) in processes {
+        if was_killed(child, targets) {
+            failures.extend(child.restart().await.err().map(|e| e.to_string()));
+        }
     }
     if failures.is_empty() {
         Ok(())
@@ -27,55 +37,49 @@ pub async fn heal_all(field: &Battlefield) -> Result<(), String> {
     }
 }
 
-/// Resumes a stopped process; restarts one that was killed. One that was told to end, or ended by
-/// itself, is left as it is: its death is in its events.
-async fn revive(child: &Child, field: &Battlefield) -> Result<(), String> {
-    if child.is_alive() {
-        if stillness::threads(&child.tree()).stopped == 0 {
-            return Ok(());
-        }
-        child.resume().await.map_err(|e| e.to_string())?;
-        let threads = stillness::threads(&child.tree());
-        return match threads.stopped {
-            0 => Ok(()),
-            n => Err(format!(
-                "{}: {n} of {} threads are still stopped after SIGCONT",
-                child.name(),
-                threads.total
-            )),
-        };
+/// Resumes a process, if it is stopped.
+async fn resume(child: &Child) -> Result<(), String> {
+    if !child.is_alive() || stillness::threads(&child.tree()).stopped == 0 {
+        return Ok(());
     }
-    if was_killed(child, field) {
-        child.restart().await.map_err(|e| e.to_string())?;
+    child.resume().await.map_err(|e| e.to_string())?;
+    let threads = stillness::threads(&child.tree());
+    match threads.stopped {
+        0 => Ok(()),
+        n => Err(format!(
+            "{}: {n} of {} threads are still stopped after SIGCONT",
+            child.name(),
+            threads.total
+        )),
     }
-    Ok(())
 }
 
-/// Whether a fault ended the last life. (A server's life may have begun before this strategy's time
-/// line.)
-fn was_killed(child: &Child, field: &Battlefield) -> bool {
-    if child.own_end().is_some() {
+/// Whether a process is dead since a fault ended its last life, as far as is known since the field's clock
+/// began. One that was told to end, or ended by itself, is left as it is: its death is in its events.
+fn was_killed(child: &Child, targets: &FaultTargets) -> bool {
+    if child.is_alive() || child.own_end().is_some() {
         return false;
     }
-    let mut killed = false;
-    for event in child.events(&field.clock).iter().rev() {
+    let mut ended = false;
+    for event in child.events(&targets.clock).iter().rev() {
         match event.life {
-            Life::Exited if event.exit == libc::SIGKILL => killed = true,
-            Life::Exited | Life::Terminating => return false,
-            Life::Started => break,
-            Life::Ready | Life::Paused | Life::Resumed => {}
+            // Of starts that failed since, there may be several.
+            Life::Exited => ended = true,
+            Life::Terminating => return false,
+            Life::Ready => break,
+            Life::Started | Life::Paused | Life::Resumed => {}
         }
     }
-    killed
+    ended
 }
 
-async fn heal_proxies(field: &Battlefield) -> Result<(), String> {
-    let trouble = match clear_proxies(field).await {
+async fn heal_proxies(targets: &FaultTargets) -> Result<(), String> {
+    let trouble = match clear_proxies(targets).await {
         Ok(()) => return Ok(()),
         Err(e) => e,
     };
     let wedged = matches!(trouble.status, None | Some(503));
-    let Some(process) = field.toxiproxy_process.as_ref().filter(|_| wedged) else {
+    let Some(process) = targets.toxiproxy_process.as_ref().filter(|_| wedged) else {
         return Err(format!(
             "{trouble}; restart Toxiproxy by hand if it does not answer"
         ));
@@ -88,13 +92,13 @@ async fn heal_proxies(field: &Battlefield) -> Result<(), String> {
     restarted
         .await
         .map_err(|e| format!("{trouble}; and restarting it failed: {e}"))?;
-    clear_proxies(field).await.map_err(|e| e.to_string())
+    clear_proxies(targets).await.map_err(|e| e.to_string())
 }
 
 /// Every proxy there, enabled, without toxics.
-async fn clear_proxies(field: &Battlefield) -> Result<(), ToxiproxyError> {
-    let toxiproxy = &field.toxiproxy;
-    for (name, route) in field.proxies.values() {
+async fn clear_proxies(targets: &FaultTargets) -> Result<(), ToxiproxyError> {
+    let toxiproxy = &targets.toxiproxy;
+    for (name, route) in targets.proxies.values() {
         match toxiproxy.inspect(name).await? {
             None => {
                 toxiproxy
@@ -111,6 +115,6 @@ async fn clear_proxies(field: &Battlefield) -> Result<(), ToxiproxyError> {
             }
         }
     }
-    let names: Vec<String> = field.proxies.values().map(|(n, _)| n.clone()).collect();
+    let names: Vec<String> = targets.proxies.values().map(|(n, _)| n.clone()).collect();
     toxiproxy.assert_healed(&names).await
 }

@@ -1,8 +1,16 @@
 //! Waits for what a fault has instead of a time, by asking every few milliseconds: whoever counts does
 //! not know that anybody waits.
 
+mod log;
+mod sql;
+
 use super::Counts;
-use crate::scenario::Trigger;
+use crate::process::Child;
+use crate::scenario::{Trigger, Victim};
+use log::Follower;
+use relays::config::PostgresTarget;
+use sql::QueryPoller;
+pub use sql::{BadQuery, try_queries};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,9 +20,9 @@ pub(super) const ASK_EVERY: Duration = Duration::from_millis(5);
 
 /// When the faults that have an id were injected, for those that wait for them.
 #[derive(Debug, Default)]
-pub(super) struct Injections(BTreeMap<String, OnceLock<i64>>);
+pub(super) struct InjectionTimes(BTreeMap<String, OnceLock<i64>>);
 
-impl Injections {
+impl InjectionTimes {
     /// None of these was injected yet.
     pub fn of<'f>(ids: impl Iterator<Item = &'f str>) -> Self {
         Self(ids.map(|id| (id.to_owned(), OnceLock::new())).collect())
@@ -32,21 +40,75 @@ impl Injections {
     }
 }
 
+/// Where answers come from.
+pub(super) struct Sources<'a> {
+    pub counts: Arc<dyn Counts>,
+    pub injections: Arc<InjectionTimes>,
+    /// Whose logs can be followed.
+    pub processes: &'a BTreeMap<Victim, Child>,
+    /// Who may read the database, where anybody waits for something there.
+    pub reader: Option<&'a PostgresTarget>,
+}
+
 /// A trigger, and how far it has come.
 pub(super) struct Waiting {
     trigger: Trigger,
     counts: Arc<dyn Counts>,
-    injections: Arc<Injections>,
+    injections: Arc<InjectionTimes>,
+    witness: Witness,
     /// The furthest of all answers; none while it cannot begin.
     far: Option<u64>,
 }
 
+/// Who is asked where counts and injections say nothing.
+enum Witness {
+    /// Nobody needs to be.
+    None,
+    /// A log.
+    Log(Follower),
+    /// The database.
+    Sql(QueryPoller),
+    /// It cannot be asked, and why.
+    Absent(String),
+}
+
+impl Witness {
+    fn of(trigger: &Trigger, sources: &Sources<'_>) -> Self {
+        match trigger {
+            Trigger::Events(_)
+            | Trigger::Committed(_)
+            | Trigger::Backlog(_)
+            | Trigger::After { .. }
+            | Trigger::Key { .. } => Self::None,
+            Trigger::Log { of, matches } => match sources.processes.get(of) {
+                Some(child) => Follower::of(child, matches).map_or_else(Self::Absent, Self::Log),
+                None => Self::Absent(format!("there is no {}", of.name())),
+            },
+            Trigger::Sql { query, .. } => match sources.reader {
+                Some(reader) => Self::Sql(QueryPoller::of(reader, query)),
+                None => Self::Absent("nobody may read the database".to_owned()),
+            },
+        }
+    }
+
+    /// Whether what is waited for was seen.
+    fn has_seen_it(&mut self) -> bool {
+        match self {
+            Self::Log(log) => log.has_matched(),
+            Self::Sql(sql) => sql.was_true(),
+            Self::None | Self::Absent(_) => false,
+        }
+    }
+}
+
 impl Waiting {
-    pub fn new(trigger: Trigger, counts: Arc<dyn Counts>, injections: Arc<Injections>) -> Self {
+    /// From now on.
+    pub fn new(trigger: Trigger, sources: Sources<'_>) -> Self {
         Self {
+            witness: Witness::of(&trigger, &sources),
             trigger,
-            counts,
-            injections,
+            counts: sources.counts,
+            injections: sources.injections,
             far: None,
         }
     }
@@ -62,7 +124,17 @@ impl Waiting {
         self.far
     }
 
-    fn come(&self, now_ns: i64) -> Option<u64> {
+    /// What it fired on, where that says more than a count; or what kept it from firing.
+    pub fn note(&self) -> Option<String> {
+        match &self.witness {
+            Witness::None => None,
+            Witness::Log(log) => log.note(),
+            Witness::Sql(sql) => sql.trouble(),
+            Witness::Absent(why) => Some(why.clone()),
+        }
+    }
+
+    fn come(&mut self, now_ns: i64) -> Option<u64> {
         match &self.trigger {
             Trigger::Events(_) => Some(self.counts.events()),
             Trigger::Committed(_) => Some(self.counts.committed()),
@@ -74,6 +146,10 @@ impl Waiting {
             Trigger::After { fault, .. } => {
                 let since_ns = now_ns.saturating_sub(self.injections.at_ns(fault)?);
                 Some(u64::try_from(since_ns).unwrap_or(0))
+            }
+            Trigger::Key { key, .. } => Some(self.counts.presses(*key)),
+            Trigger::Log { .. } | Trigger::Sql { .. } => {
+                Some(u64::from(self.witness.has_seen_it()))
             }
         }
     }
@@ -100,10 +176,16 @@ mod tests {
         }
     }
 
-    fn waiting(trigger: Trigger) -> (Waiting, Arc<Staged>, Arc<Injections>) {
+    fn waiting(trigger: Trigger) -> (Waiting, Arc<Staged>, Arc<InjectionTimes>) {
         let counts = Arc::new(Staged::default());
-        let injections = Arc::new(Injections::of(["cut"].into_iter()));
-        let waiting = Waiting::new(trigger, counts.clone(), injections.clone());
+        let injections = Arc::new(InjectionTimes::of(["cut"].into_iter()));
+        let sources = Sources {
+            counts: counts.clone(),
+            injections: injections.clone(),
+            processes: &BTreeMap::new(),
+            reader: None,
+        };
+        let waiting = Waiting::new(trigger, sources);
         (waiting, counts, injections)
     }
 
@@ -154,5 +236,26 @@ mod tests {
         assert!(!waiting.fires(10_499));
         assert_eq!(waiting.far(), Some(499));
         assert!(waiting.fires(10_500));
+    }
+
+    #[test]
+    fn given_nobody_who_could_be_asked_then_it_does_not_fire_and_says_so() {
+        let said = Trigger::Log {
+            of: Victim::RELAY,
+            matches: "up".to_owned(),
+        };
+        let asked = Trigger::Sql {
+            query: "select true".to_owned(),
+            at: 0,
+        };
+        for (trigger, why) in [
+            (said, "there is no relay"),
+            (asked, "nobody may read the database"),
+        ] {
+            let (mut waiting, ..) = waiting(trigger);
+            assert!(!waiting.fires(0));
+            assert_eq!(waiting.far(), Some(0));
+            assert_eq!(waiting.note().as_deref(), Some(why));
+        }
     }
 }

@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 /// What was seen becomes visible after at most so many records.
 const BATCH_MAX: usize = 1_024;
+/// So many of the newest sights are kept for whoever looks at them.
+const RECENT_MAX: usize = 2_048;
 /// Pairs looked up under one lock.
 const LOOK_UP: usize = 16_384;
 
@@ -39,13 +42,46 @@ impl Sights {
     pub fn distinct_valid(&self) -> u64 {
         self.0.distinct_valid.load(Ordering::Acquire)
     }
+
+    /// Valid events beyond the first of each by now.
+    pub fn repeated(&self) -> u64 {
+        // Asked for first: what comes in between then makes the difference smaller, never larger.
+        let valid = self.0.valid.load(Ordering::Acquire);
+        valid.saturating_sub(self.distinct_valid())
+    }
+
+    /// The newest first sights of events, by attempt and run time, from this time on; of very many the newest, and
+    /// none where they are not kept.
+    pub fn recent(&self, from_ns: i64) -> Vec<(u32, i64)> {
+        let Some(recent) = &self.0.recent else {
+            return Vec::new();
+        };
+        let recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = recent.iter().filter(|(_, seen_ns)| *seen_ns >= from_ns);
+        since.copied().collect()
+    }
+
+    /// Of these (attempt, version) pairs, those that have not been seen yet.
+    pub fn unseen(&self, committed: &[(u32, u32)]) -> Vec<(u32, u32)> {
+        let seen = self.0.seen();
+        let has = |&&(attempt, version): &&(u32, u32)| seen.has(Valid { attempt, version });
+        committed
+            .iter()
+            .filter(|pair| !has(pair))
+            .copied()
+            .collect()
+    }
 }
 
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
     seen: Mutex<Seen>,
+    /// The newest first sights, attempt and run time, where somebody looks at them.
+    recent: Option<Mutex<VecDeque<(u32, i64)>>>,
     distinct_valid: AtomicU64,
+    /// The same with those that came again.
+    valid: AtomicU64,
     /// Run time, or 0 before the first.
     last_seen_ns: AtomicI64,
     /// By partition: one past the newest offset that was sighted.
@@ -61,6 +97,7 @@ impl Observer {
     /// Starts observing from offset 0; returns when every partition is assigned and answers.
     pub async fn start(watch: Watch) -> Result<Self, String> {
         let shared = Arc::new(Shared {
+            recent: watch.keeps_recent.then(Mutex::default),
             next_offset: (0..watch.partitions).map(|_| AtomicI64::new(0)).collect(),
             ..Shared::default()
         });
@@ -168,6 +205,16 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn note_recent(&self, sights: impl Iterator<Item = (u32, i64)>) {
+        let Some(recent) = &self.recent else {
+            return;
+        };
+        let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.extend(sights);
+        let beyond = recent.len().saturating_sub(RECENT_MAX);
+        recent.drain(..beyond);
+    }
+
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
@@ -242,7 +289,7 @@ fn observe(watch: &Watch, consumer: &BaseConsumer, shared: &Shared) -> Ended {
         payload_bytes: watch.payload_bytes,
     };
     let mut sightings = Rows::new();
-    let mut batch: Vec<Valid> = Vec::with_capacity(BATCH_MAX);
+    let mut batch: Vec<(Valid, i64)> = Vec::with_capacity(BATCH_MAX);
     let mut fatal = None;
     while fatal.is_none() && !shared.stopped() {
         let mut wait = POLL;
@@ -284,19 +331,24 @@ fn observe(watch: &Watch, consumer: &BaseConsumer, shared: &Shared) -> Ended {
                 seen_ns,
             });
             if event.body == Body::Intact {
-                batch.push(Valid {
+                let valid = Valid {
                     attempt: event.attempt,
                     version: event.version,
-                });
+                };
+                batch.push((valid, seen_ns));
             }
         }
         if !batch.is_empty() {
+            let valid = batch.len() as u64;
             let mut seen = shared.seen();
-            let fresh = batch.drain(..).filter(|&event| seen.add(event)).count();
+            batch.retain(|(event, _)| seen.add(*event));
             drop(seen);
             shared
                 .distinct_valid
-                .fetch_add(fresh as u64, Ordering::AcqRel);
+                .fetch_add(batch.len() as u64, Ordering::AcqRel);
+            let fresh = batch.drain(..);
+            shared.note_recent(fresh.map(|(event, seen_ns)| (event.attempt, seen_ns)));
+            shared.valid.fetch_add(valid, Ordering::AcqRel);
         }
         if newest_ns != 0 {
             shared.last_seen_ns.store(newest_ns, Ordering::Release);
@@ -362,6 +414,7 @@ mod tests {
             identity: Arc::clone(&identity),
             payload_bytes: 8,
             clock: RunClock::start(),
+            keeps_recent: true,
         };
         let observer = Observer::start(watch).await.unwrap();
         send(&producer, &identity, 0..10);
@@ -381,6 +434,9 @@ mod tests {
 
         // Then what came after is seen, and nothing twice
         until(|| observer.distinct_valid() == 20).await;
+        // And the newest sights can be asked for
+        until(|| observer.sights().recent(0).len() == 20).await;
+        assert_eq!(observer.sights().recent(i64::MAX), []);
         let (sightings, fatal) = observer.stop().await;
         assert_eq!(fatal, None);
         let offsets: Vec<i64> = sightings.iter().map(|s| s.offset).collect();

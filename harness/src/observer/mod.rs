@@ -36,4 +36,6 @@ pub struct Watch {
     pub payload_bytes: usize,
     /// Run time.
     pub clock: RunClock,
+    /// Keep the newest first sights too, for somebody who looks at them meanwhile.
+    pub keeps_recent: bool,
 }

@@ -3,11 +3,12 @@
 use super::client::{Isolation, consumer};
 use super::final_read::in_background;
 use super::range::{Bounds, Range, ends, read};
+use super::wire::OnTopic;
+use crate::envelope::EventPlace;
 use crate::event::{Record, Verifier};
 use crate::history::Body;
 use crate::identity::Identity;
 use rdkafka::consumer::Consumer;
-use rdkafka::message::Message;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,31 +23,34 @@ const LIST_WITHIN: Duration = Duration::from_secs(10);
 /// dropped while it is read.
 const NO_PROGRESS_MAX: Duration = Duration::from_secs(3);
 
-/// Other topics of the cluster on which events of this run are found, by name: the last few
+/// Other topics of the cluster on which events of this run are found, by name and wherever `place` says
+/// that a record has them: the last few
 /// hundred records of each partition are read. Kafka's own topics are left out. Topics that did
 /// not exist before the run (`topics_before`) come first; on a large cluster not every topic is
 /// looked at, which the log says.
 pub async fn stray_topics(
     bootstrap: &str,
     identity: &Identity,
+    place: &EventPlace,
     own_topic: &str,
     topics_before: &[String],
 ) -> Result<Vec<String>, String> {
     let (bootstrap, identity) = (bootstrap.to_owned(), identity.clone());
     let (own, before) = (own_topic.to_owned(), topics_before.to_vec());
+    let place = place.clone();
     in_background(move |given_up| {
         let bounds = Bounds {
             no_progress: NO_PROGRESS_MAX,
             given_up,
         };
-        find(&bootstrap, &identity, &own, &before, &bounds)
+        find(&bootstrap, (&identity, &place), &own, &before, &bounds)
     })
     .await
 }
 
 fn find(
     bootstrap: &str,
-    identity: &Identity,
+    (identity, place): (&Identity, &EventPlace),
     own_topic: &str,
     topics_before: &[String],
     bounds: &Bounds,
@@ -94,7 +98,7 @@ fn find(
                 to,
             };
             read(&consumer, &[tail], bounds, |message| {
-                let record = verifier.verify(message.key(), message.payload());
+                let record = verifier.verify_at(place, &OnTopic(message));
                 if matches!(record, Record::Event(event) if event.body != Body::Foreign) {
                     stray.insert(Arc::clone(&topic));
                 }

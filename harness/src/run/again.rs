@@ -1,9 +1,10 @@
 //! What a finished run came to, again, from what it left.
 
-use super::arena::failed;
+use super::deployment::failed;
 use super::{RunError, folder, judge, whole};
 use crate::history::{self, RunMeta};
 use crate::record::Judged;
+use reports::index;
 use reports::record::Record;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,7 +20,7 @@ pub fn check(folder: &Path) -> Result<Record, RunError> {
     let metas: Vec<&RunMeta> = judged.iter().map(|one| &one.meta).collect();
     if let Err(reason) = whole::check(&metas) {
         for one in &mut judged {
-            one.doubt(&reason);
+            one.inconclusive_because(&reason);
         }
     }
     judged.sort_by_key(|one| place(&one.meta));
@@ -32,8 +33,54 @@ pub(super) fn place(meta: &RunMeta) -> Option<usize> {
     strategies.iter().position(|s| s.name == meta.strategy)
 }
 
+/// Runs that an index shows at most.
+const INDEXED_RUNS: usize = 10_000;
+
+/// Writes the index of a folder with runs, and returns its file. Of a folder without any the error is that it has no
+/// record.
+pub fn index(folder: &Path) -> Result<PathBuf, RunError> {
+    let mut folders = folder::runs_in(folder).map_err(|e| failed("reading the folder", &e))?;
+    let mut runs = Vec::new();
+    let mut unreadable = Vec::new();
+    if folders.len() > INDEXED_RUNS {
+        let more = folders.len() - INDEXED_RUNS;
+        folders.sort_by_cached_key(|run| std::fs::metadata(run).and_then(|m| m.modified()).ok());
+        folders.drain(..more);
+        let why = format!("the index has the newest {INDEXED_RUNS} alone");
+        unreadable.push((format!("{more} older runs"), why));
+    }
+    for run in folders {
+        let name = run.file_name().unwrap_or_default().to_string_lossy();
+        // Of each record no more is kept than is shown.
+        match folder::read_record(&run) {
+            Ok(record) => runs.push(index::Run::new(&name, &record)),
+            Err(why) => unreadable.push((name.into_owned(), why.to_string())),
+        }
+    }
+    if runs.is_empty() && unreadable.is_empty() {
+        folder::read_record(folder)?;
+    }
+    let file = folder.join(index::FILE_NAME);
+    std::fs::write(&file, index::page(runs, &unreadable))
+        .map_err(|e| failed("writing the index", &e))?;
+    Ok(file)
+}
+
 /// The reports again, from the record alone; returns the files written.
 pub fn report(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
     let record = folder::read_record(folder)?;
     folder::write_reports(folder, &record)
+}
+
+/// The charts of a run as files of their own in another folder, from its record; returns the files written.
+pub fn charts(folder: &Path, into: &Path) -> Result<Vec<PathBuf>, RunError> {
+    let record = folder::read_record(folder)?;
+    let files = reports::charts::files(&record).map_err(|e| failed("drawing the charts", &e))?;
+    let mut written = Vec::new();
+    for file in files {
+        let path = into.join(file.name);
+        folder::write(&path, &file.bytes)?;
+        written.push(path);
+    }
+    Ok(written)
 }

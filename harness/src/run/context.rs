@@ -1,6 +1,7 @@
 //! What the run of one strategy is given of the run that it is part of.
 
-use super::arena::failed;
+use super::deployment::failed;
+use super::stage::Lane;
 use super::{Reporter, RunError};
 use crate::fence::patience::{Cut, Patience};
 use crate::history::PartOf;
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub part_of: PartOf,
     /// Have order service and relay write a trace.
     pub trace: bool,
+    /// Its place among those that run at the same time, where they do.
+    pub lane: Option<Lane>,
 }
 
 impl Context<'_> {

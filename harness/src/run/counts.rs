@@ -1,5 +1,6 @@
 //! What triggers of faults wait for, as those tell it that count it anyway.
 
+use super::keyboard::Keyboard;
 use crate::nemesis::Counts;
 use crate::observer::Sights;
 use crate::workload::Progress;
@@ -12,6 +13,8 @@ pub struct LiveCounts {
     pub progress: Arc<Progress>,
     /// What the observer saw.
     pub sights: Sights,
+    /// What somebody pressed, where somebody sits beside the run.
+    pub keyboard: Option<Arc<Keyboard>>,
 }
 
 impl Counts for LiveCounts {
@@ -21,5 +24,13 @@ impl Counts for LiveCounts {
 
     fn events(&self) -> u64 {
         self.sights.distinct_valid()
+    }
+
+    fn presses(&self, key: char) -> u64 {
+        self.keyboard.as_ref().map_or(0, |k| k.presses(key))
+    }
+
+    fn heals(&self) -> u64 {
+        self.keyboard.as_ref().map_or(0, |k| k.heals())
     }
 }

@@ -54,3 +54,46 @@ pub(crate) fn servers(info: &StackInfo) -> BTreeMap<String, String> {
     }
     all
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_relays_of_both_modes_then_the_record_says_whose_commits_wait_for_the_disk() {
+        let text = r#"
+name = "modes"
+[workload]
+duration = "12s"
+[strategy.naive]
+kind = "dual-write"
+order = "commit-then-publish"
+[strategy.durable]
+kind = "polling"
+synchronous_commit = "on"
+[strategy.cdc]
+kind = "cdc"
+[strategy.debezium]
+kind = "debezium"
+"#;
+        let scenario = crate::scenario::parse("modes.toml", text).unwrap();
+        let servers = BTreeMap::from([("synchronous_commit".to_owned(), "on".to_owned())]);
+
+        let modes = commit_modes(&scenario, &servers);
+
+        let said: Vec<(&str, &str)> = modes.iter().map(|(n, v)| (&**n, &**v)).collect();
+        assert_eq!(
+            said,
+            [
+                ("synchronous_commit.relay.cdc", "off"),
+                (
+                    "synchronous_commit.relay.debezium",
+                    "none: it commits nothing"
+                ),
+                ("synchronous_commit.relay.durable", "on"),
+                ("synchronous_commit.service", "on"),
+            ]
+        );
+    }
+}

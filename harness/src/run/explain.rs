@@ -1,13 +1,14 @@
 //! The histories of a run folder, explained. One is in memory at a time.
 
 use super::again::place;
-use super::arena::failed;
+use super::deployment::failed;
 use super::{RunError, folder, whole};
 use crate::bite::bites;
 use crate::checkers::context::Context;
 use crate::checkers::judge_joined;
 use crate::explain::Explainer;
 use crate::history::{self, History, RunMeta};
+use crate::scenario::Metric;
 use reports::explanation::{Offences, Order};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -46,14 +47,18 @@ pub struct Explained<T> {
 /// The verdict, why it is no pass, and the first offending events of each kind, of all strategies or of
 /// one.
 pub fn first(folder: &Path, strategy: Option<&str>) -> Result<Explained<Offences>, ExplainError> {
-    each(folder, strategy, |told| {
+    each(folder, strategy, |explainable| {
         let mut offences = Vec::new();
-        let counts = told
+        let counts = explainable
             .explainer
             .each(FIRST, &mut |offence| offences.push(offence));
-        let judgement = judge_joined(told.context, told.altered, bites(told.context.history()));
+        let judgement = judge_joined(
+            explainable.context,
+            explainable.altered,
+            bites(explainable.context.history()),
+        );
         Some(Offences {
-            strategy: told.context.history().meta.strategy.clone(),
+            strategy: explainable.context.history().meta.strategy.clone(),
             verdict: crate::record::verdict(judgement.verdict),
             reasons: judgement.reasons,
             counts: counts
@@ -64,6 +69,28 @@ pub fn first(folder: &Path, strategy: Option<&str>) -> Result<Explained<Offences
             offences,
         })
     })
+}
+
+/// The first change of a strategy that was lost, explained, with the number of its order; none where none was.
+pub fn one_lost(
+    folder: &Path,
+    strategy: &str,
+) -> Result<Option<(u32, reports::record::Offence)>, ExplainError> {
+    let explained = each(folder, Some(strategy), |explainable| {
+        let mut found = None;
+        explainable.explainer.each(1, &mut |offence| {
+            let order = offence
+                .order_id
+                .as_deref()
+                .and_then(|id| Uuid::try_parse(id).ok());
+            let number = order.and_then(|id| explainable.explainer.order_number(id));
+            if offence.metric == Metric::Lost.name() {
+                found = number.map(|number| (number, offence));
+            }
+        });
+        found
+    })?;
+    Ok(explained.what.into_iter().next())
 }
 
 /// One order by its id, or by its number in whichever strategy has one of that number.
@@ -80,8 +107,8 @@ pub fn of_order(
              it) nor its number (as the tables of the history have it)"
         )));
     }
-    let explained = each(folder, strategy, |told| {
-        let explainer = told.explainer;
+    let explained = each(folder, strategy, |explainable| {
+        let explainer = explainable.explainer;
         let number = match id {
             Some(id) => explainer.order_number(id),
             None => number.filter(|number| explainer.knows(*number)),
@@ -102,7 +129,7 @@ pub fn of_order(
 }
 
 /// A history and who explains it.
-struct Told<'a, 'b> {
+struct Explainable<'a, 'b> {
     context: &'b Context<'a>,
     explainer: &'b Explainer<'b>,
     /// Its files that were changed after the run.
@@ -113,7 +140,7 @@ struct Told<'a, 'b> {
 fn each<T>(
     folder: &Path,
     strategy: Option<&str>,
-    mut explain: impl FnMut(&Told<'_, '_>) -> Option<T>,
+    mut explain: impl FnMut(&Explainable<'_, '_>) -> Option<T>,
 ) -> Result<Explained<T>, ExplainError> {
     let mut placed: Vec<(Option<usize>, T)> = Vec::new();
     let mut notes = Vec::new();
@@ -132,12 +159,12 @@ fn each<T>(
         let context = Context::new(history);
         let explainer =
             Explainer::new(&context).map_err(|e| failed("reading the run's key", &e))?;
-        let told = Told {
+        let explainable = Explainable {
             context: &context,
             explainer: &explainer,
             altered: &loaded.altered,
         };
-        if let Some(explained) = explain(&told) {
+        if let Some(explained) = explain(&explainable) {
             placed.push((place(&history.meta), explained));
         }
         metas.push(loaded.history.meta);
@@ -148,7 +175,7 @@ fn each<T>(
     }
     placed.sort_by_key(|(place, _)| *place);
     Ok(Explained {
-        what: placed.into_iter().map(|(_, told)| told).collect(),
+        what: placed.into_iter().map(|(_, explained)| explained).collect(),
         notes,
     })
 }

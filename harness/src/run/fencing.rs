@@ -1,10 +1,9 @@
 //! The eight steps of the fence in their order, and what they let us read.
 
 use super::Event;
-use super::arena::Arena;
 use super::context::Context;
+use super::deployment::Deployment;
 use super::strategies::Held;
-use crate::clock::RunClock;
 use crate::fence::Fence;
 use crate::fence::database::{self, Truth};
 use crate::fence::patience::Patience;
@@ -13,7 +12,8 @@ use crate::history::{
 };
 use crate::nemesis::{self, Campaign, nanoseconds};
 use crate::observer::{self, FinalRead, Observer, Watch};
-use crate::scenario::Strategy;
+use crate::scenario::{Publisher, Strategy};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,12 +29,14 @@ const HEAL_WITHIN: Duration = Duration::from_secs(180);
 const SERVICE_STOP_WITHIN: Duration = Duration::from_secs(60);
 /// Bound on the end of the observer's thread.
 const OBSERVER_STOP_WITHIN: Duration = Duration::from_secs(10);
+/// What is on the topic is seen within this.
+const SEEN_WITHIN: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A run whose load is over.
 pub(super) struct Fencing<'a> {
     pub context: &'a Context<'a>,
-    pub arena: &'a Arena<'a>,
+    pub deployment: &'a Deployment<'a>,
     pub strategy: &'a Strategy,
     pub watch: &'a Watch,
     pub requests: &'a Arc<Rows<Request>>,
@@ -54,12 +56,48 @@ pub(super) struct Read {
     pub steps: Vec<FenceRecord>,
 }
 
+/// A wait for events that is over.
+struct Waited {
+    /// How many were waited for.
+    count: usize,
+    /// Whether all of them came, and whoever publishes went on after that.
+    is_complete: bool,
+    detail: String,
+}
+
+/// What was committed only when the wait had begun, and has not come, had less time than it takes to blame
+/// anybody: nothing can be said of it, nor of the wait.
+async fn too_late(
+    observer: &Observer,
+    waited_for: &[(u32, u32)],
+    committed: &[(u32, u32)],
+) -> Option<String> {
+    let known: HashSet<&(u32, u32)> = waited_for.iter().collect();
+    let later: Vec<(u32, u32)> = committed
+        .iter()
+        .filter(|one| !known.contains(one))
+        .copied()
+        .collect();
+    // What came at the very end is seen a moment later.
+    let until = Instant::now() + SEEN_WITHIN;
+    while observer.missing(&later) > 0 && Instant::now() < until {
+        tokio::time::sleep(POLL).await;
+    }
+    match observer.missing(&later) {
+        0 => None,
+        missing => Some(format!(
+            "{missing} changes were committed only when the wait for events had begun, and theirs did \
+             not come"
+        )),
+    }
+}
+
 impl Fencing<'_> {
     /// Takes every step, whatever became of those before it, and ends the observer.
     pub async fn read(&self, observer: Observer) -> Read {
         let patience = Patience::new(self.context.interrupted.clone());
         let mut fence = Fence::new(self.watch.clock, &patience);
-        let work = WORK_WITHIN + WORK_PER_REQUEST * self.requests.len() as u32;
+        let work = self.work_within();
         fence
             .step(
                 self.announce(FenceStep::Outcomes),
@@ -70,6 +108,19 @@ impl Fencing<'_> {
         fence
             .step(self.announce(FenceStep::Heal), HEAL_WITHIN, self.heal())
             .await;
+        let drain = &self.context.scenario.drain;
+        let wait_within = drain.within + drain.settle + WORK_WITHIN;
+        // What relays inside the order service goes on for as long as that does.
+        let inside = self.strategy.kind.relays_inside();
+        let mut waited_for = None;
+        if inside {
+            let waited = fence.step(
+                self.announce(FenceStep::Wait),
+                wait_within + work,
+                self.drain_inside(&observer, &patience),
+            );
+            waited_for = waited.await;
+        }
         let stop_within = self.stop_service_within();
         let went_by_itself = fence
             .step(
@@ -90,15 +141,22 @@ impl Fencing<'_> {
             .flat_map(|t| &t.rows)
             .map(|r| (r.attempt, r.version))
             .collect();
-        let drain = &self.context.scenario.drain;
-        let drain = drain.within + drain.settle + WORK_WITHIN;
-        fence
-            .step(
-                self.announce(FenceStep::Wait),
-                drain,
-                self.drain(&observer, &committed, &patience),
-            )
-            .await;
+        if inside {
+            // Of a wait that failed all is said already.
+            if let Some(waited_for) = waited_for
+                && let Some(reason) = too_late(&observer, &waited_for, &committed).await
+            {
+                fence.fail(FenceStep::Wait, reason);
+            }
+        } else {
+            fence
+                .step(
+                    self.announce(FenceStep::Wait),
+                    wait_within,
+                    self.drain(&observer, &committed, &patience),
+                )
+                .await;
+        }
         let pending = fence
             .step(
                 self.announce(FenceStep::ReadSource),
@@ -141,10 +199,15 @@ impl Fencing<'_> {
             topic: topic.unwrap_or_default(),
             sightings,
             pending: pending.unwrap_or_default(),
-            remarks: self.arena.remarks(),
+            remarks: self.deployment.remarks(),
             service_killed: went_by_itself == Some(false),
             steps: fence.into_steps(),
         }
+    }
+
+    /// What is read grows with the run.
+    fn work_within(&self) -> Duration {
+        WORK_WITHIN + WORK_PER_REQUEST * self.requests.len() as u32
     }
 
     fn announce(&self, step: FenceStep) -> FenceStep {
@@ -158,15 +221,16 @@ impl Fencing<'_> {
     }
 
     async fn heal(&self) -> Result<((), String), String> {
-        let (arena, campaign) = (self.arena, self.campaign);
-        let field = arena.battlefield(RunClock::start(), Arc::new(|_| {}));
-        nemesis::heal_all(&field).await?;
-        arena
+        let (deployment, campaign) = (self.deployment, self.campaign);
+        // With the run's clock: what was killed since then is known by it.
+        let targets = deployment.fault_targets(self.watch.clock, Arc::new(|_| {}));
+        nemesis::heal_all(&targets).await?;
+        deployment
             .toxiproxy
-            .assert_healed(&arena.proxy_names())
+            .assert_healed(&deployment.proxy_names())
             .await
             .map_err(|e| e.to_string())?;
-        let dead = arena.dead_servers();
+        let dead = deployment.dead_servers();
         if !dead.is_empty() {
             return Err(dead.join("; "));
         }
@@ -176,43 +240,49 @@ impl Fencing<'_> {
                 (),
                 format!(
                     "{} proxies, {} faults",
-                    arena.proxies.len(),
+                    deployment.proxies.len(),
                     campaign.faults.len()
                 ),
             )),
         }
     }
 
-    /// For a dual write this is the drain. The rest may take as long as the service itself lets it.
+    /// For a dual write this is the drain. The rest may take as long as the service itself lets it, and
+    /// what is not ours as long as its file says.
     fn stop_service_within(&self) -> Duration {
+        if let Some(stop) = self.deployment.parts.stop_service() {
+            return stop.within;
+        }
         let request_timeout = self.context.scenario.workload.request_timeout;
-        let publish = self.arena.parts.publish_within(request_timeout);
-        let drain = self.context.scenario.drain.within;
-        drain.min(SERVICE_STOP_WITHIN + publish)
+        let publish = self.deployment.parts.publish_within(request_timeout);
+        stop_within(self.context.scenario.drain.within, publish)
     }
 
     async fn stop_service(&self, within: Duration) -> Result<(bool, String), String> {
-        let Some(service) = &self.arena.service else {
-            return Err("there is no order service".to_owned());
-        };
-        let died_before = !service.is_alive();
-        let by_itself = service.terminate(within).await.map_err(|e| e.to_string())?;
-        let detail = if died_before {
-            "was dead already"
-        } else if by_itself {
-            "ended by itself"
-        } else {
-            "had to be killed"
-        };
-        Ok((by_itself || died_before, detail.to_owned()))
+        let (by_itself, how) = self.deployment.stop_service(within).await?;
+        Ok((by_itself, how.to_owned()))
     }
 
     async fn read_truth(&self) -> Result<(Truth, String), String> {
         let admin = &self.context.stack.info().postgres;
-        let Arena {
+        let Deployment {
             layout, identity, ..
-        } = self.arena;
-        let truth = database::close_and_read(admin, layout, identity, STEP_WITHIN).await?;
+        } = self.deployment;
+        let truth = match self.deployment.parts.truth(self.deployment) {
+            None => database::close_and_read(admin, layout, identity, STEP_WITHIN).await?,
+            Some(told) => {
+                let deadline = Instant::now() + STEP_WITHIN;
+                let mut connection = database::close(admin, layout, deadline).await?;
+                let rows = told
+                    .read(identity, self.requests, self.work_within())
+                    .await?;
+                let lsn = database::log_position(&mut connection).await;
+                Truth {
+                    rows: rows.into_iter().collect(),
+                    lsn: lsn.map_err(|e| format!("asking where the log ends: {e}"))?,
+                }
+            }
+        };
         let detail = format!("{} committed versions", truth.rows.len());
         Ok((truth, detail))
     }
@@ -225,31 +295,86 @@ impl Fencing<'_> {
         committed: &[(u32, u32)],
         patience: &Patience,
     ) -> Result<((), String), String> {
-        if self.arena.relay.is_none() {
+        if self.deployment.relays.is_empty() {
             return Ok(((), "nothing can deliver any more".to_owned()));
         }
-        let within = self.context.scenario.drain.within;
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + self.context.scenario.drain.within;
+        let waited = self
+            .wait_for(observer, committed, deadline, patience)
+            .await?;
+        Ok(((), waited.detail))
+    }
+
+    /// The order service itself publishes what is in its outbox, and may still commit what it was asked
+    /// for: it is asked what that is again and again, until all of it has come and no more is there.
+    /// Gives what was waited for.
+    async fn drain_inside(
+        &self,
+        observer: &Observer,
+        patience: &Patience,
+    ) -> Result<(Vec<(u32, u32)>, String), String> {
+        let Some(told) = self.deployment.parts.truth(self.deployment) else {
+            return Err("nothing tells what the order service committed".to_owned());
+        };
+        let deadline = Instant::now() + self.context.scenario.drain.within;
+        let mut first: Option<Vec<(u32, u32)>> = None;
+        let mut before: Option<Waited> = None;
+        loop {
+            let rows = told
+                .read(&self.deployment.identity, self.requests, self.work_within())
+                .await?;
+            let committed: Vec<(u32, u32)> = rows.iter().map(|r| (r.attempt, r.version)).collect();
+            if let Some(waited) = before
+                && committed.len() == waited.count
+            {
+                return Ok((committed, waited.detail));
+            }
+            let waited = self
+                .wait_for(observer, &committed, deadline, patience)
+                .await?;
+            let first = first.get_or_insert(committed);
+            if !waited.is_complete {
+                // What later looks showed had not all of the time that there is.
+                return Ok((first.clone(), waited.detail));
+            }
+            before = Some(waited);
+        }
+    }
+
+    /// Waits until all of these have been seen, and goes on for a while; or until nobody is there who
+    /// could publish them, or the deadline.
+    async fn wait_for(
+        &self,
+        observer: &Observer,
+        committed: &[(u32, u32)],
+        deadline: Instant,
+        patience: &Patience,
+    ) -> Result<Waited, String> {
+        let all = committed.len();
+        let publisher = match self.strategy.kind.topology().publisher {
+            Publisher::Relay => "relay",
+            Publisher::Service => "order service",
+        };
+        let over = |detail: String| {
+            Ok(Waited {
+                count: all,
+                is_complete: false,
+                detail,
+            })
+        };
         loop {
             let missing = observer.missing(committed);
             if missing == 0 {
-                return self.settle(observer, committed.len(), patience).await;
+                return self.settle(observer, all, publisher, patience).await;
             }
-            if !self.arena.relay_goes_on() {
-                let all = committed.len();
-                return Ok((
-                    (),
-                    format!("{missing} of {all} not seen, and the relay is dead"),
+            if !self.deployment.publisher_goes_on() {
+                return over(format!(
+                    "{missing} of {all} not seen, and the {publisher} is dead"
                 ));
             }
             if Instant::now() > deadline {
-                return Ok((
-                    (),
-                    format!(
-                        "{missing} of {} not seen within {within:?}",
-                        committed.len()
-                    ),
-                ));
+                let within = self.context.scenario.drain.within;
+                return over(format!("{missing} of {all} not seen within {within:?}"));
             }
             if patience.is_interrupted() {
                 return Err(format!("interrupted with {missing} not seen"));
@@ -258,41 +383,48 @@ impl Fencing<'_> {
         }
     }
 
-    /// Everything is there. What the relay repeats a little later is its doing all the same: it goes on
-    /// for as long as the scenario says, from the newest event on.
+    /// Everything is there. What its publisher repeats a little later is its doing all the same: it goes
+    /// on for as long as the scenario says, from the newest event on.
     async fn settle(
         &self,
         observer: &Observer,
         all: usize,
+        publisher: &str,
         patience: &Patience,
-    ) -> Result<((), String), String> {
+    ) -> Result<Waited, String> {
+        let waited = |is_complete, detail| Waited {
+            count: all,
+            is_complete,
+            detail,
+        };
         let settle = self.context.scenario.drain.settle;
         let last_ns = observer.last_seen_ns().unwrap_or(0);
         let until_ns = last_ns.saturating_add(nanoseconds(settle));
         while self.watch.clock.now_ns() < until_ns {
-            if !self.arena.relay_goes_on() {
-                return Ok(((), format!("all {all} seen, and the relay is dead")));
+            if !self.deployment.publisher_goes_on() {
+                let detail = format!("all {all} seen, and the {publisher} is dead");
+                return Ok(waited(false, detail));
             }
             if patience.is_interrupted() {
                 return Err(format!(
-                    "interrupted while the relay went on, with all {all} seen"
+                    "interrupted while the {publisher} went on, with all {all} seen"
                 ));
             }
             tokio::time::sleep(POLL).await;
         }
-        Ok(((), format!("all {all} seen, and {settle:?} more")))
+        Ok(waited(true, format!("all {all} seen, and {settle:?} more")))
     }
 
     async fn read_pending(&self) -> Result<(Vec<Pending>, String), String> {
-        let arena = self.arena;
-        arena.stop_relay().await?;
+        let deployment = self.deployment;
+        deployment.stop_relays().await?;
         let topology = self.strategy.kind.topology();
         let state = match topology.reads_log {
             true => PendingState::Slot,
             false => PendingState::OutboxRow,
         };
         let verifier = crate::event::Verifier {
-            identity: &arena.identity,
+            identity: &deployment.identity,
             requests: None,
             payload_bytes: self.context.scenario.workload.payload_bytes,
         };
@@ -309,7 +441,7 @@ impl Fencing<'_> {
                 }
                 Held::Attempt(text) => {
                     let id = uuid::Uuid::try_parse(text).ok();
-                    let number = id.and_then(|id| arena.identity.attempt_number(id));
+                    let number = id.and_then(|id| deployment.identity.attempt_number(id));
                     if number.is_none() {
                         strange.get_or_insert_with(|| text.to_owned());
                     }
@@ -325,7 +457,7 @@ impl Fencing<'_> {
                 });
             }
         };
-        let held = arena.parts.pending(arena, &mut keep).await?;
+        let held = deployment.parts.pending(deployment, &mut keep).await?;
         if let Some(strange) = strange {
             return Err(format!(
                 "asking what the source still holds: the `pending` query of the relay's file gave \
@@ -341,8 +473,11 @@ impl Fencing<'_> {
     }
 
     async fn close_topic(&self) -> Result<((), String), String> {
-        let arena = self.arena;
-        arena.topic.close(&arena.identity, STEP_WITHIN).await?;
+        let deployment = self.deployment;
+        deployment
+            .topic
+            .close(&deployment.identity, STEP_WITHIN)
+            .await?;
         Ok(((), String::new()))
     }
 
@@ -354,5 +489,24 @@ impl Fencing<'_> {
             read.partitions.len()
         );
         Ok((read, detail))
+    }
+}
+
+/// How long an order service may take to end whose publishes take so long at most: as long as the drain,
+/// and never longer than it bounds itself.
+fn stop_within(drain: Duration, publish: Duration) -> Duration {
+    drain.min(SERVICE_STOP_WITHIN + publish)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_drain_of_an_hour_when_the_service_does_not_end_then_it_is_not_waited_for_so_long() {
+        let publish = Duration::from_secs(2);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(stop_within(hour, publish), SERVICE_STOP_WITHIN + publish);
+        assert_eq!(stop_within(publish, publish), publish);
     }
 }

@@ -1,10 +1,12 @@
 //! The run's folder: where everything a run leaves is found again.
 
 use super::RunError;
-use super::arena::failed;
+use super::deployment::failed;
 use crate::disk;
 use crate::explain::Explainer;
 use crate::view::Join;
+use reports::Exporter;
+use reports::json::Json;
 use reports::record::{Offence, Record};
 use serde::Serialize;
 use std::fs::File;
@@ -13,14 +15,21 @@ use std::path::{Path, PathBuf};
 
 /// Every offending event of a run, a line each.
 const OFFENCES: &str = "offences.jsonl";
+/// The folder, among those of the rounds of a comparison, of the run that warmed the stack and counts for nothing.
+pub const WARM_UP: &str = "warm-up";
 /// Most lines of one kind and strategy.
 const MAX_OFFENCES: u64 = 100_000;
 
 /// A name that no other run has, wherever and whenever it is made: `SCENARIO-TIME-RANDOM`.
 pub fn unique_name(scenario: &str) -> String {
-    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    format!("{scenario}-{}", unique_stamp(jiff::Timestamp::now()))
+}
+
+/// What is made at that time has this in its name and nothing else does: `TIME-RANDOM`. Such names are in the order of
+/// time.
+pub fn unique_stamp(at: jiff::Timestamp) -> String {
     let random: u32 = rand::random();
-    format!("{scenario}-{time}-{random:08x}")
+    format!("{}-{random:08x}", at.strftime("%Y%m%dT%H%M%SZ"))
 }
 
 /// The name of a run's folder, which is the run's name.
@@ -94,9 +103,32 @@ pub fn histories(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
     Ok(found)
 }
 
+/// Where a run folder has its record.
+pub fn record_of(folder: &Path) -> PathBuf {
+    folder.join(Json.file_name())
+}
+
+/// Whether the folder is that of one run, which has a record.
+pub fn is_run(folder: &Path) -> bool {
+    record_of(folder).is_file()
+}
+
+/// The folders of the runs in a folder, by their names.
+pub fn runs_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut runs = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if is_run(&path) {
+            runs.push(path);
+        }
+    }
+    runs.sort();
+    Ok(runs)
+}
+
 /// The record of a run folder.
 pub fn read_record(folder: &Path) -> Result<Record, RunError> {
-    let path = folder.join("record.json");
+    let path = record_of(folder);
     let doing = format!("reading {}", path.display());
     let bytes = std::fs::read(&path).map_err(|e| failed(&doing, &e))?;
     reports::json::parse(&bytes).map_err(|e| failed(&doing, &e))
@@ -202,6 +234,14 @@ mod tests {
     use super::*;
     use crate::checkers::context::Context;
     use crate::checkers::fixture::{attempt, clean, naive, unpublish};
+
+    #[test]
+    fn given_two_runs_of_one_scenario_in_one_second_then_each_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<String> =
+            (0..100).map(|_| unique_name("outage")).collect();
+        assert_eq!(names.len(), 100);
+        assert!(names.iter().all(|name| name.starts_with("outage-20")));
+    }
 
     #[test]
     fn given_more_offences_than_the_limit_then_a_last_line_says_how_many_were_left_out() {

@@ -2,7 +2,7 @@
 //! them share one join, and one explainer where there is anything to explain; nothing of the history
 //! outlives them.
 
-use super::arena::failed;
+use super::deployment::failed;
 use super::{RunError, folder};
 use crate::bite::bites;
 use crate::checkers::context::Context;

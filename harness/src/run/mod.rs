@@ -1,37 +1,45 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
 mod again;
-pub(crate) mod arena;
 mod context;
 mod counts;
+pub(crate) mod deployment;
 pub(crate) mod environment;
 pub mod explain;
 mod fencing;
 pub(crate) mod folder;
 pub(crate) mod judge;
+pub mod keyboard;
+mod look;
 pub(crate) mod rehearsal;
 pub(crate) mod sampler;
+mod saved;
 pub(crate) mod stack;
+pub mod stage;
 pub(crate) mod strategies;
 pub mod strategy;
 mod trace;
+pub mod trend;
 mod whole;
 
 use crate::history::{self, FenceStep, PartOf};
+use crate::nemesis::Turn;
 use crate::process::reaper::Reaper;
 use crate::record::{Came, Frame, Judged};
-use crate::scenario::{Scenario, Strategy};
+use crate::scenario::{Scenario, StackSettings, Strategy};
 use crate::stack::{Jit, Provider, Stack};
 use crate::workload::Progress;
-pub use again::{check, report};
-use arena::failed;
+pub use again::{charts, check, index, report};
+use deployment::failed;
+pub use folder::is_run;
 use reports::record::{NotRun, Record};
+pub use saved::saved;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// What happens during a run, for whoever shows it. The two sides share these values and nothing else.
 #[derive(Debug, Clone)]
@@ -75,6 +83,8 @@ pub enum Event {
     Fault {
         /// e.g. `down kafka injected`.
         what: String,
+        /// Which of the scenario's faults, and what became of it, where that is what happened.
+        turn: Option<(u32, Turn)>,
     },
     /// The load is over; the fence and the drain follow.
     LoadEnded,
@@ -144,14 +154,15 @@ impl StackChoice {
         }
     }
 
-    /// The provider for one run folder; `jit` of a local broker.
-    pub fn provider(&self, run_folder: &Path, jit: Jit) -> Provider {
+    /// The provider for one run folder; `jit` and `settings` of a local one.
+    pub fn provider(&self, run_folder: &Path, jit: Jit, settings: StackSettings) -> Provider {
         match self {
             Self::Local { programs } => Provider::Local {
                 data: run_folder.join("stack"),
                 logs: run_folder.join("logs"),
                 programs: programs.clone(),
                 jit,
+                synchronous_standby: settings.synchronous_standby,
             },
             Self::External { file, programs } => Provider::External {
                 file: file.clone(),
@@ -204,6 +215,29 @@ pub struct Finished {
     pub failure: Option<RunError>,
 }
 
+/// Runs one scenario for an audience: all its strategies at the same time. See [`run`] for the rest.
+pub async fn run_on_stage(
+    scenario: &Scenario,
+    options: &Options,
+    reaper: &Arc<Reaper>,
+    (reporter, stage): (&Arc<dyn Reporter>, &stage::Stage),
+    interrupted: watch::Receiver<bool>,
+) -> Result<Finished, RunError> {
+    let told = Told {
+        reporter,
+        stage: Some(stage),
+    };
+    run_and_tell(scenario, options, reaper, told, interrupted).await
+}
+
+/// Who is told of a run.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    reporter: &'a Arc<dyn Reporter>,
+    /// Whoever watches, where anybody does.
+    stage: Option<&'a stage::Stage>,
+}
+
 /// Runs one scenario. `interrupted` turns true on Ctrl-C or SIGTERM. Whatever ends it, what was judged
 /// by then is in its record and its reports, and so is what could not be run; without a folder to put
 /// them in there is an error alone.
@@ -214,10 +248,24 @@ pub async fn run(
     reporter: &Arc<dyn Reporter>,
     interrupted: watch::Receiver<bool>,
 ) -> Result<Finished, RunError> {
+    let told = Told {
+        reporter,
+        stage: None,
+    };
+    run_and_tell(scenario, options, reaper, told, interrupted).await
+}
+
+async fn run_and_tell(
+    scenario: &Scenario,
+    options: &Options,
+    reaper: &Arc<Reaper>,
+    told: Told<'_>,
+    interrupted: watch::Receiver<bool>,
+) -> Result<Finished, RunError> {
     let started = Instant::now();
     let started_at = jiff::Timestamp::now().to_string();
     let folder = folder::create(&options.out, &scenario.name)?;
-    reporter.event(Event::ScenarioStarted {
+    told.reporter.event(Event::ScenarioStarted {
         scenario: scenario.name.clone(),
         folder: folder.clone(),
     });
@@ -228,11 +276,13 @@ pub async fn run(
         options,
         &folder,
         reaper,
-        reporter,
+        told,
         interrupted,
         &mut environment,
     )
     .await;
+    let played = told.stage.map(|stage| stage.keyboard.played(scenario));
+    let scenario = played.as_ref().unwrap_or(scenario);
     let Ran {
         judged,
         mut failure,
@@ -308,7 +358,7 @@ impl From<RunError> for Ran {
 }
 
 /// The strategies that are to be run.
-fn chosen<'a>(scenario: &'a Scenario, strategy: Option<&str>) -> Vec<&'a Strategy> {
+pub fn chosen<'a>(scenario: &'a Scenario, strategy: Option<&str>) -> Vec<&'a Strategy> {
     let is_chosen = |s: &&Strategy| strategy.is_none_or(|name| name == s.name);
     scenario.strategies.iter().filter(is_chosen).collect()
 }
@@ -340,12 +390,12 @@ async fn on_a_stack(
     options: &Options,
     folder: &Path,
     reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
+    Told { reporter, stage }: Told<'_>,
     mut interrupted: watch::Receiver<bool>,
     environment: &mut BTreeMap<String, String>,
 ) -> Ran {
     let stack = tokio::select! {
-        stack = stack::start(options, folder, Jit::C1, reaper, reporter) => stack,
+        stack = stack::start(options, folder, (Jit::C1, scenario.stack), reaper, reporter) => stack,
         _ = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted { folder: folder.to_owned() }),
     };
     let stack = match stack {
@@ -353,7 +403,7 @@ async fn on_a_stack(
         Err(error) => return error.into(),
     };
     *environment = environment::of(&stack, scenario);
-    let stage = Stage {
+    let scenario_run = ScenarioRun {
         scenario,
         options,
         stack: &stack,
@@ -362,9 +412,10 @@ async fn on_a_stack(
         reporter,
         interrupted: &interrupted,
     };
-    let mut ran = match stack::ready(&stage).await {
-        Ok(()) => run_strategies(&stage).await,
-        Err(error) => error.into(),
+    let mut ran = match (stack::ready(&scenario_run, stage.is_some()).await, stage) {
+        (Ok(()), None) => run_strategies(&scenario_run).await,
+        (Ok(()), Some(stage)) => stage::run(&scenario_run, stage).await,
+        (Err(error), _) => error.into(),
     };
     let stack_failed = matches!(ran.failure, Some(RunError::Stack(_)));
     let left = if options.keep_stack && !stack_failed {
@@ -384,7 +435,7 @@ async fn on_a_stack(
 }
 
 /// What the strategies of a scenario have in common.
-pub(crate) struct Stage<'a> {
+pub(crate) struct ScenarioRun<'a> {
     pub scenario: &'a Scenario,
     pub options: &'a Options,
     pub stack: &'a Stack,
@@ -395,7 +446,7 @@ pub(crate) struct Stage<'a> {
     pub interrupted: &'a watch::Receiver<bool>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> ScenarioRun<'a> {
     fn chosen(&self) -> Vec<&'a Strategy> {
         chosen(self.scenario, self.options.strategy.as_deref())
     }
@@ -415,19 +466,21 @@ impl<'a> Stage<'a> {
                 strategies: self.chosen().iter().map(|s| s.name.clone()).collect(),
             },
             trace: self.options.trace,
+            lane: None,
         }
     }
 }
 
 /// Runs the strategies one after the other, each judged before the next one begins, up to the first
 /// of which no history comes.
-pub(crate) async fn run_strategies(stage: &Stage<'_>) -> Ran {
-    let (folder, interrupted) = (stage.folder, stage.interrupted);
-    let chosen = stage.chosen();
-    let context = stage.context();
+pub(crate) async fn run_strategies(scenario_run: &ScenarioRun<'_>) -> Ran {
+    let (folder, interrupted) = (scenario_run.folder, scenario_run.interrupted);
+    let chosen = scenario_run.chosen();
+    let context = scenario_run.context();
+    let judging = Mutex::new(());
     let mut ran = Ran::default();
     for strategy in chosen {
-        match one_strategy(&context, strategy).await {
+        match one_strategy(&context, strategy, &judging).await {
             Ok(judged) => ran.judged.push(judged),
             Err(error) => {
                 ran.failure = Some(error);
@@ -443,12 +496,14 @@ pub(crate) async fn run_strategies(stage: &Stage<'_>) -> Ran {
     ran
 }
 
-/// One strategy, from its start to its judgement.
+/// One strategy, from its start to its judgement. Whoever holds `judging` writes the run's files.
 async fn one_strategy(
     context: &context::Context<'_>,
     strategy: &Strategy,
+    judging: &Mutex<()>,
 ) -> Result<Judged, RunError> {
     let history = strategy::run(context, strategy).await?;
+    let _turn = judging.lock().await;
     let path = folder::history(context.folder, &strategy.name);
     let run_folder = context.folder.to_owned();
     // Saving and judging are work for a processor, not for the runtime's threads.

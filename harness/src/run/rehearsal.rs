@@ -3,10 +3,10 @@
 //! Whatever strategy came first would otherwise pay for what has just been started: a broker's JVM
 //! that still interprets, a log whose files were never written, proxies and caches that are cold.
 
-use super::arena::Arena;
 use super::context::Context;
+use super::deployment::Deployment;
 use super::strategy;
-use super::{Event, RunError, Stage};
+use super::{Event, RunError, ScenarioRun};
 use crate::clock::RunClock;
 use crate::fence::patience::Patience;
 use crate::observer::Observer;
@@ -53,12 +53,12 @@ impl Rehearsal {
 
 /// Watches how many orders each round had.
 #[derive(Debug, Default)]
-struct Pace {
+struct SteadyState {
     best: u64,
     rounds_since: u32,
 }
 
-impl Pace {
+impl SteadyState {
     /// So many rounds without a gain: a JVM's compiler has plateaus of three seconds.
     const PATIENCE: u32 = 6;
 
@@ -77,7 +77,10 @@ impl Pace {
 /// Has orders placed and published with the workload's own sizes, partitions and proxies, by a dual
 /// write: it alone uses every server in each request. That a stack is slow or fails some of it is no
 /// failure; that it cannot be set up is one.
-pub(crate) async fn rehearse(stage: &Stage<'_>, rehearsal: Rehearsal) -> Result<(), RunError> {
+pub(crate) async fn rehearse(
+    scenario_run: &ScenarioRun<'_>,
+    rehearsal: Rehearsal,
+) -> Result<(), RunError> {
     let longest = Rehearsal::ROUND * rehearsal.rounds_max();
     let text = match rehearsal {
         Rehearsal::Brief => format!("rehearsal: {} s of orders, unmeasured", longest.as_secs()),
@@ -86,16 +89,17 @@ pub(crate) async fn rehearse(stage: &Stage<'_>, rehearsal: Rehearsal) -> Result<
             longest.as_secs()
         ),
     };
-    stage.reporter.event(Event::Note { text });
-    let scenario = scenario(stage.scenario, longest);
+    scenario_run.reporter.event(Event::Note { text });
+    let scenario = scenario(scenario_run.scenario, longest);
     let context = Context {
         scenario: &scenario,
         keep: false,
         trace: false,
-        ..stage.context()
+        lane: None,
+        ..scenario_run.context()
     };
-    strategy::in_arena(&context, &dual_write(), async |arena| {
-        place_orders(&context, arena, rehearsal).await
+    strategy::in_deployment(&context, &dual_write(), async |deployment| {
+        place_orders(&context, deployment, rehearsal).await
     })
     .await
 }
@@ -120,24 +124,25 @@ fn dual_write() -> Strategy {
         },
         linger_ms: 0.0,
         relay_commit: CommitMode::default(),
+        instances: 1,
         expectations: Vec::new(),
     }
 }
 
 async fn place_orders(
     context: &Context<'_>,
-    arena: &Arena<'_>,
+    deployment: &Deployment<'_>,
     rehearsal: Rehearsal,
 ) -> Result<(), RunError> {
     let clock = RunClock::start();
     let patience = Patience::new(context.interrupted.clone());
     let asked = ("starting the rehearsal's observer", OBSERVER_WITHIN);
     let _observer = context
-        .bounded(&patience, asked, Observer::start(arena.watch(clock)))
+        .bounded(&patience, asked, Observer::start(deployment.watch(clock)))
         .await?;
     let progress = Arc::new(Progress::default());
     let payload_bytes = context.scenario.workload.payload_bytes as u64;
-    let load = arena.load(clock, Arc::clone(&progress));
+    let load = deployment.load(clock, Arc::clone(&progress));
     let (halt, halted) = watch::channel(false);
     let loaded = workload::offer(load, clock.now_ns(), halted);
     tokio::pin!(loaded);
@@ -164,7 +169,7 @@ async fn place_orders(
 }
 
 async fn enough(progress: &Progress, rehearsal: Rehearsal, payload_bytes: u64) {
-    let mut pace = Pace::default();
+    let mut pace = SteadyState::default();
     let mut before = 0;
     for _ in 0..rehearsal.rounds_max() {
         tokio::time::sleep(Rehearsal::ROUND).await;
@@ -182,7 +187,7 @@ mod tests {
     use super::*;
 
     fn rounds_until_steady(orders: &[u64]) -> Option<usize> {
-        let mut pace = Pace::default();
+        let mut pace = SteadyState::default();
         orders.iter().position(|n| pace.is_steady_after(*n))
     }
 

@@ -93,6 +93,8 @@ impl Sampler {
         let at_ns = self.clock.now_ns();
         let names: &[&str] = match self.layout.outbox {
             OutboxKind::None => &[WAL_BYTES],
+            // Which of its tables are the outbox, nobody says.
+            OutboxKind::ForeignService { .. } => &[WAL_BYTES, SLOT_WAL_BYTES],
             OutboxKind::Delete
             | OutboxKind::Mark
             | OutboxKind::Cdc

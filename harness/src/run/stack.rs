@@ -1,23 +1,24 @@
 //! The stack of a run: started, warmed, and left running where that is wanted.
 
-use super::arena::failed;
+use super::deployment::failed;
 use super::rehearsal::{self, Rehearsal};
-use super::{Event, Options, Reporter, RunError, Stage, folder, strategies};
+use super::{Event, Options, Reporter, RunError, ScenarioRun, folder, strategies};
 use crate::process::reaper::Reaper;
+use crate::scenario::StackSettings;
 use crate::stack::{Jit, Stack};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Starts it; `jit` of a local broker. It is up, but not warm.
+/// Starts it, with these settings where it is ours. It is up, but not warm.
 pub(crate) async fn start(
     options: &Options,
     folder: &Path,
-    jit: Jit,
+    (jit, settings): (Jit, StackSettings),
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Stack, RunError> {
-    let provider = options.stack.provider(folder, jit);
+    let provider = options.stack.provider(folder, jit, settings);
     reporter.event(Event::StackStarting {
         provider: options.stack.name().to_owned(),
     });
@@ -44,40 +45,44 @@ pub(crate) async fn start(
     Ok(stack)
 }
 
-/// Sees that everything is there that the strategies need, before anything is run; then warms the stack.
-pub(super) async fn ready(stage: &Stage<'_>) -> Result<(), RunError> {
-    for strategy in stage.chosen() {
+/// Sees that everything is there that the strategies need, before anything is run; then warms the stack, briefly
+/// where it is for `show`.
+pub(crate) async fn ready(scenario_run: &ScenarioRun<'_>, show: bool) -> Result<(), RunError> {
+    for strategy in scenario_run.chosen() {
         let parts = strategies::of(strategy);
-        let log = folder::log(stage.folder, &strategy.name, "install");
-        let mut interrupted = stage.interrupted.clone();
+        let log = folder::log(scenario_run.folder, &strategy.name, "install");
+        let mut interrupted = scenario_run.interrupted.clone();
         tokio::select! {
-            ready = parts.make_ready(stage.stack, stage.reaper, &log) => ready?,
+            ready = parts.make_ready(scenario_run.stack, scenario_run.reaper, &log) => ready?,
             Ok(_) = interrupted.wait_for(|i| *i) => {
-                return Err(RunError::Interrupted { folder: stage.folder.to_owned() });
+                return Err(RunError::Interrupted { folder: scenario_run.folder.to_owned() });
             }
         }
     }
-    warm(stage).await
+    warm(scenario_run, show).await
 }
 
 /// Brings a stack to the speed that is its own. Strategies that are compared are worth a rehearsal:
 /// a short one where the broker's compiler is soon done, on somebody's stack, of which nothing is
 /// known, until it gets no faster.
-async fn warm(stage: &Stage<'_>) -> Result<(), RunError> {
-    let compared = stage.chosen().len() > 1;
-    match stage.stack {
-        Stack::Local(_) if compared => rehearsal::rehearse(stage, Rehearsal::Brief).await,
+async fn warm(scenario_run: &ScenarioRun<'_>, show: bool) -> Result<(), RunError> {
+    // Figures for show are compared with nothing.
+    let compared = scenario_run.chosen().len() > 1 && !show;
+    match scenario_run.stack {
+        Stack::Local(_) if compared => rehearsal::rehearse(scenario_run, Rehearsal::Brief).await,
         Stack::Local(_) => {
-            let mut interrupted = stage.interrupted.clone();
+            let mut interrupted = scenario_run.interrupted.clone();
             tokio::select! {
-                warm = warm_up(stage.stack, crate::stack::warm_up::BRIEF) => warm,
-                failed = stage.stack.ends_by_itself() => Err(failed.into()),
+                warm = warm_up(scenario_run.stack, crate::stack::warm_up::BRIEF) => warm,
+                failed = scenario_run.stack.ends_by_itself() => Err(failed.into()),
                 Ok(_) = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted {
-                    folder: stage.folder.to_owned(),
+                    folder: scenario_run.folder.to_owned(),
                 }),
             }
         }
-        Stack::External(_) if compared => rehearsal::rehearse(stage, Rehearsal::UntilSteady).await,
+        Stack::External(_) if compared => {
+            rehearsal::rehearse(scenario_run, Rehearsal::UntilSteady).await
+        }
         Stack::External(_) => Ok(()),
     }
 }

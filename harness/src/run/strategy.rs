@@ -1,20 +1,21 @@
 //! One run of one strategy, a straight line: raise, load with faults, fence, final reads, history.
 
-use super::arena::{Arena, Leave, failed};
 use super::context::Context;
 use super::counts::LiveCounts;
+use super::deployment::{Deployment, Leave, failed};
 use super::fencing::Fencing;
+use super::look::Looker;
 use super::sampler::Sampler;
 use super::trace::{self, Collected};
-use super::{Event, RunError, folder};
+use super::{Event, Reporter, RunError, folder};
 use crate::clock::RunClock;
 use crate::fence::patience::{Cut, Patience};
 use crate::history::{History, RunMeta};
-use crate::nemesis::{self, Campaign};
-use crate::observer::{self, Ends, Observer, Sights};
+use crate::nemesis::{self, Announcement, Campaign};
+use crate::observer::{self, Ends, Observer, Sights, Watch};
 use crate::scenario::Strategy;
 use crate::stack::Stack;
-use crate::workload::{self, Offered, Progress};
+use crate::workload::{self, Answers, Offered, Progress};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ use tokio::sync::watch;
 /// Between "everything is ready" and the first intended start. An idempotent producer that has just
 /// connected asks for its producer id on a timer of half a second; the first events would pay for it.
 const SETTLE: Duration = Duration::from_millis(600);
+/// Beyond what a publish may take, until nobody goes on trying.
+const GIVEN_UP: Duration = Duration::from_secs(1);
 /// Bound on raising the system under test: its parts have bounds of their own.
 const RAISE_WITHIN: Duration = Duration::from_secs(300);
 /// Bound on a question to the broker around the load.
@@ -41,8 +44,8 @@ pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, 
         strategy: strategy.name.clone(),
         kind: strategy.kind.name().to_owned(),
     });
-    in_arena(context, strategy, async |arena| {
-        let history = load_and_fence(context, arena, strategy).await?;
+    in_deployment(context, strategy, async |deployment| {
+        let history = load_and_fence(context, deployment, strategy).await?;
         if history.fences.iter().any(|step| !step.ok)
             && let Some(error) = stack_failed(context).await
         {
@@ -54,12 +57,12 @@ pub async fn run(context: &Context<'_>, strategy: &Strategy) -> Result<History, 
 }
 
 /// Raises the system under test of a strategy, has something done with it, and tears it down again.
-pub async fn in_arena<T>(
+pub async fn in_deployment<T>(
     context: &Context<'_>,
     strategy: &Strategy,
-    work: impl AsyncFnOnce(&Arena<'_>) -> Result<T, RunError>,
+    work: impl AsyncFnOnce(&Deployment<'_>) -> Result<T, RunError>,
 ) -> Result<T, RunError> {
-    let mut arena = Arena::plan(
+    let mut deployment = Deployment::plan(
         context.stack,
         context.scenario,
         strategy,
@@ -69,9 +72,12 @@ pub async fn in_arena<T>(
             .trace
             .then(|| folder::trace(context.folder, &strategy.name)),
     )?;
+    if let Some(lane) = &context.lane {
+        deployment.relays_take_the_way_of(lane.way)?;
+    }
     let patience = Patience::new(context.interrupted.clone());
     let raised = tokio::select! {
-        raised = patience.give(RAISE_WITHIN, arena.raise()) => raised
+        raised = patience.give(RAISE_WITHIN, deployment.raise()) => raised
             .unwrap_or_else(|cut| Err(context.cut("raising the system under test", cut))),
         failed = context.stack.ends_by_itself() => Err(failed.into()),
         () = patience.interruption() => {
@@ -79,7 +85,7 @@ pub async fn in_arena<T>(
         }
     };
     let mut done = match raised {
-        Ok(()) => work(&arena).await,
+        Ok(()) => work(&deployment).await,
         Err(e) => Err(e),
     };
     // Where something failed because the stack did, that is the failure.
@@ -93,9 +99,9 @@ pub async fn in_arena<T>(
     } else {
         TEAR_DOWN_WITHIN
     };
-    let torn = arena.tear_down(leave(context, &done), context.reporter);
+    let torn = deployment.tear_down(leave(context, &done), context.reporter);
     if tokio::time::timeout(within, torn).await.is_err() {
-        // What it had not come to is dropped with the arena, by the reaper, or by the next sweep.
+        // What it had not come to is dropped with the deployment, by the reaper, or by the next sweep.
         let text = format!(
             "tearing down {} did not end within {within:?}: the rest of it is dropped by the \
              reaper, or by the next run on this stack",
@@ -128,16 +134,21 @@ fn leave<T>(context: &Context<'_>, done: &Result<T, RunError>) -> Leave {
 
 async fn load_and_fence(
     context: &Context<'_>,
-    arena: &Arena<'_>,
+    deployment: &Deployment<'_>,
     strategy: &Strategy,
 ) -> Result<History, RunError> {
     let scenario = context.scenario;
     let clock = RunClock::start();
     let started_at = jiff::Timestamp::now().to_string();
-    let watch = arena.watch(clock);
+    let watch = Watch {
+        keeps_recent: context.lane.is_some(),
+        ..deployment.watch(clock)
+    };
     let patience = Patience::new(context.interrupted.clone());
     let asked = ("listing the topics", ASK_WITHIN);
-    let topics_before = context.bounded(&patience, asked, arena.topic.all()).await?;
+    let topics_before = context
+        .bounded(&patience, asked, deployment.topic.all())
+        .await?;
     let asked = ("starting the observer", ASK_WITHIN);
     let observer = context
         .bounded(&patience, asked, Observer::start(watch.clone()))
@@ -150,12 +161,32 @@ async fn load_and_fence(
     let (end_sampling, sampling) = watch::channel(false);
     let sampler = Sampler {
         clock,
-        processes: arena.service.iter().chain(&arena.relay).cloned().collect(),
+        processes: deployment
+            .service
+            .iter()
+            .chain(&deployment.relays)
+            .cloned()
+            .collect(),
         admin: context.stack.info().postgres.clone(),
-        layout: arena.layout.clone(),
+        layout: deployment.layout.clone(),
     };
     let sampler = tokio::spawn(sampler.run(sampling));
 
+    let (end_looking, looking) = watch::channel(false);
+    let progress = Arc::new(Progress {
+        // Somebody watches.
+        answers: context.lane.as_ref().map(|_| Answers::default()),
+        ..Progress::default()
+    });
+    let watched = WatchedLane {
+        sights: observer.sights(),
+        progress: Arc::clone(&progress),
+        clock,
+    };
+    let looker = look(context, deployment, strategy, watched, looking);
+    if let Some(lane) = &context.lane {
+        lane.begins_with_the_others().await;
+    }
     let load_from_ns = clock.now_ns() + SETTLE.as_nanos() as i64;
     let (
         Offered {
@@ -164,13 +195,31 @@ async fn load_and_fence(
             until_ns,
         },
         campaign,
-    ) = load(context, arena, clock, load_from_ns, observer.sights()).await?;
+    ) = load(
+        context,
+        deployment,
+        (clock, load_from_ns),
+        progress,
+        observer.sights(),
+    )
+    .await?;
     context.reporter.event(Event::LoadEnded);
+    // What nobody pressed was no fault.
+    let (played, campaign) = match &context.lane {
+        Some(lane) => {
+            let is_played = |n: usize| {
+                let fault = scenario.faults.get(n);
+                fault.is_some_and(|f| lane.stage.keyboard.is_asked_for(f.trigger()))
+            };
+            (lane.played(scenario), campaign.only(is_played))
+        }
+        None => (scenario.clone(), campaign),
+    };
 
     let requests = Arc::new(requests);
     let fencing = Fencing {
         context,
-        arena,
+        deployment,
         strategy,
         watch: &watch,
         requests: &requests,
@@ -181,7 +230,7 @@ async fn load_and_fence(
         failed = context.stack.ends_by_itself() => return Err(failed.into()),
         read = fencing.read(observer) => read,
     };
-    for child in arena.service.iter().chain(&arena.relay) {
+    for child in deployment.service.iter().chain(&deployment.relays) {
         if child.own_end().is_some() {
             let text = child.ends_by_itself().await.to_string();
             context.reporter.event(Event::Note { text });
@@ -189,38 +238,41 @@ async fn load_and_fence(
     }
     let strays = observer::stray_topics(
         &watch.bootstrap,
-        &arena.identity,
+        &deployment.identity,
+        &watch.place,
         &watch.topic,
         &topics_before,
     );
     let asked = ("looking for events on other topics", STRAYS_WITHIN);
     let patience = Patience::new(context.interrupted.clone());
-    // They are a hint where something is lost; no count and no verdict rests on them.
-    let stray_topics = context
-        .bounded(&patience, asked, strays)
-        .await
-        .unwrap_or_else(|e| {
-            let text =
-                format!("events on other topics were not looked for, which is a hint less: {e}");
-            context.reporter.event(Event::Note { text });
-            Vec::new()
-        });
+    let stray_topics = match context.lane {
+        // The topics beside its own are those of other lanes, which are dropped while they are looked at.
+        Some(_) => Vec::new(),
+        None => {
+            let found = context.bounded(&patience, asked, strays).await;
+            or_no_hint(found, context.reporter.as_ref())
+        }
+    };
     let _ = end_sampling.send(true);
+    let _ = end_looking.send(true);
+    if let Some(looker) = looker {
+        looker.await.map_err(|e| failed("looking at a lane", &e))?;
+    }
     let mut samples = sampler.await.map_err(|e| failed("sampling", &e))?;
     samples.extend(ends.stop().await);
-    let trace = collect_trace(context, arena, clock).await?;
+    let trace = collect_trace(context, deployment, clock).await?;
 
     let meta = RunMeta {
         format: crate::history::FORMAT,
-        scenario: scenario.clone(),
+        scenario: played,
         strategy: strategy.name.clone(),
         part_of: context.part_of.clone(),
-        key: arena.key.clone(),
+        key: deployment.key.clone(),
         clock,
         started_at,
-        topic: arena.topic_name.clone(),
-        schema: arena.layout.schema.clone(),
-        proxied: arena.proxies.keys().copied().collect(),
+        topic: deployment.topic_name.clone(),
+        schema: deployment.layout.schema.clone(),
+        proxied: deployment.proxies.keys().copied().collect(),
         load_from_ns,
         load_until_ns: until_ns,
         unoffered,
@@ -229,8 +281,9 @@ async fn load_and_fence(
         uncommitted_records: read.topic.uncommitted_records,
         service_killed_at_teardown: read.service_killed,
         interrupted: *context.interrupted.borrow(),
-        deaths: arena.deaths(&clock),
+        deaths: deployment.deaths(&clock),
         remarks: read.remarks,
+        trigger_notes: campaign.trigger_notes,
         stray_topics,
         trace_cut_ns: trace.cut_ns,
         trace_dropped: trace.dropped,
@@ -248,23 +301,65 @@ async fn load_and_fence(
         pending: read.pending,
         faults: campaign.faults,
         observations: campaign.observations,
-        processes: arena.process_events(&clock),
+        processes: deployment.process_events(&clock),
         samples,
         fences: read.steps,
         trace: trace.rows.into_iter().collect(),
     })
 }
 
+/// What there is to look at beside the database.
+struct WatchedLane {
+    sights: Sights,
+    progress: Arc<Progress>,
+    clock: RunClock,
+}
+
+/// Has somebody look at a lane while it runs, where it is one.
+fn look(
+    context: &Context<'_>,
+    deployment: &Deployment<'_>,
+    strategy: &Strategy,
+    watched: WatchedLane,
+    stop: watch::Receiver<bool>,
+) -> Option<tokio::task::JoinHandle<()>> {
+    let lane = context.lane.as_ref()?;
+    let request_timeout = context.scenario.workload.request_timeout;
+    let publishes = deployment.parts.publish_within(request_timeout);
+    let looker = Looker {
+        lane: lane.number,
+        audience: Arc::clone(&lane.stage.audience),
+        admin: deployment.admin().clone(),
+        layout: deployment.layout.clone(),
+        identity: Arc::clone(&deployment.identity),
+        sights: watched.sights,
+        progress: watched.progress,
+        clock: watched.clock,
+        gives_up_after: (!strategy.topology().has_outbox).then_some(publishes + GIVEN_UP),
+    };
+    Some(tokio::spawn(looker.run(stop)))
+}
+
+/// Other topics with events of the run are a hint where something is lost; no count and no verdict
+/// rests on them, so a look that fails costs the hint and not the history.
+fn or_no_hint(found: Result<Vec<String>, RunError>, reporter: &dyn Reporter) -> Vec<String> {
+    found.unwrap_or_else(|e| {
+        let text = format!("events on other topics were not looked for, which is a hint less: {e}");
+        reporter.event(Event::Note { text });
+        Vec::new()
+    })
+}
+
 /// What the system under test wrote of its work, now that all of it has ended.
 async fn collect_trace(
     context: &Context<'_>,
-    arena: &Arena<'_>,
+    deployment: &Deployment<'_>,
     clock: RunClock,
 ) -> Result<Collected, RunError> {
-    let Some(folder) = arena.trace.clone() else {
+    let Some(folder) = deployment.trace.clone() else {
         return Ok(Collected::default());
     };
-    let identity = Arc::clone(&arena.identity);
+    let identity = Arc::clone(&deployment.identity);
     let collected = tokio::task::spawn_blocking(move || trace::collect(&folder, &identity, &clock))
         .await
         .map_err(|e| failed("reading the traces", &e))?;
@@ -278,35 +373,46 @@ async fn collect_trace(
 
 async fn load(
     context: &Context<'_>,
-    arena: &Arena<'_>,
-    clock: RunClock,
-    load_from_ns: i64,
+    deployment: &Deployment<'_>,
+    (clock, load_from_ns): (RunClock, i64),
+    progress: Arc<Progress>,
     sights: Sights,
 ) -> Result<(Offered, Campaign), RunError> {
     let workload = &context.scenario.workload;
-    let progress = Arc::new(Progress::default());
     context.reporter.event(Event::LoadStarted {
         duration: workload.duration,
         planned: (workload.rate * workload.duration.as_secs_f64()) as u64,
         progress: Arc::clone(&progress),
     });
-    let hit = nemesis::Load {
+    let hit = nemesis::LoadWindow {
         from_ns: load_from_ns,
         until_ns: load_from_ns.saturating_add(nemesis::nanoseconds(workload.duration)),
         counts: Arc::new(LiveCounts {
             progress: Arc::clone(&progress),
             sights,
+            keyboard: context
+                .lane
+                .as_ref()
+                .map(|lane| Arc::clone(&lane.stage.keyboard)),
         }),
     };
-    let load = arena.load(clock, progress);
+    if let Some(lane) = &context.lane {
+        lane.stage.keyboard.open(SETTLE + workload.duration);
+    }
+    let load = deployment.load(clock, progress);
     let reporter = Arc::clone(context.reporter);
-    let announce = move |what| reporter.event(Event::Fault { what });
-    let field = arena.battlefield(clock, Arc::new(announce));
+    let announce = move |said: Announcement| {
+        reporter.event(Event::Fault {
+            what: said.what,
+            turn: said.turn,
+        });
+    };
+    let targets = deployment.fault_targets(clock, Arc::new(announce));
     let (halt, halted) = watch::channel(false);
     let loaded = async {
         tokio::join!(
             workload::offer(load, load_from_ns, halted.clone()),
-            nemesis::campaign(&context.scenario.faults, &field, hit, halted.clone()),
+            nemesis::campaign(&context.scenario.faults, &targets, hit, halted.clone()),
         )
     };
     tokio::pin!(loaded);
@@ -321,4 +427,43 @@ async fn load(
     let within = workload.request_timeout * 2 + LOAD_OVERTIME;
     let halted = patience.give(within, loaded).await;
     halted.map_err(|cut| context.cut("ending the load", cut))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct NotesReporter(Mutex<Vec<String>>);
+
+    impl Reporter for NotesReporter {
+        fn event(&self, event: Event) {
+            if let Event::Note { text } = event {
+                self.0.lock().unwrap().push(text);
+            }
+        }
+    }
+
+    #[test]
+    fn given_a_broker_that_does_not_say_its_topics_when_strays_are_looked_for_then_only_the_hint_is_lost()
+     {
+        let notes = NotesReporter::default();
+        let found = or_no_hint(Ok(vec!["elsewhere".to_owned()]), &notes);
+        assert_eq!(
+            (found, notes.0.lock().unwrap().len()),
+            (vec!["elsewhere".to_owned()], 0)
+        );
+
+        let reason = failed("looking for events on other topics", &"no answer");
+        let found = or_no_hint(Err(reason), &notes);
+
+        assert!(found.is_empty());
+        let said = notes.0.lock().unwrap().join("");
+        assert!(
+            said.contains("a hint less") && said.contains("no answer"),
+            "{said}"
+        );
+    }
 }

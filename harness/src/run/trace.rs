@@ -6,7 +6,7 @@ use crate::history::{TraceRow, Tracer};
 use crate::identity::Identity;
 use relays::config::TraceTarget;
 use relays::signal::monotonic_ns;
-use relays::trace::{EXTENSION, Life, Step};
+use relays::trace::{EXTENSION, Step, TracedLife};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -105,7 +105,7 @@ impl Collected {
         }
     }
 
-    fn end(&mut self, life: &Life, run: &Run<'_>) {
+    fn end(&mut self, life: &TracedLife, run: &Run<'_>) {
         self.dropped += life.damaged;
         let (first, last) = (*run.times.start(), *run.times.end());
         let cut_ns = life.cut_ns.map(|at| run.clock.at(at.clamp(first, last)));

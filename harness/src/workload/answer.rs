@@ -4,7 +4,7 @@ use crate::history::Outcome;
 use relays::order::Answer;
 
 /// Outcome and version told. Only the body settles a change: a bare status settles nothing.
-pub(super) fn classify(status: u16, body: &[u8]) -> (Outcome, u32) {
+pub(crate) fn classify(status: u16, body: &[u8]) -> (Outcome, u32) {
     match serde_json::from_slice(body) {
         Ok(Answer::Committed { version }) if (200..300).contains(&status) && version > 0 => {
             (Outcome::Committed, version)

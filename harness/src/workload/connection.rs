@@ -27,7 +27,7 @@ struct Http {
 }
 
 /// A connection to the order service, or the lack of one.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     service: SocketAddr,
     clock: RunClock,
     timeout: Duration,
@@ -39,7 +39,7 @@ pub(super) struct Connection {
 
 /// How a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// No connection could be made: nothing was sent.
     NotSent,
     /// A whole answer with this status; see [`Connection::answer`].
@@ -50,7 +50,7 @@ pub(super) enum Reply {
 
 /// A reply and its times, run time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     pub reply: Reply,
     /// How long it took to connect for this request; 0 where the connection was there.
     pub connecting_ns: i64,

@@ -37,12 +37,12 @@ pub(super) struct Desk {
     pub orders: Orders,
     pacing: Pacing,
     next_attempt: AtomicU32,
-    state: Mutex<State>,
+    state: Mutex<DeskState>,
     /// Somebody might have settled the last change.
     settled: Notify,
 }
 
-struct State {
+struct DeskState {
     crew: Crew<Arc<Seat>>,
     /// Every connection's task. It gives back what it sent.
     tasks: JoinSet<Vec<Sent>>,
@@ -61,7 +61,7 @@ struct State {
     closed: bool,
 }
 
-impl State {
+impl DeskState {
     /// Gives up the oldest ticks of a queue that is too long.
     fn bound_queue(&mut self) {
         let beyond = (self.due - self.next).saturating_sub(QUEUE_MAX);
@@ -80,7 +80,7 @@ impl Desk {
             orders: Orders::new(choices, workload.retries),
             pacing: Pacing::new(Schedule::new(workload), load.clock, load_from_ns),
             next_attempt: AtomicU32::new(0),
-            state: Mutex::new(State {
+            state: Mutex::new(DeskState {
                 crew: Crew::new(workload.connections),
                 tasks: JoinSet::new(),
                 due: 0,
@@ -162,7 +162,7 @@ impl Desk {
     }
 
     /// Whether somebody could be called.
-    fn hand_out(self: &Arc<Self>, state: &mut State, call: Call) -> bool {
+    fn hand_out(self: &Arc<Self>, state: &mut DeskState, call: Call) -> bool {
         match state.crew.taker() {
             Taker::Free(seat) => seat.call(call),
             Taker::New => {
@@ -286,7 +286,7 @@ impl Desk {
         state.given_up + state.due - state.next
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DeskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,6 +12,7 @@
 //! when the one before is answered. Then nothing is ever due, late or held back.
 
 mod answer;
+mod answers;
 mod choices;
 mod connection;
 mod crew;
@@ -25,6 +26,9 @@ use crate::clock::RunClock;
 use crate::history::{Request, Rows};
 use crate::identity::Identity;
 use crate::scenario::Workload;
+pub(crate) use answer::classify;
+pub use answers::Answers;
+pub(crate) use connection::{Connection, Exchange, Reply};
 use desk::Desk;
 use schedule::Schedule;
 use std::cmp::Reverse;
@@ -70,6 +74,8 @@ pub struct Progress {
     pub rejected: std::sync::atomic::AtomicU64,
     /// Unknown or not sent.
     pub unknown: std::sync::atomic::AtomicU64,
+    /// When each attempt was told that it is committed, where somebody watches.
+    pub answers: Option<Answers>,
 }
 
 /// What was sent and what came of it.

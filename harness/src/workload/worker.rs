@@ -169,6 +169,9 @@ impl Worker {
             },
         ));
         count(&desk.load.progress, outcome);
+        if let (Outcome::Committed, Some(answers)) = (outcome, &desk.load.progress.answers) {
+            answers.note(attempt, ended_ns);
+        }
         desk.orders.answered(change, outcome, told_version)
     }
 

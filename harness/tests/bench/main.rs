@@ -172,7 +172,10 @@ fn given_a_low_ceiling_when_capacity_is_searched_then_it_is_not_a_maximum() {
     assert_eq!(bench.tables[0].rows.len(), 1);
     assert!(measured(&bench.tables[0], "polling", "probes"));
     assert!(
-        text.contains("NOT A MAXIMUM") || text.contains("gave way"),
+        // Where the machine is busy, a rate can be too high for the order path or for the relay.
+        ["NOT A MAXIMUM", "gave way", "fell behind"]
+            .iter()
+            .any(|end| text.contains(end)),
         "{text}"
     );
 }

@@ -135,6 +135,31 @@ fn given_everything_in_place_when_installed_again_then_nothing_is_touched() {
 }
 
 #[test]
+fn given_no_more_than_packages_are_asked_for_when_they_are_there_then_nothing_else_is_looked_at() {
+    let checkout = Checkout::new();
+
+    let mut install = checkout.install(true);
+    let output = install.arg("packages").output().unwrap();
+
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(said(&output), "");
+}
+
+#[test]
+fn given_a_word_that_it_does_not_know_when_installed_then_it_says_what_it_knows() {
+    let checkout = Checkout::new();
+
+    let output = checkout.install(true).arg("package").output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("`package` is nothing that it can do; possible: packages"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
 fn given_a_new_version_and_no_maven_when_installed_then_it_is_asked_for_and_the_old_jars_stay() {
     let checkout = Checkout::new();
     checkout.change_pom();

@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod compare;
 mod explain;
 mod install;
+mod scripts;
+mod selection;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -53,6 +56,8 @@ impl Place {
         command
             .args(args)
             .current_dir(self.folder.path())
+            // These tests may be a step of a job themselves.
+            .env_remove("GITHUB_ACTIONS")
             .stdin(Stdio::null());
         command
     }
@@ -125,6 +130,7 @@ fn every_scenario_of_the_project_is_good_and_named_like_its_file() {
         "database-crash",
         "phantom",
         "relay-crash",
+        "relay-failover",
         "relay-pause",
         "service-crash",
         "slow-broker",
@@ -163,6 +169,22 @@ fn help_and_version_are_results_and_usage_errors_are_not() {
         "{}",
         version.out
     );
+
+    let completions = place.run(&["completions", "bash"]);
+    assert!(
+        completions.out.contains("--until-fail"),
+        "{}",
+        completions.out
+    );
+    let manual = place.run(&["man"]);
+    assert!(
+        manual.out.starts_with(".ie") && manual.out.contains("until"),
+        "{}",
+        manual.out
+    );
+    for hidden in [&completions.out, &manual.out] {
+        assert!(!hidden.contains("Ends what `run` leaves"), "{hidden}");
+    }
 
     place.refused(2, &[], &["Usage:"]);
     place.refused(2, &["run"], &["SCENARIO"]);
@@ -215,7 +237,12 @@ fn what_is_no_scenario_file_is_refused() {
         .with("latin1.toml", b"name = \"x\"\n# caf\xe9\n")
         .with("empty.toml", "");
     place.refused(2, &["run", "stead.toml"], &["did you mean ./steady.toml?"]);
-    place.refused(2, &["run", "."], &["is a folder"]);
+    std::fs::create_dir(place.folder.path().join("none")).unwrap();
+    place.refused(
+        2,
+        &["run", "none"],
+        &["none: this folder has no scenario files"],
+    );
     place.refused(
         2,
         &["run", "latin1.toml"],
@@ -303,6 +330,21 @@ fn somebody_elses_servers_are_not_killed() {
 }
 
 #[test]
+fn somebody_elses_servers_are_not_given_a_standby() {
+    let asks =
+        format!("{GOOD}[stack]\nsynchronous_standby = true\n").replace("kafka-server", "relay");
+    let place = Place::new().with("good.toml", &asks);
+    place.refused(
+        2,
+        &["run", "good.toml", "--stack", "external"],
+        &[
+            "`synchronous_standby` is impossible with --stack external",
+            "--stack local",
+        ],
+    );
+}
+
+#[test]
 fn check_and_report_want_the_folder_of_a_run() {
     let place = Place::new();
     for command in ["check", "report"] {
@@ -338,6 +380,34 @@ fn list_explains_everything_that_can_be_named() {
         !said.out.contains('\u{1b}'),
         "no colours where there is no terminal"
     );
+}
+
+#[test]
+fn list_gives_the_same_as_json_with_an_example_of_each() {
+    let place = Place::new();
+    let said = place.run(&[
+        "list",
+        "--json",
+        "--scenarios",
+        scenarios().to_str().unwrap(),
+    ]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    let list: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    for group in ["strategies", "targets", "faults", "triggers", "metrics"] {
+        let rows = list[group].as_array().unwrap();
+        assert!(rows.len() > 4, "{group}: {rows:?}");
+        for row in rows {
+            let said = |key: &str| row[key].as_str().is_some_and(|text| !text.is_empty());
+            assert!(said("name") && said("what") && said("example"), "{row}");
+        }
+    }
+    let outage = list["scenarios"].as_array().unwrap();
+    let outage = outage
+        .iter()
+        .find(|s| s["name"] == "broker-outage")
+        .unwrap();
+    assert_eq!(outage["duration_s"], 12.0);
+    assert_eq!(outage["strategies"][0]["kind"], "dual-write");
 }
 
 #[test]

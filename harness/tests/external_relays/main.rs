@@ -1,4 +1,4 @@
-//! The relays of relays/external, each run by its own scenario as its users run it. They need toolchains
+//! The relays and order services of relays/external, each run by its own scenario as its users run it. They need toolchains
 //! and packages that the project itself does not, so they are run where they are asked for (`make
 //! test-relays`), and whatever could not be run is named.
 
@@ -38,6 +38,11 @@ fn is_there(program: &str, argument: &str) -> bool {
 
 /// The run of a folder's scenario, or nothing and why.
 fn ran(name: &str, toolchain: (&str, &str)) -> Option<Whole> {
+    ran_by(name, "scenario.toml", toolchain)
+}
+
+/// The same by this file of it.
+fn ran_by(name: &str, file: &str, toolchain: (&str, &str)) -> Option<Whole> {
     let left_out = |why: String| not_done::not_done(&format!("relays/external/{name}: {why}"));
     if std::env::var_os(ASKED_FOR).is_none() {
         left_out("is run by `make test-relays`".to_owned());
@@ -48,7 +53,7 @@ fn ran(name: &str, toolchain: (&str, &str)) -> Option<Whole> {
         return None;
     }
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    Some(whole::run(&folder().join(name).join("scenario.toml")))
+    Some(whole::run(&folder().join(name).join(file)))
 }
 
 #[track_caller]
@@ -92,6 +97,19 @@ relays! {
         let faults = &strategy(whole, "python").faults;
         assert!(faults.iter().all(|fault| fault.bit == Some(true)), "{faults:?}");
     };
+    "python-service" given_a_service_with_its_outbox_inside_then_it_loses_nothing_and_one_without_loses ("python3", "--version"); |whole| {
+        assert_eq!(whole.code, Some(0), "{}", whole.said);
+        assert_clean(whole, "outbox-inside");
+        let faults = &strategy(whole, "outbox-inside").faults;
+        assert!(faults.iter().all(|fault| fault.bit == Some(true)), "{faults:?}");
+        assert!(strategy(whole, "dual-write").counts.lost.unwrap() >= 1);
+    };
+    "java-transaction-outbox" given_a_librarys_outbox_inside_a_service_then_it_loses_nothing ("javac", "-version"); |whole| {
+        assert_clean(whole, "java");
+        let java = strategy(whole, "java");
+        assert_eq!(java.counts.lost, Some(0), "{}", whole.said);
+        assert!(java.faults.iter().all(|fault| fault.bit == Some(true)), "{:?}", java.faults);
+    };
     "watermill" given_writers_that_commit_late_then_the_older_version_loses_and_the_newer_does_not ("go", "version"); |whole| {
         assert_clean(whole, "watermill-v4");
         let old = strategy(whole, "watermill-v1");
@@ -115,6 +133,18 @@ relays! {
         let swapped = found.counts.reordered.unwrap();
         assert_eq!(whole.code, Some(i32::from(swapped > 0)), "{}", whole.said);
     };
+}
+
+#[test]
+fn given_a_synchronous_standby_then_what_reads_a_row_again_loses_it_and_what_polls_does_not() {
+    let node = ("node", "--version");
+    let Some(whole) = ran_by("pg-transactional-outbox", "scenario-standby.toml", node) else {
+        return;
+    };
+    assert_clean(&whole, "polling");
+    assert_clean(&whole, "replication");
+    assert!(strategy(&whole, "replication").counts.lost.unwrap() >= 1);
+    assert_eq!(whole.code, Some(0), "{}", whole.said);
 }
 
 #[test]

@@ -5,12 +5,13 @@
 use super::not_done::not_done;
 use super::turn::{Turn, beside_another};
 use super::{
-    Ended, HARNESS, POLLING, Run, SHORT, command, command_on_theirs, nothing_left, process, run,
-    theirs,
+    Ended, HARNESS, POLLING, Run, SHORT, command, command_on_theirs, nothing_left, open, process,
+    run, theirs,
 };
+use crate::patience::PATIENCE;
 use harness::fence::database;
 use harness::topic::Topic;
-use harness::toxiproxy::Toxiproxy;
+use harness::toxiproxy::ToxiproxyClient;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -171,6 +172,41 @@ fn given_a_local_stack_when_its_disk_fills_up_then_the_stack_failed() {
     assert!(!tiny.run_folder().join("stack").exists());
 }
 
+/// What was not done must be read somewhere, or nobody misses it.
+#[test]
+fn given_a_user_who_may_mount_nothing_when_disks_are_to_be_filled_then_each_test_is_named_as_not_done()
+ {
+    let home = tempfile::tempdir().unwrap();
+    let unshare = home.path().join("unshare");
+    std::fs::write(&unshare, "#!/bin/sh\nexit 1\n").unwrap();
+    open(&unshare);
+    let list = home.path().join("not-done");
+    let tests = [
+        "disk::given_a_full_disk_when_run_then_what_cannot_be_written_is_named",
+        "disk::given_a_load_when_the_disk_fills_up_then_there_is_no_history_and_nothing_is_left",
+        "disk::given_a_local_stack_when_its_disk_fills_up_then_the_stack_failed",
+    ];
+
+    let output = Command::new(std::env::current_exe().unwrap())
+        .arg("--exact")
+        .args(tests)
+        .env("PATH", format!("{}:/usr/bin:/bin", home.path().display()))
+        .env("OUTBOX_HARNESS_TESTS_NOT_DONE", &list)
+        .output()
+        .unwrap();
+
+    let named = std::fs::read_to_string(&list).unwrap_or_default();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{output:?}");
+    for test in tests {
+        let line = format!("NOT DONE: {test}: this user may mount no file system\n");
+        assert!(
+            named.contains(&line) && said.contains(&line),
+            "{test}: {named}{said}"
+        );
+    }
+}
+
 #[test]
 fn given_a_limit_on_files_when_run_then_it_is_named_and_the_system_under_test_goes_on() {
     let turn = beside_another();
@@ -236,7 +272,7 @@ fn given_a_reader_that_has_gone_when_the_harness_is_killed_then_its_reaper_still
     harness.wait().unwrap();
 
     // Then every process and the stack's data go all the same.
-    let deadline = Instant::now() + super::SOON;
+    let deadline = Instant::now() + PATIENCE;
     let stack = super::run_folder(home.path()).join("stack");
     while stack.exists() {
         assert!(
@@ -266,7 +302,7 @@ fn half_files(folder: &Path) -> Vec<PathBuf> {
 /// Waits until nothing is there but what was there before: a broker lists a topic for a moment after it
 /// has said that it is deleted.
 fn until_as_found(turn: &Turn, before: &[String]) {
-    let deadline = Instant::now() + super::SOON;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let found = inventory(turn);
         if found == before {
@@ -282,7 +318,7 @@ fn inventory(turn: &Turn) -> Vec<String> {
     let info = theirs(turn).stack.info();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let mut connection = database::connect(&info.postgres, Instant::now() + super::SOON)
+        let mut connection = database::connect(&info.postgres, Instant::now() + PATIENCE)
             .await
             .unwrap();
         let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%' \
@@ -296,7 +332,7 @@ fn inventory(turn: &Turn) -> Vec<String> {
         let topics = topics.all().await.unwrap();
         // Kafka makes its own when a consumer first asks.
         all.extend(topics.into_iter().filter(|name| !name.starts_with("__")));
-        let toxiproxy = Toxiproxy::new(&info.toxiproxy_url).unwrap();
+        let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).unwrap();
         all.extend(toxiproxy.list().await.unwrap());
         all.sort();
         all

@@ -9,6 +9,8 @@ mod disk;
 mod kept;
 #[path = "../shared/not_done.rs"]
 mod not_done;
+#[path = "../shared/patience.rs"]
+mod patience;
 #[path = "../shared/secrets.rs"]
 mod secrets;
 mod sizes;
@@ -23,6 +25,7 @@ use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::external::stack_file;
 use harness::stack::{Jit, Provider, Stack};
+use patience::PATIENCE;
 use reports::record::{Record, Strategy};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -35,8 +38,6 @@ use turn::{LANES, Turn};
 
 /// The harness's own binary.
 const HARNESS: &str = env!("CARGO_BIN_EXE_outbox-harness");
-/// Bound on everything that is waited for.
-const SOON: Duration = Duration::from_secs(180);
 
 /// Where `make test` installs Kafka and Toxiproxy.
 fn programs() -> PathBuf {
@@ -118,6 +119,8 @@ fn command(home: &Path, scenario: &str) -> Command {
     let mut command = Command::new(HARNESS);
     command
         .env("OUTBOX_HARNESS_PROGRAMS", programs())
+        // The test may be a step of a job itself, whose annotations these are not.
+        .env_remove("GITHUB_ACTIONS")
         .arg("run")
         .arg(file)
         .arg("--out")
@@ -152,7 +155,7 @@ impl Run {
 
     /// Waits until it has said this on standard error.
     fn until_said(&mut self, text: &str) {
-        let deadline = Instant::now() + SOON;
+        let deadline = Instant::now() + PATIENCE;
         while !self.said.lock().unwrap().contains(text) {
             let ended = self.harness.try_wait().unwrap();
             let said = || self.said.lock().unwrap().clone();
@@ -252,7 +255,7 @@ impl Ended {
 
 /// A process of the run below `home` by a word of its command line.
 fn process(home: &Path, word: &str) -> i32 {
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let all = processes(home);
         if let Some((pid, _)) = all.iter().find(|(_, command)| command.contains(word)) {
@@ -286,7 +289,7 @@ fn processes(home: &Path) -> Vec<(i32, String)> {
 /// Nothing of the run below `home` lives any more, and of its stack's data nothing is there.
 #[track_caller]
 fn nothing_left(home: &Path) {
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let left = processes(home);
         if left.is_empty() {
@@ -369,6 +372,7 @@ fn theirs(turn: &Turn) -> &'static Theirs {
                 logs: folder.path().join("logs"),
                 programs: programs(),
                 jit: Jit::C1,
+                synchronous_standby: false,
             };
             let stack = Stack::start(provider, &reaper).await.unwrap();
             let file = folder.path().join("external.toml");

@@ -1,6 +1,7 @@
 //! A stack that cannot start: the error says which server, shows the end of its log or what to
 //! install, and nothing of the others is left.
 
+use super::not_done::not_done;
 use super::turn::beside_another;
 use super::{HARNESS, SHORT, command, nothing_left, open, programs, record, run, run_folder};
 use harness::process::reaper::Reaper;
@@ -8,7 +9,7 @@ use harness::stack::Jit;
 use harness::stack::local::LocalStack;
 use harness::stack::ports;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -90,6 +91,43 @@ fn given_a_postgres_that_is_too_old_when_started_then_the_oldest_version_is_name
             "the stack failed: start PostgreSQL: ",
             "/bin/postgres: it is version 13.23, and 14 is the oldest",
             "put the folder of a newer one first on PATH",
+        ],
+    );
+}
+
+/// As in an image that was started with a number for its user.
+#[test]
+fn given_a_user_without_a_name_when_started_then_it_is_said_what_to_do() {
+    const NAMELESS: &str = "54321";
+    let nameless = |program: &std::ffi::OsStr| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", NAMELESS, "--regid", NAMELESS, "--clear-groups"]);
+        command.arg("--").arg(program);
+        command
+    };
+    let tried = nameless(HARNESS.as_ref()).arg("--version").output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        return not_done(
+            "this user may not become another one, or that one may not read the program",
+        );
+    }
+    let as_nameless = |home: &Path, command: &mut Command| {
+        std::fs::set_permissions(home, PermissionsExt::from_mode(0o777)).unwrap();
+        let mut whole = nameless(command.get_program());
+        whole.args(command.get_args());
+        for (name, value) in command.get_envs() {
+            if let Some(value) = value {
+                whole.env(name, value);
+            }
+        }
+        *command = whole;
+    };
+    refused(
+        as_nameless,
+        &[
+            "the stack failed: start PostgreSQL: user 54321 has no entry in /etc/passwd",
+            "`docker run --user`",
+            "--stack external",
         ],
     );
 }

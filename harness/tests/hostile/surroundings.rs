@@ -2,6 +2,7 @@
 //! that configurations would take apart, too few open files. The run is not changed by them, or says
 //! at once what to do.
 
+use super::not_done::not_done;
 use super::{SHORT, command, nothing_left, record, run, run_on_schedule_in, wrongs};
 use std::process::Command;
 
@@ -68,5 +69,47 @@ fn given_a_hard_limit_that_is_too_low_when_run_then_both_figures_are_said_and_no
     let ended = run(limited("ulimit -n 512", &command(home.path(), SHORT)));
 
     ended.with(2, &["a process may have 512 files open here", "ulimit -Hn"]);
+    assert!(!home.path().join("runs").exists());
+}
+
+#[test]
+fn given_a_history_that_does_not_fit_into_memory_when_run_then_both_figures_are_said_and_nothing_starts()
+ {
+    // Given what the kernel says of its memory, in a mount namespace of one command
+    let home = tempfile::tempdir().unwrap();
+    let figures = home.path().join("meminfo");
+    std::fs::write(&figures, "MemAvailable:    1048576 kB\n").unwrap();
+    let with_figures = |arguments: &[&std::ffi::OsStr]| {
+        let script = r#"mount --bind "$0" /proc/meminfo && exec "$@""#;
+        let mut shell = Command::new("unshare");
+        shell.args(["-m", "sh", "-c", script]).arg(&figures);
+        shell.args(arguments);
+        shell
+    };
+    let may_mount = with_figures(&["true".as_ref()]).output();
+    if !may_mount.is_ok_and(|tried| tried.status.success()) {
+        return not_done("this user may mount nothing over what the kernel says");
+    }
+
+    // When a load of three hours is to be run; `--list` comes to an end where it would be
+    let long = SHORT
+        .replace("rate = 200", "rate = 1000")
+        .replace("\"2s\"", "\"3h\"");
+    let mut whole = command(home.path(), &long);
+    whole.arg("--list");
+    let arguments: Vec<_> = std::iter::once(whole.get_program())
+        .chain(whole.get_args())
+        .collect();
+    let ended = run(with_figures(&arguments));
+
+    // Then it is refused at once
+    ended.with(
+        2,
+        &[
+            "some 2.0 GiB of memory (10800000 changes)",
+            "1.0 GiB are available here",
+            "lower `rate` or `duration`",
+        ],
+    );
     assert!(!home.path().join("runs").exists());
 }

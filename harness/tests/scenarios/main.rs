@@ -134,6 +134,16 @@ scenarios! {
     "relay-pause.toml" given_relay_pause_when_run_then_events_are_late_and_complete: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };
+    "relay-failover.toml" given_relay_failover_when_run_then_another_relay_goes_on_in_order: |ran| {
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
+        for strategy in ["polling", "cdc"] {
+            for fault in &ran.strategy(strategy).faults {
+                println!("{strategy}: fail-over after {:?} s", fault.failover_s);
+                let took_over = fault.evidence.contains("took over");
+                assert!(took_over && fault.failover_s.is_some(), "{fault:?}");
+            }
+        }
+    };
     "slow-broker.toml" given_slow_broker_when_run_then_nothing_is_lost: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };

@@ -1,5 +1,6 @@
 //! Somebody's running stack: found by its file, checked, and left as it was found.
 
+use crate::patience::PATIENCE;
 use crate::process::{eventually, kill_and_reap, spawn_test};
 use crate::{HARNESS, local, reaper};
 use harness::process::reaper::Reaper;
@@ -8,7 +9,7 @@ use harness::stack::external::stack_file;
 use harness::stack::tenancy::Tenancy;
 use harness::stack::{Provider, Stack, StackInfo};
 use harness::topic::Topic;
-use harness::toxiproxy::Toxiproxy;
+use harness::toxiproxy::ToxiproxyClient;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -21,6 +22,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// A stack that plays somebody's: not the shared one, whose tests hold no run's lock and would be
@@ -96,8 +99,8 @@ impl Made {
         let topic = NewTopic::new(&self.topic, 1, TopicReplication::Fixed(1));
         let made = admin.create_topics([&topic], &AdminOptions::new()).await;
         made.unwrap()[0].as_ref().unwrap();
-        let toxiproxy = Toxiproxy::new(&info.toxiproxy_url).unwrap();
-        let route = &info.routes[&Link::RelayKafka];
+        let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).unwrap();
+        let route = &info.routes[&Link::RELAY_KAFKA];
         toxiproxy
             .create(&self.proxy, "127.0.0.1:0", &route.upstream)
             .await
@@ -118,11 +121,9 @@ impl Made {
         .await
         .unwrap();
         let consumer: BaseConsumer = kafka(info).create().unwrap();
-        let metadata = consumer
-            .fetch_metadata(None, Duration::from_secs(20))
-            .unwrap();
+        let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
         let topics = metadata.topics().iter().filter(|t| t.name() == self.topic);
-        let toxiproxy = Toxiproxy::new(&info.toxiproxy_url).unwrap();
+        let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).unwrap();
         let proxies = toxiproxy.list().await.unwrap();
         let proxies = proxies.iter().filter(|p| **p == self.proxy);
         (in_postgres, topics.count(), proxies.count())
@@ -193,7 +194,7 @@ async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() 
     }
     heartbeats.create().await.unwrap();
     // And the proxy of somebody whose servers, and so whose marks, are not those of this stack.
-    let toxiproxy = Toxiproxy::new(&info.toxiproxy_url).unwrap();
+    let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).unwrap();
     let stranger = "oh.0000face0badcafe.cdc.relay-kafka";
     toxiproxy
         .create(stranger, "127.0.0.1:0", "127.0.0.1:9")
@@ -309,14 +310,13 @@ async fn given_a_harness_whose_mark_is_taken_when_it_goes_on_then_it_says_that_t
     let (theirs, _turn) = theirs().await;
     let info = &theirs.info;
     let folder = tempfile::tempdir().unwrap();
-    let soon = Duration::from_secs(30);
 
     // When an administrator ends the session that holds its lock
     let found = find(file(info, &folder, |t| t)).await.unwrap();
     let end = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'";
     let mut session = administrator(&info.postgres).await;
     sqlx::query(end).execute(&mut session).await.unwrap();
-    let lost = tokio::time::timeout(soon, found.ends_by_itself()).await;
+    let lost = tokio::time::timeout(PATIENCE, found.ends_by_itself()).await;
     let reason = lost.unwrap().to_string();
     assert!(reason.contains("keep the stack for this run"), "{reason}");
     assert!(reason.contains("that held its lock is gone"), "{reason}");
@@ -334,7 +334,7 @@ async fn given_a_harness_whose_mark_is_taken_when_it_goes_on_then_it_says_that_t
         .delete()
         .await
         .unwrap();
-    let lost = tokio::time::timeout(soon, found.ends_by_itself()).await;
+    let lost = tokio::time::timeout(PATIENCE, found.ends_by_itself()).await;
     let reason = lost.unwrap().to_string();
     assert!(reason.contains("takes no sign of life"), "{reason}");
     found.stop().await.unwrap();
@@ -393,7 +393,7 @@ async fn a_listener_that_advertises_another_address_is_an_error_with_the_remedy(
     let error = error.to_string();
     assert!(error.contains("orders->kafka"), "{error}");
     assert!(error.contains("advertised.listeners"), "{error}");
-    let toxiproxy = Toxiproxy::new(&theirs.info.toxiproxy_url).unwrap();
+    let toxiproxy = ToxiproxyClient::new(&theirs.info.toxiproxy_url).unwrap();
     assert!(toxiproxy.list().await.unwrap().is_empty());
 }
 
@@ -401,7 +401,7 @@ async fn a_listener_that_advertises_another_address_is_an_error_with_the_remedy(
 async fn a_route_whose_port_is_taken_is_an_error_with_the_remedy() {
     let (theirs, _turn) = theirs().await;
     let folder = tempfile::tempdir().unwrap();
-    let listen = &theirs.info.routes[&Link::RelayKafka].listen;
+    let listen = &theirs.info.routes[&Link::RELAY_KAFKA].listen;
     let taken = std::net::TcpListener::bind(listen).unwrap();
 
     let found = find(file(&theirs.info, &folder, |text| text)).await;
@@ -411,8 +411,67 @@ async fn a_route_whose_port_is_taken_is_an_error_with_the_remedy() {
     assert!(error.contains("address already in use"), "{error}");
     assert!(error.contains("is `listen` free"), "{error}");
     drop(taken);
-    let toxiproxy = Toxiproxy::new(&theirs.info.toxiproxy_url).unwrap();
+    let toxiproxy = ToxiproxyClient::new(&theirs.info.toxiproxy_url).unwrap();
     assert!(toxiproxy.list().await.unwrap().is_empty());
+}
+
+/// The port of whoever answers for a server, and says `version` wherever that says its own, which is
+/// as long.
+async fn another_version(server: &PostgresTarget, own: &str, version: &str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let upstream = (server.host.clone(), server.port);
+    let (own, version) = (own.as_bytes().to_vec(), version.as_bytes().to_vec());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(upstream.clone()).await.unwrap();
+            let (own, version) = (own.clone(), version.clone());
+            tokio::spawn(async move {
+                let (mut asks, mut is_told) = client.into_split();
+                let (mut tells, mut is_asked) = server.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut asks, &mut is_asked).await });
+                let mut bytes = [0; 65_536];
+                while let Ok(read @ 1..) = tells.read(&mut bytes).await {
+                    for at in 0..read.saturating_sub(own.len() - 1) {
+                        if bytes[at..].starts_with(&own) {
+                            bytes[at..at + own.len()].copy_from_slice(&version);
+                        }
+                    }
+                    if is_told.write_all(&bytes[..read]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn given_somebodys_postgres_that_is_too_old_when_found_then_the_oldest_version_is_named() {
+    let (theirs, _turn) = theirs().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = &theirs.info.postgres;
+    let own = &theirs.info.postgres_version;
+    let old = format!("13{}", &own[2..]);
+    let port = another_version(server, own, &old).await;
+    let there = |text: String| {
+        let (direct, shown) = (format!("port = {}", server.port), format!("port = {port}"));
+        text.replacen(&direct, &shown, 1)
+    };
+
+    let error = find(file(&theirs.info, &folder, there))
+        .await
+        .err()
+        .unwrap();
+
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the stack failed: use PostgreSQL at 127.0.0.1:{port}: it is version {old}, and 14 is the \
+             oldest that the harness works with; name a newer server"
+        )
+    );
 }
 
 #[tokio::test]

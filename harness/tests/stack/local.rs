@@ -1,11 +1,12 @@
 //! The local stack: up in seconds, restartable after kills, gone without a trace.
 
+use crate::patience::PATIENCE;
 use crate::process::{below, eventually, identify, kill_and_reap, lives, spawn_test};
 use crate::{local, programs, reaper, stack};
 use harness::scenario::{Link, Victim};
 use harness::stack::Jit;
 use harness::stack::local::LocalStack;
-use harness::stack::{Stack, ports};
+use harness::stack::{Provider, Stack, ports};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -17,7 +18,6 @@ use sqlx::{Connection, Executor};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
 
 async fn connect(target: &PostgresTarget) -> PgConnection {
     let options = PgConnectOptions::new_without_pgpass()
@@ -62,16 +62,14 @@ async fn the_shared_stack_says_what_it_is() {
 #[tokio::test]
 async fn a_proxied_listener_advertises_its_proxy() {
     let info = &stack().await.info;
-    for link in [Link::OrdersKafka, Link::RelayKafka] {
+    for link in Link::ALL.into_iter().filter(|link| link.is_kafka()) {
         let route = &info.routes[&link];
         let upstream = route.upstream.clone();
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &upstream)
             .create()
             .unwrap();
-        let metadata = consumer
-            .fetch_metadata(None, Duration::from_secs(10))
-            .unwrap();
+        let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
         let broker = &metadata.brokers()[0];
         let advertised = format!("{}:{}", broker.host(), broker.port());
         assert_eq!(advertised, route.connect);
@@ -106,6 +104,47 @@ async fn a_killed_postgres_restarts_with_what_was_committed() {
         .unwrap();
     assert_eq!(x, 42);
     stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn given_a_synchronous_standby_then_commits_wait_for_it_also_after_the_server_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut provider = local(folder.path());
+    if let Provider::Local {
+        synchronous_standby,
+        ..
+    } = &mut provider
+    {
+        *synchronous_standby = true;
+    }
+    let stack = Stack::start(provider, &reaper()).await.unwrap();
+    let info = stack.info();
+    assert_eq!(
+        info.environment["synchronous_commit"],
+        "on, and waits for a standby that flushes WAL"
+    );
+    let mut session = connect(&info.postgres).await;
+    let state = "select sync_state::text from pg_stat_replication";
+    let state: String = sqlx::query_scalar(state)
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+    assert_eq!(state, "sync");
+    session.execute("create table t as select 1").await.unwrap();
+
+    // The standby finds the server again, and until then nobody's commit returns
+    let server = stack.server(Victim::PostgresServer).unwrap();
+    server.kill().await.unwrap();
+    server.restart().await.unwrap();
+    let mut session = connect(&info.postgres).await;
+    session.execute("insert into t values (2)").await.unwrap();
+    let count: i64 = sqlx::query_scalar("select count(*) from pg_stat_replication")
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+    assert_eq!(count, 1);
+    stack.stop().await.unwrap();
+    assert!(!folder.path().join("data").exists());
 }
 
 #[tokio::test]
@@ -150,10 +189,7 @@ async fn a_killed_kafka_restarts_with_its_data() {
         .unwrap();
     let producer: FutureProducer = config.create().unwrap();
     let record = FutureRecord::to("kept").key("k").payload("v");
-    producer
-        .send(record, Duration::from_secs(20))
-        .await
-        .unwrap();
+    producer.send(record, PATIENCE).await.unwrap();
 
     // When the server is killed and started again.
     let server = stack.server(Victim::KafkaServer).unwrap();
@@ -162,9 +198,7 @@ async fn a_killed_kafka_restarts_with_its_data() {
 
     // Then the record is there.
     let consumer: BaseConsumer = config.clone().create().unwrap();
-    let (low, high) = consumer
-        .fetch_watermarks("kept", 0, Duration::from_secs(20))
-        .unwrap();
+    let (low, high) = consumer.fetch_watermarks("kept", 0, PATIENCE).unwrap();
     assert_eq!((low, high), (0, 1));
     stack.stop().await.unwrap();
 }

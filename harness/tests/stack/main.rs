@@ -9,6 +9,9 @@ mod fence;
 mod local;
 mod nemesis;
 mod observer;
+#[path = "../shared/patience.rs"]
+mod patience;
+mod pending;
 mod process;
 mod relay;
 mod service;
@@ -60,6 +63,7 @@ pub fn local(folder: &Path) -> Provider {
         logs: folder.join("logs"),
         programs: programs(),
         jit: Jit::C1,
+        synchronous_standby: false,
     }
 }
 

@@ -6,6 +6,7 @@ mod bench;
 mod processes;
 mod triggers;
 
+use crate::patience::PATIENCE;
 use crate::stack;
 use bench::{Bench, Traffic, echo, exchange, fault, history, load_from, toxic};
 use harness::bite::Bite;
@@ -49,11 +50,20 @@ async fn latency_bites_and_with_toxicity_0_it_does_not() {
 
 #[tokio::test]
 async fn timeout_bites_in_both_directions_and_with_toxicity_0_it_does_not() {
-    let swallow = Toxic::Timeout { timeout: 0 };
+    // Clients that wait for good send nothing more: what the last ones sent while the toxic was being
+    // added would be all there is.
+    let swallowed = async |stream, toxicity| {
+        let bench = Bench::to(&echo().await).await;
+        let patience = Duration::from_millis(500);
+        let traffic = Traffic::start_with(&bench, vec![7; 100], 100, patience);
+        let swallow = Toxic::Timeout { timeout: 0 };
+        let fault = toxic(swallow, stream, toxicity);
+        bench.suffer(&[fault], &traffic).await
+    };
     let (up, down, spares) = tokio::join!(
-        with_echo(100, toxic(swallow, Stream::Upstream, 1.0)),
-        with_echo(100, toxic(swallow, Stream::Downstream, 1.0)),
-        with_echo(100, toxic(swallow, Stream::Downstream, 0.0)),
+        swallowed(Stream::Upstream, 1.0),
+        swallowed(Stream::Downstream, 1.0),
+        swallowed(Stream::Downstream, 0.0),
     );
     Bench::expect(&up, true);
     Bench::expect(&down, true);
@@ -129,17 +139,23 @@ async fn reset_peer_bites_in_both_directions_and_with_toxicity_0_it_does_not() {
 
 #[tokio::test]
 async fn slow_close_bites_when_the_system_closes_and_with_toxicity_0_it_does_not() {
-    let close = Toxic::SlowClose { delay: 500 };
+    let close = Toxic::SlowClose { delay: 800 };
     for (toxicity, bit) in [(1.0, true), (0.0, false)] {
         let bench = Bench::to(&echo().await).await;
         let traffic = Traffic::start(&bench, vec![7; 10], 10);
-        let closing = TcpStream::connect(&bench.connect).await.unwrap();
-        let close_it = async {
-            sleep(Duration::from_millis(700)).await;
-            drop(closing);
+        let mut closing = Vec::new();
+        for _ in 0..4 {
+            closing.push(TcpStream::connect(&bench.connect).await.unwrap());
+        }
+        let close_them = async {
+            bench.injected().await;
+            for stream in closing {
+                sleep(Duration::from_millis(200)).await;
+                drop(stream);
+            }
         };
         let fault = [toxic(close, Stream::Upstream, toxicity)];
-        let (outcome, ()) = tokio::join!(bench.suffer(&fault, &traffic), close_it);
+        let (outcome, ()) = tokio::join!(bench.suffer(&fault, &traffic), close_them);
         Bench::expect(&outcome, bit);
     }
 }
@@ -157,20 +173,20 @@ async fn latency_is_seen_by_crossings_in_the_protocols_of_both_servers() {
     let mut client = TcpStream::connect(&bench.connect).await.unwrap();
     let traffic = Traffic {
         requests: Arc::default(),
-        clients: vec![tokio::spawn(async move {
-            sleep(Duration::from_millis(600)).await;
-            exchange(&mut client, &ssl_request, 1).await;
-        })],
+        clients: Vec::new(),
     };
-    let outcome = bench
-        .suffer(&[toxic(slow, Stream::Upstream, 1.0)], &traffic)
-        .await;
+    let ask = async {
+        bench.injected().await;
+        exchange(&mut client, &ssl_request, 1).await;
+    };
+    let slow_upstream = [toxic(slow, Stream::Upstream, 1.0)];
+    let (outcome, ()) = tokio::join!(bench.suffer(&slow_upstream, &traffic), ask);
     Bench::expect(&outcome, true);
 
     let mut bench = Bench::to(&stack().await.kafka_bootstrap).await;
-    let (proxy, route) = bench.field.proxies.remove(&LINK).unwrap();
+    let (proxy, route) = bench.targets.proxies.remove(&LINK).unwrap();
     bench
-        .field
+        .targets
         .proxies
         .insert(Link::OrdersKafka, (proxy, route));
     let api_versions = vec![0, 0, 0, 12, 0, 18, 0, 0, 0, 0, 0, 1, 0, 2, b'o', b'h'];
@@ -197,17 +213,22 @@ async fn several_faults_on_one_link_end_each_at_its_own_time() {
         latency: 30,
         jitter: 0,
     };
+    let slow_for_long = Fault {
+        start: Start::At(Duration::from_millis(400)),
+        lasts: Duration::from_millis(2_200),
+        ..toxic(slow, Stream::Downstream, 1.0)
+    };
     let faults = [
         down(400, 600),
-        down(800, 600),
-        toxic(slow, Stream::Downstream, 1.0),
-        toxic(slow, Stream::Downstream, 1.0),
+        down(800, 1_800),
+        slow_for_long.clone(),
+        slow_for_long,
     ];
 
     // when
-    let (watched, toxiproxy) = (bench.proxy.clone(), bench.field.toxiproxy.clone());
+    let (watched, toxiproxy) = (bench.proxy.clone(), bench.targets.toxiproxy.clone());
     let between = async {
-        sleep(Duration::from_millis(1150)).await;
+        bench.healed().await;
         toxiproxy.inspect(&watched).await.unwrap().unwrap()
     };
     let ((campaign, bites), (enabled, toxics)) =
@@ -234,27 +255,31 @@ async fn stopping_heals_at_once() {
         start: Start::At(Duration::from_secs(600)),
         ..fault(FaultKind::Down)
     };
-    let from_ns = bench.field.clock.now_ns();
+    let from_ns = bench.targets.clock.now_ns();
     let faults = [long, never];
-    let running = campaign(&faults, &bench.field, load_from(from_ns), stopped);
+    let running = campaign(&faults, &bench.targets, load_from(from_ns), stopped);
     let stopping = async {
-        while bench.field.toxiproxy.inspect(&bench.proxy).await.unwrap() != Some((false, vec![])) {
+        while bench.targets.toxiproxy.inspect(&bench.proxy).await.unwrap() != Some((false, vec![]))
+        {
             sleep(Duration::from_millis(10)).await;
         }
         stop.send(true).unwrap();
     };
-    let (campaign, ()) = timeout(Duration::from_secs(10), async {
-        tokio::join!(running, stopping)
-    })
-    .await
-    .unwrap();
+    let (campaign, ()) = timeout(PATIENCE, async { tokio::join!(running, stopping) })
+        .await
+        .unwrap();
 
     assert!(campaign.errors.is_empty(), "{:?}", campaign.errors);
     assert!(campaign.faults[0].healed_ns.is_some());
     assert_eq!(campaign.faults[1].injected_ns, None);
     let proxies = [bench.proxy.clone()];
-    bench.field.toxiproxy.assert_healed(&proxies).await.unwrap();
-    bench.field.toxiproxy.delete(&bench.proxy).await.unwrap();
+    bench
+        .targets
+        .toxiproxy
+        .assert_healed(&proxies)
+        .await
+        .unwrap();
+    bench.targets.toxiproxy.delete(&bench.proxy).await.unwrap();
 }
 
 #[tokio::test]
@@ -266,16 +291,16 @@ async fn a_campaign_that_is_dropped_half_way_heals_all_the_same() {
         start: Start::At(Duration::ZERO),
         ..fault(FaultKind::Down)
     };
-    let from_ns = bench.field.clock.now_ns();
+    let from_ns = bench.targets.clock.now_ns();
     let faults = [long];
-    let toxiproxy = bench.field.toxiproxy.clone();
+    let toxiproxy = bench.targets.toxiproxy.clone();
     let in_force = async {
         while toxiproxy.inspect(&bench.proxy).await.unwrap() != Some((false, vec![])) {
             sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::select! {
-        _ = campaign(&faults, &bench.field, load_from(from_ns), stopped) => panic!("it must not end"),
+        _ = campaign(&faults, &bench.targets, load_from(from_ns), stopped) => panic!("it must not end"),
         () = in_force => {}
     }
 
@@ -284,14 +309,14 @@ async fn a_campaign_that_is_dropped_half_way_heals_all_the_same() {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(Duration::from_secs(10), healed).await.unwrap();
+    timeout(PATIENCE, healed).await.unwrap();
     toxiproxy.delete(&bench.proxy).await.unwrap();
 }
 
 #[tokio::test]
 async fn healing_all_is_idempotent_and_makes_lost_proxies_again() {
     let bench = Bench::to(&echo().await).await;
-    let toxiproxy = &bench.field.toxiproxy;
+    let toxiproxy = &bench.targets.toxiproxy;
     let proxies = [bench.proxy.clone()];
     let slow = Toxic::Latency {
         latency: 10,
@@ -303,11 +328,11 @@ async fn healing_all_is_idempotent_and_makes_lost_proxies_again() {
         .unwrap();
     toxiproxy.set_enabled(&bench.proxy, false).await.unwrap();
     for _ in 0..2 {
-        heal_all(&bench.field).await.unwrap();
+        heal_all(&bench.targets).await.unwrap();
         toxiproxy.assert_healed(&proxies).await.unwrap();
     }
     toxiproxy.delete(&bench.proxy).await.unwrap();
-    heal_all(&bench.field).await.unwrap();
+    heal_all(&bench.targets).await.unwrap();
     assert!(TcpStream::connect(&bench.connect).await.is_ok());
     toxiproxy.delete(&bench.proxy).await.unwrap();
 }
@@ -324,14 +349,14 @@ async fn what_cannot_be_hit_is_an_error_and_what_is_not_there_is_left_alone() {
         kind,
     };
     let faults = [
-        at(Target::Link(Link::RelayKafka), FaultKind::Down),
-        at(Target::Process(Victim::Relay), FaultKind::Kill),
+        at(Target::Link(Link::RELAY_KAFKA), FaultKind::Down),
+        at(Target::Process(Victim::RELAY), FaultKind::Kill),
         at(Target::Link(Link::OrdersKafka), FaultKind::Down),
         at(Target::Process(Victim::KafkaServer), FaultKind::Pause),
     ];
-    let from_ns = bench.field.clock.now_ns();
-    let campaign = campaign(&faults, &bench.field, load_from(from_ns), stopped).await;
-    bench.field.toxiproxy.delete(&bench.proxy).await.unwrap();
+    let from_ns = bench.targets.clock.now_ns();
+    let campaign = campaign(&faults, &bench.targets, load_from(from_ns), stopped).await;
+    bench.targets.toxiproxy.delete(&bench.proxy).await.unwrap();
 
     assert!(campaign.faults.iter().all(|f| f.injected_ns.is_none()));
     let mut errors = campaign.errors.clone();
@@ -340,7 +365,7 @@ async fn what_cannot_be_hit_is_an_error_and_what_is_not_there_is_left_alone() {
     assert!(errors[0].contains("fault 2 (down on orders->kafka)"));
     assert!(errors[0].contains("does not go through a proxy"));
     assert!(errors[1].contains("--stack local"), "{errors:?}");
-    let bites = bites(&history(&bench.field, &faults, &campaign, Vec::new()));
+    let bites = bites(&history(&bench.targets, &faults, &campaign, Vec::new()));
     let bit: Vec<bool> = bites.iter().map(|b| b.bit).collect();
     assert_eq!(bit, [true, true, false, false]);
     assert!(

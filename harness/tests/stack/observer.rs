@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use crate::patience::PATIENCE;
 use harness::clock::RunClock;
 use harness::envelope::{EventPlace, Part};
 use harness::event::SENTINEL_KEY;
@@ -19,16 +20,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const PAYLOAD: usize = 64;
-const BOUND: Duration = Duration::from_secs(10);
 
 /// A topic of one test and what produces into it.
-struct Bench {
+struct TopicBench {
     watch: Watch,
     admin: AdminClient<DefaultClientContext>,
     producer: ThreadedProducer<DefaultProducerContext>,
 }
 
-impl Bench {
+impl TopicBench {
     async fn new(partitions: i32) -> Self {
         Self::with(partitions, |_| {}).await
     }
@@ -38,7 +38,7 @@ impl Bench {
             config.set("transactional.id", RunKey::random().run);
         })
         .await;
-        bench.producer.init_transactions(BOUND).unwrap();
+        bench.producer.init_transactions(PATIENCE).unwrap();
         bench
     }
 
@@ -58,6 +58,7 @@ impl Bench {
                 place: EventPlace::default(),
                 payload_bytes: PAYLOAD,
                 clock: RunClock::start(),
+                keeps_recent: false,
             },
             admin,
             producer: config.create().unwrap(),
@@ -103,7 +104,7 @@ impl Bench {
     }
 
     fn flush(&self) {
-        self.producer.flush(BOUND).unwrap();
+        self.producer.flush(PATIENCE).unwrap();
     }
 }
 
@@ -119,7 +120,7 @@ fn value(identity: &Identity, order: u32, version: u32, attempt: u32) -> String 
     )
 }
 
-/// The requests behind [`Bench::send_event`].
+/// The requests behind [`TopicBench::send_event`].
 fn requests(count: u32) -> Arc<Rows<Request>> {
     let request = |attempt: u32| Request {
         change: attempt,
@@ -143,11 +144,11 @@ fn pairs(attempts: std::ops::Range<u32>) -> Vec<(u32, u32)> {
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + BOUND;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     while !condition() {
         assert!(
             tokio::time::Instant::now() < deadline,
-            "not within {BOUND:?}: {what}"
+            "not within {PATIENCE:?}: {what}"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -156,7 +157,7 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_is_seen_at_once_and_read_again_the_same() {
     // Given an observer on an empty topic
-    let bench = Bench::new(3).await;
+    let bench = TopicBench::new(3).await;
     let observer = Observer::start(bench.watch.clone()).await.unwrap();
     assert_eq!(
         (observer.distinct_valid(), observer.last_seen_ns()),
@@ -223,7 +224,7 @@ async fn what_is_published_is_seen_at_once_and_read_again_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_observer_that_starts_late_sees_everything_once() {
-    let bench = Bench::new(2).await;
+    let bench = TopicBench::new(2).await;
     (0..300).for_each(|attempt| bench.send_event(attempt));
     bench.flush();
     let observer = Observer::start(bench.watch.clone()).await.unwrap();
@@ -236,16 +237,16 @@ async fn an_observer_that_starts_late_sees_everything_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn aborted_records_are_counted_apart_and_open_transactions_are_not_read() {
     // Given a committed transaction, and an aborted one at the end of the topic
-    let bench = Bench::transactional(1).await;
+    let bench = TopicBench::transactional(1).await;
     let observer = Observer::start(bench.watch.clone()).await.unwrap();
     let producer = &bench.producer;
     producer.begin_transaction().unwrap();
     (0..10).for_each(|attempt| bench.send_event(attempt));
-    producer.commit_transaction(BOUND).unwrap();
+    producer.commit_transaction(PATIENCE).unwrap();
     producer.begin_transaction().unwrap();
     (10..20).for_each(|attempt| bench.send_event(attempt));
     bench.flush();
-    producer.abort_transaction(BOUND).unwrap();
+    producer.abort_transaction(PATIENCE).unwrap();
 
     // Then only the committed ones are seen, and the read still reaches the end
     until("the committed ones are seen", || {
@@ -254,7 +255,7 @@ async fn aborted_records_are_counted_apart_and_open_transactions_are_not_read() 
     .await;
     // (the broker writes the marker of an abort after it has answered)
     let mut read = read_again(&bench.watch, requests(20)).await.unwrap();
-    let deadline = tokio::time::Instant::now() + BOUND;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     while read.partitions[0].read_offset < 22 && tokio::time::Instant::now() < deadline {
         read = read_again(&bench.watch, requests(20)).await.unwrap();
     }
@@ -279,7 +280,7 @@ async fn aborted_records_are_counted_apart_and_open_transactions_are_not_read() 
         (27, 22, 22)
     );
 
-    producer.abort_transaction(BOUND).unwrap();
+    producer.abort_transaction(PATIENCE).unwrap();
     let (sightings, fatal) = observer.stop().await;
     assert_eq!((sightings.len(), fatal), (10, None));
     bench.drop_topics(&[]).await;
@@ -287,7 +288,7 @@ async fn aborted_records_are_counted_apart_and_open_transactions_are_not_read() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_topic_is_read_to_its_end() {
-    let bench = Bench::new(2).await;
+    let bench = TopicBench::new(2).await;
     let read = read_again(&bench.watch, requests(0)).await.unwrap();
     assert!(read.log.is_empty() && read.uncommitted_records == 0);
     assert!(
@@ -300,13 +301,14 @@ async fn an_empty_topic_is_read_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_on_another_topic_are_found() {
-    let bench = Bench::new(1).await;
+    let bench = TopicBench::new(1).await;
     let stray = format!("{}.stray", bench.watch.topic);
     let other = format!("{}.other", bench.watch.topic);
     bench.create_topic(&stray).await;
     bench.create_topic(&other).await;
     let event = value(bench.identity(), 1, 1, 1);
-    for (topic, value) in [(&stray, event.as_str()), (&other, "hello")] {
+    let wrapped: String = event.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for (topic, value) in [(&stray, event.as_str()), (&other, wrapped.as_str())] {
         let record = BaseRecord::to(topic).key("k").payload(value);
         bench.producer.send(record).map_err(|(e, _)| e).unwrap();
     }
@@ -318,15 +320,24 @@ async fn events_on_another_topic_are_found() {
         identity,
         ..
     } = &bench.watch;
-    let found = stray_topics(bootstrap, identity, topic, &[]).await.unwrap();
-    assert_eq!(found, [stray.as_str()]);
+    let found = async |place| {
+        let found = stray_topics(bootstrap, identity, &place, topic, &[]).await;
+        found.unwrap()
+    };
+    assert_eq!(found(EventPlace::default()).await, [stray.as_str()]);
+    // And where the relay's file says that they are; one whose ids show is found anywhere
+    let in_hex = EventPlace {
+        value: Part::parse("value hex").unwrap(),
+        ..EventPlace::default()
+    };
+    assert_eq!(found(in_hex).await, [other.as_str(), stray.as_str()]);
     bench.drop_topics(&[&stray, &other]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn given_events_in_an_envelope_then_they_are_found_where_the_relays_file_says() {
     // Given a relay that keeps the order's id in a header and the event as base64 in a JSON object
-    let mut bench = Bench::new(1).await;
+    let mut bench = TopicBench::new(1).await;
     bench.watch.place = EventPlace {
         key: Part::parse("header:order").unwrap(),
         value: Part::parse("json:/data/event base64").unwrap(),

@@ -1,5 +1,6 @@
 //! Supervised children: readiness, signals, pause, kill, and nothing left behind.
 
+use crate::patience::PATIENCE;
 use crate::{HARNESS, reaper};
 use futures::FutureExt;
 use harness::clock::RunClock;
@@ -26,13 +27,13 @@ fn shell(folder: &Path, script: &str) -> ChildSpec {
         folder: Some(folder.to_owned()),
         log: folder.join("child.log"),
         ready: Ready::Signal,
-        ready_within: Duration::from_secs(10),
+        ready_within: PATIENCE,
     }
 }
 
 /// Waits until a condition holds.
 pub fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "never happened: {what}");
         std::thread::sleep(Duration::from_millis(5));

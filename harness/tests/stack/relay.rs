@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod fixture;
+mod instances;
+mod lease;
 mod log;
 mod lost_answer;
 mod process;

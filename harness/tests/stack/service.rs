@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod contract;
 mod dual_write;
 mod faults;
 mod given;
 mod process;
 mod schema;
+mod told;
 mod trace;
 
-use given::{SOON, event_text, eventually, outbox, placing, transition};
+use crate::patience::PATIENCE;
+use given::{event_text, eventually, outbox, placing, transition};
 use relays::order::{CONTENT_BYTES_MAX, ChangeRequest, ChangeType, Directive};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -294,7 +297,7 @@ async fn a_notifying_service_wakes_listeners_on_the_channel_named_like_the_schem
             let order = Uuid::new_v4();
             for change in [placing(order), transition(ChangeType::Paid)] {
                 assert!(given.change(order, &change).await.0.is_success());
-                let woken = tokio::time::timeout(SOON, listener.recv()).await;
+                let woken = tokio::time::timeout(PATIENCE, listener.recv()).await;
                 assert_eq!(woken.unwrap().unwrap().channel(), given.layout.schema);
             }
         })

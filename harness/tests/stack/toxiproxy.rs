@@ -3,13 +3,13 @@
 
 use crate::stack;
 use harness::scenario::{Stream, Toxic};
-use harness::toxiproxy::Toxiproxy;
+use harness::toxiproxy::ToxiproxyClient;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-async fn client() -> Toxiproxy {
-    Toxiproxy::new(&stack().await.toxiproxy_url).unwrap()
+async fn client() -> ToxiproxyClient {
+    ToxiproxyClient::new(&stack().await.toxiproxy_url).unwrap()
 }
 
 /// A name nobody else uses, with the arrow that link names have.
@@ -240,15 +240,15 @@ async fn what_would_crash_the_server_is_not_sent() {
     }
     let e = toxiproxy.delete("a/b").await.unwrap_err();
     assert!(e.reason.contains("slash"), "{e}");
-    assert!(Toxiproxy::new("localhost:8474").is_err());
-    assert!(Toxiproxy::new("https://localhost:8474").is_err());
+    assert!(ToxiproxyClient::new("localhost:8474").is_err());
+    assert!(ToxiproxyClient::new("https://localhost:8474").is_err());
 }
 
 #[tokio::test]
 async fn a_server_that_is_silent_or_not_there_is_an_error_within_the_bound() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let silent = Toxiproxy::with_timeout(&url, Duration::from_millis(100)).unwrap();
+    let silent = ToxiproxyClient::with_timeout(&url, Duration::from_millis(100)).unwrap();
     let e = silent.version().await.unwrap_err();
     assert_eq!(e.status, None);
     assert!(e.to_string().contains("wedged"), "{e}");
@@ -276,7 +276,7 @@ async fn a_reply_that_is_not_what_was_asked_is_an_error() {
             let _ = stream.write_all(reply.as_bytes()).await;
         }
     });
-    let toxiproxy = Toxiproxy::new(&url).unwrap();
+    let toxiproxy = ToxiproxyClient::new(&url).unwrap();
     let slow = |latency| Toxic::Latency { latency, jitter: 0 };
 
     // when, then

@@ -1,13 +1,12 @@
 //! The trace of a process under test, in a folder of one test's own.
 
+use crate::patience::PATIENCE;
 use relays::config::TraceTarget;
 use relays::trace::{Stage, Step};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Clones share the folder, which goes with the last of them.
 #[derive(Clone)]

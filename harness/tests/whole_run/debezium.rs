@@ -24,15 +24,18 @@ unacknowledged = 0
 "#;
 
 /// As in relay-crash: the broker's acknowledgements take longer when the relay is killed, so that it
-/// dies with events under way. A JVM needs seconds to come back, hence the long tail.
+/// dies with events under way. A JVM needs seconds to come back; then it is paused, and each of its
+/// servers dies.
 const KILLED: &str = r#"
 name = "debezium-killed"
-description = "The relay is killed while it waits for the broker."
+description = "The relay is killed while it waits for the broker, and paused; broker and database crash."
 seed = 7
 
 [workload]
 rate = 200
-duration = "20s"
+duration = "30s"
+connections = 256
+min_committed_per_phase = 0
 
 [[fault]]
 target = "relay->kafka"
@@ -48,11 +51,34 @@ kind = "kill"
 at = "2400ms"
 for = "600ms"
 
+[[fault]]
+target = "relay"
+kind = "pause"
+at = "12s"
+for = "1s"
+
+[[fault]]
+target = "kafka-server"
+kind = "kill"
+at = "14s"
+for = "500ms"
+
+[[fault]]
+target = "postgres-server"
+kind = "kill"
+at = "24s"
+for = "500ms"
+
+[drain]
+within = "60s"
+late_after = "60s"
+
 [strategy.debezium]
 kind = "debezium"
 
 [expect.debezium]
 lost = 0
+undrained = 0
 "#;
 
 /// With this variable set, the run with large events is made as well; a minute and a half.
@@ -128,7 +154,8 @@ fn given_no_fault_when_debezium_relays_then_every_event_comes_once_and_exactly()
 }
 
 #[test]
-fn given_debezium_when_it_is_killed_while_it_waits_for_the_broker_then_nothing_is_lost() {
+fn given_debezium_when_it_is_killed_and_paused_and_its_servers_crash_then_each_fault_bit_and_nothing_is_lost()
+ {
     let home = tempfile::tempdir().unwrap();
 
     let output = run(home.path(), KILLED, &[]);
@@ -137,8 +164,9 @@ fn given_debezium_when_it_is_killed_while_it_waits_for_the_broker_then_nothing_i
     let counts = strategy.counts;
     let harms = (counts.lost, counts.undrained, counts.reordered);
     assert_eq!(harms, (Some(0), Some(0), Some(0)));
-    let kill = strategy.faults.iter().find(|f| f.kind == "kill").unwrap();
-    assert_eq!(kill.bit, Some(true), "{}", kill.evidence);
+    let unbitten = strategy.faults.iter().find(|f| f.bit != Some(true));
+    assert!(unbitten.is_none(), "{unbitten:#?}");
+    assert_eq!(strategy.faults.len(), 5);
 }
 
 #[test]
@@ -151,7 +179,15 @@ fn given_debezium_and_large_events_when_the_broker_is_away_then_its_memory_suffi
 
     let output = run(home.path(), LARGE, &[]);
 
-    let strategy = passed(home.path(), &output);
-    let counts = strategy.counts;
-    assert_eq!((counts.lost, counts.undrained), (Some(0), Some(0)));
+    // Some 350 MB come at once when the broker is back. Where the observer is seconds behind them, which it says, the
+    // run is unknown; what is asked here does not depend on when anything was seen.
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{text}");
+    let record = record(&only_run(home.path()));
+    let strategy = &record.strategies[0];
+    let counts = &strategy.counts;
+    let harms = (counts.lost, counts.undrained, counts.duplicated);
+    assert_eq!(harms, (Some(0), Some(0), Some(0)), "{text}");
+    assert_eq!(counts.observed, counts.committed);
+    assert_eq!(strategy.faults[0].bit, Some(true));
 }

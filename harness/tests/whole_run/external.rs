@@ -2,12 +2,13 @@
 //! harness is killed.
 
 use super::{OUTAGE, TURN, program, programs};
+use crate::patience::PATIENCE;
 use harness::fence::database;
 use harness::process::reaper::Reaper;
 use harness::stack::external::stack_file;
 use harness::stack::{Jit, Provider, Stack, StackInfo};
 use harness::topic::Topic;
-use harness::toxiproxy::Toxiproxy;
+use harness::toxiproxy::ToxiproxyClient;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::PgConnection;
@@ -15,8 +16,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn given_somebodys_stack_when_runs_end_or_are_killed_on_it_then_it_is_left_as_it_was_found() {
@@ -92,6 +91,7 @@ impl Theirs {
             logs: home.path().to_owned(),
             programs: programs(),
             jit: Jit::C1,
+            synchronous_standby: false,
         };
         let stack = Stack::start(provider, &reaper).await.unwrap();
         Self {
@@ -128,7 +128,7 @@ impl Theirs {
 
     pub async fn session(&self) -> PgConnection {
         let postgres = &self.info().postgres;
-        database::connect(postgres, Instant::now() + SOON)
+        database::connect(postgres, Instant::now() + PATIENCE)
             .await
             .unwrap()
     }
@@ -141,7 +141,7 @@ impl Theirs {
 
 /// Schemas, roles, slots, topics and proxies.
 async fn inventory(info: &StackInfo) -> Vec<String> {
-    let mut connection = database::connect(&info.postgres, Instant::now() + SOON)
+    let mut connection = database::connect(&info.postgres, Instant::now() + PATIENCE)
         .await
         .unwrap();
     let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%' \
@@ -158,7 +158,7 @@ async fn inventory(info: &StackInfo) -> Vec<String> {
     // Kafka makes its own when a consumer first asks.
     all.extend(topics.into_iter().filter(|name| !name.starts_with("__")));
     all.extend(
-        Toxiproxy::new(&info.toxiproxy_url)
+        ToxiproxyClient::new(&info.toxiproxy_url)
             .unwrap()
             .list()
             .await
@@ -171,9 +171,9 @@ async fn inventory(info: &StackInfo) -> Vec<String> {
 }
 
 pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + PATIENCE;
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

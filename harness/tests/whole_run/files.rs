@@ -99,4 +99,12 @@ fn given_two_files_with_one_scenario_name_when_run_then_both_are_in_all_results_
     assert_eq!(suites(&records[0]), suites(&records[1]));
     assert!(suites(&records[0]) > 0, "{junit}");
     assert_eq!(junit.matches("<failure").count(), 1, "{junit}");
+    // And an index of the folder leads to both
+    let output = program().arg("report").arg(at("runs")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let index = std::fs::read_to_string(at("runs").join("index.html")).unwrap();
+    for record in &records {
+        let link = format!("href=\"./{}/report.html\"", record.run);
+        assert!(index.contains(&link), "{index}");
+    }
 }

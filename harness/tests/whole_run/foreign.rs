@@ -1,7 +1,7 @@
 //! Relays that a file describes (`kind = "external"`): one that does its work, and some that do not
 //! behave. What stands in for somebody's relay is this program's own, which nothing here knows.
 
-use super::{only_run, record, run};
+use super::{only_run, record, run, run_beside, try_each};
 use reports::record::{Record, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -30,7 +30,7 @@ where = ("127.0.0.1", int(os.environ["PORT"]))
 http.server.HTTPServer(where, http.server.SimpleHTTPRequestHandler).serve_forever()
 "#;
 
-const LOAD: &str = r#"
+pub const LOAD: &str = r#"
 name = "foreign"
 order = "not-tested"
 [workload]
@@ -45,13 +45,13 @@ relay = "relay.toml"
 "#;
 
 /// The stand-in's command line, as a shell says it.
-fn stand_in() -> String {
+pub fn stand_in() -> String {
     let program = env!("CARGO_BIN_EXE_outbox-harness");
     format!("'{program}' relay --config \"$CONFIG\"")
 }
 
 /// A relay's file whose process is this script.
-fn file(script: &str, more: &str) -> String {
+pub fn file(script: &str, more: &str) -> String {
     format!(
         "name = \"stand-in\"\nversion = \"7\"\n{OUTBOX}\n[relay]\n\
          command = [\"sh\", \"-c\", '''{script}''']\n\
@@ -61,28 +61,52 @@ fn file(script: &str, more: &str) -> String {
     )
 }
 
-struct Ran {
-    output: Output,
-    folder: PathBuf,
+pub struct Ran {
+    pub output: Output,
+    pub folder: PathBuf,
     _home: tempfile::TempDir,
 }
 
 impl Ran {
-    fn record(&self) -> Record {
+    pub fn record(&self) -> Record {
         record(&self.folder)
     }
 
-    fn said(&self) -> String {
-        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    pub fn said(&self) -> String {
+        let out = String::from_utf8_lossy(&self.output.stdout);
+        format!("{}\n{out}", String::from_utf8_lossy(&self.output.stderr))
     }
 }
 
-fn run_with(relay: &str, scenario: &str) -> Ran {
+pub fn run_with(relay: &str, scenario: &str) -> Ran {
+    run_with_config(relay, CONFIG, scenario)
+}
+
+fn run_with_config(relay: &str, config: &str, scenario: &str) -> Ran {
+    ran(relay, config, |home| run(home, scenario, &[]))
+}
+
+/// For whoever has the turn.
+fn run_beside_with(relay: &str, scenario: &str) -> Ran {
+    ran(relay, CONFIG, |home| run_beside(&[], home, scenario, &[]))
+}
+
+fn ran(relay: &str, config: &str, run: impl FnOnce(&Path) -> Output) -> Ran {
+    let files = [
+        ("relay.toml", relay),
+        ("config.json.in", config),
+        ("serve.py", SERVE),
+    ];
+    ran_beside(&files, run)
+}
+
+/// Runs in a folder of its own, beside these files.
+pub fn ran_beside(files: &[(&str, &str)], run: impl FnOnce(&Path) -> Output) -> Ran {
     let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("relay.toml"), relay).unwrap();
-    std::fs::write(home.path().join("config.json.in"), CONFIG).unwrap();
-    std::fs::write(home.path().join("serve.py"), SERVE).unwrap();
-    let output = run(home.path(), scenario, &[]);
+    for (name, text) in files {
+        std::fs::write(home.path().join(name), text).unwrap();
+    }
+    let output = run(home.path());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(home.path().join("runs").exists(), "{said}");
     Ran {
@@ -90,6 +114,45 @@ fn run_with(relay: &str, scenario: &str) -> Ran {
         output,
         _home: home,
     }
+}
+
+#[test]
+fn given_a_relay_of_a_file_of_which_two_run_when_one_is_killed_then_the_other_takes_over() {
+    let faults = r#"
+[[fault]]
+target = "relay"
+kind = "kill"
+at = "1500ms"
+for = "1s"
+"#;
+    let script = format!("echo \"$NAME in $CONFIG\"; exec {}", stand_in());
+    let relay = file(&script, "instances = 2\n")
+        .replace("env = { CONFIG", "env = { NAME = \"${instance}\", CONFIG");
+    // As its operators would tell it
+    let config = CONFIG.replacen('{', "{ \"one_of_several\": true, ", 1);
+    let ran = run_with_config(&relay, &config, &format!("{LOAD}{faults}"));
+    assert_eq!(ran.output.status.code(), Some(0), "{}", ran.said());
+    let record = ran.record();
+    let strategy = &record.strategies[0];
+    let fault = &strategy.faults[0];
+    assert!(
+        fault.evidence.contains("and relay-2 took over"),
+        "{fault:?}"
+    );
+    assert!(fault.failover_s.is_some(), "{fault:?}");
+    assert_eq!(
+        (strategy.counts.lost, strategy.counts.reordered),
+        (Some(0), Some(0))
+    );
+    // Each has a name, a folder and a log of its own
+    let config_of = |name: &str| {
+        let log = ran.folder.join("logs").join(format!("theirs.{name}.log"));
+        let log = std::fs::read_to_string(log).unwrap();
+        let mut lines = log.lines();
+        let said = lines.find_map(|line| line.strip_prefix(&format!("{name} in ")));
+        said.unwrap_or_else(|| panic!("{log}")).to_owned()
+    };
+    assert_ne!(config_of("relay"), config_of("relay-2"));
 }
 
 #[test]
@@ -138,10 +201,78 @@ fn given_a_relay_that_ends_by_itself_when_it_is_to_be_started_again_then_it_is_a
     let ran = run_with(&file(&script, "restart = true\n"), LOAD);
     assert_eq!(ran.output.status.code(), Some(0), "{}", ran.said());
     let remarks = &ran.record().strategies[0].remarks;
-    assert!(
-        remarks[0].contains("ended by itself 3 times"),
-        "{remarks:?}"
+    assert!(remarks[0].contains("ended by itself once"), "{remarks:?}");
+    assert_eq!(
+        remarks[1],
+        "2 starts of the relay failed, the last since it was not ready yet and exited with code 5"
     );
+}
+
+#[test]
+fn given_a_relay_that_cannot_start_without_its_broker_when_it_is_killed_while_that_is_away_then_it_is_started_until_it_can()
+ {
+    // The kill is healed in the middle of the cut
+    let faults = r#"
+[[fault]]
+target = "relay->kafka"
+kind = "down"
+at = "1500ms"
+for = "2s"
+[[fault]]
+target = "relay"
+kind = "kill"
+at = "1800ms"
+for = "600ms"
+"#;
+    let script = format!(
+        "python3 -c 'import os, socket; socket.create_connection(os.environ[\"BROKER\"].split(\":\"), 2)' \
+         || exit 6; exec {}",
+        stand_in()
+    );
+    let relay = file(&script, "").replace("env = {", "env = { BROKER = \"${bootstrap}\",");
+    let load = LOAD.replace("duration = \"4s\"", "duration = \"6s\"");
+    let ran = run_with(&relay, &format!("{load}{faults}"));
+    let record = ran.record();
+    let theirs = &record.strategies[0];
+    assert_eq!(
+        ran.output.status.code(),
+        Some(0),
+        "{:?}\n{}",
+        theirs.reasons,
+        ran.said()
+    );
+    assert!(theirs.faults.iter().all(|fault| fault.bit == Some(true)));
+    let told = "failed, the last since it was not ready yet and exited with code 6";
+    let is_told = |r: &String| r.contains(told) || r.contains("one start of the relay failed");
+    assert!(theirs.remarks.iter().any(is_told), "{:?}", theirs.remarks);
+    let said = ran.said();
+    assert!(said.contains("relay does not start yet"), "{said}");
+}
+
+#[test]
+fn given_a_relay_that_never_comes_back_from_a_kill_then_that_is_a_death_with_what_it_left() {
+    let kill = r#"
+[[fault]]
+target = "relay"
+kind = "kill"
+at = "2s"
+for = "600ms"
+"#;
+    let script = format!(
+        "mkdir \"$CONFIG.1\" 2>/dev/null || {{ echo lock held; exit 7; }}; exec {}",
+        stand_in()
+    );
+    let ran = run_with(&file(&script, ""), &format!("{LOAD}{kill}"));
+    assert_eq!(ran.output.status.code(), Some(1), "{}", ran.said());
+    let record = ran.record();
+    let theirs = &record.strategies[0];
+    let first = &theirs.reasons[0];
+    assert!(first.contains("relay died at "), "{first}");
+    assert!(first.contains("never became ready again in "), "{first}");
+    assert!(first.contains("its log ends with: lock held"), "{first}");
+    assert!(theirs.counts.undrained.unwrap() > 0);
+    let step = |r: &String| r.contains("of the fence");
+    assert!(!theirs.reasons.iter().any(step), "{:?}", theirs.reasons);
 }
 
 #[test]
@@ -177,13 +308,15 @@ fn given_a_relay_that_floods_forks_and_ignores_the_end_then_the_run_ends_and_not
     );
     let log = ran.folder.join("logs/theirs.relay.log");
     assert!(log.metadata().unwrap().len() < 16 << 20);
-    assert!(!is_left(), "a grandchild outlived the run");
+    assert!(!is_left(987_654), "a grandchild outlived the run");
 }
 
-fn is_left() -> bool {
+/// Whether somebody still sleeps for so many seconds.
+pub fn is_left(seconds: u32) -> bool {
+    let line_of_it = format!("sleep\0{seconds}");
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let mut lines = entries.filter_map(|e| std::fs::read(e.path().join("cmdline")).ok());
-    lines.any(|line| line.starts_with(b"sleep\0987654"))
+    lines.any(|line| line.starts_with(line_of_it.as_bytes()))
 }
 
 #[test]
@@ -247,7 +380,7 @@ fn given_a_query_that_gives_no_event_ids_then_nothing_is_called_lost() {
 #[test]
 fn given_a_file_whose_parts_cannot_work_then_that_is_known_before_any_load() {
     let good = file(&format!("exec {}", stand_in()), "");
-    for (right, wrong, told) in [
+    let cases = [
         (
             "(id, aggregatetype",
             "(idd, aggregatetype",
@@ -264,13 +397,14 @@ fn given_a_file_whose_parts_cannot_work_then_that_is_known_before_any_load() {
             "folder = \"nowhere\"\nenv = {",
             "which is no folder",
         ),
-    ] {
+    ];
+    try_each(&cases, |(right, wrong, told)| {
         assert!(good.contains(right), "{right}");
-        let ran = run_with(&good.replace(right, wrong), LOAD);
+        let ran = run_beside_with(&good.replace(right, wrong), LOAD);
         assert_eq!(ran.output.status.code(), Some(4), "{wrong}: {}", ran.said());
         assert!(ran.said().contains(told), "{wrong}: {}", ran.said());
         assert!(!ran.said().contains("load:"), "{wrong}: {}", ran.said());
-    }
+    });
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! comes while it waits.
 
 use super::external::{Theirs, until};
-use super::{TURN, program};
+use super::{TURN, program, try_each};
+use crate::patience::PATIENCE;
 use harness::history;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,13 +15,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Bound on what a phase takes to come, and on what processes take to be gone.
-const SOON: Duration = Duration::from_secs(60);
-/// Bound on a run's end after a signal: less than any step's own.
-const ENDED_WITHIN: Duration = Duration::from_secs(18);
-/// After a second signal: less than what the first one leaves to what is under way.
-const ENDED_AT_ONCE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Half a second of load.
 const SCENARIO: &str = r#"
@@ -52,36 +46,36 @@ lost = 0
 
 #[test]
 fn given_a_run_on_a_stack_of_its_own_when_it_is_interrupted_then_it_tears_down_and_exits_3() {
-    let _turn = TURN.blocking_lock();
-    for (phase, signal) in [
+    let phases = [
         ("stack (local): starting", Signal::SIGINT),
         ("stack up", Signal::SIGTERM),
         ("load:", Signal::SIGINT),
         // Between strategies: the first one's verdict.
         ("]   naive: ", Signal::SIGTERM),
-    ] {
+    ];
+    try_each(&phases, |&(phase, signal)| {
         let home = tempfile::tempdir().unwrap();
         let mut run = Run::start(home.path(), &[]);
         run.until_said(phase);
         run.signal(signal);
-        let (code, said) = run.ended(ENDED_WITHIN);
+        let (code, said) = run.ended();
         assert_eq!(code, Some(3), "{signal} at `{phase}`:\n{said}");
         nothing_left(home.path());
-    }
+    });
 }
 
 #[test]
 fn given_a_run_when_it_is_killed_in_a_phase_then_nothing_survives_it() {
-    let _turn = TURN.blocking_lock();
-    for phase in ["stack (local): starting", "load:", "fence 6 of 8"] {
+    let phases = ["stack (local): starting", "load:", "fence 6 of 8"];
+    try_each(&phases, |phase| {
         let home = tempfile::tempdir().unwrap();
         let mut run = Run::start(home.path(), &[]);
         run.until_said(phase);
         run.signal(Signal::SIGKILL);
-        let (code, said) = run.ended(ENDED_WITHIN);
+        let (code, said) = run.ended();
         assert_eq!(code, None, "SIGKILL at `{phase}`:\n{said}");
         nothing_left(home.path());
-    }
+    });
 }
 
 /// What a step of the fence waits for, and does not get.
@@ -135,7 +129,7 @@ async fn given_somebodys_stack_when_a_run_is_interrupted_in_each_phase_then_noth
         let held = run.withhold(withheld, &theirs, home.path()).await;
         run.until_said(phase);
         run.signal(signal);
-        let (code, said) = run.ended(ENDED_WITHIN);
+        let (code, said) = run.ended();
         assert_eq!(code, Some(3), "{signal} at `{phase}`:\n{said}");
         if withheld.outlasts_an_interruption() {
             let step: u32 = phase[6..7].parse().unwrap();
@@ -154,7 +148,7 @@ async fn given_somebodys_stack_when_a_run_is_interrupted_in_each_phase_then_noth
     run.signal(Signal::SIGINT);
     run.until_said("once more ends it at once");
     run.signal(Signal::SIGTERM);
-    let (code, said) = run.ended(ENDED_AT_ONCE_WITHIN);
+    let (code, said) = run.ended();
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("terminated again: ending at once"), "{said}");
     until("nothing of it is left", async || theirs.is_as_found().await).await;
@@ -211,7 +205,7 @@ impl Run {
 
     /// Reads on until it has said this.
     fn until_said(&mut self, text: &str) {
-        let deadline = Instant::now() + SOON;
+        let deadline = Instant::now() + PATIENCE;
         while !self.heard.contains(text) {
             let read = self.said.read_line(&mut self.heard).unwrap();
             assert!(read > 0, "it ended without `{text}`:\n{}", self.heard);
@@ -224,15 +218,15 @@ impl Run {
     }
 
     /// Its exit code, and all it said.
-    fn ended(mut self, within: Duration) -> (Option<i32>, String) {
-        let deadline = Instant::now() + within;
+    fn ended(mut self) -> (Option<i32>, String) {
+        let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.harness.try_wait().unwrap() {
                 break status;
             }
             if Instant::now() > deadline {
                 let _ = self.harness.kill();
-                panic!("it did not end within {within:?}:\n{}", self.heard);
+                panic!("it did not end within {PATIENCE:?}:\n{}", self.heard);
             }
             std::thread::sleep(Duration::from_millis(10));
         };
@@ -288,17 +282,17 @@ async fn open_transaction(
         .set("transactional.id", topic)
         .create()
         .unwrap();
-    producer.init_transactions(SOON).unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
     producer.begin_transaction().unwrap();
     let record = BaseRecord::<str, str>::to(topic).key("nobody").payload("x");
     producer.send(record).map_err(|(e, _)| e).unwrap();
-    producer.flush(SOON).unwrap();
+    producer.flush(PATIENCE).unwrap();
     producer
 }
 
 /// No process of the run lives any more.
 fn nothing_left(home: &Path) {
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let left = processes_of(home);
         if left.is_empty() {

@@ -4,12 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod debezium;
+mod demo;
 mod explain;
 mod external;
 mod faults;
 mod files;
 mod foreign;
+mod foreign_service;
+mod instances;
 mod interruption;
+#[path = "../shared/patience.rs"]
+mod patience;
 #[path = "../shared/secrets.rs"]
 mod secrets;
 mod trace;
@@ -100,6 +105,8 @@ fn programs() -> PathBuf {
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outbox-harness"));
     command.env("OUTBOX_HARNESS_PROGRAMS", programs());
+    // The test may be a step of a job itself, whose annotations these are not.
+    command.env_remove("GITHUB_ACTIONS");
     command
 }
 
@@ -111,6 +118,11 @@ fn run(home: &Path, scenario: &str, more: &[&str]) -> Output {
 /// The same with these variables in its environment.
 fn run_in(variables: &[(&str, &str)], home: &Path, scenario: &str, more: &[&str]) -> Output {
     let _turn = TURN.blocking_lock();
+    run_beside(variables, home, scenario, more)
+}
+
+/// The same for whoever has the turn.
+fn run_beside(variables: &[(&str, &str)], home: &Path, scenario: &str, more: &[&str]) -> Output {
     let file = home.join("scenario.toml");
     std::fs::write(&file, scenario).unwrap();
     program()
@@ -122,6 +134,18 @@ fn run_in(variables: &[(&str, &str)], home: &Path, scenario: &str, more: &[&str]
         .args(more)
         .output()
         .unwrap()
+}
+
+/// Tries each of these, a few at a time: of runs in which nothing is measured, most of which end before their load.
+fn try_each<C: Sync>(cases: &[C], attempt: impl Fn(&C) + Sync) {
+    let _turn = TURN.blocking_lock();
+    for some in cases.chunks(3) {
+        std::thread::scope(|scope| {
+            for case in some {
+                scope.spawn(|| attempt(case));
+            }
+        });
+    }
 }
 
 /// The one run folder under `home/runs`.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod fake_service;
+#[path = "../shared/patience.rs"]
+mod patience;
 
 use fake_service::{FakeService, Reaction, Seen};
 use harness::clock::RunClock;
@@ -10,6 +12,7 @@ use harness::history::{Intent, NONE, Outcome, Request, Rows};
 use harness::identity::{Identity, RunKey};
 use harness::scenario::Workload;
 use harness::workload::{self, Load, Offered, Progress};
+use patience::PATIENCE;
 use relays::order::{ChangeType, Directive};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -403,7 +406,7 @@ async fn once_stopped_nothing_new_is_offered_and_what_was_sent_gets_its_outcome(
         tokio::task::yield_now().await;
     }
     fire.send(true).unwrap();
-    let offered = tokio::time::timeout(Duration::from_secs(5), running)
+    let offered = tokio::time::timeout(PATIENCE, running)
         .await
         .unwrap()
         .unwrap();
@@ -558,11 +561,10 @@ async fn given_a_closed_loop_when_the_service_is_slow_then_never_more_than_its_c
 }
 
 async fn wait_for(condition: impl Fn() -> bool) {
-    let patience = Duration::from_secs(60);
     let waiting = async {
         while !condition() {
             tokio::time::sleep(ms(5)).await;
         }
     };
-    assert!(tokio::time::timeout(patience, waiting).await.is_ok());
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok());
 }

@@ -191,6 +191,10 @@ pub struct RelayConfig {
     /// Of the sessions in which published rows are deleted or marked.
     #[serde(default)]
     pub synchronous_commit: CommitMode,
+    /// Whether it is one of several: it is ready as soon as it stands by, and the server takes the source
+    /// away from it when nothing is heard of it for a few seconds.
+    #[serde(default)]
+    pub one_of_several: bool,
     /// Where to write a trace; `None`: nowhere.
     #[serde(default)]
     pub trace: Option<TraceTarget>,

@@ -66,11 +66,11 @@ mod tests {
 
     /// The same, slow and obvious.
     #[derive(Default)]
-    struct Model {
+    struct PrefixModel {
         complete: BTreeSet<u64>,
     }
 
-    impl Model {
+    impl PrefixModel {
         fn advance(&self, mut from: u64) -> u64 {
             while self.complete.contains(&from) {
                 from += 1;
@@ -88,7 +88,7 @@ mod tests {
             picks in prop::collection::vec((any::<u16>(), any::<bool>()), 1..1500),
         ) {
             let ring = CompletionRing::new(capacity);
-            let mut model = Model::default();
+            let mut model = PrefixModel::default();
             let (mut handed_out, mut durable) = (0u64, 0u64);
             let mut outstanding: Vec<u64> = Vec::new();
             for (pick, look) in picks {

@@ -11,6 +11,10 @@ use tokio::sync::Notify;
 /// Of the publisher: how long a report may stay away.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A report stays away for so long: less than what is worth a word, and three times that is more than
+/// anybody is patient for.
+const BETWEEN: Duration = Duration::from_millis(3_500);
+
 /// What source and publisher share with the test.
 #[derive(Default)]
 struct World {
@@ -23,6 +27,8 @@ struct World {
     closed: bool,
     asked_for_more: u64,
     kept_alive: u64,
+    /// So often the source is another relay's when it is connected.
+    stands_by: u64,
     /// What the source answers once, when it is next asked for events or to keep alive.
     source_fails: Option<&'static str>,
 
@@ -71,10 +77,17 @@ struct ScriptedSource(Shared);
 impl Source for ScriptedSource {
     type Item = Numbered;
 
-    async fn connect(&mut self) -> Result<(), SourceError> {
+    async fn connect(&mut self) -> Result<Standing, SourceError> {
+        let left = self.0.borrow().stands_by.checked_sub(1);
+        if let Some(left) = left {
+            // A source waits before it says so.
+            tokio::time::sleep(LOOK_AROUND).await;
+            self.0.borrow_mut().stands_by = left;
+            return Ok(Standing::StandsBy);
+        }
         let mut world = self.0.borrow_mut();
         (world.read, world.rewound_to) = (world.confirmed, world.confirmed);
-        Ok(())
+        Ok(Standing::Leads)
     }
 
     fn accepts(&self, _unconfirmed: u64) -> bool {
@@ -241,6 +254,9 @@ impl Hands {
     }
 }
 
+/// Bound on a script and its pump together.
+const SOON: Duration = Duration::from_secs(180);
+
 /// Runs the pump while the script goes; both must end.
 async fn pumped(world: World, script: impl AsyncFnOnce(&Hands)) -> World {
     let world = Rc::new(RefCell::new(world));
@@ -257,9 +273,17 @@ async fn pumped(world: World, script: impl AsyncFnOnce(&Hands)) -> World {
         changed,
         stop,
     };
-    tokio::join!(
-        Pump::new(source, publisher, None, stopping).run(),
-        script(&hands)
+    let both = async {
+        tokio::join!(
+            Pump::new(source, publisher, None, stopping).run(),
+            script(&hands)
+        );
+    };
+    let ended = tokio::time::timeout(SOON, both).await;
+    assert!(
+        ended.is_ok(),
+        "it never came to: {:?}",
+        world.borrow().topic
     );
     world.take()
 }
@@ -292,18 +316,56 @@ async fn given_a_stall_when_patience_ends_then_everything_in_flight_is_given_up_
 }
 
 #[tokio::test]
+async fn given_a_source_that_another_relay_has_when_it_is_free_then_its_events_are_published() {
+    let world = pumped(
+        World {
+            stands_by: 3,
+            ..given(5)
+        },
+        async |hands| {
+            // While it stands by it takes nothing
+            hands.until(|w| w.stands_by == 1).await;
+            assert_eq!(hands.world.borrow().asked_for_more, 0);
+            hands.deliver_all().await;
+            hands.stop();
+        },
+    )
+    .await;
+    assert_eq!(world.topic, [0, 1, 2, 3, 4]);
+    // Nothing was wrong meanwhile: only the end gives up the producer
+    assert_eq!((world.stands_by, world.abandoned.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn given_a_source_that_another_relay_keeps_when_told_to_stop_then_it_ends() {
+    let world = pumped(
+        World {
+            stands_by: u64::MAX,
+            ..given(5)
+        },
+        async |hands| {
+            hands.until(|w| w.stands_by < u64::MAX).await;
+            hands.stop();
+        },
+    )
+    .await;
+    assert_eq!((world.topic.len(), world.closed), (0, true));
+}
+
+#[tokio::test]
 async fn given_a_slow_link_when_reports_come_one_by_one_then_nothing_is_given_up() {
-    let world = pumped(given(4), async |hands| {
-        for taken in 0..4 {
+    assert!(BETWEEN < QUIET && 3 * BETWEEN > QUIET.max(PATIENCE));
+    let world = pumped(given(3), async |hands| {
+        for taken in 0..3 {
             hands.until(|w| w.taken.len() > taken).await;
-            tokio::time::sleep(PATIENCE / 2).await;
+            tokio::time::sleep(BETWEEN).await;
             hands.deliver(1);
         }
-        hands.until(|w| w.confirmed == 4).await;
+        hands.until(|w| w.confirmed == 3).await;
         hands.stop();
     })
     .await;
-    assert_eq!(world.topic, [0, 1, 2, 3]);
+    assert_eq!(world.topic, [0, 1, 2]);
     // At the end
     assert_eq!((world.connected, world.abandoned.len()), (1, 1));
     // And whoever holds the events was kept alive meanwhile
@@ -315,8 +377,8 @@ async fn given_reports_of_later_events_when_the_first_stays_away_then_the_link_i
     let world = pumped(given(10), async |hands| {
         hands.until(|w| w.taken.len() == 10).await;
         // Other partitions' batches, before that of the first event
-        for _ in 0..4 {
-            tokio::time::sleep(PATIENCE / 2).await;
+        for _ in 0..3 {
+            tokio::time::sleep(BETWEEN).await;
             hands.world.borrow_mut().reported += 1;
             hands.changed.notify_one();
         }

@@ -1,7 +1,7 @@
 //! Making what a strategy owns.
 
 use super::session::{bounded, close, connect, execute, quote_identifier, quote_literal};
-use super::{Layout, OutboxKind, SchemaError};
+use super::{Layout, OutboxKind, Role, SchemaError};
 use crate::config::PostgresTarget;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -27,7 +27,7 @@ pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), Schem
     for (doing, statement) in layout.roles_and_grants() {
         execute(conn, doing, statement).await?;
     }
-    grant_connections(conn, layout).await?;
+    grant_connections(conn, &layout.roles_that_are_made()).await?;
     if layout.outbox.is_read_from_wal() {
         execute(
             conn,
@@ -57,29 +57,66 @@ pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), Schem
     Ok(())
 }
 
-/// Lets both roles connect where PUBLIC may not, and makes an administrator who is no superuser a
-/// member of both, which is what ending their sessions takes.
-async fn grant_connections(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {
+/// Creates a role that may read every table of the schema, those too that the relay's role makes later,
+/// and do nothing else.
+pub async fn create_reader(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
+    layout.check_names()?;
+    if layout.outbox.is_of_a_foreign_service() {
+        // It has been made with the rest.
+        return Ok(());
+    }
+    let mut connection = connect(admin).await?;
+    let conn = &mut connection;
+    let schema = quote_identifier(&layout.schema);
+    let relay = quote_identifier(&layout.relay_role());
+    let reader = quote_identifier(&layout.reader_role());
+    let grants = [
+        format!("grant select on all tables in schema {schema} to {reader}"),
+        format!(
+            "alter default privileges for role {relay} in schema {schema} \
+             grant select on tables to {reader}"
+        ),
+    ];
+    execute(
+        conn,
+        "beginning the role that may only read",
+        "begin".into(),
+    )
+    .await?;
+    for (doing, statement) in layout.reader() {
+        execute(conn, doing, statement).await?;
+    }
+    for statement in grants {
+        execute(conn, "letting it read all tables", statement).await?;
+    }
+    grant_connections(conn, &[layout.reader_role()]).await?;
+    execute(conn, "committing that role", "commit".into()).await?;
+    close(connection).await;
+    Ok(())
+}
+
+/// Lets roles connect where PUBLIC may not, and makes an administrator who is no superuser a member of
+/// them, which is what ending their sessions takes.
+async fn grant_connections(conn: &mut PgConnection, roles: &[String]) -> Result<(), SchemaError> {
     let row = bounded(
         "reading the administrator's rights",
         sqlx::query(
             "select (select rolsuper from pg_roles where rolname = current_user) as superuser,
-                    has_database_privilege($1::name, current_database(), 'connect')
-                      and has_database_privilege($2::name, current_database(), 'connect') as open,
+                    (select bool_and(has_database_privilege(name::name, current_database(), 'connect'))
+                      from unnest($1::text[]) name) as open,
                     current_database()::text as database",
         )
-        .bind(layout.service_role())
-        .bind(layout.relay_role())
+        .bind(roles)
         .fetch_one(&mut *conn),
     )
     .await?;
-    let service = quote_identifier(&layout.service_role());
-    let relay = quote_identifier(&layout.relay_role());
+    let roles: Vec<String> = roles.iter().map(|role| quote_identifier(role)).collect();
+    let roles = roles.join(", ");
     if !row.get::<bool, _>("superuser") {
         execute(
             conn,
-            "making the administrator a member of both roles",
-            format!("grant {service}, {relay} to current_user"),
+            "making the administrator a member of the roles",
+            format!("grant {roles} to current_user"),
         )
         .await?;
     }
@@ -89,11 +126,17 @@ async fn grant_connections(conn: &mut PgConnection, layout: &Layout) -> Result<(
             conn,
             "granting connections to the database (PUBLIC has none, so the administrator needs \
              the grant option)",
-            format!("grant connect on database {database} to {service}, {relay}"),
+            format!("grant connect on database {database} to {roles}"),
         )
         .await?;
     }
     Ok(())
+}
+
+/// A role finds what is in the schema without naming it.
+fn searching(role: &str, schema: &str) -> (&'static str, String) {
+    let path = format!("alter role {role} set search_path = {schema}");
+    ("setting a search path", path)
 }
 
 impl Layout {
@@ -101,6 +144,9 @@ impl Layout {
     /// commit order; across orders it does not.
     fn tables(&self) -> Vec<(&'static str, String)> {
         let schema = quote_identifier(&self.schema);
+        if self.outbox.is_of_a_foreign_service() {
+            return Vec::new();
+        }
         let mut statements = vec![(
             "creating table orders",
             // Room in each page keeps the updates of an order on it (HOT: no index write).
@@ -115,7 +161,9 @@ impl Layout {
             ),
         )];
         let status = match self.outbox {
-            OutboxKind::None | OutboxKind::Foreign { .. } => return statements,
+            OutboxKind::None | OutboxKind::Foreign { .. } | OutboxKind::ForeignService { .. } => {
+                return statements;
+            }
             OutboxKind::Delete | OutboxKind::Cdc | OutboxKind::Fleeting => "",
             OutboxKind::Mark => ", status text not null default 'pending'",
         };
@@ -175,44 +223,57 @@ impl Layout {
         statements
     }
 
+    /// The roles of this kind of outbox.
+    fn roles_that_are_made(&self) -> Vec<String> {
+        let mut roles = vec![self.service_role(), self.relay_role()];
+        roles.extend(
+            self.outbox
+                .is_of_a_foreign_service()
+                .then(|| self.reader_role()),
+        );
+        roles
+    }
+
     fn roles_and_grants(&self) -> Vec<(&'static str, String)> {
         let schema = quote_identifier(&self.schema);
         let service = quote_identifier(&self.service_role());
         let relay = quote_identifier(&self.relay_role());
         let password = quote_literal(&self.password);
-        let replication = match self.outbox.has_replication() {
+        let replication = |role| match self.outbox.has_replication(role) {
             true => "replication",
             false => "noreplication",
         };
+        let (of_service, of_relay) = (replication(Role::Service), replication(Role::Relay));
         let mut statements = vec![
             (
                 "creating the order service's role (the administrator needs CREATEROLE)",
-                format!("create role {service} login password {password}"),
+                format!("create role {service} login {of_service} password {password}"),
             ),
             (
                 "creating the relay's role (the administrator needs CREATEROLE; for CDC also \
                  REPLICATION, and before PostgreSQL 16 superuser)",
-                format!("create role {relay} login {replication} password {password}"),
+                format!("create role {relay} login {of_relay} password {password}"),
             ),
             (
                 "granting use of the schema",
                 format!("grant usage on schema {schema} to {service}, {relay}"),
             ),
-            (
-                "granting orders to the order service",
-                format!("grant select, insert, update on {schema}.orders to {service}"),
-            ),
         ];
+        if self.outbox.is_of_a_foreign_service() {
+            statements.extend(self.foreign_service_grants());
+            return statements;
+        }
+        statements.push((
+            "granting orders to the order service",
+            format!("grant select, insert, update on {schema}.orders to {service}"),
+        ));
         if let OutboxKind::Foreign { .. } = self.outbox {
             statements.extend([
                 (
                     "letting the relay make tables",
                     format!("grant create on schema {schema} to {relay}"),
                 ),
-                (
-                    "setting the relay's search path",
-                    format!("alter role {relay} set search_path = {schema}"),
-                ),
+                searching(&relay, &schema),
             ]);
         } else if self.outbox != OutboxKind::None {
             statements.push((
@@ -230,6 +291,43 @@ impl Layout {
                 format!("grant select, update, delete on {schema}.outbox to {relay}"),
             ));
         }
+        statements
+    }
+
+    /// The role that may only read, and as yet reads nothing.
+    fn reader(&self) -> Vec<(&'static str, String)> {
+        let schema = quote_identifier(&self.schema);
+        let password = quote_literal(&self.password);
+        let reader = quote_identifier(&self.reader_role());
+        vec![
+            (
+                "creating the role that may only read (the administrator needs CREATEROLE)",
+                format!("create role {reader} login noreplication password {password}"),
+            ),
+            (
+                "letting it read only",
+                format!("alter role {reader} set default_transaction_read_only = on"),
+            ),
+            (
+                "granting it use of the schema",
+                format!("grant usage on schema {schema} to {reader}"),
+            ),
+            searching(&reader, &schema),
+        ]
+    }
+
+    /// An order service that was not written here makes its own tables, as its migrations would; a relay
+    /// of it may have some too. The reader may do nothing but read what they let it.
+    fn foreign_service_grants(&self) -> Vec<(&'static str, String)> {
+        let schema = quote_identifier(&self.schema);
+        let service = quote_identifier(&self.service_role());
+        let relay = quote_identifier(&self.relay_role());
+        let mut statements = self.reader();
+        statements.push((
+            "letting order service and relay make tables",
+            format!("grant create on schema {schema} to {service}, {relay}"),
+        ));
+        statements.extend([service, relay].map(|role| searching(&role, &schema)));
         statements
     }
 }

@@ -6,18 +6,22 @@ use crate::config::{ForeignStatement, Parameter, PostgresTarget};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
-/// What the order service may do with what the relay's role made, by kind of object.
-const GRANTS: [(&str, &str); 2] = [
+/// What another role may do with what the owner made, by kind of object.
+type Rights = [(&'static str, &'static str); 2];
+/// Whoever works with it: the order service, or the relay where the order service is the owner.
+const WORK: Rights = [
     ("tables", "select, insert, update, delete"),
     ("sequences", "usage, select, update"),
 ];
+/// Whoever reads the truth.
+const READ: Rights = [("tables", "select"), ("sequences", "select")];
 
 /// An outbox that was not designed here.
 #[derive(Debug, Clone, Copy)]
-pub struct Foreign<'a> {
+pub struct ForeignSchema<'a> {
     /// Statements that make its tables.
     pub ddl: &'a [String],
-    /// Statements that announce a change; they are tried.
+    /// Statements that announce a change; they are tried. None where the order service is not ours.
     pub announce: &'a [ForeignStatement],
     /// Statements that the administrator runs afterwards.
     pub after: &'a [String],
@@ -27,54 +31,83 @@ pub struct Foreign<'a> {
 const TRIAL_ID: &str = "00000000-0000-8000-8000-000000000000";
 const TRIAL_PAYLOAD: &str = r#"{"run":"0000000000000000","order_id":"00000000-0000-8000-8000-000000000000","version":1,"attempt":"00000000-0000-8000-8000-000000000000","type":"OrderPlaced","content":""}"#;
 
-/// Makes the tables by `ddl`, in one transaction and as the relay's role, in the schema that
-/// [`create`](super::create) made; lets the order service write them; announces a change as its role and
-/// rolls that back, so that a statement that cannot work is known before any load; then runs each
-/// statement of `after`, in a transaction of its own and as the administrator. Unqualified names are of
-/// the schema.
+/// Makes the tables by `ddl`, in one transaction and as the role that owns them, in the schema that
+/// [`create`](super::create) made. Where the order service is ours, the relay's role owns them: the order
+/// service may write them, and a change is announced as its role and rolled back, so that a statement that
+/// cannot work is known before any load. Where it is not, they are its own, and the relay may work on
+/// them. Then runs each statement of `after`, in a transaction of its own and as the administrator.
+/// Unqualified names are of the schema.
 pub async fn lay_out(
     admin: &PostgresTarget,
     layout: &Layout,
-    outbox: &Foreign<'_>,
+    outbox: &ForeignSchema<'_>,
 ) -> Result<(), SchemaError> {
-    let Foreign {
+    let ForeignSchema {
         ddl,
         announce,
         after,
     } = *outbox;
     layout.check_names()?;
     let schema = quote_identifier(&layout.schema);
-    let service = quote_identifier(&layout.service_role());
+    let theirs = layout.outbox.is_of_a_foreign_service();
     // Each by its own login: a file with a `commit` in it would end whatever role was only lent.
     let as_role = |user: String| PostgresTarget {
         user,
         password: layout.password.clone(),
         ..admin.clone()
     };
-    let mut relay = connect(&as_role(layout.relay_role())).await?;
-    for (kind, rights) in GRANTS {
-        let statement = format!(
-            "alter default privileges in schema {schema} grant {rights} on {kind} to {service}"
-        );
-        let doing = "granting the order service what will be made";
-        execute(&mut relay, doing, statement).await?;
-    }
-    execute(&mut relay, "beginning the outbox's DDL", "begin".into()).await?;
-    let what =
-        "the outbox's DDL, as the relay's role in a schema of its own (`public` is not for it)";
-    run_each(&mut relay, ddl, what).await?;
-    execute(&mut relay, "committing the outbox's DDL", "commit".into()).await?;
-    close(relay).await;
+    let mut owner = connect(&as_role(layout.owner_role())).await?;
+    let what = match theirs {
+        true => {
+            let (relay, reader) = (layout.relay_role(), layout.reader_role());
+            grant(&mut owner, &schema, &relay, WORK).await?;
+            grant(&mut owner, &schema, &reader, READ).await?;
+            "the outbox's DDL, as the order service's role in a schema of its own (`public` is not \
+             for it)"
+        }
+        false => {
+            grant(&mut owner, &schema, &layout.service_role(), WORK).await?;
+            "the outbox's DDL, as the relay's role in a schema of its own (`public` is not for it)"
+        }
+    };
+    execute(&mut owner, "beginning the outbox's DDL", "begin".into()).await?;
+    run_each(&mut owner, ddl, what).await?;
+    execute(&mut owner, "committing the outbox's DDL", "commit".into()).await?;
+    close(owner).await;
 
-    let mut order_service = connect(&as_role(layout.service_role())).await?;
-    search(&mut order_service, &schema).await?;
-    try_out(&mut order_service, announce).await?;
-    close(order_service).await;
+    if theirs {
+        // What a relay makes beside it is there to be asked as well.
+        let mut relay = connect(&as_role(layout.relay_role())).await?;
+        grant(&mut relay, &schema, &layout.reader_role(), READ).await?;
+        close(relay).await;
+    } else {
+        let mut order_service = connect(&as_role(layout.service_role())).await?;
+        search(&mut order_service, &schema).await?;
+        try_out(&mut order_service, announce).await?;
+        close(order_service).await;
+    }
 
     let mut connection = connect(admin).await?;
     search(&mut connection, &schema).await?;
     run_each(&mut connection, after, "`after_ddl`").await?;
     close(connection).await;
+    Ok(())
+}
+
+/// Grants a role what the session's own role will make in the schema.
+async fn grant(
+    conn: &mut PgConnection,
+    schema: &str,
+    role: &str,
+    rights: Rights,
+) -> Result<(), SchemaError> {
+    let role = quote_identifier(role);
+    for (kind, rights) in rights {
+        let statement = format!(
+            "alter default privileges in schema {schema} grant {rights} on {kind} to {role}"
+        );
+        execute(conn, "granting what will be made", statement).await?;
+    }
     Ok(())
 }
 

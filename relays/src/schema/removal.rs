@@ -8,11 +8,11 @@ use sqlx::postgres::PgConnection;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Bound on the end of the sessions of both roles and of the slot's walsender.
+/// Bound on the end of the sessions of all roles and of the slot's walsender.
 const SESSIONS_END_WITHIN: Duration = Duration::from_secs(15);
 
 /// Drops everything [`create`](super::create) made, and whatever of it is left after a crash; rolls back what
-/// both roles left prepared, and ends their sessions and all others that hold or await a lock in the
+/// its roles left prepared, and ends their sessions and all others that hold or await a lock in the
 /// schema first: whoever still reads it would keep it from being dropped for as long as that takes. Dropping what is not there is no error. A step that fails does not keep
 /// the later ones from being tried; the first failure is returned.
 pub async fn drop_all(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
@@ -38,17 +38,17 @@ pub async fn drop_all(admin: &PostgresTarget, layout: &Layout) -> Result<(), Sch
     ] {
         outcome = outcome.and(execute(conn, doing, statement).await);
     }
-    for role in [layout.service_role(), layout.relay_role()] {
+    for role in layout.roles() {
         outcome = outcome.and(drop_role(conn, &role).await);
     }
     close(connection).await;
     outcome
 }
 
-/// Both roles lose their right to log in, and their sessions, the slot's walsender among them,
+/// All roles lose their right to log in, and their sessions, the slot's walsender among them,
 /// are ended until none is left.
 async fn end_sessions(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {
-    let roles = [layout.service_role(), layout.relay_role()];
+    let roles = layout.roles();
     for role in &roles {
         if role_exists(conn, role).await? {
             execute(
@@ -61,7 +61,7 @@ async fn end_sessions(conn: &mut PgConnection, layout: &Layout) -> Result<(), Sc
     }
     let deadline = Instant::now() + SESSIONS_END_WITHIN;
     loop {
-        let doing = "ending the sessions of both roles, and those with a lock in the schema (the \
+        let doing = "ending the sessions of its roles, and those with a lock in the schema (the \
                      administrator must be a member of their roles, or have pg_signal_backend)";
         let left = bounded(
             doing,
@@ -106,12 +106,12 @@ async fn end_sessions(conn: &mut PgConnection, layout: &Layout) -> Result<(), Sc
 /// A prepared transaction keeps its locks without any session.
 async fn roll_back_prepared(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {
     let prepared = bounded(
-        "looking for prepared transactions of both roles",
+        "looking for prepared transactions of its roles",
         sqlx::query(
             "select gid from pg_prepared_xacts
              where owner = any($1) and database = current_database()",
         )
-        .bind(&[layout.service_role(), layout.relay_role()][..])
+        .bind(&layout.roles()[..])
         .fetch_all(&mut *conn),
     )
     .await?;

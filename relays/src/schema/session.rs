@@ -90,7 +90,7 @@ pub fn words(error: &sqlx::Error) -> String {
 }
 
 /// The line of a statement, from 1, that the server's error is about.
-pub(super) fn line_of(statement: &str, error: &sqlx::Error) -> Option<usize> {
+pub fn line_of(statement: &str, error: &sqlx::Error) -> Option<usize> {
     let answer = error.as_database_error()?;
     match answer.try_downcast_ref::<PgDatabaseError>()?.position()? {
         PgErrorPosition::Original(at) => {

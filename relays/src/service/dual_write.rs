@@ -9,7 +9,7 @@ use super::event::EventText;
 use super::orders::{Orders, why_not};
 use super::producer::EventProducer;
 use super::steps;
-use super::transaction::{self, Transaction};
+use super::transaction::{self, TransactionOutcome};
 use crate::config::WriteOrder;
 use crate::order::Directive;
 use crate::trace::Trace;
@@ -50,9 +50,9 @@ impl DualWrite {
         let done = transaction::commit(&self.orders, &mut lease.connection, change).await;
         steps::transaction(&self.trace, change, &done);
         let version = match lease.settle(done)? {
-            Transaction::Committed { version } => version,
+            TransactionOutcome::Committed { version } => version,
             // A retry of a change that is committed: whether its event got out, nobody knows.
-            Transaction::Settled(outcome) => return Ok(outcome),
+            TransactionOutcome::Settled(outcome) => return Ok(outcome),
         };
         Ok(match self.publish(change, version).await {
             Ok(()) => Outcome::Committed { version },

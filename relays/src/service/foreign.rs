@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The statements.
 #[derive(Debug, Clone)]
-pub(super) struct Foreign {
+pub(super) struct ForeignStatements {
     statements: Arc<[Announcing]>,
 }
 
@@ -20,7 +20,7 @@ struct Announcing {
     parameters: Vec<Parameter>,
 }
 
-impl Foreign {
+impl ForeignStatements {
     /// In this order.
     pub fn new(statements: Vec<ForeignStatement>) -> Self {
         let statements = statements.into_iter().map(|s| Announcing {

@@ -26,8 +26,8 @@ use axum::serve::ListenerExt;
 use change::{Change, HOLD_MAX, Outcome};
 use connections::{ANSWER_WITHIN, Connections, DatabaseError};
 use dual_write::DualWrite;
-use foreign::Foreign;
-use monitor::{Monitor, Reporter};
+use foreign::ForeignStatements;
+use monitor::{Monitor, ServiceReporter};
 use orders::{Announcement, Orders};
 use outbox::Outbox;
 use producer::EventProducer;
@@ -104,7 +104,7 @@ pub async fn serve_until(
             accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
         }
         WritePathConfig::Foreign { announce } => {
-            let orders = Orders::new(run, Announcement::Foreign(Foreign::new(announce)));
+            let orders = Orders::new(run, Announcement::Foreign(ForeignStatements::new(announce)));
             let path = Outbox::new(orders, Arc::clone(&connections), trace.clone());
             accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
         }
@@ -175,7 +175,7 @@ async fn accept<P: WritePath>(
     drain_within: Duration,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
-    let mut reporter = Reporter::new(Arc::clone(&monitor));
+    let mut reporter = ServiceReporter::new(Arc::clone(&monitor));
     let service = http::Service::new(path, monitor, trace);
     let listener = socket
         .listen(BACKLOG)

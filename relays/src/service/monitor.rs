@@ -43,14 +43,14 @@ impl Monitor {
 
 /// What was reported so far.
 #[derive(Debug, Default)]
-pub(super) struct Reporter {
+pub(super) struct ServiceReporter {
     monitor: Arc<Monitor>,
     progress: (u64, u64, u64),
     undelivered: u64,
     failing: bool,
 }
 
-impl Reporter {
+impl ServiceReporter {
     /// Reports what `monitor` counts.
     pub fn new(monitor: Arc<Monitor>) -> Self {
         Self {
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn failures_are_reported_once_with_their_first_reason_and_recovery_after_them() {
         let monitor = Arc::new(Monitor::default());
-        let mut reporter = Reporter::new(monitor.clone());
+        let mut reporter = ServiceReporter::new(monitor.clone());
         assert_eq!(reporter.changes(), []);
 
         monitor.undelivered("first");

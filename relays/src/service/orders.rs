@@ -7,7 +7,7 @@
 use super::change::{Change, Outcome, Rejection};
 use super::connections::{DatabaseError, exchange};
 use super::event::EventText;
-use super::foreign::Foreign;
+use super::foreign::ForeignStatements;
 use crate::config::PostgresTarget;
 use crate::order::{ChangeType, OrderState};
 use crate::schema::{connect_options, quote_identifier};
@@ -66,7 +66,7 @@ pub(super) enum Announcement {
     /// The same, and a NOTIFY on the channel named like the schema.
     OutboxAndNotify,
     /// By statements of their own, after the one that writes it.
-    Foreign(Foreign),
+    Foreign(ForeignStatements),
 }
 
 /// How changes are written.

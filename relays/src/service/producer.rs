@@ -34,8 +34,8 @@ pub(super) fn delivery_within(publish_timeout_ms: Option<u64>) -> Duration {
     publish_timeout_ms.map_or(DELIVERY_DEFAULT, Duration::from_millis) + REPORT_GRACE
 }
 
-type Kafka = ThreadedProducer<Reports>;
-type Delivery = Result<(), String>;
+type Kafka = ThreadedProducer<DeliveryReports>;
+type DeliveryOutcome = Result<(), String>;
 
 /// Publishes events and waits for their delivery.
 pub(super) struct EventProducer {
@@ -85,7 +85,12 @@ impl EventProducer {
 
     /// Publishes the event of a change, and waits until the broker has it or the producer gives
     /// up. After an error it may still arrive.
-    pub async fn publish(&self, change: &Change, text: &EventText, version: u32) -> Delivery {
+    pub async fn publish(
+        &self,
+        change: &Change,
+        text: &EventText,
+        version: u32,
+    ) -> DeliveryOutcome {
         let producer = self.working()?;
         let (report, reported) = oneshot::channel();
         let event_id = Uuid::now_v7().to_string();
@@ -210,7 +215,7 @@ fn settings(kafka: &KafkaTarget, publish_timeout_ms: Option<u64>) -> ClientConfi
 }
 
 fn create(config: &ClientConfig, monitor: &Arc<Monitor>, trace: &Trace) -> Result<Kafka, String> {
-    let reports = Reports {
+    let reports = DeliveryReports {
         monitor: Arc::clone(monitor),
         trace: trace.clone(),
         fatal: AtomicBool::new(false),
@@ -220,7 +225,7 @@ fn create(config: &ClientConfig, monitor: &Arc<Monitor>, trace: &Trace) -> Resul
 }
 
 /// Hands each delivery report to the request that waits for it.
-struct Reports {
+struct DeliveryReports {
     monitor: Arc<Monitor>,
     trace: Trace,
     fatal: AtomicBool,
@@ -228,12 +233,12 @@ struct Reports {
 
 /// A request that waits for a report, and what a trace needs of it.
 struct Waiting {
-    report: oneshot::Sender<Delivery>,
+    report: oneshot::Sender<DeliveryOutcome>,
     attempt: Uuid,
     version: u32,
 }
 
-impl Reports {
+impl DeliveryReports {
     fn notice(&self, error: &KafkaError) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
             self.fatal.store(true, Relaxed);
@@ -241,7 +246,7 @@ impl Reports {
     }
 }
 
-impl ClientContext for Reports {
+impl ClientContext for DeliveryReports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::warn!(?level, facility, message, "librdkafka");
     }
@@ -251,7 +256,7 @@ impl ClientContext for Reports {
     }
 }
 
-impl ProducerContext for Reports {
+impl ProducerContext for DeliveryReports {
     type DeliveryOpaque = Box<Waiting>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {

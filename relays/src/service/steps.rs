@@ -2,22 +2,22 @@
 
 use super::change::{Change, Outcome, Rejection};
 use super::connections::DatabaseError;
-use super::transaction::Transaction;
+use super::transaction::TransactionOutcome;
 use crate::trace::{Stage, Trace};
 
 /// What a whole transaction came to. A change that wrote nothing of its own leaves no step.
 pub(super) fn transaction(
     trace: &Trace,
     change: &Change,
-    done: &Result<Transaction, DatabaseError>,
+    done: &Result<TransactionOutcome, DatabaseError>,
 ) {
     match done {
-        Ok(Transaction::Committed { version }) => committed(trace, change, *version),
-        Ok(Transaction::Settled(Outcome::Rejected {
+        Ok(TransactionOutcome::Committed { version }) => committed(trace, change, *version),
+        Ok(TransactionOutcome::Settled(Outcome::Rejected {
             why: Rejection::Forbidden,
             ..
         })) => rolled_back(trace, change, 0),
-        Ok(Transaction::Settled(_)) => {}
+        Ok(TransactionOutcome::Settled(_)) => {}
         Err(error) => failed(trace, change, error),
     }
 }

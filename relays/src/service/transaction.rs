@@ -14,18 +14,18 @@ pub(super) const TRIES: usize = 3;
 
 /// What a transaction came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Transaction {
+pub(super) enum TransactionOutcome {
     /// Committed by this request, as this version.
     Committed { version: u32 },
     /// This request wrote nothing, and this is the answer to it.
     Settled(Outcome),
 }
 
-impl From<Transaction> for Outcome {
-    fn from(transaction: Transaction) -> Self {
+impl From<TransactionOutcome> for Outcome {
+    fn from(transaction: TransactionOutcome) -> Self {
         match transaction {
-            Transaction::Committed { version } => Self::Committed { version },
-            Transaction::Settled(outcome) => outcome,
+            TransactionOutcome::Committed { version } => Self::Committed { version },
+            TransactionOutcome::Settled(outcome) => outcome,
         }
     }
 }
@@ -35,7 +35,7 @@ pub(super) async fn commit(
     orders: &Orders,
     conn: &mut PgConnection,
     change: &Change,
-) -> Result<Transaction, DatabaseError> {
+) -> Result<TransactionOutcome, DatabaseError> {
     for _ in 0..TRIES {
         let written = match change.directive {
             // Alone in its transaction, the statement commits itself: one round trip.
@@ -49,19 +49,19 @@ pub(super) async fn commit(
                 let written = orders.write(conn, change).await?;
                 roll_back(conn).await?;
                 if written.is_some() {
-                    return Ok(Transaction::Settled(vetoed()));
+                    return Ok(TransactionOutcome::Settled(vetoed()));
                 }
                 None
             }
         };
         if let Some(version) = written {
-            return Ok(Transaction::Committed { version });
+            return Ok(TransactionOutcome::Committed { version });
         }
         if let Some(outcome) = why_not(conn, change).await? {
-            return Ok(Transaction::Settled(outcome));
+            return Ok(TransactionOutcome::Settled(outcome));
         }
     }
-    Ok(Transaction::Settled(busy()))
+    Ok(TransactionOutcome::Settled(busy()))
 }
 
 /// Writes the change, and commits it after so long.

@@ -3,15 +3,31 @@
 //! PostgreSQL sends transactions whole, in commit order: no polling, no skipped late commits. The
 //! slot remembers what was acknowledged; a relay that starts again begins after that. What is
 //! acknowledged is the end of a transaction before which every event is durable.
+//!
+//! Of several relays one has the slot, and the server gives it to nobody else meanwhile (`object_in_use`).
+//! One that hangs sends no reports, so the server ends its session (`wal_sender_timeout`) and the slot is
+//! free. What it had been sent by then it still publishes when it wakes up, in the order of the log and
+//! without a gap, and so does its successor from what the slot has as acknowledged on, before which
+//! everything is durable: whichever brings an event of an order first has brought all those before it that
+//! were not there yet (see the polling source, where this is argued at length). Its reports go nowhere,
+//! and a position that it has as acknowledged is one before which everything is durable, whoever reads
+//! the slot.
+//!
+//! A relay whose reader waits for the rest of a row on a slow link sends no reports either. So after a loss its
+//! next session has a longer lease (see `lease.rs`), or a transaction of such rows would never be read to its
+//! end. The server takes a lease at the start of a session only: once the link is quick again, the relay lets
+//! all that it has taken be confirmed, ends its session, and begins another one where the slot is, if no other
+//! relay was quicker. That is what a relay does that ends, and one that starts: the argument is the same.
 
 #[cfg(test)]
 mod tests;
 
+use super::lease::SessionLease;
 use super::pgoutput::{OutboxDecoder, OutboxRow};
 use super::positions::Positions;
 use super::session::{CONNECT_TIMEOUT, bounded, connect, place};
 use super::sweeper::sweep_for_ever;
-use super::{Source, SourceError};
+use super::{Source, SourceError, Standing};
 use crate::config::{CommitMode, PostgresTarget};
 use futures::FutureExt;
 use pgwire_replication::{
@@ -59,8 +75,8 @@ const POSTGRES_EPOCH: Duration = Duration::from_secs(946_684_800);
 /// Not `tcp_user_timeout`: that also ends a session whose reader is alive and does not read, as it must
 /// while the broker is slow. The reports of this side are what shows that it is alive, and they go
 /// on meanwhile.
-const SESSION: &str = "-c wal_sender_timeout=30s -c tcp_keepalives_idle=5 \
-                       -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3";
+const SESSION: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 \
+                       -c tcp_keepalives_count=3";
 /// SQLSTATE `object_in_use`: another session holds the slot.
 const OBJECT_IN_USE: &str = "55006";
 
@@ -70,12 +86,26 @@ pub struct CdcSource {
     commit: CommitMode,
     slot: String,
     publication: String,
+    one_of_several: bool,
+    /// Of the next session, and of the running one: the server takes it at the start only.
+    lease: SessionLease,
+    session_lease: SessionLease,
+    /// Another relay has the slot, as far as is known.
+    stands_by: bool,
+    /// Where one that stands by asks whether the slot is free.
+    lookout: Option<PgConnection>,
     client: Option<ReplicationClient>,
     decoder: OutboxDecoder,
     positions: Positions,
     /// What the sweeper may know of them.
     acknowledged: Arc<AtomicU64>,
     sweeper: Option<JoinHandle<()>>,
+    /// When the server was last heard of.
+    heard: Instant,
+    /// Longest wait for a row in this session, and among those since something was last confirmed. A row
+    /// comes right after the beginning of its transaction or another row, so that is how long it took to arrive.
+    slowest: Duration,
+    slowest_lately: Option<Duration>,
     /// Time waited without a word from the server, and how much of it is enough.
     silent: Duration,
     silence_max: Duration,
@@ -92,11 +122,19 @@ impl CdcSource {
             commit: CommitMode::default(),
             slot,
             publication,
+            one_of_several: false,
+            lease: SessionLease::ALONE,
+            session_lease: SessionLease::ALONE,
+            stands_by: false,
+            lookout: None,
             client: None,
             decoder: OutboxDecoder::default(),
             positions: Positions::default(),
             acknowledged: Arc::new(AtomicU64::new(0)),
             sweeper: None,
+            heard: Instant::now(),
+            slowest: Duration::ZERO,
+            slowest_lately: None,
             silent: Duration::ZERO,
             silence_max: SILENCE_MAX,
             behind: false,
@@ -107,6 +145,13 @@ impl CdcSource {
     /// With the sessions that delete rows in another mode than the default.
     pub fn committing(mut self, commit: CommitMode) -> Self {
         self.commit = commit;
+        self
+    }
+
+    /// As one of several: it stands by while another one has the slot, and loses it when it hangs.
+    pub fn of_several(mut self, one_of_several: bool) -> Self {
+        self.one_of_several = one_of_several;
+        self.lease = SessionLease::of(one_of_several);
         self
     }
 
@@ -135,13 +180,22 @@ impl CdcSource {
         config.buffer_events = READ_AHEAD;
         config.max_message_size = MESSAGE_MAX;
         config.application_name = Some("outbox-relay".to_owned());
-        config.options = Some(SESSION.to_owned());
+        let lease = self.lease.setting();
+        config.options = Some(format!("{SESSION} -c wal_sender_timeout={lease}"));
         config
     }
 
-    /// Starts the stream, once another session has let go of the slot.
-    async fn start(&self) -> Result<ReplicationClient, SourceError> {
-        let deadline = Instant::now() + SLOT_WAIT;
+    /// Starts the stream, once another session has let go of the slot; `None` if that takes too long.
+    async fn start(&mut self) -> Result<Option<ReplicationClient>, SourceError> {
+        // One of several says that it stands by before it waits.
+        let patience = match self.one_of_several && !self.stands_by {
+            true => Duration::ZERO,
+            false => SLOT_WAIT,
+        };
+        let deadline = Instant::now() + patience;
+        if self.stands_by && !self.is_set_free_by(deadline).await? {
+            return Ok(None);
+        }
         loop {
             let attempt = async {
                 let mut client = ReplicationClient::connect(self.config()).await?;
@@ -149,11 +203,17 @@ impl CdcSource {
                 Ok(client)
             };
             match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
-                Ok(Ok(client)) => return Ok(client),
+                Ok(Ok(client)) => return Ok(Some(client)),
                 Ok(Err(PgWireError::Server(reason)))
-                    if sqlstate(&reason) == Some(OBJECT_IN_USE) && Instant::now() < deadline =>
+                    if sqlstate(&reason) == Some(OBJECT_IN_USE) =>
                 {
-                    tokio::time::sleep(SLOT_RETRY).await;
+                    if !self.is_set_free_by(deadline).await? {
+                        return if self.one_of_several {
+                            Ok(None)
+                        } else {
+                            Err(self.error("stream from", reason))
+                        };
+                    }
                 }
                 Ok(Err(error)) => return Err(self.error("stream from", error)),
                 Err(_) => {
@@ -162,6 +222,77 @@ impl CdcSource {
                 }
             }
         }
+    }
+
+    /// Waits until the slot is worth another try. One that stands by looks at the catalogue, in a session of
+    /// its own: a try costs the server a walsender and a line of its log, a look next to nothing.
+    async fn is_set_free_by(&mut self, deadline: Instant) -> Result<bool, SourceError> {
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        if !self.one_of_several {
+            tokio::time::sleep(SLOT_RETRY).await;
+            return Ok(true);
+        }
+        let mut lookout = match self.lookout.take() {
+            Some(lookout) => lookout,
+            None => connect(&self.target, self.commit).await?,
+        };
+        let mut active = true;
+        while active && Instant::now() < deadline {
+            tokio::time::sleep(SLOT_RETRY).await;
+            let query =
+                sqlx::query_scalar("SELECT active FROM pg_replication_slots WHERE slot_name = $1")
+                    .bind(&self.slot)
+                    .fetch_optional(&mut lookout);
+            let found: Option<bool> = bounded("ask whether the slot is free", query).await?;
+            // One that is not there is an error of its own when it is tried.
+            active = found.unwrap_or(false);
+        }
+        self.lookout = Some(lookout);
+        Ok(!active)
+    }
+
+    fn begin_session(&mut self, client: ReplicationClient) {
+        self.client = Some(client);
+        self.lookout = None;
+        // Tables are described anew in each session.
+        self.decoder = OutboxDecoder::default();
+        self.session_lease = self.lease;
+        (self.silent, self.behind) = (Duration::ZERO, false);
+        (self.slowest, self.slowest_lately) = (Duration::ZERO, None);
+        self.heard = Instant::now();
+    }
+
+    /// The session ended, and nobody here wanted it to. Of a row that was on its way nothing can be seen but that
+    /// its transaction had begun.
+    fn lose_session(&mut self) {
+        let on_its_way = match self.positions.is_within_transaction() {
+            true => self.heard.elapsed(),
+            false => Duration::ZERO,
+        };
+        self.lease.lost(self.slowest.max(on_its_way));
+    }
+
+    /// Whether the session has a lease that was needed once, and is not any more: those who wait would wait for
+    /// too long.
+    fn outlives_its_lease(&self) -> bool {
+        self.session_lease != self.lease && self.lease.is_least()
+    }
+
+    /// Another session, with the lease that the relay has come back to, in place of this one. Of nothing that
+    /// was sent in this one is anything left to be confirmed, so events are counted on. Bounded in time.
+    async fn renew_session(&mut self) -> Result<(), SourceError> {
+        self.end_session().await?;
+        // The server lets go of the slot a moment later, so it is waited for.
+        self.stands_by = true;
+        let started = self.start().await?;
+        let Some(client) = started else {
+            return Err(self.error("stream from", "another relay took it meanwhile"));
+        };
+        self.stands_by = false;
+        self.begin_session(client);
+        Ok(())
     }
 
     /// What the slot has as acknowledged.
@@ -182,6 +313,35 @@ impl CdcSource {
             client.update_applied_lsn(Lsn(position));
         }
         self.acknowledged.store(position, Ordering::Relaxed);
+    }
+
+    /// Ends the stream once the slot has what is acknowledged. Bounded in time.
+    async fn end_session(&mut self) -> Result<(), SourceError> {
+        let Some(mut client) = self.client.take() else {
+            return Ok(());
+        };
+        // Ending the stream reports nothing by itself, and closing a socket with unread data in it
+        // makes the server forget what it has not read: wait until the slot has the position.
+        let position = self.positions.acknowledged();
+        let wait = async {
+            let mut session = connect(&self.target, self.commit).await?;
+            while client.is_running() && self.slot_position(&mut session).await? < position {
+                tokio::time::sleep(STATUS_INTERVAL / 10).await;
+            }
+            Ok(())
+        };
+        let reported = tokio::time::timeout(LAST_REPORT, wait).await;
+        let ended = tokio::time::timeout(LAST_REPORT, client.shutdown()).await;
+        client.abort();
+        match (reported, ended) {
+            (Ok(Ok(())), Ok(Ok(()))) => Ok(()),
+            (Ok(Err(error)), _) => Err(error),
+            (_, Ok(Err(error))) => Err(self.error("end the stream from", error)),
+            (Err(_), _) | (_, Err(_)) => {
+                let reason = format!("no answer within {LAST_REPORT:?}");
+                Err(self.error("end the stream from", reason))
+            }
+        }
     }
 
     /// Reads up to the end of the transaction whose events were taken, if no more of them come: a
@@ -269,30 +429,40 @@ fn age(commit_time_micros: i64) -> Duration {
 impl Source for CdcSource {
     type Item = OutboxRow;
 
-    async fn connect(&mut self) -> Result<(), SourceError> {
+    async fn connect(&mut self) -> Result<Standing, SourceError> {
         if self.client.is_some() {
-            return Ok(());
+            return Ok(Standing::Leads);
         }
         self.positions.restart();
-        // Tables are described anew in each session.
-        self.decoder = OutboxDecoder::default();
-        self.client = Some(self.start().await?);
-        (self.silent, self.behind) = (Duration::ZERO, false);
+        let started = self.start().await?;
+        self.stands_by = started.is_none();
+        let Some(client) = started else {
+            // What it acknowledged is no longer what the slot has.
+            if let Some(sweeper) = self.sweeper.take() {
+                sweeper.abort();
+            }
+            return Ok(Standing::StandsBy);
+        };
+        self.begin_session(client);
         if self.sweeper.is_none() {
             let acknowledged = Arc::clone(&self.acknowledged);
             let sweeper = sweep_for_ever(self.target.clone(), self.commit, acknowledged);
             self.sweeper = Some(tokio::spawn(sweeper));
         }
-        Ok(())
+        Ok(Standing::Leads)
     }
 
-    /// As many as the publisher takes.
-    fn accepts(&self, _unconfirmed: u64) -> bool {
-        true
+    /// As many as the publisher takes; none before a session is renewed.
+    fn accepts(&self, unconfirmed: u64) -> bool {
+        unconfirmed == 0 || !self.outlives_its_lease()
     }
 
-    /// Cancel-safe: it waits for the next message only, and what was read is in `batch`.
+    /// Cancel-safe where something is unconfirmed: it waits for the next message only, and what was read is in
+    /// `batch`.
     async fn next(&mut self, batch: &mut VecDeque<OutboxRow>) -> Result<(), SourceError> {
+        if self.outlives_its_lease() && self.positions.is_all_confirmed() {
+            return self.renew_session().await;
+        }
         if self.behind && self.dry {
             // The walsender makes a packet of each event. With a backlog, waking up for each of
             // them is most of the work; letting them gather in the socket's buffer a few
@@ -313,17 +483,33 @@ impl Source for CdcSource {
             if self.silent < self.silence_max {
                 return Ok(());
             }
+            self.lose_session();
             let reason = format!("not a word for {:?}; the link seems dead", self.silent);
             return Err(self.error("read from", reason));
         };
         self.silent = Duration::ZERO;
+        let mut waited = self.heard.elapsed();
         // What is there already comes along.
         let mut bytes = 0;
         loop {
             match received {
-                Ok(Some(event)) => bytes += self.take(event, batch)?,
-                Ok(None) => return Err(self.error("read from", "the server ended the stream")),
-                Err(error) => return Err(self.error("read from", error)),
+                Ok(Some(event)) => {
+                    let taken = self.take(event, batch)?;
+                    if taken > 0 {
+                        self.slowest = self.slowest.max(waited);
+                        self.slowest_lately = self.slowest_lately.max(Some(waited));
+                    }
+                    bytes += taken;
+                    waited = Duration::ZERO;
+                }
+                Ok(None) => {
+                    self.lose_session();
+                    return Err(self.error("read from", "the server ended the stream"));
+                }
+                Err(error) => {
+                    self.lose_session();
+                    return Err(self.error("read from", error));
+                }
             }
             if batch.len() >= READ_AHEAD || bytes >= READ_BYTES {
                 break;
@@ -336,13 +522,20 @@ impl Source for CdcSource {
                 }
             }
         }
+        self.heard = Instant::now();
         self.acknowledge();
         Ok(())
     }
 
     fn confirm(&mut self, events: u64) {
+        let before = self.positions.settled();
         self.positions.confirm(events);
         self.acknowledge();
+        if self.positions.settled() > before
+            && let Some(slowest) = self.slowest_lately.take()
+        {
+            self.lease.progressed(slowest);
+        }
     }
 
     /// Acknowledged to the reader of the stream, which reports it every tenth of a second.
@@ -366,30 +559,6 @@ impl Source for CdcSource {
         if finish.is_err() {
             tracing::debug!("the last transaction's end did not come");
         }
-        let Some(mut client) = self.client.take() else {
-            return Ok(());
-        };
-        // Ending the stream reports nothing by itself, and closing a socket with unread data in it
-        // makes the server forget what it has not read: wait until the slot has the position.
-        let position = self.positions.acknowledged();
-        let wait = async {
-            let mut session = connect(&self.target, self.commit).await?;
-            while client.is_running() && self.slot_position(&mut session).await? < position {
-                tokio::time::sleep(STATUS_INTERVAL / 10).await;
-            }
-            Ok(())
-        };
-        let reported = tokio::time::timeout(LAST_REPORT, wait).await;
-        let ended = tokio::time::timeout(LAST_REPORT, client.shutdown()).await;
-        client.abort();
-        match (reported, ended) {
-            (Ok(Ok(())), Ok(Ok(()))) => Ok(()),
-            (Ok(Err(error)), _) => Err(error),
-            (_, Ok(Err(error))) => Err(self.error("end the stream from", error)),
-            (Err(_), _) | (_, Err(_)) => {
-                let reason = format!("no answer within {LAST_REPORT:?}");
-                Err(self.error("end the stream from", reason))
-            }
-        }
+        self.end_session().await
     }
 }

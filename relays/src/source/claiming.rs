@@ -6,6 +6,7 @@ use crate::trace::Stage;
 use futures::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
+use std::time::{Duration, Instant};
 
 // Columns of a claim's answer.
 const SEQ: usize = 0;
@@ -55,25 +56,37 @@ impl Held for ClaimedRow {
     }
 }
 
+/// What is known of a claim's answer beside its rows.
+pub(super) struct Answer {
+    /// Bytes of the payloads.
+    pub bytes: usize,
+    /// From the first row's arrival to the end. What comes before that is not the link's bandwidth: the work of the server, and
+    /// the way there and back.
+    pub spread: Duration,
+}
+
 /// Runs `sql`, one or more statements in one message of which the last claims, and fills `rows` with
-/// what was claimed, in the order of `seq`, each with its own. Returns the bytes of their payloads.
+/// what was claimed, in the order of `seq`, each with its own.
 ///
 /// Bounded in time. After an error the session is of no more use.
 pub(super) async fn claim(
     connection: &mut PgConnection,
     sql: &str,
     rows: &mut Vec<(i64, ClaimedRow)>,
-) -> Result<usize, SourceError> {
+) -> Result<Answer, SourceError> {
     rows.clear();
+    let mut first = None;
     let answer = async {
         // The text is the relay's own, but for numbers.
         let mut answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
         while let Some(row) = answers.try_next().await? {
+            first.get_or_insert_with(Instant::now);
             rows.push((0, ClaimedRow(row)));
         }
         Ok(())
     };
     bounded_by(LONG_STATEMENT_TIMEOUT, "claim rows of the outbox", answer).await?;
+    let spread = first.map_or(Duration::ZERO, |first| first.elapsed());
     let mut bytes = 0;
     for (seq, row) in rows.iter_mut() {
         *seq = row.seq()?;
@@ -81,5 +94,5 @@ pub(super) async fn claim(
     }
     // RETURNING follows the heap; the order is by seq.
     rows.sort_unstable_by_key(|(seq, _)| *seq);
-    Ok(bytes)
+    Ok(Answer { bytes, spread })
 }

@@ -2,6 +2,7 @@
 
 pub mod cdc;
 mod claiming;
+mod lease;
 pub mod pgoutput;
 pub mod polling;
 mod positions;
@@ -59,6 +60,15 @@ pub trait Held {
     }
 }
 
+/// What came of connecting to a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The source is ours.
+    Leads,
+    /// Another relay has it, and this one waited for it in vain for a while. To be asked again.
+    StandsBy,
+}
+
 /// An outbox, read in an order that keeps each key's commits in order.
 ///
 /// Events are counted from 0 since [`Source::connect`] or [`Source::rewind`], whichever was last.
@@ -67,8 +77,8 @@ pub trait Source {
     type Item: Held;
 
     /// Connects if it is not connected, positioned at the first event that is not confirmed.
-    /// Bounded in time; may be called again after a failure.
-    fn connect(&mut self) -> impl Future<Output = Result<(), SourceError>>;
+    /// Bounded in time; may be called again after a failure, or where another relay had the source.
+    fn connect(&mut self) -> impl Future<Output = Result<Standing, SourceError>>;
 
     /// Whether more can be taken while so many events are not yet confirmed. A source that says
     /// yes to a number above 0 has a cancel-safe [`Source::next`].

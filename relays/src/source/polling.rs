@@ -9,6 +9,23 @@
 //! SKIP LOCKED would let a second one take an order's later event while the first still holds an
 //! earlier one, so the relays of a schema elect a leader with an advisory lock.
 //!
+//! Why that holds for several relays, one of which hangs (SIGSTOP, a long collection of garbage) and wakes
+//! up again. The lock is its session's, and so is the transaction of its claim: the server ends that
+//! session when nothing is heard of it for a lease, rolls the claim back and lets go of the lock, in this
+//! order. Whoever leads next finds the rows where they were and begins at the first of them. The one that
+//! wakes up learns that its session is gone when it next asks something; until then it publishes what it
+//! has claimed: what is in its producer, in its hands, and in its socket (the answer to a claim that the
+//! server has rolled back since). So two relays publish the same events, and the topic has both sequences,
+//! shuffled. No event of an order appears before an earlier one of that order all the same: each sequence
+//! begins at an event before which everything is durable, and goes on without a gap within each order;
+//! so whichever of the two brings an event first has brought, before it, all those of its order that were
+//! not there when it began. What the late one adds are copies behind the first: at least once allows them.
+//! For this it needs no fence at the broker. It would need one if a relay left out anything that it had
+//! claimed, or if it claimed anew without asking the server whether it still leads: both go through the
+//! session that holds the lock. Nothing of this depends on how long the lease is, so it may be learned (see
+//! `lease.rs`): on a link on which an answer takes longer, sessions would end for ever before their claims
+//! are committed.
+//!
 //! Why each claim starts at the lowest `seq` that is there, and not where the last one ended.
 //! Sequence numbers are drawn before the commit: a transaction that takes its time commits a lower
 //! `seq` than some that were published. A low-water mark in the claim skips it; and with a full
@@ -17,9 +34,10 @@
 //! them dead as it goes, and vacuum removes them.
 
 use super::claiming::{ClaimedRow, claim};
-use super::session::{bounded, connect, options, place};
-use super::transaction::{Transaction, claim_of};
-use super::{Source, SourceError};
+use super::lease::SessionLease;
+use super::session::{bounded, connect, connect_for, options, place};
+use super::transaction::{Ending, Transaction, claim_of};
+use super::{Source, SourceError, Standing};
 use crate::config::{AfterPublish, CommitMode, PostgresTarget};
 use crate::schema::quote_identifier;
 use futures::TryStreamExt;
@@ -42,9 +60,6 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const CLOSE_MAX: Duration = Duration::from_secs(4);
 /// Between two attempts to listen again.
 const LISTEN_RETRY: Duration = Duration::from_millis(500);
-/// An open transaction that nothing is asked of for so long is asked something: the server ends one
-/// that is idle for thirty seconds, and a slow broker may need longer for its events.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// The session that holds the leadership.
 struct Leader {
@@ -52,8 +67,12 @@ struct Leader {
     transaction: Transaction,
     /// Of the last claim; kept to be filled again.
     rows: Vec<(i64, ClaimedRow)>,
+    /// As the server has it.
+    lease: SessionLease,
     /// When something was last asked of the session.
     asked: Instant,
+    /// How long the answer to the last claim took, or did not come.
+    answered_in: Duration,
 }
 
 /// A task that waits for notifications, and ends with this.
@@ -76,6 +95,11 @@ pub struct PollingSource {
     interval: Duration,
     batch: u32,
     notify: bool,
+    one_of_several: bool,
+    /// Of the next session, and of this one if it is shorter.
+    lease: SessionLease,
+    /// Another relay leads, as far as is known.
+    stands_by: bool,
     hints: Option<Hints>,
     leader: Option<Leader>,
     /// What the next session begins with, if the last one failed.
@@ -103,6 +127,9 @@ impl PollingSource {
             interval,
             batch: batch.max(1),
             notify,
+            one_of_several: false,
+            lease: SessionLease::ALONE,
+            stands_by: false,
             hints: None,
             leader: None,
             begin_with: None,
@@ -114,6 +141,13 @@ impl PollingSource {
     /// With commits in another mode than the default.
     pub fn committing(mut self, commit: CommitMode) -> Self {
         self.commit = commit;
+        self
+    }
+
+    /// As one of several: it stands by while another one leads, and loses the lead when it hangs.
+    pub fn of_several(mut self, one_of_several: bool) -> Self {
+        self.one_of_several = one_of_several;
+        self.lease = SessionLease::of(one_of_several);
         self
     }
 
@@ -150,8 +184,13 @@ impl PollingSource {
     }
 
     /// Waits, within a bound, until no other relay leads.
-    async fn lead(&self, connection: &mut PgConnection) -> Result<(), SourceError> {
-        let deadline = Instant::now() + LEADER_WAIT;
+    async fn lead(&self, connection: &mut PgConnection) -> Result<Standing, SourceError> {
+        // One of several says that it stands by before it waits.
+        let patience = match self.one_of_several && !self.stands_by {
+            true => Duration::ZERO,
+            false => LEADER_WAIT,
+        };
+        let deadline = Instant::now() + patience;
         let name = format!("outbox-relay of schema {}", self.target.schema);
         loop {
             let doing = "ask for the relay leadership";
@@ -161,9 +200,12 @@ impl PollingSource {
                     .fetch_one(&mut *connection);
             let leading: bool = bounded(doing, attempt).await?;
             if leading {
-                return Ok(());
+                return Ok(Standing::Leads);
             }
             if Instant::now() >= deadline {
+                if self.one_of_several {
+                    return Ok(Standing::StandsBy);
+                }
                 return Err(SourceError::new(
                     format!("lead the relays of the {}", self.outbox()),
                     "another relay does; it must end first (see pg_locks, locktype advisory)",
@@ -211,14 +253,63 @@ impl PollingSource {
         let Some(leader) = &mut self.leader else {
             return Err(wrong("not connected"));
         };
+        leader.transaction.bound_by(leader.lease);
         let sql = leader.transaction.next_claim();
         let sql = sql.ok_or_else(|| wrong("the last claim is not settled"))?;
-        let bytes = claim(&mut leader.connection, &sql, &mut leader.rows).await?;
+        let began = Instant::now();
+        let claimed = claim(&mut leader.connection, &sql, &mut leader.rows).await;
         leader.asked = Instant::now();
-        self.settled += leader.transaction.note(leader.rows.len(), bytes);
+        let answered_in = leader.asked - began;
+        let slowest = answered_in.max(leader.answered_in);
+        leader.answered_in = if claimed.is_ok() {
+            answered_in
+        } else {
+            slowest
+        };
+        let answer = claimed?;
+        leader.transaction.came_over(answer.spread);
+        let settled = leader.transaction.note(leader.rows.len(), answer.bytes);
         let some = !leader.rows.is_empty();
         batch.extend(leader.rows.drain(..).map(|(_, row)| row));
+        self.settled += settled;
+        if settled > 0 {
+            self.lease.progressed(slowest);
+        }
         Ok(some)
+    }
+
+    /// Gives the session the lease that the relay has come back to.
+    async fn shorten_lease(&mut self) -> Result<(), SourceError> {
+        let lease = self.lease;
+        let Some(leader) = &mut self.leader else {
+            return Ok(());
+        };
+        if leader.lease == lease {
+            return Ok(());
+        }
+        let sql: String = (lease.settings().iter())
+            .map(|(name, value)| format!("SET {name} = {value};"))
+            .collect();
+        leader.asked = Instant::now();
+        let set = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).execute(&mut leader.connection);
+        bounded("shorten the session's lease", set).await?;
+        leader.lease = lease;
+        Ok(())
+    }
+
+    /// A session of which nothing is asked for a while is asked something: the server ends one that is
+    /// silent for a lease, and a slow broker may need longer for its events.
+    async fn keep_session(&mut self) -> Result<(), SourceError> {
+        let Some(leader) = &mut self.leader else {
+            return Ok(());
+        };
+        if leader.asked.elapsed() < leader.lease.renewal() {
+            return Ok(());
+        }
+        leader.asked = Instant::now();
+        let ask = sqlx::raw_sql("SELECT 1").execute(&mut leader.connection);
+        bounded("keep the relay's session alive", ask).await?;
+        Ok(())
     }
 
     /// Ends the open transaction: commits it if its events are durable.
@@ -226,15 +317,16 @@ impl PollingSource {
         let Some(leader) = &mut self.leader else {
             return Ok(());
         };
-        if leader.transaction.claimed().is_none() {
+        let Some(end) = leader.transaction.ending() else {
             return Ok(());
-        }
-        let commits = leader.transaction.is_durable();
-        let end = if commits { "COMMIT" } else { "ROLLBACK" };
-        let run = sqlx::raw_sql(end).execute(&mut leader.connection);
+        };
+        let run = sqlx::raw_sql(end.statement()).execute(&mut leader.connection);
         bounded("end the claim's transaction", run).await?;
         let ended = leader.transaction.end();
-        self.settled += if commits { ended } else { 0 };
+        self.settled += match end {
+            Ending::Commit => ended,
+            Ending::Rollback => 0,
+        };
         Ok(())
     }
 }
@@ -242,18 +334,22 @@ impl PollingSource {
 impl Source for PollingSource {
     type Item = ClaimedRow;
 
-    async fn connect(&mut self) -> Result<(), SourceError> {
-        self.listen();
+    async fn connect(&mut self) -> Result<Standing, SourceError> {
         if let Some(leader) = &mut self.leader {
             let alive = sqlx::raw_sql("SELECT 1").execute(&mut leader.connection);
             let alive = bounded("ask whether the session is alive", alive).await;
             if alive.is_ok() {
-                return Ok(());
+                return Ok(Standing::Leads);
             }
             self.leader = None;
         }
-        let mut connection = connect(&self.target, self.commit).await?;
-        self.lead(&mut connection).await?;
+        let mut connection = connect_for(&self.target, self.commit, self.lease).await?;
+        let standing = self.lead(&mut connection).await?;
+        self.stands_by = standing == Standing::StandsBy;
+        if self.stands_by {
+            return Ok(standing);
+        }
+        self.listen();
         let preparation = self.preparation();
         let prepare = sqlx::raw_sql(AssertSqlSafe(preparation.as_str())).execute(&mut connection);
         bounded(
@@ -265,10 +361,12 @@ impl Source for PollingSource {
             connection,
             transaction: (self.begin_with.take()).unwrap_or_else(|| Transaction::new(self.batch)),
             rows: Vec::new(),
+            lease: self.lease,
             asked: Instant::now(),
+            answered_in: Duration::ZERO,
         });
         self.next_poll = Instant::now();
-        Ok(())
+        Ok(Standing::Leads)
     }
 
     /// One transaction at a time: a failure of two that overlap would have to undo both in the right
@@ -280,8 +378,9 @@ impl Source for PollingSource {
 
     async fn next(&mut self, batch: &mut VecDeque<ClaimedRow>) -> Result<(), SourceError> {
         if !self.rest().await {
-            return Ok(());
+            return self.keep_session().await;
         }
+        self.shorten_lease().await?;
         let began = Instant::now();
         if !self.claim(batch).await? {
             // Not idle in a transaction: that would hold vacuum back, and hints too.
@@ -292,16 +391,7 @@ impl Source for PollingSource {
     }
 
     async fn keep_alive(&mut self) -> Result<(), SourceError> {
-        let Some(leader) = &mut self.leader else {
-            return Ok(());
-        };
-        if leader.transaction.claimed().is_none() || leader.asked.elapsed() < KEEP_ALIVE {
-            return Ok(());
-        }
-        leader.asked = Instant::now();
-        let ask = sqlx::raw_sql("SELECT 1").execute(&mut leader.connection);
-        bounded("keep the claim's transaction alive", ask).await?;
-        Ok(())
+        self.keep_session().await
     }
 
     fn confirm(&mut self, events: u64) {
@@ -315,15 +405,20 @@ impl Source for PollingSource {
     }
 
     async fn rewind(&mut self) {
-        let ended = self.end_transaction().await;
+        // The answer that did not come may still be on its way, and hold up whatever is asked next.
+        let is_answered = (self.leader.as_ref()).is_some_and(|l| !l.transaction.is_in_doubt());
+        let is_usable = is_answered && self.end_transaction().await.is_ok();
         match &mut self.leader {
-            Some(leader) if ended.is_ok() => leader.transaction.restart(),
+            None => {}
             // The server rolls back when it sees the connection gone.
-            Some(leader) => {
+            Some(leader) if !is_usable => {
+                self.lease.lost(leader.answered_in);
                 self.begin_with = Some(leader.transaction.after_failure());
                 self.leader = None;
             }
-            None => {}
+            // Perhaps another relay has more luck with the broker.
+            Some(_) if self.one_of_several => self.leader = None,
+            Some(leader) => leader.transaction.restart(),
         }
     }
 

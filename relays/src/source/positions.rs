@@ -38,6 +38,11 @@ impl Positions {
         self.in_transaction
     }
 
+    /// Whether nothing was read that is not in a position which may be acknowledged.
+    pub(super) fn is_all_confirmed(&self) -> bool {
+        !self.in_transaction && self.read <= self.durable
+    }
+
     /// A transaction begins.
     pub(super) fn begin(&mut self) {
         self.in_transaction = true;
@@ -105,7 +110,7 @@ mod tests {
 
     /// The same, slow and obvious: everything ever read, in order.
     #[derive(Default)]
-    struct Model {
+    struct PositionsModel {
         read: Vec<Entry>,
         durable: u64,
     }
@@ -116,7 +121,7 @@ mod tests {
         Position(u64),
     }
 
-    impl Model {
+    impl PositionsModel {
         /// The highest position before the first event that is not durable, and the events before
         /// it.
         fn acknowledged(&self) -> (u64, u64) {
@@ -162,7 +167,7 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_slow_model(steps in steps()) {
-            let (mut positions, mut model) = (Positions::default(), Model::default());
+            let (mut positions, mut model) = (Positions::default(), PositionsModel::default());
             let mut lsn = 100;
             for step in steps {
                 lsn += 10;

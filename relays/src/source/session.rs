@@ -1,6 +1,7 @@
 //! SQL sessions of the sources: how they connect, and what bounds them.
 
 use super::SourceError;
+use super::lease::SessionLease;
 use crate::config::{CommitMode, PostgresTarget};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -17,14 +18,12 @@ pub(super) const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the server does for us when it is this side that vanished: a dead relay must not keep its
 /// locks for the two hours that TCP takes by default.
-const SESSION: [(&str, &str); 8] = [
+const SESSION: [(&str, &str); 6] = [
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "10000"),
     ("statement_timeout", "30000"),
-    ("idle_in_transaction_session_timeout", "30000"),
-    ("idle_session_timeout", "30000"),
     ("application_name", "outbox-relay"),
 ];
 
@@ -35,6 +34,10 @@ pub(super) fn place(target: &PostgresTarget) -> String {
 
 /// Options for the relay's own long-lived sessions.
 pub(super) fn options(target: &PostgresTarget, commit: CommitMode) -> PgConnectOptions {
+    leased(target, commit, SessionLease::ALONE)
+}
+
+fn leased(target: &PostgresTarget, commit: CommitMode, lease: SessionLease) -> PgConnectOptions {
     let options = PgConnectOptions::new_without_pgpass()
         .port(target.port)
         .username(&target.user)
@@ -43,6 +46,7 @@ pub(super) fn options(target: &PostgresTarget, commit: CommitMode) -> PgConnectO
         .ssl_mode(PgSslMode::Disable)
         .disable_statement_logging()
         .options(SESSION)
+        .options(lease.settings())
         .options([("synchronous_commit", commit.name())]);
     // As libpq has it: a path is the folder of a Unix socket.
     if target.host.starts_with('/') {
@@ -57,6 +61,15 @@ pub(super) async fn connect(
     target: &PostgresTarget,
     commit: CommitMode,
 ) -> Result<PgConnection, SourceError> {
+    connect_for(target, commit, SessionLease::ALONE).await
+}
+
+/// The same, for a session that ends when nothing is heard of it for so long.
+pub(super) async fn connect_for(
+    target: &PostgresTarget,
+    commit: CommitMode,
+    lease: SessionLease,
+) -> Result<PgConnection, SourceError> {
     let doing = || {
         format!(
             "connect to PostgreSQL at {} as {}",
@@ -64,7 +77,7 @@ pub(super) async fn connect(
             target.user
         )
     };
-    match tokio::time::timeout(CONNECT_TIMEOUT, options(target, commit).connect()).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, leased(target, commit, lease).connect()).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(SourceError::new(doing(), error)),
         Err(_) => Err(SourceError::new(
@@ -96,5 +109,30 @@ pub(super) async fn bounded_by<T>(
             doing,
             format!("no answer within {timeout:?}"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_either_mode_when_a_relay_connects_then_its_commits_wait_for_the_disk_or_do_not() {
+        let target = PostgresTarget {
+            host: "127.0.0.1".into(),
+            port: 5432,
+            user: "relay".into(),
+            password: "secret".into(),
+            database: "postgres".into(),
+            schema: "s".into(),
+        };
+        for (commit, wanted) in [
+            (CommitMode::On, "-c synchronous_commit=on"),
+            (CommitMode::Off, "-c synchronous_commit=off"),
+        ] {
+            let options = options(&target, commit);
+            let said = options.get_options().unwrap_or_default();
+            assert!(said.contains(wanted), "{said}");
+        }
     }
 }

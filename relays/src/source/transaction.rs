@@ -5,6 +5,7 @@
 //! before long. A relay that ends in the middle repeats a transaction, and on a slow link it must
 //! not take for ever to get to the end of one.
 
+use super::lease::SessionLease;
 use std::time::{Duration, Instant};
 
 /// Bytes of payload that a transaction should not exceed by much.
@@ -16,6 +17,25 @@ const GROWTH: u32 = 4;
 /// A transaction that was open for longer had too many rows.
 const OPEN_MAX: Duration = Duration::from_secs(10);
 
+/// How an open transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Everything that it claimed is durable.
+    Commit,
+    /// Something that it claimed is not, or may not be.
+    Rollback,
+}
+
+impl Ending {
+    /// Its statement.
+    pub fn statement(self) -> &'static str {
+        match self {
+            Self::Commit => "COMMIT",
+            Self::Rollback => "ROLLBACK",
+        }
+    }
+}
+
 /// See the module. Events are counted as [`super::Source`] has it.
 #[derive(Debug)]
 pub(super) struct Transaction {
@@ -25,6 +45,10 @@ pub(super) struct Transaction {
     pace: u32,
     /// Most rows of the next one.
     limit: u32,
+    /// One whose rows took longer to arrive had too many as well.
+    spread_max: Duration,
+    /// How long those of the open one took.
+    spread: Duration,
     /// When its claim began.
     opened: Instant,
     /// Events taken before it, since the count began.
@@ -33,6 +57,8 @@ pub(super) struct Transaction {
     claimed: Option<u64>,
     /// Events that are durable, since the count began.
     durable: u64,
+    /// The answer to its claim has not come: it may have rows that nobody has seen.
+    is_in_doubt: bool,
     /// Rows that the last claim asked for.
     asked: u32,
 }
@@ -44,17 +70,27 @@ impl Transaction {
             batch,
             pace: batch,
             limit: batch.min(ROWS_FIRST),
+            spread_max: OPEN_MAX,
+            spread: Duration::ZERO,
             opened: Instant::now(),
             before: 0,
             claimed: None,
             durable: 0,
+            is_in_doubt: false,
             asked: 0,
         }
     }
 
-    /// Rows that it has claimed; `None`: none is open.
-    pub fn claimed(&self) -> Option<u64> {
-        self.claimed
+    /// From now on in a session with this lease: while its rows arrive, the server hears nothing of the relay, so
+    /// that is to take half of it at most. How long it takes until they begin to does not depend on how many
+    /// they are.
+    pub fn bound_by(&mut self, lease: SessionLease) {
+        self.spread_max = OPEN_MAX.min(lease.term() / 2);
+    }
+
+    /// The rows of the last claim arrived over that time.
+    pub fn came_over(&mut self, spread: Duration) {
+        self.spread = spread;
     }
 
     /// The first `events` events are durable.
@@ -65,6 +101,24 @@ impl Transaction {
     /// Whether everything that it claimed is durable.
     pub fn is_durable(&self) -> bool {
         self.durable >= self.before + self.claimed.unwrap_or(0)
+    }
+
+    /// Whether a claim was asked for whose answer has not come. What was claimed before that may be committed,
+    /// and what it claimed itself nobody has seen.
+    pub fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt
+    }
+
+    /// How to end it; `None`: none is open.
+    pub fn ending(&self) -> Option<Ending> {
+        if self.is_in_doubt {
+            return Some(Ending::Rollback);
+        }
+        self.claimed?;
+        Some(match self.is_durable() {
+            true => Ending::Commit,
+            false => Ending::Rollback,
+        })
     }
 
     /// The statements of the next transaction's claim, in one message: after the commit of what is
@@ -78,6 +132,7 @@ impl Transaction {
             self.learn_from(self.opened.elapsed());
         }
         self.opened = Instant::now();
+        self.is_in_doubt = true;
         self.asked = self.limit;
         Some(claim_of(self.asked, commits))
     }
@@ -96,19 +151,26 @@ impl Transaction {
 
     /// Everything of it became durable in that time.
     fn learn_from(&mut self, open: Duration) {
-        if open > OPEN_MAX {
-            let claimed = self.claimed.unwrap_or(0) as f64;
-            let in_time = claimed * OPEN_MAX.as_secs_f64() / open.as_secs_f64();
+        let spread = std::mem::take(&mut self.spread);
+        let share = |took: Duration, most: Duration| took.as_secs_f64() / most.as_secs_f64();
+        // Above 1, it was too much
+        let most = share(open, OPEN_MAX).max(share(spread, self.spread_max));
+        if most > 1.0 {
+            let in_time = self.claimed.unwrap_or(0) as f64 / most;
             self.pace = (in_time as u32).clamp(1, self.pace);
             self.limit = self.limit.min(self.pace);
-        } else if open < OPEN_MAX / 2 {
+        } else if open < OPEN_MAX / 2 && spread * GROWTH < self.spread_max {
             self.pace = self.pace.saturating_mul(GROWTH).min(self.batch);
         }
     }
 
     /// Another one, after a claim whose answer did not come: the session is new, and asks for less.
     pub fn after_failure(&self) -> Self {
-        let rows = self.batch.min(ROWS_FIRST).min(self.asked / GROWTH).max(1);
+        let asked = match self.asked {
+            0 => ROWS_FIRST,
+            asked => asked / GROWTH,
+        };
+        let rows = self.batch.min(ROWS_FIRST).min(asked).max(1);
         Self {
             pace: rows,
             limit: rows,
@@ -118,6 +180,7 @@ impl Transaction {
 
     /// It was committed or rolled back. How many rows it had.
     pub fn end(&mut self) -> u64 {
+        self.is_in_doubt = false;
         let claimed = self.claimed.take().unwrap_or(0);
         self.before += claimed;
         claimed
@@ -126,6 +189,7 @@ impl Transaction {
     /// The count begins anew; none is open.
     pub fn restart(&mut self) {
         (self.before, self.claimed, self.durable) = (0, None, 0);
+        self.is_in_doubt = false;
     }
 }
 
@@ -176,7 +240,7 @@ mod tests {
     /// One whose rows became durable in that time.
     fn commit_after(transaction: &mut Transaction, open: Duration) -> String {
         transaction.opened = Instant::now().checked_sub(open).unwrap();
-        transaction.confirm(transaction.before + transaction.claimed().unwrap());
+        transaction.confirm(transaction.before + transaction.claimed.unwrap());
         transaction.next_claim().unwrap()
     }
 
@@ -202,6 +266,58 @@ mod tests {
             commit_after(&mut transaction, Duration::ZERO);
         }
         assert_eq!(transaction.limit, 200);
+    }
+
+    #[test]
+    fn given_a_short_lease_when_rows_arrive_over_more_than_half_of_it_then_the_next_asks_for_fewer()
+    {
+        let mut transaction = with_limit(200);
+        transaction.bound_by(SessionLease::OF_SEVERAL);
+        let half = SessionLease::OF_SEVERAL.term() / 2;
+        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(200)");
+        transaction.came_over(10 * half);
+        transaction.note(200, 200 * 30_000);
+        let claim = commit_after(&mut transaction, 10 * half);
+        assert_eq!(claim, "COMMIT; BEGIN; EXECUTE outbox_claim(20)");
+        // Four times as many would not fit
+        transaction.came_over(half / 3);
+        transaction.note(20, 20 * 30_000);
+        let claim = commit_after(&mut transaction, half / 3);
+        assert_eq!(claim, "COMMIT; BEGIN; EXECUTE outbox_claim(20)");
+        // And what takes long whatever they are, a slow broker or a slow server, is no reason
+        transaction.came_over(Duration::ZERO);
+        transaction.note(20, 20 * 30_000);
+        commit_after(&mut transaction, 2 * half);
+        transaction.note(20, 20 * 30_000);
+        assert_eq!(transaction.limit, 80);
+    }
+
+    #[test]
+    fn given_a_claim_without_an_answer_when_its_transaction_ends_then_what_nobody_has_seen_is_not_committed()
+     {
+        // Given a transaction whose events are all durable, and a claim that commits it
+        let mut transaction = Transaction::new(500);
+        assert_eq!(transaction.ending(), None);
+        transaction.next_claim().unwrap();
+        transaction.note(3, 300);
+        assert_eq!(transaction.ending(), Some(Ending::Rollback));
+        transaction.confirm(3);
+        assert_eq!(transaction.ending(), Some(Ending::Commit));
+        // When its answer does not come
+        asks(&mut transaction, "COMMIT; BEGIN; EXECUTE outbox_claim(128)");
+        // Then what the server has open now is another one
+        assert!(transaction.is_in_doubt());
+        assert_eq!(transaction.ending(), Some(Ending::Rollback));
+        transaction.note(2, 200);
+        transaction.confirm(5);
+        assert_eq!(transaction.ending(), Some(Ending::Commit));
+    }
+
+    #[test]
+    fn given_a_session_that_fails_before_its_first_claim_then_the_next_one_asks_for_what_a_first_claim_does()
+     {
+        let mut transaction = Transaction::new(500).after_failure();
+        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(32)");
     }
 
     #[test]
@@ -250,8 +366,8 @@ mod tests {
                         .min(transaction.asked as usize);
                     settled += transaction.note(rows, rows * size);
                     taken += rows as u64;
-                    prop_assert!(transaction.claimed().unwrap() <= u64::from(batch));
-                    prop_assert_eq!(settled + transaction.claimed().unwrap(), taken);
+                    prop_assert!(transaction.claimed.unwrap() <= u64::from(batch));
+                    prop_assert_eq!(settled + transaction.claimed.unwrap(), taken);
                 }
                 durable = durable.max(((taken as f64 * confirmed) as u64).min(taken));
                 transaction.confirm(durable);

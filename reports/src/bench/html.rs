@@ -5,7 +5,7 @@ use super::{Bench, Column, Role, Row, Table, spread, value};
 use crate::ExportError;
 use crate::figures::{self, DASH};
 use crate::html::axis::Axis;
-use crate::html::escape::{escaped, filled};
+use crate::html::escape::{escaped, filled, items};
 use crate::html::plot::{Canvas, Ink, Line, Plot, strategy_class, swatch};
 
 const PAGE: &str = include_str!("page.html");
@@ -66,17 +66,6 @@ fn facts(bench: &Bench) -> Vec<String> {
         format!("Kafka {}", stack.kafka.version),
         format!("Toxiproxy {}", stack.toxiproxy.version),
     ]
-}
-
-fn items(class: &str, texts: &[String]) -> String {
-    if texts.is_empty() {
-        return String::new();
-    }
-    let items: String = texts
-        .iter()
-        .map(|text| format!("<li>{}</li>", escaped(text)))
-        .collect();
-    format!("<ul class=\"{class}\">{items}</ul>")
 }
 
 /// The first column by round: what swings together is the machine, what does not is the row.

@@ -95,6 +95,22 @@ impl Axis {
         }
     }
 
+    /// Places of one width, from 0 on, with the names of some of them: the first, and others so that names do not
+    /// come too close to each other.
+    pub fn places(names: &[&str], ticks_max: usize) -> Self {
+        let each = names.len().div_ceil(ticks_max.max(1)).max(1);
+        Self {
+            from: -0.5,
+            to: names.len().max(1) as f64 - 0.5,
+            ticks: names
+                .iter()
+                .enumerate()
+                .step_by(each)
+                .map(|(place, name)| (place as f64, (*name).to_owned()))
+                .collect(),
+        }
+    }
+
     /// The value's nearest place on the axis.
     pub fn clamp(&self, value: f64) -> f64 {
         if value.is_finite() {
@@ -173,6 +189,14 @@ mod tests {
             labels(&axis),
             ["100 µs", "1 ms", "10 ms", "100 ms", "1 s", "10 s"]
         );
+    }
+
+    #[test]
+    fn places_are_named_as_often_as_there_is_room() {
+        let axis = Axis::places(&["a", "b", "c", "d", "e"], 2);
+        assert_eq!(labels(&axis), ["a", "d"]);
+        assert_eq!((axis.from, axis.to), (-0.5, 4.5));
+        assert!(Axis::places(&[], 2).to > Axis::places(&[], 2).from);
     }
 
     #[test]

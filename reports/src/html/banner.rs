@@ -1,6 +1,6 @@
 //! The top of the page: the verdict, the sentence, and what became of each attempt.
 
-use super::escape::escaped;
+use super::escape::{escaped, items};
 use super::plot::strategy_class;
 use super::tables::tone_class;
 use crate::comparison::{self, Tone};
@@ -20,11 +20,11 @@ pub fn of(record: &Record) -> String {
     } else {
         ""
     };
+    let (harm, badges) = badges(record);
     let mut html = format!(
-        "<header class=\"banner {verdict}\"><p class=\"scenario\">{}</p>\
-         <p class=\"badge\">{}</p><h1{long}>{}</h1><p class=\"expected\">{}</p>",
+        "<header class=\"banner {verdict}{harm}\"><p class=\"scenario\">{}</p>\
+         {badges}<h1{long}>{}</h1><p class=\"expected\">{}</p>",
         escaped(&record.scenario),
-        badge(record.verdict),
         escaped(&sentence),
         escaped(&conclusion::expectations(record))
     );
@@ -45,15 +45,49 @@ pub fn of(record: &Record) -> String {
         format!("Kafka {}", stack.kafka.version),
         format!("Toxiproxy {}", stack.toxiproxy.version),
     ];
-    html.push_str("<ul class=\"facts\">");
-    for fact in facts {
-        html.push_str(&format!("<li>{}</li>", escaped(&fact)));
-    }
-    html.push_str("</ul></header>");
+    html.push_str(&items("facts", &facts));
+    html.push_str("</header>");
     html
 }
 
-fn badge(verdict: Verdict) -> &'static str {
+/// A class for the whole, and the badges: the verdict; before it, where the run passed because things went wrong as
+/// they were expected to, what went wrong.
+fn badges(record: &Record) -> (&'static str, String) {
+    let (metric, of) = comparison::headline(record);
+    let verdict = badge(record.verdict);
+    let counts = record.strategies.iter().filter_map(|s| of(&s.counts));
+    let harm: u64 = counts.sum();
+    match (record.verdict, harm) {
+        (Verdict::Pass, 1..) if is_of_loss(metric) => {
+            let harm = figures::count(harm);
+            let what = escaped(&figures::spoken(metric));
+            let badges = format!(
+                "<p class=\"badge\">{harm} {what}, as expected</p><p class=\"chip pass\">{verdict}</p>"
+            );
+            (" harm", badges)
+        }
+        (Verdict::Pass | Verdict::Fail | Verdict::Unknown, _) => {
+            ("", format!("<p class=\"badge\">{verdict}</p>"))
+        }
+    }
+}
+
+/// What no consumer can mend: it has the colour of loss even where it was expected.
+fn is_of_loss(metric: &str) -> bool {
+    ["lost", "phantom"].contains(&metric)
+}
+
+/// How a strategy's figure is coloured.
+pub fn tone(strategy: &Strategy, metric: &str, count: Option<u64>) -> Tone {
+    match (count, strategy.verdict) {
+        (None, _) | (Some(0), Verdict::Unknown) => Tone::Faint,
+        (Some(0), _) => Tone::Good,
+        _ if is_of_loss(metric) => Tone::Bad,
+        _ => comparison::harm_tone(strategy, metric, count),
+    }
+}
+
+pub fn badge(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "Pass",
         Verdict::Fail => "Fail",
@@ -84,18 +118,14 @@ pub fn cards(record: &Record) -> String {
     for (index, strategy) in record.strategies.iter().enumerate() {
         let count = of(&strategy.counts);
         let verdict = figures::verdict(strategy.verdict);
-        let tone = match (count, strategy.verdict) {
-            (None, _) | (Some(0), Verdict::Unknown) => Tone::Faint,
-            (Some(0), _) => Tone::Good,
-            _ => comparison::harm_tone(strategy, metric, count),
-        };
+        let tone = tone(strategy, metric, count);
         html.push_str(&format!(
             "<article class=\"card {}\"><h3>{} <span class=\"kind\">{}</span> \
              <span class=\"chip {verdict}\">{verdict}</span></h3>\
              <p class=\"figure {}\"><b>{}</b> {} <small>of {}</small></p>{}</article>",
             strategy_class(index),
             escaped(&strategy.name),
-            escaped(&strategy.what()),
+            escaped(&strategy.what_else()),
             tone_class(tone),
             figures::count(count),
             escaped(&figures::spoken(metric)),
@@ -117,16 +147,14 @@ fn matrix(strategy: &Strategy) -> String {
             figures::count(count)
         )
     };
-    let lost = comparison::harm_tone(strategy, "lost", outcomes.db_only);
-    let phantom = comparison::harm_tone(strategy, "phantom", outcomes.event_only);
     format!(
         "<table class=\"matrix\"><thead><tr><td></td><th scope=\"col\">event</th>\
          <th scope=\"col\">no event</th></tr></thead><tbody>\
          <tr><th scope=\"row\">in the database</th>{}{}</tr>\
          <tr><th scope=\"row\">not in the database</th>{}{}</tr></tbody></table>",
         cell(outcomes.db_event, Tone::Good, "delivered"),
-        cell(outcomes.db_only, lost, "undelivered"),
-        cell(outcomes.event_only, phantom, "phantom"),
-        cell(outcomes.neither, Tone::Plain, "never happened")
+        cell(outcomes.db_only, Tone::Bad, "undelivered"),
+        cell(outcomes.event_only, Tone::Bad, "phantom"),
+        cell(outcomes.neither, Tone::Plain, "neither")
     )
 }

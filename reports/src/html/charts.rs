@@ -2,6 +2,7 @@
 
 use super::axis::{self, Axis};
 use super::escape::escaped;
+use super::picture;
 use super::plot::{Canvas, Ink, Line, Plot, Window, line_sample, strategy_class, swatch};
 use crate::comparison;
 use crate::record::{Fault, Latency, LatencySet, Record, Series, Strategy};
@@ -20,6 +21,8 @@ const POINTS_MAX: usize = 500;
 
 /// A chart with its words.
 struct Chart {
+    /// That of its file.
+    name: &'static str,
     title: &'static str,
     note: &'static str,
     has_secondary: bool,
@@ -29,30 +32,54 @@ struct Chart {
 
 /// All charts of a record, as HTML; empty if there is nothing to draw.
 pub fn figures(record: &Record) -> Result<String, String> {
-    let over_time = [
-        ("Acknowledged changes per second", {
-            "What the order service confirmed to its clients."
-        }),
-        ("Published events per second", {
-            "First sight of each valid event on the topic."
-        }),
-        ("Backlog", {
-            "Committed changes whose event has not been seen yet. A line that never returns to 0 is loss."
-        }),
+    let mut html = String::new();
+    for chart in &all(record) {
+        html.push_str(&figure(record, chart)?);
+    }
+    Ok(html)
+}
+
+/// All charts of a record, each by its name, as pictures that stand alone.
+pub fn pictures(record: &Record) -> Result<Vec<(&'static str, String)>, String> {
+    let names: Vec<&str> = record.strategies.iter().map(|s| s.name.as_str()).collect();
+    let picture = |chart: &Chart| {
+        let plot = (chart.plot)(7, 5).svg(WIDE)?;
+        let svg = picture::standing_alone(chart.title, &names, chart.has_secondary, WIDE, &plot);
+        Ok((chart.name, svg))
+    };
+    all(record).iter().map(picture).collect()
+}
+
+/// Those that there is something to draw for.
+fn all(record: &Record) -> Vec<Chart> {
+    let linear = [
+        linear_over_time(
+            record,
+            "acknowledged",
+            "Acknowledged changes per second",
+            "What the order service confirmed to its clients.",
+            |series| &series.acknowledged_per_s,
+        ),
+        linear_over_time(
+            record,
+            "published",
+            "Published events per second",
+            "First sight of each valid event on the topic.",
+            |series| &series.published_per_s,
+        ),
+        linear_over_time(
+            record,
+            "backlog",
+            "Backlog",
+            "Committed changes whose event has not been seen yet. A line that never returns to 0 is loss.",
+            |series| &series.backlog,
+        ),
     ];
-    let values: [fn(&Series) -> &[f64]; 3] = [
-        |series| &series.acknowledged_per_s,
-        |series| &series.published_per_s,
-        |series| &series.backlog,
-    ];
-    let mut charts: Vec<Chart> = over_time
-        .iter()
-        .zip(values)
-        .filter_map(|((title, note), values)| linear_over_time(record, title, note, values))
-        .collect();
+    let mut charts: Vec<Chart> = linear.into_iter().flatten().collect();
     charts.extend(propagation_over_time(record));
     charts.extend(by_percentile(
         record,
+        "end-to-end",
         "End-to-end latency by percentile",
         "From when the order was due to its event seen, the whole run. A line that leaves through \
          the top belongs to events that never came.",
@@ -60,15 +87,12 @@ pub fn figures(record: &Record) -> Result<String, String> {
     ));
     charts.extend(by_percentile(
         record,
+        "order",
         "Order latency by percentile",
         "From when the order was due to its answer, the whole run: what the client waits for.",
         |set| &set.order,
     ));
-    let mut html = String::new();
-    for chart in &charts {
-        html.push_str(&figure(record, chart)?);
-    }
-    Ok(html)
+    charts
 }
 
 fn figure(record: &Record, chart: &Chart) -> Result<String, String> {
@@ -107,6 +131,7 @@ fn legend(record: &Record, has_secondary: bool) -> String {
 
 fn linear_over_time(
     record: &Record,
+    name: &'static str,
     title: &'static str,
     note: &'static str,
     values: fn(&Series) -> &[f64],
@@ -128,6 +153,7 @@ fn linear_over_time(
     let highest = highest(&lines)?;
     let frame = Frame::of(record, title);
     Some(Chart {
+        name,
         title,
         note,
         has_secondary: false,
@@ -158,7 +184,7 @@ fn propagation_over_time(record: &Record) -> Option<Chart> {
         ] {
             let points = thinned(values, series.bin_s, largest)
                 .into_iter()
-                .map(|(at, value)| (at, value.map(|ms| y.clamp(ms.log10()))))
+                .map(|(at, value)| (at, value.and_then(|ms| on_log_axis(&y, ms))))
                 .collect::<Vec<_>>();
             lines.push(Line {
                 ink,
@@ -170,9 +196,10 @@ fn propagation_over_time(record: &Record) -> Option<Chart> {
     let title = "Propagation over time";
     let frame = Frame::of(record, title);
     Some(Chart {
+        name: "propagation",
         title,
         note: "From a change's answer to its event on the topic, by when the event was seen. \
-               Logarithmic.",
+               Logarithmic; no line where nothing was seen, or before its answer.",
         has_secondary: true,
         plot: Box::new(move |across, _| {
             frame.plot(Axis::seconds(end, across), y.clone(), lines.clone())
@@ -180,8 +207,14 @@ fn propagation_over_time(record: &Record) -> Option<Chart> {
     })
 }
 
+/// The place of a value; none for 0, which a logarithmic axis does not have.
+fn on_log_axis(y: &Axis, ms: f64) -> Option<f64> {
+    (ms > 0.0).then(|| y.clamp(ms.log10()))
+}
+
 fn by_percentile(
     record: &Record,
+    name: &'static str,
     title: &'static str,
     note: &'static str,
     pick: fn(&LatencySet) -> &Latency,
@@ -222,6 +255,7 @@ fn by_percentile(
     highest(&lines)?;
     let description = title.to_owned();
     Some(Chart {
+        name,
         title,
         note,
         has_secondary: false,
@@ -403,6 +437,13 @@ fn runs(points: &[(f64, Option<f64>)]) -> Vec<Vec<(f64, f64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_a_value_of_0_when_the_axis_is_logarithmic_then_it_has_no_place_there() {
+        let y = Axis::log_milliseconds([0.1, 10.0].into_iter());
+        assert_eq!(on_log_axis(&y, 0.0), None);
+        assert_eq!(on_log_axis(&y, 1.0), Some(0.0));
+    }
 
     #[test]
     fn nothing_is_drawn_where_nothing_was_measured() {

@@ -18,6 +18,27 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
+/// A list of texts with a class; nothing where there are none.
+pub fn items(class: &str, texts: &[String]) -> String {
+    if texts.is_empty() {
+        return String::new();
+    }
+    let items: String = texts
+        .iter()
+        .map(|text| format!("<li>{}</li>", escaped(text)))
+        .collect();
+    format!("<ul class=\"{class}\">{items}</ul>")
+}
+
+/// The items of a list of what a page leaves out: each name with what is the matter, and why.
+pub fn left_out(names: &[(String, String)], what: &str) -> String {
+    let item = |(name, why): &(String, String)| {
+        let (name, why) = (escaped(name), escaped(why));
+        format!("<li><strong>{name}</strong> {what}: {why}</li>")
+    };
+    names.iter().map(item).collect()
+}
+
 /// Fills `{{name}}` of a template, in one pass: what a value holds is never filled again. A name
 /// without a value is left empty.
 pub fn filled(template: &str, values: &[(&str, &str)]) -> String {

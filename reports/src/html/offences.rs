@@ -69,7 +69,8 @@ fn one(offence: &Offence) -> String {
     )
 }
 
-fn timeline(steps: &[Step]) -> String {
+/// The way of an event through all processes, a row a step; nothing where none is known.
+pub fn timeline(steps: &[Step]) -> String {
     if steps.is_empty() {
         return String::new();
     }

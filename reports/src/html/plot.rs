@@ -20,6 +20,8 @@ const LANES_MAX: usize = 3;
 const Y_LABELS_PX: i32 = 58;
 const X_LABELS_PX: i32 = 26;
 const RIGHT_PX: i32 = 16;
+/// Lines beneath others are wider by so many steps at most.
+const WIDER_MAX: usize = 3;
 /// Inks of strategies before they repeat, dashed.
 const STRATEGY_INKS: usize = 8;
 
@@ -58,7 +60,7 @@ impl Ink {
     }
 
     /// How it looks where the style sheet is blocked, on an element whose line or whose area it is.
-    fn attributes(self, of: &str) -> String {
+    pub(super) fn attributes(self, of: &str) -> String {
         let (colour, more) = match self {
             Self::Strategy(index) if index % (2 * STRATEGY_INKS) >= STRATEGY_INKS => {
                 (PLAIN[index % STRATEGY_INKS], " stroke-dasharray=\"28 18\"")
@@ -175,7 +177,7 @@ pub struct Canvas {
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<Axis, Axis>>;
+type PlotContext<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<Axis, Axis>>;
 
 impl Ranged for Axis {
     type FormatOption = NoDefaultFormatting;
@@ -239,8 +241,18 @@ impl Plot {
             .set_tick_mark_size(LabelAreaPosition::Left, 3 * SCALE)
             .draw()?;
         self.mark(&mut chart)?;
+        let last = self.lines.iter().filter_map(|line| match line.ink {
+            Ink::Strategy(index) => Some(index),
+            Ink::Secondary(_)
+            | Ink::Runaway(_)
+            | Ink::Window
+            | Ink::Edge
+            | Ink::Grid
+            | Ink::Label => None,
+        });
+        let last = last.max().unwrap_or(0).min(WIDER_MAX);
         for line in &self.lines {
-            draw_line(&mut chart, line)?;
+            draw_line(&mut chart, line, last)?;
         }
         for (lane, at, anchor, label) in lanes {
             let style = text_style(Ink::Label).pos(Pos::new(anchor, VPos::Center));
@@ -250,7 +262,7 @@ impl Plot {
         Ok(())
     }
 
-    fn shade(&self, chart: &mut Chart<'_, '_>) -> Result<(), Box<dyn std::error::Error>> {
+    fn shade(&self, chart: &mut PlotContext<'_, '_>) -> Result<(), Box<dyn std::error::Error>> {
         let (bottom, top) = (self.y.from, self.y.to);
         for window in &self.windows {
             let (from, to) = (self.x.clamp(window.from), self.x.clamp(window.to));
@@ -264,7 +276,7 @@ impl Plot {
         Ok(())
     }
 
-    fn mark(&self, chart: &mut Chart<'_, '_>) -> Result<(), Box<dyn std::error::Error>> {
+    fn mark(&self, chart: &mut PlotContext<'_, '_>) -> Result<(), Box<dyn std::error::Error>> {
         let edge = Ink::Edge.placeholder().stroke_width(SCALE as u32);
         for (at, _) in &self.moments {
             let at = self.x.clamp(*at);
@@ -350,10 +362,16 @@ impl Plot {
     }
 }
 
-fn draw_line(chart: &mut Chart<'_, '_>, line: &Line) -> Result<(), Box<dyn std::error::Error>> {
+/// Where lines coincide, the ones beneath are seen at the edges: they are wider, by how many lie above them.
+fn draw_line(
+    chart: &mut PlotContext<'_, '_>,
+    line: &Line,
+    last: usize,
+) -> Result<(), Box<dyn std::error::Error>> {
     let width = match line.ink {
-        Ink::Strategy(_) | Ink::Runaway(_) => 2 * SCALE,
-        _ => SCALE + SCALE / 2,
+        Ink::Strategy(index) => 2 * SCALE + (last - index.min(last)) as i32 * SCALE * 3 / 2,
+        Ink::Runaway(_) => 2 * SCALE,
+        Ink::Secondary(_) | Ink::Window | Ink::Edge | Ink::Grid | Ink::Label => SCALE + SCALE / 2,
     };
     let style = line.ink.placeholder().stroke_width(width as u32);
     for run in &line.runs {

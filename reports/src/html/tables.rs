@@ -30,7 +30,7 @@ pub fn comparison(record: &Record) -> String {
             strategy_class(index),
             swatch(index),
             escaped(&strategy.name),
-            escaped(&strategy.what())
+            escaped(&strategy.what_else())
         ));
     }
     html.push_str("</tr></thead>");

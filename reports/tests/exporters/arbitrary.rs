@@ -5,6 +5,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 use reports::record::*;
+use std::collections::BTreeMap;
 
 fn words() -> BoxedStrategy<String> {
     prop_oneof![
@@ -147,6 +148,7 @@ fn phase() -> BoxedStrategy<Phase> {
                 spans_s,
                 committed: known(committed),
                 latency_ms,
+                work: None,
             },
         )
         .boxed()
@@ -158,21 +160,26 @@ fn fault() -> BoxedStrategy<Fault> {
         prop_oneof![Just("kill".to_owned()), words()],
         option::of(words()),
         option::of(figure()),
+        option::of(words()),
         option::of(figure()),
         option::of(figure()),
         option::of(any::<bool>()),
         words(),
     )
         .prop_map(
-            |(target, kind, trigger, fired_s, injected_s, healed_s, bit, evidence)| Fault {
-                target,
-                kind,
-                trigger,
-                fired_s,
-                injected_s,
-                healed_s,
-                bit,
-                evidence,
+            |(target, kind, trigger, fired_s, fired_on, injected_s, healed_s, bit, evidence)| {
+                Fault {
+                    target,
+                    kind,
+                    trigger,
+                    fired_s,
+                    fired_on,
+                    injected_s,
+                    healed_s,
+                    failover_s: fired_s.filter(|_| bit == Some(true)),
+                    bit,
+                    evidence,
+                }
             },
         )
         .boxed()
@@ -317,6 +324,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                 offences,
                 database,
                 costs,
+                usage: BTreeMap::new(),
             }
         })
         .boxed()
@@ -353,10 +361,16 @@ pub fn record() -> BoxedStrategy<Record> {
                         bootstrap: address,
                     },
                     toxiproxy: server,
+                    machine: Machine {
+                        processor: environment.keys().next().cloned(),
+                        cores: Some(2),
+                        memory_mib: None,
+                    },
                     environment: environment.clone(),
                 },
                 not_tested: environment.keys().take(1).cloned().collect(),
                 workload: environment,
+                load: None,
                 strategies,
                 not_run: ended.0,
                 failure: ended.1,

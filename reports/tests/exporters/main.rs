@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod arbitrary;
+mod charts;
 mod explanation;
+mod github;
 mod headlines;
 mod html;
+mod index;
 mod json;
 mod junit;
 mod sample;

@@ -34,6 +34,7 @@ pub fn record() -> Record {
                 version: "2.12.0".to_owned(),
                 url: "http://127.0.0.1:40300".to_owned(),
             },
+            machine: Machine::default(),
             environment: words(&[
                 ("cores", "2"),
                 ("replication factor", "1"),
@@ -51,6 +52,7 @@ pub fn record() -> Record {
             ("request timeout", "2 s"),
             ("rolled back", "2%"),
         ]),
+        load: None,
         not_tested: Vec::new(),
         strategies: vec![naive(), polling(), cdc()],
         not_run: Vec::new(),
@@ -145,6 +147,8 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             kind: "down".to_owned(),
             trigger: None,
             fired_s: None,
+            fired_on: None,
+            failover_s: None,
             injected_s: Some(4.002),
             healed_s: Some(8.011),
             bit: Some(true),
@@ -169,6 +173,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into(),
+        usage: BTreeMap::new(),
         database: DatabaseCosts {
             wal_bytes: cost(1184.0),
             outbox_peak_bytes: cost(41.0),
@@ -433,6 +438,7 @@ fn measure(strategy: &mut Strategy, figures: [(u64, u64, Shapes); 3]) {
             spans_s: Vec::new(),
             committed: Some(seen + lost),
             latency_ms: latencies(samples, lost),
+            work: None,
         });
     }
     strategy.latency_ms = latencies(whole, whole_lost);

@@ -1,7 +1,7 @@
 //! `bandwidth`: the busiest connection carried about as much as the rate allows and none more,
 //! while what waited grew. (Toxiproxy limits each connection by itself.)
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place, When, median};
 use super::lack::{ALONE, FITTING, LOCAL, STRONGER, lack};
 use super::unmet::unmet;
@@ -14,7 +14,7 @@ const AT_MOST: f64 = 1.25;
 /// A connection that is held back is busy most of the time, not all of it.
 const AT_LEAST: f64 = 0.5;
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let FaultKind::Toxic {
         toxic: Toxic::Bandwidth { rate },
         toxicity,

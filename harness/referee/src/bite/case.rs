@@ -5,7 +5,7 @@ use super::lack::{LOGS, Lack, lack};
 use super::trigger::never_fired;
 use crate::bite::name;
 use crate::history::{History, Observation};
-use crate::scenario::{Fault, FaultKind, Link, StrategyKind, Stream, Target, Victim};
+use crate::scenario::{Fault, FaultKind, Link, Stream, Target, Topology, Victim};
 
 /// Where a fault works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) struct Case<'h> {
     pub history: &'h History,
     pub demand: &'h Demand<'h>,
     pub fault: &'h Fault,
-    pub strategy: &'h StrategyKind,
+    pub strategy: Topology,
     observations: Vec<&'h Observation>,
     /// When the injection began, was in force, and when the healing began and was done.
     pub injecting_ns: i64,
@@ -54,7 +54,7 @@ impl<'h> Case<'h> {
         demand: &'h Demand<'h>,
         index: u32,
         fault: &'h Fault,
-        strategy: &'h StrategyKind,
+        strategy: Topology,
     ) -> Result<Self, Lack> {
         let record = history.faults.iter().find(|r| r.fault == index);
         let injected_ns = record.and_then(|r| r.injected_ns).ok_or_else(|| {
@@ -171,12 +171,13 @@ impl<'h> Case<'h> {
         }
     }
 
-    /// The process at the near end of a link.
-    pub fn client(&self, place: Place) -> Victim {
+    /// Whether what waits for a place is events on their way to the topic; requests otherwise.
+    pub fn is_on_the_way_of_events(&self, place: Place) -> bool {
         match place {
-            Place::Link(Link::RelayPostgres | Link::RelayKafka) => Victim::Relay,
-            Place::Link(_) => Victim::OrderService,
-            Place::Process(victim) => victim,
+            Place::Link(Link::OrdersKafka) => self.strategy.has_outbox,
+            Place::Link(Link::RelayPostgres(_) | Link::RelayKafka(_)) => true,
+            Place::Link(Link::OrdersPostgres) => false,
+            Place::Process(victim) => matches!(victim, Victim::Relay(_)),
         }
     }
 }

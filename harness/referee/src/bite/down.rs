@@ -1,12 +1,12 @@
 //! `down`: probes are refused throughout, and the system's connections fall from some to none.
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{ALONE, LOAD, LOCAL, LONGER, lack};
 use super::unmet::unmet;
 use crate::bite::name;
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let probes = case.values(place, name::PROBE_REFUSED, When::During);
     let made = probes.iter().filter(|refused| **refused == 0.0).count();
     if probes.is_empty() {
@@ -61,7 +61,7 @@ mod tests {
     const LINK: &str = "relay->kafka";
 
     fn refused(sockets: impl Fn(f64) -> f64) -> Staged {
-        let target = Target::Link(Link::RelayKafka);
+        let target = Target::Link(Link::RELAY_KAFKA);
         Staged::new(target, FaultKind::Down, polling())
             .every(3.0..3.9, LINK, name::PROBE_REFUSED, |_| 0.0)
             .every(4.0..8.0, LINK, name::PROBE_REFUSED, |_| 1.0)

@@ -1,12 +1,13 @@
 //! `kill`: exit by signal 9, it was missed, and the successor worked.
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place, count};
+use super::instances::taken_over;
 use super::lack::{FITTING, LOAD, LOGS, ROOM, lack};
 use crate::history::{Life, ProcessEvent};
-use crate::scenario::Victim;
+use crate::scenario::{Publisher, Victim};
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let Place::Process(victim) = place else {
         return Err(lack("a link cannot be killed", FITTING));
     };
@@ -34,13 +35,17 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         let what = "it ended by signal 9, but no successor became ready";
         lack(what, ROOM)
     })?;
-    let death = Death {
+    let death = DeathAndRestart {
         at_ns: exit.at_ns,
         started_ns: after(Life::Started, exit.at_ns).map_or(ready.at_ns, |e| e.at_ns),
         ready_ns: ready.at_ns,
-        next_ns: after(Life::Exited, exit.at_ns).map_or(i64::MAX, |e| e.at_ns),
+        // Starts may have failed before that one.
+        next_ns: after(Life::Exited, ready.at_ns).map_or(i64::MAX, |e| e.at_ns),
     };
-    let missed = missed(case, victim, death);
+    let missed = match taken_over(case, victim)? {
+        Some(taken_over) => vec![taken_over],
+        None => missed(case, victim, death),
+    };
     if missed.is_empty() {
         let what = "it ended by signal 9, but nothing was on its way, and nothing waited for its \
                     successor";
@@ -56,13 +61,13 @@ fn worked(
     exit: &ProcessEvent,
     ready: &ProcessEvent,
     missed: &str,
-) -> Finding {
+) -> PlaceEvidence {
     let progress = match victim {
         Victim::OrderService | Victim::PostgresServer => {
             let answered = case.demand.acknowledged_since(ready.at_ns);
             (answered > 0).then(|| format!("{} acknowledged after", count(answered, "change")))
         }
-        Victim::Relay | Victim::KafkaServer => {
+        Victim::Relay(_) | Victim::KafkaServer => {
             let seen = case.demand.seen_since(ready.at_ns);
             (seen > 0).then(|| format!("{} first seen after", count(seen, "event")))
         }
@@ -81,34 +86,41 @@ fn worked(
 
 /// A death, and the life that followed it.
 #[derive(Clone, Copy)]
-struct Death {
+struct DeathAndRestart {
     at_ns: i64,
     started_ns: i64,
     ready_ns: i64,
-    /// When that one ended; `i64::MAX`: never.
+    /// When that successor ended; `i64::MAX`: never.
     next_ns: i64,
 }
 
 /// Everything that shows that it was missed: what was on its way when it died, what waited for its
 /// successor, and what the successor did over again.
-fn missed(case: &Case<'_>, victim: Victim, death: Death) -> Vec<String> {
+fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String> {
     let demand = case.demand;
+    let topology = case.strategy;
+    // The one whose work goes on when the request is over.
+    let relays = topology.has_outbox
+        && match topology.publisher {
+            Publisher::Relay => matches!(victim, Victim::Relay(_)),
+            Publisher::Service => victim == Victim::OrderService,
+        };
     let requests = match victim {
         Victim::OrderService => demand.cut_off(case.injecting_ns, death.at_ns),
         Victim::PostgresServer => demand.hung(case.injecting_ns, case.healing_ns),
-        Victim::KafkaServer if !case.strategy.has_relay() => {
+        Victim::KafkaServer if !topology.has_outbox => {
             demand.hung(case.injecting_ns, case.healing_ns)
         }
-        Victim::KafkaServer | Victim::Relay => 0,
+        Victim::KafkaServer | Victim::Relay(_) => 0,
     };
     let refused = match victim {
         Victim::OrderService => demand.refused(death.at_ns, death.ready_ns),
-        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay => 0,
+        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) => 0,
     };
     let delivers = match victim {
-        Victim::Relay => true,
-        Victim::KafkaServer => case.strategy.has_relay(),
-        Victim::OrderService | Victim::PostgresServer => false,
+        Victim::KafkaServer => topology.has_outbox,
+        Victim::Relay(_) | Victim::OrderService => relays,
+        Victim::PostgresServer => false,
     };
     let (on_its_way, waited) = if delivers {
         let (died, ready) = (death.at_ns, death.ready_ns);
@@ -119,16 +131,17 @@ fn missed(case: &Case<'_>, victim: Victim, death: Death) -> Vec<String> {
     } else {
         (0, 0)
     };
-    let reads_log = case.strategy.topology().reads_log;
-    let open = match victim {
-        Victim::Relay if reads_log => demand.open_in_log(death.at_ns, death.ready_ns),
-        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay | Victim::OrderService => 0,
+    let open = match relays && topology.reads_log {
+        true => demand.open_in_log(death.at_ns, death.ready_ns),
+        false => 0,
     };
-    let again = match victim {
-        Victim::OrderService => 0,
-        Victim::Relay | Victim::PostgresServer | Victim::KafkaServer => {
-            demand.came_again(death.at_ns, death.started_ns..=death.next_ns)
-        }
+    let repeats = match victim {
+        Victim::OrderService => relays,
+        Victim::Relay(_) | Victim::PostgresServer | Victim::KafkaServer => true,
+    };
+    let again = match repeats {
+        true => demand.came_again(death.at_ns, death.started_ns..=death.next_ns),
+        false => 0,
     };
     let found = [
         (requests, "request", "in flight"),
@@ -191,8 +204,26 @@ mod tests {
     }
 
     #[test]
+    fn an_order_service_with_its_outbox_inside_is_missed_by_events_too() {
+        let victim = Victim::OrderService;
+        let killed = |kind| {
+            let target = Target::Process(victim);
+            let staged = Staged::new(target, FaultKind::Kill, kind)
+                .life(victim.name(), 0.0, Life::Started, 0)
+                .life(victim.name(), 0.1, Life::Ready, 0)
+                .life(victim.name(), 3.995, Life::Exited, 9);
+            back(staged, victim).request(9.0, 9.1, Outcome::Committed, Some(9.2))
+        };
+        let waiting = |s: Staged| s.request(3.0, 3.1, Outcome::Committed, Some(8.5));
+        waiting(killed(outbox_inside())).bit("1 change committed and not yet seen");
+        // Of one that publishes elsewhere, or while it answers, that tells nothing
+        waiting(killed(polling())).did_not_bite("nothing was on its way");
+        waiting(killed(dual_write())).did_not_bite("nothing was on its way");
+    }
+
+    #[test]
     fn a_relay_dies_with_committed_changes_unseen() {
-        let victim = Victim::Relay;
+        let victim = Victim::RELAY;
         let seen = |at| back(killed(victim, 9), victim).request(3.0, 3.1, Outcome::Committed, at);
         seen(Some(8.5)).bit("1 change committed and not yet seen");
         seen(Some(3.2)).did_not_bite("nothing was on its way");
@@ -210,7 +241,7 @@ mod tests {
 
     #[test]
     fn given_events_that_come_twice_because_of_it_then_something_was_on_its_way() {
-        let victim = Victim::Relay;
+        let victim = Victim::RELAY;
         let next = |s: Staged| s.request(8.5, 8.6, Outcome::Committed, Some(8.7));
         let seen =
             next(back(killed(victim, 9), victim).request(3.0, 3.1, Outcome::Committed, Some(3.2)));
@@ -225,6 +256,12 @@ mod tests {
         again(8.5).bit("1 event seen before and again after it");
         // What came twice before it died was nothing to do with it
         again(3.5).did_not_bite("nothing was on its way");
+        // Whether its successor came with the first start or a later one
+        let failed =
+            again(8.5)
+                .life("relay", 5.0, Life::Started, 0)
+                .life("relay", 5.1, Life::Exited, -2);
+        failed.bit("1 event seen before and again after it; the successor");
         // Nor what came twice because its successor died
         let second = again(9.5).life("relay", 9.0, Life::Exited, 9);
         second.did_not_bite("nothing was on its way");
@@ -232,7 +269,7 @@ mod tests {
 
     #[test]
     fn given_a_transaction_open_in_the_log_when_its_reader_dies_then_it_was_on_its_way() {
-        let victim = Victim::Relay;
+        let victim = Victim::RELAY;
         let held = |kind: StrategyKind| {
             let mut staged =
                 back(killed(victim, 9), victim).request(3.5, 8.5, Outcome::Committed, Some(8.6));
@@ -249,7 +286,7 @@ mod tests {
 
     #[test]
     fn given_a_change_that_was_lost_before_then_it_was_not_on_its_way() {
-        let victim = Victim::Relay;
+        let victim = Victim::RELAY;
         back(killed(victim, 9), victim)
             .request(1.0, 1.1, Outcome::Committed, None)
             .request(3.0, 3.1, Outcome::Committed, Some(3.2))
@@ -259,7 +296,7 @@ mod tests {
 
     #[test]
     fn given_changes_that_wait_for_the_successor_then_the_relay_was_missed() {
-        let victim = Victim::Relay;
+        let victim = Victim::RELAY;
         let seen = |at| back(killed(victim, 9), victim).request(5.0, 5.1, Outcome::Committed, at);
         seen(Some(8.5)).bit("1 change committed meanwhile and seen only after it");
         // Another relay carried it

@@ -1,6 +1,6 @@
 //! `latency`: the fastest crossing is slower than latency - jitter, and than the median before.
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place, When, count, median};
 use super::lack::{FITTING, LOAD, LONGER, STRONGER, lack};
 use super::unmet::unmet;
@@ -11,7 +11,7 @@ const EARLIER: &str = "let it begin later: a second before it is looked at";
 /// Clocks and timers round; a crossing may seem this much faster than it was.
 const ROUNDING_MS: f64 = 1.0;
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let FaultKind::Toxic {
         toxic: Toxic::Latency { latency, jitter },
         toxicity,

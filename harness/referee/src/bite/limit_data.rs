@@ -1,12 +1,12 @@
 //! `limit_data`: a connection ended at or under N bytes, and the system reconnected.
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{ALONE, FITTING, LOCAL, ROOM, STRONGER, lack};
 use crate::bite::name;
 use crate::scenario::{FaultKind, Toxic};
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let FaultKind::Toxic {
         toxic: Toxic::LimitData { bytes: limit },
         toxicity,

@@ -9,6 +9,7 @@ mod bandwidth;
 mod case;
 mod demand;
 mod down;
+mod instances;
 mod kill;
 mod lack;
 mod latency;
@@ -25,12 +26,12 @@ mod trigger;
 mod unmet;
 
 use crate::history::History;
-use crate::scenario::{FaultKind, Target, Toxic};
+use crate::scenario::{FaultKind, Strategy, Target, Toxic, Victim};
 use crate::view::strategy;
 use case::Case;
 use demand::Demand;
 use lack::{FITTING, Lack, STRONGER, lack};
-pub(crate) use trigger::{cut_short, fired_ns};
+pub(crate) use trigger::{cut_short, fired_ns, fired_on};
 
 /// Whether a fault bit, from the observations alone.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ pub struct Bite {
 }
 
 /// What one place shows: `Ok` evidence, or `Err` what was missing.
-type Finding = Result<String, Lack>;
+type PlaceEvidence = Result<String, Lack>;
 
 /// One [`Bite`] a fault of the scenario that applies to this strategy (a fault on a link that the
 /// strategy does not use applies to it not at all and counts as bitten, saying so).
@@ -59,19 +60,19 @@ pub fn bites(history: &History) -> Vec<Bite> {
                     let what = format!("the scenario has no strategy {}", history.meta.strategy);
                     Err(lack(what, FITTING))
                 }
-                Some(strategy) if !fault.concerns(&strategy.kind) => Ok(format!(
-                    "does not concern this strategy: a {} strategy has no {}",
-                    strategy.kind.name(),
+                Some(strategy) if !fault.concerns(strategy.topology()) => Ok(format!(
+                    "does not concern this strategy: {} has no {}",
+                    whose(strategy, fault.target),
                     match fault.target {
                         Target::Process(victim) => victim.name().to_owned(),
                         target => format!("link {}", target.name()),
                     }
                 )),
-                Some(strategy) => Case::new(history, &demand, index, fault, &strategy.kind)
+                Some(strategy) => Case::new(history, &demand, index, fault, strategy.topology())
                     .and_then(|case| decide(&case)),
             };
-            let finding = match trigger::how_it_ended(history, index, fault) {
-                Some(end) => with_its_end(finding, &end),
+            let finding = match trigger::circumstances(history, index, fault) {
+                Some(more) => with(finding, &more),
                 None => finding,
             };
             let (bit, evidence) = match finding {
@@ -90,11 +91,26 @@ pub fn bites(history: &History) -> Vec<Bite> {
         .collect()
 }
 
-/// What cut a fault short is said beside what it did, or did not do.
-fn with_its_end(finding: Finding, end: &str) -> Finding {
+/// `a polling strategy`; where it lacks a relay of several, with how many it has.
+fn whose(strategy: &Strategy, lacking: Target) -> String {
+    let kind = strategy.kind.name();
+    let of_relay = match lacking {
+        Target::Process(victim) => matches!(victim, Victim::Relay(_)),
+        Target::Link(link) => matches!(link.client(), Victim::Relay(_)),
+        Target::Kafka | Target::Postgres => false,
+    };
+    match strategy.topology().relays {
+        1 if of_relay => format!("a {kind} strategy with one relay"),
+        relays if of_relay && relays > 1 => format!("a {kind} strategy with {relays} relays"),
+        _ => format!("a {kind} strategy"),
+    }
+}
+
+/// The same with what is to be said beside what a fault did, or did not do.
+fn with(finding: PlaceEvidence, more: &str) -> PlaceEvidence {
     match finding {
-        Ok(evidence) => Ok(format!("{evidence}; {end}")),
-        Err(Lack { what, change }) => Err(lack(format!("{what}; {end}"), change)),
+        Ok(evidence) => Ok(format!("{evidence}; {more}")),
+        Err(Lack { what, change }) => Err(lack(format!("{what}; {more}"), change)),
     }
 }
 
@@ -124,7 +140,7 @@ fn when(history: &History, index: u32) -> String {
 }
 
 /// It bit if it bit in every place that it works on.
-fn decide(case: &Case<'_>) -> Finding {
+fn decide(case: &Case<'_>) -> PlaceEvidence {
     let judge = match case.fault.kind {
         FaultKind::Kill => kill::judge,
         FaultKind::Pause => pause::judge,
@@ -142,9 +158,15 @@ fn decide(case: &Case<'_>) -> Finding {
     if case.aim().0 <= 0.0 {
         return Err(lack("toxicity 0 leaves every connection alone", STRONGER));
     }
+    instances::needed(case)?;
     let mut evidence = Vec::new();
     let mut missing = Vec::new();
+    let idle = instances::standing_by(case);
     for place in case.places() {
+        if idle.contains(&place) {
+            evidence.push(format!("{}: it stood by", place.name()));
+            continue;
+        }
         match judge(case, place) {
             Ok(found) => evidence.push(format!("{}: {found}", place.name())),
             Err(lacking) => missing.push((place, lacking)),
@@ -169,10 +191,10 @@ mod tests {
 
     #[test]
     fn a_fault_on_what_the_strategy_does_not_have_says_so() {
-        let target = Target::Link(Link::RelayKafka);
+        let target = Target::Link(Link::RELAY_KAFKA);
         Staged::new(target, FaultKind::Down, dual_write())
             .bit("does not concern this strategy: a dual-write strategy has no link relay->kafka");
-        let target = Target::Process(Victim::Relay);
+        let target = Target::Process(Victim::RELAY);
         Staged::new(target, FaultKind::Kill, dual_write()).bit("has no relay");
     }
 
@@ -216,7 +238,7 @@ mod tests {
                     if t < 4.0 { 1.0 } else { 0.0 }
                 })
         };
-        let target = Target::Link(Link::RelayKafka);
+        let target = Target::Link(Link::RELAY_KAFKA);
         let mut staged = cut(Staged::new(target, FaultKind::Down, polling()));
         staged.bit("fell from 1 to 0");
         // When all of it was observed of a second fault, after this one
@@ -230,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_another_place_reported_proves_nothing_here() {
-        let target = Target::Link(Link::RelayKafka);
+        let target = Target::Link(Link::RELAY_KAFKA);
         let refused = Staged::new(target, FaultKind::Down, polling())
             .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
             .every(3.0..8.0, "relay->kafka", "sockets", |_| 0.0);
@@ -247,7 +269,7 @@ mod tests {
     #[test]
     fn only_looks_between_injection_and_healing_are_of_the_time_in_force() {
         // Given looks in the middle of injecting and of healing, at which it was not in force
-        let target = Target::Link(Link::RelayKafka);
+        let target = Target::Link(Link::RELAY_KAFKA);
         Staged::new(target, FaultKind::Down, polling())
             .every(4.0..8.0, "relay->kafka", "probe_refused", |_| 1.0)
             .every(3.0..8.0, "relay->kafka", "sockets", |t| {
@@ -268,7 +290,7 @@ mod tests {
     #[test]
     fn the_strategy_is_the_one_that_was_run() {
         // Given a scenario whose other strategy has no relay
-        let target = Target::Link(Link::RelayKafka);
+        let target = Target::Link(Link::RELAY_KAFKA);
         let mut staged = Staged::new(target, FaultKind::Down, polling());
         let mut other = staged.0.meta.scenario.strategies[0].clone();
         (other.name, other.kind) = ("naive".to_owned(), dual_write());
@@ -282,7 +304,7 @@ mod tests {
 
     #[test]
     fn given_a_fault_that_did_not_bite_then_its_time_is_named_and_what_to_change() {
-        let target = Target::Link(Link::RelayKafka);
+        let target = Target::Link(Link::RELAY_KAFKA);
         let mut staged = Staged::new(target, FaultKind::Down, polling());
         staged.0.meta.load_from_ns = ns(1.0);
         staged.did_not_bite("(in force from 3.0 s to 7.0 s: give it a longer `for`)");
@@ -298,7 +320,7 @@ mod tests {
     fn bitten(kind: FaultKind) -> Staged {
         let link = "relay->kafka";
         let target = match kind {
-            FaultKind::Kill | FaultKind::Pause => Target::Process(Victim::Relay),
+            FaultKind::Kill | FaultKind::Pause => Target::Process(Victim::RELAY),
             FaultKind::Down | FaultKind::Toxic { .. } => Target::Kafka,
         };
         let staged =
@@ -329,12 +351,17 @@ mod tests {
                     staged,
                     &[(name::MOST_OUT_BYTES, 3_900.0), (name::QUEUED_BYTES, 9.0)],
                 ),
-                Toxic::SlowClose { .. } => [(5.0, 2.0, 2.0), (5.1, 1.0, 2.0), (5.2, 1.0, 2.0)]
-                    .into_iter()
-                    .fold(staged, |s, (at, near, far)| {
-                        s.at(at, link, name::SOCKETS, near)
-                            .at(at, link, name::FAR_SOCKETS, far)
-                    }),
+                Toxic::SlowClose { .. } => [
+                    (5.0, 2.0, 2.0),
+                    (5.1, 1.0, 2.0),
+                    (5.2, 1.0, 2.0),
+                    (5.3, 1.0, 1.0),
+                ]
+                .into_iter()
+                .fold(staged, |s, (at, near, far)| {
+                    s.at(at, link, name::SOCKETS, near)
+                        .at(at, link, name::FAR_SOCKETS, far)
+                }),
                 Toxic::Timeout { .. } => {
                     counted(staged, &[(name::IN_BYTES, 500.0), (name::OUT_BYTES, 0.0)])
                 }
@@ -392,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_look_at_the_very_moment_is_of_the_time_that_ends_or_begins_with_it() {
-        let target = Target::Link(Link::RelayKafka);
+        let target = Target::Link(Link::RELAY_KAFKA);
         let link = "relay->kafka";
         let down = |probe: f64, refused: f64| {
             Staged::new(target, FaultKind::Down, polling())
@@ -419,7 +446,7 @@ mod tests {
 
     #[test]
     fn of_two_faults_that_did_not_bite_each_has_its_own_time() {
-        let target = Target::Link(Link::RelayKafka);
+        let target = Target::Link(Link::RELAY_KAFKA);
         let mut staged = Staged::new(target, FaultKind::Down, polling());
         let scenario = &mut staged.0.meta.scenario;
         scenario.faults.push(scenario.faults[0].clone());

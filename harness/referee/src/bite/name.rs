@@ -20,6 +20,7 @@
 //! | `opened`, `ended` | the system's connections opened and ended | `limit_data`, `reset_peer` |
 //! | `far_sockets` | the proxy's connections to the server | `slow_close` |
 //! | `threads`, `threads_stopped`, `cpu_ticks` | of the whole process tree | `pause` |
+//! | `sent_bytes` | of one of several relays: bytes sent to anywhere but the database | `kill`, `pause` |
 //! | `trigger_fired` | how far its trigger had come when it fired | all with a trigger |
 //! | `trigger_missed` | how far it came at most, where it never fired; -1 where it could not even begin | all with a trigger |
 //!
@@ -56,3 +57,4 @@ pub const FAR_SOCKETS: &str = "far_sockets";
 pub const THREADS: &str = "threads";
 pub const THREADS_STOPPED: &str = "threads_stopped";
 pub const CPU_TICKS: &str = "cpu_ticks";
+pub const SENT_BYTES: &str = "sent_bytes";

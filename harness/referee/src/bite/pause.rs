@@ -1,12 +1,13 @@
 //! `pause`: every thread stopped and no CPU ticks at every sample, and somebody waited for it.
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
-use super::lack::{ALONE, FITTING, LOAD, LONGER, lack};
+use super::instances::taken_over;
+use super::lack::{ALONE, FITTING, LOAD, LONGER, Lack, lack};
 use crate::bite::name;
 use crate::scenario::Victim;
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let Place::Process(victim) = place else {
         return Err(lack("a link cannot be paused", FITTING));
     };
@@ -33,29 +34,37 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
     if ticks.windows(2).any(|pair| pair[0] != pair[1]) {
         return Err(lack("it used CPU time while it was stopped", ALONE));
     }
+    let effect = match taken_over(case, victim)? {
+        Some(taken_over) => taken_over,
+        None => format!("{} waited", waiting(case, victim)?),
+    };
+    Ok(format!(
+        "all {} threads stopped at each of {} without CPU time; {effect}",
+        threads[0],
+        count(threads.len(), "look")
+    ))
+}
+
+/// What waited for it.
+fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
     let waiting = match victim {
-        Victim::KafkaServer | Victim::Relay if case.strategy.has_relay() => {
+        Victim::KafkaServer | Victim::Relay(_) if case.strategy.has_outbox => {
             let unseen = case.demand.unseen(case.healing_ns);
             (unseen > 0).then(|| format!("the event of {}", count(unseen, "change")))
         }
-        Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer | Victim::Relay => {
+        Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) => {
             let hung = case.demand.hung(case.injected_ns, case.healing_ns);
             (hung > 0).then(|| count(hung, "request"))
         }
     };
-    let waiting = waiting.ok_or_else(|| {
+    waiting.ok_or_else(|| {
         let what = if case.demand.failed_before(case.injected_ns) {
             "every thread was stopped, but requests had come to nothing before it already"
         } else {
             "every thread was stopped, but nothing waited for it"
         };
         lack(what, LOAD)
-    })?;
-    Ok(format!(
-        "all {} threads stopped at each of {} without CPU time; {waiting} waited",
-        threads[0],
-        count(threads.len(), "look")
-    ))
+    })
 }
 
 #[cfg(test)]
@@ -68,7 +77,7 @@ mod tests {
     const PROCESS: &str = "relay";
 
     fn stopped(stopped: impl Fn(f64) -> f64, ticks: impl Fn(f64) -> f64) -> Staged {
-        Staged::new(Target::Process(Victim::Relay), FaultKind::Pause, polling())
+        Staged::new(Target::Process(Victim::RELAY), FaultKind::Pause, polling())
             .every(3.0..8.0, PROCESS, name::THREADS, |_| 5.0)
             .every(3.0..8.0, PROCESS, name::THREADS_STOPPED, stopped)
             .every(3.0..8.0, PROCESS, name::CPU_TICKS, ticks)
@@ -84,7 +93,7 @@ mod tests {
 
     #[test]
     fn one_look_or_looks_that_saw_not_everything_prove_nothing() {
-        let once = Staged::new(Target::Process(Victim::Relay), FaultKind::Pause, polling())
+        let once = Staged::new(Target::Process(Victim::RELAY), FaultKind::Pause, polling())
             .at(5.0, PROCESS, name::THREADS, 5.0)
             .at(5.0, PROCESS, name::THREADS_STOPPED, 5.0)
             .at(5.0, PROCESS, name::CPU_TICKS, 0.0);
@@ -146,7 +155,7 @@ mod tests {
                 .at(at, PROCESS, name::THREADS_STOPPED, 5.0)
                 .at(at, PROCESS, name::CPU_TICKS, 4.0)
         };
-        let paused = Staged::new(Target::Process(Victim::Relay), FaultKind::Pause, polling());
+        let paused = Staged::new(Target::Process(Victim::RELAY), FaultKind::Pause, polling());
         waiting(look(look(paused, 5.0), 6.0)).bit("all 5 threads stopped at each of 2 looks");
     }
 

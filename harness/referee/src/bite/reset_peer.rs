@@ -1,13 +1,13 @@
 //! `reset_peer`: a reset on a connection opened after the injection (older ones get a FIN), and the
 //! system lost connections.
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{ALONE, LOAD, LONGER, lack};
 use super::unmet::unmet;
 use crate::bite::name;
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let (toxicity, _) = case.aim();
     let probes = case.values(place, name::PROBE_RESET, When::During);
     let resets = probes.iter().filter(|reset| **reset == 1.0).count();

@@ -1,6 +1,6 @@
 //! `slicer`: what came out, by segment, is at or under average + variation, and less than what went in.
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place};
 use super::lack::{FITTING, LOAD, LOCAL, Lack, STRONGER, lack};
 use super::unmet::unmet;
@@ -10,7 +10,7 @@ use crate::scenario::{FaultKind, Toxic};
 /// Where some connections are left alone, segments must still be this much smaller.
 const CLEARLY_SMALLER: f64 = 0.9;
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let FaultKind::Toxic {
         toxic:
             Toxic::Slicer {

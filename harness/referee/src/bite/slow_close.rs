@@ -1,6 +1,6 @@
 //! `slow_close`: a close on one side of the proxy, seen on the other side a delay later.
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{FITTING, LOCAL, lack};
 use crate::bite::name;
@@ -25,7 +25,7 @@ impl Look {
     }
 }
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let FaultKind::Toxic {
         toxic: Toxic::SlowClose { delay },
         stream,
@@ -53,11 +53,15 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         closes += 1;
         let held = |l: &&Look| l.excess() > before.excess();
         let last_held = looks[n + 1..].iter().take_while(held).last();
+        // What is never passed on was not held: the look before came while a connection was being made,
+        // and was on one side alone.
         let released = looks[n + 1..].iter().find(|l| !held(l));
-        let Some(last_held) = last_held else { continue };
+        let (Some(last_held), Some(released)) = (last_held, released) else {
+            continue;
+        };
         // Looks bound the time from both sides: between these two it really was held.
         let at_least = (last_held.at_ns - after.at_ns) as f64 / 1e9;
-        let at_most = (released.unwrap_or(last_held).at_ns - before.at_ns) as f64 / 1e9;
+        let at_most = (released.at_ns - before.at_ns) as f64 / 1e9;
         if at_most >= delay_s && at_least >= delay_s / 2.0 {
             return Ok(format!(
                 "{who} closed a connection, and the other side still had it {at_least:.2} s later (delay {delay_s} s)"
@@ -70,7 +74,10 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
             CLOSES,
         )),
         n => Err(lack(
-            format!("{} by {who} passed on before the delay", count(n, "close")),
+            format!(
+                "{} by {who} passed on before the delay, or not while anybody looked",
+                count(n, "close")
+            ),
             "give it a shorter `delay`, so that its end is seen",
         )),
     }
@@ -184,6 +191,18 @@ mod tests {
         held(5.9, 5.999).did_not_bite("passed on before the delay");
         held(5.6, 6.2).bit("still had it 0.50 s later");
         held(5.5, 6.2).did_not_bite("passed on before the delay");
+    }
+
+    #[test]
+    fn given_a_look_while_a_connection_was_being_made_when_another_is_closed_then_nothing_was_held()
+    {
+        looks(&[
+            (4.9, 3.0, 2.0),
+            (5.0, 2.0, 2.0),
+            (6.5, 2.0, 2.0),
+            (9.0, 2.0, 2.0),
+        ])
+        .did_not_bite("1 close by the system passed on before the delay, or not while anybody");
     }
 
     #[test]

@@ -32,6 +32,11 @@ pub(super) fn polling() -> StrategyKind {
     }
 }
 
+/// An order service that publishes what is in its outbox by itself.
+pub(super) fn outbox_inside() -> StrategyKind {
+    relay_file::given::outbox_inside()
+}
+
 pub(super) fn toxic(toxic: Toxic, stream: Stream) -> FaultKind {
     FaultKind::Toxic {
         toxic,
@@ -101,6 +106,7 @@ impl Staged {
                 kind: strategy,
                 linger_ms: 0.0,
                 relay_commit: CommitMode::default(),
+                instances: 1,
                 expectations: Vec::new(),
             }],
             drain: Drain {
@@ -109,6 +115,7 @@ impl Staged {
                 settle: Duration::ZERO,
             },
             order: Default::default(),
+            stack: Default::default(),
             text: String::new(),
         };
         let meta = RunMeta {
@@ -130,6 +137,7 @@ impl Staged {
             uncommitted_records: 0,
             service_killed_at_teardown: false,
             interrupted: false,
+            trigger_notes: Vec::new(),
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             deaths: Vec::new(),

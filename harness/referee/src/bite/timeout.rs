@@ -1,16 +1,15 @@
 //! `timeout`: bytes went in, none came out (but what was on its way when it came), operations hung.
 
-use super::Finding;
+use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{ALONE, LOAD, LOCAL, lack};
 use super::unmet::unmet;
 use crate::bite::name;
-use crate::scenario::Victim;
 
 /// What the proxy was about to send when the toxic was added may come out so much later.
 const ON_ITS_WAY_NS: i64 = 250_000_000;
 
-pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
+pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let (toxicity, _) = case.aim();
     let into = case.last(place, name::IN_BYTES);
     let out = case.last(place, name::OUT_BYTES);
@@ -41,12 +40,12 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> Finding {
         _ if silent > 0.0 => format!("{silent} connections sent and got nothing back"),
         _ => return Err(lack("what went in and came out was not measured", LOCAL)),
     };
-    let hung = match case.client(place) {
-        Victim::Relay => {
+    let hung = match case.is_on_the_way_of_events(place) {
+        true => {
             let waiting = case.demand.unseen(case.healing_ns);
             (waiting > 0).then(|| format!("{} unpublished at its end", count(waiting, "change")))
         }
-        _ => {
+        false => {
             let hung = case.demand.hung(case.injected_ns, case.healing_ns);
             (hung > 0).then(|| format!("{} without an answer", count(hung, "request")))
         }

@@ -3,13 +3,12 @@
 
 use super::case::{Case, Place, count};
 use super::demand::most_before;
-use crate::scenario::Victim;
 
 /// What was left undone while the fault was in force, clearly more than passes by at any moment.
 pub(super) fn unmet(case: &Case<'_>, place: Place) -> Option<String> {
-    match case.client(place) {
-        Victim::Relay => backlog(case),
-        Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer => requests(case),
+    match case.is_on_the_way_of_events(place) {
+        true => backlog(case),
+        false => requests(case),
     }
 }
 
@@ -52,7 +51,7 @@ mod tests {
     fn given_a_relay_without_a_connection_when_events_pile_up_then_that_is_demand() {
         // 100 changes a second: 25 may wait at any moment
         let waiting = |n: usize| {
-            (0..n).fold(refused(Link::RelayKafka), |staged, _| {
+            (0..n).fold(refused(Link::RELAY_KAFKA), |staged, _| {
                 staged.request(5.0, 5.1, Outcome::Committed, Some(9.0))
             })
         };
@@ -63,6 +62,23 @@ mod tests {
             staged.request(3.0, 3.1, Outcome::Committed, Some(3.6))
         });
         before.did_not_bite("asked for none");
+    }
+
+    #[test]
+    fn given_a_way_to_kafka_of_an_order_service_then_who_waits_for_it_depends_on_whether_it_has_an_outbox()
+     {
+        let link = Link::OrdersKafka;
+        let cut = |kind| {
+            Staged::new(Target::Link(link), FaultKind::Down, kind)
+                .every(4.0..8.0, link.name(), name::PROBE_REFUSED, |_| 1.0)
+                .every(3.0..8.0, link.name(), name::SOCKETS, |_| 0.0)
+        };
+        let waiting =
+            |s: Staged| (0..26).fold(s, |s, _| s.request(5.0, 5.1, Outcome::Committed, Some(9.0)));
+        let told_nothing = |s: Staged| s.request(5.0, 7.0, Outcome::Unknown, None);
+        waiting(cut(outbox_inside())).bit("not yet seen grew from 0 to 26");
+        told_nothing(cut(outbox_inside())).did_not_bite("asked for none");
+        told_nothing(cut(dual_write())).bit("1 request never got an answer");
     }
 
     #[test]
@@ -101,7 +117,7 @@ mod tests {
             ),
             toxic(Toxic::ResetPeer { timeout: 0 }, Stream::Upstream),
         ] {
-            let link = Link::RelayKafka.name();
+            let link = Link::RELAY_KAFKA.name();
             let idle = [
                 name::IN_BYTES,
                 name::OUT_BYTES,
@@ -114,7 +130,7 @@ mod tests {
             ]
             .into_iter()
             .fold(
-                Staged::new(Target::Link(Link::RelayKafka), kind, polling()),
+                Staged::new(Target::Link(Link::RELAY_KAFKA), kind, polling()),
                 |staged, name| staged.every(4.0..8.0, link, name, |_| 0.0),
             )
             .every(3.0..3.9, link, name::CROSSING_MS, |_| 0.4)
@@ -141,7 +157,7 @@ mod tests {
     #[test]
     fn what_had_waited_at_any_of_five_looks_in_the_second_before_is_no_more_than_usual() {
         let before = |waiting: f64, seen: f64| {
-            let now = (0..26).fold(refused(Link::RelayKafka), |staged, _| {
+            let now = (0..26).fold(refused(Link::RELAY_KAFKA), |staged, _| {
                 staged.request(5.0, 5.1, Outcome::Committed, Some(9.0))
             });
             now.request(waiting, waiting, Outcome::Committed, Some(seen))

@@ -17,14 +17,14 @@ pub fn errors(join: &Join<'_>, counts: &Counts, outcomes: &Outcomes) -> Vec<Stri
             counts.offered
         ));
     }
-    let books = Books::of(join);
-    let Books {
+    let accounting = Accounting::of(join);
+    let Accounting {
         strangers, repeats, ..
-    } = books;
+    } = accounting;
     if strangers > 0 {
         errors.push(format!(
             "accounting: the database holds {strangers} versions made by attempts that nobody offered{}",
-            books.first_stranger.unwrap_or_default()
+            accounting.first_stranger.unwrap_or_default()
         ));
     }
     let committed = is(counts.committed);
@@ -48,13 +48,13 @@ pub fn errors(join: &Join<'_>, counts: &Counts, outcomes: &Outcomes) -> Vec<Stri
              corrupted, {foreign} foreign)"
         ));
     }
-    errors.extend(books.misplaced);
+    errors.extend(accounting.misplaced);
     errors
 }
 
 /// What the database holds, gone through once.
 #[derive(Default)]
-struct Books {
+struct Accounting {
     /// Versions of no order of this run, or by attempts that nobody offered.
     strangers: u64,
     /// The first by an attempt that nobody offered.
@@ -66,18 +66,18 @@ struct Books {
     misplaced: Vec<String>,
 }
 
-impl Books {
+impl Accounting {
     fn of(join: &Join<'_>) -> Self {
-        let mut books = Self::default();
+        let mut accounting = Self::default();
         let mut noted = [false; 3];
         let mut before: Option<TruthRow> = None;
         for (slot, row) in join.truth.numbered() {
             let offered = (row.attempt as usize) < join.history.requests.len();
             if !offered || row.order == NONE {
-                books.strangers += 1;
+                accounting.strangers += 1;
             }
-            if !offered && books.first_stranger.is_none() {
-                books.first_stranger = Some(format!(
+            if !offered && accounting.first_stranger.is_none() {
+                accounting.first_stranger = Some(format!(
                     " (first: order {} version {})",
                     row.order, row.version
                 ));
@@ -87,11 +87,11 @@ impl Books {
                 continue;
             }
             if join.slot_of(row.attempt).is_some_and(|first| first != slot) {
-                books.repeats += 1;
+                accounting.repeats += 1;
             }
             let mut note = |kind: usize, text: &dyn Fn() -> String| {
                 if !std::mem::replace(&mut noted[kind], true) {
-                    books.misplaced.push(format!("accounting: {}", text()));
+                    accounting.misplaced.push(format!("accounting: {}", text()));
                 }
             };
             let expected = match before {
@@ -129,6 +129,6 @@ impl Books {
                 });
             }
         }
-        books
+        accounting
     }
 }

@@ -1,7 +1,7 @@
 //! What was seen, and how a figure of it compares with what was expected.
 
 use super::context::Context;
-use super::doubts::Doubt;
+use super::inconclusive::Inconclusive;
 use super::tally::Tally;
 use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, Metric, Percentile};
@@ -21,8 +21,8 @@ pub struct Seen<'a, 't> {
     pub recovery: Recovery,
     /// Versions committed.
     pub committed: u64,
-    /// Reasons to doubt.
-    pub doubts: &'a [Doubt],
+    /// Why the run is inconclusive.
+    pub inconclusive: &'a [Inconclusive],
 }
 
 impl<'a, 't> Seen<'a, 't> {
@@ -39,7 +39,7 @@ impl<'a, 't> Seen<'a, 't> {
     }
 }
 
-/// What came of the comparison, before any doubt.
+/// What came of the comparison, before what is inconclusive.
 pub struct Compared {
     /// What was seen; `None` is infinite, or not measured.
     pub observed: Option<f64>,
@@ -47,8 +47,8 @@ pub struct Compared {
     pub met: Option<bool>,
     /// Why it is not, or cannot be told.
     pub reason: String,
-    /// Nothing but a doubt leaves it open.
-    pub only_doubted: bool,
+    /// Nothing but an inconclusive run leaves it open.
+    pub only_inconclusive: bool,
 }
 
 impl Compared {
@@ -58,7 +58,7 @@ impl Compared {
             observed,
             met: Some(true),
             reason: String::new(),
-            only_doubted: false,
+            only_inconclusive: false,
         }
     }
 
@@ -68,7 +68,7 @@ impl Compared {
             observed: None,
             met: Some(false),
             reason,
-            only_doubted: false,
+            only_inconclusive: false,
         }
     }
 
@@ -78,7 +78,7 @@ impl Compared {
             observed: None,
             met: None,
             reason,
-            only_doubted: false,
+            only_inconclusive: false,
         }
     }
 
@@ -87,10 +87,10 @@ impl Compared {
         Self { observed, ..self }
     }
 
-    /// What it needs was not read, which is a doubt of its own.
+    /// What it needs was not read, which is a reason of its own.
     pub fn untold(unread: &str) -> Self {
         Self {
-            only_doubted: true,
+            only_inconclusive: true,
             ..Self::open(format!("this run cannot tell: {unread}"))
         }
     }

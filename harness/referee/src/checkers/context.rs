@@ -2,8 +2,8 @@
 //! happened when.
 
 use super::Offence;
+use super::client_answers::ClientAnswers;
 use super::reading::Reading;
-use super::told::Told;
 use crate::history::{History, Life, NONE, Outcome, Request};
 use crate::view::{NEVER, Span, View, fault_name};
 use std::cell::OnceCell;
@@ -14,11 +14,11 @@ pub struct Context<'a> {
     pub view: View<'a>,
     /// What the fence let us read.
     pub reading: Reading,
-    deaths: Vec<Death<'a>>,
-    told: OnceCell<Told>,
+    deaths: Vec<FatalSignal<'a>>,
+    client_answers: OnceCell<ClientAnswers>,
 }
 
-struct Death<'a> {
+struct FatalSignal<'a> {
     process: &'a str,
     at_ns: i64,
     signal: i32,
@@ -34,7 +34,7 @@ impl<'a> Context<'a> {
             .processes
             .iter()
             .filter(|p| p.life == Life::Exited && p.exit > 0)
-            .map(|p| Death {
+            .map(|p| FatalSignal {
                 process: &p.process,
                 at_ns: p.at_ns,
                 signal: p.exit,
@@ -44,7 +44,7 @@ impl<'a> Context<'a> {
             view: View::new(history),
             reading: Reading::of(history),
             deaths,
-            told: OnceCell::new(),
+            client_answers: OnceCell::new(),
         }
     }
 
@@ -54,8 +54,9 @@ impl<'a> Context<'a> {
     }
 
     /// What the client was told of each change.
-    pub fn told(&self) -> &Told {
-        self.told.get_or_init(|| Told::new(self.history()))
+    pub fn client_answers(&self) -> &ClientAnswers {
+        self.client_answers
+            .get_or_init(|| ClientAnswers::new(self.history()))
     }
 
     /// Seconds from the load's start, as all reports count.

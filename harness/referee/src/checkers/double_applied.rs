@@ -7,7 +7,7 @@ use crate::view::Bits;
 /// Counts versions made by a change that had made one already.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.view.join;
-    let mut applied = Bits::new(context.told().changes());
+    let mut applied = Bits::new(context.client_answers().changes());
     for slot in 0..join.truth.len() {
         let Some(change) = join.change(slot) else {
             continue;

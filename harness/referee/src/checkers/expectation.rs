@@ -3,7 +3,7 @@
 use super::compared::{Compared, Seen, at, compare, nothing_measured};
 use super::reading::Known;
 use super::tally::Tally;
-use super::{Checked, lesson, untold};
+use super::{Checked, lesson, untold, whereabouts};
 use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
 use reports::record::LatencySet;
@@ -20,26 +20,30 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
         observed,
         met,
         reason,
-        only_doubted,
+        only_inconclusive,
     } = compared;
-    let doubt = met.and_then(|met| seen.doubts.iter().find(|d| (d.blurs)(expectation, met)));
-    match doubt {
+    let cause = met.and_then(|met| {
+        seen.inconclusive
+            .iter()
+            .find(|d| (d.blurs)(expectation, met))
+    });
+    match cause {
         None => Checked {
             expectation: expectation.clone(),
             observed,
             met,
             reason,
-            only_doubted,
+            only_inconclusive,
         },
-        Some(doubt) => Checked {
+        Some(cause) => Checked {
             expectation: expectation.clone(),
             observed,
             met: None,
-            only_doubted: reason.is_empty(),
+            only_inconclusive: reason.is_empty(),
             reason: if reason.is_empty() {
-                format!("this run cannot tell: {}", doubt.reason)
+                format!("this run cannot tell: {}", cause.reason)
             } else {
-                format!("{reason}; this run cannot tell: {}", doubt.reason)
+                format!("{reason}; this run cannot tell: {}", cause.reason)
             },
         },
     }
@@ -50,7 +54,9 @@ fn compared(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
     if let Some(compared) = untold::check(expectation, seen) {
         return compared;
     }
-    if expectation.comparison == Comparison::AtLeast {
+    let is_count = seen.tally(expectation.metric).is_some();
+    let of_the_stack = is_count && lesson::is_of_the_stack(seen);
+    if expectation.comparison == Comparison::AtLeast && !of_the_stack {
         return lesson::check(expectation, seen);
     }
     match expectation.metric {
@@ -111,14 +117,8 @@ fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> C
              cannot tell: give `[drain] within` more time"
         ))
     } else {
-        let stray = &seen.context.history().meta.stray_topics;
-        let mut reason = format!("expected {}, saw {counted}", expectation.text);
-        if tally.metric() == Metric::Lost && !stray.is_empty() {
-            reason += &format!(
-                "; events of this run are on other topics: {}",
-                stray.join(", ")
-            );
-        }
+        let hint = whereabouts::hint(seen.context, tally.metric());
+        let reason = format!("expected {}, saw {counted}{hint}", expectation.text);
         Compared::missed(reason)
     };
     compared.saw(Some(least))

@@ -6,9 +6,9 @@ use super::tally::Tally;
 /// Counts committed versions whose client was told no.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.view.join;
-    let told = context.told();
+    let answers = context.client_answers();
     for slot in 0..join.truth.len() {
-        if !join.change(slot).is_some_and(|c| told.rejected(c)) {
+        if !join.change(slot).is_some_and(|c| answers.rejected(c)) {
             continue;
         }
         let Some(request) = join.request(slot) else {

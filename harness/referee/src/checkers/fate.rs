@@ -111,6 +111,7 @@ fn committed_by_ns(join: &Join<'_>) -> Vec<i64> {
         if request.outcome == Outcome::Committed {
             note(join.slot(request.order, request.told_version), request);
         }
+        // Of several versions that one attempt made, the answer can have come before all but the first.
         if is_answered(request) {
             note(join.slot_of(attempt as u32), request);
         }

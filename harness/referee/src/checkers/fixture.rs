@@ -49,13 +49,15 @@ pub const COUNTS: [Metric; 14] = [
 pub fn cases(usual: u32) -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
-        // No case shows nothing.
-        cases: asked
-            .and_then(|n| n.parse().ok())
-            .filter(|n| *n > 0)
-            .unwrap_or(usual),
+        cases: how_many(asked.as_deref(), usual),
         ..ProptestConfig::default()
     }
+}
+
+/// As many as are asked for; no case shows nothing.
+fn how_many(asked: Option<&str>, usual: u32) -> u32 {
+    let number = asked.and_then(|text| text.parse().ok());
+    number.filter(|n| *n > 0).unwrap_or(usual)
 }
 
 /// The four outcomes, all of them known.
@@ -75,6 +77,14 @@ impl From<Four> for Outcomes {
             event_only: Some(four.event_only),
             neither: Some(four.neither),
         }
+    }
+}
+
+#[test]
+fn given_no_case_asked_for_then_there_are_as_many_as_usual() {
+    assert_eq!(how_many(Some("7"), 64), 7);
+    for nothing in [Some("0"), Some(""), Some("many"), None] {
+        assert_eq!(how_many(nothing, 64), 64, "{nothing:?}");
     }
 }
 
@@ -370,6 +380,7 @@ fn empty(kind: StrategyKind) -> History {
                     kind,
                     linger_ms: 0.0,
                     relay_commit: CommitMode::default(),
+                    instances: 1,
                     expectations: zeros,
                 }],
                 drain: Drain {
@@ -378,6 +389,7 @@ fn empty(kind: StrategyKind) -> History {
                     settle: Duration::ZERO,
                 },
                 order: Default::default(),
+                stack: Default::default(),
                 text: String::new(),
             },
             strategy: "it".to_owned(),
@@ -399,6 +411,7 @@ fn empty(kind: StrategyKind) -> History {
             uncommitted_records: 0,
             service_killed_at_teardown: false,
             interrupted: false,
+            trigger_notes: Vec::new(),
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             deaths: Vec::new(),

@@ -39,6 +39,13 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
     }
 }
 
+/// Whether what is counted can only be the effect of what the file asks of the stack's own servers: that
+/// is in force from the first commit on, so all of it counts, and there is no before.
+pub fn is_of_the_stack(seen: &Seen<'_, '_>) -> bool {
+    let history = seen.context.history();
+    concerning(history).is_empty() && history.meta.scenario.stack.is_of_own_servers()
+}
+
 fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> Compared {
     let undecided = seen.undecided(tally.metric());
     let counted = tally.within_faults();

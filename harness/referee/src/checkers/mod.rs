@@ -1,12 +1,12 @@
 //! History in, findings out. Pure: no clock, no I/O, no printing.
 
 mod accounting;
+mod client_answers;
 mod compared;
 pub mod context;
 mod corrupted;
 mod counts;
 mod double_applied;
-mod doubts;
 mod duplicated;
 mod effect;
 mod expectation;
@@ -15,6 +15,7 @@ mod fate;
 #[cfg(any(test, feature = "testkit"))]
 pub mod fixture;
 mod foreign;
+mod inconclusive;
 mod late;
 mod lesson;
 mod lost;
@@ -26,12 +27,12 @@ pub mod reading;
 mod reordered;
 mod split;
 mod tally;
-mod told;
 mod unacknowledged;
 mod undecided;
 mod undrained;
 mod untold;
 mod verdict;
+mod whereabouts;
 
 use crate::bite::Bite;
 use crate::history::History;
@@ -97,8 +98,8 @@ pub struct Checked {
     pub met: Option<bool>,
     /// Why it was missed or cannot be told; empty when met.
     pub reason: String,
-    /// Whether nothing but a doubt, which is a reason of its own, leaves it open.
-    pub only_doubted: bool,
+    /// Whether nothing but an inconclusive run, which is a reason of its own, leaves it open.
+    pub only_inconclusive: bool,
 }
 
 /// All that is judged of one strategy's run.
@@ -215,7 +216,7 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
     let drain_s = measure::drain_s(&context.view.join).filter(|_| arrivals_known);
     let recovery = measure::recovery(&context.view.join);
     let expected = expected(context, &tallies);
-    let doubts = doubts::doubts(&doubts::Grounds {
+    let inconclusive = inconclusive::inconclusive(&inconclusive::Grounds {
         context,
         expectations: &expected,
         phases: &parts,
@@ -229,13 +230,13 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
         drain_s,
         recovery,
         committed: context.view.join.truth.len() as u64,
-        doubts: &doubts,
+        inconclusive: &inconclusive,
     };
     let expectations: Vec<Checked> = expected
         .iter()
         .map(|expectation| expectation::check(expectation, &seen))
         .collect();
-    let (verdict, reasons) = verdict::verdict(errors, &expectations, &doubts);
+    let (verdict, reasons) = verdict::verdict(errors, &expectations, &inconclusive);
     Judgement {
         verdict,
         reasons,
@@ -287,10 +288,16 @@ fn phases(context: &Context<'_>, parts: &[measure::PhaseLatencies]) -> Vec<recor
     let reading = &context.reading;
     let committed_known = reading.lacks(Steps::DATABASE).is_none();
     let arrivals_known = reading.lacks(Steps::ARRIVALS).is_none();
-    let recorded = parts.iter().map(|part| {
+    let phases: Vec<measure::Phase> = parts.iter().map(|part| part.phase.clone()).collect();
+    let work = measure::phase_work(&context.view.join, &phases);
+    let recorded = parts.iter().zip(work).map(|(part, work)| {
         let mut phase = part.record(context.history());
         phase.committed = phase.committed.filter(|_| committed_known);
         phase.latency_ms = told(phase.latency_ms, arrivals_known);
+        phase.work = work.map(|work| record::PhaseWork {
+            events: work.events.filter(|_| arrivals_known),
+            ..work
+        });
         phase
     });
     recorded.collect()

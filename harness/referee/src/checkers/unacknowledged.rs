@@ -7,9 +7,9 @@ use super::tally::Tally;
 /// Counts committed versions of which the client knows nothing.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     let join = &context.view.join;
-    let told = context.told();
+    let answers = context.client_answers();
     for slot in 0..join.truth.len() {
-        let is_told = |change| told.committed(change) || told.rejected(change);
+        let is_told = |change| answers.committed(change) || answers.rejected(change);
         if join.change(slot).is_none_or(is_told) {
             continue;
         }

@@ -1,25 +1,29 @@
 //! Worst first: fail > unknown > pass.
 
-use super::doubts::Doubt;
+use super::inconclusive::Inconclusive;
 use super::{Checked, Verdict};
 
-/// The verdict, and why it is not pass: what leads, what fails, what cannot be told, every other doubt.
+/// The verdict, and why it is no pass: what leads, fails, cannot be told, or else is inconclusive.
 pub fn verdict(
     accounting: Vec<String>,
     expectations: &[Checked],
-    doubts: &[Doubt],
+    inconclusive: &[Inconclusive],
 ) -> (Verdict, Vec<String>) {
     let said = |leads: bool| {
-        let doubts = doubts.iter().filter(move |doubt| doubt.leads == leads);
-        doubts.map(|doubt| doubt.reason.clone())
+        let inconclusive = inconclusive
+            .iter()
+            .filter(move |cause| cause.leads == leads);
+        inconclusive.map(|cause| cause.reason.clone())
     };
     let mut failures = accounting;
     failures.extend(named(expectations, |c| c.met == Some(false)));
     let failed = !failures.is_empty();
     let mut reasons: Vec<String> = said(true).collect();
     reasons.extend(failures);
-    // What only a doubt leaves open is said once, as the doubt.
-    reasons.extend(named(expectations, |c| c.met.is_none() && !c.only_doubted));
+    // What only an inconclusive run leaves open is said once, as the reason for that.
+    reasons.extend(named(expectations, |c| {
+        c.met.is_none() && !c.only_inconclusive
+    }));
     reasons.extend(said(false));
     let verdict = match (failed, reasons.is_empty()) {
         (true, _) => Verdict::Fail,

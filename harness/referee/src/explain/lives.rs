@@ -1,6 +1,7 @@
 //! Lives and deaths of processes, as explanations need them: who died when, who was away when.
 
 use crate::history::{Life, ProcessEvent};
+use crate::scenario::Instance;
 use crate::view::NEVER;
 use crate::view::Span;
 
@@ -12,7 +13,7 @@ const AFTERMATH_NS: i64 = 100_000_000;
 
 /// A death that nobody asked for politely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Death<'a> {
+pub struct Crash<'a> {
     /// Whose.
     pub process: &'a str,
     /// When it was reaped.
@@ -59,6 +60,7 @@ impl<'a> Lives<'a> {
         let outages = events
             .iter()
             .enumerate()
+            .filter(|(n, event)| !ends_a_failed_start(event, &events[..*n]))
             .filter_map(|(n, event)| outage(event, &events[n + 1..]))
             .collect();
         Self { events, outages }
@@ -66,13 +68,13 @@ impl<'a> Lives<'a> {
 
     /// How the process of this pid died at `from_ns` or later; by name where no process is known
     /// by that pid.
-    pub fn death(&self, process: &str, pid: u32, from_ns: i64) -> Option<Death<'a>> {
+    pub fn death(&self, process: &str, pid: u32, from_ns: i64) -> Option<Crash<'a>> {
         let mut of_name = self.events.iter().filter(|e| e.process == process);
         let known = of_name.clone().any(|e| e.pid == pid);
         of_name
             .find(|e| e.at_ns >= from_ns && e.life == Life::Exited && (!known || e.pid == pid))
             .filter(|e| e.exit != ENDED_WELL)
-            .map(|e| Death {
+            .map(|e| Crash {
                 process: &e.process,
                 at_ns: e.at_ns,
                 exit: e.exit,
@@ -80,10 +82,10 @@ impl<'a> Lives<'a> {
     }
 
     /// The last death of a process.
-    pub fn last_death(&self, process: &str) -> Option<Death<'a>> {
+    pub fn last_death(&self, process: &str) -> Option<Crash<'a>> {
         let mut of_name = self.events.iter().filter(|e| e.process == process);
         let event = of_name.rfind(|e| e.life == Life::Exited && e.exit != ENDED_WELL)?;
-        Some(Death {
+        Some(Crash {
             process: &event.process,
             at_ns: event.at_ns,
             exit: event.exit,
@@ -101,6 +103,14 @@ impl<'a> Lives<'a> {
             .filter(move |outage| outage.span.overlaps(reach))
     }
 
+    /// Which of a strategy's relays has, or had, this pid.
+    pub fn relay(&self, pid: u32) -> Option<&'a str> {
+        let is_relay = |process: &str| Instance::ALL.iter().any(|i| i.name() == process);
+        let mut of_pid = self.events.iter().filter(|e| e.pid == pid);
+        let event = of_pid.find(|e| is_relay(&e.process))?;
+        Some(&event.process)
+    }
+
     /// Which life of the process this pid is, from 1; `None` if it is not known.
     pub fn number(&self, process: &str, pid: u32) -> Option<usize> {
         let mut pids: Vec<u32> = Vec::new();
@@ -112,6 +122,18 @@ impl<'a> Lives<'a> {
         let position = pids.iter().position(|known| *known == pid)?;
         Some(position + 1)
     }
+}
+
+/// Whether an event ends a start that failed, after a death: the process is away since that one.
+fn ends_a_failed_start(event: &ProcessEvent, earlier: &[&ProcessEvent]) -> bool {
+    if event.life != Life::Exited {
+        return false;
+    }
+    let same = earlier.iter().filter(|e| e.process == event.process);
+    let last = same
+        .rev()
+        .find(|e| matches!(e.life, Life::Ready | Life::Exited));
+    last.is_some_and(|e| e.life == Life::Exited)
 }
 
 /// The absence that an event begins, and what ends it among the later ones.
@@ -139,4 +161,41 @@ fn outage<'a>(event: &'a ProcessEvent, later: &[&ProcessEvent]) -> Option<Outage
             until_ns: back.map_or(NEVER, |e| e.at_ns),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(at_ns: i64, pid: u32, life: Life, exit: i32) -> ProcessEvent {
+        ProcessEvent {
+            process: "relay".to_owned(),
+            pid,
+            at_ns,
+            life,
+            exit,
+        }
+    }
+
+    #[test]
+    fn given_starts_that_fail_after_a_death_then_it_was_away_once_until_the_one_that_worked() {
+        let events = [
+            event(10, 1, Life::Exited, 9),
+            event(20, 2, Life::Started, 0),
+            event(21, 2, Life::Exited, -7),
+            event(30, 3, Life::Started, 0),
+            event(31, 3, Life::Exited, -7),
+            event(40, 4, Life::Started, 0),
+            event(45, 4, Life::Ready, 0),
+            event(60, 4, Life::Exited, -2),
+        ];
+        let lives = Lives::new(&events);
+        let spans: Vec<(i64, i64)> = lives
+            .outages
+            .iter()
+            .map(|o| (o.span.from_ns, o.span.until_ns))
+            .collect();
+        assert_eq!(spans, [(10, 45), (60, NEVER)]);
+        assert_eq!(lives.outages[0].successor, 4);
+    }
 }

@@ -3,7 +3,7 @@
 use super::Explainer;
 use super::lives::Absence;
 use super::trail::Trail;
-use super::words::{how_it_ended, lsn, persistence, process_of, spoken};
+use super::words::{how_it_ended, lsn, persistence, spoken};
 use crate::history::{
     FenceStep, Intent, NONE, Outcome, PendingState, Request, Stage, TraceRow, Tracer,
 };
@@ -175,7 +175,7 @@ impl Explainer<'_> {
         Moment {
             at_ns: row.at_ns,
             rank,
-            who: self.life(process_of(row.tracer), row.pid),
+            who: self.life(self.process_by(row.tracer, row.pid), row.pid),
             what: format!("{label}{what}"),
         }
     }

@@ -2,9 +2,10 @@
 //! never what was because of what.
 
 use super::Explainer;
-use super::lives::{Absence, Death, Outage};
+use super::lives::{Absence, Crash, Outage};
 use super::trail::Trail;
 use crate::history::{Stage, TraceRow, Tracer};
+use crate::scenario::Instance;
 use crate::view::NEVER;
 use crate::view::{Span, Window, fault_name};
 
@@ -34,7 +35,7 @@ impl Sentence {
     }
 }
 
-/// The name of a traced process, as the history has it.
+/// The name of a traced process, as the history has it; of several relays, that of the first.
 pub fn process_of(tracer: Tracer) -> &'static str {
     match tracer {
         Tracer::OrderService => "order-service",
@@ -42,9 +43,22 @@ pub fn process_of(tracer: Tracer) -> &'static str {
     }
 }
 
-/// `order service`: as people say it.
+/// `order service`: as people say it. The second of several relays is called by its name.
 pub fn spoken(process: &str) -> String {
-    process.replace('-', " ")
+    let of_several = Instance::ALL.iter().any(|i| i.name() == process);
+    match of_several {
+        true => process.to_owned(),
+        false => process.replace('-', " "),
+    }
+}
+
+/// `the order service`, `the relay`, `relay-2`.
+pub fn named(process: &str) -> String {
+    let of_several = Instance::ALL.iter().skip(1).any(|i| i.name() == process);
+    match of_several {
+        true => process.to_owned(),
+        false => format!("the {}", spoken(process)),
+    }
 }
 
 /// `killed`, `ended by signal 15`, `ended with exit code 1`.
@@ -77,7 +91,7 @@ impl Explainer<'_> {
     }
 
     /// `order service killed at 6.215 s`.
-    pub(super) fn died(&self, death: Death<'_>) -> String {
+    pub(super) fn died(&self, death: Crash<'_>) -> String {
         format!(
             "{} {} at {}",
             spoken(death.process),
@@ -88,7 +102,7 @@ impl Explainer<'_> {
 
     /// `relay killed at 2.403 s before it published it`; where the trace is cut before that, it may
     /// have done so all the same, and nothing is said of it.
-    pub(super) fn died_before(&self, death: Death<'_>, what: &str) -> String {
+    pub(super) fn died_before(&self, death: Crash<'_>, what: &str) -> String {
         match self.trace_cut_ns {
             Some(cut_ns) if cut_ns <= death.at_ns => format!(
                 "{}, and the trace was cut at {}",
@@ -99,9 +113,19 @@ impl Explainer<'_> {
         }
     }
 
+    /// The name of the process of this pid, which wrote a trace.
+    pub(super) fn process_by(&self, tracer: Tracer, pid: u32) -> &str {
+        let known = match tracer {
+            Tracer::OrderService => None,
+            Tracer::Relay => self.lives.relay(pid),
+        };
+        known.unwrap_or(process_of(tracer))
+    }
+
     /// How the very process that wrote a row died, after it.
-    pub(super) fn death_after(&self, row: &TraceRow) -> Option<Death<'_>> {
-        self.lives.death(process_of(row.tracer), row.pid, row.at_ns)
+    pub(super) fn death_after(&self, row: &TraceRow) -> Option<Crash<'_>> {
+        let process = self.process_by(row.tracer, row.pid);
+        self.lives.death(process, row.pid, row.at_ns)
     }
 
     /// `4.001 s to 8.003 s`.

@@ -5,6 +5,8 @@
 pub(super) trait Table: Sized + Clone + 'static {
     /// File name inside the history's folder.
     const FILE: &'static str;
+    /// What a row of it is: for the file's own metadata, and for docs/history.md.
+    const WHAT: &'static str;
     /// More rows than this are absurd (they are not even read).
     const MAX_ROWS: usize;
     /// A row whose every field the columns will fill in.
@@ -16,6 +18,8 @@ pub(super) trait Table: Sized + Clone + 'static {
 /// One column: its name, what its numbers mean where that is not obvious, and its codec.
 pub(super) struct Column<R> {
     pub name: &'static str,
+    /// What it says, likewise.
+    pub what: &'static str,
     /// Meaning of each code, for the file's own metadata.
     pub codes: &'static [&'static str],
     /// Whether histories of earlier versions lack it: then a blank row says what held for them.
@@ -41,9 +45,10 @@ pub(super) enum Codec<R> {
 }
 
 impl<R> Column<R> {
-    pub fn new(name: &'static str, codec: Codec<R>) -> Self {
+    pub fn new(name: &'static str, what: &'static str, codec: Codec<R>) -> Self {
         Self {
             name,
+            what,
             codes: &[],
             later: false,
             codec,
@@ -51,22 +56,24 @@ impl<R> Column<R> {
     }
 
     /// A column that histories of earlier versions do not have.
-    pub fn later(name: &'static str, codec: Codec<R>) -> Self {
+    pub fn later(name: &'static str, what: &'static str, codec: Codec<R>) -> Self {
         Self {
             later: true,
-            ..Self::new(name, codec)
+            ..Self::new(name, what, codec)
         }
     }
 
     /// A column of codes; `codes[n]` says in a word what n means.
     pub fn coded(
         name: &'static str,
+        what: &'static str,
         codes: &'static [&'static str],
         get: fn(&R) -> u32,
         set: fn(&mut R, u32) -> bool,
     ) -> Self {
         Self {
             name,
+            what,
             codes,
             later: false,
             codec: Codec::Small(get, set),

@@ -3,7 +3,7 @@
 use super::column::Table;
 use super::durable::{failed, sha256_of, sync_folder};
 use super::reader::read_table;
-use super::shelf::Shelf;
+use super::row_store::RowStore;
 use super::writer::write_table;
 use super::{History, RunMeta, bounds, seal};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub struct HistoryError {
 
 /// A history read back, and what was wrong with its files short of being unreadable.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedHistory {
     /// The history.
     pub history: History,
     /// Files that differ from the SHA-256 in `run.json`: the history was changed after the run.
@@ -45,7 +45,7 @@ pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {
     }
     let mut meta = history.meta.clone();
     meta.sha256.clear();
-    fn put<S: Shelf>(meta: &mut RunMeta, folder: &Path, rows: &S) -> Result<(), HistoryError> {
+    fn put<S: RowStore>(meta: &mut RunMeta, folder: &Path, rows: &S) -> Result<(), HistoryError> {
         let digest = write_table(folder, rows)?;
         meta.sha256.insert(S::Row::FILE.to_owned(), digest);
         Ok(())
@@ -69,7 +69,7 @@ pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {
 }
 
 /// Reads a history back. Damage gives an error, never a panic, never a guess.
-pub fn load(folder: &Path) -> Result<Loaded, HistoryError> {
+pub fn load(folder: &Path) -> Result<LoadedHistory, HistoryError> {
     let (meta, whole) = seal::read(folder)?;
     let sums = &meta.sha256;
     let take = Take { folder, sums };
@@ -105,7 +105,7 @@ pub fn load(folder: &Path) -> Result<Loaded, HistoryError> {
     };
     bounds::check(&history)
         .map_err(|(file, reason)| failed("reading", &folder.join(file), reason))?;
-    Ok(Loaded { history, altered })
+    Ok(LoadedHistory { history, altered })
 }
 
 /// Reads tables, and says which of them are not as they were written.
@@ -121,7 +121,7 @@ struct Taken<S> {
 }
 
 impl Take<'_> {
-    fn table<S: Shelf>(&self) -> Result<Taken<S>, HistoryError> {
+    fn table<S: RowStore>(&self) -> Result<Taken<S>, HistoryError> {
         let file = S::Row::FILE;
         let digest = sha256_of(&self.folder.join(file))?;
         Ok(Taken {
@@ -135,7 +135,10 @@ impl Take<'_> {
 struct Note<'a>(&'a mut Vec<String>);
 
 impl Note<'_> {
-    fn of<S: Shelf>(&mut self, taken: Result<Taken<S>, HistoryError>) -> Result<S, HistoryError> {
+    fn of<S: RowStore>(
+        &mut self,
+        taken: Result<Taken<S>, HistoryError>,
+    ) -> Result<S, HistoryError> {
         let taken = taken?;
         if !taken.as_written {
             self.0.push(S::Row::FILE.to_owned());

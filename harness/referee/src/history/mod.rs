@@ -14,9 +14,9 @@ mod pages;
 mod places;
 mod reader;
 mod row;
+mod row_store;
 mod rows;
 mod seal;
-mod shelf;
 mod step;
 mod tables;
 mod writer;
@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 pub use step::FenceStep;
 
-pub use files::{HistoryError, Loaded, load, save};
+pub use files::{HistoryError, LoadedHistory, load, save};
 pub use places::Places;
 
 /// Version of the format that [`save`] writes and [`load`] reads.
@@ -143,6 +143,9 @@ pub struct RunMeta {
     /// started again, or had to be killed at the end.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// What triggers of faults fired on, or why they could not, where a count says too little.
+    #[serde(default)]
+    pub trigger_notes: Vec<TriggerNote>,
     /// Other topics of this run's cluster on which events of this run were found.
     pub stray_topics: Vec<String>,
     /// When the trace was cut: what came later may be missing in it. `None`: it is whole.
@@ -180,6 +183,15 @@ pub struct Death {
     pub how: String,
     /// The last line of its log, cut to a length that fits a sentence; empty where there is none.
     pub last_words: String,
+}
+
+/// What a fault's trigger fired on, or what kept it from firing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerNote {
+    /// Index into the scenario's faults.
+    pub fault: u32,
+    /// The line that matched; or why it could not be asked.
+    pub text: String,
 }
 
 /// Outcome of a request (design: outcomes).

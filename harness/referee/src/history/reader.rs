@@ -7,7 +7,7 @@ use super::column::{Codec, Column, Table};
 use super::durable::failed;
 use super::guarded::guarded;
 use super::pages::BoundedPages;
-use super::shelf::Shelf;
+use super::row_store::RowStore;
 use parquet::basic::Type as Physical;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::column::reader::{ColumnReader, get_column_reader, get_typed_column_reader};
@@ -22,13 +22,13 @@ use std::path::Path;
 const STEP: usize = 1 << 13;
 
 /// Reads all rows of a table from `folder`.
-pub(super) fn read_table<S: Shelf>(folder: &Path) -> Result<S, HistoryError> {
+pub(super) fn read_table<S: RowStore>(folder: &Path) -> Result<S, HistoryError> {
     let path = folder.join(S::Row::FILE);
     let file = File::open(&path).map_err(|e| failed("opening", &path, e))?;
     guarded(|| read_rows(file)).map_err(|reason| failed("reading", &path, reason))
 }
 
-fn read_rows<S: Shelf>(file: File) -> Result<S, String> {
+fn read_rows<S: RowStore>(file: File) -> Result<S, String> {
     let most = S::Row::MAX_ROWS;
     let reader =
         SerializedFileReader::new(file).map_err(|e| format!("not a whole Parquet file: {e}"))?;
@@ -102,7 +102,7 @@ fn places<R>(
 
 /// Reads a row group in steps of [`STEP`] rows, so that a claimed count alone allocates
 /// nothing: every column advances together, and each step must be there.
-fn read_group<S: Shelf>(
+fn read_group<S: RowStore>(
     group: &dyn RowGroupReader,
     count: usize,
     columns: &[Column<S::Row>],
@@ -125,10 +125,10 @@ fn read_group<S: Shelf>(
         let step = left.min(STEP);
         read.resize(step, S::Row::blank());
         for (column, cursor) in &mut readers {
-            read_step(column, cursor, rows.length(), &mut read)
+            read_step(column, cursor, rows.len(), &mut read)
                 .map_err(|reason| format!("column `{}`: {reason}", column.name))?;
         }
-        rows.take(&mut read);
+        rows.append(&mut read);
         left -= step;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The steps of the fence, as a history names them.
 
-/// A step between the end of the load and the verdict, in the order in which they are taken.
+/// A step between the end of the load and the verdict, in the order in which they are taken. (Where the
+/// order service publishes what is in its outbox by itself, the wait comes before its stop.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum FenceStep {

@@ -3,7 +3,7 @@
 use super::HistoryError;
 use super::column::{Codec, Column, Table};
 use super::durable::{DurableFile, failed};
-use super::shelf::Shelf;
+use super::row_store::RowStore;
 use crate::disk;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::ColumnWriterImpl;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(super) const ROW_GROUP: usize = 1 << 16;
 
 /// Writes all rows of a table into `folder`; gives the file's SHA-256.
-pub(super) fn write_table<S: Shelf>(folder: &Path, rows: &S) -> Result<String, HistoryError> {
+pub(super) fn write_table<S: RowStore>(folder: &Path, rows: &S) -> Result<String, HistoryError> {
     let path = folder.join(S::Row::FILE);
     let file = DurableFile::create(path.clone())?;
     write_rows(file, rows)
@@ -31,14 +31,14 @@ pub(super) fn write_table<S: Shelf>(folder: &Path, rows: &S) -> Result<String, H
         .commit()
 }
 
-fn write_rows<S: Shelf>(file: DurableFile, rows: &S) -> ParquetResult<DurableFile> {
+fn write_rows<S: RowStore>(file: DurableFile, rows: &S) -> ParquetResult<DurableFile> {
     let columns = S::Row::columns();
     let fields: String = columns.iter().map(Column::schema).collect();
     let schema = parse_message_type(&format!("message history {{ {fields} }}"))?;
-    let properties = properties(&columns)?;
+    let properties = properties(S::Row::WHAT, &columns)?;
     let mut writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))?;
-    for first in (0..rows.length()).step_by(ROW_GROUP) {
-        let group = rows.some(first..rows.length().min(first + ROW_GROUP));
+    for first in (0..rows.len()).step_by(ROW_GROUP) {
+        let group = rows.slice(first..rows.len().min(first + ROW_GROUP));
         let mut open = writer.next_row_group()?;
         for column in &columns {
             let Some(mut out) = open.next_column()? else {
@@ -55,13 +55,18 @@ fn write_rows<S: Shelf>(file: DurableFile, rows: &S) -> ParquetResult<DurableFil
     writer.into_inner()
 }
 
-fn properties<R>(columns: &[Column<R>]) -> ParquetResult<WriterProperties> {
-    let mut codes = Vec::new();
+/// A file says by itself what its rows, columns and codes are.
+fn properties<R>(what: &str, columns: &[Column<R>]) -> ParquetResult<WriterProperties> {
+    let mut said = vec![KeyValue::new("about".to_owned(), what.to_owned())];
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("outbox-harness ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for column in columns {
+        said.push(KeyValue::new(
+            format!("about {}", column.name),
+            column.what.to_owned(),
+        ));
         let path = ColumnPath::from(column.name);
         builder = builder.set_column_dictionary_enabled(path.clone(), column.repetitive());
         if column.delta() {
@@ -74,10 +79,10 @@ fn properties<R>(columns: &[Column<R>]) -> ParquetResult<WriterProperties> {
                 .enumerate()
                 .map(|(code, word)| format!("{code} {word}"))
                 .collect();
-            codes.push(KeyValue::new(column.name.to_owned(), meanings.join(", ")));
+            said.push(KeyValue::new(column.name.to_owned(), meanings.join(", ")));
         }
     }
-    Ok(builder.set_key_value_metadata(Some(codes)).build())
+    Ok(builder.set_key_value_metadata(Some(said)).build())
 }
 
 fn write_column<R>(

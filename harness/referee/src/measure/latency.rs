@@ -85,6 +85,7 @@ impl PhaseLatencies {
             spans_s: if spans.len() > 1 { spans } else { Vec::new() },
             committed: Some(self.latencies.committed),
             latency_ms: self.latencies.set(),
+            work: None,
         }
     }
 }

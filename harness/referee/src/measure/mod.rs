@@ -6,17 +6,20 @@
 mod change;
 mod database;
 mod drain;
+mod failover;
 mod generator;
 mod hgrm;
 mod latency;
 mod phase;
 mod recorder;
 mod series;
+mod work;
 
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
 };
 pub use drain::{Recovery, committed_before, drain_s, last_heal_ns, recovery};
+pub use failover::failover_s;
 pub use generator::{HeldBack, MAX_LAG_MS, generator, held_back_in, planned_changes};
 pub use hgrm::hgrm;
 pub use latency::{
@@ -25,6 +28,7 @@ pub use latency::{
 pub use phase::{Phase, phases};
 pub use recorder::Recorder;
 pub use series::series;
+pub use work::phase_work;
 
 use crate::history::{History, Outcome};
 use std::time::Duration;

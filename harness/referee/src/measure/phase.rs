@@ -36,7 +36,7 @@ impl Phase {
 }
 
 /// A fault with its times as planned and as they were.
-struct Planned {
+struct FaultTimes {
     name: String,
     at: (i64, i64),
     ends: (i64, i64),
@@ -86,7 +86,7 @@ impl Phases {
         let mut ended_ns = i64::MIN;
         for pair in times.windows(2) {
             let (from, until) = (pair[0], pair[1]);
-            let is_in = |f: &&Planned| f.at.0 <= from && until <= f.ends.0;
+            let is_in = |f: &&FaultTimes| f.at.0 <= from && until <= f.ends.0;
             let in_force: Vec<&str> = faults.iter().filter(is_in).map(|f| &*f.name).collect();
             let is_quiet = in_force.is_empty();
             let begin_ns = ended_ns;
@@ -101,7 +101,7 @@ impl Phases {
                 phase,
                 open: None,
             });
-            let begins = |f: &&Planned| f.at.0 == until;
+            let begins = |f: &&FaultTimes| f.at.0 == until;
             let next: Vec<&str> = faults.iter().filter(begins).map(|f| &*f.name).collect();
             if is_quiet && !next.is_empty() {
                 let quiet = &phases.all[phase];
@@ -174,7 +174,7 @@ pub fn phases(history: &History) -> Vec<Phase> {
     Phases::of(history).all
 }
 
-fn planned(history: &History) -> Vec<Planned> {
+fn planned(history: &History) -> Vec<FaultTimes> {
     let mut faults: Vec<(i64, &Fault, Option<&FaultRecord>)> = concerning(history)
         .into_iter()
         .filter_map(|(index, fault)| {
@@ -183,7 +183,7 @@ fn planned(history: &History) -> Vec<Planned> {
         })
         .collect();
     faults.sort_by_key(|(at_ns, _, _)| *at_ns);
-    let mut all: Vec<Planned> = Vec::new();
+    let mut all: Vec<FaultTimes> = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for (at_ns, fault, record) in faults {
         let ends_ns = at_ns.saturating_add(ns(fault.lasts));
@@ -193,7 +193,7 @@ fn planned(history: &History) -> Vec<Planned> {
         let from_ns = injected.unwrap_or(at_ns);
         let name = fault_name(fault);
         let earlier = names.iter().filter(|known| **known == name).count();
-        all.push(Planned {
+        all.push(FaultTimes {
             name: match earlier {
                 0 => name.clone(),
                 n => format!("{name} ({})", n + 1),
@@ -218,7 +218,7 @@ fn planned_at_ns(history: &History, fault: &Fault, record: Option<&FaultRecord>)
 }
 
 /// Moves the planned times of faults that waited for something onto those that they all but share.
-fn settle(faults: &mut [Planned], load: [i64; 2]) {
+fn settle(faults: &mut [FaultTimes], load: [i64; 2]) {
     let timed = faults.iter().filter(|f| f.timed);
     let mut known: Vec<i64> = timed.flat_map(|f| [f.at.0, f.ends.0]).collect();
     known.extend(load);
@@ -244,8 +244,8 @@ fn nearest(time_ns: i64, known: &[i64]) -> i64 {
 
 /// When that which was planned for a time really was: the first of the begins, else the last of the
 /// ends.
-fn actual(faults: &[Planned], planned_ns: i64) -> Option<i64> {
-    let of = |time: fn(&Planned) -> (i64, i64)| {
+fn actual(faults: &[FaultTimes], planned_ns: i64) -> Option<i64> {
+    let of = |time: fn(&FaultTimes) -> (i64, i64)| {
         let all = faults.iter().map(time);
         all.filter(move |t| t.0 == planned_ns).map(|t| t.1)
     };
@@ -253,8 +253,8 @@ fn actual(faults: &[Planned], planned_ns: i64) -> Option<i64> {
 }
 
 /// Of a time without faults.
-fn quiet_name(faults: &[Planned], from_ns: i64, until_ns: i64) -> String {
-    let of = |time: fn(&Planned) -> i64, at_ns: i64| {
+fn quiet_name(faults: &[FaultTimes], from_ns: i64, until_ns: i64) -> String {
+    let of = |time: fn(&FaultTimes) -> i64, at_ns: i64| {
         let mut all = faults.iter().filter(move |f| time(f) == at_ns);
         all.next().map(|f| f.name.as_str())
     };

@@ -3,7 +3,9 @@
 
 mod changes;
 mod endings;
+mod failover;
 mod phases;
+mod work;
 
 use super::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs, drain_s,

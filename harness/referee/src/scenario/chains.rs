@@ -1,6 +1,6 @@
 //! Faults by their ids: each has its own, and who waits for another fault waits for one that can come.
 
-use super::faults::Placed;
+use super::faults::PlacedFault;
 use super::source::{Problems, suggest};
 use super::units::show_duration;
 use super::{Strategy, Workload};
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Notes ids that several faults have, and faults that wait for one that cannot come. `declared` are the
 /// ids of all faults of the file, of broken ones too: those must not make the others look wrong.
 pub(super) fn check(
-    faults: &[Placed],
+    faults: &[PlacedFault],
     declared: &[&str],
     workload: Option<&Workload>,
     strategies: &[Strategy],
@@ -31,11 +31,11 @@ pub(super) fn check(
 }
 
 /// What is wrong, and what would be right.
-type Wrong = (String, String);
+type ChainProblem = (String, String);
 
-fn twins(faults: &[Placed], problems: &Problems) {
+fn twins(faults: &[PlacedFault], problems: &Problems) {
     let mut ids: Vec<&str> = Vec::new();
-    let mut in_file: Vec<&Placed> = faults.iter().collect();
+    let mut in_file: Vec<&PlacedFault> = faults.iter().collect();
     in_file.sort_by_key(|p| p.span.start);
     for placed in in_file {
         let (Some(id), Some(span)) = (placed.fault.id.as_deref(), &placed.id_span) else {
@@ -52,25 +52,31 @@ fn twins(faults: &[Placed], problems: &Problems) {
     }
 }
 
-fn of<'p>(id: &str, faults: &'p [Placed]) -> Option<&'p Placed> {
+fn of<'p>(id: &str, faults: &'p [PlacedFault]) -> Option<&'p PlacedFault> {
     faults.iter().find(|p| p.fault.id.as_deref() == Some(id))
 }
 
 /// The fault that it waits for, and for how long after that one's injection.
-fn awaited<'p>(placed: &'p Placed, faults: &'p [Placed]) -> Option<(&'p Placed, Duration)> {
+fn awaited<'p>(
+    placed: &'p PlacedFault,
+    faults: &'p [PlacedFault],
+) -> Option<(&'p PlacedFault, Duration)> {
     let (id, after) = placed.fault.trigger()?.follows()?;
     Some((of(id, faults)?, after))
 }
 
 /// All that it waits for, nearest first. A circle is gone round once.
-fn ancestors<'p>(placed: &'p Placed, faults: &'p [Placed]) -> Vec<(&'p Placed, Duration)> {
-    let next = |(placed, _): &(&'p Placed, Duration)| awaited(placed, faults);
+fn ancestors<'p>(
+    placed: &'p PlacedFault,
+    faults: &'p [PlacedFault],
+) -> Vec<(&'p PlacedFault, Duration)> {
+    let next = |(placed, _): &(&'p PlacedFault, Duration)| awaited(placed, faults);
     std::iter::successors(awaited(placed, faults), next)
         .take(faults.len())
         .collect()
 }
 
-fn unknown(awaited: &str, declared: &[&str]) -> Option<Wrong> {
+fn unknown(awaited: &str, declared: &[&str]) -> Option<ChainProblem> {
     if declared.contains(&awaited) {
         return None;
     }
@@ -83,8 +89,8 @@ fn unknown(awaited: &str, declared: &[&str]) -> Option<Wrong> {
     Some((format!("no fault has the `id` `{awaited}`"), help))
 }
 
-fn circle(placed: &Placed, faults: &[Placed]) -> Option<Wrong> {
-    let is_itself = |(p, _): &(&Placed, Duration)| p.span == placed.span;
+fn circle(placed: &PlacedFault, faults: &[PlacedFault]) -> Option<ChainProblem> {
+    let is_itself = |(p, _): &(&PlacedFault, Duration)| p.span == placed.span;
     ancestors(placed, faults).iter().any(is_itself).then(|| {
         (
             "the fault waits for itself, directly or by way of others: it is never injected"
@@ -97,11 +103,15 @@ fn circle(placed: &Placed, faults: &[Placed]) -> Option<Wrong> {
 
 /// A fault is only injected where it concerns the strategy, and whoever waits for it elsewhere waits in
 /// vain.
-fn unfelt(placed: &Placed, faults: &[Placed], strategies: &[Strategy]) -> Option<Wrong> {
+fn unfelt(
+    placed: &PlacedFault,
+    faults: &[PlacedFault],
+    strategies: &[Strategy],
+) -> Option<ChainProblem> {
     let (named, _) = awaited(placed, faults)?;
     let in_vain = strategies
         .iter()
-        .find(|s| placed.fault.concerns(&s.kind) && !named.fault.concerns(&s.kind))?;
+        .find(|s| placed.fault.concerns(s.topology()) && !named.fault.concerns(s.topology()))?;
     Some((
         format!(
             "`{}` feels this fault and not {} on {}, for which it waits: there it is never injected",
@@ -115,7 +125,11 @@ fn unfelt(placed: &Placed, faults: &[Placed], strategies: &[Strategy]) -> Option
 }
 
 /// The earliest that it can begin is when the load is over.
-fn too_late(placed: &Placed, faults: &[Placed], workload: &Workload) -> Option<Wrong> {
+fn too_late(
+    placed: &PlacedFault,
+    faults: &[PlacedFault],
+    workload: &Workload,
+) -> Option<ChainProblem> {
     let chain = ancestors(placed, faults);
     let first_at = chain.last().and_then(|(first, _)| first.fault.at());
     let waits = chain.iter().map(|(_, after)| *after);

@@ -1,10 +1,10 @@
 //! Faults that cannot be in force together, faults that no strategy feels, and phases too short to
 //! prove anything.
 
-use super::faults::Placed;
+use super::faults::PlacedFault;
 use super::source::Problems;
 use super::units::show_duration;
-use super::{Fault, FaultKind, Link, Metric, Strategy, StrategyKind, Target, Victim, Workload};
+use super::{Fault, FaultKind, Link, Metric, Strategy, Target, Topology, Victim, Workload};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -13,9 +13,11 @@ impl Victim {
     pub fn links(self) -> Vec<Link> {
         match self {
             Self::OrderService => vec![Link::OrdersPostgres, Link::OrdersKafka],
-            Self::Relay => vec![Link::RelayPostgres, Link::RelayKafka],
-            Self::PostgresServer => vec![Link::OrdersPostgres, Link::RelayPostgres],
-            Self::KafkaServer => vec![Link::OrdersKafka, Link::RelayKafka],
+            Self::Relay(instance) => {
+                vec![Link::RelayPostgres(instance), Link::RelayKafka(instance)]
+            }
+            Self::PostgresServer => Target::Postgres.links(),
+            Self::KafkaServer => Target::Kafka.links(),
         }
     }
 }
@@ -30,7 +32,7 @@ fn meet(a: &Fault, b: &Fault) -> bool {
 }
 
 /// Notes every pair of faults that cannot be in force together.
-pub(super) fn between_faults(faults: &[Placed], problems: &Problems) {
+pub(super) fn between_faults(faults: &[PlacedFault], problems: &Problems) {
     for (i, later) in faults.iter().enumerate() {
         for earlier in &faults[..i] {
             if let Some((what, help)) = conflict(&earlier.fault, &later.fault) {
@@ -131,32 +133,45 @@ fn swallowed(down: &Fault, toxic: &Fault) -> Option<(String, String)> {
 }
 
 /// Notes every fault that no strategy can feel.
-pub(super) fn without_victim(faults: &[Placed], kinds: &[StrategyKind], problems: &Problems) {
-    if kinds.is_empty() {
+pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], problems: &Problems) {
+    if strategies.is_empty() {
         return;
     }
+    let most_relays = strategies.iter().map(|s| s.relays).max().unwrap_or(0);
     for placed in faults {
-        let felt = match placed.fault.target {
-            Target::Process(Victim::Relay) => kinds.iter().any(StrategyKind::has_relay),
-            Target::Process(_) => true,
-            target => target
-                .links()
-                .into_iter()
-                .any(|link| kinds.iter().any(|kind| kind.uses(link))),
-        };
-        if felt {
+        if strategies.iter().any(|s| placed.fault.concerns(*s)) {
             continue;
         }
         let name = placed.fault.target.name();
         let (why, help) = if name == Link::OrdersKafka.name() {
             (
-                "only a dual write publishes from the order service",
-                "add a strategy with kind = \"dual-write\", or target relay->kafka or kafka",
+                "only a dual write, or a [service] without a [relay], publishes from the order service"
+                    .to_owned(),
+                "add a strategy with kind = \"dual-write\", or target relay->kafka or kafka"
+                    .to_owned(),
+            )
+        } else if let Some(number) =
+            number_of_relay(placed.fault.target).filter(|_| most_relays > 0)
+        {
+            (
+                format!("no strategy of this file has {number} relays"),
+                format!(
+                    "give a strategy `instances = {number}` (polling and cdc have that key, and [relay] of a \
+                     relay's file), or take `{}`",
+                    name.replacen(&format!("relay-{number}"), "relay", 1)
+                ),
+            )
+        } else if strategies.iter().any(|s| s.relays_inside()) {
+            (
+                "the order service publishes by itself, and no strategy of this file has a relay"
+                    .to_owned(),
+                "target what it has: order-service, orders->kafka, orders->postgres".to_owned(),
             )
         } else {
             (
-                "no strategy of this file has a relay",
-                "add a strategy with kind = \"polling\" or \"cdc\", or target a link of orders",
+                "no strategy of this file has a relay".to_owned(),
+                "add a strategy with kind = \"polling\" or \"cdc\", or target a link of orders"
+                    .to_owned(),
             )
         };
         problems.add(
@@ -167,11 +182,57 @@ pub(super) fn without_victim(faults: &[Placed], kinds: &[StrategyKind], problems
     }
 }
 
+/// Notes faults that wait for the log of a process that a strategy which feels them does not have.
+pub(super) fn without_speaker(
+    faults: &[PlacedFault],
+    strategies: &[Strategy],
+    problems: &Problems,
+) {
+    for placed in faults {
+        let Some(of) = placed.fault.trigger().and_then(|t| t.speaker()) else {
+            continue;
+        };
+        let speaks = |s: &&Strategy| match of {
+            Victim::Relay(instance) => instance.index() < usize::from(s.topology().relays),
+            Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer => true,
+        };
+        let mut feel = strategies
+            .iter()
+            .filter(|s| placed.fault.concerns(s.topology()));
+        if let Some(mute) = feel.find(|s| !speaks(s)) {
+            problems.add(
+                placed.start_span.clone(),
+                format!(
+                    "`{}` feels this fault and has no {}, for whose log it waits: there it is never \
+                     injected",
+                    mute.name,
+                    of.name()
+                ),
+                "let it wait for the order-service's log, or for a count; or give that strategy a \
+                 scenario of its own",
+            );
+        }
+    }
+}
+
+/// Of a fault on one relay, or on a link of it: which one, from 1.
+fn number_of_relay(target: Target) -> Option<usize> {
+    let victim = match target {
+        Target::Process(victim) => victim,
+        Target::Link(link) => link.client(),
+        Target::Kafka | Target::Postgres => return None,
+    };
+    match victim {
+        Victim::Relay(instance) => Some(instance.index() + 1),
+        Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer => None,
+    }
+}
+
 /// Notes the phases (before the first fault, during each, after the last) in which fewer changes
 /// are intended than the run needs to prove anything. Faults that wait for something make phases of
 /// their own, within these, that only the run shows: what is too little for the whole is too little.
 pub(super) fn short_phases(
-    faults: &[Placed],
+    faults: &[PlacedFault],
     workload: &Workload,
     workload_span: Range<usize>,
     problems: &Problems,
@@ -181,7 +242,7 @@ pub(super) fn short_phases(
             * (1.0 - workload.rollback_ratio)
     };
     let zero = Duration::ZERO;
-    let timed: Vec<(Duration, Duration, &Placed)> = faults
+    let timed: Vec<(Duration, Duration, &PlacedFault)> = faults
         .iter()
         .filter_map(|p| Some((p.fault.at()?, p.fault.ends()?, p)))
         .collect();

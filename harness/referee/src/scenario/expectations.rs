@@ -53,9 +53,9 @@ pub(super) fn with_implicit(mut said: Vec<Expectation>, kind: &StrategyKind) -> 
     said
 }
 
-type Wrong = (String, String);
+type ExpectationProblem = (String, String);
 
-fn value(entry: Entry<'_>, metric: Metric) -> Result<Expectation, Wrong> {
+fn value(entry: Entry<'_>, metric: Metric) -> Result<Expectation, ExpectationProblem> {
     let text = match entry.value() {
         DeValue::Integer(i) if i.radix() == 10 => i.as_str().to_owned(),
         DeValue::String(text) => text.trim().to_owned(),
@@ -119,7 +119,7 @@ fn help(metric: Metric) -> &'static str {
 }
 
 /// `0`, `= 0`, `>= 1`, `<= 10s`.
-fn comparison(text: &str) -> Result<(Comparison, &str), Wrong> {
+fn comparison(text: &str) -> Result<(Comparison, &str), ExpectationProblem> {
     let end = text
         .find(|c| !matches!(c, '<' | '>' | '=' | '!' | '~'))
         .unwrap_or(text.len());
@@ -140,7 +140,11 @@ fn comparison(text: &str) -> Result<(Comparison, &str), Wrong> {
 }
 
 /// Why an expectation can never be met, whatever happens.
-fn impossible(e: &Expectation, kind: &StrategyKind, most: Option<f64>) -> Option<Wrong> {
+fn impossible(
+    e: &Expectation,
+    kind: &StrategyKind,
+    most: Option<f64>,
+) -> Option<ExpectationProblem> {
     if e.comparison == Comparison::AtMost || e.value == 0.0 {
         // `propagation_p99 <= 0s`: nothing takes no time.
         return (e.metric.unit() != Unit::Count && e.value == 0.0).then(|| {
@@ -150,7 +154,7 @@ fn impossible(e: &Expectation, kind: &StrategyKind, most: Option<f64>) -> Option
             )
         });
     }
-    if e.metric == Metric::Undrained && !kind.has_relay() {
+    if e.metric == Metric::Undrained && !kind.has_outbox() {
         return Some((
             "a dual write has no outbox that could still hold a change, so `undrained` is always 0"
                 .to_owned(),

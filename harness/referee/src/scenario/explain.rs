@@ -1,17 +1,26 @@
 //! One line of explanation for everything a scenario can name: for `outbox-harness list`.
 
-use super::{COUNTS, Metric, strategies, trigger::TRIGGERS as ALL_TRIGGERS};
+use super::keys::names;
+use super::metric::Unit;
+use super::{
+    COUNTS, LatencyKind, Metric, fault_kind, strategies, trigger::TRIGGERS as ALL_TRIGGERS,
+};
+
+/// Of each row of a registry, how a file writes it and its line of explanation.
+macro_rules! lines {
+    ($registry:expr, $written:ident) => {{
+        let mut lines = [("", ""); $registry.len()];
+        let mut n = 0;
+        while n < lines.len() {
+            lines[n] = ($registry[n].$written, $registry[n].what);
+            n += 1;
+        }
+        lines
+    }};
+}
 
 /// Kinds of strategies.
-pub const STRATEGIES: [(&str, &str); strategies::KINDS.len()] = {
-    let mut rows = [("", ""); strategies::KINDS.len()];
-    let mut n = 0;
-    while n < rows.len() {
-        rows[n] = (strategies::KINDS[n].name, strategies::KINDS[n].what);
-        n += 1;
-    }
-    rows
-};
+pub const STRATEGIES: [(&str, &str); strategies::KINDS.len()] = lines!(strategies::KINDS, name);
 
 /// What a fault can hit.
 pub const TARGETS: [(&str, &str); 10] = [
@@ -28,7 +37,10 @@ pub const TARGETS: [(&str, &str); 10] = [
     ("relay->postgres", "the relay's connections to PostgreSQL"),
     ("relay->kafka", "the relay's connections to Kafka"),
     ("order-service", "the order service's process (kill, pause)"),
-    ("relay", "the relay's process (kill, pause)"),
+    (
+        "relay",
+        "the relay's process (kill, pause); where a strategy has several `instances`, the second is relay-2, with links of its own, such as relay-2->kafka",
+    ),
     (
         "postgres-server",
         "PostgreSQL with all its backends (kill, pause)",
@@ -37,56 +49,119 @@ pub const TARGETS: [(&str, &str); 10] = [
 ];
 
 /// Kinds of faults.
-pub const FAULTS: [(&str, &str); 10] = [
-    ("down", "connections are cut and new ones refused"),
-    (
-        "latency",
-        "data arrives `latency` later, plus or minus `jitter`",
-    ),
-    ("bandwidth", "at most `rate` KB/s a connection"),
-    ("slow_close", "a close arrives `delay` later"),
-    (
-        "timeout",
-        "data vanishes; after `timeout` (0: never) the connection is closed",
-    ),
-    ("reset_peer", "connections are reset, after `timeout`"),
-    (
-        "slicer",
-        "data arrives in pieces of `average_size`, plus or minus `size_variation`, `delay` apart",
-    ),
-    ("limit_data", "a connection ends after `bytes`"),
-    ("kill", "SIGKILL; the process is started again after `for`"),
-    ("pause", "SIGSTOP; the process goes on after `for`"),
-];
+pub const FAULTS: [(&str, &str); fault_kind::KINDS.len()] = lines!(fault_kind::KINDS, name);
 
 /// What a fault can wait for instead of a time.
-pub const TRIGGERS: [(&str, &str); ALL_TRIGGERS.len()] = {
-    let mut rows = [("", ""); ALL_TRIGGERS.len()];
-    let mut n = 0;
-    while n < rows.len() {
-        rows[n] = (ALL_TRIGGERS[n].example, ALL_TRIGGERS[n].what);
-        n += 1;
+pub const TRIGGERS: [(&str, &str); ALL_TRIGGERS.len()] = lines!(ALL_TRIGGERS, example);
+
+const DRAIN: &str = "time from the end of the load to the last event";
+const RECOVERY: &str = "time from the last heal until everything committed before it has been seen, under whatever load goes on";
+
+const LATENCIES: (&str, &str) = (
+    "{order,propagation,end_to_end}_{p50,p90,p99,p999,max}",
+    "latency: intended start to answer; answer to first sight; intended start to first sight",
+);
+
+/// Something that a file can name.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// How a file writes it.
+    pub name: String,
+    /// One line of explanation.
+    pub what: &'static str,
+    /// Lines of a file with it, separated by commas.
+    pub example: String,
+}
+
+/// Kinds of strategies, each with an example.
+pub fn strategies() -> Vec<Named> {
+    let rows = strategies::KINDS.iter();
+    rows.map(|row| named(row.name, row.what, row.example))
+        .collect()
+}
+
+/// What a fault can hit, each with an example.
+pub fn targets() -> Vec<Named> {
+    let rows = TARGETS.iter();
+    rows.map(|(name, what)| named(name, what, &format!("target = \"{name}\"")))
+        .collect()
+}
+
+/// Kinds of faults, each with an example.
+pub fn faults() -> Vec<Named> {
+    let rows = fault_kind::KINDS.iter();
+    rows.map(|row| named(row.name, row.what, row.example))
+        .collect()
+}
+
+/// What a fault can wait for, each with an example.
+pub fn triggers() -> Vec<Named> {
+    let rows = ALL_TRIGGERS.iter();
+    rows.map(|row| named(&names(row.keys).join(", "), row.what, row.example))
+        .collect()
+}
+
+/// What can be expected of, each with an example.
+pub fn metrics() -> Vec<Named> {
+    let all = Metric::all().into_iter();
+    all.map(|metric| {
+        let name = metric.name();
+        let example = match metric.unit() {
+            Unit::Count => format!("{name} = 0"),
+            Unit::Seconds => format!("{name} = \"<= 10s\""),
+            Unit::Milliseconds => format!("{name} = \"<= 250ms\""),
+        };
+        named(&name, of_metric(metric), &example)
+    })
+    .collect()
+}
+
+fn named(name: &str, what: &'static str, example: &str) -> Named {
+    Named {
+        name: name.to_owned(),
+        what,
+        example: example.to_owned(),
     }
-    rows
-};
+}
 
-/// Times that can be expected of, the latencies with all their percentiles in one line.
-const TIMES: [(&str, &str); 3] = [
-    ("drain", "time from the end of the load to the last event"),
-    (
-        "recovery",
-        "time from the last heal until everything committed before it has been seen, under whatever load goes on",
-    ),
-    (
-        "{order,propagation,end_to_end}_{p50,p90,p99,p999,max}",
-        "latency: intended start to answer; answer to first sight; intended start to first sight",
-    ),
-];
+/// What a metric is.
+pub(super) fn of_metric(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Drain => DRAIN,
+        Metric::Recovery => RECOVERY,
+        Metric::Latency(kind, _) => match kind {
+            LatencyKind::Order => "intended start to answer",
+            LatencyKind::Propagation => "answer to first sight",
+            LatencyKind::EndToEnd => "intended start to first sight",
+        },
+        Metric::Lost
+        | Metric::Undrained
+        | Metric::Undecided
+        | Metric::Phantom
+        | Metric::Foreign
+        | Metric::Duplicated
+        | Metric::Reordered
+        | Metric::Split
+        | Metric::Corrupted
+        | Metric::Missing
+        | Metric::DoubleApplied
+        | Metric::FalseRejection
+        | Metric::Unacknowledged
+        | Metric::Late => COUNTS
+            .iter()
+            .find(|row| row.metric == metric)
+            .map_or("", |row| row.what),
+    }
+}
 
-/// Counts, then times, that can be expected of.
-pub fn invariants() -> Vec<(&'static str, &'static str)> {
-    let counts = COUNTS.iter().map(|row| (row.name, row.what));
-    counts.chain(TIMES).collect()
+/// Counts, then times, that can be expected of, the latencies with all their percentiles in one row.
+pub fn invariants() -> Vec<Named> {
+    let single = metrics().into_iter().filter(|row| {
+        Metric::parse(&row.name).is_some_and(|metric| metric.unit() != Unit::Milliseconds)
+    });
+    let (name, what) = LATENCIES;
+    let latencies = named(name, what, "end_to_end_p99 = \"<= 250ms\"");
+    single.chain([latencies]).collect()
 }
 
 /// Whether every relay strategy is held to 0 of the invariant of this name.
@@ -97,20 +172,13 @@ pub fn is_implicit(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{faults, metric::Unit};
+    use crate::scenario::faults;
 
     #[test]
-    fn everything_a_file_can_name_is_explained_in_the_same_order() {
+    fn every_target_is_explained_in_the_same_order() {
         let names = |table: &[(&'static str, &str)]| -> Vec<&'static str> {
             table.iter().map(|(n, _)| *n).collect()
         };
-        assert_eq!(names(&FAULTS), faults::KINDS.map(|k| k.name));
         assert_eq!(names(&TARGETS), faults::TARGETS.map(|(n, _)| n));
-        let metrics: Vec<String> = Metric::all()
-            .into_iter()
-            .filter(|m| m.unit() != Unit::Milliseconds)
-            .map(Metric::name)
-            .collect();
-        assert_eq!(names(&invariants())[..metrics.len()], metrics[..]);
     }
 }

@@ -1,71 +1,104 @@
 //! `[[fault]]`: what hits what, when, and for how long.
 
+use super::fault_kind::{FaultInfo, KINDS};
+use super::keys::{self, KeyInfo, Shape};
 use super::limits;
 use super::section::{Entry, Section};
 use super::source::nearest;
 use super::strategies::name_problem;
 use super::trigger::{self, Trigger};
 use super::units::show_duration;
-use super::{Fault, FaultKind, Link, Start, StrategyKind, Stream, Target, Toxic, Victim, Workload};
+use super::{Fault, Instance, Link, Start, Target, Topology, Victim, Workload};
 use std::ops::Range;
 use std::time::Duration;
 
-/// Every target by its name.
+/// Every target by its name; of the relays, and of their links, those of the first.
 pub const TARGETS: [(&str, Target); 10] = [
     ("kafka", Target::Kafka),
     ("postgres", Target::Postgres),
     ("orders->postgres", Target::Link(Link::OrdersPostgres)),
     ("orders->kafka", Target::Link(Link::OrdersKafka)),
-    ("relay->postgres", Target::Link(Link::RelayPostgres)),
-    ("relay->kafka", Target::Link(Link::RelayKafka)),
+    ("relay->postgres", Target::Link(Link::RELAY_POSTGRES)),
+    ("relay->kafka", Target::Link(Link::RELAY_KAFKA)),
     ("order-service", Target::Process(Victim::OrderService)),
-    ("relay", Target::Process(Victim::Relay)),
+    ("relay", Target::Process(Victim::RELAY)),
     ("postgres-server", Target::Process(Victim::PostgresServer)),
     ("kafka-server", Target::Process(Victim::KafkaServer)),
 ];
 
-/// The keys of every fault.
-const KEYS: [&str; 6] = ["target", "kind", "at", "when", "for", "id"];
-
-/// A kind of fault and the attributes that are its own.
-#[derive(Debug)]
-pub struct FaultInfo {
-    /// The `kind` of scenario files.
-    pub name: &'static str,
-    /// Its own keys, beside those of every fault.
-    pub attributes: &'static [&'static str],
+fn kind_words() -> Vec<&'static str> {
+    KINDS.iter().map(|kind| kind.name).collect()
 }
 
-/// Every kind of fault.
-pub const KINDS: [FaultInfo; 10] = [
-    kind("down", &[]),
-    kind("latency", &["latency", "jitter", "toxicity", "stream"]),
-    kind("bandwidth", &["rate", "toxicity", "stream"]),
-    kind("slow_close", &["delay", "toxicity", "stream"]),
-    kind("timeout", &["timeout", "toxicity", "stream"]),
-    kind("reset_peer", &["timeout", "toxicity", "stream"]),
-    kind(
-        "slicer",
-        &[
-            "average_size",
-            "size_variation",
-            "delay",
-            "toxicity",
-            "stream",
-        ],
+/// Every word that `target` can be.
+fn target_words() -> Vec<&'static str> {
+    [targets(false), targets(true)].concat()
+}
+
+/// Those that are processes, or those that are not.
+pub(super) fn targets(processes: bool) -> Vec<&'static str> {
+    let all = TARGETS.into_iter().map(|(_, target)| target);
+    let chosen = all.chain(targets_of_other_relays());
+    chosen
+        .filter(|target| matches!(target, Target::Process(_)) == processes)
+        .map(Target::name)
+        .collect()
+}
+
+/// The keys of every fault.
+pub(super) const KEYS: [KeyInfo; 6] = [
+    KeyInfo::required(
+        "target",
+        Shape::Word(target_words),
+        "what it hits: a link, a side (every link to one server), or a process",
     ),
-    kind("limit_data", &["bytes", "toxicity", "stream"]),
-    kind("kill", &[]),
-    kind("pause", &[]),
+    KeyInfo::required(
+        "kind",
+        Shape::Word(kind_words),
+        "what happens to it: kill and pause are of processes, the others of links",
+    ),
+    KeyInfo::optional(
+        "at",
+        Shape::Duration {
+            least: Duration::ZERO,
+            most: limits::DURATION,
+        },
+        "there is a `when`",
+        "when it begins, from the start of the load",
+    ),
+    KeyInfo::optional(
+        "when",
+        Shape::Table,
+        "there is an `at`",
+        "what it waits for instead",
+    ),
+    KeyInfo::required(
+        "for",
+        Shape::Duration {
+            least: Duration::from_millis(1),
+            most: limits::DURATION,
+        },
+        "how long it is in force; it ends before the load does",
+    ),
+    KeyInfo::optional(
+        "id",
+        Shape::Name {
+            longest: limits::FAULT_ID,
+        },
+        "none",
+        "what others call it that wait for it",
+    ),
 ];
 
-const fn kind(name: &'static str, attributes: &'static [&'static str]) -> FaultInfo {
-    FaultInfo { name, attributes }
+/// The keys of every fault, and those of each kind.
+pub(super) fn known() -> Vec<&'static str> {
+    let of_kinds = KINDS.iter().flat_map(FaultInfo::keys);
+    keys::names(&KEYS).into_iter().chain(of_kinds).collect()
 }
 
 /// A fault and where the file has it.
 #[derive(Debug, Clone)]
-pub(super) struct Placed {
+pub(super) struct PlacedFault {
     /// The fault.
     pub fault: Fault,
     /// Its header.
@@ -79,13 +112,10 @@ pub(super) struct Placed {
 }
 
 impl Fault {
-    /// Whether it hits anything that a strategy of this kind has.
-    pub fn concerns(&self, strategy: &StrategyKind) -> bool {
+    /// Whether it hits anything that a strategy has.
+    pub fn concerns(&self, strategy: Topology) -> bool {
         match self.target {
-            Target::Process(Victim::Relay) => strategy.has_relay(),
-            Target::Process(
-                Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer,
-            ) => true,
+            Target::Process(victim) => strategy.has(victim),
             Target::Link(_) | Target::Kafka | Target::Postgres => {
                 let mut links = self.target.links().into_iter();
                 links.any(|link| strategy.uses(link))
@@ -131,11 +161,11 @@ impl Fault {
 }
 
 /// Reads one fault; `workload` where that is known.
-pub(super) fn read(mut s: Section<'_>, workload: Option<&Workload>) -> Option<Placed> {
+pub(super) fn read(mut s: Section<'_>, workload: Option<&Workload>) -> Option<PlacedFault> {
     let id_entry = s.get("id");
     let id = id_entry.and_then(|e| read_id(&s, e));
     let target_entry = s.required("target", "target = \"kafka\"");
-    let target = target_entry.and_then(|e| s.word(e, &TARGETS));
+    let target = target_entry.and_then(|e| read_target(&s, e));
     let kind_entry = s.required("kind", "kind = \"down\"");
     let start = read_start(&mut s, workload);
     let for_entry = s.required("for", "for = \"4s\"");
@@ -152,19 +182,19 @@ pub(super) fn read(mut s: Section<'_>, workload: Option<&Workload>) -> Option<Pl
     let Some((info, kind_entry)) = kind_entry.and_then(|e| s.word(e, &kinds).map(|info| (info, e)))
     else {
         // Without its kind nothing can be said of its attributes, except those that no kind has.
-        for known in KINDS.iter().flat_map(|k| k.attributes) {
+        for known in KINDS.iter().flat_map(FaultInfo::keys) {
             s.get(known);
         }
         s.finish();
         return None;
     };
-    let kind = read_kind(&mut s, info);
+    let kind = info.read(&mut s);
     if let (Some(target), Some(target_entry)) = (target, target_entry) {
         match_target(&s, info, kind_entry, target, target_entry);
     }
     let placed = match (target, target_entry, kind, start, lasts) {
         (Some(target), Some(t), Some(kind), Some((start, start_entry)), Some(lasts)) => {
-            Some(Placed {
+            Some(PlacedFault {
                 fault: Fault {
                     id: id.map(str::to_owned),
                     target,
@@ -182,6 +212,53 @@ pub(super) fn read(mut s: Section<'_>, workload: Option<&Workload>) -> Option<Pl
     };
     s.finish_with(|key| foreign_attribute(key, info));
     placed
+}
+
+/// One of [`TARGETS`], or the same of another of a strategy's relays.
+fn read_target(s: &Section<'_>, entry: Entry<'_>) -> Option<Target> {
+    let text = entry.value().as_str().unwrap_or_default();
+    if let Some(target) = of_another_relay(text) {
+        return Some(target);
+    }
+    let number = text
+        .strip_prefix("relay-")
+        .map(|rest| rest.split_once("->"));
+    let number = match number {
+        Some(Some((number, _))) => Some(number),
+        Some(None) => text.strip_prefix("relay-"),
+        None => None,
+    };
+    if number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) {
+        let (first, last) = (
+            Instance::ALL[1].name(),
+            Instance::ALL[Instance::MOST - 1].name(),
+        );
+        s.problem(
+            entry.span(),
+            format!("`{text}` is not a possible `{}`", entry.key),
+            format!(
+                "a strategy has {} relays at most: `relay`, then `{first}` to `{last}`; their links are \
+                 `{first}->postgres` and `{first}->kafka`, and so on",
+                Instance::MOST
+            ),
+        );
+        return None;
+    }
+    s.word(entry, &TARGETS)
+}
+
+fn of_another_relay(text: &str) -> Option<Target> {
+    targets_of_other_relays().find(|target| target.name() == text)
+}
+
+fn targets_of_other_relays() -> impl Iterator<Item = Target> {
+    Instance::ALL.into_iter().skip(1).flat_map(|instance| {
+        [
+            Target::Process(Victim::Relay(instance)),
+            Target::Link(Link::RelayPostgres(instance)),
+            Target::Link(Link::RelayKafka(instance)),
+        ]
+    })
 }
 
 /// A plain name.
@@ -259,8 +336,7 @@ fn match_target(
     target: Target,
     target_entry: Entry<'_>,
 ) {
-    let on_process = matches!(info.name, "kill" | "pause");
-    match (target, on_process) {
+    match (target, info.is_on_process()) {
         (Target::Process(victim), false) => s.problem(
             kind_entry.span(),
             format!("`{}` does not work on a process, and {} is one", info.name, victim.name()),
@@ -279,23 +355,24 @@ fn match_target(
 fn foreign_attribute(key: &str, info: &FaultInfo) -> Option<(String, String)> {
     let owners: Vec<&str> = KINDS
         .iter()
-        .filter(|k| k.attributes.contains(&key))
+        .filter(|k| k.keys().contains(&key))
         .map(|k| k.name)
         .collect();
-    let takes = if info.attributes.is_empty() {
+    let own = info.keys();
+    let takes = if own.is_empty() {
         "no attributes".to_owned()
     } else {
-        info.attributes.join(", ")
+        own.join(", ")
     };
     let rest = format!(
         "a {} fault takes {} and {takes}",
         info.name,
-        KEYS.join(", ")
+        keys::names(&KEYS).join(", ")
     );
     if owners.is_empty() {
-        let all: Vec<&str> = KEYS
+        let all: Vec<&str> = keys::names(&KEYS)
             .into_iter()
-            .chain(info.attributes.iter().copied())
+            .chain(own.iter().copied())
             .collect();
         let near = nearest(key, all.iter().copied());
         return Some((
@@ -311,121 +388,4 @@ fn foreign_attribute(key: &str, info: &FaultInfo) -> Option<(String, String)> {
         ),
         rest,
     ))
-}
-
-/// Whole milliseconds, at least one: Toxiproxy's unit.
-fn millis(
-    s: &mut Section<'_>,
-    key: &'static str,
-    required: Option<&str>,
-    least: u64,
-) -> Option<u64> {
-    let entry = match required {
-        Some(example) => s.required(key, example)?,
-        None => match s.get(key) {
-            Some(entry) => entry,
-            None => return Some(0),
-        },
-    };
-    let range = Duration::from_millis(least)..=limits::TOXIC_DELAY;
-    let duration = s.duration(entry, range)?;
-    let ms = duration.as_millis() as u64;
-    if duration != Duration::from_millis(ms) {
-        s.problem(
-            entry.span(),
-            format!("`{key}` is not a whole number of milliseconds"),
-            "Toxiproxy counts in milliseconds: write for example \"250ms\"",
-        );
-        return None;
-    }
-    Some(ms)
-}
-
-fn read_kind(s: &mut Section<'_>, info: &FaultInfo) -> Option<FaultKind> {
-    let toxic = match info.name {
-        "down" => return Some(FaultKind::Down),
-        "kill" => return Some(FaultKind::Kill),
-        "pause" => return Some(FaultKind::Pause),
-        "latency" => {
-            let latency = millis(s, "latency", Some("latency = \"200ms\""), 1);
-            let jitter = millis(s, "jitter", None, 0);
-            if let (Some(latency), Some(jitter), Some(entry)) = (latency, jitter, s.get("jitter"))
-                && jitter > latency
-            {
-                s.problem(
-                    entry.span(),
-                    format!("`jitter` ({jitter}ms) is more than `latency` ({latency}ms)"),
-                    "the delay is latency plus or minus jitter: make `jitter` at most `latency`",
-                );
-            }
-            latency
-                .zip(jitter)
-                .map(|(latency, jitter)| Toxic::Latency { latency, jitter })
-        }
-        "bandwidth" => s
-            .required("rate", "rate = \"100KB/s\"")
-            .and_then(|e| s.bandwidth(e, 1..=limits::TOXIC_AMOUNT))
-            .map(|rate| Toxic::Bandwidth { rate }),
-        "slow_close" => {
-            millis(s, "delay", Some("delay = \"500ms\""), 1).map(|delay| Toxic::SlowClose { delay })
-        }
-        "timeout" => millis(s, "timeout", None, 0).map(|timeout| Toxic::Timeout { timeout }),
-        "reset_peer" => millis(s, "timeout", None, 0).map(|timeout| Toxic::ResetPeer { timeout }),
-        "slicer" => slicer(s),
-        "limit_data" => s
-            .required("bytes", "bytes = \"64KB\"")
-            .and_then(|e| s.size(e, 1..=limits::TOXIC_AMOUNT))
-            .map(|bytes| Toxic::LimitData { bytes }),
-        _ => None,
-    };
-    let toxicity_entry = s.get("toxicity");
-    let toxicity = toxicity_entry.map_or(Some(1.0), |e| s.number(e, 0.0..=1.0));
-    if let Some(entry) = toxicity_entry
-        && toxicity == Some(0.0)
-    {
-        s.problem(
-            entry.span(),
-            "`toxicity` is 0: the fault works on no connection, so it cannot bite",
-            "write a share above 0 and up to 1, or take the fault out",
-        );
-    }
-    let stream = s.get("stream").map_or(Some(Stream::Downstream), |e| {
-        s.word(
-            e,
-            &[
-                ("upstream", Stream::Upstream),
-                ("downstream", Stream::Downstream),
-            ],
-        )
-    });
-    Some(FaultKind::Toxic {
-        toxic: toxic?,
-        stream: stream?,
-        toxicity: toxicity? as f32,
-    })
-}
-
-fn slicer(s: &mut Section<'_>) -> Option<Toxic> {
-    let average_entry = s.required("average_size", "average_size = 64");
-    // With an average of 0 Toxiproxy 2.12 itself dies.
-    let average = average_entry.and_then(|e| s.size(e, 1..=limits::TOXIC_AMOUNT));
-    let variation_entry = s.get("size_variation");
-    let variation = variation_entry.map_or(Some(0), |e| s.size(e, 0..=limits::TOXIC_AMOUNT));
-    if let (Some(average), Some(variation), Some(entry)) = (average, variation, variation_entry)
-        && variation >= average
-    {
-        s.problem(
-            entry.span(),
-            format!("`size_variation` ({variation}) is not below `average_size` ({average})"),
-            "pieces are average_size plus or minus size_variation bytes, at least one: make it smaller",
-        );
-    }
-    let delay = s.get("delay").map_or(Some(Duration::ZERO), |e| {
-        s.duration(e, Duration::ZERO..=limits::TOXIC_DELAY)
-    });
-    Some(Toxic::Slicer {
-        average_size: average?,
-        size_variation: variation?,
-        delay: delay?.as_micros() as u64,
-    })
 }

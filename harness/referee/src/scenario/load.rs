@@ -1,13 +1,13 @@
 //! Reads a scenario file from disk.
 
 use super::limits;
-use super::parse::{Loaded, parse_loaded};
+use super::parse::{LoadedScenario, parse_loaded};
 use super::source::{Problem, ScenarioError, nearest};
 use std::io::Read;
 use std::path::Path;
 
 /// Reads, parses and checks a scenario file.
-pub fn load(path: &Path) -> Result<Loaded, ScenarioError> {
+pub fn load(path: &Path) -> Result<LoadedScenario, ScenarioError> {
     parse_loaded(path, &read_text(path)?)
 }
 

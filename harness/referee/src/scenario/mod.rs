@@ -4,15 +4,20 @@ mod chains;
 mod conflicts;
 mod expectations;
 pub mod explain;
+pub mod fault_kind;
 mod faults;
+pub mod keys;
 pub mod limits;
 mod load;
 mod metric;
 mod parse;
 pub mod relay_file;
+pub mod schema;
 mod section;
 mod source;
+mod stack;
 mod strategies;
+mod topology;
 pub mod trigger;
 pub mod units;
 mod workload;
@@ -20,10 +25,12 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
+pub use fault_kind::{FaultKind, Stream, Toxic};
 pub use load::load;
 pub use metric::{COUNTS, CountInfo, Unit, implicit};
-pub use parse::{Loaded, parse};
+pub use parse::{LoadedScenario, parse};
 pub use source::{Problem, ScenarioError};
+pub use topology::{Instance, Publisher, Topology};
 pub use trigger::Trigger;
 
 use crate::envelope::EventPlace;
@@ -52,8 +59,25 @@ pub struct Scenario {
     /// Whether the load can show that events are swapped.
     #[serde(default)]
     pub order: OrderTest,
+    /// What the servers are to be like, where they are the harness's own.
+    #[serde(default)]
+    pub stack: StackSettings,
     /// The file's text, for the history.
     pub text: String,
+}
+
+/// `[stack]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackSettings {
+    /// Whether every commit waits for a standby that flushes the log.
+    pub synchronous_standby: bool,
+}
+
+impl StackSettings {
+    /// Whether it asks for anything that only servers of the harness's own can be.
+    pub fn is_of_own_servers(self) -> bool {
+        self.synchronous_standby
+    }
 }
 
 /// Whether a run is expected to prove that the events of an order keep their order.
@@ -135,54 +159,93 @@ pub enum Start {
 
 /// A link of the system under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum Link {
     /// `orders->postgres`
-    #[serde(rename = "orders->postgres")]
     OrdersPostgres,
     /// `orders->kafka`
-    #[serde(rename = "orders->kafka")]
     OrdersKafka,
-    /// `relay->postgres`
-    #[serde(rename = "relay->postgres")]
-    RelayPostgres,
-    /// `relay->kafka`
-    #[serde(rename = "relay->kafka")]
-    RelayKafka,
+    /// `relay->postgres`, `relay-2->postgres`, ...
+    RelayPostgres(Instance),
+    /// `relay->kafka`, `relay-2->kafka`, ...
+    RelayKafka(Instance),
 }
 
 impl Link {
-    /// All four.
-    pub const ALL: [Link; 4] = [
+    /// `relay->postgres`
+    pub const RELAY_POSTGRES: Link = Self::RelayPostgres(Instance::FIRST);
+    /// `relay->kafka`
+    pub const RELAY_KAFKA: Link = Self::RelayKafka(Instance::FIRST);
+
+    /// Those of a strategy with one relay, or with none.
+    pub const PLAIN: [Link; 4] = [
         Self::OrdersPostgres,
         Self::OrdersKafka,
-        Self::RelayPostgres,
-        Self::RelayKafka,
+        Self::RELAY_POSTGRES,
+        Self::RELAY_KAFKA,
     ];
+
+    /// Every link that a strategy can have.
+    pub const ALL: [Link; 2 + 2 * Instance::MOST] = {
+        let mut all = [Self::OrdersPostgres; 2 + 2 * Instance::MOST];
+        all[1] = Self::OrdersKafka;
+        let mut n = 0;
+        while n < Instance::MOST {
+            all[2 + 2 * n] = Self::RelayPostgres(Instance::ALL[n]);
+            all[3 + 2 * n] = Self::RelayKafka(Instance::ALL[n]);
+            n += 1;
+        }
+        all
+    };
 
     /// The name used in scenario files and records.
     pub fn name(self) -> &'static str {
         match self {
             Self::OrdersPostgres => "orders->postgres",
             Self::OrdersKafka => "orders->kafka",
-            Self::RelayPostgres => "relay->postgres",
-            Self::RelayKafka => "relay->kafka",
+            Self::RelayPostgres(instance) => instance.postgres_link(),
+            Self::RelayKafka(instance) => instance.kafka_link(),
         }
     }
 
     /// Whether it ends at Kafka (otherwise at PostgreSQL).
     pub fn is_kafka(self) -> bool {
-        matches!(self, Self::OrdersKafka | Self::RelayKafka)
+        matches!(self, Self::OrdersKafka | Self::RelayKafka(_))
+    }
+
+    /// The process at its near end.
+    pub fn client(self) -> Victim {
+        match self {
+            Self::OrdersPostgres | Self::OrdersKafka => Victim::OrderService,
+            Self::RelayPostgres(instance) | Self::RelayKafka(instance) => Victim::Relay(instance),
+        }
+    }
+}
+
+impl From<Link> for &'static str {
+    fn from(link: Link) -> Self {
+        link.name()
+    }
+}
+
+impl TryFrom<String> for Link {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|link| link.name() == name)
+            .ok_or_else(|| format!("there is no link `{name}`"))
     }
 }
 
 /// A process a fault can hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum Victim {
     /// `order-service`
     OrderService,
-    /// `relay`
-    Relay,
+    /// `relay`, `relay-2`, ...
+    Relay(Instance),
     /// `postgres-server`
     PostgresServer,
     /// `kafka-server`
@@ -190,14 +253,36 @@ pub enum Victim {
 }
 
 impl Victim {
+    /// `relay`
+    pub const RELAY: Victim = Self::Relay(Instance::FIRST);
+
     /// The name used in scenario files and records.
     pub fn name(self) -> &'static str {
         match self {
             Self::OrderService => "order-service",
-            Self::Relay => "relay",
+            Self::Relay(instance) => instance.name(),
             Self::PostgresServer => "postgres-server",
             Self::KafkaServer => "kafka-server",
         }
+    }
+}
+
+impl From<Victim> for &'static str {
+    fn from(victim: Victim) -> Self {
+        victim.name()
+    }
+}
+
+impl TryFrom<String> for Victim {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let relays = Instance::ALL.into_iter().map(Self::Relay);
+        let servers = [Self::OrderService, Self::PostgresServer, Self::KafkaServer];
+        relays
+            .chain(servers)
+            .find(|victim| victim.name() == name)
+            .ok_or_else(|| format!("there is no process `{name}`"))
     }
 }
 
@@ -236,104 +321,6 @@ impl Target {
     }
 }
 
-/// Which direction of a proxied connection a toxic works on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stream {
-    /// Client to server.
-    Upstream,
-    /// Server to client (Toxiproxy's default).
-    Downstream,
-}
-
-/// A Toxiproxy toxic with its own attributes, in Toxiproxy's units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "type", content = "attributes")]
-pub enum Toxic {
-    /// Delay, milliseconds.
-    Latency {
-        /// Mean.
-        latency: u64,
-        /// Plus or minus.
-        jitter: u64,
-    },
-    /// Kilobytes a second.
-    Bandwidth {
-        /// KB/s.
-        rate: u64,
-    },
-    /// Delays the close.
-    SlowClose {
-        /// Milliseconds.
-        delay: u64,
-    },
-    /// Swallows all data; closes after `timeout` (0: only when removed).
-    Timeout {
-        /// Milliseconds.
-        timeout: u64,
-    },
-    /// Resets after `timeout`.
-    ResetPeer {
-        /// Milliseconds.
-        timeout: u64,
-    },
-    /// Cuts data into small pieces.
-    Slicer {
-        /// Bytes.
-        average_size: u64,
-        /// Bytes, below the average.
-        size_variation: u64,
-        /// Microseconds between pieces.
-        delay: u64,
-    },
-    /// Ends a connection after so many bytes.
-    LimitData {
-        /// Bytes.
-        bytes: u64,
-    },
-}
-
-/// What happens to the target.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultKind {
-    /// The proxy is disabled: connections cut, new ones refused.
-    Down,
-    /// A toxic on every link of the target.
-    Toxic {
-        /// The toxic.
-        toxic: Toxic,
-        /// Direction.
-        stream: Stream,
-        /// Share of connections it works on, 0 to 1.
-        toxicity: f32,
-    },
-    /// SIGKILL, started again when healed.
-    Kill,
-    /// SIGSTOP, SIGCONT when healed.
-    Pause,
-}
-
-impl FaultKind {
-    /// The `kind` of scenario files and records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Down => "down",
-            Self::Kill => "kill",
-            Self::Pause => "pause",
-            Self::Toxic { toxic, .. } => match toxic {
-                Toxic::Latency { .. } => "latency",
-                Toxic::Bandwidth { .. } => "bandwidth",
-                Toxic::SlowClose { .. } => "slow_close",
-                Toxic::Timeout { .. } => "timeout",
-                Toxic::ResetPeer { .. } => "reset_peer",
-                Toxic::Slicer { .. } => "slicer",
-                Toxic::LimitData { .. } => "limit_data",
-            },
-        }
-    }
-}
-
 /// `[strategy.NAME]` with its expectations.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Strategy {
@@ -346,9 +333,29 @@ pub struct Strategy {
     /// `synchronous_commit` of a relay of our own.
     #[serde(default)]
     pub relay_commit: CommitMode,
+    /// So many processes of its relay run, where it has one.
+    #[serde(default = "one")]
+    pub instances: u8,
     /// All that is expected of it: the implicit zeros of a relay strategy, overridden by name by
     /// `[expect.NAME]`, and what that adds. Empty for a dual write without `[expect.NAME]`.
     pub expectations: Vec<Expectation>,
+}
+
+/// Histories of before there could be several.
+const fn one() -> u8 {
+    1
+}
+
+impl Strategy {
+    /// What it is made of.
+    pub fn topology(&self) -> Topology {
+        let kind = self.kind.topology();
+        let relays = kind.relays.saturating_mul(self.instances);
+        Topology {
+            relays: relays.min(Instance::MOST as u8),
+            ..kind
+        }
+    }
 }
 
 /// How a strategy works.
@@ -377,31 +384,11 @@ pub enum StrategyKind {
     Cdc {},
     /// Outbox with Debezium as the relay, in Kafka Connect.
     Debezium {},
-    /// Anyone's outbox, with anyone's relay.
+    /// Anyone's outbox, with anyone's relay, or with anyone's order service.
     External {
-        /// As its file describes it.
+        /// As its file describes them.
         relay: Box<RelayFile>,
     },
-}
-
-/// Who publishes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Publisher {
-    /// The order service, beside its own writing.
-    Service,
-    /// A relay, a process of its own.
-    Relay,
-}
-
-/// What a strategy is made of, as far as those who judge a run need to know: roles, and no kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Topology {
-    /// Who publishes.
-    pub publisher: Publisher,
-    /// Whether the publisher reads the write-ahead log.
-    pub reads_log: bool,
-    /// Whether it can be asked what is not published yet.
-    pub tells_pending: bool,
 }
 
 impl StrategyKind {
@@ -416,29 +403,40 @@ impl StrategyKind {
         }
     }
 
-    /// What the strategy is made of.
+    /// What a strategy of this kind is made of, before its own file asks for more relays.
     pub fn topology(&self) -> Topology {
         let relay = |reads_log, tells_pending| Topology {
             publisher: Publisher::Relay,
+            relays: 1,
+            has_outbox: true,
             reads_log,
             tells_pending,
         };
         match self {
             Self::DualWrite { .. } => Topology {
                 publisher: Publisher::Service,
+                relays: 0,
+                has_outbox: false,
                 reads_log: false,
                 tells_pending: true,
             },
             Self::Polling { .. } => relay(false, true),
             Self::Cdc {} | Self::Debezium {} => relay(true, true),
-            Self::External { relay: file } => relay(
-                file.outbox.is_read_from_wal(),
-                file.outbox.pending.is_some(),
-            ),
+            Self::External { relay: file } => Topology {
+                relays: file.process.as_ref().map_or(0, |process| process.instances),
+                publisher: match file.process {
+                    Some(_) => Publisher::Relay,
+                    None => Publisher::Service,
+                },
+                ..relay(
+                    file.outbox.is_read_from_wal(),
+                    file.outbox.pending.is_some(),
+                )
+            },
         }
     }
 
-    /// The file that describes its relay, where one does.
+    /// The file that describes its relay, or its order service, where one does.
     pub fn relay_file(&self) -> Option<&RelayFile> {
         match self {
             Self::External { relay } => Some(relay),
@@ -465,15 +463,22 @@ impl StrategyKind {
 
     /// Whether a relay process runs.
     pub fn has_relay(&self) -> bool {
-        self.topology().publisher == Publisher::Relay
+        self.topology().has_relay()
     }
-    /// Whether the strategy uses this link at all.
-    pub fn uses(&self, link: Link) -> bool {
-        match link {
-            Link::OrdersPostgres => true,
-            Link::OrdersKafka => !self.has_relay(),
-            Link::RelayPostgres | Link::RelayKafka => self.has_relay(),
-        }
+
+    /// Whether what is committed waits in an outbox until it is published.
+    pub fn has_outbox(&self) -> bool {
+        self.topology().has_outbox
+    }
+
+    /// Whether the order service is not ours.
+    pub fn brings_service(&self) -> bool {
+        self.relay_file().is_some_and(|file| file.service.is_some())
+    }
+
+    /// Whether the order service publishes what is in its outbox by itself.
+    pub fn relays_inside(&self) -> bool {
+        self.topology().relays_inside()
     }
 }
 

@@ -1,11 +1,12 @@
 //! A file's text in, a valid scenario out; or everything that is wrong with it.
 
-use super::faults::{self, Placed};
+use super::faults::{self, PlacedFault};
+use super::keys::{KeyInfo, Shape, names};
 use super::section::Section;
 use super::source::{Problem, Problems, ScenarioError, suggest};
 use super::strategies::{self, Surroundings, name_problem, plain};
-use super::{Fault, OrderTest, Scenario, Strategy, StrategyKind, Workload};
-use super::{chains, conflicts, expectations, limits, workload};
+use super::{Fault, OrderTest, Scenario, Strategy, Topology, Workload};
+use super::{chains, conflicts, expectations, limits, stack, workload};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -17,34 +18,137 @@ const ORDER_TESTS: [(&str, OrderTest); 2] = [
     ("not-tested", OrderTest::NotTested),
 ];
 
+fn order_words() -> Vec<&'static str> {
+    ORDER_TESTS.map(|(word, _)| word).to_vec()
+}
+
+/// The keys of a scenario file.
+pub(super) const KEYS: [KeyInfo; 10] = [
+    KeyInfo::required(
+        "name",
+        Shape::Name {
+            longest: limits::SCENARIO_NAME,
+        },
+        "its name, which run folders and reports carry",
+    ),
+    KeyInfo::optional(
+        "description",
+        Shape::Text,
+        "nothing",
+        "one sentence: the lesson",
+    ),
+    KeyInfo::usually(
+        "seed",
+        Shape::Integer {
+            least: 0,
+            most: i64::MAX,
+        },
+        "1",
+        "seed of every random choice of the load",
+    ),
+    KeyInfo::usually(
+        "order",
+        Shape::Word(order_words),
+        "\"tested\"",
+        "`not-tested` for a load so slow that no two versions of an order are in flight together: the order of events is then not judged",
+    ),
+    KeyInfo::required("workload", Shape::Table, "the load"),
+    KeyInfo::optional(
+        "fault",
+        Shape::Table,
+        "none",
+        "`[[fault]]`: what hits what, when, for how long; at most 64",
+    ),
+    KeyInfo::required(
+        "strategy",
+        Shape::Table,
+        "`[strategy.NAME]`: how events get from the database to the broker; one or more, at most 32",
+    ),
+    KeyInfo::optional(
+        "expect",
+        Shape::Table,
+        "0 of what a relay must never do",
+        "`[expect.NAME]`: what is expected of the strategy of that name",
+    ),
+    KeyInfo::optional(
+        "drain",
+        Shape::Table,
+        "its defaults",
+        "how long the rest may take",
+    ),
+    KeyInfo::optional(
+        "stack",
+        Shape::Table,
+        "its defaults",
+        "what the servers of a local stack are to be like",
+    ),
+];
+
 /// Syntax errors shown at most: what follows the first few is mostly their echo.
 const SYNTAX_ERRORS: usize = 5;
 
 /// A scenario together with its file, for messages that come later than parsing.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct LoadedScenario {
     /// The scenario.
     pub scenario: Scenario,
     /// Its file.
     pub path: PathBuf,
-    /// Where the file has the `target` of each fault, in the order of `scenario.faults`.
-    fault_targets: Vec<Range<usize>>,
+    places: FileSpans,
 }
 
-impl Loaded {
+/// Where a file has what later errors are about.
+#[derive(Debug, Clone)]
+struct FileSpans {
+    /// The `target` of each fault, in the order of the scenario's faults.
+    fault_targets: Vec<Range<usize>>,
+    /// `[stack]`.
+    stack: Option<Range<usize>>,
+}
+
+impl LoadedScenario {
     /// An error about one of its faults that only the surroundings can raise.
     pub fn fault_error(&self, fault: usize, what: String, help: String) -> ScenarioError {
-        let problem = Problem {
-            span: self.fault_targets.get(fault).cloned(),
-            what,
-            help,
-        };
+        self.error(self.places.fault_targets.get(fault).cloned(), what, help)
+    }
+
+    /// The same about its `[stack]`.
+    pub fn stack_error(&self, what: String, help: String) -> ScenarioError {
+        self.error(self.places.stack.clone(), what, help)
+    }
+
+    fn error(&self, span: Option<Range<usize>>, what: String, help: String) -> ScenarioError {
+        let problem = Problem { span, what, help };
         ScenarioError::new(
             &self.path.display().to_string(),
             &self.scenario.text,
             vec![problem],
         )
     }
+
+    /// The line, from 1 on, in which the file says what it expects of a metric of a strategy. Where it does not
+    /// say so, and where no metric is asked for, that of the strategy's header.
+    pub fn line_of(&self, strategy: &str, metric: Option<&str>) -> usize {
+        let text = &self.scenario.text;
+        let (root, _) = DeTable::parse_recoverable(text);
+        let root = root.get_ref();
+        let said = metric.and_then(|metric| {
+            let expectations = named(named(root, "expect")?.1, strategy)?.1;
+            expectations
+                .keys()
+                .find(|key| key.get_ref() == metric)
+                .map(Spanned::span)
+        });
+        let header = || Some(named(named(root, "strategy")?.1, strategy)?.0);
+        let at = said.or_else(header).map_or(0, |span| span.start);
+        1 + text[..at].matches('\n').count()
+    }
+}
+
+/// The table of this name, and where its name stands.
+fn named<'t, 'f>(table: &'t DeTable<'f>, name: &str) -> Option<(Range<usize>, &'t DeTable<'f>)> {
+    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
+    Some((key.span(), value.get_ref().as_table()?))
 }
 
 /// Parses and checks a scenario file's text; `file` is the name that errors show.
@@ -52,19 +156,19 @@ pub fn parse(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
     parse_loaded(Path::new(file), text).map(|loaded| loaded.scenario)
 }
 
-pub(super) fn parse_loaded(path: &Path, text: &str) -> Result<Loaded, ScenarioError> {
+pub(super) fn parse_loaded(path: &Path, text: &str) -> Result<LoadedScenario, ScenarioError> {
     let file = path.display().to_string();
     let root = table_of(&file, text)?;
     let problems = Problems::default();
-    let section = Section::new("the file", 0..0, root.get_ref(), &problems);
+    let section = Section::new("the file", 0..0, root.get_ref(), names(&KEYS), &problems);
     let folder = path.parent().unwrap_or(Path::new(""));
     let read = read(section, text, folder, &problems);
     let (problems, others) = problems.into_parts();
     match read {
-        Some((scenario, fault_targets)) if problems.is_empty() => Ok(Loaded {
+        Some((scenario, places)) if problems.is_empty() => Ok(LoadedScenario {
             scenario,
             path: path.to_owned(),
-            fault_targets,
+            places,
         }),
         _ => Err(ScenarioError::new(&file, text, problems).and(others)),
     }
@@ -96,7 +200,7 @@ fn read(
     text: &str,
     folder: &Path,
     problems: &Problems,
-) -> Option<(Scenario, Vec<Range<usize>>)> {
+) -> Option<(Scenario, FileSpans)> {
     let name = read_name(&mut s);
     let description = s.get("description").and_then(|e| s.text(e));
     let seed = s
@@ -110,35 +214,45 @@ fn read(
         .unwrap_or_default();
     let workload_section = s
         .required("workload", "[workload]")
-        .and_then(|e| Section::of(e, "[workload]", problems));
+        .and_then(|e| Section::of(e, "[workload]", names(&workload::KEYS), problems));
     let workload_span = workload_section.as_ref().map_or(0..0, Section::span);
     let workload = workload_section.and_then(workload::read);
     let mut faults = read_faults(&mut s, workload.as_ref());
     let placed = read_strategies(&mut s, &Surroundings { folder });
-    let kinds: Vec<StrategyKind> = placed.iter().map(|p| p.strategy.kind.clone()).collect();
+    let topologies: Vec<Topology> = placed.iter().map(|p| p.strategy.topology()).collect();
     let strategies = read_expectations(&mut s, placed, workload.as_ref());
     let drain_section = s
         .get("drain")
-        .and_then(|e| Section::of(e, "[drain]", problems));
+        .and_then(|e| Section::of(e, "[drain]", names(&workload::KEYS_OF_DRAIN), problems));
     let drain_span = drain_section.as_ref().map_or(0..0, Section::span);
     let drain = workload::read_drain(drain_section);
+    let stack_section = s
+        .get("stack")
+        .and_then(|e| Section::of(e, "[stack]", names(&stack::KEYS), problems));
+    let stack_span = stack_section.as_ref().map(Section::span);
+    let stack = stack_section.map(stack::read).unwrap_or_default();
 
     if let Some(entry) = order_entry.filter(|_| order == OrderTest::NotTested) {
         conflicts::order_not_tested(&strategies, entry.span(), problems);
     }
-    let has_trigger = |p: &Placed| p.fault.trigger().is_some();
+    let has_trigger = |p: &PlacedFault| p.fault.trigger().is_some();
     faults.sort_by_key(|p| (has_trigger(p), p.fault.at(), p.span.start));
     conflicts::impatient_drain(&strategies, drain.within, drain_span, problems);
     conflicts::between_faults(&faults, problems);
-    conflicts::without_victim(&faults, &kinds, problems);
+    conflicts::without_victim(&faults, &topologies, problems);
+    conflicts::without_speaker(&faults, &strategies, problems);
     let declared = declared_ids(&mut s);
     chains::check(&faults, &declared, workload.as_ref(), &strategies, problems);
     s.finish();
     if let Some(workload) = &workload {
         conflicts::short_phases(&faults, workload, workload_span, problems);
     }
-    let (faults, targets): (Vec<Fault>, Vec<Range<usize>>) =
+    let (faults, fault_targets): (Vec<Fault>, Vec<Range<usize>>) =
         faults.into_iter().map(|p| (p.fault, p.target_span)).unzip();
+    let places = FileSpans {
+        fault_targets,
+        stack: stack_span,
+    };
     let scenario = Scenario {
         name: name?.to_owned(),
         description: description.unwrap_or_default().trim().to_owned(),
@@ -148,9 +262,10 @@ fn read(
         strategies,
         drain,
         order,
+        stack,
         text: text.to_owned(),
     };
-    Some((scenario, targets))
+    Some((scenario, places))
 }
 
 fn read_name<'a>(s: &mut Section<'a>) -> Option<&'a str> {
@@ -166,7 +281,7 @@ fn read_name<'a>(s: &mut Section<'a>) -> Option<&'a str> {
     Some(name)
 }
 
-fn read_faults(s: &mut Section<'_>, workload: Option<&Workload>) -> Vec<Placed> {
+fn read_faults(s: &mut Section<'_>, workload: Option<&Workload>) -> Vec<PlacedFault> {
     let Some(entry) = s.get("fault") else {
         return Vec::new();
     };
@@ -189,7 +304,7 @@ fn read_faults(s: &mut Section<'_>, workload: Option<&Workload>) -> Vec<Placed> 
             DeValue::Table(table) => {
                 let title = format!("[[fault]] number {}", i + 1);
                 faults::read(
-                    Section::new(title, value.span(), table, s.problems()),
+                    Section::new(title, value.span(), table, faults::known(), s.problems()),
                     workload,
                 )
             }
@@ -214,13 +329,13 @@ fn declared_ids<'a>(s: &mut Section<'a>) -> Vec<&'a str> {
 fn read_strategies(
     s: &mut Section<'_>,
     surroundings: &Surroundings<'_>,
-) -> Vec<strategies::Placed> {
+) -> Vec<strategies::PlacedStrategy> {
     let help = "add a table such as [strategy.polling] with kind = \"polling\" (or \"cdc\", or \"dual-write\")";
     let Some(entry) = s.get("strategy") else {
         s.problem(s.span(), "the file has no strategy", help);
         return Vec::new();
     };
-    let Some(section) = Section::of(entry, "[strategy.NAME]", s.problems()) else {
+    let Some(section) = Section::of(entry, "[strategy.NAME]", Vec::new(), s.problems()) else {
         return Vec::new();
     };
     let entries = section.entries();
@@ -235,7 +350,7 @@ fn read_strategies(
         );
         return Vec::new();
     }
-    let mut placed: Vec<strategies::Placed> = Vec::new();
+    let mut placed: Vec<strategies::PlacedStrategy> = Vec::new();
     for entry in entries {
         if !matches!(entry.value(), DeValue::Table(_)) {
             s.problem(
@@ -266,7 +381,7 @@ fn read_strategies(
             );
         }
         let title = format!("[strategy.{}]", entry.key);
-        if let Some(strategy) = Section::of(entry, title, s.problems())
+        if let Some(strategy) = Section::of(entry, title, strategies::known(), s.problems())
             .and_then(|section| strategies::read(section, entry.key, surroundings))
         {
             placed.push(strategy);
@@ -278,7 +393,7 @@ fn read_strategies(
 
 fn read_expectations(
     s: &mut Section<'_>,
-    placed: Vec<strategies::Placed>,
+    placed: Vec<strategies::PlacedStrategy>,
     workload: Option<&Workload>,
 ) -> Vec<Strategy> {
     // A strategy that is there but broken must not make its expectations look misplaced.
@@ -290,7 +405,7 @@ fn read_expectations(
     let mut strategies: Vec<Strategy> = placed.into_iter().map(|p| p.strategy).collect();
     let expect = s
         .get("expect")
-        .and_then(|e| Section::of(e, "[expect.NAME]", s.problems()));
+        .and_then(|e| Section::of(e, "[expect.NAME]", Vec::new(), s.problems()));
     for entry in expect.iter().flat_map(Section::entries) {
         let title = format!("[expect.{}]", entry.key);
         if !declared.contains(&entry.key) {
@@ -301,7 +416,7 @@ fn read_expectations(
             );
             continue;
         }
-        let Some(section) = Section::of(entry, title, s.problems()) else {
+        let Some(section) = Section::of(entry, title, Vec::new(), s.problems()) else {
             continue;
         };
         if let Some(strategy) = strategies.iter_mut().find(|x| x.name == entry.key) {

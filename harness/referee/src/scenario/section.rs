@@ -43,32 +43,41 @@ pub(super) struct Section<'a> {
     title: String,
     span: Range<usize>,
     table: &'a DeTable<'a>,
+    /// Every key that has a row.
+    known: Vec<&'static str>,
     asked: Vec<&'static str>,
     problems: &'a Problems,
 }
 
 impl<'a> Section<'a> {
-    /// Starts reading a table whose header is at `span`.
+    /// Starts reading a table whose header is at `span`; `known` names its rows.
     pub fn new(
         title: impl Into<String>,
         span: Range<usize>,
         table: &'a DeTable<'a>,
+        known: Vec<&'static str>,
         problems: &'a Problems,
     ) -> Self {
         Self {
             title: title.into(),
             span,
             table,
+            known,
             asked: Vec::new(),
             problems,
         }
     }
 
     /// The same for the value of a key; notes a problem when it is no table.
-    pub fn of(entry: Entry<'a>, title: impl Into<String>, problems: &'a Problems) -> Option<Self> {
+    pub fn of(
+        entry: Entry<'a>,
+        title: impl Into<String>,
+        known: Vec<&'static str>,
+        problems: &'a Problems,
+    ) -> Option<Self> {
         let title = title.into();
         match entry.value() {
-            DeValue::Table(table) => Some(Self::new(title, entry.span(), table, problems)),
+            DeValue::Table(table) => Some(Self::new(title, entry.span(), table, known, problems)),
             other => {
                 problems.add(
                     entry.span(),
@@ -112,6 +121,11 @@ impl<'a> Section<'a> {
 
     /// The value of a key; from then on the key is known.
     pub fn get(&mut self, key: &'static str) -> Option<Entry<'a>> {
+        debug_assert!(
+            self.known.contains(&key),
+            "`{key}` of {} has no row among the keys, so no schema and no docs have it",
+            self.title
+        );
         if !self.asked.contains(&key) {
             self.asked.push(key);
         }
@@ -183,6 +197,30 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A regular expression.
+    pub fn regex(&self, entry: Entry<'a>) -> Option<&'a str> {
+        let text = self.text(entry)?;
+        let Err(error) = regex::Regex::new(text) else {
+            return Some(text);
+        };
+        // The lines before the last draw the expression.
+        let error = error.to_string();
+        let last = error.lines().last().unwrap_or_default();
+        let key = entry.key;
+        self.problems.add(
+            entry.span(),
+            format!(
+                "`{key}` is no regular expression: {}",
+                last.trim_start_matches("error: ")
+            ),
+            format!(
+                "a bracket, star or question mark that is meant as it stands takes a backslash; \
+                 write it in single quotes: {key} = 'up \\(ready\\)'"
+            ),
+        );
+        None
+    }
+
     /// A list of texts.
     pub fn texts(&self, entry: Entry<'a>) -> Option<Vec<String>> {
         let help = "write a list of texts: [\"...\", \"...\"]";
@@ -205,7 +243,7 @@ impl<'a> Section<'a> {
     /// A table of texts, by name.
     pub fn texts_by_name(&self, entry: Entry<'a>) -> Option<BTreeMap<String, String>> {
         let title = format!("`{}`", entry.key);
-        let table = Section::of(entry, title, self.problems)?;
+        let table = Section::of(entry, title, Vec::new(), self.problems)?;
         let texts = table.entries().into_iter().map(|inner| {
             let text = table.text(inner)?;
             Some((inner.key.to_owned(), text.to_owned()))

@@ -1,5 +1,6 @@
 //! `[workload]` and `[drain]`: the load, and how long the rest may take.
 
+use super::keys::{KeyInfo, Shape};
 use super::limits;
 use super::section::Section;
 use super::units::show_duration;
@@ -14,6 +15,178 @@ enum Mode {
     Open,
     Closed,
 }
+
+/// What a loop can be.
+const MODES: [(&str, Mode); 2] = [("open", Mode::Open), ("closed", Mode::Closed)];
+
+fn mode_words() -> Vec<&'static str> {
+    MODES.map(|(word, _)| word).to_vec()
+}
+
+/// Keys that a closed loop has no use for.
+pub(super) const OF_AN_OPEN_LOOP: [&str; 3] = ["rate", "ramp", "connections"];
+
+const fn count(least: u32, most: u32) -> Shape {
+    Shape::Integer {
+        least: least as i64,
+        most: most as i64,
+    }
+}
+
+const SHARE: Shape = Shape::Number {
+    least: 0.0,
+    most: 1.0,
+};
+
+const fn up_to(most: Duration) -> Shape {
+    Shape::Duration { least: MS, most }
+}
+
+const fn from_zero(most: Duration) -> Shape {
+    Shape::Duration {
+        least: Duration::ZERO,
+        most,
+    }
+}
+
+/// The keys of `[workload]`.
+pub(super) const KEYS: [KeyInfo; 17] = [
+    KeyInfo::usually(
+        "load",
+        Shape::Word(mode_words),
+        "\"open\"",
+        "`open`: each change is sent when it is due; `closed`: each of `clients` waits for its answer before it goes on",
+    ),
+    KeyInfo::usually(
+        "rate",
+        Shape::Number {
+            least: limits::RATE.0,
+            most: limits::RATE.1,
+        },
+        "500",
+        "order changes a second (open loop)",
+    ),
+    KeyInfo::required(
+        "duration",
+        up_to(limits::DURATION),
+        "how long changes are offered",
+    ),
+    KeyInfo::optional(
+        "clients",
+        count(1, limits::CONNECTIONS),
+        "needed by a closed loop, refused by an open one",
+        "how many clients a closed loop has",
+    ),
+    KeyInfo::optional(
+        "connections",
+        count(1, limits::CONNECTIONS),
+        "`rate` x `request_timeout`, and 64 to spare",
+        "changes that are outstanding at a time, at most (open loop); what is due beyond that is held back",
+    ),
+    KeyInfo::usually(
+        "ramp",
+        from_zero(limits::DURATION),
+        "\"0s\"",
+        "so long the rate grows, from 0 on (open loop)",
+    ),
+    KeyInfo::usually(
+        "changes_per_order",
+        count(1, limits::CHANGES_PER_ORDER),
+        "3",
+        "changes that an order goes through, in the mean",
+    ),
+    KeyInfo::usually(
+        "skew",
+        Shape::Number {
+            least: 0.0,
+            most: limits::SKEW,
+        },
+        "0",
+        "0: every order gets as many changes; above: the Zipf exponent of that number",
+    ),
+    KeyInfo::usually(
+        "payload_bytes",
+        count(1, limits::PAYLOAD_BYTES),
+        "256",
+        "length of an event's content, bytes",
+    ),
+    KeyInfo::usually(
+        "request_timeout",
+        up_to(limits::REQUEST),
+        "\"2s\"",
+        "after that a request's outcome is unknown",
+    ),
+    KeyInfo::usually(
+        "retries",
+        count(0, limits::RETRIES),
+        "0",
+        "times that the client repeats a change whose outcome was unknown",
+    ),
+    KeyInfo::usually(
+        "rollback_ratio",
+        SHARE,
+        "0.02",
+        "share of changes, below 1, that a business rule rolls back after the write",
+    ),
+    KeyInfo::usually(
+        "hold_ratio",
+        SHARE,
+        "0.01",
+        "share of changes whose transaction is held open for `hold`",
+    ),
+    KeyInfo::usually(
+        "hold",
+        up_to(limits::HOLD),
+        "\"20ms\"",
+        "how long those are held",
+    ),
+    KeyInfo::usually(
+        "partitions",
+        Shape::Integer {
+            least: 1,
+            most: limits::PARTITIONS as i64,
+        },
+        "3",
+        "partitions of the topic",
+    ),
+    KeyInfo::usually(
+        "postgres_connections",
+        count(1, limits::POSTGRES_CONNECTIONS),
+        "16",
+        "connections of the order service to PostgreSQL",
+    ),
+    KeyInfo::usually(
+        "min_committed_per_phase",
+        Shape::Integer {
+            least: 0,
+            most: limits::CHANGES as i64,
+        },
+        "100",
+        "fewer committed changes than this in a phase prove nothing",
+    ),
+];
+
+/// The keys of `[drain]`.
+pub(super) const KEYS_OF_DRAIN: [KeyInfo; 3] = [
+    KeyInfo::usually(
+        "within",
+        up_to(limits::DRAIN),
+        "\"30s\"",
+        "so long after the last heal, what is still on its way may take to arrive; what the outbox holds then is undrained",
+    ),
+    KeyInfo::usually(
+        "late_after",
+        up_to(limits::DRAIN),
+        "\"15s\"",
+        "an event first seen later than this after its answer is late",
+    ),
+    KeyInfo::usually(
+        "settle",
+        from_zero(limits::SETTLE),
+        "\"2s\"",
+        "so long the relay goes on after the last event was seen: what it repeats then counts",
+    ),
+];
 
 impl Workload {
     /// How many changes are intended in the first `until` of the load, by rate and ramp; in a closed
@@ -52,9 +225,8 @@ fn enough_connections(rate: f64, request_timeout: Duration, payload_bytes: usize
 
 /// What a loop of this kind has no use for.
 fn read_mode(s: &mut Section<'_>) -> (Mode, Option<usize>) {
-    let words = [("open", Mode::Open), ("closed", Mode::Closed)];
     let load = s.get("load");
-    let mode = load.and_then(|e| s.word(e, &words)).unwrap_or(Mode::Open);
+    let mode = load.and_then(|e| s.word(e, &MODES)).unwrap_or(Mode::Open);
     let clients = s.get("clients");
     match (mode, clients) {
         (Mode::Open, None) => (mode, None),
@@ -67,7 +239,7 @@ fn read_mode(s: &mut Section<'_>) -> (Mode, Option<usize>) {
             (mode, None)
         }
         (Mode::Closed, clients) => {
-            for key in ["rate", "ramp", "connections"] {
+            for key in OF_AN_OPEN_LOOP {
                 if let Some(entry) = s.get(key) {
                     s.problem(
                         entry.key_span(),
@@ -103,17 +275,17 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
     let duration_entry = s.required("duration", "duration = \"12s\"");
     let duration = duration_entry.and_then(|e| s.duration(e, MS..=limits::DURATION));
 
-    let mut count = |key, default: u32, least: u32, most: u32| {
+    let mut number = |key, default: u32, least: u32, most: u32| {
         s.get(key)
             .and_then(|e| s.integer(e, least..=most))
             .unwrap_or(default)
     };
-    let changes_per_order_asked = count("changes_per_order", 3, 1, u32::MAX);
+    let changes_per_order_asked = number("changes_per_order", 3, 1, u32::MAX);
     let changes_per_order = changes_per_order_asked.min(limits::CHANGES_PER_ORDER);
-    let payload_bytes = count("payload_bytes", 256, 1, limits::PAYLOAD_BYTES) as usize;
-    let retries = count("retries", 0, 0, limits::RETRIES);
+    let payload_bytes = number("payload_bytes", 256, 1, limits::PAYLOAD_BYTES) as usize;
+    let retries = number("retries", 0, 0, limits::RETRIES);
     let postgres_connections =
-        count("postgres_connections", 16, 1, limits::POSTGRES_CONNECTIONS) as usize;
+        number("postgres_connections", 16, 1, limits::POSTGRES_CONNECTIONS) as usize;
 
     let partitions = s
         .get("partitions")

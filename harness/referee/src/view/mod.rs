@@ -11,7 +11,7 @@ mod window;
 pub use bits::Bits;
 pub(crate) use join::Latest;
 pub use join::{Class, Join};
-pub use on_topic::Known;
+pub use on_topic::AppendBounds;
 pub use span::{NEVER, Span};
 pub use window::{Window, concerning, fault_name, strategy, windows};
 
@@ -36,7 +36,7 @@ impl<'a> View<'a> {
         let windows = windows(history);
         let kind = strategy(history).map(|s| &s.kind);
         let overtaken = kind
-            .filter(|kind| kind.has_relay() && !windows.is_empty())
+            .filter(|kind| kind.has_outbox() && !windows.is_empty())
             .map(|_| Overtaken::new(&join));
         Self {
             join,
@@ -62,10 +62,10 @@ impl<'a> View<'a> {
         (0..self.join.truth.len()).any(|slot| self.is_before_faults(self.delivery_span(slot)))
     }
 
-    /// Whether the strategy writes to both sides by itself.
-    pub fn is_dual_write(&self) -> bool {
-        let publisher = self.kind.map(|kind| kind.topology().publisher);
-        publisher == Some(Publisher::Service)
+    /// Who publishes; a relay where nothing is known of the strategy.
+    pub fn publisher(&self) -> Publisher {
+        self.kind
+            .map_or(Publisher::Relay, |kind| kind.topology().publisher)
     }
 
     /// How the strategy works.
@@ -83,7 +83,7 @@ impl<'a> View<'a> {
 
     /// The time in which a slot's event can have met its fate: from the intended start to the
     /// first sight (or append). What never came ends with the request where the request publishes
-    /// by itself, and where a relay does, when the relay had passed it.
+    /// by itself, and where it waits in an outbox, when its publisher had passed it.
     pub fn delivery_span(&self, slot: usize) -> Span {
         let Some(request) = self.join.request(slot) else {
             return self.whole();

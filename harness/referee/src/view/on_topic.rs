@@ -16,7 +16,7 @@ pub struct Ends(BTreeMap<i32, Vec<(i64, i64)>>);
 
 /// What is known of when a record came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct AppendBounds {
     /// Not there yet.
     pub after_ns: i64,
     /// There.
@@ -72,7 +72,7 @@ pub struct Walk<'e> {
 
 impl Walk<'_> {
     /// When a place was first known to exist; `None` if it never was.
-    pub fn known(&mut self, partition: i32, offset: i64) -> Option<Known> {
+    pub fn known(&mut self, partition: i32, offset: i64) -> Option<AppendBounds> {
         if self.partition != Some(partition) {
             self.partition = Some(partition);
             self.of_it = self.ends.0.get(&partition).map_or(&[], Vec::as_slice);
@@ -89,7 +89,7 @@ impl Walk<'_> {
             .at
             .checked_sub(1)
             .and_then(|before| self.of_it.get(before));
-        Some(Known {
+        Some(AppendBounds {
             after_ns: before.map_or(i64::MIN, |(at_ns, _)| *at_ns),
             by_ns,
         })

@@ -34,7 +34,7 @@ pub fn concerning(history: &History) -> Vec<(usize, &Fault)> {
         .faults
         .iter()
         .enumerate()
-        .filter(|(_, fault)| fault.concerns(&strategy.kind))
+        .filter(|(_, fault)| fault.concerns(strategy.topology()))
         .collect()
 }
 

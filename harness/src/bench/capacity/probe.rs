@@ -15,7 +15,7 @@ pub(super) struct Probe {
     /// Work that was not done right.
     pub wrong: Vec<String>,
     /// Why the run proved nothing about it.
-    pub doubts: Vec<String>,
+    pub inconclusive: Vec<String>,
 }
 
 impl Probe {
@@ -36,7 +36,7 @@ pub(super) fn judge(strategy: &Strategy, pace: Option<Pace>, seconds: u32) -> Pr
             cores(strategy, process, seconds)
         }),
         wrong: problems.wrong,
-        doubts: problems.doubts,
+        inconclusive: problems.inconclusive,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::bench::program::{self, Program};
 use crate::bench::sheet::Measured;
 use crate::clock::RunClock;
 use crate::run::RunError;
-use crate::run::arena::{Arena, failed};
+use crate::run::deployment::{Deployment, failed};
 use crate::scenario::Link;
 use relays::config::AfterPublish;
 use std::time::Duration;
@@ -18,15 +18,15 @@ const RECEIVE_WITHIN: Duration = Duration::from_secs(600);
 /// pg_recvlogical, of the slot that a relay would have, to nowhere, up to `end`.
 pub(super) async fn receive(
     ground: &Ground<'_>,
-    arena: &Arena<'_>,
+    deployment: &Deployment<'_>,
     end: &str,
     events: u32,
 ) -> Result<Measured, RunError> {
-    let publication = format!("publication_names={}", arena.layout.publication());
+    let publication = format!("publication_names={}", deployment.layout.publication());
     let args = [
         "--start",
         "--slot",
-        &arena.layout.slot(),
+        &deployment.layout.slot(),
         "--dbname",
         &ground.stack.info().postgres.database,
         "--file",
@@ -48,9 +48,9 @@ pub(super) async fn receive(
         Program {
             name: "pg_recvlogical",
             args: args.map(str::to_owned).into(),
-            target: arena.postgres(Link::RelayPostgres, arena.layout.relay_role()),
+            target: deployment.postgres(Link::RELAY_POSTGRES, deployment.layout.relay_role()),
             session: String::new(),
-            log: format!("{}.pg_recvlogical.log", arena.layout.schema),
+            log: format!("{}.pg_recvlogical.log", deployment.layout.schema),
             mark: Some(STREAMING),
             within: RECEIVE_WITHIN,
         },
@@ -64,7 +64,7 @@ pub(super) async fn receive(
             measured.values.insert(RATE, rate);
         }
         None => measured
-            .doubts
+            .inconclusive
             .push("it ended before its start was seen: take more events".to_owned()),
     }
     measured
@@ -76,12 +76,12 @@ pub(super) async fn receive(
 
 /// The relay's claims without a relay.
 pub(super) async fn claims(
-    arena: &Arena<'_>,
+    deployment: &Deployment<'_>,
     after_publish: AfterPublish,
     batch: u32,
     events: u32,
 ) -> Result<Measured, RunError> {
-    let target = arena.postgres(Link::RelayPostgres, arena.layout.relay_role());
+    let target = deployment.postgres(Link::RELAY_POSTGRES, deployment.layout.relay_role());
     let clock = RunClock::start();
     let claimed = relays::source::polling::claim_all(target, after_publish, batch)
         .await

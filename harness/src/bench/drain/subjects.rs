@@ -4,7 +4,7 @@ use reports::bench::Role;
 
 /// How PostgreSQL is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Transport {
     Tcp,
     Socket,
     Proxied,
@@ -22,11 +22,11 @@ pub(super) enum Work {
 }
 
 /// A row.
-pub(super) struct Subject {
+pub(super) struct DrainSubject {
     pub name: &'static str,
     /// Its strategy in the benchmark's scenario.
     pub strategy: &'static str,
-    pub way: Way,
+    pub transport: Transport,
     pub work: Work,
     pub role: Role,
     /// The row that it limits.
@@ -34,14 +34,14 @@ pub(super) struct Subject {
     pub note: &'static str,
 }
 
-impl Subject {
+impl DrainSubject {
     fn is_debezium(&self) -> bool {
         self.strategy == DEBEZIUM.strategy
     }
 
     /// Why it cannot be measured on this stack.
     fn missing(&self, has: &Has) -> Option<String> {
-        if self.way == Way::Socket && !has.socket {
+        if self.transport == Transport::Socket && !has.socket {
             return Some("no Unix socket of PostgreSQL is known here".to_owned());
         }
         has.debezium
@@ -61,13 +61,13 @@ impl Subject {
 const fn relay(
     name: &'static str,
     strategy: &'static str,
-    way: Way,
+    transport: Transport,
     note: &'static str,
-) -> Subject {
-    Subject {
+) -> DrainSubject {
+    DrainSubject {
         name,
         strategy,
-        way,
+        transport,
         work: Work::Relay,
         role: Role::Subject,
         limit_of: None,
@@ -75,11 +75,16 @@ const fn relay(
     }
 }
 
-const fn limit(name: &'static str, of: &Subject, work: Work, note: &'static str) -> Subject {
-    Subject {
+const fn limit(
+    name: &'static str,
+    of: &DrainSubject,
+    work: Work,
+    note: &'static str,
+) -> DrainSubject {
+    DrainSubject {
         name,
         strategy: of.strategy,
-        way: of.way,
+        transport: of.transport,
         work,
         role: Role::Limit,
         limit_of: Some(of.name),
@@ -87,33 +92,38 @@ const fn limit(name: &'static str, of: &Subject, work: Work, note: &'static str)
     }
 }
 
-const DELETE: Subject = relay(
+const DELETE: DrainSubject = relay(
     "polling-delete",
     "polling-delete",
-    Way::Tcp,
+    Transport::Tcp,
     "rows are deleted",
 );
-const DURABLE: Subject = relay(
+const DURABLE: DrainSubject = relay(
     "polling-durable",
     "polling-durable",
-    Way::Tcp,
+    Transport::Tcp,
     "rows are deleted, synchronous_commit on",
 );
-const MARK: Subject = relay("polling-mark", "polling-mark", Way::Tcp, "rows are marked");
-const TCP: Subject = relay("cdc-tcp", "cdc", Way::Tcp, "TCP on loopback");
-const SOCKET: Subject = relay("cdc-socket", "cdc", Way::Socket, "Unix socket");
-const PROXIED: Subject = relay(
+const MARK: DrainSubject = relay(
+    "polling-mark",
+    "polling-mark",
+    Transport::Tcp,
+    "rows are marked",
+);
+const TCP: DrainSubject = relay("cdc-tcp", "cdc", Transport::Tcp, "TCP on loopback");
+const SOCKET: DrainSubject = relay("cdc-socket", "cdc", Transport::Socket, "Unix socket");
+const PROXIED: DrainSubject = relay(
     "cdc-proxied",
     "cdc",
-    Way::Proxied,
+    Transport::Proxied,
     "PostgreSQL through Toxiproxy",
 );
-const DEBEZIUM: Subject = Subject {
+const DEBEZIUM: DrainSubject = DrainSubject {
     role: Role::Peer,
     ..relay(
         "debezium",
         "debezium",
-        Way::Tcp,
+        Transport::Tcp,
         "TCP on loopback, rows deleted as they are inserted; batch 8,192, queue 32,768, poll 10 ms",
     )
 };
@@ -122,7 +132,7 @@ const RECEIVE: &str = "pg_recvlogical to /dev/null on the same link";
 
 /// All rows, in the order of a round: each next to its limit. A further strategy is a line here and
 /// a `[strategy]` in the benchmark's scenario.
-pub(super) const SUBJECTS: [Subject; 12] = [
+pub(super) const SUBJECTS: [DrainSubject; 12] = [
     DELETE,
     limit("claims-delete", &DELETE, Work::Claims, CLAIMS),
     DURABLE,
@@ -147,7 +157,7 @@ pub(super) struct Has {
 
 /// What is measured.
 pub(super) struct Rows {
-    pub subjects: Vec<&'static Subject>,
+    pub subjects: Vec<&'static DrainSubject>,
     /// A line for each row that this stack cannot have.
     pub left_out: Vec<String>,
     /// What Debezium runs on, where it has a row.
@@ -176,15 +186,16 @@ pub(super) fn choose(beginning: Option<&str>, has: Has) -> Result<Rows, String> 
 
 /// Which row is held against which: each relay against its limit, against the peers on the same
 /// link, and what its commits cost it against the same without them.
-pub(super) fn pairs(subjects: &[&Subject]) -> Vec<(&'static str, &'static str)> {
+pub(super) fn pairs(subjects: &[&DrainSubject]) -> Vec<(&'static str, &'static str)> {
     let limits = subjects.iter().filter_map(|s| Some((s.limit_of?, s.name)));
     let peers = subjects.iter().filter(|s| s.role == Role::Peer);
     let against_peers = peers.flat_map(|peer| {
-        let alike = move |s: &&&Subject| s.role == Role::Subject && s.way == peer.way;
+        let alike =
+            move |s: &&&DrainSubject| s.role == Role::Subject && s.transport == peer.transport;
         let subjects = subjects.iter().filter(alike);
         subjects.map(|s| (s.name, peer.name))
     });
-    let is_there = |wanted: &Subject| subjects.iter().any(|s| s.name == wanted.name);
+    let is_there = |wanted: &DrainSubject| subjects.iter().any(|s| s.name == wanted.name);
     let durable = is_there(&DURABLE) && is_there(&DELETE);
     let of_commits = durable.then_some((DURABLE.name, DELETE.name));
     limits.chain(against_peers).chain(of_commits).collect()
@@ -238,7 +249,7 @@ mod tests {
 
     #[test]
     fn relays_are_held_against_their_limits_and_the_peer_on_the_same_link() {
-        let all: Vec<&Subject> = SUBJECTS.iter().collect();
+        let all: Vec<&DrainSubject> = SUBJECTS.iter().collect();
         let pairs = pairs(&all);
         assert_eq!(pairs.len(), 10);
         assert!(pairs.contains(&("polling-durable", "polling-delete")));

@@ -4,7 +4,8 @@ use super::{Held, Keep, StrategyParts};
 use crate::fence::pending;
 use crate::process::ChildSpec;
 use crate::run::RunError;
-use crate::run::arena::Arena;
+use crate::run::deployment::Deployment;
+use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{CommitMode, SourceConfig, WritePathConfig};
@@ -19,24 +20,30 @@ impl StrategyParts for Cdc {
         OutboxKind::Cdc
     }
 
-    fn write_path(&self, _: &Arena<'_>) -> WritePathConfig {
+    fn write_path(&self, _: &Deployment<'_>) -> WritePathConfig {
         WritePathConfig::Outbox { notify: false }
     }
 
-    fn relay(&self, arena: &Arena<'_>) -> Result<Option<ChildSpec>, RunError> {
+    fn relay(
+        &self,
+        deployment: &Deployment<'_>,
+        instance: Instance,
+    ) -> Result<Option<ChildSpec>, RunError> {
         let source = SourceConfig::Cdc {
-            slot: arena.layout.slot(),
-            publication: arena.layout.publication(),
+            slot: deployment.layout.slot(),
+            publication: deployment.layout.publication(),
         };
-        arena.own_relay(source, self.commit).map(Some)
+        deployment
+            .own_relay(instance, source, self.commit)
+            .map(Some)
     }
 
     fn pending<'a>(
         &'a self,
-        arena: &'a Arena<'_>,
+        deployment: &'a Deployment<'_>,
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
-        in_slot(arena, keep)
+        in_slot(deployment, keep)
     }
 
     fn relay_commit(&self) -> Option<String> {
@@ -46,12 +53,12 @@ impl StrategyParts for Cdc {
 
 /// What the strategy's slot has not had confirmed.
 pub(super) fn in_slot<'a>(
-    arena: &'a Arena<'_>,
+    deployment: &'a Deployment<'_>,
     keep: Keep<'a>,
 ) -> BoxFuture<'a, Result<u64, String>> {
     async move {
-        let (slot, publication) = (arena.layout.slot(), arena.layout.publication());
-        pending::in_slot(arena.admin(), &slot, &publication, |lsn, payload| {
+        let (slot, publication) = (deployment.layout.slot(), deployment.layout.publication());
+        pending::in_slot(deployment.admin(), &slot, &publication, |lsn, payload| {
             keep(Held::Event { lsn, payload });
         })
         .await

@@ -1,12 +1,12 @@
 //! An outbox that Debezium reads from the write-ahead log, in a Kafka Connect worker.
 
 use super::{Keep, StrategyParts, cdc};
-use crate::debezium::{Install, Worker};
+use crate::debezium::{ConnectWorker, Install};
 use crate::process::ChildSpec;
 use crate::process::reaper::Reaper;
 use crate::run::RunError;
-use crate::run::arena::{Arena, RELAY, failed};
-use crate::scenario::Link;
+use crate::run::deployment::{Deployment, RELAY, failed};
+use crate::scenario::{Instance, Link};
 use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -21,23 +21,30 @@ impl StrategyParts for Debezium {
         OutboxKind::Fleeting
     }
 
-    fn write_path(&self, _: &Arena<'_>) -> WritePathConfig {
+    fn write_path(&self, _: &Deployment<'_>) -> WritePathConfig {
         WritePathConfig::Outbox { notify: false }
     }
 
-    fn relay(&self, arena: &Arena<'_>) -> Result<Option<ChildSpec>, RunError> {
-        let worker = Worker {
-            postgres: arena.postgres(Link::RelayPostgres, arena.layout.relay_role()),
-            kafka: arena.kafka(Link::RelayKafka),
-            heartbeat_topic: heartbeat_topic(&arena.topic_name),
-            slot: arena.layout.slot(),
-            publication: arena.layout.publication(),
-            rest: arena.relay_address,
+    fn relay(
+        &self,
+        deployment: &Deployment<'_>,
+        _: Instance,
+    ) -> Result<Option<ChildSpec>, RunError> {
+        let worker = ConnectWorker {
+            postgres: deployment.postgres(Link::RELAY_POSTGRES, deployment.layout.relay_role()),
+            kafka: deployment.kafka(Link::RELAY_KAFKA),
+            heartbeat_topic: heartbeat_topic(&deployment.topic_name),
+            slot: deployment.layout.slot(),
+            publication: deployment.layout.publication(),
+            rest: deployment.relay_addresses[Instance::FIRST.index()],
         };
-        let install = install(arena.stack)?;
-        let folder = arena.folder.join("connect").join(&arena.strategy.name);
-        let log = arena.log(RELAY);
-        let child = worker.child(RELAY, &install, &folder, &log, arena.stack.info());
+        let install = install(deployment.stack)?;
+        let folder = deployment
+            .folder
+            .join("connect")
+            .join(&deployment.strategy.name);
+        let log = deployment.log(RELAY);
+        let child = worker.child(RELAY, &install, &folder, &log, deployment.stack.info());
         child
             .map(Some)
             .map_err(|e| failed("configuring Debezium", &e))
@@ -45,10 +52,10 @@ impl StrategyParts for Debezium {
 
     fn pending<'a>(
         &'a self,
-        arena: &'a Arena<'_>,
+        deployment: &'a Deployment<'_>,
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
-        cdc::in_slot(arena, keep)
+        cdc::in_slot(deployment, keep)
     }
 
     fn make_ready<'a>(

@@ -3,8 +3,8 @@
 use super::{Keep, StrategyParts};
 use crate::process::ChildSpec;
 use crate::run::RunError;
-use crate::run::arena::Arena;
-use crate::scenario::Link;
+use crate::run::deployment::Deployment;
+use crate::scenario::{Instance, Link};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{WriteOrder, WritePathConfig};
@@ -21,19 +21,23 @@ impl StrategyParts for DualWrite {
         OutboxKind::None
     }
 
-    fn write_path(&self, arena: &Arena<'_>) -> WritePathConfig {
+    fn write_path(&self, deployment: &Deployment<'_>) -> WritePathConfig {
         WritePathConfig::DualWrite {
             order: self.order,
             publish_timeout_ms: self.publish_timeout.map(|d| d.as_millis() as u64),
-            kafka: arena.kafka(Link::OrdersKafka),
+            kafka: deployment.kafka(Link::OrdersKafka),
         }
     }
 
-    fn relay(&self, _: &Arena<'_>) -> Result<Option<ChildSpec>, RunError> {
+    fn relay(&self, _: &Deployment<'_>, _: Instance) -> Result<Option<ChildSpec>, RunError> {
         Ok(None)
     }
 
-    fn pending<'a>(&'a self, _: &'a Arena<'_>, _: Keep<'a>) -> BoxFuture<'a, Result<u64, String>> {
+    fn pending<'a>(
+        &'a self,
+        _: &'a Deployment<'_>,
+        _: Keep<'a>,
+    ) -> BoxFuture<'a, Result<u64, String>> {
         async { Ok(0) }.boxed()
     }
 

@@ -1,24 +1,30 @@
-//! Anyone's outbox and anyone's relay, as its file describes them.
+//! Anyone's outbox with anyone's relay, or with anyone's order service, as its file describes them.
 
 mod install;
 mod ready;
+mod values;
 
 use super::{Held, Keep, Stop, StrategyParts};
 use crate::fence::pending;
+use crate::fence::told::TruthQuery;
 use crate::process::ChildSpec;
 use crate::process::reaper::Reaper;
-use crate::run::arena::{Arena, RELAY, failed};
+use crate::run::deployment::{Deployment, ORDER_SERVICE, failed};
 use crate::run::{RunError, folder};
-use crate::scenario::Link;
-use crate::scenario::relay_file::{RelayFile, StopSignal, Template};
+use crate::scenario::Instance;
+use crate::scenario::relay_file::{ForeignProcess, ForeignStop, RelayFile, StopSignal, Template};
 use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::sys::signal::Signal;
 use relays::config::{ForeignStatement, Parameter, PostgresTarget, WritePathConfig};
-use relays::schema::{Foreign, OutboxKind};
-use std::borrow::Cow;
+use relays::schema::{ForeignSchema, OutboxKind, Role};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use values::Values;
+
+/// Bound on the query of [truth] while there is nothing to tell.
+const TRIED_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) struct External {
     pub relay: Box<RelayFile>,
@@ -26,57 +32,94 @@ pub(super) struct External {
 
 impl StrategyParts for External {
     fn outbox(&self) -> OutboxKind {
-        OutboxKind::Foreign {
-            replication: self.relay.outbox.replication,
+        let replication = self.relay.outbox.replication;
+        match self.relay.service {
+            None => OutboxKind::Foreign { replication },
+            Some(_) => OutboxKind::ForeignService {
+                replication: replication.then_some(match self.relay.process {
+                    Some(_) => Role::Relay,
+                    None => Role::Service,
+                }),
+            },
         }
     }
 
-    fn write_path(&self, arena: &Arena<'_>) -> WritePathConfig {
+    fn write_path(&self, deployment: &Deployment<'_>) -> WritePathConfig {
         WritePathConfig::Foreign {
-            announce: self.announce(&Values::of(arena)),
+            announce: self.announce(&Values::of(deployment, Role::Relay)),
         }
     }
 
-    fn relay(&self, arena: &Arena<'_>) -> Result<Option<ChildSpec>, RunError> {
-        let values = Values::of(arena);
-        let scratch = &values.folder;
-        std::fs::create_dir_all(scratch)
-            .map_err(|e| failed(&format!("making the folder {}", scratch.display()), &e))?;
-        let process = &self.relay.process;
-        for (name, template) in &process.files {
-            // Passwords stand in them.
-            folder::write_secret(&scratch.join(name), values.fill(template).as_bytes())?;
+    fn service(&self, deployment: &Deployment<'_>) -> Result<Option<ChildSpec>, RunError> {
+        let service = self.relay.service.as_ref();
+        service
+            .map(|service| {
+                let values = Values::of(deployment, Role::Service);
+                self.child(
+                    deployment,
+                    ORDER_SERVICE,
+                    "[service]",
+                    &values,
+                    &service.process,
+                )
+            })
+            .transpose()
+    }
+
+    fn relay(
+        &self,
+        deployment: &Deployment<'_>,
+        instance: Instance,
+    ) -> Result<Option<ChildSpec>, RunError> {
+        let process = self.relay.process.as_ref();
+        process
+            .map(|process| {
+                let values = Values::of_relay(deployment, instance);
+                self.child(deployment, instance.name(), "[relay]", &values, process)
+            })
+            .transpose()
+    }
+
+    fn truth(&self, deployment: &Deployment<'_>) -> Option<TruthQuery> {
+        let truth = &self.relay.service.as_ref()?.truth;
+        Some(TruthQuery {
+            reader: reader(deployment),
+            query: Values::of(deployment, Role::Service).fill(&truth.query),
+            place: truth.place.clone(),
+        })
+    }
+
+    fn try_out<'a>(
+        &'a self,
+        deployment: &'a Deployment<'_>,
+    ) -> BoxFuture<'a, Result<(), RunError>> {
+        async move {
+            if let Some(truth) = self.truth(deployment) {
+                let tried = truth.try_out(TRIED_WITHIN).await;
+                tried.map_err(|e| failed("trying the query that tells the truth", &e))?;
+            }
+            self.try_pending(deployment).await
         }
-        let mut words = process.command.iter().map(|word| values.fill(word));
-        let (working, program) = self.program(&words.next().unwrap_or_default())?;
-        let env = process.env.iter();
-        Ok(Some(ChildSpec {
-            name: RELAY.to_owned(),
-            program,
-            args: words.collect(),
-            env: env
-                .map(|(name, value)| (name.clone(), values.fill(value)))
-                .collect(),
-            user: None,
-            log: arena.log(RELAY),
-            ready: ready::of(&process.ready, &values, &values.direct(arena))?,
-            ready_within: process.ready_within,
-            folder: Some(working),
-        }))
+        .boxed()
     }
 
     fn pending<'a>(
         &'a self,
-        arena: &'a Arena<'_>,
+        deployment: &'a Deployment<'_>,
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
         async move {
             let Some(query) = &self.relay.outbox.pending else {
                 return Ok(0);
             };
-            let values = Values::of(arena);
+            let owner = self.owner();
+            let values = Values::of(deployment, owner);
+            let asked_as = match owner {
+                Role::Relay => values.direct(deployment),
+                Role::Service => reader(deployment),
+            };
             let query = values.fill(query);
-            pending::by_query(&values.direct(arena), &query, |attempt| {
+            pending::by_query(&asked_as, &query, |attempt| {
                 keep(Held::Attempt(attempt));
             })
             .await
@@ -93,67 +136,64 @@ impl StrategyParts for External {
         install::install(&self.relay, reaper, log).boxed()
     }
 
-    fn lay_out<'a>(&'a self, arena: &'a Arena<'_>) -> BoxFuture<'a, Result<(), RunError>> {
+    fn lay_out<'a>(
+        &'a self,
+        deployment: &'a Deployment<'_>,
+    ) -> BoxFuture<'a, Result<(), RunError>> {
         async move {
-            let values = Values::of(arena);
+            let values = Values::of(deployment, self.owner());
             let fill = |all: &[Template]| -> Vec<String> {
                 all.iter().map(|template| values.fill(template)).collect()
             };
             let outbox = &self.relay.outbox;
             let (ddl, after) = (fill(&outbox.ddl), fill(&outbox.after_ddl));
             let announce = self.announce(&values);
-            let foreign = Foreign {
+            let foreign = ForeignSchema {
                 ddl: &ddl,
                 announce: &announce,
                 after: &after,
             };
-            let made = relays::schema::lay_out(arena.admin(), &arena.layout, &foreign).await;
+            let made =
+                relays::schema::lay_out(deployment.admin(), &deployment.layout, &foreign).await;
             let doing = format!("making the outbox of {}", self.relay.name);
             made.map_err(|e| failed(&doing, &e))?;
-            // A query that cannot be asked now cannot be asked at the end.
-            let asked = self.pending(arena, &mut |_| {}).await;
-            asked
-                .map(drop)
-                .map_err(|e| failed("trying `pending` of the relay's file", &e))
+            match self.owner() {
+                Role::Relay => self.try_pending(deployment).await,
+                // It may make its tables by itself, once it is started.
+                Role::Service => Ok(()),
+            }
         }
         .boxed()
     }
 
     fn stop(&self) -> Stop {
-        let stop = &self.relay.process.stop;
-        Stop {
-            signal: match stop.signal {
-                StopSignal::Term => Signal::SIGTERM,
-                StopSignal::Int => Signal::SIGINT,
-                StopSignal::Quit => Signal::SIGQUIT,
-            },
-            within: stop.within,
-        }
+        let process = self.relay.process.as_ref();
+        process.map_or_else(Stop::default, |process| told_to_end(&process.stop))
+    }
+
+    fn stop_service(&self) -> Option<Stop> {
+        let service = self.relay.service.as_ref()?;
+        Some(told_to_end(&service.process.stop))
     }
 
     fn unusual_end(&self, by_itself: bool, exit_code: Option<i32>) -> Option<String> {
-        let stop = &self.relay.process.stop;
-        let usual = |code| stop.exit.iter().any(|usual| i32::from(*usual) == code);
-        match exit_code {
-            _ if !by_itself => Some(format!(
-                "the relay did not end within {:?} and was killed",
-                stop.within
-            )),
-            Some(code) if usual(code) => None,
-            Some(code) => Some(format!(
-                "the relay ended with exit code {code}; its file accepts {:?}",
-                stop.exit
-            )),
-            None => Some("the relay was ended by a signal that it does not handle".to_owned()),
-        }
+        let stop = &self.relay.process.as_ref()?.stop;
+        unusual("relay", stop, by_itself, exit_code)
+    }
+
+    fn unusual_end_of_service(&self, by_itself: bool, exit_code: Option<i32>) -> Option<String> {
+        let stop = &self.relay.service.as_ref()?.process.stop;
+        unusual("order service", stop, by_itself, exit_code)
     }
 
     fn restarts(&self) -> bool {
-        self.relay.process.restart
+        let process = self.relay.process.as_ref();
+        process.is_some_and(|process| process.restart)
     }
 
     fn relay_commit(&self) -> Option<String> {
-        Some("as the relay itself sets it".to_owned())
+        let process = self.relay.process.as_ref();
+        process.map(|_| "as the relay itself sets it".to_owned())
     }
 
     fn describe(&self, _: &Stack, name: &str) -> Vec<(String, String)> {
@@ -174,11 +214,114 @@ impl StrategyParts for External {
             let value = value?;
             Some((format!("relay.{name}{fact}"), value))
         });
-        known.collect()
+        let its_own = relay.service.as_ref().map(|_| {
+            let what = match relay.process {
+                Some(_) => "its own",
+                None => "its own, which publishes what is in its outbox by itself",
+            };
+            (format!("service.{name}"), what.to_owned())
+        });
+        known.chain(its_own).collect()
+    }
+}
+
+/// How a process is told to end, by its file.
+fn told_to_end(stop: &ForeignStop) -> Stop {
+    Stop {
+        signal: match stop.signal {
+            StopSignal::Term => Signal::SIGTERM,
+            StopSignal::Int => Signal::SIGINT,
+            StopSignal::Quit => Signal::SIGQUIT,
+        },
+        within: stop.within,
+    }
+}
+
+/// What is to be said of the end of a process that was told to end.
+fn unusual(
+    who: &str,
+    stop: &ForeignStop,
+    by_itself: bool,
+    exit_code: Option<i32>,
+) -> Option<String> {
+    let usual = |code| stop.exit.iter().any(|usual| i32::from(*usual) == code);
+    match exit_code {
+        _ if !by_itself => Some(format!(
+            "the {who} did not end within {:?} and was killed",
+            stop.within
+        )),
+        Some(code) if usual(code) => None,
+        Some(code) => Some(format!(
+            "the {who} ended with exit code {code}; its file accepts {:?}",
+            stop.exit
+        )),
+        None => Some(format!(
+            "the {who} was ended by a signal that it does not handle"
+        )),
+    }
+}
+
+/// The way of the role that may only read, around the proxy.
+fn reader(deployment: &Deployment<'_>) -> PostgresTarget {
+    PostgresTarget {
+        user: deployment.layout.reader_role(),
+        password: deployment.layout.password.clone(),
+        ..deployment.admin().clone()
     }
 }
 
 impl External {
+    /// Whose the tables are.
+    fn owner(&self) -> Role {
+        match self.relay.service {
+            Some(_) => Role::Service,
+            None => Role::Relay,
+        }
+    }
+
+    /// A query that cannot be asked now cannot be asked at the end.
+    async fn try_pending(&self, deployment: &Deployment<'_>) -> Result<(), RunError> {
+        let asked = self.pending(deployment, &mut |_| {}).await;
+        asked
+            .map(drop)
+            .map_err(|e| failed("trying `pending` of the relay's file", &e))
+    }
+
+    /// A process of this name, as this table of the file describes it.
+    fn child(
+        &self,
+        deployment: &Deployment<'_>,
+        name: &str,
+        table: &str,
+        values: &Values,
+        process: &ForeignProcess,
+    ) -> Result<ChildSpec, RunError> {
+        let scratch = &values.folder;
+        std::fs::create_dir_all(scratch)
+            .map_err(|e| failed(&format!("making the folder {}", scratch.display()), &e))?;
+        for (name, template) in &process.files {
+            // Passwords stand in them.
+            folder::write_secret(&scratch.join(name), values.fill(template).as_bytes())?;
+        }
+        let mut words = process.command.iter().map(|word| values.fill(word));
+        let first = words.next().unwrap_or_default();
+        let (working, program) = self.program(table, &process.folder, &first)?;
+        let env = process.env.iter();
+        Ok(ChildSpec {
+            name: name.to_owned(),
+            program,
+            args: words.collect(),
+            env: env
+                .map(|(name, value)| (name.clone(), values.fill(value)))
+                .collect(),
+            user: None,
+            log: deployment.log(name),
+            ready: ready::of(&process.ready, values, &values.direct(deployment))?,
+            ready_within: process.ready_within,
+            folder: Some(working),
+        })
+    }
+
     /// The statements that announce a change, with their parameters.
     fn announce(&self, values: &Values) -> Vec<ForeignStatement> {
         let statements = self.relay.outbox.insert.iter().map(|template| {
@@ -199,13 +342,18 @@ impl External {
         statements.collect()
     }
 
-    /// Its working folder and its program, both there.
-    fn program(&self, word: &str) -> Result<(PathBuf, PathBuf), RunError> {
+    /// The working folder and the program of a process, both there.
+    fn program(
+        &self,
+        table: &str,
+        folder: &str,
+        word: &str,
+    ) -> Result<(PathBuf, PathBuf), RunError> {
         let doing = format!("starting {}", self.relay.name);
-        let folder = self.relay.home.join(&self.relay.process.folder);
+        let folder = self.relay.home.join(folder);
         if !folder.is_dir() {
             let reason = format!(
-                "`folder` of [relay] is {}, which is no folder: it is relative to the relay's file",
+                "`folder` of {table} is {}, which is no folder: it is relative to the relay's file",
                 folder.display()
             );
             return Err(failed(&doing, &reason));
@@ -222,7 +370,7 @@ impl External {
                 true => format!("it would be {}", program.display()),
                 false => "it is in no folder of PATH".to_owned(),
             };
-            let reason = format!("`command` of [relay] begins with `{word}`: {where_}");
+            let reason = format!("`command` of {table} begins with `{word}`: {where_}");
             return Err(failed(&doing, &reason));
         }
         Ok((folder, program))
@@ -237,145 +385,9 @@ fn program_in(folder: &Path, program: &str) -> PathBuf {
     }
 }
 
-/// What the placeholders of a relay's file stand for in one run.
-pub(super) struct Values {
-    postgres: PostgresTarget,
-    bootstrap: String,
-    topic: String,
-    slot: String,
-    publication: String,
-    folder: PathBuf,
-    port: u16,
-}
-
-impl Values {
-    fn of(arena: &Arena<'_>) -> Self {
-        let kafka = arena.kafka(Link::RelayKafka);
-        let folder = arena.folder.join("relay").join(&arena.strategy.name);
-        Self {
-            postgres: arena.postgres(Link::RelayPostgres, arena.layout.relay_role()),
-            bootstrap: kafka.bootstrap,
-            topic: kafka.topic,
-            slot: arena.layout.slot(),
-            publication: arena.layout.publication(),
-            // The relay runs in a folder of its own.
-            folder: std::path::absolute(&folder).unwrap_or(folder),
-            port: arena.relay_address.port(),
-        }
-    }
-
-    /// The relay's own way to the database, around the proxy: for what is asked on its behalf.
-    fn direct(&self, arena: &Arena<'_>) -> PostgresTarget {
-        PostgresTarget {
-            user: self.postgres.user.clone(),
-            password: self.postgres.password.clone(),
-            ..arena.admin().clone()
-        }
-    }
-
-    /// The template with these values.
-    fn fill(&self, template: &Template) -> String {
-        template.fill(|name| self.get(name))
-    }
-
-    /// By name; names were checked when the file was read.
-    fn get(&self, name: &str) -> Cow<'_, str> {
-        let postgres = &self.postgres;
-        match name {
-            "postgres_url" => url(postgres).into(),
-            "postgres_host" => postgres.host.as_str().into(),
-            "postgres_port" => postgres.port.to_string().into(),
-            "postgres_user" => postgres.user.as_str().into(),
-            "postgres_password" => postgres.password.as_str().into(),
-            "postgres_database" => postgres.database.as_str().into(),
-            "schema" => postgres.schema.as_str().into(),
-            "bootstrap" => self.bootstrap.as_str().into(),
-            "topic" => self.topic.as_str().into(),
-            "slot" => self.slot.as_str().into(),
-            "publication" => self.publication.as_str().into(),
-            "folder" => self.folder.to_string_lossy(),
-            "port" => self.port.to_string().into(),
-            _ => "".into(),
-        }
-    }
-}
-
-/// As libpq and the drivers of other languages read it. User and password are plain: they are ours.
-fn url(postgres: &PostgresTarget) -> String {
-    let PostgresTarget {
-        host,
-        port,
-        user,
-        password,
-        database,
-        ..
-    } = postgres;
-    let database: String = database
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
-    if host.starts_with('/') {
-        return format!("postgres://{user}:{password}@/{database}?host={host}&port={port}");
-    }
-    match host.contains(':') {
-        true => format!("postgres://{user}:{password}@[{host}]:{port}/{database}"),
-        false => format!("postgres://{user}:{password}@{host}:{port}/{database}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::relay_file::PLACEHOLDERS;
-
-    #[test]
-    fn given_every_placeholder_of_a_file_then_it_stands_for_something() {
-        let text = || "x".to_owned();
-        let values = Values {
-            postgres: PostgresTarget {
-                host: text(),
-                port: 1,
-                user: text(),
-                password: text(),
-                database: text(),
-                schema: text(),
-            },
-            bootstrap: text(),
-            topic: text(),
-            slot: text(),
-            publication: text(),
-            folder: "x".into(),
-            port: 2,
-        };
-        for name in PLACEHOLDERS {
-            assert!(!values.get(name).is_empty(), "{name}");
-        }
-    }
-
-    #[test]
-    fn given_an_unusual_host_or_database_then_the_url_is_one_all_the_same() {
-        let at = |host: &str, database: &str| {
-            url(&PostgresTarget {
-                host: host.into(),
-                port: 5,
-                user: "u".into(),
-                password: "p".into(),
-                database: database.into(),
-                schema: "s".into(),
-            })
-        };
-        assert_eq!(
-            at("127.0.0.1", "a b/c"),
-            "postgres://u:p@127.0.0.1:5/a%20b%2Fc"
-        );
-        assert_eq!(at("::1", "d"), "postgres://u:p@[::1]:5/d");
-        assert_eq!(at("/run/pg", "d"), "postgres://u:p@/d?host=/run/pg&port=5");
-    }
 
     #[test]
     fn given_a_program_with_a_slash_then_it_is_below_the_folder() {

@@ -1,5 +1,5 @@
-//! What each kind of strategy brings to a run: the shape of its outbox, how the order service writes, its
-//! relay, and how its source is asked what it still holds. One kind, one file, one line in [`of`].
+//! What each kind of strategy brings to a run: the shape of its outbox, how the order service writes (or
+//! another one in its place), its relay, and how its source is asked what it still holds. One kind, one file, one line in [`of`].
 
 mod cdc;
 pub(crate) mod debezium;
@@ -8,10 +8,11 @@ mod external;
 mod polling;
 
 use super::RunError;
-use super::arena::Arena;
+use super::deployment::Deployment;
+use crate::fence::told::TruthQuery;
 use crate::process::ChildSpec;
 use crate::process::reaper::Reaper;
-use crate::scenario::{Strategy, StrategyKind};
+use crate::scenario::{Instance, Strategy, StrategyKind};
 use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -32,7 +33,7 @@ pub(crate) enum Held<'a> {
 /// Hears of each event that is held.
 pub(crate) type Keep<'a> = &'a mut (dyn FnMut(Held<'_>) + Send);
 
-/// How a relay is told to end.
+/// How a process is told to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stop {
     pub signal: Signal,
@@ -54,16 +55,41 @@ pub(crate) trait StrategyParts: Send + Sync {
     /// The tables beside `orders`.
     fn outbox(&self) -> OutboxKind;
 
-    /// How the order service makes a change durable and announced.
-    fn write_path(&self, arena: &Arena<'_>) -> WritePathConfig;
+    /// How our order service makes a change durable and announced; not asked where there is another.
+    fn write_path(&self, deployment: &Deployment<'_>) -> WritePathConfig;
 
-    /// Its relay's process, where it has one.
-    fn relay(&self, arena: &Arena<'_>) -> Result<Option<ChildSpec>, RunError>;
+    /// The process of an order service that takes the place of ours, where it brings one.
+    fn service(&self, deployment: &Deployment<'_>) -> Result<Option<ChildSpec>, RunError> {
+        let _ = deployment;
+        Ok(None)
+    }
+
+    /// How such a service tells what it committed; nothing where ours keeps `orders`.
+    fn truth(&self, deployment: &Deployment<'_>) -> Option<TruthQuery> {
+        let _ = deployment;
+        None
+    }
+
+    /// Tries what will be asked at the end, now that everything is up and there is nothing to tell.
+    fn try_out<'a>(
+        &'a self,
+        deployment: &'a Deployment<'_>,
+    ) -> BoxFuture<'a, Result<(), RunError>> {
+        let _ = deployment;
+        async { Ok(()) }.boxed()
+    }
+
+    /// The process of one of its relays, where it has any.
+    fn relay(
+        &self,
+        deployment: &Deployment<'_>,
+        instance: Instance,
+    ) -> Result<Option<ChildSpec>, RunError>;
 
     /// Hands over what its source still holds, and counts it. Its relay is dead by then.
     fn pending<'a>(
         &'a self,
-        arena: &'a Arena<'_>,
+        deployment: &'a Deployment<'_>,
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>>;
 
@@ -80,8 +106,11 @@ pub(crate) trait StrategyParts: Send + Sync {
     }
 
     /// Makes what it needs in the database beyond [`StrategyParts::outbox`].
-    fn lay_out<'a>(&'a self, arena: &'a Arena<'_>) -> BoxFuture<'a, Result<(), RunError>> {
-        let _ = arena;
+    fn lay_out<'a>(
+        &'a self,
+        deployment: &'a Deployment<'_>,
+    ) -> BoxFuture<'a, Result<(), RunError>> {
+        let _ = deployment;
         async { Ok(()) }.boxed()
     }
 
@@ -109,6 +138,17 @@ pub(crate) trait StrategyParts: Send + Sync {
     fn unusual_end(&self, by_itself: bool, exit_code: Option<i32>) -> Option<String> {
         let _ = exit_code;
         (!by_itself).then(|| "the relay had to be killed".to_owned())
+    }
+
+    /// The same of an order service that is not ours.
+    fn unusual_end_of_service(&self, by_itself: bool, exit_code: Option<i32>) -> Option<String> {
+        let _ = (by_itself, exit_code);
+        None
+    }
+
+    /// How an order service that is not ours is told to end; nothing where it is.
+    fn stop_service(&self) -> Option<Stop> {
+        None
     }
 
     /// Whether its relay is started again when it ends by itself.

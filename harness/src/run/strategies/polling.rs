@@ -4,7 +4,8 @@ use super::{Held, Keep, StrategyParts};
 use crate::fence::pending;
 use crate::process::ChildSpec;
 use crate::run::RunError;
-use crate::run::arena::Arena;
+use crate::run::deployment::Deployment;
+use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{AfterPublish, CommitMode, SourceConfig, WritePathConfig};
@@ -27,29 +28,35 @@ impl StrategyParts for Polling {
         }
     }
 
-    fn write_path(&self, _: &Arena<'_>) -> WritePathConfig {
+    fn write_path(&self, _: &Deployment<'_>) -> WritePathConfig {
         WritePathConfig::Outbox {
             notify: self.notify,
         }
     }
 
-    fn relay(&self, arena: &Arena<'_>) -> Result<Option<ChildSpec>, RunError> {
+    fn relay(
+        &self,
+        deployment: &Deployment<'_>,
+        instance: Instance,
+    ) -> Result<Option<ChildSpec>, RunError> {
         let source = SourceConfig::Polling {
             after_publish: self.after_publish,
             interval_ms: self.interval.as_millis() as u64,
             batch: self.batch,
             notify: self.notify,
         };
-        arena.own_relay(source, self.commit).map(Some)
+        deployment
+            .own_relay(instance, source, self.commit)
+            .map(Some)
     }
 
     fn pending<'a>(
         &'a self,
-        arena: &'a Arena<'_>,
+        deployment: &'a Deployment<'_>,
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
-        let schema = &arena.layout.schema;
-        pending::in_outbox(arena.admin(), schema, self.after_publish, |payload| {
+        let schema = &deployment.layout.schema;
+        pending::in_outbox(deployment.admin(), schema, self.after_publish, |payload| {
             keep(Held::Event { lsn: 0, payload });
         })
         .boxed()

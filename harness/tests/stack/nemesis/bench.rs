@@ -7,13 +7,13 @@ use harness::bite::bites;
 use harness::clock::RunClock;
 use harness::history::{History, Intent, Outcome, PartOf, Request, Rows, RunMeta};
 use harness::identity::RunKey;
-use harness::nemesis::{Battlefield, Campaign, Counts, Load, campaign};
+use harness::nemesis::{Campaign, Counts, FaultTargets, LoadWindow, Turn, campaign};
 use harness::scenario::{
     Drain, Fault, FaultKind, Scenario, Start, Strategy, StrategyKind, Stream, Target, Toxic,
     Workload,
 };
 use harness::stack::Route;
-use harness::toxiproxy::Toxiproxy;
+use harness::toxiproxy::ToxiproxyClient;
 use relays::config::{CommitMode, WriteOrder};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -28,14 +28,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A proxied link of its own, with its clock.
 pub struct Bench {
-    pub field: Battlefield,
+    pub targets: FaultTargets,
     pub proxy: String,
     pub connect: String,
+    announced: watch::Receiver<Vec<Turn>>,
 }
 
 impl Bench {
     pub async fn to(upstream: &str) -> Self {
-        let toxiproxy = Toxiproxy::new(&stack().await.toxiproxy_url).unwrap();
+        let toxiproxy = ToxiproxyClient::new(&stack().await.toxiproxy_url).unwrap();
         let proxy = format!("test.{}.{}", uuid::Uuid::new_v4().simple(), LINK.name());
         let listen = toxiproxy
             .create(&proxy, "127.0.0.1:0", upstream)
@@ -46,34 +47,56 @@ impl Bench {
             upstream: upstream.to_owned(),
             connect: listen.clone(),
         };
-        let field = Battlefield {
-            strategy: strategy(),
+        let (announcing, announced) = watch::channel(Vec::new());
+        let targets = FaultTargets {
+            strategy: strategy().topology(),
             toxiproxy,
             toxiproxy_process: None,
             proxies: BTreeMap::from([(LINK, (proxy.clone(), route))]),
+            databases: BTreeMap::new(),
             processes: BTreeMap::new(),
+            reader: None,
             clock: RunClock::start(),
-            announce: std::sync::Arc::new(|_| {}),
+            announce: Arc::new(move |said| {
+                let turns = said.turn.into_iter().map(|(_, turn)| turn);
+                announcing.send_modify(|all: &mut Vec<Turn>| all.extend(turns));
+            }),
         };
         Self {
-            field,
+            targets,
             proxy,
             connect: listen,
+            announced,
         }
+    }
+
+    /// Until the first fault is in force.
+    pub async fn injected(&self) {
+        self.announced(Turn::Injected).await;
+    }
+
+    /// Until the first fault is healed.
+    pub async fn healed(&self) {
+        self.announced(Turn::Healed).await;
+    }
+
+    async fn announced(&self, turn: Turn) {
+        let mut announced = self.announced.clone();
+        announced.wait_for(|all| all.contains(&turn)).await.unwrap();
     }
 
     /// Runs the faults from now on, judges them, checks that all is healed, and cleans up. They are
     /// judged as if every connection were meant: then toxicity 0 is what does not bite.
     pub async fn suffer(&self, faults: &[Fault], traffic: &Traffic) -> (Campaign, Vec<Bite>) {
         let (_stop, stopped) = watch::channel(false);
-        let from_ns = self.field.clock.now_ns();
-        let campaign = campaign(faults, &self.field, load_from(from_ns), stopped).await;
+        let from_ns = self.targets.clock.now_ns();
+        let campaign = campaign(faults, &self.targets, load_from(from_ns), stopped).await;
         let healed = self
-            .field
+            .targets
             .toxiproxy
             .assert_healed(std::slice::from_ref(&self.proxy))
             .await;
-        self.field.toxiproxy.delete(&self.proxy).await.unwrap();
+        self.targets.toxiproxy.delete(&self.proxy).await.unwrap();
         healed.unwrap();
         let mut meant = faults.to_vec();
         for fault in &mut meant {
@@ -81,7 +104,7 @@ impl Bench {
                 *toxicity = 1.0;
             }
         }
-        let history = history(&self.field, &meant, &campaign, traffic.requests());
+        let history = history(&self.targets, &meant, &campaign, traffic.requests());
         let bites = bites(&history);
         (campaign, bites)
     }
@@ -98,7 +121,7 @@ impl Bench {
 }
 
 /// A load of an hour of which nothing comes.
-pub fn load_from(from_ns: i64) -> Load {
+pub fn load_from(from_ns: i64) -> LoadWindow {
     struct Nothing;
     impl Counts for Nothing {
         fn committed(&self) -> u64 {
@@ -108,7 +131,7 @@ pub fn load_from(from_ns: i64) -> Load {
             0
         }
     }
-    Load {
+    LoadWindow {
         from_ns,
         until_ns: from_ns + 3_600_000_000_000,
         counts: Arc::new(Nothing),
@@ -122,14 +145,15 @@ pub fn strategy() -> StrategyKind {
     }
 }
 
-/// One fault on the link after 0.4 s, for 1.2 s.
+/// One fault on the link: after a second, since of some the link is looked at before, and for long enough that
+/// a busy machine gets to it.
 pub fn fault(kind: FaultKind) -> Fault {
     Fault {
         target: Target::Link(LINK),
         kind,
         id: None,
-        start: Start::At(Duration::from_millis(400)),
-        lasts: Duration::from_millis(1200),
+        start: Start::At(Duration::from_secs(1)),
+        lasts: Duration::from_millis(2500),
     }
 }
 
@@ -180,7 +204,7 @@ impl Traffic {
         let rest = Duration::from_millis(5 + message.len() as u64 / 4_000);
         let clients = (0..3)
             .map(|_| {
-                let (address, clock) = (bench.connect.clone(), bench.field.clock);
+                let (address, clock) = (bench.connect.clone(), bench.targets.clock);
                 let (message, requests) = (message.clone(), requests.clone());
                 tokio::spawn(async move {
                     loop {
@@ -249,7 +273,7 @@ pub fn request(sent_ns: i64, ended_ns: i64, answered: bool) -> Request {
 }
 
 pub fn history(
-    field: &Battlefield,
+    targets: &FaultTargets,
     faults: &[Fault],
     campaign: &Campaign,
     requests: Vec<Request>,
@@ -279,9 +303,10 @@ pub fn history(
         faults: faults.to_vec(),
         strategies: vec![Strategy {
             name: "s".into(),
-            kind: field.strategy.clone(),
+            kind: strategy(),
             linger_ms: 0.0,
             relay_commit: CommitMode::default(),
+            instances: 1,
             expectations: Vec::new(),
         }],
         drain: Drain {
@@ -290,6 +315,7 @@ pub fn history(
             settle: Duration::ZERO,
         },
         order: Default::default(),
+        stack: Default::default(),
         text: String::new(),
     };
     History {
@@ -299,7 +325,7 @@ pub fn history(
             strategy: "s".into(),
             part_of: PartOf::default(),
             key: RunKey::random(),
-            clock: field.clock,
+            clock: targets.clock,
             started_at: String::new(),
             topic: String::new(),
             schema: String::new(),
@@ -313,6 +339,7 @@ pub fn history(
             service_killed_at_teardown: false,
             interrupted: false,
             remarks: Vec::new(),
+            trigger_notes: campaign.trigger_notes.clone(),
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             deaths: Vec::new(),

@@ -2,18 +2,19 @@
 
 use super::LINK;
 use super::bench::{Bench, echo, fault, history, load_from, request, strategy};
+use crate::patience::PATIENCE;
 use crate::{programs, reaper};
 use futures::FutureExt;
 use harness::bite::Bite;
 use harness::bite::bites;
 use harness::clock::RunClock;
 use harness::history::{Life, Request};
-use harness::nemesis::{Battlefield, campaign, heal_all};
-use harness::process::supervised::Probe;
+use harness::nemesis::{FaultTargets, campaign, heal_all};
+use harness::process::supervised::ReadinessProbe;
 use harness::process::{Child, ChildSpec, Ready};
 use harness::scenario::{Fault, FaultKind, Start, StrategyKind, Target, Victim};
 use harness::stack::Route;
-use harness::toxiproxy::Toxiproxy;
+use harness::toxiproxy::ToxiproxyClient;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub(super) async fn busy(name: &str, folder: &Path) -> Child {
     busy_once(name, folder, Arc::new(|| async { true }.boxed())).await
 }
 
-async fn busy_once(name: &str, folder: &Path, ready: Probe) -> Child {
+async fn busy_once(name: &str, folder: &Path, ready: ReadinessProbe) -> Child {
     let spec = ChildSpec {
         name: name.into(),
         program: "/bin/sh".into(),
@@ -41,18 +42,20 @@ async fn busy_once(name: &str, folder: &Path, ready: Probe) -> Child {
         folder: Some(folder.to_owned()),
         log: folder.join("log"),
         ready: Ready::Answers(ready),
-        ready_within: Duration::from_secs(10),
+        ready_within: PATIENCE,
     };
     Child::start(spec, &reaper()).await.unwrap()
 }
 
-pub(super) fn field(victim: Victim, child: &Child) -> Battlefield {
-    Battlefield {
-        strategy: strategy(),
-        toxiproxy: Toxiproxy::new("http://127.0.0.1:1").unwrap(),
+pub(super) fn targets(victim: Victim, child: &Child) -> FaultTargets {
+    FaultTargets {
+        strategy: strategy().topology(),
+        toxiproxy: ToxiproxyClient::new("http://127.0.0.1:1").unwrap(),
         toxiproxy_process: None,
         proxies: BTreeMap::new(),
+        databases: BTreeMap::new(),
         processes: BTreeMap::from([(victim, child.clone())]),
+        reader: None,
         clock: RunClock::start(),
         announce: std::sync::Arc::new(|_| {}),
     }
@@ -74,19 +77,19 @@ async fn hit(
     let folder = tempfile::tempdir().unwrap();
     let victim = Victim::OrderService;
     let child = busy(victim.name(), folder.path()).await;
-    let field = field(victim, &child);
+    let targets = targets(victim, &child);
     let (_stop, stopped) = watch::channel(false);
     let faults = [on_process(victim, kind)];
-    let from_ns = field.clock.now_ns();
+    let from_ns = targets.clock.now_ns();
 
-    let campaign = campaign(&faults, &field, load_from(from_ns), stopped).await;
+    let campaign = campaign(&faults, &targets, load_from(from_ns), stopped).await;
 
     assert!(child.is_alive());
     assert!(campaign.errors.is_empty(), "{:?}", campaign.errors);
     let record = campaign.faults[0];
     let requests = requests(record.injected_ns.unwrap(), record.healed_ns.unwrap());
-    let mut history = history(&field, &faults, &campaign, requests);
-    history.processes = child.events(&field.clock);
+    let mut history = history(&targets, &faults, &campaign, requests);
+    history.processes = child.events(&targets.clock);
     let lives = history.processes.iter().map(|e| e.life).collect();
     let bites = bites(&history);
     println!("{}", bites[0].evidence);
@@ -127,7 +130,7 @@ async fn a_fault_whose_task_panics_is_healed_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let victim = Victim::OrderService;
     let asked = Arc::new(AtomicU32::new(0));
-    let ready: Probe = Arc::new(move || {
+    let ready: ReadinessProbe = Arc::new(move || {
         let time = asked.fetch_add(1, Ordering::Relaxed);
         async move {
             assert_ne!(time, 1, "the second start panics, as this test wants it to");
@@ -136,14 +139,14 @@ async fn a_fault_whose_task_panics_is_healed_all_the_same() {
         .boxed()
     });
     let child = busy_once(victim.name(), folder.path(), ready).await;
-    let mut field = bench.field.clone();
-    field.processes.insert(victim, child.clone());
+    let mut targets = bench.targets.clone();
+    targets.processes.insert(victim, child.clone());
     let (_stop, stopped) = watch::channel(false);
     let faults = [on_process(victim, FaultKind::Kill), fault(FaultKind::Down)];
-    let from_ns = field.clock.now_ns();
+    let from_ns = targets.clock.now_ns();
 
     // when
-    let campaign = campaign(&faults, &field, load_from(from_ns), stopped).await;
+    let campaign = campaign(&faults, &targets, load_from(from_ns), stopped).await;
 
     // then
     assert!(
@@ -153,17 +156,17 @@ async fn a_fault_whose_task_panics_is_healed_all_the_same() {
     );
     assert!(child.is_alive());
     let proxies = [bench.proxy.clone()];
-    field.toxiproxy.assert_healed(&proxies).await.unwrap();
-    field.toxiproxy.delete(&bench.proxy).await.unwrap();
+    targets.toxiproxy.assert_healed(&proxies).await.unwrap();
+    targets.toxiproxy.delete(&bench.proxy).await.unwrap();
 }
 
 #[tokio::test]
 async fn overlapping_kills_and_pauses_of_one_process_end_with_the_last() {
     let folder = tempfile::tempdir().unwrap();
-    let victim = Victim::Relay;
+    let victim = Victim::RELAY;
     let child = busy(victim.name(), folder.path()).await;
-    let mut field = field(victim, &child);
-    field.strategy = StrategyKind::Cdc {};
+    let mut targets = targets(victim, &child);
+    targets.strategy = StrategyKind::Cdc {}.topology();
     let (_stop, stopped) = watch::channel(false);
     let at = |kind, at, lasts| Fault {
         start: Start::At(Duration::from_millis(at)),
@@ -176,11 +179,15 @@ async fn overlapping_kills_and_pauses_of_one_process_end_with_the_last() {
         at(FaultKind::Kill, 800, 300),
         at(FaultKind::Kill, 900, 400),
     ];
-    let from_ns = field.clock.now_ns();
-    let campaign = campaign(&faults, &field, load_from(from_ns), stopped).await;
+    let from_ns = targets.clock.now_ns();
+    let campaign = campaign(&faults, &targets, load_from(from_ns), stopped).await;
 
     assert!(campaign.errors.is_empty(), "{:?}", campaign.errors);
-    let lives: Vec<Life> = child.events(&field.clock).iter().map(|e| e.life).collect();
+    let lives: Vec<Life> = child
+        .events(&targets.clock)
+        .iter()
+        .map(|e| e.life)
+        .collect();
     assert_eq!(
         lives,
         [
@@ -194,25 +201,130 @@ async fn overlapping_kills_and_pauses_of_one_process_end_with_the_last() {
     assert!(child.is_alive());
 }
 
+/// A process that does not start while there is a file of this name in its folder.
+const CLOSED: &str = "closed";
+
+async fn gated(name: &str, folder: &Path) -> Child {
+    let script = format!(
+        "test -e {CLOSED} && echo no way in && exit 6; echo works; while :; do sleep 0.01; done"
+    );
+    let spec = ChildSpec {
+        name: name.into(),
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), script],
+        env: Vec::new(),
+        user: None,
+        folder: Some(folder.to_owned()),
+        log: folder.join("log"),
+        ready: Ready::Says(Arc::new(regex::Regex::new("^works$").unwrap())),
+        ready_within: PATIENCE,
+    };
+    Child::start(spec, &reaper()).await.unwrap()
+}
+
+/// Kills a process that cannot be started again by then; the test does something when so many starts
+/// have failed. With its errors.
+async fn kill_gated(
+    child: &Child,
+    folder: &Path,
+    starts: u64,
+    meanwhile: impl FnOnce(&watch::Sender<bool>),
+) -> (FaultTargets, Vec<String>) {
+    let targets = targets(Victim::RELAY, child);
+    let targets = FaultTargets {
+        strategy: StrategyKind::Cdc {}.topology(),
+        ..targets
+    };
+    let (stop, stopped) = watch::channel(false);
+    let faults = [on_process(Victim::RELAY, FaultKind::Kill)];
+    std::fs::write(folder.join(CLOSED), "").unwrap();
+    let load = load_from(targets.clock.now_ns());
+    let running = campaign(&faults, &targets, load, stopped);
+    let meanwhile = async {
+        while child.failed_starts().count < starts {
+            sleep(Duration::from_millis(10)).await;
+        }
+        meanwhile(&stop);
+    };
+    let (campaign, ()) = tokio::join!(running, meanwhile);
+    assert!(campaign.faults[0].healed_ns.is_some());
+    (targets, campaign.errors)
+}
+
+#[tokio::test]
+async fn given_a_process_that_cannot_start_when_its_kill_is_healed_then_it_is_tried_until_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = gated("relay", folder.path()).await;
+    let (_, errors) = kill_gated(&child, folder.path(), 2, |_| {
+        std::fs::remove_file(folder.path().join(CLOSED)).unwrap();
+    })
+    .await;
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(child.is_alive());
+    assert_eq!(child.own_end(), None, "a start that failed is no death");
+    let failed = child.failed_starts();
+    assert!(failed.count >= 2, "{failed:?}");
+    assert_eq!(failed.reason, "it was not ready yet and exited with code 6");
+}
+
+#[tokio::test]
+async fn given_a_process_that_never_starts_again_then_that_is_its_end_and_no_failure_to_heal() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = gated("relay", folder.path()).await;
+    let (targets, errors) = kill_gated(&child, folder.path(), 1, |_| {}).await;
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(!child.is_alive());
+    let death = child.own_death(&targets.clock).unwrap();
+    assert!(
+        death.how.starts_with("never became ready again in "),
+        "{death:?}"
+    );
+    assert!(death.how.ends_with("exited with code 6"), "{death:?}");
+    assert_eq!((death.exit, death.last_words.as_str()), (-7, "no way in"));
+    // And it is left as it is
+    std::fs::remove_file(folder.path().join(CLOSED)).unwrap();
+    heal_all(&targets).await.unwrap();
+    assert!(!child.is_alive());
+}
+
+#[tokio::test]
+async fn given_a_process_that_cannot_start_when_it_is_told_to_stop_then_the_last_healing_starts_it()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let child = gated("relay", folder.path()).await;
+    let (targets, errors) =
+        kill_gated(&child, folder.path(), 1, |stop| stop.send(true).unwrap()).await;
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(!child.is_alive());
+    assert_eq!(child.own_end(), None);
+    std::fs::remove_file(folder.path().join(CLOSED)).unwrap();
+    heal_all(&targets).await.unwrap();
+    assert!(child.is_alive());
+}
+
 #[tokio::test]
 async fn healing_all_resumes_the_paused_and_restarts_the_killed_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
     let victim = Victim::OrderService;
     let child = busy(victim.name(), folder.path()).await;
-    let field = field(victim, &child);
+    let targets = targets(victim, &child);
 
     child.pause().await.unwrap();
-    heal_all(&field).await.unwrap();
-    heal_all(&field).await.unwrap();
-    let lives: Vec<Life> = child.events(&field.clock).iter().map(|e| e.life).collect();
+    heal_all(&targets).await.unwrap();
+    heal_all(&targets).await.unwrap();
+    let lives: Vec<Life> = child
+        .events(&targets.clock)
+        .iter()
+        .map(|e| e.life)
+        .collect();
     assert_eq!(lives, [Life::Paused, Life::Resumed]);
 
     child.kill().await.unwrap();
-    heal_all(&field).await.unwrap();
+    heal_all(&targets).await.unwrap();
     assert!(child.is_alive());
 
-    child.terminate(Duration::from_secs(5)).await.unwrap();
-    heal_all(&field).await.unwrap();
+    child.terminate(PATIENCE).await.unwrap();
+    heal_all(&targets).await.unwrap();
     assert!(!child.is_alive(), "one that was told to end stays ended");
 }
 
@@ -222,7 +334,7 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port().await;
     let url = format!("http://127.0.0.1:{port}");
-    let asked = Toxiproxy::new(&url).unwrap();
+    let asked = ToxiproxyClient::new(&url).unwrap();
     let spec = ChildSpec {
         name: "toxiproxy".into(),
         program: programs().join("bin/toxiproxy-server"),
@@ -235,10 +347,10 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
             let asked = asked.clone();
             async move { asked.version().await.is_ok() }.boxed()
         })),
-        ready_within: Duration::from_secs(10),
+        ready_within: PATIENCE,
     };
     let server = Child::start(spec, &reaper()).await.unwrap();
-    let toxiproxy = Toxiproxy::with_timeout(&url, Duration::from_millis(500)).unwrap();
+    let toxiproxy = ToxiproxyClient::with_timeout(&url, Duration::from_millis(500)).unwrap();
     let upstream = echo().await;
     let listen = format!("127.0.0.1:{}", free_port().await);
     toxiproxy.create("p", &listen, &upstream).await.unwrap();
@@ -247,12 +359,14 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
         upstream,
         connect: listen.clone(),
     };
-    let field = Battlefield {
-        strategy: strategy(),
+    let targets = FaultTargets {
+        strategy: strategy().topology(),
         toxiproxy: toxiproxy.clone(),
         toxiproxy_process: Some(server.clone()),
         proxies: BTreeMap::from([(LINK, ("p".to_owned(), route))]),
+        databases: BTreeMap::new(),
         processes: BTreeMap::new(),
+        reader: None,
         clock: RunClock::start(),
         announce: std::sync::Arc::new(|_| {}),
     };
@@ -262,11 +376,11 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
         lasts: Duration::from_secs(600),
         ..fault(FaultKind::Down)
     };
-    let from_ns = field.clock.now_ns();
+    let from_ns = targets.clock.now_ns();
     let faults = [long];
 
     // when it stops answering while the fault is in force
-    let running = campaign(&faults, &field, load_from(from_ns), stopped);
+    let running = campaign(&faults, &targets, load_from(from_ns), stopped);
     let wedge = async {
         while toxiproxy.inspect("p").await.unwrap() != Some((false, vec![])) {
             sleep(Duration::from_millis(10)).await;

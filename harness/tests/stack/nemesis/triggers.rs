@@ -1,10 +1,11 @@
 //! Faults that wait for something, with counts that the test moves.
 
 use super::bench::{fault, history};
-use super::processes::{busy, field};
+use super::processes::{busy, targets};
+use crate::patience::PATIENCE;
 use harness::bite::{Bite, bites, name};
 use harness::history::FaultRecord;
-use harness::nemesis::{Campaign, Counts, Load, campaign};
+use harness::nemesis::{Campaign, Counts, LoadWindow, campaign};
 use harness::scenario::{Fault, FaultKind, Start, Target, Trigger, Victim};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,23 +53,23 @@ async fn hit(
 ) -> (Campaign, Vec<Bite>) {
     let folder = tempfile::tempdir().unwrap();
     let child = busy(VICTIM.name(), folder.path()).await;
-    let field = field(VICTIM, &child);
+    let targets = targets(VICTIM, &child);
     let counts = Arc::new(Staged::default());
-    let from_ns = field.clock.now_ns();
-    let load = Load {
+    let from_ns = targets.clock.now_ns();
+    let load = LoadWindow {
         from_ns,
         until_ns: from_ns + load.as_nanos() as i64,
         counts: counts.clone(),
     };
     let (stop, stopped) = watch::channel(false);
-    let running = campaign(faults, &field, load, stopped);
-    let running = timeout(Duration::from_secs(30), running);
+    let running = campaign(faults, &targets, load, stopped);
+    let running = timeout(PATIENCE, running);
     let (campaign, ()) = tokio::join!(running, meanwhile(&counts, &stop));
     let campaign = campaign.unwrap();
     assert!(child.is_alive());
     assert!(campaign.errors.is_empty(), "{:?}", campaign.errors);
-    let mut history = history(&field, faults, &campaign, Vec::new());
-    history.processes = child.events(&field.clock);
+    let mut history = history(&targets, faults, &campaign, Vec::new());
+    history.processes = child.events(&targets.clock);
     let bites = bites(&history);
     (campaign, bites)
 }
@@ -159,7 +160,7 @@ async fn given_a_fault_that_begins_late_when_the_load_is_over_then_it_is_healed_
     })
     .await;
 
-    assert!(lasted(campaign.faults[0]) < Duration::from_secs(20));
+    assert!(lasted(campaign.faults[0]) < HOUR);
     assert!(campaign.faults[0].healed_ns.unwrap() >= load.as_nanos() as i64);
     let said = &bites[0].evidence;
     assert!(

@@ -2,9 +2,10 @@
 
 use super::log::{Log, Record};
 use crate::TestStack;
+use crate::patience::PATIENCE;
 use crate::traces::Traces;
 use harness::fence::pending;
-use harness::scenario::Link;
+use harness::scenario::{Instance, Link};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -18,10 +19,10 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
 const PARTITIONS: i32 = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +39,15 @@ pub enum Wiring {
     ProxiedPostgres,
 }
 
-/// The stack has one listener for a proxied link to Kafka: one test at a time.
-static KAFKA_ROUTE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// The stack has a listener for each proxied link from a relay to Kafka: one test at a time has it.
+static KAFKA_LINKS: LazyLock<[AsyncMutex<Link>; Instance::MOST]> =
+    LazyLock::new(|| Instance::ALL.map(Link::RelayKafka).map(AsyncMutex::new));
+
+/// A link to Kafka that no other test has, as soon as there is one.
+async fn kafka_link() -> AsyncMutexGuard<'static, Link> {
+    let turns = KAFKA_LINKS.iter().map(|link| Box::pin(link.lock()));
+    futures::future::select_all(turns).await.0
+}
 
 #[derive(Clone)]
 pub struct Fixture {
@@ -49,6 +57,7 @@ pub struct Fixture {
     pub schema: String,
     pub poll_interval: Duration,
     pub notify: bool,
+    pub one_of_several: bool,
     /// Bytes of an event's content; its payload has some 150 more.
     pub content_bytes: usize,
     pub traces: Traces,
@@ -69,8 +78,8 @@ impl Fixture {
     /// Makes all of it, runs the test, and drops all of it whatever the test did.
     pub async fn run(kind: Kind, wiring: Wiring, test: impl AsyncFnOnce(Fixture)) {
         use futures::FutureExt;
-        let _turn = match wiring {
-            Wiring::ProxiedKafka => Some(KAFKA_ROUTE.lock().await),
+        let kafka_link = match wiring {
+            Wiring::ProxiedKafka => Some(kafka_link().await),
             _ => None,
         };
         let stack = crate::stack().await;
@@ -84,13 +93,14 @@ impl Fixture {
             ),
             poll_interval: Duration::from_millis(5),
             notify: false,
+            one_of_several: false,
             content_bytes: 200,
             traces: Traces::new(),
             postgres: stack.postgres.clone(),
             bootstrap: stack.kafka_bootstrap.clone(),
         };
         fixture.postgres.schema = fixture.schema.clone();
-        fixture.create().await;
+        fixture.create(kafka_link.as_deref()).await;
         let outcome = std::panic::AssertUnwindSafe(test(fixture.clone()))
             .catch_unwind()
             .await;
@@ -101,7 +111,7 @@ impl Fixture {
         }
     }
 
-    async fn create(&mut self) {
+    async fn create(&mut self, kafka_link: Option<&Link>) {
         let schema = &self.schema;
         let status = if self.kind == Kind::Mark {
             ", status text not null default 'pending'"
@@ -147,7 +157,7 @@ impl Fixture {
         match self.wiring {
             Wiring::Direct => {}
             Wiring::ProxiedKafka => {
-                let route = &self.stack.info.routes[&Link::RelayKafka];
+                let route = &self.stack.info.routes[kafka_link.unwrap()];
                 self.create_proxy(&route.listen, &route.upstream).await;
                 self.bootstrap = route.connect.clone();
             }
@@ -245,11 +255,20 @@ impl Fixture {
 
     /// Lets so many kilobytes a second through towards the proxied server; `None`: all there are.
     pub async fn limit_proxy(&self, kilobytes: Option<u64>) {
+        self.limit("upstream", kilobytes).await;
+    }
+
+    /// The same from the proxied server.
+    pub async fn limit_answers(&self, kilobytes: Option<u64>) {
+        self.limit("downstream", kilobytes).await;
+    }
+
+    async fn limit(&self, stream: &str, kilobytes: Option<u64>) {
         let proxy = format!("{}/proxies/{}", self.stack.toxiproxy_url, self.topic());
         let client = harness::http::direct().build().unwrap();
         let asked = match kilobytes {
             Some(rate) => client.post(format!("{proxy}/toxics")).body(
-                serde_json::json!({ "name": "limit", "type": "bandwidth", "stream": "upstream",
+                serde_json::json!({ "name": "limit", "type": "bandwidth", "stream": stream,
                                     "attributes": { "rate": rate } })
                 .to_string(),
             ),
@@ -270,6 +289,31 @@ impl Fixture {
             .fetch_one(&mut connection)
             .await
             .unwrap()
+    }
+
+    /// The server process of the relay that leads, if one does.
+    pub async fn leading_session(&self) -> Option<i32> {
+        if self.kind == Kind::Cdc {
+            return self.walsender().await;
+        }
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+               AND (classid::bigint << 32) | objid::bigint = hashtextextended($1, 0)",
+        )
+        .bind(format!("outbox-relay of schema {}", self.schema))
+        .fetch_optional(&mut connection)
+        .await
+        .unwrap()
+    }
+
+    /// Until a relay leads in another session than this one.
+    pub async fn wait_until_led_anew(&self, session: Option<i32>) {
+        until("a relay leads in another session", async || {
+            let now = self.leading_session().await;
+            now.is_some() && now != session
+        })
+        .await;
     }
 
     async fn connect(&self) -> PgConnection {
@@ -342,6 +386,14 @@ impl Fixture {
 
     pub fn postgres_address(&self) -> (String, u16) {
         (self.postgres.host.clone(), self.postgres.port)
+    }
+
+    /// The same, for relays that reach Kafka around the proxy.
+    pub fn past_the_proxy(&self) -> Self {
+        Self {
+            bootstrap: self.stack.kafka_bootstrap.clone(),
+            ..self.clone()
+        }
     }
 
     /// Has relays that start from now on go through this port.
@@ -552,6 +604,7 @@ impl Fixture {
                 },
             },
             synchronous_commit: CommitMode::default(),
+            one_of_several: self.one_of_several,
             trace: Some(self.traces.target()),
         }
     }
@@ -561,6 +614,15 @@ impl Fixture {
 pub struct Held(PgConnection);
 
 impl Held {
+    /// Inserts one more event into it.
+    pub async fn insert(&mut self, fixture: &Fixture, order: u32, version: u32) {
+        let insertion = fixture.insertion(&order.to_string(), &version.to_string());
+        sqlx::raw_sql(AssertSqlSafe(insertion))
+            .execute(&mut self.0)
+            .await
+            .unwrap();
+    }
+
     pub async fn commit(mut self) {
         sqlx::raw_sql("COMMIT").execute(&mut self.0).await.unwrap();
     }

@@ -2,6 +2,7 @@
 
 use super::fixture::{Fixture, Kind, Wiring};
 use super::process::RelayProcess;
+use super::slow::WHOLE_MATRIX;
 use relays::signal::Signal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -98,4 +99,39 @@ async fn given_a_commit_whose_answer_is_lost_when_the_relay_is_back_then_its_row
         })
         .await;
     }
+}
+
+/// A relay waits for 30 s for what it claims, so this takes longer than a test may; as the matrix of slow links,
+/// it is run by whoever asks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_claim_whose_answer_comes_too_late_when_its_session_lives_then_what_it_has_is_not_lost()
+ {
+    if std::env::var_os(WHOLE_MATRIX).is_none() {
+        eprintln!("left out: {WHOLE_MATRIX} is not set");
+        return;
+    }
+    Fixture::run(
+        Kind::Delete,
+        Wiring::ProxiedPostgres,
+        async |mut fixture| {
+            // Given a relay that publishes what it claimed, and a claim behind it whose answer takes 33 s
+            fixture.content_bytes = 300_000;
+            let mut relay = RelayProcess::start(&fixture);
+            relay.wait_for(|s| *s == Signal::Ready).await;
+            fixture.limit_answers(Some(100)).await;
+            fixture.insert(1, 1..=1).await;
+            fixture.content_bytes = 660_000;
+            fixture.insert(1, 2..=6).await;
+            // When it gives up, and the answer comes after all
+            relay
+                .wait_for(|s| matches!(s, Signal::DatabaseLost { .. }))
+                .await;
+            fixture.limit_answers(None).await;
+            // Then all of it is published
+            fixture.wait_until_worked_off(6).await;
+            relay.terminate().await;
+            fixture.read_topic().assert_complete(1, 6);
+        },
+    )
+    .await;
 }

@@ -1,6 +1,7 @@
 //! Relays as processes of their own, which can be killed for real.
 
-use super::fixture::{Fixture, PATIENCE};
+use super::fixture::Fixture;
+use crate::patience::PATIENCE;
 use relays::config::RelayConfig;
 use relays::signal::{Signal, TimedSignal};
 use std::io::BufRead;
@@ -88,7 +89,7 @@ impl RelayProcess {
     pub async fn terminate(&mut self) {
         let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 assert!(status.success(), "{status}");

@@ -2,10 +2,10 @@
 //! recovers by itself.
 
 use super::given::{Proxy, eventually, outbox, placing};
+use crate::patience::PATIENCE;
 use futures::future::join_all;
 use reqwest::StatusCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ async fn a_blackholed_link_leaves_requests_unsettled_and_no_connection_stuck() {
             });
 
             // when they are sent, then all are answered in bounded time, none as settled
-            let answers = timeout(Duration::from_secs(15), join_all(requests)).await;
+            let answers = timeout(PATIENCE, join_all(requests)).await;
             for (status, answer) in answers.unwrap() {
                 assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
                 assert!(answer["error"].is_string() && answer["outcome"].is_null());

@@ -1,10 +1,11 @@
 //! A running order service with tables and a topic of its own, taken away again even if the test
 //! fails.
 
+use crate::patience::PATIENCE;
 use crate::stack;
 use crate::traces::Traces;
 use harness::scenario::{Link, Stream, Toxic};
-use harness::toxiproxy::Toxiproxy;
+use harness::toxiproxy::ToxiproxyClient;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -24,8 +25,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Bound on every condition that a test waits for.
-pub const SOON: Duration = Duration::from_secs(20);
 /// Run id in the events of these tests.
 pub const RUN: &str = "00c0ffee00c0ffee";
 
@@ -232,7 +231,7 @@ impl Given {
     }
 
     /// The topic's records, once it has this many.
-    pub async fn records(&self, wanted: usize) -> Vec<Record> {
+    pub async fn records(&self, wanted: usize) -> Vec<ConsumedRecord> {
         let (topic, bootstrap) = (self.topic.clone(), stack().await.kafka_bootstrap.clone());
         tokio::task::spawn_blocking(move || read(&bootstrap, &topic, wanted))
             .await
@@ -242,7 +241,7 @@ impl Given {
 
 /// A record as a consumer sees it.
 #[derive(Debug)]
-pub struct Record {
+pub struct ConsumedRecord {
     pub key: String,
     pub value: String,
     pub headers: Vec<(String, String)>,
@@ -252,14 +251,14 @@ pub struct Record {
 pub struct Proxy {
     pub name: String,
     pub address: String,
-    client: Toxiproxy,
+    client: ToxiproxyClient,
 }
 
 impl Proxy {
     pub async fn before(upstream: &str, listen: &str) -> Self {
-        let client = Toxiproxy::new(&stack().await.toxiproxy_url).unwrap();
+        let client = ToxiproxyClient::new(&stack().await.toxiproxy_url).unwrap();
         let name = format!("service-{}", Uuid::new_v4().simple());
-        let deadline = Instant::now() + SOON;
+        let deadline = Instant::now() + PATIENCE;
         // A fixed address may still be another test's.
         let address = loop {
             match client.create(&name, listen, upstream).await {
@@ -338,9 +337,9 @@ pub fn event_text(order: Uuid, version: u32, change: &ChangeRequest) -> String {
 
 /// Waits for a condition.
 pub async fn eventually<T: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> T) {
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + PATIENCE;
     while !holds().await {
-        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -373,18 +372,18 @@ async fn kafka_admin() -> AdminClient<DefaultClientContext> {
 
 async fn create_topic(topic: &str) {
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
-    let options = AdminOptions::new().operation_timeout(Some(SOON));
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
     let made = kafka_admin().await.create_topics([&new], &options).await;
     made.unwrap()[0].as_ref().unwrap();
 }
 
 async fn delete_topic(topic: &str) {
-    let options = AdminOptions::new().operation_timeout(Some(SOON));
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
     let gone = kafka_admin().await.delete_topics(&[topic], &options).await;
     gone.unwrap()[0].as_ref().unwrap();
 }
 
-fn read(bootstrap: &str, topic: &str, wanted: usize) -> Vec<Record> {
+fn read(bootstrap: &str, topic: &str, wanted: usize) -> Vec<ConsumedRecord> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", topic)
@@ -395,23 +394,23 @@ fn read(bootstrap: &str, topic: &str, wanted: usize) -> Vec<Record> {
         .add_partition_offset(topic, 0, Offset::Beginning)
         .unwrap();
     consumer.assign(&partitions).unwrap();
-    let deadline = std::time::Instant::now() + SOON;
+    let deadline = std::time::Instant::now() + PATIENCE;
     let mut records = Vec::new();
     loop {
-        let (_, end) = consumer.fetch_watermarks(topic, 0, SOON).unwrap();
+        let (_, end) = consumer.fetch_watermarks(topic, 0, PATIENCE).unwrap();
         if records.len() >= wanted && records.len() as i64 >= end {
             return records;
         }
         assert!(
             std::time::Instant::now() < deadline,
-            "{wanted} records not within {SOON:?}: {records:?}"
+            "{wanted} records not within {PATIENCE:?}: {records:?}"
         );
         let Some(message) = consumer.poll(Duration::from_millis(100)) else {
             continue;
         };
         let message = message.unwrap();
         let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
-        records.push(Record {
+        records.push(ConsumedRecord {
             key: text(message.key()),
             value: text(message.payload()),
             headers: message

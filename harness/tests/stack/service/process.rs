@@ -1,7 +1,8 @@
 //! The service as the child process it is in a run: signals, SIGTERM, SIGKILL and a successor.
 
 use super::committed;
-use super::given::{Given, SOON, outbox, placing};
+use super::given::{Given, outbox, placing};
+use crate::patience::PATIENCE;
 use nix::sys::signal::{Signal as UnixSignal, kill};
 use nix::unistd::Pid;
 use relays::order::{ChangeRequest, Directive};
@@ -43,7 +44,7 @@ impl Service {
     }
 
     async fn until(&mut self, mut wanted: impl FnMut(&Signal) -> bool) {
-        timeout(SOON, async {
+        timeout(PATIENCE, async {
             loop {
                 let line = self.signals.next_line().await.unwrap().unwrap();
                 let signal: TimedSignal = serde_json::from_str(&line).unwrap();
@@ -85,7 +86,10 @@ async fn on_sigterm_it_finishes_what_is_in_flight_and_exits_0() {
     let answer = request.await.unwrap();
     let all = |signal: &Signal| matches!(signal, Signal::Progress { confirmed: 1, .. });
     service.until(all).await;
-    let status = timeout(SOON, service.child.wait()).await.unwrap().unwrap();
+    let status = timeout(PATIENCE, service.child.wait())
+        .await
+        .unwrap()
+        .unwrap();
     given.take_away().await;
     assert_eq!(answer, (StatusCode::CREATED, committed(1)));
     assert_eq!(status.code(), Some(0));
@@ -99,7 +103,10 @@ async fn killed_it_leaves_its_port_to_a_successor_at_once() {
         let order = Uuid::new_v4();
         assert_eq!(given.change(order, &placing(order)).await.1, committed(1));
         service.signal(UnixSignal::SIGKILL);
-        timeout(SOON, service.child.wait()).await.unwrap().unwrap();
+        timeout(PATIENCE, service.child.wait())
+            .await
+            .unwrap()
+            .unwrap();
     }
     let successor = Service::start(&given).await;
     drop(successor);

@@ -5,11 +5,11 @@ use crate::stack;
 use harness::fence::pending;
 use relays::config::PostgresTarget;
 use relays::config::{ForeignStatement, Parameter};
-use relays::schema::{Foreign, Layout, OutboxKind, create, drop_all, lay_out};
+use relays::schema::{ForeignSchema, Layout, OutboxKind, create, drop_all, lay_out};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
-fn layout(outbox: OutboxKind) -> Layout {
+pub fn layout(outbox: OutboxKind) -> Layout {
     let name = Uuid::new_v4().simple().to_string();
     Layout {
         schema: format!("oh_{}_schema", &name[..12]),
@@ -27,7 +27,7 @@ async fn log_in(role: String, layout: &Layout) -> Result<PgConnection, sqlx::Err
     .await
 }
 
-async fn try_sql(conn: &mut PgConnection, sql: &str, layout: &Layout) -> Result<(), String> {
+pub async fn try_sql(conn: &mut PgConnection, sql: &str, layout: &Layout) -> Result<(), String> {
     let sql = sql.replace("$S", &layout.schema);
     sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(conn)
@@ -37,7 +37,7 @@ async fn try_sql(conn: &mut PgConnection, sql: &str, layout: &Layout) -> Result<
 }
 
 /// What of a layout is there: schemas, roles, publications, slots.
-async fn traces(layout: &Layout) -> Vec<i64> {
+pub async fn traces(layout: &Layout) -> Vec<i64> {
     let row = sqlx::query(
         "select (select count(*) from pg_namespace where nspname = $1),
                 (select count(*) from pg_roles where starts_with(rolname, $1)),
@@ -221,7 +221,7 @@ async fn given_an_outbox_of_a_file_when_laid_out_then_each_role_has_its_rights_a
         sql: "insert into mine (payload) values ($1::text)".to_owned(),
         parameters: vec![Parameter::Payload],
     }];
-    let outbox = Foreign {
+    let outbox = ForeignSchema {
         ddl: &ddl,
         announce: &announce,
         after: &after,
@@ -294,7 +294,7 @@ async fn given_ddl_that_is_wrong_when_laid_out_then_the_statement_is_named_and_n
             sql: insert.to_owned(),
             parameters: vec![Parameter::Version],
         }];
-        let outbox = Foreign {
+        let outbox = ForeignSchema {
             ddl: &[ddl.to_owned()],
             announce: &announce,
             after: &[],

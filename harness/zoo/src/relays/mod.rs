@@ -39,11 +39,11 @@ pub mod wrong_topic;
 use relays::config::RelayConfig;
 
 /// A relay's whole life.
-pub type Run = fn(RelayConfig) -> Result<(), String>;
+pub type RelayMain = fn(RelayConfig) -> Result<(), String>;
 
 /// The broken relay of this name; `None` where the defect is not the relay's.
-pub fn find(defect: &str) -> Option<Run> {
-    let run: Run = match defect {
+pub fn find(defect: &str) -> Option<RelayMain> {
+    let run: RelayMain = match defect {
         "floods-its-logs" => flood::lines,
         "never-ends-its-line" => flood::endless_line,
         "skips-every-100th" => skips::run,

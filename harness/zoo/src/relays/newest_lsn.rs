@@ -8,7 +8,7 @@ use relays::config::{RelayConfig, SourceConfig};
 use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
 use relays::source::cdc::CdcSource;
-use relays::source::{Held, Source, SourceError};
+use relays::source::{Held, Source, SourceError, Standing};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
@@ -46,7 +46,7 @@ struct NewestLsn {
 impl Source for NewestLsn {
     type Item = Entry;
 
-    async fn connect(&mut self) -> Result<(), SourceError> {
+    async fn connect(&mut self) -> Result<Standing, SourceError> {
         self.inner.connect().await
     }
 

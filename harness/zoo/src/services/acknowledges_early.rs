@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Serves until SIGTERM.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
-        let service = Service {
+        let service = AcknowledgesEarlyService {
             database: Database::connect(&config).await?,
             confession: Confession::open(),
             written: AtomicU64::new(0),
@@ -20,13 +20,13 @@ pub fn run(config: ServiceConfig) -> Result<(), String> {
     })
 }
 
-struct Service {
+struct AcknowledgesEarlyService {
     database: Database,
     confession: Confession,
     written: AtomicU64,
 }
 
-impl Path for Service {
+impl Path for AcknowledgesEarlyService {
     async fn apply(&self, change: Change) -> Result<Answer, String> {
         let mut transaction = self.database.begin().await?;
         let Some(version) = self.database.write(&mut transaction, &change).await? else {

@@ -22,18 +22,18 @@ pub fn run(config: ServiceConfig) -> Result<(), String> {
         let database = Arc::new(Database::connect(&config).await?);
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         tokio::spawn(work(Arc::clone(&database), waiting));
-        http::serve(config.listen, Service { database, queue }).await
+        http::serve(config.listen, GroupsService { database, queue }).await
     })
 }
 
 type Told = oneshot::Sender<Result<Answer, String>>;
 
-struct Service {
+struct GroupsService {
     database: Arc<Database>,
     queue: mpsc::Sender<(Change, Told)>,
 }
 
-impl Path for Service {
+impl Path for GroupsService {
     async fn apply(&self, change: Change) -> Result<Answer, String> {
         // What a rule forbids is rolled back, with nobody else's change.
         if change.is_forbidden().await {

@@ -10,7 +10,7 @@ use relays::order::Answer;
 /// Serves until SIGTERM.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
-        let service = Service {
+        let service = MergesService {
             database: Database::connect(&config).await?,
             confession: Confession::open(),
         };
@@ -18,12 +18,12 @@ pub fn run(config: ServiceConfig) -> Result<(), String> {
     })
 }
 
-struct Service {
+struct MergesService {
     database: Database,
     confession: Confession,
 }
 
-impl Path for Service {
+impl Path for MergesService {
     async fn apply(&self, change: Change) -> Result<Answer, String> {
         let mut transaction = self.database.begin().await?;
         let Some(version) = self.database.write(&mut transaction, &change).await? else {

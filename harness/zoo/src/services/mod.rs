@@ -14,11 +14,11 @@ mod two_transactions;
 use relays::config::ServiceConfig;
 
 /// An order service's whole life.
-pub type Run = fn(ServiceConfig) -> Result<(), String>;
+pub type ServiceMain = fn(ServiceConfig) -> Result<(), String>;
 
 /// The broken order service of this name; `None` where the defect is not the service's.
-pub fn find(defect: &str) -> Option<Run> {
-    let run: Run = match defect {
+pub fn find(defect: &str) -> Option<ServiceMain> {
+    let run: ServiceMain = match defect {
         "publishes-early" => publishes_early::run,
         "publishes-and-reuses" => publishes_and_reuses::run,
         "acknowledges-early" => acknowledges_early::run,

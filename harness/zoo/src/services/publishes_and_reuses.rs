@@ -2,7 +2,7 @@
 //! change gets the same version and a correct event. Whoever goes by versions takes the wrong event
 //! for the right one, and the right one for a copy.
 
-use super::kit::broker::Broker;
+use super::kit::broker::AsyncBroker;
 use super::kit::database::{Database, commit, roll_back};
 use super::kit::{Change, Path, http, live, rejected};
 use crate::confession::Confession;
@@ -14,9 +14,9 @@ use uuid::Uuid;
 /// Serves until SIGTERM.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
-        let service = Service {
+        let service = PublishesAndReusesService {
             database: Database::connect(&config).await?,
-            broker: Broker::connect(&config)?,
+            broker: AsyncBroker::connect(&config)?,
             confession: Confession::open(),
             phantom: OnceLock::new(),
         };
@@ -24,15 +24,15 @@ pub fn run(config: ServiceConfig) -> Result<(), String> {
     })
 }
 
-struct Service {
+struct PublishesAndReusesService {
     database: Database,
-    broker: Broker,
+    broker: AsyncBroker,
     confession: Confession,
     /// The order whose placing was published and rolled back.
     phantom: OnceLock<Uuid>,
 }
 
-impl Path for Service {
+impl Path for PublishesAndReusesService {
     async fn apply(&self, change: Change) -> Result<Answer, String> {
         let mut transaction = self.database.begin().await?;
         let Some(version) = self.database.write(&mut transaction, &change).await? else {

@@ -1,7 +1,7 @@
 //! A dual write whose event goes out before a business rule has had its say: what the rule then
 //! forbids is rolled back, and its event is out.
 
-use super::kit::broker::Broker;
+use super::kit::broker::AsyncBroker;
 use super::kit::database::{Database, commit, roll_back};
 use super::kit::{Change, Path, http, live, rejected};
 use crate::confession::Confession;
@@ -11,22 +11,22 @@ use relays::order::Answer;
 /// Serves until SIGTERM.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
-        let service = Service {
+        let service = PublishesEarlyService {
             database: Database::connect(&config).await?,
-            broker: Broker::connect(&config)?,
+            broker: AsyncBroker::connect(&config)?,
             confession: Confession::open(),
         };
         http::serve(config.listen, service).await
     })
 }
 
-struct Service {
+struct PublishesEarlyService {
     database: Database,
-    broker: Broker,
+    broker: AsyncBroker,
     confession: Confession,
 }
 
-impl Path for Service {
+impl Path for PublishesEarlyService {
     async fn apply(&self, change: Change) -> Result<Answer, String> {
         let mut transaction = self.database.begin().await?;
         let Some(version) = self.database.write(&mut transaction, &change).await? else {

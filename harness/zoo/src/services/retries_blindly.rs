@@ -1,7 +1,7 @@
 //! A dual write that does not wait long for the broker, and then tries again without asking whether
 //! the first try got through. By its settings it repeats the whole change, or the publish alone.
 
-use super::kit::broker::Broker;
+use super::kit::broker::AsyncBroker;
 use super::kit::database::{Database, commit, roll_back};
 use super::kit::{Change, Path, http, live, rejected};
 use crate::confession::Confession;
@@ -25,9 +25,9 @@ pub fn the_publish(config: ServiceConfig) -> Result<(), String> {
 
 fn run(config: ServiceConfig, repeats: Repeats) -> Result<(), String> {
     live(async {
-        let service = Service {
+        let service = RetriesBlindlyService {
             database: Database::connect(&config).await?,
-            broker: Broker::connect(&config)?,
+            broker: AsyncBroker::connect(&config)?,
             confession: Confession::open(),
             repeats,
         };
@@ -40,14 +40,14 @@ enum Repeats {
     Publish,
 }
 
-struct Service {
+struct RetriesBlindlyService {
     database: Database,
-    broker: Broker,
+    broker: AsyncBroker,
     confession: Confession,
     repeats: Repeats,
 }
 
-impl Service {
+impl RetriesBlindlyService {
     /// The order's new version, or nothing where a business rule forbids the change.
     async fn write(&self, change: &Change) -> Result<Option<u32>, String> {
         let mut transaction = self.database.begin().await?;
@@ -61,7 +61,7 @@ impl Service {
     }
 }
 
-impl Path for Service {
+impl Path for RetriesBlindlyService {
     async fn apply(&self, change: Change) -> Result<Answer, String> {
         let Some(mut version) = self.write(&change).await? else {
             return Ok(rejected("a business rule forbids it"));

@@ -15,7 +15,7 @@ const COUNT: &str = "select 1 / (case when $1 then 1 else 0 end)";
 /// Serves until SIGTERM.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
-        let service = Service {
+        let service = SavepointService {
             database: Database::connect(&config).await?,
             confession: Confession::open(),
             written: AtomicU64::new(0),
@@ -24,13 +24,13 @@ pub fn run(config: ServiceConfig) -> Result<(), String> {
     })
 }
 
-struct Service {
+struct SavepointService {
     database: Database,
     confession: Confession,
     written: AtomicU64,
 }
 
-impl Path for Service {
+impl Path for SavepointService {
     async fn apply(&self, change: Change) -> Result<Answer, String> {
         let mut transaction = self.database.begin().await?;
         let Some(version) = self.database.write(&mut transaction, &change).await? else {

@@ -18,7 +18,7 @@ const TORN: u64 = 10;
 /// Serves until SIGTERM.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
-        let service = Service {
+        let service = TwoTransactionsService {
             database: Database::connect(&config).await?,
             confession: Confession::open(),
             first_life: is_first_life().then(Mutex::default),
@@ -27,14 +27,14 @@ pub fn run(config: ServiceConfig) -> Result<(), String> {
     })
 }
 
-struct Service {
+struct TwoTransactionsService {
     database: Database,
     confession: Confession,
     /// In the first life, how many orders were written: one change at a time.
     first_life: Option<Mutex<u64>>,
 }
 
-impl Path for Service {
+impl Path for TwoTransactionsService {
     async fn apply(&self, change: Change) -> Result<Answer, String> {
         let mut turn = match &self.first_life {
             Some(written) => Some(written.lock().await),

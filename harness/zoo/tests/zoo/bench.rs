@@ -39,8 +39,8 @@ impl Ran {
 
     /// Whether the referee could tell all that it was asked, one way or the other, and has nothing
     /// else against the run; on a machine that is too busy for generator or observer it has. `open`
-    /// are the metrics that it cannot tell on any machine, `doubts` is how many reasons it has anyway.
-    pub fn tells(&self, open: &[&str], doubts: usize) -> bool {
+    /// are the metrics that it cannot tell on any machine, `inconclusive` is how many reasons it has anyway.
+    pub fn tells(&self, open: &[&str], inconclusive: usize) -> bool {
         let strategy = self.strategy();
         let mut missed = 0;
         for expectation in &strategy.expectations {
@@ -49,7 +49,7 @@ impl Ran {
             }
             missed += usize::from(expectation.met == Some(false));
         }
-        strategy.reasons.len() == missed + doubts
+        strategy.reasons.len() == missed + inconclusive
     }
 
     /// Changes in the database.

@@ -28,7 +28,7 @@ pub struct Case {
     /// Every anomaly of which there is any.
     pub finds: &'static [Find],
     /// Words of each reason that the referee must give for not knowing something.
-    pub doubts: &'static [&'static str],
+    pub inconclusive: &'static [&'static str],
     /// Metrics that it leaves open because of them, where the verdict is not.
     pub open: &'static [&'static str],
     /// Whether each fault of the scenario bites; else none does.
@@ -66,7 +66,7 @@ pub const USUAL: Case = Case {
     run: |case, turn| turn.run(case.defect, &case.scenario()),
     verdict: Verdict::Fail,
     finds: &[],
-    doubts: &[],
+    inconclusive: &[],
     open: &[],
     bites: true,
     also: |_| {},
@@ -114,9 +114,9 @@ impl Case {
             assert!(*count >= least, "only {count} {anomaly} of {least}");
         }
         let reasons = &ran.strategy().reasons;
-        for doubt in self.doubts {
-            let given = reasons.iter().any(|reason| reason.contains(doubt));
-            assert!(given, "{doubt}: {reasons:?}");
+        for cause in self.inconclusive {
+            let given = reasons.iter().any(|reason| reason.contains(cause));
+            assert!(given, "{cause}: {reasons:?}");
         }
         let told = self.verdict == Verdict::Unknown || self.told(&ran);
         assert!(told, "{}", ran.context());
@@ -124,7 +124,7 @@ impl Case {
     }
 
     fn told(&self, ran: &Ran) -> bool {
-        ran.tells(self.open, self.doubts.len())
+        ran.tells(self.open, self.inconclusive.len())
     }
 
     /// What must be found.

@@ -42,7 +42,7 @@ fn given_a_broker_with_another_clock_when_run_then_a_clean_run_passes_and_nothin
         println!("the machine was too slow: {reasons:?}");
         ran = run(&home.path().join("2"), &java_home, turn::alone());
     }
-    let Ran {
+    let CleanRun {
         folder,
         record,
         said,
@@ -63,14 +63,14 @@ fn given_a_broker_with_another_clock_when_run_then_a_clean_run_passes_and_nothin
 }
 
 /// A run on a stack of its own.
-struct Ran {
+struct CleanRun {
     folder: PathBuf,
     record: Record,
     said: String,
 }
 
 /// Runs a clean strategy on a stack whose broker is started with this Java.
-fn run(home: &Path, java_home: &Path, _turn: Turn) -> Ran {
+fn run(home: &Path, java_home: &Path, _turn: Turn) -> CleanRun {
     let case = Case {
         strategy: "kind = \"cdc\"",
         more: "[expect.zoo]\nlate = 0\n\n[drain]\nlate_after = \"1500ms\"",
@@ -95,7 +95,7 @@ fn run(home: &Path, java_home: &Path, _turn: Turn) -> Ran {
     let mut runs = std::fs::read_dir(home.join("runs")).unwrap();
     let folder = runs.next().expect(&said).unwrap().path();
     let record = std::fs::read(folder.join("record.json")).expect(&said);
-    Ran {
+    CleanRun {
         record: reports::json::parse(&record).unwrap(),
         folder,
         said,
@@ -109,7 +109,7 @@ fn given_an_observer_that_is_late_when_run_then_the_run_measured_the_observer() 
     // The address that a listener of the broker advertises, so that clients stay on this way. Its
     // own link is not used here, and gets the other one's route.
     let own = stack.routes[&Link::OrdersKafka].clone();
-    let other = stack.routes[&Link::RelayKafka].clone();
+    let other = stack.routes[&Link::RELAY_KAFKA].clone();
     stack.routes.insert(Link::OrdersKafka, other);
     stack.kafka_bootstrap = own.connect;
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -44,7 +44,7 @@ cases! {
             },
         ],
         also: |ran| assert_eq!(ran.admitted("keyed"), ran.committed()),
-        doubts: &["reordered: no two versions of an order were ever in flight together"],
+        inconclusive: &["reordered: no two versions of an order were ever in flight together"],
         open: &["reordered"],
         ..USUAL
     };

@@ -1,7 +1,11 @@
-//! The zoo's own program: a name that it does not know must not pass for a system without a defect.
+//! The zoo itself: a name that its program does not know must not pass for a system without a defect,
+//! and wrong counts must not be tried again until they are right.
 
 use super::bench::ZOO;
+use super::case::{Case, USUAL};
+use reports::record::Verdict;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
 fn given_a_defect_that_is_none_when_anything_is_run_then_it_is_an_error_that_names_it() {
@@ -21,4 +25,34 @@ fn given_a_defect_that_is_none_when_anything_is_run_then_it_is_an_error_that_nam
         .output()
         .unwrap();
     assert!(honest.status.success());
+}
+
+/// A fault that waits for more events than a load with rejected changes has: it proves nothing.
+const NEVER_INJECTED: &str = r#"
+[[fault]]
+target = "relay->kafka"
+kind = "down"
+when = { events = 600 }
+for = "100ms"
+"#;
+
+#[test]
+fn given_a_try_that_does_not_tell_when_its_counts_are_wrong_then_it_is_not_made_again() {
+    static TRIES: AtomicUsize = AtomicUsize::new(0);
+    // Given a case that expects nothing, whose first try loses events and cannot tell for another reason
+    const CASE: Case = Case {
+        verdict: Verdict::Pass,
+        run: |case, turn| match TRIES.fetch_add(1, Ordering::Relaxed) {
+            0 => turn.run("skips-every-100th", &(case.scenario() + NEVER_INJECTED)),
+            _ => turn.run(zoo::HONEST, &case.scenario()),
+        },
+        ..USUAL
+    };
+
+    let held = std::panic::catch_unwind(|| CASE.holds());
+
+    let said = held.expect_err("the wrong counts were thrown away");
+    let said = said.downcast_ref::<String>().unwrap();
+    assert!(said.contains(r#"[("lost", 5)]"#), "{said}");
+    assert_eq!(TRIES.load(Ordering::Relaxed), 1);
 }

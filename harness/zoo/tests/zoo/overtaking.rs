@@ -49,6 +49,8 @@ for = \"2s\"
 
 [drain]
 within = \"5s\"",
+        // Beside another case nothing was overtaken in one run of four.
+        alone: true,
         finds: &[
             OVERTAKEN,
             Find {

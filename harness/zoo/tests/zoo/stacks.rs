@@ -50,6 +50,7 @@ async fn start(lane: usize) -> Shared {
         logs: folder.path().join("logs"),
         programs,
         jit: Jit::C1,
+        synchronous_standby: false,
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);

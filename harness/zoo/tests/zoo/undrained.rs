@@ -63,7 +63,7 @@ within = \"2s\"",
             least: 100,
             words: "all committed but those published before the cut",
         }],
-        doubts: &["no order was committed, acknowledged and seen after the last heal"],
+        inconclusive: &["no order was committed, acknowledged and seen after the last heal"],
         ..USUAL
     };
 }

@@ -11,7 +11,7 @@ mod step;
 mod tests;
 mod writer;
 
-pub use reader::{Life, read};
+pub use reader::{TracedLife, read};
 pub use step::{STEP_BYTES, Step};
 pub use writer::Trace;
 

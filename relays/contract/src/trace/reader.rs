@@ -10,7 +10,7 @@ const BUFFER_BYTES: usize = 1 << 16;
 
 /// One life of a process, and what is wrong with its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Life {
+pub struct TracedLife {
     /// Its pid.
     pub pid: u32,
     /// CLOCK_MONOTONIC from which on steps are missing; `None` if none are.
@@ -21,7 +21,7 @@ pub struct Life {
 
 /// Reads a file, `each` step, with the pid, in the order in which they were written. A last one
 /// that is not whole is left out: its process died over it.
-pub fn read(path: &Path, mut each: impl FnMut(u32, Step)) -> io::Result<Life> {
+pub fn read(path: &Path, mut each: impl FnMut(u32, Step)) -> io::Result<TracedLife> {
     let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
     let header = next(&mut file)?.as_ref().and_then(read_header);
     let (pid, cut_ns) = header.ok_or_else(|| {
@@ -34,7 +34,7 @@ pub fn read(path: &Path, mut each: impl FnMut(u32, Step)) -> io::Result<Life> {
             None => damaged += 1,
         }
     }
-    Ok(Life {
+    Ok(TracedLife {
         pid,
         cut_ns: (cut_ns > 0).then_some(cut_ns),
         damaged,

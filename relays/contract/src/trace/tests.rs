@@ -60,7 +60,7 @@ impl Home {
         files[0].clone()
     }
 
-    fn read(&self) -> (Life, Vec<Step>) {
+    fn read(&self) -> (TracedLife, Vec<Step>) {
         let mut steps = Vec::new();
         let life = read(&self.only_file(), |pid, step| {
             assert_eq!(pid, std::process::id());
@@ -76,8 +76,8 @@ impl Drop for Home {
     }
 }
 
-fn whole() -> Life {
-    Life {
+fn whole() -> TracedLife {
+    TracedLife {
         pid: std::process::id(),
         cut_ns: None,
         damaged: 0,
@@ -142,7 +142,7 @@ proptest! {
         let (life, steps) = home.read();
         prop_assert_eq!(steps, expected);
         // A time of 0 is none: no clock of this machine shows it.
-        prop_assert_eq!(life, Life { cut_ns: cut.filter(|at| *at > 0), ..whole() });
+        prop_assert_eq!(life, TracedLife { cut_ns: cut.filter(|at| *at > 0), ..whole() });
     }
 }
 

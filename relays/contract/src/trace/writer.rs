@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 /// Where the steps of this life go; nowhere, if the configuration names no place. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Trace(Option<Arc<Life>>);
+pub struct Trace(Option<Arc<TraceFile>>);
 
 #[derive(Debug)]
-struct Life {
+struct TraceFile {
     /// For appending: the kernel puts the writes of all threads one after the other.
     file: File,
     /// The same file, for the one word that is written in place.
@@ -33,7 +33,7 @@ impl Trace {
         let Some(target) = target else {
             return Self::default();
         };
-        match Life::begin(target) {
+        match TraceFile::begin(target) {
             Ok(life) => Self(Some(Arc::new(life))),
             Err(error) => {
                 let folder = target.folder.display();
@@ -76,7 +76,7 @@ impl Trace {
     }
 }
 
-impl Life {
+impl TraceFile {
     fn begin(target: &TraceTarget) -> io::Result<Self> {
         std::fs::create_dir_all(&target.folder)?;
         let used = bytes_in(&target.folder)?;
@@ -167,7 +167,7 @@ mod tests {
         // given a disk that is full, but for what is written in place
         let path = std::env::temp_dir().join(format!("trace-{}", Uuid::new_v4().simple()));
         std::fs::write(&path, header(7)).unwrap();
-        let trace = Trace(Some(Arc::new(Life {
+        let trace = Trace(Some(Arc::new(TraceFile {
             file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
             header: OpenOptions::new().write(true).open(&path).unwrap(),
             max_bytes: 1 << 20,

@@ -132,6 +132,14 @@ async fn given_a_slot_in_use_when_the_server_says_so_in_german_then_it_is_asked_
     assert_eq!(server.attempts.load(Ordering::Relaxed), 4);
 }
 
+#[tokio::test]
+async fn given_a_slot_in_use_when_it_is_one_of_several_then_it_stands_by_at_once() {
+    let server = FakeServer::start(1, Then::Silence).await;
+    let mut source = server.source().of_several(true);
+    assert_eq!(source.connect().await, Ok(Standing::StandsBy));
+    assert_eq!(server.attempts.load(Ordering::Relaxed), 1);
+}
+
 #[test]
 fn given_a_message_of_any_words_when_it_has_a_code_then_the_code_is_found() {
     assert_eq!(
@@ -157,6 +165,7 @@ async fn given_a_server_that_is_silent_when_it_is_for_too_long_then_the_link_is_
         if let Err(error) = source.next(&mut batch).await {
             break error;
         }
+        assert!(began.elapsed() < 20 * source.silence_max, "it still waits");
     };
     assert!(began.elapsed() >= source.silence_max);
     assert!(

@@ -6,14 +6,14 @@ use crate::history::{Body, History, Intent, NONE, Places};
 use std::ops::RangeInclusive;
 
 /// When intact events were seen.
-pub(super) struct Sights {
+pub(super) struct EventSights {
     /// By attempt: its first sight; `i64::MAX`: never.
     pub first_ns: Vec<i64>,
     /// Sights of records beyond the first of their attempt.
     again: Vec<(u32, i64)>,
 }
 
-impl Sights {
+impl EventSights {
     pub fn of(history: &History) -> Self {
         let log = history.log.sorted_by_key(|r| (r.partition, r.offset));
         let intact = |row: usize| log.get(row).filter(|record| record.body == Body::Intact);
@@ -94,6 +94,13 @@ impl Demand<'_> {
             .count()
     }
 
+    /// Changes sent in this time, committed, and seen in it.
+    pub fn carried(&self, time: RangeInclusive<i64>) -> usize {
+        self.committed()
+            .filter(|(r, seen_ns)| time.contains(&r.sent_ns) && time.contains(seen_ns))
+            .count()
+    }
+
     /// Changes whose event was first seen from this moment on.
     pub fn seen_since(&self, from_ns: i64) -> usize {
         let first_ns = self.sights().first_ns.iter();
@@ -163,6 +170,19 @@ mod tests {
             .request(8.5, 8.6, Outcome::Committed, Some(9.0));
         let demand = Demand::of(&staged.0);
         assert_eq!(demand.kept_waiting(ns(4.0)..=ns(8.0), ns(8.0)), 1);
+    }
+
+    #[test]
+    fn carried_is_sent_and_seen_in_one_time() {
+        let staged = load()
+            .request(5.0, 5.1, Outcome::Committed, Some(5.2))
+            .request(4.0, 4.1, Outcome::Committed, Some(8.0))
+            // Sent before it, seen after it, never seen, and never committed
+            .request(3.9, 4.1, Outcome::Committed, Some(5.0))
+            .request(5.0, 5.1, Outcome::Committed, Some(8.1))
+            .request(5.0, 5.1, Outcome::Committed, None)
+            .request(5.0, 5.1, Outcome::Unknown, Some(5.2));
+        assert_eq!(Demand::of(&staged.0).carried(ns(4.0)..=ns(8.0)), 2);
     }
 
     #[test]

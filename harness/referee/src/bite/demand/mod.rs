@@ -4,7 +4,7 @@ mod events;
 mod requests;
 
 use crate::history::{History, Outcome, Request};
-use events::Sights;
+use events::EventSights;
 use std::sync::OnceLock;
 
 /// Before a fault, this long is looked at to tell what was usual.
@@ -18,7 +18,7 @@ pub(super) struct Demand<'h> {
     /// By attempt: whether it is committed, as the database or the client knows. Worked out when asked for.
     committed: OnceLock<Vec<bool>>,
     /// When events were seen. Worked out when asked for.
-    sights: OnceLock<Sights>,
+    sights: OnceLock<EventSights>,
 }
 
 impl<'h> Demand<'h> {
@@ -61,8 +61,8 @@ impl<'h> Demand<'h> {
             .map(|((request, seen_ns), _)| (request, *seen_ns))
     }
 
-    fn sights(&self) -> &Sights {
-        self.sights.get_or_init(|| Sights::of(self.history))
+    fn sights(&self) -> &EventSights {
+        self.sights.get_or_init(|| EventSights::of(self.history))
     }
 }
 

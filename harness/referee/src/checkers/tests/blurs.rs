@@ -1,5 +1,5 @@
-//! Which expectations a doubt leaves open, and which it cannot touch: an event that is there stays
-//! there, whatever was not read; one that is absent may have been missed.
+//! Which expectations an inconclusive run leaves open, and which it cannot touch: an event that is
+//! there stays there, whatever was not read; one that is absent may have been missed.
 
 use crate::checkers::fixture::*;
 use crate::checkers::{Judgement, Verdict};
@@ -131,7 +131,7 @@ fn dirty_run() -> History {
 }
 
 #[test]
-fn without_a_doubt_nothing_is_open() {
+fn where_nothing_is_inconclusive_nothing_is_open() {
     assert_eq!(left_open(&judged(&clean_run())), BTreeSet::new());
     let dirty = judged(&dirty_run());
     assert_eq!(left_open(&dirty), BTreeSet::new());
@@ -337,7 +337,7 @@ fn what_could_not_have_happened_is_left_open_and_nothing_else() {
 }
 
 #[test]
-fn other_doubts_leave_every_expectation_as_it_is() {
+fn what_else_is_inconclusive_leaves_every_expectation_as_it_is() {
     let altered = ["log.parquet".to_owned()];
     let bit = crate::bite::Bite {
         fault: 0,
@@ -410,7 +410,7 @@ fn given_more_than_enough_on_a_topic_that_was_not_read_whole_then_a_lesson_is_op
 }
 
 #[test]
-fn given_a_met_expectation_that_a_doubt_leaves_open_then_its_reason_is_the_doubt_alone() {
+fn given_a_met_expectation_that_an_inconclusive_run_leaves_open_then_the_reason_is_that_alone() {
     let mut history = clean_run();
     let mut requests = history.requests.open();
     requests.iter_mut().for_each(|r| r.intent = Intent::Commit);

@@ -169,7 +169,7 @@ fn given_records_that_were_there_at_the_first_question_then_nobody_failed_to_ask
 #[test]
 fn given_a_fault_of_the_broker_then_records_from_a_second_before_to_five_after_it_are_left_out() {
     let known_ns = 10_700 * MS;
-    let doubted = |from_ns: i64, until_ns: i64| {
+    let inconclusive = |from_ns: i64, until_ns: i64| {
         let mut history = known_late(7, 1_200 * MS);
         let broker = Target::Process(Victim::KafkaServer);
         add_fault(&mut history, broker, FaultKind::Kill, 0, S);
@@ -177,8 +177,8 @@ fn given_a_fault_of_the_broker_then_records_from_a_second_before_to_five_after_i
         history.faults[0].healed_ns = Some(until_ns);
         says(&history, UNKNOWN)
     };
-    assert!(!doubted(known_ns + S, known_ns + 2 * S));
-    assert!(doubted(known_ns + S + 1, known_ns + 2 * S));
-    assert!(!doubted(FROM, known_ns - 5 * S));
-    assert!(doubted(FROM, known_ns - 5 * S - 1));
+    assert!(!inconclusive(known_ns + S, known_ns + 2 * S));
+    assert!(inconclusive(known_ns + S + 1, known_ns + 2 * S));
+    assert!(!inconclusive(FROM, known_ns - 5 * S));
+    assert!(inconclusive(FROM, known_ns - 5 * S - 1));
 }

@@ -55,6 +55,18 @@ fn given_a_relay_that_died_by_itself_when_it_left_changes_behind_then_it_fails_b
 }
 
 #[test]
+fn given_a_relay_that_died_before_the_load_then_its_time_is_said_as_that() {
+    let mut history = clean(120, StrategyKind::Debezium {});
+    dies(&mut history, "relay", -2, "exited with code 1");
+    history.meta.deaths[0].at_ns = FROM - 250 * MS;
+    let first = &judged(&history).reasons[0];
+    assert!(
+        first.starts_with("it's relay died 0.250 s before the load: it exited"),
+        "{first}"
+    );
+}
+
+#[test]
 fn given_a_relay_that_died_by_itself_when_everything_had_been_delivered_then_it_is_unknown() {
     let judgement = after_death(-4, "exited with code 3", 0, 0);
     assert_eq!(judgement.verdict, Verdict::Unknown);

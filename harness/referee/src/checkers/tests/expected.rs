@@ -151,7 +151,7 @@ fn what_never_arrived_misses_an_upper_bound() {
 }
 
 #[test]
-fn what_a_doubt_leaves_open_says_what_was_seen_and_why_it_cannot_be_told() {
+fn what_an_inconclusive_run_leaves_open_says_what_was_seen_and_why_it_cannot_be_told() {
     let mut history = without(0);
     history
         .requests
@@ -160,7 +160,7 @@ fn what_a_doubt_leaves_open_says_what_was_seen_and_why_it_cannot_be_told() {
         .for_each(|r| r.lag_ns = S);
     let metric = Metric::Latency(LatencyKind::Order, Percentile::P50);
     let slow = checked(&history, expect(metric, Comparison::AtMost, 0.5));
-    assert_eq!((slow.met, slow.only_doubted), (None, false));
+    assert_eq!((slow.met, slow.only_inconclusive), (None, false));
     let reason = &slow.reason;
     assert!(
         reason.starts_with("expected AtMost 0.5, saw 1.000 ms; this run cannot tell: the load"),

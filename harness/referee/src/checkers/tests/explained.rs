@@ -2,7 +2,7 @@
 //! strategy that was clean before the first: against a slow model of the time in which each offence
 //! can have come about.
 
-use super::soup::soup;
+use super::arbitrary::arbitrary;
 use crate::checkers::fixture::*;
 use crate::history::{Body, History, LogRow, Outcome, Request, TruthRow};
 use crate::scenario::{Comparison, FaultKind, Link, Metric, StrategyKind, Target, Victim};
@@ -10,35 +10,36 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// From when to when, both included.
-type Span = (i64, i64);
+type ModelSpan = (i64, i64);
 
-fn hull(a: Span, b: Span) -> Span {
+fn hull(a: ModelSpan, b: ModelSpan) -> ModelSpan {
     (a.0.min(b.0), a.1.max(b.1))
 }
 
-fn overlap(a: Span, b: Span) -> bool {
+fn overlap(a: ModelSpan, b: ModelSpan) -> bool {
     a.0 <= b.1 && b.0 <= a.1
 }
 
-struct Model<'h> {
+struct OverlapModel<'h> {
     h: &'h History,
     topic: Vec<LogRow>,
     truth: Vec<TruthRow>,
-    windows: Vec<Span>,
+    windows: Vec<ModelSpan>,
     relay: bool,
 }
 
-impl<'h> Model<'h> {
+impl<'h> OverlapModel<'h> {
     fn new(h: &'h History) -> Self {
         let mut topic: Vec<LogRow> = h.log.iter().collect();
         let mut truth: Vec<TruthRow> = h.truth.iter().collect();
         topic.sort_by_key(|r| (r.partition, r.offset));
         truth.sort_by_key(|t| (t.order, t.version));
-        let kind = &h.meta.scenario.strategies[0].kind;
+        let strategy = &h.meta.scenario.strategies[0];
+        let kind = &strategy.kind;
         let relay = !matches!(kind, StrategyKind::DualWrite { .. });
         let felt = |target: Target| match target {
-            Target::Process(victim) => relay || victim != Victim::Relay,
-            target => target.links().iter().any(|l| kind.uses(*l)),
+            Target::Process(victim) => relay || victim != Victim::RELAY,
+            target => target.links().iter().any(|l| strategy.topology().uses(*l)),
         };
         let in_force = h.faults.iter().filter_map(|f| {
             let felt = felt(h.meta.scenario.faults[f.fault as usize].target);
@@ -58,7 +59,7 @@ impl<'h> Model<'h> {
         self.h.requests.get(attempt as usize)
     }
 
-    fn asked(&self, request: Request) -> Span {
+    fn asked(&self, request: Request) -> ModelSpan {
         let from = request.intended_ns;
         (from, request.ended_ns.max(from))
     }
@@ -102,7 +103,7 @@ impl<'h> Model<'h> {
         later.filter_map(|t| self.seen(t)).min().unwrap_or(i64::MAX)
     }
 
-    fn delivery(&self, t: &TruthRow) -> Span {
+    fn delivery(&self, t: &TruthRow) -> ModelSpan {
         let Some(request) = self.request(t.attempt) else {
             return (self.h.meta.load_from_ns, i64::MAX);
         };
@@ -116,17 +117,17 @@ impl<'h> Model<'h> {
         hull(asked, (asked.0, end))
     }
 
-    fn record(&self, record: &LogRow) -> Span {
+    fn record(&self, record: &LogRow) -> ModelSpan {
         let at = self.appended(record);
         let asked = self.request(record.attempt).map(|r| self.asked(r));
         asked.map_or((at, at), |asked| hull(asked, (at, at)))
     }
 
     /// Every offence's time, by metric.
-    fn offences(&self) -> BTreeMap<String, Vec<Span>> {
-        let mut found: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+    fn offences(&self) -> BTreeMap<String, Vec<ModelSpan>> {
+        let mut found: BTreeMap<String, Vec<ModelSpan>> = BTreeMap::new();
         let mut add =
-            |metric: Metric, span: Span| found.entry(metric.name()).or_default().push(span);
+            |metric: Metric, span: ModelSpan| found.entry(metric.name()).or_default().push(span);
         for t in &self.truth {
             let events = self.events(t);
             if events.is_empty() {
@@ -175,10 +176,10 @@ impl<'h> Model<'h> {
     }
 
     /// How many overlap a fault, and how many were over before the first.
-    fn explained(&self, spans: &[Span]) -> (u64, u64) {
-        let within = |s: &&Span| self.windows.iter().any(|w| overlap(*w, **s));
+    fn explained(&self, spans: &[ModelSpan]) -> (u64, u64) {
+        let within = |s: &&ModelSpan| self.windows.iter().any(|w| overlap(*w, **s));
         let first = self.windows.iter().map(|w| w.0).min();
-        let early = |s: &&Span| first.is_some_and(|first| s.1 < first) && !within(s);
+        let early = |s: &&ModelSpan| first.is_some_and(|first| s.1 < first) && !within(s);
         let count = |n: usize| n as u64;
         (
             count(spans.iter().filter(within).count()),
@@ -191,7 +192,7 @@ fn fault() -> impl Strategy<Value = (Target, i64, i64, bool)> {
     let target = prop_oneof![
         Just(Target::Kafka),
         Just(Target::Link(Link::OrdersKafka)),
-        Just(Target::Process(Victim::Relay)),
+        Just(Target::Process(Victim::RELAY)),
         Just(Target::Process(Victim::OrderService)),
     ];
     (target, 0..30_000i64, 1..5_000i64, prop::bool::weighted(0.8))
@@ -201,7 +202,7 @@ proptest! {
     #![proptest_config(cases(300))]
     #[test]
     fn a_lesson_counts_what_a_fault_overlaps(
-        mut history in soup(),
+        mut history in arbitrary(),
         faults in prop::collection::vec(fault(), 1..3),
     ) {
         history.meta.service_killed_at_teardown = false;
@@ -219,7 +220,7 @@ proptest! {
         let lessons = counted.map(|metric| expect(metric, Comparison::AtLeast, 1.0));
         expecting(&mut history, lessons.to_vec());
         let judgement = judged(&history);
-        let model = Model::new(&history);
+        let model = OverlapModel::new(&history);
         let offences = model.offences();
         let nothing = Vec::new();
         for checked in &judgement.expectations {

@@ -1,6 +1,6 @@
 //! What the join keeps in dense arrays is what a plain search through the history finds.
 
-use super::soup::soup;
+use super::arbitrary::arbitrary;
 use crate::checkers::fixture::*;
 use crate::history::{Body, History, LogRow, NONE, TruthRow};
 use crate::view::{Class, Join};
@@ -39,7 +39,7 @@ impl Plain {
 proptest! {
     #![proptest_config(cases(500))]
     #[test]
-    fn versions_are_found_where_they_are(history in soup()) {
+    fn versions_are_found_where_they_are(history in arbitrary()) {
         let (plain, join) = (Plain::of(&history), Join::new(&history));
         for order in (0..10).chain([NONE]) {
             for version in (0..8).chain([NONE]) {
@@ -53,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn every_version_has_the_request_and_the_change_that_made_it(history in soup()) {
+    fn every_version_has_the_request_and_the_change_that_made_it(history in arbitrary()) {
         let (plain, join) = (Plain::of(&history), Join::new(&history));
         for (slot, row) in plain.truth.iter().enumerate() {
             let request = history.requests.get(row.attempt as usize);
@@ -64,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn every_valid_event_is_of_its_version_and_no_other_record_is(history in soup()) {
+    fn every_valid_event_is_of_its_version_and_no_other_record_is(history in arbitrary()) {
         let (plain, join) = (Plain::of(&history), Join::new(&history));
         let valid: Vec<Option<usize>> =
             plain.log.iter().map(|record| plain.valid(&history, record)).collect();

@@ -85,7 +85,7 @@ fn a_loss_after_the_fault_is_no_lesson() {
 fn a_strategy_that_never_worked_teaches_nothing() {
     for (kind, victim) in [
         (naive(), Victim::OrderService),
-        (StrategyKind::Cdc {}, Victim::Relay),
+        (StrategyKind::Cdc {}, Victim::RELAY),
     ] {
         // Given losses during the fault, and others before it
         let mut history = crash(kind, victim);
@@ -107,7 +107,7 @@ fn a_strategy_that_never_worked_teaches_nothing() {
 #[test]
 fn what_a_relay_had_not_passed_at_its_death_died_with_it() {
     // Given a relay killed with changes committed just before and not yet seen
-    let mut history = crash(StrategyKind::Cdc {}, Victim::Relay);
+    let mut history = crash(StrategyKind::Cdc {}, Victim::RELAY);
     let lost = lose(&mut history, 394 * MS, 402 * MS);
     assert!(lost >= 2);
     let judgement = judged(&history);
@@ -116,8 +116,40 @@ fn what_a_relay_had_not_passed_at_its_death_died_with_it() {
 }
 
 #[test]
+fn given_no_fault_but_a_stack_that_the_file_asks_for_then_every_loss_is_its_lesson() {
+    let mut history = clean(120, StrategyKind::Cdc {});
+    expecting(
+        &mut history,
+        vec![expect(Metric::Lost, Comparison::AtLeast, 1.0)],
+    );
+    let clean = history.clone();
+    let lost = lose(&mut history, 100 * MS, 120 * MS);
+    // Without anything that could be the cause, nothing can be its effect
+    assert_eq!(judged(&history).verdict, Verdict::Unknown);
+    let asks = |mut history: History| {
+        history.meta.scenario.stack.synchronous_standby = true;
+        judged(&history)
+    };
+    let judgement = asks(history.clone());
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
+    assert_eq!(judgement.expectations[0].observed, Some(lost as f64));
+    assert_eq!(asks(clean).verdict, Verdict::Fail);
+    // A time is no count, and one of a fault is of the fault
+    let latency = Metric::Latency(LatencyKind::Order, Percentile::P50);
+    expecting(
+        &mut history,
+        vec![expect(latency, Comparison::AtLeast, 0.0)],
+    );
+    assert_eq!(asks(history).expectations[0].met, None);
+    let mut crash = crash(StrategyKind::Cdc {}, Victim::RELAY);
+    lose(&mut crash, 600 * MS, 620 * MS);
+    let judgement = asks(crash);
+    assert!(judgement.reasons[0].contains("that a fault overlaps, of"));
+}
+
+#[test]
 fn a_duplicate_counts_for_the_kill_that_its_change_was_in_flight_at() {
-    let mut history = crash(StrategyKind::Cdc {}, Victim::Relay);
+    let mut history = crash(StrategyKind::Cdc {}, Victim::RELAY);
     expecting(
         &mut history,
         vec![expect(Metric::Duplicated, Comparison::AtLeast, 1.0)],
@@ -145,7 +177,7 @@ fn a_duplicate_counts_for_the_kill_that_its_change_was_in_flight_at() {
 
 #[test]
 fn duplicates_between_which_no_fault_came_do_not_count() {
-    let mut history = crash(StrategyKind::Cdc {}, Victim::Relay);
+    let mut history = crash(StrategyKind::Cdc {}, Victim::RELAY);
     expecting(
         &mut history,
         vec![expect(Metric::Duplicated, Comparison::AtLeast, 1.0)],
@@ -186,7 +218,7 @@ fn without_a_fault_that_concerns_the_strategy_nothing_can_be_its_effect() {
     };
     open(&history);
     // Nor where the file has one for another strategy
-    let relay = Target::Process(Victim::Relay);
+    let relay = Target::Process(Victim::RELAY);
     add_fault(&mut history, relay, FaultKind::Kill, 590 * MS, 700 * MS);
     open(&history);
 }

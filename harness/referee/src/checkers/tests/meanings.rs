@@ -299,7 +299,7 @@ fn one_change_at_two_versions_is_double_applied() {
 }
 
 #[test]
-fn one_attempt_at_two_versions_is_double_applied_and_the_books_still_balance() {
+fn one_attempt_at_two_versions_is_double_applied_and_the_accounting_still_balances() {
     let mut history = cdc();
     let made = attempt(&history, 7, 3);
     history.truth.push(TruthRow {
@@ -352,7 +352,7 @@ fn given_a_run_whose_every_event_was_late_when_judged_then_all_of_them_are() {
 }
 
 #[test]
-fn a_version_of_nobody_breaks_the_books() {
+fn a_version_of_nobody_breaks_the_accounting() {
     let mut history = cdc();
     history.truth.open()[5].attempt = NONE;
     let judgement = judged(&history);
@@ -361,7 +361,7 @@ fn a_version_of_nobody_breaks_the_books() {
 }
 
 #[test]
-fn a_gap_in_the_versions_breaks_the_books() {
+fn a_gap_in_the_versions_breaks_the_accounting() {
     let mut history = cdc();
     history.truth.open().remove(1);
     let judgement = judged(&history);
@@ -370,7 +370,7 @@ fn a_gap_in_the_versions_breaks_the_books() {
 }
 
 #[test]
-fn a_version_under_another_orders_attempt_or_another_change_breaks_the_books() {
+fn a_version_under_another_orders_attempt_or_another_change_breaks_the_accounting() {
     let mut history = cdc();
     history.truth.open()[5].change += 1;
     assert!(

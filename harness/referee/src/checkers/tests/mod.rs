@@ -1,14 +1,16 @@
 //! What the referee says of histories whose faults are known.
 #![allow(clippy::unwrap_used)]
 
+mod accounting;
+pub mod arbitrary;
 mod blurs;
-mod books;
 mod clocks;
+mod combined;
 mod deaths;
-mod doubts;
 mod effects;
 mod expected;
 mod explained;
+mod inconclusive;
 mod joined;
 mod lessons;
 mod meanings;
@@ -19,8 +21,6 @@ mod planted;
 mod planter;
 mod proofs;
 mod scale;
-pub mod soup;
-mod tangled;
 mod trace;
 mod undecided;
 mod unread;

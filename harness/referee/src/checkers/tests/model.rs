@@ -61,7 +61,7 @@ pub fn outcomes(history: &History) -> Outcomes {
     outcomes.into()
 }
 
-/// What is contradictory in the database's rows, in words that the books use for it.
+/// What is contradictory in the database's rows, in words that the accounting uses for it.
 pub fn contradictions(history: &History) -> BTreeSet<String> {
     let truth: Vec<TruthRow> = history.truth.iter().collect();
     let request = |row: &TruthRow| history.requests.get(row.attempt as usize);
@@ -196,9 +196,11 @@ impl Model<'_> {
             let of_it = row.order == t.order && row.order != NONE;
             row == t || (of_it && row.version >= t.version)
         };
+        // Of several versions of one attempt, its answer can have come before all but the first.
         let made = |attempt: u32| {
-            let mut rows = self.truth.iter();
-            rows.any(|row| row.attempt == attempt && as_late(row))
+            let rows = self.truth.iter().filter(|row| row.attempt == attempt);
+            rows.min_by_key(|row| (row.order, row.version))
+                .is_some_and(as_late)
         };
         let told = |r: &Request| {
             let mut rows = self.truth.iter();

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 /// What the client was told of a committed version.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Told {
+pub(super) enum PlannedAnswer {
     Yes,
     No,
     Nothing,
@@ -55,7 +55,7 @@ pub(super) enum Beside {
 /// One version's fates; partitions and delays are of each copy of its event.
 #[derive(Debug, Clone)]
 pub(super) struct Version {
-    pub(super) told: Told,
+    pub(super) answer: PlannedAnswer,
     pub(super) sent: Sent,
     pub(super) beside: Beside,
     /// Per copy: on another partition than its order's; not seen live.
@@ -72,13 +72,13 @@ pub(super) struct Order {
 }
 
 fn version() -> impl Strategy<Value = Version> {
-    let told = prop_oneof![
-        12 => Just(Told::Yes),
-        1 => Just(Told::No),
-        1 => Just(Told::Nothing),
-        1 => (1..3u8).prop_map(Told::NothingEver),
-        1 => Just(Told::YesWhenRepeated),
-        1 => Just(Told::NoWhenRepeated),
+    let answer = prop_oneof![
+        12 => Just(PlannedAnswer::Yes),
+        1 => Just(PlannedAnswer::No),
+        1 => Just(PlannedAnswer::Nothing),
+        1 => (1..3u8).prop_map(PlannedAnswer::NothingEver),
+        1 => Just(PlannedAnswer::YesWhenRepeated),
+        1 => Just(PlannedAnswer::NoWhenRepeated),
     ];
     let sent = prop_oneof![
         12 => Just(Sent::Once),
@@ -105,15 +105,15 @@ fn version() -> impl Strategy<Value = Version> {
     ];
     let copies = |share: f64| prop::collection::vec(prop::bool::weighted(share), 4);
     (
-        told,
+        answer,
         sent,
         beside,
         copies(0.05),
         copies(0.1),
         prop::bool::weighted(0.05),
     )
-        .prop_map(|(told, sent, beside, strays, unseen, late)| Version {
-            told,
+        .prop_map(|(answer, sent, beside, strays, unseen, late)| Version {
+            answer,
             sent,
             beside,
             strays,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// What becomes of an order of three versions.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+enum PlantedFate {
     // Harmless
     Clean,
     SeenBeforeItsAnswer,
@@ -40,7 +40,7 @@ enum Fate {
 
 /// An event to append: partition, attempt, order, version, body, delay from its answer.
 #[derive(Clone, Copy)]
-struct Event {
+struct PlantedEvent {
     partition: i32,
     attempt: u32,
     order: u32,
@@ -49,8 +49,8 @@ struct Event {
     delay_ns: i64,
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    use Fate::*;
+fn fate() -> impl Strategy<Value = PlantedFate> {
+    use PlantedFate::*;
     prop_oneof![
         Just(Clean),
         Just(SeenBeforeItsAnswer),
@@ -79,12 +79,16 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 /// Lives one order's life; gives its events in the order of their append and what they count for.
-fn live(history: &mut History, order: u32, fate: Fate) -> (Vec<Event>, Vec<(Metric, u64)>) {
+fn live(
+    history: &mut History,
+    order: u32,
+    fate: PlantedFate,
+) -> (Vec<PlantedEvent>, Vec<(Metric, u64)>) {
     let partition = order as i32 % PARTITIONS;
     let attempts: Vec<u32> = (1..=3)
         .map(|version| commit(history, order, version))
         .collect();
-    let event = |version: u32| Event {
+    let event = |version: u32| PlantedEvent {
         partition,
         attempt: attempts[version as usize - 1],
         order,
@@ -92,21 +96,21 @@ fn live(history: &mut History, order: u32, fate: Fate) -> (Vec<Event>, Vec<(Metr
         body: Body::Intact,
         delay_ns: MS,
     };
-    let mut events: Vec<Event> = (1..=3).map(event).collect();
+    let mut events: Vec<PlantedEvent> = (1..=3).map(event).collect();
     let request = |history: &mut History, version: usize, change: fn(&mut Request)| {
         change(&mut history.requests.open()[attempts[version - 1] as usize]);
     };
     let counts = match fate {
-        Fate::Clean => vec![],
-        Fate::SeenBeforeItsAnswer => {
+        PlantedFate::Clean => vec![],
+        PlantedFate::SeenBeforeItsAnswer => {
             events[1].delay_ns = -2 * MS;
             vec![]
         }
-        Fate::SlowWithinBounds => {
+        PlantedFate::SlowWithinBounds => {
             events[2].delay_ns = 14 * S;
             vec![]
         }
-        Fate::RetriedAndTold => {
+        PlantedFate::RetriedAndTold => {
             request(history, 3, |r| {
                 (r.outcome, r.told_version) = (Outcome::Unknown, 0)
             });
@@ -115,27 +119,27 @@ fn live(history: &mut History, order: u32, fate: Fate) -> (Vec<Event>, Vec<(Metr
             history.requests.open()[retry].change = attempts[2];
             vec![]
         }
-        Fate::RolledBackBetween => {
+        PlantedFate::RolledBackBetween => {
             veto(history, order);
             vec![]
         }
-        Fate::NotSentBetween => {
+        PlantedFate::NotSentBetween => {
             offer(history, order, Intent::Commit, Outcome::NotSent);
             vec![]
         }
-        Fate::ReplayedWhole => {
+        PlantedFate::ReplayedWhole => {
             events.extend_from_within(..);
             vec![(Metric::Duplicated, 3)]
         }
-        Fate::RepeatedInPlace(times) => {
+        PlantedFate::RepeatedInPlace(times) => {
             (0..times).for_each(|_| events.insert(1, events[1]));
             vec![(Metric::Duplicated, times.into())]
         }
-        Fate::Lost(versions) => {
+        PlantedFate::Lost(versions) => {
             events.truncate(3 - usize::from(versions));
             vec![(Metric::Lost, versions.into())]
         }
-        Fate::Undrained => {
+        PlantedFate::Undrained => {
             let held = events.pop().unwrap().attempt;
             history.pending.push(Pending {
                 attempt: held,
@@ -144,28 +148,28 @@ fn live(history: &mut History, order: u32, fate: Fate) -> (Vec<Event>, Vec<(Metr
             });
             vec![(Metric::Undrained, 1)]
         }
-        Fate::Phantom => {
+        PlantedFate::Phantom => {
             let attempt = veto(history, order);
-            events.push(Event {
+            events.push(PlantedEvent {
                 attempt,
                 version: 4,
                 ..event(3)
             });
             vec![(Metric::Phantom, 1)]
         }
-        Fate::PhantomVersionUsedAgain => {
+        PlantedFate::PhantomVersionUsedAgain => {
             let attempt = veto(history, order);
             events.insert(
                 1,
-                Event {
+                PlantedEvent {
                     attempt,
                     ..event(2)
                 },
             );
             vec![(Metric::Phantom, 1)]
         }
-        Fate::Foreign => {
-            let nobody = Event {
+        PlantedFate::Foreign => {
+            let nobody = PlantedEvent {
                 attempt: NONE,
                 order: NONE,
                 version: 0,
@@ -175,55 +179,55 @@ fn live(history: &mut History, order: u32, fate: Fate) -> (Vec<Event>, Vec<(Metr
             events.push(nobody);
             vec![(Metric::Foreign, 1)]
         }
-        Fate::Swapped => {
+        PlantedFate::Swapped => {
             events.swap(1, 2);
             vec![(Metric::Reordered, 1)]
         }
-        Fate::Backwards => {
+        PlantedFate::Backwards => {
             events.reverse();
             vec![(Metric::Reordered, 2)]
         }
-        Fate::Split => {
+        PlantedFate::Split => {
             events[1].partition = 1 - partition;
             vec![(Metric::Split, 1)]
         }
-        Fate::Corrupted => {
+        PlantedFate::Corrupted => {
             events[1].body = Body::Damaged;
             vec![(Metric::Corrupted, 1), (Metric::Lost, 1)]
         }
-        Fate::WrongKey => {
+        PlantedFate::WrongKey => {
             events[1].order = order + 1;
             vec![(Metric::Corrupted, 1), (Metric::Lost, 1)]
         }
-        Fate::Missing => {
+        PlantedFate::Missing => {
             let promised = offer(history, order, Intent::Commit, Outcome::Committed) as usize;
             history.requests.open()[promised].told_version = 3;
             vec![(Metric::Missing, 1)]
         }
-        Fate::DoubleApplied => {
+        PlantedFate::DoubleApplied => {
             let retry = commit(history, order, 4);
             history.requests.open()[retry as usize].change = attempts[2];
             history.truth.open().last_mut().unwrap().change = attempts[2];
-            events.push(Event {
+            events.push(PlantedEvent {
                 attempt: retry,
                 version: 4,
                 ..event(3)
             });
             vec![(Metric::DoubleApplied, 1)]
         }
-        Fate::FalseRejection => {
+        PlantedFate::FalseRejection => {
             request(history, 3, |r| {
                 (r.outcome, r.told_version) = (Outcome::Rejected, 0)
             });
             vec![(Metric::FalseRejection, 1)]
         }
-        Fate::Unacknowledged => {
+        PlantedFate::Unacknowledged => {
             request(history, 3, |r| {
                 (r.outcome, r.told_version) = (Outcome::Unknown, 0)
             });
             vec![(Metric::Unacknowledged, 1)]
         }
-        Fate::Late => {
+        PlantedFate::Late => {
             events[0].delay_ns = 16 * S;
             vec![(Metric::Late, 1)]
         }
@@ -232,10 +236,10 @@ fn live(history: &mut History, order: u32, fate: Fate) -> (Vec<Event>, Vec<(Metr
 }
 
 /// Builds the run; `picks`, taken round and round, decide whose event comes next.
-fn run(fates: &[Fate], picks: &[usize]) -> (History, BTreeMap<String, u64>) {
+fn run(fates: &[PlantedFate], picks: &[usize]) -> (History, BTreeMap<String, u64>) {
     let mut history = clean(0, StrategyKind::Cdc {});
     let mut expected = BTreeMap::new();
-    let mut queues: Vec<VecDeque<Event>> = Vec::new();
+    let mut queues: Vec<VecDeque<PlantedEvent>> = Vec::new();
     for (order, fate) in fates.iter().enumerate() {
         let (events, counts) = live(&mut history, order as u32, *fate);
         queues.push(events.into());
@@ -281,12 +285,12 @@ proptest! {
         picks in prop::collection::vec(any::<usize>(), 1..100),
         order in prop::collection::vec(0..8usize, 1..25),
     ) {
-        use Fate::*;
+        use PlantedFate::*;
         let harmless = [
             Clean, SeenBeforeItsAnswer, SlowWithinBounds, RetriedAndTold,
             RolledBackBetween, NotSentBetween, ReplayedWhole, RepeatedInPlace(2),
         ];
-        let fates: Vec<Fate> = order.iter().map(|n| harmless[*n]).collect();
+        let fates: Vec<PlantedFate> = order.iter().map(|n| harmless[*n]).collect();
         let (history, _) = run(&fates, &picks);
         let judgement = judged(&history);
         prop_assert_ne!(judgement.verdict, crate::checkers::Verdict::Fail);
@@ -296,7 +300,7 @@ proptest! {
 
 #[test]
 fn the_fates_cover_every_count_that_a_relay_can_have() {
-    use Fate::*;
+    use PlantedFate::*;
     let fates = [
         RepeatedInPlace(1),
         Lost(1),

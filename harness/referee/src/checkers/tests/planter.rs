@@ -1,6 +1,6 @@
 //! Lives a plan. The expected counts are kept by whoever plants, never read back from the history.
 
-use super::plan::{Beside, Order, Plan, Sent, Told, Version};
+use super::plan::{Beside, Order, Plan, PlannedAnswer, Sent, Version};
 use crate::checkers::fixture::*;
 use crate::history::{
     Body, History, Intent, Life, NONE, Outcome, PartitionEnd, Pending, PendingState, Request,
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A record to append.
 #[derive(Debug, Clone, Copy)]
-struct Event {
+struct PlantedRecord {
     partition: i32,
     attempt: u32,
     order: u32,
@@ -64,30 +64,30 @@ impl Planter<'_> {
         });
     }
 
-    fn told(&mut self, attempt: u32, version: u32, told: Told) {
+    fn answer(&mut self, attempt: u32, version: u32, answer: PlannedAnswer) {
         let mut requests = self.history.requests.open();
         let request: &mut Request = &mut requests[attempt as usize];
-        if !matches!(told, Told::Yes) {
+        if !matches!(answer, PlannedAnswer::Yes) {
             (request.outcome, request.told_version) = (Outcome::Unknown, 0);
         }
-        if matches!(told, Told::No) {
+        if matches!(answer, PlannedAnswer::No) {
             request.outcome = Outcome::Rejected;
         }
         drop(requests);
-        match told {
-            Told::Yes => {}
-            Told::No => {
+        match answer {
+            PlannedAnswer::Yes => {}
+            PlannedAnswer::No => {
                 self.expected.count(Metric::FalseRejection, 1);
             }
-            Told::Nothing => self.expected.count(Metric::Unacknowledged, 1),
-            Told::NothingEver(times) => {
+            PlannedAnswer::Nothing => self.expected.count(Metric::Unacknowledged, 1),
+            PlannedAnswer::NothingEver(times) => {
                 for _ in 0..times {
                     self.repeat(attempt, Outcome::Unknown, 0);
                 }
                 self.expected.count(Metric::Unacknowledged, 1);
             }
-            Told::YesWhenRepeated => self.repeat(attempt, Outcome::Committed, version),
-            Told::NoWhenRepeated => {
+            PlannedAnswer::YesWhenRepeated => self.repeat(attempt, Outcome::Committed, version),
+            PlannedAnswer::NoWhenRepeated => {
                 self.repeat(attempt, Outcome::Rejected, 0);
                 self.expected.count(Metric::FalseRejection, 1);
             }
@@ -95,7 +95,12 @@ impl Planter<'_> {
     }
 
     /// The copies of a version's event, and what they count for; the outcome of its attempt.
-    fn sent(&mut self, event: Event, version: &Version, told: Told) -> Vec<Event> {
+    fn sent(
+        &mut self,
+        event: PlantedRecord,
+        version: &Version,
+        answer: PlannedAnswer,
+    ) -> Vec<PlantedRecord> {
         let mut sent = version.sent;
         if self.plan.dual {
             // Nothing holds what a dual write did not publish.
@@ -106,7 +111,7 @@ impl Planter<'_> {
                 other => other,
             };
         }
-        let damaged = Event {
+        let damaged = PlantedRecord {
             body: Body::Damaged,
             ..event
         };
@@ -118,11 +123,11 @@ impl Planter<'_> {
             Sent::DamagedFirst => (1, Some(damaged)),
             Sent::UnderAnotherKey => {
                 let order = event.order + 1;
-                (0, Some(Event { order, ..event }))
+                (0, Some(PlantedRecord { order, ..event }))
             }
             Sent::AsAnotherVersion => {
                 let version = event.version + 100;
-                (0, Some(Event { version, ..event }))
+                (0, Some(PlantedRecord { version, ..event }))
             }
         };
         match (sent, other) {
@@ -137,7 +142,9 @@ impl Planter<'_> {
             let fate = match sent {
                 Sent::Held | Sent::DamagedAndHeld => Metric::Undrained,
                 // Answered is decided, whatever the answer.
-                _ if self.cut_off && !matches!(told, Told::Yes | Told::No) => Metric::Undecided,
+                _ if self.cut_off && !matches!(answer, PlannedAnswer::Yes | PlannedAnswer::No) => {
+                    Metric::Undecided
+                }
                 _ => Metric::Lost,
             };
             self.expected.count(fate, 1);
@@ -148,7 +155,7 @@ impl Planter<'_> {
             self.expected.count(Metric::Late, version.late.into());
             self.expected.outcomes.db_event += 1;
         }
-        let copies = (0..usize::from(valid)).map(|copy| Event {
+        let copies = (0..usize::from(valid)).map(|copy| PlantedRecord {
             partition: if version.strays[copy] {
                 (self.home + 1) % self.plan.partitions
             } else {
@@ -161,7 +168,7 @@ impl Planter<'_> {
     }
 
     /// An attempt that was written and rolled back, and its events.
-    fn roll_back(&mut self, event: Event, copies: u8) -> Vec<Event> {
+    fn roll_back(&mut self, event: PlantedRecord, copies: u8) -> Vec<PlantedRecord> {
         let attempt = veto(&mut self.history, event.order);
         self.expected.count(Metric::Phantom, copies.into());
         if copies > 0 {
@@ -169,11 +176,13 @@ impl Planter<'_> {
         } else {
             self.expected.outcomes.neither += 1;
         }
-        (0..copies).map(|_| Event { attempt, ..event }).collect()
+        (0..copies)
+            .map(|_| PlantedRecord { attempt, ..event })
+            .collect()
     }
 
-    fn beside(&mut self, event: Event, beside: Beside) -> Vec<Event> {
-        let next = Event {
+    fn beside(&mut self, event: PlantedRecord, beside: Beside) -> Vec<PlantedRecord> {
+        let next = PlantedRecord {
             version: event.version + 1,
             ..event
         };
@@ -199,7 +208,7 @@ impl Planter<'_> {
             }
             Beside::Foreign => {
                 self.expected.count(Metric::Foreign, 1);
-                vec![Event {
+                vec![PlantedRecord {
                     attempt: NONE,
                     order: NONE,
                     version: 0,
@@ -226,7 +235,7 @@ impl Planter<'_> {
     }
 
     /// The change of a version again, as the next version, and its event.
-    fn apply_again(&mut self, event: Event) -> Event {
+    fn apply_again(&mut self, event: PlantedRecord) -> PlantedRecord {
         let made = event.attempt;
         let version = event.version + 1;
         let attempt = commit(&mut self.history, event.order, version);
@@ -239,7 +248,7 @@ impl Planter<'_> {
         self.expected.count(Metric::DoubleApplied, 1);
         self.expected.outcomes.db_event += 1;
         let at_ns = self.history.requests.at(attempt as usize).ended_ns + MS;
-        Event {
+        PlantedRecord {
             attempt,
             version,
             at_ns,
@@ -248,7 +257,7 @@ impl Planter<'_> {
     }
 
     /// Lives an order's life; gives its events in the order of their append.
-    fn live(&mut self, number: u32, order: &Order) -> Vec<Event> {
+    fn live(&mut self, number: u32, order: &Order) -> Vec<PlantedRecord> {
         self.home = number as i32 % self.plan.partitions;
         self.cut_off =
             self.plan.dual && self.plan.killed_from.is_some_and(|n| number as usize >= n);
@@ -257,7 +266,7 @@ impl Planter<'_> {
         for version in &order.versions {
             let attempt = commit(&mut self.history, number, next);
             let delay_ns = if version.late { 16 * S } else { MS };
-            let event = Event {
+            let event = PlantedRecord {
                 partition: self.home,
                 attempt,
                 order: number,
@@ -269,10 +278,14 @@ impl Planter<'_> {
             // Two versions of one change share what the client was told: told yes, to keep to one
             // meaning at a time.
             let again = matches!(version.beside, Beside::AppliedAgain);
-            let told = if again { Told::Yes } else { version.told };
-            self.told(attempt, next, told);
+            let answer = if again {
+                PlannedAnswer::Yes
+            } else {
+                version.answer
+            };
+            self.answer(attempt, next, answer);
             events.extend(self.beside(event, version.beside));
-            events.extend(self.sent(event, version, told));
+            events.extend(self.sent(event, version, answer));
             if again {
                 events.push(self.apply_again(event));
             }
@@ -289,16 +302,16 @@ impl Planter<'_> {
     }
 
     /// What an order's events count for by their places: straight from the definitions.
-    fn order_of(&mut self, events: &[Event]) {
+    fn order_of(&mut self, events: &[PlantedRecord]) {
         let truth = &self.history.truth;
-        let is_valid = |e: &&Event| {
+        let is_valid = |e: &&PlantedRecord| {
             let committed = |attempt: u32, version: u32| {
                 let mut rows = truth.iter();
                 rows.any(|t| (t.order, t.version, t.attempt) == (e.order, version, attempt))
             };
             e.body == Body::Intact && committed(e.attempt, e.version)
         };
-        let valid: Vec<&Event> = events.iter().filter(is_valid).collect();
+        let valid: Vec<&PlantedRecord> = events.iter().filter(is_valid).collect();
         let partitions: BTreeSet<i32> = valid.iter().map(|e| e.partition).collect();
         self.expected
             .count(Metric::Split, (partitions.len() > 1).into());
@@ -321,7 +334,7 @@ impl Planter<'_> {
     }
 
     /// Appends every order's events, interleaved, each order's in its own order.
-    fn append(&mut self, mut queues: Vec<std::collections::VecDeque<Event>>) {
+    fn append(&mut self, mut queues: Vec<std::collections::VecDeque<PlantedRecord>>) {
         let mut picks = self.plan.picks.iter().cycle();
         loop {
             let waiting: Vec<usize> = (0..queues.len())

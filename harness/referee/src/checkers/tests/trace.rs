@@ -1,6 +1,6 @@
 //! The trace is the word of the system under test: it explains a verdict and never makes one.
 
-use super::soup::soup;
+use super::arbitrary::arbitrary;
 use crate::checkers::fixture::*;
 use crate::history::{Stage, TraceRow, Tracer};
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ proptest! {
     #![proptest_config(cases(200))]
     #[test]
     fn whatever_the_trace_says_the_judgement_is_the_same(
-        history in soup(),
+        history in arbitrary(),
         trace in prop::collection::vec(row(), 1..40),
         cut in prop::option::of(0..60 * S),
     ) {

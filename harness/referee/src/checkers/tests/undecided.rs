@@ -1,10 +1,10 @@
 //! What the teardown may have cut off, and what it cannot have.
 
+use super::arbitrary::arbitrary;
 use super::model::model;
-use super::soup::soup;
 use crate::checkers::fixture::*;
 use crate::checkers::{Judgement, Verdict};
-use crate::history::{History, Life, Outcome};
+use crate::history::{History, Life, Outcome, TruthRow};
 use crate::scenario::{Comparison, Expectation, Metric, StrategyKind};
 use contract::config::WriteOrder;
 use proptest::prelude::*;
@@ -152,6 +152,25 @@ fn given_the_very_first_change_when_the_next_version_was_answered_then_its_publi
     assert_eq!(found(&history), (1, 0));
 }
 
+#[test]
+fn given_an_answered_attempt_that_made_two_versions_then_its_answer_tells_of_the_first_alone() {
+    // Given an order whose first two versions have no answer, and whose third was made by an attempt that made
+    // a version of another order before it, and was answered
+    let within = giving_up_after(Duration::from_secs(1));
+    let mut history = clean(120, within);
+    for made in [1, 2, 3].map(|version| attempt(&history, 60, version)) {
+        unpublish(&mut history, made);
+        tell_nothing(&mut history, made);
+    }
+    history.meta.service_killed_at_teardown = true;
+    let stranger = attempt(&history, 0, 3);
+    let place = |t: &TruthRow| t.order == 60 && t.version == 3;
+    let third = history.truth.iter().position(|t| place(&t)).unwrap();
+    history.truth.open()[third].attempt = stranger;
+    // When that may have been committed after the answer, then what came before it may have been under way
+    assert_eq!(found(&history).1, 2);
+}
+
 /// One lost and two undecided, by this expectation.
 fn with(comparison: Comparison, value: f64) -> (Option<bool>, Judgement) {
     let (mut history, [first, second, _]) = killed(naive());
@@ -210,7 +229,7 @@ proptest! {
     #![proptest_config(cases(300))]
     #[test]
     fn lost_and_undecided_are_what_a_slow_look_says(
-        mut history in soup(),
+        mut history in arbitrary(),
         within_ms in prop::option::of(1..3_000u64),
         statuses in prop::collection::vec(any::<bool>(), 1..20),
         ended_s in 0..30i64,

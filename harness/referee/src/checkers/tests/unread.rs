@@ -24,7 +24,7 @@ enum Way {
 
 /// What one step that did not hold leaves.
 #[derive(Debug, Clone, Copy)]
-struct Spoil {
+struct StepFailure {
     step: u32,
     way: Way,
     /// How much of what the step was for is missing: of 256.
@@ -33,21 +33,23 @@ struct Spoil {
     silent: bool,
 }
 
-fn spoil() -> impl Strategy<Value = Spoil> {
+fn spoil() -> impl Strategy<Value = StepFailure> {
     let way = prop_oneof![
         Just(Way::Failed),
         Just(Way::NotTaken),
         Just(Way::FailedLater)
     ];
-    (1..=8u32, way, 0..=256usize, any::<bool>()).prop_map(|(step, way, share, silent)| Spoil {
-        step,
-        way,
-        share,
-        silent,
+    (1..=8u32, way, 0..=256usize, any::<bool>()).prop_map(|(step, way, share, silent)| {
+        StepFailure {
+            step,
+            way,
+            share,
+            silent,
+        }
     })
 }
 
-impl Spoil {
+impl StepFailure {
     /// The history that a run leaves in which this step did not hold.
     fn of(self, history: &History) -> History {
         let mut spoiled = history.clone();
@@ -150,7 +152,7 @@ fn known_counts(judgement: &Judgement) -> Vec<(Metric, u64)> {
 }
 
 /// Whatever is said after a step did not hold is what is said where it did.
-fn says_no_more_than_it_read(whole: &History, spoil: Spoil) -> Result<(), TestCaseError> {
+fn says_no_more_than_it_read(whole: &History, spoil: StepFailure) -> Result<(), TestCaseError> {
     let spoiled = spoil.of(whole);
     let (before, after) = (judged(whole), judged(&spoiled));
     prop_assert_ne!(after.verdict, Verdict::Pass);

@@ -5,7 +5,7 @@ use crate::checkers::{Checked, Judgement, Verdict};
 use crate::envelope::EventPlace;
 use crate::history::{History, Pending, PendingState};
 use crate::scenario::relay_file::{
-    ForeignOutbox, Promises, RelayFile, RelayProcess, RelayReady, RelayStop, Template,
+    ForeignOutbox, ForeignProcess, ForeignReady, ForeignStop, Promises, RelayFile, Template,
 };
 use crate::scenario::{Comparison, Expectation, FaultKind, Metric, StrategyKind, Target};
 use std::collections::BTreeMap;
@@ -30,16 +30,18 @@ fn external(pending: Option<&str>) -> StrategyKind {
                 pending: pending.map(template),
                 replication: false,
             },
-            process: RelayProcess {
+            process: Some(ForeignProcess {
                 command: vec![template("relay")],
                 folder: String::new(),
                 env: BTreeMap::new(),
                 files: BTreeMap::new(),
-                ready: RelayReady::Log("READY".to_owned()),
+                ready: ForeignReady::Log("READY".to_owned()),
                 ready_within: Duration::from_secs(1),
-                stop: RelayStop::default(),
+                stop: ForeignStop::default(),
                 restart: false,
-            },
+                instances: 1,
+            }),
+            service: None,
             place: EventPlace::default(),
             promises: Promises::default(),
         }),
@@ -86,6 +88,55 @@ fn given_neither_may_be_when_something_is_missing_then_lost_is_missed_and_undrai
         assert!(lost.reason.contains("expected neither lost nor undrained"));
         says_why(lost);
         says_why(undrained);
+    }
+}
+
+#[test]
+fn given_bounds_that_cannot_share_out_what_is_missing_then_it_is_a_miss_for_certain() {
+    let most = |lost, undrained| {
+        [
+            expect(Metric::Lost, Comparison::AtMost, lost),
+            expect(Metric::Undrained, Comparison::AtMost, undrained),
+        ]
+    };
+    for (bounds, sure) in [
+        (most(0.0, 2.0), Some(false)),
+        (most(1.0, 1.0), Some(false)),
+        (most(1.0, 2.0), None),
+        (most(0.0, 3.0), None),
+    ] {
+        let judgement = judged(&three_missing(external(None), &bounds));
+        assert_eq!(met(&judgement), [sure, None], "{bounds:?}");
+        says_why(&judgement.expectations[0]);
+        let verdict = match sure {
+            Some(_) => Verdict::Fail,
+            None => Verdict::Unknown,
+        };
+        assert_eq!(judgement.verdict, verdict);
+    }
+}
+
+#[test]
+fn given_a_relay_of_which_nothing_ever_came_then_it_is_asked_whether_it_had_the_topic() {
+    for pending in [None, Some("select id from outbox")] {
+        let mut history = clean(120, external(pending));
+        history.log.open().clear();
+        history.sightings.open().clear();
+        finish(&mut history);
+        expecting(
+            &mut history,
+            [Metric::Lost, Metric::Undrained].map(zero).to_vec(),
+        );
+        let judgement = judged(&history);
+        let lost = &judgement.expectations[0];
+        assert!(
+            lost.reason.contains("was the relay given `${topic}`?"),
+            "{lost:?}"
+        );
+        // Of the project's own relays it is known
+        history.meta.scenario.strategies[0].kind = StrategyKind::Cdc {};
+        let lost = &judged(&history).expectations[0];
+        assert!(!lost.reason.contains("topic}"), "{lost:?}");
     }
 }
 

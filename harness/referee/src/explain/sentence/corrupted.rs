@@ -3,7 +3,7 @@
 use crate::checkers::Offence;
 use crate::checkers::raw_reason::raw_reason;
 use crate::explain::Explainer;
-use crate::explain::words::{Sentence, process_of, spoken};
+use crate::explain::words::{Sentence, named};
 
 impl Explainer<'_> {
     /// Ours, and damaged.
@@ -13,8 +13,8 @@ impl Explainer<'_> {
         let trail = self.trail(offence.attempt);
         if let Some(handed) = self.handed_before(&trail, row) {
             told.say(format!(
-                "handed to the producer by the {} at {}",
-                spoken(process_of(handed.tracer)),
+                "handed to the producer by {} at {}",
+                named(self.process_by(handed.tracer, handed.pid)),
                 self.at(handed.at_ns)
             ));
         }

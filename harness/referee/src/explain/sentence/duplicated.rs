@@ -3,7 +3,7 @@
 use crate::checkers::Offence;
 use crate::explain::Explainer;
 use crate::explain::trail::{Passage, Trail};
-use crate::explain::words::{Sentence, process_of, spoken};
+use crate::explain::words::{Sentence, named, process_of, spoken};
 use crate::history::{Stage, Tracer};
 use crate::view::Span;
 
@@ -88,9 +88,11 @@ impl Explainer<'_> {
         let at = |ns: i64| self.at(ns);
         let again_ns = again.handed_ns.unwrap_or(again.begun_ns());
         let same = before.pid == again.pid;
+        let from = self.process_by(publisher, before.pid);
+        let to = self.process_by(publisher, again.pid);
         let death = self
             .lives
-            .death(process_of(publisher), before.pid, before.last_ns)
+            .death(from, before.pid, before.last_ns)
             .filter(|death| !same && death.at_ns <= again_ns);
         match (before.end, before.confirmed_ns, death) {
             (_, Some(confirmed_ns), _) if confirmed_ns <= again_ns => {
@@ -115,6 +117,7 @@ impl Explainer<'_> {
         }
         let who = match (same, death) {
             (true, _) => format!("the same {name}"),
+            (false, _) if from != to => named(to),
             (false, Some(_)) => format!("the next {name}"),
             (false, None) => format!("another {name}"),
         };

@@ -3,8 +3,9 @@
 use crate::checkers::Offence;
 use crate::explain::Explainer;
 use crate::explain::trail::Trail;
-use crate::explain::words::Sentence;
+use crate::explain::words::{Sentence, process_of, spoken};
 use crate::history::{FenceStep, PendingState, Tracer};
+use crate::scenario::StrategyKind;
 use crate::view::{Class, NEVER};
 
 impl Explainer<'_> {
@@ -36,7 +37,8 @@ impl Explainer<'_> {
         let at = self
             .fence_ns(FenceStep::ReadSource)
             .map_or_else(String::new, |ns| format!(" at {}", self.at(ns)));
-        told.say(format!("{held} when the relay was stopped{at}"));
+        let publisher = spoken(process_of(self.publisher()));
+        told.say(format!("{held} when the {publisher} was stopped{at}"));
         Some(told.ending("undrained"))
     }
 
@@ -59,11 +61,15 @@ impl Explainer<'_> {
         Some(told.ending("undecided"))
     }
 
-    /// Of a relay that is not known to have had it in hand: when it was past it.
+    /// Of a publisher of an outbox that is not known to have had it in hand: when it was past it.
     fn overtaken(&self, slot: usize, trail: &Trail, told: &mut Sentence) {
-        let by_relay = !self.context.view.is_dual_write();
+        let kept = self
+            .context
+            .view
+            .kind()
+            .is_none_or(StrategyKind::has_outbox);
         let past_ns = self.context.view.delivery_span(slot).until_ns;
-        if by_relay && past_ns != NEVER && trail.passages(Tracer::Relay).is_empty() {
+        if kept && past_ns != NEVER && trail.passages(self.publisher()).is_empty() {
             told.say(format!(
                 "a change sent after its answer was on the topic at {}",
                 self.at(past_ns)

@@ -3,7 +3,7 @@
 use crate::checkers::Offence;
 use crate::explain::Explainer;
 use crate::explain::trail::Trail;
-use crate::explain::words::{Sentence, process_of, spoken};
+use crate::explain::words::{Sentence, named};
 use crate::history::{Stage, TraceRow, Tracer};
 use crate::view::Span;
 
@@ -22,8 +22,8 @@ impl Explainer<'_> {
         let handed_ns = match handed {
             Some(handed) => {
                 told.say(format!(
-                    "published by the {} at {}, {}",
-                    spoken(process_of(handed.tracer)),
+                    "published by {} at {}, {}",
+                    named(self.process_by(handed.tracer, handed.pid)),
                     self.at(handed.at_ns),
                     self.on_topic(row)
                 ));

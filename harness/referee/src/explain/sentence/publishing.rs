@@ -2,18 +2,18 @@
 
 use crate::explain::Explainer;
 use crate::explain::trail::{Passage, Trail};
-use crate::explain::words::{Sentence, persistence, process_of, spoken};
+use crate::explain::words::{Sentence, named, persistence, process_of, spoken};
 use crate::history::{Stage, TraceRow, Tracer};
+use crate::scenario::Publisher;
 use crate::view::NEVER;
 use crate::view::Span;
 
 impl Explainer<'_> {
     /// Who publishes in this strategy.
     pub(super) fn publisher(&self) -> Tracer {
-        if self.context.view.is_dual_write() {
-            Tracer::OrderService
-        } else {
-            Tracer::Relay
+        match self.context.view.publisher() {
+            Publisher::Service => Tracer::OrderService,
+            Publisher::Relay => Tracer::Relay,
         }
     }
 
@@ -80,8 +80,11 @@ impl Explainer<'_> {
                 .map(|at_ns| format!("confirmed to the outbox at {} {how}", self.at(at_ns)))
         };
         let death = || {
-            self.lives
-                .death(process_of(publisher), passage.pid, passage.last_ns)
+            self.lives.death(
+                self.process_by(publisher, passage.pid),
+                passage.pid,
+                passage.last_ns,
+            )
         };
         let Some(handed_ns) = passage.handed_ns else {
             told.say(match (confirmed("without being published"), death()) {
@@ -120,7 +123,8 @@ impl Explainer<'_> {
             Stage::Decoded => "read from the replication stream",
             _ => "claimed",
         };
-        format!("{how} by the relay at {}", self.at(row.at_ns))
+        let relay = named(self.process_by(row.tracer, row.pid));
+        format!("{how} by {relay} at {}", self.at(row.at_ns))
     }
 
     /// What the producer reported of a delivery.

@@ -314,3 +314,26 @@ fn given_a_service_killed_at_the_teardown_then_its_last_publishes_are_undecided(
          service at 2.058 s, which may still have been publishing it: undecided"
     );
 }
+
+#[test]
+fn given_somebodys_order_service_with_its_outbox_inside_then_its_sentences_name_no_relay() {
+    // It leaves no trace
+    let mut history = clean(20, crate::scenario::relay_file::given::outbox_inside());
+    let gone = attempt(&history, 7, 2);
+    unpublish(&mut history, gone);
+    let told = lost(&history);
+    assert!(told.contains("the order service left no trace"), "{told}");
+    assert!(!told.contains("relay"), "{told}");
+    // And of what it still holds
+    history.pending.push(Pending {
+        attempt: gone,
+        state: PendingState::OutboxRow,
+        lsn: 0,
+    });
+    let told = sentence(&history, Metric::Undrained);
+    assert!(
+        told.contains("when the order service was stopped"),
+        "{told}"
+    );
+    assert!(!told.contains("relay"), "{told}");
+}

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod arbitrary;
 mod given;
 mod lost;
 mod phantom;
-mod soup;
 mod timelines;
 mod topic;

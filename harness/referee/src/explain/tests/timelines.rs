@@ -47,7 +47,7 @@ fn given_a_repeated_event_then_its_timeline_goes_through_all_processes_in_order(
         0,
     );
     // And a relay killed between the two, whose fault is in its life already; and a fault elsewhen
-    let kill = Target::Process(Victim::Relay);
+    let kill = Target::Process(Victim::RELAY);
     add_fault(&mut history, kill, FaultKind::Kill, 158 * MS, 280 * MS);
     add_fault(
         &mut history,

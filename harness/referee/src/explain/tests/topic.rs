@@ -118,6 +118,30 @@ fn given_two_living_relays_then_nobody_is_said_to_have_died() {
 }
 
 #[test]
+fn given_two_relays_of_a_strategy_then_each_is_called_by_its_name() {
+    let (mut history, again, offset) = twice();
+    passages(&mut history, again, NEXT_RELAY, offset);
+    lives(&mut history, "relay", RELAY, 0, Life::Started, 0);
+    lives(&mut history, "relay-2", NEXT_RELAY, 0, Life::Started, 0);
+    let explained = explained(&history, Metric::Duplicated);
+    let told = explained.sentence.unwrap();
+    assert!(
+        told.contains("; published again by relay-2 at 0.299 s"),
+        "{told}"
+    );
+    let who = |name: &str| explained.timeline.iter().any(|step| step.who == name);
+    assert!(
+        who("relay") && who("relay-2") && !who("relay #2"),
+        "{:?}",
+        explained.timeline
+    );
+    // The second one's death is not the first one's
+    killed(&mut history, "relay-2", NEXT_RELAY, again, 100_000);
+    let told = duplicated(&history);
+    assert!(!told.contains("before it confirmed"), "{told}");
+}
+
+#[test]
 fn given_one_handing_over_then_the_sentence_does_not_invent_a_second() {
     let (mut history, again, _) = twice();
     relay(&mut history, RELAY, again, 1_800, Stage::Handed, 0);

@@ -71,6 +71,7 @@ macro_rules! forged {
         struct $name(Forged);
         impl Table for $name {
             const FILE: &'static str = "pending.parquet";
+            const WHAT: &'static str = "";
             const MAX_ROWS: usize = 10;
             fn blank() -> Self {
                 Self(Forged {
@@ -90,6 +91,7 @@ forged!(
     WithoutState,
     vec![Column::new(
         "attempt",
+        "",
         Codec::U32(|r| r.0.attempt, |r, v| r.0.attempt = v)
     )]
 );
@@ -98,9 +100,10 @@ forged!(
     vec![
         Column::new(
             "attempt",
+            "",
             Codec::U32(|r| r.0.attempt, |r, v| r.0.attempt = v)
         ),
-        Column::new("state", Codec::Text(|r| &r.0.text, |r, v| r.0.text = v)),
+        Column::new("state", "", Codec::Text(|r| &r.0.text, |r, v| r.0.text = v)),
     ]
 );
 forged!(
@@ -108,10 +111,15 @@ forged!(
     vec![
         Column::new(
             "attempt",
+            "",
             Codec::U32(|r| r.0.attempt, |r, v| r.0.attempt = v)
         ),
-        Column::new("state", Codec::U32(|r| r.0.outcome, |r, v| r.0.outcome = v)),
-        Column::new("lsn", Codec::U64(|_| 0, |_, _| {})),
+        Column::new(
+            "state",
+            "",
+            Codec::U32(|r| r.0.outcome, |r, v| r.0.outcome = v)
+        ),
+        Column::new("lsn", "", Codec::U64(|_| 0, |_, _| {})),
     ]
 );
 
@@ -133,8 +141,8 @@ fn a_wrong_column_or_an_unknown_code_is_named() {
 
 #[test]
 fn what_cannot_be_is_refused_with_its_file() {
-    type Spoil = fn(&mut History);
-    let cases: [(Spoil, &str); 9] = [
+    type ImpossibleEdit = fn(&mut History);
+    let cases: [(ImpossibleEdit, &str); 9] = [
         (
             |h| h.requests.open()[3].order = 4_000_000_000,
             "requests.parquet",
@@ -169,6 +177,7 @@ fn attempts_with_a_gap_are_refused() {
     struct Gap(u32);
     impl Table for Gap {
         const FILE: &'static str = "requests.parquet";
+        const WHAT: &'static str = "";
         const MAX_ROWS: usize = 10;
         fn blank() -> Self {
             Self(1)
@@ -178,9 +187,13 @@ fn attempts_with_a_gap_are_refused() {
             Request::columns()
                 .iter()
                 .map(|column| match column.codec {
-                    Codec::I64(..) => Column::new(column.name, Codec::I64(|_: &Gap| 0, |_, _| {})),
-                    Codec::Bool(..) => Column::new(column.name, Codec::Bool(|_| false, |_, _| {})),
-                    _ => Column::new(column.name, Codec::U32(|r: &Gap| r.0, |r, v| r.0 = v)),
+                    Codec::I64(..) => {
+                        Column::new(column.name, "", Codec::I64(|_: &Gap| 0, |_, _| {}))
+                    }
+                    Codec::Bool(..) => {
+                        Column::new(column.name, "", Codec::Bool(|_| false, |_, _| {}))
+                    }
+                    _ => Column::new(column.name, "", Codec::U32(|r: &Gap| r.0, |r, v| r.0 = v)),
                 })
                 .collect()
         }

@@ -56,7 +56,7 @@ fn adds_up(judgement: &Judgement) -> bool {
 
 /// A row to take away, on which a pass rests.
 #[derive(Debug, Clone, Copy)]
-enum Taken {
+enum RemovedRow {
     Request,
     Version,
     Record,
@@ -65,40 +65,40 @@ enum Taken {
     Partition,
 }
 
-fn taken() -> impl Strategy<Value = Taken> {
+fn taken() -> impl Strategy<Value = RemovedRow> {
     select(
         &[
-            Taken::Request,
-            Taken::Version,
-            Taken::Record,
-            Taken::Sighting,
-            Taken::Fence,
-            Taken::Partition,
+            RemovedRow::Request,
+            RemovedRow::Version,
+            RemovedRow::Record,
+            RemovedRow::Sighting,
+            RemovedRow::Fence,
+            RemovedRow::Partition,
         ][..],
     )
 }
 
-fn take(history: &mut History, what: Taken, at: Index) {
+fn take(history: &mut History, what: RemovedRow, at: Index) {
     fn remove<T>(rows: &mut Vec<T>, at: Index) {
         rows.remove(at.index(rows.len()));
     }
     match what {
         // The last one was rolled back: without it the run is one change shorter, and nothing else.
-        Taken::Request => {
+        RemovedRow::Request => {
             let at = at.index(history.requests.len() - 1);
             history.requests.open().remove(at);
         }
-        Taken::Version => remove(&mut history.truth.open(), at),
-        Taken::Record => remove(&mut history.log.open(), at),
-        Taken::Sighting => remove(&mut history.sightings.open(), at),
-        Taken::Fence => remove(&mut history.fences, at),
-        Taken::Partition => remove(&mut history.partitions, at),
+        RemovedRow::Version => remove(&mut history.truth.open(), at),
+        RemovedRow::Record => remove(&mut history.log.open(), at),
+        RemovedRow::Sighting => remove(&mut history.sightings.open(), at),
+        RemovedRow::Fence => remove(&mut history.fences, at),
+        RemovedRow::Partition => remove(&mut history.partitions, at),
     }
 }
 
 /// One field of one row, set to anything.
 #[derive(Debug, Clone)]
-struct Edit {
+struct FieldEdit {
     field: usize,
     row: Index,
     number: i64,
@@ -118,8 +118,8 @@ fn number() -> impl Strategy<Value = i64> {
     ]
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
-    (0..FIELDS, any::<Index>(), number()).prop_map(|(field, row, number)| Edit {
+fn edit() -> impl Strategy<Value = FieldEdit> {
+    (0..FIELDS, any::<Index>(), number()).prop_map(|(field, row, number)| FieldEdit {
         field,
         row,
         number,
@@ -155,14 +155,14 @@ fn eventful() -> History {
         };
         add_fault(
             &mut history,
-            Target::Link(Link::RelayKafka),
+            Target::Link(Link::RELAY_KAFKA),
             kind,
             40 * MS,
             60 * MS,
         );
     }
     for (victim, kind) in [
-        (Victim::Relay, FaultKind::Kill),
+        (Victim::RELAY, FaultKind::Kill),
         (Victim::KafkaServer, FaultKind::Pause),
         (Victim::OrderService, FaultKind::Kill),
     ] {
@@ -217,7 +217,7 @@ const OBSERVED: [&str; 19] = [
 ];
 
 /// Sets a field; numbers are cut to what the field can hold.
-fn apply(history: &mut History, edit: &Edit) {
+fn apply(history: &mut History, edit: &FieldEdit) {
     fn pick<T>(rows: &mut [T], at: Index) -> &mut T {
         let count = rows.len();
         &mut rows[at.index(count)]
@@ -288,11 +288,11 @@ proptest! {
         let judgement = checked(&history).map_err(TestCaseError::fail)?;
         prop_assert_ne!(judgement.verdict, Verdict::Pass);
         match what {
-            Taken::Record => {
+            RemovedRow::Record => {
                 prop_assert_eq!(judgement.verdict, Verdict::Fail);
                 prop_assert_eq!(count(&judgement, Metric::Lost), 1);
             }
-            Taken::Version | Taken::Request => prop_assert_eq!(judgement.verdict, Verdict::Fail),
+            RemovedRow::Version | RemovedRow::Request => prop_assert_eq!(judgement.verdict, Verdict::Fail),
             _ => prop_assert_eq!(judgement.verdict, Verdict::Unknown),
         }
     }
@@ -375,8 +375,8 @@ proptest! {
 
 #[test]
 fn more_than_a_scenario_may_say_is_refused() {
-    type Spoil = fn(&mut History);
-    let cases: [(Spoil, &str); 7] = [
+    type ScenarioEdit = fn(&mut History);
+    let cases: [(ScenarioEdit, &str); 7] = [
         (
             |h| h.meta.scenario.workload.partitions = i32::MAX,
             "partitions cannot be",

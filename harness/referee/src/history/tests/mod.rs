@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod docs;
 mod edits;
 mod foreign_tools;
 mod round_trip;

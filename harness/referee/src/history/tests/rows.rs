@@ -2,7 +2,7 @@
 
 use crate::checkers::fixture::cases;
 use crate::history::reader::read_table;
-use crate::history::shelf::Shelf;
+use crate::history::row_store::RowStore;
 use crate::history::writer::write_table;
 use crate::history::{
     Body, Intent, LogRow, NONE, Outcome, Places, Request, Row, Rows, Sighting, Stage, TraceRow,
@@ -114,7 +114,7 @@ fn step() -> impl Strategy<Value = TraceRow> {
 fn come_back<R>(plain: &[R]) -> Result<(), TestCaseError>
 where
     R: Row + PartialEq + Debug,
-    Rows<R>: Shelf,
+    Rows<R>: RowStore,
 {
     let rows: Rows<R> = plain.iter().copied().collect();
     prop_assert_eq!(rows.len(), plain.len());

@@ -3,7 +3,7 @@
 use super::super::{Latencies, latencies, series, whole};
 use super::cdc;
 use crate::checkers::fixture::*;
-use crate::checkers::tests::soup::soup;
+use crate::checkers::tests::arbitrary::arbitrary;
 use crate::history::{History, Intent, Outcome};
 use crate::scenario::{
     Comparison, FaultKind, LatencyKind, Link, Metric, Percentile, StrategyKind, Target,
@@ -176,7 +176,7 @@ fn given_a_change_that_was_never_answered_when_shown_over_time_then_it_has_no_pr
 proptest! {
     #![proptest_config(cases(500))]
     #[test]
-    fn every_change_and_every_version_is_recorded_once_as_the_slow_model_has_it(history in soup()) {
+    fn every_change_and_every_version_is_recorded_once_as_the_slow_model_has_it(history in arbitrary()) {
         let join = Join::new(&history);
         let mut slow = Latencies::default();
         let mut changes: BTreeMap<u32, Vec<crate::history::Request>> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use super::super::{Recovery, drain_s, recovery};
 use super::cdc;
 use crate::checkers::fixture::*;
-use crate::checkers::tests::soup::soup;
+use crate::checkers::tests::arbitrary::arbitrary;
 use crate::history::{History, Outcome};
 use crate::scenario::{Comparison, FaultKind, Metric, Target};
 use crate::view::Join;
@@ -131,7 +131,7 @@ proptest! {
     #![proptest_config(cases(500))]
     #[test]
     fn drain_and_recovery_are_those_of_the_slow_model(
-        history in soup(),
+        history in arbitrary(),
         healed_ns in prop::option::of(0..40 * S),
         until_ns in 0..40 * S,
     ) {

@@ -4,14 +4,14 @@ use super::super::phase::Phases;
 use super::super::{latencies, phases, stretches};
 use super::cdc;
 use crate::checkers::fixture::*;
-use crate::checkers::tests::soup::soup;
-use crate::history::History;
+use crate::checkers::tests::arbitrary::arbitrary;
+use crate::history::{History, Outcome};
 use crate::scenario::{FaultKind, Link, Start, Target, Trigger, Victim};
 use crate::view::View;
 use proptest::prelude::*;
 
 const KAFKA: Target = Target::Kafka;
-const RELAY: Target = Target::Process(Victim::Relay);
+const RELAY: Target = Target::Process(Victim::RELAY);
 
 fn down(history: &mut History, target: Target, from_ms: i64, until_ms: i64) {
     add_fault(
@@ -235,6 +235,31 @@ fn given_what_was_open_when_a_fault_began_then_the_time_before_it_knows_nothing_
 }
 
 #[test]
+fn given_a_change_that_was_held_back_through_a_fault_then_it_is_of_the_time_in_which_it_was_sent() {
+    // Given an outage, and a change that was due in it and sent when it was over
+    let mut history = cdc(200);
+    down(&mut history, KAFKA, 400, 700);
+    let due = |name: &str, history: &History| {
+        let (_, parts) = latencies(&View::new(history));
+        let part = parts.iter().find(|p| p.phase.name == name).unwrap();
+        part.latencies.committed
+    };
+    let during = due("during down kafka", &history);
+    let after = due("after", &history);
+    let sent_late = |r: &&mut crate::history::Request| {
+        r.sent_ns > FROM + 701 * MS && r.outcome == Outcome::Committed
+    };
+    let mut requests = history.requests.open();
+    let request = requests.iter_mut().find(sent_late).unwrap();
+    request.intended_ns = FROM + 500 * MS;
+    request.held_back = true;
+    drop(requests);
+    // Then it proves nothing of the outage
+    assert_eq!(due("during down kafka", &history), during);
+    assert_eq!(due("after", &history), after);
+}
+
+#[test]
 fn given_a_loss_that_the_relay_passed_before_the_fault_then_it_stays_in_the_time_before_it() {
     let mut history = cdc(200);
     down(&mut history, KAFKA, 400, 700);
@@ -280,15 +305,15 @@ fn given_faults_that_overlap_then_each_is_proved_by_all_that_was_sent_during_it(
 }
 
 /// Target, begin and length as planned; lateness of injection and heal, if they happened.
-type Planned = (u8, i64, i64, Option<i64>, Option<i64>);
+type PlannedFault = (u8, i64, i64, Option<i64>, Option<i64>);
 
-fn planned() -> impl Strategy<Value = Vec<Planned>> {
+fn planned() -> impl Strategy<Value = Vec<PlannedFault>> {
     let late = || prop::option::weighted(0.9, 0..300i64);
     let fault = (0..4u8, 0..12i64, 1..8i64, late(), late());
     prop::collection::vec(fault, 0..5)
 }
 
-fn with_faults(history: &mut History, faults: &[Planned]) {
+fn with_faults(history: &mut History, faults: &[PlannedFault]) {
     for (target, at, lasts, injected, healed) in faults {
         let target = match target {
             0 => KAFKA,
@@ -340,7 +365,7 @@ proptest! {
 
     #[test]
     fn every_change_is_in_exactly_one_phase_and_proves_each_fault_that_it_was_sent_in(
-        history in soup(),
+        history in arbitrary(),
         faults in planned(),
     ) {
         let mut history = history;

@@ -1,7 +1,24 @@
 //! `[event]` of a relay's file: where its records have the order's id and the event.
 
 use crate::envelope::{EventPlace, Part};
+use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::section::Section;
+
+/// Its keys.
+pub(super) const KEYS: [KeyInfo; 2] = [
+    KeyInfo::usually(
+        "key",
+        Shape::PartOfRecord,
+        "\"key\"",
+        "where a record has the order's id",
+    ),
+    KeyInfo::usually(
+        "value",
+        Shape::PartOfRecord,
+        "\"value\"",
+        "where a record has the event",
+    ),
+];
 
 pub(super) fn read(mut s: Section<'_>) -> Option<EventPlace> {
     let usual = EventPlace::default();

@@ -1,26 +1,35 @@
-//! `relay.toml`: a relay that was not written here, as its own file describes it. Several scenarios can
-//! name one file. What it means stands in docs/your-relay.md.
+//! `relay.toml`: a relay that was not written here, as its own file describes it, or an order service that
+//! brings its outbox along. Several scenarios can name one file. What it means stands in docs/your-relay.md
+//! and docs/your-service.md.
 
 mod event;
 mod outbox;
 mod process;
 mod promises;
+mod service;
 mod template;
 
 #[cfg(test)]
+pub(crate) mod given;
+#[cfg(test)]
 mod tests;
 
+use super::keys::{KeyInfo, Shape, names};
 use super::load::read_text;
 use super::parse::table_of;
 use super::section::Section;
-use super::source::{Problems, ScenarioError};
+use super::source::{Problems, ScenarioError, locate};
+use outbox::Writer;
+use process::Role;
+pub(super) use process::{KEYS_OF_READY, KEYS_OF_STOP};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 pub use outbox::ForeignOutbox;
 pub(super) use process::environment;
-pub use process::{Install, RelayProcess, RelayReady, RelayStop, StopSignal};
+pub use process::{ForeignProcess, ForeignReady, ForeignStop, Install, StopSignal};
 pub use promises::{Delivery, OrderPromise, Promises};
+pub use service::{ForeignService, Truth};
 pub use template::{Statement, Template};
 
 use crate::envelope::EventPlace;
@@ -44,13 +53,85 @@ pub struct RelayFile {
     pub install: Option<Install>,
     /// Its outbox.
     pub outbox: ForeignOutbox,
-    /// Its process.
-    pub process: RelayProcess,
+    /// Its process; nothing where the order service publishes what is in its outbox by itself.
+    #[serde(default)]
+    pub process: Option<ForeignProcess>,
+    /// The order service that it brings; nothing where ours writes its outbox.
+    #[serde(default)]
+    pub service: Option<ForeignService>,
     /// Where its records have the order's id and the event.
     pub place: EventPlace,
     /// What it promises; by that it is judged.
     pub promises: Promises,
 }
+
+/// The keys of a relay's file.
+pub(super) const KEYS: [KeyInfo; 12] = [
+    KeyInfo::required("name", Shape::Text, "what reports call it"),
+    KeyInfo::required("version", Shape::Text, "its version"),
+    KeyInfo::optional("language", Shape::Text, "not said", "what it is written in"),
+    KeyInfo::optional("homepage", Shape::Text, "not said", "where it comes from"),
+    KeyInfo::optional("licence", Shape::Text, "not said", "under which terms"),
+    KeyInfo::optional(
+        "install",
+        Shape::Table,
+        "nothing is installed",
+        "how it is installed, before anything is timed",
+    ),
+    KeyInfo::optional(
+        "outbox",
+        Shape::Table,
+        "needed, unless there is a `[service]`",
+        "its outbox",
+    ),
+    KeyInfo::optional(
+        "relay",
+        Shape::Table,
+        "needed, unless there is a `[service]`",
+        "its process",
+    ),
+    KeyInfo::optional(
+        "service",
+        Shape::Table,
+        "ours writes the outbox",
+        "an order service that takes the place of ours",
+    ),
+    KeyInfo::optional(
+        "truth",
+        Shape::Table,
+        "needed by a `[service]`",
+        "how the referee reads what that service committed",
+    ),
+    KeyInfo::optional(
+        "event",
+        Shape::Table,
+        "its defaults",
+        "where its records have the order's id and the event",
+    ),
+    KeyInfo::optional(
+        "promises",
+        Shape::Table,
+        "its defaults",
+        "what it promises; by that it is judged",
+    ),
+];
+
+/// The names of the keys of one of its tables.
+fn keys_of(table: &str) -> Vec<&'static str> {
+    let found = TABLES.iter().find(|(name, _)| *name == table);
+    found.map_or_else(Vec::new, |(_, keys)| names(keys))
+}
+
+/// Its tables, and the keys of each.
+pub(super) const TABLES: [(&str, &[KeyInfo]); 7] = [
+    ("install", &process::KEYS_OF_INSTALL),
+    ("outbox", &outbox::KEYS),
+    ("relay", &process::KEYS_OF_RELAY),
+    ("service", &process::KEYS_OF_SERVICE),
+    ("truth", &service::KEYS),
+    ("event", &event::KEYS),
+    ("promises", &promises::KEYS),
+];
 
 /// Reads and checks a relay's file.
 pub(super) fn load(path: &Path) -> Result<RelayFile, ScenarioError> {
@@ -59,15 +140,16 @@ pub(super) fn load(path: &Path) -> Result<RelayFile, ScenarioError> {
 }
 
 /// Checks a relay's file; files that it names are looked for in its folder.
-fn parse(path: &Path, text: &str) -> Result<RelayFile, ScenarioError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<RelayFile, ScenarioError> {
     let file = path.display().to_string();
     let root = table_of(&file, text)?;
     let problems = Problems::default();
-    let section = Section::new("the file", 0..0, root.get_ref(), &problems);
+    let section = Section::new("the file", 0..0, root.get_ref(), names(&KEYS), &problems);
     let folder = path.parent().unwrap_or(Path::new(""));
     // Its children run in folders of their own.
     let home = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let read = read(section, home);
+    let at = |byte: usize| format!("{file}:{}", locate(text, byte).0);
+    let read = read(section, home, at);
     let (problems, others) = problems.into_parts();
     match read {
         Some(relay) if problems.is_empty() => Ok(relay),
@@ -75,7 +157,7 @@ fn parse(path: &Path, text: &str) -> Result<RelayFile, ScenarioError> {
     }
 }
 
-fn read(mut s: Section<'_>, home: PathBuf) -> Option<RelayFile> {
+fn read(mut s: Section<'_>, home: PathBuf, at: impl Fn(usize) -> String) -> Option<RelayFile> {
     let name = s
         .required("name", "name = \"my relay\"")
         .and_then(|e| s.text(e));
@@ -85,18 +167,56 @@ fn read(mut s: Section<'_>, home: PathBuf) -> Option<RelayFile> {
     let [language, homepage, licence] = ["language", "homepage", "licence"]
         .map(|key| s.get(key).and_then(|e| s.text(e)).map(str::to_owned));
     let problems = s.problems();
-    let mut table = |key: &'static str, required: Option<&str>| {
-        let entry = match required {
-            Some(example) => s.required(key, example),
-            None => s.get(key),
-        };
-        entry.and_then(|e| Section::of(e, format!("[{key}]"), problems))
+    // Nothing where there is none, and nothing in it where it is no table.
+    let mut table = |key: &'static str| {
+        let entry = s.get(key)?;
+        Some(Section::of(
+            entry,
+            format!("[{key}]"),
+            keys_of(key),
+            problems,
+        ))
     };
-    let install = table("install", None).map(process::install);
-    let outbox = table("outbox", Some("[outbox]")).and_then(|s| outbox::read(s, &home));
-    let process = table("relay", Some("[relay]")).and_then(|s| process::read(s, &home));
-    let place = table("event", None).map_or(Some(EventPlace::default()), event::read);
-    let promises = table("promises", None).map_or(Some(Promises::default()), promises::read);
+    let (install, service, truth) = (table("install"), table("service"), table("truth"));
+    let (outbox, relay) = (table("outbox"), table("relay"));
+    let (place, promises) = (table("event"), table("promises"));
+    // An order service of the file's own needs neither a statement of ours nor a relay.
+    let theirs = service.is_some();
+    if !theirs {
+        s.required("outbox", "[outbox]");
+        s.required("relay", "[relay]");
+    }
+    let install = install.map(|s| s.and_then(process::install));
+    let service = match (service, truth.flatten()) {
+        (Some(service), truth) => service
+            .and_then(|s| service::read(s, truth, &home, at))
+            .map(Some),
+        (None, Some(truth)) => {
+            problems.add(
+                truth.span(),
+                "there is a [truth], and no [service] whose changes it could tell",
+                "add a [service]; or take [truth] out: what our own order service commits is known",
+            );
+            None
+        }
+        (None, None) => Some(None),
+    };
+    let writer = match theirs {
+        true => Writer::Theirs,
+        false => Writer::Ours,
+    };
+    let outbox = match outbox {
+        Some(outbox) => outbox.and_then(|s| outbox::read(s, &home, writer)),
+        None => theirs.then(ForeignOutbox::default),
+    };
+    let process = match relay {
+        Some(relay) => relay
+            .and_then(|s| process::read(s, &home, Role::Relay))
+            .map(Some),
+        None => theirs.then_some(None),
+    };
+    let place = place.map_or(Some(EventPlace::default()), |s| s.and_then(event::read));
+    let promises = promises.map_or(Some(Promises::default()), |s| s.and_then(promises::read));
     s.finish();
     Some(RelayFile {
         name: name?.trim().to_owned(),
@@ -111,13 +231,14 @@ fn read(mut s: Section<'_>, home: PathBuf) -> Option<RelayFile> {
         },
         outbox: outbox?,
         process: process?,
+        service: service?,
         place: place?,
         promises: promises?,
     })
 }
 
 /// Placeholders that a run knows: addresses, names and the paths of its own.
-pub const PLACEHOLDERS: [&str; 13] = [
+pub const PLACEHOLDERS: [&str; 15] = [
     "postgres_url",
     "postgres_host",
     "postgres_port",
@@ -131,6 +252,8 @@ pub const PLACEHOLDERS: [&str; 13] = [
     "publication",
     "folder",
     "port",
+    "instance",
+    "run",
 ];
 
 /// And those that a change knows, in the statements that announce it.

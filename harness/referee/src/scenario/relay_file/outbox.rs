@@ -1,47 +1,136 @@
 //! `[outbox]` of a relay's file: its tables, how a change is announced in them, and what they still hold.
+//! An order service of the file's own writes them by itself.
 
 use super::template::Template;
 use super::{OF_A_CHANGE, PLACEHOLDERS, template};
+use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::load::read_text;
 use crate::scenario::section::{Entry, Section};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// An outbox that was not designed here.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ForeignOutbox {
-    /// Statements that make its tables, all in one transaction, as the relay's own role.
+    /// Statements that make its tables, all in one transaction, as the role that owns them: the order
+    /// service's where the file brings one, else the relay's.
     pub ddl: Vec<Template>,
     /// Statements after that, each in a transaction of its own, as the administrator: publications and
     /// slots.
     pub after_ddl: Vec<Template>,
-    /// Statements that announce a change, in the transaction that writes it.
+    /// Statements that announce a change, in the transaction that writes it; none where the order service
+    /// does that by itself.
     pub insert: Vec<Template>,
     /// A query that gives, in its only column, the event id or the attempt of each event that the
     /// source still holds. Without it, what was not published cannot be told from what is lost.
     pub pending: Option<Template>,
-    /// Whether the relay's role may use replication.
+    /// Whether the role of whoever publishes may use replication.
     pub replication: bool,
 }
 
 impl ForeignOutbox {
-    /// Whether its relay reads the write-ahead log.
+    /// Whether whoever publishes reads the write-ahead log.
     pub fn is_read_from_wal(&self) -> bool {
         self.replication
     }
 }
 
-pub(super) fn read(mut s: Section<'_>, home: &Path) -> Option<ForeignOutbox> {
-    let ddl = ddl(&mut s, home);
+/// Its keys.
+pub(super) const KEYS: [KeyInfo; 6] = [
+    KeyInfo::optional(
+        "ddl",
+        Shape::Texts { least: 1 },
+        "there is a `ddl_file`",
+        "statements that make its tables, in one transaction, as the role that owns them",
+    ),
+    KeyInfo::optional(
+        "ddl_file",
+        Shape::Text,
+        "there is a `ddl`",
+        "a file with them, relative to this one",
+    ),
+    KeyInfo::optional(
+        "after_ddl",
+        Shape::Texts { least: 1 },
+        "none",
+        "statements after that, each by itself, as the administrator: publications and slots",
+    ),
+    KeyInfo::optional(
+        "insert",
+        Shape::Texts { least: 1 },
+        "needed, unless there is a `[service]`",
+        "statements that announce a change, in the transaction that writes it",
+    ),
+    KeyInfo::optional(
+        "pending",
+        Shape::Text,
+        "what was not published cannot be told from what is lost",
+        "a query for the event ids that the source still holds",
+    ),
+    KeyInfo::usually(
+        "replication",
+        Shape::Flag,
+        "false",
+        "whether the role of whoever publishes may use replication",
+    ),
+];
+
+/// Who writes an outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// Our own order service, by statements of the file.
+    Ours,
+    /// The file's order service, which may make its tables by itself too.
+    Theirs,
+}
+
+pub(super) fn read(mut s: Section<'_>, home: &Path, writer: Writer) -> Option<ForeignOutbox> {
+    let ddl = match (writer, s.get("ddl"), s.get("ddl_file")) {
+        (Writer::Theirs, None, None) => Some(Vec::new()),
+        (Writer::Ours | Writer::Theirs, ..) => ddl(&mut s, home),
+    };
     let after_ddl = match s.get("after_ddl") {
         Some(entry) => statements(&s, entry, &PLACEHOLDERS),
         None => Some(Vec::new()),
     };
+    let insert = match writer {
+        Writer::Ours => insert(&mut s),
+        Writer::Theirs => {
+            if let Some(entry) = s.get("insert") {
+                s.problem(
+                    entry.key_span(),
+                    "there is `insert`, and a [service] that writes its outbox by itself",
+                    "take `insert` out; or take [service] and [truth] out, and our order service runs it",
+                );
+            }
+            Some(Vec::new())
+        }
+    };
+    let pending = s.get("pending").map(|e| {
+        s.text(e)
+            .and_then(|text| template(&s, e, text, &PLACEHOLDERS))
+    });
+    let replication = s.get("replication").map(|e| s.flag(e));
+    s.finish();
+    Some(ForeignOutbox {
+        ddl: ddl?,
+        after_ddl: after_ddl?,
+        insert: insert?,
+        pending: match pending {
+            Some(query) => Some(query?),
+            None => None,
+        },
+        replication: replication.unwrap_or(Some(false))?,
+    })
+}
+
+/// `insert`, of which one statement writes the event.
+fn insert(s: &mut Section<'_>) -> Option<Vec<Template>> {
     let known: Vec<&str> = OF_A_CHANGE.into_iter().chain(PLACEHOLDERS).collect();
     let example =
         "insert = [\"insert into outbox (id, payload) values (${event_id}::uuid, ${payload})\"]";
     let insert_entry = s.required("insert", example);
-    let insert = insert_entry.and_then(|e| statements(&s, e, &known));
+    let insert = insert_entry.and_then(|e| statements(s, e, &known));
     if let (Some(entry), Some(insert)) = (insert_entry, &insert)
         && !insert.iter().any(|t| t.text().contains("${payload}"))
     {
@@ -60,22 +149,7 @@ pub(super) fn read(mut s: Section<'_>, home: &Path) -> Option<ForeignOutbox> {
             "it is bound as a parameter: take the quotes away, and cast it where another type than text is needed",
         );
     }
-    let pending = s.get("pending").map(|e| {
-        s.text(e)
-            .and_then(|text| template(&s, e, text, &PLACEHOLDERS))
-    });
-    let replication = s.get("replication").map(|e| s.flag(e));
-    s.finish();
-    Some(ForeignOutbox {
-        ddl: ddl?,
-        after_ddl: after_ddl?,
-        insert: insert?,
-        pending: match pending {
-            Some(query) => Some(query?),
-            None => None,
-        },
-        replication: replication.unwrap_or(Some(false))?,
-    })
+    insert
 }
 
 /// `ddl`, or the file that `ddl_file` names.

@@ -1,7 +1,10 @@
-//! `[install]` and `[relay]` of a relay's file: how it is installed, started, known to work, and stopped.
+//! `[install]`, `[relay]` and `[service]` of a relay's file: how each is installed, started, known to work,
+//! and stopped.
 
 use super::template::Template;
 use super::{PLACEHOLDERS, template};
+use crate::scenario::Instance;
+use crate::scenario::keys::{KeyInfo, Shape, names};
 use crate::scenario::limits;
 use crate::scenario::load::read_text;
 use crate::scenario::section::{Entry, Section};
@@ -21,9 +24,9 @@ pub struct Install {
     pub within: Duration,
 }
 
-/// A relay's process.
+/// A process that was not written here: a relay, or an order service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RelayProcess {
+pub struct ForeignProcess {
     /// Program and arguments. A program with a `/` in it is one of the file's folder.
     pub command: Vec<Template>,
     /// Working folder, relative to the file's.
@@ -34,19 +37,27 @@ pub struct RelayProcess {
     #[serde(default)]
     pub files: BTreeMap<String, Template>,
     /// How it is known to work.
-    pub ready: RelayReady,
+    pub ready: ForeignReady,
     /// Bound on that, at the first start and at each other.
     pub ready_within: Duration,
     /// How it is told to end.
-    pub stop: RelayStop,
+    pub stop: ForeignStop,
     /// Whether it is started again when it ends by itself.
     pub restart: bool,
+    /// So many of it run.
+    #[serde(default = "one")]
+    pub instances: u8,
 }
 
-/// How a relay is known to work.
+/// Histories of before there could be several.
+const fn one() -> u8 {
+    1
+}
+
+/// How such a process is known to work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RelayReady {
+pub enum ForeignReady {
     /// A line of its output matches this regular expression.
     Log(String),
     /// Somebody listens at `HOST:PORT`.
@@ -57,9 +68,9 @@ pub enum RelayReady {
     Sql(Template),
 }
 
-/// How a relay is told to end.
+/// How such a process is told to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RelayStop {
+pub struct ForeignStop {
     /// The signal.
     pub signal: StopSignal,
     /// After that it is killed.
@@ -80,7 +91,7 @@ pub enum StopSignal {
     Quit,
 }
 
-impl Default for RelayStop {
+impl Default for ForeignStop {
     fn default() -> Self {
         Self {
             signal: StopSignal::Term,
@@ -90,9 +101,167 @@ impl Default for RelayStop {
     }
 }
 
+/// Where an order service says that it works, unless its file says otherwise.
+const HEALTH: &str = "http://127.0.0.1:${port}/health";
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const INSTALL_WITHIN: Duration = Duration::from_secs(600);
+
+const fn bound(most: Duration) -> Shape {
+    Shape::Duration {
+        least: Duration::from_millis(1),
+        most,
+    }
+}
+
+/// The keys of `[install]`.
+pub(super) const KEYS_OF_INSTALL: [KeyInfo; 3] = [
+    KeyInfo::required(
+        "check",
+        Shape::Texts { least: 1 },
+        "a command that ends with 0 where nothing is to be done",
+    ),
+    KeyInfo::required(
+        "run",
+        Shape::Texts { least: 1 },
+        "a command that installs it; both run in this file's folder",
+    ),
+    KeyInfo::usually(
+        "within",
+        bound(limits::INSTALL),
+        "\"10m\"",
+        "bound on that one",
+    ),
+];
+
+const COMMAND: KeyInfo = KeyInfo::required(
+    "command",
+    Shape::Texts { least: 1 },
+    "program and arguments; a program with a `/` in it is below `folder`",
+);
+const FOLDER: KeyInfo = KeyInfo::usually(
+    "folder",
+    Shape::Text,
+    "\".\"",
+    "working folder, relative to this file",
+);
+const ENV: KeyInfo = KeyInfo::optional(
+    "env",
+    Shape::TextsByName,
+    "none",
+    "its environment variables, beside those that every child gets",
+);
+const FILES: KeyInfo = KeyInfo::optional(
+    "files",
+    Shape::TextsByName,
+    "none",
+    "files that are written to `${folder}` before it starts: by name, the file that each is made of",
+);
+const READY_IN_TIME: KeyInfo = KeyInfo::usually(
+    "ready_within",
+    bound(limits::READY),
+    "\"30s\"",
+    "bound on that, at each start",
+);
+const STOP: KeyInfo = KeyInfo::optional(
+    "stop",
+    Shape::Table,
+    "its defaults",
+    "how it is told to end",
+);
+
+/// The keys of `[relay]`.
+pub(super) const KEYS_OF_RELAY: [KeyInfo; 9] = [
+    COMMAND,
+    FOLDER,
+    ENV,
+    FILES,
+    KeyInfo::required("ready", Shape::Table, "how it is known to work"),
+    READY_IN_TIME,
+    STOP,
+    KeyInfo::usually(
+        "restart",
+        Shape::Flag,
+        "false",
+        "whether it is started again when it ends by itself",
+    ),
+    KeyInfo::usually(
+        "instances",
+        Shape::Integer {
+            least: 1,
+            most: Instance::MOST as i64,
+        },
+        "1",
+        "so many of it run",
+    ),
+];
+
+/// The keys of `[service]`.
+pub(super) const KEYS_OF_SERVICE: [KeyInfo; 7] = [
+    COMMAND,
+    FOLDER,
+    ENV,
+    FILES,
+    KeyInfo::optional(
+        "ready",
+        Shape::Table,
+        "`GET /health` on `${port}`",
+        "how it is known to work",
+    ),
+    READY_IN_TIME,
+    STOP,
+];
+
+/// The keys of `ready`, one of which it has.
+pub(in crate::scenario) const KEYS_OF_READY: [KeyInfo; 4] = [
+    KeyInfo::required("log", Shape::Regex, "a line of its output matches"),
+    KeyInfo::required("tcp", Shape::Text, "somebody listens at `HOST:PORT`"),
+    KeyInfo::required(
+        "http",
+        Shape::Text,
+        "a URL answers with a status of success",
+    ),
+    KeyInfo::required(
+        "sql",
+        Shape::Text,
+        "a query, as the administrator, gives true",
+    ),
+];
+
+const SIGNALS: [(&str, StopSignal); 3] = [
+    ("TERM", StopSignal::Term),
+    ("INT", StopSignal::Int),
+    ("QUIT", StopSignal::Quit),
+];
+
+fn signal_words() -> Vec<&'static str> {
+    SIGNALS.map(|(word, _)| word).to_vec()
+}
+
+/// The keys of `stop`.
+pub(in crate::scenario) const KEYS_OF_STOP: [KeyInfo; 3] = [
+    KeyInfo::usually(
+        "signal",
+        Shape::Word(signal_words),
+        "\"TERM\"",
+        "the signal",
+    ),
+    KeyInfo::usually(
+        "within",
+        bound(limits::STOP),
+        "\"10s\"",
+        "after that it is killed",
+    ),
+    KeyInfo::usually(
+        "exit",
+        Shape::Integers {
+            least: 0,
+            most: 255,
+        },
+        "[0]",
+        "exit codes that are as they should be",
+    ),
+];
 
 pub(super) fn install(mut s: Section<'_>) -> Option<Install> {
     let check = s.required("check", "check = [\"test\", \"-x\", \"relay\"]");
@@ -108,8 +277,26 @@ pub(super) fn install(mut s: Section<'_>) -> Option<Install> {
     })
 }
 
-pub(super) fn read(mut s: Section<'_>, home: &Path) -> Option<RelayProcess> {
-    let entry = s.required("command", "command = [\"python3\", \"relay.py\"]");
+/// Whose process a table describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// `[relay]`
+    Relay,
+    /// `[service]`
+    Service,
+}
+
+impl Role {
+    fn command(self) -> &'static str {
+        match self {
+            Self::Relay => "command = [\"python3\", \"relay.py\"]",
+            Self::Service => "command = [\"python3\", \"service.py\"]",
+        }
+    }
+}
+
+pub(super) fn read(mut s: Section<'_>, home: &Path, role: Role) -> Option<ForeignProcess> {
+    let entry = s.required("command", role.command());
     let command = entry.and_then(|e| {
         let words = command(&s, e)?;
         let read = words
@@ -120,14 +307,36 @@ pub(super) fn read(mut s: Section<'_>, home: &Path) -> Option<RelayProcess> {
     let folder = s.get("folder").map(|e| s.text(e));
     let env = s.get("env").map(|e| environment(&s, e));
     let files = s.get("files").map(|e| files(&s, e, home));
-    let ready = s
-        .required("ready", "ready = { log = \"READY\" }")
-        .and_then(|e| ready(&s, e));
+    let ready = match (role, s.get("ready")) {
+        (_, Some(entry)) => ready(&s, entry),
+        // The contract has a place for it.
+        (Role::Service, None) => Some(ForeignReady::Http(Template::of_ours(HEALTH))),
+        (Role::Relay, None) => {
+            s.required("ready", "ready = { log = \"READY\" }");
+            None
+        }
+    };
     let ready_within = duration(&mut s, "ready_within", READY_WITHIN, limits::READY);
     let stop = s.get("stop").map(|e| stop(&s, e));
-    let restart = s.get("restart").map(|e| s.flag(e));
-    s.finish();
-    Some(RelayProcess {
+    let restart = match role {
+        Role::Relay => s.get("restart").map(|e| s.flag(e)),
+        // Whether one that died is there again is for the scenario to say.
+        Role::Service => None,
+    };
+    let instances = match role {
+        Role::Relay => s.get("instances"),
+        Role::Service => None,
+    };
+    let instances = instances.map(|e| s.integer(e, 1..=Instance::MOST as u8));
+    s.finish_with(|key| {
+        (key == "restart").then(|| {
+            (
+                "an order service that ends by itself is not started again".to_owned(),
+                "take `restart` out: its end is what such a run would show".to_owned(),
+            )
+        })
+    });
+    Some(ForeignProcess {
         command: command?,
         folder: folder.unwrap_or(Some("."))?.to_owned(),
         env: env.unwrap_or(Some(BTreeMap::new()))?,
@@ -136,9 +345,10 @@ pub(super) fn read(mut s: Section<'_>, home: &Path) -> Option<RelayProcess> {
         ready_within: ready_within?,
         stop: match stop {
             Some(stop) => stop?,
-            None => RelayStop::default(),
+            None => ForeignStop::default(),
         },
         restart: restart.unwrap_or(Some(false))?,
+        instances: instances.unwrap_or(Some(1))?,
     })
 }
 
@@ -209,11 +419,11 @@ fn command(s: &Section<'_>, entry: Entry<'_>) -> Option<Vec<String>> {
     Some(words)
 }
 
-fn ready(s: &Section<'_>, entry: Entry<'_>) -> Option<RelayReady> {
+fn ready(s: &Section<'_>, entry: Entry<'_>) -> Option<ForeignReady> {
     const KEYS: [&str; 4] = ["log", "tcp", "http", "sql"];
     let help = "write one of ready = { log = \"REGEX\" }, { tcp = \"127.0.0.1:${port}\" }, \
                 { http = \"http://127.0.0.1:${port}/health\" } and { sql = \"select ...\" }";
-    let mut table = Section::of(entry, "`ready`", s.problems())?;
+    let mut table = Section::of(entry, "`ready`", names(&KEYS_OF_READY), s.problems())?;
     let found: Vec<(&'static str, Entry<'_>)> = KEYS
         .into_iter()
         .filter_map(|key| Some((key, table.get(key)?)))
@@ -222,25 +432,13 @@ fn ready(s: &Section<'_>, entry: Entry<'_>) -> Option<RelayReady> {
         [(key, entry)] => {
             let text = table.text(entry);
             text.and_then(|text| match key {
-                "log" => match regex::Regex::new(text) {
-                    Ok(_) => Some(RelayReady::Log(text.to_owned())),
-                    Err(error) => {
-                        let error = error.to_string();
-                        let last = error.lines().last().unwrap_or_default();
-                        table.problem(
-                            entry.span(),
-                            format!(
-                                "`log` is no regular expression: {}",
-                                last.trim_start_matches("error: ")
-                            ),
-                            "a bracket, star or question mark that is meant as it stands takes a backslash; write it in single quotes: ready = { log = 'up \\(ready\\)' }",
-                        );
-                        None
-                    }
-                },
-                "tcp" => template(&table, entry, text, &PLACEHOLDERS).map(RelayReady::Tcp),
-                "http" => template(&table, entry, text, &PLACEHOLDERS).map(RelayReady::Http),
-                _ => template(&table, entry, text, &PLACEHOLDERS).map(RelayReady::Sql),
+                "log" => {
+                    let line = table.regex(entry);
+                    line.map(|line| ForeignReady::Log(line.to_owned()))
+                }
+                "tcp" => template(&table, entry, text, &PLACEHOLDERS).map(ForeignReady::Tcp),
+                "http" => template(&table, entry, text, &PLACEHOLDERS).map(ForeignReady::Http),
+                _ => template(&table, entry, text, &PLACEHOLDERS).map(ForeignReady::Sql),
             })
         }
         _ => {
@@ -253,14 +451,9 @@ fn ready(s: &Section<'_>, entry: Entry<'_>) -> Option<RelayReady> {
     ready
 }
 
-fn stop(s: &Section<'_>, entry: Entry<'_>) -> Option<RelayStop> {
-    const SIGNALS: [(&str, StopSignal); 3] = [
-        ("TERM", StopSignal::Term),
-        ("INT", StopSignal::Int),
-        ("QUIT", StopSignal::Quit),
-    ];
-    let usual = RelayStop::default();
-    let mut table = Section::of(entry, "`stop`", s.problems())?;
+fn stop(s: &Section<'_>, entry: Entry<'_>) -> Option<ForeignStop> {
+    let usual = ForeignStop::default();
+    let mut table = Section::of(entry, "`stop`", names(&KEYS_OF_STOP), s.problems())?;
     let signal = match table.get("signal") {
         Some(entry) => table.word(entry, &SIGNALS),
         None => Some(usual.signal),
@@ -271,7 +464,7 @@ fn stop(s: &Section<'_>, entry: Entry<'_>) -> Option<RelayStop> {
         None => Some(usual.exit),
     };
     table.finish();
-    Some(RelayStop {
+    Some(ForeignStop {
         signal: signal?,
         within: within?,
         exit: exit?,

@@ -1,5 +1,6 @@
 //! `[promises]` of a relay's file: by what it promises it is judged; the rest is measured and shown.
 
+use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::limits;
 use crate::scenario::section::Section;
 use crate::scenario::{Metric, implicit};
@@ -39,6 +40,39 @@ pub enum OrderPromise {
     /// Those of one order.
     Key,
 }
+
+fn delivery_words() -> Vec<&'static str> {
+    Delivery::ALL.map(Delivery::name).to_vec()
+}
+
+fn order_words() -> Vec<&'static str> {
+    OrderPromise::ALL.map(OrderPromise::name).to_vec()
+}
+
+/// Its keys.
+pub(super) const KEYS: [KeyInfo; 3] = [
+    KeyInfo::usually(
+        "delivery",
+        Shape::Word(delivery_words),
+        "\"at-least-once\"",
+        "how often an event comes",
+    ),
+    KeyInfo::usually(
+        "order",
+        Shape::Word(order_words),
+        "\"key\"",
+        "which events keep their order: `key` is those of one order",
+    ),
+    KeyInfo::usually(
+        "lease",
+        Shape::Duration {
+            least: Duration::ZERO,
+            most: limits::DRAIN,
+        },
+        "\"0s\"",
+        "how long an event may be held by a relay that is dead",
+    ),
+];
 
 impl Default for Promises {
     fn default() -> Self {

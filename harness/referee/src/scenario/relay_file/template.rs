@@ -12,7 +12,7 @@ pub struct Template(String);
 
 /// A piece of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Piece<'a> {
+enum TemplatePiece<'a> {
     Text(&'a str),
     Name(&'a str),
 }
@@ -58,13 +58,18 @@ impl Template {
         Ok(Self(text.to_owned()))
     }
 
+    /// A text that was written here.
+    pub(super) fn of_ours(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The text with every placeholder's value in its place.
     pub fn fill<'v>(&self, value: impl Fn(&str) -> Cow<'v, str>) -> String {
         let mut filled = String::with_capacity(self.0.len());
         for piece in self.pieces() {
             match piece {
-                Piece::Text(text) => filled.push_str(text),
-                Piece::Name(name) => filled.push_str(&value(name)),
+                TemplatePiece::Text(text) => filled.push_str(text),
+                TemplatePiece::Name(name) => filled.push_str(&value(name)),
             }
         }
         filled
@@ -76,8 +81,8 @@ impl Template {
         let mut names: Vec<String> = Vec::new();
         for piece in self.pieces() {
             match piece {
-                Piece::Text(text) => sql.push_str(text),
-                Piece::Name(name) => {
+                TemplatePiece::Text(text) => sql.push_str(text),
+                TemplatePiece::Name(name) => {
                     let known = names.iter().position(|n| n == name);
                     let index = known.unwrap_or_else(|| {
                         names.push(name.to_owned());
@@ -95,11 +100,11 @@ impl Template {
     pub(super) fn quoted(&self) -> Option<&str> {
         let mut within = false;
         self.pieces().find_map(|piece| match piece {
-            Piece::Text(text) => {
+            TemplatePiece::Text(text) => {
                 within ^= text.matches('\'').count() % 2 == 1;
                 None
             }
-            Piece::Name(name) => within.then_some(name),
+            TemplatePiece::Name(name) => within.then_some(name),
         })
     }
 
@@ -108,7 +113,7 @@ impl Template {
         &self.0
     }
 
-    fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+    fn pieces(&self) -> impl Iterator<Item = TemplatePiece<'_>> {
         let mut rest = self.0.as_str();
         std::iter::from_fn(move || {
             if rest.is_empty() {
@@ -120,18 +125,18 @@ impl Template {
                     // The text up to it, then the two characters, without what escapes them.
                     let text = &rest[..at - ESCAPE.len_utf8()];
                     match text.is_empty() {
-                        true => (Piece::Text(OPEN), &rest[at + OPEN.len()..]),
-                        false => (Piece::Text(text), &rest[at - ESCAPE.len_utf8()..]),
+                        true => (TemplatePiece::Text(OPEN), &rest[at + OPEN.len()..]),
+                        false => (TemplatePiece::Text(text), &rest[at - ESCAPE.len_utf8()..]),
                     }
                 }
                 Some(0) => {
                     let inner = &rest[OPEN.len()..];
                     // One without an end was refused.
                     let end = inner.find(CLOSE)?;
-                    (Piece::Name(&inner[..end]), &inner[end + 1..])
+                    (TemplatePiece::Name(&inner[..end]), &inner[end + 1..])
                 }
-                Some(at) => (Piece::Text(&rest[..at]), &rest[at..]),
-                None => (Piece::Text(rest), ""),
+                Some(at) => (TemplatePiece::Text(&rest[..at]), &rest[at..]),
+                None => (TemplatePiece::Text(rest), ""),
             };
             rest = after;
             Some(piece)

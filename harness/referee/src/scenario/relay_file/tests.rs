@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
+use super::given::{SERVICE, read};
 use super::*;
 use crate::checkers::fixture::cases;
 use crate::envelope::{Coding, Of};
-use crate::scenario::{Metric, StrategyKind, load, parse};
+use crate::scenario::{Link, Metric, StrategyKind, load, parse};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::Strategy as Generator;
@@ -22,10 +23,6 @@ command = ["./relay", "--topic", "${topic}"]
 ready = { log = "^READY$" }
 "#;
 
-fn read(text: &str) -> Result<RelayFile, String> {
-    super::parse(Path::new("relays/mine/relay.toml"), text).map_err(|e| e.to_string())
-}
-
 #[test]
 fn given_the_least_that_a_file_can_say_when_read_then_the_rest_is_as_a_careful_operator_would_have_it()
  {
@@ -34,9 +31,12 @@ fn given_the_least_that_a_file_can_say_when_read_then_the_rest_is_as_a_careful_o
     assert_eq!(relay.install, None);
     assert_eq!(relay.outbox.pending, None);
     assert!(!relay.outbox.is_read_from_wal());
-    assert_eq!(relay.process.stop, RelayStop::default());
-    assert_eq!(relay.process.env, BTreeMap::new());
-    assert!(!relay.process.restart);
+    let process = relay.process.unwrap();
+    assert_eq!(process.stop, ForeignStop::default());
+    assert_eq!(process.env, BTreeMap::new());
+    assert!(!process.restart);
+    assert_eq!(process.instances, 1);
+    assert_eq!(relay.service, None);
     assert!(relay.place.is_usual());
     assert_eq!(relay.promises, Promises::default());
 }
@@ -66,6 +66,7 @@ ready = { http = "http://127.0.0.1:${port}/health" }
 ready_within = "20s"
 stop = { signal = "INT", within = "3s", exit = [0, 130] }
 restart = true
+instances = 3
 [event]
 key = "header:order_id"
 value = "json:/payload base64"
@@ -81,11 +82,12 @@ fn given_all_that_a_file_can_say_when_read_then_all_of_it_is_kept() {
     assert_eq!(relay.install.unwrap().within, Duration::from_secs(180));
     assert_eq!((relay.outbox.ddl.len(), relay.outbox.insert.len()), (2, 2));
     assert!(relay.outbox.is_read_from_wal());
-    let process = relay.process;
+    let process = relay.process.unwrap();
     assert_eq!(process.env["URL"].text(), "${postgres_url}?sslmode=disable");
     assert_eq!(process.stop.exit, [0, 130]);
     assert_eq!(process.stop.signal, StopSignal::Int);
-    assert!(matches!(process.ready, RelayReady::Http(_)) && process.restart);
+    assert!(matches!(process.ready, ForeignReady::Http(_)) && process.restart);
+    assert_eq!(process.instances, 3);
     assert_eq!(relay.place.key.of, Of::Header("order_id".to_owned()));
     assert_eq!(relay.place.value.coding, Coding::Base64);
     assert_eq!(relay.promises.lease, Duration::from_secs(5));
@@ -127,6 +129,12 @@ fn given_a_mistake_then_it_is_shown_with_its_line_and_what_would_be_right() {
             "list",
         ),
         ("ddl = [", "dll = [", "no key `dll`", "`ddl`"),
+        (
+            "[relay]",
+            "[relay]\ninstances = 5",
+            "`instances` is 5, out of bounds",
+            "from 1 to 4",
+        ),
         (
             "command = [\"./relay\"",
             "command = [7",
@@ -195,6 +203,161 @@ fn given_promises_then_what_is_not_promised_is_not_expected() {
     assert!(at_most.contains(&Metric::Phantom) && at_most.contains(&Metric::Duplicated));
 }
 
+#[test]
+fn given_an_order_service_of_the_files_own_then_it_needs_neither_a_statement_of_ours_nor_a_relay() {
+    let relay = read(SERVICE).unwrap();
+    let service = relay.service.as_ref().unwrap();
+    assert_eq!(relay.process, None);
+    assert_eq!(relay.outbox, ForeignOutbox::default());
+    assert!(service.truth.query.text().starts_with("select order_id"));
+    assert!(service.truth.place.ends_with("relays/mine/relay.toml:7"));
+    // The contract says where it tells that it works
+    let ForeignReady::Http(health) = &service.process.ready else {
+        panic!("{:?}", service.process.ready);
+    };
+    assert_eq!(health.text(), "http://127.0.0.1:${port}/health");
+    assert!(Template::read(health.text(), &PLACEHOLDERS).is_ok());
+    // And it is the one that publishes
+    let kind = StrategyKind::External {
+        relay: Box::new(relay),
+    };
+    assert!(kind.relays_inside() && kind.brings_service() && !kind.has_relay());
+    assert!(kind.topology().uses(Link::OrdersKafka) && !kind.topology().uses(Link::RELAY_KAFKA));
+    assert!(!kind.topology().tells_pending);
+}
+
+#[test]
+fn given_an_order_service_and_a_relay_then_the_relay_is_the_one_that_publishes() {
+    let outbox = "[outbox]\nddl = [\"create table o (id text)\"]\npending = \"select id from o\"\n";
+    let relay = "[relay]\ncommand = [\"./relay\"]\nready = { log = \"UP\" }\nrestart = true\n";
+    let relay = read(&format!("{SERVICE}{outbox}{relay}")).unwrap();
+    assert!(relay.process.as_ref().unwrap().restart);
+    assert_eq!(relay.outbox.insert, []);
+    let kind = StrategyKind::External {
+        relay: Box::new(relay),
+    };
+    assert!(kind.brings_service() && kind.has_relay() && !kind.relays_inside());
+    assert!(!kind.topology().uses(Link::OrdersKafka) && kind.topology().tells_pending);
+}
+
+#[test]
+fn given_parts_that_do_not_go_together_then_each_is_refused_with_its_line_and_remedy() {
+    let with = |more: &str| format!("{SERVICE}{more}");
+    let without = |part: &str| {
+        assert!(SERVICE.contains(part), "{part}");
+        SERVICE.replace(part, "")
+    };
+    let truth = "[truth]\nquery = \"select order_id, version, attempt from order_changes\"\n";
+    let cases = [
+        (
+            with("[outbox]\ninsert = [\"insert into o values (${payload})\"]\n"),
+            "9:",
+            "`insert`, and a [service] that writes its outbox by itself",
+            "take `insert` out",
+        ),
+        (without(truth), "4:", "no [truth]", "add [truth]"),
+        (
+            format!("{LEAST}{truth}"),
+            "10:",
+            "no [service] whose changes it could tell",
+            "add a [service]",
+        ),
+        (
+            SERVICE.replace("query =", "qwery ="),
+            "6:",
+            "[truth] has no `query`",
+            "query = \"select",
+        ),
+        (
+            SERVICE.replace("order_changes", "${order_id}"),
+            "7:",
+            "no placeholder `${order_id}`",
+            "",
+        ),
+        (
+            SERVICE.replace("[truth]", "restart = true\n[truth]"),
+            "6:",
+            "is not started again",
+            "take `restart` out",
+        ),
+        (
+            SERVICE.replace("[service]", "[relay]"),
+            "",
+            "the file has no `outbox`",
+            "[outbox]",
+        ),
+        (
+            with("[outbox]\nddl = []\n"),
+            "9:",
+            "no statement",
+            "leave the key out",
+        ),
+    ];
+    for (text, line, what, help) in cases {
+        let error = read(&text).unwrap_err();
+        let place = format!("relays/mine/relay.toml:{line}");
+        assert!(error.contains(&place), "{place}: {error}");
+        assert!(
+            error.contains(what) && error.contains(help),
+            "{what}: {error}"
+        );
+    }
+}
+
+#[test]
+fn given_a_service_that_publishes_by_itself_then_a_fault_on_a_relay_is_refused_and_on_its_links_not()
+ {
+    let fault = |target: &str| {
+        let kind = if target.contains("->") {
+            "down"
+        } else {
+            "kill"
+        };
+        format!(
+            "{SCENARIO}[[fault]]\ntarget = \"{target}\"\nkind = \"{kind}\"\nat = \"1500ms\"\nfor = \"2s\"\n"
+        )
+    };
+    for target in ["relay", "relay->kafka", "relay->postgres"] {
+        let error = beside(SERVICE, &fault(target)).unwrap_err();
+        assert!(
+            error.contains(&format!("no strategy feels a fault on {target}")),
+            "{error}"
+        );
+        assert!(
+            error.contains("the order service publishes by itself"),
+            "{error}"
+        );
+        assert!(
+            error.contains("target what it has: order-service"),
+            "{error}"
+        );
+    }
+    for target in ["order-service", "orders->kafka", "orders->postgres"] {
+        beside(SERVICE, &fault(target)).unwrap();
+    }
+}
+
+#[test]
+fn given_a_service_in_a_scenario_then_it_has_the_strategys_variables_and_a_history_keeps_all_of_it()
+{
+    let loaded = beside(SERVICE, SCENARIO).unwrap();
+    let strategy = &loaded.scenario.strategies[0];
+    let StrategyKind::External { relay } = &strategy.kind else {
+        panic!("{:?}", strategy.kind);
+    };
+    let process = &relay.service.as_ref().unwrap().process;
+    assert_eq!(process.env["EXTRA"].text(), "${topic}");
+    let text = serde_json::to_string(&strategy.kind).unwrap();
+    let back: StrategyKind = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, strategy.kind);
+    // One of before it could be there is read as well
+    let strategy = &beside(LEAST, SCENARIO).unwrap().scenario.strategies[0].kind;
+    let mut before = serde_json::to_value(strategy).unwrap();
+    before["relay"].as_object_mut().unwrap().remove("service");
+    let back: StrategyKind = serde_json::from_value(before).unwrap();
+    assert_eq!(back, *strategy);
+}
+
 const SCENARIO: &str = r#"
 name = "theirs"
 [workload]
@@ -207,7 +370,7 @@ env = { EXTRA = "${topic}" }
 "#;
 
 /// A scenario beside a folder with a relay's file.
-fn beside(relay: &str, scenario: &str) -> Result<crate::scenario::Loaded, String> {
+fn beside(relay: &str, scenario: &str) -> Result<crate::scenario::LoadedScenario, String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("mine")).unwrap();
     std::fs::write(folder.path().join("mine/relay.toml"), relay).unwrap();
@@ -223,7 +386,8 @@ fn given_a_scenario_that_names_a_relays_file_when_read_then_its_paths_begin_wher
         panic!("{:?}", strategy.kind);
     };
     assert!(relay.home.ends_with("mine"));
-    assert_eq!(relay.process.env["EXTRA"].text(), "${topic}");
+    let process = relay.process.as_ref().unwrap();
+    assert_eq!(process.env["EXTRA"].text(), "${topic}");
     // And a history keeps all of it
     let text = serde_json::to_string(&strategy.kind).unwrap();
     let back: StrategyKind = serde_json::from_str(&text).unwrap();
@@ -264,50 +428,52 @@ fn given_a_strategy_without_its_file_then_the_key_is_asked_for() {
 }
 
 /// Good files, to be spoiled: these, and some that the project brings.
-const FILES: [&str; 4] = [
+const FILES: [&str; 6] = [
     LEAST,
     MOST,
+    SERVICE,
+    include_str!("../../../../../relays/external/python-service/service.toml"),
     include_str!("../../../../../relays/external/python/relay.toml"),
     include_str!("../../../../../relays/external/watermill/v4/relay.toml"),
 ];
 
 /// One way to mistype a file, somewhere in it.
 #[derive(Debug, Clone)]
-enum Edit {
+enum LineEdit {
     Remove(Index),
     Double(Index),
     Swap(Index),
     CutLine(Index),
 }
 
-fn edit() -> impl Generator<Value = Edit> {
+fn edit() -> impl Generator<Value = LineEdit> {
     let at = any::<Index>;
     prop_oneof![
-        at().prop_map(Edit::Remove),
-        at().prop_map(Edit::Double),
-        at().prop_map(Edit::Swap),
-        at().prop_map(Edit::CutLine),
+        at().prop_map(LineEdit::Remove),
+        at().prop_map(LineEdit::Double),
+        at().prop_map(LineEdit::Swap),
+        at().prop_map(LineEdit::CutLine),
     ]
 }
 
-fn edited(good: &str, edits: &[Edit]) -> String {
+fn edited(good: &str, edits: &[LineEdit]) -> String {
     let mut chars: Vec<char> = good.chars().collect();
     for edit in edits {
         if chars.is_empty() {
             break;
         }
         match edit {
-            Edit::Remove(at) => drop(chars.remove(at.index(chars.len()))),
-            Edit::Double(at) => {
+            LineEdit::Remove(at) => drop(chars.remove(at.index(chars.len()))),
+            LineEdit::Double(at) => {
                 let at = at.index(chars.len());
                 chars.insert(at, chars[at]);
             }
-            Edit::Swap(at) => {
+            LineEdit::Swap(at) => {
                 let at = at.index(chars.len());
                 let next = (at + 1).min(chars.len() - 1);
                 chars.swap(at, next);
             }
-            Edit::CutLine(at) => {
+            LineEdit::CutLine(at) => {
                 let at = at.index(chars.len());
                 let rest = chars[at..].iter().position(|c| *c == '\n');
                 let end = rest.map_or(chars.len(), |rest| at + rest);

@@ -6,6 +6,7 @@ use crate::scenario::StrategyKind;
 pub(super) const INFO: StrategyInfo = StrategyInfo {
     name: "debezium",
     what: "an outbox row in the order's transaction; the relay is Debezium's PostgreSQL connector with its outbox event router, in a Kafka Connect worker",
+    example: "kind = \"debezium\"",
     keys: &[],
     read: |_, _| Some(StrategyKind::Debezium {}),
 };

@@ -1,14 +1,28 @@
-//! `external`: anyone's relay, described by a file of its own.
+//! `external`: anyone's relay, or order service with an outbox of its own, described by a file.
 
 use super::{StrategyInfo, Surroundings};
 use crate::scenario::StrategyKind;
+use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::relay_file;
 use crate::scenario::section::Section;
 
 pub(super) const INFO: StrategyInfo = StrategyInfo {
     name: "external",
-    what: "anyone's relay, in any language, with an outbox table of its own: `relay` names the file that describes it (docs/your-relay.md)",
-    keys: &["relay", "env"],
+    what: "anyone's relay (docs/your-relay.md), or anyone's order service with an outbox of its own (docs/your-service.md), in any language: `relay` names the file that describes it",
+    example: "kind = \"external\", relay = \"my-relay/relay.toml\"",
+    keys: &[
+        KeyInfo::required(
+            "relay",
+            Shape::Text,
+            "the file that describes it, relative to this one",
+        ),
+        KeyInfo::optional(
+            "env",
+            Shape::TextsByName,
+            "none",
+            "environment variables of its processes, beside those of its file",
+        ),
+    ],
     read,
 };
 
@@ -32,10 +46,14 @@ fn read(s: &mut Section<'_>, surroundings: &Surroundings<'_>) -> Option<Strategy
             return None;
         }
     };
-    relay.process.env.extend(match env {
+    let env = match env {
         Some(env) => env?,
         None => Default::default(),
-    });
+    };
+    let service = relay.service.as_mut().map(|service| &mut service.process);
+    for process in relay.process.iter_mut().chain(service) {
+        process.env.extend(env.clone());
+    }
     Some(StrategyKind::External {
         relay: Box::new(relay),
     })

@@ -6,9 +6,10 @@ mod dual_write;
 mod external;
 mod polling;
 
+use super::keys::{self, KeyInfo, Shape};
 use super::limits;
 use super::section::Section;
-use super::{Strategy, StrategyKind};
+use super::{Instance, Strategy, StrategyKind};
 use contract::config::CommitMode;
 use std::ops::Range;
 use std::path::Path;
@@ -21,9 +22,11 @@ pub struct StrategyInfo {
     pub name: &'static str,
     /// One line of explanation, for `outbox-harness list`.
     pub what: &'static str,
+    /// How a scenario file writes it, with its own keys.
+    pub example: &'static str,
     /// Its own keys, beside `kind` and `linger`.
-    pub keys: &'static [&'static str],
-    /// Reads them, but for `synchronous_commit`.
+    pub keys: &'static [KeyInfo],
+    /// Reads them, but for `synchronous_commit` and `instances`.
     read: fn(&mut Section<'_>, &Surroundings<'_>) -> Option<StrategyKind>,
 }
 
@@ -36,6 +39,63 @@ pub const KINDS: [StrategyInfo; 5] = [
     external::INFO,
 ];
 
+fn kind_words() -> Vec<&'static str> {
+    KINDS.iter().map(|kind| kind.name).collect()
+}
+
+/// The keys of every strategy.
+pub(super) const KEYS: [KeyInfo; 2] = [
+    KeyInfo::required("kind", Shape::Word(kind_words), "how it works"),
+    KeyInfo::usually(
+        "linger",
+        Shape::Duration {
+            least: Duration::ZERO,
+            most: limits::LINGER,
+        },
+        "\"0s\"",
+        "so long its producer waits for more events to send together (`linger.ms`)",
+    ),
+];
+
+/// How the transactions of a relay of our own commit.
+const COMMIT_MODES: [CommitMode; 2] = [CommitMode::Off, CommitMode::On];
+
+fn commit_words() -> Vec<&'static str> {
+    COMMIT_MODES.map(CommitMode::name).to_vec()
+}
+
+/// A key of relays of our own.
+const SYNCHRONOUS_COMMIT: KeyInfo = KeyInfo::usually(
+    "synchronous_commit",
+    Shape::Word(commit_words),
+    "\"off\"",
+    "whether the relay's own transactions, in which it deletes or marks rows, wait for the disk",
+);
+
+/// A key of relays of our own.
+const INSTANCES: KeyInfo = KeyInfo::usually(
+    "instances",
+    Shape::Integer {
+        least: 1,
+        most: Instance::MOST as i64,
+    },
+    "1",
+    "so many relays, of which one works and the others stand by",
+);
+
+/// The keys of every strategy, and those of each kind.
+pub(super) fn known() -> Vec<&'static str> {
+    let of_kinds = KINDS.iter().flat_map(|kind| keys::names(kind.keys));
+    keys::names(&KEYS).into_iter().chain(of_kinds).collect()
+}
+
+impl StrategyInfo {
+    /// Whether it has a key of its own of this name.
+    fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|own| own.name == key)
+    }
+}
+
 /// What a strategy's keys are read beside.
 pub(super) struct Surroundings<'a> {
     /// The scenario file's folder: paths in the file begin there.
@@ -43,7 +103,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// A strategy without its expectations, and where the file has it.
-pub(super) struct Placed {
+pub(super) struct PlacedStrategy {
     /// The strategy.
     pub strategy: Strategy,
     /// Its header.
@@ -73,7 +133,7 @@ pub(super) fn read(
     mut s: Section<'_>,
     name: &str,
     surroundings: &Surroundings<'_>,
-) -> Option<Placed> {
+) -> Option<PlacedStrategy> {
     let kinds: Vec<(&'static str, &'static StrategyInfo)> =
         KINDS.iter().map(|k| (k.name, k)).collect();
     let info = s
@@ -88,15 +148,20 @@ pub(super) fn read(
         .unwrap_or_default();
     let Some(info) = info else {
         for key in KINDS.iter().flat_map(|k| k.keys) {
-            s.get(key);
+            s.get(key.name);
         }
         s.finish();
         return None;
     };
-    let relay_commit = if info.keys.contains(&"synchronous_commit") {
+    let relay_commit = if info.has("synchronous_commit") {
         relay_commit(&mut s)
     } else {
         CommitMode::default()
+    };
+    let instances = if info.has("instances") {
+        instances(&mut s)
+    } else {
+        1
     };
     let kind = (info.read)(&mut s, surroundings);
     if let (
@@ -119,7 +184,7 @@ pub(super) fn read(
     s.finish_with(|key| {
         let owners: Vec<&str> = KINDS
             .iter()
-            .filter(|k| k.keys.contains(&key))
+            .filter(|k| k.has(key))
             .map(|k| k.name)
             .collect();
         if owners.is_empty() {
@@ -128,7 +193,7 @@ pub(super) fn read(
         let takes = if info.keys.is_empty() {
             "kind and linger only".to_owned()
         } else {
-            format!("kind, linger, {}", info.keys.join(", "))
+            format!("kind, linger, {}", keys::names(info.keys).join(", "))
         };
         Some((
             format!(
@@ -139,20 +204,27 @@ pub(super) fn read(
             format!("a {} strategy takes {takes}", info.name),
         ))
     });
-    Some(Placed {
+    Some(PlacedStrategy {
         strategy: Strategy {
             name: name.to_owned(),
             kind: kind?,
             linger_ms: linger.as_nanos() as f64 / 1e6,
             relay_commit,
+            instances,
             expectations: Vec::new(),
         },
         span,
     })
 }
 
+fn instances(s: &mut Section<'_>) -> u8 {
+    s.get("instances")
+        .and_then(|e| s.integer(e, 1..=Instance::MOST as u8))
+        .unwrap_or(1)
+}
+
 fn relay_commit(s: &mut Section<'_>) -> CommitMode {
-    let words = [CommitMode::Off, CommitMode::On].map(|mode| (mode.name(), mode));
+    let words = COMMIT_MODES.map(|mode| (mode.name(), mode));
     s.get("synchronous_commit")
         .and_then(|e| s.word(e, &words))
         .unwrap_or_default()

@@ -1,20 +1,58 @@
 //! `polling`: an outbox whose rows a relay of our own claims with SQL.
 
-use super::{StrategyInfo, Surroundings};
+use super::{INSTANCES, SYNCHRONOUS_COMMIT, StrategyInfo, Surroundings};
+use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::section::Section;
 use crate::scenario::{StrategyKind, limits};
 use contract::config::AfterPublish;
 use std::time::Duration;
 
+const AFTER: [(&str, AfterPublish); 2] = [
+    ("delete", AfterPublish::Delete),
+    ("mark", AfterPublish::Mark),
+];
+
+fn after_words() -> Vec<&'static str> {
+    AFTER.map(|(word, _)| word).to_vec()
+}
+
 pub(super) const INFO: StrategyInfo = StrategyInfo {
     name: "polling",
-    what: "an outbox row in the order's transaction; a relay claims rows with SQL, publishes, then deletes or marks them; its commits wait for the disk only with synchronous_commit = \"on\"",
+    what: "an outbox row in the order's transaction; a relay claims rows with SQL, publishes, then deletes or marks them; its commits wait for the disk only with synchronous_commit = \"on\"; of several `instances` one claims, and the others stand by",
+    example: "kind = \"polling\", after_publish = \"mark\", interval = \"10ms\"",
     keys: &[
-        "after_publish",
-        "interval",
-        "batch",
-        "notify",
-        "synchronous_commit",
+        KeyInfo::usually(
+            "after_publish",
+            Shape::Word(after_words),
+            "\"delete\"",
+            "what becomes of published rows",
+        ),
+        KeyInfo::usually(
+            "interval",
+            Shape::Duration {
+                least: Duration::from_millis(1),
+                most: limits::INTERVAL,
+            },
+            "\"5ms\"",
+            "pause after a poll that found nothing",
+        ),
+        KeyInfo::usually(
+            "batch",
+            Shape::Integer {
+                least: 1,
+                most: limits::BATCH as i64,
+            },
+            "500",
+            "rows a claim, at most",
+        ),
+        KeyInfo::usually(
+            "notify",
+            Shape::Flag,
+            "false",
+            "the order service wakes the relay up by NOTIFY",
+        ),
+        SYNCHRONOUS_COMMIT,
+        INSTANCES,
     ],
     read,
 };
@@ -22,15 +60,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
 fn read(s: &mut Section<'_>, _: &Surroundings<'_>) -> Option<StrategyKind> {
     let after_publish = s
         .get("after_publish")
-        .and_then(|e| {
-            s.word(
-                e,
-                &[
-                    ("delete", AfterPublish::Delete),
-                    ("mark", AfterPublish::Mark),
-                ],
-            )
-        })
+        .and_then(|e| s.word(e, &AFTER))
         .unwrap_or(AfterPublish::Delete);
     let interval = s
         .get("interval")

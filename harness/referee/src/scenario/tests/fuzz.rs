@@ -10,7 +10,7 @@ use proptest::strategy::Strategy as Generator;
 use std::collections::BTreeSet;
 
 /// The project's own files: good ones, to be spoiled.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     TRIGGERED,
     include_str!("../../../../../scenarios/broker-crash.toml"),
     include_str!("../../../../../scenarios/broker-outage.toml"),
@@ -18,6 +18,7 @@ const FILES: [&str; 11] = [
     include_str!("../../../../../scenarios/database-crash.toml"),
     include_str!("../../../../../scenarios/phantom.toml"),
     include_str!("../../../../../scenarios/relay-crash.toml"),
+    include_str!("../../../../../scenarios/relay-failover.toml"),
     include_str!("../../../../../scenarios/relay-pause.toml"),
     include_str!("../../../../../scenarios/service-crash.toml"),
     include_str!("../../../../../scenarios/slow-broker.toml"),
@@ -50,6 +51,18 @@ for = "1s"
 target = "relay"
 kind = "pause"
 when = { backlog = 300 }
+for = "500ms"
+
+[[fault]]
+target = "order-service"
+kind = "pause"
+when = { log = { of = "relay", matches = 'up \(now\)' } }
+for = "500ms"
+
+[[fault]]
+target = "order-service"
+kind = "kill"
+when = { sql = "select true" }
 for = "500ms"
 
 [strategy.cdc]
@@ -182,7 +195,7 @@ fn document() -> impl Generator<Value = String> {
 
 /// One way to spoil a file.
 #[derive(Debug, Clone)]
-enum Spoil {
+enum FileMutation {
     /// The value of some line becomes another.
     Value(Index, String),
     /// The key of some line becomes another.
@@ -195,23 +208,23 @@ enum Spoil {
     Bytes(Index, Vec<u8>),
 }
 
-fn spoil() -> impl Generator<Value = Spoil> {
+fn spoil() -> impl Generator<Value = FileMutation> {
     let line = any::<Index>;
     prop_oneof![
-        6 => (line(), value()).prop_map(|(at, value)| Spoil::Value(at, value)),
-        2 => (line(), key()).prop_map(|(at, key)| Spoil::Key(at, key)),
-        2 => line().prop_map(Spoil::Remove),
-        1 => line().prop_map(Spoil::Repeat),
-        1 => (line(), line()).prop_map(|(from, to)| Spoil::Move(from, to)),
-        2 => (line(), key(), value()).prop_map(|(at, k, v)| Spoil::Add(at, format!("{k} = {v}"))),
-        1 => (line(), header()).prop_map(|(at, header)| Spoil::Add(at, header.to_owned())),
-        1 => line().prop_map(Spoil::Cut),
+        6 => (line(), value()).prop_map(|(at, value)| FileMutation::Value(at, value)),
+        2 => (line(), key()).prop_map(|(at, key)| FileMutation::Key(at, key)),
+        2 => line().prop_map(FileMutation::Remove),
+        1 => line().prop_map(FileMutation::Repeat),
+        1 => (line(), line()).prop_map(|(from, to)| FileMutation::Move(from, to)),
+        2 => (line(), key(), value()).prop_map(|(at, k, v)| FileMutation::Add(at, format!("{k} = {v}"))),
+        1 => (line(), header()).prop_map(|(at, header)| FileMutation::Add(at, header.to_owned())),
+        1 => line().prop_map(FileMutation::Cut),
         1 => (line(), prop::collection::vec(any::<u8>(), 1..9))
-            .prop_map(|(at, bytes)| Spoil::Bytes(at, bytes)),
+            .prop_map(|(at, bytes)| FileMutation::Bytes(at, bytes)),
     ]
 }
 
-fn spoiled(good: &str, spoils: &[Spoil]) -> String {
+fn spoiled(good: &str, spoils: &[FileMutation]) -> String {
     let mut lines: Vec<String> = good.lines().map(str::to_owned).collect();
     for spoil in spoils {
         if lines.is_empty() {
@@ -224,35 +237,35 @@ fn spoiled(good: &str, spoils: &[Spoil]) -> String {
             (!having.is_empty()).then(|| having[at.index(having.len())])
         };
         match spoil {
-            Spoil::Value(at, value) => {
+            FileMutation::Value(at, value) => {
                 if let Some(line) = assignment(&lines, at) {
                     let key = lines[line].split(" = ").next().unwrap().to_owned();
                     lines[line] = format!("{key} = {value}");
                 }
             }
-            Spoil::Key(at, key) => {
+            FileMutation::Key(at, key) => {
                 if let Some(line) = assignment(&lines, at) {
                     let value = lines[line].split_once(" = ").unwrap().1.to_owned();
                     lines[line] = format!("{key} = {value}");
                 }
             }
-            Spoil::Remove(at) => drop(lines.remove(at.index(lines.len()))),
-            Spoil::Repeat(at) => {
+            FileMutation::Remove(at) => drop(lines.remove(at.index(lines.len()))),
+            FileMutation::Repeat(at) => {
                 let at = at.index(lines.len());
                 lines.insert(at, lines[at].clone());
             }
-            Spoil::Move(from, to) => {
+            FileMutation::Move(from, to) => {
                 let line = lines.remove(from.index(lines.len()));
                 lines.insert(to.index(lines.len() + 1), line);
             }
-            Spoil::Add(at, line) => lines.insert(at.index(lines.len() + 1), line.clone()),
-            Spoil::Cut(at) => {
+            FileMutation::Add(at, line) => lines.insert(at.index(lines.len() + 1), line.clone()),
+            FileMutation::Cut(at) => {
                 let at = at.index(lines.len());
                 let half = lines[at].chars().count() / 2;
                 lines[at] = lines[at].chars().take(half).collect();
                 lines.truncate(at + 1);
             }
-            Spoil::Bytes(at, bytes) => {
+            FileMutation::Bytes(at, bytes) => {
                 let at = at.index(lines.len());
                 lines[at].push_str(&String::from_utf8_lossy(bytes));
             }
@@ -264,7 +277,9 @@ fn spoiled(good: &str, spoils: &[Spoil]) -> String {
 /// Accepted and possible, or refused with an explanation at a place of the file.
 fn settled(text: &str) -> Result<(), TestCaseError> {
     match parse("s.toml", text) {
-        Ok(scenario) => possible(&scenario).map_err(TestCaseError::fail),
+        Ok(scenario) => possible(&scenario)
+            .and_then(|()| schema::takes_scenario(text))
+            .map_err(TestCaseError::fail),
         Err(error) => explained(text, &error).map_err(TestCaseError::fail),
     }
 }
@@ -384,8 +399,8 @@ fn possible(s: &Scenario) -> Result<(), String> {
             "a fault within the run",
         )?;
         let felt = s.strategies.iter().any(|x| match fault.target {
-            Target::Process(victim) => victim != Victim::Relay || x.kind.has_relay(),
-            target => target.links().iter().any(|l| x.kind.uses(*l)),
+            Target::Process(victim) => x.topology().has(victim),
+            target => target.links().iter().any(|l| x.topology().uses(*l)),
         });
         must(felt, "a fault that somebody feels")?;
         if let FaultKind::Toxic {
@@ -463,6 +478,7 @@ fn possible(s: &Scenario) -> Result<(), String> {
         let schema = strategy.name.to_ascii_lowercase().replace('-', "_");
         must(schemas.insert(schema), "a schema for each strategy")?;
         must((0.0..=60_000.0).contains(&strategy.linger_ms), "a linger")?;
+        must((1..=4).contains(&strategy.instances), "a few relays")?;
         match &strategy.kind {
             StrategyKind::DualWrite {
                 publish_timeout, ..
@@ -524,7 +540,10 @@ fn waits_end(s: &Scenario, must: &impl Fn(bool, &str) -> Result<(), String>) -> 
         };
         let counts = match trigger {
             Trigger::Events(n) | Trigger::Committed(n) | Trigger::Backlog(n) => Some(*n),
-            Trigger::After { .. } => None,
+            Trigger::After { .. }
+            | Trigger::Log { .. }
+            | Trigger::Sql { .. }
+            | Trigger::Key { .. } => None,
         };
         let offered = |n: u64| n >= 1 && n as f64 <= s.workload.planned();
         must(counts.is_none_or(offered), "a count that can be reached")?;

@@ -317,3 +317,26 @@ fn syntax_errors_have_a_place_and_all_errors_are_shown_at_once() {
         .collect();
     assert_eq!(lines, ["1", "3", "4", "5", "7"]);
 }
+
+#[test]
+fn what_a_stack_cannot_be_asked_for_is_refused() {
+    let with = |lines: &str| file(&[HEAD, LOAD, CDC, "[stack]\n", lines, "\n"]);
+    refused(
+        &with("synchronous_standbye = true"),
+        "synchronous_standbye",
+        &[
+            "`synchronous_standbye`",
+            "did you mean `synchronous_standby`?",
+        ],
+    );
+    refused(
+        &with("synchronous_standby = \"on\""),
+        "\"on\"",
+        &["write true or false"],
+    );
+    refused(
+        &file(&["stack = 3\n", HEAD, LOAD, CDC]),
+        "3",
+        &["not a table", "[stack]"],
+    );
+}

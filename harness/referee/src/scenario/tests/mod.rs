@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod contradictions;
+mod docs;
 mod fuzz;
+mod instances;
 mod mistakes;
 mod properties;
+mod schema;
+mod shipped;
 mod triggers;
 mod values;
 

@@ -31,10 +31,87 @@ fn given_a_trigger_of_every_kind_when_read_then_the_scenario_holds_it() {
             },
             "500ms after cut",
         ),
+        (
+            "{ log = { of = \"relay\", matches = 'caught \\(up\\)' } }",
+            Trigger::Log {
+                of: Victim::RELAY,
+                matches: "caught \\(up\\)".to_owned(),
+            },
+            "relay logs `caught \\(up\\)`",
+        ),
     ] {
         let trigger = trigger_of(&two(CUT, &format!("when = {when}")));
         assert_eq!(trigger, expected);
         assert_eq!(trigger.describe(), spoken);
+    }
+}
+
+#[test]
+fn given_a_query_when_read_then_its_place_is_known_and_a_long_one_is_named_in_short() {
+    let query = format!("select 1 <\n  {} from outbox", "count(*) + ".repeat(20));
+    let text = with_fault(&format!("when = {{ sql = \"\"\"{query}\"\"\" }}"));
+    let trigger = trigger_of(&text);
+    let (read, at) = trigger.query().unwrap();
+    assert_eq!(read, query);
+    assert!(text[at..].starts_with("\"\"\"select 1"), "{}", &text[at..]);
+    let spoken = trigger.describe();
+    assert!(spoken.starts_with("`select 1 < count(*) + "), "{spoken}");
+    assert!(spoken.ends_with("...`") && spoken.len() < 80, "{spoken}");
+}
+
+#[test]
+fn what_is_waited_for_in_a_log_and_in_the_database_can_be_asked() {
+    for (when, at, told) in [
+        ("log = \"up\"", "\"up\"", vec!["not a table", "`log`"]),
+        (
+            "log = { matches = \"up\" }",
+            "{ matches",
+            vec!["no `of`", "of = \"relay\""],
+        ),
+        (
+            "log = { of = \"relay\" }",
+            "{ of",
+            vec!["no `matches`", "matches = \"caught up\""],
+        ),
+        (
+            "log = { of = \"kafka-server\", matches = \"up\" }",
+            "\"kafka-server\"",
+            vec!["not a possible `of`", "order-service"],
+        ),
+        (
+            "log = { of = \"relay\", matches = \"up(\" }",
+            "\"up(\"",
+            vec!["no regular expression: unclosed group", "backslash"],
+        ),
+        (
+            "log = { of = \"relay\", matches = \"up\", like = 1 }",
+            "like",
+            vec!["`log` has no key `like`"],
+        ),
+        ("sql = 3", "3", vec!["is an integer", "double quotes"]),
+        ("sql = \" \"", "\" \"", vec!["`sql` is empty", "boolean"]),
+    ] {
+        refused(&with_fault(&format!("when = {{ {when} }}")), at, &told);
+    }
+}
+
+#[test]
+fn whoever_feels_a_fault_has_the_process_whose_log_it_waits_for() {
+    let says = |of: &str| {
+        format!(
+            "target = \"orders->postgres\"\nwhen = {{ log = {{ of = \"{of}\", matches = \"up\" }} }}"
+        )
+    };
+    refused(
+        &file(&[HEAD, LOAD, &fault(&says("relay")), NAIVE, CDC]),
+        "{ log",
+        &["`naive` feels this fault and has no relay", "order-service"],
+    );
+    for good in [
+        file(&[HEAD, LOAD, &fault(&says("order-service")), NAIVE, CDC]),
+        file(&[HEAD, LOAD, &fault(&says("relay")), CDC]),
+    ] {
+        parse("s.toml", &good).unwrap();
     }
 }
 
@@ -64,6 +141,14 @@ fn given_a_history_of_before_triggers_then_its_faults_are_read_as_they_were() {
         Start::When(Trigger::After {
             fault: "cut".to_owned(),
             after: Duration::from_micros(1),
+        }),
+        Start::When(Trigger::Log {
+            of: Victim::OrderService,
+            matches: "^up".to_owned(),
+        }),
+        Start::When(Trigger::Sql {
+            query: "select true".to_owned(),
+            at: 77,
         }),
     ] {
         let fault = Fault {

@@ -23,6 +23,7 @@ fn the_shortest_file_gets_the_defaults() {
     assert_eq!(s.drain.late_after, Duration::from_secs(15));
     assert_eq!(s.drain.settle, Duration::from_secs(2));
     assert_eq!(s.strategies[0].linger_ms, 0.0);
+    assert!(!s.stack.synchronous_standby);
 }
 
 #[test]
@@ -84,6 +85,8 @@ order_p999 = "<= 1s"
 within = "1m"
 late_after = "2s"
 settle = "1500ms"
+[stack]
+synchronous_standby = true
 "#;
     let s = parse("s.toml", text).unwrap();
     let w = &s.workload;
@@ -104,6 +107,7 @@ settle = "1500ms"
     );
     assert_eq!(w.planned(), 12.5 * 59.0);
     assert_eq!(s.drain.settle, Duration::from_millis(1500));
+    assert!(s.stack.synchronous_standby);
     // Faults by time, strategies as in the file.
     assert_eq!(s.faults[0].kind, FaultKind::Kill);
     assert_eq!(s.faults[0].target, Target::Process(Victim::OrderService));

@@ -1,6 +1,7 @@
 //! `fault` and `after`: another fault is in force, and has been for so long.
 
 use super::{Trigger, TriggerInfo};
+use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::limits;
 use crate::scenario::section::Section;
 use std::time::Duration;
@@ -8,7 +9,17 @@ use std::time::Duration;
 pub(super) const INFO: TriggerInfo = TriggerInfo {
     example: "when = { fault = \"cut\", after = \"500ms\" }",
     what: "the fault of that `id` was injected so long ago",
-    keys: &["fault", "after"],
+    keys: &[
+        KeyInfo::required("fault", Shape::Text, "the `id` of another fault"),
+        KeyInfo::required(
+            "after",
+            Shape::Duration {
+                least: Duration::ZERO,
+                most: limits::DURATION,
+            },
+            "so long ago that one was injected",
+        ),
+    ],
     read,
 };
 

@@ -5,7 +5,11 @@ mod after;
 mod backlog;
 mod committed;
 mod events;
+pub(super) mod log;
+mod sql;
 
+use super::Victim;
+use super::keys::{self, KeyInfo, Shape};
 use super::limits;
 use super::section::{Entry, Section};
 use super::units::show_duration;
@@ -30,7 +34,32 @@ pub enum Trigger {
         /// How long ago it was injected.
         after: Duration,
     },
+    /// A process logged a line, since the load began, that matches.
+    Log {
+        /// Which process.
+        of: Victim,
+        /// A regular expression.
+        matches: String,
+    },
+    /// A query of the database was true.
+    Sql {
+        /// Gives one boolean.
+        query: String,
+        /// Where the scenario's text has it.
+        at: usize,
+    },
+    /// Somebody at a keyboard pressed a key. No file can ask for it: nobody sits beside a run of a file, and
+    /// a demo makes its own.
+    Key {
+        /// The key.
+        key: char,
+        /// It is the so manieth press of it, from 1 on.
+        press: u64,
+    },
 }
+
+/// A query is named in so many characters.
+const QUERY_CHARS_MAX: usize = 60;
 
 /// A trigger: its row in the registry.
 #[derive(Debug)]
@@ -40,13 +69,20 @@ pub struct TriggerInfo {
     /// One line of explanation, for `outbox-harness list`.
     pub what: &'static str,
     /// Its own keys.
-    keys: &'static [&'static str],
+    pub(super) keys: &'static [KeyInfo],
     /// Reads them; `most` is how many changes the load intends, where that is known.
     read: fn(&mut Section<'_>, most: Option<f64>) -> Option<Trigger>,
 }
 
 /// Every trigger.
-pub const TRIGGERS: [TriggerInfo; 4] = [events::INFO, committed::INFO, backlog::INFO, after::INFO];
+pub const TRIGGERS: [TriggerInfo; 6] = [
+    events::INFO,
+    committed::INFO,
+    backlog::INFO,
+    after::INFO,
+    log::INFO,
+    sql::INFO,
+];
 
 impl Trigger {
     /// As reports name it: `1000 events`, `500ms after cut`.
@@ -56,14 +92,20 @@ impl Trigger {
             Self::Committed(n) => format!("{n} committed changes"),
             Self::Backlog(n) => format!("a backlog of {n}"),
             Self::After { fault, after } => format!("{} after {fault}", show_duration(*after)),
+            Self::Log { of, matches } => format!("{} logs `{matches}`", of.name()),
+            Self::Sql { query, .. } => format!("`{}`", in_short(query)),
+            Self::Key { key, press: 1 } => format!("key {key}"),
+            Self::Key { key, press } => format!("key {key}, press {press}"),
         }
     }
 
-    /// How far it must come to fire: a count, or nanoseconds.
+    /// How far it must come to fire: a count, or nanoseconds; one line, one true answer.
     pub fn goal(&self) -> u64 {
         match self {
             Self::Events(n) | Self::Committed(n) | Self::Backlog(n) => *n,
             Self::After { after, .. } => u64::try_from(after.as_nanos()).unwrap_or(u64::MAX),
+            Self::Log { .. } | Self::Sql { .. } => 1,
+            Self::Key { press, .. } => *press,
         }
     }
 
@@ -79,9 +121,19 @@ impl Trigger {
                 format!("{} by the end of the load", show_duration(passed))
             }
             (Self::After { fault, .. }, None) => format!("{fault} was never injected"),
+            (Self::Key { .. }, far) => {
+                format!("{} presses by the end of the load", far.unwrap_or(0))
+            }
             (Self::Events(_) | Self::Committed(_) | Self::Backlog(_), None) => {
                 "nothing was counted".to_owned()
             }
+            (Self::Log { of, .. }, _) => {
+                format!(
+                    "the {} logged no such line by the end of the load",
+                    of.name()
+                )
+            }
+            (Self::Sql { .. }, _) => "it was never true by the end of the load".to_owned(),
         }
     }
 
@@ -89,8 +141,73 @@ impl Trigger {
     pub fn follows(&self) -> Option<(&str, Duration)> {
         match self {
             Self::After { fault, after } => Some((fault, *after)),
-            Self::Events(_) | Self::Committed(_) | Self::Backlog(_) => None,
+            Self::Events(_)
+            | Self::Committed(_)
+            | Self::Backlog(_)
+            | Self::Log { .. }
+            | Self::Sql { .. }
+            | Self::Key { .. } => None,
         }
+    }
+
+    /// Whether it is a key, so that a key may end its fault as well.
+    pub fn is_key(&self) -> bool {
+        match self {
+            Self::Key { .. } => true,
+            Self::Events(_)
+            | Self::Committed(_)
+            | Self::Backlog(_)
+            | Self::After { .. }
+            | Self::Log { .. }
+            | Self::Sql { .. } => false,
+        }
+    }
+
+    /// The process whose log it waits for.
+    pub fn speaker(&self) -> Option<Victim> {
+        match self {
+            Self::Log { of, .. } => Some(*of),
+            Self::Events(_)
+            | Self::Committed(_)
+            | Self::Backlog(_)
+            | Self::After { .. }
+            | Self::Sql { .. }
+            | Self::Key { .. } => None,
+        }
+    }
+
+    /// The query that it waits for, and where the scenario's text has it.
+    pub fn query(&self) -> Option<(&str, usize)> {
+        match self {
+            Self::Sql { query, at } => Some((query, *at)),
+            Self::Events(_)
+            | Self::Committed(_)
+            | Self::Backlog(_)
+            | Self::After { .. }
+            | Self::Log { .. }
+            | Self::Key { .. } => None,
+        }
+    }
+}
+
+/// The keys of every trigger.
+fn known() -> Vec<&'static str> {
+    let keys = TRIGGERS.iter().flat_map(|info| keys::names(info.keys));
+    keys.collect()
+}
+
+/// A count of changes, or of their events.
+const COUNT: Shape = Shape::Integer {
+    least: 1,
+    most: limits::CHANGES as i64,
+};
+
+/// A query on one line, cut to a length that fits a sentence.
+fn in_short(query: &str) -> String {
+    let line = query.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(QUERY_CHARS_MAX) {
+        Some((cut, _)) => format!("{}...", &line[..cut]),
+        None => line,
     }
 }
 
@@ -104,11 +221,11 @@ pub(super) fn read(s: &Section<'_>, entry: Entry<'_>, most: Option<f64>) -> Opti
         s.problem(entry.span(), "`when` is not a table", help);
         return None;
     }
-    let mut when = Section::of(entry, "`when`", s.problems())?;
+    let mut when = Section::of(entry, "`when`", known(), s.problems())?;
     // Every key is asked for, so that each of them is known and a mistyped one finds its like.
     let mut named: Vec<&TriggerInfo> = Vec::new();
     for info in &TRIGGERS {
-        let keys = info.keys.iter().filter(|key| when.get(key).is_some());
+        let keys = info.keys.iter().filter(|key| when.get(key.name).is_some());
         if keys.count() > 0 {
             named.push(info);
         }

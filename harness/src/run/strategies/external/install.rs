@@ -4,7 +4,7 @@ use super::program_in;
 use crate::process::log;
 use crate::process::reaper::Reaper;
 use crate::run::RunError;
-use crate::run::arena::failed;
+use crate::run::deployment::failed;
 use crate::scenario::relay_file::RelayFile;
 use std::fs::File;
 use std::path::Path;

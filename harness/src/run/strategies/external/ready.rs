@@ -1,11 +1,11 @@
 //! How a relay that was not written here is known to work.
 
-use super::Values;
+use super::values::Values;
 use crate::fence::database;
 use crate::process::Ready;
 use crate::run::RunError;
-use crate::run::arena::failed;
-use crate::scenario::relay_file::RelayReady;
+use crate::run::deployment::failed;
+use crate::scenario::relay_file::ForeignReady;
 use futures::FutureExt;
 use regex::Regex;
 use relays::config::PostgresTarget;
@@ -19,23 +19,23 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) fn of(
-    ready: &RelayReady,
+    ready: &ForeignReady,
     values: &Values,
     relay: &PostgresTarget,
 ) -> Result<Ready, RunError> {
     Ok(match ready {
-        RelayReady::Log(line) => {
+        ForeignReady::Log(line) => {
             let line = Regex::new(line).map_err(|e| failed("reading `ready.log`", &e))?;
             Ready::Says(Arc::new(line))
         }
-        RelayReady::Tcp(address) => {
+        ForeignReady::Tcp(address) => {
             let address = values.fill(address);
             Ready::Answers(Arc::new(move || {
                 let connected = tokio::net::TcpStream::connect(address.clone());
                 answers(async move { connected.await.is_ok() }).boxed()
             }))
         }
-        RelayReady::Http(url) => {
+        ForeignReady::Http(url) => {
             let url = values.fill(url);
             let client = crate::http::direct()
                 .timeout(ANSWER_WITHIN)
@@ -46,7 +46,7 @@ pub(super) fn of(
                 answers(async move { asked.await.is_ok_and(|a| a.status().is_success()) }).boxed()
             }))
         }
-        RelayReady::Sql(query) => {
+        ForeignReady::Sql(query) => {
             let (query, relay) = (values.fill(query), relay.clone());
             Ready::Answers(Arc::new(move || {
                 let (query, relay) = (query.clone(), relay.clone());

@@ -7,7 +7,7 @@ use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
 use relays::source::cdc::CdcSource;
 use relays::source::polling::PollingSource;
-use relays::source::{Held, Source, SourceError};
+use relays::source::{Held, Source, SourceError, Standing};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ impl<S: Source, A> Altered<S, A> {
 impl<S: Source, A: FnMut(Vec<Entry>) -> Vec<Entry>> Source for Altered<S, A> {
     type Item = Entry;
 
-    async fn connect(&mut self) -> Result<(), SourceError> {
+    async fn connect(&mut self) -> Result<Standing, SourceError> {
         self.forget();
         self.inner.connect().await
     }

@@ -7,7 +7,7 @@ use relays::config::{RelayConfig, SourceConfig};
 use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
 use relays::source::cdc::CdcSource;
-use relays::source::{Held, Source, SourceError};
+use relays::source::{Held, Source, SourceError, Standing};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl<F> Sifted<F> {
 impl<F: FnMut(&Entry, u64) -> Sift> Source for Sifted<F> {
     type Item = Entry;
 
-    async fn connect(&mut self) -> Result<(), SourceError> {
+    async fn connect(&mut self) -> Result<Standing, SourceError> {
         self.forget();
         self.inner.connect().await
     }

@@ -12,11 +12,11 @@ mod reserialises;
 mod restarts;
 mod shuffles;
 
-use super::Run;
+use super::RelayMain;
 
 /// The odd relay of this name.
-pub fn find(oddity: &str) -> Option<Run> {
-    let run: Run = match oddity {
+pub fn find(oddity: &str) -> Option<RelayMain> {
+    let run: RelayMain = match oddity {
         "replays" => replays::run,
         "aborts-and-retries" => abort_and_retry::run,
         "shuffles" => shuffles::run,

@@ -10,12 +10,12 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A producer and the topic it is for.
-pub struct Broker {
+pub struct AsyncBroker {
     producer: FutureProducer,
     topic: String,
 }
 
-impl Broker {
+impl AsyncBroker {
     /// Connects to what a dual write is configured with.
     pub fn connect(config: &ServiceConfig) -> Result<Self, String> {
         let WritePathConfig::DualWrite { kafka, .. } = &config.write_path else {

@@ -25,7 +25,7 @@ cases! {
             [[fault]]\ntarget = \"orders->postgres\"\nkind = \"down\"\nat = \"1s\"\nfor = \"1s\"",
         run: powerless::run,
         bites: false,
-        doubts: &[
+        inconclusive: &[
             "fault `latency relay->kafka` did not bite",
             "fault `down orders->postgres` did not bite",
         ],
@@ -36,7 +36,7 @@ cases! {
         number: "27b",
         what: "an observer that reads half: its connection passes nothing from the middle of the run on",
         run: short_sighted::run,
-        doubts: &["the live observer has not seen offset"],
+        inconclusive: &["the live observer has not seen offset"],
         ..UNKNOWN
     };
 
@@ -45,7 +45,7 @@ cases! {
         what: "a generator that stalls: the harness is stopped for a second in the middle",
         load: "rate = 300\nduration = \"3s\"",
         run: stalled::run,
-        doubts: &["what was measured is the generator"],
+        inconclusive: &["what was measured is the generator"],
         ..UNKNOWN
     };
 
@@ -60,7 +60,7 @@ cases! {
             words: "all that is committed",
         }],
         also: |ran| assert_eq!(ran.admitted("left"), ran.committed()),
-        doubts: &["reordered: no two versions of an order were ever in flight together"],
+        inconclusive: &["reordered: no two versions of an order were ever in flight together"],
         open: &["reordered"],
         ..USUAL
     };

@@ -28,7 +28,7 @@ pub fn run(case: &Case, turn: &Turn) -> Ran {
     // The address that a listener of the broker advertises, so that clients stay on this way. Its
     // own link is not used here, and gets the other one's route.
     let own = stack.routes[&Link::OrdersKafka].clone();
-    let other = stack.routes[&Link::RelayKafka].clone();
+    let other = stack.routes[&Link::RELAY_KAFKA].clone();
     stack.routes.insert(Link::OrdersKafka, other);
     stack.kafka_bootstrap = own.connect;
     let runtime = Runtime::new().unwrap();

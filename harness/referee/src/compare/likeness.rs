@@ -1,0 +1,155 @@
+//! Whether runs may be compared at all: the same scenario, on a like stack and a like machine. What is compared, the
+//! versions of the harness and of relays, may differ, and is named.
+
+use reports::record::{Fault, Record, Strategy};
+use std::collections::BTreeMap;
+
+/// Times of a fault that differ by less are the machine's, not the scenario's: seconds.
+const FAULT_S: f64 = 0.5;
+/// A machine tells its memory a little otherwise after each start: as a share.
+const MEMORY: f64 = 0.02;
+
+/// Records of before do not have it: what one side does not know cannot differ.
+const PROCESSOR: &str = "processor";
+
+/// Where the environment names the version of Debezium that ran, which is a relay like others.
+const DEBEZIUM: &str = "debezium";
+
+/// What a comparison wants alike, as names and values.
+fn settings(record: &Record) -> BTreeMap<String, String> {
+    let stack = &record.stack;
+    let named = [
+        ("scenario", record.scenario.clone()),
+        ("seed", record.seed.to_string()),
+        ("stack", stack.provider.clone()),
+        ("PostgreSQL", stack.postgres.version.clone()),
+        ("Kafka", stack.kafka.version.clone()),
+        ("Toxiproxy", stack.toxiproxy.version.clone()),
+    ];
+    let named = named.map(|(name, value)| (name.to_owned(), value));
+    let workload = record.workload.iter();
+    let workload = workload.map(|(name, value)| (format!("workload {name}"), value.clone()));
+    let environment = stack.environment.iter().filter(|(name, _)| is_of_all(name));
+    let environment = environment.map(|(name, value)| (name.clone(), value.clone()));
+    let processor = stack.machine.processor.iter();
+    let processor = processor.map(|model| (PROCESSOR.to_owned(), model.clone()));
+    named
+        .into_iter()
+        .chain(processor)
+        .chain(workload)
+        .chain(environment)
+        .collect()
+}
+
+/// What the environment says of single strategies is what is compared, or is of one that the other side lacks.
+fn is_of_all(name: &str) -> bool {
+    !name.starts_with("relay.")
+        && !name.starts_with("synchronous_commit.relay.")
+        && name != DEBEZIUM
+}
+
+/// What differs between the first record and any other one, a line each; of many records alike, once. `side` says whose
+/// a record is.
+pub fn unlike(records: &[(&str, &Record)]) -> Vec<String> {
+    let Some(((side, first), rest)) = records.split_first() else {
+        return Vec::new();
+    };
+    let mut found: Vec<String> = Vec::new();
+    let mut add = |line: String| {
+        if !found.contains(&line) {
+            found.push(line);
+        }
+    };
+    let wanted = settings(first);
+    for (other, record) in rest {
+        let theirs = settings(record);
+        let names = wanted
+            .keys()
+            .chain(theirs.keys().filter(|n| !wanted.contains_key(*n)));
+        for name in names {
+            let (a, b) = (wanted.get(name), theirs.get(name));
+            if !alike(name, a, b) {
+                let said = |value: Option<&String>| value.map_or("none", String::as_str).to_owned();
+                add(format!("{name}: {side} {}, {other} {}", said(a), said(b)));
+            }
+        }
+        for strategy in &first.strategies {
+            let same = record.strategies.iter().find(|s| s.name == strategy.name);
+            for what in same.into_iter().flat_map(|s| strategies(strategy, s)) {
+                add(format!("{}: {what} ({side} and {other})", strategy.name));
+            }
+        }
+    }
+    found
+}
+
+fn alike(name: &str, a: Option<&String>, b: Option<&String>) -> bool {
+    if name == PROCESSOR && (a.is_none() || b.is_none()) {
+        return true;
+    }
+    let number = |value: Option<&String>| value.and_then(|v| v.parse::<f64>().ok());
+    match (name, number(a), number(b)) {
+        ("memory_mib", Some(a), Some(b)) => (a - b).abs() <= MEMORY * a.max(b),
+        _ => a == b,
+    }
+}
+
+/// What differs between two runs of strategies of one name.
+fn strategies(a: &Strategy, b: &Strategy) -> Vec<&'static str> {
+    let mut unlike = Vec::new();
+    if a.kind != b.kind {
+        unlike.push("another kind of strategy");
+    }
+    if a.wiring != b.wiring {
+        unlike.push("other links go through the proxy");
+    }
+    let faults = a.faults.len() == b.faults.len();
+    if !faults
+        || !a
+            .faults
+            .iter()
+            .zip(&b.faults)
+            .all(|(a, b)| same_fault(a, b))
+    {
+        unlike.push("other faults, or at other times");
+    }
+    unlike
+}
+
+/// One that waits for something comes when it comes.
+fn same_fault(a: &Fault, b: &Fault) -> bool {
+    let named = |fault: &Fault| {
+        (
+            fault.target.clone(),
+            fault.kind.clone(),
+            fault.trigger.clone(),
+        )
+    };
+    let near = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= FAULT_S,
+        // What never was in force shows in the run's verdict.
+        (None, _) | (_, None) => true,
+    };
+    let times = near(a.injected_s, b.injected_s) && near(a.healed_s, b.healed_s);
+    named(a) == named(b) && (a.trigger.is_some() || times)
+}
+
+/// The versions of what was run, each once.
+pub fn versions(records: &[&Record]) -> Vec<String> {
+    let mut versions = Vec::new();
+    let mut add = |version: String| {
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+    };
+    for record in records {
+        add(format!("outbox-harness {}", record.harness_version));
+        if let Some(debezium) = record.stack.environment.get(DEBEZIUM) {
+            add(format!("Debezium {debezium}"));
+        }
+        for relay in record.strategies.iter().filter_map(|s| s.relay.as_ref()) {
+            add(format!("{} {}", relay.name, relay.version));
+        }
+    }
+    versions
+}

@@ -1,0 +1,156 @@
+//! What is refused, and what is not.
+
+use super::*;
+use reports::record::{Fault, Relay};
+
+fn refused(sets: &[RunSet; 2]) -> Vec<String> {
+    match compare_sets([&sets[0], &sets[1]], None, &terms()) {
+        Err(Refusal::Unlike(what)) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn given_another_scenario_stack_or_machine_then_it_is_refused_by_name_and_allowed_only_by_saying_so_on_top()
+ {
+    let change = |change: &dyn Fn(&mut Record)| {
+        let mut sets = in_turns(6, |_, _, _| {});
+        change(&mut sets[1].records[3]);
+        sets
+    };
+    let fault = |at: f64| Fault {
+        target: "kafka".to_owned(),
+        kind: "down".to_owned(),
+        trigger: None,
+        fired_s: None,
+        fired_on: None,
+        injected_s: Some(at),
+        healed_s: Some(at + 4.0),
+        failover_s: None,
+        bit: Some(true),
+        evidence: String::new(),
+    };
+    for (sets, said) in [
+        (
+            change(&|r| r.scenario = "outage".into()),
+            "scenario: base steady, new outage",
+        ),
+        (change(&|r| r.seed = 7), "seed: base 42, new 7"),
+        (
+            change(&|r| r.stack.kafka.version = "4.0".into()),
+            "Kafka: base 4.3.1, new 4.0",
+        ),
+        (
+            change(&|r| {
+                r.workload.insert("rate".into(), "5 changes/s".into());
+            }),
+            "workload rate: base 500 changes/s, new 5 changes/s",
+        ),
+        (
+            change(&|r| {
+                r.stack.environment.insert("cores".into(), "4".into());
+            }),
+            "cores: base 2, new 4",
+        ),
+        (
+            {
+                let of = |model: &str| Some(model.to_owned());
+                let mut sets = in_turns(6, |_, _, _| {});
+                let [base, new] = &mut sets;
+                base.records
+                    .iter_mut()
+                    .for_each(|r| r.stack.machine.processor = of("one"));
+                new.records
+                    .iter_mut()
+                    .for_each(|r| r.stack.machine.processor = of("another"));
+                sets
+            },
+            "processor: base one, new another",
+        ),
+        (
+            change(&|r| {
+                r.stack.environment.insert("jvm".into(), "17".into());
+            }),
+            "jvm: base none, new 17",
+        ),
+        (
+            change(&|r| r.strategies[0].kind = "cdc".into()),
+            "cdc: another kind of strategy (base and new)",
+        ),
+        (
+            change(&|r| r.strategies[0].faults.push(fault(4.0))),
+            "cdc: other faults, or at other times (base and new)",
+        ),
+    ] {
+        assert_eq!(refused(&sets), [said]);
+        let allowed = Terms {
+            allow_unlike: true,
+            ..terms()
+        };
+        let compare = compare_sets([&sets[0], &sets[1]], None, &allowed).unwrap();
+        assert_eq!(compare.unlike, [said]);
+    }
+}
+
+#[test]
+fn given_versions_of_what_is_compared_and_a_machines_small_change_then_they_are_alike() {
+    let mut sets = in_turns(6, |_, _, _| {});
+    // Records of before do not know it
+    sets[0].records[0].stack.machine.processor = Some("one".into());
+    for record in &mut sets[1].records {
+        record.harness_version = "0.2.0".into();
+        record
+            .stack
+            .environment
+            .insert("memory_mib".into(), "24100".into());
+        record
+            .stack
+            .environment
+            .insert("relay.cdc".into(), "theirs 4.1".into());
+        record.strategies[0].relay = Some(Relay {
+            name: "theirs".into(),
+            version: "4.1".into(),
+            language: None,
+            homepage: None,
+            licence: None,
+            delivery: "at-least-once".into(),
+            order: "key".into(),
+        });
+    }
+    let compare = compared(&sets, &terms());
+    assert_eq!(
+        compare.sides[1].versions,
+        ["outbox-harness 0.2.0", "theirs 4.1"]
+    );
+}
+
+#[test]
+fn given_nothing_in_common_or_no_runs_then_there_is_nothing_to_compare() {
+    let mut sets = in_turns(6, |_, _, _| {});
+    for record in &mut sets[1].records {
+        record.strategies[0].name = "other".into();
+    }
+    let said = compare_sets([&sets[0], &sets[1]], None, &terms()).unwrap_err();
+    assert!(said.to_string().contains("no strategy in common"), "{said}");
+    let empty = || RunSet {
+        name: "base".into(),
+        from: String::new(),
+        records: Vec::new(),
+    };
+    let (base, new) = (empty(), empty());
+    assert!(compare_sets([&base, &new], None, &terms()).is_err());
+    let many = in_turns(MOST_PAIRS + 1, |_, _, _| {});
+    let said = compare_sets([&many[0], &many[1]], None, &terms()).unwrap_err();
+    assert!(said.to_string().contains("201 pairs"), "{said}");
+}
+
+#[test]
+fn a_metric_has_one_name_and_an_unknown_one_is_answered_with_all_of_them() {
+    let mut ids: Vec<&str> = METRICS.iter().map(|m| m.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), METRICS.len());
+    let said = chosen(&["speed".to_owned()]).unwrap_err();
+    assert!(said.contains("end_to_end_p99"), "{said}");
+    assert_eq!(chosen(&["drain".to_owned()]).unwrap().len(), 1);
+}

@@ -1,0 +1,159 @@
+//! Counts of what went wrong, and figures that have no number.
+
+use super::*;
+
+fn expected(metric: &str, text: &str, met: Option<bool>) -> Expectation {
+    Expectation {
+        metric: metric.to_owned(),
+        expected: text.to_owned(),
+        observed: None,
+        met,
+        implicit: false,
+        reason: String::new(),
+    }
+}
+
+#[test]
+fn given_one_loss_in_one_run_then_it_fails_and_nothing_of_that_side_is_better() {
+    let sets = in_turns(12, |name, n, strategy| {
+        slower("new", |_| 0.5)(name, n, strategy);
+        if name == "new" && n == 7 {
+            strategy.counts.lost = Some(1);
+            strategy
+                .expectations
+                .push(expected("lost", "0", Some(false)));
+        }
+    });
+    let compare = compared(&sets, &terms());
+    assert_eq!(compare.verdict, Verdict::Fail);
+    assert!(
+        compare.reasons[0].contains("lost 1 in new, 0 in base"),
+        "{:?}",
+        compare.reasons
+    );
+    assert_eq!(found(&compare, Finding::Better), Vec::<&str>::new());
+    assert_eq!(found(&compare, Finding::Withheld), ["propagation_p50"]);
+}
+
+#[test]
+fn given_what_the_scenario_expects_or_allows_then_it_is_shown_and_is_no_harm() {
+    let sets = in_turns(12, |_, _, strategy| {
+        strategy.counts.lost = Some(1_500);
+        strategy
+            .expectations
+            .push(expected("lost", ">= 1", Some(true)));
+        strategy.counts.duplicated = Some(3);
+    });
+    let compare = compared(&sets, &terms());
+    assert_eq!(compare.verdict, Verdict::Pass, "{:?}", compare.reasons);
+    let safety = &compare.subjects[0].safety;
+    let metrics: Vec<&str> = safety.iter().map(|row| row.metric.as_str()).collect();
+    assert_eq!(metrics, ["lost", "phantom", "duplicated", "reordered"]);
+    assert_eq!(safety[0].new, [Some(1_500); 12]);
+}
+
+#[test]
+fn given_a_loss_that_nobody_expected_anything_of_or_one_that_was_not_read_then_it_counts() {
+    let lost = in_turns(6, |name, _, s| {
+        s.counts.lost = Some(u64::from(name == "new"))
+    });
+    assert_eq!(compared(&lost, &terms()).verdict, Verdict::Fail);
+    // Of the base alone it is nobody's fault now
+    let mended = in_turns(6, |name, _, s| {
+        s.counts.lost = Some(u64::from(name == "base"))
+    });
+    assert!(
+        compared(&mended, &terms())
+            .reasons
+            .iter()
+            .all(|r| !r.contains("one is enough"))
+    );
+    let unread = in_turns(12, |name, n, s| {
+        if name == "new" && n == 2 {
+            s.counts.lost = None;
+        }
+    });
+    let compare = compared(&unread, &terms());
+    assert_eq!(compare.verdict, Verdict::Unknown);
+    assert!(
+        compare.reasons[0].contains("did not read what is lost"),
+        "{:?}",
+        compare.reasons
+    );
+}
+
+#[test]
+fn given_percentiles_that_fall_on_what_never_came_then_they_are_infinitely_worse() {
+    let sets = in_turns(12, |name, _, strategy| {
+        if name == "new" {
+            let latency = &mut strategy.latency_ms.end_to_end;
+            (latency.p99, latency.censored) = (None, 100);
+        }
+    });
+    let compare = compared(&sets, &terms());
+    let p99 = row(&compare, "end_to_end_p99");
+    assert_eq!(
+        (p99.finding, p99.new.never, p99.new.median),
+        (Finding::Worse, 12, None)
+    );
+    // On both sides it can be no ratio
+    let both = in_turns(12, |_, _, strategy| {
+        let latency = &mut strategy.latency_ms.end_to_end;
+        (latency.p99, latency.censored) = (None, 100);
+    });
+    let compare = compared(&both, &terms());
+    assert_eq!(
+        row(&compare, "end_to_end_p99").finding,
+        Finding::TooFewPairs
+    );
+    let json = reports::compare::json(&compare).unwrap();
+    serde_json::from_slice::<Compare>(&json).unwrap();
+}
+
+#[test]
+fn given_a_load_behind_its_schedule_or_what_was_not_measured_then_its_pairs_have_no_figure() {
+    let sets = in_turns(12, |name, n, strategy| {
+        strategy.generator.kept_schedule = !(name == "new" && n < 2);
+        if n == 5 {
+            strategy.database.wal_bytes.per_event = None;
+        }
+    });
+    let compare = compared(&sets, &terms());
+    assert_eq!(
+        (row(&compare, "order_p50").pairs, row(&compare, "wal").pairs),
+        (10, 9)
+    );
+    assert_eq!(row(&compare, "wal").new.runs[5], None);
+    assert!(
+        compare
+            .remarks
+            .iter()
+            .any(|r| r.contains("2 of 12 runs of new had a load behind"))
+    );
+    assert_eq!(row(&compare, "recovery").pairs, 0);
+}
+
+#[test]
+fn what_is_below_what_a_clock_can_tell_is_no_difference() {
+    let sets = in_turns(12, |name, _, strategy| {
+        strategy.latency_ms.propagation.p50 = Some(if name == "new" { 0.04 } else { 0.0 });
+    });
+    let p50 = row(&compared(&sets, &terms()), "propagation_p50").clone();
+    assert_eq!(
+        (p50.finding, p50.change),
+        (Finding::NotDistinguishable, Some(0.0))
+    );
+}
+
+#[test]
+fn several_relays_of_one_strategy_are_added_up_and_others_are_not() {
+    let mut of_two = strategy("cdc");
+    of_two.costs.insert("relay-2 cpu, s".into(), Some(0.17));
+    of_two.costs.insert("relayed cpu, s".into(), Some(100.0));
+    of_two
+        .costs
+        .insert("relay-2 peak memory, MiB".into(), Some(20.0));
+    let of = |id: &str| (chosen(&[id.to_owned()]).unwrap()[0].of)(&of_two).unwrap();
+    assert!((of("relay_cpu") - 1e6 / 6_000.0).abs() < 1e-6);
+    assert_eq!(of("relay_memory"), 20.0);
+}

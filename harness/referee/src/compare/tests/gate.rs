@@ -1,0 +1,210 @@
+//! When an alarm has an exit code.
+
+use super::*;
+
+fn second(sets: &[RunSet; 2], confirming: &[RunSet; 2]) -> Compare {
+    let [base, new] = sets;
+    let [again_base, again_new] = confirming;
+    compare_sets([base, new], Some([again_base, again_new]), &gated()).unwrap()
+}
+
+fn said(compare: &Compare, what: &str) -> bool {
+    compare.reasons.iter().any(|reason| reason.contains(what))
+}
+
+#[test]
+fn given_twelve_pairs_in_turns_then_each_half_confirms_the_alarm() {
+    let compare = compared(&in_turns(12, slower("new", |_| 1.3)), &gated());
+    let p50 = row(&compare, "propagation_p50");
+    assert_eq!(
+        (p50.finding, p50.beyond_limit, p50.confirmed),
+        (Finding::Worse, Some(true), Some(true))
+    );
+    assert_eq!(compare.verdict, Verdict::Fail);
+    assert!(
+        said(
+            &compare,
+            "propagation p50 is worse by more than 10%, and each half"
+        ),
+        "{:?}",
+        compare.reasons
+    );
+}
+
+#[test]
+fn given_a_change_within_the_limit_then_it_is_told_and_raises_no_alarm() {
+    let compare = compared(&in_turns(12, slower("new", |_| 1.06)), &gated());
+    let p50 = row(&compare, "propagation_p50");
+    assert_eq!(
+        (p50.finding, p50.beyond_limit),
+        (Finding::Worse, Some(false))
+    );
+    assert_eq!(compare.verdict, Verdict::Pass, "{:?}", compare.reasons);
+    // What a pass is worth is said
+    assert!(said(
+        &compare,
+        "figures could have shown that they are worse by 10%"
+    ));
+    let better = compared(&in_turns(12, slower("new", |_| 0.5)), &gated());
+    assert_eq!(
+        (found(&better, Finding::Better).len(), better.verdict),
+        (1, Verdict::Pass)
+    );
+}
+
+#[test]
+fn given_one_set_of_fewer_pairs_then_its_alarm_stops_nobody_until_a_second_set_confirms_it() {
+    let slow = || in_turns(10, slower("new", |_| 1.3));
+    let alone = compared(&slow(), &gated());
+    assert_eq!(
+        (alone.verdict, row(&alone, "propagation_p50").confirmed),
+        (Verdict::Unknown, None)
+    );
+    assert!(
+        said(&alone, "in one set of 10 pairs alone"),
+        "{:?}",
+        alone.reasons
+    );
+    let confirmed = second(&slow(), &in_turns(6, slower("new", |_| 1.3)));
+    assert_eq!(confirmed.verdict, Verdict::Fail);
+    let chance = second(&slow(), &in_turns(6, |_, _, _| {}));
+    assert_eq!(chance.verdict, Verdict::Pass);
+    assert!(said(&chance, "taken for chance"), "{:?}", chance.reasons);
+    // One that shows the opposite confirms nothing, nor does one that is too small
+    let opposite = second(&slow(), &in_turns(6, slower("new", |_| 0.5)));
+    assert_eq!(row(&opposite, "propagation_p50").confirmed, Some(false));
+    let small = second(&slow(), &in_turns(5, slower("new", |_| 1.3)));
+    assert_eq!(
+        (small.verdict, row(&small, "propagation_p50").confirmed),
+        (Verdict::Unknown, None)
+    );
+}
+
+#[test]
+fn given_sides_that_were_not_run_in_turns_then_no_alarm_has_an_exit_code() {
+    let mut sets = in_turns(12, slower("new", |_| 1.3));
+    for (n, record) in sets[1].records.iter_mut().enumerate() {
+        record.started_at = format!("2026-11-30T00:{n:02}:00Z");
+    }
+    let compare = compared(&sets, &gated());
+    assert_eq!(
+        (compare.in_turns, compare.verdict),
+        (false, Verdict::Unknown)
+    );
+    assert!(said(&compare, "not run in turns"), "{:?}", compare.reasons);
+    assert_eq!(row(&compare, "propagation_p50").confirmed, None);
+}
+
+#[test]
+fn given_a_slow_half_then_the_other_half_does_not_confirm_it() {
+    // Whatever was slow in the first rounds had gone in the last three
+    let sets = in_turns(14, slower("new", |n| if n < 11 { 1.3 } else { 1.05 }));
+    let compare = compared(&sets, &gated());
+    let p50 = row(&compare, "propagation_p50");
+    assert_eq!((p50.beyond_limit, p50.confirmed), (Some(true), Some(false)));
+    assert_eq!(compare.verdict, Verdict::Pass);
+}
+
+#[test]
+fn given_five_pairs_or_too_many_figures_for_six_then_nothing_is_told_and_it_says_what_it_takes() {
+    let five = compared(&in_turns(5, slower("new", |_| 3.0)), &terms());
+    assert_eq!(
+        (found(&five, Finding::Worse).len(), five.verdict),
+        (0, Verdict::Unknown)
+    );
+    assert!(
+        said(&five, "5 pairs: with fewer than 6 nothing can be told"),
+        "{:?}",
+        five.reasons
+    );
+    let six = compared(&in_turns(6, slower("new", |_| 3.0)), &terms());
+    assert_eq!(
+        (found(&six, Finding::Worse).len(), six.verdict),
+        (0, Verdict::Unknown)
+    );
+    assert!(
+        six.remarks
+            .iter()
+            .any(|r| r.contains("need 10 pairs at least")),
+        "{:?}",
+        six.remarks
+    );
+    // Of one figure alone six pairs do tell
+    let alone = Terms {
+        metrics: chosen(&["propagation_p50".to_owned()]).unwrap(),
+        ..terms()
+    };
+    let one = compared(&in_turns(6, slower("new", |_| 3.0)), &alone);
+    assert_eq!(
+        (found(&one, Finding::Worse).len(), one.verdict),
+        (1, Verdict::Pass)
+    );
+}
+
+#[test]
+fn given_equal_runs_that_differ_as_much_then_a_difference_is_not_told() {
+    // Each second run of either side is a half slower: so are equal runs
+    let sets = in_turns(12, |name, n, strategy| {
+        let by = if n % 2 == 1 { 1.5 } else { 1.0 };
+        slower("new", |_| 1.3)(name, n, strategy);
+        let p50 = &mut strategy.latency_ms.propagation.p50;
+        *p50 = p50.map(|ms| ms * by);
+    });
+    let compare = compared(&sets, &terms());
+    let p50 = row(&compare, "propagation_p50");
+    assert_eq!(p50.finding, Finding::NotDistinguishable);
+    assert!(p50.noise_floor.unwrap() > 0.45, "{p50:?}");
+    assert!(p50.smallest.unwrap() > 0.45, "{p50:?}");
+}
+
+#[test]
+fn given_less_throughput_then_it_is_worse_and_its_change_is_negative() {
+    let sets = in_turns(12, |name, n, strategy| {
+        let by = if name == "new" { 0.7 } else { 1.0 };
+        strategy.throughput_per_s = Some(490.0 * by * swing(n));
+    });
+    let compare = compared(&sets, &gated());
+    let row = row(&compare, "throughput");
+    assert_eq!((row.finding, row.confirmed), (Finding::Worse, Some(true)));
+    assert!((row.change.unwrap() + 0.3).abs() < 1e-9);
+    let (from, to) = row.interval.unwrap();
+    assert!(from <= row.change.unwrap() && row.change.unwrap() <= to && to < -0.1);
+}
+
+#[test]
+fn given_rounds_with_a_twin_then_the_others_are_compared_with_the_first() {
+    let rounds: Vec<Record> = (0..12)
+        .map(|n| {
+            let mut slow = strategy("slow");
+            slower("new", |_| 1.4)("new", n, &mut slow);
+            record(n, vec![strategy("cdc"), slow, strategy("cdc-again")])
+        })
+        .collect();
+    let others = ["slow".to_owned()];
+    let rounds = Rounds {
+        from: "here",
+        records: &rounds,
+        confirming: &rounds,
+        base: "cdc",
+        twin: Some("cdc-again"),
+        others: &others,
+    };
+    let compare = compare_rounds(&rounds, &gated()).unwrap();
+    assert_eq!(compare.subjects[0].title, "slow against cdc");
+    assert_eq!(found(&compare, Finding::Worse), ["propagation_p50"]);
+    assert_eq!(compare.verdict, Verdict::Fail, "{:?}", compare.reasons);
+    let row = row(&compare, "propagation_p50");
+    assert_eq!((row.noise_floor, compare.in_turns), (Some(0.0), true));
+    // Without the twin nobody knows how much equal runs differ
+    let alone = Rounds {
+        twin: None,
+        ..rounds
+    };
+    let compare = compare_rounds(&alone, &gated()).unwrap();
+    assert_eq!(compare.verdict, Verdict::Unknown);
+    assert!(
+        said(&compare, "no equal runs were compared"),
+        "{:?}",
+        compare.reasons
+    );
+}

@@ -1,0 +1,98 @@
+//! What was done in the time of a phase: events that were seen, CPU time that was used. It goes by the clock, and not
+//! by when a change was sent: a fault that stops a relay shows in what came meanwhile.
+
+use super::phase::Phase;
+use crate::history::History;
+use crate::view::Join;
+use reports::record::PhaseWork;
+use std::collections::BTreeMap;
+
+/// Series of the CPU time that a process had used by then.
+const CPU_S: &str = "cpu_s.";
+
+/// Of each phase, in their order; `None` of one that shares its time with another, having only what was open at its
+/// end.
+pub fn phase_work(join: &Join<'_>, phases: &[Phase]) -> Vec<Option<PhaseWork>> {
+    let history = join.history;
+    let mut all: Vec<Option<PhaseWork>> = phases
+        .iter()
+        .map(|phase| {
+            phase
+                .before
+                .is_none()
+                .then(|| without_events(history, phase))
+        })
+        .collect();
+    let by_time: Vec<(usize, (i64, i64))> = phases
+        .iter()
+        .enumerate()
+        .filter(|(_, phase)| phase.before.is_none())
+        .flat_map(|(index, phase)| spans(history, phase).map(move |span| (index, span)))
+        .collect();
+    for seen_ns in (0..join.truth.len()).filter_map(|slot| join.seen(slot)) {
+        let is_in = |(_, (from, until)): &&(usize, (i64, i64))| (*from..*until).contains(&seen_ns);
+        if let Some((index, _)) = by_time.iter().find(is_in)
+            && let Some(work) = &mut all[*index]
+        {
+            work.events = work.events.map(|events| events + 1);
+        }
+    }
+    all
+}
+
+/// A phase before its events are counted.
+fn without_events(history: &History, phase: &Phase) -> PhaseWork {
+    let lasted_ns: i64 = spans(history, phase)
+        .map(|(from, until)| until - from)
+        .sum();
+    let used = |(process, samples): (&str, Vec<(i64, f64)>)| {
+        let used = spans(history, phase).map(|span| used_in(&samples, span));
+        (process.to_owned(), used.sum())
+    };
+    PhaseWork {
+        faults: phase.in_force.clone(),
+        lasted_s: lasted_ns as f64 / 1e9,
+        events: Some(0),
+        cpu_s: cpu_by_process(history).into_iter().map(used).collect(),
+    }
+}
+
+/// Its stretches within the load: after that nothing is asked for any more.
+fn spans(history: &History, phase: &Phase) -> impl Iterator<Item = (i64, i64)> {
+    let meta = &history.meta;
+    let (from, until) = (meta.load_from_ns, meta.load_until_ns.max(meta.load_from_ns));
+    let within = move |at: i64| at.clamp(from, until);
+    phase
+        .spans
+        .iter()
+        .map(move |span| (within(span.0), within(span.1)))
+}
+
+/// Samples by time.
+fn cpu_by_process(history: &History) -> BTreeMap<&str, Vec<(i64, f64)>> {
+    let mut by_process: BTreeMap<&str, Vec<(i64, f64)>> = BTreeMap::new();
+    for sample in &history.samples {
+        if let Some(process) = sample.series.strip_prefix(CPU_S) {
+            let samples = by_process.entry(process).or_default();
+            samples.push((sample.at_ns, sample.value));
+        }
+    }
+    for samples in by_process.values_mut() {
+        samples.sort_by_key(|(at_ns, _)| *at_ns);
+    }
+    by_process
+}
+
+/// CPU seconds in a stretch. A restarted process counts again from 0, as in the figure of the whole run.
+fn used_in(samples: &[(i64, f64)], (from, until): (i64, i64)) -> f64 {
+    let part = |pair: &[(i64, f64)]| {
+        let ((from_ns, before), (until_ns, after)) = (pair[0], pair[1]);
+        let shared = until.min(until_ns) - from.max(from_ns);
+        let length = until_ns - from_ns;
+        if shared <= 0 || length <= 0 {
+            return 0.0;
+        }
+        (after - before).max(0.0) * shared as f64 / length as f64
+    };
+    samples.windows(2).map(part).sum()
+}

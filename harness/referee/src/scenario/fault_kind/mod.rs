@@ -1,0 +1,291 @@
+//! `kind` of a fault: one file a kind, with its keys, how they are read, and its line for `list`. Whether
+//! it bit is judged elsewhere.
+
+mod bandwidth;
+mod down;
+mod kill;
+mod latency;
+mod limit_data;
+mod pause;
+mod reset_peer;
+mod slicer;
+mod slow_close;
+mod timeout;
+
+use super::keys::{self, KeyInfo, Shape};
+use super::limits;
+use super::section::Section;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Which direction of a proxied connection a toxic works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Client to server.
+    Upstream,
+    /// Server to client (Toxiproxy's default).
+    Downstream,
+}
+
+/// A Toxiproxy toxic with its own attributes, in Toxiproxy's units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type", content = "attributes")]
+pub enum Toxic {
+    /// Delay, milliseconds.
+    Latency {
+        /// Mean.
+        latency: u64,
+        /// Plus or minus.
+        jitter: u64,
+    },
+    /// Kilobytes a second.
+    Bandwidth {
+        /// KB/s.
+        rate: u64,
+    },
+    /// Delays the close.
+    SlowClose {
+        /// Milliseconds.
+        delay: u64,
+    },
+    /// Swallows all data; closes after `timeout` (0: only when removed).
+    Timeout {
+        /// Milliseconds.
+        timeout: u64,
+    },
+    /// Resets after `timeout`.
+    ResetPeer {
+        /// Milliseconds.
+        timeout: u64,
+    },
+    /// Cuts data into small pieces.
+    Slicer {
+        /// Bytes.
+        average_size: u64,
+        /// Bytes, below the average.
+        size_variation: u64,
+        /// Microseconds between pieces.
+        delay: u64,
+    },
+    /// Ends a connection after so many bytes.
+    LimitData {
+        /// Bytes.
+        bytes: u64,
+    },
+}
+
+/// What happens to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The proxy is disabled: connections cut, new ones refused.
+    Down,
+    /// A toxic on every link of the target.
+    Toxic {
+        /// The toxic.
+        toxic: Toxic,
+        /// Direction.
+        stream: Stream,
+        /// Share of connections it works on, 0 to 1.
+        toxicity: f32,
+    },
+    /// SIGKILL, started again when healed.
+    Kill,
+    /// SIGSTOP, SIGCONT when healed.
+    Pause,
+}
+
+/// A kind of fault: its row in the registry.
+#[derive(Debug)]
+pub struct FaultInfo {
+    /// The `kind` of scenario files.
+    pub name: &'static str,
+    /// One line of explanation, for `outbox-harness list`.
+    pub what: &'static str,
+    /// How a scenario file writes it, with its own keys.
+    pub example: &'static str,
+    /// What is its own.
+    own: Own,
+}
+
+/// What a kind of fault works on, and the keys that it has beside those of every fault.
+#[derive(Debug)]
+enum Own {
+    /// A process; it has no keys.
+    Process(FaultKind),
+    /// Links, by switching their proxies; it has no keys.
+    Links(FaultKind),
+    /// Connections over links, by a toxic of their proxies.
+    Toxic {
+        /// The toxic's keys, beside those of every toxic.
+        keys: &'static [KeyInfo],
+        /// Reads them.
+        read: fn(&mut Section<'_>) -> Option<Toxic>,
+    },
+}
+
+/// Every kind of fault.
+pub const KINDS: [FaultInfo; 10] = [
+    down::INFO,
+    latency::INFO,
+    bandwidth::INFO,
+    slow_close::INFO,
+    timeout::INFO,
+    reset_peer::INFO,
+    slicer::INFO,
+    limit_data::INFO,
+    kill::INFO,
+    pause::INFO,
+];
+
+/// Which directions there are.
+const STREAMS: [(&str, Stream); 2] = [
+    ("upstream", Stream::Upstream),
+    ("downstream", Stream::Downstream),
+];
+
+fn stream_words() -> Vec<&'static str> {
+    STREAMS.map(|(word, _)| word).to_vec()
+}
+
+/// The keys of every toxic.
+const OF_TOXICS: [KeyInfo; 2] = [
+    KeyInfo::usually(
+        "toxicity",
+        Shape::Number {
+            least: 0.0,
+            most: 1.0,
+        },
+        "1",
+        "the share of connections, above 0, that it works on",
+    ),
+    KeyInfo::usually(
+        "stream",
+        Shape::Word(stream_words),
+        "\"downstream\"",
+        "which direction: `upstream` is client to server",
+    ),
+];
+
+/// A duration of a toxic, whole milliseconds but for a slicer's.
+const fn delay(least: Duration) -> Shape {
+    Shape::Duration {
+        least,
+        most: limits::TOXIC_DELAY,
+    }
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+impl FaultInfo {
+    /// Whether it works on a process, and not on links.
+    pub(super) fn is_on_process(&self) -> bool {
+        match self.own {
+            Own::Process(_) => true,
+            Own::Links(_) | Own::Toxic { .. } => false,
+        }
+    }
+
+    /// The keys that it has beside those of every fault.
+    pub(super) fn keys(&self) -> Vec<&'static str> {
+        keys::names(&self.rows())
+    }
+
+    /// Their rows.
+    pub(super) fn rows(&self) -> Vec<KeyInfo> {
+        match self.own {
+            Own::Process(_) | Own::Links(_) => Vec::new(),
+            Own::Toxic { keys, .. } => keys.iter().chain(&OF_TOXICS).copied().collect(),
+        }
+    }
+
+    /// Reads these keys.
+    pub(super) fn read(&self, s: &mut Section<'_>) -> Option<FaultKind> {
+        match self.own {
+            Own::Process(kind) | Own::Links(kind) => Some(kind),
+            Own::Toxic { read, .. } => {
+                let toxic = read(s);
+                let toxicity = toxicity(s);
+                let stream = stream(s);
+                Some(FaultKind::Toxic {
+                    toxic: toxic?,
+                    stream: stream?,
+                    toxicity: toxicity?,
+                })
+            }
+        }
+    }
+}
+
+impl FaultKind {
+    /// The `kind` of scenario files and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Down => down::INFO.name,
+            Self::Kill => kill::INFO.name,
+            Self::Pause => pause::INFO.name,
+            Self::Toxic { toxic, .. } => match toxic {
+                Toxic::Latency { .. } => latency::INFO.name,
+                Toxic::Bandwidth { .. } => bandwidth::INFO.name,
+                Toxic::SlowClose { .. } => slow_close::INFO.name,
+                Toxic::Timeout { .. } => timeout::INFO.name,
+                Toxic::ResetPeer { .. } => reset_peer::INFO.name,
+                Toxic::Slicer { .. } => slicer::INFO.name,
+                Toxic::LimitData { .. } => limit_data::INFO.name,
+            },
+        }
+    }
+}
+
+/// The share of connections that a toxic works on.
+fn toxicity(s: &mut Section<'_>) -> Option<f32> {
+    let Some(entry) = s.get("toxicity") else {
+        return Some(1.0);
+    };
+    let toxicity = s.number(entry, 0.0..=1.0)?;
+    if toxicity == 0.0 {
+        s.problem(
+            entry.span(),
+            "`toxicity` is 0: the fault works on no connection, so it cannot bite",
+            "write a share above 0 and up to 1, or take the fault out",
+        );
+    }
+    Some(toxicity as f32)
+}
+
+/// The direction that a toxic works on.
+fn stream(s: &mut Section<'_>) -> Option<Stream> {
+    let Some(entry) = s.get("stream") else {
+        return Some(Stream::Downstream);
+    };
+    s.word(entry, &STREAMS)
+}
+
+/// Whole milliseconds, at least one: Toxiproxy's unit.
+fn millis(
+    s: &mut Section<'_>,
+    key: &'static str,
+    required: Option<&str>,
+    least: u64,
+) -> Option<u64> {
+    let entry = match required {
+        Some(example) => s.required(key, example)?,
+        None => match s.get(key) {
+            Some(entry) => entry,
+            None => return Some(0),
+        },
+    };
+    let range = Duration::from_millis(least)..=limits::TOXIC_DELAY;
+    let duration = s.duration(entry, range)?;
+    let ms = duration.as_millis() as u64;
+    if duration != Duration::from_millis(ms) {
+        s.problem(
+            entry.span(),
+            format!("`{key}` is not a whole number of milliseconds"),
+            "Toxiproxy counts in milliseconds: write for example \"250ms\"",
+        );
+        return None;
+    }
+    Some(ms)
+}

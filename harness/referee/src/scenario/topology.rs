@@ -1,0 +1,100 @@
+//! What a strategy is made of, as far as those who judge a run need to know: roles, and no kinds.
+
+use super::{Link, Victim};
+
+/// Which of a strategy's relays: the first is called `relay`, the second `relay-2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Instance(u8);
+
+/// By instance, the names of its process and of its links.
+const NAMES: [[&str; 3]; Instance::MOST] = [
+    ["relay", "relay->postgres", "relay->kafka"],
+    ["relay-2", "relay-2->postgres", "relay-2->kafka"],
+    ["relay-3", "relay-3->postgres", "relay-3->kafka"],
+    ["relay-4", "relay-4->postgres", "relay-4->kafka"],
+];
+
+impl Instance {
+    /// Most relays that a strategy has.
+    pub const MOST: usize = 4;
+    /// The one that every strategy with a relay has.
+    pub const FIRST: Self = Self(0);
+    /// All that a strategy can have.
+    pub const ALL: [Self; Self::MOST] = [Self(0), Self(1), Self(2), Self(3)];
+
+    /// The first so many.
+    pub fn first(count: u8) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().take(usize::from(count))
+    }
+
+    /// Its place among them, from 0.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The name of its process.
+    pub fn name(self) -> &'static str {
+        NAMES[self.index()][0]
+    }
+
+    pub(super) fn postgres_link(self) -> &'static str {
+        NAMES[self.index()][1]
+    }
+
+    pub(super) fn kafka_link(self) -> &'static str {
+        NAMES[self.index()][2]
+    }
+}
+
+/// Who publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publisher {
+    /// The order service, beside its own writing.
+    Service,
+    /// A relay, a process of its own.
+    Relay,
+}
+
+/// What a strategy is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topology {
+    /// Who publishes.
+    pub publisher: Publisher,
+    /// Whether what is committed is kept somewhere until it is published, which goes on when its request is over.
+    pub has_outbox: bool,
+    /// How many relay processes there are.
+    pub relays: u8,
+    /// Whether the publisher reads the write-ahead log.
+    pub reads_log: bool,
+    /// Whether it can be asked what is not published yet.
+    pub tells_pending: bool,
+}
+
+impl Topology {
+    /// Whether a relay process runs.
+    pub fn has_relay(self) -> bool {
+        self.publisher == Publisher::Relay
+    }
+
+    /// Whether the order service publishes what is in its outbox by itself.
+    pub fn relays_inside(self) -> bool {
+        self.has_outbox && !self.has_relay()
+    }
+
+    /// Whether this process is one of it, or a server that it uses.
+    pub fn has(self, victim: Victim) -> bool {
+        match victim {
+            Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer => true,
+            Victim::Relay(instance) => instance.index() < usize::from(self.relays),
+        }
+    }
+
+    /// Whether it uses this link at all.
+    pub fn uses(self, link: Link) -> bool {
+        match link {
+            Link::OrdersPostgres => true,
+            Link::OrdersKafka => !self.has_relay(),
+            Link::RelayPostgres(_) | Link::RelayKafka(_) => self.has(link.client()),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `compare`: saved runs, or rounds that are run for it.
+
+use super::args::{CompareArgs, RunArgs};
+use super::exit::Outcome;
+use super::session::Session;
+use super::{results, run as run_command, terminal};
+use crate::bench::compare::{CompareOptions, FinishedCompare, run};
+use crate::compare::{RunSet, Terms, chosen, compare_sets};
+use crate::run::{saved, trend};
+use reports::ExportError;
+use reports::compare::terminal::CompareText;
+use reports::compare::{Compare, html, json, markdown};
+use std::path::{Path, PathBuf};
+
+/// Compares; says on standard error what is wrong.
+pub fn compare(args: &CompareArgs) -> Outcome {
+    let compared = terms(args).and_then(|terms| match (&args.scenario, &args.base, &args.new) {
+        (Some(file), _, _) => rounds(args, file, terms),
+        (None, Some(base), Some(new)) => of_saved(args, base, new, &terms),
+        // The arguments want one of them.
+        (None, _, _) => Err((
+            Outcome::Usage,
+            "name BASE and NEW, or --scenario FILE".to_owned(),
+        )),
+    });
+    match compared {
+        Ok(outcome) => outcome,
+        Err((outcome, message)) => {
+            terminal::message(&message);
+            outcome
+        }
+    }
+}
+
+type Wrong = (Outcome, String);
+
+/// What is asked, and whether it can be answered where it is wanted.
+fn terms(args: &CompareArgs) -> Result<Terms, Wrong> {
+    let usage = |message| (Outcome::Usage, message);
+    for (option, file, _) in files(args) {
+        results::writable(option, file).map_err(usage)?;
+    }
+    if let Some(kept_in) = &args.history {
+        trend::prepare(kept_in).map_err(usage)?;
+    }
+    let metrics = chosen(&args.metrics);
+    Ok(Terms {
+        max_regression: args.max_regression.map(|limit| limit.0),
+        metrics: metrics.map_err(|message| usage(format!("--metrics: {message}")))?,
+        allow_unlike: args.allow_unlike,
+    })
+}
+
+type Format = fn(&Compare) -> Result<Vec<u8>, ExportError>;
+
+/// The files that were asked for, each with its option and its format.
+fn files(args: &CompareArgs) -> impl Iterator<Item = (&'static str, &PathBuf, Format)> {
+    let all: [(_, _, Format); 3] = [
+        ("--json", &args.shared.json, json),
+        ("--markdown", &args.markdown, |of| {
+            Ok(markdown::render(of).into_bytes())
+        }),
+        ("--html", &args.html, |of| Ok(html::render(of).into_bytes())),
+    ];
+    all.into_iter()
+        .filter_map(|(option, file, format)| Some((option, file.as_ref()?, format)))
+}
+
+fn of_saved(args: &CompareArgs, base: &Path, new: &Path, terms: &Terms) -> Result<Outcome, Wrong> {
+    let usage = |message| (Outcome::Usage, message);
+    let set = |name: &str, place: &Path| {
+        let records = saved(place).map_err(usage)?;
+        Ok::<RunSet, Wrong>(RunSet {
+            name: name.to_owned(),
+            from: place.display().to_string(),
+            records,
+        })
+    };
+    let sets = [set("base", base)?, set("new", new)?];
+    let confirming = match &args.confirm[..] {
+        [base, new] => Some([set("base", base)?, set("new", new)?]),
+        _ => None,
+    };
+    let confirming = confirming.as_ref().map(|[base, new]| [base, new]);
+    let [base, new] = &sets;
+    let compare = compare_sets([base, new], confirming, terms).map_err(|e| usage(e.to_string()))?;
+    Ok(shown(args, &compare))
+}
+
+/// Everything that can be wrong with the scenario and the stack is found as `run` finds it.
+fn rounds(args: &CompareArgs, file: &Path, terms: Terms) -> Result<Outcome, Wrong> {
+    let shared = &args.shared;
+    let of_run = RunArgs {
+        scenarios: vec![file.to_owned()],
+        strategy: None,
+        list: false,
+        shard: None,
+        repeat: None,
+        until_fail: false,
+        fail_fast: false,
+        out: shared.out.clone(),
+        junit: None,
+        json: None,
+        stack: shared.stack,
+        external: shared.external.clone(),
+        keep_stack: false,
+        no_trace: false,
+        programs: shared.programs.clone(),
+    };
+    let loaded = run_command::prepare(&of_run).map_err(|all| (Outcome::Usage, all.join("\n")))?;
+    let [one] = &loaded[..] else {
+        let message = format!("{}: --scenario takes one scenario file", file.display());
+        return Err((Outcome::Usage, message));
+    };
+    let options = CompareOptions {
+        of_run: run_command::options(&of_run).map_err(|message| (Outcome::Failed, message))?,
+        rounds: args.runs,
+        strategies: args.strategies.clone(),
+        noise_floor: args.noise_floor,
+        terms,
+    };
+    options
+        .check(&one.scenario)
+        .map_err(|message| (Outcome::Usage, format!("{}: {message}", file.display())))?;
+    for (_, file, _) in files(args) {
+        results::clear(file);
+    }
+    // It has said why.
+    let session = match Session::start() {
+        Ok(session) => session,
+        Err(outcome) => return Ok(outcome),
+    };
+    let ran = session.run(async |reaper, reporter, interrupted| {
+        run(&one.scenario, &options, reaper, reporter, interrupted).await
+    });
+    match ran {
+        Ok(Ok(FinishedCompare {
+            compare,
+            folder,
+            failure,
+        })) => {
+            let mut outcome = shown(args, &compare);
+            if let Some(error) = failure {
+                terminal::message(&format!("compare: {error}"));
+                outcome = outcome.max(Outcome::from(&error));
+            }
+            let folder = folder.display();
+            terminal::message(&format!("everything about this comparison: {folder}"));
+            Ok(outcome)
+        }
+        Ok(Err(error)) => Err((Outcome::from(&error), format!("compare: {error}"))),
+        Err(outcome) => Ok(outcome),
+    }
+}
+
+/// Shows a comparison, and writes the files that were asked for.
+fn shown(args: &CompareArgs, compare: &Compare) -> Outcome {
+    let text = CompareText {
+        colour: terminal::results_in_colour(),
+        width: terminal::results_width().min(MOST_COLUMNS),
+    };
+    terminal::results(&text.render(compare));
+    let mut outcome = Outcome::from(compare.verdict);
+    for (_, file, format) in files(args) {
+        if let Err(message) = results::write(file, format(compare)) {
+            terminal::message(&message);
+            outcome = outcome.max(Outcome::Failed);
+        }
+    }
+    if let Some(kept_in) = &args.history {
+        outcome = outcome.max(keep(kept_in, compare));
+    }
+    outcome
+}
+
+/// Keeps a comparison beside those of before; says what could not be read of them.
+fn keep(kept_in: &Path, compare: &Compare) -> Outcome {
+    match trend::keep(kept_in, compare) {
+        Ok(kept) => {
+            for (file, why) in &kept.unread {
+                let kept_in = kept_in.display();
+                terminal::message(&format!("{kept_in}: {file} is not shown: {why}"));
+            }
+            let page = kept.page.display();
+            terminal::message(&format!("comparisons over time: {page}"));
+            Outcome::Met
+        }
+        Err(error) => {
+            terminal::message(&format!("--history: {error}"));
+            Outcome::Failed
+        }
+    }
+}
+
+/// Lines of text are read no better where they are longer.
+const MOST_COLUMNS: usize = 80;

@@ -1,0 +1,204 @@
+//! What came of a demo: what was committed against what has an event, one lost order, the verdict. It is found here
+//! once, and told by whoever has an audience.
+
+use super::expected::Promise;
+use super::shown::Tone;
+use crate::run::explain::one_lost;
+use crate::scenario::Scenario;
+use reports::count;
+use reports::explanation::Explanation;
+use reports::record::{Offence, Record, Strategy};
+use serde::Serialize;
+use std::path::Path;
+
+/// Columns of a story on the page.
+const PAGE_COLUMNS: usize = 80;
+
+/// What is said where nothing was lost.
+const NOTHING: &str = "Nothing was lost: nothing was broken for long enough (b cuts the broker).";
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ending {
+    /// A strategy each.
+    pub rows: Vec<EndRow>,
+    /// Strategies that have none, and why.
+    pub not_run: Vec<String>,
+    /// One order of those that were lost.
+    pub order: Option<LostOrder>,
+    /// Why there is none, in a sentence, where that is worth one.
+    pub no_order: Option<String>,
+    /// The verdict, with its sentence.
+    pub verdict: String,
+    /// Where more is: a line each.
+    pub more: Vec<String>,
+}
+
+/// What came of a strategy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EndRow {
+    /// Its name.
+    pub name: String,
+    /// Changes in the database; `None` where that is not known.
+    pub committed: Option<u64>,
+    /// Those of them with an event, likewise.
+    pub with_event: Option<u64>,
+    /// The punchline.
+    pub came_to: String,
+    /// How good that is.
+    pub tone: Tone,
+    /// What else there was, e.g. `, 3 seen twice (at least once)`.
+    pub beside: String,
+    /// What came of each expectation.
+    pub promises: Vec<Promise>,
+}
+
+/// An order that is in the database, and has no event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LostOrder {
+    /// What happened, e.g. `Order 94 was placed. Nobody was told. (naive)`.
+    pub head: String,
+    /// Its timeline, for a page.
+    pub told: String,
+    /// The same, for whoever tells it otherwise.
+    #[serde(skip)]
+    pub offence: Offence,
+}
+
+impl Ending {
+    /// Of a run's record and folder.
+    pub fn of(record: &Record, scenario: &Scenario, folder: &Path) -> Self {
+        let loser = record
+            .strategies
+            .iter()
+            .find(|s| s.counts.lost.unwrap_or(0) > 0);
+        let lost = loser.map(|s| (s.name.as_str(), one_lost(folder, &s.name)));
+        let (order, no_order) = match lost {
+            Some((name, Ok(Some((number, offence))))) => {
+                (Some(LostOrder::of(name, number, offence)), None)
+            }
+            Some((_, Err(error))) => {
+                let why = format!("what became of one of them cannot be told: {error}");
+                (None, Some(why))
+            }
+            // What was lost has no order of this run, which the reports say.
+            Some((_, Ok(None))) => (None, None),
+            None => (None, is_all_known(record).then(|| NOTHING.to_owned())),
+        };
+        let not_run = record.not_run.iter();
+        let folder = folder.display();
+        Self {
+            rows: record
+                .strategies
+                .iter()
+                .map(|strategy| row(strategy, scenario))
+                .collect(),
+            not_run: not_run
+                .map(|missing| format!("{:8}  not run: {}", missing.strategy, missing.why))
+                .collect(),
+            order,
+            no_order,
+            verdict: verdict(record),
+            more: vec![
+                format!("report: {folder}/report.html"),
+                format!("more: outbox-harness explain {folder}"),
+            ],
+        }
+    }
+
+    /// Of a demo that came to nothing.
+    pub fn failed(why: String) -> Self {
+        Self {
+            rows: Vec::new(),
+            not_run: Vec::new(),
+            order: None,
+            no_order: None,
+            verdict: why,
+            more: Vec::new(),
+        }
+    }
+}
+
+impl LostOrder {
+    fn of(strategy: &str, number: u32, offence: Offence) -> Self {
+        let what = match offence.version {
+            Some(1) => format!("Order {number} was placed."),
+            Some(version) => format!("Order {number} went on to version {version}."),
+            None => format!("Order {number} was changed."),
+        };
+        let page = Explanation {
+            colour: false,
+            width: PAGE_COLUMNS,
+        };
+        Self {
+            head: format!("{what} Nobody was told. ({strategy})"),
+            told: page.one(&offence),
+            offence,
+        }
+    }
+}
+
+fn row(strategy: &Strategy, scenario: &Scenario) -> EndRow {
+    let is_loss_expected = scenario
+        .strategies
+        .iter()
+        .any(|s| s.name == strategy.name && !s.kind.has_outbox());
+    let (came_to, tone) = match strategy.counts.lost {
+        None => ("what was lost cannot be told".to_owned(), Tone::Plain),
+        Some(0) => ("lost none".to_owned(), Tone::Kept),
+        Some(n) if is_loss_expected => (format!("LOST {}, as expected", count(n)), Tone::Loss),
+        Some(n) => (
+            format!("LOST {}, and should have lost none", count(n)),
+            Tone::Loss,
+        ),
+    };
+    let beside = [
+        (strategy.counts.duplicated, "seen twice (at least once)"),
+        (strategy.counts.phantom, "PHANTOM"),
+        (strategy.counts.undrained, "still in the outbox"),
+    ];
+    let beside = beside.into_iter().filter_map(|(n, words)| {
+        let n = n.filter(|n| *n > 0)?;
+        Some(format!(", {} {words}", count(n)))
+    });
+    EndRow {
+        name: strategy.name.clone(),
+        committed: strategy.counts.committed,
+        with_event: strategy.outcomes.db_event,
+        came_to,
+        tone,
+        beside: beside.collect(),
+        promises: strategy.expectations.iter().map(Promise::judged).collect(),
+    }
+}
+
+fn verdict(record: &Record) -> String {
+    let verdict = reports::verdict(record.verdict);
+    match why(record) {
+        // The record's own sentence says what came of each.
+        None => format!("verdict: {verdict}. {}", reports::conclusion(record)),
+        Some(why) => format!("verdict: {verdict}, {why}"),
+    }
+}
+
+/// Why a record is no pass, in short: the rest is in the report.
+fn why(record: &Record) -> Option<String> {
+    let all = record.strategies.iter();
+    let all = all.flat_map(|s| {
+        s.reasons
+            .iter()
+            .map(|reason| format!("{}: {reason}", s.name))
+    });
+    let mut all = record.failure.iter().cloned().chain(all);
+    let first = all.next()?;
+    Some(match all.count() {
+        0 => first,
+        more => format!("{first} (and {more} more, in the report)"),
+    })
+}
+
+/// Whether it is known of every strategy what it lost.
+fn is_all_known(record: &Record) -> bool {
+    let mut all = record.strategies.iter();
+    record.not_run.is_empty() && all.all(|s| s.counts.lost.is_some())
+}

@@ -1,0 +1,40 @@
+//! What keys do, whoever presses them: the terminal's, the page's.
+
+use super::board::Board;
+use crate::run::keyboard::Keyboard;
+use nix::sys::signal::{Signal, raise};
+use std::sync::Arc;
+
+/// They reach the keyboard, and say on the board what became of it.
+#[derive(Clone)]
+pub struct Hands {
+    /// Where the answer is noted.
+    pub board: Arc<Board>,
+    /// What faults wait for.
+    pub keyboard: Arc<Keyboard>,
+}
+
+impl Hands {
+    /// Presses a key; one that does nothing does nothing.
+    pub fn press(&self, key: char) {
+        match key {
+            'q' => self.quit(),
+            'h' => {
+                self.keyboard.heal();
+                self.board.answer("h: all is healed".to_owned());
+            }
+            key => self.board.pressed(key, self.keyboard.press(key)),
+        }
+    }
+
+    /// As Ctrl-C in a terminal that is not raw, so that there is one way out.
+    pub fn quit(&self) {
+        let answer = match self.board.now().ending {
+            None => "ending in order: healed, torn down, told (once more ends it at once)",
+            Some(_) => "ending",
+        };
+        self.board.answer(answer.to_owned());
+        // A process can always signal itself.
+        let _ = raise(Signal::SIGINT);
+    }
+}

@@ -1,0 +1,260 @@
+//! `demo`: a dual write loses events beside two outboxes that keep them, in under a minute.
+
+mod board;
+mod cast;
+mod digits;
+mod ending;
+mod expected;
+mod hands;
+mod lines;
+mod programme;
+mod screen;
+mod script;
+mod shown;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod staged;
+mod story;
+mod view;
+mod web;
+
+use super::args::{DemoArgs, StackName};
+use super::exit::Outcome;
+use super::session::Session;
+use super::{places, run, signals, terminal};
+use crate::process::reaper::Reaper;
+use crate::run::keyboard::Keyboard;
+use crate::run::stage::Stage;
+use crate::run::{Finished, Options, Reporter, RunError, run_on_stage};
+use board::Board;
+use cast::Recording;
+use ending::Ending;
+use hands::Hands;
+use lines::Lines;
+use programme::Programme;
+use screen::Screen;
+use shown::Shown;
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use story::Paper;
+use tokio::sync::watch;
+use web::Page;
+
+/// So often what is shown is brought up to date.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// What a demo is made of.
+struct Demo<'a> {
+    programme: &'a Programme,
+    options: &'a Options,
+    hands: Hands,
+    /// Somebody sits at a terminal and presses keys.
+    by_hand: bool,
+    /// It is a page too.
+    web: bool,
+    /// A file in which it is recorded.
+    record: Option<&'a Path>,
+}
+
+/// Tells a page, where there is one, what changes.
+async fn feed(page: Option<&Page>) -> Infallible {
+    match page {
+        Some(page) => page.feed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Shows it; says on standard error what is wrong.
+pub fn demo(args: &DemoArgs) -> Outcome {
+    if let Some(message) = places::unusable("--out", &args.out) {
+        terminal::message(&message);
+        return Outcome::Usage;
+    }
+    let by_hand = !args.script && terminal::is_a_screen();
+    let programme = match by_hand {
+        true => Programme::by_hand(),
+        false => Programme::scripted(),
+    };
+    let programme = match programme {
+        Ok(programme) => programme,
+        Err(message) => {
+            terminal::message(&message);
+            return Outcome::Failed;
+        }
+    };
+    let stack = run::stack_choice(StackName::Local, Path::new(""), args.programs.as_ref());
+    let options = match stack {
+        Ok(stack) => Options {
+            strategy: None,
+            out: args.out.clone(),
+            stack,
+            keep_stack: false,
+            trace: true,
+        },
+        Err(message) => {
+            terminal::message(&message);
+            return Outcome::Failed;
+        }
+    };
+    let session = match Session::start() {
+        Ok(session) => session,
+        // It has said why.
+        Err(outcome) => return outcome,
+    };
+    let demo = Demo {
+        programme: &programme,
+        options: &options,
+        hands: Hands {
+            board: Arc::new(Board::of(&programme)),
+            keyboard: Arc::new(Keyboard::of(&programme.scenario)),
+        },
+        by_hand,
+        web: args.web,
+        record: args.record.as_deref(),
+    };
+    terminal::results(programme::INTRODUCTION);
+    let ran = session.run(async |reaper, _, interrupted| demo.play(reaper, interrupted).await);
+    match ran {
+        Ok(outcome) | Err(outcome) => outcome,
+    }
+}
+
+impl Demo<'_> {
+    /// The whole of it, for whoever watches; a page is there for longer than the run.
+    async fn play(&self, reaper: &Arc<Reaper>, interrupted: watch::Receiver<bool>) -> Outcome {
+        let mut recording = match self.record.map(Recording::create).transpose() {
+            Ok(recording) => recording,
+            Err(message) => {
+                terminal::message(&message);
+                return Outcome::Usage;
+            }
+        };
+        let page = match self.page().await {
+            Ok(page) => page,
+            Err(message) => {
+                terminal::message(&message);
+                return Outcome::Failed;
+            }
+        };
+        let finished = tokio::select! {
+            finished = self.run(reaper, interrupted.clone()) => finished,
+            never = feed(page.as_ref()) => match never {},
+            never = self.record(recording.as_mut()) => match never {},
+        };
+        let (ending, outcome) = self.told(finished);
+        if let Some(Err(message)) = recording.map(|r| r.end(&self.shown(), &ending)) {
+            terminal::message(&message);
+        }
+        self.hands.board.ended(ending);
+        if let Some(page) = page {
+            self.stays(page, interrupted).await;
+        }
+        outcome
+    }
+
+    /// The page, where one is asked for; its address is told.
+    async fn page(&self) -> Result<Option<Page>, String> {
+        if !self.web {
+            return Ok(None);
+        }
+        let page = Page::open(self.hands.clone()).await;
+        let page = page.map_err(|error| {
+            format!("--web: nothing can be served on a port of 127.0.0.1: {error}")
+        })?;
+        let url = page.url();
+        terminal::results(&format!("\nthe same in a browser: {url}\n\n"));
+        self.hands.board.has_page(url.to_owned());
+        Ok(Some(page))
+    }
+
+    async fn stays(&self, page: Page, interrupted: watch::Receiver<bool>) {
+        if !*interrupted.borrow() {
+            let hours = web::STAYS.as_secs() / 3600;
+            terminal::results(&format!(
+                "\nthe page stays until Ctrl-C here or q there, for {hours} h at most: {}\n",
+                page.url()
+            ));
+        }
+        signals::nothing_runs();
+        page.stay(interrupted).await;
+    }
+
+    async fn record(&self, recording: Option<&mut Recording>) -> Infallible {
+        match recording {
+            Some(recording) => recording.take(|| self.shown()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::of(&self.hands.board.now())
+    }
+
+    /// The run, with whoever plays and shows it for as long as it goes on.
+    async fn run(
+        &self,
+        reaper: &Arc<Reaper>,
+        interrupted: watch::Receiver<bool>,
+    ) -> Result<Finished, RunError> {
+        let stage = Stage {
+            keyboard: Arc::clone(&self.hands.keyboard),
+            audience: self.hands.board.clone(),
+        };
+        let reporter: Arc<dyn Reporter> = self.hands.board.clone();
+        let scenario = &self.programme.scenario;
+        let told = (&reporter, &stage);
+        if self.by_hand {
+            match Screen::open(self.hands.clone(), terminal::results_in_colour()) {
+                // It is closed before anything else is written.
+                Ok(_screen) => {
+                    return run_on_stage(scenario, self.options, reaper, told, interrupted).await;
+                }
+                Err(error) => terminal::message(&format!(
+                    "the terminal cannot be taken, so it plays by itself, in lines: {error}"
+                )),
+            }
+        }
+        let mut lines = Lines::default();
+        let finished = tokio::select! {
+            finished = run_on_stage(scenario, self.options, reaper, told, interrupted) => finished,
+            never = self.show(&mut lines) => match never {},
+            never = script::play(&self.hands) => match never {},
+        };
+        // What happened since the last look.
+        terminal::results(&lines.of(&self.hands.board.now()));
+        finished
+    }
+
+    async fn show(&self, lines: &mut Lines) -> Infallible {
+        loop {
+            let text = lines.of(&self.hands.board.now());
+            if !text.is_empty() {
+                terminal::results(&text);
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Tells what came of it.
+    fn told(&self, finished: Result<Finished, RunError>) -> (Ending, Outcome) {
+        let scenario = &self.programme.scenario;
+        let Finished {
+            record,
+            folder,
+            failure,
+        } = match finished {
+            Ok(finished) => finished,
+            Err(error) => {
+                let why = format!("{}: {error}", scenario.name);
+                terminal::message(&why);
+                return (Ending::failed(why), Outcome::from(&error));
+            }
+        };
+        let ending = Ending::of(&record, scenario, &folder);
+        terminal::results(&Paper::of_results().tell(&ending));
+        let outcome = run::outcome(scenario, record.verdict, failure.as_ref());
+        (ending, outcome)
+    }
+}

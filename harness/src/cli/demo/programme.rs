@@ -1,0 +1,170 @@
+//! What a demo runs: its scenario, and what its keys do.
+
+use crate::scenario::{
+    Comparison, Expectation, Fault, FaultKind, Metric, Scenario, Start, Stream, Target, Toxic,
+    Trigger, Victim, parse,
+};
+use std::time::Duration;
+
+/// The first lines of a demo.
+pub const INTRODUCTION: &str = "\
+outbox-harness demo: one load, three ways to announce it (figures for show)
+  naive    commits an order, then publishes its event: two writes
+  polling  writes order and event in one transaction; a relay polls the events
+  cdc      the same; its relay reads them from the log of the database
+";
+
+const FILE: &str = include_str!("demo.toml");
+
+/// The cut is longer than a dual write goes on trying: it gives up, and what it gives up on is lost.
+const CUT: Duration = Duration::from_secs(4);
+
+/// The load of a demo that somebody plays: with its start and its end, less than a minute.
+const BY_HAND: Duration = Duration::from_secs(35);
+
+/// What a key does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// The key.
+    pub key: char,
+    /// In words, e.g. `cut the broker`.
+    pub does: &'static str,
+    /// What it works on.
+    pub target: Target,
+    /// What happens to that.
+    pub kind: FaultKind,
+    /// For so long, unless it is healed.
+    pub lasts: Duration,
+    /// So often in one demo.
+    pub presses: u64,
+}
+
+/// Every action, in the order of the screen.
+pub fn actions() -> [Action; 5] {
+    let slow = FaultKind::Toxic {
+        toxic: Toxic::Latency {
+            latency: 400,
+            jitter: 0,
+        },
+        stream: Stream::Upstream,
+        toxicity: 1.0,
+    };
+    let relay = Target::Process(Victim::RELAY);
+    let service = Target::Process(Victim::OrderService);
+    let action = |key, does, target, kind, lasts, presses| Action {
+        key,
+        does,
+        target,
+        kind,
+        lasts,
+        presses,
+    };
+    let seconds = Duration::from_secs;
+    [
+        action(
+            'b',
+            "cut the broker",
+            Target::Kafka,
+            FaultKind::Down,
+            CUT,
+            3,
+        ),
+        action('s', "slow the broker", Target::Kafka, slow, seconds(4), 2),
+        action('k', "kill the relay", relay, FaultKind::Kill, seconds(1), 2),
+        action(
+            'p',
+            "pause the relay",
+            relay,
+            FaultKind::Pause,
+            seconds(3),
+            2,
+        ),
+        action(
+            'x',
+            "kill the service",
+            service,
+            FaultKind::Kill,
+            seconds(1),
+            2,
+        ),
+    ]
+}
+
+/// A scenario with a fault for each press of each key.
+pub struct Programme {
+    /// What is run.
+    pub scenario: Scenario,
+    /// The action that each of its faults is.
+    pub action_of: Vec<Action>,
+}
+
+impl Programme {
+    /// One that plays by itself: its dual write is expected to lose.
+    pub fn scripted() -> Result<Self, String> {
+        let mut programme = Self::new()?;
+        let naive = programme.scenario.strategies.first_mut();
+        if let Some(naive) = naive {
+            naive.expectations.push(Expectation {
+                metric: Metric::Lost,
+                comparison: Comparison::AtLeast,
+                value: 1.0,
+                text: ">= 1".to_owned(),
+                implicit: false,
+            });
+        }
+        Ok(programme)
+    }
+
+    /// One that somebody plays: what is lost in it, and whether anything is, is up to them.
+    pub fn by_hand() -> Result<Self, String> {
+        let mut programme = Self::new()?;
+        programme.scenario.workload.duration = BY_HAND;
+        Ok(programme)
+    }
+
+    fn new() -> Result<Self, String> {
+        let mut scenario = parse("demo.toml", FILE).map_err(|e| e.to_string())?;
+        let mut action_of = Vec::new();
+        for action in actions() {
+            for press in 1..=action.presses {
+                scenario.faults.push(Fault {
+                    id: None,
+                    target: action.target,
+                    kind: action.kind,
+                    start: Start::When(Trigger::Key {
+                        key: action.key,
+                        press,
+                    }),
+                    lasts: action.lasts,
+                });
+                action_of.push(action.clone());
+            }
+        }
+        Ok(Self {
+            scenario,
+            action_of,
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn given_the_demos_own_file_then_each_press_of_each_key_is_one_of_its_faults() {
+        let programme = Programme::scripted().unwrap();
+        let presses: u64 = actions().iter().map(|a| a.presses).sum();
+        assert_eq!(programme.scenario.faults.len() as u64, presses);
+        let keys: BTreeSet<char> = actions().iter().map(|a| a.key).collect();
+        assert_eq!(keys.len(), actions().len());
+    }
+
+    #[test]
+    fn given_the_cut_of_the_broker_then_it_outlasts_what_a_dual_write_waits_for() {
+        let programme = Programme::scripted().unwrap();
+        assert!(CUT > programme.scenario.workload.request_timeout);
+    }
+}

@@ -1,0 +1,66 @@
+//! Demos as tests need them, without a stack.
+
+use super::board::Board;
+use super::hands::Hands;
+use super::programme::Programme;
+use crate::nemesis::Turn;
+use crate::run::Event;
+use crate::run::keyboard::Keyboard;
+use crate::run::stage::{Audience, LaneCounts};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longer than any test.
+const LOAD: Duration = Duration::from_secs(3600);
+
+/// Orders come in, and nothing is broken.
+pub fn under_load() -> Board {
+    let board = Board::of(&Programme::by_hand().unwrap());
+    for lane in 0..3 {
+        let begins = Event::LoadStarted {
+            duration: LOAD,
+            planned: 1,
+            progress: Default::default(),
+        };
+        board.event(lane, begins);
+    }
+    board
+}
+
+/// The broker is cut, in the middle of a load.
+pub fn broken() -> Board {
+    let board = under_load();
+    breaks(&board);
+    board
+}
+
+/// Cuts it on this board.
+pub fn breaks(board: &Board) {
+    for lane in 0..3 {
+        let cut = Event::Fault {
+            what: String::new(),
+            turn: Some((0, Turn::Injected)),
+        };
+        board.event(lane, cut);
+        let counts = LaneCounts {
+            committed: 2_357,
+            events: 1_879,
+            missing: 478,
+            lost: if lane == 0 { 401 } else { 0 },
+            propagation_p99: Some(Duration::from_micros(4_870)),
+            ..LaneCounts::default()
+        };
+        board.counts(lane, counts);
+        board.counts(lane, counts);
+    }
+}
+
+/// Keys that reach nothing but a keyboard.
+pub fn hands(board: Board) -> Hands {
+    let keyboard = Keyboard::of(&Programme::by_hand().unwrap().scenario);
+    keyboard.open(LOAD);
+    Hands {
+        board: Arc::new(board),
+        keyboard: Arc::new(keyboard),
+    }
+}

@@ -1,0 +1,387 @@
+//! One fault's injection and its undoing, on all that it works on.
+
+use super::ledger::Ledger;
+use super::ledger::not_ours;
+use super::{Announcement, FaultTargets};
+use crate::evidence::Subject;
+use crate::process::Child;
+use crate::process::comeback::{self, Allowance, Comeback};
+use crate::scenario::{Fault, FaultKind, Instance, Link, Target, Victim};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// What a fault works on, in one strategy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Places {
+    /// Proxied links.
+    Links(Vec<Link>),
+    /// A process.
+    Process(Victim),
+}
+
+/// The injection of one fault, made ready: everything it needs is there.
+pub(super) struct Injection {
+    kind: FaultKind,
+    /// Name of its toxics: faults of one kind on one link must not share it.
+    toxic_name: String,
+    places: Places,
+}
+
+impl Injection {
+    /// Checks that what the fault works on is there.
+    pub fn new(index: u32, fault: &Fault, targets: &FaultTargets) -> Result<Self, String> {
+        let places = match fault.target {
+            Target::Process(victim) => {
+                if !targets.processes.contains_key(&victim) {
+                    return Err(not_ours(victim));
+                }
+                Places::Process(victim)
+            }
+            target => {
+                let links: Vec<Link> = target
+                    .links()
+                    .into_iter()
+                    .filter(|l| targets.strategy.uses(*l))
+                    .collect();
+                if let Some(direct) = links.iter().find(|l| !targets.proxies.contains_key(l)) {
+                    return Err(format!("{} does not go through a proxy", direct.name()));
+                }
+                Places::Links(links)
+            }
+        };
+        Ok(Self {
+            kind: fault.kind,
+            toxic_name: format!("fault-{index}-{}", fault.kind.name()),
+            places,
+        })
+    }
+
+    /// Whether healing it is starting again what is under test.
+    pub fn brings_back(&self) -> bool {
+        match (self.kind, &self.places) {
+            (FaultKind::Kill, Places::Process(Victim::OrderService | Victim::Relay(_))) => true,
+            (
+                FaultKind::Kill | FaultKind::Pause | FaultKind::Down | FaultKind::Toxic { .. },
+                Places::Process(_) | Places::Links(_),
+            ) => false,
+        }
+    }
+
+    /// What is to be observed.
+    pub fn subjects(&self, targets: &FaultTargets) -> Vec<Subject> {
+        match &self.places {
+            Places::Process(victim) => {
+                let own = targets.processes.get(victim).cloned();
+                let own = own.map(Subject::Process).into_iter();
+                own.chain(relays_beside(*victim, targets)).collect()
+            }
+            Places::Links(links) => {
+                let alone = match links.as_slice() {
+                    [link] => Some(link.client()),
+                    _ => None,
+                };
+                let beside = alone
+                    .into_iter()
+                    .flat_map(|client| relays_beside(client, targets));
+                let of_links = links.iter().filter_map(|link| {
+                    let (_, route) = targets.proxies.get(link)?;
+                    let shared = targets.proxies.iter().any(|(other, (_, way))| {
+                        way.upstream == route.upstream && !links.contains(other)
+                    });
+                    Some(Subject::Link {
+                        link: *link,
+                        route: route.clone(),
+                        shared,
+                    })
+                });
+                of_links.chain(beside).collect()
+            }
+        }
+    }
+
+    /// The processes whose own reports tell of the fault, with the link they use.
+    pub fn clients<'f>(&self, targets: &'f FaultTargets) -> Vec<(Link, &'f Child)> {
+        let Places::Links(links) = &self.places else {
+            return Vec::new();
+        };
+        links
+            .iter()
+            .filter_map(|link| Some((*link, targets.processes.get(&link.client())?)))
+            .collect()
+    }
+
+    /// Injects it everywhere, or nowhere. In force only when read back.
+    pub async fn inject(&self, targets: &FaultTargets, ledger: &Ledger) -> Result<(), String> {
+        match &self.places {
+            Places::Process(victim) => self.inject_process(*victim, targets, ledger).await,
+            Places::Links(links) => {
+                for (done, link) in links.iter().enumerate() {
+                    if let Err(e) = self.inject_link(*link, targets, ledger).await {
+                        for undone in &links[..done] {
+                            self.heal_link(*undone, targets, ledger).await?;
+                        }
+                        return Err(format!("{}: {e}", link.name()));
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Heals it everywhere; goes on past a failure. A process under test that does not start is tried
+    /// again, as long as that is allowed and `stop` is not told.
+    pub async fn heal(
+        &self,
+        targets: &FaultTargets,
+        ledger: &Ledger,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), String> {
+        match &self.places {
+            Places::Process(victim) => self.heal_process(*victim, targets, ledger, stop).await,
+            Places::Links(links) => {
+                let mut failures = Vec::new();
+                for link in links {
+                    if let Err(e) = self.heal_link(*link, targets, ledger).await {
+                        failures.push(format!("{}: {e}", link.name()));
+                    }
+                }
+                if failures.is_empty() {
+                    Ok(())
+                } else {
+                    Err(failures.join("; "))
+                }
+            }
+        }
+    }
+
+    async fn inject_link(
+        &self,
+        link: Link,
+        targets: &FaultTargets,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let proxy = proxy_name(link, targets)?;
+        match self.kind {
+            FaultKind::Down => {
+                let mut downs = ledger.downs(link).await?;
+                if *downs == 0
+                    && let Err(e) = targets.toxiproxy.set_enabled(proxy, false).await
+                {
+                    // It may be disabled all the same: nobody else holds it down, so it goes up.
+                    let back = targets.toxiproxy.set_enabled(proxy, true).await;
+                    let back =
+                        back.map_or_else(|e| format!("; and undoing it: {e}"), |()| String::new());
+                    return Err(format!("{e}{back}"));
+                }
+                *downs += 1;
+                Ok(())
+            }
+            FaultKind::Toxic {
+                toxic,
+                stream,
+                toxicity,
+            } => {
+                let added = targets
+                    .toxiproxy
+                    .add_toxic(proxy, &self.toxic_name, toxic, stream, toxicity)
+                    .await;
+                if let Err(e) = added {
+                    let back = targets
+                        .toxiproxy
+                        .remove_toxic(proxy, &self.toxic_name)
+                        .await;
+                    let back =
+                        back.map_or_else(|e| format!("; and undoing it: {e}"), |()| String::new());
+                    return Err(format!("{e}{back}"));
+                }
+                Ok(())
+            }
+            FaultKind::Kill | FaultKind::Pause => {
+                Err("a link can be neither killed nor paused".into())
+            }
+        }
+    }
+
+    async fn heal_link(
+        &self,
+        link: Link,
+        targets: &FaultTargets,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let proxy = proxy_name(link, targets)?;
+        match self.kind {
+            FaultKind::Down => {
+                let mut downs = ledger.downs(link).await?;
+                *downs = downs.saturating_sub(1);
+                if *downs > 0 {
+                    return Ok(());
+                }
+                let up = targets.toxiproxy.set_enabled(proxy, true).await;
+                up.map_err(|e| e.to_string())
+            }
+            FaultKind::Toxic { .. } => {
+                let removed = targets
+                    .toxiproxy
+                    .remove_toxic(proxy, &self.toxic_name)
+                    .await;
+                removed.map_err(|e| e.to_string())?;
+                let there = targets.toxiproxy.inspect(proxy).await;
+                match there.map_err(|e| e.to_string())? {
+                    Some((_, toxics)) if !toxics.contains(&self.toxic_name) => Ok(()),
+                    Some(_) => Err(format!("toxic {} is still there", self.toxic_name)),
+                    None => Err(format!("proxy {proxy} is gone")),
+                }
+            }
+            FaultKind::Kill | FaultKind::Pause => Ok(()),
+        }
+    }
+
+    async fn inject_process(
+        &self,
+        victim: Victim,
+        targets: &FaultTargets,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let child = targets
+            .processes
+            .get(&victim)
+            .ok_or_else(|| not_ours(victim))?;
+        let mut holds = ledger.holds(victim).await?;
+        if holds.kills == 0 && !child.is_alive() {
+            return Err(format!("{} is dead already", victim.name()));
+        }
+        match self.kind {
+            FaultKind::Kill => {
+                if holds.kills == 0 {
+                    child.kill().await.map_err(|e| e.to_string())?;
+                }
+                holds.kills += 1;
+                Ok(())
+            }
+            FaultKind::Pause => {
+                if holds.kills > 0 {
+                    return Err(format!("{} is killed by another fault", victim.name()));
+                }
+                if holds.pauses == 0
+                    && let Err(e) = child.pause().await
+                {
+                    let back = child.resume().await;
+                    let back =
+                        back.map_or_else(|e| format!("; and undoing it: {e}"), |()| String::new());
+                    return Err(format!("{e}{back}"));
+                }
+                holds.pauses += 1;
+                Ok(())
+            }
+            FaultKind::Down | FaultKind::Toxic { .. } => {
+                Err("a process can only be killed or paused".into())
+            }
+        }
+    }
+
+    async fn heal_process(
+        &self,
+        victim: Victim,
+        targets: &FaultTargets,
+        ledger: &Ledger,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), String> {
+        let child = targets
+            .processes
+            .get(&victim)
+            .ok_or_else(|| not_ours(victim))?;
+        let mut holds = ledger.holds(victim).await?;
+        match self.kind {
+            FaultKind::Kill => {
+                holds.kills = holds.kills.saturating_sub(1);
+                if holds.kills == 0 && !child.is_alive() {
+                    match victim {
+                        Victim::OrderService | Victim::Relay(_) => {
+                            bring_back(child, targets, ledger, stop).await?;
+                        }
+                        Victim::PostgresServer | Victim::KafkaServer => {
+                            child.restart().await.map_err(|e| e.to_string())?;
+                        }
+                    }
+                }
+            }
+            FaultKind::Pause => {
+                holds.pauses = holds.pauses.saturating_sub(1);
+                // One killed meanwhile has nothing left to resume.
+                if holds.pauses == 0 && holds.kills == 0 {
+                    child.resume().await.map_err(|e| e.to_string())?;
+                }
+            }
+            FaultKind::Down | FaultKind::Toxic { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// Starts a process under test until it works. That it does not, though nothing hinders it any more, is
+/// its own doing: no failure to heal, but an end of it that nobody ordered. Where it could not even be
+/// started, that is nobody's doing, and the error.
+async fn bring_back(
+    child: &Child,
+    targets: &FaultTargets,
+    ledger: &Ledger,
+    stop: &watch::Receiver<bool>,
+) -> Result<(), String> {
+    let mut allowance = Allowance::of(comeback::WITHIN);
+    let mut told = false;
+    let came = comeback::bring_back(
+        || child.try_restart(),
+        |error| {
+            if !std::mem::replace(&mut told, true) {
+                let text = format!("{} does not start yet: {}", child.name(), error.reason);
+                (targets.announce)(Announcement {
+                    what: text,
+                    turn: None,
+                });
+            }
+            allowance.lasts(Instant::now(), ledger.is_any_in_force())
+        },
+        || {
+            let mut stop = stop.clone();
+            async move {
+                tokio::select! {
+                    () = tokio::time::sleep(comeback::PAUSE) => true,
+                    // A sender that is gone can no longer stop anything.
+                    Ok(_) = stop.wait_for(|stop| *stop) => false,
+                }
+            }
+        },
+    )
+    .await;
+    match came {
+        Comeback::Works | Comeback::Unwanted => Ok(()),
+        Comeback::GivenUp(error) if error.was_started => {
+            child.stays_away();
+            Ok(())
+        }
+        Comeback::GivenUp(error) => Err(error.to_string()),
+    }
+}
+
+/// The relays of a strategy that has several, where the fault is on one of them: who does the work tells
+/// whether it was missed.
+fn relays_beside(victim: Victim, targets: &FaultTargets) -> impl Iterator<Item = Subject> {
+    let shared = matches!(victim, Victim::Relay(_)) && targets.strategy.relays > 1;
+    let relays = Instance::first(targets.strategy.relays).filter(move |_| shared);
+    relays.filter_map(|instance| {
+        let child = targets.processes.get(&Victim::Relay(instance))?;
+        let database = targets.databases.get(&Link::RelayPostgres(instance))?;
+        Some(Subject::Relay {
+            child: child.clone(),
+            database: database.clone(),
+        })
+    })
+}
+
+fn proxy_name(link: Link, targets: &FaultTargets) -> Result<&str, String> {
+    targets
+        .proxies
+        .get(&link)
+        .map(|(name, _)| name.as_str())
+        .ok_or_else(|| format!("{} does not go through a proxy", link.name()))
+}

@@ -1,0 +1,293 @@
+//! Everything one strategy owns while it runs: schema, roles, slot, topic, proxies, processes.
+//! Planned without I/O, raised, and torn down on every way out.
+
+mod child_configs;
+mod ending;
+mod handed_out;
+mod keeper;
+mod plan;
+
+use super::RunError;
+use super::strategies::StrategyParts;
+use crate::identity::{Identity, RunKey};
+use crate::nemesis::{self, BadQuery};
+use crate::process::reaper::Reaper;
+use crate::process::supervised::ChildError;
+use crate::process::{Child, ChildSpec};
+use crate::scenario::{Instance, Link, Scenario, Strategy};
+use crate::stack::leftovers::Leftover;
+use crate::stack::ports::Reserved;
+use crate::stack::{Route, Stack};
+use crate::topic::Topic;
+use crate::toxiproxy::ToxiproxyClient;
+pub(crate) use child_configs::{ORDER_SERVICE, RELAY};
+use ending::LastEnd;
+pub use ending::Leave;
+use keeper::Keeper;
+use relays::config::PostgresTarget;
+use relays::schema::{self, Layout};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// Ports of the order service and of the relays.
+const PORTS: usize = 1 + Instance::MOST;
+
+/// The relay whose ways those are.
+fn way_of(index: usize) -> Result<Instance, RunError> {
+    let all = Instance::ALL.get(index).copied();
+    all.ok_or_else(|| {
+        let reason = format!("a stack has ways for {} relays at a time", Instance::MOST);
+        failed("finding a way of its own for a relay", &reason)
+    })
+}
+
+/// A strategy deployed on a stack: schema, topic, proxies, order service and relay.
+pub struct Deployment<'a> {
+    pub(super) stack: &'a Stack,
+    scenario: &'a Scenario,
+    pub(super) strategy: &'a Strategy,
+    reaper: Arc<Reaper>,
+    pub(super) folder: PathBuf,
+    /// Where order service and relay write their traces; `None`: nowhere.
+    pub trace: Option<PathBuf>,
+    /// Run id and secret.
+    pub key: RunKey,
+    /// The same, ready for use.
+    pub identity: Arc<Identity>,
+    /// Names in the database.
+    pub layout: Layout,
+    /// Name of the topic.
+    pub topic_name: String,
+    /// The topic.
+    pub topic: Topic,
+    /// Proxied links with their proxies.
+    pub proxies: BTreeMap<Link, (String, Route)>,
+    /// Toxiproxy's admin API.
+    pub toxiproxy: ToxiproxyClient,
+    /// Where the order service listens.
+    pub service_address: SocketAddr,
+    /// Where each relay listens, if it does.
+    pub(super) relay_addresses: [SocketAddr; Instance::MOST],
+    /// All these addresses' ports.
+    _ports: Reserved<PORTS>,
+    /// Topics that the relay needs beside that of the events.
+    topics_beside: Vec<Topic>,
+    /// What the kind of strategy brings.
+    pub(super) parts: Box<dyn StrategyParts>,
+    /// The order service, once raised.
+    pub service: Option<Child>,
+    /// The relays, once raised, where the strategy has any.
+    pub relays: Vec<Child>,
+    /// Start relays again that end by themselves, where that is wanted.
+    keepers: Vec<Keeper>,
+    /// How each relay ended when it was told to.
+    last_end: OnceLock<Vec<LastEnd>>,
+    /// What is to be said of the order service's end, once it was told to end.
+    service_end: OnceLock<Option<String>>,
+    /// Folder of the Unix socket by which the relay reaches PostgreSQL, instead of TCP.
+    pub relay_socket: Option<PathBuf>,
+}
+
+impl Deployment<'_> {
+    /// Makes schema, topic and proxies; starts nothing.
+    pub async fn prepare(&mut self) -> Result<(), RunError> {
+        let info = self.stack.info();
+        if let Some(note) = self.leftover() {
+            self.reaper
+                .note(&note)
+                .map_err(|e| failed("noting what must be dropped", &e))?;
+        }
+        schema::create(&info.postgres, &self.layout)
+            .await
+            .map_err(|e| failed("setting up the schema", &e))?;
+        if self.reader().is_some() {
+            schema::create_reader(&info.postgres, &self.layout)
+                .await
+                .map_err(|e| failed("setting up who may read", &e))?;
+        }
+        self.topic
+            .create()
+            .await
+            .map_err(|e| failed("setting up the topic", &e))?;
+        self.parts.lay_out(self).await?;
+        for topic in &self.topics_beside {
+            let created = topic.create().await;
+            created.map_err(|e| failed("setting up another topic of the relay's", &e))?;
+        }
+        for (name, route) in self.proxies.values() {
+            self.toxiproxy
+                .create(name, &route.listen, &route.upstream)
+                .await
+                .map_err(|e| failed("setting up a proxy", &e))?;
+        }
+        Ok(())
+    }
+
+    /// Has its first relay go the ways of the one of this index: of each way of a stack there is one proxy at
+    /// a time, and other strategies that run beside this one have theirs.
+    pub fn relays_take_the_way_of(&mut self, index: usize) -> Result<(), RunError> {
+        for (link, (_, route)) in &mut self.proxies {
+            let way = match link {
+                Link::OrdersPostgres | Link::OrdersKafka => *link,
+                Link::RelayPostgres(_) => Link::RelayPostgres(way_of(index)?),
+                Link::RelayKafka(_) => Link::RelayKafka(way_of(index)?),
+            };
+            let found = self.stack.info().routes.get(&way);
+            *route = found.cloned().ok_or_else(|| plan::no_route(way))?;
+        }
+        Ok(())
+    }
+
+    /// Starts the relays alone, on what [`Deployment::prepare`] made.
+    pub async fn start_relays(&mut self) -> Result<(), RunError> {
+        let specs = self.relay_specs()?;
+        let (relays, failure) = one_after_the_other(specs, Arc::clone(&self.reaper)).await;
+        self.relays = relays;
+        self.keep_relays();
+        failure.map_or(Ok(()), |e| Err(failed("starting the relay", &e)))
+    }
+
+    /// Starts the order service alone, on what [`Deployment::prepare`] made.
+    pub async fn start_service(&mut self) -> Result<(), RunError> {
+        let spec = self.service_spec()?;
+        let service = self.start(spec).await;
+        self.service = Some(service.map_err(|e| failed("starting the order service", &e))?);
+        Ok(())
+    }
+
+    /// Makes and starts all of it; returns when order service and relays say that they are ready.
+    pub async fn raise(&mut self) -> Result<(), RunError> {
+        self.prepare().await?;
+        if self.strategy.kind.brings_service() {
+            // One that is not ours may have to make the tables that its relay reads.
+            self.start_service().await?;
+            self.start_relays().await?;
+            self.parts.try_out(self).await?;
+            return self.try_queries().await;
+        }
+        let relays = one_after_the_other(self.relay_specs()?, Arc::clone(&self.reaper));
+        let service = self.start(self.service_spec()?);
+        let (service, (relays, mut failure)) = futures::future::join(service, relays).await;
+        // All are kept before any failure is reported, so that tear_down finds them.
+        self.relays = relays;
+        match service {
+            Ok(child) => self.service = Some(child),
+            Err(e) => failure = failure.or(Some(e)),
+        }
+        self.keep_relays();
+        match failure {
+            // Tables that the relay makes are there now.
+            None => self.try_queries().await,
+            Some(e) => Err(failed("starting the system under test", &e)),
+        }
+    }
+
+    /// Who may read the database directly, where a fault waits for something there.
+    fn reader(&self) -> Option<PostgresTarget> {
+        let mut faults = self.scenario.faults.iter();
+        let waits = faults.any(|fault| fault.trigger().is_some_and(|t| t.query().is_some()));
+        waits.then(|| PostgresTarget {
+            user: self.layout.reader_role(),
+            password: self.layout.password.clone(),
+            ..self.admin().clone()
+        })
+    }
+
+    /// What faults wait for in the database can be asked.
+    async fn try_queries(&self) -> Result<(), RunError> {
+        let Some(reader) = self.reader() else {
+            return Ok(());
+        };
+        let tried =
+            nemesis::try_queries(&self.scenario.faults, self.strategy.topology(), &reader).await;
+        tried.map_err(|bad| {
+            let line = line_of(&self.scenario.text, &bad);
+            let doing =
+                format!("trying what a fault waits for (`sql`, line {line} of the scenario)");
+            failed(&doing, &bad.words)
+        })
+    }
+
+    /// From now on relays are started again when they end by themselves, where their strategy wants that.
+    fn keep_relays(&mut self) {
+        if self.parts.restarts() {
+            self.keepers = self.relays.iter().map(Keeper::start).collect();
+        }
+    }
+
+    /// What is left on a stack that outlives us if we die now.
+    fn leftover(&self) -> Option<Leftover> {
+        self.stack
+            .leftover(&self.layout.schema, &self.topic_name, &self.proxy_names())
+    }
+
+    fn start(&self, spec: ChildSpec) -> impl Future<Output = Result<Child, ChildError>> + use<> {
+        let reaper = Arc::clone(&self.reaper);
+        async move { Child::start(spec, &reaper).await }
+    }
+}
+
+/// The line of a scenario's text, from 1, that a query is wrong in. TOML leaves out a line's end right after
+/// three quotes.
+fn line_of(text: &str, bad: &BadQuery) -> usize {
+    let (before, from) = text.split_at_checked(bad.at).unwrap_or((text, ""));
+    let first = before.matches('\n').count() + 1;
+    let begins_below = ["\"\"\"", "'''"].iter().any(|quotes| {
+        let rest = from.strip_prefix(quotes);
+        rest.is_some_and(|rest| rest.starts_with(['\n', '\r']))
+    });
+    match bad.line {
+        Some(line) => first + usize::from(begins_below) + line - 1,
+        None => first,
+    }
+}
+
+/// Starts relays in their order, each when the one before is ready, so that the first one leads; the first
+/// failure ends it.
+async fn one_after_the_other(
+    specs: Vec<ChildSpec>,
+    reaper: Arc<Reaper>,
+) -> (Vec<Child>, Option<ChildError>) {
+    let mut relays = Vec::new();
+    for spec in specs {
+        match Child::start(spec, &reaper).await {
+            Ok(relay) => relays.push(relay),
+            Err(e) => return (relays, Some(e)),
+        }
+    }
+    (relays, None)
+}
+
+/// A [`RunError::Failed`].
+pub fn failed(doing: &str, reason: &dyn std::fmt::Display) -> RunError {
+    RunError::Failed {
+        doing: doing.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_query_that_is_wrong_in_one_of_its_lines_then_that_is_a_line_of_the_scenario() {
+        let text = "name = \"x\"\nwhen = { sql = \"\"\"\nselect\n  tru\"\"\" }\n";
+        let bad = |line| BadQuery {
+            at: text.find("\"\"\"").unwrap_or_default(),
+            line,
+            words: String::new(),
+        };
+        assert_eq!(line_of(text, &bad(None)), 2);
+        assert_eq!(line_of(text, &bad(Some(1))), 3);
+        assert_eq!(line_of(text, &bad(Some(2))), 4);
+        let short = "when = { sql = \"select tru\" }";
+        let bad = BadQuery {
+            at: 15,
+            ..bad(Some(1))
+        };
+        assert_eq!(line_of(short, &bad), 1);
+    }
+}

@@ -1,0 +1,151 @@
+//! The configuration of each child, with the addresses of its links.
+
+use super::{Deployment, failed};
+use crate::history::Tracer;
+use crate::process::{ChildSpec, Ready};
+use crate::run::{RunError, folder, trace};
+use crate::scenario::{Instance, Link};
+use crate::stack::StackInfo;
+use relays::config::{
+    CommitMode, KafkaTarget, PostgresTarget, RelayConfig, ServiceConfig, SourceConfig, TraceTarget,
+};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Names of this program's subcommands, and of the processes that they are; further relays have names of
+/// their own.
+pub(crate) const ORDER_SERVICE: &str = "order-service";
+pub(crate) const RELAY: &str = "relay";
+
+impl Deployment<'_> {
+    /// The order service's process.
+    pub(super) fn service_spec(&self) -> Result<ChildSpec, RunError> {
+        match self.parts.service(self)? {
+            Some(theirs) => Ok(theirs),
+            None => self.own_child(ORDER_SERVICE, ORDER_SERVICE, &self.service_config()),
+        }
+    }
+
+    /// The relays' processes, the first one first.
+    pub(super) fn relay_specs(&self) -> Result<Vec<ChildSpec>, RunError> {
+        let relays = Instance::first(self.strategy.topology().relays);
+        let specs = relays.filter_map(|instance| self.parts.relay(self, instance).transpose());
+        specs.collect()
+    }
+
+    /// The process of a relay of our own.
+    pub(in crate::run) fn own_relay(
+        &self,
+        instance: Instance,
+        source: SourceConfig,
+        commit: CommitMode,
+    ) -> Result<ChildSpec, RunError> {
+        let config = RelayConfig {
+            postgres: self.postgres(Link::RelayPostgres(instance), self.layout.relay_role()),
+            kafka: self.kafka(Link::RelayKafka(instance)),
+            source,
+            synchronous_commit: commit,
+            one_of_several: self.strategy.topology().relays > 1,
+            trace: self.trace_target(Tracer::Relay),
+        };
+        self.own_child(RELAY, instance.name(), &config)
+    }
+
+    /// A subcommand of this very program.
+    fn own_child<C: serde::Serialize>(
+        &self,
+        subcommand: &str,
+        name: &str,
+        config: &C,
+    ) -> Result<ChildSpec, RunError> {
+        let path = self
+            .folder
+            .join("config")
+            .join(format!("{}.{name}.json", self.strategy.name));
+        write_json(&path, config)?;
+        Ok(ChildSpec {
+            name: name.to_owned(),
+            program: std::env::current_exe()
+                .map_err(|e| failed("finding this very program", &e))?,
+            args: vec![
+                subcommand.to_owned(),
+                "--config".to_owned(),
+                path.display().to_string(),
+            ],
+            env: Vec::new(),
+            user: None,
+            folder: None,
+            log: self.log(name),
+            ready: Ready::Signal,
+            ready_within: READY_WITHIN,
+        })
+    }
+
+    /// Where what this process says goes.
+    pub(in crate::run) fn log(&self, name: &str) -> PathBuf {
+        folder::log(&self.folder, &self.strategy.name, name)
+    }
+
+    fn service_config(&self) -> ServiceConfig {
+        ServiceConfig {
+            listen: self.service_address,
+            run: self.key.run.clone(),
+            postgres: self.postgres(Link::OrdersPostgres, self.layout.service_role()),
+            postgres_connections: self.scenario.workload.postgres_connections,
+            write_path: self.parts.write_path(self),
+            trace: self.trace_target(Tracer::OrderService),
+        }
+    }
+
+    fn trace_target(&self, tracer: Tracer) -> Option<TraceTarget> {
+        let folder = self.trace.as_ref()?;
+        Some(trace::target(folder, tracer))
+    }
+
+    /// How this link reaches PostgreSQL, as this role.
+    pub fn postgres(&self, link: Link, user: String) -> PostgresTarget {
+        let direct = &self.stack.info().postgres;
+        let (host, port) = match self.proxies.get(&link).and_then(|(_, r)| split(&r.connect)) {
+            Some(proxy) => proxy,
+            None => match &self.relay_socket {
+                Some(folder) if matches!(link, Link::RelayPostgres(_)) => {
+                    (folder.display().to_string(), direct.port)
+                }
+                _ => (direct.host.clone(), direct.port),
+            },
+        };
+        PostgresTarget {
+            host,
+            port,
+            user,
+            password: self.layout.password.clone(),
+            database: direct.database.clone(),
+            schema: self.layout.schema.clone(),
+        }
+    }
+
+    /// How this link reaches Kafka.
+    pub(in crate::run) fn kafka(&self, link: Link) -> KafkaTarget {
+        let info: &StackInfo = self.stack.info();
+        KafkaTarget {
+            bootstrap: self.proxies.get(&link).map_or_else(
+                || info.kafka_bootstrap.clone(),
+                |(_, route)| route.connect.clone(),
+            ),
+            topic: self.topic_name.clone(),
+            linger_ms: self.strategy.linger_ms,
+        }
+    }
+}
+
+fn split(address: &str) -> Option<(String, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host.to_owned(), port.parse().ok()?))
+}
+
+fn write_json<C: serde::Serialize>(path: &Path, config: &C) -> Result<(), RunError> {
+    let text = serde_json::to_vec_pretty(config)
+        .map_err(|e| failed(&format!("writing {}", path.display()), &e))?;
+    folder::write_secret(path, &text)
+}

@@ -1,0 +1,129 @@
+//! What others are given of a deployment: who injects faults, who watches, who loads it, who counts its dead.
+
+use super::Deployment;
+use crate::clock::RunClock;
+use crate::history::ProcessEvent;
+use crate::nemesis::{Announce, FaultTargets};
+use crate::observer::Watch;
+use crate::process::Child;
+use crate::scenario::{Instance, Link, Victim};
+use crate::workload::{Load, Progress};
+use relays::config::PostgresTarget;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Deployment<'_> {
+    /// The administrator's way to the database, around all proxies.
+    pub fn admin(&self) -> &PostgresTarget {
+        &self.stack.info().postgres
+    }
+
+    /// What the nemesis may touch.
+    pub fn fault_targets(&self, clock: RunClock, announce: Announce) -> FaultTargets {
+        let mut processes = BTreeMap::new();
+        let relays = Instance::ALL.into_iter().map(Victim::Relay);
+        let own = self
+            .service
+            .iter()
+            .map(|child| (Victim::OrderService, child));
+        for (victim, child) in own.chain(relays.zip(&self.relays)) {
+            processes.insert(victim, child.clone());
+        }
+        for victim in [Victim::PostgresServer, Victim::KafkaServer] {
+            if let Some(child) = self.stack.server(victim) {
+                processes.insert(victim, child.clone());
+            }
+        }
+        FaultTargets {
+            strategy: self.strategy.topology(),
+            toxiproxy: self.toxiproxy.clone(),
+            toxiproxy_process: self.stack.toxiproxy().cloned(),
+            proxies: self.proxies.clone(),
+            databases: self.databases(),
+            processes,
+            reader: self.reader(),
+            clock,
+            announce,
+        }
+    }
+
+    /// Where its relays find their database.
+    fn databases(&self) -> BTreeMap<Link, String> {
+        let relays = Instance::first(self.strategy.topology().relays);
+        let links = relays.map(Link::RelayPostgres);
+        links
+            .map(|link| {
+                let target = self.postgres(link, String::new());
+                let host = match target.host.contains(':') {
+                    true => format!("[{}]", target.host),
+                    false => target.host,
+                };
+                (link, format!("{host}:{}", target.port))
+            })
+            .collect()
+    }
+
+    /// What the live observer of its topic watches.
+    pub fn watch(&self, clock: RunClock) -> Watch {
+        Watch {
+            bootstrap: self.stack.info().kafka_bootstrap.clone(),
+            topic: self.topic_name.clone(),
+            partitions: self.scenario.workload.partitions,
+            place: self.strategy.kind.event_place(),
+            identity: Arc::clone(&self.identity),
+            payload_bytes: self.scenario.workload.payload_bytes,
+            clock,
+            keeps_recent: false,
+        }
+    }
+
+    /// The scenario's load on its order service.
+    pub fn load(&self, clock: RunClock, progress: Arc<Progress>) -> Load {
+        Load {
+            service: self.service_address,
+            workload: self.scenario.workload.clone(),
+            seed: self.scenario.seed,
+            identity: Arc::clone(&self.identity),
+            clock,
+            progress,
+        }
+    }
+
+    /// Names of the proxies in use.
+    pub fn proxy_names(&self) -> Vec<String> {
+        self.proxies
+            .values()
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Lives and deaths of everything this run could have touched.
+    pub fn process_events(&self, clock: &RunClock) -> Vec<ProcessEvent> {
+        let mut events: Vec<ProcessEvent> = self
+            .children()
+            .flat_map(|child| child.events(clock))
+            .collect();
+        events.sort_by_key(|e| e.at_ns);
+        events
+    }
+
+    /// Servers that should live and do not, each with the reason. (What is under test may die: that is
+    /// a finding, and no failure to heal.)
+    pub fn dead_servers(&self) -> Vec<String> {
+        self.servers().filter_map(Child::death).collect()
+    }
+
+    /// Everything this run could have touched.
+    fn children(&self) -> impl Iterator<Item = &Child> {
+        self.servers().chain(&self.service).chain(&self.relays)
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &Child> {
+        let servers = [
+            self.stack.server(Victim::PostgresServer),
+            self.stack.server(Victim::KafkaServer),
+            self.stack.toxiproxy(),
+        ];
+        servers.into_iter().flatten()
+    }
+}

@@ -1,0 +1,124 @@
+//! Names and addresses of everything a strategy will own, decided before any of it is made.
+
+use super::{Deployment, PORTS, failed};
+use crate::identity::RunKey;
+use crate::process::reaper::Reaper;
+use crate::run::{RunError, strategies};
+use crate::scenario::{Link, Scenario, Strategy};
+use crate::stack::Stack;
+use crate::topic::Topic;
+use crate::toxiproxy::ToxiproxyClient;
+use relays::schema::Layout;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+impl<'a> Deployment<'a> {
+    /// Decides every name and address; touches nothing.
+    pub fn plan(
+        stack: &'a Stack,
+        scenario: &'a Scenario,
+        strategy: &'a Strategy,
+        reaper: &Arc<Reaper>,
+        folder: &Path,
+        trace: Option<PathBuf>,
+    ) -> Result<Self, RunError> {
+        let info = stack.info();
+        let key = stack.run_key();
+        let identity = Arc::new(
+            key.identity()
+                .map_err(|e| failed("making the run's key", &e))?,
+        );
+        let plain: String = strategy
+            .name
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() {
+                    c.to_ascii_lowercase()
+                } else {
+                    '_'
+                }
+            })
+            .take(24)
+            .collect();
+        let topic_name = format!("oh.{}.{plain}", key.run);
+        let parts = strategies::of(strategy);
+        let layout = Layout {
+            schema: format!("oh_{}_{plain}", key.run),
+            outbox: parts.outbox(),
+            password: RunKey::random().run,
+        };
+        let topology = strategy.topology();
+        let proxies = proxied_links(scenario)
+            .into_iter()
+            .filter(|link| topology.uses(*link))
+            .map(|link| {
+                let name = format!("{topic_name}.{}", link.name().replace("->", "-"));
+                let route = info.routes.get(&link).cloned();
+                let route = route.ok_or_else(|| no_route(link))?;
+                Ok((link, (name, route)))
+            })
+            .collect::<Result<_, RunError>>()?;
+        let ports = crate::stack::ports::reserve::<PORTS>()
+            .map_err(|e| failed("finding free ports for the system under test", &e))?;
+        let [service_address, relay_addresses @ ..] = ports
+            .numbers
+            .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let beside = parts.topics_beside(&topic_name);
+        let topics_beside = beside
+            .iter()
+            .map(|name| Topic::new(&info.kafka_bootstrap, name, 1));
+        Ok(Self {
+            stack,
+            scenario,
+            strategy,
+            reaper: Arc::clone(reaper),
+            folder: folder.to_owned(),
+            trace,
+            key,
+            identity,
+            layout,
+            topic: Topic::new(
+                &info.kafka_bootstrap,
+                &topic_name,
+                scenario.workload.partitions,
+            ),
+            topic_name,
+            proxies,
+            toxiproxy: ToxiproxyClient::new(&info.toxiproxy_url)
+                .map_err(|e| failed("reaching Toxiproxy", &e))?,
+            service_address,
+            relay_addresses,
+            _ports: ports,
+            topics_beside: topics_beside.collect(),
+            parts,
+            service: None,
+            relays: Vec::new(),
+            keepers: Vec::new(),
+            last_end: OnceLock::new(),
+            service_end: OnceLock::new(),
+            relay_socket: None,
+        })
+    }
+}
+
+pub(super) fn no_route(link: Link) -> RunError {
+    let name = link.name();
+    let reason = format!(
+        "the stack has none: add [link.\"{name}\"] with listen, upstream and connect to its description \
+         (external.toml), or run on a local stack"
+    );
+    failed(&format!("finding the route of {name}"), &reason)
+}
+
+/// Links that some fault of the scenario is on: they go through a proxy in every strategy alike.
+fn proxied_links(scenario: &Scenario) -> Vec<Link> {
+    let mut links: Vec<Link> = scenario
+        .faults
+        .iter()
+        .flat_map(|f| f.target.links())
+        .collect();
+    links.sort_unstable();
+    links.dedup();
+    links
+}

@@ -1,0 +1,201 @@
+//! The file that describes an external stack.
+
+use super::{Route, StackInfo};
+use crate::process::environment;
+use crate::scenario::Link;
+use relays::config::PostgresTarget;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// As in `external.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Description {
+    pub(super) postgres: Postgres,
+    pub(super) kafka: Kafka,
+    pub(super) toxiproxy: Toxiproxy,
+    pub(super) link: BTreeMap<Link, Way>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Postgres {
+    host: String,
+    port: u16,
+    user: String,
+    #[serde(default)]
+    password: String,
+    database: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kafka {
+    pub(super) bootstrap: String,
+    /// For the record: Kafka's protocol does not say it.
+    #[serde(default = "unknown")]
+    pub(super) version: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Toxiproxy {
+    pub(super) url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Way {
+    listen: String,
+    upstream: String,
+    connect: String,
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
+}
+
+impl Description {
+    /// Reads a file; the password may come from the environment instead.
+    pub(super) fn read(file: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(file).map_err(|e| {
+            format!("{e}; external.toml of the checkout is an example of what belongs there")
+        })?;
+        let mut description = Self::parse(&text)?;
+        // One that is not to stand in a file.
+        if let Ok(password) = std::env::var(environment::PASSWORD) {
+            description.postgres.password = password;
+        }
+        Ok(description)
+    }
+
+    /// From the text of such a file, or of [`Description::to_text`].
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let description: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        // Those of further relays are for who has scenarios with faults on them.
+        let missing = Link::PLAIN
+            .iter()
+            .find(|l| !description.link.contains_key(l));
+        match missing {
+            Some(link) => Err(format!(
+                "[link.\"{}\"] is missing; it takes listen, upstream and connect",
+                link.name()
+            )),
+            None => Ok(description),
+        }
+    }
+
+    /// The file that would lead to this stack.
+    pub(super) fn of(info: &StackInfo) -> Self {
+        let p = info.postgres.clone();
+        Self {
+            postgres: Postgres {
+                host: p.host,
+                port: p.port,
+                user: p.user,
+                password: p.password,
+                database: p.database,
+            },
+            kafka: Kafka {
+                bootstrap: info.kafka_bootstrap.clone(),
+                version: info.kafka_version.clone(),
+            },
+            toxiproxy: Toxiproxy {
+                url: info.toxiproxy_url.clone(),
+            },
+            link: info
+                .routes
+                .iter()
+                .map(|(link, route)| {
+                    let way = Way {
+                        listen: route.listen.clone(),
+                        upstream: route.upstream.clone(),
+                        connect: route.connect.clone(),
+                    };
+                    (*link, way)
+                })
+                .collect(),
+        }
+    }
+
+    /// The whole of it, passwords included: for the reaper, which has neither file nor environment.
+    pub(super) fn to_text(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    pub(super) fn postgres_target(&self) -> PostgresTarget {
+        let Postgres {
+            host,
+            port,
+            user,
+            password,
+            database,
+        } = self.postgres.clone();
+        PostgresTarget {
+            host,
+            port,
+            user,
+            password,
+            database,
+            schema: String::new(),
+        }
+    }
+
+    pub(super) fn routes(&self) -> BTreeMap<Link, Route> {
+        let ways = self.link.clone().into_iter();
+        ways.map(|(link, way)| {
+            let route = Route {
+                listen: way.listen,
+                upstream: way.upstream,
+                connect: way.connect,
+            };
+            (link, route)
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../../external.toml");
+    const COMPOSE: &str = include_str!("../../../../docker-compose.yml");
+
+    #[test]
+    fn the_example_is_read_and_survives_the_way_to_the_reaper() {
+        let example = Description::parse(EXAMPLE).unwrap();
+        assert_eq!(Description::parse(&example.to_text()), Ok(example));
+    }
+
+    #[test]
+    fn the_example_names_the_addresses_of_docker_compose() {
+        let example = Description::parse(EXAMPLE).unwrap();
+        for (link, way) in &example.link {
+            if link.is_kafka() {
+                let advertised = format!("://{}", way.connect);
+                assert!(COMPOSE.contains(&advertised), "{advertised}");
+            }
+            let port = way.upstream.rsplit_once(':').unwrap().1;
+            assert!(COMPOSE.contains(&format!(":{port}")), "{port}");
+        }
+        assert!(COMPOSE.contains(&format!("DIRECT://{}", example.kafka.bootstrap)));
+        let published = format!("- 127.0.0.1:{}:5432", example.postgres.port);
+        assert!(COMPOSE.contains(&published), "{published}");
+        let password = format!("POSTGRES_PASSWORD: {}", example.postgres.password);
+        assert!(COMPOSE.contains(&password));
+    }
+
+    #[test]
+    fn a_missing_link_and_an_unknown_key_are_named() {
+        let (without, _) = EXAMPLE.split_once("[link.\"relay->kafka\"]").unwrap();
+        let error = Description::parse(without).unwrap_err();
+        assert!(error.contains("relay->kafka"), "{error}");
+
+        let wrong = EXAMPLE.replace("bootstrap =", "boot =");
+        let error = Description::parse(&wrong).unwrap_err();
+        assert!(error.contains("boot") && error.contains("line"), "{error}");
+    }
+}

@@ -1,0 +1,89 @@
+//! What the figures of a run depend on: the machine, and how durable the servers are.
+
+use super::{StackError, StackInfo, postgres_client, postgres_version};
+use std::collections::BTreeMap;
+
+/// Processor, cores, memory and kernel.
+pub(super) fn of_this_machine() -> BTreeMap<String, String> {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let uname = nix::sys::utsname::uname().ok();
+    let kernel = uname.map(|u| u.release().to_string_lossy().into_owned());
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let found = [
+        ("processor", model(&processor)),
+        ("cores", (cores > 0).then(|| cores.to_string())),
+        ("memory_mib", memory_mib(&memory).map(|m| m.to_string())),
+        ("kernel", kernel),
+    ];
+    let known = found.into_iter().filter_map(|(k, v)| Some((k.into(), v?)));
+    known.collect()
+}
+
+/// Asks PostgreSQL for its version and durability, and notes Kafka's.
+pub(super) async fn of_the_servers(info: &mut StackInfo) -> Result<(), StackError> {
+    let failed = |reason| StackError {
+        doing: "ask PostgreSQL for its settings".into(),
+        reason,
+    };
+    let mut connection = postgres_client::connect(&info.postgres)
+        .await
+        .map_err(failed)?;
+    info.postgres_version = postgres_client::version(&mut connection)
+        .await
+        .map_err(failed)?;
+    postgres_version::check(&info.postgres_version).map_err(|reason| StackError {
+        doing: format!(
+            "use PostgreSQL at {}:{}",
+            info.postgres.host, info.postgres.port
+        ),
+        reason: format!("{reason}; name a newer server"),
+    })?;
+    for (name, query) in [
+        ("fsync", "show fsync"),
+        ("synchronous_commit", "show synchronous_commit"),
+        ("wal_level", "show wal_level"),
+    ] {
+        let value = postgres_client::ask(&mut connection, query)
+            .await
+            .map_err(failed)?;
+        info.environment.insert(name.into(), value);
+    }
+    // Ours to decide: topics are made with one replica, producers ask for all acknowledgements.
+    info.environment
+        .insert("replication_factor".into(), "1".into());
+    info.environment.insert("kafka_acks".into(), "all".into());
+    Ok(())
+}
+
+/// The first processor's, as the kernel names it; on some architectures it does not.
+fn model(cpuinfo: &str) -> Option<String> {
+    let line = cpuinfo.lines().find_map(|l| l.strip_prefix("model name"))?;
+    let (_, model) = line.split_once(':')?;
+    Some(model.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn memory_mib(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_what_the_kernel_says_of_its_processors_then_the_model_is_that_of_the_first() {
+        let text = "processor\t: 0\nmodel name\t: Some  CPU @ 2.00GHz\nmodel name\t: Other\n";
+        assert_eq!(model(text).as_deref(), Some("Some CPU @ 2.00GHz"));
+        assert_eq!(model("processor\t: 0\nBogoMIPS\t: 48.00\n"), None);
+    }
+
+    #[test]
+    fn memory_is_read_from_meminfo() {
+        let text = "MemTotal:       24690152 kB\nMemFree: 1 kB\n";
+        assert_eq!(memory_mib(text), Some(24_111));
+        assert_eq!(memory_mib("MemTotal: lots"), None);
+    }
+}

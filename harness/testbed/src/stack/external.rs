@@ -1,0 +1,303 @@
+//! Provider `external`: somebody's running PostgreSQL, Kafka and Toxiproxy, described by a file.
+
+use super::description::Description;
+use super::kafka_client::{self, Topics};
+use super::leftovers::{self, Leftover};
+use super::tenancy::{self, Tenancy};
+use super::{Route, StackError, StackInfo, environment, postgres_client};
+use crate::identity::RunKey;
+use crate::process::reaper::Reaper;
+use crate::scenario::Link;
+use crate::toxiproxy::ToxiproxyClient;
+use relays::config::PostgresTarget;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Found, not started.
+pub struct ExternalStack {
+    info: StackInfo,
+    description: Description,
+    programs: Option<PathBuf>,
+    notes: Vec<String>,
+    reaper: Arc<Reaper>,
+    tenancy: Tenancy,
+}
+
+/// The stack file (see `external.toml`) that leads to this stack, passwords included: a kept local
+/// stack is somebody's stack from then on.
+pub fn stack_file(info: &StackInfo) -> String {
+    Description::of(info).to_text()
+}
+
+impl ExternalStack {
+    /// Reads the file, drops what dead runs left, and checks that everything answers, is set as it
+    /// must be, and can be reached through a proxy.
+    pub async fn find(
+        file: &Path,
+        programs: Option<PathBuf>,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, StackError> {
+        let shown = file.display();
+        let description = Description::read(file)
+            .map_err(|reason| failed(&format!("read the stack file {shown}"), reason))?;
+        let mut info = ask_servers(&description).await?;
+        environment::of_the_servers(&mut info).await?;
+        let id = Tenancy::new_id();
+        let mark = leftover_mark(&description, &id);
+        let noted = reaper.note(&mark);
+        noted.map_err(|e| failed("take the stack for this run", e.to_string()))?;
+        let tenancy = Tenancy::begin(&info.postgres, &info.kafka_bootstrap, id).await?;
+        let mut stack = Self {
+            info,
+            description,
+            programs,
+            notes: Vec::new(),
+            reaper: Arc::clone(reaper),
+            tenancy,
+        };
+        // First of all: a dead run's proxies would hold the ports that the next check needs.
+        stack.notes = leftovers::sweep(&stack.info, stack.tenant()).await?;
+        stack.check_routes(reaper).await?;
+        Ok(stack)
+    }
+
+    /// Its description.
+    pub fn info(&self) -> &StackInfo {
+        &self.info
+    }
+
+    /// The install script's folder, if it is known.
+    pub fn programs(&self) -> Option<&Path> {
+        self.programs.as_deref()
+    }
+
+    /// What was found and dropped of runs that are dead.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The note that the reaper needs before these things are made.
+    pub fn leftover(&self, schema: &str, topic: &str, proxies: &[String]) -> Leftover {
+        Leftover {
+            stack: self.description.to_text(),
+            schema: schema.to_owned(),
+            topic: topic.to_owned(),
+            proxies: proxies.to_owned(),
+        }
+    }
+
+    /// With what the ids of the runs on it begin.
+    pub fn tenant(&self) -> &str {
+        self.tenancy.id()
+    }
+
+    /// Waits until this harness cannot say any more that it is alive.
+    pub async fn is_lost(&self) -> StackError {
+        failed("keep the stack for this run", self.tenancy.lost().await)
+    }
+
+    /// Whether it is lost, or one of the three does not answer any more.
+    pub async fn failure(&self) -> Option<StackError> {
+        tokio::select! {
+            biased;
+            lost = self.is_lost() => Some(lost),
+            answered = ask_servers(&self.description) => answered.err(),
+        }
+    }
+
+    /// Leaves it to others.
+    pub async fn leave(self) -> Result<(), StackError> {
+        let note = leftover_mark(&self.description, self.tenancy.id());
+        let left = async {
+            self.tenancy.end().await?;
+            let forgotten = self.reaper.forget(&note);
+            forgotten.map_err(|e| e.to_string())
+        };
+        left.await
+            .map_err(|reason| failed("leave the stack", reason))
+    }
+
+    /// Makes each link's proxy for a moment and asks what is behind it.
+    async fn check_routes(&self, reaper: &Arc<Reaper>) -> Result<(), StackError> {
+        let run = RunKey::below(self.tenancy.id()).run;
+        let toxiproxy = ToxiproxyClient::new(&self.info.toxiproxy_url)
+            .map_err(|e| failed("check the routes", e.to_string()))?;
+        for (link, route) in &self.info.routes {
+            let proxy = format!("oh.{run}.check.{}", link.name());
+            let note = self.leftover("", "", std::slice::from_ref(&proxy));
+            let doing = format!("check the route of {}", link.name());
+            let noted = reaper.note(&note);
+            noted.map_err(|e| failed(&doing, e.to_string()))?;
+            let checked = self.check_route(&toxiproxy, &proxy, *link, route).await;
+            let deleted = toxiproxy.delete(&proxy).await.map_err(|e| e.to_string());
+            if deleted.is_ok() {
+                let forgotten = reaper.forget(&note);
+                forgotten.map_err(|e| failed(&doing, e.to_string()))?;
+            }
+            checked
+                .and(deleted)
+                .map_err(|reason| failed(&doing, reason))?;
+        }
+        Ok(())
+    }
+
+    async fn check_route(
+        &self,
+        toxiproxy: &ToxiproxyClient,
+        proxy: &str,
+        link: Link,
+        route: &Route,
+    ) -> Result<(), String> {
+        let created = toxiproxy.create(proxy, &route.listen, &route.upstream);
+        created
+            .await
+            .map_err(|e| format!("{e}\nis `listen` free, and an address of Toxiproxy's host?"))?;
+        if link.is_kafka() {
+            self.check_kafka_route(link, route).await
+        } else {
+            self.check_postgres_route(route).await
+        }
+    }
+
+    async fn check_kafka_route(&self, link: Link, route: &Route) -> Result<(), String> {
+        let said = kafka_client::describe(&route.connect, Topics::None)
+            .await
+            .map_err(|e| unreachable_route(route, &e))?;
+        if said.advertised == [route.connect.as_str()] {
+            return Ok(());
+        }
+        Err(format!(
+            "the listener behind {} advertises {}, not {}: clients would leave the proxy after \
+             the first answer. Give the broker a listener of its own for this link whose \
+             advertised.listeners entry is {}, and name that listener's address as `upstream` of \
+             [link.\"{}\"]",
+            route.upstream,
+            said.advertised.join(", "),
+            route.connect,
+            route.connect,
+            link.name()
+        ))
+    }
+
+    async fn check_postgres_route(&self, route: &Route) -> Result<(), String> {
+        let (host, port) = split_address(&route.connect)?;
+        let target = PostgresTarget {
+            host,
+            port,
+            ..self.info.postgres.clone()
+        };
+        let mut connection = postgres_client::connect(&target)
+            .await
+            .map_err(|e| unreachable_route(route, &e))?;
+        postgres_client::ask(&mut connection, "select '1'")
+            .await
+            .map(drop)
+            .map_err(|e| unreachable_route(route, &e))
+    }
+}
+
+/// What must be dropped if the harness dies, as long as it uses the stack.
+fn leftover_mark(description: &Description, id: &str) -> Leftover {
+    Leftover {
+        stack: description.to_text(),
+        schema: String::new(),
+        topic: tenancy::mark_of(id),
+        proxies: Vec::new(),
+    }
+}
+
+fn unreachable_route(route: &Route, reason: &str) -> String {
+    format!(
+        "{reason}\nis `connect` ({}) where this machine reaches Toxiproxy's `listen` ({}), and \
+         `upstream` ({}) an address that Toxiproxy reaches?",
+        route.connect, route.listen, route.upstream
+    )
+}
+
+fn split_address(address: &str) -> Result<(String, u16), String> {
+    let split = address.rsplit_once(':');
+    let parsed = split.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    parsed.ok_or_else(|| format!("`{address}` is not host:port"))
+}
+
+fn failed(doing: &str, reason: String) -> StackError {
+    StackError {
+        doing: doing.to_owned(),
+        reason,
+    }
+}
+
+/// Versions and settings of all three, each asked directly.
+async fn ask_servers(description: &Description) -> Result<StackInfo, StackError> {
+    let postgres = description.postgres_target();
+    check_postgres(&postgres)
+        .await
+        .map_err(|reason| failed(&format!("use PostgreSQL at {}", at(&postgres)), reason))?;
+    let bootstrap = &description.kafka.bootstrap;
+    check_kafka(bootstrap)
+        .await
+        .map_err(|reason| failed(&format!("use Kafka at {bootstrap}"), reason))?;
+    let url = &description.toxiproxy.url;
+    let toxiproxy_failed = |e: crate::toxiproxy::ToxiproxyError| {
+        failed(&format!("use Toxiproxy at {url}"), e.to_string())
+    };
+    let toxiproxy = ToxiproxyClient::new(url).map_err(toxiproxy_failed)?;
+    Ok(StackInfo {
+        provider: "external".into(),
+        postgres,
+        // Its folder is not in the description, and may not be on this machine.
+        postgres_socket: None,
+        postgres_version: String::new(),
+        kafka_bootstrap: bootstrap.clone(),
+        kafka_version: description.kafka.version.clone(),
+        toxiproxy_url: url.clone(),
+        toxiproxy_version: toxiproxy.version().await.map_err(toxiproxy_failed)?,
+        routes: description.routes(),
+        environment: environment::of_this_machine(),
+    })
+}
+
+fn at(postgres: &PostgresTarget) -> String {
+    format!("{}:{}", postgres.host, postgres.port)
+}
+
+async fn check_postgres(target: &PostgresTarget) -> Result<(), String> {
+    let mut connection = postgres_client::connect(target).await?;
+    let level = postgres_client::ask(&mut connection, "show wal_level").await?;
+    if level != "logical" {
+        return Err(format!(
+            "wal_level is {level}: a CDC relay reads nothing then; set wal_level = logical in \
+             postgresql.conf and restart the server"
+        ));
+    }
+    let may = postgres_client::ask(
+        &mut connection,
+        "select (rolsuper or (rolcreaterole and rolreplication))::text from pg_roles
+         where rolname = current_user",
+    );
+    if may.await? != "true" {
+        return Err(format!(
+            "role {0} may not make roles and replication slots: `alter role \"{0}\" createrole \
+             replication`, or name another role in the stack file",
+            target.user
+        ));
+    }
+    Ok(())
+}
+
+async fn check_kafka(bootstrap: &str) -> Result<(), String> {
+    let said = kafka_client::describe(bootstrap, Topics::None).await?;
+    let Some(broker) = said.advertised.first() else {
+        return Err("it knows no living broker yet; try again when it is up".into());
+    };
+    // What a client does next is to go where it is told.
+    kafka_client::describe(broker, Topics::None)
+        .await
+        .map(drop)
+        .map_err(|e| {
+            format!(
+                "its listener advertises {broker}, and from here that is no address of it ({e}): \
+                 set advertised.listeners to what this machine reaches, e.g. {bootstrap}"
+            )
+        })
+}

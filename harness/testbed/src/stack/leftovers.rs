@@ -1,0 +1,345 @@
+//! What dead harnesses left on an external stack: found by name, told from what the living use by the
+//! marks that these keep up, and dropped.
+//!
+//! Parts of a stack may be shared with harnesses that use other databases, servers or clusters beside
+//! them. So whose name is met anywhere is alive if any mark of it is, and a proxy that leads to where
+//! its owner's mark could not be seen from here is not touched.
+
+use super::description::Description;
+use super::kafka_client::{self, Topics};
+use super::tenancy::{self, DEAD_AFTER, ID_DIGITS};
+use super::{StackError, StackInfo, postgres_client};
+use crate::process::reaper::Cleanup;
+use crate::topic::Topic;
+use crate::toxiproxy::ToxiproxyClient;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
+use relays::config::PostgresTarget;
+use relays::schema::{Layout, OutboxKind};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// Hexadecimal digits of a run's id.
+const RUN_DIGITS: usize = 16;
+/// Bound on one deletion.
+const DELETE_WITHIN: Duration = Duration::from_secs(15);
+/// Bound on all that the reaper does for a dead harness.
+const AFTER_DEATH_WITHIN: Duration = Duration::from_secs(60);
+/// Pause between two looks at whether a mark grows.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// All that carries the name of one run.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Belongings {
+    schemas: BTreeSet<String>,
+    topics: BTreeSet<String>,
+    proxies: BTreeSet<String>,
+}
+
+/// Drops what harnesses left that are dead; says what it dropped, and who else is alive, one line each.
+/// `tenant` is the harness that asks, which has the stack already.
+pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackError> {
+    let failed = |reason: String| StackError {
+        doing: "drop what dead runs left".into(),
+        reason,
+    };
+    let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).map_err(|e| failed(e.to_string()))?;
+    let place = Place {
+        postgres: info.postgres.clone(),
+        bootstrap: info.kafka_bootstrap.clone(),
+        toxiproxy,
+        upstreams: info.routes.values().map(|r| r.upstream.clone()).collect(),
+    };
+    let mut session = postgres_client::connect(&info.postgres)
+        .await
+        .map_err(failed)?;
+    tenancy::never_idle(&mut session).await.map_err(failed)?;
+    let found = place.find(&mut session).await.map_err(failed)?;
+    let mut others: BTreeSet<&str> = found.keys().map(|run| &run[..ID_DIGITS]).collect();
+    others.remove(tenant);
+    let mut said = Vec::new();
+    let mut dead = BTreeSet::new();
+    for id in &others {
+        // Ours from here on: who else sweeps now sees it held, and leaves it to us.
+        let free = tenancy::try_lock(&mut session, id).await.map_err(failed)?;
+        if free
+            && !tenancy::is_held_by_another(&mut session, id)
+                .await
+                .map_err(failed)?
+        {
+            dead.insert(*id);
+        }
+    }
+    for id in place.growing(&found, &dead).await.map_err(failed)? {
+        dead.remove(id.as_str());
+    }
+    for (run, belongings) in &found {
+        if !dead.contains(&run[..ID_DIGITS]) {
+            continue;
+        }
+        for what in place.drop(belongings).await.map_err(failed)? {
+            said.push(format!("dropped {what}, left by run {run}"));
+        }
+    }
+    for id in others.difference(&dead) {
+        said.push(format!(
+            "another harness ({id}) uses some of this stack at the same time: its load is in what is \
+             measured"
+        ));
+    }
+    // Closing the session gives all of the locks back.
+    Ok(said)
+}
+
+/// What a run makes on an external stack and must drop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// The stack file's content.
+    pub stack: String,
+    /// Schema (also prefix of roles, slot and publication).
+    pub schema: String,
+    /// Topic.
+    pub topic: String,
+    /// Proxies.
+    pub proxies: Vec<String>,
+}
+
+impl Cleanup for Leftover {
+    const KIND: &'static str = "external";
+
+    fn clean_up(left: Vec<Self>) -> Result<Vec<String>, String> {
+        if left.is_empty() {
+            return Ok(Vec::new());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| format!("nothing was dropped from the external stack: {e}"))?;
+        Ok(runtime.block_on(drop_all(&left)))
+    }
+}
+
+/// Says what it did, and what is left for the next run, one line each.
+async fn drop_all(leftovers: &[Leftover]) -> Vec<String> {
+    let mut said = Vec::new();
+    let all = async {
+        for leftover in leftovers {
+            match drop_one(leftover).await {
+                Ok(dropped) => said.extend(dropped.iter().map(|what| format!("dropped {what}"))),
+                Err(reason) => said.push(format!("the next run will drop the rest: {reason}")),
+            }
+        }
+    };
+    if tokio::time::timeout(AFTER_DEATH_WITHIN, all).await.is_err() {
+        said.push("the external stack does not answer; the next run will drop the rest".into());
+    }
+    said
+}
+
+async fn drop_one(leftover: &Leftover) -> Result<Vec<String>, String> {
+    let description = Description::parse(&leftover.stack)?;
+    let place = Place {
+        postgres: description.postgres_target(),
+        bootstrap: description.kafka.bootstrap.clone(),
+        toxiproxy: ToxiproxyClient::new(&description.toxiproxy.url).map_err(|e| e.to_string())?,
+        upstreams: BTreeSet::new(),
+    };
+    let some = |name: &String| Some(name.clone()).filter(|n| !n.is_empty());
+    let belongings = Belongings {
+        schemas: some(&leftover.schema).into_iter().collect(),
+        topics: some(&leftover.topic).into_iter().collect(),
+        proxies: leftover.proxies.iter().cloned().collect(),
+    };
+    place.drop(&belongings).await
+}
+
+/// Where belongings are looked for and dropped.
+struct Place {
+    postgres: PostgresTarget,
+    bootstrap: String,
+    toxiproxy: ToxiproxyClient,
+    /// Where the proxies of this stack lead to.
+    upstreams: BTreeSet<String>,
+}
+
+impl Place {
+    /// Everything with the name of a run, by run.
+    async fn find(
+        &self,
+        session: &mut PgConnection,
+    ) -> Result<BTreeMap<String, Belongings>, String> {
+        let mut found: BTreeMap<String, Belongings> = BTreeMap::new();
+        for name in names_in_postgres(session).await? {
+            if let Some((run, schema)) = schema_of(&name) {
+                let of_run = found.entry(run.to_owned()).or_default();
+                of_run.schemas.insert(schema.to_owned());
+            }
+        }
+        let cluster = kafka_client::describe(&self.bootstrap, Topics::All).await?;
+        for topic in cluster.topics {
+            if let Some(run) = run_of(&topic, "oh.", '.') {
+                let of_run = found.entry(run.to_owned()).or_default();
+                of_run.topics.insert(topic);
+            }
+        }
+        let proxies = self.toxiproxy.upstreams().await;
+        for (proxy, upstream) in proxies.map_err(|e| e.to_string())? {
+            // One that leads elsewhere is of a harness whose marks are there.
+            if !self.upstreams.contains(&upstream) {
+                continue;
+            }
+            if let Some(run) = run_of(&proxy, "oh.", '.') {
+                let of_run = found.entry(run.to_owned()).or_default();
+                of_run.proxies.insert(proxy);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Which of these harnesses have a topic that still grows.
+    async fn growing(
+        &self,
+        found: &BTreeMap<String, Belongings>,
+        ids: &BTreeSet<&str>,
+    ) -> Result<BTreeSet<String>, String> {
+        let mut still = Vec::new();
+        for id in ids {
+            let mark = tenancy::mark_of(id);
+            if found.values().any(|b| b.topics.contains(&mark)) {
+                let length = Topic::new(&self.bootstrap, &mark, 1).length()?;
+                let records = length.records().await?;
+                still.push((*id, length, records));
+            }
+        }
+        let mut growing = BTreeSet::new();
+        let since = Instant::now();
+        while !still.is_empty() && since.elapsed() < DEAD_AFTER {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let mut left = Vec::new();
+            for (id, length, records) in still {
+                // One that cannot be asked any more was deleted by its own harness.
+                if length.records().await.is_ok_and(|now| now > records) {
+                    growing.insert(id.to_owned());
+                } else {
+                    left.push((id, length, records));
+                }
+            }
+            still = left;
+        }
+        Ok(growing)
+    }
+
+    /// Drops what is there of these; says what it dropped. Proxies first: nothing may go on through
+    /// them.
+    async fn drop(&self, belongings: &Belongings) -> Result<Vec<String>, String> {
+        let mut dropped = Vec::new();
+        for proxy in &belongings.proxies {
+            let deleted = self.toxiproxy.delete(proxy);
+            deleted.await.map_err(|e| e.to_string())?;
+            dropped.push(format!("proxy {proxy}"));
+        }
+        for schema in &belongings.schemas {
+            let layout = Layout {
+                schema: schema.clone(),
+                outbox: OutboxKind::Cdc,
+                password: String::new(),
+            };
+            relays::schema::drop_all(&self.postgres, &layout)
+                .await
+                .map_err(|e| e.to_string())?;
+            dropped.push(format!(
+                "schema {schema} with its roles, slot and publication"
+            ));
+        }
+        if !belongings.topics.is_empty() {
+            delete_topics(&self.bootstrap, &belongings.topics).await?;
+            dropped.extend(belongings.topics.iter().map(|t| format!("topic {t}")));
+        }
+        Ok(dropped)
+    }
+}
+
+async fn names_in_postgres(session: &mut PgConnection) -> Result<Vec<String>, String> {
+    let names = sqlx::query_scalar::<_, String>(
+        "select nspname::text from pg_namespace where nspname like 'oh\\_%'
+         union select rolname::text from pg_roles r where rolname like 'oh\\_%'
+               -- What other databases have of it is for who uses those.
+               and not exists (select from pg_shdepend d
+                                where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid
+                                  and d.dbid not in (0, (select oid from pg_database
+                                                          where datname = current_database())))
+         union select slot_name::text from pg_replication_slots
+               where slot_name like 'oh\\_%' and database = current_database()
+         union select pubname::text from pg_publication where pubname like 'oh\\_%'",
+    )
+    .fetch_all(session);
+    names.await.map_err(|e| e.to_string())
+}
+
+async fn delete_topics(bootstrap: &str, topics: &BTreeSet<String>) -> Result<(), String> {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .create()
+        .map_err(|e| e.to_string())?;
+    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+    let options = AdminOptions::new()
+        .operation_timeout(Some(DELETE_WITHIN))
+        .request_timeout(Some(DELETE_WITHIN));
+    let results = admin.delete_topics(&names, &options).await;
+    for result in results.map_err(|e| format!("delete topics: {e}"))? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((topic, code)) => return Err(format!("delete topic {topic}: {code}")),
+        }
+    }
+    Ok(())
+}
+
+/// The run, and the schema from which [`Layout`] derived this name (or which it is).
+fn schema_of(name: &str) -> Option<(&str, &str)> {
+    let run = run_of(name, "oh_", '_')?;
+    let suffixes = ["_svc", "_rly", "_rdr", "_slot", "_pub"];
+    let schema = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+    // A strategy may be called like a suffix: then this is its schema.
+    let schema = schema.filter(|s| s.len() > "oh_".len() + RUN_DIGITS);
+    Some((run, schema.unwrap_or(name)))
+}
+
+/// The run in `PREFIX RUN SEPARATOR rest`; names of any other form are not ours.
+fn run_of<'a>(name: &'a str, prefix: &str, separator: char) -> Option<&'a str> {
+    let (run, rest) = name.strip_prefix(prefix)?.split_once(separator)?;
+    let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    let is_run = run.len() == RUN_DIGITS && run.bytes().all(is_digit);
+    (is_run && !rest.is_empty()).then_some(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = "0123456789abcdef";
+
+    #[test]
+    fn only_names_of_our_form_are_ours() {
+        assert_eq!(run_of(&format!("oh.{RUN}.cdc"), "oh.", '.'), Some(RUN));
+        for other in ["oh.cdc", "oh.0123.cdc", "orders", "oh.0123456789ABCDEF.x"] {
+            assert_eq!(run_of(other, "oh.", '.'), None, "{other}");
+        }
+        assert_eq!(run_of(&format!("oh.{RUN}."), "oh.", '.'), None);
+    }
+
+    #[test]
+    fn a_derived_name_leads_to_its_schema() {
+        let schema = format!("oh_{RUN}_my_cdc");
+        for suffix in ["", "_svc", "_rly", "_rdr", "_slot", "_pub"] {
+            let name = format!("{schema}{suffix}");
+            assert_eq!(schema_of(&name), Some((RUN, schema.as_str())));
+        }
+        let odd = format!("oh_{RUN}_pub");
+        assert_eq!(schema_of(&odd), Some((RUN, odd.as_str())));
+    }
+}

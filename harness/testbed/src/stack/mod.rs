@@ -1,0 +1,289 @@
+//! PostgreSQL, Kafka and Toxiproxy: started (or found), described, stopped. A stack knows no scenario.
+
+pub mod data_folder;
+mod description;
+mod environment;
+pub mod external;
+pub mod jvm;
+mod kafka_client;
+mod kafka_server;
+pub mod leftovers;
+pub mod local;
+pub mod ports;
+mod postgres_client;
+mod postgres_server;
+mod postgres_version;
+mod standby;
+pub mod tenancy;
+mod toxiproxy_server;
+pub mod warm_up;
+
+use crate::identity::RunKey;
+use crate::process::Child;
+use crate::process::reaper::Duty;
+use crate::scenario::{Link, Victim};
+pub use jvm::Jit;
+use relays::config::PostgresTarget;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use thiserror::Error;
+
+/// What the reaper cleans up after a harness that is gone, in this order.
+pub const DUTIES: &[Duty] = &[
+    Duty::of::<data_folder::Abandoned>(),
+    Duty::of::<leftovers::Leftover>(),
+];
+
+/// A server's clients may notice its end so much sooner than we do.
+const END_SEEN_WITHIN: Duration = Duration::from_secs(1);
+
+/// The way of one link through Toxiproxy. Addresses are `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Route {
+    /// Where the proxy listens, as Toxiproxy is told.
+    pub listen: String,
+    /// Where it forwards to, as Toxiproxy sees it. For Kafka: the listener that advertises `connect`.
+    pub upstream: String,
+    /// Where the system under test connects.
+    pub connect: String,
+}
+
+/// What the rest of the harness may know of a stack.
+#[derive(Debug, Clone)]
+pub struct StackInfo {
+    /// `local` or `external`.
+    pub provider: String,
+    /// Direct, as an administrator.
+    pub postgres: PostgresTarget,
+    /// Folder of PostgreSQL's Unix socket, where the server is on this machine and has one.
+    pub postgres_socket: Option<PathBuf>,
+    /// `SELECT version()`, short: `15.18`.
+    pub postgres_version: String,
+    /// Direct listener.
+    pub kafka_bootstrap: String,
+    /// Of the broker, or of the jars.
+    pub kafka_version: String,
+    /// `http://host:port`.
+    pub toxiproxy_url: String,
+    /// Its version.
+    pub toxiproxy_version: String,
+    /// A route a link.
+    pub routes: BTreeMap<Link, Route>,
+    /// Durability and the like (`fsync`, `synchronous_commit`, replication factor, cores, ...).
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Failure of the stack: exit code 4.
+#[derive(Debug, Error)]
+#[error("the stack failed: {doing}: {reason}")]
+pub struct StackError {
+    /// What was being done.
+    pub doing: String,
+    /// Why it failed and what to do about it.
+    pub reason: String,
+}
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub enum Provider {
+    /// Child processes on free ports, data under this folder.
+    Local {
+        /// The run's data folder (made, and removed when the stack stops).
+        data: PathBuf,
+        /// Where the servers' logs go (kept).
+        logs: PathBuf,
+        /// Where the install script put Kafka's jars, Toxiproxy and Debezium (`.stack` of the checkout).
+        programs: PathBuf,
+        /// What the broker's JVM compiles with.
+        jit: Jit,
+        /// Whether PostgreSQL's commits wait for a standby.
+        synchronous_standby: bool,
+    },
+    /// Described by this TOML file (see `external.toml`).
+    External {
+        /// The file.
+        file: PathBuf,
+        /// The same folder as for `Local`, where it is known: Debezium is a process of ours on any
+        /// stack.
+        programs: Option<PathBuf>,
+    },
+}
+
+/// A path as one word of a shell's command line, for lines that are there to be copied.
+pub fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Where a program of the PostgreSQL installation is, e.g. `pgbench`.
+pub async fn postgres_program(name: &str) -> Result<PathBuf, StackError> {
+    let folder = postgres_server::find_programs(&[name]).await;
+    folder
+        .map(|folder| folder.join(name))
+        .map_err(|reason| StackError {
+            doing: format!("find {name}"),
+            reason,
+        })
+}
+
+/// A stack that is up.
+pub enum Stack {
+    /// Ours.
+    Local(Box<local::LocalStack>),
+    /// Somebody's.
+    External(Box<external::ExternalStack>),
+}
+
+impl Stack {
+    /// Starts or finds it; returns when all three answer.
+    pub async fn start(
+        provider: Provider,
+        reaper: &std::sync::Arc<crate::process::reaper::Reaper>,
+    ) -> Result<Self, StackError> {
+        match provider {
+            Provider::Local {
+                data,
+                logs,
+                programs,
+                jit,
+                synchronous_standby,
+            } => {
+                let mut local =
+                    local::LocalStack::start(&data, &logs, &programs, jit, reaper).await?;
+                if synchronous_standby {
+                    local.add_standby(&logs, reaper).await?;
+                }
+                Ok(Self::Local(Box::new(local)))
+            }
+            Provider::External { file, programs } => {
+                let external = external::ExternalStack::find(&file, programs, reaper).await?;
+                Ok(Self::External(Box::new(external)))
+            }
+        }
+    }
+
+    /// Its description.
+    pub fn info(&self) -> &StackInfo {
+        match self {
+            Self::Local(local) => local.info(),
+            Self::External(external) => external.info(),
+        }
+    }
+
+    /// Where the install script put what a strategy may need beyond the servers, if it is known.
+    pub fn programs(&self) -> Option<&Path> {
+        match self {
+            Self::Local(local) => Some(local.programs()),
+            Self::External(external) => external.programs(),
+        }
+    }
+
+    /// What was cleaned up to get here: leftovers of dead runs on an external stack.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::Local(_) => &[],
+            Self::External(external) => external.notes(),
+        }
+    }
+
+    /// A key for a run on it. Where others may meet what is made with its name, the name says whose
+    /// it is, so that no other harness sweeps it away.
+    pub fn run_key(&self) -> RunKey {
+        match self {
+            Self::Local(_) => RunKey::random(),
+            Self::External(external) => RunKey::below(external.tenant()),
+        }
+    }
+
+    /// The note for [`Reaper::note`](crate::process::reaper::Reaper::note),
+    /// given before these things are made; `None` on a stack that is stopped with the run.
+    pub fn leftover(
+        &self,
+        schema: &str,
+        topic: &str,
+        proxies: &[String],
+    ) -> Option<leftovers::Leftover> {
+        match self {
+            Self::Local(_) => None,
+            Self::External(external) => Some(external.leftover(schema, topic, proxies)),
+        }
+    }
+
+    /// The server process, where it is ours to kill (`None` on an external stack).
+    pub fn server(&self, victim: Victim) -> Option<&Child> {
+        match self {
+            Self::Local(local) => local.server(victim),
+            Self::External(_) => None,
+        }
+    }
+
+    /// Toxiproxy's process, likewise.
+    pub fn toxiproxy(&self) -> Option<&Child> {
+        match self {
+            Self::Local(local) => Some(local.toxiproxy()),
+            Self::External(_) => None,
+        }
+    }
+
+    /// Waits until a server of ours ends that nobody told to; on an external stack, whose servers are
+    /// not ours to watch, until it is not ours alone any more.
+    pub async fn ends_by_itself(&self) -> StackError {
+        match self {
+            Self::Local(local) => {
+                let end = local.ends_by_itself().await;
+                StackError {
+                    doing: format!("{} was to {}", end.name, end.doing),
+                    reason: format!("{}{}", end.reason, end.tail),
+                }
+            }
+            Self::External(external) => external.is_lost().await,
+        }
+    }
+
+    /// Asked when something failed: whether the stack is the reason.
+    pub async fn failure(&self) -> Option<StackError> {
+        match self {
+            Self::Local(_) => tokio::time::timeout(END_SEEN_WITHIN, self.ends_by_itself())
+                .await
+                .ok(),
+            Self::External(external) => external.failure().await,
+        }
+    }
+
+    /// Stops everything of ours and removes its data folder.
+    pub async fn stop(self) -> Result<(), StackError> {
+        match self {
+            Self::Local(local) => local.stop().await,
+            Self::External(external) => external.leave().await,
+        }
+    }
+
+    /// Leaves it running after this process ends (`--keep-stack`); returns the lines that say how
+    /// to connect and how to stop it.
+    pub async fn keep(self) -> Result<Vec<String>, StackError> {
+        match self {
+            Self::Local(local) => local.keep(),
+            // It was running before; there is nothing to keep.
+            Self::External(external) => external.leave().await.map(|()| Vec::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell_whatever_is_in_it() {
+        let shown = |text: &str| shell_word(Path::new(text));
+        assert_eq!(shown("/tmp/a,b-1.2"), "/tmp/a,b-1.2");
+        assert_eq!(shown("/tmp/prüf ung"), "'/tmp/prüf ung'");
+        assert_eq!(shown("/it's; rm -rf $HOME"), r"'/it'\''s; rm -rf $HOME'");
+        assert_eq!(shown(""), "''");
+    }
+}

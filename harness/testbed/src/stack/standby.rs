@@ -1,0 +1,151 @@
+//! A synchronous standby of a PostgreSQL of our own: `pg_receivewal --synchronous` flushes the log that it is
+//! sent and says so, and every commit waits for that. Between a commit's own flush, from which on its log
+//! is sent to whoever reads it, and the moment in which others see it, there is then a round trip.
+
+use super::StackError;
+use super::postgres_client;
+use super::postgres_server::{PostgresServer, find_programs};
+use crate::process::reaper::Reaper;
+use crate::process::{Child, ChildSpec, Ready};
+use futures::FutureExt;
+use relays::config::PostgresTarget;
+use sqlx::Executor;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const NAME: &str = "postgres-standby";
+const PROGRAM: &str = "pg_receivewal";
+/// Its slot, and how the server knows it.
+const SLOT: &str = "oh_standby";
+/// Bound on its connection to the server.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Bound on the server's taking up the setting.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(10);
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Whose commits wait, in the record's words.
+pub(super) const COMMIT_MODE: &str = "on, and waits for a standby that flushes WAL";
+
+/// Starts it, and has all commits wait for it.
+pub(super) async fn start(
+    postgres: &PostgresServer,
+    logs: &Path,
+    reaper: &Arc<Reaper>,
+) -> Result<Child, StackError> {
+    let failed = |reason: String| StackError {
+        doing: "start PostgreSQL's synchronous standby".into(),
+        reason,
+    };
+    let program = program(&postgres.programs).await.map_err(failed)?;
+    let wal = folder_of(postgres).map_err(|e| failed(format!("make its folder: {e}")))?;
+    let target = &postgres.target;
+    let slot = format!("select pg_create_physical_replication_slot('{SLOT}', true)::text");
+    say(target, &[&slot]).await.map_err(failed)?;
+    let child = Child::start(spec(program, &wal, postgres, logs), reaper)
+        .await
+        .map_err(|e| failed(e.to_string()))?;
+    let setting = format!("alter system set synchronous_standby_names = '{SLOT}'");
+    say(target, &[&setting, "select pg_reload_conf()"])
+        .await
+        .map_err(failed)?;
+    in_force(target).await.map_err(failed)?;
+    Ok(child)
+}
+
+/// It may stand beside the server, or beside the program that the server's is a link to; one of another
+/// version will do where there is none.
+async fn program(programs: &Path) -> Result<PathBuf, String> {
+    let server = std::fs::canonicalize(programs.join("postgres"));
+    let beside = server.ok().and_then(|s| Some(s.parent()?.to_owned()));
+    let mut places = beside.iter().map(PathBuf::as_path).chain([programs]);
+    if let Some(folder) = places.find(|folder| folder.join(PROGRAM).is_file()) {
+        return Ok(folder.join(PROGRAM));
+    }
+    let found = find_programs(&[PROGRAM]).await;
+    found.map(|folder| folder.join(PROGRAM))
+}
+
+/// Where it keeps what it was sent, as the user that PostgreSQL runs as.
+fn folder_of(postgres: &PostgresServer) -> std::io::Result<PathBuf> {
+    let folder = postgres.folder.path().join("standby");
+    std::fs::create_dir(&folder)?;
+    if let Some((uid, gid)) = postgres.user {
+        std::os::unix::fs::chown(&folder, Some(uid), Some(gid))?;
+    }
+    Ok(folder)
+}
+
+fn spec(program: PathBuf, wal: &Path, postgres: &PostgresServer, logs: &Path) -> ChildSpec {
+    let target = postgres.target.clone();
+    let arguments = [
+        "--synchronous",
+        "--no-password",
+        "--slot",
+        SLOT,
+        "--host",
+        &target.host,
+        "--port",
+        &target.port.to_string(),
+        "--username",
+        &target.user,
+        "--directory",
+        &wal.to_string_lossy(),
+    ];
+    ChildSpec {
+        name: NAME.into(),
+        program,
+        args: arguments.map(str::to_owned).to_vec(),
+        env: vec![
+            ("PGPASSWORD".into(), target.password.clone()),
+            ("PGAPPNAME".into(), SLOT.into()),
+        ],
+        user: postgres.user,
+        folder: Some(postgres.folder.path().to_owned()),
+        log: logs.join(format!("{NAME}.log")),
+        ready: Ready::Answers(Arc::new(move || {
+            let target = target.clone();
+            async move { standby(&target).await.is_ok_and(|state| state != ABSENT) }.boxed()
+        })),
+        ready_within: READY_WITHIN,
+    }
+}
+
+const ABSENT: &str = "absent";
+
+/// What the server takes it for: `absent`, `async`, `sync`.
+async fn standby(target: &PostgresTarget) -> Result<String, String> {
+    let mut session = postgres_client::connect(target).await?;
+    postgres_client::ask(
+        &mut session,
+        "select coalesce((select sync_state::text from pg_stat_replication \
+         where application_name = 'oh_standby' and state = 'streaming'), 'absent')",
+    )
+    .await
+}
+
+async fn in_force(target: &PostgresTarget) -> Result<(), String> {
+    let deadline = Instant::now() + IN_FORCE_WITHIN;
+    loop {
+        let state = standby(target).await?;
+        if state == "sync" {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!(
+                "the server calls it {state}, and not sync, after {IN_FORCE_WITHIN:?}"
+            ));
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// Each by itself: `alter system` is not for a transaction.
+async fn say(target: &PostgresTarget, statements: &[&str]) -> Result<(), String> {
+    let mut session = postgres_client::connect(target).await?;
+    for statement in statements {
+        let said = session.execute(sqlx::AssertSqlSafe((*statement).to_owned()));
+        said.await.map_err(|e| format!("{statement}: {e}"))?;
+    }
+    Ok(())
+}

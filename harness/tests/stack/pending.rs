@@ -1,0 +1,183 @@
+//! What a source still holds, read beside whoever relays it.
+
+use crate::patience::PATIENCE;
+use crate::stack;
+use harness::fence::{database, pending};
+use harness::identity::RunKey;
+use relays::config::{AfterPublish, PostgresTarget};
+use relays::schema::{self, Layout, OutboxKind};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor};
+use std::time::Instant;
+
+/// An outbox of one test.
+struct GivenOutbox {
+    admin: PostgresTarget,
+    layout: Layout,
+}
+
+impl GivenOutbox {
+    async fn outbox(outbox: OutboxKind) -> Self {
+        let given = Self {
+            admin: stack().await.postgres.clone(),
+            layout: Layout {
+                schema: format!("pending_{}", RunKey::random().run),
+                outbox,
+                password: "secret".into(),
+            },
+        };
+        schema::create(&given.admin, &given.layout).await.unwrap();
+        given
+    }
+
+    async fn session(&self) -> PgConnection {
+        let soon = Instant::now() + PATIENCE;
+        database::connect(&self.admin, soon).await.unwrap()
+    }
+
+    fn insert(&self, payload: &str) -> AssertSqlSafe<String> {
+        AssertSqlSafe(format!(
+            "INSERT INTO \"{}\".outbox (id, aggregatetype, aggregateid, type, version, payload)
+             VALUES (gen_random_uuid(), 'Order', 'x', 't', 1, '{payload}')",
+            self.layout.schema
+        ))
+    }
+
+    /// What a polling relay has left, and how many that is.
+    async fn left(&self, after_publish: AfterPublish) -> (u64, Vec<String>) {
+        let mut left = Vec::new();
+        let keep = |payload: &str| left.push(payload.to_owned());
+        let schema = &self.layout.schema;
+        let count = pending::in_outbox(&self.admin, schema, after_publish, keep).await;
+        (count.unwrap(), left)
+    }
+
+    async fn drop(self) {
+        schema::drop_all(&self.admin, &self.layout).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn given_rows_of_any_status_when_asked_then_the_outbox_holds_all_that_are_not_processed() {
+    let given = GivenOutbox::outbox(OutboxKind::Mark).await;
+    let mut session = given.session().await;
+    for payload in ["new", "done", "parked"] {
+        session.execute(given.insert(payload)).await.unwrap();
+    }
+    for (payload, status) in [("done", "processed"), ("parked", "failed")] {
+        let mark = format!(
+            "UPDATE \"{}\".outbox SET status = '{status}' WHERE payload = '{payload}'",
+            given.layout.schema
+        );
+        session.execute(AssertSqlSafe(mark)).await.unwrap();
+    }
+
+    let left = given.left(AfterPublish::Mark).await;
+
+    given.drop().await;
+    assert_eq!(left, (2, vec!["new".to_owned(), "parked".to_owned()]));
+}
+
+#[tokio::test]
+async fn given_rows_that_are_there_when_asked_then_the_outbox_holds_them_all_by_their_number() {
+    let given = GivenOutbox::outbox(OutboxKind::Delete).await;
+    let none = given.left(AfterPublish::Delete).await;
+    let mut session = given.session().await;
+    for payload in ["b", "c", "a"] {
+        session.execute(given.insert(payload)).await.unwrap();
+    }
+
+    let left = given.left(AfterPublish::Delete).await;
+
+    given.drop().await;
+    assert_eq!(none, (0, Vec::new()));
+    assert_eq!(left, (3, ["b", "c", "a"].map(str::to_owned).into()));
+}
+
+#[tokio::test]
+async fn given_transactions_that_overlap_when_asked_then_the_slot_holds_their_events_as_committed()
+{
+    let given = GivenOutbox::outbox(OutboxKind::Cdc).await;
+    let (mut first, mut second) = (given.session().await, given.session().await);
+    first.execute("BEGIN").await.unwrap();
+    first.execute(given.insert("began first")).await.unwrap();
+    second.execute("BEGIN").await.unwrap();
+    second.execute(given.insert("rolled back")).await.unwrap();
+    second.execute("ROLLBACK").await.unwrap();
+    second
+        .execute(given.insert("committed first"))
+        .await
+        .unwrap();
+    first.execute("COMMIT").await.unwrap();
+
+    // Asked twice, since asking takes nothing away
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let mut held = Vec::new();
+        let keep = |lsn, payload: &str| held.push((lsn, payload.to_owned()));
+        let (slot, publication) = (given.layout.slot(), given.layout.publication());
+        let count = pending::in_slot(&given.admin, &slot, &publication, keep).await;
+        assert_eq!(count, Ok(2));
+        answers.push(held);
+    }
+
+    given.drop().await;
+    let payloads: Vec<_> = answers[0].iter().map(|(_, payload)| payload).collect();
+    assert_eq!(payloads, ["committed first", "began first"]);
+    assert!(answers[0][0].0 < answers[0][1].0);
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[tokio::test]
+async fn what_a_relays_own_query_tells_is_handed_over_row_by_row() {
+    let admin = stack().await.postgres.clone();
+    let mut held = Vec::new();
+    let keep = |id: &str| held.push(id.to_owned());
+    let count = pending::by_query(&admin, "values (17), (null), (4)", keep).await;
+    assert_eq!(count, Ok(3));
+    assert_eq!(held, ["17", "", "4"]);
+}
+
+/// Events that are held back at the end may be more than fits into memory.
+#[tokio::test]
+async fn given_more_than_should_be_held_when_it_is_read_then_it_is_never_held_all_at_once() {
+    const EVENTS: u64 = 400;
+    const BYTES: u64 = 600_000;
+    // Given outbox rows of 240 MB in all, in the table as in the slot
+    let given = GivenOutbox::outbox(OutboxKind::Cdc).await;
+    let mut session = given.session().await;
+    let insert = format!(
+        "INSERT INTO \"{}\".outbox (id, aggregatetype, aggregateid, type, version, payload)
+         SELECT gen_random_uuid(), 'Order', 'x', 't', i, repeat('x', {BYTES})
+         FROM generate_series(1, {EVENTS}) i",
+        given.layout.schema
+    );
+    session.execute(AssertSqlSafe(insert)).await.unwrap();
+    let before = resident_bytes();
+
+    // When they are read, and at each of them it is looked at how much this process holds
+    let (mut most, mut bytes) = (0, 0);
+    let mut look = |payload: &str| {
+        bytes += payload.len() as u64;
+        most = resident_bytes().max(most);
+    };
+    let schema = &given.layout.schema;
+    let in_outbox = pending::in_outbox(&given.admin, schema, AfterPublish::Delete, &mut look).await;
+    let (slot, publication) = (given.layout.slot(), given.layout.publication());
+    let in_slot = pending::in_slot(&given.admin, &slot, &publication, |_, p| look(p)).await;
+
+    // Then it is a part of them, whatever the tests beside this one hold
+    given.drop().await;
+    assert_eq!((in_outbox, in_slot), (Ok(EVENTS), Ok(EVENTS)));
+    assert_eq!(bytes, 2 * EVENTS * BYTES);
+    let grown = most.saturating_sub(before);
+    assert!(grown < EVENTS * BYTES / 2, "{grown} bytes");
+}
+
+/// What this process has in memory.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kilobytes * 1_024
+}
