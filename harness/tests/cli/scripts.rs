@@ -2,11 +2,14 @@
 //! lock file says, every check that they have is made, and each of them is looked at itself.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What has cargo build something.
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     ".ci/run",
+    ".ci/again",
     ".ci/lint",
     "Makefile",
     "stack/postgres-matrix.sh",
@@ -65,6 +68,7 @@ fn given_the_checks_of_ci_when_it_runs_then_none_is_left_out() {
             ".ci/run",
             &[
                 "make test",
+                ".ci/again ",
                 "make lint",
                 "cargo build --release",
                 "make run",
@@ -89,11 +93,13 @@ fn given_the_checks_of_ci_when_it_runs_then_none_is_left_out() {
 
 #[test]
 fn given_a_check_of_ci_then_its_script_calls_it() {
-    for script in [".ci/run", ".ci/lint"] {
+    for script in [".ci/run", ".ci/again", ".ci/lint"] {
         let code = code(script);
         let functions = code.iter().filter_map(|line| line.split_once("() {"));
         for (function, _) in functions {
-            let mut words = code.iter().flat_map(|line| line.split_whitespace());
+            let calls = code.iter().filter(|line| !line.contains("() {"));
+            let mut words =
+                calls.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
             assert!(
                 words.any(|word| word == function),
                 "{script}: {function} is never called"
@@ -143,4 +149,96 @@ fn is_shell_script(path: &Path) -> bool {
     let bytes = std::fs::read(path).unwrap();
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap();
     first.starts_with(b"#!") && first.ends_with(b"sh")
+}
+
+/// What `make test` printed, in short, where these tests failed in the suite of this target.
+fn printed(running: &str, target: &str, failed: &[&str]) -> String {
+    let failed: String = failed
+        .iter()
+        .map(|name| format!("test {name} ... FAILED\n"))
+        .collect();
+    format!(
+        "     Running unittests src/lib.rs (target/debug/deps/harness-1)\ntest fine ... ok\n\
+         \x20    Running {running} (target/debug/deps/it-2)\ntest good ... ok\n{failed}\
+         error: test failed, to rerun pass `{target}`\n   Doc-tests harness\n\
+         error: 1 target failed:\n    `{target}`\nmake: *** [Makefile:30: test] Error 101\n"
+    )
+}
+
+/// Has `.ci/again` read that, with a cargo that says that all is well; what it asked cargo for, if it
+/// ended well.
+fn made_again(log: &str) -> Result<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (cargo, log_file) = (folder.path().join("cargo"), folder.path().join("log"));
+    let asked = folder.path().join("asked");
+    let script = "#!/bin/sh\necho \"$@\" >>\"$ASKED\"\n\
+        while [ \"$1\" != --exact ]; do shift; done; shift\n\
+        for test in $PASSING; do echo \"test $test ... ok\"; done\n";
+    std::fs::write(&cargo, script).unwrap();
+    std::fs::set_permissions(&cargo, PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::write(&log_file, log).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let output = Command::new(top().join(".ci/again"))
+        .arg(&log_file)
+        .env("PATH", format!("{}:{path}", folder.path().display()))
+        .env("ASKED", &asked)
+        .env("PASSING", "a::one b::two")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        Ok(std::fs::read_to_string(asked).unwrap())
+    } else {
+        assert!(!asked.exists() || said.contains("did not run"), "{said}");
+        Err(said)
+    }
+}
+
+#[test]
+fn given_few_tests_of_servers_that_failed_when_ci_makes_them_again_then_it_is_those_and_alone() {
+    let log = printed(
+        "tests/zoo/main.rs",
+        "-p zoo --test zoo",
+        &["a::one", "b::two"],
+    );
+    let asked = made_again(&log).unwrap();
+    assert_eq!(
+        asked,
+        "test --workspace --locked --test zoo -- --exact a::one b::two\n"
+    );
+}
+
+#[test]
+fn given_any_other_failure_when_ci_could_make_it_again_then_it_stands() {
+    let zoo = |failed: &[&str]| printed("tests/zoo/main.rs", "-p zoo --test zoo", failed);
+    let cases = [
+        // No server is in it
+        (
+            printed("unittests src/lib.rs", "-p harness --lib", &["a::one"]),
+            "needs no servers",
+        ),
+        (
+            printed(
+                "tests/cli/main.rs",
+                "-p outbox-harness --test cli",
+                &["a::one"],
+            ),
+            "needs no servers",
+        ),
+        // It crashed
+        (zoo(&[]), "ended without a failed test"),
+        // Too many for an accident
+        (zoo(&["a", "b", "c", "d", "e", "f"]), "more than 5"),
+        // It was not compiled
+        (
+            "error: could not compile `zoo`\n".to_owned(),
+            "no target failed",
+        ),
+        // It fails again
+        (zoo(&["a::three"]), "did not run"),
+    ];
+    for (log, told) in cases {
+        let said = made_again(&log).unwrap_err();
+        assert!(said.contains(told), "{told}: {said}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The demo that plays by itself, whole, as in a pipe.
 
-use super::{TURN, only_run, program, record};
+use super::{on_schedule, only_run, program, record};
 use reports::record::Verdict;
 
 #[test]
@@ -8,15 +8,16 @@ fn given_no_terminal_when_the_demo_plays_then_the_dual_write_loses_the_outboxes_
  {
     // Given a pipe instead of a terminal, when the demo plays
     let home = tempfile::tempdir().unwrap();
-    let _turn = TURN.blocking_lock();
-    let output = program()
-        .arg("demo")
-        .arg("--out")
-        .arg(home.path().join("runs"))
-        .arg("--record")
-        .arg(home.path().join("demo.cast"))
-        .output()
-        .unwrap();
+    let output = on_schedule(home.path(), || {
+        program()
+            .arg("demo")
+            .arg("--out")
+            .arg(home.path().join("runs"))
+            .arg("--record")
+            .arg(home.path().join("demo.cast"))
+            .output()
+            .unwrap()
+    });
     let said = String::from_utf8(output.stdout).unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}\n{err}");

@@ -1,6 +1,6 @@
 //! What goes out of runs as files: the reports again, and several scenarios at once.
 
-use super::{TURN, outage, program};
+use super::{on_schedule, outage, program};
 use reports::record::{Record, Verdict};
 use std::path::Path;
 
@@ -58,23 +58,24 @@ fn given_a_finished_run_when_reported_then_every_report_is_made_again_byte_for_b
 #[test]
 fn given_two_files_with_one_scenario_name_when_run_then_both_are_in_all_results_and_the_worst_counts()
  {
-    let _turn = TURN.blocking_lock();
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     std::fs::write(at("passes.toml"), scenario("60s")).unwrap();
     std::fs::write(at("fails.toml"), scenario("1us")).unwrap();
     // When both are run at once
-    let output = program()
-        .arg("run")
-        .args([at("passes.toml"), at("fails.toml")])
-        .arg("--out")
-        .arg(at("runs"))
-        .arg("--junit")
-        .arg(at("junit.xml"))
-        .arg("--json")
-        .arg(at("records.json"))
-        .output()
-        .unwrap();
+    let output = on_schedule(home.path(), || {
+        program()
+            .arg("run")
+            .args([at("passes.toml"), at("fails.toml")])
+            .arg("--out")
+            .arg(at("runs"))
+            .arg("--junit")
+            .arg(at("junit.xml"))
+            .arg("--json")
+            .arg(at("records.json"))
+            .output()
+            .unwrap()
+    });
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     // Then the miss decides
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../shared/busy.rs"]
+mod busy;
 mod debezium;
 mod demo;
 mod explain;
@@ -117,8 +119,34 @@ fn run(home: &Path, scenario: &str, more: &[&str]) -> Output {
 
 /// The same with these variables in its environment.
 fn run_in(variables: &[(&str, &str)], home: &Path, scenario: &str, more: &[&str]) -> Output {
+    on_schedule(home, || run_beside(variables, home, scenario, more))
+}
+
+/// Makes a run alone, its folders under `home/runs`; again, without them, if the machine was too busy
+/// for it to tell.
+fn on_schedule(home: &Path, run: impl Fn() -> Output) -> Output {
     let _turn = TURN.blocking_lock();
-    run_beside(variables, home, scenario, more)
+    let mut output = run();
+    for _ in 1..busy::TRIES {
+        if output.status.code() != Some(3) || !was_too_busy(&home.join("runs")) {
+            break;
+        }
+        println!(
+            "the machine was too busy: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        std::fs::remove_dir_all(home.join("runs")).unwrap();
+        output = run();
+    }
+    output
+}
+
+/// Whether a run in this folder says so.
+fn was_too_busy(runs: &Path) -> bool {
+    let folders = std::fs::read_dir(runs).into_iter().flatten();
+    let mut records =
+        folders.filter_map(|run| std::fs::read(run.ok()?.path().join("record.json")).ok());
+    records.any(|json| busy::was_too_busy(&reports::json::parse(&json).unwrap()))
 }
 
 /// The same for whoever has the turn.

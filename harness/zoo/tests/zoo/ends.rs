@@ -18,7 +18,7 @@ fn given_a_relay_that_dies_by_itself_when_judged_then_its_death_heads_what_it_le
     };
     let ran = telling(
         false,
-        |ran| ran.tells(&[], 1),
+        |ran| ran.tells(&[], 1) && ran.in_time(&[]),
         |turn| turn.run(case.defect, &case.scenario()),
     );
 

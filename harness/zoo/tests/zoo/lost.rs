@@ -54,7 +54,7 @@ cases! {
         more: KILLED,
         finds: &[Find {
             anomaly: "lost",
-            count: |_| 10,
+            count: |ran| ran.admitted("done-with"),
             least: 10,
             words: "10, the batch that was marked when it died",
         }],
@@ -213,7 +213,7 @@ within = \"2s\"",
         more: KILLED,
         finds: &[Find {
             anomaly: "lost",
-            count: |_| 10,
+            count: |ran| ran.admitted("slow"),
             least: 10,
             words: "10, the older ones that were still on their way",
         }],

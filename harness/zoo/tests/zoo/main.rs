@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bench;
+#[path = "../../../tests/shared/busy.rs"]
+mod busy;
 mod case;
 mod clean;
 mod clocks;

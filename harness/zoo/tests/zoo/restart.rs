@@ -74,7 +74,7 @@ cases! {
         more: KILLED,
         finds: &[Find {
             anomaly: "lost",
-            count: |_| 10,
+            count: |ran| ran.admitted("done-with"),
             least: 10,
             words: "10, the batch that was deleted when it died",
         }],

@@ -39,12 +39,13 @@ cases! {
         number: "16",
         defect: "publishes-and-reuses",
         what: "publishes a change, rolls it back, and uses its version for the next one",
-        load: "rate = 300\nduration = \"2s\"\nrollback_ratio = 0.1\nchanges_per_order = 10",
+        // In whichever order the answers come, the first changes of some orders are forbidden.
+        load: "rate = 300\nduration = \"2s\"\nrollback_ratio = 0.3\nchanges_per_order = 10",
         strategy: COMMIT_FIRST,
         more: CLEAN,
         finds: &[Find {
             anomaly: "phantom",
-            count: |_| 1,
+            count: |ran| ran.admitted("phantom"),
             least: 1,
             words: "1, and not the other event of that version, and no duplicate",
         }],
@@ -93,13 +94,13 @@ cases! {
         finds: &[
             Find {
                 anomaly: "lost",
-                count: |_| 10,
+                count: |ran| ran.admitted("torn"),
                 least: 10,
                 words: "10, as many as stood between the two at the kill",
             },
             Find {
                 anomaly: "unacknowledged",
-                count: |_| 10,
+                count: |ran| ran.admitted("torn"),
                 least: 10,
                 words: "the same 10, whose clients were told nothing",
             },
