@@ -72,6 +72,8 @@ pub struct Deployment<'a> {
     pub(super) relay_addresses: [SocketAddr; Instance::MOST],
     /// All these addresses' ports.
     _ports: Reserved<PORTS>,
+    /// That of its order service's proxy, where it runs beside others.
+    _port_beside: Option<Reserved<1>>,
     /// Topics that the relay needs beside that of the events.
     topics_beside: Vec<Topic>,
     /// What the kind of strategy brings.
@@ -125,12 +127,22 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    /// Has its first relay go the ways of the one of this index: of each way of a stack there is one proxy at
-    /// a time, and other strategies that run beside this one have theirs.
-    pub fn relays_take_the_way_of(&mut self, index: usize) -> Result<(), RunError> {
+    /// Has it run beside others on a local stack: of each way of a stack there is one proxy at a time. Its first
+    /// relay goes the ways of the one of this index, its order service a way of its own to PostgreSQL, whose
+    /// clients may come by any port.
+    pub fn run_beside_others(&mut self, index: usize) -> Result<(), RunError> {
+        let beside = crate::stack::ports::reserve::<1>()
+            .map_err(|e| failed("finding a free port for a proxy", &e))?;
+        let own = format!("127.0.0.1:{}", beside.numbers[0]);
+        self._port_beside = Some(beside);
         for (link, (_, route)) in &mut self.proxies {
             let way = match link {
-                Link::OrdersPostgres | Link::OrdersKafka => *link,
+                Link::OrdersPostgres => {
+                    route.listen.clone_from(&own);
+                    route.connect.clone_from(&own);
+                    continue;
+                }
+                Link::OrdersKafka => *link,
                 Link::RelayPostgres(_) => Link::RelayPostgres(way_of(index)?),
                 Link::RelayKafka(_) => Link::RelayKafka(way_of(index)?),
             };

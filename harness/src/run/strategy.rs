@@ -73,7 +73,7 @@ pub async fn in_deployment<T>(
             .then(|| folder::trace(context.folder, &strategy.name)),
     )?;
     if let Some(lane) = &context.lane {
-        deployment.relays_take_the_way_of(lane.way)?;
+        deployment.run_beside_others(lane.way)?;
     }
     let patience = Patience::new(context.interrupted.clone());
     let raised = tokio::select! {

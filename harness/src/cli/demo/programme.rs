@@ -1,8 +1,8 @@
 //! What a demo runs: its scenario, and what its keys do.
 
 use crate::scenario::{
-    Comparison, Expectation, Fault, FaultKind, Metric, Scenario, Start, Stream, Target, Toxic,
-    Trigger, Victim, parse,
+    Comparison, Expectation, Fault, FaultKind, Link, Metric, Scenario, Start, Stream, Target,
+    Toxic, Trigger, Victim, parse,
 };
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ const CUT: Duration = Duration::from_secs(4);
 /// The load of a demo that somebody plays: with its start and its end, less than a minute.
 const BY_HAND: Duration = Duration::from_secs(35);
 
+/// The service's way to its database.
+pub const DATABASE: Target = Target::Link(Link::OrdersPostgres);
+
 /// What a key does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
@@ -40,15 +43,16 @@ pub struct Action {
 }
 
 /// Every action, in the order of the screen.
-pub fn actions() -> [Action; 5] {
-    let slow = FaultKind::Toxic {
-        toxic: Toxic::Latency {
-            latency: 400,
-            jitter: 0,
-        },
-        stream: Stream::Upstream,
+pub fn actions() -> [Action; 6] {
+    let toxic = |toxic, stream| FaultKind::Toxic {
+        toxic,
+        stream,
         toxicity: 1.0,
     };
+    let (latency, jitter) = (400, 0);
+    let slow = toxic(Toxic::Latency { latency, jitter }, Stream::Upstream);
+    // A commit arrives, and nobody hears of it.
+    let unanswered = toxic(Toxic::Timeout { timeout: 0 }, Stream::Downstream);
     let relay = Target::Process(Victim::RELAY);
     let service = Target::Process(Victim::OrderService);
     let action = |key, does, target, kind, lasts, presses| Action {
@@ -70,6 +74,14 @@ pub fn actions() -> [Action; 5] {
             3,
         ),
         action('s', "slow the broker", Target::Kafka, slow, seconds(4), 2),
+        action(
+            'd',
+            "mute the database",
+            DATABASE,
+            unanswered,
+            seconds(3),
+            2,
+        ),
         action('k', "kill the relay", relay, FaultKind::Kill, seconds(1), 2),
         action(
             'p',

@@ -4,10 +4,10 @@
 use super::board::{LaneNow, LanePhase, Mark, Now};
 use super::ending::Ending;
 use super::expected::Promise;
-use super::programme::{Action, actions};
+use super::programme::{Action, DATABASE, actions};
 use crate::history::FenceStep;
 use crate::nemesis::Turn;
-use crate::scenario::{FaultKind, Target, Victim};
+use crate::scenario::{FaultKind, Target, Toxic, Victim};
 use serde::Serialize;
 
 /// What can be asked for with a question mark.
@@ -207,7 +207,10 @@ fn parts(now: &Now, lane: &LaneNow) -> Vec<ShownPart> {
         let mut own = places.filter_map(|n| now.action_of.get(n));
         own.find(|action| action.target == target)
     };
-    let mut all = vec![("service", Target::Process(Victim::OrderService))];
+    let mut all = vec![
+        ("service", Target::Process(Victim::OrderService)),
+        ("database", DATABASE),
+    ];
     if lane.has_relay {
         all.push(("relay", Target::Process(Victim::RELAY)));
     }
@@ -227,6 +230,10 @@ fn parts(now: &Now, lane: &LaneNow) -> Vec<ShownPart> {
 fn word(action: &Action) -> &'static str {
     match action.kind {
         FaultKind::Down => "CUT",
+        FaultKind::Toxic {
+            toxic: Toxic::Timeout { .. },
+            ..
+        } => "MUTE",
         FaultKind::Toxic { .. } => "SLOW",
         FaultKind::Kill => "KILLED",
         FaultKind::Pause => "PAUSED",

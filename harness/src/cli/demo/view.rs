@@ -414,6 +414,7 @@ mod tests {
                 ("at the end", 3),
                 ("figures are for show", 1),
                 ("b cut the broker", 1),
+                ("d mute the database", 1),
                 ("x kill the service", 1),
                 ("q quit", 1),
                 ("? explain", 1),
