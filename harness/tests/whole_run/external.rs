@@ -1,7 +1,7 @@
 //! Whole runs on a stack that is not ours: what a run makes there is gone after it, also when the
 //! harness is killed.
 
-use super::{OUTAGE, TURN, program, programs};
+use super::{OUTAGE, TURN, program, programs, until_it_tells};
 use crate::patience::PATIENCE;
 use harness::fence::database;
 use harness::process::reaper::Reaper;
@@ -25,7 +25,7 @@ async fn given_somebodys_stack_when_runs_end_or_are_killed_on_it_then_it_is_left
     let file = theirs.file.clone();
 
     // When a run ends by itself
-    let output = run(home.path(), &file).output().unwrap();
+    let output = until_it_tells(home.path(), || run(home.path(), &file).output().unwrap());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(theirs.is_as_found().await);

@@ -122,19 +122,22 @@ fn run_in(variables: &[(&str, &str)], home: &Path, scenario: &str, more: &[&str]
     on_schedule(home, || run_beside(variables, home, scenario, more))
 }
 
-/// Makes a run alone, its folders under `home/runs`; again, without them, if the machine was too busy
-/// for it to tell.
+/// Makes a run alone, its folders under `home/runs`, until it can tell.
 fn on_schedule(home: &Path, run: impl Fn() -> Output) -> Output {
     let _turn = TURN.blocking_lock();
+    until_it_tells(home, run)
+}
+
+/// The same for whoever has the turn: where the machine was too busy for the run, it is made again, a few
+/// times, without the folders of before.
+fn until_it_tells(home: &Path, run: impl Fn() -> Output) -> Output {
     let mut output = run();
     for _ in 1..busy::TRIES {
         if output.status.code() != Some(3) || !was_too_busy(&home.join("runs")) {
             break;
         }
-        println!(
-            "the machine was too busy: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let said = String::from_utf8_lossy(&output.stderr);
+        println!("the machine was too busy: {said}");
         std::fs::remove_dir_all(home.join("runs")).unwrap();
         output = run();
     }
