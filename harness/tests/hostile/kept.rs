@@ -13,7 +13,10 @@ fn given_a_kept_stack_when_it_was_run_on_and_stopped_as_said_then_nothing_is_lef
         keep.arg("--keep-stack");
         keep
     });
-    kept.with(0, &["kept until the next run on this stack: schema oh_"]);
+    kept.passed(
+        home.path(),
+        &["kept until the next run on this stack: schema oh_"],
+    );
     let folder = run_folder(home.path());
     // What tells others how to connect is for its owner.
     assert_eq!(
@@ -30,7 +33,8 @@ fn given_a_kept_stack_when_it_was_run_on_and_stopped_as_said_then_nothing_is_lef
     let other = tempfile::tempdir().unwrap();
     let mut again = command(other.path(), POLLING);
     again.args(["--stack", "external", "--external"]).arg(file);
-    run(again).with(0, &["dropped schema oh_", "dropped topic oh."]);
+    let dropped = ["dropped schema oh_", "dropped topic oh."];
+    run(again).passed(other.path(), &dropped);
 
     // And when it is stopped
     let (_, how) = kept.err.split_once("  stop it     ").unwrap();

@@ -236,6 +236,18 @@ fn open(path: &Path) {
 }
 
 impl Ended {
+    /// It passed, its record below `home`, and standard error says all of this; on a machine that is too busy
+    /// it says that it cannot tell instead.
+    #[track_caller]
+    fn passed(&self, home: &Path, said: &[&str]) {
+        let code = if busy::was_too_busy(&record(home)) {
+            3
+        } else {
+            0
+        };
+        self.with(code, said);
+    }
+
     /// It ended so, and standard error says all of this.
     #[track_caller]
     fn with(&self, code: i32, said: &[&str]) {

@@ -41,7 +41,7 @@ fn given_somebodys_stack_in_use_when_another_comes_then_it_is_refused_and_the_fi
 
     second.with(4, &["the stack failed: take the stack for this run: another run uses it (from 127.0.0.1, since "]);
     let first = first.end();
-    first.with(0, &[]);
+    first.passed(homes[0].path(), &[]);
     assert_eq!(wrongs(&record(homes[0].path()).strategies[0]), Some(0));
     for home in &homes {
         nothing_left(home.path());
@@ -49,5 +49,5 @@ fn given_somebodys_stack_in_use_when_another_comes_then_it_is_refused_and_the_fi
 
     // And then it is free.
     let again = tempfile::tempdir().unwrap();
-    run(command_on_theirs(&turn, again.path(), SHORT)).with(0, &[]);
+    run(command_on_theirs(&turn, again.path(), SHORT)).passed(again.path(), &[]);
 }
