@@ -149,6 +149,8 @@ pub enum Finding {
     NotDistinguishable,
     /// There are too few pairs that have this figure to say anything.
     TooFewPairs,
+    /// In every run of either side it falls on what never came: there is no ratio of that, and nothing to ask.
+    NeverCame,
     /// It would be better, and counts for nothing: the work was not done right.
     Withheld,
 }
@@ -202,6 +204,13 @@ pub struct ArmFigures {
     pub runs: Vec<Option<f64>>,
     /// In so many runs it falls on events that never arrived.
     pub never: u32,
+}
+
+impl ArmFigures {
+    /// Whether it falls on what never came in every run that has it, of which there is one.
+    pub fn only_never(&self) -> bool {
+        self.never > 0 && self.runs.iter().all(Option::is_none)
+    }
 }
 
 /// `compare.json`.

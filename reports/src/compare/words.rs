@@ -121,6 +121,7 @@ pub(super) fn finding(row: &CompareRow) -> String {
         (Finding::NotDistinguishable, None) => "cannot be told".to_owned(),
         (Finding::TooFewPairs, _) if row.pairs == 0 => DASH.to_owned(),
         (Finding::TooFewPairs, _) => figures::counted(u64::from(row.pairs), "pair"),
+        (Finding::NeverCame, _) => "never came".to_owned(),
         (Finding::Withheld, _) => "not counted".to_owned(),
     }
 }
@@ -137,6 +138,7 @@ pub(crate) fn said(finding: Finding) -> &'static str {
         Finding::Worse => "worse",
         Finding::NotDistinguishable => "cannot be told",
         Finding::TooFewPairs => "too few pairs",
+        Finding::NeverCame => "never came",
         Finding::Withheld => "not counted",
     }
 }
@@ -147,7 +149,10 @@ pub(super) fn tone(row: &CompareRow) -> Tone {
         Finding::Better => Tone::Good,
         Finding::Worse if row.beyond_limit == Some(false) => Tone::Warning,
         Finding::Worse => Tone::Bad,
-        Finding::NotDistinguishable | Finding::TooFewPairs | Finding::Withheld => Tone::Faint,
+        Finding::NotDistinguishable
+        | Finding::TooFewPairs
+        | Finding::NeverCame
+        | Finding::Withheld => Tone::Faint,
     }
 }
 
@@ -159,13 +164,15 @@ pub(super) fn sentence(subject: &Subject, row: &CompareRow) -> Option<String> {
             | (Finding::Better | Finding::Withheld, Better::Higher) => "higher",
             (Finding::Worse, Better::Higher)
             | (Finding::Better | Finding::Withheld, Better::Lower) => "lower",
-            (Finding::NotDistinguishable | Finding::TooFewPairs, _) => return None,
+            (Finding::NotDistinguishable | Finding::TooFewPairs | Finding::NeverCame, _) => {
+                return None;
+            }
         };
     let judged = match row.finding {
         Finding::Worse => "worse",
         Finding::Better => "better",
         Finding::Withheld => "not counted, since what was not done right has no speed",
-        Finding::NotDistinguishable | Finding::TooFewPairs => return None,
+        Finding::NotDistinguishable | Finding::TooFewPairs | Finding::NeverCame => return None,
     };
     let by = row.change.map_or_else(
         || DASH.to_owned(),

@@ -122,7 +122,7 @@ pub fn verdict(
             }
         }
         let asked = rows(subjects)
-            .filter(|(_, row)| row.finding != Finding::TooFewPairs)
+            .filter(|(_, row)| !matches!(row.finding, Finding::TooFewPairs | Finding::NeverCame))
             .count();
         let able = rows(subjects)
             .filter(|(_, row)| row.smallest.is_some_and(|s| s <= limit))

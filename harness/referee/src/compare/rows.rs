@@ -162,6 +162,7 @@ fn row(of: &AskedRow, told: HolmAnswer, beyond_limit: Option<bool>, terms: &Term
         .and_then(|asked| asked.interval(told.alpha));
     let worse = of.centre.is_some_and(|centre| centre > 0.0);
     let finding = match (&of.asked, told.found) {
+        (None, _) if of.base.only_never() && of.new.only_never() => Finding::NeverCame,
         (None, _) => Finding::TooFewPairs,
         (Some(_), false) => Finding::NotDistinguishable,
         (Some(_), true) if worse => Finding::Worse,

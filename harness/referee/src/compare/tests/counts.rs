@@ -96,7 +96,7 @@ fn given_percentiles_that_fall_on_what_never_came_then_they_are_infinitely_worse
         (p99.finding, p99.new.never, p99.new.median),
         (Finding::Worse, 12, None)
     );
-    // On both sides it can be no ratio
+    // On both sides it can be no ratio, and is no lack of pairs
     let both = in_turns(12, |_, _, strategy| {
         let latency = &mut strategy.latency_ms.end_to_end;
         (latency.p99, latency.censored) = (None, 100);
@@ -104,7 +104,7 @@ fn given_percentiles_that_fall_on_what_never_came_then_they_are_infinitely_worse
     let compare = compared(&both, &terms());
     assert_eq!(
         row(&compare, "end_to_end_p99").finding,
-        Finding::TooFewPairs
+        Finding::NeverCame
     );
     let json = reports::compare::json(&compare).unwrap();
     serde_json::from_slice::<Compare>(&json).unwrap();
