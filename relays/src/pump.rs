@@ -42,7 +42,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
     relay(config, terminated())
 }
 
-/// Completes at SIGTERM.
+/// Completes at SIGTERM, or at once, with an entry in the log, if the signal cannot be listened for.
 pub async fn terminated() {
     let kind = tokio::signal::unix::SignalKind::terminate();
     match tokio::signal::unix::signal(kind) {

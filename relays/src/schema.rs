@@ -26,7 +26,7 @@ const IDENTIFIER_BYTES_MAX: usize = 63;
 pub struct SchemaError {
     /// What was being done.
     pub doing: String,
-    /// PostgreSQL's answer.
+    /// This is PostgreSQL's answer in most cases, or else why there was none to go on with.
     pub source: sqlx::Error,
 }
 
@@ -91,9 +91,9 @@ impl OutboxKind {
 /// Whose role in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The order service's.
+    /// The role is the order service's.
     Service,
-    /// The relay's.
+    /// The role is the relay's.
     Relay,
 }
 
@@ -102,7 +102,7 @@ pub enum Role {
 pub struct Layout {
     /// Schema name; also the prefix of the rest.
     pub schema: String,
-    /// Kind of outbox.
+    /// This says what the strategy's outbox needs in the database beyond `orders`.
     pub outbox: OutboxKind,
     /// Password given to every role.
     pub password: String,

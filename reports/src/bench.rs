@@ -9,15 +9,15 @@ use crate::record::{Stack, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Version of `bench.json`.
+/// This is the version of the format of `bench.json`, which each file of it carries.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// One benchmark.
+/// This is the record of one benchmark: what was asked, how it was measured, and the figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bench {
-    /// [`SCHEMA_VERSION`].
+    /// This is the version of the record's format, [`SCHEMA_VERSION`] when it was written.
     pub schema_version: u32,
-    /// Version of outbox-harness.
+    /// This is the version of the outbox-harness that measured.
     pub harness_version: String,
     /// `drain`, `latency`, `capacity`, `orders`.
     pub bench: String,
@@ -25,7 +25,7 @@ pub struct Bench {
     pub question: String,
     /// The command that repeats it.
     pub command: String,
-    /// RFC 3339.
+    /// This is when the benchmark was started, in RFC 3339.
     pub started_at: String,
     /// Wall time of everything, seconds.
     pub took_s: f64,
@@ -45,7 +45,7 @@ pub struct Bench {
     pub settings: BTreeMap<String, String>,
     /// What it ran on.
     pub stack: Stack,
-    /// The figures.
+    /// These tables hold the figures, a row for each thing that was measured.
     pub tables: Vec<Table>,
     /// Figures of a row against those of another, measured in the same round.
     pub ratios: Vec<Ratio>,
@@ -86,7 +86,7 @@ pub enum Role {
 /// One thing that was measured, in every round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Name.
+    /// This names what was measured; ratios refer to the row by it.
     pub name: String,
     /// What it is here.
     pub role: Role,
@@ -101,11 +101,11 @@ pub struct Row {
 /// Median and spread over the rounds that have a value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Median.
+    /// This is the median of the rounds, in the column's unit.
     pub median: f64,
-    /// Smallest.
+    /// This is the smallest value of a round, in the column's unit.
     pub min: f64,
-    /// Largest.
+    /// This is the largest value of a round, in the column's unit.
     pub max: f64,
     /// By round; null where it was not measured.
     pub rounds: Vec<Option<f64>>,
@@ -117,17 +117,17 @@ pub struct Figure {
 pub struct Ratio {
     /// Table of both rows.
     pub table: String,
-    /// Column.
+    /// This names the column of the table that both figures are from.
     pub column: String,
     /// Row above the line.
     pub of: String,
-    /// Row below it.
+    /// This names the row below the line, by whose figures those of the other are divided.
     pub against: String,
     /// By round; null where no round has both.
     pub figure: Option<Figure>,
 }
 
-/// `bench.json`.
+/// Returns the bytes of `bench.json`; an error says why the record could not be written as JSON.
 pub fn json(bench: &Bench) -> Result<Vec<u8>, ExportError> {
     let mut bytes = serde_json::to_vec_pretty(bench).map_err(|error| ExportError {
         format: "bench.json",

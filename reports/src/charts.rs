@@ -7,7 +7,7 @@ use crate::record::{Latency, LatencySet, Record, Series, Strategy};
 /// A file of a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartFile {
-    /// `backlog.svg`.
+    /// This is the file's name, e.g. `backlog.svg` or `backlog.csv`.
     pub name: String,
     /// What is in it.
     pub bytes: Vec<u8>,

@@ -10,21 +10,21 @@ use crate::ExportError;
 use crate::record::Verdict;
 use serde::{Deserialize, Serialize};
 
-/// Version of `compare.json`.
+/// This is the version of the format of `compare.json`, which each file of it carries.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Runs of one scenario against others of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compare {
-    /// [`SCHEMA_VERSION`].
+    /// This is the version of the record's format, [`SCHEMA_VERSION`] when it was written.
     pub schema_version: u32,
     /// Version of outbox-harness that compared.
     pub harness_version: String,
-    /// The scenario's name.
+    /// This is the name of the scenario that all of the runs are of.
     pub scenario: String,
     /// What it ran on, one line.
     pub ran_on: String,
-    /// What was compared.
+    /// These are the sets of runs, or the strategies, that were compared; sets that confirm an alarm come last.
     pub sides: Vec<Side>,
     /// What differs between the two although a comparison wants it alike, one line each; empty unless it was allowed.
     pub unlike: Vec<String>,
@@ -74,7 +74,7 @@ pub struct Subject {
     pub new: String,
     /// Counts of what can go wrong, side by side: no statistics.
     pub safety: Vec<SafetyRow>,
-    /// Figures.
+    /// These rows hold the compared metrics, each with its finding.
     pub rows: Vec<CompareRow>,
     /// What each side did while a fault was in force, beside the time before; shown, and no finding. Empty in records of
     /// before.
@@ -89,15 +89,15 @@ pub struct FailingRow {
     pub during: String,
     /// `events`, `end_to_end_p99`, `relay_cpu`, `service_cpu`.
     pub metric: String,
-    /// For people.
+    /// This is the metric's name as reports show it, e.g. `end to end p99`.
     pub name: String,
-    /// `ms`, `/s`, `µs`.
+    /// This is the unit of the figures: `ms`, `/s` or `µs`.
     pub unit: String,
     /// Which way is better.
     pub better: Better,
     /// What it is compared with.
     pub base: FailingArm,
-    /// Its own.
+    /// These are the figures of the new side.
     pub new: FailingArm,
 }
 
@@ -117,9 +117,9 @@ pub struct FailingArm {
 pub struct SafetyRow {
     /// Its metric, as in scenario files.
     pub metric: String,
-    /// By run.
+    /// These are the base's counts, one a run; null where the run did not read it.
     pub base: Vec<Option<u64>>,
-    /// By run.
+    /// These are the new side's counts, one a run; null where the run did not read it.
     pub new: Vec<Option<u64>>,
     /// Whether the new side did what it must not: one is enough.
     pub harm: bool,
@@ -131,9 +131,9 @@ pub struct SafetyRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
-    /// Less is better.
+    /// A smaller figure is better.
     Lower,
-    /// More is better.
+    /// A larger figure is better.
     Higher,
 }
 
@@ -160,7 +160,7 @@ pub enum Finding {
 pub struct CompareRow {
     /// As `--metrics` takes it: `end_to_end_p99`.
     pub metric: String,
-    /// For people.
+    /// This is the metric's name as reports show it, e.g. `end to end p99`.
     pub name: String,
     /// `ms`, `s`, `/s`, `B`, `µs`, `MiB`.
     pub unit: String,
@@ -168,7 +168,7 @@ pub struct CompareRow {
     pub better: Better,
     /// What it is compared with.
     pub base: ArmFigures,
-    /// Its own.
+    /// These are the figures of the new side.
     pub new: ArmFigures,
     /// So many pairs have both.
     pub pairs: u32,
@@ -196,7 +196,7 @@ pub struct CompareRow {
 pub struct ArmFigures {
     /// The median; null where nothing was measured, or where most of the runs have it at infinity.
     pub median: Option<f64>,
-    /// The smallest.
+    /// This is the smallest figure of a run; null where nothing was measured, or where all are at infinity.
     pub min: Option<f64>,
     /// The largest; null at infinity.
     pub max: Option<f64>,
@@ -213,7 +213,7 @@ impl ArmFigures {
     }
 }
 
-/// `compare.json`.
+/// Returns the bytes of `compare.json`; an error says why the record could not be written as JSON.
 pub fn json(compare: &Compare) -> Result<Vec<u8>, ExportError> {
     let mut bytes = serde_json::to_vec_pretty(compare).map_err(|error| ExportError {
         format: "compare.json",

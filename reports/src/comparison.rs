@@ -8,23 +8,23 @@ use crate::record::{Counts, DatabaseCosts, Fault, Latency, LatencySet, Record, S
 pub struct Section {
     /// What they are about.
     pub title: &'static str,
-    /// One a figure.
+    /// Each row has one figure of every strategy.
     pub rows: Vec<ComparisonRow>,
 }
 
 /// One figure of every strategy.
 #[derive(Debug, Clone)]
 pub struct ComparisonRow {
-    /// What it is.
+    /// This names the figure, as the table's first column shows it.
     pub label: String,
     /// In the record's order of strategies.
     pub cells: Vec<Cell>,
 }
 
-/// One figure.
+/// This is one figure of one strategy, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// As written.
+    /// This is the figure, or a word, as it is shown; a dash stands where nothing was measured.
     pub text: String,
     /// How it should strike the reader.
     pub tone: Tone,
@@ -41,7 +41,7 @@ pub enum Tone {
     Good,
     /// Wrong, or not proved, but expected or harmless.
     Warning,
-    /// Wrong.
+    /// Something is wrong that nobody expected.
     Bad,
 }
 

@@ -8,15 +8,15 @@ use crate::text::{BOLD, DIM, NARROWEST, Paper, cut, padded, wrap};
 const TIME_WIDTH: usize = 10;
 /// Longer names of who did it are cut.
 const WHO_MAX: usize = 18;
-/// Between columns.
+/// So many blanks stand between two columns.
 const GAP: usize = 2;
-/// Below a heading.
+/// What stands below a heading is indented by so many blanks.
 const INDENT: usize = 2;
 
 /// The first offending events of a strategy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offences {
-    /// Its name.
+    /// This is the name of the strategy that the events are of.
     pub strategy: String,
     /// What came of it.
     pub verdict: Verdict,
@@ -28,12 +28,12 @@ pub struct Offences {
     pub offences: Vec<Offence>,
 }
 
-/// One order.
+/// This is one order of one strategy: what is known of it and what happened to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
     /// The strategy that it belongs to.
     pub strategy: String,
-    /// Its id.
+    /// This is the order's id, a UUID as text.
     pub order_id: String,
     /// What is known of it, in figures.
     pub summary: String,
@@ -43,10 +43,10 @@ pub struct Order {
     pub timeline: Vec<Step>,
 }
 
-/// Writes explanations.
+/// This writes explanations as text for a terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct Explanation {
-    /// ANSI colours.
+    /// This says whether the text is coloured with ANSI escape codes.
     pub colour: bool,
     /// Columns of the terminal.
     pub width: usize,

@@ -130,7 +130,7 @@ pub fn percentiles(latency: &Latency, values: &[Option<f64>]) -> String {
     text
 }
 
-/// Seconds: `1.42 s`.
+/// Returns seconds as people read them, e.g. `1.42 s` or `412 ms`; a dash where there is no value.
 pub fn seconds(value: Option<f64>) -> String {
     value.map_or_else(|| DASH.to_owned(), |s| milliseconds(s * 1e3))
 }
@@ -143,7 +143,7 @@ pub fn moment(value: Option<f64>) -> String {
     }
 }
 
-/// `490/s`.
+/// Returns a figure by second as people read it, e.g. `490/s`; a dash where there is no value.
 pub fn rate(value: Option<f64>) -> String {
     match value {
         Some(value) if value.is_finite() => format!("{}/s", decimal(value)),
@@ -215,7 +215,7 @@ pub fn observed(expectation: &Expectation) -> String {
     }
 }
 
-/// `pass`, `fail`, `unknown`.
+/// Returns the verdict in a word: `pass`, `fail` or `unknown`.
 pub fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
@@ -224,7 +224,7 @@ pub fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-/// `met`, `missed`, `unknown`.
+/// Returns in a word whether an expectation was met: `met`, `missed`, or `unknown` for `None`.
 pub fn met(met: Option<bool>) -> &'static str {
     match met {
         Some(true) => "met",

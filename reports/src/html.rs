@@ -20,7 +20,7 @@ const STYLE: &str = include_str!("html/style.css");
 /// How the report is on paper; after the other one, which it overrides.
 const PRINT: &str = include_str!("html/print.css");
 
-/// `report.html`.
+/// This exporter writes `report.html`.
 #[derive(Debug, Clone, Copy)]
 pub struct Html;
 

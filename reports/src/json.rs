@@ -11,7 +11,7 @@ use thiserror::Error;
 /// How much of an offending line an error shows.
 const SHOWN_CHARS: usize = 120;
 
-/// `record.json`.
+/// This exporter writes `record.json`.
 #[derive(Debug, Clone, Copy)]
 pub struct Json;
 
@@ -107,26 +107,26 @@ pub enum ParseError {
     /// Not JSON, or a field is missing or of the wrong kind.
     #[error("not a record: line {line}, column {column}: {reason}\n  {text}")]
     Invalid {
-        /// From 1.
+        /// This is the number of the line that the error is in; the first is 1.
         line: usize,
-        /// From 1.
+        /// This is the column of that line in which the error was noticed; the first is 1.
         column: usize,
         /// What is wrong there.
         reason: String,
-        /// The line itself.
+        /// This is that line without white space around it, cut after `SHOWN_CHARS` characters.
         text: String,
     },
     /// JSON of something else.
     #[error("not a record: there is no schema_version in it")]
     NoVersion,
-    /// Another version's record.
+    /// The record has a schema version that this outbox-harness does not read.
     #[error(
         "a record of schema version {found}, and this outbox-harness reads version \
          {SCHEMA_VERSION}: use the version of outbox-harness that wrote it, or run `outbox-harness \
          check` on its folder to make the record again"
     )]
     OtherVersion {
-        /// The version found.
+        /// This is the schema version that the record says it has.
         found: u64,
     },
 }
@@ -137,7 +137,7 @@ struct Versioned {
     schema_version: Option<u64>,
 }
 
-/// Reads `record.json` back.
+/// Reads the bytes of a `record.json` back; an error says why they are no record of this version.
 pub fn parse(bytes: &[u8]) -> Result<Record, ParseError> {
     let versioned: Versioned =
         serde_json::from_slice(bytes).map_err(|error| invalid(bytes, &error))?;

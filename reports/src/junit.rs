@@ -22,7 +22,7 @@ pub const WAS_RUN: &str = "the strategy was run";
 /// The test case for a run that was ended when everything in it had been judged.
 pub const CAME_TO_ITS_END: &str = "the run came to its end";
 
-/// `junit.xml`.
+/// This exporter writes `junit.xml` of one record.
 #[derive(Debug, Clone, Copy)]
 pub struct Junit;
 

@@ -35,17 +35,17 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[error("rendering {format}: {reason}")]
 pub struct ExportError {
-    /// Which format.
+    /// This names what was being rendered, mostly by its file's name, e.g. `record.json`.
     pub format: &'static str,
-    /// Why it failed.
+    /// This says in words why it failed.
     pub reason: String,
 }
 
-/// One format.
+/// An exporter renders a record in one format.
 pub trait Exporter {
     /// File name in the run folder.
     fn file_name(&self) -> &'static str;
-    /// The record, rendered.
+    /// Returns the file's bytes; an error says why the record could not be rendered.
     fn export(&self, record: &Record) -> Result<Vec<u8>, ExportError>;
 }
 

@@ -4,7 +4,7 @@ use crate::comparison::{self, Section, Tone};
 use crate::record::{Record, Verdict};
 use crate::{ExportError, Exporter, conclusion, figures, limits};
 
-/// `summary.md`.
+/// This exporter writes `summary.md`.
 #[derive(Debug, Clone, Copy)]
 pub struct Summary;
 

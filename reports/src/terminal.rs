@@ -12,7 +12,7 @@ const LABEL_MAX: usize = 34;
 const CELL_MAX: usize = 28;
 /// Offending events of a missed expectation that are told.
 const TOLD: usize = 3;
-/// Between columns.
+/// So many blanks stand between two columns.
 const GAP: usize = 2;
 /// Of rows below their section's title.
 const INDENT: usize = 2;
@@ -20,7 +20,7 @@ const INDENT: usize = 2;
 /// The comparison as text.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
-    /// ANSI colours.
+    /// This says whether the text is coloured with ANSI escape codes.
     pub colour: bool,
     /// Columns of the terminal.
     pub width: usize,

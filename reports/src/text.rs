@@ -11,9 +11,9 @@ pub const DIM: &str = "2";
 /// What is written on.
 #[derive(Debug, Clone, Copy)]
 pub struct Paper {
-    /// ANSI colours.
+    /// This says whether words are painted with ANSI escape codes.
     pub colour: bool,
-    /// Columns.
+    /// Lines are wrapped at so many columns; less than [`NARROWEST`] counts as that.
     pub width: usize,
 }
 

@@ -29,19 +29,19 @@ const NARROW: Canvas = Canvas {
 /// What is kept of one comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrendEntry {
-    /// [`SCHEMA_VERSION`].
+    /// This is the version of the entry's format, [`SCHEMA_VERSION`] when it was written.
     pub schema_version: u32,
     /// When it was compared, RFC 3339.
     pub compared_at: String,
     /// Version of outbox-harness that compared.
     pub harness_version: String,
-    /// The scenario's name.
+    /// This is the name of the scenario that the compared runs are of.
     pub scenario: String,
     /// What it ran on, one line: figures of other servers or cores are no trend.
     pub ran_on: String,
     /// The versions of each side, one line a side.
     pub versions: Vec<String>,
-    /// Pairs of runs.
+    /// This is how many pairs of runs the comparison had.
     pub pairs: u32,
     /// What it came to.
     pub verdict: Verdict,
@@ -58,18 +58,18 @@ pub struct TrendSubject {
     pub base: String,
     /// `new`, or a strategy.
     pub new: String,
-    /// Its figures.
+    /// These rows hold the figures of the subject, one a metric.
     pub rows: Vec<TrendRow>,
 }
 
-/// One figure.
+/// This is what is kept of one compared metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrendRow {
     /// As `--metrics` takes it.
     pub metric: String,
-    /// For people.
+    /// This is the metric's name as the page shows it, e.g. `end to end p99`.
     pub name: String,
-    /// Its unit.
+    /// This is the unit of the two medians, e.g. `ms` or `/s`.
     pub unit: String,
     /// Median of the runs of the base; null where it was not measured or never came.
     pub base: Option<f64>,
@@ -77,7 +77,7 @@ pub struct TrendRow {
     pub new: Option<f64>,
     /// The centre of the paired ratios, less one.
     pub change: Option<f64>,
-    /// What was found.
+    /// This is what the comparison found of the metric.
     pub finding: Finding,
 }
 

@@ -11,18 +11,18 @@ use std::borrow::Cow;
 /// Where the two are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventPlace {
-    /// The order's id.
+    /// This says where a record has the order's id.
     pub key: Part,
-    /// The event.
+    /// This says where a record has the event.
     pub value: Part,
 }
 
 /// Where one of them is, and how it is encoded there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Where.
+    /// This is the place in the record at which it is found.
     pub of: Of,
-    /// How.
+    /// This says how the bytes at that place are encoded.
     #[serde(default)]
     pub coding: Coding,
 }
@@ -31,9 +31,9 @@ pub struct Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Of {
-    /// The record's key.
+    /// It is the record's key.
     Key,
-    /// The record's value.
+    /// It is the record's value.
     Value,
     /// The last header of this name.
     Header(String),
@@ -46,20 +46,20 @@ pub enum Of {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Coding {
-    /// As it is.
+    /// The bytes are taken as they are.
     #[default]
     Plain,
     /// Base64 (RFC 4648), padded or not.
     Base64,
-    /// Hexadecimal.
+    /// The bytes are hexadecimal digits, two for each byte that is meant.
     Hex,
 }
 
 /// A record as it is on the topic.
 pub trait Wire {
-    /// Its key.
+    /// Returns the bytes of its key; `None` if it has none.
     fn key(&self) -> Option<&[u8]>;
-    /// Its value.
+    /// Returns the bytes of its value; `None` if it has none (a tombstone).
     fn value(&self) -> Option<&[u8]>;
     /// The value of its last header of this name.
     fn header(&self, name: &str) -> Option<&[u8]>;

@@ -34,7 +34,7 @@ pub struct Verified {
     pub version: u32,
     /// Whether its bytes verified.
     pub body: Body,
-    /// Why not.
+    /// This says what did not verify; `None` if every byte did.
     pub reason: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub const SENTINEL_KEY: &str = "outbox-harness-fence";
 
 /// Verifies records against the run's identity and its requests.
 pub struct Verifier<'a> {
-    /// The run's identity.
+    /// This is the run's identity, which tells its own ids from those of others.
     pub identity: &'a Identity,
     /// Requests by attempt number; `None` while the run goes on (then an event's order and type
     /// are not compared with what its attempt asked for).
@@ -53,7 +53,7 @@ pub struct Verifier<'a> {
 }
 
 impl Verifier<'_> {
-    /// Verifies one record.
+    /// Verifies a record by its key and its value, which are `None` where the record has none.
     pub fn verify(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Record {
         if self.is_sentinel(key, value) {
             return Record::Sentinel;

@@ -61,7 +61,7 @@ impl RunKey {
 }
 
 impl Identity {
-    /// Public run id.
+    /// Returns the public id of the run: 16 lower-case hex digits, part of every event.
     pub fn run(&self) -> &str {
         &self.run
     }

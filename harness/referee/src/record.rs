@@ -21,7 +21,7 @@ const OFFENCES_PER_METRIC: usize = 5;
 /// What is left of a history when it has been judged.
 #[derive(Debug)]
 pub struct Judged {
-    /// Its run's file.
+    /// This is what the `run.json` of its history holds.
     pub meta: RunMeta,
     /// The verdict on its strategy.
     pub verdict: Verdict,
@@ -40,11 +40,11 @@ impl Judged {
 
 /// What a record says beside its strategies.
 pub struct Frame<'a> {
-    /// The run's name.
+    /// This is the name of the run, that of its folder where it has one.
     pub run: &'a str,
-    /// The scenario.
+    /// This is the scenario that was run.
     pub scenario: &'a Scenario,
-    /// RFC 3339.
+    /// This is the wall-clock time at which the run began, as RFC 3339 text.
     pub started_at: String,
     /// As histories have it.
     pub environment: &'a BTreeMap<String, String>,

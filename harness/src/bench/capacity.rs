@@ -28,11 +28,11 @@ const RATES: [(&str, &str); 3] = [(RATE, "/s"), (FAILED, "/s"), (PROBES, "")];
 pub struct CapacityOptions {
     /// Where the search begins, changes a second.
     pub from: f64,
-    /// Where it ends.
+    /// The search tries no rate above this, changes a second.
     pub ceiling: f64,
     /// Length of each probe's load.
     pub seconds: u32,
-    /// Only this strategy.
+    /// Only the strategy of this name is searched for; `None` means all of them.
     pub strategy: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl CapacityOptions {
     }
 }
 
-/// Runs it.
+/// Searches in each round for the highest rate that each strategy sustains; a failure ends the rounds.
 pub(super) async fn run(
     ground: &Ground<'_>,
     options: &CapacityOptions,

@@ -81,7 +81,7 @@ impl CompareOptions {
 /// A comparison that has come to its end, or was cut short after some rounds.
 #[derive(Debug)]
 pub struct FinishedCompare {
-    /// What it says.
+    /// This is the comparison as its reports show it; they are in the folder already.
     pub compare: Compare,
     /// Its folder, with a folder a round.
     pub folder: PathBuf,
@@ -89,7 +89,7 @@ pub struct FinishedCompare {
     pub failure: Option<RunError>,
 }
 
-/// Who takes part.
+/// These strategies take part in every round.
 struct Arms {
     /// The one to compare with first, its twin last.
     strategies: Vec<Strategy>,

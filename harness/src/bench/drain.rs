@@ -111,7 +111,7 @@ fn scenario(options: &DrainOptions, transport: Transport) -> Result<Scenario, Ru
     ))
 }
 
-/// Runs it.
+/// Drains a backlog with each row in each round, and returns what the report shows; a failure ends the rounds.
 pub(super) async fn run(
     ground: &Ground<'_>,
     options: &DrainOptions,

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 /// The stack, up, and where things go.
 pub(super) struct Ground<'a> {
     pub stack: &'a Stack,
-    /// The benchmark's folder.
+    /// The benchmark's folder takes its logs, its reports, and a folder for each ordinary run.
     pub folder: &'a Path,
     pub reaper: &'a Arc<Reaper>,
     pub reporter: &'a Arc<dyn Reporter>,

@@ -48,7 +48,7 @@ pub struct LatencyOptions {
     pub seconds: u32,
     /// What comes before that and does not count.
     pub warm_up_s: u32,
-    /// Only this strategy.
+    /// Only the strategy of this name is measured; `None` means all of them.
     pub strategy: Option<String>,
 }
 
@@ -73,7 +73,7 @@ pub(super) fn check_seconds(option: &str, seconds: u32, least: u32) -> Result<()
     Err(format!("{option} {seconds}: take {least} to {SECONDS_MAX}"))
 }
 
-/// Runs it.
+/// Measures all strategies at each rate in each round, and returns what the report shows; a failure ends the rounds.
 pub(super) async fn run(
     ground: &Ground<'_>,
     options: &LatencyOptions,

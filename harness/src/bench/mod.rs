@@ -76,7 +76,7 @@ impl Kind {
 pub struct BenchOptions {
     /// Folder under which the benchmark's own folder is made.
     pub out: PathBuf,
-    /// The stack.
+    /// The benchmark runs on this stack: one of its own, or one that a file describes.
     pub stack: StackChoice,
     /// Rounds, at least 1.
     pub repetitions: u32,
@@ -84,12 +84,12 @@ pub struct BenchOptions {
     pub command: String,
 }
 
-/// A finished benchmark.
+/// This benchmark came to its end, or was cut short after rounds that are worth keeping.
 #[derive(Debug)]
 pub struct FinishedBench {
     /// Its record; `bench.json` and `bench.html` are in the folder already.
     pub bench: Bench,
-    /// Its folder.
+    /// The benchmark's reports, and what it left beside them, are in this folder.
     pub folder: PathBuf,
 }
 

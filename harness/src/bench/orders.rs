@@ -70,7 +70,7 @@ impl OrdersOptions {
     }
 }
 
-/// Runs it.
+/// Measures order path and pgbench in each round, and returns what the report shows; a failure ends the rounds.
 pub(super) async fn run(
     ground: &Ground<'_>,
     options: &OrdersOptions,

@@ -17,9 +17,9 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Between two looks at its CPU time, which is gone with it.
 const SAMPLE: Duration = Duration::from_millis(50);
 
-/// What to run.
+/// A program of the PostgreSQL installation is run like this.
 pub(super) struct Program {
-    /// e.g. `pgbench`.
+    /// The program has this name in the installation, e.g. `pgbench`.
     pub name: &'static str,
     pub args: Vec<String>,
     /// Where it connects, by its environment.
@@ -33,7 +33,7 @@ pub(super) struct Program {
     pub within: Duration,
 }
 
-/// How it went.
+/// This is left of a program that ended with exit code 0.
 pub(super) struct ProgramOutcome {
     pub output: String,
     /// When the mark was there, run time.

@@ -77,7 +77,7 @@ impl Sheet {
         self.rows.iter().map(|entry| entry.rounds.len() as u32)
     }
 
-    /// For the record.
+    /// Returns the table as the benchmark's record has it, with the figures of all rounds so far.
     pub fn table(&self) -> Table {
         let rows = self.rows.iter().map(|entry| Row {
             name: entry.name.clone(),

@@ -6,7 +6,7 @@ use super::terminal;
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
-/// `order-service`.
+/// Runs `order-service` until it ends; a configuration that cannot be read is [`Outcome::Usage`].
 pub fn order_service(child: &ChildArgs) -> Outcome {
     log();
     let Some(config) = read(child) else {

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 /// How it ended, from best to worst over several scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// Every expectation met.
+    /// Every expectation was met, or the command did all that it was asked for: exit code 0.
     Met,
     /// Nothing was proved; an interrupted run proves nothing.
     Unknown,
-    /// An expectation missed.
+    /// At least one expectation was missed: exit code 1.
     Missed,
     /// The stack, or the referee itself, failed.
     Failed,

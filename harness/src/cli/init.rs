@@ -16,7 +16,7 @@ struct Part {
     files: &'static [File],
 }
 
-/// Name, content, mode.
+/// A file that is written has a name, a content, and permissions (Unix mode).
 type File = (&'static str, &'static str, u32);
 
 const PARTS: [Part; 5] = [

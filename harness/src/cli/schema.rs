@@ -5,7 +5,7 @@ use super::exit::Outcome;
 use super::terminal;
 use crate::scenario;
 
-/// Prints it.
+/// Prints the schema that is asked for to standard output.
 pub fn schema(args: &SchemaArgs) -> Outcome {
     terminal::results(&text(args.of));
     Outcome::Met

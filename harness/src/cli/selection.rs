@@ -89,7 +89,7 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, String> {
 /// One part of all scenarios: the second of five is `2/5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// From 1 on.
+    /// The part has this number, from 1 to `of`.
     number: usize,
     of: usize,
 }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 /// Where what was found of a rule begins.
 const INDENT: &str = "           ";
 
-/// What scripts get.
+/// Scripts get this as JSON (`--json`): the service's URL, and what was found of each rule.
 #[derive(Serialize)]
 struct Report<'a> {
     url: &'a str,

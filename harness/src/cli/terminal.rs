@@ -19,7 +19,7 @@ static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
 #[derive(Debug)]
 pub struct HeldBack(());
 
-/// Holds messages back.
+/// Holds messages back from now on, until what it returns is dropped.
 pub fn hold() -> HeldBack {
     if let Ok(mut held) = HELD.lock() {
         held.get_or_insert_default();

@@ -3,7 +3,7 @@
 use crate::stack::jvm;
 use std::path::{Path, PathBuf};
 
-/// Below `.stack`.
+/// Kafka Connect and its jars are in this folder below `.stack`.
 const CONNECT: &str = "connect";
 /// Below [`CONNECT`]: loaded apart from Connect's own jars.
 const PLUGINS: &str = "plugins";
@@ -55,7 +55,8 @@ impl Install {
     }
 }
 
-/// `4.3.1` of `PREFIX4.3.1.jar`.
+/// Returns the version that the name of a jar has after `prefix` (`4.3.1` of `PREFIX4.3.1.jar`), or
+/// `of unknown version` where no jar has that name.
 fn version(jars: &[PathBuf], prefix: &str) -> String {
     let names = jars.iter().filter_map(|j| j.file_name()?.to_str());
     let mut versions = names.filter_map(|n| n.strip_prefix(prefix)?.strip_suffix(".jar"));

@@ -33,9 +33,9 @@ pub struct ConnectWorker {
     pub kafka: KafkaTarget,
     /// Topic of the heartbeats, by which the slot moves on while there is no event; exists.
     pub heartbeat_topic: String,
-    /// Replication slot; exists.
+    /// The connector reads from this replication slot, which exists already.
     pub slot: String,
-    /// Publication; exists.
+    /// The connector reads the changes of this publication, which exists already.
     pub publication: String,
     /// Where Connect's REST interface listens.
     pub rest: SocketAddr,

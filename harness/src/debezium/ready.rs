@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Bound on one answer.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Between two looks.
+/// A look that does not find all signs answers this much later, so that a starting JVM is asked less often.
 const PAUSE: Duration = Duration::from_millis(100);
 
 const RUNNING: &str = "RUNNING";
@@ -41,10 +41,10 @@ impl Status {
 pub(super) struct Signs {
     pub http: reqwest::Client,
     pub rest: SocketAddr,
-    /// Direct.
+    /// The slot is looked up in PostgreSQL directly, not through Toxiproxy, as an administrator.
     pub admin: PostgresTarget,
     pub slot: String,
-    /// Direct.
+    /// The topic of the heartbeats is read from Kafka directly, not through Toxiproxy.
     pub heartbeats: Topic,
 }
 

@@ -9,7 +9,7 @@ type Settings = Vec<(&'static str, String)>;
 
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 
-/// Kafka Connect.
+/// Returns the settings of the Kafka Connect worker, by key; its connectors are looked for in `plugins`.
 pub(super) fn worker(worker: &ConnectWorker, plugins: &Path) -> Settings {
     let mut all = vec![
         ("bootstrap.servers", worker.kafka.bootstrap.clone()),

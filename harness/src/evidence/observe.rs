@@ -25,7 +25,7 @@ pub(crate) struct Observers {
 }
 
 impl Observers {
-    /// Starts the thread.
+    /// Starts the observing thread; an Err says why the thread, or its runtime, could not be started.
     pub fn start() -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -94,7 +94,7 @@ impl Observed {
     pub async fn healing(&self) {
         self.tell(FaultStage::Healing).await;
     }
-    /// It is healed.
+    /// Tells the observers that the fault is healed; looks go on, the first of them before this returns.
     pub async fn healed(&self) {
         self.tell(FaultStage::After).await;
     }

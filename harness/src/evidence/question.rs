@@ -15,7 +15,7 @@ const EXCHANGE_WITHIN: Duration = Duration::from_secs(5);
 /// What a probe does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
-    /// It connects.
+    /// It connects to the proxy, and sends nothing.
     Connection,
     /// It connects and exchanges a message with the server.
     Exchange {

@@ -23,7 +23,7 @@ const DIAG: usize = 72;
 pub(super) const ESTABLISHED: u8 = 1;
 /// The other end has closed, this one not yet.
 pub(super) const CLOSE_WAIT: u8 = 8;
-/// CLOSE_WAIT, LAST_ACK, CLOSING.
+/// In these states (CLOSE_WAIT, LAST_ACK, CLOSING) the other end's FIN was received.
 const FIN_RECEIVED: [u8; 3] = [CLOSE_WAIT, 9, 11];
 const LISTEN: u8 = 10;
 /// All that are or were connected, but not TIME_WAIT: of those a loaded host has tens of thousands.
@@ -33,11 +33,11 @@ const CONNECTED_STATES: u32 =
 /// One TCP socket and what went through it since it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Socket {
-    /// Kernel's state number.
+    /// This is the TCP state by the kernel's number, e.g. [`ESTABLISHED`].
     pub state: u8,
-    /// Local address.
+    /// This is the address and port of this end.
     pub local: (IpAddr, u16),
-    /// The other end.
+    /// This is the address and port of the other end.
     pub remote: (IpAddr, u16),
     /// Inode: links it to the process that holds it. 0 when no process does any more.
     pub inode: u32,
@@ -49,7 +49,7 @@ pub(super) struct Socket {
     pub unacked_bytes: u32,
     /// Sent for the first time.
     pub sent_bytes: u64,
-    /// Received.
+    /// These bytes were received since the socket was opened, a FIN's place not counted.
     pub received_bytes: u64,
     /// Segments with data, sent.
     pub sent_segments: u32,
@@ -87,7 +87,7 @@ impl SocketTable {
         self.dump(CONNECTED_STATES)
     }
 
-    /// Every listening socket.
+    /// Returns every listening socket of this host; an Err says why the kernel gave no answer.
     pub fn listening(&mut self) -> io::Result<Vec<Socket>> {
         self.dump(1 << LISTEN)
     }

@@ -9,18 +9,18 @@ use crate::stack::Route;
 pub(crate) enum Subject {
     /// A proxied link, and whether another proxied link that is not under this fault shares its server.
     Link {
-        /// Which.
+        /// This is the link that the fault works on.
         link: Link,
-        /// Its way.
+        /// This is the link's way through Toxiproxy: where it listens, and where it leads.
         route: Route,
-        /// See above.
+        /// This is true if a proxied link that is not under this fault leads to the same server.
         shared: bool,
     },
-    /// A process.
+    /// The fault works on this process.
     Process(Child),
     /// One of several relays, whichever of them the fault is on: what it sends.
     Relay {
-        /// Its process.
+        /// This is the relay's process; what it and all below it send is counted.
         child: Child,
         /// `HOST:PORT` of its database, as it was told: what goes there is not its work.
         database: String,

@@ -135,7 +135,7 @@ impl Traffic {
         addresses.map(|a| SocketAddr::new(*a, port)).collect()
     }
 
-    /// The system's side.
+    /// Returns the system's side: what went through its sockets to the proxy.
     pub fn near(&self) -> &Side {
         &self.near
     }
@@ -194,7 +194,7 @@ impl SentBeside {
         self.side.update(table.iter().filter(own));
     }
 
-    /// Counting begins anew.
+    /// Begins the counting anew: [`SentBeside::bytes`] tells what is sent from here on.
     pub fn mark(&mut self) {
         self.side.mark();
     }

@@ -75,7 +75,7 @@ impl<'a> Fence<'a> {
         });
     }
 
-    /// The record.
+    /// Returns the records of the steps, in the order in which they were made.
     pub fn into_steps(self) -> Vec<FenceRecord> {
         self.steps
     }

@@ -13,9 +13,9 @@ use tokio::sync::watch;
 /// What a fault works on, in one strategy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Places {
-    /// Proxied links.
+    /// The fault works on these proxied links, which are those of its target that the strategy uses.
     Links(Vec<Link>),
-    /// A process.
+    /// The fault works on this process.
     Process(Victim),
 }
 

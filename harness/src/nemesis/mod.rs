@@ -51,7 +51,7 @@ pub enum Turn {
 pub struct FaultTargets {
     /// What the strategy is made of: which links and processes exist.
     pub strategy: Topology,
-    /// Admin API.
+    /// This is the client of Toxiproxy's admin API, by which faults of links are injected and healed.
     pub toxiproxy: ToxiproxyClient,
     /// Toxiproxy itself, when it is ours (a wedged one is restarted).
     pub toxiproxy_process: Option<Child>,
@@ -63,7 +63,7 @@ pub struct FaultTargets {
     pub processes: BTreeMap<Victim, Child>,
     /// Who may read the database directly, where a fault waits for something there.
     pub reader: Option<PostgresTarget>,
-    /// Run time.
+    /// This clock gives the run time (ns) at which faults are injected, healed and observed.
     pub clock: RunClock,
     /// Told when a fault was injected or healed.
     pub announce: Announce,
@@ -103,11 +103,11 @@ pub trait Counts: Send + Sync {
 pub struct NemesisError {
     /// Index into the scenario's faults.
     pub fault: u32,
-    /// `kind on target`.
+    /// This says which fault it is, as `KIND on TARGET`.
     pub what: String,
     /// `injecting`, `healing`, `reading back`.
     pub doing: &'static str,
-    /// Why it failed.
+    /// This says why that failed.
     pub reason: String,
 }
 
@@ -116,7 +116,7 @@ pub struct NemesisError {
 pub struct Campaign {
     /// One a fault of the scenario; faults that do not apply to the strategy have `injected_ns: None`.
     pub faults: Vec<FaultRecord>,
-    /// Raw evidence.
+    /// These are the raw observations of all faults, oldest first; whether a fault bit is judged by them.
     pub observations: Vec<Observation>,
     /// What triggers fired on, or why they could not.
     pub trigger_notes: Vec<TriggerNote>,

@@ -64,9 +64,9 @@ pub(super) struct Waiting {
 enum Witness {
     /// Nobody needs to be.
     None,
-    /// A log.
+    /// The log of a process is followed for a line that matches.
     Log(Follower),
-    /// The database.
+    /// The database is asked a query until its answer is true.
     Sql(QueryPoller),
     /// It cannot be asked, and why.
     Absent(String),
@@ -102,7 +102,7 @@ impl Witness {
 }
 
 impl Waiting {
-    /// From now on.
+    /// Begins to wait for `trigger`: its log is followed, or its query asked, from now on.
     pub fn new(trigger: Trigger, sources: Sources<'_>) -> Self {
         Self {
             witness: Witness::of(&trigger, &sources),

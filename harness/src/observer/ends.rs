@@ -80,7 +80,7 @@ impl Drop for Ends {
 struct Asker {
     watch: Watch,
     consumer: BaseConsumer,
-    /// By partition.
+    /// These are the names of the series that the ends are kept under, by partition.
     series: Vec<String>,
     /// By partition: the last answer, and whether it is kept.
     last: Vec<Option<(Sample, bool)>>,

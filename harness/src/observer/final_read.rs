@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Reading ends without progress for so long.
 const NO_PROGRESS_MAX: Duration = Duration::from_secs(30);
 
-/// The final read.
+/// This is what the final read found on the topic.
 #[derive(Debug, Default)]
 pub struct FinalRead {
     /// The topic with read_committed, by partition and offset, sentinels left out.

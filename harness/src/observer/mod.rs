@@ -19,22 +19,22 @@ use crate::envelope::EventPlace;
 use crate::identity::Identity;
 use std::sync::Arc;
 
-/// What to observe.
+/// This says which topic is observed, and what its records are verified against.
 #[derive(Clone)]
 pub struct Watch {
-    /// Direct listener.
+    /// This is the `host:port` of the broker's direct listener, around all proxies.
     pub bootstrap: String,
-    /// Topic.
+    /// This is the name of the topic on which the events are to be.
     pub topic: String,
-    /// Its partitions.
+    /// The topic has so many partitions, all of which are read.
     pub partitions: i32,
-    /// Ids and contents.
+    /// This tells whether the ids and the content of an event are those of this run.
     pub identity: Arc<Identity>,
     /// Where their records have order and event.
     pub place: EventPlace,
     /// Content length of every event.
     pub payload_bytes: usize,
-    /// Run time.
+    /// This clock gives the run time (ns) of what is seen.
     pub clock: RunClock,
     /// Keep the newest first sights too, for somebody who looks at them meanwhile.
     pub keeps_recent: bool,

@@ -15,17 +15,17 @@ use tokio::sync::watch;
 
 /// What a strategy's run needs of its scenario's run.
 pub struct Context<'a> {
-    /// The stack, up.
+    /// The strategy runs on this stack, which is up.
     pub stack: &'a Stack,
-    /// The scenario.
+    /// The strategy is one of this scenario's.
     pub scenario: &'a Scenario,
     /// The reaper of this process.
     pub reaper: &'a Arc<Reaper>,
-    /// The run's folder.
+    /// This is the run's own folder, in which its logs, histories and reports are.
     pub folder: &'a Path,
-    /// Who is told.
+    /// This is told the events of the run, for whoever shows them.
     pub reporter: &'a Arc<dyn Reporter>,
-    /// Ctrl-C or SIGTERM.
+    /// This turns true on Ctrl-C or SIGTERM.
     pub interrupted: watch::Receiver<bool>,
     /// Keep schema and topic.
     pub keep: bool,

@@ -60,11 +60,11 @@ pub struct Deployment<'a> {
     pub layout: Layout,
     /// Name of the topic.
     pub topic_name: String,
-    /// The topic.
+    /// By this the topic of the events is made, closed and deleted.
     pub topic: Topic,
     /// Proxied links with their proxies.
     pub proxies: BTreeMap<Link, (String, Route)>,
-    /// Toxiproxy's admin API.
+    /// This is the client of Toxiproxy's admin API, by which the proxies are made and removed.
     pub toxiproxy: ToxiproxyClient,
     /// Where the order service listens.
     pub service_address: SocketAddr,
@@ -272,7 +272,7 @@ async fn one_after_the_other(
     (relays, None)
 }
 
-/// A [`RunError::Failed`].
+/// Returns a [`RunError::Failed`] that says what was being done and why it failed.
 pub fn failed(doing: &str, reason: &dyn std::fmt::Display) -> RunError {
     RunError::Failed {
         doing: doing.to_owned(),

@@ -40,7 +40,7 @@ impl ExplainError {
 pub struct Explained<T> {
     /// In the scenario's order of strategies.
     pub what: Vec<T>,
-    /// One sentence each.
+    /// These say what the reader should know of the histories, one sentence each.
     pub notes: Vec<String>,
 }
 

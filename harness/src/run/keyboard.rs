@@ -13,7 +13,7 @@ const TO_RECOVER: Duration = Duration::from_secs(3);
 /// What became of a press.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Press {
-    /// Its fault begins.
+    /// The press counts, and its fault begins.
     Begins,
     /// No fault of the scenario waits for this key.
     Unknown,

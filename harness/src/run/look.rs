@@ -24,23 +24,23 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// A change, as events name it: attempt and version.
 type CommittedPair = (u32, u32);
 
-/// Who looks.
+/// A looker takes the looks at one lane, and tells the audience what it counted.
 pub struct Looker {
-    /// Its number.
+    /// This is the lane's number, from 0, which the audience is told with each look.
     pub lane: usize,
-    /// Who is told.
+    /// This is told what each look counted.
     pub audience: Arc<dyn Audience>,
     /// Direct, as an administrator.
     pub admin: PostgresTarget,
     /// Names in the database.
     pub layout: Layout,
-    /// Ids.
+    /// By this the ids in the database are known as those of this run.
     pub identity: Arc<Identity>,
     /// What was seen on the topic.
     pub sights: Sights,
     /// When what is sent was answered.
     pub progress: Arc<Progress>,
-    /// The run's.
+    /// This is the clock of the strategy's run, by which it is known what was seen recently.
     pub clock: RunClock,
     /// A change that was missing for so long has no event any more; `None`: it may come as long as anybody publishes.
     pub gives_up_after: Option<Duration>,

@@ -44,39 +44,39 @@ use tokio::sync::{Mutex, watch};
 /// What happens during a run, for whoever shows it. The two sides share these values and nothing else.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A scenario begins.
+    /// A scenario begins; the run's folder has been made.
     ScenarioStarted {
-        /// Its name.
+        /// This is the scenario's name, as its file gives it.
         scenario: String,
-        /// The run's folder.
+        /// This is the run's own folder, in which its logs, histories and reports are.
         folder: PathBuf,
     },
     /// The stack is being started.
     StackStarting {
-        /// `local` or `external`.
+        /// This is `local` for a stack that is started, or `external` for one that is found.
         provider: String,
     },
-    /// The stack answers.
+    /// The stack's three servers, PostgreSQL, Kafka and Toxiproxy, answer.
     StackUp {
         /// Versions and addresses, one line.
         what: String,
         /// How long it took.
         took: Duration,
     },
-    /// A strategy begins.
+    /// A strategy begins; next it is deployed on the stack.
     StrategyStarted {
-        /// Its name.
+        /// This is the strategy's name, as the scenario gives it.
         strategy: String,
-        /// Its kind.
+        /// This is the name of the strategy's kind, e.g. `dual-write`.
         kind: String,
     },
-    /// The load begins.
+    /// The load of a strategy begins.
     LoadStarted {
         /// How long it will last.
         duration: Duration,
         /// Changes it will offer.
         planned: u64,
-        /// Live counters.
+        /// These count the requests and their outcomes while the load runs.
         progress: Arc<Progress>,
     },
     /// A fault was injected or healed.
@@ -90,37 +90,37 @@ pub enum Event {
     LoadEnded,
     /// A step of the fence begins.
     Fence {
-        /// Which.
+        /// This is the step that begins.
         step: FenceStep,
     },
     /// A strategy is judged.
     StrategyJudged {
-        /// Its name.
+        /// This is the strategy's name, as the scenario gives it.
         strategy: String,
-        /// `pass`, `fail`, `unknown`.
+        /// This is the strategy's verdict: `pass`, `fail` or `unknown`.
         verdict: String,
     },
     /// Something the user should know, e.g. leftovers cleaned up, how to reach a kept stack.
     Note {
-        /// The text.
+        /// This is what the user is told.
         text: String,
     },
 }
 
 /// Shows events. Called from several threads; must not block for long.
 pub trait Reporter: Send + Sync {
-    /// One event.
+    /// Takes one event, to show it or to hand it on.
     fn event(&self, event: Event);
 }
 
-/// How to run.
+/// These say how a scenario is run, as far as that is not in its file.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Only this strategy.
+    /// Only the strategy of this name is run; with `None`, all of the scenario's are.
     pub strategy: Option<String>,
     /// Folder under which the run's own folder is made.
     pub out: PathBuf,
-    /// The stack.
+    /// The scenario is run on this stack.
     pub stack: StackChoice,
     /// Leave the stack, schemas and topics.
     pub keep_stack: bool,
@@ -138,7 +138,7 @@ pub enum StackChoice {
     },
     /// Described by this file.
     External {
-        /// The file.
+        /// This is the path of the stack file, such as `external.toml`.
         file: PathBuf,
         /// `.stack` of the checkout, if there is one.
         programs: Option<PathBuf>,
@@ -146,7 +146,7 @@ pub enum StackChoice {
 }
 
 impl StackChoice {
-    /// `local` or `external`.
+    /// Returns `local` or `external`, as events and records call the provider.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Local { .. } => "local",
@@ -175,7 +175,7 @@ impl StackChoice {
 /// Why a scenario has no record.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// Exit code 4.
+    /// The stack failed, at its start, during the run or at its end; the exit code is 4.
     #[error(transparent)]
     Stack(#[from] crate::stack::StackError),
     /// Exit code 4: the run folder, the referee itself.
@@ -189,7 +189,7 @@ pub enum RunError {
     /// Ctrl-C or SIGTERM: everything was healed and torn down; what was recorded is in the folder.
     #[error("interrupted; what was recorded is in {folder}")]
     Interrupted {
-        /// The run's folder.
+        /// This is the run's folder, in which there is what was recorded until then.
         folder: PathBuf,
     },
 }
@@ -209,7 +209,7 @@ impl RunError {
 pub struct Finished {
     /// Its record; the reports are in the folder already.
     pub record: Record,
-    /// The run's folder.
+    /// This is the run's own folder, in which its logs, histories and reports are.
     pub folder: PathBuf,
     /// What ended it before it was complete.
     pub failure: Option<RunError>,
@@ -442,7 +442,7 @@ pub(crate) struct ScenarioRun<'a> {
     pub folder: &'a Path,
     pub reaper: &'a Arc<Reaper>,
     pub reporter: &'a Arc<dyn Reporter>,
-    /// Ctrl-C or SIGTERM.
+    /// This turns true on Ctrl-C or SIGTERM.
     pub interrupted: &'a watch::Receiver<bool>,
 }
 

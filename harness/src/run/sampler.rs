@@ -14,9 +14,9 @@ use tokio::sync::watch;
 
 const EVERY: Duration = Duration::from_millis(500);
 
-/// What to sample.
+/// A sampler takes the samples of one strategy's run, of its processes and its database.
 pub struct Sampler {
-    /// Run time.
+    /// This clock gives the run time (ns) of each sample.
     pub clock: RunClock,
     /// Processes by name; the harness itself is always sampled.
     pub processes: Vec<Child>,

@@ -43,16 +43,16 @@ pub trait Audience: Send + Sync {
 /// What makes a run one that is watched.
 #[derive(Clone)]
 pub struct Stage {
-    /// What is pressed.
+    /// This takes the presses of keys, which are the triggers of faults.
     pub keyboard: Arc<Keyboard>,
-    /// Who watches.
+    /// This is told what happens in each lane, and what is counted there.
     pub audience: Arc<dyn Audience>,
 }
 
 /// One strategy's place beside the others.
 #[derive(Clone)]
 pub struct Lane {
-    /// From 0 on.
+    /// This is the lane's number, from 0, in the order of the strategies.
     pub number: usize,
     /// Its relay's way to the broker is that of the relay of this index: of one way there is one proxy.
     pub way: usize,

@@ -37,7 +37,7 @@ pub(super) struct ServiceAnswer {
     pub took: Duration,
     /// Whether a new connection had to be made for it.
     pub reconnected: bool,
-    /// For messages.
+    /// This says in words what the service did, for messages, e.g. `answered 409 with an empty body`.
     pub how: String,
 }
 
@@ -110,12 +110,12 @@ impl Client {
         }
     }
 
-    /// POSTs whatever bytes.
+    /// Sends these bytes as the body of a POST to `path`, and returns what came of it.
     pub async fn post(&mut self, path: &str, body: Vec<u8>) -> ServiceAnswer {
         self.send(Method::POST, path, body).await
     }
 
-    /// GETs.
+    /// Sends a GET of `path` without a body, and returns what came of it.
     pub async fn get(&mut self, path: &str) -> ServiceAnswer {
         self.send(Method::GET, path, Vec::new()).await
     }

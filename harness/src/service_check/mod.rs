@@ -25,7 +25,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// A rule of the contract.
 pub struct Rule {
-    /// Its name.
+    /// This is the rule's short name, such as `wrong-state`, in the output and in the documentation.
     pub name: &'static str,
     /// What it says, in one line.
     pub what: &'static str,
@@ -63,7 +63,7 @@ impl CheckedService {
 pub enum Fared {
     /// The service keeps it.
     Kept,
-    /// It does not.
+    /// The service does not keep it.
     Broken,
     /// Nothing is known of it.
     Untried,
@@ -72,11 +72,11 @@ pub enum Fared {
 /// What was found of one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The rule's name.
+    /// This is the rule's short name, as in [`Rule::name`].
     pub rule: &'static str,
-    /// What it says.
+    /// This is what the rule demands, in one line, as in [`Rule::what`].
     pub what: &'static str,
-    /// How it fared.
+    /// This says whether the service keeps the rule, breaks it, or could not be tried.
     pub fared: Fared,
     /// What the service does instead, or why it was not tried.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,7 +97,7 @@ pub enum CheckError {
         /// What is wrong, and what is right.
         reason: String,
     },
-    /// Nobody is there.
+    /// No connection could be made to the host and port of this URL.
     #[error(
         "reaching the order service at {url}: {reason}; is it running, and does it listen there?"
     )]

@@ -275,7 +275,7 @@ impl Desk {
         std::mem::take(&mut self.state().tasks)
     }
 
-    /// See [`Pacing::late_ns`].
+    /// Returns how much too late, in ns, what was intended for this time became due; see [`Pacing::late_ns`].
     pub fn late_ns(&self, intended_ns: i64) -> i64 {
         self.pacing.late_ns(intended_ns)
     }

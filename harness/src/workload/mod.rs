@@ -49,15 +49,15 @@ type Sent = (u32, Request);
 /// Where and what to send.
 #[derive(Clone)]
 pub struct Load {
-    /// The order service.
+    /// The order service takes requests at this address.
     pub service: SocketAddr,
     /// Shape of the load.
     pub workload: Workload,
     /// Seed of every random choice.
     pub seed: u64,
-    /// Ids and contents.
+    /// This gives the ids of orders, changes and attempts, and the content of each attempt.
     pub identity: Arc<Identity>,
-    /// Run time.
+    /// This clock gives the run time (ns) at which requests are due, sent and answered.
     pub clock: RunClock,
     /// Progress for the terminal.
     pub progress: Arc<Progress>,
@@ -66,11 +66,11 @@ pub struct Load {
 /// Live counters for the progress display.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Requests sent.
+    /// This counts the attempts that were sent, each when its outcome is known.
     pub sent: std::sync::atomic::AtomicU64,
-    /// Acknowledged.
+    /// This counts the attempts that were answered as committed.
     pub acknowledged: std::sync::atomic::AtomicU64,
-    /// Rejected.
+    /// This counts the attempts that were answered with an explicit no.
     pub rejected: std::sync::atomic::AtomicU64,
     /// Unknown or not sent.
     pub unknown: std::sync::atomic::AtomicU64,
@@ -81,7 +81,7 @@ pub struct Progress {
 /// What was sent and what came of it.
 #[derive(Debug, Default)]
 pub struct Offered {
-    /// By attempt number.
+    /// These are the attempts with their outcomes; the place of each is its attempt number, from 0.
     pub requests: Rows<Request>,
     /// Intended starts for which nothing could be offered; none in a closed loop.
     pub unoffered: u64,

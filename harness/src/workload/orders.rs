@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// waiting here), so that a change is sent only after the answer to the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Order {
-    /// Its index.
+    /// This is the order's number, from 0; its id is derived from it.
     pub index: u32,
     /// The newest version the client was told; 0 before the first.
     pub version: u32,
@@ -24,7 +24,7 @@ pub(super) struct Change {
     pub intent: Intent,
     /// Earlier attempts whose outcome is unknown.
     pub repeats: u32,
-    /// Run time.
+    /// This is when it is meant to be sent, in ns of run time.
     pub intended_ns: i64,
 }
 
@@ -81,7 +81,7 @@ impl Orders {
         }
     }
 
-    /// The seeded choices.
+    /// Returns the choices that the seed makes, e.g. what each change asks for.
     pub fn choices(&self) -> &Choices {
         &self.choices
     }

@@ -9,13 +9,13 @@ use std::path::PathBuf;
 pub struct PostgresTarget {
     /// Host name or address; the proxy's where the link is proxied.
     pub host: String,
-    /// TCP port.
+    /// This is the TCP port of the server, or the proxy's where the link is proxied.
     pub port: u16,
     /// Role to log in as.
     pub user: String,
     /// Password of the role.
     pub password: String,
-    /// Database name.
+    /// Sessions connect to the database of this name, in which the strategy's schema is.
     pub database: String,
     /// Schema that holds `orders` and `outbox`.
     pub schema: String,
@@ -97,9 +97,9 @@ pub enum Parameter {
     OrderId,
     /// The version that the change made.
     Version,
-    /// The event's type.
+    /// It is the event's type as consumers see it, e.g. `OrderPlaced`.
     EventType,
-    /// The event.
+    /// It is the whole event as JSON text, its version included.
     Payload,
     /// The same for every change.
     Text(String),
@@ -112,11 +112,11 @@ pub struct ServiceConfig {
     pub listen: SocketAddr,
     /// Run id, 16 hex digits; goes into every event.
     pub run: String,
-    /// The database.
+    /// The service writes to this database, with a role of its own.
     pub postgres: PostgresTarget,
     /// Connections held to PostgreSQL.
     pub postgres_connections: usize,
-    /// The write path.
+    /// This says how a change is made durable and how it is announced.
     pub write_path: WritePathConfig,
     /// Where to write a trace; `None`: nowhere.
     #[serde(default)]
@@ -127,7 +127,7 @@ pub struct ServiceConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterPublish {
-    /// Delete the row.
+    /// The relay deletes the row from the outbox.
     Delete,
     /// Set its status to `processed`.
     Mark,
@@ -139,7 +139,7 @@ pub enum AfterPublish {
 pub enum SourceConfig {
     /// Claims rows with SQL.
     Polling {
-        /// Delete or mark.
+        /// This says whether a row is deleted or marked when its event is durable.
         after_publish: AfterPublish,
         /// Pause between polls that found nothing.
         interval_ms: u64,
@@ -165,7 +165,7 @@ pub enum CommitMode {
     /// twice, which at-least-once delivery allows; none is lost.
     #[default]
     Off,
-    /// They do.
+    /// The relay's commits wait for the disk, so that a crash of the server forgets none of them.
     On,
 }
 
@@ -184,9 +184,9 @@ impl CommitMode {
 pub struct RelayConfig {
     /// The database, with the relay's own role.
     pub postgres: PostgresTarget,
-    /// The broker.
+    /// The relay publishes to the topic of this broker.
     pub kafka: KafkaTarget,
-    /// The source.
+    /// This says whether the relay polls the outbox or reads the write-ahead log, and with what settings.
     pub source: SourceConfig,
     /// Of the sessions in which published rows are deleted or marked.
     #[serde(default)]

@@ -14,11 +14,11 @@ pub const CONTENT_BYTES_MAX: u32 = 900_000;
 pub enum ChangeType {
     /// The order comes into being.
     Placed,
-    /// placed -> paid.
+    /// The order goes from state `placed` to state `paid`.
     Paid,
-    /// paid -> shipped.
+    /// The order goes from state `paid` to state `shipped`.
     Shipped,
-    /// shipped -> delivered.
+    /// The order goes from state `shipped` to state `delivered`.
     Delivered,
     /// Any state to itself.
     Amended,
@@ -112,13 +112,13 @@ impl ChangeType {
 /// What an order is at, as stored in `orders.state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OrderState {
-    /// It exists.
+    /// The order exists and is not paid for yet.
     Placed,
     /// It is paid for.
     Paid,
     /// It is on its way.
     Shipped,
-    /// It has arrived.
+    /// The order has arrived, and no state comes after this one.
     Delivered,
 }
 
@@ -126,7 +126,7 @@ impl OrderState {
     /// Every state, in the order in which a regular order goes through them.
     pub const ALL: [OrderState; 4] = [Self::Placed, Self::Paid, Self::Shipped, Self::Delivered];
 
-    /// The stored text.
+    /// Returns the state as `orders.state` stores it, e.g. `placed`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Placed => "placed",
@@ -153,7 +153,7 @@ impl OrderState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Directive {
-    /// Write and commit.
+    /// The service writes the change and commits it at once.
     #[default]
     Commit,
     /// Write, keep the transaction open for so many milliseconds, then commit: a slow transaction.
@@ -169,7 +169,7 @@ pub struct ChangeRequest {
     /// The new order's id, chosen by the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
-    /// The change wanted.
+    /// This is the change that the client wants; `None` is only allowed where an order is placed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<ChangeType>,
     /// Idempotency key: retries of one change share it.
@@ -189,12 +189,12 @@ pub struct ChangeRequest {
 pub enum Answer {
     /// 201 or 200: committed as this version. For a repeated change id, the version it got before.
     Committed {
-        /// 1-based version.
+        /// This is the version of the order that the change made; an order's first version is 1.
         version: u32,
     },
     /// 4xx: not written, in so many words.
     Rejected {
-        /// Why.
+        /// This says in words why the change was not written.
         reason: String,
     },
 }

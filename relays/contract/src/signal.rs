@@ -12,7 +12,7 @@ pub enum Signal {
     Ready,
     /// A connection to its database failed or was lost.
     DatabaseLost {
-        /// The error.
+        /// This says in words how the connection failed or was lost.
         reason: String,
     },
     /// Connected to its database again.
@@ -42,12 +42,12 @@ pub enum Signal {
 pub struct TimedSignal {
     /// CLOCK_MONOTONIC, nanoseconds; comparable between processes of one host.
     pub monotonic_ns: u64,
-    /// What happened.
+    /// This is what the process reports; in JSON its fields stand beside the time in the same object.
     #[serde(flatten)]
     pub signal: Signal,
 }
 
-/// CLOCK_MONOTONIC in nanoseconds.
+/// Returns the time on CLOCK_MONOTONIC in nanoseconds, which is comparable between processes of one host.
 pub fn monotonic_ns() -> u64 {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
         .expect("CLOCK_MONOTONIC exists on every Linux");

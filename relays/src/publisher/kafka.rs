@@ -50,7 +50,7 @@ const BATCH_BYTES: u32 = 500_000;
 const SOCKET_TIMEOUT_MS: &str = "300000";
 /// How long a report may stay away on a link that is not slow.
 const PATIENCE_MIN: Duration = Duration::from_secs(10);
-/// However slow.
+/// No report may stay away for longer than this, however slow the link is.
 const PATIENCE_MAX: Duration = Duration::from_secs(300);
 /// Bytes a second that a link is trusted to bring across, until it has shown that it does not.
 const RATE_MIN: u32 = 20_000;
@@ -126,7 +126,7 @@ impl ClientContext for Callbacks {
 }
 
 impl ProducerContext for Callbacks {
-    /// The event's position.
+    /// Each record carries its event's position, by which its delivery report is told from others.
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, position: usize) {
@@ -170,7 +170,7 @@ pub struct KafkaPublisher {
 struct InFlight {
     sizes: Box<[u32]>,
     bytes: u64,
-    /// Of one event.
+    /// This is the size in bytes of the largest event that was taken since positions began at 0.
     largest: u32,
 }
 

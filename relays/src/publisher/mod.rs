@@ -34,9 +34,9 @@ pub enum Offer {
 /// What became of an event that was taken, as the broker's client reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
-    /// The event's position.
+    /// This is the event's position, counted from 0 as [`Publisher`] says.
     pub position: u64,
-    /// When: CLOCK_MONOTONIC, nanoseconds.
+    /// This is when the client reported it, on CLOCK_MONOTONIC, in nanoseconds.
     pub at_ns: u64,
     /// The offset it has; or else whether it may have one all the same.
     pub fate: Result<u64, Persistence>,

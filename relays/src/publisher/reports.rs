@@ -22,7 +22,7 @@ impl Reports {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Counts one more.
+    /// Counts one more report, and wakes the reader if the count that it waits for is reached.
     pub fn add(&self) {
         // In one order with the other side's store and load: whichever comes second sees the first.
         let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;

@@ -26,7 +26,7 @@ impl Backoff {
         full / 2 + (full / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 
-    /// After success.
+    /// Forgets the failures, after a success, so that the next wait is as short as the first.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }

@@ -67,7 +67,7 @@ impl Reporter {
         });
     }
 
-    /// A delivery succeeded.
+    /// Notes that a delivery succeeded, and reports it if it is the first one after failures.
     pub(super) fn publish_up(&mut self) {
         if std::mem::take(&mut self.publish_failed) {
             tracing::info!("deliveries succeed again");

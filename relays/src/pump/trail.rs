@@ -32,7 +32,7 @@ struct Tag {
 #[derive(Debug)]
 pub(super) struct Trail {
     trace: Trace,
-    /// Not written yet.
+    /// These steps are noted and not yet written to the trace.
     steps: Vec<Step>,
     /// Taken from the source, not yet by the publisher.
     taken: VecDeque<Tag>,

@@ -94,7 +94,7 @@ fn is_permanent(error: &sqlx::Error) -> bool {
     })
 }
 
-/// The connections.
+/// The service's connections are kept here, and each is lent to one request at a time.
 pub(super) struct Connections {
     options: PgConnectOptions,
     size: usize,
@@ -288,7 +288,7 @@ async fn open_patiently(options: &PgConnectOptions) -> Result<PgConnection, Stri
 /// A connection on loan. Only [`Lease::settle`] with success gives it back: one that is dropped on
 /// any other way (a failure, a panic) may be in the middle of something, and is replaced.
 pub(super) struct Lease {
-    /// What is lent.
+    /// This connection is the borrower's until the loan ends.
     pub connection: PgConnection,
     seat: Seat,
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// See the module.
+/// This write path commits the order and publishes its event itself, one after the other as configured.
 pub(super) struct DualWrite {
     order: WriteOrder,
     orders: Orders,

@@ -32,7 +32,7 @@ impl EventText {
         Self { prefix, suffix }
     }
 
-    /// The whole text.
+    /// Returns the event's whole JSON text, with this version in its place.
     pub fn with_version(&self, version: u32) -> String {
         format!("{}{version}{}", self.prefix, self.suffix)
     }

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
 
-/// The statements.
+/// These statements announce a change in the outbox of a relay that was not written here.
 #[derive(Debug, Clone)]
 pub(super) struct ForeignStatements {
     statements: Arc<[Announcing]>,
@@ -21,7 +21,7 @@ struct Announcing {
 }
 
 impl ForeignStatements {
-    /// In this order.
+    /// Keeps the statements in this order, in which they are run for each change.
     pub fn new(statements: Vec<ForeignStatement>) -> Self {
         let statements = statements.into_iter().map(|s| Announcing {
             sql: s.sql.into(),

@@ -45,7 +45,7 @@ impl<P: WritePath> Service<P> {
         })
     }
 
-    /// The routes.
+    /// Returns the routes of the service, with a rejection in JSON for any other path or method.
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/health", get(|| async { "ready\n" }))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Pause between reports.
+/// So much time passes between two reports, which makes ten a second at most.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// What the service counts.
@@ -59,7 +59,7 @@ impl ServiceReporter {
         }
     }
 
-    /// Reports until cancelled.
+    /// Reports what has changed, ten times a second, until the future is dropped.
     pub async fn run(&mut self) {
         let mut ticks = interval(REPORT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

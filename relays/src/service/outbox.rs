@@ -9,7 +9,7 @@ use super::{steps, transaction};
 use crate::trace::Trace;
 use std::sync::Arc;
 
-/// See the module.
+/// This write path commits the order and the outbox row that announces it in one transaction.
 pub(super) struct Outbox {
     orders: Orders,
     connections: Arc<Connections>,

@@ -80,7 +80,7 @@ async fn held(
     Ok(written)
 }
 
-/// Opens a transaction.
+/// Opens a transaction; an error says whether the connection is lost.
 pub(super) async fn begin(conn: &mut PgConnection) -> Result<(), DatabaseError> {
     exchange(
         "beginning a transaction",
@@ -90,7 +90,7 @@ pub(super) async fn begin(conn: &mut PgConnection) -> Result<(), DatabaseError> 
     .map(drop)
 }
 
-/// Commits.
+/// Commits the open transaction; where an error says that the connection is lost, it may be committed or not.
 pub(super) async fn end(conn: &mut PgConnection) -> Result<(), DatabaseError> {
     exchange(
         "committing a transaction",

@@ -20,13 +20,13 @@ use thiserror::Error;
 pub struct Event<'a> {
     /// Aggregate id: the key, whose events keep their order.
     pub key: &'a str,
-    /// Event id.
+    /// This is the event's id, from the outbox's column `id`.
     pub id: &'a str,
-    /// Event type.
+    /// This is the event's type, e.g. `OrderPlaced`, from the outbox's column `type`.
     pub event_type: &'a str,
     /// Version of the aggregate, decimal.
     pub version: &'a str,
-    /// The event itself.
+    /// This is the event's text, from the outbox's column `payload`, as it is published.
     pub payload: &'a str,
 }
 

@@ -19,7 +19,7 @@ pub enum DecodeError {
     /// The message ends too early.
     #[error("message {tag:?} ends within its {field}")]
     Truncated {
-        /// The message's tag.
+        /// This is the message's first byte, which says of what kind it is.
         tag: char,
         /// What was being read.
         field: &'static str,
@@ -27,11 +27,11 @@ pub enum DecodeError {
     /// A value that the protocol does not have.
     #[error("message {tag:?} has an unknown {field}: {value}")]
     Unknown {
-        /// The message's tag.
+        /// This is the message's first byte, which says of what kind it is.
         tag: char,
-        /// Of what.
+        /// This names the part of the message that has the value.
         field: &'static str,
-        /// The value.
+        /// This is the byte that stands there.
         value: u8,
     },
     /// A row came before the description of its table.
@@ -43,9 +43,9 @@ pub enum DecodeError {
          aggregateid, type, version, payload"
     )]
     NotAnOutbox {
-        /// Its name.
+        /// This is the table's name as the server describes it, without its schema.
         table: String,
-        /// What it lacks.
+        /// This is the first column of an outbox that the table does not have.
         column: &'static str,
     },
     /// A column that must have a value has none.
@@ -56,33 +56,33 @@ pub enum DecodeError {
     TooManyTables,
 }
 
-/// One message.
+/// This is one decoded message of the stream; names and values are borrowed from its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// A transaction begins.
+    /// A transaction begins, and its rows follow.
     Begin {
         /// Position of its commit.
         final_lsn: u64,
     },
-    /// It ends.
+    /// The transaction ends with its commit.
     Commit {
         /// Position after its commit: what to acknowledge.
         end_lsn: u64,
     },
     /// A table, before its first row and after each change of it.
     Relation {
-        /// Its oid.
+        /// This is the table's oid, by which its rows name it.
         table: u32,
-        /// Its name.
+        /// This is the table's name without its schema, as bytes.
         name: &'a [u8],
-        /// Its columns' names.
+        /// These are the names of the table's columns, in the order in which a row has its values.
         columns: Vec<&'a [u8]>,
     },
     /// A row was inserted.
     Insert {
-        /// The table's oid.
+        /// This is the oid of the table, which an earlier [`Message::Relation`] describes.
         table: u32,
-        /// The row.
+        /// This is the inserted row, whose values are still in the message.
         row: Row<'a>,
     },
     /// Anything else, by its tag: nothing that concerns an outbox.
@@ -157,7 +157,7 @@ impl<'a> Cursor<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads one message.
+    /// Reads one message; an error says in which part it ends too early, or has a value that is not known.
     pub fn parse(message: &'a [u8]) -> Result<Self, DecodeError> {
         let mut cursor = Cursor {
             tag: 0,
@@ -237,7 +237,7 @@ impl<'a> Row<'a> {
         Ok(())
     }
 
-    /// All values.
+    /// Returns a value for each column, in order; `None` is NULL, or a value that was not sent.
     pub fn values(&self) -> Result<Vec<Option<&'a [u8]>>, DecodeError> {
         let mut values = Vec::new();
         self.visit(|_, place| values.push(place.map(|p| &self.message[p])))?;
@@ -271,7 +271,7 @@ impl OutboxRow {
         self.commit_lsn
     }
 
-    /// The event's payload.
+    /// Returns the event's payload; an error says that it is not UTF-8.
     pub fn payload(&self) -> Result<&str, SourceError> {
         self.field(PAYLOAD)
     }

@@ -43,7 +43,7 @@ impl Positions {
         !self.in_transaction && self.read <= self.durable
     }
 
-    /// A transaction begins.
+    /// Notes that a transaction begins: what the server says it has sent does not count until the commit is read.
     pub(super) fn begin(&mut self) {
         self.in_transaction = true;
     }

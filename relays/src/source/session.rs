@@ -27,7 +27,7 @@ const SESSION: [(&str, &str); 6] = [
     ("application_name", "outbox-relay"),
 ];
 
-/// `host:port/database`, for errors.
+/// Returns `host:port/database`, as errors name the database.
 pub(super) fn place(target: &PostgresTarget) -> String {
     format!("{}:{}/{}", target.host, target.port, target.database)
 }

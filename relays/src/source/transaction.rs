@@ -27,7 +27,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    /// Its statement.
+    /// Returns the SQL statement that ends the transaction in this way.
     pub fn statement(self) -> &'static str {
         match self {
             Self::Commit => "COMMIT",

@@ -21,7 +21,7 @@ const NARROW: Canvas = Canvas {
 /// More rounds than this have no tick each.
 const ROUND_TICKS: u32 = 12;
 
-/// `bench.html`.
+/// Returns the bytes of `bench.html`; an error says why a chart could not be drawn.
 pub fn export(bench: &Bench) -> Result<Vec<u8>, ExportError> {
     let mut tables = String::new();
     for table in &bench.tables {

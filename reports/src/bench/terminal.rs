@@ -4,7 +4,7 @@ use super::{Bench, Figure, Role, Table, spread, value};
 use crate::figures::{self, DASH};
 use crate::record::Verdict;
 
-/// Between columns.
+/// These blanks stand between two columns.
 const GAP: &str = "  ";
 
 /// The benchmark as text, lines ended by `\n`.

@@ -20,7 +20,7 @@ const DIFFERS: usize = 8;
 /// The comparison as text.
 #[derive(Debug, Clone, Copy)]
 pub struct CompareText {
-    /// ANSI colours.
+    /// This says whether the text is coloured with ANSI escape codes.
     pub colour: bool,
     /// Columns of the terminal.
     pub width: usize,

@@ -17,7 +17,7 @@ const PERCENTILES: [(f64, &str); 6] = [
 /// A range and its labelled ticks.
 #[derive(Debug, Clone)]
 pub struct Axis {
-    /// Smallest value shown.
+    /// This is the smallest value that the axis shows.
     pub from: f64,
     /// Largest value shown, above `from`.
     pub to: f64,

@@ -34,13 +34,13 @@ pub enum Ink {
     Secondary(usize),
     /// A strategy's line towards what never came.
     Runaway(usize),
-    /// A fault window.
+    /// It fills the area of a fault window.
     Window,
     /// Its edges and the like.
     Edge,
-    /// Grid lines.
+    /// It draws the grid lines.
     Grid,
-    /// Labels.
+    /// It writes the labels of axes, windows and moments.
     Label,
 }
 
@@ -142,24 +142,24 @@ pub struct Line {
 /// A stretch of the x axis with a name.
 #[derive(Debug, Clone)]
 pub struct Window {
-    /// Start.
+    /// This is where the stretch begins, in the unit of the x axis.
     pub from: f64,
-    /// End.
+    /// This is where the stretch ends; what lies beyond the axis is not drawn.
     pub to: f64,
     /// Name; shown above the plot.
     pub label: String,
 }
 
-/// A plot.
+/// This is all that one plot shows: axes, windows, moments and lines.
 #[derive(Debug, Clone)]
 pub struct Plot {
     /// For those who cannot see it.
     pub description: String,
-    /// Horizontal.
+    /// This is the horizontal axis.
     pub x: Axis,
-    /// Vertical.
+    /// This is the vertical axis.
     pub y: Axis,
-    /// Shaded.
+    /// These stretches of the x axis are shaded over the whole height, beneath the lines.
     pub windows: Vec<Window>,
     /// A named moment, e.g. the end of the load.
     pub moments: Vec<(f64, String)>,
@@ -170,9 +170,9 @@ pub struct Plot {
 /// Natural size in pixels.
 #[derive(Debug, Clone, Copy)]
 pub struct Canvas {
-    /// Width.
+    /// This is the width of the whole picture, labels included, in pixels.
     pub width: i32,
-    /// Height.
+    /// This is the height of the whole picture, labels included, in pixels.
     pub height: i32,
 }
 

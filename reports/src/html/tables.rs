@@ -226,7 +226,7 @@ pub fn name_cell(index: usize, name: &str) -> String {
 
 /// The head of a column.
 pub enum Head {
-    /// Of words.
+    /// It heads a column of words, and this is what it says.
     Text(&'static str),
     /// Of figures, aligned as they are.
     Number(&'static str),

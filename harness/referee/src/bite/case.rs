@@ -10,9 +10,9 @@ use crate::scenario::{Fault, FaultKind, Link, Stream, Target, Topology, Victim};
 /// Where a fault works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// On a link.
+    /// The fault works on this link between a client and PostgreSQL or Kafka.
     Link(Link),
-    /// On a process.
+    /// The fault works on this process.
     Process(Victim),
 }
 
@@ -190,7 +190,7 @@ pub(super) fn count(n: usize, thing: &str) -> String {
     }
 }
 
-/// The middle value.
+/// Returns the median, of an even number of values the lower of the two in the middle; `None` without values.
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len().checked_sub(1)? / 2).copied()

@@ -1,6 +1,6 @@
 //! What was missing, where a fault did not bite, and what to change so that it does.
 
-/// What was missing.
+/// This says why a fault did not bite, and what to do about it.
 #[derive(Debug)]
 pub(super) struct Lack {
     /// In a few words.
@@ -9,7 +9,7 @@ pub(super) struct Lack {
     pub change: &'static str,
 }
 
-/// One of them.
+/// Returns a [`Lack`] of these two parts: what was missing, and what to change.
 pub(super) fn lack(what: impl Into<String>, change: &'static str) -> Lack {
     Lack {
         what: what.into(),

@@ -36,9 +36,9 @@ pub(crate) use trigger::{cut_short, fired_ns, fired_on};
 /// Whether a fault bit, from the observations alone.
 #[derive(Debug, Clone)]
 pub struct Bite {
-    /// Index into `scenario.faults`.
+    /// This is the index of the fault in `scenario.faults`, from 0.
     pub fault: u32,
-    /// Whether it bit.
+    /// This is true if the fault bit wherever it works, or if it does not concern this strategy.
     pub bit: bool,
     /// The evidence, or what was missing, in one sentence.
     pub evidence: String,

@@ -173,7 +173,7 @@ impl Staged {
             .at(8.0, place, name::HEALING, 1.0)
     }
 
-    /// One observation.
+    /// Adds one observation of fault 0, taken `second` seconds after the run clock's origin.
     pub fn at(mut self, second: f64, place: &str, name: &str, value: f64) -> Self {
         self.0.observations.push(Observation {
             fault: 0,

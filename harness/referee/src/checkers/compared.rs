@@ -19,7 +19,7 @@ pub struct Seen<'a, 't> {
     pub drain_s: Option<f64>,
     /// From the last heal.
     pub recovery: Recovery,
-    /// Versions committed.
+    /// This counts the versions of orders that the database held after the fence.
     pub committed: u64,
     /// Why the run is inconclusive.
     pub inconclusive: &'a [Inconclusive],
@@ -52,7 +52,7 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// It is met.
+    /// Returns a comparison that is met, with what was seen; `None` is infinite, or not measured.
     pub fn met(observed: Option<f64>) -> Self {
         Self {
             observed,

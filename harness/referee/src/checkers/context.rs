@@ -48,7 +48,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The history.
+    /// Returns the history that is judged.
     pub fn history(&self) -> &'a History {
         self.view.history()
     }

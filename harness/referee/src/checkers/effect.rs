@@ -17,7 +17,7 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// Of one latency.
+    /// Measures the latency of this kind, of changes that a fault overlaps and of those before all faults.
     pub fn of(context: &Context<'_>, kind: LatencyKind) -> Self {
         let until_seen = kind != LatencyKind::Order;
         let of_it = |latencies: Latencies| match kind {

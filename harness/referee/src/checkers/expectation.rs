@@ -8,7 +8,7 @@ use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
 use reports::record::LatencySet;
 
-/// Checks one expectation.
+/// Checks one expectation: whether it is met, or missed, or why this run cannot tell.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
     let known = seen.context.reading.of_metric(expectation.metric);
     let compared = match known {

@@ -26,7 +26,7 @@ pub enum Fate {
     Undecided,
 }
 
-/// Tells fates apart.
+/// This tells which [`Fate`] each committed change without a valid event has met.
 pub struct Fates<'a, 'b> {
     context: &'b Context<'a>,
     /// The fence killed a dual write's service.
@@ -126,7 +126,7 @@ fn committed_by_ns(join: &Join<'_>) -> Vec<i64> {
 }
 
 impl<'a, 'b> Fates<'a, 'b> {
-    /// For one history.
+    /// Prepares to tell the fates of one history; this looks once at how its order service ended.
     pub fn new(context: &'b Context<'a>) -> Self {
         let cut = Cut::of(context);
         Self { context, cut }

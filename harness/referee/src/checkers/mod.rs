@@ -50,7 +50,7 @@ use tally::Tally;
 pub struct Offence {
     /// Order index, or [`crate::history::NONE`].
     pub order: u32,
-    /// Version, or 0.
+    /// This is the version of the order that the offence is about; 0 where none is known.
     pub version: u32,
     /// Attempt number, or [`crate::history::NONE`].
     pub attempt: u32,
@@ -81,16 +81,16 @@ pub struct Finding {
 pub enum Verdict {
     /// Every expectation met, and the run proved it.
     Pass,
-    /// Nothing was proved.
+    /// Nothing was missed, but the run is inconclusive or cannot tell of an expectation whether it is met.
     Unknown,
-    /// An expectation missed.
+    /// An expectation was missed, or what was counted contradicts itself.
     Fail,
 }
 
 /// An expectation and what was seen.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// What was expected.
+    /// This is the expectation as the scenario states it.
     pub expectation: Expectation,
     /// What was seen; `None` (null) when it is infinite or was not measured.
     pub observed: Option<f64>,
@@ -105,7 +105,7 @@ pub struct Checked {
 /// All that is judged of one strategy's run.
 #[derive(Debug, Clone)]
 pub struct Judgement {
-    /// The verdict.
+    /// This is the verdict on the run: the worst that was found decides.
     pub verdict: Verdict,
     /// Why it is not pass: first missed expectations, then reasons of unknown.
     pub reasons: Vec<String>,
@@ -119,7 +119,7 @@ pub struct Judgement {
     pub expectations: Vec<Checked>,
     /// What cannot be told, or not wholly, since what it needs was not read: metrics with the reason.
     pub unread: Vec<(Metric, String)>,
-    /// One a fault.
+    /// This says of each fault, in the scenario's order, whether it bit and what shows it.
     pub bites: Vec<Bite>,
     /// The three latencies over the whole run; empty where what they need was not read.
     pub latency: record::LatencySet,

@@ -11,9 +11,9 @@ use crate::scenario::{LatencyKind, Metric};
 pub struct Steps(u8);
 
 impl Steps {
-    /// None of them.
+    /// This is the empty set: what needs no step can always be told.
     pub const NONE: Self = Self(0);
-    /// All eight.
+    /// This set has all eight steps of the fence.
     pub const ALL: Self = Self(u8::MAX);
     /// 1: every request has its outcome.
     pub const OUTCOMES: Self = Self::of(FenceStep::Outcomes);
@@ -45,7 +45,7 @@ impl Steps {
         Self(1 << (step.number() - 1))
     }
 
-    /// These and others.
+    /// Returns the steps that are in either of the two sets.
     pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
@@ -58,7 +58,7 @@ impl Steps {
 /// What a metric needs.
 #[derive(Debug, Clone, Copy)]
 struct Needs {
-    /// To be known.
+    /// These steps must have held for the metric to be known wholly.
     whole: Steps,
     /// For what was found to stand, though more may have been found. Never less than what could make
     /// it vanish: more of the topic, or of the database.
@@ -100,7 +100,7 @@ fn needs(metric: Metric) -> Needs {
 /// How much of what a metric needs was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known<'a> {
-    /// All of it.
+    /// Everything that the metric needs was read.
     Whole,
     /// What was found stands, and there may be more, for this reason.
     AtLeast(&'a str),

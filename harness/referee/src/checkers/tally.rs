@@ -25,7 +25,7 @@ pub struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// Nothing found yet.
+    /// Starts a tally without offences, which keeps the first few; `windows` says when faults were in force.
     pub fn new(metric: Metric, windows: &'a [Window]) -> Self {
         Self {
             windows,
@@ -71,12 +71,12 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Which invariant.
+    /// Returns the count metric whose offences are counted here.
     pub fn metric(&self) -> Metric {
         self.finding.metric
     }
 
-    /// How many.
+    /// Returns the number of all offences found so far, whether or not they were kept.
     pub fn count(&self) -> u64 {
         self.finding.count
     }

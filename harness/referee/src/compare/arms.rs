@@ -6,7 +6,7 @@ use reports::record::{Record, Strategy, Verdict};
 /// Two runs of a pair.
 pub type Pair<'a> = (&'a Strategy, &'a Strategy);
 
-/// One strategy's pairs.
+/// This holds one comparison's pairs of runs: of a strategy in two sets, or of two strategies in rounds.
 #[derive(Debug)]
 pub struct PairedArms<'a> {
     /// `cdc`, or `polling against cdc`.

@@ -8,9 +8,9 @@ use reports::record::{Latency, Strategy};
 pub struct CompareMetric {
     /// As `--metrics` takes it.
     pub id: &'static str,
-    /// For people.
+    /// This is how a comparison shown to people calls the figure.
     pub name: &'static str,
-    /// Of the figure.
+    /// This is the unit of the figure: ms, s, µs, /s, MiB or B.
     pub unit: &'static str,
     /// Which way is better.
     pub better: Better,

@@ -30,7 +30,7 @@ pub const FEWEST_PAIRS: usize = 6;
 /// Runs that belong together.
 #[derive(Debug, Clone)]
 pub struct RunSet {
-    /// `base` or `new`.
+    /// This names the side that the runs are on: `base` or `new`; of rounds it is the strategy compared with.
     pub name: String,
     /// Where they were found.
     pub from: String,
@@ -38,12 +38,12 @@ pub struct RunSet {
     pub records: Vec<Record>,
 }
 
-/// What is asked.
+/// These terms say what a comparison is asked for, and what it lets pass.
 #[derive(Debug, Clone)]
 pub struct Terms {
     /// A figure may be so much worse, as a share.
     pub max_regression: Option<f64>,
-    /// These figures.
+    /// These figures are compared, in the order of [`METRICS`].
     pub metrics: Vec<&'static CompareMetric>,
     /// Compare what is not alike, and say so on top.
     pub allow_unlike: bool,
@@ -91,7 +91,7 @@ pub fn compare_sets(
 pub struct Rounds<'a> {
     /// The folder that has them, by its name.
     pub from: &'a str,
-    /// The rounds.
+    /// These are the records of the rounds, one a round.
     pub records: &'a [Record],
     /// A second set of rounds, made since the first one raised an alarm.
     pub confirming: &'a [Record],
@@ -99,7 +99,7 @@ pub struct Rounds<'a> {
     pub base: &'a str,
     /// The same once more, by which it is known how much equal runs differ.
     pub twin: Option<&'a str>,
-    /// The others.
+    /// These are the names of the strategies that are compared with `base`.
     pub others: &'a [String],
 }
 

@@ -17,7 +17,7 @@ pub struct AskedRow {
     asked: Option<SignedRank>,
     /// Of any number of pairs.
     centre: Option<f64>,
-    /// In logarithms.
+    /// This is how much equal runs differ, in logarithms; `None` where no equal runs have the figure.
     floor: Option<f64>,
 }
 

@@ -14,11 +14,11 @@ const AFTERMATH_NS: i64 = 100_000_000;
 /// A death that nobody asked for politely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crash<'a> {
-    /// Whose.
+    /// This is the name of the process that died.
     pub process: &'a str,
     /// When it was reaped.
     pub at_ns: i64,
-    /// As in [`ProcessEvent::exit`].
+    /// This is its signal or exit code, encoded as in [`ProcessEvent::exit`].
     pub exit: i32,
 }
 
@@ -27,20 +27,20 @@ pub struct Crash<'a> {
 pub enum Absence {
     /// It had died; the exit as in [`ProcessEvent::exit`].
     Dead(i32),
-    /// It was stopped.
+    /// It was stopped by SIGSTOP, and not dead.
     Paused,
 }
 
 /// A time in which a process was away.
 #[derive(Debug, Clone, Copy)]
 pub struct Outage<'a> {
-    /// Which.
+    /// This is the name of the process that was away.
     pub process: &'a str,
     /// Its pid when it went away.
     pub pid: u32,
     /// The pid that came back; that of a successor if it had died.
     pub successor: u32,
-    /// Why.
+    /// This says whether it was dead or paused.
     pub absence: Absence,
     /// From when to when (its successor's readiness); [`NEVER`] if it did not come back.
     pub span: Span,
@@ -53,7 +53,7 @@ pub struct Lives<'a> {
 }
 
 impl<'a> Lives<'a> {
-    /// Reads them once.
+    /// Reads the events of all processes once, and works out when each was away.
     pub fn new(events: &'a [ProcessEvent]) -> Self {
         let mut events: Vec<&ProcessEvent> = events.iter().collect();
         events.sort_by_key(|e| e.at_ns);

@@ -26,7 +26,7 @@ use timeline::Subject;
 /// Most steps of an offence's timeline.
 const MAX_STEPS: usize = 200;
 
-/// Explains one history.
+/// An explainer tells of one history why each offence came about, in a sentence and a timeline.
 pub struct Explainer<'a> {
     context: &'a Context<'a>,
     identity: Identity,
@@ -36,7 +36,7 @@ pub struct Explainer<'a> {
     trace: Groups,
     /// Rows of the join's log by attempt.
     records: Groups,
-    /// Attempts by change.
+    /// These are the numbers of the attempts at each change, by the change's number.
     attempts: Groups,
     /// By tracer: the last time that it wrote anything.
     traced_until_ns: [Option<i64>; 2],

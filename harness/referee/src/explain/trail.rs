@@ -3,7 +3,7 @@
 use super::Explainer;
 use crate::history::{Request, Stage, TraceRow, Tracer};
 
-/// One attempt's evidence.
+/// A trail is all the evidence of one attempt: its request, its steps in the trace and its records.
 pub struct Trail {
     /// Its number, or [`crate::history::NONE`].
     pub attempt: u32,
@@ -71,7 +71,7 @@ fn is_publishing(stage: Stage) -> bool {
 /// One passage of an event through a publisher: taken, handed to the producer, reported, confirmed.
 #[derive(Debug, Clone)]
 pub struct Passage {
-    /// Of the process.
+    /// This is the pid of the process that published the event.
     pub pid: u32,
     /// How the relay got it.
     pub taken: Option<TraceRow>,
@@ -116,7 +116,8 @@ impl Passage {
         self.end.filter(|r| r.stage == Stage::Delivered)
     }
 
-    /// When it began.
+    /// Returns when the relay took the event, else when it was handed to the producer, else its last trace row:
+    /// run time, nanoseconds.
     pub fn begun_ns(&self) -> i64 {
         let taken = self.taken.map(|r| r.at_ns);
         taken.or(self.handed_ns).unwrap_or(self.last_ns)

@@ -19,7 +19,7 @@ pub struct Sentence {
 }
 
 impl Sentence {
-    /// One more clause.
+    /// Adds a clause at the end.
     pub fn say(&mut self, clause: impl Into<String>) {
         self.clauses.push(clause.into());
     }
@@ -29,7 +29,7 @@ impl Sentence {
         self.clauses.extend(clause);
     }
 
-    /// The whole.
+    /// Returns the whole sentence: its clauses, separated by semicolons, then a colon and the verdict.
     pub fn ending(self, verdict: &str) -> String {
         format!("{}: {verdict}", self.clauses.join("; "))
     }

@@ -10,7 +10,7 @@ const MAX_SHIFTED_BITS: u32 = 57;
 /// So many bytes are read at once.
 const WORD: usize = size_of::<u64>();
 
-/// A full block.
+/// A block holds a fixed number of rows, packed into as few bits as their values need.
 #[derive(Clone)]
 pub(super) struct Block {
     /// The rows, and a word's length behind them, so that every field can be read as a word.
@@ -23,7 +23,7 @@ pub(super) struct Block {
 /// How a field is kept.
 #[derive(Clone, Copy, Default)]
 struct Field {
-    /// Its least value.
+    /// This is the least value that the field has in the block; each row keeps its distance from it.
     base: u64,
     /// As many ones as it has bits.
     mask: u64,
@@ -32,7 +32,7 @@ struct Field {
 }
 
 impl Block {
-    /// Packs rows.
+    /// Packs rows into a block; each field takes as many bits as the range of its values needs.
     pub fn pack<R: Row>(rows: &[R]) -> Self {
         const { assert!(R::FIELDS <= MAX_FIELDS) };
         let mut least = [u64::MAX; MAX_FIELDS];

@@ -17,16 +17,16 @@ use thiserror::Error;
 pub struct HistoryError {
     /// What was being done.
     pub doing: &'static str,
-    /// To what.
+    /// This is the path of the file or folder to which it was being done.
     pub path: String,
-    /// Why it failed.
+    /// This says why that failed, or what is wrong with the file.
     pub reason: String,
 }
 
 /// A history read back, and what was wrong with its files short of being unreadable.
 #[derive(Debug)]
 pub struct LoadedHistory {
-    /// The history.
+    /// This is the history as its files have it, altered or not.
     pub history: History,
     /// Files that differ from the SHA-256 in `run.json`: the history was changed after the run.
     pub altered: Vec<String>,

@@ -95,7 +95,7 @@ pub fn partition_of_series(series: &str) -> Option<i32> {
 /// At most so many raw records are kept.
 pub const MAX_RAW: usize = 1_000;
 
-/// `run.json`.
+/// This is what `run.json` holds: which run it was, how it was made, and checksums of its files.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunMeta {
     /// Version of the history's format.
@@ -111,7 +111,7 @@ pub struct RunMeta {
     pub key: RunKey,
     /// The clock of all `*_ns`.
     pub clock: RunClock,
-    /// RFC 3339.
+    /// This is the wall-clock time at which the run of this strategy began, as RFC 3339 text in UTC.
     pub started_at: String,
     /// Topic of this strategy.
     pub topic: String,
@@ -121,7 +121,7 @@ pub struct RunMeta {
     pub proxied: Vec<Link>,
     /// When the generator's first intended start was and when its last request ended.
     pub load_from_ns: i64,
-    /// See `load_from_ns`.
+    /// This is when the load's last request ended; see `load_from_ns`.
     pub load_until_ns: i64,
     /// Changes that were due and could not be offered (no order free, queue full).
     pub unoffered: u64,
@@ -173,11 +173,11 @@ pub struct PartOf {
 /// The end of a process that nobody here had asked to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Death {
-    /// `order-service` or `relay`.
+    /// This is the name of the process: `order-service`, `relay` or, of several relays, such as `relay-2`.
     pub process: String,
-    /// When.
+    /// This is when it ended, run time.
     pub at_ns: i64,
-    /// As in [`ProcessEvent::exit`].
+    /// This is its signal or exit code, encoded as in [`ProcessEvent::exit`].
     pub exit: i32,
     /// `was ended by signal 11` or `exited with code 1`.
     pub how: String,
@@ -204,7 +204,7 @@ pub enum Outcome {
     Committed = 1,
     /// An explicit no in the body.
     Rejected = 2,
-    /// All the rest.
+    /// No answer settles it (a timeout, a reset, a bare status): it may be committed or not.
     Unknown = 3,
 }
 
@@ -212,22 +212,22 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Intent {
-    /// Write and commit.
+    /// The service is to write the change and commit it at once.
     Commit = 0,
-    /// Commit late.
+    /// The service is to write the change and keep its transaction open for a while before it commits.
     Hold = 1,
     /// Write and roll back.
     Veto = 2,
 }
 
-/// One attempt.
+/// This is one attempt at a change: a request of the load generator to the order service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
     /// Number of its change (retries share it).
     pub change: u32,
     /// Index of its order.
     pub order: u32,
-    /// [`contract::order::ChangeType::code`].
+    /// This is the code of the change's kind, from [`contract::order::ChangeType::code`].
     pub change_type: u8,
     /// What it asked for.
     pub intent: Intent,
@@ -237,9 +237,9 @@ pub struct Request {
     pub status: u16,
     /// Version the client was told; 0 for none.
     pub told_version: u32,
-    /// Intended start.
+    /// This is when the request was due; in a closed loop, when it was sent.
     pub intended_ns: i64,
-    /// Actual send.
+    /// This is when the request was really sent.
     pub sent_ns: i64,
     /// Answer, error or timeout.
     pub ended_ns: i64,
@@ -250,12 +250,12 @@ pub struct Request {
     pub held_back: bool,
 }
 
-/// One committed version.
+/// This is one committed version of an order, as the database held it after the fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TruthRow {
     /// Order index ([`NONE`] for an order id that is not of this run).
     pub order: u32,
-    /// 1-based version.
+    /// This is the version of the order, counted from 1.
     pub version: u32,
     /// Attempt number ([`NONE`] for one not of this run).
     pub attempt: u32,
@@ -278,9 +278,9 @@ pub enum Body {
 /// One record on the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogRow {
-    /// Partition.
+    /// This is the number of the partition that has the record.
     pub partition: i32,
-    /// Offset.
+    /// This is the record's offset in its partition.
     pub offset: i64,
     /// LogAppendTime, milliseconds since 1970.
     pub append_ms: i64,
@@ -297,13 +297,13 @@ pub struct LogRow {
 /// Full text of a record that did not verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRecord {
-    /// Partition.
+    /// This is the number of the partition that has the record.
     pub partition: i32,
-    /// Offset.
+    /// This is the record's offset in its partition.
     pub offset: i64,
     /// Key, as UTF-8 with replacement.
     pub key: String,
-    /// Value, likewise.
+    /// This is its value, as UTF-8 with replacement characters.
     pub value: String,
     /// Headers, `name=value` joined by newlines.
     pub headers: String,
@@ -314,22 +314,22 @@ pub struct RawRecord {
 /// One record, seen live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting {
-    /// Partition.
+    /// This is the number of the partition that has the record.
     pub partition: i32,
-    /// Offset.
+    /// This is the record's offset in its partition.
     pub offset: i64,
-    /// When.
+    /// This is when the live observer saw the record, run time.
     pub seen_ns: i64,
 }
 
 /// Ends of a partition, after the fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionEnd {
-    /// Partition.
+    /// This is the number of the partition.
     pub partition: i32,
-    /// High watermark.
+    /// This is its high watermark: where a reader of uncommitted records comes to its end.
     pub end_offset: i64,
-    /// Last stable offset.
+    /// This is its last stable offset: where a reader of committed records comes to its end.
     pub stable_offset: i64,
     /// Position the final read reached.
     pub read_offset: i64,
@@ -348,7 +348,7 @@ pub enum PendingState {
 /// An event the source still held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pending {
-    /// Attempt number.
+    /// This is the number of the attempt that made the event.
     pub attempt: u32,
     /// Where it was held.
     pub state: PendingState,
@@ -359,7 +359,7 @@ pub struct Pending {
 /// One `[[fault]]`, as it happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FaultRecord {
-    /// Index into `scenario.faults`.
+    /// This is the index of the fault in `scenario.faults`, from 0.
     pub fault: u32,
     /// Planned injection, run time. Of a fault that waits for something: when that came, or until when it
     /// was waited for.
@@ -373,13 +373,13 @@ pub struct FaultRecord {
 /// A raw observation made to decide whether a fault bit. Names are listed in [`crate::bite`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// Index into `scenario.faults`.
+    /// This is the index of the fault in `scenario.faults`, from 0.
     pub fault: u32,
     /// Link or process name.
     pub place: String,
-    /// What was observed.
+    /// This names what was observed, as [`crate::bite::name`] lists it.
     pub name: String,
-    /// When.
+    /// This is when it was observed, run time.
     pub at_ns: i64,
     /// Its value (count, milliseconds, bytes, 0/1: by name).
     pub value: f64,
@@ -389,15 +389,15 @@ pub struct Observation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Life {
-    /// Spawned.
+    /// The process was spawned.
     Started = 0,
     /// Said it was ready, or answered.
     Ready = 1,
     /// SIGSTOP in force on every thread.
     Paused = 2,
-    /// SIGCONT sent.
+    /// SIGCONT was sent to it.
     Resumed = 3,
-    /// SIGTERM sent.
+    /// It is being told to end, by SIGTERM or the signal that it takes for that.
     Terminating = 4,
     /// Gone and reaped; `detail` says how.
     Exited = 5,
@@ -408,11 +408,11 @@ pub enum Life {
 pub struct ProcessEvent {
     /// `order-service`, `relay`, `postgres-server`, `kafka-server`, `toxiproxy`.
     pub process: String,
-    /// Its pid.
+    /// This is the process's pid; a restarted process has another.
     pub pid: u32,
-    /// When.
+    /// This is when it happened, run time.
     pub at_ns: i64,
-    /// What.
+    /// This is what happened to the process.
     pub life: Life,
     /// For [`Life::Exited`]: the signal number, or minus the exit code minus 1; else 0.
     pub exit: i32,
@@ -423,9 +423,9 @@ pub struct ProcessEvent {
 pub struct Sample {
     /// e.g. `wall_drift_ns`, `cpu_s.relay`, `rss_bytes.order-service`, `slot_wal_bytes`.
     pub series: String,
-    /// When.
+    /// This is when the value was taken, run time.
     pub at_ns: i64,
-    /// Value.
+    /// This is the value, in the unit that the name of its series implies.
     pub value: f64,
 }
 
@@ -434,13 +434,13 @@ pub struct Sample {
 pub struct FenceRecord {
     /// 1 to 8, as in docs/architecture.md.
     pub number: u32,
-    /// What it does.
+    /// This says what is done in the step, in the words of [`FenceStep::name`].
     pub name: String,
-    /// Begin.
+    /// This is when the step began, run time.
     pub started_ns: i64,
-    /// End.
+    /// This is when the step ended, run time.
     pub ended_ns: i64,
-    /// Whether it held.
+    /// This says whether the step held; what needs it is unknown otherwise.
     pub ok: bool,
     /// Why not, or what it found.
     pub detail: String,
@@ -457,9 +457,9 @@ impl FenceRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Tracer {
-    /// The order service.
+    /// The order service wrote it.
     OrderService = 0,
-    /// The relay.
+    /// A relay wrote it.
     Relay = 1,
 }
 
@@ -470,13 +470,13 @@ pub struct TraceRow {
     pub tracer: Tracer,
     /// Its pid: a restarted process has another.
     pub pid: u32,
-    /// When.
+    /// This is when the step was taken, run time.
     pub at_ns: i64,
-    /// Attempt number.
+    /// This is the number of the attempt whose event it is.
     pub attempt: u32,
     /// Version of the order; 0 where it is not known yet.
     pub version: u32,
-    /// What happened.
+    /// This is the step that the event had come to.
     pub stage: Stage,
     /// By stage; see [`Stage`].
     pub detail: u64,

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// Rows of a table, as the files' reader fills them in and their writer takes them out.
 pub(super) trait RowStore: Default {
-    /// What it holds.
+    /// This is the kind of row that it holds, with the columns of its file.
     type Row: Table;
     /// How many there are.
     fn len(&self) -> usize;

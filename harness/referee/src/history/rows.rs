@@ -19,7 +19,7 @@ pub struct Rows<R> {
 }
 
 impl<R: Row> Rows<R> {
-    /// No rows.
+    /// Makes a list without rows.
     pub fn new() -> Self {
         Self {
             blocks: Vec::new(),
@@ -62,7 +62,7 @@ impl<R: Row> Rows<R> {
         }
     }
 
-    /// The last row.
+    /// Returns the last row; `None` if there are no rows.
     pub fn last(&self) -> Option<R> {
         self.get(self.len().checked_sub(1)?)
     }
@@ -237,7 +237,7 @@ pub struct Open<'a, R: Row> {
 
 #[cfg(any(test, feature = "testkit"))]
 impl<R: Row> Rows<R> {
-    /// Lays them open.
+    /// Unpacks all rows, so that they can be changed in any way until the returned guard is dropped.
     pub fn open(&mut self) -> Open<'_, R> {
         let plain = self.iter().collect();
         Open { rows: self, plain }

@@ -14,7 +14,7 @@ pub(super) const FILE: &str = "run.json";
 const MAX_BYTES: u64 = 64 << 20;
 const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Writes `run.json`, sealed.
+/// Writes `run.json` into `folder`, with its own SHA-256 in it; an Err says why it could not be written.
 pub(super) fn write(folder: &Path, mut meta: RunMeta) -> Result<(), HistoryError> {
     let path = folder.join(FILE);
     meta.sha256.insert(FILE.to_owned(), BLANK.to_owned());

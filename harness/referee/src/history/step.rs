@@ -36,7 +36,7 @@ impl FenceStep {
         Self::ReadTopic,
     ];
 
-    /// 1 to 8.
+    /// Returns its place among the steps, from 1 to 8.
     pub const fn number(self) -> u32 {
         self as u32
     }

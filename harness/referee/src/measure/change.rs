@@ -6,9 +6,9 @@ use crate::view::{Bits, Join};
 /// A change, as its client sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
-    /// First intended start.
+    /// This is when its first attempt was due, run time.
     pub intended_ns: i64,
-    /// First send.
+    /// This is when its first attempt was sent, run time.
     pub sent_ns: i64,
     /// When its last attempt had its outcome.
     pub ended_ns: i64,

@@ -41,10 +41,10 @@ pub fn held_back_in(history: &History, phase: &Phase) -> HeldBack {
     count
 }
 
-/// See [`held_back_in`].
+/// These are counts of requests, as [`held_back_in`] takes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HeldBack {
-    /// All requests.
+    /// This counts all requests that were sent in the phase, held back or not.
     pub sent: u64,
     /// Those that had to wait for a connection.
     pub held_back: u64,

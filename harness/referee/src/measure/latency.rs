@@ -18,7 +18,7 @@ pub struct Latencies {
     pub propagation: Recorder,
     /// First intended start to first sight, of everything committed.
     pub end_to_end: Recorder,
-    /// Versions committed.
+    /// This counts the committed versions that these changes made.
     pub committed: u64,
 }
 
@@ -47,7 +47,7 @@ impl Latencies {
         self.committed += other.committed;
     }
 
-    /// For the record.
+    /// Returns the three distributions in the form of a run's record, milliseconds.
     pub fn set(&self) -> record::LatencySet {
         record::LatencySet {
             order: self.order.latency(),
@@ -60,9 +60,9 @@ impl Latencies {
 /// A phase and what was measured of its changes.
 #[derive(Debug, Clone)]
 pub struct PhaseLatencies {
-    /// The phase.
+    /// This is the phase to which the changes belong.
     pub phase: Phase,
-    /// Its latencies.
+    /// These are the latencies of the phase's changes.
     pub latencies: Latencies,
 }
 

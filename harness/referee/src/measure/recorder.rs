@@ -21,7 +21,7 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// Nothing recorded.
+    /// Makes a recorder that holds nothing yet.
     pub fn new() -> Self {
         let finite = match Histogram::new(3) {
             Ok(histogram) => histogram,
@@ -83,7 +83,7 @@ impl Recorder {
         self.negative
     }
 
-    /// The finite part.
+    /// Returns the histogram of the latencies that ended, nanoseconds; what never ended is not in it.
     pub fn finite(&self) -> &Histogram<u64> {
         &self.finite
     }
@@ -120,7 +120,7 @@ impl Recorder {
         (rank <= self.finite.len()).then_some(rank)
     }
 
-    /// For the record.
+    /// Returns percentiles, counts and the percentile curve in the form of a run's record, milliseconds.
     pub fn latency(&self) -> Latency {
         let of = self.percentiles_ms(&[50.0, 90.0, 99.0, 99.9, 100.0]);
         let grid: Vec<f64> = (0..CURVE_POINTS)

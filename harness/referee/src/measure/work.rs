@@ -68,7 +68,7 @@ fn spans(history: &History, phase: &Phase) -> impl Iterator<Item = (i64, i64)> {
         .map(move |span| (within(span.0), within(span.1)))
 }
 
-/// Samples by time.
+/// Returns each process's samples as (run time in ns, CPU seconds used by then), in order of time.
 fn cpu_by_process(history: &History) -> BTreeMap<&str, Vec<(i64, f64)>> {
     let mut by_process: BTreeMap<&str, Vec<(i64, f64)>> = BTreeMap::new();
     for sample in &history.samples {

@@ -19,7 +19,7 @@ macro_rules! lines {
     }};
 }
 
-/// Kinds of strategies.
+/// These are the kinds of strategies: each as a file writes it, with one line of explanation.
 pub const STRATEGIES: [(&str, &str); strategies::KINDS.len()] = lines!(strategies::KINDS, name);
 
 /// What a fault can hit.
@@ -48,7 +48,7 @@ pub const TARGETS: [(&str, &str); 10] = [
     ("kafka-server", "the Kafka broker (kill, pause)"),
 ];
 
-/// Kinds of faults.
+/// These are the kinds of faults: each as a file writes it, with one line of explanation.
 pub const FAULTS: [(&str, &str); fault_kind::KINDS.len()] = lines!(fault_kind::KINDS, name);
 
 /// What a fault can wait for instead of a time.

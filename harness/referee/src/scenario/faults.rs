@@ -99,9 +99,9 @@ pub(super) fn known() -> Vec<&'static str> {
 /// A fault and where the file has it.
 #[derive(Debug, Clone)]
 pub(super) struct PlacedFault {
-    /// The fault.
+    /// This is the fault as it was read.
     pub fault: Fault,
-    /// Its header.
+    /// This is where its table starts, as a range of bytes of the file.
     pub span: Range<usize>,
     /// The value of its `target`.
     pub target_span: Range<usize>,
@@ -261,7 +261,7 @@ fn targets_of_other_relays() -> impl Iterator<Item = Target> {
     })
 }
 
-/// A plain name.
+/// Reads the `id` of a fault; `None` if it is no well-formed name, which is then noted as a problem.
 fn read_id<'a>(s: &Section<'a>, entry: Entry<'a>) -> Option<&'a str> {
     let id = s.text(entry)?;
     if let Some(help) = name_problem(id, limits::FAULT_ID) {

@@ -8,72 +8,72 @@ use std::time::Duration;
 /// A key of a file: its row.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyInfo {
-    /// The key.
+    /// This is the key as files write it.
     pub name: &'static str,
     /// What its value is.
     pub shape: Shape,
     /// What holds where it is left out.
     pub usual: Usual,
-    /// What it means.
+    /// This says what the key is for, in words for the docs and the schema.
     pub what: &'static str,
 }
 
 /// What a value is.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
-    /// A text.
+    /// The value is any text.
     Text,
     /// A text that can be part of a folder's, a schema's or a topic's name.
     Name {
-        /// In characters.
+        /// The name has at most this many characters.
         longest: usize,
     },
-    /// A regular expression.
+    /// The value is a text that is a regular expression.
     Regex,
     /// Where a record has something: `key`, `value`, `header:NAME`, `json:/POINTER`.
     PartOfRecord,
-    /// `true` or `false`.
+    /// The value is `true` or `false`.
     Flag,
-    /// An integer.
+    /// The value is an integer within bounds.
     Integer {
-        /// The least.
+        /// This is the least integer that is allowed.
         least: i64,
-        /// The most.
+        /// This is the greatest integer that is allowed.
         most: i64,
     },
     /// A number, with or without a point.
     Number {
-        /// The least.
+        /// This is the least number that is allowed.
         least: f64,
-        /// The most.
+        /// This is the greatest number that is allowed.
         most: f64,
     },
     /// A duration with its unit.
     Duration {
-        /// The least.
+        /// This is the shortest duration that is allowed.
         least: Duration,
-        /// The most.
+        /// This is the longest duration that is allowed.
         most: Duration,
     },
     /// Bytes, or a size with its unit.
     Size {
-        /// The least.
+        /// This is the least size that is allowed, bytes.
         least: u64,
-        /// The most.
+        /// This is the greatest size that is allowed, bytes.
         most: u64,
     },
     /// KB/s, or a rate with its unit.
     Bandwidth {
-        /// The least.
+        /// This is the least rate that is allowed, KB/s.
         least: u64,
-        /// The most.
+        /// This is the greatest rate that is allowed, KB/s.
         most: u64,
     },
     /// One of a few words.
     Word(fn() -> Vec<&'static str>),
     /// A list of texts, at least so many.
     Texts {
-        /// The fewest.
+        /// The list has at least this many texts.
         least: usize,
     },
     /// A table of texts, by name.
@@ -96,7 +96,7 @@ pub enum Usual {
     Required,
     /// This, as a file would write it.
     Value(&'static str),
-    /// This, in words.
+    /// These words say what holds, where it is no value that a file could write.
     Words(&'static str),
 }
 

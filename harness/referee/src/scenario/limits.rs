@@ -20,7 +20,7 @@ pub const FAULT_ID: usize = 32;
 pub const RATE: (f64, f64) = (0.001, 1_000_000.0);
 /// Most changes a strategy's run offers: the history keeps some 40 bytes of each in memory.
 pub const CHANGES: f64 = 50_000_000.0;
-/// Longest load.
+/// No load lasts longer than this.
 pub const DURATION: Duration = Duration::from_secs(24 * 3600);
 /// Most changes an order goes through; its attempts are an array in its row.
 pub const CHANGES_PER_ORDER: u32 = 10_000;
@@ -43,7 +43,7 @@ pub const REQUEST: Duration = Duration::from_secs(600);
 pub const HOLD: Duration = Duration::from_secs(10);
 /// Most repeats of a change whose outcome was unknown.
 pub const RETRIES: u32 = 100;
-/// Largest Zipf exponent.
+/// No Zipf exponent (`skew`) is larger than this.
 pub const SKEW: f64 = 5.0;
 /// Most partitions of a topic.
 pub const PARTITIONS: i32 = 1_000;
@@ -59,7 +59,7 @@ pub const INSTALL: Duration = Duration::from_secs(3600);
 pub const READY: Duration = Duration::from_secs(120);
 /// Longest time that a relay may take for its end: a step of the fence waits for it.
 pub const STOP: Duration = Duration::from_secs(30);
-/// Longest drain.
+/// No bound of `[drain]`, and no relay's lease, is longer than this.
 pub const DRAIN: Duration = Duration::from_secs(3600);
 /// Longest time that a relay goes on after the last event was seen.
 pub const SETTLE: Duration = Duration::from_secs(600);

@@ -6,7 +6,7 @@ use super::{LatencyKind, Metric, Percentile};
 /// `checkers`.
 #[derive(Debug)]
 pub struct CountInfo {
-    /// The metric.
+    /// The row is about this metric.
     pub metric: Metric,
     /// Its name in files and records.
     pub name: &'static str,
@@ -122,7 +122,7 @@ pub enum Unit {
 }
 
 impl Metric {
-    /// Every metric.
+    /// Returns every metric that a scenario file can name: counts, drain and recovery, percentiles of latencies.
     pub fn all() -> Vec<Metric> {
         let mut all: Vec<Metric> = COUNTS.iter().map(|row| row.metric).collect();
         all.extend([Metric::Drain, Metric::Recovery]);

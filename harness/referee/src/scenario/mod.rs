@@ -48,7 +48,7 @@ pub struct Scenario {
     pub description: String,
     /// Seed of every random choice of the workload.
     pub seed: u64,
-    /// The load.
+    /// The order service is put under this load, the same for every strategy.
     pub workload: Workload,
     /// Faults: those with an `at` by that, then those that wait for something, as in the file.
     pub faults: Vec<Fault>,
@@ -66,7 +66,7 @@ pub struct Scenario {
     pub text: String,
 }
 
-/// `[stack]`.
+/// `[stack]` of a scenario file is read into this.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackSettings {
     /// Whether every commit waits for a standby that flushes the log.
@@ -91,7 +91,7 @@ pub enum OrderTest {
     NotTested,
 }
 
-/// `[workload]`.
+/// `[workload]` of a scenario file is read into this: what load is offered, and how clients behave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
     /// Order changes a second; in a closed loop, 0: it follows from the answers.
@@ -129,20 +129,20 @@ pub struct Workload {
     pub min_committed_per_phase: u64,
 }
 
-/// `[[fault]]`.
+/// A `[[fault]]` of a scenario file is read into this: what it hits, how, when and for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
     /// What others call it that wait for it.
     #[serde(default)]
     pub id: Option<String>,
-    /// What it hits.
+    /// The fault hits this: one link, all links to a server, or a process.
     pub target: Target,
     /// What happens to it.
     pub kind: FaultKind,
-    /// When it begins.
+    /// The fault begins at this time of the load, or when something happens.
     #[serde(flatten)]
     pub start: Start,
-    /// Until healed.
+    /// The fault is healed when it was in force for this long, or earlier by a key of a demo.
     pub lasts: Duration,
 }
 
@@ -161,20 +161,20 @@ pub enum Start {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
 pub enum Link {
-    /// `orders->postgres`
+    /// The order service reaches PostgreSQL by this link, `orders->postgres`.
     OrdersPostgres,
-    /// `orders->kafka`
+    /// The order service reaches Kafka by this link, `orders->kafka`, where it publishes by itself.
     OrdersKafka,
-    /// `relay->postgres`, `relay-2->postgres`, ...
+    /// A relay reaches PostgreSQL by this link: `relay->postgres`, `relay-2->postgres`, ...
     RelayPostgres(Instance),
-    /// `relay->kafka`, `relay-2->kafka`, ...
+    /// A relay reaches Kafka by this link: `relay->kafka`, `relay-2->kafka`, ...
     RelayKafka(Instance),
 }
 
 impl Link {
-    /// `relay->postgres`
+    /// The first relay's link to PostgreSQL is `relay->postgres`.
     pub const RELAY_POSTGRES: Link = Self::RelayPostgres(Instance::FIRST);
-    /// `relay->kafka`
+    /// The first relay's link to Kafka is `relay->kafka`.
     pub const RELAY_KAFKA: Link = Self::RelayKafka(Instance::FIRST);
 
     /// Those of a strategy with one relay, or with none.
@@ -242,18 +242,18 @@ impl TryFrom<String> for Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
 pub enum Victim {
-    /// `order-service`
+    /// The order service is called `order-service`.
     OrderService,
-    /// `relay`, `relay-2`, ...
+    /// The relays of a strategy are called `relay`, `relay-2`, ...
     Relay(Instance),
-    /// `postgres-server`
+    /// The PostgreSQL server is called `postgres-server`.
     PostgresServer,
-    /// `kafka-server`
+    /// The Kafka broker is called `kafka-server`.
     KafkaServer,
 }
 
 impl Victim {
-    /// `relay`
+    /// The first relay, which every strategy with a relay has, is called `relay`.
     pub const RELAY: Victim = Self::Relay(Instance::FIRST);
 
     /// The name used in scenario files and records.
@@ -289,13 +289,13 @@ impl TryFrom<String> for Victim {
 /// What a fault hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
-    /// One link.
+    /// The fault hits this one link.
     Link(Link),
     /// Every link to Kafka: `kafka`.
     Kafka,
     /// Every link to PostgreSQL: `postgres`.
     Postgres,
-    /// A process.
+    /// The fault hits this process, which is part of the system under test or a server.
     Process(Victim),
 }
 
@@ -326,7 +326,7 @@ impl Target {
 pub struct Strategy {
     /// NAME: letters, digits, `-` and `_`.
     pub name: String,
-    /// How it works.
+    /// This is the strategy's kind, with the settings that only this kind has.
     pub kind: StrategyKind,
     /// `linger.ms` of its producer.
     pub linger_ms: f64,
@@ -362,7 +362,7 @@ impl Strategy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum StrategyKind {
-    /// The naive way.
+    /// The order service writes the order and publishes its event by itself, as two separate writes.
     DualWrite {
         /// Which write comes first.
         order: WriteOrder,
@@ -371,11 +371,11 @@ pub enum StrategyKind {
     },
     /// Outbox with a polling relay.
     Polling {
-        /// Delete or mark.
+        /// This says whether the relay deletes or marks a row whose event is durable on the topic.
         after_publish: AfterPublish,
         /// Pause between empty polls.
         interval: Duration,
-        /// Rows a claim.
+        /// The relay claims at most this many rows at a time.
         batch: u32,
         /// NOTIFY as a hint.
         notify: bool,
@@ -492,7 +492,7 @@ pub enum Metric {
     Undrained,
     /// Cut off by the teardown itself.
     Undecided,
-    /// Published, not committed.
+    /// An event was published, and its attempt is not committed at that version.
     Phantom,
     /// Not of this run.
     Foreign,
@@ -504,7 +504,7 @@ pub enum Metric {
     Split,
     /// Not what its attempt implies.
     Corrupted,
-    /// Acknowledged, not there.
+    /// The client was told that its change is committed as a version, and the database has something else there.
     Missing,
     /// One change at two versions.
     DoubleApplied,
@@ -512,7 +512,7 @@ pub enum Metric {
     FalseRejection,
     /// Committed, client told nothing.
     Unacknowledged,
-    /// Seen after `late_after`.
+    /// A valid event was first seen later than `late_after` after its answer, or after its request's end.
     Late,
     /// Seconds from the end of the load until the last committed change was seen.
     Drain,
@@ -538,15 +538,15 @@ pub enum LatencyKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Percentile {
-    /// 50
+    /// Half of the values are at most this: the 50th percentile, or median.
     P50,
-    /// 90
+    /// This is the 90th percentile.
     P90,
-    /// 99
+    /// This is the 99th percentile.
     P99,
-    /// 99.9
+    /// This is the 99.9th percentile.
     P999,
-    /// 100
+    /// This is the largest value of all, the 100th percentile.
     Max,
 }
 
@@ -556,18 +556,18 @@ pub enum Percentile {
 pub enum Comparison {
     /// `0` or `= 0`
     Equal,
-    /// `>= 1`
+    /// What is measured must be at least the value, as in `>= 1`.
     AtLeast,
-    /// `<= 10s`
+    /// What is measured must be at most the value, as in `<= 10s`.
     AtMost,
 }
 
-/// One expectation.
+/// A strategy is expected to keep this: a metric of its run, compared with a value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expectation {
     /// Of what; its name in files is in [`Metric::name`].
     pub metric: Metric,
-    /// How compared.
+    /// What is measured is compared with `value` in this way.
     pub comparison: Comparison,
     /// With what: a count, milliseconds for latencies, seconds for `drain`.
     pub value: f64,
@@ -577,7 +577,7 @@ pub struct Expectation {
     pub implicit: bool,
 }
 
-/// `[drain]`.
+/// `[drain]` of a scenario file is read into this: how long events may take, and how long the relay goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {
     /// After the last heal.

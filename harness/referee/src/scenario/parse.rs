@@ -90,9 +90,9 @@ const SYNTAX_ERRORS: usize = 5;
 /// A scenario together with its file, for messages that come later than parsing.
 #[derive(Debug, Clone)]
 pub struct LoadedScenario {
-    /// The scenario.
+    /// This is the scenario that the file describes, valid as a whole.
     pub scenario: Scenario,
-    /// Its file.
+    /// The scenario was read from this file; messages show its path.
     pub path: PathBuf,
     places: FileSpans,
 }
@@ -102,7 +102,7 @@ pub struct LoadedScenario {
 struct FileSpans {
     /// The `target` of each fault, in the order of the scenario's faults.
     fault_targets: Vec<Range<usize>>,
-    /// `[stack]`.
+    /// The table `[stack]` stands at these bytes; `None` where the file has none.
     stack: Option<Range<usize>>,
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use serde_json::{Map, Value, json};
 
-/// The dialect.
+/// Both schemas are written in this dialect of JSON Schema, and name it in `$schema`.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// What every duration looks like.

@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 /// A key and its value, with their places.
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {
-    /// The key.
+    /// The entry's key has this name.
     pub key: &'a str,
     key_at: &'a Spanned<std::borrow::Cow<'a, str>>,
     value: &'a Spanned<DeValue<'a>>,
@@ -31,7 +31,7 @@ impl<'a> Entry<'a> {
     pub fn span(&self) -> Range<usize> {
         self.value.span()
     }
-    /// The value.
+    /// Returns the value as TOML has it, whatever its type.
     pub fn value(&self) -> &'a DeValue<'a> {
         self.value.get_ref()
     }
@@ -89,17 +89,17 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Where it starts.
+    /// Returns the bytes of the file at which messages about the table as a whole point.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    /// Where problems go.
+    /// Returns the list to which this table's reads add what is wrong.
     pub fn problems(&self) -> &'a Problems {
         self.problems
     }
 
-    /// Notes a problem.
+    /// Notes a problem: the bytes of the file that it is about, what is wrong, and what would be right.
     pub fn problem(&self, span: Range<usize>, what: impl Into<String>, help: impl Into<String>) {
         self.problems.add(span, what, help);
     }
@@ -186,7 +186,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// A text.
+    /// Returns the value if it is a text; otherwise notes a problem and returns `None`.
     pub fn text(&self, entry: Entry<'a>) -> Option<&'a str> {
         match entry.value() {
             DeValue::String(text) => Some(text),
@@ -197,7 +197,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A regular expression.
+    /// Returns the value if it is a text and a valid regular expression; otherwise notes a problem.
     pub fn regex(&self, entry: Entry<'a>) -> Option<&'a str> {
         let text = self.text(entry)?;
         let Err(error) = regex::Regex::new(text) else {
@@ -288,7 +288,7 @@ impl<'a> Section<'a> {
         found
     }
 
-    /// `true` or `false`.
+    /// Returns the value if it is `true` or `false`; otherwise notes a problem and returns `None`.
     pub fn flag(&self, entry: Entry<'a>) -> Option<bool> {
         match entry.value() {
             DeValue::Boolean(flag) => Some(*flag),
@@ -299,7 +299,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// An integer.
+    /// Returns the value if it is an integer within `range`; otherwise notes a problem and returns `None`.
     pub fn integer<T>(&self, entry: Entry<'a>, range: RangeInclusive<T>) -> Option<T>
     where
         T: TryFrom<i128> + Into<i128> + Copy + Display,

@@ -18,7 +18,7 @@ const SHOWN_PROBLEMS: usize = 50;
 pub struct Problem {
     /// Bytes it is about; `None` when it is about the file as a whole.
     pub span: Option<Range<usize>>,
-    /// What is wrong.
+    /// This says in one sentence what is wrong.
     pub what: String,
     /// What would be right.
     pub help: String,
@@ -87,7 +87,7 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Notes one.
+    /// Notes a problem of the file that is read: the bytes it is about, what is wrong, and what would be right.
     pub fn add(&self, span: Range<usize>, what: impl Into<String>, help: impl Into<String>) {
         self.own.borrow_mut().push(Problem {
             span: Some(span),

@@ -4,7 +4,7 @@ use super::StackSettings;
 use super::keys::{KeyInfo, Shape};
 use super::section::Section;
 
-/// Its keys.
+/// These are the keys that `[stack]` can have.
 pub(super) const KEYS: [KeyInfo; 1] = [KeyInfo::usually(
     "synchronous_standby",
     Shape::Flag,
@@ -12,7 +12,7 @@ pub(super) const KEYS: [KeyInfo; 1] = [KeyInfo::usually(
     "every commit waits for a standby that flushes the log (local stack only)",
 )];
 
-/// Reads it.
+/// Reads `[stack]`; a key that is missing or wrong has its default.
 pub(super) fn read(mut s: Section<'_>) -> StackSettings {
     let standby = s.get("synchronous_standby").and_then(|e| s.flag(e));
     s.finish();

@@ -46,7 +46,7 @@ impl Instance {
     }
 }
 
-/// Who publishes.
+/// Either the order service or a relay publishes a strategy's events to Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publisher {
     /// The order service, beside its own writing.
@@ -58,7 +58,7 @@ pub enum Publisher {
 /// What a strategy is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topology {
-    /// Who publishes.
+    /// This publishes the strategy's events to Kafka.
     pub publisher: Publisher,
     /// Whether what is committed is kept somewhere until it is published, which goes on when its request is over.
     pub has_outbox: bool,

@@ -6,7 +6,7 @@
 pub struct HolmAnswer {
     /// How small its p had to be: an interval that matches it has a confidence of one less this.
     pub alpha: f64,
-    /// Whether it was.
+    /// This is true if the question's p was at most `alpha`, that is, if there is a finding.
     pub found: bool,
 }
 

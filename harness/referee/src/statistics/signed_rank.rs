@@ -14,7 +14,7 @@ pub const MOST_PAIRS: usize = 200;
 pub struct SignedRank {
     /// How many differences there are.
     pairs: usize,
-    /// Walsh's averages, sorted.
+    /// These are Walsh's averages in ascending order, one for each pair of differences and one for each alone.
     averages: Vec<f64>,
     /// How likely the signed-rank sum is at most 0, 1, 2, ..., where signs are a coin's.
     likely: Vec<f64>,

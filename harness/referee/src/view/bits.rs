@@ -7,7 +7,7 @@ pub struct Bits {
 }
 
 impl Bits {
-    /// All clear.
+    /// Returns `length` bits, none of which is set.
     pub fn new(length: usize) -> Self {
         Self {
             words: vec![0; length.div_ceil(64)],

@@ -27,7 +27,7 @@ pub enum Class {
 
 /// The joined history. A *slot* is a committed version: an index into [`Join::truth`].
 pub struct Join<'a> {
-    /// The history itself.
+    /// The join was made of this history, and borrows from it.
     pub history: &'a History,
     /// Committed versions by order and version.
     pub truth: Cow<'a, Rows<TruthRow>>,
@@ -70,7 +70,7 @@ pub struct Join<'a> {
 }
 
 impl<'a> Join<'a> {
-    /// Joins a history.
+    /// Joins a history: sorts it, tells what each record is, and finds when each slot was first seen.
     pub fn new(history: &'a History) -> Self {
         let truth = history.truth.sorted_by_key(|r| (r.order, r.version));
         let log = history.log.sorted_by_key(|r| (r.partition, r.offset));

@@ -21,7 +21,7 @@ use overtaken::Overtaken;
 
 /// A joined history with its faults.
 pub struct View<'a> {
-    /// The join.
+    /// This is the history, joined: committed versions with their records and first sights.
     pub join: Join<'a>,
     /// Faults that were in force, by begin.
     pub windows: Vec<Window>,
@@ -46,7 +46,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The history.
+    /// Returns the history that the view is of.
     pub fn history(&self) -> &'a History {
         self.join.history
     }
@@ -118,7 +118,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The whole run.
+    /// Returns the span from the begin of the load on, without an end.
     pub fn whole(&self) -> Span {
         Span {
             from_ns: self.history().meta.load_from_ns,

@@ -17,9 +17,9 @@ pub struct Ends(BTreeMap<i32, Vec<(i64, i64)>>);
 /// What is known of when a record came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppendBounds {
-    /// Not there yet.
+    /// The record was not there yet at this time, run time in nanoseconds; `i64::MIN` where that is not known.
     pub after_ns: i64,
-    /// There.
+    /// The record is known to be there by this time, run time in nanoseconds.
     pub by_ns: i64,
 }
 

@@ -6,7 +6,7 @@ pub const NEVER: i64 = i64::MAX;
 /// From when to when, run time, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Begin.
+    /// The span begins here, in nanoseconds of run time.
     pub from_ns: i64,
     /// End; [`NEVER`] where there is none.
     pub until_ns: i64,

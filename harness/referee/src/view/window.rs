@@ -7,7 +7,7 @@ use crate::scenario::{Fault, Strategy};
 /// A fault that was in force.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// Index into `scenario.faults`.
+    /// The fault has this index in `scenario.faults`.
     pub fault: usize,
     /// From the planned injection, or the moment for which the fault waited (the effect precedes its confirmation by a little) to the
     /// confirmed heal.

@@ -1,6 +1,6 @@
 //! A bracketed search for the highest rate that is sustained.
 
-/// Lowest rate tried.
+/// The search tries no rate below this, changes a second.
 pub(super) const FLOOR: f64 = 10.0;
 /// The search ends when the bracket's ends have this ratio.
 pub(super) const RESOLUTION: f64 = 1.1;

@@ -50,11 +50,11 @@ pub(super) struct Arrived {
 /// When the events of a backlog were appended, milliseconds of the broker's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Appended {
-    /// The first one.
+    /// The first event was appended at this time.
     pub first_ms: i64,
     /// The one that completed the first half.
     pub half_ms: i64,
-    /// The last one.
+    /// The last event was appended at this time.
     pub last_ms: i64,
 }
 

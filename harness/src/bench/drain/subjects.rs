@@ -13,15 +13,15 @@ pub(super) enum Transport {
 /// What takes the backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
-    /// The strategy's relay.
+    /// The strategy's relay publishes the backlog to the topic.
     Relay,
-    /// pg_recvlogical, to nowhere.
+    /// `pg_recvlogical` receives the backlog, and writes it to `/dev/null`.
     Receive,
     /// The relay's SQL without publishing.
     Claims,
 }
 
-/// A row.
+/// A row of the benchmark says what takes the backlog, over which link, and what it stands next to.
 pub(super) struct DrainSubject {
     pub name: &'static str,
     /// Its strategy in the benchmark's scenario.
@@ -149,13 +149,13 @@ pub(super) const SUBJECTS: [DrainSubject; 12] = [
 
 /// What a row may need and a stack need not have.
 pub(super) struct Has {
-    /// PostgreSQL's Unix socket.
+    /// This is true where the folder of PostgreSQL's Unix socket is known.
     pub socket: bool,
     /// What Debezium runs on; else what is missing, with the remedy.
     pub debezium: Result<String, String>,
 }
 
-/// What is measured.
+/// These rows are measured on this stack, and others are left out.
 pub(super) struct Rows {
     pub subjects: Vec<&'static DrainSubject>,
     /// A line for each row that this stack cannot have.

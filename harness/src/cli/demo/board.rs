@@ -21,7 +21,7 @@ const RATES: usize = 400;
 pub enum LanePhase {
     /// Its parts are started.
     Rising,
-    /// Orders come in.
+    /// The load has begun, and orders come in.
     Load,
     /// A step of the fence.
     Fence(FenceStep),
@@ -29,14 +29,14 @@ pub enum LanePhase {
     Judged(String),
 }
 
-/// One lane.
+/// This is what is known of one lane, in which one strategy runs.
 #[derive(Debug, Clone)]
 pub struct LaneNow {
-    /// The strategy's name.
+    /// The lane's strategy has this name in the scenario.
     pub name: String,
     /// Whether it has a relay.
     pub has_relay: bool,
-    /// Where it is.
+    /// The lane is in this phase, from its start to its verdict.
     pub phase: LanePhase,
     /// What is counted in it.
     pub counts: LaneCounts,
@@ -69,7 +69,7 @@ pub struct Now {
     load: Option<(Instant, Duration)>,
     /// The lanes, in the scenario's order.
     pub lanes: Vec<LaneNow>,
-    /// The timeline.
+    /// These are the begins and ends of actions so far, the newest last.
     pub marks: Vec<Mark>,
     /// What happened beside that, one line each.
     pub said: Vec<String>,
@@ -173,7 +173,7 @@ impl Board {
         self.noted().page = Some(url);
     }
 
-    /// It is over.
+    /// Notes that the demo is over, and what came of it.
     pub fn ended(&self, ending: Ending) {
         let mut now = self.noted();
         // What was said of keys is of no use any more.

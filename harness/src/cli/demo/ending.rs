@@ -17,10 +17,10 @@ const PAGE_COLUMNS: usize = 80;
 /// What is said where nothing was lost.
 const NOTHING: &str = "Nothing was lost: nothing was broken for long enough (b cuts the broker).";
 
-/// All of it.
+/// This is all that is told at the end of a demo.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ending {
-    /// A strategy each.
+    /// Each strategy that was run has a row, in the record's order.
     pub rows: Vec<EndRow>,
     /// Strategies that have none, and why.
     pub not_run: Vec<String>,
@@ -37,13 +37,13 @@ pub struct Ending {
 /// What came of a strategy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndRow {
-    /// Its name.
+    /// The strategy has this name.
     pub name: String,
     /// Changes in the database; `None` where that is not known.
     pub committed: Option<u64>,
     /// Those of them with an event, likewise.
     pub with_event: Option<u64>,
-    /// The punchline.
+    /// This says in a few words what was lost, e.g. `lost none`.
     pub came_to: String,
     /// How good that is.
     pub tone: Tone,

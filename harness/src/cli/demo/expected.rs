@@ -7,7 +7,7 @@ use crate::scenario::{Comparison, Expectation, Metric};
 use reports::record;
 use serde::Serialize;
 
-/// Where one stands.
+/// An expectation stands like this: the first four while the demo runs, the others once it is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
@@ -19,16 +19,16 @@ pub enum Standing {
     Broken,
     /// Nobody counts it in passing.
     AtTheEnd,
-    /// It was met.
+    /// The expectation was judged, and it was met.
     Met,
-    /// It was missed.
+    /// The expectation was judged, and it was missed.
     Missed,
     /// It cannot be told.
     Unknown,
 }
 
 impl Standing {
-    /// In words.
+    /// Returns the words that are shown for it, e.g. `not yet`.
     pub fn words(self) -> &'static str {
         match self {
             Self::SoFar => "so far",
@@ -96,7 +96,7 @@ impl Standing {
 pub struct Promise {
     /// What, e.g. `lost >= 1`.
     pub what: String,
-    /// Where it stands.
+    /// The expectation stands like this now.
     pub standing: Standing,
     /// The same in words.
     pub words: &'static str,

@@ -28,7 +28,7 @@ pub const DATABASE: Target = Target::Link(Link::OrdersPostgres);
 /// What a key does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
-    /// The key.
+    /// The action begins when this key is pressed.
     pub key: char,
     /// In words, e.g. `cut the broker`.
     pub does: &'static str,
@@ -104,7 +104,7 @@ pub fn actions() -> [Action; 6] {
 
 /// A scenario with a fault for each press of each key.
 pub struct Programme {
-    /// What is run.
+    /// The demo runs this scenario.
     pub scenario: Scenario,
     /// The action that each of its faults is.
     pub action_of: Vec<Action>,

@@ -29,7 +29,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes the terminal over and draws on it from a thread of its own; an `Err` says why that cannot be done.
     pub fn open(hands: Hands, colour: bool) -> io::Result<Self> {
         let held = terminal::hold();
         // Its hook gives the terminal back before a panic is told, whichever thread panics.

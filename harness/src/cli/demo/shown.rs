@@ -43,7 +43,7 @@ pub enum Tone {
     Kept,
     /// It may still come.
     Warning,
-    /// It is wrong.
+    /// It is wrong: an event was lost, or an expectation broken.
     Loss,
 }
 
@@ -57,9 +57,9 @@ impl Tone {
 /// A number and what it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Figure {
-    /// What it counts.
+    /// The number is of these, e.g. `in the outbox`.
     pub words: &'static str,
-    /// So many.
+    /// This is how many changes or events there are of them.
     pub n: u64,
     /// How good that is.
     pub tone: Tone,
@@ -68,7 +68,7 @@ pub struct Figure {
 /// A process, or the way to the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownPart {
-    /// Its name.
+    /// The part is called like this, e.g. `relay`.
     pub name: &'static str,
     /// How it is, in one word.
     pub state: &'static str,
@@ -76,10 +76,10 @@ pub struct ShownPart {
     pub is_broken: bool,
 }
 
-/// One lane.
+/// This is one lane, in which one strategy runs, as it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShownLane {
-    /// The strategy's name.
+    /// The lane's strategy has this name.
     pub name: String,
     /// Where it is on its way.
     pub phase: String,
@@ -102,7 +102,7 @@ pub struct ShownLane {
 pub struct ShownMark {
     /// The key that did it.
     pub key: char,
-    /// What was done.
+    /// This was done, e.g. `cut the broker`.
     pub does: &'static str,
     /// Seconds since the load began.
     pub from_s: f64,
@@ -113,9 +113,9 @@ pub struct ShownMark {
 /// A key, and what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ShownKey {
-    /// The key.
+    /// The key is this character.
     pub key: char,
-    /// What it does.
+    /// The key does this, e.g. `cut the broker` or `quit`.
     pub does: &'static str,
     /// Whether that is so now.
     pub is_in_force: bool,
@@ -132,7 +132,7 @@ pub struct Shown {
     pub load_lasts_s: Option<f64>,
     /// The lanes, in the scenario's order.
     pub lanes: Vec<ShownLane>,
-    /// The timeline.
+    /// These are the times in which something was broken, by their begin.
     pub marks: Vec<ShownMark>,
     /// The last turns on it.
     pub turns: String,

@@ -20,12 +20,12 @@ const DIM: &str = "2";
 pub struct Paper {
     /// Whether it takes colours.
     pub colour: bool,
-    /// Its columns.
+    /// The paper is so many columns wide, and sentences are wrapped there.
     pub width: usize,
 }
 
 impl Paper {
-    /// Standard output.
+    /// Returns standard output as a paper: coloured if it may be, and at most [`WIDEST`] columns wide.
     pub fn of_results() -> Self {
         Self {
             colour: terminal::results_in_colour(),
@@ -33,7 +33,7 @@ impl Paper {
         }
     }
 
-    /// Tells it.
+    /// Returns the ending as lines of text, from what each strategy lost to where more is.
     pub fn tell(&self, ending: &Ending) -> String {
         let mut text = self.reconciliation(ending);
         if let Some(order) = &ending.order {

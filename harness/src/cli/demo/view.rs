@@ -15,9 +15,9 @@ const WIDE: (u16, u16) = (120, 34);
 /// Smaller than this, nothing can be read.
 const SMALLEST: (u16, u16) = (60, 20);
 
-/// What is drawn.
+/// This is drawn on a terminal: one moment of a demo.
 pub struct View<'a> {
-    /// What of.
+    /// The view is of this moment, in words and figures.
     pub shown: &'a Shown,
     /// Whether the explanation is open.
     pub explains: bool,

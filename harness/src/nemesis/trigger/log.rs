@@ -28,7 +28,8 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// From now on.
+    /// Begins to follow the log of `child` from its present end, for a line that the regular expression `wanted`
+    /// matches; an Err says that the expression is invalid, or that the log cannot be read.
     pub fn of(child: &Child, wanted: &str) -> Result<Self, String> {
         let of = child.name().to_owned();
         let wanted = Regex::new(wanted).map_err(|e| e.to_string())?;

@@ -122,7 +122,7 @@ pub async fn try_queries(
 enum Refusal {
     /// There is no session, or no answer.
     Silence(String),
-    /// The server's own.
+    /// The query failed with this error of the server's, or of the connection to it.
     Server(sqlx::Error),
     /// It gives something else than one boolean.
     Shape(String),

@@ -22,7 +22,7 @@ const SESSIONS_END_WITHIN: Duration = Duration::from_secs(10);
 pub enum Leave {
     /// As it was found.
     Nothing,
-    /// `--keep-stack`.
+    /// Schema and topic stay until the next run on the stack, as `--keep-stack` demands; proxies do not.
     SchemaAndTopic,
     /// The stack failed and is stopped next: whatever is on it goes with it.
     ToTheStack,

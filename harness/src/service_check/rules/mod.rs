@@ -10,7 +10,7 @@ mod writers;
 use super::{Fault, Rule};
 use futures::FutureExt;
 
-/// Every rule.
+/// These are all rules of the contract, in the order in which they are tried.
 pub const RULES: &[Rule] = &[
     Rule {
         name: "health",

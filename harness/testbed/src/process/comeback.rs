@@ -11,7 +11,7 @@ pub const WITHIN: Duration = Duration::from_secs(30);
 /// What became of something that was started again.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Comeback<E> {
-    /// It works.
+    /// A start of it succeeded.
     Works,
     /// It had its time, and its last start failed too.
     GivenUp(E),

@@ -55,7 +55,7 @@ impl std::fmt::Display for Exit {
 /// The end of a process that nobody here asked to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnEnd {
-    /// When, CLOCK_MONOTONIC.
+    /// This is when it ended, in ns of CLOCK_MONOTONIC.
     pub monotonic_ns: u64,
     /// The signal number, or minus the exit code minus 1.
     pub exit: i32,
@@ -66,7 +66,7 @@ pub struct OwnEnd {
 /// Starts that came to nothing, of a process that was to be started until it works.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedStarts {
-    /// How many.
+    /// So many starts failed.
     pub count: u64,
     /// Why the last of them failed: `it was not ready yet and exited with code 1`.
     pub reason: String,
@@ -83,7 +83,7 @@ enum Business {
     Nobodys,
     /// Of whoever asked for it.
     Ordered,
-    /// It has ended.
+    /// The process has ended, and nothing that is said of its end later counts.
     Over,
 }
 
@@ -211,7 +211,7 @@ impl Lives {
         };
     }
 
-    /// All of them.
+    /// Returns how many starts came to nothing so far, and why the last of them did.
     pub(super) fn failed_starts(&self) -> FailedStarts {
         lock(&self.failed_starts).clone()
     }

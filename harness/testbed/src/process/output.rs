@@ -18,7 +18,7 @@ use tokio::sync::watch;
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// A log takes so much; of what follows, only the end of each life is kept.
 pub const LOG_BYTES_MAX: u64 = 8 << 20;
-/// That end.
+/// At most so many bytes of that end are kept.
 const LAST_BYTES_MAX: usize = 16 * 1024;
 
 /// Opens a log for appending, with its folder.

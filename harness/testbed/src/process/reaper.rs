@@ -30,7 +30,7 @@ pub const SUBCOMMAND: &str = "reaper";
 const ANCHOR: &str = "OUTBOX_HARNESS_REAPER_ANCHOR";
 /// What the reaper prints, with the group's number, once no signal of a terminal can end it.
 const READY: &str = "ready ";
-/// Longest such line.
+/// At most so many bytes are read of that line.
 const READY_BYTES_MAX: u64 = 32;
 /// Bound on its start.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ pub struct Duty {
 }
 
 impl Duty {
-    /// Of this kind.
+    /// Returns the duty to clean up what was noted of the kind `M`.
     pub const fn of<M: Cleanup>() -> Self {
         Self {
             kind: M::KIND,

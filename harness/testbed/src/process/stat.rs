@@ -35,7 +35,7 @@ impl<'a> Stat<'a> {
         self.number(4)
     }
 
-    /// The process group.
+    /// Returns the number of the process group; `None` where the line has no such number.
     pub fn group(self) -> Option<i32> {
         self.number(5)
     }

@@ -25,7 +25,7 @@ pub(super) struct Census {
 }
 
 impl Census {
-    /// Reads them all.
+    /// Reads the state of every thread of the process `pid`; a process that is gone has none.
     pub fn of(pid: i32) -> Self {
         let mut census = Self::default();
         let tasks = fs::read_dir(format!("/proc/{pid}/task"));

@@ -45,22 +45,22 @@ pub enum Ready {
 pub struct ChildSpec {
     /// Name in histories and logs.
     pub name: String,
-    /// Program.
+    /// This is the program that is run.
     pub program: PathBuf,
-    /// Arguments.
+    /// The program is given these arguments, its own name not among them.
     pub args: Vec<String>,
     /// Environment on top of what every child has ([`environment`]).
     pub env: Vec<(String, String)>,
     /// uid and gid to drop to.
     pub user: Option<(u32, u32)>,
-    /// Working folder.
+    /// The program is started in this folder; `None` stands for the harness's own.
     pub folder: Option<PathBuf>,
     /// File that standard error and standard output (signals left out) are appended to. It is
     /// bounded, whatever the child says.
     pub log: PathBuf,
     /// How readiness is known.
     pub ready: Ready,
-    /// Bound on readiness.
+    /// A start fails if the child is not ready within this time.
     pub ready_within: Duration,
 }
 
@@ -68,11 +68,11 @@ pub struct ChildSpec {
 #[derive(Debug, Error)]
 #[error("{name}: {doing}: {reason}{tail}")]
 pub struct ChildError {
-    /// Which child.
+    /// This is the child's name, as in [`ChildSpec::name`].
     pub name: String,
     /// What was being done.
     pub doing: &'static str,
-    /// Why it failed.
+    /// This says why that failed, e.g. how the process ended.
     pub reason: String,
     /// Of a start that failed: whether there was a process at all, so that the failure is its own.
     pub was_started: bool,
@@ -157,7 +157,7 @@ impl Child {
         Ok(child)
     }
 
-    /// Its name.
+    /// Returns the child's name in histories and logs.
     pub fn name(&self) -> &str {
         &self.inner.spec.name
     }

@@ -22,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 pub struct ProcessId {
-    /// Its pid.
+    /// This is its pid, which another process may be given once it is dead.
     pub pid: i32,
     /// When it was started, in clock ticks since boot.
     pub start: u64,
@@ -31,11 +31,11 @@ pub struct ProcessId {
 /// What /proc says of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
-    /// Which process.
+    /// This tells which process it is, by pid and start time.
     pub id: ProcessId,
     /// Pid of its parent.
     pub parent: i32,
-    /// Its process group.
+    /// This is the number of its process group.
     pub group: i32,
     /// `R`, `S`, `D`, `T` (stopped), `Z` (dead, not reaped), ...
     pub state: u8,
@@ -54,7 +54,7 @@ impl Process {
 pub struct TreeError {
     /// What was being done.
     pub doing: &'static str,
-    /// The bound.
+    /// The tree was to be in that state within this time.
     pub within: Duration,
     /// What did not comply.
     pub pids: Vec<i32>,

@@ -51,7 +51,7 @@ impl DataFolder {
         Ok(folder)
     }
 
-    /// Where it is.
+    /// Returns the path at which the folder was made.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -62,7 +62,7 @@ impl DataFolder {
         self.reaper.forget(&Abandoned(self.path.clone()))
     }
 
-    /// Removes it now.
+    /// Removes the folder with all its content now, unless it is to be kept.
     pub fn remove(mut self) -> io::Result<()> {
         self.remove_once()
     }

@@ -13,7 +13,7 @@ use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Found, not started.
+/// This is a stack of servers that were running already: it is found by its stack file, not started.
 pub struct ExternalStack {
     info: StackInfo,
     description: Description,
@@ -61,7 +61,7 @@ impl ExternalStack {
         Ok(stack)
     }
 
-    /// Its description.
+    /// Returns what the rest of the harness may know of it: addresses, versions, routes, settings.
     pub fn info(&self) -> &StackInfo {
         &self.info
     }

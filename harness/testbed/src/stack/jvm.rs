@@ -72,7 +72,7 @@ fn missing(folder: &Path, reason: &str) -> String {
     )
 }
 
-/// The class path.
+/// Returns these jars as one class path for Java, with `:` between them.
 pub fn class_path(jars: &[PathBuf]) -> String {
     let jars: Vec<String> = jars.iter().map(|j| j.display().to_string()).collect();
     jars.join(SEPARATOR)

@@ -31,7 +31,7 @@ pub(super) struct Cluster {
 pub(super) enum Topics {
     /// None: a small answer.
     None,
-    /// All.
+    /// All topics of the cluster are asked for.
     All,
 }
 

@@ -32,7 +32,7 @@ pub(super) const LINKS: usize = 1 + Instance::MOST;
 pub(super) struct KafkaPorts {
     /// For the referee, around the proxies.
     pub(super) direct: u16,
-    /// KRaft's own.
+    /// The listener of KRaft's controller, which only the node itself uses, is on this port.
     pub(super) controller: u16,
     /// Of `orders->kafka`, `relay->kafka`, `relay-2->kafka`, ...: its upstream, and the proxy's port that
     /// it advertises.
@@ -49,7 +49,7 @@ impl KafkaPorts {
     }
 }
 
-/// A running node.
+/// This is a Kafka node that runs, with its version and its JVM's.
 pub(super) struct KafkaServer {
     pub(super) child: Child,
     pub(super) version: String,
@@ -194,7 +194,8 @@ fn arguments(
     arguments
 }
 
-/// From `kafka_2.13-4.3.1.jar`.
+/// Returns Kafka's version from the name of the server's jar: `4.3.1` of `kafka_2.13-4.3.1.jar`. An Err says that
+/// there is no such jar.
 fn version(jars: &[PathBuf]) -> Result<String, String> {
     let names = jars.iter().filter_map(|j| j.file_name()?.to_str());
     let server = names.filter_map(|name| name.strip_prefix("kafka_")?.strip_suffix(".jar"));

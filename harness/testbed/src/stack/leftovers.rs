@@ -102,9 +102,9 @@ pub struct Leftover {
     pub stack: String,
     /// Schema (also prefix of roles, slot and publication).
     pub schema: String,
-    /// Topic.
+    /// This is the name of a topic; it is empty where there is none to drop.
     pub topic: String,
-    /// Proxies.
+    /// These are the names of proxies, as Toxiproxy knows them.
     pub proxies: Vec<String>,
 }
 

@@ -162,7 +162,7 @@ impl LocalStack {
         Ok(())
     }
 
-    /// Its description.
+    /// Returns what the rest of the harness may know of it: addresses, versions, routes, settings.
     pub fn info(&self) -> &StackInfo {
         &self.info
     }
@@ -172,7 +172,7 @@ impl LocalStack {
         &self.programs
     }
 
-    /// The server process.
+    /// Returns the process of the PostgreSQL or the Kafka server; `None` for a victim that is no server.
     pub fn server(&self, victim: Victim) -> Option<&Child> {
         match victim {
             Victim::PostgresServer => Some(&self.postgres.child),
@@ -181,7 +181,7 @@ impl LocalStack {
         }
     }
 
-    /// Toxiproxy's process.
+    /// Returns Toxiproxy's process.
     pub fn toxiproxy(&self) -> &Child {
         &self.toxiproxy.child
     }

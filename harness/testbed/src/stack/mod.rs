@@ -52,7 +52,7 @@ pub struct Route {
 /// What the rest of the harness may know of a stack.
 #[derive(Debug, Clone)]
 pub struct StackInfo {
-    /// `local` or `external`.
+    /// This is `local` for a stack that was started, or `external` for one that was found.
     pub provider: String,
     /// Direct, as an administrator.
     pub postgres: PostgresTarget,
@@ -60,13 +60,13 @@ pub struct StackInfo {
     pub postgres_socket: Option<PathBuf>,
     /// `SELECT version()`, short: `15.18`.
     pub postgres_version: String,
-    /// Direct listener.
+    /// This is the `host:port` of Kafka's direct listener, around all proxies.
     pub kafka_bootstrap: String,
     /// Of the broker, or of the jars.
     pub kafka_version: String,
-    /// `http://host:port`.
+    /// This is the address of Toxiproxy's admin API, as `http://host:port`.
     pub toxiproxy_url: String,
-    /// Its version.
+    /// This is Toxiproxy's version, as its admin API says it.
     pub toxiproxy_version: String,
     /// A route a link.
     pub routes: BTreeMap<Link, Route>,
@@ -84,7 +84,7 @@ pub struct StackError {
     pub reason: String,
 }
 
-/// What to start.
+/// This says which stack is started, or found, and with what.
 #[derive(Debug, Clone)]
 pub enum Provider {
     /// Child processes on free ports, data under this folder.
@@ -102,7 +102,7 @@ pub enum Provider {
     },
     /// Described by this TOML file (see `external.toml`).
     External {
-        /// The file.
+        /// This is the path of the stack file.
         file: PathBuf,
         /// The same folder as for `Local`, where it is known: Debezium is a process of ours on any
         /// stack.
@@ -133,9 +133,9 @@ pub async fn postgres_program(name: &str) -> Result<PathBuf, StackError> {
 
 /// A stack that is up.
 pub enum Stack {
-    /// Ours.
+    /// Its servers are child processes of the harness.
     Local(Box<local::LocalStack>),
-    /// Somebody's.
+    /// Its servers are somebody else's, and were running already.
     External(Box<external::ExternalStack>),
 }
 
@@ -167,7 +167,7 @@ impl Stack {
         }
     }
 
-    /// Its description.
+    /// Returns what the rest of the harness may know of it: addresses, versions, routes, settings.
     pub fn info(&self) -> &StackInfo {
         match self {
             Self::Local(local) => local.info(),
@@ -222,7 +222,7 @@ impl Stack {
         }
     }
 
-    /// Toxiproxy's process, likewise.
+    /// Returns Toxiproxy's process, where it is ours to restart (`None` on an external stack).
     pub fn toxiproxy(&self) -> Option<&Child> {
         match self {
             Self::Local(local) => Some(local.toxiproxy()),

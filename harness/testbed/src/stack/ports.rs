@@ -19,7 +19,7 @@ const TRIES_MAX: usize = 2_000;
 /// next start.
 #[derive(Debug)]
 pub struct Reserved<const N: usize> {
-    /// The ports.
+    /// These are the ports' numbers.
     pub numbers: [u16; N],
     _held: Vec<TcpSocket>,
 }

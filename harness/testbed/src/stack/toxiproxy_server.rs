@@ -15,7 +15,7 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 /// Where the install script puts it, below `.stack`.
 const PROGRAM: &str = "bin/toxiproxy-server";
 
-/// A running server.
+/// This is a Toxiproxy that runs, with its version and the URL of its admin API.
 pub(super) struct ToxiproxyServer {
     pub(super) child: Child,
     pub(super) url: String,

@@ -22,13 +22,13 @@ const MAX_REPLY_BYTES: usize = 1 << 20;
 #[derive(Debug, Error)]
 #[error("toxiproxy {url}: {doing}: {reason}")]
 pub struct ToxiproxyError {
-    /// The server.
+    /// This is the URL of the admin API that was asked.
     pub url: String,
     /// What was being done.
     pub doing: String,
     /// HTTP status of the answer; `None` when there was no answer at all (a wedged or dead server).
     pub status: Option<u16>,
-    /// Why it failed.
+    /// This says why that failed, e.g. in what the reply differs from the request.
     pub reason: String,
 }
 

@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// What makes a batch one that is done with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Done {
-    /// Its status.
+    /// Its rows are marked as processed.
     Marked,
     /// It is not there any more: a transaction of its own deleted it.
     Deleted,
@@ -29,12 +29,12 @@ enum Done {
     Stored,
 }
 
-/// Marks, then publishes.
+/// Runs a relay that marks each batch as processed, and publishes it only then.
 pub fn marks(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop, Done::Marked))
 }
 
-/// Deletes, then publishes.
+/// Runs a relay that deletes each batch from the outbox, and publishes it only then.
 pub fn deletes(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop, Done::Deleted))
 }

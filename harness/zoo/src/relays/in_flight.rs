@@ -118,7 +118,7 @@ impl Delivered {
     }
 }
 
-/// The topic's `max.message.bytes`.
+/// This changes the topic's limit of a record's size in bytes, `max.message.bytes`.
 struct Limit<'a> {
     admin: AdminClient<DefaultClientContext>,
     topic: &'a str,

@@ -5,7 +5,7 @@ use crate::confession::Confession;
 use relays::config::RelayConfig;
 use std::collections::HashSet;
 
-/// Compacts each batch.
+/// Runs a relay that publishes, of each order in a batch, only the latest version.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     altered::relay(config, move |mut entries| {

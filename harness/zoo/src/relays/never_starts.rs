@@ -6,7 +6,7 @@ use crate::confession::Confession;
 use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
 
-/// Waits for SIGTERM.
+/// Says that it is ready, waits for SIGTERM, and then admits all rows that are left in the outbox.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|mut stop| async move {
         emit(Signal::Ready);

@@ -11,7 +11,7 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 
 const BATCH: u64 = 500;
 
-/// No interval.
+/// Runs a relay that reads the outbox only when it is notified, and at no interval.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

@@ -14,7 +14,7 @@ const BATCH: u64 = 100;
 const QUEUE: &str = "20";
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Fire and forget.
+/// Relays until SIGTERM and marks each row as processed, whether or not the producer's queue took its event.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

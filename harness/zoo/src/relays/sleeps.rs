@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Twice what the scenario calls late.
 const SLEEP: Duration = Duration::from_secs(3);
 
-/// Once.
+/// Relays until SIGTERM; it sleeps once, for `SLEEP`, before the first batch that it has read goes out.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     let mut slept = false;

@@ -4,7 +4,7 @@ use super::kit::altered;
 use crate::confession::Confession;
 use relays::config::RelayConfig;
 
-/// The wrong column.
+/// Relays until SIGTERM, with the event's id in the place of the order's id as each record's key.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     altered::relay(config, move |mut entries| {

@@ -11,7 +11,7 @@ use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
 use std::time::Duration;
 
-/// Where they go.
+/// This is the topic to which events of type `OrderShipped` go, instead of the one in the configuration.
 pub const ELSEWHERE: &str = "orders.shipped";
 const ROUTED: &str = "OrderShipped";
 const BATCH: u64 = 500;

@@ -8,7 +8,7 @@ use relays::config::ServiceConfig;
 use relays::order::Answer;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Serves until SIGTERM.
+/// Serves until SIGTERM; every fiftieth change is rolled back although its client is told that it is committed.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
         let service = AcknowledgesEarlyService {

@@ -16,7 +16,7 @@ const IN_TIME: Duration = Duration::from_millis(100);
 /// Changes that may wait for their transaction.
 const WAITING_MAX: usize = 1000;
 
-/// Serves until SIGTERM.
+/// Serves until SIGTERM and commits up to `GROUP` changes, which came soon after each other, in one transaction.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
         let database = Arc::new(Database::connect(&config).await?);

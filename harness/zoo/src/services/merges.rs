@@ -7,7 +7,7 @@ use crate::confession::Confession;
 use relays::config::ServiceConfig;
 use relays::order::Answer;
 
-/// Serves until SIGTERM.
+/// Serves until SIGTERM; a change of an order whose earlier outbox row is still there is committed without one.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
         let service = MergesService {

@@ -11,7 +11,7 @@ use relays::order::{Answer, ChangeType};
 use std::sync::OnceLock;
 use uuid::Uuid;
 
-/// Serves until SIGTERM.
+/// Serves until SIGTERM; the first forbidden placing is published, and its order's id and version are used again.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
         let service = PublishesAndReusesService {

@@ -8,7 +8,7 @@ use crate::confession::Confession;
 use relays::config::ServiceConfig;
 use relays::order::Answer;
 
-/// Serves until SIGTERM.
+/// Serves until SIGTERM and publishes each event before its change is committed or rolled back.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
         let service = PublishesEarlyService {

@@ -8,7 +8,7 @@ use relays::config::ServiceConfig;
 use relays::order::Answer;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Serves until SIGTERM.
+/// Serves until SIGTERM; every fiftieth change that it has committed is answered as rejected.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
         let service = RejectsLateService {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// A figure for the statistics: now and then a share of nothing.
 const COUNT: &str = "select 1 / (case when $1 then 1 else 0 end)";
 
-/// Serves until SIGTERM.
+/// Serves until SIGTERM; every fiftieth change is committed without its outbox row, which was behind a savepoint.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
         let service = SavepointService {

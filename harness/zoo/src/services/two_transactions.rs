@@ -15,7 +15,7 @@ const WHOLE: u64 = 20;
 /// Changes that it leaves between the two.
 const TORN: u64 = 10;
 
-/// Serves until SIGTERM.
+/// Serves until SIGTERM and commits each order in one transaction and its outbox row in a second one.
 pub fn run(config: ServiceConfig) -> Result<(), String> {
     live(async {
         let service = TwoTransactionsService {

@@ -11,7 +11,7 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// One life of a process, and what is wrong with its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TracedLife {
-    /// Its pid.
+    /// This is the pid of the process that wrote the file, as its header has it.
     pub pid: u32,
     /// CLOCK_MONOTONIC from which on steps are missing; `None` if none are.
     pub cut_ns: Option<u64>,

@@ -16,20 +16,20 @@ pub(super) const CUT_AT: usize = 16;
 /// One step of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// CLOCK_MONOTONIC, nanoseconds.
+    /// This is when the step happened, on CLOCK_MONOTONIC, in nanoseconds.
     pub at_ns: u64,
     /// The request that the event comes from.
     pub attempt: Uuid,
     /// Version of the order; 0 where it is not known.
     pub version: u32,
-    /// What happened.
+    /// This says which stage of its way the event reached.
     pub stage: Stage,
     /// By stage; see [`Stage`].
     pub detail: u64,
 }
 
 impl Step {
-    /// Its bytes.
+    /// Returns the step as a trace file holds it: [`STEP_BYTES`] bytes, numbers little endian.
     pub fn encode(&self) -> [u8; STEP_BYTES] {
         let mut bytes = [0; STEP_BYTES];
         bytes[0..8].copy_from_slice(&self.at_ns.to_le_bytes());

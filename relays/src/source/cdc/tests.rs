@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// What the server does once it is asked to start the stream.
 #[derive(Clone, Copy)]
 enum Then {
-    /// Says nothing more.
+    /// It starts the stream and sends nothing in it.
     Silence,
     /// Says that it is there, ten times a second.
     KeepAlives,

@@ -11,7 +11,7 @@ use crate::scenario::{Comparison, Expectation, LatencyKind, Metric};
 /// Signals that a process gets from somebody else: SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM.
 const FROM_OUTSIDE: [i32; 5] = [1, 2, 3, 9, 15];
 
-/// Every such death.
+/// Returns a reason for each process of the system under test that ended though nobody had asked it to.
 pub fn by_itself(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     let deaths = &grounds.context.history().meta.deaths;
     let inconclusive = deaths.iter().map(|death| {

@@ -21,7 +21,7 @@ use crate::scenario::{Comparison, Expectation, LatencyKind, Metric};
 /// Why the verdict cannot be pass.
 #[derive(Debug, Clone)]
 pub struct Inconclusive {
-    /// In one sentence.
+    /// This says in one sentence why the run is inconclusive.
     pub reason: String,
     /// Whether it leaves open if this expectation is met, given how it looks.
     pub blurs: fn(&Expectation, met: bool) -> bool,
@@ -41,11 +41,11 @@ impl Inconclusive {
 
 /// All that the rules look at.
 pub struct Grounds<'a, 'b> {
-    /// Joined history.
+    /// This is the joined history, with what of it was read.
     pub context: &'b Context<'a>,
-    /// What was expected.
+    /// These are the expectations of the strategy, without those that the scenario does not test.
     pub expectations: &'b [Expectation],
-    /// Committed by phase.
+    /// These are the latencies of each phase, with the number of versions committed in it.
     pub phases: &'b [PhaseLatencies],
     /// Whether each fault bit.
     pub bites: &'b [Bite],

@@ -4,7 +4,7 @@ use super::{Grounds, Inconclusive, nothing};
 use crate::history::{Intent, Outcome};
 use crate::scenario::{Comparison, Expectation, Metric, OrderTest};
 
-/// Nothing was expected.
+/// Returns a reason if nothing is expected of the strategy: then there is nothing to prove.
 pub fn expectations(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     if grounds.expectations.is_empty() {
         let reason = "nothing is expected of this strategy".to_owned();

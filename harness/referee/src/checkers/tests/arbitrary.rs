@@ -28,7 +28,7 @@ struct Tidy {
     changes: bool,
     /// Records are on their order's partition, by version.
     records: bool,
-    /// Tables are sorted.
+    /// The tables of the database and of the topic are in order, and not reversed.
     rows: bool,
 }
 
@@ -148,7 +148,7 @@ fn by_version(history: &mut History) {
 }
 
 prop_compose! {
-    /// Any history.
+    /// Generates any history, whether or not a run could leave it.
     pub(crate) fn arbitrary()(
         requests in prop::collection::vec(request(), 1..12),
         truth in prop::collection::btree_map((number(ORDERS), 1u32..5), made(), 0..12),

@@ -6,7 +6,8 @@ use crate::explain::Explainer;
 use crate::explain::words::{Sentence, named};
 
 impl Explainer<'_> {
-    /// Ours, and damaged.
+    /// Explains a record of this run that has other bytes than its attempt implies; `None` if the topic has no
+    /// such record.
     pub(super) fn corrupted(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
         let mut told = Sentence::default();
@@ -26,7 +27,7 @@ impl Explainer<'_> {
         Some(told.ending("corrupted"))
     }
 
-    /// Not ours.
+    /// Explains a record that is not of this run; `None` if the topic has no such record.
     pub(super) fn foreign(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
         let mut told = Sentence::default();

@@ -8,7 +8,7 @@ use crate::history::{Stage, Tracer};
 use crate::view::Span;
 
 impl Explainer<'_> {
-    /// Published again.
+    /// Explains how an event came to be published again; `None` if its record or its version is unknown.
     pub(super) fn duplicated(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
         let join = &self.context.view.join;

@@ -7,7 +7,8 @@ use crate::history::{Request, Stage};
 use crate::view::Span;
 
 impl Explainer<'_> {
-    /// First seen late.
+    /// Explains where an event that was first seen late had waited longest; `None` if its version, record or
+    /// request is unknown.
     pub(super) fn late(&self, offence: &Offence) -> Option<String> {
         let slot = self.slot(offence)?;
         let join = &self.context.view.join;

@@ -64,7 +64,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// On several partitions.
+    /// Explains which versions of an order are on different partitions; `None` if either record is unknown.
     pub(super) fn split(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
         let join = &self.context.view.join;

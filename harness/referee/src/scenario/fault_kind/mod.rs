@@ -22,7 +22,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
-    /// Client to server.
+    /// The toxic works on what the client sends to the server.
     Upstream,
     /// Server to client (Toxiproxy's default).
     Downstream,
@@ -32,45 +32,45 @@ pub enum Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "type", content = "attributes")]
 pub enum Toxic {
-    /// Delay, milliseconds.
+    /// Data arrives later.
     Latency {
-        /// Mean.
+        /// This is the mean delay, milliseconds.
         latency: u64,
-        /// Plus or minus.
+        /// The delay is off its mean by this much at most, either way, milliseconds.
         jitter: u64,
     },
-    /// Kilobytes a second.
+    /// A connection carries no more than so much a second.
     Bandwidth {
-        /// KB/s.
+        /// This is the most that it carries, KB/s, of 1,000 bytes each.
         rate: u64,
     },
-    /// Delays the close.
+    /// The close of a connection is passed on later.
     SlowClose {
-        /// Milliseconds.
+        /// This is how much later a close arrives, milliseconds.
         delay: u64,
     },
     /// Swallows all data; closes after `timeout` (0: only when removed).
     Timeout {
-        /// Milliseconds.
+        /// A connection is closed after this long, milliseconds; with 0, only when the toxic is removed.
         timeout: u64,
     },
-    /// Resets after `timeout`.
+    /// Connections are reset, each when `timeout` has passed.
     ResetPeer {
-        /// Milliseconds.
+        /// This is how long after it was made a connection is reset, milliseconds.
         timeout: u64,
     },
     /// Cuts data into small pieces.
     Slicer {
-        /// Bytes.
+        /// This is the mean size of a piece, bytes.
         average_size: u64,
         /// Bytes, below the average.
         size_variation: u64,
-        /// Microseconds between pieces.
+        /// This is the time between two pieces, microseconds.
         delay: u64,
     },
     /// Ends a connection after so many bytes.
     LimitData {
-        /// Bytes.
+        /// A connection ends after this many bytes.
         bytes: u64,
     },
 }
@@ -83,9 +83,9 @@ pub enum FaultKind {
     Down,
     /// A toxic on every link of the target.
     Toxic {
-        /// The toxic.
+        /// This is what the toxic does, with its attributes.
         toxic: Toxic,
-        /// Direction.
+        /// This is the direction of a connection that it works on.
         stream: Stream,
         /// Share of connections it works on, 0 to 1.
         toxicity: f32,
@@ -120,7 +120,7 @@ enum Own {
     Toxic {
         /// The toxic's keys, beside those of every toxic.
         keys: &'static [KeyInfo],
-        /// Reads them.
+        /// Reads the toxic's keys from the fault's table; `None` if one is missing or wrong, which the table notes.
         read: fn(&mut Section<'_>) -> Option<Toxic>,
     },
 }
@@ -192,7 +192,7 @@ impl FaultInfo {
         keys::names(&self.rows())
     }
 
-    /// Their rows.
+    /// Returns the rows of those keys: a toxic's own and those of every toxic; other kinds have none.
     pub(super) fn rows(&self) -> Vec<KeyInfo> {
         match self.own {
             Own::Process(_) | Own::Links(_) => Vec::new(),
@@ -200,7 +200,7 @@ impl FaultInfo {
         }
     }
 
-    /// Reads these keys.
+    /// Reads these keys from the fault's table; `None` if one is missing or wrong, which the table notes.
     pub(super) fn read(&self, s: &mut Section<'_>) -> Option<FaultKind> {
         match self.own {
             Own::Process(kind) | Own::Links(kind) => Some(kind),

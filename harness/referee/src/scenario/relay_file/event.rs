@@ -4,7 +4,7 @@ use crate::envelope::{EventPlace, Part};
 use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::section::Section;
 
-/// Its keys.
+/// These are the keys that `[event]` can have.
 pub(super) const KEYS: [KeyInfo; 2] = [
     KeyInfo::usually(
         "key",

@@ -15,7 +15,7 @@ command = ["./service", "--port", "${port}", "--run", "${run}"]
 query = "select order_id, version, attempt from order_changes"
 "#;
 
-/// A file, read.
+/// Reads a text as if it were `relays/mine/relay.toml`; the error is what a person would be shown.
 pub fn read(text: &str) -> Result<RelayFile, String> {
     super::parse(Path::new("relays/mine/relay.toml"), text).map_err(|e| e.to_string())
 }

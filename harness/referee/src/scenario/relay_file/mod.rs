@@ -39,19 +39,19 @@ use crate::envelope::EventPlace;
 pub struct RelayFile {
     /// What reports call it.
     pub name: String,
-    /// Its version.
+    /// This is the relay's version as its file gives it; reports show it beside the name.
     pub version: String,
     /// What it is written in.
     pub language: Option<String>,
     /// Where it comes from.
     pub homepage: Option<String>,
-    /// Under which terms.
+    /// These are the terms under which the relay is published; `None` where its file does not say.
     pub licence: Option<String>,
     /// The file's folder: commands and paths in the file begin there.
     pub home: PathBuf,
     /// How it is installed, before anything is timed.
     pub install: Option<Install>,
-    /// Its outbox.
+    /// This says how its outbox is made, how a change is announced in it, and how it is asked what is pending.
     pub outbox: ForeignOutbox,
     /// Its process; nothing where the order service publishes what is in its outbox by itself.
     #[serde(default)]

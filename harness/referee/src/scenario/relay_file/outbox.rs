@@ -35,7 +35,7 @@ impl ForeignOutbox {
     }
 }
 
-/// Its keys.
+/// These are the keys that `[outbox]` can have.
 pub(super) const KEYS: [KeyInfo; 6] = [
     KeyInfo::optional(
         "ddl",

@@ -71,7 +71,7 @@ pub enum ForeignReady {
 /// How such a process is told to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignStop {
-    /// The signal.
+    /// The process is sent this signal first.
     pub signal: StopSignal,
     /// After that it is killed.
     pub within: Duration,
@@ -83,11 +83,11 @@ pub struct ForeignStop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum StopSignal {
-    /// SIGTERM
+    /// The process is asked to end by SIGTERM, unless its file says otherwise.
     Term,
-    /// SIGINT
+    /// The process is asked to end by SIGINT.
     Int,
-    /// SIGQUIT
+    /// The process is asked to end by SIGQUIT.
     Quit,
 }
 
@@ -280,9 +280,9 @@ pub(super) fn install(mut s: Section<'_>) -> Option<Install> {
 /// Whose process a table describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// `[relay]`
+    /// The table is `[relay]`, and the process a relay.
     Relay,
-    /// `[service]`
+    /// The table is `[service]`, and the process an order service.
     Service,
 }
 

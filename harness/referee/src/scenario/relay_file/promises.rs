@@ -23,9 +23,9 @@ pub struct Promises {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delivery {
-    /// Once or more.
+    /// Each event comes once or more: none is lost, and duplicates are allowed.
     AtLeastOnce,
-    /// Once.
+    /// Each event comes exactly once: none is lost, and none is duplicated.
     ExactlyOnce,
     /// Once or not at all.
     AtMostOnce,
@@ -35,7 +35,7 @@ pub enum Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderPromise {
-    /// None.
+    /// No events are promised to keep their order.
     None,
     /// Those of one order.
     Key,
@@ -49,7 +49,7 @@ fn order_words() -> Vec<&'static str> {
     OrderPromise::ALL.map(OrderPromise::name).to_vec()
 }
 
-/// Its keys.
+/// These are the keys that `[promises]` can have.
 pub(super) const KEYS: [KeyInfo; 3] = [
     KeyInfo::usually(
         "delivery",

@@ -13,7 +13,7 @@ use std::path::Path;
 /// and what it committed in whatever tables it likes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignService {
-    /// Its process.
+    /// This says how the service's process is started, known to work, and stopped.
     pub process: ForeignProcess,
     /// How the referee reads what it committed.
     pub truth: Truth,

@@ -104,9 +104,9 @@ pub(super) struct Surroundings<'a> {
 
 /// A strategy without its expectations, and where the file has it.
 pub(super) struct PlacedStrategy {
-    /// The strategy.
+    /// The table was read into this strategy, whose expectations are still empty.
     pub strategy: Strategy,
-    /// Its header.
+    /// The strategy's header stands at these bytes of the file; strategies are sorted by it.
     pub span: Range<usize>,
 }
 
@@ -128,7 +128,7 @@ pub(super) fn plain(name: &str) -> String {
     name.to_ascii_lowercase().replace('-', "_")
 }
 
-/// Reads one strategy.
+/// Reads one `[strategy.NAME]`; what is wrong is noted in the section, and `None` means that no strategy came of it.
 pub(super) fn read(
     mut s: Section<'_>,
     name: &str,

@@ -51,7 +51,7 @@ struct LeastTable {
     lines: Vec<(&'static str, String)>,
     /// What stands after them.
     after: String,
-    /// Its keys.
+    /// These are the rows of all keys that the table can have.
     keys: Vec<KeyInfo>,
     /// Those of `keys` that are right here only.
     only: Option<&'static str>,
@@ -153,7 +153,7 @@ impl LeastTable {
 struct Values {
     /// That are right for what the row says of it.
     good: Vec<String>,
-    /// That are wrong.
+    /// Both the parser and the schema must refuse these.
     bad: Vec<String>,
     /// That are wrong, and of which a schema cannot know it.
     bad_for_the_parser: Vec<String>,

@@ -29,21 +29,21 @@ pub enum Trigger {
     Backlog(u64),
     /// Another fault was injected, and so much time has passed since.
     After {
-        /// Its `id`.
+        /// The fault that is waited for has this `id`.
         fault: String,
         /// How long ago it was injected.
         after: Duration,
     },
     /// A process logged a line, since the load began, that matches.
     Log {
-        /// Which process.
+        /// The log of this process is read.
         of: Victim,
-        /// A regular expression.
+        /// A line must match this regular expression.
         matches: String,
     },
     /// A query of the database was true.
     Sql {
-        /// Gives one boolean.
+        /// This SQL query gives one boolean, and the fault waits until it is true.
         query: String,
         /// Where the scenario's text has it.
         at: usize,
@@ -51,7 +51,7 @@ pub enum Trigger {
     /// Somebody at a keyboard pressed a key. No file can ask for it: nobody sits beside a run of a file, and
     /// a demo makes its own.
     Key {
-        /// The key.
+        /// The fault waits for presses of this key.
         key: char,
         /// It is the so manieth press of it, from 1 on.
         press: u64,
@@ -68,13 +68,13 @@ pub struct TriggerInfo {
     pub example: &'static str,
     /// One line of explanation, for `outbox-harness list`.
     pub what: &'static str,
-    /// Its own keys.
+    /// These keys of `when` belong to this trigger.
     pub(super) keys: &'static [KeyInfo],
     /// Reads them; `most` is how many changes the load intends, where that is known.
     read: fn(&mut Section<'_>, most: Option<f64>) -> Option<Trigger>,
 }
 
-/// Every trigger.
+/// Every trigger that a scenario file can name has a row here.
 pub const TRIGGERS: [TriggerInfo; 6] = [
     events::INFO,
     committed::INFO,
@@ -211,7 +211,8 @@ fn in_short(query: &str) -> String {
     }
 }
 
-/// Reads a `when`.
+/// Reads the `when` of a fault; `most` is how many changes the load intends, where that is known. What is wrong is
+/// noted in the section, and then there is no trigger.
 pub(super) fn read(s: &Section<'_>, entry: Entry<'_>, most: Option<f64>) -> Option<Trigger> {
     let help = format!(
         "write what it waits for, such as `{}`",

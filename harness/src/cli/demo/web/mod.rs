@@ -64,7 +64,7 @@ impl Page {
         })
     }
 
-    /// Where it is.
+    /// Returns the page's address on the loopback, with the token in it that nobody can guess.
     pub fn url(&self) -> &str {
         &self.url
     }

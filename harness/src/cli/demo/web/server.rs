@@ -51,12 +51,12 @@ pub struct Site {
     pub states: watch::Receiver<Arc<str>>,
     /// One for each page that is fed.
     pub feeds: Arc<Semaphore>,
-    /// Who presses keys.
+    /// Keys that a page sends are pressed through these.
     pub hands: Hands,
 }
 
 impl Site {
-    /// The routes.
+    /// Returns the routes of the page, of its feed and of its keys, all of them below the token and guarded.
     pub fn router(self) -> Router {
         let below = |path: &str| format!("/{}/{path}", self.token);
         Router::new()

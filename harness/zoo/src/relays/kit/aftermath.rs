@@ -18,9 +18,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// came again.
 #[derive(Debug, Default)]
 pub struct Aftermath {
-    /// Order and version.
+    /// The first records of these events, as `ORDER/VERSION`, came after one of a later version.
     pub overtaken: Vec<String>,
-    /// The same.
+    /// These events, as `ORDER/VERSION`, came again; each is here once a repetition.
     pub again: Vec<String>,
 }
 

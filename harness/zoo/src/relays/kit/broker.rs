@@ -35,7 +35,7 @@ pub fn settings_of(target: &KafkaTarget, settings: &[(&str, &str)]) -> ClientCon
 
 /// A producer and the topic it is for.
 pub struct Broker {
-    /// The producer.
+    /// This is the producer itself, for what has no method here, e.g. transactions.
     pub producer: BaseProducer,
     topic: String,
 }
@@ -91,7 +91,7 @@ impl Broker {
         metadata.is_ok()
     }
 
-    /// The topic.
+    /// Returns the name of the topic that events are published to.
     pub fn topic(&self) -> &str {
         &self.topic
     }

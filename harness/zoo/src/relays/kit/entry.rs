@@ -5,15 +5,15 @@ use relays::source::{Event, Held, SourceError};
 /// An event that may be dropped, repeated, moved and changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Order id.
+    /// This is the order's id, which is the key of its records.
     pub key: String,
-    /// Event id.
+    /// This is the event's id, as the outbox has it.
     pub id: String,
-    /// Event type.
+    /// This is the event's type, as the outbox has it.
     pub event_type: String,
     /// Version of the order, decimal.
     pub version: String,
-    /// The event itself.
+    /// This is the event itself, which is the value of its record.
     pub payload: String,
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// Whether it came.
+    /// Returns whether SIGTERM has come.
     pub fn told(&self) -> bool {
         *self.0.borrow()
     }

@@ -12,7 +12,7 @@ pub fn load() -> Result<i64, String> {
     }
 }
 
-/// Stores it.
+/// Stores this offset in place of the last one; an Err says why it could not be written.
 pub fn store(offset: i64) -> Result<(), String> {
     let (file, new) = (file()?, file()?.with_extension("offset-new"));
     std::fs::write(&new, offset.to_string())

@@ -18,9 +18,9 @@ pub struct Outbox {
 /// A row, with its place in the table's sequence.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    /// Its `seq`.
+    /// This is the row's place in the outbox, from the column `seq`.
     pub seq: i64,
-    /// Its event.
+    /// This is the event that the row holds.
     pub entry: Entry,
 }
 
@@ -41,7 +41,7 @@ fn failed(doing: &str) -> impl Fn(sqlx::Error) -> String {
 }
 
 impl Outbox {
-    /// Connects.
+    /// Connects to the database, for the table `outbox` in the target's schema.
     pub async fn connect(target: &PostgresTarget) -> Result<Self, String> {
         let session = options(target)
             .connect()
@@ -83,13 +83,13 @@ impl Outbox {
             .map_err(failed("ask for the highest value"))
     }
 
-    /// Begins a transaction.
+    /// Begins a transaction on this session.
     pub async fn begin(&mut self) -> Result<(), String> {
         let begun = sqlx::raw_sql("BEGIN").execute(&mut self.session).await;
         begun.map(drop).map_err(failed("begin"))
     }
 
-    /// Commits it.
+    /// Commits the transaction that [`Outbox::begin`] began.
     pub async fn commit(&mut self) -> Result<(), String> {
         let committed = sqlx::raw_sql("COMMIT").execute(&mut self.session).await;
         committed.map(drop).map_err(failed("commit"))
@@ -152,7 +152,7 @@ impl Outbox {
             .map_err(failed("mark rows of the outbox"))
     }
 
-    /// Deletes these rows.
+    /// Deletes the rows with these `seq`; one that is not there any more is no error.
     pub async fn delete_rows(&mut self, rows: &[i64]) -> Result<(), String> {
         let sql = format!("DELETE FROM {} WHERE seq = ANY ($1)", self.table);
         sqlx::query(AssertSqlSafe(sql))

@@ -55,7 +55,7 @@ struct Reports(Mutex<Vec<(i64, bool)>>);
 impl ClientContext for Reports {}
 
 impl ProducerContext for Reports {
-    /// The row's `seq`.
+    /// This is the `seq` of the row whose delivery is reported.
     type DeliveryOpaque = Box<i64>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, seq: Box<i64>) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// What becomes of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sift {
-    /// It is published.
+    /// The event is published.
     Publish,
     /// It is not, and is acknowledged all the same.
     HoldBack,

@@ -19,7 +19,7 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 /// Bound of each step of a transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM in Kafka transactions; every third batch is aborted once, and sent again.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|mut stop| async move {
         let confession = Confession::open();

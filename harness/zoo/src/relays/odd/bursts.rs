@@ -5,7 +5,7 @@ use crate::confession::Confession;
 use relays::config::RelayConfig;
 use std::time::Duration;
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM, a second after each round; a round of 100 events or more is admitted as a burst.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     plain::relay(config, &[], Duration::from_secs(1), |broker, entries| {

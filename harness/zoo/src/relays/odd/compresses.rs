@@ -7,17 +7,17 @@ use std::time::Duration;
 /// Long enough for a batch to have something to compress.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM, in batches that the producer compresses with gzip.
 pub fn gzip(config: RelayConfig) -> Result<(), String> {
     with(config, "gzip")
 }
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM, in batches that the producer compresses with LZ4.
 pub fn lz4(config: RelayConfig) -> Result<(), String> {
     with(config, "lz4")
 }
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM, in batches that the producer compresses with Snappy.
 pub fn snappy(config: RelayConfig) -> Result<(), String> {
     with(config, "snappy")
 }

@@ -18,7 +18,7 @@ const TOGETHER: u64 = 100;
 const BATCH: u64 = 500;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM: at first by the old relay, then by both, and at last by the new one.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|mut stop| async move {
         let confession = Confession::open();

@@ -7,7 +7,7 @@ use rdkafka::producer::BaseRecord;
 use relays::config::RelayConfig;
 use std::time::Duration;
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM, each event with six headers instead of the usual two.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let pause = Duration::from_millis(5);
     plain::relay(config, &[], pause, |broker, entries| {

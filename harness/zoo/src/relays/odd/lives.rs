@@ -22,7 +22,7 @@ impl Lives {
         Self(told)
     }
 
-    /// Whether it came.
+    /// Returns whether SIGTERM has come, in whichever life.
     pub fn terminated(&self) -> bool {
         *self.0.borrow()
     }

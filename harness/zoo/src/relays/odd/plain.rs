@@ -33,7 +33,7 @@ pub fn relay(
     })
 }
 
-/// Deletes these rows.
+/// Deletes these rows from the outbox, by their `seq`.
 pub async fn delete(outbox: &mut Outbox, rows: &[Pending]) -> Result<(), String> {
     let seqs: Vec<String> = rows.iter().map(|row| row.seq.to_string()).collect();
     let condition = format!("seq = ANY ('{{{}}}')", seqs.join(","));

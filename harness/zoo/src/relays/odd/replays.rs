@@ -14,7 +14,7 @@ use std::time::Duration;
 const BEFORE: u64 = 200;
 const PUBLISHED: &str = "status = 'processed'";
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM; once `BEFORE` events are published, it publishes all published rows again before it goes on.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let lives = Lives::until_terminated();
     let enough = published_enough(config.postgres.clone());

@@ -4,7 +4,7 @@ use super::super::kit::altered;
 use relays::config::RelayConfig;
 use serde_json::Value;
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM, with each payload that is JSON parsed and written again, laid out in another way.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     altered::relay(config, |mut entries| {
         for entry in &mut entries {

@@ -6,7 +6,7 @@ use relays::config::RelayConfig;
 use relays::pump;
 use std::time::Duration;
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM, in lives of a second each; the error of a life that fails is returned.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     let lives = Lives::until_terminated();

@@ -5,7 +5,7 @@ use super::super::kit::{Entry, altered};
 use crate::confession::Confession;
 use relays::config::RelayConfig;
 
-/// Relays until SIGTERM.
+/// Relays until SIGTERM, with the orders of each batch reversed and each order's own events left in their order.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     altered::relay(config, move |entries| {

@@ -38,7 +38,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Connects.
+    /// Opens a pool of at most `postgres_connections` sessions whose `search_path` is the strategy's schema.
     pub async fn connect(config: &ServiceConfig) -> Result<Self, String> {
         let schema = format!("\"{}\"", config.postgres.schema);
         let options = options(&config.postgres).options([("search_path", schema.as_str())]);
@@ -56,7 +56,7 @@ impl Database {
         &self.run
     }
 
-    /// Opens a transaction.
+    /// Opens a transaction on a session of the pool; an error says why that failed.
     pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, String> {
         self.pool.begin().await.map_err(failed("begin"))
     }
@@ -135,12 +135,12 @@ fn of(sql: &'static str, change: &Change) -> QueryScalar<'static, Postgres, i32,
         .bind(change.kind.next_state().map(OrderState::name))
 }
 
-/// Commits.
+/// Commits the transaction; an error says that it was the commit that failed, and why.
 pub async fn commit(transaction: Transaction<'static, Postgres>) -> Result<(), String> {
     transaction.commit().await.map_err(failed("commit"))
 }
 
-/// Rolls back.
+/// Rolls the transaction back; an error says that it was the rollback that failed, and why.
 pub async fn roll_back(transaction: Transaction<'static, Postgres>) -> Result<(), String> {
     transaction.rollback().await.map_err(failed("roll back"))
 }

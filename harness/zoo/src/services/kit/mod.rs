@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// One change of one order.
 pub struct Change {
-    /// The order.
+    /// This is the id of the order to change: from the body of a request that places it, else from the URL.
     pub order: Uuid,
     /// The kind of change.
     pub kind: ChangeType,
