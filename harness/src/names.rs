@@ -16,7 +16,7 @@ struct WorkspaceTable {
     members: Vec<PathBuf>,
 }
 
-/// A crate's name, and the text of each of its files.
+/// A crate has this name, and each of its files this text.
 struct CrateSources {
     name: String,
     files: BTreeMap<PathBuf, String>,
@@ -26,8 +26,8 @@ fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every crate: the sources of each member of the workspace, and each folder of its tests, which is a
-/// crate of its own.
+/// Reads every crate: the sources of each member of the workspace, and each folder of its tests, which is a crate of
+/// its own.
 fn crates() -> Vec<CrateSources> {
     let manifest = std::fs::read_to_string(top().join("Cargo.toml")).unwrap();
     let manifest: Manifest = toml::from_str(&manifest).unwrap();
@@ -65,8 +65,8 @@ fn sources(folder: &Path) -> BTreeMap<PathBuf, String> {
     entries(folder).into_iter().flat_map(of_path).collect()
 }
 
-/// The names of the structs, enums, unions, traits and aliases that a file declares. An associated type
-/// is none of them: the trait gives it its name.
+/// Returns the names of the structs, enums, unions, traits and aliases that a file declares. An associated type is
+/// none of them: the trait gives it its name.
 fn declared(text: &str) -> Vec<String> {
     let declaration = Regex::new(
         r"^( *)(?:pub(?:\([^)]*\))? )?(?:unsafe )?(struct|enum|union|trait|type) ([A-Z]\w*)",

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// By room, the rooms that it uses.
+/// For each room, these are the rooms that it uses.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -64,7 +64,7 @@ fn uses(house: &str) -> Uses {
     uses
 }
 
-/// A way from a room back to itself.
+/// Finds a way from a room back to itself; `None` if there is none.
 fn circle(uses: &Uses) -> Option<Vec<String>> {
     fn back(uses: &Uses, way: &mut Vec<String>, seen: &mut BTreeSet<String>) -> bool {
         let Some(next) = uses.get(way.last().unwrap()) else {

@@ -3,7 +3,7 @@
 use rdkafka::bindings::{rd_kafka_message_status, rd_kafka_msg_status_t};
 use rdkafka::message::BorrowedMessage;
 
-/// A message's status in the log of its topic.
+/// This is a message's status in the log of its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
     /// It was never sent, or refused.
@@ -15,7 +15,7 @@ pub enum Persistence {
 }
 
 impl Persistence {
-    /// Of a message in a delivery report.
+    /// Returns the status of a message in a delivery report.
     pub fn of(message: &BorrowedMessage<'_>) -> Self {
         // SAFETY: the message is alive as long as its borrow.
         match unsafe { rd_kafka_message_status(message.ptr()) } {

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use trail::Trail;
 
-/// Longest wait before the loop looks around: at a stop, at a stall.
+/// The loop waits no longer than this before it looks around: at a stop, at a stall.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 /// Deliveries that stay away for this long are worth a word. When they are given up, all at once, is
 /// the publisher's to say: a slow link needs its time.
@@ -53,7 +53,7 @@ pub async fn terminated() {
     }
 }
 
-/// As [`run`], until `stop` completes.
+/// Relays as [`run`] does, until `stop` completes.
 pub fn relay(
     config: RelayConfig,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -96,7 +96,7 @@ pub fn between<S: Source, P: Publisher>(
     traced(source, publisher, Trace::default(), stop)
 }
 
-/// As [`between`], with a trace of each event's way.
+/// Relays as [`between`] does, with a trace of each event's way.
 pub fn traced<S: Source, P: Publisher>(
     source: S,
     publisher: P,
@@ -125,7 +125,7 @@ pub fn traced<S: Source, P: Publisher>(
     Ok(())
 }
 
-/// Why a session ended.
+/// This says why a session ended.
 enum End {
     Stopped,
     Source(SourceError),
@@ -152,9 +152,9 @@ struct Pump<S: Source, P> {
     stopping: watch::Receiver<bool>,
     report: Reporter,
     backoff: Backoff,
-    /// Taken from the source, not yet from us.
+    /// These events are taken from the source, and not yet from us.
     batch: VecDeque<S::Item>,
-    /// The publisher's position at which the source's count began.
+    /// This is the publisher's position at which the source's count began.
     base: u64,
     /// Events of this session that the publisher took, and that are confirmed.
     sent: u64,
@@ -177,7 +177,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
         }
     }
 
-    /// Sessions, one after the other, until told to stop.
+    /// Runs one session after the other, until told to stop.
     async fn run(mut self) {
         while self.connect().await {
             let began = Instant::now();

@@ -17,10 +17,10 @@ pub use removal::drop_all;
 pub(crate) use session::connect_options;
 pub use session::{line_of, quote_identifier, words};
 
-/// Longest identifier PostgreSQL keeps; it cuts longer ones off without a word.
+/// PostgreSQL keeps identifiers of so many bytes at most; it cuts longer ones off without a word.
 const IDENTIFIER_BYTES_MAX: usize = 63;
 
-/// Failure of a statement of the set-up.
+/// This is the failure of a statement of the set-up.
 #[derive(Debug, Error)]
 #[error("{doing}: {}", session::words(source))]
 pub struct SchemaError {
@@ -33,7 +33,7 @@ pub struct SchemaError {
 /// What the outbox of a strategy needs beyond `orders`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutboxKind {
-    /// No outbox (dual write).
+    /// There is no outbox (dual write).
     None,
     /// Rows are deleted once published.
     Delete,
@@ -88,7 +88,7 @@ impl OutboxKind {
     }
 }
 
-/// Whose role in the database.
+/// This says whose a role in the database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The role is the order service's.
@@ -100,20 +100,20 @@ pub enum Role {
 /// Names of everything one strategy owns in the database.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// Schema name; also the prefix of the rest.
+    /// This is the schema's name; it is also the prefix of the rest.
     pub schema: String,
     /// This says what the strategy's outbox needs in the database beyond `orders`.
     pub outbox: OutboxKind,
-    /// Password given to every role.
+    /// This password is given to every role.
     pub password: String,
 }
 
 impl Layout {
-    /// Role of the order service; the only one that can write `orders`.
+    /// Returns the role of the order service, the only one that can write `orders`.
     pub fn service_role(&self) -> String {
         format!("{}_svc", self.schema)
     }
-    /// Role of the relay.
+    /// Returns the role of the relay.
     pub fn relay_role(&self) -> String {
         format!("{}_rly", self.schema)
     }

@@ -19,55 +19,55 @@ pub struct Bench {
     pub schema_version: u32,
     /// This is the version of the outbox-harness that measured.
     pub harness_version: String,
-    /// `drain`, `latency`, `capacity`, `orders`.
+    /// This names the benchmark: `drain`, `latency`, `capacity` or `orders`.
     pub bench: String,
-    /// What it measures, one sentence.
+    /// This is the question that the benchmark answers, in one sentence.
     pub question: String,
-    /// The command that repeats it.
+    /// This is the command line that repeats the benchmark.
     pub command: String,
     /// This is when the benchmark was started, in RFC 3339.
     pub started_at: String,
-    /// Wall time of everything, seconds.
+    /// This is the wall time of the whole benchmark, in seconds.
     pub took_s: f64,
-    /// Rounds; in each of them every row was measured once, one after the other.
+    /// So many rounds were asked for; in each of them every row is measured once, one after the other.
     pub repetitions: u32,
     /// Rounds in which every row was measured. Where the benchmark was cut short these are fewer than
     /// `repetitions`, and some rows may have a figure of one round more.
     pub complete: u32,
-    /// `pass`: every figure is of work that was checked. `fail`: some work was done wrongly.
-    /// `unknown`: some figure could not be taken, or it was cut short.
+    /// It is `pass` where every figure is of work that was checked, `fail` where some work was done wrongly, and
+    /// `unknown` where some figure could not be taken, or where the benchmark was cut short.
     pub verdict: Verdict,
     /// Why it is not `pass`.
     pub reasons: Vec<String>,
     /// How it was measured, a sentence each.
     pub method: Vec<String>,
-    /// Name and value with unit.
+    /// These are the settings of the benchmark by name, each value with its unit.
     pub settings: BTreeMap<String, String>,
-    /// What it ran on.
+    /// This says what the benchmark ran on: the servers, their versions and the environment.
     pub stack: Stack,
     /// These tables hold the figures, a row for each thing that was measured.
     pub tables: Vec<Table>,
-    /// Figures of a row against those of another, measured in the same round.
+    /// Each of these divides the figures of a row by those of another, measured in the same round.
     pub ratios: Vec<Ratio>,
 }
 
-/// Rows with the same columns.
+/// A table holds rows with the same columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
-    /// Name, e.g. `1,000 changes/s`.
+    /// This names the table, e.g. `1,000 changes/s`.
     pub name: String,
     /// The first is the one that is drawn.
     pub columns: Vec<Column>,
-    /// In the order in which a round measures them.
+    /// The rows stand in the order in which a round measures them.
     pub rows: Vec<Row>,
 }
 
-/// A column of a table.
+/// A column of a table names what is measured, and its unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// Name; the key of its figures.
+    /// This names the column, and is the key of its figures in each row.
     pub name: String,
-    /// `/s`, `s`, `ms`, `µs`, `MiB`; empty for a count.
+    /// This is the unit of the figures: `/s`, `s`, `ms`, `µs` or `MiB`; it is empty for a count.
     pub unit: String,
 }
 
@@ -90,9 +90,9 @@ pub struct Row {
     pub name: String,
     /// What it is here.
     pub role: Role,
-    /// Settings and link, one phrase.
+    /// This tells the settings and the link of the row in one phrase, e.g. `interval 5 ms, NOTIFY`.
     pub note: String,
-    /// By column; null where nothing was measured.
+    /// These are the row's figures by the name of their column; null where nothing was measured.
     pub figures: BTreeMap<String, Option<Figure>>,
     /// What was found beside the figures, e.g. what saturated, a remark a round.
     pub remarks: Vec<String>,
@@ -107,7 +107,7 @@ pub struct Figure {
     pub min: f64,
     /// This is the largest value of a round, in the column's unit.
     pub max: f64,
-    /// By round; null where it was not measured.
+    /// These are the values by round, in the column's unit; null where it was not measured.
     pub rounds: Vec<Option<f64>>,
 }
 
@@ -115,15 +115,15 @@ pub struct Figure {
 /// down for a minute slows both sides of a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
-    /// Table of both rows.
+    /// This names the table that holds both rows.
     pub table: String,
     /// This names the column of the table that both figures are from.
     pub column: String,
-    /// Row above the line.
+    /// This names the row above the line, whose figures are divided by those of the other.
     pub of: String,
     /// This names the row below the line, by whose figures those of the other are divided.
     pub against: String,
-    /// By round; null where no round has both.
+    /// These are the ratios by round, with median and range; null where no round has both figures.
     pub figure: Option<Figure>,
 }
 

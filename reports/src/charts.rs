@@ -4,7 +4,7 @@ use crate::ExportError;
 use crate::html::charts;
 use crate::record::{Latency, LatencySet, Record, Series, Strategy};
 
-/// A file of a chart.
+/// This is a file of a chart: its picture, or the table of its figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChartFile {
     /// This is the file's name, e.g. `backlog.svg` or `backlog.csv`.
@@ -13,7 +13,8 @@ pub struct ChartFile {
     pub bytes: Vec<u8>,
 }
 
-/// The columns of a table, and its rows of one strategy; a figure that was not measured is empty, never 0.
+/// This has the columns of a table, and makes its rows of one strategy; a figure that was not measured is empty,
+/// never 0.
 struct ChartTable {
     /// As its chart is called.
     name: &'static str,

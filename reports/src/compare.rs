@@ -18,15 +18,16 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct Compare {
     /// This is the version of the record's format, [`SCHEMA_VERSION`] when it was written.
     pub schema_version: u32,
-    /// Version of outbox-harness that compared.
+    /// This is the version of the outbox-harness that compared.
     pub harness_version: String,
     /// This is the name of the scenario that all of the runs are of.
     pub scenario: String,
-    /// What it ran on, one line.
+    /// This line says what the runs ran on: the stack, the versions of its servers, and the cores if known.
     pub ran_on: String,
     /// These are the sets of runs, or the strategies, that were compared; sets that confirm an alarm come last.
     pub sides: Vec<Side>,
-    /// What differs between the two although a comparison wants it alike, one line each; empty unless it was allowed.
+    /// These lines say what differs between the two although a comparison wants it alike; there are none unless it
+    /// was allowed.
     pub unlike: Vec<String>,
     /// Whether the two of each pair were run next to each other in time.
     pub in_turns: bool,
@@ -51,22 +52,22 @@ pub struct Compare {
 /// Where runs come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
-    /// `base`, `new`, or the strategy.
+    /// This names the side: `base`, `new`, or the strategy.
     pub name: String,
-    /// A folder or a file.
+    /// This is the folder or the file that the runs come from.
     pub from: String,
     /// How many runs there are.
     pub runs: u32,
-    /// When its first run and its last one began, RFC 3339.
+    /// These are the moments at which its first run and its last one began, in RFC 3339; null where it has no run.
     pub began: Option<(String, String)>,
     /// The versions of outbox-harness that made its runs, and of its relays where they have one.
     pub versions: Vec<String>,
 }
 
-/// One strategy against itself in another version, or against another one.
+/// This compares one strategy with itself in another version, or with another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
-    /// `cdc`, or `polling against cdc`.
+    /// This names what is compared: `cdc`, or `polling against cdc`.
     pub title: String,
     /// What stands over the figures it is compared with.
     pub base: String,
@@ -85,9 +86,9 @@ pub struct Subject {
 /// One figure of the time in which a fault was in force.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailingRow {
-    /// That time, as records call the phase: `during down kafka`.
+    /// This names that time, as records call the phase: `during down kafka`.
     pub during: String,
-    /// `events`, `end_to_end_p99`, `relay_cpu`, `service_cpu`.
+    /// This is the id of the metric: `events`, `end_to_end_p99`, `relay_cpu` or `service_cpu`.
     pub metric: String,
     /// This is the metric's name as reports show it, e.g. `end to end p99`.
     pub name: String,
@@ -101,21 +102,21 @@ pub struct FailingRow {
     pub new: FailingArm,
 }
 
-/// One side of it, each run against itself.
+/// This is one side of a [`FailingRow`], where each run is compared with itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FailingArm {
     /// While the fault was in force.
     pub during: ArmFigures,
     /// Before the first fault of the same runs; nothing where one began with the load.
     pub without: ArmFigures,
-    /// The first by the second, less one: the median of the runs' ratios.
+    /// This is the first divided by the second, less one: the median of the runs' ratios. Null without any ratio.
     pub change: Option<f64>,
 }
 
-/// What went wrong how often, by run; null where a run did not read it.
+/// This tells how often one thing went wrong, by run; null where a run did not read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SafetyRow {
-    /// Its metric, as in scenario files.
+    /// This names the metric that counts it, as in scenario files, e.g. `lost`.
     pub metric: String,
     /// These are the base's counts, one a run; null where the run did not read it.
     pub base: Vec<Option<u64>>,
@@ -155,14 +156,14 @@ pub enum Finding {
     Withheld,
 }
 
-/// One metric of a subject.
+/// This compares one metric of a subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompareRow {
     /// As `--metrics` takes it: `end_to_end_p99`.
     pub metric: String,
     /// This is the metric's name as reports show it, e.g. `end to end p99`.
     pub name: String,
-    /// `ms`, `s`, `/s`, `B`, `µs`, `MiB`.
+    /// This is the unit of the figures: `ms`, `s`, `/s`, `B`, `µs` or `MiB`.
     pub unit: String,
     /// Which way is better.
     pub better: Better,
@@ -172,7 +173,7 @@ pub struct CompareRow {
     pub new: ArmFigures,
     /// So many pairs have both.
     pub pairs: u32,
-    /// The new side by the base, less one: the centre of the paired ratios. Null without pairs.
+    /// This is the new side divided by the base, less one: the centre of the paired ratios. It is null without pairs.
     pub change: Option<f64>,
     /// What that may be; null where so few pairs have no interval.
     pub interval: Option<(f64, f64)>,
@@ -191,16 +192,17 @@ pub struct CompareRow {
     pub confirmed: Option<bool>,
 }
 
-/// Figures of one side, one a run.
+/// These are the figures of one side, one a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ArmFigures {
-    /// The median; null where nothing was measured, or where most of the runs have it at infinity.
+    /// This is the median of the runs; null where nothing was measured, or where most of the runs have it at
+    /// infinity.
     pub median: Option<f64>,
     /// This is the smallest figure of a run; null where nothing was measured, or where all are at infinity.
     pub min: Option<f64>,
-    /// The largest; null at infinity.
+    /// This is the largest figure of a run; null where nothing was measured, or where it is at infinity.
     pub max: Option<f64>,
-    /// By run; null where it was not measured or is at infinity.
+    /// These are the figures by run; null where it was not measured or is at infinity.
     pub runs: Vec<Option<f64>>,
     /// In so many runs it falls on events that never arrived.
     pub never: u32,
@@ -278,7 +280,7 @@ pub(crate) mod sample {
         }
     }
 
-    /// A small one with a finding of every kind, and markup in its texts.
+    /// Returns a small comparison with a finding of every kind, and markup in its texts.
     pub fn compare() -> Compare {
         let never = CompareRow {
             base: arm(2.0, 0.1),

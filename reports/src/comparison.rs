@@ -3,7 +3,7 @@
 use crate::figures::{self, DASH};
 use crate::record::{Counts, DatabaseCosts, Fault, Latency, LatencySet, Record, Strategy, Verdict};
 
-/// Rows that belong together.
+/// A section has rows that belong together.
 #[derive(Debug, Clone)]
 pub struct Section {
     /// What they are about.
@@ -12,12 +12,12 @@ pub struct Section {
     pub rows: Vec<ComparisonRow>,
 }
 
-/// One figure of every strategy.
+/// A row has one figure of every strategy.
 #[derive(Debug, Clone)]
 pub struct ComparisonRow {
     /// This names the figure, as the table's first column shows it.
     pub label: String,
-    /// In the record's order of strategies.
+    /// The cells stand in the record's order of strategies.
     pub cells: Vec<Cell>,
 }
 
@@ -26,20 +26,20 @@ pub struct ComparisonRow {
 pub struct Cell {
     /// This is the figure, or a word, as it is shown; a dash stands where nothing was measured.
     pub text: String,
-    /// How it should strike the reader.
+    /// This says how the figure should strike the reader.
     pub tone: Tone,
 }
 
-/// How a figure should strike the reader.
+/// This says how a figure should strike the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// A figure like any other.
+    /// It is a figure like any other.
     Plain,
-    /// Nothing to see here: a zero, a dash.
+    /// There is nothing to see here: it is a zero or a dash.
     Faint,
-    /// As it should be.
+    /// It is as it should be.
     Good,
-    /// Wrong, or not proved, but expected or harmless.
+    /// It is wrong, or not proved, but expected or harmless.
     Warning,
     /// Something is wrong that nobody expected.
     Bad,
@@ -67,13 +67,13 @@ impl Cell {
 /// A percentile's name and where it is found.
 pub type Percentile = (&'static str, fn(&Latency) -> Option<f64>);
 
-/// Enough to compare by.
+/// These percentiles are enough to compare by.
 pub const TYPICAL_AND_SLOW: [Percentile; 2] = [("p50", |l| l.p50), ("p99", |l| l.p99)];
 
 /// A latency's name and where it is found.
 pub type Kind = (&'static str, fn(&LatencySet) -> &Latency);
 
-/// The three latencies, the one to compare strategies by first.
+/// These are the three latencies; the one to compare strategies by comes first.
 pub const LATENCIES: [Kind; 3] = [
     ("end to end", |set| &set.end_to_end),
     ("propagation", |set| &set.propagation),
@@ -91,7 +91,7 @@ fn row(
     }
 }
 
-/// The tone of a verdict.
+/// Returns the tone of a verdict.
 pub fn verdict_tone(verdict: Verdict) -> Tone {
     match verdict {
         Verdict::Pass => Tone::Good,
@@ -100,7 +100,7 @@ pub fn verdict_tone(verdict: Verdict) -> Tone {
     }
 }
 
-/// What came of each strategy.
+/// Returns the section that says what came of each strategy.
 pub fn verdicts(record: &Record) -> Section {
     Section {
         title: "",
@@ -110,7 +110,7 @@ pub fn verdicts(record: &Record) -> Section {
     }
 }
 
-/// Database yes or no, event yes or no.
+/// Returns the section of what became of each attempt: database yes or no, event yes or no.
 pub fn outcomes(record: &Record) -> Section {
     let cell = |count: Option<u64>, tone: Tone| {
         let tone = if is_some_of(count) { tone } else { Tone::Faint };
@@ -140,7 +140,7 @@ pub fn outcomes(record: &Record) -> Section {
 /// A count by its metric's name, and whether it is wrong in itself.
 type Harm = (&'static str, fn(&Counts) -> Option<u64>, bool);
 
-/// Shown whether zero or not.
+/// These are shown whether they are zero or not.
 const MAIN_HARMS: [Harm; 4] = [
     ("lost", |c| c.lost, true),
     ("phantom", |c| c.phantom, true),
@@ -227,7 +227,7 @@ pub fn phases(record: &Record) -> Vec<&str> {
     names
 }
 
-/// One section a latency, one row a phase; without phases, the whole run.
+/// Returns one section a latency, with one row a phase; without phases, its row is the whole run.
 pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
     let cell = |latency: Option<&Latency>| {
         let Some(latency) = latency else {
@@ -263,7 +263,7 @@ pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
         .collect()
 }
 
-/// What a closed loop measures in place of order latency: nothing was due before it was sent.
+/// A closed loop measures this in place of order latency: nothing was due before it was sent.
 pub const SERVICE_TIME: &str = "service time";
 
 /// What has to be known of a closed loop wherever its figures are read.
@@ -275,7 +275,7 @@ pub fn closed_loop(record: &Record) -> Option<String> {
     ))
 }
 
-/// How much, how fast, how long.
+/// Returns the section that says how much was done, how fast, and how long it took.
 pub fn work(record: &Record) -> Section {
     let mut rows = vec![
         row(record, "committed", |s| {
@@ -340,7 +340,7 @@ pub fn fault_name(fault: &Fault) -> String {
     format!("{} {}", fault.kind, fault.target)
 }
 
-/// The same with what it waited for: `kill relay, trigger: 1000 events`.
+/// Returns the same with what the fault waited for, if anything: `kill relay, trigger: 1000 events`.
 pub fn fault_title(fault: &Fault) -> String {
     match &fault.trigger {
         Some(trigger) => format!("{}, trigger: {trigger}", fault_name(fault)),
@@ -348,8 +348,8 @@ pub fn fault_title(fault: &Fault) -> String {
     }
 }
 
-/// Whether each fault bit. One with a time was in force at that time in every strategy; one that waited
-/// for something was so in each at a time of its own.
+/// Returns the section that says whether each fault bit. One with a time was in force at that time in every strategy;
+/// one that waited for something was so in each at a time of its own.
 pub fn faults(record: &Record) -> Section {
     // A strategy's list follows the scenario, so the n-th is the same fault in all of them.
     let most = record.strategies.iter().map(|s| s.faults.len()).max();
@@ -363,7 +363,7 @@ pub fn faults(record: &Record) -> Section {
     }
 }
 
-/// The n-th fault of all strategies, and whether it bit.
+/// Returns the row of the n-th fault of all strategies, and whether it bit; `None` if no strategy has one.
 fn fault(record: &Record, index: usize) -> Option<ComparisonRow> {
     let mut all = record.strategies.iter().filter_map(|s| s.faults.get(index));
     let shown = all
@@ -401,7 +401,7 @@ pub fn fault_window(fault: &Fault) -> String {
     }
 }
 
-/// Whether a fault bit.
+/// Returns whether a fault bit, as a cell; it has a dash where the fault does not concern the strategy.
 pub fn bite(fault: &Fault) -> Cell {
     match fault.bit {
         Some(true) => Cell::new("bit", Tone::Good),
@@ -428,8 +428,8 @@ type Expense = (
     fn(Option<f64>) -> String,
 );
 
-/// What the database pays: flows by the event, of which a longer run has more, and peaks as they are,
-/// since they do not grow with the run.
+/// These are what the database pays: flows by the event, of which a longer run has more, and peaks as they are, since
+/// they do not grow with the run.
 const EXPENSES: [Expense; 5] = [
     ("WAL, each event", |d| d.wal_bytes.per_event, figures::bytes),
     (
@@ -454,7 +454,7 @@ const EXPENSES: [Expense; 5] = [
     ),
 ];
 
-/// The flows in all.
+/// These are the flows in all, of the whole run.
 const FLOWS: [Expense; 2] = [
     ("WAL, in all", |d| d.wal_bytes.total, figures::bytes),
     (
@@ -476,7 +476,8 @@ fn expenses<'a>(
         .map(move |(name, of, written)| row(record, *name, of_each(*of, *written)))
 }
 
-/// What the events cost the database: to be read beside the latencies, which it pays for.
+/// Returns the section of what the events cost the database: it is to be read beside the latencies, which it pays
+/// for.
 pub fn database(record: &Record) -> Section {
     Section {
         title: "cost to the database",
@@ -484,7 +485,7 @@ pub fn database(record: &Record) -> Section {
     }
 }
 
-/// CPU and memory, and what the database paid in all.
+/// Returns the section of CPU and memory, and of what the database paid in all.
 pub fn costs(record: &Record) -> Section {
     let mut names: Vec<&str> = Vec::new();
     for name in record.strategies.iter().flat_map(|s| s.costs.keys()) {

@@ -3,10 +3,10 @@
 use crate::figures;
 use crate::record::{Counts, Expectation, Record, Strategy, Verdict};
 
-/// Missed expectations that the sentence names; the line below it has all of them.
+/// The sentence names so many missed expectations at most; the line below it has all of them.
 const NAMED: usize = 3;
 
-/// One clause for strategies that came to the same.
+/// This is one clause for strategies that came to the same.
 struct Clause {
     verdict: Verdict,
     names: Vec<String>,
@@ -15,8 +15,8 @@ struct Clause {
     committed: Option<u64>,
 }
 
-/// What the run came to: what missed something first, then what could not be run, then what proved
-/// nothing, then what was as it should be.
+/// Returns what the run came to: what missed something first, then what could not be run, then what proved nothing,
+/// then what was as it should be.
 pub fn sentence(record: &Record) -> String {
     let mut clauses: Vec<Clause> = Vec::new();
     for strategy in &record.strategies {
@@ -69,8 +69,8 @@ pub fn sentence(record: &Record) -> String {
     format!("{}.", spoken.join("; ").trim_end_matches('.'))
 }
 
-/// What could not be run, and why: once where that is the same; else what ended the run when all of
-/// it had been judged.
+/// Returns what could not be run, and why: once where that is the same; else what ended the run when all of it had
+/// been judged.
 fn not_run(record: &Record) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for strategy in &record.not_run {
@@ -88,7 +88,7 @@ fn not_run(record: &Record) -> Vec<String> {
     reasons.iter().map(spoken).chain(of_all).collect()
 }
 
-/// Without the lines of a log that come with it.
+/// Returns the reason without the lines of a log that come with it.
 fn head(why: &str) -> &str {
     let first = why.trim().lines().next().unwrap_or_default();
     first.trim_end().trim_end_matches('.')
@@ -108,8 +108,8 @@ pub fn remarks(record: &Record) -> Vec<(&str, String)> {
     not_run.chain(failure).chain(judged).collect()
 }
 
-/// How the expectations went: `7 of 7 expectations met.` What looks met where nothing was proved is
-/// not called so.
+/// Returns how the expectations went: `7 of 7 expectations met.` What looks met where nothing was proved is not
+/// called so.
 pub fn expectations(record: &Record) -> String {
     let all: Vec<_> = record
         .strategies
@@ -150,7 +150,7 @@ pub fn expectations(record: &Record) -> String {
     text
 }
 
-/// `lost = 0 (saw 3)`.
+/// Returns an expectation with what was seen: `lost = 0 (saw 3)`.
 fn named(expectation: &Expectation) -> String {
     let seen = figures::observed(expectation);
     format!("{} (saw {seen})", figures::expectation(expectation))

@@ -4,7 +4,7 @@ use crate::figures;
 use crate::record::{Offence, Step, Verdict};
 use crate::text::{BOLD, DIM, NARROWEST, Paper, cut, padded, wrap};
 
-/// Columns of a time: `1234.567 s`.
+/// A time has so many columns: `1234.567 s`.
 const TIME_WIDTH: usize = 10;
 /// Longer names of who did it are cut.
 const WHO_MAX: usize = 18;
@@ -13,25 +13,25 @@ const GAP: usize = 2;
 /// What stands below a heading is indented by so many blanks.
 const INDENT: usize = 2;
 
-/// The first offending events of a strategy.
+/// These are the first offending events of a strategy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offences {
     /// This is the name of the strategy that the events are of.
     pub strategy: String,
-    /// What came of it.
+    /// This is what came of the strategy.
     pub verdict: Verdict,
     /// Why that is no pass.
     pub reasons: Vec<String>,
     /// How many there are, by metric; those that there are none of are left out.
     pub counts: Vec<(String, u64)>,
-    /// The first few of each.
+    /// These are the first few offending events of each metric.
     pub offences: Vec<Offence>,
 }
 
 /// This is one order of one strategy: what is known of it and what happened to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
-    /// The strategy that it belongs to.
+    /// This names the strategy that the order belongs to.
     pub strategy: String,
     /// This is the order's id, a UUID as text.
     pub order_id: String,
@@ -39,7 +39,7 @@ pub struct Order {
     pub summary: String,
     /// What is wrong with it; without timelines.
     pub offences: Vec<Offence>,
-    /// All that happened to it.
+    /// These steps tell all that happened to the order.
     pub timeline: Vec<Step>,
 }
 
@@ -48,12 +48,12 @@ pub struct Order {
 pub struct Explanation {
     /// This says whether the text is coloured with ANSI escape codes.
     pub colour: bool,
-    /// Columns of the terminal.
+    /// The terminal is so many columns wide.
     pub width: usize,
 }
 
 impl Explanation {
-    /// Strategies with their first offending events, kind after kind.
+    /// Returns the text of the strategies with their first offending events, kind after kind.
     pub fn offences(&self, all: &[Offences]) -> String {
         let mut text = String::new();
         for strategy in all {
@@ -110,7 +110,7 @@ impl Explanation {
         }
     }
 
-    /// One offending event, told whole.
+    /// Returns the text of one offending event, told whole.
     pub fn one(&self, offence: &Offence) -> String {
         let mut text = String::new();
         self.offence(offence, &mut text);
@@ -178,7 +178,7 @@ impl Explanation {
     }
 }
 
-/// `lost: order 0000… version 2`.
+/// Returns what is wrong, and with which order: `lost: order 0000… version 2`.
 fn name(offence: &Offence) -> String {
     let metric = figures::spoken(&offence.metric);
     let order = offence.order_id.as_deref().map(|id| format!("order {id}"));

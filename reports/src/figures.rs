@@ -24,14 +24,14 @@ pub fn count(value: impl Into<Option<u64>>) -> String {
     text
 }
 
-/// `1 event`, `5,880 events`.
+/// Returns a count with its noun: `1 event`, `5,880 events`.
 pub fn counted(value: impl Into<Option<u64>>, noun: &str) -> String {
     let value = value.into();
     let plural = if value == Some(1) { "" } else { "s" };
     format!("{} {noun}{plural}", count(value))
 }
 
-/// Three significant digits, never an exponent, whole numbers with separators.
+/// Returns a number with three significant digits, never an exponent, whole numbers with separators.
 pub fn decimal(value: f64) -> String {
     if !value.is_finite() {
         return DASH.to_owned();
@@ -56,7 +56,7 @@ pub fn decimal(value: f64) -> String {
     }
 }
 
-/// A duration given in milliseconds, as number and unit.
+/// Returns a duration, given in milliseconds, as number and unit.
 fn duration_parts(ms: f64) -> (String, &'static str) {
     let size = ms.abs();
     if size >= 999.5 {
@@ -76,7 +76,7 @@ fn duration_parts(ms: f64) -> (String, &'static str) {
     }
 }
 
-/// `0.61 ms`, `412 ms`, `4.12 s`.
+/// Returns a duration, given in milliseconds, as people read it: `0.61 ms`, `412 ms`, `4.12 s`.
 pub fn milliseconds(value: f64) -> String {
     if !value.is_finite() {
         return DASH.to_owned();
@@ -85,8 +85,8 @@ pub fn milliseconds(value: f64) -> String {
     format!("{number} {unit}")
 }
 
-/// A percentile: its duration, [`NEVER`] where it falls on what never came, a dash where nothing
-/// was measured.
+/// Returns a percentile as text: its duration, [`NEVER`] where it falls on what never came, a dash where nothing was
+/// measured.
 pub fn percentile(latency: &Latency, value: Option<f64>) -> String {
     match value {
         Some(ms) => milliseconds(ms),
@@ -135,7 +135,7 @@ pub fn seconds(value: Option<f64>) -> String {
     value.map_or_else(|| DASH.to_owned(), |s| milliseconds(s * 1e3))
 }
 
-/// A moment of a run: `4.0`, always one decimal, so that columns of them line up.
+/// Returns a moment of a run, given in seconds: `4.0`, always one decimal, so that columns of them line up.
 pub fn moment(value: Option<f64>) -> String {
     match value {
         Some(s) if s.is_finite() => format!("{s:.1}"),
@@ -151,7 +151,7 @@ pub fn rate(value: Option<f64>) -> String {
     }
 }
 
-/// `412 B`, `1.21 KiB`, `3.4 MiB`, or a dash.
+/// Returns a size, given in bytes, as people read it: `412 B`, `1.21 KiB`, `3.4 MiB`, or a dash.
 pub fn bytes(value: Option<f64>) -> String {
     let Some(value) = value.filter(|bytes| bytes.is_finite()) else {
         return DASH.to_owned();
@@ -168,12 +168,12 @@ pub fn bytes(value: Option<f64>) -> String {
     format!("{} {unit}", decimal(size))
 }
 
-/// Any figure, or a dash.
+/// Returns any figure as text, or a dash where there is none.
 pub fn optional(value: Option<f64>) -> String {
     value.map_or_else(|| DASH.to_owned(), decimal)
 }
 
-/// A share from 0 to 1, for humans: `0.051%`.
+/// Returns a share from 0 to 1 as a percentage, for humans: `0.051%`.
 pub fn share(value: f64) -> String {
     let percent = value * 100.0;
     if percent >= 0.0995 || percent == 0.0 {
@@ -184,7 +184,7 @@ pub fn share(value: f64) -> String {
     }
 }
 
-/// `lost = 0`, `propagation_p99 <= 10s`.
+/// Returns an expectation as text: `lost = 0`, `propagation_p99 <= 10s`.
 pub fn expectation(expectation: &Expectation) -> String {
     let written = expectation.expected.trim();
     if written.starts_with(['<', '>', '=', '!']) {
@@ -233,7 +233,7 @@ pub fn met(met: Option<bool>) -> &'static str {
     }
 }
 
-/// `order 0000002a-… version 2: committed at 6.214 s; …: lost`.
+/// Returns an offending event in words: `order 0000002a-… version 2: committed at 6.214 s; …: lost`.
 pub fn offence(offence: &Offence) -> String {
     let told = offence.told();
     match (&offence.order_id, offence.version) {
@@ -243,12 +243,12 @@ pub fn offence(offence: &Offence) -> String {
     }
 }
 
-/// `double_applied` as people say it.
+/// Returns a metric's name, such as `double_applied`, as people say it.
 pub fn spoken(metric: &str) -> String {
     metric.replace('_', " ")
 }
 
-/// `a`, `a and b`, `a, b and c`.
+/// Returns the names as a sentence lists them: `a`, `a and b`, `a, b and c`.
 pub fn list(names: &[&str]) -> String {
     match names {
         [] => String::new(),

@@ -7,7 +7,7 @@ use crate::record::{Expectation, NotRun, Record, Strategy, Verdict};
 
 /// Where a scenario's file says something.
 pub trait Places {
-    /// The file, as the repository names it.
+    /// Returns the scenario's file, as the repository names it.
     fn file(&self) -> &str;
     /// The line, from 1 on, with what is expected of a metric of a strategy; that of the strategy itself where the
     /// file does not say it, and without a metric.
@@ -78,7 +78,7 @@ fn data(text: &str) -> String {
         .replace('\n', "%0A")
 }
 
-/// The value of a property.
+/// Returns the value of a property, escaped.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

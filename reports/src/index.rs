@@ -8,10 +8,10 @@ use crate::{conclusion, figures};
 const PAGE: &str = include_str!("html/index.html");
 const STYLE: &str = include_str!("html/style.css");
 
-/// File name in the folder.
+/// The page has this name in the folder of runs.
 pub const FILE_NAME: &str = "index.html";
 
-/// One run: as much of its record as the page shows.
+/// This is one run: as much of its record as the page shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     folder: String,
@@ -36,7 +36,7 @@ impl Run {
     }
 }
 
-/// The page; `unreadable` names the folders whose record could not be read, each with the reason.
+/// Returns the page; `unreadable` names the folders whose record could not be read, each with the reason.
 pub fn page(mut runs: Vec<Run>, unreadable: &[(String, String)]) -> String {
     runs.sort_by(|a, b| (&b.started_at, &b.folder).cmp(&(&a.started_at, &a.folder)));
     let rows: String = runs.iter().map(row).collect();
@@ -77,8 +77,8 @@ fn row(run: &Run) -> String {
     )
 }
 
-/// A folder's name as a part of a relative address (RFC 3986: unreserved letters stay, all else is escaped, so that no
-/// name begins a scheme).
+/// Returns a folder's name as a part of a relative address (RFC 3986: unreserved letters stay, all else is escaped,
+/// so that no name begins a scheme).
 fn in_url(name: &str) -> String {
     let mut url = String::with_capacity(name.len() + 2);
     url.push_str("./");

@@ -8,7 +8,7 @@ use serde_json::ser::{Formatter, PrettyFormatter};
 use std::io::{self, Write};
 use thiserror::Error;
 
-/// How much of an offending line an error shows.
+/// An error shows so many characters of an offending line.
 const SHOWN_CHARS: usize = 120;
 
 /// This exporter writes `record.json`.
@@ -40,7 +40,7 @@ struct Pretty {
     lines: PrettyFormatter<'static>,
     /// Whether each open value is an array.
     open: Vec<bool>,
-    /// Of `open`, those written on one line.
+    /// So many of those in `open` are written on one line.
     in_line: usize,
 }
 
@@ -116,7 +116,7 @@ pub enum ParseError {
         /// This is that line without white space around it, cut after `SHOWN_CHARS` characters.
         text: String,
     },
-    /// JSON of something else.
+    /// It is JSON of something else.
     #[error("not a record: there is no schema_version in it")]
     NoVersion,
     /// The record has a schema version that this outbox-harness does not read.

@@ -7,7 +7,7 @@ use crate::{ExportError, Exporter};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
-/// Offending events that a failing test case names.
+/// A failing test case names so many offending events at most.
 const SHOWN_OFFENCES: usize = 5;
 
 /// The test case that stands for "this run can be believed"; there only if it cannot.
@@ -16,7 +16,7 @@ pub const PROVES_SOMETHING: &str = "the run proves something";
 /// The test case for a strategy that failed although no single expectation was missed.
 pub const HOLDS_TOGETHER: &str = "the run holds together";
 
-/// The test case for a strategy that could not be run.
+/// This names the test case for a strategy that could not be run.
 pub const WAS_RUN: &str = "the strategy was run";
 
 /// The test case for a run that was ended when everything in it had been judged.
@@ -36,7 +36,7 @@ impl Exporter for Junit {
     }
 }
 
-/// Several records in one report.
+/// Returns several records in one report; an error says why it could not be written.
 pub fn merged(records: &[Record]) -> Result<Vec<u8>, ExportError> {
     let mut report = Report::new("outbox-harness");
     if let [first, ..] = records {
@@ -59,8 +59,8 @@ pub fn merged(records: &[Record]) -> Result<Vec<u8>, ExportError> {
     Ok(bytes)
 }
 
-/// `RUN.STRATEGY`: readers such as GitLab's take cases of one class and name for one case, whichever
-/// file they are in, so those of two runs must differ.
+/// Returns `RUN.STRATEGY`: readers such as GitLab's take cases of one class and name for one case, whichever file
+/// they are in, so those of two runs must differ.
 fn class(record: &Record, strategy: &str) -> String {
     format!("{}.{strategy}", run(record))
 }

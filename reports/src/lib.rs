@@ -43,13 +43,13 @@ pub struct ExportError {
 
 /// An exporter renders a record in one format.
 pub trait Exporter {
-    /// File name in the run folder.
+    /// Returns the file's name in the run folder.
     fn file_name(&self) -> &'static str;
     /// Returns the file's bytes; an error says why the record could not be rendered.
     fn export(&self, record: &Record) -> Result<Vec<u8>, ExportError>;
 }
 
-/// Every format that belongs in a run's folder.
+/// Returns an exporter for every format that belongs in a run's folder.
 pub fn all() -> Vec<Box<dyn Exporter>> {
     vec![
         Box::new(json::Json),
@@ -59,8 +59,8 @@ pub fn all() -> Vec<Box<dyn Exporter>> {
     ]
 }
 
-/// What the run came to, in one sentence, e.g. `naive lost 453 of 5,880 committed changes, as
-/// expected; polling and cdc lost none.`
+/// Returns what the run came to, in one sentence, e.g. `naive lost 453 of 5,880 committed changes, as expected;
+/// polling and cdc lost none.`
 pub fn conclusion(record: &Record) -> String {
     conclusion::sentence(record)
 }

@@ -6,7 +6,7 @@ use crate::record::{Record, Strategy, Verdict};
 /// Below this many trials the bound 3/n is above one, and says nothing.
 const FEWEST_TRIALS: u64 = 4;
 
-/// The limits of this run, one sentence or two each.
+/// Returns the limits of this run, one sentence or two each.
 pub fn of(record: &Record) -> Vec<String> {
     let mut limits = record.not_tested.clone();
     limits.extend(replication(record));

@@ -4,7 +4,7 @@ use crate::record::Record;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-/// The schema of a record as this version writes it. Whoever reads records of several versions finds
+/// Returns the schema of a record as this version writes it. Whoever reads records of several versions finds
 /// `schema_version` in each, and fields that came later missing in older ones.
 pub fn record() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();

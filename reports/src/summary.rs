@@ -226,7 +226,7 @@ fn met_mark(met: Option<bool>) -> &'static str {
     }
 }
 
-/// Text that stays text: no markup, no html, no end of a table's cell, no line of its own.
+/// Returns text that stays text: no markup, no html, no end of a table's cell, no line of its own.
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.trim().chars() {

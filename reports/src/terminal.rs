@@ -14,15 +14,15 @@ const CELL_MAX: usize = 28;
 const TOLD: usize = 3;
 /// So many blanks stand between two columns.
 const GAP: usize = 2;
-/// Of rows below their section's title.
+/// Rows below their section's title are indented by so many blanks.
 const INDENT: usize = 2;
 
-/// The comparison as text.
+/// This writes the comparison as text.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
     /// This says whether the text is coloured with ANSI escape codes.
     pub colour: bool,
-    /// Columns of the terminal.
+    /// The terminal is so many columns wide.
     pub width: usize,
 }
 
@@ -36,14 +36,14 @@ impl Exporter for Terminal {
     }
 }
 
-/// Columns that fit beside each other.
+/// A block has the columns that fit beside each other.
 struct Block {
     strategies: std::ops::Range<usize>,
     widths: Vec<usize>,
 }
 
 impl Terminal {
-    /// The comparison, lines ended by `\n`; with the run's folder, it ends in how to learn more.
+    /// Returns the comparison, its lines ended by `\n`; with the run's folder, it ends in how to learn more.
     pub fn render(&self, record: &Record, folder: Option<&str>) -> String {
         let mut text = String::new();
         self.heading(record, &mut text);
@@ -275,7 +275,7 @@ impl Terminal {
             .wrapped(&conclusion::expectations(record), hanging, style, text);
     }
 
-    /// A cell with the gap before it, aligned right: figures are compared by their last digit.
+    /// Returns a cell with the gap before it, aligned right: figures are compared by their last digit.
     fn column(&self, words: &str, width: usize, style: Option<&str>) -> String {
         let shown = cut(words, width);
         let room = GAP + width - shown.chars().count();

@@ -3,7 +3,7 @@
 /// Narrower than this nothing is fitted; lines just get longer than the terminal.
 pub const NARROWEST: usize = 40;
 
-/// For what the eye should find.
+/// This style is for what the eye should find.
 pub const BOLD: &str = "1";
 /// For what it may skip.
 pub const DIM: &str = "2";
@@ -18,7 +18,7 @@ pub struct Paper {
 }
 
 impl Paper {
-    /// Words in a style, without anything in them that could steer the terminal.
+    /// Returns words in a style, without anything in them that could steer the terminal.
     pub fn paint(&self, words: &str, code: &str) -> String {
         let words = plain(words);
         if self.colour {
@@ -28,7 +28,7 @@ impl Paper {
         }
     }
 
-    /// Words on as many lines as they need, each indented.
+    /// Adds words to `text`, on as many lines as they need, each indented.
     pub fn wrapped(&self, words: &str, indent: usize, style: Option<&str>, text: &mut String) {
         let width = self.width.max(NARROWEST);
         for line in wrap(words, width.saturating_sub(indent)) {
@@ -42,7 +42,7 @@ impl Paper {
     }
 }
 
-/// Without control characters: a record must not be able to steer the terminal.
+/// Returns the words without control characters: a record must not be able to steer the terminal.
 pub fn plain(words: &str) -> String {
     words
         .chars()
@@ -61,7 +61,7 @@ pub fn cut(words: &str, width: usize) -> String {
     shown
 }
 
-/// The words, filled up with blanks to the width.
+/// Returns the words, filled up with blanks to the width.
 pub fn padded(words: &str, width: usize) -> String {
     let words = plain(words);
     let room = width.saturating_sub(words.chars().count());

@@ -9,9 +9,9 @@ use crate::record::Verdict;
 use crate::{ExportError, figures};
 use serde::{Deserialize, Serialize};
 
-/// Version of an entry.
+/// This is the version of the format of an entry, which each entry carries.
 pub const SCHEMA_VERSION: u32 = 1;
-/// The page, in the folder of the entries.
+/// The page has this name, in the folder of the entries.
 pub const FILE_NAME: &str = "index.html";
 
 const PAGE: &str = include_str!("html/trend.html");
@@ -33,30 +33,30 @@ pub struct TrendEntry {
     pub schema_version: u32,
     /// When it was compared, RFC 3339.
     pub compared_at: String,
-    /// Version of outbox-harness that compared.
+    /// This is the version of the outbox-harness that compared.
     pub harness_version: String,
     /// This is the name of the scenario that the compared runs are of.
     pub scenario: String,
-    /// What it ran on, one line: figures of other servers or cores are no trend.
+    /// This line says what the comparison ran on: figures of other servers or cores are no trend.
     pub ran_on: String,
-    /// The versions of each side, one line a side.
+    /// These are the versions of each side, one line a side.
     pub versions: Vec<String>,
     /// This is how many pairs of runs the comparison had.
     pub pairs: u32,
-    /// What it came to.
+    /// This is what the comparison came to.
     pub verdict: Verdict,
     /// What was compared with what.
     pub subjects: Vec<TrendSubject>,
 }
 
-/// One strategy against itself in another version, or against another one.
+/// This compares one strategy with itself in another version, or with another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrendSubject {
-    /// `cdc`, or `polling against cdc`.
+    /// This names what is compared: `cdc`, or `polling against cdc`.
     pub title: String,
     /// What it is compared with: `base`, or a strategy.
     pub base: String,
-    /// `new`, or a strategy.
+    /// This names the new side: `new`, or a strategy.
     pub new: String,
     /// These rows hold the figures of the subject, one a metric.
     pub rows: Vec<TrendRow>,
@@ -73,9 +73,9 @@ pub struct TrendRow {
     pub unit: String,
     /// Median of the runs of the base; null where it was not measured or never came.
     pub base: Option<f64>,
-    /// The same of the other side.
+    /// This is the median of the runs of the other side; null where it was not measured or never came.
     pub new: Option<f64>,
-    /// The centre of the paired ratios, less one.
+    /// This is the centre of the paired ratios, less one; null without pairs.
     pub change: Option<f64>,
     /// This is what the comparison found of the metric.
     pub finding: Finding,
@@ -142,7 +142,7 @@ fn wrong(reason: &str) -> ExportError {
     }
 }
 
-/// The page. `unread` names the files that are no entries, or that were left out, each with the reason.
+/// Returns the page. `unread` names the files that are no entries, or that were left out, each with the reason.
 pub fn page(
     mut entries: Vec<TrendEntry>,
     unread: &[(String, String)],
@@ -229,7 +229,7 @@ fn section(strand: &Strand<'_>) -> Result<String, String> {
     ))
 }
 
-/// One figure over time, both sides.
+/// Draws one figure over time, both sides.
 fn chart(strand: &Strand<'_>, metric: &TrendRow) -> Result<String, String> {
     let rows: Vec<Option<&TrendRow>> = strand
         .points

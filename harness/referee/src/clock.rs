@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Origin of a strategy run's time line. Copy it freely.
+/// The clock holds the origin of a strategy run's time line. Copy it freely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunClock {
-    /// CLOCK_MONOTONIC at the origin, nanoseconds.
+    /// This is CLOCK_MONOTONIC at the origin, nanoseconds.
     pub origin_monotonic_ns: u64,
-    /// Wall clock at the origin, nanoseconds since 1970 (for matching logs).
+    /// This is the wall clock at the origin, nanoseconds since 1970 (for matching logs).
     pub origin_unix_ns: i128,
 }
 
@@ -23,12 +23,12 @@ impl RunClock {
         }
     }
 
-    /// Nanoseconds since the origin.
+    /// Returns the run time that it is now: nanoseconds since the origin.
     pub fn now_ns(&self) -> i64 {
         self.at(contract::signal::monotonic_ns())
     }
 
-    /// Run time of a CLOCK_MONOTONIC reading of any process on this host.
+    /// Returns the run time, in nanoseconds, of a CLOCK_MONOTONIC reading of any process on this host.
     pub fn at(&self, monotonic_ns: u64) -> i64 {
         monotonic_ns as i64 - self.origin_monotonic_ns as i64
     }

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Readable by its owner only.
+/// A file of this mode is readable by its owner only.
 const SECRET: u32 = 0o600;
 /// As the umask has it.
 const ORDINARY: u32 = 0o666;

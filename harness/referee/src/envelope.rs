@@ -27,7 +27,7 @@ pub struct Part {
     pub coding: Coding,
 }
 
-/// A place in a record.
+/// This says which place in a record is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Of {
@@ -35,10 +35,9 @@ pub enum Of {
     Key,
     /// It is the record's value.
     Value,
-    /// The last header of this name.
+    /// It is the last header of this name.
     Header(String),
-    /// What a JSON pointer (RFC 6901) finds in the record's value: a text's content, or anything else as
-    /// JSON.
+    /// It is what a JSON pointer (RFC 6901) finds in the record's value: a text's content, or anything else as JSON.
     Json(String),
 }
 
@@ -49,7 +48,7 @@ pub enum Coding {
     /// The bytes are taken as they are.
     #[default]
     Plain,
-    /// Base64 (RFC 4648), padded or not.
+    /// The bytes are Base64 (RFC 4648), padded or not.
     Base64,
     /// The bytes are hexadecimal digits, two for each byte that is meant.
     Hex,
@@ -61,7 +60,7 @@ pub trait Wire {
     fn key(&self) -> Option<&[u8]>;
     /// Returns the bytes of its value; `None` if it has none (a tombstone).
     fn value(&self) -> Option<&[u8]>;
-    /// The value of its last header of this name.
+    /// Returns the value of its last header of this name; `None` if it has none.
     fn header(&self, name: &str) -> Option<&[u8]>;
 }
 

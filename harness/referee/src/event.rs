@@ -14,41 +14,41 @@ use contract::order::ChangeType;
 use uuid::Uuid;
 use value::Fields;
 
-/// What a record turned out to be.
+/// This tells what a record turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// The harness's own sentinel.
+    /// The record is the harness's own sentinel.
     Sentinel,
-    /// An event, good or bad.
+    /// The record is an event, good or bad.
     Event(Verified),
 }
 
-/// An event and how far it verified; fields as in [`crate::history::LogRow`].
+/// This is an event and how far it verified; its fields are as in [`crate::history::LogRow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Attempt it names, or NONE.
+    /// This is the number of the attempt that the event names, or NONE.
     pub attempt: u32,
-    /// Order it names, or NONE.
+    /// This is the index of the order that the event names, or NONE.
     pub order: u32,
-    /// Version it names, or 0.
+    /// This is the version that the event names, or 0.
     pub version: u32,
-    /// Whether its bytes verified.
+    /// This says whether the event's bytes verified.
     pub body: Body,
     /// This says what did not verify; `None` if every byte did.
     pub reason: Option<String>,
 }
 
-/// Key of the fence's sentinels; their value starts with the run's sentinel mark.
+/// The fence's sentinels have this key; their value starts with the run's sentinel mark.
 pub const SENTINEL_KEY: &str = "outbox-harness-fence";
 
 /// Verifies records against the run's identity and its requests.
 pub struct Verifier<'a> {
     /// This is the run's identity, which tells its own ids from those of others.
     pub identity: &'a Identity,
-    /// Requests by attempt number; `None` while the run goes on (then an event's order and type
-    /// are not compared with what its attempt asked for).
+    /// These are the requests by attempt number; `None` while the run goes on (then an event's order and type are not
+    /// compared with what its attempt asked for).
     pub requests: Option<&'a Rows<Request>>,
-    /// Content length of every event.
+    /// This is the length of every event's content, bytes.
     pub payload_bytes: usize,
 }
 

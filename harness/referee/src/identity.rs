@@ -13,16 +13,16 @@ enum Kind {
     Attempt = 3,
 }
 
-/// The secret of one strategy run, and its public id.
+/// This is the secret of one strategy run, together with its public id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunKey {
-    /// Public run id: 16 lower-case hex digits; part of every event.
+    /// This is the run's public id: 16 lower-case hex digits; it is part of every event.
     pub run: String,
-    /// Secret, 64 hex digits.
+    /// This is the secret key, as 64 hex digits.
     secret_hex: String,
 }
 
-/// A [`RunKey`] made ready for use.
+/// This is a [`RunKey`] made ready for use, its secret as bytes.
 #[derive(Debug, Clone)]
 pub struct Identity {
     run: String,
@@ -30,7 +30,7 @@ pub struct Identity {
 }
 
 impl RunKey {
-    /// A fresh key from the system's random source.
+    /// Makes a fresh key from the system's random source.
     pub fn random() -> Self {
         let run: [u8; 8] = rand::random();
         let secret: [u8; 32] = rand::random();
@@ -40,8 +40,8 @@ impl RunKey {
         }
     }
 
-    /// A fresh key whose public id begins with these digits: those of the harness, where others may
-    /// meet what it makes.
+    /// Makes a fresh key whose public id begins with these digits: those of
+    /// the harness, where others may meet what it makes.
     pub fn below(harness: &str) -> Self {
         let mut key = Self::random();
         let taken = harness.len().min(key.run.len());
@@ -49,7 +49,7 @@ impl RunKey {
         key
     }
 
-    /// The usable form; fails when the text (of a damaged history) is no key.
+    /// Returns the usable form; an Err says that the secret (of a damaged history) is not 64 hex digits.
     pub fn identity(&self) -> Result<Identity, String> {
         let key = blake3::Hash::from_hex(&self.secret_hex)
             .map_err(|e| format!("the run's secret is not 64 hex digits: {e}"))?;
@@ -66,27 +66,27 @@ impl Identity {
         &self.run
     }
 
-    /// Id of the order with this index.
+    /// Returns the id of the order with this index.
     pub fn order_id(&self, index: u32) -> Uuid {
         self.id(Kind::Order, index)
     }
-    /// Index of an order of this run; `None` for any other id.
+    /// Returns the index of an order of this run; `None` for any other id.
     pub fn order_index(&self, id: Uuid) -> Option<u32> {
         self.index(Kind::Order, id)
     }
-    /// Idempotency key of the change with this number.
+    /// Returns the idempotency key of the change with this number.
     pub fn change_id(&self, number: u32) -> Uuid {
         self.id(Kind::Change, number)
     }
-    /// Number of a change of this run.
+    /// Returns the number of a change of this run; `None` for any other id.
     pub fn change_number(&self, id: Uuid) -> Option<u32> {
         self.index(Kind::Change, id)
     }
-    /// Id of the attempt with this number.
+    /// Returns the id of the attempt with this number.
     pub fn attempt_id(&self, number: u32) -> Uuid {
         self.id(Kind::Attempt, number)
     }
-    /// Number of an attempt of this run.
+    /// Returns the number of an attempt of this run; `None` for any other id.
     pub fn attempt_number(&self, id: Uuid) -> Option<u32> {
         self.index(Kind::Attempt, id)
     }
@@ -126,7 +126,7 @@ impl Identity {
         })
     }
 
-    /// A 32-digit mark for the harness's own records on the topic (the fence's sentinels).
+    /// Returns a mark, 32 hex digits, for the harness's own records on the topic (the fence's sentinels).
     pub fn sentinel_mark(&self) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(b"sentinel");
@@ -139,7 +139,7 @@ impl Identity {
         hasher.finalize_xof()
     }
 
-    /// UUIDv8 (RFC 9562): 2 zero bytes and the index in front, a keyed tag behind.
+    /// Makes a UUIDv8 (RFC 9562) with 2 zero bytes and the index in front, and a keyed tag behind.
     fn id(&self, kind: Kind, index: u32) -> Uuid {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&[kind as u8]).update(&index.to_be_bytes());

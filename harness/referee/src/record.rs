@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Offences of one kind that the record carries; all of them are in the history.
+/// The record carries at most this many offences of one kind; all of them are in the history.
 const OFFENCES_PER_METRIC: usize = 5;
 
 /// What is left of a history when it has been judged.
@@ -23,7 +23,7 @@ const OFFENCES_PER_METRIC: usize = 5;
 pub struct Judged {
     /// This is what the `run.json` of its history holds.
     pub meta: RunMeta,
-    /// The verdict on its strategy.
+    /// This is the verdict on its strategy.
     pub verdict: Verdict,
     /// What the record says of its strategy.
     pub strategy: record::Strategy,
@@ -50,7 +50,7 @@ pub struct Frame<'a> {
     pub environment: &'a BTreeMap<String, String>,
 }
 
-/// What became of the strategies of a run.
+/// This is what became of the strategies of a run.
 #[derive(Debug, Default)]
 pub struct Came {
     /// Those that were judged.
@@ -111,7 +111,7 @@ pub fn assemble(frame: Frame<'_>, came: Came, took: Duration) -> record::Record 
     }
 }
 
-/// Of an external strategy: which relay it is.
+/// Returns which relay an external strategy has; `None` for any other kind.
 fn relay(kind: &StrategyKind) -> Option<record::Relay> {
     let relay = kind.relay_file()?;
     Some(record::Relay {
@@ -241,7 +241,7 @@ fn faults(context: &Context<'_>, judgement: &Judgement, topology: Topology) -> V
         .collect()
 }
 
-/// The first few of each kind, explained.
+/// Returns the first few offences of each kind, explained.
 fn offences(explainer: &Explainer<'_>, judgement: &Judgement) -> Vec<record::Offence> {
     let explained = judgement.findings.iter().flat_map(|finding| {
         let first = finding.examples.iter().take(OFFENCES_PER_METRIC);
@@ -250,7 +250,7 @@ fn offences(explainer: &Explainer<'_>, judgement: &Judgement) -> Vec<record::Off
     explained.collect()
 }
 
-/// CPU and peak memory by process; a restarted process counts again from 0.
+/// Returns CPU seconds and peak memory by process; a restarted process counts again from 0.
 fn usage(history: &History) -> BTreeMap<String, record::Usage> {
     let mut series: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for sample in &history.samples {
@@ -272,7 +272,7 @@ fn usage(history: &History) -> BTreeMap<String, record::Usage> {
     usage
 }
 
-/// The same for the reader.
+/// Returns the same for the reader, by names that have process and unit, such as `relay cpu, s`.
 fn costs(history: &History) -> BTreeMap<String, Option<f64>> {
     let mut costs = BTreeMap::new();
     for (process, used) in usage(history) {
@@ -287,7 +287,7 @@ fn costs(history: &History) -> BTreeMap<String, Option<f64>> {
     costs
 }
 
-/// The stack as `run::environment` describes it.
+/// Returns the stack as `run::environment` describes it.
 pub fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
     let get = |name: &str| environment.get(name).cloned().unwrap_or_default();
     record::Stack {

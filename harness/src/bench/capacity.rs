@@ -26,11 +26,11 @@ const RATES: [(&str, &str); 3] = [(RATE, "/s"), (FAILED, "/s"), (PROBES, "")];
 /// What is its own.
 #[derive(Debug, Clone)]
 pub struct CapacityOptions {
-    /// Where the search begins, changes a second.
+    /// The search begins at this rate, changes a second.
     pub from: f64,
     /// The search tries no rate above this, changes a second.
     pub ceiling: f64,
-    /// Length of each probe's load.
+    /// The load of each probe lasts so many seconds.
     pub seconds: u32,
     /// Only the strategy of this name is searched for; `None` means all of them.
     pub strategy: Option<String>,

@@ -20,11 +20,11 @@ use tokio::sync::watch;
 /// What is its own.
 #[derive(Debug, Clone)]
 pub struct CompareOptions {
-    /// As for any run.
+    /// These options are the same as for any run.
     pub of_run: run::Options,
-    /// Rounds; after an alarm as many again.
+    /// A comparison has so many rounds; after an alarm as many again.
     pub rounds: u32,
-    /// The strategies, the one to compare with first; empty for all of the file.
+    /// These strategies are compared, the one to compare with first; it is empty for all of the file.
     pub strategies: Vec<String>,
     /// Whether the first one is run twice a round.
     pub noise_floor: bool,
@@ -83,15 +83,15 @@ impl CompareOptions {
 pub struct FinishedCompare {
     /// This is the comparison as its reports show it; they are in the folder already.
     pub compare: Compare,
-    /// Its folder, with a folder a round.
+    /// The comparison's files are in this folder, with a folder a round.
     pub folder: PathBuf,
-    /// What cut it short.
+    /// This error cut the comparison short; `None` where nothing did.
     pub failure: Option<RunError>,
 }
 
 /// These strategies take part in every round.
 struct Arms {
-    /// The one to compare with first, its twin last.
+    /// The one to compare with comes first, its twin last.
     strategies: Vec<Strategy>,
     twin: Option<String>,
 }
@@ -199,7 +199,7 @@ pub async fn run(
 #[derive(Default)]
 struct RanRounds {
     records: Vec<Record>,
-    /// Those after an alarm.
+    /// These are the records of the rounds after an alarm.
     confirming: Vec<Record>,
     /// Why there are no more.
     failure: Option<RunError>,
@@ -245,7 +245,7 @@ fn raises_alarm(ground: &Ground<'_>, arms: &Arms, records: &[Record], terms: &Te
     })
 }
 
-/// One set of rounds: each an ordinary run of all arms, in an order of its own.
+/// Runs one set of rounds: each is an ordinary run of all arms, in an order of its own.
 async fn one_set(
     ground: &Ground<'_>,
     scenario: &Scenario,

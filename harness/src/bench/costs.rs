@@ -7,17 +7,17 @@ use relays::config::PostgresTarget;
 use reports::record::DatabaseCosts;
 use std::time::{Duration, Instant};
 
-/// WAL of the whole server, bytes.
+/// This column has the WAL of the whole server, bytes an event.
 pub(super) const WAL: &str = "WAL an event";
-/// The outbox's largest size, bytes.
+/// This column has the outbox's largest size, bytes.
 pub(super) const OUTBOX: &str = "outbox peak";
-/// Most dead tuples at a time.
+/// This column has the most dead tuples at a time.
 pub(super) const DEAD: &str = "dead tuples peak";
 /// Most WAL that the slot's consumer had not confirmed, bytes.
 pub(super) const SLOT: &str = "slot WAL peak";
-/// What [`of_run`] adds, with units.
+/// These columns, with their units, are what [`of_run`] adds.
 pub(super) const COLUMNS: [(&str, &str); 4] = [(WAL, "B"), (OUTBOX, "B"), (DEAD, ""), (SLOT, "B")];
-/// For the notes on a table with [`COLUMNS`].
+/// The notes on a table with [`COLUMNS`] have this text.
 pub(super) const METHOD: &str = "Costs, of the whole run: WAL an event, by the committed changes, is \
     that of the whole server, orders included (the dual write's is that of orders alone). The peaks \
     are no costs of an event, but the most at a time: the outbox's size with its indexes; its dead \

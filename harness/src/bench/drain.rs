@@ -38,24 +38,24 @@ const COLUMNS: [(&str, &str); 7] = [
     (costs::WAL, "B"),
 ];
 
-/// Events of the warm-up, at most.
+/// The warm-up drains so many events at most.
 const WARM_UP_EVENTS: u32 = 20_000;
 /// The JVM's compiler is at work for so long under full load, and takes half a core meanwhile.
 const WARM_UP_BROKER: Duration = Duration::from_secs(10);
 /// But a small benchmark is not kept waiting: so long for each of its events.
 const WARM_UP_AN_EVENT: Duration = Duration::from_micros(50);
-/// Most events: the attempt of an event is a number of 32 bits, and a backlog is kept in memory to
-/// be checked.
+/// A backlog has so many events at most: the attempt of an event is a number of 32 bits, and a backlog is kept in
+/// memory to be checked.
 const EVENTS_MAX: u32 = 5_000_000;
 
 /// What is its own.
 #[derive(Debug, Clone)]
 pub struct DrainOptions {
-    /// Events of the backlog.
+    /// The backlog has so many events.
     pub events: u32,
-    /// Rows a claim of the polling relay.
+    /// The polling relay takes so many rows a claim.
     pub batch: u32,
-    /// Only rows whose name begins like this, with their limits.
+    /// Only rows whose name begins like this are measured, with their limits; `None` means all of them.
     pub strategy: Option<String>,
 }
 
@@ -255,7 +255,7 @@ fn method(options: &DrainOptions) -> Vec<String> {
     .into()
 }
 
-/// One row of one round, from an empty schema to an empty database.
+/// Measures one row of one round, from an empty schema to an empty database.
 async fn measure(
     ground: &Ground<'_>,
     subject: &DrainSubject,
@@ -428,7 +428,7 @@ fn add_used(measured: &mut Measured, used: Option<usage::Used>, events: u32) {
     }
 }
 
-/// Nothing for no time at all.
+/// Returns the events a second; `None` where they took no time at all.
 fn per_s(events: u32, took_s: f64) -> Option<f64> {
     (took_s > 0.0).then(|| f64::from(events) / took_s)
 }

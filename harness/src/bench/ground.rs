@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
-/// The stack, up, and where things go.
+/// Every benchmark stands on this: the stack, which is up, and where things go.
 pub(super) struct Ground<'a> {
     pub stack: &'a Stack,
     /// The benchmark's folder takes its logs, its reports, and a folder for each ordinary run.
@@ -20,12 +20,12 @@ pub(super) struct Ground<'a> {
     pub interrupted: watch::Receiver<bool>,
     /// For benchmarks that are made of ordinary runs.
     pub of_run: &'a run::Options,
-    /// Why the rounds ended early.
+    /// This says why the rounds ended early; it is empty as long as they did not.
     pub cut_short: OnceLock<RunError>,
 }
 
 impl Ground<'_> {
-    /// A line of progress.
+    /// Reports a line of progress.
     pub fn note(&self, text: String) {
         self.reporter.event(Event::Note { text });
     }
@@ -54,7 +54,7 @@ impl Ground<'_> {
         run::strategies::debezium::install(self.stack).map(|install| install.describe())
     }
 
-    /// A strategy's own part of this stack, planned: nothing of it is made yet, and it leaves no trace.
+    /// Plans a strategy's own part of this stack: nothing of it is made yet, and it leaves no trace.
     pub fn deployment<'a>(
         &'a self,
         scenario: &'a Scenario,
@@ -70,7 +70,7 @@ impl Ground<'_> {
         )
     }
 
-    /// The work, or its end by Ctrl-C. What it made is the caller's to tear down.
+    /// Does the work, or ends it on Ctrl-C with an error. What it made is the caller's to tear down.
     pub async fn unless_interrupted<T>(
         &self,
         work: impl Future<Output = Result<T, RunError>>,
@@ -82,7 +82,7 @@ impl Ground<'_> {
         }
     }
 
-    /// The error of an interrupted benchmark.
+    /// Returns the error of an interrupted benchmark, which names its folder.
     pub fn was_interrupted(&self) -> RunError {
         RunError::Interrupted {
             folder: self.folder.to_owned(),

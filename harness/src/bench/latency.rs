@@ -36,13 +36,13 @@ const TIMES: [(&str, &str); 6] = [
 /// With fewer events the 99.9th percentile is the largest of them.
 const P999_EVENTS: u64 = 1_000;
 
-/// Longest load, and longest warm-up, seconds.
+/// A load lasts so many seconds at most, and so does a warm-up.
 const SECONDS_MAX: u32 = 600;
 
 /// What is its own.
 #[derive(Debug, Clone)]
 pub struct LatencyOptions {
-    /// Changes a second, a table each.
+    /// The strategies are measured at each of these rates (changes a second), which have a table each.
     pub rates: Vec<f64>,
     /// Length of what is measured of each load.
     pub seconds: u32,
@@ -65,7 +65,7 @@ impl LatencyOptions {
     }
 }
 
-/// A load's length, with the remedy.
+/// Checks a load's length in seconds; an Err names the option, with the remedy.
 pub(super) fn check_seconds(option: &str, seconds: u32, least: u32) -> Result<(), String> {
     if (least..=SECONDS_MAX).contains(&seconds) {
         return Ok(());
@@ -123,7 +123,7 @@ pub(super) async fn run(
     })
 }
 
-/// How the strategies compare: on end to end, since propagation knows neither what never arrived nor what a relay
+/// Compares the strategies on end to end latency, since propagation knows neither what never arrived nor what a relay
 /// takes from the order path.
 fn ratios(sheet: &Sheet) -> impl Iterator<Item = Ratio> {
     ["polling", "polling-notify", "debezium"]
@@ -182,7 +182,7 @@ pub(super) struct OrdinaryRun {
 }
 
 impl OrdinaryRun {
-    /// The history of one of its strategies, read back.
+    /// Reads back the history of one of its strategies; an Err says why it cannot be loaded.
     pub fn history(&self, strategy: &Strategy) -> Result<History, RunError> {
         let place = run::folder::history(&self.folder, &strategy.name);
         let loaded = history::load(&place).map_err(|e| failed("loading the history", &e))?;
@@ -249,7 +249,7 @@ fn figures(strategy: &Strategy, history: &History, warm_up_s: u32) -> Measured {
     measured
 }
 
-/// What keeps a strategy's figures from being taken at their word.
+/// Returns what keeps a strategy's figures from being taken at their word.
 pub(super) fn problems(strategy: &Strategy) -> Measured {
     found(
         strategy.verdict,

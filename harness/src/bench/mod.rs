@@ -41,16 +41,16 @@ use tokio::sync::watch;
 pub enum Kind {
     /// A backlog, until its last event is on the topic.
     Drain(drain::DrainOptions),
-    /// Propagation at fixed rates.
+    /// The benchmark measures end to end latency and propagation at fixed rates.
     Latency(latency::LatencyOptions),
-    /// The highest rate with a bounded backlog.
+    /// The benchmark looks for the highest rate with a bounded backlog.
     Capacity(capacity::CapacityOptions),
-    /// The order path next to pgbench.
+    /// The benchmark measures the order path next to pgbench.
     Orders(orders::OrdersOptions),
 }
 
 impl Kind {
-    /// The name on the command line.
+    /// Returns the benchmark's name on the command line, e.g. `drain`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Drain(_) => "drain",
@@ -78,22 +78,22 @@ pub struct BenchOptions {
     pub out: PathBuf,
     /// The benchmark runs on this stack: one of its own, or one that a file describes.
     pub stack: StackChoice,
-    /// Rounds, at least 1.
+    /// Every row is measured in so many rounds, at least 1.
     pub repetitions: u32,
-    /// The command line that repeats it.
+    /// This command line repeats the benchmark.
     pub command: String,
 }
 
 /// This benchmark came to its end, or was cut short after rounds that are worth keeping.
 #[derive(Debug)]
 pub struct FinishedBench {
-    /// Its record; `bench.json` and `bench.html` are in the folder already.
+    /// This is its record; `bench.json` and `bench.html` are in the folder already.
     pub bench: Bench,
     /// The benchmark's reports, and what it left beside them, are in this folder.
     pub folder: PathBuf,
 }
 
-/// What one benchmark came to.
+/// One benchmark came to this, which goes into its record.
 struct Results {
     question: &'static str,
     method: Vec<String>,

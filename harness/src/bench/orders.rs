@@ -39,9 +39,9 @@ const PGBENCH: &str = "pgbench";
 
 /// Both sides work for so long before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Between the workers' start and their first request.
+/// So much time passes between the workers' start and their first request.
 const SETTLE: Duration = Duration::from_millis(300);
-/// Orders due a second: more than a service of a few cores takes, so that no connection ever waits.
+/// So many orders are due a second: more than a service of a few cores takes, so that no connection ever waits.
 const DUE_PER_S: f64 = 60_000.0;
 const PAYLOAD_BYTES: usize = 256;
 /// pgbench ends by itself after its time; this is for one that does not.
@@ -50,9 +50,9 @@ const GRACE: Duration = Duration::from_secs(60);
 /// What is its own.
 #[derive(Debug, Clone)]
 pub struct OrdersOptions {
-    /// Numbers of connections, a table each.
+    /// Both sides are measured with each of these numbers of connections, which have a table each.
     pub connections: Vec<u32>,
-    /// Measured time of each row.
+    /// Each row is measured for so many seconds.
     pub seconds: u32,
 }
 
@@ -399,7 +399,7 @@ fn variables(deployment: &Deployment<'_>) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// `tps = 1234.5 (without initial connection time)`.
+/// Reads the rate from the line `tps = 1234.5 (without initial connection time)`; `None` if there is none.
 fn read_tps(output: &str) -> Option<f64> {
     let line = output.lines().find_map(|l| l.strip_prefix("tps = "))?;
     line.split_ascii_whitespace().next()?.parse().ok()

@@ -13,7 +13,7 @@ const ORDER_P99_MAX_MS: f64 = 250.0;
 /// The queues are looked at so often.
 const LOOK_NS: i64 = 50_000_000;
 
-/// What came in and what came out over a stretch of the load.
+/// This tells what came in and what came out over a stretch of the load.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Pace {
     /// Changes that were due a second.
@@ -36,8 +36,8 @@ pub(super) enum Behind {
 }
 
 impl Pace {
-    /// Of the changes due in `load_ns` (run time): the latency of all of them, the queues over its second
-    /// half, when what starts up has started. `None` for a stretch too short to tell.
+    /// Measures the changes due in `load_ns` (run time): the latency of all of them, and the queues over its second
+    /// half, when what starts up has started. `None` means that the stretch is too short to tell.
     pub fn of(join: &Join<'_>, load_ns: Range<i64>) -> Option<Self> {
         let half_ns = load_ns.start.midpoint(load_ns.end);
         let mut unanswered = QueueLength::new(half_ns..load_ns.end);
@@ -70,7 +70,8 @@ impl Pace {
         })
     }
 
-    /// Of the load of a run, as planned, without its first `warm_up_s` seconds.
+    /// Measures the load of a run, as planned, without its first `warm_up_s` seconds; `None` if that is too short to
+    /// tell.
     pub fn of_load(join: &Join<'_>, warm_up_s: u32) -> Option<Self> {
         let meta = &join.history.meta;
         let from_ns = meta.load_from_ns + i64::from(warm_up_s) * 1_000_000_000;
@@ -78,7 +79,8 @@ impl Pace {
         Self::of(join, from_ns..until_ns)
     }
 
-    /// Who fell behind, the order path first: what it does not commit no relay can publish.
+    /// Returns who fell behind, or `None`: the order path comes first, since what it does not commit no relay can
+    /// publish.
     pub fn behind(&self) -> Option<Behind> {
         let most = self.due_per_s * GROWTH_MAX;
         if self.unanswered_growth_per_s > most || self.order_p99_ms > ORDER_P99_MAX_MS {
@@ -90,7 +92,7 @@ impl Pace {
         }
     }
 
-    /// In words, with the figures that it rests on.
+    /// Says in words who fell behind, with the figures that it rests on.
     pub fn said(&self, behind: Behind) -> String {
         let due = self.due_per_s;
         match behind {
@@ -122,7 +124,7 @@ fn answered_ns(request: &Request) -> Option<i64> {
 /// How many were inside, at equal distances over a stretch of time.
 struct QueueLength {
     from_ns: i64,
-    /// By how many it changed from one look to the next.
+    /// From one look to the next, the number inside changed by these.
     changes: Vec<f64>,
 }
 
@@ -146,7 +148,7 @@ impl QueueLength {
         }
     }
 
-    /// Slope of the line of least squares through its lengths; nothing for fewer than two looks.
+    /// Returns the slope of the line of least squares through its lengths; `None` for fewer than two looks.
     fn growth_per_s(&self) -> Option<f64> {
         let lengths = self.changes.iter().scan(0.0, |length, change| {
             *length += change;

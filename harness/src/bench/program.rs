@@ -22,11 +22,11 @@ pub(super) struct Program {
     /// The program has this name in the installation, e.g. `pgbench`.
     pub name: &'static str,
     pub args: Vec<String>,
-    /// Where it connects, by its environment.
+    /// The program connects here; its environment tells it so.
     pub target: PostgresTarget,
-    /// Settings of its session (PGOPTIONS).
+    /// Its session has these settings (PGOPTIONS).
     pub session: String,
-    /// Name of its output's file.
+    /// Its output goes to the file of this name in the folder `logs`.
     pub log: String,
     /// Output whose first appearance is timed.
     pub mark: Option<&'static str>,
@@ -39,7 +39,7 @@ pub(super) struct ProgramOutcome {
     /// When the mark was there, run time.
     pub marked_ns: Option<i64>,
     pub ended_ns: i64,
-    /// Shortly before its end.
+    /// It had used this shortly before its end; `None` means that no sample was taken.
     pub used: Option<Used>,
 }
 

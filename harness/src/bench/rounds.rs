@@ -15,9 +15,9 @@ pub(super) fn turn<T: Copy>(rows: &[T], round: u32) -> Vec<(usize, T)> {
     turned
 }
 
-/// An order for each of so many rounds of so many arms, the same for the same seed: in each block of as many rounds as there
-/// are arms every arm has every place once, and each second block is the one before it backwards, so that none always
-/// follows the same one.
+/// Returns an order for each of so many rounds of so many arms, the same for the same seed: in each block of as many
+/// rounds as there are arms every arm has every place once, and each second block is the one before it backwards, so
+/// that none always follows the same one.
 pub(super) fn balanced(arms: usize, rounds: u32, seed: u64) -> Vec<Vec<usize>> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut orders: Vec<Vec<usize>> = Vec::new();
@@ -43,7 +43,7 @@ pub(super) fn balanced(arms: usize, rounds: u32, seed: u64) -> Vec<Vec<usize>> {
     orders
 }
 
-/// Of all tables together.
+/// This counts the rounds of all tables together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rounds {
     /// In which every row was measured.

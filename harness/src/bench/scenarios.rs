@@ -4,7 +4,7 @@ use crate::run::RunError;
 use crate::run::deployment::failed;
 use crate::scenario::{self, Scenario};
 
-/// A text of this program as a scenario.
+/// Reads a text of this program as a scenario; an Err is a bug of this program.
 pub(super) fn parse(text: &str) -> Result<Scenario, RunError> {
     scenario::parse("built-in scenario", text)
         .map_err(|e| failed("reading a built-in scenario, which is a bug", &e))

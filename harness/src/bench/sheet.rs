@@ -4,12 +4,12 @@ use crate::statistics;
 use reports::bench::{Column, Ratio, Role, Row, Table};
 use std::collections::BTreeMap;
 
-/// What one round found of one row.
+/// One round found this of one row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Measured {
-    /// By column; what is not there was not measured.
+    /// Each value is of the column of that name; what is not there was not measured.
     pub values: BTreeMap<&'static str, f64>,
-    /// Worth knowing beside the figures.
+    /// This is worth knowing beside the figures; `None` where nothing is.
     pub remark: Option<String>,
     /// The work was not done right: its figures are left out.
     pub wrong: Vec<String>,
@@ -17,7 +17,7 @@ pub(super) struct Measured {
     pub inconclusive: Vec<String>,
 }
 
-/// A table with its rounds.
+/// This is a table with the rounds of its rows.
 pub(super) struct Sheet {
     name: String,
     columns: Vec<Column>,
@@ -32,7 +32,7 @@ struct SheetRow {
 }
 
 impl Sheet {
-    /// Without rows; a column is a name and a unit, the first is the one that is drawn.
+    /// Returns a table without rows; a column is a name and a unit, and the first is the one that is drawn.
     pub fn new(name: impl Into<String>, columns: &[(&str, &str)]) -> Self {
         Self {
             name: name.into(),
@@ -102,7 +102,7 @@ impl Sheet {
         }
     }
 
-    /// One row against another; nothing if one of them is not in the table.
+    /// Compares one row with another in a column; `None` if one of them is not in the table.
     pub fn ratio(&self, column: &str, of: &str, against: &str) -> Option<Ratio> {
         let values = |name: &str| {
             let entry = self.rows.iter().find(|entry| entry.name == name)?;
@@ -122,7 +122,7 @@ impl Sheet {
         self.said(|measured| &measured.wrong)
     }
 
-    /// What could not be taken, with row and round.
+    /// Returns what could not be taken, with table, row and round.
     pub fn inconclusive(&self) -> Vec<String> {
         self.said(|measured| &measured.inconclusive)
     }

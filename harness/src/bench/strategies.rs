@@ -10,7 +10,7 @@ use reports::bench::Role;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BenchStrategy {
     pub name: &'static str,
-    /// Its section of the scenario.
+    /// Its section of the built-in scenario has these lines (TOML).
     keys: &'static str,
     pub role: Role,
     pub note: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct BenchStrategy {
 
 const DEBEZIUM: &str = "debezium";
 
-/// All of them. A further one is a line here.
+/// These are all of them. A further one is a line here.
 static ALL: [BenchStrategy; 5] = [
     BenchStrategy {
         name: "polling",
@@ -57,7 +57,7 @@ pub(super) const FAIRNESS: &str = "Places: before the first round the stack had 
      faster (30 s at most), and each round begins with the next strategy, so that none is always the \
      first. What is left is in the ranges: a broker still gets faster over the first rounds.";
 
-/// A strategy's name, with the remedy.
+/// Checks a strategy's name; an Err lists the names that there are.
 pub(super) fn check(name: Option<&str>) -> Result<(), String> {
     match name {
         Some(name) if named(Some(name)).is_empty() => Err(format!(
@@ -115,8 +115,8 @@ fn with(name: Option<&str>, debezium: Result<String, RunError>) -> Result<Chosen
 /// `reordered = 0` unproved and the verdict unknown.
 const RATE_THAT_OVERLAPS: f64 = 1_000.0;
 
-/// The load, and the strategies under it. All of them are expected to be clean; under a slow load
-/// nothing is expected of the order, but see [`super::latency::problems`].
+/// Returns a scenario with the load, and the strategies under it. All of them are expected to be clean; under a slow
+/// load nothing is expected of the order, but see [`super::latency::problems`].
 pub(super) fn scenario(
     entries: &[&BenchStrategy],
     rate: f64,

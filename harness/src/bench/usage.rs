@@ -3,11 +3,11 @@
 use crate::process::Child;
 use crate::run::sampler;
 
-/// CPU time and memory of a living tree of processes.
+/// A living tree of processes has used this CPU time and memory so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Used {
     pub cpu_s: f64,
-    /// The sum of the processes' own peaks.
+    /// This is the sum of the processes' own peaks, in MiB.
     pub peak_mib: f64,
 }
 

@@ -7,7 +7,7 @@ use crate::run;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// `check`: the verdict again, from the saved history alone.
+/// Runs `check`: it gives the verdict again, from the saved history alone.
 pub fn check(args: &Folder) -> Outcome {
     if let Err(outcome) = is_folder(&args.folder) {
         return outcome;
@@ -22,8 +22,8 @@ pub fn check(args: &Folder) -> Outcome {
     }
 }
 
-/// `report`: the reports of a run again, from its record alone; or the index of a folder with runs. Their names go to
-/// standard output.
+/// Runs `report`: it makes the reports of a run again, from its record alone, or the index of a folder with runs.
+/// Their names go to standard output.
 pub fn report(args: &ReportArgs) -> Outcome {
     let folder = &args.of.folder;
     if let Err(outcome) = is_folder(folder) {

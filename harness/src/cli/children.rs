@@ -24,7 +24,7 @@ pub fn order_service(child: &ChildArgs) -> Outcome {
     ended("order-service", served)
 }
 
-/// `relay`. It blocks this thread; what it needs of runtimes it makes itself.
+/// Runs `relay` until it ends. It blocks this thread; what it needs of runtimes it makes itself.
 pub fn relay(child: &ChildArgs) -> Outcome {
     log();
     match read(child) {

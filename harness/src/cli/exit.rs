@@ -4,7 +4,7 @@ use crate::run::RunError;
 use reports::record::Verdict;
 use std::process::ExitCode;
 
-/// How it ended, from best to worst over several scenarios.
+/// A command ended like this, ordered from best to worst: of several scenarios the worst counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// Every expectation was met, or the command did all that it was asked for: exit code 0.
@@ -20,7 +20,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The number that scripts see.
+    /// Returns the exit code, the number that scripts see.
     pub fn code(self) -> u8 {
         match self {
             Self::Met => 0,

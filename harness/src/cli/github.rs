@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 /// What a step's summary may hold; GitHub refuses what is larger as a whole.
 const SUMMARY_BYTES: u64 = 1024 * 1024;
 
-/// A step of a job. While there is one, nothing that is printed is a command but what it prints itself: a log that is
-/// shown may say anything.
+/// This is a step of a job. While there is one, nothing that is printed is a command but what it prints itself: a log
+/// that is shown may say anything.
 #[derive(Debug)]
 pub struct Step {
-    /// The word that lets commands be commands again.
+    /// This word lets commands be commands again.
     resume: String,
     /// File to which its summary is appended.
     summary: Option<PathBuf>,
@@ -63,7 +63,7 @@ impl Step {
         }
     }
 
-    /// As the repository names a file; as it was given, if it lies elsewhere.
+    /// Returns a file's name as the repository has it, or as it was given if it lies elsewhere.
     fn in_repository(&self, path: &Path) -> String {
         let inside = self.workspace.as_ref().and_then(|workspace| {
             let (whole, top) = (path.canonicalize().ok()?, workspace.canonicalize().ok()?);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 const HEAD: &str = include_str!("init/head.toml");
 
-/// A kind of strategy: what a scenario says of it, and the files that it needs beside.
+/// A part is a kind of strategy: what a scenario says of it, and the files that it needs beside.
 struct Part {
     kind: &'static str,
     text: &'static str,
@@ -95,7 +95,7 @@ pub fn init(args: &InitArgs) -> Outcome {
     Outcome::Met
 }
 
-/// A shipped file without the line that names its schema, which leads nowhere from another folder.
+/// Returns a shipped file without the line that names its schema, which leads nowhere from another folder.
 fn elsewhere(content: &str) -> String {
     match content.split_once('\n') {
         Some((first, rest)) if first.starts_with("#:schema ") => rest.to_owned(),

@@ -44,7 +44,7 @@ pub fn list(args: &ListArgs) -> Outcome {
     }
 }
 
-/// The scenarios of a folder.
+/// These scenarios were found in a folder.
 struct FoundScenarios {
     good: Vec<LoadedScenario>,
     all_good: bool,
@@ -105,7 +105,7 @@ fn as_text(folder: Option<&Path>, scenarios: &[LoadedScenario]) -> String {
     out
 }
 
-/// For editors and scripts: names are those of files, durations have their unit in the name.
+/// Lists all of it for editors and scripts: names are those of files, durations have their unit in the name.
 fn as_json(scenarios: &[LoadedScenario]) -> Value {
     let scenarios: Vec<Value> = scenarios
         .iter()

@@ -57,12 +57,12 @@ fn group_limit_bytes(root: &Path) -> Option<f64> {
     limits.reduce(f64::min)
 }
 
-/// The two kinds of control groups.
+/// Control groups are of two kinds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Version {
-    /// A hierarchy of its own for memory.
+    /// Memory has a hierarchy of its own.
     One,
-    /// One hierarchy for everything.
+    /// Everything is in one hierarchy.
     Two,
 }
 
@@ -74,7 +74,8 @@ impl Version {
         }
     }
 
-    /// The group of this process, of a line of `/proc/self/cgroup`: `ID:CONTROLLERS:PATH`.
+    /// Reads the group of this process from a line of `/proc/self/cgroup`, `ID:CONTROLLERS:PATH`; `None` if the line
+    /// is of no hierarchy of this kind with limits of memory.
     fn group(self, line: &str) -> Option<&str> {
         let (id, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;
@@ -95,8 +96,8 @@ struct Mount {
 }
 
 impl Mount {
-    /// Of a line of `/proc/self/mountinfo`: six fields (root and mount point the fourth and fifth),
-    /// some more, a dash, the file system, its source, its options.
+    /// Reads a line of `/proc/self/mountinfo`: it has six fields (root and mount point are the fourth and fifth),
+    /// some more, a dash, the file system, its source, its options. `None` means that no limits of memory are there.
     fn of(line: &str) -> Option<Self> {
         let (fields, system) = line.split_once(" - ")?;
         let mut fields = fields.split(' ').skip(3);

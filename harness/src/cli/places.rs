@@ -17,7 +17,7 @@ pub fn find(name: &str, from: &Path) -> Result<PathBuf, Vec<PathBuf>> {
     }
 }
 
-/// The same from the current folder.
+/// Looks for a folder as [`find`] does, from the current folder on.
 pub fn find_here(name: &str) -> Result<PathBuf, Vec<PathBuf>> {
     find(name, &std::env::current_dir().unwrap_or_default())
 }
@@ -36,7 +36,7 @@ pub fn unusable(option: &str, folder: &Path) -> Option<String> {
     ))
 }
 
-/// A list of places for a message.
+/// Returns a list of places for a message.
 pub fn show(places: &[PathBuf]) -> String {
     let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
     places.join(", ")

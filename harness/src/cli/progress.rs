@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Width of the bar in characters.
+/// The bar is so many characters wide.
 const BAR_WIDTH: usize = 16;
 
-/// The reporter of the command line.
+/// This reporter is that of the command line.
 pub struct Terminal {
     state: Mutex<TerminalState>,
 }
@@ -131,7 +131,7 @@ impl TerminalState {
         }
     }
 
-    /// A line that stays.
+    /// Writes a line that stays.
     fn line(&self, text: &str) {
         terminal::message(&format!(
             "[{:6.1}s] {text}",

@@ -31,7 +31,7 @@ pub fn json(records: &[Record], several: bool) -> Result<Vec<u8>, ExportError> {
     Ok(bytes)
 }
 
-/// All records in one JUnit report.
+/// Returns all records in one JUnit report.
 pub fn junit(records: &[Record]) -> Result<Vec<u8>, ExportError> {
     reports::junit::merged(records)
 }

@@ -326,7 +326,7 @@ fn no_such_stack(external: &Path) -> String {
     )
 }
 
-/// The stack, with the folder of its programs.
+/// Returns the stack, with the folder of its programs; an Err says why it cannot be had, with the remedy.
 pub(super) fn stack_choice(
     stack: StackName,
     external: &Path,
@@ -426,7 +426,7 @@ fn finish(
     (outcome, record)
 }
 
-/// What a run came to; what ended it, if anything did, is said.
+/// Returns what a run came to; what ended it, if anything did, is said.
 pub(super) fn outcome(
     scenario: &Scenario,
     verdict: Verdict,

@@ -86,7 +86,7 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// One part of all scenarios: the second of five is `2/5`.
+/// A shard is one part of all scenarios: the second of five is `2/5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     /// The part has this number, from 1 to `of`.
@@ -110,9 +110,9 @@ impl FromStr for Shard {
     }
 }
 
-/// The scenarios of one part, in their order. Every scenario is in exactly one part, the same on every machine, and
-/// the parts take about as long as each other: the longest scenario first, each goes to the part that has least to
-/// do so far. The error: there are fewer scenarios than parts.
+/// Returns the scenarios of one part, in their order. Every scenario is in exactly one part, the same on every
+/// machine, and the parts take about as long as each other: the longest scenario first, each goes to the part that
+/// has least to do so far. An Err says that there are fewer scenarios than parts.
 pub fn shard(loaded: Vec<LoadedScenario>, shard: Shard) -> Result<Vec<LoadedScenario>, String> {
     if loaded.len() < shard.of {
         return Err(format!(
@@ -148,7 +148,7 @@ fn parts(lasting: &[Duration], parts: usize) -> Vec<usize> {
     part_of
 }
 
-/// About how long so many strategies of a scenario take, from its file alone.
+/// Estimates how long so many strategies of a scenario take, from its file alone.
 pub fn estimated(scenario: &Scenario, strategies: usize) -> Duration {
     let strategy = scenario.workload.duration + scenario.drain.settle + BESIDE_THE_LOAD;
     let strategies = u32::try_from(strategies).unwrap_or(u32::MAX);

@@ -15,8 +15,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// To be called before any other thread or process exists: whatever comes later is in the
-    /// reaper's group. Says on standard error why it cannot.
+    /// Starts the reaper and the log, and is to be called before any other thread or process exists: whatever comes
+    /// later is in the reaper's group. Says on standard error why it cannot.
     pub fn start() -> Result<Self, Outcome> {
         let reaper = Reaper::start().map_err(|e| {
             failed(&format!(

@@ -5,7 +5,7 @@ use super::exit::Outcome;
 use super::terminal;
 use clap::CommandFactory;
 
-/// A shell's completions on standard output.
+/// Writes a shell's completions to standard output.
 pub fn completions(args: &CompletionsArgs) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(
@@ -18,7 +18,7 @@ pub fn completions(args: &CompletionsArgs) -> Outcome {
     Outcome::Met
 }
 
-/// The manual's page on standard output: the program, then each of its commands.
+/// Writes the manual's page to standard output: the program, then each of its commands.
 pub fn man() -> Outcome {
     let mut page = Vec::new();
     let command = Cli::command();

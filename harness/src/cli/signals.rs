@@ -20,7 +20,7 @@ pub fn nothing_runs() {
     NOTHING_RUNS.store(true, Ordering::Release);
 }
 
-/// What the user asked for by signals.
+/// The user asked for this by signals.
 pub struct Signals {
     /// Turns true at the first.
     pub interrupted: watch::Receiver<bool>,
@@ -60,7 +60,7 @@ async fn listen([first, second]: [watch::Sender<bool>; 2], received: [(Signal, &
     std::process::exit(i32::from(Outcome::Unknown.code()));
 }
 
-/// What the next signal means.
+/// Waits for the next signal, and returns what it means, e.g. `interrupted`.
 async fn next<'a>(received: &mut [(Signal, &'a str); 3]) -> &'a str {
     let [(a, a_name), (b, b_name), (c, c_name)] = received;
     tokio::select! {

@@ -118,7 +118,7 @@ pub fn results_in_colour() -> bool {
         && std::env::var_os("TERM").is_none_or(|v| v != "dumb")
 }
 
-/// Columns for results: those of the terminal, or what fits a log where there is none.
+/// Returns the columns for results: those of the terminal, or what fits a log where there is none.
 pub fn results_width() -> usize {
     let mut size = libc::winsize {
         ws_row: 0,
@@ -145,7 +145,7 @@ pub fn log() {
         .try_init();
 }
 
-/// One event of the log; the formatter writes each in one piece.
+/// This takes one event of the log; the formatter writes each in one piece.
 struct LogLine;
 
 impl Write for LogLine {

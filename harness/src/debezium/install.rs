@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 /// Kafka Connect and its jars are in this folder below `.stack`.
 const CONNECT: &str = "connect";
-/// Below [`CONNECT`]: loaded apart from Connect's own jars.
+/// Plugins are in this folder below [`CONNECT`], and are loaded apart from Connect's own jars.
 const PLUGINS: &str = "plugins";
 const DEBEZIUM: &str = "debezium-connector-postgres";
 
-/// The programs of a worker.
+/// These are the programs of a worker, and their versions.
 #[derive(Debug, Clone)]
 pub struct Install {
     pub(super) java: PathBuf,
@@ -44,7 +44,7 @@ impl Install {
         })
     }
 
-    /// Versions and settings that figures depend on, for the record.
+    /// Names the versions and settings that figures depend on, for the record.
     pub fn describe(&self) -> String {
         format!(
             "{} in Kafka Connect {} (standalone, heap {})",

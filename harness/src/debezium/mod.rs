@@ -19,17 +19,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Heap of the JVM. What Debezium reads ahead (`max.queue.size`) fits in it many times.
+/// The JVM has this heap. What Debezium reads ahead (`max.queue.size`) fits in it many times.
 const HEAP: &str = "512m";
-/// Bound on readiness: some seconds of CPU time, and after a kill the servers may be busy as well.
+/// Readiness may take so long: it costs some seconds of CPU time, and after a kill the servers may be busy as well.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// What one worker with its one connector is told.
 #[derive(Debug, Clone)]
 pub struct ConnectWorker {
-    /// The database, with the relay's own role.
+    /// The connector reads from this database, with the relay's own role.
     pub postgres: PostgresTarget,
-    /// The broker and the topic of the events.
+    /// The events go to this broker and topic.
     pub kafka: KafkaTarget,
     /// Topic of the heartbeats, by which the slot moves on while there is no event; exists.
     pub heartbeat_topic: String,
@@ -37,7 +37,7 @@ pub struct ConnectWorker {
     pub slot: String,
     /// The connector reads the changes of this publication, which exists already.
     pub publication: String,
-    /// Where Connect's REST interface listens.
+    /// Connect's REST interface listens here.
     pub rest: SocketAddr,
 }
 
@@ -99,9 +99,9 @@ impl ConnectWorker {
 }
 
 const MAIN: &str = "org.apache.kafka.connect.cli.ConnectStandalone";
-/// Files in the worker's folder.
+/// This file, like the two after it, is in the worker's folder.
 const WORKER: &str = "worker.properties";
 const CONNECTOR: &str = "connector.properties";
 const OFFSETS: &str = "offsets";
-/// Name of the connector.
+/// The connector has this name in Connect.
 const NAME: &str = "debezium";

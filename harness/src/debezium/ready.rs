@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Bound on one answer.
+/// One answer may take so long.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// A look that does not find all signs answers this much later, so that a starting JVM is asked less often.
@@ -61,7 +61,7 @@ impl Signs {
         there
     }
 
-    /// Whether connector and task run, by Connect's own account.
+    /// Returns whether connector and task run, by Connect's own account.
     async fn is_running(&self) -> bool {
         let url = format!("http://{}/connectors/{NAME}/status", self.rest);
         let Ok(answer) = self.http.get(url).send().await else {
@@ -71,7 +71,7 @@ impl Signs {
         status.is_ok_and(|s| s.is_running())
     }
 
-    /// Whether somebody streams from the slot.
+    /// Returns whether somebody streams from the slot.
     async fn holds_slot(&self) -> bool {
         let Ok(mut connection) = database::connect(&self.admin, Instant::now()).await else {
             return false;

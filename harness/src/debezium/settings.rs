@@ -46,7 +46,7 @@ pub(super) fn worker(worker: &ConnectWorker, plugins: &Path) -> Settings {
     all
 }
 
-/// Debezium's PostgreSQL connector with its outbox event router.
+/// Returns the settings of Debezium's PostgreSQL connector with its outbox event router.
 pub(super) fn connector(worker: &ConnectWorker) -> Settings {
     let postgres = &worker.postgres;
     let mut all = vec![

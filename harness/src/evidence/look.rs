@@ -16,20 +16,20 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// Probes under way at once: a latency longer than the pause between them makes them overlap.
+/// So many probes are under way at once: a latency longer than the pause between them makes them overlap.
 const MAX_PROBES: usize = 16;
 /// What was seen longer ago than this before the injection is forgotten: nobody knows how long a fault
 /// will wait that has a trigger.
 const BEFORE: Duration = Duration::from_secs(1);
-/// The bound on one fault's observations; reached only if something above is wrong.
+/// One fault has at most so many observations; the bound is reached only if something above is wrong.
 const MAX_OBSERVATIONS: usize = 100_000;
 
-/// A subject made ready for looking at.
+/// This is a subject made ready for looking at.
 enum Watched {
     Link {
         link: Link,
         traffic: Box<Traffic>,
-        /// Bytes the proxy held when counting began, to the server and back.
+        /// The proxy held these bytes when counting began, to the server and back.
         held: (u64, u64),
     },
     Process(Child),
@@ -39,7 +39,7 @@ enum Watched {
     },
 }
 
-/// One fault being looked at.
+/// Each fault that is looked at has one of these.
 pub(super) struct Look {
     fault: u32,
     kind: FaultKind,
@@ -47,13 +47,13 @@ pub(super) struct Look {
     observations: Vec<Observation>,
     stage: FaultStage,
     ours: OwnPorts,
-    /// Probes under way: stage and time they began in, place, and what came of them.
+    /// These probes are under way: stage and time they began in, place, and what came of them.
     probes: JoinSet<(FaultStage, i64, Link, Crossing)>,
     next_probe: Instant,
 }
 
 impl Look {
-    /// `ours`: the ports of all probes under way, whichever fault they are for.
+    /// Begins a look; `ours` holds the ports of all probes under way, whichever fault they are for.
     pub fn new(fault: u32, kind: FaultKind, clock: RunClock, ours: OwnPorts) -> Self {
         Self {
             fault,

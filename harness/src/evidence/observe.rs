@@ -16,10 +16,10 @@ const LOOKS_A_FAULT: u32 = 1_000;
 /// A process tree is walked through /proc, which costs more than asking for sockets.
 const LOOK_AT_PROCESSES_EVERY: Duration = Duration::from_millis(100);
 
-/// The thread. Dropping it ends all observation.
+/// This stands for the observing thread. Dropping it ends all observation.
 pub(crate) struct Observers {
     handle: tokio::runtime::Handle,
-    /// Those of all faults: the probes for one must not be taken for the system by another.
+    /// These are the ports of the probes for all faults: those for one must not be taken for the system by another.
     ours: OwnPorts,
     _running: oneshot::Sender<()>,
 }
@@ -75,7 +75,7 @@ fn looks_every(on_processes: bool, lasts: Duration) -> Duration {
     often.max(lasts / LOOKS_A_FAULT)
 }
 
-/// One fault under observation.
+/// One fault is under observation as long as this is kept.
 pub(crate) struct Observed {
     commands: mpsc::Sender<(FaultStage, oneshot::Sender<()>)>,
     done: oneshot::Receiver<(Vec<Observation>, Option<String>)>,

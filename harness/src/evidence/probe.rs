@@ -12,12 +12,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// Local ports of probes under way: their sockets are not the system's.
+/// These are the local ports of probes under way: their sockets are not the system's.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OwnPorts(Arc<Mutex<HashSet<u16>>>);
 
 impl OwnPorts {
-    /// The ports now in use.
+    /// Returns the ports now in use.
     pub fn now(&self) -> HashSet<u16> {
         self.0.lock().map(|p| p.clone()).unwrap_or_default()
     }
@@ -40,7 +40,7 @@ impl Drop for HeldPort {
     }
 }
 
-/// What came of a probe.
+/// A probe came to this.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Crossing {
     /// The server answered after so many milliseconds.
@@ -51,7 +51,7 @@ pub(super) enum Crossing {
     Reset,
     /// The connection was closed without an answer.
     Closed,
-    /// No answer within the bound.
+    /// There was no answer within the bound.
     Silent,
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn connects(addresses: &[SocketAddr], ours: &OwnPorts) -> Cross
     }
 }
 
-/// One exchange in the protocol of the link's server, timed from sending to the first byte back.
+/// Makes one exchange in the protocol of the link's server, timed from sending to the first byte back.
 pub(super) async fn crosses(
     link: Link,
     addresses: &[SocketAddr],
@@ -105,10 +105,10 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// "Do you speak TLS?": answered with one byte before any log-in.
+/// This asks "Do you speak TLS?", and is answered with one byte before any log-in.
 const POSTGRES_SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// ApiVersions, version 0, correlation id 1, client id `oh`: answered before any log-in.
+/// This is ApiVersions, version 0, correlation id 1, client id `oh`, which is answered before any log-in.
 const KAFKA_API_VERSIONS: &[u8] = &[0, 0, 0, 12, 0, 18, 0, 0, 0, 0, 0, 1, 0, 2, b'o', b'h'];
 
 /// Tries one address of a name after the other, as the system's clients do: the first need not be the one

@@ -7,7 +7,7 @@ use crate::bite::name;
 use crate::scenario::{FaultKind, Toxic};
 use std::time::Duration;
 
-/// Probes cost the server a connection each.
+/// A link is asked no more often than this: probes cost the server a connection each.
 const CROSS_EVERY: Duration = Duration::from_millis(100);
 /// What an exchange may take beyond what the fault adds to it.
 const EXCHANGE_WITHIN: Duration = Duration::from_secs(5);
@@ -19,7 +19,7 @@ pub(super) enum Question {
     Connection,
     /// It connects and exchanges a message with the server.
     Exchange {
-        /// Bound on the answer.
+        /// The answer must come within this time.
         within: Duration,
     },
 }

@@ -6,11 +6,11 @@ use crate::bite::name;
 use crate::process::stillness::Threads;
 use crate::scenario::{FaultKind, Stream, Toxic};
 
-/// A name and its value.
+/// A reading is a name and its value.
 pub(super) type Reading = (&'static str, f64);
 
-/// Of a link. `held`: bytes the proxy held when counting began, to the server and back. What cannot be
-/// seen is left out.
+/// Returns the readings of a link. `held` is the bytes the proxy held when counting began, to the server and back.
+/// What cannot be seen is left out.
 pub(super) fn of_link(kind: FaultKind, traffic: &Traffic, held: (u64, u64)) -> Vec<Reading> {
     let near = traffic.near();
     let total = near.total();
@@ -67,7 +67,7 @@ pub(super) fn of_link(kind: FaultKind, traffic: &Traffic, held: (u64, u64)) -> V
     readings
 }
 
-/// Of a process: all threads of its tree.
+/// Returns the readings of a process: all threads of its tree.
 pub(super) fn of_process(threads: Threads) -> [Reading; 3] {
     [
         (name::THREADS, f64::from(threads.total)),
@@ -76,7 +76,7 @@ pub(super) fn of_process(threads: Threads) -> [Reading; 3] {
     ]
 }
 
-/// What went one way on one side of the proxy.
+/// So much went one way on one side of the proxy.
 #[derive(Clone, Copy)]
 struct Counted {
     bytes: u64,

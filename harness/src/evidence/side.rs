@@ -12,7 +12,7 @@ struct Flow {
     alive: bool,
 }
 
-/// Bytes and data segments, both ways.
+/// These count bytes and data segments, both ways.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub sent_bytes: u64,
@@ -50,7 +50,7 @@ impl Counters {
     }
 }
 
-/// All connections of one side of a proxy, since the last [`Side::mark`].
+/// This counts all connections of one side of a proxy, since the last [`Side::mark`].
 #[derive(Debug, Default)]
 pub(super) struct Side {
     flows: HashMap<u64, Flow>,
@@ -61,7 +61,7 @@ pub(super) struct Side {
     ended: u64,
     /// Received by the kernel when it was last looked, and not yet read.
     pub unread_bytes: u64,
-    /// Sent, and not yet acknowledged.
+    /// So many bytes were sent, and are not yet acknowledged.
     pub unacked_bytes: u64,
 }
 
@@ -122,17 +122,17 @@ impl Side {
         self.flows.values().filter(|f| f.alive).count()
     }
 
-    /// Connections opened since the mark.
+    /// Returns how many connections were opened since the mark.
     pub fn opened(&self) -> u64 {
         self.opened
     }
 
-    /// Connections that ended since the mark.
+    /// Returns how many connections ended since the mark.
     pub fn ended(&self) -> u64 {
         self.ended
     }
 
-    /// All connections together, since the mark.
+    /// Returns what all connections together carried since the mark.
     pub fn total(&self) -> Counters {
         let mut sum = self.gone;
         for flow in self.flows.values() {
@@ -150,7 +150,7 @@ impl Side {
         sum
     }
 
-    /// The most that any one connection carried since the mark, each counter by itself.
+    /// Returns the most that any one connection carried since the mark, each counter by itself.
     pub fn most(&self) -> Counters {
         self.flows
             .values()
@@ -158,7 +158,7 @@ impl Side {
             .fold(self.most_gone, larger)
     }
 
-    /// Living connections that sent something since the mark and received nothing.
+    /// Counts the living connections that sent something since the mark and received nothing.
     pub fn silent(&self) -> usize {
         self.flows
             .values()

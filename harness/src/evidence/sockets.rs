@@ -14,12 +14,12 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
-/// The one extension asked for: `struct tcp_info`.
+/// This is the one extension asked for: `struct tcp_info`.
 const INET_DIAG_INFO: u16 = 2;
 const HEADER: usize = 16;
 const DIAG: usize = 72;
 
-/// TCP states by the kernel's numbers.
+/// The connection is established; TCP states have the kernel's numbers.
 pub(super) const ESTABLISHED: u8 = 1;
 /// The other end has closed, this one not yet.
 pub(super) const CLOSE_WAIT: u8 = 8;
@@ -39,25 +39,25 @@ pub(super) struct Socket {
     pub local: (IpAddr, u16),
     /// This is the address and port of the other end.
     pub remote: (IpAddr, u16),
-    /// Inode: links it to the process that holds it. 0 when no process does any more.
+    /// This inode links it to the process that holds it. It is 0 when no process does any more.
     pub inode: u32,
-    /// Unique as long as the socket lives, and not used again soon.
+    /// The kernel's cookie is unique as long as the socket lives, and not used again soon.
     pub cookie: u64,
-    /// Received by the kernel, not yet read by its process.
+    /// So many bytes were received by the kernel, and not yet read by its process.
     pub unread_bytes: u32,
-    /// Written by its process, not yet acknowledged by the other end.
+    /// So many bytes were written by its process, and not yet acknowledged by the other end.
     pub unacked_bytes: u32,
-    /// Sent for the first time.
+    /// So many bytes were sent for the first time: what was sent again is not counted.
     pub sent_bytes: u64,
     /// These bytes were received since the socket was opened, a FIN's place not counted.
     pub received_bytes: u64,
-    /// Segments with data, sent.
+    /// So many segments with data were sent.
     pub sent_segments: u32,
-    /// Segments with data, received.
+    /// So many segments with data were received.
     pub received_segments: u32,
 }
 
-/// An open line to the kernel.
+/// This is an open line to the kernel.
 #[derive(Debug)]
 pub(super) struct SocketTable {
     line: OwnedFd,
@@ -82,7 +82,7 @@ impl SocketTable {
         })
     }
 
-    /// Every connected (or connecting, or closing) socket.
+    /// Returns every connected (or connecting, or closing) socket; an Err says why the kernel gave no answer.
     pub fn connected(&mut self) -> io::Result<Vec<Socket>> {
         self.dump(CONNECTED_STATES)
     }

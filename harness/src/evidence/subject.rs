@@ -4,7 +4,7 @@ use crate::process::Child;
 use crate::scenario::Link;
 use crate::stack::Route;
 
-/// What a fault works on.
+/// A fault works on this.
 #[derive(Clone)]
 pub(crate) enum Subject {
     /// A proxied link, and whether another proxied link that is not under this fault shares its server.

@@ -33,7 +33,7 @@ impl Endpoint {
     }
 }
 
-/// Both sides of one link.
+/// This counts both sides of one link.
 #[derive(Debug)]
 pub(super) struct Traffic {
     near: Side,
@@ -48,13 +48,13 @@ pub(super) struct Traffic {
     far_seen: bool,
     queued_up: u64,
     queued_down: u64,
-    /// The harness's own connections to the proxy that stand.
+    /// So many of the harness's own connections to the proxy stand.
     probes: usize,
 }
 
 impl Traffic {
-    /// For one route. `shared`: another proxied link leads to the same server and is not under
-    /// the same fault, so the proxy's far sockets cannot be told apart.
+    /// Resolves one route. `shared` means that another proxied link leads to the same server and is not under the
+    /// same fault, so the proxy's far sockets cannot be told apart.
     pub fn new(route: &Route, shared: bool, table: &mut SocketTable) -> Result<Self, String> {
         let connect = Endpoint::resolve(&route.connect)?;
         let listeners = table.listening().map_err(|e| format!("sock_diag: {e}"))?;
@@ -128,7 +128,7 @@ impl Traffic {
         self.far.mark();
     }
 
-    /// Where the system connects.
+    /// Returns where the system connects.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let port = self.connect.port;
         let addresses = self.connect.addresses.iter();
@@ -166,13 +166,13 @@ impl Traffic {
         Some(far.established().saturating_sub(self.probes))
     }
 
-    /// Bytes waiting in the kernel on their way to the server, and on their way back.
+    /// Returns the bytes waiting in the kernel on their way to the server, and on their way back.
     pub fn queued(&self) -> (u64, u64) {
         (self.queued_up, self.queued_down)
     }
 }
 
-/// What a process tree sends to anywhere but one place.
+/// This counts what a process tree sends to anywhere but one place.
 #[derive(Debug)]
 pub(super) struct SentBeside {
     beside: Endpoint,
@@ -180,7 +180,7 @@ pub(super) struct SentBeside {
 }
 
 impl SentBeside {
-    /// To anywhere but `HOST:PORT`.
+    /// Counts what goes to anywhere but `HOST:PORT`; an Err says why that cannot be resolved.
     pub fn beside(address: &str) -> Result<Self, String> {
         Ok(Self {
             beside: Endpoint::resolve(address)?,
@@ -199,7 +199,7 @@ impl SentBeside {
         self.side.mark();
     }
 
-    /// Bytes sent since the mark.
+    /// Returns how many bytes were sent since the mark.
     pub fn bytes(&self) -> u64 {
         self.side.total().sent_bytes
     }

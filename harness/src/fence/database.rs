@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const POLL: Duration = Duration::from_millis(20);
-/// Bound on a wait for a lock, kept by the server: nothing of ours goes on waiting there, whatever
-/// becomes of us.
+/// A wait for a lock lasts no longer than this, which the server sees to: nothing of ours goes on waiting there,
+/// whatever becomes of us.
 const LOCK_TIMEOUT: &str = "30s";
 /// What the server answers when that is over (SQLSTATE `lock_not_available`).
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -23,7 +23,7 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// What the database holds.
 #[derive(Debug)]
 pub struct Truth {
-    /// By order and version.
+    /// These are sorted by order and version.
     pub rows: Rows<TruthRow>,
     /// WAL position at which it was read.
     pub lsn: u64,

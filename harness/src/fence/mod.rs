@@ -27,7 +27,7 @@ pub struct Fence<'a> {
 }
 
 impl<'a> Fence<'a> {
-    /// No step taken yet.
+    /// Returns a fence of which no step is taken yet.
     pub fn new(clock: RunClock, patience: &'a Patience) -> Self {
         Self {
             clock,

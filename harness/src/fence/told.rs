@@ -33,7 +33,7 @@ const INTEGERS: &[&str] = &["INT2", "INT4", "INT8"];
 pub struct TruthQuery {
     /// As the role that may only read.
     pub reader: PostgresTarget,
-    /// SQL, its placeholders filled in.
+    /// This is the SQL, its placeholders filled in.
     pub query: String,
     /// Where it stands, `FILE:LINE`.
     pub place: String,
@@ -171,7 +171,7 @@ fn mistaken(given: &[(&str, &str)]) -> Option<String> {
     })
 }
 
-/// A row with the numbers that its ids stand for.
+/// Returns a row with the numbers that its ids stand for; an Err says what in it cannot be of this run.
 fn truth_row(
     (order, version, attempt): Texts,
     identity: &Identity,

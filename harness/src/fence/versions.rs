@@ -4,7 +4,7 @@ use crate::history::{NONE, Rows, TruthRow};
 use crate::identity::Identity;
 use uuid::Uuid;
 
-/// One row a version; what is not of this run is `NONE`.
+/// Returns one row a version; what is not of this run is `NONE`.
 pub(super) fn versions(
     identity: &Identity,
     order: Uuid,
@@ -23,7 +23,7 @@ pub(super) fn versions(
     })
 }
 
-/// By order and version.
+/// Sorts the rows by order and version.
 pub(super) fn in_order(mut rows: Vec<TruthRow>) -> Rows<TruthRow> {
     rows.sort_unstable_by_key(|r| (r.order, r.version));
     rows.into_iter().collect()

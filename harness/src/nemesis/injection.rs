@@ -10,7 +10,7 @@ use crate::scenario::{Fault, FaultKind, Instance, Link, Target, Victim};
 use std::time::Instant;
 use tokio::sync::watch;
 
-/// What a fault works on, in one strategy.
+/// A fault works on this, in one strategy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Places {
     /// The fault works on these proxied links, which are those of its target that the strategy uses.
@@ -19,10 +19,10 @@ pub(super) enum Places {
     Process(Victim),
 }
 
-/// The injection of one fault, made ready: everything it needs is there.
+/// This is the injection of one fault, made ready: everything it needs is there.
 pub(super) struct Injection {
     kind: FaultKind,
-    /// Name of its toxics: faults of one kind on one link must not share it.
+    /// Its toxics have this name: faults of one kind on one link must not share it.
     toxic_name: String,
     places: Places,
 }
@@ -99,7 +99,7 @@ impl Injection {
         }
     }
 
-    /// The processes whose own reports tell of the fault, with the link they use.
+    /// Returns the processes whose own reports tell of the fault, with the link they use.
     pub fn clients<'f>(&self, targets: &'f FaultTargets) -> Vec<(Link, &'f Child)> {
         let Places::Links(links) = &self.places else {
             return Vec::new();

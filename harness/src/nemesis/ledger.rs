@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// How many faults hold one process down, and how.
+/// These counts say how many faults hold one process down, and by what.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     pub kills: u32,
     pub pauses: u32,
 }
 
-/// One entry a link and a process; each is locked while it is being changed, so that a fault's end
-/// and another's beginning never cross.
+/// The ledger has one entry a link and a process; each is locked while it is being changed, so that a fault's end and
+/// another's beginning never cross.
 #[derive(Debug)]
 pub(super) struct Ledger {
     downs: BTreeMap<Link, Mutex<u32>>,
@@ -63,7 +63,7 @@ impl Ledger {
         self.in_force.load(Ordering::SeqCst) > 0
     }
 
-    /// Faults that hold this link down.
+    /// Returns the count of faults that hold this link down, locked; an Err says that the link has no proxy.
     pub async fn downs(&self, link: Link) -> Result<MutexGuard<'_, u32>, String> {
         match self.downs.get(&link) {
             Some(count) => Ok(count.lock().await),
@@ -71,7 +71,7 @@ impl Ledger {
         }
     }
 
-    /// Faults that hold this process.
+    /// Returns the counts of faults that hold this process, locked; an Err says why it cannot be hit.
     pub async fn holds(&self, victim: Victim) -> Result<MutexGuard<'_, Holds>, String> {
         match self.processes.get(&victim) {
             Some(holds) => Ok(holds.lock().await),
@@ -79,7 +79,7 @@ impl Ledger {
         }
     }
 
-    /// At most one rescue at a time.
+    /// Waits until no other rescue is under way; there is none beside this one while the guard is kept.
     pub async fn rescuing(&self) -> MutexGuard<'_, ()> {
         self.rescue.lock().await
     }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 /// Observation begins so long before the injection, where it is known when that will be.
 const BASELINE: Duration = Duration::from_secs(1);
-/// And so long before one that a key begins: whoever pressed it is looking.
+/// Observation begins so long before a fault that a key begins: whoever pressed it is looking.
 const BASELINE_OF_A_KEY: Duration = Duration::from_millis(200);
 /// What a key began is in force for so long at least, however soon somebody has it healed: what nobody felt
 /// proves nothing.
@@ -38,7 +38,7 @@ pub(super) struct Life {
     pub stop: watch::Receiver<bool>,
 }
 
-/// What became of it.
+/// This is what became of a fault.
 pub(super) struct Lived {
     pub record: FaultRecord,
     pub observations: Vec<Observation>,

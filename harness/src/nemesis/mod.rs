@@ -24,20 +24,20 @@ use tokio::task::JoinSet;
 use trigger::InjectionTimes;
 pub use trigger::{BadQuery, try_queries};
 
-/// Told what happened; must not block.
+/// An announcer is told what happened to a fault, and must not block.
 pub type Announce = Arc<dyn Fn(Announcement) + Send + Sync>;
 
-/// What happened with a fault.
+/// An announcement tells what happened with a fault.
 #[derive(Debug, Clone)]
 pub struct Announcement {
-    /// e.g. `down kafka injected`.
+    /// This says it in words, e.g. `down kafka injected`.
     pub what: String,
     /// Which fault that is, by its place in the scenario, and what became of it; nothing where its state is
     /// what it was.
     pub turn: Option<(u32, Turn)>,
 }
 
-/// What became of a fault.
+/// A turn is what became of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// It is in force.
@@ -46,7 +46,7 @@ pub enum Turn {
     Healed,
 }
 
-/// What the nemesis works on, for one strategy.
+/// These are the things that the nemesis works on, for one strategy.
 #[derive(Clone)]
 pub struct FaultTargets {
     /// What the strategy is made of: which links and processes exist.
@@ -55,9 +55,9 @@ pub struct FaultTargets {
     pub toxiproxy: ToxiproxyClient,
     /// Toxiproxy itself, when it is ours (a wedged one is restarted).
     pub toxiproxy_process: Option<Child>,
-    /// Proxied links: proxy name and route.
+    /// These are the proxied links, each with its proxy's name and its route.
     pub proxies: BTreeMap<Link, (String, Route)>,
-    /// Where the relays find their database, `HOST:PORT`, by their links to it.
+    /// These are the addresses, `HOST:PORT`, at which the relays find their database, by their links to it.
     pub databases: BTreeMap<Link, String>,
     /// Processes that can be hit.
     pub processes: BTreeMap<Victim, Child>,
@@ -69,15 +69,15 @@ pub struct FaultTargets {
     pub announce: Announce,
 }
 
-/// The load that the faults hit.
+/// This is the time of the load that the faults hit, and what is counted of it.
 #[derive(Clone)]
 pub struct LoadWindow {
-    /// When it begins, run time.
+    /// The load begins at this run time, in ns.
     pub from_ns: i64,
     /// When it is to end: until then faults wait for what triggers them, and those that were triggered
     /// are healed by then.
     pub until_ns: i64,
-    /// What triggers wait for.
+    /// These are the live counts that triggers wait for.
     pub counts: Arc<dyn Counts>,
 }
 
@@ -87,7 +87,7 @@ pub trait Counts: Send + Sync {
     fn committed(&self) -> u64;
     /// Different valid events that were seen on the topic.
     fn events(&self) -> u64;
-    /// How often somebody pressed this key; nobody sits beside most runs.
+    /// Returns how often somebody pressed this key; nobody sits beside most runs.
     fn presses(&self, _key: char) -> u64 {
         0
     }
@@ -101,11 +101,11 @@ pub trait Counts: Send + Sync {
 #[derive(Debug, Error)]
 #[error("fault {fault} ({what}): {doing}: {reason}")]
 pub struct NemesisError {
-    /// Index into the scenario's faults.
+    /// This is the fault's index into the scenario's faults.
     pub fault: u32,
     /// This says which fault it is, as `KIND on TARGET`.
     pub what: String,
-    /// `injecting`, `healing`, `reading back`.
+    /// This says what was being done: `injecting`, `healing` or `reading back`.
     pub doing: &'static str,
     /// This says why that failed.
     pub reason: String,
@@ -114,13 +114,13 @@ pub struct NemesisError {
 /// What the nemesis did.
 #[derive(Debug, Default)]
 pub struct Campaign {
-    /// One a fault of the scenario; faults that do not apply to the strategy have `injected_ns: None`.
+    /// Each fault of the scenario has a record; one that does not apply to the strategy has `injected_ns: None`.
     pub faults: Vec<FaultRecord>,
     /// These are the raw observations of all faults, oldest first; whether a fault bit is judged by them.
     pub observations: Vec<Observation>,
-    /// What triggers fired on, or why they could not.
+    /// These say what triggers fired on, or why they could not.
     pub trigger_notes: Vec<TriggerNote>,
-    /// What failed; the run is then unknown.
+    /// These say what failed; with any, the run is unknown.
     pub errors: Vec<String>,
 }
 
@@ -260,7 +260,7 @@ pub(crate) fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// The fault as a guard: a campaign that ends any other way than by returning heals all the same.
+/// This guard stands for the faults: a campaign that ends any other way than by returning heals all the same.
 struct HealWhenDropped {
     targets: Option<FaultTargets>,
 }

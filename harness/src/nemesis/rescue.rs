@@ -95,7 +95,7 @@ async fn heal_proxies(targets: &FaultTargets) -> Result<(), String> {
     clear_proxies(targets).await.map_err(|e| e.to_string())
 }
 
-/// Every proxy there, enabled, without toxics.
+/// Sees to it that every proxy is there, enabled and without toxics.
 async fn clear_proxies(targets: &FaultTargets) -> Result<(), ToxiproxyError> {
     let toxiproxy = &targets.toxiproxy;
     for (name, route) in targets.proxies.values() {

@@ -40,7 +40,7 @@ impl InjectionTimes {
     }
 }
 
-/// Where answers come from.
+/// A trigger's answers come from these.
 pub(super) struct Sources<'a> {
     pub counts: Arc<dyn Counts>,
     pub injections: Arc<InjectionTimes>,
@@ -56,7 +56,7 @@ pub(super) struct Waiting {
     counts: Arc<dyn Counts>,
     injections: Arc<InjectionTimes>,
     witness: Witness,
-    /// The furthest of all answers; none while it cannot begin.
+    /// This is the furthest of all answers; it is none while the trigger cannot begin.
     far: Option<u64>,
 }
 
@@ -113,13 +113,13 @@ impl Waiting {
         }
     }
 
-    /// Whether it fires now.
+    /// Asks how far the trigger has come, and returns whether it fires now.
     pub fn fires(&mut self, now_ns: i64) -> bool {
         self.far = self.far.max(self.come(now_ns));
         self.far >= Some(self.trigger.goal())
     }
 
-    /// How far it came at most.
+    /// Returns how far it came at most; none where it could not begin.
     pub fn far(&self) -> Option<u64> {
         self.far
     }

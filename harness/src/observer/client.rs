@@ -4,15 +4,15 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-/// What a consumer gets to see of transactions. Always said, since librdkafka's default and the
-/// Java client's differ.
+/// This says what a consumer gets to see of transactions. It is always said, since librdkafka's default and the Java
+/// client's differ.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Isolation {
     Committed,
     Uncommitted,
 }
 
-/// A consumer without an assignment.
+/// Makes a consumer without an assignment; an Err says why it could not be made.
 pub(super) fn consumer(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer, String> {
     let isolation = match isolation {
         Isolation::Committed => "read_committed",

@@ -82,13 +82,13 @@ struct Asker {
     consumer: BaseConsumer,
     /// These are the names of the series that the ends are kept under, by partition.
     series: Vec<String>,
-    /// By partition: the last answer, and whether it is kept.
+    /// By partition, this is the last answer, and whether it is kept; it is none before the first.
     last: Vec<Option<(Sample, bool)>>,
     rows: Vec<Sample>,
 }
 
 impl Asker {
-    /// With its first answer.
+    /// Makes an asker that has had its first answer; an Err says why none came in time.
     fn new(watch: Watch, stop: &AtomicBool) -> Result<Self, String> {
         let partitions = 0..watch.partitions;
         let mut asker = Self {
@@ -144,8 +144,8 @@ impl Asker {
         self.rows.extend(unkept);
     }
 
-    /// One question about all partitions. The answer is taken for true in the middle between question
-    /// and answer: both ways to the broker then count half.
+    /// Asks one question about all partitions. The answer is taken for true in the middle between question and
+    /// answer: both ways to the broker then count half.
     fn ask(&mut self) -> Result<(), String> {
         let mut ends = TopicPartitionList::with_capacity(self.series.len());
         for partition in 0..self.watch.partitions {

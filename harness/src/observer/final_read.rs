@@ -19,13 +19,13 @@ const NO_PROGRESS_MAX: Duration = Duration::from_secs(30);
 /// This is what the final read found on the topic.
 #[derive(Debug, Default)]
 pub struct FinalRead {
-    /// The topic with read_committed, by partition and offset, sentinels left out.
+    /// This is the topic with read_committed, by partition and offset, sentinels left out.
     pub log: Rows<LogRow>,
     /// Those that did not verify.
     pub raw: Vec<RawRecord>,
-    /// Where each partition ended.
+    /// These say where each partition ended.
     pub partitions: Vec<PartitionEnd>,
-    /// Count with read_uncommitted, sentinels left out.
+    /// This is the count of records with read_uncommitted, sentinels left out.
     pub uncommitted_records: u64,
 }
 

@@ -24,10 +24,10 @@ const POLL: Duration = Duration::from_millis(20);
 const BATCH_MAX: usize = 1_024;
 /// So many of the newest sights are kept for whoever looks at them.
 const RECENT_MAX: usize = 2_048;
-/// Pairs looked up under one lock.
+/// So many pairs are looked up under one lock.
 const LOOK_UP: usize = 16_384;
 
-/// The live observer: a thread of its own with a consumer of its own.
+/// The live observer has a thread of its own with a consumer of its own.
 pub struct Observer {
     shared: Arc<Shared>,
     ended: Option<oneshot::Receiver<Ended>>,
@@ -38,20 +38,20 @@ pub struct Observer {
 pub struct Sights(Arc<Shared>);
 
 impl Sights {
-    /// So many by now.
+    /// Returns how many different valid events were seen by now.
     pub fn distinct_valid(&self) -> u64 {
         self.0.distinct_valid.load(Ordering::Acquire)
     }
 
-    /// Valid events beyond the first of each by now.
+    /// Returns how many valid events beyond the first of each were seen by now.
     pub fn repeated(&self) -> u64 {
         // Asked for first: what comes in between then makes the difference smaller, never larger.
         let valid = self.0.valid.load(Ordering::Acquire);
         valid.saturating_sub(self.distinct_valid())
     }
 
-    /// The newest first sights of events, by attempt and run time, from this time on; of very many the newest, and
-    /// none where they are not kept.
+    /// Returns the newest first sights of events, by attempt and run time, from this time on; of very many the
+    /// newest, and none where they are not kept.
     pub fn recent(&self, from_ns: i64) -> Vec<(u32, i64)> {
         let Some(recent) = &self.0.recent else {
             return Vec::new();
@@ -77,14 +77,14 @@ impl Sights {
 struct Shared {
     stop: AtomicBool,
     seen: Mutex<Seen>,
-    /// The newest first sights, attempt and run time, where somebody looks at them.
+    /// These are the newest first sights, attempt and run time, where somebody looks at them.
     recent: Option<Mutex<VecDeque<(u32, i64)>>>,
     distinct_valid: AtomicU64,
-    /// The same with those that came again.
+    /// This is the same count with those that came again.
     valid: AtomicU64,
-    /// Run time, or 0 before the first.
+    /// This is the run time (ns) of the newest sighting, or 0 before the first.
     last_seen_ns: AtomicI64,
-    /// By partition: one past the newest offset that was sighted.
+    /// By partition, this is one past the newest offset that was sighted.
     next_offset: Vec<AtomicI64>,
 }
 
@@ -133,7 +133,7 @@ impl Observer {
         self.sights().distinct_valid()
     }
 
-    /// The same count, apart from the observer.
+    /// Returns the same count, apart from the observer.
     pub fn sights(&self) -> Sights {
         Sights(Arc::clone(&self.shared))
     }
@@ -149,7 +149,7 @@ impl Observer {
         missing.sum()
     }
 
-    /// Run time of the newest sighting.
+    /// Returns the run time (ns) of the newest sighting; `None` before the first.
     pub fn last_seen_ns(&self) -> Option<i64> {
         match self.shared.last_seen_ns.load(Ordering::Acquire) {
             0 => None,

@@ -32,10 +32,10 @@ pub struct Watch {
     pub identity: Arc<Identity>,
     /// Where their records have order and event.
     pub place: EventPlace,
-    /// Content length of every event.
+    /// This is the length of every event's content, in bytes.
     pub payload_bytes: usize,
     /// This clock gives the run time (ns) of what is seen.
     pub clock: RunClock,
-    /// Keep the newest first sights too, for somebody who looks at them meanwhile.
+    /// With this, the newest first sights are kept too, for somebody who looks at them meanwhile.
     pub keeps_recent: bool,
 }

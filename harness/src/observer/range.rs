@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const ASK: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Offsets of a partition: `from` up to and without `to`.
+/// These are offsets of a partition: `from` up to and without `to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Range {
     pub topic: Arc<str>,
@@ -27,12 +27,12 @@ pub(super) struct Range {
 /// Turns true when nobody waits for the result any more.
 pub(super) type GivenUp = Arc<AtomicBool>;
 
-/// When to stop trying.
+/// These bounds say when to stop trying.
 #[derive(Debug, Clone)]
 pub(super) struct Bounds {
-    /// After so long without progress.
+    /// Trying ends after so long without progress.
     pub no_progress: Duration,
-    /// When this turns true.
+    /// Trying ends when this turns true.
     pub given_up: GivenUp,
 }
 
@@ -42,9 +42,9 @@ impl Bounds {
     }
 }
 
-/// The lowest offset of a partition and its end: the last stable offset for a consumer that reads
-/// committed records, the high watermark for one that reads all (librdkafka asks with the
-/// consumer's isolation level). Asked again until it is answered.
+/// Returns the lowest offset of a partition and its end: the last stable offset for a consumer that reads committed
+/// records, the high watermark for one that reads all (librdkafka asks with the consumer's isolation level). The
+/// broker is asked again until it answers.
 pub(super) fn ends(
     consumer: &BaseConsumer,
     topic: &str,

@@ -9,8 +9,8 @@ pub(super) struct Valid {
     pub version: u32,
 }
 
-/// The set of valid events. An attempt has one version, unless something is broken; so versions
-/// are in an array by attempt, and only further versions of an attempt are in a set.
+/// This is the set of valid events. An attempt has one version, unless something is broken; so versions are in an
+/// array by attempt, and only further versions of an attempt are in a set.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     version: Vec<u32>,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Records looked at, at the end of each partition.
 const TAIL: i64 = 300;
-/// Partitions looked at, of all topics together.
+/// At most so many partitions are looked at, of all topics together.
 const PARTITIONS_MAX: usize = 200;
 /// How long the broker may take to list its topics.
 const LIST_WITHIN: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use reports::record::Record;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The verdict again, from the saved history of a run folder alone; writes nothing.
+/// Judges again, from the saved history of a run folder alone, and returns the record; writes nothing.
 pub fn check(folder: &Path) -> Result<Record, RunError> {
     let started = Instant::now();
     let mut judged: Vec<Judged> = Vec::new();
@@ -66,13 +66,13 @@ pub fn index(folder: &Path) -> Result<PathBuf, RunError> {
     Ok(file)
 }
 
-/// The reports again, from the record alone; returns the files written.
+/// Writes the reports again, from the record alone; returns the files written.
 pub fn report(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
     let record = folder::read_record(folder)?;
     folder::write_reports(folder, &record)
 }
 
-/// The charts of a run as files of their own in another folder, from its record; returns the files written.
+/// Writes the charts of a run as files of their own in another folder, from its record; returns the files written.
 pub fn charts(folder: &Path, into: &Path) -> Result<Vec<PathBuf>, RunError> {
     let record = folder::read_record(folder)?;
     let files = reports::charts::files(&record).map_err(|e| failed("drawing the charts", &e))?;

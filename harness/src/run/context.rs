@@ -19,7 +19,7 @@ pub struct Context<'a> {
     pub stack: &'a Stack,
     /// The strategy is one of this scenario's.
     pub scenario: &'a Scenario,
-    /// The reaper of this process.
+    /// This is the reaper of this process, which kills the children that outlive it.
     pub reaper: &'a Arc<Reaper>,
     /// This is the run's own folder, in which its logs, histories and reports are.
     pub folder: &'a Path,
@@ -27,13 +27,13 @@ pub struct Context<'a> {
     pub reporter: &'a Arc<dyn Reporter>,
     /// This turns true on Ctrl-C or SIGTERM.
     pub interrupted: watch::Receiver<bool>,
-    /// Keep schema and topic.
+    /// With this, schema and topic are kept after the run.
     pub keep: bool,
     /// The stack is not stopped after the run, whatever comes of it.
     pub stack_stays: bool,
     /// What each history of the run says it is part of.
     pub part_of: PartOf,
-    /// Have order service and relay write a trace.
+    /// With this, order service and relay write a trace.
     pub trace: bool,
     /// Its place among those that run at the same time, where they do.
     pub lane: Option<Lane>,

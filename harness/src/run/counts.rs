@@ -7,13 +7,13 @@ use crate::workload::Progress;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The generator's and the observer's counters.
+/// These are the generator's and the observer's counters.
 pub struct LiveCounts {
     /// What the generator was told.
     pub progress: Arc<Progress>,
-    /// What the observer saw.
+    /// These count what the observer saw.
     pub sights: Sights,
-    /// What somebody pressed, where somebody sits beside the run.
+    /// This counts what somebody pressed, where somebody sits beside the run.
     pub keyboard: Option<Arc<Keyboard>>,
 }
 

@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-/// Ports of the order service and of the relays.
+/// So many ports are reserved: that of the order service and those of the relays.
 const PORTS: usize = 1 + Instance::MOST;
 
 /// The relay whose ways those are.
@@ -43,42 +43,42 @@ fn way_of(index: usize) -> Result<Instance, RunError> {
     })
 }
 
-/// A strategy deployed on a stack: schema, topic, proxies, order service and relay.
+/// This is a strategy deployed on a stack: schema, topic, proxies, order service and relay.
 pub struct Deployment<'a> {
     pub(super) stack: &'a Stack,
     scenario: &'a Scenario,
     pub(super) strategy: &'a Strategy,
     reaper: Arc<Reaper>,
     pub(super) folder: PathBuf,
-    /// Where order service and relay write their traces; `None`: nowhere.
+    /// Order service and relay write their traces into this folder; with `None`, nowhere.
     pub trace: Option<PathBuf>,
-    /// Run id and secret.
+    /// This is the run's id and its secret.
     pub key: RunKey,
-    /// The same, ready for use.
+    /// This is the same key, ready for use.
     pub identity: Arc<Identity>,
     /// Names in the database.
     pub layout: Layout,
-    /// Name of the topic.
+    /// This is the name of the topic of the events.
     pub topic_name: String,
     /// By this the topic of the events is made, closed and deleted.
     pub topic: Topic,
-    /// Proxied links with their proxies.
+    /// These are the proxied links, each with its proxy's name and its route.
     pub proxies: BTreeMap<Link, (String, Route)>,
     /// This is the client of Toxiproxy's admin API, by which the proxies are made and removed.
     pub toxiproxy: ToxiproxyClient,
-    /// Where the order service listens.
+    /// The order service listens at this address.
     pub service_address: SocketAddr,
     /// Where each relay listens, if it does.
     pub(super) relay_addresses: [SocketAddr; Instance::MOST],
-    /// All these addresses' ports.
+    /// These are the ports of all these addresses, reserved while this lives.
     _ports: Reserved<PORTS>,
     /// That of its order service's proxy, where it runs beside others.
     _port_beside: Option<Reserved<1>>,
     /// Topics that the relay needs beside that of the events.
     topics_beside: Vec<Topic>,
-    /// What the kind of strategy brings.
+    /// This is what the kind of strategy brings.
     pub(super) parts: Box<dyn StrategyParts>,
-    /// The order service, once raised.
+    /// This is the order service, once raised.
     pub service: Option<Child>,
     /// The relays, once raised, where the strategy has any.
     pub relays: Vec<Child>,
@@ -88,7 +88,7 @@ pub struct Deployment<'a> {
     last_end: OnceLock<Vec<LastEnd>>,
     /// What is to be said of the order service's end, once it was told to end.
     service_end: OnceLock<Option<String>>,
-    /// Folder of the Unix socket by which the relay reaches PostgreSQL, instead of TCP.
+    /// This is the folder of the Unix socket by which the relay reaches PostgreSQL, instead of TCP.
     pub relay_socket: Option<PathBuf>,
 }
 

@@ -15,8 +15,7 @@ pub(super) fn of(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String>
     all
 }
 
-/// Whose commits wait for the disk: the service's sessions are as the server is, a relay's as its
-/// strategy says.
+/// Says whose commits wait for the disk: the service's sessions are as the server is, a relay's as its strategy says.
 fn commit_modes(
     scenario: &Scenario,
     servers: &BTreeMap<String, String>,
@@ -34,7 +33,7 @@ fn commit_modes(
     modes
 }
 
-/// Versions, addresses and settings of the stack's servers, as names and values.
+/// Returns versions, addresses and settings of the stack's servers, as names and values.
 pub(crate) fn servers(info: &StackInfo) -> BTreeMap<String, String> {
     let mut all = info.environment.clone();
     let postgres_url = format!(

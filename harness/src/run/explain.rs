@@ -38,7 +38,7 @@ impl ExplainError {
 /// What was explained, and what the reader should know of the histories themselves.
 #[derive(Debug)]
 pub struct Explained<T> {
-    /// In the scenario's order of strategies.
+    /// There is one explanation a strategy, in the scenario's order.
     pub what: Vec<T>,
     /// These say what the reader should know of the histories, one sentence each.
     pub notes: Vec<String>,
@@ -128,7 +128,7 @@ pub fn of_order(
     Ok(explained)
 }
 
-/// A history and who explains it.
+/// This is a history together with who explains it.
 struct Explainable<'a, 'b> {
     context: &'b Context<'a>,
     explainer: &'b Explainer<'b>,
@@ -196,7 +196,7 @@ fn of_trace(history: &History) -> Option<String> {
     ))
 }
 
-/// The histories of a run folder, or the one of a strategy.
+/// Returns the folders of all histories of a run folder, or of the one of a strategy.
 fn histories(folder: &Path, strategy: Option<&str>) -> Result<Vec<PathBuf>, ExplainError> {
     if !folder.join("history").is_dir() {
         return Err(ExplainError::Usage(format!(

@@ -21,13 +21,13 @@ use std::time::{Duration, Instant};
 const STEP_WITHIN: Duration = Duration::from_secs(30);
 /// Bound on a step's work beside its waits, whatever the size of the run.
 const WORK_WITHIN: Duration = Duration::from_secs(30);
-/// And for each request of the run on top of that: what is read grows with them.
+/// That bound grows by this for each request of the run: what is read grows with them.
 const WORK_PER_REQUEST: Duration = Duration::from_micros(200);
-/// Bound on healing: a server that was killed may be starting, and Toxiproxy be started again.
+/// Healing is bounded by this: a server that was killed may be starting, and Toxiproxy be started again.
 const HEAL_WITHIN: Duration = Duration::from_secs(180);
 /// The order service bounds its own end by this, and by how long a publish may take.
 const SERVICE_STOP_WITHIN: Duration = Duration::from_secs(60);
-/// Bound on the end of the observer's thread.
+/// The end of the observer's thread is bounded by this.
 const OBSERVER_STOP_WITHIN: Duration = Duration::from_secs(10);
 /// What is on the topic is seen within this.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub(super) struct Fencing<'a> {
     pub campaign: &'a Campaign,
 }
 
-/// What the fence let us read; empty where a step failed.
+/// This is what the fence let us read; it is empty where a step failed.
 pub(super) struct Read {
     pub truth: Option<Truth>,
     pub topic: FinalRead,
@@ -52,7 +52,7 @@ pub(super) struct Read {
     /// What is worth knowing of the relay beside that.
     pub remarks: Vec<String>,
     pub service_killed: bool,
-    /// How each step went.
+    /// These say how each step of the fence went.
     pub steps: Vec<FenceRecord>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Read {
 struct Waited {
     /// How many were waited for.
     count: usize,
-    /// Whether all of them came, and whoever publishes went on after that.
+    /// It is true where all of them came, and whoever publishes went on after that.
     is_complete: bool,
     detail: String,
 }

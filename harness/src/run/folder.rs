@@ -13,11 +13,11 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Every offending event of a run, a line each.
+/// This file has every offending event of a run, a line each.
 const OFFENCES: &str = "offences.jsonl";
 /// The folder, among those of the rounds of a comparison, of the run that warmed the stack and counts for nothing.
 pub const WARM_UP: &str = "warm-up";
-/// Most lines of one kind and strategy.
+/// The file has at most so many lines of one kind and strategy.
 const MAX_OFFENCES: u64 = 100_000;
 
 /// A name that no other run has, wherever and whenever it is made: `SCENARIO-TIME-RANDOM`.
@@ -55,7 +55,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     disk::write(path, bytes).map_err(|e| not_written(path, &e))
 }
 
-/// The same for a file with a password in it.
+/// Does the same for a file with a password in it.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     disk::write_secret(path, bytes).map_err(|e| not_written(path, &e))
 }
@@ -79,12 +79,12 @@ pub fn history(folder: &Path, strategy: &str) -> PathBuf {
     folder.join("history").join(strategy)
 }
 
-/// Where the processes of one strategy write their traces while they run.
+/// Returns the folder in which the processes of one strategy write their traces while they run.
 pub fn trace(folder: &Path, strategy: &str) -> PathBuf {
     folder.join("trace").join(strategy)
 }
 
-/// Every history of a run folder.
+/// Returns the folder of every history of a run folder, in the order of their names; it is an Err if there is none.
 pub fn histories(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
     let parent = folder.join("history");
     let doing = format!("reading {}", parent.display());
@@ -126,7 +126,7 @@ pub fn runs_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(runs)
 }
 
-/// The record of a run folder.
+/// Reads the record of a run folder.
 pub fn read_record(folder: &Path) -> Result<Record, RunError> {
     let path = record_of(folder);
     let doing = format!("reading {}", path.display());
@@ -158,7 +158,7 @@ pub fn write_hgrm(folder: &Path, join: &Join<'_>, arrivals_known: bool) -> Resul
     Ok(())
 }
 
-/// A line of [`OFFENCES`].
+/// This is a line of [`OFFENCES`].
 #[derive(Serialize)]
 struct OffenceLine<'a> {
     strategy: &'a str,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// must be seen to recover.
 const TO_RECOVER: Duration = Duration::from_secs(3);
 
-/// What became of a press.
+/// This says what became of a press.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Press {
     /// The press counts, and its fault begins.
@@ -49,7 +49,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Keyboard {
-    /// Of the faults of a scenario that wait for a key.
+    /// Makes a keyboard of the faults of a scenario that wait for a key.
     pub fn of(scenario: &Scenario) -> Self {
         let mut keys: BTreeMap<char, Key> = BTreeMap::new();
         for fault in &scenario.faults {

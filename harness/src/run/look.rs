@@ -18,10 +18,10 @@ use tokio::sync::watch;
 const EVERY: Duration = Duration::from_millis(300);
 /// What was seen for so long is what a propagation is of: what was slow before tells nothing of now.
 const RECENTLY: Duration = Duration::from_secs(5);
-/// Bound on one look: a database that does not answer is asked again.
+/// One look is bounded by this: a database that does not answer is asked again.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// A change, as events name it: attempt and version.
+/// This is a change, as events name it: attempt and version.
 type CommittedPair = (u32, u32);
 
 /// A looker takes the looks at one lane, and tells the audience what it counted.
@@ -30,7 +30,7 @@ pub struct Looker {
     pub lane: usize,
     /// This is told what each look counted.
     pub audience: Arc<dyn Audience>,
-    /// Direct, as an administrator.
+    /// By this a look reaches the database, directly and as an administrator.
     pub admin: PostgresTarget,
     /// Names in the database.
     pub layout: Layout,

@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 
-/// What happens during a run, for whoever shows it. The two sides share these values and nothing else.
+/// An event is what happens during a run, for whoever shows it. The two sides share these values and nothing else.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A scenario begins; the run's folder has been made.
@@ -58,9 +58,9 @@ pub enum Event {
     },
     /// The stack's three servers, PostgreSQL, Kafka and Toxiproxy, answer.
     StackUp {
-        /// Versions and addresses, one line.
+        /// This gives the servers' versions and addresses, in one line.
         what: String,
-        /// How long it took.
+        /// The servers took so long to answer.
         took: Duration,
     },
     /// A strategy begins; next it is deployed on the stack.
@@ -81,7 +81,7 @@ pub enum Event {
     },
     /// A fault was injected or healed.
     Fault {
-        /// e.g. `down kafka injected`.
+        /// This says it in words, e.g. `down kafka injected`.
         what: String,
         /// Which of the scenario's faults, and what became of it, where that is what happened.
         turn: Option<(u32, Turn)>,
@@ -100,7 +100,7 @@ pub enum Event {
         /// This is the strategy's verdict: `pass`, `fail` or `unknown`.
         verdict: String,
     },
-    /// Something the user should know, e.g. leftovers cleaned up, how to reach a kept stack.
+    /// There is something the user should know, e.g. leftovers cleaned up, how to reach a kept stack.
     Note {
         /// This is what the user is told.
         text: String,
@@ -122,21 +122,21 @@ pub struct Options {
     pub out: PathBuf,
     /// The scenario is run on this stack.
     pub stack: StackChoice,
-    /// Leave the stack, schemas and topics.
+    /// With this, the stack, its schemas and its topics are left after the run.
     pub keep_stack: bool,
-    /// Have order service and relay write a trace of each event's way.
+    /// With this, order service and relay write a trace of each event's way.
     pub trace: bool,
 }
 
-/// The stack as the command line names it.
+/// This is the stack as the command line names it.
 #[derive(Debug, Clone)]
 pub enum StackChoice {
-    /// Child processes; programs from this folder.
+    /// The stack consists of child processes; their programs are in this folder.
     Local {
-        /// `.stack` of the checkout.
+        /// This is the folder `.stack` of the checkout.
         programs: PathBuf,
     },
-    /// Described by this file.
+    /// The stack is described by this file.
     External {
         /// This is the path of the stack file, such as `external.toml`.
         file: PathBuf,
@@ -154,7 +154,7 @@ impl StackChoice {
         }
     }
 
-    /// The provider for one run folder; `jit` and `settings` of a local one.
+    /// Returns the provider for one run folder; `jit` and `settings` are those of a local one.
     pub fn provider(&self, run_folder: &Path, jit: Jit, settings: StackSettings) -> Provider {
         match self {
             Self::Local { programs } => Provider::Local {
@@ -178,7 +178,7 @@ pub enum RunError {
     /// The stack failed, at its start, during the run or at its end; the exit code is 4.
     #[error(transparent)]
     Stack(#[from] crate::stack::StackError),
-    /// Exit code 4: the run folder, the referee itself.
+    /// The run folder or the referee itself failed; the exit code is 4.
     #[error("{doing}: {reason}")]
     Failed {
         /// What was being done.
@@ -186,7 +186,7 @@ pub enum RunError {
         /// Why it failed and what to do about it.
         reason: String,
     },
-    /// Ctrl-C or SIGTERM: everything was healed and torn down; what was recorded is in the folder.
+    /// Ctrl-C or SIGTERM ended the run: everything was healed and torn down; what was recorded is in the folder.
     #[error("interrupted; what was recorded is in {folder}")]
     Interrupted {
         /// This is the run's folder, in which there is what was recorded until then.
@@ -207,7 +207,7 @@ impl RunError {
 /// A run that has come to its end, complete or not.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its record; the reports are in the folder already.
+    /// This is the run's record; the reports are in the folder already.
     pub record: Record,
     /// This is the run's own folder, in which its logs, histories and reports are.
     pub folder: PathBuf,
@@ -318,7 +318,7 @@ async fn run_and_tell(
     })
 }
 
-/// The record of a scenario of which nothing, or not this strategy, could be run.
+/// Returns the record of a scenario of which nothing, or not this strategy, could be run.
 pub fn unrun(scenario: &Scenario, strategy: Option<&str>, why: &str) -> Record {
     let chosen = chosen(scenario, strategy);
     let not_run = chosen.iter().map(|s| NotRun {
@@ -339,7 +339,7 @@ pub fn unrun(scenario: &Scenario, strategy: Option<&str>, why: &str) -> Record {
     crate::record::assemble(frame, came, Duration::ZERO)
 }
 
-/// What came of the strategies of a scenario.
+/// This is what came of the strategies of a scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Ran {
     /// Those that were judged, whatever happened after that.
@@ -496,7 +496,7 @@ pub(crate) async fn run_strategies(scenario_run: &ScenarioRun<'_>) -> Ran {
     ran
 }
 
-/// One strategy, from its start to its judgement. Whoever holds `judging` writes the run's files.
+/// Runs one strategy, from its start to its judgement. Whoever holds `judging` writes the run's files.
 async fn one_strategy(
     context: &context::Context<'_>,
     strategy: &Strategy,

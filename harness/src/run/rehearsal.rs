@@ -20,14 +20,14 @@ use tokio::sync::watch;
 
 /// No strategy's name begins with `_`.
 const NAME: &str = "_rehearsal";
-/// Clients of its closed loop: enough to keep two cores busy, not so many that they wait in line.
+/// Its closed loop has so many clients: enough to keep two cores busy, not so many that they wait in line.
 const CLIENTS: usize = 16;
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bound on the observer's start.
+/// The observer's start is bounded by this.
 const OBSERVER_WITHIN: Duration = Duration::from_secs(60);
 /// Bound on the answers to what was sent, once it was enough.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
-/// Content that a rehearsal commits and publishes, at most (and a round more).
+/// A rehearsal commits and publishes so many bytes of content at most (and a round more).
 const CONTENT_BYTES_MAX: u64 = 256 << 20;
 
 /// How long a rehearsal lasts.
@@ -35,14 +35,14 @@ const CONTENT_BYTES_MAX: u64 = 256 << 20;
 pub(crate) enum Rehearsal {
     /// For a broker whose compiler is soon done.
     Brief,
-    /// Until the stack gets no faster.
+    /// The rehearsal goes on until the stack gets no faster.
     UntilSteady,
 }
 
 impl Rehearsal {
     const ROUND: Duration = Duration::from_secs(1);
 
-    /// So long at most, in rounds.
+    /// Returns how many rounds it lasts at most.
     fn rounds_max(self) -> u32 {
         match self {
             Self::Brief => 3,
@@ -59,7 +59,7 @@ struct SteadyState {
 }
 
 impl SteadyState {
-    /// So many rounds without a gain: a JVM's compiler has plateaus of three seconds.
+    /// After so many rounds without a gain it is steady: a JVM's compiler has plateaus of three seconds.
     const PATIENCE: u32 = 6;
 
     /// Whether the last rounds brought no gain that is more than noise.

@@ -18,9 +18,9 @@ const EVERY: Duration = Duration::from_millis(500);
 pub struct Sampler {
     /// This clock gives the run time (ns) of each sample.
     pub clock: RunClock,
-    /// Processes by name; the harness itself is always sampled.
+    /// These are the processes to sample, each with its name; the harness itself is always sampled.
     pub processes: Vec<Child>,
-    /// Direct, as an administrator.
+    /// By this the sampler reaches the database, directly and as an administrator.
     pub admin: PostgresTarget,
     /// Names in the database.
     pub layout: Layout,
@@ -119,7 +119,7 @@ impl Sampler {
     }
 }
 
-/// The wall clock against the monotonic clock, now.
+/// Samples by how much the wall clock has drifted from the monotonic clock, in ns, now.
 fn drift(clock: &RunClock) -> Sample {
     Sample {
         series: WALL_DRIFT_NS.to_owned(),
@@ -130,13 +130,13 @@ fn drift(clock: &RunClock) -> Sample {
 
 /// What a process has used.
 pub(crate) struct Usage {
-    /// User and system time since its start.
+    /// This is its user and system time since its start, in seconds.
     pub cpu_s: f64,
     /// Memory it has now.
     pub rss_bytes: f64,
 }
 
-/// From /proc/PID/stat (fields 14, 15 and 24, proc(5)).
+/// Reads what a process has used from /proc/PID/stat (fields 14, 15 and 24, proc(5)); `None` where it cannot.
 pub(crate) fn usage(pid: u32) -> Option<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = stat.rsplit_once(')')?.1;

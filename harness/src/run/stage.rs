@@ -16,23 +16,23 @@ const TOGETHER_WITHIN: Duration = Duration::from_secs(30);
 /// database, so they are exact for the moment of the look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LaneCounts {
-    /// Changes in the database.
+    /// This counts the changes in the database.
     pub committed: u64,
-    /// Different valid events on the topic.
+    /// This counts the different valid events on the topic.
     pub events: u64,
-    /// Committed, without an event so far.
+    /// This counts the committed changes without an event so far.
     pub missing: u64,
     /// Those of them whose event can no longer come; 0 where an outbox still holds them.
     pub lost: u64,
-    /// Events on the topic without a change in the database; at least so many.
+    /// There are at least so many events on the topic without a change in the database.
     pub phantom: u64,
-    /// Valid events beyond the first of each.
+    /// This counts the valid events beyond the first of each.
     pub duplicated: u64,
     /// From answer to first sight, the 99th percentile of what was seen in the last seconds; `None` where nothing was.
     pub propagation_p99: Option<Duration>,
 }
 
-/// Who watches. Called from several threads; must not block for long.
+/// An audience watches the lanes. It is called from several threads, and must not block for long.
 pub trait Audience: Send + Sync {
     /// Something happened in the lane of this number.
     fn event(&self, lane: usize, event: Event);
@@ -49,7 +49,7 @@ pub struct Stage {
     pub audience: Arc<dyn Audience>,
 }
 
-/// One strategy's place beside the others.
+/// A lane is one strategy's place beside the others.
 #[derive(Clone)]
 pub struct Lane {
     /// This is the lane's number, from 0, in the order of the strategies.
@@ -73,7 +73,7 @@ impl Lane {
     }
 }
 
-/// Events of a lane.
+/// This reporter hands the events of a lane to the audience.
 struct LaneReporter {
     lane: usize,
     audience: Arc<dyn Audience>,

@@ -26,11 +26,11 @@ use tokio::sync::watch;
 const SETTLE: Duration = Duration::from_millis(600);
 /// Beyond what a publish may take, until nobody goes on trying.
 const GIVEN_UP: Duration = Duration::from_secs(1);
-/// Bound on raising the system under test: its parts have bounds of their own.
+/// Raising the system under test is bounded by this: its parts have bounds of their own.
 const RAISE_WITHIN: Duration = Duration::from_secs(300);
-/// Bound on a question to the broker around the load.
+/// A question to the broker around the load is bounded by this.
 const ASK_WITHIN: Duration = Duration::from_secs(60);
-/// Bound on looking through the other topics of the broker.
+/// Looking through the other topics of the broker is bounded by this.
 const STRAYS_WITHIN: Duration = Duration::from_secs(60);
 /// How much longer than its plan the load may take, beside what its requests may: faults are healed.
 const LOAD_OVERTIME: Duration = Duration::from_secs(300);

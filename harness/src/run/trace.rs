@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Bytes that all lives of one process may write: two of them read back are about 100 MiB.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Where a process of a strategy writes its trace.
+/// Returns where a process of a strategy writes its trace, and how many bytes at most.
 pub fn target(folder: &Path, tracer: Tracer) -> TraceTarget {
     TraceTarget {
         folder: place(folder, tracer),
@@ -31,13 +31,13 @@ fn place(folder: &Path, tracer: Tracer) -> PathBuf {
 /// What was found in a strategy's folder.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// The steps, by time.
+    /// These are the steps, by time.
     pub rows: Vec<TraceRow>,
     /// Run time from which on some are missing; `None` if none are.
     pub cut_ns: Option<i64>,
     /// Records left out: no steps of this run.
     pub dropped: u64,
-    /// Files that could not be read, and why.
+    /// These are the files that could not be read, each with the reason.
     pub problems: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ fn lives(place: &Path) -> Vec<PathBuf> {
 struct Run<'a> {
     identity: &'a Identity,
     clock: &'a RunClock,
-    /// From its beginning to now, CLOCK_MONOTONIC.
+    /// These are the times from its beginning to now, in ns of CLOCK_MONOTONIC.
     times: RangeInclusive<u64>,
 }
 

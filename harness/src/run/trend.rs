@@ -7,7 +7,7 @@ use reports::trend::{self, TrendEntry};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Comparisons that the page shows at most: the newest.
+/// The page shows so many comparisons at most: the newest.
 const SHOWN: usize = 1_000;
 /// No entry is larger than this, bytes.
 const LARGEST: u64 = 1 << 20;
@@ -17,7 +17,7 @@ const EXTENSION: &str = "json";
 /// What became of a comparison that was to be kept.
 #[derive(Debug)]
 pub struct Kept {
-    /// The page of all of them.
+    /// This file is the page of all of them.
     pub page: PathBuf,
     /// Files that the page does not show, each with the reason.
     pub unread: Vec<(String, String)>,

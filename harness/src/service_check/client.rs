@@ -13,18 +13,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Bound on each answer.
+/// The wait for each answer is bounded by this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Characters of a body that a message quotes.
+/// A message quotes at most so many characters of a body.
 const QUOTED: usize = 120;
 
-/// One connection to the service.
+/// A client has one connection to the service.
 pub(super) struct Client {
     connection: Connection,
     host: HeaderValue,
 }
 
-/// What came of a request.
+/// This is what came of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServiceAnswer {
     /// As the load generator takes it.
@@ -33,7 +33,7 @@ pub(super) struct ServiceAnswer {
     pub version: u32,
     /// 0 where there was no answer.
     pub status: u16,
-    /// From the request to the whole answer.
+    /// It took so long from the request to the whole answer.
     pub took: Duration,
     /// Whether a new connection had to be made for it.
     pub reconnected: bool,
@@ -46,13 +46,13 @@ impl ServiceAnswer {
         self.outcome == Outcome::Committed
     }
 
-    /// A 4xx, in whatever words.
+    /// Returns whether the answer is a 4xx, in whatever words.
     pub fn is_refused(&self) -> bool {
         (400..500).contains(&self.status)
     }
 }
 
-/// A change about to be asked for.
+/// This is a change about to be asked for.
 #[derive(Debug, Clone)]
 pub(super) struct AskedChange {
     pub order: Uuid,
@@ -63,7 +63,7 @@ pub(super) struct AskedChange {
 }
 
 impl AskedChange {
-    /// A new one of an order.
+    /// Returns a new change of this kind to an order, with a new id and the directive to commit.
     pub fn of(order: Uuid, kind: ChangeType) -> Self {
         Self {
             order,
@@ -163,7 +163,7 @@ impl Client {
         }
     }
 
-    /// An order of its own, placed as version 1; a rule that is not about placing cannot go on otherwise.
+    /// Places a new order as version 1, and returns its id; else a rule that is not about placing cannot go on.
     pub async fn placed(&mut self) -> Result<Uuid, Fault> {
         let order = Uuid::new_v4();
         let told = self.ask(&AskedChange::of(order, ChangeType::Placed)).await;
@@ -176,7 +176,7 @@ impl Client {
         }
     }
 
-    /// The next change of an order, as this version; a rule that is not about that cannot go on otherwise.
+    /// Makes the next change of an order, as this version; else a rule that is not about that cannot go on.
     pub async fn changed(&mut self, change: &AskedChange, version: u32) -> Result<(), Fault> {
         let told = self.ask(change).await;
         match told.is_committed() && told.version == version {
@@ -189,7 +189,7 @@ impl Client {
         }
     }
 
-    /// The same of an amendment.
+    /// Does the same with an amendment.
     pub async fn amended(&mut self, order: Uuid, version: u32) -> Result<(), Fault> {
         let change = AskedChange::of(order, ChangeType::Amended);
         self.changed(&change, version).await

@@ -18,12 +18,12 @@ use thiserror::Error;
 
 pub use rules::RULES;
 
-/// Bound on one rule; every answer has one of its own.
+/// Trying one rule is bounded by this; every answer has a bound of its own.
 const RULE_WITHIN: Duration = Duration::from_secs(60);
 /// Bound on finding out where the service is, and on the first connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// A rule of the contract.
+/// This is a rule of the contract.
 pub struct Rule {
     /// This is the rule's short name, such as `wrong-state`, in the output and in the documentation.
     pub name: &'static str,
@@ -43,7 +43,7 @@ enum Fault {
     Untried(String),
 }
 
-/// The service, as rules reach it.
+/// This is the service, as rules reach it.
 struct CheckedService {
     address: SocketAddr,
     /// As the URL has it, for the Host header.
@@ -51,13 +51,13 @@ struct CheckedService {
 }
 
 impl CheckedService {
-    /// A client with a connection of its own.
+    /// Returns a client with a connection of its own.
     fn client(&self) -> Client {
         Client::new(self.address, &self.authority)
     }
 }
 
-/// How a rule fared.
+/// This says how a rule fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fared {
@@ -104,7 +104,7 @@ pub enum CheckError {
     Away {
         /// As it was given.
         url: String,
-        /// What came of it.
+        /// This says what came of the attempt to connect.
         reason: String,
     },
 }
@@ -142,7 +142,7 @@ fn finding(rule: &Rule, checked: Result<(), Fault>) -> Finding {
     }
 }
 
-/// Where the URL leads, if somebody answers there.
+/// Finds out where the URL leads, if somebody answers there; an Err says why not.
 async fn reach(url: &str) -> Result<CheckedService, CheckError> {
     let authority = authority(url).map_err(|reason| CheckError::Url {
         url: url.to_owned(),

@@ -3,7 +3,7 @@
 use crate::history::Outcome;
 use relays::order::Answer;
 
-/// Outcome and version told. Only the body settles a change: a bare status settles nothing.
+/// Returns the outcome, and the version told (else 0). Only the body settles a change: a bare status settles nothing.
 pub(crate) fn classify(status: u16, body: &[u8]) -> (Outcome, u32) {
     match serde_json::from_slice(body) {
         Ok(Answer::Committed { version }) if (200..300).contains(&status) && version > 0 => {

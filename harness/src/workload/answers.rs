@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// By attempt number; kept of every attempt, so only for loads that are watched.
+/// These are run times (ns) by attempt number; they are kept of every attempt, so only for loads that are watched.
 #[derive(Debug, Default)]
 pub struct Answers(Mutex<Vec<Option<i64>>>);
 

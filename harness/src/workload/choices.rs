@@ -7,7 +7,7 @@ use crate::scenario::Workload;
 use crate::scenario::limits::CHANGES_PER_ORDER;
 use relays::order::Directive;
 
-/// Ranks of the skewed distribution: the most popular order gets the share of rank 1 of these.
+/// The skewed distribution has so many ranks: the most popular order gets the share of rank 1 of these.
 const RANKS: usize = 1_000;
 
 pub(super) struct Choices {
@@ -48,7 +48,7 @@ impl Choices {
         self.lives[(rank as usize).min(self.lives.len() - 1)]
     }
 
-    /// What the change with this number asks for. A retry asks for what its change asked for.
+    /// Returns what the change with this number asks for. A retry asks for what its change asked for.
     pub fn intent(&self, change: u32) -> Intent {
         let draw = self.draw(Purpose::Intent, change);
         if draw < self.rollback_ratio {
@@ -69,7 +69,7 @@ impl Choices {
         }
     }
 
-    /// Uniform in 0..1 (SplitMix64).
+    /// Returns a number that is uniform in 0..1 (SplitMix64).
     fn draw(&self, purpose: Purpose, number: u32) -> f64 {
         let stream = mix(self.seed ^ mix(purpose as u64));
         (mix(stream ^ u64::from(number)) >> 11) as f64 / (1u64 << 53) as f64

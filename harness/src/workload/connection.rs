@@ -26,33 +26,33 @@ struct Http {
     over: bool,
 }
 
-/// A connection to the order service, or the lack of one.
+/// This is a connection to the order service, or the lack of one.
 pub(crate) struct Connection {
     service: SocketAddr,
     clock: RunClock,
     timeout: Duration,
-    /// Made once and reset for every request.
+    /// The timer is made once and reset for every request.
     timer: Pin<Box<Sleep>>,
     http: Option<Http>,
     answer: Vec<u8>,
 }
 
-/// How a request went.
+/// This says how a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// No connection could be made: nothing was sent.
     NotSent,
-    /// A whole answer with this status; see [`Connection::answer`].
+    /// There was a whole answer with this status; see [`Connection::answer`].
     Answered(u16),
-    /// No whole answer: timeout, reset, not HTTP. The status, if one was read; else 0.
+    /// There was no whole answer: timeout, reset, not HTTP. It holds the status, if one was read; else 0.
     Broken(u16),
 }
 
-/// A reply and its times, run time.
+/// This is a reply with its times, in ns of run time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange {
     pub reply: Reply,
-    /// How long it took to connect for this request; 0 where the connection was there.
+    /// It took so long, in ns, to connect for this request; it is 0 where the connection was there.
     pub connecting_ns: i64,
     pub sent_ns: i64,
     pub ended_ns: i64,
@@ -93,7 +93,7 @@ impl Connection {
         output
     }
 
-    /// Body of the last answer.
+    /// Returns the body of the last answer.
     pub fn answer(&self) -> &[u8] {
         &self.answer
     }

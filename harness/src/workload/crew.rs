@@ -8,11 +8,11 @@ use std::task::Poll;
 /// What a connection is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
-    /// Send a change for the tick with this number.
+    /// The connection is to send a change for the tick with this number.
     Tick(u64),
     /// Send a change again whose pause is over.
     Repeat,
-    /// Close: others do the work.
+    /// The connection is to close: others do the work.
     Leave,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Crew<S> {
 }
 
 impl<S> Crew<S> {
-    /// At most so many connections, and none yet.
+    /// Makes a crew of at most so many connections, and none yet.
     pub fn new(ceiling: usize) -> Self {
         Self {
             ceiling: ceiling.max(1),

@@ -18,20 +18,20 @@ use tokio::task::JoinSet;
 
 /// At most so many ticks wait for a connection; the oldest beyond are given up.
 const QUEUE_MAX: u64 = 1_000_000;
-/// Pause before the first repetition of a change; doubled for each further one.
+/// A change pauses for so long before its first repetition; the pause is doubled for each further one.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// The longest such pause.
+/// This is the longest such pause.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// A change to send.
+/// A job is a change to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Job {
     pub change: Change,
-    /// Whether it waited for a connection.
+    /// It is true where the change waited for a connection.
     pub held_back: bool,
 }
 
-/// What the connections share.
+/// The desk is what the connections of a load share.
 pub(super) struct Desk {
     pub load: Load,
     pub orders: Orders,
@@ -44,7 +44,7 @@ pub(super) struct Desk {
 
 struct DeskState {
     crew: Crew<Arc<Seat>>,
-    /// Every connection's task. It gives back what it sent.
+    /// These are the tasks of all connections. Each gives back what it sent.
     tasks: JoinSet<Vec<Sent>>,
     /// Ticks below this one are due.
     due: u64,
@@ -52,7 +52,7 @@ struct DeskState {
     /// repetitions wait, nobody is free.
     next: u64,
     given_up: u64,
-    /// Repetitions that wait for a connection.
+    /// So many repetitions wait for a connection.
     repeats: u64,
     /// Due ticks that are not settled, those that pause before a repetition included.
     open: u64,
@@ -161,7 +161,7 @@ impl Desk {
         Some(state.due - state.next)
     }
 
-    /// Whether somebody could be called.
+    /// Hands the call to a connection, and returns whether there was one that could be called.
     fn hand_out(self: &Arc<Self>, state: &mut DeskState, call: Call) -> bool {
         match state.crew.taker() {
             Taker::Free(seat) => seat.call(call),
@@ -174,7 +174,7 @@ impl Desk {
         true
     }
 
-    /// The change of a call. Only a call to leave has none.
+    /// Returns the change of a call. Only a call to leave has none.
     pub fn job(&self, call: Call) -> Option<Job> {
         let change = match call {
             Call::Tick(number) => Some(self.orders.change(self.pacing.intended_ns(number))),
@@ -220,7 +220,7 @@ impl Desk {
         })
     }
 
-    /// A number for an attempt. Numbers are dense: each attempt leaves a row.
+    /// Returns a number for an attempt. Numbers are dense: each attempt leaves a row.
     pub fn attempt(&self) -> u32 {
         self.next_attempt.fetch_add(1, Ordering::Relaxed)
     }

@@ -43,27 +43,27 @@ const FEW: usize = 8;
 /// How often connections that nobody needs are closed.
 const SPARE_EVERY: Duration = Duration::from_secs(5);
 
-/// The row of an attempt, with its number.
+/// This is the row of an attempt, with its number.
 type Sent = (u32, Request);
 
-/// Where and what to send.
+/// A load says where and what to send.
 #[derive(Clone)]
 pub struct Load {
     /// The order service takes requests at this address.
     pub service: SocketAddr,
-    /// Shape of the load.
+    /// This is the shape of the load.
     pub workload: Workload,
-    /// Seed of every random choice.
+    /// This is the seed of every random choice.
     pub seed: u64,
     /// This gives the ids of orders, changes and attempts, and the content of each attempt.
     pub identity: Arc<Identity>,
     /// This clock gives the run time (ns) at which requests are due, sent and answered.
     pub clock: RunClock,
-    /// Progress for the terminal.
+    /// This counts the load's progress for the terminal.
     pub progress: Arc<Progress>,
 }
 
-/// Live counters for the progress display.
+/// These are live counters for the progress display.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// This counts the attempts that were sent, each when its outcome is known.
@@ -72,7 +72,7 @@ pub struct Progress {
     pub acknowledged: std::sync::atomic::AtomicU64,
     /// This counts the attempts that were answered with an explicit no.
     pub rejected: std::sync::atomic::AtomicU64,
-    /// Unknown or not sent.
+    /// This counts the attempts whose outcome is unknown or that were not sent.
     pub unknown: std::sync::atomic::AtomicU64,
     /// When each attempt was told that it is committed, where somebody watches.
     pub answers: Option<Answers>,
@@ -83,13 +83,13 @@ pub struct Progress {
 pub struct Offered {
     /// These are the attempts with their outcomes; the place of each is its attempt number, from 0.
     pub requests: Rows<Request>,
-    /// Intended starts for which nothing could be offered; none in a closed loop.
+    /// This counts the intended starts for which nothing could be offered; it is 0 in a closed loop.
     pub unoffered: u64,
-    /// When the last request ended, run time.
+    /// The last request ended at this run time, in ns.
     pub until_ns: i64,
 }
 
-/// How many changes an open loop intends to offer (retries not counted).
+/// Returns how many changes an open loop intends to offer (retries not counted).
 pub fn planned(workload: &Workload) -> u64 {
     Schedule::new(workload).ticks()
 }

@@ -4,8 +4,8 @@ use super::choices::Choices;
 use crate::history::{Intent, Outcome};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// An order as far as its client knows it. It is in one place at a time (with a worker, or
-/// waiting here), so that a change is sent only after the answer to the one before.
+/// This is an order as far as its client knows it. It is in one place at a time (with a worker, or waiting here), so
+/// that a change is sent only after the answer to the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Order {
     /// This is the order's number, from 0; its id is derived from it.
@@ -16,7 +16,7 @@ pub(super) struct Order {
     pub left: u32,
 }
 
-/// A change about to be sent.
+/// This is a change about to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
     pub order: Order,
@@ -28,7 +28,7 @@ pub(super) struct Change {
     pub intended_ns: i64,
 }
 
-/// What follows from an attempt's outcome.
+/// This is what follows from an attempt's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// The order waits for its next change, or has none left.
@@ -37,8 +37,8 @@ pub(super) enum Next {
     Repeat,
 }
 
-/// Orders and changes that wait. The queues are lock-free; an order is only opened when none
-/// waits, so they hold at most one order a connection, and one for each pause of a retry.
+/// These are the orders and changes that wait. The queues are lock-free; an order is only opened when none waits, so
+/// they hold at most one order a connection, and one for each pause of a retry.
 pub(super) struct Orders {
     choices: Choices,
     retries: u32,
@@ -86,7 +86,7 @@ impl Orders {
         &self.choices
     }
 
-    /// A change for a tick: of the order that has waited longest, else of a new one.
+    /// Returns a change for a tick: of the order that has waited longest, else of a new one.
     pub fn change(&self, intended_ns: i64) -> Change {
         let order = self.ready.pop().unwrap_or_else(|| {
             let index = self.next_order.fetch_add(1, Ordering::Relaxed);

@@ -23,7 +23,7 @@ const SLEEP_QUEUED_MAX_NS: i64 = STALL_MIN_NS / 2;
 /// A time in which no tick was made due although some should have been.
 #[derive(Debug, Clone, Copy)]
 struct Stall {
-    /// Intended start of the first of them.
+    /// This is the intended start (ns of run time) of the first of them.
     from_ns: i64,
     until_ns: i64,
 }
@@ -33,12 +33,12 @@ pub(super) struct Pacing {
     schedule: Schedule,
     clock: RunClock,
     load_from_ns: i64,
-    /// By time; at most one in [`STALL_MIN_NS`].
+    /// The stalls are ordered by time; there is at most one in [`STALL_MIN_NS`].
     stalls: Mutex<Vec<Stall>>,
 }
 
 impl Pacing {
-    /// The schedule, from this run time on.
+    /// Makes a pacing by this schedule, which begins at this run time.
     pub fn new(schedule: Schedule, clock: RunClock, load_from_ns: i64) -> Self {
         Self {
             schedule,
@@ -48,7 +48,7 @@ impl Pacing {
         }
     }
 
-    /// Intended start of a tick, run time.
+    /// Returns the intended start of a tick, in ns of run time.
     pub fn intended_ns(&self, tick: u64) -> i64 {
         self.load_from_ns + self.schedule.offset_ns(tick)
     }

@@ -2,12 +2,12 @@
 
 use crate::scenario::Workload;
 
-/// Intended starts: evenly spaced at the rate, after a linear ramp from 0 to it.
+/// The intended starts are evenly spaced at the rate, after a linear ramp from 0 to it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Schedule {
     rate: f64,
     ramp_s: f64,
-    /// Ticks of the ramp: the area under it.
+    /// The ramp has so many ticks: the area under it.
     ramp_ticks: f64,
     ticks: u64,
 }
@@ -38,7 +38,7 @@ impl Schedule {
         self.ticks
     }
 
-    /// Intended start of a tick, nanoseconds from the start of the load.
+    /// Returns the intended start of a tick, in nanoseconds from the start of the load.
     pub fn offset_ns(&self, tick: u64) -> i64 {
         let tick = tick as f64;
         let seconds = if tick < self.ramp_ticks {

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// time.
 const BUFFER_KEPT: usize = 16 * 1024;
 
-/// A worker and its buffers.
+/// This sends changes over a connection of its own, with buffers of its own, and keeps the rows of what it sent.
 pub(super) struct Worker {
     desk: Arc<Desk>,
     seat: Arc<Seat>,

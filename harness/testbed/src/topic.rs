@@ -25,7 +25,7 @@ const CONFIG: [(&str, &str); 4] = [
     ("message.timestamp.type", "LogAppendTime"),
 ];
 
-/// One topic on the direct listener.
+/// This is one topic on the direct listener.
 #[derive(Clone)]
 pub struct Topic {
     bootstrap: String,
@@ -34,7 +34,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// A topic of this name; nothing is made yet.
+    /// Names a topic; nothing is made yet.
     pub fn new(bootstrap: &str, name: &str, partitions: i32) -> Self {
         Self {
             bootstrap: bootstrap.to_owned(),
@@ -211,7 +211,7 @@ impl Topic {
         })
     }
 
-    /// End offset of each partition as this consumer's isolation level sees it.
+    /// Returns the end offset of each partition, as this consumer's isolation level sees it.
     fn ends(&self, consumer: &BaseConsumer) -> Result<Vec<i64>, String> {
         (0..self.partitions)
             .map(|partition| {
@@ -267,7 +267,7 @@ fn options() -> AdminOptions {
         .operation_timeout(Some(ADMIN_TIMEOUT))
 }
 
-/// librdkafka's metadata calls block their thread.
+/// Runs this on a thread for blocking work, since librdkafka's metadata calls block their thread.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Appends to the file that [`crate::CONFESSION`] names; says nothing without one.
+/// This appends to the file that [`crate::CONFESSION`] names; without one, it says nothing.
 pub struct Confession(Option<File>);
 
 impl Confession {
@@ -15,7 +15,7 @@ impl Confession {
         Self(path.and_then(|path| OpenOptions::new().create(true).append(true).open(path).ok()))
     }
 
-    /// One misdeed; `what` is one word, `which` says to what it was done.
+    /// Admits one misdeed; `what` is one word, `which` says to what it was done.
     pub fn admit(&self, what: &str, which: &str) {
         if let Some(mut file) = self.0.as_ref() {
             let _ = file.write_all(format!("{what} {which}\n").as_bytes());

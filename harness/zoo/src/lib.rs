@@ -8,11 +8,11 @@ pub mod confession;
 pub mod relays;
 pub mod services;
 
-/// Environment variable that names the defect (or the oddity).
+/// This environment variable names the defect (or the oddity).
 pub const DEFECT: &str = "OUTBOX_ZOO_DEFECT";
 /// What it is where nothing is broken; any other name must be that of a defect.
 pub const HONEST: &str = "honest";
-/// Environment variable with the path of the confession.
+/// This environment variable has the path of the confession.
 pub const CONFESSION: &str = "OUTBOX_ZOO_CONFESSION";
 
 /// The name of the defect that this process is to have.

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `--config FILE`, as the harness passes it.
+/// Reads the file of `--config FILE`, as the harness passes it; an Err says what is missing or wrong.
 fn config<T: DeserializeOwned>() -> Result<T, String> {
     let file = std::env::args()
         .nth(3)

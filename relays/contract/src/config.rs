@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// How to reach PostgreSQL, and which schema belongs to this strategy.
+/// This says how to reach PostgreSQL, and which schema belongs to this strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostgresTarget {
-    /// Host name or address; the proxy's where the link is proxied.
+    /// This is the server's host name or address, or the proxy's where the link is proxied.
     pub host: String,
     /// This is the TCP port of the server, or the proxy's where the link is proxied.
     pub port: u16,
-    /// Role to log in as.
+    /// Sessions log in as this role.
     pub user: String,
-    /// Password of the role.
+    /// This is the password of the role.
     pub password: String,
     /// Sessions connect to the database of this name, in which the strategy's schema is.
     pub database: String,
@@ -21,23 +21,23 @@ pub struct PostgresTarget {
     pub schema: String,
 }
 
-/// Where a process writes its trace, and how much of it.
+/// This says where a process writes its trace, and how much of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceTarget {
     /// Folder in which each life of the process makes a file; this process's own, made if missing.
     pub folder: PathBuf,
-    /// Bytes that all lives together write at most.
+    /// All lives of the process together write at most so many bytes.
     pub max_bytes: u64,
 }
 
-/// How to reach Kafka, and which topic belongs to this strategy.
+/// This says how to reach Kafka, and which topic belongs to this strategy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KafkaTarget {
-    /// `host:port` to bootstrap from; the proxied listener's where the link is proxied.
+    /// Clients bootstrap from this `host:port`; it is the proxied listener's where the link is proxied.
     pub bootstrap: String,
-    /// Topic for the events.
+    /// The events go to this topic.
     pub topic: String,
-    /// `linger.ms` of the producer.
+    /// This is the producer's `linger.ms`, in milliseconds.
     pub linger_ms: f64,
 }
 
@@ -45,9 +45,9 @@ pub struct KafkaTarget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WriteOrder {
-    /// Commit the order, then publish: a failure between the two loses the event.
+    /// The service commits the order, then publishes: a failure between the two loses the event.
     CommitThenPublish,
-    /// Publish, then commit the order: a failure between the two invents an event.
+    /// The service publishes, then commits the order: a failure between the two invents an event.
     PublishThenCommit,
 }
 
@@ -55,33 +55,33 @@ pub enum WriteOrder {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum WritePathConfig {
-    /// Order, version and outbox row in one transaction.
+    /// Order, version and outbox row are written in one transaction.
     Outbox {
-        /// Whether the transaction also sends a NOTIFY to wake a polling relay.
+        /// This says whether the transaction also sends a NOTIFY to wake a polling relay.
         notify: bool,
     },
     /// Order and version, then the statements of an outbox that was not designed here, in one
     /// transaction.
     Foreign {
-        /// What announces a change, in this order.
+        /// These statements announce a change, in this order.
         announce: Vec<ForeignStatement>,
     },
-    /// Two writes, no transaction around them.
+    /// There are two writes, and no transaction around them.
     DualWrite {
         /// Which write comes first.
         order: WriteOrder,
         /// How long a request waits for the broker before it gives up; `None` leaves
         /// librdkafka's own `message.timeout.ms` of five minutes.
         publish_timeout_ms: Option<u64>,
-        /// Where the service publishes.
+        /// This says where the service publishes.
         kafka: KafkaTarget,
     },
 }
 
-/// A statement with parameters, each of type text.
+/// This is a statement with parameters, each of type text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignStatement {
-    /// With `$1`, `$2` and so on.
+    /// This is the statement's text, with `$1`, `$2` and so on for its parameters.
     pub sql: String,
     /// What they are, in the order of their numbers.
     pub parameters: Vec<Parameter>,
@@ -91,34 +91,34 @@ pub struct ForeignStatement {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Parameter {
-    /// The id of the attempt that made the change, a UUID; it is the event's id too.
+    /// It is the id of the attempt that made the change, a UUID, and the event's id too.
     Attempt,
-    /// The order's id, a UUID.
+    /// It is the order's id, a UUID.
     OrderId,
-    /// The version that the change made.
+    /// It is the version that the change made.
     Version,
     /// It is the event's type as consumers see it, e.g. `OrderPlaced`.
     EventType,
     /// It is the whole event as JSON text, its version included.
     Payload,
-    /// The same for every change.
+    /// It is this text, the same for every change.
     Text(String),
 }
 
-/// Configuration of `outbox-harness order-service`.
+/// This is the configuration of `outbox-harness order-service`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceConfig {
-    /// Address of the HTTP listener.
+    /// The HTTP listener has this address.
     pub listen: SocketAddr,
-    /// Run id, 16 hex digits; goes into every event.
+    /// This is the run id, 16 hex digits; it goes into every event.
     pub run: String,
     /// The service writes to this database, with a role of its own.
     pub postgres: PostgresTarget,
-    /// Connections held to PostgreSQL.
+    /// So many connections to PostgreSQL are held.
     pub postgres_connections: usize,
     /// This says how a change is made durable and how it is announced.
     pub write_path: WritePathConfig,
-    /// Where to write a trace; `None`: nowhere.
+    /// This says where to write a trace; `None` means nowhere.
     #[serde(default)]
     pub trace: Option<TraceTarget>,
 }
@@ -129,11 +129,11 @@ pub struct ServiceConfig {
 pub enum AfterPublish {
     /// The relay deletes the row from the outbox.
     Delete,
-    /// Set its status to `processed`.
+    /// The relay sets the row's status to `processed`.
     Mark,
 }
 
-/// Where a relay gets its events from.
+/// This says where a relay gets its events from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum SourceConfig {
@@ -141,23 +141,23 @@ pub enum SourceConfig {
     Polling {
         /// This says whether a row is deleted or marked when its event is durable.
         after_publish: AfterPublish,
-        /// Pause between polls that found nothing.
+        /// The relay pauses for so many milliseconds after a poll that found nothing.
         interval_ms: u64,
         /// Rows a claim takes at most.
         batch: u32,
-        /// Whether to LISTEN for the write path's NOTIFY as a hint on top of the interval.
+        /// This says whether to LISTEN for the write path's NOTIFY as a hint on top of the interval.
         notify: bool,
     },
     /// Streams the write-ahead log with logical replication (pgoutput).
     Cdc {
-        /// Replication slot; exists before the relay starts.
+        /// This is the replication slot's name; the slot exists before the relay starts.
         slot: String,
-        /// Publication; exists before the relay starts.
+        /// This is the publication's name; the publication exists before the relay starts.
         publication: String,
     },
 }
 
-/// Whether a relay's own commits wait for the disk (`synchronous_commit` of its sessions).
+/// This says whether a relay's own commits wait for the disk (`synchronous_commit` of its sessions).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommitMode {
@@ -170,7 +170,7 @@ pub enum CommitMode {
 }
 
 impl CommitMode {
-    /// The value of `synchronous_commit`.
+    /// Returns the value of `synchronous_commit`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -179,10 +179,10 @@ impl CommitMode {
     }
 }
 
-/// Configuration of `outbox-harness relay`.
+/// This is the configuration of `outbox-harness relay`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RelayConfig {
-    /// The database, with the relay's own role.
+    /// This is the database, with the relay's own role.
     pub postgres: PostgresTarget,
     /// The relay publishes to the topic of this broker.
     pub kafka: KafkaTarget,
@@ -195,7 +195,7 @@ pub struct RelayConfig {
     /// away from it when nothing is heard of it for a few seconds.
     #[serde(default)]
     pub one_of_several: bool,
-    /// Where to write a trace; `None`: nowhere.
+    /// This says where to write a trace; `None` means nowhere.
     #[serde(default)]
     pub trace: Option<TraceTarget>,
 }

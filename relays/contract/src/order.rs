@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Longest content of a change, bytes. One number for scenario files, order service and whatever carries
-/// an event: with the rest of it, less than 1 KB, it stays below the 1,000,000 bytes that clients and
-/// brokers of Kafka take unless told otherwise.
+/// The content of a change has at most so many bytes. This is one number for scenario files, order service
+/// and whatever carries an event: with the rest of it, less than 1 KB, it stays below the 1,000,000 bytes
+/// that clients and brokers of Kafka take unless told otherwise.
 pub const CONTENT_BYTES_MAX: u32 = 900_000;
 
-/// A kind of change. The state machine: placed, paid, shipped, delivered; amended at any time.
+/// This is a kind of change. The state machine goes placed, paid, shipped, delivered; an order can be amended
+/// at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeType {
@@ -20,12 +21,12 @@ pub enum ChangeType {
     Shipped,
     /// The order goes from state `shipped` to state `delivered`.
     Delivered,
-    /// Any state to itself.
+    /// The order goes from any state to itself.
     Amended,
 }
 
 impl ChangeType {
-    /// Every type, in the order of their codes.
+    /// These are all types, in the order of their codes.
     pub const ALL: [ChangeType; 5] = [
         Self::Placed,
         Self::Paid,
@@ -45,7 +46,7 @@ impl ChangeType {
         }
     }
 
-    /// The event's type as consumers see it, e.g. `OrderPlaced`.
+    /// Returns the event's type as consumers see it, e.g. `OrderPlaced`.
     pub fn event_type(self) -> &'static str {
         match self {
             Self::Placed => "OrderPlaced",
@@ -56,12 +57,12 @@ impl ChangeType {
         }
     }
 
-    /// The reverse of [`ChangeType::event_type`].
+    /// Returns the type whose [`ChangeType::event_type`] this is; `None` if it is no type's.
     pub fn from_event_type(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|t| t.event_type() == name)
     }
 
-    /// Dense code for histories.
+    /// Returns the type's dense code for histories.
     pub fn code(self) -> u8 {
         self as u8
     }
@@ -136,7 +137,7 @@ impl OrderState {
         }
     }
 
-    /// The reverse of [`OrderState::name`].
+    /// Returns the state whose [`OrderState::name`] this is; `None` if it is no state's.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
@@ -156,50 +157,51 @@ pub enum Directive {
     /// The service writes the change and commits it at once.
     #[default]
     Commit,
-    /// Write, keep the transaction open for so many milliseconds, then commit: a slow transaction.
+    /// The service writes, keeps the transaction open for so many milliseconds, then commits: a slow transaction.
     HoldMs(u32),
-    /// Write, then find that a business rule forbids it, and roll back: answered 422, `rejected`.
+    /// The service writes, then finds that a business rule forbids it, rolls back, and answers 422, `rejected`.
     Veto,
 }
 
-/// Body of `POST /orders` (`to` absent or `placed`, `order_id` required) and of
+/// This is the body of `POST /orders` (`to` absent or `placed`, `order_id` required) and of
 /// `POST /orders/{id}/transitions` (`to` required, `order_id` absent).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeRequest {
-    /// The new order's id, chosen by the client.
+    /// This is the new order's id, chosen by the client; `None` where the path names the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
     /// This is the change that the client wants; `None` is only allowed where an order is placed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<ChangeType>,
-    /// Idempotency key: retries of one change share it.
+    /// This is the idempotency key: retries of one change share it.
     pub change_id: Uuid,
-    /// Identity of this very request; stored with the version it makes.
+    /// This is the identity of this very request; it is stored with the version it makes.
     pub attempt: Uuid,
-    /// Opaque text that travels into the event.
+    /// This opaque text travels into the event.
     pub content: String,
     /// What the business logic does.
     #[serde(default)]
     pub directive: Directive,
 }
 
-/// Body of an answer that settles the change. Anything else (a bare 5xx) settles nothing.
+/// This is the body of an answer that settles the change. Anything else (a bare 5xx) settles nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "outcome")]
 pub enum Answer {
-    /// 201 or 200: committed as this version. For a repeated change id, the version it got before.
+    /// The status is 201 or 200: the change is committed as this version. For a repeated change id, it is the
+    /// version it got before.
     Committed {
         /// This is the version of the order that the change made; an order's first version is 1.
         version: u32,
     },
-    /// 4xx: not written, in so many words.
+    /// The status is 4xx: the answer says in so many words that the change is not written.
     Rejected {
         /// This says in words why the change was not written.
         reason: String,
     },
 }
 
-/// Body of a 503: something failed, and whether the change is committed is not known.
+/// This is the body of a 503: something failed, and whether the change is committed is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What failed, where, and what to do.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 
-/// One report of a child process.
+/// This is one report of a child process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "signal")]
 pub enum Signal {
@@ -15,24 +15,24 @@ pub enum Signal {
         /// This says in words how the connection failed or was lost.
         reason: String,
     },
-    /// Connected to its database again.
+    /// The process is connected to its database again.
     DatabaseUp,
     /// Deliveries to the broker failed.
     PublishFailed {
         /// How many since the last report (reports are at most ten a second).
         count: u64,
-        /// The first error of them.
+        /// This is the first error of them.
         reason: String,
     },
     /// Deliveries succeed again after failures.
     PublishUp,
-    /// Cumulative progress since this process started, at most ten a second.
+    /// This is the cumulative progress since this process started, reported at most ten times a second.
     Progress {
-        /// Events taken from the source (relay) or requests begun (service).
+        /// So many events were taken from the source (relay) or requests begun (service).
         taken: u64,
-        /// Events whose delivery the broker confirmed.
+        /// So many events were delivered, as the broker confirmed.
         delivered: u64,
-        /// Events confirmed to the source (relay) or requests answered (service).
+        /// So many events were confirmed to the source (relay) or requests answered (service).
         confirmed: u64,
     },
 }
@@ -40,7 +40,7 @@ pub enum Signal {
 /// A signal with the time it was emitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimedSignal {
-    /// CLOCK_MONOTONIC, nanoseconds; comparable between processes of one host.
+    /// This is the time on CLOCK_MONOTONIC, in nanoseconds, comparable between processes of one host.
     pub monotonic_ns: u64,
     /// This is what the process reports; in JSON its fields stand beside the time in the same object.
     #[serde(flatten)]

@@ -38,15 +38,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-/// Events in flight at most; their bytes are bounded by [`QUEUE_KIB`].
+/// So many events are in flight at most; their bytes are bounded by [`QUEUE_KIB`].
 const IN_FLIGHT_MAX: usize = 10_240;
 /// Reports that are worth a look before all are there: they make room for as many events.
 const WORTH_A_LOOK: u64 = IN_FLIGHT_MAX as u64 / 8;
-/// Bytes in librdkafka's queue and in flight at most.
+/// So many KiB are in librdkafka's queue and in flight at most.
 const QUEUE_KIB: &str = "16384";
-/// Bytes of a batch: few requests for many events.
+/// A batch has at most so many bytes: few requests carry many events.
 const BATCH_BYTES: u32 = 500_000;
-/// The longest that librdkafka knows: it is the pump that decides when to give up.
+/// This is the longest that librdkafka knows: it is the pump that decides when to give up.
 const SOCKET_TIMEOUT_MS: &str = "300000";
 /// How long a report may stay away on a link that is not slow.
 const PATIENCE_MIN: Duration = Duration::from_secs(10);
@@ -54,20 +54,20 @@ const PATIENCE_MIN: Duration = Duration::from_secs(10);
 const PATIENCE_MAX: Duration = Duration::from_secs(300);
 /// Bytes a second that a link is trusted to bring across, until it has shown that it does not.
 const RATE_MIN: u32 = 20_000;
-/// Bound of one attempt to learn about the topic.
+/// One attempt to learn about the topic takes no longer than this.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// A producer that has not reached the broker for so long may hang on a connection that is dead.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// Bound of the wait for an abandoned producer's threads.
+/// An abandoned producer's threads are waited for no longer than this.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What one producer's callbacks and the pump share.
+/// One producer's callbacks and the pump share this.
 #[derive(Debug)]
 struct Deliveries {
     ring: CompletionRing,
     reports: Reports,
     failed: AtomicU64,
-    /// The first failure's error, and the last loss of contact. Locked on failures only.
+    /// These are the first failure's error, and the last loss of contact. They are locked on failures only.
     failure: Mutex<Option<String>>,
     trouble: Mutex<Option<String>>,
     /// Where each report goes as well, if a trace wants it: never more than are in flight.
@@ -96,7 +96,7 @@ impl Deliveries {
     }
 }
 
-/// Receives librdkafka's reports, on its polling thread.
+/// This receives librdkafka's reports, on its polling thread.
 #[derive(Debug, Clone)]
 struct Callbacks(Arc<Deliveries>);
 
@@ -154,7 +154,7 @@ pub struct KafkaPublisher {
     target: KafkaTarget,
     producer: Option<ThreadedProducer<Callbacks>>,
     deliveries: Arc<Deliveries>,
-    /// The other end of the deliveries' reports, for a trace.
+    /// This is the other end of the deliveries' reports, for a trace; `None` without one.
     kept: Option<mpsc::Receiver<Delivery>>,
     taken: u64,
     durable: u64,
@@ -221,7 +221,7 @@ fn patience(outstanding: u64, fruitless: u32) -> Duration {
 }
 
 impl KafkaPublisher {
-    /// For this topic; connects later.
+    /// Makes a publisher for this topic, which connects later.
     pub fn new(target: KafkaTarget) -> Self {
         let deliveries = Deliveries::new(None);
         let in_flight = InFlight::new(deliveries.ring.capacity());

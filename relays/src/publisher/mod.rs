@@ -27,7 +27,7 @@ pub struct PublishError {
 pub enum Offer {
     /// It has the next position; its delivery is under way.
     Taken,
-    /// No room now. Offer it again after progress.
+    /// There is no room now. Offer it again after progress.
     Full,
 }
 

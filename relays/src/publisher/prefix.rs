@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Ring of completion bits, shared between the marking and the advancing side.
+/// This is a ring of completion bits, shared between the marking and the advancing side.
 ///
 /// At most [`CompletionRing::capacity`] positions from the reader's may be outstanding: whoever
 /// hands out positions sees to that.
@@ -15,7 +15,7 @@ pub struct CompletionRing {
 }
 
 impl CompletionRing {
-    /// A ring for `capacity` positions in flight, rounded up to a multiple of 64.
+    /// Makes a ring for `capacity` positions in flight, rounded up to a multiple of 64.
     pub fn new(capacity: usize) -> Self {
         let words = capacity.max(1).div_ceil(64);
         Self {

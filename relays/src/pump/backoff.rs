@@ -6,7 +6,7 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Doubles from 50 ms to 1 s: short enough that recovery after a heal is quick, long enough that
+/// The wait doubles from 50 ms to 1 s: short enough that recovery after a heal is quick, long enough that
 /// an outage costs nothing. Each wait is between a half and the whole of it, so that relays which
 /// failed together do not come back together.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after one more failure.
+    /// Returns the wait after one more failure.
     pub(super) fn next(&mut self) -> Duration {
         let full = FIRST
             .saturating_mul(1 << self.failures.min(10))

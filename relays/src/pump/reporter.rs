@@ -3,17 +3,17 @@
 use crate::signal::{Signal, emit};
 use std::time::{Duration, Instant};
 
-/// At most ten reports of a kind a second.
+/// So much time passes between two reports of a kind, which makes ten a second at most.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Turns what happens into signals: each change of state once, figures at a bounded rate.
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
-    /// Events taken from the source.
+    /// So many events were taken from the source.
     pub(super) taken: u64,
-    /// Events whose delivery the broker confirmed.
+    /// So many events were delivered, as the broker confirmed.
     pub(super) delivered: u64,
-    /// Events confirmed to the source.
+    /// So many events were confirmed to the source.
     pub(super) confirmed: u64,
     ready: bool,
     database_lost: bool,

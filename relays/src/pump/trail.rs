@@ -18,7 +18,7 @@ struct Named {
     attempt: Uuid,
 }
 
-/// An event on its way.
+/// This is an event on its way.
 #[derive(Debug, Clone, Copy)]
 struct Tag {
     /// Events that name no attempt are passed over.
@@ -34,18 +34,18 @@ pub(super) struct Trail {
     trace: Trace,
     /// These steps are noted and not yet written to the trace.
     steps: Vec<Step>,
-    /// Taken from the source, not yet by the publisher.
+    /// These events are taken from the source, and not yet by the publisher.
     taken: VecDeque<Tag>,
-    /// Taken by the publisher, not yet settled at the source.
+    /// These events are taken by the publisher, and not yet settled at the source.
     under_way: VecDeque<Tag>,
-    /// The publisher's position of the first of them.
+    /// This is the publisher's position of the first event that is under way.
     first: u64,
     /// Events that the source has settled in all.
     settled: u64,
 }
 
 impl Trail {
-    /// A trail in this trace.
+    /// Makes a trail in this trace.
     pub(super) fn new(trace: Trace) -> Self {
         Self {
             trace,
@@ -96,7 +96,7 @@ impl Trail {
         self.note(tag, at_ns, Stage::Handed, 0);
     }
 
-    /// The publisher's report. On file with the next [`Trail::write`].
+    /// Notes the publisher's report. It is on file with the next [`Trail::write`].
     pub(super) fn delivered(&mut self, delivery: Delivery) {
         let index = delivery.position.checked_sub(self.first);
         let Some(tag) = index.and_then(|i| self.under_way.get_mut(i as usize)) else {

@@ -140,8 +140,8 @@ fn searching(role: &str, schema: &str) -> (&'static str, String) {
 }
 
 impl Layout {
-    /// The tables. `seq` is drawn while the order's row is locked, so that per order it rises in
-    /// commit order; across orders it does not.
+    /// Returns what makes the tables: for each statement what it does, and its SQL. `seq` is drawn while the
+    /// order's row is locked, so that per order it rises in commit order; across orders it does not.
     fn tables(&self) -> Vec<(&'static str, String)> {
         let schema = quote_identifier(&self.schema);
         if self.outbox.is_of_a_foreign_service() {
@@ -223,7 +223,7 @@ impl Layout {
         statements
     }
 
-    /// The roles of this kind of outbox.
+    /// Returns the roles of this kind of outbox; a reader's is among them where the order service is a foreign one.
     fn roles_that_are_made(&self) -> Vec<String> {
         let mut roles = vec![self.service_role(), self.relay_role()];
         roles.extend(

@@ -19,9 +19,9 @@ const READ: Rights = [("tables", "select"), ("sequences", "select")];
 /// An outbox that was not designed here.
 #[derive(Debug, Clone, Copy)]
 pub struct ForeignSchema<'a> {
-    /// Statements that make its tables.
+    /// These statements make its tables.
     pub ddl: &'a [String],
-    /// Statements that announce a change; they are tried. None where the order service is not ours.
+    /// These statements announce a change; they are tried. There are none where the order service is not ours.
     pub announce: &'a [ForeignStatement],
     /// Statements that the administrator runs afterwards.
     pub after: &'a [String],

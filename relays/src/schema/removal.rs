@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Bound on the end of the sessions of all roles and of the slot's walsender.
+/// The sessions of all roles and the slot's walsender must end within this time.
 const SESSIONS_END_WITHIN: Duration = Duration::from_secs(15);
 
 /// Drops everything [`create`](super::create) made, and whatever of it is left after a crash; rolls back what

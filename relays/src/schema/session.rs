@@ -7,15 +7,15 @@ use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Bound on connecting as the administrator.
+/// Connecting as the administrator takes no longer than this.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// Bound on each statement of the set-up, kept by the server. Creating a slot waits for every
+/// This bounds each statement of the set-up, and is kept by the server. Creating a slot waits for every
 /// transaction of the cluster that is running at that moment.
 const STATEMENT_TIMEOUT: &str = "30s";
 /// Bound on the same, kept here, for a server that does not answer at all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 
-/// How to log in to a target. TLS is not built in.
+/// Returns how to log in to a target. TLS is not built in.
 pub(crate) fn connect_options(target: &PostgresTarget, application: &str) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
         .host(&target.host)
@@ -73,8 +73,8 @@ pub(super) async fn bounded<T>(
         })
 }
 
-/// What went wrong, in the server's own words: message, detail and hint. (The error's own text has a line
-/// number, which is of the server's sources.)
+/// Returns what went wrong, in the server's own words: message, detail and hint. (The error's own text has a
+/// line number, which is of the server's sources.)
 pub fn words(error: &sqlx::Error) -> String {
     let Some(answer) = error.as_database_error() else {
         return error.to_string();

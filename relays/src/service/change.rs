@@ -7,7 +7,7 @@ use uuid::Uuid;
 /// Longest hold a client may ask for: it keeps a connection and a row lock.
 pub(super) const HOLD_MAX: Duration = Duration::from_secs(10);
 
-/// One change of one order.
+/// This is one change of one order, checked and complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
     pub order: Uuid,
@@ -19,7 +19,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// From the body of `POST /orders`. The error says what is wrong with it and what is right.
+    /// Makes the change from the body of `POST /orders`. The error says what is wrong with it and what is right.
     pub fn placing(request: ChangeRequest) -> Result<Self, String> {
         if let Some(to) = request.to
             && to != ChangeType::Placed
@@ -36,7 +36,8 @@ impl Change {
         Self::new(order, ChangeType::Placed, request)
     }
 
-    /// From the path and the body of `POST /orders/{id}/transitions`.
+    /// Makes the change from the path and the body of `POST /orders/{id}/transitions`.
+    /// The error says what is wrong with them and what is right.
     pub fn transition(order: &str, request: ChangeRequest) -> Result<Self, String> {
         let order = Uuid::try_parse(order)
             .map_err(|e| format!("`{order}` in the path is no order id, which is a UUID: {e}"))?;
@@ -69,7 +70,7 @@ impl Change {
     }
 }
 
-/// What became of a change.
+/// This says what became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It is committed as this version.
@@ -80,7 +81,7 @@ pub(super) enum Outcome {
     Failed { error: String },
 }
 
-/// Kinds of rejection; HTTP gives each its status.
+/// These are the kinds of rejection; HTTP gives each its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejection {
     /// There is no such order.

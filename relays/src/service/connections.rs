@@ -15,17 +15,17 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-/// Bound on making a connection, authentication included.
+/// Making a connection takes no longer than this, authentication included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// So many are made at a time: all at once, on a busy machine, none would be ready within its bound.
 const OPENING_MAX: usize = 8;
-/// Bound on waiting for a connection; a request that gets none is answered 503.
+/// A request waits no longer than this for a connection; one that gets none is answered 503.
 const LEND_WITHIN: Duration = Duration::from_secs(1);
-/// Bound on one answer of the server. A connection that exceeds it is thrown away.
+/// One answer of the server may take no longer than this. A connection that exceeds it is thrown away.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Bound on asking an idle connection whether it still works.
+/// An idle connection that is asked whether it still works must answer within this time.
 const PING_WITHIN: Duration = Duration::from_secs(1);
-/// Pauses between attempts to connect: the first, and the longest.
+/// These are the pauses between attempts to connect: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// What went wrong with the database, and whether the connection is to blame.
@@ -38,7 +38,7 @@ pub(super) struct DatabaseError {
 }
 
 impl DatabaseError {
-    /// What the server, or the way to it, said.
+    /// Makes the error from what the server, or the way to it, said.
     pub fn new(doing: &'static str, error: &sqlx::Error) -> Self {
         Self {
             doing,
@@ -100,14 +100,14 @@ pub(super) struct Connections {
     size: usize,
     /// As many permits as `idle` has connections.
     available: Semaphore,
-    /// Last in, first out: the most recently used is the warmest. Held for a push or a pop.
+    /// The last in is the first out: the most recently used is the warmest. The lock is held for a push or a pop.
     idle: Mutex<Vec<PgConnection>>,
     health: Mutex<Health>,
 }
 
 #[derive(Debug, Default)]
 struct Health {
-    /// Connections being replaced or checked.
+    /// So many connections are being replaced or checked.
     absent: usize,
     /// Whether a loss was reported and not yet its end.
     lost: bool,
@@ -285,7 +285,7 @@ async fn open_patiently(options: &PgConnectOptions) -> Result<PgConnection, Stri
     }
 }
 
-/// A connection on loan. Only [`Lease::settle`] with success gives it back: one that is dropped on
+/// This is a connection on loan. Only [`Lease::settle`] with success gives it back: one that is dropped on
 /// any other way (a failure, a panic) may be in the middle of something, and is replaced.
 pub(super) struct Lease {
     /// This connection is the borrower's until the loan ends.

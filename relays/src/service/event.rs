@@ -4,17 +4,17 @@
 use super::change::Change;
 use std::fmt::Write;
 
-/// An event but for its version.
+/// This is the text of an event but for its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EventText {
-    /// Up to and including `"version":`.
+    /// This is the text up to and including `"version":`.
     pub prefix: String,
-    /// From the comma after the version on.
+    /// This is the text from the comma after the version on.
     pub suffix: String,
 }
 
 impl EventText {
-    /// The event of a change; `run` is 16 hex digits, which need no escaping.
+    /// Returns the event of a change; `run` is 16 hex digits, which need no escaping.
     pub fn new(run: &str, change: &Change) -> Self {
         let prefix = format!(
             r#"{{"run":"{run}","order_id":"{}","version":"#,

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 
-/// What a panic said.
+/// This is what a panic said: the value that it carried.
 pub(super) type Panic = Box<dyn Any + Send>;
 
 type Work<T> = Pin<Box<dyn Future<Output = Result<T, Panic>> + Send>>;

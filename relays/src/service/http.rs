@@ -19,14 +19,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Largest body: the longest content, and room for the ids around it.
+/// A body has at most so many bytes: the longest content, and room for the ids around it.
 const BODY_BYTES_MAX: usize = CONTENT_BYTES_MAX as usize + 4 * 1024;
 /// Bound on the arrival of a body once its head is there.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// Most requests at work at once; beyond that they are turned away.
+/// So many requests are at work at once at most; those beyond that are turned away.
 pub(super) const IN_FLIGHT_MAX: usize = 16 * 1024;
 
-/// What the handlers share.
+/// The handlers share this.
 pub(super) struct Service<P> {
     path: P,
     monitor: Arc<Monitor>,

@@ -42,7 +42,7 @@ const BACKLOG: u32 = 1024;
 /// Bound on the requests in flight after SIGTERM, on top of what the write path may wait for.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 
-/// One order change in; committed, rejected, or not known.
+/// A write path takes one order change and says whether it is committed, rejected, or not known.
 trait WritePath: Send + Sync + 'static {
     /// Takes the change through.
     fn apply(&self, change: &Change) -> impl Future<Output = Outcome> + Send;
@@ -69,7 +69,7 @@ pub async fn serve(config: ServiceConfig) -> Result<(), String> {
     .await
 }
 
-/// [`serve`], until `stop` completes instead of SIGTERM.
+/// Serves as [`serve`] does, until `stop` completes instead of SIGTERM.
 pub async fn serve_until(
     config: ServiceConfig,
     stop: impl Future<Output = ()> + Send + 'static,

@@ -16,7 +16,7 @@ pub(super) struct Monitor {
     answered: AtomicU64,
     delivered: AtomicU64,
     undelivered: AtomicU64,
-    /// The first failure since the last report; touched by failures and the report only.
+    /// This is the first failure since the last report; it is touched by failures and the report only.
     failure: Mutex<Option<String>>,
 }
 

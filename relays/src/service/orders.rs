@@ -59,13 +59,13 @@ macro_rules! announced_loudly {
 /// How a change is announced.
 #[derive(Debug, Clone)]
 pub(super) enum Announcement {
-    /// Not in the database.
+    /// It is not announced in the database.
     None,
-    /// An outbox row, in the statement that writes the change.
+    /// An outbox row announces it, in the statement that writes the change.
     Outbox,
-    /// The same, and a NOTIFY on the channel named like the schema.
+    /// The same row announces it, and a NOTIFY on the channel named like the schema.
     OutboxAndNotify,
-    /// By statements of their own, after the one that writes it.
+    /// Statements of their own announce it, after the one that writes it.
     Foreign(ForeignStatements),
 }
 
@@ -82,7 +82,7 @@ impl Orders {
         Self { run, announcement }
     }
 
-    /// Run id of the events.
+    /// Returns the run id of the events.
     pub fn run(&self) -> &str {
         &self.run
     }
@@ -138,13 +138,13 @@ impl Orders {
     }
 }
 
-/// The statement that places an order and announces it in the outbox, alone in its transaction.
-/// Its parameters and their types: $1 order uuid, $2 attempt uuid, $3 change uuid, $4 state
+/// This is the statement that places an order and announces it in the outbox, alone in its transaction.
+/// Its parameters and their types are: $1 order uuid, $2 attempt uuid, $3 change uuid, $4 state
 /// required text (null here), $5 state afterwards text, $6 event id uuid, $7 event type text,
-/// $8 and $9 the event's text before and after its version. For the referee's benchmarks.
+/// $8 and $9 the event's text before and after its version. It is for the referee's benchmarks.
 pub const PLACING: &str = announced!(place!(), "version");
 
-/// Session settings of the service's connections that decide the statement's plan.
+/// These session settings of the service's connections decide the statement's plan.
 pub const SESSION: [(&str, &str); 1] = [("enable_seqscan", "off")];
 
 /// Why nothing was written: the change is committed already, under the version it got then, or it
@@ -206,7 +206,7 @@ fn forbidden(change: &Change, state: &str) -> Option<String> {
     ))
 }
 
-/// How the service logs in: everything that would cost a round trip later is set here.
+/// Returns how the service logs in: everything that would cost a round trip later is set here.
 pub(super) fn session(target: &PostgresTarget, transaction_idle: Duration) -> PgConnectOptions {
     let idle = format!("{}ms", transaction_idle.as_millis());
     connect_options(target, "outbox-harness order-service").options([

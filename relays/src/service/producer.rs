@@ -20,13 +20,13 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// librdkafka's `message.timeout.ms` unless told otherwise.
+/// This is librdkafka's `message.timeout.ms` unless told otherwise.
 const DELIVERY_DEFAULT: Duration = Duration::from_secs(300);
 /// What librdkafka may take beyond the timeout to say so.
 const REPORT_GRACE: Duration = Duration::from_secs(5);
-/// Bound on asking the broker for the topic before the first event.
+/// Asking the broker for the topic before the first event takes no longer than this.
 const WARM_UP_WITHIN: Duration = Duration::from_secs(1);
-/// Bound on the flush at the end; by then every request has had its report.
+/// The flush at the end takes no longer than this; by then every request has had its report.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a delivery may take, until its report.
@@ -44,12 +44,12 @@ pub(super) struct EventProducer {
     within: Duration,
     monitor: Arc<Monitor>,
     trace: Trace,
-    /// Replaced only after a fatal error.
+    /// This producer is replaced only after a fatal error.
     current: RwLock<Arc<Kafka>>,
 }
 
 impl EventProducer {
-    /// A producer for the topic; connects on its own in the background.
+    /// Makes a producer for the topic, which connects on its own in the background; an error says why there is none.
     pub fn new(
         kafka: &KafkaTarget,
         publish_timeout_ms: Option<u64>,

@@ -5,7 +5,7 @@ use super::connections::DatabaseError;
 use super::transaction::TransactionOutcome;
 use crate::trace::{Stage, Trace};
 
-/// What a whole transaction came to. A change that wrote nothing of its own leaves no step.
+/// Notes what a whole transaction came to. A change that wrote nothing of its own leaves no step.
 pub(super) fn transaction(
     trace: &Trace,
     change: &Change,

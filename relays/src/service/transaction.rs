@@ -12,10 +12,10 @@ use tokio::time::sleep;
 /// that finds it forbidden and the read that finds out why.
 pub(super) const TRIES: usize = 3;
 
-/// What a transaction came to.
+/// This says what a transaction came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TransactionOutcome {
-    /// Committed by this request, as this version.
+    /// This request committed the change, as this version.
     Committed { version: u32 },
     /// This request wrote nothing, and this is the answer to it.
     Settled(Outcome),
@@ -100,7 +100,7 @@ pub(super) async fn end(conn: &mut PgConnection) -> Result<(), DatabaseError> {
     .map(drop)
 }
 
-/// Rolls back; certain only once the server has answered.
+/// Rolls the transaction back, which is certain only once the server has answered.
 pub(super) async fn roll_back(conn: &mut PgConnection) -> Result<(), DatabaseError> {
     exchange(
         "rolling a transaction back",
@@ -110,7 +110,7 @@ pub(super) async fn roll_back(conn: &mut PgConnection) -> Result<(), DatabaseErr
     .map(drop)
 }
 
-/// The answer to a change that a business rule forbids.
+/// Returns the answer to a change that a business rule forbids.
 pub(super) fn vetoed() -> Outcome {
     Outcome::Rejected {
         why: Rejection::Forbidden,
@@ -118,7 +118,7 @@ pub(super) fn vetoed() -> Outcome {
     }
 }
 
-/// The answer when other changes of the order kept getting in the way.
+/// Returns the answer for when other changes of the order kept getting in the way.
 pub(super) fn busy() -> Outcome {
     Outcome::Failed {
         error: format!(

@@ -43,8 +43,8 @@ use tokio::time::Instant;
 
 /// How often the position is reported at most.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
-/// Messages read ahead; back-pressure on the server beyond them. A transaction of one event has
-/// three.
+/// So many messages are read ahead at most; beyond them there is back-pressure on the server. A transaction
+/// of one event has three.
 const READ_AHEAD: usize = 1024;
 /// Bytes of rows taken at a time, beyond which no more are.
 const READ_BYTES: usize = 1 << 20;
@@ -57,9 +57,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long one call of `connect` waits for another relay to let go of the slot.
 const SLOT_WAIT: Duration = Duration::from_secs(4);
-/// Between two attempts to get the slot.
+/// So much time passes between two attempts to get the slot.
 const SLOT_RETRY: Duration = Duration::from_millis(100);
-/// Bound of the wait for the last report at the end, and of the end.
+/// This bounds each wait at the end: for the last transaction's end, for the last report and for the stream's end.
 const LAST_REPORT: Duration = Duration::from_secs(2);
 /// Further behind than this, throughput counts and not latency.
 const BEHIND: Duration = Duration::from_millis(200);
@@ -67,17 +67,17 @@ const BEHIND: Duration = Duration::from_millis(200);
 const LAZY_READ: Duration = Duration::from_millis(2);
 /// A Unix socket holds some two hundred of the server's packets, and the server is faster with it.
 const LAZY_READ_LOCAL: Duration = Duration::from_micros(400);
-/// 2000-01-01, where PostgreSQL's clock starts.
+/// This is 2000-01-01, where PostgreSQL's clock starts, as the time since the Unix epoch.
 const POSTGRES_EPOCH: Duration = Duration::from_secs(946_684_800);
 
-/// Settings of the replication session: notice when the other side is gone.
+/// These settings make the replication session notice when the other side is gone.
 ///
-/// Not `tcp_user_timeout`: that also ends a session whose reader is alive and does not read, as it must
-/// while the broker is slow. The reports of this side are what shows that it is alive, and they go
-/// on meanwhile.
+/// `tcp_user_timeout` is not among them: that also ends a session whose reader is alive and does not read,
+/// as it must while the broker is slow. The reports of this side are what shows that it is alive, and they
+/// go on meanwhile.
 const SESSION: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 \
                        -c tcp_keepalives_count=3";
-/// SQLSTATE `object_in_use`: another session holds the slot.
+/// This is SQLSTATE `object_in_use`: another session holds the slot.
 const OBJECT_IN_USE: &str = "55006";
 
 /// Streams one outbox's inserts from its slot.
@@ -87,7 +87,7 @@ pub struct CdcSource {
     slot: String,
     publication: String,
     one_of_several: bool,
-    /// Of the next session, and of the running one: the server takes it at the start only.
+    /// These are the leases of the next session and of the running one: the server takes a lease at the start only.
     lease: SessionLease,
     session_lease: SessionLease,
     /// Another relay has the slot, as far as is known.
@@ -115,7 +115,7 @@ pub struct CdcSource {
 }
 
 impl CdcSource {
-    /// For this slot and publication, which exist; connects later.
+    /// Makes a source for this slot and publication, which exist; it connects later.
     pub fn new(target: PostgresTarget, slot: String, publication: String) -> Self {
         Self {
             target,
@@ -142,13 +142,14 @@ impl CdcSource {
         }
     }
 
-    /// With the sessions that delete rows in another mode than the default.
+    /// Lets the sessions that delete rows commit in another mode than the default.
     pub fn committing(mut self, commit: CommitMode) -> Self {
         self.commit = commit;
         self
     }
 
-    /// As one of several: it stands by while another one has the slot, and loses it when it hangs.
+    /// Says whether it is one of several: then it stands by while another one has the slot, and loses it when
+    /// it hangs.
     pub fn of_several(mut self, one_of_several: bool) -> Self {
         self.one_of_several = one_of_several;
         self.lease = SessionLease::of(one_of_several);
@@ -409,8 +410,8 @@ impl CdcSource {
     }
 }
 
-/// The code that the client library puts behind a server's message, whose words depend on the
-/// server's `lc_messages`.
+/// Returns the code that the client library puts behind a server's message, whose words depend on the
+/// server's `lc_messages`; `None` if there is none.
 fn sqlstate(reason: &str) -> Option<&str> {
     let (_, code) = reason.rsplit_once("(SQLSTATE ")?;
     code.strip_suffix(')')
@@ -538,7 +539,7 @@ impl Source for CdcSource {
         }
     }
 
-    /// Acknowledged to the reader of the stream, which reports it every tenth of a second.
+    /// Returns how many events are acknowledged to the stream's reader, which reports it every tenth of a second.
     fn settled(&self) -> Option<u64> {
         Some(self.positions.settled())
     }

@@ -16,7 +16,7 @@ const TYPE: usize = 3;
 const VERSION: usize = 4;
 const PAYLOAD: usize = 5;
 
-/// A claimed row, as the server sent it: text, never copied.
+/// This is a claimed row, as the server sent it: text, never copied.
 pub struct ClaimedRow(PgRow);
 
 impl ClaimedRow {
@@ -58,10 +58,10 @@ impl Held for ClaimedRow {
 
 /// What is known of a claim's answer beside its rows.
 pub(super) struct Answer {
-    /// Bytes of the payloads.
+    /// The payloads have so many bytes together.
     pub bytes: usize,
-    /// From the first row's arrival to the end. What comes before that is not the link's bandwidth: the work of the server, and
-    /// the way there and back.
+    /// This is the time from the first row's arrival to the end. What comes before that is not the link's
+    /// bandwidth: it is the work of the server, and the way there and back.
     pub spread: Duration,
 }
 

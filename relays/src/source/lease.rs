@@ -10,7 +10,8 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(30);
 /// Of one of several, as long as the link is quick: so long the others wait when it hangs.
 const SHORT: Duration = Duration::from_secs(3);
-/// Halved only where no answer took more than this share of it: the half is then twice as long as an answer.
+/// The lease is halved only where no answer took more than this share of it: the half is then twice as long as
+/// an answer.
 const QUICK: u32 = 4;
 /// A relay that has nothing to ask asks something so often within it.
 const RENEWALS: u32 = 6;
@@ -29,7 +30,7 @@ impl SessionLease {
         least: LONG,
         term: LONG,
     };
-    /// Of one of several.
+    /// This is the lease of a relay that is one of several.
     pub(super) const OF_SEVERAL: Self = Self {
         least: SHORT,
         term: SHORT,
@@ -63,7 +64,7 @@ impl SessionLease {
         self.term.as_millis().to_string()
     }
 
-    /// The settings of an SQL session with it.
+    /// Returns the settings of an SQL session with this lease: each name, and the time in milliseconds.
     pub(super) fn settings(self) -> [(&'static str, String); 2] {
         [
             "idle_in_transaction_session_timeout",

@@ -18,19 +18,19 @@ use thiserror::Error;
 /// One row of the outbox, as it goes to a broker. Borrowed from what the database sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// Aggregate id: the key, whose events keep their order.
+    /// This is the aggregate's id: the key, whose events keep their order.
     pub key: &'a str,
     /// This is the event's id, from the outbox's column `id`.
     pub id: &'a str,
     /// This is the event's type, e.g. `OrderPlaced`, from the outbox's column `type`.
     pub event_type: &'a str,
-    /// Version of the aggregate, decimal.
+    /// This is the version of the aggregate, as a decimal number.
     pub version: &'a str,
     /// This is the event's text, from the outbox's column `payload`, as it is published.
     pub payload: &'a str,
 }
 
-/// Failure of a source: the connection is of no more use.
+/// This is the failure of a source: the connection is of no more use.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{doing}: {reason}")]
 pub struct SourceError {
@@ -51,7 +51,7 @@ impl SourceError {
 
 /// Something that holds one event.
 pub trait Held {
-    /// The event in it.
+    /// Returns the event in it; an error says which part cannot be read.
     fn event(&self) -> Result<Event<'_>, SourceError>;
 
     /// As what a trace notes that it was taken, and the detail to that; `None`: it does not.
@@ -60,7 +60,7 @@ pub trait Held {
     }
 }
 
-/// What came of connecting to a source.
+/// This says what came of connecting to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// The source is ours.
@@ -69,7 +69,7 @@ pub enum Standing {
     StandsBy,
 }
 
-/// An outbox, read in an order that keeps each key's commits in order.
+/// This is an outbox, read in an order that keeps each key's commits in order.
 ///
 /// Events are counted from 0 since [`Source::connect`] or [`Source::rewind`], whichever was last.
 pub trait Source {

@@ -61,15 +61,15 @@ pub enum DecodeError {
 pub enum Message<'a> {
     /// A transaction begins, and its rows follow.
     Begin {
-        /// Position of its commit.
+        /// This is the position (LSN) of its commit.
         final_lsn: u64,
     },
     /// The transaction ends with its commit.
     Commit {
-        /// Position after its commit: what to acknowledge.
+        /// This is the position (LSN) after its commit: what to acknowledge.
         end_lsn: u64,
     },
-    /// A table, before its first row and after each change of it.
+    /// A table is described, before its first row and after each change of it.
     Relation {
         /// This is the table's oid, by which its rows name it.
         table: u32,
@@ -85,11 +85,11 @@ pub enum Message<'a> {
         /// This is the inserted row, whose values are still in the message.
         row: Row<'a>,
     },
-    /// Anything else, by its tag: nothing that concerns an outbox.
+    /// It is anything else, by its tag: nothing that concerns an outbox.
     Other(u8),
 }
 
-/// The values of a row, in the order of the table's columns.
+/// These are the values of a row, in the order of the table's columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row<'a> {
     message: &'a [u8],
@@ -137,7 +137,7 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_be_bytes(self.array(field)?))
     }
 
-    /// Up to a zero byte.
+    /// Returns the text up to a zero byte, and reads past that; an error says that there is none.
     fn text(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
         let rest = &self.message[self.at..];
         // Without an end: one byte more than there is.
@@ -249,7 +249,7 @@ impl<'a> Row<'a> {
 const COLUMNS: [&str; 5] = ["aggregateid", "id", "type", "version", "payload"];
 const PAYLOAD: usize = 4;
 
-/// A row of an outbox, still in the message it came in.
+/// This is a row of an outbox, still in the message it came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
     message: Bytes,
@@ -266,7 +266,7 @@ impl OutboxRow {
         })
     }
 
-    /// LSN of its transaction's commit.
+    /// Returns the LSN of its transaction's commit.
     pub fn commit_lsn(&self) -> u64 {
         self.commit_lsn
     }
@@ -296,14 +296,14 @@ impl Held for OutboxRow {
 /// Finds the rows of outboxes in one connection's messages.
 #[derive(Debug, Default)]
 pub struct OutboxDecoder {
-    /// For each table, the number of each of [`COLUMNS`].
+    /// For each table, by its oid, this has the number of each of [`COLUMNS`].
     tables: HashMap<u32, [u16; COLUMNS.len()]>,
     /// LSN of the commit of the transaction that is being read.
     commit_lsn: u64,
 }
 
 impl OutboxDecoder {
-    /// A transaction begins. For streams that give this message in another form; else
+    /// Notes that a transaction begins. This is for streams that give the message in another form; else
     /// [`OutboxDecoder::decode`] sees it itself.
     pub fn begin(&mut self, commit_lsn: u64) {
         self.commit_lsn = commit_lsn;

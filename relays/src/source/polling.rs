@@ -52,20 +52,21 @@ use tokio::time::Instant;
 
 /// How long one call of `connect` waits for another relay to give up leadership.
 const LEADER_WAIT: Duration = Duration::from_secs(4);
-/// Between two attempts to become the leader.
+/// A relay that does not lead waits this long between two attempts to become the leader.
 const LEADER_RETRY: Duration = Duration::from_millis(50);
-/// Longest time that `next` sleeps.
+/// One call of `next` sleeps this long at most.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// Bound of the end: what is not committed by then is published again by the next relay.
+/// The end of the last transaction takes this long at most: what is not committed by then is published again by the
+/// next relay.
 const CLOSE_MAX: Duration = Duration::from_secs(4);
-/// Between two attempts to listen again.
+/// This long passes between two attempts to listen for notifications again.
 const LISTEN_RETRY: Duration = Duration::from_millis(500);
 
 /// The session that holds the leadership.
 struct Leader {
     connection: PgConnection,
     transaction: Transaction,
-    /// Of the last claim; kept to be filled again.
+    /// These are the rows of the last claim, each with its `seq`; the vector is kept to be filled again.
     rows: Vec<(i64, ClaimedRow)>,
     /// As the server has it.
     lease: SessionLease,
@@ -102,7 +103,7 @@ pub struct PollingSource {
     stands_by: bool,
     hints: Option<Hints>,
     leader: Option<Leader>,
-    /// What the next session begins with, if the last one failed.
+    /// The next session begins with this transaction if the last one failed; `None` if it did not.
     begin_with: Option<Transaction>,
     /// Rows of all claims whose commit was answered.
     settled: u64,
@@ -111,8 +112,8 @@ pub struct PollingSource {
 }
 
 impl PollingSource {
-    /// For this outbox; connects later. With `notify` it also listens on the channel named as the
-    /// schema: a notification ends a pause early, and nothing depends on it.
+    /// Returns a source for this outbox, which connects later. With `notify` it also listens on the channel named as
+    /// the schema: a notification ends a pause early, and nothing depends on it.
     pub fn new(
         target: PostgresTarget,
         after_publish: AfterPublish,
@@ -138,13 +139,14 @@ impl PollingSource {
         }
     }
 
-    /// With commits in another mode than the default.
+    /// Returns the source with commits in another mode than the default.
     pub fn committing(mut self, commit: CommitMode) -> Self {
         self.commit = commit;
         self
     }
 
-    /// As one of several: it stands by while another one leads, and loses the lead when it hangs.
+    /// Makes the relay one of several, or alone: one of several stands by while another one leads, and loses the lead
+    /// when it hangs.
     pub fn of_several(mut self, one_of_several: bool) -> Self {
         self.one_of_several = one_of_several;
         self.lease = SessionLease::of(one_of_several);
@@ -369,9 +371,8 @@ impl Source for PollingSource {
         Ok(Standing::Leads)
     }
 
-    /// One transaction at a time: a failure of two that overlap would have to undo both in the right
-    /// order, and claiming one in parts while its first events are on their way cost the server more
-    /// than the relay gained.
+    /// Allows one transaction at a time: a failure of two that overlap would have to undo both in the right order,
+    /// and claiming one in parts while its first events are on their way cost the server more than the relay gained.
     fn accepts(&self, unconfirmed: u64) -> bool {
         unconfirmed == 0
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Positions that wait for the events before them.
+/// These are positions in the write-ahead log that wait for the events before them.
 ///
 /// A position is reached when everything the stream sent before it has been read; it may be
 /// acknowledged when as many events are durable as had been read by then. Transactions without
@@ -14,7 +14,7 @@ pub(super) struct Positions {
     read: u64,
     durable: u64,
     in_transaction: bool,
-    /// (events read before it, position); both strictly increase.
+    /// Each entry is (events read before the position, the position, an LSN); both strictly increase.
     waiting: VecDeque<(u64, u64)>,
     acknowledged: u64,
     /// Events before what may be acknowledged: since the last restart, and before it.

@@ -8,9 +8,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use std::future::Future;
 use std::time::Duration;
 
-/// Bound of connecting, authentication included.
+/// Connecting, authentication included, takes this long at most.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bound of one statement with its answer. The client's clock: a link that swallows everything
+/// One statement with its answer takes this long at most, by the client's clock: a link that swallows everything
 /// gives no error by itself.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same of a statement whose answer is large, on a link that may be slow.
@@ -32,7 +32,7 @@ pub(super) fn place(target: &PostgresTarget) -> String {
     format!("{}:{}/{}", target.host, target.port, target.database)
 }
 
-/// Options for the relay's own long-lived sessions.
+/// Returns the options for the relay's own long-lived sessions.
 pub(super) fn options(target: &PostgresTarget, commit: CommitMode) -> PgConnectOptions {
     leased(target, commit, SessionLease::ALONE)
 }
@@ -96,7 +96,7 @@ pub(super) async fn bounded<T>(
     bounded_by(STATEMENT_TIMEOUT, doing, statement).await
 }
 
-/// As [`bounded`], by another time.
+/// Runs a statement as [`bounded`] does, bounded by another time, `timeout`.
 pub(super) async fn bounded_by<T>(
     timeout: Duration,
     doing: &str,

@@ -17,13 +17,13 @@ use std::time::Duration;
 
 /// Between two sweeps of a table that was swept clean.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Rows that one sweep looks at: more than a second brings.
+/// One sweep looks at so many rows at most, which is more than a second brings.
 const SWEEP_MAX: u32 = 50_000;
-/// Rows that one statement deletes: short enough to be in nobody's way.
+/// One statement deletes so many rows at most, few enough that it is short and in nobody's way.
 const DELETE_MAX: usize = 5_000;
 /// Between two looks at how far the slot is.
 const LOOK: Duration = Duration::from_millis(50);
-/// Longest wait for the slot with one sweep's rows; then a fresh look, on a session that is alive.
+/// One sweep's rows wait this long at most for the slot; then a fresh look is taken, on a session that is alive.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Sweeps until it is dropped, trying again a while after each failure.

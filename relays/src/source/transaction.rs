@@ -8,9 +8,9 @@
 use super::lease::SessionLease;
 use std::time::{Duration, Instant};
 
-/// Bytes of payload that a transaction should not exceed by much.
+/// A transaction should not exceed so many bytes of payload by much.
 const BYTES: usize = 8 << 20;
-/// Rows of a session's first transaction: enough to learn how large they are.
+/// The first transaction of a session has so many rows at most, enough to learn how large they are.
 const ROWS_FIRST: u32 = 32;
 /// How many times as many its next one may have.
 const GROWTH: u32 = 4;
@@ -36,22 +36,23 @@ impl Ending {
     }
 }
 
-/// See the module. Events are counted as [`super::Source`] has it.
+/// This is what the open transaction has claimed and what the next one claims; see the module. Events are counted as
+/// [`super::Source`] has it.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    /// Most rows of any.
+    /// No transaction has more rows than this.
     batch: u32,
     /// Most rows of any, as long as the link is as slow as it is.
     pace: u32,
-    /// Most rows of the next one.
+    /// The next transaction has so many rows at most.
     limit: u32,
     /// One whose rows took longer to arrive had too many as well.
     spread_max: Duration,
-    /// How long those of the open one took.
+    /// The rows of the open transaction took this long to arrive, from the first one's arrival on.
     spread: Duration,
-    /// When its claim began.
+    /// This is when the claim of the open transaction began.
     opened: Instant,
-    /// Events taken before it, since the count began.
+    /// So many events were taken before the open transaction, since the count began.
     before: u64,
     /// Rows that it has claimed; `None`: none is open.
     claimed: Option<u64>,
@@ -59,7 +60,7 @@ pub(super) struct Transaction {
     durable: u64,
     /// The answer to its claim has not come: it may have rows that nobody has seen.
     is_in_doubt: bool,
-    /// Rows that the last claim asked for.
+    /// The last claim asked for so many rows; it is 0 before the first one.
     asked: u32,
 }
 
@@ -81,9 +82,8 @@ impl Transaction {
         }
     }
 
-    /// From now on in a session with this lease: while its rows arrive, the server hears nothing of the relay, so
-    /// that is to take half of it at most. How long it takes until they begin to does not depend on how many
-    /// they are.
+    /// Bounds, from now on, the arrival of rows by half of the lease of the session: while they arrive, the server
+    /// hears nothing of the relay. How long it takes until they begin to arrive does not depend on how many they are.
     pub fn bound_by(&mut self, lease: SessionLease) {
         self.spread_max = OPEN_MAX.min(lease.term() / 2);
     }
@@ -109,7 +109,7 @@ impl Transaction {
         self.is_in_doubt
     }
 
-    /// How to end it; `None`: none is open.
+    /// Returns how to end the open transaction; `None` if none is open.
     pub fn ending(&self) -> Option<Ending> {
         if self.is_in_doubt {
             return Some(Ending::Rollback);
@@ -121,8 +121,8 @@ impl Transaction {
         })
     }
 
-    /// The statements of the next transaction's claim, in one message: after the commit of what is
-    /// open. `None`: that is not durable.
+    /// Returns the statements of the next transaction's claim, in one message, after the commit of what is open. It
+    /// returns `None` if that is not durable.
     pub fn next_claim(&mut self) -> Option<String> {
         let commits = self.claimed.is_some();
         if commits && !self.is_durable() {
@@ -137,7 +137,8 @@ impl Transaction {
         Some(claim_of(self.asked, commits))
     }
 
-    /// That claim brought so many rows, of so many bytes. How many rows its commit settled.
+    /// Notes that the claim brought so many rows, with so many bytes of payload. Returns how many rows the commit in
+    /// the same message settled; it is 0 if there was none.
     pub fn note(&mut self, rows: usize, bytes: usize) -> u64 {
         let settled = self.end();
         if let Some(mean_bytes) = bytes.checked_div(rows) {
@@ -193,8 +194,8 @@ impl Transaction {
     }
 }
 
-/// The prepared statement that claims so many rows, in a transaction that begins with it, after the
-/// commit of another or not.
+/// Returns the SQL that claims so many rows with the prepared statement, in a transaction that begins with it, after
+/// the commit of another one if `commits`.
 pub(super) fn claim_of(rows: u32, commits: bool) -> String {
     let commit = if commits { "COMMIT; " } else { "" };
     format!("{commit}BEGIN; EXECUTE outbox_claim({rows})")

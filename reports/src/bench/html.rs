@@ -68,7 +68,7 @@ fn facts(bench: &Bench) -> Vec<String> {
     ]
 }
 
-/// The first column by round: what swings together is the machine, what does not is the row.
+/// Draws the first column by round: what swings together is the machine, what does not is the row.
 fn chart(table: &Table, repetitions: u32) -> Result<String, String> {
     let Some(column) = table.columns.first() else {
         return Ok(String::new());
@@ -148,7 +148,7 @@ fn rounds_axis(repetitions: u32) -> Axis {
     }
 }
 
-/// Points without the gaps between them.
+/// Returns the points without the gaps between them, one list for each run of rounds that have a value.
 fn runs(rounds: &[Option<f64>], height: impl Fn(f64) -> f64) -> Vec<Vec<(f64, f64)>> {
     let points: Vec<(f64, Option<f64>)> = rounds
         .iter()

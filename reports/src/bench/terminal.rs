@@ -7,7 +7,7 @@ use crate::record::Verdict;
 /// These blanks stand between two columns.
 const GAP: &str = "  ";
 
-/// The benchmark as text, lines ended by `\n`.
+/// Returns the benchmark as text, its lines ended by `\n`.
 pub fn render(bench: &Bench) -> String {
     let mut text = format!(
         "bench {}: {}\n{}, every row once a round; median (smallest to largest)\n",
@@ -112,7 +112,7 @@ fn cell(figure: Option<&Figure>, unit: &str) -> String {
     }
 }
 
-/// Lines whose cells stand under each other: the first to the left, figures to the right.
+/// Puts the cells of the lines under each other: the first to the left, figures to the right.
 fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

@@ -9,7 +9,7 @@ use crate::html::escape::{escaped, filled, items};
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("../html/style.css");
 
-/// The comparison as a page.
+/// Returns the comparison as an HTML page.
 pub fn render(compare: &Compare) -> String {
     let subjects: String = compare
         .subjects
@@ -62,7 +62,7 @@ fn headline(compare: &Compare) -> String {
     )
 }
 
-/// The anchor of a row.
+/// Returns the anchor of a row, by the places of its subject and of the row in it.
 fn anchor(subject: usize, row: usize) -> String {
     format!("row-{subject}-{row}")
 }
@@ -122,7 +122,7 @@ fn section(index: usize, subject: &Subject) -> String {
     )
 }
 
-/// Each time with a fault in force, with its figures beside those of the time without.
+/// Shows each time with a fault in force, with its figures beside those of the time without.
 fn failing(subject: &Subject) -> String {
     let times = words::failing(subject);
     if times.is_empty() {
@@ -165,7 +165,7 @@ fn failing(subject: &Subject) -> String {
     )
 }
 
-/// One side of a row, for [`failing`].
+/// Returns the cells of one side of a row, for [`failing`].
 fn failing_cells(arm: &FailingArm, unit: &str) -> String {
     let figures = [&arm.without, &arm.during]
         .map(|figures| two_lines(&words::median_and_range(figures, unit)));
@@ -233,7 +233,7 @@ fn sides(sides: &[Side]) -> String {
     ))
 }
 
-/// A moment without its fraction of a second, for a cell.
+/// Returns a moment without its fraction of a second, for a cell.
 fn to_the_second(moment: &str) -> String {
     match moment.split_once('.') {
         Some((seconds, _)) => format!("{}Z", escaped(seconds)),

@@ -5,7 +5,7 @@ use crate::comparison::Tone;
 use crate::figures;
 use crate::summary::{escaped, mark, table};
 
-/// The comparison as markdown.
+/// Returns the comparison as markdown.
 pub fn render(compare: &Compare) -> String {
     let mut text = format!(
         "## {} {}: {}\n\n",

@@ -11,23 +11,23 @@ const INDENT: usize = 2;
 const NAME: usize = 21;
 const FIGURE: usize = 9;
 const CHANGE: usize = 22;
-/// Of a count by run.
+/// The counts of one side have so many columns of the terminal.
 const COUNTS: usize = 20;
-/// Of a figure while failing and without, and of how they differ.
+/// A figure while failing, and one without, has so many columns; how they differ has [`DIFFERS`].
 const BESIDE: usize = 10;
 const DIFFERS: usize = 8;
 
-/// The comparison as text.
+/// This writes a comparison as text for a terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct CompareText {
     /// This says whether the text is coloured with ANSI escape codes.
     pub colour: bool,
-    /// Columns of the terminal.
+    /// The terminal is so many columns wide.
     pub width: usize,
 }
 
 impl CompareText {
-    /// The comparison, lines ended by `\n`.
+    /// Returns the comparison as text, its lines ended by `\n`.
     pub fn render(&self, compare: &Compare) -> String {
         let mut text = String::new();
         let paper = self.paper();
@@ -218,7 +218,7 @@ fn narrow(row: &CompareRow) -> String {
     words::change_and_interval(row).replace("% to ", " to ")
 }
 
-/// With the gap before it; cut where it is too long.
+/// Aligns words to the right, with the gap before them, and cuts them where they are too long.
 fn right(words: &str, width: usize) -> String {
     let shown = cut(words, width.saturating_sub(1));
     let room = width.saturating_sub(shown.chars().count());

@@ -11,7 +11,7 @@ const ENDLESS: f64 = 1e12;
 /// From here on a change is a factor and no percentage.
 const FACTOR: f64 = 9.995;
 
-/// The median of one side: `2.1 ms`, `∞` where it never came.
+/// Returns the median of one side: `2.1 ms`, or `∞` where it never came, or a dash.
 pub(super) fn median(arm: &ArmFigures, unit: &str) -> String {
     match arm.median {
         Some(median) => crate::bench::value(median, unit),
@@ -20,7 +20,7 @@ pub(super) fn median(arm: &ArmFigures, unit: &str) -> String {
     }
 }
 
-/// The median with its range: `2.1 ms (1.9 ms to 2.4 ms)`.
+/// Returns the median with its range: `2.1 ms (1.9 ms to 2.4 ms)`.
 pub(super) fn median_and_range(arm: &ArmFigures, unit: &str) -> String {
     let end = |value: Option<f64>| {
         value.map_or_else(
@@ -40,7 +40,7 @@ pub(super) fn median_and_range(arm: &ArmFigures, unit: &str) -> String {
     }
 }
 
-/// A change: `+20%`, `-3.1%`, `x12`, `∞`.
+/// Returns a change, given as a share, as text: `+20%`, `-3.1%`, `x12`, `∞`.
 pub(crate) fn change(change: f64) -> String {
     if change >= ENDLESS {
         return NEVER.to_owned();
@@ -75,7 +75,7 @@ pub(crate) fn shown(subject: &Subject) -> impl Iterator<Item = (usize, &CompareR
     rows.filter(move |(_, row)| measured(&row.base) || measured(&row.new))
 }
 
-/// The centre with its interval: `+20% (+14% to +27%)`.
+/// Returns the centre with its interval: `+20% (+14% to +27%)`.
 pub(super) fn change_and_interval(row: &CompareRow) -> String {
     match (row.change, row.interval) {
         (None, _) => DASH.to_owned(),
@@ -84,7 +84,7 @@ pub(super) fn change_and_interval(row: &CompareRow) -> String {
     }
 }
 
-/// The rows of each time with a fault in force, by its name.
+/// Returns the rows of each time with a fault in force, by its name.
 pub(super) fn failing(subject: &Subject) -> Vec<(&str, Vec<&FailingRow>)> {
     let mut times: Vec<(&str, Vec<&FailingRow>)> = Vec::new();
     for row in &subject.failing {
@@ -96,16 +96,16 @@ pub(super) fn failing(subject: &Subject) -> Vec<(&str, Vec<&FailingRow>)> {
     times
 }
 
-/// How one side of such a row differs from the time without a fault, or a dash.
+/// Returns how one side of such a row differs from the time without a fault, or a dash.
 pub(super) fn failing_change(arm: &FailingArm) -> String {
     arm.change.map_or_else(|| DASH.to_owned(), change)
 }
 
-/// How to read those rows.
+/// This text says how to read those rows.
 pub(super) const FAILING: &str = "While a fault was in force, beside the same runs before the first one: events seen \
      on the topic meanwhile, the latency of what was sent meanwhile, and CPU time by event seen. Shown, and asked nothing.";
 
-/// A share without a sign: `20%`.
+/// Returns a share as a percentage without a plus sign: `20%`.
 pub(super) fn share(share: f64) -> String {
     change(share).trim_start_matches('+').to_owned()
 }
@@ -143,7 +143,7 @@ pub(crate) fn said(finding: Finding) -> &'static str {
     }
 }
 
-/// How a finding should strike the reader.
+/// Returns how a finding should strike the reader.
 pub(super) fn tone(row: &CompareRow) -> Tone {
     match row.finding {
         Finding::Better => Tone::Good,
@@ -208,7 +208,7 @@ pub(super) fn counts(runs: &[Option<u64>]) -> String {
     }
 }
 
-/// How a count should strike the reader.
+/// Returns how a count should strike the reader.
 pub(super) fn safety_tone(row: &SafetyRow) -> Tone {
     let none = row.new.iter().all(|n| *n == Some(0));
     match (row.harm, row.unread) {
@@ -229,7 +229,7 @@ pub(super) fn pairs(compare: &Compare) -> String {
     }
 }
 
-/// How to read the table, two sentences.
+/// Returns the sentences that say how to read the table, with the limit if there is one.
 pub(super) fn legend(compare: &Compare) -> String {
     let limit = match compare.max_regression {
         Some(limit) => format!(" The limit is {}.", share(limit)),

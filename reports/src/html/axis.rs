@@ -14,19 +14,19 @@ const PERCENTILES: [(f64, &str); 6] = [
     (99.999, "p99.999"),
 ];
 
-/// A range and its labelled ticks.
+/// An axis has a range and its labelled ticks.
 #[derive(Debug, Clone)]
 pub struct Axis {
     /// This is the smallest value that the axis shows.
     pub from: f64,
-    /// Largest value shown, above `from`.
+    /// This is the largest value that the axis shows, above `from`.
     pub to: f64,
-    /// Value and label, ascending.
+    /// Each tick has a value and its label; the values ascend.
     pub ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
-    /// From 0 to at least `max`, ticks at round values, no more than `ticks_max` steps.
+    /// Returns an axis from 0 to at least `max`, with ticks at round values, no more than `ticks_max` steps.
     pub fn linear(max: f64, ticks_max: usize) -> Self {
         let max = if max.is_finite() && max > 0.0 {
             max
@@ -45,7 +45,7 @@ impl Axis {
         }
     }
 
-    /// Seconds from 0 to exactly `end`.
+    /// Returns an axis of seconds from 0 to exactly `end`.
     pub fn seconds(end: f64, ticks_max: usize) -> Self {
         let mut axis = Self::linear(end, ticks_max);
         if end.is_finite() && end > 0.0 {
@@ -59,7 +59,7 @@ impl Axis {
         axis
     }
 
-    /// Milliseconds by powers of ten; values on it are given as their decimal logarithm.
+    /// Returns an axis of milliseconds by powers of ten; values on it are given as their decimal logarithm.
     pub fn log_milliseconds(values: impl Iterator<Item = f64>) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.filter(|value| value.is_finite() && *value > 0.0) {
@@ -80,7 +80,7 @@ impl Axis {
         }
     }
 
-    /// Percentiles by 1/(1-p), as far as `count` events reach.
+    /// Returns an axis of percentiles by 1/(1-p), as far as `count` events reach.
     pub fn percentiles(count: u64) -> Self {
         let to = (count.max(10) as f64).log10().max(1.0);
         let ticks = PERCENTILES
@@ -95,8 +95,8 @@ impl Axis {
         }
     }
 
-    /// Places of one width, from 0 on, with the names of some of them: the first, and others so that names do not
-    /// come too close to each other.
+    /// Returns an axis of places of one width, from 0 on, with the names of some of them: the first, and others so
+    /// that names do not come too close to each other.
     pub fn places(names: &[&str], ticks_max: usize) -> Self {
         let each = names.len().div_ceil(ticks_max.max(1)).max(1);
         Self {
@@ -111,7 +111,7 @@ impl Axis {
         }
     }
 
-    /// The value's nearest place on the axis.
+    /// Returns the value's nearest place on the axis.
     pub fn clamp(&self, value: f64) -> f64 {
         if value.is_finite() {
             value.clamp(self.from, self.to)
@@ -120,7 +120,7 @@ impl Axis {
         }
     }
 
-    /// The label of the tick at a value.
+    /// Returns the label of the tick that is nearest to a value.
     pub fn label(&self, value: f64) -> String {
         let nearest = self
             .ticks
@@ -138,7 +138,7 @@ pub fn nines(percentile: f64, count: u64) -> f64 {
     (-beyond.log10()).max(0.0)
 }
 
-/// The next of 1, 2, 5 times a power of ten.
+/// Returns the next of 1, 2, 5 times a power of ten that is not below `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10f64.powf(least.log10().floor());
     for factor in [1.0, 2.0, 5.0] {

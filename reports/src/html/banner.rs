@@ -10,7 +10,7 @@ use crate::{conclusion, figures};
 /// A sentence longer than this is set smaller.
 const LONG_CHARS: usize = 150;
 
-/// The verdict and the sentence.
+/// Returns the top of the page, with the verdict and the sentence.
 pub fn of(record: &Record) -> String {
     let verdict = figures::verdict(record.verdict);
     let stack = &record.stack;
@@ -50,8 +50,8 @@ pub fn of(record: &Record) -> String {
     html
 }
 
-/// A class for the whole, and the badges: the verdict; before it, where the run passed because things went wrong as
-/// they were expected to, what went wrong.
+/// Returns a class for the whole, and the badges: the verdict; before it, where the run passed because things went
+/// wrong as they were expected to, what went wrong.
 fn badges(record: &Record) -> (&'static str, String) {
     let (metric, of) = comparison::headline(record);
     let verdict = badge(record.verdict);
@@ -111,7 +111,7 @@ fn remarks(record: &Record) -> String {
     }
 }
 
-/// One card a strategy: the figure that the scenario is about, and the four outcomes.
+/// Returns one card a strategy: the figure that the scenario is about, and the four outcomes.
 pub fn cards(record: &Record) -> String {
     let (metric, of) = comparison::headline(record);
     let mut html = String::new();
@@ -136,7 +136,7 @@ pub fn cards(record: &Record) -> String {
     html
 }
 
-/// Database yes or no, event yes or no.
+/// Returns the table of a strategy's outcomes: database yes or no, event yes or no.
 fn matrix(strategy: &Strategy) -> String {
     let outcomes = &strategy.outcomes;
     let cell = |count: Option<u64>, tone: Tone, what: &str| {

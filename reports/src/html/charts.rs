@@ -7,7 +7,7 @@ use super::plot::{Canvas, Ink, Line, Plot, Window, line_sample, strategy_class, 
 use crate::comparison;
 use crate::record::{Fault, Latency, LatencySet, Record, Series, Strategy};
 
-/// Half of a page at 1280 pixels, and a phone.
+/// This is the size for half of a page at 1280 pixels, and [`NARROW`] the one for a phone.
 const WIDE: Canvas = Canvas {
     width: 560,
     height: 290,
@@ -16,21 +16,21 @@ const NARROW: Canvas = Canvas {
     width: 340,
     height: 260,
 };
-/// Points of a line; more cannot be told apart on [`WIDE`].
+/// A line has so many points at most; more cannot be told apart on [`WIDE`].
 const POINTS_MAX: usize = 500;
 
-/// A chart with its words.
+/// This is a chart with its words.
 struct Chart {
-    /// That of its file.
+    /// This names the chart, and its file too.
     name: &'static str,
     title: &'static str,
     note: &'static str,
     has_secondary: bool,
-    /// Ticks to aim for, across and up.
+    /// This makes the plot from the numbers of ticks to aim for, across and up.
     plot: Box<dyn Fn(usize, usize) -> Plot>,
 }
 
-/// All charts of a record, as HTML; empty if there is nothing to draw.
+/// Returns all charts of a record, as HTML; it is empty if there is nothing to draw.
 pub fn figures(record: &Record) -> Result<String, String> {
     let mut html = String::new();
     for chart in &all(record) {
@@ -39,7 +39,7 @@ pub fn figures(record: &Record) -> Result<String, String> {
     Ok(html)
 }
 
-/// All charts of a record, each by its name, as pictures that stand alone.
+/// Returns all charts of a record, each by its name, as pictures that stand alone.
 pub fn pictures(record: &Record) -> Result<Vec<(&'static str, String)>, String> {
     let names: Vec<&str> = record.strategies.iter().map(|s| s.name.as_str()).collect();
     let picture = |chart: &Chart| {
@@ -207,7 +207,7 @@ fn propagation_over_time(record: &Record) -> Option<Chart> {
     })
 }
 
-/// The place of a value; none for 0, which a logarithmic axis does not have.
+/// Returns the place of a value; `None` for 0, which a logarithmic axis does not have.
 fn on_log_axis(y: &Axis, ms: f64) -> Option<f64> {
     (ms > 0.0).then(|| y.clamp(ms.log10()))
 }
@@ -380,7 +380,7 @@ fn end_of_series(record: &Record) -> Option<f64> {
         .max_by(f64::total_cmp)
 }
 
-/// The highest point drawn; none if there is no point at all.
+/// Returns the value of the highest point drawn; `None` if there is no point at all.
 fn highest(lines: &[Line]) -> Option<f64> {
     lines
         .iter()
@@ -421,7 +421,7 @@ fn thinned(
         .collect()
 }
 
-/// Points without the gaps between them: nothing is drawn where nothing was measured.
+/// Returns the points without the gaps between them: nothing is drawn where nothing was measured.
 fn runs(points: &[(f64, Option<f64>)]) -> Vec<Vec<(f64, f64)>> {
     points
         .split(|(_, value)| value.is_none())

@@ -1,6 +1,6 @@
 //! Text into HTML.
 
-/// Text that stays text, in elements and in quoted attributes.
+/// Returns text that stays text, in elements and in quoted attributes.
 pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -18,7 +18,7 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
-/// A list of texts with a class; nothing where there are none.
+/// Returns a list of texts with a class; nothing where there are none.
 pub fn items(class: &str, texts: &[String]) -> String {
     if texts.is_empty() {
         return String::new();
@@ -30,7 +30,7 @@ pub fn items(class: &str, texts: &[String]) -> String {
     format!("<ul class=\"{class}\">{items}</ul>")
 }
 
-/// The items of a list of what a page leaves out: each name with what is the matter, and why.
+/// Returns the items of a list of what a page leaves out: each name with what is the matter, and why.
 pub fn left_out(names: &[(String, String)], what: &str) -> String {
     let item = |(name, why): &(String, String)| {
         let (name, why) = (escaped(name), escaped(why));

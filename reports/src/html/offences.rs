@@ -6,7 +6,7 @@ use crate::comparison;
 use crate::figures::{self, DASH};
 use crate::record::{Offence, Record, Step, Strategy};
 
-/// One block a strategy and kind; nothing where nothing was wrong.
+/// Returns one block a strategy and kind; nothing where nothing was wrong.
 pub fn of(record: &Record) -> String {
     let mut html = String::new();
     for (index, strategy) in record.strategies.iter().enumerate() {
@@ -32,7 +32,7 @@ pub fn of(record: &Record) -> String {
     html
 }
 
-/// `453 lost, the first 5`.
+/// Returns the heading of a block: `453 lost, the first 5`.
 fn heading(strategy: &Strategy, metric: &str, shown: u64) -> String {
     let kind = figures::spoken(metric);
     match comparison::harm_count(strategy, metric) {
@@ -44,7 +44,7 @@ fn heading(strategy: &Strategy, metric: &str, shown: u64) -> String {
     }
 }
 
-/// Kinds in the order in which they come first.
+/// Returns the kinds in the order in which they come first.
 fn metrics(strategy: &Strategy) -> Vec<&str> {
     let mut metrics: Vec<&str> = Vec::new();
     for offence in &strategy.offences {
@@ -69,7 +69,7 @@ fn one(offence: &Offence) -> String {
     )
 }
 
-/// The way of an event through all processes, a row a step; nothing where none is known.
+/// Returns the way of an event through all processes, a row a step; nothing where none is known.
 pub fn timeline(steps: &[Step]) -> String {
     if steps.is_empty() {
         return String::new();

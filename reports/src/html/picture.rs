@@ -7,13 +7,14 @@ use std::fmt::Write as _;
 const MARGIN_PX: i32 = 12;
 const TITLE_PX: i32 = 26;
 const LINE_PX: i32 = 18;
-/// Of a line before a name, with the gap behind it.
+/// A line before a name, with the gap behind it, is so wide.
 const SAMPLE_PX: i32 = 26;
-/// Width of a letter, on average, and the gap between two names.
+/// A letter is so wide, on average, and [`GAP_PX`] is the gap between two names.
 const LETTER_PX: i32 = 7;
 const GAP_PX: i32 = 18;
 
-/// The picture. It has the colours that a page has by day, on white: whoever shows it knows no style sheet of ours.
+/// Returns the picture as SVG. It has the colours that a page has by day, on white: whoever shows it knows no style
+/// sheet of ours.
 pub fn standing_alone(
     title: &str,
     strategies: &[&str],
@@ -44,7 +45,7 @@ pub fn standing_alone(
     )
 }
 
-/// The names, in as many rows as they need, and where these end.
+/// Returns the names, in as many rows as they need, and where these end, in pixels from the top.
 fn legend(entries: &[(String, &str)], right: i32) -> (String, i32) {
     let mut svg = String::new();
     let (mut x, mut y) = (MARGIN_PX, TITLE_PX + LINE_PX / 2);

@@ -7,12 +7,12 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// SVG units in a pixel at natural size. The backend draws at whole units only.
+/// A pixel at natural size has so many SVG units. The backend draws at whole units only.
 const SCALE: i32 = 4;
 const FONT_PX: f64 = 12.0;
 /// plotters' SVG backend divides by it what it is given.
 const FONT_FACTOR: f64 = 1.24;
-/// Width of a letter, on average, in pixels at [`FONT_PX`].
+/// A letter is so wide, on average, in pixels at [`FONT_PX`].
 const LETTER_PX: f64 = 6.6;
 const LANE_PX: i32 = 17;
 /// Labels above the plot have this many lines at most; what does not fit is in the tables.
@@ -22,21 +22,21 @@ const X_LABELS_PX: i32 = 26;
 const RIGHT_PX: i32 = 16;
 /// Lines beneath others are wider by so many steps at most.
 const WIDER_MAX: usize = 3;
-/// Inks of strategies before they repeat, dashed.
+/// There are so many inks of strategies before they repeat, dashed.
 const STRATEGY_INKS: usize = 8;
 
 /// What something is drawn in. The page's style sheet says how that looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ink {
-    /// A strategy, by its place in the record.
+    /// It draws a strategy, by its place in the record.
     Strategy(usize),
-    /// A strategy's secondary line.
+    /// It draws a strategy's secondary line.
     Secondary(usize),
-    /// A strategy's line towards what never came.
+    /// It draws a strategy's line towards what never came.
     Runaway(usize),
     /// It fills the area of a fault window.
     Window,
-    /// Its edges and the like.
+    /// It draws the edges of a fault window and the like.
     Edge,
     /// It draws the grid lines.
     Grid,
@@ -45,7 +45,7 @@ pub enum Ink {
 }
 
 impl Ink {
-    /// Stands for the ink in plotters' output, which knows nothing of classes.
+    /// Returns the colour that stands for the ink in plotters' output, which knows nothing of classes.
     fn placeholder(self) -> RGBColor {
         let (kind, index) = match self {
             Self::Strategy(index) => (1, index),
@@ -97,8 +97,8 @@ const PLAIN: [&str; STRATEGY_INKS] = [
     "#d55e00", "#0072b2", "#009e73", "#b0569a", "#b07d00", "#3a9bdc", "#5b5f97", "#6b6f76",
 ];
 
-/// A sign of a strategy's colour before its name. It is an empty element that the style sheet draws; the
-/// picture in it is for pages whose style sheet is blocked.
+/// Returns a sign of a strategy's colour, to stand before its name. It is an empty element that the style sheet
+/// draws; the picture in it is for pages whose style sheet is blocked.
 pub fn swatch(index: usize) -> String {
     let ink = Ink::Strategy(index).attributes("stroke");
     sample(&ink)
@@ -130,23 +130,23 @@ pub fn strategy_class(index: usize) -> String {
     format!("k{}{repeated}", index % STRATEGY_INKS)
 }
 
-/// A line, in the units of the axes.
+/// This is a line, in the units of the axes.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// Its colour and style.
+    /// This is the line's colour and style.
     pub ink: Ink,
     /// Runs of points without a gap between them.
     pub runs: Vec<Vec<(f64, f64)>>,
 }
 
-/// A stretch of the x axis with a name.
+/// This is a stretch of the x axis with a name.
 #[derive(Debug, Clone)]
 pub struct Window {
     /// This is where the stretch begins, in the unit of the x axis.
     pub from: f64,
     /// This is where the stretch ends; what lies beyond the axis is not drawn.
     pub to: f64,
-    /// Name; shown above the plot.
+    /// This names the stretch; it is shown above the plot.
     pub label: String,
 }
 
@@ -161,13 +161,13 @@ pub struct Plot {
     pub y: Axis,
     /// These stretches of the x axis are shaded over the whole height, beneath the lines.
     pub windows: Vec<Window>,
-    /// A named moment, e.g. the end of the load.
+    /// Each moment is a place on the x axis with a name, e.g. the end of the load.
     pub moments: Vec<(f64, String)>,
-    /// Later ones above earlier ones.
+    /// Later lines are drawn above earlier ones.
     pub lines: Vec<Line>,
 }
 
-/// Natural size in pixels.
+/// This is the natural size of a picture, in pixels.
 #[derive(Debug, Clone, Copy)]
 pub struct Canvas {
     /// This is the width of the whole picture, labels included, in pixels.
@@ -207,7 +207,7 @@ impl ValueFormatter<f64> for Axis {
 }
 
 impl Plot {
-    /// The plot as an `svg` element.
+    /// Returns the plot as an `svg` element; an error says why it could not be drawn.
     pub fn svg(&self, canvas: Canvas) -> Result<String, String> {
         let mut svg = String::new();
         {
@@ -286,7 +286,7 @@ impl Plot {
         Ok(())
     }
 
-    /// Labels above the plot: lane, x in pixels, anchor, text. None over another.
+    /// Returns the labels above the plot: lane, x in pixels, anchor, text. None lies over another.
     fn lanes(&self, canvas: Canvas) -> Vec<(usize, i32, HPos, String)> {
         let width = f64::from(canvas.width - Y_LABELS_PX - RIGHT_PX);
         let edge = f64::from(canvas.width - 2);

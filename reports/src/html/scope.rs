@@ -14,7 +14,7 @@ pub fn limits(record: &Record) -> String {
     format!("<ul class=\"limits\">{items}</ul>")
 }
 
-/// Servers, settings and load.
+/// Returns the table of servers, settings and load.
 pub fn environment(record: &Record) -> String {
     let stack = &record.stack;
     let servers = [
@@ -39,7 +39,7 @@ pub fn environment(record: &Record) -> String {
     listed(&[Head::Text("setting"), Head::Text("value")], &rows)
 }
 
-/// Which links went through a proxy.
+/// Returns the table that says which links of each strategy went through a proxy.
 pub fn wiring(record: &Record) -> String {
     let mut rows = String::new();
     for (index, strategy) in record.strategies.iter().enumerate() {

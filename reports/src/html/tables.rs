@@ -21,7 +21,7 @@ fn boxed(table: &str) -> String {
     format!("<div class=\"scroll\" tabindex=\"0\">{table}</div>")
 }
 
-/// Strategies side by side.
+/// Returns the table with the strategies side by side.
 pub fn comparison(record: &Record) -> String {
     let mut html = "<table class=\"comparison\" cellpadding=\"4\"><thead><tr><td></td>".to_owned();
     for (index, strategy) in record.strategies.iter().enumerate() {
@@ -94,7 +94,7 @@ fn section_rows(section: &Section, columns: usize) -> String {
     html
 }
 
-/// Every percentile of every phase.
+/// Returns the table with every percentile of every phase.
 pub fn latencies(record: &Record) -> String {
     let mut rows = String::new();
     for (title, pick) in LATENCIES {
@@ -184,7 +184,7 @@ pub fn expectations(record: &Record) -> String {
     )
 }
 
-/// The faults and whether they bit.
+/// Returns the table of the faults and whether they bit.
 pub fn faults(record: &Record) -> String {
     let mut rows = String::new();
     for (index, strategy) in record.strategies.iter().enumerate() {
@@ -214,7 +214,7 @@ pub fn faults(record: &Record) -> String {
     )
 }
 
-/// A strategy's name with its colour.
+/// Returns a cell with a strategy's name and its colour.
 pub fn name_cell(index: usize, name: &str) -> String {
     format!(
         "<th scope=\"row\" class=\"{}\">{}{}</th>",
@@ -224,7 +224,7 @@ pub fn name_cell(index: usize, name: &str) -> String {
     )
 }
 
-/// The head of a column.
+/// This is the head of a column.
 pub enum Head {
     /// It heads a column of words, and this is what it says.
     Text(&'static str),
@@ -232,7 +232,7 @@ pub enum Head {
     Number(&'static str),
 }
 
-/// A table with a head; nothing without rows.
+/// Returns a table with a head; nothing without rows.
 pub fn listed(heads: &[Head], rows: &str) -> String {
     if rows.is_empty() {
         return String::new();

@@ -64,7 +64,8 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     }
 }
 
-/// What all connections carried: where one follows the other, each has only a part of it.
+/// Returns the rate that all connections carried together, in words: where one follows the other, each has only a
+/// part of it. This is empty where it was not measured.
 fn together(case: &Case<'_>, place: Place) -> String {
     let all = case.last(place, name::OUT_BYTES).map(|bytes| {
         let rate = bytes / case.seconds().max(STEP_S) / 1e3;
@@ -73,9 +74,9 @@ fn together(case: &Case<'_>, place: Place) -> String {
     all.unwrap_or_default()
 }
 
-/// What waited in the kernel, if on average more than before by this margin: a busy machine leaves a
-/// large message waiting for a moment without any fault, and where some connections are left alone,
-/// it must be more than a message in passing.
+/// Returns what waited in the kernel, if on average more than before by this margin of bytes: a busy machine leaves a
+/// large message waiting for a moment without any fault, and where some connections are left alone, it must be more
+/// than a message in passing.
 fn queued(case: &Case<'_>, place: Place, margin: f64) -> Option<String> {
     let average = |when| mean(&case.values(place, name::QUEUED_BYTES, when));
     let before = average(When::Before).unwrap_or(0.0);
@@ -84,14 +85,14 @@ fn queued(case: &Case<'_>, place: Place, margin: f64) -> Option<String> {
         .then(|| format!("{during:.0} bytes waited in the kernel on average ({before:.0} before)"))
 }
 
-/// What waited in the kernel at most looks, more than the link carries in a step.
+/// Returns what waited in the kernel, if it was at most looks more than the bytes that the link carries in a step.
 fn pent_up(case: &Case<'_>, place: Place, margin: f64) -> Option<String> {
     let usual = median(case.values(place, name::QUEUED_BYTES, When::During))?;
     let more = queued(case, place, margin);
     more.filter(|_| usual > margin)
 }
 
-/// Requests or events that piled up.
+/// Tells of requests, or else events, that piled up while the fault was in force; `None` if neither did.
 fn grown(case: &Case<'_>) -> Option<String> {
     let requests = (
         case.demand.in_flight(case.injecting_ns),

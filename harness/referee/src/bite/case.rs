@@ -7,7 +7,7 @@ use crate::bite::name;
 use crate::history::{History, Observation};
 use crate::scenario::{Fault, FaultKind, Link, Stream, Target, Topology, Victim};
 
-/// Where a fault works.
+/// A place is where a fault works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// The fault works on this link between a client and PostgreSQL or Kafka.
@@ -39,7 +39,7 @@ pub(super) struct Case<'h> {
     pub healed_ns: i64,
 }
 
-/// Which part of the time line.
+/// This is a part of the time line: before, during or after the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
     Before,
@@ -103,14 +103,14 @@ impl<'h> Case<'h> {
         }
     }
 
-    /// Values observed at one place, in order of time.
+    /// Returns the values observed at one place in this part of the time line, in order of time.
     pub fn values(&self, place: Place, name: &str, when: When) -> Vec<f64> {
         self.timed(place, name, when)
             .map(|(_, value)| value)
             .collect()
     }
 
-    /// The same with their times.
+    /// Returns the same with their times: run time, nanoseconds.
     pub fn timed<'s>(
         &'s self,
         place: Place,
@@ -141,7 +141,7 @@ impl<'h> Case<'h> {
         self.values(place, name, When::During).last().copied()
     }
 
-    /// The largest value observed.
+    /// Returns the largest value observed; `None` if none was.
     pub fn largest(&self, place: Place, name: &str, when: When) -> Option<f64> {
         self.values(place, name, when).into_iter().reduce(f64::max)
     }
@@ -161,7 +161,7 @@ impl<'h> Case<'h> {
             .fold(0.0, |sum, o| sum + o.value)
     }
 
-    /// Toxicity and direction; only of toxics.
+    /// Returns a toxic's toxicity and direction; of other faults, which have neither, 1 and downstream.
     pub fn aim(&self) -> (f32, Stream) {
         match self.fault.kind {
             FaultKind::Toxic {
@@ -182,7 +182,7 @@ impl<'h> Case<'h> {
     }
 }
 
-/// `n thing` or `n things`.
+/// Returns a count in words: `n thing` or `n things`.
 pub(super) fn count(n: usize, thing: &str) -> String {
     match n {
         1 => format!("1 {thing}"),

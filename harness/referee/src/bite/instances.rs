@@ -41,8 +41,8 @@ pub(super) fn taken_over(case: &Case<'_>, victim: Victim) -> Result<Option<Strin
     )))
 }
 
-/// Of a fault on a link of one of several relays: nothing, if that one worked; it is lacking where it stood by, since
-/// nobody needed the link then.
+/// Checks, of a fault on a link of one of several relays, that this relay worked; the error says that it stood by, so
+/// that nobody needed the link then.
 pub(super) fn needed(case: &Case<'_>) -> Result<(), Lack> {
     let Target::Link(link) = case.fault.target else {
         return Ok(());
@@ -76,7 +76,7 @@ fn worked_before(case: &Case<'_>, hit: Instance) -> Result<(f64, f64), Lack> {
     Ok((own, all))
 }
 
-/// Of the links of a fault on a whole side, those of relays that stood by: nothing was asked of these, and
+/// Returns, of the links of a fault on a whole side, those of relays that stood by: nothing was asked of these, and
 /// so much more of another relay's that it tells what the fault did.
 pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
     let on_a_side = matches!(case.fault.target, Target::Kafka | Target::Postgres);

@@ -84,13 +84,13 @@ fn worked(
     ))
 }
 
-/// A death, and the life that followed it.
+/// These are the times of a death and of the life that followed it: run time, nanoseconds.
 #[derive(Clone, Copy)]
 struct DeathAndRestart {
     at_ns: i64,
     started_ns: i64,
     ready_ns: i64,
-    /// When that successor ended; `i64::MAX`: never.
+    /// This is when that successor ended; `i64::MAX`: never.
     next_ns: i64,
 }
 

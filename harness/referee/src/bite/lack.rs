@@ -3,9 +3,9 @@
 /// This says why a fault did not bite, and what to do about it.
 #[derive(Debug)]
 pub(super) struct Lack {
-    /// In a few words.
+    /// This says in a few words what was missing.
     pub what: String,
-    /// What to change in the scenario, or where to look.
+    /// This says what to change in the scenario, or where to look.
     pub change: &'static str,
 }
 

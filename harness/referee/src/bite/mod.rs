@@ -33,7 +33,7 @@ use demand::Demand;
 use lack::{FITTING, Lack, STRONGER, lack};
 pub(crate) use trigger::{cut_short, fired_ns, fired_on};
 
-/// Whether a fault bit, from the observations alone.
+/// A bite tells whether a fault bit, from the observations alone.
 #[derive(Debug, Clone)]
 pub struct Bite {
     /// This is the index of the fault in `scenario.faults`, from 0.
@@ -44,7 +44,7 @@ pub struct Bite {
     pub evidence: String,
 }
 
-/// What one place shows: `Ok` evidence, or `Err` what was missing.
+/// This is what one place shows: `Ok` has the evidence, `Err` what was missing.
 type PlaceEvidence = Result<String, Lack>;
 
 /// One [`Bite`] a fault of the scenario that applies to this strategy (a fault on a link that the
@@ -91,7 +91,7 @@ pub fn bites(history: &History) -> Vec<Bite> {
         .collect()
 }
 
-/// `a polling strategy`; where it lacks a relay of several, with how many it has.
+/// Describes a strategy: `a polling strategy`; where it lacks a relay of several, with how many it has.
 fn whose(strategy: &Strategy, lacking: Target) -> String {
     let kind = strategy.kind.name();
     let of_relay = match lacking {

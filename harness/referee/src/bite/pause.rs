@@ -45,7 +45,7 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     ))
 }
 
-/// What waited for it.
+/// Returns, in words, how much waited for the paused process; the error says why nothing did.
 fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
     let waiting = match victim {
         Victim::KafkaServer | Victim::Relay(_) if case.strategy.has_outbox => {

@@ -9,17 +9,17 @@ use crate::scenario::{FaultKind, Stream, Toxic};
 const CLOSES: &str =
     "let connections be closed meanwhile: a kill of one end, or `for` over the end of its life";
 
-/// Both sides at one look.
+/// A look counts the connections on both sides of the proxy at one moment.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     at_ns: i64,
-    /// Connections on the side that closes first, and on the side that learns of it late.
+    /// These count the connections on the side that closes first, and on the side that learns of it late.
     closer: f64,
     other: f64,
 }
 
 impl Look {
-    /// Connections closed on the one side and still there on the other (plus a constant).
+    /// Returns how many connections are closed on the one side and still there on the other (plus a constant).
     fn excess(self) -> f64 {
         self.other - self.closer
     }

@@ -45,7 +45,7 @@ pub(super) fn toxic(toxic: Toxic, stream: Stream) -> FaultKind {
     }
 }
 
-/// One fault of each kind.
+/// Returns one fault of each kind.
 pub(super) fn every_kind() -> Vec<FaultKind> {
     let mut kinds = vec![FaultKind::Down, FaultKind::Kill, FaultKind::Pause];
     kinds.extend(
@@ -185,7 +185,7 @@ impl Staged {
         self
     }
 
-    /// One observation each 100 ms.
+    /// Adds an observation each 100 ms of these seconds; `value` gives its value by the second.
     pub fn every(
         mut self,
         seconds: std::ops::Range<f64>,
@@ -266,7 +266,7 @@ impl Staged {
         self
     }
 
-    /// Without the observations of one name.
+    /// Leaves out the observations of one name.
     pub fn without(mut self, name: &str) -> Self {
         self.0.observations.retain(|o| o.name != name);
         self

@@ -78,7 +78,7 @@ pub(super) fn circumstances(history: &History, index: u32, fault: &Fault) -> Opt
     (!said.is_empty()).then(|| said.join("; "))
 }
 
-/// How the end of the load cut it short, in words.
+/// Tells in words how the end of the load cut the fault short; `None` if it did not.
 fn how_it_ended(history: &History, index: u32, fault: &Fault) -> Option<String> {
     let lasted = cut_short(history, index, fault)?;
     Some(format!(
@@ -88,7 +88,7 @@ fn how_it_ended(history: &History, index: u32, fault: &Fault) -> Option<String> 
     ))
 }
 
-/// When what it waited for came; `None` while that never did.
+/// Returns when what the fault waited for came: run time, nanoseconds; `None` while that never did.
 pub(crate) fn fired_ns(history: &History, record: &FaultRecord) -> Option<i64> {
     let mut own = history.observations.iter();
     own.any(|o| o.fault == record.fault && o.name == name::TRIGGER_FIRED)

@@ -55,11 +55,11 @@ pub fn errors(join: &Join<'_>, counts: &Counts, outcomes: &Outcomes) -> Vec<Stri
 /// What the database holds, gone through once.
 #[derive(Default)]
 struct Accounting {
-    /// Versions of no order of this run, or by attempts that nobody offered.
+    /// This counts versions of no order of this run, or by attempts that nobody offered.
     strangers: u64,
-    /// The first by an attempt that nobody offered.
+    /// This names the first version by an attempt that nobody offered, as a clause in brackets.
     first_stranger: Option<String>,
-    /// Versions beyond the first of an attempt that made several.
+    /// This counts versions beyond the first of an attempt that made several.
     repeats: u64,
     /// Versions that cannot be where they are: gaps, repetitions, another order's attempt, another
     /// change's id. One sentence for the first of each kind.

@@ -3,7 +3,7 @@
 use crate::history::{History, NONE, Outcome};
 use crate::view::Bits;
 
-/// By change: told yes, told no in so many words.
+/// The answers tell by change whether the client was told yes, and whether it was told no in so many words.
 pub struct ClientAnswers {
     changes: usize,
     committed: Bits,
@@ -31,7 +31,7 @@ impl ClientAnswers {
         answers
     }
 
-    /// One more than the highest number of a change.
+    /// Returns one more than the highest number of a change; 0 without changes.
     pub fn changes(&self) -> usize {
         self.changes
     }

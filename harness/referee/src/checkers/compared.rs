@@ -11,13 +11,13 @@ use reports::record::{Latency, LatencySet};
 pub struct Seen<'a, 't> {
     /// The joined history, for what it says beside the counts.
     pub context: &'a Context<'a>,
-    /// One a count metric.
+    /// There is one tally for each count metric.
     pub tallies: &'a [Tally<'t>],
-    /// Over the whole run.
+    /// These are the latencies over the whole run.
     pub latency: &'a LatencySet,
-    /// Seconds; `None`: something never arrived.
+    /// This is how long the drain took, seconds; `None`: something never arrived.
     pub drain_s: Option<f64>,
-    /// From the last heal.
+    /// This is the recovery, counted from the last heal.
     pub recovery: Recovery,
     /// This counts the versions of orders that the database held after the fence.
     pub committed: u64,
@@ -96,7 +96,7 @@ impl Compared {
     }
 }
 
-/// A percentile; `None` if it is infinite or nothing was measured.
+/// Returns a percentile of a latency; `None` if it is infinite or nothing was measured.
 pub fn at(latency: &Latency, percentile: Percentile) -> Option<f64> {
     match percentile {
         Percentile::P50 => latency.p50,

@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 pub struct Context<'a> {
     /// The history as it is seen.
     pub view: View<'a>,
-    /// What the fence let us read.
+    /// This says what the fence let us read.
     pub reading: Reading,
     deaths: Vec<FatalSignal<'a>>,
     client_answers: OnceCell<ClientAnswers>,
@@ -59,13 +59,13 @@ impl<'a> Context<'a> {
             .get_or_init(|| ClientAnswers::new(self.history()))
     }
 
-    /// Seconds from the load's start, as all reports count.
+    /// Returns a time in seconds from the load's start, as all reports count.
     pub fn at(&self, ns: i64) -> String {
         let from_start = ns.saturating_sub(self.history().meta.load_from_ns);
         format!("{:.3} s", from_start as f64 / 1e9)
     }
 
-    /// What came of a request, with its time.
+    /// Tells what came of a request, with its time.
     pub fn answer(&self, request: Request) -> String {
         let at = self.at(request.ended_ns);
         match (request.outcome, request.status) {
@@ -77,7 +77,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The same of whatever request made a slot.
+    /// Tells the same of whatever request made a slot.
     pub fn answer_of(&self, slot: usize) -> String {
         match self.view.join.request(slot) {
             Some(request) => self.answer(request),
@@ -116,7 +116,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// An offence of a slot; `what` follows the name of the version.
+    /// Makes an offence of a slot; `what` follows the name of the version.
     pub fn slot_offence(&self, slot: usize, what: &str) -> Offence {
         let row = self.view.join.truth.at(slot);
         Offence {
@@ -129,7 +129,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// An offence of a record on the topic.
+    /// Makes an offence of a record on the topic; `what` follows the name of its version.
     pub fn record_offence(&self, row: usize, what: &str) -> Offence {
         let record = self.view.join.log.at(row);
         Offence {
@@ -142,7 +142,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// `partition 1 offset 42`, on the topic when.
+    /// Tells where a record is and when it came there: `partition 1 offset 42, on the topic at 2.105 s`.
     pub fn place(&self, row: usize) -> String {
         let record = self.view.join.log.at(row);
         format!(
@@ -154,7 +154,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// `order 17 version 2`.
+/// Names a version of an order by its numbers: `order 17 version 2`.
 pub fn version_name(order: u32, version: u32) -> String {
     match (order, version) {
         (NONE, _) => "an order that is not of this run".to_owned(),

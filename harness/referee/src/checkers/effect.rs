@@ -8,9 +8,9 @@ use crate::measure::{Latencies, Recorder, latencies_where};
 use crate::scenario::LatencyKind;
 use crate::view::Span;
 
-/// Latencies of one kind.
+/// An effect has the latencies of one kind: those that a fault overlaps, and those before all faults.
 pub struct Effect {
-    /// Of what a fault overlaps.
+    /// These are the latencies of what a fault overlaps.
     pub within: Recorder,
     /// Of what was over before the first fault began.
     pub before: Recorder,

@@ -96,8 +96,7 @@ fn found(expectation: &Expectation, seen: &Seen<'_, '_>, unread: &str) -> Compar
     Compared::untold(unread)
 }
 
-/// A count against a bound from above, or an exact one. Of what is undecided, all or none may be
-/// lost.
+/// Compares a count with a bound from above, or an exact one. Of what is undecided, all or none may be lost.
 fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> Compared {
     let counted = tally.count();
     let open = seen.undecided(tally.metric()).map_or(0, Tally::count);

@@ -15,7 +15,7 @@ use crate::scenario::StrategyKind;
 use crate::view::{Join, NEVER};
 use std::time::Duration;
 
-/// Where a committed change without a valid event belongs.
+/// A fate is what has become of a committed change without a valid event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// Nothing holds it any more.
@@ -43,7 +43,7 @@ struct Cut {
     /// A publish that had begun by then was given up before the end; [`i64::MIN`] where no time is
     /// known after which one is.
     given_up_ns: i64,
-    /// By slot: when it was certainly committed; [`NEVER`] where nothing says so.
+    /// This is, by slot, when it was certainly committed; [`NEVER`] where nothing says so.
     committed_by_ns: Vec<i64>,
 }
 
@@ -132,7 +132,7 @@ impl<'a, 'b> Fates<'a, 'b> {
         Self { context, cut }
     }
 
-    /// The committed changes without a valid event that met this fate.
+    /// Returns the slots of the committed changes without a valid event that met this fate.
     pub fn slots(&self, fate: Fate) -> impl Iterator<Item = usize> {
         self.context
             .view

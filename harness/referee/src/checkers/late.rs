@@ -46,7 +46,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
     }
 }
 
-/// When an event came: its first sight, or else its append; `None` for one that never came.
+/// Returns when an event came: its first sight, or else its append; `None` for one that never came.
 fn arrived_ns(join: &Join<'_>, slot: usize) -> Option<i64> {
     let row = join.first_row(slot)?;
     Some(join.seen(slot).unwrap_or_else(|| join.on_topic_ns(row)))

@@ -126,7 +126,7 @@ fn rest(
 
 /// The same figure of what was over before the first fault.
 struct Before {
-    /// `None`: infinite, or nothing was measured.
+    /// This is the figure; `None`: it is infinite, or nothing was measured.
     value: Option<f64>,
     any: bool,
 }

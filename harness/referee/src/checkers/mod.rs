@@ -45,14 +45,14 @@ use reading::{Known, Steps};
 use reports::record;
 use tally::Tally;
 
-/// One event (or change) that broke an invariant.
+/// An offence is one event (or change) that broke an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offence {
-    /// Order index, or [`crate::history::NONE`].
+    /// This is the index of the order, or [`crate::history::NONE`].
     pub order: u32,
     /// This is the version of the order that the offence is about; 0 where none is known.
     pub version: u32,
-    /// Attempt number, or [`crate::history::NONE`].
+    /// This is the number of the attempt, or [`crate::history::NONE`].
     pub attempt: u32,
     /// Partition and offset of the offending record, where it is one.
     pub record: Option<(i32, i64)>,
@@ -63,23 +63,23 @@ pub struct Offence {
     pub what: String,
 }
 
-/// What one checker found.
+/// A finding is what one checker found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which invariant (a count metric).
+    /// This is the invariant, by its count metric.
     pub metric: Metric,
-    /// How many; where `unread` says why not all is known, how many there are at least.
+    /// This counts the offences; where `unread` says why not all is known, there are so many at least.
     pub count: u64,
-    /// The first few, in a stable order.
+    /// These are the first few offences, in a stable order.
     pub examples: Vec<Offence>,
     /// Why there may be more of them, or why nothing is known of them: what was not read.
     pub unread: Option<String>,
 }
 
-/// Worst wins: fail > unknown > pass.
+/// Of several verdicts the worst wins: fail > unknown > pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// Every expectation met, and the run proved it.
+    /// Every expectation was met, and the run proved it.
     Pass,
     /// Nothing was missed, but the run is inconclusive or cannot tell of an expectation whether it is met.
     Unknown,
@@ -109,23 +109,24 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why it is not pass: first missed expectations, then reasons of unknown.
     pub reasons: Vec<String>,
-    /// One finding a count metric, every one of them, zero or not.
+    /// There is one finding for each count metric, every one of them, zero or not.
     pub findings: Vec<Finding>,
     /// Offered, acknowledged, committed, observed and the findings, as the record has them.
     pub counts: record::Counts,
-    /// Database yes/no x event yes/no.
+    /// These count the attempts by database yes/no x event yes/no.
     pub outcomes: record::Outcomes,
-    /// Expectations in the scenario's order.
+    /// These are the expectations with what was seen, in the scenario's order.
     pub expectations: Vec<Checked>,
     /// What cannot be told, or not wholly, since what it needs was not read: metrics with the reason.
     pub unread: Vec<(Metric, String)>,
     /// This says of each fault, in the scenario's order, whether it bit and what shows it.
     pub bites: Vec<Bite>,
-    /// The three latencies over the whole run; empty where what they need was not read.
+    /// These are the three latencies over the whole run; they are empty where what they need was not read.
     pub latency: record::LatencySet,
-    /// The same by phase.
+    /// These are the same latencies by phase.
     pub phases: Vec<record::Phase>,
-    /// Seconds from the end of the load to the last committed change's first sight.
+    /// These are the seconds from the end of the load to the last committed change's first sight; `None` if one never
+    /// came, or that is unknown.
     pub drain_s: Option<f64>,
     /// Seconds from the last heal until everything committed before it had been seen.
     pub recovery_s: Option<f64>,
@@ -146,10 +147,10 @@ pub fn judge(history: &History, altered: &[String]) -> Judgement {
     judge_joined(&Context::new(history), altered, bites)
 }
 
-/// A checker: what it counts, and how.
+/// A checker is a count metric with the function that counts its offences.
 type Checker = (Metric, fn(&Context<'_>, &mut Tally<'_>));
 
-/// Every invariant, one file each.
+/// These are the checkers of every invariant, one file each.
 const CHECKERS: &[Checker] = &[
     (Metric::Lost, lost::check),
     (Metric::Undrained, undrained::check),

@@ -6,7 +6,7 @@
 use crate::history::{FenceStep, History};
 use crate::scenario::{LatencyKind, Metric};
 
-/// A set of steps of the fence.
+/// This is a set of steps of the fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Steps(u8);
 
@@ -15,21 +15,21 @@ impl Steps {
     pub const NONE: Self = Self(0);
     /// This set has all eight steps of the fence.
     pub const ALL: Self = Self(u8::MAX);
-    /// 1: every request has its outcome.
+    /// After step 1, every request has its outcome.
     pub const OUTCOMES: Self = Self::of(FenceStep::Outcomes);
-    /// 2: everything is healed.
+    /// After step 2, everything is healed.
     pub const HEALED: Self = Self::of(FenceStep::Heal);
-    /// 3: the order service is stopped.
+    /// After step 3, the order service is stopped.
     pub const SERVICE: Self = Self::of(FenceStep::StopService);
-    /// 4: the database is closed and read.
+    /// After step 4, the database is closed and read.
     pub const TRUTH: Self = Self::of(FenceStep::ReadTruth);
-    /// 5: every event has come, or the bound has passed.
+    /// After step 5, every event has come, or the bound has passed.
     pub const WAIT: Self = Self::of(FenceStep::Wait);
-    /// 6: the relay is stopped, and what its source holds is read.
+    /// After step 6, the relay is stopped, and what its source holds is read.
     pub const SOURCE: Self = Self::of(FenceStep::ReadSource);
-    /// 7: the topic is closed.
+    /// After step 7, the topic is closed.
     pub const CLOSED: Self = Self::of(FenceStep::CloseTopic);
-    /// 8: the whole topic is read.
+    /// After step 8, the whole topic is read.
     pub const TOPIC: Self = Self::of(FenceStep::ReadTopic);
     /// What the database holds, and by whom it was asked for.
     pub const DATABASE: Self = Self::OUTCOMES.and(Self::TRUTH);
@@ -104,7 +104,7 @@ pub enum Known<'a> {
     Whole,
     /// What was found stands, and there may be more, for this reason.
     AtLeast(&'a str),
-    /// Too little to say anything, for this reason.
+    /// Too little was read to say anything, for this reason.
     Nothing(&'a str),
 }
 
@@ -118,7 +118,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// What the fence let us read of one run.
+/// A reading tells what the fence let us read of one run.
 #[derive(Debug)]
 pub struct Reading {
     /// Steps, in order, and why what each was for was not read.

@@ -6,7 +6,7 @@ use super::tally::Tally;
 use crate::history::NONE;
 use crate::view::{Bits, Class};
 
-/// The first record of an order.
+/// An order is at home where its first record is: in this row of the log and on this partition.
 #[derive(Clone, Copy)]
 struct Home {
     row: u32,

@@ -6,19 +6,19 @@ use super::{Finding, Offence};
 use crate::scenario::Metric;
 use crate::view::{Span, Window};
 
-/// Offences kept in words.
+/// So many offences are kept in words.
 pub const EXAMPLES: u64 = 5;
 
 /// Takes offences as they are found.
 type Visitor<'a> = &'a mut dyn FnMut(Metric, Offence);
 
-/// What a checker found.
+/// A tally gathers what a checker finds.
 pub struct Tally<'a> {
     windows: &'a [Window],
     finding: Finding,
     within: u64,
     early: u64,
-    /// Offences put in words.
+    /// So many offences are put in words.
     limit: u64,
     /// Who takes them; without one they are kept.
     visitor: Option<Visitor<'a>>,
@@ -42,7 +42,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Nothing found yet; hands on up to `limit` offences and keeps none.
+    /// Starts a tally without offences, which hands on up to `limit` of them and keeps none.
     pub fn visiting(metric: Metric, limit: u64, visitor: Visitor<'a>) -> Self {
         Self {
             limit,
@@ -51,8 +51,8 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// One more. `span` is the time in which it can have come about; the words are made only for
-    /// the first few.
+    /// Adds one offence. `span` is the time in which it can have come about; the words are made only for the first
+    /// few.
     pub fn add(&mut self, span: Span, describe: impl FnOnce() -> Offence) {
         self.finding.count += 1;
         if self.windows.iter().any(|w| w.span.overlaps(span)) {
@@ -81,7 +81,7 @@ impl<'a> Tally<'a> {
         self.finding.count
     }
 
-    /// How many count for an expectation of at least so many: those that overlap a fault.
+    /// Returns how many count for an expectation of at least so many: those that overlap a fault.
     pub fn within_faults(&self) -> u64 {
         self.within
     }

@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::scenario::Metric;
 
-/// A clause for the reason of a count of missing events; empty where nothing is known.
+/// Returns a clause for the reason of a count of missing events; it is empty where nothing is known.
 pub(super) fn hint(context: &Context<'_>, metric: Metric) -> String {
     let history = context.history();
     let stray = &history.meta.stray_topics;

@@ -9,7 +9,7 @@ pub type Pair<'a> = (&'a Strategy, &'a Strategy);
 /// This holds one comparison's pairs of runs: of a strategy in two sets, or of two strategies in rounds.
 #[derive(Debug)]
 pub struct PairedArms<'a> {
-    /// `cdc`, or `polling against cdc`.
+    /// This says what is compared: `cdc`, or `polling against cdc`.
     pub title: String,
     /// What stands over the figures it is compared with.
     pub base: String,
@@ -68,7 +68,7 @@ pub fn of_sets<'a>([base, new]: [&'a RunSet; 2], remarks: &mut Vec<String>) -> V
     paired
 }
 
-/// Each other strategy against the first; equal are the first and its twin.
+/// Pairs each other strategy with the first, round by round; equal are the first and its twin.
 pub fn of_rounds<'a>(
     rounds: &Rounds<'_>,
     records: &'a [Record],

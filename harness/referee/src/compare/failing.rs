@@ -7,7 +7,7 @@ use crate::statistics::median;
 use reports::compare::{Better, FailingArm, FailingRow};
 use reports::record::{Phase, PhaseWork, Strategy};
 
-/// One figure of a phase.
+/// This is one figure of a phase, as a time with a fault in force is compared with one without.
 struct PhaseMetric {
     id: &'static str,
     name: &'static str,
@@ -91,7 +91,7 @@ pub fn rows(base: &[&Strategy], new: &[&Strategy]) -> Vec<FailingRow> {
     rows
 }
 
-/// The names of the times with a fault in force, each once.
+/// Returns the names of the times with a fault in force, each once.
 fn times<'a>(runs: impl Iterator<Item = &'a &'a Strategy>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for (phase, work) in runs.flat_map(|run| worked(run)) {
@@ -132,7 +132,8 @@ fn figure(of: Option<(&Phase, &PhaseWork)>, metric: &PhaseMetric) -> Option<f64>
     (metric.of)(phase, work)
 }
 
-/// In logarithms; `None` where neither ever came.
+/// Returns, in logarithms, how much larger the figure was during the fault than without; `None` where neither ever
+/// came.
 fn ratio(metric: &PhaseMetric, without: f64, during: f64) -> Option<f64> {
     if without.is_infinite() && during.is_infinite() {
         return None;

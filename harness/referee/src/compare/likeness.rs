@@ -15,7 +15,7 @@ const PROCESSOR: &str = "processor";
 /// Where the environment names the version of Debezium that ran, which is a relay like others.
 const DEBEZIUM: &str = "debezium";
 
-/// What a comparison wants alike, as names and values.
+/// Returns what a comparison wants alike, as names and values.
 fn settings(record: &Record) -> BTreeMap<String, String> {
     let stack = &record.stack;
     let named = [
@@ -48,8 +48,8 @@ fn is_of_all(name: &str) -> bool {
         && name != DEBEZIUM
 }
 
-/// What differs between the first record and any other one, a line each; of many records alike, once. `side` says whose
-/// a record is.
+/// Returns what differs between the first record and any other one, a line each; of many records alike, it is said
+/// once. `side` says whose a record is.
 pub fn unlike(records: &[(&str, &Record)]) -> Vec<String> {
     let Some(((side, first), rest)) = records.split_first() else {
         return Vec::new();

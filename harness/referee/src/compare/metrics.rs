@@ -3,7 +3,7 @@
 use reports::compare::Better;
 use reports::record::{Latency, Strategy};
 
-/// One figure of a run.
+/// A metric is one figure of a run, by which runs are compared.
 #[derive(Debug)]
 pub struct CompareMetric {
     /// As `--metrics` takes it.
@@ -43,7 +43,7 @@ pub(super) const SIGHT_MS: f64 = 0.05;
 const SIGHT_S: f64 = 0.005;
 const PAGE_BYTES: f64 = 8192.0;
 
-/// All of them, those that users feel first.
+/// These are all figures that can be compared, those that users feel first.
 pub const METRICS: [CompareMetric; 16] = [
     lower("end_to_end_p50", "end to end p50", "ms", SIGHT_MS, |s| {
         percentile(&s.latency_ms.end_to_end, |l| l.p50)
@@ -108,7 +108,8 @@ pub(super) fn is_of_kind(name: &str, process: &str) -> bool {
     name == process || number.is_some_and(|n| n.parse::<u8>().is_ok())
 }
 
-/// A cost of a process and of the others of its kind, by how they add up.
+/// Returns a cost of a process and of the others of its kind, as `add` puts them together; `None` where one was not
+/// measured.
 fn cost(s: &Strategy, process: &str, cost: &str, add: fn(f64, f64) -> f64) -> Option<f64> {
     let mut of_kind = s.costs.iter().filter_map(|(name, value)| {
         let name = name.strip_suffix(cost)?;
@@ -118,7 +119,7 @@ fn cost(s: &Strategy, process: &str, cost: &str, add: fn(f64, f64) -> f64) -> Op
     of_kind.try_fold(first, |sum, value| Some(add(sum, value?)))
 }
 
-/// CPU time by committed change, microseconds.
+/// Returns the CPU time for each committed change, microseconds.
 fn cpu_us(s: &Strategy, process: &str) -> Option<f64> {
     let committed = s.counts.committed.filter(|committed| *committed > 0)?;
     let seconds = cost(s, process, " cpu, s", |a, b| a + b)?;
@@ -130,8 +131,8 @@ fn memory_mib(s: &Strategy, process: &str) -> Option<f64> {
 }
 
 impl CompareMetric {
-    /// How much more the second costs than the first, in logarithms: above 0 is worse. `None` where one was not
-    /// measured, or neither ever came.
+    /// Returns how much more the second costs than the first, in logarithms: above 0 is worse. It is `None` where one
+    /// was not measured, or neither ever came.
     pub fn worse_by(&self, base: &Strategy, new: &Strategy) -> Option<f64> {
         let (base, new) = ((self.of)(base)?, (self.of)(new)?);
         if base.is_nan() || new.is_nan() || base.is_infinite() && new.is_infinite() {
@@ -165,7 +166,7 @@ impl CompareMetric {
 /// Stands, in logarithms, between what came and what never did.
 pub(super) const ENDLESS: f64 = 200.0;
 
-/// The metrics of these names, in the table's order, or all; the error names those that are none.
+/// Returns the metrics of these names, in the table's order, or all; the error names the first that is none.
 pub fn chosen(names: &[String]) -> Result<Vec<&'static CompareMetric>, String> {
     let unknown = names
         .iter()

@@ -34,7 +34,7 @@ pub struct RunSet {
     pub name: String,
     /// Where they were found.
     pub from: String,
-    /// Their records, all of one scenario.
+    /// These are the records of its runs, all of one scenario.
     pub records: Vec<Record>,
 }
 
@@ -93,7 +93,7 @@ pub struct Rounds<'a> {
     pub from: &'a str,
     /// These are the records of the rounds, one a round.
     pub records: &'a [Record],
-    /// A second set of rounds, made since the first one raised an alarm.
+    /// These are a second set of rounds, made since the first one raised an alarm.
     pub confirming: &'a [Record],
     /// The strategy that the others are compared with.
     pub base: &'a str,
@@ -252,7 +252,7 @@ fn side(set: &RunSet) -> Side {
     }
 }
 
-/// What all of it ran on, one line.
+/// Tells in one line what all of it ran on.
 fn ran_on(record: &Record) -> String {
     let stack = &record.stack;
     let cores = stack

@@ -13,15 +13,15 @@ pub struct AskedRow {
     base: ArmFigures,
     new: ArmFigures,
     pairs: usize,
-    /// `None` with fewer than [`FEWEST_PAIRS`].
+    /// This is the test of the pairs' differences; `None` with fewer than [`FEWEST_PAIRS`].
     asked: Option<SignedRank>,
-    /// Of any number of pairs.
+    /// This is the centre of the differences, in logarithms, of any number of pairs; `None` without any.
     centre: Option<f64>,
     /// This is how much equal runs differ, in logarithms; `None` where no equal runs have the figure.
     floor: Option<f64>,
 }
 
-/// The rows of each subject, in its order.
+/// Returns the rows of each subject, in its order.
 pub fn of(
     paired: &[PairedArms<'_>],
     terms: &Terms,
@@ -54,7 +54,7 @@ pub fn of(
         .collect()
 }
 
-/// What so many questions at once cost.
+/// Adds to the remarks what so many questions at once cost, and whether figures have no equal runs beside them.
 fn remark(rows: &[&AskedRow], number: usize, remarks: &mut Vec<String>) {
     let most = rows.iter().map(|row| row.pairs).max().unwrap_or(0);
     let fewest = SignedRank::fewest(ALPHA / number.max(1) as f64);
@@ -72,8 +72,8 @@ fn remark(rows: &[&AskedRow], number: usize, remarks: &mut Vec<String>) {
     }
 }
 
-/// All questions with an answer, judged together: whether each lies beyond its limit and beyond what equal runs
-/// differ by. What has too few pairs is not found, and costs the others nothing.
+/// Judges all questions with an answer together: whether each lies beyond its limit and beyond what equal runs differ
+/// by. What has too few pairs is not found, and costs the others nothing.
 fn together(rows: &[&AskedRow], limit: impl Fn(&CompareMetric) -> f64) -> Vec<HolmAnswer> {
     let p: Vec<Option<f64>> = rows
         .iter()
@@ -128,7 +128,8 @@ fn figures(runs: &[&Strategy], metric: &CompareMetric) -> ArmFigures {
     side(runs, |s| (metric.of)(s))
 }
 
-/// One figure a run; percentiles of several runs are never thrown together. A run behind its schedule has none.
+/// Returns one figure of each run; percentiles of several runs are never thrown together. A run behind its schedule
+/// has none.
 pub fn side<'a>(runs: &[&'a Strategy], of: impl Fn(&'a Strategy) -> Option<f64>) -> ArmFigures {
     let values: Vec<Option<f64>> = runs
         .iter()

@@ -4,7 +4,7 @@ use crate::scenario::COUNTS;
 use reports::compare::SafetyRow;
 use reports::record::Strategy;
 
-/// Shown whether zero or not.
+/// These counts are shown whether zero or not.
 const ALWAYS: [&str; 4] = ["lost", "phantom", "duplicated", "reordered"];
 
 /// The counts of both sides, by run. What the scenario itself expects is no harm: a dual write that is there to lose.

@@ -6,17 +6,17 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 use std::fmt;
 
-/// A value, with the fields of its objects in their order.
+/// This is a JSON value, with the fields of its objects in their order.
 #[derive(Debug)]
 pub(super) enum Json {
-    /// Neither a list nor an object.
+    /// This value is neither a list nor an object.
     Plain(Value),
     List(Vec<Json>),
     Object(Vec<(String, Json)>),
 }
 
 impl Json {
-    /// What a pointer (RFC 6901) leads to; nothing where there are two ways.
+    /// Returns what a pointer (RFC 6901) leads to; `None` where it leads to nothing, or there are two ways.
     pub(super) fn at(self, pointer: &str) -> Option<Self> {
         if pointer.is_empty() {
             return Some(self);

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use uuid::Uuid;
 
-/// The texts of an event's value.
+/// The fields are the texts of an event's value, and its version.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fields<'a> {
     pub run: Cow<'a, str>,
@@ -27,7 +27,7 @@ pub(super) fn parse(value: &[u8], payload_bytes: usize) -> Result<Fields<'_>, St
     serde_json::from_str(text).map_err(|e| format!("its value is not an event: {e}"))
 }
 
-/// The form the service writes, without a JSON parser: most records by far.
+/// Parses the form the service writes, without a JSON parser: most records by far have it. `None` is any other form.
 fn parse_canonical(text: &str, payload_bytes: usize) -> Option<Fields<'_>> {
     let rest = text.strip_prefix("{\"run\":\"")?;
     let (run, rest) = plain(rest, 16)?;
@@ -68,7 +68,7 @@ fn plain_number(digits: &str) -> Option<u32> {
         .flatten()
 }
 
-/// Ids anywhere in a value that could not be taken apart.
+/// Returns the ids anywhere in a value that could not be taken apart.
 pub(super) fn ids(value: &[u8]) -> impl Iterator<Item = Uuid> {
     value
         .windows(36)
@@ -76,7 +76,7 @@ pub(super) fn ids(value: &[u8]) -> impl Iterator<Item = Uuid> {
         .filter_map(|w| Uuid::try_parse_ascii(w).ok())
 }
 
-/// Whether `part` occurs in `value`.
+/// Tells whether `part` occurs in `value`; an empty one never does.
 pub(super) fn contains(value: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && value.windows(part.len()).any(|w| w == part)
 }
@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// A string that borrows where JSON's escapes allow it.
+/// This is a string that borrows where JSON's escapes allow it.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -2,7 +2,7 @@
 
 use crate::history::{Rows, Sighting};
 
-/// Numbers of rows by a dense key, in the order of the rows.
+/// Groups hold the numbers of rows by a dense key, in the order of the rows.
 pub struct Groups {
     base: Vec<u32>,
     rows: Vec<u32>,
@@ -32,7 +32,7 @@ impl Groups {
         Self { base, rows }
     }
 
-    /// The rows of a key.
+    /// Returns the numbers of a key's rows.
     pub fn of(&self, key: u32) -> impl Iterator<Item = usize> + Clone + '_ {
         let at = |key: usize| self.base.get(key).copied().unwrap_or(0) as usize;
         let last = self.base.len() - 1;

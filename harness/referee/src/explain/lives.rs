@@ -11,7 +11,7 @@ const ENDED_WELL: i32 = -1;
 /// A death is known by its reaping, which others notice it before.
 const AFTERMATH_NS: i64 = 100_000_000;
 
-/// A death that nobody asked for politely.
+/// A crash is a death that nobody asked for politely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crash<'a> {
     /// This is the name of the process that died.
@@ -36,17 +36,17 @@ pub enum Absence {
 pub struct Outage<'a> {
     /// This is the name of the process that was away.
     pub process: &'a str,
-    /// Its pid when it went away.
+    /// This is the pid of the process when it went away.
     pub pid: u32,
-    /// The pid that came back; that of a successor if it had died.
+    /// This is the pid that came back: that of a successor if the process had died.
     pub successor: u32,
     /// This says whether it was dead or paused.
     pub absence: Absence,
-    /// From when to when (its successor's readiness); [`NEVER`] if it did not come back.
+    /// This is the time of the absence, until its successor was ready; it ends at [`NEVER`] if it did not come back.
     pub span: Span,
 }
 
-/// All lives of a history.
+/// These are all lives of a history's processes, and when each of them was away.
 pub struct Lives<'a> {
     events: Vec<&'a ProcessEvent>,
     outages: Vec<Outage<'a>>,
@@ -66,8 +66,8 @@ impl<'a> Lives<'a> {
         Self { events, outages }
     }
 
-    /// How the process of this pid died at `from_ns` or later; by name where no process is known
-    /// by that pid.
+    /// Tells how the process of this pid died at `from_ns` or later; it goes by name where no process is known by
+    /// that pid.
     pub fn death(&self, process: &str, pid: u32, from_ns: i64) -> Option<Crash<'a>> {
         let mut of_name = self.events.iter().filter(|e| e.process == process);
         let known = of_name.clone().any(|e| e.pid == pid);
@@ -81,7 +81,7 @@ impl<'a> Lives<'a> {
             })
     }
 
-    /// The last death of a process.
+    /// Returns the last death of a process; `None` if there is none.
     pub fn last_death(&self, process: &str) -> Option<Crash<'a>> {
         let mut of_name = self.events.iter().filter(|e| e.process == process);
         let event = of_name.rfind(|e| e.life == Life::Exited && e.exit != ENDED_WELL)?;
@@ -92,7 +92,7 @@ impl<'a> Lives<'a> {
         })
     }
 
-    /// Outages that overlap a span or begin just after it, by begin.
+    /// Returns the outages that overlap a span or begin just after it, by begin.
     pub fn outages(&self, span: Span) -> impl Iterator<Item = &Outage<'a>> {
         let reach = Span {
             until_ns: span.until_ns.saturating_add(AFTERMATH_NS),

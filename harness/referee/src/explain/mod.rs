@@ -23,7 +23,7 @@ use lives::Lives;
 use reports::record;
 use timeline::Subject;
 
-/// Most steps of an offence's timeline.
+/// An offence's timeline has no more steps than this.
 const MAX_STEPS: usize = 200;
 
 /// An explainer tells of one history why each offence came about, in a sentence and a timeline.
@@ -32,13 +32,13 @@ pub struct Explainer<'a> {
     identity: Identity,
     lives: Lives<'a>,
     sights: Sights<'a>,
-    /// Rows of the trace by attempt.
+    /// These are the rows of the trace by attempt.
     trace: Groups,
-    /// Rows of the join's log by attempt.
+    /// These are the rows of the join's log by attempt.
     records: Groups,
     /// These are the numbers of the attempts at each change, by the change's number.
     attempts: Groups,
-    /// By tracer: the last time that it wrote anything.
+    /// This is, by tracer, the last time that it wrote anything: run time, nanoseconds.
     traced_until_ns: [Option<i64>; 2],
     /// From when on the trace may lack steps.
     trace_cut_ns: Option<i64>,
@@ -138,7 +138,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    /// The slot of an offence's version.
+    /// Returns the slot of an offence's version; `None` if the database does not hold it.
     fn slot(&self, offence: &Offence) -> Option<usize> {
         self.context.view.join.slot(offence.order, offence.version)
     }
@@ -152,7 +152,7 @@ impl<'a> Explainer<'a> {
         ((found.partition, found.offset) == place).then_some(row)
     }
 
-    /// All attempts at a change.
+    /// Returns the numbers of all attempts at a change.
     fn siblings(&self, change: u32) -> impl Iterator<Item = u32> + '_ {
         self.attempts.of(change).map(|attempt| attempt as u32)
     }

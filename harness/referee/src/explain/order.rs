@@ -8,14 +8,13 @@ use crate::view::Class;
 use reports::explanation::Order;
 use uuid::Uuid;
 
-/// Most steps of an order's timeline.
+/// An order's timeline has no more steps than this.
 const MAX_STEPS: usize = 10_000;
 /// Most offences of an order that are explained.
 const MAX_OFFENCES: usize = 100;
 
 impl Explainer<'_> {
-    /// The number of an order of this run; `None` for any other id, and for an order that was
-    /// never changed.
+    /// Returns the number of an order of this run; `None` for any other id, and for an order that was never changed.
     pub fn order_number(&self, id: Uuid) -> Option<u32> {
         let number = self.identity.order_index(id)?;
         self.knows(number).then_some(number)
@@ -28,7 +27,7 @@ impl Explainer<'_> {
             || history.truth.iter().any(|r| r.order == order)
     }
 
-    /// Everything about an order.
+    /// Tells everything about an order.
     pub fn order(&self, order: u32) -> Order {
         let history = self.context.history();
         let join = &self.context.view.join;

@@ -24,11 +24,11 @@ pub struct Subject {
     pub records: Vec<usize>,
     /// A time in which its fate was decided although nothing was written of it.
     pub span: Option<Span>,
-    /// Most steps; those in the middle are left out, and how many.
+    /// The timeline has no more steps than this; those in the middle are left out, and it says how many.
     pub limit: usize,
 }
 
-/// A step, and where it belongs among those of the same moment.
+/// A moment has a step, and where it belongs among those of the same moment.
 struct Moment {
     at_ns: i64,
     rank: Rank,
@@ -36,7 +36,7 @@ struct Moment {
     what: String,
 }
 
-/// Causes before their effects.
+/// At the same moment, causes come before their effects.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Fault,
@@ -56,7 +56,7 @@ enum Rank {
 }
 
 impl Explainer<'_> {
-    /// Steps of the subject by time, and of those faults and absences that overlap them.
+    /// Returns the steps of the subject by time, and of those faults and absences that overlap them.
     pub(super) fn timeline(&self, subject: &Subject) -> Vec<Step> {
         let mut moments = Vec::new();
         let several = subject.attempts.len() > 1;
@@ -107,7 +107,7 @@ impl Explainer<'_> {
             .collect()
     }
 
-    /// `v2: `, or by attempt where the database has no version of it.
+    /// Labels an attempt's steps: `v2: `, or by attempt where the database has no version of it.
     fn label(&self, trail: &Trail) -> String {
         match trail.slot {
             Some(slot) => format!("v{}: ", self.context.view.join.truth.at(slot).version),
@@ -180,7 +180,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// `relay`, and from its second life on `relay #2`.
+    /// Names a life of a process: `relay`, and from its second life on `relay #2`.
     fn life(&self, process: &str, pid: u32) -> String {
         let name = spoken(process);
         match self.lives.number(process, pid) {

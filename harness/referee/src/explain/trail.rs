@@ -5,27 +5,27 @@ use crate::history::{Request, Stage, TraceRow, Tracer};
 
 /// A trail is all the evidence of one attempt: its request, its steps in the trace and its records.
 pub struct Trail {
-    /// Its number, or [`crate::history::NONE`].
+    /// This is the number of the attempt, or [`crate::history::NONE`].
     pub attempt: u32,
-    /// What the client saw of it.
+    /// This is what the client saw of it; `None` if it is not of this run.
     pub request: Option<Request>,
-    /// The first version it made, as a slot of the join.
+    /// This is the first version it made, as a slot of the join; `None` if it made none.
     pub slot: Option<usize>,
-    /// What the system under test wrote of it, by time.
+    /// These rows are what the system under test wrote of it, by time.
     pub rows: Vec<TraceRow>,
-    /// Rows of the join's log that name it, by time of their append.
+    /// These are the rows of the join's log that name it, by time of their append.
     pub records: Vec<usize>,
 }
 
 impl Trail {
-    /// The first row of a stage that the order service wrote.
+    /// Returns the first row of a stage that the order service wrote.
     pub fn service(&self, stage: Stage) -> Option<&TraceRow> {
         self.rows
             .iter()
             .find(|r| r.tracer == Tracer::OrderService && r.stage == stage)
     }
 
-    /// The last row that a process wrote.
+    /// Returns the last row that the order service, or a relay, wrote.
     pub fn last(&self, tracer: Tracer) -> Option<&TraceRow> {
         self.rows.iter().rfind(|r| r.tracer == tracer)
     }
@@ -35,7 +35,7 @@ impl Trail {
         self.service(Stage::Committed).map(|r| r.at_ns)
     }
 
-    /// Its passages through a publisher, by their beginning.
+    /// Returns its passages through a publisher, by their beginning.
     pub fn passages(&self, tracer: Tracer) -> Vec<Passage> {
         let mut passages: Vec<Passage> = Vec::new();
         for row in self.rows.iter().filter(|r| r.tracer == tracer) {
@@ -68,18 +68,18 @@ fn is_publishing(stage: Stage) -> bool {
     )
 }
 
-/// One passage of an event through a publisher: taken, handed to the producer, reported, confirmed.
+/// A passage is one way of an event through a publisher: taken, handed to the producer, reported, confirmed.
 #[derive(Debug, Clone)]
 pub struct Passage {
     /// This is the pid of the process that published the event.
     pub pid: u32,
-    /// How the relay got it.
+    /// This says how the relay got it; `None` if no relay is known to have taken it.
     pub taken: Option<TraceRow>,
     /// When it was handed to the producer's producer.
     pub handed_ns: Option<i64>,
-    /// What became of the delivery: delivered, failed or given up.
+    /// This says what became of the delivery: delivered, failed or given up.
     pub end: Option<TraceRow>,
-    /// When the relay confirmed it to its source.
+    /// This is when the relay confirmed it to its source: run time, nanoseconds.
     pub confirmed_ns: Option<i64>,
     /// The last that was written of it.
     pub last_ns: i64,
@@ -111,7 +111,7 @@ impl Passage {
         }
     }
 
-    /// Whether the broker reported it delivered.
+    /// Returns the row by which the broker reported it delivered; `None` without such a report.
     pub fn delivered(&self) -> Option<TraceRow> {
         self.end.filter(|r| r.stage == Stage::Delivered)
     }
@@ -125,7 +125,7 @@ impl Passage {
 }
 
 impl Explainer<'_> {
-    /// Everything known of an attempt; of one that is not of this run, nothing.
+    /// Gathers everything known of an attempt; of one that is not of this run, that is nothing.
     pub(super) fn trail(&self, attempt: u32) -> Trail {
         let history = self.context.history();
         let join = &self.context.view.join;

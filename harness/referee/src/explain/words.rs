@@ -12,7 +12,7 @@ use crate::view::{Span, Window, fault_name};
 /// At most so many simultaneous things are named in a sentence; the timeline has them all.
 const NAMED_TOGETHER: usize = 2;
 
-/// A sentence in the making: clauses, then the name of what they came to.
+/// This is a sentence in the making: clauses, then the name of what they came to.
 #[derive(Debug, Default)]
 pub struct Sentence {
     clauses: Vec<String>,
@@ -43,7 +43,7 @@ pub fn process_of(tracer: Tracer) -> &'static str {
     }
 }
 
-/// `order service`: as people say it. The second of several relays is called by its name.
+/// Names a process as people say it: `order service`. The second of several relays is called by its name.
 pub fn spoken(process: &str) -> String {
     let of_several = Instance::ALL.iter().any(|i| i.name() == process);
     match of_several {
@@ -52,7 +52,7 @@ pub fn spoken(process: &str) -> String {
     }
 }
 
-/// `the order service`, `the relay`, `relay-2`.
+/// Names a process with its article: `the order service`, `the relay`, `relay-2`.
 pub fn named(process: &str) -> String {
     let of_several = Instance::ALL.iter().skip(1).any(|i| i.name() == process);
     match of_several {
@@ -61,7 +61,7 @@ pub fn named(process: &str) -> String {
     }
 }
 
-/// `killed`, `ended by signal 15`, `ended with exit code 1`.
+/// Says how a process ended: `killed`, `ended by signal 15`, `ended with exit code 1`.
 pub fn how_it_ended(exit: i32) -> String {
     match exit {
         9 => "killed".to_owned(),
@@ -70,7 +70,7 @@ pub fn how_it_ended(exit: i32) -> String {
     }
 }
 
-/// What a broker's client knows of a failed delivery.
+/// Says what a broker's client knows of a failed delivery.
 pub fn persistence(detail: u64) -> &'static str {
     match detail {
         0 => "not persisted",
@@ -79,18 +79,18 @@ pub fn persistence(detail: u64) -> &'static str {
     }
 }
 
-/// A log sequence number as PostgreSQL writes it.
+/// Returns a log sequence number as PostgreSQL writes it.
 pub fn lsn(value: u64) -> String {
     format!("{:X}/{:X}", value >> 32, value & 0xffff_ffff)
 }
 
 impl Explainer<'_> {
-    /// `6.214 s`, since the load began.
+    /// Returns a time since the load began: `6.214 s`.
     pub(super) fn at(&self, ns: i64) -> String {
         self.context.at(ns)
     }
 
-    /// `order service killed at 6.215 s`.
+    /// Says who died, how and when: `order service killed at 6.215 s`.
     pub(super) fn died(&self, death: Crash<'_>) -> String {
         format!(
             "{} {} at {}",
@@ -100,8 +100,8 @@ impl Explainer<'_> {
         )
     }
 
-    /// `relay killed at 2.403 s before it published it`; where the trace is cut before that, it may
-    /// have done so all the same, and nothing is said of it.
+    /// Says `relay killed at 2.403 s before it published it`; where the trace is cut before that, it may have done so
+    /// all the same, and nothing is said of it.
     pub(super) fn died_before(&self, death: Crash<'_>, what: &str) -> String {
         match self.trace_cut_ns {
             Some(cut_ns) if cut_ns <= death.at_ns => format!(
@@ -113,7 +113,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// The name of the process of this pid, which wrote a trace.
+    /// Returns the name of the process of this pid, which wrote a trace.
     pub(super) fn process_by(&self, tracer: Tracer, pid: u32) -> &str {
         let known = match tracer {
             Tracer::OrderService => None,
@@ -122,13 +122,13 @@ impl Explainer<'_> {
         known.unwrap_or(process_of(tracer))
     }
 
-    /// How the very process that wrote a row died, after it.
+    /// Returns how the very process that wrote a row died, after it; `None` if it did not.
     pub(super) fn death_after(&self, row: &TraceRow) -> Option<Crash<'_>> {
         let process = self.process_by(row.tracer, row.pid);
         self.lives.death(process, row.pid, row.at_ns)
     }
 
-    /// `4.001 s to 8.003 s`.
+    /// Returns a span in words: `4.001 s to 8.003 s`.
     pub(super) fn period(&self, span: Span) -> String {
         match span.until_ns {
             NEVER => format!("from {} on", self.at(span.from_ns)),
@@ -164,7 +164,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// `relay killed at 2.403 s, back at 3.701 s`.
+    /// Says who was away, and when: `relay killed at 2.403 s, back at 3.701 s`.
     pub(super) fn outage(&self, outage: &Outage<'_>) -> String {
         let how = match outage.absence {
             Absence::Dead(exit) => how_it_ended(exit),
@@ -181,8 +181,8 @@ impl Explainer<'_> {
         )
     }
 
-    /// `meanwhile relay killed at 2.403 s, back at 3.701 s`: outages, else faults, that overlap a
-    /// span; `None` if nothing did.
+    /// Says `meanwhile relay killed at 2.403 s, back at 3.701 s`: it names outages, else faults, that overlap a span;
+    /// `None` if nothing did.
     pub(super) fn meanwhile(&self, span: Span) -> Option<String> {
         let outages = self.lives.outages(span).map(|o| self.outage(o));
         let mut all: Vec<String> = outages.take(NAMED_TOGETHER).collect();
@@ -229,7 +229,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// `on the topic at 2.105 s (partition 0 offset 12)`.
+    /// Says when and where a record was: `on the topic at 2.105 s (partition 0 offset 12)`.
     pub(super) fn on_topic(&self, row: usize) -> String {
         let record = self.context.view.join.log.at(row);
         let place = format!("partition {} offset {}", record.partition, record.offset);
@@ -246,8 +246,8 @@ impl Explainer<'_> {
         known.then(|| join.on_topic_ns(row))
     }
 
-    /// Why an absence from a process's trace proves nothing of what happened at `at_ns` or later;
-    /// `None` if its trace goes on beyond it.
+    /// Says why an absence from a process's trace proves nothing of what happened at `at_ns` or later; `None` if its
+    /// trace goes on beyond it.
     pub(super) fn untraced(&self, tracer: Tracer, at_ns: i64) -> Option<String> {
         let process = spoken(process_of(tracer));
         let cut_ns = self.trace_cut_ns.unwrap_or(i64::MAX);

@@ -15,7 +15,7 @@ const WORD: usize = size_of::<u64>();
 pub(super) struct Block {
     /// The rows, and a word's length behind them, so that every field can be read as a word.
     bytes: Box<[u8]>,
-    /// Bits of a row.
+    /// A row has so many bits.
     stride: usize,
     fields: [Field; MAX_FIELDS],
 }
@@ -27,7 +27,7 @@ struct Field {
     base: u64,
     /// As many ones as it has bits.
     mask: u64,
-    /// The bit of a row at which it begins.
+    /// It begins at this bit of a row.
     begin: usize,
 }
 
@@ -82,8 +82,8 @@ impl Block {
         }
     }
 
-    /// A field of a row; of a row that is not there, some number. It never panics, so that a field
-    /// nobody looks at is not even read.
+    /// Returns a field of a row; of a row that is not there, some number. It never panics, so that a field nobody
+    /// looks at is not even read.
     #[inline(always)]
     pub fn field(&self, row: usize, field: usize) -> u64 {
         let Field { base, mask, begin } = self.fields[field];

@@ -6,9 +6,9 @@ use super::{History, NONE};
 use crate::scenario::{Metric, Scenario, limits};
 use std::time::Duration;
 
-/// Ten years, either way.
+/// A time of a run lies within ten years of its origin, either way: nanoseconds.
 const MAX_NS: i64 = 10 * 365 * 86_400 * 1_000_000_000;
-/// The year 2200, in milliseconds.
+/// A wall clock time does not go beyond the year 2200: milliseconds since 1970.
 const MAX_UNIX_MS: i64 = 7_260_000_000_000;
 /// Orders and changes are numbered densely, each by a first request; a plan may be cut short.
 const SLACK: u64 = 1 << 20;

@@ -1,9 +1,9 @@
 //! How a row of the history becomes columns of a Parquet file: one [`Column`] a field, with the
 //! way in and the way out, so that writing and reading cannot disagree.
 
-/// A kind of row and its file.
+/// A table is a kind of row with a file of its own.
 pub(super) trait Table: Sized + Clone + 'static {
-    /// File name inside the history's folder.
+    /// This is the name of the file inside the history's folder.
     const FILE: &'static str;
     /// What a row of it is: for the file's own metadata, and for docs/history.md.
     const WHAT: &'static str;
@@ -11,28 +11,28 @@ pub(super) trait Table: Sized + Clone + 'static {
     const MAX_ROWS: usize;
     /// A row whose every field the columns will fill in.
     fn blank() -> Self;
-    /// Its columns, in the file's order.
+    /// Returns its columns, in the file's order.
     fn columns() -> Vec<Column<Self>>;
 }
 
-/// One column: its name, what its numbers mean where that is not obvious, and its codec.
+/// A column has its name, what its numbers mean where that is not obvious, and its codec.
 pub(super) struct Column<R> {
     pub name: &'static str,
     /// What it says, likewise.
     pub what: &'static str,
-    /// Meaning of each code, for the file's own metadata.
+    /// These are the meanings of the codes, each at its code, for the file's own metadata.
     pub codes: &'static [&'static str],
-    /// Whether histories of earlier versions lack it: then a blank row says what held for them.
+    /// This says whether histories of earlier versions lack it: then a blank row says what held for them.
     pub later: bool,
     pub codec: Codec<R>,
 }
 
-/// Physical type with accessors.
+/// A codec is a physical type with accessors.
 pub(super) enum Codec<R> {
-    /// The row's own number, counted from 0; verified when read.
+    /// It is the row's own number, counted from 0, which is verified when read.
     RowNumber,
     U32(fn(&R) -> u32, fn(&mut R, u32)),
-    /// A field with fewer values than its column: the setter says whether it is one of them.
+    /// It is a field with fewer values than its column: the setter says whether it is one of them.
     Small(fn(&R) -> u32, fn(&mut R, u32) -> bool),
     I32(fn(&R) -> i32, fn(&mut R, i32)),
     I64(fn(&R) -> i64, fn(&mut R, i64)),
@@ -63,7 +63,7 @@ impl<R> Column<R> {
         }
     }
 
-    /// A column of codes; `codes[n]` says in a word what n means.
+    /// Makes a column of codes; `codes[n]` says in a word what n means.
     pub fn coded(
         name: &'static str,
         what: &'static str,
@@ -80,7 +80,7 @@ impl<R> Column<R> {
         }
     }
 
-    /// Its line in the Parquet schema.
+    /// Returns its line in the Parquet schema.
     pub fn schema(&self) -> String {
         let name = self.name;
         match self.codec {
@@ -97,7 +97,7 @@ impl<R> Column<R> {
         }
     }
 
-    /// Whether few values come up again and again, so that a dictionary pays.
+    /// Tells whether few values come up again and again, so that a dictionary pays.
     pub fn repetitive(&self) -> bool {
         !self.codes.is_empty() || matches!(self.codec, Codec::Text(..))
     }

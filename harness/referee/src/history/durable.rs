@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// A file being written; nothing carries its final name until [`DurableFile::commit`].
+/// This is a file being written; nothing carries its final name until [`DurableFile::commit`].
 pub(super) struct DurableFile {
     writer: BufWriter<File>,
     hasher: Sha256,

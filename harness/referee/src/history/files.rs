@@ -11,7 +11,7 @@ use std::path::Path;
 use std::thread;
 use thiserror::Error;
 
-/// Failure to write or read a history.
+/// The error says why a history could not be written or read.
 #[derive(Debug, Error)]
 #[error("{doing} {path}: {reason}")]
 pub struct HistoryError {
@@ -28,7 +28,7 @@ pub struct HistoryError {
 pub struct LoadedHistory {
     /// This is the history as its files have it, altered or not.
     pub history: History,
-    /// Files that differ from the SHA-256 in `run.json`: the history was changed after the run.
+    /// These files differ from the SHA-256 in `run.json`: the history was changed after the run.
     pub altered: Vec<String>,
 }
 

@@ -34,48 +34,48 @@ pub use step::FenceStep;
 pub use files::{HistoryError, LoadedHistory, load, save};
 pub use places::Places;
 
-/// Version of the format that [`save`] writes and [`load`] reads.
+/// This is the version of the format that [`save`] writes and [`load`] reads.
 pub const FORMAT: u32 = 2;
 
-/// "No attempt", "no order": a number that is not one of this run's.
+/// This stands for "no attempt" or "no order": it is a number that is not one of this run's.
 pub const NONE: u32 = u32::MAX;
 
-/// Everything recorded of one strategy's run.
+/// A history is everything recorded of one strategy's run.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// The run's own file.
+    /// This is the content of the run's own file, `run.json`.
     pub meta: RunMeta,
-    /// One row an attempt, by attempt number.
+    /// There is one row for each attempt, by attempt number.
     pub requests: Rows<Request>,
     /// What the database holds after the fence, by order and version.
     pub truth: Rows<TruthRow>,
-    /// The whole topic, read again from offset 0 after the fence with read_committed.
+    /// This is the whole topic, read again from offset 0 after the fence with read_committed.
     pub log: Rows<LogRow>,
     /// Full text of log rows that did not verify (the first [`MAX_RAW`] of them).
     pub raw: Vec<RawRecord>,
-    /// What the live observer saw, in the order it saw it.
+    /// These are the records that the live observer saw, in the order it saw them.
     pub sightings: Rows<Sighting>,
     /// Where each partition ended and how far it was read.
     pub partitions: Vec<PartitionEnd>,
     /// What the source still held when the relay was stopped.
     pub pending: Vec<Pending>,
-    /// Faults, as planned and as they happened.
+    /// These are the faults, as planned and as they happened.
     pub faults: Vec<FaultRecord>,
-    /// Raw observations that show whether a fault bit.
+    /// These are raw observations that show whether a fault bit.
     pub observations: Vec<Observation>,
-    /// Lives and deaths of processes.
+    /// These tell of the lives and deaths of processes.
     pub processes: Vec<ProcessEvent>,
-    /// Named series over time.
+    /// These are the points of named series over time.
     pub samples: Vec<Sample>,
-    /// The fence, step by step.
+    /// These are the steps of the fence, one by one.
     pub fences: Vec<FenceRecord>,
-    /// What the system under test wrote of each event's way through it, by time. For explanations
-    /// only: no verdict rests on the word of what is judged.
+    /// These steps are what the system under test wrote of each event's way through it, by time. They serve
+    /// explanations only: no verdict rests on the word of what is judged.
     pub trace: Rows<TraceRow>,
 }
 
-/// The series of samples that compares the wall clock with the monotonic clock, nanoseconds: one that
-/// jumped and jumped back shows here and nowhere else.
+/// This series of samples compares the wall clock with the monotonic clock, nanoseconds: one that jumped and jumped
+/// back shows here and nowhere else.
 pub const WALL_DRIFT_NS: &str = "wall_drift_ns";
 
 const TOPIC_END: &str = "topic_end.";
@@ -87,7 +87,7 @@ pub fn topic_end_series(partition: i32) -> String {
     format!("{TOPIC_END}{partition}")
 }
 
-/// The partition of such a series; `None` for another one.
+/// Returns the partition of a series that [`topic_end_series`] names; `None` for another one.
 pub fn partition_of_series(series: &str) -> Option<i32> {
     series.strip_prefix(TOPIC_END)?.parse().ok()
 }
@@ -98,26 +98,26 @@ pub const MAX_RAW: usize = 1_000;
 /// This is what `run.json` holds: which run it was, how it was made, and checksums of its files.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunMeta {
-    /// Version of the history's format.
+    /// This is the version of the history's format.
     pub format: u32,
-    /// The scenario, resolved, with its text.
+    /// This is the scenario, resolved, with its text.
     pub scenario: Scenario,
     /// Which of its strategies this is.
     pub strategy: String,
     /// The run it is part of.
     #[serde(default)]
     pub part_of: PartOf,
-    /// Run id and secret.
+    /// This holds the run's id and its secret.
     pub key: RunKey,
-    /// The clock of all `*_ns`.
+    /// This is the clock of all `*_ns`.
     pub clock: RunClock,
     /// This is the wall-clock time at which the run of this strategy began, as RFC 3339 text in UTC.
     pub started_at: String,
-    /// Topic of this strategy.
+    /// This names the topic of this strategy.
     pub topic: String,
-    /// Schema of this strategy.
+    /// This names the database schema of this strategy.
     pub schema: String,
-    /// Links that went through a proxy.
+    /// These links went through a proxy.
     pub proxied: Vec<Link>,
     /// When the generator's first intended start was and when its last request ended.
     pub load_from_ns: i64,
@@ -127,7 +127,7 @@ pub struct RunMeta {
     pub unoffered: u64,
     /// WAL position at which the truth was read.
     pub truth_lsn: Option<u64>,
-    /// Wall clock against monotonic clock at the end, nanoseconds.
+    /// This is how far the wall clock had moved against the monotonic clock at the end, nanoseconds.
     pub wall_drift_ns: i64,
     /// Records on the topic with isolation read_uncommitted, sentinels left out.
     pub uncommitted_records: u64,
@@ -154,9 +154,9 @@ pub struct RunMeta {
     /// Records of the trace that were left out: no steps of this run.
     #[serde(default)]
     pub trace_dropped: u64,
-    /// Stack, versions, cores, durability settings: names and values, for the record.
+    /// These are names and values of the stack, versions, cores and durability settings, for the record.
     pub environment: BTreeMap<String, String>,
-    /// SHA-256 of each other file of the history, hex, by file name. Filled by [`save`].
+    /// This is the SHA-256 of each other file of the history, hex, by file name. [`save`] fills it in.
     pub sha256: BTreeMap<String, String>,
 }
 
@@ -181,34 +181,34 @@ pub struct Death {
     pub exit: i32,
     /// `was ended by signal 11` or `exited with code 1`.
     pub how: String,
-    /// The last line of its log, cut to a length that fits a sentence; empty where there is none.
+    /// This is the last line of its log, cut to a length that fits a sentence; it is empty where there is none.
     pub last_words: String,
 }
 
-/// What a fault's trigger fired on, or what kept it from firing.
+/// A note tells what a fault's trigger fired on, or what kept it from firing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerNote {
-    /// Index into the scenario's faults.
+    /// This is the index of the fault in `scenario.faults`, from 0.
     pub fault: u32,
-    /// The line that matched; or why it could not be asked.
+    /// This is the line that matched; or it says why it could not be asked.
     pub text: String,
 }
 
-/// Outcome of a request (design: outcomes).
+/// This is the outcome of a request (design: outcomes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Outcome {
-    /// Connection refused: never sent.
+    /// The connection was refused: the request was never sent.
     NotSent = 0,
-    /// 2xx with a version.
+    /// The answer was 2xx with a version.
     Committed = 1,
-    /// An explicit no in the body.
+    /// The answer was an explicit no in the body.
     Rejected = 2,
     /// No answer settles it (a timeout, a reset, a bare status): it may be committed or not.
     Unknown = 3,
 }
 
-/// What the attempt asked for.
+/// This tells what an attempt asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Intent {
@@ -216,24 +216,24 @@ pub enum Intent {
     Commit = 0,
     /// The service is to write the change and keep its transaction open for a while before it commits.
     Hold = 1,
-    /// Write and roll back.
+    /// The service is to write the change and roll it back.
     Veto = 2,
 }
 
 /// This is one attempt at a change: a request of the load generator to the order service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
-    /// Number of its change (retries share it).
+    /// This is the number of its change (retries share it).
     pub change: u32,
-    /// Index of its order.
+    /// This is the index of its order.
     pub order: u32,
     /// This is the code of the change's kind, from [`contract::order::ChangeType::code`].
     pub change_type: u8,
-    /// What it asked for.
+    /// This is what it asked for.
     pub intent: Intent,
-    /// What came of it.
+    /// This is what came of it.
     pub outcome: Outcome,
-    /// HTTP status; 0 without one.
+    /// This is the HTTP status of the answer; 0 without one.
     pub status: u16,
     /// Version the client was told; 0 for none.
     pub told_version: u32,
@@ -241,9 +241,9 @@ pub struct Request {
     pub intended_ns: i64,
     /// This is when the request was really sent.
     pub sent_ns: i64,
-    /// Answer, error or timeout.
+    /// This is when its answer, its error or its timeout came.
     pub ended_ns: i64,
-    /// The generator's own lateness: send minus the later of intended start and the moment a
+    /// This is the generator's own lateness, nanoseconds: send minus the later of intended start and the moment a
     /// connection was free.
     pub lag_ns: i64,
     /// Whether it was due, or due again, while every connection that the load may have was busy.
@@ -257,13 +257,13 @@ pub struct TruthRow {
     pub order: u32,
     /// This is the version of the order, counted from 1.
     pub version: u32,
-    /// Attempt number ([`NONE`] for one not of this run).
+    /// This is the number of the attempt that made it ([`NONE`] for one not of this run).
     pub attempt: u32,
-    /// Change number stored with it ([`NONE`] for one not of this run).
+    /// This is the number of the change stored with it ([`NONE`] for one not of this run).
     pub change: u32,
 }
 
-/// How far a record's bytes verified, by themselves and against the request of its attempt.
+/// This says how far a record's bytes verified, by themselves and against the request of its attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Body {
@@ -271,26 +271,26 @@ pub enum Body {
     Intact = 0,
     /// It names an attempt or an order of this run, but key or value are not as implied.
     Damaged = 1,
-    /// Another run's, or nobody's.
+    /// The record is another run's, or nobody's.
     Foreign = 2,
 }
 
-/// One record on the topic.
+/// This is one record on the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogRow {
     /// This is the number of the partition that has the record.
     pub partition: i32,
     /// This is the record's offset in its partition.
     pub offset: i64,
-    /// LogAppendTime, milliseconds since 1970.
+    /// This is its LogAppendTime, milliseconds since 1970.
     pub append_ms: i64,
-    /// Attempt it names, or [`NONE`].
+    /// This is the number of the attempt it names, or [`NONE`].
     pub attempt: u32,
-    /// Order it names (by value, else by key), or [`NONE`].
+    /// This is the index of the order it names (by value, else by key), or [`NONE`].
     pub order: u32,
-    /// Version it names, or 0.
+    /// This is the version it names, or 0.
     pub version: u32,
-    /// Whether its bytes verified.
+    /// This says whether its bytes verified.
     pub body: Body,
 }
 
@@ -301,17 +301,17 @@ pub struct RawRecord {
     pub partition: i32,
     /// This is the record's offset in its partition.
     pub offset: i64,
-    /// Key, as UTF-8 with replacement.
+    /// This is its key, as UTF-8 with replacement characters.
     pub key: String,
     /// This is its value, as UTF-8 with replacement characters.
     pub value: String,
-    /// Headers, `name=value` joined by newlines.
+    /// These are its headers, `name=value` joined by newlines.
     pub headers: String,
     /// Why it did not verify.
     pub reason: String,
 }
 
-/// One record, seen live.
+/// A sighting is one record, seen live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting {
     /// This is the number of the partition that has the record.
@@ -331,7 +331,7 @@ pub struct PartitionEnd {
     pub end_offset: i64,
     /// This is its last stable offset: where a reader of committed records comes to its end.
     pub stable_offset: i64,
-    /// Position the final read reached.
+    /// This is the position that the final read reached.
     pub read_offset: i64,
 }
 
@@ -341,28 +341,28 @@ pub struct PartitionEnd {
 pub enum PendingState {
     /// A row of the outbox that is neither deleted nor marked.
     OutboxRow = 0,
-    /// A change behind the slot's confirmed position.
+    /// It is a change behind the slot's confirmed position.
     Slot = 1,
 }
 
-/// An event the source still held.
+/// This is an event that the source still held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pending {
     /// This is the number of the attempt that made the event.
     pub attempt: u32,
     /// Where it was held.
     pub state: PendingState,
-    /// LSN of its commit, where known (slot); 0 otherwise.
+    /// This is the LSN of its commit, where known (slot); 0 otherwise.
     pub lsn: u64,
 }
 
-/// One `[[fault]]`, as it happened.
+/// This is one `[[fault]]`, as it happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FaultRecord {
     /// This is the index of the fault in `scenario.faults`, from 0.
     pub fault: u32,
-    /// Planned injection, run time. Of a fault that waits for something: when that came, or until when it
-    /// was waited for.
+    /// This is the planned injection, run time. Of a fault that waits for something, it is when that came, or until
+    /// when it was waited for.
     pub planned_at_ns: i64,
     /// When the injection was in force (read back); `None`: it never was.
     pub injected_ns: Option<i64>,
@@ -370,22 +370,22 @@ pub struct FaultRecord {
     pub healed_ns: Option<i64>,
 }
 
-/// A raw observation made to decide whether a fault bit. Names are listed in [`crate::bite`].
+/// An observation is made, and kept raw, to decide whether a fault bit. Names are listed in [`crate::bite`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     /// This is the index of the fault in `scenario.faults`, from 0.
     pub fault: u32,
-    /// Link or process name.
+    /// This is the name of the link or process that was observed.
     pub place: String,
     /// This names what was observed, as [`crate::bite::name`] lists it.
     pub name: String,
     /// This is when it was observed, run time.
     pub at_ns: i64,
-    /// Its value (count, milliseconds, bytes, 0/1: by name).
+    /// This is the value observed (count, milliseconds, bytes, 0/1: by name).
     pub value: f64,
 }
 
-/// What happened to a process.
+/// This tells what happened to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Life {
@@ -393,20 +393,20 @@ pub enum Life {
     Started = 0,
     /// Said it was ready, or answered.
     Ready = 1,
-    /// SIGSTOP in force on every thread.
+    /// SIGSTOP is in force on every thread.
     Paused = 2,
     /// SIGCONT was sent to it.
     Resumed = 3,
     /// It is being told to end, by SIGTERM or the signal that it takes for that.
     Terminating = 4,
-    /// Gone and reaped; `detail` says how.
+    /// The process is gone and reaped; [`ProcessEvent::exit`] says how it ended.
     Exited = 5,
 }
 
-/// One event in a process's life.
+/// This is one event in a process's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessEvent {
-    /// `order-service`, `relay`, `postgres-server`, `kafka-server`, `toxiproxy`.
+    /// This is the name of the process: `order-service`, `relay`, `postgres-server`, `kafka-server`, `toxiproxy`.
     pub process: String,
     /// This is the process's pid; a restarted process has another.
     pub pid: u32,
@@ -414,14 +414,14 @@ pub struct ProcessEvent {
     pub at_ns: i64,
     /// This is what happened to the process.
     pub life: Life,
-    /// For [`Life::Exited`]: the signal number, or minus the exit code minus 1; else 0.
+    /// For [`Life::Exited`], this is the signal number, or minus the exit code minus 1; else it is 0.
     pub exit: i32,
 }
 
-/// One point of a named series.
+/// A sample is one point of a named series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// e.g. `wall_drift_ns`, `cpu_s.relay`, `rss_bytes.order-service`, `slot_wal_bytes`.
+    /// This names the series, e.g. `wall_drift_ns`, `cpu_s.relay`, `rss_bytes.order-service`, `slot_wal_bytes`.
     pub series: String,
     /// This is when the value was taken, run time.
     pub at_ns: i64,
@@ -429,10 +429,10 @@ pub struct Sample {
     pub value: f64,
 }
 
-/// One step of the fence.
+/// This is one step of the fence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FenceRecord {
-    /// 1 to 8, as in docs/architecture.md.
+    /// This is the number of the step, 1 to 8, as in docs/architecture.md.
     pub number: u32,
     /// This says what is done in the step, in the words of [`FenceStep::name`].
     pub name: String,
@@ -442,7 +442,7 @@ pub struct FenceRecord {
     pub ended_ns: i64,
     /// This says whether the step held; what needs it is unknown otherwise.
     pub ok: bool,
-    /// Why not, or what it found.
+    /// This says why the step did not hold, or what it found.
     pub detail: String,
 }
 
@@ -453,7 +453,7 @@ impl FenceRecord {
     }
 }
 
-/// Who wrote a row of the trace.
+/// This tells who wrote a row of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Tracer {
@@ -463,22 +463,22 @@ pub enum Tracer {
     Relay = 1,
 }
 
-/// One step of one event inside the system under test.
+/// A row of the trace is one step of one event inside the system under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceRow {
-    /// Which process wrote it.
+    /// This says which kind of process wrote it.
     pub tracer: Tracer,
-    /// Its pid: a restarted process has another.
+    /// This is the pid of that process: a restarted process has another.
     pub pid: u32,
     /// This is when the step was taken, run time.
     pub at_ns: i64,
     /// This is the number of the attempt whose event it is.
     pub attempt: u32,
-    /// Version of the order; 0 where it is not known yet.
+    /// This is the version of the order; 0 where it is not known yet.
     pub version: u32,
     /// This is the step that the event had come to.
     pub stage: Stage,
-    /// By stage; see [`Stage`].
+    /// What this means depends on the stage; see [`Stage`].
     pub detail: u64,
 }
 

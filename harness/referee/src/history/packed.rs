@@ -167,7 +167,7 @@ impl Row for TraceRow {
     }
 }
 
-/// In the order of the signed numbers.
+/// Maps a signed number to an unsigned one, so that the order of numbers is kept.
 fn unsigned(number: i64) -> u64 {
     number.cast_unsigned() ^ (1 << 63)
 }

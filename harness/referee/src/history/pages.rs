@@ -6,7 +6,7 @@ use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 
-/// The pages of a column in a row group of so many rows.
+/// This reads a column's pages in a row group of `rows` rows, and lets none through that claims more values.
 pub(super) struct BoundedPages {
     pages: Box<dyn PageReader>,
     rows: usize,

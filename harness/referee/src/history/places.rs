@@ -36,7 +36,7 @@ impl<'a> Places<'a> {
         Self { log, partitions }
     }
 
-    /// The row at a place.
+    /// Returns the number of the row at a place of the topic; `None` if the log has no record there.
     pub fn row(&mut self, partition: i32, offset: i64) -> Option<usize> {
         // Partitions are numbered from 0, and hardly any is empty.
         let guess = usize::try_from(partition).ok();

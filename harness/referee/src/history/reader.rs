@@ -134,7 +134,7 @@ fn read_group<S: RowStore>(
     Ok(())
 }
 
-/// A column's reader by physical type.
+/// This is a column's reader, by physical type; `Other` stands for types that no column of a history has.
 enum Cursor {
     Int32(ColumnReaderImpl<Int32Type>),
     Int64(ColumnReaderImpl<Int64Type>),

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use std::ops::Range;
 
-/// Rows of a block. Tests use small ones, so that a few rows are many blocks.
+/// A block has this many rows. Tests use small ones, so that a few rows are many blocks.
 pub(super) const BLOCK: usize = if cfg!(test) { 8 } else { 1024 };
 
 /// A list of rows that is added to at its end and read anywhere, by value.
 #[derive(Clone)]
 pub struct Rows<R> {
     blocks: Vec<Block>,
-    /// The rows behind the last full block.
+    /// These are the rows behind the last full block, which are not packed yet.
     tail: Vec<R>,
 }
 
@@ -37,7 +37,8 @@ impl<R: Row> Rows<R> {
         self.len() == 0
     }
 
-    /// The row of this number, from 0. Always inline, so that only what is looked at is unpacked.
+    /// Returns the row of this number, from 0; `None` behind the last. It is always
+    /// inline, so that only what is looked at is unpacked.
     #[inline(always)]
     pub fn get(&self, number: usize) -> Option<R> {
         match self.blocks.get(number / BLOCK) {
@@ -76,12 +77,12 @@ impl<R: Row> Rows<R> {
         }
     }
 
-    /// The rows in their order.
+    /// Returns the rows in their order, by value.
     pub fn iter(&self) -> Iter<'_, R> {
         self.range(0..self.len())
     }
 
-    /// The rows in their order, each with its number. (Of an `Enumerate` whole rows are unpacked.)
+    /// Returns the rows in their order, each with its number. (An `Enumerate` would unpack whole rows.)
     pub fn numbered(&self) -> Numbered<'_, R> {
         Numbered {
             rows: self,
@@ -163,7 +164,7 @@ impl<'a, R: Row> IntoIterator for &'a Rows<R> {
     }
 }
 
-/// Rows, one after the other.
+/// This iterator gives rows by value, one after the other.
 pub struct Iter<'a, R> {
     rows: &'a Rows<R>,
     numbers: Range<usize>,
@@ -204,7 +205,7 @@ impl<R: Row> DoubleEndedIterator for Iter<'_, R> {
 
 impl<R: Row> ExactSizeIterator for Iter<'_, R> {}
 
-/// Rows and their numbers, one after the other.
+/// This iterator gives rows and their numbers, one after the other.
 pub struct Numbered<'a, R> {
     rows: &'a Rows<R>,
     numbers: Range<usize>,
@@ -228,7 +229,7 @@ impl<R: Row> DoubleEndedIterator for Numbered<'_, R> {
     }
 }
 
-/// Rows laid open, to be changed in any way; packed again when that is over.
+/// These rows are laid open, to be changed in any way; they are packed again when that is over.
 #[cfg(any(test, feature = "testkit"))]
 pub struct Open<'a, R: Row> {
     rows: &'a mut Rows<R>,

@@ -8,7 +8,7 @@ use crate::disk;
 use std::io::{Read, Write};
 use std::path::Path;
 
-/// The run's own file.
+/// A run's own file has this name in the folder of its history.
 pub(super) const FILE: &str = "run.json";
 /// More than this is not a run's file.
 const MAX_BYTES: u64 = 64 << 20;

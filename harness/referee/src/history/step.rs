@@ -24,7 +24,7 @@ pub enum FenceStep {
 }
 
 impl FenceStep {
-    /// All of them, in order.
+    /// These are all steps of the fence, in order.
     pub const ALL: [Self; 8] = [
         Self::Outcomes,
         Self::Heal,

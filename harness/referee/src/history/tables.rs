@@ -9,11 +9,11 @@ use super::{
     Tracer, TruthRow,
 };
 
-/// Rows of the tables that grow with the load.
+/// A table that grows with the load may have at most this many rows.
 const MAX_EVENTS: usize = 500_000_000;
-/// Rows of the tables that grow with time.
+/// A table that grows with time may have at most this many rows.
 const MAX_SERIES: usize = 50_000_000;
-/// Rows of the tables that grow with the scenario.
+/// A table that grows with the scenario may have at most this many rows.
 const MAX_FEW: usize = 1_000_000;
 
 impl Table for Request {

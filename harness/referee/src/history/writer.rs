@@ -19,7 +19,7 @@ use parquet::schema::types::ColumnPath;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Rows in memory as columns at a time.
+/// This many rows, a row group, are in memory as columns at a time.
 pub(super) const ROW_GROUP: usize = 1 << 16;
 
 /// Writes all rows of a table into `folder`; gives the file's SHA-256.

@@ -3,7 +3,7 @@
 use crate::history::{NONE, Outcome, Request};
 use crate::view::{Bits, Join};
 
-/// A change, as its client sees it.
+/// This is what a client sees of a change, over all attempts at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// This is when its first attempt was due, run time.
@@ -42,15 +42,15 @@ impl Change {
     }
 }
 
-/// The changes of a history. Most are of one attempt that made one version at most; only the others
-/// are kept.
+/// These are the changes of a history. Most are of one attempt that made
+/// one version at most; only the others are kept.
 pub struct Changes<'a, 'b> {
     join: &'b Join<'a>,
-    /// By number of a change, one bit: more than one attempt, or an attempt with several versions.
+    /// One bit for each number of a change tells whether it has more than one attempt, or one with several versions.
     several: Bits,
-    /// Changes with that bit and their attempts, by both.
+    /// These are the changes with that bit, each with one of its attempts, sorted by both.
     attempts: Vec<(u32, u32)>,
-    /// Attempts with several versions and the slots beyond the first, by both.
+    /// These are the attempts with several versions, each with a slot beyond its first, sorted by both.
     more_slots: Vec<(u32, u32)>,
 }
 
@@ -98,7 +98,7 @@ impl<'a, 'b> Changes<'a, 'b> {
         }
     }
 
-    /// The change of an attempt.
+    /// Returns the change that an attempt belongs to, over all attempts at it.
     pub fn of(&self, request: Request) -> Change {
         if !self.several.get(request.change as usize) {
             return Change::of(request);

@@ -3,18 +3,18 @@
 use crate::history::History;
 use reports::record::{Cost, DatabaseCosts};
 
-/// Series: where the server writes its log, from the log's beginning.
+/// This series says where the server writes its log, bytes from the log's beginning.
 pub const WAL_BYTES: &str = "wal_bytes";
-/// Series: WAL that the slot's consumer has not confirmed.
+/// This series has the WAL, bytes, that the slot's consumer has not confirmed.
 pub const SLOT_WAL_BYTES: &str = "slot_wal_bytes";
-/// Series: dead tuples in the outbox, by the server's statistics.
+/// This series counts dead tuples in the outbox, by the server's statistics.
 pub const DEAD_TUPLES: &str = "outbox_dead_tuples";
-/// Series: the outbox's size with indexes and TOAST.
+/// This series has the outbox's size, bytes, with indexes and TOAST.
 pub const OUTBOX_BYTES: &str = "outbox_bytes";
-/// Series: rows of the outbox that were updated or deleted, by the server's statistics.
+/// This series counts the rows of the outbox that were updated or deleted, by the server's statistics.
 pub const ROWS_CHANGED: &str = "outbox_rows_changed";
 
-/// All of it; `committed` changes share it.
+/// Returns all that a run cost the database; `committed` changes share it.
 pub fn database_costs(history: &History, committed: u64) -> DatabaseCosts {
     let values = |series: &str| -> Vec<f64> {
         let samples = history.samples.iter();
@@ -40,7 +40,8 @@ fn peak(values: &[f64]) -> Option<f64> {
     values.iter().copied().reduce(f64::max)
 }
 
-/// Of a counter. One that went back was lost on the way, and how much with it nobody knows.
+/// Returns how far a counter grew; `None` with fewer than two samples, or if it ever went back: then a part of it was
+/// lost, and nobody knows how much.
 fn growth(values: &[f64]) -> Option<f64> {
     let [first, .., last] = values else {
         return None;

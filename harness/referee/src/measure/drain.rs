@@ -11,8 +11,8 @@ pub fn last_heal_ns(history: &History) -> Option<i64> {
     windows.iter().map(|w| w.span.until_ns).max()
 }
 
-/// Seconds from the end of the load to the last committed change's first sight; 0 if that was
-/// earlier, `None` if something never arrived.
+/// Returns the seconds from the end of the load to the last committed change's first sight; 0 if that was earlier,
+/// `None` if something never arrived or nothing was committed.
 pub fn drain_s(join: &Join<'_>) -> Option<f64> {
     let mut last_ns = None;
     for slot in 0..join.truth.len() {
@@ -33,7 +33,7 @@ pub enum Recovery {
 }
 
 impl Recovery {
-    /// Seconds; `None` where it was not measured or never happened.
+    /// Returns the seconds that it took; `None` where it was not measured or never happened.
     pub fn seconds(self) -> Option<f64> {
         match self {
             Self::NotMeasured(_) | Self::Never => None,

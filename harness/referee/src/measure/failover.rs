@@ -27,7 +27,7 @@ pub fn failover_s(join: &Join<'_>, fault: &FaultRecord) -> Option<f64> {
     Some(first_ns?.saturating_sub(began_ns).max(0) as f64 / 1e9)
 }
 
-/// When the injection began; where nobody noted that, when it was done.
+/// Returns when the injection began, run time; where nobody noted that, when it was done.
 fn began_ns(history: &History, fault: &FaultRecord, injected_ns: i64) -> i64 {
     let mut marks = history.observations.iter();
     let mark = marks.find(|o| o.fault == fault.fault && o.name == name::INJECTING);

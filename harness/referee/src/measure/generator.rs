@@ -13,7 +13,7 @@ const MAX_UNOFFERED: f64 = 0.01;
 /// More than this share of a phase's requests held back, and its load was another one.
 const MAX_HELD_BACK: f64 = 0.01;
 
-/// Changes that the workload plans; `None` for a rate that plans no number.
+/// Returns how many changes the workload plans; `None` for a rate that plans no number.
 pub fn planned_changes(workload: &Workload) -> Option<f64> {
     let duration_s = workload.duration.as_secs_f64();
     // While it ramps up, the rate is half of what it will be, on average.

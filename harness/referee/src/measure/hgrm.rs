@@ -5,11 +5,11 @@ use super::recorder::Recorder;
 use crate::view::Join;
 use std::fmt::Write;
 
-/// Reporting points in each halving of the distance to 100%.
+/// Each halving of the distance to 100% has this many reporting points.
 const TICKS: u32 = 5;
 
-/// Name (`order`, `propagation`, `end_to_end`) and text of each latency, in milliseconds; the first
-/// alone where it is not known when the events came.
+/// Returns the name (`order`, `propagation`, `end_to_end`) and the text of each latency, in milliseconds; only the
+/// first where it is not known when the events came.
 pub fn hgrm(join: &Join<'_>, arrivals_known: bool) -> Vec<(&'static str, String)> {
     let whole = whole(join);
     let mut files = vec![("order", text(&whole.order))];
@@ -20,8 +20,8 @@ pub fn hgrm(join: &Join<'_>, arrivals_known: bool) -> Vec<(&'static str, String)
     files
 }
 
-/// One distribution. What never ended counts for the percentiles and has no line of its own, so
-/// such a file does not reach 100%; a last comment says how many there were.
+/// Writes one distribution, in milliseconds. What never ended counts for the percentiles and has no line of its own,
+/// so such a file does not reach 100%; a last comment says how many there were.
 pub(super) fn text(recorder: &Recorder) -> String {
     let finite = recorder.finite();
     let total = recorder.count();

@@ -7,16 +7,16 @@ use crate::history::History;
 use crate::view::{Join, Span, View};
 use reports::record;
 
-/// Order, propagation and end-to-end latency of some changes.
+/// These are the order, propagation and end-to-end latencies of some changes.
 #[derive(Debug, Clone, Default)]
 pub struct Latencies {
-    /// First intended start to answer, of acknowledged changes; one that was told nothing never
-    /// ended. Rejected ones are apart.
+    /// The order latency goes from the first intended start to the answer, of acknowledged changes; one that was told
+    /// nothing never ended. Rejected ones are not in it.
     pub order: Recorder,
-    /// Answer to first sight, of acknowledged and committed changes; below zero where the event
-    /// was seen before its answer.
+    /// The propagation latency goes from the answer to the first sight, of acknowledged and committed changes; it is
+    /// below zero where the event was seen before its answer.
     pub propagation: Recorder,
-    /// First intended start to first sight, of everything committed.
+    /// The end-to-end latency goes from the first intended start to the first sight, of everything committed.
     pub end_to_end: Recorder,
     /// This counts the committed versions that these changes made.
     pub committed: u64,
@@ -67,7 +67,7 @@ pub struct PhaseLatencies {
 }
 
 impl PhaseLatencies {
-    /// For the record; bounds in seconds from the load's start, within the load.
+    /// Returns the phase as a run's record has it, with its bounds in seconds from the load's start, cut to the load.
     pub fn record(&self, history: &History) -> record::Phase {
         let meta = &history.meta;
         let (from, until) = (meta.load_from_ns, meta.load_until_ns.max(meta.load_from_ns));
@@ -90,7 +90,7 @@ impl PhaseLatencies {
     }
 }
 
-/// Over the whole run, and by phase. Each change is in one phase, and the whole is their sum.
+/// Measures the latencies over the whole run, and by phase. Each change is in one phase, and the whole is their sum.
 pub fn latencies(view: &View<'_>) -> (Latencies, Vec<PhaseLatencies>) {
     let join = &view.join;
     let phases = Phases::of(join.history);
@@ -106,12 +106,12 @@ pub fn latencies(view: &View<'_>) -> (Latencies, Vec<PhaseLatencies>) {
     (whole, named.collect())
 }
 
-/// Over the whole run alone.
+/// Measures the latencies over the whole run alone.
 pub fn whole(join: &Join<'_>) -> Latencies {
     latencies_from(join, i64::MIN)
 }
 
-/// Of the changes intended from then on, run time: of a system that is warm.
+/// Measures the changes that were intended from then on, run time: those of a system that is warm.
 pub fn latencies_from(join: &Join<'_>, from_ns: i64) -> Latencies {
     let mut all = Latencies::default();
     Changes::new(join).each(|change, slots| {

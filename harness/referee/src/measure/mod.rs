@@ -33,7 +33,7 @@ pub use work::phase_work;
 use crate::history::{History, Outcome};
 use std::time::Duration;
 
-/// Acknowledged changes a second over the load's duration; `None` for a load of no length.
+/// Returns the acknowledged changes a second over the load's duration; `None` for a load of no length.
 pub fn throughput_per_s(history: &History) -> Option<f64> {
     let meta = &history.meta;
     let acknowledged = history
@@ -45,7 +45,7 @@ pub fn throughput_per_s(history: &History) -> Option<f64> {
     (took_ns > 0).then(|| acknowledged as f64 / (took_ns as f64 / 1e9))
 }
 
-/// A duration as signed nanoseconds; one of centuries is cut to what can still be added to.
+/// Returns a duration as signed nanoseconds; one of centuries is cut to what can still be added to.
 pub fn ns(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).map_or(i64::MAX / 4, |ns| ns.min(i64::MAX / 4))
 }

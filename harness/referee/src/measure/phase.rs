@@ -11,13 +11,14 @@ use std::time::Duration;
 /// than this is between them: so little is nobody's plan, and no phase of its own.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
-/// Part of the run's changes.
+/// A phase is a part of the run's changes, by when they were sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase {
-    /// `before`, `open at down kafka`, `during down kafka`, `during down kafka and kill relay`,
-    /// `between down kafka and kill relay`, `after`; `whole run` where no fault concerns the strategy.
+    /// Its name is one such as `before`, `open at down kafka`, `during down kafka`,
+    /// `during down kafka and kill relay`, `between down kafka and kill relay`, `after`;
+    /// `whole run` where no fault concerns the strategy.
     pub name: String,
-    /// Stretches of run time, ascending, each without its end. The first phase begins with time
+    /// These are its stretches of run time, ns, ascending, each without its end. The first phase begins with time
     /// itself, and the last one ends with it. One that a shorter fault interrupts has several.
     pub spans: Vec<(i64, i64)>,
     /// The faults in force, as they are called here: a name that another one has too gets a number.
@@ -47,16 +48,16 @@ struct FaultTimes {
 /// A stretch between two planned begins or ends of faults.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
-    /// Its end, without it.
+    /// This is where the stretch ends, run time in ns; the end itself is not in it.
     until_ns: i64,
-    /// Index of its phase.
+    /// This is the index of its phase in `Phases::all`.
     phase: usize,
     /// Index of the phase for what is still open at its end, if a fault begins there that ends a
     /// time without any.
     open: Option<usize>,
 }
 
-/// All phases, and which one a change belongs to.
+/// These are all phases of a run; they tell which one a change belongs to.
 #[derive(Debug, Clone)]
 pub(super) struct Phases {
     pub all: Vec<Phase>,
@@ -155,7 +156,7 @@ impl Phases {
         self
     }
 
-    /// Index of the phase of a change; `open_until` gives when nothing of it was open any more.
+    /// Returns the index of a change's phase; `open_until` gives when nothing of the change was open any more.
     pub fn index(&self, sent_ns: i64, open_until: impl FnOnce() -> i64) -> usize {
         let is_in = |piece: &&Piece| sent_ns < piece.until_ns;
         let piece = self.pieces.iter().find(is_in).or(self.pieces.last());
@@ -169,7 +170,7 @@ impl Phases {
     }
 }
 
-/// The phases of a history.
+/// Returns the phases of a history, in the order in which they begin.
 pub fn phases(history: &History) -> Vec<Phase> {
     Phases::of(history).all
 }
@@ -252,7 +253,7 @@ fn actual(faults: &[FaultTimes], planned_ns: i64) -> Option<i64> {
     of(|f| f.at).min().or_else(|| of(|f| f.ends).max())
 }
 
-/// Of a time without faults.
+/// Returns the name for a stretch without faults, by the fault that ended and the one that begins.
 fn quiet_name(faults: &[FaultTimes], from_ns: i64, until_ns: i64) -> String {
     let of = |time: fn(&FaultTimes) -> i64, at_ns: i64| {
         let mut all = faults.iter().filter(move |f| time(f) == at_ns);

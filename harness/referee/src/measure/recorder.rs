@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use reports::record::Latency;
 
-/// An HdrHistogram of nanoseconds with 3 significant digits, and a count of the infinite.
+/// A recorder is an HdrHistogram of nanoseconds with 3 significant digits, and a count of the infinite.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     finite: Histogram<u64>,
@@ -11,7 +11,7 @@ pub struct Recorder {
     negative: u64,
 }
 
-/// Points of the chart of latency by percentile.
+/// The chart of latency by percentile has at most this many points.
 const CURVE_POINTS: u32 = 60;
 
 impl Default for Recorder {
@@ -73,7 +73,7 @@ impl Recorder {
         self.finite.len() + self.infinite
     }
 
-    /// How many never ended.
+    /// Returns how many never ended.
     pub fn infinite(&self) -> u64 {
         self.infinite
     }
@@ -88,12 +88,13 @@ impl Recorder {
         &self.finite
     }
 
-    /// A percentile (0 to 100) in milliseconds; `None` if it is infinite or nothing was recorded.
+    /// Returns a percentile (0 to 100) in milliseconds; `None` if it is infinite or nothing was recorded.
     pub fn percentile_ms(&self, percentile: f64) -> Option<f64> {
         self.percentiles_ms(&[percentile]).pop().flatten()
     }
 
-    /// Several of them, ascending, in one pass.
+    /// Returns several percentiles, which must be ascending, in one
+    /// pass; each is as [`Self::percentile_ms`] gives it.
     pub fn percentiles_ms(&self, percentiles: &[f64]) -> Vec<Option<f64>> {
         let mut recorded = self.finite.iter_recorded();
         let mut reached = 0;
@@ -112,7 +113,7 @@ impl Recorder {
             .collect()
     }
 
-    /// The place, from 1, of a percentile among the finite; `None` when it is beyond them.
+    /// Returns the place, from 1, of a percentile among the finite; `None` when it is beyond them.
     fn rank(&self, percentile: f64) -> Option<u64> {
         // 99.9% of 1,000 is the 999th, whatever the last bit of the product says.
         let exact = percentile / 100.0 * self.count() as f64;

@@ -8,7 +8,7 @@ use reports::record::Series;
 const NARROWEST_NS: i64 = 250_000_000;
 const MAX_BINS: i64 = 400;
 
-/// The bins of a run: as narrow as their number allows.
+/// These are the bins of a run: they are as narrow as their number allows.
 struct Bins {
     from_ns: i64,
     width_ns: i64,
@@ -40,7 +40,7 @@ impl Bins {
     }
 }
 
-/// From the load's start to whatever came last: its end, the last heal, the last first sight.
+/// Makes the series, from the load's start to whatever came last: its end, the last heal or the last first sight.
 pub fn series(join: &Join<'_>) -> Series {
     let history = join.history;
     let slots = || 0..join.truth.len();
@@ -102,9 +102,9 @@ pub fn series(join: &Join<'_>) -> Series {
     }
 }
 
-/// Delays by bin, exact, in 4 bytes each: counted first, then put in place.
+/// This holds delays by bin, exact to the microsecond, in 4 bytes each: they are counted first, then put in place.
 struct Delays {
-    /// End of each bin's part of `us`; while filling, where its next value goes.
+    /// Each bin's part of `us` ends here; while filling, its next value goes here.
     ends: Vec<usize>,
     us: Vec<u32>,
 }

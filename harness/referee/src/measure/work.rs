@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 /// Series of the CPU time that a process had used by then.
 const CPU_S: &str = "cpu_s.";
 
-/// Of each phase, in their order; `None` of one that shares its time with another, having only what was open at its
-/// end.
+/// Returns the work of each phase, in their order; `None` for one that shares its time with
+/// another, having only what was open at its end.
 pub fn phase_work(join: &Join<'_>, phases: &[Phase]) -> Vec<Option<PhaseWork>> {
     let history = join.history;
     let mut all: Vec<Option<PhaseWork>> = phases
@@ -57,7 +57,7 @@ fn without_events(history: &History, phase: &Phase) -> PhaseWork {
     }
 }
 
-/// Its stretches within the load: after that nothing is asked for any more.
+/// Returns a phase's stretches within the load, run time in ns: after that nothing is asked for any more.
 fn spans(history: &History, phase: &Phase) -> impl Iterator<Item = (i64, i64)> {
     let meta = &history.meta;
     let (from, until) = (meta.load_from_ns, meta.load_until_ns.max(meta.load_from_ns));
@@ -83,7 +83,8 @@ fn cpu_by_process(history: &History) -> BTreeMap<&str, Vec<(i64, f64)>> {
     by_process
 }
 
-/// CPU seconds in a stretch. A restarted process counts again from 0, as in the figure of the whole run.
+/// Returns the CPU seconds used in a stretch. A restarted process counts
+/// again from 0, as in the figure of the whole run.
 fn used_in(samples: &[(i64, f64)], (from, until): (i64, i64)) -> f64 {
     let part = |pair: &[(i64, f64)]| {
         let ((from_ns, before), (until_ns, after)) = (pair[0], pair[1]);

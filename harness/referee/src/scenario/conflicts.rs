@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 impl Victim {
-    /// The links that end at this process.
+    /// Returns the links that end at this process.
     pub fn links(self) -> Vec<Link> {
         match self {
             Self::OrderService => vec![Link::OrdersPostgres, Link::OrdersKafka],
@@ -215,7 +215,7 @@ pub(super) fn without_speaker(
     }
 }
 
-/// Of a fault on one relay, or on a link of it: which one, from 1.
+/// Returns which relay, from 1, a fault hits, itself or on a link of it; `None` for a fault on anything else.
 fn number_of_relay(target: Target) -> Option<usize> {
     let victim = match target {
         Target::Process(victim) => victim,

@@ -7,9 +7,9 @@ use super::units::{DURATION_HELP, parse_duration};
 use super::{Comparison, Expectation, Metric, StrategyKind};
 use toml::de::DeValue;
 
-/// What to write for a count.
+/// This text tells what to write for a count.
 const COUNT_HELP: &str = "write a count such as 0, or a bound such as \">= 1\" or \"<= 5\"";
-/// What to write for a latency or the drain.
+/// This text tells what to write for a latency, the drain or the recovery.
 const TIME_HELP: &str = "write a bound with its unit, such as \"<= 10s\" or \"<= 250ms\"";
 
 /// Reads one section. `most` is how many changes the load intends, where that is known.
@@ -118,7 +118,7 @@ fn help(metric: Metric) -> &'static str {
     }
 }
 
-/// `0`, `= 0`, `>= 1`, `<= 10s`.
+/// Splits a text such as `0`, `= 0`, `>= 1` or `<= 10s` into comparison and rest; an Err says that the sign is none.
 fn comparison(text: &str) -> Result<(Comparison, &str), ExpectationProblem> {
     let end = text
         .find(|c| !matches!(c, '<' | '>' | '=' | '!' | '~'))

@@ -6,7 +6,7 @@ use super::{
     COUNTS, LatencyKind, Metric, fault_kind, strategies, trigger::TRIGGERS as ALL_TRIGGERS,
 };
 
-/// Of each row of a registry, how a file writes it and its line of explanation.
+/// Makes of each row of a registry a pair: how a file writes it, and its line of explanation.
 macro_rules! lines {
     ($registry:expr, $written:ident) => {{
         let mut lines = [("", ""); $registry.len()];
@@ -65,15 +65,15 @@ const LATENCIES: (&str, &str) = (
 /// Something that a file can name.
 #[derive(Debug, Clone)]
 pub struct Named {
-    /// How a file writes it.
+    /// A file writes it in this way.
     pub name: String,
-    /// One line of explanation.
+    /// This line of explanation says what it is.
     pub what: &'static str,
-    /// Lines of a file with it, separated by commas.
+    /// These are lines of a file with it, separated by commas.
     pub example: String,
 }
 
-/// Kinds of strategies, each with an example.
+/// Returns the kinds of strategies, each with an example.
 pub fn strategies() -> Vec<Named> {
     let rows = strategies::KINDS.iter();
     rows.map(|row| named(row.name, row.what, row.example))
@@ -87,7 +87,7 @@ pub fn targets() -> Vec<Named> {
         .collect()
 }
 
-/// Kinds of faults, each with an example.
+/// Returns the kinds of faults, each with an example.
 pub fn faults() -> Vec<Named> {
     let rows = fault_kind::KINDS.iter();
     rows.map(|row| named(row.name, row.what, row.example))

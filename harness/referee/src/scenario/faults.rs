@@ -12,7 +12,7 @@ use super::{Fault, Instance, Link, Start, Target, Topology, Victim, Workload};
 use std::ops::Range;
 use std::time::Duration;
 
-/// Every target by its name; of the relays, and of their links, those of the first.
+/// These are all targets by name; of the relays, and of their links, only those of the first are here.
 pub const TARGETS: [(&str, Target); 10] = [
     ("kafka", Target::Kafka),
     ("postgres", Target::Postgres),
@@ -45,7 +45,7 @@ pub(super) fn targets(processes: bool) -> Vec<&'static str> {
         .collect()
 }
 
-/// The keys of every fault.
+/// Every fault can have these keys.
 pub(super) const KEYS: [KeyInfo; 6] = [
     KeyInfo::required(
         "target",
@@ -90,7 +90,7 @@ pub(super) const KEYS: [KeyInfo; 6] = [
     ),
 ];
 
-/// The keys of every fault, and those of each kind.
+/// Returns the keys of every fault, and those of each kind.
 pub(super) fn known() -> Vec<&'static str> {
     let of_kinds = KINDS.iter().flat_map(FaultInfo::keys);
     keys::names(&KEYS).into_iter().chain(of_kinds).collect()
@@ -103,11 +103,11 @@ pub(super) struct PlacedFault {
     pub fault: Fault,
     /// This is where its table starts, as a range of bytes of the file.
     pub span: Range<usize>,
-    /// The value of its `target`.
+    /// This is where the value of its `target` is, as a range of bytes.
     pub target_span: Range<usize>,
-    /// The value of its `at` or `when`.
+    /// This is where the value of its `at` or `when` is, as a range of bytes.
     pub start_span: Range<usize>,
-    /// The value of its `id`.
+    /// This is where the value of its `id` is, as a range of bytes; `None` if it has none.
     pub id_span: Option<Range<usize>>,
 }
 
@@ -145,7 +145,7 @@ impl Fault {
         }
     }
 
-    /// e.g. `down on kafka from 4s to 8s`, `kill on relay for 1s, trigger: 1000 events`.
+    /// Returns it in words, e.g. `down on kafka from 4s to 8s`, `kill on relay for 1s, trigger: 1000 events`.
     pub fn describe(&self) -> String {
         let what = format!("{} on {}", self.kind.name(), self.target.name());
         let lasts = show_duration(self.lasts);
@@ -214,7 +214,7 @@ pub(super) fn read(mut s: Section<'_>, workload: Option<&Workload>) -> Option<Pl
     placed
 }
 
-/// One of [`TARGETS`], or the same of another of a strategy's relays.
+/// Reads one of [`TARGETS`], or the same of another of a strategy's relays; `None` if it is neither, which is noted.
 fn read_target(s: &Section<'_>, entry: Entry<'_>) -> Option<Target> {
     let text = entry.value().as_str().unwrap_or_default();
     if let Some(target) = of_another_relay(text) {
@@ -271,7 +271,7 @@ fn read_id<'a>(s: &Section<'a>, entry: Entry<'a>) -> Option<&'a str> {
     Some(id)
 }
 
-/// Exactly one of `at` and `when`.
+/// Reads when a fault begins, from exactly one of `at` and `when`, and gives the entry that says so too.
 fn read_start<'a>(s: &mut Section<'a>, workload: Option<&Workload>) -> Option<(Start, Entry<'a>)> {
     let when = s.get("when");
     let at = match when {

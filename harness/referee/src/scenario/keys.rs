@@ -5,7 +5,7 @@
 use super::units::show_duration;
 use std::time::Duration;
 
-/// A key of a file: its row.
+/// This is the row of a key of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyInfo {
     /// This is the key as files write it.
@@ -41,51 +41,51 @@ pub enum Shape {
         /// This is the greatest integer that is allowed.
         most: i64,
     },
-    /// A number, with or without a point.
+    /// The value is a number, with or without a point.
     Number {
         /// This is the least number that is allowed.
         least: f64,
         /// This is the greatest number that is allowed.
         most: f64,
     },
-    /// A duration with its unit.
+    /// The value is a duration with its unit.
     Duration {
         /// This is the shortest duration that is allowed.
         least: Duration,
         /// This is the longest duration that is allowed.
         most: Duration,
     },
-    /// Bytes, or a size with its unit.
+    /// The value is a number of bytes, or a size with its unit.
     Size {
         /// This is the least size that is allowed, bytes.
         least: u64,
         /// This is the greatest size that is allowed, bytes.
         most: u64,
     },
-    /// KB/s, or a rate with its unit.
+    /// The value is a number of KB/s, or a rate with its unit.
     Bandwidth {
         /// This is the least rate that is allowed, KB/s.
         least: u64,
         /// This is the greatest rate that is allowed, KB/s.
         most: u64,
     },
-    /// One of a few words.
+    /// The value is one of the few words that the function returns.
     Word(fn() -> Vec<&'static str>),
-    /// A list of texts, at least so many.
+    /// The value is a list of texts, at least so many.
     Texts {
         /// The list has at least this many texts.
         least: usize,
     },
-    /// A table of texts, by name.
+    /// The value is a table of texts, by name.
     TextsByName,
-    /// A list of integers.
+    /// The value is a list of integers.
     Integers {
         /// The least that each can be.
         least: i64,
         /// The most that each can be.
         most: i64,
     },
-    /// A table with keys of its own, or a list of such.
+    /// The value is a table with keys of its own, or a list of such.
     Table,
 }
 
@@ -142,13 +142,13 @@ impl KeyInfo {
     }
 }
 
-/// The names of keys.
+/// Returns the names of keys, in the order of their rows.
 pub(super) fn names(keys: &[KeyInfo]) -> Vec<&'static str> {
     keys.iter().map(|key| key.name).collect()
 }
 
 impl Shape {
-    /// In words, for the docs.
+    /// Says in words, for the docs, what the value is.
     pub fn words(self) -> String {
         match self {
             Self::Text => "a text".to_owned(),
@@ -190,7 +190,7 @@ impl Shape {
     }
 }
 
-/// `50,000,000`; the largest there is has a name.
+/// Shows a number in groups of three digits, `50,000,000`; the largest there is has a name.
 fn grouped(number: i64) -> String {
     if number == i64::MAX {
         return "2^63 - 1".to_owned();

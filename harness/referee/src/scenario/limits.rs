@@ -3,30 +3,31 @@
 
 use std::time::Duration;
 
-/// Largest scenario file, bytes.
+/// No scenario file is larger than this, bytes.
 pub const FILE_BYTES: u64 = 256 * 1024;
-/// Longest name of a scenario; it is part of folder names.
+/// A scenario's name has at most this many characters; it is part of folder names.
 pub const SCENARIO_NAME: usize = 64;
-/// Longest name of a strategy; PostgreSQL cuts identifiers at 63 bytes, and ours have 25 around it.
+/// A strategy's name has at most this many characters; PostgreSQL cuts
+/// identifiers at 63 bytes, and ours have 25 around it.
 pub const STRATEGY_NAME: usize = 32;
-/// Most strategies in a file.
+/// A file has at most this many strategies.
 pub const STRATEGIES: usize = 32;
-/// Most faults in a file.
+/// A file has at most this many faults.
 pub const FAULTS: usize = 64;
-/// Longest `id` of a fault.
+/// The `id` of a fault has at most this many characters.
 pub const FAULT_ID: usize = 32;
 
-/// Lowest and highest rate, changes a second.
+/// These are the lowest and the highest rate, changes a second.
 pub const RATE: (f64, f64) = (0.001, 1_000_000.0);
-/// Most changes a strategy's run offers: the history keeps some 40 bytes of each in memory.
+/// A strategy's run offers at most this many changes: the history keeps some 40 bytes of each in memory.
 pub const CHANGES: f64 = 50_000_000.0;
 /// No load lasts longer than this.
 pub const DURATION: Duration = Duration::from_secs(24 * 3600);
 /// Most changes an order goes through; its attempts are an array in its row.
 pub const CHANGES_PER_ORDER: u32 = 10_000;
-/// Longest content: what the order service takes.
+/// No content is longer than this, bytes: the order service takes no more.
 pub const PAYLOAD_BYTES: u32 = contract::order::CONTENT_BYTES_MAX;
-/// Most HTTP connections, and most clients.
+/// A load has at most this many HTTP connections, and at most this many clients.
 pub const CONNECTIONS: u32 = 10_000;
 /// Connections beyond those that rate and timeout ask for, unless the file says how many.
 pub const CONNECTIONS_SPARE: usize = 64;
@@ -35,25 +36,25 @@ pub const OUTSTANDING_BYTES: usize = 1 << 30;
 /// The most that one client of a closed loop, and all of them together, are expected to get
 /// answered a second. It says how much memory to have ready, and bounds nothing.
 pub const CLOSED_RATE: (f64, f64) = (2_500.0, 25_000.0);
-/// Most connections of the order service to PostgreSQL; the local stack's takes 300 in all.
+/// The order service has at most this many connections to PostgreSQL; the local stack's takes 300 in all.
 pub const POSTGRES_CONNECTIONS: u32 = 250;
-/// Longest request timeout and publish timeout.
+/// No request timeout, and no publish timeout, is longer than this.
 pub const REQUEST: Duration = Duration::from_secs(600);
-/// Longest hold of a transaction; the order service accepts no longer one.
+/// No transaction is held open longer than this; the order service accepts no longer hold.
 pub const HOLD: Duration = Duration::from_secs(10);
 /// Most repeats of a change whose outcome was unknown.
 pub const RETRIES: u32 = 100;
 /// No Zipf exponent (`skew`) is larger than this.
 pub const SKEW: f64 = 5.0;
-/// Most partitions of a topic.
+/// A topic has at most this many partitions.
 pub const PARTITIONS: i32 = 1_000;
-/// Longest linger of a producer.
+/// No producer's linger is longer than this.
 pub const LINGER: Duration = Duration::from_secs(60);
-/// Longest pause between polls.
+/// No pause between polls is longer than this.
 pub const INTERVAL: Duration = Duration::from_secs(60);
-/// Most rows a claim.
+/// A relay claims at most this many rows at a time.
 pub const BATCH: u32 = 100_000;
-/// Longest installation of a relay.
+/// No installation of a relay takes longer than this.
 pub const INSTALL: Duration = Duration::from_secs(3600);
 /// Longest time that a relay may take until it works: healing waits for it.
 pub const READY: Duration = Duration::from_secs(120);
@@ -63,7 +64,7 @@ pub const STOP: Duration = Duration::from_secs(30);
 pub const DRAIN: Duration = Duration::from_secs(3600);
 /// Longest time that a relay goes on after the last event was seen.
 pub const SETTLE: Duration = Duration::from_secs(600);
-/// Longest delay or timeout of a toxic.
+/// No delay or timeout of a toxic is longer than this.
 pub const TOXIC_DELAY: Duration = Duration::from_secs(3600);
-/// Largest rate (KB/s) and size (bytes) of a toxic.
+/// No rate (KB/s) and no size (bytes) of a toxic is larger than this.
 pub const TOXIC_AMOUNT: u64 = 1_000_000_000_000;

@@ -11,7 +11,7 @@ pub fn load(path: &Path) -> Result<LoadedScenario, ScenarioError> {
     parse_loaded(path, &read_text(path)?)
 }
 
-/// The text of a file of settings.
+/// Reads the text of a file of settings; an Err says that it cannot be read, is too large or is not UTF-8.
 pub(super) fn read_text(path: &Path) -> Result<String, ScenarioError> {
     let file = path.display().to_string();
     let whole = |what: String, help: String| {
@@ -61,7 +61,7 @@ fn not_utf8(file: &str, error: &std::string::FromUtf8Error) -> ScenarioError {
     ScenarioError::new(file, &text, vec![problem])
 }
 
-/// Scenario files beside a path, nearest name first.
+/// Returns help that names files beside a path: the one with the nearest name, or else up to 30 of its kind.
 fn neighbours(path: &Path) -> String {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

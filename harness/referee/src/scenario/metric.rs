@@ -8,9 +8,9 @@ use super::{LatencyKind, Metric, Percentile};
 pub struct CountInfo {
     /// The row is about this metric.
     pub metric: Metric,
-    /// Its name in files and records.
+    /// Files and records give it this name.
     pub name: &'static str,
-    /// One line of explanation, for `outbox-harness list`.
+    /// This is its line of explanation, for `outbox-harness list`.
     pub what: &'static str,
     /// Whether a relay strategy is held to 0 of it, whether its file says so or not.
     pub implicit: bool,
@@ -113,11 +113,11 @@ pub fn implicit() -> Vec<Metric> {
 /// What the value of an expectation on a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of events, changes or orders.
+    /// The value is a number of events, changes or orders.
     Count,
-    /// A time, kept in milliseconds.
+    /// The value is a time, kept in milliseconds.
     Milliseconds,
-    /// A time, kept in seconds.
+    /// The value is a time, kept in seconds.
     Seconds,
 }
 
@@ -144,7 +144,7 @@ impl Metric {
         all
     }
 
-    /// The metric of this name.
+    /// Returns the metric of this name; `None` if there is none.
     pub fn parse(name: &str) -> Option<Metric> {
         Self::all().into_iter().find(|m| m.name() == name)
     }

@@ -39,20 +39,20 @@ use relay_file::RelayFile;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// One scenario file, resolved and valid.
+/// This is one scenario file, resolved and valid.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Scenario {
-    /// `name`; the run folder and the reports carry it.
+    /// The run folder and the reports carry this name, the file's `name`.
     pub name: String,
-    /// One sentence: the lesson.
+    /// This is the lesson of the scenario, in one sentence.
     pub description: String,
-    /// Seed of every random choice of the workload.
+    /// Every random choice of the workload follows from this seed.
     pub seed: u64,
     /// The order service is put under this load, the same for every strategy.
     pub workload: Workload,
-    /// Faults: those with an `at` by that, then those that wait for something, as in the file.
+    /// These are the faults: those with an `at` by that, then those that wait for something, as in the file.
     pub faults: Vec<Fault>,
-    /// Strategies in the file's order, at least one.
+    /// These are the strategies in the file's order, at least one.
     pub strategies: Vec<Strategy>,
     /// Bounds of the drain.
     pub drain: Drain,
@@ -62,7 +62,7 @@ pub struct Scenario {
     /// What the servers are to be like, where they are the harness's own.
     #[serde(default)]
     pub stack: StackSettings,
-    /// The file's text, for the history.
+    /// This is the file's text, kept for the history.
     pub text: String,
 }
 
@@ -87,29 +87,29 @@ pub enum OrderTest {
     /// It is: without two versions in flight together it proves nothing.
     #[default]
     Tested,
-    /// `order = "not-tested"`: the load is so slow that no two versions are ever in flight together.
+    /// It is not, by `order = "not-tested"`: the load is so slow that no two versions are ever in flight together.
     NotTested,
 }
 
 /// `[workload]` of a scenario file is read into this: what load is offered, and how clients behave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
-    /// Order changes a second; in a closed loop, 0: it follows from the answers.
+    /// This is the rate in order changes a second; in a closed loop it is 0: it follows from the answers.
     pub rate: f64,
     /// How long changes are offered.
     pub duration: Duration,
     /// Changes an order goes through (the mean of them, where `skew` > 0).
     pub changes_per_order: u32,
-    /// Length of an event's content.
+    /// An event's content is this long, bytes.
     pub payload_bytes: usize,
     /// At most so many changes are outstanding at a time, each on an HTTP connection of its own.
     pub connections: usize,
-    /// So many clients in a closed loop; `None`: an open loop.
+    /// A closed loop has this many clients; `None` means an open loop.
     #[serde(default)]
     pub clients: Option<usize>,
     /// After this a request's outcome is unknown.
     pub request_timeout: Duration,
-    /// Share of changes that a business rule rolls back after the write.
+    /// This is the share of changes that a business rule rolls back after the write.
     pub rollback_ratio: f64,
     /// Share of changes whose transaction is held open for `hold`.
     pub hold_ratio: f64,
@@ -117,13 +117,13 @@ pub struct Workload {
     pub hold: Duration,
     /// Times the client repeats a change whose outcome was unknown.
     pub retries: u32,
-    /// 0: every order gets the same number of changes; above: Zipf exponent of that number.
+    /// With 0, every order gets the same number of changes; above, this is the Zipf exponent of that number.
     pub skew: f64,
     /// The rate grows linearly from 0 to `rate` over this time.
     pub ramp: Duration,
-    /// Partitions of the topic.
+    /// The topic has this many partitions.
     pub partitions: i32,
-    /// Connections of the order service to PostgreSQL.
+    /// The order service has this many connections to PostgreSQL.
     pub postgres_connections: usize,
     /// Fewer committed changes than this in any phase prove nothing.
     pub min_committed_per_phase: u64,
@@ -132,12 +132,12 @@ pub struct Workload {
 /// A `[[fault]]` of a scenario file is read into this: what it hits, how, when and for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
-    /// What others call it that wait for it.
+    /// Other faults that wait for this one call it so; `None` where the file gives it no `id`.
     #[serde(default)]
     pub id: Option<String>,
     /// The fault hits this: one link, all links to a server, or a process.
     pub target: Target,
-    /// What happens to it.
+    /// This is what happens to the target.
     pub kind: FaultKind,
     /// The fault begins at this time of the load, or when something happens.
     #[serde(flatten)]
@@ -146,18 +146,18 @@ pub struct Fault {
     pub lasts: Duration,
 }
 
-/// When a fault begins. A history has `at` or `when` as the file does, so that those of earlier
-/// versions, which have an `at`, are read like all others.
+/// This is when a fault begins. A history has `at` or `when` as the file does, so that those of earlier versions,
+/// which have an `at`, are read like all others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
-    /// So long after the start of the workload.
+    /// It begins so long after the start of the workload.
     At(Duration),
     /// As soon as that happens, while the load goes on.
     When(Trigger),
 }
 
-/// A link of the system under test.
+/// This is a link of the system under test, from a process to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
 pub enum Link {
@@ -177,7 +177,7 @@ impl Link {
     /// The first relay's link to Kafka is `relay->kafka`.
     pub const RELAY_KAFKA: Link = Self::RelayKafka(Instance::FIRST);
 
-    /// Those of a strategy with one relay, or with none.
+    /// These are the links of a strategy with one relay, or with none.
     pub const PLAIN: [Link; 4] = [
         Self::OrdersPostgres,
         Self::OrdersKafka,
@@ -198,7 +198,7 @@ impl Link {
         all
     };
 
-    /// The name used in scenario files and records.
+    /// Returns the link's name in scenario files and records, such as `relay->kafka`.
     pub fn name(self) -> &'static str {
         match self {
             Self::OrdersPostgres => "orders->postgres",
@@ -213,7 +213,7 @@ impl Link {
         matches!(self, Self::OrdersKafka | Self::RelayKafka(_))
     }
 
-    /// The process at its near end.
+    /// Returns the process at its near end, which connects to the server.
     pub fn client(self) -> Victim {
         match self {
             Self::OrdersPostgres | Self::OrdersKafka => Victim::OrderService,
@@ -256,7 +256,7 @@ impl Victim {
     /// The first relay, which every strategy with a relay has, is called `relay`.
     pub const RELAY: Victim = Self::Relay(Instance::FIRST);
 
-    /// The name used in scenario files and records.
+    /// Returns the process's name in scenario files and records, such as `relay-2`.
     pub fn name(self) -> &'static str {
         match self {
             Self::OrderService => "order-service",
@@ -286,21 +286,21 @@ impl TryFrom<String> for Victim {
     }
 }
 
-/// What a fault hits.
+/// This is what a fault hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// The fault hits this one link.
     Link(Link),
-    /// Every link to Kafka: `kafka`.
+    /// The fault hits every link to Kafka; files say `kafka`.
     Kafka,
-    /// Every link to PostgreSQL: `postgres`.
+    /// The fault hits every link to PostgreSQL; files say `postgres`.
     Postgres,
     /// The fault hits this process, which is part of the system under test or a server.
     Process(Victim),
 }
 
 impl Target {
-    /// The name used in scenario files and records.
+    /// Returns the target's name in scenario files and records: that of a link, a side or a process.
     pub fn name(self) -> &'static str {
         match self {
             Self::Link(link) => link.name(),
@@ -310,7 +310,7 @@ impl Target {
         }
     }
 
-    /// The links it covers (none for a process).
+    /// Returns the links it covers (none for a process).
     pub fn links(self) -> Vec<Link> {
         match self {
             Self::Link(link) => vec![link],
@@ -321,16 +321,16 @@ impl Target {
     }
 }
 
-/// `[strategy.NAME]` with its expectations.
+/// `[strategy.NAME]` of a scenario file is read into this, together with its expectations.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Strategy {
-    /// NAME: letters, digits, `-` and `_`.
+    /// This is the NAME of its section: letters, digits, `-` and `_`.
     pub name: String,
     /// This is the strategy's kind, with the settings that only this kind has.
     pub kind: StrategyKind,
-    /// `linger.ms` of its producer.
+    /// Its producer waits this long for more events to send together, milliseconds (`linger.ms`).
     pub linger_ms: f64,
-    /// `synchronous_commit` of a relay of our own.
+    /// This is the `synchronous_commit` of a relay of our own.
     #[serde(default)]
     pub relay_commit: CommitMode,
     /// So many processes of its relay run, where it has one.
@@ -341,7 +341,7 @@ pub struct Strategy {
     pub expectations: Vec<Expectation>,
 }
 
-/// Histories of before there could be several.
+/// Returns 1, for histories of before there could be several.
 const fn one() -> u8 {
     1
 }
@@ -358,7 +358,7 @@ impl Strategy {
     }
 }
 
-/// How a strategy works.
+/// This is how a strategy works.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum StrategyKind {
@@ -369,30 +369,30 @@ pub enum StrategyKind {
         /// How long a request waits for the broker.
         publish_timeout: Option<Duration>,
     },
-    /// Outbox with a polling relay.
+    /// The strategy is an outbox with a polling relay.
     Polling {
         /// This says whether the relay deletes or marks a row whose event is durable on the topic.
         after_publish: AfterPublish,
-        /// Pause between empty polls.
+        /// The relay pauses this long after a poll that found nothing.
         interval: Duration,
         /// The relay claims at most this many rows at a time.
         batch: u32,
-        /// NOTIFY as a hint.
+        /// This says whether the order service wakes the relay up by NOTIFY, as a hint.
         notify: bool,
     },
-    /// Outbox with a change-data-capture relay.
+    /// The strategy is an outbox with a change-data-capture relay.
     Cdc {},
-    /// Outbox with Debezium as the relay, in Kafka Connect.
+    /// The strategy is an outbox with Debezium as the relay, in Kafka Connect.
     Debezium {},
-    /// Anyone's outbox, with anyone's relay, or with anyone's order service.
+    /// The strategy is anyone's outbox, with anyone's relay, or with anyone's order service.
     External {
-        /// As its file describes them.
+        /// This is the relay, or the order service, as its file describes it.
         relay: Box<RelayFile>,
     },
 }
 
 impl StrategyKind {
-    /// The `kind` of scenario files and records.
+    /// Returns the `kind` of scenario files and records, such as `dual-write`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::DualWrite { .. } => "dual-write",
@@ -486,31 +486,31 @@ impl StrategyKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Committed, never published, nothing could still publish it.
+    /// A change was committed and never published, and nothing could still publish it.
     Lost,
     /// Committed, not published within the drain's bound, the source still holds it.
     Undrained,
-    /// Cut off by the teardown itself.
+    /// A publish was cut off by the teardown itself.
     Undecided,
     /// An event was published, and its attempt is not committed at that version.
     Phantom,
-    /// Not of this run.
+    /// An event is not of this run.
     Foreign,
-    /// Valid events beyond the first.
+    /// A change has valid events beyond the first, each of which counts.
     Duplicated,
-    /// Overtaken by a later version.
+    /// A version of an order was overtaken by a later version.
     Reordered,
-    /// One order on several partitions.
+    /// One order has events on several partitions.
     Split,
-    /// Not what its attempt implies.
+    /// An event is not what its attempt implies.
     Corrupted,
     /// The client was told that its change is committed as a version, and the database has something else there.
     Missing,
-    /// One change at two versions.
+    /// One change was committed at two versions.
     DoubleApplied,
-    /// Refused in words, yet committed.
+    /// A change was refused in words, and is committed all the same.
     FalseRejection,
-    /// Committed, client told nothing.
+    /// A change was committed, and its client was told nothing.
     Unacknowledged,
     /// A valid event was first seen later than `late_after` after its answer, or after its request's end.
     Late,
@@ -518,19 +518,19 @@ pub enum Metric {
     Drain,
     /// Seconds from the last heal until everything committed before it was seen.
     Recovery,
-    /// A percentile of a latency, in milliseconds.
+    /// This is a percentile of a latency, in milliseconds.
     Latency(LatencyKind, Percentile),
 }
 
-/// The three latencies (design: times).
+/// These are the three latencies (design: times).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LatencyKind {
-    /// Intended start to answer.
+    /// It goes from the intended start to the answer.
     Order,
-    /// Answer to first sight.
+    /// It goes from the answer to the first sight.
     Propagation,
-    /// Intended start to first sight.
+    /// It goes from the intended start to the first sight.
     EndToEnd,
 }
 
@@ -550,11 +550,11 @@ pub enum Percentile {
     Max,
 }
 
-/// Comparison of an expectation.
+/// An expectation compares what is measured with its value in one of these ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Comparison {
-    /// `0` or `= 0`
+    /// What is measured must be exactly the value, as in `0` or `= 0`.
     Equal,
     /// What is measured must be at least the value, as in `>= 1`.
     AtLeast,
@@ -565,13 +565,14 @@ pub enum Comparison {
 /// A strategy is expected to keep this: a metric of its run, compared with a value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expectation {
-    /// Of what; its name in files is in [`Metric::name`].
+    /// The expectation is on this metric; its name in files is in [`Metric::name`].
     pub metric: Metric,
     /// What is measured is compared with `value` in this way.
     pub comparison: Comparison,
-    /// With what: a count, milliseconds for latencies, seconds for `drain`.
+    /// What is measured is compared with this: a count, milliseconds for
+    /// latencies, seconds for `drain` and `recovery`.
     pub value: f64,
-    /// As written (or `0` for an implicit one), for reports.
+    /// The file writes the expectation so (an implicit one is `0`), and reports quote it.
     pub text: String,
     /// Whether the file said so, or it is one of a relay strategy's implicit zeros.
     pub implicit: bool,
@@ -580,7 +581,7 @@ pub struct Expectation {
 /// `[drain]` of a scenario file is read into this: how long events may take, and how long the relay goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {
-    /// After the last heal.
+    /// What is still on its way may take this long after the last heal to arrive.
     pub within: Duration,
     /// A valid event first seen later than this after its answer (or end of request) is late.
     pub late_after: Duration,
@@ -591,7 +592,7 @@ pub struct Drain {
 }
 
 impl Metric {
-    /// The metric's name in scenario files and records, e.g. `lost`, `propagation_p99`.
+    /// Returns the metric's name in scenario files and records, e.g. `lost`, `propagation_p99`.
     pub fn name(self) -> String {
         let count = COUNTS.iter().find(|row| row.metric == self);
         let plain = match self {

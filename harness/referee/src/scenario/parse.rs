@@ -22,7 +22,7 @@ fn order_words() -> Vec<&'static str> {
     ORDER_TESTS.map(|(word, _)| word).to_vec()
 }
 
-/// The keys of a scenario file.
+/// These are the keys that a scenario file can have at its top level.
 pub(super) const KEYS: [KeyInfo; 10] = [
     KeyInfo::required(
         "name",
@@ -84,10 +84,10 @@ pub(super) const KEYS: [KeyInfo; 10] = [
     ),
 ];
 
-/// Syntax errors shown at most: what follows the first few is mostly their echo.
+/// At most so many syntax errors are shown: what follows the first few is mostly their echo.
 const SYNTAX_ERRORS: usize = 5;
 
-/// A scenario together with its file, for messages that come later than parsing.
+/// A scenario is kept together with its file here, for messages that come later than parsing.
 #[derive(Debug, Clone)]
 pub struct LoadedScenario {
     /// This is the scenario that the file describes, valid as a whole.
@@ -100,7 +100,7 @@ pub struct LoadedScenario {
 /// Where a file has what later errors are about.
 #[derive(Debug, Clone)]
 struct FileSpans {
-    /// The `target` of each fault, in the order of the scenario's faults.
+    /// The `target` of each fault stands at these bytes, in the order of the scenario's faults.
     fault_targets: Vec<Range<usize>>,
     /// The table `[stack]` stands at these bytes; `None` where the file has none.
     stack: Option<Range<usize>>,
@@ -112,7 +112,7 @@ impl LoadedScenario {
         self.error(self.places.fault_targets.get(fault).cloned(), what, help)
     }
 
-    /// The same about its `[stack]`.
+    /// Returns an error about the scenario's `[stack]` that only the surroundings can raise.
     pub fn stack_error(&self, what: String, help: String) -> ScenarioError {
         self.error(self.places.stack.clone(), what, help)
     }

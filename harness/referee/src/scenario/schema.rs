@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 /// Both schemas are written in this dialect of JSON Schema, and name it in `$schema`.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// What every duration looks like.
+/// Every duration matches this regular expression: a number, then its unit.
 const DURATION: &str = r"[0-9]{1,15}(\.[0-9]{1,9})?\s*(us|µs|ms|s|m|h)";
 
-/// The schema of a scenario file.
+/// Returns the JSON Schema of a scenario file.
 pub fn scenario() -> Value {
     let tables = [
         ("workload", workload_table()),
@@ -38,7 +38,7 @@ pub fn scenario() -> Value {
     )
 }
 
-/// The schema of a relay's file.
+/// Returns the JSON Schema of a relay's file.
 pub fn relay() -> Value {
     let tables = relay_file::TABLES.map(|(name, keys)| (name, relay_table(name, keys)));
     let mut schema = table(&relay_file::KEYS, &tables);
@@ -89,14 +89,15 @@ fn add(schema: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// `{ required: [key] }` of each.
+/// Returns a list with `{ required: [key] }` for each of the keys.
 fn one_of_each(keys: &[&str]) -> Value {
     keys.iter()
         .map(|key| json!({ "required": [key] }))
         .collect()
 }
 
-/// A table with these keys and no others; `inner` has the schemas of those that are tables themselves.
+/// Returns the schema of a table with these keys and no others; `inner` has the schemas of those that are tables
+/// themselves.
 fn table(keys: &[KeyInfo], inner: &[(&str, Value)]) -> Value {
     let properties: Map<String, Value> = keys
         .iter()
@@ -178,7 +179,7 @@ fn shape(shape: Shape) -> Value {
     }
 }
 
-/// An integer, or a text with a unit.
+/// Returns the schema of a quantity: an integer, or a text with a unit.
 fn quantity(least: u64, most: u64, units: &str) -> Value {
     json!({
         "type": ["integer", "string"],

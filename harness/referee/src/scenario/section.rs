@@ -13,7 +13,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A key and its value, with their places.
+/// An entry is a key and its value, with their places in the file.
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {
     /// The entry's key has this name.
@@ -39,7 +39,7 @@ impl<'a> Entry<'a> {
 
 /// A table that is being read.
 pub(super) struct Section<'a> {
-    /// How messages name it: `[workload]`, `[[fault]] 2`, `the file`.
+    /// Messages name the table like this: `[workload]`, `[[fault]] 2`, `the file`.
     title: String,
     span: Range<usize>,
     table: &'a DeTable<'a>,
@@ -68,7 +68,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The same for the value of a key; notes a problem when it is no table.
+    /// Starts reading the table that is the value of a key; notes a problem, and returns `None`, when it is no table.
     pub fn of(
         entry: Entry<'a>,
         title: impl Into<String>,
@@ -104,7 +104,7 @@ impl<'a> Section<'a> {
         self.problems.add(span, what, help);
     }
 
-    /// All entries, in the file's order.
+    /// Returns all entries, in the file's order.
     pub fn entries(&self) -> Vec<Entry<'a>> {
         let mut entries: Vec<Entry<'a>> = self
             .table
@@ -119,7 +119,7 @@ impl<'a> Section<'a> {
         entries
     }
 
-    /// The value of a key; from then on the key is known.
+    /// Returns a key with its value, or `None` where the table has no such key; from then on the key is known.
     pub fn get(&mut self, key: &'static str) -> Option<Entry<'a>> {
         debug_assert!(
             self.known.contains(&key),
@@ -221,7 +221,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// A list of texts.
+    /// Returns the value if it is a list of texts; otherwise notes a problem and returns `None`.
     pub fn texts(&self, entry: Entry<'a>) -> Option<Vec<String>> {
         let help = "write a list of texts: [\"...\", \"...\"]";
         let DeValue::Array(list) = entry.value() else {
@@ -240,7 +240,7 @@ impl<'a> Section<'a> {
         texts.collect::<Vec<_>>().into_iter().collect()
     }
 
-    /// A table of texts, by name.
+    /// Returns the value if it is a table of texts, by name; otherwise notes a problem and returns `None`.
     pub fn texts_by_name(&self, entry: Entry<'a>) -> Option<BTreeMap<String, String>> {
         let title = format!("`{}`", entry.key);
         let table = Section::of(entry, title, Vec::new(), self.problems)?;
@@ -251,7 +251,7 @@ impl<'a> Section<'a> {
         texts.collect::<Vec<_>>().into_iter().collect()
     }
 
-    /// A list of integers.
+    /// Returns the value if it is a list of integers within `range`; otherwise notes a problem and returns `None`.
     pub fn integers<T>(&self, entry: Entry<'a>, range: RangeInclusive<T>) -> Option<Vec<T>>
     where
         T: TryFrom<i128> + Into<i128> + Copy + Display,
@@ -267,7 +267,7 @@ impl<'a> Section<'a> {
         integers.collect::<Vec<_>>().into_iter().collect()
     }
 
-    /// One of a few words.
+    /// Returns what the value stands for if it is one of `words`; otherwise notes a problem and returns `None`.
     pub fn word<T: Copy>(&self, entry: Entry<'a>, words: &[(&'static str, T)]) -> Option<T> {
         let names: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
         let DeValue::String(text) = entry.value() else {
@@ -322,7 +322,7 @@ impl<'a> Section<'a> {
         T::try_from(value).ok()
     }
 
-    /// A number, with or without a point.
+    /// Returns the value if it is a number within `range`, with or without a point; otherwise notes a problem.
     pub fn number(&self, entry: Entry<'a>, range: RangeInclusive<f64>) -> Option<f64> {
         let parsed: Option<f64> = match entry.value() {
             DeValue::Integer(digits) => i128::from_str_radix(digits.as_str(), digits.radix())
@@ -347,7 +347,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A duration with its unit.
+    /// Returns the value if it is a duration with its unit, and within `range`; otherwise notes a problem.
     pub fn duration(&self, entry: Entry<'a>, range: RangeInclusive<Duration>) -> Option<Duration> {
         let DeValue::String(text) = entry.value() else {
             self.wrong_type(entry, DURATION_HELP);
@@ -368,12 +368,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A size in bytes: an integer, or a text with a unit.
+    /// Returns a size in bytes, which is written as an integer or a text with a unit; otherwise notes a problem.
     pub fn size(&self, entry: Entry<'a>, range: RangeInclusive<u64>) -> Option<u64> {
         self.quantity(entry, range, parse_size, "size", SIZE_HELP)
     }
 
-    /// A bandwidth in KB/s: an integer, or a text with a unit.
+    /// Returns a bandwidth in KB/s, which is written as an integer or a text with a unit; otherwise notes a problem.
     pub fn bandwidth(&self, entry: Entry<'a>, range: RangeInclusive<u64>) -> Option<u64> {
         self.quantity(entry, range, parse_bandwidth, "bandwidth", BANDWIDTH_HELP)
     }

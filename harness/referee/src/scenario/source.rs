@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 
-/// Characters of a line that an error shows at most, around its column.
+/// An error shows so many characters of a line at most, around its column.
 const SHOWN_WIDTH: usize = 120;
 
 /// Characters of a message that are shown at most; it may quote a value of any length.
@@ -30,7 +30,7 @@ pub struct ScenarioError {
     file: String,
     text: String,
     problems: Vec<Problem>,
-    /// Of files that this one names.
+    /// These are the errors of files that this one names.
     others: Vec<ScenarioError>,
 }
 
@@ -108,13 +108,13 @@ impl Problems {
         self.others.borrow_mut().push(error);
     }
 
-    /// All of them: this file's own, and those of the files that it names.
+    /// Returns all problems: this file's own, and those of the files that it names.
     pub fn into_parts(self) -> (Vec<Problem>, Vec<ScenarioError>) {
         (self.own.into_inner(), self.others.into_inner())
     }
 }
 
-/// Line and column (both from 1, the column in characters) of a byte, and the bytes of its line.
+/// Returns line and column (both from 1, the column in characters) of a byte, and the bytes of its line.
 pub(super) fn locate(text: &str, byte: usize) -> (usize, usize, Range<usize>) {
     let mut byte = byte.min(text.len());
     while !text.is_char_boundary(byte) {
@@ -155,7 +155,7 @@ fn render(f: &mut fmt::Formatter<'_>, file: &str, text: &str, problem: &Problem)
     writeln!(f, "{gutter} = {help}")
 }
 
-/// The part of a line around a column, and how many characters of it come before the column.
+/// Returns the part of a line around a column, and how many characters of it come before the column.
 fn window(line: &str, column: usize) -> (String, usize) {
     let skip = column.saturating_sub(SHOWN_WIDTH * 2 / 3);
     let mut shown = String::new();
@@ -172,7 +172,7 @@ fn window(line: &str, column: usize) -> (String, usize) {
     (shown, before)
 }
 
-/// A message without what acts on a terminal, and not endless.
+/// Returns a message without what acts on a terminal, and not endless.
 fn printable(message: &str) -> String {
     let mut rest = message.chars();
     let mut shown: String = rest.by_ref().take(MESSAGE_WIDTH).map(harmless).collect();
@@ -213,7 +213,7 @@ pub(super) fn nearest<'a>(
         .map(|(_, c)| c)
 }
 
-/// Edits (insert, delete, replace, swap neighbours) between two short words.
+/// Counts the edits (insert, delete, replace, swap neighbours) between two short words.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();

@@ -2,11 +2,11 @@
 
 use super::{Link, Victim};
 
-/// Which of a strategy's relays: the first is called `relay`, the second `relay-2`.
+/// This says which of a strategy's relays is meant: the first is called `relay`, the second `relay-2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Instance(u8);
 
-/// By instance, the names of its process and of its links.
+/// Each row has, by instance, the names of its process and of its links to PostgreSQL and Kafka.
 const NAMES: [[&str; 3]; Instance::MOST] = [
     ["relay", "relay->postgres", "relay->kafka"],
     ["relay-2", "relay-2->postgres", "relay-2->kafka"],
@@ -22,17 +22,17 @@ impl Instance {
     /// All that a strategy can have.
     pub const ALL: [Self; Self::MOST] = [Self(0), Self(1), Self(2), Self(3)];
 
-    /// The first so many.
+    /// Returns the first `count` instances.
     pub fn first(count: u8) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().take(usize::from(count))
     }
 
-    /// Its place among them, from 0.
+    /// Returns the instance's place among a strategy's relays, from 0.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 
-    /// The name of its process.
+    /// Returns the name of the instance's process.
     pub fn name(self) -> &'static str {
         NAMES[self.index()][0]
     }
@@ -49,9 +49,9 @@ impl Instance {
 /// Either the order service or a relay publishes a strategy's events to Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publisher {
-    /// The order service, beside its own writing.
+    /// The order service publishes, beside its own writing.
     Service,
-    /// A relay, a process of its own.
+    /// A relay publishes, in a process of its own.
     Relay,
 }
 
@@ -64,7 +64,7 @@ pub struct Topology {
     pub has_outbox: bool,
     /// How many relay processes there are.
     pub relays: u8,
-    /// Whether the publisher reads the write-ahead log.
+    /// This is true if the publisher reads the write-ahead log.
     pub reads_log: bool,
     /// Whether it can be asked what is not published yet.
     pub tells_pending: bool,
@@ -89,7 +89,7 @@ impl Topology {
         }
     }
 
-    /// Whether it uses this link at all.
+    /// Returns whether the strategy uses this link at all.
     pub fn uses(self, link: Link) -> bool {
         match link {
             Link::OrdersPostgres => true,

@@ -15,7 +15,7 @@ pub const BANDWIDTH_HELP: &str =
 /// Nothing in a scenario lasts longer: 1,000 hours, far above every bound, far below any overflow.
 const LONGEST_NS: u128 = 1_000 * 3_600 * 1_000_000_000;
 
-/// A number, without sign and exponent, as whole part and billionths; and the unit behind it.
+/// Splits a text into a number, without sign and exponent, as whole part and billionths, and the unit behind it.
 fn split(text: &str) -> Option<(u64, u64, &str)> {
     let text = text.trim();
     let end = text
@@ -33,7 +33,7 @@ fn split(text: &str) -> Option<(u64, u64, &str)> {
     Some((whole.parse().ok()?, billionths, unit.trim_start()))
 }
 
-/// `250ms`, `4s`, `1.5s`, `2m`, `1h`.
+/// Reads a duration such as `250ms`, `4s`, `1.5s`, `2m` or `1h`; `None` if the text is none.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let (whole, billionths, unit) = split(text)?;
     let unit_ns: u128 = match unit {
@@ -48,7 +48,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_nanos(ns.min(LONGEST_NS) as u64))
 }
 
-/// `64KB`, `1MiB`, `512B`; bytes.
+/// Reads a size such as `64KB`, `1MiB` or `512B`, in bytes; `None` if the text is none.
 pub fn parse_size(text: &str) -> Option<u64> {
     scaled(text, |unit| match unit {
         "B" => Some(1),
@@ -60,7 +60,8 @@ pub fn parse_size(text: &str) -> Option<u64> {
     })
 }
 
-/// `100KB/s`, `2MB/s`; KB a second, where 1 KB is 1,000 bytes, as Toxiproxy counts.
+/// Reads a bandwidth such as `100KB/s` or `2MB/s`, in KB a second, where 1 KB is 1,000 bytes, as Toxiproxy counts;
+/// `None` if the text is none.
 pub fn parse_bandwidth(text: &str) -> Option<u64> {
     scaled(text, |unit| match unit {
         "KB/s" | "kB/s" => Some(1),
@@ -76,7 +77,7 @@ fn scaled(text: &str, scale: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     u64::try_from(value).ok()
 }
 
-/// The shortest exact way to write a duration: `4s`, `250ms`, `1.5s`, `2m`.
+/// Returns the shortest exact way to write a duration: `4s`, `250ms`, `1.5s`, `2m`.
 pub fn show_duration(duration: Duration) -> String {
     let ns = duration.as_nanos();
     for (unit_ns, unit) in [

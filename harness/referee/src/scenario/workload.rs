@@ -49,7 +49,7 @@ const fn from_zero(most: Duration) -> Shape {
     }
 }
 
-/// The keys of `[workload]`.
+/// These are the keys that `[workload]` can have.
 pub(super) const KEYS: [KeyInfo; 17] = [
     KeyInfo::usually(
         "load",
@@ -166,7 +166,7 @@ pub(super) const KEYS: [KeyInfo; 17] = [
     ),
 ];
 
-/// The keys of `[drain]`.
+/// These are the keys that `[drain]` can have.
 pub(super) const KEYS_OF_DRAIN: [KeyInfo; 3] = [
     KeyInfo::usually(
         "within",

@@ -1,7 +1,7 @@
 //! Several questions at once: with twenty rows one of them looks like a finding by chance, unless each is asked more
 //! strictly (Holm 1979, which holds however the rows depend on each other).
 
-/// What came of one question.
+/// This is the answer to one of several questions that are judged together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HolmAnswer {
     /// How small its p had to be: an interval that matches it has a confidence of one less this.

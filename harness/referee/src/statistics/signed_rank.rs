@@ -9,7 +9,7 @@
 /// More pairs are not taken: their averages grow with the square.
 pub const MOST_PAIRS: usize = 200;
 
-/// Paired differences, ready to be asked.
+/// These are paired differences, ready to be asked what they lie about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SignedRank {
     /// How many differences there are.
@@ -21,7 +21,7 @@ pub struct SignedRank {
 }
 
 impl SignedRank {
-    /// Of finite differences; `None` if there is none, or more than [`MOST_PAIRS`].
+    /// Takes finite differences; `None` if one is not finite, if there is none, or more than [`MOST_PAIRS`].
     pub fn new(differences: &[f64]) -> Option<Self> {
         let pairs = differences.len();
         let finite = differences.iter().all(|d| d.is_finite());
@@ -41,7 +41,7 @@ impl SignedRank {
         })
     }
 
-    /// What the differences lie about: the median of the averages (Hodges and Lehmann).
+    /// Returns what the differences lie about: the median of the averages (Hodges and Lehmann).
     pub fn centre(&self) -> f64 {
         super::median(&self.averages)
     }

@@ -1,6 +1,6 @@
 //! Many yes and no, a bit each.
 
-/// A bit for each of so many things.
+/// This holds a bit for each of so many things.
 pub struct Bits {
     words: Vec<u64>,
     length: usize,

@@ -13,57 +13,57 @@ use std::cell::OnceCell;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Class {
-    /// The first valid event of a committed version.
+    /// The record is the first valid event of a committed version.
     First,
-    /// A valid event beyond the first.
+    /// The record is a valid event of a committed version, beyond the first.
     Duplicate,
     /// Its attempt is not committed at its version.
     Phantom,
     /// Key or value are not what its attempt implies.
     Corrupted,
-    /// Another run's, or nobody's.
+    /// The record is another run's, or nobody's.
     Foreign,
 }
 
-/// The joined history. A *slot* is a committed version: an index into [`Join::truth`].
+/// This is the joined history. A *slot* is a committed version: an index into [`Join::truth`].
 pub struct Join<'a> {
     /// The join was made of this history, and borrows from it.
     pub history: &'a History,
-    /// Committed versions by order and version.
+    /// These are the committed versions, sorted by order and version.
     pub truth: Cow<'a, Rows<TruthRow>>,
-    /// The topic by partition and offset.
+    /// These are the topic's records, sorted by partition and offset.
     pub log: Cow<'a, Rows<LogRow>>,
-    /// By order: its first slot; one more entry at the end.
+    /// This gives, by order, its first slot; there is one more entry at the end.
     base: Vec<u32>,
     /// Whether each order has the versions 1, 2, 3, ..., each once, as any has that a database wrote.
     dense: bool,
-    /// By slot: the change of the attempt that made it; NONE where nobody did (or it is of that
-    /// number).
+    /// This gives, by slot, the change of the attempt that made it; NONE where nobody did (or where the change is of
+    /// that number).
     change: Vec<u32>,
-    /// By slot, one bit: the attempt that made it was for its order.
+    /// By slot, one bit says whether the attempt that made it was for its order.
     own: Bits,
-    /// By slot: the row of [`Join::log`] that first carried it, or NONE.
+    /// This gives, by slot, the row of [`Join::log`] that first carried it, or NONE.
     first: Vec<u32>,
-    /// By slot: when a valid event of it was first seen, or [`NEVER`].
+    /// This gives, by slot, when a valid event of it was first seen (run time, ns), or [`NEVER`].
     seen: Vec<i64>,
-    /// By attempt: the first slot it made, or NONE.
+    /// This gives, by attempt, the first slot it made, or NONE.
     slot_of_attempt: Vec<u32>,
-    /// Slots beyond the first of an attempt that made several.
+    /// These are the slots beyond the first of an attempt that made several.
     repeated: Vec<u32>,
-    /// By row of [`Join::log`].
+    /// This says, by row of [`Join::log`], what the record is.
     class: Vec<Class>,
     /// Whether the valid events of each order are on one partition, first ones by version: then
     /// nothing is split and nothing reordered.
     calm: bool,
-    /// By attempt, one bit: the source still holds it.
+    /// By attempt, one bit says whether the source still holds its event.
     held: Bits,
-    /// By row of [`Join::log`], one bit: seen live.
+    /// By row of [`Join::log`], one bit says whether the record was seen live.
     sighted: Bits,
     /// Sightings whose record is not in the final read: partition and offset of the first few.
     pub vanished: Vec<(i32, i64)>,
-    /// How many of them.
+    /// So many sightings in all have no record in the final read.
     pub vanished_count: u64,
-    /// Worked out when asked for: how far each partition was known to reach, and by row of
+    /// These two are worked out when asked for: how far each partition was known to reach, and by row of
     /// [`Join::log`] when the record was there.
     ends: OnceCell<Ends>,
     on_topic: OnceCell<Vec<i64>>,
@@ -106,7 +106,7 @@ impl<'a> Join<'a> {
         join
     }
 
-    /// To each version the change that made it.
+    /// Attributes each version to the change that made it.
     fn attribute(&mut self) {
         let (mut order, mut version) = (NONE, 0);
         for (slot, row) in self.truth.numbered() {
@@ -184,14 +184,14 @@ impl<'a> Join<'a> {
             .filter(|slot| self.attempt(*slot) == row.attempt)
     }
 
-    /// The slot of a valid event; nearly always it is the first of its attempt's.
+    /// Returns the slot of a valid event; nearly always it is the first of its attempt's.
     pub fn slot_of_row(&self, row: usize) -> Option<usize> {
         let slot = self.slot_of(self.log.at(row).attempt);
         slot.filter(|slot| self.first[*slot] as usize == row)
             .or_else(|| self.valid_slot(self.log.at(row)))
     }
 
-    /// The slot of an order's version.
+    /// Returns the slot of an order's version; `None` where no such version is committed.
     #[inline]
     pub fn slot(&self, order: u32, version: u32) -> Option<usize> {
         let start = *self.base.get(order as usize)? as usize;
@@ -221,7 +221,7 @@ impl<'a> Join<'a> {
         self.base.len() - 1
     }
 
-    /// The request that made a slot; `None` for an attempt that nobody made.
+    /// Returns the request that made a slot; `None` for an attempt that nobody made.
     #[inline(always)]
     pub fn request(&self, slot: usize) -> Option<Request> {
         self.history.requests.get(self.attempt(slot) as usize)
@@ -233,7 +233,7 @@ impl<'a> Join<'a> {
         self.truth.at(slot).attempt
     }
 
-    /// The change that made a slot; `None` for one that nobody made.
+    /// Returns the change that made a slot; `None` for one that nobody made.
     pub fn change(&self, slot: usize) -> Option<u32> {
         match self.change[slot] {
             NONE => self.request(slot).map(|request| request.change),
@@ -241,12 +241,12 @@ impl<'a> Join<'a> {
         }
     }
 
-    /// Slots beyond the first of an attempt that made several.
+    /// Returns the slots beyond the first of each attempt that made several.
     pub fn repeated(&self) -> impl Iterator<Item = usize> + '_ {
         self.repeated.iter().map(|slot| *slot as usize)
     }
 
-    /// The first slot that an attempt made.
+    /// Returns the first slot that an attempt made; `None` where it made none.
     pub fn slot_of(&self, attempt: u32) -> Option<usize> {
         self.slot_of_attempt
             .get(attempt as usize)
@@ -254,7 +254,7 @@ impl<'a> Join<'a> {
             .map(|slot| *slot as usize)
     }
 
-    /// Row of the log that first carried a slot.
+    /// Returns the row of the log that first carried a slot; `None` where none did.
     pub fn first_row(&self, slot: usize) -> Option<usize> {
         Some(self.first[slot])
             .filter(|row| *row != NONE)
@@ -281,7 +281,7 @@ impl<'a> Join<'a> {
         self.held.get(self.attempt(slot) as usize)
     }
 
-    /// Rows of the log of one class, in order.
+    /// Returns the rows of the log of one class, in order.
     pub fn rows_of(&self, class: Class) -> impl Iterator<Item = usize> + '_ {
         self.class
             .iter()
@@ -290,7 +290,7 @@ impl<'a> Join<'a> {
             .map(|(row, _)| row)
     }
 
-    /// Slots without a valid event.
+    /// Returns the slots without a valid event.
     pub fn unpublished(&self) -> impl Iterator<Item = usize> + '_ {
         self.first
             .iter()
@@ -321,7 +321,7 @@ pub(crate) struct Latest {
     pub version: u32,
 }
 
-/// By order, the index of its first row; rows of no order of this run sort behind all of them.
+/// Returns, by order, the index of its first row; rows of no order of this run sort behind all of them.
 fn bases(requests: &Rows<Request>, truth: &Rows<TruthRow>) -> Vec<u32> {
     let offered = requests.iter().map(|r| r.order);
     let stored = truth.iter().map(|r| r.order);

@@ -19,7 +19,7 @@ use crate::history::{History, Request};
 use crate::scenario::{Publisher, StrategyKind};
 use overtaken::Overtaken;
 
-/// A joined history with its faults.
+/// This is a joined history with its faults.
 pub struct View<'a> {
     /// This is the history, joined: committed versions with their records and first sights.
     pub join: Join<'a>,
@@ -62,18 +62,18 @@ impl<'a> View<'a> {
         (0..self.join.truth.len()).any(|slot| self.is_before_faults(self.delivery_span(slot)))
     }
 
-    /// Who publishes; a relay where nothing is known of the strategy.
+    /// Returns who publishes; a relay where nothing is known of the strategy.
     pub fn publisher(&self) -> Publisher {
         self.kind
             .map_or(Publisher::Relay, |kind| kind.topology().publisher)
     }
 
-    /// How the strategy works.
+    /// Returns how the strategy works; `None` where nothing is known of it.
     pub fn kind(&self) -> Option<&'a StrategyKind> {
         self.kind
     }
 
-    /// From a request's intended start to its end.
+    /// Returns the span from a request's intended start to its end.
     pub fn request_span(&self, request: Request) -> Span {
         Span {
             from_ns: request.intended_ns,
@@ -104,7 +104,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// From the intended start of a record's attempt (or its own append) to its append.
+    /// Returns the span from the intended start of a record's attempt (or its own append) to its append.
     pub fn record_span(&self, row: usize) -> Span {
         let at_ns = self.join.on_topic_ns(row);
         let attempt = self.join.log.at(row).attempt;

@@ -24,7 +24,7 @@ pub struct AppendBounds {
 }
 
 impl Ends {
-    /// From the samples of a history; none in one of before.
+    /// Reads the ends from a history's samples; a history from before they were sampled has none.
     pub fn of(history: &History) -> Self {
         let mut partitions: BTreeMap<i32, Vec<(i64, i64)>> = BTreeMap::new();
         for sample in &history.samples {
@@ -109,7 +109,7 @@ pub fn times(history: &History, log: &Rows<LogRow>, ends: &Ends) -> Vec<i64> {
     times
 }
 
-/// By row: its first sight, or [`NEVER`].
+/// Returns, by row, its first sight, or [`NEVER`].
 fn first_sights(history: &History, log: &Rows<LogRow>) -> Vec<i64> {
     let mut first = vec![NEVER; log.len()];
     let mut places = Places::new(log);
@@ -154,8 +154,8 @@ fn fill(walk: &mut Walk<'_>, log: &Rows<LogRow>, times: &mut [i64], rows: Range<
     }
 }
 
-/// The broker's time as run time: right as long as its clock is ours. Of a history of before, whose ends
-/// are not known, it is when the record was on the topic.
+/// Returns the broker's time as run time: it is right as long as its clock is ours. Of a history of before, whose
+/// ends are not known, it is when the record was on the topic.
 pub fn by_the_broker(history: &History, row: LogRow) -> i64 {
     let unix = i128::from(row.append_ms) * 1_000_000;
     let run = unix - history.meta.clock.origin_unix_ns;

@@ -6,7 +6,7 @@
 use super::NEVER;
 use super::join::Join;
 
-/// By sent time, in bins: the earliest sight of anything sent in the bin or later.
+/// This gives, by sent time in bins, the earliest sight of anything sent in the bin or later.
 pub struct Overtaken {
     from_ns: i64,
     width_ns: i64,
@@ -17,7 +17,7 @@ const BINS: i64 = 1 << 20;
 const FINEST_NS: i64 = 1_000_000;
 
 impl Overtaken {
-    /// Linear in the committed changes.
+    /// Fills the bins from a joined history; linear in the committed changes.
     pub fn new(join: &Join<'_>) -> Self {
         let requests = &join.history.requests;
         let from_ns = requests.iter().map(|r| r.sent_ns).min().unwrap_or(0);

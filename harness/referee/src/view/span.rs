@@ -1,14 +1,14 @@
 //! Times of a run, and stretches of them.
 
-/// "Never", as a time.
+/// As a time, this means "never".
 pub const NEVER: i64 = i64::MAX;
 
-/// From when to when, run time, both included.
+/// A span says from when to when, in run time, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// The span begins here, in nanoseconds of run time.
     pub from_ns: i64,
-    /// End; [`NEVER`] where there is none.
+    /// The span ends here, in nanoseconds of run time; [`NEVER`] where it has no end.
     pub until_ns: i64,
 }
 
@@ -18,7 +18,7 @@ impl Span {
         self.from_ns <= other.until_ns && other.from_ns <= self.until_ns
     }
 
-    /// The shortest span that covers both.
+    /// Returns the shortest span that covers both.
     pub fn hull(self, other: Span) -> Span {
         Span {
             from_ns: self.from_ns.min(other.from_ns),

@@ -9,8 +9,8 @@ use crate::scenario::{Fault, Strategy};
 pub struct Window {
     /// The fault has this index in `scenario.faults`.
     pub fault: usize,
-    /// From the planned injection, or the moment for which the fault waited (the effect precedes its confirmation by a little) to the
-    /// confirmed heal.
+    /// The span reaches from the planned injection, or the moment for which the fault waited (the effect precedes its
+    /// confirmation by a little), to the confirmed heal.
     pub span: Span,
 }
 
@@ -23,7 +23,7 @@ pub fn strategy(history: &History) -> Option<&Strategy> {
         .find(|s| s.name == meta.strategy)
 }
 
-/// The scenario's faults that concern the history's strategy, with their index.
+/// Returns the scenario's faults that concern the history's strategy, with their index.
 pub fn concerning(history: &History) -> Vec<(usize, &Fault)> {
     let Some(strategy) = strategy(history) else {
         return Vec::new();
@@ -58,7 +58,7 @@ pub fn windows(history: &History) -> Vec<Window> {
     windows
 }
 
-/// `kill relay`, as people say it.
+/// Returns a fault's name as people say it, such as `kill relay`.
 pub fn fault_name(fault: &Fault) -> String {
     format!("{} {}", fault.kind.name(), fault.target.name())
 }

@@ -14,12 +14,12 @@ pub(super) struct Probe {
     pub saturated: Option<String>,
     /// Work that was not done right.
     pub wrong: Vec<String>,
-    /// Why the run proved nothing about it.
+    /// The run's verdict was unknown for these reasons: it proved nothing about the work.
     pub inconclusive: Vec<String>,
 }
 
 impl Probe {
-    /// A run without a record of its strategy.
+    /// Returns the probe of a run without a record of its strategy.
     pub fn nothing() -> Self {
         Self {
             saturated: Some("nothing was recorded".to_owned()),
@@ -89,7 +89,8 @@ fn relay_said(cores: Option<f64>) -> String {
     }
 }
 
-/// Cores that a process used over the load, about: its time before and after the load is in it.
+/// Returns about how many cores a process used over the load: its time before and after the load is in it. `None`
+/// says that the process's CPU time is not known.
 fn cores(strategy: &Strategy, process: &str, seconds: u32) -> Option<f64> {
     let used = strategy.costs.get(&format!("{process} cpu, s"))?.as_ref()?;
     Some(used / f64::from(seconds.max(1)))

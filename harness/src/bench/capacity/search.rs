@@ -10,7 +10,7 @@ const STEP: f64 = 2.0;
 /// Around what is known already, it is changed by two widths of the bracket at first.
 const STEP_AROUND: f64 = RESOLUTION * RESOLUTION;
 
-/// The state of a search.
+/// This is the state of a search for the highest rate that is sustained.
 #[derive(Debug, Clone)]
 pub(super) struct Search {
     from: f64,
@@ -23,7 +23,7 @@ pub(super) struct Search {
     failed: Option<f64>,
 }
 
-/// What it came to.
+/// A search came to this result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Found {
     /// The maximum is between the two.
@@ -53,7 +53,7 @@ impl Search {
         }
     }
 
-    /// The rate to try next, a whole number; nothing when the search is over.
+    /// Returns the rate to try next, a whole number; `None` when the search is over.
     pub fn next(&self) -> Option<f64> {
         match (self.sustained, self.failed) {
             (None, None) => Some(self.from),
@@ -84,7 +84,7 @@ impl Search {
         }
     }
 
-    /// What it came to so far.
+    /// Returns what the search came to so far.
     pub fn found(&self) -> Found {
         match (self.sustained, self.failed) {
             (Some(sustained), Some(failed)) => Found::Bracketed { sustained, failed },

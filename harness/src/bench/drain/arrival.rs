@@ -33,13 +33,13 @@ pub(super) async fn wait_for(
 /// What the topic holds of a backlog.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Arrived {
-    /// Events of the backlog.
+    /// The backlog has so many events.
     pub expected: u32,
-    /// Of them, those that came, each once.
+    /// So many of them came, each counted once.
     pub distinct: u32,
-    /// Valid events beyond the first.
+    /// So many valid events came beyond the first.
     pub duplicated: u64,
-    /// Versions that came after a later one of their order.
+    /// So many versions came after a later one of their order, or on another partition than one before.
     pub reordered: u64,
     /// Records that are no event of the backlog.
     pub strange: u64,
@@ -52,14 +52,14 @@ pub(super) struct Arrived {
 pub(super) struct Appended {
     /// The first event was appended at this time.
     pub first_ms: i64,
-    /// The one that completed the first half.
+    /// The event that completed the first half was appended at this time.
     pub half_ms: i64,
     /// The last event was appended at this time.
     pub last_ms: i64,
 }
 
 impl Appended {
-    /// Of the append times of all events; nothing of none.
+    /// Finds these times among the append times of all events; `None` where there are none.
     fn of(mut times_ms: Vec<i64>) -> Option<Self> {
         let half = times_ms.len().div_ceil(2).checked_sub(1)?;
         let (before, half_ms, after) = times_ms.select_nth_unstable(half);

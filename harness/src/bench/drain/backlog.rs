@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Versions 1 to this of each order.
+/// Each order is changed so often: it has the versions 1 to this.
 pub(super) const CHANGES_PER_ORDER: u32 = 4;
-/// Length of an event's content.
+/// An event's content is so long, in bytes.
 pub(super) const PAYLOAD_BYTES: usize = 256;
-/// Connections that write: a commit without waiting for the disk keeps a core busy.
+/// So many connections write: a commit without waiting for the disk keeps a core busy.
 const WRITERS: u32 = 4;
-/// Events a call of the procedure; a multiple of [`CHANGES_PER_ORDER`].
+/// A call of the procedure writes so many events; this is a multiple of [`CHANGES_PER_ORDER`].
 const CALL_EVENTS: u32 = 2_000;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -152,7 +152,7 @@ async fn write(
     Ok(())
 }
 
-/// The event as the order service writes it.
+/// Returns the event as the order service writes it.
 fn payload(identity: &Identity, attempt: u32, key: &str, version: u32, kind: &str) -> String {
     let mut text = String::with_capacity(PAYLOAD_BYTES + 256);
     let _ = write!(
@@ -166,7 +166,7 @@ fn payload(identity: &Identity, attempt: u32, key: &str, version: u32, kind: &st
     text
 }
 
-/// A transaction an event, without a round trip an event.
+/// Returns the SQL of a procedure that commits a transaction an event, without a round trip an event.
 fn procedure(schema: &str) -> String {
     format!(
         "create procedure {schema}.write_backlog(keys text[], types text[], versions int[], payloads text[])

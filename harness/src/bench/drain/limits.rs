@@ -11,7 +11,7 @@ use crate::scenario::Link;
 use relays::config::AfterPublish;
 use std::time::Duration;
 
-/// Said by pg_recvlogical once the server sends.
+/// pg_recvlogical says this once the server sends; the drain is timed from there.
 const STREAMING: &str = "streaming initiated";
 const RECEIVE_WITHIN: Duration = Duration::from_secs(600);
 
@@ -74,7 +74,7 @@ pub(super) async fn receive(
     Ok(measured)
 }
 
-/// The relay's claims without a relay.
+/// Takes the backlog by the relay's claims, without a relay; an Err says why claiming failed.
 pub(super) async fn claims(
     deployment: &Deployment<'_>,
     after_publish: AfterPublish,

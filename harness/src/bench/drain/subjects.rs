@@ -17,19 +17,19 @@ pub(super) enum Work {
     Relay,
     /// `pg_recvlogical` receives the backlog, and writes it to `/dev/null`.
     Receive,
-    /// The relay's SQL without publishing.
+    /// The relay's SQL takes the backlog, and nothing is published.
     Claims,
 }
 
 /// A row of the benchmark says what takes the backlog, over which link, and what it stands next to.
 pub(super) struct DrainSubject {
     pub name: &'static str,
-    /// Its strategy in the benchmark's scenario.
+    /// Its strategy has this name in the benchmark's scenario.
     pub strategy: &'static str,
     pub transport: Transport,
     pub work: Work,
     pub role: Role,
-    /// The row that it limits.
+    /// This names the row that it limits; `None` means that it limits none.
     pub limit_of: Option<&'static str>,
     pub note: &'static str,
 }
@@ -51,7 +51,7 @@ impl DrainSubject {
             .cloned()
     }
 
-    /// Whether its name, or that of the row it limits, begins like this.
+    /// Returns whether its name, or that of the row it limits, begins like this; `None` chooses every row.
     pub fn is_chosen(&self, beginning: Option<&str>) -> bool {
         let names = [Some(self.name), self.limit_of];
         beginning.is_none_or(|b| names.iter().flatten().any(|name| name.starts_with(b)))
@@ -130,7 +130,7 @@ const DEBEZIUM: DrainSubject = DrainSubject {
 const CLAIMS: &str = "the same claims, committed, nothing published";
 const RECEIVE: &str = "pg_recvlogical to /dev/null on the same link";
 
-/// All rows, in the order of a round: each next to its limit. A further strategy is a line here and
+/// These are all rows, in the order of a round: each stands next to its limit. A further strategy is a line here and
 /// a `[strategy]` in the benchmark's scenario.
 pub(super) const SUBJECTS: [DrainSubject; 12] = [
     DELETE,

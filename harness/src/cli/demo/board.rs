@@ -23,9 +23,9 @@ pub enum LanePhase {
     Rising,
     /// The load has begun, and orders come in.
     Load,
-    /// A step of the fence.
+    /// The fence takes this step.
     Fence(FenceStep),
-    /// `pass`, `fail` or `unknown`.
+    /// The strategy is judged: `pass`, `fail` or `unknown`.
     Judged(String),
 }
 
@@ -44,7 +44,7 @@ pub struct LaneNow {
     pub expectations: Vec<Expectation>,
     /// Actions that are in force in it, by the places of their faults in the scenario.
     pub in_force: BTreeSet<u32>,
-    /// Changes committed and events seen a second, of the looks so far, the newest last.
+    /// Each look so far found so many changes committed and events seen a second, the newest last.
     pub rates: VecDeque<(u64, u64)>,
     looked: Option<Instant>,
 }
@@ -52,28 +52,28 @@ pub struct LaneNow {
 /// Something that is marked on the timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
-    /// Seconds since the load began.
+    /// It happened so many seconds after the load began.
     pub at_s: f64,
-    /// What, e.g. `cut the broker`.
+    /// This is the action that began or ended, e.g. `cut the broker`.
     pub action: Action,
-    /// Whether it began or ended.
+    /// This tells whether it began or ended.
     pub turn: Turn,
 }
 
 /// All that is known at a moment.
 #[derive(Debug, Clone)]
 pub struct Now {
-    /// Seconds since the demo began.
+    /// So many seconds have passed since the demo began.
     pub s: f64,
     /// When the load began, and how long it lasts.
     load: Option<(Instant, Duration)>,
-    /// The lanes, in the scenario's order.
+    /// The lanes are in the scenario's order.
     pub lanes: Vec<LaneNow>,
     /// These are the begins and ends of actions so far, the newest last.
     pub marks: Vec<Mark>,
-    /// What happened beside that, one line each.
+    /// This tells what happened beside that, one line each.
     pub said: Vec<String>,
-    /// The answer to the last key.
+    /// This is the answer to the last key; `None` where nothing is to be said of one.
     pub answer: Option<String>,
     /// By its place in the scenario, the action that a fault is.
     pub action_of: Vec<Action>,
@@ -95,7 +95,7 @@ impl Now {
         self.load.map(|(_, lasts)| lasts.as_secs_f64())
     }
 
-    /// Whether orders still come in.
+    /// Returns whether orders still come in, in any lane.
     pub fn is_under_load(&self) -> bool {
         let loaded = |lane: &LaneNow| lane.phase == LanePhase::Load;
         self.lanes.iter().any(loaded)

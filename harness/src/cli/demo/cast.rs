@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Room for lanes side by side, and for the story of the end.
+/// A picture is so many columns wide: room for lanes side by side, and for the story of the end.
 const COLUMNS: u16 = 120;
 const ROWS: u16 = 40;
 /// So often a picture is taken.
@@ -108,7 +108,7 @@ impl Recording {
         }
     }
 
-    /// One picture: what changed since the last one.
+    /// Records one picture: what changed since the last one.
     pub fn picture(&mut self, shown: &Shown) {
         let view = View {
             shown,
@@ -123,7 +123,7 @@ impl Recording {
         }
     }
 
-    /// The last picture, and the story of the end. Says what is wrong with the recording, if anything is.
+    /// Records the last picture, and the story of the end. Says what is wrong with the recording, if anything is.
     pub fn end(mut self, shown: &Shown, ending: &Ending) -> Result<(), String> {
         self.picture(shown);
         let paper = Paper {

@@ -1,9 +1,9 @@
 //! Figures for the last row: five rows high, of full blocks.
 
-/// Rows of a figure.
+/// A figure is so many rows high.
 pub const HEIGHT: u16 = 5;
 
-/// Each row of a figure, as bits of three columns.
+/// Each row of a figure (0 to 9) is given as the bits of three columns.
 const FIGURES: [[u8; HEIGHT as usize]; 10] = [
     [7, 5, 5, 5, 7],
     [2, 6, 2, 2, 7],
@@ -17,7 +17,7 @@ const FIGURES: [[u8; HEIGHT as usize]; 10] = [
     [7, 5, 7, 1, 7],
 ];
 
-/// The rows of a number; what is no figure in it is left out.
+/// Returns the rows of a number; what is no figure in it is left out.
 pub fn of(number: &str) -> [String; HEIGHT as usize] {
     std::array::from_fn(|row| {
         let figures = number.chars().filter_map(|c| c.to_digit(10));

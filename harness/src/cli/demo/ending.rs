@@ -11,7 +11,7 @@ use reports::record::{Offence, Record, Strategy};
 use serde::Serialize;
 use std::path::Path;
 
-/// Columns of a story on the page.
+/// A story is so many columns wide on the page.
 const PAGE_COLUMNS: usize = 80;
 
 /// What is said where nothing was lost.
@@ -28,20 +28,20 @@ pub struct Ending {
     pub order: Option<LostOrder>,
     /// Why there is none, in a sentence, where that is worth one.
     pub no_order: Option<String>,
-    /// The verdict, with its sentence.
+    /// This is the verdict, with its sentence; of a demo that came to nothing it says why.
     pub verdict: String,
     /// Where more is: a line each.
     pub more: Vec<String>,
 }
 
-/// What came of a strategy.
+/// One strategy came to this.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndRow {
     /// The strategy has this name.
     pub name: String,
-    /// Changes in the database; `None` where that is not known.
+    /// So many changes are in the database; `None` where that is not known.
     pub committed: Option<u64>,
-    /// Those of them with an event, likewise.
+    /// So many of them have an event; `None` where that is not known.
     pub with_event: Option<u64>,
     /// This says in a few words what was lost, e.g. `lost none`.
     pub came_to: String,
@@ -49,16 +49,16 @@ pub struct EndRow {
     pub tone: Tone,
     /// What else there was, e.g. `, 3 seen twice (at least once)`.
     pub beside: String,
-    /// What came of each expectation.
+    /// Each expectation came to this.
     pub promises: Vec<Promise>,
 }
 
 /// An order that is in the database, and has no event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LostOrder {
-    /// What happened, e.g. `Order 94 was placed. Nobody was told. (naive)`.
+    /// This tells what happened, e.g. `Order 94 was placed. Nobody was told. (naive)`.
     pub head: String,
-    /// Its timeline, for a page.
+    /// This is the order's timeline, for a page.
     pub told: String,
     /// The same, for whoever tells it otherwise.
     #[serde(skip)]
@@ -66,7 +66,7 @@ pub struct LostOrder {
 }
 
 impl Ending {
-    /// Of a run's record and folder.
+    /// Returns the ending that a run's record and folder tell of.
     pub fn of(record: &Record, scenario: &Scenario, folder: &Path) -> Self {
         let loser = record
             .strategies
@@ -106,7 +106,7 @@ impl Ending {
         }
     }
 
-    /// Of a demo that came to nothing.
+    /// Returns the ending of a demo that came to nothing; `why` stands in place of the verdict.
     pub fn failed(why: String) -> Self {
         Self {
             rows: Vec::new(),

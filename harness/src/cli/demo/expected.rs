@@ -94,11 +94,11 @@ impl Standing {
 /// One expectation, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Promise {
-    /// What, e.g. `lost >= 1`.
+    /// This is what is promised, e.g. `lost >= 1`.
     pub what: String,
     /// The expectation stands like this now.
     pub standing: Standing,
-    /// The same in words.
+    /// These words say where it stands.
     pub words: &'static str,
     /// How good that is.
     pub tone: Tone,
@@ -128,7 +128,7 @@ impl Promise {
     }
 }
 
-/// All of a lane in a line: what stands out is named, and of what stands alike a few are.
+/// Returns all of a lane for one line: what stands out is named, and of what stands alike a few are.
 pub fn in_short(promises: &[Promise]) -> Vec<(String, Tone)> {
     let standings = [
         Standing::Broken,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Hands {
     /// Where the answer is noted.
     pub board: Arc<Board>,
-    /// What faults wait for.
+    /// Faults wait for the keys of this keyboard.
     pub keyboard: Arc<Keyboard>,
 }
 

@@ -67,7 +67,7 @@ impl Lines {
     }
 }
 
-/// One lane in a line that fits 80 columns.
+/// Returns one lane as a line that fits 80 columns.
 fn counts(lane: &LaneNow) -> String {
     let c = &lane.counts;
     let mut line = format!(

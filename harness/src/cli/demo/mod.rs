@@ -122,7 +122,7 @@ pub fn demo(args: &DemoArgs) -> Outcome {
 }
 
 impl Demo<'_> {
-    /// The whole of it, for whoever watches; a page is there for longer than the run.
+    /// Plays the whole of it, for whoever watches; a page is there for longer than the run.
     async fn play(&self, reaper: &Arc<Reaper>, interrupted: watch::Receiver<bool>) -> Outcome {
         let mut recording = match self.record.map(Recording::create).transpose() {
             Ok(recording) => recording,

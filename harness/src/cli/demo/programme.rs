@@ -6,7 +6,7 @@ use crate::scenario::{
 };
 use std::time::Duration;
 
-/// The first lines of a demo.
+/// A demo begins with these lines.
 pub const INTRODUCTION: &str = "\
 outbox-harness demo: one load, three ways to announce it (figures for show)
   naive    commits an order, then publishes its event: two writes
@@ -19,10 +19,10 @@ const FILE: &str = include_str!("demo.toml");
 /// The cut is longer than a dual write goes on trying: it gives up, and what it gives up on is lost.
 const CUT: Duration = Duration::from_secs(4);
 
-/// The load of a demo that somebody plays: with its start and its end, less than a minute.
+/// The load of a demo that somebody plays lasts so long: with its start and its end, less than a minute.
 const BY_HAND: Duration = Duration::from_secs(35);
 
-/// The service's way to its database.
+/// This target is the service's way to its database.
 pub const DATABASE: Target = Target::Link(Link::OrdersPostgres);
 
 /// What a key does.
@@ -30,19 +30,19 @@ pub const DATABASE: Target = Target::Link(Link::OrdersPostgres);
 pub struct Action {
     /// The action begins when this key is pressed.
     pub key: char,
-    /// In words, e.g. `cut the broker`.
+    /// These words tell what the action does, e.g. `cut the broker`.
     pub does: &'static str,
-    /// What it works on.
+    /// The action works on this.
     pub target: Target,
-    /// What happens to that.
+    /// This kind of fault happens to the target.
     pub kind: FaultKind,
     /// For so long, unless it is healed.
     pub lasts: Duration,
-    /// So often in one demo.
+    /// The key works so often in one demo.
     pub presses: u64,
 }
 
-/// Every action, in the order of the screen.
+/// Returns every action, in the order of the screen.
 pub fn actions() -> [Action; 6] {
     let toxic = |toxic, stream| FaultKind::Toxic {
         toxic,
@@ -102,7 +102,7 @@ pub fn actions() -> [Action; 6] {
     ]
 }
 
-/// A scenario with a fault for each press of each key.
+/// A programme is a scenario with a fault for each press of each key.
 pub struct Programme {
     /// The demo runs this scenario.
     pub scenario: Scenario,
@@ -111,7 +111,7 @@ pub struct Programme {
 }
 
 impl Programme {
-    /// One that plays by itself: its dual write is expected to lose.
+    /// Returns a programme that plays by itself: its dual write is expected to lose.
     pub fn scripted() -> Result<Self, String> {
         let mut programme = Self::new()?;
         let naive = programme.scenario.strategies.first_mut();
@@ -127,7 +127,7 @@ impl Programme {
         Ok(programme)
     }
 
-    /// One that somebody plays: what is lost in it, and whether anything is, is up to them.
+    /// Returns a programme that somebody plays: what is lost in it, and whether anything is, is up to them.
     pub fn by_hand() -> Result<Self, String> {
         let mut programme = Self::new()?;
         programme.scenario.workload.duration = BY_HAND;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// So long after the start of the load, this key.
+/// Each step is a key, with the time after the start of the load at which it is pressed.
 const STEPS: [(Duration, char); 3] = [
     (Duration::from_secs(3), 'b'),
     (Duration::from_secs(10), 'k'),

@@ -37,9 +37,9 @@ then what is expected holds so far, or is read at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tone {
-    /// Neither good nor bad.
+    /// It is neither good nor bad.
     Plain,
-    /// As it should be.
+    /// It is as it should be.
     Kept,
     /// It may still come.
     Warning,
@@ -48,7 +48,7 @@ pub enum Tone {
 }
 
 impl Tone {
-    /// That of a number of things of which there should be none.
+    /// Returns the tone of a number of things of which there should be none: for 0 it is [`Tone::Plain`].
     fn of(self, n: u64) -> Self {
         if n == 0 { Self::Plain } else { self }
     }
@@ -65,7 +65,7 @@ pub struct Figure {
     pub tone: Tone,
 }
 
-/// A process, or the way to the broker.
+/// A part is a process, or the way to the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownPart {
     /// The part is called like this, e.g. `relay`.
@@ -83,17 +83,17 @@ pub struct ShownLane {
     pub name: String,
     /// Where it is on its way.
     pub phase: String,
-    /// Its processes and its way to the broker.
+    /// The lane has these parts: its processes and its way to the broker.
     pub parts: Vec<ShownPart>,
     /// What is counted, in the order of reading.
     pub figures: Vec<Figure>,
     /// The one figure that the lane is about.
     pub punchline: Figure,
-    /// The 99th percentile of the propagation of late.
+    /// This is the 99th percentile of the propagation of late, as text; `–` where there is none.
     pub p99: String,
     /// What is expected of it, and where that stands.
     pub promises: Vec<Promise>,
-    /// Changes committed and events seen a second, the newest last.
+    /// Each look found so many changes committed and events seen a second, the newest last.
     pub rates: Vec<(u64, u64)>,
 }
 
@@ -104,7 +104,7 @@ pub struct ShownMark {
     pub key: char,
     /// This was done, e.g. `cut the broker`.
     pub does: &'static str,
-    /// Seconds since the load began.
+    /// It began so many seconds after the load began.
     pub from_s: f64,
     /// When it was over; `None` while it is in force.
     pub until_s: Option<f64>,
@@ -121,24 +121,24 @@ pub struct ShownKey {
     pub is_in_force: bool,
 }
 
-/// All of it at a moment.
+/// This is all that is shown of a demo at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Shown {
     /// Where the demo is.
     pub when: String,
-    /// Seconds since the load began.
+    /// So many seconds have passed since the load began; `None` before that.
     pub load_s: Option<f64>,
     /// How long the load lasts.
     pub load_lasts_s: Option<f64>,
-    /// The lanes, in the scenario's order.
+    /// The lanes are in the scenario's order.
     pub lanes: Vec<ShownLane>,
     /// These are the times in which something was broken, by their begin.
     pub marks: Vec<ShownMark>,
-    /// The last turns on it.
+    /// This line tells of the last turns on the timeline.
     pub turns: String,
-    /// The answer to the last key, or what happened last beside the lanes.
+    /// This is the answer to the last key, or what happened last beside the lanes.
     pub said: String,
-    /// The keys, in their order.
+    /// These keys are offered, in their order.
     pub keys: Vec<ShownKey>,
     /// Where the page is, where there is one.
     #[serde(skip)]
@@ -319,7 +319,7 @@ fn marks(marks: &[Mark]) -> Vec<ShownMark> {
     shown.collect()
 }
 
-/// The last three of them.
+/// Tells of the last three of them in one line.
 fn turns(marks: &[Mark]) -> String {
     let told = marks[marks.len().saturating_sub(3)..]
         .iter()

@@ -10,7 +10,7 @@ use crate::run::stage::{Audience, LaneCounts};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longer than any test.
+/// The load lasts so long, which is longer than any test.
 const LOAD: Duration = Duration::from_secs(3600);
 
 /// Orders come in, and nothing is broken.
@@ -55,7 +55,7 @@ pub fn breaks(board: &Board) {
     }
 }
 
-/// Keys that reach nothing but a keyboard.
+/// Returns keys that reach nothing but a keyboard.
 pub fn hands(board: Board) -> Hands {
     let keyboard = Keyboard::of(&Programme::by_hand().unwrap().scenario);
     keyboard.open(LOAD);

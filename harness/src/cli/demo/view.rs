@@ -103,7 +103,7 @@ impl View<'_> {
             .title_top(Line::from(phase).right_aligned())
     }
 
-    /// A lane across the screen.
+    /// Draws a lane across the screen.
     fn row(&self, frame: &mut Frame<'_>, lane: &ShownLane, area: Rect) {
         let parts = self.state(&lane.parts).into_iter();
         let beside = std::iter::once(Span::raw(" ")).chain(parts).collect();
@@ -334,7 +334,7 @@ impl View<'_> {
         }
     }
 
-    /// How a tone looks. (Yellow cannot be read on white.)
+    /// Returns how a tone looks. (Yellow cannot be read on white.)
     fn style(&self, tone: Tone) -> Style {
         match tone {
             Tone::Plain => Style::new(),

@@ -70,7 +70,7 @@ impl Follower {
         self.matched.is_some()
     }
 
-    /// The line that matched; else what kept it from being seen, if anything did.
+    /// Returns the line that matched; else what kept it from being seen, if anything did.
     pub fn note(&self) -> Option<String> {
         let full = || {
             (self.at >= LOG_BYTES_MAX).then(|| {

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Between an answer and the next question.
+/// The poller pauses for so long between an answer and the next question.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Bound on an answer, kept by the server.
+/// This bounds the time of an answer, and is kept by the server.
 const STATEMENT_TIMEOUT: &str = "1s";
 /// The same, kept here, for a server that does not answer at all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -128,11 +128,11 @@ enum Refusal {
     Shape(String),
 }
 
-/// `query_canceled`: it took longer than its bound.
+/// This is the SQLSTATE of `query_canceled`: the query took longer than its bound.
 const CANCELED: &str = "57014";
 
 impl Refusal {
-    /// Whether the answer merely took too long.
+    /// Returns whether the answer merely took too long.
     fn is_slow(&self) -> bool {
         match self {
             Self::Silence(_) => true,

@@ -19,7 +19,7 @@ pub(crate) const ORDER_SERVICE: &str = "order-service";
 pub(crate) const RELAY: &str = "relay";
 
 impl Deployment<'_> {
-    /// The order service's process.
+    /// Returns how the order service's process is started: the strategy's own, where it brings one, else ours.
     pub(super) fn service_spec(&self) -> Result<ChildSpec, RunError> {
         match self.parts.service(self)? {
             Some(theirs) => Ok(theirs),
@@ -27,14 +27,14 @@ impl Deployment<'_> {
         }
     }
 
-    /// The relays' processes, the first one first.
+    /// Returns how the relays' processes are started, the first one first.
     pub(super) fn relay_specs(&self) -> Result<Vec<ChildSpec>, RunError> {
         let relays = Instance::first(self.strategy.topology().relays);
         let specs = relays.filter_map(|instance| self.parts.relay(self, instance).transpose());
         specs.collect()
     }
 
-    /// The process of a relay of our own.
+    /// Returns how the process of a relay of our own is started, and writes its configuration.
     pub(in crate::run) fn own_relay(
         &self,
         instance: Instance,
@@ -52,7 +52,7 @@ impl Deployment<'_> {
         self.own_child(RELAY, instance.name(), &config)
     }
 
-    /// A subcommand of this very program.
+    /// Returns how a subcommand of this very program is started, and writes its configuration.
     fn own_child<C: serde::Serialize>(
         &self,
         subcommand: &str,
@@ -103,7 +103,7 @@ impl Deployment<'_> {
         Some(trace::target(folder, tracer))
     }
 
-    /// How this link reaches PostgreSQL, as this role.
+    /// Returns how this link reaches PostgreSQL, as this role.
     pub fn postgres(&self, link: Link, user: String) -> PostgresTarget {
         let direct = &self.stack.info().postgres;
         let (host, port) = match self.proxies.get(&link).and_then(|(_, r)| split(&r.connect)) {
@@ -125,7 +125,7 @@ impl Deployment<'_> {
         }
     }
 
-    /// How this link reaches Kafka.
+    /// Returns how this link reaches Kafka.
     pub(in crate::run) fn kafka(&self, link: Link) -> KafkaTarget {
         let info: &StackInfo = self.stack.info();
         KafkaTarget {

@@ -14,10 +14,10 @@ use relays::schema;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Bound on the end of the relay's sessions.
+/// The end of the relay's sessions is bounded by this.
 const SESSIONS_END_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a run leaves behind on the stack.
+/// This says what a run leaves behind on the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
     /// As it was found.
@@ -133,7 +133,7 @@ impl Deployment<'_> {
         restarts.chain(failed).chain(last).chain(service).collect()
     }
 
-    /// Deaths of order service and relay that nobody here ordered.
+    /// Returns the deaths of order service and relay that nobody here ordered.
     pub fn deaths(&self, clock: &RunClock) -> Vec<Death> {
         // One that was started again, and was up at the end, did no more than its file says of it.
         let ends = self.last_end.get().map_or(&[][..], Vec::as_slice);
@@ -235,7 +235,7 @@ fn failed_starts(child: &Child) -> Option<String> {
     }
 }
 
-/// `the relay`, and another one by its name.
+/// Returns `the relay`, and another one by its name.
 fn of_several(name: &str) -> String {
     match name {
         RELAY => format!("the {RELAY}"),

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Deployment<'_> {
-    /// The administrator's way to the database, around all proxies.
+    /// Returns the administrator's way to the database, around all proxies.
     pub fn admin(&self) -> &PostgresTarget {
         &self.stack.info().postgres
     }
@@ -47,7 +47,7 @@ impl Deployment<'_> {
         }
     }
 
-    /// Where its relays find their database.
+    /// Returns where its relays find their database, as `HOST:PORT` by link.
     fn databases(&self) -> BTreeMap<Link, String> {
         let relays = Instance::first(self.strategy.topology().relays);
         let links = relays.map(Link::RelayPostgres);
@@ -63,7 +63,7 @@ impl Deployment<'_> {
             .collect()
     }
 
-    /// What the live observer of its topic watches.
+    /// Returns what the live observer of its topic watches.
     pub fn watch(&self, clock: RunClock) -> Watch {
         Watch {
             bootstrap: self.stack.info().kafka_bootstrap.clone(),
@@ -77,7 +77,7 @@ impl Deployment<'_> {
         }
     }
 
-    /// The scenario's load on its order service.
+    /// Returns the scenario's load on its order service.
     pub fn load(&self, clock: RunClock, progress: Arc<Progress>) -> Load {
         Load {
             service: self.service_address,

@@ -88,7 +88,7 @@ fn heartbeat_topic(topic: &str) -> String {
     format!("{topic}.heartbeat")
 }
 
-/// Kafka Connect and Debezium, as the install script put them.
+/// Finds Kafka Connect and Debezium where the install script put them; an Err says what is not there.
 pub(crate) fn install(stack: &Stack) -> Result<Install, RunError> {
     let doing = "looking for Kafka Connect and Debezium";
     let programs = stack.programs().ok_or_else(|| {

@@ -287,7 +287,7 @@ impl External {
             .map_err(|e| failed("trying `pending` of the relay's file", &e))
     }
 
-    /// A process of this name, as this table of the file describes it.
+    /// Returns how a process of this name is started, as this table of the file describes it.
     fn child(
         &self,
         deployment: &Deployment<'_>,
@@ -322,7 +322,7 @@ impl External {
         })
     }
 
-    /// The statements that announce a change, with their parameters.
+    /// Returns the statements that announce a change, with their parameters.
     fn announce(&self, values: &Values) -> Vec<ForeignStatement> {
         let statements = self.relay.outbox.insert.iter().map(|template| {
             let statement = template.statement();
@@ -342,7 +342,7 @@ impl External {
         statements.collect()
     }
 
-    /// The working folder and the program of a process, both there.
+    /// Returns the working folder and the program of a process; an Err says which of them is not there.
     fn program(
         &self,
         table: &str,

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub(crate) enum Held<'a> {
     /// Its text, and where in the log its commit is (0: it is in no log).
     Event { lsn: u64, payload: &'a str },
-    /// The attempt that made it.
+    /// The source gives the id of the attempt that made it.
     Attempt(&'a str),
 }
 
@@ -50,9 +50,9 @@ impl Default for Stop {
     }
 }
 
-/// What a kind of strategy brings. What is not said here is the same for all of them.
+/// These are the parts that a kind of strategy brings. What is not said here is the same for all of them.
 pub(crate) trait StrategyParts: Send + Sync {
-    /// The tables beside `orders`.
+    /// Returns which tables it has beside `orders`.
     fn outbox(&self) -> OutboxKind;
 
     /// How our order service makes a change durable and announced; not asked where there is another.
@@ -156,7 +156,7 @@ pub(crate) trait StrategyParts: Send + Sync {
         false
     }
 
-    /// Whose commits wait for the disk, in the record's words; nothing where no relay commits.
+    /// Says whose commits wait for the disk, in the record's words; nothing where no relay commits.
     fn relay_commit(&self) -> Option<String>;
 
     /// What the record says of the surroundings of the strategy of this name, beside that: names and
@@ -167,7 +167,7 @@ pub(crate) trait StrategyParts: Send + Sync {
     }
 }
 
-/// What this strategy's kind brings.
+/// Returns what this strategy's kind brings.
 pub(crate) fn of(strategy: &Strategy) -> Box<dyn StrategyParts> {
     match &strategy.kind {
         StrategyKind::DualWrite {

@@ -6,7 +6,7 @@ use crate::service_check::{CheckedService, Fault};
 use relays::order::{ChangeType, Directive};
 use std::time::Duration;
 
-/// Long enough to be no accident.
+/// The service is asked to hold a change for so long, which is long enough to be no accident.
 const HOLD: Duration = Duration::from_millis(400);
 
 pub(super) async fn veto(subject: &CheckedService) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Between a start that failed and the next one: what ends at once must not take a processor.
+/// A start that failed and the next one are this far apart: what ends at once must not take a processor.
 pub const PAUSE: Duration = Duration::from_millis(500);
 /// What nothing hinders any more works again within this, or is given up.
 pub const WITHIN: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// So long from when nothing hinders them any more.
+    /// Allows starts to fail for so long, counted from when nothing hinders them any more.
     pub fn of(within: Duration) -> Self {
         Self {
             within,

@@ -31,11 +31,11 @@ const POSTGRES: &str = "PG";
 /// Open files that one process may have: JVMs and servers reserve room for all that are allowed,
 /// and containers allow a thousand million.
 const FILES_WANTED: u64 = 65_536;
-/// Open files of a process of a run, but for the HTTP connections of load and order service, which
-/// take one on each side: Kafka's jars and segments are most of them.
+/// A process of a run needs so many open files, but for the HTTP connections of load and order service,
+/// which take one on each side: Kafka's jars and segments are most of them.
 const FILES_LEAST: u64 = 1_024;
 
-/// The whole environment of a child, but for what its own specification adds.
+/// Returns the whole environment of a child, but for what its own specification adds.
 pub fn of_child() -> Vec<(OsString, OsString)> {
     chosen(std::env::vars_os(), is_for_all)
 }

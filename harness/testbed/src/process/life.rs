@@ -24,17 +24,17 @@ const EVENTS_MAX: usize = 100_000;
 /// output open, and will not be waited for.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
 
-/// How a process ended.
+/// This says how a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exit(ExitStatus);
 
 impl Exit {
-    /// Its exit code, where no signal ended it.
+    /// Returns the exit code; `None` where a signal ended the process.
     pub(super) fn exit_code(self) -> Option<i32> {
         self.0.code()
     }
 
-    /// The signal number, or minus the exit code minus 1.
+    /// Returns the number of the signal that ended it, or minus the exit code minus 1 where none did.
     pub(super) fn code(self) -> i32 {
         match self.0.signal() {
             Some(signal) => signal,
@@ -52,12 +52,12 @@ impl std::fmt::Display for Exit {
     }
 }
 
-/// The end of a process that nobody here asked to end.
+/// This is the end of a process that nobody here asked to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnEnd {
     /// This is when it ended, in ns of CLOCK_MONOTONIC.
     pub monotonic_ns: u64,
-    /// The signal number, or minus the exit code minus 1.
+    /// This is the number of the signal that ended it, or minus the exit code minus 1 where none did.
     pub exit: i32,
     /// `was ended by signal 9` or `exited with code 1`.
     pub how: String,
@@ -68,9 +68,9 @@ pub struct OwnEnd {
 pub struct FailedStarts {
     /// So many starts failed.
     pub count: u64,
-    /// Why the last of them failed: `it was not ready yet and exited with code 1`.
+    /// This says why the last of them failed: `it was not ready yet and exited with code 1`.
     pub reason: String,
-    /// How that one ended by itself, as in [`OwnEnd::exit`]; 0 where it did not.
+    /// This says how that one ended by itself, as in [`OwnEnd::exit`]; it is 0 where it did not.
     pub exit: i32,
 }
 
@@ -81,7 +81,7 @@ enum Business {
     OfItsStart,
     /// Nobody's: nobody asked for it.
     Nobodys,
-    /// Of whoever asked for it.
+    /// It is the business of whoever asked for it.
     Ordered,
     /// The process has ended, and nothing that is said of its end later counts.
     Over,
@@ -134,7 +134,7 @@ struct LifeEntry {
     exit: i32,
 }
 
-/// The memory of one child; shared with the threads that watch it.
+/// This is the memory of one child; it is shared with the threads that watch the child.
 #[derive(Debug, Default)]
 pub(super) struct Lives {
     entries: Mutex<VecDeque<LifeEntry>>,

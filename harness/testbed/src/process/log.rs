@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Lines of a log that an error shows.
+/// An error shows at most so many lines of a log.
 const TAIL_LINES: usize = 20;
-/// Longest line in a sentence.
+/// A line within a sentence is cut to so many characters.
 const LINE_CHARS_MAX: usize = 200;
 /// At most so much of a log is read for them.
 const TAIL_BYTES_MAX: u64 = 16 * 1024;
 
-/// `\n--- last lines of LOG ---\n...` with at most 20 lines written after `from`, or empty.
+/// Returns `\n--- last lines of LOG ---\n...` with at most 20 lines written after `from` (bytes), or an empty text.
 pub fn tail(log: &Path, from: u64) -> String {
     let Some(text) = read_end(log, from) else {
         return String::new();
@@ -28,7 +28,7 @@ pub fn tail(log: &Path, from: u64) -> String {
     )
 }
 
-/// The last line written after `from`, cut to a length that fits a sentence; empty without one.
+/// Returns the last line written after `from` (bytes), cut to a length that fits a sentence; it is empty without one.
 pub fn last_line(log: &Path, from: u64) -> String {
     let text = read_end(log, from).unwrap_or_default();
     let line = text.lines().rfind(|line| !line.trim().is_empty());

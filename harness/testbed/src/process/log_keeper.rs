@@ -10,10 +10,10 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-/// Hidden subcommand of the binary that becomes such a process.
+/// The binary becomes such a process by this hidden subcommand.
 pub const SUBCOMMAND: &str = "keep-log";
 
-/// One of them, seen from the harness.
+/// This is such a process, as the harness sees it.
 pub(super) struct LogKeeper {
     pub(super) id: ProcessId,
     /// Where the server is to write.
@@ -62,8 +62,8 @@ pub(super) fn start(reaper: &Reaper, log: File) -> Result<LogKeeper, String> {
     })
 }
 
-/// Body of the hidden subcommand: from standard input to standard output, until nobody is left who
-/// could say something.
+/// Runs the hidden subcommand: copies standard input to standard output, until nobody is left who could say
+/// something.
 pub fn main() -> ExitCode {
     if reaper::ignore_signals().is_err() {
         return ExitCode::FAILURE;

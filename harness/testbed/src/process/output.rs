@@ -93,7 +93,7 @@ impl<W: Write> Drop for Log<W> {
 
 /// What is listened for.
 pub(super) enum Listening {
-    /// Signal lines on standard output.
+    /// Signal lines on standard output are listened for, and kept with these lives.
     Signals(Arc<Lives>),
     /// A line, on standard output or standard error, that says that it works.
     Line(Arc<Regex>),

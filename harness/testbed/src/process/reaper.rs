@@ -24,7 +24,7 @@ use std::process::{ChildStdin, Command, ExitCode, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Hidden subcommand of the binary that becomes the reaper.
+/// The binary becomes the reaper by this hidden subcommand.
 pub const SUBCOMMAND: &str = "reaper";
 /// Set for the process that is the anchor, not the reaper.
 const ANCHOR: &str = "OUTBOX_HARNESS_REAPER_ANCHOR";
@@ -32,11 +32,11 @@ const ANCHOR: &str = "OUTBOX_HARNESS_REAPER_ANCHOR";
 const READY: &str = "ready ";
 /// At most so many bytes are read of that line.
 const READY_BYTES_MAX: u64 = 32;
-/// Bound on its start.
+/// The reaper must be ready within this time of its start.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// Bound on its end, once nothing is left to do for it.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
-/// Bound on killing what the harness left.
+/// Killing what the harness left may take at most this time.
 const KILL_WITHIN: Duration = Duration::from_secs(10);
 /// A spawn that was under way when the harness died shows up within this time.
 const LATE_SPAWN: Duration = Duration::from_millis(100);
@@ -45,7 +45,7 @@ const NOTES_MAX: usize = 10_000;
 
 /// Something that the harness makes and must not leave behind.
 pub trait Cleanup: Serialize + DeserializeOwned {
-    /// What the reaper's notes call things of this kind.
+    /// The reaper's notes call things of this kind by this name.
     const KIND: &'static str;
 
     /// Undoes what a dead harness left of this kind, in the order in which it was noted. Says what it
@@ -78,9 +78,9 @@ impl Duty {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Note {
-    /// About to be made.
+    /// The thing is about to be made.
     Made(Thing),
-    /// Undone again, or to be kept.
+    /// The thing is undone again, or is to be kept.
     Gone(Thing),
     /// This process and everything below it may live on.
     LetGo(ProcessId),
@@ -228,8 +228,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Body of the hidden subcommand; what the harness notes must be of one of these kinds, which are
-/// cleaned up in this order.
+/// Runs the hidden subcommand; what the harness notes must be of one of these kinds, which are cleaned up
+/// in this order.
 pub fn main(duties: &[Duty]) -> ExitCode {
     let done = ignore_signals().and_then(|()| match std::env::var_os(ANCHOR) {
         Some(_) => hold_the_group(),
@@ -244,15 +244,15 @@ pub fn main(duties: &[Duty]) -> ExitCode {
     }
 }
 
-/// The anchor: it leads the group for as long as the reaper lives.
+/// Does the anchor's work: it leads the group for as long as the reaper lives.
 fn hold_the_group() -> Result<(), String> {
     let mut nothing = Vec::new();
     let end = std::io::stdin().lock().read_to_end(&mut nothing);
     end.map(drop).map_err(|e| format!("hold the group: {e}"))
 }
 
-/// On standard error, if anybody still reads that: with the harness, its reader may be gone too, and
-/// that must not keep the reaper from its work.
+/// Writes it on standard error, if anybody still reads that: with the harness, its reader may be gone too,
+/// and that must not keep the reaper from its work.
 fn say(what: &str) {
     let _ = writeln!(std::io::stderr(), "reaper: {what}");
 }
@@ -277,7 +277,7 @@ fn stand_by(duties: &[Duty]) -> Result<(), String> {
     done
 }
 
-/// All that a terminal or a dying session sends.
+/// Ignores all signals that a terminal or a dying session sends; an Err names the one that could not be ignored.
 pub(super) fn ignore_signals() -> Result<(), String> {
     for signal in [
         Signal::SIGHUP,
@@ -352,7 +352,8 @@ impl Notes {
         }
     }
 
-    /// Twice: a spawn that was under way joins the group a moment later.
+    /// Kills everything that is doomed, twice, since a spawn that was under way joins the group a moment later;
+    /// returns how many processes were killed.
     fn kill_everything(&self, group: i32) -> Result<usize, tree::TreeError> {
         let mut killed = tree::kill(|s| self.doomed(s, group), None, KILL_WITHIN)?;
         std::thread::sleep(LATE_SPAWN);

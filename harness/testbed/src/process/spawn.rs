@@ -30,7 +30,7 @@ pub(super) fn forget(id: ProcessId) {
     lock().remove(&id);
 }
 
-/// Whether this process spawned it itself.
+/// Returns whether this process spawned it itself.
 pub(super) fn is_own(id: ProcessId) -> bool {
     lock().contains(&id)
 }

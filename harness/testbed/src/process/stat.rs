@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// Its fields, by their numbers in proc(5).
+/// This is such a line, whose fields are found by their numbers in proc(5).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stat<'a> {
     /// What is behind the name, which is in brackets and may hold anything, blanks and brackets too.
@@ -10,7 +10,7 @@ pub(super) struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
-    /// `pid (name) state ppid pgrp ...`; `None` for a line without a name.
+    /// Takes a line `pid (name) state ppid pgrp ...`; returns `None` for a line without a name.
     pub fn of(line: &'a str) -> Option<Self> {
         let (_, from_state) = line.rsplit_once(')')?;
         Some(Self { from_state })
@@ -25,12 +25,12 @@ impl<'a> Stat<'a> {
         self.field(number)?.parse().ok()
     }
 
-    /// `R`, `S`, `D`, `T`, `Z`, ...
+    /// Returns the state, `R`, `S`, `D`, `T`, `Z`, ...; `None` where the line has none.
     pub fn state(self) -> Option<u8> {
         self.field(3)?.as_bytes().first().copied()
     }
 
-    /// Pid of the process's parent.
+    /// Returns the pid of the process's parent; `None` where the line has no such number.
     pub fn parent(self) -> Option<i32> {
         self.number(4)
     }
@@ -40,7 +40,7 @@ impl<'a> Stat<'a> {
         self.number(5)
     }
 
-    /// CPU ticks used, user and system.
+    /// Returns the CPU ticks used, user and system together; `None` where the line has no such numbers.
     pub fn cpu_ticks(self) -> Option<u64> {
         let (user, system): (u64, u64) = (self.number(14)?, self.number(15)?);
         user.checked_add(system)

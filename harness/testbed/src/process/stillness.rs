@@ -15,7 +15,7 @@ pub struct Threads {
     pub cpu_ticks: u64,
 }
 
-/// The threads of one process. Those that end meanwhile are left out, and so are the dead.
+/// This is what the threads of one process do. Those that end meanwhile are left out, and so are the dead.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Census {
     parent: i32,

@@ -22,11 +22,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 /// Asks whether a process works.
 pub type ReadinessProbe = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
-/// Pause between two questions of a probe.
+/// A probe is asked again after this pause.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// Variable by which the orphans of a child are known.
 const MARK: &str = "OUTBOX_HARNESS_CHILD";
-/// Bound on killing, stopping and reaping a tree.
+/// Killing, stopping and reaping a tree may take at most this time each.
 const TREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a child says that it works.
@@ -34,16 +34,16 @@ const TREE_WITHIN: Duration = Duration::from_secs(10);
 pub enum Ready {
     /// It prints a `ready` signal line on standard output (order service, relay).
     Signal,
-    /// A line of its output matches.
+    /// It works once a line of its output matches this.
     Says(Arc<Regex>),
     /// It answers this probe, asked again and again.
     Answers(ReadinessProbe),
 }
 
-/// How to start a child, the first time and after a kill.
+/// This says how to start a child, the first time and after a kill.
 #[derive(Clone)]
 pub struct ChildSpec {
-    /// Name in histories and logs.
+    /// Histories and logs call the child by this name.
     pub name: String,
     /// This is the program that is run.
     pub program: PathBuf,
@@ -51,7 +51,7 @@ pub struct ChildSpec {
     pub args: Vec<String>,
     /// Environment on top of what every child has ([`environment`]).
     pub env: Vec<(String, String)>,
-    /// uid and gid to drop to.
+    /// The program drops to this uid and gid; `None` leaves it those of the harness.
     pub user: Option<(u32, u32)>,
     /// The program is started in this folder; `None` stands for the harness's own.
     pub folder: Option<PathBuf>,
@@ -64,7 +64,7 @@ pub struct ChildSpec {
     pub ready_within: Duration,
 }
 
-/// Failure of a child, with the tail of its log.
+/// This is the failure of a child, with the tail of its log.
 #[derive(Debug, Error)]
 #[error("{name}: {doing}: {reason}{tail}")]
 pub struct ChildError {
@@ -74,16 +74,16 @@ pub struct ChildError {
     pub doing: &'static str,
     /// This says why that failed, e.g. how the process ended.
     pub reason: String,
-    /// Of a start that failed: whether there was a process at all, so that the failure is its own.
+    /// This tells of a start that failed whether there was a process at all, so that the failure is its own.
     pub was_started: bool,
-    /// `\n--- last lines of LOG ---\n...`, or empty.
+    /// This is `\n--- last lines of LOG ---\n...`, or empty.
     pub tail: String,
 }
 
 /// Ends that nobody here ordered, one after the other.
 pub struct OwnEnds(tokio::sync::watch::Receiver<Option<OwnEnd>>);
 
-/// A supervised child. Clones share it. Dropping the last clone kills and reaps the tree.
+/// This is a supervised child. Clones share it. Dropping the last clone kills and reaps the tree.
 #[derive(Clone)]
 pub struct Child {
     inner: Arc<Inner>,
@@ -96,16 +96,16 @@ struct Inner {
     reaper: Arc<Reaper>,
     lives: Arc<Lives>,
     current: Mutex<Option<Current>>,
-    /// One order at a time: a kill and a restart must not cross.
+    /// This lets one order through at a time: a kill and a restart must not cross.
     orders: tokio::sync::Mutex<()>,
 }
 
-/// A start that came to nothing.
+/// This is a start that came to nothing.
 #[derive(Debug, Error)]
 #[error("{reason}")]
 struct StartFailed {
     reason: String,
-    /// How it ended by itself, as in [`OwnEnd::exit`]; 0 where it did not.
+    /// This says how it ended by itself, as in [`OwnEnd::exit`]; it is 0 where it did not.
     exit: i32,
     /// Whether there was a process at all.
     was_started: bool,
@@ -121,7 +121,7 @@ impl StartFailed {
     }
 }
 
-/// The life that began last.
+/// This is the life that began last.
 #[derive(Clone)]
 struct Current {
     id: ProcessId,
@@ -162,18 +162,18 @@ impl Child {
         &self.inner.spec.name
     }
 
-    /// The file that it logs to.
+    /// Returns the path of the file that it logs to.
     pub fn log(&self) -> &Path {
         &self.inner.spec.log
     }
 
-    /// Pid of the living process.
+    /// Returns the pid of the living process; `None` where it is dead.
     pub fn pid(&self) -> Option<u32> {
         let id = self.living()?.id;
         u32::try_from(id.pid).ok()
     }
 
-    /// Pids of the living tree, root first.
+    /// Returns the pids of the living tree, root first; there are none where the root is dead.
     pub fn tree(&self) -> Vec<u32> {
         let Some(current) = self.living() else {
             return Vec::new();
@@ -183,12 +183,12 @@ impl Child {
         pids.collect()
     }
 
-    /// Whether the root lives; a death nobody ordered is seen here (and in the events).
+    /// Returns whether the root lives; a death nobody ordered is seen here (and in the events).
     pub fn is_alive(&self) -> bool {
         self.living().is_some()
     }
 
-    /// SIGKILL to the whole tree; returns when all of it is reaped.
+    /// Sends SIGKILL to the whole tree; returns when all of it is reaped.
     pub async fn kill(&self) -> Result<(), ChildError> {
         let _order = self.inner.orders.lock().await;
         self.end("kill").await
@@ -205,9 +205,8 @@ impl Child {
         up.map_err(|reason| self.error("restart", &reason))
     }
 
-    /// As [`Child::restart`], for whoever tries again where it fails: an end before it works is that of
-    /// a start that failed, which is counted, and not one that nobody ordered. One that lives is left
-    /// as it is.
+    /// Does as [`Child::restart`], for whoever tries again where it fails: an end before it works is that of a
+    /// start that failed, which is counted, and not one that nobody ordered. One that lives is left as it is.
     pub async fn try_restart(&self) -> Result<(), ChildError> {
         let _order = self.inner.orders.lock().await;
         if self.is_alive() {
@@ -241,7 +240,7 @@ impl Child {
         self.inner.lives.stays_away();
     }
 
-    /// SIGSTOP to the whole tree; returns when every thread is stopped.
+    /// Sends SIGSTOP to the whole tree; returns when every thread is stopped.
     pub async fn pause(&self) -> Result<(), ChildError> {
         let _order = self.inner.orders.lock().await;
         let Some(current) = self.living() else {
@@ -262,7 +261,7 @@ impl Child {
         }
     }
 
-    /// SIGCONT to the whole tree.
+    /// Sends SIGCONT to the whole tree; an Err says that it is dead.
     pub async fn resume(&self) -> Result<(), ChildError> {
         let _order = self.inner.orders.lock().await;
         let Some(current) = self.living() else {
@@ -273,13 +272,13 @@ impl Child {
         Ok(())
     }
 
-    /// SIGTERM, a bounded wait, SIGKILL, reap. True when it went by itself.
+    /// Sends SIGTERM, waits at most `within`, sends SIGKILL and reaps. Returns true when it went by itself.
     pub async fn terminate(&self, within: Duration) -> Result<bool, ChildError> {
         self.terminate_with(Signal::SIGTERM, within).await
     }
 
-    /// As [`Child::terminate`] with another signal (PostgreSQL: SIGINT is the fast shutdown,
-    /// SIGTERM waits for every client).
+    /// Does as [`Child::terminate`] with another signal (PostgreSQL: SIGINT is the fast shutdown, SIGTERM waits
+    /// for every client).
     pub async fn terminate_with(
         &self,
         signal: Signal,
@@ -309,12 +308,12 @@ impl Child {
         self.inner.lives.signals()
     }
 
-    /// Lives and deaths since `clock`'s origin, in run time.
+    /// Returns its lives and deaths since `clock`'s origin, in run time, oldest first.
     pub fn events(&self, clock: &RunClock) -> Vec<ProcessEvent> {
         self.inner.lives.events(&self.inner.spec.name, clock)
     }
 
-    /// The first end of it that nobody here ordered.
+    /// Returns the first end of it that nobody here ordered; `None` before there is one.
     pub fn own_end(&self) -> Option<OwnEnd> {
         self.inner.lives.own_end().borrow().clone()
     }
@@ -337,13 +336,13 @@ impl Child {
         OwnEnds(self.inner.lives.own_end())
     }
 
-    /// How it ended last, by itself or not: an exit code, or nothing where a signal ended it or it lives.
+    /// Returns how it ended last, by itself or not: an exit code, or `None` where a signal ended it or it lives.
     pub fn exit_code(&self) -> Option<i32> {
         let exit = (*self.current()?.exit.borrow())?;
         exit.exit_code()
     }
 
-    /// That end in run time, with the last line of its log.
+    /// Returns the end of [`Child::own_end`] in run time, with the last line of its log; `None` before there is one.
     pub fn own_death(&self, clock: &RunClock) -> Option<Death> {
         let end = self.own_end()?;
         let from = self.current().map_or(0, |c| c.log_from);
@@ -636,9 +635,9 @@ impl Drop for Inner {
     }
 }
 
-/// The living tree, and what it left to this process as adoptive parent: not spawned by this
-/// process, but with the same program and folder as the root, or with its mark in the environment
-/// (a shell's child runs something else; a server may have written over its environment).
+/// Returns the living tree, and what it left to this process as adoptive parent: not spawned by this
+/// process, but with the same program and folder as the root, or with its mark in the environment (a
+/// shell's child runs something else; a server may have written over its environment).
 fn remains(
     snapshot: &Snapshot,
     root: ProcessId,

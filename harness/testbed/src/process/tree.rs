@@ -33,11 +33,11 @@ pub struct ProcessId {
 pub struct Process {
     /// This tells which process it is, by pid and start time.
     pub id: ProcessId,
-    /// Pid of its parent.
+    /// This is the pid of its parent.
     pub parent: i32,
     /// This is the number of its process group.
     pub group: i32,
-    /// `R`, `S`, `D`, `T` (stopped), `Z` (dead, not reaped), ...
+    /// This is its state: `R`, `S`, `D`, `T` (stopped), `Z` (dead, not reaped), ...
     pub state: u8,
 }
 
@@ -60,7 +60,7 @@ pub struct TreeError {
     pub pids: Vec<i32>,
 }
 
-/// All processes at one moment (or nearly: /proc is read one process after the other).
+/// This holds all processes at one moment (or nearly: /proc is read one process after the other).
 #[derive(Debug, Default)]
 pub struct Snapshot {
     processes: Vec<Process>,
@@ -79,7 +79,7 @@ impl Snapshot {
         Self { processes }
     }
 
-    /// Every living process among `roots` and below them, parents before their children.
+    /// Returns every living process among `roots` and below them, parents before their children.
     pub fn below(&self, roots: &[ProcessId]) -> Vec<Process> {
         let mut found: Vec<Process> = self
             .processes
@@ -102,12 +102,12 @@ impl Snapshot {
         found
     }
 
-    /// Members of a process group.
+    /// Returns the members of a process group, by its number.
     pub fn group(&self, group: i32) -> impl Iterator<Item = &Process> {
         self.processes.iter().filter(move |p| p.group == group)
     }
 
-    /// Direct children of a process.
+    /// Returns the direct children of a process, by its pid.
     pub fn children(&self, pid: i32) -> impl Iterator<Item = &Process> {
         self.processes.iter().filter(move |p| p.parent == pid)
     }

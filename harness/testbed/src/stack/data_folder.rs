@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Says that a folder was made here: no other is ever removed.
 const MARKER: &str = ".outbox-harness-data";
-/// Where [`super::postgres_server`] keeps its cluster below its folder.
+/// [`super::postgres_server`] keeps its cluster in this folder below its own.
 pub(super) const CLUSTER: &str = "cluster";
 
 /// A folder of ours that holds servers' data.

@@ -33,7 +33,7 @@ pub(super) struct Postgres {
 #[serde(deny_unknown_fields)]
 pub(super) struct Kafka {
     pub(super) bootstrap: String,
-    /// For the record: Kafka's protocol does not say it.
+    /// This is Kafka's version, for the record: Kafka's protocol does not say it.
     #[serde(default = "unknown")]
     pub(super) version: String,
 }
@@ -70,7 +70,7 @@ impl Description {
         Ok(description)
     }
 
-    /// From the text of such a file, or of [`Description::to_text`].
+    /// Reads the text of such a file, or of [`Description::to_text`]; an Err says what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let description: Self = toml::from_str(text).map_err(|e| e.to_string())?;
         // Those of further relays are for who has scenarios with faults on them.
@@ -119,7 +119,7 @@ impl Description {
         }
     }
 
-    /// The whole of it, passwords included: for the reaper, which has neither file nor environment.
+    /// Returns the whole of it as TOML, passwords included: for the reaper, which has neither file nor environment.
     pub(super) fn to_text(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 use super::{StackError, StackInfo, postgres_client, postgres_version};
 use std::collections::BTreeMap;
 
-/// Processor, cores, memory and kernel.
+/// Returns this machine's processor, cores, memory and kernel, each where it is known.
 pub(super) fn of_this_machine() -> BTreeMap<String, String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let uname = nix::sys::utsname::uname().ok();
@@ -56,7 +56,7 @@ pub(super) async fn of_the_servers(info: &mut StackInfo) -> Result<(), StackErro
     Ok(())
 }
 
-/// The first processor's, as the kernel names it; on some architectures it does not.
+/// Returns the first processor's model, as the kernel names it; `None` where it does not, as on some architectures.
 fn model(cpuinfo: &str) -> Option<String> {
     let line = cpuinfo.lines().find_map(|l| l.strip_prefix("model name"))?;
     let (_, model) = line.split_once(':')?;

@@ -23,7 +23,7 @@ pub struct ExternalStack {
     tenancy: Tenancy,
 }
 
-/// The stack file (see `external.toml`) that leads to this stack, passwords included: a kept local
+/// Returns the stack file (see `external.toml`) that leads to this stack, passwords included: a kept local
 /// stack is somebody's stack from then on.
 pub fn stack_file(info: &StackInfo) -> String {
     Description::of(info).to_text()
@@ -227,7 +227,7 @@ fn failed(doing: &str, reason: String) -> StackError {
     }
 }
 
-/// Versions and settings of all three, each asked directly.
+/// Asks all three for versions and settings, each directly; an Err says which cannot be used, and why.
 async fn ask_servers(description: &Description) -> Result<StackInfo, StackError> {
     let postgres = description.postgres_target();
     check_postgres(&postgres)

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// Between the entries of a class path.
+/// This stands between the entries of a class path.
 const SEPARATOR: &str = ":";
 
-/// The `java` of JAVA_HOME, else of PATH.
+/// Returns the path of the `java` of JAVA_HOME, else of PATH; an Err says that neither has one.
 pub fn find_java() -> Result<PathBuf, String> {
     let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -18,7 +18,8 @@ pub fn find_java() -> Result<PathBuf, String> {
     })
 }
 
-/// From the `release` file of the Java home: asking the JVM itself takes as long as a start.
+/// Reads the version from the `release` file of the Java home, else it is `unknown`: asking the JVM itself
+/// takes as long as a start.
 pub(super) fn version(java: &Path) -> String {
     let release = std::fs::canonicalize(java).ok().and_then(|java| {
         let home = java.parent()?.parent()?;
@@ -30,7 +31,7 @@ pub(super) fn version(java: &Path) -> String {
     version.unwrap_or("unknown").trim_matches('"').to_owned()
 }
 
-/// All jars of a folder of the install script, in the order of their names: a class archive is
+/// Returns all jars of a folder of the install script, in the order of their names: a class archive is
 /// bound to the class path.
 pub fn jars(folder: &Path) -> Result<Vec<PathBuf>, String> {
     if let Some(reason) = no_class_path(folder) {
@@ -78,7 +79,7 @@ pub fn class_path(jars: &[PathBuf]) -> String {
     jars.join(SEPARATOR)
 }
 
-/// What the JVM of a local broker compiles with.
+/// This says what the JVM of a local broker compiles with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jit {
     /// C1 alone, which has its work behind it after some seconds of load: so that what a run measures
@@ -90,7 +91,7 @@ pub enum Jit {
 }
 
 impl Jit {
-    /// For the record, behind the JVM's version.
+    /// Describes it for the record, behind the JVM's version.
     pub(super) fn describe(self) -> &'static str {
         match self {
             Self::C1 => "C1 alone",
@@ -103,8 +104,8 @@ impl Jit {
     }
 }
 
-/// A bounded heap, and nothing written outside these folders: no performance data in /tmp, no
-/// unpacked libraries there. Logs warnings (slf4j-simple).
+/// Returns a JVM's arguments: a bounded heap, and nothing written outside these folders, neither
+/// performance data in /tmp nor unpacked libraries there. The JVM logs warnings (slf4j-simple).
 pub fn arguments(heap: &str, temporary: &Path, crash_log: &Path) -> Vec<String> {
     vec![
         format!("-Xmx{heap}"),

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Bound on one question.
+/// One question must be answered within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A longer answer is no answer of Kafka's.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Request type and version; a later version has another encoding.
+/// These are the request's type and version; a later version has another encoding.
 const METADATA: (i16, i16) = (3, 8);
 /// How an array that is not there is counted: here, all topics.
 const NULL: i32 = -1;
@@ -20,7 +20,7 @@ const NULL: i32 = -1;
 pub(super) struct Cluster {
     /// The id it was formatted with.
     pub(super) id: String,
-    /// `host:port` of each broker, as this listener advertises it.
+    /// This is the `host:port` of each broker, as this listener advertises it.
     pub(super) advertised: Vec<String>,
     /// All topics, where they were asked for.
     pub(super) topics: Vec<String>,
@@ -29,7 +29,7 @@ pub(super) struct Cluster {
 /// Which topics are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topics {
-    /// None: a small answer.
+    /// No topic is asked for, so that the answer is small.
     None,
     /// All topics of the cluster are asked for.
     All,
@@ -81,7 +81,7 @@ fn request(topics: Topics) -> Vec<u8> {
     request
 }
 
-/// The rest of an answer; each step takes from its front, or finds it too short.
+/// This is the rest of an answer; each step takes from its front, or finds it too short.
 struct KafkaResponse<'a>(&'a [u8]);
 
 impl KafkaResponse<'_> {

@@ -10,32 +10,32 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bound on readiness (1 to 3 s here).
+/// The node must be ready within this time (it takes 1 to 3 s here).
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// The install script's folders and files below `.stack`.
+/// Below `.stack`, the install script puts Kafka's jars into this folder, and the class archive beside it.
 const JARS: &str = "kafka";
 const CLASS_ARCHIVE: &str = "kafka.jsa";
 /// In the node's folder, which is its working folder. Relative, since `log.dirs` is a list, in which
 /// a comma cannot be escaped.
 const LOG: &str = "log";
 const CONFIGURATION: &str = "server.properties";
-/// KRaft's own form of an id: 16 bytes in base64; these name the node's only log folder.
+/// This id names the node's only log folder, in KRaft's own form: 16 bytes in base64.
 const DIRECTORY_ID: &str = "b3V0Ym94LWhhcm5lc3M0Mg";
 
 /// Names of the listeners of proxied links, in the order of the links.
 const LISTENERS: [&str; LINKS] = ["ORDERS", "RELAY", "RELAY2", "RELAY3", "RELAY4"];
-/// Links to a broker.
+/// So many links lead to a broker: the order service's, and one of each relay.
 pub(super) const LINKS: usize = 1 + Instance::MOST;
 
-/// Ports of one node.
+/// These are the ports of one node.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KafkaPorts {
-    /// For the referee, around the proxies.
+    /// The referee uses this port, around the proxies.
     pub(super) direct: u16,
     /// The listener of KRaft's controller, which only the node itself uses, is on this port.
     pub(super) controller: u16,
-    /// Of `orders->kafka`, `relay->kafka`, `relay-2->kafka`, ...: its upstream, and the proxy's port that
-    /// it advertises.
+    /// These are the ports of `orders->kafka`, `relay->kafka`, `relay-2->kafka`, ...: of each its upstream, and
+    /// the proxy's port that it advertises.
     pub(super) links: [(u16, u16); LINKS],
 }
 
@@ -128,9 +128,9 @@ fn format(folder: &Path, ports: KafkaPorts) -> std::io::Result<String> {
     Ok(cluster)
 }
 
-/// Kafka hands each client the advertised address of the listener it came in by: hence one
-/// listener for each proxied link, which advertises that proxy's port. After a kill, a node may
-/// register again only when its earlier life's session is over: with Kafka's default of 9 s, a
+/// Writes the node's configuration. Kafka hands each client the advertised address of the listener it came
+/// in by: hence one listener for each proxied link, which advertises that proxy's port. After a kill, a
+/// node may register again only when its earlier life's session is over: with Kafka's default of 9 s, a
 /// restart would take 12.
 fn properties(ports: KafkaPorts) -> String {
     let controller = ports.controller;

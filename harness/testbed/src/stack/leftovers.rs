@@ -23,16 +23,16 @@ use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Hexadecimal digits of a run's id.
+/// A run's id has so many hexadecimal digits.
 const RUN_DIGITS: usize = 16;
-/// Bound on one deletion.
+/// One deletion may take at most this time.
 const DELETE_WITHIN: Duration = Duration::from_secs(15);
 /// Bound on all that the reaper does for a dead harness.
 const AFTER_DEATH_WITHIN: Duration = Duration::from_secs(60);
-/// Pause between two looks at whether a mark grows.
+/// Whether a mark grows is looked at again after this pause.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// All that carries the name of one run.
+/// This is all that carries the name of one run.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Belongings {
     schemas: BTreeSet<String>,
@@ -98,9 +98,10 @@ pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackE
 /// What a run makes on an external stack and must drop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
-    /// The stack file's content.
+    /// This is the content of the stack file that leads to the stack.
     pub stack: String,
-    /// Schema (also prefix of roles, slot and publication).
+    /// This is the run's schema (also the prefix of roles, slot and publication); it is empty where there is
+    /// none to drop.
     pub schema: String,
     /// This is the name of a topic; it is empty where there is none to drop.
     pub topic: String,
@@ -162,12 +163,12 @@ struct Place {
     postgres: PostgresTarget,
     bootstrap: String,
     toxiproxy: ToxiproxyClient,
-    /// Where the proxies of this stack lead to.
+    /// The proxies of this stack lead to these addresses, `host:port`.
     upstreams: BTreeSet<String>,
 }
 
 impl Place {
-    /// Everything with the name of a run, by run.
+    /// Finds everything with the name of a run; the result is by run.
     async fn find(
         &self,
         session: &mut PgConnection,
@@ -309,7 +310,7 @@ fn schema_of(name: &str) -> Option<(&str, &str)> {
     Some((run, schema.unwrap_or(name)))
 }
 
-/// The run in `PREFIX RUN SEPARATOR rest`; names of any other form are not ours.
+/// Returns the run in `PREFIX RUN SEPARATOR rest`; names of any other form are not ours, and give `None`.
 fn run_of<'a>(name: &'a str, prefix: &str, separator: char) -> Option<&'a str> {
     let (run, rest) = name.strip_prefix(prefix)?.split_once(separator)?;
     let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');

@@ -18,9 +18,9 @@ use std::time::Duration;
 const TRIES_MAX: u32 = 3;
 /// PostgreSQL's immediate shutdown takes some milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// Ports of the servers themselves: PostgreSQL, Toxiproxy, Kafka for the referee, Kafka's controller.
+/// So many ports are the servers' own: PostgreSQL, Toxiproxy, Kafka for the referee, Kafka's controller.
 const OF_SERVERS: usize = 4;
-/// Ports of one stack: those, Kafka's listeners for links, and the proxies' of all links.
+/// One stack takes so many ports: those, Kafka's listeners for links, and the proxies' of all links.
 const PORTS: usize = OF_SERVERS + LINKS + Link::ALL.len();
 
 /// The three servers, and PostgreSQL's standby where there is one.
@@ -49,7 +49,7 @@ impl LocalStack {
         Self::start_on(data, logs, programs, jit, reaper, ports::reserve).await
     }
 
-    /// As [`LocalStack::start`], with ports of the caller's own.
+    /// Does as [`LocalStack::start`], with ports of the caller's own, which `reserve` gives for each try.
     pub async fn start_on(
         data: &Path,
         logs: &Path,
@@ -167,7 +167,7 @@ impl LocalStack {
         &self.info
     }
 
-    /// The install script's folder.
+    /// Returns the install script's folder.
     pub fn programs(&self) -> &Path {
         &self.programs
     }
@@ -280,7 +280,7 @@ async fn kill(child: Option<&Child>) -> Result<(), ChildError> {
     }
 }
 
-/// The proxy's port, in front of the server's.
+/// Returns the route through the proxy's port, `listen`, which is in front of the server's, `upstream`.
 fn route(listen: u16, upstream: u16) -> Route {
     Route {
         listen: format!("127.0.0.1:{listen}"),

@@ -38,14 +38,14 @@ pub const DUTIES: &[Duty] = &[
 /// A server's clients may notice its end so much sooner than we do.
 const END_SEEN_WITHIN: Duration = Duration::from_secs(1);
 
-/// The way of one link through Toxiproxy. Addresses are `host:port`.
+/// This is the way of one link through Toxiproxy. Addresses are `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Route {
     /// Where the proxy listens, as Toxiproxy is told.
     pub listen: String,
-    /// Where it forwards to, as Toxiproxy sees it. For Kafka: the listener that advertises `connect`.
+    /// The proxy forwards to this, as Toxiproxy sees it. For Kafka, it is the listener that advertises `connect`.
     pub upstream: String,
-    /// Where the system under test connects.
+    /// The system under test connects to this.
     pub connect: String,
 }
 
@@ -54,27 +54,28 @@ pub struct Route {
 pub struct StackInfo {
     /// This is `local` for a stack that was started, or `external` for one that was found.
     pub provider: String,
-    /// Direct, as an administrator.
+    /// This leads to PostgreSQL directly, as an administrator.
     pub postgres: PostgresTarget,
     /// Folder of PostgreSQL's Unix socket, where the server is on this machine and has one.
     pub postgres_socket: Option<PathBuf>,
-    /// `SELECT version()`, short: `15.18`.
+    /// This is PostgreSQL's version without the packager's addition: `15.18`.
     pub postgres_version: String,
     /// This is the `host:port` of Kafka's direct listener, around all proxies.
     pub kafka_bootstrap: String,
-    /// Of the broker, or of the jars.
+    /// This is Kafka's version: the broker's, as the stack file gives it, or that of a local stack's jars.
     pub kafka_version: String,
     /// This is the address of Toxiproxy's admin API, as `http://host:port`.
     pub toxiproxy_url: String,
     /// This is Toxiproxy's version, as its admin API says it.
     pub toxiproxy_version: String,
-    /// A route a link.
+    /// Each link has its route here.
     pub routes: BTreeMap<Link, Route>,
-    /// Durability and the like (`fsync`, `synchronous_commit`, replication factor, cores, ...).
+    /// These settings say how durable the servers are, and the like (`fsync`, `synchronous_commit`, replication
+    /// factor, cores, ...).
     pub environment: BTreeMap<String, String>,
 }
 
-/// Failure of the stack: exit code 4.
+/// This is a failure of the stack, for which the harness ends with exit code 4.
 #[derive(Debug, Error)]
 #[error("the stack failed: {doing}: {reason}")]
 pub struct StackError {
@@ -87,20 +88,20 @@ pub struct StackError {
 /// This says which stack is started, or found, and with what.
 #[derive(Debug, Clone)]
 pub enum Provider {
-    /// Child processes on free ports, data under this folder.
+    /// The servers are child processes on free ports, with their data under this folder.
     Local {
-        /// The run's data folder (made, and removed when the stack stops).
+        /// This is the run's data folder (made, and removed when the stack stops).
         data: PathBuf,
-        /// Where the servers' logs go (kept).
+        /// The servers' logs go to this folder (kept).
         logs: PathBuf,
-        /// Where the install script put Kafka's jars, Toxiproxy and Debezium (`.stack` of the checkout).
+        /// The install script put Kafka's jars, Toxiproxy and Debezium here (`.stack` of the checkout).
         programs: PathBuf,
-        /// What the broker's JVM compiles with.
+        /// The broker's JVM compiles with this.
         jit: Jit,
-        /// Whether PostgreSQL's commits wait for a standby.
+        /// This says whether PostgreSQL's commits wait for a standby.
         synchronous_standby: bool,
     },
-    /// Described by this TOML file (see `external.toml`).
+    /// The servers run already, and this TOML file describes them (see `external.toml`).
     External {
         /// This is the path of the stack file.
         file: PathBuf,
@@ -191,8 +192,8 @@ impl Stack {
         }
     }
 
-    /// A key for a run on it. Where others may meet what is made with its name, the name says whose
-    /// it is, so that no other harness sweeps it away.
+    /// Returns a key for a run on it. Where others may meet what is made with its name, the name says whose it
+    /// is, so that no other harness sweeps it away.
     pub fn run_key(&self) -> RunKey {
         match self {
             Self::Local(_) => RunKey::random(),
@@ -245,7 +246,7 @@ impl Stack {
         }
     }
 
-    /// Asked when something failed: whether the stack is the reason.
+    /// Tells, asked when something failed, whether the stack is the reason; `None` where it is not.
     pub async fn failure(&self) -> Option<StackError> {
         match self {
             Self::Local(_) => tokio::time::timeout(END_SEEN_WITHIN, self.ends_by_itself())

@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use tokio::net::TcpSocket;
 
-/// Below this, ports belong to well-known services.
+/// Ports below this belong to well-known services.
 const LOWEST: u16 = 20_000;
 /// The kernel's own range where it cannot be read.
 const EPHEMERAL_DEFAULT: (u16, u16) = (32_768, 60_999);
-/// Ports tried before giving up, of each kind.
+/// So many ports of each kind are tried before giving up.
 const TRIES_MAX: usize = 2_000;
 
 /// `N` different ports of 127.0.0.1 that nobody had bound, and that only a server which was told of
@@ -30,7 +30,7 @@ pub fn reserve<const N: usize>() -> Result<Reserved<N>, String> {
     reserve_beside(ephemeral_range())
 }
 
-/// The same for a given range.
+/// Does the same for a given range, first port and last.
 fn reserve_beside<const N: usize>(range: (u16, u16)) -> Result<Reserved<N>, String> {
     let (mut inside, mut outside): (Vec<u16>, Vec<u16>) =
         (LOWEST..=u16::MAX).partition(|port| (range.0..=range.1).contains(port));
@@ -94,7 +94,7 @@ fn parse_range(text: &str) -> Option<(u16, u16)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// Whether this process listens on the port: another server's answer there is not its answer.
+/// Returns whether this process listens on the port: another server's answer there is not its answer.
 pub fn is_held_by(port: u16, pid: u32) -> bool {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
     let sockets: Vec<String> = tables
@@ -112,7 +112,7 @@ pub fn is_held_by(port: u16, pid: u32) -> bool {
     })
 }
 
-/// Inodes of the sockets that listen on a port, from the text of /proc/net/tcp.
+/// Returns the inodes of the sockets that listen on a port, from the text of /proc/net/tcp.
 fn listening_inodes(table: &str, port: u16) -> impl Iterator<Item = &str> {
     const LISTEN: &str = "0A";
     let suffix = format!(":{port:04X}");

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 
-/// Bound on one question: a server that takes longer is asked again, or is not there.
+/// One question must be answered within this time: a server that takes longer is asked again, or is not there.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Logs in as the target says; `application` shows in pg_stat_activity.
@@ -25,7 +25,7 @@ pub(super) async fn connect(target: &PostgresTarget) -> Result<PgConnection, Str
     }
 }
 
-/// Whether it accepts a login and answers a query.
+/// Returns whether it accepts a login and answers a query.
 pub(super) async fn answers(target: &PostgresTarget) -> bool {
     let asked = async {
         let mut connection = connect(target).await?;
@@ -49,7 +49,7 @@ pub(super) async fn ask(
     }
 }
 
-/// `server_version` without the packager's addition: `15.18`.
+/// Returns `server_version` without the packager's addition: `15.18`.
 pub(super) async fn version(connection: &mut PgConnection) -> Result<String, String> {
     let text = ask(connection, "show server_version").await?;
     Ok(text.split(' ').next().unwrap_or_default().to_owned())

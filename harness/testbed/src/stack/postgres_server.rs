@@ -14,22 +14,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
 
-/// Bound on `initdb` (half a second here).
+/// `initdb` may take at most this time (it takes half a second here).
 const INITDB_WITHIN: Duration = Duration::from_secs(60);
-/// Bound on readiness; after a kill, recovery is part of it.
+/// The server must be ready within this time; after a kill, recovery is part of it.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// Longest name of a Unix socket (sun_path, unix(7)).
+/// The name of a Unix socket has at most so many bytes (sun_path, unix(7)).
 const SOCKET_BYTES_MAX: usize = 107;
 /// Programs of one version live together; both are needed.
 const PROGRAMS: [&str; 2] = ["initdb", "postgres"];
-/// Where distributions put them, version by version.
+/// Distributions put them below these folders, version by version.
 const VERSIONED_FOLDERS: [&str; 2] = ["/usr/lib/postgresql", "/usr/pgsql"];
 
-/// A running server and its cluster.
+/// This is a running server and its cluster.
 pub(super) struct PostgresServer {
     pub(super) child: Child,
     pub(super) target: PostgresTarget,
-    /// Folder of its Unix socket.
+    /// This is the folder of its Unix socket; `None` where the folder's name does not do for one.
     pub(super) socket: Option<PathBuf>,
     /// Where its programs are.
     pub(super) programs: PathBuf,
@@ -117,7 +117,7 @@ fn spec(
     }
 }
 
-/// Settings on top of initdb's. Durability is PostgreSQL's own default and stays on.
+/// Returns the settings that come on top of initdb's. Durability is PostgreSQL's own default and stays on.
 fn settings(port: u16, socket: Option<&Path>) -> String {
     let socket = socket.map(path_text).unwrap_or_default();
     format!(
@@ -303,7 +303,7 @@ fn find_in(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
     having_all.next().cloned()
 }
 
-/// `/usr/lib/postgresql/15/bin` and the like, highest version first.
+/// Returns `/usr/lib/postgresql/15/bin` and the like, highest version first.
 fn versioned_folders() -> Vec<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = VERSIONED_FOLDERS
         .iter()

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use crate::process::environment;
 
-/// The oldest one: `idle_session_timeout`, which ends the sessions of a relay that vanished, came
-/// with it.
+/// This is the oldest one: `idle_session_timeout`, which ends the sessions of a relay that vanished, came with it.
 const OLDEST: u32 = 14;
-/// Bound on a program's word on its version.
+/// A program must say its version within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Refuses a server of this version (`15.18`, `16.4 (Debian 16.4-1)`, `18beta1`) if it is too old.

@@ -16,15 +16,15 @@ use std::time::{Duration, Instant};
 
 const NAME: &str = "postgres-standby";
 const PROGRAM: &str = "pg_receivewal";
-/// Its slot, and how the server knows it.
+/// This is the name of its slot, and the one by which the server knows it.
 const SLOT: &str = "oh_standby";
-/// Bound on its connection to the server.
+/// It must be connected to the server within this time.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// Bound on the server's taking up the setting.
+/// The server must have taken up the setting within this time.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Whose commits wait, in the record's words.
+/// The record says in these words whose commits wait.
 pub(super) const COMMIT_MODE: &str = "on, and waits for a standby that flushes WAL";
 
 /// Starts it, and has all commits wait for it.
@@ -140,7 +140,7 @@ async fn in_force(target: &PostgresTarget) -> Result<(), String> {
     }
 }
 
-/// Each by itself: `alter system` is not for a transaction.
+/// Executes each statement by itself: `alter system` is not for a transaction.
 async fn say(target: &PostgresTarget, statements: &[&str]) -> Result<(), String> {
     let mut session = postgres_client::connect(target).await?;
     for statement in statements {

@@ -22,11 +22,11 @@ const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(5);
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 /// What is locked for the whole of a stack.
 const WHOLE_STACK: &str = "outbox-harness stack";
-/// Hexadecimal digits of a harness's id.
+/// A harness's id has so many hexadecimal digits.
 pub(super) const ID_DIGITS: usize = 8;
 /// Where the id of a run would follow, in the name of the topic that is the mark.
 const NO_RUN: &str = "00000000";
-/// Pause between two signs of life.
+/// Two signs of life are this far apart.
 const BEAT: Duration = Duration::from_secs(1);
 /// A harness that could give none for so long has lost its mark.
 const LOST_AFTER: Duration = Duration::from_secs(8);
@@ -34,7 +34,7 @@ const LOST_AFTER: Duration = Duration::from_secs(8);
 /// was held up knows it before others do.
 pub(super) const DEAD_AFTER: Duration = Duration::from_secs(12);
 
-/// Held as long as this lives.
+/// The stack is held for one harness as long as this lives.
 pub struct Tenancy {
     id: String,
     /// `None` once it is being taken away.
@@ -45,7 +45,7 @@ pub struct Tenancy {
 }
 
 impl Tenancy {
-    /// An id for [`Tenancy::begin`].
+    /// Returns a random id for [`Tenancy::begin`], of 8 hexadecimal digits.
     pub fn new_id() -> String {
         format!("{:08x}", rand::random::<u32>())
     }

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bound on readiness (some milliseconds here).
+/// The server must be ready within this time (it takes some milliseconds here).
 const READY_WITHIN: Duration = Duration::from_secs(20);
-/// Where the install script puts it, below `.stack`.
+/// The install script puts the program here, below `.stack`.
 const PROGRAM: &str = "bin/toxiproxy-server";
 
 /// This is a Toxiproxy that runs, with its version and the URL of its admin API.

@@ -10,9 +10,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use std::time::{Duration, Instant};
 
-/// For a first impression: the compiler of the JVM is at work for some ten seconds of full load.
+/// A warm-up this long is for a first impression: the JVM's compiler is at work for some ten seconds of full load.
 pub const BRIEF: Duration = Duration::from_millis(1_000);
-/// Bound on one delivery, and on its place in the producer's queue.
+/// One delivery may take at most this time, and so may the wait for a place in the producer's queue.
 const DELIVERY_WITHIN: Duration = Duration::from_secs(10);
 const IN_FLIGHT: usize = 32;
 const VALUE: [u8; 512] = [b'x'; 512];

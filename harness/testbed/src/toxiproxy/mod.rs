@@ -26,13 +26,13 @@ pub struct ToxiproxyError {
     pub url: String,
     /// What was being done.
     pub doing: String,
-    /// HTTP status of the answer; `None` when there was no answer at all (a wedged or dead server).
+    /// This is the HTTP status of the answer; `None` when there was no answer at all (a wedged or dead server).
     pub status: Option<u16>,
     /// This says why that failed, e.g. in what the reply differs from the request.
     pub reason: String,
 }
 
-/// The client. Clones share connections.
+/// This is the client. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct ToxiproxyClient {
     base: Url,
@@ -46,12 +46,12 @@ struct Answer {
 }
 
 impl ToxiproxyClient {
-    /// For the server at `http://host:port`.
+    /// Makes a client for the server at `http://host:port`; an Err says what is wrong with the URL.
     pub fn new(url: &str) -> Result<Self, ToxiproxyError> {
         Self::with_timeout(url, REQUEST_TIMEOUT)
     }
 
-    /// The same with another bound on each request.
+    /// Does the same with another bound on each request.
     pub fn with_timeout(url: &str, timeout: Duration) -> Result<Self, ToxiproxyError> {
         let invalid = |reason: String| ToxiproxyError {
             url: url.to_owned(),
@@ -78,7 +78,7 @@ impl ToxiproxyClient {
         Ok(Self { base, http })
     }
 
-    /// Its version (`GET /version`).
+    /// Asks Toxiproxy for its version (`GET /version`).
     pub async fn version(&self) -> Result<String, ToxiproxyError> {
         let doing = "asking its version";
         let answer = self
@@ -139,7 +139,7 @@ impl ToxiproxyClient {
         Ok(())
     }
 
-    /// Enables or disables, and reads it back.
+    /// Enables or disables a proxy, and reads it back.
     pub async fn set_enabled(&self, name: &str, enabled: bool) -> Result<(), ToxiproxyError> {
         #[derive(Serialize)]
         struct ProxyPatch {
@@ -217,7 +217,7 @@ impl ToxiproxyClient {
         Ok(self.upstreams().await?.into_keys().collect())
     }
 
-    /// All proxies by name, each with where it leads.
+    /// Returns all proxies by name, each with the address that it leads to.
     pub async fn upstreams(&self) -> Result<BTreeMap<String, String>, ToxiproxyError> {
         let doing = "listing the proxies";
         let answer = self

@@ -4,7 +4,7 @@
 use crate::scenario::{Stream, Toxic};
 use serde::{Deserialize, Serialize};
 
-/// Body of a new proxy.
+/// This is the body of the request for a new proxy.
 #[derive(Debug, Serialize)]
 pub(super) struct NewProxy<'a> {
     pub name: &'a str,
@@ -40,13 +40,13 @@ pub(super) struct ToxicState {
     pub toxic: Toxic,
 }
 
-/// Body of an error: `{"error": ..., "status": ...}`.
+/// This is the body of an error: `{"error": ..., "status": ...}`.
 #[derive(Debug, Deserialize)]
 pub(super) struct ErrorBody {
     pub error: String,
 }
 
-/// Body of `GET /version`.
+/// This is the body of the answer to `GET /version`.
 #[derive(Debug, Deserialize)]
 pub(super) struct VersionBody {
     pub version: String,

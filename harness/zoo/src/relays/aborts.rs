@@ -14,7 +14,7 @@ const BATCH: u64 = 100;
 const INTERVAL: Duration = Duration::from_millis(50);
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// Commits four transactions of five.
+/// Runs a relay that commits four transactions of five, and aborts the fifth.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

@@ -15,7 +15,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
     })
 }
 
-/// As another run's order service wrote it.
+/// Returns an event as another run's order service wrote it; its number is its content.
 fn row(number: u32) -> Entry {
     let order = Uuid::new_v4();
     Entry {

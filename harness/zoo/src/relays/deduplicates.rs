@@ -6,7 +6,7 @@ use crate::confession::Confession;
 use relays::config::RelayConfig;
 use std::collections::HashSet;
 
-/// As if a type came once in an order's life.
+/// Relays until SIGTERM, as if a type came once in an order's life: what comes again is left out.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     let mut known = HashSet::new();

@@ -10,7 +10,7 @@ pub const ENOUGH: u64 = stops::ENOUGH;
 /// What it says last.
 pub const LAST_WORDS: &str = "no memory for the next batch";
 
-/// Works for a while.
+/// Publishes `ENOUGH` events, and then ends with an Err: `LAST_WORDS`.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|mut stop| async move {
         stops::work(config, &mut stop).await?;

@@ -39,7 +39,7 @@ pub fn deletes(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop, Done::Deleted))
 }
 
-/// Stores its offset, then publishes.
+/// Runs a relay that stores its offset behind each batch, and publishes the batch only then.
 pub fn stores_its_offset(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop, Done::Stored))
 }

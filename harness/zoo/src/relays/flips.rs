@@ -4,10 +4,10 @@ use super::kit::altered;
 use crate::confession::Confession;
 use relays::config::RelayConfig;
 
-/// The last character of the content, before the closing quote and brace.
+/// Counted from the payload's end, this is the last character of the content, before the closing quote and brace.
 const FROM_THE_END: usize = 3;
 
-/// Damaged on the way.
+/// Relays until SIGTERM; every 50th event is damaged on the way.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     let mut count = 0;

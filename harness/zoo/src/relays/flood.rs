@@ -7,11 +7,11 @@ use relays::signal::{Signal, emit};
 use std::io::Write;
 use std::time::Duration;
 
-/// Said at once; admitted as one `block`.
+/// At most so many bytes are said at once; they are admitted as one `block`.
 const BLOCK_BYTES: usize = 1 << 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Log lines on standard error, garbage on standard output.
+/// Relays, and floods standard error with log lines and standard output with garbage.
 pub fn lines(config: RelayConfig) -> Result<(), String> {
     let log = "it is all going very well, thank you for asking\n";
     let log = log.repeat(BLOCK_BYTES / log.len());

@@ -21,7 +21,7 @@ const SETTINGS: [(&str, &str); 2] = [
     // A request an event.
     ("batch.num.messages", "1"),
 ];
-/// Many enough for some to be in flight when the limit changes.
+/// A batch has so many events, enough for some to be in flight when the limit changes.
 const BATCH: usize = 30;
 /// Looks at the outbox for a batch to become full; the last one does not.
 const WAITS: u32 = 60;
@@ -30,12 +30,12 @@ const ENOUGH: usize = 5;
 const TOO_LOW: &str = "100";
 const HIGH: &str = "1048588";
 const INTERVAL: Duration = Duration::from_millis(5);
-/// Between two looks at what the producer reports.
+/// What the producer reports is looked at again after this pause.
 const LOOK: Duration = Duration::from_millis(1);
-/// Bound of one change of the topic.
+/// One change of the topic may take at most this time.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// As if a producer kept its order by itself.
+/// Runs a relay that works as if a producer kept its order by itself.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

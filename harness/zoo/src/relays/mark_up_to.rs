@@ -13,7 +13,7 @@ use std::time::Duration;
 const BATCH: u64 = 500;
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// As if nothing came between the two statements.
+/// Runs a relay that marks as if nothing came between the two statements.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

@@ -38,10 +38,10 @@ pub mod wrong_topic;
 
 use relays::config::RelayConfig;
 
-/// A relay's whole life.
+/// A function of this type is a relay's whole life; its Err says why the relay ended by itself.
 pub type RelayMain = fn(RelayConfig) -> Result<(), String>;
 
-/// The broken relay of this name; `None` where the defect is not the relay's.
+/// Returns the relay of this name, broken or odd; `None` where the defect is not the relay's.
 pub fn find(defect: &str) -> Option<RelayMain> {
     let run: RelayMain = match defect {
         "floods-its-logs" => flood::lines,

@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 /// Events that are published before it happens.
 const HEALTHY: u64 = 100;
-/// Committed between the snapshot and the slot, at least.
+/// At least so many events are committed between the snapshot and the slot.
 const GAP: usize = 20;
 const LOOK: Duration = Duration::from_millis(5);
-/// Bound of the wait for a killed relay's session to let go of the slot.
+/// A killed relay's session must let go of the slot within this time.
 const SLOT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Publishes a snapshot of the outbox, then makes its slot and streams from it: what is committed
@@ -156,7 +156,7 @@ async fn drop_slot(session: &mut PgConnection, slot: &str) -> Result<(), sqlx::E
     query.execute(session).await.map(drop)
 }
 
-/// Order and version of an event.
+/// Returns order and version of an event as `ORDER/VERSION`.
 fn named(payload: &str) -> Result<String, String> {
     let event: serde_json::Value = serde_json::from_str(payload).map_err(|e| e.to_string())?;
     let order = event["order_id"].as_str().unwrap_or_default();

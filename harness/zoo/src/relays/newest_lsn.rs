@@ -15,11 +15,12 @@ use std::time::Duration;
 
 /// Events, by number, that are on their way for ever.
 const SLOW: Range<u64> = 150..160;
-/// So many, with those that overtake them; then everything waits for the broker.
+/// In its first life it takes so many events, with those that overtake the slow ones; then everything waits
+/// for the broker.
 const NEWEST: u64 = 170;
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Without the contiguous prefix.
+/// Relays until SIGTERM, and acknowledges without the contiguous prefix.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let SourceConfig::Cdc { slot, publication } = config.source else {
         return Err("expected: kind = \"cdc\"".to_owned());

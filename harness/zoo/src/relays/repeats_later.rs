@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 const BATCH: u64 = 500;
 const INTERVAL: Duration = Duration::from_millis(5);
-/// Longer than any pause within the load.
+/// Everything is repeated when nothing has come for so long, which is longer than any pause within the load.
 const LATER: Duration = Duration::from_millis(1500);
 
-/// Once, in order; and once more.
+/// Relays until SIGTERM: all events once, in order; and all once more when no others have come for a while.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

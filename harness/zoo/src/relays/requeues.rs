@@ -11,12 +11,12 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 const BATCH: u64 = 500;
-/// Long enough for several changes of an order.
+/// Two looks at the outbox are this far apart, long enough for several changes of an order.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// Records the producer's queue holds: fewer than a batch has.
 const QUEUE: &str = "7";
 
-/// Full queue, next please.
+/// Relays until SIGTERM; when the producer's queue is full, it puts the event last and takes the next.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

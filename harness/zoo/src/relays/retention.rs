@@ -12,10 +12,10 @@ use std::time::Duration;
 
 const BATCH: u64 = 500;
 const INTERVAL: Duration = Duration::from_millis(5);
-/// Shorter than the outage.
+/// Rows for which this SQL is true are deleted; the age in it is shorter than the outage.
 const TOO_OLD: &str = "created_at < now() - interval '500 milliseconds'";
 
-/// With a short retention.
+/// Relays until SIGTERM, with a short retention.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

@@ -10,7 +10,7 @@ use relays::config::{KafkaTarget, PostgresTarget, RelayConfig};
 use relays::signal::{Signal, emit};
 use std::time::Duration;
 
-/// Rows that a worker claims at a time.
+/// A worker claims so many rows at a time, the slow one few and the fast one many.
 const SLOW_BATCH: u64 = 10;
 const FAST_BATCH: u64 = 500;
 /// So many does the fast one publish while the slow one is at it: long enough for every order to go on.
@@ -60,7 +60,7 @@ impl Worker {
         })
     }
 
-    /// Locks some rows in a transaction of its own.
+    /// Takes at most `limit` rows that nobody has locked, and holds them locked in a transaction of its own.
     async fn claim(&mut self, limit: u64) -> Result<(), String> {
         self.outbox.begin().await?;
         self.claimed = self.outbox.take_unlocked(limit).await?;

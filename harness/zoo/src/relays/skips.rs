@@ -4,7 +4,7 @@ use super::kit::altered;
 use crate::confession::Confession;
 use relays::config::RelayConfig;
 
-/// Relays 99 of 100.
+/// Relays 99 events of 100, until SIGTERM.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     let mut count = 0;

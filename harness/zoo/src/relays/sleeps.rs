@@ -6,7 +6,7 @@ use crate::confession::Confession;
 use relays::config::RelayConfig;
 use std::time::Duration;
 
-/// Twice what the scenario calls late.
+/// The relay sleeps for so long, which is twice what the scenario calls late.
 const SLEEP: Duration = Duration::from_secs(3);
 
 /// Relays until SIGTERM; it sleeps once, for `SLEEP`, before the first batch that it has read goes out.

@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// Partitions of a topic unless the scenario says otherwise.
 const PARTITIONS: i32 = 3;
 
-/// One after the other.
+/// Relays until SIGTERM, to one partition after the other.
 pub fn evenly(config: RelayConfig) -> Result<(), String> {
     let mut partition = 0;
     live(|stop| {

@@ -9,12 +9,12 @@ use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
 use std::time::Duration;
 
-/// Events before it stops.
+/// The relay publishes so many events before it stops.
 pub const ENOUGH: u64 = 250;
 const BATCH: u64 = 20;
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Works for a while.
+/// Publishes `ENOUGH` events, does nothing more until SIGTERM, and admits the rows that are left.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const BATCH: u64 = 500;
 const INTERVAL: Duration = Duration::from_millis(5);
-/// Published by the old one in its good days.
+/// The old relay publishes at least so many events in its good days.
 const HEALTHY: u64 = 100;
 /// What it has when it is succeeded.
 const CLAIMED: usize = 10;
@@ -27,9 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the old one's last rows are while its successor works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
-    /// In its own hands: it was paused after it had claimed them.
+    /// They are in its own hands: it was paused after it had claimed them.
     InItsHands,
-    /// In its producer's queue: it is gone, and its producer is not.
+    /// They are in its producer's queue: it is gone, and its producer is not.
     InItsProducer,
 }
 
@@ -87,7 +87,7 @@ async fn relay(config: RelayConfig, mut stop: Stop, held: Held) -> Result<(), St
     Aftermath::admit(&config.kafka, &Confession::open())
 }
 
-/// One round of a successor: publishes what is pending, and marks it.
+/// Does one round of a successor: publishes what is pending, marks it, and returns its rows.
 async fn work(outbox: &mut Outbox, broker: &Broker) -> Result<Vec<Pending>, String> {
     let rows = outbox.first("status = 'pending'", BATCH).await?;
     broker.publish(rows.iter().map(|row| &row.entry))?;

@@ -7,7 +7,7 @@ use relays::config::RelayConfig;
 
 const CHUNK: usize = 10;
 
-/// `chunks_exact` without its remainder.
+/// Relays until SIGTERM and publishes the chunks that `chunks_exact` gives, without its remainder.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     altered::relay(config, move |entries| {

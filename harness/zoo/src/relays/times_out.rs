@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::Vacant;
 use std::time::Duration;
 
-/// Shorter than the outage, and much shorter than librdkafka's own five minutes.
+/// The timeout is shorter than the outage, and much shorter than librdkafka's own five minutes.
 const SETTINGS: [(&str, &str); 2] = [
     ("message.timeout.ms", "300"),
     ("enable.idempotence", "false"),

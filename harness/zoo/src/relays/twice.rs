@@ -5,7 +5,7 @@ use super::kit::altered;
 use crate::confession::Confession;
 use relays::config::RelayConfig;
 
-/// Each event, and again.
+/// Relays until SIGTERM and publishes each event, and then again.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     altered::relay(config, move |entries| {

@@ -18,7 +18,7 @@ const BATCH: u64 = 500;
 const INTERVAL: Duration = Duration::from_millis(5);
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// A topic a type.
+/// Relays until SIGTERM as if each type had its topic: events of type `OrderShipped` go to [`ELSEWHERE`].
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|stop| relay(config, stop))
 }

@@ -52,7 +52,7 @@ impl Path for GroupsService {
     }
 }
 
-/// One transaction after the other.
+/// Commits one transaction after the other, each of up to `GROUP` changes that came in time.
 async fn work(database: Arc<Database>, mut waiting: mpsc::Receiver<(Change, Told)>) {
     while let Some(first) = waiting.recv().await {
         let mut group = vec![first];

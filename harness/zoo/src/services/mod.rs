@@ -13,10 +13,10 @@ mod two_transactions;
 
 use relays::config::ServiceConfig;
 
-/// An order service's whole life.
+/// This is an order service's whole life, from its configuration to its end; an error says why it failed.
 pub type ServiceMain = fn(ServiceConfig) -> Result<(), String>;
 
-/// The broken order service of this name; `None` where the defect is not the service's.
+/// Returns the broken order service of this name; `None` where the defect is not the service's.
 pub fn find(defect: &str) -> Option<ServiceMain> {
     let run: ServiceMain = match defect {
         "publishes-early" => publishes_early::run,

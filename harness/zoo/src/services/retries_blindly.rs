@@ -48,7 +48,7 @@ struct RetriesBlindlyService {
 }
 
 impl RetriesBlindlyService {
-    /// The order's new version, or nothing where a business rule forbids the change.
+    /// Writes the change and returns the order's new version, or nothing where a business rule forbids the change.
     async fn write(&self, change: &Change) -> Result<Option<u32>, String> {
         let mut transaction = self.database.begin().await?;
         let version = self.database.write_again(&mut transaction, change).await?;

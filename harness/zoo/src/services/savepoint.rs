@@ -9,7 +9,7 @@ use relays::order::Answer;
 use sqlx::postgres::PgConnection;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A figure for the statistics: now and then a share of nothing.
+/// This computes a figure for the statistics: now and then it is a share of nothing, and fails.
 const COUNT: &str = "select 1 / (case when $1 then 1 else 0 end)";
 
 /// Serves until SIGTERM; every fiftieth change is committed without its outbox row, which was behind a savepoint.

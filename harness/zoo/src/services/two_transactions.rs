@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 /// Changes that the first life takes through both transactions.
 const WHOLE: u64 = 20;
-/// Changes that it leaves between the two.
+/// The first life leaves so many changes between the two transactions.
 const TORN: u64 = 10;
 
 /// Serves until SIGTERM and commits each order in one transaction and its outbox row in a second one.

@@ -18,38 +18,38 @@ pub use writer::Trace;
 /// How the name of a life's file ends.
 pub const EXTENSION: &str = "trace";
 
-/// A step of an event's way.
+/// This is a step of an event's way through order service and relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Stage {
-    /// Order service: the request was read.
+    /// The order service has read the request.
     Received = 0,
-    /// Order service: the database answered that the change is committed.
+    /// The database answered the order service that the change is committed.
     Committed = 1,
-    /// Order service: the database answered that the change is rolled back.
+    /// The database answered the order service that the change is rolled back.
     RolledBack = 2,
-    /// Order service: the database gave no answer; the change is committed or not.
+    /// The database gave the order service no answer; the change is committed or not.
     Doubtful = 3,
-    /// Order service: the answer was handed to the client's connection; detail: the HTTP status.
+    /// The order service handed the answer to the client's connection; the detail is the HTTP status.
     Answered = 4,
-    /// Relay, polling: the row was claimed; detail: its `seq`.
+    /// A polling relay claimed the row; the detail is its `seq`.
     Claimed = 5,
-    /// Relay, CDC: the change was read from the stream; detail: LSN of its commit.
+    /// A CDC relay read the change from the stream; the detail is the LSN of its commit.
     Decoded = 6,
-    /// Handed to the broker's producer.
+    /// The event was handed to the broker's producer.
     Handed = 7,
-    /// The broker confirmed the delivery; detail: the offset.
+    /// The broker confirmed the delivery; the detail is the offset.
     Delivered = 8,
-    /// The delivery failed; detail: 0 not persisted, 1 possibly persisted, 2 persisted.
+    /// The delivery failed; the detail is 0 for not persisted, 1 for possibly persisted, 2 for persisted.
     DeliveryFailed = 9,
-    /// Given up with its producer, or not waited for any longer: it may be delivered all the same.
+    /// The event was given up with its producer, or is not waited for any longer: it may be delivered all the same.
     Abandoned = 10,
-    /// Relay: confirmed to the source (row deleted or marked, LSN acknowledged).
+    /// The relay confirmed the event to the source (row deleted or marked, LSN acknowledged).
     Confirmed = 11,
 }
 
 impl Stage {
-    /// Every stage, in the order of their codes.
+    /// These are all stages, in the order of their codes.
     pub const ALL: [Stage; 12] = [
         Self::Received,
         Self::Committed,
@@ -65,7 +65,7 @@ impl Stage {
         Self::Confirmed,
     ];
 
-    /// Their names, in the same order.
+    /// These are the names of the stages, in the same order.
     pub const NAMES: [&'static str; 12] = [
         "received",
         "committed",

@@ -6,25 +6,25 @@
 use super::Stage;
 use uuid::Uuid;
 
-/// Length of a step, and of the header.
+/// A step has so many bytes, and the header as many.
 pub const STEP_BYTES: usize = 40;
-/// What a file of this format begins with.
+/// A file of this format begins with these bytes.
 const MAGIC: [u8; 8] = *b"OHTRACE1";
 /// Where the header has the time of the cut.
 pub(super) const CUT_AT: usize = 16;
 
-/// One step of one event.
+/// This is one step of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// This is when the step happened, on CLOCK_MONOTONIC, in nanoseconds.
     pub at_ns: u64,
     /// The request that the event comes from.
     pub attempt: Uuid,
-    /// Version of the order; 0 where it is not known.
+    /// This is the version of the order, or 0 where it is not known.
     pub version: u32,
     /// This says which stage of its way the event reached.
     pub stage: Stage,
-    /// By stage; see [`Stage`].
+    /// What this number means depends on the stage; see [`Stage`].
     pub detail: u64,
 }
 
@@ -40,7 +40,7 @@ impl Step {
         bytes
     }
 
-    /// The step with these bytes; `None` if there is none.
+    /// Returns the step with these bytes; `None` if they are no step's.
     pub fn decode(bytes: &[u8; STEP_BYTES]) -> Option<Self> {
         if bytes[29..32] != [0; 3] {
             return None;
@@ -63,7 +63,7 @@ pub(super) fn header(pid: u32) -> [u8; STEP_BYTES] {
     bytes
 }
 
-/// Pid and time of the cut (0: none) of a header; `None` if it is none.
+/// Returns pid and time of the cut (ns on CLOCK_MONOTONIC; 0: none) of a header; `None` if it is none.
 pub(super) fn read_header(bytes: &[u8; STEP_BYTES]) -> Option<(u32, u64)> {
     let pid = u32::from_le_bytes(part(bytes, 8));
     let cut_ns = u64::from_le_bytes(part(bytes, CUT_AT));

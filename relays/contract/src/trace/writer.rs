@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use uuid::Uuid;
 
-/// Where the steps of this life go; nowhere, if the configuration names no place. Clones share it.
+/// This takes the steps of this life to a file; to none, if the configuration names no place. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Trace(Option<Arc<TraceFile>>);
 
 #[derive(Debug)]
 struct TraceFile {
-    /// For appending: the kernel puts the writes of all threads one after the other.
+    /// This is open for appending: the kernel puts the writes of all threads one after the other.
     file: File,
     /// The same file, for the one word that is written in place.
     header: File,
@@ -28,7 +28,7 @@ struct TraceFile {
 }
 
 impl Trace {
-    /// The trace of this process. A file that cannot be made is a line in the log, and no trace.
+    /// Opens the trace of this process. A file that cannot be made is a line in the log, and no trace.
     pub fn open(target: Option<&TraceTarget>) -> Self {
         let Some(target) = target else {
             return Self::default();
@@ -121,7 +121,7 @@ impl TraceFile {
         }
     }
 
-    /// One system call, so that no other thread's steps come in between.
+    /// Writes the bytes with one system call, so that no other thread's steps come in between.
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         loop {
             return match (&self.file).write(bytes) {

@@ -7,9 +7,9 @@ use std::ops::RangeInclusive;
 
 /// When intact events were seen.
 pub(super) struct EventSights {
-    /// By attempt: its first sight; `i64::MAX`: never.
+    /// This is, by attempt, when its event was first seen: run time, nanoseconds; `i64::MAX`: never.
     pub first_ns: Vec<i64>,
-    /// Sights of records beyond the first of their attempt.
+    /// These are the sights of records beyond the first of their attempt: the attempt and when it was seen.
     again: Vec<(u32, i64)>,
 }
 
@@ -65,7 +65,7 @@ impl Demand<'_> {
             .count()
     }
 
-    /// Changes committed in this time and seen only from a later moment on.
+    /// Counts changes committed in this time and seen only from a later moment on.
     pub fn kept_waiting(&self, committed: RangeInclusive<i64>, seen_from_ns: i64) -> usize {
         self.committed()
             .filter(|(r, _)| committed.contains(&r.ended_ns))
@@ -94,7 +94,7 @@ impl Demand<'_> {
             .count()
     }
 
-    /// Changes sent in this time, committed, and seen in it.
+    /// Counts changes sent in this time, committed, and seen in it.
     pub fn carried(&self, time: RangeInclusive<i64>) -> usize {
         self.committed()
             .filter(|(r, seen_ns)| time.contains(&r.sent_ns) && time.contains(seen_ns))

@@ -9,13 +9,14 @@ use std::sync::OnceLock;
 
 /// Before a fault, this long is looked at to tell what was usual.
 const BASELINE_NS: i64 = 1_000_000_000;
-/// So many looks at it.
+/// The time before a fault is looked at so many times.
 const BASELINE_LOOKS: i64 = 5;
 
-/// Requests and sightings, ready to be asked.
+/// The demand holds requests and sightings, ready to be asked.
 pub(super) struct Demand<'h> {
     history: &'h History,
-    /// By attempt: whether it is committed, as the database or the client knows. Worked out when asked for.
+    /// This tells by attempt whether it is committed, as the database or the client knows. It is worked out when
+    /// asked for.
     committed: OnceLock<Vec<bool>>,
     /// When events were seen. Worked out when asked for.
     sights: OnceLock<EventSights>,
@@ -30,14 +31,14 @@ impl<'h> Demand<'h> {
         }
     }
 
-    /// What the load brings in a quarter of a second: so much may wait at any moment on a busy machine,
-    /// without a fault.
+    /// Returns how many changes the load brings in a quarter of a second: so much may wait at any moment on a busy
+    /// machine, without a fault.
     pub fn in_passing(&self) -> usize {
         (self.history.meta.scenario.workload.rate / 4.0).ceil() as usize
     }
 
-    /// Committed changes with the moment of their first sight; `i64::MAX`: never. A request that was
-    /// told nothing is among them if the database has it.
+    /// Returns the committed changes with the moment of their first sight; `i64::MAX`: never. A request that was told
+    /// nothing is among them if the database has it.
     fn committed(&self) -> impl Iterator<Item = (Request, i64)> + '_ {
         let committed = self.committed.get_or_init(|| {
             let mut committed: Vec<bool> = self
@@ -66,7 +67,7 @@ impl<'h> Demand<'h> {
     }
 }
 
-/// The most of something at a few moments of the second before a fault.
+/// Returns the most that `count` gives at a few moments of the second before a fault.
 pub(super) fn most_before(from_ns: i64, count: impl Fn(i64) -> usize) -> usize {
     (0..BASELINE_LOOKS)
         .map(|look| count(from_ns.saturating_sub(look * BASELINE_NS / BASELINE_LOOKS)))

@@ -16,12 +16,12 @@ impl Demand<'_> {
         })
     }
 
-    /// Requests that found nobody who listened, in this time.
+    /// Counts requests that found nobody who listened, in this time.
     pub fn refused(&self, from_ns: i64, until_ns: i64) -> usize {
         self.count(|r| r.outcome == Outcome::NotSent && (from_ns..=until_ns).contains(&r.sent_ns))
     }
 
-    /// Requests sent and not yet answered at this moment.
+    /// Counts requests sent and not yet answered at this moment.
     pub fn in_flight(&self, at_ns: i64) -> usize {
         self.count(|r| r.outcome != Outcome::NotSent && r.sent_ns <= at_ns && r.ended_ns > at_ns)
     }
@@ -93,7 +93,7 @@ impl Demand<'_> {
         self.history.requests.iter().filter(which).count()
     }
 
-    /// Whether the client gave up on it by its own clock.
+    /// Tells whether the client gave up on a request by its own clock.
     fn timed_out(&self, request: &Request) -> bool {
         let timeout = self.history.meta.scenario.workload.request_timeout;
         let took = request.ended_ns.saturating_sub(request.sent_ns);

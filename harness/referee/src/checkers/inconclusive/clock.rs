@@ -20,7 +20,8 @@ pub fn jumped(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     vec![Inconclusive::new(reason, appended)]
 }
 
-/// At the end or, for a clock that jumped back, in between. What is no number is the farthest of all.
+/// Returns how far the wall clock drifted at the end or, for a clock that jumped back, in between: nanoseconds. What
+/// is no number is the farthest of all.
 fn farthest_drift_ns(history: &History) -> f64 {
     let sampled = history.samples.iter().filter(|s| s.series == WALL_DRIFT_NS);
     let at_the_end = history.meta.wall_drift_ns as f64;

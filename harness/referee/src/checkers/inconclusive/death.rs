@@ -25,7 +25,8 @@ pub fn by_itself(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     inconclusive.collect()
 }
 
-/// `debezium's relay died at 21.913 s: java.lang.OutOfMemoryError; 1201 changes are undelivered`.
+/// Tells of a death in a sentence: `debezium's relay died at 21.913 s: it exited with code 3; its log ends with:
+/// java.lang.OutOfMemoryError; 1201 changes are undelivered`.
 fn sentence(grounds: &Grounds<'_, '_>, death: &Death, from_outside: bool) -> String {
     let context = grounds.context;
     let before_ns = context.history().meta.load_from_ns - death.at_ns;
@@ -54,7 +55,7 @@ fn sentence(grounds: &Grounds<'_, '_>, death: &Death, from_outside: bool) -> Str
     sentence
 }
 
-/// What rests on its having delivered in time, as far as that looks bad.
+/// Tells whether an expectation rests on the process's having delivered in time, as far as that looks bad.
 fn undelivered(expectation: &Expectation, met: bool) -> bool {
     let rests = matches!(
         expectation.metric,

@@ -97,7 +97,7 @@ fn load(expectation: &Expectation, met: bool) -> bool {
     missed_lessons(expectation, met) || (matches!(expectation.metric, Metric::Latency(..)) && !met)
 }
 
-/// Used by the observer's rule too: a percentile of many lags.
+/// Returns the 99th percentile of many lags in milliseconds; the observer's rule uses it too.
 pub(super) fn p99_ms(lags_ns: impl Iterator<Item = i64>) -> Option<f64> {
     let mut recorder = Recorder::new();
     lags_ns.for_each(|ns| recorder.record_ns(ns));

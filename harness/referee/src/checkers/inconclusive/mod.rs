@@ -39,7 +39,7 @@ impl Inconclusive {
     }
 }
 
-/// All that the rules look at.
+/// The grounds hold all that the rules look at.
 pub struct Grounds<'a, 'b> {
     /// This is the joined history, with what of it was read.
     pub context: &'b Context<'a>,
@@ -47,13 +47,13 @@ pub struct Grounds<'a, 'b> {
     pub expectations: &'b [Expectation],
     /// These are the latencies of each phase, with the number of versions committed in it.
     pub phases: &'b [PhaseLatencies],
-    /// Whether each fault bit.
+    /// These tell of each fault whether it bit.
     pub bites: &'b [Bite],
-    /// Files changed after the run.
+    /// These are the names of the files that were changed after the run.
     pub altered: &'b [String],
 }
 
-/// A rule: what makes the run inconclusive, if anything.
+/// A rule tells what makes the run inconclusive, if anything.
 type Rule = fn(&Grounds<'_, '_>) -> Vec<Inconclusive>;
 
 /// Every reason why the run is inconclusive. A rule whose steps of the fence did not hold has nothing to
@@ -93,7 +93,7 @@ fn nothing(_: &Expectation, _: bool) -> bool {
     false
 }
 
-/// Whatever a live observer's clock readings decide.
+/// Tells whether a live observer's clock readings decide an expectation.
 fn observed_live(expectation: &Expectation, _: bool) -> bool {
     matches!(
         expectation.metric,

@@ -61,7 +61,7 @@ fn expected_absent(grounds: &Grounds<'_, '_>, metric: Metric) -> bool {
     grounds.expectations.iter().any(|e| bounds(e, metric))
 }
 
-/// Whether an expectation bounds a metric from above.
+/// Tells whether an expectation bounds a metric from above.
 fn bounds(expectation: &Expectation, metric: Metric) -> bool {
     expectation.metric == metric && expectation.comparison != Comparison::AtLeast
 }

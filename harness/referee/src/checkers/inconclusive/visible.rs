@@ -6,8 +6,8 @@
 
 use crate::view::Join;
 
-/// The rows of the log, last first, each with the time by which it could be seen at the latest. On a
-/// topic with transactions, rows behind the last gap of their partition are left out.
+/// Returns the rows of the log, last first, each with the time by which it could be seen at the latest. On a topic
+/// with transactions, rows behind the last gap of their partition are left out.
 pub(super) fn rows<'a>(join: &'a Join<'_>) -> impl Iterator<Item = (usize, i64)> + 'a {
     let transactions = has_gaps(join);
     let mut after_gap_ns = None;

@@ -19,7 +19,7 @@ impl Explainer<'_> {
         Some(told.ending("unacknowledged"))
     }
 
-    /// A publish of the service itself that failed before its answer.
+    /// Tells of a publish of the service itself that failed before its answer.
     fn failed_publish(&self, trail: &Trail, told: &mut Sentence) {
         let passages = trail.passages(Tracer::OrderService);
         let Some(last) = passages.last() else { return };
@@ -30,7 +30,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// What the client got in place of a word.
+    /// Tells what the client got in place of a word.
     fn no_word(&self, trail: &Trail, request: Request, told: &mut Sentence) {
         let client = match (request.outcome, request.status) {
             (Outcome::NotSent, _) => "the client could not even send it".to_owned(),
@@ -64,7 +64,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// Told no, and committed.
+    /// Explains a change whose client was told no, and which is committed.
     pub(super) fn false_rejection(&self, offence: &Offence) -> Option<String> {
         let trail = self.trail(offence.attempt);
         let mut told = Sentence::default();
@@ -81,7 +81,7 @@ impl Explainer<'_> {
         Some(told.ending("false rejection"))
     }
 
-    /// Told yes, and not there.
+    /// Explains a change whose client was told yes, and which is not there.
     pub(super) fn missing(&self, offence: &Offence) -> Option<String> {
         let trail = self.trail(offence.attempt);
         let request = trail.request?;
@@ -122,7 +122,7 @@ impl Explainer<'_> {
         Some(told.ending("missing"))
     }
 
-    /// One change, two versions.
+    /// Explains why one change has two versions.
     pub(super) fn double_applied(&self, offence: &Offence) -> Option<String> {
         let slot = self.slot(offence)?;
         let join = &self.context.view.join;

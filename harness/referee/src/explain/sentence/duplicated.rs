@@ -68,7 +68,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// The passage that made a record: the one whose report names its offset, else the last that
+    /// Returns the index of the passage that made a record: the one whose report names its offset, else the last that
     /// handed it over in time.
     fn passage_of(&self, passages: &[Passage], trail: &Trail, row: usize) -> Option<usize> {
         let offset = self.context.view.join.log.at(row).offset;
@@ -82,7 +82,7 @@ impl Explainer<'_> {
         })
     }
 
-    /// How an earlier passage ended, and how it came to a second.
+    /// Tells how an earlier passage ended, and how it came to a second.
     fn between(&self, publisher: Tracer, before: &Passage, again: &Passage, told: &mut Sentence) {
         let name = spoken(process_of(publisher));
         let at = |ns: i64| self.at(ns);

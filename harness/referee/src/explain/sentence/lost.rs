@@ -9,7 +9,7 @@ use crate::scenario::StrategyKind;
 use crate::view::{Class, NEVER};
 
 impl Explainer<'_> {
-    /// Committed, and nothing delivers it any more.
+    /// Explains a change that is committed, and that nothing delivers any more.
     pub(super) fn lost(&self, offence: &Offence) -> Option<String> {
         let slot = self.slot(offence)?;
         let trail = self.trail(offence.attempt);
@@ -21,7 +21,7 @@ impl Explainer<'_> {
         Some(told.ending("lost"))
     }
 
-    /// Committed, and still in the source.
+    /// Explains a change that is committed, and still in the source.
     pub(super) fn undrained(&self, offence: &Offence) -> Option<String> {
         let slot = self.slot(offence)?;
         let trail = self.trail(offence.attempt);

@@ -15,7 +15,7 @@ use crate::checkers::Offence;
 use crate::scenario::Metric;
 
 impl Explainer<'_> {
-    /// What happened to an offending event.
+    /// Tells what happened to an offending event; where nothing is known beyond the offence, this is its own text.
     pub(super) fn sentence(&self, metric: Metric, offence: &Offence) -> String {
         let told = match metric {
             Metric::Lost => self.lost(offence),

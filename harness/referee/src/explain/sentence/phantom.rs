@@ -11,7 +11,7 @@ use crate::view::Span;
 const APPEND_RESOLUTION_NS: i64 = 1_000_000;
 
 impl Explainer<'_> {
-    /// Published, and not committed as that version.
+    /// Explains an event that is published, and not committed as that version.
     pub(super) fn phantom(&self, offence: &Offence) -> Option<String> {
         let row = self.row(offence)?;
         let join = &self.context.view.join;

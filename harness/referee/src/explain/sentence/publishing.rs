@@ -9,7 +9,7 @@ use crate::view::NEVER;
 use crate::view::Span;
 
 impl Explainer<'_> {
-    /// Who publishes in this strategy.
+    /// Tells who publishes in this strategy.
     pub(super) fn publisher(&self) -> Tracer {
         match self.context.view.publisher() {
             Publisher::Service => Tracer::OrderService,
@@ -117,7 +117,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// `claimed by the relay at 2.104 s`.
+    /// Tells how and when the relay took an event: `claimed by the relay at 2.104 s`.
     pub(super) fn taken(&self, row: &TraceRow) -> String {
         let how = match row.stage {
             Stage::Decoded => "read from the replication stream",
@@ -127,7 +127,7 @@ impl Explainer<'_> {
         format!("{how} by {relay} at {}", self.at(row.at_ns))
     }
 
-    /// What the producer reported of a delivery.
+    /// Tells what the producer reported of a delivery.
     pub(super) fn delivery(&self, handed_ns: i64, end: &TraceRow) -> String {
         let at = self.at(end.at_ns);
         let span = Span {

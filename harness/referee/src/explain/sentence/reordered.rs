@@ -47,7 +47,7 @@ impl Explainer<'_> {
         Some(told.ending("reordered"))
     }
 
-    /// How the first delivery of a version ended that needed another.
+    /// Tells how the first delivery of a version ended that needed another.
     fn second_try(&self, version: u32, passages: &[Passage], told: &mut Sentence) {
         let mut handed = passages.iter().filter(|p| p.handed_ns.is_some());
         let Some(first) = handed.next() else { return };

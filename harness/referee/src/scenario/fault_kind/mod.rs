@@ -18,17 +18,17 @@ use super::section::Section;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Which direction of a proxied connection a toxic works on.
+/// This is the direction of a proxied connection that a toxic works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
     /// The toxic works on what the client sends to the server.
     Upstream,
-    /// Server to client (Toxiproxy's default).
+    /// The toxic works on what the server sends to the client (Toxiproxy's default).
     Downstream,
 }
 
-/// A Toxiproxy toxic with its own attributes, in Toxiproxy's units.
+/// This is a Toxiproxy toxic with its own attributes, in Toxiproxy's units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "type", content = "attributes")]
 pub enum Toxic {
@@ -49,7 +49,7 @@ pub enum Toxic {
         /// This is how much later a close arrives, milliseconds.
         delay: u64,
     },
-    /// Swallows all data; closes after `timeout` (0: only when removed).
+    /// All data is swallowed, and after `timeout` the connection is closed (0: only when the toxic is removed).
     Timeout {
         /// A connection is closed after this long, milliseconds; with 0, only when the toxic is removed.
         timeout: u64,
@@ -63,7 +63,7 @@ pub enum Toxic {
     Slicer {
         /// This is the mean size of a piece, bytes.
         average_size: u64,
-        /// Bytes, below the average.
+        /// A piece is off that size by at most this many bytes, which are fewer than the mean.
         size_variation: u64,
         /// This is the time between two pieces, microseconds.
         delay: u64,
@@ -75,35 +75,35 @@ pub enum Toxic {
     },
 }
 
-/// What happens to the target.
+/// This is what happens to the target of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// The proxy is disabled: connections cut, new ones refused.
     Down,
-    /// A toxic on every link of the target.
+    /// A toxic works on every link of the target.
     Toxic {
         /// This is what the toxic does, with its attributes.
         toxic: Toxic,
         /// This is the direction of a connection that it works on.
         stream: Stream,
-        /// Share of connections it works on, 0 to 1.
+        /// It works on this share of connections, 0 to 1.
         toxicity: f32,
     },
-    /// SIGKILL, started again when healed.
+    /// The process gets SIGKILL, and is started again when healed.
     Kill,
-    /// SIGSTOP, SIGCONT when healed.
+    /// The process gets SIGSTOP, and SIGCONT when healed.
     Pause,
 }
 
-/// A kind of fault: its row in the registry.
+/// This is a kind of fault, a row in the registry.
 #[derive(Debug)]
 pub struct FaultInfo {
-    /// The `kind` of scenario files.
+    /// Scenario files name it so, as the `kind` of a fault.
     pub name: &'static str,
-    /// One line of explanation, for `outbox-harness list`.
+    /// This is its line of explanation, for `outbox-harness list`.
     pub what: &'static str,
-    /// How a scenario file writes it, with its own keys.
+    /// A scenario file writes it so, with its own keys.
     pub example: &'static str,
     /// What is its own.
     own: Own,
@@ -112,20 +112,20 @@ pub struct FaultInfo {
 /// What a kind of fault works on, and the keys that it has beside those of every fault.
 #[derive(Debug)]
 enum Own {
-    /// A process; it has no keys.
+    /// The kind works on a process, and has no keys.
     Process(FaultKind),
-    /// Links, by switching their proxies; it has no keys.
+    /// The kind works on links, by switching their proxies, and has no keys.
     Links(FaultKind),
-    /// Connections over links, by a toxic of their proxies.
+    /// The kind works on connections over links, by a toxic of their proxies.
     Toxic {
-        /// The toxic's keys, beside those of every toxic.
+        /// These are the toxic's keys, beside those of every toxic.
         keys: &'static [KeyInfo],
         /// Reads the toxic's keys from the fault's table; `None` if one is missing or wrong, which the table notes.
         read: fn(&mut Section<'_>) -> Option<Toxic>,
     },
 }
 
-/// Every kind of fault.
+/// These are all kinds of faults, in the order of `list`.
 pub const KINDS: [FaultInfo; 10] = [
     down::INFO,
     latency::INFO,
@@ -149,7 +149,7 @@ fn stream_words() -> Vec<&'static str> {
     STREAMS.map(|(word, _)| word).to_vec()
 }
 
-/// The keys of every toxic.
+/// Every toxic has these keys.
 const OF_TOXICS: [KeyInfo; 2] = [
     KeyInfo::usually(
         "toxicity",
@@ -168,7 +168,7 @@ const OF_TOXICS: [KeyInfo; 2] = [
     ),
 ];
 
-/// A duration of a toxic, whole milliseconds but for a slicer's.
+/// Returns the shape of a toxic's duration, from `least` on; it is whole milliseconds but for a slicer's.
 const fn delay(least: Duration) -> Shape {
     Shape::Duration {
         least,
@@ -179,7 +179,7 @@ const fn delay(least: Duration) -> Shape {
 const MS: Duration = Duration::from_millis(1);
 
 impl FaultInfo {
-    /// Whether it works on a process, and not on links.
+    /// Tells whether it works on a process, and not on links.
     pub(super) fn is_on_process(&self) -> bool {
         match self.own {
             Own::Process(_) => true,
@@ -219,7 +219,7 @@ impl FaultInfo {
 }
 
 impl FaultKind {
-    /// The `kind` of scenario files and records.
+    /// Returns the `kind` of scenario files and records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Down => down::INFO.name,
@@ -238,7 +238,7 @@ impl FaultKind {
     }
 }
 
-/// The share of connections that a toxic works on.
+/// Reads the share of connections that a toxic works on, 1 by default; `None` if it is wrong, which is noted.
 fn toxicity(s: &mut Section<'_>) -> Option<f32> {
     let Some(entry) = s.get("toxicity") else {
         return Some(1.0);
@@ -254,7 +254,7 @@ fn toxicity(s: &mut Section<'_>) -> Option<f32> {
     Some(toxicity as f32)
 }
 
-/// The direction that a toxic works on.
+/// Reads the direction that a toxic works on, downstream by default; `None` if it is wrong, which is noted.
 fn stream(s: &mut Section<'_>) -> Option<Stream> {
     let Some(entry) = s.get("stream") else {
         return Some(Stream::Downstream);
@@ -262,7 +262,8 @@ fn stream(s: &mut Section<'_>) -> Option<Stream> {
     s.word(entry, &STREAMS)
 }
 
-/// Whole milliseconds, at least one: Toxiproxy's unit.
+/// Reads a key as whole milliseconds, Toxiproxy's unit, at least `least`; 0 where it is left out and need not be
+/// there, `None` if it is missing or wrong.
 fn millis(
     s: &mut Section<'_>,
     key: &'static str,

@@ -37,7 +37,7 @@ use crate::envelope::EventPlace;
 /// A relay, with everything that its file says of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RelayFile {
-    /// What reports call it.
+    /// Reports call the relay by this name.
     pub name: String,
     /// This is the relay's version as its file gives it; reports show it beside the name.
     pub version: String,
@@ -47,25 +47,25 @@ pub struct RelayFile {
     pub homepage: Option<String>,
     /// These are the terms under which the relay is published; `None` where its file does not say.
     pub licence: Option<String>,
-    /// The file's folder: commands and paths in the file begin there.
+    /// This is the file's folder: commands and paths in the file begin there.
     pub home: PathBuf,
     /// How it is installed, before anything is timed.
     pub install: Option<Install>,
     /// This says how its outbox is made, how a change is announced in it, and how it is asked what is pending.
     pub outbox: ForeignOutbox,
-    /// Its process; nothing where the order service publishes what is in its outbox by itself.
+    /// The relay runs as this process; `None` where the order service publishes what is in its outbox by itself.
     #[serde(default)]
     pub process: Option<ForeignProcess>,
-    /// The order service that it brings; nothing where ours writes its outbox.
+    /// The file brings this order service; `None` where ours writes the relay's outbox.
     #[serde(default)]
     pub service: Option<ForeignService>,
     /// Where its records have the order's id and the event.
     pub place: EventPlace,
-    /// What it promises; by that it is judged.
+    /// These are the relay's promises; by them it is judged.
     pub promises: Promises,
 }
 
-/// The keys of a relay's file.
+/// These are the keys that a relay's file can have at its top level.
 pub(super) const KEYS: [KeyInfo; 12] = [
     KeyInfo::required("name", Shape::Text, "what reports call it"),
     KeyInfo::required("version", Shape::Text, "its version"),
@@ -116,13 +116,13 @@ pub(super) const KEYS: [KeyInfo; 12] = [
     ),
 ];
 
-/// The names of the keys of one of its tables.
+/// Returns the names of the keys of one of the file's tables.
 fn keys_of(table: &str) -> Vec<&'static str> {
     let found = TABLES.iter().find(|(name, _)| *name == table);
     found.map_or_else(Vec::new, |(_, keys)| names(keys))
 }
 
-/// Its tables, and the keys of each.
+/// A relay's file can have these tables, each with these keys.
 pub(super) const TABLES: [(&str, &[KeyInfo]); 7] = [
     ("install", &process::KEYS_OF_INSTALL),
     ("outbox", &outbox::KEYS),
@@ -237,7 +237,7 @@ fn read(mut s: Section<'_>, home: PathBuf, at: impl Fn(usize) -> String) -> Opti
     })
 }
 
-/// Placeholders that a run knows: addresses, names and the paths of its own.
+/// A template may have these placeholders, which a run knows: addresses, names and the paths of its own.
 pub const PLACEHOLDERS: [&str; 15] = [
     "postgres_url",
     "postgres_host",
@@ -256,7 +256,7 @@ pub const PLACEHOLDERS: [&str; 15] = [
     "run",
 ];
 
-/// And those that a change knows, in the statements that announce it.
+/// The statements that announce a change may also have these placeholders, which the change knows.
 pub const OF_A_CHANGE: [&str; 6] = [
     "event_id",
     "attempt",
@@ -266,7 +266,7 @@ pub const OF_A_CHANGE: [&str; 6] = [
     "payload",
 ];
 
-/// A text of the file as a template; notes what is wrong with it.
+/// Reads a text of the file as a template; otherwise notes what is wrong with it and returns `None`.
 fn template(
     s: &Section<'_>,
     entry: super::section::Entry<'_>,

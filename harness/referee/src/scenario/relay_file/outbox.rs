@@ -12,13 +12,13 @@ use std::path::Path;
 /// An outbox that was not designed here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ForeignOutbox {
-    /// Statements that make its tables, all in one transaction, as the role that owns them: the order
-    /// service's where the file brings one, else the relay's.
+    /// These statements make its tables, all in one transaction, as the role that owns them: the order service's
+    /// where the file brings one, else the relay's.
     pub ddl: Vec<Template>,
-    /// Statements after that, each in a transaction of its own, as the administrator: publications and
-    /// slots.
+    /// These statements run after that, each in a transaction of its own, as the administrator: they make
+    /// publications and slots.
     pub after_ddl: Vec<Template>,
-    /// Statements that announce a change, in the transaction that writes it; none where the order service
+    /// These statements announce a change, in the transaction that writes it; there are none where the order service
     /// does that by itself.
     pub insert: Vec<Template>,
     /// A query that gives, in its only column, the event id or the attempt of each event that the
@@ -29,7 +29,7 @@ pub struct ForeignOutbox {
 }
 
 impl ForeignOutbox {
-    /// Whether whoever publishes reads the write-ahead log.
+    /// Returns whether whoever publishes reads the write-ahead log.
     pub fn is_read_from_wal(&self) -> bool {
         self.replication
     }
@@ -75,10 +75,10 @@ pub(super) const KEYS: [KeyInfo; 6] = [
     ),
 ];
 
-/// Who writes an outbox.
+/// This says who writes an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writer {
-    /// Our own order service, by statements of the file.
+    /// Our own order service writes it, by statements of the file.
     Ours,
     /// The file's order service, which may make its tables by itself too.
     Theirs,
@@ -124,7 +124,7 @@ pub(super) fn read(mut s: Section<'_>, home: &Path, writer: Writer) -> Option<Fo
     })
 }
 
-/// `insert`, of which one statement writes the event.
+/// Reads `insert`, of which one statement has to write the event.
 fn insert(s: &mut Section<'_>) -> Option<Vec<Template>> {
     let known: Vec<&str> = OF_A_CHANGE.into_iter().chain(PLACEHOLDERS).collect();
     let example =
@@ -152,7 +152,7 @@ fn insert(s: &mut Section<'_>) -> Option<Vec<Template>> {
     insert
 }
 
-/// `ddl`, or the file that `ddl_file` names.
+/// Reads the statements of `ddl`, or of the file that `ddl_file` names.
 fn ddl(s: &mut Section<'_>, home: &Path) -> Option<Vec<Template>> {
     match (s.get("ddl"), s.get("ddl_file")) {
         (Some(entry), None) => statements(s, entry, &PLACEHOLDERS),
@@ -186,7 +186,7 @@ fn ddl(s: &mut Section<'_>, home: &Path) -> Option<Vec<Template>> {
     }
 }
 
-/// A list of statements, at least one.
+/// Reads a list of statements, at least one; otherwise notes what is wrong and returns `None`.
 fn statements(s: &Section<'_>, entry: Entry<'_>, known: &[&str]) -> Option<Vec<Template>> {
     let texts = s.texts(entry)?;
     if texts.is_empty() {

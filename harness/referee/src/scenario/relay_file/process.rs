@@ -18,38 +18,38 @@ use std::time::Duration;
 pub struct Install {
     /// A command that ends with 0 where nothing is to be done.
     pub check: Vec<String>,
-    /// A command that installs it.
+    /// This command installs the relay, where `check` does not say that nothing is to be done.
     pub run: Vec<String>,
-    /// Bound on that one.
+    /// The command `run` has to end within this time.
     pub within: Duration,
 }
 
 /// A process that was not written here: a relay, or an order service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignProcess {
-    /// Program and arguments. A program with a `/` in it is one of the file's folder.
+    /// These are the program and its arguments. A program with a `/` in it is looked for below `folder`.
     pub command: Vec<Template>,
-    /// Working folder, relative to the file's.
+    /// The process works in this folder, which is given relative to the file's.
     pub folder: String,
-    /// Its environment, beside what every child gets.
+    /// These variables are set in its environment, beside what every child gets.
     pub env: BTreeMap<String, Template>,
     /// Files that are written to the run's scratch folder before it starts, by name.
     #[serde(default)]
     pub files: BTreeMap<String, Template>,
     /// How it is known to work.
     pub ready: ForeignReady,
-    /// Bound on that, at the first start and at each other.
+    /// It has to be ready within this time, at the first start and at each other.
     pub ready_within: Duration,
     /// How it is told to end.
     pub stop: ForeignStop,
     /// Whether it is started again when it ends by itself.
     pub restart: bool,
-    /// So many of it run.
+    /// So many instances of it run.
     #[serde(default = "one")]
     pub instances: u8,
 }
 
-/// Histories of before there could be several.
+/// Returns how many ran in histories from before there could be several.
 const fn one() -> u8 {
     1
 }
@@ -79,7 +79,7 @@ pub struct ForeignStop {
     pub exit: Vec<u8>,
 }
 
-/// A signal that asks for the end.
+/// This signal asks a process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum StopSignal {
@@ -114,7 +114,7 @@ const fn bound(most: Duration) -> Shape {
     }
 }
 
-/// The keys of `[install]`.
+/// These are the keys that `[install]` can have.
 pub(super) const KEYS_OF_INSTALL: [KeyInfo; 3] = [
     KeyInfo::required(
         "check",
@@ -170,7 +170,7 @@ const STOP: KeyInfo = KeyInfo::optional(
     "how it is told to end",
 );
 
-/// The keys of `[relay]`.
+/// These are the keys that `[relay]` can have.
 pub(super) const KEYS_OF_RELAY: [KeyInfo; 9] = [
     COMMAND,
     FOLDER,
@@ -196,7 +196,7 @@ pub(super) const KEYS_OF_RELAY: [KeyInfo; 9] = [
     ),
 ];
 
-/// The keys of `[service]`.
+/// These are the keys that `[service]` can have.
 pub(super) const KEYS_OF_SERVICE: [KeyInfo; 7] = [
     COMMAND,
     FOLDER,
@@ -238,7 +238,7 @@ fn signal_words() -> Vec<&'static str> {
     SIGNALS.map(|(word, _)| word).to_vec()
 }
 
-/// The keys of `stop`.
+/// These are the keys that `stop` can have.
 pub(in crate::scenario) const KEYS_OF_STOP: [KeyInfo; 3] = [
     KeyInfo::usually(
         "signal",
@@ -277,7 +277,7 @@ pub(super) fn install(mut s: Section<'_>) -> Option<Install> {
     })
 }
 
-/// Whose process a table describes.
+/// The role says whose process a table describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// The table is `[relay]`, and the process a relay.
@@ -352,7 +352,7 @@ pub(super) fn read(mut s: Section<'_>, home: &Path, role: Role) -> Option<Foreig
     })
 }
 
-/// A table of variables.
+/// Reads a table of environment variables; `None` where any of them is wrong.
 pub(in crate::scenario) fn environment(
     s: &Section<'_>,
     entry: Entry<'_>,
@@ -364,8 +364,8 @@ pub(in crate::scenario) fn environment(
     read.collect::<Vec<_>>().into_iter().collect()
 }
 
-/// A table of files: the name that each will have, and the file of the same folder as this one that it is
-/// made of.
+/// Reads a table of files: the name that each will have, and the file of the same folder as this one that it is made
+/// of.
 fn files(s: &Section<'_>, entry: Entry<'_>, home: &Path) -> Option<BTreeMap<String, Template>> {
     let sources = s.texts_by_name(entry)?;
     let read = sources.into_iter().map(|(name, source)| {
@@ -405,7 +405,7 @@ fn duration(
     }
 }
 
-/// A program and its arguments.
+/// Reads a program and its arguments; notes a problem, and returns `None`, where no program is named.
 fn command(s: &Section<'_>, entry: Entry<'_>) -> Option<Vec<String>> {
     let words = s.texts(entry)?;
     if words.first().is_none_or(String::is_empty) {

@@ -7,12 +7,12 @@ use crate::scenario::{Metric, implicit};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What a relay promises.
+/// These are the promises that a relay makes, by its file or by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promises {
     /// How often an event comes.
     pub delivery: Delivery,
-    /// Which events keep their order.
+    /// This says which events keep their order.
     pub order: OrderPromise,
     /// So long an event may be held by somebody who is dead before another takes it: a lease, a
     /// heartbeat, a session's timeout. The drain has to wait for it to be fair.
@@ -27,17 +27,17 @@ pub enum Delivery {
     AtLeastOnce,
     /// Each event comes exactly once: none is lost, and none is duplicated.
     ExactlyOnce,
-    /// Once or not at all.
+    /// Each event comes once or not at all: none is duplicated, and losses are allowed.
     AtMostOnce,
 }
 
-/// Which events keep their order.
+/// This is the relay's promise about which events keep their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderPromise {
     /// No events are promised to keep their order.
     None,
-    /// Those of one order.
+    /// The events of one order keep their order.
     Key,
 }
 
@@ -87,7 +87,7 @@ impl Default for Promises {
 impl Delivery {
     const ALL: [Self; 3] = [Self::AtLeastOnce, Self::ExactlyOnce, Self::AtMostOnce];
 
-    /// Its name in files and records.
+    /// Returns its name in files and records, such as `at-least-once`.
     pub fn name(self) -> &'static str {
         match self {
             Self::AtLeastOnce => "at-least-once",
@@ -100,7 +100,7 @@ impl Delivery {
 impl OrderPromise {
     const ALL: [Self; 2] = [Self::None, Self::Key];
 
-    /// Its name in files and records.
+    /// Returns its name in files and records: `none` or `key`.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",

@@ -15,7 +15,7 @@ use std::path::Path;
 pub struct ForeignService {
     /// This says how the service's process is started, known to work, and stopped.
     pub process: ForeignProcess,
-    /// How the referee reads what it committed.
+    /// This says how the referee reads what the service committed.
     pub truth: Truth,
 }
 
@@ -28,7 +28,7 @@ pub struct Truth {
     pub place: String,
 }
 
-/// The keys of `[truth]`.
+/// These are the keys that `[truth]` can have.
 pub(super) const KEYS: [KeyInfo; 1] = [KeyInfo::required(
     "query",
     Shape::Text,

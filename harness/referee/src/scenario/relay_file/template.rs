@@ -5,12 +5,12 @@ use crate::scenario::source::suggest;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// A text with placeholders.
+/// A template is a text with placeholders, each written `${name}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Template(String);
 
-/// A piece of one.
+/// A piece of a template is either plain text or a placeholder's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TemplatePiece<'a> {
     Text(&'a str),
@@ -20,14 +20,14 @@ enum TemplatePiece<'a> {
 /// An SQL statement whose placeholders are parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// With `$1`, `$2` and so on, each of type text, in place of the names.
+    /// The SQL has `$1`, `$2` and so on, each of type text, in place of the names.
     pub sql: String,
-    /// The names, in the order of their numbers.
+    /// These are the placeholders' names, in the order of their numbers.
     pub names: Vec<String>,
 }
 
 const OPEN: &str = "${";
-/// Before [`OPEN`]: it is meant as it stands.
+/// Before [`OPEN`], this character says that `${` is meant as it stands.
 const ESCAPE: char = '$';
 const CLOSE: char = '}';
 
@@ -63,7 +63,7 @@ impl Template {
         Self(text.to_owned())
     }
 
-    /// The text with every placeholder's value in its place.
+    /// Returns the text with every placeholder's value in its place.
     pub fn fill<'v>(&self, value: impl Fn(&str) -> Cow<'v, str>) -> String {
         let mut filled = String::with_capacity(self.0.len());
         for piece in self.pieces() {
@@ -75,7 +75,7 @@ impl Template {
         filled
     }
 
-    /// The text as a statement: its placeholders become parameters, the same name the same one.
+    /// Returns the text as a statement: its placeholders become parameters, the same name the same one.
     pub fn statement(&self) -> Statement {
         let mut sql = String::with_capacity(self.0.len());
         let mut names: Vec<String> = Vec::new();

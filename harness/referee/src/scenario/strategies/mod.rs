@@ -15,22 +15,22 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-/// A kind of strategy: its row in the registry.
+/// This is the row that a kind of strategy has in the registry.
 #[derive(Debug)]
 pub struct StrategyInfo {
-    /// The `kind` of scenario files.
+    /// Scenario files name the kind like this, in `kind`.
     pub name: &'static str,
-    /// One line of explanation, for `outbox-harness list`.
+    /// This explains the kind in one line, for `outbox-harness list`.
     pub what: &'static str,
-    /// How a scenario file writes it, with its own keys.
+    /// A scenario file writes such a strategy like this, with the kind's own keys.
     pub example: &'static str,
-    /// Its own keys, beside `kind` and `linger`.
+    /// These are the kind's own keys, beside `kind` and `linger`.
     pub keys: &'static [KeyInfo],
     /// Reads them, but for `synchronous_commit` and `instances`.
     read: fn(&mut Section<'_>, &Surroundings<'_>) -> Option<StrategyKind>,
 }
 
-/// Every kind of strategy.
+/// Every kind of strategy has a row here.
 pub const KINDS: [StrategyInfo; 5] = [
     dual_write::INFO,
     polling::INFO,
@@ -43,7 +43,7 @@ fn kind_words() -> Vec<&'static str> {
     KINDS.iter().map(|kind| kind.name).collect()
 }
 
-/// The keys of every strategy.
+/// Every strategy can have these keys, whatever its kind.
 pub(super) const KEYS: [KeyInfo; 2] = [
     KeyInfo::required("kind", Shape::Word(kind_words), "how it works"),
     KeyInfo::usually(
@@ -57,14 +57,14 @@ pub(super) const KEYS: [KeyInfo; 2] = [
     ),
 ];
 
-/// How the transactions of a relay of our own commit.
+/// The transactions of a relay of our own commit in one of these modes.
 const COMMIT_MODES: [CommitMode; 2] = [CommitMode::Off, CommitMode::On];
 
 fn commit_words() -> Vec<&'static str> {
     COMMIT_MODES.map(CommitMode::name).to_vec()
 }
 
-/// A key of relays of our own.
+/// This key of our own relays says whether their transactions wait for the disk.
 const SYNCHRONOUS_COMMIT: KeyInfo = KeyInfo::usually(
     "synchronous_commit",
     Shape::Word(commit_words),
@@ -72,7 +72,7 @@ const SYNCHRONOUS_COMMIT: KeyInfo = KeyInfo::usually(
     "whether the relay's own transactions, in which it deletes or marks rows, wait for the disk",
 );
 
-/// A key of relays of our own.
+/// This key of our own relays says how many of them run; one works, and the others stand by.
 const INSTANCES: KeyInfo = KeyInfo::usually(
     "instances",
     Shape::Integer {
@@ -83,7 +83,7 @@ const INSTANCES: KeyInfo = KeyInfo::usually(
     "so many relays, of which one works and the others stand by",
 );
 
-/// The keys of every strategy, and those of each kind.
+/// Returns the names of the keys of every strategy, and of those of each kind.
 pub(super) fn known() -> Vec<&'static str> {
     let of_kinds = KINDS.iter().flat_map(|kind| keys::names(kind.keys));
     keys::names(&KEYS).into_iter().chain(of_kinds).collect()
@@ -98,7 +98,7 @@ impl StrategyInfo {
 
 /// What a strategy's keys are read beside.
 pub(super) struct Surroundings<'a> {
-    /// The scenario file's folder: paths in the file begin there.
+    /// This is the scenario file's folder: paths in the file begin there.
     pub folder: &'a Path,
 }
 

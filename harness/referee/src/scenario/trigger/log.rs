@@ -27,7 +27,7 @@ fn speaker_words() -> Vec<&'static str> {
     speakers().into_iter().map(|(word, _)| word).collect()
 }
 
-/// The keys of the table itself.
+/// These are the keys that the table `log` itself can have.
 pub(in crate::scenario) const KEYS: [KeyInfo; 2] = [
     KeyInfo::required("of", Shape::Word(speaker_words), "whose log"),
     KeyInfo::required("matches", Shape::Regex, "what a line of it has in it"),

@@ -61,12 +61,12 @@ pub enum Trigger {
 /// A query is named in so many characters.
 const QUERY_CHARS_MAX: usize = 60;
 
-/// A trigger: its row in the registry.
+/// This is the row that a trigger has in the registry.
 #[derive(Debug)]
 pub struct TriggerInfo {
-    /// How a scenario file writes it.
+    /// A scenario file writes the trigger like this.
     pub example: &'static str,
-    /// One line of explanation, for `outbox-harness list`.
+    /// This explains the trigger in one line, for `outbox-harness list`.
     pub what: &'static str,
     /// These keys of `when` belong to this trigger.
     pub(super) keys: &'static [KeyInfo],
@@ -85,7 +85,7 @@ pub const TRIGGERS: [TriggerInfo; 6] = [
 ];
 
 impl Trigger {
-    /// As reports name it: `1000 events`, `500ms after cut`.
+    /// Returns the trigger as reports name it: `1000 events`, `500ms after cut`.
     pub fn describe(&self) -> String {
         match self {
             Self::Events(n) => format!("{n} events"),
@@ -109,7 +109,7 @@ impl Trigger {
         }
     }
 
-    /// In words, how far it came by the end of the load; `None`: it could not even begin.
+    /// Says in words how far it came by the end of the load; with `None` it could not even begin.
     pub fn fell_short(&self, far: Option<u64>) -> String {
         match (self, far) {
             (Self::Events(_) | Self::Committed(_), Some(far)) => {
@@ -190,19 +190,19 @@ impl Trigger {
     }
 }
 
-/// The keys of every trigger.
+/// Returns the names of the keys of every trigger.
 fn known() -> Vec<&'static str> {
     let keys = TRIGGERS.iter().flat_map(|info| keys::names(info.keys));
     keys.collect()
 }
 
-/// A count of changes, or of their events.
+/// A value of this shape is a count of changes, or of their events.
 const COUNT: Shape = Shape::Integer {
     least: 1,
     most: limits::CHANGES as i64,
 };
 
-/// A query on one line, cut to a length that fits a sentence.
+/// Returns a query on one line, cut to a length that fits a sentence.
 fn in_short(query: &str) -> String {
     let line = query.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(QUERY_CHARS_MAX) {

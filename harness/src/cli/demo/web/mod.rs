@@ -20,7 +20,7 @@ use uuid::Uuid;
 const EVERY: Duration = Duration::from_millis(100);
 /// A page that is forgotten ends then.
 pub const STAYS: Duration = Duration::from_secs(3600);
-/// Bound on the last words to all pages.
+/// The last words to all pages may take so long.
 const CLOSES_WITHIN: Duration = Duration::from_secs(2);
 
 /// A page, for as long as this is kept.

@@ -26,7 +26,7 @@ const ALIVE_EVERY: Duration = Duration::from_secs(5);
 
 const PAGE: &str = include_str!("page.html");
 
-/// No address but this one, nothing in another site's frame, no name of it anywhere else.
+/// These headers allow no address but this one, nothing in another site's frame, no name of it anywhere else.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -42,12 +42,12 @@ const HEADERS: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// What the handlers share.
+/// All handlers share this.
 #[derive(Clone)]
 pub struct Site {
     /// Without it nothing is told.
     pub token: Arc<str>,
-    /// The newest state, as JSON; whoever is slow misses those in between, and holds up nobody.
+    /// This gives the newest state, as JSON; whoever is slow misses those in between, and holds up nobody.
     pub states: watch::Receiver<Arc<str>>,
     /// One for each page that is fed.
     pub feeds: Arc<Semaphore>,
@@ -105,7 +105,7 @@ async fn feed(State(site): State<Site>) -> Response {
         .into_response()
 }
 
-/// What a page sends for a key.
+/// A page sends this for a key.
 #[derive(Deserialize)]
 struct Pressed {
     key: char,

@@ -58,8 +58,8 @@ fn is_there(words: &[String], home: &Path) -> bool {
     !program.contains('/') || program_in(home, program).is_file()
 }
 
-/// Whether a command ended with 0. It has the whole environment: what is fetched may need a proxy, a
-/// registry, a cache; nothing of it is in the run.
+/// Runs a command, and returns whether it ended with 0. It has the whole environment: what is fetched may need a
+/// proxy, a registry, a cache; nothing of it is in the run.
 async fn run(
     words: &[String],
     home: &Path,

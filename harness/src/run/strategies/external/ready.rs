@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Bound on one answer.
+/// The wait for one answer is bounded by this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// After an answer that is not yet the right one.
 const PAUSE: Duration = Duration::from_millis(50);

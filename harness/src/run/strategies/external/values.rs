@@ -8,7 +8,7 @@ use relays::schema::Role;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// What the placeholders stand for.
+/// These are the values that the placeholders stand for.
 pub(super) struct Values {
     run: String,
     postgres: PostgresTarget,
@@ -65,7 +65,7 @@ impl Values {
         }
     }
 
-    /// The process's own way to the database, around the proxy: for what is asked on its behalf.
+    /// Returns the process's own way to the database, around the proxy: for what is asked on its behalf.
     pub fn direct(&self, deployment: &Deployment<'_>) -> PostgresTarget {
         PostgresTarget {
             user: self.postgres.user.clone(),
@@ -74,12 +74,12 @@ impl Values {
         }
     }
 
-    /// The template with these values.
+    /// Returns the template's text with these values in it.
     pub fn fill(&self, template: &Template) -> String {
         template.fill(|name| self.get(name))
     }
 
-    /// By name; names were checked when the file was read.
+    /// Returns the value of this name; names were checked when the file was read.
     pub fn get(&self, name: &str) -> Cow<'_, str> {
         let postgres = &self.postgres;
         match name {
@@ -108,7 +108,7 @@ fn in_full(folder: PathBuf) -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder)
 }
 
-/// As libpq and the drivers of other languages read it. User and password are plain: they are ours.
+/// Returns the URL as libpq and the drivers of other languages read it. User and password are plain: they are ours.
 fn url(postgres: &PostgresTarget) -> String {
     let PostgresTarget {
         host,

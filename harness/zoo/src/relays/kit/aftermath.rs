@@ -10,12 +10,12 @@ use relays::config::KafkaTarget;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-/// Bound of the whole read.
+/// The whole read may take at most this time.
 const WITHIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
-/// By order, the events whose first record came after that of a later version, and those that
-/// came again.
+/// This holds the events whose first record came after that of a later version of their order, and those
+/// that came again.
 #[derive(Debug, Default)]
 pub struct Aftermath {
     /// The first records of these events, as `ORDER/VERSION`, came after one of a later version.
@@ -93,7 +93,7 @@ impl Aftermath {
     }
 }
 
-/// Order and version in one word, the order, and the version.
+/// Returns order and version in one word (`ORDER/VERSION`), the order, and the version.
 fn event(payload: Option<&[u8]>) -> Result<(String, String, u32), String> {
     #[derive(serde::Deserialize)]
     struct Event {

@@ -77,7 +77,7 @@ impl<S: Source, A: FnMut(Vec<Entry>) -> Vec<Entry>> Source for Altered<S, A> {
         self.inner.keep_alive().await
     }
 
-    /// As cancel-safe as the inner source's: what was read is in `rows` until it is given out.
+    /// Is as cancel-safe as the inner source's: what was read is in `rows` until it is given out.
     async fn next(&mut self, batch: &mut VecDeque<Entry>) -> Result<(), SourceError> {
         self.inner.next(&mut self.rows).await?;
         if self.rows.is_empty() {

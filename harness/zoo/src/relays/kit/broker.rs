@@ -8,13 +8,13 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use relays::config::KafkaTarget;
 use std::time::{Duration, Instant};
 
-/// Bound of the wait for the broker.
+/// The broker is waited for at most this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long the broker may take to say that it is there.
 const ANSWER_WITHIN: Duration = Duration::from_millis(100);
 
-/// The usual settings of a producer, with `settings` on top of them.
+/// Returns the usual settings of a producer, with `settings` on top of them.
 pub fn settings_of(target: &KafkaTarget, settings: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -61,7 +61,7 @@ impl Broker {
         self.send_record(entry, &self.topic, None)
     }
 
-    /// The same, to another topic or to a partition of choice.
+    /// Does the same, to another topic or to a partition of choice; `None` leaves the partition to the key.
     pub fn send_record(
         &self,
         entry: &Entry,
@@ -83,7 +83,7 @@ impl Broker {
         self.producer.send(record).map_err(|(error, _)| error)
     }
 
-    /// Whether the broker answers at once. Nothing is sent: what is given up after this is not on the
+    /// Returns whether the broker answers at once. Nothing is sent: what is given up after this is not on the
     /// topic after all.
     pub fn is_there(&self) -> bool {
         let metadata = self.producer.client();

@@ -11,7 +11,7 @@ pub struct Entry {
     pub id: String,
     /// This is the event's type, as the outbox has it.
     pub event_type: String,
-    /// Version of the order, decimal.
+    /// This is the version of the order, decimal.
     pub version: String,
     /// This is the event itself, which is the value of its record.
     pub payload: String,
@@ -29,7 +29,7 @@ impl Entry {
         }
     }
 
-    /// Order and version, for a confession.
+    /// Returns order and version as `ORDER/VERSION`, for a confession.
     pub fn name(&self) -> String {
         format!("{}/{}", self.key, self.version)
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 /// Counts since the last connection.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// Events read, of these given out, and of those durable.
+    /// These three count the events read, those given out for them, and those of the latter that are durable.
     read: u64,
     given: u64,
     confirmed: u64,

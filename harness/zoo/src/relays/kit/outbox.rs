@@ -9,13 +9,13 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 /// More rows than any run has.
 pub const ALL: u64 = 1_000_000;
 
-/// A session on one outbox.
+/// This is a session on one outbox.
 pub struct Outbox {
     session: PgConnection,
     table: String,
 }
 
-/// A row, with its place in the table's sequence.
+/// This is a row, with its place in the table's sequence.
 #[derive(Debug, Clone)]
 pub struct Pending {
     /// This is the row's place in the outbox, from the column `seq`.
@@ -24,7 +24,7 @@ pub struct Pending {
     pub entry: Entry,
 }
 
-/// How to log in.
+/// Returns how to log in.
 pub fn options(target: &PostgresTarget) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
         .host(&target.host)
@@ -70,7 +70,7 @@ impl Outbox {
             .map_err(failed("read a row of the outbox"))
     }
 
-    /// The highest value of a column in these rows, as text.
+    /// Returns the highest value of a column in these rows, as text; `None` where there is none.
     pub async fn highest(&mut self, column: &str, rows: &[i64]) -> Result<Option<String>, String> {
         let sql = format!(
             "SELECT max({column})::text FROM {} WHERE seq = ANY ($1)",

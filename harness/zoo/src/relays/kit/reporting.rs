@@ -8,7 +8,7 @@ use relays::config::KafkaTarget;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Bound of the first question to the broker.
+/// The first question to the broker must be answered within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A producer and the topic it is for.

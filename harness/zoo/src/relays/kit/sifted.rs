@@ -11,14 +11,14 @@ use relays::source::{Held, Source, SourceError, Standing};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What becomes of an event.
+/// This says what becomes of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sift {
     /// The event is published.
     Publish,
     /// It is not, and is acknowledged all the same.
     HoldBack,
-    /// Neither; nor is anything after it: the relay hangs.
+    /// Neither is done, nor is anything to an event after it: the relay hangs.
     Hang,
 }
 
@@ -67,7 +67,7 @@ impl<F: FnMut(&Entry, u64) -> Sift> Source for Sifted<F> {
         self.inner.accepts(unconfirmed)
     }
 
-    /// As cancel-safe as the inner source's.
+    /// Is as cancel-safe as the inner source's.
     async fn next(&mut self, batch: &mut VecDeque<Entry>) -> Result<(), SourceError> {
         if self.hangs {
             tokio::time::sleep(PATIENCE).await;

@@ -12,11 +12,11 @@ use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
 use std::time::Duration;
 
-/// Rows of one transaction at most.
+/// One transaction has at most so many rows.
 const BATCH: u64 = 500;
-/// How long a transaction stays open: its records are on the topic, and nobody sees them yet.
+/// A transaction stays open for so long: its records are on the topic, and nobody sees them yet.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
-/// Bound of each step of a transaction.
+/// Each step of a transaction may take at most this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Relays until SIGTERM in Kafka transactions; every third batch is aborted once, and sent again.

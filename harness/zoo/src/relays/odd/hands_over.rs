@@ -10,11 +10,10 @@ use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
 use std::time::Duration;
 
-/// Events that the old relay publishes alone, and that both publish: however many rows a round
-/// finds.
+/// So many events the old relay publishes alone, and `TOGETHER` events both publish, however many rows a round finds.
 const ALONE: u64 = 100;
 const TOGETHER: u64 = 100;
-/// Rows of one round at most.
+/// One round has at most so many rows.
 const BATCH: u64 = 500;
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -3,7 +3,7 @@
 use relays::pump;
 use tokio::sync::watch;
 
-/// Knows whether SIGTERM came, whichever life it came in, or between two.
+/// This knows whether SIGTERM came, whichever life it came in, or between two.
 pub struct Lives(watch::Receiver<bool>);
 
 impl Lives {
@@ -27,7 +27,7 @@ impl Lives {
         *self.0.borrow()
     }
 
-    /// The end of one life: when `end` completes, or at SIGTERM.
+    /// Returns the end of one life: it comes when `end` completes, or at SIGTERM.
     pub fn one(
         &self,
         end: impl Future<Output = ()> + Send + 'static,

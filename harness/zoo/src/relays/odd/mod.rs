@@ -14,7 +14,7 @@ mod shuffles;
 
 use super::RelayMain;
 
-/// The odd relay of this name.
+/// Returns the odd relay of this name; `None` where there is none.
 pub fn find(oddity: &str) -> Option<RelayMain> {
     let run: RelayMain = match oddity {
         "replays" => replays::run,

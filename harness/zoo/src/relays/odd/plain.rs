@@ -7,7 +7,7 @@ use relays::config::RelayConfig;
 use relays::signal::{Signal, emit};
 use std::time::Duration;
 
-/// Rows of one round at most.
+/// One round has at most so many rows.
 const BATCH: u64 = 500;
 
 /// Relays until SIGTERM, a round after each `pause`; `settings` are the producer's, on top of the

@@ -6,7 +6,7 @@ use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 use relays::config::{ServiceConfig, WritePathConfig};
 use std::time::Duration;
 
-/// Bound of the first question to the broker.
+/// The first question to the broker may take no longer than this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A producer and the topic it is for.

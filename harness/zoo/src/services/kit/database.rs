@@ -17,7 +17,7 @@ const TRANSITION: &str = "update orders
     set attempts = attempts || $2, changes = changes || $3, state = coalesce($4, state)
     where id = $1 and ($5::text is null or state = $5) and $3 <> all (changes)
     returning version";
-/// Without a look at the order's state or at the changes that it went through.
+/// This statement writes without a look at the order's state or at the changes that it went through.
 const UPSERT: &str = "insert into orders as o (id, attempts, changes, state)
     values ($1, array[$2], array[$3], coalesce($4, 'placed'))
     on conflict (id) do update
@@ -108,7 +108,7 @@ impl Database {
         Ok(done.rows_affected() > 0)
     }
 
-    /// The first five parameters of an outbox row.
+    /// Returns `sql` with the first five parameters of an outbox row bound.
     fn row(
         &self,
         sql: &'static str,
@@ -126,7 +126,7 @@ impl Database {
 
 const WRITE: &str = "write an order";
 
-/// The first four parameters.
+/// Returns `sql` with the first four parameters of a change bound.
 fn of(sql: &'static str, change: &Change) -> QueryScalar<'static, Postgres, i32, PgArguments> {
     sqlx::query_scalar(sql)
         .bind(change.order)

@@ -52,7 +52,7 @@ async fn transition<P: Path>(
     apply(path, order, kind, request).await
 }
 
-/// In a task of its own: a client that hangs up ends its request, not a transaction in the middle.
+/// Applies the change in a task of its own: a client that hangs up ends its request, not a transaction in the middle.
 async fn apply<P: Path>(
     path: Arc<P>,
     order: Uuid,

@@ -9,18 +9,18 @@ use relays::order::{Answer, ChangeRequest, ChangeType, Directive};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// One change of one order.
+/// This is one change of one order, as a client asked for it.
 pub struct Change {
     /// This is the id of the order to change: from the body of a request that places it, else from the URL.
     pub order: Uuid,
-    /// The kind of change.
+    /// This is the kind of change: `placed` where the request places an order, else its `to`.
     pub kind: ChangeType,
-    /// As the client sent it.
+    /// This is the request as the client sent it.
     pub request: ChangeRequest,
 }
 
 impl Change {
-    /// The event that announces it as this version.
+    /// Returns the JSON text of the event that announces it as this version.
     pub fn event(&self, run: &str, version: u32) -> String {
         format!(
             r#"{{"run":"{run}","order_id":"{}","version":{version},"attempt":"{}","type":"{}","content":{}}}"#,
@@ -31,7 +31,7 @@ impl Change {
         )
     }
 
-    /// Order and version, for a confession.
+    /// Returns order and version, as `ORDER/VERSION`, for a confession.
     pub fn name(&self, version: u32) -> String {
         format!("{}/{version}", self.order)
     }
@@ -57,7 +57,7 @@ pub fn rejected(reason: &str) -> Answer {
     }
 }
 
-/// One change in; what the client is told, or why nothing is known.
+/// A path takes one change in and gives what the client is told, or why nothing is known.
 pub trait Path: Send + Sync + 'static {
     /// Takes the change through.
     fn apply(&self, change: Change) -> impl Future<Output = Result<Answer, String>> + Send;
