@@ -233,11 +233,14 @@ async fn a_polite_child_goes_by_itself_and_a_deaf_one_is_killed() {
 #[tokio::test]
 async fn what_a_child_said_last_is_known_when_its_end_is() {
     let folder = tempfile::tempdir().unwrap();
-    let script = format!("{READY_LINE}; seq 100000 >&2; echo no more >&2; exit 7");
+    // One that ends at once was never started.
+    let told = "until [ -e told ]; do sleep 0.01; done";
+    let script = format!("{READY_LINE}; {told}; seq 100000 >&2; echo no more >&2; exit 7");
     let child = Child::start(shell(folder.path(), &script), &reaper())
         .await
         .unwrap();
 
+    std::fs::write(folder.path().join("told"), "").unwrap();
     let end = child.ends_by_itself().await.to_string();
 
     assert!(
