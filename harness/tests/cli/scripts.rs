@@ -17,8 +17,8 @@ const SCRIPTS: [&str; 6] = [
 ];
 
 /// Commands of cargo that would choose other versions where the lock file is out of date.
-const RESOLVING: [&str; 8] = [
-    "build", "run", "test", "check", "clippy", "doc", "tree", "deny",
+const RESOLVING: [&str; 9] = [
+    "build", "run", "test", "check", "clippy", "doc", "tree", "fetch", "deny",
 ];
 
 fn top() -> PathBuf {
@@ -80,7 +80,13 @@ fn given_the_checks_of_ci_when_it_runs_then_none_is_left_out() {
         ),
         (
             ".ci/lint",
-            &["shellcheck ", "cargo deny ", "rustup run ", "cargo tree "],
+            &[
+                "shellcheck ",
+                "cargo fetch ",
+                "cargo deny ",
+                "rustup run ",
+                "cargo tree ",
+            ],
         ),
     ] {
         let code = code(script);

@@ -102,10 +102,7 @@ fn given_percentiles_that_fall_on_what_never_came_then_they_are_infinitely_worse
         (latency.p99, latency.censored) = (None, 100);
     });
     let compare = compared(&both, &terms());
-    assert_eq!(
-        row(&compare, "end_to_end_p99").finding,
-        Finding::NeverCame
-    );
+    assert_eq!(row(&compare, "end_to_end_p99").finding, Finding::NeverCame);
     let json = reports::compare::json(&compare).unwrap();
     serde_json::from_slice::<Compare>(&json).unwrap();
 }
