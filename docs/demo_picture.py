@@ -9,6 +9,7 @@ the load on, and the end stays for eight seconds. svg-term-cli, from npm, draws 
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -45,9 +46,10 @@ def main(cast, picture):
         subprocess.run(draw + size + ["--window", "--no-cursor", "--no-optimize"], check=True)
     with open(picture) as drawn:
         text = drawn.read()
-    # Columns are made of spaces.
+    # Columns are made of spaces, and runs are where this was called, on whatever machine.
+    text = text.replace("<style>", "<style>text{white-space:pre}", 1).replace(os.getcwd() + "/", "")
     with open(picture, "w") as drawn:
-        drawn.write(text.replace("<style>", "<style>text{white-space:pre}", 1))
+        drawn.write(text)
 
 
 main(*sys.argv[1:])
