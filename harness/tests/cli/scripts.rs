@@ -233,6 +233,11 @@ fn given_any_other_failure_when_ci_could_make_it_again_then_it_stands() {
         ),
         // It crashed
         (zoo(&[]), "ended without a failed test"),
+        // No machine makes the referee count wrongly
+        (
+            zoo(&["a::one"]) + "wrong counts: Counts { offered: 600 }\n",
+            "wrong counts",
+        ),
         // Too many for an accident
         (zoo(&["a", "b", "c", "d", "e", "f"]), "more than 5"),
         // It was not compiled
