@@ -8,10 +8,10 @@ pub const TRIES: usize = 3;
 
 /// Whether a strategy of the run has such a reason.
 pub fn was_too_busy(record: &Record) -> bool {
-    let all = record.strategies.iter().flat_map(|s| &s.reasons);
+    let mut all = record.strategies.iter().flat_map(|s| &s.reasons);
     let late = |reason: &String| {
         reason.contains("what was measured is the")
             || reason.contains("the load was another one than planned")
     };
-    all.into_iter().any(late)
+    all.any(late)
 }

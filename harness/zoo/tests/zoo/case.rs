@@ -2,6 +2,7 @@
 //! its row in the docs come from the same value.
 
 use super::bench::{OF_TIME, Ran};
+use super::busy;
 use super::turn::{self, Turn};
 use reports::record::Verdict;
 
@@ -36,9 +37,6 @@ pub struct Case {
     /// What else must be true.
     pub also: fn(&Ran),
 }
-
-/// Runs that one case may take.
-const TRIES: usize = 3;
 
 /// An anomaly, and how often it must be found.
 pub struct Find {
@@ -158,7 +156,7 @@ pub fn telling(alone: bool, tells: impl Fn(&Ran) -> bool, run: impl Fn(&Turn) ->
     };
     let mut ran = run(&first);
     drop(first);
-    for _ in 1..TRIES {
+    for _ in 1..busy::TRIES {
         if tells(&ran) {
             break;
         }
