@@ -1,12 +1,12 @@
 //! Looks at one fault's subjects, again and again, and probes where a look does not tell.
 
 use super::probe::{Crossing, OwnPorts, connects, crosses};
-use super::question::{Question, asked_every, question, told};
+use super::question::{asked_every, told};
 use super::reading;
 use super::sockets::SocketTable;
 use super::subject::{FaultStage, Subject};
 use super::traffic::{SentBeside, Traffic, held_by};
-use crate::bite::name;
+use crate::bite::{Question, name, needs};
 use crate::clock::RunClock;
 use crate::history::Observation;
 use crate::process::{Child, stillness};
@@ -128,7 +128,7 @@ impl Look {
         let looked = self.look(watched, table);
         let now = Instant::now();
         if now >= self.next_probe {
-            self.next_probe = now + asked_every(self.kind, self.stage, every);
+            self.next_probe = now + asked_every(needs(self.kind).question, self.stage, every);
             self.probe(watched);
         }
         looked
@@ -247,7 +247,7 @@ impl Look {
 
     /// Starts one probe a link, where this kind of fault is known by probes.
     fn probe(&mut self, watched: &[Watched]) {
-        let Some(question) = question(self.kind) else {
+        let Some(question) = needs(self.kind).question else {
             return;
         };
         let stage = self.stage;
@@ -262,8 +262,10 @@ impl Look {
             let began_ns = self.clock.now_ns();
             self.probes.spawn(async move {
                 let crossing = match question {
-                    Question::Connection => connects(&addresses, &ours).await,
-                    Question::Exchange { within } => crosses(link, &addresses, &ours, within).await,
+                    Question::IsRefused => connects(&addresses, &ours).await,
+                    Question::IsReset { within } | Question::Crossing { within } => {
+                        crosses(link, &addresses, &ours, within).await
+                    }
                 };
                 (stage, began_ns, link, crossing)
             });
@@ -276,7 +278,8 @@ impl Look {
         if stage != self.stage {
             return;
         }
-        if let Some((name, value)) = told(self.kind, crossing) {
+        let question = needs(self.kind).question;
+        if let Some((name, value)) = question.and_then(|asked| told(asked, crossing)) {
             self.push(link.name(), name, began_ns, value);
         }
     }

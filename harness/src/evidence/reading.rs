@@ -2,9 +2,9 @@
 
 use super::side::Counters;
 use super::traffic::Traffic;
-use crate::bite::name;
+use crate::bite::{LinkReading, name, needs};
 use crate::process::stillness::Threads;
-use crate::scenario::{FaultKind, Stream, Toxic};
+use crate::scenario::{FaultKind, Stream};
 
 /// A reading is a name and its value.
 pub(super) type Reading = (&'static str, f64);
@@ -19,52 +19,41 @@ pub(super) fn of_link(kind: FaultKind, traffic: &Traffic, held: (u64, u64)) -> V
         (name::SOCKETS, near.established() as f64),
         (name::NEAR_BYTES, both as f64),
     ];
-    let FaultKind::Toxic { toxic, stream, .. } = kind else {
-        return readings;
-    };
-    let mut note = |name, value: Option<u64>| {
-        if let Some(value) = value {
-            readings.push((name, value as f64));
-        }
-    };
+    let stream = direction(kind);
     let way = ProxyFlow::of(traffic, stream);
-    match toxic {
-        Toxic::Latency { .. } => {}
-        Toxic::Bandwidth { .. } => {
-            let queued = one_way(traffic.queued(), stream);
-            note(name::IN_BYTES, way.into.map(|c| c.bytes));
-            note(name::OUT_BYTES, way.out.map(|c| c.bytes));
-            note(name::MOST_OUT_BYTES, way.most_out_bytes);
-            note(name::QUEUED_BYTES, Some(queued));
-        }
-        Toxic::Timeout { .. } => {
-            let held = one_way(held, stream);
-            note(name::IN_BYTES, way.into.map(|c| c.bytes + held));
-            note(name::OUT_BYTES, way.out.map(|c| c.bytes));
-            note(name::SILENT, Some(near.silent() as u64));
-        }
-        Toxic::Slicer { .. } => {
-            note(name::IN_BYTES, way.into.map(|c| c.bytes));
-            note(name::OUT_BYTES, way.out.map(|c| c.bytes));
-            note(name::IN_SEGMENTS, way.into.map(|c| c.segments));
-            note(name::OUT_SEGMENTS, way.out.map(|c| c.segments));
-        }
-        Toxic::LimitData { .. } => {
-            note(name::IN_BYTES, way.into.map(|c| c.bytes));
-            note(name::OUT_BYTES, way.out.map(|c| c.bytes));
-            note(name::MOST_OUT_BYTES, way.most_out_bytes);
-            note(name::OPENED, Some(near.opened()));
-            note(name::ENDED, Some(near.ended()));
-        }
-        Toxic::ResetPeer { .. } => {
-            note(name::OPENED, Some(near.opened()));
-            note(name::ENDED, Some(near.ended()));
-        }
-        Toxic::SlowClose { .. } => {
-            note(name::FAR_SOCKETS, traffic.far_sockets().map(|n| n as u64));
-        }
+    for reading in needs(kind).readings {
+        let (name, value) = match reading {
+            LinkReading::InBytes => (name::IN_BYTES, way.into.map(|c| c.bytes)),
+            LinkReading::InBytesWithHeld => {
+                let held = one_way(held, stream);
+                (name::IN_BYTES, way.into.map(|c| c.bytes + held))
+            }
+            LinkReading::OutBytes => (name::OUT_BYTES, way.out.map(|c| c.bytes)),
+            LinkReading::MostOutBytes => (name::MOST_OUT_BYTES, way.most_out_bytes),
+            LinkReading::QueuedBytes => {
+                let queued = one_way(traffic.queued(), stream);
+                (name::QUEUED_BYTES, Some(queued))
+            }
+            LinkReading::InSegments => (name::IN_SEGMENTS, way.into.map(|c| c.segments)),
+            LinkReading::OutSegments => (name::OUT_SEGMENTS, way.out.map(|c| c.segments)),
+            LinkReading::Silent => (name::SILENT, Some(near.silent() as u64)),
+            LinkReading::Opened => (name::OPENED, Some(near.opened())),
+            LinkReading::Ended => (name::ENDED, Some(near.ended())),
+            LinkReading::FarSockets => (name::FAR_SOCKETS, traffic.far_sockets().map(|n| n as u64)),
+        };
+        readings.extend(value.map(|value| (name, value as f64)));
     }
     readings
+}
+
+/// The direction in which a fault works; of one that works in both, the way back.
+fn direction(kind: FaultKind) -> Stream {
+    match kind {
+        FaultKind::Toxic { stream, .. } => stream,
+        FaultKind::Down | FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => {
+            Stream::Downstream
+        }
+    }
 }
 
 /// Returns the readings of a process: all threads of its tree.
@@ -130,6 +119,7 @@ mod tests {
     use super::*;
     use crate::evidence::fixture::{PROXY, SERVER, held, leads, link, socket, take};
     use crate::evidence::sockets::{CLOSE_WAIT, ESTABLISHED, Socket};
+    use crate::scenario::Toxic;
 
     /// A connection with other counts in each of its fields.
     fn near() -> Socket {
@@ -266,7 +256,12 @@ mod tests {
 
     #[test]
     fn of_what_is_no_toxic_the_connections_and_their_bytes_are_enough() {
-        for kind in [FaultKind::Down, FaultKind::Kill, FaultKind::Pause] {
+        for kind in [
+            FaultKind::Down,
+            FaultKind::Kill,
+            FaultKind::Restart,
+            FaultKind::Pause,
+        ] {
             assert_eq!(of_link(kind, &both_sides(), (1, 1)), ANY);
         }
     }

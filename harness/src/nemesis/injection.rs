@@ -4,8 +4,8 @@ use super::ledger::Ledger;
 use super::ledger::not_ours;
 use super::{Announcement, FaultTargets};
 use crate::evidence::Subject;
-use crate::process::Child;
 use crate::process::comeback::{self, Allowance, Comeback};
+use crate::process::{Child, Stop};
 use crate::scenario::{Fault, FaultKind, Instance, Link, Target, Victim};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -59,9 +59,16 @@ impl Injection {
     /// Whether healing it is starting again what is under test.
     pub fn brings_back(&self) -> bool {
         match (self.kind, &self.places) {
-            (FaultKind::Kill, Places::Process(Victim::OrderService | Victim::Relay(_))) => true,
             (
-                FaultKind::Kill | FaultKind::Pause | FaultKind::Down | FaultKind::Toxic { .. },
+                FaultKind::Kill | FaultKind::Restart,
+                Places::Process(Victim::OrderService | Victim::Relay(_)),
+            ) => true,
+            (
+                FaultKind::Kill
+                | FaultKind::Restart
+                | FaultKind::Pause
+                | FaultKind::Down
+                | FaultKind::Toxic { .. },
                 Places::Process(_) | Places::Links(_),
             ) => false,
         }
@@ -196,8 +203,8 @@ impl Injection {
                 }
                 Ok(())
             }
-            FaultKind::Kill | FaultKind::Pause => {
-                Err("a link can be neither killed nor paused".into())
+            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => {
+                Err("a link can be neither killed nor restarted nor paused".into())
             }
         }
     }
@@ -232,7 +239,7 @@ impl Injection {
                     None => Err(format!("proxy {proxy} is gone")),
                 }
             }
-            FaultKind::Kill | FaultKind::Pause => Ok(()),
+            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => Ok(()),
         }
     }
 
@@ -247,20 +254,33 @@ impl Injection {
             .get(&victim)
             .ok_or_else(|| not_ours(victim))?;
         let mut holds = ledger.holds(victim).await?;
-        if holds.kills == 0 && !child.is_alive() {
+        if holds.ends == 0 && !child.is_alive() {
             return Err(format!("{} is dead already", victim.name()));
         }
         match self.kind {
             FaultKind::Kill => {
-                if holds.kills == 0 {
+                if holds.ends == 0 {
                     child.kill().await.map_err(|e| e.to_string())?;
                 }
-                holds.kills += 1;
+                holds.ends += 1;
+                Ok(())
+            }
+            FaultKind::Restart => {
+                // A process that stands still cannot end as it is told.
+                if holds.pauses > 0 {
+                    return Err(format!("{} is paused by another fault", victim.name()));
+                }
+                if holds.ends == 0 {
+                    let usual = Stop::default();
+                    let stop = targets.stops.get(&victim).unwrap_or(&usual);
+                    child.end_for_now(stop).await.map_err(|e| e.to_string())?;
+                }
+                holds.ends += 1;
                 Ok(())
             }
             FaultKind::Pause => {
-                if holds.kills > 0 {
-                    return Err(format!("{} is killed by another fault", victim.name()));
+                if holds.ends > 0 {
+                    return Err(format!("{} is ended by another fault", victim.name()));
                 }
                 if holds.pauses == 0
                     && let Err(e) = child.pause().await
@@ -274,7 +294,7 @@ impl Injection {
                 Ok(())
             }
             FaultKind::Down | FaultKind::Toxic { .. } => {
-                Err("a process can only be killed or paused".into())
+                Err("a process can only be killed, restarted or paused".into())
             }
         }
     }
@@ -292,9 +312,9 @@ impl Injection {
             .ok_or_else(|| not_ours(victim))?;
         let mut holds = ledger.holds(victim).await?;
         match self.kind {
-            FaultKind::Kill => {
-                holds.kills = holds.kills.saturating_sub(1);
-                if holds.kills == 0 && !child.is_alive() {
+            FaultKind::Kill | FaultKind::Restart => {
+                holds.ends = holds.ends.saturating_sub(1);
+                if holds.ends == 0 && !child.is_alive() {
                     match victim {
                         Victim::OrderService | Victim::Relay(_) => {
                             bring_back(child, targets, ledger, stop).await?;
@@ -307,8 +327,8 @@ impl Injection {
             }
             FaultKind::Pause => {
                 holds.pauses = holds.pauses.saturating_sub(1);
-                // One killed meanwhile has nothing left to resume.
-                if holds.pauses == 0 && holds.kills == 0 {
+                // One that was ended meanwhile has nothing left to resume.
+                if holds.pauses == 0 && holds.ends == 0 {
                     child.resume().await.map_err(|e| e.to_string())?;
                 }
             }

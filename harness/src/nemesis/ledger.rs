@@ -10,7 +10,8 @@ use tokio::sync::{Mutex, MutexGuard};
 /// These counts say how many faults hold one process down, and by what.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
-    pub kills: u32,
+    /// It was ended, by a kill or to be started again.
+    pub ends: u32,
     pub pauses: u32,
 }
 

@@ -4,10 +4,10 @@ use super::injection::Injection;
 use super::ledger::{InForce, Ledger};
 use super::trigger::{ASK_EVERY, InjectionTimes, Sources, Waiting};
 use super::{Announcement, FaultTargets, LoadWindow, NemesisError, Turn, heal_all, nanoseconds};
-use crate::bite::name;
+use crate::bite::{name, needs};
 use crate::evidence::{Observed, Observers};
 use crate::history::{FaultRecord, Observation, TriggerNote};
-use crate::scenario::{Fault, FaultKind, Start, Toxic, Trigger};
+use crate::scenario::{Fault, Start, Trigger};
 use relays::signal::Signal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +22,6 @@ const BASELINE_OF_A_KEY: Duration = Duration::from_millis(200);
 const FELT: Duration = Duration::from_secs(1);
 /// So often it is asked whether a key was pressed: nobody sees the difference.
 const ASK_A_KEY_EVERY: Duration = Duration::from_millis(20);
-/// How long reconnects are waited for after the healing, and a slow close beyond its delay.
-const AFTERWARDS: Duration = Duration::from_millis(500);
-const MAX_AFTERWARDS: Duration = Duration::from_secs(5);
 
 /// All one fault needs.
 pub(super) struct Life {
@@ -210,6 +207,8 @@ impl Life {
         let clock = self.targets.clock;
         observed.injecting().await;
         let began_ns = clock.now_ns();
+        // What ends as it is told is away before it is gone.
+        let in_force = InForce::note(&self.ledger);
         if let Err(reason) = injection.inject(&self.targets, &self.ledger).await {
             lived.errors.push(self.error("injecting", reason));
             return;
@@ -219,7 +218,6 @@ impl Life {
         if let Some(id) = &self.fault.id {
             self.injections.note(id, injected_ns);
         }
-        let in_force = InForce::note(&self.ledger);
         self.announce("injected", Some(Turn::Injected));
         observed.in_force().await;
         let until_ns = self.heals_at_ns(injected_ns);
@@ -246,7 +244,7 @@ impl Life {
         self.take_reports(injection, began_ns, healing_ns, lived);
         if !stopped {
             observed.healed().await;
-            let after_ns = healed_ns.saturating_add(nanoseconds(self.afterwards()));
+            let after_ns = healed_ns.saturating_add(nanoseconds(needs(self.fault.kind).afterwards));
             self.stopped_before(after_ns).await;
         }
     }
@@ -271,23 +269,6 @@ impl Life {
                     });
                 }
             }
-        }
-    }
-
-    /// Some effects show only after the healing.
-    fn afterwards(&self) -> Duration {
-        let FaultKind::Toxic { toxic, .. } = self.fault.kind else {
-            return Duration::ZERO;
-        };
-        match toxic {
-            Toxic::LimitData { .. } | Toxic::ResetPeer { .. } => AFTERWARDS,
-            Toxic::SlowClose { delay } => {
-                (Duration::from_millis(delay) + AFTERWARDS).min(MAX_AFTERWARDS)
-            }
-            Toxic::Latency { .. }
-            | Toxic::Bandwidth { .. }
-            | Toxic::Timeout { .. }
-            | Toxic::Slicer { .. } => Duration::ZERO,
         }
     }
 

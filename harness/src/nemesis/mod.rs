@@ -9,7 +9,7 @@ mod trigger;
 use crate::clock::RunClock;
 use crate::evidence::Observers;
 use crate::history::{FaultRecord, Observation, TriggerNote};
-use crate::process::Child;
+use crate::process::{Child, Stop};
 use crate::scenario::{Fault, Link, Topology, Victim};
 use crate::stack::Route;
 use crate::toxiproxy::ToxiproxyClient;
@@ -61,6 +61,8 @@ pub struct FaultTargets {
     pub databases: BTreeMap<Link, String>,
     /// Processes that can be hit.
     pub processes: BTreeMap<Victim, Child>,
+    /// How each of them is told to end, where that is not the usual way.
+    pub stops: BTreeMap<Victim, Stop>,
     /// Who may read the database directly, where a fault waits for something there.
     pub reader: Option<PostgresTarget>,
     /// This clock gives the run time (ns) at which faults are injected, healed and observed.

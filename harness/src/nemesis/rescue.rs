@@ -55,7 +55,7 @@ async fn resume(child: &Child) -> Result<(), String> {
 }
 
 /// Whether a process is dead since a fault ended its last life, as far as is known since the field's clock
-/// began. One that was told to end, or ended by itself, is left as it is: its death is in its events.
+/// began. One that was told to end for good, or ended by itself, is left as it is: its death is in its events.
 fn was_killed(child: &Child, targets: &FaultTargets) -> bool {
     if child.is_alive() || child.own_end().is_some() {
         return false;
@@ -65,9 +65,9 @@ fn was_killed(child: &Child, targets: &FaultTargets) -> bool {
         match event.life {
             // Of starts that failed since, there may be several.
             Life::Exited => ended = true,
-            Life::Terminating => return false,
+            Life::Terminating if !child.is_to_return() => return false,
             Life::Ready => break,
-            Life::Started | Life::Paused | Life::Resumed => {}
+            Life::Terminating | Life::Started | Life::Paused | Life::Resumed => {}
         }
     }
     ended

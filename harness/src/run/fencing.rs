@@ -25,8 +25,6 @@ const WORK_WITHIN: Duration = Duration::from_secs(30);
 const WORK_PER_REQUEST: Duration = Duration::from_micros(200);
 /// Healing is bounded by this: a server that was killed may be starting, and Toxiproxy be started again.
 const HEAL_WITHIN: Duration = Duration::from_secs(180);
-/// The order service bounds its own end by this, and by how long a publish may take.
-const SERVICE_STOP_WITHIN: Duration = Duration::from_secs(60);
 /// The end of the observer's thread is bounded by this.
 const OBSERVER_STOP_WITHIN: Duration = Duration::from_secs(10);
 /// What is on the topic is seen within this.
@@ -121,12 +119,12 @@ impl Fencing<'_> {
             );
             waited_for = waited.await;
         }
-        let stop_within = self.stop_service_within();
+        let stop_within = self.deployment.stop_of_service().within;
         let went_by_itself = fence
             .step(
                 self.announce(FenceStep::StopService),
                 stop_within + WORK_WITHIN,
-                self.stop_service(stop_within),
+                self.stop_service(),
             )
             .await;
         let truth = fence
@@ -247,19 +245,9 @@ impl Fencing<'_> {
         }
     }
 
-    /// For a dual write this is the drain. The rest may take as long as the service itself lets it, and
-    /// what is not ours as long as its file says.
-    fn stop_service_within(&self) -> Duration {
-        if let Some(stop) = self.deployment.parts.stop_service() {
-            return stop.within;
-        }
-        let request_timeout = self.context.scenario.workload.request_timeout;
-        let publish = self.deployment.parts.publish_within(request_timeout);
-        stop_within(self.context.scenario.drain.within, publish)
-    }
-
-    async fn stop_service(&self, within: Duration) -> Result<(bool, String), String> {
-        let (by_itself, how) = self.deployment.stop_service(within).await?;
+    /// For a dual write this is the drain.
+    async fn stop_service(&self) -> Result<(bool, String), String> {
+        let (by_itself, how) = self.deployment.stop_service().await?;
         Ok((by_itself, how.to_owned()))
     }
 
@@ -489,24 +477,5 @@ impl Fencing<'_> {
             read.partitions.len()
         );
         Ok((read, detail))
-    }
-}
-
-/// How long an order service may take to end whose publishes take so long at most: as long as the drain,
-/// and never longer than it bounds itself.
-fn stop_within(drain: Duration, publish: Duration) -> Duration {
-    drain.min(SERVICE_STOP_WITHIN + publish)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn given_a_drain_of_an_hour_when_the_service_does_not_end_then_it_is_not_waited_for_so_long() {
-        let publish = Duration::from_secs(2);
-        let hour = Duration::from_secs(3600);
-        assert_eq!(stop_within(hour, publish), SERVICE_STOP_WITHIN + publish);
-        assert_eq!(stop_within(publish, publish), publish);
     }
 }

@@ -128,6 +128,7 @@ fn every_scenario_of_the_project_is_good_and_named_like_its_file() {
         "broker-outage",
         "commit-timeout",
         "database-crash",
+        "deployment",
         "phantom",
         "relay-crash",
         "relay-failover",

@@ -144,6 +144,15 @@ scenarios! {
             }
         }
     };
+    "deployment.toml" given_deployment_when_run_then_all_end_in_order_and_lose_nothing: |ran| {
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.missing]);
+        for strategy in &ran.record.strategies {
+            for fault in strategy.faults.iter().filter(|f| f.bit == Some(true)) {
+                let told = fault.evidence.contains("with exit code 0");
+                assert!(told, "{}: {fault:?}", strategy.name);
+            }
+        }
+    };
     "slow-broker.toml" given_slow_broker_when_run_then_nothing_is_lost: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };

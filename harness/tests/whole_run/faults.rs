@@ -95,6 +95,50 @@ kind = "polling"
 lost = 0
 "#;
 
+/// A deployment of everything, one after the other.
+const RESTARTS: &str = r#"
+name = "restarts"
+description = "Everything is restarted once, as it is told to."
+seed = 7
+
+[workload]
+rate = 100
+duration = "22s"
+connections = 128
+request_timeout = "1s"
+min_committed_per_phase = 0
+
+[[fault]]
+target = "relay"
+kind = "restart"
+at = "1500ms"
+for = "500ms"
+
+[[fault]]
+target = "order-service"
+kind = "restart"
+at = "5s"
+for = "500ms"
+
+[[fault]]
+target = "postgres-server"
+kind = "restart"
+at = "9s"
+for = "500ms"
+
+[[fault]]
+target = "kafka-server"
+kind = "restart"
+at = "13s"
+for = "500ms"
+
+[strategy.cdc]
+kind = "cdc"
+
+[expect.cdc]
+lost = 0
+"#;
+
 /// What a dual write can meet that publishes first.
 const PUBLISH_FIRST: &str = r#"
 name = "publish-first"
@@ -189,6 +233,18 @@ fn given_faults_of_every_kind_when_run_whole_then_each_bit_and_nothing_is_lost()
     let (record, faults) = all_bit(EVERY_KIND);
     assert_eq!(faults.len(), 10);
     assert_eq!(record.strategies[0].counts.lost, Some(0));
+}
+
+#[test]
+fn given_restarts_of_everything_when_run_whole_then_each_ended_as_told_and_nothing_is_lost() {
+    let (record, faults) = all_bit(RESTARTS);
+    assert_eq!(faults.len(), 4);
+    for fault in &faults {
+        let evidence = &fault.evidence;
+        assert!(evidence.contains("after it was told to end"), "{evidence}");
+    }
+    assert_eq!(record.strategies[0].counts.lost, Some(0));
+    assert_eq!(record.strategies[0].counts.missing, Some(0));
 }
 
 #[test]

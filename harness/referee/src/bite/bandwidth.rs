@@ -4,6 +4,7 @@
 use super::PlaceEvidence;
 use super::case::{Case, Place, When, median};
 use super::lack::{ALONE, FITTING, LOCAL, STRONGER, lack};
+use super::needs::{LinkNeeds, LinkReading};
 use super::unmet::unmet;
 use crate::bite::name;
 use crate::scenario::{FaultKind, Toxic};
@@ -13,6 +14,13 @@ const STEP_S: f64 = 0.1;
 const AT_MOST: f64 = 1.25;
 /// A connection that is held back is busy most of the time, not all of it.
 const AT_LEAST: f64 = 0.5;
+
+pub(super) const NEEDS: LinkNeeds = LinkNeeds::read(&[
+    LinkReading::InBytes,
+    LinkReading::OutBytes,
+    LinkReading::MostOutBytes,
+    LinkReading::QueuedBytes,
+]);
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let FaultKind::Toxic {

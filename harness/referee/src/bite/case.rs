@@ -167,7 +167,9 @@ impl<'h> Case<'h> {
             FaultKind::Toxic {
                 stream, toxicity, ..
             } => (toxicity, stream),
-            FaultKind::Kill | FaultKind::Pause | FaultKind::Down => (1.0, Stream::Downstream),
+            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause | FaultKind::Down => {
+                (1.0, Stream::Downstream)
+            }
         }
     }
 

@@ -3,8 +3,11 @@
 use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{ALONE, LOAD, LOCAL, LONGER, lack};
+use super::needs::{LinkNeeds, Question};
 use super::unmet::unmet;
 use crate::bite::name;
+
+pub(super) const NEEDS: LinkNeeds = LinkNeeds::NOTHING.asking(Question::IsRefused);
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let probes = case.values(place, name::PROBE_REFUSED, When::During);

@@ -1,164 +1,24 @@
 //! `kill`: exit by signal 9, it was missed, and the successor worked.
 
-use super::PlaceEvidence;
-use super::case::{Case, Place, count};
-use super::instances::taken_over;
-use super::lack::{FITTING, LOAD, LOGS, ROOM, lack};
-use crate::history::{Life, ProcessEvent};
-use crate::scenario::{Publisher, Victim};
+use super::case::{Case, Place};
+use super::lack::{ALONE, FITTING, LOGS, lack};
+use super::{PlaceEvidence, succession};
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let Place::Process(victim) = place else {
         return Err(lack("a link cannot be killed", FITTING));
     };
-    let lives: Vec<_> = case
-        .history
-        .processes
-        .iter()
-        .filter(|e| e.process == victim.name())
-        .collect();
-    let exit = lives
-        .iter()
-        .find(|e| {
-            e.life == Life::Exited && (case.injecting_ns..=case.injected_ns).contains(&e.at_ns)
-        })
-        .ok_or_else(|| lack("its exit was not seen", LOGS))?;
+    let lives = succession::lives(case, victim);
+    let exit = succession::exit(case, &lives)?;
     if exit.exit != libc::SIGKILL {
         let what = format!("it did not end by signal 9 (exit {})", exit.exit);
         return Err(lack(what, LOGS));
     }
-    let after = |life: Life, at_ns: i64| {
-        let mut later = lives.iter().filter(move |e| e.at_ns > at_ns);
-        later.find(|e| e.life == life).copied()
-    };
-    let ready = after(Life::Ready, exit.at_ns).ok_or_else(|| {
-        let what = "it ended by signal 9, but no successor became ready";
-        lack(what, ROOM)
-    })?;
-    let death = DeathAndRestart {
-        at_ns: exit.at_ns,
-        started_ns: after(Life::Started, exit.at_ns).map_or(ready.at_ns, |e| e.at_ns),
-        ready_ns: ready.at_ns,
-        // Starts may have failed before that one.
-        next_ns: after(Life::Exited, ready.at_ns).map_or(i64::MAX, |e| e.at_ns),
-    };
-    let missed = match taken_over(case, victim)? {
-        Some(taken_over) => vec![taken_over],
-        None => missed(case, victim, death),
-    };
-    if missed.is_empty() {
-        let what = "it ended by signal 9, but nothing was on its way, and nothing waited for its \
-                    successor";
-        return Err(lack(what, LOAD));
+    if succession::told_to_end(&lives, exit).is_some() {
+        let what = "it was ending already, as another fault had told it to";
+        return Err(lack(what, ALONE));
     }
-    worked(case, victim, exit, ready, &missed.join(", "))
-}
-
-/// Ended by signal 9, missed, and whether the successor was seen to work.
-fn worked(
-    case: &Case<'_>,
-    victim: Victim,
-    exit: &ProcessEvent,
-    ready: &ProcessEvent,
-    missed: &str,
-) -> PlaceEvidence {
-    let progress = match victim {
-        Victim::OrderService | Victim::PostgresServer => {
-            let answered = case.demand.acknowledged_since(ready.at_ns);
-            (answered > 0).then(|| format!("{} acknowledged after", count(answered, "change")))
-        }
-        Victim::Relay(_) | Victim::KafkaServer => {
-            let seen = case.demand.seen_since(ready.at_ns);
-            (seen > 0).then(|| format!("{} first seen after", count(seen, "event")))
-        }
-    };
-    let progress = progress.ok_or_else(|| {
-        let what = format!("{missed}, but the successor was never seen to work");
-        lack(what, ROOM)
-    })?;
-    Ok(format!(
-        "pid {} ended by signal 9, {missed}; the successor (pid {}) was ready {:.1} s later, {progress}",
-        exit.pid,
-        ready.pid,
-        (ready.at_ns - exit.at_ns) as f64 / 1e9
-    ))
-}
-
-/// These are the times of a death and of the life that followed it: run time, nanoseconds.
-#[derive(Clone, Copy)]
-struct DeathAndRestart {
-    at_ns: i64,
-    started_ns: i64,
-    ready_ns: i64,
-    /// This is when that successor ended; `i64::MAX`: never.
-    next_ns: i64,
-}
-
-/// Everything that shows that it was missed: what was on its way when it died, what waited for its
-/// successor, and what the successor did over again.
-fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String> {
-    let demand = case.demand;
-    let topology = case.strategy;
-    // The one whose work goes on when the request is over.
-    let relays = topology.has_outbox
-        && match topology.publisher {
-            Publisher::Relay => matches!(victim, Victim::Relay(_)),
-            Publisher::Service => victim == Victim::OrderService,
-        };
-    let requests = match victim {
-        Victim::OrderService => demand.cut_off(case.injecting_ns, death.at_ns),
-        Victim::PostgresServer => demand.hung(case.injecting_ns, case.healing_ns),
-        Victim::KafkaServer if !topology.has_outbox => {
-            demand.hung(case.injecting_ns, case.healing_ns)
-        }
-        Victim::KafkaServer | Victim::Relay(_) => 0,
-    };
-    let refused = match victim {
-        Victim::OrderService => demand.refused(death.at_ns, death.ready_ns),
-        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) => 0,
-    };
-    let delivers = match victim {
-        Victim::KafkaServer => topology.has_outbox,
-        Victim::Relay(_) | Victim::OrderService => relays,
-        Victim::PostgresServer => false,
-    };
-    let (on_its_way, waited) = if delivers {
-        let (died, ready) = (death.at_ns, death.ready_ns);
-        (
-            demand.left_over(died, ready),
-            demand.kept_waiting(died.saturating_add(1)..=ready, ready),
-        )
-    } else {
-        (0, 0)
-    };
-    let open = match relays && topology.reads_log {
-        true => demand.open_in_log(death.at_ns, death.ready_ns),
-        false => 0,
-    };
-    let repeats = match victim {
-        Victim::OrderService => relays,
-        Victim::Relay(_) | Victim::PostgresServer | Victim::KafkaServer => true,
-    };
-    let again = match repeats {
-        true => demand.came_again(death.at_ns, death.started_ns..=death.next_ns),
-        false => 0,
-    };
-    let found = [
-        (requests, "request", "in flight"),
-        (refused, "request", "refused until its successor was there"),
-        (on_its_way, "change", "committed and not yet seen"),
-        (open, "transaction", "open in the log that it read"),
-        (again, "event", "seen before and again after it"),
-        (
-            waited,
-            "change",
-            "committed meanwhile and seen only after it",
-        ),
-    ];
-    let found = found.into_iter().filter(|(n, ..)| *n > 0);
-    found
-        .map(|(n, thing, how)| format!("{} {how}", count(n, thing)))
-        .collect()
+    succession::judge(case, victim, &lives, (exit, "ended by signal 9"))
 }
 
 #[cfg(test)]
@@ -180,6 +40,21 @@ mod tests {
         staged
             .life(victim.name(), 8.0, Life::Started, 0)
             .life(victim.name(), 8.01, Life::Ready, 0)
+    }
+
+    #[test]
+    fn given_a_process_that_another_fault_had_told_to_end_then_its_death_is_not_of_this_kill() {
+        let victim = Victim::RELAY;
+        let staged = |told: bool| {
+            let staged = killed(victim, 9);
+            let staged = match told {
+                true => staged.life(victim.name(), 2.0, Life::Terminating, 0),
+                false => staged,
+            };
+            back(staged, victim).request(5.0, 5.1, Outcome::Committed, Some(8.5))
+        };
+        staged(false).bit("1 change committed meanwhile");
+        staged(true).did_not_bite("it was ending already, as another fault had told it to");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::PlaceEvidence;
 use super::case::{Case, Place, When, count, median};
 use super::lack::{FITTING, LOAD, LONGER, STRONGER, lack};
+use super::needs::{LinkNeeds, Question, exchange_within};
 use super::unmet::unmet;
 use crate::bite::name;
 use crate::scenario::{FaultKind, Toxic};
@@ -10,6 +11,12 @@ use crate::scenario::{FaultKind, Toxic};
 const EARLIER: &str = "let it begin later: a second before it is looked at";
 /// Clocks and timers round; a crossing may seem this much faster than it was.
 const ROUNDING_MS: f64 = 1.0;
+
+/// Data arrives so many milliseconds later, at most.
+pub(super) fn needs(delay_ms: u64) -> LinkNeeds {
+    let within = exchange_within(delay_ms);
+    LinkNeeds::NOTHING.asking(Question::Crossing { within })
+}
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let FaultKind::Toxic {

@@ -3,8 +3,18 @@
 use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{ALONE, FITTING, LOCAL, ROOM, STRONGER, lack};
+use super::needs::{LinkNeeds, LinkReading};
 use crate::bite::name;
 use crate::scenario::{FaultKind, Toxic};
+
+pub(super) const NEEDS: LinkNeeds = LinkNeeds::read(&[
+    LinkReading::InBytes,
+    LinkReading::OutBytes,
+    LinkReading::MostOutBytes,
+    LinkReading::Opened,
+    LinkReading::Ended,
+])
+.and_reconnects();
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let FaultKind::Toxic {

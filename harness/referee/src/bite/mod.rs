@@ -15,12 +15,15 @@ mod lack;
 mod latency;
 mod limit_data;
 pub mod name;
+mod needs;
 mod pause;
 mod reset_peer;
+mod restart;
 mod slicer;
 mod slow_close;
 #[cfg(test)]
 mod staged;
+mod succession;
 mod timeout;
 mod trigger;
 mod unmet;
@@ -28,9 +31,10 @@ mod unmet;
 use crate::history::History;
 use crate::scenario::{FaultKind, Strategy, Target, Toxic, Victim};
 use crate::view::strategy;
-use case::Case;
+use case::{Case, Place};
 use demand::Demand;
 use lack::{FITTING, Lack, STRONGER, lack};
+pub use needs::{LinkNeeds, LinkReading, Question};
 pub(crate) use trigger::{cut_short, fired_ns, fired_on};
 
 /// A bite tells whether a fault bit, from the observations alone.
@@ -139,22 +143,39 @@ fn when(history: &History, index: u32) -> String {
     }
 }
 
+/// Judges what one place shows of a kind of fault.
+type Judge = fn(&Case<'_>, Place) -> PlaceEvidence;
+
+/// Returns what a kind of fault needs to have observed, and by what it is judged.
+fn row(kind: FaultKind) -> (LinkNeeds, Judge) {
+    match kind {
+        FaultKind::Kill => (LinkNeeds::NOTHING, kill::judge),
+        FaultKind::Restart => (LinkNeeds::NOTHING, restart::judge),
+        FaultKind::Pause => (LinkNeeds::NOTHING, pause::judge),
+        FaultKind::Down => (down::NEEDS, down::judge),
+        FaultKind::Toxic { toxic, .. } => match toxic {
+            Toxic::Latency { latency, jitter } => (
+                latency::needs(latency.saturating_add(jitter)),
+                latency::judge,
+            ),
+            Toxic::Bandwidth { .. } => (bandwidth::NEEDS, bandwidth::judge),
+            Toxic::SlowClose { delay } => (slow_close::needs(delay), slow_close::judge),
+            Toxic::Timeout { .. } => (timeout::NEEDS, timeout::judge),
+            Toxic::ResetPeer { timeout } => (reset_peer::needs(timeout), reset_peer::judge),
+            Toxic::Slicer { .. } => (slicer::NEEDS, slicer::judge),
+            Toxic::LimitData { .. } => (limit_data::NEEDS, limit_data::judge),
+        },
+    }
+}
+
+/// Returns what must be observed of the links of a fault of this kind.
+pub fn needs(kind: FaultKind) -> LinkNeeds {
+    row(kind).0
+}
+
 /// It bit if it bit in every place that it works on.
 fn decide(case: &Case<'_>) -> PlaceEvidence {
-    let judge = match case.fault.kind {
-        FaultKind::Kill => kill::judge,
-        FaultKind::Pause => pause::judge,
-        FaultKind::Down => down::judge,
-        FaultKind::Toxic { toxic, .. } => match toxic {
-            Toxic::Latency { .. } => latency::judge,
-            Toxic::Bandwidth { .. } => bandwidth::judge,
-            Toxic::SlowClose { .. } => slow_close::judge,
-            Toxic::Timeout { .. } => timeout::judge,
-            Toxic::ResetPeer { .. } => reset_peer::judge,
-            Toxic::Slicer { .. } => slicer::judge,
-            Toxic::LimitData { .. } => limit_data::judge,
-        },
-    };
+    let (_, judge) = row(case.fault.kind);
     if case.aim().0 <= 0.0 {
         return Err(lack("toxicity 0 leaves every connection alone", STRONGER));
     }
@@ -320,7 +341,9 @@ mod tests {
     fn bitten(kind: FaultKind) -> Staged {
         let link = "relay->kafka";
         let target = match kind {
-            FaultKind::Kill | FaultKind::Pause => Target::Process(Victim::RELAY),
+            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => {
+                Target::Process(Victim::RELAY)
+            }
             FaultKind::Down | FaultKind::Toxic { .. } => Target::Kafka,
         };
         let staged =
@@ -333,6 +356,12 @@ mod tests {
             FaultKind::Kill => staged
                 .life("relay", 0.1, Life::Ready, 0)
                 .life("relay", 3.995, Life::Exited, 9)
+                .life("relay", 8.0, Life::Started, 0)
+                .life("relay", 8.01, Life::Ready, 0),
+            FaultKind::Restart => staged
+                .life("relay", 0.1, Life::Ready, 0)
+                .life("relay", 3.991, Life::Terminating, 0)
+                .life("relay", 3.995, Life::Exited, -1)
                 .life("relay", 8.0, Life::Started, 0)
                 .life("relay", 8.01, Life::Ready, 0),
             FaultKind::Pause => [name::THREADS, name::THREADS_STOPPED, name::CPU_TICKS]

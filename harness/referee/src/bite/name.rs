@@ -20,7 +20,7 @@
 //! | `opened`, `ended` | the system's connections opened and ended | `limit_data`, `reset_peer` |
 //! | `far_sockets` | the proxy's connections to the server | `slow_close` |
 //! | `threads`, `threads_stopped`, `cpu_ticks` | of the whole process tree | `pause` |
-//! | `sent_bytes` | of one of several relays: bytes sent to anywhere but the database | `kill`, `pause` |
+//! | `sent_bytes` | of one of several relays: bytes sent to anywhere but the database | `kill`, `restart`, `pause` |
 //! | `trigger_fired` | how far its trigger had come when it fired | all with a trigger |
 //! | `trigger_missed` | how far it came at most, where it never fired; -1 where it could not even begin | all with a trigger |
 //!

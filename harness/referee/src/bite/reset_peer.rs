@@ -4,8 +4,17 @@
 use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{ALONE, LOAD, LONGER, lack};
+use super::needs::{LinkNeeds, LinkReading, Question, exchange_within};
 use super::unmet::unmet;
 use crate::bite::name;
+
+/// Connections are reset so many milliseconds after they were made.
+pub(super) fn needs(timeout_ms: u64) -> LinkNeeds {
+    let within = exchange_within(timeout_ms);
+    LinkNeeds::read(&[LinkReading::Opened, LinkReading::Ended])
+        .asking(Question::IsReset { within })
+        .and_reconnects()
+}
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let (toxicity, _) = case.aim();

@@ -3,12 +3,20 @@
 use super::PlaceEvidence;
 use super::case::{Case, Place};
 use super::lack::{FITTING, LOAD, LOCAL, Lack, STRONGER, lack};
+use super::needs::{LinkNeeds, LinkReading};
 use super::unmet::unmet;
 use crate::bite::name;
 use crate::scenario::{FaultKind, Toxic};
 
 /// Where some connections are left alone, segments must still be this much smaller.
 const CLEARLY_SMALLER: f64 = 0.9;
+
+pub(super) const NEEDS: LinkNeeds = LinkNeeds::read(&[
+    LinkReading::InBytes,
+    LinkReading::OutBytes,
+    LinkReading::InSegments,
+    LinkReading::OutSegments,
+]);
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let FaultKind::Toxic {

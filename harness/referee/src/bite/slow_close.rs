@@ -3,6 +3,7 @@
 use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{FITTING, LOCAL, lack};
+use super::needs::{LinkNeeds, LinkReading};
 use crate::bite::name;
 use crate::scenario::{FaultKind, Stream, Toxic};
 
@@ -23,6 +24,11 @@ impl Look {
     fn excess(self) -> f64 {
         self.other - self.closer
     }
+}
+
+/// A close is passed on so many milliseconds later.
+pub(super) fn needs(delay_ms: u64) -> LinkNeeds {
+    LinkNeeds::read(&[LinkReading::FarSockets]).and_what_comes_within(delay_ms)
 }
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {

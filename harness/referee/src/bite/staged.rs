@@ -47,7 +47,12 @@ pub(super) fn toxic(toxic: Toxic, stream: Stream) -> FaultKind {
 
 /// Returns one fault of each kind.
 pub(super) fn every_kind() -> Vec<FaultKind> {
-    let mut kinds = vec![FaultKind::Down, FaultKind::Kill, FaultKind::Pause];
+    let mut kinds = vec![
+        FaultKind::Down,
+        FaultKind::Kill,
+        FaultKind::Restart,
+        FaultKind::Pause,
+    ];
     kinds.extend(
         [
             Toxic::Latency {

@@ -3,11 +3,18 @@
 use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{ALONE, LOAD, LOCAL, lack};
+use super::needs::{LinkNeeds, LinkReading};
 use super::unmet::unmet;
 use crate::bite::name;
 
 /// What the proxy was about to send when the toxic was added may come out so much later.
 const ON_ITS_WAY_NS: i64 = 250_000_000;
+
+pub(super) const NEEDS: LinkNeeds = LinkNeeds::read(&[
+    LinkReading::InBytesWithHeld,
+    LinkReading::OutBytes,
+    LinkReading::Silent,
+]);
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let (toxicity, _) = case.aim();

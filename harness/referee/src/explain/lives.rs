@@ -11,7 +11,7 @@ const ENDED_WELL: i32 = -1;
 /// A death is known by its reaping, which others notice it before.
 const AFTERMATH_NS: i64 = 100_000_000;
 
-/// A crash is a death that nobody asked for politely.
+/// A crash is a death that something was missed by: not the end at which a process was told to go for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crash<'a> {
     /// This is the name of the process that died.
@@ -73,7 +73,7 @@ impl<'a> Lives<'a> {
         let known = of_name.clone().any(|e| e.pid == pid);
         of_name
             .find(|e| e.at_ns >= from_ns && e.life == Life::Exited && (!known || e.pid == pid))
-            .filter(|e| e.exit != ENDED_WELL)
+            .filter(|e| was_missed(e, &self.events))
             .map(|e| Crash {
                 process: &e.process,
                 at_ns: e.at_ns,
@@ -84,7 +84,7 @@ impl<'a> Lives<'a> {
     /// Returns the last death of a process; `None` if there is none.
     pub fn last_death(&self, process: &str) -> Option<Crash<'a>> {
         let mut of_name = self.events.iter().filter(|e| e.process == process);
-        let event = of_name.rfind(|e| e.life == Life::Exited && e.exit != ENDED_WELL)?;
+        let event = of_name.rfind(|e| e.life == Life::Exited && was_missed(e, &self.events))?;
         Some(Crash {
             process: &event.process,
             at_ns: event.at_ns,
@@ -136,10 +136,18 @@ fn ends_a_failed_start(event: &ProcessEvent, earlier: &[&ProcessEvent]) -> bool 
     last.is_some_and(|e| e.life == Life::Exited)
 }
 
+/// Whether an exit left a gap: one that ended well did so only if it was in order to be started again.
+fn was_missed(exit: &ProcessEvent, events: &[&ProcessEvent]) -> bool {
+    let started_again = |e: &&ProcessEvent| {
+        e.process == exit.process && e.at_ns > exit.at_ns && e.life == Life::Started
+    };
+    exit.exit != ENDED_WELL || events.iter().any(started_again)
+}
+
 /// The absence that an event begins, and what ends it among the later ones.
 fn outage<'a>(event: &'a ProcessEvent, later: &[&ProcessEvent]) -> Option<Outage<'a>> {
     let absence = match event.life {
-        Life::Exited if event.exit != ENDED_WELL => Absence::Dead(event.exit),
+        Life::Exited if was_missed(event, later) => Absence::Dead(event.exit),
         Life::Paused => Absence::Paused,
         _ => return None,
     };
@@ -197,5 +205,36 @@ mod tests {
             .collect();
         assert_eq!(spans, [(10, 45), (60, NEVER)]);
         assert_eq!(lives.outages[0].successor, 4);
+    }
+
+    #[test]
+    fn given_a_process_that_ended_well_then_that_is_a_gap_only_if_it_was_started_again() {
+        let events = [
+            event(5, 1, Life::Terminating, 0),
+            event(10, 1, Life::Exited, ENDED_WELL),
+            event(20, 2, Life::Started, 0),
+            event(25, 2, Life::Ready, 0),
+            event(50, 2, Life::Terminating, 0),
+            event(60, 2, Life::Exited, ENDED_WELL),
+        ];
+        let lives = Lives::new(&events);
+        let spans: Vec<(i64, i64)> = lives
+            .outages
+            .iter()
+            .map(|o| (o.span.from_ns, o.span.until_ns))
+            .collect();
+        assert_eq!(spans, [(10, 25)]);
+        let restarted = Crash {
+            process: "relay",
+            at_ns: 10,
+            exit: ENDED_WELL,
+        };
+        assert_eq!(lives.death("relay", 1, 0), Some(restarted));
+        assert_eq!(lives.last_death("relay"), Some(restarted));
+        assert_eq!(
+            lives.death("relay", 2, 0),
+            None,
+            "it was told to go for good"
+        );
     }
 }

@@ -256,10 +256,10 @@ impl Explainer<'_> {
         }
         let faults = &self.context.history().meta.scenario.faults;
         for window in &self.context.view.windows {
-            // Kills and pauses are in the lives of processes already.
+            // Kills, restarts and pauses are in the lives of processes already.
             let lived = matches!(
                 faults[window.fault].kind,
-                FaultKind::Kill | FaultKind::Pause
+                FaultKind::Kill | FaultKind::Restart | FaultKind::Pause
             );
             if lived || !window.span.overlaps(span) {
                 continue;

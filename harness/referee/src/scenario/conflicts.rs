@@ -47,7 +47,7 @@ fn conflict(a: &Fault, b: &Fault) -> Option<(String, String)> {
         return (x == y && meet(a, b)).then(|| {
             (
                 format!("{} meets {}", b.describe(), a.describe()),
-                "a process is killed or paused by one fault at a time: leave a gap between them"
+                "a process is killed, restarted or paused by one fault at a time: leave a gap between them"
                     .to_owned(),
             )
         });

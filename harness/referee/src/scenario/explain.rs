@@ -36,16 +36,19 @@ pub const TARGETS: [(&str, &str); 10] = [
     ),
     ("relay->postgres", "the relay's connections to PostgreSQL"),
     ("relay->kafka", "the relay's connections to Kafka"),
-    ("order-service", "the order service's process (kill, pause)"),
+    (
+        "order-service",
+        "the order service's process (kill, restart, pause)",
+    ),
     (
         "relay",
-        "the relay's process (kill, pause); where a strategy has several `instances`, the second is relay-2, with links of its own, such as relay-2->kafka",
+        "the relay's process (kill, restart, pause); where a strategy has several `instances`, the second is relay-2, with links of its own, such as relay-2->kafka",
     ),
     (
         "postgres-server",
-        "PostgreSQL with all its backends (kill, pause)",
+        "PostgreSQL with all its backends (kill, restart, pause)",
     ),
-    ("kafka-server", "the Kafka broker (kill, pause)"),
+    ("kafka-server", "the Kafka broker (kill, restart, pause)"),
 ];
 
 /// These are the kinds of faults: each as a file writes it, with one line of explanation.

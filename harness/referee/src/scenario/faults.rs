@@ -55,7 +55,7 @@ pub(super) const KEYS: [KeyInfo; 6] = [
     KeyInfo::required(
         "kind",
         Shape::Word(kind_words),
-        "what happens to it: kill and pause are of processes, the others of links",
+        "what happens to it: kill, restart and pause are of processes, the others of links",
     ),
     KeyInfo::optional(
         "at",
@@ -328,7 +328,7 @@ fn ends_within(
     }
 }
 
-/// Processes are killed and paused; links get everything else.
+/// Processes are killed, restarted and paused; links get everything else.
 fn match_target(
     s: &Section<'_>,
     info: &FaultInfo,
@@ -340,7 +340,7 @@ fn match_target(
         (Target::Process(victim), false) => s.problem(
             kind_entry.span(),
             format!("`{}` does not work on a process, and {} is one", info.name, victim.name()),
-            "a process takes kill or pause; for the network take a link (orders->postgres, orders->kafka, relay->postgres, relay->kafka) or a side (kafka, postgres)",
+            "a process takes kill, restart or pause; for the network take a link (orders->postgres, orders->kafka, relay->postgres, relay->kafka) or a side (kafka, postgres)",
         ),
         (Target::Process(_), true) | (_, false) => {}
         (link, true) => s.problem(

@@ -295,7 +295,7 @@ fn fault() -> Value {
     schema
 }
 
-/// Processes are killed and paused; links get everything else.
+/// Processes are killed, restarted and paused; links get everything else.
 fn kind_of_fault(info: &FaultInfo) -> KindOf {
     let targets = faults::targets(info.is_on_process());
     KindOf {

@@ -236,6 +236,7 @@ fn word(action: &Action) -> &'static str {
         } => "MUTE",
         FaultKind::Toxic { .. } => "SLOW",
         FaultKind::Kill => "KILLED",
+        FaultKind::Restart => "RESTARTS",
         FaultKind::Pause => "PAUSED",
     }
 }

@@ -6,10 +6,9 @@ use super::child_configs::RELAY;
 use crate::clock::RunClock;
 use crate::fence::database;
 use crate::history::Death;
-use crate::process::Child;
+use crate::process::{Child, Stop};
 use crate::run::{Event, Reporter};
 use crate::scenario::Publisher;
-use nix::sys::signal::Signal;
 use relays::schema;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +26,9 @@ pub enum Leave {
     /// The stack failed and is stopped next: whatever is on it goes with it.
     ToTheStack,
 }
+
+/// Our order service bounds its own end by this, and by how long a publish may take.
+const SERVICE_STOP_WITHIN: Duration = Duration::from_secs(60);
 
 /// The end of a relay that was told to end.
 pub(super) struct LastEnd {
@@ -50,22 +52,33 @@ impl Deployment<'_> {
         }
     }
 
-    /// Stops the order service; ours has so long. Whether it went by itself, and how that was.
-    pub async fn stop_service(&self, within: Duration) -> Result<(bool, &'static str), String> {
+    /// How the order service is told to end. What is not ours has as long as its file says, and ours as long as it
+    /// lets itself.
+    pub fn stop_of_service(&self) -> Stop {
+        self.parts.stop_service().unwrap_or_else(|| {
+            let publish = self
+                .parts
+                .publish_within(self.scenario.workload.request_timeout);
+            Stop {
+                within: stop_within(self.scenario.drain.within, publish),
+                ..Stop::default()
+            }
+        })
+    }
+
+    /// Stops the order service. Whether it went by itself, and how that was.
+    pub async fn stop_service(&self) -> Result<(bool, &'static str), String> {
         let Some(service) = &self.service else {
             return Err("there is no order service".to_owned());
         };
+        let stop = self.stop_of_service();
         if !service.is_alive() {
             // What it left behind is ended.
-            let ended = service.terminate(within).await;
+            let ended = service.terminate(stop.within).await;
             ended.map_err(|e| e.to_string())?;
             return Ok((true, "was dead already"));
         }
-        let (signal, within) = match self.parts.stop_service() {
-            Some(stop) => (stop.signal, stop.within),
-            None => (Signal::SIGTERM, within),
-        };
-        let by_itself = service.terminate_with(signal, within).await;
+        let by_itself = service.terminate_with(stop.signal, stop.within).await;
         let by_itself = by_itself.map_err(|e| e.to_string())?;
         let remark = self
             .parts
@@ -240,5 +253,24 @@ fn of_several(name: &str) -> String {
     match name {
         RELAY => format!("the {RELAY}"),
         other => other.to_owned(),
+    }
+}
+
+/// How long an order service may take to end whose publishes take so long at most: as long as the drain,
+/// and never longer than it bounds itself.
+fn stop_within(drain: Duration, publish: Duration) -> Duration {
+    drain.min(SERVICE_STOP_WITHIN + publish)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_drain_of_an_hour_when_the_service_does_not_end_then_it_is_not_waited_for_so_long() {
+        let publish = Duration::from_secs(2);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(stop_within(hour, publish), SERVICE_STOP_WITHIN + publish);
+        assert_eq!(stop_within(publish, publish), publish);
     }
 }

@@ -5,7 +5,7 @@ use crate::clock::RunClock;
 use crate::history::ProcessEvent;
 use crate::nemesis::{Announce, FaultTargets};
 use crate::observer::Watch;
-use crate::process::Child;
+use crate::process::{Child, Stop};
 use crate::scenario::{Instance, Link, Victim};
 use crate::workload::{Load, Progress};
 use relays::config::PostgresTarget;
@@ -21,6 +21,7 @@ impl Deployment<'_> {
     /// What the nemesis may touch.
     pub fn fault_targets(&self, clock: RunClock, announce: Announce) -> FaultTargets {
         let mut processes = BTreeMap::new();
+        let mut stops = BTreeMap::new();
         let relays = Instance::ALL.into_iter().map(Victim::Relay);
         let own = self
             .service
@@ -28,10 +29,14 @@ impl Deployment<'_> {
             .map(|child| (Victim::OrderService, child));
         for (victim, child) in own.chain(relays.zip(&self.relays)) {
             processes.insert(victim, child.clone());
+            stops.insert(victim, self.stop_of(victim));
         }
         for victim in [Victim::PostgresServer, Victim::KafkaServer] {
             if let Some(child) = self.stack.server(victim) {
                 processes.insert(victim, child.clone());
+            }
+            if let Some(stop) = self.stack.stop_of_server(victim) {
+                stops.insert(victim, stop);
             }
         }
         FaultTargets {
@@ -41,9 +46,19 @@ impl Deployment<'_> {
             proxies: self.proxies.clone(),
             databases: self.databases(),
             processes,
+            stops,
             reader: self.reader(),
             clock,
             announce,
+        }
+    }
+
+    /// How a process of its own is told to end.
+    fn stop_of(&self, victim: Victim) -> Stop {
+        match victim {
+            Victim::Relay(_) => self.parts.stop(),
+            Victim::OrderService => self.stop_of_service(),
+            Victim::PostgresServer | Victim::KafkaServer => Stop::default(),
         }
     }
 

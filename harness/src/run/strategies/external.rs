@@ -4,11 +4,11 @@ mod install;
 mod ready;
 mod values;
 
-use super::{Held, Keep, Stop, StrategyParts};
+use super::{Held, Keep, StrategyParts};
 use crate::fence::pending;
 use crate::fence::told::TruthQuery;
-use crate::process::ChildSpec;
 use crate::process::reaper::Reaper;
+use crate::process::{ChildSpec, Stop};
 use crate::run::deployment::{Deployment, ORDER_SERVICE, failed};
 use crate::run::{RunError, folder};
 use crate::scenario::Instance;

@@ -10,13 +10,12 @@ mod polling;
 use super::RunError;
 use super::deployment::Deployment;
 use crate::fence::told::TruthQuery;
-use crate::process::ChildSpec;
 use crate::process::reaper::Reaper;
+use crate::process::{ChildSpec, Stop};
 use crate::scenario::{Instance, Strategy, StrategyKind};
 use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use nix::sys::signal::Signal;
 use relays::config::WritePathConfig;
 use relays::schema::OutboxKind;
 use std::path::Path;
@@ -32,23 +31,6 @@ pub(crate) enum Held<'a> {
 
 /// Hears of each event that is held.
 pub(crate) type Keep<'a> = &'a mut (dyn FnMut(Held<'_>) + Send);
-
-/// How a process is told to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stop {
-    pub signal: Signal,
-    /// After that it is killed.
-    pub within: Duration,
-}
-
-impl Default for Stop {
-    fn default() -> Self {
-        Self {
-            signal: Signal::SIGTERM,
-            within: Duration::from_secs(10),
-        }
-    }
-}
 
 /// These are the parts that a kind of strategy brings. What is not said here is the same for all of them.
 pub(crate) trait StrategyParts: Send + Sync {

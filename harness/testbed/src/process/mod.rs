@@ -10,11 +10,13 @@ pub mod reaper;
 mod spawn;
 mod stat;
 pub mod stillness;
+mod stop;
 pub mod supervised;
 pub mod tree;
 
 pub use life::{FailedStarts, OwnEnd};
 pub use output::LOG_BYTES_MAX;
+pub use stop::Stop;
 pub use supervised::{Child, ChildError, ChildSpec, Ready};
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 use super::life::{Course, Exit, FailedStarts, Lives, OwnEnd};
 use super::output::{self, Listening};
 use super::reaper::Reaper;
+use super::stop::Stop;
 use super::tree::{self, Image, Process, ProcessId, Snapshot};
 use super::{environment, log, log_keeper, spawn};
 use crate::clock::RunClock;
@@ -13,6 +14,7 @@ use regex::Regex;
 use relays::signal::TimedSignal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -98,6 +100,8 @@ struct Inner {
     current: Mutex<Option<Current>>,
     /// This lets one order through at a time: a kill and a restart must not cross.
     orders: tokio::sync::Mutex<()>,
+    /// It was told to end, to be started again.
+    returns: AtomicBool,
 }
 
 /// This is a start that came to nothing.
@@ -148,6 +152,7 @@ impl Child {
                 lives: Arc::default(),
                 current: Mutex::new(None),
                 orders: tokio::sync::Mutex::new(()),
+                returns: AtomicBool::new(false),
             }),
         };
         child
@@ -285,6 +290,24 @@ impl Child {
         within: Duration,
     ) -> Result<bool, ChildError> {
         let _order = self.inner.orders.lock().await;
+        self.inner.returns.store(false, Ordering::Relaxed);
+        self.tell_to_end(signal, within).await
+    }
+
+    /// Does as [`Child::terminate_with`] with one that is to be started again: until that is done, it is known by
+    /// [`Child::is_to_return`].
+    pub async fn end_for_now(&self, stop: &Stop) -> Result<bool, ChildError> {
+        let _order = self.inner.orders.lock().await;
+        self.inner.returns.store(true, Ordering::Relaxed);
+        self.tell_to_end(stop.signal, stop.within).await
+    }
+
+    /// Whether it was told to end, last, in order to be started again.
+    pub fn is_to_return(&self) -> bool {
+        self.inner.returns.load(Ordering::Relaxed)
+    }
+
+    async fn tell_to_end(&self, signal: Signal, within: Duration) -> Result<bool, ChildError> {
         let Some(mut current) = self.living() else {
             self.end("terminate").await?;
             return Ok(false);
@@ -414,6 +437,7 @@ impl Child {
         }
         match ready {
             Ok(()) => {
+                self.inner.returns.store(false, Ordering::Relaxed);
                 self.inner.lives.record(pid, Life::Ready, 0);
                 if let Some(current) = lock(&self.inner.current).as_mut() {
                     current.image = Image::of(pid);

@@ -3,7 +3,7 @@
 use super::kafka_client::{self, Topics};
 use super::{Jit, StackError, jvm};
 use crate::process::reaper::Reaper;
-use crate::process::{Child, ChildSpec, Ready};
+use crate::process::{Child, ChildSpec, Ready, Stop};
 use crate::scenario::Instance;
 use futures::FutureExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// The node must be ready within this time (it takes 1 to 3 s here).
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// A controlled shutdown may take at most this time.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// Below `.stack`, the install script puts Kafka's jars into this folder, and the class archive beside it.
 const JARS: &str = "kafka";
 const CLASS_ARCHIVE: &str = "kafka.jsa";
@@ -26,6 +28,14 @@ const DIRECTORY_ID: &str = "b3V0Ym94LWhhcm5lc3M0Mg";
 const LISTENERS: [&str; LINKS] = ["ORDERS", "RELAY", "RELAY2", "RELAY3", "RELAY4"];
 /// So many links lead to a broker: the order service's, and one of each relay.
 pub(super) const LINKS: usize = 1 + Instance::MOST;
+
+/// Returns how the node is told to end.
+pub(super) fn stop() -> Stop {
+    Stop {
+        within: STOP_WITHIN,
+        ..Stop::default()
+    }
+}
 
 /// These are the ports of one node.
 #[derive(Debug, Clone, Copy)]

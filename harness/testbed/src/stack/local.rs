@@ -5,9 +5,11 @@ use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::ports::Reserved;
 use super::postgres_server::PostgresServer;
 use super::toxiproxy_server::ToxiproxyServer;
-use super::{Jit, Route, StackError, StackInfo, environment, ports, standby};
+use super::{
+    Jit, Route, StackError, StackInfo, environment, kafka_server, ports, postgres_server, standby,
+};
 use crate::process::reaper::Reaper;
-use crate::process::{Child, ChildError};
+use crate::process::{Child, ChildError, Stop};
 use crate::scenario::{Link, Victim};
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
@@ -177,6 +179,15 @@ impl LocalStack {
         match victim {
             Victim::PostgresServer => Some(&self.postgres.child),
             Victim::KafkaServer => Some(&self.kafka.child),
+            Victim::OrderService | Victim::Relay(_) => None,
+        }
+    }
+
+    /// Returns how that server is told to end.
+    pub fn stop_of_server(victim: Victim) -> Option<Stop> {
+        match victim {
+            Victim::PostgresServer => Some(postgres_server::stop()),
+            Victim::KafkaServer => Some(kafka_server::stop()),
             Victim::OrderService | Victim::Relay(_) => None,
         }
     }

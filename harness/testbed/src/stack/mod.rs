@@ -19,8 +19,8 @@ mod toxiproxy_server;
 pub mod warm_up;
 
 use crate::identity::RunKey;
-use crate::process::Child;
 use crate::process::reaper::Duty;
+use crate::process::{Child, Stop};
 use crate::scenario::{Link, Victim};
 pub use jvm::Jit;
 use relays::config::PostgresTarget;
@@ -219,6 +219,14 @@ impl Stack {
     pub fn server(&self, victim: Victim) -> Option<&Child> {
         match self {
             Self::Local(local) => local.server(victim),
+            Self::External(_) => None,
+        }
+    }
+
+    /// How that server is told to end; `None` where [`Stack::server`] is.
+    pub fn stop_of_server(&self, victim: Victim) -> Option<Stop> {
+        match self {
+            Self::Local(_) => local::LocalStack::stop_of_server(victim),
             Self::External(_) => None,
         }
     }

@@ -4,8 +4,9 @@ use super::data_folder::{self, CLUSTER, DataFolder};
 use super::{StackError, postgres_client, postgres_version};
 use crate::disk;
 use crate::process::reaper::Reaper;
-use crate::process::{Child, ChildSpec, Ready, environment, log};
+use crate::process::{Child, ChildSpec, Ready, Stop, environment, log};
 use futures::FutureExt;
+use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
@@ -18,12 +19,22 @@ use tokio::process::Command;
 const INITDB_WITHIN: Duration = Duration::from_secs(60);
 /// The server must be ready within this time; after a kill, recovery is part of it.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// The fast shutdown may take at most this time: it waits for no client, but for a checkpoint.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// The name of a Unix socket has at most so many bytes (sun_path, unix(7)).
 const SOCKET_BYTES_MAX: usize = 107;
 /// Programs of one version live together; both are needed.
 const PROGRAMS: [&str; 2] = ["initdb", "postgres"];
 /// Distributions put them below these folders, version by version.
 const VERSIONED_FOLDERS: [&str; 2] = ["/usr/lib/postgresql", "/usr/pgsql"];
+
+/// Returns how the server is told to end: by SIGINT, its fast shutdown, since SIGTERM would wait for every client.
+pub(super) fn stop() -> Stop {
+    Stop {
+        signal: Signal::SIGINT,
+        within: STOP_WITHIN,
+    }
+}
 
 /// This is a running server and its cluster.
 pub(super) struct PostgresServer {

@@ -55,6 +55,7 @@ impl Bench {
             proxies: BTreeMap::from([(LINK, (proxy.clone(), route))]),
             databases: BTreeMap::new(),
             processes: BTreeMap::new(),
+            stops: BTreeMap::new(),
             reader: None,
             clock: RunClock::start(),
             announce: Arc::new(move |said| {

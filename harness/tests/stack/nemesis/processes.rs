@@ -8,13 +8,14 @@ use futures::FutureExt;
 use harness::bite::Bite;
 use harness::bite::bites;
 use harness::clock::RunClock;
-use harness::history::{Life, Request};
+use harness::history::{Life, Outcome, Request};
 use harness::nemesis::{FaultTargets, campaign, heal_all};
 use harness::process::supervised::ReadinessProbe;
-use harness::process::{Child, ChildSpec, Ready};
+use harness::process::{Child, ChildSpec, Ready, Stop};
 use harness::scenario::{Fault, FaultKind, Start, StrategyKind, Target, Victim};
 use harness::stack::Route;
 use harness::toxiproxy::ToxiproxyClient;
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,13 +31,15 @@ pub(super) async fn busy(name: &str, folder: &Path) -> Child {
 }
 
 async fn busy_once(name: &str, folder: &Path, ready: ReadinessProbe) -> Child {
+    let script = "sh -c 'while :; do sleep 0.01; done' & while :; do sleep 0.01; done";
+    running(script, name, folder, ready).await
+}
+
+async fn running(script: &str, name: &str, folder: &Path, ready: ReadinessProbe) -> Child {
     let spec = ChildSpec {
         name: name.into(),
         program: "/bin/sh".into(),
-        args: vec![
-            "-c".into(),
-            "sh -c 'while :; do sleep 0.01; done' & while :; do sleep 0.01; done".into(),
-        ],
+        args: vec!["-c".into(), script.into()],
         env: Vec::new(),
         user: None,
         folder: Some(folder.to_owned()),
@@ -55,6 +58,7 @@ pub(super) fn targets(victim: Victim, child: &Child) -> FaultTargets {
         proxies: BTreeMap::new(),
         databases: BTreeMap::new(),
         processes: BTreeMap::from([(victim, child.clone())]),
+        stops: BTreeMap::new(),
         reader: None,
         clock: RunClock::start(),
         announce: std::sync::Arc::new(|_| {}),
@@ -121,6 +125,91 @@ async fn a_pause_bites_when_somebody_waited() {
 
     let (bites, _) = hit(FaultKind::Pause, |_, _| Vec::new()).await;
     assert!(!bites[0].bit, "{}", bites[0].evidence);
+}
+
+#[tokio::test]
+async fn a_restart_bites_when_it_was_missed_and_the_successor_worked() {
+    // It was refused until the successor was there
+    let refused = |at| Request {
+        outcome: Outcome::NotSent,
+        ..request(at + 1, at + 2, false)
+    };
+    let later = |at| request(at + 1, at + 2, true);
+    let (bites, lives) = hit(FaultKind::Restart, |injected, healed| {
+        vec![refused(injected), later(healed)]
+    })
+    .await;
+    assert!(bites[0].bit, "{}", bites[0].evidence);
+    for told in [
+        "ended by signal 15 ",
+        " s after it was told to end, 1 request refused until",
+    ] {
+        assert!(bites[0].evidence.contains(told), "{}", bites[0].evidence);
+    }
+    let expected = [Life::Terminating, Life::Exited, Life::Started, Life::Ready];
+    assert_eq!(lives, expected);
+
+    let (bites, _) = hit(FaultKind::Restart, |_, healed| vec![later(healed)]).await;
+    assert!(!bites[0].bit, "{}", bites[0].evidence);
+}
+
+/// Runs a restart on a process that runs this, with so long to end.
+async fn restart(script: &str, folder: &Path, within: Duration) -> (Child, Vec<(Life, i32)>) {
+    let victim = Victim::RELAY;
+    let ready: ReadinessProbe = Arc::new(|| async { true }.boxed());
+    let child = running(script, victim.name(), folder, ready).await;
+    let mut targets = targets(victim, &child);
+    targets.strategy = StrategyKind::Cdc {}.topology();
+    // SIGINT is ignored by all that a job in the background starts, and a shell cannot trap what is.
+    let signal = Signal::SIGUSR1;
+    targets.stops.insert(victim, Stop { signal, within });
+    let (_stop, stopped) = watch::channel(false);
+    // Its trap is set once it says so.
+    while std::fs::read_to_string(child.log()).is_ok_and(|log| log.is_empty()) {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let faults = [on_process(victim, FaultKind::Restart)];
+    let from_ns = targets.clock.now_ns();
+    let campaign = campaign(&faults, &targets, load_from(from_ns), stopped).await;
+    assert!(campaign.errors.is_empty(), "{:?}", campaign.errors);
+    let events = child.events(&targets.clock);
+    let lives = events.iter().map(|e| (e.life, e.exit)).collect();
+    (child, lives)
+}
+
+#[tokio::test]
+async fn given_a_process_with_a_signal_of_its_own_when_restarted_then_it_is_told_by_that_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "trap 'exit 7' USR1; echo up; while :; do sleep 0.01; done";
+    let (child, lives) = restart(script, folder.path(), PATIENCE).await;
+    assert_eq!(lives[..2], [(Life::Terminating, 0), (Life::Exited, -8)]);
+    assert!(child.is_alive() && !child.is_to_return());
+    assert_eq!(child.own_end(), None, "it ended because it was told to");
+}
+
+#[tokio::test]
+async fn given_a_process_that_does_not_end_when_restarted_then_it_is_killed_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "trap '' USR1; echo up; while :; do sleep 0.01; done";
+    let (child, lives) = restart(script, folder.path(), Duration::from_millis(100)).await;
+    assert_eq!(lives[..2], [(Life::Terminating, 0), (Life::Exited, 9)]);
+    assert!(child.is_alive());
+}
+
+#[tokio::test]
+async fn given_a_process_that_was_told_to_end_when_all_is_healed_then_it_is_back_if_it_was_to_return()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let child = busy(Victim::RELAY.name(), folder.path()).await;
+    let targets = targets(Victim::RELAY, &child);
+    child.end_for_now(&Stop::default()).await.unwrap();
+    assert!(!child.is_alive());
+    heal_all(&targets).await.unwrap();
+    assert!(child.is_alive());
+    // And not one that was told to end for good
+    child.terminate(PATIENCE).await.unwrap();
+    heal_all(&targets).await.unwrap();
+    assert!(!child.is_alive());
 }
 
 #[tokio::test]
@@ -366,6 +455,7 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
         proxies: BTreeMap::from([(LINK, ("p".to_owned(), route))]),
         databases: BTreeMap::new(),
         processes: BTreeMap::new(),
+        stops: BTreeMap::new(),
         reader: None,
         clock: RunClock::start(),
         announce: std::sync::Arc::new(|_| {}),

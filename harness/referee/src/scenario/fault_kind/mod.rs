@@ -8,6 +8,7 @@ mod latency;
 mod limit_data;
 mod pause;
 mod reset_peer;
+mod restart;
 mod slicer;
 mod slow_close;
 mod timeout;
@@ -92,6 +93,8 @@ pub enum FaultKind {
     },
     /// The process gets SIGKILL, and is started again when healed.
     Kill,
+    /// The process is told to end, as at a deployment, and is started again when healed.
+    Restart,
     /// The process gets SIGSTOP, and SIGCONT when healed.
     Pause,
 }
@@ -126,7 +129,7 @@ enum Own {
 }
 
 /// These are all kinds of faults, in the order of `list`.
-pub const KINDS: [FaultInfo; 10] = [
+pub const KINDS: [FaultInfo; 11] = [
     down::INFO,
     latency::INFO,
     bandwidth::INFO,
@@ -136,6 +139,7 @@ pub const KINDS: [FaultInfo; 10] = [
     slicer::INFO,
     limit_data::INFO,
     kill::INFO,
+    restart::INFO,
     pause::INFO,
 ];
 
@@ -224,6 +228,7 @@ impl FaultKind {
         match self {
             Self::Down => down::INFO.name,
             Self::Kill => kill::INFO.name,
+            Self::Restart => restart::INFO.name,
             Self::Pause => pause::INFO.name,
             Self::Toxic { toxic, .. } => match toxic {
                 Toxic::Latency { .. } => latency::INFO.name,

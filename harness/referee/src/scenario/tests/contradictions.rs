@@ -18,7 +18,7 @@ fn faults_fit_the_run_and_their_targets() {
     refused(
         &with_fault("target = \"relay\"\nkind = \"down\""),
         "\"down\"",
-        &["relay is one", "kill or pause"],
+        &["relay is one", "kill, restart or pause"],
     );
     refused(
         &with_fault("target = \"rely\""),

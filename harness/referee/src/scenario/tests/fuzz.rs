@@ -81,7 +81,7 @@ fn value() -> impl Generator<Value = String> {
             "\"kafka\"", "\"postgres\"", "\"relay\"", "\"relay->kafka\"", "\"orders->postgres\"",
             "\"order-service\"", "\"kafka-server\"", "\"down\"", "\"latency\"", "\"bandwidth\"",
             "\"slicer\"", "\"limit_data\"", "\"reset_peer\"", "\"timeout\"", "\"slow_close\"",
-            "\"kill\"", "\"pause\"", "\"cdc\"", "\"polling\"", "\"dual-write\"", "\"upstream\"",
+            "\"kill\"", "\"restart\"", "\"pause\"", "\"cdc\"", "\"polling\"", "\"dual-write\"", "\"upstream\"",
             "{ events = 1 }", "{ events = 50000 }", "{ committed = 7 }", "{ backlog = 0 }",
             "{ fault = \"a\", after = \"1s\" }", "{ fault = \"b\", after = \"0s\" }", "{ fault = \"a\" }",
             "{ events = 3, backlog = 1 }", "{ log = \"x\" }", "\"a\"", "\"b\"",
@@ -392,7 +392,10 @@ fn possible(s: &Scenario) -> Result<(), String> {
     waits_end(s, &must)?;
     for fault in &s.faults {
         let on_process = matches!(fault.target, Target::Process(_));
-        let kills = matches!(fault.kind, FaultKind::Kill | FaultKind::Pause);
+        let kills = matches!(
+            fault.kind,
+            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause
+        );
         must(on_process == kills, "a fault that fits its target")?;
         must(
             fault.lasts >= ms && fault.ends().unwrap_or(fault.lasts) <= w.duration,

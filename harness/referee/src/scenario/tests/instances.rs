@@ -46,6 +46,7 @@ fn given_several_instances_when_read_then_the_strategy_has_so_many_relays_with_t
 fn given_a_fault_on_the_second_relay_when_read_then_it_concerns_those_who_have_one() {
     for (target, kind) in [
         ("relay-2", "kill"),
+        ("relay-2", "restart"),
         ("relay-2", "pause"),
         ("relay-2->kafka", "down"),
         ("relay-2->postgres", "down"),

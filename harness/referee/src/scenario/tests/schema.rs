@@ -702,7 +702,7 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
     });
     let of_faults = explain::faults().into_iter().map(|fault| {
         let target = match fault.name.as_str() {
-            "kill" | "pause" => "target = \"relay\"\n",
+            "kill" | "restart" | "pause" => "target = \"relay\"\n",
             _ => "",
         };
         with_fault(&format!("{target}{}", lines(&fault)))
