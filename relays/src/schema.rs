@@ -1,18 +1,22 @@
-//! The tables, roles, publication and slot of one strategy: made before it runs, dropped after it.
+//! The tables, roles, publication and slot of one strategy, and the database where it has one of its own: made
+//! before it runs, dropped after it.
 //!
 //! The administrator need not be a superuser: CREATEROLE, REPLICATION and CREATE on the database
-//! are enough (before PostgreSQL 16 the relay role of CDC, which has REPLICATION itself, takes a
-//! superuser all the same).
+//! are enough, and CREATEDB where a strategy has a database of its own (before PostgreSQL 16 the relay role of
+//! CDC, which has REPLICATION itself, takes a superuser all the same).
 
 mod creation;
 mod foreign;
+mod isolation;
 mod removal;
 mod session;
 
+use crate::config::Isolation;
 use thiserror::Error;
 
 pub use creation::{create, create_reader};
 pub use foreign::{ForeignSchema, lay_out};
+pub use isolation::can_isolate;
 pub use removal::drop_all;
 pub(crate) use session::connect_options;
 pub use session::{line_of, quote_identifier, words};
@@ -97,11 +101,13 @@ pub enum Role {
     Relay,
 }
 
-/// Names of everything one strategy owns in the database.
+/// Names of everything one strategy owns on the server.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// This is the schema's name; it is also the prefix of the rest.
-    pub schema: String,
+    /// The schema that is its own has this name, or the database; it is also the prefix of the rest.
+    pub name: String,
+    /// This says which of the two is its own.
+    pub isolation: Isolation,
     /// This says what the strategy's outbox needs in the database beyond `orders`.
     pub outbox: OutboxKind,
     /// This password is given to every role.
@@ -109,25 +115,35 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// What is left of a strategy of this name, of which nothing else is known: enough to drop it.
+    pub fn left_behind(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            isolation: Isolation::default(),
+            outbox: OutboxKind::None,
+            password: String::new(),
+        }
+    }
+
     /// Returns the role of the order service, the only one that can write `orders`.
     pub fn service_role(&self) -> String {
-        format!("{}_svc", self.schema)
+        format!("{}_svc", self.name)
     }
     /// Returns the role of the relay.
     pub fn relay_role(&self) -> String {
-        format!("{}_rly", self.schema)
+        format!("{}_rly", self.name)
     }
     /// Role that may only read: for what is asked of the tables on nobody's behalf. It is made where somebody asks.
     pub fn reader_role(&self) -> String {
-        format!("{}_rdr", self.schema)
+        format!("{}_rdr", self.name)
     }
     /// Replication slot (where the WAL is read).
     pub fn slot(&self) -> String {
-        format!("{}_slot", self.schema)
+        format!("{}_slot", self.name)
     }
     /// Publication (where the WAL is read).
     pub fn publication(&self) -> String {
-        format!("{}_pub", self.schema)
+        format!("{}_pub", self.name)
     }
 
     /// Every role that there may be.
@@ -146,7 +162,7 @@ impl Layout {
     /// Slots allow nothing but these characters, and a name that is cut off would be another's.
     fn check_names(&self) -> Result<(), SchemaError> {
         let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
-        let wrong = if self.schema.is_empty() || !self.schema.bytes().all(plain) {
+        let wrong = if self.name.is_empty() || !self.name.bytes().all(plain) {
             "has characters other than a-z, 0-9 and _".to_owned()
         } else if self.slot().len() > IDENTIFIER_BYTES_MAX {
             format!(
@@ -157,7 +173,7 @@ impl Layout {
             return Ok(());
         };
         Err(SchemaError {
-            doing: format!("naming the schema `{}`", self.schema),
+            doing: format!("naming the {} `{}`", self.isolation.name(), self.name),
             source: sqlx::Error::Configuration(
                 format!("the name {wrong}; choose another strategy name").into(),
             ),
@@ -170,9 +186,10 @@ impl Layout {
 mod tests {
     use super::*;
 
-    fn layout(schema: &str) -> Layout {
+    fn layout(name: &str) -> Layout {
         Layout {
-            schema: schema.into(),
+            name: name.into(),
+            isolation: Isolation::Schema,
             outbox: OutboxKind::Cdc,
             password: "pw".into(),
         }

@@ -230,7 +230,7 @@ pub struct Strategy {
     pub remarks: Vec<String>,
     /// Its topic.
     pub topic: String,
-    /// Its schema.
+    /// Its schema, or its database where it had one of its own.
     pub schema: String,
     /// Links that went through a proxy, and those that did not: `proxied` or `direct` by link name.
     pub wiring: BTreeMap<String, String>,

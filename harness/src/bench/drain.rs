@@ -280,7 +280,7 @@ async fn measure(
         .await;
     if measured.is_err()
         && let Err(reason) =
-            backlog::give_up(&ground.stack.info().postgres, &deployment.layout.schema).await
+            backlog::give_up(&ground.stack.info().postgres, deployment.layout.schema()).await
     {
         ground.note(reason);
     }
@@ -304,7 +304,7 @@ async fn in_deployment(
     let admin = &ground.stack.info().postgres;
     let end = backlog::fill(
         admin,
-        &deployment.layout.schema,
+        deployment.layout.schema(),
         &deployment.identity,
         events,
     )

@@ -227,7 +227,7 @@ async fn service(
             .inconclusive
             .push("the load generator was the limit: not closed loop".to_owned());
     }
-    let (orders, events) = rows(ground, &deployment.layout.schema).await?;
+    let (orders, events) = rows(ground, deployment.layout.schema()).await?;
     let (committed, unknown) = outcomes(&offered.requests);
     if orders < committed || orders > committed + unknown || events != orders {
         measured.wrong.push(format!(
@@ -323,10 +323,10 @@ async fn pgbench(
             target: deployment.postgres(Link::OrdersPostgres, deployment.layout.service_role()),
             session: format!(
                 "-c search_path={}{}",
-                deployment.layout.schema,
+                deployment.layout.schema(),
                 settings.concat()
             ),
-            log: format!("{}.pgbench-{seconds}s.log", deployment.layout.schema),
+            log: format!("{}.pgbench-{seconds}s.log", deployment.layout.name),
             mark: None,
             within: Duration::from_secs(seconds.into()) + GRACE,
         };
@@ -345,7 +345,7 @@ async fn pgbench(
             .inconclusive
             .push("pgbench reported no rate".to_owned()),
     }
-    let (orders, events) = rows(ground, &deployment.layout.schema).await?;
+    let (orders, events) = rows(ground, deployment.layout.schema()).await?;
     if orders == 0 || orders != events {
         measured.wrong.push(format!(
             "{orders} orders are there with {events} outbox rows"

@@ -152,11 +152,11 @@ async fn holders(connection: &mut PgConnection, layout: &Layout) -> Result<Strin
           WHERE n.nspname = $1 AND c.relname = 'orders' AND l.granted \
             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
     )
-    .bind(&layout.schema)
+    .bind(layout.schema())
     .fetch_one(connection);
     let found = asked
         .await
-        .map_err(|e| format!("asking who holds {}.orders: {e}", layout.schema))?;
+        .map_err(|e| format!("asking who holds {}.orders: {e}", layout.schema()))?;
     Ok(found.unwrap_or_else(|| "somebody who has just let go of it".to_owned()))
 }
 
@@ -167,7 +167,7 @@ pub async fn read_orders(
     identity: &Identity,
 ) -> Result<Vec<TruthRow>, sqlx::Error> {
     let mut rows: Vec<TruthRow> = Vec::new();
-    let schema = &layout.schema;
+    let schema = layout.schema();
     let sql = format!("SELECT id, attempts, changes FROM \"{schema}\".orders");
     let mut stream = sqlx::query(AssertSqlSafe(sql)).fetch(connection);
     while let Some(row) = stream.try_next().await? {
@@ -185,9 +185,9 @@ async fn read_truth(
     identity: &Identity,
     within: Duration,
 ) -> Result<Truth, String> {
-    let failed = |e: sqlx::Error| format!("reading the truth from {}.orders: {e}", layout.schema);
+    let failed = |e: sqlx::Error| format!("reading the truth from {}.orders: {e}", layout.schema());
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let schema = &layout.schema;
+    let schema = layout.schema();
     let locked = transaction
         .execute(AssertSqlSafe(format!(
             "LOCK TABLE \"{schema}\".orders IN SHARE MODE"

@@ -56,8 +56,10 @@ pub struct Deployment<'a> {
     pub key: RunKey,
     /// This is the same key, ready for use.
     pub identity: Arc<Identity>,
-    /// Names in the database.
+    /// Names on the server.
     pub layout: Layout,
+    /// The administrator's way to the database that has its tables, around all proxies.
+    admin: PostgresTarget,
     /// This is the name of the topic of the events.
     pub topic_name: String,
     /// By this the topic of the events is made, closed and deleted.
@@ -103,7 +105,7 @@ impl Deployment<'_> {
         }
         schema::create(&info.postgres, &self.layout)
             .await
-            .map_err(|e| failed("setting up the schema", &e))?;
+            .map_err(|e| failed("setting up what is its own in PostgreSQL", &e))?;
         if self.reader().is_some() {
             schema::create_reader(&info.postgres, &self.layout)
                 .await
@@ -232,7 +234,7 @@ impl Deployment<'_> {
     /// What is left on a stack that outlives us if we die now.
     fn leftover(&self) -> Option<Leftover> {
         self.stack
-            .leftover(&self.layout.schema, &self.topic_name, &self.proxy_names())
+            .leftover(&self.layout.name, &self.topic_name, &self.proxy_names())
     }
 
     fn start(&self, spec: ChildSpec) -> impl Future<Output = Result<Child, ChildError>> + use<> {

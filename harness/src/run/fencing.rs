@@ -252,7 +252,7 @@ impl Fencing<'_> {
     }
 
     async fn read_truth(&self) -> Result<(Truth, String), String> {
-        let admin = &self.context.stack.info().postgres;
+        let admin = self.deployment.admin();
         let Deployment {
             layout, identity, ..
         } = self.deployment;

@@ -84,7 +84,7 @@ impl Sampler {
              FROM pg_stat_user_tables t WHERE t.schemaname = $2 AND t.relname <> 'orders'";
         let query = sqlx::query(AssertSqlSafe(sql))
             .bind(self.layout.slot())
-            .bind(&self.layout.schema)
+            .bind(self.layout.schema())
             .fetch_one(open);
         let Ok(Ok(row)) = tokio::time::timeout(Duration::from_secs(2), query).await else {
             *connection = None;

@@ -167,7 +167,7 @@ async fn load_and_fence(
             .chain(&deployment.relays)
             .cloned()
             .collect(),
-        admin: context.stack.info().postgres.clone(),
+        admin: deployment.admin().clone(),
         layout: deployment.layout.clone(),
     };
     let sampler = tokio::spawn(sampler.run(sampling));
@@ -271,7 +271,7 @@ async fn load_and_fence(
         clock,
         started_at,
         topic: deployment.topic_name.clone(),
-        schema: deployment.layout.schema.clone(),
+        schema: deployment.layout.name.clone(),
         proxied: deployment.proxies.keys().copied().collect(),
         load_from_ns,
         load_until_ns: until_ns,

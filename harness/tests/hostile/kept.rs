@@ -33,7 +33,7 @@ fn given_a_kept_stack_when_it_was_run_on_and_stopped_as_said_then_nothing_is_lef
     let other = tempfile::tempdir().unwrap();
     let mut again = command(other.path(), POLLING);
     again.args(["--stack", "external", "--external"]).arg(file);
-    let dropped = ["dropped schema oh_", "dropped topic oh."];
+    let dropped = ["dropped schema or database oh_", "dropped topic oh."];
     run(again).passed(other.path(), &dropped);
 
     // And when it is stopped

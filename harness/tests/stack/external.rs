@@ -14,10 +14,10 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use relays::config::PostgresTarget;
+use relays::config::{Isolation, PostgresTarget};
 use relays::schema::{self, Layout, OutboxKind};
-use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, Connection};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,10 +79,20 @@ struct Made {
 
 impl Made {
     fn named(run: &str) -> Self {
-        let topic = format!("oh.{run}.cdc");
+        Self::of(run, "cdc", Isolation::Schema)
+    }
+
+    /// It has a database of its own. Its name ends like a derived one.
+    fn with_database(run: &str) -> Self {
+        Self::of(run, "its_pub", Isolation::Database)
+    }
+
+    fn of(run: &str, strategy: &str, isolation: Isolation) -> Self {
+        let topic = format!("oh.{run}.{strategy}");
         Self {
             layout: Layout {
-                schema: format!("oh_{run}_cdc"),
+                name: format!("oh_{run}_{strategy}"),
+                isolation,
                 outbox: OutboxKind::Cdc,
                 password: "secret".into(),
             },
@@ -107,16 +117,17 @@ impl Made {
             .unwrap();
     }
 
-    /// What is there of it: schemas, roles, slots and publications; topics; proxies.
+    /// What is there of it: schemas, databases, roles, slots and publications; topics; proxies.
     async fn there(&self, info: &StackInfo) -> (i64, usize, usize) {
         let mut session = administrator(&info.postgres).await;
         let in_postgres = sqlx::query_scalar(
             "select (select count(*) from pg_namespace where starts_with(nspname, $1))
+                  + (select count(*) from pg_database where starts_with(datname, $1))
                   + (select count(*) from pg_roles where starts_with(rolname, $1))
                   + (select count(*) from pg_replication_slots where starts_with(slot_name, $1))
                   + (select count(*) from pg_publication where starts_with(pubname, $1))",
         )
-        .bind(&self.layout.schema)
+        .bind(&self.layout.name)
         .fetch_one(&mut session)
         .await
         .unwrap();
@@ -148,6 +159,8 @@ fn kafka(info: &StackInfo) -> ClientConfig {
 
 /// Schema, two roles, slot and publication; topic; proxy.
 const ALL: (i64, usize, usize) = (5, 1, 1);
+/// Database, two roles and slot (its publication is in the database); topic; proxy.
+const ALL_WITH_DATABASE: (i64, usize, usize) = (4, 1, 1);
 const NOTHING: (i64, usize, usize) = (0, 0, 0);
 
 /// The marks of a harness that uses the same servers, but another database.
@@ -217,7 +230,7 @@ async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() 
         "{topics:?}"
     );
     let notes = next.notes().join("\n");
-    for name in [&dead.layout.schema, &dead.topic, &dead.proxy, &left.topic] {
+    for name in [&dead.layout.name, &dead.topic, &dead.proxy, &left.topic] {
         assert!(notes.contains(name.as_str()), "{notes}");
     }
     assert!(!notes.contains(&living.topic), "{notes}");
@@ -228,6 +241,51 @@ async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() 
     assert!(next.server(Victim::KafkaServer).is_none());
     next.stop().await.unwrap();
     // And when that one has ended, what it left is nobody's.
+    alive.end().await.unwrap();
+    eventually_dropped(&living, info, &folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_databases_of_runs_when_another_harness_comes_then_those_of_the_dead_are_dropped() {
+    // Given those of a run that is dead, whose tables its roles own; of one that was killed as soon as it had made
+    // its database; and of one that is alive in another database of the server.
+    let (theirs, _turn) = theirs().await;
+    let info = &theirs.info;
+    let folder = tempfile::tempdir().unwrap();
+    let dead = Made::with_database("00000000deadba5e");
+    let cut_short = Made::with_database("00000000dead0b0e");
+    let alive = neighbour(info).await;
+    let living = Made::with_database(&format!("{}0000a11e", alive.id()));
+    for made in [&dead, &living] {
+        made.make(info).await;
+        let relay = PostgresTarget {
+            user: made.layout.service_role(),
+            password: made.layout.password.clone(),
+            ..made.layout.inside(&info.postgres)
+        };
+        let mut relay = administrator(&relay).await;
+        sqlx::query("create temporary table its_own (n int)")
+            .execute(&mut relay)
+            .await
+            .unwrap();
+        assert_eq!(made.there(info).await, ALL_WITH_DATABASE);
+    }
+    let mut session = administrator(&info.postgres).await;
+    let create = format!("create database {}", cut_short.layout.name);
+    sqlx::query(AssertSqlSafe(create))
+        .execute(&mut session)
+        .await
+        .unwrap();
+
+    let next = find(file(info, &folder, |t| t)).await.unwrap();
+
+    assert_eq!(dead.there(info).await, NOTHING);
+    assert_eq!(cut_short.there(info).await, NOTHING);
+    assert_eq!(living.there(info).await, ALL_WITH_DATABASE);
+    let notes = next.notes().join("\n");
+    let said = format!("dropped schema or database {}", dead.layout.name);
+    assert!(notes.contains(&said), "{notes}");
+    next.stop().await.unwrap();
     alive.end().await.unwrap();
     eventually_dropped(&living, info, &folder).await;
 }
@@ -500,6 +558,11 @@ async fn what_does_not_answer_is_named() {
 const PLAY_HARNESS: &str = "OUTBOX_HARNESS_TEST_PLAY_EXTERNAL";
 const PLAYED_RUN: &str = "0000000000000dad";
 
+/// What that process makes.
+fn played() -> [Made; 2] {
+    [Made::named(PLAYED_RUN), Made::with_database(PLAYED_RUN)]
+}
+
 /// Not a test by itself: notes and makes things on an external stack, and waits to be killed.
 #[tokio::test]
 async fn play_a_harness_on_an_external_stack() {
@@ -517,11 +580,12 @@ async fn play_a_harness_on_an_external_stack() {
     )
     .await
     .unwrap();
-    let made = Made::named(PLAYED_RUN);
-    let proxies = [made.proxy.clone()];
-    let note = stack.leftover(&made.layout.schema, &made.topic, &proxies);
-    reaper.note(&note.unwrap()).unwrap();
-    made.make(stack.info()).await;
+    for made in played() {
+        let proxies = [made.proxy.clone()];
+        let note = stack.leftover(&made.layout.name, &made.topic, &proxies);
+        reaper.note(&note.unwrap()).unwrap();
+        made.make(stack.info()).await;
+    }
     println!("up");
     std::future::pending().await
 }
@@ -534,14 +598,17 @@ async fn the_reaper_drops_what_a_killed_harness_made() {
     let harness = spawn_test("external::play_a_harness_on_an_external_stack", |command| {
         command.env(PLAY_HARNESS, &file);
     });
-    let made = Made::named(PLAYED_RUN);
+    let [made, with_database] = played();
     assert_eq!(made.there(&theirs.info).await, ALL);
+    assert_eq!(with_database.there(&theirs.info).await, ALL_WITH_DATABASE);
 
     kill_and_reap(harness);
 
-    let there = || {
+    let there = |made: &Made| {
         let now = tokio::runtime::Handle::current();
         tokio::task::block_in_place(|| now.block_on(made.there(&theirs.info)))
     };
-    eventually("everything is dropped", || there() == NOTHING);
+    eventually("everything is dropped", || {
+        there(&made) == NOTHING && there(&with_database) == NOTHING
+    });
 }

@@ -12,7 +12,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{
     BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer,
 };
-use relays::config::PostgresTarget;
+use relays::config::{Isolation, PostgresTarget};
 use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -34,7 +34,8 @@ impl GivenTables {
         let given = Self {
             admin: stack().await.postgres.clone(),
             layout: Layout {
-                schema: format!("fence_{}", key.run),
+                isolation: Isolation::Schema,
+                name: format!("fence_{}", key.run),
                 outbox: OutboxKind::Delete,
                 password: "secret".into(),
             },
@@ -68,7 +69,7 @@ impl GivenTables {
     /// A new order.
     fn order(&self) -> AssertSqlSafe<String> {
         let (order, attempt, change) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
-        let schema = &self.layout.schema;
+        let schema = self.layout.schema();
         AssertSqlSafe(format!(
             "INSERT INTO \"{schema}\".orders (id, state, attempts, changes)
              VALUES ('{order}', 'new', '{{{attempt}}}', '{{{change}}}')"
@@ -76,7 +77,7 @@ impl GivenTables {
     }
 
     async fn orders(&self) -> usize {
-        let count = format!("SELECT count(*) FROM \"{}\".orders", self.layout.schema);
+        let count = format!("SELECT count(*) FROM \"{}\".orders", self.layout.schema());
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(count))
             .fetch_one(&mut self.administrator().await)
             .await
@@ -145,7 +146,7 @@ async fn given_a_prepared_transaction_when_the_database_is_closed_then_the_step_
     let mut service = given.service().await.unwrap();
     service.execute("BEGIN").await.unwrap();
     service.execute(given.order()).await.unwrap();
-    let gid = given.layout.schema.clone();
+    let gid = given.layout.schema().to_owned();
     let prepare = AssertSqlSafe(format!("PREPARE TRANSACTION '{gid}'"));
     service.execute(prepare).await.unwrap();
     service.close().await.unwrap();
@@ -171,7 +172,7 @@ async fn given_somebody_who_may_still_write_when_the_truth_is_read_then_the_step
  {
     let given = GivenTables::tables().await;
     let mut somebody = given.administrator().await;
-    let table = format!("\"{}\".orders", given.layout.schema);
+    let table = format!("\"{}\".orders", given.layout.schema());
     somebody.execute("BEGIN").await.unwrap();
     let lock = AssertSqlSafe(format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE"));
     somebody.execute(lock).await.unwrap();
@@ -194,7 +195,7 @@ async fn given_somebody_who_may_still_write_when_the_truth_is_read_then_the_step
 #[tokio::test]
 async fn given_orders_of_this_run_when_the_truth_is_read_then_it_is_who_made_each_version() {
     let given = GivenTables::tables().await;
-    let (schema, ids) = (&given.layout.schema, &given.identity);
+    let (schema, ids) = (given.layout.schema(), &given.identity);
     let (first, second) = (ids.attempt_id(5), ids.attempt_id(6));
     let (placed, paid) = (ids.change_id(8), ids.change_id(9));
     let order = ids.order_id(3);
@@ -242,7 +243,7 @@ async fn given_a_session_when_the_time_to_end_it_is_over_then_that_is_said_and_i
 async fn given_tables_that_are_gone_when_the_truth_is_read_then_that_is_said_and_no_lock_is_blamed()
 {
     let given = GivenTables::tables().await;
-    let gone = format!("DROP TABLE \"{}\".orders", given.layout.schema);
+    let gone = format!("DROP TABLE \"{}\".orders", given.layout.schema());
     let mut session = given.administrator().await;
     session.execute(AssertSqlSafe(gone)).await.unwrap();
 

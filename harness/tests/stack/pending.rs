@@ -4,7 +4,7 @@ use crate::patience::PATIENCE;
 use crate::stack;
 use harness::fence::{database, pending};
 use harness::identity::RunKey;
-use relays::config::{AfterPublish, PostgresTarget};
+use relays::config::{AfterPublish, Isolation, PostgresTarget};
 use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
@@ -21,7 +21,8 @@ impl GivenOutbox {
         let given = Self {
             admin: stack().await.postgres.clone(),
             layout: Layout {
-                schema: format!("pending_{}", RunKey::random().run),
+                isolation: Isolation::Schema,
+                name: format!("pending_{}", RunKey::random().run),
                 outbox,
                 password: "secret".into(),
             },
@@ -39,7 +40,7 @@ impl GivenOutbox {
         AssertSqlSafe(format!(
             "INSERT INTO \"{}\".outbox (id, aggregatetype, aggregateid, type, version, payload)
              VALUES (gen_random_uuid(), 'Order', 'x', 't', 1, '{payload}')",
-            self.layout.schema
+            self.layout.schema()
         ))
     }
 
@@ -47,7 +48,7 @@ impl GivenOutbox {
     async fn left(&self, after_publish: AfterPublish) -> (u64, Vec<String>) {
         let mut left = Vec::new();
         let keep = |payload: &str| left.push(payload.to_owned());
-        let schema = &self.layout.schema;
+        let schema = self.layout.schema();
         let count = pending::in_outbox(&self.admin, schema, after_publish, keep).await;
         (count.unwrap(), left)
     }
@@ -67,7 +68,7 @@ async fn given_rows_of_any_status_when_asked_then_the_outbox_holds_all_that_are_
     for (payload, status) in [("done", "processed"), ("parked", "failed")] {
         let mark = format!(
             "UPDATE \"{}\".outbox SET status = '{status}' WHERE payload = '{payload}'",
-            given.layout.schema
+            given.layout.schema()
         );
         session.execute(AssertSqlSafe(mark)).await.unwrap();
     }
@@ -150,7 +151,7 @@ async fn given_more_than_should_be_held_when_it_is_read_then_it_is_never_held_al
         "INSERT INTO \"{}\".outbox (id, aggregatetype, aggregateid, type, version, payload)
          SELECT gen_random_uuid(), 'Order', 'x', 't', i, repeat('x', {BYTES})
          FROM generate_series(1, {EVENTS}) i",
-        given.layout.schema
+        given.layout.schema()
     );
     session.execute(AssertSqlSafe(insert)).await.unwrap();
     let before = resident_bytes();
@@ -161,7 +162,7 @@ async fn given_more_than_should_be_held_when_it_is_read_then_it_is_never_held_al
         bytes += payload.len() as u64;
         most = resident_bytes().max(most);
     };
-    let schema = &given.layout.schema;
+    let schema = given.layout.schema();
     let in_outbox = pending::in_outbox(&given.admin, schema, AfterPublish::Delete, &mut look).await;
     let (slot, publication) = (given.layout.slot(), given.layout.publication());
     let in_slot = pending::in_slot(&given.admin, &slot, &publication, |_, p| look(p)).await;

@@ -6,6 +6,7 @@ mod contract;
 mod dual_write;
 mod faults;
 mod given;
+mod isolation;
 mod process;
 mod schema;
 mod told;
@@ -292,13 +293,13 @@ async fn a_notifying_service_wakes_listeners_on_the_channel_named_like_the_schem
                 postgres.user, postgres.password, postgres.host, postgres.port, postgres.database
             );
             let mut listener = sqlx::postgres::PgListener::connect(&url).await.unwrap();
-            listener.listen(&given.layout.schema).await.unwrap();
+            listener.listen(given.layout.schema()).await.unwrap();
 
             let order = Uuid::new_v4();
             for change in [placing(order), transition(ChangeType::Paid)] {
                 assert!(given.change(order, &change).await.0.is_success());
                 let woken = tokio::time::timeout(PATIENCE, listener.recv()).await;
-                assert_eq!(woken.unwrap().unwrap().channel(), given.layout.schema);
+                assert_eq!(woken.unwrap().unwrap().channel(), given.layout.schema());
             }
         })
         .await;

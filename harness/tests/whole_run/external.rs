@@ -74,7 +74,7 @@ async fn given_somebodys_stack_when_runs_end_or_are_killed_on_it_then_it_is_left
 /// A stack that plays somebody's.
 pub struct Theirs {
     /// Its stack file.
-    file: PathBuf,
+    pub file: PathBuf,
     found: Vec<String>,
     stack: Stack,
     _reaper: Arc<Reaper>,
@@ -139,12 +139,13 @@ impl Theirs {
     }
 }
 
-/// Schemas, roles, slots, topics and proxies.
+/// Schemas, databases, roles, slots, topics and proxies.
 async fn inventory(info: &StackInfo) -> Vec<String> {
     let mut connection = database::connect(&info.postgres, Instant::now() + PATIENCE)
         .await
         .unwrap();
     let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%' \
+               UNION ALL SELECT datname::text FROM pg_database \
                UNION ALL SELECT rolname::text FROM pg_roles \
                UNION ALL SELECT slot_name::text FROM pg_replication_slots";
     let mut all: Vec<String> = sqlx::query_scalar(sql)

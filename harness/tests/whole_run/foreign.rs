@@ -17,7 +17,7 @@ insert = ['''insert into outbox (id, aggregatetype, aggregateid, type, version, 
 pending = "select id from outbox;"
 "#;
 
-const CONFIG: &str = r#"{
+pub const CONFIG: &str = r#"{
   "postgres": {"host": "${postgres_host}", "port": ${postgres_port}, "user": "${postgres_user}",
     "password": "${postgres_password}", "database": "${postgres_database}", "schema": "${schema}"},
   "kafka": {"bootstrap": "${bootstrap}", "topic": "${topic}", "linger_ms": 0.0},

@@ -32,21 +32,21 @@ const POSTGRES: &str = r#"{"host": "${postgres_host}", "port": ${postgres_port},
     "schema": "${schema}"}"#;
 const KAFKA: &str = r#"{"bootstrap": "${bootstrap}", "topic": "${topic}", "linger_ms": 0.0}"#;
 
-fn service_config(write_path: &str) -> String {
+pub fn service_config(write_path: &str) -> String {
     format!(
         r#"{{"listen": "127.0.0.1:${{port}}", "run": "${{run}}", "postgres": {POSTGRES},
             "postgres_connections": 16, "write_path": {write_path}}}"#
     )
 }
 
-fn relay_config() -> String {
+pub fn relay_config() -> String {
     format!(
         r#"{{"postgres": {POSTGRES}, "kafka": {KAFKA}, "source": {{"kind": "polling",
             "after_publish": "delete", "interval_ms": 5, "batch": 500, "notify": false}}}}"#
     )
 }
 
-const OUTBOX: &str = r#"{"kind": "outbox", "notify": false}"#;
+pub const OUTBOX: &str = r#"{"kind": "outbox", "notify": false}"#;
 
 fn dual_write() -> String {
     format!(
@@ -61,7 +61,7 @@ fn own(subcommand: &str) -> String {
 }
 
 /// Both halves below one shell, which ends when they have.
-fn with_outbox_inside() -> String {
+pub fn with_outbox_inside() -> String {
     let (relay, service) = (own("relay"), own("order-service"));
     format!(
         "{relay} & relay=$!; {service} & service=$!; \
@@ -70,7 +70,7 @@ fn with_outbox_inside() -> String {
 }
 
 /// A file whose order service is this script.
-fn file(script: &str, more: &str) -> String {
+pub fn file(script: &str, more: &str) -> String {
     format!(
         "name = \"stand-in\"\nversion = \"7\"\n[service]\n\
          command = [\"sh\", \"-c\", '''{script}''']\nenv = {{ FOLDER = \"${{folder}}\" }}\n\

@@ -15,6 +15,7 @@ mod foreign;
 mod foreign_service;
 mod instances;
 mod interruption;
+mod isolation;
 #[path = "../shared/patience.rs"]
 mod patience;
 #[path = "../shared/secrets.rs"]

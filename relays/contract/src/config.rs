@@ -15,10 +15,34 @@ pub struct PostgresTarget {
     pub user: String,
     /// This is the password of the role.
     pub password: String,
-    /// Sessions connect to the database of this name, in which the strategy's schema is.
+    /// Sessions connect to the database of this name, in which the strategy's schema is: the stack's, or the strategy's own.
     pub database: String,
     /// Schema that holds `orders` and `outbox`.
     pub schema: String,
+}
+
+/// This says what of PostgreSQL a strategy has for itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// It has a schema of the stack's database, whose `public` is not for it.
+    #[default]
+    Schema,
+    /// It has a database, and its tables are in that one's `public`.
+    Database,
+}
+
+impl Isolation {
+    /// These are all of them.
+    pub const ALL: [Self; 2] = [Self::Schema, Self::Database];
+
+    /// Returns its name in files: `schema` or `database`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::Database => "database",
+        }
+    }
 }
 
 /// This says where a process writes its trace, and how much of it.

@@ -6,25 +6,23 @@ use crate::config::PostgresTarget;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-/// Creates schema, tables, roles with their grants, and where the WAL is read publication and slot.
-/// `admin` is a role that may create roles and slots; its `schema` field is ignored.
+/// Creates schema or database, tables, roles with their grants, and where the WAL is read publication and slot.
+/// `admin` is a role that may create roles and slots, in the stack's own database; its `schema` field is ignored.
 ///
-/// All but the slot is one transaction. After a failure, [`drop_all`](super::drop_all) removes what is there.
+/// All but database and slot is one transaction. After a failure, [`drop_all`](super::drop_all) removes what is
+/// there.
 pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
     layout.check_names()?;
-    let mut connection = connect(admin).await?;
+    layout.create_database(admin).await?;
+    let mut connection = connect(&layout.inside(admin)).await?;
     let conn = &mut connection;
     execute(conn, "beginning the set-up", "begin".into()).await?;
-    execute(
-        conn,
-        "creating the schema (the administrator needs CREATE on the database)",
-        format!("create schema {}", quote_identifier(&layout.schema)),
-    )
-    .await?;
-    for (doing, statement) in layout.tables() {
-        execute(conn, doing, statement).await?;
-    }
-    for (doing, statement) in layout.roles_and_grants() {
+    let own = [
+        layout.own_schema(),
+        layout.tables(),
+        layout.roles_and_grants(),
+    ];
+    for (doing, statement) in own.into_iter().flatten() {
         execute(conn, doing, statement).await?;
     }
     grant_connections(conn, &layout.roles_that_are_made()).await?;
@@ -35,7 +33,7 @@ pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), Schem
             format!(
                 "create publication {} for table {}.outbox with (publish = 'insert')",
                 quote_identifier(&layout.publication()),
-                quote_identifier(&layout.schema)
+                quote_identifier(layout.schema())
             ),
         )
         .await?;
@@ -57,26 +55,23 @@ pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), Schem
     Ok(())
 }
 
-/// Creates a role that may read every table of the schema, those too that the relay's role makes later,
-/// and do nothing else.
+/// Creates a role that may read every table of the schema, those too that the relay's role makes later (also in
+/// other schemas, where the database is the strategy's own), and do nothing else.
 pub async fn create_reader(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
     layout.check_names()?;
     if layout.outbox.is_of_a_foreign_service() {
         // It has been made with the rest.
         return Ok(());
     }
-    let mut connection = connect(admin).await?;
+    let mut connection = connect(&layout.inside(admin)).await?;
     let conn = &mut connection;
-    let schema = quote_identifier(&layout.schema);
-    let relay = quote_identifier(&layout.relay_role());
-    let reader = quote_identifier(&layout.reader_role());
-    let grants = [
-        format!("grant select on all tables in schema {schema} to {reader}"),
-        format!(
-            "alter default privileges for role {relay} in schema {schema} \
-             grant select on tables to {reader}"
-        ),
-    ];
+    let schema = quote_identifier(layout.schema());
+    let reader = layout.reader_role();
+    let mut grants = vec![format!(
+        "grant select on all tables in schema {schema} to {}",
+        quote_identifier(&reader)
+    )];
+    grants.extend(layout.grants_to_come(&layout.relay_role(), &[("tables", "select")], &reader));
     execute(
         conn,
         "beginning the role that may only read",
@@ -89,7 +84,7 @@ pub async fn create_reader(admin: &PostgresTarget, layout: &Layout) -> Result<()
     for statement in grants {
         execute(conn, "letting it read all tables", statement).await?;
     }
-    grant_connections(conn, &[layout.reader_role()]).await?;
+    grant_connections(conn, &[reader]).await?;
     execute(conn, "committing that role", "commit".into()).await?;
     close(connection).await;
     Ok(())
@@ -143,7 +138,7 @@ impl Layout {
     /// Returns what makes the tables: for each statement what it does, and its SQL. `seq` is drawn while the
     /// order's row is locked, so that per order it rises in commit order; across orders it does not.
     fn tables(&self) -> Vec<(&'static str, String)> {
-        let schema = quote_identifier(&self.schema);
+        let schema = quote_identifier(self.schema());
         if self.outbox.is_of_a_foreign_service() {
             return Vec::new();
         }
@@ -235,7 +230,7 @@ impl Layout {
     }
 
     fn roles_and_grants(&self) -> Vec<(&'static str, String)> {
-        let schema = quote_identifier(&self.schema);
+        let schema = quote_identifier(self.schema());
         let service = quote_identifier(&self.service_role());
         let relay = quote_identifier(&self.relay_role());
         let password = quote_literal(&self.password);
@@ -275,6 +270,7 @@ impl Layout {
                 ),
                 searching(&relay, &schema),
             ]);
+            statements.extend(self.lent_database(&relay));
         } else if self.outbox != OutboxKind::None {
             statements.push((
                 "granting insertion into outbox to the order service",
@@ -296,7 +292,7 @@ impl Layout {
 
     /// The role that may only read, and as yet reads nothing.
     fn reader(&self) -> Vec<(&'static str, String)> {
-        let schema = quote_identifier(&self.schema);
+        let schema = quote_identifier(self.schema());
         let password = quote_literal(&self.password);
         let reader = quote_identifier(&self.reader_role());
         vec![
@@ -319,7 +315,7 @@ impl Layout {
     /// An order service that was not written here makes its own tables, as its migrations would; a relay
     /// of it may have some too. The reader may do nothing but read what they let it.
     fn foreign_service_grants(&self) -> Vec<(&'static str, String)> {
-        let schema = quote_identifier(&self.schema);
+        let schema = quote_identifier(self.schema());
         let service = quote_identifier(&self.service_role());
         let relay = quote_identifier(&self.relay_role());
         let mut statements = self.reader();
@@ -327,6 +323,8 @@ impl Layout {
             "letting order service and relay make tables",
             format!("grant create on schema {schema} to {service}, {relay}"),
         ));
+        statements.extend(self.lent_database(&service));
+        statements.extend(self.lent_database(&relay));
         statements.extend([service, relay].map(|role| searching(&role, &schema)));
         statements
     }

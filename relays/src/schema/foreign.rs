@@ -31,8 +31,8 @@ pub struct ForeignSchema<'a> {
 const TRIAL_ID: &str = "00000000-0000-8000-8000-000000000000";
 const TRIAL_PAYLOAD: &str = r#"{"run":"0000000000000000","order_id":"00000000-0000-8000-8000-000000000000","version":1,"attempt":"00000000-0000-8000-8000-000000000000","type":"OrderPlaced","content":""}"#;
 
-/// Makes the tables by `ddl`, in one transaction and as the role that owns them, in the schema that
-/// [`create`](super::create) made. Where the order service is ours, the relay's role owns them: the order
+/// Makes the tables by `ddl`, in one transaction and as the role that owns them, in the schema or the database
+/// that [`create`](super::create) made. Where the order service is ours, the relay's role owns them: the order
 /// service may write them, and a change is announced as its role and rolled back, so that a statement that
 /// cannot work is known before any load. Where it is not, they are its own, and the relay may work on
 /// them. Then runs each statement of `after`, in a transaction of its own and as the administrator.
@@ -48,7 +48,8 @@ pub async fn lay_out(
         after,
     } = *outbox;
     layout.check_names()?;
-    let schema = quote_identifier(&layout.schema);
+    let schema = quote_identifier(layout.schema());
+    let admin = &layout.inside(admin);
     let theirs = layout.outbox.is_of_a_foreign_service();
     // Each by its own login: a file with a `commit` in it would end whatever role was only lent.
     let as_role = |user: String| PostgresTarget {
@@ -56,29 +57,45 @@ pub async fn lay_out(
         password: layout.password.clone(),
         ..admin.clone()
     };
-    let mut owner = connect(&as_role(layout.owner_role())).await?;
-    let what = match theirs {
+    let owner_role = layout.owner_role();
+    let mut owner = connect(&as_role(owner_role.clone())).await?;
+    let whose = match theirs {
         true => {
             let (relay, reader) = (layout.relay_role(), layout.reader_role());
-            grant(&mut owner, &schema, &relay, WORK).await?;
-            grant(&mut owner, &schema, &reader, READ).await?;
-            "the outbox's DDL, as the order service's role in a schema of its own (`public` is not \
-             for it)"
+            run_all(
+                &mut owner,
+                layout.grants_to_come(&owner_role, &WORK, &relay),
+            )
+            .await?;
+            run_all(
+                &mut owner,
+                layout.grants_to_come(&owner_role, &READ, &reader),
+            )
+            .await?;
+            "order service's"
         }
         false => {
-            grant(&mut owner, &schema, &layout.service_role(), WORK).await?;
-            "the outbox's DDL, as the relay's role in a schema of its own (`public` is not for it)"
+            let service = layout.service_role();
+            run_all(
+                &mut owner,
+                layout.grants_to_come(&owner_role, &WORK, &service),
+            )
+            .await?;
+            "relay's"
         }
     };
+    let surroundings = layout.surroundings();
+    let what = format!("the outbox's DDL, as the {whose} role {surroundings}");
     execute(&mut owner, "beginning the outbox's DDL", "begin".into()).await?;
-    run_each(&mut owner, ddl, what).await?;
+    run_each(&mut owner, ddl, &what).await?;
     execute(&mut owner, "committing the outbox's DDL", "commit".into()).await?;
     close(owner).await;
 
     if theirs {
         // What a relay makes beside it is there to be asked as well.
         let mut relay = connect(&as_role(layout.relay_role())).await?;
-        grant(&mut relay, &schema, &layout.reader_role(), READ).await?;
+        let grants = layout.grants_to_come(&layout.relay_role(), &READ, &layout.reader_role());
+        run_all(&mut relay, grants).await?;
         close(relay).await;
     } else {
         let mut order_service = connect(&as_role(layout.service_role())).await?;
@@ -94,18 +111,8 @@ pub async fn lay_out(
     Ok(())
 }
 
-/// Grants a role what the session's own role will make in the schema.
-async fn grant(
-    conn: &mut PgConnection,
-    schema: &str,
-    role: &str,
-    rights: Rights,
-) -> Result<(), SchemaError> {
-    let role = quote_identifier(role);
-    for (kind, rights) in rights {
-        let statement = format!(
-            "alter default privileges in schema {schema} grant {rights} on {kind} to {role}"
-        );
+async fn run_all(conn: &mut PgConnection, grants: Vec<String>) -> Result<(), SchemaError> {
+    for statement in grants {
         execute(conn, "granting what will be made", statement).await?;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Removing what a strategy owns.
 
+use super::isolation::drop_database;
 use super::session::{bounded, close, connect, execute, quote_identifier, quote_literal};
 use super::{Layout, SchemaError};
 use crate::config::PostgresTarget;
@@ -13,15 +14,16 @@ const SESSIONS_END_WITHIN: Duration = Duration::from_secs(15);
 
 /// Drops everything [`create`](super::create) made, and whatever of it is left after a crash; rolls back what
 /// its roles left prepared, and ends their sessions and all others that hold or await a lock in the
-/// schema first: whoever still reads it would keep it from being dropped for as long as that takes. Dropping what is not there is no error. A step that fails does not keep
+/// schema first: whoever still reads it would keep it from being dropped for as long as that takes. Dropping what is
+/// not there is no error, and of schema and database whichever is there goes. A step that fails does not keep
 /// the later ones from being tried; the first failure is returned.
 pub async fn drop_all(admin: &PostgresTarget, layout: &Layout) -> Result<(), SchemaError> {
     layout.check_names()?;
     let mut connection = connect(admin).await?;
     let conn = &mut connection;
     let mut outcome = end_sessions(conn, layout).await;
-    outcome = outcome.and(roll_back_prepared(conn, layout).await);
-    let schema = quote_identifier(&layout.schema);
+    outcome = outcome.and(roll_back_prepared(admin, conn, layout).await);
+    let schema = quote_identifier(&layout.name);
     outcome = outcome.and(drop_slot(conn, layout).await);
     for (doing, statement) in [
         (
@@ -38,6 +40,8 @@ pub async fn drop_all(admin: &PostgresTarget, layout: &Layout) -> Result<(), Sch
     ] {
         outcome = outcome.and(execute(conn, doing, statement).await);
     }
+    // It has the grants of the roles.
+    outcome = outcome.and(drop_database(conn, &layout.name).await);
     for role in layout.roles() {
         outcome = outcome.and(drop_role(conn, &role).await);
     }
@@ -78,11 +82,16 @@ async fn end_sessions(conn: &mut PgConnection, layout: &Layout) -> Result<(), Sc
                      join pg_namespace n on n.oid = c.relnamespace
                      where n.nspname = $3 and l.pid is not null and l.pid <> pg_backend_pid()
                        and l.database =
-                         (select oid from pg_database where datname = current_database())) locks",
+                         (select oid from pg_database where datname = current_database())) locks
+                 union all
+                 -- It goes on without whoever asked for it, and nobody sees the database before it is done.
+                 select pid, pg_terminate_backend(pid) from pg_stat_activity
+                 where state = 'active' and pid <> pg_backend_pid() and starts_with(query, $4)",
             )
             .bind(&roles[..])
             .bind(layout.slot())
-            .bind(&layout.schema)
+            .bind(&layout.name)
+            .bind(layout.creation_of_database())
             .fetch_all(&mut *conn),
         )
         .await?;
@@ -103,22 +112,38 @@ async fn end_sessions(conn: &mut PgConnection, layout: &Layout) -> Result<(), Sc
     }
 }
 
-/// A prepared transaction keeps its locks without any session.
-async fn roll_back_prepared(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {
+/// A prepared transaction keeps its locks without any session, and a database from being dropped. It is rolled
+/// back from within its database.
+async fn roll_back_prepared(
+    admin: &PostgresTarget,
+    conn: &mut PgConnection,
+    layout: &Layout,
+) -> Result<(), SchemaError> {
     let prepared = bounded(
         "looking for prepared transactions of its roles",
         sqlx::query(
-            "select gid from pg_prepared_xacts
-             where owner = any($1) and database = current_database()",
+            "select gid, database::text, database = current_database() from pg_prepared_xacts
+             where owner = any($1) or database = $2",
         )
         .bind(&layout.roles()[..])
+        .bind(&layout.name)
         .fetch_all(&mut *conn),
     )
     .await?;
-    for gid in prepared {
-        let gid = quote_literal(gid.get::<&str, _>(0));
-        let statement = format!("rollback prepared {gid}");
-        execute(conn, "rolling back a prepared transaction", statement).await?;
+    for found in prepared {
+        let statement = format!("rollback prepared {}", quote_literal(found.get(0)));
+        let doing = "rolling back a prepared transaction";
+        if found.get(2) {
+            execute(conn, doing, statement).await?;
+            continue;
+        }
+        let there = PostgresTarget {
+            database: found.get(1),
+            ..admin.clone()
+        };
+        let mut connection = connect(&there).await?;
+        execute(&mut connection, doing, statement).await?;
+        close(connection).await;
     }
     Ok(())
 }

@@ -115,7 +115,7 @@ pub struct RunMeta {
     pub started_at: String,
     /// This names the topic of this strategy.
     pub topic: String,
-    /// This names the database schema of this strategy.
+    /// This names the schema of this strategy, or its database where it had one of its own.
     pub schema: String,
     /// These links went through a proxy.
     pub proxied: Vec<Link>,

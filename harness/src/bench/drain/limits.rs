@@ -50,7 +50,7 @@ pub(super) async fn receive(
             args: args.map(str::to_owned).into(),
             target: deployment.postgres(Link::RELAY_POSTGRES, deployment.layout.relay_role()),
             session: String::new(),
-            log: format!("{}.pg_recvlogical.log", deployment.layout.schema),
+            log: format!("{}.pg_recvlogical.log", deployment.layout.name),
             mark: Some(STREAMING),
             within: RECEIVE_WITHIN,
         },

@@ -105,7 +105,7 @@ impl Deployment<'_> {
 
     /// Returns how this link reaches PostgreSQL, as this role.
     pub fn postgres(&self, link: Link, user: String) -> PostgresTarget {
-        let direct = &self.stack.info().postgres;
+        let direct = self.admin();
         let (host, port) = match self.proxies.get(&link).and_then(|(_, r)| split(&r.connect)) {
             Some(proxy) => proxy,
             None => match &self.relay_socket {
@@ -120,8 +120,7 @@ impl Deployment<'_> {
             port,
             user,
             password: self.layout.password.clone(),
-            database: direct.database.clone(),
-            schema: self.layout.schema.clone(),
+            ..direct.clone()
         }
     }
 

@@ -191,8 +191,9 @@ impl Deployment<'_> {
         if leave == Leave::SchemaAndTopic {
             reporter.event(Event::Note {
                 text: format!(
-                    "kept until the next run on this stack: schema {}, topic {}",
-                    self.layout.schema, self.topic_name
+                    "kept until the next run on this stack: {}, topic {}",
+                    self.layout.place(),
+                    self.topic_name
                 ),
             });
         } else if leave == Leave::Nothing {

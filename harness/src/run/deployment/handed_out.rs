@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Deployment<'_> {
-    /// Returns the administrator's way to the database, around all proxies.
+    /// Returns the administrator's way to the database that has its tables, around all proxies.
     pub fn admin(&self) -> &PostgresTarget {
-        &self.stack.info().postgres
+        &self.admin
     }
 
     /// What the nemesis may touch.

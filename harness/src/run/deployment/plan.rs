@@ -44,7 +44,8 @@ impl<'a> Deployment<'a> {
         let topic_name = format!("oh.{}.{plain}", key.run);
         let parts = strategies::of(strategy);
         let layout = Layout {
-            schema: format!("oh_{}_{plain}", key.run),
+            name: format!("oh_{}_{plain}", key.run),
+            isolation: parts.isolation(),
             outbox: parts.outbox(),
             password: RunKey::random().run,
         };
@@ -77,6 +78,7 @@ impl<'a> Deployment<'a> {
             trace,
             key,
             identity,
+            admin: layout.inside(&info.postgres),
             layout,
             topic: Topic::new(
                 &info.kafka_bootstrap,

@@ -1,6 +1,7 @@
 //! Anyone's outbox with anyone's relay, or with anyone's order service, as its file describes them.
 
 mod install;
+mod program;
 mod ready;
 mod values;
 
@@ -17,9 +18,9 @@ use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::sys::signal::Signal;
-use relays::config::{ForeignStatement, Parameter, PostgresTarget, WritePathConfig};
+use relays::config::{ForeignStatement, Isolation, Parameter, PostgresTarget, WritePathConfig};
 use relays::schema::{ForeignSchema, OutboxKind, Role};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use values::Values;
 
@@ -42,6 +43,10 @@ impl StrategyParts for External {
                 }),
             },
         }
+    }
+
+    fn isolation(&self) -> Isolation {
+        self.relay.outbox.isolation
     }
 
     fn write_path(&self, deployment: &Deployment<'_>) -> WritePathConfig {
@@ -129,11 +134,17 @@ impl StrategyParts for External {
 
     fn make_ready<'a>(
         &'a self,
-        _: &'a Stack,
+        stack: &'a Stack,
         reaper: &'a Reaper,
         log: &'a Path,
     ) -> BoxFuture<'a, Result<(), RunError>> {
-        install::install(&self.relay, reaper, log).boxed()
+        async move {
+            let can = relays::schema::can_isolate(&stack.info().postgres, self.isolation()).await;
+            let doing = format!("making ready for {}", self.relay.name);
+            can.map_err(|e| failed(&doing, &e))?;
+            install::install(&self.relay, reaper, log).await
+        }
+        .boxed()
     }
 
     fn lay_out<'a>(
@@ -340,63 +351,5 @@ impl External {
             }
         });
         statements.collect()
-    }
-
-    /// Returns the working folder and the program of a process; an Err says which of them is not there.
-    fn program(
-        &self,
-        table: &str,
-        folder: &str,
-        word: &str,
-    ) -> Result<(PathBuf, PathBuf), RunError> {
-        let doing = format!("starting {}", self.relay.name);
-        let folder = self.relay.home.join(folder);
-        if !folder.is_dir() {
-            let reason = format!(
-                "`folder` of {table} is {}, which is no folder: it is relative to the relay's file",
-                folder.display()
-            );
-            return Err(failed(&doing, &reason));
-        }
-        let program = program_in(&folder, word);
-        let there = match word.contains('/') {
-            true => program.is_file(),
-            false => std::env::var_os("PATH").is_some_and(|path| {
-                std::env::split_paths(&path).any(|place| place.join(word).is_file())
-            }),
-        };
-        if !there {
-            let where_ = match word.contains('/') {
-                true => format!("it would be {}", program.display()),
-                false => "it is in no folder of PATH".to_owned(),
-            };
-            let reason = format!("`command` of {table} begins with `{word}`: {where_}");
-            return Err(failed(&doing, &reason));
-        }
-        Ok((folder, program))
-    }
-}
-
-/// A program with a `/` in it is below this folder, any other one where programs are.
-fn program_in(folder: &Path, program: &str) -> PathBuf {
-    match program.contains('/') {
-        true => folder.join(program),
-        false => PathBuf::from(program),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn given_a_program_with_a_slash_then_it_is_below_the_folder() {
-        let folder = Path::new("/relays/mine");
-        assert_eq!(
-            program_in(folder, "./relay"),
-            Path::new("/relays/mine/./relay")
-        );
-        assert_eq!(program_in(folder, "/bin/relay"), Path::new("/bin/relay"));
-        assert_eq!(program_in(folder, "python3"), Path::new("python3"));
     }
 }

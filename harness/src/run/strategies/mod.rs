@@ -16,7 +16,7 @@ use crate::scenario::{Instance, Strategy, StrategyKind};
 use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use relays::config::WritePathConfig;
+use relays::config::{Isolation, WritePathConfig};
 use relays::schema::OutboxKind;
 use std::path::Path;
 use std::time::Duration;
@@ -36,6 +36,11 @@ pub(crate) type Keep<'a> = &'a mut (dyn FnMut(Held<'_>) + Send);
 pub(crate) trait StrategyParts: Send + Sync {
     /// Returns which tables it has beside `orders`.
     fn outbox(&self) -> OutboxKind;
+
+    /// What of PostgreSQL is its own.
+    fn isolation(&self) -> Isolation {
+        Isolation::Schema
+    }
 
     /// How our order service makes a change durable and announced; not asked where there is another.
     fn write_path(&self, deployment: &Deployment<'_>) -> WritePathConfig;

@@ -55,7 +55,7 @@ impl StrategyParts for Polling {
         deployment: &'a Deployment<'_>,
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
-        let schema = &deployment.layout.schema;
+        let schema = deployment.layout.schema();
         pending::in_outbox(deployment.admin(), schema, self.after_publish, |payload| {
             keep(Held::Event { lsn: 0, payload });
         })

@@ -77,10 +77,10 @@ impl ExternalStack {
     }
 
     /// The note that the reaper needs before these things are made.
-    pub fn leftover(&self, schema: &str, topic: &str, proxies: &[String]) -> Leftover {
+    pub fn leftover(&self, layout: &str, topic: &str, proxies: &[String]) -> Leftover {
         Leftover {
             stack: self.description.to_text(),
-            schema: schema.to_owned(),
+            layout: layout.to_owned(),
             topic: topic.to_owned(),
             proxies: proxies.to_owned(),
         }
@@ -200,7 +200,7 @@ impl ExternalStack {
 fn leftover_mark(description: &Description, id: &str) -> Leftover {
     Leftover {
         stack: description.to_text(),
-        schema: String::new(),
+        layout: String::new(),
         topic: tenancy::mark_of(id),
         proxies: Vec::new(),
     }

@@ -17,7 +17,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
 use relays::config::PostgresTarget;
-use relays::schema::{Layout, OutboxKind};
+use relays::schema::Layout;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// This is all that carries the name of one run.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Belongings {
-    schemas: BTreeSet<String>,
+    /// Names of schemas or databases, from which the rest in PostgreSQL is derived.
+    layouts: BTreeSet<String>,
     topics: BTreeSet<String>,
     proxies: BTreeSet<String>,
 }
@@ -100,9 +101,9 @@ pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackE
 pub struct Leftover {
     /// This is the content of the stack file that leads to the stack.
     pub stack: String,
-    /// This is the run's schema (also the prefix of roles, slot and publication); it is empty where there is
-    /// none to drop.
-    pub schema: String,
+    /// This is the name of the run's schema or database (also the prefix of roles, slot and publication); it is
+    /// empty where there is none to drop.
+    pub layout: String,
     /// This is the name of a topic; it is empty where there is none to drop.
     pub topic: String,
     /// These are the names of proxies, as Toxiproxy knows them.
@@ -151,7 +152,7 @@ async fn drop_one(leftover: &Leftover) -> Result<Vec<String>, String> {
     };
     let some = |name: &String| Some(name.clone()).filter(|n| !n.is_empty());
     let belongings = Belongings {
-        schemas: some(&leftover.schema).into_iter().collect(),
+        layouts: some(&leftover.layout).into_iter().collect(),
         topics: some(&leftover.topic).into_iter().collect(),
         proxies: leftover.proxies.iter().cloned().collect(),
     };
@@ -175,9 +176,9 @@ impl Place {
     ) -> Result<BTreeMap<String, Belongings>, String> {
         let mut found: BTreeMap<String, Belongings> = BTreeMap::new();
         for name in names_in_postgres(session).await? {
-            if let Some((run, schema)) = schema_of(&name) {
+            if let Some((run, layout)) = name.layout() {
                 let of_run = found.entry(run.to_owned()).or_default();
-                of_run.schemas.insert(schema.to_owned());
+                of_run.layouts.insert(layout.to_owned());
             }
         }
         let cluster = kafka_client::describe(&self.bootstrap, Topics::All).await?;
@@ -243,17 +244,12 @@ impl Place {
             deleted.await.map_err(|e| e.to_string())?;
             dropped.push(format!("proxy {proxy}"));
         }
-        for schema in &belongings.schemas {
-            let layout = Layout {
-                schema: schema.clone(),
-                outbox: OutboxKind::Cdc,
-                password: String::new(),
-            };
-            relays::schema::drop_all(&self.postgres, &layout)
+        for name in &belongings.layouts {
+            relays::schema::drop_all(&self.postgres, &Layout::left_behind(name))
                 .await
                 .map_err(|e| e.to_string())?;
             dropped.push(format!(
-                "schema {schema} with its roles, slot and publication"
+                "schema or database {name} with its roles, slot and publication"
             ));
         }
         if !belongings.topics.is_empty() {
@@ -264,21 +260,46 @@ impl Place {
     }
 }
 
-async fn names_in_postgres(session: &mut PgConnection) -> Result<Vec<String>, String> {
-    let names = sqlx::query_scalar::<_, String>(
-        "select nspname::text from pg_namespace where nspname like 'oh\\_%'
-         union select rolname::text from pg_roles r where rolname like 'oh\\_%'
+/// A name in PostgreSQL that may be a run's.
+enum NameFound {
+    /// It is that of a schema or a database.
+    Whole(String),
+    /// A suffix says what it is of.
+    Derived(String),
+}
+
+impl NameFound {
+    /// The run, and the name from which [`Layout`] derived this one (or which it is).
+    fn layout(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Whole(name) => Some((run_of(name, "oh_", '_')?, name)),
+            Self::Derived(name) => layout_of(name),
+        }
+    }
+}
+
+async fn names_in_postgres(session: &mut PgConnection) -> Result<Vec<NameFound>, String> {
+    let names = sqlx::query_as::<_, (String, bool)>(
+        "select nspname::text, true from pg_namespace where nspname like 'oh\\_%'
+         -- A database that is a strategy's own is made before all else of it.
+         union select datname::text, true from pg_database where datname like 'oh\\_%'
+         union select rolname::text, false from pg_roles r where rolname like 'oh\\_%'
                -- What other databases have of it is for who uses those.
                and not exists (select from pg_shdepend d
                                 where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid
                                   and d.dbid not in (0, (select oid from pg_database
                                                           where datname = current_database())))
-         union select slot_name::text from pg_replication_slots
+         union select slot_name::text, false from pg_replication_slots
                where slot_name like 'oh\\_%' and database = current_database()
-         union select pubname::text from pg_publication where pubname like 'oh\\_%'",
+         union select pubname::text, false from pg_publication where pubname like 'oh\\_%'",
     )
     .fetch_all(session);
-    names.await.map_err(|e| e.to_string())
+    let names = names.await.map_err(|e| e.to_string())?;
+    let found = names.into_iter().map(|(name, is_whole)| match is_whole {
+        true => NameFound::Whole(name),
+        false => NameFound::Derived(name),
+    });
+    Ok(found.collect())
 }
 
 async fn delete_topics(bootstrap: &str, topics: &BTreeSet<String>) -> Result<(), String> {
@@ -300,14 +321,14 @@ async fn delete_topics(bootstrap: &str, topics: &BTreeSet<String>) -> Result<(),
     Ok(())
 }
 
-/// The run, and the schema from which [`Layout`] derived this name (or which it is).
-fn schema_of(name: &str) -> Option<(&str, &str)> {
+/// The run, and the name from which [`Layout`] derived this one.
+fn layout_of(name: &str) -> Option<(&str, &str)> {
     let run = run_of(name, "oh_", '_')?;
     let suffixes = ["_svc", "_rly", "_rdr", "_slot", "_pub"];
-    let schema = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
-    // A strategy may be called like a suffix: then this is its schema.
-    let schema = schema.filter(|s| s.len() > "oh_".len() + RUN_DIGITS);
-    Some((run, schema.unwrap_or(name)))
+    let layout = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+    // A strategy may be called like a suffix: then this is its own name.
+    let layout = layout.filter(|l| l.len() > "oh_".len() + RUN_DIGITS);
+    Some((run, layout.unwrap_or(name)))
 }
 
 /// Returns the run in `PREFIX RUN SEPARATOR rest`; names of any other form are not ours, and give `None`.
@@ -334,13 +355,13 @@ mod tests {
     }
 
     #[test]
-    fn a_derived_name_leads_to_its_schema() {
-        let schema = format!("oh_{RUN}_my_cdc");
+    fn a_derived_name_leads_to_what_it_is_derived_from() {
+        let layout = format!("oh_{RUN}_my_cdc");
         for suffix in ["", "_svc", "_rly", "_rdr", "_slot", "_pub"] {
-            let name = format!("{schema}{suffix}");
-            assert_eq!(schema_of(&name), Some((RUN, schema.as_str())));
+            let name = format!("{layout}{suffix}");
+            assert_eq!(layout_of(&name), Some((RUN, layout.as_str())));
         }
         let odd = format!("oh_{RUN}_pub");
-        assert_eq!(schema_of(&odd), Some((RUN, odd.as_str())));
+        assert_eq!(layout_of(&odd), Some((RUN, odd.as_str())));
     }
 }

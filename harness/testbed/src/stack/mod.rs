@@ -205,13 +205,13 @@ impl Stack {
     /// given before these things are made; `None` on a stack that is stopped with the run.
     pub fn leftover(
         &self,
-        schema: &str,
+        layout: &str,
         topic: &str,
         proxies: &[String],
     ) -> Option<leftovers::Leftover> {
         match self {
             Self::Local(_) => None,
-            Self::External(external) => Some(external.leftover(schema, topic, proxies)),
+            Self::External(external) => Some(external.leftover(layout, topic, proxies)),
         }
     }
 

@@ -12,7 +12,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use relays::config::{KafkaTarget, PostgresTarget, ServiceConfig, WriteOrder, WritePathConfig};
+use relays::config::{
+    Isolation, KafkaTarget, PostgresTarget, ServiceConfig, WriteOrder, WritePathConfig,
+};
 use relays::order::{ChangeRequest, ChangeType, Directive};
 use relays::schema::{Layout, OutboxKind};
 use reqwest::StatusCode;
@@ -110,7 +112,8 @@ impl Wanted {
         let stack = stack().await;
         let name = Uuid::new_v4().simple().to_string()[..12].to_owned();
         let layout = Layout {
-            schema: format!("oh_{name}_service"),
+            name: format!("oh_{name}_service"),
+            isolation: Isolation::Schema,
             outbox: self.outbox,
             password: "it's secret".into(),
         };
@@ -122,7 +125,7 @@ impl Wanted {
         let mut postgres = PostgresTarget {
             user: layout.service_role(),
             password: layout.password.clone(),
-            schema: layout.schema.clone(),
+            schema: layout.schema().to_owned(),
             ..stack.postgres.clone()
         };
         if let Some(proxy) = self.postgres {
@@ -202,7 +205,7 @@ impl Given {
     /// Rows of a query as administrator; `$S` in it is the schema.
     pub async fn rows(&self, sql: &str) -> Vec<PgRow> {
         let mut admin = admin().await;
-        let sql = sql.replace("$S", &self.layout.schema);
+        let sql = sql.replace("$S", self.layout.schema());
         sqlx::query(AssertSqlSafe(sql))
             .fetch_all(&mut admin)
             .await

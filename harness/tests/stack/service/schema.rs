@@ -4,7 +4,7 @@ use super::given::{admin, connect};
 use crate::stack;
 use harness::fence::pending;
 use relays::config::PostgresTarget;
-use relays::config::{ForeignStatement, Parameter};
+use relays::config::{ForeignStatement, Isolation, Parameter};
 use relays::schema::{ForeignSchema, Layout, OutboxKind, create, drop_all, lay_out};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
@@ -12,23 +12,24 @@ use uuid::Uuid;
 pub fn layout(outbox: OutboxKind) -> Layout {
     let name = Uuid::new_v4().simple().to_string();
     Layout {
-        schema: format!("oh_{}_schema", &name[..12]),
+        name: format!("oh_{}_schema", &name[..12]),
+        isolation: Isolation::Schema,
         outbox,
         password: "it's \\ secret".into(),
     }
 }
 
-async fn log_in(role: String, layout: &Layout) -> Result<PgConnection, sqlx::Error> {
+pub async fn log_in(role: String, layout: &Layout) -> Result<PgConnection, sqlx::Error> {
     connect(&PostgresTarget {
         user: role,
         password: layout.password.clone(),
-        ..stack().await.postgres.clone()
+        ..layout.inside(&stack().await.postgres)
     })
     .await
 }
 
 pub async fn try_sql(conn: &mut PgConnection, sql: &str, layout: &Layout) -> Result<(), String> {
-    let sql = sql.replace("$S", &layout.schema);
+    let sql = sql.replace("$S", layout.schema());
     sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(conn)
         .await
@@ -36,7 +37,7 @@ pub async fn try_sql(conn: &mut PgConnection, sql: &str, layout: &Layout) -> Res
         .map_err(|e| e.to_string())
 }
 
-/// What of a layout is there: schemas, roles, publications, slots.
+/// What of a layout is there: schemas, roles, publications, all in the stack's own database, and slots.
 pub async fn traces(layout: &Layout) -> Vec<i64> {
     let row = sqlx::query(
         "select (select count(*) from pg_namespace where nspname = $1),
@@ -44,7 +45,7 @@ pub async fn traces(layout: &Layout) -> Vec<i64> {
                 (select count(*) from pg_publication where starts_with(pubname, $1)),
                 (select count(*) from pg_replication_slots where starts_with(slot_name, $1))",
     )
-    .bind(&layout.schema)
+    .bind(&layout.name)
     .fetch_one(&mut admin().await)
     .await
     .unwrap();
@@ -147,7 +148,7 @@ async fn a_row_that_is_deleted_as_it_is_inserted_is_in_the_log_all_the_same() {
 
     // then the table is empty, and the slot holds what was committed
     let mut session = super::given::admin().await;
-    let count = format!("select count(*) from {}.outbox", layout.schema);
+    let count = format!("select count(*) from {}.outbox", layout.schema());
     let rows: i64 = sqlx::query_scalar(AssertSqlSafe(count))
         .fetch_one(&mut session)
         .await
@@ -166,7 +167,7 @@ async fn a_row_that_is_deleted_as_it_is_inserted_is_in_the_log_all_the_same() {
 async fn an_administrator_without_superuser_is_enough_for_polling() {
     // given an administrator with CREATEROLE, REPLICATION and CREATE on the database
     let layout = layout(OutboxKind::Delete);
-    let name = format!("{}_admin", layout.schema.replace("oh_", ""));
+    let name = format!("{}_admin", layout.name.replace("oh_", ""));
     let mut superuser = admin().await;
     let make = format!(
         "create role \"{name}\" login createrole replication password 'pw';

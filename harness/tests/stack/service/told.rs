@@ -18,7 +18,7 @@ async fn by(role: String, layout: &Layout) -> PostgresTarget {
     PostgresTarget {
         user: role,
         password: layout.password.clone(),
-        ..stack().await.postgres.clone()
+        ..layout.inside(&stack().await.postgres)
     }
 }
 

@@ -28,7 +28,7 @@ fn external(pending: Option<&str>) -> StrategyKind {
                 after_ddl: Vec::new(),
                 insert: vec![template("insert into outbox values (${payload})")],
                 pending: pending.map(template),
-                replication: false,
+                ..ForeignOutbox::default()
             },
             process: Some(ForeignProcess {
                 command: vec![template("relay")],

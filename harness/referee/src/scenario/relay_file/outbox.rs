@@ -6,6 +6,7 @@ use super::{OF_A_CHANGE, PLACEHOLDERS, template};
 use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::load::read_text;
 use crate::scenario::section::{Entry, Section};
+use contract::config::Isolation;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -26,6 +27,9 @@ pub struct ForeignOutbox {
     pub pending: Option<Template>,
     /// Whether the role of whoever publishes may use replication.
     pub replication: bool,
+    /// What of PostgreSQL is its own: the tables are in it.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 impl ForeignOutbox {
@@ -36,7 +40,7 @@ impl ForeignOutbox {
 }
 
 /// These are the keys that `[outbox]` can have.
-pub(super) const KEYS: [KeyInfo; 6] = [
+pub(super) const KEYS: [KeyInfo; 7] = [
     KeyInfo::optional(
         "ddl",
         Shape::Texts { least: 1 },
@@ -73,7 +77,17 @@ pub(super) const KEYS: [KeyInfo; 6] = [
         "false",
         "whether the role of whoever publishes may use replication",
     ),
+    KeyInfo::usually(
+        "isolation",
+        Shape::Word(isolation_words),
+        "\"schema\"",
+        "what is its own: a `schema`, or a `database`, in whose `public` the tables are",
+    ),
 ];
+
+fn isolation_words() -> Vec<&'static str> {
+    Isolation::ALL.map(Isolation::name).to_vec()
+}
 
 /// This says who writes an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +125,10 @@ pub(super) fn read(mut s: Section<'_>, home: &Path, writer: Writer) -> Option<Fo
             .and_then(|text| template(&s, e, text, &PLACEHOLDERS))
     });
     let replication = s.get("replication").map(|e| s.flag(e));
+    let isolation = match s.get("isolation") {
+        Some(entry) => s.word(entry, &Isolation::ALL.map(|i| (i.name(), i))),
+        None => Some(Isolation::default()),
+    };
     s.finish();
     Some(ForeignOutbox {
         ddl: ddl?,
@@ -121,6 +139,7 @@ pub(super) fn read(mut s: Section<'_>, home: &Path, writer: Writer) -> Option<Fo
             None => None,
         },
         replication: replication.unwrap_or(Some(false))?,
+        isolation: isolation?,
     })
 }
 

@@ -5,6 +5,7 @@ use super::*;
 use crate::checkers::fixture::cases;
 use crate::envelope::{Coding, Of};
 use crate::scenario::{Link, Metric, StrategyKind, load, parse};
+use contract::config::Isolation;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::Strategy as Generator;
@@ -31,6 +32,7 @@ fn given_the_least_that_a_file_can_say_when_read_then_the_rest_is_as_a_careful_o
     assert_eq!(relay.install, None);
     assert_eq!(relay.outbox.pending, None);
     assert!(!relay.outbox.is_read_from_wal());
+    assert_eq!(relay.outbox.isolation, Isolation::Schema);
     let process = relay.process.unwrap();
     assert_eq!(process.stop, ForeignStop::default());
     assert_eq!(process.env, BTreeMap::new());
@@ -58,6 +60,7 @@ after_ddl = ["select pg_create_logical_replication_slot('${slot}', 'pgoutput')"]
 insert = ["insert into o values (${event_id})", "insert into p values (${payload}, ${topic})"]
 pending = "select id from o"
 replication = true
+isolation = "database"
 [relay]
 command = ["relay"]
 folder = "bin"
@@ -82,6 +85,7 @@ fn given_all_that_a_file_can_say_when_read_then_all_of_it_is_kept() {
     assert_eq!(relay.install.unwrap().within, Duration::from_secs(180));
     assert_eq!((relay.outbox.ddl.len(), relay.outbox.insert.len()), (2, 2));
     assert!(relay.outbox.is_read_from_wal());
+    assert_eq!(relay.outbox.isolation, Isolation::Database);
     let process = relay.process.unwrap();
     assert_eq!(process.env["URL"].text(), "${postgres_url}?sslmode=disable");
     assert_eq!(process.stop.exit, [0, 130]);
@@ -129,6 +133,12 @@ fn given_a_mistake_then_it_is_shown_with_its_line_and_what_would_be_right() {
             "list",
         ),
         ("ddl = [", "dll = [", "no key `dll`", "`ddl`"),
+        (
+            "[outbox]",
+            "[outbox]\nisolation = \"databse\"",
+            "`databse` is not a possible `isolation`",
+            "`database`",
+        ),
         (
             "[relay]",
             "[relay]\ninstances = 5",

@@ -1,6 +1,6 @@
 //! Installing a relay before anything is timed.
 
-use super::program_in;
+use super::program::program_in;
 use crate::process::log;
 use crate::process::reaper::Reaper;
 use crate::run::RunError;
