@@ -149,7 +149,7 @@ const MAIN_HARMS: [Harm; 4] = [
 ];
 
 /// Shown where a strategy has any.
-const OTHER_HARMS: [Harm; 12] = [
+const OTHER_HARMS: [Harm; 13] = [
     ("undrained", |c| c.undrained, true),
     ("corrupted", |c| c.corrupted, true),
     ("missing", |c| c.missing, true),
@@ -157,6 +157,7 @@ const OTHER_HARMS: [Harm; 12] = [
     ("false_rejection", |c| c.false_rejection, true),
     ("foreign", |c| c.foreign, true),
     ("split", |c| c.split, true),
+    ("overtaken", |c| c.overtaken, false),
     ("undecided", |c| c.undecided, false),
     ("unacknowledged", |c| c.unacknowledged, false),
     ("late", |c| c.late, false),

@@ -292,6 +292,9 @@ fn allowed(counts: &Counts) -> Vec<(&'static str, String)> {
         ("duplicated", counts.duplicated, {
             format!("repeated {}", events(counts.duplicated))
         }),
+        ("overtaken", counts.overtaken, {
+            format!("let {} be overtaken", events(counts.overtaken))
+        }),
         ("late", counts.late, {
             format!("delivered {} late", events(counts.late))
         }),

@@ -187,7 +187,7 @@ pub struct Relay {
     pub licence: Option<String>,
     /// `at-least-once`, `exactly-once` or `at-most-once`: by this it is judged.
     pub delivery: String,
-    /// `key` or `none`: which events are to keep their order.
+    /// `none`, `key`, `partition` or `total`: which events are to keep their order.
     pub order: String,
 }
 
@@ -339,8 +339,10 @@ pub struct Counts {
     pub phantom: Option<u64>,
     /// Valid beyond the first.
     pub duplicated: Option<u64>,
-    /// Overtaken.
+    /// Versions behind a later one of their order.
     pub reordered: Option<u64>,
+    /// Events behind one, on their partition, of a change that was sent when theirs had been answered.
+    pub overtaken: Option<u64>,
     /// Damaged.
     pub corrupted: Option<u64>,
     /// Committed, client told nothing.

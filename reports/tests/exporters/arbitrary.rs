@@ -82,7 +82,7 @@ fn known(figure: u64) -> Option<u64> {
 }
 
 fn counts() -> BoxedStrategy<Counts> {
-    vec(count(), 23)
+    vec(count(), 24)
         .prop_map(|n| Counts {
             offered: n[0],
             acknowledged: n[1],
@@ -107,6 +107,7 @@ fn counts() -> BoxedStrategy<Counts> {
             false_rejection: known(n[20]),
             negative_propagation: known(n[21]),
             aborted_records: known(n[22]),
+            overtaken: known(n[23]),
         })
         .boxed()
 }

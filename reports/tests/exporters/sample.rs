@@ -82,6 +82,7 @@ fn none_found() -> Counts {
         phantom: none,
         duplicated: none,
         reordered: none,
+        overtaken: none,
         corrupted: none,
         unacknowledged: none,
         missing: none,

@@ -124,6 +124,7 @@ impl<'a> Context<'a> {
             version: row.version,
             attempt: row.attempt,
             record: None,
+            against_order: row.order,
             against: 0,
             what: format!("{}: {what}", version_name(row.order, row.version)),
         }
@@ -137,6 +138,7 @@ impl<'a> Context<'a> {
             version: record.version,
             attempt: record.attempt,
             record: Some((record.partition, record.offset)),
+            against_order: record.order,
             against: 0,
             what: format!("{}: {what}", version_name(record.order, record.version)),
         }

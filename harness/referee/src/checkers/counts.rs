@@ -38,6 +38,7 @@ pub fn counts(context: &Context<'_>, tallies: &[Tally<'_>], negative_propagation
         phantom: found(Metric::Phantom),
         duplicated: found(Metric::Duplicated),
         reordered: found(Metric::Reordered),
+        overtaken: found(Metric::Overtaken),
         corrupted: found(Metric::Corrupted),
         unacknowledged: found(Metric::Unacknowledged),
         missing: found(Metric::Missing),

@@ -21,6 +21,7 @@ mod lesson;
 mod lost;
 mod missing;
 mod outcomes;
+mod overtaken;
 mod phantom;
 pub mod raw_reason;
 pub mod reading;
@@ -56,8 +57,10 @@ pub struct Offence {
     pub attempt: u32,
     /// Partition and offset of the offending record, where it is one.
     pub record: Option<(i32, i64)>,
-    /// Version of the same order that it is judged against, as in "came after that of version 3";
-    /// 0 where there is none.
+    /// The order of what it is judged against: its own, but where order is broken across orders.
+    pub against_order: u32,
+    /// Version of that order that it is judged against, as in "came after that of version 3"; 0 where
+    /// there is none.
     pub against: u32,
     /// What is wrong, with the times that matter.
     pub what: String,
@@ -159,6 +162,7 @@ const CHECKERS: &[Checker] = &[
     (Metric::Foreign, foreign::check),
     (Metric::Duplicated, duplicated::check),
     (Metric::Reordered, reordered::check),
+    (Metric::Overtaken, overtaken::check),
     (Metric::Split, split::check),
     (Metric::Corrupted, corrupted::check),
     (Metric::Missing, missing::check),
@@ -264,15 +268,17 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
     }
 }
 
-/// What is expected of the strategy; of the order nothing, where the scenario does not test it, unless
-/// something is out of order all the same.
+/// What is expected of the strategy; of an order nothing, where the scenario does not test it, unless
+/// something is out of it all the same.
 fn expected(context: &Context<'_>, tallies: &[Tally<'_>]) -> Vec<Expectation> {
     let history = context.history();
     let all = view::strategy(history).map_or(&[][..], |strategy| &strategy.expectations);
     let untested = history.meta.scenario.order == OrderTest::NotTested;
-    let reordered = tallies.iter().find(|t| t.metric() == Metric::Reordered);
-    let in_order = reordered.is_none_or(|tally| tally.count() == 0);
-    let counts = |e: &&Expectation| !(untested && in_order && e.metric == Metric::Reordered);
+    let in_order = |metric: Metric| {
+        let of_it = tallies.iter().find(|t| t.metric() == metric);
+        metric.is_of_order() && of_it.is_none_or(|tally| tally.count() == 0)
+    };
+    let counts = |e: &&Expectation| !(untested && in_order(e.metric));
     all.iter().filter(counts).cloned().collect()
 }
 

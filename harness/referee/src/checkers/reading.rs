@@ -76,9 +76,11 @@ fn needs(metric: Metric) -> Needs {
     };
     match metric {
         // An absence, or which event came first: any event that was not read can undo it.
-        Metric::Lost | Metric::Undrained | Metric::Undecided | Metric::Reordered => {
-            all_of(Steps::ALL)
-        }
+        Metric::Lost
+        | Metric::Undrained
+        | Metric::Undecided
+        | Metric::Reordered
+        | Metric::Overtaken => all_of(Steps::ALL),
         // The record shows it by itself, beside the attempt that it names.
         Metric::Foreign | Metric::Corrupted => on_the_topic(Steps::OUTCOMES),
         // And what the database holds.

@@ -42,6 +42,7 @@ fn strategy(name: &str) -> Strategy {
             phantom: none,
             duplicated: none,
             reordered: none,
+            overtaken: none,
             corrupted: none,
             missing: none,
             undrained: none,

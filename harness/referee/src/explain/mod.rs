@@ -96,14 +96,18 @@ impl<'a> Explainer<'a> {
     /// What the timeline of an offence is about: its own attempt, and what it is judged against.
     fn subject(&self, metric: Metric, offence: &Offence) -> Subject {
         let join = &self.context.view.join;
-        let maker = |version: u32| {
-            let slot = join.slot(offence.order, version)?;
+        let maker = |order: u32, version: u32| {
+            let slot = join.slot(order, version)?;
             Some(join.truth.at(slot).attempt)
         };
         let mut attempts = vec![offence.attempt];
         match metric {
-            Metric::Phantom | Metric::Missing => attempts.extend(maker(offence.version)),
-            Metric::Reordered | Metric::Split => attempts.extend(maker(offence.against)),
+            Metric::Phantom | Metric::Missing => {
+                attempts.extend(maker(offence.order, offence.version));
+            }
+            Metric::Reordered | Metric::Overtaken | Metric::Split => {
+                attempts.extend(maker(offence.against_order, offence.against));
+            }
             Metric::DoubleApplied | Metric::FalseRejection | Metric::Unacknowledged => {
                 let request = self
                     .context

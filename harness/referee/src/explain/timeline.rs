@@ -63,10 +63,9 @@ impl Explainer<'_> {
         let mut trails = Vec::with_capacity(subject.attempts.len());
         for attempt in &subject.attempts {
             let trail = self.trail(*attempt);
-            let label = if several {
-                self.label(&trail)
-            } else {
-                String::new()
+            let label = match several {
+                true => self.label(&trail, &subject.attempts),
+                false => String::new(),
             };
             self.client(&trail, &label, &mut moments);
             for row in &trail.rows {
@@ -107,10 +106,18 @@ impl Explainer<'_> {
             .collect()
     }
 
-    /// Labels an attempt's steps: `v2: `, or by attempt where the database has no version of it.
-    fn label(&self, trail: &Trail) -> String {
-        match trail.slot {
-            Some(slot) => format!("v{}: ", self.context.view.join.truth.at(slot).version),
+    /// Labels an attempt's steps: `v2: `, or by attempt where the database has no version of it. Where they are
+    /// among those of other orders: `order 7 v2: `.
+    fn label(&self, trail: &Trail, beside: &[u32]) -> String {
+        let requests = &self.context.history().requests;
+        let order_of = |attempt: &u32| requests.get(*attempt as usize).map(|r| r.order);
+        let of_one = beside
+            .windows(2)
+            .all(|pair| order_of(&pair[0]) == order_of(&pair[1]));
+        let row = trail.slot.map(|slot| self.context.view.join.truth.at(slot));
+        match row {
+            Some(row) if of_one => format!("v{}: ", row.version),
+            Some(row) => format!("order {} v{}: ", row.order, row.version),
             None if trail.attempt == NONE => "attempt of nobody: ".to_owned(),
             None => format!("attempt {}: ", trail.attempt),
         }

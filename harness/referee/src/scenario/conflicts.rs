@@ -2,9 +2,10 @@
 //! prove anything.
 
 use super::faults::PlacedFault;
+use super::relay_file::OrderPromise;
 use super::source::Problems;
 use super::units::show_duration;
-use super::{Fault, FaultKind, Link, Metric, Strategy, Target, Topology, Victim, Workload};
+use super::{Fault, FaultKind, Link, Strategy, Target, Topology, Victim, Workload};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -292,19 +293,46 @@ pub(super) fn short_phases(
 
 /// Who does not test the order expects nothing of it.
 pub(super) fn order_not_tested(strategies: &[Strategy], span: Range<usize>, problems: &Problems) {
-    let expects = |strategy: &&Strategy| {
+    let expected = strategies.iter().find_map(|strategy| {
         let mut of_it = strategy.expectations.iter();
-        of_it.any(|e| e.metric == Metric::Reordered && !e.implicit)
-    };
-    if let Some(strategy) = strategies.iter().find(expects) {
+        let of_order = of_it.find(|e| e.metric.is_of_order() && !e.implicit)?;
+        Some((&strategy.name, of_order.metric.name()))
+    });
+    if let Some((strategy, metric)) = expected {
         problems.add(
             span,
             format!(
-                "`order` is \"not-tested\", and [expect.{}] expects something of `reordered`",
-                strategy.name
+                "`order` is \"not-tested\", and [expect.{strategy}] expects something of `{metric}`"
             ),
-            "leave `order` out, or take `reordered` out of the expectations",
+            format!("leave `order` out, or take `{metric}` out of the expectations"),
         );
+    }
+}
+
+/// Across partitions there is no order that anyone could keep.
+pub(super) fn total_order(
+    strategies: &[Strategy],
+    partitions: i32,
+    span: Range<usize>,
+    problems: &Problems,
+) {
+    for strategy in strategies {
+        let Some(relay) = strategy.kind.relay_file() else {
+            continue;
+        };
+        if partitions > 1 && relay.promises.order == OrderPromise::Total {
+            let place = relay.total_order_place.as_deref().unwrap_or(&relay.name);
+            problems.add(
+                span.clone(),
+                format!(
+                    "the topic has {partitions} partitions, and the relay of `{}` promises `order = \"total\"` \
+                     ({place}): across partitions there is no order to keep",
+                    strategy.name
+                ),
+                "write `partitions = 1` in [workload]; or let the relay promise \"partition\", the order \
+                 within each",
+            );
+        }
     }
 }
 

@@ -144,6 +144,7 @@ pub(super) fn of_metric(metric: Metric) -> &'static str {
         | Metric::Foreign
         | Metric::Duplicated
         | Metric::Reordered
+        | Metric::Overtaken
         | Metric::Split
         | Metric::Corrupted
         | Metric::Missing

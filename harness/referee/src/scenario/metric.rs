@@ -17,7 +17,7 @@ pub struct CountInfo {
 }
 
 /// Everything that is counted.
-pub const COUNTS: [CountInfo; 14] = [
+pub const COUNTS: [CountInfo; 15] = [
     CountInfo {
         metric: Metric::Lost,
         name: "lost",
@@ -59,6 +59,12 @@ pub const COUNTS: [CountInfo; 14] = [
         name: "reordered",
         what: "versions of an order that first appeared after a later one did",
         implicit: true,
+    },
+    CountInfo {
+        metric: Metric::Overtaken,
+        name: "overtaken",
+        what: "events behind one, on their partition, of a change that was sent when theirs had been answered",
+        implicit: false,
     },
     CountInfo {
         metric: Metric::Split,
@@ -147,6 +153,11 @@ impl Metric {
     /// Returns the metric of this name; `None` if there is none.
     pub fn parse(name: &str) -> Option<Metric> {
         Self::all().into_iter().find(|m| m.name() == name)
+    }
+
+    /// Whether it counts what is out of order.
+    pub fn is_of_order(self) -> bool {
+        matches!(self, Self::Reordered | Self::Overtaken)
     }
 
     /// What it is measured in.

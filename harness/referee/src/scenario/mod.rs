@@ -500,6 +500,8 @@ pub enum Metric {
     Duplicated,
     /// A version of an order was overtaken by a later version.
     Reordered,
+    /// An event came to its partition after that of a change that was sent when its own had been answered.
+    Overtaken,
     /// One order has events on several partitions.
     Split,
     /// An event is not what its attempt implies.
@@ -620,6 +622,7 @@ impl Metric {
             | Self::Foreign
             | Self::Duplicated
             | Self::Reordered
+            | Self::Overtaken
             | Self::Split
             | Self::Corrupted
             | Self::Missing

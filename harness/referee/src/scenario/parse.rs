@@ -2,7 +2,7 @@
 
 use super::faults::{self, PlacedFault};
 use super::keys::{KeyInfo, Shape, names};
-use super::section::Section;
+use super::section::{Entry, Section};
 use super::source::{Problem, Problems, ScenarioError, suggest};
 use super::strategies::{self, Surroundings, name_problem, plain};
 use super::{Fault, OrderTest, Scenario, Strategy, Topology, Workload};
@@ -216,6 +216,11 @@ fn read(
         .required("workload", "[workload]")
         .and_then(|e| Section::of(e, "[workload]", names(&workload::KEYS), problems));
     let workload_span = workload_section.as_ref().map_or(0..0, Section::span);
+    let partitions_span = workload_section.as_ref().map_or(0..0, |section| {
+        let entries = section.entries();
+        let said = entries.iter().find(|entry| entry.key == "partitions");
+        said.map_or(section.span(), Entry::span)
+    });
     let workload = workload_section.and_then(workload::read);
     let mut faults = read_faults(&mut s, workload.as_ref());
     let placed = read_strategies(&mut s, &Surroundings { folder });
@@ -238,6 +243,9 @@ fn read(
     let has_trigger = |p: &PlacedFault| p.fault.trigger().is_some();
     faults.sort_by_key(|p| (has_trigger(p), p.fault.at(), p.span.start));
     conflicts::impatient_drain(&strategies, drain.within, drain_span, problems);
+    if let Some(workload) = &workload {
+        conflicts::total_order(&strategies, workload.partitions, partitions_span, problems);
+    }
     conflicts::between_faults(&faults, problems);
     conflicts::without_victim(&faults, &topologies, problems);
     conflicts::without_speaker(&faults, &strategies, problems);

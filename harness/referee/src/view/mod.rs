@@ -4,7 +4,8 @@
 mod bits;
 mod join;
 mod on_topic;
-mod overtaken;
+mod passed;
+mod real_time;
 mod span;
 mod window;
 
@@ -17,7 +18,9 @@ pub use window::{Window, concerning, fault_name, strategy, windows};
 
 use crate::history::{History, Request};
 use crate::scenario::{Publisher, StrategyKind};
-use overtaken::Overtaken;
+use passed::Passed;
+use real_time::RealTime;
+use std::cell::OnceCell;
 
 /// This is a joined history with its faults.
 pub struct View<'a> {
@@ -26,7 +29,8 @@ pub struct View<'a> {
     /// Faults that were in force, by begin.
     pub windows: Vec<Window>,
     kind: Option<&'a StrategyKind>,
-    overtaken: Option<Overtaken>,
+    passed: Option<Passed>,
+    real_time: OnceCell<RealTime>,
 }
 
 impl<'a> View<'a> {
@@ -35,20 +39,35 @@ impl<'a> View<'a> {
         let join = Join::new(history);
         let windows = windows(history);
         let kind = strategy(history).map(|s| &s.kind);
-        let overtaken = kind
+        let passed = kind
             .filter(|kind| kind.has_outbox() && !windows.is_empty())
-            .map(|_| Overtaken::new(&join));
+            .map(|_| Passed::new(&join));
         Self {
             join,
             windows,
             kind,
-            overtaken,
+            passed,
+            real_time: OnceCell::new(),
         }
     }
 
     /// Returns the history that the view is of.
     pub fn history(&self) -> &'a History {
         self.join.history
+    }
+
+    /// When a client first learned that a slot is committed; `None` where none ever did.
+    pub fn answered_ns(&self, slot: usize) -> Option<i64> {
+        self.real_time().answered_ns(&self.join, slot)
+    }
+
+    /// When the change that made a slot was first sent; `None` for one that nobody sent.
+    pub fn first_sent_ns(&self, slot: usize) -> Option<i64> {
+        self.real_time().first_sent_ns(&self.join, slot)
+    }
+
+    fn real_time(&self) -> &RealTime {
+        self.real_time.get_or_init(|| RealTime::new(&self.join))
     }
 
     /// Whether something was over before the first fault that concerns the strategy began.
@@ -93,9 +112,9 @@ impl<'a> View<'a> {
             let row = self.join.first_row(slot)?;
             Some(self.join.on_topic_ns(row))
         });
-        let until_ns = match (arrived, &self.overtaken) {
+        let until_ns = match (arrived, &self.passed) {
             (Some(at), _) => at,
-            (None, Some(overtaken)) => overtaken.at(request.ended_ns),
+            (None, Some(passed)) => passed.at(request.ended_ns),
             (None, None) => span.until_ns,
         };
         Span {

@@ -61,6 +61,7 @@ impl Standing {
             | Metric::Undecided
             | Metric::Foreign
             | Metric::Reordered
+            | Metric::Overtaken
             | Metric::Split
             | Metric::Corrupted
             | Metric::Missing

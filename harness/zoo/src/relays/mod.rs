@@ -8,6 +8,7 @@ pub mod dies;
 mod done_first;
 mod flips;
 mod flood;
+mod held_back;
 mod in_flight;
 pub mod kit;
 mod latest;
@@ -71,6 +72,7 @@ pub fn find(defect: &str) -> Option<RelayMain> {
         "everything-twice" => twice::run,
         "repeats-later" => repeats_later::run,
         "swaps-neighbours" => swaps::run,
+        "holds-back-last-events" => held_back::run,
         "requeues-at-the-end" => requeues::run,
         "any-partition" => spreads::evenly,
         "partition-by-type" => spreads::by_type,

@@ -4,14 +4,14 @@ use super::stacks;
 use super::turn::Turn;
 use harness::stack::StackInfo;
 use harness::stack::external::stack_file;
-use reports::record::{Counts, Record, Strategy, Verdict};
+use reports::record::{Record, Strategy, Verdict};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// The program: the harness with broken children.
 pub const ZOO: &str = env!("CARGO_BIN_EXE_zoo");
 
-/// Anomalies that a slow machine can add to by itself.
+/// Anomalies that a slow machine can by itself add to, or take from.
 pub const OF_TIME: [&str; 2] = ["late", "unacknowledged"];
 
 /// What one run left.
@@ -87,7 +87,7 @@ impl Ran {
 
     /// Of everything that can go wrong, what there is of it, sorted.
     pub fn anomalies(&self) -> Vec<(&'static str, u64)> {
-        let all = anomalies(&self.strategy().counts).into_iter();
+        let all = anomalies(self.strategy()).into_iter();
         all.filter_map(|(name, count)| Some((name, count.filter(|count| *count > 0)?)))
             .collect()
     }
@@ -150,8 +150,10 @@ impl Ran {
     }
 }
 
-/// Every count that is 0 for a clean run, by name, sorted; `None` is not known.
-fn anomalies(c: &Counts) -> Vec<(&'static str, Option<u64>)> {
+/// Every count that is 0 for a clean run, by name, sorted; `None` is not known. An order across orders is
+/// nobody's to keep who does not promise it.
+fn anomalies(strategy: &Strategy) -> Vec<(&'static str, Option<u64>)> {
+    let c = &strategy.counts;
     let mut all = vec![
         ("lost", c.lost),
         ("undrained", c.undrained),
@@ -168,6 +170,10 @@ fn anomalies(c: &Counts) -> Vec<(&'static str, Option<u64>)> {
         ("unacknowledged", c.unacknowledged),
         ("late", c.late),
     ];
+    let mut expected = strategy.expectations.iter();
+    if expected.any(|e| e.metric == "overtaken") {
+        all.push(("overtaken", c.overtaken));
+    }
     all.sort_unstable();
     all
 }

@@ -25,8 +25,9 @@ const HEAD: &str = "\
 # The zoo
 
 Systems that are broken on purpose, and what the referee must say of each: the name of the anomaly and
-its exact count. Every anomaly that a row does not name must be counted 0. Each runs whole on the real
-stack (`cargo test -p zoo`); its test and its row here come from the same value.
+its exact count. Every anomaly that a row does not name must be counted 0 (*overtaken* where an order across
+orders is promised). Each runs whole on the real stack (`cargo test -p zoo`); its test and its row here come
+from the same value.
 
 Where a count is not a matter of the load alone, the broken part writes down each of its misdeeds. The
 referee cannot see that, and must come to the same number.

@@ -65,6 +65,15 @@ cases! {
         ..ODD
     };
 
+    given_any_order_across_partitions_when_judged_then_nothing_was_overtaken: Case {
+        defect: "by-partition",
+        what: "publishes partition by partition, under a promise of order within a partition",
+        strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
+        more: "[expect.zoo]\novertaken = 0\n\n[drain]\nwithin = \"2s\"",
+        also: |ran| assert!(ran.admitted("moved") >= 50),
+        ..ODD
+    };
+
     given_two_relays_at_a_hand_over_when_judged_then_nothing_but_duplicates_is_counted: Case {
         defect: "hands-over",
         what: "two relays work at the same time while one takes over from the other",

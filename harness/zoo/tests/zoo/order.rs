@@ -48,6 +48,22 @@ cases! {
         ..USUAL
     };
 
+    given_a_relay_that_holds_last_events_back_when_judged_then_they_are_overtaken_and_not_reordered: Case {
+        number: "47",
+        defect: "holds-back-last-events",
+        what: "holds the last events of some orders back, under a promise of order within a partition",
+        load: "rate = 300\nduration = \"6s\"\nchanges_per_order = 3",
+        strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
+        more: "[expect.zoo]\novertaken = 0\n\n[drain]\nwithin = \"2s\"",
+        finds: &[Find {
+            anomaly: "overtaken",
+            count: |ran| ran.admitted("overtaken"),
+            least: 10,
+            words: "every event behind one of a change that was made 2 s later or more, of another order",
+        }],
+        ..USUAL
+    };
+
     given_a_relay_that_takes_any_partition_when_judged_then_orders_are_split: Case {
         number: "14",
         defect: "any-partition",

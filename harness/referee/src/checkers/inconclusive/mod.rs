@@ -77,6 +77,7 @@ pub fn inconclusive(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
         (Steps::NONE, fence::read),
         (Steps::OUTCOMES, proof::phantom),
         (Steps::BOTH_SIDES, proof::reordered),
+        (Steps::BOTH_SIDES, proof::overtaken),
         (Steps::NONE, interruption::by_the_user),
         (Steps::NONE, clock::jumped),
         (Steps::NONE, clock::altered),

@@ -3,6 +3,7 @@
 use super::{Grounds, Inconclusive, nothing};
 use crate::history::{Intent, Outcome};
 use crate::scenario::{Comparison, Expectation, Metric, OrderTest};
+use crate::view::Class;
 
 /// Returns a reason if nothing is expected of the strategy: then there is nothing to prove.
 pub fn expectations(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
@@ -54,6 +55,41 @@ pub fn reordered(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
                   \"not-tested\"`)";
     vec![Inconclusive::new(reason.to_owned(), |e, met| {
         bounds(e, Metric::Reordered) && met
+    })]
+}
+
+/// No overtaking, but no event was ever on its way when a change that happened after its own was sent.
+pub fn overtaken(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
+    let asked = grounds.context.history().meta.scenario.order == OrderTest::Tested;
+    if !asked || !expected_absent(grounds, Metric::Overtaken) {
+        return Vec::new();
+    }
+    let view = &grounds.context.view;
+    let join = &view.join;
+    let rows = || join.rows_of(Class::First);
+    let mut sends: Vec<(i32, i64)> = rows()
+        .filter_map(|row| {
+            let sent_ns = view.first_sent_ns(join.slot_of_row(row)?)?;
+            Some((join.log.at(row).partition, sent_ns))
+        })
+        .collect();
+    sends.sort_unstable();
+    let could_be_overtaken = |row: usize| {
+        let slot = join.slot_of_row(row)?;
+        let (answered_ns, seen_ns) = (view.answered_ns(slot)?, join.seen(slot)?);
+        let partition = join.log.at(row).partition;
+        let next = sends.partition_point(|send| *send <= (partition, answered_ns));
+        let (where_to, sent_ns) = *sends.get(next)?;
+        (where_to == partition && sent_ns < seen_ns).then_some(())
+    };
+    if rows().any(|row| could_be_overtaken(row).is_some()) {
+        return Vec::new();
+    }
+    let reason = "overtaken: no event was ever on its way to a partition when a later change, with an \
+                  event there, was sent, so none could have been overtaken (a file whose load is so slow \
+                  says `order = \"not-tested\"`)";
+    vec![Inconclusive::new(reason.to_owned(), |e, met| {
+        bounds(e, Metric::Overtaken) && met
     })]
 }
 

@@ -16,6 +16,7 @@ mod lessons;
 mod meanings;
 mod meanwhile;
 mod model;
+mod overtaken;
 mod plan;
 mod planted;
 mod planter;

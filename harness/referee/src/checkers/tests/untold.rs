@@ -44,6 +44,7 @@ fn external(pending: Option<&str>) -> StrategyKind {
             service: None,
             place: EventPlace::default(),
             promises: Promises::default(),
+            total_order_place: None,
         }),
     }
 }

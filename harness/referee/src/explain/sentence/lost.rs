@@ -16,7 +16,7 @@ impl Explainer<'_> {
         let mut told = Sentence::default();
         told.say(self.commit(&trail));
         self.publishing(&trail, self.fate_span(slot), &mut told);
-        self.overtaken(slot, &trail, &mut told);
+        self.passed(slot, &trail, &mut told);
         self.instead(&trail, &mut told);
         Some(told.ending("lost"))
     }
@@ -62,7 +62,7 @@ impl Explainer<'_> {
     }
 
     /// Of a publisher of an outbox that is not known to have had it in hand: when it was past it.
-    fn overtaken(&self, slot: usize, trail: &Trail, told: &mut Sentence) {
+    fn passed(&self, slot: usize, trail: &Trail, told: &mut Sentence) {
         let kept = self
             .context
             .view

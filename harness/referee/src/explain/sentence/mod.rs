@@ -6,6 +6,7 @@ mod corrupted;
 mod duplicated;
 mod late;
 mod lost;
+mod overtaken;
 mod phantom;
 mod publishing;
 mod reordered;
@@ -24,6 +25,7 @@ impl Explainer<'_> {
             Metric::Phantom => self.phantom(offence),
             Metric::Duplicated => self.duplicated(offence),
             Metric::Reordered => self.reordered(offence),
+            Metric::Overtaken => self.overtaken(offence),
             Metric::Split => self.split(offence),
             Metric::Corrupted => self.corrupted(offence),
             Metric::Foreign => self.foreign(offence),

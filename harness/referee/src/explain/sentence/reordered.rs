@@ -17,24 +17,38 @@ impl Explainer<'_> {
         let mut told = Sentence::default();
         told.say(format!("version {later} was {}", self.on_topic(later_row)));
         told.say(format!("version {own} only then, {}", self.on_topic(row)));
+        let own = (format!("version {own}"), offence.attempt);
+        let later = (format!("version {later}"), join.attempt(later_slot));
+        self.handings_of(own, later, later_row, &mut told);
+        Some(told.ending("reordered"))
+    }
+
+    /// Tells in which order two events were handed to the producer, each with its name and its attempt;
+    /// `later_row` is where the later change's event is, which came first.
+    pub(super) fn handings_of(
+        &self,
+        (own, own_attempt): (String, u32),
+        (later, later_attempt): (String, u32),
+        later_row: usize,
+        told: &mut Sentence,
+    ) {
         let publisher = self.publisher();
-        let own_passages = self.trail(offence.attempt).passages(publisher);
-        let later_trail = self.trail(join.truth.at(later_slot).attempt);
-        let later_passages = later_trail.passages(publisher);
+        let own_passages = self.trail(own_attempt).passages(publisher);
+        let later_passages = self.trail(later_attempt).passages(publisher);
         let handed = |passages: &[Passage]| passages.iter().find_map(|p| p.handed_ns);
         match (handed(&own_passages), handed(&later_passages)) {
             (Some(own_ns), Some(later_ns)) if later_ns < own_ns => told.say(format!(
-                "version {later} was handed to the producer at {}, version {own} at {}",
+                "{later} was handed to the producer at {}, {own} at {}",
                 self.at(later_ns),
                 self.at(own_ns)
             )),
             (Some(own_ns), Some(later_ns)) => {
                 told.say(format!(
-                    "version {own} was handed to the producer at {}, version {later} at {}",
+                    "{own} was handed to the producer at {}, {later} at {}",
                     self.at(own_ns),
                     self.at(later_ns)
                 ));
-                self.second_try(own, &own_passages, &mut told);
+                self.second_try(&own, &own_passages, told);
             }
             _ => {
                 let since_ns = self.appended_ns(later_row).unwrap_or(0);
@@ -44,11 +58,10 @@ impl Explainer<'_> {
                 }));
             }
         }
-        Some(told.ending("reordered"))
     }
 
-    /// Tells how the first delivery of a version ended that needed another.
-    fn second_try(&self, version: u32, passages: &[Passage], told: &mut Sentence) {
+    /// Tells how the first delivery of an event ended that needed another.
+    fn second_try(&self, name: &str, passages: &[Passage], told: &mut Sentence) {
         let mut handed = passages.iter().filter(|p| p.handed_ns.is_some());
         let Some(first) = handed.next() else { return };
         if let (Some(end), Some(handed_ns)) = (first.end, first.handed_ns)
@@ -58,7 +71,7 @@ impl Explainer<'_> {
         }
         if let Some(again_ns) = handed.next().and_then(|p| p.handed_ns) {
             told.say(format!(
-                "version {version} was handed over again at {}",
+                "{name} was handed over again at {}",
                 self.at(again_ns)
             ));
         }

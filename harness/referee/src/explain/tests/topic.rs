@@ -218,6 +218,39 @@ fn given_no_trace_then_only_the_topic_says_how_they_came() {
 }
 
 #[test]
+fn given_two_orders_whose_events_are_swapped_then_the_sentence_says_which_change_was_sent_after_which_answer()
+ {
+    let mut history = cdc();
+    let (early, late) = (attempt(&history, 7, 3), attempt(&history, 9, 1));
+    let (a, b) = (log_row(&history, early), log_row(&history, late));
+    let (own, other) = (history.log.at(a).offset, history.log.at(b).offset);
+    history.log.open()[a].offset = other;
+    history.log.open()[b].offset = own;
+    let offence = explained(&history, Metric::Overtaken);
+    assert_eq!(
+        offence.sentence.unwrap(),
+        "order 7 version 3 was answered at 0.061 s; order 9 version 1 was sent only at 0.072 s, and was on the \
+         topic at 0.074 s (partition 1 offset 11); order 7 version 3 only then, on the topic at 0.062 s \
+         (partition 1 offset 12); the relay left no trace: overtaken"
+    );
+    // Both are in the timeline, by their orders
+    for name in ["order 7 v3: ", "order 9 v1: "] {
+        let mut steps = offence.timeline.iter();
+        assert!(steps.any(|step| step.what.starts_with(name)), "{name}");
+    }
+    // With a trace, the times of their handing over
+    relay(&mut history, RELAY, late, 1_000, Stage::Handed, 0);
+    relay(&mut history, RELAY, early, 20_000, Stage::Handed, 0);
+    let told = sentence(&history, Metric::Overtaken);
+    assert!(
+        told.ends_with(
+            "; order 9 version 1 was handed to the producer at 0.073 s, order 7 version 3 at 0.080 s: overtaken"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
 fn given_an_order_on_two_partitions_then_both_are_named() {
     let mut history = cdc();
     let row = log_row(&history, attempt(&history, 7, 2));

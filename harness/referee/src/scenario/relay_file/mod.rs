@@ -63,6 +63,9 @@ pub struct RelayFile {
     pub place: EventPlace,
     /// These are the relay's promises; by them it is judged.
     pub promises: Promises,
+    /// Where the file promises a total order, `FILE:LINE`, for whoever has to mend it; `None` where it promises none.
+    #[serde(default)]
+    pub total_order_place: Option<String>,
 }
 
 /// These are the keys that a relay's file can have at its top level.
@@ -189,7 +192,7 @@ fn read(mut s: Section<'_>, home: PathBuf, at: impl Fn(usize) -> String) -> Opti
     let install = install.map(|s| s.and_then(process::install));
     let service = match (service, truth.flatten()) {
         (Some(service), truth) => service
-            .and_then(|s| service::read(s, truth, &home, at))
+            .and_then(|s| service::read(s, truth, &home, &at))
             .map(Some),
         (None, Some(truth)) => {
             problems.add(
@@ -216,8 +219,12 @@ fn read(mut s: Section<'_>, home: PathBuf, at: impl Fn(usize) -> String) -> Opti
         None => theirs.then_some(None),
     };
     let place = place.map_or(Some(EventPlace::default()), |s| s.and_then(event::read));
-    let promises = promises.map_or(Some(Promises::default()), |s| s.and_then(promises::read));
+    let promises = match promises {
+        Some(promises) => promises.and_then(promises::read),
+        None => Some((Promises::default(), None)),
+    };
     s.finish();
+    let (promises, total_order_at) = promises?;
     Some(RelayFile {
         name: name?.trim().to_owned(),
         version: version?.trim().to_owned(),
@@ -233,7 +240,8 @@ fn read(mut s: Section<'_>, home: PathBuf, at: impl Fn(usize) -> String) -> Opti
         process: process?,
         service: service?,
         place: place?,
-        promises: promises?,
+        promises,
+        total_order_place: total_order_at.map(at),
     })
 }
 

@@ -39,6 +39,11 @@ pub enum OrderPromise {
     None,
     /// The events of one order keep their order.
     Key,
+    /// The events of one partition keep it as well, of whatever orders: they are there in the order in which
+    /// their changes happened.
+    Partition,
+    /// All events of the topic do: it has one partition.
+    Total,
 }
 
 fn delivery_words() -> Vec<&'static str> {
@@ -61,7 +66,8 @@ pub(super) const KEYS: [KeyInfo; 3] = [
         "order",
         Shape::Word(order_words),
         "\"key\"",
-        "which events keep their order: `key` is those of one order",
+        "which events keep their order: `key`, those of one order; `partition`, those of one partition too, \
+         whatever their orders; `total`, all of the topic, which then has one partition",
     ),
     KeyInfo::usually(
         "lease",
@@ -98,13 +104,23 @@ impl Delivery {
 }
 
 impl OrderPromise {
-    const ALL: [Self; 2] = [Self::None, Self::Key];
+    const ALL: [Self; 4] = [Self::None, Self::Key, Self::Partition, Self::Total];
 
-    /// Returns its name in files and records: `none` or `key`.
+    /// Whether it is about the events of different orders too.
+    fn is_across_orders(self) -> bool {
+        match self {
+            Self::None | Self::Key => false,
+            Self::Partition | Self::Total => true,
+        }
+    }
+
+    /// Returns its name in files and records, such as `key`.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Key => "key",
+            Self::Partition => "partition",
+            Self::Total => "total",
         }
     }
 }
@@ -122,17 +138,20 @@ impl Promises {
         };
         let mut zeros: Vec<Metric> = implicit().into_iter().filter(promised).collect();
         zeros.extend(once.then_some(Metric::Duplicated));
+        zeros.extend(self.order.is_across_orders().then_some(Metric::Overtaken));
         zeros
     }
 }
 
-pub(super) fn read(mut s: Section<'_>) -> Option<Promises> {
+/// Reads the table; gives the byte at which it promises a total order as well, if it does.
+pub(super) fn read(mut s: Section<'_>) -> Option<(Promises, Option<usize>)> {
     let usual = Promises::default();
     let delivery = match s.get("delivery") {
         Some(entry) => s.word(entry, &Delivery::ALL.map(|d| (d.name(), d))),
         None => Some(usual.delivery),
     };
-    let order = match s.get("order") {
+    let said = s.get("order");
+    let order = match said {
         Some(entry) => s.word(entry, &OrderPromise::ALL.map(|o| (o.name(), o))),
         None => Some(usual.order),
     };
@@ -141,9 +160,11 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Promises> {
         None => Some(usual.lease),
     };
     s.finish();
-    Some(Promises {
+    let promises = Promises {
         delivery: delivery?,
         order: order?,
         lease: lease?,
-    })
+    };
+    let total = said.filter(|_| promises.order == OrderPromise::Total);
+    Some((promises, total.map(|entry| entry.key_span().start)))
 }

@@ -201,6 +201,13 @@ fn given_promises_then_what_is_not_promised_is_not_expected() {
     assert!(usual.contains(&Metric::Lost) && usual.contains(&Metric::Reordered));
     assert!(!usual.contains(&Metric::Duplicated));
     assert!(zeros(Delivery::ExactlyOnce, OrderPromise::Key).contains(&Metric::Duplicated));
+    // Who promises more of the order is held to all that is less, and to what was overtaken besides
+    assert!(!usual.contains(&Metric::Overtaken));
+    for order in [OrderPromise::Partition, OrderPromise::Total] {
+        let mut more = usual.clone();
+        more.push(Metric::Overtaken);
+        assert_eq!(zeros(Delivery::AtLeastOnce, order), more);
+    }
     let at_most = zeros(Delivery::AtMostOnce, OrderPromise::None);
     for metric in [
         Metric::Lost,
@@ -428,6 +435,34 @@ fn given_a_drain_shorter_than_the_lease_then_it_is_refused() {
         "{error}"
     );
     beside(&relay, &format!("{SCENARIO}[drain]\nwithin = \"61s\"\n")).unwrap();
+}
+
+#[test]
+fn given_a_total_order_over_several_partitions_then_it_is_refused_with_both_places() {
+    let relay = |order: &str| {
+        format!("{LEAST}[promises]\ndelivery = \"at-least-once\"\norder = \"{order}\"\n")
+    };
+    // The key says where the topic has several; without it, the table does
+    let three = SCENARIO.replace("rate = 100", "partitions = 3");
+    for (scenario, line) in [(three.as_str(), "s.toml:4:"), (SCENARIO, "s.toml:3:")] {
+        let error = beside(&relay("total"), scenario).unwrap_err();
+        for words in [
+            line,
+            "the topic has 3 partitions, and the relay of `theirs` promises `order = \"total\"` (",
+            "mine/relay.toml:12)",
+            "write `partitions = 1` in [workload]; or let the relay promise \"partition\"",
+        ] {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        beside(&relay("partition"), scenario).unwrap();
+    }
+    let one = SCENARIO.replace("rate = 100", "rate = 100\npartitions = 1");
+    let loaded = beside(&relay("total"), &one).unwrap();
+    let zeros = loaded.scenario.strategies[0].expectations.iter();
+    let zeros: Vec<Metric> = zeros.filter(|e| e.implicit).map(|e| e.metric).collect();
+    for metric in [Metric::Overtaken, Metric::Reordered, Metric::Split] {
+        assert!(zeros.contains(&metric), "{metric:?}");
+    }
 }
 
 #[test]

@@ -207,6 +207,11 @@ fn who_does_not_test_the_order_expects_nothing_of_it() {
         &["[expect.cdc] expects", "`reordered`"],
     );
     refused(
+        &file_with("[expect.cdc]\novertaken = 0\n"),
+        "\"not-tested\"",
+        &["[expect.cdc] expects", "take `overtaken` out"],
+    );
+    refused(
         &file_with("").replace("not-tested", "untested"),
         "\"untested\"",
         &["not-tested"],

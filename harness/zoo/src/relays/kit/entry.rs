@@ -29,6 +29,12 @@ impl Entry {
         }
     }
 
+    /// Returns a partition, of so many, that is the same for all events of its order.
+    pub fn partition(&self, partitions: i32) -> i32 {
+        let sum: i32 = self.key.bytes().map(i32::from).sum();
+        sum.checked_rem(partitions).unwrap_or(0)
+    }
+
     /// Returns order and version as `ORDER/VERSION`, for a confession.
     pub fn name(&self) -> String {
         format!("{}/{}", self.key, self.version)

@@ -2,6 +2,7 @@
 
 mod abort_and_retry;
 mod bursts;
+mod by_partition;
 mod compresses;
 mod hands_over;
 mod headers;
@@ -20,6 +21,7 @@ pub fn find(oddity: &str) -> Option<RelayMain> {
         "replays" => replays::run,
         "aborts-and-retries" => abort_and_retry::run,
         "shuffles" => shuffles::run,
+        "by-partition" => by_partition::run,
         "hands-over" => hands_over::run,
         "bursts" => bursts::run,
         "headers" => headers::run,

@@ -7,7 +7,7 @@ use super::NEVER;
 use super::join::Join;
 
 /// This gives, by sent time in bins, the earliest sight of anything sent in the bin or later.
-pub struct Overtaken {
+pub struct Passed {
     from_ns: i64,
     width_ns: i64,
     earliest: Vec<i64>,
@@ -16,7 +16,7 @@ pub struct Overtaken {
 const BINS: i64 = 1 << 20;
 const FINEST_NS: i64 = 1_000_000;
 
-impl Overtaken {
+impl Passed {
     /// Fills the bins from a joined history; linear in the committed changes.
     pub fn new(join: &Join<'_>) -> Self {
         let requests = &join.history.requests;
@@ -63,7 +63,7 @@ mod tests {
     /// When what was sent after a request's end had first been seen.
     fn passed(history: &History, attempt: u32) -> i64 {
         let ended_ns = history.requests.at(attempt as usize).ended_ns;
-        Overtaken::new(&Join::new(history)).at(ended_ns)
+        Passed::new(&Join::new(history)).at(ended_ns)
     }
 
     /// Seen 3 ms after its intended start.
@@ -117,7 +117,7 @@ mod tests {
             let mut history = clean(1, StrategyKind::Cdc {});
             let from_ns = history.requests.at(0).sent_ns;
             set(&mut history, 3, |r| r.sent_ns = from_ns + range_ns);
-            Overtaken::new(&Join::new(&history)).earliest.len() as i64
+            Passed::new(&Join::new(&history)).earliest.len() as i64
         };
         assert_eq!(of_length(30 * MS), 31);
         for range_ns in [BINS * 2 * MS, 90_000_000 * MS] {
