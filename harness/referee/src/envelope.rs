@@ -1,6 +1,7 @@
 //! Where a record has what the referee verifies: the order's id and the event, in whatever envelope a
-//! relay puts them.
+//! relay puts them, and the headers that must be there besides.
 
+mod headers;
 mod json;
 
 use base64::Engine;
@@ -8,13 +9,18 @@ use json::Json;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// Where the two are.
+pub use headers::{EventField, HeaderPiece, RequiredHeader};
+
+/// Where the two are, and what else is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventPlace {
     /// This says where a record has the order's id.
     pub key: Part,
     /// This says where a record has the event.
     pub value: Part,
+    /// A record must have these headers; in most files there are none.
+    #[serde(default)]
+    pub headers: Vec<RequiredHeader>,
 }
 
 /// Where one of them is, and how it is encoded there.
@@ -74,6 +80,7 @@ impl Default for EventPlace {
         Self {
             key: plain(Of::Key),
             value: plain(Of::Value),
+            headers: Vec::new(),
         }
     }
 }

@@ -7,10 +7,11 @@
 
 mod value;
 
-use crate::envelope::{EventPlace, Wire};
+use crate::envelope::{EventField, EventPlace, Wire};
 use crate::history::{Body, NONE, Request, Rows};
 use crate::identity::Identity;
 use contract::order::ChangeType;
+use std::borrow::Cow;
 use uuid::Uuid;
 use value::Fields;
 
@@ -55,6 +56,16 @@ pub struct Verifier<'a> {
 impl Verifier<'_> {
     /// Verifies a record by its key and its value, which are `None` where the record has none.
     pub fn verify(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Record {
+        self.verify_with(key, value, |_| None)
+    }
+
+    /// Does the same; `besides` says what is wrong with a record whose key and value are right.
+    fn verify_with(
+        &self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        besides: impl Fn(&Fields<'_>) -> Option<String>,
+    ) -> Record {
         if self.is_sentinel(key, value) {
             return Record::Sentinel;
         }
@@ -62,21 +73,22 @@ impl Verifier<'_> {
             return self.unreadable(key, &[], "it has no value (a tombstone)".into());
         };
         match value::parse(value, self.payload_bytes) {
-            Ok(fields) => Record::Event(self.judge(key, &fields)),
+            Ok(fields) => Record::Event(self.judge(key, &fields, besides)),
             Err(reason) => self.unreadable(key, value, reason),
         }
     }
 
     /// Verifies what a record has in these places. Where it has nothing there, it is looked at as a whole,
-    /// so that what proves to be ours is not taken for a stranger's.
+    /// so that what proves to be ours is not taken for a stranger's. Where both are right, its headers are looked at.
     pub fn verify_at(&self, place: &EventPlace, record: &impl Wire) -> Record {
         let (key, value) = (record.key(), record.value());
+        let besides = |fields: &Fields<'_>| header_fault(place, record, fields);
         if place.is_usual() || self.is_sentinel(key, value) {
-            return self.verify(key, value);
+            return self.verify_with(key, value, besides);
         }
         let placed_key = place.key.find(record);
         match place.value.find(record) {
-            Some(placed) => self.verify(placed_key.as_deref(), Some(&placed)),
+            Some(placed) => self.verify_with(placed_key.as_deref(), Some(&placed), besides),
             None => {
                 let reason = "it has no event where its relay's file says that it is".to_owned();
                 self.unreadable(placed_key.as_deref().or(key), value.unwrap_or(&[]), reason)
@@ -91,7 +103,12 @@ impl Verifier<'_> {
     }
 
     /// A record whose value has the six fields.
-    fn judge(&self, key: Option<&[u8]>, fields: &Fields<'_>) -> Verified {
+    fn judge(
+        &self,
+        key: Option<&[u8]>,
+        fields: &Fields<'_>,
+        besides: impl Fn(&Fields<'_>) -> Option<String>,
+    ) -> Verified {
         let attempt = canonical(&fields.attempt).and_then(|id| self.identity.attempt_number(id));
         let order = canonical(&fields.order_id).and_then(|id| self.identity.order_index(id));
         let key_order = self.key_order(key);
@@ -100,6 +117,7 @@ impl Verifier<'_> {
             Some((Body::Foreign, format!("its run is `{}`", fields.run)))
         } else {
             self.fault(key, fields, attempt, order)
+                .or_else(|| besides(fields))
                 .map(|reason| (Body::Damaged, reason))
         };
         let (body, reason) = match fault {
@@ -209,6 +227,19 @@ impl Verifier<'_> {
         let text = std::str::from_utf8(key?).ok()?;
         self.identity.order_index(Uuid::try_parse(text).ok()?)
     }
+}
+
+/// The first header that an event's record must have and has not; of nearly all relays none is asked for.
+fn header_fault(place: &EventPlace, record: &impl Wire, fields: &Fields<'_>) -> Option<String> {
+    let field = |field: EventField| match field {
+        EventField::Attempt => Cow::Borrowed(&*fields.attempt),
+        EventField::OrderId => Cow::Borrowed(&*fields.order_id),
+        EventField::Version => Cow::Owned(fields.version.to_string()),
+        EventField::EventType => Cow::Borrowed(&*fields.kind),
+        EventField::Run => Cow::Borrowed(&*fields.run),
+    };
+    let mut required = place.headers.iter();
+    required.find_map(|header| header.fault(record, field))
 }
 
 /// The id, if `text` is its one canonical form: hyphenated and lower-case.

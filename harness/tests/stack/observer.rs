@@ -4,7 +4,7 @@
 
 use crate::patience::PATIENCE;
 use harness::clock::RunClock;
-use harness::envelope::{EventPlace, Part};
+use harness::envelope::{EventField, EventPlace, HeaderPiece, Part, RequiredHeader};
 use harness::event::SENTINEL_KEY;
 use harness::history::{Body, Intent, NONE, Outcome, Request, Rows};
 use harness::identity::{Identity, RunKey};
@@ -16,6 +16,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use relays::order::ChangeType;
 use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -341,6 +342,7 @@ async fn given_events_in_an_envelope_then_they_are_found_where_the_relays_file_s
     bench.watch.place = EventPlace {
         key: Part::parse("header:order").unwrap(),
         value: Part::parse("json:/data/event base64").unwrap(),
+        ..EventPlace::default()
     };
     let observer = Observer::start(bench.watch.clone()).await.unwrap();
     let send = |order: &str, value: &str| {
@@ -390,6 +392,112 @@ async fn given_events_in_an_envelope_then_they_are_found_where_the_relays_file_s
     assert!(
         reasons.iter().any(|r| r.contains("no event where")),
         "{reasons:?}"
+    );
+    drop(observer.stop().await);
+    bench.drop_topics(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_header_that_each_record_must_have_then_those_without_it_are_damaged_and_say_so() {
+    let mut bench = TopicBench::new(1).await;
+    bench.watch.place.headers = vec![RequiredHeader {
+        name: "id".to_owned(),
+        value: vec![HeaderPiece::Field(EventField::Attempt)],
+    }];
+    let observer = Observer::start(bench.watch.clone()).await.unwrap();
+    // When events come with their id in a header, one with another's, and one without
+    let send = |attempt: u32, headed: u32| {
+        let id = bench.identity().attempt_id(headed).to_string();
+        let header = Header {
+            key: "id",
+            value: Some(&id),
+        };
+        let key = bench.identity().order_id(attempt).to_string();
+        let value = value(bench.identity(), attempt, 1, attempt);
+        let record = BaseRecord::to(&bench.watch.topic)
+            .key(&key)
+            .payload(&value)
+            .headers(OwnedHeaders::new().insert(header));
+        bench.producer.send(record).map_err(|(e, _)| e).unwrap();
+    };
+    (0..20).for_each(|attempt| send(attempt, attempt));
+    send(20, 3);
+    bench.send_event(21);
+    bench.flush();
+    // Then the others are seen, and of these two the history has the reason
+    until("all are seen", || observer.missing(&pairs(0..20)) == 0).await;
+    let read = read_again(&bench.watch, requests(100)).await.unwrap();
+    let damaged: Vec<u32> = read
+        .log
+        .iter()
+        .filter(|r| r.body == Body::Damaged)
+        .map(|r| r.attempt)
+        .collect();
+    assert_eq!(damaged, [20, 21]);
+    let [wrong, right] = [3, 20].map(|attempt| bench.identity().attempt_id(attempt));
+    let reasons: Vec<&str> = read.raw.iter().map(|r| r.reason.as_str()).collect();
+    let different = format!("its header `id` is `{wrong}`, not `{right}`");
+    assert_eq!(reasons, [different.as_str(), "it has no header `id`"]);
+    drop(observer.stop().await);
+    bench.drop_topics(&[]).await;
+}
+
+/// Sends a record with these headers, whose names need not be texts.
+fn send_with(bench: &TopicBench, key: &str, value: &str, headers: &[(&CStr, &str)]) {
+    use rdkafka::bindings::*;
+    let topic = CString::new(bench.watch.topic.as_str()).unwrap();
+    let memory = |text: &str| rd_kafka_vu_s__bindgen_ty_1 {
+        mem: rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+            ptr: text.as_ptr().cast_mut().cast(),
+            size: text.len(),
+        },
+    };
+    let said = |vtype, u| rd_kafka_vu_t { vtype, u };
+    let cstr = topic.as_ptr();
+    // So librdkafka copies the value: RD_KAFKA_MSG_F_COPY of rdkafka.h.
+    let copies = rd_kafka_vu_s__bindgen_ty_1 { i: 0x2 };
+    let mut all = vec![
+        said(
+            rd_kafka_vtype_t::RD_KAFKA_VTYPE_TOPIC,
+            rd_kafka_vu_s__bindgen_ty_1 { cstr },
+        ),
+        said(rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY, memory(key)),
+        said(rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE, memory(value)),
+        said(rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS, copies),
+    ];
+    all.extend(headers.iter().map(|(name, value)| {
+        let header = rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_2 {
+            name: name.as_ptr(),
+            val: value.as_ptr().cast(),
+            size: value.len().try_into().unwrap(),
+        };
+        let u = rd_kafka_vu_s__bindgen_ty_1 { header };
+        said(rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADER, u)
+    }));
+    let client = bench.producer.client().native_ptr();
+    // SAFETY: all that is pointed to outlives the call, which copies it.
+    let failed = unsafe { rd_kafka_produceva(client, all.as_ptr(), all.len()) };
+    assert!(failed.is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_header_whose_name_is_no_text_then_the_record_is_read_like_any_other() {
+    let mut bench = TopicBench::new(1).await;
+    bench.watch.place.headers = vec![RequiredHeader {
+        name: "id".to_owned(),
+        value: vec![HeaderPiece::Field(EventField::Attempt)],
+    }];
+    let observer = Observer::start(bench.watch.clone()).await.unwrap();
+    let key = bench.identity().order_id(0).to_string();
+    let event = value(bench.identity(), 0, 1, 0);
+    let id = bench.identity().attempt_id(0).to_string();
+    send_with(&bench, &key, &event, &[(c"\xff\xfe", "x"), (c"id", &id)]);
+    bench.flush();
+    until("it is seen", || observer.missing(&pairs(0..1)) == 0).await;
+    let read = read_again(&bench.watch, requests(100)).await.unwrap();
+    assert_eq!(
+        read.log.iter().filter(|r| r.body == Body::Damaged).count(),
+        0
     );
     drop(observer.stop().await);
     bench.drop_topics(&[]).await;

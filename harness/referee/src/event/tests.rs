@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::envelope::{HeaderPiece, RequiredHeader};
 use crate::history::{Intent, Outcome, Rows};
 use crate::identity::RunKey;
 use proptest::prelude::*;
@@ -298,4 +299,99 @@ proptest! {
         let fast = value::parse(value.as_bytes(), PAYLOAD).unwrap();
         prop_assert_eq!(fast, value::parse(spaced.as_bytes(), PAYLOAD).unwrap());
     }
+}
+
+/// A record with headers.
+struct Headed {
+    key: String,
+    value: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Wire for Headed {
+    fn key(&self) -> Option<&[u8]> {
+        Some(self.key.as_bytes())
+    }
+    fn value(&self) -> Option<&[u8]> {
+        Some(self.value.as_bytes())
+    }
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let mut of_name = self.headers.iter().filter(|(n, _)| *n == name);
+        of_name.next_back().map(|(_, value)| value.as_bytes())
+    }
+}
+
+#[test]
+fn given_headers_that_each_record_must_have_then_one_that_is_absent_or_different_is_damage_and_named()
+ {
+    let run = Run::new();
+    let piece = |field| HeaderPiece::Field(field);
+    let required = |name: &str, value: Vec<HeaderPiece>| RequiredHeader {
+        name: name.to_owned(),
+        value,
+    };
+    let place = EventPlace {
+        headers: vec![
+            required("id", vec![piece(EventField::Attempt)]),
+            required(
+                "about",
+                vec![
+                    HeaderPiece::Text("v".to_owned()),
+                    piece(EventField::Version),
+                    HeaderPiece::Text(" of ".to_owned()),
+                    piece(EventField::OrderId),
+                ],
+            ),
+        ],
+        ..EventPlace::default()
+    };
+    let id = run.identity.attempt_id(3).to_string();
+    let about = format!("v1 of {}", run.key(13));
+    let verified = |headers: &[(&'static str, &str)]| {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        let record = Headed {
+            key: run.key(13),
+            value: run.value(13, 1, 3, "OrderPlaced"),
+            headers: headers.collect(),
+        };
+        let event = event(run.verifier().verify_at(&place, &record));
+        assert_eq!((event.attempt, event.order, event.version), (3, 13, 1));
+        (event.body, event.reason)
+    };
+    let good = verified(&[
+        ("id", "another"),
+        ("id", &id),
+        ("about", &about),
+        ("more", "x"),
+    ]);
+    assert_eq!(good, (Body::Intact, None));
+    let longer = format!("{about}0");
+    for (headers, reason) in [
+        (vec![("about", &*about)], "it has no header `id`".to_owned()),
+        (
+            vec![("id", "x"), ("about", &about)],
+            format!("its header `id` is `x`, not `{id}`"),
+        ),
+        (
+            vec![("id", &id), ("about", &longer)],
+            format!("its header `about` is `{longer}`, not `{about}`"),
+        ),
+        (
+            vec![("id", &id), ("about", "")],
+            format!("its header `about` is ``, not `{about}`"),
+        ),
+    ] {
+        assert_eq!(verified(&headers), (Body::Damaged, Some(reason)));
+    }
+    // And of somebody else's record nothing is asked
+    let other = Run::new();
+    let record = Headed {
+        key: other.key(13),
+        value: other.value(13, 1, 3, "OrderPlaced"),
+        headers: Vec::new(),
+    };
+    let event = event(run.verifier().verify_at(&place, &record));
+    assert_eq!(event.body, Body::Foreign);
 }

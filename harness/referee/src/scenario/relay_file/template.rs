@@ -12,7 +12,7 @@ pub struct Template(String);
 
 /// A piece of a template is either plain text or a placeholder's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TemplatePiece<'a> {
+pub(super) enum TemplatePiece<'a> {
     Text(&'a str),
     Name(&'a str),
 }
@@ -113,7 +113,8 @@ impl Template {
         &self.0
     }
 
-    fn pieces(&self) -> impl Iterator<Item = TemplatePiece<'_>> {
+    /// Returns its pieces, in their order.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = TemplatePiece<'_>> {
         let mut rest = self.0.as_str();
         std::iter::from_fn(move || {
             if rest.is_empty() {

@@ -3,7 +3,7 @@
 use super::given::{SERVICE, read};
 use super::*;
 use crate::checkers::fixture::cases;
-use crate::envelope::{Coding, Of};
+use crate::envelope::{Coding, EventField, HeaderPiece, Of};
 use crate::scenario::{Link, Metric, StrategyKind, load, parse};
 use contract::config::Isolation;
 use proptest::prelude::*;
@@ -73,6 +73,7 @@ instances = 3
 [event]
 key = "header:order_id"
 value = "json:/payload base64"
+headers = { id = "${event_id}", "ce-type" = "order/${event_type}.v${version}", fixed = "x" }
 [promises]
 delivery = "exactly-once"
 order = "none"
@@ -94,6 +95,25 @@ fn given_all_that_a_file_can_say_when_read_then_all_of_it_is_kept() {
     assert_eq!(process.instances, 3);
     assert_eq!(relay.place.key.of, Of::Header("order_id".to_owned()));
     assert_eq!(relay.place.value.coding, Coding::Base64);
+    let headers = relay.place.headers.iter();
+    let headers: Vec<(&str, &[HeaderPiece])> = headers.map(|h| (&*h.name, &*h.value)).collect();
+    let text = |text: &str| HeaderPiece::Text(text.to_owned());
+    assert_eq!(
+        headers,
+        [
+            ("id", &[HeaderPiece::Field(EventField::Attempt)][..]),
+            (
+                "ce-type",
+                &[
+                    text("order/"),
+                    HeaderPiece::Field(EventField::EventType),
+                    text(".v"),
+                    HeaderPiece::Field(EventField::Version),
+                ]
+            ),
+            ("fixed", &[text("x")]),
+        ]
+    );
     assert_eq!(relay.promises.lease, Duration::from_secs(5));
 }
 
@@ -165,6 +185,39 @@ fn given_a_mistake_then_it_is_shown_with_its_line_and_what_would_be_right() {
         assert!(error.contains(help), "{wrong}: {error}");
         assert!(error.contains("relays/mine/relay.toml:"), "{error}");
     }
+}
+
+#[test]
+fn given_headers_that_no_record_can_have_then_each_is_shown_with_its_line_and_what_would_be_right()
+{
+    let text = format!(
+        "{LEAST}[event.headers]\nid = \"${{event}}\"\n\" type\" = \"x\"\nversion = 2\n\"\" = \"x\"\n"
+    );
+    let error = read(&text).unwrap_err();
+    for (line, what, help) in [
+        (11, "there is no placeholder `${event}` here", "`event_id`"),
+        (
+            12,
+            "` type` is no name of a header",
+            "without blanks around it",
+        ),
+        (13, "`version` is an integer", "double quotes"),
+        (14, "`` is no name of a header", "${event_id}"),
+    ] {
+        for words in [
+            format!("relays/mine/relay.toml:{line}:"),
+            what.to_owned(),
+            help.to_owned(),
+        ] {
+            assert!(error.contains(&words), "{words}: {error}");
+        }
+    }
+    let many: String = (0..33).map(|n| format!("h{n} = \"x\"\n")).collect();
+    let error = read(&format!("{LEAST}[event.headers]\n{many}")).unwrap_err();
+    assert!(
+        error.contains("asks for 33 headers") && error.contains("32 at most"),
+        "{error}"
+    );
 }
 
 #[test]
