@@ -7,6 +7,7 @@ pub mod bite;
 pub mod checkers;
 pub mod clock;
 pub mod compare;
+pub mod course;
 pub mod disk;
 pub mod envelope;
 pub mod event;

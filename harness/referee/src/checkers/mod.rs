@@ -11,7 +11,7 @@ mod duplicated;
 mod effect;
 mod expectation;
 mod false_rejection;
-mod fate;
+pub mod fate;
 #[cfg(any(test, feature = "testkit"))]
 pub mod fixture;
 mod foreign;

@@ -32,6 +32,14 @@ pub struct LoadedHistory {
     pub altered: Vec<String>,
 }
 
+/// What is to be said of a history of which these files were changed.
+pub fn altered_reason(altered: &[String]) -> String {
+    format!(
+        "the history was changed after the run: {} differ from what run.json vouches for",
+        altered.join(", ")
+    )
+}
+
 /// Writes a history into `folder` (made if missing), fsyncs it; `run.json` last, so that a folder
 /// with a `run.json` is whole.
 pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 pub use step::FenceStep;
 
-pub use files::{HistoryError, LoadedHistory, load, save};
+pub use files::{HistoryError, LoadedHistory, altered_reason, load, save};
 pub use places::Places;
 
 /// This is the version of the format that [`save`] writes and [`load`] reads.

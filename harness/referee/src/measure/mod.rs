@@ -15,6 +15,7 @@ mod recorder;
 mod series;
 mod work;
 
+pub use change::{Change, Changes};
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
 };

@@ -1,7 +1,7 @@
 //! Times and files that changed under the run.
 
 use super::{Grounds, Inconclusive, missed_lessons, nothing, observed_live};
-use crate::history::{History, WALL_DRIFT_NS};
+use crate::history::{History, WALL_DRIFT_NS, altered_reason};
 use crate::scenario::Expectation;
 
 /// Append times come from the wall clock; one that jumped compares with nothing.
@@ -42,9 +42,6 @@ pub fn altered(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     if grounds.altered.is_empty() {
         return Vec::new();
     }
-    let reason = format!(
-        "the history was changed after the run: {} differ from what run.json vouches for",
-        grounds.altered.join(", ")
-    );
+    let reason = altered_reason(grounds.altered);
     vec![Inconclusive::new(reason, nothing)]
 }
