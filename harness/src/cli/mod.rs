@@ -3,6 +3,7 @@
 mod again;
 mod args;
 mod bench;
+mod browser;
 mod children;
 mod compare;
 mod demo;
@@ -11,9 +12,11 @@ mod explain;
 mod github;
 mod init;
 mod list;
+mod live;
 mod memory;
 mod places;
 mod progress;
+mod replay;
 mod results;
 mod run;
 mod schema;
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::init(&args).into(),
         Command::Check(args) => again::check(&args).into(),
         Command::Report(args) => again::report(&args).into(),
+        Command::Replay(args) => replay::replay(&args).into(),
         Command::Explain(args) => explain::explain(&args).into(),
         Command::Bench(args) => bench::bench(&args).into(),
         Command::Compare(args) => compare::compare(&args).into(),

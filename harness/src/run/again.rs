@@ -2,7 +2,7 @@
 
 use super::deployment::failed;
 use super::{RunError, folder, judge, whole};
-use crate::history::{self, RunMeta};
+use crate::history::{self, LoadedHistory, RunMeta};
 use crate::record::Judged;
 use reports::index;
 use reports::record::Record;
@@ -11,10 +11,19 @@ use std::time::Instant;
 
 /// Judges again, from the saved history of a run folder alone, and returns the record; writes nothing.
 pub fn check(folder: &Path) -> Result<Record, RunError> {
+    check_and_see(folder, |_| {})
+}
+
+/// Does the same, and shows each history to somebody before it is judged. One is in memory at a time.
+pub(super) fn check_and_see(
+    folder: &Path,
+    mut see: impl FnMut(&LoadedHistory),
+) -> Result<Record, RunError> {
     let started = Instant::now();
     let mut judged: Vec<Judged> = Vec::new();
     for path in folder::histories(folder)? {
         let loaded = history::load(&path).map_err(|e| failed("loading the history", &e))?;
+        see(&loaded);
         judged.push(judge::judge(loaded.history, &loaded.altered, None)?);
     }
     let metas: Vec<&RunMeta> = judged.iter().map(|one| &one.meta).collect();

@@ -198,11 +198,8 @@ fn of_trace(history: &History) -> Option<String> {
 
 /// Returns the folders of all histories of a run folder, or of the one of a strategy.
 fn histories(folder: &Path, strategy: Option<&str>) -> Result<Vec<PathBuf>, ExplainError> {
-    if !folder.join("history").is_dir() {
-        return Err(ExplainError::Usage(format!(
-            "{}: there is no history in it; name the folder of one run, such as runs/steady-...",
-            folder.display()
-        )));
+    if let Some(message) = folder::lacks_history(folder) {
+        return Err(ExplainError::Usage(message));
     }
     let all = folder::histories(folder)?;
     let Some(name) = strategy else {

@@ -6,6 +6,7 @@ use crate::disk;
 use crate::explain::Explainer;
 use crate::view::Join;
 use reports::Exporter;
+use reports::html::Html;
 use reports::json::Json;
 use reports::record::{Offence, Record};
 use serde::Serialize;
@@ -103,9 +104,25 @@ pub fn histories(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
     Ok(found)
 }
 
+/// What is wrong with a folder that has no history at all, and what to do about it.
+pub fn lacks_history(folder: &Path) -> Option<String> {
+    if folder.join("history").is_dir() {
+        return None;
+    }
+    Some(format!(
+        "{}: there is no history in it; name the folder of one run, such as runs/steady-...",
+        folder.display()
+    ))
+}
+
 /// Where a run folder has its record.
 pub fn record_of(folder: &Path) -> PathBuf {
     folder.join(Json.file_name())
+}
+
+/// Where a run folder has its report as a page.
+pub fn report_page(folder: &Path) -> PathBuf {
+    folder.join(Html.file_name())
 }
 
 /// Whether the folder is that of one run, which has a record.

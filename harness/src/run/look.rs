@@ -86,12 +86,12 @@ impl Looker {
         let unseen = self.sights.unseen(&committed);
         let matched = (committed.len() - unseen.len()) as u64;
         Some(LaneCounts {
-            committed: committed.len() as u64,
-            events: events.max(matched),
-            missing: unseen.len() as u64,
-            lost: missing.lost(&unseen, self.gives_up_after, Instant::now()),
-            phantom: events.saturating_sub(matched),
-            duplicated: self.sights.repeated(),
+            committed: Some(committed.len() as u64),
+            events: Some(events.max(matched)),
+            missing: Some(unseen.len() as u64),
+            lost: Some(missing.lost(&unseen, self.gives_up_after, Instant::now())),
+            phantom: Some(events.saturating_sub(matched)),
+            duplicated: Some(self.sights.repeated()),
             propagation_p99: self.propagation_p99(),
         })
     }

@@ -12,24 +12,38 @@ use tokio::sync::{Barrier, Mutex};
 /// ever.
 const TOGETHER_WITHIN: Duration = Duration::from_secs(30);
 
-/// What is counted of a lane while it runs, around all proxies. `committed` and `missing` are looked up in the
-/// database, so they are exact for the moment of the look.
+/// What is counted of a lane by a moment; a count is `None` where it is not known. In a run that goes on it is counted
+/// around all proxies, and `committed` and `missing` are looked up in the database: they are exact for the moment of
+/// the look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LaneCounts {
     /// This counts the changes in the database.
-    pub committed: u64,
+    pub committed: Option<u64>,
     /// This counts the different valid events on the topic.
-    pub events: u64,
+    pub events: Option<u64>,
     /// This counts the committed changes without an event so far.
-    pub missing: u64,
+    pub missing: Option<u64>,
     /// Those of them whose event can no longer come; 0 where an outbox still holds them.
-    pub lost: u64,
+    pub lost: Option<u64>,
     /// There are at least so many events on the topic without a change in the database.
-    pub phantom: u64,
+    pub phantom: Option<u64>,
     /// This counts the valid events beyond the first of each.
-    pub duplicated: u64,
+    pub duplicated: Option<u64>,
     /// From answer to first sight, the 99th percentile of what was seen in the last seconds; `None` where nothing was.
     pub propagation_p99: Option<Duration>,
+}
+
+impl LaneCounts {
+    /// Nothing has happened yet.
+    pub const ZERO: Self = Self {
+        committed: Some(0),
+        events: Some(0),
+        missing: Some(0),
+        lost: Some(0),
+        phantom: Some(0),
+        duplicated: Some(0),
+        propagation_p99: None,
+    };
 }
 
 /// An audience watches the lanes. It is called from several threads, and must not block for long.

@@ -23,6 +23,11 @@ pub struct Kept {
     pub unread: Vec<(String, String)>,
 }
 
+/// Where a folder of kept comparisons has the page of all of them.
+pub fn page_in(kept_in: &Path) -> PathBuf {
+    kept_in.join(trend::FILE_NAME)
+}
+
 /// Makes the folder, before anything is run; the error says why comparisons cannot be kept there.
 pub fn prepare(kept_in: &Path) -> Result<(), String> {
     let wrong = |why: String| format!("--history {}: {why}", kept_in.display());
@@ -48,7 +53,7 @@ pub fn keep(kept_in: &Path, compare: &Compare) -> Result<Kept, RunError> {
     folder::write(&kept_in.join(name), &bytes)?;
     let (entries, unread) = read(kept_in)?;
     let page = trend::page(entries, &unread).map_err(|e| failed("drawing the trend", &e))?;
-    let file = kept_in.join(trend::FILE_NAME);
+    let file = page_in(kept_in);
     folder::write(&file, page.as_bytes())?;
     Ok(Kept { page: file, unread })
 }

@@ -15,7 +15,7 @@ const MS: i64 = 1_000_000;
 const UNIX_NS: i128 = 1_700_000_000_000_000_000;
 
 /// A place with such a run in `run`, and the id of its order.
-fn given() -> (Place, String) {
+pub(super) fn given() -> (Place, String) {
     let place = Place::new().with("scenario.toml", GOOD);
     let file = place.folder.path().join("scenario.toml");
     let key = RunKey::random();

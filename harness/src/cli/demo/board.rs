@@ -1,146 +1,88 @@
 //! What is known of a demo while it goes on, for whoever shows it: what happened, and what is counted in each
 //! lane. It is told by the run, and it asks nobody.
 
-use super::ending::Ending;
+use super::occasion::occasion;
 use super::programme::{Action, Programme, actions};
-use crate::history::FenceStep;
+use crate::cli::live::ending::Ending;
+use crate::cli::live::now::{LaneNow, LanePhase, Mark, Now, RATES};
 use crate::nemesis::Turn;
 use crate::run::keyboard::Press;
 use crate::run::stage::{Audience, LaneCounts};
 use crate::run::{Event, Reporter};
-use crate::scenario::Expectation;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Rates that are kept of each lane: more than any screen is wide.
-const RATES: usize = 400;
-
-/// Where a lane is on its way.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LanePhase {
-    /// Its parts are started.
-    Rising,
-    /// The load has begun, and orders come in.
-    Load,
-    /// The fence takes this step.
-    Fence(FenceStep),
-    /// The strategy is judged: `pass`, `fail` or `unknown`.
-    Judged(String),
-}
-
-/// This is what is known of one lane, in which one strategy runs.
-#[derive(Debug, Clone)]
-pub struct LaneNow {
-    /// The lane's strategy has this name in the scenario.
-    pub name: String,
-    /// Whether it has a relay.
-    pub has_relay: bool,
-    /// The lane is in this phase, from its start to its verdict.
-    pub phase: LanePhase,
-    /// What is counted in it.
-    pub counts: LaneCounts,
-    /// What is expected of it.
-    pub expectations: Vec<Expectation>,
-    /// Actions that are in force in it, by the places of their faults in the scenario.
-    pub in_force: BTreeSet<u32>,
-    /// Each look so far found so many changes committed and events seen a second, the newest last.
-    pub rates: VecDeque<(u64, u64)>,
-    looked: Option<Instant>,
-}
-
-/// Something that is marked on the timeline.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mark {
-    /// It happened so many seconds after the load began.
-    pub at_s: f64,
-    /// This is the action that began or ended, e.g. `cut the broker`.
-    pub action: Action,
-    /// This tells whether it began or ended.
-    pub turn: Turn,
-}
-
-/// All that is known at a moment.
-#[derive(Debug, Clone)]
-pub struct Now {
-    /// So many seconds have passed since the demo began.
-    pub s: f64,
+/// What is known, and by what it is told how fast.
+struct Noted {
+    now: Now,
     /// When the load began, and how long it lasts.
     load: Option<(Instant, Duration)>,
-    /// The lanes are in the scenario's order.
-    pub lanes: Vec<LaneNow>,
-    /// These are the begins and ends of actions so far, the newest last.
-    pub marks: Vec<Mark>,
-    /// This tells what happened beside that, one line each.
-    pub said: Vec<String>,
-    /// This is the answer to the last key; `None` where nothing is to be said of one.
-    pub answer: Option<String>,
-    /// By its place in the scenario, the action that a fault is.
-    pub action_of: Vec<Action>,
-    /// Where the page is, where there is one.
-    pub page: Option<String>,
-    /// What came of it, once it is over.
-    pub ending: Option<Ending>,
+    /// When each lane was looked at last.
+    looked: Vec<Option<Instant>>,
 }
 
-impl Now {
-    /// Seconds since the load began, and no more than it lasts.
-    pub fn load_s(&self) -> Option<f64> {
-        let (from, lasts) = self.load?;
-        Some(from.elapsed().min(lasts).as_secs_f64())
-    }
-
-    /// How long it lasts.
-    pub fn load_lasts_s(&self) -> Option<f64> {
-        self.load.map(|(_, lasts)| lasts.as_secs_f64())
-    }
-
-    /// Returns whether orders still come in, in any lane.
-    pub fn is_under_load(&self) -> bool {
-        let loaded = |lane: &LaneNow| lane.phase == LanePhase::Load;
-        self.lanes.iter().any(loaded)
+impl Noted {
+    /// Seconds since the load began.
+    fn since_load_s(&self) -> Option<f64> {
+        let (from, _) = self.load?;
+        Some(from.elapsed().as_secs_f64())
     }
 }
 
 /// The one place where all of it is noted.
 pub struct Board {
     began: Instant,
-    now: Mutex<Now>,
+    noted: Mutex<Noted>,
 }
 
 impl Board {
     /// Nothing has happened yet.
     pub fn of(programme: &Programme) -> Self {
-        let lanes = programme.scenario.strategies.iter().map(|s| LaneNow {
+        let strategies = &programme.scenario.strategies;
+        let lanes = strategies.iter().map(|s| LaneNow {
             name: s.name.clone(),
-            has_relay: s.kind.has_relay(),
+            topology: s.topology(),
             phase: LanePhase::Rising,
-            counts: LaneCounts::default(),
+            counts: LaneCounts::ZERO,
             expectations: s.expectations.clone(),
             in_force: BTreeSet::new(),
             rates: VecDeque::new(),
-            looked: None,
         });
+        let now = Now {
+            occasion: Arc::new(occasion()),
+            s: 0.0,
+            load_s: None,
+            load_lasts_s: None,
+            lanes: lanes.collect(),
+            marks: Vec::new(),
+            said: Vec::new(),
+            answer: None,
+            breakages: programme.breakages.iter().cloned().collect(),
+            page: None,
+            ending: None,
+        };
         Self {
             began: Instant::now(),
-            now: Mutex::new(Now {
-                s: 0.0,
+            noted: Mutex::new(Noted {
+                now,
                 load: None,
-                lanes: lanes.collect(),
-                marks: Vec::new(),
-                said: Vec::new(),
-                answer: None,
-                action_of: programme.action_of.clone(),
-                page: None,
-                ending: None,
+                looked: vec![None; strategies.len()],
             }),
         }
     }
 
     /// A copy of what is known now.
     pub fn now(&self) -> Now {
-        let mut now = self.noted().clone();
+        let noted = self.noted();
+        let mut now = noted.now.clone();
         now.s = self.began.elapsed().as_secs_f64();
+        let lasts_s = noted.load.map(|(_, lasts)| lasts.as_secs_f64());
+        now.load_lasts_s = lasts_s;
+        now.load_s = noted
+            .since_load_s()
+            .zip(lasts_s)
+            .map(|(s, lasts_s)| s.min(lasts_s));
         now
     }
 
@@ -165,31 +107,30 @@ impl Board {
 
     /// What is said of the last key.
     pub fn answer(&self, answer: String) {
-        self.noted().answer = Some(answer);
+        self.noted().now.answer = Some(answer);
     }
 
     /// It can be seen in a browser, there.
     pub fn has_page(&self, url: String) {
-        self.noted().page = Some(url);
+        self.noted().now.page = Some(url);
     }
 
     /// Notes that the demo is over, and what came of it.
     pub fn ended(&self, ending: Ending) {
-        let mut now = self.noted();
+        let now = &mut self.noted().now;
         // What was said of keys is of no use any more.
         now.answer = None;
         now.said.push(ending.verdict.clone());
         now.ending = Some(ending);
     }
 
-    fn noted(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Reporter for Board {
     fn event(&self, event: Event) {
-        let mut now = self.noted();
         let said = match event {
             Event::StackStarting { .. } => "PostgreSQL, Kafka and Toxiproxy start".to_owned(),
             Event::StackUp { took, .. } => format!("they are up after {:.1} s", took.as_secs_f64()),
@@ -203,22 +144,22 @@ impl Reporter for Board {
             | Event::Fence { .. }
             | Event::StrategyJudged { .. } => return,
         };
-        now.said.push(said);
+        self.noted().now.said.push(said);
     }
 }
 
 impl Audience for Board {
     fn event(&self, lane: usize, event: Event) {
-        let mut now = self.noted();
-        let now = &mut *now;
-        let load = now.load;
+        let mut noted = self.noted();
+        let since_load_s = noted.since_load_s();
+        let Noted { now, load, .. } = &mut *noted;
         let Some(lane) = now.lanes.get_mut(lane) else {
             return;
         };
         match event {
             Event::LoadStarted { duration, .. } => {
                 lane.phase = LanePhase::Load;
-                now.load.get_or_insert_with(|| (Instant::now(), duration));
+                load.get_or_insert_with(|| (Instant::now(), duration));
             }
             Event::Fault {
                 turn: Some((fault, turn)),
@@ -228,18 +169,18 @@ impl Audience for Board {
                     Turn::Injected => lane.in_force.insert(fault),
                     Turn::Healed => lane.in_force.remove(&fault),
                 };
-                let action = now.action_of.get(fault as usize).cloned();
-                let Some((action, (from, _))) = action.zip(load) else {
+                let breakage = now.breakages.get(fault as usize).cloned();
+                let Some((breakage, at_s)) = breakage.zip(since_load_s) else {
                     return;
                 };
                 // It is the same in all lanes, and the first tells it.
-                let same = |m: &&Mark| m.action == action && m.turn == turn;
+                let same = |m: &&Mark| m.breakage == breakage && m.turn == turn;
                 let told = now.marks.iter().filter(same).count();
-                let place = now.action_of[..fault as usize].iter();
-                if told <= place.filter(|a| **a == action).count() {
+                let place = now.breakages[..fault as usize].iter();
+                if told <= place.filter(|b| **b == breakage).count() {
                     now.marks.push(Mark {
-                        at_s: from.elapsed().as_secs_f64(),
-                        action,
+                        at_s,
+                        breakage,
                         turn,
                     });
                 }
@@ -260,14 +201,19 @@ impl Audience for Board {
     }
 
     fn counts(&self, lane: usize, counts: LaneCounts) {
-        let mut now = self.noted();
-        let Some(lane) = now.lanes.get_mut(lane) else {
+        let mut noted = self.noted();
+        let Noted { now, looked, .. } = &mut *noted;
+        let looked = looked.get_mut(lane);
+        let Some((lane, looked)) = now.lanes.get_mut(lane).zip(looked) else {
             return;
         };
         let at = Instant::now();
-        if let Some(before) = lane.looked.replace(at) {
+        if let Some(before) = looked.replace(at) {
             let since_s = at.duration_since(before).as_secs_f64().max(0.001);
-            let rate = |now: u64, before: u64| (now.saturating_sub(before) as f64 / since_s) as u64;
+            let rate = |now: Option<u64>, before: Option<u64>| {
+                let more = now.unwrap_or(0).saturating_sub(before.unwrap_or(0));
+                (more as f64 / since_s) as u64
+            };
             lane.rates.push_back((
                 rate(counts.committed, lane.counts.committed),
                 rate(counts.events, lane.counts.events),
@@ -337,18 +283,18 @@ mod tests {
     #[test]
     fn given_two_looks_then_their_difference_is_a_rate() {
         let board = board();
-        for committed in [0, 50] {
+        for committed in [Some(0), Some(50)] {
             board.counts(
                 0,
                 LaneCounts {
                     committed,
-                    ..LaneCounts::default()
+                    ..LaneCounts::ZERO
                 },
             );
         }
         let now = board.now();
         assert_eq!(now.lanes[0].rates.len(), 1);
         assert!(now.lanes[0].rates[0].0 > 0);
-        assert_eq!(now.lanes[0].counts.committed, 50);
+        assert_eq!(now.lanes[0].counts.committed, Some(50));
     }
 }

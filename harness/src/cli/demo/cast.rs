@@ -1,10 +1,10 @@
 //! A recording of the live view: an asciicast, version 2, which asciinema and its players show. What is recorded is the
 //! view with its large figures, whatever terminal there is, so that a recording looks the same from everywhere.
 
-use super::ending::Ending;
-use super::shown::Shown;
-use super::story::{Paper, WIDEST};
-use super::view::View;
+use crate::cli::live::ending::Ending;
+use crate::cli::live::shown::Shown;
+use crate::cli::live::story::{Paper, WIDEST};
+use crate::cli::live::view::View;
 use ratatui::layout::Rect;
 use ratatui::prelude::CrosstermBackend;
 use ratatui::{Terminal, TerminalOptions, Viewport};

@@ -1,6 +1,8 @@
 //! What keys do, whoever presses them: the terminal's, the page's.
 
 use super::board::Board;
+use crate::cli::live::screen::Performance;
+use crate::cli::live::shown::Shown;
 use crate::run::keyboard::Keyboard;
 use nix::sys::signal::{Signal, raise};
 use std::sync::Arc;
@@ -14,9 +16,12 @@ pub struct Hands {
     pub keyboard: Arc<Keyboard>,
 }
 
-impl Hands {
-    /// Presses a key; one that does nothing does nothing.
-    pub fn press(&self, key: char) {
+impl Performance for Hands {
+    fn shown(&self) -> Shown {
+        Shown::of(&self.board.now())
+    }
+
+    fn press(&self, key: char) {
         match key {
             'q' => self.quit(),
             'h' => {
@@ -28,7 +33,7 @@ impl Hands {
     }
 
     /// As Ctrl-C in a terminal that is not raw, so that there is one way out.
-    pub fn quit(&self) {
+    fn quit(&self) {
         let answer = match self.board.now().ending {
             None => "ending in order: healed, torn down, told (once more ends it at once)",
             Some(_) => "ending",

@@ -1,44 +1,37 @@
 //! `demo`: a dual write loses events beside two outboxes that keep them, in under a minute.
 
-mod board;
+pub mod board;
 mod cast;
-mod digits;
-mod ending;
-mod expected;
 mod hands;
-mod lines;
-mod programme;
-mod screen;
+pub mod occasion;
+pub mod programme;
 mod script;
-mod shown;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod staged;
-mod story;
-mod view;
+pub mod staged;
 mod web;
 
 use super::args::{DemoArgs, StackName};
 use super::exit::Outcome;
+use super::live::ending::Ending;
+use super::live::lines::{EVERY_S, Lines};
+use super::live::screen::{Performance, Screen};
+use super::live::shown::Shown;
+use super::live::story::Paper;
 use super::session::Session;
-use super::{places, run, signals, terminal};
+use super::{browser, places, run, signals, terminal};
 use crate::process::reaper::Reaper;
 use crate::run::keyboard::Keyboard;
 use crate::run::stage::Stage;
 use crate::run::{Finished, Options, Reporter, RunError, run_on_stage};
 use board::Board;
 use cast::Recording;
-use ending::Ending;
 use hands::Hands;
-use lines::Lines;
 use programme::Programme;
-use screen::Screen;
-use shown::Shown;
 use std::convert::Infallible;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use story::Paper;
 use tokio::sync::watch;
 use web::Page;
 
@@ -116,26 +109,34 @@ pub fn demo(args: &DemoArgs) -> Outcome {
     };
     terminal::results(programme::INTRODUCTION);
     let ran = session.run(async |reaper, _, interrupted| demo.play(reaper, interrupted).await);
-    match ran {
-        Ok(outcome) | Err(outcome) => outcome,
+    // What is started from here on is not ended by it.
+    drop(session);
+    let (outcome, folder) = ran.unwrap_or_else(|outcome| (outcome, None));
+    if let Some(folder) = folder.filter(|_| args.open) {
+        browser::open_report_of(&folder);
     }
+    outcome
 }
 
 impl Demo<'_> {
     /// Plays the whole of it, for whoever watches; a page is there for longer than the run.
-    async fn play(&self, reaper: &Arc<Reaper>, interrupted: watch::Receiver<bool>) -> Outcome {
+    async fn play(
+        &self,
+        reaper: &Arc<Reaper>,
+        interrupted: watch::Receiver<bool>,
+    ) -> (Outcome, Option<PathBuf>) {
         let mut recording = match self.record.map(Recording::create).transpose() {
             Ok(recording) => recording,
             Err(message) => {
                 terminal::message(&message);
-                return Outcome::Usage;
+                return (Outcome::Usage, None);
             }
         };
         let page = match self.page().await {
             Ok(page) => page,
             Err(message) => {
                 terminal::message(&message);
-                return Outcome::Failed;
+                return (Outcome::Failed, None);
             }
         };
         let finished = tokio::select! {
@@ -143,6 +144,10 @@ impl Demo<'_> {
             never = feed(page.as_ref()) => match never {},
             never = self.record(recording.as_mut()) => match never {},
         };
+        let folder = finished
+            .as_ref()
+            .ok()
+            .map(|finished| finished.folder.clone());
         let (ending, outcome) = self.told(finished);
         if let Some(Err(message)) = recording.map(|r| r.end(&self.shown(), &ending)) {
             terminal::message(&message);
@@ -151,7 +156,7 @@ impl Demo<'_> {
         if let Some(page) = page {
             self.stays(page, interrupted).await;
         }
-        outcome
+        (outcome, folder)
     }
 
     /// The page, where one is asked for; its address is told.
@@ -189,7 +194,7 @@ impl Demo<'_> {
     }
 
     fn shown(&self) -> Shown {
-        Shown::of(&self.hands.board.now())
+        self.hands.shown()
     }
 
     /// The run, with whoever plays and shows it for as long as it goes on.
@@ -206,7 +211,7 @@ impl Demo<'_> {
         let scenario = &self.programme.scenario;
         let told = (&reporter, &stage);
         if self.by_hand {
-            match Screen::open(self.hands.clone(), terminal::results_in_colour()) {
+            match Screen::open(Arc::new(self.hands.clone()), terminal::results_in_colour()) {
                 // It is closed before anything else is written.
                 Ok(_screen) => {
                     return run_on_stage(scenario, self.options, reaper, told, interrupted).await;
@@ -216,7 +221,7 @@ impl Demo<'_> {
                 )),
             }
         }
-        let mut lines = Lines::default();
+        let mut lines = Lines::every(EVERY_S);
         let finished = tokio::select! {
             finished = run_on_stage(scenario, self.options, reaper, told, interrupted) => finished,
             never = self.show(&mut lines) => match never {},
@@ -252,7 +257,7 @@ impl Demo<'_> {
                 return (Ending::failed(why), Outcome::from(&error));
             }
         };
-        let ending = Ending::of(&record, scenario, &folder);
+        let ending = Ending::of(&record, scenario, &folder, &occasion::occasion());
         terminal::results(&Paper::of_results().tell(&ending));
         let outcome = run::outcome(scenario, record.verdict, failure.as_ref());
         (ending, outcome)

@@ -1,5 +1,6 @@
 //! What a demo runs: its scenario, and what its keys do.
 
+use crate::cli::live::breakage::Breakage;
 use crate::scenario::{
     Comparison, Expectation, Fault, FaultKind, Link, Metric, Scenario, Start, Stream, Target,
     Toxic, Trigger, Victim, parse,
@@ -23,7 +24,7 @@ const CUT: Duration = Duration::from_secs(4);
 const BY_HAND: Duration = Duration::from_secs(35);
 
 /// This target is the service's way to its database.
-pub const DATABASE: Target = Target::Link(Link::OrdersPostgres);
+const DATABASE: Target = Target::Link(Link::OrdersPostgres);
 
 /// What a key does.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,39 @@ pub struct Action {
     pub lasts: Duration,
     /// The key works so often in one demo.
     pub presses: u64,
+}
+
+impl Action {
+    /// Returns what the action breaks, as it is shown.
+    fn breakage(&self) -> Breakage {
+        Breakage {
+            mark: self.key,
+            is_key: true,
+            does: self.does.into(),
+            target: self.target,
+            kind: self.kind,
+        }
+    }
+}
+
+/// Returns what a fault breaks: with the words of its key where a key of a demo began it.
+pub fn breakage_of(number: usize, fault: &Fault) -> Breakage {
+    let is_of = |action: &Action| match fault.trigger() {
+        Some(Trigger::Key { key, .. }) => {
+            (*key, fault.target, fault.kind) == (action.key, action.target, action.kind)
+        }
+        Some(
+            Trigger::Events(_)
+            | Trigger::Committed(_)
+            | Trigger::Backlog(_)
+            | Trigger::After { .. }
+            | Trigger::Log { .. }
+            | Trigger::Sql { .. },
+        )
+        | None => false,
+    };
+    let action = actions().into_iter().find(is_of);
+    action.map_or_else(|| Breakage::of(number, fault), |action| action.breakage())
 }
 
 /// Returns every action, in the order of the screen.
@@ -106,8 +140,8 @@ pub fn actions() -> [Action; 6] {
 pub struct Programme {
     /// The demo runs this scenario.
     pub scenario: Scenario,
-    /// The action that each of its faults is.
-    pub action_of: Vec<Action>,
+    /// What each of its faults breaks.
+    pub breakages: Vec<Breakage>,
 }
 
 impl Programme {
@@ -136,7 +170,6 @@ impl Programme {
 
     fn new() -> Result<Self, String> {
         let mut scenario = parse("demo.toml", FILE).map_err(|e| e.to_string())?;
-        let mut action_of = Vec::new();
         for action in actions() {
             for press in 1..=action.presses {
                 scenario.faults.push(Fault {
@@ -149,12 +182,13 @@ impl Programme {
                     }),
                     lasts: action.lasts,
                 });
-                action_of.push(action.clone());
             }
         }
+        let faults = scenario.faults.iter().enumerate();
+        let breakages = faults.map(|(number, fault)| breakage_of(number, fault));
         Ok(Self {
+            breakages: breakages.collect(),
             scenario,
-            action_of,
         })
     }
 }
@@ -172,6 +206,8 @@ mod tests {
         assert_eq!(programme.scenario.faults.len() as u64, presses);
         let keys: BTreeSet<char> = actions().iter().map(|a| a.key).collect();
         assert_eq!(keys.len(), actions().len());
+        assert_eq!(programme.breakages.len(), programme.scenario.faults.len());
+        assert!(programme.breakages.iter().all(|breakage| breakage.is_key));
     }
 
     #[test]

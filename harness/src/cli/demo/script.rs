@@ -1,6 +1,7 @@
 //! Keys that press themselves, at the same moments each time.
 
 use super::hands::Hands;
+use crate::cli::live::screen::Performance;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub async fn play(hands: &Hands) -> Infallible {
         while hands
             .board
             .now()
-            .load_s()
+            .load_s
             .is_none_or(|s| s < at.as_secs_f64())
         {
             tokio::time::sleep(LOOK_EVERY).await;

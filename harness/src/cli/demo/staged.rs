@@ -43,12 +43,12 @@ pub fn breaks(board: &Board) {
         };
         board.event(lane, cut);
         let counts = LaneCounts {
-            committed: 2_357,
-            events: 1_879,
-            missing: 478,
-            lost: if lane == 0 { 401 } else { 0 },
+            committed: Some(2_357),
+            events: Some(1_879),
+            missing: Some(478),
+            lost: Some(if lane == 0 { 401 } else { 0 }),
             propagation_p99: Some(Duration::from_micros(4_870)),
-            ..LaneCounts::default()
+            ..LaneCounts::ZERO
         };
         board.counts(lane, counts);
         board.counts(lane, counts);

@@ -5,7 +5,7 @@ mod guard;
 mod server;
 
 use super::hands::Hands;
-use super::shown::Shown;
+use crate::cli::live::shown::Shown;
 use server::{FEEDS_MAX, Site};
 use std::convert::Infallible;
 use std::net::Ipv4Addr;

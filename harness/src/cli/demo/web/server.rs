@@ -2,7 +2,8 @@
 
 use super::guard;
 use crate::cli::demo::hands::Hands;
-use crate::cli::demo::shown::EXPLANATION;
+use crate::cli::demo::occasion::EXPLANATION;
+use crate::cli::live::screen::Performance;
 use axum::extract::{DefaultBodyLimit, Json, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};

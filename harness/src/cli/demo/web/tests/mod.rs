@@ -6,8 +6,8 @@ mod browser;
 mod not_done;
 
 use super::*;
-use crate::cli::demo::ending::Ending;
 use crate::cli::demo::staged;
+use crate::cli::live::ending::Ending;
 use crate::run::stage::{Audience, LaneCounts};
 use asking::{Feed, ask};
 
@@ -39,8 +39,8 @@ impl StagedPage {
 
     fn committed(&self, committed: u64) {
         let counts = LaneCounts {
-            committed,
-            ..LaneCounts::default()
+            committed: Some(committed),
+            ..LaneCounts::ZERO
         };
         self.hands.board.counts(0, counts);
     }

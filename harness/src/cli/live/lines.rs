@@ -1,16 +1,19 @@
-//! A demo in plain lines, one after the other, for wherever there is no terminal.
+//! A run in plain lines, one after the other, for wherever there is no terminal.
 
-use super::board::{LaneNow, LanePhase, Now};
+use super::breakage::Breakage;
+use super::now::{LaneNow, LanePhase, Now};
 use crate::nemesis::Turn;
 use reports::count;
 use std::fmt::Write;
 
-/// So often the counts are shown, seconds of the load.
-const EVERY_S: f64 = 2.0;
+/// So often the counts are shown, seconds of the load, unless it is long.
+pub const EVERY_S: f64 = 2.0;
 
 /// What was written already.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lines {
+    /// So often the counts are shown, seconds of the load.
+    every_s: f64,
     said: usize,
     marks: usize,
     has_load: bool,
@@ -19,6 +22,18 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Nothing was written yet; the counts are to be shown so often.
+    pub fn every(every_s: f64) -> Self {
+        Self {
+            every_s,
+            said: 0,
+            marks: 0,
+            has_load: false,
+            is_over: false,
+            counts: 0,
+        }
+    }
+
     /// What there is to write since the last time.
     pub fn of(&mut self, now: &Now) -> String {
         let mut text = String::new();
@@ -26,15 +41,24 @@ impl Lines {
             self.line(now, said, &mut text);
         }
         self.said = now.said.len();
-        if let (false, Some(lasts_s)) = (self.has_load, now.load_lasts_s()) {
+        if let (false, Some(lasts_s)) = (self.has_load, now.load_lasts_s) {
             self.has_load = true;
-            let line = format!("orders come in, the same in all three, for {lasts_s:.0} s");
+            let same = match now.lanes.len() {
+                0 | 1 => String::new(),
+                2 => " the same in both,".to_owned(),
+                3 => " the same in all three,".to_owned(),
+                many => format!(" the same in all {many},"),
+            };
+            let line = format!("orders come in,{same} for {lasts_s:.0} s");
             self.line(now, &line, &mut text);
         }
         for mark in &now.marks[self.marks..] {
-            let does = mark.action.does;
+            let Breakage {
+                mark: key, does, ..
+            } = &mark.breakage;
             let line = match mark.turn {
-                Turn::Injected => format!(">>> key {}: {does}", mark.action.key),
+                Turn::Injected if mark.breakage.is_key => format!(">>> key {key}: {does}"),
+                Turn::Injected => format!(">>> {does}"),
                 Turn::Healed => format!("<<< over: {does}"),
             };
             self.line(now, &line, &mut text);
@@ -45,12 +69,14 @@ impl Lines {
     }
 
     fn add_counts(&mut self, now: &Now, text: &mut String) {
-        let Some(load_s) = now.load_s() else { return };
-        let is_due = load_s >= f64::from(self.counts + 1) * EVERY_S;
+        let Some(load_s) = now.load_s else { return };
+        let is_due = load_s >= f64::from(self.counts + 1) * self.every_s;
         if is_due && now.is_under_load() {
-            self.counts = (load_s / EVERY_S) as u32;
+            self.counts = (load_s / self.every_s) as u32;
+            let names = now.lanes.iter().map(|lane| lane.name.chars().count());
+            let width = names.fold(NAME_COLUMNS, usize::max);
             for lane in &now.lanes {
-                self.line(now, &counts(lane), text);
+                self.line(now, &counts(lane, width), text);
             }
         }
         let fenced = |lane: &LaneNow| matches!(lane.phase, LanePhase::Fence(_));
@@ -67,11 +93,14 @@ impl Lines {
     }
 }
 
-/// Returns one lane as a line that fits 80 columns.
-fn counts(lane: &LaneNow) -> String {
+/// Names of strategies take so many columns, or more where one is longer.
+const NAME_COLUMNS: usize = 8;
+
+/// Returns one lane as a line that fits 80 columns, if its name does not take many of them.
+fn counts(lane: &LaneNow, width: usize) -> String {
     let c = &lane.counts;
     let mut line = format!(
-        "{:8} {:>6} committed {:>6} on the topic {:>5} missing",
+        "{:width$} {:>6} committed {:>6} on the topic {:>5} missing",
         lane.name,
         count(c.committed),
         count(c.events),
@@ -82,7 +111,7 @@ fn counts(lane: &LaneNow) -> String {
         (c.duplicated, "seen twice"),
         (c.phantom, "phantom"),
     ] {
-        if n > 0 {
+        if n.is_some_and(|n| n > 0) {
             let _ = write!(line, ", {} {word}", count(n));
         }
     }
@@ -102,7 +131,7 @@ mod tests {
     #[test]
     fn given_a_demo_then_each_thing_is_written_once_and_fits_a_terminal() {
         let board = Board::of(&Programme::scripted().unwrap());
-        let mut lines = Lines::default();
+        let mut lines = Lines::every(EVERY_S);
         assert_eq!(lines.of(&board.now()), "");
         let provider = "local".to_owned();
         Reporter::event(&board, Event::StackStarting { provider });
@@ -126,13 +155,13 @@ mod tests {
         assert_eq!(lines.of(&board.now()), "");
         let mut lane = board.now().lanes[0].clone();
         lane.counts = LaneCounts {
-            committed: 999_999,
-            events: 999_999,
-            missing: 99_999,
-            lost: 9_999,
-            ..LaneCounts::default()
+            committed: Some(999_999),
+            events: Some(999_999),
+            missing: Some(99_999),
+            lost: Some(9_999),
+            ..LaneCounts::ZERO
         };
-        let line = format!("[ 99.9 s] {}", counts(&lane));
+        let line = format!("[ 99.9 s] {}", counts(&lane, NAME_COLUMNS));
         assert!(line.contains("9,999 LOST"), "{line}");
         assert!(line.chars().count() <= 90, "{line}");
     }

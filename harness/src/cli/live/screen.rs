@@ -1,7 +1,6 @@
-//! The terminal of a live demo: the alternate screen for as long as it goes on, and the keys. It is given back
+//! The terminal of a live view: the alternate screen for as long as it goes on, and the keys. It is given back
 //! on every way out.
 
-use super::hands::Hands;
 use super::shown::Shown;
 use super::view::View;
 use crate::cli::terminal::{self, HeldBack};
@@ -20,6 +19,21 @@ const EVERY: Duration = Duration::from_millis(100);
 const CLOSES_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// The left and the right arrow, as keys are named here.
+pub const LEFT: char = '←';
+/// See [`LEFT`].
+pub const RIGHT: char = '→';
+
+/// What a screen shows, and what its keys reach. It is asked from the screen's thread, and must not block for long.
+pub trait Performance: Send + Sync {
+    /// What is shown now.
+    fn shown(&self) -> Shown;
+    /// A key was pressed; one that does nothing does nothing.
+    fn press(&self, key: char);
+    /// Whoever sits there wants it to end.
+    fn quit(&self);
+}
+
 /// The screen, for as long as this is kept.
 pub struct Screen {
     stop: Arc<AtomicBool>,
@@ -30,7 +44,7 @@ pub struct Screen {
 
 impl Screen {
     /// Takes the terminal over and draws on it from a thread of its own; an `Err` says why that cannot be done.
-    pub fn open(hands: Hands, colour: bool) -> io::Result<Self> {
+    pub fn open(performance: Arc<dyn Performance>, colour: bool) -> io::Result<Self> {
         let held = terminal::hold();
         // Its hook gives the terminal back before a panic is told, whichever thread panics.
         let terminal = ratatui::try_init()?;
@@ -38,7 +52,7 @@ impl Screen {
         let stopped = Arc::clone(&stop);
         let work = move || {
             let live = Live {
-                hands,
+                performance,
                 colour,
                 explains: false,
             };
@@ -71,7 +85,7 @@ impl Drop for Screen {
 }
 
 struct Live {
-    hands: Hands,
+    performance: Arc<dyn Performance>,
     colour: bool,
     explains: bool,
 }
@@ -80,7 +94,7 @@ impl Live {
     /// Draws and listens until told to stop, or until the terminal is gone.
     fn run(mut self, mut terminal: DefaultTerminal, stopped: &AtomicBool) {
         while !stopped.load(Ordering::Acquire) {
-            let shown = Shown::of(&self.hands.board.now());
+            let shown = self.performance.shown();
             let view = View {
                 shown: &shown,
                 explains: self.explains,
@@ -104,10 +118,12 @@ impl Live {
     fn key(&mut self, key: KeyEvent) {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::Char('c') if control => self.hands.quit(),
+            KeyCode::Char('c') if control => self.performance.quit(),
             KeyCode::Char('?') => self.explains = !self.explains,
             KeyCode::Esc => self.explains = false,
-            KeyCode::Char(key) => self.hands.press(key),
+            KeyCode::Char(key) => self.performance.press(key),
+            KeyCode::Left => self.performance.press(LEFT),
+            KeyCode::Right => self.performance.press(RIGHT),
             _ => {}
         }
     }

@@ -1,8 +1,8 @@
-//! The live view of a demo: what is shown, drawn with characters. It knows neither the terminal nor the keyboard.
+//! The live view of a run: what is shown, drawn with characters. It knows neither the terminal nor the keyboard.
 
 use super::digits;
 use super::expected::in_short;
-use super::shown::{EXPLANATION, Figure, Shown, ShownKey, ShownLane, ShownPart, Tone};
+use super::shown::{Figure, Shown, ShownKey, ShownLane, ShownPart, Tone};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -15,7 +15,7 @@ const WIDE: (u16, u16) = (120, 34);
 /// Smaller than this, nothing can be read.
 const SMALLEST: (u16, u16) = (60, 20);
 
-/// This is drawn on a terminal: one moment of a demo.
+/// This is drawn on a terminal: one moment of a run.
 pub struct View<'a> {
     /// The view is of this moment, in words and figures.
     pub shown: &'a Shown,
@@ -32,37 +32,49 @@ impl View<'_> {
         if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
             let (width, height) = SMALLEST;
             let text =
-                format!("The demo goes on. It takes {width} columns and {height} rows to show it.");
+                format!("It goes on. It takes {width} columns and {height} rows to show it.");
             frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), area);
             return;
         }
+        let titles = self.head(area.width);
         let [head, lanes, timeline, answer, keys] = Layout::vertical([
-            Constraint::Length(1),
+            Constraint::Length(titles.len() as u16),
             Constraint::Min(12),
             Constraint::Length(3),
             Constraint::Length(1),
             Constraint::Length(2),
         ])
         .areas(area);
-        frame.render_widget(self.head(head.width), head);
+        frame.render_widget(Paragraph::new(titles), head);
         self.lanes(frame, lanes);
         self.timeline(frame, timeline);
         let said = Line::from(format!(" {}", self.shown.said)).style(self.bold());
         frame.render_widget(said, answer);
         frame.render_widget(Paragraph::new(self.keys(keys.width)), keys);
         if self.explains {
-            explain(frame, area);
+            explain(frame, area, self.shown.explanation);
         }
     }
 
-    fn head(&self, width: u16) -> Line<'static> {
-        let left = format!(" outbox-harness demo · {}", self.shown.when);
-        let right = "figures are for show ";
-        let gap = usize::from(width)
-            .saturating_sub(left.chars().count() + right.chars().count())
-            .max(1);
-        Line::from(format!("{left}{}{right}", " ".repeat(gap)))
-            .style(self.bold().add_modifier(Modifier::REVERSED))
+    /// One line, or two where what is shown has a long name.
+    fn head(&self, width: u16) -> Vec<Line<'static>> {
+        let Shown {
+            title, when, aside, ..
+        } = self.shown;
+        let one = format!(" {title} · {when}");
+        let fits = one.chars().count() + aside.chars().count() + 2 <= usize::from(width);
+        let rows = match fits {
+            true => vec![(one, aside.as_str())],
+            false => vec![(format!(" {title}"), ""), (format!(" {when}"), aside)],
+        };
+        let lines = rows.into_iter().map(|(left, right)| {
+            let gap = usize::from(width)
+                .saturating_sub(left.chars().count() + right.chars().count() + 1)
+                .max(1);
+            Line::from(format!("{left}{}{right} ", " ".repeat(gap)))
+                .style(self.bold().add_modifier(Modifier::REVERSED))
+        });
+        lines.collect()
     }
 
     fn lanes(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -308,8 +320,12 @@ impl View<'_> {
                 true => self.bold().add_modifier(Modifier::REVERSED),
                 false => Style::new(),
             };
+            let name = match key {
+                ' ' => "space".to_owned(),
+                key => key.to_string(),
+            };
             let one = Line::from(vec![
-                Span::styled(format!(" {key} "), self.bold()),
+                Span::styled(format!(" {name} "), self.bold()),
                 Span::styled(*does, style),
                 Span::raw(" "),
             ]);
@@ -345,7 +361,7 @@ impl View<'_> {
     }
 }
 
-fn explain(frame: &mut Frame<'_>, area: Rect) {
+fn explain(frame: &mut Frame<'_>, area: Rect, explanation: &'static str) {
     let block = Block::bordered()
         .title(" what is seen ")
         .padding(Padding::horizontal(1));
@@ -358,7 +374,7 @@ fn explain(frame: &mut Frame<'_>, area: Rect) {
         height,
     };
     frame.render_widget(Clear, place);
-    let text = Paragraph::new(EXPLANATION).wrap(Wrap { trim: false });
+    let text = Paragraph::new(explanation).wrap(Wrap { trim: false });
     frame.render_widget(text.block(block), place);
 }
 
@@ -366,6 +382,7 @@ fn explain(frame: &mut Frame<'_>, area: Rect) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::cli::demo::occasion::EXPLANATION;
     use crate::cli::demo::staged::broken;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;

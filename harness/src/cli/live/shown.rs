@@ -1,37 +1,13 @@
-//! What is shown of a demo, in words and figures: one and the same for the terminal, for the page and for a recording.
+//! What is shown of a run, in words and figures: one and the same for the terminal, for a page and for a recording.
 //! Whoever draws it adds places and colours.
 
-use super::board::{LaneNow, LanePhase, Mark, Now};
+use super::breakage::{Breakage, SystemPart};
 use super::ending::Ending;
 use super::expected::Promise;
-use super::programme::{Action, DATABASE, actions};
+use super::now::{LaneNow, LanePhase, Mark, Now};
 use crate::history::FenceStep;
 use crate::nemesis::Turn;
-use crate::scenario::{FaultKind, Target, Toxic, Victim};
 use serde::Serialize;
-
-/// What can be asked for with a question mark.
-pub const EXPLANATION: &str = "\
-Three strategies, one load: the same orders at the same moments.
-
-naive    commits an order, then publishes its event: two writes.
-polling  writes order and event in one transaction; a relay polls.
-cdc      the same; its relay reads the log of the database.
-
-committed      changes of orders that are in the database
-on the topic   different events that an observer has seen there
-missing        committed, and no event so far
-LOST           missing, and nobody goes on trying to publish it
-in the outbox  committed, not on the topic so far, and kept
-twice          events that came again, as at-least-once may
-p99            from answer to event, the slowest 1 of 100 in the last 5 s
-
-A key breaks the same thing for all three at once. Nothing is simulated:
-PostgreSQL, Kafka, Toxiproxy between them, SIGKILL and SIGSTOP. When the
-load is over, all is healed and read again, and only then judged: until
-then what is expected holds so far, or is read at the end.
-
-? closes this.";
 
 /// How good what is shown is. Nothing is said by it alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,9 +24,13 @@ pub enum Tone {
 }
 
 impl Tone {
-    /// Returns the tone of a number of things of which there should be none: for 0 it is [`Tone::Plain`].
-    fn of(self, n: u64) -> Self {
-        if n == 0 { Self::Plain } else { self }
+    /// Returns the tone of a number of things of which there should be none: for none it is [`Tone::Plain`].
+    fn of(self, n: Option<u64>) -> Self {
+        if n.unwrap_or(0) == 0 {
+            Self::Plain
+        } else {
+            self
+        }
     }
 }
 
@@ -59,13 +39,13 @@ impl Tone {
 pub struct Figure {
     /// The number is of these, e.g. `in the outbox`.
     pub words: &'static str,
-    /// This is how many changes or events there are of them.
-    pub n: u64,
+    /// This is how many changes or events there are of them; `None` where that is not known.
+    pub n: Option<u64>,
     /// How good that is.
     pub tone: Tone,
 }
 
-/// A part is a process, or the way to the broker.
+/// A part is a process, or what links lead to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownPart {
     /// The part is called like this, e.g. `relay`.
@@ -83,7 +63,7 @@ pub struct ShownLane {
     pub name: String,
     /// Where it is on its way.
     pub phase: String,
-    /// The lane has these parts: its processes and its way to the broker.
+    /// The lane has these parts: its processes, its database and its broker.
     pub parts: Vec<ShownPart>,
     /// What is counted, in the order of reading.
     pub figures: Vec<Figure>,
@@ -100,10 +80,10 @@ pub struct ShownLane {
 /// A time in which something was broken.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShownMark {
-    /// The key that did it.
+    /// The key that did it, or the number of the fault.
     pub key: char,
     /// This was done, e.g. `cut the broker`.
-    pub does: &'static str,
+    pub does: String,
     /// It began so many seconds after the load began.
     pub from_s: f64,
     /// When it was over; `None` while it is in force.
@@ -121,10 +101,19 @@ pub struct ShownKey {
     pub is_in_force: bool,
 }
 
-/// This is all that is shown of a demo at a moment.
+/// This is all that is shown of a run at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Shown {
-    /// Where the demo is.
+    /// What is shown, e.g. `outbox-harness demo`.
+    #[serde(skip)]
+    pub title: String,
+    /// What is to be known of its figures, in a few words.
+    #[serde(skip)]
+    pub aside: String,
+    /// What a question mark tells.
+    #[serde(skip)]
+    pub explanation: &'static str,
+    /// Where it is.
     pub when: String,
     /// So many seconds have passed since the load began; `None` before that.
     pub load_s: Option<f64>,
@@ -152,9 +141,12 @@ impl Shown {
     pub fn of(now: &Now) -> Self {
         let said = now.answer.as_ref().or(now.said.last());
         Self {
+            title: now.occasion.title.clone(),
+            aside: now.occasion.aside.clone(),
+            explanation: now.occasion.explanation,
             when: when(now),
-            load_s: now.load_s(),
-            load_lasts_s: now.load_lasts_s(),
+            load_s: now.load_s,
+            load_lasts_s: now.load_lasts_s,
             lanes: now.lanes.iter().map(|lane| lane_of(now, lane)).collect(),
             marks: marks(&now.marks),
             turns: turns(&now.marks),
@@ -167,7 +159,7 @@ impl Shown {
 }
 
 fn when(now: &Now) -> String {
-    match (now.load_s(), now.load_lasts_s()) {
+    match (now.load_s, now.load_lasts_s) {
         _ if now.ending.is_some() => "it is over".to_owned(),
         (Some(s), Some(lasts)) if now.is_under_load() => {
             format!("orders come in: {s:.0} of {lasts:.0} s")
@@ -202,43 +194,23 @@ fn phase(phase: &LanePhase) -> String {
 }
 
 fn parts(now: &Now, lane: &LaneNow) -> Vec<ShownPart> {
-    let broken = |target: Target| {
-        let places = lane.in_force.iter().map(|n| *n as usize);
-        let mut own = places.filter_map(|n| now.action_of.get(n));
-        own.find(|action| action.target == target)
-    };
-    let mut all = vec![
-        ("service", Target::Process(Victim::OrderService)),
-        ("database", DATABASE),
-    ];
-    if lane.has_relay {
-        all.push(("relay", Target::Process(Victim::RELAY)));
-    }
-    all.push(("broker", Target::Kafka));
-    let part = |(name, target)| {
-        let action = broken(target);
+    let in_force: Vec<&Breakage> = lane
+        .in_force
+        .iter()
+        .filter_map(|n| now.breakages.get(*n as usize))
+        .collect();
+    let shown = |part: SystemPart| {
+        let broken = in_force.iter().find(|breakage| breakage.part() == part);
         ShownPart {
-            name,
-            state: action.map_or("up", word),
-            is_broken: action.is_some(),
+            name: part.name(),
+            state: broken.map_or("up", |breakage| breakage.word()),
+            is_broken: broken.is_some(),
         }
     };
-    all.into_iter().map(part).collect()
-}
-
-/// What is the matter with a part, in one word.
-fn word(action: &Action) -> &'static str {
-    match action.kind {
-        FaultKind::Down => "CUT",
-        FaultKind::Toxic {
-            toxic: Toxic::Timeout { .. },
-            ..
-        } => "MUTE",
-        FaultKind::Toxic { .. } => "SLOW",
-        FaultKind::Kill => "KILLED",
-        FaultKind::Restart => "RESTARTS",
-        FaultKind::Pause => "PAUSED",
-    }
+    SystemPart::of(lane.topology)
+        .into_iter()
+        .map(shown)
+        .collect()
 }
 
 fn figures(lane: &LaneNow) -> Vec<Figure> {
@@ -248,41 +220,50 @@ fn figures(lane: &LaneNow) -> Vec<Figure> {
         n,
         tone: tone.of(n),
     };
-    let waiting = if lane.has_relay {
-        "in the outbox"
-    } else {
-        "missing"
+    let is_some = |n: Option<u64>| n.is_some_and(|n| n > 0);
+    let waiting = match lane.topology.has_outbox {
+        true => figure("in the outbox", in_the_outbox(lane), Tone::Warning),
+        false => figure("missing", c.missing, Tone::Warning),
     };
     let mut figures = vec![
         figure("committed", c.committed, Tone::Plain),
         figure("on the topic", c.events, Tone::Plain),
-        figure(waiting, c.missing, Tone::Warning),
+        waiting,
     ];
-    if !lane.has_relay {
+    if !lane.topology.has_outbox || is_some(c.lost) {
         figures.push(figure("LOST", c.lost, Tone::Loss));
     }
-    if c.duplicated > 0 {
+    if is_some(c.duplicated) {
         figures.push(figure("twice", c.duplicated, Tone::Plain));
     }
-    if c.phantom > 0 {
+    if is_some(c.phantom) {
         figures.push(figure("phantom", c.phantom, Tone::Loss));
     }
     figures
 }
 
+/// What an outbox lost is not in it.
+fn in_the_outbox(lane: &LaneNow) -> Option<u64> {
+    let missing = lane.counts.missing?;
+    Some(missing.saturating_sub(lane.counts.lost.unwrap_or(0)))
+}
+
 fn punchline(lane: &LaneNow) -> Figure {
     let c = &lane.counts;
-    let (words, n, tone) = match (lane.has_relay, c.lost) {
-        (true, _) if c.missing > 0 => ("waiting in the outbox", c.missing, Tone::Warning),
-        (false, 0) if c.missing > 0 => ("missing", c.missing, Tone::Warning),
-        // What was lost in the end is for the verdict to say.
-        (true, _) | (false, 0) if matches!(lane.phase, LanePhase::Judged(_)) => {
-            ("none is missing", 0, Tone::Kept)
-        }
-        (true, _) | (false, 0) => ("lost none, so far", 0, Tone::Kept),
-        (false, lost) => ("LOST", lost, Tone::Loss),
+    let figure = |words, n, tone| Figure { words, n, tone };
+    let Some(missing) = c.missing else {
+        return figure("cannot be told", None, Tone::Plain);
     };
-    Figure { words, n, tone }
+    match (c.lost, lane.topology.has_outbox) {
+        (Some(lost @ 1..), _) => figure("LOST", Some(lost), Tone::Loss),
+        (_, true) if missing > 0 => figure("waiting in the outbox", Some(missing), Tone::Warning),
+        (_, false) if missing > 0 => figure("missing", Some(missing), Tone::Warning),
+        // What was lost in the end is for the verdict to say.
+        (Some(_), _) if !matches!(lane.phase, LanePhase::Judged(_)) => {
+            figure("lost none, so far", Some(0), Tone::Kept)
+        }
+        (Some(_) | None, _) => figure("none is missing", Some(0), Tone::Kept),
+    }
 }
 
 fn p99(lane: &LaneNow) -> String {
@@ -309,10 +290,10 @@ fn marks(marks: &[Mark]) -> Vec<ShownMark> {
     let injected = injected.filter(|(_, mark)| mark.turn == Turn::Injected);
     let shown = injected.map(|(n, mark)| {
         let mut later = marks[n..].iter();
-        let end = later.find(|m| m.turn == Turn::Healed && m.action == mark.action);
+        let end = later.find(|m| m.turn == Turn::Healed && m.breakage == mark.breakage);
         ShownMark {
-            key: mark.action.key,
-            does: mark.action.does,
+            key: mark.breakage.mark,
+            does: mark.breakage.does.to_string(),
             from_s: mark.at_s,
             until_s: end.map(|m| m.at_s),
         }
@@ -325,27 +306,24 @@ fn turns(marks: &[Mark]) -> String {
     let told = marks[marks.len().saturating_sub(3)..]
         .iter()
         .map(|m| match m.turn {
-            Turn::Injected => format!("{:.1} s {}", m.at_s, m.action.does),
+            Turn::Injected => format!("{:.1} s {}", m.at_s, m.breakage.does),
             Turn::Healed => format!("{:.1} s over", m.at_s),
         });
     told.collect::<Vec<_>>().join(" · ")
 }
 
 fn keys(now: &Now) -> Vec<ShownKey> {
-    let in_force = |action: &Action| {
+    let in_force = |key: char| {
         let mut all = now.lanes.iter().flat_map(|lane| &lane.in_force);
-        all.any(|n| now.action_of.get(*n as usize) == Some(action))
+        all.any(|n| {
+            let breakage = now.breakages.get(*n as usize);
+            breakage.is_some_and(|breakage| breakage.is_key && breakage.mark == key)
+        })
     };
-    let broken = actions().map(|action| ShownKey {
-        key: action.key,
-        does: action.does,
-        is_in_force: in_force(&action),
-    });
-    let others = [('h', "heal all"), ('q', "quit"), ('?', "explain")];
-    let others = others.map(|(key, does)| ShownKey {
-        key,
+    let shown = |(key, does): &(char, &'static str)| ShownKey {
+        key: *key,
         does,
-        is_in_force: false,
-    });
-    broken.into_iter().chain(others).collect()
+        is_in_force: in_force(*key),
+    };
+    now.occasion.keys.iter().map(shown).collect()
 }

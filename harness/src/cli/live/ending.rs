@@ -1,10 +1,11 @@
-//! What came of a demo: what was committed against what has an event, one lost order, the verdict. It is found here
+//! What came of a run: what was committed against what has an event, one lost order, the verdict. It is found here
 //! once, and told by whoever has an audience.
 
 use super::expected::Promise;
+use super::occasion::Occasion;
 use super::shown::Tone;
 use crate::run::explain::one_lost;
-use crate::scenario::Scenario;
+use crate::scenario::{Metric, Scenario};
 use reports::count;
 use reports::explanation::Explanation;
 use reports::record::{Offence, Record, Strategy};
@@ -14,10 +15,7 @@ use std::path::Path;
 /// A story is so many columns wide on the page.
 const PAGE_COLUMNS: usize = 80;
 
-/// What is said where nothing was lost.
-const NOTHING: &str = "Nothing was lost: nothing was broken for long enough (b cuts the broker).";
-
-/// This is all that is told at the end of a demo.
+/// This is all that is told at the end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ending {
     /// Each strategy that was run has a row, in the record's order.
@@ -28,8 +26,11 @@ pub struct Ending {
     pub order: Option<LostOrder>,
     /// Why there is none, in a sentence, where that is worth one.
     pub no_order: Option<String>,
-    /// This is the verdict, with its sentence; of a demo that came to nothing it says why.
+    /// This is the verdict, with its sentence; of a run that came to nothing it says why.
     pub verdict: String,
+    /// What is to be known of the figures, where anything is.
+    #[serde(skip)]
+    pub last_words: Option<&'static str>,
     /// Where more is: a line each.
     pub more: Vec<String>,
 }
@@ -66,8 +67,8 @@ pub struct LostOrder {
 }
 
 impl Ending {
-    /// Returns the ending that a run's record and folder tell of.
-    pub fn of(record: &Record, scenario: &Scenario, folder: &Path) -> Self {
+    /// Returns the ending that a run's record and folder tell of, in the words of the occasion.
+    pub fn of(record: &Record, scenario: &Scenario, folder: &Path, occasion: &Occasion) -> Self {
         let loser = record
             .strategies
             .iter()
@@ -83,7 +84,10 @@ impl Ending {
             }
             // What was lost has no order of this run, which the reports say.
             Some((_, Ok(None))) => (None, None),
-            None => (None, is_all_known(record).then(|| NOTHING.to_owned())),
+            None => (
+                None,
+                is_all_known(record).then(|| occasion.nothing_lost.to_owned()),
+            ),
         };
         let not_run = record.not_run.iter();
         let folder = folder.display();
@@ -99,6 +103,7 @@ impl Ending {
             order,
             no_order,
             verdict: verdict(record),
+            last_words: occasion.last_words,
             more: vec![
                 format!("report: {folder}/report.html"),
                 format!("more: outbox-harness explain {folder}"),
@@ -106,7 +111,7 @@ impl Ending {
         }
     }
 
-    /// Returns the ending of a demo that came to nothing; `why` stands in place of the verdict.
+    /// Returns the ending of a run that came to nothing; `why` stands in place of the verdict.
     pub fn failed(why: String) -> Self {
         Self {
             rows: Vec::new(),
@@ -114,6 +119,7 @@ impl Ending {
             order: None,
             no_order: None,
             verdict: why,
+            last_words: None,
             more: Vec::new(),
         }
     }
@@ -138,17 +144,28 @@ impl LostOrder {
     }
 }
 
+/// What is to be said of a loss beside its size: whether it is what the file expects. Where the file expects nothing
+/// of it, that is what a dual write does.
+fn of_a_loss(strategy: &Strategy, scenario: &Scenario) -> &'static str {
+    let mut all = strategy.expectations.iter();
+    let Some(expectation) = all.find(|e| e.metric == Metric::Lost.name()) else {
+        let mut all = scenario.strategies.iter();
+        let has_outbox = all.any(|s| s.name == strategy.name && s.kind.has_outbox());
+        return if has_outbox { "" } else { ", as expected" };
+    };
+    match expectation.met {
+        Some(true) => ", as expected",
+        Some(false) => ", and should not have",
+        None => "",
+    }
+}
+
 fn row(strategy: &Strategy, scenario: &Scenario) -> EndRow {
-    let is_loss_expected = scenario
-        .strategies
-        .iter()
-        .any(|s| s.name == strategy.name && !s.kind.has_outbox());
     let (came_to, tone) = match strategy.counts.lost {
         None => ("what was lost cannot be told".to_owned(), Tone::Plain),
         Some(0) => ("lost none".to_owned(), Tone::Kept),
-        Some(n) if is_loss_expected => (format!("LOST {}, as expected", count(n)), Tone::Loss),
         Some(n) => (
-            format!("LOST {}, and should have lost none", count(n)),
+            format!("LOST {}{}", count(n), of_a_loss(strategy, scenario)),
             Tone::Loss,
         ),
     };

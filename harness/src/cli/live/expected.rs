@@ -7,7 +7,7 @@ use crate::scenario::{Comparison, Expectation, Metric};
 use reports::record;
 use serde::Serialize;
 
-/// An expectation stands like this: the first four while the demo runs, the others once it is judged.
+/// An expectation stands like this: the first four while the run goes on, the others once it is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
@@ -72,6 +72,9 @@ impl Standing {
             | Metric::Drain
             | Metric::Recovery
             | Metric::Latency(..) => return Self::AtTheEnd,
+        };
+        let Some(counted) = counted else {
+            return Self::Unknown;
         };
         let (counted, value) = (counted as f64, expectation.value);
         match expectation.comparison {
@@ -182,8 +185,8 @@ mod tests {
     fn given_what_is_counted_in_passing_then_each_expectation_says_where_it_stands() {
         use Comparison::{AtLeast, AtMost, Equal};
         let counts = |lost| LaneCounts {
-            lost,
-            ..LaneCounts::default()
+            lost: Some(lost),
+            ..LaneCounts::ZERO
         };
         for (metric, comparison, value, lost, standing) in [
             (Metric::Lost, AtLeast, 1.0, 0, Standing::NotYet),
@@ -196,13 +199,17 @@ mod tests {
             let expectation = expectation(metric, comparison, value);
             assert_eq!(Standing::of(&expectation, &counts(lost)), standing);
         }
+        // Of what is not known nothing holds.
+        let zero = expectation(Metric::Lost, Equal, 0.0);
+        let unread = LaneCounts::default();
+        assert_eq!(Standing::of(&zero, &unread), Standing::Unknown);
     }
 
     #[test]
     fn given_many_of_them_then_they_fit_a_line_with_what_stands_out_first() {
         let counts = LaneCounts {
-            phantom: 1,
-            ..LaneCounts::default()
+            phantom: Some(1),
+            ..LaneCounts::ZERO
         };
         let metrics = crate::scenario::implicit();
         let all = metrics.into_iter().map(|metric| {

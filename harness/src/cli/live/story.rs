@@ -1,4 +1,4 @@
-//! The end of a demo in lines: what was committed against what was seen, and one lost order, told from both sides.
+//! The end of a run in lines: what was committed against what was seen, and one lost order, told from both sides.
 
 use super::ending::{Ending, LostOrder};
 use super::shown::Tone;
@@ -9,6 +9,8 @@ use std::fmt::Write;
 
 /// Longer lines are hard to read.
 pub const WIDEST: usize = 100;
+/// Names of strategies take so many columns, or more where one is longer.
+const NAME_COLUMNS: usize = 8;
 const LOSS: &str = "1;31";
 const WARNING: &str = "35";
 const KEPT: &str = "32";
@@ -54,10 +56,10 @@ impl Paper {
     }
 
     fn reconciliation(&self, ending: &Ending) -> String {
-        let mut text = format!(
-            "\n{}\n",
-            self.paint("            committed  with an event", BOLD)
-        );
+        let names = ending.rows.iter().map(|row| row.name.chars().count());
+        let width = names.fold(NAME_COLUMNS, usize::max);
+        let head = format!("  {:width$}  committed  with an event", "");
+        let mut text = format!("\n{}\n", self.paint(&head, BOLD));
         for row in &ending.rows {
             let code = match row.tone {
                 Tone::Loss => LOSS,
@@ -67,7 +69,7 @@ impl Paper {
             };
             let _ = writeln!(
                 text,
-                "  {:8}  {:>9}  {:>13}  {}{}",
+                "  {:width$}  {:>9}  {:>13}  {}{}",
                 row.name,
                 count(row.committed),
                 count(row.with_event),
@@ -97,10 +99,9 @@ impl Paper {
 
     fn where_more_is(&self, ending: &Ending, text: &mut String) {
         self.wrapped(&ending.verdict, text);
-        self.wrapped(
-            "figures for show: three strategies on one machine take each other's time",
-            text,
-        );
+        if let Some(last_words) = ending.last_words {
+            self.wrapped(last_words, text);
+        }
         // Names of files are not torn apart.
         for line in &ending.more {
             let _ = writeln!(text, "{}", self.paint(line, DIM));
