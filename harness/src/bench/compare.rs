@@ -299,13 +299,15 @@ fn cut_short(compare: &mut Compare, complete: usize, rounds: u32, why: &RunError
     }
 }
 
+/// Where the folder of a comparison has its page.
+pub fn page_in(folder: &Path) -> PathBuf {
+    folder.join("compare.html")
+}
+
 fn write(folder: &Path, compare: &Compare) -> Result<(), RunError> {
     let json = json(compare).map_err(|e| failed("writing compare.json", &e))?;
     run::folder::write(&folder.join("compare.json"), &json)?;
-    run::folder::write(
-        &folder.join("compare.html"),
-        html::render(compare).as_bytes(),
-    )?;
+    run::folder::write(&page_in(folder), html::render(compare).as_bytes())?;
     run::folder::write(
         &folder.join("compare.md"),
         markdown::render(compare).as_bytes(),

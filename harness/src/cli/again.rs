@@ -2,10 +2,10 @@
 
 use super::args::{Folder, ReportArgs};
 use super::exit::Outcome;
-use super::{results, terminal};
+use super::{browser, results, terminal};
 use crate::run;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs `check`: it gives the verdict again, from the saved history alone.
 pub fn check(args: &Folder) -> Outcome {
@@ -38,10 +38,14 @@ pub fn report(args: &ReportArgs) -> Outcome {
     match made {
         Ok(files) => {
             let mut out = String::new();
-            for file in files {
+            for file in &files {
                 let _ = writeln!(out, "{}", file.display());
             }
             terminal::results(&out);
+            let is_page = |file: &&PathBuf| file.extension().is_some_and(|e| e == "html");
+            if let Some(page) = files.iter().find(is_page).filter(|_| args.open) {
+                browser::open(page);
+            }
             Outcome::Met
         }
         Err(e) => failed(&e.to_string()),

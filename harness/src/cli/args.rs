@@ -19,6 +19,17 @@ offences.jsonl.
 Exit code: 0 explained; 2 no folder of a run, or nothing known of the order or the strategy; 4 the
 history is damaged.";
 
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  outbox-harness replay runs/broker-outage-20261123T101500Z
+  outbox-harness replay runs/broker-outage-20261123T101500Z --seconds 60
+  outbox-harness replay runs/broker-outage-20261123T101500Z --open
+
+Keys: space stops it, and lets it go on; the arrows go a tenth back and forth; q ends it; ? explains.
+
+Exit code: 0 it was played, or told in lines; 2 no folder of a run; 3 its history was changed after the run;
+4 its history is damaged.";
+
 const SERVICE_CHECK_EXAMPLES: &str = "\
 Examples:
   outbox-harness service-check http://127.0.0.1:8080
@@ -44,11 +55,13 @@ Examples:
   outbox-harness run scenarios/broker-outage.toml
   outbox-harness run scenarios --junit junit.xml --json results.json
   outbox-harness run scenarios --shard 1/3 --fail-fast
+  outbox-harness run scenarios/phantom.toml --open
   outbox-harness run scenarios/relay-crash.toml --until-fail --repeat 50
   outbox-harness run scenarios/steady.toml --strategy cdc --keep-stack
   outbox-harness run scenarios/steady.toml --stack external --external external.toml
   outbox-harness check runs/broker-outage-20261123T101500Z
   outbox-harness explain runs/broker-outage-20261123T101500Z --strategy naive
+  outbox-harness replay runs/broker-outage-20261123T101500Z
   outbox-harness list
   outbox-harness schema scenario
 
@@ -123,6 +136,12 @@ pub enum Command {
     /// Without --order: the first five of each kind, each with one sentence and a timeline across all
     /// processes. With it: the timeline of that order, whatever happened to it.
     Explain(ExplainArgs),
+    /// A finished run once more, as a live view in 20 seconds
+    ///
+    /// From its saved history, in the view of the demo: what each strategy had committed, seen and lost at every
+    /// moment, and what was broken. It ends with what was committed against what has an event, and with the story
+    /// of one lost order. Off a terminal it is told in plain lines, at once.
+    Replay(ReplayArgs),
     /// Measure strategies next to the limits and peers of the same minutes
     ///
     /// Rounds are interleaved: each row is measured once a round. The table on standard output has
@@ -204,6 +223,10 @@ pub struct RunArgs {
     /// Description of the running stack, for `--stack external`
     #[arg(long, value_name = "FILE", default_value = "external.toml")]
     pub external: PathBuf,
+    /// Then show the report in a browser: what BROWSER names, else xdg-open or open; of several runs that of the first
+    /// that is not a pass, else of the last
+    #[arg(long)]
+    pub open: bool,
     /// Leave the stack, each strategy's schema and its topic, and say how to connect and how to stop it
     #[arg(long)]
     pub keep_stack: bool,
@@ -237,6 +260,9 @@ pub struct DemoArgs {
     /// there is overwritten; 16 MiB are the most that is written.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Then show the run's report in a browser, as for `run`
+    #[arg(long)]
+    pub open: bool,
     /// Folder in which the run makes a folder of its own
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
@@ -435,6 +461,24 @@ pub struct ReportArgs {
     /// Write every chart of the run into this folder instead, as SVG and as CSV
     #[arg(long, value_name = "DIR")]
     pub charts: Option<PathBuf>,
+    /// Then show the page in a browser, as for `run`
+    #[arg(long, conflicts_with = "charts")]
+    pub open: bool,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_EXAMPLES)]
+pub struct ReplayArgs {
+    /// The run
+    #[command(flatten)]
+    pub of: Folder,
+    /// So many seconds it takes, however long the run took
+    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+    /// Then show the run's report in a browser, as for `run`
+    #[arg(long)]
+    pub open: bool,
 }
 
 /// `explain`.
@@ -513,6 +557,9 @@ pub struct CompareArgs {
     /// Also write it as a page to this file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Then show the page in a browser, as for `run`: that of --html, of the rounds, or of --history
+    #[arg(long)]
+    pub open: bool,
     /// Also keep it in this folder, whose index.html shows all comparisons kept there over time
     #[arg(long, value_name = "DIR")]
     pub history: Option<PathBuf>,
@@ -593,7 +640,7 @@ mod tests {
     use super::*;
     use clap::error::ErrorKind;
 
-    const DOCS: [(&str, &str); 19] = [
+    const DOCS: [(&str, &str); 20] = [
         ("README.md", include_str!("../../../README.md")),
         (
             "architecture.md",
@@ -607,6 +654,7 @@ mod tests {
         ("--help", EXAMPLES),
         ("bench --help", BENCH_EXAMPLES),
         ("explain --help", EXPLAIN_EXAMPLES),
+        ("replay --help", REPLAY_EXAMPLES),
         ("compare --help", COMPARE_EXAMPLES),
         ("comparing.md", include_str!("../../../docs/comparing.md")),
         ("service-check --help", SERVICE_CHECK_EXAMPLES),

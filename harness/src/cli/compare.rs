@@ -3,8 +3,8 @@
 use super::args::{CompareArgs, RunArgs};
 use super::exit::Outcome;
 use super::session::Session;
-use super::{results, run as run_command, terminal};
-use crate::bench::compare::{CompareOptions, FinishedCompare, run};
+use super::{browser, results, run as run_command, terminal};
+use crate::bench::compare::{CompareOptions, FinishedCompare, page_in, run};
 use crate::compare::{RunSet, Terms, chosen, compare_sets};
 use crate::run::{saved, trend};
 use reports::ExportError;
@@ -24,7 +24,12 @@ pub fn compare(args: &CompareArgs) -> Outcome {
         )),
     });
     match compared {
-        Ok(outcome) => outcome,
+        Ok((outcome, page)) => {
+            if let Some(page) = page.filter(|_| args.open) {
+                browser::open(&page);
+            }
+            outcome
+        }
         Err((outcome, message)) => {
             terminal::message(&message);
             outcome
@@ -34,11 +39,17 @@ pub fn compare(args: &CompareArgs) -> Outcome {
 
 type Wrong = (Outcome, String);
 
+/// What a comparison came to, and the page that shows it, where there is one.
+type Compared = (Outcome, Option<PathBuf>);
+
 /// What is asked, and whether it can be answered where it is wanted.
 fn terms(args: &CompareArgs) -> Result<Terms, Wrong> {
     let usage = |message| (Outcome::Usage, message);
     for (option, file, _) in files(args) {
         results::writable(option, file).map_err(usage)?;
+    }
+    if args.open && page_of(args).is_none() && args.scenario.is_none() {
+        return Err(usage(NO_PAGE.to_owned()));
     }
     if let Some(kept_in) = &args.history {
         trend::prepare(kept_in).map_err(usage)?;
@@ -49,6 +60,12 @@ fn terms(args: &CompareArgs) -> Result<Terms, Wrong> {
         metrics: metrics.map_err(|message| usage(format!("--metrics: {message}")))?,
         allow_unlike: args.allow_unlike,
     })
+}
+
+/// The page that was asked for: the one of this comparison, or that of all that are kept.
+fn page_of(args: &CompareArgs) -> Option<PathBuf> {
+    let kept = args.history.as_deref().map(trend::page_in);
+    args.html.clone().or(kept)
 }
 
 type Format = fn(&Compare) -> Result<Vec<u8>, ExportError>;
@@ -66,7 +83,7 @@ fn files(args: &CompareArgs) -> impl Iterator<Item = (&'static str, &PathBuf, Fo
         .filter_map(|(option, file, format)| Some((option, file.as_ref()?, format)))
 }
 
-fn of_saved(args: &CompareArgs, base: &Path, new: &Path, terms: &Terms) -> Result<Outcome, Wrong> {
+fn of_saved(args: &CompareArgs, base: &Path, new: &Path, terms: &Terms) -> Result<Compared, Wrong> {
     let usage = |message| (Outcome::Usage, message);
     let set = |name: &str, place: &Path| {
         let records = saved(place).map_err(usage)?;
@@ -84,11 +101,11 @@ fn of_saved(args: &CompareArgs, base: &Path, new: &Path, terms: &Terms) -> Resul
     let confirming = confirming.as_ref().map(|[base, new]| [base, new]);
     let [base, new] = &sets;
     let compare = compare_sets([base, new], confirming, terms).map_err(|e| usage(e.to_string()))?;
-    Ok(shown(args, &compare))
+    Ok((shown(args, &compare), page_of(args)))
 }
 
 /// Everything that can be wrong with the scenario and the stack is found as `run` finds it.
-fn rounds(args: &CompareArgs, file: &Path, terms: Terms) -> Result<Outcome, Wrong> {
+fn rounds(args: &CompareArgs, file: &Path, terms: Terms) -> Result<Compared, Wrong> {
     let shared = &args.shared;
     let of_run = RunArgs {
         scenarios: vec![file.to_owned()],
@@ -103,6 +120,7 @@ fn rounds(args: &CompareArgs, file: &Path, terms: Terms) -> Result<Outcome, Wron
         json: None,
         stack: shared.stack,
         external: shared.external.clone(),
+        open: false,
         keep_stack: false,
         no_trace: false,
         programs: shared.programs.clone(),
@@ -128,7 +146,7 @@ fn rounds(args: &CompareArgs, file: &Path, terms: Terms) -> Result<Outcome, Wron
     // It has said why.
     let session = match Session::start() {
         Ok(session) => session,
-        Err(outcome) => return Ok(outcome),
+        Err(outcome) => return Ok((outcome, None)),
     };
     let ran = session.run(async |reaper, reporter, interrupted| {
         run(&one.scenario, &options, reaper, reporter, interrupted).await
@@ -144,12 +162,13 @@ fn rounds(args: &CompareArgs, file: &Path, terms: Terms) -> Result<Outcome, Wron
                 terminal::message(&format!("compare: {error}"));
                 outcome = outcome.max(Outcome::from(&error));
             }
-            let folder = folder.display();
-            terminal::message(&format!("everything about this comparison: {folder}"));
-            Ok(outcome)
+            let shown_at = folder.display();
+            terminal::message(&format!("everything about this comparison: {shown_at}"));
+            let page = args.html.clone().unwrap_or_else(|| page_in(&folder));
+            Ok((outcome, Some(page)))
         }
         Ok(Err(error)) => Err((Outcome::from(&error), format!("compare: {error}"))),
-        Err(outcome) => Ok(outcome),
+        Err(outcome) => Ok((outcome, None)),
     }
 }
 
@@ -191,6 +210,8 @@ fn keep(kept_in: &Path, compare: &Compare) -> Outcome {
         }
     }
 }
+
+const NO_PAGE: &str = "--open: no page of this comparison is written; name one with --html FILE";
 
 /// Lines of text are read no better where they are longer.
 const MOST_COLUMNS: usize = 80;

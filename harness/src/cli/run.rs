@@ -3,7 +3,7 @@
 use super::args::{RunArgs, StackName};
 use super::exit::Outcome;
 use super::session::Session;
-use super::{github, memory, places, results, selection, tally, terminal};
+use super::{browser, github, memory, places, results, selection, tally, terminal};
 use crate::process::environment;
 use crate::process::reaper::Reaper;
 use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario, unrun};
@@ -32,6 +32,8 @@ struct Came {
     records: Option<Vec<Record>>,
     /// Who is shown each of them.
     step: Option<github::Step>,
+    /// The folder of the first that was no pass, or else of the last, and what came of it.
+    telling: Option<(Outcome, PathBuf)>,
 }
 
 impl Came {
@@ -42,6 +44,15 @@ impl Came {
             outcomes: Vec::new(),
             records: is_asked_for.then(Vec::new),
             step: github::Step::here(),
+            telling: None,
+        }
+    }
+
+    /// Notes where a run's reports are.
+    fn has_folder(&mut self, outcome: Outcome, folder: PathBuf) {
+        let is_told = matches!(&self.telling, Some((outcome, _)) if *outcome != Outcome::Met);
+        if !is_told {
+            self.telling = Some((outcome, folder));
         }
     }
 
@@ -92,13 +103,21 @@ pub fn run(args: &RunArgs) -> Outcome {
             );
         }
     };
-    match Session::start() {
-        Ok(session) => in_session(args, &runs, &options, &session),
+    let session = match Session::start() {
+        Ok(session) => session,
         // It has said why.
         Err(outcome) => {
-            the_rest_was_not_run(args, &runs, Came::nothing(args), 0, NO_SESSION, outcome)
+            let came = Came::nothing(args);
+            return the_rest_was_not_run(args, &runs, came, 0, NO_SESSION, outcome);
         }
+    };
+    let (outcome, folder) = in_session(args, &runs, &options, &session);
+    // What is started from here on is not ended by it.
+    drop(session);
+    if let Some(folder) = folder.filter(|_| args.open) {
+        browser::open_report_of(&folder);
     }
+    outcome
 }
 
 fn in_session(
@@ -106,18 +125,19 @@ fn in_session(
     runs: &[&LoadedScenario],
     options: &Options,
     session: &Session,
-) -> Outcome {
+) -> (Outcome, Option<PathBuf>) {
     // Outside the work, which is dropped on a second Ctrl-C: what has been judged stays.
     let came = Mutex::new(Came::nothing(args));
     let ran = session.run(async |reaper, reporter, interrupted| {
         run_all(args, runs, options, reaper, reporter, interrupted, &came).await;
     });
-    let came = came.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut came = came.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let folder = came.telling.take().map(|(_, folder)| folder);
     if args.rounds() > 1 {
         let round = runs.len() / args.rounds() as usize;
         terminal::results(&tally::of_rounds(&runs[..round], &came.outcomes));
     }
-    match ran {
+    let outcome = match ran {
         Ok(()) => {
             let why = if args.fail_fast {
                 FAIL_FAST
@@ -134,7 +154,8 @@ fn in_session(
             let begun = came.outcomes.len() + 1;
             the_rest_was_not_run(args, runs, came, begun, why, outcome)
         }
-    }
+    };
+    (outcome, folder)
 }
 
 /// Leaves behind what was not run, so that whoever reads only files sees it: of many rounds, the rest of the round of the
@@ -390,8 +411,13 @@ async fn run_all(
         )
         .await;
         terminal::hide_bar();
+        let folder = result.as_ref().ok().map(|finished| finished.folder.clone());
         let (outcome, record) = finish(one, options, result);
         add(one, outcome, record);
+        if let Some(folder) = folder {
+            let mut came = came.lock().unwrap_or_else(PoisonError::into_inner);
+            came.has_folder(outcome, folder);
+        }
         if outcome != Outcome::Met && (args.fail_fast || args.until_fail) {
             return;
         }

@@ -6,6 +6,8 @@
 mod compare;
 mod explain;
 mod install;
+mod open;
+mod replay;
 mod scripts;
 mod selection;
 

@@ -90,6 +90,7 @@ impl Breakage {
         match self.kind {
             FaultKind::Down => "CUT",
             FaultKind::Kill => "KILLED",
+            FaultKind::Restart => "RESTARTS",
             FaultKind::Pause => "PAUSED",
             FaultKind::Toxic { toxic, .. } => match toxic {
                 Toxic::Timeout { .. } => "MUTE",
