@@ -291,6 +291,36 @@ async fn given_databases_of_runs_when_another_harness_comes_then_those_of_the_de
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn given_a_dead_runs_database_of_another_administrator_when_a_harness_comes_then_it_is_left_alone()
+ {
+    let (theirs, _turn) = theirs().await;
+    let info = &theirs.info;
+    let folder = tempfile::tempdir().unwrap();
+    let left = Made::with_database("00000000dead0a55");
+    left.make(info).await;
+    let mut session = administrator(&info.postgres).await;
+    let limited = "create role limited login createrole createdb replication password 'pw'";
+    sqlx::query(limited).execute(&mut session).await.unwrap();
+    let as_limited = |text: String| {
+        let login =
+            |user: &str, password: &str| format!("user = \"{user}\"\npassword = \"{password}\"");
+        let own = login(&info.postgres.user, &info.postgres.password);
+        assert!(text.contains(&own));
+        text.replacen(&own, &login("limited", "pw"), 1)
+    };
+
+    let next = find(file(info, &folder, as_limited)).await.unwrap();
+
+    assert_eq!(left.there(info).await.0, ALL_WITH_DATABASE.0);
+    next.stop().await.unwrap();
+    sqlx::query("drop role limited")
+        .execute(&mut session)
+        .await
+        .unwrap();
+    eventually_dropped(&left, info, &folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn given_harnesses_that_share_one_server_when_another_comes_then_it_spares_what_they_made() {
     // Given a harness at work with a PostgreSQL server of its own, and one with a Kafka of its own.
     let (theirs, _turn) = theirs().await;

@@ -281,8 +281,10 @@ impl NameFound {
 async fn names_in_postgres(session: &mut PgConnection) -> Result<Vec<NameFound>, String> {
     let names = sqlx::query_as::<_, (String, bool)>(
         "select nspname::text, true from pg_namespace where nspname like 'oh\\_%'
-         -- A database that is a strategy's own is made before all else of it.
-         union select datname::text, true from pg_database where datname like 'oh\\_%'
+         -- A database that is a strategy's own is made before all else of it. Another administrator's is not
+         -- ours to drop.
+         union select datname::text, true from pg_database
+               where datname like 'oh\\_%' and pg_has_role(datdba, 'usage')
          union select rolname::text, false from pg_roles r where rolname like 'oh\\_%'
                -- What other databases have of it is for who uses those.
                and not exists (select from pg_shdepend d
