@@ -5,6 +5,7 @@ pub mod cli;
 pub mod debezium;
 pub mod evidence;
 pub mod fence;
+pub mod kept;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod names;

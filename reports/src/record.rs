@@ -82,7 +82,7 @@ pub enum Verdict {
 /// What the run used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stack {
-    /// `local` or `external`.
+    /// `local`, `kept` or `external`.
     pub provider: String,
     /// PostgreSQL.
     pub postgres: Server,

@@ -48,6 +48,18 @@ Examples:
 Exit code: 0 the demo showed what it should; 1 an outbox lost something, or the script's dual write nothing;
 3 unknown (nothing was proved, or interrupted); 4 the stack failed.";
 
+const STACK_EXAMPLES: &str = "\
+Examples:
+  outbox-harness stack up
+  outbox-harness run --stack kept scenarios/broker-outage.toml
+  outbox-harness stack status --json
+  outbox-harness stack down
+
+Scenarios that kill, restart or pause a server, or have a [stack] of their own, need --stack local.
+
+Exit code: 0 it is up (up, status), or gone (down); 2 usage; 3 it is not up (status); 4 it could not be started or
+stopped, or does not answer.";
+
 const EXAMPLES: &str = "\
 Examples:
   outbox-harness demo
@@ -121,6 +133,11 @@ pub enum Command {
     /// --script, it plays by itself. It ends with what was committed against what was seen, and with the
     /// story of one lost order. Its figures are for show: the lanes take each other's time.
     Demo(DemoArgs),
+    /// A local stack between runs: start it, stop it, look at it
+    ///
+    /// A run on it (`run --stack kept`) has no server to start, and begins its load within one to three seconds. One
+    /// run at a time uses it.
+    Stack(StackArgs),
     /// Write a scenario to begin with, which runs as it stands
     ///
     /// With `--strategy external` the template of a relay in Python is written beside it.
@@ -177,6 +194,9 @@ pub enum Command {
     /// The relay of the system under test (started by `run`)
     #[command(hide = true)]
     Relay(ChildArgs),
+    /// Keeps the servers of a stack (started by `stack up`)
+    #[command(hide = true)]
+    StackKeeper(KeeperArgs),
     /// Ends what `run` leaves behind when it is killed (started by `run`)
     #[command(hide = true)]
     Reaper,
@@ -227,6 +247,9 @@ pub struct RunArgs {
     /// that is not a pass, else of the last
     #[arg(long)]
     pub open: bool,
+    /// Folder of the stack that `stack up` keeps, for `--stack kept` [default: `kept` in the folder of --programs]
+    #[arg(long, value_name = "DIR")]
+    pub kept: Option<PathBuf>,
     /// Leave the stack, each strategy's schema and its topic, and say how to connect and how to stop it
     #[arg(long)]
     pub keep_stack: bool,
@@ -266,9 +289,24 @@ pub struct DemoArgs {
     /// Folder in which the run makes a folder of its own
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
+    /// Where PostgreSQL, Kafka and Toxiproxy come from
+    #[arg(long, value_enum, default_value_t = DemoStack::Local)]
+    pub stack: DemoStack,
+    /// Folder of the stack that `stack up` keeps, for `--stack kept` [default: `kept` in the folder of --programs]
+    #[arg(long, value_name = "DIR")]
+    pub kept: Option<PathBuf>,
     /// Folder with Kafka's jars and Toxiproxy [default: as for `run`]
     #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
     pub programs: Option<PathBuf>,
+}
+
+/// A stack that a demo can be played on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoStack {
+    /// Started for the demo, and stopped after it
+    Local,
+    /// The one that `outbox-harness stack up` started
+    Kept,
 }
 
 /// `init`.
@@ -345,6 +383,9 @@ pub struct BenchShared {
     /// Description of the running stack, for `--stack external`
     #[arg(long, value_name = "FILE", default_value = "external.toml")]
     pub external: PathBuf,
+    /// Folder of the stack that `stack up` keeps, for `--stack kept` [default: `kept` in the folder of --programs]
+    #[arg(long, value_name = "DIR")]
+    pub kept: Option<PathBuf>,
     /// Folder with Kafka's jars, Toxiproxy and Debezium [default: as for `run`]
     #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
     pub programs: Option<PathBuf>,
@@ -442,6 +483,89 @@ pub enum StackName {
     Docker,
     /// A running one, described by a file (see --external)
     External,
+    /// The one that `outbox-harness stack up` started
+    Kept,
+}
+
+/// `stack`.
+#[derive(Debug, Args)]
+#[command(after_help = STACK_EXAMPLES)]
+pub struct StackArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub what: StackCommand,
+}
+
+/// What to do with a kept stack.
+#[derive(Debug, Subcommand)]
+pub enum StackCommand {
+    /// Start PostgreSQL, Kafka and Toxiproxy, warm them, and leave them running
+    ///
+    /// They run on free ports, without a terminal, until `stack down`, the machine's end, or until one of them ends by
+    /// itself. A stack that is up already is left as it is.
+    #[command(after_help = STACK_EXAMPLES)]
+    Up(StackUpArgs),
+    /// Stop them, and remove their data
+    ///
+    /// Not while a run uses them. A `run` of several scenarios gives them back after each: between two of them, this
+    /// stops them all the same, and the next scenario finds none. The servers' logs stay until the next `stack up`.
+    #[command(after_help = STACK_EXAMPLES)]
+    Down(StackDownArgs),
+    /// Servers, versions, addresses, since when, who uses them, and their memory
+    #[command(after_help = STACK_EXAMPLES)]
+    Status(StackStatusArgs),
+}
+
+/// Where a stack is kept.
+#[derive(Debug, Args)]
+pub struct KeptAt {
+    /// Folder in which the stack is kept [default: `kept` in the folder of --programs]
+    #[arg(long, value_name = "DIR")]
+    pub at: Option<PathBuf>,
+    /// Folder with Kafka's jars and Toxiproxy [default: as for `run`]
+    #[arg(long, value_name = "DIR", env = "OUTBOX_HARNESS_PROGRAMS")]
+    pub programs: Option<PathBuf>,
+}
+
+/// `stack up`.
+#[derive(Debug, Args)]
+pub struct StackUpArgs {
+    /// Where.
+    #[command(flatten)]
+    pub place: KeptAt,
+}
+
+/// `stack down`.
+#[derive(Debug, Args)]
+pub struct StackDownArgs {
+    /// Also while a run uses it, which then fails
+    #[arg(long)]
+    pub force: bool,
+    /// Where.
+    #[command(flatten)]
+    pub place: KeptAt,
+}
+
+/// `stack status`.
+#[derive(Debug, Args)]
+pub struct StackStatusArgs {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where.
+    #[command(flatten)]
+    pub place: KeptAt,
+}
+
+/// `stack-keeper`.
+#[derive(Debug, Args)]
+pub struct KeeperArgs {
+    /// Folder in which the stack is kept
+    #[arg(long, value_name = "DIR")]
+    pub at: PathBuf,
+    /// Folder with Kafka's jars and Toxiproxy
+    #[arg(long, value_name = "DIR")]
+    pub programs: PathBuf,
 }
 
 /// The folder of one run.
@@ -640,7 +764,7 @@ mod tests {
     use super::*;
     use clap::error::ErrorKind;
 
-    const DOCS: [(&str, &str); 20] = [
+    const DOCS: [(&str, &str); 21] = [
         ("README.md", include_str!("../../../README.md")),
         (
             "architecture.md",
@@ -653,6 +777,7 @@ mod tests {
         ),
         ("--help", EXAMPLES),
         ("bench --help", BENCH_EXAMPLES),
+        ("stack --help", STACK_EXAMPLES),
         ("explain --help", EXPLAIN_EXAMPLES),
         ("replay --help", REPLAY_EXAMPLES),
         ("compare --help", COMPARE_EXAMPLES),

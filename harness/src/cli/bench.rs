@@ -2,6 +2,7 @@
 
 use super::args::{BenchArgs, BenchKind, BenchShared};
 use super::exit::Outcome;
+use super::run::NamedStack;
 use super::session::Session;
 use super::{places, results, run, terminal};
 use crate::bench::{self, BenchOptions, FinishedBench, Kind, capacity, drain, latency, orders};
@@ -104,8 +105,13 @@ fn prepare(
         return Err((Outcome::Usage, message));
     }
     run::stack_is_named(shared.stack, &shared.external)?;
-    let stack = run::stack_choice(shared.stack, &shared.external, shared.programs.as_ref())
-        .map_err(|message| (Outcome::Failed, message))?;
+    let stack = run::stack_choice(NamedStack {
+        name: shared.stack,
+        external: &shared.external,
+        kept: shared.kept.as_deref(),
+        programs: shared.programs.as_deref(),
+    })
+    .map_err(|message| (Outcome::Failed, message))?;
     let command: Vec<String> = std::env::args().skip(1).collect();
     Ok(BenchOptions {
         out: shared.out.clone(),

@@ -1,8 +1,10 @@
 //! The system under test, as subcommands: this program is also the processes that it starts and kills.
 
-use super::args::ChildArgs;
+use super::args::{ChildArgs, KeeperArgs};
 use super::exit::Outcome;
 use super::terminal;
+use crate::kept;
+use crate::stack::kept::KeptFolder;
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +33,13 @@ pub fn relay(child: &ChildArgs) -> Outcome {
         Some(config) => ended("relay", relays::pump::run(config)),
         None => Outcome::Usage,
     }
+}
+
+/// Keeps a stack until it is told to end. To be called before any other thread exists.
+pub fn stack_keeper(args: &KeeperArgs) -> Outcome {
+    terminal::log();
+    let folder = KeptFolder::at(&args.at);
+    ended("stack-keeper", kept::keeping::keep(&folder, &args.programs))
 }
 
 fn ended(what: &str, result: Result<(), String>) -> Outcome {

@@ -25,6 +25,7 @@ mod service_check;
 mod session;
 mod shell;
 mod signals;
+mod stack;
 mod tally;
 mod terminal;
 
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args).into(),
         Command::Demo(args) => demo::demo(&args).into(),
         Command::Init(args) => init::init(&args).into(),
+        Command::Stack(args) => stack::stack(&args).into(),
         Command::Check(args) => again::check(&args).into(),
         Command::Report(args) => again::report(&args).into(),
         Command::Replay(args) => replay::replay(&args).into(),
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Man => shell::man().into(),
         Command::OrderService(args) => children::order_service(&args).into(),
         Command::Relay(args) => children::relay(&args).into(),
+        Command::StackKeeper(args) => children::stack_keeper(&args).into(),
         Command::Reaper => crate::process::reaper::main(crate::stack::DUTIES),
     }
 }

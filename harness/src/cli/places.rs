@@ -1,5 +1,6 @@
 //! Where the files of a checkout are, for a program that may be run from anywhere.
 
+use crate::stack::kept::KeptFolder;
 use std::path::{Path, PathBuf};
 
 /// A folder of this name in `from` or one above it, else in the checkout that the program was
@@ -20,6 +21,28 @@ pub fn find(name: &str, from: &Path) -> Result<PathBuf, Vec<PathBuf>> {
 /// Looks for a folder as [`find`] does, from the current folder on.
 pub fn find_here(name: &str) -> Result<PathBuf, Vec<PathBuf>> {
     find(name, &std::env::current_dir().unwrap_or_default())
+}
+
+/// Returns the folder of Kafka's jars and Toxiproxy: the one that was named, else the nearest; an Err says what to do
+/// where there is none.
+pub fn programs(named: Option<&Path>) -> Result<PathBuf, String> {
+    let found = named
+        .map(Path::to_owned)
+        .map_or_else(|| find_here(".stack"), Ok);
+    found.map_err(|tried| {
+        format!(
+            "the stack failed: Kafka's jars and Toxiproxy are not installed ({}); run stack/install.sh in the checkout (`make run` does), name their folder with --programs DIR, or use --stack external",
+            show(&tried)
+        )
+    })
+}
+
+/// Returns the folder in which a stack is kept: the one that was named, else `kept` beside the programs.
+pub fn kept(named: Option<&Path>, programs_named: Option<&Path>) -> Result<KeptFolder, String> {
+    Ok(match named {
+        Some(folder) => KeptFolder::at(folder),
+        None => KeptFolder::at(&programs(programs_named)?.join("kept")),
+    })
 }
 
 /// Why files of ours cannot be below this folder, if so: their names go into configurations and

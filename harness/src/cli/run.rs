@@ -224,12 +224,12 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Vec<LoadedScenario>, Vec<String>
     wrong.extend(loaded.iter().filter_map(too_large));
     wrong.extend(loaded.iter().filter_map(too_few_files));
     wrong.extend(places::unusable("--out", &args.out));
-    if args.stack == StackName::External {
-        wrong.extend(loaded.iter().filter_map(server_fault));
-        wrong.extend(loaded.iter().filter_map(server_setting));
-        if !args.external.is_file() {
-            wrong.push(no_such_stack(&args.external));
-        }
+    if let Some(others) = Others::of(args.stack) {
+        wrong.extend(loaded.iter().filter_map(|l| server_fault(l, others)));
+        wrong.extend(loaded.iter().filter_map(|l| server_setting(l, others)));
+    }
+    if args.stack == StackName::External && !args.external.is_file() {
+        wrong.push(no_such_stack(&args.external));
     }
     if !wrong.is_empty() {
         return Err(wrong);
@@ -276,8 +276,42 @@ fn with_strategy(loaded: Vec<LoadedScenario>, name: &str) -> Result<Vec<LoadedSc
     Ok(with)
 }
 
-/// Somebody else's servers are neither killed nor paused.
-fn server_fault(loaded: &LoadedScenario) -> Option<String> {
+/// Servers that a run finds are not its processes, whosever they are.
+#[derive(Clone, Copy)]
+struct Others {
+    /// The option that has them used.
+    option: &'static str,
+    /// Why they are not killed, nor paused.
+    whose: &'static str,
+    /// Why no commit of theirs is to wait for a process of a run.
+    of_commits: &'static str,
+    /// What else can be done about that.
+    standby: &'static str,
+}
+
+impl Others {
+    /// Those of such a stack; `None` where the run starts its own.
+    fn of(stack: StackName) -> Option<Self> {
+        match stack {
+            StackName::Local | StackName::Docker => None,
+            StackName::External => Some(Self {
+                option: "--stack external",
+                whose: "the server is not a process of this program",
+                of_commits: "every commit of somebody's server would wait for a process of this program, and for ever once that is gone",
+                standby: ", or give your server a standby yourself and take the key out",
+            }),
+            StackName::Kept => Some(Self {
+                option: "--stack kept",
+                whose: "a kept stack is used, whose servers stay for the next run",
+                of_commits: "every commit on a kept stack would wait for a process of this run, and for ever once that is gone",
+                standby: "",
+            }),
+        }
+    }
+}
+
+/// They are neither killed nor paused.
+fn server_fault(loaded: &LoadedScenario, others: Others) -> Option<String> {
     let on_server = |target| {
         matches!(
             target,
@@ -293,9 +327,11 @@ fn server_fault(loaded: &LoadedScenario) -> Option<String> {
     let error = loaded.fault_error(
         index,
         format!(
-            "{} on {} is impossible with --stack external: the server is not a process of this program",
+            "{} on {} is impossible with {}: {}",
             fault.kind.name(),
-            fault.target.name()
+            fault.target.name(),
+            others.option,
+            others.whose
         ),
         "run this scenario with --stack local, or take a fault on a link (kind = \"down\" cuts it)"
             .to_owned(),
@@ -304,16 +340,15 @@ fn server_fault(loaded: &LoadedScenario) -> Option<String> {
 }
 
 /// Nor are they set up anew.
-fn server_setting(loaded: &LoadedScenario) -> Option<String> {
+fn server_setting(loaded: &LoadedScenario, others: Others) -> Option<String> {
     let asked = loaded.scenario.stack.is_of_own_servers();
     let error = asked.then(|| {
         loaded.stack_error(
-            "`synchronous_standby` is impossible with --stack external: every commit of somebody's \
-             server would wait for a process of this program, and for ever once that is gone"
-                .to_owned(),
-            "run this scenario with --stack local, or give your server a standby yourself and take \
-             the key out"
-                .to_owned(),
+            format!(
+                "`synchronous_standby` is impossible with {}: {}",
+                others.option, others.of_commits
+            ),
+            format!("run this scenario with --stack local{}", others.standby),
         )
     })?;
     Some(error.to_string())
@@ -323,7 +358,12 @@ pub(super) fn options(args: &RunArgs) -> Result<Options, String> {
     Ok(Options {
         strategy: args.strategy.clone(),
         out: args.out.clone(),
-        stack: stack_choice(args.stack, &args.external, args.programs.as_ref())?,
+        stack: stack_choice(NamedStack {
+            name: args.stack,
+            external: &args.external,
+            kept: args.kept.as_deref(),
+            programs: args.programs.as_deref(),
+        })?,
         keep_stack: args.keep_stack,
         trace: !args.no_trace,
     })
@@ -336,7 +376,7 @@ pub(super) fn stack_is_named(stack: StackName, external: &Path) -> Result<(), (O
         StackName::External if !external.is_file() => {
             Err((Outcome::Usage, no_such_stack(external)))
         }
-        StackName::External | StackName::Local => Ok(()),
+        StackName::External | StackName::Local | StackName::Kept => Ok(()),
     }
 }
 
@@ -347,29 +387,32 @@ fn no_such_stack(external: &Path) -> String {
     )
 }
 
+/// A stack as the arguments of a command name it.
+#[derive(Clone, Copy)]
+pub(super) struct NamedStack<'a> {
+    pub name: StackName,
+    pub external: &'a Path,
+    pub kept: Option<&'a Path>,
+    pub programs: Option<&'a Path>,
+}
+
 /// Returns the stack, with the folder of its programs; an Err says why it cannot be had, with the remedy.
-pub(super) fn stack_choice(
-    stack: StackName,
-    external: &Path,
-    programs: Option<&PathBuf>,
-) -> Result<StackChoice, String> {
-    match (stack, programs) {
-        (StackName::Docker, _) => Err(DOCKER.to_owned()),
-        (StackName::External, _) => Ok(StackChoice::External {
-            file: external.to_owned(),
-            programs: programs.cloned().or_else(|| places::find_here(".stack").ok()),
+pub(super) fn stack_choice(named: NamedStack<'_>) -> Result<StackChoice, String> {
+    let programs = named.programs.map(Path::to_owned);
+    match named.name {
+        StackName::Docker => Err(DOCKER.to_owned()),
+        StackName::External => Ok(StackChoice::External {
+            file: named.external.to_owned(),
+            programs: programs.or_else(|| places::find_here(".stack").ok()),
         }),
-        (StackName::Local, Some(programs)) => Ok(StackChoice::Local {
-            programs: programs.clone(),
+        StackName::Local => Ok(StackChoice::Local {
+            programs: places::programs(named.programs)?,
         }),
-        (StackName::Local, None) => Ok(StackChoice::Local {
-            programs: places::find_here(".stack").map_err(|tried| {
-                format!(
-                    "the stack failed: Kafka's jars and Toxiproxy are not installed ({}); run stack/install.sh in the checkout (`make run` does), name their folder with --programs DIR, or use --stack external",
-                    places::show(&tried)
-                )
-            })?,
-        }),
+        StackName::Kept => {
+            let folder = places::kept(named.kept, named.programs)?;
+            folder.up().map_err(|e| e.to_string())?;
+            Ok(StackChoice::Kept { folder })
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use crate::nemesis::Turn;
 use crate::process::reaper::Reaper;
 use crate::record::{Came, Frame, Judged};
 use crate::scenario::{Scenario, StackSettings, Strategy};
+use crate::stack::kept::KeptFolder;
 use crate::stack::{Jit, Provider, Stack};
 use crate::workload::Progress;
 pub use again::{charts, check, index, report};
@@ -54,7 +55,7 @@ pub enum Event {
     },
     /// The stack is being started.
     StackStarting {
-        /// This is `local` for a stack that is started, or `external` for one that is found.
+        /// This is `local` for a stack that is started, `external` or `kept` for one that is found.
         provider: String,
     },
     /// The stack's three servers, PostgreSQL, Kafka and Toxiproxy, answer.
@@ -144,14 +145,20 @@ pub enum StackChoice {
         /// `.stack` of the checkout, if there is one.
         programs: Option<PathBuf>,
     },
+    /// The stack was started by `stack up`, and is kept in this folder.
+    Kept {
+        /// This is the folder, and what is in it.
+        folder: KeptFolder,
+    },
 }
 
 impl StackChoice {
-    /// Returns `local` or `external`, as events and records call the provider.
+    /// Returns `local`, `external` or `kept`, as events and records call the provider.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Local { .. } => "local",
             Self::External { .. } => "external",
+            Self::Kept { .. } => "kept",
         }
     }
 
@@ -168,6 +175,9 @@ impl StackChoice {
             Self::External { file, programs } => Provider::External {
                 file: file.clone(),
                 programs: programs.clone(),
+            },
+            Self::Kept { folder } => Provider::Kept {
+                folder: folder.clone(),
             },
         }
     }

@@ -2,13 +2,14 @@
 
 use super::deployment::failed;
 use super::rehearsal::{self, Rehearsal};
-use super::{Event, Options, Reporter, RunError, ScenarioRun, folder, strategies};
+use super::{Event, Options, Reporter, RunError, ScenarioRun, StackChoice, folder, strategies};
 use crate::process::reaper::Reaper;
-use crate::scenario::StackSettings;
+use crate::scenario::{self, StackSettings};
 use crate::stack::{Jit, Stack};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Starts it, with these settings where it is ours. It is up, but not warm.
 pub(crate) async fn start(
@@ -80,11 +81,54 @@ async fn warm(scenario_run: &ScenarioRun<'_>, show: bool) -> Result<(), RunError
                 }),
             }
         }
+        // It was, for all runs on it, when it was started.
+        Stack::External(external) if external.is_kept() => Ok(()),
         Stack::External(_) if compared => {
             rehearsal::rehearse(scenario_run, Rehearsal::UntilSteady).await
         }
         Stack::External(_) => Ok(()),
     }
+}
+
+/// What a stack that is kept is warmed with: the orders of an ordinary load.
+const ORDINARY: &str = "\
+name = \"warm-up\"
+[workload]
+duration = \"6s\"
+[strategy.cdc]
+kind = \"cdc\"
+";
+
+/// Warms a stack that will be kept, as one is that strategies are compared on, so that no run on it has to.
+pub(crate) async fn warm_to_keep(
+    stack: &Stack,
+    choice: StackChoice,
+    folder: &Path,
+    reaper: &Arc<Reaper>,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<(), RunError> {
+    let doing = "warming up the stack";
+    let scenario = scenario::parse("warm-up.toml", ORDINARY).map_err(|e| failed(doing, &e))?;
+    std::fs::create_dir_all(folder.join("logs")).map_err(|e| failed(doing, &e))?;
+    let options = Options {
+        strategy: None,
+        out: folder.to_owned(),
+        stack: choice,
+        keep_stack: false,
+        trace: false,
+    };
+    // Whoever is told to end drops the whole of it.
+    let (_never, interrupted) = watch::channel(false);
+    let scenario_run = ScenarioRun {
+        scenario: &scenario,
+        options: &options,
+        stack,
+        folder,
+        reaper,
+        reporter,
+        interrupted: &interrupted,
+    };
+    rehearsal::rehearse(&scenario_run, Rehearsal::Brief).await
 }
 
 /// Gives a broker so much ordinary work that its speed is its own.

@@ -10,6 +10,7 @@ mod open;
 mod replay;
 mod scripts;
 mod selection;
+mod stack;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -9,6 +9,7 @@
 mod busy;
 mod disk;
 mod kept;
+mod kept_stack;
 #[path = "../shared/not_done.rs"]
 mod not_done;
 #[path = "../shared/patience.rs"]

@@ -11,13 +11,14 @@ mod script;
 pub mod staged;
 mod web;
 
-use super::args::{DemoArgs, StackName};
+use super::args::{DemoArgs, DemoStack, StackName};
 use super::exit::Outcome;
 use super::live::ending::Ending;
 use super::live::lines::{EVERY_S, Lines};
 use super::live::screen::{Performance, Screen};
 use super::live::shown::Shown;
 use super::live::story::Paper;
+use super::run::NamedStack;
 use super::session::Session;
 use super::{browser, places, run, signals, terminal};
 use crate::process::reaper::Reaper;
@@ -77,7 +78,15 @@ pub fn demo(args: &DemoArgs) -> Outcome {
             return Outcome::Failed;
         }
     };
-    let stack = run::stack_choice(StackName::Local, Path::new(""), args.programs.as_ref());
+    let stack = run::stack_choice(NamedStack {
+        name: match args.stack {
+            DemoStack::Local => StackName::Local,
+            DemoStack::Kept => StackName::Kept,
+        },
+        external: Path::new(""),
+        kept: args.kept.as_deref(),
+        programs: args.programs.as_deref(),
+    });
     let options = match stack {
         Ok(stack) => Options {
             strategy: None,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Says that a folder was made here: no other is ever removed.
-const MARKER: &str = ".outbox-harness-data";
+pub(super) const MARKER: &str = ".outbox-harness-data";
 /// [`super::postgres_server`] keeps its cluster in this folder below its own.
 pub(super) const CLUSTER: &str = "cluster";
 
@@ -98,7 +98,7 @@ impl Cleanup for Abandoned {
 }
 
 /// Removes a folder with its content; one that is not there, or was not made here, is left alone.
-fn remove(folder: &Path) -> io::Result<()> {
+pub(super) fn remove(folder: &Path) -> io::Result<()> {
     if !folder.join(MARKER).exists() {
         return Ok(());
     }

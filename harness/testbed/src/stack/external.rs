@@ -1,7 +1,10 @@
-//! Provider `external`: somebody's running PostgreSQL, Kafka and Toxiproxy, described by a file.
+//! Providers `external` and `kept`: a PostgreSQL, Kafka and Toxiproxy that run already, described by a file.
 
 use super::description::Description;
 use super::kafka_client::{self, Topics};
+use super::kept::KeptFolder;
+use super::kept::installed::Installed;
+use super::kept::state::KeptState;
 use super::leftovers::{self, Leftover};
 use super::tenancy::{self, Tenancy};
 use super::{Route, StackError, StackInfo, environment, postgres_client};
@@ -12,12 +15,17 @@ use crate::toxiproxy::ToxiproxyClient;
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The three servers of a kept stack are asked within this time, or do not answer.
+const KEPT_ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// This is a stack of servers that were running already: it is found by its stack file, not started.
 pub struct ExternalStack {
     info: StackInfo,
     description: Description,
     programs: Option<PathBuf>,
+    is_kept: bool,
     notes: Vec<String>,
     reaper: Arc<Reaper>,
     tenancy: Tenancy,
@@ -40,7 +48,30 @@ impl ExternalStack {
         let shown = file.display();
         let description = Description::read(file)
             .map_err(|reason| failed(&format!("read the stack file {shown}"), reason))?;
+        let info = ask_servers(&description).await?;
+        Self::take((description, info, programs), None, reaper).await
+    }
+
+    /// Does the same with a stack that is kept in this folder. More is known of it: its JVM, its socket, and that
+    /// it was warmed.
+    pub async fn find_kept(folder: &KeptFolder, reaper: &Arc<Reaper>) -> Result<Self, StackError> {
+        let state = folder.up()?;
+        // A password in the environment is that of somebody's server.
+        let description = kept_description(folder)
+            .map_err(|reason| folder.failed("use the stack that is kept", reason))?;
         let mut info = ask_servers(&description).await?;
+        info.provider = "kept".into();
+        info.postgres_socket.clone_from(&state.postgres_socket);
+        info.environment.insert("jvm".into(), state.jvm.clone());
+        let programs = Some(state.programs.clone());
+        Self::take((description, info, programs), Some(&state), reaper).await
+    }
+
+    async fn take(
+        (description, mut info, programs): (Description, StackInfo, Option<PathBuf>),
+        kept: Option<&KeptState>,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, StackError> {
         environment::of_the_servers(&mut info).await?;
         let id = Tenancy::new_id();
         let mark = leftover_mark(&description, &id);
@@ -51,6 +82,7 @@ impl ExternalStack {
             info,
             description,
             programs,
+            is_kept: kept.is_some(),
             notes: Vec::new(),
             reaper: Arc::clone(reaper),
             tenancy,
@@ -58,12 +90,24 @@ impl ExternalStack {
         // First of all: a dead run's proxies would hold the ports that the next check needs.
         stack.notes = leftovers::sweep(&stack.info, stack.tenant()).await?;
         stack.check_routes(reaper).await?;
+        if let Some(state) = kept {
+            let installed = Installed::look(&state.programs).await;
+            let renew = |change| format!("{change}: `stack down` and `stack up` start that one");
+            stack
+                .notes
+                .extend(installed.changes(state).into_iter().map(renew));
+        }
         Ok(stack)
     }
 
     /// Returns what the rest of the harness may know of it: addresses, versions, routes, settings.
     pub fn info(&self) -> &StackInfo {
         &self.info
+    }
+
+    /// Whether it is a local stack that is kept: it was warmed when it was started.
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// The install script's folder, if it is known.
@@ -194,6 +238,35 @@ impl ExternalStack {
             .map(drop)
             .map_err(|e| unreachable_route(route, &e))
     }
+}
+
+/// Returns the administrator's way to the PostgreSQL of a kept stack; an Err says why it is not known.
+pub fn kept_postgres(folder: &KeptFolder) -> Result<PostgresTarget, String> {
+    Ok(kept_description(folder)?.postgres_target())
+}
+
+/// Asks the three servers of a kept stack, each directly; an Err says which cannot be used, and why.
+pub async fn ask_kept(folder: &KeptFolder) -> Result<(), String> {
+    let description = kept_description(folder)?;
+    let asked = tokio::time::timeout(KEPT_ANSWER_WITHIN, ask_servers(&description));
+    match asked.await {
+        Ok(answered) => answered
+            .map(drop)
+            .map_err(|e| format!("{}: {}", e.doing, e.reason)),
+        Err(_) => Err(format!(
+            "its servers have not all answered within {KEPT_ANSWER_WITHIN:?}"
+        )),
+    }
+}
+
+fn kept_description(folder: &KeptFolder) -> Result<Description, String> {
+    let file = folder.stack_file();
+    let text = std::fs::read_to_string(&file).map_err(|e| e.to_string());
+    let description = text.and_then(|text| Description::parse(&text));
+    description.map_err(|e| {
+        let file = file.display();
+        format!("{file}: {e}; only the user who started the stack may read it")
+    })
 }
 
 /// What must be dropped if the harness dies, as long as it uses the stack.

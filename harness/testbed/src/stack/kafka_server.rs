@@ -15,7 +15,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// A controlled shutdown may take at most this time.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// Below `.stack`, the install script puts Kafka's jars into this folder, and the class archive beside it.
-const JARS: &str = "kafka";
+pub(super) const JARS: &str = "kafka";
 const CLASS_ARCHIVE: &str = "kafka.jsa";
 /// In the node's folder, which is its working folder. Relative, since `log.dirs` is a list, in which
 /// a comma cannot be escaped.
@@ -206,7 +206,7 @@ fn arguments(
 
 /// Returns Kafka's version from the name of the server's jar: `4.3.1` of `kafka_2.13-4.3.1.jar`. An Err says that
 /// there is no such jar.
-fn version(jars: &[PathBuf]) -> Result<String, String> {
+pub(super) fn version(jars: &[PathBuf]) -> Result<String, String> {
     let names = jars.iter().filter_map(|j| j.file_name()?.to_str());
     let server = names.filter_map(|name| name.strip_prefix("kafka_")?.strip_suffix(".jar"));
     server

@@ -2,6 +2,7 @@
 
 use super::data_folder::DataFolder;
 use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
+use super::kept::state::{KeptServer, KeptState};
 use super::ports::Reserved;
 use super::postgres_server::PostgresServer;
 use super::toxiproxy_server::ToxiproxyServer;
@@ -9,7 +10,7 @@ use super::{
     Jit, Route, StackError, StackInfo, environment, kafka_server, ports, postgres_server, standby,
 };
 use crate::process::reaper::Reaper;
-use crate::process::{Child, ChildError, Stop};
+use crate::process::{Child, ChildError, Stop, tree};
 use crate::scenario::{Link, Victim};
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
@@ -242,6 +243,47 @@ impl LocalStack {
             doing: "stop the local stack".into(),
             reason: failures.join("; "),
         })
+    }
+
+    /// Adds to what is known of a kept stack what is known of this one, while all its servers live.
+    pub fn describe(&self, state: &mut KeptState) {
+        let p = &self.info.postgres;
+        let postgres = format!("{}:{}", p.host, p.port);
+        let info = &self.info;
+        let servers = [
+            (
+                &self.postgres.child,
+                "PostgreSQL",
+                &info.postgres_version,
+                &postgres,
+            ),
+            (
+                &self.kafka.child,
+                "Kafka",
+                &info.kafka_version,
+                &info.kafka_bootstrap,
+            ),
+            (
+                &self.toxiproxy.child,
+                "Toxiproxy",
+                &info.toxiproxy_version,
+                &info.toxiproxy_url,
+            ),
+        ];
+        let of = |(child, name, version, address): (&Child, &str, &String, &String)| {
+            let process = tree::find(i32::try_from(child.pid()?).ok()?)?;
+            Some(KeptServer {
+                name: name.to_owned(),
+                version: version.clone(),
+                address: address.clone(),
+                process: process.id,
+            })
+        };
+        state.servers = servers.into_iter().filter_map(of).collect();
+        state.jvm.clone_from(&self.kafka.jvm);
+        state.postgres_socket.clone_from(&info.postgres_socket);
+        let folders = [self.postgres.folder.path(), self.data.path()];
+        state.data = folders.map(Path::to_owned).to_vec();
     }
 
     /// Leaves it running; returns how to connect and how to stop it.

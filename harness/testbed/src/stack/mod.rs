@@ -7,6 +7,7 @@ pub mod external;
 pub mod jvm;
 mod kafka_client;
 mod kafka_server;
+pub mod kept;
 pub mod leftovers;
 pub mod local;
 pub mod ports;
@@ -23,6 +24,7 @@ use crate::process::reaper::Duty;
 use crate::process::{Child, Stop};
 use crate::scenario::{Link, Victim};
 pub use jvm::Jit;
+use kept::KeptFolder;
 use relays::config::PostgresTarget;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,7 +54,8 @@ pub struct Route {
 /// What the rest of the harness may know of a stack.
 #[derive(Debug, Clone)]
 pub struct StackInfo {
-    /// This is `local` for a stack that was started, or `external` for one that was found.
+    /// This is `local` for a stack that was started, `kept` for one that `stack up` started, or `external` for one
+    /// that was found.
     pub provider: String,
     /// This leads to PostgreSQL directly, as an administrator.
     pub postgres: PostgresTarget,
@@ -109,6 +112,11 @@ pub enum Provider {
         /// stack.
         programs: Option<PathBuf>,
     },
+    /// The servers were started by `stack up`, and are kept in this folder.
+    Kept {
+        /// This is the folder, and what is in it.
+        folder: KeptFolder,
+    },
 }
 
 /// A path as one word of a shell's command line, for lines that are there to be copied.
@@ -136,7 +144,7 @@ pub async fn postgres_program(name: &str) -> Result<PathBuf, StackError> {
 pub enum Stack {
     /// Its servers are child processes of the harness.
     Local(Box<local::LocalStack>),
-    /// Its servers are somebody else's, and were running already.
+    /// Its servers are not this process's, and were running already: somebody else's, or those of a kept stack.
     External(Box<external::ExternalStack>),
 }
 
@@ -164,6 +172,10 @@ impl Stack {
             Provider::External { file, programs } => {
                 let external = external::ExternalStack::find(&file, programs, reaper).await?;
                 Ok(Self::External(Box::new(external)))
+            }
+            Provider::Kept { folder } => {
+                let kept = external::ExternalStack::find_kept(&folder, reaper).await?;
+                Ok(Self::External(Box::new(kept)))
             }
         }
     }

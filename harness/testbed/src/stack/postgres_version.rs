@@ -27,6 +27,21 @@ pub(super) fn check(version: &str) -> Result<(), String> {
 
 /// The same for the server of these programs, before anything is made with them.
 pub(super) async fn check_programs(folder: &Path) -> Result<(), String> {
+    let version = asked(folder).await?;
+    check(&version).map_err(|reason| {
+        let shown = folder.join("postgres");
+        let shown = shown.display();
+        format!("{shown}: {reason}; put the folder of a newer one first on PATH")
+    })
+}
+
+/// Returns the version of the server of these programs, without the packager's addition: `15.18`.
+pub(super) async fn of_programs(folder: &Path) -> Result<String, String> {
+    let version = asked(folder).await?;
+    Ok(version.split(' ').next().unwrap_or_default().to_owned())
+}
+
+async fn asked(folder: &Path) -> Result<String, String> {
     let program = folder.join("postgres");
     let mut command = tokio::process::Command::new(&program);
     command
@@ -52,8 +67,7 @@ pub(super) async fn check_programs(folder: &Path) -> Result<(), String> {
         .trim()
         .rsplit_once("(PostgreSQL) ")
         .map_or(said.trim(), |(_, v)| v);
-    check(version)
-        .map_err(|reason| format!("{shown}: {reason}; put the folder of a newer one first on PATH"))
+    Ok(version.to_owned())
 }
 
 #[cfg(test)]

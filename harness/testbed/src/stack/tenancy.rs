@@ -63,7 +63,12 @@ impl Tenancy {
         };
         let mut session = postgres_client::connect(postgres).await.map_err(failed)?;
         never_idle(&mut session).await.map_err(failed)?;
-        take_stack(&mut session).await.map_err(failed)?;
+        if let Some(user) = take_stack(&mut session).await.map_err(failed)? {
+            return Err(failed(format!(
+                "another run uses it ({user}); start this one when that has ended, or give it a \
+                 stack of its own"
+            )));
+        }
         if !try_lock(&mut session, &id).await.map_err(failed)? {
             return Err(failed(format!("another harness is called {id} too")));
         }
@@ -141,19 +146,47 @@ pub(super) async fn never_idle(session: &mut PgConnection) -> Result<(), String>
         .map_err(|e| e.to_string())
 }
 
-async fn take_stack(session: &mut PgConnection) -> Result<(), String> {
+/// Takes it, or says who has it.
+async fn take_stack(session: &mut PgConnection) -> Result<Option<String>, String> {
+    introduce(session).await?;
     let deadline = Instant::now() + GIVEN_BACK_WITHIN;
     while !try_lock_key(session, key(WHOLE_STACK)).await? {
         if Instant::now() > deadline {
             let holder = holder(session).await?;
-            return Err(format!(
-                "another run uses it ({holder}); start this one when that has ended, or give \
-                 it a stack of its own"
+            return Ok(Some(
+                holder.unwrap_or_else(|| "which has just ended".into()),
             ));
         }
         tokio::time::sleep(TRY_AGAIN).await;
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Says to the server, and so to others who ask it, which process this is.
+async fn introduce(session: &mut PgConnection) -> Result<(), String> {
+    let said = sqlx::query("select set_config('application_name', $1, false)")
+        .bind(format!("outbox-harness, pid {}", std::process::id()))
+        .execute(session);
+    said.await.map(drop).map_err(|e| e.to_string())
+}
+
+/// Who uses the stack, as far as its PostgreSQL knows; `None` if nobody does.
+pub async fn user(postgres: &PostgresTarget) -> Result<Option<String>, String> {
+    holder(&mut postgres_client::connect(postgres).await?).await
+}
+
+/// A stack that nobody uses, nor can, as long as this lives.
+pub struct Unused {
+    _session: PgConnection,
+}
+
+/// Sees that nobody uses the stack, and that nobody begins to; where somebody does, the inner Err says who.
+pub async fn keep_unused(postgres: &PostgresTarget) -> Result<Result<Unused, String>, String> {
+    let mut session = postgres_client::connect(postgres).await?;
+    Ok(match take_stack(&mut session).await? {
+        None => Ok(Unused { _session: session }),
+        Some(user) => Err(user),
+    })
 }
 
 /// Asks the server for a word again and again, so that neither it nor anything between takes the
@@ -240,11 +273,12 @@ pub(super) async fn is_held_by_another(
     asked.await.map_err(|e| e.to_string())
 }
 
-/// Who has the stack, as far as the server knows.
-async fn holder(session: &mut PgConnection) -> Result<String, String> {
+/// Who has the stack, as far as the server knows; `None` if nobody has.
+async fn holder(session: &mut PgConnection) -> Result<Option<String>, String> {
     let asked = sqlx::query_scalar::<_, String>(
         "select 'from ' || coalesce(host(a.client_addr), 'the server''s host')
                 || ', since ' || to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
+                || coalesce(', ' || nullif(a.application_name, ''), '')
            from pg_locks l join pg_stat_activity a using (pid)
           where l.locktype = 'advisory' and l.granted and l.objsubid = 1
             and l.database = (select oid from pg_database where datname = current_database())
@@ -252,8 +286,7 @@ async fn holder(session: &mut PgConnection) -> Result<String, String> {
     )
     .bind(key(WHOLE_STACK))
     .fetch_optional(session);
-    let found = asked.await.map_err(|e| e.to_string())?;
-    Ok(found.unwrap_or_else(|| "which has just ended".into()))
+    asked.await.map_err(|e| e.to_string())
 }
 
 fn tenant_key(id: &str) -> i64 {
