@@ -10,7 +10,10 @@ use crate::stack::kept::{Found, KeptFolder};
 use crate::stack::{StackError, shell_word};
 use jiff::Timestamp;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A run takes the folder of its programs from this variable, where it is set.
+const PROGRAMS: &str = "OUTBOX_HARNESS_PROGRAMS";
 
 /// Does it; says on standard error what is wrong.
 pub fn stack(args: &StackArgs) -> Outcome {
@@ -68,10 +71,17 @@ fn start(args: &StackUpArgs) -> Done {
         Some(took) => format!("up in {:.1} s", took.as_secs_f64()),
         None => format!("up already, since {}", shown_time(&state.since)),
     };
-    let named = args.place.at.as_deref().map(|_| folder.path());
+    let named = to_be_named(&folder);
     let how = how_to_use(named);
     terminal::results(&format!("{up}: {}\n  use it  {how}\n", servers.join(", ")));
     Ok(Outcome::Met)
+}
+
+/// The folder, where a run does not find it by itself.
+fn to_be_named(folder: &KeptFolder) -> Option<&Path> {
+    let programs = std::env::var_os(PROGRAMS).map(PathBuf::from);
+    let by_itself = places::kept(None, programs.as_deref());
+    (by_itself.as_ref() != Ok(folder)).then(|| folder.path())
 }
 
 /// The one line that has a run use it.
@@ -107,7 +117,7 @@ fn show(args: &StackStatusArgs) -> Done {
         })?;
         text + "\n"
     } else {
-        let named = args.place.at.as_deref().map(|_| folder.path());
+        let named = to_be_named(&folder);
         told(&found, named, Timestamp::now())
     };
     terminal::results(&text);
@@ -222,7 +232,6 @@ fn shown_age(since: Timestamp, now: Timestamp) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn found() -> StackStatus {
         StackStatus {
