@@ -19,7 +19,7 @@ pub(super) fn of_link(kind: FaultKind, traffic: &Traffic, held: (u64, u64)) -> V
         (name::SOCKETS, near.established() as f64),
         (name::NEAR_BYTES, both as f64),
     ];
-    let stream = direction(kind);
+    let (_, stream) = kind.aim();
     let way = ProxyFlow::of(traffic, stream);
     for reading in needs(kind).readings {
         let (name, value) = match reading {
@@ -44,16 +44,6 @@ pub(super) fn of_link(kind: FaultKind, traffic: &Traffic, held: (u64, u64)) -> V
         readings.extend(value.map(|value| (name, value as f64)));
     }
     readings
-}
-
-/// The direction in which a fault works; of one that works in both, the way back.
-fn direction(kind: FaultKind) -> Stream {
-    match kind {
-        FaultKind::Toxic { stream, .. } => stream,
-        FaultKind::Down | FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => {
-            Stream::Downstream
-        }
-    }
 }
 
 /// Returns the readings of a process: all threads of its tree.

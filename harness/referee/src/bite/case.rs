@@ -5,7 +5,7 @@ use super::lack::{LOGS, Lack, lack};
 use super::trigger::never_fired;
 use crate::bite::name;
 use crate::history::{History, Observation};
-use crate::scenario::{Fault, FaultKind, Link, Stream, Target, Topology, Victim};
+use crate::scenario::{Fault, Link, Target, Topology, Victim};
 
 /// A place is where a fault works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,18 +159,6 @@ impl<'h> Case<'h> {
             .filter(|o| o.place == place.name() && o.name == name::CLIENT_FAILURES)
             .filter(|o| in_force.contains(&o.at_ns))
             .fold(0.0, |sum, o| sum + o.value)
-    }
-
-    /// Returns a toxic's toxicity and direction; of other faults, which have neither, 1 and downstream.
-    pub fn aim(&self) -> (f32, Stream) {
-        match self.fault.kind {
-            FaultKind::Toxic {
-                stream, toxicity, ..
-            } => (toxicity, stream),
-            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause | FaultKind::Down => {
-                (1.0, Stream::Downstream)
-            }
-        }
     }
 
     /// Whether what waits for a place is events on their way to the topic; requests otherwise.

@@ -176,7 +176,7 @@ pub fn needs(kind: FaultKind) -> LinkNeeds {
 /// It bit if it bit in every place that it works on.
 fn decide(case: &Case<'_>) -> PlaceEvidence {
     let (_, judge) = row(case.fault.kind);
-    if case.aim().0 <= 0.0 {
+    if case.fault.kind.aim().0 <= 0.0 {
         return Err(lack("toxicity 0 leaves every connection alone", STRONGER));
     }
     instances::needed(case)?;

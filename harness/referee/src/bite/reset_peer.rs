@@ -17,7 +17,7 @@ pub(super) fn needs(timeout_ms: u64) -> LinkNeeds {
 }
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
-    let (toxicity, _) = case.aim();
+    let (toxicity, _) = case.fault.kind.aim();
     let probes = case.values(place, name::PROBE_RESET, When::During);
     let resets = probes.iter().filter(|reset| **reset == 1.0).count();
     let tried = count(probes.len(), "new connection");

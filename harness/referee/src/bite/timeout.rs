@@ -17,7 +17,7 @@ pub(super) const NEEDS: LinkNeeds = LinkNeeds::read(&[
 ]);
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
-    let (toxicity, _) = case.aim();
+    let (toxicity, _) = case.fault.kind.aim();
     let into = case.last(place, name::IN_BYTES);
     let out = case.last(place, name::OUT_BYTES);
     let silent = case

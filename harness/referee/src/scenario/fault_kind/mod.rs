@@ -241,6 +241,16 @@ impl FaultKind {
             },
         }
     }
+
+    /// Returns a toxic's toxicity and direction; of other faults, which have neither, 1 and downstream.
+    pub fn aim(self) -> (f32, Stream) {
+        match self {
+            Self::Toxic {
+                stream, toxicity, ..
+            } => (toxicity, stream),
+            Self::Kill | Self::Restart | Self::Pause | Self::Down => (1.0, Stream::Downstream),
+        }
+    }
 }
 
 /// Reads the share of connections that a toxic works on, 1 by default; `None` if it is wrong, which is noted.
