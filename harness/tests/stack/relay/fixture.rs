@@ -291,6 +291,32 @@ impl Fixture {
             .unwrap()
     }
 
+    /// Waits until the slot's reader has gone on to report for so long, by the server's clock.
+    pub async fn wait_for_replies_over(&self, span: Duration) {
+        let began = self.last_reply().await;
+        until("the stream's reader reports for long enough", async || {
+            let last = self.last_reply().await;
+            last.zip(began)
+                .is_some_and(|(last, began)| last - began >= span.as_secs_f64())
+        })
+        .await;
+    }
+
+    /// When the slot's reader last reported, in seconds of the server's clock; nothing without a reader.
+    async fn last_reply(&self) -> Option<f64> {
+        let sql = format!(
+            "SELECT extract(epoch FROM reply_time)::float8 FROM pg_stat_replication JOIN pg_replication_slots
+             ON pid = active_pid WHERE slot_name = '{}_slot'",
+            self.schema
+        );
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_optional(&mut connection)
+            .await
+            .unwrap()
+            .flatten()
+    }
+
     /// The server process of the relay that leads, if one does.
     pub async fn leading_session(&self) -> Option<i32> {
         if self.kind == Kind::Cdc {
