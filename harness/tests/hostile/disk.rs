@@ -9,9 +9,6 @@ use super::{
     run, theirs,
 };
 use crate::patience::PATIENCE;
-use harness::fence::database;
-use harness::topic::Topic;
-use harness::toxiproxy::ToxiproxyClient;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -313,28 +310,8 @@ fn until_as_found(turn: &Turn, before: &[String]) {
     }
 }
 
-/// Schemas, roles, slots, topics and proxies on somebody's stack.
+/// What is on somebody's stack.
 fn inventory(turn: &Turn) -> Vec<String> {
-    let info = theirs(turn).stack.info();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let mut connection = database::connect(&info.postgres, Instant::now() + PATIENCE)
-            .await
-            .unwrap();
-        let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%' \
-                   UNION ALL SELECT rolname::text FROM pg_roles \
-                   UNION ALL SELECT slot_name::text FROM pg_replication_slots";
-        let mut all: Vec<String> = sqlx::query_scalar(sql)
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-        let topics = Topic::new(&info.kafka_bootstrap, "any", 1);
-        let topics = topics.all().await.unwrap();
-        // Kafka makes its own when a consumer first asks.
-        all.extend(topics.into_iter().filter(|name| !name.starts_with("__")));
-        let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).unwrap();
-        all.extend(toxiproxy.list().await.unwrap());
-        all.sort();
-        all
-    })
+    runtime.block_on(super::theirs::inventory(theirs(turn).stack.info()))
 }

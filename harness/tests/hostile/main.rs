@@ -20,24 +20,23 @@ mod sizes;
 mod stack_ends;
 mod stack_fails;
 mod surroundings;
+#[path = "../shared/theirs.rs"]
+mod theirs;
 #[path = "../shared/turn.rs"]
 mod turn;
 mod two_at_once;
 
-use harness::process::reaper::Reaper;
-use harness::stack::data_folder::DataFolder;
-use harness::stack::external::stack_file;
-use harness::stack::{Jit, Provider, Stack};
 use patience::PATIENCE;
 use reports::record::{Record, Strategy};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use turn::{LANES, Turn};
+use theirs::theirs;
+use turn::Turn;
 
 /// The harness's own binary.
 const HARNESS: &str = env!("CARGO_BIN_EXE_outbox-harness");
@@ -351,57 +350,9 @@ fn wrongs(strategy: &Strategy) -> Option<u64> {
     all.into_iter().sum()
 }
 
-/// Somebody's stack, for tests of what happens beside it; statics are never dropped, so its reaper
-/// ends it with the test program.
-struct Theirs {
-    /// The stack file.
-    file: PathBuf,
-    stack: Stack,
-    _reaper: Arc<Reaper>,
-    _folder: DataFolder,
-}
-
-/// A stack for each that may be in its turn, started when first asked for.
-fn theirs(turn: &Turn) -> &'static Theirs {
-    static THEIRS: [OnceLock<Theirs>; LANES] = [const { OnceLock::new() }; LANES];
-    THEIRS[turn.lane].get_or_init(|| {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let theirs = runtime.block_on(async {
-            let reaper = Arc::new(Reaper::start_with(Path::new(HARNESS)).unwrap());
-            let name = format!(
-                "outbox-harness-hostile-{}-{}",
-                std::process::id(),
-                turn.lane
-            );
-            let place = std::env::temp_dir().join(name);
-            let folder = DataFolder::make(&place, None, &reaper).unwrap();
-            let provider = Provider::Local {
-                data: folder.path().join("data"),
-                logs: folder.path().join("logs"),
-                programs: programs(),
-                jit: Jit::C1,
-                synchronous_standby: false,
-            };
-            let stack = Stack::start(provider, &reaper).await.unwrap();
-            let file = folder.path().join("external.toml");
-            std::fs::write(&file, stack_file(stack.info())).unwrap();
-            Theirs {
-                file,
-                stack,
-                _reaper: reaper,
-                _folder: folder,
-            }
-        });
-        std::mem::forget(runtime);
-        theirs
-    })
-}
-
 /// [`command`], on somebody's stack.
 fn command_on_theirs(turn: &Turn, home: &Path, scenario: &str) -> Command {
     let mut command = command(home, scenario);
-    command
-        .args(["--stack", "external", "--external"])
-        .arg(&theirs(turn).file);
+    command.args(theirs(turn).arguments());
     command
 }

@@ -1,6 +1,7 @@
 //! The demo that plays by itself, whole, as in a pipe.
 
-use super::{on_schedule, only_run, program, record};
+use super::turn::alone;
+use super::{only_run, program, record, until_it_tells};
 use reports::record::Verdict;
 
 #[test]
@@ -8,7 +9,7 @@ fn given_no_terminal_when_the_demo_plays_then_the_dual_write_loses_the_outboxes_
  {
     // Given a pipe instead of a terminal, when the demo plays
     let home = tempfile::tempdir().unwrap();
-    let output = on_schedule(home.path(), || {
+    let play = || {
         program()
             .arg("demo")
             .arg("--out")
@@ -17,7 +18,11 @@ fn given_no_terminal_when_the_demo_plays_then_the_dual_write_loses_the_outboxes_
             .arg(home.path().join("demo.cast"))
             .output()
             .unwrap()
-    });
+    };
+    // Its lanes are three runs at the same time already.
+    let turn = alone();
+    let output = until_it_tells(home.path(), play(), play);
+    drop(turn);
     let said = String::from_utf8(output.stdout).unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}\n{err}");

@@ -1,6 +1,6 @@
 //! What a run says of its offending events, and what `explain` says of them afterwards.
 
-use super::{only_run, outage, program, record, run};
+use super::{only_run, outage, program, record, run_on_theirs};
 use reports::record::{Offence, Record};
 use std::path::Path;
 
@@ -106,7 +106,7 @@ fn given_an_outage_when_run_then_each_lost_event_has_its_failed_publish_and_the_
 #[test]
 fn given_killed_processes_when_run_then_the_sentences_name_the_kills() {
     let home = tempfile::tempdir().unwrap();
-    run(home.path(), KILLS, &[]);
+    run_on_theirs(home.path(), KILLS);
     let folder = only_run(home.path());
     let record = record(&folder);
 

@@ -1,37 +1,35 @@
 //! Whole runs on a stack that is not ours: what a run makes there is gone after it, also when the
 //! harness is killed.
 
-use super::{OUTAGE, TURN, program, programs, until_it_tells};
+use super::theirs::{Theirs, inventory, theirs};
+use super::turn::{Turn, beside_another};
+use super::{OUTAGE, program, until_it_tells};
 use crate::patience::PATIENCE;
 use harness::fence::database;
-use harness::process::reaper::Reaper;
-use harness::stack::external::stack_file;
-use harness::stack::{Jit, Provider, Stack, StackInfo};
+use harness::stack::StackInfo;
 use harness::topic::Topic;
-use harness::toxiproxy::ToxiproxyClient;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::PgConnection;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn given_somebodys_stack_when_runs_end_or_are_killed_on_it_then_it_is_left_as_it_was_found() {
-    let _turn = TURN.lock().await;
+    let turn = beside_another();
     let home = tempfile::tempdir().unwrap();
-    let theirs = Theirs::start().await;
-    let file = theirs.file.clone();
+    let theirs = AsFound::look(&turn).await;
 
     // When a run ends by itself
-    let output = until_it_tells(home.path(), || run(home.path(), &file).output().unwrap());
+    let whole = || run(home.path(), &theirs).output().unwrap();
+    let output = until_it_tells(home.path(), whole(), whole);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(theirs.is_as_found().await);
 
     // When the session that says that it is alive is ended under it
-    let harness = run(home.path(), &file)
+    let harness = run(home.path(), &theirs)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -55,7 +53,7 @@ async fn given_somebodys_stack_when_runs_end_or_are_killed_on_it_then_it_is_left
     assert!(theirs.is_as_found().await, "{text}");
 
     // When a run is killed as soon as it has made something
-    let mut harness = run(home.path(), &file)
+    let mut harness = run(home.path(), &theirs)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -71,54 +69,35 @@ async fn given_somebodys_stack_when_runs_end_or_are_killed_on_it_then_it_is_left
     until("nothing of it is left", async || theirs.is_as_found().await).await;
 }
 
-/// A stack that plays somebody's.
-pub struct Theirs {
-    /// Its stack file.
-    pub file: PathBuf,
+/// Somebody's stack, and what was there when a test came.
+pub struct AsFound {
+    theirs: &'static Theirs,
     found: Vec<String>,
-    stack: Stack,
-    _reaper: Arc<Reaper>,
-    _home: tempfile::TempDir,
 }
 
-impl Theirs {
-    pub async fn start() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let reaper =
-            Arc::new(Reaper::start_with(Path::new(env!("CARGO_BIN_EXE_outbox-harness"))).unwrap());
-        let provider = Provider::Local {
-            data: home.path().join("data"),
-            logs: home.path().to_owned(),
-            programs: programs(),
-            jit: Jit::C1,
-            synchronous_standby: false,
-        };
-        let stack = Stack::start(provider, &reaper).await.unwrap();
-        Self {
-            file: describe(stack.info(), home.path()),
-            found: inventory(stack.info()).await,
-            stack,
-            _reaper: reaper,
-            _home: home,
-        }
+impl AsFound {
+    /// Looks at the stack of this turn.
+    pub async fn look(turn: &Turn) -> Self {
+        let theirs = theirs(turn);
+        let found = inventory(theirs.stack.info()).await;
+        Self { theirs, found }
+    }
+
+    /// Its stack file.
+    pub fn file(&self) -> &Path {
+        &self.theirs.file
     }
 
     pub fn info(&self) -> &StackInfo {
-        self.stack.info()
+        self.theirs.stack.info()
     }
 
     /// For a run of one strategy on it.
     pub fn arguments(&self, strategy: &str) -> Vec<String> {
-        let file = self.file.display().to_string();
-        let all = [
-            "--strategy",
-            strategy,
-            "--stack",
-            "external",
-            "--external",
-            &file,
-        ];
-        all.map(str::to_owned).to_vec()
+        let stack = self.theirs.arguments();
+        let stack = stack.map(|argument| argument.to_str().unwrap().to_owned());
+        let strategy = ["--strategy", strategy].map(str::to_owned);
+        [strategy.as_slice(), &stack].concat()
     }
 
     /// Whether nothing is there that was not there at first.
@@ -139,38 +118,6 @@ impl Theirs {
     }
 }
 
-/// Schemas, databases, roles, slots, topics and proxies.
-async fn inventory(info: &StackInfo) -> Vec<String> {
-    let mut connection = database::connect(&info.postgres, Instant::now() + PATIENCE)
-        .await
-        .unwrap();
-    let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%' \
-               UNION ALL SELECT datname::text FROM pg_database \
-               UNION ALL SELECT rolname::text FROM pg_roles \
-               UNION ALL SELECT slot_name::text FROM pg_replication_slots";
-    let mut all: Vec<String> = sqlx::query_scalar(sql)
-        .fetch_all(&mut connection)
-        .await
-        .unwrap();
-    let topics = Topic::new(&info.kafka_bootstrap, "any", 1)
-        .all()
-        .await
-        .unwrap();
-    // Kafka makes its own when a consumer first asks.
-    all.extend(topics.into_iter().filter(|name| !name.starts_with("__")));
-    all.extend(
-        ToxiproxyClient::new(&info.toxiproxy_url)
-            .unwrap()
-            .list()
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|p| format!("{p:?}")),
-    );
-    all.sort();
-    all
-}
-
 pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition().await {
@@ -179,23 +126,12 @@ pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     }
 }
 
-fn run(home: &Path, stack: &Path) -> Command {
+fn run(home: &Path, theirs: &AsFound) -> Command {
     let scenario = home.join("scenario.toml");
     std::fs::write(&scenario, OUTAGE).unwrap();
     let mut command = program();
-    command.arg("run").arg(scenario).args([
-        "--strategy",
-        "cdc",
-        "--stack",
-        "external",
-        "--external",
-    ]);
-    command.arg(stack).arg("--out").arg(home.join("runs"));
+    command.arg("run").arg(scenario);
+    command.args(theirs.arguments("cdc"));
+    command.arg("--out").arg(home.join("runs"));
     command
-}
-
-fn describe(info: &StackInfo, home: &Path) -> PathBuf {
-    let file = home.join("external.toml");
-    std::fs::write(&file, stack_file(info)).unwrap();
-    file
 }

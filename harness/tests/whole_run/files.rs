@@ -63,7 +63,7 @@ fn given_two_files_with_one_scenario_name_when_run_then_both_are_in_all_results_
     std::fs::write(at("passes.toml"), scenario("60s")).unwrap();
     std::fs::write(at("fails.toml"), scenario("1us")).unwrap();
     // When both are run at once
-    let output = on_schedule(home.path(), || {
+    let output = on_schedule(home.path(), |_| {
         program()
             .arg("run")
             .args([at("passes.toml"), at("fails.toml")])

@@ -1,7 +1,8 @@
 //! Relays that a file describes (`kind = "external"`): one that does its work, and some that do not
 //! behave. What stands in for somebody's relay is this program's own, which nothing here knows.
 
-use super::{only_run, record, run, run_beside, try_each};
+use super::turn::{Turn, beside_another};
+use super::{only_run, record, run_beside, run_on_theirs};
 use reports::record::{Record, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -83,12 +84,12 @@ pub fn run_with(relay: &str, scenario: &str) -> Ran {
 }
 
 fn run_with_config(relay: &str, config: &str, scenario: &str) -> Ran {
-    ran(relay, config, |home| run(home, scenario, &[]))
+    ran(relay, config, |home| run_on_theirs(home, scenario))
 }
 
 /// For whoever has the turn.
-fn run_beside_with(relay: &str, scenario: &str) -> Ran {
-    ran(relay, CONFIG, |home| run_beside(&[], home, scenario, &[]))
+fn run_beside_with(turn: &Turn, relay: &str, scenario: &str) -> Ran {
+    ran(relay, CONFIG, |home| run_beside(turn, home, scenario))
 }
 
 fn ran(relay: &str, config: &str, run: impl FnOnce(&Path) -> Output) -> Ran {
@@ -398,13 +399,14 @@ fn given_a_file_whose_parts_cannot_work_then_that_is_known_before_any_load() {
             "which is no folder",
         ),
     ];
-    try_each(&cases, |(right, wrong, told)| {
+    let turn = beside_another();
+    for (right, wrong, told) in &cases {
         assert!(good.contains(right), "{right}");
-        let ran = run_beside_with(&good.replace(right, wrong), LOAD);
+        let ran = run_beside_with(&turn, &good.replace(right, wrong), LOAD);
         assert_eq!(ran.output.status.code(), Some(4), "{wrong}: {}", ran.said());
         assert!(ran.said().contains(told), "{wrong}: {}", ran.said());
         assert!(!ran.said().contains("load:"), "{wrong}: {}", ran.said());
-    });
+    }
 }
 
 #[test]

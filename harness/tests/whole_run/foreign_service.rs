@@ -3,7 +3,8 @@
 //! somebody's service is this program's own, which nothing here knows.
 
 use super::foreign::{Ran, is_left, ran_beside};
-use super::{run, run_beside, try_each};
+use super::turn::{Turn, beside_another};
+use super::{run_beside, run_on_theirs};
 use reports::record::Verdict;
 use std::path::Path;
 use std::process::Output;
@@ -96,14 +97,12 @@ relay = "relay.toml"
 "#;
 
 fn run_with(relay: &str, write_path: &str, scenario: &str) -> Ran {
-    ran(relay, write_path, |home| run(home, scenario, &[]))
+    ran(relay, write_path, |home| run_on_theirs(home, scenario))
 }
 
 /// For whoever has the turn.
-fn run_beside_with(relay: &str, write_path: &str, scenario: &str) -> Ran {
-    ran(relay, write_path, |home| {
-        run_beside(&[], home, scenario, &[])
-    })
+fn run_beside_with(turn: &Turn, relay: &str, write_path: &str, scenario: &str) -> Ran {
+    ran(relay, write_path, |home| run_beside(turn, home, scenario))
 }
 
 fn ran(relay: &str, write_path: &str, run: impl FnOnce(&Path) -> Output) -> Ran {
@@ -275,13 +274,14 @@ fn given_a_file_whose_parts_cannot_work_then_that_is_known_before_any_load() {
             "order-service: start: it was not ready yet and exited with code 5",
         ),
     ];
-    try_each(&cases, |(right, wrong, told)| {
+    let turn = beside_another();
+    for (right, wrong, told) in &cases {
         assert!(good.contains(right), "{right}");
-        let ran = run_beside_with(&good.replacen(right, wrong, 1), OUTBOX, LOAD);
+        let ran = run_beside_with(&turn, &good.replacen(right, wrong, 1), OUTBOX, LOAD);
         assert_eq!(ran.output.status.code(), Some(4), "{wrong}: {}", ran.said());
         assert!(ran.said().contains(told), "{wrong}: {}", ran.said());
         assert!(!ran.said().contains("load:"), "{wrong}: {}", ran.said());
-    });
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Two relays of one strategy in whole runs: faults on one of them by name, and on its links.
 
-use super::{only_run, program, record, run};
+use super::{only_run, program, record, run_on_theirs};
 use reports::record::{Fault, Record};
 
 /// The one that leads is killed; the one that took over hangs until it has lost its session.
@@ -92,7 +92,7 @@ fn faults<'r>(record: &'r Record, strategy: &str) -> &'r [Fault] {
 #[test]
 fn given_two_relays_when_one_is_killed_and_the_other_hangs_then_each_goes_on_for_the_other() {
     let home = tempfile::tempdir().unwrap();
-    let output = run(home.path(), FAILOVER, &[]);
+    let output = run_on_theirs(home.path(), FAILOVER);
     let said = String::from_utf8_lossy(&output.stderr);
     let folder = only_run(home.path());
     let record = record(&folder);
@@ -162,7 +162,7 @@ fn given_two_relays_when_one_is_killed_and_the_other_hangs_then_each_goes_on_for
 #[test]
 fn given_a_relay_that_stands_by_when_it_is_killed_then_nobody_missed_it_and_nothing_is_proved() {
     let home = tempfile::tempdir().unwrap();
-    let output = run(home.path(), STANDBY, &[]);
+    let output = run_on_theirs(home.path(), STANDBY);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
     let record = record(&only_run(home.path()));

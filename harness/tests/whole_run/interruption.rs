@@ -2,8 +2,9 @@
 //! of it. Where a step of the fence waits for something, that is withheld, so that the interruption
 //! comes while it waits.
 
-use super::external::{Theirs, until};
-use super::{TURN, program, try_each};
+use super::external::{AsFound, until};
+use super::turn::beside_another;
+use super::{program, try_each};
 use crate::patience::PATIENCE;
 use harness::history;
 use nix::sys::signal::{Signal, kill};
@@ -105,8 +106,8 @@ impl Withheld {
 #[tokio::test(flavor = "multi_thread")]
 async fn given_somebodys_stack_when_a_run_is_interrupted_in_each_phase_then_nothing_of_it_is_left()
 {
-    let _turn = TURN.lock().await;
-    let theirs = Theirs::start().await;
+    let turn = beside_another();
+    let theirs = AsFound::look(&turn).await;
     for (number, (phase, withheld)) in [
         ("stack (external): starting", Withheld::Nothing),
         ("polling: setting up", Withheld::Nothing),
@@ -235,7 +236,7 @@ impl Run {
     }
 
     /// Withholds it as soon as the load is under way.
-    async fn withhold(&mut self, what: Withheld, theirs: &Theirs, home: &Path) -> Held {
+    async fn withhold(&mut self, what: Withheld, theirs: &AsFound, home: &Path) -> Held {
         if what == Withheld::Nothing {
             return Held::Nothing;
         }
@@ -257,7 +258,7 @@ impl Run {
     }
 }
 
-async fn lock_orders(theirs: &Theirs, mode: &str) -> PgConnection {
+async fn lock_orders(theirs: &AsFound, mode: &str) -> PgConnection {
     let mut session = theirs.session().await;
     let schema: String =
         sqlx::query_scalar("SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%'")
@@ -273,7 +274,7 @@ async fn lock_orders(theirs: &Theirs, mode: &str) -> PgConnection {
 }
 
 async fn open_transaction(
-    theirs: &Theirs,
+    theirs: &AsFound,
 ) -> ThreadedProducer<rdkafka::producer::DefaultProducerContext> {
     let topics = theirs.topics().await;
     let topic = topics.iter().find(|t| t.ends_with(".polling")).unwrap();

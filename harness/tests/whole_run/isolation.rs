@@ -1,9 +1,10 @@
 //! Outboxes of files that have a database of their own (`isolation = "database"`), beside one that has a schema,
 //! on a stack that is not ours: what they made there is gone after the run, also when the harness is killed.
 
-use super::external::{Theirs, until};
+use super::external::{AsFound, until};
 use super::foreign::{CONFIG, LOAD, file, stand_in};
-use super::{TURN, foreign_service, only_run, program, record, run_beside, until_it_tells};
+use super::turn::beside_another;
+use super::{commanded, foreign_service, only_run, program, record, run_beside, until_it_tells};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
@@ -71,7 +72,7 @@ fn write(home: &Path, extension: &str) {
 }
 
 /// How many databases of runs there are.
-async fn databases(theirs: &Theirs) -> i64 {
+async fn databases(theirs: &AsFound) -> i64 {
     sqlx::query_scalar("select count(*) from pg_database where datname like 'oh\\_%'")
         .fetch_one(&mut theirs.session().await)
         .await
@@ -81,10 +82,10 @@ async fn databases(theirs: &Theirs) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn given_outboxes_of_either_isolation_when_run_or_killed_on_somebodys_stack_then_nothing_is_left()
  {
-    let _turn = TURN.lock().await;
+    let turn = beside_another();
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    let theirs = Theirs::start().await;
+    let theirs = AsFound::look(&turn).await;
     let citext: i64 =
         sqlx::query_scalar("select count(*) from pg_available_extensions where name = 'citext'")
             .fetch_one(&mut theirs.session().await)
@@ -97,11 +98,10 @@ async fn given_outboxes_of_either_isolation_when_run_or_killed_on_somebodys_stac
             _ => "'create extension citext', ",
         },
     );
-    let file = theirs.file.display().to_string();
-    let on_theirs = ["--stack", "external", "--external", &file];
 
     // When all of them are run, and their relays killed
-    let output = until_it_tells(home, || run_beside(&[], home, &scenario(), &on_theirs));
+    let whole = || run_beside(&turn, home, &scenario());
+    let output = until_it_tells(home, whole(), whole);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
     let folder = only_run(home);
@@ -134,8 +134,7 @@ async fn given_outboxes_of_either_isolation_when_run_or_killed_on_somebodys_stac
     let mut harness = program()
         .arg("run")
         .arg(home.join("scenario.toml"))
-        .args(["--strategy", "database"])
-        .args(on_theirs)
+        .args(theirs.arguments("database"))
         .arg("--out")
         .arg(home.join("runs"))
         .stdout(Stdio::null())
@@ -152,7 +151,7 @@ async fn given_outboxes_of_either_isolation_when_run_or_killed_on_somebodys_stac
                    grant create on database postgres to limited";
     let mut session = theirs.session().await;
     sqlx::raw_sql(limited).execute(&mut session).await.unwrap();
-    let text = std::fs::read_to_string(&theirs.file).unwrap();
+    let text = std::fs::read_to_string(theirs.file()).unwrap();
     let postgres = &theirs.info().postgres;
     let as_limited = text
         .replacen(
@@ -170,7 +169,10 @@ async fn given_outboxes_of_either_isolation_when_run_or_killed_on_somebodys_stac
     let file = file.display().to_string();
     std::fs::remove_dir_all(home.join("runs")).unwrap();
     let on_theirs = ["--stack", "external", "--external", &file];
-    let output = run_beside(&[], home, &scenario(), &on_theirs);
+    let output = commanded(&[], home, &scenario())
+        .args(on_theirs)
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(4), "{said}");
     let remedy = "may not create databases: `alter role \"limited\" createdb`";

@@ -20,14 +20,20 @@ mod isolation;
 mod patience;
 #[path = "../shared/secrets.rs"]
 mod secrets;
+#[path = "../shared/theirs.rs"]
+mod theirs;
 mod trace;
 mod triggers;
+#[path = "../shared/turn.rs"]
+mod turn;
 mod verdicts;
 
 use reports::record::Record;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use theirs::theirs;
+use turn::{Turn, alone, beside_another};
 
 /// A short version of the flagship: Kafka is down in the middle.
 const OUTAGE: &str = r#"
@@ -78,9 +84,6 @@ struct Outage {
     _home: tempfile::TempDir,
 }
 
-/// One run at a time: two of them on two cores make each other late, and a late load proves nothing.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 /// The shared outage run.
 fn outage() -> &'static Outage {
     static RUN: OnceLock<Outage> = OnceLock::new();
@@ -113,26 +116,43 @@ fn program() -> Command {
     command
 }
 
-/// Runs a scenario given as text, its folder under `home/runs`.
+/// Runs a scenario given as text, its folder under `home/runs`, on a stack of its own.
 fn run(home: &Path, scenario: &str, more: &[&str]) -> Output {
     run_in(&[], home, scenario, more)
 }
 
 /// The same with these variables in its environment.
 fn run_in(variables: &[(&str, &str)], home: &Path, scenario: &str, more: &[&str]) -> Output {
-    on_schedule(home, || run_beside(variables, home, scenario, more))
+    on_schedule(home, |_| {
+        commanded(variables, home, scenario)
+            .args(more)
+            .output()
+            .unwrap()
+    })
 }
 
-/// Makes a run alone, its folders under `home/runs`, until it can tell.
-fn on_schedule(home: &Path, run: impl Fn() -> Output) -> Output {
-    let _turn = TURN.blocking_lock();
-    until_it_tells(home, run)
+/// [`run`] on a stack that serves one run after the other, for scenarios that leave its servers alone.
+fn run_on_theirs(home: &Path, scenario: &str) -> Output {
+    on_schedule(home, |turn| run_beside(turn, home, scenario))
 }
 
-/// The same for whoever has the turn: where the machine was too busy for the run, it is made again, a few
-/// times, without the folders of before.
-fn until_it_tells(home: &Path, run: impl Fn() -> Output) -> Output {
-    let mut output = run();
+/// The same for whoever has the turn.
+fn run_beside(turn: &Turn, home: &Path, scenario: &str) -> Output {
+    let mut command = commanded(&[], home, scenario);
+    command.args(theirs(turn).arguments()).output().unwrap()
+}
+
+/// Makes a run, its folders under `home/runs`, until it can tell: beside another one, and then alone.
+fn on_schedule(home: &Path, run: impl Fn(&Turn) -> Output) -> Output {
+    let first = beside_another();
+    let output = run(&first);
+    drop(first);
+    until_it_tells(home, output, || run(&alone()))
+}
+
+/// Where the machine was too busy for the run, it is made again, a few times, without the folders of before.
+fn until_it_tells(home: &Path, first: Output, again: impl Fn() -> Output) -> Output {
+    let mut output = first;
     for _ in 1..busy::TRIES {
         if output.status.code() != Some(3) || !was_too_busy(&home.join("runs")) {
             break;
@@ -140,7 +160,7 @@ fn until_it_tells(home: &Path, run: impl Fn() -> Output) -> Output {
         let said = String::from_utf8_lossy(&output.stderr);
         println!("the machine was too busy: {said}");
         std::fs::remove_dir_all(home.join("runs")).unwrap();
-        output = run();
+        output = again();
     }
     output
 }
@@ -153,24 +173,23 @@ fn was_too_busy(runs: &Path) -> bool {
     records.any(|json| busy::was_too_busy(&reports::json::parse(&json).unwrap()))
 }
 
-/// The same for whoever has the turn.
-fn run_beside(variables: &[(&str, &str)], home: &Path, scenario: &str, more: &[&str]) -> Output {
+/// The command for this.
+fn commanded(variables: &[(&str, &str)], home: &Path, scenario: &str) -> Command {
     let file = home.join("scenario.toml");
     std::fs::write(&file, scenario).unwrap();
-    program()
+    let mut command = program();
+    command
         .envs(variables.iter().copied())
         .arg("run")
         .arg(&file)
         .arg("--out")
-        .arg(home.join("runs"))
-        .args(more)
-        .output()
-        .unwrap()
+        .arg(home.join("runs"));
+    command
 }
 
 /// Tries each of these, a few at a time: of runs in which nothing is measured, most of which end before their load.
 fn try_each<C: Sync>(cases: &[C], attempt: impl Fn(&C) + Sync) {
-    let _turn = TURN.blocking_lock();
+    let _turn = alone();
     for some in cases.chunks(3) {
         std::thread::scope(|scope| {
             for case in some {

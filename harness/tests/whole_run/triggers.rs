@@ -1,7 +1,7 @@
 //! Faults that wait for something instead of a time, in whole runs.
 
 use super::foreign::{LOAD, file, run_with, stand_in};
-use super::{only_run, program, record, run};
+use super::{only_run, program, record, run_on_theirs};
 use reports::record::{Fault, Strategy, Verdict};
 
 /// A kill by the count of events; and a second one, while the link that it needs is cut.
@@ -82,7 +82,7 @@ fn phases(strategy: &Strategy) -> Vec<&str> {
 #[test]
 fn given_faults_that_wait_for_a_count_and_for_another_fault_when_run_then_each_bit_and_it_passes() {
     let home = tempfile::tempdir().unwrap();
-    let output = run(home.path(), TRIGGERED, &[]);
+    let output = run_on_theirs(home.path(), TRIGGERED);
     let said = String::from_utf8_lossy(&output.stderr);
     let folder = only_run(home.path());
     let record = record(&folder);
@@ -127,7 +127,7 @@ fn given_faults_that_wait_for_a_count_and_for_another_fault_when_run_then_each_b
 fn given_a_trigger_that_is_never_reached_when_run_then_the_run_is_unknown_and_says_how_far_it_came()
 {
     let home = tempfile::tempdir().unwrap();
-    let output = run(home.path(), NEVER, &[]);
+    let output = run_on_theirs(home.path(), NEVER);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
     let record = record(&only_run(home.path()));
@@ -182,7 +182,7 @@ lost = 0
 #[test]
 fn given_a_fault_that_waits_for_a_query_when_it_is_true_then_it_comes_and_bites() {
     let home = tempfile::tempdir().unwrap();
-    let output = run(home.path(), ASKED, &[]);
+    let output = run_on_theirs(home.path(), ASKED);
     let said = String::from_utf8_lossy(&output.stderr);
     let record = record(&only_run(home.path()));
     let strategy = &record.strategies[0];
@@ -217,7 +217,7 @@ fn given_a_query_that_cannot_be_asked_when_run_then_that_is_known_before_any_loa
         ),
     ] {
         let home = tempfile::tempdir().unwrap();
-        let output = run(home.path(), &ASKED.replace("from orders", wrong), &[]);
+        let output = run_on_theirs(home.path(), &ASKED.replace("from orders", wrong));
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(4), "{wrong}: {said}");
         assert!(said.contains(told), "{wrong}: {said}");
@@ -234,7 +234,7 @@ fn given_a_query_that_breaks_under_way_when_run_then_the_trigger_never_fired_and
     let breaks = "select 1 / (count(*) < 50)::int > 1 from orders";
     let scenario = ASKED.replace("select sum(version) >= 400\n  from orders", breaks);
     assert!(scenario.contains(breaks));
-    let output = run(home.path(), &scenario, &[]);
+    let output = run_on_theirs(home.path(), &scenario);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
     let record = record(&only_run(home.path()));
