@@ -78,8 +78,13 @@ pub fn relay(
                 .of_several(config.one_of_several);
             traced(source, publisher, trace, stop)
         }
-        SourceConfig::Cdc { slot, publication } => {
+        SourceConfig::Cdc {
+            slot,
+            publication,
+            logged,
+        } => {
             let source = CdcSource::new(config.postgres, slot, publication)
+                .of(logged)
                 .committing(config.synchronous_commit)
                 .of_several(config.one_of_several);
             traced(source, publisher, trace, stop)

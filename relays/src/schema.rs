@@ -48,6 +48,9 @@ pub enum OutboxKind {
     /// Rows are read from the WAL, and deleted in the transaction that inserts them; a publication
     /// and a slot exist.
     Fleeting,
+    /// There is no table: events are logical decoding messages in the WAL; a publication, of no table, and a slot
+    /// exist.
+    Message,
     /// Tables that were not designed here, made afterwards by [`lay_out`].
     Foreign {
         /// Whether the relay's role may use replication.
@@ -64,14 +67,14 @@ pub enum OutboxKind {
 impl OutboxKind {
     /// Whether a publication and a slot are made with the tables.
     pub fn is_read_from_wal(self) -> bool {
-        matches!(self, Self::Cdc | Self::Fleeting)
+        matches!(self, Self::Cdc | Self::Fleeting | Self::Message)
     }
 
     /// Whether a role may use replication.
     fn has_replication(self, role: Role) -> bool {
         let relay = match self {
             Self::None | Self::Delete | Self::Mark => false,
-            Self::Cdc | Self::Fleeting => true,
+            Self::Cdc | Self::Fleeting | Self::Message => true,
             Self::Foreign { replication } => replication,
             Self::ForeignService { replication } => return replication == Some(role),
         };
@@ -87,6 +90,7 @@ impl OutboxKind {
             | Self::Mark
             | Self::Cdc
             | Self::Fleeting
+            | Self::Message
             | Self::Foreign { .. } => false,
         }
     }

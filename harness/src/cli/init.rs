@@ -19,10 +19,15 @@ struct Part {
 /// A file that is written has a name, a content, and permissions (Unix mode).
 type File = (&'static str, &'static str, u32);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     part("dual-write", include_str!("init/dual-write.toml"), &[]),
     part("polling", include_str!("init/polling.toml"), &[]),
     part("cdc", include_str!("init/cdc.toml"), &[]),
+    part(
+        "logical-message",
+        include_str!("init/logical-message.toml"),
+        &[],
+    ),
     part("debezium", include_str!("init/debezium.toml"), &[]),
     part("external", include_str!("init/external.toml"), &TEMPLATE),
 ];

@@ -75,6 +75,28 @@ pub async fn in_slot(
     admin: &PostgresTarget,
     slot: &str,
     publication: &str,
+    each: impl FnMut(u64, &str),
+) -> Result<u64, String> {
+    peek(admin, slot, publication, OutboxDecoder::default(), each).await
+}
+
+/// The same where the events are logical decoding messages with this prefix.
+pub async fn messages_in_slot(
+    admin: &PostgresTarget,
+    slot: &str,
+    publication: &str,
+    prefix: &str,
+    each: impl FnMut(u64, &str),
+) -> Result<u64, String> {
+    let decoder = OutboxDecoder::of_messages(prefix.to_owned());
+    peek(admin, slot, publication, decoder, each).await
+}
+
+async fn peek(
+    admin: &PostgresTarget,
+    slot: &str,
+    publication: &str,
+    mut decoder: OutboxDecoder,
     mut each: impl FnMut(u64, &str),
 ) -> Result<u64, String> {
     let doing =
@@ -82,12 +104,11 @@ pub async fn in_slot(
     let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
     let mut changes = sqlx::query_scalar::<_, Vec<u8>>(
         "SELECT data FROM pg_logical_slot_peek_binary_changes(\
-           $1, NULL, NULL, 'proto_version', '1', 'publication_names', $2)",
+           $1, NULL, NULL, 'proto_version', '1', 'publication_names', $2, 'messages', 'true')",
     )
     .bind(slot)
     .bind(publication)
     .fetch(&mut connection);
-    let mut decoder = OutboxDecoder::default();
     let mut count = 0;
     while let Some(change) = changes.try_next().await.map_err(|e| doing(&e))? {
         let decoded = decoder.decode(Bytes::from(change)).map_err(|e| doing(&e))?;

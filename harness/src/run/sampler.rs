@@ -95,6 +95,8 @@ impl Sampler {
             OutboxKind::None => &[WAL_BYTES],
             // Which of its tables are the outbox, nobody says.
             OutboxKind::ForeignService { .. } => &[WAL_BYTES, SLOT_WAL_BYTES],
+            // There is none.
+            OutboxKind::Message => &[WAL_BYTES, SLOT_WAL_BYTES],
             OutboxKind::Delete
             | OutboxKind::Mark
             | OutboxKind::Cdc

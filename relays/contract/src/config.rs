@@ -84,6 +84,9 @@ pub enum WritePathConfig {
         /// This says whether the transaction also sends a NOTIFY to wake a polling relay.
         notify: bool,
     },
+    /// Order and version are written in one transaction with a logical decoding message that announces them:
+    /// there is no outbox table.
+    Message,
     /// Order and version, then the statements of an outbox that was not designed here, in one
     /// transaction.
     Foreign {
@@ -157,6 +160,17 @@ pub enum AfterPublish {
     Mark,
 }
 
+/// As what an event stands in the write-ahead log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Logged {
+    /// It is a row that was inserted into the outbox.
+    #[default]
+    Row,
+    /// It is a logical decoding message (`pg_logical_emit_message`), whose prefix is the strategy's schema.
+    Message,
+}
+
 /// This says where a relay gets its events from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -178,6 +192,9 @@ pub enum SourceConfig {
         slot: String,
         /// This is the publication's name; the publication exists before the relay starts.
         publication: String,
+        /// This says as what the events stand in the log.
+        #[serde(default)]
+        logged: Logged,
     },
 }
 

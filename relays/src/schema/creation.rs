@@ -27,16 +27,8 @@ pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), Schem
     }
     grant_connections(conn, &layout.roles_that_are_made()).await?;
     if layout.outbox.is_read_from_wal() {
-        execute(
-            conn,
-            "creating the publication",
-            format!(
-                "create publication {} for table {}.outbox with (publish = 'insert')",
-                quote_identifier(&layout.publication()),
-                quote_identifier(layout.schema())
-            ),
-        )
-        .await?;
+        let statement = layout.publication_statement();
+        execute(conn, "creating the publication", statement).await?;
     }
     execute(conn, "committing the set-up", "commit".into()).await?;
     if layout.outbox.is_read_from_wal() {
@@ -156,9 +148,10 @@ impl Layout {
             ),
         )];
         let status = match self.outbox {
-            OutboxKind::None | OutboxKind::Foreign { .. } | OutboxKind::ForeignService { .. } => {
-                return statements;
-            }
+            OutboxKind::None
+            | OutboxKind::Message
+            | OutboxKind::Foreign { .. }
+            | OutboxKind::ForeignService { .. } => return statements,
             OutboxKind::Delete | OutboxKind::Cdc | OutboxKind::Fleeting => "",
             OutboxKind::Mark => ", status text not null default 'pending'",
         };
@@ -218,6 +211,24 @@ impl Layout {
         statements
     }
 
+    /// A stream of messages names a publication too, and would bring the rows of its tables.
+    fn publication_statement(&self) -> String {
+        let publication = quote_identifier(&self.publication());
+        let tables = match self.outbox {
+            OutboxKind::Message => String::new(),
+            OutboxKind::None
+            | OutboxKind::Delete
+            | OutboxKind::Mark
+            | OutboxKind::Cdc
+            | OutboxKind::Fleeting
+            | OutboxKind::Foreign { .. }
+            | OutboxKind::ForeignService { .. } => {
+                format!("for table {}.outbox ", quote_identifier(self.schema()))
+            }
+        };
+        format!("create publication {publication} {tables}with (publish = 'insert')")
+    }
+
     /// Returns the roles of this kind of outbox; a reader's is among them where the order service is a foreign one.
     fn roles_that_are_made(&self) -> Vec<String> {
         let mut roles = vec![self.service_role(), self.relay_role()];
@@ -271,7 +282,7 @@ impl Layout {
                 searching(&relay, &schema),
             ]);
             statements.extend(self.lent_database(&relay));
-        } else if self.outbox != OutboxKind::None {
+        } else if !matches!(self.outbox, OutboxKind::None | OutboxKind::Message) {
             statements.push((
                 "granting insertion into outbox to the order service",
                 format!("grant insert on {schema}.outbox to {service}"),

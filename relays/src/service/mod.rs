@@ -79,7 +79,9 @@ pub async fn serve_until(
     let mut stop = Box::pin(stop);
     // The longest time that a write path waits for anything but the database.
     let wait = match &config.write_path {
-        WritePathConfig::Outbox { .. } | WritePathConfig::Foreign { .. } => HOLD_MAX,
+        WritePathConfig::Outbox { .. }
+        | WritePathConfig::Message
+        | WritePathConfig::Foreign { .. } => HOLD_MAX,
         WritePathConfig::DualWrite {
             publish_timeout_ms, ..
         } => HOLD_MAX + producer::delivery_within(*publish_timeout_ms),
@@ -92,21 +94,12 @@ pub async fn serve_until(
     let monitor = Arc::new(Monitor::default());
     let trace = Trace::open(config.trace.as_ref());
     let run = config.run;
-    match config.write_path {
-        WritePathConfig::Outbox { notify } => {
-            let announcement = if notify {
-                Announcement::OutboxAndNotify
-            } else {
-                Announcement::Outbox
-            };
-            let orders = Orders::new(run, announcement);
-            let path = Outbox::new(orders, Arc::clone(&connections), trace.clone());
-            accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
-        }
+    let announcement = match config.write_path {
+        WritePathConfig::Outbox { notify: true } => Announcement::OutboxAndNotify,
+        WritePathConfig::Outbox { notify: false } => Announcement::Outbox,
+        WritePathConfig::Message => Announcement::Message,
         WritePathConfig::Foreign { announce } => {
-            let orders = Orders::new(run, Announcement::Foreign(ForeignStatements::new(announce)));
-            let path = Outbox::new(orders, Arc::clone(&connections), trace.clone());
-            accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
+            Announcement::Foreign(ForeignStatements::new(announce))
         }
         WritePathConfig::DualWrite {
             order,
@@ -121,11 +114,16 @@ pub async fn serve_until(
                 trace.clone(),
             )?;
             producer.warm_up().await;
-            let connections = Arc::clone(&connections);
-            let path = DualWrite::new(order, orders, connections, producer, trace.clone());
+            let lent = Arc::clone(&connections);
+            let path = DualWrite::new(order, orders, lent, producer, trace.clone());
             accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
+            connections.close().await;
+            return Ok(());
         }
-    }
+    };
+    let orders = Orders::new(run, announcement);
+    let path = Outbox::new(orders, Arc::clone(&connections), trace.clone());
+    accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
     connections.close().await;
     Ok(())
 }

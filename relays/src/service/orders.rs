@@ -56,6 +56,20 @@ macro_rules! announced_loudly {
     };
 }
 
+// The fields of an event, as `pgoutput::OutboxDecoder::message` takes them apart. Other strategies of the database
+// have other schemas.
+macro_rules! emitted {
+    ($write:expr) => {
+        concat!(
+            "with written as (",
+            $write,
+            ") select version, pg_logical_emit_message(true, current_schema()::text,
+                 concat_ws(e'\\t', $1::text, $6::text, $7::text, version, $8::text || version || $9::text))
+             from written"
+        )
+    };
+}
+
 /// How a change is announced.
 #[derive(Debug, Clone)]
 pub(super) enum Announcement {
@@ -65,6 +79,8 @@ pub(super) enum Announcement {
     Outbox,
     /// The same row announces it, and a NOTIFY on the channel named like the schema.
     OutboxAndNotify,
+    /// A logical decoding message announces it, in the statement that writes the change.
+    Message,
     /// Statements of their own announce it, after the one that writes it.
     Foreign(ForeignStatements),
 }
@@ -94,13 +110,16 @@ impl Orders {
         change: &Change,
     ) -> Result<Option<u32>, DatabaseError> {
         let mut query = self.statement(change);
-        if let Announcement::Outbox | Announcement::OutboxAndNotify = self.announcement {
-            let text = EventText::new(&self.run, change);
-            query = query
-                .bind(Uuid::now_v7())
-                .bind(change.kind.event_type())
-                .bind(text.prefix)
-                .bind(text.suffix);
+        match self.announcement {
+            Announcement::Outbox | Announcement::OutboxAndNotify | Announcement::Message => {
+                let text = EventText::new(&self.run, change);
+                query = query
+                    .bind(Uuid::now_v7())
+                    .bind(change.kind.event_type())
+                    .bind(text.prefix)
+                    .bind(text.suffix);
+            }
+            Announcement::None | Announcement::Foreign(_) => {}
         }
         let row = exchange("writing an order", query.fetch_optional(&mut *conn)).await?;
         let version = row
@@ -128,6 +147,8 @@ impl Orders {
             (Announcement::Outbox, false) => announced!(transition!(), "version"),
             (Announcement::OutboxAndNotify, true) => announced_loudly!(place!()),
             (Announcement::OutboxAndNotify, false) => announced_loudly!(transition!()),
+            (Announcement::Message, true) => emitted!(place!()),
+            (Announcement::Message, false) => emitted!(transition!()),
         };
         sqlx::query(sql)
             .bind(change.order)

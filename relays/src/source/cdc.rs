@@ -23,12 +23,12 @@
 mod tests;
 
 use super::lease::SessionLease;
-use super::pgoutput::{OutboxDecoder, OutboxRow};
+use super::pgoutput::{DecodeError, OutboxDecoder, OutboxRow};
 use super::positions::Positions;
 use super::session::{CONNECT_TIMEOUT, bounded, connect, place};
 use super::sweeper::sweep_for_ever;
 use super::{Source, SourceError, Standing};
-use crate::config::{CommitMode, PostgresTarget};
+use crate::config::{CommitMode, Logged, PostgresTarget};
 use futures::FutureExt;
 use pgwire_replication::{
     Lsn, PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent,
@@ -86,6 +86,7 @@ pub struct CdcSource {
     commit: CommitMode,
     slot: String,
     publication: String,
+    logged: Logged,
     one_of_several: bool,
     /// These are the leases of the next session and of the running one: the server takes a lease at the start only.
     lease: SessionLease,
@@ -122,6 +123,7 @@ impl CdcSource {
             commit: CommitMode::default(),
             slot,
             publication,
+            logged: Logged::default(),
             one_of_several: false,
             lease: SessionLease::ALONE,
             session_lease: SessionLease::ALONE,
@@ -146,6 +148,20 @@ impl CdcSource {
     pub fn committing(mut self, commit: CommitMode) -> Self {
         self.commit = commit;
         self
+    }
+
+    /// Says as what the events stand in the log. Of messages nothing is left to be deleted, and their prefix is
+    /// the schema.
+    pub fn of(mut self, logged: Logged) -> Self {
+        self.logged = logged;
+        self
+    }
+
+    fn new_decoder(&self) -> OutboxDecoder {
+        match self.logged {
+            Logged::Row => OutboxDecoder::default(),
+            Logged::Message => OutboxDecoder::of_messages(self.target.schema.clone()),
+        }
     }
 
     /// Says whether it is one of several: then it stands by while another one has the slot, and loses it when
@@ -258,7 +274,7 @@ impl CdcSource {
         self.client = Some(client);
         self.lookout = None;
         // Tables are described anew in each session.
-        self.decoder = OutboxDecoder::default();
+        self.decoder = self.new_decoder();
         self.session_lease = self.lease;
         (self.silent, self.behind) = (Duration::ZERO, false);
         (self.slowest, self.slowest_lately) = (Duration::ZERO, None);
@@ -393,20 +409,43 @@ impl CdcSource {
             ReplicationEvent::XLogData { data, .. } => {
                 let bytes = data.len();
                 let row = self.decoder.decode(data);
-                if let Some(row) = row.map_err(|e| self.error("decode", e))? {
-                    self.positions.event();
-                    batch.push_back(row);
-                    return Ok(bytes);
-                }
+                return self.keep(row, bytes, batch);
+            }
+            ReplicationEvent::Message {
+                transactional,
+                prefix,
+                content,
+                ..
+            } => {
+                let bytes = content.len();
+                let row = self
+                    .decoder
+                    .message(transactional, prefix.as_bytes(), content);
+                return self.keep(row, bytes, batch);
             }
             ReplicationEvent::Commit { end_lsn, .. } => self.positions.commit(end_lsn.0),
             ReplicationEvent::KeepAlive { wal_end, .. } => {
                 self.behind = false;
                 self.positions.sent_up_to(wal_end.0);
             }
-            ReplicationEvent::Message { .. } | ReplicationEvent::StoppedAt { .. } => {}
+            ReplicationEvent::StoppedAt { .. } => {}
         }
         Ok(0)
+    }
+
+    /// Adds what was decoded to the batch, if it is an event; returns how many bytes that added.
+    fn keep(
+        &mut self,
+        decoded: Result<Option<OutboxRow>, DecodeError>,
+        bytes: usize,
+        batch: &mut VecDeque<OutboxRow>,
+    ) -> Result<usize, SourceError> {
+        let Some(row) = decoded.map_err(|e| self.error("decode", e))? else {
+            return Ok(0);
+        };
+        self.positions.event();
+        batch.push_back(row);
+        Ok(bytes)
     }
 }
 
@@ -445,7 +484,7 @@ impl Source for CdcSource {
             return Ok(Standing::StandsBy);
         };
         self.begin_session(client);
-        if self.sweeper.is_none() {
+        if self.sweeper.is_none() && self.logged == Logged::Row {
             let acknowledged = Arc::clone(&self.acknowledged);
             let sweeper = sweep_for_ever(self.target.clone(), self.commit, acknowledged);
             self.sweeper = Some(tokio::spawn(sweeper));

@@ -51,6 +51,9 @@ pub enum DecodeError {
     /// A column that must have a value has none.
     #[error("an outbox row without {0}")]
     NoValue(&'static str),
+    /// A logical decoding message that is ours by its prefix is no event.
+    #[error("a logical decoding message with prefix {0} is no event: it takes four tabs")]
+    NotAnEvent(String),
     /// More tables than any outbox has.
     #[error("more than {TABLES_MAX} tables in the publication; publish the outbox only")]
     TooManyTables,
@@ -84,6 +87,15 @@ pub enum Message<'a> {
         table: u32,
         /// This is the inserted row, whose values are still in the message.
         row: Row<'a>,
+    },
+    /// A logical decoding message was emitted, which belongs to no table.
+    Emitted {
+        /// This says whether it belongs to the transaction, and is there only if that committed.
+        transactional: bool,
+        /// Whoever emitted it tells its messages from others' by this.
+        prefix: &'a [u8],
+        /// These bytes of the whole message are its content.
+        content: Range<usize>,
     },
     /// It is anything else, by its tag: nothing that concerns an outbox.
     Other(u8),
@@ -208,6 +220,19 @@ impl<'a> Message<'a> {
                 };
                 Ok(Self::Insert { table, row })
             }
+            b'M' => {
+                let flags = cursor.u8("flags")?;
+                cursor.u64("LSN")?;
+                let prefix = cursor.text("prefix")?;
+                let length = cursor.u32("content length")? as usize;
+                let start = cursor.at;
+                cursor.take(length, "content")?;
+                Ok(Self::Emitted {
+                    transactional: flags & 1 == 1,
+                    prefix,
+                    content: start..cursor.at,
+                })
+            }
             other => Ok(Self::Other(other)),
         }
     }
@@ -293,9 +318,11 @@ impl Held for OutboxRow {
     }
 }
 
-/// Finds the rows of outboxes in one connection's messages.
+/// Finds the rows of outboxes in one connection's messages, or the events that are messages themselves.
 #[derive(Debug, Default)]
 pub struct OutboxDecoder {
+    /// Logical decoding messages of this prefix are events.
+    prefix: Option<String>,
     /// For each table, by its oid, this has the number of each of [`COLUMNS`].
     tables: HashMap<u32, [u16; COLUMNS.len()]>,
     /// LSN of the commit of the transaction that is being read.
@@ -303,6 +330,34 @@ pub struct OutboxDecoder {
 }
 
 impl OutboxDecoder {
+    /// Makes one that finds the events which are logical decoding messages with this prefix.
+    pub fn of_messages(prefix: String) -> Self {
+        Self {
+            prefix: Some(prefix),
+            ..Self::default()
+        }
+    }
+
+    /// The event in a logical decoding message, if that is what it is; of a message that is not transactional
+    /// nobody knows whether what it announces was committed.
+    pub fn message(
+        &self,
+        transactional: bool,
+        prefix: &[u8],
+        content: Bytes,
+    ) -> Result<Option<OutboxRow>, DecodeError> {
+        let ours = self.prefix.as_deref().filter(|p| p.as_bytes() == prefix);
+        let Some(prefix) = ours.filter(|_| transactional) else {
+            return Ok(None);
+        };
+        let fields = apart(&content).ok_or_else(|| DecodeError::NotAnEvent(prefix.to_owned()))?;
+        Ok(Some(OutboxRow {
+            message: content,
+            fields,
+            commit_lsn: self.commit_lsn,
+        }))
+    }
+
     /// Notes that a transaction begins. This is for streams that give the message in another form; else
     /// [`OutboxDecoder::decode`] sees it itself.
     pub fn begin(&mut self, commit_lsn: u64) {
@@ -336,6 +391,11 @@ impl OutboxDecoder {
                 self.begin(final_lsn);
                 Ok(None)
             }
+            Message::Emitted {
+                transactional,
+                prefix,
+                content,
+            } => self.message(transactional, prefix, message.slice(content)),
             Message::Commit { .. } | Message::Other(_) => Ok(None),
         }
     }
@@ -376,6 +436,19 @@ fn locate(
         None => Ok(fields),
         Some(missing) => Err(DecodeError::NoValue(COLUMNS[missing])),
     }
+}
+
+/// Where the fields of an event are: separated by tabs, which only the last one may have in it.
+fn apart(content: &[u8]) -> Option<[(u32, u32); COLUMNS.len()]> {
+    let mut fields = [(0, 0); COLUMNS.len()];
+    let mut start = 0;
+    for field in &mut fields[..PAYLOAD] {
+        let length = content[start..].iter().position(|byte| *byte == b'\t')?;
+        *field = (start as u32, (start + length) as u32);
+        start += length + 1;
+    }
+    fields[PAYLOAD] = (start as u32, content.len() as u32);
+    Some(fields)
 }
 
 #[cfg(test)]
@@ -464,6 +537,41 @@ mod tests {
         assert_eq!(Message::parse(&commit), Ok(Message::Commit { end_lsn: 99 }));
     }
 
+    fn emitted(flags: u8, prefix: &str, content: &[u8]) -> Vec<u8> {
+        let mut message = vec![b'M', flags];
+        message.extend(77u64.to_be_bytes());
+        message.extend(prefix.as_bytes());
+        message.push(0);
+        message.extend((content.len() as u32).to_be_bytes());
+        message.extend(content);
+        message
+    }
+
+    #[test]
+    fn a_message_of_the_prefix_is_an_event_and_whatever_else_is_emitted_is_none() {
+        let content = b"the-key\tthe-id\tPaid\t3\t{\"tab\": \"\t\"}";
+        let mut decoder = OutboxDecoder::of_messages("ours".to_owned());
+        decoder.begin(99);
+        let row = decoder.decode(emitted(1, "ours", content).into());
+        let row = row.unwrap().unwrap();
+        let event = Event {
+            key: "the-key",
+            id: "the-id",
+            event_type: "Paid",
+            version: "3",
+            payload: "{\"tab\": \"\t\"}",
+        };
+        assert_eq!((row.event(), row.commit_lsn()), (Ok(event), 99));
+        // Somebody else's, one that no transaction holds, and one for whom a table is the outbox
+        for other in [emitted(1, "theirs", b"?"), emitted(0, "ours", content)] {
+            assert_eq!(decoder.decode(other.into()), Ok(None));
+        }
+        let of_rows = OutboxDecoder::default().decode(emitted(1, "ours", content).into());
+        assert_eq!(of_rows, Ok(None));
+        let error = decoder.decode(emitted(1, "ours", b"a\tb\tc\td").into());
+        assert_eq!(error, Err(DecodeError::NotAnEvent("ours".to_owned())));
+    }
+
     #[test]
     fn what_is_no_outbox_is_refused_by_name() {
         let mut decoder = OutboxDecoder::default();
@@ -531,7 +639,9 @@ mod tests {
             if let Ok(Message::Insert { row, .. }) = Message::parse(&message) {
                 let _ = row.values();
             }
-            let _ = OutboxDecoder::default().decode(message.into());
+            let message = Bytes::from(message);
+            let _ = OutboxDecoder::default().decode(message.clone());
+            let _ = OutboxDecoder::of_messages(String::new()).decode(message);
         }
 
         #[test]

@@ -382,6 +382,8 @@ pub enum StrategyKind {
     },
     /// The strategy is an outbox with a change-data-capture relay.
     Cdc {},
+    /// The strategy is an outbox without a table: a change-data-capture relay reads logical decoding messages.
+    LogicalMessage {},
     /// The strategy is an outbox with Debezium as the relay, in Kafka Connect.
     Debezium {},
     /// The strategy is anyone's outbox, with anyone's relay, or with anyone's order service.
@@ -398,6 +400,7 @@ impl StrategyKind {
             Self::DualWrite { .. } => "dual-write",
             Self::Polling { .. } => "polling",
             Self::Cdc {} => "cdc",
+            Self::LogicalMessage {} => "logical-message",
             Self::Debezium {} => "debezium",
             Self::External { .. } => "external",
         }
@@ -421,7 +424,7 @@ impl StrategyKind {
                 tells_pending: true,
             },
             Self::Polling { .. } => relay(false, true),
-            Self::Cdc {} | Self::Debezium {} => relay(true, true),
+            Self::Cdc {} | Self::LogicalMessage {} | Self::Debezium {} => relay(true, true),
             Self::External { relay: file } => Topology {
                 relays: file.process.as_ref().map_or(0, |process| process.instances),
                 publisher: match file.process {
@@ -440,9 +443,11 @@ impl StrategyKind {
     pub fn relay_file(&self) -> Option<&RelayFile> {
         match self {
             Self::External { relay } => Some(relay),
-            Self::DualWrite { .. } | Self::Polling { .. } | Self::Cdc {} | Self::Debezium {} => {
-                None
-            }
+            Self::DualWrite { .. }
+            | Self::Polling { .. }
+            | Self::Cdc {}
+            | Self::LogicalMessage {}
+            | Self::Debezium {} => None,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::run::deployment::Deployment;
 use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use relays::config::{CommitMode, SourceConfig, WritePathConfig};
+use relays::config::{CommitMode, Logged, SourceConfig, WritePathConfig};
 use relays::schema::OutboxKind;
 
 pub(super) struct Cdc {
@@ -32,6 +32,7 @@ impl StrategyParts for Cdc {
         let source = SourceConfig::Cdc {
             slot: deployment.layout.slot(),
             publication: deployment.layout.publication(),
+            logged: Logged::Row,
         };
         deployment
             .own_relay(instance, source, self.commit)
@@ -58,10 +59,8 @@ pub(super) fn in_slot<'a>(
 ) -> BoxFuture<'a, Result<u64, String>> {
     async move {
         let (slot, publication) = (deployment.layout.slot(), deployment.layout.publication());
-        pending::in_slot(deployment.admin(), &slot, &publication, |lsn, payload| {
-            keep(Held::Event { lsn, payload });
-        })
-        .await
+        let keep = |lsn, payload: &str| keep(Held::Event { lsn, payload });
+        pending::in_slot(deployment.admin(), &slot, &publication, keep).await
     }
     .boxed()
 }

@@ -5,6 +5,7 @@ mod cdc;
 pub(crate) mod debezium;
 mod dual_write;
 mod external;
+mod logical_message;
 mod polling;
 
 use super::RunError;
@@ -179,6 +180,7 @@ pub(crate) fn of(strategy: &Strategy) -> Box<dyn StrategyParts> {
         StrategyKind::Cdc {} => Box::new(cdc::Cdc {
             commit: strategy.relay_commit,
         }),
+        StrategyKind::LogicalMessage {} => Box::new(logical_message::LogicalMessage),
         StrategyKind::Debezium {} => Box::new(debezium::Debezium),
         StrategyKind::External { relay } => Box::new(external::External {
             relay: relay.clone(),

@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use relays::config::{
-    AfterPublish, CommitMode, KafkaTarget, PostgresTarget, RelayConfig, SourceConfig,
+    AfterPublish, CommitMode, KafkaTarget, Logged, PostgresTarget, RelayConfig, SourceConfig,
 };
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -30,6 +30,17 @@ pub enum Kind {
     Delete,
     Mark,
     Cdc,
+    /// What is inserted becomes a logical decoding message, and no row.
+    Message,
+}
+
+impl Kind {
+    fn reads_log(self) -> bool {
+        match self {
+            Self::Delete | Self::Mark => false,
+            Self::Cdc | Self::Message => true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,9 +146,21 @@ impl Fixture {
                     "CREATE PUBLICATION {schema}_pub FOR TABLE {schema}.outbox WITH (publish = 'insert');"
                 )
             }
+            Kind::Message => {
+                sql += &format!(
+                    "CREATE PUBLICATION {schema}_pub WITH (publish = 'insert');
+                     CREATE FUNCTION {schema}.emit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                       PERFORM pg_logical_emit_message(true, '{schema}', concat_ws(e'\\t',
+                         new.aggregateid, new.id, new.type, new.version, new.payload));
+                       RETURN NULL;
+                     END $$;
+                     CREATE TRIGGER emit BEFORE INSERT ON {schema}.outbox
+                     FOR EACH ROW EXECUTE FUNCTION {schema}.emit();"
+                )
+            }
         }
         self.execute(&sql).await;
-        if self.kind == Kind::Cdc {
+        if self.kind.reads_log() {
             self.execute(&format!(
                 "SELECT pg_create_logical_replication_slot('{schema}_slot', 'pgoutput')"
             ))
@@ -182,7 +205,7 @@ impl Fixture {
                 .send()
                 .await;
         }
-        if self.kind == Kind::Cdc {
+        if self.kind.reads_log() {
             let sql = format!(
                 "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
                    WHERE slot_name = '{schema}_slot' AND active"
@@ -319,7 +342,7 @@ impl Fixture {
 
     /// The server process of the relay that leads, if one does.
     pub async fn leading_session(&self) -> Option<i32> {
-        if self.kind == Kind::Cdc {
+        if self.kind.reads_log() {
             return self.walsender().await;
         }
         let mut connection = self.connect().await;
@@ -477,6 +500,12 @@ impl Fixture {
     /// empty, or with nothing pending.
     pub async fn wait_until_worked_off(&self, events: usize) {
         self.wait_until_seen(events).await;
+        if self.kind == Kind::Message {
+            let end = self
+                .count("SELECT (pg_current_wal_lsn() - '0/0')::bigint")
+                .await;
+            self.wait_until_slot_passed(end).await;
+        }
         let condition = if self.kind == Kind::Mark {
             "WHERE status = 'pending'"
         } else {
@@ -588,19 +617,19 @@ impl Fixture {
         let admin = &self.stack.postgres;
         let mut pending = Vec::new();
         let mut keep = |payload: &str| pending.push(payload.to_owned());
-        let after_publish = match self.kind {
-            Kind::Delete => Some(AfterPublish::Delete),
-            Kind::Mark => Some(AfterPublish::Mark),
-            Kind::Cdc => None,
-        };
-        let count = match after_publish {
-            Some(after_publish) => {
-                pending::in_outbox(admin, &self.schema, after_publish, keep).await
+        let (slot, publication) = (
+            format!("{}_slot", self.schema),
+            format!("{}_pub", self.schema),
+        );
+        let count = match self.kind {
+            Kind::Delete => {
+                pending::in_outbox(admin, &self.schema, AfterPublish::Delete, keep).await
             }
-            None => {
-                let slot = format!("{}_slot", self.schema);
-                let publication = format!("{}_pub", self.schema);
-                pending::in_slot(admin, &slot, &publication, |_, payload| keep(payload)).await
+            Kind::Mark => pending::in_outbox(admin, &self.schema, AfterPublish::Mark, keep).await,
+            Kind::Cdc => pending::in_slot(admin, &slot, &publication, |_, p| keep(p)).await,
+            Kind::Message => {
+                let prefix = &self.schema;
+                pending::messages_in_slot(admin, &slot, &publication, prefix, |_, p| keep(p)).await
             }
         };
         assert_eq!(count.unwrap(), pending.len() as u64);
@@ -614,6 +643,11 @@ impl Fixture {
             batch: 500,
             notify: self.notify,
         };
+        let logged = |logged| SourceConfig::Cdc {
+            slot: format!("{}_slot", self.schema),
+            publication: format!("{}_pub", self.schema),
+            logged,
+        };
         RelayConfig {
             postgres: self.postgres.clone(),
             kafka: KafkaTarget {
@@ -624,10 +658,8 @@ impl Fixture {
             source: match self.kind {
                 Kind::Delete => polling(AfterPublish::Delete),
                 Kind::Mark => polling(AfterPublish::Mark),
-                Kind::Cdc => SourceConfig::Cdc {
-                    slot: format!("{}_slot", self.schema),
-                    publication: format!("{}_pub", self.schema),
-                },
+                Kind::Cdc => logged(Logged::Row),
+                Kind::Message => logged(Logged::Message),
             },
             synchronous_commit: CommitMode::default(),
             one_of_several: self.one_of_several,

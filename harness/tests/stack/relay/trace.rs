@@ -26,7 +26,7 @@ fn stages(steps: &[(u32, Step)]) -> Vec<Stage> {
 fn taken(kind: Kind) -> Stage {
     match kind {
         Kind::Delete | Kind::Mark => Claimed,
-        Kind::Cdc => Decoded,
+        Kind::Cdc | Kind::Message => Decoded,
     }
 }
 

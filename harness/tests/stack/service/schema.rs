@@ -61,6 +61,7 @@ async fn everything_made_is_dropped_again_under_living_sessions_and_twice() {
         (OutboxKind::Mark, [1, 2, 0, 0]),
         (OutboxKind::Cdc, [1, 2, 1, 1]),
         (OutboxKind::Fleeting, [1, 2, 1, 1]),
+        (OutboxKind::Message, [1, 2, 1, 1]),
         (OutboxKind::Foreign { replication: true }, [1, 2, 0, 0]),
     ] {
         // given a layout with a session of each role, one in a transaction that holds a lock

@@ -126,7 +126,9 @@ async fn wait_for(
 
 fn names(config: &RelayConfig) -> Result<(&str, &str), String> {
     match &config.source {
-        SourceConfig::Cdc { slot, publication } => Ok((slot, publication)),
+        SourceConfig::Cdc {
+            slot, publication, ..
+        } => Ok((slot, publication)),
         SourceConfig::Polling { .. } => Err("expected: kind = \"cdc\"".to_owned()),
     }
 }

@@ -22,7 +22,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Relays until SIGTERM, and acknowledges without the contiguous prefix.
 pub fn run(config: RelayConfig) -> Result<(), String> {
-    let SourceConfig::Cdc { slot, publication } = config.source else {
+    let SourceConfig::Cdc {
+        slot, publication, ..
+    } = config.source
+    else {
         return Err("expected: kind = \"cdc\"".to_owned());
     };
     let source = NewestLsn {

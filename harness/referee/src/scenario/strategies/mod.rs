@@ -4,6 +4,7 @@ mod cdc;
 mod debezium;
 mod dual_write;
 mod external;
+mod logical_message;
 mod polling;
 
 use super::keys::{self, KeyInfo, Shape};
@@ -31,10 +32,11 @@ pub struct StrategyInfo {
 }
 
 /// Every kind of strategy has a row here.
-pub const KINDS: [StrategyInfo; 5] = [
+pub const KINDS: [StrategyInfo; 6] = [
     dual_write::INFO,
     polling::INFO,
     cdc::INFO,
+    logical_message::INFO,
     debezium::INFO,
     external::INFO,
 ];

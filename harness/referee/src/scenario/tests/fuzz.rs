@@ -498,7 +498,10 @@ fn possible(s: &Scenario) -> Result<(), String> {
                 must((ms..=limits::INTERVAL).contains(interval), "an interval")?;
                 must((1..=limits::BATCH).contains(batch), "a batch")?;
             }
-            StrategyKind::Cdc {} | StrategyKind::Debezium {} | StrategyKind::External { .. } => {}
+            StrategyKind::Cdc {}
+            | StrategyKind::LogicalMessage {}
+            | StrategyKind::Debezium {}
+            | StrategyKind::External { .. } => {}
         }
         let mut named = BTreeSet::new();
         for e in &strategy.expectations {

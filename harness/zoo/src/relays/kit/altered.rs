@@ -30,7 +30,9 @@ pub fn relay(
                 PollingSource::new(config.postgres, after_publish, interval, batch, notify);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
-        SourceConfig::Cdc { slot, publication } => {
+        SourceConfig::Cdc {
+            slot, publication, ..
+        } => {
             let source = CdcSource::new(config.postgres, slot, publication);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }

@@ -26,7 +26,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Relays until SIGTERM; `sift` is told each event and the LSN of its commit.
 pub fn relay(config: RelayConfig, sift: impl FnMut(&Entry, u64) -> Sift) -> Result<(), String> {
-    let SourceConfig::Cdc { slot, publication } = config.source else {
+    let SourceConfig::Cdc {
+        slot, publication, ..
+    } = config.source
+    else {
         return Err("expected: kind = \"cdc\"".to_owned());
     };
     let source = Sifted {
