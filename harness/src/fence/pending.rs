@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 /// A server that is just recovering gets so long.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
+/// An option of pgoutput. A publication chooses tables, and nothing chooses messages: those of everybody in the
+/// database are sent to whoever asks for any.
+const MESSAGES: &str = ", 'messages', 'true'";
+
 /// Hands over the payload of each row of a schema's outbox that is not processed, by `seq`, and counts
 /// them.
 pub async fn in_outbox(
@@ -77,7 +81,7 @@ pub async fn in_slot(
     publication: &str,
     each: impl FnMut(u64, &str),
 ) -> Result<u64, String> {
-    peek(admin, slot, publication, OutboxDecoder::default(), each).await
+    peek(admin, slot, publication, OutboxDecoder::default(), "", each).await
 }
 
 /// The same where the events are logical decoding messages with this prefix.
@@ -89,7 +93,7 @@ pub async fn messages_in_slot(
     each: impl FnMut(u64, &str),
 ) -> Result<u64, String> {
     let decoder = OutboxDecoder::of_messages(prefix.to_owned());
-    peek(admin, slot, publication, decoder, each).await
+    peek(admin, slot, publication, decoder, MESSAGES, each).await
 }
 
 async fn peek(
@@ -97,18 +101,20 @@ async fn peek(
     slot: &str,
     publication: &str,
     mut decoder: OutboxDecoder,
+    options: &str,
     mut each: impl FnMut(u64, &str),
 ) -> Result<u64, String> {
     let doing =
         |reason: &dyn std::fmt::Display| format!("read what slot {slot} still holds: {reason}");
     let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
-    let mut changes = sqlx::query_scalar::<_, Vec<u8>>(
+    let sql = format!(
         "SELECT data FROM pg_logical_slot_peek_binary_changes(\
-           $1, NULL, NULL, 'proto_version', '1', 'publication_names', $2, 'messages', 'true')",
-    )
-    .bind(slot)
-    .bind(publication)
-    .fetch(&mut connection);
+           $1, NULL, NULL, 'proto_version', '1', 'publication_names', $2{options})"
+    );
+    let mut changes = sqlx::query_scalar::<_, Vec<u8>>(AssertSqlSafe(sql))
+        .bind(slot)
+        .bind(publication)
+        .fetch(&mut connection);
     let mut count = 0;
     while let Some(change) = changes.try_next().await.map_err(|e| doing(&e))? {
         let decoded = decoder.decode(Bytes::from(change)).map_err(|e| doing(&e))?;

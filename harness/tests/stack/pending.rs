@@ -130,6 +130,51 @@ async fn given_transactions_that_overlap_when_asked_then_the_slot_holds_their_ev
 }
 
 #[tokio::test]
+async fn given_messages_of_any_kind_when_asked_then_the_slot_holds_those_that_committed_with_its_prefix()
+ {
+    let given = GivenOutbox::outbox(OutboxKind::Message).await;
+    let schema = given.layout.schema().to_owned();
+    let emit = |transactional: bool, prefix: &str, payload: &str| {
+        let fields = format!("key\\tid\\ttype\\t1\\t{payload}");
+        let emit =
+            format!("SELECT pg_logical_emit_message({transactional}, '{prefix}', e'{fields}')");
+        AssertSqlSafe(emit)
+    };
+    let (mut first, mut second) = (given.session().await, given.session().await);
+    first.execute("BEGIN").await.unwrap();
+    first
+        .execute(emit(true, &schema, "began first"))
+        .await
+        .unwrap();
+    second.execute("BEGIN").await.unwrap();
+    second
+        .execute(emit(true, &schema, "rolled back"))
+        .await
+        .unwrap();
+    second.execute("ROLLBACK").await.unwrap();
+    for (transactional, prefix, payload) in [
+        (false, &*schema, "of no transaction"),
+        (true, "another", "of somebody else"),
+        (true, &*schema, "committed first"),
+    ] {
+        second
+            .execute(emit(transactional, prefix, payload))
+            .await
+            .unwrap();
+    }
+    first.execute("COMMIT").await.unwrap();
+
+    let mut held = Vec::new();
+    let keep = |_, payload: &str| held.push(payload.to_owned());
+    let (slot, publication) = (given.layout.slot(), given.layout.publication());
+    let count = pending::messages_in_slot(&given.admin, &slot, &publication, &schema, keep).await;
+
+    given.drop().await;
+    assert_eq!(count, Ok(2));
+    assert_eq!(held, ["committed first", "began first"]);
+}
+
+#[tokio::test]
 async fn what_a_relays_own_query_tells_is_handed_over_row_by_row() {
     let admin = stack().await.postgres.clone();
     let mut held = Vec::new();

@@ -13,7 +13,8 @@ mod told;
 mod trace;
 
 use crate::patience::PATIENCE;
-use given::{event_text, eventually, outbox, placing, transition};
+use given::{event_text, eventually, messages, outbox, placing, transition};
+use harness::fence::pending;
 use relays::order::{CONTENT_BYTES_MAX, ChangeRequest, ChangeType, Directive};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -141,6 +142,45 @@ async fn a_veto_leaves_nothing() {
             // and the version it had is free for the next change
             let (_, answer) = given.change(order, &placing(order)).await;
             assert_eq!(answer, committed(1));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn given_an_outbox_without_a_table_when_changes_commit_are_vetoed_or_repeated_then_the_log_has_each_commit_once()
+ {
+    messages()
+        .run(|given| async move {
+            // Given an order, a change that is forbidden, and one that is sent twice
+            let order = Uuid::new_v4();
+            let (place, pay) = (placing(order), transition(ChangeType::Paid));
+            let vetoed = ChangeRequest {
+                directive: Directive::Veto,
+                ..pay.clone()
+            };
+            let repeated = ChangeRequest {
+                attempt: Uuid::new_v4(),
+                ..pay.clone()
+            };
+            // When they are sent
+            let (_, answer) = given.change(order, &place).await;
+            assert_eq!(answer, committed(1));
+            let (status, _) = given.change(order, &vetoed).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+            for change in [&pay, &repeated] {
+                let (_, answer) = given.change(order, change).await;
+                assert_eq!(answer, committed(2));
+            }
+            // Then the log has the event of each version, as a row would have had it
+            let mut held = Vec::new();
+            let keep = |_, payload: &str| held.push(payload.to_owned());
+            let (layout, admin) = (&given.layout, &crate::stack().await.postgres);
+            let (slot, publication) = (layout.slot(), layout.publication());
+            let prefix = layout.schema();
+            let count = pending::messages_in_slot(admin, &slot, &publication, prefix, keep).await;
+            assert_eq!(count, Ok(2));
+            let expected = [event_text(order, 1, &place), event_text(order, 2, &pay)];
+            assert_eq!(held, expected);
         })
         .await;
 }

@@ -2,7 +2,7 @@
 //! harness is killed.
 
 use super::theirs::{Theirs, inventory, theirs};
-use super::turn::{Turn, beside_another};
+use super::turn::{Turn, alone};
 use super::{OUTAGE, program, until_it_tells};
 use crate::patience::PATIENCE;
 use harness::fence::database;
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn given_somebodys_stack_when_runs_end_or_are_killed_on_it_then_it_is_left_as_it_was_found() {
-    let turn = beside_another();
+    // What is made again is made in this turn, beside nobody.
+    let turn = alone();
     let home = tempfile::tempdir().unwrap();
     let theirs = AsFound::look(&turn).await;
 

@@ -3,7 +3,7 @@
 
 use super::external::{AsFound, until};
 use super::foreign::{CONFIG, LOAD, file, stand_in};
-use super::turn::beside_another;
+use super::turn::alone;
 use super::{commanded, foreign_service, only_run, program, record, run_beside, until_it_tells};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -82,7 +82,8 @@ async fn databases(theirs: &AsFound) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn given_outboxes_of_either_isolation_when_run_or_killed_on_somebodys_stack_then_nothing_is_left()
  {
-    let turn = beside_another();
+    // What is made again is made in this turn, beside nobody.
+    let turn = alone();
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let theirs = AsFound::look(&turn).await;

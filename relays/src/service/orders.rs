@@ -57,7 +57,7 @@ macro_rules! announced_loudly {
 }
 
 // The fields of an event, as `pgoutput::OutboxDecoder::message` takes them apart. Other strategies of the database
-// have other schemas.
+// have other schemas. Of a column of type pg_lsn the client would first have to ask the server, on each connection.
 macro_rules! emitted {
     ($write:expr) => {
         concat!(
@@ -65,6 +65,7 @@ macro_rules! emitted {
             $write,
             ") select version, pg_logical_emit_message(true, current_schema()::text,
                  concat_ws(e'\\t', $1::text, $6::text, $7::text, version, $8::text || version || $9::text))
+               is not null
              from written"
         )
     };

@@ -289,13 +289,16 @@ impl Fixture {
     async fn limit(&self, stream: &str, kilobytes: Option<u64>) {
         let proxy = format!("{}/proxies/{}", self.stack.toxiproxy_url, self.topic());
         let client = harness::http::direct().build().unwrap();
+        let limit = serde_json::json!({ "name": "limit", "type": "bandwidth", "stream": stream,
+                                        "attributes": { "rate": kilobytes } });
+        let (all, one) = (format!("{proxy}/toxics"), format!("{proxy}/toxics/limit"));
         let asked = match kilobytes {
-            Some(rate) => client.post(format!("{proxy}/toxics")).body(
-                serde_json::json!({ "name": "limit", "type": "bandwidth", "stream": stream,
-                                    "attributes": { "rate": rate } })
-                .to_string(),
-            ),
-            None => client.delete(format!("{proxy}/toxics/limit")),
+            // A limit that is there is changed, and not lifted meanwhile.
+            Some(_) if client.get(&one).send().await.unwrap().status().is_success() => {
+                client.post(one).body(limit.to_string())
+            }
+            Some(_) => client.post(all).body(limit.to_string()),
+            None => client.delete(one),
         };
         let reply = asked.send().await.unwrap();
         assert!(reply.status().is_success(), "{:?}", reply.text().await);
@@ -314,30 +317,39 @@ impl Fixture {
             .unwrap()
     }
 
-    /// Waits until the slot's reader has gone on to report for so long, by the server's clock.
-    pub async fn wait_for_replies_over(&self, span: Duration) {
-        let began = self.last_reply().await;
-        until("the stream's reader reports for long enough", async || {
-            let last = self.last_reply().await;
-            last.zip(began)
-                .is_some_and(|(last, began)| last - began >= span.as_secs_f64())
+    /// Waits until the server has sent the slot's reader nothing for so long, while that went on to report; by the
+    /// reader's clock.
+    pub async fn wait_for_standstill(&self, span: Duration) {
+        let mut stands: Option<(i64, f64)> = None;
+        until("the stream stands still for long enough", async || {
+            let Some((sent, reported_s)) = self.stream().await else {
+                stands = None;
+                return false;
+            };
+            match stands {
+                Some((at, since_s)) if at == sent => reported_s - since_s >= span.as_secs_f64(),
+                _ => {
+                    stands = Some((sent, reported_s));
+                    false
+                }
+            }
         })
         .await;
     }
 
-    /// When the slot's reader last reported, in seconds of the server's clock; nothing without a reader.
-    async fn last_reply(&self) -> Option<f64> {
+    /// How far the slot's reader was sent the log, and when it last reported; nothing without a reader.
+    async fn stream(&self) -> Option<(i64, f64)> {
         let sql = format!(
-            "SELECT extract(epoch FROM reply_time)::float8 FROM pg_stat_replication JOIN pg_replication_slots
-             ON pid = active_pid WHERE slot_name = '{}_slot'",
+            "SELECT (sent_lsn - '0/0')::bigint, extract(epoch FROM reply_time)::float8
+             FROM pg_stat_replication JOIN pg_replication_slots ON pid = active_pid
+             WHERE slot_name = '{}_slot' AND reply_time IS NOT NULL",
             self.schema
         );
         let mut connection = self.connect().await;
-        sqlx::query_scalar(AssertSqlSafe(sql))
+        sqlx::query_as(AssertSqlSafe(sql))
             .fetch_optional(&mut connection)
             .await
             .unwrap()
-            .flatten()
     }
 
     /// The server process of the relay that leads, if one does.

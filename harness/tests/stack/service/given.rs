@@ -59,6 +59,14 @@ pub fn outbox() -> Wanted {
     }
 }
 
+/// An outbox without a table.
+pub fn messages() -> Wanted {
+    Wanted {
+        outbox: OutboxKind::Message,
+        ..outbox()
+    }
+}
+
 pub fn dual_write(order: WriteOrder, publish_timeout_ms: Option<u64>) -> Wanted {
     Wanted {
         outbox: OutboxKind::None,
@@ -133,6 +141,7 @@ impl Wanted {
             postgres.port = proxy.port();
         }
         let write_path = match self.dual_write {
+            None if self.outbox == OutboxKind::Message => WritePathConfig::Message,
             None => WritePathConfig::Outbox {
                 notify: self.notify,
             },

@@ -7,7 +7,7 @@ use super::kit::sifted::{self, Sift};
 use super::kit::{Stop, is_first_life, live};
 use crate::confession::Confession;
 use harness::fence::pending;
-use relays::config::{RelayConfig, SourceConfig};
+use relays::config::{Logged, RelayConfig, SourceConfig};
 use relays::signal::{Signal, emit};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnection;
@@ -127,9 +127,13 @@ async fn wait_for(
 fn names(config: &RelayConfig) -> Result<(&str, &str), String> {
     match &config.source {
         SourceConfig::Cdc {
-            slot, publication, ..
+            slot,
+            publication,
+            logged: Logged::Row,
         } => Ok((slot, publication)),
-        SourceConfig::Polling { .. } => Err("expected: kind = \"cdc\"".to_owned()),
+        SourceConfig::Cdc { .. } | SourceConfig::Polling { .. } => {
+            Err("expected: kind = \"cdc\"".to_owned())
+        }
     }
 }
 

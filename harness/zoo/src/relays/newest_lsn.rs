@@ -4,7 +4,7 @@
 
 use super::kit::{Entry, is_first_life};
 use crate::confession::Confession;
-use relays::config::{RelayConfig, SourceConfig};
+use relays::config::{Logged, RelayConfig, SourceConfig};
 use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
 use relays::source::cdc::CdcSource;
@@ -23,7 +23,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Relays until SIGTERM, and acknowledges without the contiguous prefix.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let SourceConfig::Cdc {
-        slot, publication, ..
+        slot,
+        publication,
+        logged: Logged::Row,
     } = config.source
     else {
         return Err("expected: kind = \"cdc\"".to_owned());

@@ -130,6 +130,12 @@ pub(super) fn plain(name: &str) -> String {
     name.to_ascii_lowercase().replace('-', "_")
 }
 
+fn kind_example() -> String {
+    let others = kind_words().into_iter().filter(|kind| *kind != "polling");
+    let others: Vec<String> = others.map(|kind| format!("\"{kind}\"")).collect();
+    format!("kind = \"polling\" (or {})", others.join(", "))
+}
+
 /// Reads one `[strategy.NAME]`; what is wrong is noted in the section, and `None` means that no strategy came of it.
 pub(super) fn read(
     mut s: Section<'_>,
@@ -139,10 +145,7 @@ pub(super) fn read(
     let kinds: Vec<(&'static str, &'static StrategyInfo)> =
         KINDS.iter().map(|k| (k.name, k)).collect();
     let info = s
-        .required(
-            "kind",
-            "kind = \"polling\" (or \"dual-write\", \"cdc\", \"debezium\", \"external\")",
-        )
+        .required("kind", &kind_example())
         .and_then(|e| s.word(e, &kinds));
     let linger_entry = s.get("linger");
     let linger = linger_entry

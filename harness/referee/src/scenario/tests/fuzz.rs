@@ -10,12 +10,13 @@ use proptest::strategy::Strategy as Generator;
 use std::collections::BTreeSet;
 
 /// The project's own files: good ones, to be spoiled.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     TRIGGERED,
     include_str!("../../../../../scenarios/broker-crash.toml"),
     include_str!("../../../../../scenarios/broker-outage.toml"),
     include_str!("../../../../../scenarios/commit-timeout.toml"),
     include_str!("../../../../../scenarios/database-crash.toml"),
+    include_str!("../../../../../scenarios/no-table.toml"),
     include_str!("../../../../../scenarios/phantom.toml"),
     include_str!("../../../../../scenarios/relay-crash.toml"),
     include_str!("../../../../../scenarios/relay-failover.toml"),

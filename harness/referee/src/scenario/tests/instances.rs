@@ -14,7 +14,7 @@ fn with_target(target: &str, kind: &str, strategies: &str) -> String {
 
 #[test]
 fn given_several_instances_when_read_then_the_strategy_has_so_many_relays_with_their_links() {
-    for kind in ["polling", "cdc"] {
+    for kind in ["polling", "cdc", "logical-message"] {
         let text = file(&[HEAD, LOAD, &several(kind, "3"), NAIVE]);
         let s = parse("s.toml", &text).unwrap();
         let [relays, naive] = [&s.strategies[0], &s.strategies[1]].map(Strategy::topology);
@@ -81,7 +81,7 @@ fn given_a_fault_on_the_second_relay_when_read_then_it_concerns_those_who_have_o
 #[test]
 fn a_number_of_instances_that_cannot_be_is_refused_with_what_can() {
     let refuse = |value: &str, said: &[&str]| {
-        for kind in ["polling", "cdc"] {
+        for kind in ["polling", "cdc", "logical-message"] {
             let text = file(&[HEAD, LOAD, &several(kind, value)]);
             refused(&text, value, said);
         }

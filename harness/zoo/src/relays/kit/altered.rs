@@ -31,9 +31,11 @@ pub fn relay(
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
         SourceConfig::Cdc {
-            slot, publication, ..
+            slot,
+            publication,
+            logged,
         } => {
-            let source = CdcSource::new(config.postgres, slot, publication);
+            let source = CdcSource::new(config.postgres, slot, publication).of(logged);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
     }

@@ -3,7 +3,7 @@
 
 use super::Entry;
 use super::ledger::Ledger;
-use relays::config::{RelayConfig, SourceConfig};
+use relays::config::{Logged, RelayConfig, SourceConfig};
 use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
 use relays::source::cdc::CdcSource;
@@ -27,7 +27,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Relays until SIGTERM; `sift` is told each event and the LSN of its commit.
 pub fn relay(config: RelayConfig, sift: impl FnMut(&Entry, u64) -> Sift) -> Result<(), String> {
     let SourceConfig::Cdc {
-        slot, publication, ..
+        slot,
+        publication,
+        logged: Logged::Row,
     } = config.source
     else {
         return Err("expected: kind = \"cdc\"".to_owned());
