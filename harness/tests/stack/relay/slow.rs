@@ -131,9 +131,10 @@ async fn given_a_slow_link_when_an_event_takes_longer_than_a_timeout_then_it_cro
 #[tokio::test(flavor = "multi_thread")]
 async fn given_a_slow_broker_when_the_stream_must_wait_for_it_then_its_session_is_kept() {
     Fixture::run(Kind::Cdc, Wiring::ProxiedKafka, async |mut fixture| {
-        // Given a backlog larger than whatever lies between the log and a slow broker
-        fixture.content_bytes = 100_000;
-        fixture.insert(100, 1..=10).await;
+        // Given a backlog larger than whatever lies between the log and a slow broker: sockets, a thousand
+        // messages read ahead, and the producer's queue
+        fixture.content_bytes = 10_000;
+        fixture.insert(1_000, 1..=10).await;
         fixture.limit_proxy(Some(150)).await;
         let mut relay = RelayProcess::start(&fixture);
         relay.wait_for(|s| *s == Signal::Ready).await;
@@ -145,14 +146,15 @@ async fn given_a_slow_broker_when_the_stream_must_wait_for_it_then_its_session_i
         // When the server cannot send for longer than it would wait for a reader that is gone
         fixture.limit_proxy(Some(1)).await;
         fixture.wait_for_standstill(STALLED_FOR).await;
+        assert!(fixture.records() < 5_000, "the broker was not slow");
         // Then its session goes on, and everything arrives once
         assert_eq!(fixture.walsender().await, walsender);
         fixture.limit_proxy(None).await;
-        fixture.wait_until_worked_off(1_000).await;
+        fixture.wait_until_worked_off(10_000).await;
         assert!(!relay.saw(|s| matches!(s, Signal::DatabaseLost { .. })));
         relay.terminate().await;
         let log = fixture.read_topic();
-        log.assert_complete(100, 10);
+        log.assert_complete(1_000, 10);
         assert_eq!(log.duplicates(), 0);
     })
     .await;
