@@ -1,7 +1,8 @@
 //! Looks at a lane while it runs: what is committed, what of it was seen, and what can no longer come. It reads
 //! around all proxies, and it judges nothing: what a look says of a moment, the fence says for good.
 
-use super::stage::{Audience, LaneCounts};
+use super::audience::{LaneCounts, Watching};
+use super::look_pace::Looks;
 use crate::clock::RunClock;
 use crate::fence::database;
 use crate::identity::Identity;
@@ -12,24 +13,24 @@ use relays::schema::Layout;
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-const EVERY: Duration = Duration::from_millis(300);
 /// What was seen for so long is what a propagation is of: what was slow before tells nothing of now.
 const RECENTLY: Duration = Duration::from_secs(5);
 /// One look is bounded by this: a database that does not answer is asked again.
 const WITHIN: Duration = Duration::from_secs(2);
+/// So many changes are compared in one go: nobody else waits long for the observer or for a thread.
+const AT_ONCE: usize = 8_192;
 
 /// This is a change, as events name it: attempt and version.
 type CommittedPair = (u32, u32);
 
 /// A looker takes the looks at one lane, and tells the audience what it counted.
 pub struct Looker {
-    /// This is the lane's number, from 0, which the audience is told with each look.
-    pub lane: usize,
-    /// This is told what each look counted.
-    pub audience: Arc<dyn Audience>,
+    /// The lane has this audience, which is told what each look counted.
+    pub watching: Watching,
     /// By this a look reaches the database, directly and as an administrator.
     pub admin: PostgresTarget,
     /// Names in the database.
@@ -47,21 +48,37 @@ pub struct Looker {
 }
 
 impl Looker {
-    /// Looks until `stop` turns true (or its sender is gone), and once more then.
+    /// Looks until `stop` turns true (or its sender is gone).
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let pace = self.watching.pace;
         let mut connection = None;
         let mut missing = Missing::default();
-        loop {
-            let look = tokio::time::timeout(WITHIN, self.look(&mut connection, &mut missing));
-            match look.await {
-                Ok(Some(counts)) => self.audience.counts(self.lane, counts),
-                // Half an answer is on that connection.
-                Ok(None) | Err(_) => connection = None,
+        let mut looks = Looks::new(pace, Instant::now());
+        let mut last = Looked::nothing();
+        while !*stop.borrow() {
+            let began = Instant::now();
+            let counts = if looks.is_due(began) {
+                let look = self.look(&mut connection, &mut missing);
+                let look = tokio::time::timeout(WITHIN, look).await.ok().flatten();
+                match look {
+                    Some(counts) => {
+                        last = self.looked(counts);
+                        looks.took(began.elapsed(), Instant::now());
+                    }
+                    None => {
+                        // Half an answer is on that connection.
+                        connection = None;
+                        looks.failed(Instant::now());
+                    }
+                }
+                look
+            } else {
+                Some(self.glance(&last))
+            };
+            if let Some(counts) = counts {
+                self.watching.audience.counts(self.watching.lane, counts);
             }
-            if *stop.borrow() {
-                return;
-            }
-            let stopped = tokio::time::timeout(EVERY, stop.wait_for(|s| *s)).await;
+            let stopped = tokio::time::timeout(pace.every(), stop.wait_for(|s| *s)).await;
             if matches!(stopped, Ok(Err(_))) {
                 return;
             }
@@ -83,7 +100,11 @@ impl Looker {
             .await
             .ok()?;
         let committed: Vec<CommittedPair> = rows.iter().map(|r| (r.attempt, r.version)).collect();
-        let unseen = self.sights.unseen(&committed);
+        let mut unseen = Vec::new();
+        for some in committed.chunks(AT_ONCE) {
+            unseen.extend(self.sights.unseen(some));
+            tokio::task::yield_now().await;
+        }
         let matched = (committed.len() - unseen.len()) as u64;
         Some(LaneCounts {
             committed: Some(committed.len() as u64),
@@ -96,10 +117,61 @@ impl Looker {
         })
     }
 
+    fn looked(&self, counts: LaneCounts) -> Looked {
+        Looked {
+            counts,
+            answered: self.progress.acknowledged.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What the last look counted, carried on by what the run counts anyway.
+    fn glance(&self, last: &Looked) -> LaneCounts {
+        let answered = self.progress.acknowledged.load(Ordering::Relaxed);
+        LaneCounts {
+            duplicated: Some(self.sights.repeated()),
+            propagation_p99: self.propagation_p99(),
+            ..last.carried_on(answered, self.sights.distinct_valid())
+        }
+    }
+
     fn propagation_p99(&self) -> Option<Duration> {
         let from_ns = self.clock.now_ns() - RECENTLY.as_nanos() as i64;
         let recent = self.sights.recent(from_ns);
         p99(self.progress.answers.as_ref()?.waits_ns(&recent))
+    }
+}
+
+/// What a look counted, and how many changes had been answered as committed by then.
+#[derive(Debug, Clone, Copy)]
+struct Looked {
+    counts: LaneCounts,
+    answered: u64,
+}
+
+impl Looked {
+    /// Nobody has looked yet, and nothing was there.
+    fn nothing() -> Self {
+        Self {
+            counts: LaneCounts::ZERO,
+            answered: 0,
+        }
+    }
+
+    /// The counts once so many changes were answered and so many events seen. What was answered since was committed
+    /// since, but for the few that were under way at the look.
+    fn carried_on(&self, answered: u64, events: u64) -> LaneCounts {
+        let since = answered.saturating_sub(self.answered);
+        let committed = self.counts.committed.map(|n| n + since);
+        let phantom = self.counts.phantom.unwrap_or(0);
+        let missing = committed.map(|n| (n + phantom).saturating_sub(events));
+        let lost = self.counts.lost.zip(missing);
+        LaneCounts {
+            committed,
+            events: Some(events),
+            missing,
+            lost: lost.map(|(lost, missing)| lost.min(missing)),
+            ..self.counts
+        }
     }
 }
 
@@ -130,6 +202,7 @@ impl Missing {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -142,6 +215,37 @@ mod tests {
             (of(0), of(1), of(100), of(200)),
             (None, Some(1), Some(99), Some(198))
         );
+    }
+
+    #[test]
+    fn given_a_look_when_answers_and_events_come_then_it_is_carried_on_by_them() {
+        let looked = Looked {
+            counts: LaneCounts {
+                committed: Some(100),
+                events: Some(70),
+                missing: Some(31),
+                lost: Some(20),
+                phantom: Some(1),
+                ..LaneCounts::ZERO
+            },
+            answered: 60,
+        };
+        let of = |answered, events| {
+            let counts = looked.carried_on(answered, events);
+            [
+                counts.committed,
+                counts.events,
+                counts.missing,
+                counts.lost,
+                counts.phantom,
+            ]
+            .map(Option::unwrap)
+        };
+        assert_eq!(of(60, 70), [100, 70, 31, 20, 1]);
+        assert_eq!(of(65, 70), [105, 70, 36, 20, 1]);
+        // What has come after all was not lost, and no count goes below none.
+        assert_eq!(of(65, 96), [105, 96, 10, 10, 1]);
+        assert_eq!(of(65, 200), [105, 200, 0, 0, 1]);
     }
 
     #[test]

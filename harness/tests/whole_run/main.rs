@@ -18,11 +18,14 @@ mod interruption;
 mod isolation;
 #[path = "../shared/patience.rs"]
 mod patience;
+#[path = "../shared/screen.rs"]
+mod screen;
 #[path = "../shared/secrets.rs"]
 mod secrets;
 mod trace;
 mod triggers;
 mod verdicts;
+mod watch;
 
 use reports::record::Record;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ mod not_done;
 use super::*;
 use crate::cli::demo::staged;
 use crate::cli::live::ending::Ending;
-use crate::run::stage::{Audience, LaneCounts};
+use crate::run::audience::{Audience, LaneCounts};
 use asking::{Feed, ask};
 
 /// A page that is fed, of a demo in which nothing happens that a test does not do.
