@@ -16,8 +16,11 @@ mod foreign_service;
 mod instances;
 mod interruption;
 mod isolation;
+#[path = "../shared/not_done.rs"]
+mod not_done;
 #[path = "../shared/patience.rs"]
 mod patience;
+mod queries;
 #[path = "../shared/screen.rs"]
 mod screen;
 #[path = "../shared/secrets.rs"]
