@@ -10,7 +10,7 @@ use super::sheet::{Measured, Sheet};
 use super::strategies::{self, BenchStrategy, Chosen};
 use crate::history::{self, History};
 use crate::measure;
-use crate::run::{self, RunAudience, RunError, deployment::failed};
+use crate::run::{self, RunError, audience::RunAudience, deployment::failed};
 use crate::scenario::{Scenario, limits};
 use crate::view::Join;
 use reports::bench::Ratio;

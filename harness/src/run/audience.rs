@@ -1,7 +1,7 @@
 //! Whoever watches a run, and what they are told of each lane, in which one strategy runs.
 
 use super::look_pace::LookPace;
-use super::{Event, Reporter};
+use super::{Event, Reporter, stage};
 use reports::record;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,5 +101,40 @@ impl Reporter for BothReporters {
     fn event(&self, event: Event) {
         self.0.event(event.clone());
         self.1.event(event);
+    }
+}
+
+/// Who watches a run.
+#[derive(Clone, Copy)]
+pub(crate) enum RunAudience<'a> {
+    /// It is measured, and nobody does.
+    ByNobody,
+    /// It is for show: its strategies run at the same time.
+    OnStage(&'a stage::Stage),
+    /// It is measured, its strategies one after the other, and somebody sees it.
+    InTurn {
+        /// This is told what happens in each lane, and what is counted there.
+        audience: &'a Arc<dyn Audience>,
+        /// This is told the events of all lanes, as of any run.
+        lanes: &'a Arc<dyn Reporter>,
+    },
+}
+
+impl RunAudience<'_> {
+    /// Returns who watches the lane of this number in a run whose strategies take turns, and who is told of it.
+    pub fn seat(self, lane: usize) -> Option<(Watching, Arc<dyn Reporter>)> {
+        let Self::InTurn { audience, lanes } = self else {
+            return None;
+        };
+        let watching = Watching {
+            lane,
+            audience: Arc::clone(audience),
+            pace: LookPace::Seldom,
+        };
+        let reporter = LaneReporter {
+            watching: watching.clone(),
+            also: Some(Arc::clone(lanes)),
+        };
+        Some((watching, Arc::new(reporter)))
     }
 }

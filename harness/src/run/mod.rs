@@ -34,10 +34,9 @@ use crate::stack::kept::KeptFolder;
 use crate::stack::{Jit, Provider, Stack};
 use crate::workload::Progress;
 pub use again::{charts, check, index, report};
-use audience::{Audience, BothReporters, LaneCounts, LaneReporter, Watching};
+use audience::{Audience, BothReporters, LaneCounts, RunAudience};
 use deployment::failed;
 pub use folder::{is_run, lacks_history, report_page};
-use look_pace::LookPace;
 use reports::record::{self, NotRun, Record};
 pub use saved::saved;
 use std::collections::BTreeMap;
@@ -279,22 +278,6 @@ pub async fn run_watched(
 struct Told<'a> {
     reporter: &'a Arc<dyn Reporter>,
     watched: RunAudience<'a>,
-}
-
-/// Who watches a run.
-#[derive(Clone, Copy)]
-pub(crate) enum RunAudience<'a> {
-    /// It is measured, and nobody does.
-    ByNobody,
-    /// It is for show: its strategies run at the same time.
-    OnStage(&'a stage::Stage),
-    /// It is measured, its strategies one after the other, and somebody sees it.
-    InTurn {
-        /// This is told what happens in each lane, and what is counted there.
-        audience: &'a Arc<dyn Audience>,
-        /// This is told the events of all lanes, as of any run.
-        lanes: &'a Arc<dyn Reporter>,
-    },
 }
 
 /// Runs one scenario. `interrupted` turns true on Ctrl-C or SIGTERM. Whatever ends it, what was judged
@@ -549,19 +532,10 @@ pub(crate) async fn run_strategies(
     let mut ran = Ran::default();
     for (lane, strategy) in chosen.into_iter().enumerate() {
         let mut context = scenario_run.context();
-        let reporter: Arc<dyn Reporter>;
-        if let RunAudience::InTurn { audience, lanes } = watched {
-            let watching = Watching {
-                lane,
-                audience: Arc::clone(audience),
-                pace: LookPace::Seldom,
-            };
-            reporter = Arc::new(LaneReporter {
-                watching: watching.clone(),
-                also: Some(Arc::clone(lanes)),
-            });
-            context.reporter = &reporter;
-            context.watching = Some(watching);
+        let seat = watched.seat(lane);
+        if let Some((watching, reporter)) = &seat {
+            context.watching = Some(watching.clone());
+            context.reporter = reporter;
         }
         match one_strategy(&context, strategy, &judging).await {
             Ok(judged) => ran.judged.push(judged),
