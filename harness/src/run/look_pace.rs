@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 const REST: Duration = Duration::from_secs(2);
 /// And at least so many times as long as the look took: of a hundred seconds, all looks take one.
 const REST_TIMES: u32 = 99;
-/// After one that failed the rest is twice as long as the last one, and at most this.
-const REST_MAX: Duration = Duration::from_secs(60);
+/// After one that failed the rest is twice as long as the last one, and at most this: it may have taken two seconds.
+const REST_MAX: Duration = Duration::from_secs(200);
 
 /// How often it is looked what is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,13 +100,13 @@ mod tests {
      {
         let now = Instant::now();
         let mut looks = Looks::new(LookPace::Seldom, now);
-        let rests: Vec<u64> = (0..6)
+        let rests: Vec<u64> = (0..8)
             .map(|_| {
                 looks.failed(now);
                 rest(&looks, now).as_secs()
             })
             .collect();
-        assert_eq!(rests, [4, 8, 16, 32, 60, 60]);
+        assert_eq!(rests, [4, 8, 16, 32, 64, 128, 200, 200]);
         looks.took(Duration::ZERO, now);
         assert_eq!(rest(&looks, now), REST);
     }

@@ -4,7 +4,7 @@
 use super::breakage::Breakage;
 use super::ending::Ending;
 use super::expected::Promise;
-use super::now::{LaneNow, LaneOrder, LanePhase, Now, RATES};
+use super::now::{LaneNow, LaneOrder, LanePhase, Now};
 use super::occasion::Occasion;
 use crate::run::audience::{Audience, LaneCounts};
 use crate::run::{Event, Reporter};
@@ -210,6 +210,8 @@ impl Audience for Board {
                     ..counts
                 };
                 lane.in_force.clear();
+                // Nothing comes in any more.
+                lane.add_rate((0, 0));
             }
             Event::Note { text } => noted.say(format!("{name}: {text}")),
             Event::Fault { what, turn: None } => noted.say(format!("{name}: {what}")),
@@ -234,13 +236,10 @@ impl Audience for Board {
                 let more = now.unwrap_or(0).saturating_sub(before.unwrap_or(0));
                 (more as f64 / since_s) as u64
             };
-            lane.rates.push_back((
+            lane.add_rate((
                 rate(counts.committed, before.committed),
                 rate(counts.events, before.events),
             ));
-            if lane.rates.len() > RATES {
-                lane.rates.pop_front();
-            }
         }
         looked.push_back((at, counts));
         let most = match now.order {

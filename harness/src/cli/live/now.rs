@@ -59,6 +59,16 @@ pub struct LaneNow {
     pub rates: VecDeque<(u64, u64)>,
 }
 
+impl LaneNow {
+    /// Adds the rates of a look, in changes committed and events seen a second.
+    pub fn add_rate(&mut self, rate: (u64, u64)) {
+        self.rates.push_back(rate);
+        if self.rates.len() > RATES {
+            self.rates.pop_front();
+        }
+    }
+}
+
 /// Something that is marked on the timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {

@@ -198,6 +198,7 @@ fn given_a_strategy_that_is_judged_then_its_lane_keeps_its_verdict_and_the_timel
     let words: Vec<&str> = lanes[0].promises.iter().map(|p| p.words).collect();
     assert_eq!(words, ["met", "missed"]);
     assert_eq!(lanes[0].punchline.n, Some(1_529));
+    assert_eq!(lanes[0].rates.last(), Some(&(0, 0)));
     assert_eq!(lanes[2].punchline.words, "its turn comes");
 }
 
