@@ -249,8 +249,8 @@ pub struct RunArgs {
     /// What each strategy has committed, seen and lost so far, what is broken, and where each expectation stands. q (or
     /// Ctrl-C) interrupts the run in order, ? explains, and no key breaks anything. The run is the same as without: its
     /// strategies run one after the other, and no verdict rests on what is shown. It costs a little of one core (docs/reading.md
-    /// says how much): it is drawn ten times a second, and what is committed is looked up in the database every two seconds at
-    /// most, for a hundredth of the time at most. Where standard input or output is no terminal, progress is shown in plain lines.
+    /// says how much): it is drawn ten times a second, and what is committed is looked up in the database, at least two seconds
+    /// apart, and seldom where the table is large. Where standard input or output is no terminal, progress is shown in plain lines.
     #[arg(long)]
     pub watch: bool,
     /// Then show the report in a browser: what BROWSER names, else xdg-open or open; of several runs that of the first

@@ -2,6 +2,7 @@
 //! where a message does not tear the progress bar apart.
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use tracing_subscriber::EnvFilter;
@@ -21,24 +22,26 @@ const HELD_MAX: usize = 10_000;
 /// Messages that wait, in their order.
 #[derive(Debug, Default)]
 struct HeldMessages {
-    texts: Vec<String>,
+    texts: VecDeque<String>,
     left_out: u64,
 }
 
 impl HeldMessages {
     fn add(&mut self, text: &str) {
-        match self.texts.len() < HELD_MAX {
-            true => self.texts.push(text.to_owned()),
-            false => self.left_out += 1,
+        self.texts.push_back(text.to_owned());
+        // The newest say what came of it.
+        if self.texts.len() > HELD_MAX {
+            self.texts.pop_front();
+            self.left_out += 1;
         }
     }
 
     fn into_texts(self) -> impl Iterator<Item = String> {
         let left_out = match self.left_out {
             0 => None,
-            n => Some(format!("{n} more messages were left out")),
+            n => Some(format!("{n} messages before these were left out")),
         };
-        self.texts.into_iter().chain(left_out)
+        left_out.into_iter().chain(self.texts)
     }
 }
 
@@ -112,11 +115,11 @@ pub fn message(text: &str) {
 /// Puts a bar on standard error, where that is a terminal that can draw one. While something else has the terminal, it is
 /// one that is not seen.
 pub fn show_bar() -> Option<ProgressBar> {
-    if HELD.lock().is_ok_and(|held| held.is_some()) {
-        return Some(ProgressBar::hidden());
-    }
     if !std::io::stderr().is_terminal() {
         return None;
+    }
+    if HELD.lock().is_ok_and(|held| held.is_some()) {
+        return Some(ProgressBar::hidden());
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if bar.is_hidden() {
@@ -201,7 +204,7 @@ mod tests {
         }
         let texts: Vec<String> = held.into_texts().collect();
         assert_eq!(texts.len(), HELD_MAX + 1);
-        assert_eq!(texts[..2], ["0", "1"]);
-        assert_eq!(texts[HELD_MAX], "7 more messages were left out");
+        assert_eq!(texts[..2], ["7 messages before these were left out", "7"]);
+        assert_eq!(texts[HELD_MAX], (HELD_MAX + 6).to_string());
     }
 }

@@ -31,8 +31,8 @@ in the outbox  committed, not on the topic so far, and kept
 twice          events that came again, as at-least-once may
 p99            from answer to event, the slowest 1 of 100 in the last 5 s
 
-What is committed is looked up every two seconds at most; in between
-it is carried on by what the clients are told. When a load is over, all
+What is committed is looked up at least two seconds apart, rarely in a
+large table; in between clients' answers are added. When a load is over, all
 is healed and read again, and only then judged: a lane that is judged
 shows what its verdict rests on, one that runs what is so by now.
 

@@ -52,12 +52,12 @@ pub trait Audience: Reporter {
 impl LaneCounts {
     /// What a strategy came to once it is judged. What was seen of late is no part of that.
     pub fn judged(strategy: &record::Strategy) -> Self {
-        let (committed, events) = (strategy.counts.committed, strategy.outcomes.db_event);
-        let missing = committed.zip(events);
+        let outcomes = &strategy.outcomes;
+        let events = outcomes.db_event.zip(outcomes.event_only);
         Self {
-            committed,
-            events,
-            missing: missing.map(|(committed, events)| committed.saturating_sub(events)),
+            committed: strategy.counts.committed,
+            events: events.map(|(with, without)| with + without),
+            missing: outcomes.db_only,
             lost: strategy.counts.lost,
             phantom: strategy.counts.phantom,
             duplicated: strategy.counts.duplicated,

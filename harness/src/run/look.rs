@@ -54,26 +54,29 @@ impl Looker {
         let mut connection = None;
         let mut missing = Missing::default();
         let mut looks = Looks::new(pace, Instant::now());
-        let mut last = Looked::nothing();
+        let mut last = None;
         while !*stop.borrow() {
             let began = Instant::now();
             let counts = if looks.is_due(began) {
                 let look = self.look(&mut connection, &mut missing);
                 let look = tokio::time::timeout(WITHIN, look).await.ok().flatten();
                 match look {
-                    Some(counts) => {
-                        last = self.looked(counts);
+                    Some(looked) => {
+                        let counts = looked.counts;
+                        last = Some(looked);
                         looks.took(began.elapsed(), Instant::now());
+                        Some(counts)
                     }
                     None => {
                         // Half an answer is on that connection.
                         connection = None;
                         looks.failed(Instant::now());
+                        last = None;
+                        pace.is_carried_on().then(|| self.glance(None))
                     }
                 }
-                look
             } else {
-                Some(self.glance(&last))
+                Some(self.glance(last.as_ref()))
             };
             if let Some(counts) = counts {
                 self.watching.audience.counts(self.watching.lane, counts);
@@ -89,12 +92,14 @@ impl Looker {
         &self,
         connection: &mut Option<PgConnection>,
         missing: &mut Missing,
-    ) -> Option<LaneCounts> {
+    ) -> Option<Looked> {
         if connection.is_none() {
             *connection = database::connect(&self.admin, Instant::now()).await.ok();
         }
         // Asked for first: an event of a change that is committed in between is then no phantom.
         let events = self.sights.distinct_valid();
+        // And so is this: what is answered while it looks is counted twice for a moment, and not left out.
+        let answered = self.answered();
         let open = connection.as_mut()?;
         let rows = database::read_orders(open, &self.layout, &self.identity)
             .await
@@ -106,31 +111,47 @@ impl Looker {
             tokio::task::yield_now().await;
         }
         let matched = (committed.len() - unseen.len()) as u64;
-        Some(LaneCounts {
+        let lost = missing.lost(&unseen, self.gives_up_after, Instant::now());
+        let counts = LaneCounts {
             committed: Some(committed.len() as u64),
             events: Some(events.max(matched)),
             missing: Some(unseen.len() as u64),
-            lost: Some(missing.lost(&unseen, self.gives_up_after, Instant::now())),
+            lost: Some(lost.len() as u64),
             phantom: Some(events.saturating_sub(matched)),
             duplicated: Some(self.sights.repeated()),
             propagation_p99: self.propagation_p99(),
+        };
+        Some(Looked {
+            counts,
+            answered,
+            unseen,
+            lost,
         })
     }
 
-    fn looked(&self, counts: LaneCounts) -> Looked {
-        Looked {
-            counts,
-            answered: self.progress.acknowledged.load(Ordering::Relaxed),
-        }
+    fn answered(&self) -> u64 {
+        self.progress.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// What the last look counted, carried on by what the run counts anyway.
-    fn glance(&self, last: &Looked) -> LaneCounts {
-        let answered = self.progress.acknowledged.load(Ordering::Relaxed);
+    /// What the last look counted, carried on by what the run counts anyway. Where it came to nothing, or nobody has
+    /// looked yet, it is not known what is committed, and so not what is missing.
+    fn glance(&self, last: Option<&Looked>) -> LaneCounts {
+        let events = self.sights.distinct_valid();
+        let counts = match last {
+            Some(last) => {
+                let unseen = |pairs: &[CommittedPair]| self.sights.unseen(pairs).len() as u64;
+                let still = (unseen(&last.unseen), unseen(&last.lost));
+                last.carried_on(self.answered(), events, still)
+            }
+            None => LaneCounts {
+                events: Some(events),
+                ..LaneCounts::default()
+            },
+        };
         LaneCounts {
             duplicated: Some(self.sights.repeated()),
             propagation_p99: self.propagation_p99(),
-            ..last.carried_on(answered, self.sights.distinct_valid())
+            ..counts
         }
     }
 
@@ -141,35 +162,33 @@ impl Looker {
     }
 }
 
-/// What a look counted, and how many changes had been answered as committed by then.
-#[derive(Debug, Clone, Copy)]
+/// What a look found.
+#[derive(Debug, Clone)]
 struct Looked {
     counts: LaneCounts,
+    /// So many changes had been answered as committed before it.
     answered: u64,
+    /// These were committed and not seen.
+    unseen: Vec<CommittedPair>,
+    /// Those of them whose event was given up.
+    lost: Vec<CommittedPair>,
 }
 
 impl Looked {
-    /// Nobody has looked yet, and nothing was there.
-    fn nothing() -> Self {
-        Self {
-            counts: LaneCounts::ZERO,
-            answered: 0,
-        }
-    }
-
-    /// The counts once so many changes were answered and so many events seen. What was answered since was committed
-    /// since, but for the few that were under way at the look.
-    fn carried_on(&self, answered: u64, events: u64) -> LaneCounts {
+    /// The counts once so many changes were answered and so many events seen, and of what was missing and of what was
+    /// lost so many are `still` unseen: what is lost is found again by its own event alone. What was answered since was
+    /// committed since, but for the few that were under way at the look.
+    fn carried_on(&self, answered: u64, events: u64, still: (u64, u64)) -> LaneCounts {
+        let (still_missing, still_lost) = still;
         let since = answered.saturating_sub(self.answered);
         let committed = self.counts.committed.map(|n| n + since);
         let phantom = self.counts.phantom.unwrap_or(0);
         let missing = committed.map(|n| (n + phantom).saturating_sub(events));
-        let lost = self.counts.lost.zip(missing);
         LaneCounts {
             committed,
             events: Some(events),
-            missing,
-            lost: lost.map(|(lost, missing)| lost.min(missing)),
+            missing: missing.map(|n| n.max(still_missing)),
+            lost: Some(still_lost),
             ..self.counts
         }
     }
@@ -188,16 +207,22 @@ fn p99(mut waits_ns: Vec<i64>) -> Option<Duration> {
 struct Missing(HashMap<CommittedPair, Instant>);
 
 impl Missing {
-    /// How many of those that are missing now were missing for so long.
-    fn lost(&mut self, unseen: &[CommittedPair], after: Option<Duration>, now: Instant) -> u64 {
+    /// Those that are missing now and were missing for so long.
+    fn lost(
+        &mut self,
+        unseen: &[CommittedPair],
+        after: Option<Duration>,
+        now: Instant,
+    ) -> Vec<CommittedPair> {
         let Some(after) = after else {
-            return 0;
+            return Vec::new();
         };
         let before = std::mem::take(&mut self.0);
         let since = |change: &CommittedPair| before.get(change).copied().unwrap_or(now);
         self.0 = unseen.iter().map(|c| (*c, since(c))).collect();
-        let gone = |since: &&Instant| now.duration_since(**since) >= after;
-        self.0.values().filter(gone).count() as u64
+        let all = self.0.iter();
+        let gone = all.filter(|(_, since)| now.duration_since(**since) >= after);
+        gone.map(|(change, _)| *change).collect()
     }
 }
 
@@ -229,9 +254,11 @@ mod tests {
                 ..LaneCounts::ZERO
             },
             answered: 60,
+            unseen: Vec::new(),
+            lost: Vec::new(),
         };
-        let of = |answered, events| {
-            let counts = looked.carried_on(answered, events);
+        let of = |answered, events, still| {
+            let counts = looked.carried_on(answered, events, still);
             [
                 counts.committed,
                 counts.events,
@@ -241,27 +268,27 @@ mod tests {
             ]
             .map(Option::unwrap)
         };
-        assert_eq!(of(60, 70), [100, 70, 31, 20, 1]);
-        assert_eq!(of(65, 70), [105, 70, 36, 20, 1]);
-        // What has come after all was not lost, and no count goes below none.
-        assert_eq!(of(65, 96), [105, 96, 10, 10, 1]);
-        assert_eq!(of(65, 200), [105, 200, 0, 0, 1]);
+        assert_eq!(of(60, 70, (31, 20)), [100, 70, 31, 20, 1]);
+        assert_eq!(of(65, 70, (31, 20)), [105, 70, 36, 20, 1]);
+        // Events of changes that nobody was told of undo no loss: only its own event does.
+        assert_eq!(of(65, 200, (31, 20)), [105, 200, 31, 20, 1]);
+        assert_eq!(of(65, 96, (5, 2)), [105, 96, 10, 2, 1]);
     }
 
     #[test]
     fn given_a_change_without_an_event_when_its_publisher_must_have_given_up_then_it_is_lost() {
         let (mut missing, start) = (Missing::default(), Instant::now());
-        assert_eq!(missing.lost(&[(1, 1), (2, 1)], Some(SOON), start), 0);
+        assert_eq!(missing.lost(&[(1, 1), (2, 1)], Some(SOON), start), []);
         // One came late, another is new.
         let later = start + SOON;
-        assert_eq!(missing.lost(&[(2, 1), (3, 1)], Some(SOON), later), 1);
-        assert_eq!(missing.lost(&[(3, 1)], Some(SOON), later + SOON), 1);
+        assert_eq!(missing.lost(&[(2, 1), (3, 1)], Some(SOON), later), [(2, 1)]);
+        assert_eq!(missing.lost(&[(3, 1)], Some(SOON), later + SOON), [(3, 1)]);
     }
 
     #[test]
     fn given_an_outbox_then_nothing_is_called_lost_while_it_may_still_come() {
         let (mut missing, start) = (Missing::default(), Instant::now());
-        assert_eq!(missing.lost(&[(1, 1)], None, start), 0);
-        assert_eq!(missing.lost(&[(1, 1)], None, start + SOON * 100), 0);
+        assert_eq!(missing.lost(&[(1, 1)], None, start), []);
+        assert_eq!(missing.lost(&[(1, 1)], None, start + SOON * 100), []);
     }
 }

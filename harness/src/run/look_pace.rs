@@ -19,6 +19,14 @@ pub enum LookPace {
 }
 
 impl LookPace {
+    /// Whether the last look is carried on until the next one.
+    pub(super) fn is_carried_on(self) -> bool {
+        match self {
+            Self::Often => false,
+            Self::Seldom => true,
+        }
+    }
+
     /// So often counts are told.
     pub(super) fn every(self) -> Duration {
         Duration::from_millis(match self {

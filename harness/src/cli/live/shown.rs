@@ -270,8 +270,8 @@ fn figures(lane: &LaneNow) -> Vec<Figure> {
 
 /// What an outbox lost is not in it.
 fn in_the_outbox(lane: &LaneNow) -> Option<u64> {
-    let missing = lane.counts.missing?;
-    Some(missing.saturating_sub(lane.counts.lost.unwrap_or(0)))
+    let (missing, lost) = lane.counts.missing.zip(lane.counts.lost)?;
+    Some(missing.saturating_sub(lost))
 }
 
 fn punchline(lane: &LaneNow) -> Figure {
@@ -285,8 +285,10 @@ fn punchline(lane: &LaneNow) -> Figure {
     };
     match (c.lost, lane.topology.has_outbox) {
         (Some(lost @ 1..), _) => figure("LOST", Some(lost), Tone::Loss),
-        (_, true) if missing > 0 => figure("waiting in the outbox", Some(missing), Tone::Warning),
-        (_, false) if missing > 0 => figure("missing", Some(missing), Tone::Warning),
+        (Some(_), true) if missing > 0 => {
+            figure("waiting in the outbox", Some(missing), Tone::Warning)
+        }
+        (_, _) if missing > 0 => figure("missing", Some(missing), Tone::Warning),
         // What was lost in the end is for the verdict to say.
         (Some(_), _) if !matches!(lane.phase, LanePhase::Judged(_)) => {
             figure("lost none, so far", Some(0), Tone::Kept)
