@@ -42,7 +42,7 @@ fn shape(value: &Value, place: &str, shape: &mut BTreeSet<String>) {
     }
 }
 
-/// What a run says of each strategy that another run of the same scenario says too.
+/// What a record has, whatever came of its run: a machine that was too busy for the other run changes nothing here.
 fn said(folder: &Path) -> Value {
     let record = std::fs::read(folder.join("record.json")).unwrap();
     let record: Value = serde_json::from_slice(&record).unwrap();
@@ -53,11 +53,11 @@ fn said(folder: &Path) -> Value {
             shape(&strategy[part], part, &mut places);
         }
         let names: BTreeSet<&String> = strategy.as_object().unwrap().keys().collect();
-        serde_json::json!([strategy["name"], strategy["verdict"], names, places])
+        serde_json::json!([strategy["name"], names, places])
     });
     let strategies: Vec<Value> = strategies.collect();
     let names: BTreeSet<&String> = record.as_object().unwrap().keys().collect();
-    serde_json::json!([names, record["verdict"], strategies])
+    serde_json::json!([names, strategies])
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn given_a_terminal_when_a_run_is_watched_then_each_lane_is_seen_in_its_turn_and
             assert_eq!(stays.matches(line).count(), times, "{line} in:\n{stays}");
         }
         assert!(!stays.contains("waits for its turn"), "{stays}");
-        // And its record says what that of a run without it says
+        // And its record is one of a run without it, with the verdict that the scenario is to have
         let folder = only_run(home.path());
         assert_eq!(record(&folder).verdict, Verdict::Pass);
         assert_eq!(said(&folder), unwatched);
