@@ -68,6 +68,7 @@ Examples:
   outbox-harness run scenarios --junit junit.xml --json results.json
   outbox-harness run scenarios --shard 1/3 --fail-fast
   outbox-harness run scenarios/phantom.toml --open
+  outbox-harness run scenarios/broker-outage.toml --watch
   outbox-harness run scenarios/relay-crash.toml --until-fail --repeat 50
   outbox-harness run scenarios/steady.toml --strategy cdc --keep-stack
   outbox-harness run scenarios/steady.toml --stack external --external external.toml
@@ -243,6 +244,15 @@ pub struct RunArgs {
     /// Description of the running stack, for `--stack external`
     #[arg(long, value_name = "FILE", default_value = "external.toml")]
     pub external: PathBuf,
+    /// Show each run as it goes on, in the live view of the demo, strategy after strategy
+    ///
+    /// What each strategy has committed, seen and lost so far, what is broken, and where each expectation stands. q (or
+    /// Ctrl-C) interrupts the run in order, ? explains, and no key breaks anything. The run is the same as without: its
+    /// strategies run one after the other, and no verdict rests on what is shown. It costs a little of one core (docs/reading.md
+    /// says how much): it is drawn ten times a second, and what is committed is looked up in the database, at least two seconds
+    /// apart, and seldom where the table is large. Where standard input or output is no terminal, progress is shown in plain lines.
+    #[arg(long)]
+    pub watch: bool,
     /// Then show the report in a browser: what BROWSER names, else xdg-open or open; of several runs that of the first
     /// that is not a pass, else of the last
     #[arg(long)]

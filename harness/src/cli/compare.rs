@@ -121,6 +121,7 @@ fn rounds(args: &CompareArgs, file: &Path, terms: Terms) -> Result<Compared, Wro
         stack: shared.stack,
         external: shared.external.clone(),
         open: false,
+        watch: false,
         kept: shared.kept.clone(),
         keep_stack: false,
         no_trace: false,

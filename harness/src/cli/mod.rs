@@ -28,6 +28,7 @@ mod signals;
 mod stack;
 mod tally;
 mod terminal;
+mod watch;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -71,7 +71,7 @@ impl TerminalState {
                 self.began = Instant::now();
                 self.line(&format!("{scenario} -> {}", folder.display()));
                 self.bar = terminal::show_bar();
-                if let Some(bar) = &self.bar {
+                if let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_hidden()) {
                     bar.enable_steady_tick(Duration::from_millis(100));
                 }
                 self.step("starting");
@@ -94,6 +94,7 @@ impl TerminalState {
                 duration,
                 planned,
                 progress,
+                ..
             } => {
                 if self.bar.is_none() {
                     self.line(&format!(
@@ -124,7 +125,9 @@ impl TerminalState {
                 let (number, all) = (step.number(), FenceStep::ALL.len());
                 self.step(&format!("  fence {number} of {all}: {}", step.name()));
             }
-            Event::StrategyJudged { strategy, verdict } => {
+            Event::StrategyJudged {
+                strategy, verdict, ..
+            } => {
                 self.line(&format!("  {strategy}: {verdict}"));
             }
             Event::Note { text } => self.line(&text),
@@ -195,6 +198,7 @@ fn counters(progress: &Progress, planned: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::audience::LaneCounts;
 
     #[test]
     fn a_whole_run_is_shown() {
@@ -217,6 +221,7 @@ mod tests {
                 kind: "dual-write".into(),
             },
             Event::LoadStarted {
+                begins_in: Duration::ZERO,
                 duration: Duration::from_secs(12),
                 planned: 6000,
                 progress: Arc::clone(&progress),
@@ -232,6 +237,8 @@ mod tests {
             Event::StrategyJudged {
                 strategy: "naive".into(),
                 verdict: "pass".into(),
+                counts: LaneCounts::ZERO,
+                expectations: Vec::new(),
             },
             Event::Note {
                 text: "done".into(),

@@ -3,7 +3,7 @@
 use super::args::{RunArgs, StackName};
 use super::exit::Outcome;
 use super::session::Session;
-use super::{browser, github, memory, places, results, selection, tally, terminal};
+use super::{browser, github, memory, places, results, selection, tally, terminal, watch};
 use crate::process::environment;
 use crate::process::reaper::Reaper;
 use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario, unrun};
@@ -11,7 +11,7 @@ use crate::scenario::{LoadedScenario, Scenario, Target, Victim, load};
 use reports::record::{Record, Verdict};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::watch::Receiver;
 
 const DOCKER: &str = "\
 outbox-harness does not start containers itself. Start the stack of docker-compose.yml and use it:
@@ -86,6 +86,7 @@ pub fn run(args: &RunArgs) -> Outcome {
     for file in args.json.iter().chain(&args.junit) {
         results::clear(file);
     }
+    let is_watched = args.watch && watch::is_possible();
     // All of them once, and then again: what fails now and then is not always the last one.
     let rounds = args.rounds() as usize;
     let runs: Vec<&LoadedScenario> = (0..rounds).flat_map(|_| &loaded).collect();
@@ -111,7 +112,12 @@ pub fn run(args: &RunArgs) -> Outcome {
             return the_rest_was_not_run(args, &runs, came, 0, NO_SESSION, outcome);
         }
     };
-    let (outcome, folder) = in_session(args, &runs, &options, &session);
+    let asked = Asked {
+        args,
+        options: &options,
+        is_watched,
+    };
+    let (outcome, folder) = in_session(asked, &runs, &session);
     // What is started from here on is not ended by it.
     drop(session);
     if let Some(folder) = folder.filter(|_| args.open) {
@@ -120,16 +126,25 @@ pub fn run(args: &RunArgs) -> Outcome {
     outcome
 }
 
+/// What was asked for, checked.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    args: &'a RunArgs,
+    options: &'a Options,
+    /// Each run is shown as it goes on.
+    is_watched: bool,
+}
+
 fn in_session(
-    args: &RunArgs,
+    asked: Asked<'_>,
     runs: &[&LoadedScenario],
-    options: &Options,
     session: &Session,
 ) -> (Outcome, Option<PathBuf>) {
+    let args = asked.args;
     // Outside the work, which is dropped on a second Ctrl-C: what has been judged stays.
     let came = Mutex::new(Came::nothing(args));
     let ran = session.run(async |reaper, reporter, interrupted| {
-        run_all(args, runs, options, reaper, reporter, interrupted, &came).await;
+        run_all(asked, runs, reaper, reporter, interrupted, &came).await;
     });
     let mut came = came.into_inner().unwrap_or_else(PoisonError::into_inner);
     let folder = came.telling.take().map(|(_, folder)| folder);
@@ -418,12 +433,15 @@ pub(super) fn stack_choice(named: NamedStack<'_>) -> Result<StackChoice, String>
 
 /// Runs all of them, unless interrupted, or told not to go on after one that is not a pass.
 async fn run_all(
-    args: &RunArgs,
+    Asked {
+        args,
+        options,
+        is_watched,
+    }: Asked<'_>,
     runs: &[&LoadedScenario],
-    options: &Options,
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
-    interrupted: watch::Receiver<bool>,
+    interrupted: Receiver<bool>,
     came: &Mutex<Came>,
 ) {
     let add = |loaded, outcome, record| {
@@ -445,14 +463,13 @@ async fn run_all(
         if rounds > 1 && n % each == 0 {
             terminal::message(&format!("round {} of {rounds}", n / each + 1));
         }
-        let result = run_scenario(
-            &one.scenario,
-            options,
-            reaper,
-            reporter,
-            interrupted.clone(),
-        )
-        .await;
+        let (scenario, interrupted) = (&one.scenario, interrupted.clone());
+        let result = if is_watched {
+            let place = (n + 1, runs.len());
+            watch::run(scenario, options, reaper, reporter, interrupted, place).await
+        } else {
+            run_scenario(scenario, options, reaper, reporter, interrupted).await
+        };
         terminal::hide_bar();
         let folder = result.as_ref().ok().map(|finished| finished.folder.clone());
         let (outcome, record) = finish(one, options, result);

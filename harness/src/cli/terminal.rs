@@ -2,6 +2,7 @@
 //! where a message does not tear the progress bar apart.
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use tracing_subscriber::EnvFilter;
@@ -13,7 +14,36 @@ const WIDTH_ELSEWHERE: usize = 120;
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Messages that wait while something else has the whole terminal.
-static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+static HELD: Mutex<Option<HeldMessages>> = Mutex::new(None);
+
+/// So many messages wait at most.
+const HELD_MAX: usize = 10_000;
+
+/// Messages that wait, in their order.
+#[derive(Debug, Default)]
+struct HeldMessages {
+    texts: VecDeque<String>,
+    left_out: u64,
+}
+
+impl HeldMessages {
+    fn add(&mut self, text: &str) {
+        self.texts.push_back(text.to_owned());
+        // The newest say what came of it.
+        if self.texts.len() > HELD_MAX {
+            self.texts.pop_front();
+            self.left_out += 1;
+        }
+    }
+
+    fn into_texts(self) -> impl Iterator<Item = String> {
+        let left_out = match self.left_out {
+            0 => None,
+            n => Some(format!("{n} messages before these were left out")),
+        };
+        left_out.into_iter().chain(self.texts)
+    }
+}
 
 /// Messages are held back for as long as this is kept; then they are written, in their order.
 #[derive(Debug)]
@@ -30,7 +60,7 @@ pub fn hold() -> HeldBack {
 impl Drop for HeldBack {
     fn drop(&mut self) {
         let held = HELD.lock().ok().and_then(|mut held| held.take());
-        for text in held.into_iter().flatten() {
+        for text in held.into_iter().flat_map(HeldMessages::into_texts) {
             message(&text);
         }
     }
@@ -43,7 +73,7 @@ fn is_held(text: &str) -> bool {
     };
     match held.as_mut() {
         Some(held) => {
-            held.push(text.to_owned());
+            held.add(text);
             true
         }
         None => false,
@@ -82,10 +112,14 @@ pub fn message(text: &str) {
     }
 }
 
-/// Puts a bar on standard error, where that is a terminal that can draw one.
+/// Puts a bar on standard error, where that is a terminal that can draw one. While something else has the terminal, it is
+/// one that is not seen.
 pub fn show_bar() -> Option<ProgressBar> {
     if !std::io::stderr().is_terminal() {
         return None;
+    }
+    if HELD.lock().is_ok_and(|held| held.is_some()) {
+        return Some(ProgressBar::hidden());
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if bar.is_hidden() {
@@ -155,5 +189,22 @@ impl Write for LogLine {
     }
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_more_messages_than_can_wait_then_it_is_said_how_many_are_left_out() {
+        let mut held = HeldMessages::default();
+        for n in 0..HELD_MAX + 7 {
+            held.add(&n.to_string());
+        }
+        let texts: Vec<String> = held.into_texts().collect();
+        assert_eq!(texts.len(), HELD_MAX + 1);
+        assert_eq!(texts[..2], ["7 messages before these were left out", "7"]);
+        assert_eq!(texts[HELD_MAX], (HELD_MAX + 6).to_string());
     }
 }

@@ -1,5 +1,6 @@
 //! What the run of one strategy is given of the run that it is part of.
 
+use super::audience::Watching;
 use super::deployment::failed;
 use super::stage::Lane;
 use super::{Reporter, RunError};
@@ -37,6 +38,8 @@ pub struct Context<'a> {
     pub trace: bool,
     /// Its place among those that run at the same time, where they do.
     pub lane: Option<Lane>,
+    /// Who watches it, where anybody does.
+    pub watching: Option<Watching>,
 }
 
 impl Context<'_> {

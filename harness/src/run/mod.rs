@@ -1,6 +1,7 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
 mod again;
+pub mod audience;
 mod context;
 mod counts;
 pub(crate) mod deployment;
@@ -11,6 +12,7 @@ pub(crate) mod folder;
 pub(crate) mod judge;
 pub mod keyboard;
 mod look;
+pub mod look_pace;
 pub(crate) mod rehearsal;
 pub mod replay;
 pub(crate) mod sampler;
@@ -32,9 +34,10 @@ use crate::stack::kept::KeptFolder;
 use crate::stack::{Jit, Provider, Stack};
 use crate::workload::Progress;
 pub use again::{charts, check, index, report};
+use audience::{Audience, BothReporters, LaneCounts, RunAudience};
 use deployment::failed;
 pub use folder::{is_run, lacks_history, report_page};
-use reports::record::{NotRun, Record};
+use reports::record::{self, NotRun, Record};
 pub use saved::saved;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -74,6 +77,8 @@ pub enum Event {
     },
     /// The load of a strategy begins.
     LoadStarted {
+        /// The first change is due in so much time.
+        begins_in: Duration,
         /// How long it will last.
         duration: Duration,
         /// Changes it will offer.
@@ -101,6 +106,10 @@ pub enum Event {
         strategy: String,
         /// This is the strategy's verdict: `pass`, `fail` or `unknown`.
         verdict: String,
+        /// This is what was counted, now that all is read.
+        counts: LaneCounts,
+        /// What became of each expectation.
+        expectations: Vec<record::Expectation>,
     },
     /// There is something the user should know, e.g. leftovers cleaned up, how to reach a kept stack.
     Note {
@@ -236,7 +245,30 @@ pub async fn run_on_stage(
 ) -> Result<Finished, RunError> {
     let told = Told {
         reporter,
-        stage: Some(stage),
+        watched: RunAudience::OnStage(stage),
+    };
+    run_and_tell(scenario, options, reaper, told, interrupted).await
+}
+
+/// Runs one scenario as [`run`] does, and tells an audience of it, beside the reporter, as it goes on.
+pub async fn run_watched(
+    scenario: &Scenario,
+    options: &Options,
+    reaper: &Arc<Reaper>,
+    (reporter, audience): (&Arc<dyn Reporter>, &Arc<dyn Audience>),
+    interrupted: watch::Receiver<bool>,
+) -> Result<Finished, RunError> {
+    let both: Arc<dyn Reporter> = Arc::new(BothReporters(
+        Arc::clone(reporter),
+        Arc::<dyn Audience>::clone(audience),
+    ));
+    let told = Told {
+        reporter: &both,
+        watched: RunAudience::InTurn {
+            audience,
+            // The audience is told of a lane as of a lane.
+            lanes: reporter,
+        },
     };
     run_and_tell(scenario, options, reaper, told, interrupted).await
 }
@@ -245,8 +277,7 @@ pub async fn run_on_stage(
 #[derive(Clone, Copy)]
 struct Told<'a> {
     reporter: &'a Arc<dyn Reporter>,
-    /// Whoever watches, where anybody does.
-    stage: Option<&'a stage::Stage>,
+    watched: RunAudience<'a>,
 }
 
 /// Runs one scenario. `interrupted` turns true on Ctrl-C or SIGTERM. Whatever ends it, what was judged
@@ -261,7 +292,7 @@ pub async fn run(
 ) -> Result<Finished, RunError> {
     let told = Told {
         reporter,
-        stage: None,
+        watched: RunAudience::ByNobody,
     };
     run_and_tell(scenario, options, reaper, told, interrupted).await
 }
@@ -292,7 +323,10 @@ async fn run_and_tell(
         &mut environment,
     )
     .await;
-    let played = told.stage.map(|stage| stage.keyboard.played(scenario));
+    let played = match told.watched {
+        RunAudience::OnStage(stage) => Some(stage.keyboard.played(scenario)),
+        RunAudience::ByNobody | RunAudience::InTurn { .. } => None,
+    };
     let scenario = played.as_ref().unwrap_or(scenario);
     let Ran {
         judged,
@@ -401,7 +435,7 @@ async fn on_a_stack(
     options: &Options,
     folder: &Path,
     reaper: &Arc<Reaper>,
-    Told { reporter, stage }: Told<'_>,
+    Told { reporter, watched }: Told<'_>,
     mut interrupted: watch::Receiver<bool>,
     environment: &mut BTreeMap<String, String>,
 ) -> Ran {
@@ -423,9 +457,12 @@ async fn on_a_stack(
         reporter,
         interrupted: &interrupted,
     };
-    let mut ran = match (stack::ready(&scenario_run, stage.is_some()).await, stage) {
-        (Ok(()), None) => run_strategies(&scenario_run).await,
-        (Ok(()), Some(stage)) => stage::run(&scenario_run, stage).await,
+    let for_show = matches!(watched, RunAudience::OnStage(_));
+    let mut ran = match (stack::ready(&scenario_run, for_show).await, watched) {
+        (Ok(()), RunAudience::OnStage(stage)) => stage::run(&scenario_run, stage).await,
+        (Ok(()), RunAudience::ByNobody | RunAudience::InTurn { .. }) => {
+            run_strategies(&scenario_run, watched).await
+        }
         (Err(error), _) => error.into(),
     };
     let stack_failed = matches!(ran.failure, Some(RunError::Stack(_)));
@@ -478,19 +515,28 @@ impl<'a> ScenarioRun<'a> {
             },
             trace: self.options.trace,
             lane: None,
+            watching: None,
         }
     }
 }
 
 /// Runs the strategies one after the other, each judged before the next one begins, up to the first
 /// of which no history comes.
-pub(crate) async fn run_strategies(scenario_run: &ScenarioRun<'_>) -> Ran {
+pub(crate) async fn run_strategies(
+    scenario_run: &ScenarioRun<'_>,
+    watched: RunAudience<'_>,
+) -> Ran {
     let (folder, interrupted) = (scenario_run.folder, scenario_run.interrupted);
     let chosen = scenario_run.chosen();
-    let context = scenario_run.context();
     let judging = Mutex::new(());
     let mut ran = Ran::default();
-    for strategy in chosen {
+    for (lane, strategy) in chosen.into_iter().enumerate() {
+        let mut context = scenario_run.context();
+        let seat = watched.seat(lane);
+        if let Some((watching, reporter)) = &seat {
+            context.watching = Some(watching.clone());
+            context.reporter = reporter;
+        }
         match one_strategy(&context, strategy, &judging).await {
             Ok(judged) => ran.judged.push(judged),
             Err(error) => {
@@ -527,6 +573,8 @@ async fn one_strategy(
     context.reporter.event(Event::StrategyJudged {
         strategy: strategy.name.clone(),
         verdict: format!("{:?}", judged.verdict).to_lowercase(),
+        counts: LaneCounts::judged(&judged.strategy),
+        expectations: judged.strategy.expectations.clone(),
     });
     Ok(judged)
 }

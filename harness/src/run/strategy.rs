@@ -141,7 +141,7 @@ async fn load_and_fence(
     let clock = RunClock::start();
     let started_at = jiff::Timestamp::now().to_string();
     let watch = Watch {
-        keeps_recent: context.lane.is_some(),
+        keeps_recent: context.watching.is_some(),
         ..deployment.watch(clock)
     };
     let patience = Patience::new(context.interrupted.clone());
@@ -175,7 +175,7 @@ async fn load_and_fence(
     let (end_looking, looking) = watch::channel(false);
     let progress = Arc::new(Progress {
         // Somebody watches.
-        answers: context.lane.as_ref().map(|_| Answers::default()),
+        answers: context.watching.as_ref().map(|_| Answers::default()),
         ..Progress::default()
     });
     let watched = WatchedLane {
@@ -256,7 +256,11 @@ async fn load_and_fence(
     let _ = end_sampling.send(true);
     let _ = end_looking.send(true);
     if let Some(looker) = looker {
-        looker.await.map_err(|e| failed("looking at a lane", &e))?;
+        // What is for show costs no history.
+        if let Err(error) = looker.await {
+            let text = format!("looking at the lane ended early: {error}");
+            context.reporter.event(Event::Note { text });
+        }
     }
     let mut samples = sampler.await.map_err(|e| failed("sampling", &e))?;
     samples.extend(ends.stop().await);
@@ -315,7 +319,7 @@ struct WatchedLane {
     clock: RunClock,
 }
 
-/// Has somebody look at a lane while it runs, where it is one.
+/// Has somebody look at a strategy's lane while it runs, where anybody watches.
 fn look(
     context: &Context<'_>,
     deployment: &Deployment<'_>,
@@ -323,12 +327,11 @@ fn look(
     watched: WatchedLane,
     stop: watch::Receiver<bool>,
 ) -> Option<tokio::task::JoinHandle<()>> {
-    let lane = context.lane.as_ref()?;
+    let watching = context.watching.as_ref()?;
     let request_timeout = context.scenario.workload.request_timeout;
     let publishes = deployment.parts.publish_within(request_timeout);
     let looker = Looker {
-        lane: lane.number,
-        audience: Arc::clone(&lane.stage.audience),
+        watching: watching.clone(),
         admin: deployment.admin().clone(),
         layout: deployment.layout.clone(),
         identity: Arc::clone(&deployment.identity),
@@ -379,7 +382,9 @@ async fn load(
     sights: Sights,
 ) -> Result<(Offered, Campaign), RunError> {
     let workload = &context.scenario.workload;
+    let begins_in_ns = load_from_ns.saturating_sub(clock.now_ns()).max(0);
     context.reporter.event(Event::LoadStarted {
+        begins_in: Duration::from_nanos(begins_in_ns.unsigned_abs()),
         duration: workload.duration,
         planned: (workload.rate * workload.duration.as_secs_f64()) as u64,
         progress: Arc::clone(&progress),

@@ -11,6 +11,7 @@ mod replay;
 mod scripts;
 mod selection;
 mod stack;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

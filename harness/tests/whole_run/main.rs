@@ -16,8 +16,13 @@ mod foreign_service;
 mod instances;
 mod interruption;
 mod isolation;
+#[path = "../shared/not_done.rs"]
+mod not_done;
 #[path = "../shared/patience.rs"]
 mod patience;
+mod queries;
+#[path = "../shared/screen.rs"]
+mod screen;
 #[path = "../shared/secrets.rs"]
 mod secrets;
 #[path = "../shared/theirs.rs"]
@@ -27,6 +32,7 @@ mod triggers;
 #[path = "../shared/turn.rs"]
 mod turn;
 mod verdicts;
+mod watch;
 
 use reports::record::Record;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,10 @@
 //! What keys do, whoever presses them: the terminal's, the page's.
 
-use super::board::Board;
+use super::programme::{Action, actions};
+use crate::cli::live::board::Board;
 use crate::cli::live::screen::Performance;
 use crate::cli::live::shown::Shown;
-use crate::run::keyboard::Keyboard;
+use crate::run::keyboard::{Keyboard, Press};
 use nix::sys::signal::{Signal, raise};
 use std::sync::Arc;
 
@@ -28,7 +29,11 @@ impl Performance for Hands {
                 self.keyboard.heal();
                 self.board.answer("h: all is healed".to_owned());
             }
-            key => self.board.pressed(key, self.keyboard.press(key)),
+            key => {
+                if let Some(answer) = answer_to(key, self.keyboard.press(key)) {
+                    self.board.answer(answer);
+                }
+            }
         }
     }
 
@@ -42,4 +47,19 @@ impl Performance for Hands {
         // A process can always signal itself.
         let _ = raise(Signal::SIGINT);
     }
+}
+
+/// What is said of a key that was pressed; `None` of one that does nothing.
+fn answer_to(key: char, press: Press) -> Option<String> {
+    let Action { does, .. } = actions().into_iter().find(|a| a.key == key)?;
+    Some(match press {
+        Press::Begins => format!("{key}: {does}"),
+        Press::Unknown => return None,
+        Press::TooEarly => format!("{key}: orders do not come in yet"),
+        Press::TooLate => {
+            format!("{key}: too late, what is broken now would not be seen to recover")
+        }
+        Press::InForce => format!("{key}: that is so already"),
+        Press::UsedUp => format!("{key}: not again in this demo"),
+    })
 }

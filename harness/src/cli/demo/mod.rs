@@ -1,6 +1,5 @@
 //! `demo`: a dual write loses events beside two outboxes that keep them, in under a minute.
 
-pub mod board;
 mod cast;
 mod hands;
 pub mod occasion;
@@ -25,7 +24,6 @@ use crate::process::reaper::Reaper;
 use crate::run::keyboard::Keyboard;
 use crate::run::stage::Stage;
 use crate::run::{Finished, Options, Reporter, RunError, run_on_stage};
-use board::Board;
 use cast::Recording;
 use hands::Hands;
 use programme::Programme;
@@ -109,7 +107,7 @@ pub fn demo(args: &DemoArgs) -> Outcome {
         programme: &programme,
         options: &options,
         hands: Hands {
-            board: Arc::new(Board::of(&programme)),
+            board: Arc::new(programme.board()),
             keyboard: Arc::new(Keyboard::of(&programme.scenario)),
         },
         by_hand,

@@ -1,6 +1,9 @@
 //! What a demo runs: its scenario, and what its keys do.
 
+use super::occasion::occasion;
+use crate::cli::live::board::Board;
 use crate::cli::live::breakage::Breakage;
+use crate::cli::live::now::LaneOrder;
 use crate::scenario::{
     Comparison, Expectation, Fault, FaultKind, Link, Metric, Scenario, Start, Stream, Target,
     Toxic, Trigger, Victim, parse,
@@ -166,6 +169,16 @@ impl Programme {
         let mut programme = Self::new()?;
         programme.scenario.workload.duration = BY_HAND;
         Ok(programme)
+    }
+
+    /// Returns a board on which nothing of the programme has happened yet.
+    pub fn board(&self) -> Board {
+        Board::new(
+            occasion(),
+            LaneOrder::Together,
+            &self.scenario.strategies,
+            self.breakages.iter().cloned(),
+        )
     }
 
     fn new() -> Result<Self, String> {

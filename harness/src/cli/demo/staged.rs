@@ -1,12 +1,12 @@
 //! Demos as tests need them, without a stack.
 
-use super::board::Board;
 use super::hands::Hands;
 use super::programme::Programme;
+use crate::cli::live::board::Board;
 use crate::nemesis::Turn;
 use crate::run::Event;
+use crate::run::audience::{Audience, LaneCounts};
 use crate::run::keyboard::Keyboard;
-use crate::run::stage::{Audience, LaneCounts};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +15,15 @@ const LOAD: Duration = Duration::from_secs(3600);
 
 /// Orders come in, and nothing is broken.
 pub fn under_load() -> Board {
-    let board = Board::of(&Programme::by_hand().unwrap());
+    let board = Programme::by_hand().unwrap().board();
     for lane in 0..3 {
         let begins = Event::LoadStarted {
+            begins_in: Duration::ZERO,
             duration: LOAD,
             planned: 1,
             progress: Default::default(),
         };
-        board.event(lane, begins);
+        board.in_lane(lane, begins);
     }
     board
 }
@@ -41,7 +42,7 @@ pub fn breaks(board: &Board) {
             what: String::new(),
             turn: Some((0, Turn::Injected)),
         };
-        board.event(lane, cut);
+        board.in_lane(lane, cut);
         let counts = LaneCounts {
             committed: Some(2_357),
             events: Some(1_879),

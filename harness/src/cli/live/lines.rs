@@ -122,28 +122,28 @@ fn counts(lane: &LaneNow, width: usize) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cli::demo::board::Board;
     use crate::cli::demo::programme::Programme;
-    use crate::run::stage::{Audience, LaneCounts};
+    use crate::run::audience::{Audience, LaneCounts};
     use crate::run::{Event, Reporter};
     use std::time::Duration;
 
     #[test]
     fn given_a_demo_then_each_thing_is_written_once_and_fits_a_terminal() {
-        let board = Board::of(&Programme::scripted().unwrap());
+        let board = Programme::scripted().unwrap().board();
         let mut lines = Lines::every(EVERY_S);
         assert_eq!(lines.of(&board.now()), "");
         let provider = "local".to_owned();
         Reporter::event(&board, Event::StackStarting { provider });
         let begins = Event::LoadStarted {
+            begins_in: Duration::ZERO,
             duration: Duration::ZERO,
             planned: 1,
             progress: Default::default(),
         };
-        Audience::event(&board, 0, begins);
+        board.in_lane(0, begins);
         let turn = Some((0, Turn::Injected));
         let what = String::new();
-        Audience::event(&board, 0, Event::Fault { what, turn });
+        board.in_lane(0, Event::Fault { what, turn });
         let text = lines.of(&board.now());
         for said in [
             "Kafka and Toxiproxy start",

@@ -4,7 +4,7 @@
 use super::breakage::{Breakage, SystemPart};
 use super::ending::Ending;
 use super::expected::Promise;
-use super::now::{LaneNow, LanePhase, Mark, Now};
+use super::now::{LaneNow, LaneOrder, LanePhase, Mark, Now};
 use crate::history::FenceStep;
 use crate::nemesis::Turn;
 use serde::Serialize;
@@ -121,6 +121,9 @@ pub struct Shown {
     pub load_lasts_s: Option<f64>,
     /// The lanes are in the scenario's order.
     pub lanes: Vec<ShownLane>,
+    /// If not all of them can be seen, the one of this place is to be among those that are.
+    #[serde(skip)]
+    pub focus: usize,
     /// These are the times in which something was broken, by their begin.
     pub marks: Vec<ShownMark>,
     /// This line tells of the last turns on the timeline.
@@ -148,6 +151,7 @@ impl Shown {
             load_s: now.load_s,
             load_lasts_s: now.load_lasts_s,
             lanes: now.lanes.iter().map(|lane| lane_of(now, lane)).collect(),
+            focus: now.whose_turn(),
             marks: marks(&now.marks),
             turns: turns(&now.marks),
             said: said.cloned().unwrap_or_default(),
@@ -159,8 +163,24 @@ impl Shown {
 }
 
 fn when(now: &Now) -> String {
+    let place = now.whose_turn();
+    match (now.order, now.lanes.get(place)) {
+        (LaneOrder::InTurn, Some(lane)) if lane.phase != LanePhase::Waiting => {
+            let many = match now.lanes.len() {
+                1 => String::new(),
+                all => format!(", {} of {all}", place + 1),
+            };
+            format!("{}{many}: {}", lane.name, of_the_run(now, &lane.phase))
+        }
+        (LaneOrder::InTurn | LaneOrder::Together, _) => of_the_run(now, &LanePhase::Rising),
+    }
+}
+
+/// What goes on, in a few words; `phase` is that of the lane whose turn it is.
+fn of_the_run(now: &Now, phase: &LanePhase) -> String {
     match (now.load_s, now.load_lasts_s) {
         _ if now.ending.is_some() => "it is over".to_owned(),
+        _ if matches!(phase, LanePhase::Judged(_)) => "judged".to_owned(),
         (Some(s), Some(lasts)) if now.is_under_load() => {
             format!("orders come in: {s:.0} of {lasts:.0} s")
         }
@@ -184,6 +204,7 @@ fn lane_of(now: &Now, lane: &LaneNow) -> ShownLane {
 
 fn phase(phase: &LanePhase) -> String {
     match phase {
+        LanePhase::Waiting => "waits for its turn".to_owned(),
         LanePhase::Rising => "starting".to_owned(),
         LanePhase::Load => "under load".to_owned(),
         LanePhase::Fence(step) => {
@@ -193,7 +214,12 @@ fn phase(phase: &LanePhase) -> String {
     }
 }
 
+/// None where nothing of it runs.
 fn parts(now: &Now, lane: &LaneNow) -> Vec<ShownPart> {
+    match lane.phase {
+        LanePhase::Waiting | LanePhase::Judged(_) => return Vec::new(),
+        LanePhase::Rising | LanePhase::Load | LanePhase::Fence(_) => {}
+    }
     let in_force: Vec<&Breakage> = lane
         .in_force
         .iter()
@@ -244,20 +270,25 @@ fn figures(lane: &LaneNow) -> Vec<Figure> {
 
 /// What an outbox lost is not in it.
 fn in_the_outbox(lane: &LaneNow) -> Option<u64> {
-    let missing = lane.counts.missing?;
-    Some(missing.saturating_sub(lane.counts.lost.unwrap_or(0)))
+    let (missing, lost) = lane.counts.missing.zip(lane.counts.lost)?;
+    Some(missing.saturating_sub(lost))
 }
 
 fn punchline(lane: &LaneNow) -> Figure {
     let c = &lane.counts;
     let figure = |words, n, tone| Figure { words, n, tone };
+    if lane.phase == LanePhase::Waiting {
+        return figure("its turn comes", None, Tone::Plain);
+    }
     let Some(missing) = c.missing else {
         return figure("cannot be told", None, Tone::Plain);
     };
     match (c.lost, lane.topology.has_outbox) {
         (Some(lost @ 1..), _) => figure("LOST", Some(lost), Tone::Loss),
-        (_, true) if missing > 0 => figure("waiting in the outbox", Some(missing), Tone::Warning),
-        (_, false) if missing > 0 => figure("missing", Some(missing), Tone::Warning),
+        (Some(_), true) if missing > 0 => {
+            figure("waiting in the outbox", Some(missing), Tone::Warning)
+        }
+        (_, _) if missing > 0 => figure("missing", Some(missing), Tone::Warning),
         // What was lost in the end is for the verdict to say.
         (Some(_), _) if !matches!(lane.phase, LanePhase::Judged(_)) => {
             figure("lost none, so far", Some(0), Tone::Kept)
@@ -276,8 +307,10 @@ fn p99(lane: &LaneNow) -> String {
 /// As it was judged, once it was.
 fn promises(now: &Now, lane: &LaneNow) -> Vec<Promise> {
     let mut rows = now.ending.iter().flat_map(|ending| &ending.rows);
-    match rows.find(|row| row.name == lane.name) {
-        Some(row) => row.promises.clone(),
+    let of_the_end = rows.find(|row| row.name == lane.name);
+    let judged = lane.judged.as_ref();
+    match of_the_end.map(|row| &row.promises).or(judged) {
+        Some(judged) => judged.clone(),
         None => {
             let all = lane.expectations.iter();
             all.map(|e| Promise::of(e, &lane.counts)).collect()

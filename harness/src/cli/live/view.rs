@@ -9,9 +9,14 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Clear, Padding, Paragraph, Sparkline, Wrap};
 use reports::count;
+use std::ops::Range;
 
 /// From this width and height on, lanes stand side by side, with figures for the last row.
 const WIDE: (u16, u16) = (120, 34);
+/// A lane that stands beside others is at least so many columns wide, and one that lies across the screen so many
+/// rows high.
+const LANE_COLUMNS: u16 = 30;
+const LANE_ROWS: u16 = 3;
 /// Smaller than this, nothing can be read.
 const SMALLEST: (u16, u16) = (60, 20);
 
@@ -79,17 +84,23 @@ impl View<'_> {
 
     fn lanes(&self, frame: &mut Frame<'_>, area: Rect) {
         let full = frame.area();
-        let wide = full.width >= WIDE.0 && full.height >= WIDE.1;
-        let lanes = self.shown.lanes.iter();
+        let lanes = &self.shown.lanes;
+        let has_columns = usize::from(full.width / LANE_COLUMNS) >= lanes.len();
+        let wide = full.width >= WIDE.0 && full.height >= WIDE.1 && has_columns;
+        let room = match wide {
+            true => lanes.len(),
+            false => usize::from(area.height / LANE_ROWS),
+        };
+        let lanes = &lanes[around(self.shown.focus, room, lanes.len())];
         let layout = match wide {
-            true => Layout::horizontal(lanes.map(|_| Constraint::Fill(1))),
+            true => Layout::horizontal(lanes.iter().map(|_| Constraint::Fill(1))),
             // All as high as each other: what looks different would seem to mean something.
             false => {
-                let height = area.height / self.shown.lanes.len().max(1) as u16;
-                Layout::vertical(lanes.map(|_| Constraint::Length(height)))
+                let height = area.height / lanes.len().max(1) as u16;
+                Layout::vertical(lanes.iter().map(|_| Constraint::Length(height)))
             }
         };
-        for (lane, place) in self.shown.lanes.iter().zip(layout.split(area).iter()) {
+        for (lane, place) in lanes.iter().zip(layout.split(area).iter()) {
             match wide {
                 true => self.column(frame, lane, *place),
                 false => self.row(frame, lane, *place),
@@ -361,6 +372,13 @@ impl View<'_> {
     }
 }
 
+/// Of so many lanes, those that are shown where there is room for fewer: around the one of this place.
+fn around(focus: usize, room: usize, lanes: usize) -> Range<usize> {
+    let room = room.clamp(1, lanes.max(1)).min(lanes);
+    let from = focus.saturating_sub(room / 2).min(lanes - room);
+    from..from + room
+}
+
 fn explain(frame: &mut Frame<'_>, area: Rect, explanation: &'static str) {
     let block = Block::bordered()
         .title(" what is seen ")
@@ -477,6 +495,30 @@ mod tests {
             let (text, _) = drawn(size, true);
             let last = EXPLANATION.lines().last().unwrap();
             assert!(text.contains(last), "{text}");
+        }
+    }
+
+    #[test]
+    fn given_more_lanes_than_there_is_room_for_then_those_around_the_one_whose_turn_it_is_are_shown()
+     {
+        let of = |focus| around(focus, 5, 32);
+        assert_eq!([of(0), of(2), of(3), of(31)], [0..5, 0..5, 1..6, 27..32]);
+        assert_eq!([around(2, 9, 3), around(0, 0, 3)], [0..3, 0..1]);
+        assert_eq!(around(0, 5, 0), 0..0);
+        let mut shown = Shown::of(&broken().now());
+        let cdc = shown.lanes[2].clone();
+        shown.lanes.extend(std::iter::repeat_n(cdc, 29));
+        for (n, lane) in shown.lanes.iter_mut().enumerate() {
+            lane.name = format!("lane-{n}");
+        }
+        shown.focus = 20;
+        for size in [(80, 24), (200, 50)] {
+            let (text, _) = drawn_of(&shown, size, false);
+            assert!(
+                text.contains(" lane-20 ") && text.contains("2,357"),
+                "{text}"
+            );
+            assert!(!text.contains(" lane-0 "), "{text}");
         }
     }
 

@@ -3,12 +3,13 @@
 use crate::cli::demo::programme::breakage_of;
 use crate::cli::live::breakage::Breakage;
 use crate::cli::live::ending::Ending;
-use crate::cli::live::now::{LaneNow, LanePhase, Mark, Now, RATES};
+use crate::cli::live::expected::Promise;
+use crate::cli::live::now::{LaneNow, LaneOrder, LanePhase, Mark, Now, RATES};
 use crate::cli::live::occasion::Occasion;
 use crate::course::{CourseFault, CourseStage, Snapshot};
 use crate::nemesis::Turn;
+use crate::run::audience::LaneCounts;
 use crate::run::replay::{Replay, ReplayLane};
-use crate::run::stage::LaneCounts;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +102,8 @@ impl Replayed {
         let lanes = self.replay.lanes.iter();
         Now {
             occasion: Arc::clone(&self.occasion),
+            // Side by side, whenever each ran.
+            order: LaneOrder::Together,
             s: at_s,
             load_s: Some(at_s.clamp(0.0, load_lasts_s)),
             load_lasts_s: Some(load_lasts_s),
@@ -122,6 +125,12 @@ impl Replayed {
         }
     }
 
+    fn judged_promises(&self, name: &str) -> Option<Vec<Promise>> {
+        let mut all = self.replay.record.strategies.iter();
+        let judged = all.find(|s| s.name == name)?;
+        Some(judged.expectations.iter().map(Promise::judged).collect())
+    }
+
     fn lane(&self, lane: &ReplayLane, at_s: f64) -> LaneNow {
         let at_ns = nanoseconds(at_s);
         let course = &lane.course;
@@ -137,6 +146,10 @@ impl Replayed {
             },
             counts: counts(&snapshot),
             expectations: lane.strategy.expectations.clone(),
+            judged: match snapshot.stage {
+                CourseStage::Load | CourseStage::Fence(_) => None,
+                CourseStage::Over => self.judged_promises(&lane.strategy.name),
+            },
             in_force: match snapshot.stage {
                 CourseStage::Load | CourseStage::Fence(_) => in_force.map(|f| f.fault).collect(),
                 CourseStage::Over => Default::default(),

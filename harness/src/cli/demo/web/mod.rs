@@ -1,11 +1,13 @@
 //! The demo as a page: served to this machine alone, at an address that nobody can guess, for as long as somebody
 //! may want to look at it.
 
+mod connections;
 mod guard;
 mod server;
 
 use super::hands::Hands;
 use crate::cli::live::shown::Shown;
+use connections::{BoundedListener, SILENT_MAX};
 use server::{FEEDS_MAX, Site};
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -35,6 +37,11 @@ pub struct Page {
 impl Page {
     /// Serves it on a free port of the loopback.
     pub async fn open(hands: Hands) -> std::io::Result<Self> {
+        Self::open_for(hands, SILENT_MAX).await
+    }
+
+    /// The same, with another bound on connections to which nothing can be said.
+    async fn open_for(hands: Hands, silent_max: Duration) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let token = Uuid::new_v4().simple().to_string();
@@ -46,6 +53,7 @@ impl Page {
             feeds: Arc::new(Semaphore::new(FEEDS_MAX)),
             hands: hands.clone(),
         };
+        let listener = BoundedListener::new(listener, silent_max);
         let server = axum::serve(listener, site.router());
         let server = server.with_graceful_shutdown(async move {
             let _ = stopped.wait_for(|stop| *stop).await;

@@ -4,7 +4,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Longer than anything takes.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The whole answer to one request.
 pub async fn ask(host: &str, request: &str) -> String {
@@ -14,6 +15,18 @@ pub async fn ask(host: &str, request: &str) -> String {
     let read = stream.read_to_end(&mut answer);
     tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
     String::from_utf8(answer).unwrap()
+}
+
+/// As far as it gets: nothing, where the connection is closed before.
+pub async fn ask_in_vain(host: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let mut answer = Vec::new();
+    if stream.write_all(request.as_bytes()).await.is_ok() {
+        let read = stream.read_to_end(&mut answer);
+        // What came before an error is there all the same.
+        let _ = tokio::time::timeout(PATIENCE, read).await.unwrap();
+    }
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// A feed of states, as far as somebody reads it.
@@ -32,6 +45,14 @@ impl Feed {
             stream,
             read: Vec::new(),
         }
+    }
+
+    /// Whether it is fed, and not told that too many are.
+    pub async fn is_granted(&mut self) -> bool {
+        let mut status = [0; 12];
+        let read = self.stream.read_exact(&mut status);
+        let read = tokio::time::timeout(PATIENCE, read).await.unwrap();
+        read.is_ok() && status == *b"HTTP/1.1 200"
     }
 
     /// Reads until this was in it.

@@ -8,8 +8,11 @@ mod not_done;
 use super::*;
 use crate::cli::demo::staged;
 use crate::cli::live::ending::Ending;
-use crate::run::stage::{Audience, LaneCounts};
-use asking::{Feed, ask};
+use crate::run::audience::{Audience, LaneCounts};
+use asking::{Feed, PATIENCE, ask, ask_in_vain};
+use connections::CONNECTIONS_MAX;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// A page that is fed, of a demo in which nothing happens that a test does not do.
 struct StagedPage {
@@ -20,8 +23,13 @@ struct StagedPage {
 
 impl StagedPage {
     async fn open() -> Self {
+        Self::open_for(SILENT_MAX).await
+    }
+
+    async fn open_for(silent_max: Duration) -> Self {
         let hands = staged::hands(staged::under_load());
-        let page = Arc::new(Page::open(hands.clone()).await.unwrap());
+        let page = Page::open_for(hands.clone(), silent_max).await.unwrap();
+        let page = Arc::new(page);
         let fed = Arc::clone(&page);
         Self {
             page,
@@ -150,6 +158,77 @@ async fn given_more_pages_than_are_fed_then_one_more_is_told_so() {
     let more = getting(&format!("{place}feed"), host);
     let answer = ask(host, &more).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_more_silent_clients_than_are_taken_then_each_is_closed_and_the_page_is_served_all_the_same()
+ {
+    // So short that whoever asks may be cut off as well, on a machine that is busy, and asks again.
+    let staged = StagedPage::open_for(Duration::from_secs(2)).await;
+    let (place, host) = staged.place();
+    let mut fed = Feed::open(host, place).await;
+    fed.until("naive").await;
+    let mut silent = Vec::new();
+    for n in 0..CONNECTIONS_MAX + 8 {
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        // Some say nothing at all, some begin and do not go on.
+        if n % 2 == 0 {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+        }
+        silent.push(stream);
+    }
+    let request = getting(place, host);
+    let closed = async {
+        while !ask_in_vain(host, &request)
+            .await
+            .starts_with("HTTP/1.1 200")
+        {}
+        for mut stream in silent {
+            // By an error, or in order.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    };
+    // Meanwhile something is said to the page that is fed.
+    let said = async {
+        for n in 0_u64.. {
+            staged.committed(n);
+            tokio::time::sleep(EVERY).await;
+        }
+    };
+    tokio::select! {
+        closed = tokio::time::timeout(PATIENCE, closed) => closed.unwrap(),
+        () = said => {}
+    }
+    staged.hands.board.answer("who reads stays".to_owned());
+    fed.until("who reads stays").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_pages_that_read_nothing_then_they_are_closed_and_their_places_are_free_again() {
+    let staged = StagedPage::open_for(Duration::from_millis(300)).await;
+    let (place, host) = staged.place();
+    let mut deaf = Vec::new();
+    for _ in 0..FEEDS_MAX {
+        // On a machine that is busy it may be closed before it has asked.
+        let mut feed = Feed::open(host, place).await;
+        if feed.is_granted().await {
+            deaf.push(feed);
+        }
+    }
+    // When more is said to them than fits into the buffers of a connection
+    let said = async {
+        for n in 0.. {
+            let answer = format!("{n}: {}", "x".repeat(100_000));
+            staged.hands.board.answer(answer);
+            staged.page.tell();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let granted = async { while !Feed::open(host, place).await.is_granted().await {} };
+    tokio::select! {
+        granted = tokio::time::timeout(PATIENCE, granted) => granted.unwrap(),
+        () = said => {}
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,32 +1,54 @@
-//! What is known of a demo while it goes on, for whoever shows it: what happened, and what is counted in each
-//! lane. It is told by the run, and it asks nobody.
+//! What is known of a run while it goes on, for whoever shows it: what happened, and what is counted in each lane.
+//! It is told by the run, and it asks nobody.
 
-use super::occasion::occasion;
-use super::programme::{Action, Programme, actions};
-use crate::cli::live::ending::Ending;
-use crate::cli::live::now::{LaneNow, LanePhase, Mark, Now, RATES};
-use crate::nemesis::Turn;
-use crate::run::keyboard::Press;
-use crate::run::stage::{Audience, LaneCounts};
+use super::breakage::Breakage;
+use super::ending::Ending;
+use super::expected::Promise;
+use super::now::{LaneNow, LaneOrder, LanePhase, Now};
+use super::occasion::Occasion;
+use crate::run::audience::{Audience, LaneCounts};
 use crate::run::{Event, Reporter};
+use crate::scenario::Strategy;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// A rate is that since the last look; where counts in between are carried on, and a look may correct them, since so many
+/// looks before.
+const RATE_LOOKS: usize = 4;
+/// So many lines of what happened are kept.
+const SAID_MAX: usize = 1_000;
+
 /// What is known, and by what it is told how fast.
 struct Noted {
     now: Now,
-    /// When the load began, and how long it lasts.
+    /// When the load begins, and how long it lasts.
     load: Option<(Instant, Duration)>,
-    /// When each lane was looked at last.
-    looked: Vec<Option<Instant>>,
+    /// When each lane was looked at of late, and what was counted then, the newest last.
+    looked: Vec<VecDeque<(Instant, LaneCounts)>>,
 }
 
 impl Noted {
     /// Seconds since the load began.
     fn since_load_s(&self) -> Option<f64> {
         let (from, _) = self.load?;
-        Some(from.elapsed().as_secs_f64())
+        // It is told of somewhat earlier.
+        let since = Instant::now().saturating_duration_since(from);
+        Some(since.as_secs_f64())
+    }
+
+    fn say(&mut self, said: String) {
+        let all = &mut self.now.said;
+        if all.len() >= SAID_MAX {
+            all.remove(0);
+        }
+        all.push(said);
+    }
+
+    /// The timeline is that of the lane whose turn it is.
+    fn begins_anew(&mut self) {
+        self.load = None;
+        self.now.marks.clear();
     }
 }
 
@@ -37,28 +59,39 @@ pub struct Board {
 }
 
 impl Board {
-    /// Nothing has happened yet.
-    pub fn of(programme: &Programme) -> Self {
-        let strategies = &programme.scenario.strategies;
-        let lanes = strategies.iter().map(|s| LaneNow {
+    /// Nothing has happened yet; `breakages` has what each fault of the scenario breaks, by its place there.
+    pub fn new<'a>(
+        occasion: Occasion,
+        order: LaneOrder,
+        strategies: impl IntoIterator<Item = &'a Strategy>,
+        breakages: impl IntoIterator<Item = Breakage>,
+    ) -> Self {
+        let lanes = strategies.into_iter().map(|s| LaneNow {
             name: s.name.clone(),
             topology: s.topology(),
-            phase: LanePhase::Rising,
+            phase: match order {
+                LaneOrder::Together => LanePhase::Rising,
+                LaneOrder::InTurn => LanePhase::Waiting,
+            },
             counts: LaneCounts::ZERO,
             expectations: s.expectations.clone(),
+            judged: None,
             in_force: BTreeSet::new(),
             rates: VecDeque::new(),
         });
+        let lanes: Vec<LaneNow> = lanes.collect();
+        let looked = vec![VecDeque::new(); lanes.len()];
         let now = Now {
-            occasion: Arc::new(occasion()),
+            occasion: Arc::new(occasion),
+            order,
             s: 0.0,
             load_s: None,
             load_lasts_s: None,
-            lanes: lanes.collect(),
+            lanes,
             marks: Vec::new(),
             said: Vec::new(),
             answer: None,
-            breakages: programme.breakages.iter().cloned().collect(),
+            breakages: breakages.into_iter().collect(),
             page: None,
             ending: None,
         };
@@ -67,7 +100,7 @@ impl Board {
             noted: Mutex::new(Noted {
                 now,
                 load: None,
-                looked: vec![None; strategies.len()],
+                looked,
             }),
         }
     }
@@ -86,25 +119,6 @@ impl Board {
         now
     }
 
-    /// A key was pressed, and this is what became of it.
-    pub fn pressed(&self, key: char, press: Press) {
-        let does = actions().into_iter().find(|a| a.key == key);
-        let Some(Action { does, .. }) = does else {
-            return;
-        };
-        let answer = match press {
-            Press::Begins => format!("{key}: {does}"),
-            Press::Unknown => return,
-            Press::TooEarly => format!("{key}: orders do not come in yet"),
-            Press::TooLate => {
-                format!("{key}: too late, what is broken now would not be seen to recover")
-            }
-            Press::InForce => format!("{key}: that is so already"),
-            Press::UsedUp => format!("{key}: not again in this demo"),
-        };
-        self.answer(answer);
-    }
-
     /// What is said of the last key.
     pub fn answer(&self, answer: String) {
         self.noted().now.answer = Some(answer);
@@ -115,13 +129,13 @@ impl Board {
         self.noted().now.page = Some(url);
     }
 
-    /// Notes that the demo is over, and what came of it.
+    /// Notes that the run is over, and what came of it.
     pub fn ended(&self, ending: Ending) {
-        let now = &mut self.noted().now;
+        let mut noted = self.noted();
+        noted.say(ending.verdict.clone());
         // What was said of keys is of no use any more.
-        now.answer = None;
-        now.said.push(ending.verdict.clone());
-        now.ending = Some(ending);
+        noted.now.answer = None;
+        noted.now.ending = Some(ending);
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
@@ -144,59 +158,67 @@ impl Reporter for Board {
             | Event::Fence { .. }
             | Event::StrategyJudged { .. } => return,
         };
-        self.noted().now.said.push(said);
+        self.noted().say(said);
     }
 }
 
 impl Audience for Board {
-    fn event(&self, lane: usize, event: Event) {
+    fn in_lane(&self, number: usize, event: Event) {
         let mut noted = self.noted();
         let since_load_s = noted.since_load_s();
-        let Noted { now, load, .. } = &mut *noted;
-        let Some(lane) = now.lanes.get_mut(lane) else {
+        let Some(lane) = noted.now.lanes.get(number) else {
             return;
         };
+        let name = lane.name.clone();
+        let in_turn = noted.now.order == LaneOrder::InTurn;
         match event {
-            Event::LoadStarted { duration, .. } => {
-                lane.phase = LanePhase::Load;
-                load.get_or_insert_with(|| (Instant::now(), duration));
+            Event::StrategyStarted { .. } => {
+                if in_turn {
+                    noted.begins_anew();
+                }
+                noted.now.lanes[number].phase = LanePhase::Rising;
+            }
+            Event::LoadStarted {
+                begins_in,
+                duration,
+                ..
+            } => {
+                noted.now.lanes[number].phase = LanePhase::Load;
+                let from = Instant::now() + begins_in;
+                noted.load.get_or_insert((from, duration));
             }
             Event::Fault {
                 turn: Some((fault, turn)),
                 ..
+            } => noted.now.turned(number, (fault, turn), since_load_s),
+            Event::Fence { step } => noted.now.lanes[number].phase = LanePhase::Fence(step),
+            Event::StrategyJudged {
+                verdict,
+                counts,
+                expectations,
+                ..
             } => {
-                match turn {
-                    Turn::Injected => lane.in_force.insert(fault),
-                    Turn::Healed => lane.in_force.remove(&fault),
-                };
-                let breakage = now.breakages.get(fault as usize).cloned();
-                let Some((breakage, at_s)) = breakage.zip(since_load_s) else {
-                    return;
-                };
-                // It is the same in all lanes, and the first tells it.
-                let same = |m: &&Mark| m.breakage == breakage && m.turn == turn;
-                let told = now.marks.iter().filter(same).count();
-                let place = now.breakages[..fault as usize].iter();
-                if told <= place.filter(|b| **b == breakage).count() {
-                    now.marks.push(Mark {
-                        at_s,
-                        breakage,
-                        turn,
-                    });
-                }
-            }
-            Event::Fence { step } => lane.phase = LanePhase::Fence(step),
-            Event::StrategyJudged { verdict, .. } => {
-                now.said.push(format!("{} is judged", lane.name));
+                noted.say(match in_turn {
+                    true => format!("{name} is judged: {verdict}"),
+                    false => format!("{name} is judged"),
+                });
+                let lane = &mut noted.now.lanes[number];
                 lane.phase = LanePhase::Judged(verdict);
+                lane.judged = Some(expectations.iter().map(Promise::judged).collect());
+                lane.counts = LaneCounts {
+                    propagation_p99: lane.counts.propagation_p99,
+                    ..counts
+                };
+                lane.in_force.clear();
+                // Nothing comes in any more.
+                lane.add_rate((0, 0));
             }
-            Event::Note { text } => now.said.push(format!("{}: {text}", lane.name)),
-            Event::Fault { what, turn: None } => now.said.push(format!("{}: {what}", lane.name)),
+            Event::Note { text } => noted.say(format!("{name}: {text}")),
+            Event::Fault { what, turn: None } => noted.say(format!("{name}: {what}")),
             Event::LoadEnded
             | Event::ScenarioStarted { .. }
             | Event::StackStarting { .. }
-            | Event::StackUp { .. }
-            | Event::StrategyStarted { .. } => {}
+            | Event::StackUp { .. } => {}
         }
     }
 
@@ -208,19 +230,24 @@ impl Audience for Board {
             return;
         };
         let at = Instant::now();
-        if let Some(before) = looked.replace(at) {
-            let since_s = at.duration_since(before).as_secs_f64().max(0.001);
+        if let Some((then, before)) = looked.front() {
+            let since_s = at.duration_since(*then).as_secs_f64().max(0.001);
             let rate = |now: Option<u64>, before: Option<u64>| {
                 let more = now.unwrap_or(0).saturating_sub(before.unwrap_or(0));
                 (more as f64 / since_s) as u64
             };
-            lane.rates.push_back((
-                rate(counts.committed, lane.counts.committed),
-                rate(counts.events, lane.counts.events),
+            lane.add_rate((
+                rate(counts.committed, before.committed),
+                rate(counts.events, before.events),
             ));
-            if lane.rates.len() > RATES {
-                lane.rates.pop_front();
-            }
+        }
+        looked.push_back((at, counts));
+        let most = match now.order {
+            LaneOrder::Together => 1,
+            LaneOrder::InTurn => RATE_LOOKS,
+        };
+        if looked.len() > most {
+            looked.pop_front();
         }
         lane.counts = counts;
     }
@@ -230,14 +257,17 @@ impl Audience for Board {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::cli::demo::occasion::occasion;
+    use crate::cli::demo::programme::Programme;
+    use crate::nemesis::Turn;
 
     fn board() -> Board {
-        let board = Board::of(&Programme::scripted().unwrap());
+        let board = Programme::scripted().unwrap().board();
         for lane in 0..3 {
-            Audience::event(
-                &board,
+            board.in_lane(
                 lane,
                 Event::LoadStarted {
+                    begins_in: Duration::ZERO,
                     duration: Duration::from_secs(20),
                     planned: 1,
                     progress: Default::default(),
@@ -252,7 +282,7 @@ mod tests {
             what: String::new(),
             turn: Some((fault, turn)),
         };
-        Audience::event(board, lane, event);
+        board.in_lane(lane, event);
     }
 
     #[test]
@@ -296,5 +326,27 @@ mod tests {
         assert_eq!(now.lanes[0].rates.len(), 1);
         assert!(now.lanes[0].rates[0].0 > 0);
         assert_eq!(now.lanes[0].counts.committed, Some(50));
+    }
+
+    #[test]
+    fn given_lanes_in_turn_then_what_a_look_corrects_is_no_peak_of_their_rates() {
+        let programme = Programme::scripted().unwrap();
+        let strategies = &programme.scenario.strategies;
+        let board = Board::new(occasion(), LaneOrder::InTurn, strategies, []);
+        // Nobody is told, and every fourth look finds what came of it.
+        for committed in [0, 0, 0, 0, 400, 400, 400, 400, 800] {
+            board.counts(
+                0,
+                LaneCounts {
+                    committed: Some(committed),
+                    ..LaneCounts::ZERO
+                },
+            );
+        }
+        let rates: Vec<u64> = board.now().lanes[0].rates.iter().map(|r| r.0).collect();
+        assert!(
+            rates[..3] == [0; 3] && !rates[3..].contains(&0),
+            "{rates:?}"
+        );
     }
 }
