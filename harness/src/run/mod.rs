@@ -1,6 +1,7 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
 mod again;
+mod consuming;
 mod context;
 mod counts;
 pub(crate) mod deployment;

@@ -8,7 +8,8 @@ use super::metric::Unit;
 use super::strategies::{KINDS as STRATEGY_KINDS, StrategyInfo};
 use super::trigger::TRIGGERS;
 use super::{
-    Metric, explain, faults, limits, parse, relay_file, stack, strategies, trigger, workload,
+    Metric, consumer, explain, faults, limits, parse, relay_file, stack, strategies, trigger,
+    workload,
 };
 use serde_json::{Map, Value, json};
 
@@ -27,6 +28,7 @@ pub fn scenario() -> Value {
             json!({ "type": "array", "maxItems": limits::FAULTS, "items": fault() }),
         ),
         ("strategy", strategies_table()),
+        ("consumer", consumers_table()),
         ("expect", expect()),
         ("drain", table(&workload::KEYS_OF_DRAIN, &[])),
         ("stack", table(&stack::KEYS, &[])),
@@ -342,8 +344,36 @@ fn strategies_table() -> Value {
     })
 }
 
+fn consumers_table() -> Value {
+    json!({
+        "type": "object",
+        "maxProperties": limits::CONSUMERS,
+        "propertyNames": { "pattern": name(limits::CONSUMER_NAME) },
+        "additionalProperties": table(&consumer::KEYS, &[]),
+    })
+}
+
 fn expect() -> Value {
-    let metrics = Metric::all().into_iter().map(|metric| {
+    let of_consumer = json!({
+        "type": "object",
+        "description": "what is expected of this consumer",
+        "properties": expected(Metric::of_consumers()),
+        "additionalProperties": false,
+    });
+    json!({
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": expected(Metric::all()),
+            "patternProperties": { "^consumer-": of_consumer },
+            "additionalProperties": false,
+        },
+    })
+}
+
+/// Returns the schema of an expectation of each of these metrics, by name.
+fn expected(metrics: Vec<Metric>) -> Map<String, Value> {
+    let metrics = metrics.into_iter().map(|metric| {
         let mut schema = match metric.unit() {
             Unit::Count => json!({
                 "type": ["integer", "string"],
@@ -362,15 +392,7 @@ fn expect() -> Value {
         );
         (metric.name(), schema)
     });
-    let metrics: Map<String, Value> = metrics.collect();
-    json!({
-        "type": "object",
-        "additionalProperties": {
-            "type": "object",
-            "properties": metrics,
-            "additionalProperties": false,
-        },
-    })
+    metrics.collect()
 }
 
 fn relay_table(name: &str, keys: &[KeyInfo]) -> Value {

@@ -130,7 +130,8 @@ impl Deployment<'_> {
 
     /// Everything this run could have touched.
     fn children(&self) -> impl Iterator<Item = &Child> {
-        self.servers().chain(&self.service).chain(&self.relays)
+        let under_test = self.service.iter().chain(&self.relays);
+        self.servers().chain(under_test).chain(&self.consumers)
     }
 
     fn servers(&self) -> impl Iterator<Item = &Child> {
