@@ -201,7 +201,9 @@ pub fn consumers(record: &Record) -> Section {
     let most = record.strategies.iter().map(|s| s.consumers.len()).max();
     let rows = (0..most.unwrap_or(0)).filter_map(|index| {
         let shown = record.strategies.iter().find_map(|s| of(s, index))?;
-        let label = format!("{} ({})", shown.name, how(&shown));
+        // The section says that they are consumers.
+        let name = shown.name.trim_start_matches("consumer-");
+        let label = format!("{name} ({})", how(&shown));
         Some(row(record, label, |s| match of(s, index) {
             Some(consumer) => applied(s, &consumer),
             None => Cell::new(DASH, Tone::Faint),

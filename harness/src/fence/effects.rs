@@ -2,7 +2,7 @@
 
 use super::database::{connect, end_sessions};
 use crate::clock::RunClock;
-use crate::history::{EffectRow, NONE};
+use crate::history::{EffectRow, NONE, Rows};
 use crate::identity::Identity;
 use futures::TryStreamExt;
 use relays::config::PostgresTarget;
@@ -21,7 +21,7 @@ pub async fn read(
     layout: &Layout,
     (identity, clock): (&Identity, &RunClock),
     consumer: u32,
-) -> Result<Vec<EffectRow>, String> {
+) -> Result<Rows<EffectRow>, String> {
     let deadline = Instant::now() + WITHIN;
     let mut connection = connect(admin, deadline).await?;
     end_sessions(&mut connection, &layout.service_role(), deadline).await?;
@@ -29,7 +29,7 @@ pub async fn read(
     let failed = |e: sqlx::Error| format!("reading {schema}.effects: {e}");
     let sql =
         format!("SELECT order_id, version, attempt, at_ns FROM \"{schema}\".effects ORDER BY seq");
-    let mut rows = Vec::new();
+    let mut rows = Rows::new();
     let mut stream = sqlx::query(AssertSqlSafe(sql)).fetch(&mut connection);
     while let Some(row) = stream.try_next().await.map_err(failed)? {
         let order: Uuid = row.try_get(0).map_err(failed)?;

@@ -126,6 +126,6 @@ async fn read(
         (&deployment.identity, &clock),
         deployed.index as u32,
     );
-    into.extend(effects.await?);
+    into.extend(&effects.await?);
     Ok((was_alive, committed))
 }

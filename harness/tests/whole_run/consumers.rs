@@ -112,10 +112,7 @@ fn given_events_that_come_twice_when_run_then_who_is_not_idempotent_applies_as_m
         "{names:?}"
     );
     // The table on the terminal has a row for each of them.
-    assert!(
-        said.contains("consumer-payments-inbox (insert, inbox)"),
-        "{said}"
-    );
+    assert!(said.contains("payments-inbox (insert, inbox)"), "{said}");
     // And all of it is in the history, from which the same is judged again.
     let saved = history::load(&folder.join("history/polling"))
         .unwrap()
@@ -125,6 +122,75 @@ fn given_events_that_come_twice_when_run_then_who_is_not_idempotent_applies_as_m
     assert_eq!(checked.status.code(), Some(0));
     let again = super::record(&folder);
     assert_eq!(again.strategies[0].consumers, strategy.consumers);
+}
+
+/// A consumer that is killed, one that is stopped and one that is told to end, each under load.
+const HIT: &str = r#"
+name = "hit"
+description = "Consumers are killed, paused and restarted."
+seed = 7
+
+[workload]
+rate = 300
+duration = "7s"
+
+[[fault]]
+target = "consumer-payments"
+kind = "kill"
+at = "1s"
+for = "1s"
+
+[[fault]]
+target = "consumer-payments-inbox"
+kind = "pause"
+at = "3s"
+for = "800ms"
+
+[[fault]]
+target = "consumer-payments-inbox"
+kind = "restart"
+at = "5s"
+for = "500ms"
+
+[drain]
+settle = "200ms"
+
+[strategy.polling]
+kind = "polling"
+
+[consumer.payments]
+effect = "insert"
+
+[consumer.payments-inbox]
+effect = "insert"
+idempotency = "inbox"
+
+[expect.polling]
+lost = 0
+consumer-payments.unapplied = 0
+"#;
+
+#[test]
+fn given_consumers_that_are_killed_paused_and_restarted_when_run_then_each_fault_bit_and_nothing_is_left_out()
+ {
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), HIT, &[]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let record = record(&only_run(home.path()));
+    let strategy = &record.strategies[0];
+    for fault in &strategy.faults {
+        assert_eq!(fault.bit, Some(true), "{fault:?}");
+        assert!(
+            fault.evidence.contains("came to the topic meanwhile"),
+            "{}",
+            fault.evidence
+        );
+    }
+    for consumer in &strategy.consumers {
+        assert_eq!(consumer.unapplied, Some(0), "{}", consumer.name);
+    }
+    assert_eq!(strategy.consumers[1].applied_twice, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,8 +55,8 @@ fn given_consumers_when_the_record_is_shown_then_each_has_a_row_in_every_format(
         text.contains("\nwhat consumers did with the events\n"),
         "{text}"
     );
-    assert_eq!(row("consumer-payments (insert, none)"), "312 twice");
-    assert_eq!(row("consumer-shop (insert, key)"), "–");
+    assert_eq!(row("payments (insert, none)"), "312 twice");
+    assert_eq!(row("shop (insert, key)"), "–");
     let html = String::from_utf8(Html.export(&record).unwrap()).unwrap();
     let summary = String::from_utf8(Summary.export(&record).unwrap()).unwrap();
     for page in [&html, &summary] {

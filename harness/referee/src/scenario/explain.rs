@@ -39,7 +39,7 @@ pub const TARGETS: [(&str, &str); 10] = [
     ("relay->kafka", "the relay's connections to Kafka"),
     (
         "order-service",
-        "the order service's process (kill, restart, pause)",
+        "the order service's process (kill, restart, pause); in the same way consumer-NAME is that of the consumer of that name",
     ),
     (
         "relay",

@@ -3,6 +3,7 @@
 mod chains;
 mod conflicts;
 mod consumer;
+mod consumer_name;
 mod expectations;
 pub mod explain;
 pub mod fault_kind;
@@ -27,6 +28,7 @@ mod workload;
 mod tests;
 
 pub use consumer::{Consumer, ConsumerExpectations};
+pub use consumer_name::ConsumerName;
 pub use fault_kind::{FaultKind, Stream, Toxic};
 pub use load::load;
 pub use metric::{CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
@@ -251,6 +253,8 @@ pub enum Victim {
     OrderService,
     /// The relays of a strategy are called `relay`, `relay-2`, ...
     Relay(Instance),
+    /// The consumers of a scenario are called `consumer-NAME`.
+    Consumer(ConsumerName),
     /// The PostgreSQL server is called `postgres-server`.
     PostgresServer,
     /// The Kafka broker is called `kafka-server`.
@@ -266,6 +270,7 @@ impl Victim {
         match self {
             Self::OrderService => "order-service",
             Self::Relay(instance) => instance.name(),
+            Self::Consumer(name) => name.process(),
             Self::PostgresServer => "postgres-server",
             Self::KafkaServer => "kafka-server",
         }
@@ -287,6 +292,7 @@ impl TryFrom<String> for Victim {
         relays
             .chain(servers)
             .find(|victim| victim.name() == name)
+            .or_else(|| ConsumerName::of_process(&name).map(Self::Consumer))
             .ok_or_else(|| format!("there is no process `{name}`"))
     }
 }

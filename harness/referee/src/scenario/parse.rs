@@ -264,6 +264,7 @@ fn read(
     }
     conflicts::between_faults(&faults, problems);
     conflicts::without_victim(&faults, &topologies, problems);
+    conflicts::without_consumer(&faults, &consumers, problems);
     conflicts::without_speaker(&faults, &strategies, problems);
     let declared = declared_ids(&mut s);
     chains::check(&faults, &declared, workload.as_ref(), &strategies, problems);

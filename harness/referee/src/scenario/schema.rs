@@ -292,19 +292,33 @@ fn table_of_kinds(common: &[KeyInfo], inner: &[(&str, Value)], kinds: &[KindOf])
 
 fn fault() -> Value {
     let kinds: Vec<KindOf> = FAULT_KINDS.iter().map(kind_of_fault).collect();
-    let mut schema = table_of_kinds(&faults::KEYS, &[("when", when())], &kinds);
+    let any: Vec<&str> = [faults::targets(false), faults::targets(true)].concat();
+    let inner = [("when", when()), ("target", target(&any, true))];
+    let mut schema = table_of_kinds(&faults::KEYS, &inner, &kinds);
     add(&mut schema, "oneOf", one_of_each(&["at", "when"]));
     schema
 }
 
+/// One of these, or a consumer's process.
+fn target(words: &[&str], or_consumer: bool) -> Value {
+    let words = json!({ "type": "string", "enum": words });
+    match or_consumer {
+        true => {
+            json!({ "anyOf": [words, { "type": "string", "pattern": format!("^{}[A-Za-z0-9][A-Za-z0-9_-]{{0,{}}}$", consumer::PREFIX, limits::CONSUMER_NAME - 1) }] })
+        }
+        false => words,
+    }
+}
+
 /// Processes are killed, restarted and paused; links get everything else.
 fn kind_of_fault(info: &FaultInfo) -> KindOf {
-    let targets = faults::targets(info.is_on_process());
+    let is_on_process = info.is_on_process();
+    let targets = faults::targets(is_on_process);
     KindOf {
         name: info.name,
         what: info.what,
         own: info.rows(),
-        rules: json!({ "properties": { "target": { "enum": targets } } }),
+        rules: json!({ "properties": { "target": target(&targets, is_on_process) } }),
     }
 }
 

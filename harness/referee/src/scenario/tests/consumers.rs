@@ -119,6 +119,40 @@ fn given_a_mistake_about_consumers_then_the_error_says_what_would_be_right() {
 }
 
 #[test]
+fn given_a_fault_on_a_consumer_then_the_file_must_have_it_and_the_kind_must_fit() {
+    let on = |target: &str, kind: &str| {
+        let fault = fault(&format!("target = \"{target}\"\nkind = \"{kind}\""));
+        file(&[HEAD, LOAD, CDC, CONSUMER, &fault])
+    };
+    for kind in ["kill", "restart", "pause"] {
+        let text = on("consumer-a", kind);
+        let scenario = parse("s.toml", &text).unwrap();
+        assert_eq!(scenario.faults[0].target.name(), "consumer-a");
+        assert_eq!(super::schema::takes_scenario(&text), Ok(()));
+        let kept = serde_json::to_string(&scenario.faults[0]).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Fault>(&kept).unwrap(),
+            scenario.faults[0]
+        );
+    }
+    refused(
+        &on("consumer-b", "kill"),
+        "\"consumer-b\"",
+        &["there is no `consumer-b`", "consumer-a"],
+    );
+    refused(
+        &on("consumer-a", "down"),
+        "\"down\"",
+        &["does not work on a process"],
+    );
+    refused(
+        &on("consumer-", "kill"),
+        "\"consumer-\"",
+        &["not a possible `target`"],
+    );
+}
+
+#[test]
 fn given_what_is_expected_of_a_consumer_then_its_line_in_the_file_is_found() {
     let text = with_consumer("lost = 0\nconsumer-a.applied_twice = \">= 1\"\n");
     let loaded = super::super::parse::parse_loaded(std::path::Path::new("s.toml"), &text).unwrap();
