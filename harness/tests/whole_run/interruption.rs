@@ -27,7 +27,7 @@ min_committed_per_phase = 0
 request_timeout = "500ms"
 
 [drain]
-settle = "200ms"
+settle = "1s"
 
 [strategy.naive]
 kind = "dual-write"
