@@ -2,7 +2,7 @@
 //! told to end, and asked by its own database what it did.
 
 use super::context::Context;
-use super::deployment::{DeployedConsumer, Deployment};
+use super::deployment::{DeployedConsumer, Deployment, StoppedConsumer};
 use crate::clock::RunClock;
 use crate::fence::effects;
 use crate::fence::patience::Patience;
@@ -47,13 +47,15 @@ pub(super) async fn consume(
         let mut end = ConsumerEnd {
             name: deployed.consumer.name.clone(),
             was_alive: false,
+            was_killed: false,
             committed: BTreeMap::new(),
             unread: None,
         };
         let came = waited.unwrap_or_else(|cut| Err(cut.to_string()));
         match read.unwrap_or_else(|cut| Err(cut.to_string())) {
-            Ok((was_alive, committed)) => {
-                end.was_alive = was_alive;
+            Ok((stopped, committed)) => {
+                end.was_alive = stopped.was_alive;
+                end.was_killed = stopped.was_killed;
                 end.committed = committed;
             }
             Err(reason) => {
@@ -107,25 +109,25 @@ async fn offsets(
     committed(bootstrap, &group, &deployment.topic_name, partitions).await
 }
 
-/// Ends a consumer, and reads how far it had come and what it did; says whether it had lived.
+/// Ends a consumer, and reads how far it had come and what it did; says how it ended.
 async fn read(
     deployment: &Deployment<'_>,
     deployed: DeployedConsumer<'_>,
     clock: RunClock,
     into: &mut Rows<EffectRow>,
-) -> Result<(bool, Committed), String> {
+) -> Result<(StoppedConsumer, Committed), String> {
     let Some(child) = deployed.child else {
         return Err("it was never started".to_owned());
     };
-    let was_alive = deployment.stop_consumer(child).await?;
+    let stopped = deployment.stop_consumer(child).await?;
     let layout = deployment.consumer_layout(deployed.index);
     let committed = offsets(deployment, deployed).await?;
     let effects = effects::read(
-        deployment.admin(),
+        deployment.admin_of_consumers(),
         &layout,
         (&deployment.identity, &clock),
         deployed.index as u32,
     );
     into.extend(&effects.await?);
-    Ok((was_alive, committed))
+    Ok((stopped, committed))
 }

@@ -22,7 +22,7 @@ use crate::stack::{Route, Stack};
 use crate::topic::Topic;
 use crate::toxiproxy::ToxiproxyClient;
 pub(crate) use child_configs::{ORDER_SERVICE, RELAY};
-pub use consumers::DeployedConsumer;
+pub use consumers::{DeployedConsumer, StoppedConsumer};
 use ending::LastEnd;
 pub use ending::Leave;
 use keeper::Keeper;

@@ -255,6 +255,8 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
     });
     let seen = Seen {
         context,
+        consumer: None,
+        windows: &context.view.windows,
         tallies: &tallies,
         latency: &latency,
         drain_s,

@@ -197,6 +197,9 @@ pub struct ConsumerEnd {
     pub name: String,
     /// Whether it lived when it was told to end.
     pub was_alive: bool,
+    /// Whether it did not end in time when it was told to, and was killed.
+    #[serde(default)]
+    pub was_killed: bool,
     /// By partition, the offset that its group had committed: it has read everything before it.
     pub committed: BTreeMap<i32, i64>,
     /// Why its effects or its offsets could not be read; `None` where they were.

@@ -123,6 +123,14 @@ impl Fault {
         }
     }
 
+    /// Returns the consumer that it hits, if it hits one.
+    pub fn consumer(&self) -> Option<ConsumerName> {
+        match self.target {
+            Target::Process(Victim::Consumer(name)) => Some(name),
+            Target::Process(_) | Target::Link(_) | Target::Kafka | Target::Postgres => None,
+        }
+    }
+
     /// When it is planned to begin, from the start of the workload; nobody knows that of a fault that
     /// waits for something.
     pub fn at(&self) -> Option<Duration> {

@@ -23,6 +23,15 @@ pub struct DeployedConsumer<'a> {
     pub child: Option<&'a Child>,
 }
 
+/// This is how a consumer ended when it was told to.
+#[derive(Debug, Clone, Copy)]
+pub struct StoppedConsumer {
+    /// Whether it lived then.
+    pub was_alive: bool,
+    /// Whether it did not end in time, and was killed.
+    pub was_killed: bool,
+}
+
 impl Deployment<'_> {
     /// Returns the consumers in the scenario's order.
     pub fn deployed_consumers(&self) -> impl Iterator<Item = DeployedConsumer<'_>> {
@@ -73,7 +82,7 @@ impl Deployment<'_> {
             index, consumer, ..
         } in self.deployed_consumers()
         {
-            let admin = &self.stack.info().postgres;
+            let admin = self.admin_of_consumers();
             let layout = self.consumer_layout(index);
             schema::create_consumer(admin, &layout, consumer.effect, consumer.idempotency)
                 .await
@@ -101,7 +110,7 @@ impl Deployment<'_> {
             postgres: PostgresTarget {
                 user: layout.service_role(),
                 password: layout.password.clone(),
-                ..layout.inside(&info.postgres)
+                ..layout.inside(self.admin_of_consumers())
             },
             bootstrap: info.kafka_bootstrap.clone(),
             topic: self.topic_name.clone(),
@@ -113,18 +122,27 @@ impl Deployment<'_> {
         self.own_child(CONSUMER, &consumer.process(), &config)
     }
 
-    /// Tells a consumer to end, and kills it if it does not; says whether it lived.
-    pub async fn stop_consumer(&self, child: &Child) -> Result<bool, String> {
+    /// Returns the administrator's way to the database that has the consumers' schemas: the stack's own, whatever
+    /// the strategy has.
+    pub fn admin_of_consumers(&self) -> &PostgresTarget {
+        &self.stack.info().postgres
+    }
+
+    /// Tells a consumer to end, and kills it if it does not; says how that was.
+    pub async fn stop_consumer(&self, child: &Child) -> Result<StoppedConsumer, String> {
         let was_alive = child.is_alive();
         let stop = Stop::default();
         let stopped = child.terminate_with(stop.signal, stop.within).await;
-        stopped.map_err(|e| e.to_string())?;
-        Ok(was_alive)
+        let by_itself = stopped.map_err(|e| e.to_string())?;
+        Ok(StoppedConsumer {
+            was_alive,
+            was_killed: was_alive && !by_itself,
+        })
     }
 
     /// Undoes what was prepared; says what went wrong.
     pub(super) async fn drop_consumers(&self) -> Vec<String> {
-        let admin = &self.stack.info().postgres;
+        let admin = self.admin_of_consumers();
         let mut problems = Vec::new();
         for index in 0..self.scenario.consumers.len() {
             let dropped = schema::drop_all(admin, &self.consumer_layout(index)).await;

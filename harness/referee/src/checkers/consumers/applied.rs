@@ -39,7 +39,8 @@ impl Applied {
         all.filter(move |effect| effect.consumer == consumer)
     }
 
-    /// Counts effects beyond the first of one change. What a fault does lies between the two.
+    /// Counts effects beyond the first of one change. What a fault does lies between the event's first copy, or the
+    /// first effect, and the second effect: both copies may be applied at once, when a fault is over.
     pub fn twice(&self, _: &ConsumerEnd, context: &Context<'_>, tally: &mut Tally<'_>) {
         let join = &context.view.join;
         let mut was_applied = vec![false; join.truth.len()];
@@ -51,8 +52,9 @@ impl Applied {
                 continue;
             }
             let from_ns = self.first_ns[slot];
+            let came_ns = join.first_row(slot).map(|row| join.on_topic_ns(row));
             let span = Span {
-                from_ns,
+                from_ns: came_ns.map_or(from_ns, |came_ns| came_ns.min(from_ns)),
                 until_ns: effect.at_ns,
             };
             tally.add(span, || Offence {

@@ -10,6 +10,7 @@ use super::tally::Tally;
 use super::{Checked, ConsumerJudgement, expectation};
 use crate::history::{ConsumerEnd, History};
 use crate::scenario::{Consumer, Expectation, Metric};
+use crate::view::windows_for;
 use applied::Applied;
 
 /// A count of consumers, with the function that counts its offences.
@@ -43,9 +44,11 @@ fn one(index: usize, consumer: &Consumer, seen: &Seen<'_, '_>) -> ConsumerJudgem
     let progress = ConsumerReading::of(context, end);
     let fence = |metric| context.reading.of_metric(metric).reason();
     let known = |metric| progress.of_metric(&context.reading, metric);
+    let process = consumer.process();
+    let windows = windows_for(history, Some(&process));
     let mut tallies: Vec<Tally<'_>> = CHECKERS
         .iter()
-        .map(|(metric, _)| Tally::new(*metric, &context.view.windows))
+        .map(|(metric, _)| Tally::new(*metric, &windows))
         .collect();
     let mut effects = None;
     if let Some(end) = end.filter(|end| end.unread.is_none()) {
@@ -58,6 +61,8 @@ fn one(index: usize, consumer: &Consumer, seen: &Seen<'_, '_>) -> ConsumerJudgem
         }
     }
     let of_it = Seen {
+        consumer: Some(&process),
+        windows: &windows,
         tallies: &tallies,
         ..*seen
     };
@@ -74,7 +79,7 @@ fn one(index: usize, consumer: &Consumer, seen: &Seen<'_, '_>) -> ConsumerJudgem
         })
         .collect();
     ConsumerJudgement {
-        name: consumer.process(),
+        name: process.clone(),
         effects,
         expectations,
         findings: tallies
@@ -100,7 +105,7 @@ enum ConsumerReading {
     ToTheEnd,
     /// It lived, and had not read all: what it had read, and not applied, it did not apply.
     Behind(String),
-    /// It was dead, and had not read all: it may have had no time to apply what it had read.
+    /// It was dead, or had to be killed: it may have had no time to apply what it had read.
     Dead(String),
     /// Its effects or its offsets were not read.
     Nothing(String),
@@ -115,8 +120,12 @@ impl ConsumerReading {
             return Self::Nothing(reason.clone());
         }
         let left = applied::left_unread(&context.view.join, end);
+        if end.was_killed {
+            let reason = "it did not end when it was told to, and was killed";
+            return Self::Dead(reason.to_owned());
+        }
         match (left, end.was_alive) {
-            (0, _) => Self::ToTheEnd,
+            (0, true) => Self::ToTheEnd,
             (left, true) => Self::Behind(format!(
                 "it was still reading when it was stopped: {left} records were left"
             )),

@@ -75,6 +75,7 @@ pub fn full() -> History {
     history.meta.consumers.push(ConsumerEnd {
         name: "payments".to_owned(),
         was_alive: true,
+        was_killed: false,
         committed: BTreeMap::from([(0, 7)]),
         unread: None,
     });
