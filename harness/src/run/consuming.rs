@@ -85,18 +85,25 @@ async fn wait(
     ends: &Committed,
     (deadline, patience): (Instant, &Patience),
 ) -> Result<(), String> {
+    let mut last = Ok(());
     while deployed.child.is_some_and(crate::process::Child::is_alive)
         && Instant::now() < deadline
         && !patience.is_interrupted()
     {
-        let come = offsets(deployment, deployed).await?;
-        let has_come = |(partition, end)| come.get(partition).is_some_and(|at| at >= end);
-        if ends.iter().all(has_come) {
-            return Ok(());
-        }
+        // One look that fails says nothing of the next.
+        last = match offsets(deployment, deployed).await {
+            Ok(come) => {
+                let has_come = |(partition, end)| come.get(partition).is_some_and(|at| at >= end);
+                if ends.iter().all(has_come) {
+                    return Ok(());
+                }
+                Ok(())
+            }
+            Err(reason) => Err(reason),
+        };
         tokio::time::sleep(POLL).await;
     }
-    Ok(())
+    last
 }
 
 async fn offsets(

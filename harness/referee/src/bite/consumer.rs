@@ -5,19 +5,21 @@ use crate::history::EffectRow;
 use crate::scenario::ConsumerName;
 use std::ops::RangeInclusive;
 
-/// Says how many records came to the topic in a time in which the consumer applied nothing, such as `30 records`;
-/// `None` where none came, or where it went on.
+/// Says how many records came to the topic while the consumer was away, such as `30 records`; `None` where none came,
+/// or where it applied something before its successor started, or it went on. (That a successor is ready is known a
+/// little later than its first effect.)
 pub(super) fn waiting(
     case: &Case<'_>,
     name: ConsumerName,
     away_ns: RangeInclusive<i64>,
+    still_until_ns: i64,
 ) -> Option<String> {
     let sightings = case.history.sightings.iter();
     let came = sightings.filter(|s| away_ns.contains(&s.seen_ns)).count();
     let mut effects = effects(case, name);
     // What it had sent when it was hit may carry a time a little after that.
-    let went_on = effects
-        .any(|e| (away_ns.start().saturating_add(SENT_NS)..*away_ns.end()).contains(&e.at_ns));
+    let still_ns = away_ns.start().saturating_add(SENT_NS)..still_until_ns;
+    let went_on = effects.any(|e| still_ns.contains(&e.at_ns));
     (came > 0 && !went_on).then(|| count(came, "record"))
 }
 
@@ -100,6 +102,9 @@ mod tests {
         applied(whole(), 0, 6.0).bit("1 event applied after");
         // One that goes on is not away.
         applied(whole(), 1, 6.0).did_not_bite("nothing was on its way");
+        // Its successor may work before it is known to be ready.
+        applied(event(killed(), 5.0), 1, 8.005).did_not_bite("never seen to work");
+        applied(whole(), 1, 8.005).bit("1 event applied after");
         // What it sent as it died is of before.
         applied(whole(), 1, 3.996).bit("1 event applied after");
     }

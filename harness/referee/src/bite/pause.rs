@@ -54,7 +54,7 @@ fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
         }
         Victim::Consumer(name) => {
             let away = case.injected_ns..=case.healing_ns;
-            let records = consumer::waiting(case, name, away);
+            let records = consumer::waiting(case, name, away, case.healing_ns);
             records.map(|records| format!("{records} that came to the topic meanwhile"))
         }
         Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) => {

@@ -57,7 +57,7 @@ pub(super) fn judge(
         (Some(taken_over), _) => vec![taken_over],
         (None, Victim::Consumer(name)) => {
             let away = death.at_ns..=death.ready_ns;
-            let waiting = consumer::waiting(case, name, away);
+            let waiting = consumer::waiting(case, name, away, death.started_ns);
             let waiting = waiting.map(|records| format!("{records} came to the topic meanwhile"));
             waiting.into_iter().collect()
         }

@@ -48,7 +48,8 @@ impl Deployment<'_> {
         self.layout.of_consumer(index)
     }
 
-    /// Returns the name of a consumer's group. The broker forgets it with its topic.
+    /// Returns the name of a consumer's group. Nothing here deletes it: its offsets go with the topic, and the broker
+    /// removes a group without members and offsets by itself.
     pub fn consumer_group(&self, consumer: &Consumer) -> String {
         format!("{}.{}", self.topic_name, consumer.name)
     }

@@ -7,8 +7,11 @@ fn named(name: &str, keys: &str) -> String {
     format!("[consumer.{name}]\neffect = \"insert\"\n{keys}\n")
 }
 
-/// What is expected of each consumer of the first strategy: metric, text, and whether it is implicit.
-fn expected(text: &str) -> Vec<(String, Vec<(String, String, bool)>)> {
+/// An expectation: its metric, its text, and whether it is implicit.
+type Told = (String, String, bool);
+
+/// What is expected of each consumer of the first strategy.
+fn expected(text: &str) -> Vec<(String, Vec<Told>)> {
     let scenario = parse("s.toml", text).unwrap();
     let all = scenario.strategies[0].of_consumers.iter().map(|of_it| {
         let expectations = of_it.expectations.iter();
@@ -48,9 +51,7 @@ fn given_consumers_then_those_that_apply_each_event_once_by_design_are_held_to_i
         zero("applied_twice"),
         zero("applied_unseen"),
     ];
-    let of = |name: &str, expectations: &[(String, String, bool)]| {
-        (name.to_owned(), expectations.to_vec())
-    };
+    let of = |name: &str, expectations: &[Told]| (name.to_owned(), expectations.to_vec());
     assert_eq!(
         expected(&text),
         [
