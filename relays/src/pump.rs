@@ -1,6 +1,6 @@
 //! The one loop of every relay: next batch, publish, confirm what is durable; until told to stop.
 
-mod backoff;
+pub(crate) mod backoff;
 mod reporter;
 #[cfg(test)]
 mod tests;

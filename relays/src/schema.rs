@@ -5,6 +5,7 @@
 //! are enough, and CREATEDB where a strategy has a database of its own (before PostgreSQL 16 the relay role of
 //! CDC, which has REPLICATION itself, takes a superuser all the same).
 
+mod consumer;
 mod creation;
 mod foreign;
 mod isolation;
@@ -14,6 +15,7 @@ mod session;
 use crate::config::Isolation;
 use thiserror::Error;
 
+pub use consumer::create_consumer;
 pub use creation::{create, create_reader};
 pub use foreign::{ForeignSchema, lay_out};
 pub use isolation::can_isolate;
@@ -119,6 +121,16 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Names of what a consumer of this strategy owns, of which there are several.
+    pub fn of_consumer(&self, index: usize) -> Self {
+        Self {
+            name: format!("{}_c{index}", self.name),
+            isolation: Isolation::Schema,
+            outbox: OutboxKind::None,
+            password: self.password.clone(),
+        }
+    }
+
     /// What is left of a strategy of this name, of which nothing else is known: enough to drop it.
     pub fn left_behind(name: &str) -> Self {
         Self {

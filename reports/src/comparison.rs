@@ -1,7 +1,9 @@
 //! The comparison table: strategies side by side. A value; every format draws it in its own way.
 
 use crate::figures::{self, DASH};
-use crate::record::{Counts, DatabaseCosts, Fault, Latency, LatencySet, Record, Strategy, Verdict};
+use crate::record::{
+    Consumer, Counts, DatabaseCosts, Fault, Latency, LatencySet, Record, Strategy, Verdict,
+};
 
 /// A section has rows that belong together.
 #[derive(Debug, Clone)]
@@ -189,6 +191,73 @@ pub fn harms(record: &Record) -> Section {
     Section {
         title: "what went wrong",
         rows,
+    }
+}
+
+/// Returns the section of what consumers did, one row a consumer: `once each`, or what was wrong. Consumers are the
+/// scenario's, so all strategies have the same.
+pub fn consumers(record: &Record) -> Section {
+    let of = |s: &Strategy, index: usize| s.consumers.get(index).cloned();
+    let most = record.strategies.iter().map(|s| s.consumers.len()).max();
+    let rows = (0..most.unwrap_or(0)).filter_map(|index| {
+        let shown = record.strategies.iter().find_map(|s| of(s, index))?;
+        // The section says that they are consumers.
+        let name = shown.name.trim_start_matches("consumer-");
+        let label = format!("{name} ({})", how(&shown));
+        Some(row(record, label, |s| match of(s, index) {
+            Some(consumer) => applied(s, &consumer),
+            None => Cell::new(DASH, Tone::Faint),
+        }))
+    });
+    Section {
+        title: "what consumers did with the events",
+        rows: rows.collect(),
+    }
+}
+
+/// Returns how a consumer works: `insert, inbox`, or `insert, none, offset before`.
+fn how(consumer: &Consumer) -> String {
+    let before = match consumer.commit.as_str() {
+        "before" => ", offset first",
+        _ => "",
+    };
+    format!("{}, {}{before}", consumer.effect, consumer.idempotency)
+}
+
+/// Counts of a consumer, each with its metric and the words for it.
+pub(crate) fn consumer_counts(
+    consumer: &Consumer,
+) -> [(&'static str, Option<u64>, &'static str); 3] {
+    [
+        ("unapplied", consumer.unapplied, "never"),
+        ("applied_twice", consumer.applied_twice, "twice"),
+        ("applied_unseen", consumer.applied_unseen, "unseen"),
+    ]
+}
+
+fn applied(strategy: &Strategy, consumer: &Consumer) -> Cell {
+    let counts = consumer_counts(consumer);
+    let wrong: Vec<_> = counts
+        .iter()
+        .filter(|(_, count, _)| is_some_of(*count))
+        .collect();
+    let tones = wrong.iter().map(|(metric, count, _)| {
+        let named = format!("{}.{metric}", consumer.name);
+        harm_tone(strategy, &named, *count)
+    });
+    let worst = match tones.clone().any(|tone| tone == Tone::Bad) {
+        true => Tone::Bad,
+        false => Tone::Warning,
+    };
+    let said: Vec<String> = wrong
+        .iter()
+        .map(|(_, count, word)| format!("{} {word}", figures::count(*count)))
+        .collect();
+    let all_known = counts.iter().all(|(_, count, _)| count.is_some());
+    match (said.is_empty(), all_known) {
+        (false, _) => Cell::new(said.join(", "), worst),
+        (true, true) => Cell::new("once each", Tone::Good),
+        (true, false) => Cell::new(DASH, Tone::Faint),
     }
 }
 

@@ -224,6 +224,7 @@ fn passed(strategy: &Strategy) -> (String, bool) {
         })
         .collect();
     parts.extend(asked.iter().map(|(_, text)| text.clone()));
+    parts.extend(of_consumers(strategy));
     let clean = parts.len() == 1 && counts.lost == Some(0);
     let names: Vec<&str> = parts.iter().map(String::as_str).collect();
     let mut text = figures::list(&names);
@@ -235,6 +236,25 @@ fn passed(strategy: &Strategy) -> (String, bool) {
         text.push_str(", as expected");
     }
     (text, clean)
+}
+
+/// What its consumers did with it, as far as something was wrong: `consumer-payments applied 312 changes twice`.
+fn of_consumers(strategy: &Strategy) -> Vec<String> {
+    let told = strategy.consumers.iter().flat_map(|consumer| {
+        let changes = |n| figures::counted(n, "change");
+        let all = [
+            (consumer.unapplied, "did not apply", ""),
+            (consumer.applied_twice, "applied", " twice"),
+            (consumer.applied_unseen, "applied", " without an event"),
+        ];
+        let wrong = all
+            .into_iter()
+            .filter(|(count, ..)| count.is_some_and(|count| count > 0));
+        wrong.map(move |(count, did, how)| {
+            format!("its {} {did} {}{how}", consumer.name, changes(count))
+        })
+    });
+    told.collect()
 }
 
 /// What must not happen, with its metric, as far as it did.

@@ -241,7 +241,10 @@ pub struct Strategy {
     /// What this run cannot tell, or not wholly, since what it needs was not read: why, by metric.
     #[serde(default)]
     pub unread: BTreeMap<String, String>,
-    /// Expectations in order.
+    /// Its consumers, in the scenario's order.
+    #[serde(default)]
+    pub consumers: Vec<Consumer>,
+    /// Expectations in order; those of consumers come last, such as `consumer-payments.applied_twice`.
     pub expectations: Vec<Expectation>,
     /// Whole run.
     pub latency_ms: LatencySet,
@@ -272,6 +275,27 @@ pub struct Strategy {
     /// The same for programs, by process: `harness`, `order-service`, `relay`, ...
     #[serde(default)]
     pub usage: BTreeMap<String, Usage>,
+}
+
+/// A consumer of a strategy's events: how it works, and what it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Consumer {
+    /// The name of its process, such as `consumer-payments`.
+    pub name: String,
+    /// `insert` or `increment`: what it did with each event.
+    pub effect: String,
+    /// `none`, `key` or `inbox`: by what it knew an event that it had applied already.
+    pub idempotency: String,
+    /// `before` or `after`: when it committed its offset.
+    pub commit: String,
+    /// Effects that it did, as its own database tells; null where they were not read.
+    pub effects: Option<u64>,
+    /// Valid events without their effect; null where that is not known.
+    pub unapplied: Option<u64>,
+    /// Effects beyond the first for the same change; null where that is not known.
+    pub applied_twice: Option<u64>,
+    /// Effects without a valid event; null where that is not known.
+    pub applied_unseen: Option<u64>,
 }
 
 /// What a strategy cost the database. Null is what was not measured, and what it does not have (an

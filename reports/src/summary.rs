@@ -97,6 +97,7 @@ fn sections(record: &Record) -> Vec<Section> {
         comparison::verdicts(record),
         comparison::outcomes(record),
         comparison::harms(record),
+        comparison::consumers(record),
         comparison::work(record),
         comparison::faults(record),
     ];

@@ -292,6 +292,7 @@ fn sections(record: &Record) -> Vec<Section> {
         comparison::verdicts(record),
         comparison::outcomes(record),
         comparison::harms(record),
+        comparison::consumers(record),
     ];
     let percentiles = comparison::latencies(record, &comparison::TYPICAL_AND_SLOW);
     let closed = record.clients().is_some();

@@ -224,6 +224,7 @@ impl Making {
             processes: Vec::new(),
             samples: self.samples,
             trace: Rows::new(),
+            effects: Rows::new(),
         }
     }
 }
@@ -262,6 +263,7 @@ fn meta(events: u32, until_ns: i64, records: u64) -> RunMeta {
         stray_topics: Vec::new(),
         part_of: PartOf::default(),
         trace_cut_ns: None,
+        consumers: Vec::new(),
         deaths: Vec::new(),
         trace_dropped: 0,
         environment: BTreeMap::new(),

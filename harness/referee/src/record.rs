@@ -8,7 +8,8 @@ use crate::explain::Explainer;
 use crate::history::{History, RunMeta};
 use crate::measure;
 use crate::scenario::{
-    Fault, Link, OrderTest, Scenario, StrategyKind, Target, Topology, Trigger, Victim, Workload,
+    Fault, Link, Metric, OrderTest, Scenario, StrategyKind, Target, Topology, Trigger, Victim,
+    Workload,
 };
 use reports::record;
 use std::collections::BTreeMap;
@@ -164,7 +165,8 @@ pub fn strategy(
             .iter()
             .map(|(metric, reason)| (metric.name(), reason.clone()))
             .collect(),
-        expectations: judgement.expectations.iter().map(expectation).collect(),
+        consumers: consumers(history, judgement),
+        expectations: expectations(judgement),
         latency_ms: judgement.latency.clone(),
         phases: judgement.phases.clone(),
         drain_s: judgement.drain_s,
@@ -189,9 +191,45 @@ fn series(context: &Context<'_>, judgement: &Judgement) -> record::Series {
     }
 }
 
-fn expectation(checked: &crate::checkers::Checked) -> record::Expectation {
+/// The strategy's own, then those of its consumers.
+fn expectations(judgement: &Judgement) -> Vec<record::Expectation> {
+    let own = judgement.expectations.iter();
+    let own = own.map(|checked| expectation(checked.expectation.metric.name(), checked));
+    let of_consumers = judgement.consumers.iter().flat_map(|consumer| {
+        let checked = consumer.expectations.iter();
+        checked.map(|checked| expectation(consumer.name_of(checked.expectation.metric), checked))
+    });
+    own.chain(of_consumers).collect()
+}
+
+fn consumers(history: &History, judgement: &Judgement) -> Vec<record::Consumer> {
+    let planned = &history.meta.scenario.consumers;
+    let judged = planned.iter().zip(&judgement.consumers);
+    judged
+        .map(|(planned, judged)| {
+            // Of what was found without all being read there are at least so many; none found is nothing known.
+            let count = |metric| {
+                let mut findings = judged.findings.iter();
+                let of_it = findings.find(|finding| finding.metric == metric)?;
+                (of_it.unread.is_none() || of_it.count > 0).then_some(of_it.count)
+            };
+            record::Consumer {
+                name: judged.name.clone(),
+                effect: planned.effect.name().to_owned(),
+                idempotency: planned.idempotency.name().to_owned(),
+                commit: planned.commit.name().to_owned(),
+                effects: judged.effects,
+                unapplied: count(Metric::Unapplied),
+                applied_twice: count(Metric::AppliedTwice),
+                applied_unseen: count(Metric::AppliedUnseen),
+            }
+        })
+        .collect()
+}
+
+fn expectation(metric: String, checked: &crate::checkers::Checked) -> record::Expectation {
     record::Expectation {
-        metric: checked.expectation.metric.name(),
+        metric,
         expected: checked.expectation.text.clone(),
         observed: checked.observed,
         met: checked.met,
@@ -247,7 +285,17 @@ fn offences(explainer: &Explainer<'_>, judgement: &Judgement) -> Vec<record::Off
         let first = finding.examples.iter().take(OFFENCES_PER_METRIC);
         first.map(|offence| explainer.explain(finding.metric, offence))
     });
-    explained.collect()
+    let of_consumers = judgement.consumers.iter().flat_map(|consumer| {
+        let findings = consumer.findings.iter();
+        findings.flat_map(|finding| {
+            let first = finding.examples.iter().take(OFFENCES_PER_METRIC);
+            first.map(|offence| record::Offence {
+                metric: consumer.name_of(finding.metric),
+                ..explainer.explain(finding.metric, offence)
+            })
+        })
+    });
+    explained.chain(of_consumers).collect()
 }
 
 /// Returns CPU seconds and peak memory by process; a restarted process counts again from 0.

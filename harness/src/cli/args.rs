@@ -195,6 +195,9 @@ pub enum Command {
     /// The relay of the system under test (started by `run`)
     #[command(hide = true)]
     Relay(ChildArgs),
+    /// A consumer of the system under test (started by `run`)
+    #[command(hide = true)]
+    Consumer(ChildArgs),
     /// Keeps the servers of a stack (started by `stack up`)
     #[command(hide = true)]
     StackKeeper(KeeperArgs),
@@ -774,7 +777,7 @@ mod tests {
     use super::*;
     use clap::error::ErrorKind;
 
-    const DOCS: [(&str, &str); 21] = [
+    const DOCS: [(&str, &str); 22] = [
         ("README.md", include_str!("../../../README.md")),
         (
             "architecture.md",
@@ -800,6 +803,7 @@ mod tests {
         ),
         ("scenario.md", include_str!("../../../docs/scenario.md")),
         ("history.md", include_str!("../../../docs/history.md")),
+        ("consumers.md", include_str!("../../../docs/consumers.md")),
         ("ci.md", include_str!("../../../docs/ci.md")),
         ("reading.md", include_str!("../../../docs/reading.md")),
         (

@@ -35,6 +35,15 @@ pub fn relay(child: &ChildArgs) -> Outcome {
     }
 }
 
+/// Runs `consumer` until it ends. It blocks this thread; what it needs of runtimes it makes itself.
+pub fn consumer(child: &ChildArgs) -> Outcome {
+    log();
+    match read(child) {
+        Some(config) => ended("consumer", relays::consumer::run(config)),
+        None => Outcome::Usage,
+    }
+}
+
 /// Keeps a stack until it is told to end. To be called before any other thread exists.
 pub fn stack_keeper(args: &KeeperArgs) -> Outcome {
     terminal::log();

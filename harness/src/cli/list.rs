@@ -102,6 +102,11 @@ fn as_text(folder: Option<&Path>, scenarios: &[LoadedScenario]) -> String {
         &explain::triggers(),
     );
     table(&mut out, "Invariants and metrics", &explain::invariants());
+    table(
+        &mut out,
+        "Invariants of consumers",
+        &explain::of_consumers(),
+    );
     out
 }
 
@@ -145,6 +150,7 @@ fn as_json(scenarios: &[LoadedScenario]) -> Value {
         "faults": rows(explain::faults()),
         "triggers": rows(explain::triggers()),
         "metrics": metrics,
+        "metrics_of_consumers": rows(explain::of_consumers()),
     })
 }
 

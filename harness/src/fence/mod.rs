@@ -6,6 +6,7 @@
 //! step that closes the topic is [`crate::topic::Topic::close`].
 
 pub mod database;
+pub mod effects;
 #[cfg(test)]
 mod fixture;
 pub mod patience;

@@ -61,7 +61,7 @@ impl Injection {
         match (self.kind, &self.places) {
             (
                 FaultKind::Kill | FaultKind::Restart,
-                Places::Process(Victim::OrderService | Victim::Relay(_)),
+                Places::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)),
             ) => true,
             (
                 FaultKind::Kill
@@ -316,7 +316,7 @@ impl Injection {
                 holds.ends = holds.ends.saturating_sub(1);
                 if holds.ends == 0 && !child.is_alive() {
                     match victim {
-                        Victim::OrderService | Victim::Relay(_) => {
+                        Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => {
                             bring_back(child, targets, ledger, stop).await?;
                         }
                         Victim::PostgresServer | Victim::KafkaServer => {

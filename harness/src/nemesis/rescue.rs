@@ -21,7 +21,7 @@ pub async fn heal_all(targets: &FaultTargets) -> Result<(), String> {
     failures.extend(heal_proxies(targets).await.err());
     let servers_first = |victim: &Victim| match victim {
         Victim::PostgresServer | Victim::KafkaServer => 0,
-        Victim::OrderService | Victim::Relay(_) => 1,
+        Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => 1,
     };
     let mut processes: Vec<(&Victim, &Child)> = targets.processes.iter().collect();
     processes.sort_by_key(|(victim, _)| servers_first(victim));

@@ -3,6 +3,7 @@
 mod client;
 mod ends;
 mod final_read;
+mod group;
 mod live;
 mod range;
 mod seen;
@@ -11,6 +12,7 @@ mod wire;
 
 pub use ends::Ends;
 pub use final_read::{FinalRead, read_again};
+pub use group::{Committed, committed};
 pub use live::{Observer, Sights};
 pub use stray::stray_topics;
 

@@ -2,6 +2,7 @@
 //! Planned without I/O, raised, and torn down on every way out.
 
 mod child_configs;
+mod consumers;
 mod ending;
 mod handed_out;
 mod keeper;
@@ -21,6 +22,7 @@ use crate::stack::{Route, Stack};
 use crate::topic::Topic;
 use crate::toxiproxy::ToxiproxyClient;
 pub(crate) use child_configs::{ORDER_SERVICE, RELAY};
+pub use consumers::{DeployedConsumer, StoppedConsumer};
 use ending::LastEnd;
 pub use ending::Leave;
 use keeper::Keeper;
@@ -84,6 +86,8 @@ pub struct Deployment<'a> {
     pub service: Option<Child>,
     /// The relays, once raised, where the strategy has any.
     pub relays: Vec<Child>,
+    /// The consumers, once raised, in the scenario's order.
+    pub(super) consumers: Vec<Child>,
     /// Start relays again that end by themselves, where that is wanted.
     keepers: Vec<Keeper>,
     /// How each relay ended when it was told to.
@@ -115,6 +119,7 @@ impl Deployment<'_> {
             .create()
             .await
             .map_err(|e| failed("setting up the topic", &e))?;
+        self.prepare_consumers().await?;
         self.parts.lay_out(self).await?;
         for topic in &self.topics_beside {
             let created = topic.create().await;
@@ -174,6 +179,7 @@ impl Deployment<'_> {
     /// Makes and starts all of it; returns when order service and relays say that they are ready.
     pub async fn raise(&mut self) -> Result<(), RunError> {
         self.prepare().await?;
+        self.start_consumers().await?;
         if self.strategy.kind.brings_service() {
             // One that is not ours may have to make the tables that its relay reads.
             self.start_service().await?;

@@ -2,6 +2,7 @@
 
 mod again;
 pub mod audience;
+mod consuming;
 mod context;
 mod counts;
 pub(crate) mod deployment;

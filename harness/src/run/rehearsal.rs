@@ -107,6 +107,7 @@ pub(crate) async fn rehearse(
 /// The scenario's own, but for its load, which is as much as the stack takes.
 fn scenario(of: &Scenario, longest: Duration) -> Scenario {
     let mut scenario = of.clone();
+    scenario.consumers.clear();
     let workload = &mut scenario.workload;
     workload.clients = Some(CLIENTS);
     workload.duration = longest;
@@ -126,6 +127,7 @@ fn dual_write() -> Strategy {
         relay_commit: CommitMode::default(),
         instances: 1,
         expectations: Vec::new(),
+        of_consumers: Vec::new(),
     }
 }
 

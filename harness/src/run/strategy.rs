@@ -1,5 +1,6 @@
 //! One run of one strategy, a straight line: raise, load with faults, fence, final reads, history.
 
+use super::consuming;
 use super::context::Context;
 use super::counts::LiveCounts;
 use super::deployment::{Deployment, Leave, failed};
@@ -165,6 +166,7 @@ async fn load_and_fence(
             .service
             .iter()
             .chain(&deployment.relays)
+            .chain(&deployment.consumers)
             .cloned()
             .collect(),
         admin: deployment.admin().clone(),
@@ -230,7 +232,14 @@ async fn load_and_fence(
         failed = context.stack.ends_by_itself() => return Err(failed.into()),
         read = fencing.read(observer) => read,
     };
-    for child in deployment.service.iter().chain(&deployment.relays) {
+    let consumed = consuming::consume(context, deployment, &read.topic.log, clock);
+    let consumed = tokio::select! {
+        biased;
+        failed = context.stack.ends_by_itself() => return Err(failed.into()),
+        consumed = consumed => consumed,
+    };
+    let under_test = deployment.service.iter().chain(&deployment.relays);
+    for child in under_test.chain(&deployment.consumers) {
         if child.own_end().is_some() {
             let text = child.ends_by_itself().await.to_string();
             context.reporter.event(Event::Note { text });
@@ -288,6 +297,7 @@ async fn load_and_fence(
         deaths: deployment.deaths(&clock),
         remarks: read.remarks,
         trigger_notes: campaign.trigger_notes,
+        consumers: consumed.ends,
         stray_topics,
         trace_cut_ns: trace.cut_ns,
         trace_dropped: trace.dropped,
@@ -309,6 +319,7 @@ async fn load_and_fence(
         samples,
         fences: read.steps,
         trace: trace.rows.into_iter().collect(),
+        effects: consumed.effects,
     })
 }
 

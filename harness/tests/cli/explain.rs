@@ -47,6 +47,7 @@ pub(super) fn given() -> (Place, String) {
             stray_topics: Vec::new(),
             part_of: PartOf::default(),
             trace_cut_ns: None,
+            consumers: Vec::new(),
             deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
@@ -77,6 +78,7 @@ pub(super) fn given() -> (Place, String) {
         samples: Vec::new(),
         fences: (1..=8).map(step).collect(),
         trace: Rows::new(),
+        effects: Rows::new(),
     };
     save(&history, &place.folder.path().join("run/history/one")).unwrap();
     (place, id)

@@ -138,6 +138,21 @@ scenarios! {
         let peak = |name| ran.strategy(name).database.outbox_peak_bytes.total;
         assert!(peak("table").is_some() && peak("message").is_none());
     };
+    "consumers.toml" given_consumers_when_run_then_those_without_idempotence_apply_twice_what_came_twice: |ran| {
+        ran.only(&["polling", "cdc"], 1, |c| vec![c.duplicated]);
+        for strategy in ["polling", "cdc"] {
+            let strategy = ran.strategy(strategy);
+            for consumer in &strategy.consumers {
+                let twice = match consumer.idempotency.as_str() {
+                    "none" => strategy.counts.duplicated,
+                    _ => Some(0),
+                };
+                assert_eq!(consumer.applied_twice, twice, "{}", consumer.name);
+                let others = (consumer.unapplied, consumer.applied_unseen);
+                assert_eq!(others, (Some(0), Some(0)), "{}", consumer.name);
+            }
+        }
+    };
     "relay-pause.toml" given_relay_pause_when_run_then_events_are_late_and_complete: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };

@@ -4,6 +4,7 @@
 // A failed expectation of a test is a panic.
 #![allow(clippy::unwrap_used)]
 
+mod consumer;
 mod external;
 mod fence;
 mod local;

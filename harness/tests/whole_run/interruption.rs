@@ -28,7 +28,7 @@ min_committed_per_phase = 0
 request_timeout = "500ms"
 
 [drain]
-settle = "200ms"
+settle = "1s"
 
 [strategy.naive]
 kind = "dual-write"
@@ -37,6 +37,10 @@ publish_timeout = "500ms"
 
 [strategy.polling]
 kind = "polling"
+
+[consumer.payments]
+effect = "insert"
+idempotency = "inbox"
 
 [expect.naive]
 lost = 0
@@ -261,7 +265,7 @@ impl Run {
 async fn lock_orders(theirs: &AsFound, mode: &str) -> PgConnection {
     let mut session = theirs.session().await;
     let schema: String =
-        sqlx::query_scalar("SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%'")
+        sqlx::query_scalar("SELECT schemaname::text FROM pg_tables WHERE tablename = 'orders'")
             .fetch_one(&mut session)
             .await
             .unwrap();

@@ -25,6 +25,9 @@ relay = "database.toml"
 [strategy.service]
 kind = "external"
 relay = "service.toml"
+[consumer.shop]
+effect = "insert"
+idempotency = "inbox"
 "#;
 
 fn scenario() -> String {
@@ -111,6 +114,10 @@ async fn given_outboxes_of_either_isolation_when_run_or_killed_on_somebodys_stac
     for strategy in &strategies {
         assert!(strategy.counts.committed.unwrap() > 500, "{strategy:?}");
         assert_eq!(strategy.counts.lost, Some(0));
+        // Consumers have a schema of the stack's database, wherever the strategy's own tables are.
+        let shop = &strategy.consumers[0];
+        assert_eq!(shop.effects, strategy.counts.committed);
+        assert_eq!((shop.unapplied, shop.applied_twice), (Some(0), Some(0)));
         // The service has no relay that could be killed.
         let bit = (strategy.name != "service").then_some(true);
         assert!(strategy.faults.iter().all(|fault| fault.bit == bit));

@@ -4,6 +4,7 @@
 //! It knows no server and no client of one, so that whoever judges can be built without any.
 
 pub mod config;
+pub mod consumer;
 pub mod order;
 pub mod signal;
 pub mod trace;

@@ -10,13 +10,13 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// an outage costs nothing. Each wait is between a half and the whole of it, so that relays which
 /// failed together do not come back together.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// Returns the wait after one more failure.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let full = FIRST
             .saturating_mul(1 << self.failures.min(10))
             .min(LONGEST);
@@ -27,7 +27,7 @@ impl Backoff {
     }
 
     /// Forgets the failures, after a success, so that the next wait is as short as the first.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

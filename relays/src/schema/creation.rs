@@ -84,7 +84,10 @@ pub async fn create_reader(admin: &PostgresTarget, layout: &Layout) -> Result<()
 
 /// Lets roles connect where PUBLIC may not, and makes an administrator who is no superuser a member of
 /// them, which is what ending their sessions takes.
-async fn grant_connections(conn: &mut PgConnection, roles: &[String]) -> Result<(), SchemaError> {
+pub(super) async fn grant_connections(
+    conn: &mut PgConnection,
+    roles: &[String],
+) -> Result<(), SchemaError> {
     let row = bounded(
         "reading the administrator's rights",
         sqlx::query(

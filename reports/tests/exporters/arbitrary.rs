@@ -256,6 +256,21 @@ fn database() -> BoxedStrategy<DatabaseCosts> {
         .boxed()
 }
 
+fn consumer() -> impl Strategy<Value = reports::record::Consumer> {
+    let told = (words(), words(), words(), words());
+    let counts = (count(), count(), count(), count());
+    (told, counts).prop_map(|(told, counts)| reports::record::Consumer {
+        name: told.0,
+        effect: told.1,
+        idempotency: told.2,
+        commit: told.3,
+        effects: known(counts.0),
+        unapplied: known(counts.1),
+        applied_twice: known(counts.2),
+        applied_unseen: known(counts.3),
+    })
+}
+
 fn strategy() -> BoxedStrategy<reports::record::Strategy> {
     let told = (
         words(),
@@ -270,7 +285,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
         counts(),
         (count(), count(), count(), count()),
         btree_map(words(), words(), 0..2),
-        vec(expectation(), 0..4),
+        (vec(expectation(), 0..4), vec(consumer(), 0..3)),
         latencies(),
         vec(phase(), 0..4),
         (option::of(figure()), option::of(figure())),
@@ -289,6 +304,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
             let (name, kind, verdict, reasons, topic, schema, wiring) = told;
             let (counts, outcomes, unread, expectations, latency_ms, phases, endings) = judged;
             let (drain_s, recovery_s) = endings;
+            let (expectations, consumers) = expectations;
             let (faults, throughput_per_s, generator, series, offences, costs, database) = shown;
             reports::record::Strategy {
                 relay: None,
@@ -308,6 +324,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                     neither: known(outcomes.3),
                 },
                 unread,
+                consumers,
                 expectations,
                 latency_ms,
                 phases,

@@ -3,6 +3,7 @@
 
 mod arbitrary;
 mod charts;
+mod consumers;
 mod explanation;
 mod github;
 mod headlines;

@@ -131,6 +131,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             neither: Some(120),
         },
         unread: BTreeMap::new(),
+        consumers: Vec::new(),
         expectations: vec![
             expected("lost", "0", 0.0, false),
             expected("phantom", "0", 0.0, false),

@@ -49,9 +49,11 @@ pub(super) fn needed(case: &Case<'_>) -> Result<(), Lack> {
     };
     match link.client() {
         Victim::Relay(hit) if case.strategy.relays > 1 => worked_before(case, hit).map(|_| ()),
-        Victim::Relay(_) | Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer => {
-            Ok(())
-        }
+        Victim::Relay(_)
+        | Victim::OrderService
+        | Victim::PostgresServer
+        | Victim::KafkaServer
+        | Victim::Consumer(_) => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod bandwidth;
 mod case;
+mod consumer;
 mod demand;
 mod down;
 mod instances;

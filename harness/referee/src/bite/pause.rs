@@ -1,9 +1,9 @@
 //! `pause`: every thread stopped and no CPU ticks at every sample, and somebody waited for it.
 
-use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::instances::taken_over;
 use super::lack::{ALONE, FITTING, LOAD, LONGER, Lack, lack};
+use super::{PlaceEvidence, consumer};
 use crate::bite::name;
 use crate::scenario::Victim;
 
@@ -51,6 +51,11 @@ fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
         Victim::KafkaServer | Victim::Relay(_) if case.strategy.has_outbox => {
             let unseen = case.demand.unseen(case.healing_ns);
             (unseen > 0).then(|| format!("the event of {}", count(unseen, "change")))
+        }
+        Victim::Consumer(name) => {
+            let away = case.injected_ns..=case.healing_ns;
+            let records = consumer::waiting(case, name, away, case.healing_ns);
+            records.map(|records| format!("{records} that came to the topic meanwhile"))
         }
         Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) => {
             let hung = case.demand.hung(case.injected_ns, case.healing_ns);

@@ -113,6 +113,7 @@ impl Staged {
                 relay_commit: CommitMode::default(),
                 instances: 1,
                 expectations: Vec::new(),
+                of_consumers: Vec::new(),
             }],
             drain: Drain {
                 within: Duration::from_secs(30),
@@ -120,6 +121,7 @@ impl Staged {
                 settle: Duration::ZERO,
             },
             order: Default::default(),
+            consumers: Vec::new(),
             stack: Default::default(),
             text: String::new(),
         };
@@ -145,6 +147,7 @@ impl Staged {
             trigger_notes: Vec::new(),
             stray_topics: Vec::new(),
             trace_cut_ns: None,
+            consumers: Vec::new(),
             deaths: Vec::new(),
             remarks: Vec::new(),
             trace_dropped: 0,
@@ -171,6 +174,7 @@ impl Staged {
             samples: Vec::new(),
             fences: Vec::new(),
             trace: Rows::new(),
+            effects: Rows::new(),
         });
         let place = target.name();
         staged

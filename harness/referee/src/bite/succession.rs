@@ -1,9 +1,9 @@
 //! A process that a fault ended: it was missed, and its successor worked.
 
-use super::PlaceEvidence;
 use super::case::{Case, count};
 use super::instances::taken_over;
 use super::lack::{LOAD, LOGS, Lack, ROOM, lack};
+use super::{PlaceEvidence, consumer};
 use crate::history::{Life, ProcessEvent};
 use crate::scenario::{Publisher, Victim};
 
@@ -53,9 +53,15 @@ pub(super) fn judge(
         // Starts may have failed before that one.
         next_ns: after(Life::Exited, ready.at_ns).map_or(i64::MAX, |e| e.at_ns),
     };
-    let missed = match taken_over(case, victim)? {
-        Some(taken_over) => vec![taken_over],
-        None => missed(case, victim, death),
+    let missed = match (taken_over(case, victim)?, victim) {
+        (Some(taken_over), _) => vec![taken_over],
+        (None, Victim::Consumer(name)) => {
+            let away = death.at_ns..=death.ready_ns;
+            let waiting = consumer::waiting(case, name, away, death.started_ns);
+            let waiting = waiting.map(|records| format!("{records} came to the topic meanwhile"));
+            waiting.into_iter().collect()
+        }
+        (None, _) => missed(case, victim, death),
     };
     if missed.is_empty() {
         let what =
@@ -77,6 +83,10 @@ fn worked(
         Victim::OrderService | Victim::PostgresServer => {
             let answered = case.demand.acknowledged_since(ready.at_ns);
             (answered > 0).then(|| format!("{} acknowledged after", count(answered, "change")))
+        }
+        Victim::Consumer(name) => {
+            let applied = consumer::applied_since(case, name, ready.at_ns);
+            (applied > 0).then(|| format!("{} applied after", count(applied, "event")))
         }
         Victim::Relay(_) | Victim::KafkaServer => {
             let seen = case.demand.seen_since(ready.at_ns);
@@ -122,16 +132,16 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
         Victim::KafkaServer if !topology.has_outbox => {
             demand.hung(case.injecting_ns, case.healing_ns)
         }
-        Victim::KafkaServer | Victim::Relay(_) => 0,
+        Victim::KafkaServer | Victim::Relay(_) | Victim::Consumer(_) => 0,
     };
     let refused = match victim {
         Victim::OrderService => demand.refused(death.at_ns, death.ready_ns),
-        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) => 0,
+        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) | Victim::Consumer(_) => 0,
     };
     let delivers = match victim {
         Victim::KafkaServer => topology.has_outbox,
         Victim::Relay(_) | Victim::OrderService => relays,
-        Victim::PostgresServer => false,
+        Victim::PostgresServer | Victim::Consumer(_) => false,
     };
     let (on_its_way, waited) = if delivers {
         let (died, ready) = (death.at_ns, death.ready_ns);
@@ -149,6 +159,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     let repeats = match victim {
         Victim::OrderService => relays,
         Victim::Relay(_) | Victim::PostgresServer | Victim::KafkaServer => true,
+        Victim::Consumer(_) => false,
     };
     let again = match repeats {
         true => demand.came_again(death.at_ns, death.started_ns..=death.next_ns),

@@ -5,12 +5,17 @@ use super::inconclusive::Inconclusive;
 use super::tally::Tally;
 use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, Metric, Percentile};
+use crate::view::Window;
 use reports::record::{Latency, LatencySet};
 
 /// All that can be expected of.
 pub struct Seen<'a, 't> {
     /// The joined history, for what it says beside the counts.
     pub context: &'a Context<'a>,
+    /// This is the consumer that is judged, by its process; `None`: the strategy itself is.
+    pub consumer: Option<&'a str>,
+    /// When faults were in force that can explain what is judged.
+    pub windows: &'a [Window],
     /// There is one tally for each count metric.
     pub tallies: &'a [Tally<'t>],
     /// These are the latencies over the whole run.

@@ -11,6 +11,11 @@ use reports::record::LatencySet;
 /// Checks one expectation: whether it is met, or missed, or why this run cannot tell.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Checked {
     let known = seen.context.reading.of_metric(expectation.metric);
+    check_known(expectation, known, seen)
+}
+
+/// Checks one of whose metric so much is known.
+pub fn check_known(expectation: &Expectation, known: Known<'_>, seen: &Seen<'_, '_>) -> Checked {
     let compared = match known {
         Known::Whole => compared(expectation, seen),
         Known::AtLeast(reason) => found(expectation, seen, reason),

@@ -387,6 +387,7 @@ fn empty(kind: StrategyKind) -> History {
                     relay_commit: CommitMode::default(),
                     instances: 1,
                     expectations: zeros,
+                    of_consumers: Vec::new(),
                 }],
                 drain: Drain {
                     within: Duration::from_secs(30),
@@ -394,6 +395,7 @@ fn empty(kind: StrategyKind) -> History {
                     settle: Duration::ZERO,
                 },
                 order: Default::default(),
+                consumers: Vec::new(),
                 stack: Default::default(),
                 text: String::new(),
             },
@@ -419,6 +421,7 @@ fn empty(kind: StrategyKind) -> History {
             trigger_notes: Vec::new(),
             stray_topics: Vec::new(),
             trace_cut_ns: None,
+            consumers: Vec::new(),
             deaths: Vec::new(),
             remarks: Vec::new(),
             trace_dropped: 0,
@@ -438,6 +441,7 @@ fn empty(kind: StrategyKind) -> History {
         samples: Vec::new(),
         fences: Vec::new(),
         trace: Rows::new(),
+        effects: Rows::new(),
     }
 }
 

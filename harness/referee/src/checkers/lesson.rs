@@ -10,12 +10,12 @@ use crate::history::Request;
 use crate::measure::{committed_before, last_heal_ns};
 use crate::scenario::{Expectation, LatencyKind, Metric, Percentile};
 use crate::view::NEVER;
-use crate::view::concerning;
+use crate::view::explaining;
 
 /// Checks one, with all that its metric needs.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
     let history = seen.context.history();
-    if concerning(history).is_empty() {
+    if explaining(history, seen.consumer).is_empty() {
         return Compared::open(format!(
             "nothing can be the effect of a fault where the file has none on anything that `{}` \
              uses: add a fault on one of its links or processes, or bound `{}` from above",
@@ -43,7 +43,7 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
 /// is in force from the first commit on, so all of it counts, and there is no before.
 pub fn is_of_the_stack(seen: &Seen<'_, '_>) -> bool {
     let history = seen.context.history();
-    concerning(history).is_empty() && history.meta.scenario.stack.is_of_own_servers()
+    explaining(history, seen.consumer).is_empty() && history.meta.scenario.stack.is_of_own_servers()
 }
 
 fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> Compared {
@@ -72,7 +72,7 @@ fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> C
             "saw {counted} that a fault overlaps, but {early} came before the first fault: the \
              strategy was not clean before it, so the fault explains nothing"
         )
-    } else if !seen.context.view.anything_before_faults() {
+    } else if !seen.context.view.anything_before(seen.windows) {
         format!("saw {counted} that a fault overlaps, but {NOTHING_BEFORE}")
     } else {
         return Compared::met(observed);

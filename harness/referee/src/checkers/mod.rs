@@ -3,6 +3,7 @@
 mod accounting;
 mod client_answers;
 mod compared;
+mod consumers;
 pub mod context;
 mod corrupted;
 mod counts;
@@ -105,6 +106,26 @@ pub struct Checked {
     pub only_inconclusive: bool,
 }
 
+/// All that is judged of one consumer.
+#[derive(Debug, Clone)]
+pub struct ConsumerJudgement {
+    /// This is the name of its process, such as `consumer-payments`.
+    pub name: String,
+    /// How many effects it had done; `None` where they were not read.
+    pub effects: Option<u64>,
+    /// There is one finding for each count of consumers, zero or not.
+    pub findings: Vec<Finding>,
+    /// These are the expectations with what was seen, in the file's order.
+    pub expectations: Vec<Checked>,
+}
+
+impl ConsumerJudgement {
+    /// What an expectation of it, or an offence, is called: `consumer-payments.applied_twice`.
+    pub fn name_of(&self, metric: Metric) -> String {
+        format!("{}.{}", self.name, metric.name())
+    }
+}
+
 /// All that is judged of one strategy's run.
 #[derive(Debug, Clone)]
 pub struct Judgement {
@@ -120,6 +141,8 @@ pub struct Judgement {
     pub outcomes: record::Outcomes,
     /// These are the expectations with what was seen, in the scenario's order.
     pub expectations: Vec<Checked>,
+    /// These are its consumers, in the scenario's order.
+    pub consumers: Vec<ConsumerJudgement>,
     /// What cannot be told, or not wholly, since what it needs was not read: metrics with the reason.
     pub unread: Vec<(Metric, String)>,
     /// This says of each fault, in the scenario's order, whether it bit and what shows it.
@@ -140,7 +163,9 @@ pub struct Judgement {
 impl Judgement {
     /// Whether there is an offence of any kind, among them those that are allowed.
     pub fn has_offences(&self) -> bool {
-        self.findings.iter().any(|finding| finding.count > 0)
+        let of_consumers = self.consumers.iter().flat_map(|c| &c.findings);
+        let mut all = self.findings.iter().chain(of_consumers);
+        all.any(|finding| finding.count > 0)
     }
 }
 
@@ -230,6 +255,8 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
     });
     let seen = Seen {
         context,
+        consumer: None,
+        windows: &context.view.windows,
         tallies: &tallies,
         latency: &latency,
         drain_s,
@@ -241,7 +268,17 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
         .iter()
         .map(|expectation| expectation::check(expectation, &seen))
         .collect();
-    let (verdict, reasons) = verdict::verdict(errors, &expectations, &inconclusive);
+    let consumers = consumers::judge(&seen);
+    let own = expectations
+        .iter()
+        .map(|checked| (checked.expectation.metric.name(), checked));
+    let of_consumers = consumers.iter().flat_map(|consumer| {
+        let checked = consumer.expectations.iter();
+        checked.map(|checked| (consumer.name_of(checked.expectation.metric), checked))
+    });
+    let named: Vec<verdict::NamedCheck<'_>> = own.chain(of_consumers).collect();
+    let (verdict, reasons) = verdict::verdict(errors, &named, &inconclusive);
+    drop(named);
     Judgement {
         verdict,
         reasons,
@@ -260,6 +297,7 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
         counts,
         outcomes,
         expectations,
+        consumers,
         bites,
         latency,
         drain_s,

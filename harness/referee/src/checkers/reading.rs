@@ -80,7 +80,11 @@ fn needs(metric: Metric) -> Needs {
         | Metric::Undrained
         | Metric::Undecided
         | Metric::Reordered
-        | Metric::Overtaken => all_of(Steps::ALL),
+        | Metric::Overtaken
+        // And whether there is an event for an effect, or an effect for an event.
+        | Metric::Unapplied
+        | Metric::AppliedTwice
+        | Metric::AppliedUnseen => all_of(Steps::ALL),
         // The record shows it by itself, beside the attempt that it names.
         Metric::Foreign | Metric::Corrupted => on_the_topic(Steps::OUTCOMES),
         // And what the database holds.

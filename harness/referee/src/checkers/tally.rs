@@ -1,7 +1,7 @@
 //! Counts offences as a checker finds them: how many, how many of them a fault explains, how many
 //! came before the first fault, and the first few in words; or all of them, handed on one by one.
 
-use super::reading::Reading;
+use super::reading::{Known, Reading};
 use super::{Finding, Offence};
 use crate::scenario::Metric;
 use crate::view::{Span, Window};
@@ -93,9 +93,14 @@ impl<'a> Tally<'a> {
 
     /// For the judgement, which also says what of it was not read.
     pub fn into_finding(self, reading: &Reading) -> Finding {
-        let unread = reading.of_metric(self.metric()).reason();
+        let known = reading.of_metric(self.metric());
+        self.into_finding_known(known)
+    }
+
+    /// The same where somebody else says how much is known.
+    pub fn into_finding_known(self, known: Known<'_>) -> Finding {
         Finding {
-            unread: unread.map(str::to_owned),
+            unread: known.reason().map(str::to_owned),
             ..self.finding
         }
     }

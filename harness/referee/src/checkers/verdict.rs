@@ -6,7 +6,7 @@ use super::{Checked, Verdict};
 /// The verdict, and why it is no pass: what leads, fails, cannot be told, or else is inconclusive.
 pub fn verdict(
     accounting: Vec<String>,
-    expectations: &[Checked],
+    expectations: &[NamedCheck<'_>],
     inconclusive: &[Inconclusive],
 ) -> (Verdict, Vec<String>) {
     let said = |leads: bool| {
@@ -33,12 +33,15 @@ pub fn verdict(
     (verdict, reasons)
 }
 
+/// An expectation that was checked, and what it is called: its metric, behind a consumer's name where it is of one.
+pub type NamedCheck<'a> = (String, &'a Checked);
+
 fn named(
-    expectations: &[Checked],
+    expectations: &[NamedCheck<'_>],
     wanted: impl Fn(&Checked) -> bool,
 ) -> impl Iterator<Item = String> {
     expectations
         .iter()
-        .filter(move |checked| wanted(checked))
-        .map(|checked| format!("{}: {}", checked.expectation.metric.name(), checked.reason))
+        .filter(move |(_, checked)| wanted(checked))
+        .map(|(name, checked)| format!("{name}: {}", checked.reason))
 }

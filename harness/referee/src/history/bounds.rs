@@ -72,6 +72,18 @@ fn scenario(scenario: &Scenario) -> Result<(), String> {
             faults.len()
         ));
     }
+    if scenario.consumers.len() > limits::CONSUMERS {
+        let consumers = scenario.consumers.len();
+        return Err(format!("{consumers} consumers are too many"));
+    }
+    let of_consumers = scenario.strategies.iter().flat_map(|s| &s.of_consumers);
+    let most = Metric::of_consumers().len();
+    if let Some(much) = of_consumers.clone().find(|c| c.expectations.len() > most) {
+        let name = &much.consumer;
+        return Err(format!(
+            "more is expected of consumer {name} than can be measured"
+        ));
+    }
     let most = Metric::all().len();
     if let Some(much) = scenario
         .strategies
@@ -215,6 +227,14 @@ fn rest(history: &History) -> Result<(), (&'static str, String)> {
         time(row.started_ns)
             .and(time(row.ended_ns))
             .map_err(|e| ("fences.parquet", e))?;
+    }
+    let consumers = history.meta.scenario.consumers.len();
+    for row in &history.effects {
+        if row.consumer as usize >= consumers {
+            let reason = format!("the scenario has no consumer {}", row.consumer);
+            return Err(("effects.parquet", reason));
+        }
+        time(row.at_ns).map_err(|e| ("effects.parquet", e))?;
     }
     for row in &history.trace {
         time(row.at_ns).map_err(|e| ("trace.parquet", e))?;

@@ -71,6 +71,7 @@ pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {
     put(&mut meta, folder, &history.samples)?;
     put(&mut meta, folder, &history.fences)?;
     put(&mut meta, folder, &history.trace)?;
+    put(&mut meta, folder, &history.effects)?;
     sync_folder(folder)?;
     seal::write(folder, meta)?;
     sync_folder(folder)
@@ -109,6 +110,7 @@ pub fn load(folder: &Path) -> Result<LoadedHistory, HistoryError> {
         samples: note.of(take.table())?,
         fences: note.of(take.table())?,
         trace: note.of(take.table())?,
+        effects: note.of(take.later_table())?,
         meta,
     };
     bounds::check(&history)
@@ -136,6 +138,20 @@ impl Take<'_> {
             rows: read_table(self.folder)?,
             as_written: self.sums.get(file) == Some(&digest),
         })
+    }
+}
+
+impl Take<'_> {
+    /// A table that histories of earlier versions do not have: nothing is in it then.
+    fn later_table<S: RowStore>(&self) -> Result<Taken<S>, HistoryError> {
+        let file = S::Row::FILE;
+        if !self.sums.contains_key(file) && !self.folder.join(file).exists() {
+            return Ok(Taken {
+                rows: S::default(),
+                as_written: true,
+            });
+        }
+        self.table()
     }
 }
 

@@ -72,6 +72,8 @@ pub struct History {
     /// These steps are what the system under test wrote of each event's way through it, by time. They serve
     /// explanations only: no verdict rests on the word of what is judged.
     pub trace: Rows<TraceRow>,
+    /// These are the effects that consumers did, as their own databases tell: consumer after consumer, each in its order.
+    pub effects: Rows<EffectRow>,
 }
 
 /// This series of samples compares the wall clock with the monotonic clock, nanoseconds: one that jumped and jumped
@@ -146,6 +148,9 @@ pub struct RunMeta {
     /// What triggers of faults fired on, or why they could not, where a count says too little.
     #[serde(default)]
     pub trigger_notes: Vec<TriggerNote>,
+    /// How far each consumer had come when it was stopped, in the scenario's order.
+    #[serde(default)]
+    pub consumers: Vec<ConsumerEnd>,
     /// Other topics of this run's cluster on which events of this run were found.
     pub stray_topics: Vec<String>,
     /// When the trace was cut: what came later may be missing in it. `None`: it is whole.
@@ -183,6 +188,22 @@ pub struct Death {
     pub how: String,
     /// This is the last line of its log, cut to a length that fits a sentence; it is empty where there is none.
     pub last_words: String,
+}
+
+/// How far a consumer had come when it was stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerEnd {
+    /// This is the consumer's name in the scenario.
+    pub name: String,
+    /// Whether it lived when it was told to end.
+    pub was_alive: bool,
+    /// Whether it did not end in time when it was told to, and was killed.
+    #[serde(default)]
+    pub was_killed: bool,
+    /// By partition, the offset that its group had committed: it has read everything before it.
+    pub committed: BTreeMap<i32, i64>,
+    /// Why its effects or its offsets could not be read; `None` where they were.
+    pub unread: Option<String>,
 }
 
 /// A note tells what a fault's trigger fired on, or what kept it from firing.
@@ -480,6 +501,21 @@ pub struct TraceRow {
     pub stage: Stage,
     /// What this means depends on the stage; see [`Stage`].
     pub detail: u64,
+}
+
+/// This is one effect of one consumer: what was really done, as its own database tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EffectRow {
+    /// This is the index of the consumer in `scenario.consumers`, from 0.
+    pub consumer: u32,
+    /// This is the index of the order, or [`NONE`].
+    pub order: u32,
+    /// This is the version of the order that the event named.
+    pub version: u32,
+    /// This is the number of the attempt that the event named, or [`NONE`].
+    pub attempt: u32,
+    /// This is when the consumer sent the transaction of the effect, run time.
+    pub at_ns: i64,
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //! differences: all arithmetic wraps, so it is exact for any two of them.
 
 use super::row::{MAX_FIELDS, Row};
-use super::{Body, Intent, LogRow, Outcome, Request, Sighting, Stage, TraceRow, Tracer, TruthRow};
+use super::{
+    Body, EffectRow, Intent, LogRow, Outcome, Request, Sighting, Stage, TraceRow, Tracer, TruthRow,
+};
 
 impl Row for Request {
     const FIELDS: usize = 12;
@@ -163,6 +165,31 @@ impl Row for TraceRow {
                 .copied()
                 .unwrap_or(Stage::Received),
             detail: field(6),
+        }
+    }
+}
+
+impl Row for EffectRow {
+    const FIELDS: usize = 5;
+
+    fn fields(&self) -> [u64; MAX_FIELDS] {
+        let mut fields = [0; MAX_FIELDS];
+        fields[0] = self.consumer.into();
+        fields[1] = self.order.into();
+        fields[2] = self.version.into();
+        fields[3] = self.attempt.into();
+        fields[4] = unsigned(self.at_ns);
+        fields
+    }
+
+    #[inline(always)]
+    fn from_fields(field: impl Fn(usize) -> u64) -> Self {
+        Self {
+            consumer: field(0) as u32,
+            order: field(1) as u32,
+            version: field(2) as u32,
+            attempt: field(3) as u32,
+            at_ns: signed(field(4)),
         }
     }
 }

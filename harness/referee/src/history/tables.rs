@@ -4,9 +4,9 @@
 
 use super::column::{Codec, Column, Table};
 use super::{
-    Body, FaultRecord, FenceRecord, Intent, Life, LogRow, NONE, Observation, Outcome, PartitionEnd,
-    Pending, PendingState, ProcessEvent, RawRecord, Request, Sample, Sighting, Stage, TraceRow,
-    Tracer, TruthRow,
+    Body, EffectRow, FaultRecord, FenceRecord, Intent, Life, LogRow, NONE, Observation, Outcome,
+    PartitionEnd, Pending, PendingState, ProcessEvent, RawRecord, Request, Sample, Sighting, Stage,
+    TraceRow, Tracer, TruthRow,
 };
 
 /// A table that grows with the load may have at most this many rows.
@@ -502,7 +502,7 @@ impl Table for ProcessEvent {
         vec![
             Column::new(
                 "process",
-                "`order-service`, `relay`, `relay-2`, `postgres-server`, `kafka-server`, `toxiproxy`",
+                "`order-service`, `relay`, `relay-2`, `consumer-NAME`, `postgres-server`, `kafka-server`, `toxiproxy`",
                 Codec::Text(|r| &r.process, |r, v| r.process = v),
             ),
             Column::new(
@@ -630,6 +630,52 @@ impl Table for TraceRow {
                 "detail",
                 "of `answered` the HTTP status, of `claimed` the row's `seq`, of `decoded` the LSN of the commit, of `delivered` the offset, of `delivery failed` 0 (not persisted), 1 (possibly) or 2 (persisted); else 0",
                 Codec::U64(|r| r.detail, |r, v| r.detail = v),
+            ),
+        ]
+    }
+}
+
+impl Table for EffectRow {
+    const FILE: &'static str = "effects.parquet";
+    const WHAT: &'static str = "One row an effect of a consumer: what was really done, as the consumer's own database tells, consumer after consumer. Histories of before there were consumers have no such file.";
+    const MAX_ROWS: usize = MAX_EVENTS;
+
+    fn blank() -> Self {
+        Self {
+            consumer: 0,
+            order: NONE,
+            version: 0,
+            attempt: NONE,
+            at_ns: 0,
+        }
+    }
+
+    fn columns() -> Vec<Column<Self>> {
+        vec![
+            Column::new(
+                "consumer",
+                "index into `scenario.consumers` of run.json, from 0",
+                Codec::U32(|r| r.consumer, |r, v| r.consumer = v),
+            ),
+            Column::new(
+                "order",
+                "number of the order that the event named",
+                Codec::U32(|r| r.order, |r, v| r.order = v),
+            ),
+            Column::new(
+                "version",
+                "version that it named",
+                Codec::U32(|r| r.version, |r, v| r.version = v),
+            ),
+            Column::new(
+                "attempt",
+                "number of the attempt that it named",
+                Codec::U32(|r| r.attempt, |r, v| r.attempt = v),
+            ),
+            Column::new(
+                "at_ns",
+                "when the consumer sent the transaction of the effect",
+                Codec::I64(|r| r.at_ns, |r, v| r.at_ns = v),
             ),
         ]
     }

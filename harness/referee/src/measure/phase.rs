@@ -4,7 +4,7 @@
 use super::ns;
 use crate::history::{FaultRecord, History};
 use crate::scenario::{Fault, Start};
-use crate::view::{concerning, fault_name};
+use crate::view::{explaining, fault_name};
 use std::time::Duration;
 
 /// A fault that waited for something begins, or ends, with the load or with another fault where no more
@@ -176,7 +176,7 @@ pub fn phases(history: &History) -> Vec<Phase> {
 }
 
 fn planned(history: &History) -> Vec<FaultTimes> {
-    let mut faults: Vec<(i64, &Fault, Option<&FaultRecord>)> = concerning(history)
+    let mut faults: Vec<(i64, &Fault, Option<&FaultRecord>)> = explaining(history, None)
         .into_iter()
         .filter_map(|(index, fault)| {
             let record = history.faults.iter().find(|r| r.fault as usize == index);

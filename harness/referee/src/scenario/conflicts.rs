@@ -3,9 +3,9 @@
 
 use super::faults::PlacedFault;
 use super::relay_file::OrderPromise;
-use super::source::Problems;
+use super::source::{Problems, suggest};
 use super::units::show_duration;
-use super::{Fault, FaultKind, Link, Strategy, Target, Topology, Victim, Workload};
+use super::{Consumer, Fault, FaultKind, Link, Strategy, Target, Topology, Victim, Workload};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ impl Victim {
             Self::Relay(instance) => {
                 vec![Link::RelayPostgres(instance), Link::RelayKafka(instance)]
             }
+            Self::Consumer(_) => Vec::new(),
             Self::PostgresServer => Target::Postgres.links(),
             Self::KafkaServer => Target::Kafka.links(),
         }
@@ -183,6 +184,30 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
     }
 }
 
+/// Notes faults on consumers that the file does not have.
+pub(super) fn without_consumer(
+    faults: &[PlacedFault],
+    consumers: &[Consumer],
+    problems: &Problems,
+) {
+    for placed in faults {
+        let Target::Process(Victim::Consumer(name)) = placed.fault.target else {
+            continue;
+        };
+        let names: Vec<String> = consumers.iter().map(Consumer::process).collect();
+        if names.iter().any(|known| known == name.process()) {
+            continue;
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let help = match names.as_slice() {
+            [] => "the file has none: add a table such as [consumer.payments]".to_owned(),
+            [..] => suggest(name.process(), &names),
+        };
+        let what = format!("there is no `{}`", name.process());
+        problems.add(placed.target_span.clone(), what, help);
+    }
+}
+
 /// Notes faults that wait for the log of a process that a strategy which feels them does not have.
 pub(super) fn without_speaker(
     faults: &[PlacedFault],
@@ -195,7 +220,10 @@ pub(super) fn without_speaker(
         };
         let speaks = |s: &&Strategy| match of {
             Victim::Relay(instance) => instance.index() < usize::from(s.topology().relays),
-            Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer => true,
+            Victim::OrderService
+            | Victim::PostgresServer
+            | Victim::KafkaServer
+            | Victim::Consumer(_) => true,
         };
         let mut feel = strategies
             .iter()
@@ -225,7 +253,10 @@ fn number_of_relay(target: Target) -> Option<usize> {
     };
     match victim {
         Victim::Relay(instance) => Some(instance.index() + 1),
-        Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer => None,
+        Victim::OrderService
+        | Victim::PostgresServer
+        | Victim::KafkaServer
+        | Victim::Consumer(_) => None,
     }
 }
 

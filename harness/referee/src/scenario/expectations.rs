@@ -1,10 +1,11 @@
 //! `[expect.NAME]`: what is expected of a strategy.
 
+use super::consumer;
 use super::metric::Unit;
 use super::section::{Entry, Section, article};
 use super::source::suggest;
 use super::units::{DURATION_HELP, parse_duration};
-use super::{Comparison, Expectation, Metric, StrategyKind};
+use super::{Comparison, Consumer, ConsumerExpectations, Expectation, Metric, StrategyKind};
 use toml::de::DeValue;
 
 /// This text tells what to write for a count.
@@ -13,9 +14,19 @@ const COUNT_HELP: &str = "write a count such as 0, or a bound such as \">= 1\" o
 const TIME_HELP: &str = "write a bound with its unit, such as \"<= 10s\" or \"<= 250ms\"";
 
 /// Reads one section. `most` is how many changes the load intends, where that is known.
-pub(super) fn read(s: Section<'_>, kind: &StrategyKind, most: Option<f64>) -> Vec<Expectation> {
+pub(super) fn read(
+    s: Section<'_>,
+    kind: &StrategyKind,
+    consumers: &[Consumer],
+    most: Option<f64>,
+) -> (Vec<Expectation>, Vec<ConsumerExpectations>) {
     let mut expectations = Vec::new();
+    let mut of_consumers = Vec::new();
     for entry in s.entries() {
+        if consumer::is_of_consumer(entry.key) {
+            of_consumers.extend(consumer::read_expectations(&s, entry, consumers, most));
+            continue;
+        }
         let Some(metric) = Metric::parse(entry.key) else {
             let names: Vec<String> = Metric::all().into_iter().map(Metric::name).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -26,28 +37,56 @@ pub(super) fn read(s: Section<'_>, kind: &StrategyKind, most: Option<f64>) -> Ve
             );
             continue;
         };
-        match value(entry, metric) {
-            Ok(expectation) => match impossible(&expectation, kind, most) {
-                None => expectations.push(expectation),
-                Some((what, help)) => s.problem(entry.span(), what, help),
-            },
-            Err((what, help)) => s.problem(entry.span(), what, help),
+        if metric == Metric::Undrained && !kind.has_outbox() && is_of_some(entry) {
+            s.problem(
+                entry.span(),
+                "a dual write has no outbox that could still hold a change, so `undrained` is always 0",
+                "expect `lost` of it",
+            );
+            continue;
         }
+        expectations.extend(read_one(&s, entry, metric, most));
     }
-    expectations
+    (expectations, of_consumers)
+}
+
+/// Reads one expectation; what is wrong with it is noted.
+pub(super) fn read_one(
+    s: &Section<'_>,
+    entry: Entry<'_>,
+    metric: Metric,
+    most: Option<f64>,
+) -> Option<Expectation> {
+    let read = value(entry, metric).and_then(|expectation| match impossible(&expectation, most) {
+        None => Ok(expectation),
+        Some(problem) => Err(problem),
+    });
+    read.map_err(|(what, help)| s.problem(entry.span(), what, help))
+        .ok()
+}
+
+/// Whether it asks for one at least.
+fn is_of_some(entry: Entry<'_>) -> bool {
+    value(entry, Metric::Undrained)
+        .is_ok_and(|e| e.comparison != Comparison::AtMost && e.value != 0.0)
+}
+
+/// What somebody is held to, whether the file says so or not.
+pub(super) fn zero(metric: Metric) -> Expectation {
+    Expectation {
+        metric,
+        comparison: Comparison::Equal,
+        value: 0.0,
+        text: "0".to_owned(),
+        implicit: true,
+    }
 }
 
 /// What the file says, then the implicit zeros of a relay strategy that it does not override.
 pub(super) fn with_implicit(mut said: Vec<Expectation>, kind: &StrategyKind) -> Vec<Expectation> {
     for metric in kind.zeros() {
         if !said.iter().any(|e| e.metric == metric) {
-            said.push(Expectation {
-                metric,
-                comparison: Comparison::Equal,
-                value: 0.0,
-                text: "0".to_owned(),
-                implicit: true,
-            });
+            said.push(zero(metric));
         }
     }
     said
@@ -140,11 +179,7 @@ fn comparison(text: &str) -> Result<(Comparison, &str), ExpectationProblem> {
 }
 
 /// Why an expectation can never be met, whatever happens.
-fn impossible(
-    e: &Expectation,
-    kind: &StrategyKind,
-    most: Option<f64>,
-) -> Option<ExpectationProblem> {
+fn impossible(e: &Expectation, most: Option<f64>) -> Option<ExpectationProblem> {
     if e.comparison == Comparison::AtMost || e.value == 0.0 {
         // `propagation_p99 <= 0s`: nothing takes no time.
         return (e.metric.unit() != Unit::Count && e.value == 0.0).then(|| {
@@ -153,13 +188,6 @@ fn impossible(
                 DURATION_HELP.to_owned(),
             )
         });
-    }
-    if e.metric == Metric::Undrained && !kind.has_outbox() {
-        return Some((
-            "a dual write has no outbox that could still hold a change, so `undrained` is always 0"
-                .to_owned(),
-            "expect `lost` of it".to_owned(),
-        ));
     }
     let of_changes = matches!(
         e.metric,
@@ -170,6 +198,7 @@ fn impossible(
             | Metric::FalseRejection
             | Metric::DoubleApplied
             | Metric::Late
+            | Metric::Unapplied
     );
     let most = most.filter(|most| of_changes && e.value > most.ceil())?;
     Some((

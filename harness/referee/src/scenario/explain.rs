@@ -3,7 +3,8 @@
 use super::keys::names;
 use super::metric::Unit;
 use super::{
-    COUNTS, LatencyKind, Metric, fault_kind, strategies, trigger::TRIGGERS as ALL_TRIGGERS,
+    CONSUMER_COUNTS, COUNTS, LatencyKind, Metric, fault_kind, strategies,
+    trigger::TRIGGERS as ALL_TRIGGERS,
 };
 
 /// Makes of each row of a registry a pair: how a file writes it, and its line of explanation.
@@ -38,7 +39,7 @@ pub const TARGETS: [(&str, &str); 10] = [
     ("relay->kafka", "the relay's connections to Kafka"),
     (
         "order-service",
-        "the order service's process (kill, restart, pause)",
+        "the order service's process (kill, restart, pause); in the same way consumer-NAME is that of the consumer of that name",
     ),
     (
         "relay",
@@ -119,6 +120,20 @@ pub fn metrics() -> Vec<Named> {
     .collect()
 }
 
+/// What can be expected of a consumer, each with an example.
+pub fn of_consumers() -> Vec<Named> {
+    let all = CONSUMER_COUNTS.iter();
+    all.map(|row| {
+        let name = format!("consumer-NAME.{}", row.name);
+        named(
+            &name,
+            row.what,
+            &format!("consumer-payments.{} = 0", row.name),
+        )
+    })
+    .collect()
+}
+
 fn named(name: &str, what: &'static str, example: &str) -> Named {
     Named {
         name: name.to_owned(),
@@ -151,8 +166,12 @@ pub(super) fn of_metric(metric: Metric) -> &'static str {
         | Metric::DoubleApplied
         | Metric::FalseRejection
         | Metric::Unacknowledged
-        | Metric::Late => COUNTS
+        | Metric::Late
+        | Metric::Unapplied
+        | Metric::AppliedTwice
+        | Metric::AppliedUnseen => COUNTS
             .iter()
+            .chain(&CONSUMER_COUNTS)
             .find(|row| row.metric == metric)
             .map_or("", |row| row.what),
     }

@@ -8,7 +8,7 @@ use super::source::nearest;
 use super::strategies::name_problem;
 use super::trigger::{self, Trigger};
 use super::units::show_duration;
-use super::{Fault, Instance, Link, Start, Target, Topology, Victim, Workload};
+use super::{ConsumerName, Fault, Instance, Link, Start, Target, Topology, Victim, Workload};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(super) const KEYS: [KeyInfo; 6] = [
     KeyInfo::required(
         "target",
         Shape::Word(target_words),
-        "what it hits: a link, a side (every link to one server), or a process",
+        "what it hits: a link, a side (every link to one server), or a process; `consumer-NAME` is the process of a consumer",
     ),
     KeyInfo::required(
         "kind",
@@ -120,6 +120,14 @@ impl Fault {
                 let mut links = self.target.links().into_iter();
                 links.any(|link| strategy.uses(link))
             }
+        }
+    }
+
+    /// Returns the consumer that it hits, if it hits one.
+    pub fn consumer(&self) -> Option<ConsumerName> {
+        match self.target {
+            Target::Process(Victim::Consumer(name)) => Some(name),
+            Target::Process(_) | Target::Link(_) | Target::Kafka | Target::Postgres => None,
         }
     }
 
@@ -244,6 +252,9 @@ fn read_target(s: &Section<'_>, entry: Entry<'_>) -> Option<Target> {
         );
         return None;
     }
+    if let Some(name) = ConsumerName::of_process(text) {
+        return Some(Target::Process(Victim::Consumer(name)));
+    }
     s.word(entry, &TARGETS)
 }
 
@@ -346,7 +357,7 @@ fn match_target(
         (link, true) => s.problem(
             target_entry.span(),
             format!("`{}` works on a process, and {} is a link", info.name, link.name()),
-            "target one of order-service, relay, postgres-server, kafka-server; or take kind = \"down\" to cut the link",
+            "target one of order-service, relay, consumer-NAME, postgres-server, kafka-server; or take kind = \"down\" to cut the link",
         ),
     }
 }

@@ -110,6 +110,29 @@ pub const COUNTS: [CountInfo; 15] = [
     },
 ];
 
+/// Everything that is counted of a consumer. One that is made to apply each event once is held to 0 of each: it
+/// has an `idempotency`, and commits its offset after the effect.
+pub const CONSUMER_COUNTS: [CountInfo; 3] = [
+    CountInfo {
+        metric: Metric::Unapplied,
+        name: "unapplied",
+        what: "of a consumer: valid events without their effect",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::AppliedTwice,
+        name: "applied_twice",
+        what: "of a consumer: effects beyond the first for the same change",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::AppliedUnseen,
+        name: "applied_unseen",
+        what: "of a consumer: effects without a valid event, such as those of phantoms",
+        implicit: true,
+    },
+];
+
 /// What a relay strategy is held to, whether its file says so or not: 0 of each.
 pub fn implicit() -> Vec<Metric> {
     let rows = COUNTS.iter().filter(|row| row.implicit);
@@ -148,6 +171,17 @@ impl Metric {
             }
         }
         all
+    }
+
+    /// Returns every metric of consumers.
+    pub fn of_consumers() -> Vec<Metric> {
+        CONSUMER_COUNTS.map(|row| row.metric).to_vec()
+    }
+
+    /// Returns the metric of consumers that has this name; `None` if there is none.
+    pub fn parse_of_consumer(name: &str) -> Option<Metric> {
+        let mut rows = CONSUMER_COUNTS.iter();
+        rows.find(|row| row.name == name).map(|row| row.metric)
     }
 
     /// Returns the metric of this name; `None` if there is none.

@@ -2,6 +2,8 @@
 
 mod chains;
 mod conflicts;
+mod consumer;
+mod consumer_name;
 mod expectations;
 pub mod explain;
 pub mod fault_kind;
@@ -25,9 +27,11 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
+pub use consumer::{Consumer, ConsumerExpectations};
+pub use consumer_name::ConsumerName;
 pub use fault_kind::{FaultKind, Stream, Toxic};
 pub use load::load;
-pub use metric::{COUNTS, CountInfo, Unit, implicit};
+pub use metric::{CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
 pub use parse::{LoadedScenario, parse};
 pub use source::{Problem, ScenarioError};
 pub use topology::{Instance, Publisher, Topology};
@@ -54,6 +58,9 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// These are the strategies in the file's order, at least one.
     pub strategies: Vec<Strategy>,
+    /// These read the events of every strategy, each strategy's own, in the file's order.
+    #[serde(default)]
+    pub consumers: Vec<Consumer>,
     /// Bounds of the drain.
     pub drain: Drain,
     /// Whether the load can show that events are swapped.
@@ -246,6 +253,8 @@ pub enum Victim {
     OrderService,
     /// The relays of a strategy are called `relay`, `relay-2`, ...
     Relay(Instance),
+    /// The consumers of a scenario are called `consumer-NAME`.
+    Consumer(ConsumerName),
     /// The PostgreSQL server is called `postgres-server`.
     PostgresServer,
     /// The Kafka broker is called `kafka-server`.
@@ -261,6 +270,7 @@ impl Victim {
         match self {
             Self::OrderService => "order-service",
             Self::Relay(instance) => instance.name(),
+            Self::Consumer(name) => name.process(),
             Self::PostgresServer => "postgres-server",
             Self::KafkaServer => "kafka-server",
         }
@@ -282,6 +292,7 @@ impl TryFrom<String> for Victim {
         relays
             .chain(servers)
             .find(|victim| victim.name() == name)
+            .or_else(|| ConsumerName::of_process(&name).map(Self::Consumer))
             .ok_or_else(|| format!("there is no process `{name}`"))
     }
 }
@@ -339,6 +350,9 @@ pub struct Strategy {
     /// All that is expected of it: the implicit zeros of a relay strategy, overridden by name by
     /// `[expect.NAME]`, and what that adds. Empty for a dual write without `[expect.NAME]`.
     pub expectations: Vec<Expectation>,
+    /// All that is expected of its consumers, one after the other.
+    #[serde(default)]
+    pub of_consumers: Vec<ConsumerExpectations>,
 }
 
 /// Returns 1, for histories of before there could be several.
@@ -521,6 +535,12 @@ pub enum Metric {
     Unacknowledged,
     /// A valid event was first seen later than `late_after` after its answer, or after its request's end.
     Late,
+    /// A consumer did not apply a valid event.
+    Unapplied,
+    /// A consumer applied a change more than once; each time beyond the first counts.
+    AppliedTwice,
+    /// A consumer applied something of which there is no valid event.
+    AppliedUnseen,
     /// Seconds from the end of the load until the last committed change was seen.
     Drain,
     /// Seconds from the last heal until everything committed before it was seen.
@@ -601,7 +621,8 @@ pub struct Drain {
 impl Metric {
     /// Returns the metric's name in scenario files and records, e.g. `lost`, `propagation_p99`.
     pub fn name(self) -> String {
-        let count = COUNTS.iter().find(|row| row.metric == self);
+        let mut counts = COUNTS.iter().chain(&CONSUMER_COUNTS);
+        let count = counts.find(|row| row.metric == self);
         let plain = match self {
             Self::Drain => "drain",
             Self::Recovery => "recovery",
@@ -634,7 +655,10 @@ impl Metric {
             | Self::DoubleApplied
             | Self::FalseRejection
             | Self::Unacknowledged
-            | Self::Late => count.map_or("", |row| row.name),
+            | Self::Late
+            | Self::Unapplied
+            | Self::AppliedTwice
+            | Self::AppliedUnseen => count.map_or("", |row| row.name),
         };
         plain.to_owned()
     }

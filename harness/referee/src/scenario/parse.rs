@@ -5,8 +5,8 @@ use super::keys::{KeyInfo, Shape, names};
 use super::section::{Entry, Section};
 use super::source::{Problem, Problems, ScenarioError, suggest};
 use super::strategies::{self, Surroundings, name_problem, plain};
-use super::{Fault, OrderTest, Scenario, Strategy, Topology, Workload};
-use super::{chains, conflicts, expectations, limits, stack, workload};
+use super::{Consumer, Fault, OrderTest, Scenario, Strategy, Topology, Workload};
+use super::{chains, conflicts, consumer, expectations, limits, stack, workload};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -23,7 +23,7 @@ fn order_words() -> Vec<&'static str> {
 }
 
 /// These are the keys that a scenario file can have at its top level.
-pub(super) const KEYS: [KeyInfo; 10] = [
+pub(super) const KEYS: [KeyInfo; 11] = [
     KeyInfo::required(
         "name",
         Shape::Name {
@@ -63,6 +63,12 @@ pub(super) const KEYS: [KeyInfo; 10] = [
         "strategy",
         Shape::Table,
         "`[strategy.NAME]`: how events get from the database to the broker; one or more, at most 32",
+    ),
+    KeyInfo::optional(
+        "consumer",
+        Shape::Table,
+        "none",
+        "`[consumer.NAME]`: what reads the events of each strategy, and what it does with them; at most 4",
     ),
     KeyInfo::optional(
         "expect",
@@ -133,7 +139,12 @@ impl LoadedScenario {
         let (root, _) = DeTable::parse_recoverable(text);
         let root = root.get_ref();
         let said = metric.and_then(|metric| {
-            let expectations = named(named(root, "expect")?.1, strategy)?.1;
+            let mut expectations = named(named(root, "expect")?.1, strategy)?.1;
+            let mut metric = metric;
+            if let Some((consumer, of_it)) = metric.split_once('.') {
+                expectations = named(expectations, consumer)?.1;
+                metric = of_it;
+            }
             expectations
                 .keys()
                 .find(|key| key.get_ref() == metric)
@@ -224,8 +235,13 @@ fn read(
     let workload = workload_section.and_then(workload::read);
     let mut faults = read_faults(&mut s, workload.as_ref());
     let placed = read_strategies(&mut s, &Surroundings { folder });
+    let consumer_entry = s.get("consumer");
+    let consumers = consumer::read(consumer_entry, problems);
     let topologies: Vec<Topology> = placed.iter().map(|p| p.strategy.topology()).collect();
-    let strategies = read_expectations(&mut s, placed, workload.as_ref());
+    let strategies = read_expectations(&mut s, placed, &consumers, workload.as_ref());
+    if let Some(entry) = consumer_entry {
+        consumer::unreadable(&consumers, &strategies, entry.key_span(), problems);
+    }
     let drain_section = s
         .get("drain")
         .and_then(|e| Section::of(e, "[drain]", names(&workload::KEYS_OF_DRAIN), problems));
@@ -248,6 +264,7 @@ fn read(
     }
     conflicts::between_faults(&faults, problems);
     conflicts::without_victim(&faults, &topologies, problems);
+    conflicts::without_consumer(&faults, &consumers, problems);
     conflicts::without_speaker(&faults, &strategies, problems);
     let declared = declared_ids(&mut s);
     chains::check(&faults, &declared, workload.as_ref(), &strategies, problems);
@@ -268,6 +285,7 @@ fn read(
         workload: workload?,
         faults,
         strategies,
+        consumers,
         drain,
         order,
         stack,
@@ -402,6 +420,7 @@ fn read_strategies(
 fn read_expectations(
     s: &mut Section<'_>,
     placed: Vec<strategies::PlacedStrategy>,
+    consumers: &[Consumer],
     workload: Option<&Workload>,
 ) -> Vec<Strategy> {
     // A strategy that is there but broken must not make its expectations look misplaced.
@@ -429,12 +448,15 @@ fn read_expectations(
         };
         if let Some(strategy) = strategies.iter_mut().find(|x| x.name == entry.key) {
             let most = workload.map(Workload::planned);
-            strategy.expectations = expectations::read(section, &strategy.kind, most);
+            (strategy.expectations, strategy.of_consumers) =
+                expectations::read(section, &strategy.kind, consumers, most);
         }
     }
     for strategy in &mut strategies {
         let said = std::mem::take(&mut strategy.expectations);
         strategy.expectations = expectations::with_implicit(said, &strategy.kind);
+        let said = std::mem::take(&mut strategy.of_consumers);
+        strategy.of_consumers = consumer::with_implicit(said, consumers);
     }
     strategies
 }

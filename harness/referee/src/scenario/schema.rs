@@ -8,7 +8,8 @@ use super::metric::Unit;
 use super::strategies::{KINDS as STRATEGY_KINDS, StrategyInfo};
 use super::trigger::TRIGGERS;
 use super::{
-    Metric, explain, faults, limits, parse, relay_file, stack, strategies, trigger, workload,
+    Metric, consumer, explain, faults, limits, parse, relay_file, stack, strategies, trigger,
+    workload,
 };
 use serde_json::{Map, Value, json};
 
@@ -27,6 +28,7 @@ pub fn scenario() -> Value {
             json!({ "type": "array", "maxItems": limits::FAULTS, "items": fault() }),
         ),
         ("strategy", strategies_table()),
+        ("consumer", consumers_table()),
         ("expect", expect()),
         ("drain", table(&workload::KEYS_OF_DRAIN, &[])),
         ("stack", table(&stack::KEYS, &[])),
@@ -290,19 +292,33 @@ fn table_of_kinds(common: &[KeyInfo], inner: &[(&str, Value)], kinds: &[KindOf])
 
 fn fault() -> Value {
     let kinds: Vec<KindOf> = FAULT_KINDS.iter().map(kind_of_fault).collect();
-    let mut schema = table_of_kinds(&faults::KEYS, &[("when", when())], &kinds);
+    let any: Vec<&str> = [faults::targets(false), faults::targets(true)].concat();
+    let inner = [("when", when()), ("target", target(&any, true))];
+    let mut schema = table_of_kinds(&faults::KEYS, &inner, &kinds);
     add(&mut schema, "oneOf", one_of_each(&["at", "when"]));
     schema
 }
 
+/// One of these, or a consumer's process.
+fn target(words: &[&str], or_consumer: bool) -> Value {
+    let words = json!({ "type": "string", "enum": words });
+    match or_consumer {
+        true => {
+            json!({ "anyOf": [words, { "type": "string", "pattern": format!("^{}[A-Za-z0-9][A-Za-z0-9_-]{{0,{}}}$", consumer::PREFIX, limits::CONSUMER_NAME - 1) }] })
+        }
+        false => words,
+    }
+}
+
 /// Processes are killed, restarted and paused; links get everything else.
 fn kind_of_fault(info: &FaultInfo) -> KindOf {
-    let targets = faults::targets(info.is_on_process());
+    let is_on_process = info.is_on_process();
+    let targets = faults::targets(is_on_process);
     KindOf {
         name: info.name,
         what: info.what,
         own: info.rows(),
-        rules: json!({ "properties": { "target": { "enum": targets } } }),
+        rules: json!({ "properties": { "target": target(&targets, is_on_process) } }),
     }
 }
 
@@ -342,8 +358,36 @@ fn strategies_table() -> Value {
     })
 }
 
+fn consumers_table() -> Value {
+    json!({
+        "type": "object",
+        "maxProperties": limits::CONSUMERS,
+        "propertyNames": { "pattern": name(limits::CONSUMER_NAME) },
+        "additionalProperties": table(&consumer::KEYS, &[]),
+    })
+}
+
 fn expect() -> Value {
-    let metrics = Metric::all().into_iter().map(|metric| {
+    let of_consumer = json!({
+        "type": "object",
+        "description": "what is expected of this consumer",
+        "properties": expected(Metric::of_consumers()),
+        "additionalProperties": false,
+    });
+    json!({
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": expected(Metric::all()),
+            "patternProperties": { "^consumer-": of_consumer },
+            "additionalProperties": false,
+        },
+    })
+}
+
+/// Returns the schema of an expectation of each of these metrics, by name.
+fn expected(metrics: Vec<Metric>) -> Map<String, Value> {
+    let metrics = metrics.into_iter().map(|metric| {
         let mut schema = match metric.unit() {
             Unit::Count => json!({
                 "type": ["integer", "string"],
@@ -362,15 +406,7 @@ fn expect() -> Value {
         );
         (metric.name(), schema)
     });
-    let metrics: Map<String, Value> = metrics.collect();
-    json!({
-        "type": "object",
-        "additionalProperties": {
-            "type": "object",
-            "properties": metrics,
-            "additionalProperties": false,
-        },
-    })
+    metrics.collect()
 }
 
 fn relay_table(name: &str, keys: &[KeyInfo]) -> Value {

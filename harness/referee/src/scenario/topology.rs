@@ -84,7 +84,11 @@ impl Topology {
     /// Whether this process is one of it, or a server that it uses.
     pub fn has(self, victim: Victim) -> bool {
         match victim {
-            Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer => true,
+            // Consumers are the scenario's: every strategy has its own of each.
+            Victim::OrderService
+            | Victim::PostgresServer
+            | Victim::KafkaServer
+            | Victim::Consumer(_) => true,
             Victim::Relay(instance) => instance.index() < usize::from(self.relays),
         }
     }

@@ -14,7 +14,7 @@ pub(crate) use join::Latest;
 pub use join::{Class, Join};
 pub use on_topic::AppendBounds;
 pub use span::{NEVER, Span};
-pub use window::{Window, concerning, fault_name, strategy, windows};
+pub use window::{Window, concerning, explaining, fault_name, strategy, windows, windows_for};
 
 use crate::history::{History, Request};
 use crate::scenario::{Publisher, StrategyKind};
@@ -76,9 +76,13 @@ impl<'a> View<'a> {
         first.is_some_and(|window| span.until_ns < window.span.from_ns)
     }
 
-    /// Whether anything that was committed was.
-    pub fn anything_before_faults(&self) -> bool {
-        (0..self.join.truth.len()).any(|slot| self.is_before_faults(self.delivery_span(slot)))
+    /// Whether anything that was committed was over before the first of these.
+    pub fn anything_before(&self, windows: &[Window]) -> bool {
+        let Some(first) = windows.first() else {
+            return false;
+        };
+        let mut slots = 0..self.join.truth.len();
+        slots.any(|slot| self.delivery_span(slot).until_ns < first.span.from_ns)
     }
 
     /// Returns who publishes; a relay where nothing is known of the strategy.

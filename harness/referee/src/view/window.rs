@@ -38,9 +38,25 @@ pub fn concerning(history: &History) -> Vec<(usize, &Fault)> {
         .collect()
 }
 
-/// Those that were in force at any time, by begin.
+/// Returns those of them that can explain what the strategy itself did, which a fault on a consumer cannot; and
+/// what a consumer did, where its process is named: those and the ones on itself.
+pub fn explaining<'h>(history: &'h History, consumer: Option<&str>) -> Vec<(usize, &'h Fault)> {
+    let mut faults = concerning(history);
+    faults.retain(|(_, fault)| {
+        let hit = fault.consumer();
+        hit.is_none_or(|name| Some(name.process()) == consumer)
+    });
+    faults
+}
+
+/// Those that can explain what the strategy did and were in force at any time, by begin.
 pub fn windows(history: &History) -> Vec<Window> {
-    let mut windows: Vec<Window> = concerning(history)
+    windows_for(history, None)
+}
+
+/// The same of what a consumer did, where its process is named.
+pub fn windows_for(history: &History, consumer: Option<&str>) -> Vec<Window> {
+    let mut windows: Vec<Window> = explaining(history, consumer)
         .into_iter()
         .filter_map(|(index, _)| {
             let record = history.faults.iter().find(|r| r.fault as usize == index)?;

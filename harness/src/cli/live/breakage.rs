@@ -15,6 +15,8 @@ pub enum SystemPart {
     Relay(Instance),
     /// Kafka, and every way to it.
     Broker,
+    /// The consumers of the events, all together.
+    Consumers,
 }
 
 impl SystemPart {
@@ -35,6 +37,7 @@ impl SystemPart {
             Self::Database => "database",
             Self::Relay(instance) => instance.name(),
             Self::Broker => "broker",
+            Self::Consumers => "consumers",
         }
     }
 
@@ -42,6 +45,7 @@ impl SystemPart {
         match target {
             Target::Process(Victim::OrderService) => Self::Service,
             Target::Process(Victim::Relay(instance)) => Self::Relay(instance),
+            Target::Process(Victim::Consumer(_)) => Self::Consumers,
             Target::Process(Victim::PostgresServer)
             | Target::Postgres
             | Target::Link(Link::OrdersPostgres | Link::RelayPostgres(_)) => Self::Database,

@@ -69,6 +69,9 @@ impl Standing {
             | Metric::FalseRejection
             | Metric::Unacknowledged
             | Metric::Late
+            | Metric::Unapplied
+            | Metric::AppliedTwice
+            | Metric::AppliedUnseen
             | Metric::Drain
             | Metric::Recovery
             | Metric::Latency(..) => return Self::AtTheEnd,

@@ -141,6 +141,7 @@ impl Deployment<'_> {
         let last = self.last_end.get().into_iter().flatten();
         let last = last.filter_map(|end| end.remark.clone());
         let under_test = self.service.iter().chain(&self.relays);
+        let under_test = under_test.chain(&self.consumers);
         let failed = under_test.filter_map(failed_starts);
         let service = self.service_end.get().cloned().flatten();
         restarts.chain(failed).chain(last).chain(service).collect()
@@ -157,6 +158,7 @@ impl Deployment<'_> {
         let relays = relays.filter(|(index, _)| !restarted(*index));
         let under_test = self.service.iter().chain(relays.map(|(_, relay)| relay));
         under_test
+            .chain(&self.consumers)
             .filter_map(|child| child.own_death(clock))
             .collect()
     }
@@ -178,7 +180,9 @@ impl Deployment<'_> {
             keeper.end().await;
         }
         let relays = std::mem::take(&mut self.relays);
-        for child in self.service.take().into_iter().chain(relays) {
+        let consumers = std::mem::take(&mut self.consumers);
+        let under_test = self.service.take().into_iter().chain(relays);
+        for child in under_test.chain(consumers) {
             if child.is_alive()
                 && let Err(e) = child.kill().await
             {
@@ -197,6 +201,7 @@ impl Deployment<'_> {
                 ),
             });
         } else if leave == Leave::Nothing {
+            problems.extend(self.drop_consumers().await);
             let admin = &self.stack.info().postgres;
             problems.extend(
                 schema::drop_all(admin, &self.layout)
@@ -213,7 +218,9 @@ impl Deployment<'_> {
         if problems.is_empty()
             && let Some(note) = self.leftover()
         {
-            problems.extend(self.reaper.forget(&note).err().map(|e| e.to_string()));
+            for note in self.leftovers_of_consumers().chain([note]) {
+                problems.extend(self.reaper.forget(&note).err().map(|e| e.to_string()));
+            }
         }
         for text in problems {
             reporter.event(Event::Note {

@@ -6,7 +6,7 @@ use crate::history::ProcessEvent;
 use crate::nemesis::{Announce, FaultTargets};
 use crate::observer::Watch;
 use crate::process::{Child, Stop};
-use crate::scenario::{Instance, Link, Victim};
+use crate::scenario::{ConsumerName, Instance, Link, Victim};
 use crate::workload::{Load, Progress};
 use relays::config::PostgresTarget;
 use std::collections::BTreeMap;
@@ -27,7 +27,11 @@ impl Deployment<'_> {
             .service
             .iter()
             .map(|child| (Victim::OrderService, child));
-        for (victim, child) in own.chain(relays.zip(&self.relays)) {
+        let consumers = self.consumers.iter().filter_map(|child| {
+            let name = ConsumerName::of_process(child.name())?;
+            Some((Victim::Consumer(name), child))
+        });
+        for (victim, child) in own.chain(relays.zip(&self.relays)).chain(consumers) {
             processes.insert(victim, child.clone());
             stops.insert(victim, self.stop_of(victim));
         }
@@ -58,7 +62,7 @@ impl Deployment<'_> {
         match victim {
             Victim::Relay(_) => self.parts.stop(),
             Victim::OrderService => self.stop_of_service(),
-            Victim::PostgresServer | Victim::KafkaServer => Stop::default(),
+            Victim::Consumer(_) | Victim::PostgresServer | Victim::KafkaServer => Stop::default(),
         }
     }
 
@@ -130,7 +134,8 @@ impl Deployment<'_> {
 
     /// Everything this run could have touched.
     fn children(&self) -> impl Iterator<Item = &Child> {
-        self.servers().chain(&self.service).chain(&self.relays)
+        let under_test = self.service.iter().chain(&self.relays);
+        self.servers().chain(under_test).chain(&self.consumers)
     }
 
     fn servers(&self) -> impl Iterator<Item = &Child> {

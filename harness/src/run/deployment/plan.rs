@@ -97,6 +97,7 @@ impl<'a> Deployment<'a> {
             parts,
             service: None,
             relays: Vec::new(),
+            consumers: Vec::new(),
             keepers: Vec::new(),
             last_end: OnceLock::new(),
             service_end: OnceLock::new(),

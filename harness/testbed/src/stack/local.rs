@@ -180,7 +180,7 @@ impl LocalStack {
         match victim {
             Victim::PostgresServer => Some(&self.postgres.child),
             Victim::KafkaServer => Some(&self.kafka.child),
-            Victim::OrderService | Victim::Relay(_) => None,
+            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
         }
     }
 
@@ -189,7 +189,7 @@ impl LocalStack {
         match victim {
             Victim::PostgresServer => Some(postgres_server::stop()),
             Victim::KafkaServer => Some(kafka_server::stop()),
-            Victim::OrderService | Victim::Relay(_) => None,
+            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
         }
     }
 

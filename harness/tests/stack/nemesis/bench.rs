@@ -309,6 +309,7 @@ pub fn history(
             relay_commit: CommitMode::default(),
             instances: 1,
             expectations: Vec::new(),
+            of_consumers: Vec::new(),
         }],
         drain: Drain {
             within: Duration::ZERO,
@@ -316,6 +317,7 @@ pub fn history(
             settle: Duration::ZERO,
         },
         order: Default::default(),
+        consumers: Vec::new(),
         stack: Default::default(),
         text: String::new(),
     };
@@ -343,6 +345,7 @@ pub fn history(
             trigger_notes: campaign.trigger_notes.clone(),
             stray_topics: Vec::new(),
             trace_cut_ns: None,
+            consumers: Vec::new(),
             deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
@@ -361,5 +364,6 @@ pub fn history(
         samples: Vec::new(),
         fences: Vec::new(),
         trace: Rows::new(),
+        effects: Rows::new(),
     }
 }

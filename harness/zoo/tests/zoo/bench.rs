@@ -4,7 +4,7 @@ use super::stacks;
 use super::turn::Turn;
 use harness::stack::StackInfo;
 use harness::stack::external::stack_file;
-use reports::record::{Record, Strategy, Verdict};
+use reports::record::{Consumer, Record, Strategy, Verdict};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -121,7 +121,9 @@ impl Ran {
         let mut missed = false;
         for expectation in &strategy.expectations {
             let metric = &*expectation.metric;
-            let found = finds.iter().any(|(anomaly, _)| *anomaly == metric);
+            // Those of consumers are named by their consumer, of which there is one.
+            let of_it = metric.rsplit('.').next();
+            let found = finds.iter().any(|(anomaly, _)| Some(*anomaly) == of_it);
             let met = (!open.contains(&metric)).then_some(!found);
             assert_eq!(expectation.met, met, "{metric}: {}", self.context());
             missed |= found;
@@ -170,6 +172,15 @@ fn anomalies(strategy: &Strategy) -> Vec<(&'static str, Option<u64>)> {
         ("unacknowledged", c.unacknowledged),
         ("late", c.late),
     ];
+    let of_consumers = |count: fn(&Consumer) -> Option<u64>| {
+        let counts = strategy.consumers.iter().map(count);
+        counts.sum::<Option<u64>>()
+    };
+    all.extend([
+        ("unapplied", of_consumers(|c| c.unapplied)),
+        ("applied_twice", of_consumers(|c| c.applied_twice)),
+        ("applied_unseen", of_consumers(|c| c.applied_unseen)),
+    ]);
     let mut expected = strategy.expectations.iter();
     if expected.any(|e| e.metric == "overtaken") {
         all.push(("overtaken", c.overtaken));

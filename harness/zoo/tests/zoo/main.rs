@@ -10,6 +10,7 @@ mod busy;
 mod case;
 mod clean;
 mod clocks;
+mod consumers;
 mod content;
 mod defects;
 mod disk;

@@ -3,8 +3,8 @@
 use crate::case::{Case, Find, USUAL, cases};
 
 /// A dual write of this order, by which a broken service is configured.
-const COMMIT_FIRST: &str = "kind = \"dual-write\"\norder = \"commit-then-publish\"";
-const PUBLISH_FIRST: &str = "kind = \"dual-write\"\norder = \"publish-then-commit\"";
+pub(super) const COMMIT_FIRST: &str = "kind = \"dual-write\"\norder = \"commit-then-publish\"";
+pub(super) const PUBLISH_FIRST: &str = "kind = \"dual-write\"\norder = \"publish-then-commit\"";
 /// What is expected of a dual write, of which nothing is expected by itself.
 const CLEAN: &str = "[expect.zoo]\nlost = 0\nphantom = 0\nduplicated = 0\nsplit = 0\ncorrupted = 0\n\
     missing = 0\ndouble_applied = 0\nunacknowledged = 0";

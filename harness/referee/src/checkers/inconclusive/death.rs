@@ -16,13 +16,22 @@ pub fn by_itself(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     let deaths = &grounds.context.history().meta.deaths;
     let inconclusive = deaths.iter().map(|death| {
         let from_outside = FROM_OUTSIDE.contains(&death.exit);
-        let blurs = if from_outside { undelivered } else { nothing };
+        // A consumer delivers nothing; what its own death leaves open of it is said where it is judged.
+        let blurs = match from_outside && !is_of_consumer(grounds, death) {
+            true => undelivered,
+            false => nothing,
+        };
         Inconclusive {
             leads: true,
             ..Inconclusive::new(sentence(grounds, death, from_outside), blurs)
         }
     });
     inconclusive.collect()
+}
+
+fn is_of_consumer(grounds: &Grounds<'_, '_>, death: &Death) -> bool {
+    let consumers = &grounds.context.history().meta.scenario.consumers;
+    consumers.iter().any(|c| c.process() == death.process)
 }
 
 /// Tells of a death in a sentence: `debezium's relay died at 21.913 s: it exited with code 3; its log ends with:
@@ -49,6 +58,7 @@ fn sentence(grounds: &Grounds<'_, '_>, death: &Death, from_outside: bool) -> Str
     let undelivered = context.view.join.unpublished().count();
     if let Some(undelivered) = context.reading.known(Steps::BOTH_SIDES, undelivered)
         && undelivered > 0
+        && !is_of_consumer(grounds, death)
     {
         sentence += &format!("; {undelivered} changes are undelivered");
     }

@@ -7,7 +7,10 @@ use crate::view::Class;
 
 /// Returns a reason if nothing is expected of the strategy: then there is nothing to prove.
 pub fn expectations(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
-    if grounds.expectations.is_empty() {
+    let strategy = crate::view::strategy(grounds.context.history());
+    let of_consumers = strategy.map_or(&[][..], |s| &s.of_consumers);
+    let nothing_of_them = of_consumers.iter().all(|c| c.expectations.is_empty());
+    if grounds.expectations.is_empty() && nothing_of_them {
         let reason = "nothing is expected of this strategy".to_owned();
         vec![Inconclusive::new(reason, nothing)]
     } else {

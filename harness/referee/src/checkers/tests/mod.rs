@@ -6,6 +6,7 @@ pub mod arbitrary;
 mod blurs;
 mod clocks;
 mod combined;
+mod consumers;
 mod deaths;
 mod effects;
 mod expected;

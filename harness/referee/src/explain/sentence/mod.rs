@@ -34,7 +34,12 @@ impl Explainer<'_> {
             Metric::FalseRejection => self.false_rejection(offence),
             Metric::Unacknowledged => self.unacknowledged(offence),
             Metric::Late => self.late(offence),
-            Metric::Drain | Metric::Recovery | Metric::Latency(..) => None,
+            Metric::Unapplied
+            | Metric::AppliedTwice
+            | Metric::AppliedUnseen
+            | Metric::Drain
+            | Metric::Recovery
+            | Metric::Latency(..) => None,
         };
         told.unwrap_or_else(|| offence.what.clone())
     }

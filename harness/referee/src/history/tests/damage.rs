@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use std::path::Path;
 use std::sync::LazyLock;
 
-pub const FILES: [&str; 14] = [
+pub const FILES: [&str; 15] = [
     "requests.parquet",
     "truth.parquet",
     "log.parquet",
@@ -25,6 +25,7 @@ pub const FILES: [&str; 14] = [
     "samples.parquet",
     "fences.parquet",
     "trace.parquet",
+    "effects.parquet",
     "run.json",
 ];
 

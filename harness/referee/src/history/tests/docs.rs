@@ -2,8 +2,9 @@
 
 use crate::history::column::{Codec, Column, Table};
 use crate::history::{
-    FORMAT, FaultRecord, FenceRecord, LogRow, Observation, PartitionEnd, Pending, ProcessEvent,
-    RawRecord, Request, Sample, Sighting, TraceRow, TruthRow, WALL_DRIFT_NS, topic_end_series,
+    EffectRow, FORMAT, FaultRecord, FenceRecord, LogRow, Observation, PartitionEnd, Pending,
+    ProcessEvent, RawRecord, Request, Sample, Sighting, TraceRow, TruthRow, WALL_DRIFT_NS,
+    topic_end_series,
 };
 use crate::measure::{DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES};
 use std::fmt::Write;
@@ -29,6 +30,7 @@ fn page() -> String {
         described::<Sample>() + &names_of_series(),
         described::<FenceRecord>(),
         described::<TraceRow>(),
+        described::<EffectRow>(),
         described::<PartitionEnd>(),
         described::<RawRecord>(),
     ];

@@ -1,12 +1,15 @@
 //! What was saved is what is loaded.
 
 use crate::checkers::fixture::*;
+use crate::history::seal;
 use crate::history::{
-    Body, History, Intent, NONE, Observation, Outcome, Pending, PendingState, RawRecord, Request,
-    Sample, Stage, TraceRow, Tracer, load, save,
+    Body, ConsumerEnd, EffectRow, History, Intent, NONE, Observation, Outcome, Pending,
+    PendingState, RawRecord, Request, Sample, Stage, TraceRow, Tracer, load, save,
 };
-use crate::scenario::{FaultKind, StrategyKind, Target};
+use crate::scenario::{Consumer, FaultKind, StrategyKind, Target};
+use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// A history with something in every table.
 pub fn full() -> History {
@@ -63,6 +66,26 @@ pub fn full() -> History {
         stage: Stage::Confirmed,
         detail: u64::MAX,
     });
+    history.meta.scenario.consumers.push(Consumer {
+        name: "payments".to_owned(),
+        effect: EffectKind::Insert,
+        idempotency: Idempotency::Inbox,
+        commit: OffsetCommit::After,
+    });
+    history.meta.consumers.push(ConsumerEnd {
+        name: "payments".to_owned(),
+        was_alive: true,
+        was_killed: false,
+        committed: BTreeMap::from([(0, 7)]),
+        unread: None,
+    });
+    history.effects.push(EffectRow {
+        consumer: 0,
+        order: 3,
+        version: 1,
+        attempt: NONE,
+        at_ns: -6,
+    });
     history
 }
 
@@ -80,6 +103,7 @@ pub fn assert_same(a: &History, b: &History) {
     assert_eq!(a.samples, b.samples);
     assert_eq!(a.fences, b.fences);
     assert_eq!(a.trace, b.trace);
+    assert_eq!(a.effects, b.effects);
     let meta = |h: &History| {
         let mut meta = h.meta.clone();
         meta.sha256.clear();
@@ -96,13 +120,14 @@ fn every_table_comes_back_and_every_file_is_vouched_for() {
     let loaded = load(folder.path()).unwrap();
     assert_eq!(loaded.altered, Vec::<String>::new());
     assert_same(&history, &loaded.history);
-    assert_eq!(loaded.history.meta.sha256.len(), 13);
+    assert_eq!(loaded.history.meta.sha256.len(), 14);
     let mut files: Vec<String> = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
     let expected = [
+        "effects",
         "evidence",
         "faults",
         "fences",
@@ -123,6 +148,24 @@ fn every_table_comes_back_and_every_file_is_vouched_for() {
         name => format!("{name}.parquet"),
     });
     assert_eq!(files, expected);
+}
+
+#[test]
+fn given_a_history_of_before_there_were_consumers_when_loaded_then_it_is_whole_and_has_no_effects()
+{
+    let folder = tempfile::tempdir().unwrap();
+    save(&clean(20, StrategyKind::Cdc {}), folder.path()).unwrap();
+    let effects = folder.path().join("effects.parquet");
+    std::fs::remove_file(&effects).unwrap();
+    // One that had such a file, and has it no more, is not whole.
+    let error = load(folder.path()).unwrap_err();
+    assert!(error.path.ends_with("effects.parquet"), "{error}");
+    let (mut meta, _) = seal::read(folder.path()).unwrap();
+    meta.sha256.remove("effects.parquet");
+    seal::write(folder.path(), meta).unwrap();
+    let loaded = load(folder.path()).unwrap();
+    assert_eq!(loaded.altered, Vec::<String>::new());
+    assert!(loaded.history.effects.is_empty());
 }
 
 #[test]

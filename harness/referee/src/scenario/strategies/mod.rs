@@ -217,6 +217,7 @@ pub(super) fn read(
             relay_commit,
             instances,
             expectations: Vec::new(),
+            of_consumers: Vec::new(),
         },
         span,
     })

@@ -3,7 +3,7 @@
 use super::*;
 use crate::scenario::keys::{KeyInfo, Shape, Usual};
 use crate::scenario::{
-    explain, fault_kind, faults, parse as parser, stack, strategies, trigger, workload,
+    consumer, explain, fault_kind, faults, parse as parser, stack, strategies, trigger, workload,
 };
 use std::path::Path;
 
@@ -27,6 +27,11 @@ fn page() -> String {
             &table(&strategies::KEYS),
         ),
         kinds_of_strategies(),
+        section(
+            "`[consumer.NAME]`",
+            "What reads the events: a process of its own for each strategy, with a consumer group and a schema of its own, called `consumer-NAME`. NAME is 1 to 24 letters, digits, `-` and `_`; [consumers.md](consumers.md) has more.",
+            &table(&consumer::KEYS),
+        ),
         expectations(),
         section(
             "`[drain]`",
@@ -158,6 +163,12 @@ fn expectations() -> String {
         ]
     });
     let body = lines(&["key", "of what", "0 expected of every relay"], rows);
+    let of_consumers = explain::of_consumers().into_iter();
+    let of_consumers = of_consumers.map(|row| vec![format!("`{}`", row.name), row.what.to_owned()]);
+    let of_consumers = lines(&["key", "of what"], of_consumers);
+    let body = format!(
+        "{body}\nOf a consumer, by its process's name. One with an `idempotency` and `commit = \"after\"` is held to 0 of each, whether the file says so or not:\n\n{of_consumers}"
+    );
     section(
         "`[expect.NAME]`",
         "What is expected of the strategy of that name: of a count `0`, `\">= 1\"` or `\"<= 5\"`, of a time `\"<= 10s\"` or `\">= 250ms\"`.\nA relay strategy is held to 0 of what it must never do, whether the file says so or not; a line here overrides that by name.",

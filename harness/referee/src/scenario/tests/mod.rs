@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod consumers;
 mod contradictions;
 mod docs;
 mod fuzz;
@@ -52,6 +53,13 @@ fn with_workload(lines: &str) -> String {
 
 fn with_expect(lines: &str) -> String {
     file(&[HEAD, LOAD, CDC, "[expect.cdc]\n", lines])
+}
+
+const CONSUMER: &str = "[consumer.a]\neffect = \"insert\"\n";
+
+/// With a consumer called `a`, of which something is expected.
+fn with_consumer(lines: &str) -> String {
+    file(&[HEAD, LOAD, CDC, CONSUMER, "[expect.cdc]\n", lines])
 }
 
 /// The file is refused, with an error that points at `marked` and says all of `said`.

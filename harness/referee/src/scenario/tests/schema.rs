@@ -4,8 +4,8 @@ use super::*;
 use crate::scenario::keys::{KeyInfo, Shape, Usual};
 use crate::scenario::units::show_duration;
 use crate::scenario::{
-    fault_kind, faults, parse as scenario_parser, relay_file, schema, stack, strategies, trigger,
-    workload,
+    consumer, fault_kind, faults, parse as scenario_parser, relay_file, schema, stack, strategies,
+    trigger, workload,
 };
 use jsonschema::Validator;
 use serde_json::Value;
@@ -335,6 +335,13 @@ fn of_scenarios() -> Vec<LeastTable> {
             &workload::KEYS_OF_DRAIN,
             CDC,
         ),
+        LeastTable::new(
+            "a consumer",
+            load(HEAD) + "[consumer.a]\n",
+            &consumer::KEYS,
+            CDC,
+        )
+        .with("effect", "\"insert\""),
         LeastTable::new("[stack]", load(HEAD) + "[stack]\n", &stack::KEYS, CDC),
     ];
     for kind in &fault_kind::KINDS {
@@ -621,6 +628,11 @@ fn given_a_mistake_of_structure_then_the_schema_refuses_it_too() {
         with_workload("load = \"closed\""),
         with_workload("load = \"closed\"\nclients = 8\nrate = 5"),
         with_expect("losst = 0"),
+        with_consumer("consumer-a.applied_thrice = 0"),
+        with_consumer("consumer-a = 0"),
+        with_consumer("applied_twice = 0"),
+        file(&[HEAD, LOAD, CDC, "[consumer]\neffect = \"insert\"\n"]),
+        file(&[HEAD, LOAD, CDC, "[consumer.\"a b\"]\neffect = \"insert\"\n"]),
         with_expect("lost = \"> 0\""),
         with_expect("lost = \"none\""),
         with_expect("drain = 5"),
@@ -725,10 +737,14 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
     let of_metrics = explain::metrics()
         .into_iter()
         .map(|m| with_expect(&lines(&m)));
+    let of_consumers = explain::of_consumers()
+        .into_iter()
+        .map(|m| with_consumer(&lines(&m).replace("payments", "a")));
     let all = of_faults
         .chain(of_targets)
         .chain(of_triggers)
-        .chain(of_metrics);
+        .chain(of_metrics)
+        .chain(of_consumers);
     for (text, can_be_read) in kinds.chain(all.map(|text| (text, true))) {
         let read = parse("s.toml", &text)
             .map(|_| ())

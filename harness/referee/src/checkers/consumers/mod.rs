@@ -1,0 +1,148 @@
+//! Consumers: their effects, joined with the valid events. Effects are told by the consumers' own databases, which
+//! nobody but they can write.
+
+mod applied;
+
+use super::compared::Seen;
+use super::context::Context;
+use super::reading::{Known, Reading};
+use super::tally::Tally;
+use super::{Checked, ConsumerJudgement, expectation};
+use crate::history::{ConsumerEnd, History};
+use crate::scenario::{Consumer, Expectation, Metric};
+use crate::view::windows_for;
+use applied::Applied;
+
+/// A count of consumers, with the function that counts its offences.
+type ConsumerChecker = (
+    Metric,
+    fn(&Applied, &ConsumerEnd, &Context<'_>, &mut Tally<'_>),
+);
+
+const CHECKERS: [ConsumerChecker; 3] = [
+    (Metric::Unapplied, Applied::unapplied),
+    (Metric::AppliedTwice, Applied::twice),
+    (Metric::AppliedUnseen, Applied::unseen),
+];
+
+/// Judges every consumer of the strategy; `seen` is what there is to compare with beside its effects.
+pub(super) fn judge(seen: &Seen<'_, '_>) -> Vec<ConsumerJudgement> {
+    let consumers = &seen.context.history().meta.scenario.consumers;
+    let each = consumers.iter().enumerate();
+    each.map(|(index, consumer)| one(index, consumer, seen))
+        .collect()
+}
+
+fn one(index: usize, consumer: &Consumer, seen: &Seen<'_, '_>) -> ConsumerJudgement {
+    let context = seen.context;
+    let history = context.history();
+    let end = history
+        .meta
+        .consumers
+        .iter()
+        .find(|c| c.name == consumer.name);
+    let progress = ConsumerReading::of(context, end);
+    let fence = |metric| context.reading.of_metric(metric).reason();
+    let known = |metric| progress.of_metric(&context.reading, metric);
+    let process = consumer.process();
+    let windows = windows_for(history, Some(&process));
+    let mut tallies: Vec<Tally<'_>> = CHECKERS
+        .iter()
+        .map(|(metric, _)| Tally::new(*metric, &windows))
+        .collect();
+    let mut effects = None;
+    if let Some(end) = end.filter(|end| end.unread.is_none()) {
+        let applied = Applied::join(context, index as u32);
+        effects = Some(applied.count);
+        for ((metric, check), tally) in CHECKERS.iter().zip(&mut tallies) {
+            if !matches!(known(*metric), Known::Nothing(_)) {
+                check(&applied, end, context, tally);
+            }
+        }
+    }
+    let of_it = Seen {
+        consumer: Some(&process),
+        windows: &windows,
+        tallies: &tallies,
+        ..*seen
+    };
+    let expectations = expected(history, consumer)
+        .iter()
+        .map(|e| {
+            let checked = expectation::check_known(e, known(e.metric), &of_it);
+            Checked {
+                // What the fence did not read is a reason of its own; that a consumer was behind is none.
+                only_inconclusive: checked.only_inconclusive
+                    && (checked.met.is_some() || fence(e.metric).is_some()),
+                ..checked
+            }
+        })
+        .collect();
+    ConsumerJudgement {
+        name: process.clone(),
+        effects,
+        expectations,
+        findings: tallies
+            .into_iter()
+            .map(|tally| {
+                let known = known(tally.metric());
+                tally.into_finding_known(known)
+            })
+            .collect(),
+    }
+}
+
+fn expected<'a>(history: &'a History, consumer: &Consumer) -> &'a [Expectation] {
+    let strategy = crate::view::strategy(history);
+    let all = strategy.map_or(&[][..], |strategy| &strategy.of_consumers);
+    let of_it = all.iter().find(|of_one| of_one.consumer == consumer.name);
+    of_it.map_or(&[], |of_one| &of_one.expectations)
+}
+
+/// How much of a consumer is known, beside what the fence let us read.
+enum ConsumerReading {
+    /// Its effects were read, and it had read the topic to its end.
+    ToTheEnd,
+    /// It lived, and had not read all: what it had read, and not applied, it did not apply.
+    Behind(String),
+    /// It was dead, or had to be killed: it may have had no time to apply what it had read.
+    Dead(String),
+    /// Its effects or its offsets were not read.
+    Nothing(String),
+}
+
+impl ConsumerReading {
+    fn of(context: &Context<'_>, end: Option<&ConsumerEnd>) -> Self {
+        let Some(end) = end else {
+            return Self::Nothing("its effects were not read".to_owned());
+        };
+        if let Some(reason) = &end.unread {
+            return Self::Nothing(reason.clone());
+        }
+        let left = applied::left_unread(&context.view.join, end);
+        if end.was_killed {
+            let reason = "it did not end when it was told to, and was killed";
+            return Self::Dead(reason.to_owned());
+        }
+        match (left, end.was_alive) {
+            (0, true) => Self::ToTheEnd,
+            (left, true) => Self::Behind(format!(
+                "it was still reading when it was stopped: {left} records were left"
+            )),
+            (left, false) => Self::Dead(format!("it was dead, with {left} records left to read")),
+        }
+    }
+
+    fn of_metric<'a>(&'a self, reading: &'a Reading, metric: Metric) -> Known<'a> {
+        match (reading.of_metric(metric), self) {
+            (Known::Whole, Self::ToTheEnd) => Known::Whole,
+            (Known::Whole, Self::Behind(reason)) => Known::AtLeast(reason),
+            (Known::Whole, Self::Dead(reason)) if metric == Metric::Unapplied => {
+                Known::Nothing(reason)
+            }
+            (Known::Whole, Self::Dead(reason)) => Known::AtLeast(reason),
+            (Known::Whole, Self::Nothing(reason)) => Known::Nothing(reason),
+            (unread @ (Known::AtLeast(_) | Known::Nothing(_)), _) => unread,
+        }
+    }
+}

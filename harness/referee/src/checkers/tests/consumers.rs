@@ -1,0 +1,443 @@
+//! What consumers did with the events, and what is said of it.
+
+use crate::checkers::fixture::*;
+use crate::checkers::{ConsumerJudgement, Judgement, Verdict};
+use crate::history::{ConsumerEnd, Death, EffectRow, History, NONE};
+use crate::scenario::{
+    Comparison, Consumer, ConsumerExpectations, ConsumerName, Expectation, FaultKind, Metric,
+    StrategyKind, Target, Victim,
+};
+use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// A clean run of a relay, with one consumer that has applied every event a millisecond after it came.
+fn consumed(orders: u32, expectations: Vec<Expectation>) -> History {
+    let mut history = clean(orders, StrategyKind::Cdc {});
+    history.meta.scenario.consumers.push(Consumer {
+        name: "payments".to_owned(),
+        effect: EffectKind::Insert,
+        idempotency: Idempotency::None,
+        commit: OffsetCommit::After,
+    });
+    let strategy = &mut history.meta.scenario.strategies[0];
+    strategy.of_consumers.push(ConsumerExpectations {
+        consumer: "payments".to_owned(),
+        expectations,
+    });
+    let effects = history.log.iter().map(|row| {
+        let intended_ns = history.requests.at(row.attempt as usize).intended_ns;
+        EffectRow {
+            consumer: 0,
+            order: row.order,
+            version: row.version,
+            attempt: row.attempt,
+            at_ns: intended_ns + 4 * MS,
+        }
+    });
+    let mut effects: Vec<EffectRow> = effects.collect();
+    effects.sort_by_key(|effect| effect.at_ns);
+    history.effects = effects.into_iter().collect();
+    let read = history
+        .partitions
+        .iter()
+        .map(|p| (p.partition, p.end_offset));
+    let committed = read.collect();
+    history.meta.consumers.push(ConsumerEnd {
+        name: "payments".to_owned(),
+        was_alive: true,
+        was_killed: false,
+        committed,
+        unread: None,
+    });
+    history
+}
+
+fn of_consumer(judgement: &Judgement) -> &ConsumerJudgement {
+    &judgement.consumers[0]
+}
+
+/// What was found, by name, as far as it is any; and what is not known, or not wholly.
+fn found(judgement: &Judgement) -> (BTreeMap<String, u64>, Vec<String>) {
+    let findings = &of_consumer(judgement).findings;
+    let some = findings.iter().filter(|f| f.count > 0);
+    let unread = findings.iter().filter(|f| f.unread.is_some());
+    (
+        some.map(|f| (f.metric.name(), f.count)).collect(),
+        unread.map(|f| f.metric.name()).collect(),
+    )
+}
+
+fn only(metric: Metric, count: u64) -> (BTreeMap<String, u64>, Vec<String>) {
+    (BTreeMap::from([(metric.name(), count)]), Vec::new())
+}
+
+/// The effect of an order's version is done once more at this time of the load.
+fn apply_again(history: &mut History, order: u32, version: u32, at_ns: i64) {
+    let effect = EffectRow {
+        consumer: 0,
+        order,
+        version,
+        attempt: attempt(history, order, version),
+        at_ns: FROM + at_ns,
+    };
+    history.effects.push(effect);
+}
+
+fn zeros() -> Vec<Expectation> {
+    let all = Metric::of_consumers().into_iter();
+    all.map(|metric| expect(metric, Comparison::Equal, 0.0))
+        .collect()
+}
+
+#[test]
+fn given_each_event_applied_once_when_judged_then_nothing_is_found_and_all_is_met() {
+    let judgement = judged(&consumed(40, zeros()));
+    assert_eq!(found(&judgement), (BTreeMap::new(), Vec::new()));
+    assert_eq!(of_consumer(&judgement).effects, Some(120));
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
+}
+
+#[test]
+fn given_an_effect_that_is_done_again_when_judged_then_it_is_applied_twice_and_said_by_name() {
+    let mut history = consumed(40, zeros());
+    apply_again(&mut history, 3, 2, 500 * MS);
+    apply_again(&mut history, 3, 2, 510 * MS);
+    let judgement = judged(&history);
+    assert_eq!(found(&judgement), only(Metric::AppliedTwice, 2));
+    assert_eq!(judgement.verdict, Verdict::Fail);
+    assert_eq!(
+        judgement.reasons,
+        ["consumer-payments.applied_twice: expected Equal 0, saw 2"]
+    );
+    let said = &of_consumer(&judgement).findings[1].examples[0].what;
+    assert_eq!(
+        said,
+        "order 3 version 2: applied at 0.030 s, and again at 0.500 s"
+    );
+}
+
+#[test]
+fn given_an_event_without_an_effect_when_judged_then_it_is_unapplied_only_if_it_was_read() {
+    let mut history = consumed(40, zeros());
+    let left_out = attempt(&history, 5, 1);
+    history.effects.open().retain(|e| e.attempt != left_out);
+    assert_eq!(found(&judged(&history)), only(Metric::Unapplied, 1));
+    // The same where its consumer had not come so far.
+    let row = history.log.at(log_row(&history, left_out));
+    let end = &mut history.meta.consumers[0];
+    end.committed.insert(row.partition, row.offset);
+    let of_later = |e: &EffectRow| {
+        let rows = history.log.iter().filter(|r| r.attempt == e.attempt);
+        let (partition, offset) = (row.partition, row.offset);
+        rows.clone()
+            .all(|r| r.partition != partition || r.offset < offset)
+    };
+    let kept: Vec<EffectRow> = history.effects.iter().filter(of_later).collect();
+    history.effects = kept.into_iter().collect();
+    let judgement = judged(&history);
+    let (counts, unread) = found(&judgement);
+    assert_eq!(counts, BTreeMap::new());
+    assert_eq!(unread, ["unapplied", "applied_twice", "applied_unseen"]);
+    assert_eq!(
+        judgement.verdict,
+        Verdict::Unknown,
+        "{:?}",
+        judgement.reasons
+    );
+}
+
+#[test]
+fn given_a_consumer_that_lives_and_is_behind_when_it_left_out_what_it_had_read_then_it_is_to_blame()
+{
+    let mut history = consumed(40, zeros());
+    let left_out = attempt(&history, 0, 1);
+    history.effects.open().retain(|e| e.attempt != left_out);
+    for at in history.meta.consumers[0].committed.values_mut() {
+        *at -= 1;
+    }
+    let judgement = judged(&history);
+    assert_eq!(judgement.verdict, Verdict::Fail);
+    let unapplied = &of_consumer(&judgement).expectations[0];
+    assert_eq!(unapplied.met, Some(false), "{}", unapplied.reason);
+    assert_eq!(unapplied.reason, "expected Equal 0, saw 1 at least");
+    // One that is dead need not be: it may have died before it came to it.
+    history.meta.consumers[0].was_alive = false;
+    let judgement = judged(&history);
+    let unapplied = &of_consumer(&judgement).expectations[0];
+    assert_eq!((unapplied.met, unapplied.observed), (None, None));
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+}
+
+#[test]
+fn given_an_effect_without_an_event_when_judged_then_it_is_applied_unseen() {
+    let mut history = consumed(40, zeros());
+    let gone = attempt(&history, 5, 3);
+    unpublish(&mut history, gone);
+    finish(&mut history);
+    let nobodys = EffectRow {
+        consumer: 0,
+        order: NONE,
+        version: 1,
+        attempt: NONE,
+        at_ns: FROM,
+    };
+    history.effects.push(nobodys);
+    let judgement = judged(&history);
+    assert_eq!(found(&judgement).0, only(Metric::AppliedUnseen, 2).0);
+}
+
+#[test]
+fn given_effects_that_were_not_read_when_judged_then_nothing_is_known_of_the_consumer() {
+    let mut history = consumed(40, zeros());
+    history.meta.consumers[0].unread = Some("the database is away".to_owned());
+    let judgement = judged(&history);
+    assert_eq!(found(&judgement).0, BTreeMap::new());
+    assert_eq!(of_consumer(&judgement).effects, None);
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    // And where the fence itself failed, whatever the effects say.
+    let mut history = consumed(40, zeros());
+    apply_again(&mut history, 3, 2, 500 * MS);
+    history.fences[7].ok = false;
+    let judgement = judged(&history);
+    assert_eq!(found(&judgement).0, BTreeMap::new());
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+}
+
+#[test]
+fn given_a_lesson_when_effects_are_done_twice_then_only_what_a_fault_overlaps_counts() {
+    let lesson = || vec![expect(Metric::AppliedTwice, Comparison::AtLeast, 1.0)];
+    let crash = |history: &mut History| {
+        let relay = Target::Process(Victim::RELAY);
+        add_fault(history, relay, FaultKind::Kill, 150 * MS, 200 * MS);
+    };
+    let met = |history: &History| of_consumer(&judged(history)).expectations[0].met;
+    // Applied before the crash, and again after it.
+    let mut history = consumed(120, lesson());
+    crash(&mut history);
+    apply_again(&mut history, 17, 3, 300 * MS);
+    assert_eq!(met(&history), Some(true), "{:?}", judged(&history).reasons);
+    // Both after it: no lesson of that crash.
+    let mut history = consumed(120, lesson());
+    crash(&mut history);
+    apply_again(&mut history, 60, 3, 600 * MS);
+    assert_eq!(met(&history), Some(false));
+    // Some of it before: the consumer does that by itself.
+    let mut history = consumed(120, lesson());
+    crash(&mut history);
+    apply_again(&mut history, 17, 3, 300 * MS);
+    apply_again(&mut history, 0, 1, 20 * MS);
+    assert_eq!(met(&history), None);
+    // No fault at all: nothing can be the effect of one.
+    let mut history = consumed(120, lesson());
+    apply_again(&mut history, 17, 3, 300 * MS);
+    assert_eq!(met(&history), None);
+}
+
+#[test]
+fn given_faults_on_consumers_when_judged_then_they_explain_what_that_consumer_did_and_nothing_else()
+{
+    let hit = |history: &mut History, process: &str| {
+        let name = ConsumerName::of_process(process).unwrap();
+        let target = Target::Process(Victim::Consumer(name));
+        add_fault(history, target, FaultKind::Kill, 150 * MS, 200 * MS);
+    };
+    let lesson = |metric| vec![expect(metric, Comparison::AtLeast, 1.0)];
+    for (process, met) in [("consumer-payments", Some(true)), ("consumer-other", None)] {
+        let mut history = consumed(120, lesson(Metric::AppliedTwice));
+        hit(&mut history, process);
+        apply_again(&mut history, 17, 3, 300 * MS);
+        let judgement = judged(&history);
+        let checked = &of_consumer(&judgement).expectations[0];
+        assert_eq!(checked.met, met, "{process}: {}", checked.reason);
+    }
+    // What the relay did has no such fault to explain it.
+    let mut history = consumed(120, Vec::new());
+    hit(&mut history, "consumer-payments");
+    let again = attempt(&history, 17, 3);
+    publish(&mut history, again, 3);
+    finish(&mut history);
+    expecting(&mut history, lesson(Metric::Duplicated));
+    let judgement = judged(&history);
+    assert_eq!(judgement.expectations[0].met, None);
+    assert!(
+        judgement.expectations[0]
+            .reason
+            .contains("nothing can be the effect of a fault")
+    );
+    assert_eq!(judgement.recovery_s, None);
+}
+
+#[test]
+fn given_a_consumer_that_died_when_the_relay_lost_something_then_the_relay_is_to_blame() {
+    let mut history = consumed(40, zeros());
+    let lost = attempt(&history, 5, 3);
+    unpublish(&mut history, lost);
+    history.effects.open().retain(|e| e.attempt != lost);
+    finish(&mut history);
+    history.meta.consumers[0].was_alive = false;
+    history.meta.deaths.push(Death {
+        process: "consumer-payments".to_owned(),
+        at_ns: FROM + 500 * MS,
+        exit: 9,
+        how: "was ended by signal 9".to_owned(),
+        last_words: String::new(),
+    });
+    let judgement = judged(&history);
+    let of_lost = judgement
+        .expectations
+        .iter()
+        .find(|e| e.expectation.metric == Metric::Lost);
+    assert_eq!(of_lost.unwrap().met, Some(false));
+    assert!(
+        !judgement.reasons[0].contains("undelivered"),
+        "{}",
+        judgement.reasons[0]
+    );
+    assert_eq!(of_consumer(&judgement).expectations[0].met, None);
+}
+
+#[test]
+fn given_a_consumer_that_had_to_be_killed_when_something_is_unapplied_then_it_is_not_to_blame() {
+    let mut history = consumed(40, zeros());
+    let left_out = attempt(&history, 0, 1);
+    history.effects.open().retain(|e| e.attempt != left_out);
+    history.meta.consumers[0].was_killed = true;
+    let unapplied = of_consumer(&judged(&history)).expectations[0].met;
+    assert_eq!(unapplied, None);
+}
+
+#[test]
+fn given_nothing_expected_but_of_a_consumer_when_judged_then_something_is_expected() {
+    let pass = |of_consumer: Vec<Expectation>| {
+        let mut history = consumed(40, of_consumer);
+        expecting(&mut history, Vec::new());
+        judged(&history).verdict
+    };
+    assert_eq!(pass(zeros()), Verdict::Pass);
+    assert_eq!(pass(Vec::new()), Verdict::Unknown);
+}
+
+#[test]
+fn given_both_copies_applied_at_once_after_a_fault_then_the_fault_explains_them() {
+    let mut history = consumed(
+        120,
+        vec![expect(Metric::AppliedTwice, Comparison::AtLeast, 1.0)],
+    );
+    let relay = Target::Process(Victim::RELAY);
+    add_fault(&mut history, relay, FaultKind::Kill, 150 * MS, 200 * MS);
+    let late = attempt(&history, 17, 3);
+    for effect in history
+        .effects
+        .open()
+        .iter_mut()
+        .filter(|e| e.attempt == late)
+    {
+        effect.at_ns = FROM + 300 * MS;
+    }
+    apply_again(&mut history, 17, 3, 300 * MS);
+    assert_eq!(
+        of_consumer(&judged(&history)).expectations[0].met,
+        Some(true)
+    );
+}
+
+/// The slow and obvious model: counts by searching everything for each thing.
+fn model(history: &History) -> BTreeMap<String, u64> {
+    let log: Vec<_> = history.log.iter().collect();
+    let truth: Vec<_> = history.truth.iter().collect();
+    let effects: Vec<_> = history.effects.iter().filter(|e| e.consumer == 0).collect();
+    let is_valid = |key: (u32, u32, u32)| {
+        let stored = truth.iter().any(|t| (t.order, t.version, t.attempt) == key);
+        let published = log.iter().any(|r| (r.order, r.version, r.attempt) == key);
+        stored && published
+    };
+    let key = |e: &EffectRow| (e.order, e.version, e.attempt);
+    let of_valid = effects.iter().filter(|e| is_valid(key(e))).count();
+    let mut applied: Vec<_> = effects.iter().map(key).filter(|k| is_valid(*k)).collect();
+    applied.sort_unstable();
+    applied.dedup();
+    let end = &history.meta.consumers[0];
+    let read = |key: (u32, u32, u32)| {
+        let of_it = log
+            .iter()
+            .filter(|r| (r.order, r.version, r.attempt) == key);
+        let first = of_it.min_by_key(|r| (r.partition, r.offset)).unwrap();
+        let committed = end.committed.get(&first.partition);
+        committed.is_some_and(|committed| *committed > first.offset)
+    };
+    let mut events: Vec<_> = log
+        .iter()
+        .map(|r| (r.order, r.version, r.attempt))
+        .filter(|k| is_valid(*k) && !applied.contains(k) && read(*k))
+        .collect();
+    events.sort_unstable();
+    events.dedup();
+    let mut counts = BTreeMap::from([
+        (
+            Metric::AppliedTwice.name(),
+            (of_valid - applied.len()) as u64,
+        ),
+        (
+            Metric::AppliedUnseen.name(),
+            (effects.len() - of_valid) as u64,
+        ),
+        (Metric::Unapplied.name(), events.len() as u64),
+    ]);
+    if !end.was_alive {
+        counts.insert(Metric::Unapplied.name(), 0);
+    }
+    counts.retain(|_, count| *count > 0);
+    counts
+}
+
+fn effects() -> impl Strategy<Value = Vec<EffectRow>> {
+    let number = |below: u32| prop_oneof![12 => 0..below, 1 => Just(NONE)];
+    let effect = (0..2u32, number(3), 0..5u32, number(14), 0..300i64);
+    let effect = effect.prop_map(|(consumer, order, version, attempt, at_ms)| EffectRow {
+        consumer,
+        order,
+        version,
+        attempt,
+        at_ns: FROM + at_ms * MS,
+    });
+    prop::collection::vec(effect, 0..6)
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    #[test]
+    fn given_arbitrary_effects_when_judged_then_the_counts_are_those_of_the_slow_model(
+        more in effects(),
+        kept in prop::collection::vec(any::<bool>(), 9),
+        again in prop::collection::vec((0..9usize, 0..PARTITIONS), 0..3),
+        gone in prop::collection::vec(0..9usize, 0..3),
+        come in prop::collection::btree_map(0..PARTITIONS, 0..8i64, 0..3),
+        was_alive: bool,
+    ) {
+        let mut history = consumed(3, Vec::new());
+        let mut kept = kept.into_iter();
+        history.effects.open().retain(|_| kept.next().unwrap_or(true));
+        history.effects.extend(more);
+        let made: Vec<_> = history.truth.iter().collect();
+        for (which, partition) in again {
+            let row = made[which];
+            append(&mut history, partition, row.attempt, row.version, FROM + 60 * MS);
+        }
+        for which in gone {
+            let attempt = made[which].attempt;
+            if history.log.iter().any(|r| r.attempt == attempt) {
+                unpublish(&mut history, attempt);
+            }
+        }
+        finish(&mut history);
+        let end = &mut history.meta.consumers[0];
+        (end.committed, end.was_alive) = (come, was_alive);
+        let second = history.meta.scenario.consumers[0].clone();
+        history.meta.scenario.consumers.push(Consumer { name: "other".to_owned(), ..second });
+        let context = crate::checkers::context::Context::new(&history);
+        prop_assume!(context.reading.reasons().next().is_none());
+        prop_assert_eq!(found(&judged(&history)).0, model(&history));
+    }
+}

@@ -1,0 +1,264 @@
+//! `[consumer.NAME]`: what reads the events, and what it does with each; and what is expected of it.
+
+use super::expectations::{self, zero};
+use super::keys::{self, KeyInfo, Shape};
+use super::section::{Entry, Section};
+use super::source::{Problems, suggest};
+use super::strategies::{name_problem, plain};
+use super::{Expectation, Metric, Strategy, StrategyKind, limits};
+use crate::envelope::EventPlace;
+use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use toml::de::DeValue;
+
+/// The names of consumers' processes begin with this, as in `consumer-payments`.
+pub(super) const PREFIX: &str = "consumer-";
+
+fn effect_words() -> Vec<&'static str> {
+    EffectKind::ALL.map(EffectKind::name).to_vec()
+}
+
+fn idempotency_words() -> Vec<&'static str> {
+    Idempotency::ALL.map(Idempotency::name).to_vec()
+}
+
+fn commit_words() -> Vec<&'static str> {
+    OffsetCommit::ALL.map(OffsetCommit::name).to_vec()
+}
+
+/// These are the keys that `[consumer.NAME]` can have.
+pub(super) const KEYS: [KeyInfo; 3] = [
+    KeyInfo::required(
+        "effect",
+        Shape::Word(effect_words),
+        "what it does with each event in its own database: `insert` a row (a charge), or `increment` a number (a reservation)",
+    ),
+    KeyInfo::usually(
+        "idempotency",
+        Shape::Word(idempotency_words),
+        "\"none\"",
+        "by what it knows an event that it has applied already: nothing; the effect's own unique `key` (of `insert`); or an `inbox` of event ids, written in the effect's transaction",
+    ),
+    KeyInfo::usually(
+        "commit",
+        Shape::Word(commit_words),
+        "\"after\"",
+        "whether it commits its offset `before` the effect (at most once) or `after` it (at least once)",
+    ),
+];
+
+/// `[consumer.NAME]` of a scenario file is read into this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consumer {
+    /// This is the NAME of its section: letters, digits, `-` and `_`.
+    pub name: String,
+    /// This is what it does with each event.
+    pub effect: EffectKind,
+    /// By this it knows an event that it has applied already.
+    pub idempotency: Idempotency,
+    /// This says when it commits its offset.
+    pub commit: OffsetCommit,
+}
+
+impl Consumer {
+    /// Returns the name of its process, such as `consumer-payments`.
+    pub fn process(&self) -> String {
+        format!("{PREFIX}{}", self.name)
+    }
+
+    /// Counts that are expected to be 0 unless the file says otherwise: of a consumer that is made to apply each
+    /// event once, all of them.
+    fn zeros(&self) -> Vec<Metric> {
+        match (self.idempotency, self.commit) {
+            (Idempotency::None, _) | (_, OffsetCommit::Before) => Vec::new(),
+            (Idempotency::Key | Idempotency::Inbox, OffsetCommit::After) => Metric::of_consumers(),
+        }
+    }
+}
+
+/// What is expected of one consumer of a strategy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConsumerExpectations {
+    /// This is the consumer's name, without `consumer-`.
+    pub consumer: String,
+    /// The consumer is expected to keep these: what the file says, then its implicit zeros.
+    pub expectations: Vec<Expectation>,
+}
+
+/// Reads `[consumer]`, all of them, in the file's order.
+pub(super) fn read(entry: Option<Entry<'_>>, problems: &Problems) -> Vec<Consumer> {
+    let Some(section) = entry.and_then(|e| Section::of(e, "[consumer.NAME]", Vec::new(), problems))
+    else {
+        return Vec::new();
+    };
+    let entries = section.entries();
+    if entries.len() > limits::CONSUMERS {
+        let what = format!("there are {} consumers", entries.len());
+        let help = format!("at most {} fit in a scenario", limits::CONSUMERS);
+        section.problem(section.span(), what, help);
+        return Vec::new();
+    }
+    let mut consumers: Vec<Consumer> = Vec::new();
+    for entry in entries {
+        if !matches!(entry.value(), DeValue::Table(_)) {
+            section.problem(
+                entry.key_span(),
+                format!("`{}` stands in [consumer] itself", entry.key),
+                "each consumer is a table with a name: [consumer.NAME]",
+            );
+            continue;
+        }
+        if let Some(help) = name_problem(entry.key, limits::CONSUMER_NAME) {
+            section.problem(
+                entry.key_span(),
+                "this cannot be the name of a consumer (it becomes part of a process's and a group's name)",
+                help,
+            );
+        }
+        if let Some(twin) = consumers
+            .iter()
+            .find(|c| plain(&c.name) == plain(entry.key))
+        {
+            section.problem(
+                entry.key_span(),
+                format!(
+                    "`{}` and `{}` are too much alike: names are told apart without case, and `-` is `_`",
+                    entry.key, twin.name
+                ),
+                "give one of them another name",
+            );
+        }
+        let title = format!("[consumer.{}]", entry.key);
+        let own = Section::of(entry, title, keys::names(&KEYS), problems);
+        consumers.extend(own.and_then(|own| read_one(own, entry.key)));
+    }
+    consumers
+}
+
+fn read_one(mut s: Section<'_>, name: &str) -> Option<Consumer> {
+    let effects = EffectKind::ALL.map(|effect| (effect.name(), effect));
+    let effect = s
+        .required("effect", "effect = \"insert\"")
+        .and_then(|e| s.word(e, &effects));
+    let idempotency_entry = s.get("idempotency");
+    let ways = Idempotency::ALL.map(|way| (way.name(), way));
+    let idempotency = idempotency_entry
+        .and_then(|e| s.word(e, &ways))
+        .unwrap_or_default();
+    let moments = OffsetCommit::ALL.map(|moment| (moment.name(), moment));
+    let commit = s
+        .get("commit")
+        .and_then(|e| s.word(e, &moments))
+        .unwrap_or_default();
+    if let (Some(entry), Some(EffectKind::Increment), Idempotency::Key) =
+        (idempotency_entry, effect, idempotency)
+    {
+        s.problem(
+            entry.span(),
+            "an `increment` has no key of its own: a number does not say what was added to it",
+            "take idempotency = \"inbox\", or effect = \"insert\"",
+        );
+    }
+    s.finish();
+    Some(Consumer {
+        name: name.to_owned(),
+        effect: effect?,
+        idempotency,
+        commit,
+    })
+}
+
+/// A consumer reads events that are the value of a record, as those of the relays here are.
+pub(super) fn unreadable(
+    consumers: &[Consumer],
+    strategies: &[Strategy],
+    span: Range<usize>,
+    problems: &Problems,
+) {
+    if consumers.is_empty() {
+        return;
+    }
+    let reads = |kind: &StrategyKind| kind.event_place() == EventPlace::default();
+    for strategy in strategies.iter().filter(|s| !reads(&s.kind)) {
+        problems.add(
+            span.clone(),
+            format!(
+                "consumers cannot read the events of `{}`: its relay's file says that they are not the records' plain values",
+                strategy.name
+            ),
+            "take the consumers out, or put this strategy into a file of its own",
+        );
+    }
+}
+
+/// Whether a key of `[expect.STRATEGY]` is about a consumer.
+pub(super) fn is_of_consumer(key: &str) -> bool {
+    key.starts_with(PREFIX)
+}
+
+/// Reads what `[expect.STRATEGY]` says of one consumer. `most` is how many changes the load intends.
+pub(super) fn read_expectations(
+    s: &Section<'_>,
+    entry: Entry<'_>,
+    consumers: &[Consumer],
+    most: Option<f64>,
+) -> Option<ConsumerExpectations> {
+    let Some(consumer) = consumers.iter().find(|c| c.process() == entry.key) else {
+        let names: Vec<String> = consumers.iter().map(Consumer::process).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let help = match names.as_slice() {
+            [] => "the file has none: add a table such as [consumer.payments]".to_owned(),
+            [..] => suggest(entry.key, &names),
+        };
+        s.problem(
+            entry.key_span(),
+            format!("there is no `{}`", entry.key),
+            help,
+        );
+        return None;
+    };
+    let example = format!("`{}.applied_twice = 0`", entry.key);
+    let inner = Section::of(entry, example, Vec::new(), s.problems())?;
+    let mut expectations = Vec::new();
+    for entry in inner.entries() {
+        match Metric::parse_of_consumer(entry.key) {
+            Some(metric) => expectations.extend(expectations::read_one(s, entry, metric, most)),
+            None => {
+                let names = Metric::of_consumers().into_iter().map(Metric::name);
+                let names: Vec<String> = names.collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                s.problem(
+                    entry.key_span(),
+                    format!("there is no metric `{}` of consumers", entry.key),
+                    suggest(entry.key, &names),
+                );
+            }
+        }
+    }
+    Some(ConsumerExpectations {
+        consumer: consumer.name.clone(),
+        expectations,
+    })
+}
+
+/// What the file says of each consumer, then the implicit zeros that it does not override.
+pub(super) fn with_implicit(
+    said: Vec<ConsumerExpectations>,
+    consumers: &[Consumer],
+) -> Vec<ConsumerExpectations> {
+    let all = consumers.iter().map(|consumer| {
+        let of_it = said.iter().find(|s| s.consumer == consumer.name);
+        let mut expectations = of_it.map_or_else(Vec::new, |s| s.expectations.clone());
+        for metric in consumer.zeros() {
+            if !expectations.iter().any(|e| e.metric == metric) {
+                expectations.push(zero(metric));
+            }
+        }
+        ConsumerExpectations {
+            consumer: consumer.name.clone(),
+            expectations,
+        }
+    });
+    all.collect()
+}

@@ -1,0 +1,167 @@
+//! `[consumer.NAME]`, and what is expected of consumers.
+
+use super::*;
+use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
+
+fn named(name: &str, keys: &str) -> String {
+    format!("[consumer.{name}]\neffect = \"insert\"\n{keys}\n")
+}
+
+/// An expectation: its metric, its text, and whether it is implicit.
+type Told = (String, String, bool);
+
+/// What is expected of each consumer of the first strategy.
+fn expected(text: &str) -> Vec<(String, Vec<Told>)> {
+    let scenario = parse("s.toml", text).unwrap();
+    let all = scenario.strategies[0].of_consumers.iter().map(|of_it| {
+        let expectations = of_it.expectations.iter();
+        let expectations = expectations.map(|e| (e.metric.name(), e.text.clone(), e.implicit));
+        (of_it.consumer.clone(), expectations.collect())
+    });
+    all.collect()
+}
+
+#[test]
+fn given_a_consumer_with_nothing_but_its_effect_then_it_is_not_idempotent_and_commits_afterwards() {
+    let text = file(&[HEAD, LOAD, CDC, CONSUMER]);
+    let consumer = parse("s.toml", &text).unwrap().consumers.remove(0);
+    assert_eq!(
+        (consumer.effect, consumer.idempotency, consumer.commit),
+        (EffectKind::Insert, Idempotency::None, OffsetCommit::After)
+    );
+    assert_eq!(consumer.process(), "consumer-a");
+}
+
+#[test]
+fn given_consumers_then_those_that_apply_each_event_once_by_design_are_held_to_it() {
+    let text = file(&[
+        HEAD,
+        LOAD,
+        CDC,
+        &named("none", ""),
+        &named("inbox", "idempotency = \"inbox\""),
+        &named("key", "idempotency = \"key\""),
+        &named("first", "idempotency = \"key\"\ncommit = \"before\""),
+        "[expect.cdc]\nconsumer-inbox.unapplied = \"<= 5\"\nconsumer-none.applied_twice = \">= 1\"\n",
+    ]);
+    let zero = |metric: &str| (metric.to_owned(), "0".to_owned(), true);
+    let said = |metric: &str, text: &str| (metric.to_owned(), text.to_owned(), false);
+    let all = [
+        zero("unapplied"),
+        zero("applied_twice"),
+        zero("applied_unseen"),
+    ];
+    let of = |name: &str, expectations: &[Told]| (name.to_owned(), expectations.to_vec());
+    assert_eq!(
+        expected(&text),
+        [
+            of("none", &[said("applied_twice", ">= 1")]),
+            of(
+                "inbox",
+                &[said("unapplied", "<= 5"), all[1].clone(), all[2].clone()]
+            ),
+            of("key", &all),
+            of("first", &[]),
+        ]
+    );
+}
+
+#[test]
+fn given_a_mistake_about_consumers_then_the_error_says_what_would_be_right() {
+    let with = |consumer: &str| file(&[HEAD, LOAD, CDC, consumer]);
+    refused(
+        &with("[consumer.a]\n"),
+        "[consumer.a]",
+        &["has no `effect`"],
+    );
+    refused(
+        &with("[consumer.a]\neffect = \"increment\"\nidempotency = \"key\"\n"),
+        "\"key\"",
+        &["no key of its own", "inbox"],
+    );
+    refused(
+        &with("[consumer.a]\neffect = \"inset\"\n"),
+        "\"inset\"",
+        &["insert"],
+    );
+    refused(
+        &with("[consumer]\neffect = \"insert\"\n"),
+        "effect",
+        &["[consumer.NAME]"],
+    );
+    refused(
+        &with(&(named("a-b", "") + &named("a_b", ""))),
+        "a_b",
+        &["too much alike"],
+    );
+    let five: String = (0..5).map(|n| named(&format!("c{n}"), "")).collect();
+    refused(&with(&five), "", &["there are 5 consumers", "at most 4"]);
+    refused(
+        &with_expect("consumer-a.unapplied = 0"),
+        "consumer-a",
+        &["there is no `consumer-a`", "[consumer.payments]"],
+    );
+    refused(
+        &with_consumer("consumer-b.unapplied = 0"),
+        "consumer-b",
+        &["consumer-a"],
+    );
+    refused(
+        &with_consumer("consumer-a.lost = 0"),
+        "lost",
+        &["no metric `lost` of consumers", "unapplied"],
+    );
+    refused(&with_consumer("consumer-a = 0"), "0", &["not a table"]);
+    refused(
+        &with_consumer("consumer-a.applied_twice = \">= 0\""),
+        "\">= 0\"",
+        &["proves nothing"],
+    );
+}
+
+#[test]
+fn given_a_fault_on_a_consumer_then_the_file_must_have_it_and_the_kind_must_fit() {
+    let on = |target: &str, kind: &str| {
+        let fault = fault(&format!("target = \"{target}\"\nkind = \"{kind}\""));
+        file(&[HEAD, LOAD, CDC, CONSUMER, &fault])
+    };
+    for kind in ["kill", "restart", "pause"] {
+        let text = on("consumer-a", kind);
+        let scenario = parse("s.toml", &text).unwrap();
+        assert_eq!(scenario.faults[0].target.name(), "consumer-a");
+        assert_eq!(super::schema::takes_scenario(&text), Ok(()));
+        let kept = serde_json::to_string(&scenario.faults[0]).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Fault>(&kept).unwrap(),
+            scenario.faults[0]
+        );
+    }
+    refused(
+        &on("consumer-b", "kill"),
+        "\"consumer-b\"",
+        &["there is no `consumer-b`", "consumer-a"],
+    );
+    refused(
+        &on("consumer-a", "down"),
+        "\"down\"",
+        &["does not work on a process"],
+    );
+    refused(
+        &on("consumer-", "kill"),
+        "\"consumer-\"",
+        &["not a possible `target`"],
+    );
+}
+
+#[test]
+fn given_what_is_expected_of_a_consumer_then_its_line_in_the_file_is_found() {
+    let text = with_consumer("lost = 0\nconsumer-a.applied_twice = \">= 1\"\n");
+    let loaded = super::super::parse::parse_loaded(std::path::Path::new("s.toml"), &text).unwrap();
+    let line = loaded.line_of("cdc", Some("consumer-a.applied_twice"));
+    let wanted = text
+        .lines()
+        .position(|l| l.starts_with("consumer-a."))
+        .unwrap()
+        + 1;
+    assert_eq!(line, wanted);
+}

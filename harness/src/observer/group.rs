@@ -1,0 +1,56 @@
+//! How far a consumer group has come, as the broker tells; the group is not joined.
+
+use super::final_read::in_background;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The broker's answer is waited for so long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Offsets by partition.
+pub type Committed = BTreeMap<i32, i64>;
+
+/// Returns the offsets that a group has committed, of each partition of which it has.
+pub async fn committed(
+    bootstrap: &str,
+    group: &str,
+    topic: &str,
+    partitions: i32,
+) -> Result<Committed, String> {
+    let (bootstrap, group) = (bootstrap.to_owned(), group.to_owned());
+    let topic = topic.to_owned();
+    in_background(move |_| ask(&bootstrap, &group, &topic, partitions)).await
+}
+
+fn ask(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> Result<Committed, String> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("client.id", "outbox-harness-referee")
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .create()
+        .map_err(|e| format!("creating a Kafka consumer for {bootstrap}: {e}"))?;
+    let mut wanted = TopicPartitionList::new();
+    for partition in 0..partitions.max(1) {
+        wanted.add_partition(topic, partition);
+    }
+    let told = consumer
+        .committed_offsets(wanted, ANSWER_WITHIN)
+        .map_err(|e| format!("asking what group {group} has committed: {e}"))?;
+    let offsets = told
+        .elements()
+        .into_iter()
+        .filter_map(|e| match e.offset() {
+            Offset::Offset(offset) => Some((e.partition(), offset)),
+            // It has not committed any there.
+            Offset::Beginning
+            | Offset::End
+            | Offset::Stored
+            | Offset::Invalid
+            | Offset::OffsetTail(_) => None,
+        });
+    Ok(offsets.collect())
+}

@@ -1,0 +1,154 @@
+//! The consumers of a deployment: each a process, with a schema and a consumer group of its own.
+
+use super::{Deployment, failed};
+use crate::process::{Child, ChildSpec, Stop};
+use crate::run::RunError;
+use crate::scenario::Consumer;
+use crate::stack::leftovers::Leftover;
+use relays::config::PostgresTarget;
+use relays::consumer::ConsumerConfig;
+use relays::schema::{self, Layout};
+
+/// The name of this program's subcommand.
+const CONSUMER: &str = "consumer";
+
+/// This is a consumer that was deployed.
+#[derive(Clone, Copy)]
+pub struct DeployedConsumer<'a> {
+    /// This is its index in the scenario.
+    pub index: usize,
+    /// This is what the scenario says of it.
+    pub consumer: &'a Consumer,
+    /// This is its process; `None` before it is started.
+    pub child: Option<&'a Child>,
+}
+
+/// This is how a consumer ended when it was told to.
+#[derive(Debug, Clone, Copy)]
+pub struct StoppedConsumer {
+    /// Whether it lived then.
+    pub was_alive: bool,
+    /// Whether it did not end in time, and was killed.
+    pub was_killed: bool,
+}
+
+impl Deployment<'_> {
+    /// Returns the consumers in the scenario's order.
+    pub fn deployed_consumers(&self) -> impl Iterator<Item = DeployedConsumer<'_>> {
+        let all = self.scenario.consumers.iter().enumerate();
+        all.map(|(index, consumer)| DeployedConsumer {
+            index,
+            consumer,
+            child: self.consumers.get(index),
+        })
+    }
+
+    /// Returns the names of what a consumer owns on the database's server.
+    pub fn consumer_layout(&self, index: usize) -> Layout {
+        self.layout.of_consumer(index)
+    }
+
+    /// Returns the name of a consumer's group. Nothing here deletes it: its offsets go with the topic, and the broker
+    /// removes a group without members and offsets by itself.
+    pub fn consumer_group(&self, consumer: &Consumer) -> String {
+        format!("{}.{}", self.topic_name, consumer.name)
+    }
+
+    /// Returns the broker's direct listener, around all proxies.
+    pub fn bootstrap(&self) -> &str {
+        &self.stack.info().kafka_bootstrap
+    }
+
+    /// Returns how many partitions the topic of the events has.
+    pub fn partitions(&self) -> i32 {
+        self.scenario.workload.partitions
+    }
+
+    /// What consumers leave on a stack that outlives us if we die now.
+    pub(super) fn leftovers_of_consumers(&self) -> impl Iterator<Item = Leftover> {
+        (0..self.scenario.consumers.len()).filter_map(|index| {
+            let layout = self.consumer_layout(index);
+            self.stack.leftover(&layout.name, "", &[])
+        })
+    }
+
+    /// Makes what each of them owns.
+    pub(super) async fn prepare_consumers(&self) -> Result<(), RunError> {
+        for note in self.leftovers_of_consumers() {
+            self.reaper
+                .note(&note)
+                .map_err(|e| failed("noting what must be dropped", &e))?;
+        }
+        for DeployedConsumer {
+            index, consumer, ..
+        } in self.deployed_consumers()
+        {
+            let admin = self.admin_of_consumers();
+            let layout = self.consumer_layout(index);
+            schema::create_consumer(admin, &layout, consumer.effect, consumer.idempotency)
+                .await
+                .map_err(|e| failed("setting up what is a consumer's own in PostgreSQL", &e))?;
+        }
+        Ok(())
+    }
+
+    /// Starts all of them, each of which says that it is ready when it reads.
+    pub(super) async fn start_consumers(&mut self) -> Result<(), RunError> {
+        for index in 0..self.scenario.consumers.len() {
+            let spec = self.consumer_spec(index)?;
+            let started = self.start(spec).await;
+            self.consumers
+                .push(started.map_err(|e| failed("starting a consumer", &e))?);
+        }
+        Ok(())
+    }
+
+    fn consumer_spec(&self, index: usize) -> Result<ChildSpec, RunError> {
+        let consumer = &self.scenario.consumers[index];
+        let info = self.stack.info();
+        let layout = self.consumer_layout(index);
+        let config = ConsumerConfig {
+            postgres: PostgresTarget {
+                user: layout.service_role(),
+                password: layout.password.clone(),
+                ..layout.inside(self.admin_of_consumers())
+            },
+            bootstrap: info.kafka_bootstrap.clone(),
+            topic: self.topic_name.clone(),
+            group: self.consumer_group(consumer),
+            effect: consumer.effect,
+            idempotency: consumer.idempotency,
+            commit: consumer.commit,
+        };
+        self.own_child(CONSUMER, &consumer.process(), &config)
+    }
+
+    /// Returns the administrator's way to the database that has the consumers' schemas: the stack's own, whatever
+    /// the strategy has.
+    pub fn admin_of_consumers(&self) -> &PostgresTarget {
+        &self.stack.info().postgres
+    }
+
+    /// Tells a consumer to end, and kills it if it does not; says how that was.
+    pub async fn stop_consumer(&self, child: &Child) -> Result<StoppedConsumer, String> {
+        let was_alive = child.is_alive();
+        let stop = Stop::default();
+        let stopped = child.terminate_with(stop.signal, stop.within).await;
+        let by_itself = stopped.map_err(|e| e.to_string())?;
+        Ok(StoppedConsumer {
+            was_alive,
+            was_killed: was_alive && !by_itself,
+        })
+    }
+
+    /// Undoes what was prepared; says what went wrong.
+    pub(super) async fn drop_consumers(&self) -> Vec<String> {
+        let admin = self.admin_of_consumers();
+        let mut problems = Vec::new();
+        for index in 0..self.scenario.consumers.len() {
+            let dropped = schema::drop_all(admin, &self.consumer_layout(index)).await;
+            problems.extend(dropped.err().map(|e| e.to_string()));
+        }
+        problems
+    }
+}
