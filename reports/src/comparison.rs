@@ -254,7 +254,9 @@ fn applied(strategy: &Strategy, consumer: &Consumer) -> Cell {
         .map(|(_, count, word)| format!("{} {word}", figures::count(*count)))
         .collect();
     let all_known = counts.iter().all(|(_, count, _)| count.is_some());
-    match (said.is_empty(), all_known) {
+    // One to which nothing came has done nothing right.
+    let did_some = is_some_of(consumer.effects);
+    match (said.is_empty(), all_known && did_some) {
         (false, _) => Cell::new(said.join(", "), worst),
         (true, true) => Cell::new("once each", Tone::Good),
         (true, false) => Cell::new(DASH, Tone::Faint),

@@ -245,7 +245,7 @@ fn of_consumers(strategy: &Strategy) -> Vec<String> {
         let all = [
             (consumer.unapplied, "did not apply", ""),
             (consumer.applied_twice, "applied", " twice"),
-            (consumer.applied_unseen, "applied", " without an event"),
+            (consumer.applied_unseen, "applied", " without a valid event"),
         ];
         let wrong = all
             .into_iter()

@@ -1,7 +1,8 @@
 //! Consumers in whole runs: what they did with events that came twice.
 
-use super::external::{Theirs, until};
-use super::{TURN, only_run, program, record, run};
+use super::external::{AsFound, until};
+use super::turn::alone;
+use super::{only_run, program, record, run};
 use harness::history;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -196,9 +197,9 @@ fn given_consumers_that_are_killed_paused_and_restarted_when_run_then_each_fault
 #[tokio::test(flavor = "multi_thread")]
 async fn given_consumers_on_somebodys_stack_when_the_harness_is_killed_then_nothing_of_them_is_left()
  {
-    let _turn = TURN.lock().await;
+    let turn = alone();
     let home = tempfile::tempdir().unwrap();
-    let theirs = Theirs::start().await;
+    let theirs = AsFound::look(&turn).await;
     let file = home.path().join("scenario.toml");
     std::fs::write(&file, TWICE).unwrap();
     let mut harness = program()
@@ -211,11 +212,12 @@ async fn given_consumers_on_somebodys_stack_when_the_harness_is_killed_then_noth
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // When the last of them has its schema
-    let made = "select count(*) from pg_namespace where nspname like 'oh\\_%\\_c2'";
-    until("the consumers' schemas are there", async || {
-        let made = sqlx::query_scalar::<_, i64>(made);
-        made.fetch_one(&mut theirs.session().await).await.unwrap() > 0
+    // When the last of them is at work
+    let connected = "select count(*) from pg_stat_activity where usename like 'oh\\_%\\_c2\\_svc'";
+    until("the last consumer is connected", async || {
+        let connected = sqlx::query_scalar::<_, i64>(connected);
+        let connected = connected.fetch_one(&mut theirs.session().await).await;
+        connected.unwrap() > 0
     })
     .await;
     kill(Pid::from_raw(harness.id() as i32), Signal::SIGKILL).unwrap();

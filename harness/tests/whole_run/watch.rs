@@ -1,7 +1,8 @@
 //! `run --watch` on a terminal of its own: what is seen of a run while it goes on, and that the run is the same.
 
 use super::screen::OnTerminal;
-use super::{OUTAGE, TURN, only_run, outage, program, record, was_too_busy};
+use super::turn::alone;
+use super::{OUTAGE, only_run, outage, program, record, was_too_busy};
 use crate::busy;
 use crate::patience::PATIENCE;
 use reports::record::Verdict;
@@ -64,7 +65,7 @@ fn said(folder: &Path) -> Value {
 fn given_a_terminal_when_a_run_is_watched_then_each_lane_is_seen_in_its_turn_and_the_record_is_as_ever()
  {
     let unwatched = said(&outage().folder);
-    let _turn = TURN.blocking_lock();
+    let _turn = alone();
     for _ in 0..busy::TRIES {
         let home = tempfile::tempdir().unwrap();
         let mut run = watched(home.path(), (80, 24));
@@ -116,7 +117,7 @@ fn given_a_terminal_when_a_run_is_watched_then_each_lane_is_seen_in_its_turn_and
 
 #[test]
 fn given_a_run_that_is_watched_when_q_is_pressed_then_it_ends_in_order_as_by_an_interruption() {
-    let _turn = TURN.blocking_lock();
+    let _turn = alone();
     let home = tempfile::tempdir().unwrap();
     let mut run = watched(home.path(), (200, 50));
     run.until(&["naive, 1 of 3: orders come in"], PATIENCE);

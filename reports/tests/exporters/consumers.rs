@@ -28,6 +28,10 @@ fn record() -> Record {
         consumer("consumer-payments", "none", Some(312)),
         consumer("consumer-payments-inbox", "inbox", Some(0)),
         consumer("consumer-shop", "key", None),
+        Consumer {
+            effects: Some(0),
+            ..consumer("consumer-idle", "inbox", Some(0))
+        },
     ];
     strategy.expectations.push(Expectation {
         metric: "consumer-payments.applied_twice".to_owned(),
@@ -57,6 +61,8 @@ fn given_consumers_when_the_record_is_shown_then_each_has_a_row_in_every_format(
     );
     assert_eq!(row("payments (insert, none)"), "312 twice");
     assert_eq!(row("shop (insert, key)"), "–");
+    // Nothing came to it, so it did nothing right
+    assert_eq!(row("idle (insert, inbox)"), "–");
     let html = String::from_utf8(Html.export(&record).unwrap()).unwrap();
     let summary = String::from_utf8(Summary.export(&record).unwrap()).unwrap();
     for page in [&html, &summary] {

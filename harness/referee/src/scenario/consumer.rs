@@ -68,11 +68,19 @@ impl Consumer {
     }
 
     /// Counts that are expected to be 0 unless the file says otherwise: of a consumer that is made to apply each
-    /// event once, all of them.
-    fn zeros(&self) -> Vec<Metric> {
+    /// event once, all of them. No consumer can tell a phantom from an event, and one that took a phantom's key for
+    /// the event's leaves that out; so where the strategy is not held to have none, what follows is not expected.
+    fn zeros(&self, strategy: &StrategyKind) -> Vec<Metric> {
+        let has_no_phantoms = strategy.zeros().contains(&Metric::Phantom);
         match (self.idempotency, self.commit) {
             (Idempotency::None, _) | (_, OffsetCommit::Before) => Vec::new(),
-            (Idempotency::Key | Idempotency::Inbox, OffsetCommit::After) => Metric::of_consumers(),
+            (Idempotency::Key | Idempotency::Inbox, OffsetCommit::After) if has_no_phantoms => {
+                Metric::of_consumers()
+            }
+            (Idempotency::Inbox, OffsetCommit::After) => {
+                vec![Metric::Unapplied, Metric::AppliedTwice]
+            }
+            (Idempotency::Key, OffsetCommit::After) => vec![Metric::AppliedTwice],
         }
     }
 }
@@ -246,11 +254,12 @@ pub(super) fn read_expectations(
 pub(super) fn with_implicit(
     said: Vec<ConsumerExpectations>,
     consumers: &[Consumer],
+    strategy: &StrategyKind,
 ) -> Vec<ConsumerExpectations> {
     let all = consumers.iter().map(|consumer| {
         let of_it = said.iter().find(|s| s.consumer == consumer.name);
         let mut expectations = of_it.map_or_else(Vec::new, |s| s.expectations.clone());
-        for metric in consumer.zeros() {
+        for metric in consumer.zeros(strategy) {
             if !expectations.iter().any(|e| e.metric == metric) {
                 expectations.push(zero(metric));
             }

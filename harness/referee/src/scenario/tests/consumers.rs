@@ -165,3 +165,21 @@ fn given_what_is_expected_of_a_consumer_then_its_line_in_the_file_is_found() {
         + 1;
     assert_eq!(line, wanted);
 }
+
+#[test]
+fn given_a_strategy_that_may_have_phantoms_when_read_then_its_consumers_are_not_held_to_what_follows_from_one()
+ {
+    let held_to = |strategy: &str, idempotency: &str| {
+        let consumer =
+            format!("[consumer.a]\neffect = \"insert\"\nidempotency = \"{idempotency}\"\n");
+        let s = parse("s.toml", &file(&[HEAD, LOAD, strategy, &consumer])).unwrap();
+        let all = s.strategies[0].of_consumers[0].expectations.clone();
+        all.iter().map(|e| e.metric.name()).collect::<Vec<_>>()
+    };
+    let all = ["unapplied", "applied_twice", "applied_unseen"];
+    assert_eq!(held_to(CDC, "inbox"), all);
+    assert_eq!(held_to(CDC, "key"), all);
+    assert_eq!(held_to(NAIVE, "inbox"), all[..2]);
+    assert_eq!(held_to(NAIVE, "key"), all[1..2]);
+    assert!(held_to(CDC, "none").is_empty());
+}
