@@ -61,11 +61,7 @@ pub fn first(folder: &Path, strategy: Option<&str>) -> Result<Explained<Offences
             strategy: explainable.context.history().meta.strategy.clone(),
             verdict: crate::record::verdict(judgement.verdict),
             reasons: judgement.reasons,
-            counts: counts
-                .into_iter()
-                .filter(|(_, count)| *count > 0)
-                .map(|(metric, count)| (metric.name(), count))
-                .collect(),
+            counts: counts.into_iter().filter(|(_, count)| *count > 0).collect(),
             offences,
         })
     })

@@ -228,7 +228,6 @@ fn offence_lines(
     for (metric, count) in counts {
         let left_out = count.saturating_sub(limit);
         if left_out > 0 {
-            let metric = metric.name();
             let line = LeftOutLine {
                 strategy,
                 metric,

@@ -197,21 +197,27 @@ const CHECKERS: &[Checker] = &[
     (Metric::Late, late::check),
 ];
 
-/// Hands every offence to `visit`, up to `limit` of each kind, kind after kind; gives how many there
-/// are of each. Unlike a judgement it keeps none of them.
+/// Takes offences with what they are called in a record: `lost`, or `consumer-payments.applied_twice`.
+pub(crate) type OffenceVisitor<'a> = &'a mut dyn FnMut(&str, Metric, Offence);
+
+/// Hands every offence to `visit`, those of the strategy and then those of its consumers, up to `limit` of each kind,
+/// kind after kind; gives how many there are of each, by name. Unlike a judgement it keeps none of them.
 pub(crate) fn each_offence(
     context: &Context<'_>,
     limit: u64,
-    visit: &mut dyn FnMut(Metric, Offence),
-) -> Vec<(Metric, u64)> {
-    CHECKERS
-        .iter()
-        .map(|checker| {
-            let mut tally = Tally::visiting(checker.0, limit, visit);
-            count(checker, context, &mut tally);
-            (checker.0, tally.count())
-        })
-        .collect()
+    visit: OffenceVisitor<'_>,
+) -> Vec<(String, u64)> {
+    let own = CHECKERS.iter().map(|checker| {
+        let name = checker.0.name();
+        let mut named = |metric, offence| visit(&name, metric, offence);
+        let mut tally = Tally::visiting(checker.0, limit, &mut named);
+        count(checker, context, &mut tally);
+        let found = tally.count();
+        (name, found)
+    });
+    let mut counts: Vec<(String, u64)> = own.collect();
+    counts.extend(consumers::each_offence(context, limit, visit));
+    counts
 }
 
 /// Counts, unless too little was read for anything that is found to stand.

@@ -70,10 +70,13 @@ impl<'a> Explainer<'a> {
     }
 
     /// Explains every offence, up to `limit` of each kind, kind after kind; gives how many there are
-    /// of each. Nothing is kept, so that any number can be written as they come.
-    pub fn each(&self, limit: u64, visit: &mut dyn FnMut(record::Offence)) -> Vec<(Metric, u64)> {
-        each_offence(self.context, limit, &mut |metric, offence| {
-            visit(self.explain(metric, &offence));
+    /// of each, by name. Nothing is kept, so that any number can be written as they come.
+    pub fn each(&self, limit: u64, visit: &mut dyn FnMut(record::Offence)) -> Vec<(String, u64)> {
+        each_offence(self.context, limit, &mut |name, metric, offence| {
+            visit(record::Offence {
+                metric: name.to_owned(),
+                ..self.explain(metric, &offence)
+            });
         })
     }
 

@@ -63,13 +63,14 @@ impl Explainer<'_> {
         );
         let mut offences = Vec::new();
         let mut span: Option<Span> = None;
-        each_offence(self.context, u64::MAX, &mut |metric, offence| {
+        each_offence(self.context, u64::MAX, &mut |name, metric, offence| {
             if offence.order == order && offences.len() < MAX_OFFENCES {
                 span = span
                     .into_iter()
                     .chain(self.fate(metric, &offence))
                     .reduce(Span::hull);
                 let mut explained = self.explain(metric, &offence);
+                name.clone_into(&mut explained.metric);
                 // The order's own timeline has all of it.
                 explained.timeline.clear();
                 offences.push(explained);

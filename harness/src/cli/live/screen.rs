@@ -57,6 +57,8 @@ impl Screen {
                 explains: false,
             };
             live.run(terminal, &stopped);
+            // Where it ended by an error, Ctrl-C must be a signal again: what is shown goes on.
+            let _ = ratatui::try_restore();
         };
         let thread = std::thread::Builder::new()
             .name("screen".into())

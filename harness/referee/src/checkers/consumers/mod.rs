@@ -7,7 +7,7 @@ use super::compared::Seen;
 use super::context::Context;
 use super::reading::{Known, Reading};
 use super::tally::Tally;
-use super::{Checked, ConsumerJudgement, expectation};
+use super::{Checked, ConsumerJudgement, OffenceVisitor, expectation};
 use crate::history::{ConsumerEnd, History};
 use crate::scenario::{Consumer, Expectation, Metric};
 use crate::view::windows_for;
@@ -33,14 +33,46 @@ pub(super) fn judge(seen: &Seen<'_, '_>) -> Vec<ConsumerJudgement> {
         .collect()
 }
 
+/// Hands over every offence of each consumer of which enough is known for it to stand, as
+/// [`super::each_offence`] does.
+pub(super) fn each_offence(
+    context: &Context<'_>,
+    limit: u64,
+    visit: OffenceVisitor<'_>,
+) -> Vec<(String, u64)> {
+    let history = context.history();
+    let mut counts = Vec::new();
+    for (index, consumer) in history.meta.scenario.consumers.iter().enumerate() {
+        let end = end_of(history, consumer);
+        let progress = ConsumerReading::of(context, end);
+        let Some(end) = end.filter(|end| end.unread.is_none()) else {
+            continue;
+        };
+        let applied = Applied::join(context, index as u32);
+        for (metric, check) in &CHECKERS {
+            if let Known::Nothing(_) = progress.of_metric(&context.reading, *metric) {
+                continue;
+            }
+            let name = format!("{}.{}", consumer.process(), metric.name());
+            let mut named = |metric, offence| visit(&name, metric, offence);
+            let mut tally = Tally::visiting(*metric, limit, &mut named);
+            check(&applied, end, context, &mut tally);
+            let found = tally.count();
+            counts.push((name, found));
+        }
+    }
+    counts
+}
+
+fn end_of<'a>(history: &'a History, consumer: &Consumer) -> Option<&'a ConsumerEnd> {
+    let mut ends = history.meta.consumers.iter();
+    ends.find(|end| end.name == consumer.name)
+}
+
 fn one(index: usize, consumer: &Consumer, seen: &Seen<'_, '_>) -> ConsumerJudgement {
     let context = seen.context;
     let history = context.history();
-    let end = history
-        .meta
-        .consumers
-        .iter()
-        .find(|c| c.name == consumer.name);
+    let end = end_of(history, consumer);
     let progress = ConsumerReading::of(context, end);
     let fence = |metric| context.reading.of_metric(metric).reason();
     let known = |metric| progress.of_metric(&context.reading, metric);

@@ -1,7 +1,8 @@
 //! What consumers did with the events, and what is said of it.
 
+use crate::checkers::context::Context;
 use crate::checkers::fixture::*;
-use crate::checkers::{ConsumerJudgement, Judgement, Verdict};
+use crate::checkers::{ConsumerJudgement, Judgement, Verdict, each_offence};
 use crate::history::{ConsumerEnd, Death, EffectRow, History, NONE};
 use crate::scenario::{
     Comparison, Consumer, ConsumerExpectations, ConsumerName, Expectation, FaultKind, Metric,
@@ -96,6 +97,29 @@ fn given_each_event_applied_once_when_judged_then_nothing_is_found_and_all_is_me
     assert_eq!(found(&judgement), (BTreeMap::new(), Vec::new()));
     assert_eq!(of_consumer(&judgement).effects, Some(120));
     assert_eq!(judgement.verdict, Verdict::Pass, "{:?}", judgement.reasons);
+}
+
+#[test]
+fn given_effects_that_are_wrong_when_each_offence_is_asked_for_then_all_of_them_come_by_the_consumers_name()
+ {
+    let mut history = consumed(40, zeros());
+    for at_ns in [500, 510, 520, 530, 540, 550, 560] {
+        apply_again(&mut history, 3, 2, at_ns * MS);
+    }
+    let context = Context::new(&history);
+    let mut visited = Vec::new();
+    let counts = each_offence(&context, u64::MAX, &mut |name, _, offence| {
+        visited.push((name.to_owned(), offence.order, offence.version));
+    });
+    let twice = "consumer-payments.applied_twice".to_owned();
+    let some: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(some, [(twice.clone(), 7)]);
+    // A judgement keeps the first five
+    assert_eq!(visited, vec![(twice, 3, 2); 7]);
+    // And nothing is handed over of one whose effects were not read
+    history.meta.consumers[0].unread = Some("gone".to_owned());
+    let context = Context::new(&history);
+    each_offence(&context, u64::MAX, &mut |name, _, _| panic!("{name}"));
 }
 
 #[test]

@@ -95,7 +95,7 @@ proptest! {
         let mut offences = Vec::new();
         let counts = explainer.each(u64::MAX, &mut |offence| offences.push(offence));
         for finding in &judgement.findings {
-            let counted = counts.iter().find(|(metric, _)| *metric == finding.metric);
+            let counted = counts.iter().find(|(name, _)| *name == finding.metric.name());
             prop_assert_eq!(counted.map(|(_, count)| *count), Some(finding.count));
             let told = offences.iter().filter(|o| o.metric == finding.metric.name());
             prop_assert_eq!(told.count() as u64, finding.count);

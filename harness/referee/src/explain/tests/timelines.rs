@@ -201,5 +201,5 @@ fn given_more_offences_than_the_limit_then_the_rest_is_counted() {
         .unwrap()
         .each(2, &mut |_| told += 1);
     assert_eq!(told, 2);
-    assert!(counts.contains(&(Metric::Lost, 3)));
+    assert!(counts.contains(&(Metric::Lost.name(), 3)));
 }
