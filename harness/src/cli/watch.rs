@@ -3,7 +3,7 @@
 use super::live::board::Board;
 use super::live::breakage::Breakage;
 use super::live::now::LaneOrder;
-use super::live::occasion::Occasion;
+use super::live::occasion::{Occasion, figures_live};
 use super::live::screen::{Performance, Screen};
 use super::live::shown::Shown;
 use super::terminal;
@@ -19,18 +19,14 @@ use tokio::sync::watch::Receiver;
 const INTERRUPTED: &str =
     "ending in order: healed, torn down, what was recorded is kept (once more ends it at once)";
 
-const EXPLANATION: &str = "\
+const EXPLANATION: &str = concat!(
+    "\
 A run that is measured. Its strategies run one after the other, each
 under the same load, and the timeline is that of the one that runs.
 
-committed      changes of orders that are in the database
-on the topic   different events that an observer has seen there
-missing        committed, and no event so far
-LOST           missing, and nobody goes on trying to publish it
-in the outbox  committed, not on the topic so far, and kept
-twice          events that came again, as at-least-once may
-p99            from answer to event, the slowest 1 of 100 in the last 5 s
-
+",
+    figures_live!(),
+    "
 What is committed is looked up at least two seconds apart, rarely in a
 large table; in between clients' answers are added. When a load is over, all
 is healed and read again, and only then judged: a lane that is judged
@@ -39,7 +35,8 @@ shows what its verdict rests on, one that runs what is so by now.
 Figures on the timeline are the faults of the scenario, in its order.
 No key breaks anything. q ends the run in order, as Ctrl-C does.
 
-? closes this.";
+? closes this."
+);
 
 /// Whether there is a terminal to watch it on; says so where there is none.
 pub fn is_possible() -> bool {

@@ -1,30 +1,27 @@
 //! The demo's own words: its title, its keys, what a question mark tells.
 
 use super::programme::actions;
-use crate::cli::live::occasion::Occasion;
+use crate::cli::live::occasion::{Occasion, figures_live};
 
 /// What can be asked for with a question mark.
-pub const EXPLANATION: &str = "\
+pub const EXPLANATION: &str = concat!(
+    "\
 Three strategies, one load: the same orders at the same moments.
 
 naive    commits an order, then publishes its event: two writes.
 polling  writes order and event in one transaction; a relay polls.
 cdc      the same; its relay reads the log of the database.
 
-committed      changes of orders that are in the database
-on the topic   different events that an observer has seen there
-missing        committed, and no event so far
-LOST           missing, and nobody goes on trying to publish it
-in the outbox  committed, not on the topic so far, and kept
-twice          events that came again, as at-least-once may
-p99            from answer to event, the slowest 1 of 100 in the last 5 s
-
+",
+    figures_live!(),
+    "
 A key breaks the same thing for all three at once. Nothing is simulated:
 PostgreSQL, Kafka, Toxiproxy between them, SIGKILL and SIGSTOP. When the
 load is over, all is healed and read again, and only then judged: until
 then what is expected holds so far, or is read at the end.
 
-? closes this.";
+? closes this."
+);
 
 /// Returns what a demo says of itself.
 pub fn occasion() -> Occasion {

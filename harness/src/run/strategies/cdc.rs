@@ -29,11 +29,7 @@ impl StrategyParts for Cdc {
         deployment: &Deployment<'_>,
         instance: Instance,
     ) -> Result<Option<ChildSpec>, RunError> {
-        let source = SourceConfig::Cdc {
-            slot: deployment.layout.slot(),
-            publication: deployment.layout.publication(),
-            logged: Logged::Row,
-        };
+        let source = log_of(deployment, Logged::Row);
         deployment
             .own_relay(instance, source, self.commit)
             .map(Some)
@@ -49,6 +45,15 @@ impl StrategyParts for Cdc {
 
     fn relay_commit(&self) -> Option<String> {
         Some(self.commit.name().to_owned())
+    }
+}
+
+/// Where a relay of our own reads the strategy's events from the log.
+pub(super) fn log_of(deployment: &Deployment<'_>, logged: Logged) -> SourceConfig {
+    SourceConfig::Cdc {
+        slot: deployment.layout.slot(),
+        publication: deployment.layout.publication(),
+        logged,
     }
 }
 

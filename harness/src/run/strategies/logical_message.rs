@@ -1,5 +1,6 @@
 //! An outbox without a table: the event is in the write-ahead log alone, from where a relay of our own reads it.
 
+use super::cdc::log_of;
 use super::{Held, Keep, StrategyParts};
 use crate::fence::pending;
 use crate::process::ChildSpec;
@@ -8,7 +9,7 @@ use crate::run::deployment::Deployment;
 use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use relays::config::{CommitMode, Logged, SourceConfig, WritePathConfig};
+use relays::config::{CommitMode, Logged, WritePathConfig};
 use relays::schema::OutboxKind;
 
 pub(super) struct LogicalMessage;
@@ -27,11 +28,7 @@ impl StrategyParts for LogicalMessage {
         deployment: &Deployment<'_>,
         instance: Instance,
     ) -> Result<Option<ChildSpec>, RunError> {
-        let source = SourceConfig::Cdc {
-            slot: deployment.layout.slot(),
-            publication: deployment.layout.publication(),
-            logged: Logged::Message,
-        };
+        let source = log_of(deployment, Logged::Message);
         deployment
             .own_relay(instance, source, CommitMode::default())
             .map(Some)

@@ -40,23 +40,15 @@ pub(super) fn each_offence(
     limit: u64,
     visit: OffenceVisitor<'_>,
 ) -> Vec<(String, u64)> {
-    let history = context.history();
+    let consumers = &context.history().meta.scenario.consumers;
     let mut counts = Vec::new();
-    for (index, consumer) in history.meta.scenario.consumers.iter().enumerate() {
-        let end = end_of(history, consumer);
-        let progress = ConsumerReading::of(context, end);
-        let Some(end) = end.filter(|end| end.unread.is_none()) else {
-            continue;
-        };
-        let applied = Applied::join(context, index as u32);
-        for (metric, check) in &CHECKERS {
-            if let Known::Nothing(_) = progress.of_metric(&context.reading, *metric) {
-                continue;
-            }
-            let name = format!("{}.{}", consumer.process(), metric.name());
+    for (index, consumer) in consumers.iter().enumerate() {
+        let work = ConsumerWork::of(context, index, consumer);
+        for checker in &CHECKERS {
+            let name = format!("{}.{}", consumer.process(), checker.0.name());
             let mut named = |metric, offence| visit(&name, metric, offence);
-            let mut tally = Tally::visiting(*metric, limit, &mut named);
-            check(&applied, end, context, &mut tally);
+            let mut tally = Tally::visiting(checker.0, limit, &mut named);
+            work.count(checker, context, &mut tally);
             let found = tally.count();
             counts.push((name, found));
         }
@@ -64,34 +56,59 @@ pub(super) fn each_offence(
     counts
 }
 
-fn end_of<'a>(history: &'a History, consumer: &Consumer) -> Option<&'a ConsumerEnd> {
-    let mut ends = history.meta.consumers.iter();
-    ends.find(|end| end.name == consumer.name)
+/// What is known of a consumer's work.
+struct ConsumerWork<'a> {
+    progress: ConsumerReading,
+    /// This is what it did, and where it ended, as far as that was read.
+    applied: Option<(Applied, &'a ConsumerEnd)>,
+}
+
+impl<'a> ConsumerWork<'a> {
+    fn of(context: &Context<'a>, index: usize, consumer: &Consumer) -> Self {
+        let mut ends = context.history().meta.consumers.iter();
+        let end = ends.find(|end| end.name == consumer.name);
+        let read = end.filter(|end| end.unread.is_none());
+        Self {
+            progress: ConsumerReading::of(context, end),
+            applied: read.map(|end| (Applied::join(context, index as u32), end)),
+        }
+    }
+
+    fn known<'k>(&'k self, context: &'k Context<'_>, metric: Metric) -> Known<'k> {
+        self.progress.of_metric(&context.reading, metric)
+    }
+
+    /// Counts, unless too little was read for anything that is found to stand.
+    fn count(
+        &self,
+        (metric, check): &ConsumerChecker,
+        context: &Context<'_>,
+        tally: &mut Tally<'_>,
+    ) {
+        if let Some((applied, end)) = &self.applied
+            && !matches!(self.known(context, *metric), Known::Nothing(_))
+        {
+            check(applied, end, context, tally);
+        }
+    }
 }
 
 fn one(index: usize, consumer: &Consumer, seen: &Seen<'_, '_>) -> ConsumerJudgement {
     let context = seen.context;
     let history = context.history();
-    let end = end_of(history, consumer);
-    let progress = ConsumerReading::of(context, end);
+    let work = ConsumerWork::of(context, index, consumer);
     let fence = |metric| context.reading.of_metric(metric).reason();
-    let known = |metric| progress.of_metric(&context.reading, metric);
+    let known = |metric| work.known(context, metric);
     let process = consumer.process();
     let windows = windows_for(history, Some(&process));
-    let mut tallies: Vec<Tally<'_>> = CHECKERS
+    let tallies: Vec<Tally<'_>> = CHECKERS
         .iter()
-        .map(|(metric, _)| Tally::new(*metric, &windows))
+        .map(|checker| {
+            let mut tally = Tally::new(checker.0, &windows);
+            work.count(checker, context, &mut tally);
+            tally
+        })
         .collect();
-    let mut effects = None;
-    if let Some(end) = end.filter(|end| end.unread.is_none()) {
-        let applied = Applied::join(context, index as u32);
-        effects = Some(applied.count);
-        for ((metric, check), tally) in CHECKERS.iter().zip(&mut tallies) {
-            if !matches!(known(*metric), Known::Nothing(_)) {
-                check(&applied, end, context, tally);
-            }
-        }
-    }
     let of_it = Seen {
         consumer: Some(&process),
         windows: &windows,
@@ -112,7 +129,7 @@ fn one(index: usize, consumer: &Consumer, seen: &Seen<'_, '_>) -> ConsumerJudgem
         .collect();
     ConsumerJudgement {
         name: process.clone(),
-        effects,
+        effects: work.applied.as_ref().map(|(applied, _)| applied.count),
         expectations,
         findings: tallies
             .into_iter()
