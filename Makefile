@@ -3,6 +3,7 @@
 # make test   all tests, on a real stack
 # make lint   formatting, clippy, links in the docs, scripts, dependencies; warnings are errors
 # make clean  everything that was built, downloaded or recorded here
+# make claims  what is said of the outbox, each tried three times by a scenario: docs/claims.md (under 30 minutes)
 # make test-scenarios   every shipped scenario whole: exit code, each fault's bite, its lesson
 # make test-relays      the relays of relays/external, those whose toolchain is there
 # make test-postgres-matrix   a short run on every version of PostgreSQL that is supported
@@ -14,7 +15,7 @@ SCENARIO ?= scenarios/broker-outage.toml
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
 
-.PHONY: run demo test test-scenarios test-relays test-postgres-matrix lint clean install
+.PHONY: run demo claims test test-scenarios test-relays test-postgres-matrix lint clean install
 
 install:
 	@stack/install.sh
@@ -25,6 +26,14 @@ run: install
 
 demo: install
 	cargo run --release --locked -- demo --out runs
+
+# The page is written also where a claim did not hold, and make ends with an error then.
+claims: install
+	cargo build --release --locked
+	mkdir -p runs/claims
+	target/release/outbox-harness run $$(target/release/outbox-harness claims) --repeat 3 \
+		--out runs/claims --json runs/claims/records.json || true
+	target/release/outbox-harness claims runs/claims/records.json --page docs/claims.md
 
 test: install
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --no-fail-fast

@@ -22,7 +22,7 @@ pub mod service_check;
 pub mod workload;
 
 pub use referee::{
-    bite, checkers, clock, compare, course, disk, envelope, event, explain, history, identity,
-    measure, record, scenario, statistics, view,
+    bite, checkers, claims, clock, compare, course, disk, envelope, event, explain, history,
+    identity, measure, record, scenario, statistics, view,
 };
 pub use testbed::{http, process, stack, topic, toxiproxy};

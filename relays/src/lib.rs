@@ -12,4 +12,4 @@ pub mod schema;
 pub mod service;
 pub mod source;
 
-pub use contract::{config, order, signal, trace};
+pub use contract::{config, order, publish, signal, trace};

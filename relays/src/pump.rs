@@ -114,7 +114,7 @@ pub fn traced<S: Source, P: Publisher>(
         .enable_all()
         .build()
         .map_err(|e| format!("start the relay's runtime: {e}"))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let (told, stopping) = watch::channel(false);
         tokio::spawn(async move {
             stop.await;
@@ -123,11 +123,11 @@ pub fn traced<S: Source, P: Publisher>(
             told.closed().await;
         });
         let trail = trace.is_on().then(|| Trail::new(trace));
-        Pump::new(source, publisher, trail, stopping).run().await;
+        Pump::new(source, publisher, trail, stopping).run().await
     });
     // A metadata request to a dead broker may be under way on a thread of its own.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    Ok(())
+    ended.map_err(|error| error.to_string())
 }
 
 /// This says why a session ended.
@@ -182,9 +182,18 @@ impl<S: Source, P: Publisher> Pump<S, P> {
         }
     }
 
-    /// Runs one session after the other, until told to stop.
-    async fn run(mut self) {
-        while self.connect().await {
+    /// Runs one session after the other, until told to stop; an error says that no further one is of any use.
+    async fn run(mut self) -> Result<(), SourceError> {
+        let mut ended = Ok(());
+        loop {
+            match self.connect().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            }
             let began = Instant::now();
             let end = match self.session().await {
                 Ok(()) => End::Stopped,
@@ -221,6 +230,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
         self.trace_settled();
         self.abandon().await;
         self.report.final_progress();
+        ended
     }
 
     /// Gives up the publisher's connection and what is in flight.
@@ -232,13 +242,14 @@ impl<S: Source, P: Publisher> Pump<S, P> {
         self.publisher.abandon().await;
     }
 
-    /// Connects both sides, however long it takes; `false` if told to stop meanwhile.
-    async fn connect(&mut self) -> bool {
+    /// Connects both sides, however long it takes; `false` if told to stop meanwhile, an error where the source will
+    /// never be there again.
+    async fn connect(&mut self) -> Result<bool, SourceError> {
         loop {
             let mut stopping = self.stopping.clone();
             let connected = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stop| *stop) => return false,
+                _ = stopping.wait_for(|stop| *stop) => return Ok(false),
                 connected = async {
                     self.publisher.connect().await?;
                     Ok::<Standing, End>(self.source.connect().await?)
@@ -252,9 +263,14 @@ impl<S: Source, P: Publisher> Pump<S, P> {
                     self.backoff.reset();
                     continue;
                 }
-                Err(End::Source(error)) => self.report.database_lost(&error),
+                Err(End::Source(error)) => {
+                    self.report.database_lost(&error);
+                    if error.is_final {
+                        return Err(error);
+                    }
+                }
                 Err(End::Publisher(error)) => self.report.publish_failed(error.failed, &error),
-                Err(End::Stopped) => return false,
+                Err(End::Stopped) => return Ok(false),
             }
             self.pause().await;
         }
@@ -265,7 +281,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
             trail.begin(self.base);
         }
         self.report.connected();
-        true
+        Ok(true)
     }
 
     /// Waits for as long as the back-off says, or until told to stop.

@@ -211,7 +211,18 @@ pub fn observed(expectation: &Expectation) -> String {
     if is_latency {
         milliseconds(value)
     } else {
-        decimal(value)
+        cost(metric, value)
+    }
+}
+
+/// Returns what something costs, by the metric's name, in the unit that it has; of another metric, a plain number.
+pub fn cost(metric: &str, value: f64) -> String {
+    match metric {
+        "outbox_peak" | "slot_wal_peak" | "relay_memory_peak" | "wal_per_event" => {
+            bytes(Some(value))
+        }
+        "cpu_per_event" => milliseconds(value / 1e3),
+        _ => decimal(value),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod compare;
 pub mod record;
 pub mod schema;
 
+pub mod claims;
 pub mod explanation;
 pub mod github;
 pub mod html;
@@ -26,7 +27,7 @@ mod figures;
 mod limits;
 mod text;
 
-pub use figures::{count, milliseconds, verdict};
+pub use figures::{cost, count, milliseconds, verdict};
 use record::Record;
 pub use text::wrap;
 use thiserror::Error;

@@ -5,6 +5,7 @@
 
 pub mod bite;
 pub mod checkers;
+pub mod claims;
 pub mod clock;
 pub mod compare;
 pub mod course;

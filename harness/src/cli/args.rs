@@ -60,6 +60,14 @@ Scenarios that kill, restart or pause a server, or have a [stack] of their own, 
 Exit code: 0 it is up (up, status), or gone (down); 2 usage; 3 it is not up (status); 4 it could not be started or
 stopped, or does not answer.";
 
+const CLAIMS_EXAMPLES: &str = "\
+Examples:
+  outbox-harness claims
+  outbox-harness run $(outbox-harness claims) --repeat 3 --json records.json
+  outbox-harness claims records.json --page docs/claims.md
+
+Exit code: 0 every claim holds in each of its runs; 1 one does not; 2 usage; 3 one was not tried.";
+
 const EXAMPLES: &str = "\
 Examples:
   outbox-harness demo
@@ -172,6 +180,11 @@ pub enum Command {
     /// paired in the order in which they were made. With --scenario the strategies of a file are run here, in rounds,
     /// and each is compared with the first.
     Compare(CompareArgs),
+    /// What is said of the outbox, and what came of it when it was tried
+    ///
+    /// Without RECORDS: the scenarios that try the claims, for `run`. With them: the claims as a page, each with the
+    /// verdict and the figures of these runs. `make claims` does both.
+    Claims(ClaimsArgs),
     /// Whether an order service of yours keeps the contract of a run, rule by rule
     ///
     /// For a service that takes the place of the project's own (`[service]`, docs/your-service.md), started by
@@ -320,6 +333,27 @@ pub enum DemoStack {
     Local,
     /// The one that `outbox-harness stack up` started
     Kept,
+}
+
+/// `claims`.
+#[derive(Debug, Args)]
+#[command(after_help = CLAIMS_EXAMPLES)]
+pub struct ClaimsArgs {
+    /// What `run --json` wrote of the runs
+    #[arg(value_name = "RECORDS")]
+    pub records: Option<PathBuf>,
+    /// File of the claims
+    #[arg(long, value_name = "FILE", default_value = "docs/claims.toml")]
+    pub claims: PathBuf,
+    /// Folder of the scenarios
+    #[arg(long, value_name = "DIR", default_value = "scenarios")]
+    pub scenarios: PathBuf,
+    /// Write the page into this file instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    pub page: Option<PathBuf>,
+    /// The way from the page to the folder of the scenarios, for its links
+    #[arg(long, value_name = "PATH", default_value = "../scenarios")]
+    pub link: String,
 }
 
 /// `init`.

@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod browser;
 mod children;
+mod claims;
 mod compare;
 mod demo;
 mod exit;
@@ -61,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args).into(),
         Command::Bench(args) => bench::bench(&args).into(),
         Command::Compare(args) => compare::compare(&args).into(),
+        Command::Claims(args) => claims::claims(&args).into(),
         Command::ServiceCheck(args) => service_check::service_check(&args).into(),
         Command::List(args) => list::list(&args).into(),
         Command::Schema(args) => schema::schema(&args).into(),

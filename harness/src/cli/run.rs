@@ -356,16 +356,18 @@ fn server_fault(loaded: &LoadedScenario, others: Others) -> Option<String> {
 
 /// Nor are they set up anew.
 fn server_setting(loaded: &LoadedScenario, others: Others) -> Option<String> {
-    let asked = loaded.scenario.stack.is_of_own_servers();
-    let error = asked.then(|| {
-        loaded.stack_error(
-            format!(
-                "`synchronous_standby` is impossible with {}: {}",
-                others.option, others.of_commits
-            ),
-            format!("run this scenario with --stack local{}", others.standby),
-        )
-    })?;
+    let key = loaded.scenario.stack.own_server_key()?;
+    let (why, else_do) = match loaded.scenario.stack.synchronous_standby {
+        true => (others.of_commits, others.standby),
+        false => (
+            "the limit would be that of every other slot of the server as well",
+            "",
+        ),
+    };
+    let error = loaded.stack_error(
+        format!("`{key}` is impossible with {}: {why}", others.option),
+        format!("run this scenario with --stack local{else_do}"),
+    );
     Some(error.to_string())
 }
 

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use relays::config::{AfterPublish, PostgresTarget};
 use relays::schema::quote_identifier;
 use relays::source::pgoutput::OutboxDecoder;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
 
 /// A server that is just recovering gets so long.
@@ -107,6 +107,12 @@ async fn peek(
     let doing =
         |reason: &dyn std::fmt::Display| format!("read what slot {slot} still holds: {reason}");
     let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
+    if is_lost(&mut connection, slot)
+        .await
+        .map_err(|e| doing(&e))?
+    {
+        return Ok(0);
+    }
     let sql = format!(
         "SELECT data FROM pg_logical_slot_peek_binary_changes(\
            $1, NULL, NULL, 'proto_version', '1', 'publication_names', $2{options})"
@@ -124,6 +130,14 @@ async fn peek(
         }
     }
     Ok(count)
+}
+
+/// Whether the server has removed log that the slot needed: then it holds nothing, for ever.
+async fn is_lost(connection: &mut PgConnection, slot: &str) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = $1";
+    let asked = sqlx::query_scalar::<_, Option<bool>>(sql).bind(slot);
+    let answer = asked.fetch_optional(connection).await?;
+    Ok(answer.flatten().unwrap_or(false))
 }
 
 #[cfg(test)]

@@ -5,13 +5,12 @@ use crate::disk;
 use crate::process::reaper::Reaper;
 use crate::run::stack::warm_to_keep;
 use crate::run::{Event, Reporter, StackChoice};
-use crate::scenario::StackSettings;
 use crate::stack::external::stack_file;
 use crate::stack::kept::KeptFolder;
 use crate::stack::kept::clearing;
 use crate::stack::kept::lock::KeeperLock;
 use crate::stack::kept::state::{self, KeptState};
-use crate::stack::{Jit, Provider, Stack, StackError};
+use crate::stack::{Jit, Provider, ServerSettings, Stack, StackError};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -113,7 +112,7 @@ impl Keeping<'_> {
             logs: self.folder.logs(),
             programs: self.programs.to_owned(),
             jit: Jit::C1,
-            synchronous_standby: StackSettings::default().synchronous_standby,
+            settings: ServerSettings::default(),
         };
         let stack = Stack::start(provider, &self.reaper).await;
         let stack = stack.map_err(|e| e.to_string())?;

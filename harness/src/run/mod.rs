@@ -32,7 +32,7 @@ use crate::process::reaper::Reaper;
 use crate::record::{Came, Frame, Judged};
 use crate::scenario::{Scenario, StackSettings, Strategy};
 use crate::stack::kept::KeptFolder;
-use crate::stack::{Jit, Provider, Stack};
+use crate::stack::{Jit, Provider, ServerSettings, Stack};
 use crate::workload::Progress;
 pub use again::{charts, check, index, report};
 use audience::{Audience, BothReporters, LaneCounts, RunAudience};
@@ -180,7 +180,10 @@ impl StackChoice {
                 logs: run_folder.join("logs"),
                 programs: programs.clone(),
                 jit,
-                synchronous_standby: settings.synchronous_standby,
+                settings: ServerSettings {
+                    synchronous_standby: settings.synchronous_standby,
+                    max_slot_wal_keep_bytes: settings.max_slot_wal_keep_bytes,
+                },
             },
             Self::External { file, programs } => Provider::External {
                 file: file.clone(),

@@ -122,6 +122,7 @@ fn dual_write() -> Strategy {
         kind: StrategyKind::DualWrite {
             order: WriteOrder::CommitThenPublish,
             publish_timeout: Some(PUBLISH_TIMEOUT),
+            policy: relays::publish::PublishPolicy::default(),
         },
         linger_ms: 0.0,
         relay_commit: CommitMode::default(),

@@ -185,6 +185,17 @@ scenarios! {
     "database-crash.toml" given_database_crash_when_run_then_nothing_acknowledged_is_missing: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.missing, c.reordered]);
     };
+    "retries.toml" given_retries_when_run_then_they_lose_less_and_double_more_and_still_lose: |ran| {
+        ran.only(&["naive", "retrying"], 1, |c| vec![c.lost]);
+        ran.only(&["retrying"], 1, |c| vec![c.duplicated]);
+        let lost = |name| ran.strategy(name).counts.lost;
+        assert!(lost("retrying") < lost("naive"), "{}", ran.said);
+    };
+    "growth.toml" given_growth_when_run_then_log_and_outbox_grow_and_nothing_is_lost: |ran| {
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
+        let held = |name| ran.strategy(name).database.slot_wal_peak_bytes.total;
+        assert!(held("polling").is_none() && held("cdc").is_some(), "{}", ran.said);
+    };
     "debezium.toml" given_debezium_when_run_then_no_relay_loses: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };

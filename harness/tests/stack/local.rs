@@ -110,12 +110,8 @@ async fn a_killed_postgres_restarts_with_what_was_committed() {
 async fn given_a_synchronous_standby_then_commits_wait_for_it_also_after_the_server_was_killed() {
     let folder = tempfile::tempdir().unwrap();
     let mut provider = local(folder.path());
-    if let Provider::Local {
-        synchronous_standby,
-        ..
-    } = &mut provider
-    {
-        *synchronous_standby = true;
+    if let Provider::Local { settings, .. } = &mut provider {
+        settings.synchronous_standby = true;
     }
     let stack = Stack::start(provider, &reaper()).await.unwrap();
     let info = stack.info();

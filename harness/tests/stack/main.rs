@@ -21,7 +21,7 @@ mod traces;
 
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
-use harness::stack::{Jit, Provider, Stack, StackInfo};
+use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo};
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -64,7 +64,7 @@ pub fn local(folder: &Path) -> Provider {
         logs: folder.join("logs"),
         programs: programs(),
         jit: Jit::C1,
-        synchronous_standby: false,
+        settings: ServerSettings::default(),
     }
 }
 

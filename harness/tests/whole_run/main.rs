@@ -26,6 +26,7 @@ mod queries;
 mod screen;
 #[path = "../shared/secrets.rs"]
 mod secrets;
+mod slot_limit;
 #[path = "../shared/theirs.rs"]
 mod theirs;
 mod trace;

@@ -1,5 +1,6 @@
 //! What a child process is told at its start: one JSON file, written by the harness.
 
+use crate::publish::PublishPolicy;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -100,6 +101,9 @@ pub enum WritePathConfig {
         /// How long a request waits for the broker before it gives up; `None` leaves
         /// librdkafka's own `message.timeout.ms` of five minutes.
         publish_timeout_ms: Option<u64>,
+        /// What it does when a publish fails.
+        #[serde(default)]
+        policy: PublishPolicy,
         /// This says where the service publishes.
         kafka: KafkaTarget,
     },

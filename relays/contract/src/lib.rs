@@ -6,5 +6,6 @@
 pub mod config;
 pub mod consumer;
 pub mod order;
+pub mod publish;
 pub mod signal;
 pub mod trace;

@@ -31,6 +31,11 @@ struct World {
     stands_by: u64,
     /// What the source answers once, when it is next asked for events or to keep alive.
     source_fails: Option<&'static str>,
+    /// What the source stood on is gone for ever, once it was connected so many times.
+    gone_after: Option<u64>,
+    sources: u64,
+    /// As what the pump ended, where it did not end as it was told to.
+    ended: Option<SourceError>,
 
     /// Taken of this connection, by number in the outbox.
     taken: Vec<u64>,
@@ -69,6 +74,7 @@ fn source_error() -> SourceError {
     SourceError {
         doing: "read".into(),
         reason: "as scripted".into(),
+        is_final: false,
     }
 }
 
@@ -86,6 +92,13 @@ impl Source for ScriptedSource {
             return Ok(Standing::StandsBy);
         }
         let mut world = self.0.borrow_mut();
+        if world.gone_after == Some(world.sources) {
+            return Err(SourceError {
+                is_final: true,
+                ..source_error()
+            });
+        }
+        world.sources += 1;
         (world.read, world.rewound_to) = (world.confirmed, world.confirmed);
         Ok(Standing::Leads)
     }
@@ -274,10 +287,9 @@ async fn pumped(world: World, script: impl AsyncFnOnce(&Hands)) -> World {
         stop,
     };
     let both = async {
-        tokio::join!(
-            Pump::new(source, publisher, None, stopping).run(),
-            script(&hands)
-        );
+        let pump = Pump::new(source, publisher, None, stopping).run();
+        let (ended, ()) = tokio::join!(pump, script(&hands));
+        ended
     };
     let ended = tokio::time::timeout(SOON, both).await;
     assert!(
@@ -285,7 +297,9 @@ async fn pumped(world: World, script: impl AsyncFnOnce(&Hands)) -> World {
         "it never came to: {:?}",
         world.borrow().topic
     );
-    world.take()
+    let mut world = world.take();
+    world.ended = ended.unwrap().err();
+    world
 }
 
 fn given(events: u64) -> World {
@@ -313,6 +327,27 @@ async fn given_a_stall_when_patience_ends_then_everything_in_flight_is_given_up_
     assert!(given_up >= PATIENCE, "{given_up:?}");
     assert_eq!(world.topic, [0, 1, 2, 3, 4]);
     assert_eq!((world.confirmed, world.closed), (5, true));
+}
+
+#[tokio::test]
+async fn given_a_source_that_is_gone_for_ever_then_the_relay_says_so_and_ends_by_itself() {
+    let world = pumped(
+        World {
+            gone_after: Some(1),
+            ..given(5)
+        },
+        async |hands| {
+            hands.until(|w| w.taken.len() == 5).await;
+            hands.world.borrow_mut().source_fails = Some("the session");
+            hands.until(|w| w.source_fails.is_none()).await;
+            hands.deliver(5);
+            // Nobody tells it to stop
+            hands.until(|w| w.closed).await;
+        },
+    )
+    .await;
+    assert!(world.ended.is_some_and(|error| error.is_final));
+    assert_eq!(world.topic, [0, 1, 2, 3, 4]);
 }
 
 #[tokio::test]

@@ -83,8 +83,10 @@ pub async fn serve_until(
         | WritePathConfig::Message
         | WritePathConfig::Foreign { .. } => HOLD_MAX,
         WritePathConfig::DualWrite {
-            publish_timeout_ms, ..
-        } => HOLD_MAX + producer::delivery_within(*publish_timeout_ms),
+            publish_timeout_ms,
+            policy,
+            ..
+        } => HOLD_MAX + policy.within(producer::delivery_within(*publish_timeout_ms)),
     };
     let session = orders::session(&config.postgres, wait + 2 * ANSWER_WITHIN);
     let connections = tokio::select! {
@@ -104,12 +106,14 @@ pub async fn serve_until(
         WritePathConfig::DualWrite {
             order,
             publish_timeout_ms,
+            policy,
             kafka,
         } => {
             let orders = Orders::new(run, Announcement::None);
             let producer = EventProducer::new(
                 &kafka,
                 publish_timeout_ms,
+                policy,
                 Arc::clone(&monitor),
                 trace.clone(),
             )?;

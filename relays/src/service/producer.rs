@@ -6,6 +6,7 @@ use super::event::EventText;
 use super::monitor::Monitor;
 use crate::config::KafkaTarget;
 use crate::persistence::Persistence;
+use crate::publish::PublishPolicy;
 use crate::signal::monotonic_ns;
 use crate::trace::{Stage, Step, Trace};
 use rdkafka::ClientContext;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 /// This is librdkafka's `message.timeout.ms` unless told otherwise.
@@ -42,6 +43,7 @@ pub(super) struct EventProducer {
     config: ClientConfig,
     topic: String,
     within: Duration,
+    policy: PublishPolicy,
     monitor: Arc<Monitor>,
     trace: Trace,
     /// This producer is replaced only after a fatal error.
@@ -53,15 +55,17 @@ impl EventProducer {
     pub fn new(
         kafka: &KafkaTarget,
         publish_timeout_ms: Option<u64>,
+        policy: PublishPolicy,
         monitor: Arc<Monitor>,
         trace: Trace,
     ) -> Result<Self, String> {
-        let config = settings(kafka, publish_timeout_ms);
+        let config = settings(kafka, publish_timeout_ms, policy.idempotent_producer);
         let producer = create(&config, &monitor, &trace)?;
         Ok(Self {
             config,
             topic: kafka.topic.clone(),
             within: delivery_within(publish_timeout_ms),
+            policy,
             monitor,
             trace,
             current: RwLock::new(Arc::new(producer)),
@@ -84,19 +88,38 @@ impl EventProducer {
     }
 
     /// Publishes the event of a change, and waits until the broker has it or the producer gives
-    /// up. After an error it may still arrive.
+    /// up; then as often again as it is to. After an error it may still arrive, and after a retry it
+    /// may have come before.
     pub async fn publish(
         &self,
         change: &Change,
         text: &EventText,
         version: u32,
     ) -> DeliveryOutcome {
+        let event_id = Uuid::now_v7().to_string();
+        let mut delivery = self.publish_once(change, text, version, &event_id).await;
+        for retry in 1..=self.policy.retries {
+            if delivery.is_ok() {
+                break;
+            }
+            sleep(self.policy.pause_before(retry)).await;
+            delivery = self.publish_once(change, text, version, &event_id).await;
+        }
+        delivery
+    }
+
+    async fn publish_once(
+        &self,
+        change: &Change,
+        text: &EventText,
+        version: u32,
+        event_id: &str,
+    ) -> DeliveryOutcome {
         let producer = self.working()?;
         let (report, reported) = oneshot::channel();
-        let event_id = Uuid::now_v7().to_string();
         let version_text = version.to_string();
         let headers = OwnedHeaders::new_with_capacity(3)
-            .insert(header("id", &event_id))
+            .insert(header("id", event_id))
             .insert(header("eventType", change.kind.event_type()))
             .insert(header("version", &version_text));
         let key = change.order.to_string();
@@ -195,13 +218,17 @@ fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
     }
 }
 
-fn settings(kafka: &KafkaTarget, publish_timeout_ms: Option<u64>) -> ClientConfig {
+fn settings(
+    kafka: &KafkaTarget,
+    publish_timeout_ms: Option<u64>,
+    idempotent_producer: bool,
+) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &kafka.bootstrap)
         .set("client.id", "outbox-harness order-service")
         .set("acks", "all")
-        .set("enable.idempotence", "true")
+        .set("enable.idempotence", idempotent_producer.to_string())
         .set("linger.ms", kafka.linger_ms.to_string())
         .set("queue.buffering.max.kbytes", "65536")
         // The default waits up to 10 s before it tries a broker that is back again.
@@ -314,8 +341,14 @@ mod tests {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("events", 1, 1).unwrap();
         let target = target(cluster.bootstrap_servers());
-        let events =
-            EventProducer::new(&target, Some(10_000), Arc::default(), Trace::default()).unwrap();
+        let events = EventProducer::new(
+            &target,
+            Some(10_000),
+            PublishPolicy::default(),
+            Arc::default(),
+            Trace::default(),
+        )
+        .unwrap();
         let (change, text) = (change(), EventText::new("00", &change()));
         events.publish(&change, &text, 1).await.unwrap();
 
@@ -340,7 +373,14 @@ mod tests {
     async fn a_delivery_is_given_up_at_its_timeout() {
         let nobody = target("127.0.0.1:1".into());
         let monitor = Arc::new(Monitor::default());
-        let events = EventProducer::new(&nobody, Some(200), monitor, Trace::default()).unwrap();
+        let events = EventProducer::new(
+            &nobody,
+            Some(200),
+            PublishPolicy::default(),
+            monitor,
+            Trace::default(),
+        )
+        .unwrap();
         let text = EventText::new("00", &change());
         let delivery = timeout(Duration::from_secs(5), events.publish(&change(), &text, 1)).await;
         let error = delivery.unwrap().unwrap_err();
@@ -353,7 +393,13 @@ mod tests {
             linger_ms: 50.0,
             ..target("127.0.0.1:1".into())
         };
-        let made = EventProducer::new(&target, Some(20), Arc::default(), Trace::default());
+        let made = EventProducer::new(
+            &target,
+            Some(20),
+            PublishPolicy::default(),
+            Arc::default(),
+            Trace::default(),
+        );
         assert!(made.is_err_and(|error| error.contains("linger")));
     }
 }

@@ -79,6 +79,8 @@ const SESSION: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 \
                        -c tcp_keepalives_count=3";
 /// This is SQLSTATE `object_in_use`: another session holds the slot.
 const OBJECT_IN_USE: &str = "55006";
+/// The server can no longer stream from the slot: it has removed log that the slot needed.
+const NOT_IN_PREREQUISITE_STATE: &str = "55000";
 
 /// Streams one outbox's inserts from its slot.
 pub struct CdcSource {
@@ -177,6 +179,16 @@ impl CdcSource {
         SourceError::new(format!("{doing} slot {} at {place}", self.slot), reason)
     }
 
+    /// Nothing that is done here brings it back, and to go on from a new slot would leave out what was between.
+    fn lost_slot(&self, reason: String) -> SourceError {
+        let remedy = "what was committed since the slot's last position is in no log any more: publish what the outbox \
+                      table still has, then make a new slot (and see max_slot_wal_keep_size)";
+        SourceError {
+            is_final: true,
+            ..self.error("stream from", format!("{reason}; {remedy}"))
+        }
+    }
+
     fn config(&self) -> ReplicationConfig {
         let target = &self.target;
         let mut config = ReplicationConfig::new(
@@ -231,6 +243,11 @@ impl CdcSource {
                             Err(self.error("stream from", reason))
                         };
                     }
+                }
+                Ok(Err(PgWireError::Server(reason)))
+                    if sqlstate(&reason) == Some(NOT_IN_PREREQUISITE_STATE) =>
+                {
+                    return Err(self.lost_slot(reason));
                 }
                 Ok(Err(error)) => return Err(self.error("stream from", error)),
                 Err(_) => {

@@ -38,6 +38,8 @@ pub struct SourceError {
     pub doing: String,
     /// Why it failed, and what to do about it.
     pub reason: String,
+    /// Whether trying again is of no use: what the source stood on is gone.
+    pub is_final: bool,
 }
 
 impl SourceError {
@@ -45,6 +47,7 @@ impl SourceError {
         Self {
             doing: doing.into(),
             reason: reason.to_string(),
+            is_final: false,
         }
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn dual_write() -> StrategyKind {
     StrategyKind::DualWrite {
         order: WriteOrder::CommitThenPublish,
         publish_timeout: None,
+        policy: contract::publish::PublishPolicy::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::compared::{Compared, Seen, at, compare, nothing_measured};
 use super::reading::Known;
 use super::tally::Tally;
-use super::{Checked, lesson, untold, whereabouts};
+use super::{Checked, cost, lesson, untold, whereabouts};
 use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
 use reports::record::LatencySet;
@@ -82,6 +82,7 @@ fn compared(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
             ),
         },
         Metric::Latency(kind, percentile) => latency(expectation, seen.latency, kind, percentile),
+        Metric::Cost(kind) => cost::check(expectation, seen, kind),
         metric => match seen.tally(metric) {
             Some(tally) => count(expectation, seen, tally),
             None => nothing_measured("no checker counts it"),

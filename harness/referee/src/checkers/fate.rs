@@ -51,7 +51,9 @@ impl Cut {
     fn of(context: &Context<'_>) -> Option<Self> {
         let history = context.history();
         let Some(StrategyKind::DualWrite {
-            publish_timeout, ..
+            publish_timeout,
+            policy,
+            ..
         }) = context.view.kind()
         else {
             return None;
@@ -73,7 +75,7 @@ impl Cut {
             .filter(|step| step.is(FenceStep::StopService));
         let ended_ns = stopped.map(|step| step.ended_ns).max();
         let given_up_ns = publish_timeout.zip(ended_ns).map(|(within, ended_ns)| {
-            let takes_ns = ns(within).saturating_add(ns(GRACE));
+            let takes_ns = ns(policy.within(within + GRACE));
             ended_ns.saturating_sub(takes_ns)
         });
         Some(Self {

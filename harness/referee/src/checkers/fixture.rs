@@ -98,6 +98,7 @@ pub fn naive() -> StrategyKind {
     StrategyKind::DualWrite {
         order: WriteOrder::CommitThenPublish,
         publish_timeout: None,
+        policy: contract::publish::PublishPolicy::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! bound like anything else: only where it is the fault's effect.
 
 use super::compared::{Compared, Seen, at, compare, nothing_measured};
+use super::cost;
 use super::effect::{Effect, last_sight_ns};
 use super::tally::Tally;
 use crate::history::Request;
@@ -25,6 +26,7 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
     }
     match expectation.metric {
         Metric::Latency(kind, percentile) => latency(expectation, seen, kind, percentile),
+        Metric::Cost(kind) => cost::lesson(expectation, seen, kind),
         Metric::Drain => rest(expectation, seen, history.meta.load_until_ns, |_| true),
         Metric::Recovery => match last_heal_ns(history).filter(|ns| *ns != NEVER) {
             Some(healed_ns) => rest(expectation, seen, healed_ns, |request| {
@@ -43,7 +45,7 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
 /// is in force from the first commit on, so all of it counts, and there is no before.
 pub fn is_of_the_stack(seen: &Seen<'_, '_>) -> bool {
     let history = seen.context.history();
-    explaining(history, seen.consumer).is_empty() && history.meta.scenario.stack.is_of_own_servers()
+    explaining(history, seen.consumer).is_empty() && history.meta.scenario.stack.synchronous_standby
 }
 
 fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> Compared {

@@ -6,6 +6,7 @@ mod compared;
 mod consumers;
 pub mod context;
 mod corrupted;
+mod cost;
 mod counts;
 mod double_applied;
 mod duplicated;

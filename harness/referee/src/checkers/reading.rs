@@ -100,6 +100,9 @@ fn needs(metric: Metric) -> Needs {
             all_of(Steps::ARRIVALS)
         }
         Metric::Latency(LatencyKind::Order, _) => all_of(Steps::OUTCOMES),
+        // Samples are taken to the end, whatever the fence came to; the others are shared out among commits.
+        Metric::Cost(kind) if kind.info().is_peak => all_of(Steps::NONE),
+        Metric::Cost(_) => all_of(Steps::DATABASE),
     }
 }
 

@@ -36,13 +36,13 @@ pub fn database_costs(history: &History, committed: u64) -> DatabaseCosts {
     }
 }
 
-fn peak(values: &[f64]) -> Option<f64> {
+pub(super) fn peak(values: &[f64]) -> Option<f64> {
     values.iter().copied().reduce(f64::max)
 }
 
 /// Returns how far a counter grew; `None` with fewer than two samples, or if it ever went back: then a part of it was
 /// lost, and nobody knows how much.
-fn growth(values: &[f64]) -> Option<f64> {
+pub(super) fn growth(values: &[f64]) -> Option<f64> {
     let [first, .., last] = values else {
         return None;
     };

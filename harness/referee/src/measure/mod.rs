@@ -4,6 +4,7 @@
 //! what never ended is infinite, and a percentile that falls there is null.
 
 mod change;
+mod cost;
 mod database;
 mod drain;
 mod failover;
@@ -16,6 +17,7 @@ mod series;
 mod work;
 
 pub use change::{Change, Changes};
+pub use cost::{blind_ns, peak_where, per_event};
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
 };

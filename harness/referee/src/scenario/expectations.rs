@@ -4,7 +4,7 @@ use super::consumer;
 use super::metric::Unit;
 use super::section::{Entry, Section, article};
 use super::source::suggest;
-use super::units::{DURATION_HELP, parse_duration};
+use super::units::{parse_duration, parse_size};
 use super::{Comparison, Consumer, ConsumerExpectations, Expectation, Metric, StrategyKind};
 use toml::de::DeValue;
 
@@ -12,6 +12,8 @@ use toml::de::DeValue;
 const COUNT_HELP: &str = "write a count such as 0, or a bound such as \">= 1\" or \"<= 5\"";
 /// This text tells what to write for a latency, the drain or the recovery.
 const TIME_HELP: &str = "write a bound with its unit, such as \"<= 10s\" or \"<= 250ms\"";
+/// This text tells what to write for a size.
+const SIZE_HELP: &str = "write a bound with its unit, such as \"<= 64MB\" or \">= 512KiB\"";
 
 /// Reads one section. `most` is how many changes the load intends, where that is known.
 pub(super) fn read(
@@ -42,6 +44,20 @@ pub(super) fn read(
                 entry.span(),
                 "a dual write has no outbox that could still hold a change, so `undrained` is always 0",
                 "expect `lost` of it",
+            );
+            continue;
+        }
+        if let Metric::Cost(cost) = metric
+            && let Some(lacking) = cost.info().lacks(kind)
+        {
+            s.problem(
+                entry.key_span(),
+                format!(
+                    "a strategy of kind `{}` has no {lacking}, so it has no `{}`",
+                    kind.name(),
+                    entry.key
+                ),
+                "remove the line",
             );
             continue;
         }
@@ -114,12 +130,17 @@ fn value(entry: Entry<'_>, metric: Metric) -> Result<Expectation, ExpectationPro
             .map(|v| v as f64),
         Unit::Milliseconds => parse_duration(rest).map(|d| d.as_nanos() as f64 / 1e6),
         Unit::Seconds => parse_duration(rest).map(|d| d.as_nanos() as f64 / 1e9),
+        Unit::Microseconds => parse_duration(rest).map(|d| d.as_nanos() as f64 / 1e3),
+        Unit::Bytes => parse_size(rest)
+            .filter(|bytes| *bytes <= 1 << 50)
+            .map(|bytes| bytes as f64),
     }
     .ok_or_else(|| {
         let what = match metric.unit() {
             Unit::Count => "no count",
             _ if rest.parse::<f64>().is_ok() => "a number without a unit",
-            _ => "no duration",
+            Unit::Milliseconds | Unit::Seconds | Unit::Microseconds => "no duration",
+            Unit::Bytes => "no size",
         };
         (
             format!("`{}` is compared with `{rest}`, {what}", entry.key),
@@ -127,9 +148,25 @@ fn value(entry: Entry<'_>, metric: Metric) -> Result<Expectation, ExpectationPro
         )
     })?;
     if metric.unit() != Unit::Count && comparison == Comparison::Equal {
+        let noun = match metric.unit() {
+            Unit::Bytes => "size",
+            Unit::Count | Unit::Milliseconds | Unit::Seconds | Unit::Microseconds => "time",
+        };
         return Err((
-            format!("`{}` is a time, and no time is exactly {rest}", entry.key),
-            TIME_HELP.to_owned(),
+            format!(
+                "`{}` is a {noun}, and no {noun} is exactly {rest}",
+                entry.key
+            ),
+            help(metric).to_owned(),
+        ));
+    }
+    if is_of_the_whole_run(metric) && comparison == Comparison::AtLeast {
+        return Err((
+            format!(
+                "`{}` is a figure of the whole run, of which no part is known to be a fault's effect",
+                entry.key
+            ),
+            "bound it from above".to_owned(),
         ));
     }
     if comparison == Comparison::AtLeast && value == 0.0 {
@@ -153,8 +190,14 @@ fn value(entry: Entry<'_>, metric: Metric) -> Result<Expectation, ExpectationPro
 fn help(metric: Metric) -> &'static str {
     match metric.unit() {
         Unit::Count => COUNT_HELP,
-        _ => TIME_HELP,
+        Unit::Milliseconds | Unit::Seconds | Unit::Microseconds => TIME_HELP,
+        Unit::Bytes => SIZE_HELP,
     }
+}
+
+/// Whether it is the whole run's cost, and no peak.
+fn is_of_the_whole_run(metric: Metric) -> bool {
+    matches!(metric, Metric::Cost(kind) if !kind.info().is_peak)
 }
 
 /// Splits a text such as `0`, `= 0`, `>= 1` or `<= 10s` into comparison and rest; an Err says that the sign is none.
@@ -181,11 +224,11 @@ fn comparison(text: &str) -> Result<(Comparison, &str), ExpectationProblem> {
 /// Why an expectation can never be met, whatever happens.
 fn impossible(e: &Expectation, most: Option<f64>) -> Option<ExpectationProblem> {
     if e.comparison == Comparison::AtMost || e.value == 0.0 {
-        // `propagation_p99 <= 0s`: nothing takes no time.
+        // `propagation_p99 <= 0s`: nothing takes no time, nor does anything need no memory.
         return (e.metric.unit() != Unit::Count && e.value == 0.0).then(|| {
             (
                 format!("`{}` cannot be {}", e.metric.name(), e.text),
-                DURATION_HELP.to_owned(),
+                help(e.metric).to_owned(),
             )
         });
     }

@@ -114,6 +114,8 @@ pub fn metrics() -> Vec<Named> {
             Unit::Count => format!("{name} = 0"),
             Unit::Seconds => format!("{name} = \"<= 10s\""),
             Unit::Milliseconds => format!("{name} = \"<= 250ms\""),
+            Unit::Microseconds => format!("{name} = \"<= 400us\""),
+            Unit::Bytes => format!("{name} = \"<= 64MB\""),
         };
         named(&name, of_metric(metric), &example)
     })
@@ -147,6 +149,7 @@ pub(super) fn of_metric(metric: Metric) -> &'static str {
     match metric {
         Metric::Drain => DRAIN,
         Metric::Recovery => RECOVERY,
+        Metric::Cost(kind) => kind.info().what,
         Metric::Latency(kind, _) => match kind {
             LatencyKind::Order => "intended start to answer",
             LatencyKind::Propagation => "answer to first sight",

@@ -48,6 +48,10 @@ pub const REQUEST: Duration = Duration::from_secs(600);
 pub const HOLD: Duration = Duration::from_secs(10);
 /// Most repeats of a change whose outcome was unknown.
 pub const RETRIES: u32 = 100;
+/// A service makes a publish again so many times at most.
+pub const PUBLISH_RETRIES: u32 = 100;
+/// A slot may be limited to so many bytes of log, which count as whole MiB.
+pub const SLOT_WAL: (u64, u64) = (1, 1 << 30);
 /// No Zipf exponent (`skew`) is larger than this.
 pub const SKEW: f64 = 5.0;
 /// A topic has at most this many partitions.

@@ -1,5 +1,6 @@
 //! The names of what can be expected of.
 
+use super::cost::COSTS;
 use super::{LatencyKind, Metric, Percentile};
 
 /// Something that is counted: its row in the registry. What counts it has the same name in
@@ -148,13 +149,19 @@ pub enum Unit {
     Milliseconds,
     /// The value is a time, kept in seconds.
     Seconds,
+    /// The value is a time, kept in microseconds.
+    Microseconds,
+    /// The value is a size, kept in bytes.
+    Bytes,
 }
 
 impl Metric {
-    /// Returns every metric that a scenario file can name: counts, drain and recovery, percentiles of latencies.
+    /// Returns every metric that a scenario file can name: counts, drain and recovery, costs, percentiles of
+    /// latencies.
     pub fn all() -> Vec<Metric> {
         let mut all: Vec<Metric> = COUNTS.iter().map(|row| row.metric).collect();
         all.extend([Metric::Drain, Metric::Recovery]);
+        all.extend(COSTS.iter().map(|row| Metric::Cost(row.kind)));
         for kind in [
             LatencyKind::Order,
             LatencyKind::Propagation,
@@ -199,6 +206,7 @@ impl Metric {
         match self {
             Self::Latency(..) => Unit::Milliseconds,
             Self::Drain | Self::Recovery => Unit::Seconds,
+            Self::Cost(kind) => kind.info().unit,
             _ => Unit::Count,
         }
     }

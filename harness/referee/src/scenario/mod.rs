@@ -4,6 +4,7 @@ mod chains;
 mod conflicts;
 mod consumer;
 mod consumer_name;
+mod cost;
 mod expectations;
 pub mod explain;
 pub mod fault_kind;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use consumer::{Consumer, ConsumerExpectations};
 pub use consumer_name::ConsumerName;
+pub use cost::{COSTS, CostInfo, CostKind};
 pub use fault_kind::{FaultKind, Stream, Toxic};
 pub use load::load;
 pub use metric::{CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
@@ -39,6 +41,7 @@ pub use trigger::Trigger;
 
 use crate::envelope::EventPlace;
 use contract::config::{AfterPublish, CommitMode, WriteOrder};
+use contract::publish::PublishPolicy;
 use relay_file::RelayFile;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -78,12 +81,30 @@ pub struct Scenario {
 pub struct StackSettings {
     /// Whether every commit waits for a standby that flushes the log.
     pub synchronous_standby: bool,
+    /// So much log, in bytes, the server keeps for a slot at most; `None`: however much it takes.
+    #[serde(default)]
+    pub max_slot_wal_keep_bytes: Option<u64>,
 }
 
 impl StackSettings {
     /// Whether it asks for anything that only servers of the harness's own can be.
     pub fn is_of_own_servers(self) -> bool {
-        self.synchronous_standby
+        self.own_server_key().is_some()
+    }
+
+    /// The key of a file that only servers of the harness's own can follow, where there is one.
+    pub fn own_server_key(self) -> Option<&'static str> {
+        match self {
+            Self {
+                synchronous_standby: true,
+                ..
+            } => Some("synchronous_standby"),
+            Self {
+                max_slot_wal_keep_bytes: Some(_),
+                ..
+            } => Some("max_slot_wal_keep_size"),
+            Self { .. } => None,
+        }
     }
 }
 
@@ -382,6 +403,9 @@ pub enum StrategyKind {
         order: WriteOrder,
         /// How long a request waits for the broker.
         publish_timeout: Option<Duration>,
+        /// What the service does when a publish fails. (Histories of before it was there had no retries.)
+        #[serde(default)]
+        policy: PublishPolicy,
     },
     /// The strategy is an outbox with a polling relay.
     Polling {
@@ -545,6 +569,8 @@ pub enum Metric {
     Drain,
     /// Seconds from the last heal until everything committed before it was seen.
     Recovery,
+    /// This is what the strategy costs, by one figure.
+    Cost(CostKind),
     /// This is a percentile of a latency, in milliseconds.
     Latency(LatencyKind, Percentile),
 }
@@ -596,8 +622,8 @@ pub struct Expectation {
     pub metric: Metric,
     /// What is measured is compared with `value` in this way.
     pub comparison: Comparison,
-    /// What is measured is compared with this: a count, milliseconds for
-    /// latencies, seconds for `drain` and `recovery`.
+    /// What is measured is compared with this, in the metric's [`Unit`]: a count, milliseconds for latencies, seconds
+    /// for `drain` and `recovery`.
     pub value: f64,
     /// The file writes the expectation so (an implicit one is `0`), and reports quote it.
     pub text: String,
@@ -626,6 +652,7 @@ impl Metric {
         let plain = match self {
             Self::Drain => "drain",
             Self::Recovery => "recovery",
+            Self::Cost(kind) => kind.info().name,
             Self::Latency(kind, percentile) => {
                 let kind = match kind {
                     LatencyKind::Order => "order",

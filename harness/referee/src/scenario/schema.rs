@@ -18,6 +18,8 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// Every duration matches this regular expression: a number, then its unit.
 const DURATION: &str = r"[0-9]{1,15}(\.[0-9]{1,9})?\s*(us|µs|ms|s|m|h)";
+/// Units of sizes.
+const SIZES: &str = "(B|KB|kB|KiB|MB|MiB)";
 
 /// Returns the JSON Schema of a scenario file.
 pub fn scenario() -> Value {
@@ -164,7 +166,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Duration { .. } => {
             json!({ "type": "string", "pattern": format!("^\\s*{DURATION}\\s*$") })
         }
-        Shape::Size { least, most } => quantity(least, most, "(B|KB|kB|KiB|MB|MiB)"),
+        Shape::Size { least, most } => quantity(least, most, SIZES),
         Shape::Bandwidth { least, most } => quantity(least, most, "(KB/s|kB/s|MB/s)"),
         Shape::Word(words) => json!({ "type": "string", "enum": words() }),
         Shape::Texts { least } => {
@@ -394,9 +396,13 @@ fn expected(metrics: Vec<Metric>) -> Map<String, Value> {
                 "minimum": 0,
                 "pattern": r"^\s*(=|>=|<=)?\s*\+?[0-9]+\s*$",
             }),
-            Unit::Milliseconds | Unit::Seconds => json!({
+            Unit::Milliseconds | Unit::Seconds | Unit::Microseconds => json!({
                 "type": "string",
                 "pattern": format!(r"^\s*(>=|<=)\s*{DURATION}\s*$"),
+            }),
+            Unit::Bytes => json!({
+                "type": "string",
+                "pattern": format!(r"^\s*(>=|<=)\s*[0-9]{{1,15}}(\.[0-9]{{1,9}})?\s*{SIZES}\s*$"),
             }),
         };
         add(

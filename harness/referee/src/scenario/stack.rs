@@ -2,21 +2,37 @@
 
 use super::StackSettings;
 use super::keys::{KeyInfo, Shape};
+use super::limits;
 use super::section::Section;
 
 /// These are the keys that `[stack]` can have.
-pub(super) const KEYS: [KeyInfo; 1] = [KeyInfo::usually(
-    "synchronous_standby",
-    Shape::Flag,
-    "false",
-    "every commit waits for a standby that flushes the log (local stack only)",
-)];
+pub(super) const KEYS: [KeyInfo; 2] = [
+    KeyInfo::usually(
+        "synchronous_standby",
+        Shape::Flag,
+        "false",
+        "every commit waits for a standby that flushes the log (local stack only)",
+    ),
+    KeyInfo::optional(
+        "max_slot_wal_keep_size",
+        Shape::Size {
+            least: limits::SLOT_WAL.0,
+            most: limits::SLOT_WAL.1,
+        },
+        "however much it takes",
+        "so much log the server keeps for a replication slot at most, in whole MiB; a slot that would need more is lost, at a checkpoint (local stack only)",
+    ),
+];
 
 /// Reads `[stack]`; a key that is missing or wrong has its default.
 pub(super) fn read(mut s: Section<'_>) -> StackSettings {
     let standby = s.get("synchronous_standby").and_then(|e| s.flag(e));
+    let kept = s
+        .get("max_slot_wal_keep_size")
+        .and_then(|e| s.size(e, limits::SLOT_WAL.0..=limits::SLOT_WAL.1));
     s.finish();
     StackSettings {
         synchronous_standby: standby.unwrap_or_default(),
+        max_slot_wal_keep_bytes: kept,
     }
 }

@@ -74,6 +74,7 @@ impl Standing {
             | Metric::AppliedUnseen
             | Metric::Drain
             | Metric::Recovery
+            | Metric::Cost(_)
             | Metric::Latency(..) => return Self::AtTheEnd,
         };
         let Some(counted) = counted else {

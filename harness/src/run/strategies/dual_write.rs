@@ -8,12 +8,14 @@ use crate::scenario::{Instance, Link};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{WriteOrder, WritePathConfig};
+use relays::publish::PublishPolicy;
 use relays::schema::OutboxKind;
 use std::time::Duration;
 
 pub(super) struct DualWrite {
     pub order: WriteOrder,
     pub publish_timeout: Option<Duration>,
+    pub policy: PublishPolicy,
 }
 
 impl StrategyParts for DualWrite {
@@ -25,6 +27,7 @@ impl StrategyParts for DualWrite {
         WritePathConfig::DualWrite {
             order: self.order,
             publish_timeout_ms: self.publish_timeout.map(|d| d.as_millis() as u64),
+            policy: self.policy,
             kafka: deployment.kafka(Link::OrdersKafka),
         }
     }
@@ -42,7 +45,8 @@ impl StrategyParts for DualWrite {
     }
 
     fn publish_within(&self, request_timeout: Duration) -> Duration {
-        self.publish_timeout.unwrap_or(request_timeout)
+        let one = self.publish_timeout.unwrap_or(request_timeout);
+        self.policy.within(one)
     }
 
     fn relay_commit(&self) -> Option<String> {

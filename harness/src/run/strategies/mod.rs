@@ -161,9 +161,11 @@ pub(crate) fn of(strategy: &Strategy) -> Box<dyn StrategyParts> {
         StrategyKind::DualWrite {
             order,
             publish_timeout,
+            policy,
         } => Box::new(dual_write::DualWrite {
             order: *order,
             publish_timeout: *publish_timeout,
+            policy: *policy,
         }),
         StrategyKind::Polling {
             after_publish,

@@ -5,6 +5,7 @@ use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::kept::state::{KeptServer, KeptState};
 use super::ports::Reserved;
 use super::postgres_server::PostgresServer;
+use super::slot_limit;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{
     Jit, Route, StackError, StackInfo, environment, kafka_server, ports, postgres_server, standby,
@@ -162,6 +163,14 @@ impl LocalStack {
         let mode = standby::COMMIT_MODE.to_owned();
         let environment = &mut self.info.environment;
         environment.insert("synchronous_commit".into(), mode);
+        Ok(())
+    }
+
+    /// Has PostgreSQL keep no more log than this for a slot, in bytes; the record says so.
+    pub async fn limit_slots(&mut self, bytes: u64) -> Result<(), StackError> {
+        slot_limit::set(&self.postgres.target, bytes).await?;
+        let environment = &mut self.info.environment;
+        environment.insert("max_slot_wal_keep_bytes".into(), bytes.to_string());
         Ok(())
     }
 

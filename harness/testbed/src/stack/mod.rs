@@ -14,6 +14,7 @@ pub mod ports;
 mod postgres_client;
 mod postgres_server;
 mod postgres_version;
+mod slot_limit;
 mod standby;
 pub mod tenancy;
 mod toxiproxy_server;
@@ -88,6 +89,15 @@ pub struct StackError {
     pub reason: String,
 }
 
+/// What a PostgreSQL of our own can be asked to be, beyond its usual settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Whether every commit waits for a standby that flushes the log.
+    pub synchronous_standby: bool,
+    /// So much log, in bytes, is kept for a slot at most; `None`: however much it takes.
+    pub max_slot_wal_keep_bytes: Option<u64>,
+}
+
 /// This says which stack is started, or found, and with what.
 #[derive(Debug, Clone)]
 pub enum Provider {
@@ -101,8 +111,8 @@ pub enum Provider {
         programs: PathBuf,
         /// The broker's JVM compiles with this.
         jit: Jit,
-        /// This says whether PostgreSQL's commits wait for a standby.
-        synchronous_standby: bool,
+        /// PostgreSQL is to be like this.
+        settings: ServerSettings,
     },
     /// The servers run already, and this TOML file describes them (see `external.toml`).
     External {
@@ -160,12 +170,15 @@ impl Stack {
                 logs,
                 programs,
                 jit,
-                synchronous_standby,
+                settings,
             } => {
                 let mut local =
                     local::LocalStack::start(&data, &logs, &programs, jit, reaper).await?;
-                if synchronous_standby {
+                if settings.synchronous_standby {
                     local.add_standby(&logs, reaper).await?;
+                }
+                if let Some(bytes) = settings.max_slot_wal_keep_bytes {
+                    local.limit_slots(bytes).await?;
                 }
                 Ok(Self::Local(Box::new(local)))
             }

@@ -2,7 +2,7 @@
 
 use relays::config::PostgresTarget;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use std::time::Duration;
 
 /// One question must be answered within this time: a server that takes longer is asked again, or is not there.
@@ -53,4 +53,14 @@ pub(super) async fn ask(
 pub(super) async fn version(connection: &mut PgConnection) -> Result<String, String> {
     let text = ask(connection, "show server_version").await?;
     Ok(text.split(' ').next().unwrap_or_default().to_owned())
+}
+
+/// Executes each statement by itself: `alter system` is not for a transaction.
+pub(super) async fn say(target: &PostgresTarget, statements: &[&str]) -> Result<(), String> {
+    let mut session = connect(target).await?;
+    for statement in statements {
+        let said = session.execute(sqlx::AssertSqlSafe((*statement).to_owned()));
+        said.await.map_err(|e| format!("{statement}: {e}"))?;
+    }
+    Ok(())
 }

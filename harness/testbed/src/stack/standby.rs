@@ -9,7 +9,6 @@ use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready};
 use futures::FutureExt;
 use relays::config::PostgresTarget;
-use sqlx::Executor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,12 +40,14 @@ pub(super) async fn start(
     let wal = folder_of(postgres).map_err(|e| failed(format!("make its folder: {e}")))?;
     let target = &postgres.target;
     let slot = format!("select pg_create_physical_replication_slot('{SLOT}', true)::text");
-    say(target, &[&slot]).await.map_err(failed)?;
+    postgres_client::say(target, &[&slot])
+        .await
+        .map_err(failed)?;
     let child = Child::start(spec(program, &wal, postgres, logs), reaper)
         .await
         .map_err(|e| failed(e.to_string()))?;
     let setting = format!("alter system set synchronous_standby_names = '{SLOT}'");
-    say(target, &[&setting, "select pg_reload_conf()"])
+    postgres_client::say(target, &[&setting, "select pg_reload_conf()"])
         .await
         .map_err(failed)?;
     in_force(target).await.map_err(failed)?;
@@ -138,14 +139,4 @@ async fn in_force(target: &PostgresTarget) -> Result<(), String> {
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }
-}
-
-/// Executes each statement by itself: `alter system` is not for a transaction.
-async fn say(target: &PostgresTarget, statements: &[&str]) -> Result<(), String> {
-    let mut session = postgres_client::connect(target).await?;
-    for statement in statements {
-        let said = session.execute(sqlx::AssertSqlSafe((*statement).to_owned()));
-        said.await.map_err(|e| format!("{statement}: {e}"))?;
-    }
-    Ok(())
 }

@@ -143,6 +143,7 @@ pub fn strategy() -> StrategyKind {
     StrategyKind::DualWrite {
         order: WriteOrder::CommitThenPublish,
         publish_timeout: None,
+        policy: relays::publish::PublishPolicy::default(),
     }
 }
 

@@ -148,6 +148,7 @@ impl Wanted {
             Some((order, publish_timeout_ms)) => WritePathConfig::DualWrite {
                 order,
                 publish_timeout_ms,
+                policy: relays::publish::PublishPolicy::default(),
                 kafka: KafkaTarget {
                     bootstrap: self.kafka.unwrap_or(stack.kafka_bootstrap.clone()),
                     topic: topic.clone(),

@@ -5,7 +5,7 @@ use super::turn::{LANES, Turn};
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::warm_up::{BRIEF, warm_up};
-use harness::stack::{Jit, Provider, Stack, StackInfo};
+use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -50,7 +50,7 @@ async fn start(lane: usize) -> Shared {
         logs: folder.path().join("logs"),
         programs,
         jit: Jit::C1,
-        synchronous_standby: false,
+        settings: ServerSettings::default(),
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);

@@ -7,6 +7,7 @@ mod blurs;
 mod clocks;
 mod combined;
 mod consumers;
+mod costs;
 mod deaths;
 mod effects;
 mod expected;

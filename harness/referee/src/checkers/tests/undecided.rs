@@ -14,6 +14,7 @@ fn giving_up_after(within: Duration) -> StrategyKind {
     StrategyKind::DualWrite {
         order: WriteOrder::CommitThenPublish,
         publish_timeout: Some(within),
+        policy: contract::publish::PublishPolicy::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::checkers::fixture::*;
 use crate::checkers::{Judgement, Verdict};
 use crate::history::{History, LogRow, NONE, Outcome, Rows, Sighting};
 use crate::scenario::{
-    Comparison, LatencyKind, Metric, Percentile, Strategy as Scheme, StrategyKind,
+    Comparison, CostKind, LatencyKind, Metric, Percentile, Strategy as Scheme, StrategyKind,
 };
 use proptest::prelude::*;
 
@@ -241,27 +241,30 @@ fn given_each_step_when_it_fails_then_what_rests_on_it_is_unknown_and_the_rest_i
         );
         latency || matches!(m, Metric::Drain | Metric::Recovery | Metric::Late)
     };
+    let peak = |m: &Metric| matches!(m, Metric::Cost(kind) if kind.info().is_peak);
     let in_the_database = [
         Metric::Missing,
         Metric::DoubleApplied,
         Metric::FalseRejection,
         Metric::Unacknowledged,
+        Metric::Cost(CostKind::CpuPerEvent),
+        Metric::Cost(CostKind::WalPerEvent),
     ];
     let all = Metric::all();
     let all_but = |left_out: &dyn Fn(&Metric) -> bool| -> Vec<Metric> {
         all.iter().copied().filter(|m| !left_out(m)).collect()
     };
     let database = |m: &Metric| in_the_database.contains(m);
-    assert_eq!(unknown_without(1), all);
-    assert_eq!(unknown_without(4), all_but(&order));
+    assert_eq!(unknown_without(1), all_but(&peak));
+    assert_eq!(unknown_without(4), all_but(&|m| order(m) || peak(m)));
     for step in [2, 3, 5, 7, 8] {
         assert_eq!(
             unknown_without(step),
-            all_but(&|m| order(m) || database(m)),
+            all_but(&|m| order(m) || database(m) || peak(m)),
             "{step}"
         );
     }
-    let source = all_but(&|m| order(m) || database(m) || arrivals(m));
+    let source = all_but(&|m| order(m) || database(m) || arrivals(m) || peak(m));
     assert_eq!(unknown_without(6), source);
 }
 

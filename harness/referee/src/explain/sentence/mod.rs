@@ -39,6 +39,7 @@ impl Explainer<'_> {
             | Metric::AppliedUnseen
             | Metric::Drain
             | Metric::Recovery
+            | Metric::Cost(_)
             | Metric::Latency(..) => None,
         };
         told.unwrap_or_else(|| offence.what.clone())

@@ -26,6 +26,7 @@ pub fn publish_first() -> History {
         StrategyKind::DualWrite {
             order: WriteOrder::PublishThenCommit,
             publish_timeout: None,
+            policy: contract::publish::PublishPolicy::default(),
         },
     )
 }

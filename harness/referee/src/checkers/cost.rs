@@ -1,0 +1,78 @@
+//! What is expected of what a strategy costs. A bound from below is a lesson, as everywhere: it counts only what was
+//! sampled while a fault was in force, and the strategy must have cost less before the first.
+
+use super::compared::{Compared, Seen, compare, nothing_measured};
+use crate::measure;
+use crate::scenario::{CostInfo, CostKind, Expectation};
+
+/// Checks a bound from above.
+pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>, kind: CostKind) -> Compared {
+    let (history, info) = (seen.context.history(), kind.info());
+    let value = match info.is_peak {
+        true => measure::peak_where(history, kind, |_| true),
+        false => measure::per_event(history, kind, seen.committed),
+    };
+    let Some(value) = value else {
+        return nothing_measured(&not_sampled(info));
+    };
+    let spoken = spoken(info, value);
+    let blind_ns = measure::blind_ns(history, kind).filter(|_| info.is_peak);
+    let compared = match (compare(expectation, value), blind_ns) {
+        // What is too much already cannot become less by what nobody saw.
+        (false, _) => Compared::missed(format!("expected {}, saw {spoken}", expectation.text)),
+        (true, Some(ns)) => Compared::open(format!(
+            "saw {spoken}, but for {:.1} s nothing was sampled, so more may have passed unseen",
+            ns as f64 / 1e9
+        )),
+        (true, None) => Compared::met(Some(value)),
+    };
+    compared.saw(Some(value))
+}
+
+/// Checks a bound from below, of a peak: the parser takes none of another figure.
+pub fn lesson(expectation: &Expectation, seen: &Seen<'_, '_>, kind: CostKind) -> Compared {
+    let (history, info) = (seen.context.history(), kind.info());
+    let in_force = |at_ns: i64| {
+        let mut spans = seen.windows.iter().map(|window| window.span);
+        spans.any(|span| span.from_ns <= at_ns && at_ns <= span.until_ns)
+    };
+    if !info.is_peak {
+        return nothing_measured(
+            "it is a figure of the whole run, of which no part is known to be a fault's effect",
+        );
+    }
+    let first_ns = seen.windows.iter().map(|window| window.span.from_ns).min();
+    let Some(value) = measure::peak_where(history, kind, in_force) else {
+        return nothing_measured(&format!("{} while a fault was in force", not_sampled(info)));
+    };
+    let is_before = |at_ns| history.meta.load_from_ns <= at_ns && Some(at_ns) < first_ns;
+    let before = measure::peak_where(history, kind, is_before);
+    let saw = spoken(info, value);
+    let compared = if !compare(expectation, value) {
+        Compared::missed(format!(
+            "expected {}, saw {saw} while a fault was in force",
+            expectation.text
+        ))
+    } else {
+        match before {
+            None => Compared::open(format!(
+                "saw {saw} while a fault was in force, but nothing was sampled before the first fault, so nothing \
+                 shows what the strategy costs without it: let the fault begin later"
+            )),
+            Some(before) if compare(expectation, before) => Compared::open(format!(
+                "saw {saw} while a fault was in force, but {} before the first: the fault explains nothing",
+                spoken(info, before)
+            )),
+            Some(_) => Compared::met(Some(value)),
+        }
+    };
+    compared.saw(Some(value))
+}
+
+fn not_sampled(info: &CostInfo) -> String {
+    format!("`{}` was not sampled", info.name)
+}
+
+fn spoken(info: &CostInfo, value: f64) -> String {
+    reports::cost(info.name, value)
+}

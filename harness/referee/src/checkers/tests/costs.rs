@@ -1,0 +1,165 @@
+//! Costs as expectations: peaks, and figures for each event.
+
+use super::lessons::crash;
+use crate::checkers::Verdict;
+use crate::checkers::fixture::*;
+use crate::history::{History, Sample};
+use crate::measure::{OUTBOX_BYTES, SLOT_WAL_BYTES, WAL_BYTES};
+use crate::scenario::{Comparison, CostKind, Metric, StrategyKind, Victim};
+use proptest::prelude::*;
+
+/// In [`crash`], the fault is in force between these times.
+const FAULT: (i64, i64) = (FROM + 400 * MS, FROM + 500 * MS);
+
+fn sample(history: &mut History, series: &str, at_ns: i64, value: f64) {
+    history.samples.push(Sample {
+        series: series.to_owned(),
+        at_ns,
+        value,
+    });
+}
+
+/// A relay is killed, and this is expected of the WAL that its slot holds back.
+fn relay_killed(comparison: Comparison, bytes: f64) -> History {
+    let mut history = crash(StrategyKind::Cdc {}, Victim::RELAY);
+    let peak = Metric::Cost(CostKind::SlotWalPeak);
+    expecting(&mut history, vec![expect(peak, comparison, bytes)]);
+    history
+}
+
+/// Whether it is met, and why not.
+fn judged_cost(history: &History) -> (Option<bool>, String) {
+    let judgement = judged(history);
+    let checked = judgement.expectations.first();
+    checked.map(|c| (c.met, c.reason.clone())).unwrap()
+}
+
+/// The same, told without any cleverness.
+fn model(samples: &[(i64, f64)], comparison: Comparison, bound: f64) -> Option<bool> {
+    let largest = |from: i64, until: i64| {
+        let mut found: Option<f64> = None;
+        for (at_ns, value) in samples {
+            if *at_ns >= from && *at_ns <= until && found.is_none_or(|other| *value > other) {
+                found = Some(*value);
+            }
+        }
+        found
+    };
+    if comparison != Comparison::AtLeast {
+        return Some(largest(i64::MIN, i64::MAX)? <= bound);
+    }
+    let during = largest(FAULT.0, FAULT.1)?;
+    if during < bound {
+        return Some(false);
+    }
+    let before = largest(FROM, FAULT.0 - 1)?;
+    (before < bound).then_some(true)
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    #[test]
+    fn given_any_samples_then_a_peak_is_judged_as_the_model_says(
+        samples in prop::collection::vec((-200i64..1_200, 0u32..6), 0..12),
+        bound in 1u32..6,
+        from_below: bool,
+    ) {
+        let comparison = if from_below { Comparison::AtLeast } else { Comparison::AtMost };
+        let mut history = relay_killed(comparison, f64::from(bound));
+        let samples: Vec<(i64, f64)> = samples
+            .into_iter()
+            .map(|(at_ms, value)| (FROM + at_ms * MS, f64::from(value)))
+            .collect();
+        for (at_ns, value) in &samples {
+            sample(&mut history, SLOT_WAL_BYTES, *at_ns, *value);
+            // What is another figure's counts for none of it.
+            sample(&mut history, OUTBOX_BYTES, *at_ns, 1e9);
+        }
+        let expected = model(&samples, comparison, f64::from(bound));
+        prop_assert_eq!(judged_cost(&history).0, expected);
+    }
+}
+
+#[test]
+fn given_a_peak_that_grew_under_the_fault_then_it_is_the_lesson_and_before_it_is_none() {
+    let mut history = relay_killed(Comparison::AtLeast, 1e6);
+    sample(&mut history, SLOT_WAL_BYTES, FROM + 100 * MS, 3e5);
+    sample(&mut history, SLOT_WAL_BYTES, FROM + 450 * MS, 2e6);
+    assert_eq!(judged_cost(&history), (Some(true), String::new()));
+    sample(&mut history, SLOT_WAL_BYTES, FROM + 200 * MS, 1e6);
+    let (met, reason) = judged_cost(&history);
+    assert_eq!(met, None);
+    assert!(
+        reason.contains("976.6 KiB before the first")
+            || reason.contains("977 KiB before the first"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn given_a_time_in_which_nobody_looked_then_only_too_much_is_certain() {
+    for (bound, expected) in [(4e6, None), (1e6, Some(false))] {
+        let mut history = relay_killed(Comparison::AtMost, bound);
+        sample(&mut history, SLOT_WAL_BYTES, FROM, 2e6);
+        sample(&mut history, SLOT_WAL_BYTES, FROM + 7 * S, 0.0);
+        let (met, reason) = judged_cost(&history);
+        assert_eq!(met, expected, "{reason}");
+        assert_eq!(
+            reason.contains("for 7.0 s nothing was sampled"),
+            met.is_none(),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn given_nothing_sampled_then_no_cost_is_met_nor_missed() {
+    for row in &crate::scenario::COSTS {
+        let mut history = clean(40, StrategyKind::Cdc {});
+        history.samples.clear();
+        let cost = Metric::Cost(row.kind);
+        expecting(&mut history, vec![expect(cost, Comparison::AtMost, 1e12)]);
+        let (met, reason) = judged_cost(&history);
+        assert_eq!(met, None, "{}", row.name);
+        assert_eq!(
+            reason,
+            format!("this run cannot tell: `{}` was not sampled", row.name)
+        );
+        assert_eq!(judged(&history).verdict, Verdict::Unknown);
+    }
+}
+
+#[test]
+fn given_figures_of_the_whole_run_then_they_are_shared_by_what_was_committed() {
+    let mut history = clean(40, StrategyKind::Cdc {});
+    let committed = history.truth.len() as f64;
+    for (at, wal, service, relay) in [
+        (0, 5e3, 1.0, 0.5),
+        (1, 9e3, 1.25, 0.75),
+        (2, 13e3, 2.0, 0.25),
+    ] {
+        sample(&mut history, WAL_BYTES, FROM + at * MS, wal);
+        sample(&mut history, "cpu_s.order-service", FROM + at * MS, service);
+        // It was started again between the last two samples.
+        sample(&mut history, "cpu_s.relay", FROM + at * MS, relay);
+        sample(&mut history, "cpu_s.harness", FROM + at * MS, 100.0 * wal);
+        sample(
+            &mut history,
+            "cpu_s.consumer-payments",
+            FROM + at * MS,
+            100.0 * wal,
+        );
+    }
+    for (kind, figure) in [
+        (CostKind::WalPerEvent, 8e3 / committed),
+        (CostKind::CpuPerEvent, 1.25e6 / committed),
+    ] {
+        for (bound, met) in [(figure, Some(true)), (figure - 1.0, Some(false))] {
+            let cost = Metric::Cost(kind);
+            expecting(&mut history, vec![expect(cost, Comparison::AtMost, bound)]);
+            assert_eq!(judged_cost(&history).0, met, "{kind:?} <= {bound}");
+            assert_eq!(judged(&history).expectations[0].observed, Some(figure));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A figure of a record by its name: what is counted, what runs are compared by, and what consumers did.
+
+use crate::compare::METRICS;
+use crate::scenario::{CONSUMER_COUNTS, COUNTS};
+use reports::claims::ClaimValue;
+use reports::record::{Consumer, Strategy};
+
+/// Returns all names but those of consumers.
+pub(super) fn names() -> Vec<&'static str> {
+    let counted = COUNTS.iter().map(|row| row.name);
+    counted.chain(METRICS.iter().map(|row| row.id)).collect()
+}
+
+/// Whether there is a figure of this name.
+pub(super) fn is_known(name: &str) -> bool {
+    match of_consumer(name) {
+        Some((_, figure)) => CONSUMER_COUNTS.iter().any(|row| row.name == figure),
+        None => names().contains(&name),
+    }
+}
+
+/// Splits `consumer-payments.applied_twice`; `None` for what is no consumer's.
+fn of_consumer(name: &str) -> Option<(&str, &str)> {
+    name.starts_with("consumer-")
+        .then(|| name.split_once('.'))
+        .flatten()
+}
+
+/// Returns the figure of this name; `None` where it was not measured.
+pub(super) fn of(strategy: &Strategy, name: &str) -> Option<ClaimValue> {
+    if let Some((process, figure)) = of_consumer(name) {
+        let consumer = strategy.consumers.iter().find(|c| c.name == process)?;
+        return count(consumer, figure).map(ClaimValue::count);
+    }
+    if let Some(row) = METRICS.iter().find(|row| row.id == name) {
+        let value = (row.of)(strategy)?;
+        return Some(ClaimValue {
+            value,
+            unit: row.unit,
+        });
+    }
+    reports::harm_count(strategy, name).map(ClaimValue::count)
+}
+
+fn count(consumer: &Consumer, figure: &str) -> Option<u64> {
+    match figure {
+        "unapplied" => consumer.unapplied,
+        "applied_twice" => consumer.applied_twice,
+        "applied_unseen" => consumer.applied_unseen,
+        _ => None,
+    }
+}

@@ -1,0 +1,127 @@
+//! What a strategy may cost, as something that can be expected of.
+
+use super::metric::Unit;
+use super::{StrategyKind, Topology};
+use serde::{Deserialize, Serialize};
+
+/// A cost is one of these figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostKind {
+    /// The largest size of the outbox, with indexes and TOAST, in bytes.
+    OutboxPeak,
+    /// The most dead tuples in the outbox at a time.
+    DeadTuplesPeak,
+    /// The most WAL, in bytes, that the slot's consumer had not confirmed.
+    SlotWalPeak,
+    /// The most memory, in bytes, that one of its relays had.
+    RelayMemoryPeak,
+    /// CPU time of order service and relays, in microseconds for each committed change.
+    CpuPerEvent,
+    /// WAL of the whole server, in bytes for each committed change.
+    WalPerEvent,
+}
+
+/// A cost has this row in the registry.
+#[derive(Debug)]
+pub struct CostInfo {
+    /// The row is about this cost.
+    pub kind: CostKind,
+    /// Files and records give it this name.
+    pub name: &'static str,
+    /// This is its line of explanation, for `outbox-harness list`.
+    pub what: &'static str,
+    /// It is measured in this.
+    pub unit: Unit,
+    /// Whether it is the largest of many samples. The others are figures of the whole run, of which no part can be
+    /// told to be a fault's effect.
+    pub is_peak: bool,
+    /// Strategies that are made so have it.
+    has: fn(Topology) -> bool,
+    /// This is what the others have none of.
+    lacking: &'static str,
+}
+
+impl CostInfo {
+    /// Returns what a strategy of this kind lacks to have this cost at all, such as `slot`; `None` if it has it.
+    pub fn lacks(&self, kind: &StrategyKind) -> Option<&'static str> {
+        (!(self.has)(kind.topology())).then_some(self.lacking)
+    }
+}
+
+/// Everything that a strategy may cost, and that can be expected of.
+pub const COSTS: [CostInfo; 6] = [
+    CostInfo {
+        kind: CostKind::OutboxPeak,
+        name: "outbox_peak",
+        what: "largest size of the outbox, with indexes and TOAST",
+        unit: Unit::Bytes,
+        is_peak: true,
+        has: |topology| topology.has_outbox,
+        lacking: "outbox",
+    },
+    CostInfo {
+        kind: CostKind::DeadTuplesPeak,
+        name: "dead_tuples_peak",
+        what: "most dead tuples in the outbox at a time, by the server's statistics, which are late",
+        unit: Unit::Count,
+        is_peak: true,
+        has: |topology| topology.has_outbox,
+        lacking: "outbox",
+    },
+    CostInfo {
+        kind: CostKind::SlotWalPeak,
+        name: "slot_wal_peak",
+        what: "most write-ahead log that the server had to keep for the strategy's slot",
+        unit: Unit::Bytes,
+        is_peak: true,
+        has: |topology| topology.reads_log,
+        lacking: "replication slot",
+    },
+    CostInfo {
+        kind: CostKind::RelayMemoryPeak,
+        name: "relay_memory_peak",
+        what: "most memory that one of its relays had at a time",
+        unit: Unit::Bytes,
+        is_peak: true,
+        has: |topology| topology.relays > 0,
+        lacking: "relay",
+    },
+    CostInfo {
+        kind: CostKind::CpuPerEvent,
+        name: "cpu_per_event",
+        what: "CPU time of order service and relays, for each committed change",
+        unit: Unit::Microseconds,
+        is_peak: false,
+        has: |_| true,
+        lacking: "process",
+    },
+    CostInfo {
+        kind: CostKind::WalPerEvent,
+        name: "wal_per_event",
+        what: "write-ahead log of the whole server, for each committed change",
+        unit: Unit::Bytes,
+        is_peak: false,
+        has: |_| true,
+        lacking: "database",
+    },
+];
+
+impl CostKind {
+    /// Returns its row in the registry.
+    pub fn info(self) -> &'static CostInfo {
+        &COSTS[self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_cost_when_its_row_is_asked_for_then_it_is_its_own() {
+        for row in &COSTS {
+            assert_eq!(row.kind.info().name, row.name);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A server that keeps only so much log for a slot, and a relay that is away for longer than that.
+
+use super::{only_run, record, run};
+use reports::record::Verdict;
+
+const TOO_LONG_AWAY: &str = r#"
+name = "slot-limit"
+description = "The relay is away until its slot is lost."
+seed = 7
+
+[stack]
+max_slot_wal_keep_size = "16MiB"
+
+[workload]
+rate = 250
+duration = "8s"
+payload_bytes = "40KB"
+min_committed_per_phase = 0
+
+[[fault]]
+target = "relay"
+kind = "kill"
+at = "1s"
+for = "6s"
+
+[drain]
+within = "5s"
+settle = "200ms"
+
+[strategy.cdc]
+kind = "cdc"
+
+[expect.cdc]
+slot_wal_peak = "<= 1MiB"
+"#;
+
+#[test]
+fn given_a_slot_that_was_lost_when_the_relay_is_back_then_it_says_so_and_ends_and_nothing_is_called_good()
+ {
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), TOO_LONG_AWAY, &[]);
+    let record = record(&only_run(home.path()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let cdc = &record.strategies[0];
+    assert_ne!(cdc.verdict, Verdict::Pass, "{said}");
+    // What the log does not have any more can come from nowhere: lost, and not undrained.
+    assert!(
+        cdc.counts.lost.is_some_and(|lost| lost > 0),
+        "{:?}",
+        cdc.counts
+    );
+    assert_eq!(cdc.counts.undrained, Some(0));
+    let reasons = cdc.reasons.join("\n");
+    assert!(reasons.contains("relay ended by itself"), "{reasons}");
+    assert!(reasons.contains("max_slot_wal_keep_size"), "{reasons}");
+    let environment = &record.stack.environment;
+    assert_eq!(environment["max_slot_wal_keep_bytes"], "16777216");
+}
