@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""Counts again what a run's record says, from the database and the broker themselves, on a stack that was kept.
+
+    count.py external.toml record.json
+
+It shares nothing with the harness: psql reads the tables, and the topics are read by the protocol of Kafka, spoken here.
+For each strategy it prints what it counted, as JSON.
+"""
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tomllib
+
+COMMITTED_ONLY = 1  # isolation_level: aborted transactions are left out
+TIMEOUT_S = 20
+
+
+class Broker:
+    """A connection to a broker, and the few requests that reading a topic takes."""
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), TIMEOUT_S)
+        self.number = 0
+
+    def ask(self, key, version, body):
+        self.number += 1
+        header = struct.pack(">hhih", key, version, self.number, 5) + b"count"
+        message = header + body
+        self.socket.sendall(struct.pack(">i", len(message)) + message)
+        (length,) = struct.unpack(">i", self.exactly(4))
+        answer = Reader(self.exactly(length))
+        assert answer.int32() == self.number, "an answer to another question"
+        return answer
+
+    def exactly(self, length):
+        parts = bytearray()
+        while len(parts) < length:
+            part = self.socket.recv(min(length - len(parts), 1 << 20))
+            if not part:
+                raise EOFError("the broker closed the connection")
+            parts += part
+        return bytes(parts)
+
+
+class Reader:
+    """Reads what the protocol writes, from the front on."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, length):
+        part = self.data[self.at : self.at + length]
+        if len(part) != length:
+            raise EOFError("too short")
+        self.at += length
+        return part
+
+    def number(self, form):
+        (value,) = struct.unpack(">" + form, self.take(struct.calcsize(">" + form)))
+        return value
+
+    def int8(self):
+        return self.number("b")
+
+    def int16(self):
+        return self.number("h")
+
+    def int32(self):
+        return self.number("i")
+
+    def int64(self):
+        return self.number("q")
+
+    def text(self):
+        length = self.int16()
+        return None if length < 0 else self.take(length).decode()
+
+    def blob(self):
+        length = self.int32()
+        return b"" if length < 0 else self.take(length)
+
+    def varint(self):
+        value = shift = 0
+        while True:
+            (byte,) = self.take(1)
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return (value >> 1) ^ -(value & 1)
+            shift += 7
+
+    def bytes_by_varint(self):
+        length = self.varint()
+        return None if length < 0 else self.take(length)
+
+    def left(self):
+        return len(self.data) - self.at
+
+
+def text(value):
+    data = value.encode()
+    return struct.pack(">h", len(data)) + data
+
+
+def partitions_of(bootstrap, topic):
+    """Metadata, version 1: the leader of each partition, as an address."""
+    answer = Broker(bootstrap).ask(3, 1, struct.pack(">i", 1) + text(topic))
+    brokers = {}
+    for _ in range(answer.int32()):
+        node, host, port, _rack = answer.int32(), answer.text(), answer.int32(), answer.text()
+        brokers[node] = f"{host}:{port}"
+    answer.int32()  # the controller
+    leaders = {}
+    for _ in range(answer.int32()):
+        error, name, _internal = answer.int16(), answer.text(), answer.int8()
+        assert error == 0 and name == topic, f"topic {topic}: error {error}"
+        for _ in range(answer.int32()):
+            error, partition, leader = answer.int16(), answer.int32(), answer.int32()
+            for _ in range(2):  # replicas, and those in sync
+                answer.take(4 * answer.int32())
+            assert error == 0, f"partition {partition}: error {error}"
+            leaders[partition] = brokers[leader]
+    return leaders
+
+
+def end_of(broker, topic, partition):
+    """ListOffsets, version 2: where a reader of what is committed comes to the end."""
+    body = struct.pack(">ibi", -1, COMMITTED_ONLY, 1) + text(topic)
+    body += struct.pack(">iiq", 1, partition, -1)
+    answer = broker.ask(2, 2, body)
+    answer.int32()  # throttled
+    assert answer.int32() == 1 and answer.text() == topic and answer.int32() == 1
+    _partition, error, _time, offset = answer.int32(), answer.int16(), answer.int64(), answer.int64()
+    assert error == 0, f"the end of partition {partition}: error {error}"
+    return offset
+
+
+def fetched(broker, topic, partition, offset):
+    """Fetch, version 4: the batches from an offset on, and the transactions among them that were aborted."""
+    body = struct.pack(">iiiib", -1, 500, 1, 8 << 20, COMMITTED_ONLY)
+    body += struct.pack(">i", 1) + text(topic) + struct.pack(">i", 1)
+    body += struct.pack(">iqi", partition, offset, 8 << 20)
+    answer = broker.ask(1, 4, body)
+    answer.int32()  # throttled
+    assert answer.int32() == 1 and answer.text() == topic and answer.int32() == 1
+    _partition, error = answer.int32(), answer.int16()
+    assert error == 0, f"partition {partition} at {offset}: error {error}"
+    answer.int64(), answer.int64()  # high watermark, last stable offset
+    aborted = [(answer.int64(), answer.int64()) for _ in range(max(answer.int32(), 0))]
+    return answer.blob(), aborted
+
+
+def records_of(broker, topic, partition):
+    """The value of each record that a reader of what is committed gets, from the first to the end."""
+    end, offset = end_of(broker, topic, partition), 0
+    open_aborted, told = set(), set()
+    while offset < end:
+        data, aborted = fetched(broker, topic, partition, offset)
+        waiting = sorted((first, producer) for producer, first in aborted)
+        batches, before = Reader(data), offset
+        while batches.left() >= 61:
+            base, length = batches.int64(), batches.int32()
+            if batches.left() < length:
+                break  # the broker cuts the last one short
+            batch = Reader(batches.take(length))
+            batch.int32()  # leader epoch
+            magic, checksum = batch.int8(), batch.number("I")
+            assert magic == 2, f"a batch of version {magic}"
+            attributes, last = batch.int16(), batch.int32()
+            batch.int64(), batch.int64()  # times
+            producer = batch.int64()
+            batch.int16(), batch.int32()  # its epoch and sequence
+            count = batch.int32()
+            assert attributes & 7 == 0, "a compressed batch"
+            assert crc32c(batch.data[9:]) == checksum, f"a damaged batch at {base}"
+            is_transactional, is_control = attributes & 0x10, attributes & 0x20
+            for first, of in waiting:
+                if first <= base and (first, of) not in told:
+                    told.add((first, of))
+                    open_aborted.add(of)
+            for _ in range(count):
+                record = Reader(batch.take(batch.varint()))
+                record.int8(), record.varint()
+                at = base + record.varint()
+                key, value = record.bytes_by_varint(), record.bytes_by_varint()
+                if is_control:
+                    if key is not None and struct.unpack(">hh", key[:4])[1] == 0:
+                        open_aborted.discard(producer)
+                    continue
+                if at < offset or (is_transactional and producer in open_aborted):
+                    continue
+                yield value
+            offset = max(offset, base + last + 1)
+        assert offset > before, f"partition {partition} stands still at {offset} of {end}"
+
+
+def crc_of(byte):
+    for _ in range(8):
+        byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+CRC_TABLE = [crc_of(byte) for byte in range(256)]
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+def asked(postgres, sql):
+    """Rows of a query, each a list of texts."""
+    environment = dict(os.environ, PGPASSWORD=postgres["password"], PGCONNECT_TIMEOUT=str(TIMEOUT_S))
+    command = ["psql", "--no-psqlrc", "--tuples-only", "--no-align", "--field-separator=|", "--set=ON_ERROR_STOP=1"]
+    command += ["--host", postgres["host"], "--port", str(postgres["port"]), "--username", postgres["user"]]
+    command += ["--dbname", postgres["database"], "--command", sql]
+    out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    return [line.split("|") for line in out.splitlines() if line]
+
+
+def committed_of(postgres, schema):
+    """Order, version and attempt of all that is committed."""
+    sql = f"""select o.id, a.version, a.attempt from {schema}.orders o
+              cross join lateral unnest(o.attempts) with ordinality a(attempt, version)"""
+    return {(order, int(version), attempt) for order, version, attempt in asked(postgres, sql)}
+
+
+def events_of(bootstrap, topic):
+    """The same of each event that is on the topic, as often as it is there."""
+    events = []
+    for partition, address in sorted(partitions_of(bootstrap, topic).items()):
+        for value in records_of(Broker(address), topic, partition):
+            event = json.loads(value)
+            events.append((event["order_id"], event["version"], event["attempt"]))
+    return events
+
+
+def consumer_of(postgres, schema, valid):
+    """What a consumer did: effects without an event, events without an effect, effects beyond the first."""
+    sql = f"select order_id, version, attempt from {schema}.effects"
+    effects = [(order, int(version), attempt) for order, version, attempt in asked(postgres, sql)]
+    done = set(effects)
+    counted = {
+        "effects": len(effects),
+        "unapplied": len(valid - done),
+        "applied_twice": len(effects) - len(done),
+        "applied_unseen": sum(effect not in valid for effect in effects),
+    }
+    # What it says that it did, against what it has: a row for each charge.
+    tables = {name for (name,) in asked(postgres, f"select tablename from pg_tables where schemaname = '{schema}'")}
+    if "charges" in tables:
+        [[charges]] = asked(postgres, f"select count(*) from {schema}.charges")
+        counted["charges"] = int(charges)
+    if "stock" in tables:
+        [[reserved]] = asked(postgres, f"select reserved from {schema}.stock")
+        counted["charges"] = int(reserved)
+    return counted
+
+
+def counted(stack, strategy):
+    postgres, schema = stack["postgres"], strategy["schema"]
+    committed = committed_of(postgres, schema)
+    events = events_of(stack["kafka"]["bootstrap"], strategy["topic"])
+    seen = set(events)
+    valid = seen & committed
+    counts = {
+        "committed": len(committed),
+        "observed": len(events),
+        "unpublished": len(committed - seen),
+        "phantom": sum(event not in committed for event in events),
+        "duplicated": sum(event in committed for event in events) - len(valid),
+        "consumers": {},
+    }
+    for index, consumer in enumerate(strategy["consumers"]):
+        # Each has a schema of its own, numbered in the scenario's order.
+        counts["consumers"][consumer["name"]] = consumer_of(postgres, f"{schema}_c{index}", valid)
+    return counts
+
+
+def main():
+    with open(sys.argv[1], "rb") as file:
+        stack = tomllib.load(file)
+    with open(sys.argv[2], encoding="utf-8") as file:
+        record = json.load(file)
+    assert crc32c(b"123456789") == 0xE3069283, "the checksum is not Kafka's"
+    print(json.dumps({strategy["name"]: counted(stack, strategy) for strategy in record["strategies"]}, indent=1))
+
+
+main()
