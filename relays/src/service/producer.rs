@@ -315,6 +315,7 @@ mod tests {
     use crate::order::{ChangeType, Directive};
     use rdkafka::bindings;
     use rdkafka::mocking::MockCluster;
+    use rdkafka::types::RDKafkaApiKey;
 
     fn change() -> Change {
         Change {
@@ -385,6 +386,31 @@ mod tests {
         let delivery = timeout(Duration::from_secs(5), events.publish(&change(), &text, 1)).await;
         let error = delivery.unwrap().unwrap_err();
         assert!(error.contains("MessageTimedOut"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn given_a_publish_that_is_refused_once_then_only_who_retries_gets_it_through() {
+        for (retries, delivered) in [(0, false), (1, true)] {
+            let cluster = MockCluster::new(1).unwrap();
+            cluster.create_topic("events", 1, 1).unwrap();
+            let policy = PublishPolicy {
+                retries,
+                backoff_ms: 1,
+                ..PublishPolicy::default()
+            };
+            let target = target(cluster.bootstrap_servers());
+            let monitor = Arc::new(Monitor::default());
+            let events =
+                EventProducer::new(&target, Some(10_000), policy, monitor, Trace::default());
+            let events = events.unwrap();
+            cluster.request_errors(
+                RDKafkaApiKey::Produce,
+                &[bindings::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE],
+            );
+            let text = EventText::new("00", &change());
+            let delivery = events.publish(&change(), &text, 1).await;
+            assert_eq!(delivery.is_ok(), delivered, "{delivery:?}");
+        }
     }
 
     #[test]
