@@ -1,6 +1,7 @@
 //! Drives a workload through a strategy, injects faults, keeps the history, and has the referee judge it.
 
 pub mod bench;
+pub mod call_sink;
 pub mod cli;
 pub mod debezium;
 pub mod evidence;

@@ -227,12 +227,27 @@ fn how(consumer: &Consumer) -> String {
 /// Counts of a consumer, each with its metric and the words for it.
 pub(crate) fn consumer_counts(
     consumer: &Consumer,
-) -> [(&'static str, Option<u64>, &'static str); 3] {
+) -> [(&'static str, Option<u64>, &'static str); 4] {
     [
         ("unapplied", consumer.unapplied, "never"),
         ("applied_twice", consumer.applied_twice, "twice"),
         ("applied_unseen", consumer.applied_unseen, "unseen"),
+        (
+            "applied_out_of_order",
+            consumer.applied_out_of_order,
+            "out of order",
+        ),
     ]
+}
+
+/// The words for nothing wrong. Where no copy came none could be applied; and of a call it is never more than how it
+/// went this time, as no transaction covers it.
+fn once_each(consumer: &Consumer) -> &'static str {
+    match (consumer.copies, consumer.effect.as_str()) {
+        (Some(0), _) => "once each, no copies",
+        (_, "call") => "once each this time",
+        (_, _) => "once each",
+    }
 }
 
 fn applied(strategy: &Strategy, consumer: &Consumer) -> Cell {
@@ -253,12 +268,16 @@ fn applied(strategy: &Strategy, consumer: &Consumer) -> Cell {
         .iter()
         .map(|(_, count, word)| format!("{} {word}", figures::count(*count)))
         .collect();
-    let all_known = counts.iter().all(|(_, count, _)| count.is_some());
+    // What has no order is never out of it.
+    let has_order = consumer.effect == "state";
+    let all_known = counts.iter().all(|(metric, count, _)| {
+        count.is_some() || (*metric == "applied_out_of_order" && !has_order)
+    });
     // One to which nothing came has done nothing right.
     let did_some = is_some_of(consumer.effects);
     match (said.is_empty(), all_known && did_some) {
         (false, _) => Cell::new(said.join(", "), worst),
-        (true, true) => Cell::new("once each", Tone::Good),
+        (true, true) => Cell::new(once_each(consumer), Tone::Good),
         (true, false) => Cell::new(DASH, Tone::Faint),
     }
 }

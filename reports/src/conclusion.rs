@@ -238,23 +238,31 @@ fn passed(strategy: &Strategy) -> (String, bool) {
     (text, clean)
 }
 
-/// What its consumers did with it, as far as something was wrong: `consumer-payments applied 312 changes twice`.
+/// What its consumers did with it, as far as something was wrong, those that did the same together:
+/// `consumer-payments and consumer-inventory applied 312 changes twice`.
 fn of_consumers(strategy: &Strategy) -> Vec<String> {
-    let told = strategy.consumers.iter().flat_map(|consumer| {
-        let changes = |n| figures::counted(n, "change");
+    let mut told: Vec<(String, Vec<&str>)> = Vec::new();
+    for consumer in &strategy.consumers {
         let all = [
             (consumer.unapplied, "did not apply", ""),
             (consumer.applied_twice, "applied", " twice"),
             (consumer.applied_unseen, "applied", " without a valid event"),
+            (consumer.applied_out_of_order, "applied", " out of order"),
         ];
         let wrong = all
             .into_iter()
             .filter(|(count, ..)| count.is_some_and(|count| count > 0));
-        wrong.map(move |(count, did, how)| {
-            format!("its {} {did} {}{how}", consumer.name, changes(count))
-        })
-    });
-    told.collect()
+        for (count, did, how) in wrong {
+            let what = format!("{did} {}{how}", figures::counted(count, "change"));
+            match told.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, names)) => names.push(&consumer.name),
+                None => told.push((what, vec![&consumer.name])),
+            }
+        }
+    }
+    let sentences = told.into_iter();
+    let sentences = sentences.map(|(what, names)| format!("its {} {what}", figures::list(&names)));
+    sentences.collect()
 }
 
 /// What must not happen, with its metric, as far as it did.

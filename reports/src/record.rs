@@ -282,20 +282,27 @@ pub struct Strategy {
 pub struct Consumer {
     /// The name of its process, such as `consumer-payments`.
     pub name: String,
-    /// `insert` or `increment`: what it did with each event.
+    /// `insert`, `increment`, `call` or `state`: what it did with each event.
     pub effect: String,
     /// `none`, `key` or `inbox`: by what it knew an event that it had applied already.
     pub idempotency: String,
     /// `before` or `after`: when it committed its offset.
     pub commit: String,
-    /// Effects that it did, as its own database tells; null where they were not read.
+    /// Effects that it did, as its own database tells, or whom it called; null where they were not read.
     pub effects: Option<u64>,
+    /// Events that came to it and had been on the topic before; null where that is not known.
+    #[serde(default)]
+    pub copies: Option<u64>,
     /// Valid events without their effect; null where that is not known.
     pub unapplied: Option<u64>,
     /// Effects beyond the first for the same change; null where that is not known.
     pub applied_twice: Option<u64>,
     /// Effects without a valid event; null where that is not known.
     pub applied_unseen: Option<u64>,
+    /// Effects after which an order was in an older state than it had been; null of an effect that is no state, and
+    /// where that is not known.
+    #[serde(default)]
+    pub applied_out_of_order: Option<u64>,
 }
 
 /// What a strategy cost the database. Null is what was not measured, and what it does not have (an
@@ -419,7 +426,7 @@ pub struct Expectation {
     pub met: Option<bool>,
     /// Whether the file said so (false), or every relay strategy is held to it (true).
     pub implicit: bool,
-    /// Why not met; empty when met.
+    /// Why not met; of one that is met, what was not tried, if anything.
     pub reason: String,
 }
 

@@ -219,9 +219,11 @@ fn consumers(history: &History, judgement: &Judgement) -> Vec<record::Consumer> 
                 idempotency: planned.idempotency.name().to_owned(),
                 commit: planned.commit.name().to_owned(),
                 effects: judged.effects,
+                copies: judged.copies,
                 unapplied: count(Metric::Unapplied),
                 applied_twice: count(Metric::AppliedTwice),
                 applied_unseen: count(Metric::AppliedUnseen),
+                applied_out_of_order: count(Metric::AppliedOutOfOrder),
             }
         })
         .collect()

@@ -1,5 +1,5 @@
 //! What consumers made of the events: once the topic is closed and read, each is given time to read to its end,
-//! told to end, and asked by its own database what it did.
+//! told to end, and its own database, or whom it called, is asked what it did.
 
 use super::context::Context;
 use super::deployment::{DeployedConsumer, Deployment, StoppedConsumer};
@@ -129,12 +129,14 @@ async fn read(
     let stopped = deployment.stop_consumer(child).await?;
     let layout = deployment.consumer_layout(deployed.index);
     let committed = offsets(deployment, deployed).await?;
-    let effects = effects::read(
-        deployment.admin_of_consumers(),
-        &layout,
-        (&deployment.identity, &clock),
-        deployed.index as u32,
-    );
-    into.extend(&effects.await?);
+    let effects = match deployment.take_sink(deployed.index) {
+        Some(sink) => sink.calls(clock).await?,
+        None => {
+            let admin = deployment.admin_of_consumers();
+            let of_run = (&*deployment.identity, &clock);
+            effects::read(admin, &layout, of_run, deployed.index as u32).await?
+        }
+    };
+    into.extend(&effects);
     Ok((stopped, committed))
 }

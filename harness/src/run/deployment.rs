@@ -10,6 +10,7 @@ mod plan;
 
 use super::RunError;
 use super::strategies::StrategyParts;
+use crate::call_sink::CallSink;
 use crate::identity::{Identity, RunKey};
 use crate::nemesis::{self, BadQuery};
 use crate::process::reaper::Reaper;
@@ -31,7 +32,7 @@ use relays::schema::{self, Layout};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// So many ports are reserved: that of the order service and those of the relays.
 const PORTS: usize = 1 + Instance::MOST;
@@ -88,6 +89,8 @@ pub struct Deployment<'a> {
     pub relays: Vec<Child>,
     /// The consumers, once raised, in the scenario's order.
     pub(super) consumers: Vec<Child>,
+    /// Whom those of them call that call somebody, by their index in the scenario, until what came there is read.
+    sinks: Mutex<BTreeMap<usize, CallSink>>,
     /// Start relays again that end by themselves, where that is wanted.
     keepers: Vec<Keeper>,
     /// How each relay ended when it was told to.

@@ -150,6 +150,13 @@ scenarios! {
                 assert_eq!(consumer.applied_twice, twice, "{}", consumer.name);
                 let others = (consumer.unapplied, consumer.applied_unseen);
                 assert_eq!(others, (Some(0), Some(0)), "{}", consumer.name);
+                let back = consumer.applied_out_of_order;
+                let is_right = match (consumer.effect.as_str(), consumer.idempotency.as_str()) {
+                    ("state", "none") => back.is_some_and(|back| back > 0),
+                    ("state", _) => back == Some(0),
+                    _ => back.is_none(),
+                };
+                assert!(is_right, "{}: {back:?}", consumer.name);
             }
         }
     };

@@ -10,6 +10,7 @@ mod process;
 mod slow;
 mod trace;
 
+pub use fixture::kafka_link;
 use fixture::{Fixture, Kind, Wiring};
 use process::RelayProcess;
 use relays::signal::Signal;

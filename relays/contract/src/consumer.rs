@@ -2,6 +2,19 @@
 
 use crate::config::PostgresTarget;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// The header of a call that has the event's id, so that whoever is called can know the event again.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// This is what a call says of its event; the event's id is in [`IDEMPOTENCY_KEY`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallBody {
+    /// The order that changed.
+    pub order_id: uuid::Uuid,
+    /// The version that the change made.
+    pub version: i32,
+}
 
 /// This is what a consumer does with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,17 +24,39 @@ pub enum EffectKind {
     Insert,
     /// It adds one to a number for each event: a reservation.
     Increment,
+    /// It calls somebody for each event, by HTTP: a notification. No transaction covers that.
+    Call,
+    /// It sets the order's row to the event's version: a shipment, which goes from state to state.
+    State,
 }
 
 impl EffectKind {
     /// These are all of them.
-    pub const ALL: [Self; 2] = [Self::Insert, Self::Increment];
+    pub const ALL: [Self; 4] = [Self::Insert, Self::Increment, Self::Call, Self::State];
 
     /// Returns its name in scenario files and records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Insert => "insert",
             Self::Increment => "increment",
+            Self::Call => "call",
+            Self::State => "state",
+        }
+    }
+
+    /// Whether it is done by a transaction of the consumer's own database, with whatever belongs to it.
+    pub fn is_in_transaction(self) -> bool {
+        match self {
+            Self::Insert | Self::Increment | Self::State => true,
+            Self::Call => false,
+        }
+    }
+
+    /// Whether it takes an order from state to state, so that an older version can take it back.
+    pub fn has_order(self) -> bool {
+        match self {
+            Self::State => true,
+            Self::Insert | Self::Increment | Self::Call => false,
         }
     }
 }
@@ -33,9 +68,11 @@ pub enum Idempotency {
     /// It does not: an event that comes again is applied again.
     #[default]
     None,
-    /// Its effect has a unique key of its own, the order and its version, which a second one runs into.
+    /// Its effect has a key of its own: a charge's is the order and its version, which a second one runs into; of a
+    /// state a version is set only where it is higher than the one that is there.
     Key,
-    /// The event's id is in a table of its own, written in the transaction of the effect.
+    /// The event's id is in a table of its own, written in the transaction of the effect; of a call, which no
+    /// transaction covers, before it or after it, as the offset is.
     Inbox,
 }
 
@@ -94,4 +131,7 @@ pub struct ConsumerConfig {
     pub idempotency: Idempotency,
     /// This says when it commits its offset.
     pub commit: OffsetCommit,
+    /// It calls whoever listens here, where its effect is a call.
+    #[serde(default)]
+    pub sink: Option<SocketAddr>,
 }

@@ -42,6 +42,8 @@ impl ConsumedEvent {
 #[derive(Debug, Default)]
 pub(super) struct ConsumedBatch {
     pub events: Vec<ConsumedEvent>,
+    /// Where each of them is: partition and offset.
+    places: Vec<(i32, i64)>,
     /// Records that were read, events or not.
     pub records: usize,
     /// By partition, the first offset that was read.
@@ -56,7 +58,26 @@ impl ConsumedBatch {
         self.records += 1;
         self.first.entry(partition).or_insert(offset);
         self.next.insert(partition, offset + 1);
-        self.events.extend(value.and_then(ConsumedEvent::parse));
+        if let Some(event) = value.and_then(ConsumedEvent::parse) {
+            self.events.push(event);
+            self.places.push((partition, offset));
+        }
+    }
+
+    /// By partition, the offset of the first event that is not done, where so many from the first on are.
+    pub fn undone(&self, done: usize) -> BTreeMap<i32, i64> {
+        let mut undone = BTreeMap::new();
+        for (partition, offset) in self.places.iter().skip(done) {
+            undone.entry(*partition).or_insert(*offset);
+        }
+        undone
+    }
+
+    /// By partition, the offset behind what is done.
+    pub fn done(&self, done: usize) -> BTreeMap<i32, i64> {
+        let mut passed = self.next.clone();
+        passed.extend(self.undone(done));
+        passed
     }
 }
 
@@ -87,5 +108,10 @@ mod tests {
         assert_eq!(batch.records, 4);
         assert_eq!(batch.first, BTreeMap::from([(0, 2), (1, 7)]));
         assert_eq!(batch.next, BTreeMap::from([(0, 3), (1, 10)]));
+        // Of which the first is done, and then both.
+        assert_eq!(batch.undone(1), BTreeMap::from([(1, 9)]));
+        assert_eq!(batch.done(1), BTreeMap::from([(0, 3), (1, 9)]));
+        assert_eq!(batch.undone(0), BTreeMap::from([(1, 7)]));
+        assert_eq!(batch.done(2), batch.next);
     }
 }

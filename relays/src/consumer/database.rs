@@ -1,20 +1,17 @@
 //! The consumer's side to PostgreSQL: one session, made anew when it is lost.
 
-use super::batch::ConsumedEvent;
-use super::effect::statement;
 use crate::config::PostgresTarget;
-use crate::schema::{connect_options, quote_identifier, words};
-use crate::signal::{Signal, emit, monotonic_ns};
-use contract::consumer::ConsumerConfig;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use crate::schema::{connect_options, words};
+use crate::signal::{Signal, emit};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgQueryResult};
+use sqlx::query::Query;
+use sqlx::{ConnectOptions, Connection, Postgres};
 use std::time::Duration;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 /// Connecting takes this long at most.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// One batch with its answer takes this long at most, by our own clock: a link that swallows everything gives no
+/// One statement with its answer takes this long at most, by our own clock: a link that swallows everything gives no
 /// error by itself.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// What the server does when it is this side that vanished.
@@ -26,29 +23,26 @@ const SESSION: [(&str, &str); 5] = [
     ("statement_timeout", "10000"),
 ];
 
-pub(super) struct EffectDatabase {
+pub(super) struct ConsumerDatabase {
     options: PgConnectOptions,
     place: String,
-    statement: String,
     session: Option<PgConnection>,
     was_lost: bool,
 }
 
-impl EffectDatabase {
-    pub fn new(config: &ConsumerConfig) -> Self {
+impl ConsumerDatabase {
+    pub fn new(target: &PostgresTarget) -> Self {
         let PostgresTarget {
             host,
             port,
             database,
-            schema,
             ..
-        } = &config.postgres;
+        } = target;
         Self {
-            options: connect_options(&config.postgres, "outbox-consumer")
+            options: connect_options(target, "outbox-consumer")
                 .options(SESSION)
                 .disable_statement_logging(),
             place: format!("{host}:{port}/{database}"),
-            statement: statement(&quote_identifier(schema), config.effect, config.idempotency),
             session: None,
             was_lost: false,
         }
@@ -74,28 +68,24 @@ impl EffectDatabase {
         Err(self.lost(format!("connect to PostgreSQL at {}: {reason}", self.place)))
     }
 
-    /// Applies events in one transaction. After an Err they may be applied or not: the answer may be what was lost.
-    pub async fn apply(&mut self, events: &[ConsumedEvent]) -> Result<(), String> {
+    /// Executes a statement, which is a transaction. After an Err it may be done or not: the answer may be what was
+    /// lost.
+    pub async fn execute(
+        &mut self,
+        doing: &str,
+        statement: Query<'_, Postgres, PgArguments>,
+    ) -> Result<PgQueryResult, String> {
         let Some(session) = &mut self.session else {
-            return Err("there is no session".to_owned());
+            return Err(format!("{doing}: there is no session"));
         };
-        let orders: Vec<Uuid> = events.iter().map(|e| e.order).collect();
-        let versions: Vec<i32> = events.iter().map(|e| e.version).collect();
-        let ids: Vec<Uuid> = events.iter().map(|e| e.id).collect();
-        let applied = sqlx::query(AssertSqlSafe(self.statement.as_str()))
-            .bind(orders)
-            .bind(versions)
-            .bind(ids)
-            .bind(i64::try_from(monotonic_ns()).unwrap_or(i64::MAX))
-            .execute(session);
-        let reason = match timeout(ANSWER_WITHIN, applied).await {
-            Ok(Ok(_)) => return Ok(()),
+        let reason = match timeout(ANSWER_WITHIN, statement.execute(session)).await {
+            Ok(Ok(result)) => return Ok(result),
             Ok(Err(error)) => words(&error),
             Err(_) => format!("no answer within {ANSWER_WITHIN:?}"),
         };
         // Its answer may still be on the way: of no more use.
         self.session = None;
-        Err(self.lost(format!("apply {} events: {reason}", events.len())))
+        Err(self.lost(format!("{doing}: {reason}")))
     }
 
     fn lost(&mut self, reason: String) -> String {

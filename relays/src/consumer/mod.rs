@@ -1,18 +1,25 @@
-//! A consumer of the topic: reads with a group of its own, does its effect in its own database, commits its
-//! offset before or after that. What it does with an event that comes twice is the experiment.
+//! A consumer of the topic: reads with a group of its own, does its effect in its own database or with somebody whom
+//! it calls, commits its offset before or after that. What it does with an event that comes twice is the experiment.
 
 mod batch;
+mod call;
 mod database;
 mod effect;
+mod inbox;
 mod reader;
+mod side;
+mod sink;
+mod transaction;
 
 use crate::pump::backoff::Backoff;
 use crate::pump::terminated;
 use crate::signal::{Signal, emit};
 use batch::ConsumedBatch;
-pub use contract::consumer::{ConsumerConfig, EffectKind, Idempotency, OffsetCommit};
-use database::EffectDatabase;
+pub use contract::consumer::{
+    CallBody, ConsumerConfig, EffectKind, IDEMPOTENCY_KEY, Idempotency, OffsetCommit,
+};
 use reader::GroupReader;
+use side::{EffectSide, Undone};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -41,7 +48,7 @@ pub fn run(config: ConsumerConfig) -> Result<(), String> {
     });
     let reader = GroupReader::join(&config)?;
     let consumer = GroupMember {
-        database: EffectDatabase::new(&config),
+        side: EffectSide::new(&config)?,
         commit: config.commit,
         reader,
         runtime,
@@ -56,7 +63,7 @@ pub fn run(config: ConsumerConfig) -> Result<(), String> {
 /// The one member of a group, with its two sides.
 struct GroupMember {
     reader: GroupReader,
-    database: EffectDatabase,
+    side: EffectSide,
     commit: OffsetCommit,
     runtime: Runtime,
     stopping: Arc<AtomicBool>,
@@ -72,11 +79,11 @@ impl GroupMember {
                 self.pause();
             }
         }
-        if let Err(error) = self.reader.commit() {
+        if let Err(error) = self.runtime.block_on(self.reader.commit()) {
             // The next member applies that again.
             tracing::warn!("the last offsets are not committed: {error}");
         }
-        self.runtime.block_on(self.database.close());
+        self.runtime.block_on(self.side.close());
         self.runtime.shutdown_timeout(LOOK_AROUND);
     }
 
@@ -96,7 +103,7 @@ impl GroupMember {
     /// Connects where that is needed, reads what there is, applies it and commits; an Err says what failed.
     fn round(&mut self) -> Result<(), String> {
         // Nothing is read, and no offset committed, while the effect cannot be done.
-        self.runtime.block_on(self.database.connect())?;
+        self.runtime.block_on(self.side.connect())?;
         let batch = self.reader.next(LOOK_AROUND)?;
         if !self.is_ready && self.reader.is_assigned()? {
             self.is_ready = true;
@@ -112,29 +119,31 @@ impl GroupMember {
 
     /// At most once: what fails behind the commit is never done.
     fn commit_and_apply(&mut self, batch: &ConsumedBatch) -> Result<(), String> {
-        self.reader.passed(batch);
-        if let Err(error) = self.reader.commit() {
+        self.reader.passed(&batch.next);
+        if let Err(error) = self.runtime.block_on(self.reader.commit()) {
             // It may be committed or not: what was read is read again, as nothing of it is done.
-            self.reader.go_back(batch)?;
+            self.reader.go_back(&batch.first)?;
             return Err(error);
         }
-        self.apply(batch)
+        self.apply(batch).map_err(|undone| undone.reason)
     }
 
     /// At least once: what fails before the commit is done again.
     fn apply_and_commit(&mut self, batch: &ConsumedBatch) -> Result<(), String> {
-        if let Err(error) = self.apply(batch) {
-            self.reader.go_back(batch)?;
-            return Err(error);
+        if let Err(Undone { done, reason }) = self.apply(batch) {
+            self.reader.passed(&batch.done(done));
+            self.reader.go_back(&batch.undone(done))?;
+            return Err(reason);
         }
-        self.reader.passed(batch);
-        self.reader.commit()
+        self.reader.passed(&batch.next);
+        self.runtime.block_on(self.reader.commit())
     }
 
-    fn apply(&mut self, batch: &ConsumedBatch) -> Result<(), String> {
+    fn apply(&mut self, batch: &ConsumedBatch) -> Result<(), Undone> {
         if batch.events.is_empty() {
             return Ok(());
         }
-        self.runtime.block_on(self.database.apply(&batch.events))
+        let applied = self.side.apply(&batch.events, &self.stopping);
+        self.runtime.block_on(applied)
     }
 }

@@ -4,21 +4,31 @@ use super::batch::ConsumedBatch;
 use contract::consumer::ConsumerConfig;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 /// A batch has at most so many records; what is kept of each is small.
 const BATCH: usize = 500;
 /// Going back in a partition takes this long at most.
 const SEEK_WITHIN: Duration = Duration::from_secs(5);
+/// A commit is waited for so long, of which the end of a process has room for several. Its client gives up much later
+/// while there is no broker.
+const COMMIT_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct GroupReader {
-    consumer: BaseConsumer,
+    consumer: Arc<BaseConsumer>,
     topic: String,
     /// By partition, the offset behind what was passed, as far as it is not committed.
     uncommitted: BTreeMap<i32, i64>,
+    /// A commit of which nothing was heard yet.
+    under_way: Option<JoinHandle<KafkaResult<()>>>,
 }
 
 impl GroupReader {
@@ -49,9 +59,10 @@ impl GroupReader {
             .subscribe(&[&config.topic])
             .map_err(|e| format!("subscribe to {}: {e}", config.topic))?;
         Ok(Self {
-            consumer,
+            consumer: Arc::new(consumer),
             topic: config.topic.clone(),
             uncommitted: BTreeMap::new(),
+            under_way: None,
         })
     }
 
@@ -80,31 +91,49 @@ impl GroupReader {
         Ok(batch)
     }
 
-    /// These records are behind it: the next commit says so.
-    pub fn passed(&mut self, batch: &ConsumedBatch) {
-        self.uncommitted.extend(&batch.next);
+    /// What is before these offsets is behind it: the next commit says so.
+    pub fn passed(&mut self, next: &BTreeMap<i32, i64>) {
+        self.uncommitted.extend(next);
     }
 
-    /// Commits what was passed, and waits for the answer.
-    pub fn commit(&mut self) -> Result<(), String> {
+    /// Commits what was passed, and waits for the answer. After an Err it may be committed or not.
+    pub async fn commit(&mut self) -> Result<(), String> {
         if self.uncommitted.is_empty() {
             return Ok(());
         }
+        let late = |_| format!("commit the offsets: no answer within {COMMIT_WITHIN:?}");
+        // Of two that are under way, the first could take back what the second says.
+        self.answer().await.map_err(late)?;
         let offsets = self.offsets(&self.uncommitted)?;
-        self.consumer
-            .commit(&offsets, CommitMode::Sync)
-            .map_err(|e| format!("commit the offsets: {e}"))?;
+        let consumer = Arc::clone(&self.consumer);
+        let commit = move || consumer.commit(&offsets, CommitMode::Sync);
+        self.under_way = Some(spawn_blocking(commit));
+        match self.answer().await.map_err(late)? {
+            Some(Ok(Err(error))) => return Err(format!("commit the offsets: {error}")),
+            Some(Err(error)) => return Err(format!("commit the offsets: {error}")),
+            Some(Ok(Ok(()))) | None => {}
+        }
         self.uncommitted.clear();
         Ok(())
     }
 
-    /// Reads these records again, which are then not passed.
-    pub fn go_back(&mut self, batch: &ConsumedBatch) -> Result<(), String> {
+    /// Waits for what is under way.
+    async fn answer(&mut self) -> Result<Option<Result<KafkaResult<()>, JoinError>>, Elapsed> {
+        let Some(under_way) = &mut self.under_way else {
+            return Ok(None);
+        };
+        let answer = timeout(COMMIT_WITHIN, under_way).await?;
+        self.under_way = None;
+        Ok(Some(answer))
+    }
+
+    /// Reads again from these offsets on, which are then not passed.
+    pub fn go_back(&mut self, first: &BTreeMap<i32, i64>) -> Result<(), String> {
         for (partition, offset) in &mut self.uncommitted {
-            *offset = batch.first.get(partition).copied().unwrap_or(*offset);
+            *offset = first.get(partition).copied().unwrap_or(*offset);
         }
         let until = Instant::now() + SEEK_WITHIN;
-        for (partition, offset) in &batch.first {
+        for (partition, offset) in first {
             let left = until.saturating_duration_since(Instant::now());
             self.consumer
                 .seek(&self.topic, *partition, Offset::Offset(*offset), left)

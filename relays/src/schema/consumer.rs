@@ -63,12 +63,23 @@ fn tables(
                 format!("insert into {schema}.stock values (0)"),
             ),
         ],
+        // What it does is done elsewhere.
+        EffectKind::Call => Vec::new(),
+        EffectKind::State => vec![(
+            "creating table shipments",
+            format!(
+                "create table {schema}.shipments (order_id uuid primary key, version int not null)"
+            ),
+        )],
     };
     if idempotency == Idempotency::Inbox {
         statements.push((
             "creating table inbox",
             format!("create table {schema}.inbox (event_id uuid primary key)"),
         ));
+    }
+    if !effect.is_in_transaction() {
+        return statements;
     }
     statements.push((
         "creating table effects",

@@ -258,7 +258,7 @@ fn database() -> BoxedStrategy<DatabaseCosts> {
 
 fn consumer() -> impl Strategy<Value = reports::record::Consumer> {
     let told = (words(), words(), words(), words());
-    let counts = (count(), count(), count(), count());
+    let counts = (count(), count(), count(), count(), count(), count());
     (told, counts).prop_map(|(told, counts)| reports::record::Consumer {
         name: told.0,
         effect: told.1,
@@ -268,6 +268,8 @@ fn consumer() -> impl Strategy<Value = reports::record::Consumer> {
         unapplied: known(counts.1),
         applied_twice: known(counts.2),
         applied_unseen: known(counts.3),
+        applied_out_of_order: known(counts.4),
+        copies: known(counts.5),
     })
 }
 

@@ -17,6 +17,8 @@ fn consumer(name: &str, idempotency: &str, twice: Option<u64>) -> Consumer {
         unapplied: twice.map(|_| 0),
         applied_twice: twice,
         applied_unseen: twice.map(|_| 0),
+        applied_out_of_order: None,
+        copies: Some(312),
     }
 }
 
@@ -74,6 +76,57 @@ fn given_consumers_when_the_record_is_shown_then_each_has_a_row_in_every_format(
     // Nobody who has none is shown an empty section.
     let none = Terminal { colour, width: 120 }.render(&sample::record(), None);
     assert!(!none.contains("consumers"), "{none}");
+}
+
+#[test]
+fn given_consumers_that_applied_each_event_once_when_shown_then_what_that_shows_is_said() {
+    let mut record = record();
+    let inbox = |name: &str, effect: &str, copies, out_of_order| Consumer {
+        effect: effect.to_owned(),
+        copies,
+        applied_out_of_order: out_of_order,
+        ..consumer(name, "inbox", Some(0))
+    };
+    record.strategies[0].consumers = vec![
+        inbox("consumer-tried", "insert", Some(312), None),
+        inbox("consumer-untried", "insert", Some(0), None),
+        inbox("consumer-older", "insert", None, None),
+        inbox("consumer-called", "call", Some(312), None),
+        inbox("consumer-kept", "state", Some(312), Some(0)),
+        inbox("consumer-taken-back", "state", Some(312), Some(7)),
+        inbox("consumer-unread", "state", Some(312), None),
+    ];
+    let colour = false;
+    let text = Terminal { colour, width: 120 }.render(&record, None);
+    for (label, said) in [
+        ("tried (insert, inbox)", "once each"),
+        ("untried (insert, inbox)", "once each, no copies"),
+        ("older (insert, inbox)", "once each"),
+        ("called (call, inbox)", "once each this time"),
+        ("kept (state, inbox)", "once each"),
+        ("taken-back (state, inbox)", "7 out of order"),
+        ("unread (state, inbox)", "–"),
+    ] {
+        let line = text.lines().find(|l| l.trim_start().starts_with(label));
+        let line = line.unwrap_or_else(|| panic!("no {label}:\n{text}"));
+        assert_eq!(line.trim_start()[label.len()..].trim(), said, "{label}");
+    }
+}
+
+#[test]
+fn given_consumers_that_did_the_same_when_concluded_then_it_is_said_once() {
+    let mut record = record();
+    let shipping = Consumer {
+        effect: "state".to_owned(),
+        applied_out_of_order: Some(98),
+        ..consumer("consumer-shipping", "none", Some(312))
+    };
+    record.strategies[0].consumers.push(shipping);
+    assert_eq!(
+        reports::conclusion(&record),
+        "polling lost none, its consumer-payments and consumer-shipping applied 312 changes twice and its \
+         consumer-shipping applied 98 changes out of order."
+    );
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub struct Checked {
     pub observed: Option<f64>,
     /// Whether it is met; `None` when this run cannot tell (makes it unknown, see `reason`).
     pub met: Option<bool>,
-    /// Why it was missed or cannot be told; empty when met.
+    /// Why it was missed or cannot be told; of one that is met, what was not tried, if anything.
     pub reason: String,
     /// Whether nothing but an inconclusive run, which is a reason of its own, leaves it open.
     pub only_inconclusive: bool,
@@ -114,7 +114,9 @@ pub struct ConsumerJudgement {
     pub name: String,
     /// How many effects it had done; `None` where they were not read.
     pub effects: Option<u64>,
-    /// There is one finding for each count of consumers, zero or not.
+    /// How many events came to it that were on the topic before them; `None` where that is not known.
+    pub copies: Option<u64>,
+    /// There is one finding for each count of such a consumer, zero or not.
     pub findings: Vec<Finding>,
     /// These are the expectations with what was seen, in the file's order.
     pub expectations: Vec<Checked>,

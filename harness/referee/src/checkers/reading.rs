@@ -84,7 +84,8 @@ fn needs(metric: Metric) -> Needs {
         // And whether there is an event for an effect, or an effect for an event.
         | Metric::Unapplied
         | Metric::AppliedTwice
-        | Metric::AppliedUnseen => all_of(Steps::ALL),
+        | Metric::AppliedUnseen
+        | Metric::AppliedOutOfOrder => all_of(Steps::ALL),
         // The record shows it by itself, beside the attempt that it names.
         Metric::Foreign | Metric::Corrupted => on_the_topic(Steps::OUTCOMES),
         // And what the database holds.

@@ -72,7 +72,7 @@ pub struct History {
     /// These steps are what the system under test wrote of each event's way through it, by time. They serve
     /// explanations only: no verdict rests on the word of what is judged.
     pub trace: Rows<TraceRow>,
-    /// These are the effects that consumers did, as their own databases tell: consumer after consumer, each in its order.
+    /// These are the effects that consumers did, as their own databases tell, or whom they called: consumer after consumer, each in its order.
     pub effects: Rows<EffectRow>,
 }
 
@@ -503,7 +503,7 @@ pub struct TraceRow {
     pub detail: u64,
 }
 
-/// This is one effect of one consumer: what was really done, as its own database tells.
+/// This is one effect of one consumer: what was really done, as its own database tells, or whoever was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EffectRow {
     /// This is the index of the consumer in `scenario.consumers`, from 0.
@@ -514,7 +514,7 @@ pub struct EffectRow {
     pub version: u32,
     /// This is the number of the attempt that the event named, or [`NONE`].
     pub attempt: u32,
-    /// This is when the consumer sent the transaction of the effect, run time.
+    /// This is when the consumer sent the transaction of the effect, or when its call was taken; run time.
     pub at_ns: i64,
 }
 

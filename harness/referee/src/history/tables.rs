@@ -637,7 +637,7 @@ impl Table for TraceRow {
 
 impl Table for EffectRow {
     const FILE: &'static str = "effects.parquet";
-    const WHAT: &'static str = "One row an effect of a consumer: what was really done, as the consumer's own database tells, consumer after consumer. Histories of before there were consumers have no such file.";
+    const WHAT: &'static str = "One row an effect of a consumer: what was really done, as the consumer's own database tells, or, of a `call`, whoever was called; consumer after consumer, each in the order in which it was done. Histories of before there were consumers have no such file.";
     const MAX_ROWS: usize = MAX_EVENTS;
 
     fn blank() -> Self {
@@ -674,7 +674,7 @@ impl Table for EffectRow {
             ),
             Column::new(
                 "at_ns",
-                "when the consumer sent the transaction of the effect",
+                "when the consumer sent the transaction of the effect; of a `call`, when it was taken",
                 Codec::I64(|r| r.at_ns, |r, v| r.at_ns = v),
             ),
         ]

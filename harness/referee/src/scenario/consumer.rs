@@ -32,13 +32,13 @@ pub(super) const KEYS: [KeyInfo; 3] = [
     KeyInfo::required(
         "effect",
         Shape::Word(effect_words),
-        "what it does with each event in its own database: `insert` a row (a charge), or `increment` a number (a reservation)",
+        "what it does with each event: `insert` a row (a charge), `increment` a number (a reservation), `call` somebody by HTTP (a notification), or set the order to its `state` (a shipment)",
     ),
     KeyInfo::usually(
         "idempotency",
         Shape::Word(idempotency_words),
         "\"none\"",
-        "by what it knows an event that it has applied already: nothing; the effect's own unique `key` (of `insert`); or an `inbox` of event ids, written in the effect's transaction",
+        "by what it knows an event that it has applied already: nothing; the effect's own `key` (of `insert`: order and version; of `state`: only a higher version is set); or an `inbox` of event ids, written in the effect's transaction, or before or after a call",
     ),
     KeyInfo::usually(
         "commit",
@@ -67,21 +67,41 @@ impl Consumer {
         format!("{PREFIX}{}", self.name)
     }
 
-    /// Counts that are expected to be 0 unless the file says otherwise: of a consumer that is made to apply each
-    /// event once, all of them. No consumer can tell a phantom from an event, and one that took a phantom's key for
-    /// the event's leaves that out; so where the strategy is not held to have none, what follows is not expected.
+    /// Returns what is counted of it. What has no order cannot be taken back to an older state.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let mut all = Metric::of_consumers();
+        all.retain(|metric| *metric != Metric::AppliedOutOfOrder || self.effect.has_order());
+        all
+    }
+
+    /// Counts that are expected to be 0 unless the file says otherwise: those that its way of working promises, as long
+    /// as the strategy keeps what it is held to. No consumer can tell a phantom from an event, and one that took a
+    /// phantom's key for the event's leaves that out; so where the strategy is not held to have none, what follows is
+    /// not expected. The same holds of events that come out of order.
     fn zeros(&self, strategy: &StrategyKind) -> Vec<Metric> {
-        let has_no_phantoms = strategy.zeros().contains(&Metric::Phantom);
-        match (self.idempotency, self.commit) {
-            (Idempotency::None, _) | (_, OffsetCommit::Before) => Vec::new(),
-            (Idempotency::Key | Idempotency::Inbox, OffsetCommit::After) if has_no_phantoms => {
-                Metric::of_consumers()
-            }
-            (Idempotency::Inbox, OffsetCommit::After) => {
-                vec![Metric::Unapplied, Metric::AppliedTwice]
-            }
-            (Idempotency::Key, OffsetCommit::After) => vec![Metric::AppliedTwice],
-        }
+        let held_to = strategy.zeros();
+        let no_phantoms = held_to.contains(&Metric::Phantom);
+        let in_order = held_to.contains(&Metric::Reordered);
+        let has_order = self.effect.has_order();
+        let (by_key, is_after) = match (self.idempotency, self.commit) {
+            (Idempotency::None, _) => return Vec::new(),
+            (Idempotency::Key, OffsetCommit::After) => (true, true),
+            (Idempotency::Key, OffsetCommit::Before) => (true, false),
+            (Idempotency::Inbox, OffsetCommit::After) => (false, true),
+            (Idempotency::Inbox, OffsetCommit::Before) => (false, false),
+        };
+        // A key that is taken, or a higher version that is there, leaves an event out.
+        let leaves_none_out = !by_key || (no_phantoms && (in_order || !has_order));
+        // Between a call and the inbox behind it there is always room for a crash.
+        let is_never_again = self.effect.is_in_transaction() || !is_after;
+        let promised = [
+            (Metric::Unapplied, is_after && leaves_none_out),
+            (Metric::AppliedTwice, is_never_again),
+            (Metric::AppliedUnseen, no_phantoms),
+            (Metric::AppliedOutOfOrder, has_order && (by_key || in_order)),
+        ];
+        let promised = promised.into_iter().filter(|(_, is_promised)| *is_promised);
+        promised.map(|(metric, _)| metric).collect()
     }
 }
 
@@ -159,13 +179,13 @@ fn read_one(mut s: Section<'_>, name: &str) -> Option<Consumer> {
         .get("commit")
         .and_then(|e| s.word(e, &moments))
         .unwrap_or_default();
-    if let (Some(entry), Some(EffectKind::Increment), Idempotency::Key) =
-        (idempotency_entry, effect, idempotency)
+    if let (Some(entry), Some(effect), Idempotency::Key) = (idempotency_entry, effect, idempotency)
+        && let Some(why) = no_key(effect)
     {
         s.problem(
             entry.span(),
-            "an `increment` has no key of its own: a number does not say what was added to it",
-            "take idempotency = \"inbox\", or effect = \"insert\"",
+            why,
+            "take idempotency = \"inbox\", or effect = \"insert\" or \"state\"",
         );
     }
     s.finish();
@@ -175,6 +195,19 @@ fn read_one(mut s: Section<'_>, name: &str) -> Option<Consumer> {
         idempotency,
         commit,
     })
+}
+
+/// Why an effect has no key of its own; `None` of one that has.
+fn no_key(effect: EffectKind) -> Option<&'static str> {
+    match effect {
+        EffectKind::Insert | EffectKind::State => None,
+        EffectKind::Increment => {
+            Some("an `increment` has no key of its own: a number does not say what was added to it")
+        }
+        EffectKind::Call => Some(
+            "a `call` has no key of its own: whoever is called could know it again, and not the consumer",
+        ),
+    }
 }
 
 /// A consumer reads events that are the value of a record, as those of the relays here are.
@@ -231,9 +264,18 @@ pub(super) fn read_expectations(
     let mut expectations = Vec::new();
     for entry in inner.entries() {
         match Metric::parse_of_consumer(entry.key) {
+            Some(metric) if !consumer.metrics().contains(&metric) => s.problem(
+                entry.key_span(),
+                format!(
+                    "`{}` has no order that it could break: its effect is `{}`",
+                    consumer.process(),
+                    consumer.effect.name()
+                ),
+                "take this line out, or give the consumer effect = \"state\"",
+            ),
             Some(metric) => expectations.extend(expectations::read_one(s, entry, metric, most)),
             None => {
-                let names = Metric::of_consumers().into_iter().map(Metric::name);
+                let names = consumer.metrics().into_iter().map(Metric::name);
                 let names: Vec<String> = names.collect();
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 s.problem(

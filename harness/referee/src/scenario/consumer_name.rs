@@ -6,7 +6,7 @@ use super::strategies::name_problem;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// So many different names one program ever has: scenario files have four each.
+/// So many different names one program ever has: scenario files have eight each.
 const MOST: usize = 4096;
 
 static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());

@@ -172,7 +172,8 @@ pub(super) fn of_metric(metric: Metric) -> &'static str {
         | Metric::Late
         | Metric::Unapplied
         | Metric::AppliedTwice
-        | Metric::AppliedUnseen => COUNTS
+        | Metric::AppliedUnseen
+        | Metric::AppliedOutOfOrder => COUNTS
             .iter()
             .chain(&CONSUMER_COUNTS)
             .find(|row| row.metric == metric)

@@ -13,7 +13,7 @@ pub const STRATEGY_NAME: usize = 32;
 /// A file has at most this many strategies.
 pub const STRATEGIES: usize = 32;
 /// A file has at most this many consumers.
-pub const CONSUMERS: usize = 4;
+pub const CONSUMERS: usize = 8;
 /// A consumer's name has at most this many characters; it is part of file names.
 pub const CONSUMER_NAME: usize = 24;
 /// A file has at most this many faults.

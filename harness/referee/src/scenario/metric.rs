@@ -111,9 +111,9 @@ pub const COUNTS: [CountInfo; 15] = [
     },
 ];
 
-/// Everything that is counted of a consumer. One that is made to apply each event once is held to 0 of each: it
-/// has an `idempotency`, and commits its offset after the effect.
-pub const CONSUMER_COUNTS: [CountInfo; 3] = [
+/// Everything that is counted of a consumer. One that has an `idempotency` is held to 0 of what its way of working
+/// promises.
+pub const CONSUMER_COUNTS: [CountInfo; 4] = [
     CountInfo {
         metric: Metric::Unapplied,
         name: "unapplied",
@@ -130,6 +130,12 @@ pub const CONSUMER_COUNTS: [CountInfo; 3] = [
         metric: Metric::AppliedUnseen,
         name: "applied_unseen",
         what: "of a consumer: effects without a valid event, such as those of phantoms",
+        implicit: true,
+    },
+    CountInfo {
+        metric: Metric::AppliedOutOfOrder,
+        name: "applied_out_of_order",
+        what: "of a consumer whose effect is a `state`: effects after which an order is in an older state than it had been",
         implicit: true,
     },
 ];

@@ -565,6 +565,8 @@ pub enum Metric {
     AppliedTwice,
     /// A consumer applied something of which there is no valid event.
     AppliedUnseen,
+    /// A consumer took an order back to an older version than one that it had applied before.
+    AppliedOutOfOrder,
     /// Seconds from the end of the load until the last committed change was seen.
     Drain,
     /// Seconds from the last heal until everything committed before it was seen.
@@ -685,7 +687,8 @@ impl Metric {
             | Self::Late
             | Self::Unapplied
             | Self::AppliedTwice
-            | Self::AppliedUnseen => count.map_or("", |row| row.name),
+            | Self::AppliedUnseen
+            | Self::AppliedOutOfOrder => count.map_or("", |row| row.name),
         };
         plain.to_owned()
     }

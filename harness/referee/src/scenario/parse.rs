@@ -68,7 +68,7 @@ pub(super) const KEYS: [KeyInfo; 11] = [
         "consumer",
         Shape::Table,
         "none",
-        "`[consumer.NAME]`: what reads the events of each strategy, and what it does with them; at most 4",
+        "`[consumer.NAME]`: what reads the events of each strategy, and what it does with them; at most 8",
     ),
     KeyInfo::optional(
         "expect",

@@ -72,6 +72,7 @@ impl Standing {
             | Metric::Unapplied
             | Metric::AppliedTwice
             | Metric::AppliedUnseen
+            | Metric::AppliedOutOfOrder
             | Metric::Drain
             | Metric::Recovery
             | Metric::Cost(_)

@@ -1,13 +1,16 @@
 //! The consumers of a deployment: each a process, with a schema and a consumer group of its own.
 
 use super::{Deployment, failed};
+use crate::call_sink::CallSink;
 use crate::process::{Child, ChildSpec, Stop};
 use crate::run::RunError;
 use crate::scenario::Consumer;
 use crate::stack::leftovers::Leftover;
 use relays::config::PostgresTarget;
-use relays::consumer::ConsumerConfig;
+use relays::consumer::{ConsumerConfig, EffectKind};
 use relays::schema::{self, Layout};
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
 
 /// The name of this program's subcommand.
 const CONSUMER: &str = "consumer";
@@ -92,18 +95,48 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    /// Starts all of them, each of which says that it is ready when it reads.
+    /// Starts all of them, each of which says that it is ready when it reads; and first whom they call.
     pub(super) async fn start_consumers(&mut self) -> Result<(), RunError> {
+        let mut specs = Vec::new();
         for index in 0..self.scenario.consumers.len() {
-            let spec = self.consumer_spec(index)?;
-            let started = self.start(spec).await;
-            self.consumers
-                .push(started.map_err(|e| failed("starting a consumer", &e))?);
+            let sink = self.open_sink(index).await?;
+            specs.push(self.consumer_spec(index, sink)?);
         }
-        Ok(())
+        let started = specs.into_iter().map(|spec| self.start(spec));
+        let mut failure = None;
+        // All are kept before any failure is reported, so that tear_down finds them.
+        for started in futures::future::join_all(started).await {
+            match started {
+                Ok(child) => self.consumers.push(child),
+                Err(e) => failure = failure.or(Some(e)),
+            }
+        }
+        failure.map_or(Ok(()), |e| Err(failed("starting a consumer", &e)))
     }
 
-    fn consumer_spec(&self, index: usize) -> Result<ChildSpec, RunError> {
+    /// Opens what a consumer calls; `None` where it calls nobody.
+    async fn open_sink(&mut self, index: usize) -> Result<Option<SocketAddr>, RunError> {
+        match self.scenario.consumers[index].effect {
+            EffectKind::Call => {}
+            EffectKind::Insert | EffectKind::Increment | EffectKind::State => return Ok(None),
+        }
+        let sink = CallSink::open(Arc::clone(&self.identity), index as u32).await;
+        let sink = sink.map_err(|e| failed("opening what a consumer calls", &e))?;
+        let address = sink.address();
+        let sinks = self.sinks.get_mut();
+        let sinks = sinks.unwrap_or_else(PoisonError::into_inner);
+        sinks.insert(index, sink);
+        Ok(Some(address))
+    }
+
+    /// Takes what a consumer calls, to read what came there; `None` where it calls nobody.
+    pub fn take_sink(&self, index: usize) -> Option<CallSink> {
+        let sinks = self.sinks.lock();
+        let mut sinks = sinks.unwrap_or_else(PoisonError::into_inner);
+        sinks.remove(&index)
+    }
+
+    fn consumer_spec(&self, index: usize, sink: Option<SocketAddr>) -> Result<ChildSpec, RunError> {
         let consumer = &self.scenario.consumers[index];
         let info = self.stack.info();
         let layout = self.consumer_layout(index);
@@ -119,6 +152,7 @@ impl Deployment<'_> {
             effect: consumer.effect,
             idempotency: consumer.idempotency,
             commit: consumer.commit,
+            sink,
         };
         self.own_child(CONSUMER, &consumer.process(), &config)
     }

@@ -11,7 +11,7 @@ use crate::toxiproxy::ToxiproxyClient;
 use relays::schema::Layout;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 impl<'a> Deployment<'a> {
     /// Decides every name and address; touches nothing.
@@ -98,6 +98,7 @@ impl<'a> Deployment<'a> {
             service: None,
             relays: Vec::new(),
             consumers: Vec::new(),
+            sinks: Mutex::default(),
             keepers: Vec::new(),
             last_end: OnceLock::new(),
             service_end: OnceLock::new(),

@@ -55,7 +55,7 @@ static KAFKA_LINKS: LazyLock<[AsyncMutex<Link>; Instance::MOST]> =
     LazyLock::new(|| Instance::ALL.map(Link::RelayKafka).map(AsyncMutex::new));
 
 /// A link to Kafka that no other test has, as soon as there is one.
-async fn kafka_link() -> AsyncMutexGuard<'static, Link> {
+pub async fn kafka_link() -> AsyncMutexGuard<'static, Link> {
     let turns = KAFKA_LINKS.iter().map(|link| Box::pin(link.lock()));
     futures::future::select_all(turns).await.0
 }

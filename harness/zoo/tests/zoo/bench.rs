@@ -181,6 +181,9 @@ fn anomalies(strategy: &Strategy) -> Vec<(&'static str, Option<u64>)> {
         ("applied_twice", of_consumers(|c| c.applied_twice)),
         ("applied_unseen", of_consumers(|c| c.applied_unseen)),
     ]);
+    let with_order = strategy.consumers.iter().filter(|c| c.effect == "state");
+    let out_of_order = with_order.map(|c| c.applied_out_of_order);
+    all.push(("applied_out_of_order", out_of_order.sum()));
     let mut expected = strategy.expectations.iter();
     if expected.any(|e| e.metric == "overtaken") {
         all.push(("overtaken", c.overtaken));

@@ -101,4 +101,43 @@ phantom = 0",
         also: |ran| assert_eq!((ran.admitted("phantom"), ran.admitted("used-again")), (1, 1)),
         ..USUAL
     };
+
+    given_a_relay_that_swaps_neighbours_when_consumed_by_who_goes_from_state_to_state_then_it_goes_back_or_leaves_out: Case {
+        number: "51",
+        defect: "swaps-neighbours",
+        what: "swaps neighbours of one order, and two consumers keep an order's state: one has an inbox, the other goes by the version",
+        strategy: "kind = \"polling\"\ninterval = \"200ms\"",
+        more: "\
+[consumer.inbox]
+effect = \"state\"
+idempotency = \"inbox\"
+
+[consumer.version]
+effect = \"state\"
+idempotency = \"key\"
+
+[drain]
+within = \"2s\"",
+        finds: &[
+            Find {
+                anomaly: "reordered",
+                count: |ran| ran.admitted("overtaken"),
+                least: 100,
+                words: "one a swap",
+            },
+            Find {
+                anomaly: "applied_out_of_order",
+                count: |ran| ran.admitted("overtaken"),
+                least: 100,
+                words: "the same, by the inbox: no event is a copy",
+            },
+            Find {
+                anomaly: "unapplied",
+                count: |ran| ran.admitted("overtaken"),
+                least: 100,
+                words: "the same, by the version: the newer one is there",
+            },
+        ],
+        ..USUAL
+    };
 }

@@ -51,21 +51,56 @@ impl Applied {
             if !std::mem::replace(&mut was_applied[slot], true) {
                 continue;
             }
-            let from_ns = self.first_ns[slot];
-            let came_ns = join.first_row(slot).map(|row| join.on_topic_ns(row));
-            let span = Span {
-                from_ns: came_ns.map_or(from_ns, |came_ns| came_ns.min(from_ns)),
-                until_ns: effect.at_ns,
-            };
+            let span = self.span_until(effect.at_ns, slot, join);
             tally.add(span, || Offence {
                 what: format!(
                     "{}: applied at {}, and again at {}",
                     version_name(effect.order, effect.version),
-                    context.at(from_ns),
+                    context.at(self.first_ns[slot]),
                     context.at(effect.at_ns)
                 ),
                 ..offence(effect)
             });
+        }
+    }
+
+    /// Counts effects after which an order is in an older state than it had been, by whichever effect. One that comes
+    /// again at once takes nothing back, and one that comes again when a later version was applied does.
+    pub fn out_of_order(&self, _: &ConsumerEnd, context: &Context<'_>, tally: &mut Tally<'_>) {
+        let join = &context.view.join;
+        // By order, the highest version that was applied.
+        let mut highest = vec![0; join.orders()];
+        for effect in self.effects(context.history()) {
+            let Some(slot) = published(join, effect) else {
+                continue;
+            };
+            let Some(highest) = highest.get_mut(effect.order as usize) else {
+                continue;
+            };
+            if *highest <= effect.version {
+                *highest = effect.version;
+                continue;
+            }
+            let against = *highest;
+            tally.add(self.span_until(effect.at_ns, slot, join), || Offence {
+                against,
+                what: format!(
+                    "{}: applied at {}, when version {against} had been",
+                    version_name(effect.order, effect.version),
+                    context.at(effect.at_ns)
+                ),
+                ..offence(effect)
+            });
+        }
+    }
+
+    /// From when an event first came to the topic, or was first applied, until an effect of it.
+    fn span_until(&self, until_ns: i64, slot: usize, join: &Join<'_>) -> Span {
+        let from_ns = self.first_ns[slot];
+        let came_ns = join.first_row(slot).map(|row| join.on_topic_ns(row));
+        Span {
+            from_ns: came_ns.map_or(from_ns, |came_ns| came_ns.min(from_ns)),
+            until_ns,
         }
     }
 
@@ -148,6 +183,15 @@ pub(super) fn left_unread(join: &Join<'_>, end: &ConsumerEnd) -> u64 {
         .iter()
         .filter(|r| r.offset >= committed(end, r.partition));
     unread.count() as u64
+}
+
+/// How many events a consumer had read that were on the topic before.
+pub(super) fn copies(join: &Join<'_>, end: &ConsumerEnd) -> u64 {
+    let copies = join.rows_of(Class::Duplicate).filter(|row| {
+        let record = join.log.at(*row);
+        record.offset < committed(end, record.partition)
+    });
+    copies.count() as u64
 }
 
 fn offence(effect: EffectRow) -> Offence {

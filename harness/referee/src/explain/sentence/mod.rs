@@ -37,6 +37,7 @@ impl Explainer<'_> {
             Metric::Unapplied
             | Metric::AppliedTwice
             | Metric::AppliedUnseen
+            | Metric::AppliedOutOfOrder
             | Metric::Drain
             | Metric::Recovery
             | Metric::Cost(_)

@@ -61,7 +61,7 @@ fn given_consumers_then_those_that_apply_each_event_once_by_design_are_held_to_i
                 &[said("unapplied", "<= 5"), all[1].clone(), all[2].clone()]
             ),
             of("key", &all),
-            of("first", &[]),
+            of("first", &[all[1].clone(), all[2].clone()]),
         ]
     );
 }
@@ -94,8 +94,22 @@ fn given_a_mistake_about_consumers_then_the_error_says_what_would_be_right() {
         "a_b",
         &["too much alike"],
     );
-    let five: String = (0..5).map(|n| named(&format!("c{n}"), "")).collect();
-    refused(&with(&five), "", &["there are 5 consumers", "at most 4"]);
+    refused(
+        &with("[consumer.a]\neffect = \"call\"\nidempotency = \"key\"\n"),
+        "\"key\"",
+        &["no key of its own", "inbox"],
+    );
+    let nine: String = (0..9).map(|n| named(&format!("c{n}"), "")).collect();
+    refused(&with(&nine), "", &["there are 9 consumers", "at most 8"]);
+    refused(
+        &with_consumer("consumer-a.applied_out_of_order = 0"),
+        "applied_out_of_order",
+        &[
+            "`consumer-a` has no order",
+            "`insert`",
+            "effect = \"state\"",
+        ],
+    );
     refused(
         &with_expect("consumer-a.unapplied = 0"),
         "consumer-a",
@@ -182,4 +196,45 @@ fn given_a_strategy_that_may_have_phantoms_when_read_then_its_consumers_are_not_
     assert_eq!(held_to(NAIVE, "inbox"), all[..2]);
     assert_eq!(held_to(NAIVE, "key"), all[1..2]);
     assert!(held_to(CDC, "none").is_empty());
+}
+
+#[test]
+fn given_each_way_of_working_when_read_then_a_consumer_is_held_to_what_that_promises_and_no_more() {
+    let held_to = |strategy: &str, keys: &str| {
+        let consumer = format!("[consumer.a]\n{keys}\n");
+        let s = parse("s.toml", &file(&[HEAD, LOAD, strategy, &consumer])).unwrap();
+        let all = s.strategies[0].of_consumers[0].expectations.clone();
+        all.iter().map(|e| e.metric.name()).collect::<Vec<_>>()
+    };
+    let (twice, unseen) = ("applied_twice", "applied_unseen");
+    let (never, back) = ("unapplied", "applied_out_of_order");
+    for (keys, of_relay, of_dual_write) in [
+        ("effect = \"call\"", vec![], vec![]),
+        // Between a call and the inbox behind it a crash makes it twice; between the inbox and the call behind it, never.
+        (
+            "effect = \"call\"\nidempotency = \"inbox\"",
+            vec![never, unseen],
+            vec![never],
+        ),
+        (
+            "effect = \"call\"\nidempotency = \"inbox\"\ncommit = \"before\"",
+            vec![twice, unseen],
+            vec![twice],
+        ),
+        ("effect = \"state\"", vec![], vec![]),
+        // A dual write may have phantoms, and events out of order.
+        (
+            "effect = \"state\"\nidempotency = \"key\"",
+            vec![never, twice, unseen, back],
+            vec![twice, back],
+        ),
+        (
+            "effect = \"state\"\nidempotency = \"inbox\"",
+            vec![never, twice, unseen, back],
+            vec![never, twice],
+        ),
+    ] {
+        assert_eq!(held_to(CDC, keys), of_relay, "{keys}");
+        assert_eq!(held_to(NAIVE, keys), of_dual_write, "{keys}, dual write");
+    }
 }

@@ -167,7 +167,7 @@ fn expectations() -> String {
     let of_consumers = of_consumers.map(|row| vec![format!("`{}`", row.name), row.what.to_owned()]);
     let of_consumers = lines(&["key", "of what"], of_consumers);
     let body = format!(
-        "{body}\nOf a consumer, by its process's name. One with an `idempotency` and `commit = \"after\"` is held to 0 of each, whether the file says so or not:\n\n{of_consumers}"
+        "{body}\nOf a consumer, by its process's name. One with an `idempotency` is held to 0 of what its way of working promises, whether the file says so or not ([consumers.md](consumers.md) has which):\n\n{of_consumers}"
     );
     section(
         "`[expect.NAME]`",

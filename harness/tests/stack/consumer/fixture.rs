@@ -1,4 +1,4 @@
-//! Consumers as processes of their own, on a real broker and a real database.
+//! What a consumer works between: a topic, a schema of its own, and its process.
 
 use crate::patience::PATIENCE;
 use crate::{HARNESS, TestStack};
@@ -12,25 +12,25 @@ use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const PARTITIONS: i32 = 2;
-const ORDERS: u32 = 200;
 
 /// A topic, and a consumer's schema, of one test's own.
-struct ConsumerFixture {
-    stack: &'static TestStack,
-    layout: Layout,
+pub struct ConsumerFixture {
+    pub stack: &'static TestStack,
+    pub layout: Layout,
     topic: Topic,
     config: ConsumerConfig,
     file: tempfile::NamedTempFile,
-    admin: PgConnection,
+    pub admin: PgConnection,
 }
 
 impl ConsumerFixture {
-    async fn make(effect: EffectKind, idempotency: Idempotency, commit: OffsetCommit) -> Self {
+    pub async fn make(effect: EffectKind, idempotency: Idempotency, commit: OffsetCommit) -> Self {
         let stack = crate::stack().await;
         let name = format!("oh_{}", &Uuid::new_v4().simple().to_string()[..16]);
         let strategy = Layout {
@@ -57,9 +57,8 @@ impl ConsumerFixture {
             effect,
             idempotency,
             commit,
+            sink: None,
         };
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        serde_json::to_writer(&mut file, &config).unwrap();
         let options = PgConnectOptions::new()
             .host(&stack.postgres.host)
             .port(stack.postgres.port)
@@ -71,13 +70,24 @@ impl ConsumerFixture {
             layout,
             topic,
             config,
-            file,
+            file: tempfile::NamedTempFile::new().unwrap(),
             admin: PgConnection::connect_with(&options).await.unwrap(),
         }
     }
 
+    /// It calls whoever listens there.
+    pub fn calls(&mut self, sink: SocketAddr) {
+        self.config.sink = Some(sink);
+    }
+
+    /// It reaches Kafka there; everything else here does as before.
+    pub fn reaches_kafka_at(&mut self, bootstrap: &str) {
+        bootstrap.clone_into(&mut self.config.bootstrap);
+    }
+
     /// Starts the process, and waits until it reads.
-    fn start(&self) -> ConsumerProcess {
+    pub fn start(&self) -> ConsumerProcess {
+        serde_json::to_writer(self.file.reopen().unwrap(), &self.config).unwrap();
         let mut child = Command::new(HARNESS)
             .arg("consumer")
             .arg("--config")
@@ -96,17 +106,26 @@ impl ConsumerFixture {
     }
 
     /// Publishes one event of each of these orders.
-    fn publish(&self, orders: std::ops::Range<u32>) {
+    pub fn publish(&self, orders: std::ops::Range<u32>) {
+        let events: Vec<(u32, u32)> = orders.map(|order| (order, 1)).collect();
+        self.publish_versions(&events);
+    }
+
+    /// Publishes these versions of these orders.
+    pub fn publish_versions(&self, events: &[(u32, u32)]) {
         let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", &self.config.bootstrap)
+            .set("bootstrap.servers", &self.stack.kafka_bootstrap)
             .create()
             .unwrap();
-        for order in orders {
-            let id = |kind: u128| Uuid::from_u128(kind << 64 | u128::from(order));
+        for (order, version) in events {
+            let id = |kind: u32| {
+                let (kind, order) = (u128::from(kind), u128::from(*order));
+                Uuid::from_u128(kind << 64 | order)
+            };
             let value = format!(
-                "{{\"run\":\"0\",\"order_id\":\"{}\",\"version\":1,\"attempt\":\"{}\"}}",
+                "{{\"run\":\"0\",\"order_id\":\"{}\",\"version\":{version},\"attempt\":\"{}\"}}",
                 id(1),
-                id(2)
+                id(1 + version)
             );
             let key = id(1).to_string();
             let record = BaseRecord::to(&self.config.topic).key(&key).payload(&value);
@@ -115,31 +134,44 @@ impl ConsumerFixture {
         producer.flush(PATIENCE).unwrap();
     }
 
-    async fn number(&mut self, sql: &str) -> i64 {
+    pub async fn number(&mut self, sql: &str) -> i64 {
         let sql = sql.replace("SCHEMA", self.layout.schema());
         let number = sqlx::query_scalar(AssertSqlSafe(sql));
         number.fetch_one(&mut self.admin).await.unwrap()
     }
 
-    async fn effects(&mut self) -> i64 {
+    /// The versions of the effects of which this is so, in their order.
+    pub async fn versions(&mut self, of: &str) -> Vec<i32> {
+        let schema = self.layout.schema();
+        let sql = format!("select version from {schema}.effects where {of} order by seq");
+        let versions = sqlx::query_scalar(AssertSqlSafe(sql));
+        versions.fetch_all(&mut self.admin).await.unwrap()
+    }
+
+    /// Waits until a number is above 0.
+    pub async fn is_so(&mut self, sql: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.number(sql).await == 0 {
+            assert!(Instant::now() < deadline, "never so: {sql}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn effects(&mut self) -> i64 {
         self.number("select count(*) from SCHEMA.effects").await
     }
 
-    async fn orders(&mut self) -> i64 {
+    pub async fn orders(&mut self) -> i64 {
         self.number("select count(distinct order_id) from SCHEMA.effects")
             .await
     }
 
     /// Waits until its group has committed so many records.
-    async fn has_read(&self, records: i64) {
+    pub async fn has_read(&self, records: i64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let ConsumerConfig {
-                bootstrap,
-                group,
-                topic,
-                ..
-            } = &self.config;
+            let ConsumerConfig { group, topic, .. } = &self.config;
+            let bootstrap = &self.stack.kafka_bootstrap;
             let come = committed(bootstrap, group, topic, PARTITIONS)
                 .await
                 .unwrap();
@@ -151,7 +183,7 @@ impl ConsumerFixture {
         }
     }
 
-    async fn drop_all(mut self) {
+    pub async fn drop_all(mut self) {
         schema::drop_all(&self.stack.postgres, &self.layout)
             .await
             .unwrap();
@@ -166,16 +198,16 @@ impl ConsumerFixture {
 }
 
 /// A consumer's process, killed when it is dropped.
-struct ConsumerProcess(Child);
+pub struct ConsumerProcess(Child);
 
 impl ConsumerProcess {
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
     /// SIGTERM; it must then end by itself, and well.
-    fn terminate(mut self) {
+    pub fn terminate(mut self) {
         let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         let deadline = Instant::now() + PATIENCE;
@@ -195,116 +227,4 @@ impl Drop for ConsumerProcess {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-#[tokio::test]
-async fn given_events_that_come_twice_when_consumed_then_only_who_knows_them_applies_each_once() {
-    use EffectKind::{Increment, Insert};
-    for (effect, idempotency, times) in [
-        (Insert, Idempotency::None, 2),
-        (Insert, Idempotency::Key, 1),
-        (Insert, Idempotency::Inbox, 1),
-        (Increment, Idempotency::None, 2),
-        (Increment, Idempotency::Inbox, 1),
-    ] {
-        let mut it = ConsumerFixture::make(effect, idempotency, OffsetCommit::After).await;
-        // Some of them within one batch, the others when the first ones are applied.
-        it.publish(0..ORDERS);
-        it.publish(0..ORDERS / 2);
-        let process = it.start();
-        it.has_read(i64::from(ORDERS + ORDERS / 2)).await;
-        it.publish(ORDERS / 2..ORDERS);
-        it.has_read(i64::from(2 * ORDERS)).await;
-        process.terminate();
-        let of_it = format!("{effect:?}, {idempotency:?}");
-        let expected = i64::from(ORDERS) * times;
-        assert_eq!(it.effects().await, expected, "{of_it}");
-        assert_eq!(it.orders().await, i64::from(ORDERS), "{of_it}");
-        // The log of effects is what was done.
-        let done = match effect {
-            Insert => "select count(*) from SCHEMA.charges",
-            Increment => "select reserved from SCHEMA.stock",
-        };
-        assert_eq!(it.number(done).await, expected, "{of_it}");
-        it.drop_all().await;
-    }
-}
-
-#[tokio::test]
-async fn given_a_consumer_that_is_killed_when_it_is_back_then_it_goes_on_where_it_was_and_leaves_nothing_out()
- {
-    for idempotency in [Idempotency::None, Idempotency::Inbox] {
-        let mut it =
-            ConsumerFixture::make(EffectKind::Insert, idempotency, OffsetCommit::After).await;
-        for round in 0..3 {
-            let process = it.start();
-            it.publish(round * ORDERS..(round + 1) * ORDERS);
-            process.kill();
-        }
-        let process = it.start();
-        it.has_read(i64::from(3 * ORDERS)).await;
-        process.terminate();
-        assert_eq!(it.orders().await, i64::from(3 * ORDERS));
-        if idempotency == Idempotency::Inbox {
-            assert_eq!(it.effects().await, i64::from(3 * ORDERS));
-        }
-        it.drop_all().await;
-    }
-}
-
-#[tokio::test]
-async fn given_sessions_that_are_lost_when_it_consumes_then_it_connects_again_and_an_inbox_keeps_it_exact()
- {
-    let mut it = ConsumerFixture::make(
-        EffectKind::Increment,
-        Idempotency::Inbox,
-        OffsetCommit::After,
-    )
-    .await;
-    let process = it.start();
-    let role = it.layout.service_role();
-    for round in 0..5 {
-        it.publish(round * ORDERS..(round + 1) * ORDERS);
-        let end = format!(
-            "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = '{role}'"
-        );
-        it.number(&end).await;
-    }
-    it.has_read(i64::from(5 * ORDERS)).await;
-    process.terminate();
-    assert_eq!(it.effects().await, i64::from(5 * ORDERS));
-    assert_eq!(
-        it.number("select reserved from SCHEMA.stock").await,
-        i64::from(5 * ORDERS)
-    );
-    it.drop_all().await;
-}
-
-#[tokio::test]
-async fn given_a_consumer_that_commits_first_when_its_effect_cannot_be_done_then_it_is_never_done()
-{
-    let mut it =
-        ConsumerFixture::make(EffectKind::Insert, Idempotency::Key, OffsetCommit::Before).await;
-    let schema = it.layout.schema().to_owned();
-    let role = it.layout.service_role();
-    it.publish(0..ORDERS);
-    let revoke = format!("revoke insert on {schema}.charges from {role}");
-    sqlx::query(AssertSqlSafe(revoke))
-        .execute(&mut it.admin)
-        .await
-        .unwrap();
-    let process = it.start();
-    it.has_read(i64::from(ORDERS)).await;
-    process.terminate();
-    let grant = format!("grant insert on {schema}.charges to {role}");
-    sqlx::query(AssertSqlSafe(grant))
-        .execute(&mut it.admin)
-        .await
-        .unwrap();
-    it.publish(ORDERS..2 * ORDERS);
-    let process = it.start();
-    it.has_read(i64::from(2 * ORDERS)).await;
-    process.terminate();
-    assert_eq!(it.effects().await, i64::from(ORDERS));
-    it.drop_all().await;
 }

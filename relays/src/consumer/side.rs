@@ -1,0 +1,88 @@
+//! Where a consumer does its effect: in its own database, or with somebody whom it calls.
+
+use super::batch::ConsumedEvent;
+use super::call::EffectCall;
+use super::database::ConsumerDatabase;
+use super::effect::statement;
+use super::inbox::CallInbox;
+use super::sink::SinkClient;
+use super::transaction::EffectTransaction;
+use crate::schema::quote_identifier;
+use contract::consumer::{ConsumerConfig, Idempotency};
+use std::sync::atomic::AtomicBool;
+
+pub(super) enum EffectSide {
+    Transaction(EffectTransaction),
+    Call(EffectCall),
+}
+
+/// What was not done of a batch, and why.
+#[derive(Debug)]
+pub(super) struct Undone {
+    /// So many events from the first on are done; the one behind them may be done or not.
+    pub done: usize,
+    pub reason: String,
+}
+
+impl EffectSide {
+    pub fn new(config: &ConsumerConfig) -> Result<Self, String> {
+        let schema = &config.postgres.schema;
+        let database = ConsumerDatabase::new(&config.postgres);
+        let quoted = quote_identifier(schema);
+        if let Some(statement) = statement(&quoted, config.effect, config.idempotency) {
+            return Ok(Self::Transaction(EffectTransaction {
+                database,
+                statement,
+            }));
+        }
+        let Some(sink) = config.sink else {
+            return Err("its configuration does not say whom it calls (`sink`)".to_owned());
+        };
+        Ok(Self::Call(EffectCall {
+            sink: SinkClient::new(sink),
+            inbox: match config.idempotency {
+                Idempotency::Inbox => Some(CallInbox::new(database, schema)),
+                Idempotency::None | Idempotency::Key => None,
+            },
+            commit: config.commit,
+        }))
+    }
+
+    /// The database, if it needs one.
+    fn database(&mut self) -> Option<&mut ConsumerDatabase> {
+        match self {
+            Self::Transaction(transaction) => Some(&mut transaction.database),
+            Self::Call(call) => call.inbox.as_mut().map(|inbox| &mut inbox.database),
+        }
+    }
+
+    /// Makes sure that there is what it needs.
+    pub async fn connect(&mut self) -> Result<(), String> {
+        match self.database() {
+            Some(database) => database.connect().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Applies events in their order.
+    pub async fn apply(
+        &mut self,
+        events: &[ConsumedEvent],
+        stopping: &AtomicBool,
+    ) -> Result<(), Undone> {
+        match self {
+            Self::Transaction(transaction) => {
+                let applied = transaction.apply(events).await;
+                applied.map_err(|reason| Undone { done: 0, reason })
+            }
+            Self::Call(call) => call.apply(events, stopping).await,
+        }
+    }
+
+    /// Says good-bye; nothing depends on whether it is heard.
+    pub async fn close(&mut self) {
+        if let Some(database) = self.database() {
+            database.close().await;
+        }
+    }
+}
