@@ -102,19 +102,15 @@ phantom = 0",
         ..USUAL
     };
 
-    given_a_relay_that_swaps_neighbours_when_consumed_by_who_goes_from_state_to_state_then_it_goes_back_or_leaves_out: Case {
+    given_a_relay_that_swaps_neighbours_when_a_consumer_with_an_inbox_keeps_the_state_then_it_goes_back: Case {
         number: "51",
         defect: "swaps-neighbours",
-        what: "swaps neighbours of one order, and two consumers keep an order's state: one has an inbox, the other goes by the version",
+        what: "swaps neighbours of one order, and the consumer keeps the order's state, with an inbox",
         strategy: "kind = \"polling\"\ninterval = \"200ms\"",
         more: "\
-[consumer.inbox]
+[consumer.shop]
 effect = \"state\"
 idempotency = \"inbox\"
-
-[consumer.version]
-effect = \"state\"
-idempotency = \"key\"
 
 [drain]
 within = \"2s\"",
@@ -129,13 +125,36 @@ within = \"2s\"",
                 anomaly: "applied_out_of_order",
                 count: |ran| ran.admitted("overtaken"),
                 least: 100,
-                words: "the same, by the inbox: no event is a copy",
+                words: "the same, since none of them is a copy",
+            },
+        ],
+        ..USUAL
+    };
+
+    given_a_relay_that_swaps_neighbours_when_a_consumer_goes_by_the_version_then_the_older_is_unapplied: Case {
+        number: "52",
+        defect: "swaps-neighbours",
+        what: "swaps neighbours of one order, and the consumer keeps the order's state, and sets no version that is not higher",
+        strategy: "kind = \"polling\"\ninterval = \"200ms\"",
+        more: "\
+[consumer.shop]
+effect = \"state\"
+idempotency = \"key\"
+
+[drain]
+within = \"2s\"",
+        finds: &[
+            Find {
+                anomaly: "reordered",
+                count: |ran| ran.admitted("overtaken"),
+                least: 100,
+                words: "one a swap",
             },
             Find {
                 anomaly: "unapplied",
                 count: |ran| ran.admitted("overtaken"),
                 least: 100,
-                words: "the same, by the version: the newer one is there",
+                words: "the same, since a higher version was there",
             },
         ],
         ..USUAL
