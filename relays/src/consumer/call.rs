@@ -34,10 +34,7 @@ impl EffectCall {
             }
             OffsetCommit::After => {
                 for (done, event) in events.iter().enumerate() {
-                    let called = match stopping.load(Ordering::Relaxed) {
-                        true => Err("it was told to end".to_owned()),
-                        false => self.at_least_once(*event).await,
-                    };
+                    let called = self.at_least_once(*event, stopping).await;
                     called.map_err(|reason| Undone { done, reason })?;
                 }
             }
@@ -56,22 +53,30 @@ impl EffectCall {
     }
 
     /// In the inbox last: what fails before that is done again.
-    async fn at_least_once(&mut self, event: ConsumedEvent) -> Result<(), String> {
+    async fn at_least_once(
+        &mut self,
+        event: ConsumedEvent,
+        stopping: &AtomicBool,
+    ) -> Result<(), String> {
         if let Some(inbox) = &mut self.inbox
             && inbox.has(event.id).await?
         {
             return Ok(());
         }
         let mut backoff = Backoff::default();
-        for _ in 1..ATTEMPTS {
+        let mut failed = "it was told to end".to_owned();
+        for _ in 0..ATTEMPTS {
+            // What is not called for is the next one's.
+            if stopping.load(Ordering::Relaxed) {
+                break;
+            }
             match self.sink.call(event).await {
                 Ok(()) => return self.done(event).await,
-                Err(reason) => tracing::warn!("{reason}"),
+                Err(reason) => failed = reason,
             }
             tokio::time::sleep(backoff.next()).await;
         }
-        self.sink.call(event).await?;
-        self.done(event).await
+        Err(failed)
     }
 
     async fn done(&mut self, event: ConsumedEvent) -> Result<(), String> {
@@ -79,5 +84,76 @@ impl EffectCall {
             Some(inbox) => inbox.add(event.id).await.map(|_| ()),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::extract::State;
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::post;
+    use contract::consumer::IDEMPOTENCY_KEY;
+    use std::sync::{Arc, Mutex};
+    use tokio::net::TcpListener;
+    use uuid::Uuid;
+
+    /// The answers to come, the next one last, and the ids that were called for.
+    type Answers = Arc<Mutex<(Vec<StatusCode>, Vec<String>)>>;
+
+    async fn answer(State(answers): State<Answers>, headers: HeaderMap) -> StatusCode {
+        let mut answers = answers.lock().unwrap();
+        let id = headers[IDEMPOTENCY_KEY].to_str().unwrap().to_owned();
+        answers.1.push(id);
+        answers.0.pop().unwrap_or(StatusCode::OK)
+    }
+
+    /// Calls for two events, of which the answers say how each call goes; which of them are called for, by number, and
+    /// how many are done.
+    async fn called(commit: OffsetCommit, answers: &[bool], stopping: bool) -> (Vec<u128>, usize) {
+        let statuses = answers.iter().rev().map(|is_well| match is_well {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        });
+        let answers = Answers::default();
+        answers.lock().unwrap().0.extend(statuses);
+        let router = Router::new().route("/calls", post(answer));
+        let router = router.with_state(Arc::clone(&answers));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sink = SinkClient::new(listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut effect = EffectCall {
+            sink,
+            inbox: None,
+            commit,
+        };
+        let events = [1, 2].map(|n| ConsumedEvent {
+            order: Uuid::from_u128(7),
+            version: 1,
+            id: Uuid::from_u128(n),
+        });
+        let applied = effect.apply(&events, &AtomicBool::new(stopping)).await;
+        let done = applied.map_or_else(|undone| undone.done, |()| events.len());
+        let ids = answers.lock().unwrap().1.clone();
+        let ids = ids.iter().map(|id| Uuid::try_parse(id).unwrap().as_u128());
+        (ids.collect(), done)
+    }
+
+    #[tokio::test]
+    async fn given_calls_that_fail_then_each_is_made_three_times_in_a_row_and_what_was_done_before_is_told()
+     {
+        let after = OffsetCommit::After;
+        let (well, bad) = (true, false);
+        assert_eq!(called(after, &[], false).await, (vec![1, 2], 2));
+        let again = called(after, &[bad, bad, well, bad], false).await;
+        assert_eq!(again, (vec![1, 1, 1, 2, 2], 2));
+        let given_up = called(after, &[well, bad, bad, bad], false).await;
+        assert_eq!(given_up, (vec![1, 2, 2, 2], 1));
+        assert_eq!(called(after, &[], true).await, (vec![], 0));
+        // Offset first: nothing again, and to the end of the batch, of which the offset is committed.
+        let before = called(OffsetCommit::Before, &[bad, well], true).await;
+        assert_eq!(before, (vec![1, 2], 2));
     }
 }

@@ -127,11 +127,12 @@ pub fn of_consumers() -> Vec<Named> {
     let all = CONSUMER_COUNTS.iter();
     all.map(|row| {
         let name = format!("consumer-NAME.{}", row.name);
-        named(
-            &name,
-            row.what,
-            &format!("consumer-payments.{} = 0", row.name),
-        )
+        let who = match row.metric == Metric::AppliedOutOfOrder {
+            true => "shipping",
+            false => "payments",
+        };
+        let example = format!("consumer-{who}.{} = 0", row.name);
+        named(&name, row.what, &example)
     })
     .collect()
 }

@@ -739,7 +739,8 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
         .map(|m| with_expect(&lines(&m)));
     let of_consumers = explain::of_consumers()
         .into_iter()
-        .map(|m| with_consumer(&lines(&m).replace("payments", "a")))
+        .map(|m| lines(&m).replace("payments", "a").replace("shipping", "a"))
+        .map(|lines| with_consumer(&lines))
         // One of which everything is counted.
         .map(|text| text.replace("effect = \"insert\"", "effect = \"state\""));
     let all = of_faults
