@@ -161,6 +161,12 @@ at = "1s"
 for = "1s"
 
 [[fault]]
+target = "consumer-notifications"
+kind = "kill"
+at = "1s"
+for = "1s"
+
+[[fault]]
 target = "consumer-payments-inbox"
 kind = "pause"
 at = "3s"
@@ -183,6 +189,10 @@ effect = "insert"
 
 [consumer.payments-inbox]
 effect = "insert"
+idempotency = "inbox"
+
+[consumer.notifications]
+effect = "call"
 idempotency = "inbox"
 
 [expect.polling]
@@ -211,6 +221,9 @@ fn given_consumers_that_are_killed_paused_and_restarted_when_run_then_each_fault
         assert_eq!(consumer.unapplied, Some(0), "{}", consumer.name);
     }
     assert_eq!(strategy.consumers[1].applied_twice, Some(0));
+    // No more than the one call that was under way.
+    let twice = strategy.consumers[2].applied_twice;
+    assert!(twice.is_some_and(|twice| twice <= 1), "{twice:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

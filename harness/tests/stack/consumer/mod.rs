@@ -140,21 +140,42 @@ const JUMBLED: [&[(u32, u32)]; 2] = [
     &[(0, 2), (1, 3), (1, 1), (0, 4), (0, 3)],
 ];
 
+/// What a consumer makes of them.
+struct Kept {
+    idempotency: Idempotency,
+    /// By order, the versions that were set, in their order.
+    effects: [&'static [i32]; 2],
+    /// By order, the version at the end.
+    states: [i32; 2],
+}
+
 #[tokio::test]
 async fn given_versions_that_come_again_and_late_when_a_state_is_kept_then_only_by_its_version_it_never_goes_back()
  {
-    // Of each the effects in their order, by order, and the states at the end.
-    let by_order: [(Idempotency, [&[i32]; 2], [i32; 2]); 3] = [
-        (
-            Idempotency::None,
-            [&[1, 2, 1, 3, 2, 4, 3], &[1, 3, 2, 3, 1]],
-            [3, 1],
-        ),
-        (Idempotency::Key, [&[1, 2, 3, 4], &[1, 3]], [4, 3]),
+    let all = [
+        Kept {
+            idempotency: Idempotency::None,
+            effects: [&[1, 2, 1, 3, 2, 4, 3], &[1, 3, 2, 3, 1]],
+            states: [3, 1],
+        },
+        Kept {
+            idempotency: Idempotency::Key,
+            effects: [&[1, 2, 3, 4], &[1, 3]],
+            states: [4, 3],
+        },
         // It knows copies, and cannot know that one comes late.
-        (Idempotency::Inbox, [&[1, 2, 3, 4], &[1, 3, 2]], [4, 2]),
+        Kept {
+            idempotency: Idempotency::Inbox,
+            effects: [&[1, 2, 3, 4], &[1, 3, 2]],
+            states: [4, 2],
+        },
     ];
-    for (idempotency, effects, states) in by_order {
+    for Kept {
+        idempotency,
+        effects,
+        states,
+    } in all
+    {
         let commit = OffsetCommit::After;
         let mut it = ConsumerFixture::make(EffectKind::State, idempotency, commit).await;
         it.publish_versions(JUMBLED[0]);
