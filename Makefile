@@ -31,6 +31,7 @@ demo: install
 claims: install
 	cargo build --release --locked
 	mkdir -p runs/claims
+	rm -f runs/claims/records.json
 	target/release/outbox-harness run $$(target/release/outbox-harness claims) --repeat 3 \
 		--out runs/claims --json runs/claims/records.json || true
 	target/release/outbox-harness claims runs/claims/records.json --page docs/claims.md

@@ -66,7 +66,7 @@ Examples:
   outbox-harness run $(outbox-harness claims) --repeat 3 --json records.json
   outbox-harness claims records.json --page docs/claims.md
 
-Exit code: 0 every claim holds in each of its runs; 1 one does not; 2 usage; 3 one was not tried.";
+Exit code: 0 every claim holds in each of its runs; 1 one is broken in a run; 2 usage; 3 of one nothing can be said.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -26,12 +26,14 @@ pub fn claims(args: &ClaimsArgs) -> Outcome {
     };
     let rows = claims::rows(&claims, &records);
     let page = reports::claims::page(&rows, &records, &args.link);
-    let outcome = rows.iter().map(|row| match row.passed {
-        0 if row.runs == 0 => Outcome::Unknown,
-        passed if passed == row.runs => Outcome::Met,
-        _ => Outcome::Missed,
-    });
-    let worst = outcome.max().unwrap_or(Outcome::Unknown);
+    let outcomes = rows
+        .iter()
+        .map(|row| match (row.broken, row.held, row.open) {
+            (0, 1.., 0) => Outcome::Met,
+            (0, _, _) => Outcome::Unknown,
+            (1.., _, _) => Outcome::Missed,
+        });
+    let worst = outcomes.max().unwrap_or(Outcome::Unknown);
     match &args.page {
         None => terminal::results(&page),
         Some(file) => {

@@ -84,7 +84,14 @@ pub async fn in_slot(
     peek(admin, slot, publication, OutboxDecoder::default(), "", each).await
 }
 
-/// The same where the events are logical decoding messages with this prefix.
+/// Whether the server has removed log that a slot needed, so that nothing comes from it any more.
+pub async fn is_lost(admin: &PostgresTarget, slot: &str) -> Result<bool, String> {
+    let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
+    let asked = slot_is_lost(&mut connection, slot).await;
+    asked.map_err(|e| format!("ask what became of slot {slot}: {e}"))
+}
+
+/// As [`in_slot`], where the events are logical decoding messages with this prefix.
 pub async fn messages_in_slot(
     admin: &PostgresTarget,
     slot: &str,
@@ -107,7 +114,7 @@ async fn peek(
     let doing =
         |reason: &dyn std::fmt::Display| format!("read what slot {slot} still holds: {reason}");
     let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
-    if is_lost(&mut connection, slot)
+    if slot_is_lost(&mut connection, slot)
         .await
         .map_err(|e| doing(&e))?
     {
@@ -133,7 +140,7 @@ async fn peek(
 }
 
 /// Whether the server has removed log that the slot needed: then it holds nothing, for ever.
-async fn is_lost(connection: &mut PgConnection, slot: &str) -> Result<bool, sqlx::Error> {
+async fn slot_is_lost(connection: &mut PgConnection, slot: &str) -> Result<bool, sqlx::Error> {
     let sql = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = $1";
     let asked = sqlx::query_scalar::<_, Option<bool>>(sql).bind(slot);
     let answer = asked.fetch_optional(connection).await?;

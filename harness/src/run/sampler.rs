@@ -27,19 +27,32 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Samples until `stop` turns true (or its sender is gone), and once more then.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Vec<Sample> {
+    /// Samples until `stop` turns true (or its sender is gone), and once more then. A database that does not answer
+    /// keeps nobody from looking at the processes.
+    pub async fn run(self, stop: watch::Receiver<bool>) -> Vec<Sample> {
+        let (mut samples, of_database) =
+            tokio::join!(self.of_processes(stop.clone()), self.of_database(stop));
+        samples.extend(of_database);
+        samples.sort_by_key(|sample| sample.at_ns);
+        samples
+    }
+
+    async fn of_processes(&self, mut stop: watch::Receiver<bool>) -> Vec<Sample> {
         let mut samples = Vec::new();
-        let mut connection = None;
         loop {
             samples.push(drift(&self.clock));
             self.processes(&mut samples);
-            self.database(&mut connection, &mut samples).await;
-            if *stop.borrow() {
+            if has_ended(&mut stop).await {
                 return samples;
             }
-            let stopped = tokio::time::timeout(EVERY, stop.wait_for(|s| *s)).await;
-            if matches!(stopped, Ok(Err(_))) {
+        }
+    }
+
+    async fn of_database(&self, mut stop: watch::Receiver<bool>) -> Vec<Sample> {
+        let (mut samples, mut connection) = (Vec::new(), None);
+        loop {
+            self.database(&mut connection, &mut samples).await;
+            if has_ended(&mut stop).await {
                 return samples;
             }
         }
@@ -76,7 +89,8 @@ impl Sampler {
         }
         let Some(open) = connection else { return };
         let sql = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, \
-             (SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::float8 \
+             (SELECT CASE WHEN wal_status IS DISTINCT FROM 'lost' \
+                THEN pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::float8 END \
                 FROM pg_replication_slots WHERE slot_name = $1), \
              (SELECT sum(pg_total_relation_size(c.oid))::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                 WHERE n.nspname = $2 AND c.relkind = 'r' AND c.relname <> 'orders'), \
@@ -119,6 +133,15 @@ impl Sampler {
             }
         }
     }
+}
+
+/// Whether that was the last sample; waits for the time of the next one.
+async fn has_ended(stop: &mut watch::Receiver<bool>) -> bool {
+    if *stop.borrow() {
+        return true;
+    }
+    let stopped = tokio::time::timeout(EVERY, stop.wait_for(|s| *s)).await;
+    matches!(stopped, Ok(Err(_)))
 }
 
 /// Samples by how much the wall clock has drifted from the monotonic clock, in ns, now.

@@ -83,10 +83,13 @@ lost = 0
 
 /// What a program in another language counts on the kept stack, by strategy.
 fn counted_again(folder: &Path) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/independent/count.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/independent/count.py");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let psql = runtime.block_on(harness::stack::postgres_program("psql"));
     let out = Command::new("python3")
         .arg(script)
         .args([folder.join("external.toml"), folder.join("record.json")])
+        .arg(psql.unwrap())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&out.stderr);

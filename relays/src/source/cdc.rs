@@ -79,7 +79,7 @@ const SESSION: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 \
                        -c tcp_keepalives_count=3";
 /// This is SQLSTATE `object_in_use`: another session holds the slot.
 const OBJECT_IN_USE: &str = "55006";
-/// The server can no longer stream from the slot: it has removed log that the slot needed.
+/// The server cannot stream from the slot as it is now; for ever, where it has removed log that the slot needs.
 const NOT_IN_PREREQUISITE_STATE: &str = "55000";
 
 /// Streams one outbox's inserts from its slot.
@@ -179,6 +179,22 @@ impl CdcSource {
         SourceError::new(format!("{doing} slot {} at {place}", self.slot), reason)
     }
 
+    /// Whether the server has removed log that the slot needs. The code alone does not say so: it is also that of a
+    /// slot that is synchronised just now, or of a database that takes no connections. Who cannot ask tries again.
+    async fn is_lost(&self) -> bool {
+        let asked = async {
+            let mut session = connect(&self.target, self.commit).await?;
+            let sql = "SELECT coalesce(wal_status = 'lost', false) FROM pg_replication_slots WHERE slot_name = $1";
+            let status = sqlx::query_scalar::<_, bool>(sql).bind(&self.slot);
+            bounded(
+                "ask what became of the slot",
+                status.fetch_optional(&mut session),
+            )
+            .await
+        };
+        matches!(asked.await, Ok(Some(true)))
+    }
+
     /// Nothing that is done here brings it back, and to go on from a new slot would leave out what was between.
     fn lost_slot(&self, reason: String) -> SourceError {
         let remedy = "what was committed since the slot's last position is in no log any more: publish what the outbox \
@@ -247,7 +263,11 @@ impl CdcSource {
                 Ok(Err(PgWireError::Server(reason)))
                     if sqlstate(&reason) == Some(NOT_IN_PREREQUISITE_STATE) =>
                 {
-                    return Err(self.lost_slot(reason));
+                    let is_lost = self.is_lost().await;
+                    return Err(match is_lost {
+                        true => self.lost_slot(reason),
+                        false => self.error("stream from", reason),
+                    });
                 }
                 Ok(Err(error)) => return Err(self.error("stream from", error)),
                 Err(_) => {

@@ -47,6 +47,7 @@ fn count(consumer: &Consumer, figure: &str) -> Option<u64> {
         "unapplied" => consumer.unapplied,
         "applied_twice" => consumer.applied_twice,
         "applied_unseen" => consumer.applied_unseen,
+        "applied_out_of_order" => consumer.applied_out_of_order,
         _ => None,
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! `docs/claims.toml` has a `[[claim]]` for each: what is said, the scenario, and the figures that show it.
 
+mod condition;
 mod figure;
 
+use condition::Condition;
 use reports::claims::{ClaimFigure, ClaimRow};
 use reports::record::{Record, Verdict};
 use serde::Deserialize;
@@ -25,6 +27,10 @@ pub struct Claim {
     pub scenario: String,
     /// These figures show it, each as `STRATEGY.FIGURE`.
     pub figures: Vec<String>,
+    /// It holds in a run where each of these is true, such as `retrying.lost < naive.lost`, beside the scenario's own
+    /// expectations.
+    #[serde(default)]
+    pub holds: Vec<String>,
 }
 
 /// Reads a file's text. The error says every claim that is wrong, with what to do.
@@ -38,6 +44,11 @@ pub fn read(text: &str) -> Result<Vec<Claim>, Vec<String>> {
                 "claim {number} has no `figures`: name what shows it, such as \"cdc.lost\""
             ));
         }
+        let conditions = claim.holds.iter();
+        wrong.extend(conditions.filter_map(|text| {
+            let what = Condition::read(text).err()?;
+            Some(format!("claim {number}: `{text}`: {what}"))
+        }));
         let unknown = claim.figures.iter().filter(|name| !is_figure(name));
         wrong.extend(unknown.map(|name| {
             format!(
@@ -80,16 +91,45 @@ fn row(claim: &Claim, records: &[Record]) -> ClaimRow {
         name: name.replace('.', " ").replace('_', " "),
         values: runs().map(|record| shown(record, name)).collect(),
     });
+    let came = |verdict| runs().filter(|r| came_of(claim, r) == verdict).count();
     ClaimRow {
         says: claim.says.clone(),
         scenario: claim.scenario.clone(),
-        passed: runs().filter(|r| r.verdict == Verdict::Pass).count(),
-        runs: runs().count(),
+        held: came(Verdict::Pass),
+        broken: came(Verdict::Fail),
+        open: came(Verdict::Unknown),
         figures: figures.collect(),
         reports: runs()
             .filter(|record| !record.run.is_empty())
             .map(|record| record.run.clone())
             .collect(),
+    }
+}
+
+/// What a run says of a claim: nothing, unless each strategy that the claim names was run and judged and each figure
+/// measured.
+fn came_of(claim: &Claim, record: &Record) -> Verdict {
+    let names = || claim.figures.iter();
+    let strategies = names().filter_map(|name| name.split_once('.'));
+    let verdicts = strategies.map(|(name, _)| {
+        let mut all = record.strategies.iter();
+        all.find(|s| s.name == name)
+            .map_or(Verdict::Unknown, |s| s.verdict)
+    });
+    let conditions = claim.holds.iter().map(|text| {
+        let told = Condition::read(text).ok();
+        told.map_or(Verdict::Unknown, |condition| condition.of(record))
+    });
+    let measured = names().map(|name| match shown(record, name) {
+        Some(_) => Verdict::Pass,
+        None => Verdict::Unknown,
+    });
+    let all: Vec<Verdict> = verdicts.chain(conditions).chain(measured).collect();
+    let any = |verdict| all.contains(&verdict);
+    match (any(Verdict::Fail), any(Verdict::Unknown)) {
+        (true, _) => Verdict::Fail,
+        (false, true) => Verdict::Unknown,
+        (false, false) => Verdict::Pass,
     }
 }
 

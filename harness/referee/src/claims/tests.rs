@@ -32,6 +32,7 @@ fn claim(scenario: &str, figures: &[&str]) -> Claim {
         says: "It holds.".to_owned(),
         scenario: scenario.to_owned(),
         figures: figures.iter().map(|name| (*name).to_owned()).collect(),
+        holds: Vec::new(),
     }
 }
 
@@ -53,8 +54,11 @@ fn given_records_when_claims_are_held_against_them_then_each_has_its_own_scenari
         claim("steady", &[&lost]),
     ];
     let rows = rows(&claims, &records);
-    assert_eq!((rows[0].passed, rows[0].runs), (1, 2));
-    assert_eq!((rows[1].passed, rows[1].runs), (0, 0));
+    let came = |row: usize| (rows[row].held, rows[row].broken, rows[row].open);
+    // It names somebody of whom nothing is known
+    assert_eq!(came(0), (0, 1, 1));
+    assert_eq!(came(1), (0, 0, 0));
+    assert_eq!(came(2), (1, 1, 0));
     let values = |figure: usize| -> Vec<Option<f64>> {
         let values = rows[0].figures[figure].values.iter();
         values.map(|value| value.map(|v| v.value)).collect()
@@ -63,6 +67,27 @@ fn given_records_when_claims_are_held_against_them_then_each_has_its_own_scenari
     assert_eq!(values(1), [None, None]);
     assert!(values(2).iter().all(Option::is_some));
     assert_eq!(scenarios(&claims), ["steady", "never"]);
+}
+
+#[test]
+fn given_conditions_then_a_claim_holds_where_they_are_true_of_the_run() {
+    let records = [record("steady", false)];
+    let name = &records[0].strategies[0].name;
+    for (condition, came) in [
+        ("X.lost = 0", (1, 0, 0)),
+        ("X.lost >= 1", (0, 1, 0)),
+        ("X.end_to_end_p50 <= X.end_to_end_p99", (1, 0, 0)),
+        ("X.end_to_end_p50 > X.end_to_end_p99", (0, 1, 0)),
+        ("nobody.lost < X.lost", (0, 0, 1)),
+    ] {
+        let mut claim = claim("steady", &[&format!("{name}.lost")]);
+        claim.holds = vec![condition.replace('X', name)];
+        let row = rows(&[claim], &records).remove(0);
+        assert_eq!((row.held, row.broken, row.open), came, "{condition}");
+    }
+    for wrong in ["X.lost", "X.lots < 1", "X.lost < Y", "X.lost < inf"] {
+        assert!(Condition::read(wrong).is_err(), "{wrong}");
+    }
 }
 
 /// Each claim that is shipped names a scenario that is shipped, with a strategy of it and of its consumers.

@@ -1,6 +1,8 @@
 //! What a strategy cost, one figure of it, from the samples of the run.
 
-use super::database::{DEAD_TUPLES, OUTBOX_BYTES, SLOT_WAL_BYTES, WAL_BYTES, growth, peak};
+use super::database::{
+    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, growth, peak,
+};
 use crate::history::History;
 use crate::scenario::CostKind;
 
@@ -32,21 +34,49 @@ pub fn per_event(history: &History, kind: CostKind, committed: u64) -> Option<f6
     Some(total / committed as f64)
 }
 
-/// Returns for how long a peak could pass unseen, ns: the longest time from the begin of the load on in which nothing
-/// answered, where that is too long. A process that is not there has no peak then.
-pub fn blind_ns(history: &History, kind: CostKind) -> Option<i64> {
-    if kind == CostKind::RelayMemoryPeak {
-        return None;
+/// Returns why a figure may be larger than what was sampled; `None` where nothing is known to have passed unseen.
+pub fn blind(history: &History, kind: CostKind) -> Option<String> {
+    let lost_statistics = || {
+        let values: Vec<f64> = of_series(history, ROWS_CHANGED).map(|(_, v)| v).collect();
+        let is_lost = values.len() > 1 && growth(&values).is_none();
+        is_lost.then(|| "the server lost its statistics in a crash".to_owned())
+    };
+    let restarted = || {
+        let anew = cpu_of_processes(history)
+            .into_iter()
+            .find(|used| used.restarted);
+        anew.map(|used| {
+            format!(
+                "{} was started again, and what it used since it was last sampled is not known",
+                used.process
+            )
+        })
+    };
+    match kind {
+        // A process that is not there has no memory; while it is, it is sampled.
+        CostKind::RelayMemoryPeak => None,
+        CostKind::CpuPerEvent => restarted(),
+        CostKind::DeadTuplesPeak => lost_statistics().or_else(|| not_asked(history, kind)),
+        CostKind::OutboxPeak | CostKind::SlotWalPeak | CostKind::WalPerEvent => {
+            not_asked(history, kind)
+        }
     }
-    let meta = &history.meta;
-    let ends = history.samples.iter().map(|sample| sample.at_ns).max()?;
-    let from = std::iter::once(meta.load_from_ns);
+}
+
+/// The longest time from the begin of the load on in which the database did not answer, where that is too long.
+fn not_asked(history: &History, kind: CostKind) -> Option<String> {
+    let from_ns = history.meta.load_from_ns;
+    let ends_ns = history.samples.iter().map(|sample| sample.at_ns).max()?;
     let sampled = samples(history, kind).map(|(at_ns, _)| at_ns);
-    let mut times: Vec<i64> = from.chain(sampled).chain([ends]).collect();
-    times.retain(|at_ns| *at_ns >= meta.load_from_ns);
+    let mut times: Vec<i64> = sampled.filter(|at_ns| *at_ns >= from_ns).collect();
+    times.extend([from_ns, ends_ns]);
     times.sort_unstable();
     let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
-    gaps.max().filter(|gap| *gap > BLIND_NS)
+    let longest_ns = gaps.max().filter(|gap| *gap > BLIND_NS)?;
+    Some(format!(
+        "for {:.1} s nothing was sampled",
+        longest_ns as f64 / 1e9
+    ))
 }
 
 /// The samples of a cost: of every process, where it is of several.
@@ -63,6 +93,11 @@ fn samples(history: &History, kind: CostKind) -> impl Iterator<Item = (i64, f64)
     of_it.map(|sample| (sample.at_ns, sample.value))
 }
 
+fn of_series<'a>(history: &'a History, series: &'a str) -> impl Iterator<Item = (i64, f64)> + 'a {
+    let of_it = history.samples.iter().filter(move |s| s.series == series);
+    of_it.map(|sample| (sample.at_ns, sample.value))
+}
+
 fn process<'a>(prefix: &str, series: &'a str) -> Option<&'a str> {
     series.strip_prefix(prefix)
 }
@@ -76,17 +111,45 @@ fn is_tested(name: &str) -> bool {
     name == "order-service" || is_relay(name)
 }
 
-/// CPU time of all that is tested, in microseconds: each process's, which begins anew where it was started again.
-fn cpu_us(history: &History) -> Option<f64> {
-    let mut last: std::collections::BTreeMap<&str, f64> = std::collections::BTreeMap::new();
-    let mut used_s = None;
+/// What a process used, as far as that was sampled.
+struct ProcessCpu<'a> {
+    process: &'a str,
+    last_s: f64,
+    used_s: f64,
+    /// It was started again: its counter began anew, and the end of the life before was not sampled.
+    restarted: bool,
+}
+
+/// CPU time of each process that is tested.
+fn cpu_of_processes(history: &History) -> Vec<ProcessCpu<'_>> {
+    let mut all: Vec<ProcessCpu<'_>> = Vec::new();
     for sample in &history.samples {
         let Some(name) = process("cpu_s.", &sample.series).filter(|name| is_tested(name)) else {
             continue;
         };
-        if let Some(before) = last.insert(name, sample.value) {
-            *used_s.get_or_insert(0.0) += (sample.value - before).max(0.0);
-        }
+        let Some(used) = all.iter_mut().find(|used| used.process == name) else {
+            all.push(ProcessCpu {
+                process: name,
+                last_s: sample.value,
+                used_s: 0.0,
+                restarted: false,
+            });
+            continue;
+        };
+        let began_anew = sample.value < used.last_s;
+        used.restarted |= began_anew;
+        used.used_s += match began_anew {
+            true => sample.value,
+            false => sample.value - used.last_s,
+        };
+        used.last_s = sample.value;
     }
-    used_s.map(|s| s * 1e6)
+    all
+}
+
+/// CPU time of all that is tested, in microseconds.
+fn cpu_us(history: &History) -> Option<f64> {
+    let all = cpu_of_processes(history);
+    let used_s: f64 = all.iter().map(|used| used.used_s).sum();
+    (!all.is_empty()).then_some(used_s * 1e6)
 }

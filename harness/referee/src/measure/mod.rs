@@ -17,7 +17,7 @@ mod series;
 mod work;
 
 pub use change::{Change, Changes};
-pub use cost::{blind_ns, peak_where, per_event};
+pub use cost::{blind, peak_where, per_event};
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
 };

@@ -1,7 +1,7 @@
 //! What a strategy may cost, as something that can be expected of.
 
+use super::StrategyKind;
 use super::metric::Unit;
-use super::{StrategyKind, Topology};
 use serde::{Deserialize, Serialize};
 
 /// A cost is one of these figures.
@@ -36,8 +36,8 @@ pub struct CostInfo {
     /// Whether it is the largest of many samples. The others are figures of the whole run, of which no part can be
     /// told to be a fault's effect.
     pub is_peak: bool,
-    /// Strategies that are made so have it.
-    has: fn(Topology) -> bool,
+    /// Strategies of these kinds have it.
+    has: fn(&StrategyKind) -> bool,
     /// This is what the others have none of.
     lacking: &'static str,
 }
@@ -45,7 +45,7 @@ pub struct CostInfo {
 impl CostInfo {
     /// Returns what a strategy of this kind lacks to have this cost at all, such as `slot`; `None` if it has it.
     pub fn lacks(&self, kind: &StrategyKind) -> Option<&'static str> {
-        (!(self.has)(kind.topology())).then_some(self.lacking)
+        (!(self.has)(kind)).then_some(self.lacking)
     }
 }
 
@@ -57,8 +57,8 @@ pub const COSTS: [CostInfo; 6] = [
         what: "largest size of the outbox, with indexes and TOAST",
         unit: Unit::Bytes,
         is_peak: true,
-        has: |topology| topology.has_outbox,
-        lacking: "outbox",
+        has: has_table,
+        lacking: "outbox table of its own",
     },
     CostInfo {
         kind: CostKind::DeadTuplesPeak,
@@ -66,16 +66,16 @@ pub const COSTS: [CostInfo; 6] = [
         what: "most dead tuples in the outbox at a time, by the server's statistics, which are late",
         unit: Unit::Count,
         is_peak: true,
-        has: |topology| topology.has_outbox,
-        lacking: "outbox",
+        has: has_table,
+        lacking: "outbox table of its own",
     },
     CostInfo {
         kind: CostKind::SlotWalPeak,
         name: "slot_wal_peak",
-        what: "most write-ahead log that the server had to keep for the strategy's slot",
+        what: "most write-ahead log that the reader of the strategy's slot had not confirmed (the server keeps more)",
         unit: Unit::Bytes,
         is_peak: true,
-        has: |topology| topology.reads_log,
+        has: |kind| kind.topology().reads_log,
         lacking: "replication slot",
     },
     CostInfo {
@@ -84,7 +84,7 @@ pub const COSTS: [CostInfo; 6] = [
         what: "most memory that one of its relays had at a time",
         unit: Unit::Bytes,
         is_peak: true,
-        has: |topology| topology.relays > 0,
+        has: |kind| kind.topology().relays > 0,
         lacking: "relay",
     },
     CostInfo {
@@ -106,6 +106,15 @@ pub const COSTS: [CostInfo; 6] = [
         lacking: "database",
     },
 ];
+
+/// Whether the harness knows which table is its outbox: not where there is none, nor in a service of others.
+fn has_table(kind: &StrategyKind) -> bool {
+    match kind {
+        StrategyKind::DualWrite { .. } | StrategyKind::LogicalMessage {} => false,
+        StrategyKind::Polling { .. } | StrategyKind::Cdc {} | StrategyKind::Debezium {} => true,
+        StrategyKind::External { relay } => relay.process.is_some(),
+    }
+}
 
 impl CostKind {
     /// Returns its row in the registry.

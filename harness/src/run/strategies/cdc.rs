@@ -8,7 +8,7 @@ use crate::run::deployment::Deployment;
 use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use relays::config::{CommitMode, Logged, SourceConfig, WritePathConfig};
+use relays::config::{AfterPublish, CommitMode, Logged, SourceConfig, WritePathConfig};
 use relays::schema::OutboxKind;
 
 pub(super) struct Cdc {
@@ -40,7 +40,18 @@ impl StrategyParts for Cdc {
         deployment: &'a Deployment<'_>,
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
-        in_slot(deployment, keep)
+        async move {
+            let (admin, slot) = (deployment.admin(), deployment.layout.slot());
+            // Nothing can come from a slot that is lost. Its rows stay in the table, for nobody deletes what was not
+            // published.
+            if pending::is_lost(admin, &slot).await? {
+                let keep = |payload: &str| keep(Held::Event { lsn: 0, payload });
+                let schema = deployment.layout.schema();
+                return pending::in_outbox(admin, schema, AfterPublish::Delete, keep).await;
+            }
+            in_slot(deployment, keep).await
+        }
+        .boxed()
     }
 
     fn relay_commit(&self) -> Option<String> {

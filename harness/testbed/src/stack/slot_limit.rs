@@ -15,7 +15,7 @@ pub(super) async fn set(postgres: &PostgresTarget, bytes: u64) -> Result<(), Sta
         doing: "limit the log that PostgreSQL keeps for slots".into(),
         reason,
     };
-    // The setting counts megabytes; less than one would be no limit at all in effect.
+    // The setting counts megabytes.
     let megabytes = bytes.div_ceil(1 << 20);
     let setting = |name: &str, value: &str| format!("alter system set {name} = '{value}'");
     let statements = [

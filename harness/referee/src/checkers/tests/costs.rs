@@ -4,7 +4,7 @@ use super::lessons::crash;
 use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
 use crate::history::{History, Sample};
-use crate::measure::{OUTBOX_BYTES, SLOT_WAL_BYTES, WAL_BYTES};
+use crate::measure::{DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES};
 use crate::scenario::{Comparison, CostKind, Metric, StrategyKind, Victim};
 use proptest::prelude::*;
 
@@ -137,11 +137,10 @@ fn given_figures_of_the_whole_run_then_they_are_shared_by_what_was_committed() {
     for (at, wal, service, relay) in [
         (0, 5e3, 1.0, 0.5),
         (1, 9e3, 1.25, 0.75),
-        (2, 13e3, 2.0, 0.25),
+        (2, 13e3, 2.0, 1.5),
     ] {
         sample(&mut history, WAL_BYTES, FROM + at * MS, wal);
         sample(&mut history, "cpu_s.order-service", FROM + at * MS, service);
-        // It was started again between the last two samples.
         sample(&mut history, "cpu_s.relay", FROM + at * MS, relay);
         sample(&mut history, "cpu_s.harness", FROM + at * MS, 100.0 * wal);
         sample(
@@ -153,7 +152,7 @@ fn given_figures_of_the_whole_run_then_they_are_shared_by_what_was_committed() {
     }
     for (kind, figure) in [
         (CostKind::WalPerEvent, 8e3 / committed),
-        (CostKind::CpuPerEvent, 1.25e6 / committed),
+        (CostKind::CpuPerEvent, 2e6 / committed),
     ] {
         for (bound, met) in [(figure, Some(true)), (figure - 1.0, Some(false))] {
             let cost = Metric::Cost(kind);
@@ -162,4 +161,40 @@ fn given_figures_of_the_whole_run_then_they_are_shared_by_what_was_committed() {
             assert_eq!(judged(&history).expectations[0].observed, Some(figure));
         }
     }
+}
+
+#[test]
+fn given_a_relay_that_was_started_again_then_what_it_used_is_a_lower_bound() {
+    let mut history = clean(40, StrategyKind::Cdc {});
+    let committed = history.truth.len() as f64;
+    for (at, relay) in [(0, 0.5), (1, 0.75), (2, 0.25), (3, 0.5)] {
+        sample(&mut history, "cpu_s.relay", FROM + at * MS, relay);
+    }
+    // 0.25 s, and in its next life 0.5 s.
+    let figure = 0.75e6 / committed;
+    for (bound, expected) in [(figure + 1.0, None), (figure - 1.0, Some(false))] {
+        let cost = Metric::Cost(CostKind::CpuPerEvent);
+        expecting(&mut history, vec![expect(cost, Comparison::AtMost, bound)]);
+        let (met, reason) = judged_cost(&history);
+        assert_eq!(met, expected, "{reason}");
+        assert_eq!(
+            reason.contains("relay was started again"),
+            met.is_none(),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn given_statistics_that_were_lost_then_dead_tuples_may_have_been_more() {
+    let mut history = clean(40, StrategyKind::Cdc {});
+    for (at, rows) in [(0, 10.0), (1, 500.0), (2, 20.0)] {
+        sample(&mut history, DEAD_TUPLES, FROM + at * MS, 7.0);
+        sample(&mut history, ROWS_CHANGED, FROM + at * MS, rows);
+    }
+    let cost = Metric::Cost(CostKind::DeadTuplesPeak);
+    expecting(&mut history, vec![expect(cost, Comparison::AtMost, 1e3)]);
+    let (met, reason) = judged_cost(&history);
+    assert_eq!(met, None);
+    assert!(reason.contains("lost its statistics"), "{reason}");
 }

@@ -4,7 +4,7 @@ use crate::explain::Explainer;
 use crate::explain::trail::{Passage, Trail};
 use crate::explain::words::{Sentence, named, persistence, process_of, spoken};
 use crate::history::{Stage, TraceRow, Tracer};
-use crate::scenario::Publisher;
+use crate::scenario::{Publisher, StrategyKind};
 use crate::view::NEVER;
 use crate::view::Span;
 
@@ -27,7 +27,11 @@ impl Explainer<'_> {
                     (1, Some(row)) => told.say(self.taken(&row)),
                     (1, None) => {}
                     (times, _) => told.say(format!(
-                        "taken up {times} times by the {}, the last time at {}",
+                        "{} {times} times by the {}, the last time at {}",
+                        match publisher {
+                            Tracer::Relay => "taken up",
+                            Tracer::OrderService => "tried",
+                        },
                         spoken(process_of(publisher)),
                         self.at(last.begun_ns())
                     )),
@@ -109,12 +113,24 @@ impl Explainer<'_> {
             return;
         }
         told.maybe(confirmed("all the same"));
-        if publisher == Tracer::Relay && passage.confirmed_ns.is_none() {
-            told.say(match death() {
-                Some(death) => self.died_before(death, "it tried again"),
-                None => "no trace of another try".to_owned(),
-            });
+        let tries_again = match publisher {
+            Tracer::Relay => passage.confirmed_ns.is_none(),
+            Tracer::OrderService => self.service_retries(),
+        };
+        match (death(), publisher) {
+            (Some(death), _) if tries_again => told.say(self.died_before(death, "it tried again")),
+            (None, Tracer::Relay) if tries_again => told.say("no trace of another try"),
+            // It may have tried as often as it is to.
+            _ => {}
         }
+    }
+
+    /// Whether the order service publishes again what failed.
+    fn service_retries(&self) -> bool {
+        matches!(
+            self.context.view.kind(),
+            Some(StrategyKind::DualWrite { policy, .. }) if policy.retries > 0
+        )
     }
 
     /// Tells how and when the relay took an event: `claimed by the relay at 2.104 s`.

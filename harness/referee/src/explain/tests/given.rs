@@ -20,6 +20,22 @@ pub fn dual_write() -> History {
     clean(20, naive())
 }
 
+/// Its service publishes again what failed.
+pub fn retrying() -> History {
+    let policy = contract::publish::PublishPolicy {
+        retries: 3,
+        ..Default::default()
+    };
+    clean(
+        20,
+        StrategyKind::DualWrite {
+            order: WriteOrder::CommitThenPublish,
+            publish_timeout: None,
+            policy,
+        },
+    )
+}
+
 pub fn publish_first() -> History {
     clean(
         20,

@@ -68,6 +68,24 @@ fn given_a_service_killed_with_the_event_in_its_producer_then_the_sentence_says_
 }
 
 #[test]
+fn given_a_service_killed_before_its_next_try_then_the_sentence_says_so() {
+    let mut history = retrying();
+    let gone = attempt(&history, 7, 2);
+    unpublish(&mut history, gone);
+    service(&mut history, gone, 900, Stage::Committed, 0);
+    for at_us in [1_100, 3_000] {
+        service(&mut history, gone, at_us, Stage::Handed, 0);
+        service(&mut history, gone, at_us + 500, Stage::DeliveryFailed, 0);
+    }
+    killed(&mut history, "order-service", SERVICE, gone, 90_000);
+    assert_eq!(
+        lost(&history),
+        "committed at 0.059 s; tried 2 times by the order service, the last time at 0.061 s; handed to the producer at \
+         0.061 s; its publish failed at 0.061 s (not persisted); order service killed at 0.148 s before it tried again: lost"
+    );
+}
+
+#[test]
 fn given_a_trace_that_was_cut_before_the_kill_then_no_order_of_the_two_is_claimed() {
     let (mut history, gone) = lost_by_service();
     history.meta.trace_cut_ns = Some(FROM + 59 * MS);

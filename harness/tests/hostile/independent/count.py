@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts again what a run's record says, from the database and the broker themselves, on a stack that was kept.
 
-    count.py external.toml record.json
+    count.py external.toml record.json [psql]
 
 It shares nothing with the harness: psql reads the tables, and the topics are read by the protocol of Kafka, spoken here.
 For each strategy it prints what it counted, as JSON.
@@ -17,6 +17,7 @@ import tomllib
 
 COMMITTED_ONLY = 1  # isolation_level: aborted transactions are left out
 TIMEOUT_S = 20
+PSQL = sys.argv[3] if len(sys.argv) > 3 else "psql"
 
 
 class Broker:
@@ -217,7 +218,7 @@ def crc32c(data):
 def asked(postgres, sql):
     """Rows of a query, each a list of texts."""
     environment = dict(os.environ, PGPASSWORD=postgres["password"], PGCONNECT_TIMEOUT=str(TIMEOUT_S))
-    command = ["psql", "--no-psqlrc", "--tuples-only", "--no-align", "--field-separator=|", "--set=ON_ERROR_STOP=1"]
+    command = [PSQL, "--no-psqlrc", "--tuples-only", "--no-align", "--field-separator=|", "--set=ON_ERROR_STOP=1"]
     command += ["--host", postgres["host"], "--port", str(postgres["port"]), "--username", postgres["user"]]
     command += ["--dbname", postgres["database"], "--command", sql]
     out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
