@@ -12,6 +12,7 @@ use crate::publisher::{Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;
 use crate::source::cdc::CdcSource;
 use crate::source::polling::PollingSource;
+use crate::source::position::PositionSource;
 use crate::source::{Held, Source, SourceError, Standing};
 use crate::trace::Trace;
 use backoff::Backoff;
@@ -76,6 +77,12 @@ pub fn relay(
             let source = source
                 .committing(config.synchronous_commit)
                 .of_several(config.one_of_several);
+            traced(source, publisher, trace, stop)
+        }
+        SourceConfig::Position { interval_ms, batch } => {
+            let interval = Duration::from_millis(interval_ms);
+            let source = PositionSource::new(config.postgres, interval, batch)
+                .committing(config.synchronous_commit);
             traced(source, publisher, trace, stop)
         }
         SourceConfig::Cdc {

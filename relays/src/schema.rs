@@ -7,6 +7,7 @@
 
 mod consumer;
 mod creation;
+mod events;
 mod foreign;
 mod isolation;
 mod removal;
@@ -53,6 +54,12 @@ pub enum OutboxKind {
     /// There is no table: events are logical decoding messages in the WAL; a publication, of no table, and a slot
     /// exist.
     Message,
+    /// There is neither outbox nor `orders`: a table of events is the truth. A relay reads it by position, which it
+    /// keeps in a table of its own.
+    Events,
+    /// The same, but for who reads it: events are read from the WAL, and stay in their table; a publication and a
+    /// slot exist.
+    LoggedEvents,
     /// Tables that were not designed here, made afterwards by [`lay_out`].
     Foreign {
         /// Whether the relay's role may use replication.
@@ -69,14 +76,17 @@ pub enum OutboxKind {
 impl OutboxKind {
     /// Whether a publication and a slot are made with the tables.
     pub fn is_read_from_wal(self) -> bool {
-        matches!(self, Self::Cdc | Self::Fleeting | Self::Message)
+        matches!(
+            self,
+            Self::Cdc | Self::Fleeting | Self::Message | Self::LoggedEvents
+        )
     }
 
     /// Whether a role may use replication.
     fn has_replication(self, role: Role) -> bool {
         let relay = match self {
-            Self::None | Self::Delete | Self::Mark => false,
-            Self::Cdc | Self::Fleeting | Self::Message => true,
+            Self::None | Self::Delete | Self::Mark | Self::Events => false,
+            Self::Cdc | Self::Fleeting | Self::Message | Self::LoggedEvents => true,
             Self::Foreign { replication } => replication,
             Self::ForeignService { replication } => return replication == Some(role),
         };
@@ -93,8 +103,15 @@ impl OutboxKind {
             | Self::Cdc
             | Self::Fleeting
             | Self::Message
+            | Self::Events
+            | Self::LoggedEvents
             | Self::Foreign { .. } => false,
         }
+    }
+
+    /// Whether events are the truth, and there is no `orders`.
+    pub fn has_events(self) -> bool {
+        matches!(self, Self::Events | Self::LoggedEvents)
     }
 }
 
@@ -141,7 +158,15 @@ impl Layout {
         }
     }
 
-    /// Returns the role of the order service, the only one that can write `orders`.
+    /// Returns the table that says what is committed: `orders`, or `events` where these are the truth.
+    pub fn truth_table(&self) -> &'static str {
+        match self.outbox.has_events() {
+            true => "events",
+            false => "orders",
+        }
+    }
+
+    /// Returns the role of the order service, the only one that can write what is the truth.
     pub fn service_role(&self) -> String {
         format!("{}_svc", self.name)
     }

@@ -545,6 +545,26 @@ const EXPENSES: [Expense; 5] = [
     ),
 ];
 
+/// These are said where events are the truth, beside those whose tables are an order's row and an outbox: what each
+/// way writes, what it leaves, and how long it takes to have the orders again from their events.
+const OF_EVENTS: [Expense; 3] = [
+    (
+        "rows written, each event",
+        |d| d.rows_written.per_event,
+        figures::optional,
+    ),
+    (
+        "all tables, at the end",
+        |d| d.storage_end_bytes.total,
+        figures::bytes,
+    ),
+    (
+        "projection rebuilt in, ms",
+        |d| d.rebuild_ms,
+        figures::optional,
+    ),
+];
+
 /// These are the flows in all, of the whole run.
 const FLOWS: [Expense; 2] = [
     ("WAL, in all", |d| d.wal_bytes.total, figures::bytes),
@@ -570,9 +590,15 @@ fn expenses<'a>(
 /// Returns the section of what the events cost the database: it is to be read beside the latencies, which it pays
 /// for.
 pub fn database(record: &Record) -> Section {
+    let mut all = record.strategies.iter().map(|s| s.database);
+    let of_events: &[Expense] = match all.any(|database| database.rebuild_ms.is_some()) {
+        true => &OF_EVENTS,
+        false => &[],
+    };
+    let rows = expenses(record, &EXPENSES).chain(expenses(record, of_events));
     Section {
         title: "cost to the database",
-        rows: expenses(record, &EXPENSES).collect(),
+        rows: rows.collect(),
     }
 }
 

@@ -201,6 +201,9 @@ fn figures_of(strategy: &Strategy) -> impl Iterator<Item = (&'static str, f64)> 
         ("outbox_peak_bytes", database.outbox_peak_bytes.total),
         ("dead_tuples_peak", database.dead_tuples_peak.total),
         ("slot_wal_peak_bytes", database.slot_wal_peak_bytes.total),
+        ("rows_written_per_event", database.rows_written.per_event),
+        ("storage_end_bytes", database.storage_end_bytes.total),
+        ("rebuild_ms", database.rebuild_ms),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

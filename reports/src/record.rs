@@ -320,6 +320,17 @@ pub struct DatabaseCosts {
     pub rows_changed: Cost,
     /// Most WAL that the slot's consumer had not confirmed.
     pub slot_wal_peak_bytes: Cost,
+    /// Rows of all its tables that were inserted, updated or deleted, in all, those of transactions that were rolled
+    /// back too. Null where the server lost its statistics in a crash.
+    #[serde(default)]
+    pub rows_written: Cost,
+    /// Size of all its tables with their indexes and TOAST, at the end.
+    #[serde(default)]
+    pub storage_end_bytes: Cost,
+    /// Milliseconds in which, after the run, a projection was rebuilt from the events; null where events are not the
+    /// truth.
+    #[serde(default)]
+    pub rebuild_ms: Option<f64>,
 }
 
 /// One cost.

@@ -72,6 +72,7 @@ mod tests {
             dead_tuples_peak: cost(3.0),
             rows_changed: Cost::default(),
             slot_wal_peak_bytes: cost(4.0),
+            ..DatabaseCosts::default()
         };
         of_run(&all, &mut measured);
         let values = COLUMNS.map(|(name, _)| measured.values[name]);

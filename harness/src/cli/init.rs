@@ -19,13 +19,18 @@ struct Part {
 /// A file that is written has a name, a content, and permissions (Unix mode).
 type File = (&'static str, &'static str, u32);
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     part("dual-write", include_str!("init/dual-write.toml"), &[]),
     part("polling", include_str!("init/polling.toml"), &[]),
     part("cdc", include_str!("init/cdc.toml"), &[]),
     part(
         "logical-message",
         include_str!("init/logical-message.toml"),
+        &[],
+    ),
+    part(
+        "event-sourcing",
+        include_str!("init/event-sourcing.toml"),
         &[],
     ),
     part("debezium", include_str!("init/debezium.toml"), &[]),

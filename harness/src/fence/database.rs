@@ -1,9 +1,10 @@
-//! The fence's work in the database: nobody can write `orders` any more, and only then it is read.
+//! The fence's work in the database: nobody can write `orders` any more, or the events where they are the truth, and
+//! only then it is read.
 //! (Measured: the transaction of a client that was killed while it waited for a lock committed
 //! afterwards.)
 
 use super::versions::{in_order, versions};
-use crate::history::{Rows, TruthRow};
+use crate::history::{NONE, Rows, TruthRow};
 use crate::identity::Identity;
 use futures::TryStreamExt;
 use relays::config::PostgresTarget;
@@ -60,7 +61,7 @@ pub async fn connect(admin: &PostgresTarget, deadline: Instant) -> Result<PgConn
     }
 }
 
-/// Closes the database to the order service, and reads `orders` under a share lock.
+/// Closes the database to the order service, and reads what is the truth under a share lock.
 pub async fn close_and_read(
     admin: &PostgresTarget,
     layout: &Layout,
@@ -141,7 +142,7 @@ pub async fn end_sessions(
     }
 }
 
-/// Who has a lock on `orders`, as far as the server knows.
+/// Who has a lock on the table that is the truth, as far as the server knows.
 async fn holders(connection: &mut PgConnection, layout: &Layout) -> Result<String, String> {
     let asked = sqlx::query_scalar::<_, Option<String>>(
         "SELECT string_agg(coalesce('session ' || l.pid || ' (' || a.usename || ', ' || \
@@ -149,19 +150,56 @@ async fn holders(connection: &mut PgConnection, layout: &Layout) -> Result<Strin
            FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
            JOIN pg_namespace n ON n.oid = c.relnamespace \
            LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
-          WHERE n.nspname = $1 AND c.relname = 'orders' AND l.granted \
+          WHERE n.nspname = $1 AND c.relname = $2 AND l.granted \
             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
     )
     .bind(layout.schema())
+    .bind(layout.truth_table())
     .fetch_one(connection);
-    let found = asked
-        .await
-        .map_err(|e| format!("asking who holds {}.orders: {e}", layout.schema()))?;
+    let found = asked.await.map_err(|e| {
+        let (schema, table) = (layout.schema(), layout.truth_table());
+        format!("asking who holds {schema}.{table}: {e}")
+    })?;
     Ok(found.unwrap_or_else(|| "somebody who has just let go of it".to_owned()))
 }
 
-/// What `orders` holds now. Others may go on writing it: a look, and no truth of a run.
-pub async fn read_orders(
+/// What `orders` holds now, or the events where they are the truth. Others may go on writing: a look, and no truth of
+/// a run.
+pub async fn read_committed(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    identity: &Identity,
+) -> Result<Vec<TruthRow>, sqlx::Error> {
+    match layout.outbox.has_events() {
+        true => read_events(connection, layout, identity).await,
+        false => read_orders(connection, layout, identity).await,
+    }
+}
+
+/// Each event is a version of its order, and says so itself.
+async fn read_events(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    identity: &Identity,
+) -> Result<Vec<TruthRow>, sqlx::Error> {
+    let mut rows: Vec<TruthRow> = Vec::new();
+    let schema = layout.schema();
+    let sql = format!("SELECT aggregateid, version, attempt, change_id FROM \"{schema}\".events");
+    let mut stream = sqlx::query(AssertSqlSafe(sql)).fetch(connection);
+    while let Some(row) = stream.try_next().await? {
+        let (order, version): (Uuid, i32) = (row.try_get(0)?, row.try_get(1)?);
+        let (attempt, change): (Uuid, Uuid) = (row.try_get(2)?, row.try_get(3)?);
+        rows.push(TruthRow {
+            order: identity.order_index(order).unwrap_or(NONE),
+            version: version.cast_unsigned(),
+            attempt: identity.attempt_number(attempt).unwrap_or(NONE),
+            change: identity.change_number(change).unwrap_or(NONE),
+        });
+    }
+    Ok(rows)
+}
+
+async fn read_orders(
     connection: &mut PgConnection,
     layout: &Layout,
     identity: &Identity,
@@ -185,12 +223,12 @@ async fn read_truth(
     identity: &Identity,
     within: Duration,
 ) -> Result<Truth, String> {
-    let failed = |e: sqlx::Error| format!("reading the truth from {}.orders: {e}", layout.schema());
+    let (schema, table) = (layout.schema(), layout.truth_table());
+    let failed = |e: sqlx::Error| format!("reading the truth from {schema}.{table}: {e}");
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let schema = layout.schema();
     let locked = transaction
         .execute(AssertSqlSafe(format!(
-            "LOCK TABLE \"{schema}\".orders IN SHARE MODE"
+            "LOCK TABLE \"{schema}\".{table} IN SHARE MODE"
         )))
         .await;
     if let Err(e) = locked {
@@ -201,11 +239,11 @@ async fn read_truth(
         transaction.rollback().await.map_err(failed)?;
         let holders = holders(connection, layout).await?;
         return Err(format!(
-            "reading the truth from {schema}.orders: it is still locked against that after \
+            "reading the truth from {schema}.{table}: it is still locked against that after \
              {within:?}, by {holders}"
         ));
     }
-    let rows = read_orders(&mut transaction, layout, identity)
+    let rows = read_committed(&mut transaction, layout, identity)
         .await
         .map_err(failed)?;
     let lsn = log_position(&mut transaction).await.map_err(failed)?;

@@ -11,6 +11,7 @@ pub mod effects;
 mod fixture;
 pub mod patience;
 pub mod pending;
+pub mod projection;
 pub mod told;
 mod versions;
 

@@ -23,7 +23,7 @@ pub async fn in_outbox(
     admin: &PostgresTarget,
     schema: &str,
     after_publish: AfterPublish,
-    mut each: impl FnMut(&str),
+    each: impl FnMut(&str),
 ) -> Result<u64, String> {
     let condition = match after_publish {
         AfterPublish::Delete => "",
@@ -32,7 +32,47 @@ pub async fn in_outbox(
     };
     let outbox = format!("{}.outbox", quote_identifier(schema));
     let sql = format!("SELECT payload FROM {outbox} {condition} ORDER BY seq");
-    let doing = |e: sqlx::Error| format!("read the pending rows of {outbox}: {e}");
+    rows(
+        admin,
+        &format!("read the pending rows of {outbox}"),
+        sql,
+        each,
+    )
+    .await
+}
+
+/// Hands over the payload of each event of a schema that is behind the position which the relay has kept, in the order in
+/// which it would read them, and counts them.
+pub async fn behind_position(
+    admin: &PostgresTarget,
+    schema: &str,
+    each: impl FnMut(&str),
+) -> Result<u64, String> {
+    let (events, position) = (
+        format!("{}.events", quote_identifier(schema)),
+        format!("{}.relay_position", quote_identifier(schema)),
+    );
+    let sql = format!(
+        "SELECT payload FROM {events} WHERE (xid, seq) > (SELECT xid, seq FROM {position}) \
+         ORDER BY xid, seq"
+    );
+    rows(
+        admin,
+        &format!("read the events of {events} behind the relay's position"),
+        sql,
+        each,
+    )
+    .await
+}
+
+/// Hands over the one column of each row, and counts them.
+async fn rows(
+    admin: &PostgresTarget,
+    what: &str,
+    sql: String,
+    mut each: impl FnMut(&str),
+) -> Result<u64, String> {
+    let doing = |e: sqlx::Error| format!("{what}: {e}");
     let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
     let mut rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).fetch(&mut connection);
     let mut count = 0;

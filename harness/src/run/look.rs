@@ -101,7 +101,7 @@ impl Looker {
         // And so is this: what is answered while it looks is counted twice for a moment, and not left out.
         let answered = self.answered();
         let open = connection.as_mut()?;
-        let rows = database::read_orders(open, &self.layout, &self.identity)
+        let rows = database::read_committed(open, &self.layout, &self.identity)
             .await
             .ok()?;
         let committed: Vec<CommittedPair> = rows.iter().map(|r| (r.attempt, r.version)).collect();

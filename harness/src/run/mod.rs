@@ -14,6 +14,7 @@ pub(crate) mod judge;
 pub mod keyboard;
 mod look;
 pub mod look_pace;
+mod projecting;
 pub(crate) mod rehearsal;
 pub mod replay;
 pub(crate) mod sampler;

@@ -3,7 +3,9 @@
 
 use crate::clock::RunClock;
 use crate::history::{Sample, WALL_DRIFT_NS};
-use crate::measure::{DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES};
+use crate::measure::{
+    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES, STORAGE_BYTES, WAL_BYTES,
+};
 use crate::process::Child;
 use relays::config::PostgresTarget;
 use relays::schema::{Layout, OutboxKind};
@@ -89,13 +91,17 @@ impl Sampler {
         }
         let Some(open) = connection else { return };
         let sql = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, \
+             (SELECT sum(pg_total_relation_size(c.oid))::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE n.nspname = $2 AND c.relkind = 'r'), \
+             sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del)::float8, \
              (SELECT CASE WHEN wal_status IS DISTINCT FROM 'lost' \
                 THEN pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::float8 END \
                 FROM pg_replication_slots WHERE slot_name = $1), \
              (SELECT sum(pg_total_relation_size(c.oid))::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                 WHERE n.nspname = $2 AND c.relkind = 'r' AND c.relname <> 'orders'), \
-             sum(t.n_dead_tup)::float8, sum(t.n_tup_upd + t.n_tup_del)::float8 \
-             FROM pg_stat_user_tables t WHERE t.schemaname = $2 AND t.relname <> 'orders'";
+             sum(t.n_dead_tup) FILTER (WHERE t.relname <> 'orders')::float8, \
+             sum(t.n_tup_upd + t.n_tup_del) FILTER (WHERE t.relname <> 'orders')::float8 \
+             FROM pg_stat_user_tables t WHERE t.schemaname = $2";
         let query = sqlx::query(AssertSqlSafe(sql))
             .bind(self.layout.slot())
             .bind(self.layout.schema())
@@ -106,17 +112,24 @@ impl Sampler {
         };
         let at_ns = self.clock.now_ns();
         let names: &[&str] = match self.layout.outbox {
-            OutboxKind::None => &[WAL_BYTES],
+            OutboxKind::None => &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN],
             // Which of its tables are the outbox, nobody says.
-            OutboxKind::ForeignService { .. } => &[WAL_BYTES, SLOT_WAL_BYTES],
+            OutboxKind::ForeignService { .. } => {
+                &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN, SLOT_WAL_BYTES]
+            }
             // There is none.
-            OutboxKind::Message => &[WAL_BYTES, SLOT_WAL_BYTES],
+            OutboxKind::Message => &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN, SLOT_WAL_BYTES],
             OutboxKind::Delete
             | OutboxKind::Mark
             | OutboxKind::Cdc
             | OutboxKind::Fleeting
+            // Its events are what an outbox is elsewhere.
+            | OutboxKind::Events
+            | OutboxKind::LoggedEvents
             | OutboxKind::Foreign { .. } => &[
                 WAL_BYTES,
+                STORAGE_BYTES,
+                ROWS_WRITTEN,
                 SLOT_WAL_BYTES,
                 OUTBOX_BYTES,
                 DEAD_TUPLES,

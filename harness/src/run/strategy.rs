@@ -6,6 +6,7 @@ use super::counts::LiveCounts;
 use super::deployment::{Deployment, Leave, failed};
 use super::fencing::Fencing;
 use super::look::Looker;
+use super::projecting;
 use super::sampler::Sampler;
 use super::trace::{self, Collected};
 use super::{Event, Reporter, RunError, folder};
@@ -227,7 +228,7 @@ async fn load_and_fence(
         requests: &requests,
         campaign: &campaign,
     };
-    let read = tokio::select! {
+    let mut read = tokio::select! {
         biased;
         failed = context.stack.ends_by_itself() => return Err(failed.into()),
         read = fencing.read(observer) => read,
@@ -273,6 +274,7 @@ async fn load_and_fence(
     }
     let mut samples = sampler.await.map_err(|e| failed("sampling", &e))?;
     samples.extend(ends.stop().await);
+    samples.extend(projecting::project(deployment, &patience, clock, &mut read).await);
     let trace = collect_trace(context, deployment, clock).await?;
 
     let meta = RunMeta {

@@ -133,6 +133,7 @@ fn every_scenario_of_the_project_is_good_and_named_like_its_file() {
         "commit-timeout",
         "database-crash",
         "deployment",
+        "event-sourcing",
         "no-table",
         "phantom",
         "relay-crash",

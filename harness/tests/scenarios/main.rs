@@ -138,6 +138,18 @@ scenarios! {
         let peak = |name| ran.strategy(name).database.outbox_peak_bytes.total;
         assert!(peak("table").is_some() && peak("message").is_none());
     };
+    "event-sourcing.toml" given_event_sourcing_when_run_then_events_stay_and_are_published_like_an_outboxs: |ran| {
+        ran.only(&["outbox", "events", "events-cdc"], 100, |c| vec![c.duplicated]);
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
+        let database = |name| &ran.strategy(name).database;
+        assert_eq!(database("outbox").rebuild_ms, None);
+        for events in ["events", "events-cdc"] {
+            let (events, outbox) = (database(events), database("outbox"));
+            assert!(events.rebuild_ms.is_some());
+            assert!(events.rows_written.total < outbox.rows_written.total);
+        }
+        assert_eq!(database("events-cdc").rows_changed.total, Some(0.0));
+    };
     "consumers.toml" given_consumers_when_run_then_those_without_idempotence_apply_twice_what_came_twice: |ran| {
         ran.only(&["polling", "cdc"], 1, |c| vec![c.duplicated]);
         for strategy in ["polling", "cdc"] {

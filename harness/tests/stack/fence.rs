@@ -3,7 +3,7 @@
 use crate::patience::PATIENCE;
 use crate::stack;
 use harness::fence::database::{self, Truth};
-use harness::history::TruthRow;
+use harness::history::{NONE, TruthRow};
 use harness::identity::{Identity, RunKey};
 use harness::topic::Topic;
 use rdkafka::ClientConfig;
@@ -30,13 +30,17 @@ struct GivenTables {
 
 impl GivenTables {
     async fn tables() -> Self {
+        Self::of(OutboxKind::Delete).await
+    }
+
+    async fn of(outbox: OutboxKind) -> Self {
         let key = RunKey::random();
         let given = Self {
             admin: stack().await.postgres.clone(),
             layout: Layout {
                 isolation: Isolation::Schema,
                 name: format!("fence_{}", key.run),
-                outbox: OutboxKind::Delete,
+                outbox,
                 password: "secret".into(),
             },
             identity: key.identity().unwrap(),
@@ -217,6 +221,37 @@ async fn given_orders_of_this_run_when_the_truth_is_read_then_it_is_who_made_eac
     };
     let rows: Vec<_> = truth.rows.iter().collect();
     assert_eq!(rows, [row(1, 5, 8), row(2, 6, 9)]);
+}
+
+#[tokio::test]
+async fn given_events_that_are_the_truth_when_it_is_read_then_each_is_the_version_that_it_says() {
+    let given = GivenTables::of(OutboxKind::Events).await;
+    let (schema, ids) = (given.layout.schema(), &given.identity);
+    let event = |order, version, attempt: u32| {
+        let (attempt, change) = (ids.attempt_id(attempt), ids.change_id(attempt + 10));
+        format!("('{order}', {version}, gen_random_uuid(), 't', '{attempt}', '{change}', '{{}}')")
+    };
+    // Given events in any order, with a version left out, and one that is nobody's
+    let (order, nobody) = (ids.order_id(3), Uuid::new_v4());
+    let rows = [event(order, 3, 6), event(order, 1, 5), event(nobody, 1, 7)].join(", ");
+    let insert = format!(
+        "INSERT INTO \"{schema}\".events (aggregateid, version, id, type, attempt, change_id, payload)
+         VALUES {rows}"
+    );
+    let mut session = given.administrator().await;
+    session.execute(AssertSqlSafe(insert)).await.unwrap();
+
+    let truth = given.close_and_read(PATIENCE).await.unwrap();
+
+    given.drop().await;
+    let row = |order, version, attempt| TruthRow {
+        order,
+        version,
+        attempt,
+        change: attempt + 10,
+    };
+    let rows: Vec<_> = truth.rows.iter().collect();
+    assert_eq!(rows, [row(3, 1, 5), row(3, 3, 6), row(NONE, 1, 7)]);
 }
 
 #[tokio::test]

@@ -175,6 +175,39 @@ async fn given_messages_of_any_kind_when_asked_then_the_slot_holds_those_that_co
 }
 
 #[tokio::test]
+async fn given_events_that_stay_when_asked_then_those_behind_the_position_are_held_in_its_order() {
+    let given = GivenOutbox::outbox(OutboxKind::Events).await;
+    let mut session = given.session().await;
+    let schema = given.layout.schema();
+    // Given a transaction that begins first and commits last, and a position between the others
+    let insert = |payload: &str| {
+        AssertSqlSafe(format!(
+            "INSERT INTO \"{schema}\".events (aggregateid, version, id, type, attempt, change_id, payload)
+             SELECT i, 1, i, 't', i, i, '{payload}' FROM gen_random_uuid() i"
+        ))
+    };
+    session.execute(insert("published")).await.unwrap();
+    let mut late = given.session().await;
+    late.execute("BEGIN").await.unwrap();
+    late.execute(insert("began first")).await.unwrap();
+    session.execute(insert("committed first")).await.unwrap();
+    late.execute("COMMIT").await.unwrap();
+    let position = format!(
+        "UPDATE \"{schema}\".relay_position SET (xid, seq) =
+           (SELECT xid, seq FROM \"{schema}\".events WHERE payload = 'published')"
+    );
+    session.execute(AssertSqlSafe(position)).await.unwrap();
+
+    let mut held = Vec::new();
+    let keep = |payload: &str| held.push(payload.to_owned());
+    let count = pending::behind_position(&given.admin, schema, keep).await;
+
+    given.drop().await;
+    assert_eq!(count, Ok(2));
+    assert_eq!(held, ["began first", "committed first"]);
+}
+
+#[tokio::test]
 async fn what_a_relays_own_query_tells_is_handed_over_row_by_row() {
     let admin = stack().await.postgres.clone();
     let mut held = Vec::new();

@@ -6,6 +6,7 @@ mod instances;
 mod lease;
 mod log;
 mod lost_answer;
+mod position;
 mod process;
 mod slow;
 mod trace;
@@ -23,8 +24,16 @@ fn relay_process() {
 }
 
 const KINDS: [Kind; 3] = [Kind::Delete, Kind::Mark, Kind::Cdc];
-/// The last one is read as the one before it, and is another thing to decode, to confirm and to ask for.
-const KINDS_OF_EVENTS: [Kind; 4] = [Kind::Delete, Kind::Mark, Kind::Cdc, Kind::Message];
+/// Of the last one nothing is deleted, and a transaction that commits late holds up those after it.
+const KINDS_OF_RELAYS: [Kind; 4] = [Kind::Delete, Kind::Mark, Kind::Cdc, Kind::Position];
+/// The last one is read as CDC is, and is another thing to decode, to confirm and to ask for.
+const KINDS_OF_EVENTS: [Kind; 5] = [
+    Kind::Delete,
+    Kind::Mark,
+    Kind::Cdc,
+    Kind::Position,
+    Kind::Message,
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_is_published_once_and_in_order() {
@@ -76,7 +85,7 @@ async fn a_relay_killed_in_the_middle_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_told_to_stop_confirms_what_is_durable() {
-    for kind in KINDS {
+    for kind in KINDS_OF_RELAYS {
         Fixture::run(kind, Wiring::Direct, async |fixture| {
             for first in [1, 6, 11] {
                 // Given relays that are told to stop in the middle of a backlog
@@ -104,7 +113,7 @@ async fn a_relay_told_to_stop_confirms_what_is_durable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_of_the_link_to_kafka_loses_and_reorders_nothing() {
-    for kind in KINDS {
+    for kind in KINDS_OF_RELAYS {
         Fixture::run(kind, Wiring::ProxiedKafka, async |fixture| {
             // Given a relay at work
             fixture.insert(500, 1..=5).await;
@@ -131,7 +140,7 @@ async fn a_cut_of_the_link_to_kafka_loses_and_reorders_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_of_the_link_to_postgres_loses_and_reorders_nothing() {
-    for kind in KINDS {
+    for kind in KINDS_OF_RELAYS {
         Fixture::run(kind, Wiring::ProxiedPostgres, async |fixture| {
             // Given a relay at work
             fixture.insert(500, 1..=5).await;
@@ -202,7 +211,7 @@ async fn rows_that_commit_late_are_not_skipped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_relay_waits_until_the_first_has_ended() {
-    for kind in KINDS {
+    for kind in KINDS_OF_RELAYS {
         Fixture::run(kind, Wiring::Direct, async |fixture| {
             // Given a relay that leads, and a second one of the same outbox
             let mut first = RelayProcess::start(&fixture);
@@ -262,7 +271,7 @@ async fn an_idle_slot_does_not_hold_the_log_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn given_a_transaction_of_many_events_when_relays_end_in_the_middle_of_it_then_none_is_skipped()
  {
-    for kind in KINDS {
+    for kind in KINDS_OF_RELAYS {
         Fixture::run(kind, Wiring::ProxiedKafka, async |mut fixture| {
             // Given many rows with one commit, a transaction before and one after them
             fixture.content_bytes = 20_000;

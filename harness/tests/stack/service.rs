@@ -4,6 +4,7 @@
 
 mod contract;
 mod dual_write;
+mod event_store;
 mod faults;
 mod given;
 mod isolation;

@@ -8,6 +8,7 @@ mod busy;
 mod consumers;
 mod debezium;
 mod demo;
+mod event_sourcing;
 mod explain;
 mod external;
 mod faults;

@@ -18,7 +18,7 @@ pub struct PostgresTarget {
     pub password: String,
     /// Sessions connect to the database of this name, in which the strategy's schema is: the stack's, or the strategy's own.
     pub database: String,
-    /// Schema that holds `orders` and `outbox`.
+    /// Schema that holds `orders` and `outbox`, or `events`.
     pub schema: String,
 }
 
@@ -88,6 +88,9 @@ pub enum WritePathConfig {
     /// Order and version are written in one transaction with a logical decoding message that announces them:
     /// there is no outbox table.
     Message,
+    /// The change is appended as an event, and nothing else is written: the events are the truth, and whoever
+    /// publishes them reads them there.
+    Events,
     /// Order and version, then the statements of an outbox that was not designed here, in one
     /// transaction.
     Foreign {
@@ -173,6 +176,8 @@ pub enum Logged {
     Row,
     /// It is a logical decoding message (`pg_logical_emit_message`), whose prefix is the strategy's schema.
     Message,
+    /// It is a row that was appended to the events, where it stays.
+    Event,
 }
 
 /// This says where a relay gets its events from.
@@ -189,6 +194,13 @@ pub enum SourceConfig {
         batch: u32,
         /// This says whether to LISTEN for the write path's NOTIFY as a hint on top of the interval.
         notify: bool,
+    },
+    /// Reads events that stay where they are, from a position of its own on.
+    Position {
+        /// The relay pauses for so many milliseconds after a poll that found nothing.
+        interval_ms: u64,
+        /// Events a poll takes at most.
+        batch: u32,
     },
     /// Streams the write-ahead log with logical replication (pgoutput).
     Cdc {
@@ -233,7 +245,7 @@ pub struct RelayConfig {
     pub kafka: KafkaTarget,
     /// This says whether the relay polls the outbox or reads the write-ahead log, and with what settings.
     pub source: SourceConfig,
-    /// Of the sessions in which published rows are deleted or marked.
+    /// Of the sessions in which published rows are deleted or marked, or a position is kept.
     #[serde(default)]
     pub synchronous_commit: CommitMode,
     /// Whether it is one of several: it is ready as soon as it stands by, and the server takes the source

@@ -137,6 +137,9 @@ impl Layout {
         if self.outbox.is_of_a_foreign_service() {
             return Vec::new();
         }
+        if self.outbox.has_events() {
+            return self.tables_of_events();
+        }
         let mut statements = vec![(
             "creating table orders",
             // Room in each page keeps the updates of an order on it (HOT: no index write).
@@ -153,6 +156,8 @@ impl Layout {
         let status = match self.outbox {
             OutboxKind::None
             | OutboxKind::Message
+            | OutboxKind::Events
+            | OutboxKind::LoggedEvents
             | OutboxKind::Foreign { .. }
             | OutboxKind::ForeignService { .. } => return statements,
             OutboxKind::Delete | OutboxKind::Cdc | OutboxKind::Fleeting => "",
@@ -217,8 +222,10 @@ impl Layout {
     /// A stream of messages names a publication too, and would bring the rows of its tables.
     fn publication_statement(&self) -> String {
         let publication = quote_identifier(&self.publication());
+        let schema = quote_identifier(self.schema());
         let tables = match self.outbox {
             OutboxKind::Message => String::new(),
+            OutboxKind::Events | OutboxKind::LoggedEvents => format!("for table {schema}.events "),
             OutboxKind::None
             | OutboxKind::Delete
             | OutboxKind::Mark
@@ -226,7 +233,7 @@ impl Layout {
             | OutboxKind::Fleeting
             | OutboxKind::Foreign { .. }
             | OutboxKind::ForeignService { .. } => {
-                format!("for table {}.outbox ", quote_identifier(self.schema()))
+                format!("for table {schema}.outbox ")
             }
         };
         format!("create publication {publication} {tables}with (publish = 'insert')")
@@ -270,6 +277,10 @@ impl Layout {
         ];
         if self.outbox.is_of_a_foreign_service() {
             statements.extend(self.foreign_service_grants());
+            return statements;
+        }
+        if self.outbox.has_events() {
+            statements.extend(self.grants_of_events());
             return statements;
         }
         statements.push((

@@ -6,7 +6,7 @@ use super::WritePath;
 use super::change::{Change, Outcome};
 use super::connections::{Connections, DatabaseError};
 use super::event::EventText;
-use super::orders::{Orders, why_not};
+use super::orders::Orders;
 use super::producer::EventProducer;
 use super::steps;
 use super::transaction::{self, TransactionOutcome};
@@ -80,7 +80,7 @@ impl DualWrite {
             transaction::begin(conn).await?;
             let Some(version) = self.orders.write(conn, change).await? else {
                 transaction::roll_back(conn).await?;
-                match why_not(conn, change).await? {
+                match self.orders.why_not(conn, change).await? {
                     Some(outcome) => return Ok(outcome),
                     None => continue,
                 }

@@ -3,6 +3,7 @@
 //! A rejection is only ever answered when the change is certainly not committed; whatever is in
 //! doubt is a 503.
 
+mod appending;
 mod change;
 mod connections;
 mod dual_write;
@@ -81,6 +82,7 @@ pub async fn serve_until(
     let wait = match &config.write_path {
         WritePathConfig::Outbox { .. }
         | WritePathConfig::Message
+        | WritePathConfig::Events
         | WritePathConfig::Foreign { .. } => HOLD_MAX,
         WritePathConfig::DualWrite {
             publish_timeout_ms,
@@ -100,6 +102,7 @@ pub async fn serve_until(
         WritePathConfig::Outbox { notify: true } => Announcement::OutboxAndNotify,
         WritePathConfig::Outbox { notify: false } => Announcement::Outbox,
         WritePathConfig::Message => Announcement::Message,
+        WritePathConfig::Events => Announcement::Itself,
         WritePathConfig::Foreign { announce } => {
             Announcement::Foreign(ForeignStatements::new(announce))
         }

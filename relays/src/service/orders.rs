@@ -4,6 +4,7 @@
 //! its state and its changes are checked, then it gets its next version. Only then, still under
 //! the lock, does an outbox row draw its `seq`; so per order `seq` rises in commit order.
 
+use super::appending;
 use super::change::{Change, Outcome, Rejection};
 use super::connections::{DatabaseError, exchange};
 use super::event::EventText;
@@ -71,6 +72,9 @@ macro_rules! emitted {
     };
 }
 
+/// An order's state, and the version that a change made of it: $1 order, $2 change.
+const ORDER: &str = "select state, array_position(changes, $2) from orders where id = $1";
+
 /// How a change is announced.
 #[derive(Debug, Clone)]
 pub(super) enum Announcement {
@@ -82,6 +86,8 @@ pub(super) enum Announcement {
     OutboxAndNotify,
     /// A logical decoding message announces it, in the statement that writes the change.
     Message,
+    /// The change is itself the event that announces it: it is appended to the events, and no order is written.
+    Itself,
     /// Statements of their own announce it, after the one that writes it.
     Foreign(ForeignStatements),
 }
@@ -104,7 +110,7 @@ impl Orders {
         &self.run
     }
 
-    /// Writes the change; its version, or nothing if it may not be (see [`why_not`]).
+    /// Writes the change; its version, or nothing if it may not be (see [`Orders::why_not`]).
     pub async fn write(
         &self,
         conn: &mut PgConnection,
@@ -112,7 +118,10 @@ impl Orders {
     ) -> Result<Option<u32>, DatabaseError> {
         let mut query = self.statement(change);
         match self.announcement {
-            Announcement::Outbox | Announcement::OutboxAndNotify | Announcement::Message => {
+            Announcement::Outbox
+            | Announcement::OutboxAndNotify
+            | Announcement::Message
+            | Announcement::Itself => {
                 let text = EventText::new(&self.run, change);
                 query = query
                     .bind(Uuid::now_v7())
@@ -150,6 +159,8 @@ impl Orders {
             (Announcement::OutboxAndNotify, false) => announced_loudly!(transition!()),
             (Announcement::Message, true) => emitted!(place!()),
             (Announcement::Message, false) => emitted!(transition!()),
+            (Announcement::Itself, true) => appending::PLACE,
+            (Announcement::Itself, false) => appending::TRANSITION,
         };
         sqlx::query(sql)
             .bind(change.order)
@@ -157,6 +168,44 @@ impl Orders {
             .bind(change.change_id)
             .bind(change.kind.required_state().map(OrderState::name))
             .bind(change.kind.next_state().map(OrderState::name))
+    }
+
+    /// Why nothing was written: the change is committed already, under the version it got then, or it
+    /// is not allowed. `None` if by now it would be: then it is worth another try.
+    pub async fn why_not(
+        &self,
+        conn: &mut PgConnection,
+        change: &Change,
+    ) -> Result<Option<Outcome>, DatabaseError> {
+        let sql = match self.announcement {
+            Announcement::Itself => appending::ORDER,
+            Announcement::None
+            | Announcement::Outbox
+            | Announcement::OutboxAndNotify
+            | Announcement::Message
+            | Announcement::Foreign(_) => ORDER,
+        };
+        let query = sqlx::query(sql).bind(change.order).bind(change.change_id);
+        let order = exchange("reading an order", query.fetch_optional(conn)).await?;
+        let Some(order) = order else {
+            return Ok(
+                (change.kind != ChangeType::Placed).then(|| Outcome::Rejected {
+                    why: Rejection::UnknownOrder,
+                    reason: format!("there is no order {}: place it first", change.order),
+                }),
+            );
+        };
+        let unreadable = |error| DatabaseError::new("reading an order", &error);
+        let made: Option<i32> = order.try_get(1).map_err(unreadable)?;
+        if let Some(made) = made {
+            let version = made.cast_unsigned();
+            return Ok(Some(Outcome::Committed { version }));
+        }
+        let state: &str = order.try_get(0).map_err(unreadable)?;
+        Ok(forbidden(change, state).map(|reason| Outcome::Rejected {
+            why: Rejection::Conflict,
+            reason,
+        }))
     }
 }
 
@@ -168,41 +217,6 @@ pub const PLACING: &str = announced!(place!(), "version");
 
 /// These session settings of the service's connections decide the statement's plan.
 pub const SESSION: [(&str, &str); 1] = [("enable_seqscan", "off")];
-
-/// Why nothing was written: the change is committed already, under the version it got then, or it
-/// is not allowed. `None` if by now it would be: then it is worth another try.
-pub(super) async fn why_not(
-    conn: &mut PgConnection,
-    change: &Change,
-) -> Result<Option<Outcome>, DatabaseError> {
-    let order = exchange(
-        "reading an order",
-        sqlx::query("select state, array_position(changes, $2) from orders where id = $1")
-            .bind(change.order)
-            .bind(change.change_id)
-            .fetch_optional(conn),
-    )
-    .await?;
-    let Some(order) = order else {
-        return Ok(
-            (change.kind != ChangeType::Placed).then(|| Outcome::Rejected {
-                why: Rejection::UnknownOrder,
-                reason: format!("there is no order {}: place it first", change.order),
-            }),
-        );
-    };
-    let unreadable = |error| DatabaseError::new("reading an order", &error);
-    let made: Option<i32> = order.try_get(1).map_err(unreadable)?;
-    if let Some(made) = made {
-        let version = made.cast_unsigned();
-        return Ok(Some(Outcome::Committed { version }));
-    }
-    let state: &str = order.try_get(0).map_err(unreadable)?;
-    Ok(forbidden(change, state).map(|reason| Outcome::Rejected {
-        why: Rejection::Conflict,
-        reason,
-    }))
-}
 
 /// Why an order in this state may not go through the change; `None` if it may.
 fn forbidden(change: &Change, state: &str) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use super::change::{Change, Outcome, Rejection};
 use super::connections::{DatabaseError, exchange};
-use super::orders::{Orders, why_not};
+use super::orders::Orders;
 use crate::order::Directive;
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub(super) async fn commit(
         if let Some(version) = written {
             return Ok(TransactionOutcome::Committed { version });
         }
-        if let Some(outcome) = why_not(conn, change).await? {
+        if let Some(outcome) = orders.why_not(conn, change).await? {
             return Ok(TransactionOutcome::Settled(outcome));
         }
     }

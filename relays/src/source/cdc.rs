@@ -152,8 +152,8 @@ impl CdcSource {
         self
     }
 
-    /// Says as what the events stand in the log. Of messages nothing is left to be deleted, and their prefix is
-    /// the schema.
+    /// Says as what the events stand in the log. Rows are deleted once they are published, but for those that are
+    /// kept; of messages nothing is left to be deleted, and their prefix is the schema.
     pub fn of(mut self, logged: Logged) -> Self {
         self.logged = logged;
         self
@@ -161,7 +161,7 @@ impl CdcSource {
 
     fn new_decoder(&self) -> OutboxDecoder {
         match self.logged {
-            Logged::Row => OutboxDecoder::default(),
+            Logged::Row | Logged::Event => OutboxDecoder::default(),
             Logged::Message => OutboxDecoder::of_messages(self.target.schema.clone()),
         }
     }

@@ -6,6 +6,8 @@ use crate::trace::Stage;
 use futures::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 // Columns of a claim's answer.
@@ -15,6 +17,8 @@ const AGGREGATE_ID: usize = 2;
 const TYPE: usize = 3;
 const VERSION: usize = 4;
 const PAYLOAD: usize = 5;
+/// Of a read by position only.
+const XID: usize = 6;
 
 /// This is a claimed row, as the server sent it: text, never copied.
 pub struct ClaimedRow(PgRow);
@@ -31,11 +35,20 @@ impl ClaimedRow {
         value.as_str().map_err(|e| wrong(&e))
     }
 
-    fn seq(&self) -> Result<i64, SourceError> {
-        let text = self.text(SEQ)?;
+    fn number<N: FromStr<Err = ParseIntError>>(&self, column: usize) -> Result<N, SourceError> {
+        let text = self.text(column)?;
         text.parse().map_err(|e| {
             SourceError::new("read a claimed row of the outbox", format!("{e}: {text:?}"))
         })
+    }
+
+    fn seq(&self) -> Result<i64, SourceError> {
+        self.number(SEQ)
+    }
+
+    /// The id of the transaction that wrote the row, where that was asked for.
+    pub(super) fn xid(&self) -> Result<u64, SourceError> {
+        self.number(XID)
     }
 }
 
@@ -74,6 +87,18 @@ pub(super) async fn claim(
     sql: &str,
     rows: &mut Vec<(i64, ClaimedRow)>,
 ) -> Result<Answer, SourceError> {
+    let answer = fetch(connection, sql, rows).await?;
+    // RETURNING follows the heap; the order is by seq.
+    rows.sort_unstable_by_key(|(seq, _)| *seq);
+    Ok(answer)
+}
+
+/// The same, of rows that stay where they are: in the order in which the last statement gives them.
+pub(super) async fn fetch(
+    connection: &mut PgConnection,
+    sql: &str,
+    rows: &mut Vec<(i64, ClaimedRow)>,
+) -> Result<Answer, SourceError> {
     rows.clear();
     let mut first = None;
     let answer = async {
@@ -92,7 +117,5 @@ pub(super) async fn claim(
         *seq = row.seq()?;
         bytes += row.text(PAYLOAD)?.len();
     }
-    // RETURNING follows the heap; the order is by seq.
-    rows.sort_unstable_by_key(|(seq, _)| *seq);
     Ok(Answer { bytes, spread })
 }

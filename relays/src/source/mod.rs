@@ -1,10 +1,14 @@
 //! Where events come from. A source knows no broker.
 
+mod appetite;
+mod bookmark;
 pub mod cdc;
 mod claiming;
+mod leadership;
 mod lease;
 pub mod pgoutput;
 pub mod polling;
+pub mod position;
 mod positions;
 mod session;
 mod sweeper;

@@ -34,6 +34,7 @@
 //! them dead as it goes, and vacuum removes them.
 
 use super::claiming::{ClaimedRow, claim};
+use super::leadership::{LEADER_WAIT, another_leads, leads_before};
 use super::lease::SessionLease;
 use super::session::{bounded, connect, connect_for, options, place};
 use super::transaction::{Ending, Transaction, claim_of};
@@ -50,10 +51,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// How long one call of `connect` waits for another relay to give up leadership.
-const LEADER_WAIT: Duration = Duration::from_secs(4);
-/// A relay that does not lead waits this long between two attempts to become the leader.
-const LEADER_RETRY: Duration = Duration::from_millis(50);
 /// One call of `next` sleeps this long at most.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// The end of the last transaction takes this long at most: what is not committed by then is published again by the
@@ -193,28 +190,13 @@ impl PollingSource {
             false => LEADER_WAIT,
         };
         let deadline = Instant::now() + patience;
-        let name = format!("outbox-relay of schema {}", self.target.schema);
-        loop {
-            let doing = "ask for the relay leadership";
-            let attempt =
-                sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
-                    .bind(&name)
-                    .fetch_one(&mut *connection);
-            let leading: bool = bounded(doing, attempt).await?;
-            if leading {
-                return Ok(Standing::Leads);
-            }
-            if Instant::now() >= deadline {
-                if self.one_of_several {
-                    return Ok(Standing::StandsBy);
-                }
-                return Err(SourceError::new(
-                    format!("lead the relays of the {}", self.outbox()),
-                    "another relay does; it must end first (see pg_locks, locktype advisory)",
-                ));
-            }
-            tokio::time::sleep(LEADER_RETRY).await;
+        if leads_before(connection, &self.target.schema, deadline).await? {
+            return Ok(Standing::Leads);
         }
+        if self.one_of_several {
+            return Ok(Standing::StandsBy);
+        }
+        Err(another_leads(&self.outbox()))
     }
 
     fn listen(&mut self) {

@@ -245,13 +245,17 @@ fn cost() -> BoxedStrategy<Cost> {
 }
 
 fn database() -> BoxedStrategy<DatabaseCosts> {
-    (cost(), cost(), cost(), cost(), cost())
+    let of_events = (cost(), cost(), option::of(figure()));
+    (cost(), cost(), cost(), cost(), cost(), of_events)
         .prop_map(|costs| DatabaseCosts {
             wal_bytes: costs.0,
             outbox_peak_bytes: costs.1,
             dead_tuples_peak: costs.2,
             rows_changed: costs.3,
             slot_wal_peak_bytes: costs.4,
+            rows_written: costs.5.0,
+            storage_end_bytes: costs.5.1,
+            rebuild_ms: costs.5.2,
         })
         .boxed()
 }

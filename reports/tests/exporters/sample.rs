@@ -182,6 +182,9 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             dead_tuples_peak: cost(0.061),
             rows_changed: cost(1.0),
             slot_wal_peak_bytes: Cost::default(),
+            rows_written: Cost::default(),
+            storage_end_bytes: Cost::default(),
+            rebuild_ms: None,
         },
     }
 }

@@ -14,6 +14,14 @@ pub const OUTBOX_BYTES: &str = "outbox_bytes";
 /// This series counts the rows of the outbox that were updated or deleted, by the server's statistics.
 pub const ROWS_CHANGED: &str = "outbox_rows_changed";
 
+/// This series counts the rows of all the strategy's tables that were inserted, updated or deleted, by the server's
+/// statistics.
+pub const ROWS_WRITTEN: &str = "rows_written";
+/// This series has the size of all the strategy's tables, bytes, with indexes and TOAST.
+pub const STORAGE_BYTES: &str = "storage_bytes";
+/// This series has one value, where events are the truth: milliseconds in which a projection was rebuilt from them.
+pub const REBUILD_MS: &str = "rebuild_ms";
+
 /// Returns all that a run cost the database; `committed` changes share it.
 pub fn database_costs(history: &History, committed: u64) -> DatabaseCosts {
     let values = |series: &str| -> Vec<f64> {
@@ -33,6 +41,9 @@ pub fn database_costs(history: &History, committed: u64) -> DatabaseCosts {
         dead_tuples_peak: cost(peak(&values(DEAD_TUPLES))),
         rows_changed: cost(growth(&values(ROWS_CHANGED))),
         slot_wal_peak_bytes: cost(peak(&values(SLOT_WAL_BYTES))),
+        rows_written: cost(growth(&values(ROWS_WRITTEN))),
+        storage_end_bytes: cost(values(STORAGE_BYTES).last().copied()),
+        rebuild_ms: values(REBUILD_MS).last().copied(),
     }
 }
 

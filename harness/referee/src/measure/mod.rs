@@ -19,7 +19,8 @@ mod work;
 pub use change::{Change, Changes};
 pub use cost::{blind, peak_where, per_event};
 pub use database::{
-    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs,
+    DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
+    STORAGE_BYTES, WAL_BYTES, database_costs,
 };
 pub use drain::{Recovery, committed_before, drain_s, last_heal_ns, recovery};
 pub use failover::failover_s;

@@ -8,8 +8,9 @@ mod phases;
 mod work;
 
 use super::{
-    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, database_costs, drain_s,
-    generator, hgrm, latencies_from, planned_changes, series, throughput_per_s, whole,
+    DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
+    STORAGE_BYTES, WAL_BYTES, database_costs, drain_s, generator, hgrm, latencies_from,
+    planned_changes, series, throughput_per_s, whole,
 };
 use crate::checkers::fixture::*;
 use crate::history::{History, Outcome, Sample};
@@ -223,6 +224,10 @@ fn what_the_database_paid_is_shared_by_what_was_committed() {
     add_samples(&mut history, DEAD_TUPLES, &[0.0, 10.0, 2.0]);
     add_samples(&mut history, ROWS_CHANGED, &[3.0, 20.0, 43.0]);
     add_samples(&mut history, SLOT_WAL_BYTES, &[0.0, 4000.0, 0.0]);
+    add_samples(&mut history, ROWS_WRITTEN, &[1.0, 61.0, 121.0]);
+    // What is there at the end, and not what there was at most
+    add_samples(&mut history, STORAGE_BYTES, &[100.0, 900.0, 700.0]);
+    add_samples(&mut history, REBUILD_MS, &[3.5]);
     let cost = |total: f64| Cost {
         total: Some(total),
         per_event: Some(total / 40.0),
@@ -235,6 +240,9 @@ fn what_the_database_paid_is_shared_by_what_was_committed() {
             dead_tuples_peak: cost(10.0),
             rows_changed: cost(40.0),
             slot_wal_peak_bytes: cost(4000.0),
+            rows_written: cost(120.0),
+            storage_end_bytes: cost(700.0),
+            rebuild_ms: Some(3.5),
         }
     );
     // Nothing was committed: nobody to share it

@@ -111,7 +111,10 @@ pub const COSTS: [CostInfo; 6] = [
 fn has_table(kind: &StrategyKind) -> bool {
     match kind {
         StrategyKind::DualWrite { .. } | StrategyKind::LogicalMessage {} => false,
-        StrategyKind::Polling { .. } | StrategyKind::Cdc {} | StrategyKind::Debezium {} => true,
+        StrategyKind::Polling { .. }
+        | StrategyKind::EventSourcing { .. }
+        | StrategyKind::Cdc {}
+        | StrategyKind::Debezium {} => true,
         StrategyKind::External { relay } => relay.process.is_some(),
     }
 }

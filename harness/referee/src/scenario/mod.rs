@@ -422,6 +422,12 @@ pub enum StrategyKind {
     Cdc {},
     /// The strategy is an outbox without a table: a change-data-capture relay reads logical decoding messages.
     LogicalMessage {},
+    /// The strategy is an event store: what a change appends is the truth and the event alike, and a relay publishes
+    /// it from there.
+    EventSourcing {
+        /// This says how the relay reads the events.
+        publish: Publishing,
+    },
     /// The strategy is an outbox with Debezium as the relay, in Kafka Connect.
     Debezium {},
     /// The strategy is anyone's outbox, with anyone's relay, or with anyone's order service.
@@ -429,6 +435,21 @@ pub enum StrategyKind {
         /// This is the relay, or the order service, as its file describes it.
         relay: Box<RelayFile>,
     },
+}
+
+/// This is how a relay reads events that stay where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Publishing {
+    /// It asks for those behind its position, which it keeps.
+    Polling {
+        /// The relay pauses this long after a poll that found nothing.
+        interval: Duration,
+        /// The relay reads at most this many events at a time.
+        batch: u32,
+    },
+    /// It reads them from the write-ahead log.
+    Cdc,
 }
 
 impl StrategyKind {
@@ -439,6 +460,7 @@ impl StrategyKind {
             Self::Polling { .. } => "polling",
             Self::Cdc {} => "cdc",
             Self::LogicalMessage {} => "logical-message",
+            Self::EventSourcing { .. } => "event-sourcing",
             Self::Debezium {} => "debezium",
             Self::External { .. } => "external",
         }
@@ -462,6 +484,7 @@ impl StrategyKind {
                 tells_pending: true,
             },
             Self::Polling { .. } => relay(false, true),
+            Self::EventSourcing { publish } => relay(matches!(publish, Publishing::Cdc), true),
             Self::Cdc {} | Self::LogicalMessage {} | Self::Debezium {} => relay(true, true),
             Self::External { relay: file } => Topology {
                 relays: file.process.as_ref().map_or(0, |process| process.instances),
@@ -485,6 +508,7 @@ impl StrategyKind {
             | Self::Polling { .. }
             | Self::Cdc {}
             | Self::LogicalMessage {}
+            | Self::EventSourcing { .. }
             | Self::Debezium {} => None,
         }
     }

@@ -4,6 +4,7 @@
 mod cdc;
 pub(crate) mod debezium;
 mod dual_write;
+mod event_sourcing;
 mod external;
 mod logical_message;
 mod polling;
@@ -183,6 +184,9 @@ pub(crate) fn of(strategy: &Strategy) -> Box<dyn StrategyParts> {
             commit: strategy.relay_commit,
         }),
         StrategyKind::LogicalMessage {} => Box::new(logical_message::LogicalMessage),
+        StrategyKind::EventSourcing { publish } => {
+            Box::new(event_sourcing::EventSourcing { publish: *publish })
+        }
         StrategyKind::Debezium {} => Box::new(debezium::Debezium),
         StrategyKind::External { relay } => Box::new(external::External {
             relay: relay.clone(),

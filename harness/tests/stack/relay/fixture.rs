@@ -32,13 +32,23 @@ pub enum Kind {
     Cdc,
     /// What is inserted becomes a logical decoding message, and no row.
     Message,
+    /// What is inserted is an event that stays, and is read by its position.
+    Position,
 }
 
 impl Kind {
     fn reads_log(self) -> bool {
         match self {
-            Self::Delete | Self::Mark => false,
+            Self::Delete | Self::Mark | Self::Position => false,
             Self::Cdc | Self::Message => true,
+        }
+    }
+
+    /// Where events are inserted.
+    fn table(self) -> &'static str {
+        match self {
+            Self::Delete | Self::Mark | Self::Cdc | Self::Message => "outbox",
+            Self::Position => "events",
         }
     }
 }
@@ -124,13 +134,14 @@ impl Fixture {
 
     async fn create(&mut self, kafka_link: Option<&Link>) {
         let schema = &self.schema;
-        let status = if self.kind == Kind::Mark {
-            ", status text not null default 'pending'"
-        } else {
-            ""
+        let table = self.kind.table();
+        let status = match self.kind {
+            Kind::Mark => ", status text not null default 'pending'",
+            Kind::Position => ", xid xid8 not null default pg_current_xact_id()",
+            Kind::Delete | Kind::Cdc | Kind::Message => "",
         };
         let mut sql = format!(
-            "CREATE SCHEMA {schema}; CREATE TABLE {schema}.outbox(
+            "CREATE SCHEMA {schema}; CREATE TABLE {schema}.{table}(
                seq bigint generated always as identity primary key, id uuid not null,
                aggregatetype text not null, aggregateid text not null, type text not null,
                version int not null, payload text not null,
@@ -138,6 +149,13 @@ impl Fixture {
         );
         match self.kind {
             Kind::Delete => {}
+            Kind::Position => {
+                sql += &format!(
+                    "CREATE INDEX ON {schema}.events (xid, seq);
+                     CREATE TABLE {schema}.relay_position (xid xid8 not null, seq bigint not null);
+                     INSERT INTO {schema}.relay_position VALUES ('0', 0);"
+                )
+            }
             Kind::Mark => {
                 sql += &format!("CREATE INDEX ON {schema}.outbox (seq) WHERE status = 'pending';")
             }
@@ -413,12 +431,13 @@ impl Fixture {
     fn insertion(&self, order: &str, version: &str) -> String {
         let bytes = self.content_bytes;
         format!(
-            "INSERT INTO {}.outbox(id, aggregatetype, aggregateid, type, version, payload)
+            "INSERT INTO {}.{}(id, aggregatetype, aggregateid, type, version, payload)
              SELECT i, 'order', md5(({order})::text)::uuid::text, 'OrderAmended', {version},
                     json_build_object('order', {order}, 'version', {version}, 'id', i,
                                       'attempt', i, 'content', repeat('x', {bytes}))::text
              FROM (SELECT gen_random_uuid() AS i) ids;",
-            self.schema
+            self.schema,
+            self.kind.table()
         )
     }
 
@@ -508,6 +527,37 @@ impl Fixture {
         .await;
     }
 
+    /// Until the relay that leads has asked for events, and had its answer, at least once after everything that is committed
+    /// now, and has published what came of it.
+    pub async fn wait_until_polled(&self) {
+        let session = self.leading_session().await;
+        // It asks again only when nothing is on its way.
+        for _ in 0..2 {
+            let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1e6)::bigint";
+            let now = self.count(now).await;
+            let sql = format!(
+                "SELECT count(*) FROM pg_stat_activity WHERE pid = {} AND state = 'idle' \
+                 AND query LIKE '%events_behind%' \
+                 AND (extract(epoch FROM query_start) * 1e6)::bigint > {now}",
+                session.expect("a relay leads")
+            );
+            until("the relay asks once more", async || {
+                self.count(&sql).await == 1
+            })
+            .await;
+        }
+    }
+
+    /// The position that is kept: a transaction's id, and a number.
+    pub async fn position(&self) -> (String, i64) {
+        let sql = format!("SELECT xid::text, seq FROM {}.relay_position", self.schema);
+        let mut connection = self.connect().await;
+        sqlx::query_as(AssertSqlSafe(sql))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    }
+
     /// Until `events` different events are on the topic, and the outbox is as it should be then:
     /// empty, or with nothing pending.
     pub async fn wait_until_worked_off(&self, events: usize) {
@@ -518,12 +568,15 @@ impl Fixture {
                 .await;
             self.wait_until_slot_passed(end).await;
         }
-        let condition = if self.kind == Kind::Mark {
-            "WHERE status = 'pending'"
-        } else {
-            ""
+        let (schema, table) = (&self.schema, self.kind.table());
+        let condition = match self.kind {
+            Kind::Mark => "WHERE status = 'pending'".to_owned(),
+            Kind::Position => {
+                format!("WHERE (xid, seq) > (SELECT xid, seq FROM {schema}.relay_position)")
+            }
+            Kind::Delete | Kind::Cdc | Kind::Message => String::new(),
         };
-        let sql = format!("SELECT count(*) FROM {}.outbox {condition}", self.schema);
+        let sql = format!("SELECT count(*) FROM {schema}.{table} {condition}");
         until("the outbox is worked off", async || {
             self.count(&sql).await == 0
         })
@@ -638,6 +691,7 @@ impl Fixture {
                 pending::in_outbox(admin, &self.schema, AfterPublish::Delete, keep).await
             }
             Kind::Mark => pending::in_outbox(admin, &self.schema, AfterPublish::Mark, keep).await,
+            Kind::Position => pending::behind_position(admin, &self.schema, keep).await,
             Kind::Cdc => pending::in_slot(admin, &slot, &publication, |_, p| keep(p)).await,
             Kind::Message => {
                 let prefix = &self.schema;
@@ -670,6 +724,10 @@ impl Fixture {
             source: match self.kind {
                 Kind::Delete => polling(AfterPublish::Delete),
                 Kind::Mark => polling(AfterPublish::Mark),
+                Kind::Position => SourceConfig::Position {
+                    interval_ms: self.poll_interval.as_millis() as u64,
+                    batch: 500,
+                },
                 Kind::Cdc => logged(Logged::Row),
                 Kind::Message => logged(Logged::Message),
             },

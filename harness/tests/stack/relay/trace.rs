@@ -1,6 +1,6 @@
 //! What a relay writes of each event's way through it.
 
-use super::KINDS;
+use super::KINDS_OF_RELAYS;
 use super::fixture::{Fixture, Kind, Wiring};
 use super::process::RelayProcess;
 use relays::signal::Signal;
@@ -25,14 +25,14 @@ fn stages(steps: &[(u32, Step)]) -> Vec<Stage> {
 
 fn taken(kind: Kind) -> Stage {
     match kind {
-        Kind::Delete | Kind::Mark => Claimed,
+        Kind::Delete | Kind::Mark | Kind::Position => Claimed,
         Kind::Cdc | Kind::Message => Decoded,
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn given_a_backlog_when_published_then_every_event_has_its_stages_in_order() {
-    for kind in KINDS {
+    for kind in KINDS_OF_RELAYS {
         Fixture::run(kind, Wiring::Direct, async |fixture| {
             fixture.insert(50, 1..=4).await;
             let mut relay = RelayProcess::start(&fixture);
@@ -63,7 +63,7 @@ async fn given_a_backlog_when_published_then_every_event_has_its_stages_in_order
 
 #[tokio::test(flavor = "multi_thread")]
 async fn given_a_relay_killed_in_the_middle_when_its_successor_is_done_then_both_tell_their_part() {
-    for kind in KINDS {
+    for kind in KINDS_OF_RELAYS {
         Fixture::run(kind, Wiring::Direct, async |fixture| {
             fixture.insert(500, 1..=4).await;
             let mut relay = RelayProcess::start(&fixture);

@@ -3,7 +3,7 @@
 //! `service-check` finds nothing.
 
 use super::committed;
-use super::given::{Given, RUN, event_text, outbox, placing, transition};
+use super::given::{Given, RUN, event_text, events, outbox, placing, transition};
 use harness::service_check::{Fared, check};
 use relays::order::{CONTENT_BYTES_MAX, ChangeRequest, ChangeType, Directive, Failure};
 use serde_json::{Value, json};
@@ -221,13 +221,15 @@ async fn given_our_service_then_its_requests_and_answers_are_those_of_the_publis
 
 #[tokio::test]
 async fn given_our_service_when_checked_then_it_keeps_every_rule() {
-    outbox()
-        .run(|given| async move {
-            let findings = check(&given.url, |_| {}).await.unwrap();
-            let kept = findings.iter().all(|finding| finding.fared == Fared::Kept);
-            assert!(kept, "{findings:#?}");
-        })
-        .await;
+    for wanted in [outbox(), events()] {
+        wanted
+            .run(|given| async move {
+                let findings = check(&given.url, |_| {}).await.unwrap();
+                let kept = findings.iter().all(|finding| finding.fared == Fared::Kept);
+                assert!(kept, "{findings:#?}");
+            })
+            .await;
+    }
 }
 
 #[test]

@@ -67,6 +67,14 @@ pub fn messages() -> Wanted {
     }
 }
 
+/// Events that are the truth.
+pub fn events() -> Wanted {
+    Wanted {
+        outbox: OutboxKind::Events,
+        ..outbox()
+    }
+}
+
 pub fn dual_write(order: WriteOrder, publish_timeout_ms: Option<u64>) -> Wanted {
     Wanted {
         outbox: OutboxKind::None,
@@ -142,6 +150,7 @@ impl Wanted {
         }
         let write_path = match self.dual_write {
             None if self.outbox == OutboxKind::Message => WritePathConfig::Message,
+            None if self.outbox.has_events() => WritePathConfig::Events,
             None => WritePathConfig::Outbox {
                 notify: self.notify,
             },

@@ -62,6 +62,8 @@ async fn everything_made_is_dropped_again_under_living_sessions_and_twice() {
         (OutboxKind::Cdc, [1, 2, 1, 1]),
         (OutboxKind::Fleeting, [1, 2, 1, 1]),
         (OutboxKind::Message, [1, 2, 1, 1]),
+        (OutboxKind::Events, [1, 2, 0, 0]),
+        (OutboxKind::LoggedEvents, [1, 2, 1, 1]),
         (OutboxKind::Foreign { replication: true }, [1, 2, 0, 0]),
     ] {
         // given a layout with a session of each role, one in a transaction that holds a lock
@@ -70,8 +72,9 @@ async fn everything_made_is_dropped_again_under_living_sessions_and_twice() {
         assert_eq!(traces(&layout).await, made);
         let mut service = log_in(layout.service_role(), &layout).await.unwrap();
         let _relay = log_in(layout.relay_role(), &layout).await.unwrap();
-        let lock = "begin; lock table $S.orders in row exclusive mode";
-        try_sql(&mut service, lock, &layout).await.unwrap();
+        let table = layout.truth_table();
+        let lock = format!("begin; lock table $S.{table} in row exclusive mode");
+        try_sql(&mut service, &lock, &layout).await.unwrap();
 
         // when it is dropped twice
         drop_all(admin, &layout).await.unwrap();
@@ -123,6 +126,41 @@ async fn each_role_can_do_its_work_and_no_more() {
 
     drop_all(admin, &layout).await.unwrap();
     assert_eq!(allowed, [const { Ok(()) }; 5]);
+    for answer in forbidden {
+        assert!(answer.unwrap_err().contains("permission denied"));
+    }
+}
+
+#[tokio::test]
+async fn given_events_that_are_the_truth_then_neither_role_can_change_or_delete_one() {
+    let admin = &stack().await.postgres;
+    let layout = layout(OutboxKind::Events);
+    create(admin, &layout).await.unwrap();
+    let mut service = log_in(layout.service_role(), &layout).await.unwrap();
+    let mut relay = log_in(layout.relay_role(), &layout).await.unwrap();
+    let event =
+        "insert into $S.events (aggregateid, version, id, type, attempt, change_id, payload)
+                 select i, 1, i, 't', i, i, '{}' from gen_random_uuid() i";
+    let position = "update $S.relay_position set seq = seq";
+
+    let allowed = [
+        try_sql(&mut service, event, &layout).await,
+        try_sql(&mut relay, "select * from $S.events", &layout).await,
+        try_sql(&mut relay, position, &layout).await,
+    ];
+    let mut forbidden = vec![
+        try_sql(&mut relay, event, &layout).await,
+        try_sql(&mut relay, "delete from $S.relay_position", &layout).await,
+        try_sql(&mut service, position, &layout).await,
+    ];
+    for session in [&mut service, &mut relay] {
+        for change in ["update $S.events set version = 2", "delete from $S.events"] {
+            forbidden.push(try_sql(session, change, &layout).await);
+        }
+    }
+
+    drop_all(admin, &layout).await.unwrap();
+    assert_eq!(allowed, [const { Ok(()) }; 3]);
     for answer in forbidden {
         assert!(answer.unwrap_err().contains("permission denied"));
     }

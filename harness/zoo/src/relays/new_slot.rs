@@ -131,7 +131,7 @@ fn names(config: &RelayConfig) -> Result<(&str, &str), String> {
             publication,
             logged: Logged::Row,
         } => Ok((slot, publication)),
-        SourceConfig::Cdc { .. } | SourceConfig::Polling { .. } => {
+        SourceConfig::Cdc { .. } | SourceConfig::Polling { .. } | SourceConfig::Position { .. } => {
             Err("expected: kind = \"cdc\"".to_owned())
         }
     }

@@ -6,7 +6,10 @@ use crate::history::{
     ProcessEvent, RawRecord, Request, Sample, Sighting, TraceRow, TruthRow, WALL_DRIFT_NS,
     topic_end_series,
 };
-use crate::measure::{DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES};
+use crate::measure::{
+    DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
+    STORAGE_BYTES, WAL_BYTES,
+};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -122,6 +125,18 @@ fn names_of_series() -> String {
         (
             ROWS_CHANGED.to_owned(),
             "rows of the outbox updated or deleted so far",
+        ),
+        (
+            ROWS_WRITTEN.to_owned(),
+            "rows of all the strategy's tables inserted, updated or deleted so far",
+        ),
+        (
+            STORAGE_BYTES.to_owned(),
+            "size of all the strategy's tables with their indexes and TOAST, bytes",
+        ),
+        (
+            REBUILD_MS.to_owned(),
+            "once, after the fence, where events are the truth: how long it took to rebuild a projection from them, milliseconds",
         ),
         (
             topic_end_series(0).replace('0', "N"),

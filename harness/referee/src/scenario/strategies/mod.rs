@@ -3,6 +3,7 @@
 mod cdc;
 mod debezium;
 mod dual_write;
+mod event_sourcing;
 mod external;
 mod logical_message;
 mod polling;
@@ -32,11 +33,12 @@ pub struct StrategyInfo {
 }
 
 /// Every kind of strategy has a row here.
-pub const KINDS: [StrategyInfo; 6] = [
+pub const KINDS: [StrategyInfo; 7] = [
     dual_write::INFO,
     polling::INFO,
     cdc::INFO,
     logical_message::INFO,
+    event_sourcing::INFO,
     debezium::INFO,
     external::INFO,
 ];

@@ -10,12 +10,13 @@ use proptest::strategy::Strategy as Generator;
 use std::collections::BTreeSet;
 
 /// The project's own files: good ones, to be spoiled.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     TRIGGERED,
     include_str!("../../../../../scenarios/broker-crash.toml"),
     include_str!("../../../../../scenarios/broker-outage.toml"),
     include_str!("../../../../../scenarios/commit-timeout.toml"),
     include_str!("../../../../../scenarios/database-crash.toml"),
+    include_str!("../../../../../scenarios/event-sourcing.toml"),
     include_str!("../../../../../scenarios/no-table.toml"),
     include_str!("../../../../../scenarios/phantom.toml"),
     include_str!("../../../../../scenarios/relay-crash.toml"),
@@ -499,7 +500,16 @@ fn possible(s: &Scenario) -> Result<(), String> {
                 must((ms..=limits::INTERVAL).contains(interval), "an interval")?;
                 must((1..=limits::BATCH).contains(batch), "a batch")?;
             }
-            StrategyKind::Cdc {}
+            StrategyKind::EventSourcing {
+                publish: Publishing::Polling { interval, batch },
+            } => {
+                must((ms..=limits::INTERVAL).contains(interval), "an interval")?;
+                must((1..=limits::BATCH).contains(batch), "a batch")?;
+            }
+            StrategyKind::EventSourcing {
+                publish: Publishing::Cdc,
+            }
+            | StrategyKind::Cdc {}
             | StrategyKind::LogicalMessage {}
             | StrategyKind::Debezium {}
             | StrategyKind::External { .. } => {}

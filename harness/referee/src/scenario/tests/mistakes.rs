@@ -340,3 +340,24 @@ fn what_a_stack_cannot_be_asked_for_is_refused() {
         &["not a table", "[stack]"],
     );
 }
+
+#[test]
+fn given_events_that_are_read_from_the_log_when_a_key_of_polling_is_there_then_it_is_refused_with_what_has_it()
+ {
+    let with = |lines: &str| file(&[HEAD, LOAD, EVENTS, lines]);
+    for (key, value) in [("interval", "\"5ms\""), ("batch", "10")] {
+        let text = with(&format!("publish = \"cdc\"\n{key} = {value}\n"));
+        let said = [
+            &*format!("`{key}`"),
+            "publish = \"polling\"",
+            "leave it out",
+        ];
+        refused(&text, key, &said);
+    }
+    refused(&with("publish = \"log\"\n"), "\"log\"", &["polling", "cdc"]);
+    refused(
+        &with("after_publish = \"mark\"\n"),
+        "after_publish",
+        &["belongs to polling"],
+    );
+}

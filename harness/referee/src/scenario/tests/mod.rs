@@ -19,6 +19,7 @@ use super::*;
 const HEAD: &str = "name = \"x\"\n";
 const LOAD: &str = "[workload]\nduration = \"6s\"\n";
 const CDC: &str = "[strategy.cdc]\nkind = \"cdc\"\n";
+const EVENTS: &str = "[strategy.events]\nkind = \"event-sourcing\"\n";
 const DEBEZIUM: &str = "[strategy.debezium]\nkind = \"debezium\"\n";
 const NAIVE: &str = "[strategy.naive]\nkind = \"dual-write\"\norder = \"commit-then-publish\"\n";
 

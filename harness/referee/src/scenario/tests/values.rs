@@ -223,3 +223,27 @@ fn given_no_ceiling_when_a_load_is_read_then_it_is_what_rate_and_timeout_ask_for
         assert_eq!(s.workload.connections, expected, "{lines}");
     }
 }
+
+#[test]
+fn given_events_that_are_the_truth_when_read_then_they_are_polled_unless_the_file_says_that_the_log_is()
+ {
+    let kind = |lines: &str| {
+        let s = parse("s.toml", &file(&[HEAD, LOAD, EVENTS, lines])).unwrap();
+        let topology = s.strategies[0].topology();
+        assert!(topology.has_relay() && topology.has_outbox && topology.tells_pending);
+        (s.strategies[0].kind.clone(), topology.reads_log)
+    };
+    let polled = |interval_ms, batch| {
+        let publish = Publishing::Polling {
+            interval: Duration::from_millis(interval_ms),
+            batch,
+        };
+        (StrategyKind::EventSourcing { publish }, false)
+    };
+    assert_eq!(kind(""), polled(5, 500));
+    let all = "publish = \"polling\"\ninterval = \"20ms\"\nbatch = 7\n";
+    assert_eq!(kind(all), polled(20, 7));
+    let publish = Publishing::Cdc;
+    let logged = (StrategyKind::EventSourcing { publish }, true);
+    assert_eq!(kind("publish = \"cdc\"\n"), logged);
+}

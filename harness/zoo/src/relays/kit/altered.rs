@@ -7,6 +7,7 @@ use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
 use relays::source::cdc::CdcSource;
 use relays::source::polling::PollingSource;
+use relays::source::position::PositionSource;
 use relays::source::{Held, Source, SourceError, Standing};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,6 +29,11 @@ pub fn relay(
             let interval = Duration::from_millis(interval_ms);
             let source =
                 PollingSource::new(config.postgres, after_publish, interval, batch, notify);
+            pump::between(Altered::new(source, alter), publisher, pump::terminated())
+        }
+        SourceConfig::Position { interval_ms, batch } => {
+            let interval = Duration::from_millis(interval_ms);
+            let source = PositionSource::new(config.postgres, interval, batch);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
         SourceConfig::Cdc {
