@@ -17,6 +17,7 @@ mod never_starts;
 mod new_slot;
 mod newest_lsn;
 mod notify_only;
+mod number;
 mod odd;
 mod one_transaction;
 mod parks;
@@ -54,6 +55,7 @@ pub fn find(defect: &str) -> Option<RelayMain> {
         "goes-on-past-a-failed-publish" => refused::run,
         "cursor" => cursor::by_seq,
         "cursor-on-created-at" => cursor::by_created_at,
+        "events-by-number" => number::run,
         "dies" => dies::run,
         "marks-up-to-the-highest" => mark_up_to::run,
         "drops-the-tail" => tail::run,

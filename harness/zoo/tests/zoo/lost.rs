@@ -130,6 +130,21 @@ within = \"2s\"",
         ..USUAL
     };
 
+    given_a_relay_that_reads_events_by_number_when_some_transactions_commit_late_then_what_it_passed_by_is_lost: Case {
+        number: "53",
+        defect: "events-by-number",
+        what: "reads events that stay by their number alone, while some transactions hold their commit",
+        load: HOLDS,
+        strategy: "kind = \"event-sourcing\"",
+        finds: &[Find {
+            anomaly: "lost",
+            count: |ran| ran.admitted("passed-by"),
+            least: 50,
+            words: "as many as are in the table, behind its position, and were never published",
+        }],
+        ..USUAL
+    };
+
     given_a_relay_that_skips_what_has_the_same_lsn_when_judged_then_all_rows_but_the_first_are_lost: Case {
         number: "29",
         defect: "skips-what-has-the-lsn",

@@ -108,6 +108,17 @@ cases! {
         ..ODD
     };
 
+    given_events_that_stay_and_late_commits_when_judged_then_nothing_is_found: Case {
+        what: "reads events that stay by their position, below the oldest transaction that is running, while some hold their commit",
+        load: "rate = 300\nduration = \"2s\"\nhold_ratio = 0.2\nhold = \"50ms\"",
+        strategy: "kind = \"event-sourcing\"",
+        also: |ran| {
+            let database = &ran.strategy().database;
+            assert!(database.rebuild_ms.is_some() && database.dead_tuples_peak.total.is_some());
+        },
+        ..ODD
+    };
+
     given_headers_of_any_kind_when_judged_then_nothing_is_found: Case {
         defect: "headers",
         what: "sends headers of its own, empty, repeated and binary ones",

@@ -1,4 +1,5 @@
-//! The outbox table, as a naive relay uses it: select, then mark or delete.
+//! The outbox table, as a naive relay uses it: select, then mark or delete; or a table of events, of which none is ever
+//! marked or deleted.
 
 use super::Entry;
 use crate::confession::Confession;
@@ -43,20 +44,44 @@ fn failed(doing: &str) -> impl Fn(sqlx::Error) -> String {
 impl Outbox {
     /// Connects to the database, for the table `outbox` in the target's schema.
     pub async fn connect(target: &PostgresTarget) -> Result<Self, String> {
+        Self::table(target, "outbox").await
+    }
+
+    /// Does the same, for the table `events`.
+    pub async fn connect_to_events(target: &PostgresTarget) -> Result<Self, String> {
+        Self::table(target, "events").await
+    }
+
+    async fn table(target: &PostgresTarget, table: &str) -> Result<Self, String> {
         let session = options(target)
             .connect()
             .await
             .map_err(failed("connect to PostgreSQL"))?;
         Ok(Self {
             session,
-            table: format!("\"{}\".outbox", target.schema),
+            table: format!("\"{}\".{table}", target.schema),
         })
+    }
+
+    /// Keeps, of a table of events, that everything up to this `seq` is published. Whoever asks by transactions is told
+    /// the last of those.
+    pub async fn keep_position(&mut self, schema: &str, seq: i64) -> Result<(), String> {
+        let sql = format!(
+            "UPDATE \"{schema}\".relay_position SET (xid, seq) = \
+             (SELECT xid, {} FROM {} WHERE seq <= $1 ORDER BY xid DESC LIMIT 1)",
+            i64::MAX,
+            self.table
+        );
+        let kept = sqlx::query(AssertSqlSafe(sql))
+            .bind(seq)
+            .execute(&mut self.session);
+        kept.await.map(drop).map_err(failed("keep the position"))
     }
 
     /// The first rows by `seq` for which `condition` (SQL) is true.
     pub async fn first(&mut self, condition: &str, limit: u64) -> Result<Vec<Pending>, String> {
         let sql = format!(
-            "SELECT seq, id::text, aggregateid, type, version::text, payload FROM {} \
+            "SELECT seq, id::text, aggregateid::text, type, version::text, payload FROM {} \
              WHERE {condition} ORDER BY seq LIMIT {limit}",
             self.table
         );
