@@ -103,6 +103,38 @@ fn what_the_database_paid_stands_right_behind_the_latencies() {
 }
 
 #[test]
+fn given_events_that_are_the_truth_when_shown_then_all_that_each_way_writes_and_keeps_stands_beside_it()
+ {
+    let mut record = sample::record();
+    let names = [
+        "rows written",
+        "all tables, at the end",
+        "projection rebuilt in",
+    ];
+    for strategy in &mut record.strategies {
+        strategy.database.rows_written.per_event = Some(3.0);
+        strategy.database.storage_end_bytes.total = Some(2048.0);
+    }
+    // Where nobody has any, these are in the record alone
+    let text = rendered(&record, 120);
+    assert!(names.iter().all(|name| !text.contains(name)), "{text}");
+    record.strategies[2].database.rows_written.per_event = Some(1.03);
+    record.strategies[2].database.rebuild_ms = Some(25.5);
+    let text = rendered(&record, 120);
+    let shown = |name: &str| {
+        let line = text.lines().find(|line| line.contains(name)).unwrap();
+        let cells = line
+            .split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty());
+        cells.skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(names[0]), ["3", "3", "1.03"]);
+    assert_eq!(shown(names[1]), ["2 KiB", "2 KiB", "2 KiB"]);
+    assert_eq!(shown(names[2]), ["–", "–", "25.5"]);
+}
+
+#[test]
 fn colours_only_when_asked_for_and_never_from_the_record() {
     let mut record = sample::record();
     record.description = "a \x1b[31mred\x1b[0m description".to_owned();
