@@ -64,6 +64,9 @@ kind = "polling"
 [strategy.message]
 kind = "logical-message"
 
+[strategy.events]
+kind = "event-sourcing"
+
 [consumer.payments]
 effect = "insert"
 
@@ -162,6 +165,7 @@ fn given_a_kept_stack_when_it_was_counted_again_and_run_on_and_stopped_as_said_t
     some("announcing", |c| c.phantom);
     some("polling", |c| c.duplicated);
     some("message", |c| c.duplicated);
+    some("events", |c| c.duplicated);
 
     // And a run with proxies follows on it
     let other = tempfile::tempdir().unwrap();

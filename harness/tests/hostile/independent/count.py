@@ -225,8 +225,11 @@ def asked(postgres, sql):
     return [line.split("|") for line in out.splitlines() if line]
 
 
-def committed_of(postgres, schema):
-    """Order, version and attempt of all that is committed."""
+def committed_of(postgres, schema, kind):
+    """Order, version and attempt of all that is committed: in the orders, or in the events where these are the truth."""
+    if kind == "event-sourcing":
+        sql = f"select order_id, version, attempt from {schema}.events"
+        return {(order, int(version), attempt) for order, version, attempt in asked(postgres, sql)}
     sql = f"""select o.id, a.version, a.attempt from {schema}.orders o
               cross join lateral unnest(o.attempts) with ordinality a(attempt, version)"""
     return {(order, int(version), attempt) for order, version, attempt in asked(postgres, sql)}
@@ -266,7 +269,7 @@ def consumer_of(postgres, schema, valid):
 
 def counted(stack, strategy):
     postgres, schema = stack["postgres"], strategy["schema"]
-    committed = committed_of(postgres, schema)
+    committed = committed_of(postgres, schema, strategy["kind"])
     events = events_of(stack["kafka"]["bootstrap"], strategy["topic"])
     seen = set(events)
     valid = seen & committed
