@@ -12,6 +12,8 @@ SHELL := /bin/bash
 # A Rust that was installed a moment ago is not on this shell's PATH yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 SCENARIO ?= scenarios/broker-outage.toml
+# Of make claims: how often each scenario is run.
+ROUNDS ?= 3
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
 
@@ -29,12 +31,12 @@ demo: install
 
 # The page is written also where a claim did not hold, and make ends with an error then.
 claims: install
-	cargo build --release --locked
 	mkdir -p runs/claims
 	rm -f runs/claims/records.json
-	target/release/outbox-harness run $$(target/release/outbox-harness claims) --repeat 3 \
+	scenarios=$$(cargo run --release --locked --quiet -- claims) && \
+		cargo run --release --locked -- run $$scenarios --repeat $(ROUNDS) \
 		--out runs/claims --json runs/claims/records.json || true
-	target/release/outbox-harness claims runs/claims/records.json --page docs/claims.md
+	cargo run --release --locked -- claims runs/claims/records.json --page docs/claims.md
 
 test: install
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --no-fail-fast
