@@ -5,9 +5,11 @@
 //! be killed for real.
 
 pub mod consumer;
+mod decisions;
 pub mod persistence;
 pub mod publisher;
 pub mod pump;
+pub mod recoverer;
 pub mod schema;
 pub mod service;
 pub mod source;

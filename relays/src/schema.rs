@@ -60,6 +60,8 @@ pub enum OutboxKind {
     /// The same, but for who reads it: events are read from the WAL, and stay in their table; a publication and a
     /// slot exist.
     LoggedEvents,
+    /// There is no outbox, but the decision log of two-phase commits.
+    Decisions,
     /// Tables that were not designed here, made afterwards by [`lay_out`].
     Foreign {
         /// Whether the relay's role may use replication.
@@ -85,7 +87,7 @@ impl OutboxKind {
     /// Whether a role may use replication.
     fn has_replication(self, role: Role) -> bool {
         let relay = match self {
-            Self::None | Self::Delete | Self::Mark | Self::Events => false,
+            Self::None | Self::Delete | Self::Mark | Self::Events | Self::Decisions => false,
             Self::Cdc | Self::Fleeting | Self::Message | Self::LoggedEvents => true,
             Self::Foreign { replication } => replication,
             Self::ForeignService { replication } => return replication == Some(role),
@@ -105,6 +107,7 @@ impl OutboxKind {
             | Self::Message
             | Self::Events
             | Self::LoggedEvents
+            | Self::Decisions
             | Self::Foreign { .. } => false,
         }
     }

@@ -208,6 +208,9 @@ pub enum Command {
     /// The relay of the system under test (started by `run`)
     #[command(hide = true)]
     Relay(ChildArgs),
+    /// The recoverer of two-phase commits of the system under test (started by `run`)
+    #[command(hide = true)]
+    Recoverer(ChildArgs),
     /// A consumer of the system under test (started by `run`)
     #[command(hide = true)]
     Consumer(ChildArgs),

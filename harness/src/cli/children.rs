@@ -35,6 +35,15 @@ pub fn relay(child: &ChildArgs) -> Outcome {
     }
 }
 
+/// Runs `recoverer` until it ends. It blocks this thread; what it needs of runtimes it makes itself.
+pub fn recoverer(child: &ChildArgs) -> Outcome {
+    log();
+    match read(child) {
+        Some(config) => ended("recoverer", relays::recoverer::run(config)),
+        None => Outcome::Usage,
+    }
+}
+
 /// Runs `consumer` until it ends. It blocks this thread; what it needs of runtimes it makes itself.
 pub fn consumer(child: &ChildArgs) -> Outcome {
     log();

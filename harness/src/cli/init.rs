@@ -19,7 +19,7 @@ struct Part {
 /// A file that is written has a name, a content, and permissions (Unix mode).
 type File = (&'static str, &'static str, u32);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     part("dual-write", include_str!("init/dual-write.toml"), &[]),
     part("polling", include_str!("init/polling.toml"), &[]),
     part("cdc", include_str!("init/cdc.toml"), &[]),
@@ -34,6 +34,11 @@ const PARTS: [Part; 7] = [
         &[],
     ),
     part("debezium", include_str!("init/debezium.toml"), &[]),
+    part(
+        "two-phase-commit",
+        include_str!("init/two-phase-commit.toml"),
+        &[],
+    ),
     part("external", include_str!("init/external.toml"), &TEMPLATE),
 ];
 

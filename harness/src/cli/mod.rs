@@ -70,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Man => shell::man().into(),
         Command::OrderService(args) => children::order_service(&args).into(),
         Command::Relay(args) => children::relay(&args).into(),
+        Command::Recoverer(args) => children::recoverer(&args).into(),
         Command::Consumer(args) => children::consumer(&args).into(),
         Command::StackKeeper(args) => children::stack_keeper(&args).into(),
         Command::Reaper => crate::process::reaper::main(crate::stack::DUTIES),

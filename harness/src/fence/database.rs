@@ -88,13 +88,8 @@ pub async fn close(
     layout: &Layout,
     deadline: Instant,
 ) -> Result<PgConnection, String> {
-    let mut connection = connect(admin, deadline).await?;
+    let mut connection = shut_out(admin, layout, deadline).await?;
     let role = layout.service_role();
-    connection
-        .execute(AssertSqlSafe(format!("ALTER ROLE \"{role}\" NOLOGIN")))
-        .await
-        .map_err(|e| format!("taking role {role} its login: {e}"))?;
-    end_sessions(&mut connection, &role, deadline).await?;
     let prepared: i64 =
         sqlx::query_scalar("SELECT count(*) FROM pg_prepared_xacts WHERE owner = $1")
             .bind(&role)
@@ -106,6 +101,22 @@ pub async fn close(
             "{prepared} prepared transactions of role {role} could still commit"
         ));
     }
+    Ok(connection)
+}
+
+/// Takes the order service's role its login, and ends its sessions until none is left.
+pub async fn shut_out(
+    admin: &PostgresTarget,
+    layout: &Layout,
+    deadline: Instant,
+) -> Result<PgConnection, String> {
+    let mut connection = connect(admin, deadline).await?;
+    let role = layout.service_role();
+    connection
+        .execute(AssertSqlSafe(format!("ALTER ROLE \"{role}\" NOLOGIN")))
+        .await
+        .map_err(|e| format!("taking role {role} its login: {e}"))?;
+    end_sessions(&mut connection, &role, deadline).await?;
     Ok(connection)
 }
 

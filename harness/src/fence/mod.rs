@@ -9,6 +9,7 @@ pub mod database;
 pub mod effects;
 #[cfg(test)]
 mod fixture;
+pub mod in_doubt;
 pub mod patience;
 pub mod pending;
 pub mod projection;

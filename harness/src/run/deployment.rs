@@ -49,7 +49,7 @@ fn way_of(index: usize) -> Result<Instance, RunError> {
 /// This is a strategy deployed on a stack: schema, topic, proxies, order service and relay.
 pub struct Deployment<'a> {
     pub(super) stack: &'a Stack,
-    scenario: &'a Scenario,
+    pub(super) scenario: &'a Scenario,
     pub(super) strategy: &'a Strategy,
     reaper: Arc<Reaper>,
     pub(super) folder: PathBuf,

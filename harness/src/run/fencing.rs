@@ -6,13 +6,14 @@ use super::deployment::Deployment;
 use super::strategies::Held;
 use crate::fence::Fence;
 use crate::fence::database::{self, Truth};
+use crate::fence::in_doubt;
 use crate::fence::patience::Patience;
 use crate::history::{
     FenceRecord, FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting,
 };
 use crate::nemesis::{self, Campaign, nanoseconds};
 use crate::observer::{self, FinalRead, Observer, Watch};
-use crate::scenario::{Publisher, Strategy};
+use crate::scenario::Strategy;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -130,7 +131,7 @@ impl Fencing<'_> {
         let truth = fence
             .step(
                 self.announce(FenceStep::ReadTruth),
-                STEP_WITHIN + work,
+                2 * STEP_WITHIN + work,
                 self.read_truth(),
             )
             .await;
@@ -257,7 +258,18 @@ impl Fencing<'_> {
             layout, identity, ..
         } = self.deployment;
         let truth = match self.deployment.parts.truth(self.deployment) {
-            None => database::close_and_read(admin, layout, identity, STEP_WITHIN).await?,
+            None => {
+                let rolled_back = self.settle_in_doubt().await?;
+                let truth = database::close_and_read(admin, layout, identity, STEP_WITHIN).await?;
+                let detail = match rolled_back {
+                    0 => format!("{} committed versions", truth.rows.len()),
+                    n => format!(
+                        "{} committed versions; {n} prepared transactions that nobody finished were rolled back",
+                        truth.rows.len()
+                    ),
+                };
+                return Ok((truth, detail));
+            }
             Some(told) => {
                 let deadline = Instant::now() + STEP_WITHIN;
                 let mut connection = database::close(admin, layout, deadline).await?;
@@ -273,6 +285,19 @@ impl Fencing<'_> {
         };
         let detail = format!("{} committed versions", truth.rows.len());
         Ok((truth, detail))
+    }
+
+    /// What the order service left prepared, where its relay is there to finish that; says how many were left all
+    /// the same, and rolled back here.
+    async fn settle_in_doubt(&self) -> Result<u64, String> {
+        if !self.deployment.parts.recovers() {
+            return Ok(0);
+        }
+        let (admin, layout) = (self.deployment.admin(), &self.deployment.layout);
+        let deadline = Instant::now() + self.context.scenario.drain.within.min(STEP_WITHIN);
+        let mut connection = database::shut_out(admin, layout, deadline).await?;
+        let goes_on = || self.deployment.relay_goes_on();
+        in_doubt::settle(&mut connection, layout, deadline, goes_on).await
     }
 
     /// A dual write has nothing that could still deliver once its service is gone, and neither has an
@@ -339,9 +364,9 @@ impl Fencing<'_> {
         patience: &Patience,
     ) -> Result<Waited, String> {
         let all = committed.len();
-        let publisher = match self.strategy.kind.topology().publisher {
-            Publisher::Relay => "relay",
-            Publisher::Service => "order service",
+        let publisher = match self.strategy.kind.has_relay() {
+            true => "relay",
+            false => "order service",
         };
         let over = |detail: String| {
             Ok(Waited {

@@ -12,6 +12,7 @@ mod process;
 mod schema;
 mod told;
 mod trace;
+mod two_phase;
 
 use crate::patience::PATIENCE;
 use given::{event_text, eventually, messages, outbox, placing, transition};

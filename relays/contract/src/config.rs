@@ -110,6 +110,17 @@ pub enum WritePathConfig {
         /// This says where the service publishes.
         kafka: KafkaTarget,
     },
+    /// There are two writes, and a two-phase commit around them: the service is its coordinator.
+    TwoPhase {
+        /// This says where the service publishes.
+        kafka: KafkaTarget,
+        /// Each step of the broker takes at most this long.
+        publish_timeout_ms: u64,
+        /// The broker aborts a transaction that is open for longer than this.
+        transaction_timeout_ms: u64,
+        /// So many transactional producers are held, each for one order at a time.
+        producers: usize,
+    },
 }
 
 /// This is a statement with parameters, each of type text.
@@ -234,6 +245,20 @@ impl CommitMode {
             Self::On => "on",
         }
     }
+}
+
+/// This is the configuration of `outbox-harness recoverer`, which finishes the two-phase commits that their
+/// coordinator left in doubt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecovererConfig {
+    /// This is the database, with the recoverer's own role.
+    pub postgres: PostgresTarget,
+    /// Only the role that prepared a transaction may end it: this one, which the recoverer's is a member of.
+    pub service_role: String,
+    /// This is the broker, and the topic of the events.
+    pub kafka: KafkaTarget,
+    /// What a coordinator that lives has prepared or decided, and not finished for so long, is finished by the recoverer.
+    pub in_doubt_after_ms: u64,
 }
 
 /// This is the configuration of `outbox-harness relay`.

@@ -154,6 +154,17 @@ impl Layout {
             ),
         )];
         let status = match self.outbox {
+            OutboxKind::Decisions => {
+                // Each order updates a row twice, and each producer has a row.
+                statements.push((
+                    "creating table decisions",
+                    format!(
+                        "create table {schema}.decisions ({}) with (fillfactor = 50)",
+                        crate::decisions::COLUMNS
+                    ),
+                ));
+                return statements;
+            }
             OutboxKind::None
             | OutboxKind::Message
             | OutboxKind::Events
@@ -231,6 +242,7 @@ impl Layout {
             | OutboxKind::Mark
             | OutboxKind::Cdc
             | OutboxKind::Fleeting
+            | OutboxKind::Decisions
             | OutboxKind::Foreign { .. }
             | OutboxKind::ForeignService { .. } => {
                 format!("for table {schema}.outbox ")
@@ -296,6 +308,17 @@ impl Layout {
                 searching(&relay, &schema),
             ]);
             statements.extend(self.lent_database(&relay));
+        } else if self.outbox == OutboxKind::Decisions {
+            statements.extend([
+                (
+                    "granting the decision log to the order service",
+                    format!("grant select, insert, update on {schema}.decisions to {service}"),
+                ),
+                (
+                    "letting the recoverer finish what the order service prepared (only its role may)",
+                    format!("grant {service} to {relay}"),
+                ),
+            ]);
         } else if !matches!(self.outbox, OutboxKind::None | OutboxKind::Message) {
             statements.push((
                 "granting insertion into outbox to the order service",

@@ -90,6 +90,8 @@ pub(super) enum Rejection {
     Conflict,
     /// A business rule forbids it.
     Forbidden,
+    /// Something that it depends on does not work, so it was undone.
+    Dependency,
 }
 
 #[cfg(test)]

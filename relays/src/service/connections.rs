@@ -254,7 +254,8 @@ async fn reconnect(home: Weak<Connections>) {
     }
 }
 
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+/// Makes a connection within the bound of all of them.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     timeout(CONNECT_WITHIN, PgConnection::connect_with(options))
         .await
         .unwrap_or_else(|_| {

@@ -177,6 +177,7 @@ fn respond(outcome: Outcome, created: bool) -> Response {
                 Rejection::UnknownOrder => StatusCode::NOT_FOUND,
                 Rejection::Conflict => StatusCode::CONFLICT,
                 Rejection::Forbidden => StatusCode::UNPROCESSABLE_ENTITY,
+                Rejection::Dependency => StatusCode::FAILED_DEPENDENCY,
             };
             rejection(status, reason)
         }

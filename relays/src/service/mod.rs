@@ -17,6 +17,7 @@ mod outbox;
 mod producer;
 mod steps;
 mod transaction;
+mod two_phase;
 
 pub use orders::{PLACING, SESSION};
 
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
+use two_phase::{ParticipantSettings, Participants, TwoPhase};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -89,10 +91,14 @@ pub async fn serve_until(
             policy,
             ..
         } => HOLD_MAX + policy.within(producer::delivery_within(*publish_timeout_ms)),
+        // For the publish, and for the end of its transaction.
+        WritePathConfig::TwoPhase {
+            publish_timeout_ms, ..
+        } => HOLD_MAX + 2 * producer::delivery_within(Some(*publish_timeout_ms)),
     };
     let session = orders::session(&config.postgres, wait + 2 * ANSWER_WITHIN);
     let connections = tokio::select! {
-        connections = Connections::open(session, config.postgres_connections) => connections?,
+        connections = Connections::open(session.clone(), config.postgres_connections) => connections?,
         () = &mut stop => return Ok(()),
     };
     let monitor = Arc::new(Monitor::default());
@@ -127,6 +133,32 @@ pub async fn serve_until(
             connections.close().await;
             return Ok(());
         }
+        WritePathConfig::TwoPhase {
+            kafka,
+            publish_timeout_ms,
+            transaction_timeout_ms,
+            producers,
+        } => {
+            let settings = ParticipantSettings {
+                kafka,
+                within: Duration::from_millis(publish_timeout_ms),
+                transaction_timeout_ms,
+            };
+            let lent = Arc::clone(&connections);
+            let noted = (Arc::clone(&monitor), trace.clone());
+            let life = (session, config.postgres.schema);
+            let participants = Participants::open(producers, settings, life, lent, noted);
+            let participants = tokio::select! {
+                participants = participants => participants,
+                () = &mut stop => return Ok(()),
+            };
+            let orders = Orders::new(run, Announcement::None);
+            let lent = Arc::clone(&connections);
+            let path = TwoPhase::new(orders, lent, participants, trace.clone());
+            accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
+            connections.close().await;
+            return Ok(());
+        }
     };
     let orders = Orders::new(run, announcement);
     let path = Outbox::new(orders, Arc::clone(&connections), trace.clone());
@@ -136,6 +168,9 @@ pub async fn serve_until(
 }
 
 fn check(config: &ServiceConfig) -> Result<(), String> {
+    if let WritePathConfig::TwoPhase { producers: 0, .. } = config.write_path {
+        return Err("`producers` is 0: an order takes one".into());
+    }
     if config.postgres_connections == 0 {
         return Err("`postgres_connections` is 0: the service needs at least 1".into());
     }

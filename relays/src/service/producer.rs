@@ -117,11 +117,7 @@ impl EventProducer {
     ) -> DeliveryOutcome {
         let producer = self.working()?;
         let (report, reported) = oneshot::channel();
-        let version_text = version.to_string();
-        let headers = OwnedHeaders::new_with_capacity(3)
-            .insert(header("id", event_id))
-            .insert(header("eventType", change.kind.event_type()))
-            .insert(header("version", &version_text));
+        let headers = headers(change, version, event_id);
         let key = change.order.to_string();
         let value = text.with_version(version);
         let attempt = change.attempt;
@@ -209,6 +205,15 @@ impl EventProducer {
         }
         Ok(Arc::clone(&current))
     }
+}
+
+/// Returns the headers of the event of a change.
+pub(super) fn headers(change: &Change, version: u32, event_id: &str) -> OwnedHeaders {
+    let version = version.to_string();
+    OwnedHeaders::new_with_capacity(3)
+        .insert(header("id", event_id))
+        .insert(header("eventType", change.kind.event_type()))
+        .insert(header("version", &version))
 }
 
 fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {

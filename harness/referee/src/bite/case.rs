@@ -164,7 +164,7 @@ impl<'h> Case<'h> {
     /// Whether what waits for a place is events on their way to the topic; requests otherwise.
     pub fn is_on_the_way_of_events(&self, place: Place) -> bool {
         match place {
-            Place::Link(Link::OrdersKafka) => self.strategy.has_outbox,
+            Place::Link(Link::OrdersKafka) => !self.strategy.publishes_in_request(),
             Place::Link(Link::RelayPostgres(_) | Link::RelayKafka(_)) => true,
             Place::Link(Link::OrdersPostgres) => false,
             Place::Process(victim) => matches!(victim, Victim::Relay(_)),

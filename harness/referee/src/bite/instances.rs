@@ -82,13 +82,18 @@ fn worked_before(case: &Case<'_>, hit: Instance) -> Result<(f64, f64), Lack> {
 /// so much more of another relay's that it tells what the fault did.
 pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
     let on_a_side = matches!(case.fault.target, Target::Kafka | Target::Postgres);
-    if !on_a_side || case.strategy.relays < 2 {
+    let several = case.strategy.relays > 1;
+    if !on_a_side || !several && !case.strategy.recovers() {
         return Vec::new();
     }
     let places = case.places();
     let of_relays = places.iter().filter(
         |place| matches!(place, Place::Link(link) if matches!(link.client(), Victim::Relay(_))),
     );
+    if case.strategy.recovers() {
+        // The work is the order service's.
+        return of_relays.copied().collect();
+    }
     let crossed = |place: Place| case.last(place, name::NEAR_BYTES).unwrap_or(0.0);
     let most = of_relays.clone().map(|place| crossed(*place));
     let most = most.fold(0.0, f64::max);
@@ -179,6 +184,23 @@ mod tests {
             staged.did_not_bite("let it hit the relay that does the work");
         }
         carried(killed([0.0, 0.0], OTHER)).did_not_bite("it stood by: of 0 bytes");
+    }
+
+    #[test]
+    fn given_a_recoverer_when_a_whole_side_is_cut_then_its_own_link_is_left_out() {
+        let (orders, relay) = (Link::OrdersKafka.name(), Link::RELAY_KAFKA.name());
+        let staged = Staged::new(Target::Kafka, FaultKind::Down, two_phase())
+            .every(4.0..8.0, orders, name::PROBE_REFUSED, |_| 1.0)
+            .every(3.0..8.0, orders, name::SOCKETS, |t| {
+                if t < 4.0 { 8.0 } else { 0.0 }
+            });
+        let bit = "orders->kafka: 40 probes refused, the system's connections fell from 8 to 0; \
+                   relay->kafka: it stood by";
+        staged.bit(bit);
+        // A fault on that link alone is judged by what it did there
+        let mut alone = staged.every(4.0..8.0, relay, name::PROBE_REFUSED, |_| 1.0);
+        alone.0.meta.scenario.faults[0].target = Target::Link(Link::RELAY_KAFKA);
+        alone.did_not_bite("were not counted");
     }
 
     #[test]

@@ -97,6 +97,27 @@ mod tests {
     }
 
     #[test]
+    fn given_a_two_phase_commit_when_a_server_or_its_recoverer_dies_then_who_waits_for_it_tells() {
+        let killed = |victim: Victim| {
+            let staged = Staged::new(Target::Process(victim), FaultKind::Kill, two_phase())
+                .life(victim.name(), 0.0, Life::Started, 0)
+                .life(victim.name(), 0.1, Life::Ready, 0)
+                .life(victim.name(), 3.995, Life::Exited, 9);
+            back(staged, victim).request(9.0, 9.1, Outcome::Committed, Some(9.2))
+        };
+        // Of the broker requests wait, and no events
+        let hung = |s: Staged| s.request(3.9, 8.5, Outcome::Unknown, None);
+        let waiting = |s: Staged| s.request(3.0, 3.1, Outcome::Committed, Some(8.5));
+        hung(killed(Victim::KafkaServer)).bit("1 request in flight");
+        waiting(killed(Victim::KafkaServer)).did_not_bite("nothing was on its way");
+        // What was left in doubt waits for the recoverer
+        waiting(killed(Victim::RELAY)).bit("1 change committed and not yet seen");
+        killed(Victim::RELAY).did_not_bite("nothing was on its way");
+        // And the order service, which is its coordinator, for nothing of that
+        waiting(killed(Victim::OrderService)).did_not_bite("nothing was on its way");
+    }
+
+    #[test]
     fn a_relay_dies_with_committed_changes_unseen() {
         let victim = Victim::RELAY;
         let seen = |at| back(killed(victim, 9), victim).request(3.0, 3.1, Outcome::Committed, at);

@@ -47,8 +47,13 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
 
 /// Returns, in words, how much waited for the paused process; the error says why nothing did.
 fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
+    let events = match victim {
+        Victim::KafkaServer => !case.strategy.publishes_in_request(),
+        Victim::Relay(_) => case.strategy.has_outbox,
+        Victim::OrderService | Victim::PostgresServer | Victim::Consumer(_) => false,
+    };
     let waiting = match victim {
-        Victim::KafkaServer | Victim::Relay(_) if case.strategy.has_outbox => {
+        Victim::KafkaServer | Victim::Relay(_) if events => {
             let unseen = case.demand.unseen(case.healing_ns);
             (unseen > 0).then(|| format!("the event of {}", count(unseen, "change")))
         }

@@ -33,6 +33,15 @@ pub(super) fn polling() -> StrategyKind {
     }
 }
 
+pub(super) fn two_phase() -> StrategyKind {
+    StrategyKind::TwoPhaseCommit {
+        publish_timeout: Duration::from_secs(1),
+        transaction_timeout: Duration::from_secs(60),
+        in_doubt_after: None,
+        producers: 8,
+    }
+}
+
 /// An order service that publishes what is in its outbox by itself.
 pub(super) fn outbox_inside() -> StrategyKind {
     relay_file::given::outbox_inside()

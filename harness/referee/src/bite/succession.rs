@@ -5,7 +5,7 @@ use super::instances::taken_over;
 use super::lack::{LOAD, LOGS, Lack, ROOM, lack};
 use super::{PlaceEvidence, consumer};
 use crate::history::{Life, ProcessEvent};
-use crate::scenario::{Publisher, Victim};
+use crate::scenario::Victim;
 
 /// Returns what is known of a process's lives and deaths, oldest first.
 pub(super) fn lives<'h>(case: &Case<'h>, victim: Victim) -> Vec<&'h ProcessEvent> {
@@ -121,15 +121,15 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     let demand = case.demand;
     let topology = case.strategy;
     // The one whose work goes on when the request is over.
-    let relays = topology.has_outbox
-        && match topology.publisher {
-            Publisher::Relay => matches!(victim, Victim::Relay(_)),
-            Publisher::Service => victim == Victim::OrderService,
-        };
+    let relays = match victim {
+        Victim::Relay(_) => topology.has_outbox,
+        Victim::OrderService => topology.relays_inside(),
+        Victim::PostgresServer | Victim::KafkaServer | Victim::Consumer(_) => false,
+    };
     let requests = match victim {
         Victim::OrderService => demand.cut_off(case.injecting_ns, death.at_ns),
         Victim::PostgresServer => demand.hung(case.injecting_ns, case.healing_ns),
-        Victim::KafkaServer if !topology.has_outbox => {
+        Victim::KafkaServer if topology.publishes_in_request() => {
             demand.hung(case.injecting_ns, case.healing_ns)
         }
         Victim::KafkaServer | Victim::Relay(_) | Victim::Consumer(_) => 0,
@@ -139,7 +139,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
         Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) | Victim::Consumer(_) => 0,
     };
     let delivers = match victim {
-        Victim::KafkaServer => topology.has_outbox,
+        Victim::KafkaServer => !topology.publishes_in_request(),
         Victim::Relay(_) | Victim::OrderService => relays,
         Victim::PostgresServer | Victim::Consumer(_) => false,
     };

@@ -79,6 +79,8 @@ mod tests {
         waiting(cut(outbox_inside())).bit("not yet seen grew from 0 to 26");
         told_nothing(cut(outbox_inside())).did_not_bite("asked for none");
         told_nothing(cut(dual_write())).bit("1 request never got an answer");
+        waiting(cut(two_phase())).did_not_bite("asked for none");
+        told_nothing(cut(two_phase())).bit("1 request never got an answer");
     }
 
     #[test]

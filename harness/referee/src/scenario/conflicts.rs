@@ -147,7 +147,7 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
         let name = placed.fault.target.name();
         let (why, help) = if name == Link::OrdersKafka.name() {
             (
-                "only a dual write, or a [service] without a [relay], publishes from the order service"
+                "only a dual write, a two-phase commit, or a [service] without a [relay], publishes from the order service"
                     .to_owned(),
                 "add a strategy with kind = \"dual-write\", or target relay->kafka or kafka"
                     .to_owned(),

@@ -110,7 +110,9 @@ pub const COSTS: [CostInfo; 6] = [
 /// Whether the harness knows which table is its outbox: not where there is none, nor in a service of others.
 fn has_table(kind: &StrategyKind) -> bool {
     match kind {
-        StrategyKind::DualWrite { .. } | StrategyKind::LogicalMessage {} => false,
+        StrategyKind::DualWrite { .. }
+        | StrategyKind::TwoPhaseCommit { .. }
+        | StrategyKind::LogicalMessage {} => false,
         StrategyKind::Polling { .. }
         | StrategyKind::EventSourcing { .. }
         | StrategyKind::Cdc {}

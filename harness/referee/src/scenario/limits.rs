@@ -44,6 +44,10 @@ pub const CLOSED_RATE: (f64, f64) = (2_500.0, 25_000.0);
 pub const POSTGRES_CONNECTIONS: u32 = 250;
 /// No request timeout, and no publish timeout, is longer than this.
 pub const REQUEST: Duration = Duration::from_secs(600);
+/// No transaction of Kafka stays open longer than this; brokers take no more (`transaction.max.timeout.ms`).
+pub const TRANSACTION: Duration = Duration::from_secs(900);
+/// An order service has at most this many transactional producers, each of which has threads of its own.
+pub const TRANSACTIONAL_PRODUCERS: u32 = 32;
 /// No transaction is held open longer than this; the order service accepts no longer hold.
 pub const HOLD: Duration = Duration::from_secs(10);
 /// Most repeats of a change whose outcome was unknown.

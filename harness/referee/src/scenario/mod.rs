@@ -430,6 +430,18 @@ pub enum StrategyKind {
     },
     /// The strategy is an outbox with Debezium as the relay, in Kafka Connect.
     Debezium {},
+    /// The order service writes the order and publishes its event in a two-phase commit; a recoverer stands by.
+    TwoPhaseCommit {
+        /// Each step of the broker takes at most this long.
+        publish_timeout: Duration,
+        /// The broker aborts a transaction that is open for longer than this.
+        transaction_timeout: Duration,
+        /// What an order service that lives has not finished for so long, the recoverer finishes; `None` where the file
+        /// leaves it to the request's timeout.
+        in_doubt_after: Option<Duration>,
+        /// So many transactional producers has the order service.
+        producers: u32,
+    },
     /// The strategy is anyone's outbox, with anyone's relay, or with anyone's order service.
     External {
         /// This is the relay, or the order service, as its file describes it.
@@ -462,6 +474,7 @@ impl StrategyKind {
             Self::LogicalMessage {} => "logical-message",
             Self::EventSourcing { .. } => "event-sourcing",
             Self::Debezium {} => "debezium",
+            Self::TwoPhaseCommit { .. } => "two-phase-commit",
             Self::External { .. } => "external",
         }
     }
@@ -486,6 +499,11 @@ impl StrategyKind {
             Self::Polling { .. } => relay(false, true),
             Self::EventSourcing { publish } => relay(matches!(publish, Publishing::Cdc), true),
             Self::Cdc {} | Self::LogicalMessage {} | Self::Debezium {} => relay(true, true),
+            // What is decided stands in a table until it is done.
+            Self::TwoPhaseCommit { .. } => Topology {
+                publisher: Publisher::Service,
+                ..relay(false, true)
+            },
             Self::External { relay: file } => Topology {
                 relays: file.process.as_ref().map_or(0, |process| process.instances),
                 publisher: match file.process {
@@ -509,7 +527,26 @@ impl StrategyKind {
             | Self::Cdc {}
             | Self::LogicalMessage {}
             | Self::EventSourcing { .. }
-            | Self::Debezium {} => None,
+            | Self::Debezium {}
+            | Self::TwoPhaseCommit { .. } => None,
+        }
+    }
+
+    /// How long its order service waits for the broker, where it waits and a bound is known.
+    pub fn publish_timeout(&self) -> Option<Duration> {
+        match self {
+            Self::DualWrite {
+                publish_timeout, ..
+            } => *publish_timeout,
+            Self::TwoPhaseCommit {
+                publish_timeout, ..
+            } => Some(*publish_timeout),
+            Self::Polling { .. }
+            | Self::Cdc {}
+            | Self::LogicalMessage {}
+            | Self::EventSourcing { .. }
+            | Self::Debezium {}
+            | Self::External { .. } => None,
         }
     }
 

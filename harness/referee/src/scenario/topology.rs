@@ -71,9 +71,20 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Whether a relay process runs.
+    /// Whether a relay process runs, or one in its place.
     pub fn has_relay(self) -> bool {
-        self.publisher == Publisher::Relay
+        self.relays > 0
+    }
+
+    /// Whether a request is answered only when its event is with the broker. What waits for the broker is requests
+    /// then, and events otherwise.
+    pub fn publishes_in_request(self) -> bool {
+        self.publisher == Publisher::Service && !self.relays_inside()
+    }
+
+    /// Whether its relays publish nothing by themselves: they finish what the order service leaves behind.
+    pub fn recovers(self) -> bool {
+        self.has_relay() && self.publisher == Publisher::Service
     }
 
     /// Whether the order service publishes what is in its outbox by itself.
@@ -97,7 +108,7 @@ impl Topology {
     pub fn uses(self, link: Link) -> bool {
         match link {
             Link::OrdersPostgres => true,
-            Link::OrdersKafka => !self.has_relay(),
+            Link::OrdersKafka => self.publisher == Publisher::Service,
             Link::RelayPostgres(_) | Link::RelayKafka(_) => self.has(link.client()),
         }
     }

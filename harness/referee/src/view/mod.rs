@@ -40,7 +40,7 @@ impl<'a> View<'a> {
         let windows = windows(history);
         let kind = strategy(history).map(|s| &s.kind);
         let passed = kind
-            .filter(|kind| kind.has_outbox() && !windows.is_empty())
+            .filter(|kind| !kind.topology().publishes_in_request() && !windows.is_empty())
             .map(|_| Passed::new(&join));
         Self {
             join,

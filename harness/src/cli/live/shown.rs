@@ -247,7 +247,7 @@ fn figures(lane: &LaneNow) -> Vec<Figure> {
         tone: tone.of(n),
     };
     let is_some = |n: Option<u64>| n.is_some_and(|n| n > 0);
-    let waiting = match lane.topology.has_outbox {
+    let waiting = match !lane.topology.publishes_in_request() {
         true => figure("in the outbox", in_the_outbox(lane), Tone::Warning),
         false => figure("missing", c.missing, Tone::Warning),
     };
@@ -283,7 +283,7 @@ fn punchline(lane: &LaneNow) -> Figure {
     let Some(missing) = c.missing else {
         return figure("cannot be told", None, Tone::Plain);
     };
-    match (c.lost, lane.topology.has_outbox) {
+    match (c.lost, !lane.topology.publishes_in_request()) {
         (Some(lost @ 1..), _) => figure("LOST", Some(lost), Tone::Loss),
         (Some(_), true) if missing > 0 => {
             figure("waiting in the outbox", Some(missing), Tone::Warning)

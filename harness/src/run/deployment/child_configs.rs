@@ -53,7 +53,7 @@ impl Deployment<'_> {
     }
 
     /// Returns how a subcommand of this very program is started, and writes its configuration.
-    pub(super) fn own_child<C: serde::Serialize>(
+    pub(in crate::run) fn own_child<C: serde::Serialize>(
         &self,
         subcommand: &str,
         name: &str,

@@ -8,7 +8,6 @@ use crate::fence::database;
 use crate::history::Death;
 use crate::process::{Child, Stop};
 use crate::run::{Event, Reporter};
-use crate::scenario::Publisher;
 use relays::schema;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,15 +39,15 @@ pub(super) struct LastEnd {
 
 impl Deployment<'_> {
     /// Whether a relay lives, or is started again.
-    fn relay_goes_on(&self) -> bool {
+    pub fn relay_goes_on(&self) -> bool {
         !self.keepers.is_empty() || self.relays.iter().any(Child::is_alive)
     }
 
-    /// Whether whoever publishes what is in an outbox lives, or is started again.
+    /// Whether whoever publishes what is in an outbox, or finishes what is in doubt, lives, or is started again.
     pub fn publisher_goes_on(&self) -> bool {
-        match self.strategy.kind.topology().publisher {
-            Publisher::Relay => self.relay_goes_on(),
-            Publisher::Service => self.service.as_ref().is_some_and(Child::is_alive),
+        match self.strategy.kind.has_relay() {
+            true => self.relay_goes_on(),
+            false => self.service.as_ref().is_some_and(Child::is_alive),
         }
     }
 

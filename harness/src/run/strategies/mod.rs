@@ -8,6 +8,7 @@ mod event_sourcing;
 mod external;
 mod logical_message;
 mod polling;
+mod two_phase_commit;
 
 use super::RunError;
 use super::deployment::Deployment;
@@ -145,6 +146,11 @@ pub(crate) trait StrategyParts: Send + Sync {
         false
     }
 
+    /// Whether its relay finishes what the order service left prepared in the database.
+    fn recovers(&self) -> bool {
+        false
+    }
+
     /// Says whose commits wait for the disk, in the record's words; nothing where no relay commits.
     fn relay_commit(&self) -> Option<String>;
 
@@ -188,6 +194,17 @@ pub(crate) fn of(strategy: &Strategy) -> Box<dyn StrategyParts> {
             Box::new(event_sourcing::EventSourcing { publish: *publish })
         }
         StrategyKind::Debezium {} => Box::new(debezium::Debezium),
+        StrategyKind::TwoPhaseCommit {
+            publish_timeout,
+            transaction_timeout,
+            in_doubt_after,
+            producers,
+        } => Box::new(two_phase_commit::TwoPhaseCommit {
+            publish_timeout: *publish_timeout,
+            transaction_timeout: *transaction_timeout,
+            in_doubt_after: *in_doubt_after,
+            producers: *producers,
+        }),
         StrategyKind::External { relay } => Box::new(external::External {
             relay: relay.clone(),
         }),

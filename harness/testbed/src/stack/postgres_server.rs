@@ -141,7 +141,7 @@ wal_level = logical
 max_wal_senders = 20
 max_replication_slots = 20
 # A service may commit in two phases; the fence looks for what it left prepared.
-max_prepared_transactions = 20
+max_prepared_transactions = 100
 max_connections = 300
 fsync = on
 synchronous_commit = on

@@ -44,6 +44,8 @@ pub struct Given {
 pub struct Wanted {
     outbox: OutboxKind,
     dual_write: Option<(WriteOrder, Option<u64>)>,
+    /// Of a two-phase commit, the timeout of Kafka's transactions.
+    transaction_timeout_ms: Option<u64>,
     notify: bool,
     kafka: Option<String>,
     postgres: Option<SocketAddr>,
@@ -53,6 +55,7 @@ pub fn outbox() -> Wanted {
     Wanted {
         outbox: OutboxKind::Delete,
         dual_write: None,
+        transaction_timeout_ms: None,
         notify: false,
         kafka: None,
         postgres: None,
@@ -83,7 +86,21 @@ pub fn dual_write(order: WriteOrder, publish_timeout_ms: Option<u64>) -> Wanted 
     }
 }
 
+/// A two-phase commit with two producers.
+pub fn two_phase() -> Wanted {
+    Wanted {
+        outbox: OutboxKind::Decisions,
+        transaction_timeout_ms: Some(600_000),
+        ..outbox()
+    }
+}
+
 impl Wanted {
+    /// The broker aborts transactions of Kafka by itself after so long.
+    pub fn aborted_after_ms(mut self, ms: u64) -> Self {
+        self.transaction_timeout_ms = Some(ms);
+        self
+    }
     pub fn notifying(mut self) -> Self {
         self.notify = true;
         self
@@ -148,7 +165,18 @@ impl Wanted {
             postgres.host = proxy.ip().to_string();
             postgres.port = proxy.port();
         }
+        let kafka = KafkaTarget {
+            bootstrap: self.kafka.unwrap_or(stack.kafka_bootstrap.clone()),
+            topic: topic.clone(),
+            linger_ms: 0.0,
+        };
         let write_path = match self.dual_write {
+            None if self.outbox == OutboxKind::Decisions => WritePathConfig::TwoPhase {
+                kafka,
+                publish_timeout_ms: 1_000,
+                transaction_timeout_ms: self.transaction_timeout_ms.unwrap(),
+                producers: 2,
+            },
             None if self.outbox == OutboxKind::Message => WritePathConfig::Message,
             None if self.outbox.has_events() => WritePathConfig::Events,
             None => WritePathConfig::Outbox {
@@ -158,11 +186,7 @@ impl Wanted {
                 order,
                 publish_timeout_ms,
                 policy: relays::publish::PublishPolicy::default(),
-                kafka: KafkaTarget {
-                    bootstrap: self.kafka.unwrap_or(stack.kafka_bootstrap.clone()),
-                    topic: topic.clone(),
-                    linger_ms: 0.0,
-                },
+                kafka,
             },
         };
         let listen = free_address();

@@ -15,15 +15,16 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-struct Service {
-    child: Child,
+/// A service that is a process.
+pub struct Service {
+    pub child: Child,
     signals: Lines<BufReader<ChildStdout>>,
     _config: tempfile::NamedTempFile,
 }
 
 impl Service {
     /// Starts it, and waits until it says that it is ready.
-    async fn start(given: &Given) -> Self {
+    pub async fn start(given: &Given) -> Self {
         let config = tempfile::NamedTempFile::new().unwrap();
         serde_json::to_writer(&config, &given.config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_outbox-harness"))
@@ -57,7 +58,7 @@ impl Service {
         .unwrap();
     }
 
-    fn signal(&self, signal: UnixSignal) {
+    pub fn signal(&self, signal: UnixSignal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill(Pid::from_raw(pid), signal).unwrap();
     }

@@ -64,6 +64,7 @@ async fn everything_made_is_dropped_again_under_living_sessions_and_twice() {
         (OutboxKind::Message, [1, 2, 1, 1]),
         (OutboxKind::Events, [1, 2, 0, 0]),
         (OutboxKind::LoggedEvents, [1, 2, 1, 1]),
+        (OutboxKind::Decisions, [1, 2, 0, 0]),
         (OutboxKind::Foreign { replication: true }, [1, 2, 0, 0]),
     ] {
         // given a layout with a session of each role, one in a transaction that holds a lock

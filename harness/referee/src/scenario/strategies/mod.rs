@@ -7,6 +7,7 @@ mod event_sourcing;
 mod external;
 mod logical_message;
 mod polling;
+mod two_phase_commit;
 
 use super::keys::{self, KeyInfo, Shape};
 use super::limits;
@@ -33,13 +34,14 @@ pub struct StrategyInfo {
 }
 
 /// Every kind of strategy has a row here.
-pub const KINDS: [StrategyInfo; 7] = [
+pub const KINDS: [StrategyInfo; 8] = [
     dual_write::INFO,
     polling::INFO,
     cdc::INFO,
     logical_message::INFO,
     event_sourcing::INFO,
     debezium::INFO,
+    two_phase_commit::INFO,
     external::INFO,
 ];
 
@@ -171,14 +173,10 @@ pub(super) fn read(
         1
     };
     let kind = (info.read)(&mut s, surroundings);
-    if let (
-        Some(entry),
-        Some(StrategyKind::DualWrite {
-            publish_timeout: Some(timeout),
-            ..
-        }),
-    ) = (linger_entry, &kind)
-        && linger >= *timeout
+    if let (Some(entry), Some(timeout)) = (
+        linger_entry,
+        kind.as_ref().and_then(StrategyKind::publish_timeout),
+    ) && linger >= timeout
     {
         // librdkafka refuses such a configuration, and it could publish nothing.
         s.problem(

@@ -83,7 +83,7 @@ fn value() -> impl Generator<Value = String> {
             "\"kafka\"", "\"postgres\"", "\"relay\"", "\"relay->kafka\"", "\"orders->postgres\"",
             "\"order-service\"", "\"kafka-server\"", "\"down\"", "\"latency\"", "\"bandwidth\"",
             "\"slicer\"", "\"limit_data\"", "\"reset_peer\"", "\"timeout\"", "\"slow_close\"",
-            "\"kill\"", "\"restart\"", "\"pause\"", "\"cdc\"", "\"polling\"", "\"dual-write\"", "\"upstream\"",
+            "\"kill\"", "\"restart\"", "\"pause\"", "\"cdc\"", "\"polling\"", "\"dual-write\"", "\"two-phase-commit\"", "\"upstream\"",
             "{ events = 1 }", "{ events = 50000 }", "{ committed = 7 }", "{ backlog = 0 }",
             "{ fault = \"a\", after = \"1s\" }", "{ fault = \"b\", after = \"0s\" }", "{ fault = \"a\" }",
             "{ events = 3, backlog = 1 }", "{ log = \"x\" }", "\"a\"", "\"b\"",
@@ -493,6 +493,21 @@ fn possible(s: &Scenario) -> Result<(), String> {
                     publish_timeout.is_none_or(linger),
                     "a linger within the timeout",
                 )?;
+            }
+            StrategyKind::TwoPhaseCommit {
+                publish_timeout,
+                transaction_timeout,
+                producers,
+                ..
+            } => {
+                let linger = Duration::from_secs_f64(strategy.linger_ms / 1e3);
+                must(linger < *publish_timeout, "a linger within the timeout")?;
+                must(
+                    publish_timeout <= transaction_timeout,
+                    "a publish within its transaction",
+                )?;
+                let producers = (1..=limits::TRANSACTIONAL_PRODUCERS).contains(producers);
+                must(producers, "some producers")?;
             }
             StrategyKind::Polling {
                 interval, batch, ..

@@ -198,6 +198,35 @@ fn numbers_out_of_bounds_are_refused() {
 }
 
 #[test]
+fn given_a_two_phase_commit_that_cannot_be_when_read_then_each_key_is_named_with_its_bounds() {
+    let two_phase = |keys: &str| {
+        let strategy = format!("[strategy.a]\nkind = \"two-phase-commit\"\n{keys}\n");
+        file(&[HEAD, LOAD, &strategy])
+    };
+    refused(
+        &two_phase("publish_timeout = \"61s\""),
+        "\"61s\"",
+        &["longer than `transaction_timeout`", "shorter"],
+    );
+    refused(
+        &two_phase("transaction_timeout = \"901s\""),
+        "\"901s\"",
+        &["\"15m\""],
+    );
+    refused(&two_phase("producers = 33"), "33", &["1 to 32"]);
+    refused(
+        &two_phase("linger = \"1s\""),
+        "\"1s\"",
+        &["linger", "shorter"],
+    );
+    refused(
+        &two_phase("batch = 3"),
+        "batch",
+        &["polling", "publish_timeout"],
+    );
+}
+
+#[test]
 fn what_is_missing_is_named_with_an_example() {
     refused(
         &file(&[LOAD, CDC]),
