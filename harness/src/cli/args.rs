@@ -814,7 +814,7 @@ mod tests {
     use super::*;
     use clap::error::ErrorKind;
 
-    const DOCS: [(&str, &str); 22] = [
+    const DOCS: [(&str, &str); 23] = [
         ("README.md", include_str!("../../../README.md")),
         (
             "architecture.md",
@@ -841,6 +841,10 @@ mod tests {
         ("scenario.md", include_str!("../../../docs/scenario.md")),
         ("history.md", include_str!("../../../docs/history.md")),
         ("consumers.md", include_str!("../../../docs/consumers.md")),
+        (
+            "two-phase-commit.md",
+            include_str!("../../../docs/two-phase-commit.md"),
+        ),
         ("ci.md", include_str!("../../../docs/ci.md")),
         ("reading.md", include_str!("../../../docs/reading.md")),
         (

@@ -150,6 +150,14 @@ scenarios! {
         }
         assert_eq!(database("events-cdc").rows_changed.total, Some(0.0));
     };
+    "two-phase-commit.toml" given_two_phase_commit_when_run_then_it_loses_nothing_and_refuses_what_the_outbox_takes: |ran| {
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.duplicated, c.reordered]);
+        // What was open when the order service was killed, the recoverer has aborted.
+        let two_phase = ran.strategy("two-phase");
+        assert!(two_phase.counts.aborted_records >= Some(1), "{}", ran.said);
+        let neither = |name| ran.strategy(name).outcomes.neither;
+        assert!(neither("two-phase") > neither("polling"), "{}", ran.said);
+    };
     "consumers.toml" given_consumers_when_run_then_those_without_idempotence_apply_twice_what_came_twice: |ran| {
         ran.only(&["polling", "cdc"], 1, |c| vec![c.duplicated]);
         for strategy in ["polling", "cdc"] {

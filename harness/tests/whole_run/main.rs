@@ -34,6 +34,7 @@ mod trace;
 mod triggers;
 #[path = "../shared/turn.rs"]
 mod turn;
+mod two_phase;
 mod verdicts;
 mod watch;
 

@@ -1,0 +1,70 @@
+//! A two-phase commit in a whole run: what is aborted is no event, what is open hides nothing for good, and offsets
+//! have gaps where transactions end.
+
+use super::{only_run, record, run};
+use reports::record::Verdict;
+
+/// As scenarios/two-phase-commit.toml, but shorter, and with a consumer.
+const IN_DOUBT: &str = r#"
+name = "in-doubt"
+description = "Kafka is cut off, then a coordinator dies with open transactions."
+seed = 7
+
+[workload]
+rate = 50
+duration = "5s"
+postgres_connections = 24
+hold_ratio = 0.5
+hold = "150ms"
+rollback_ratio = 0.1
+min_committed_per_phase = 0
+
+[[fault]]
+target = "kafka"
+kind = "down"
+at = "800ms"
+for = "700ms"
+
+[[fault]]
+target = "order-service"
+kind = "kill"
+at = "2700ms"
+for = "300ms"
+
+[drain]
+settle = "200ms"
+
+[strategy.two-phase]
+kind = "two-phase-commit"
+producers = 12
+
+[consumer.payments]
+effect = "insert"
+idempotency = "inbox"
+
+[expect.two-phase]
+duplicated = 0
+"#;
+
+#[test]
+fn given_a_two_phase_commit_when_its_broker_and_its_coordinator_fail_then_both_sides_agree_on_all()
+{
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), IN_DOUBT, &[]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let record = record(&only_run(home.path()));
+    assert_eq!(record.verdict, Verdict::Pass);
+    let strategy = &record.strategies[0];
+    let (counts, outcomes) = (strategy.counts, strategy.outcomes);
+    // Open when it was killed, so aborted by the recoverer: on the topic, and no phantom
+    assert!(counts.aborted_records >= Some(1), "{said}");
+    assert_eq!((outcomes.db_only, outcomes.event_only), (Some(0), Some(0)));
+    assert_eq!(counts.observed, counts.committed);
+    // The consumer reads to the end, where a mark of a transaction stands behind the last event
+    let consumer = &strategy.consumers[0];
+    assert_eq!(
+        (consumer.unapplied, consumer.effects),
+        (Some(0), counts.committed)
+    );
+}
