@@ -293,11 +293,16 @@ pub struct ConsumedRecord {
     pub headers: Vec<(String, String)>,
 }
 
+/// There is one way to Kafka through a proxy, and a proxy that is off gives its port to whoever wants it.
+static WAY_TO_KAFKA: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A proxy of this test's own in front of an address.
 pub struct Proxy {
     pub name: String,
     pub address: String,
     client: ToxiproxyClient,
+    /// Where it is the one way, nobody else has it.
+    way: Option<tokio::sync::MutexGuard<'static, ()>>,
 }
 
 impl Proxy {
@@ -317,6 +322,7 @@ impl Proxy {
             name,
             address,
             client,
+            way: None,
         }
     }
     pub async fn before_postgres() -> Self {
@@ -326,8 +332,10 @@ impl Proxy {
     }
     /// In front of the Kafka listener that advertises the proxy's address.
     pub async fn before_kafka() -> Self {
+        let way = Some(WAY_TO_KAFKA.lock().await);
         let route = &stack().await.info.routes[&Link::OrdersKafka];
-        Self::before(&route.upstream, &route.listen).await
+        let proxy = Self::before(&route.upstream, &route.listen).await;
+        Self { way, ..proxy }
     }
     pub async fn set_enabled(&self, enabled: bool) {
         self.client.set_enabled(&self.name, enabled).await.unwrap();
@@ -349,6 +357,7 @@ impl Proxy {
     }
     pub async fn delete(self) {
         self.client.delete(&self.name).await.unwrap();
+        drop(self.way);
     }
 }
 

@@ -5,6 +5,7 @@ use super::given::{Given, Proxy, admin, event_text, eventually, placing, transit
 use super::process::Service;
 use crate::patience::PATIENCE;
 use crate::stack;
+use harness::fence::{database, in_doubt};
 use nix::sys::signal::Signal as UnixSignal;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -16,6 +17,7 @@ use reqwest::StatusCode;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row};
 use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 
 /// So long that no test meets it: what is in doubt is taken because nobody living owns it.
@@ -243,6 +245,43 @@ async fn given_a_run_that_is_killed_with_a_prepared_order_when_what_it_owned_is_
     drop(lock);
     given.take_away().await;
     assert_eq!(prepared(&given).await, 0);
+}
+
+#[tokio::test]
+async fn given_a_prepared_order_when_the_run_ends_then_the_recoverer_ends_it_or_the_fence_rolls_it_back()
+ {
+    for has_recoverer in [true, false] {
+        // Given an order that was prepared by a service that is dead
+        let given = two_phase().prepare().await;
+        let service = Service::start(&given).await;
+        let lock = locked(&given).await;
+        sent(&given, &placing(Uuid::new_v4()));
+        eventually("it is prepared", || async { prepared(&given).await == 1 }).await;
+        killed(service).await;
+        // When the fence wants to read what is committed
+        let (admin, deadline) = (&stack().await.postgres, Instant::now() + PATIENCE);
+        let shut = database::shut_out(admin, &given.layout, deadline).await;
+        drop(lock);
+        let recoverer = match has_recoverer {
+            true => Some(RunningRecoverer::start(&given, NEVER_MS).await),
+            false => None,
+        };
+        let goes_on = || has_recoverer;
+        let rolled_back =
+            in_doubt::settle(&mut shut.unwrap(), &given.layout, deadline, goes_on).await;
+        // Then nothing is in its way, and nothing can come later
+        assert_eq!(rolled_back, Ok(u64::from(!has_recoverer)));
+        database::close(admin, &given.layout, deadline)
+            .await
+            .unwrap();
+        let (found, is_open) = events(&given).await;
+        assert_eq!((given.count("orders").await, found), (0, vec![]));
+        assert_eq!(is_open, !has_recoverer);
+        if let Some(recoverer) = recoverer {
+            recoverer.end().await;
+        }
+        given.take_away().await;
+    }
 }
 
 #[tokio::test]
