@@ -8,6 +8,7 @@ use crate::service::connections::{Connections, DatabaseError, exchange};
 use crate::service::monitor::Monitor;
 use crate::trace::Trace;
 use sqlx::postgres::PgConnectOptions;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -38,7 +39,9 @@ pub(in crate::service) struct Participants {
     owner: watch::Receiver<Option<i64>>,
     /// As many permits as `idle` has participants.
     available: Semaphore,
-    idle: Mutex<Vec<Registered>>,
+    /// The first in is the first out: the broker is still ending the last one's transaction for a moment, and would have
+    /// a new one of it try again.
+    idle: Mutex<VecDeque<Registered>>,
     /// All permits are there when nobody uses a participant.
     lent: Arc<Semaphore>,
 }
@@ -108,7 +111,7 @@ impl Participants {
         loop {
             let permit = self.available.acquire().await;
             permit.map_err(|_| STOPPING.to_owned())?.forget();
-            let Some(found) = self.idle().pop() else {
+            let Some(found) = self.idle().pop_front() else {
                 continue;
             };
             if Some(found.owner) == *self.owner.borrow() {
@@ -131,12 +134,12 @@ impl Participants {
         self.lent.close();
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Registered>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Registered>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn give_back(&self, found: Registered) {
-        self.idle().push(found);
+        self.idle().push_back(found);
         self.available.add_permits(1);
     }
 
