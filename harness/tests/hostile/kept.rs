@@ -67,6 +67,9 @@ kind = "logical-message"
 [strategy.events]
 kind = "event-sourcing"
 
+[strategy.two-phase]
+kind = "two-phase-commit"
+
 [consumer.payments]
 effect = "insert"
 

@@ -5,10 +5,47 @@ use crate::scenario::{CONSUMER_COUNTS, COUNTS};
 use reports::claims::ClaimValue;
 use reports::record::{Consumer, Strategy};
 
+/// A figure that runs are not compared by, but that shows something.
+struct OtherFigure {
+    name: &'static str,
+    unit: &'static str,
+    of: fn(&Strategy) -> Option<f64>,
+}
+
+const OTHERS: [OtherFigure; 5] = [
+    OtherFigure {
+        name: "committed",
+        unit: "",
+        of: |s| s.counts.committed.map(|count| count as f64),
+    },
+    OtherFigure {
+        name: "rejected",
+        unit: "",
+        of: |s| Some(s.counts.rejected as f64),
+    },
+    OtherFigure {
+        name: "rows_written",
+        unit: "",
+        of: |s| s.database.rows_written.per_event,
+    },
+    OtherFigure {
+        name: "storage_end",
+        unit: "B",
+        of: |s| s.database.storage_end_bytes.total,
+    },
+    OtherFigure {
+        name: "rebuild",
+        unit: "ms",
+        of: |s| s.database.rebuild_ms,
+    },
+];
+
 /// Returns all names but those of consumers.
 pub(super) fn names() -> Vec<&'static str> {
     let counted = COUNTS.iter().map(|row| row.name);
-    counted.chain(METRICS.iter().map(|row| row.id)).collect()
+    let compared = METRICS.iter().map(|row| row.id);
+    let others = OTHERS.iter().map(|row| row.name);
+    counted.chain(compared).chain(others).collect()
 }
 
 /// Whether there is a figure of this name.
@@ -33,6 +70,13 @@ pub(super) fn of(strategy: &Strategy, name: &str) -> Option<ClaimValue> {
         return count(consumer, figure).map(ClaimValue::count);
     }
     if let Some(row) = METRICS.iter().find(|row| row.id == name) {
+        let value = (row.of)(strategy)?;
+        return Some(ClaimValue {
+            value,
+            unit: row.unit,
+        });
+    }
+    if let Some(row) = OTHERS.iter().find(|row| row.name == name) {
         let value = (row.of)(strategy)?;
         return Some(ClaimValue {
             value,

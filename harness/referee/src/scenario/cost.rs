@@ -112,11 +112,9 @@ fn has_table(kind: &StrategyKind) -> bool {
     match kind {
         StrategyKind::DualWrite { .. }
         | StrategyKind::TwoPhaseCommit { .. }
-        | StrategyKind::LogicalMessage {} => false,
-        StrategyKind::Polling { .. }
         | StrategyKind::EventSourcing { .. }
-        | StrategyKind::Cdc {}
-        | StrategyKind::Debezium {} => true,
+        | StrategyKind::LogicalMessage {} => false,
+        StrategyKind::Polling { .. } | StrategyKind::Cdc {} | StrategyKind::Debezium {} => true,
         StrategyKind::External { relay } => relay.process.is_some(),
     }
 }
