@@ -5,7 +5,7 @@ use super::database::connect;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use relays::config::{AfterPublish, PostgresTarget};
-use relays::schema::quote_identifier;
+use relays::schema::{Layout, quote_identifier};
 use relays::source::pgoutput::OutboxDecoder;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
@@ -63,6 +63,43 @@ pub async fn behind_position(
         each,
     )
     .await
+}
+
+/// Names whose transaction keeps every relay that goes by positions from an event behind its own: it has written something,
+/// anywhere on the server, began before the newest event that is held, and has not ended. The roles of the layout are
+/// not strangers. `None`: nobody's.
+pub async fn above_the_horizon(
+    admin: &PostgresTarget,
+    layout: &Layout,
+) -> Result<Option<String>, String> {
+    let doing = |e: sqlx::Error| format!("ask who holds up the events that are held: {e}");
+    let schema = quote_identifier(layout.schema());
+    let sql = format!(
+        "WITH held AS (
+           SELECT xid FROM {schema}.events
+           WHERE (xid, seq) > (SELECT xid, seq FROM {schema}.relay_position)
+           ORDER BY xid DESC, seq DESC LIMIT 1
+         ), open(xid, role, who) AS (
+           SELECT backend_xid, coalesce(usename::text, backend_type),
+                  format('session %s of %s in database %s', pid, coalesce(usename::text, backend_type),
+                         coalesce(datname::text, '(none)'))
+           FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+           UNION ALL
+           SELECT transaction, owner::text,
+                  format('prepared transaction %L of %s in database %s', gid, owner, database)
+           FROM pg_prepared_xacts
+         )
+         SELECT string_agg(who, ', ' ORDER BY age(open.xid) DESC) FROM open, held
+         WHERE age(open.xid) > age(held.xid::xid) AND role <> ALL($1)"
+    );
+    let own = vec![
+        layout.service_role(),
+        layout.relay_role(),
+        layout.reader_role(),
+    ];
+    let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
+    let asked = sqlx::query_scalar(AssertSqlSafe(sql)).bind(own);
+    asked.fetch_one(&mut connection).await.map_err(doing)
 }
 
 /// Hands over the one column of each row, and counts them.

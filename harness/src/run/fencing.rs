@@ -91,6 +91,15 @@ async fn too_late(
     }
 }
 
+/// Nobody can tell whether a relay left events, or was kept from them by somebody who is no part of the strategy.
+fn nobody_held_up(held: u64, held_up: Result<Option<String>, String>) -> Result<(), String> {
+    let Some(who) = held_up? else { return Ok(()) };
+    Err(format!(
+        "of {held} events still held, nothing tells which the relay left: no relay could read past a transaction that \
+         has not ended, of {who}; end it (pg_terminate_backend, ROLLBACK PREPARED), or use a server of your own"
+    ))
+}
+
 impl Fencing<'_> {
     /// Takes every step, whatever became of those before it, and ends the observer.
     pub async fn read(&self, observer: Observer) -> Read {
@@ -430,6 +439,8 @@ impl Fencing<'_> {
 
     async fn read_pending(&self) -> Result<(Vec<Pending>, String), String> {
         let deployment = self.deployment;
+        // While a relay could still have read what is let go now.
+        let held_up = deployment.parts.held_up(deployment).await;
         deployment.stop_relays().await?;
         let topology = self.strategy.kind.topology();
         let state = match topology.reads_log {
@@ -471,6 +482,9 @@ impl Fencing<'_> {
             }
         };
         let held = deployment.parts.pending(deployment, &mut keep).await?;
+        if held > 0 {
+            nobody_held_up(held, held_up)?;
+        }
         if let Some(strange) = strange {
             return Err(format!(
                 "asking what the source still holds: the `pending` query of the relay's file gave \
@@ -502,5 +516,28 @@ impl Fencing<'_> {
             read.partitions.len()
         );
         Ok((read, detail))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_events_still_held_when_a_stranger_holds_them_up_then_no_relay_is_blamed() {
+        assert_eq!(nobody_held_up(3, Ok(None)), Ok(()));
+        let stranger = Ok(Some("session 17 of me in database mine".to_owned()));
+        let reason = nobody_held_up(3, stranger).unwrap_err();
+        assert!(
+            reason.starts_with("of 3 events still held, nothing tells"),
+            "{reason}"
+        );
+        assert!(
+            reason.contains("session 17 of me in database mine"),
+            "{reason}"
+        );
+        let unasked = nobody_held_up(3, Err("no answer".to_owned()));
+        assert_eq!(unasked, Err("no answer".to_owned()));
     }
 }

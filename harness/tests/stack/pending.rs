@@ -7,7 +7,7 @@ use harness::identity::RunKey;
 use relays::config::{AfterPublish, Isolation, PostgresTarget};
 use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::Instant;
 
 /// An outbox of one test.
@@ -51,6 +51,34 @@ impl GivenOutbox {
         let schema = self.layout.schema();
         let count = pending::in_outbox(&self.admin, schema, after_publish, keep).await;
         (count.unwrap(), left)
+    }
+
+    /// Appends an event, where these are the truth.
+    fn append(&self, payload: &str) -> AssertSqlSafe<String> {
+        AssertSqlSafe(format!(
+            "INSERT INTO \"{}\".events (aggregateid, version, id, type, attempt, change_id, payload)
+             SELECT i, 1, i, 't', i, i, '{payload}' FROM gen_random_uuid() i",
+            self.layout.schema()
+        ))
+    }
+
+    /// Keeps the position of one who has published this event last.
+    async fn keep_position_of(&self, session: &mut PgConnection, payload: &str) {
+        let schema = self.layout.schema();
+        let position = format!(
+            "UPDATE \"{schema}\".relay_position SET (xid, seq) =
+               (SELECT xid, seq FROM \"{schema}\".events WHERE payload = '{payload}')"
+        );
+        session.execute(AssertSqlSafe(position)).await.unwrap();
+    }
+
+    /// What is behind the position.
+    async fn behind_position(&self) -> Vec<String> {
+        let mut held = Vec::new();
+        let keep = |payload: &str| held.push(payload.to_owned());
+        let count = pending::behind_position(&self.admin, self.layout.schema(), keep).await;
+        assert_eq!(count, Ok(held.len() as u64));
+        held
     }
 
     async fn drop(self) {
@@ -177,34 +205,119 @@ async fn given_messages_of_any_kind_when_asked_then_the_slot_holds_those_that_co
 #[tokio::test]
 async fn given_events_that_stay_when_asked_then_those_behind_the_position_are_held_in_its_order() {
     let given = GivenOutbox::outbox(OutboxKind::Events).await;
-    let mut session = given.session().await;
-    let schema = given.layout.schema();
     // Given a transaction that begins first and commits last, and a position between the others
-    let insert = |payload: &str| {
-        AssertSqlSafe(format!(
-            "INSERT INTO \"{schema}\".events (aggregateid, version, id, type, attempt, change_id, payload)
-             SELECT i, 1, i, 't', i, i, '{payload}' FROM gen_random_uuid() i"
-        ))
-    };
-    session.execute(insert("published")).await.unwrap();
+    let mut session = given.session().await;
+    session.execute(given.append("published")).await.unwrap();
     let mut late = given.session().await;
     late.execute("BEGIN").await.unwrap();
-    late.execute(insert("began first")).await.unwrap();
-    session.execute(insert("committed first")).await.unwrap();
+    late.execute(given.append("began first")).await.unwrap();
+    session
+        .execute(given.append("committed first"))
+        .await
+        .unwrap();
     late.execute("COMMIT").await.unwrap();
-    let position = format!(
-        "UPDATE \"{schema}\".relay_position SET (xid, seq) =
-           (SELECT xid, seq FROM \"{schema}\".events WHERE payload = 'published')"
-    );
-    session.execute(AssertSqlSafe(position)).await.unwrap();
+    given.keep_position_of(&mut session, "published").await;
 
-    let mut held = Vec::new();
-    let keep = |payload: &str| held.push(payload.to_owned());
-    let count = pending::behind_position(&given.admin, schema, keep).await;
+    let held = given.behind_position().await;
 
     given.drop().await;
-    assert_eq!(count, Ok(2));
     assert_eq!(held, ["began first", "committed first"]);
+}
+
+#[tokio::test]
+async fn given_a_lower_id_with_a_higher_number_when_asked_then_the_id_says_what_is_behind_the_position()
+ {
+    let given = GivenOutbox::outbox(OutboxKind::Events).await;
+    // Given a transaction that has its id first, and its number last
+    let (mut first, mut second) = (given.session().await, given.session().await);
+    for sql in ["BEGIN", "SELECT pg_current_xact_id()"] {
+        first.execute(sql).await.unwrap();
+    }
+    second.execute(given.append("high id")).await.unwrap();
+    first.execute(given.append("low id")).await.unwrap();
+    first.execute("COMMIT").await.unwrap();
+
+    let mut held = Vec::new();
+    let all = given.behind_position().await;
+    for published in ["low id", "high id"] {
+        given.keep_position_of(&mut second, published).await;
+        held.push(given.behind_position().await);
+    }
+
+    given.drop().await;
+    assert_eq!(all, ["low id", "high id"]);
+    assert_eq!(held, [vec!["high id".to_owned()], vec![]]);
+}
+
+async fn pid_of(session: &mut PgConnection) -> i32 {
+    let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(session);
+    pid.await.unwrap()
+}
+
+#[tokio::test]
+async fn given_a_stranger_below_what_is_held_when_asked_then_it_is_named_and_the_strategys_own_are_not()
+ {
+    let given = GivenOutbox::outbox(OutboxKind::Events).await;
+    let above = || async { pending::above_the_horizon(&given.admin, &given.layout).await };
+    // Given somebody who wrote and did not commit, a prepared transaction, and the relay itself; then an event
+    let mut idle = given.session().await;
+    let session = format!("session {} of ", pid_of(&mut idle).await);
+    for sql in ["BEGIN", "SELECT pg_current_xact_id()"] {
+        idle.execute(sql).await.unwrap();
+    }
+    let before_any = above().await.unwrap();
+    let mut forgotten = given.session().await;
+    let gid = format!("{}_forgotten", given.layout.schema());
+    let prepare = format!("PREPARE TRANSACTION '{gid}'");
+    for sql in ["BEGIN", "SELECT pg_current_xact_id()", &prepare] {
+        forgotten
+            .execute(AssertSqlSafe(sql.to_owned()))
+            .await
+            .unwrap();
+    }
+    let relay = PostgresTarget {
+        user: given.layout.relay_role(),
+        password: given.layout.password.clone(),
+        ..given.admin.clone()
+    };
+    let mut own = database::connect(&relay, Instant::now() + PATIENCE)
+        .await
+        .unwrap();
+    let pid_of_own = pid_of(&mut own).await;
+    for sql in ["BEGIN", "SELECT pg_current_xact_id()"] {
+        own.execute(sql).await.unwrap();
+    }
+    let mut writer = given.session().await;
+    writer.execute(given.append("held")).await.unwrap();
+    // And somebody who came later
+    let mut late = given.session().await;
+    let pid_of_late = pid_of(&mut late).await;
+    for sql in ["BEGIN", "SELECT pg_current_xact_id()"] {
+        late.execute(sql).await.unwrap();
+    }
+
+    let both = above().await.unwrap().unwrap_or_default();
+    idle.execute("ROLLBACK").await.unwrap();
+    let one = above().await.unwrap().unwrap_or_default();
+    given.keep_position_of(&mut writer, "held").await;
+    let drained = above().await.unwrap();
+
+    late.execute("ROLLBACK").await.unwrap();
+    let rollback = AssertSqlSafe(format!("ROLLBACK PREPARED '{gid}'"));
+    forgotten.execute(rollback).await.unwrap();
+    own.close().await.unwrap();
+    given.drop().await;
+    let prepared = format!("prepared transaction '{gid}' of ");
+    assert!(
+        both.contains(&session) && both.contains(&prepared),
+        "{both}"
+    );
+    assert!(!one.contains(&session) && one.contains(&prepared), "{one}");
+    for pid in [pid_of_own, pid_of_late] {
+        assert!(!both.contains(&format!("session {pid} ")), "{both}");
+    }
+    // Nothing is held, so nobody holds it up
+    assert_eq!((before_any, drained), (None, None));
 }
 
 #[tokio::test]

@@ -62,6 +62,19 @@ impl StrategyParts for EventSourcing {
         }
     }
 
+    /// A log is read in the order of its commits, whoever else is there.
+    fn held_up<'a>(
+        &'a self,
+        deployment: &'a Deployment<'_>,
+    ) -> BoxFuture<'a, Result<Option<String>, String>> {
+        match self.publish {
+            Publishing::Polling { .. } => {
+                pending::above_the_horizon(deployment.admin(), &deployment.layout).boxed()
+            }
+            Publishing::Cdc => async { Ok(None) }.boxed(),
+        }
+    }
+
     /// From the log it reads without writing anything.
     fn relay_commit(&self) -> Option<String> {
         match self.publish {

@@ -83,6 +83,16 @@ pub(crate) trait StrategyParts: Send + Sync {
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>>;
 
+    /// Names who keeps every relay from some of what the source still holds, where it can be somebody that is no part of
+    /// the strategy.
+    fn held_up<'a>(
+        &'a self,
+        deployment: &'a Deployment<'_>,
+    ) -> BoxFuture<'a, Result<Option<String>, String>> {
+        let _ = deployment;
+        async { Ok(None) }.boxed()
+    }
+
     /// What it needs beside the stack is there, or is made so before anything is timed; `log` is for
     /// what that says.
     fn make_ready<'a>(
