@@ -27,7 +27,7 @@ impl ClaimedRow {
     fn text(&self, column: usize) -> Result<&str, SourceError> {
         let wrong = |reason: &dyn std::fmt::Display| {
             SourceError::new(
-                "read a claimed row of the outbox",
+                "read the row of an event",
                 format!("column {column}: {reason}"),
             )
         };
@@ -37,9 +37,8 @@ impl ClaimedRow {
 
     fn number<N: FromStr<Err = ParseIntError>>(&self, column: usize) -> Result<N, SourceError> {
         let text = self.text(column)?;
-        text.parse().map_err(|e| {
-            SourceError::new("read a claimed row of the outbox", format!("{e}: {text:?}"))
-        })
+        text.parse()
+            .map_err(|e| SourceError::new("read the row of an event", format!("{e}: {text:?}")))
     }
 
     fn seq(&self) -> Result<i64, SourceError> {
@@ -87,7 +86,7 @@ pub(super) async fn claim(
     sql: &str,
     rows: &mut Vec<(i64, ClaimedRow)>,
 ) -> Result<Answer, SourceError> {
-    let answer = fetch(connection, sql, rows).await?;
+    let answer = fetch(connection, "claim rows of the outbox", sql, rows).await?;
     // RETURNING follows the heap; the order is by seq.
     rows.sort_unstable_by_key(|(seq, _)| *seq);
     Ok(answer)
@@ -96,6 +95,7 @@ pub(super) async fn claim(
 /// The same, of rows that stay where they are: in the order in which the last statement gives them.
 pub(super) async fn fetch(
     connection: &mut PgConnection,
+    doing: &str,
     sql: &str,
     rows: &mut Vec<(i64, ClaimedRow)>,
 ) -> Result<Answer, SourceError> {
@@ -110,7 +110,7 @@ pub(super) async fn fetch(
         }
         Ok(())
     };
-    bounded_by(LONG_STATEMENT_TIMEOUT, "claim rows of the outbox", answer).await?;
+    bounded_by(LONG_STATEMENT_TIMEOUT, doing, answer).await?;
     let spread = first.map_or(Duration::ZERO, |first| first.elapsed());
     let mut bytes = 0;
     for (seq, row) in rows.iter_mut() {

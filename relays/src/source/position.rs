@@ -8,8 +8,12 @@
 //! a transaction that takes its time commits a lower number than some that were published, and whoever goes on
 //! behind those never sees it. So a read stops below the horizon, the oldest transaction that is still running
 //! (`pg_snapshot_xmin` of the very snapshot that it reads by): every transaction below that has ended, and none can come to be
-//! there. What it costs: whoever writes anything anywhere on the server and does not commit holds the horizon back, and
-//! with it every event of later transactions. They come late then, and none is lost.
+//! there. What it costs: whoever writes anything anywhere on the server and does not commit, or has prepared a transaction and
+//! forgotten it, holds the horizon back, and with it every event of later transactions. They come late then, and none is lost.
+//!
+//! A new session reads on behind what it finds kept, and not behind what the relay remembers: what a server had answered
+//! before it crashed may be undone, and other transactions have those ids then. What was published in the half second
+//! since the position was kept comes again.
 //!
 //! Why this keeps the order of each key. A version is appended by a transaction that sees the version before it,
 //! which is committed then, and that had no id yet: so its id is higher. A transaction that had written something else
@@ -162,7 +166,7 @@ impl PositionSource {
         );
         let mut reader =
             (self.reader.take()).ok_or_else(|| SourceError::new(doing, "not connected"))?;
-        let answer = match fetch(&mut reader.connection, &sql, &mut reader.rows).await {
+        let answer = match fetch(&mut reader.connection, doing, &sql, &mut reader.rows).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.appetite.failed();
@@ -173,7 +177,8 @@ impl PositionSource {
         if let Some(due) = due {
             self.bookmark.keep(due);
         }
-        self.appetite.fed(reader.rows.len(), answer.bytes);
+        self.appetite
+            .fed(reader.rows.len(), answer.bytes, answer.spread);
         let some = !reader.rows.is_empty();
         for (seq, row) in reader.rows.drain(..) {
             self.bookmark.took(Place {

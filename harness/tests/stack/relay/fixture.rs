@@ -492,6 +492,16 @@ impl Fixture {
         Held(connection)
     }
 
+    /// Opens a transaction that has its id, and inserts nothing yet.
+    pub async fn begin(&self) -> Held {
+        let mut connection = self.connect().await;
+        sqlx::raw_sql("BEGIN; SELECT pg_current_xact_id()")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        Held(connection)
+    }
+
     pub async fn notify(&self) {
         self.execute(&format!("NOTIFY {}", self.schema)).await;
     }

@@ -55,3 +55,31 @@ async fn given_a_relay_that_is_killed_when_its_successor_starts_then_it_reads_on
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_lower_id_with_a_higher_number_when_it_is_published_first_then_neither_is_skipped_nor_repeated()
+ {
+    Fixture::run(Kind::Position, Wiring::Direct, async |fixture| {
+        // Given a transaction that has its id first and its number last, and one with which it is the other way about
+        let mut relay = RelayProcess::start(&fixture);
+        relay.wait_for(|s| *s == Signal::Ready).await;
+        let mut low_id = fixture.begin().await;
+        let low_number = fixture.insert_and_hold(1, 1).await;
+        low_id.insert(&fixture, 2, 1).await;
+        // When the one is published while the other is still open
+        low_id.commit().await;
+        fixture.wait_until_seen(1).await;
+        // Then the other one, which has the lower number, is no less behind the position
+        low_number.commit().await;
+        fixture.wait_until_worked_off(2).await;
+        relay.terminate().await;
+        // And the next relay begins behind both
+        let mut relay = RelayProcess::start(&fixture);
+        fixture.insert(1, 2..=2).await;
+        fixture.wait_until_worked_off(3).await;
+        relay.terminate().await;
+        let log = fixture.read_topic();
+        assert_eq!((log.different(), log.duplicates()), (3, 0));
+    })
+    .await;
+}
