@@ -545,6 +545,9 @@ const EXPENSES: [Expense; 5] = [
     ),
 ];
 
+/// The kind of strategy whose events are the truth.
+const EVENT_SOURCING: &str = "event-sourcing";
+
 /// These are said where events are the truth, beside those whose tables are an order's row and an outbox: what each
 /// way writes, what it leaves, and how long it takes to have the orders again from their events.
 const OF_EVENTS: [Expense; 3] = [
@@ -590,8 +593,8 @@ fn expenses<'a>(
 /// Returns the section of what the events cost the database: it is to be read beside the latencies, which it pays
 /// for.
 pub fn database(record: &Record) -> Section {
-    let mut all = record.strategies.iter().map(|s| s.database);
-    let of_events: &[Expense] = match all.any(|database| database.rebuild_ms.is_some()) {
+    let mut all = record.strategies.iter();
+    let of_events: &[Expense] = match all.any(|s| s.kind == EVENT_SOURCING) {
         true => &OF_EVENTS,
         false => &[],
     };

@@ -125,7 +125,6 @@ impl Sampler {
             | OutboxKind::Mark
             | OutboxKind::Cdc
             | OutboxKind::Fleeting
-            // Its events are what an outbox is elsewhere.
             | OutboxKind::Events
             | OutboxKind::LoggedEvents
             | OutboxKind::Foreign { .. } => &[
@@ -138,7 +137,12 @@ impl Sampler {
                 ROWS_CHANGED,
             ],
         };
+        let has_events = self.layout.outbox.has_events();
         for (column, name) in names.iter().enumerate() {
+            // What is kept for ever is no outbox that has grown: it grows with what is committed.
+            if *name == OUTBOX_BYTES && has_events {
+                continue;
+            }
             if let Ok(Some(value)) = row.try_get::<Option<f64>, _>(column) {
                 samples.push(Sample {
                     series: (*name).to_owned(),

@@ -145,8 +145,9 @@ scenarios! {
         assert_eq!(database("outbox").rebuild_ms, None);
         for events in ["events", "events-cdc"] {
             let (events, outbox) = (database(events), database("outbox"));
-            assert!(events.rebuild_ms.is_some());
+            assert!(events.rebuild_ms.is_some() && events.rows_written.total.is_some());
             assert!(events.rows_written.total < outbox.rows_written.total);
+            assert!(events.outbox_peak_bytes.total.is_none());
         }
         assert_eq!(database("events-cdc").rows_changed.total, Some(0.0));
     };

@@ -110,5 +110,7 @@ fn costs_what_it_must(record: &Record) {
             strategy.name
         );
         assert!(strategy.database.storage_end_bytes.total > Some(0.0));
+        // What stays is no outbox that was not worked off
+        assert_eq!(strategy.database.outbox_peak_bytes.total, None);
     }
 }

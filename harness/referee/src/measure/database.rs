@@ -1,6 +1,6 @@
 //! What a strategy cost the database, from the samples of the run.
 
-use crate::history::History;
+use crate::history::{History, WALL_DRIFT_NS};
 use reports::record::{Cost, DatabaseCosts};
 
 /// This series says where the server writes its log, bytes from the log's beginning.
@@ -42,9 +42,21 @@ pub fn database_costs(history: &History, committed: u64) -> DatabaseCosts {
         rows_changed: cost(growth(&values(ROWS_CHANGED))),
         slot_wal_peak_bytes: cost(peak(&values(SLOT_WAL_BYTES))),
         rows_written: cost(growth(&values(ROWS_WRITTEN))),
-        storage_end_bytes: cost(values(STORAGE_BYTES).last().copied()),
+        storage_end_bytes: cost(at_the_end(history, STORAGE_BYTES)),
         rebuild_ms: values(REBUILD_MS).last().copied(),
     }
+}
+
+/// A sample that is older than the last one of the clocks by this is not of the same look.
+const LOOK_NS: i64 = 1_000_000_000;
+
+/// Returns the last value of a series, if it is of the last look, as the clocks tell, which can always be read: an
+/// earlier one, before a database went down for good, is not what was there at the end.
+fn at_the_end(history: &History, series: &str) -> Option<f64> {
+    let last = |series: &str| history.samples.iter().rfind(|s| s.series == series);
+    let looked_ns = last(WALL_DRIFT_NS).map_or(0, |drift| drift.at_ns);
+    let sample = last(series)?;
+    (sample.at_ns >= looked_ns.saturating_sub(LOOK_NS)).then_some(sample.value)
 }
 
 pub(super) fn peak(values: &[f64]) -> Option<f64> {

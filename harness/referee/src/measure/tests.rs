@@ -13,7 +13,7 @@ use super::{
     planned_changes, series, throughput_per_s, whole,
 };
 use crate::checkers::fixture::*;
-use crate::history::{History, Outcome, Sample};
+use crate::history::{History, Outcome, Sample, WALL_DRIFT_NS};
 use crate::scenario::StrategyKind;
 use crate::view::Join;
 use reports::record::{Cost, DatabaseCosts};
@@ -244,6 +244,16 @@ fn what_the_database_paid_is_shared_by_what_was_committed() {
             storage_end_bytes: cost(700.0),
             rebuild_ms: Some(3.5),
         }
+    );
+    // What was last seen long before the last look is not what was there at the end
+    history.samples.push(Sample {
+        series: WALL_DRIFT_NS.to_owned(),
+        at_ns: 5 * S,
+        value: 0.0,
+    });
+    assert_eq!(
+        database_costs(&history, 40).storage_end_bytes,
+        Cost::default()
     );
     // Nothing was committed: nobody to share it
     let nobody = database_costs(&history, 0);

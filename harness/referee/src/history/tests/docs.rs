@@ -116,7 +116,7 @@ fn names_of_series() -> String {
         ),
         (
             OUTBOX_BYTES.to_owned(),
-            "size of the outbox with its indexes and TOAST, bytes",
+            "size of the outbox with its indexes and TOAST, bytes; not where events are the truth, which stay",
         ),
         (
             DEAD_TUPLES.to_owned(),
