@@ -2,12 +2,11 @@
 //! from them.
 
 use super::deployment::Deployment;
-use super::fencing::Read;
 use crate::clock::RunClock;
+use crate::fence::database::{self, Truth};
 use crate::fence::patience::Patience;
 use crate::fence::projection::{Projection, difference, rebuild};
-use crate::fence::{Fence, database};
-use crate::history::{FenceStep, Sample};
+use crate::history::{Rows, Sample, TruthRow};
 use crate::measure::REBUILD_MS;
 use std::time::{Duration, Instant};
 
@@ -17,43 +16,39 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const WORK_WITHIN: Duration = Duration::from_secs(30);
 const WORK_PER_EVENT: Duration = Duration::from_micros(200);
 
-/// Rebuilds the projection, and gives how long that took. That it cannot be rebuilt is a remark, since nothing is judged
-/// by it. Where it is not what the events say, nobody knows what is true, so reading the truth has failed.
+/// Rebuilds the projection, and gives how long that took; or a remark, that it could not be rebuilt or is not what the
+/// events say. Nothing is judged by it: what is true was read from the events themselves, and stays so.
 pub(super) async fn project(
     deployment: &Deployment<'_>,
     patience: &Patience,
     clock: RunClock,
-    read: &mut Read,
-) -> Option<Sample> {
-    let truth = read.truth.as_ref()?;
-    if !deployment.layout.outbox.has_events() {
-        return None;
-    }
+    truth: Option<&Truth>,
+) -> Result<Option<Sample>, String> {
+    let Some(truth) = truth.filter(|_| deployment.layout.outbox.has_events()) else {
+        return Ok(None);
+    };
     let within = WORK_WITHIN + WORK_PER_EVENT * truth.rows.len() as u32;
     let rebuilt = patience.give(within, rebuilt(deployment)).await;
-    match rebuilt.unwrap_or_else(|cut| Err(cut.to_string())) {
-        Ok(projection) => {
-            let took_ms = projection.took.as_secs_f64() * 1e3;
-            if let Some(difference) = difference(&truth.rows, projection.rows) {
-                let mut fence = Fence::new(clock, patience);
-                let reason = format!(
-                    "the projection that was rebuilt is not what the events say: {difference}"
-                );
-                fence.fail(FenceStep::ReadTruth, reason);
-                read.steps.extend(fence.into_steps());
-                return None;
-            }
-            Some(Sample {
-                series: REBUILD_MS.to_owned(),
-                at_ns: clock.now_ns(),
-                value: took_ms,
-            })
-        }
-        Err(reason) => {
-            let remark = format!("the projection was not rebuilt: {reason}");
-            read.remarks.push(remark);
-            None
-        }
+    let took_ms = timed(
+        &truth.rows,
+        rebuilt.unwrap_or_else(|cut| Err(cut.to_string())),
+    )?;
+    Ok(Some(Sample {
+        series: REBUILD_MS.to_owned(),
+        at_ns: clock.now_ns(),
+        value: took_ms,
+    }))
+}
+
+/// How long a projection took, milliseconds, if it is what the events say.
+fn timed(truth: &Rows<TruthRow>, rebuilt: Result<Projection, String>) -> Result<f64, String> {
+    let projection =
+        rebuilt.map_err(|reason| format!("the projection was not rebuilt: {reason}"))?;
+    match difference(truth, projection.rows) {
+        None => Ok(projection.took.as_secs_f64() * 1e3),
+        Some(difference) => Err(format!(
+            "the projection that was rebuilt is not what the events say: {difference}"
+        )),
     }
 }
 
@@ -62,4 +57,35 @@ async fn rebuilt(deployment: &Deployment<'_>) -> Result<Projection, String> {
     let mut connection = database::connect(deployment.admin(), soon).await?;
     let rebuilt = rebuild(&mut connection, &deployment.layout, &deployment.identity).await;
     rebuilt.map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_projection_that_is_wrong_or_missing_then_there_is_no_time_of_it_and_a_remark_says_why()
+     {
+        let row = |attempt| TruthRow {
+            order: 4,
+            version: 1,
+            attempt,
+            change: attempt,
+        };
+        let truth: Rows<TruthRow> = [row(0)].into_iter().collect();
+        let built = |attempt| {
+            let rows = vec![row(attempt)];
+            let took = Duration::from_millis(7);
+            timed(&truth, Ok(Projection { took, rows }))
+        };
+        assert_eq!(built(0), Ok(7.0));
+        let wrong = built(1).unwrap_err();
+        assert!(
+            wrong.contains("is not what the events say: it has order 4"),
+            "{wrong}"
+        );
+        let missing = timed(&truth, Err("no room".to_owned())).unwrap_err();
+        assert_eq!(missing, "the projection was not rebuilt: no room");
+    }
 }

@@ -274,7 +274,10 @@ async fn load_and_fence(
     }
     let mut samples = sampler.await.map_err(|e| failed("sampling", &e))?;
     samples.extend(ends.stop().await);
-    samples.extend(projecting::project(deployment, &patience, clock, &mut read).await);
+    match projecting::project(deployment, &patience, clock, read.truth.as_ref()).await {
+        Ok(sample) => samples.extend(sample),
+        Err(remark) => read.remarks.push(remark),
+    }
     let trace = collect_trace(context, deployment, clock).await?;
 
     let meta = RunMeta {
