@@ -2,9 +2,10 @@
 //! from its events.
 //!
 //! An append is one statement: it folds the order's events, checks the change against what comes of that, and
-//! appends the next version. Nothing is locked. Of two that saw the same version one finds its place taken and
-//! appends nothing (optimistic concurrency); then it is asked why, and tried again where it may be, as
-//! with an order's row.
+//! appends the next version. There is no row of the order that could be locked. Of two that saw the same version one
+//! finds its place taken and appends nothing (optimistic concurrency); where the other's event is not committed yet,
+//! it waits for what becomes of that first. Then it is asked why, and tried again where it may be, as with an order's
+//! row: three times in all.
 //!
 //! The parameters are those of the outbox: $1 order, $2 attempt, $3 change, $4 state required, $5 state afterwards
 //! (null leaves it as it was), $6 event id, $7 event type, $8 and $9 the event's text before and after its version.

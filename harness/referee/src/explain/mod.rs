@@ -16,7 +16,7 @@ use crate::checkers::context::Context;
 use crate::checkers::{Offence, each_offence};
 use crate::history::{FenceStep, NONE};
 use crate::identity::Identity;
-use crate::scenario::Metric;
+use crate::scenario::{Metric, Publishing, StrategyKind};
 use crate::view::Span;
 use index::{Groups, Sights};
 use lives::Lives;
@@ -162,6 +162,27 @@ impl<'a> Explainer<'a> {
     /// Returns the numbers of all attempts at a change.
     fn siblings(&self, change: u32) -> impl Iterator<Item = u32> + '_ {
         self.attempts.of(change).map(|attempt| attempt as u32)
+    }
+
+    /// Whether events stay where they are, and the relay keeps how far it has come.
+    fn goes_by_position(&self) -> bool {
+        matches!(
+            self.context.view.kind(),
+            Some(StrategyKind::EventSourcing {
+                publish: Publishing::Polling { .. }
+            })
+        )
+    }
+
+    /// How the source learns that an event is on the topic: the end of "confirmed ...".
+    fn confirmed_to(&self) -> &'static str {
+        let Some(StrategyKind::EventSourcing { publish }) = self.context.view.kind() else {
+            return "to the outbox";
+        };
+        match publish {
+            Publishing::Polling { .. } => "by its position",
+            Publishing::Cdc => "to its slot",
+        }
     }
 
     /// When a step of the fence had ended well.

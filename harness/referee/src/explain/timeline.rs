@@ -7,7 +7,7 @@ use super::words::{how_it_ended, lsn, persistence, spoken};
 use crate::history::{
     FenceStep, Intent, NONE, Outcome, PendingState, Request, Stage, TraceRow, Tracer,
 };
-use crate::scenario::FaultKind;
+use crate::scenario::{FaultKind, StrategyKind};
 use crate::view::Span;
 use crate::view::{Class, NEVER};
 use contract::order::ChangeType;
@@ -177,7 +177,10 @@ impl Explainer<'_> {
                 Rank::Reported,
                 "given up without a delivery report".to_owned(),
             ),
-            Stage::Confirmed => (Rank::Confirmed, "confirmed to the outbox".to_owned()),
+            Stage::Confirmed => (
+                Rank::Confirmed,
+                format!("confirmed {}", self.confirmed_to()),
+            ),
         };
         Moment {
             at_ns: row.at_ns,
@@ -319,9 +322,15 @@ impl Explainer<'_> {
             let state = pending.iter().find(|p| p.attempt == trail.attempt);
             let what = match state.map(|p| p.state) {
                 Some(PendingState::Slot) => "final read: still ahead of the slot's position",
+                _ if self.goes_by_position() => "final read: still behind the relay's position",
                 _ => "final read: its row is still there",
             };
-            push(FenceStep::ReadSource, "outbox", what.to_owned());
+            let kind = self.context.view.kind();
+            let source = match matches!(kind, Some(StrategyKind::EventSourcing { .. })) {
+                true => "events",
+                false => "outbox",
+            };
+            push(FenceStep::ReadSource, source, what.to_owned());
         }
         if join.first_row(slot).is_none() {
             push(

@@ -96,14 +96,21 @@ impl Explainer<'_> {
             .filter(|death| !same && death.at_ns <= again_ns);
         match (before.end, before.confirmed_ns, death) {
             (_, Some(confirmed_ns), _) if confirmed_ns <= again_ns => {
-                told.say(format!("confirmed to the outbox at {}", at(confirmed_ns)));
+                told.say(format!(
+                    "confirmed {} at {}",
+                    self.confirmed_to(),
+                    at(confirmed_ns)
+                ));
                 told.maybe(death.map(|death| self.died(death)));
             }
             (Some(end), _, None) if end.stage != Stage::Delivered => {
                 told.say(self.delivery(before.handed_ns.unwrap_or(before.last_ns), &end));
             }
             (_, _, Some(death)) => told.say(match publisher {
-                Tracer::Relay => self.died_before(death, "it confirmed it to the outbox"),
+                Tracer::Relay => {
+                    let before = format!("it confirmed it {}", self.confirmed_to());
+                    self.died_before(death, &before)
+                }
                 Tracer::OrderService => self.died(death),
             }),
             (_, _, None) => {
@@ -111,7 +118,10 @@ impl Explainer<'_> {
                     told.say(format!("its delivery was reported at {}", at(row.at_ns)));
                 }
                 if publisher == Tracer::Relay {
-                    told.say("not confirmed to the outbox before it was taken up again");
+                    told.say(format!(
+                        "not confirmed {} before it was taken up again",
+                        self.confirmed_to()
+                    ));
                 }
             }
         }

@@ -32,7 +32,10 @@ impl Explainer<'_> {
         let pending = history.pending.iter();
         let held = match pending.clone().find(|p| p.attempt == offence.attempt) {
             Some(row) if row.state == PendingState::Slot => "still ahead of the slot's position",
-            _ => "still in the outbox",
+            _ => match self.goes_by_position() {
+                true => "still behind the relay's position",
+                false => "still in the outbox",
+            },
         };
         let at = self
             .fence_ns(FenceStep::ReadSource)

@@ -79,9 +79,10 @@ impl Explainer<'_> {
     /// A passage that did not end well, from the handing over on.
     fn passage(&self, publisher: Tracer, passage: &Passage, told: &mut Sentence) {
         let confirmed = |how: &str| {
+            let to = self.confirmed_to();
             passage
                 .confirmed_ns
-                .map(|at_ns| format!("confirmed to the outbox at {} {how}", self.at(at_ns)))
+                .map(|at_ns| format!("confirmed {to} at {} {how}", self.at(at_ns)))
         };
         let death = || {
             self.lives.death(

@@ -1,7 +1,8 @@
 use super::given::*;
 use crate::checkers::fixture::*;
 use crate::history::{Body, History, Life, Pending, PendingState, Stage};
-use crate::scenario::Metric;
+use crate::scenario::{Metric, Publishing, StrategyKind};
+use std::time::Duration;
 
 /// A dual write's history with one event gone, and the attempt that made it: due at 0.058 s.
 fn lost_by_service() -> (History, u32) {
@@ -316,6 +317,17 @@ fn given_an_event_that_the_source_still_holds_then_it_is_undrained() {
         "{told}"
     );
     assert!(told.ends_with(": undrained"), "{told}");
+    // Where events stay, there is no outbox that could hold it
+    let publish = Publishing::Polling {
+        interval: Duration::from_millis(5),
+        batch: 500,
+    };
+    history.meta.scenario.strategies[0].kind = StrategyKind::EventSourcing { publish };
+    let told = sentence(&history, Metric::Undrained);
+    assert!(
+        told.contains("; still behind the relay's position when the relay was stopped at "),
+        "{told}"
+    );
 }
 
 #[test]
