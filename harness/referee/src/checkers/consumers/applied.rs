@@ -39,8 +39,8 @@ impl Applied {
         all.filter(move |effect| effect.consumer == consumer)
     }
 
-    /// Counts effects beyond the first of one change. What a fault does lies between the event's first copy, or the
-    /// first effect, and the second effect: both copies may be applied at once, when a fault is over.
+    /// Counts effects beyond the first of one change. What a fault does lies between the change, or the first effect, and
+    /// the second effect: both copies may be applied at once, when a fault is over.
     pub fn twice(&self, _: &ConsumerEnd, context: &Context<'_>, tally: &mut Tally<'_>) {
         let join = &context.view.join;
         let mut was_applied = vec![false; join.truth.len()];
@@ -51,7 +51,7 @@ impl Applied {
             if !std::mem::replace(&mut was_applied[slot], true) {
                 continue;
             }
-            let span = self.span_until(effect.at_ns, slot, join);
+            let span = self.span_until(effect.at_ns, slot, context);
             tally.add(span, || Offence {
                 what: format!(
                     "{}: applied at {}, and again at {}",
@@ -82,7 +82,8 @@ impl Applied {
                 continue;
             }
             let against = *highest;
-            tally.add(self.span_until(effect.at_ns, slot, join), || Offence {
+            let span = self.span_until(effect.at_ns, slot, context);
+            tally.add(span, || Offence {
                 against,
                 what: format!(
                     "{}: applied at {}, when version {against} had been",
@@ -94,12 +95,14 @@ impl Applied {
         }
     }
 
-    /// From when an event first came to the topic, or was first applied, until an effect of it.
-    fn span_until(&self, until_ns: i64, slot: usize, join: &Join<'_>) -> Span {
+    /// From when a change was to be made, or its event first applied, until an effect of it. An event that comes late for
+    /// the first time comes when the fault is over that held it back, so its coming is no begin.
+    fn span_until(&self, until_ns: i64, slot: usize, context: &Context<'_>) -> Span {
         let from_ns = self.first_ns[slot];
-        let came_ns = join.first_row(slot).map(|row| join.on_topic_ns(row));
+        let first_row = context.view.join.first_row(slot);
+        let begun_ns = first_row.map(|row| context.view.record_span(row).from_ns);
         Span {
-            from_ns: came_ns.map_or(from_ns, |came_ns| came_ns.min(from_ns)),
+            from_ns: begun_ns.map_or(from_ns, |begun_ns| begun_ns.min(from_ns)),
             until_ns,
         }
     }
