@@ -413,3 +413,39 @@ fn given_an_expected_zero_when_nothing_came_twice_then_it_is_met_and_said_to_be_
         .insert(partition, offset);
     assert_eq!(of_consumer(&judged(&history)).copies, Some(0));
 }
+
+#[test]
+fn given_a_consumer_that_may_have_read_again_by_itself_when_nothing_came_twice_then_nothing_is_said_of_untried()
+ {
+    let told = |history: &History| of_consumer(&judged(history)).expectations[1].clone();
+    let hit = |target| {
+        let mut history = consumed(40, zeros());
+        add_fault(&mut history, target, FaultKind::Kill, 50 * MS, 60 * MS);
+        history
+    };
+    let name = ConsumerName::of_process("consumer-payments").unwrap();
+    let other = ConsumerName::of_process("consumer-other").unwrap();
+    let mut died = consumed(40, zeros());
+    died.meta.deaths.push(Death {
+        process: "consumer-payments".to_owned(),
+        at_ns: FROM + 50 * MS,
+        exit: 9,
+        how: "was ended by signal 9".to_owned(),
+        last_words: String::new(),
+    });
+    let mut killed = consumed(40, zeros());
+    killed.meta.consumers[0].was_killed = true;
+    let killed = of_consumer(&judged(&killed)).expectations[1].reason.clone();
+    assert!(!killed.contains("not tried"), "{killed}");
+    for disturbed in [
+        hit(Target::Process(Victim::Consumer(name))),
+        hit(Target::Process(Victim::PostgresServer)),
+        died,
+    ] {
+        let of_twice = told(&disturbed);
+        assert_eq!((of_twice.met, &*of_twice.reason), (Some(true), ""));
+    }
+    // What hits another one does nothing to it.
+    let of_twice = told(&hit(Target::Process(Victim::Consumer(other))));
+    assert!(of_twice.reason.contains("not tried"), "{of_twice:?}");
+}
