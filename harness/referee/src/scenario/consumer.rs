@@ -5,7 +5,7 @@ use super::keys::{self, KeyInfo, Shape};
 use super::section::{Entry, Section};
 use super::source::{Problems, suggest};
 use super::strategies::{name_problem, plain};
-use super::{Expectation, Metric, Strategy, StrategyKind, limits};
+use super::{Comparison, Expectation, Metric, Strategy, StrategyKind, limits};
 use crate::envelope::EventPlace;
 use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
 use serde::{Deserialize, Serialize};
@@ -75,13 +75,16 @@ impl Consumer {
     }
 
     /// Counts that are expected to be 0 unless the file says otherwise: those that its way of working promises, as long
-    /// as the strategy keeps what it is held to. No consumer can tell a phantom from an event, and one that took a
-    /// phantom's key for the event's leaves that out; so where the strategy is not held to have none, what follows is
-    /// not expected. The same holds of events that come out of order.
-    fn zeros(&self, strategy: &StrategyKind) -> Vec<Metric> {
-        let held_to = strategy.zeros();
-        let no_phantoms = held_to.contains(&Metric::Phantom);
-        let in_order = held_to.contains(&Metric::Reordered);
+    /// as the strategy keeps what it is held to, by itself or by the file. No consumer can tell a phantom from an event,
+    /// and one that took a phantom's key for the event's leaves that out; so where the strategy is not held to have none,
+    /// what follows is not expected. The same holds of events that come out of order.
+    fn zeros(&self, of_strategy: &[Expectation]) -> Vec<Metric> {
+        let has_none_of = |metric| {
+            let mut of_it = of_strategy.iter().filter(|e| e.metric == metric);
+            of_it.any(|e| e.comparison != Comparison::AtLeast && e.value == 0.0)
+        };
+        let no_phantoms = has_none_of(Metric::Phantom);
+        let in_order = has_none_of(Metric::Reordered);
         let has_order = self.effect.has_order();
         let (by_key, is_after) = match (self.idempotency, self.commit) {
             (Idempotency::None, _) => return Vec::new(),
@@ -292,16 +295,17 @@ pub(super) fn read_expectations(
     })
 }
 
-/// What the file says of each consumer, then the implicit zeros that it does not override.
+/// What the file says of each consumer, then the implicit zeros that it does not override. `of_strategy` is all that
+/// the strategy itself is held to.
 pub(super) fn with_implicit(
     said: Vec<ConsumerExpectations>,
     consumers: &[Consumer],
-    strategy: &StrategyKind,
+    of_strategy: &[Expectation],
 ) -> Vec<ConsumerExpectations> {
     let all = consumers.iter().map(|consumer| {
         let of_it = said.iter().find(|s| s.consumer == consumer.name);
         let mut expectations = of_it.map_or_else(Vec::new, |s| s.expectations.clone());
-        for metric in consumer.zeros(strategy) {
+        for metric in consumer.zeros(of_strategy) {
             if !expectations.iter().any(|e| e.metric == metric) {
                 expectations.push(zero(metric));
             }

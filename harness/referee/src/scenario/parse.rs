@@ -456,7 +456,7 @@ fn read_expectations(
         let said = std::mem::take(&mut strategy.expectations);
         strategy.expectations = expectations::with_implicit(said, &strategy.kind);
         let said = std::mem::take(&mut strategy.of_consumers);
-        strategy.of_consumers = consumer::with_implicit(said, consumers, &strategy.kind);
+        strategy.of_consumers = consumer::with_implicit(said, consumers, &strategy.expectations);
     }
     strategies
 }

@@ -238,3 +238,33 @@ fn given_each_way_of_working_when_read_then_a_consumer_is_held_to_what_that_prom
         assert_eq!(held_to(NAIVE, keys), of_dual_write, "{keys}, dual write");
     }
 }
+
+#[test]
+fn given_what_the_file_says_of_the_strategy_when_read_then_its_consumers_are_held_to_what_follows_from_that()
+ {
+    let held_to = |strategy: &str, name: &str, said: &str, keys: &str| {
+        let consumer = format!("[consumer.a]\n{keys}\n[expect.{name}]\n{said}\n");
+        let s = parse("s.toml", &file(&[HEAD, LOAD, strategy, &consumer])).unwrap();
+        let all = s.strategies[0].of_consumers[0].expectations.clone();
+        all.iter().map(|e| e.metric.name()).collect::<Vec<_>>()
+    };
+    let (twice, unseen) = ("applied_twice", "applied_unseen");
+    let (never, back) = ("unapplied", "applied_out_of_order");
+    let key = "effect = \"state\"\nidempotency = \"key\"";
+    let inbox = "effect = \"state\"\nidempotency = \"inbox\"";
+    // A relay that is to reorder, or may: what comes late is left out, or takes the order back.
+    for said in ["reordered = \">= 1\"", "reordered = \"<= 5\""] {
+        assert_eq!(held_to(CDC, "cdc", said, key), [twice, unseen, back]);
+        assert_eq!(held_to(CDC, "cdc", said, inbox), [never, twice, unseen]);
+    }
+    assert_eq!(
+        held_to(CDC, "cdc", "phantom = \">= 1\"", inbox),
+        [never, twice, back]
+    );
+    // And a dual write of which the file wants none of that.
+    let none = "phantom = 0\nreordered = \"<= 0\"";
+    assert_eq!(
+        held_to(NAIVE, "naive", none, key),
+        [never, twice, unseen, back]
+    );
+}
