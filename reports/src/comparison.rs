@@ -240,11 +240,11 @@ pub(crate) fn consumer_counts(
     ]
 }
 
-/// The words for nothing wrong. Where no copy came none could be applied; and of a call it is never more than how it
+/// The words for nothing wrong. Where no copy was on the topic, a consumer had none to know but what it read again; and of a call it is never more than how it
 /// went this time, as no transaction covers it.
 fn once_each(consumer: &Consumer) -> &'static str {
     match (consumer.copies, consumer.effect.as_str()) {
-        (Some(0), _) => "once each, no copies",
+        (Some(0), _) => "once each, no copy on the topic",
         (_, "call") => "once each this time",
         (_, _) => "once each",
     }

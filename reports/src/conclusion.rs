@@ -239,21 +239,32 @@ fn passed(strategy: &Strategy) -> (String, bool) {
 }
 
 /// What its consumers did with it, as far as something was wrong, those that did the same together:
-/// `consumer-payments and consumer-inventory applied 312 changes twice`.
+/// `consumer-payments and consumer-inventory each applied 312 changes twice`.
 fn of_consumers(strategy: &Strategy) -> Vec<String> {
     let mut told: Vec<(String, Vec<&str>)> = Vec::new();
     for consumer in &strategy.consumers {
         let all = [
-            (consumer.unapplied, "did not apply", ""),
-            (consumer.applied_twice, "applied", " twice"),
-            (consumer.applied_unseen, "applied", " without a valid event"),
-            (consumer.applied_out_of_order, "applied", " out of order"),
+            (consumer.unapplied, "did not apply", "change", ""),
+            (consumer.applied_twice, "applied", "change", " twice"),
+            (
+                consumer.applied_unseen,
+                "applied",
+                "change",
+                " without a valid event",
+            ),
+            // An effect that takes back is one, however many versions it takes back.
+            (
+                consumer.applied_out_of_order,
+                "had",
+                "effect",
+                " out of order",
+            ),
         ];
         let wrong = all
             .into_iter()
             .filter(|(count, ..)| count.is_some_and(|count| count > 0));
-        for (count, did, how) in wrong {
-            let what = format!("{did} {}{how}", figures::counted(count, "change"));
+        for (count, did, of, how) in wrong {
+            let what = format!("{did} {}{how}", figures::counted(count, of));
             match told.iter_mut().find(|(known, _)| *known == what) {
                 Some((_, names)) => names.push(&consumer.name),
                 None => told.push((what, vec![&consumer.name])),
@@ -261,7 +272,11 @@ fn of_consumers(strategy: &Strategy) -> Vec<String> {
         }
     }
     let sentences = told.into_iter();
-    let sentences = sentences.map(|(what, names)| format!("its {} {what}", figures::list(&names)));
+    let sentences = sentences.map(|(what, names)| {
+        // Their counts are not one sum.
+        let each = if names.len() > 1 { "each " } else { "" };
+        format!("its {} {each}{what}", figures::list(&names))
+    });
     sentences.collect()
 }
 

@@ -100,7 +100,7 @@ fn given_consumers_that_applied_each_event_once_when_shown_then_what_that_shows_
     let text = Terminal { colour, width: 120 }.render(&record, None);
     for (label, said) in [
         ("tried (insert, inbox)", "once each"),
-        ("untried (insert, inbox)", "once each, no copies"),
+        ("untried (insert, inbox)", "once each, no copy on the topic"),
         ("older (insert, inbox)", "once each"),
         ("called (call, inbox)", "once each this time"),
         ("kept (state, inbox)", "once each"),
@@ -124,8 +124,8 @@ fn given_consumers_that_did_the_same_when_concluded_then_it_is_said_once() {
     record.strategies[0].consumers.push(shipping);
     assert_eq!(
         reports::conclusion(&record),
-        "polling lost none, its consumer-payments and consumer-shipping applied 312 changes twice and its \
-         consumer-shipping applied 98 changes out of order."
+        "polling lost none, its consumer-payments and consumer-shipping each applied 312 changes twice and its \
+         consumer-shipping had 98 effects out of order."
     );
 }
 
