@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
-use relays::consumer::{CallBody, IDEMPOTENCY_KEY};
+use relays::consumer::{CallBody, CallTarget, IDEMPOTENCY_KEY};
 use relays::signal::monotonic_ns;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -25,7 +25,7 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// This is the server that one consumer calls.
 pub struct CallSink {
-    address: SocketAddr,
+    target: CallTarget,
     calls: Arc<CallLog>,
     ending: Arc<Notify>,
     server: JoinHandle<()>,
@@ -64,8 +64,10 @@ impl CallSink {
             most,
             taken: Mutex::default(),
         });
+        // Whoever else is on this machine finds the port, and not this.
+        let path = format!("/calls/{}", Uuid::new_v4().simple());
         let router = Router::new()
-            .route("/calls", post(take))
+            .route(&path, post(take))
             .with_state(Arc::clone(&calls));
         let ending = Arc::new(Notify::new());
         let end = Arc::clone(&ending);
@@ -77,16 +79,16 @@ impl CallSink {
             }
         });
         Ok(Self {
-            address,
+            target: CallTarget { address, path },
             calls,
             ending,
             server,
         })
     }
 
-    /// Returns where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Returns where it takes calls.
+    pub fn target(&self) -> &CallTarget {
+        &self.target
     }
 
     /// Ends the server, and returns every call that came to it, in the order in which they came. Nobody calls any more.
@@ -148,13 +150,17 @@ mod tests {
     use crate::identity::RunKey;
 
     async fn call(sink: &CallSink, id: &str, order: Uuid, version: i32) -> u16 {
+        call_on(&sink.target().path, sink, id, (order, version)).await
+    }
+
+    async fn call_on(path: &str, sink: &CallSink, id: &str, (order, version): (Uuid, i32)) -> u16 {
         let body = CallBody {
             order_id: order,
             version,
         };
         let client = crate::http::direct().build().unwrap();
         let request = client
-            .post(format!("http://{}/calls", sink.address()))
+            .post(format!("http://{}{path}", sink.target().address))
             .header(IDEMPOTENCY_KEY, id)
             .json(&body);
         request.send().await.unwrap().status().as_u16()
@@ -170,6 +176,10 @@ mod tests {
         let (order, event) = (identity.order_id(4), identity.attempt_id(9).to_string());
         assert_eq!(call(&sink, &event, order, 2).await, 200);
         assert_eq!(call(&sink, "nobody", order, 2).await, 400);
+        // Who does not know its path is not counted.
+        for path in ["/calls", "/calls/0"] {
+            assert_eq!(call_on(path, &sink, &event, (order, 2)).await, 404);
+        }
         let foreign = Uuid::from_u128(7);
         assert_eq!(call(&sink, &foreign.to_string(), foreign, -1).await, 200);
         assert_eq!(call(&sink, &event, order, 2).await, 200);

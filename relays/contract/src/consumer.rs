@@ -131,7 +131,16 @@ pub struct ConsumerConfig {
     pub idempotency: Idempotency,
     /// This says when it commits its offset.
     pub commit: OffsetCommit,
-    /// It calls whoever listens here, where its effect is a call.
+    /// It calls this one, where its effect is a call.
     #[serde(default)]
-    pub sink: Option<SocketAddr>,
+    pub sink: Option<CallTarget>,
+}
+
+/// Whom a consumer calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallTarget {
+    /// It listens here.
+    pub address: SocketAddr,
+    /// It takes calls on this path of its own, which nobody guesses.
+    pub path: String,
 }

@@ -1,12 +1,14 @@
 //! Effects that are calls: no transaction covers one, so a crash at the wrong moment makes it twice or never.
 
 use super::batch::ConsumedEvent;
+use super::ending::EndSignal;
 use super::inbox::CallInbox;
 use super::side::Undone;
 use super::sink::SinkClient;
 use crate::pump::backoff::Backoff;
 use contract::consumer::OffsetCommit;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// An event is called for so many times, before the consumer looks around and begins again with it.
 const ATTEMPTS: usize = 3;
@@ -15,6 +17,9 @@ pub(super) struct EffectCall {
     pub sink: SinkClient,
     pub inbox: Option<CallInbox>,
     pub commit: OffsetCommit,
+    /// These events were called for, and are not in the inbox yet: a session that is lost in between is no crash. At most
+    /// one a partition, the first that is not done of it: what is read again may come in another order of partitions.
+    pub unwritten: BTreeSet<Uuid>,
 }
 
 impl EffectCall {
@@ -22,19 +27,25 @@ impl EffectCall {
     pub async fn apply(
         &mut self,
         events: &[ConsumedEvent],
-        stopping: &AtomicBool,
+        ending: &EndSignal,
     ) -> Result<(), Undone> {
         match self.commit {
             OffsetCommit::Before => {
-                for event in events {
-                    if let Err(reason) = self.at_most_once(*event).await {
+                for (done, event) in events.iter().enumerate() {
+                    // The offset is committed: what is left now is nobody's, so it goes on as long as it may.
+                    if ending.is_over() {
+                        let left = events.len() - done;
+                        tracing::warn!("never done: {left} events, as it was told to end");
+                        break;
+                    }
+                    if let Err(reason) = self.at_most_once(*event, ending).await {
                         tracing::warn!("never done: {reason}");
                     }
                 }
             }
             OffsetCommit::After => {
                 for (done, event) in events.iter().enumerate() {
-                    let called = self.at_least_once(*event, stopping).await;
+                    let called = self.at_least_once(*event, ending).await;
                     called.map_err(|reason| Undone { done, reason })?;
                 }
             }
@@ -43,21 +54,30 @@ impl EffectCall {
     }
 
     /// In the inbox first: what fails behind that is never done, and nothing is tried again.
-    async fn at_most_once(&mut self, event: ConsumedEvent) -> Result<(), String> {
-        if let Some(inbox) = &mut self.inbox
-            && !inbox.add(event.id).await?
-        {
-            return Ok(());
+    async fn at_most_once(
+        &mut self,
+        event: ConsumedEvent,
+        ending: &EndSignal,
+    ) -> Result<(), String> {
+        if let Some(inbox) = &mut self.inbox {
+            // Nothing of it is done yet, so it can wait for a session that another event lost.
+            inbox.database.connect_until(ending).await?;
+            if !inbox.add(event.id).await? {
+                return Ok(());
+            }
         }
-        self.sink.call(event).await
+        self.sink.call(event, ending).await
     }
 
     /// In the inbox last: what fails before that is done again.
     async fn at_least_once(
         &mut self,
         event: ConsumedEvent,
-        stopping: &AtomicBool,
+        ending: &EndSignal,
     ) -> Result<(), String> {
+        if self.unwritten.contains(&event.id) {
+            return self.write(event).await;
+        }
         if let Some(inbox) = &mut self.inbox
             && inbox.has(event.id).await?
         {
@@ -67,11 +87,14 @@ impl EffectCall {
         let mut failed = "it was told to end".to_owned();
         for _ in 0..ATTEMPTS {
             // What is not called for is the next one's.
-            if stopping.load(Ordering::Relaxed) {
+            if ending.is_told() {
                 break;
             }
-            match self.sink.call(event).await {
-                Ok(()) => return self.done(event).await,
+            match self.sink.call(event, ending).await {
+                Ok(()) => {
+                    self.unwritten.insert(event.id);
+                    return self.write(event).await;
+                }
                 Err(reason) => failed = reason,
             }
             tokio::time::sleep(backoff.next()).await;
@@ -79,11 +102,12 @@ impl EffectCall {
         Err(failed)
     }
 
-    async fn done(&mut self, event: ConsumedEvent) -> Result<(), String> {
-        match &mut self.inbox {
-            Some(inbox) => inbox.add(event.id).await.map(|_| ()),
-            None => Ok(()),
+    async fn write(&mut self, event: ConsumedEvent) -> Result<(), String> {
+        if let Some(inbox) = &mut self.inbox {
+            inbox.add(event.id).await?;
         }
+        self.unwritten.remove(&event.id);
+        Ok(())
     }
 }
 
@@ -95,10 +119,9 @@ mod tests {
     use axum::extract::State;
     use axum::http::{HeaderMap, StatusCode};
     use axum::routing::post;
-    use contract::consumer::IDEMPOTENCY_KEY;
+    use contract::consumer::{CallTarget, IDEMPOTENCY_KEY};
     use std::sync::{Arc, Mutex};
     use tokio::net::TcpListener;
-    use uuid::Uuid;
 
     /// The answers to come, the next one last, and the ids that were called for.
     type Answers = Arc<Mutex<(Vec<StatusCode>, Vec<String>)>>;
@@ -112,7 +135,7 @@ mod tests {
 
     /// Calls for two events, of which the answers say how each call goes; which of them are called for, by number, and
     /// how many are done.
-    async fn called(commit: OffsetCommit, answers: &[bool], stopping: bool) -> (Vec<u128>, usize) {
+    async fn called(commit: OffsetCommit, answers: &[bool], told: bool) -> (Vec<u128>, usize) {
         let statuses = answers.iter().rev().map(|is_well| match is_well {
             true => StatusCode::OK,
             false => StatusCode::SERVICE_UNAVAILABLE,
@@ -122,19 +145,27 @@ mod tests {
         let router = Router::new().route("/calls", post(answer));
         let router = router.with_state(Arc::clone(&answers));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let sink = SinkClient::new(listener.local_addr().unwrap());
+        let sink = SinkClient::new(CallTarget {
+            address: listener.local_addr().unwrap(),
+            path: "/calls".to_owned(),
+        });
         tokio::spawn(async move { axum::serve(listener, router).await });
         let mut effect = EffectCall {
             sink,
             inbox: None,
             commit,
+            unwritten: BTreeSet::new(),
         };
+        let ending = EndSignal::default();
+        if told {
+            ending.tell();
+        }
         let events = [1, 2].map(|n| ConsumedEvent {
             order: Uuid::from_u128(7),
             version: 1,
             id: Uuid::from_u128(n),
         });
-        let applied = effect.apply(&events, &AtomicBool::new(stopping)).await;
+        let applied = effect.apply(&events, &ending).await;
         let done = applied.map_or_else(|undone| undone.done, |()| events.len());
         let ids = answers.lock().unwrap().1.clone();
         let ids = ids.iter().map(|id| Uuid::try_parse(id).unwrap().as_u128());

@@ -5,6 +5,7 @@ mod batch;
 mod call;
 mod database;
 mod effect;
+mod ending;
 mod inbox;
 mod reader;
 mod side;
@@ -16,12 +17,11 @@ use crate::pump::terminated;
 use crate::signal::{Signal, emit};
 use batch::ConsumedBatch;
 pub use contract::consumer::{
-    CallBody, ConsumerConfig, EffectKind, IDEMPOTENCY_KEY, Idempotency, OffsetCommit,
+    CallBody, CallTarget, ConsumerConfig, EffectKind, IDEMPOTENCY_KEY, Idempotency, OffsetCommit,
 };
+use ending::EndSignal;
 use reader::GroupReader;
 use side::{EffectSide, Undone};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -40,11 +40,11 @@ pub fn run(config: ConsumerConfig) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|e| format!("start the consumer's runtime: {e}"))?;
-    let stopping = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stopping);
+    let ending = EndSignal::default();
+    let told = ending.clone();
     runtime.spawn(async move {
         terminated().await;
-        told.store(true, Ordering::Relaxed);
+        told.tell();
     });
     let reader = GroupReader::join(&config)?;
     let consumer = GroupMember {
@@ -52,7 +52,7 @@ pub fn run(config: ConsumerConfig) -> Result<(), String> {
         commit: config.commit,
         reader,
         runtime,
-        stopping,
+        ending,
         backoff: Backoff::default(),
         is_ready: false,
     };
@@ -66,14 +66,14 @@ struct GroupMember {
     side: EffectSide,
     commit: OffsetCommit,
     runtime: Runtime,
-    stopping: Arc<AtomicBool>,
+    ending: EndSignal,
     backoff: Backoff,
     is_ready: bool,
 }
 
 impl GroupMember {
     fn run(mut self) {
-        while !self.is_stopping() {
+        while !self.ending.is_told() {
             if let Err(reason) = self.round() {
                 tracing::warn!("{reason}");
                 self.pause();
@@ -87,13 +87,9 @@ impl GroupMember {
         self.runtime.shutdown_timeout(LOOK_AROUND);
     }
 
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-
     fn pause(&mut self) {
         let mut left = self.backoff.next();
-        while !left.is_zero() && !self.is_stopping() {
+        while !left.is_zero() && !self.ending.is_told() {
             let nap = left.min(NAP);
             std::thread::sleep(nap);
             left -= nap;
@@ -143,7 +139,7 @@ impl GroupMember {
         if batch.events.is_empty() {
             return Ok(());
         }
-        let applied = self.side.apply(&batch.events, &self.stopping);
+        let applied = self.side.apply(&batch.events, &self.ending);
         self.runtime.block_on(applied)
     }
 }

@@ -4,12 +4,13 @@ use super::batch::ConsumedEvent;
 use super::call::EffectCall;
 use super::database::ConsumerDatabase;
 use super::effect::statement;
+use super::ending::EndSignal;
 use super::inbox::CallInbox;
 use super::sink::SinkClient;
 use super::transaction::EffectTransaction;
 use crate::schema::quote_identifier;
 use contract::consumer::{ConsumerConfig, Idempotency};
-use std::sync::atomic::AtomicBool;
+use std::collections::BTreeSet;
 
 pub(super) enum EffectSide {
     Transaction(EffectTransaction),
@@ -35,7 +36,7 @@ impl EffectSide {
                 statement,
             }));
         }
-        let Some(sink) = config.sink else {
+        let Some(sink) = config.sink.clone() else {
             return Err("its configuration does not say whom it calls (`sink`)".to_owned());
         };
         Ok(Self::Call(EffectCall {
@@ -45,6 +46,7 @@ impl EffectSide {
                 Idempotency::None | Idempotency::Key => None,
             },
             commit: config.commit,
+            unwritten: BTreeSet::new(),
         }))
     }
 
@@ -68,14 +70,14 @@ impl EffectSide {
     pub async fn apply(
         &mut self,
         events: &[ConsumedEvent],
-        stopping: &AtomicBool,
+        ending: &EndSignal,
     ) -> Result<(), Undone> {
         match self {
             Self::Transaction(transaction) => {
                 let applied = transaction.apply(events).await;
                 applied.map_err(|reason| Undone { done: 0, reason })
             }
-            Self::Call(call) => call.apply(events, stopping).await,
+            Self::Call(call) => call.apply(events, ending).await,
         }
     }
 

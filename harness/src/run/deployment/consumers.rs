@@ -7,9 +7,8 @@ use crate::run::RunError;
 use crate::scenario::Consumer;
 use crate::stack::leftovers::Leftover;
 use relays::config::PostgresTarget;
-use relays::consumer::{ConsumerConfig, EffectKind};
+use relays::consumer::{CallTarget, ConsumerConfig, EffectKind};
 use relays::schema::{self, Layout};
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
 /// The name of this program's subcommand.
@@ -115,18 +114,18 @@ impl Deployment<'_> {
     }
 
     /// Opens what a consumer calls; `None` where it calls nobody.
-    async fn open_sink(&mut self, index: usize) -> Result<Option<SocketAddr>, RunError> {
+    async fn open_sink(&mut self, index: usize) -> Result<Option<CallTarget>, RunError> {
         match self.scenario.consumers[index].effect {
             EffectKind::Call => {}
             EffectKind::Insert | EffectKind::Increment | EffectKind::State => return Ok(None),
         }
         let sink = CallSink::open(Arc::clone(&self.identity), index as u32).await;
         let sink = sink.map_err(|e| failed("opening what a consumer calls", &e))?;
-        let address = sink.address();
+        let target = sink.target().clone();
         let sinks = self.sinks.get_mut();
         let sinks = sinks.unwrap_or_else(PoisonError::into_inner);
         sinks.insert(index, sink);
-        Ok(Some(address))
+        Ok(Some(target))
     }
 
     /// Takes what a consumer calls, to read what came there; `None` where it calls nobody.
@@ -136,7 +135,7 @@ impl Deployment<'_> {
         sinks.remove(&index)
     }
 
-    fn consumer_spec(&self, index: usize, sink: Option<SocketAddr>) -> Result<ChildSpec, RunError> {
+    fn consumer_spec(&self, index: usize, sink: Option<CallTarget>) -> Result<ChildSpec, RunError> {
         let consumer = &self.scenario.consumers[index];
         let info = self.stack.info();
         let layout = self.consumer_layout(index);

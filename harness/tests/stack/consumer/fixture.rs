@@ -7,13 +7,12 @@ use harness::topic::Topic;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use relays::config::{Isolation, PostgresTarget};
-use relays::consumer::{ConsumerConfig, EffectKind, Idempotency, OffsetCommit};
+use relays::consumer::{CallTarget, ConsumerConfig, EffectKind, Idempotency, OffsetCommit};
 use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -75,9 +74,9 @@ impl ConsumerFixture {
         }
     }
 
-    /// It calls whoever listens there.
-    pub fn calls(&mut self, sink: SocketAddr) {
-        self.config.sink = Some(sink);
+    /// It calls this one.
+    pub fn calls(&mut self, target: CallTarget) {
+        self.config.sink = Some(target);
     }
 
     /// It reaches Kafka there; everything else here does as before.
@@ -87,6 +86,13 @@ impl ConsumerFixture {
 
     /// Starts the process, and waits until it reads.
     pub fn start(&self) -> ConsumerProcess {
+        let mut process = self.spawn();
+        process.says("ready");
+        process
+    }
+
+    /// Starts the process.
+    pub fn spawn(&self) -> ConsumerProcess {
         serde_json::to_writer(self.file.reopen().unwrap(), &self.config).unwrap();
         let mut child = Command::new(HARNESS)
             .arg("consumer")
@@ -96,13 +102,8 @@ impl ConsumerFixture {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let ready = output
-            .lines()
-            .map_while(Result::ok)
-            .any(|l| l.contains("ready"));
-        assert!(ready, "it ended before it was ready");
-        ConsumerProcess(child)
+        let says = BufReader::new(child.stdout.take().unwrap()).lines();
+        ConsumerProcess { child, says }
     }
 
     /// Publishes one event of each of these orders.
@@ -132,6 +133,13 @@ impl ConsumerFixture {
             producer.send(record).unwrap();
         }
         producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Executes statements as the administrator.
+    pub async fn execute(&mut self, sql: &str) {
+        let sql = sql.replace("SCHEMA", self.layout.schema());
+        let executed = sqlx::raw_sql(AssertSqlSafe(sql));
+        executed.execute(&mut self.admin).await.unwrap();
     }
 
     pub async fn number(&mut self, sql: &str) -> i64 {
@@ -198,21 +206,36 @@ impl ConsumerFixture {
 }
 
 /// A consumer's process, killed when it is dropped.
-pub struct ConsumerProcess(Child);
+pub struct ConsumerProcess {
+    child: Child,
+    says: Lines<BufReader<ChildStdout>>,
+}
 
 impl ConsumerProcess {
+    /// Waits until it says this, and returns what it said before.
+    pub fn says(&mut self, what: &str) -> Vec<String> {
+        let mut before = Vec::new();
+        for line in self.says.by_ref().map_while(Result::ok) {
+            if line.contains(what) {
+                return before;
+            }
+            before.push(line);
+        }
+        panic!("it ended without saying {what}: {before:?}");
+    }
+
     pub fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// SIGTERM; it must then end by itself, and well.
     pub fn terminate(mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.0.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().unwrap() {
                 assert!(status.success(), "{status}");
                 return;
             }
@@ -224,7 +247,7 @@ impl ConsumerProcess {
 
 impl Drop for ConsumerProcess {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -235,3 +235,41 @@ async fn given_a_broker_that_is_gone_when_an_offset_is_to_be_committed_then_a_st
     assert!(took < within, "{took:?}, and is killed after {within:?}");
     it.drop_all().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_session_that_is_still_committing_when_its_process_is_followed_then_nothing_is_done_beside_it()
+ {
+    let commit = OffsetCommit::After;
+    let mut it = ConsumerFixture::make(EffectKind::State, Idempotency::Key, commit).await;
+    // A commit waits for as long as the gate is held.
+    it.execute(
+        "create table SCHEMA.gate ();
+         create function SCHEMA.wait() returns trigger language plpgsql security definer as $$
+           begin lock table SCHEMA.gate in share mode; return null; end
+         $$;
+         create constraint trigger wait after insert on SCHEMA.effects
+           deferrable initially deferred for each row execute function SCHEMA.wait()",
+    )
+    .await;
+    it.execute("begin; lock table SCHEMA.gate in access exclusive mode")
+        .await;
+    it.publish_versions(&[(0, 1)]);
+    let process = it.start();
+    let waiting = "select count(*) from pg_locks
+                     where relation = 'SCHEMA.gate'::regclass and not granted";
+    it.is_so(waiting).await;
+    process.kill();
+    it.publish_versions(&[(0, 2)]);
+    // The next one does not see what the first did: version 1 would be new to it.
+    let mut process = it.spawn();
+    let before = process.says("database_lost");
+    assert!(
+        before.iter().all(|line| !line.contains("ready")),
+        "{before:?}"
+    );
+    it.execute("commit").await;
+    it.has_read(2).await;
+    process.terminate();
+    assert_eq!(it.versions("true").await, [1, 2]);
+    it.drop_all().await;
+}
