@@ -244,7 +244,7 @@ pub(crate) fn consumer_counts(
 /// went this time, as no transaction covers it.
 fn once_each(consumer: &Consumer) -> &'static str {
     match (consumer.copies, consumer.effect.as_str()) {
-        (Some(0), _) => "once each, no copy on the topic",
+        (Some(0), _) => "once each, no copy on topic",
         (_, "call") => "once each this time",
         (_, _) => "once each",
     }

@@ -100,7 +100,7 @@ fn given_consumers_that_applied_each_event_once_when_shown_then_what_that_shows_
     let text = Terminal { colour, width: 120 }.render(&record, None);
     for (label, said) in [
         ("tried (insert, inbox)", "once each"),
-        ("untried (insert, inbox)", "once each, no copy on the topic"),
+        ("untried (insert, inbox)", "once each, no copy on topic"),
         ("older (insert, inbox)", "once each"),
         ("called (call, inbox)", "once each this time"),
         ("kept (state, inbox)", "once each"),
