@@ -112,9 +112,7 @@ impl Sampler {
         };
         let at_ns = self.clock.now_ns();
         let names: &[&str] = match self.layout.outbox {
-            OutboxKind::None | OutboxKind::Decisions => {
-                &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN]
-            }
+            OutboxKind::None | OutboxKind::Decisions => &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN],
             // Which of its tables are the outbox, nobody says.
             OutboxKind::ForeignService { .. } => {
                 &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN, SLOT_WAL_BYTES]
