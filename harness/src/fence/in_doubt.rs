@@ -3,7 +3,7 @@
 
 use super::database;
 use relays::config::PostgresTarget;
-use relays::schema::Layout;
+use relays::schema::{Layout, quote_identifier};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use std::time::{Duration, Instant};
@@ -12,56 +12,146 @@ const POLL: Duration = Duration::from_millis(50);
 /// A server that is asked here gets this long to accept a session.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
+/// What the server answers where a prepared transaction is not there any more (SQLSTATE `undefined_object`), and where
+/// somebody is just ending it (`object_not_in_prerequisite_state`).
+const ENDED_BY_ANOTHER: [&str; 2] = ["42704", "55000"];
+
+/// What nobody had finished when the wait for it was over.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Unfinished {
+    /// These were prepared, and decided: they were committed here.
+    pub committed: u64,
+    /// These were prepared, and not decided: they were rolled back here.
+    pub rolled_back: u64,
+    /// Of so many producers the log does not say that their last transaction of Kafka has ended.
+    pub open: u64,
+}
+
+impl Unfinished {
+    /// Says so, to be put behind other words; nothing where there is nothing to say.
+    pub fn words(self) -> String {
+        let said = [
+            (
+                self.committed,
+                "prepared transactions that were decided, which nobody finished, were committed",
+            ),
+            (
+                self.rolled_back,
+                "prepared transactions that were not decided, which nobody finished, were rolled back",
+            ),
+            (
+                self.open,
+                "producers may have left a transaction open in Kafka, as nobody ended it",
+            ),
+        ];
+        let said = said.into_iter().filter(|(n, _)| *n > 0);
+        said.map(|(n, what)| format!("; {n} {what}")).collect()
+    }
+}
+
+/// Something that is prepared, and whether the log says that it is to be committed.
+struct Prepared {
+    gid: String,
+    is_decided: bool,
+}
+
 /// Waits until a strategy has nothing in doubt any more, on either side. What is left prepared then, because nobody
-/// goes on or the time is over, is rolled back, as an operator would have to. Says how many these were.
+/// goes on or the time is over, is ended as an operator would have to, as the decision log says: what was decided is
+/// committed, for it is truth whatever has become of its event, and the rest is rolled back. Says how much this was.
 ///
-/// It is no truth before it is committed. If its event is on the topic then, that is a phantom, which is what it is.
+/// Nobody may be able to decide any more when this is called.
 pub async fn settle(
     connection: &mut PgConnection,
     layout: &Layout,
     deadline: Instant,
     goes_on: impl Fn() -> bool,
-) -> Result<u64, String> {
+) -> Result<Unfinished, String> {
+    let role = layout.service_role();
     loop {
-        let left = prepared(connection, &layout.service_role()).await?;
-        if left.is_empty() && !is_anything_open(connection, layout.schema()).await? {
-            return Ok(0);
+        let left = prepared(connection, layout, &role).await?;
+        let open = open(connection, layout.schema()).await?;
+        if left.is_empty() && open == 0 {
+            return Ok(Unfinished::default());
         }
         if Instant::now() < deadline && goes_on() {
             tokio::time::sleep(POLL).await;
             continue;
         }
-        let mut ended = 0;
-        for gid in left {
-            let sql = format!("rollback prepared '{}'", gid.replace('\'', "''"));
-            match connection.execute(AssertSqlSafe(sql)).await {
-                Ok(_) => ended += 1,
-                // Somebody was faster after all, or is at it: that there is none is checked after this.
-                Err(sqlx::Error::Database(_)) => {}
-                Err(e) => return Err(format!("rolling a prepared transaction back: {e}")),
+        let mut unfinished = Unfinished {
+            open,
+            ..Unfinished::default()
+        };
+        for one in left {
+            match (end(connection, &role, &one).await?, one.is_decided) {
+                (true, true) => unfinished.committed += 1,
+                (true, false) => unfinished.rolled_back += 1,
+                // That there is none is checked after this.
+                (false, _) => {}
             }
         }
-        return Ok(ended);
+        return Ok(unfinished);
     }
 }
 
-async fn prepared(connection: &mut PgConnection, role: &str) -> Result<Vec<String>, String> {
-    let asked = sqlx::query_scalar(
-        "select gid from pg_prepared_xacts where owner = $1 and database = current_database()",
-    );
-    let asked = asked.bind(role).fetch_all(connection).await;
-    asked.map_err(|e| format!("looking for prepared transactions: {e}"))
+/// Ends a prepared transaction with the rights of the role that prepared it: else it takes a superuser. Says
+/// whether nobody else was faster.
+async fn end(connection: &mut PgConnection, role: &str, one: &Prepared) -> Result<bool, String> {
+    let verb = match one.is_decided {
+        true => "commit",
+        false => "rollback",
+    };
+    let role = quote_identifier(role);
+    let set = execute(connection, format!("set role {role}")).await;
+    set.map_err(|e| format!("taking role {role} to end what it prepared: {e}"))?;
+    let gid = one.gid.replace('\'', "''");
+    let ended = execute(connection, format!("{verb} prepared '{gid}'")).await;
+    let reset = execute(connection, "reset role".to_owned()).await;
+    reset.map_err(|e| format!("giving role {role} back: {e}"))?;
+    match ended {
+        Ok(()) => Ok(true),
+        Err(e) if is_ended_by_another(&e) => Ok(false),
+        Err(e) => Err(format!("{verb} of prepared transaction {gid}: {e}")),
+    }
 }
 
-/// Whether the log has a producer that the recoverer has not ended; with the coordinator dead it ends all of them.
-async fn is_anything_open(connection: &mut PgConnection, schema: &str) -> Result<bool, String> {
+async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
+    connection.execute(AssertSqlSafe(sql)).await.map(drop)
+}
+
+fn is_ended_by_another(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    code.is_some_and(|code| ENDED_BY_ANOTHER.contains(&&*code))
+}
+
+async fn prepared(
+    connection: &mut PgConnection,
+    layout: &Layout,
+    role: &str,
+) -> Result<Vec<Prepared>, String> {
     let sql = format!(
-        "select exists (select from \"{schema}\".decisions
-           where state in ('open', 'commit', 'aborting', 'committing'))"
+        "select p.gid, exists (select from {}.decisions d where d.gid = p.gid
+             and d.state in ('commit', 'committing', 'committed', 'heuristic'))
+         from pg_prepared_xacts p where p.owner = $1 and p.database = current_database()",
+        quote_identifier(layout.schema())
     );
-    let asked = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection);
-    asked
-        .await
+    let asked = sqlx::query_as(AssertSqlSafe(sql)).bind(role);
+    let asked: Result<Vec<(String, bool)>, _> = asked.fetch_all(connection).await;
+    let asked = asked.map_err(|e| format!("looking for prepared transactions: {e}"))?;
+    let prepared = asked.into_iter();
+    let prepared = prepared.map(|(gid, is_decided)| Prepared { gid, is_decided });
+    Ok(prepared.collect())
+}
+
+/// How many producers the log has that the recoverer has not ended; with the coordinator dead it ends all of them.
+async fn open(connection: &mut PgConnection, schema: &str) -> Result<u64, String> {
+    let sql = format!(
+        "select count(*) from {}.decisions
+         where state in ('open', 'commit', 'aborting', 'committing')",
+        quote_identifier(schema)
+    );
+    let asked = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).fetch_one(connection);
+    let open = asked.await;
+    open.map(i64::cast_unsigned)
         .map_err(|e| format!("reading what has not ended: {e}"))
 }
 
@@ -102,6 +192,19 @@ pub async fn decided(admin: &PostgresTarget, schema: &str) -> Result<Vec<String>
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_something_that_nobody_finished_then_the_words_say_what_became_of_it() {
+        assert_eq!(Unfinished::default().words(), "");
+        let unfinished = Unfinished {
+            committed: 1,
+            rolled_back: 0,
+            open: 2,
+        };
+        let words = "; 1 prepared transactions that were decided, which nobody finished, were committed\
+                     ; 2 producers may have left a transaction open in Kafka, as nobody ended it";
+        assert_eq!(unfinished.words(), words);
+    }
 
     #[test]
     fn given_a_server_that_prepares_too_few_transactions_then_the_error_says_what_to_set() {

@@ -6,7 +6,7 @@ use super::deployment::Deployment;
 use super::strategies::Held;
 use crate::fence::Fence;
 use crate::fence::database::{self, Truth};
-use crate::fence::in_doubt;
+use crate::fence::in_doubt::{self, Unfinished};
 use crate::fence::patience::Patience;
 use crate::history::{
     FenceRecord, FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting,
@@ -268,15 +268,13 @@ impl Fencing<'_> {
         } = self.deployment;
         let truth = match self.deployment.parts.truth(self.deployment) {
             None => {
-                let rolled_back = self.settle_in_doubt().await?;
+                let unfinished = self.settle_in_doubt().await?;
                 let truth = database::close_and_read(admin, layout, identity, STEP_WITHIN).await?;
-                let detail = match rolled_back {
-                    0 => format!("{} committed versions", truth.rows.len()),
-                    n => format!(
-                        "{} committed versions; {n} prepared transactions that nobody finished were rolled back",
-                        truth.rows.len()
-                    ),
-                };
+                let detail = format!(
+                    "{} committed versions{}",
+                    truth.rows.len(),
+                    unfinished.words()
+                );
                 return Ok((truth, detail));
             }
             Some(told) => {
@@ -296,11 +294,11 @@ impl Fencing<'_> {
         Ok((truth, detail))
     }
 
-    /// What the order service left prepared, where its relay is there to finish that; says how many were left all
-    /// the same, and rolled back here.
-    async fn settle_in_doubt(&self) -> Result<u64, String> {
+    /// What the order service left in doubt, where its relay is there to finish that; says what was left all the
+    /// same.
+    async fn settle_in_doubt(&self) -> Result<Unfinished, String> {
         if !self.deployment.parts.recovers() {
-            return Ok(0);
+            return Ok(Unfinished::default());
         }
         let (admin, layout) = (self.deployment.admin(), &self.deployment.layout);
         let deadline = Instant::now() + self.context.scenario.drain.within.min(STEP_WITHIN);

@@ -11,6 +11,9 @@ use tokio::time::{Instant, sleep};
 
 /// The sessions of all roles and the slot's walsender must end within this time.
 const SESSIONS_END_WITHIN: Duration = Duration::from_secs(15);
+/// What the server answers where a prepared transaction is not there any more (SQLSTATE `undefined_object`), and where
+/// somebody is just ending it (`object_not_in_prerequisite_state`).
+const ENDED_BY_ANOTHER: [&str; 2] = ["42704", "55000"];
 
 /// Drops everything [`create`](super::create) made, and whatever of it is left after a crash; rolls back what
 /// its roles left prepared, and ends their sessions and all others that hold or await a lock in the
@@ -122,7 +125,8 @@ async fn roll_back_prepared(
     let prepared = bounded(
         "looking for prepared transactions of its roles",
         sqlx::query(
-            "select gid, database::text, database = current_database() from pg_prepared_xacts
+            "select gid, database::text, database = current_database(), owner::text
+             from pg_prepared_xacts
              where owner = any($1) or database = $2",
         )
         .bind(&layout.roles()[..])
@@ -131,10 +135,9 @@ async fn roll_back_prepared(
     )
     .await?;
     for found in prepared {
-        let statement = format!("rollback prepared {}", quote_literal(found.get(0)));
-        let doing = "rolling back a prepared transaction";
+        let (gid, owner) = (found.get(0), found.get(3));
         if found.get(2) {
-            execute(conn, doing, statement).await?;
+            roll_back(conn, gid, owner).await?;
             continue;
         }
         let there = PostgresTarget {
@@ -142,10 +145,28 @@ async fn roll_back_prepared(
             ..admin.clone()
         };
         let mut connection = connect(&there).await?;
-        execute(&mut connection, doing, statement).await?;
+        roll_back(&mut connection, gid, owner).await?;
         close(connection).await;
     }
     Ok(())
+}
+
+/// Rolls it back with the rights of the role that prepared it: else it takes a superuser.
+async fn roll_back(conn: &mut PgConnection, gid: &str, owner: &str) -> Result<(), SchemaError> {
+    let set = format!("set role {}", quote_identifier(owner));
+    execute(conn, "taking the role that prepared a transaction", set).await?;
+    let statement = format!("rollback prepared {}", quote_literal(gid));
+    let rolled_back = execute(conn, "rolling back a prepared transaction", statement).await;
+    execute(conn, "giving that role back", "reset role".to_owned()).await?;
+    match rolled_back {
+        Err(e) if is_ended_by_another(&e) => Ok(()),
+        rolled_back => rolled_back,
+    }
+}
+
+fn is_ended_by_another(error: &SchemaError) -> bool {
+    let code = error.source.as_database_error().and_then(|e| e.code());
+    code.is_some_and(|code| ENDED_BY_ANOTHER.contains(&&*code))
 }
 
 async fn drop_slot(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {

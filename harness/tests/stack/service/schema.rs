@@ -2,11 +2,13 @@
 
 use super::given::{admin, connect};
 use crate::stack;
+use harness::fence::in_doubt::{self, Unfinished};
 use harness::fence::pending;
 use relays::config::PostgresTarget;
 use relays::config::{ForeignStatement, Isolation, Parameter};
 use relays::schema::{ForeignSchema, Layout, OutboxKind, create, drop_all, lay_out};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
+use std::time::Instant;
 use uuid::Uuid;
 
 pub fn layout(outbox: OutboxKind) -> Layout {
@@ -203,22 +205,35 @@ async fn a_row_that_is_deleted_as_it_is_inserted_is_in_the_log_all_the_same() {
     assert_eq!(payloads, ["kept"]);
 }
 
-#[tokio::test]
-async fn an_administrator_without_superuser_is_enough_for_polling() {
-    // given an administrator with CREATEROLE, REPLICATION and CREATE on the database
-    let layout = layout(OutboxKind::Delete);
+/// An administrator with CREATEROLE, REPLICATION and CREATE on the database.
+async fn limited_admin(layout: &Layout) -> PostgresTarget {
     let name = format!("{}_admin", layout.name.replace("oh_", ""));
-    let mut superuser = admin().await;
     let make = format!(
         "create role \"{name}\" login createrole replication password 'pw';
          grant create on database postgres to \"{name}\""
     );
-    try_sql(&mut superuser, &make, &layout).await.unwrap();
-    let limited = PostgresTarget {
-        user: name.clone(),
+    try_sql(&mut admin().await, &make, layout).await.unwrap();
+    PostgresTarget {
+        user: name,
         password: "pw".into(),
         ..stack().await.postgres.clone()
-    };
+    }
+}
+
+async fn drop_limited_admin(limited: &PostgresTarget, layout: &Layout) {
+    let name = &limited.user;
+    let unmake = format!(
+        "revoke create on database postgres from \"{name}\"; drop owned by \"{name}\";
+         drop role \"{name}\""
+    );
+    try_sql(&mut admin().await, &unmake, layout).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_administrator_without_superuser_is_enough_for_polling() {
+    // given such an administrator
+    let layout = layout(OutboxKind::Delete);
+    let limited = limited_admin(&layout).await;
 
     // when it makes and drops a layout that is in use
     let made = create(&limited, &layout).await;
@@ -228,16 +243,46 @@ async fn an_administrator_without_superuser_is_enough_for_polling() {
     // then both work
     let left = traces(&layout).await;
     drop_all(&stack().await.postgres, &layout).await.unwrap();
-    let unmake = format!(
-        "revoke create on database postgres from \"{name}\"; drop owned by \"{name}\";
-         drop role \"{name}\""
-    );
-    try_sql(&mut superuser, &unmake, &layout).await.unwrap();
+    drop_limited_admin(&limited, &layout).await;
     made.unwrap();
     dropped.unwrap();
     assert_eq!(left, [0, 0, 0, 0]);
     let session = session.as_mut().unwrap();
     assert!(try_sql(session, "select 1", &layout).await.is_err());
+}
+
+#[tokio::test]
+async fn given_an_administrator_without_superuser_when_something_is_prepared_then_it_can_end_it() {
+    let layout = layout(OutboxKind::Decisions);
+    let limited = limited_admin(&layout).await;
+    create(&limited, &layout).await.unwrap();
+    let prepare = async |name: &str| {
+        let mut service = log_in(layout.service_role(), &layout).await.unwrap();
+        let lock = "begin; lock table $S.orders in row exclusive mode";
+        try_sql(&mut service, lock, &layout).await.unwrap();
+        let prepare = format!("prepare transaction '{}/{name}'", layout.name);
+        try_sql(&mut service, &prepare, &layout).await.unwrap();
+    };
+
+    // When the fence ends what is left, and when all is dropped
+    prepare("1").await;
+    let mut session = connect(&limited).await.unwrap();
+    let settled = in_doubt::settle(&mut session, &layout, Instant::now(), || false).await;
+    prepare("2").await;
+    let dropped = drop_all(&limited, &layout).await;
+
+    // Then both work
+    let left = traces(&layout).await;
+    drop_all(&stack().await.postgres, &layout).await.unwrap();
+    drop_limited_admin(&limited, &layout).await;
+    let unfinished = Unfinished {
+        committed: 0,
+        rolled_back: 1,
+        open: 0,
+    };
+    assert_eq!(settled, Ok(unfinished));
+    dropped.unwrap();
+    assert_eq!(left, [0, 0, 0, 0]);
 }
 
 #[tokio::test]

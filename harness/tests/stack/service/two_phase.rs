@@ -5,7 +5,8 @@ use super::given::{Given, Proxy, admin, event_text, eventually, placing, transit
 use super::process::Service;
 use crate::patience::PATIENCE;
 use crate::stack;
-use harness::fence::{database, in_doubt};
+use harness::fence::database;
+use harness::fence::in_doubt::{self, Unfinished};
 use nix::sys::signal::Signal as UnixSignal;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -267,10 +268,17 @@ async fn given_a_prepared_order_when_the_run_ends_then_the_recoverer_ends_it_or_
             false => None,
         };
         let goes_on = || has_recoverer;
-        let rolled_back =
-            in_doubt::settle(&mut shut.unwrap(), &given.layout, deadline, goes_on).await;
+        let settled = in_doubt::settle(&mut shut.unwrap(), &given.layout, deadline, goes_on).await;
         // Then nothing is in its way, and nothing can come later
-        assert_eq!(rolled_back, Ok(u64::from(!has_recoverer)));
+        let unfinished = match has_recoverer {
+            true => Unfinished::default(),
+            false => Unfinished {
+                committed: 0,
+                rolled_back: 1,
+                open: 2,
+            },
+        };
+        assert_eq!(settled, Ok(unfinished));
         database::close(admin, &given.layout, deadline)
             .await
             .unwrap();
@@ -284,15 +292,8 @@ async fn given_a_prepared_order_when_the_run_ends_then_the_recoverer_ends_it_or_
     }
 }
 
-#[tokio::test]
-async fn given_a_coordinator_whose_decision_comes_after_its_death_then_both_sides_have_the_change()
-{
-    let given = two_phase().prepare().await;
-    let service = Service::start(&given).await;
-    let mut lock = locked(&given).await;
-    let order = Uuid::new_v4();
-    let place = placing(order);
-    sent(&given, &place);
+/// Waits until the service wants to write its decision down, and has to wait for that.
+async fn until_deciding(given: &Given) {
     let role = given.layout.service_role();
     let waits = format!(
         "select from pg_stat_activity where usename = '{role}' and wait_event_type = 'Lock'"
@@ -301,33 +302,70 @@ async fn given_a_coordinator_whose_decision_comes_after_its_death_then_both_side
         given.rows(&waits).await.len() == 1
     })
     .await;
+}
 
+/// A service that is dead when PostgreSQL writes its decision down: the order is prepared, and its event in an open
+/// transaction.
+async fn decided_after_its_death(given: &Arc<Given>) -> ChangeRequest {
+    let service = Service::start(given).await;
+    let mut lock = locked(given).await;
+    let place = placing(Uuid::new_v4());
+    sent(given, &place);
+    until_deciding(given).await;
     killed(service).await;
     lock.execute("commit").await.unwrap();
     eventually("it is decided", || async {
-        states(&given).await.contains(&"commit".to_owned())
+        states(given).await.contains(&"commit".to_owned())
     })
     .await;
+    assert_eq!((prepared(given).await, given.count("orders").await), (1, 0));
+    place
+}
 
+#[tokio::test]
+async fn given_a_coordinator_whose_decision_comes_after_its_death_then_both_sides_have_the_change()
+{
+    let given = two_phase().prepare().await;
+    let place = decided_after_its_death(&given).await;
+    let expected = vec![event_text(place.order_id.unwrap(), 1, &place)];
+    assert_eq!(recovered(&given, NEVER_MS).await, (1, expected));
+    given.take_away().await;
+}
+
+#[tokio::test]
+async fn given_a_decided_order_that_nobody_finished_when_the_run_ends_then_the_fence_commits_it() {
+    let given = two_phase().prepare().await;
+    decided_after_its_death(&given).await;
+    let (admin, deadline) = (&stack().await.postgres, Instant::now() + PATIENCE);
+    let shut = database::shut_out(admin, &given.layout, deadline).await;
+
+    let settled = in_doubt::settle(&mut shut.unwrap(), &given.layout, deadline, || false).await;
+
+    let unfinished = Unfinished {
+        committed: 1,
+        rolled_back: 0,
+        open: 2,
+    };
+    assert_eq!(settled, Ok(unfinished));
     assert_eq!(
         (prepared(&given).await, given.count("orders").await),
-        (1, 0)
+        (0, 1)
     );
-    let expected = vec![event_text(order, 1, &place)];
-    assert_eq!(recovered(&given, NEVER_MS).await, (1, expected));
+    // What was decided, and has not ended in Kafka, is told as still held.
+    let decided = in_doubt::decided(admin, given.layout.schema()).await;
+    assert_eq!(decided.unwrap().len(), 1);
     given.take_away().await;
 }
 
 /// A service that is killed when PostgreSQL has committed what was decided, and Kafka has heard nothing of it.
 async fn killed_between_the_two_commits(given: &Arc<Given>, kafka: &Proxy) -> ChangeRequest {
     let service = Service::start(given).await;
-    let place = ChangeRequest {
-        directive: Directive::HoldMs(3_000),
-        ..placing(Uuid::new_v4())
-    };
+    let mut lock = locked(given).await;
+    let place = placing(Uuid::new_v4());
     sent(given, &place);
-    until_published(given).await;
+    until_deciding(given).await;
     kafka.blackhole().await;
+    lock.execute("commit").await.unwrap();
     eventually("PostgreSQL has committed", || async {
         given.count("orders").await == 1
     })
