@@ -5,8 +5,9 @@
 //! is what the kernel counted on their sockets, and no word of theirs: bytes that a relay sent to anywhere
 //! but the database. One that stands by sends next to nothing, and a fault on it has no effect.
 
+use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
-use super::lack::{ITS_TURN, LOCAL, Lack, lack};
+use super::lack::{IN_DOUBT, ITS_TURN, LOCAL, Lack, lack};
 use crate::bite::name;
 use crate::scenario::{Instance, Target, Victim};
 
@@ -101,6 +102,30 @@ pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
     idle.copied().collect()
 }
 
+/// Checks, of a place of a relay that only finishes what the order service leaves in doubt, that something in doubt
+/// waited for it, and adds that to what was found. Events pass by without it: that some were on their way when the
+/// fault was healed, or that its own looks were in the way, says nothing.
+pub(super) fn recovered(case: &Case<'_>, place: Place, found: String) -> PlaceEvidence {
+    let client = match place {
+        Place::Link(link) => link.client(),
+        Place::Process(victim) => victim,
+    };
+    if !case.strategy.recovers() || !matches!(client, Victim::Relay(_)) {
+        return Ok(found);
+    }
+    match case.demand.left_in_doubt(case.healing_ns) {
+        0 => {
+            let what =
+                "it stood by: no committed change whose client was told nothing waited for it";
+            Err(lack(what, IN_DOUBT))
+        }
+        left => Ok(format!(
+            "{found}; {} left in doubt, and seen only when it was healed",
+            count(left, "committed change")
+        )),
+    }
+}
+
 /// What a relay sent before the injection, in the time that was looked at.
 fn sent_before(case: &Case<'_>, relay: Instance) -> Option<f64> {
     let place = Place::Process(Victim::Relay(relay));
@@ -119,8 +144,8 @@ fn sent_meanwhile(case: &Case<'_>, relay: Instance) -> f64 {
 mod tests {
     use crate::bite::name;
     use crate::bite::staged::*;
-    use crate::history::{Life, Outcome};
-    use crate::scenario::{FaultKind, Instance, Link, Target, Victim};
+    use crate::history::{Life, Outcome, TruthRow};
+    use crate::scenario::{FaultKind, Instance, Link, Stream, Target, Toxic, Victim};
 
     /// Two relays: what each sends a second before the fault, and what each has sent by its end.
     fn relays(kind: FaultKind, before: [f64; 2], during: [f64; 2]) -> Staged {
@@ -201,6 +226,53 @@ mod tests {
         let mut alone = staged.every(4.0..8.0, relay, name::PROBE_REFUSED, |_| 1.0);
         alone.0.meta.scenario.faults[0].target = Target::Link(Link::RELAY_KAFKA);
         alone.did_not_bite("were not counted");
+    }
+
+    /// A load that goes on all the time: of each change the event is seen 50 ms after its answer.
+    fn steady(staged: Staged) -> Staged {
+        (0..480).fold(staged, |staged, n| {
+            let sent = 0.5 + f64::from(n) * 0.025;
+            staged.request(sent, sent + 0.05, Outcome::Committed, Some(sent + 0.1))
+        })
+    }
+
+    /// A change that a dead coordinator had decided, which nobody finished before the fault was healed.
+    fn in_doubt(staged: Staged) -> Staged {
+        let mut staged = staged.request(5.0, 5.5, Outcome::Unknown, Some(8.5));
+        let attempt = staged.0.requests.len() as u32 - 1;
+        staged.0.truth.push(TruthRow {
+            order: attempt,
+            version: 1,
+            attempt,
+            change: attempt,
+        });
+        staged
+    }
+
+    #[test]
+    fn given_a_recoverer_that_has_nothing_to_do_when_it_or_its_links_are_hit_then_it_stood_by() {
+        let of = |staged: Staged| {
+            let mut staged = staged;
+            staged.0.meta.scenario.strategies[0].kind = two_phase();
+            staged.0.meta.scenario.strategies[0].instances = 1;
+            steady(staged)
+        };
+        let timeout = toxic(Toxic::Timeout { timeout: 0 }, Stream::Downstream);
+        let link = Link::RELAY_POSTGRES;
+        let swallowed = Staged::new(Target::Link(link), timeout, two_phase())
+            .at(7.0, link.name(), name::IN_BYTES, 500.0)
+            .at(7.0, link.name(), name::OUT_BYTES, 0.0);
+        let idle = [0.0, 0.0];
+        for staged in [
+            of(killed(idle, idle)),
+            of(paused(idle, idle)),
+            of(swallowed),
+        ] {
+            // Even though events are on their way at any moment
+            staged.did_not_bite("it stood by: no committed change whose client was told nothing");
+            in_doubt(staged)
+                .bit("1 committed change left in doubt, and seen only when it was healed");
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) const STRONGER: &str = "make it stronger or longer, or raise the load
 pub(super) const ROOM: &str = "leave it time: a shorter `for`, or a longer `duration` behind it";
 pub(super) const ALONE: &str = "see whether another fault, or the system by itself, was in its way";
 pub(super) const ITS_TURN: &str = "let it hit the relay that does the work then: `relay` at the start, after a fault on that one another";
+pub(super) const IN_DOUBT: &str =
+    "let it hold while the order service is killed, with orders that are decided and not finished";
 pub(super) const LOCAL: &str =
     "take a stack on this host (--stack local), where both sides of the proxy can be seen";
 pub(super) const LOGS: &str = "see `logs/` in the run's folder";

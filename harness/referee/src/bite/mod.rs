@@ -189,7 +189,7 @@ fn decide(case: &Case<'_>) -> PlaceEvidence {
             evidence.push(format!("{}: it stood by", place.name()));
             continue;
         }
-        match judge(case, place) {
+        match judge(case, place).and_then(|found| instances::recovered(case, place, found)) {
             Ok(found) => evidence.push(format!("{}: {found}", place.name())),
             Err(lacking) => missing.push((place, lacking)),
         }

@@ -2,7 +2,7 @@
 //! the fault waits for nobody.
 
 use super::Demand;
-use crate::history::{Body, History, Intent, NONE, Places};
+use crate::history::{Body, History, Intent, NONE, Outcome, Places};
 use std::ops::RangeInclusive;
 
 /// When intact events were seen.
@@ -70,6 +70,15 @@ impl Demand<'_> {
         self.committed()
             .filter(|(r, _)| committed.contains(&r.ended_ns))
             .filter(|(_, seen_ns)| (seen_from_ns..i64::MAX).contains(seen_ns))
+            .count()
+    }
+
+    /// Counts changes that are committed, although their client had been told nothing by this moment, and whose event
+    /// was first seen from it on.
+    pub fn left_in_doubt(&self, at_ns: i64) -> usize {
+        self.committed()
+            .filter(|(r, _)| r.outcome == Outcome::Unknown && r.ended_ns <= at_ns)
+            .filter(|(_, seen_ns)| (at_ns..i64::MAX).contains(seen_ns))
             .count()
     }
 
@@ -158,6 +167,26 @@ mod tests {
             change: 0,
         });
         assert_eq!(Demand::of(&staged.0).unseen(ns(4.0)), 1);
+    }
+
+    #[test]
+    fn left_in_doubt_is_committed_without_a_word_to_its_client_and_seen_afterwards() {
+        let mut staged = load()
+            .request(5.0, 6.0, Outcome::Unknown, Some(8.0))
+            // Seen before, never seen, with a client that waits longer, told, and not committed
+            .request(5.0, 6.0, Outcome::Unknown, Some(7.9))
+            .request(5.0, 6.0, Outcome::Unknown, None)
+            .request(5.0, 8.1, Outcome::Unknown, Some(8.5))
+            .request(5.0, 6.0, Outcome::Committed, Some(8.5))
+            .request(5.0, 6.0, Outcome::Unknown, Some(8.5));
+        let committed = (0..5).map(|attempt| TruthRow {
+            order: attempt,
+            version: 1,
+            attempt,
+            change: attempt,
+        });
+        staged.0.truth.extend(committed);
+        assert_eq!(Demand::of(&staged.0).left_in_doubt(ns(8.0)), 1);
     }
 
     #[test]
