@@ -13,13 +13,15 @@ use tokio::time::timeout;
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// One statement takes no longer than this, by our own clock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// What the server does when it is this side that vanished.
-const SESSION: [(&str, &str); 5] = [
+/// What the server does when it is this side that vanished, and how it commits.
+const SESSION: [(&str, &str); 6] = [
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "10000"),
     ("statement_timeout", "10000"),
+    // What was taken, and how it ended, is on disk before anybody acts on it.
+    ("synchronous_commit", "on"),
 ];
 /// There is no prepared transaction of this name (undefined_object).
 const IS_NOT_THERE: &str = "42704";
@@ -103,7 +105,7 @@ impl DecisionLog {
     }
 
     /// Makes sure that there is a session, with the rights of the role that prepares.
-    async fn connect(&mut self) -> Result<(), String> {
+    pub async fn connect(&mut self) -> Result<(), String> {
         if self.session.is_some() {
             return Ok(());
         }

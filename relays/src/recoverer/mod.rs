@@ -11,7 +11,7 @@ use crate::pump::terminated;
 use crate::signal::{Signal, emit};
 use broker::BrokerEnd;
 use log::{DecisionLog, InDoubt};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The log is looked at this often.
 const EVERY: Duration = Duration::from_millis(100);
@@ -43,6 +43,11 @@ struct Recoverer {
     is_ready: bool,
     is_without_database: bool,
     is_without_broker: bool,
+    /// Kafka is not asked before this, after it could not be.
+    broker_from: Instant,
+    broker_backoff: Backoff,
+    /// This transaction could not be ended when one was last that could not.
+    failed_last: Option<String>,
     ended: u64,
 }
 
@@ -54,6 +59,9 @@ impl Recoverer {
             is_ready: false,
             is_without_database: false,
             is_without_broker: false,
+            broker_from: Instant::now(),
+            broker_backoff: Backoff::default(),
+            failed_last: None,
             ended: 0,
         }
     }
@@ -77,47 +85,87 @@ impl Recoverer {
     }
 
     /// Takes what is in doubt and finishes what it can; an Err is the database's.
+    ///
+    /// PostgreSQL's side of all first: it needs no broker, and what is prepared keeps its locks.
     async fn round(&mut self) -> Result<(), String> {
         let in_doubt = self.log.take().await?;
         self.has_database();
+        let (finished, failure) = self.finish_prepared(in_doubt).await?;
+        let in_kafka = finished.into_iter().filter(|one| !one.is_over).collect();
+        self.end_in_kafka(in_kafka).await?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Commits and rolls back what is prepared. One that cannot be ended is no reason not to end the others: what
+    /// could be is returned, with the first failure. An Err is a database that is away.
+    async fn finish_prepared(
+        &mut self,
+        in_doubt: Vec<InDoubt>,
+    ) -> Result<(Vec<InDoubt>, Option<String>), String> {
+        let mut finished = Vec::with_capacity(in_doubt.len());
+        let mut failure = None;
         for one in in_doubt {
-            self.finish(&one).await?;
+            if let Some(gid) = &one.gid {
+                self.log.connect().await?;
+                if let Err(reason) = self.log.finish(gid, one.is_commit).await {
+                    failure.get_or_insert(format!("{gid}: {reason}"));
+                    continue;
+                }
+                let what = match one.is_commit {
+                    true => "committed",
+                    false => "rolled back",
+                };
+                tracing::info!(gid, "{what} a transaction that was in doubt");
+            }
+            finished.push(one);
+        }
+        Ok((finished, failure))
+    }
+
+    /// Ends transactions of Kafka up to the first that cannot be ended, since a broker that is away costs seconds; the
+    /// next ones are tried after a pause, those behind it first.
+    async fn end_in_kafka(&mut self, mut in_kafka: Vec<InDoubt>) -> Result<(), String> {
+        if Instant::now() < self.broker_from {
+            return Ok(());
+        }
+        in_kafka.sort_by(|a, b| {
+            let of = |one: &InDoubt| one.producer.transactional_id.clone();
+            of(a).cmp(&of(b))
+        });
+        let behind = in_kafka.partition_point(|one| {
+            let failed = self.failed_last.as_ref();
+            failed.is_some_and(|failed| one.producer.transactional_id <= *failed)
+        });
+        in_kafka.rotate_left(behind);
+        for one in &in_kafka {
+            match broker::end(&self.bootstrap, &one.producer, one.is_commit).await {
+                Ok(end) => {
+                    self.has_broker();
+                    self.has_ended(one, &end).await?;
+                }
+                Err(reason) => {
+                    tracing::warn!("{reason}");
+                    self.lost_broker(reason);
+                    self.failed_last = Some(one.producer.transactional_id.clone());
+                    return Ok(());
+                }
+            }
         }
         Ok(())
     }
 
-    /// PostgreSQL's side first: it can always be done, and whoever asks for the order then sees it.
-    async fn finish(&mut self, one: &InDoubt) -> Result<(), String> {
-        if let Some(gid) = &one.gid {
-            self.log.finish(gid, one.is_commit).await?;
-            let what = if one.is_commit {
-                "committed"
-            } else {
-                "rolled back"
-            };
-            tracing::info!(gid, "{what} a transaction that was in doubt");
-        }
-        if one.is_over {
-            return Ok(());
-        }
-        let end = match broker::end(&self.bootstrap, &one.producer, one.is_commit).await {
-            Ok(end) => end,
-            Err(reason) => {
-                tracing::warn!("{reason}");
-                self.lost_broker(reason);
-                return Ok(());
-            }
-        };
-        self.has_broker();
-        let state = state_of(&end, one.is_commit);
+    /// Writes down that both sides have ended, and says so.
+    async fn has_ended(&mut self, one: &InDoubt, end: &BrokerEnd) -> Result<(), String> {
+        let state = state_of(end, one.is_commit);
         let id = &one.producer.transactional_id;
-        if let (BrokerEnd::Otherwise(reason), true) = (&end, one.is_commit) {
+        if let (BrokerEnd::Otherwise(reason), true) = (end, one.is_commit) {
             tracing::error!(
                 reason,
                 transactional_id = id,
                 "heuristic outcome: it was decided, and committed in PostgreSQL, and Kafka has aborted it"
             );
         }
+        self.log.connect().await?;
         self.log.end(id, state).await?;
         self.ended += 1;
         emit(Signal::Progress {
@@ -144,6 +192,7 @@ impl Recoverer {
     }
 
     fn has_broker(&mut self) {
+        self.broker_backoff.reset();
         if std::mem::take(&mut self.is_without_broker) {
             emit(Signal::PublishUp);
         }
@@ -151,6 +200,7 @@ impl Recoverer {
 
     fn lost_broker(&mut self, reason: String) {
         self.is_without_broker = true;
+        self.broker_from = Instant::now() + self.broker_backoff.next();
         emit(Signal::PublishFailed { count: 1, reason });
     }
 }

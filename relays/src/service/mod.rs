@@ -96,7 +96,11 @@ pub async fn serve_until(
             publish_timeout_ms, ..
         } => HOLD_MAX + 2 * producer::delivery_within(Some(*publish_timeout_ms)),
     };
-    let session = orders::session(&config.postgres, wait + 2 * ANSWER_WITHIN);
+    let mut session = orders::session(&config.postgres, wait + 2 * ANSWER_WITHIN);
+    if let WritePathConfig::TwoPhase { .. } = &config.write_path {
+        // Kafka is told to commit what was decided: a server that crashes must not forget that.
+        session = session.options([("synchronous_commit", "on")]);
+    }
     let connections = tokio::select! {
         connections = Connections::open(session.clone(), config.postgres_connections) => connections?,
         () = &mut stop => return Ok(()),
