@@ -228,7 +228,7 @@ def asked(postgres, sql):
 def committed_of(postgres, schema, kind):
     """Order, version and attempt of all that is committed: in the orders, or in the events where these are the truth."""
     if kind == "event-sourcing":
-        sql = f"select order_id, version, attempt from {schema}.events"
+        sql = f"select aggregateid, version, attempt from {schema}.events"
         return {(order, int(version), attempt) for order, version, attempt in asked(postgres, sql)}
     sql = f"""select o.id, a.version, a.attempt from {schema}.orders o
               cross join lateral unnest(o.attempts) with ordinality a(attempt, version)"""

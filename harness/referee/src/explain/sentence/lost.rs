@@ -30,8 +30,11 @@ impl Explainer<'_> {
         self.publishing(&trail, self.fate_span(slot), &mut told);
         let history = self.context.history();
         let pending = history.pending.iter();
+        let kind = self.context.view.kind();
+        let recovers = kind.is_some_and(|kind| kind.topology().recovers());
         let held = match pending.clone().find(|p| p.attempt == offence.attempt) {
             Some(row) if row.state == PendingState::Slot => "still ahead of the slot's position",
+            _ if recovers => "decided, and not finished on both sides",
             _ => match self.goes_by_position() {
                 true => "still behind the relay's position",
                 false => "still in the outbox",
@@ -40,8 +43,12 @@ impl Explainer<'_> {
         let at = self
             .fence_ns(FenceStep::ReadSource)
             .map_or_else(String::new, |ns| format!(" at {}", self.at(ns)));
-        let publisher = spoken(process_of(self.publisher()));
-        told.say(format!("{held} when the {publisher} was stopped{at}"));
+        // Who could still have finished it.
+        let last = match recovers {
+            true => "relay".to_owned(),
+            false => spoken(process_of(self.publisher())),
+        };
+        told.say(format!("{held} when the {last} was stopped{at}"));
         Some(told.ending("undrained"))
     }
 

@@ -331,6 +331,27 @@ fn given_an_event_that_the_source_still_holds_then_it_is_undrained() {
 }
 
 #[test]
+fn given_a_decision_that_nobody_finished_then_it_is_undrained_and_no_outbox_is_named() {
+    let (mut history, gone) = lost_by_service();
+    history.meta.scenario.strategies[0].kind = StrategyKind::TwoPhaseCommit {
+        publish_timeout: Duration::from_secs(1),
+        transaction_timeout: Duration::from_secs(60),
+        in_doubt_after: None,
+        producers: 8,
+    };
+    history.pending.push(Pending {
+        attempt: gone,
+        state: PendingState::OutboxRow,
+        lsn: 0,
+    });
+    let told = sentence(&history, Metric::Undrained);
+    assert!(
+        told.contains("; decided, and not finished on both sides when the relay was stopped at "),
+        "{told}"
+    );
+}
+
+#[test]
 fn given_a_service_killed_at_the_teardown_then_its_last_publishes_are_undecided() {
     let (mut history, gone) = lost_by_service();
     service(&mut history, gone, 900, Stage::Committed, 0);
