@@ -32,6 +32,11 @@ struct RunningRecoverer {
 
 impl RunningRecoverer {
     async fn start(given: &Given, in_doubt_after_ms: u64) -> Self {
+        let bootstrap = stack().await.kafka_bootstrap.clone();
+        Self::start_with(given, in_doubt_after_ms, bootstrap).await
+    }
+
+    async fn start_with(given: &Given, in_doubt_after_ms: u64, bootstrap: String) -> Self {
         let stack = stack().await;
         let config = RecovererConfig {
             postgres: PostgresTarget {
@@ -42,7 +47,7 @@ impl RunningRecoverer {
             },
             service_role: given.layout.service_role(),
             kafka: KafkaTarget {
-                bootstrap: stack.kafka_bootstrap.clone(),
+                bootstrap,
                 topic: given.topic.clone(),
                 linger_ms: 0.0,
             },
@@ -290,6 +295,37 @@ async fn given_a_prepared_order_when_the_run_ends_then_the_recoverer_ends_it_or_
         }
         given.take_away().await;
     }
+}
+
+#[tokio::test]
+async fn given_a_broker_that_does_not_answer_when_orders_are_in_doubt_then_postgresql_waits_for_none_of_it()
+ {
+    // Given two orders that were prepared by a service that is dead
+    let given = two_phase().prepare().await;
+    let service = Service::start(&given).await;
+    let lock = locked(&given).await;
+    for _ in 0..2 {
+        sent(&given, &placing(Uuid::new_v4()));
+    }
+    eventually("both are prepared", || async {
+        prepared(&given).await == 2
+    })
+    .await;
+    killed(service).await;
+    let role = given.layout.service_role();
+    let end =
+        format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'");
+    given.rows(&end).await;
+    drop(lock);
+    // When the recoverer asks a broker that says nothing
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bootstrap = silent.local_addr().unwrap().to_string();
+    let recoverer = RunningRecoverer::start_with(&given, NEVER_MS, bootstrap).await;
+    let (_question, _) = silent.accept().await.unwrap();
+    // Then nothing is prepared any more
+    assert_eq!(prepared(&given).await, 0);
+    recoverer.end().await;
+    given.take_away().await;
 }
 
 /// Waits until the service wants to write its decision down, and has to wait for that.
