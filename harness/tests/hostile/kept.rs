@@ -60,12 +60,15 @@ publish_timeout = "300ms"
 
 [strategy.polling]
 kind = "polling"
+linger = "50ms"
 
 [strategy.message]
 kind = "logical-message"
+linger = "50ms"
 
 [strategy.events]
 kind = "event-sourcing"
+linger = "50ms"
 
 [strategy.two-phase]
 kind = "two-phase-commit"
