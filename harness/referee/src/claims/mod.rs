@@ -88,7 +88,7 @@ pub fn rows(claims: &[Claim], records: &[Record]) -> Vec<ClaimRow> {
 fn row(claim: &Claim, records: &[Record]) -> ClaimRow {
     let runs = || records.iter().filter(|r| r.scenario == claim.scenario);
     let figures = claim.figures.iter().map(|name| ClaimFigure {
-        name: name.replace('.', " ").replace('_', " "),
+        name: name.replace(['.', '_'], " "),
         values: runs().map(|record| shown(record, name)).collect(),
     });
     let came = |verdict| runs().filter(|r| came_of(claim, r) == verdict).count();
