@@ -71,3 +71,10 @@ pub fn conclusion(record: &Record) -> String {
 pub fn harm_count(strategy: &record::Strategy, metric: &str) -> Option<u64> {
     comparison::harm_count(strategy, metric)
 }
+
+/// How many offending effects of a metric a consumer has, by the metric's name; `None` where that was not read, and where
+/// it counts nothing.
+pub fn consumer_count(consumer: &record::Consumer, metric: &str) -> Option<u64> {
+    let mut counts = comparison::consumer_counts(consumer).into_iter();
+    counts.find(|(name, ..)| *name == metric)?.1
+}

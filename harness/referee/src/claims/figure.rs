@@ -3,7 +3,7 @@
 use crate::compare::METRICS;
 use crate::scenario::{CONSUMER_COUNTS, COUNTS};
 use reports::claims::ClaimValue;
-use reports::record::{Consumer, Strategy};
+use reports::record::Strategy;
 
 /// A figure that runs are not compared by, but that shows something.
 struct OtherFigure {
@@ -67,31 +67,12 @@ fn of_consumer(name: &str) -> Option<(&str, &str)> {
 pub(super) fn of(strategy: &Strategy, name: &str) -> Option<ClaimValue> {
     if let Some((process, figure)) = of_consumer(name) {
         let consumer = strategy.consumers.iter().find(|c| c.name == process)?;
-        return count(consumer, figure).map(ClaimValue::count);
+        return reports::consumer_count(consumer, figure).map(ClaimValue::count);
     }
-    if let Some(row) = METRICS.iter().find(|row| row.id == name) {
-        let value = (row.of)(strategy)?;
-        return Some(ClaimValue {
-            value,
-            unit: row.unit,
-        });
-    }
-    if let Some(row) = OTHERS.iter().find(|row| row.name == name) {
-        let value = (row.of)(strategy)?;
-        return Some(ClaimValue {
-            value,
-            unit: row.unit,
-        });
-    }
-    reports::harm_count(strategy, name).map(ClaimValue::count)
-}
-
-fn count(consumer: &Consumer, figure: &str) -> Option<u64> {
-    match figure {
-        "unapplied" => consumer.unapplied,
-        "applied_twice" => consumer.applied_twice,
-        "applied_unseen" => consumer.applied_unseen,
-        "applied_out_of_order" => consumer.applied_out_of_order,
-        _ => None,
+    let compared = METRICS.iter().map(|row| (row.id, row.unit, row.of));
+    let others = OTHERS.iter().map(|row| (row.name, row.unit, row.of));
+    match compared.chain(others).find(|(known, ..)| *known == name) {
+        Some((_, unit, of)) => of(strategy).map(|value| ClaimValue { value, unit }),
+        None => reports::harm_count(strategy, name).map(ClaimValue::count),
     }
 }

@@ -86,8 +86,8 @@ fn samples(history: &History, kind: CostKind) -> impl Iterator<Item = (i64, f64)
         CostKind::DeadTuplesPeak => series == DEAD_TUPLES,
         CostKind::SlotWalPeak => series == SLOT_WAL_BYTES,
         CostKind::WalPerEvent => series == WAL_BYTES,
-        CostKind::RelayMemoryPeak => process("rss_bytes.", series).is_some_and(is_relay),
-        CostKind::CpuPerEvent => process("cpu_s.", series).is_some_and(is_tested),
+        CostKind::RelayMemoryPeak => series.strip_prefix("rss_bytes.").is_some_and(is_relay),
+        CostKind::CpuPerEvent => series.strip_prefix("cpu_s.").is_some_and(is_tested),
     };
     let of_it = history.samples.iter().filter(move |s| of_kind(&s.series));
     of_it.map(|sample| (sample.at_ns, sample.value))
@@ -96,10 +96,6 @@ fn samples(history: &History, kind: CostKind) -> impl Iterator<Item = (i64, f64)
 fn of_series<'a>(history: &'a History, series: &'a str) -> impl Iterator<Item = (i64, f64)> + 'a {
     let of_it = history.samples.iter().filter(move |s| s.series == series);
     of_it.map(|sample| (sample.at_ns, sample.value))
-}
-
-fn process<'a>(prefix: &str, series: &'a str) -> Option<&'a str> {
-    series.strip_prefix(prefix)
 }
 
 /// Whether a process of this name is a relay: `relay`, or `relay-2` of several.
@@ -124,7 +120,8 @@ struct ProcessCpu<'a> {
 fn cpu_of_processes(history: &History) -> Vec<ProcessCpu<'_>> {
     let mut all: Vec<ProcessCpu<'_>> = Vec::new();
     for sample in &history.samples {
-        let Some(name) = process("cpu_s.", &sample.series).filter(|name| is_tested(name)) else {
+        let process = sample.series.strip_prefix("cpu_s.");
+        let Some(name) = process.filter(|name| is_tested(name)) else {
             continue;
         };
         let Some(used) = all.iter_mut().find(|used| used.process == name) else {
