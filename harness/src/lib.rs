@@ -26,4 +26,4 @@ pub use referee::{
     bite, checkers, claims, clock, compare, course, disk, envelope, event, explain, history,
     identity, measure, record, scenario, statistics, view,
 };
-pub use testbed::{http, process, stack, topic, toxiproxy};
+pub use testbed::{broker, http, process, stack, toxiproxy};

@@ -116,7 +116,7 @@ impl Part {
     }
 
     /// What is there; nothing where it is not there, or not so encoded.
-    pub fn find<'r>(&self, record: &'r impl Wire) -> Option<Cow<'r, [u8]>> {
+    pub fn find<'r>(&self, record: &'r (impl Wire + ?Sized)) -> Option<Cow<'r, [u8]>> {
         let found: Cow<'r, [u8]> = match &self.of {
             Of::Key => record.key()?.into(),
             Of::Value => record.value()?.into(),

@@ -80,7 +80,7 @@ impl Verifier<'_> {
 
     /// Verifies what a record has in these places. Where it has nothing there, it is looked at as a whole,
     /// so that what proves to be ours is not taken for a stranger's. Where both are right, its headers are looked at.
-    pub fn verify_at(&self, place: &EventPlace, record: &impl Wire) -> Record {
+    pub fn verify_at(&self, place: &EventPlace, record: &(impl Wire + ?Sized)) -> Record {
         let (key, value) = (record.key(), record.value());
         let besides = |fields: &Fields<'_>| header_fault(place, record, fields);
         if place.is_usual() || self.is_sentinel(key, value) {
@@ -230,7 +230,11 @@ impl Verifier<'_> {
 }
 
 /// The first header that an event's record must have and has not; of nearly all relays none is asked for.
-fn header_fault(place: &EventPlace, record: &impl Wire, fields: &Fields<'_>) -> Option<String> {
+fn header_fault(
+    place: &EventPlace,
+    record: &(impl Wire + ?Sized),
+    fields: &Fields<'_>,
+) -> Option<String> {
     let field = |field: EventField| match field {
         EventField::Attempt => Cow::Borrowed(&*fields.attempt),
         EventField::OrderId => Cow::Borrowed(&*fields.order_id),

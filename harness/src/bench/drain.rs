@@ -345,7 +345,7 @@ async fn drained(
     let started_ms = (clock.origin_unix_ns / 1_000_000) as i64;
     deployment.start_relays().await?;
     let watch = Watch {
-        bootstrap: ground.stack.info().kafka_bootstrap.clone(),
+        broker: ground.stack.info().broker(),
         topic: deployment.topic_name.clone(),
         partitions: 3,
         place: crate::envelope::EventPlace::default(),
@@ -357,7 +357,7 @@ async fn drained(
     let requests = Arc::new(backlog::requests(events));
     let mut wanted = u64::from(events);
     let (arrived, used) = loop {
-        let moved = arrival::wait_for(&length, wanted, || {
+        let moved = arrival::wait_for(&*length, wanted, || {
             deployment
                 .relays
                 .first()

@@ -9,7 +9,6 @@ mod settings;
 use crate::disk;
 use crate::process::{ChildSpec, Ready};
 use crate::stack::{StackInfo, jvm};
-use crate::topic::Topic;
 use futures::FutureExt;
 pub use install::Install;
 use ready::Signs;
@@ -79,7 +78,7 @@ impl ConnectWorker {
             rest: self.rest,
             admin: stack.postgres.clone(),
             slot: self.slot,
-            heartbeats: Topic::new(&stack.kafka_bootstrap, &self.heartbeat_topic, 1),
+            heartbeats: stack.broker().topic(&self.heartbeat_topic, 1),
         });
         Ok(ChildSpec {
             name: name.to_owned(),

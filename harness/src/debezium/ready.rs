@@ -3,8 +3,8 @@
 //! whole way has been gone once: a JVM needs a second or two for the first event).
 
 use super::NAME;
+use crate::broker::Topic;
 use crate::fence::database;
-use crate::topic::Topic;
 use relays::config::PostgresTarget;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -44,8 +44,8 @@ pub(super) struct Signs {
     /// The slot is looked up in PostgreSQL directly, not through Toxiproxy, as an administrator.
     pub admin: PostgresTarget,
     pub slot: String,
-    /// The topic of the heartbeats is read from Kafka directly, not through Toxiproxy.
-    pub heartbeats: Topic,
+    /// The topic of the heartbeats is read from the broker directly, not through Toxiproxy.
+    pub heartbeats: Box<dyn Topic>,
 }
 
 impl Signs {

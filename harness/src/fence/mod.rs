@@ -3,7 +3,7 @@
 //! gives way to an interruption: see [`patience`].
 //!
 //! They are taken by `run/fencing.rs`; the steps that touch the database are in [`database`], the
-//! step that closes the topic is [`crate::topic::Topic::close`].
+//! step that closes the topic is [`crate::broker::Topic::close`].
 
 pub mod database;
 pub mod effects;

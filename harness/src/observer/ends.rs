@@ -1,13 +1,11 @@
 //! The ends of the topic, asked for again and again: what exists by when, on our own clock. The time
 //! that the broker writes into a record is another host's, and is never compared with ours.
 //!
-//! A thread and a consumer of their own, so that an observer that is late does not make this late too.
+//! A thread and a reader of their own, so that an observer that is late does not make this late too.
 
 use super::Watch;
-use super::client::{Isolation, consumer};
+use crate::broker::{Reader, Visible};
 use crate::history::{Sample, topic_end_series};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -79,7 +77,7 @@ impl Drop for Ends {
 
 struct Asker {
     watch: Watch,
-    consumer: BaseConsumer,
+    reader: Box<dyn Reader>,
     /// These are the names of the series that the ends are kept under, by partition.
     series: Vec<String>,
     /// By partition, this is the last answer, and whether it is kept; it is none before the first.
@@ -92,7 +90,7 @@ impl Asker {
     fn new(watch: Watch, stop: &AtomicBool) -> Result<Self, String> {
         let partitions = 0..watch.partitions;
         let mut asker = Self {
-            consumer: consumer(&watch.bootstrap, Isolation::Committed)?,
+            reader: watch.broker.reader(Visible::Committed)?,
             series: partitions.clone().map(topic_end_series).collect(),
             last: partitions.map(|_| None).collect(),
             rows: Vec::new(),
@@ -104,9 +102,10 @@ impl Asker {
                 Ok(()) => return Ok(asker),
                 Err(reason) if Instant::now() > deadline || stop.load(Ordering::Acquire) => {
                     return Err(format!(
-                        "asking for the ends of topic {} at {}: {reason} (for {FIRST_WITHIN:?}): \
+                        "asking for the ends of topic {}, {}: {reason} (for {FIRST_WITHIN:?}): \
                          does this address reach the broker?",
-                        asker.watch.topic, asker.watch.bootstrap
+                        asker.watch.topic,
+                        asker.watch.broker.place()
                     ));
                 }
                 Err(_) => std::thread::sleep(EVERY),
@@ -147,23 +146,13 @@ impl Asker {
     /// Asks one question about all partitions. The answer is taken for true in the middle between question and
     /// answer: both ways to the broker then count half.
     fn ask(&mut self) -> Result<(), String> {
-        let mut ends = TopicPartitionList::with_capacity(self.series.len());
-        for partition in 0..self.watch.partitions {
-            ends.add_partition_offset(&self.watch.topic, partition, Offset::End)
-                .map_err(|e| e.to_string())?;
-        }
         let asked_ns = self.watch.clock.now_ns();
         let ends = self
-            .consumer
-            .offsets_for_times(ends, ASK)
-            .map_err(|e| e.to_string())?;
+            .reader
+            .ends_of_all(&self.watch.topic, self.watch.partitions, ASK)?;
         let at_ns = asked_ns + (self.watch.clock.now_ns() - asked_ns) / 2;
-        for element in ends.elements() {
-            element.error().map_err(|e| e.to_string())?;
-            let Offset::Offset(end) = element.offset() else {
-                return Err(format!("an end that is no offset: {:?}", element.offset()));
-            };
-            self.answered(element.partition(), at_ns, end);
+        for (partition, end) in ends {
+            self.answered(partition, at_ns, end);
         }
         Ok(())
     }

@@ -1,14 +1,11 @@
 //! The whole topic again, after the fence.
 
 use super::Watch;
-use super::client::{Isolation, consumer};
 use super::range::{Bounds, GivenUp, Range, ends, read};
-use super::wire::OnTopic;
+use crate::broker::{OnTopic, Reader, Visible};
 use crate::envelope::EventPlace;
 use crate::event::{Record, Verifier};
 use crate::history::{LogRow, MAX_RAW, PartitionEnd, RawRecord, Request, Rows};
-use rdkafka::Timestamp;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,17 +16,17 @@ const NO_PROGRESS_MAX: Duration = Duration::from_secs(30);
 /// This is what the final read found on the topic.
 #[derive(Debug, Default)]
 pub struct FinalRead {
-    /// This is the topic with read_committed, by partition and offset, sentinels left out.
+    /// These are the committed records of the topic, by partition and offset, sentinels left out.
     pub log: Rows<LogRow>,
     /// Those that did not verify.
     pub raw: Vec<RawRecord>,
     /// These say where each partition ended.
     pub partitions: Vec<PartitionEnd>,
-    /// This is the count of records with read_uncommitted, sentinels left out.
+    /// This is the count of all records, sentinels left out.
     pub uncommitted_records: u64,
 }
 
-/// Reads the whole topic from offset 0 with a fresh consumer until its position is the end offset
+/// Reads the whole topic from offset 0 with a fresh reader until its position is the end offset
 /// of every partition (bounded by no progress for 30 s). `requests` by attempt number.
 ///
 /// Committed records end at the last stable offset: a transaction still open there leaves
@@ -69,13 +66,13 @@ fn read_topic(
     requests: &Rows<Request>,
     bounds: &Bounds,
 ) -> Result<FinalRead, String> {
-    let committed = consumer(&watch.bootstrap, Isolation::Committed)?;
-    let uncommitted = consumer(&watch.bootstrap, Isolation::Uncommitted)?;
-    let whole = |consumer| -> Result<Vec<Range>, String> {
+    let mut committed = watch.broker.reader(Visible::Committed)?;
+    let mut uncommitted = watch.broker.reader(Visible::All)?;
+    let whole = |reader: &dyn Reader| -> Result<Vec<Range>, String> {
         let topic: Arc<str> = Arc::from(watch.topic.as_str());
         (0..watch.partitions)
             .map(|partition| {
-                let (low, to) = ends(consumer, &topic, partition, bounds)?;
+                let (low, to) = ends(reader, &topic, partition, bounds)?;
                 if low > 0 {
                     return Err(format!(
                         "partition {partition} of topic {topic} begins at offset {low}, not at 0: \
@@ -99,21 +96,21 @@ fn read_topic(
 
     let mut result = FinalRead::default();
     let mut log = Vec::new();
-    let stable = whole(&committed)?;
-    let reached = read(&committed, &stable, bounds, |message| {
-        log.extend(take(&verifier, &watch.place, message, &mut result.raw));
+    let stable = whole(&*committed)?;
+    let reached = read(&mut *committed, &stable, bounds, |record| {
+        log.extend(take(&verifier, &watch.place, record, &mut result.raw));
     })?;
     log.sort_unstable_by_key(|row: &LogRow| (row.partition, row.offset));
     result.log = log.into_iter().collect();
 
-    let all = whole(&uncommitted)?;
+    let all = whole(&*uncommitted)?;
     let mut count = 0;
-    read(&uncommitted, &all, bounds, |message| {
-        count += u64::from(!verifier.is_sentinel(message.key(), message.payload()));
+    read(&mut *uncommitted, &all, bounds, |record| {
+        count += u64::from(!verifier.is_sentinel(record.key(), record.value()));
     })?;
     result.uncommitted_records = count;
 
-    let (stable, all) = (whole(&committed)?, whole(&uncommitted)?);
+    let (stable, all) = (whole(&*committed)?, whole(&*uncommitted)?);
     result.partitions = reached
         .into_iter()
         .zip(stable.iter().zip(&all))
@@ -131,20 +128,17 @@ fn read_topic(
 fn take(
     verifier: &Verifier<'_>,
     place: &EventPlace,
-    message: &BorrowedMessage<'_>,
+    record: &dyn OnTopic,
     raw: &mut Vec<RawRecord>,
 ) -> Option<LogRow> {
-    let Record::Event(event) = verifier.verify_at(place, &OnTopic(message)) else {
+    let Record::Event(event) = verifier.verify_at(place, record) else {
         return None;
     };
-    let (partition, offset) = (message.partition(), message.offset());
+    let (partition, offset) = (record.partition(), record.offset());
     let row = LogRow {
         partition,
         offset,
-        append_ms: match message.timestamp() {
-            Timestamp::LogAppendTime(ms) | Timestamp::CreateTime(ms) => ms,
-            Timestamp::NotAvailable => -1,
-        },
+        append_ms: record.appended_ms().unwrap_or(-1),
         attempt: event.attempt,
         order: event.order,
         version: event.version,
@@ -153,20 +147,15 @@ fn take(
     if let Some(reason) = event.reason
         && raw.len() < MAX_RAW
     {
-        let text =
-            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or(b"")).into_owned();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut headers = Vec::new();
+        record.headers(&mut |name, value| headers.push(format!("{}={}", text(name), text(value))));
         raw.push(RawRecord {
             partition,
             offset,
-            key: text(message.key()),
-            value: text(message.payload()),
-            headers: message.headers().map_or_else(String::new, |headers| {
-                let lines: Vec<String> = headers
-                    .iter()
-                    .map(|h| format!("{}={}", h.key, text(h.value)))
-                    .collect();
-                lines.join("\n")
-            }),
+            key: text(record.key().unwrap_or(b"")),
+            value: text(record.value().unwrap_or(b"")),
+            headers: headers.join("\n"),
             reason,
         });
     }

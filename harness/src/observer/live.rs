@@ -1,15 +1,10 @@
-//! The live observer: a thread with a consumer, that notes when it saw what.
+//! The live observer: a thread with a reader, that notes when it saw what.
 
 use super::Watch;
-use super::client::{Isolation, consumer, ends_reading};
 use super::seen::{Seen, Valid};
-use super::wire::OnTopic;
+use crate::broker::{From, Next, Reader, Visible};
 use crate::event::{Record, Verifier};
 use crate::history::{Body, LogRow, Rows, Sighting};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +22,7 @@ const RECENT_MAX: usize = 2_048;
 /// So many pairs are looked up under one lock.
 const LOOK_UP: usize = 16_384;
 
-/// The live observer has a thread of its own with a consumer of its own.
+/// The live observer has a thread of its own with a reader of its own.
 pub struct Observer {
     shared: Arc<Shared>,
     ended: Option<oneshot::Receiver<Ended>>,
@@ -110,16 +105,16 @@ impl Observer {
         std::thread::Builder::new()
             .name("observer".into())
             .spawn(move || {
-                let consumer = match start(&watch, &shared) {
-                    Ok(consumer) => consumer,
+                let mut reader = match start(&watch, &shared) {
+                    Ok(reader) => reader,
                     Err(reason) => {
                         let _ = tell_ready.send(Err(reason));
                         return;
                     }
                 };
                 let _ = tell_ready.send(Ok(()));
-                let _ = tell_ended.send(observe(&watch, &consumer, &shared));
-                // The consumer is closed after that: nobody has to wait for it.
+                let _ = tell_ended.send(observe(&watch, &mut *reader, &shared));
+                // The reader is closed after that: nobody has to wait for it.
             })
             .map_err(|e| format!("starting the observer's thread: {e}"))?;
         ready
@@ -180,7 +175,7 @@ impl Observer {
         }
     }
 
-    /// Stops and gives the sightings, or the consumer's fatal error with what was seen before it.
+    /// Stops and gives the sightings, or what ended its reading with what was seen before it.
     pub async fn stop(mut self) -> (Rows<Sighting>, Option<String>) {
         self.shared.stop.store(true, Ordering::Release);
         let ended = match self.ended.take() {
@@ -220,23 +215,18 @@ impl Shared {
     }
 }
 
-/// A consumer whose every partition has answered a fetch. Nothing is consumed here: partitions
+/// A reader whose every partition has answered. Nothing is consumed here: partitions
 /// are assigned from offset 0 again afterwards, should they hold something already.
-fn start(watch: &Watch, shared: &Shared) -> Result<BaseConsumer, String> {
-    let place = format!("topic {} at {}", watch.topic, watch.bootstrap);
-    let consumer = consumer(&watch.bootstrap, Isolation::Committed)?;
-    let mut assignment = TopicPartitionList::new();
-    for partition in 0..watch.partitions {
-        assignment
-            .add_partition_offset(&watch.topic, partition, Offset::Offset(0))
-            .map_err(|e| format!("assigning partition {partition} of {place}: {e}"))?;
-    }
-    let assign = || {
-        consumer
-            .assign(&assignment)
-            .map_err(|e| format!("assigning {place}: {e}"))
-    };
-    assign()?;
+fn start(watch: &Watch, shared: &Shared) -> Result<Box<dyn Reader>, String> {
+    let place = format!("topic {}, {}", watch.topic, watch.broker.place());
+    let mut reader = watch.broker.reader(Visible::Committed)?;
+    let beginnings = (0..watch.partitions).map(|partition| From {
+        topic: &watch.topic,
+        partition,
+        offset: 0,
+    });
+    let beginnings: Vec<From<'_>> = beginnings.collect();
+    reader.assign(&beginnings)?;
     let mut answered = vec![false; usize::try_from(watch.partitions).unwrap_or(0)];
     let mut consumed = false;
     let mut last_error = String::from("no error was reported");
@@ -253,20 +243,20 @@ fn start(watch: &Watch, shared: &Shared) -> Result<BaseConsumer, String> {
                 watch.partitions
             ));
         }
-        let partition = match consumer.poll(POLL) {
-            None => continue,
-            Some(Ok(message)) => {
+        let mut came_of = None;
+        let next = reader.next(POLL, &mut |record| came_of = Some(record.partition()));
+        let partition = match (next, came_of) {
+            (Next::Record, Some(partition)) => {
                 consumed = true;
-                message.partition()
+                partition
             }
-            Some(Err(KafkaError::PartitionEOF(partition))) => partition,
-            Some(Err(error)) if ends_reading(&error) => {
-                return Err(format!("reading {place}: {error}"));
-            }
-            Some(Err(error)) => {
-                last_error = error.to_string();
+            (Next::End(partition), _) => partition,
+            (Next::Over(error), _) => return Err(format!("reading {place}: {error}")),
+            (Next::Trouble(error), _) => {
+                last_error = error;
                 continue;
             }
+            (Next::Nothing | Next::Record, _) => continue,
         };
         if let Some(answered) = usize::try_from(partition)
             .ok()
@@ -276,13 +266,13 @@ fn start(watch: &Watch, shared: &Shared) -> Result<BaseConsumer, String> {
         }
     }
     if consumed {
-        assign()?;
+        reader.assign(&beginnings)?;
     }
-    Ok(consumer)
+    Ok(reader)
 }
 
 /// Observes until told to stop or until reading cannot go on.
-fn observe(watch: &Watch, consumer: &BaseConsumer, shared: &Shared) -> Ended {
+fn observe(watch: &Watch, reader: &mut dyn Reader, shared: &Shared) -> Ended {
     let verifier = Verifier {
         identity: &watch.identity,
         requests: None,
@@ -295,47 +285,48 @@ fn observe(watch: &Watch, consumer: &BaseConsumer, shared: &Shared) -> Ended {
         let mut wait = POLL;
         let mut newest_ns = 0;
         for _ in 0..BATCH_MAX {
-            let message = match consumer.poll(wait) {
-                None => break,
-                Some(Ok(message)) => message,
-                Some(Err(KafkaError::PartitionEOF(_))) => continue,
-                Some(Err(error)) => {
-                    if ends_reading(&error) {
-                        fatal = Some(format!(
-                            "the live observer cannot go on reading {}: {error}",
-                            watch.topic
-                        ));
-                    } else {
-                        // Brokers go down in these runs; librdkafka connects again by itself.
-                        tracing::debug!("the live observer: {error}");
-                    }
+            let next = reader.next(wait, &mut |record| {
+                let seen_ns = watch.clock.now_ns();
+                let Record::Event(event) = verifier.verify_at(&watch.place, record) else {
+                    return;
+                };
+                newest_ns = seen_ns;
+                let (partition, offset) = (record.partition(), record.offset());
+                if let Some(next) = usize::try_from(partition)
+                    .ok()
+                    .and_then(|p| shared.next_offset.get(p))
+                {
+                    next.store(offset + 1, Ordering::Release);
+                }
+                sightings.push(Sighting {
+                    partition,
+                    offset,
+                    seen_ns,
+                });
+                if event.body == Body::Intact {
+                    let valid = Valid {
+                        attempt: event.attempt,
+                        version: event.version,
+                    };
+                    batch.push((valid, seen_ns));
+                }
+            });
+            match next {
+                // Once something came, take what is there already and then make it known.
+                Next::Record => wait = Duration::ZERO,
+                Next::End(_) => {}
+                Next::Nothing => break,
+                Next::Trouble(error) => {
+                    tracing::debug!("the live observer: {error}");
                     break;
                 }
-            };
-            let seen_ns = watch.clock.now_ns();
-            // Once something came, take what is there already and then make it known.
-            wait = Duration::ZERO;
-            let Record::Event(event) = verifier.verify_at(&watch.place, &OnTopic(&message)) else {
-                continue;
-            };
-            newest_ns = seen_ns;
-            if let Some(next) = usize::try_from(message.partition())
-                .ok()
-                .and_then(|p| shared.next_offset.get(p))
-            {
-                next.store(message.offset() + 1, Ordering::Release);
-            }
-            sightings.push(Sighting {
-                partition: message.partition(),
-                offset: message.offset(),
-                seen_ns,
-            });
-            if event.body == Body::Intact {
-                let valid = Valid {
-                    attempt: event.attempt,
-                    version: event.version,
-                };
-                batch.push((valid, seen_ns));
+                Next::Over(error) => {
+                    fatal = Some(format!(
+                        "the live observer cannot go on reading {}: {error}",
+                        watch.topic
+                    ));
+                    break;
+                }
             }
         }
         if !batch.is_empty() {
@@ -407,7 +398,7 @@ mod tests {
         let producer: ThreadedProducer<_> = config.create().unwrap();
         let identity = Arc::new(RunKey::random().identity().unwrap());
         let watch = Watch {
-            bootstrap: cluster.bootstrap_servers(),
+            broker: crate::broker::kafka::at(&cluster.bootstrap_servers()),
             topic: "t".into(),
             partitions: 1,
             place: crate::envelope::EventPlace::default(),

@@ -1,21 +1,19 @@
-//! Watches the topic on the direct listener while the run goes on, and reads it again after the fence.
+//! Watches the topic around every proxy while the run goes on, and reads it again after the fence. Which broker has
+//! it, it does not know.
 
-mod client;
 mod ends;
 mod final_read;
-mod group;
 mod live;
 mod range;
 mod seen;
 mod stray;
-mod wire;
 
 pub use ends::Ends;
 pub use final_read::{FinalRead, read_again};
-pub use group::{Committed, committed};
 pub use live::{Observer, Sights};
 pub use stray::stray_topics;
 
+use crate::broker::Broker;
 use crate::clock::RunClock;
 use crate::envelope::EventPlace;
 use crate::identity::Identity;
@@ -24,8 +22,8 @@ use std::sync::Arc;
 /// This says which topic is observed, and what its records are verified against.
 #[derive(Clone)]
 pub struct Watch {
-    /// This is the `host:port` of the broker's direct listener, around all proxies.
-    pub bootstrap: String,
+    /// This broker has the topic, and is asked around all proxies.
+    pub broker: Arc<dyn Broker>,
     /// This is the name of the topic on which the events are to be.
     pub topic: String,
     /// The topic has so many partitions, all of which are read.

@@ -1,11 +1,7 @@
-//! Reads given offsets of given partitions, all of them: complete means that the consumer's own
+//! Reads given offsets of given partitions, all of them: complete means that the reader's own
 //! position has reached the end, never that it reported an end of file.
 
-use super::client::ends_reading;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset, TopicPartitionList};
+use crate::broker::{From, Next, OnTopic, Reader};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,23 +38,22 @@ impl Bounds {
     }
 }
 
-/// Returns the lowest offset of a partition and its end: the last stable offset for a consumer that reads committed
-/// records, the high watermark for one that reads all (librdkafka asks with the consumer's isolation level). The
+/// Returns the lowest offset of a partition and its end, one past the last record that the reader gets to see. The
 /// broker is asked again until it answers.
 pub(super) fn ends(
-    consumer: &BaseConsumer,
+    reader: &dyn Reader,
     topic: &str,
     partition: i32,
     bounds: &Bounds,
 ) -> Result<(i64, i64), String> {
     let deadline = Instant::now() + bounds.no_progress;
     loop {
-        match consumer.fetch_watermarks(topic, partition, ASK.min(bounds.no_progress)) {
+        match reader.ends(topic, partition, ASK.min(bounds.no_progress)) {
             Ok(ends) => return Ok(ends),
             Err(error) if Instant::now() > deadline || bounds.given_up() => {
                 return Err(format!(
                     "asking for the ends of partition {partition} of topic {topic}: {error} \
-                     (for {:?}): is the broker reachable on its direct listener?",
+                     (for {:?}): is the broker reachable around its proxies?",
                     bounds.no_progress
                 ));
             }
@@ -69,14 +64,14 @@ pub(super) fn ends(
 
 /// Reads `ranges` to their ends, each record once; returns the position reached in each.
 pub(super) fn read(
-    consumer: &BaseConsumer,
+    reader: &mut dyn Reader,
     ranges: &[Range],
     bounds: &Bounds,
-    mut take: impl FnMut(&BorrowedMessage<'_>),
+    mut take: impl FnMut(&dyn OnTopic),
 ) -> Result<Vec<i64>, String> {
     let mut position: Vec<i64> = ranges.iter().map(|r| r.from).collect();
     let index = Index::new(ranges);
-    assign(consumer, ranges)?;
+    assign(reader, ranges)?;
     let mut last_error = String::from("no error was reported");
     let mut open = ranges.iter().filter(|r| r.from < r.to).count();
     let mut progress = Instant::now();
@@ -84,30 +79,33 @@ pub(super) fn read(
         if bounds.given_up() {
             return Err("the reading was given up".into());
         }
-        match consumer.poll(POLL) {
-            Some(Ok(message)) => {
-                let Some(at) = index.find(message.topic(), message.partition()) else {
-                    continue;
-                };
-                let offset = message.offset();
-                // Behind the end (the topic still grows), or seen already.
-                if offset >= ranges[at].to || offset < position[at] {
-                    continue;
+        let mut passed = None;
+        let next = reader.next(POLL, &mut |record| {
+            let Some(at) = index.find(record.topic(), record.partition()) else {
+                return;
+            };
+            let offset = record.offset();
+            // Not behind the end (the topic may still grow), and not seen already.
+            if (position[at]..ranges[at].to).contains(&offset) {
+                take(record);
+                passed = Some((at, offset + 1));
+            }
+        });
+        match next {
+            Next::Record => {
+                if let Some((at, next)) = passed {
+                    position[at] = next;
+                    open -= usize::from(next >= ranges[at].to);
+                    progress = Instant::now();
                 }
-                take(&message);
-                position[at] = offset + 1;
-                open -= usize::from(position[at] >= ranges[at].to);
-                progress = Instant::now();
                 continue;
             }
-            Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-            Some(Err(error)) if ends_reading(&error) => {
-                return Err(format!("{}: {error}", unread(ranges, &position)));
-            }
-            Some(Err(error)) => last_error = error.to_string(),
+            Next::End(_) | Next::Nothing => {}
+            Next::Over(error) => return Err(format!("{}: {error}", unread(ranges, &position))),
+            Next::Trouble(error) => last_error = error,
         }
         // Transaction markers have offsets and are never handed out: only the position tells.
-        let finished = advance(consumer, ranges, &index, &mut position)?;
+        let finished = advance(reader, ranges, &index, &mut position)?;
         if finished > 0 {
             open -= finished;
             progress = Instant::now();
@@ -120,54 +118,40 @@ pub(super) fn read(
             ));
         }
     }
-    consumer
-        .unassign()
-        .map_err(|e| format!("ending the reading: {e}"))?;
+    reader.assign(&[])?;
     Ok(position)
 }
 
-fn assign(consumer: &BaseConsumer, ranges: &[Range]) -> Result<(), String> {
-    let mut assignment = TopicPartitionList::with_capacity(ranges.len());
-    for range in ranges.iter().filter(|r| r.from < r.to) {
-        assignment
-            .add_partition_offset(&range.topic, range.partition, Offset::Offset(range.from))
-            .map_err(|e| {
-                format!(
-                    "assigning partition {} of {}: {e}",
-                    range.partition, range.topic
-                )
-            })?;
-    }
-    consumer
-        .assign(&assignment)
-        .map_err(|e| format!("assigning partitions to read: {e}"))
+fn assign(reader: &mut dyn Reader, ranges: &[Range]) -> Result<(), String> {
+    let open = ranges.iter().filter(|r| r.from < r.to);
+    let from: Vec<From<'_>> = open
+        .map(|range| From {
+            topic: &range.topic,
+            partition: range.partition,
+            offset: range.from,
+        })
+        .collect();
+    reader.assign(&from)
 }
 
-/// Takes over the consumer's positions; returns how many ranges are finished by that.
+/// Takes over the reader's positions; returns how many ranges are finished by that.
 fn advance(
-    consumer: &BaseConsumer,
+    reader: &dyn Reader,
     ranges: &[Range],
     index: &Index,
     position: &mut [i64],
 ) -> Result<usize, String> {
-    let known = consumer
-        .position()
-        .map_err(|e| format!("asking the consumer for its position: {e}"))?;
     let mut finished = 0;
-    for element in known.elements() {
-        // Without a record so far there is none.
-        let Offset::Offset(offset) = element.offset() else {
-            continue;
+    reader.positions(&mut |reached| {
+        let Some(at) = index.find(reached.topic, reached.partition) else {
+            return;
         };
-        let Some(at) = index.find(element.topic(), element.partition()) else {
-            continue;
-        };
-        let reached = offset.min(ranges[at].to);
+        let reached = reached.offset.min(ranges[at].to);
         if reached > position[at] {
             position[at] = reached;
             finished += usize::from(reached >= ranges[at].to);
         }
-    }
+    })?;
     Ok(finished)
 }
 

@@ -1,14 +1,12 @@
 //! Events of this run on topics where nobody expects them.
 
-use super::client::{Isolation, consumer};
 use super::final_read::in_background;
 use super::range::{Bounds, Range, ends, read};
-use super::wire::OnTopic;
+use crate::broker::{Broker, Reader, Visible};
 use crate::envelope::EventPlace;
 use crate::event::{Record, Verifier};
 use crate::history::Body;
 use crate::identity::Identity;
-use rdkafka::consumer::Consumer;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,17 +23,17 @@ const NO_PROGRESS_MAX: Duration = Duration::from_secs(3);
 
 /// Other topics of the cluster on which events of this run are found, by name and wherever `place` says
 /// that a record has them: the last few
-/// hundred records of each partition are read. Kafka's own topics are left out. Topics that did
+/// hundred records of each partition are read. The broker's own topics are left out. Topics that did
 /// not exist before the run (`topics_before`) come first; on a large cluster not every topic is
 /// looked at, which the log says.
 pub async fn stray_topics(
-    bootstrap: &str,
+    broker: &Arc<dyn Broker>,
     identity: &Identity,
     place: &EventPlace,
     own_topic: &str,
     topics_before: &[String],
 ) -> Result<Vec<String>, String> {
-    let (bootstrap, identity) = (bootstrap.to_owned(), identity.clone());
+    let (broker, identity) = (Arc::clone(broker), identity.clone());
     let (own, before) = (own_topic.to_owned(), topics_before.to_vec());
     let place = place.clone();
     in_background(move |given_up| {
@@ -43,33 +41,32 @@ pub async fn stray_topics(
             no_progress: NO_PROGRESS_MAX,
             given_up,
         };
-        find(&bootstrap, (&identity, &place), &own, &before, &bounds)
+        find(&*broker, (&identity, &place), &own, &before, &bounds)
     })
     .await
 }
 
 fn find(
-    bootstrap: &str,
+    broker: &dyn Broker,
     (identity, place): (&Identity, &EventPlace),
     own_topic: &str,
     topics_before: &[String],
     bounds: &Bounds,
 ) -> Result<Vec<String>, String> {
     // Aborted records count: they are on the wrong topic all the same.
-    let consumer = consumer(bootstrap, Isolation::Uncommitted)?;
-    let cluster = consumer
-        .fetch_metadata(None, LIST_WITHIN)
-        .map_err(|e| format!("listing the topics at {bootstrap}: {e}"))?;
+    let mut reader = broker.reader(Visible::All)?;
+    let list = |reader: &dyn Reader, doing: &str| {
+        let listed = reader.topics(LIST_WITHIN);
+        listed.map_err(|e| format!("{doing} at {}: {e}", broker.place()))
+    };
     let mut places: Vec<(bool, Arc<str>, i32)> = Vec::new();
-    for topic in cluster.topics() {
-        let name = topic.name();
-        if name == own_topic || name.starts_with("__") {
+    for (name, partitions) in list(&*reader, "listing the topics")? {
+        if name == own_topic {
             continue;
         }
-        let old = topics_before.iter().any(|before| before == name);
+        let old = topics_before.contains(&name);
         let name: Arc<str> = Arc::from(name);
-        let partitions = topic.partitions().iter();
-        places.extend(partitions.map(|p| (old, Arc::clone(&name), p.id())));
+        places.extend(partitions.into_iter().map(|p| (old, Arc::clone(&name), p)));
     }
     places.sort_unstable();
     if places.len() > PARTITIONS_MAX {
@@ -90,24 +87,22 @@ fn find(
         if stray.contains(&topic) {
             continue;
         }
-        let tail = ends(&consumer, &topic, partition, bounds).and_then(|(low, to)| {
+        let tail = ends(&*reader, &topic, partition, bounds).and_then(|(low, to)| {
             let tail = Range {
                 topic: Arc::clone(&topic),
                 partition,
                 from: low.max(to - TAIL),
                 to,
             };
-            read(&consumer, &[tail], bounds, |message| {
-                let record = verifier.verify_at(place, &OnTopic(message));
+            read(&mut *reader, &[tail], bounds, |record| {
+                let record = verifier.verify_at(place, record);
                 if matches!(record, Record::Event(event) if event.body != Body::Foreign) {
                     stray.insert(Arc::clone(&topic));
                 }
             })
         });
         if let Err(error) = tail {
-            consumer
-                .fetch_metadata(None, LIST_WITHIN)
-                .map_err(|e| format!("looking for stray events at {bootstrap}: {e}"))?;
+            list(&*reader, "looking for stray events")?;
             tracing::warn!("not looked at for stray events: {error}");
         }
     }

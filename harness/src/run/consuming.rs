@@ -3,11 +3,11 @@
 
 use super::context::Context;
 use super::deployment::{DeployedConsumer, Deployment, StoppedConsumer};
+use crate::broker::Offsets;
 use crate::clock::RunClock;
 use crate::fence::effects;
 use crate::fence::patience::Patience;
 use crate::history::{ConsumerEnd, EffectRow, LogRow, Rows};
-use crate::observer::{Committed, committed};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -69,8 +69,8 @@ pub(super) async fn consume(
 }
 
 /// By partition, the offset behind the last record.
-fn ends(log: &Rows<LogRow>) -> Committed {
-    let mut ends = Committed::new();
+fn ends(log: &Rows<LogRow>) -> Offsets {
+    let mut ends = Offsets::new();
     for row in log {
         let end = ends.entry(row.partition).or_insert(0);
         *end = (*end).max(row.offset + 1);
@@ -82,7 +82,7 @@ fn ends(log: &Rows<LogRow>) -> Committed {
 async fn wait(
     deployment: &Deployment<'_>,
     deployed: DeployedConsumer<'_>,
-    ends: &Committed,
+    ends: &Offsets,
     (deadline, patience): (Instant, &Patience),
 ) -> Result<(), String> {
     let mut last = Ok(());
@@ -109,11 +109,12 @@ async fn wait(
 async fn offsets(
     deployment: &Deployment<'_>,
     deployed: DeployedConsumer<'_>,
-) -> Result<Committed, String> {
+) -> Result<Offsets, String> {
     let group = deployment.consumer_group(deployed.consumer);
-    let bootstrap = deployment.bootstrap();
+    let broker = deployment.broker();
     let partitions = deployment.partitions();
-    committed(bootstrap, &group, &deployment.topic_name, partitions).await
+    let told = broker.committed(&group, &deployment.topic_name, partitions);
+    told.await
 }
 
 /// Ends a consumer, and reads how far it had come and what it did; says how it ended.
@@ -122,7 +123,7 @@ async fn read(
     deployed: DeployedConsumer<'_>,
     clock: RunClock,
     into: &mut Rows<EffectRow>,
-) -> Result<(StoppedConsumer, Committed), String> {
+) -> Result<(StoppedConsumer, Offsets), String> {
     let Some(child) = deployed.child else {
         return Err("it was never started".to_owned());
     };

@@ -10,6 +10,7 @@ mod plan;
 
 use super::RunError;
 use super::strategies::StrategyParts;
+use crate::broker::Topic;
 use crate::call_sink::CallSink;
 use crate::identity::{Identity, RunKey};
 use crate::nemesis::{self, BadQuery};
@@ -20,7 +21,6 @@ use crate::scenario::{Instance, Link, Scenario, Strategy};
 use crate::stack::leftovers::Leftover;
 use crate::stack::ports::Reserved;
 use crate::stack::{Route, Stack};
-use crate::topic::Topic;
 use crate::toxiproxy::ToxiproxyClient;
 pub(crate) use child_configs::{ORDER_SERVICE, RELAY};
 pub use consumers::{DeployedConsumer, StoppedConsumer};
@@ -66,7 +66,7 @@ pub struct Deployment<'a> {
     /// This is the name of the topic of the events.
     pub topic_name: String,
     /// By this the topic of the events is made, closed and deleted.
-    pub topic: Topic,
+    pub topic: Box<dyn Topic>,
     /// These are the proxied links, each with its proxy's name and its route.
     pub proxies: BTreeMap<Link, (String, Route)>,
     /// This is the client of Toxiproxy's admin API, by which the proxies are made and removed.
@@ -80,7 +80,7 @@ pub struct Deployment<'a> {
     /// That of its order service's proxy, where it runs beside others.
     _port_beside: Option<Reserved<1>>,
     /// Topics that the relay needs beside that of the events.
-    topics_beside: Vec<Topic>,
+    topics_beside: Vec<Box<dyn Topic>>,
     /// This is what the kind of strategy brings.
     pub(super) parts: Box<dyn StrategyParts>,
     /// This is the order service, once raised.

@@ -149,7 +149,7 @@ async fn load_and_fence(
     let patience = Patience::new(context.interrupted.clone());
     let asked = ("listing the topics", ASK_WITHIN);
     let topics_before = context
-        .bounded(&patience, asked, deployment.topic.all())
+        .bounded(&patience, asked, watch.broker.topics())
         .await?;
     let asked = ("starting the observer", ASK_WITHIN);
     let observer = context
@@ -247,7 +247,7 @@ async fn load_and_fence(
         }
     }
     let strays = observer::stray_topics(
-        &watch.bootstrap,
+        &watch.broker,
         &deployment.identity,
         &watch.place,
         &watch.topic,

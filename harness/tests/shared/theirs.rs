@@ -8,7 +8,6 @@ use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::external::stack_file;
 use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo};
-use harness::topic::Topic;
 use harness::toxiproxy::ToxiproxyClient;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -87,8 +86,7 @@ pub async fn inventory(info: &StackInfo) -> Vec<String> {
         .fetch_all(&mut connection)
         .await
         .unwrap();
-    let topics = Topic::new(&info.kafka_bootstrap, "any", 1);
-    let topics = topics.all().await.unwrap();
+    let topics = info.broker().topics().await.unwrap();
     // Kafka makes its own when a consumer first asks.
     all.extend(topics.into_iter().filter(|name| !name.starts_with("__")));
     let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).unwrap();

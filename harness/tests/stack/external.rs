@@ -8,7 +8,6 @@ use harness::scenario::{Link, Victim};
 use harness::stack::external::stack_file;
 use harness::stack::tenancy::Tenancy;
 use harness::stack::{Provider, Stack, StackInfo};
-use harness::topic::Topic;
 use harness::toxiproxy::ToxiproxyClient;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -191,13 +190,10 @@ async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() 
     let info = &theirs.info;
     let folder = tempfile::tempdir().unwrap();
     let dead = Made::named("00000000deadbeef");
-    let heartbeats = Topic::new(
-        &info.kafka_bootstrap,
-        &format!("{}.heartbeat", dead.topic),
-        1,
-    );
+    let broker = info.broker();
+    let heartbeats = broker.topic(&format!("{}.heartbeat", dead.topic), 1);
     let left = Made::named("0000dead0badcafe");
-    let mark = Topic::new(&info.kafka_bootstrap, "oh.0000dead00000000.alive", 1);
+    let mark = broker.topic("oh.0000dead00000000.alive", 1);
     mark.create().await.unwrap();
     let alive = neighbour(info).await;
     let living = Made::named(&format!("{}0000a11e", alive.id()));
@@ -224,7 +220,7 @@ async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() 
     let proxies = toxiproxy.list().await.unwrap();
     assert!(proxies.iter().any(|p| p == stranger), "{proxies:?}");
     toxiproxy.delete(stranger).await.unwrap();
-    let topics = heartbeats.all().await.unwrap();
+    let topics = broker.topics().await.unwrap();
     assert!(
         !topics.iter().any(|t| t.starts_with(&dead.topic)),
         "{topics:?}"
@@ -413,15 +409,10 @@ async fn given_a_harness_whose_mark_is_taken_when_it_goes_on_then_it_says_that_t
 
     // When its topic is deleted
     let found = find(file(info, &folder, |t| t)).await.unwrap();
-    let topics = Topic::new(&info.kafka_bootstrap, "any", 1)
-        .all()
-        .await
-        .unwrap();
+    let broker = info.broker();
+    let topics = broker.topics().await.unwrap();
     let mark = topics.iter().find(|t| t.ends_with(".alive")).unwrap();
-    Topic::new(&info.kafka_bootstrap, mark, 1)
-        .delete()
-        .await
-        .unwrap();
+    broker.topic(mark, 1).delete().await.unwrap();
     let lost = tokio::time::timeout(PATIENCE, found.ends_by_itself()).await;
     let reason = lost.unwrap().to_string();
     assert!(reason.contains("takes no sign of life"), "{reason}");

@@ -2,10 +2,10 @@
 
 use crate::patience::PATIENCE;
 use crate::stack;
+use harness::broker::{Topic, kafka};
 use harness::fence::database::{self, Truth};
 use harness::history::{NONE, TruthRow};
 use harness::identity::{Identity, RunKey};
-use harness::topic::Topic;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -407,11 +407,11 @@ fn client(settings: &[(&str, &str)]) -> ClientConfig {
 
 static BOOTSTRAP: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
-async fn topic(partitions: i32) -> (Topic, String, Identity) {
+async fn topic(partitions: i32) -> (Box<dyn Topic>, String, Identity) {
     let bootstrap = stack().await.kafka_bootstrap.clone();
     let key = RunKey::random();
     let name = format!("test.fence.{}", key.run);
-    let topic = Topic::new(&bootstrap, &name, partitions);
+    let topic = kafka::at(&bootstrap).topic(&name, partitions);
     let _ = BOOTSTRAP.set(bootstrap);
     topic.create().await.unwrap();
     (topic, name, key.identity().unwrap())

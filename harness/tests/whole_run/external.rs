@@ -7,7 +7,6 @@ use super::{OUTAGE, program, until_it_tells};
 use crate::patience::PATIENCE;
 use harness::fence::database;
 use harness::stack::StackInfo;
-use harness::topic::Topic;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sqlx::PgConnection;
@@ -114,8 +113,7 @@ impl AsFound {
     }
 
     pub async fn topics(&self) -> Vec<String> {
-        let any = Topic::new(&self.info().kafka_bootstrap, "any", 1);
-        any.all().await.unwrap()
+        self.info().broker().topics().await.unwrap()
     }
 }
 

@@ -47,7 +47,7 @@ impl RequiredHeader {
     /// where nothing is wrong, but for what `field` gives.
     pub fn fault<'v>(
         &self,
-        record: &impl Wire,
+        record: &(impl Wire + ?Sized),
         field: impl Fn(EventField) -> Cow<'v, str>,
     ) -> Option<String> {
         let name = &self.name;

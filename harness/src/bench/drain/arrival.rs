@@ -1,7 +1,7 @@
 //! When and how a backlog arrived on the topic.
 
+use crate::broker::Length;
 use crate::history::{Body, LogRow};
-use crate::topic::Length;
 use std::time::{Duration, Instant};
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -10,7 +10,7 @@ const NO_PROGRESS_MAX: Duration = Duration::from_secs(30);
 
 /// Waits until so many records are there; false if nothing moved for 30 s, or the relay is dead.
 pub(super) async fn wait_for(
-    length: &Length,
+    length: &dyn Length,
     records: u64,
     alive: impl Fn() -> bool,
 ) -> Result<bool, String> {

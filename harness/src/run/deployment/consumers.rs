@@ -1,6 +1,7 @@
 //! The consumers of a deployment: each a process, with a schema and a consumer group of its own.
 
 use super::{Deployment, failed};
+use crate::broker::Broker;
 use crate::call_sink::CallSink;
 use crate::process::{Child, ChildSpec, Stop};
 use crate::run::RunError;
@@ -56,9 +57,9 @@ impl Deployment<'_> {
         format!("{}.{}", self.topic_name, consumer.name)
     }
 
-    /// Returns the broker's direct listener, around all proxies.
-    pub fn bootstrap(&self) -> &str {
-        &self.stack.info().kafka_bootstrap
+    /// Returns the broker, to be asked around all proxies.
+    pub fn broker(&self) -> Arc<dyn Broker> {
+        self.stack.info().broker()
     }
 
     /// Returns how many partitions the topic of the events has.

@@ -85,7 +85,7 @@ impl Deployment<'_> {
     /// Returns what the live observer of its topic watches.
     pub fn watch(&self, clock: RunClock) -> Watch {
         Watch {
-            bootstrap: self.stack.info().kafka_bootstrap.clone(),
+            broker: self.broker(),
             topic: self.topic_name.clone(),
             partitions: self.scenario.workload.partitions,
             place: self.strategy.kind.event_place(),

@@ -6,7 +6,6 @@ use crate::process::reaper::Reaper;
 use crate::run::{RunError, strategies};
 use crate::scenario::{Link, Scenario, Strategy};
 use crate::stack::Stack;
-use crate::topic::Topic;
 use crate::toxiproxy::ToxiproxyClient;
 use relays::schema::Layout;
 use std::net::SocketAddr;
@@ -65,10 +64,9 @@ impl<'a> Deployment<'a> {
         let [service_address, relay_addresses @ ..] = ports
             .numbers
             .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let broker = info.broker();
         let beside = parts.topics_beside(&topic_name);
-        let topics_beside = beside
-            .iter()
-            .map(|name| Topic::new(&info.kafka_bootstrap, name, 1));
+        let topics_beside = beside.iter().map(|name| broker.topic(name, 1));
         Ok(Self {
             stack,
             scenario,
@@ -80,11 +78,7 @@ impl<'a> Deployment<'a> {
             identity,
             admin: layout.inside(&info.postgres),
             layout,
-            topic: Topic::new(
-                &info.kafka_bootstrap,
-                &topic_name,
-                scenario.workload.partitions,
-            ),
+            topic: broker.topic(&topic_name, scenario.workload.partitions),
             topic_name,
             proxies,
             toxiproxy: ToxiproxyClient::new(&info.toxiproxy_url)

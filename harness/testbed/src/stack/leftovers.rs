@@ -9,8 +9,8 @@ use super::description::Description;
 use super::kafka_client::{self, Topics};
 use super::tenancy::{self, DEAD_AFTER, ID_DIGITS};
 use super::{StackError, StackInfo, postgres_client};
+use crate::broker::kafka;
 use crate::process::reaper::Cleanup;
-use crate::topic::Topic;
 use crate::toxiproxy::ToxiproxyClient;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -212,7 +212,7 @@ impl Place {
         for id in ids {
             let mark = tenancy::mark_of(id);
             if found.values().any(|b| b.topics.contains(&mark)) {
-                let length = Topic::new(&self.bootstrap, &mark, 1).length()?;
+                let length = kafka::at(&self.bootstrap).topic(&mark, 1).length()?;
                 let records = length.records().await?;
                 still.push((*id, length, records));
             }

@@ -20,6 +20,7 @@ pub mod tenancy;
 mod toxiproxy_server;
 pub mod warm_up;
 
+use crate::broker::{Broker, kafka};
 use crate::identity::RunKey;
 use crate::process::reaper::Duty;
 use crate::process::{Child, Stop};
@@ -77,6 +78,13 @@ pub struct StackInfo {
     /// These settings say how durable the servers are, and the like (`fsync`, `synchronous_commit`, replication
     /// factor, cores, ...).
     pub environment: BTreeMap<String, String>,
+}
+
+impl StackInfo {
+    /// Returns the broker, to be asked around all proxies.
+    pub fn broker(&self) -> std::sync::Arc<dyn Broker> {
+        kafka::at(&self.kafka_bootstrap)
+    }
 }
 
 /// This is a failure of the stack, for which the harness ends with exit code 4.

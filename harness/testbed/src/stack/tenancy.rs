@@ -7,7 +7,7 @@
 //! make. Who cannot keep its marks up says so, and its run ends: the next one may have been let in.
 
 use super::{StackError, postgres_client};
-use crate::topic::Topic;
+use crate::broker::{Topic, kafka};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -38,7 +38,7 @@ pub(super) const DEAD_AFTER: Duration = Duration::from_secs(12);
 pub struct Tenancy {
     id: String,
     /// `None` once it is being taken away.
-    mark: Option<Topic>,
+    mark: Option<Box<dyn Topic>>,
     /// Why a mark was lost.
     lost: watch::Receiver<Option<String>>,
     keepers: [JoinHandle<()>; 2],
@@ -72,7 +72,7 @@ impl Tenancy {
         if !try_lock(&mut session, &id).await.map_err(failed)? {
             return Err(failed(format!("another harness is called {id} too")));
         }
-        let mark = Topic::new(bootstrap, &mark_of(&id), 1);
+        let mark = kafka::at(bootstrap).topic(&mark_of(&id), 1);
         mark.create().await.map_err(failed)?;
         let producer = producer(bootstrap).map_err(failed)?;
         let (tell, lost) = watch::channel(None);

@@ -2,7 +2,7 @@
 //! it in its latencies. So a new broker is made to do a little of the real work before anything is
 //! measured.
 
-use crate::topic::Topic;
+use crate::broker::kafka;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rdkafka::ClientConfig;
@@ -20,7 +20,7 @@ const VALUE: [u8; 512] = [b'x'; 512];
 /// Publishes to and reads from a topic of its own for so long, as strategies and observer will, and
 /// deletes it.
 pub async fn warm_up(bootstrap: &str, topic: &str, lasts: Duration) -> Result<(), String> {
-    let scratch = Topic::new(bootstrap, topic, 3);
+    let scratch = kafka::at(bootstrap).topic(topic, 3);
     scratch.create().await?;
     let stop = Instant::now() + lasts;
     let reader = {

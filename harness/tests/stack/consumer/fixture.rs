@@ -2,8 +2,7 @@
 
 use crate::patience::PATIENCE;
 use crate::{HARNESS, TestStack};
-use harness::observer::committed;
-use harness::topic::Topic;
+use harness::broker::Topic;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use relays::config::{Isolation, PostgresTarget};
@@ -22,7 +21,7 @@ const PARTITIONS: i32 = 2;
 pub struct ConsumerFixture {
     pub stack: &'static TestStack,
     pub layout: Layout,
-    topic: Topic,
+    topic: Box<dyn Topic>,
     config: ConsumerConfig,
     file: tempfile::NamedTempFile,
     pub admin: PgConnection,
@@ -42,7 +41,7 @@ impl ConsumerFixture {
         schema::create_consumer(&stack.postgres, &layout, effect, idempotency)
             .await
             .unwrap();
-        let topic = Topic::new(&stack.kafka_bootstrap, &name, PARTITIONS);
+        let topic = stack.info.broker().topic(&name, PARTITIONS);
         topic.create().await.unwrap();
         let config = ConsumerConfig {
             postgres: PostgresTarget {
@@ -179,10 +178,8 @@ impl ConsumerFixture {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let ConsumerConfig { group, topic, .. } = &self.config;
-            let bootstrap = &self.stack.kafka_bootstrap;
-            let come = committed(bootstrap, group, topic, PARTITIONS)
-                .await
-                .unwrap();
+            let broker = self.stack.info.broker();
+            let come = broker.committed(group, topic, PARTITIONS).await.unwrap();
             if come.values().sum::<i64>() >= records {
                 return;
             }

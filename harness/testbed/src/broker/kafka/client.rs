@@ -1,22 +1,16 @@
 //! The referee's Kafka consumers: partitions assigned by number, no group, nothing committed.
 
+use crate::broker::Visible;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-/// This says what a consumer gets to see of transactions. It is always said, since librdkafka's default and the Java
-/// client's differ.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Isolation {
-    Committed,
-    Uncommitted,
-}
-
-/// Makes a consumer without an assignment; an Err says why it could not be made.
-pub(super) fn consumer(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer, String> {
-    let isolation = match isolation {
-        Isolation::Committed => "read_committed",
-        Isolation::Uncommitted => "read_uncommitted",
+/// Makes a consumer without an assignment; an Err says why it could not be made. What it sees of transactions is always
+/// said, since librdkafka's default and the Java client's differ.
+pub(super) fn consumer(bootstrap: &str, visible: Visible) -> Result<BaseConsumer, String> {
+    let isolation = match visible {
+        Visible::Committed => "read_committed",
+        Visible::All => "read_uncommitted",
     };
     ClientConfig::new()
         .set("bootstrap.servers", bootstrap)

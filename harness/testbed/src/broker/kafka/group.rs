@@ -1,31 +1,21 @@
 //! How far a consumer group has come, as the broker tells; the group is not joined.
 
-use super::final_read::in_background;
+use crate::broker::Offsets;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The broker's answer is waited for so long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Offsets by partition.
-pub type Committed = BTreeMap<i32, i64>;
-
-/// Returns the offsets that a group has committed, of each partition of which it has.
-pub async fn committed(
+/// Asks the broker; it blocks its thread.
+pub(super) fn ask(
     bootstrap: &str,
     group: &str,
     topic: &str,
     partitions: i32,
-) -> Result<Committed, String> {
-    let (bootstrap, group) = (bootstrap.to_owned(), group.to_owned());
-    let topic = topic.to_owned();
-    in_background(move |_| ask(&bootstrap, &group, &topic, partitions)).await
-}
-
-fn ask(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> Result<Committed, String> {
+) -> Result<Offsets, String> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("client.id", "outbox-harness-referee")

@@ -1,8 +1,11 @@
 //! The topic of a strategy, as its administrator: made before the run, closed by the fence,
 //! deleted after it. Always over the direct listener.
 
+use crate::broker::{Length, Topic};
 use crate::event::SENTINEL_KEY;
 use crate::identity::Identity;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
@@ -27,15 +30,15 @@ const CONFIG: [(&str, &str); 4] = [
 
 /// This is one topic on the direct listener.
 #[derive(Clone)]
-pub struct Topic {
+pub(super) struct KafkaTopic {
     bootstrap: String,
     name: String,
     partitions: i32,
 }
 
-impl Topic {
+impl KafkaTopic {
     /// Names a topic; nothing is made yet.
-    pub fn new(bootstrap: &str, name: &str, partitions: i32) -> Self {
+    pub(super) fn new(bootstrap: &str, name: &str, partitions: i32) -> Self {
         Self {
             bootstrap: bootstrap.to_owned(),
             name: name.to_owned(),
@@ -44,7 +47,7 @@ impl Topic {
     }
 
     /// Creates it, replication factor 1, and waits until every partition has a leader.
-    pub async fn create(&self) -> Result<(), String> {
+    async fn make(&self) -> Result<(), String> {
         let mut topic = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(1));
         for (key, value) in CONFIG {
             topic = topic.set(key, value);
@@ -78,7 +81,7 @@ impl Topic {
     }
 
     /// Deletes it; one that is not there is no error.
-    pub async fn delete(&self) -> Result<(), String> {
+    async fn remove(&self) -> Result<(), String> {
         let results = self
             .admin()?
             .delete_topics(&[&self.name], &options())
@@ -93,25 +96,8 @@ impl Topic {
         Ok(())
     }
 
-    /// Names of all topics of the cluster.
-    pub async fn all(&self) -> Result<Vec<String>, String> {
-        let consumer = self.consumer("read_uncommitted")?;
-        let failed = self.clone();
-        blocking(move || {
-            let metadata = consumer
-                .fetch_metadata(None, ADMIN_TIMEOUT)
-                .map_err(|e| failed.failed("listing topics beside", &e))?;
-            Ok(metadata
-                .topics()
-                .iter()
-                .map(|t| t.name().to_owned())
-                .collect())
-        })
-        .await
-    }
-
     /// Whether it has no record, aborted ones included.
-    pub async fn is_empty(&self) -> Result<bool, String> {
+    async fn has_none(&self) -> Result<bool, String> {
         let consumer = self.consumer("read_uncommitted")?;
         let this = self.clone();
         blocking(move || Ok(this.ends(&consumer)?.iter().all(|end| *end == 0))).await
@@ -120,7 +106,7 @@ impl Topic {
     /// Closes it to every producer: no record above 100 bytes is taken any more (markers of
     /// transactions still pass). Returns when a sentinel was refused on every partition and every
     /// transaction has ended (last stable offset = end offset), or after `within`.
-    pub async fn close(&self, identity: &Identity, within: Duration) -> Result<(), String> {
+    async fn shut(&self, identity: &Identity, within: Duration) -> Result<(), String> {
         let deadline = Instant::now() + within;
         let specifier = ResourceSpecifier::Topic(&self.name);
         let mut config = AlterConfig::new(specifier).set("max.message.bytes", "100");
@@ -203,14 +189,6 @@ impl Topic {
         .await
     }
 
-    /// Asks for its length, again and again over one connection.
-    pub fn length(&self) -> Result<Length, String> {
-        Ok(Length {
-            consumer: Arc::new(self.consumer("read_uncommitted")?),
-            topic: self.clone(),
-        })
-    }
-
     /// Returns the end offset of each partition, as this consumer's isolation level sees it.
     fn ends(&self, consumer: &BaseConsumer) -> Result<Vec<i64>, String> {
         (0..self.partitions)
@@ -243,22 +221,68 @@ impl Topic {
     }
 }
 
-/// How long a topic is. Asking costs the broker next to nothing, unlike reading.
-pub struct Length {
-    consumer: Arc<BaseConsumer>,
-    topic: Topic,
+impl Topic for KafkaTopic {
+    fn create(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.make().boxed()
+    }
+
+    fn delete(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.remove().boxed()
+    }
+
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, String>> {
+        self.has_none().boxed()
+    }
+
+    fn close<'a>(
+        &'a self,
+        identity: &'a Identity,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        self.shut(identity, within).boxed()
+    }
+
+    fn length(&self) -> Result<Box<dyn Length>, String> {
+        Ok(Box::new(Watermarks {
+            consumer: Arc::new(self.consumer("read_uncommitted")?),
+            topic: self.clone(),
+        }))
+    }
 }
 
-impl Length {
-    /// Records on all partitions, transaction markers included.
-    pub async fn records(&self) -> Result<u64, String> {
+/// The length of a topic by its watermarks, transaction markers included.
+struct Watermarks {
+    consumer: Arc<BaseConsumer>,
+    topic: KafkaTopic,
+}
+
+impl Length for Watermarks {
+    fn records(&self) -> BoxFuture<'_, Result<u64, String>> {
         let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
         blocking(move || {
             let ends = topic.ends(&consumer)?;
             Ok(ends.iter().map(|end| end.unsigned_abs()).sum())
         })
-        .await
+        .boxed()
     }
+}
+
+/// Returns the names of all topics of the cluster.
+pub(super) async fn all(bootstrap: &str) -> Result<Vec<String>, String> {
+    let bootstrap = bootstrap.to_owned();
+    blocking(move || {
+        let failed = |e| format!("listing the topics at {bootstrap}: {e}");
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &bootstrap)
+            .create()
+            .map_err(failed)?;
+        let cluster = consumer
+            .fetch_metadata(None, ADMIN_TIMEOUT)
+            .map_err(failed)?;
+        let names = cluster.topics().iter().map(|t| t.name().to_owned());
+        Ok(names.collect())
+    })
+    .await
 }
 
 fn options() -> AdminOptions {
@@ -268,7 +292,7 @@ fn options() -> AdminOptions {
 }
 
 /// Runs this on a thread for blocking work, since librdkafka's metadata calls block their thread.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     tokio::task::spawn_blocking(work)

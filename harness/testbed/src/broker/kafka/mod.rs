@@ -1,0 +1,55 @@
+//! Kafka, over its direct listener.
+
+mod client;
+mod group;
+mod reader;
+mod topic;
+mod wire;
+
+use super::{Broker, Offsets, Reader, Topic, Visible};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use reader::KafkaReader;
+use std::sync::Arc;
+use topic::{KafkaTopic, blocking};
+
+/// Returns the Kafka whose direct listener is at this `host:port`.
+pub fn at(bootstrap: &str) -> Arc<dyn Broker> {
+    Arc::new(Kafka {
+        bootstrap: bootstrap.to_owned(),
+    })
+}
+
+#[derive(Debug)]
+struct Kafka {
+    bootstrap: String,
+}
+
+impl Broker for Kafka {
+    fn place(&self) -> String {
+        format!("Kafka at {}", self.bootstrap)
+    }
+
+    fn topic(&self, name: &str, partitions: i32) -> Box<dyn Topic> {
+        Box::new(KafkaTopic::new(&self.bootstrap, name, partitions))
+    }
+
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<String>, String>> {
+        topic::all(&self.bootstrap).boxed()
+    }
+
+    fn reader(&self, visible: Visible) -> Result<Box<dyn Reader>, String> {
+        Ok(Box::new(KafkaReader::new(&self.bootstrap, visible)?))
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        topic: &'a str,
+        partitions: i32,
+    ) -> BoxFuture<'a, Result<Offsets, String>> {
+        let (bootstrap, group) = (self.bootstrap.clone(), group.to_owned());
+        let topic = topic.to_owned();
+        blocking(move || group::ask(&bootstrap, &group, &topic, partitions)).boxed()
+    }
+}
