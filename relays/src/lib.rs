@@ -4,6 +4,7 @@
 //! processes of the harness (`outbox-harness order-service`, `outbox-harness relay`), so that it can
 //! be killed for real.
 
+mod broker;
 pub mod consumer;
 mod decisions;
 pub mod persistence;
@@ -14,4 +15,5 @@ pub mod schema;
 pub mod service;
 pub mod source;
 
+pub use broker::kafka::KafkaPublisher;
 pub use contract::{config, order, publish, signal, trace};

@@ -6,8 +6,8 @@ mod reporter;
 mod tests;
 mod trail;
 
+use crate::broker::kafka::KafkaPublisher;
 use crate::config::{RelayConfig, SourceConfig};
-use crate::publisher::kafka::KafkaPublisher;
 use crate::publisher::{Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;
 use crate::source::cdc::CdcSource;

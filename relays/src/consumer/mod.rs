@@ -12,6 +12,7 @@ mod side;
 mod sink;
 mod transaction;
 
+use crate::broker::kafka::KafkaMember;
 use crate::pump::backoff::Backoff;
 use crate::pump::terminated;
 use crate::signal::{Signal, emit};
@@ -22,6 +23,7 @@ pub use contract::consumer::{
 use ending::EndSignal;
 use reader::GroupReader;
 use side::{EffectSide, Undone};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -46,7 +48,8 @@ pub fn run(config: ConsumerConfig) -> Result<(), String> {
         terminated().await;
         told.tell();
     });
-    let reader = GroupReader::join(&config)?;
+    let member = KafkaMember::join(&config)?;
+    let reader = GroupReader::new(Arc::new(member));
     let consumer = GroupMember {
         side: EffectSide::new(&config)?,
         commit: config.commit,

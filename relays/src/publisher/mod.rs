@@ -1,9 +1,5 @@
 //! Where events go to. A publisher knows no database.
 
-pub mod kafka;
-pub mod prefix;
-mod reports;
-
 use crate::persistence::Persistence;
 use crate::source::Event;
 use std::future::Future;

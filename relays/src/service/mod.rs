@@ -21,6 +21,7 @@ mod two_phase;
 
 pub use orders::{PLACING, SESSION};
 
+use crate::broker::kafka::KafkaSender;
 use crate::config::{ServiceConfig, WritePathConfig};
 use crate::signal::{Signal, emit};
 use crate::trace::Trace;
@@ -123,13 +124,15 @@ pub async fn serve_until(
             kafka,
         } => {
             let orders = Orders::new(run, Announcement::None);
+            let sender = KafkaSender::new(&kafka, publish_timeout_ms, policy.idempotent_producer)?;
             let producer = EventProducer::new(
-                &kafka,
-                publish_timeout_ms,
+                Box::new(sender),
+                kafka.topic,
+                producer::delivery_within(publish_timeout_ms),
                 policy,
                 Arc::clone(&monitor),
                 trace.clone(),
-            )?;
+            );
             producer.warm_up().await;
             let lent = Arc::clone(&connections);
             let path = DualWrite::new(order, orders, lent, producer, trace.clone());

@@ -15,8 +15,9 @@ use super::change::{Change, Outcome, Rejection};
 use super::connections::{Connections, DatabaseError, Lease, exchange};
 use super::event::EventText;
 use super::orders::Orders;
-use super::producer::headers;
+use super::producer;
 use super::{steps, transaction};
+use crate::broker::kafka;
 use crate::decisions;
 use crate::order::Directive;
 use crate::trace::Trace;
@@ -127,7 +128,11 @@ impl TwoPhase {
             version,
             key: change.order.to_string(),
             value: EventText::new(self.orders.run(), change).with_version(version),
-            headers: headers(change, version, &Uuid::now_v7().to_string()),
+            headers: kafka::headers(&producer::headers(
+                change,
+                &version.to_string(),
+                &Uuid::now_v7().to_string(),
+            )),
         };
         participant.publish(event).await
     }

@@ -4,8 +4,8 @@
 
 use super::kit::{Entry, is_first_life};
 use crate::confession::Confession;
+use relays::KafkaPublisher;
 use relays::config::{Logged, RelayConfig, SourceConfig};
-use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
 use relays::source::cdc::CdcSource;
 use relays::source::{Held, Source, SourceError, Standing};

@@ -1,5 +1,6 @@
 //! What a transactional producer tells by itself: deliveries, and its id and epoch.
 
+use crate::broker::kafka::persistence_of;
 use crate::persistence::Persistence;
 use crate::service::monitor::Monitor;
 use crate::trace::{Stage, Trace};
@@ -111,7 +112,7 @@ impl ProducerContext for TransactionReports {
             Err((error, message)) => {
                 let reason = error.to_string();
                 self.monitor.undelivered(&reason);
-                let status = Persistence::of(message) as u64;
+                let status = persistence_of(message) as u64;
                 (Err(reason), Stage::DeliveryFailed, status)
             }
         };

@@ -15,17 +15,17 @@ use topic::{KafkaTopic, blocking};
 
 /// Returns the Kafka whose direct listener is at this `host:port`.
 pub fn at(bootstrap: &str) -> Arc<dyn Broker> {
-    Arc::new(Kafka {
+    Arc::new(KafkaBroker {
         bootstrap: bootstrap.to_owned(),
     })
 }
 
 #[derive(Debug)]
-struct Kafka {
+struct KafkaBroker {
     bootstrap: String,
 }
 
-impl Broker for Kafka {
+impl Broker for KafkaBroker {
     fn place(&self) -> String {
         format!("Kafka at {}", self.bootstrap)
     }

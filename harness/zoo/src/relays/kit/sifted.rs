@@ -3,8 +3,8 @@
 
 use super::Entry;
 use super::ledger::Ledger;
+use relays::KafkaPublisher;
 use relays::config::{Logged, RelayConfig, SourceConfig};
-use relays::publisher::kafka::KafkaPublisher;
 use relays::pump;
 use relays::source::cdc::CdcSource;
 use relays::source::{Held, Source, SourceError, Standing};

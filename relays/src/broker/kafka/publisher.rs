@@ -20,11 +20,11 @@
 //!   persisted beyond that becomes a duplicate: each event that reaches the log, from either
 //!   producer, finds all earlier ones of its key there.
 
+use super::persistence_of;
 use super::prefix::CompletionRing;
 use super::reports::Reports;
-use super::{Delivery, Offer, PublishError, Publisher};
 use crate::config::KafkaTarget;
-use crate::persistence::Persistence;
+use crate::publisher::{Delivery, Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;
 use crate::source::Event;
 use rdkafka::ClientContext;
@@ -137,7 +137,7 @@ impl ProducerContext for Callbacks {
                 at_ns: monotonic_ns(),
                 fate: match result {
                     Ok(message) => Ok(message.offset().cast_unsigned()),
-                    Err((_, message)) => Err(Persistence::of(message)),
+                    Err((_, message)) => Err(persistence_of(message)),
                 },
             });
         }

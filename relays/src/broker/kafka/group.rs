@@ -1,0 +1,99 @@
+//! A member of a consumer group, which commits its offsets by itself.
+
+use crate::broker::GroupSession;
+use contract::consumer::ConsumerConfig;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+pub(crate) struct KafkaMember {
+    consumer: BaseConsumer,
+    topic: String,
+}
+
+impl KafkaMember {
+    /// Joins the group, which takes its time; see [`GroupSession::is_assigned`].
+    pub fn join(config: &ConsumerConfig) -> Result<Self, String> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &config.bootstrap)
+            .set("client.id", &config.group)
+            .set("group.id", &config.group)
+            // A successor of the same name takes over at once, without waiting for a dead member's session.
+            .set("group.instance.id", &config.group)
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "10")
+            .set("fetch.queue.backoff.ms", "2")
+            .set("fetch.error.backoff.ms", "50")
+            .set("queued.max.messages.kbytes", "16384")
+            // A broker that comes back is found at once, not after a back-off of up to 10 s.
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "250")
+            .set("topic.metadata.refresh.fast.interval.ms", "100")
+            .set("socket.nagle.disable", "true")
+            .create()
+            .map_err(|e| format!("make a Kafka consumer for {}: {e}", config.bootstrap))?;
+        consumer
+            .subscribe(&[&config.topic])
+            .map_err(|e| format!("subscribe to {}: {e}", config.topic))?;
+        Ok(Self {
+            consumer,
+            topic: config.topic.clone(),
+        })
+    }
+}
+
+impl GroupSession for KafkaMember {
+    fn is_assigned(&self) -> Result<bool, String> {
+        let assigned = self.consumer.assignment();
+        let assigned = assigned.map_err(|e| format!("ask for the assignment: {e}"))?;
+        Ok(assigned.count() > 0)
+    }
+
+    fn read(
+        &self,
+        wait: Duration,
+        most: usize,
+        each: &mut dyn FnMut(i32, i64, Option<&[u8]>),
+    ) -> Result<(), String> {
+        let mut wait = wait;
+        for come in 0..most {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(record)) => each(record.partition(), record.offset(), record.payload()),
+                // What was read is applied; the error is met again.
+                Some(Err(_)) if come > 0 => break,
+                Some(Err(error)) => return Err(format!("read {}: {error}", self.topic)),
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    fn commit(&self, offsets: &BTreeMap<i32, i64>) -> Result<(), String> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
+                .map_err(|e| format!("name offset {offset}: {e}"))?;
+        }
+        self.consumer
+            .commit(&list, CommitMode::Sync)
+            .map_err(|e| format!("commit the offsets: {e}"))
+    }
+
+    fn seek(&self, offsets: &BTreeMap<i32, i64>, within: Duration) -> Result<(), String> {
+        let until = Instant::now() + within;
+        for (partition, offset) in offsets {
+            let left = until.saturating_duration_since(Instant::now());
+            self.consumer
+                .seek(&self.topic, *partition, Offset::Offset(*offset), left)
+                .map_err(|e| format!("go back in {}: {e}", self.topic))?;
+        }
+        Ok(())
+    }
+}

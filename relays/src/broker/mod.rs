@@ -1,0 +1,66 @@
+//! A broker, as order service and consumers need it; a relay's side of it is [`crate::publisher`]. Which system
+//! it is, only the folder knows that is named after it.
+
+pub(crate) mod kafka;
+
+use crate::persistence::Persistence;
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// An event that is to go to a topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outgoing<'e> {
+    /// Events of one key keep their order.
+    pub key: &'e str,
+    pub value: &'e str,
+    pub headers: [(&'static str, &'e str); 3],
+}
+
+/// What is known of an event that was sent and not delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Undelivered {
+    pub reason: String,
+    /// This says whether it is on the topic all the same.
+    pub persistence: Persistence,
+}
+
+/// Who is told what became of an event.
+pub(crate) trait Awaits: Send + Sync + 'static {
+    /// Takes the offset that the event has, or why it has none.
+    fn told(self, fate: Result<u64, Undelivered>);
+}
+
+/// Sends events to one topic, many at a time.
+pub(crate) trait EventSender<A: Awaits>: Send + Sync {
+    /// Hands an event over; it never waits. `awaits` is told once, from any thread, or dropped when nobody will ever
+    /// know. An Err says why the event was not taken; nobody is told of it then.
+    fn send(&self, event: Outgoing<'_>, awaits: A) -> Result<(), String>;
+
+    /// Lets it find its broker before the first event; in bounded time, and a broker that is away is no error.
+    fn warm_up(&self) -> BoxFuture<'_, ()>;
+
+    /// Waits, in bounded time, until everything was reported.
+    fn flush(&self) -> BoxFuture<'_, ()>;
+}
+
+/// The membership of a consumer in its group, and what it reads as a member. All of it blocks its thread.
+pub(crate) trait GroupSession: Send + Sync {
+    /// Whether partitions are its own: from then on it reads.
+    fn is_assigned(&self) -> Result<bool, String>;
+
+    /// Waits so long for a first record, and takes what is there behind it, `most` at most: each with partition,
+    /// offset and value. An Err says what went wrong before the first.
+    fn read(
+        &self,
+        wait: Duration,
+        most: usize,
+        each: &mut dyn FnMut(i32, i64, Option<&[u8]>),
+    ) -> Result<(), String>;
+
+    /// Commits these offsets, by partition, and waits for the answer. After an Err they may be committed or not.
+    fn commit(&self, offsets: &BTreeMap<i32, i64>) -> Result<(), String>;
+
+    /// Reads on from these offsets, by partition. After an Err some of them may still be read on from where they were.
+    fn seek(&self, offsets: &BTreeMap<i32, i64>, within: Duration) -> Result<(), String>;
+}
