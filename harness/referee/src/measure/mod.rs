@@ -5,6 +5,7 @@
 
 mod change;
 mod cost;
+mod cpu;
 mod database;
 mod drain;
 mod failover;
@@ -18,6 +19,7 @@ mod work;
 
 pub use change::{Change, Changes};
 pub use cost::{blind, peak_where, per_event};
+pub use cpu::{ProcessCpu, cpu_of_processes};
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
     STORAGE_BYTES, WAL_BYTES, database_costs,
