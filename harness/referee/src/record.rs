@@ -177,6 +177,7 @@ pub fn strategy(
         series: series(context, judgement),
         offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
         database: measure::database_costs(history, judgement.counts.committed.unwrap_or(0)),
+        in_doubt: measure::in_doubt(history),
         costs: costs(history),
         usage: usage(history),
     })

@@ -148,17 +148,44 @@ fn enough(most: &str, needed: u64) -> Result<(), String> {
     }
 }
 
-/// Returns the attempts that were decided, and of whose end nobody has written down that it was the right one.
-pub async fn decided(admin: &PostgresTarget, schema: &str) -> Result<Vec<String>, String> {
+/// An attempt that was decided, and of whose end nobody has written down that it was the right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// This is the attempt's id, as text.
+    pub attempt: String,
+    /// Whether Kafka had aborted its event by itself: nobody can finish it any more.
+    pub is_heuristic: bool,
+}
+
+/// Returns what was decided, and is not finished or ended otherwise.
+pub async fn decided(admin: &PostgresTarget, schema: &str) -> Result<Vec<Decided>, String> {
     let mut connection = database::connect(admin, Instant::now() + CONNECT_WITHIN).await?;
     let sql = format!(
-        "select attempt::text from \"{schema}\".decisions
-         where state in ('commit', 'committing') and attempt is not null"
+        "select attempt::text, state = 'heuristic' from {}.decisions
+         where state in ('commit', 'committing', 'heuristic') and attempt is not null",
+        quote_identifier(schema)
     );
-    let asked = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection);
-    asked
+    let asked = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut connection);
+    let asked: Vec<(String, bool)> = asked
         .await
-        .map_err(|e| format!("reading what was decided and is not finished: {e}"))
+        .map_err(|e| format!("reading what was decided and is not finished: {e}"))?;
+    let decided = asked.into_iter().map(|(attempt, is_heuristic)| Decided {
+        attempt,
+        is_heuristic,
+    });
+    Ok(decided.collect())
+}
+
+/// Returns for how many milliseconds the oldest transaction that this role has prepared has been so; 0 where there is
+/// none. Both times are of the server's own clock, and the server keeps the first one through a crash.
+pub async fn oldest_ms(connection: &mut PgConnection, role: &str) -> Result<f64, sqlx::Error> {
+    let asked =
+        "select coalesce(1e3 * extract(epoch from max(clock_timestamp() - prepared)), 0)::float8
+         from pg_prepared_xacts where owner = $1";
+    sqlx::query_scalar(asked)
+        .bind(role)
+        .fetch_one(connection)
+        .await
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 
 use super::Watch;
 use super::client::{Isolation, consumer};
+use super::standstill::Standstill;
 use crate::history::{Sample, topic_end_series};
+use crate::measure::BLOCKED_CONSUMERS_MS;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
@@ -22,6 +24,15 @@ const ASK: Duration = Duration::from_millis(500);
 /// How long the first may take.
 const FIRST_WITHIN: Duration = Duration::from_secs(30);
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct EndsPlan {
+    /// The run lasts about so long; the longer, the less often is asked.
+    pub expected: Duration,
+    /// Whether transactions may be open on the topic: then it is also asked for how long they hold readers up.
+    pub has_transactions: bool,
+}
+
 /// Asks until it is stopped or dropped.
 pub struct Ends {
     stop: Arc<AtomicBool>,
@@ -29,8 +40,8 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Returns when the first question was answered. A run of about `expected` is asked about often.
-    pub async fn start(watch: Watch, expected: Duration) -> Result<Self, String> {
+    /// Returns when the first question was answered.
+    pub async fn start(watch: Watch, plan: EndsPlan) -> Result<Self, String> {
         let stop = Arc::new(AtomicBool::new(false));
         let (tell_ready, ready) = oneshot::channel();
         let (tell_rows, rows) = oneshot::channel();
@@ -41,7 +52,7 @@ impl Ends {
         std::thread::Builder::new()
             .name("topic-ends".into())
             .spawn(move || {
-                let mut asker = match Asker::new(watch, &stop) {
+                let mut asker = match Asker::new(watch, plan, &stop) {
                     Ok(asker) => asker,
                     Err(reason) => {
                         let _ = tell_ready.send(Err(reason));
@@ -49,7 +60,7 @@ impl Ends {
                     }
                 };
                 let _ = tell_ready.send(Ok(()));
-                let every = EVERY.max(expected / asker.questions());
+                let every = EVERY.max(plan.expected / asker.questions());
                 asker.go_on(every, &stop);
                 let _ = tell_rows.send(asker.rows);
             })
@@ -61,7 +72,7 @@ impl Ends {
     }
 
     /// Stops and gives what was answered: by partition, each end with when it was first known, and the
-    /// one before it with when it was last true.
+    /// one before it with when it was last true. With transactions, also for how long they held readers up.
     pub async fn stop(mut self) -> Vec<Sample> {
         self.stop.store(true, Ordering::Release);
         match self.rows.take() {
@@ -84,17 +95,28 @@ struct Asker {
     series: Vec<String>,
     /// By partition, this is the last answer, and whether it is kept; it is none before the first.
     last: Vec<Option<(Sample, bool)>>,
+    /// With transactions, who sees what is behind an open one, and how readers stand by partition.
+    of_open: Option<(BaseConsumer, Vec<Standstill>)>,
     rows: Vec<Sample>,
 }
 
 impl Asker {
     /// Makes an asker that has had its first answer; an Err says why none came in time.
-    fn new(watch: Watch, stop: &AtomicBool) -> Result<Self, String> {
+    fn new(watch: Watch, plan: EndsPlan, stop: &AtomicBool) -> Result<Self, String> {
         let partitions = 0..watch.partitions;
+        let of_open = match plan.has_transactions {
+            true => {
+                let all = consumer(&watch.bootstrap, Isolation::Uncommitted)?;
+                let stands = partitions.clone().map(|_| Standstill::default());
+                Some((all, stands.collect()))
+            }
+            false => None,
+        };
         let mut asker = Self {
             consumer: consumer(&watch.bootstrap, Isolation::Committed)?,
             series: partitions.clone().map(topic_end_series).collect(),
             last: partitions.map(|_| None).collect(),
+            of_open,
             rows: Vec::new(),
             watch,
         };
@@ -114,9 +136,14 @@ impl Asker {
         }
     }
 
-    /// How many questions there is room for, each of which may leave two rows a partition.
+    /// One question leaves two rows a partition at most, and one of the readers.
+    fn rows_each(&self) -> usize {
+        self.series.len().saturating_mul(2).saturating_add(1)
+    }
+
+    /// How many questions there is room for.
     fn questions(&self) -> u32 {
-        let rows = self.series.len().saturating_mul(2).max(1);
+        let rows = self.rows_each();
         u32::try_from(MAX_ROWS / rows).unwrap_or(u32::MAX).max(1)
     }
 
@@ -130,7 +157,7 @@ impl Asker {
                 continue;
             }
             due = now + every;
-            if self.rows.len() + 2 * self.series.len() > MAX_ROWS {
+            if self.rows.len() + self.rows_each() > MAX_ROWS {
                 return;
             }
             // Brokers go down in these runs: then nothing is known, and later more is.
@@ -147,31 +174,29 @@ impl Asker {
     /// Asks one question about all partitions. The answer is taken for true in the middle between question and
     /// answer: both ways to the broker then count half.
     fn ask(&mut self) -> Result<(), String> {
-        let mut ends = TopicPartitionList::with_capacity(self.series.len());
-        for partition in 0..self.watch.partitions {
-            ends.add_partition_offset(&self.watch.topic, partition, Offset::End)
-                .map_err(|e| e.to_string())?;
-        }
+        let behind = match &self.of_open {
+            Some((all, _)) => ends(all, &self.watch)?,
+            None => Vec::new(),
+        };
         let asked_ns = self.watch.clock.now_ns();
-        let ends = self
-            .consumer
-            .offsets_for_times(ends, ASK)
-            .map_err(|e| e.to_string())?;
+        let stable = ends(&self.consumer, &self.watch)?;
         let at_ns = asked_ns + (self.watch.clock.now_ns() - asked_ns) / 2;
-        for element in ends.elements() {
-            element.error().map_err(|e| e.to_string())?;
-            let Offset::Offset(end) = element.offset() else {
-                return Err(format!("an end that is no offset: {:?}", element.offset()));
-            };
-            self.answered(element.partition(), at_ns, end);
+        for (partition, end) in stable.iter().enumerate() {
+            self.answered(partition, at_ns, *end);
+        }
+        if let Some((_, stands)) = &mut self.of_open {
+            let found = stands.iter_mut().zip(stable.iter().zip(&behind));
+            let stood_ns = found.map(|(stand, (stable, end))| stand.found(at_ns, *stable, *end));
+            self.rows.push(Sample {
+                series: BLOCKED_CONSUMERS_MS.to_owned(),
+                at_ns,
+                value: stood_ns.max().unwrap_or(0) as f64 / 1e6,
+            });
         }
         Ok(())
     }
 
-    fn answered(&mut self, partition: i32, at_ns: i64, end: i64) {
-        let Ok(partition) = usize::try_from(partition) else {
-            return;
-        };
+    fn answered(&mut self, partition: usize, at_ns: i64, end: i64) {
         let (Some(series), Some(last)) = (self.series.get(partition), self.last.get_mut(partition))
         else {
             return;
@@ -192,4 +217,27 @@ impl Asker {
         }
         *last = Some((row, changed));
     }
+}
+
+/// The ends of all partitions, as this consumer sees them; an Err says why not all are known.
+fn ends(consumer: &BaseConsumer, watch: &Watch) -> Result<Vec<i64>, String> {
+    let mut asked = TopicPartitionList::new();
+    for partition in 0..watch.partitions {
+        asked
+            .add_partition_offset(&watch.topic, partition, Offset::End)
+            .map_err(|e| e.to_string())?;
+    }
+    let answered = consumer
+        .offsets_for_times(asked, ASK)
+        .map_err(|e| e.to_string())?;
+    let end = |partition: i32| {
+        let element = answered.find_partition(&watch.topic, partition);
+        let element = element.ok_or_else(|| format!("no answer about partition {partition}"))?;
+        element.error().map_err(|e| e.to_string())?;
+        match element.offset() {
+            Offset::Offset(end) => Ok(end),
+            other => Err(format!("an end that is no offset: {other:?}")),
+        }
+    };
+    (0..watch.partitions).map(end).collect()
 }

@@ -7,10 +7,11 @@ mod group;
 mod live;
 mod range;
 mod seen;
+mod standstill;
 mod stray;
 mod wire;
 
-pub use ends::Ends;
+pub use ends::{Ends, EndsPlan};
 pub use final_read::{FinalRead, read_again};
 pub use group::{Committed, committed};
 pub use live::{Observer, Sights};

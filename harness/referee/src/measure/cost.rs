@@ -4,10 +4,11 @@ use super::cpu::{ProcessCpu, cpu_of_processes, cpu_series};
 use super::database::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, growth, peak,
 };
+use super::in_doubt::{BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS};
 use crate::history::History;
 use crate::scenario::{CostKind, Instance, Victim, is_of_kind};
 
-/// A run's database is asked twice a second. Where it did not answer for so long, a peak may have passed unseen.
+/// A run's servers are asked twice a second or more often. Where one did not answer for so long, a peak may have passed unseen.
 const BLIND_NS: i64 = 5_000_000_000;
 
 /// Returns the largest value of a peak that was sampled at a time of which `counts` says so; `None` where nothing was
@@ -29,7 +30,9 @@ pub fn per_event(history: &History, kind: CostKind, committed: u64) -> Option<f6
         CostKind::OutboxPeak
         | CostKind::DeadTuplesPeak
         | CostKind::SlotWalPeak
-        | CostKind::RelayMemoryPeak => None,
+        | CostKind::RelayMemoryPeak
+        | CostKind::BlockedOrders
+        | CostKind::BlockedConsumers => None,
     };
     let total = total.filter(|_| committed > 0)?;
     Some(total / committed as f64)
@@ -56,13 +59,15 @@ pub fn blind(history: &History, kind: CostKind) -> Option<String> {
         CostKind::RelayMemoryPeak => None,
         CostKind::CpuPerEvent => restarted(),
         CostKind::DeadTuplesPeak => lost_statistics().or_else(|| not_asked(history, kind)),
-        CostKind::OutboxPeak | CostKind::SlotWalPeak | CostKind::WalPerEvent => {
-            not_asked(history, kind)
-        }
+        CostKind::OutboxPeak
+        | CostKind::SlotWalPeak
+        | CostKind::WalPerEvent
+        | CostKind::BlockedOrders
+        | CostKind::BlockedConsumers => not_asked(history, kind),
     }
 }
 
-/// The longest time from the begin of the load on in which the database did not answer, where that is too long.
+/// The longest time from the begin of the load on in which nothing was answered, where that is too long.
 fn not_asked(history: &History, kind: CostKind) -> Option<String> {
     let from_ns = history.meta.load_from_ns;
     let ends_ns = history.samples.iter().map(|sample| sample.at_ns).max()?;
@@ -84,6 +89,8 @@ fn samples(history: &History, kind: CostKind) -> impl Iterator<Item = (i64, f64)
         CostKind::OutboxPeak => series == OUTBOX_BYTES,
         CostKind::DeadTuplesPeak => series == DEAD_TUPLES,
         CostKind::SlotWalPeak => series == SLOT_WAL_BYTES,
+        CostKind::BlockedOrders => series == BLOCKED_ORDERS_MS,
+        CostKind::BlockedConsumers => series == BLOCKED_CONSUMERS_MS,
         CostKind::WalPerEvent => series == WAL_BYTES,
         CostKind::RelayMemoryPeak => series.strip_prefix("rss_bytes.").is_some_and(is_relay),
         CostKind::CpuPerEvent => cpu_series(series).is_some_and(is_tested),

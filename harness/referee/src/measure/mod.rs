@@ -11,6 +11,7 @@ mod drain;
 mod failover;
 mod generator;
 mod hgrm;
+mod in_doubt;
 mod latency;
 mod phase;
 mod recorder;
@@ -28,6 +29,7 @@ pub use drain::{Recovery, committed_before, drain_s, last_heal_ns, recovery};
 pub use failover::failover_s;
 pub use generator::{HeldBack, MAX_LAG_MS, generator, held_back_in, planned_changes};
 pub use hgrm::hgrm;
+pub use in_doubt::{BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, in_doubt};
 pub use latency::{
     Latencies, PhaseLatencies, latencies, latencies_from, latencies_where, stretches, whole,
 };

@@ -6,6 +6,8 @@ use super::fixture::{
     NEVER_MS, RunningRecoverer, decided_after_its_death, events, killed,
     killed_between_the_two_commits, locked, prepared, recovered, sent, states, until_published,
 };
+use crate::stack;
+use harness::fence::in_doubt::{self, Decided};
 use relays::order::{ChangeRequest, Directive};
 use uuid::Uuid;
 
@@ -107,8 +109,8 @@ async fn given_a_broker_that_aborts_by_itself_what_was_decided_then_the_event_is
     let kafka = Proxy::before_kafka().await;
     let wanted = two_phase().kafka_at(&kafka.address);
     let given = wanted.aborted_after_ms(1_000).prepare().await;
-    killed_between_the_two_commits(&given, &kafka).await;
-    // It looks for them every ten seconds.
+    let place = killed_between_the_two_commits(&given, &kafka).await;
+    // It looks for them every second.
     eventually("the broker has aborted it", || async {
         !events(&given).await.1
     })
@@ -118,6 +120,13 @@ async fn given_a_broker_that_aborts_by_itself_what_was_decided_then_the_event_is
     let mut states = states(&given).await;
     states.sort();
     assert_eq!(states, ["aborted", "heuristic"]);
+    let admin = &stack().await.postgres;
+    let decided = in_doubt::decided(admin, given.layout.schema()).await;
+    let gone = Decided {
+        attempt: place.attempt.to_string(),
+        is_heuristic: true,
+    };
+    assert_eq!(decided, Ok(vec![gone]));
     kafka.delete().await;
     given.take_away().await;
 }

@@ -1,6 +1,6 @@
 //! What is prepared when a run ends: the recoverer, the fence or whoever removes the rest ends it.
 
-use super::super::given::{eventually, placing, two_phase};
+use super::super::given::{admin, eventually, placing, two_phase};
 use super::super::process::Service;
 use super::fixture::{
     NEVER_MS, RunningRecoverer, decided_after_its_death, events, killed, locked, prepared, sent,
@@ -90,7 +90,33 @@ async fn given_a_decided_order_that_nobody_finished_when_the_run_ends_then_the_f
         (0, 1)
     );
     // What was decided, and has not ended in Kafka, is told as still held.
-    let decided = in_doubt::decided(admin, given.layout.schema()).await;
-    assert_eq!(decided.unwrap().len(), 1);
+    let decided = in_doubt::decided(admin, given.layout.schema())
+        .await
+        .unwrap();
+    assert_eq!(decided.len(), 1);
+    assert!(!decided[0].is_heuristic);
     given.take_away().await;
+}
+
+#[tokio::test]
+async fn given_a_prepared_order_when_asked_for_how_long_it_is_then_that_grows_until_somebody_ends_it()
+ {
+    let given = two_phase().prepare().await;
+    let (mut session, role) = (admin().await, given.layout.service_role());
+    let mut oldest_ms = async || in_doubt::oldest_ms(&mut session, &role).await.unwrap();
+    let service = Service::start(&given).await;
+    assert_eq!(oldest_ms().await, 0.0);
+    let lock = locked(&given).await;
+    sent(&given, &placing(Uuid::new_v4()));
+    eventually("it is prepared", || async { prepared(&given).await == 1 }).await;
+    let before_ms = oldest_ms().await;
+    killed(service).await;
+    drop(lock);
+    let after_ms = oldest_ms().await;
+    assert!(
+        0.0 < before_ms && before_ms < after_ms,
+        "{before_ms}, {after_ms}"
+    );
+    given.take_away().await;
+    assert_eq!(oldest_ms().await, 0.0);
 }
