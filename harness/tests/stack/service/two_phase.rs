@@ -3,6 +3,7 @@
 mod deaths;
 mod ends;
 mod fixture;
+mod late;
 
 use super::changes::TwoVersions;
 use super::committed;
