@@ -13,6 +13,10 @@
 //! Each arrow is one statement that finds the state it begins with, or does nothing. So of a coordinator that is only
 //! slow and a recoverer that gives it up, whoever is first wins, and the other one is told. A producer that was given
 //! up is never used again: whatever the recoverer does to it late hits no other transaction.
+//!
+//! What such a producer had sent, or sends on because it has not been told yet, would begin a transaction that nobody
+//! ends. So once its last one has ended, and that is on disk, the broker is asked to take nothing of it any more
+//! (`fenced`). Not before: a producer that is fenced cannot be committed any more.
 
 /// Columns beside the key: whose it is (an advisory lock that the coordinator's process holds while it lives), how the
 /// broker knows the producer, and of what was decided the prepared transaction and the attempt.
@@ -24,6 +28,7 @@ pub(crate) const COLUMNS: &str = "transactional_id text primary key,
         ('open', 'commit', 'aborting', 'aborted', 'committing', 'committed', 'heuristic')),
     gid text,
     attempt uuid,
+    fenced boolean not null default false,
     changed_at timestamptz not null default clock_timestamp()";
 
 /// A new producer, before its first transaction. $1 transactional id, $2 owner, $3 producer id, $4 epoch.
@@ -59,17 +64,21 @@ pub(crate) const TAKE: &str =
               where starts_with(p.gid, d.transactional_id || '/')
                 and p.prepared < clock_timestamp() - $1 * interval '1 ms'))";
 
-/// What was taken, and what of it (or of a producer that was aborted earlier: its PREPARE can have been on its way
-/// then) is prepared in this database.
+/// What was taken, what of it (or of a producer that was aborted earlier: its PREPARE can have been on its way then) is
+/// prepared in this database, and of what has ended the producers that are not fenced yet.
 pub(crate) const TAKEN: &str =
-    "select d.transactional_id, d.producer_id, d.producer_epoch, d.state, p.gid
+    "select d.transactional_id, d.producer_id, d.producer_epoch, d.state, p.gid, d.fenced
      from decisions d left join pg_prepared_xacts p
        on p.database = current_database() and starts_with(p.gid, d.transactional_id || '/')
-     where d.state in ('aborting', 'committing') or d.state = 'aborted' and p.gid is not null";
+     where d.state in ('aborting', 'committing') or d.state = 'aborted' and p.gid is not null
+       or d.state in ('aborted', 'committed', 'heuristic') and not d.fenced";
 
 /// It has ended on both sides. $1 transactional id, $2 the state that it ends in.
 pub(crate) const END: &str = "update decisions set state = $2, changed_at = clock_timestamp()
      where transactional_id = $1 and state in ('aborting', 'committing')";
+
+/// The broker takes nothing of a producer any more. $1 transactional id.
+pub(crate) const FENCED: &str = "update decisions set fenced = true where transactional_id = $1";
 
 /// Returns the name of a producer's transaction of this number, under which PostgreSQL prepares it.
 pub(crate) fn gid(transactional_id: &str, number: u64) -> String {

@@ -10,6 +10,7 @@ mod creation;
 mod events;
 mod foreign;
 mod isolation;
+mod prepared;
 mod removal;
 mod session;
 
@@ -20,6 +21,7 @@ pub use consumer::create_consumer;
 pub use creation::{create, create_reader};
 pub use foreign::{ForeignSchema, lay_out};
 pub use isolation::can_isolate;
+pub use prepared::{PreparedEnd, end_prepared};
 pub use removal::drop_all;
 pub(crate) use session::connect_options;
 pub use session::{line_of, quote_identifier, words};

@@ -2,7 +2,7 @@
 
 use crate::figures::{self, DASH};
 use crate::record::{
-    Consumer, Counts, DatabaseCosts, Fault, Latency, LatencySet, Record, Strategy, Verdict,
+    Consumer, Counts, DatabaseCosts, Fault, InDoubt, Latency, LatencySet, Record, Strategy, Verdict,
 };
 
 /// A section has rows that belong together.
@@ -602,6 +602,28 @@ pub fn database(record: &Record) -> Section {
     Section {
         title: "cost to the database",
         rows: rows.collect(),
+    }
+}
+
+/// Returns the section of how long others were blocked by what was in doubt; it has no rows where nothing could be.
+pub fn in_doubt(record: &Record) -> Section {
+    let of: [(&str, fn(&InDoubt) -> Option<f64>); 2] = [
+        ("orders", |d| d.blocked_orders_ms),
+        ("readers of the topic", |d| d.blocked_consumers_ms),
+    ];
+    let is_known = |s: &Strategy| of.iter().any(|(_, of)| of(&s.in_doubt).is_some());
+    let rows = of.iter().map(|(label, of)| {
+        row(record, *label, |s| {
+            let ms = of(&s.in_doubt);
+            Cell::figure(ms.map_or_else(|| DASH.to_owned(), figures::milliseconds))
+        })
+    });
+    Section {
+        title: "longest blocked by what was in doubt",
+        rows: match record.strategies.iter().any(is_known) {
+            true => rows.collect(),
+            false => Vec::new(),
+        },
     }
 }
 

@@ -222,6 +222,7 @@ pub fn cost(metric: &str, value: f64) -> String {
             bytes(Some(value))
         }
         "cpu_per_event" => milliseconds(value / 1e3),
+        "blocked_orders" | "blocked_consumers" => milliseconds(value),
         _ => decimal(value),
     }
 }

@@ -204,6 +204,11 @@ fn figures_of(strategy: &Strategy) -> impl Iterator<Item = (&'static str, f64)> 
         ("rows_written_per_event", database.rows_written.per_event),
         ("storage_end_bytes", database.storage_end_bytes.total),
         ("rebuild_ms", database.rebuild_ms),
+        ("blocked_orders_ms", strategy.in_doubt.blocked_orders_ms),
+        (
+            "blocked_consumers_ms",
+            strategy.in_doubt.blocked_consumers_ms,
+        ),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

@@ -270,6 +270,9 @@ pub struct Strategy {
     /// What it cost the database.
     #[serde(default)]
     pub database: DatabaseCosts,
+    /// How long others were blocked by what was in doubt.
+    #[serde(default)]
+    pub in_doubt: InDoubt,
     /// CPU seconds and peak memory by process, for the reader; name with unit.
     pub costs: BTreeMap<String, Option<f64>>,
     /// The same for programs, by process: `harness`, `order-service`, `relay`, ...
@@ -331,6 +334,16 @@ pub struct DatabaseCosts {
     /// truth.
     #[serde(default)]
     pub rebuild_ms: Option<f64>,
+}
+
+/// How long others were blocked by transactions that nobody had ended yet, the longest time of each, as it was sampled
+/// ten times a second. Null where it was not, which is so of all strategies but two-phase commits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InDoubt {
+    /// Milliseconds in which orders stayed locked by a transaction that was prepared in PostgreSQL.
+    pub blocked_orders_ms: Option<f64>,
+    /// Milliseconds in which a reader of committed records stood still, since a transaction was open in Kafka.
+    pub blocked_consumers_ms: Option<f64>,
 }
 
 /// One cost.

@@ -119,7 +119,11 @@ fn sections(record: &Record) -> Vec<Section> {
         title: "database",
         ..comparison::database(record)
     };
-    sections.splice(at..at, latencies.chain([database]));
+    let in_doubt = Section {
+        title: "longest blocked",
+        ..comparison::in_doubt(record)
+    };
+    sections.splice(at..at, latencies.chain([database, in_doubt]));
     sections
 }
 

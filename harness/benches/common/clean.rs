@@ -259,6 +259,7 @@ fn meta(events: u32, until_ns: i64, records: u64) -> RunMeta {
         service_killed_at_teardown: false,
         remarks: Vec::new(),
         interrupted: false,
+        heuristic: Vec::new(),
         trigger_notes: Vec::new(),
         stray_topics: Vec::new(),
         part_of: PartOf::default(),

@@ -177,6 +177,7 @@ pub fn strategy(
         series: series(context, judgement),
         offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
         database: measure::database_costs(history, judgement.counts.committed.unwrap_or(0)),
+        in_doubt: measure::in_doubt(history),
         costs: costs(history),
         usage: usage(history),
     })
@@ -300,23 +301,18 @@ fn offences(explainer: &Explainer<'_>, judgement: &Judgement) -> Vec<record::Off
     explained.chain(of_consumers).collect()
 }
 
-/// Returns CPU seconds and peak memory by process; a restarted process counts again from 0.
+/// Returns CPU seconds and peak memory by process.
 fn usage(history: &History) -> BTreeMap<String, record::Usage> {
-    let mut series: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for sample in &history.samples {
-        series.entry(&sample.series).or_default().push(sample.value);
-    }
     let mut usage: BTreeMap<String, record::Usage> = BTreeMap::new();
-    for (name, values) in &series {
-        if let Some(process) = name.strip_prefix("cpu_s.") {
-            let used = values.windows(2).map(|w| (w[1] - w[0]).max(0.0)).sum();
-            usage.entry(process.to_owned()).or_default().cpu_s = Some(used);
-        } else if let Some(process) = name.strip_prefix("rss_bytes.") {
-            let peak = values.iter().copied().fold(0.0, f64::max);
-            usage
-                .entry(process.to_owned())
-                .or_default()
-                .peak_memory_bytes = Some(peak);
+    for cpu in measure::cpu_of_processes(history) {
+        let of_process = usage.entry(cpu.process.to_owned()).or_default();
+        of_process.cpu_s = Some(cpu.used_s);
+    }
+    for sample in &history.samples {
+        if let Some(process) = sample.series.strip_prefix("rss_bytes.") {
+            let of_process = usage.entry(process.to_owned()).or_default();
+            let peak = &mut of_process.peak_memory_bytes;
+            *peak = Some(peak.unwrap_or(0.0).max(sample.value));
         }
     }
     usage
@@ -474,6 +470,20 @@ mod tests {
         scenario.order = OrderTest::NotTested;
         let said = record_of(&scenario).not_tested.join(" ");
         assert!(said.starts_with("Order was not tested"), "{said}");
+    }
+
+    #[test]
+    fn given_a_process_that_was_started_again_then_its_cost_has_what_its_new_life_had_used_at_its_first_sample()
+     {
+        let mut history = clean(1, naive());
+        history.samples = [1.0, 2.0, 0.5]
+            .map(|value| Sample {
+                series: "cpu_s.relay".to_owned(),
+                at_ns: 0,
+                value,
+            })
+            .to_vec();
+        assert_eq!(costs(&history)["relay cpu, s"], Some(1.5));
     }
 
     #[test]

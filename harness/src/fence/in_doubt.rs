@@ -3,18 +3,14 @@
 
 use super::database;
 use relays::config::PostgresTarget;
-use relays::schema::{Layout, quote_identifier};
+use relays::schema::{Layout, PreparedEnd, end_prepared, quote_identifier};
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Executor};
 use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(50);
 /// A server that is asked here gets this long to accept a session.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-
-/// What the server answers where a prepared transaction is not there any more (SQLSTATE `undefined_object`), and where
-/// somebody is just ending it (`object_not_in_prerequisite_state`).
-const ENDED_BY_ANOTHER: [&str; 2] = ["42704", "55000"];
 
 /// What nobody had finished when the wait for it was over.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +45,10 @@ impl Unfinished {
     }
 }
 
-/// Something that is prepared, and whether the log says that it is to be committed.
+/// Something that is prepared, and what the log says that is to become of it.
 struct Prepared {
     gid: String,
-    is_decided: bool,
+    end: PreparedEnd,
 }
 
 /// Waits until a strategy has nothing in doubt any more, on either side. What is left prepared then, because nobody
@@ -82,45 +78,16 @@ pub async fn settle(
             ..Unfinished::default()
         };
         for one in left {
-            match (end(connection, &role, &one).await?, one.is_decided) {
-                (true, true) => unfinished.committed += 1,
-                (true, false) => unfinished.rolled_back += 1,
+            let ended = end_prepared(connection, &one.gid, &role, one.end).await;
+            match (ended.map_err(|e| e.to_string())?, one.end) {
+                (true, PreparedEnd::Commit) => unfinished.committed += 1,
+                (true, PreparedEnd::RollBack) => unfinished.rolled_back += 1,
                 // That there is none is checked after this.
                 (false, _) => {}
             }
         }
         return Ok(unfinished);
     }
-}
-
-/// Ends a prepared transaction with the rights of the role that prepared it: else it takes a superuser. Says
-/// whether nobody else was faster.
-async fn end(connection: &mut PgConnection, role: &str, one: &Prepared) -> Result<bool, String> {
-    let verb = match one.is_decided {
-        true => "commit",
-        false => "rollback",
-    };
-    let role = quote_identifier(role);
-    let set = execute(connection, format!("set role {role}")).await;
-    set.map_err(|e| format!("taking role {role} to end what it prepared: {e}"))?;
-    let gid = one.gid.replace('\'', "''");
-    let ended = execute(connection, format!("{verb} prepared '{gid}'")).await;
-    let reset = execute(connection, "reset role".to_owned()).await;
-    reset.map_err(|e| format!("giving role {role} back: {e}"))?;
-    match ended {
-        Ok(()) => Ok(true),
-        Err(e) if is_ended_by_another(&e) => Ok(false),
-        Err(e) => Err(format!("{verb} of prepared transaction {gid}: {e}")),
-    }
-}
-
-async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
-    connection.execute(AssertSqlSafe(sql)).await.map(drop)
-}
-
-fn is_ended_by_another(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    code.is_some_and(|code| ENDED_BY_ANOTHER.contains(&&*code))
 }
 
 async fn prepared(
@@ -138,7 +105,13 @@ async fn prepared(
     let asked: Result<Vec<(String, bool)>, _> = asked.fetch_all(connection).await;
     let asked = asked.map_err(|e| format!("looking for prepared transactions: {e}"))?;
     let prepared = asked.into_iter();
-    let prepared = prepared.map(|(gid, is_decided)| Prepared { gid, is_decided });
+    let prepared = prepared.map(|(gid, is_decided)| {
+        let end = match is_decided {
+            true => PreparedEnd::Commit,
+            false => PreparedEnd::RollBack,
+        };
+        Prepared { gid, end }
+    });
     Ok(prepared.collect())
 }
 
@@ -175,17 +148,44 @@ fn enough(most: &str, needed: u64) -> Result<(), String> {
     }
 }
 
-/// Returns the attempts that were decided, and of whose end nobody has written down that it was the right one.
-pub async fn decided(admin: &PostgresTarget, schema: &str) -> Result<Vec<String>, String> {
+/// An attempt that was decided, and of whose end nobody has written down that it was the right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// This is the attempt's id, as text.
+    pub attempt: String,
+    /// Whether Kafka had aborted its event by itself: nobody can finish it any more.
+    pub is_heuristic: bool,
+}
+
+/// Returns what was decided, and is not finished or ended otherwise.
+pub async fn decided(admin: &PostgresTarget, schema: &str) -> Result<Vec<Decided>, String> {
     let mut connection = database::connect(admin, Instant::now() + CONNECT_WITHIN).await?;
     let sql = format!(
-        "select attempt::text from \"{schema}\".decisions
-         where state in ('commit', 'committing') and attempt is not null"
+        "select attempt::text, state = 'heuristic' from {}.decisions
+         where state in ('commit', 'committing', 'heuristic') and attempt is not null",
+        quote_identifier(schema)
     );
-    let asked = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection);
-    asked
+    let asked = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut connection);
+    let asked: Vec<(String, bool)> = asked
         .await
-        .map_err(|e| format!("reading what was decided and is not finished: {e}"))
+        .map_err(|e| format!("reading what was decided and is not finished: {e}"))?;
+    let decided = asked.into_iter().map(|(attempt, is_heuristic)| Decided {
+        attempt,
+        is_heuristic,
+    });
+    Ok(decided.collect())
+}
+
+/// Returns for how many milliseconds the oldest transaction that this role has prepared has been so; 0 where there is
+/// none. Both times are of the server's own clock, and the server keeps the first one through a crash.
+pub async fn oldest_ms(connection: &mut PgConnection, role: &str) -> Result<f64, sqlx::Error> {
+    let asked =
+        "select coalesce(1e3 * extract(epoch from max(clock_timestamp() - prepared)), 0)::float8
+         from pg_prepared_xacts where owner = $1";
+    sqlx::query_scalar(asked)
+        .bind(role)
+        .fetch_one(connection)
+        .await
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! A thread and a reader of their own, so that an observer that is late does not make this late too.
 
 use super::Watch;
+use super::standstill::Standstill;
 use crate::broker::{Reader, Visible};
 use crate::history::{Sample, topic_end_series};
+use crate::measure::BLOCKED_CONSUMERS_MS;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +22,15 @@ const ASK: Duration = Duration::from_millis(500);
 /// How long the first may take.
 const FIRST_WITHIN: Duration = Duration::from_secs(30);
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct EndsPlan {
+    /// The run lasts about so long; the longer, the less often is asked.
+    pub expected: Duration,
+    /// Whether transactions may be open on the topic: then it is also asked for how long they hold readers up.
+    pub has_transactions: bool,
+}
+
 /// Asks until it is stopped or dropped.
 pub struct Ends {
     stop: Arc<AtomicBool>,
@@ -27,8 +38,8 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Returns when the first question was answered. A run of about `expected` is asked about often.
-    pub async fn start(watch: Watch, expected: Duration) -> Result<Self, String> {
+    /// Returns when the first question was answered.
+    pub async fn start(watch: Watch, plan: EndsPlan) -> Result<Self, String> {
         let stop = Arc::new(AtomicBool::new(false));
         let (tell_ready, ready) = oneshot::channel();
         let (tell_rows, rows) = oneshot::channel();
@@ -39,7 +50,7 @@ impl Ends {
         std::thread::Builder::new()
             .name("topic-ends".into())
             .spawn(move || {
-                let mut asker = match Asker::new(watch, &stop) {
+                let mut asker = match Asker::new(watch, plan, &stop) {
                     Ok(asker) => asker,
                     Err(reason) => {
                         let _ = tell_ready.send(Err(reason));
@@ -47,7 +58,7 @@ impl Ends {
                     }
                 };
                 let _ = tell_ready.send(Ok(()));
-                let every = EVERY.max(expected / asker.questions());
+                let every = EVERY.max(plan.expected / asker.questions());
                 asker.go_on(every, &stop);
                 let _ = tell_rows.send(asker.rows);
             })
@@ -59,7 +70,7 @@ impl Ends {
     }
 
     /// Stops and gives what was answered: by partition, each end with when it was first known, and the
-    /// one before it with when it was last true.
+    /// one before it with when it was last true. With transactions, also for how long they held readers up.
     pub async fn stop(mut self) -> Vec<Sample> {
         self.stop.store(true, Ordering::Release);
         match self.rows.take() {
@@ -82,17 +93,28 @@ struct Asker {
     series: Vec<String>,
     /// By partition, this is the last answer, and whether it is kept; it is none before the first.
     last: Vec<Option<(Sample, bool)>>,
+    /// With transactions, who sees what is behind an open one, and how readers stand by partition.
+    of_open: Option<(Box<dyn Reader>, Vec<Standstill>)>,
     rows: Vec<Sample>,
 }
 
 impl Asker {
     /// Makes an asker that has had its first answer; an Err says why none came in time.
-    fn new(watch: Watch, stop: &AtomicBool) -> Result<Self, String> {
+    fn new(watch: Watch, plan: EndsPlan, stop: &AtomicBool) -> Result<Self, String> {
         let partitions = 0..watch.partitions;
+        let of_open = match plan.has_transactions {
+            true => {
+                let all = watch.broker.reader(Visible::All)?;
+                let stands = partitions.clone().map(|_| Standstill::default());
+                Some((all, stands.collect()))
+            }
+            false => None,
+        };
         let mut asker = Self {
             reader: watch.broker.reader(Visible::Committed)?,
             series: partitions.clone().map(topic_end_series).collect(),
             last: partitions.map(|_| None).collect(),
+            of_open,
             rows: Vec::new(),
             watch,
         };
@@ -113,9 +135,14 @@ impl Asker {
         }
     }
 
-    /// How many questions there is room for, each of which may leave two rows a partition.
+    /// One question leaves two rows a partition at most, and one of the readers.
+    fn rows_each(&self) -> usize {
+        self.series.len().saturating_mul(2).saturating_add(1)
+    }
+
+    /// How many questions there is room for.
     fn questions(&self) -> u32 {
-        let rows = self.series.len().saturating_mul(2).max(1);
+        let rows = self.rows_each();
         u32::try_from(MAX_ROWS / rows).unwrap_or(u32::MAX).max(1)
     }
 
@@ -129,7 +156,7 @@ impl Asker {
                 continue;
             }
             due = now + every;
-            if self.rows.len() + 2 * self.series.len() > MAX_ROWS {
+            if self.rows.len() + self.rows_each() > MAX_ROWS {
                 return;
             }
             // Brokers go down in these runs: then nothing is known, and later more is.
@@ -146,21 +173,29 @@ impl Asker {
     /// Asks one question about all partitions. The answer is taken for true in the middle between question and
     /// answer: both ways to the broker then count half.
     fn ask(&mut self) -> Result<(), String> {
+        let behind = match &self.of_open {
+            Some((all, _)) => ends(&**all, &self.watch)?,
+            None => Vec::new(),
+        };
         let asked_ns = self.watch.clock.now_ns();
-        let ends = self
-            .reader
-            .ends_of_all(&self.watch.topic, self.watch.partitions, ASK)?;
+        let stable = ends(&*self.reader, &self.watch)?;
         let at_ns = asked_ns + (self.watch.clock.now_ns() - asked_ns) / 2;
-        for (partition, end) in ends {
-            self.answered(partition, at_ns, end);
+        for (partition, end) in stable.iter().enumerate() {
+            self.answered(partition, at_ns, *end);
+        }
+        if let Some((_, stands)) = &mut self.of_open {
+            let found = stands.iter_mut().zip(stable.iter().zip(&behind));
+            let stood_ns = found.map(|(stand, (stable, end))| stand.found(at_ns, *stable, *end));
+            self.rows.push(Sample {
+                series: BLOCKED_CONSUMERS_MS.to_owned(),
+                at_ns,
+                value: stood_ns.max().unwrap_or(0) as f64 / 1e6,
+            });
         }
         Ok(())
     }
 
-    fn answered(&mut self, partition: i32, at_ns: i64, end: i64) {
-        let Ok(partition) = usize::try_from(partition) else {
-            return;
-        };
+    fn answered(&mut self, partition: usize, at_ns: i64, end: i64) {
         let (Some(series), Some(last)) = (self.series.get(partition), self.last.get_mut(partition))
         else {
             return;
@@ -181,4 +216,14 @@ impl Asker {
         }
         *last = Some((row, changed));
     }
+}
+
+/// The ends of all partitions, as this reader sees them; an Err says why not all are known.
+fn ends(reader: &dyn Reader, watch: &Watch) -> Result<Vec<i64>, String> {
+    let told = reader.ends_of_all(&watch.topic, watch.partitions, ASK)?;
+    let end = |partition: i32| {
+        let end = told.get(&partition).copied();
+        end.ok_or_else(|| format!("no answer about partition {partition}"))
+    };
+    (0..watch.partitions).map(end).collect()
 }

@@ -6,9 +6,10 @@ mod final_read;
 mod live;
 mod range;
 mod seen;
+mod standstill;
 mod stray;
 
-pub use ends::Ends;
+pub use ends::{Ends, EndsPlan};
 pub use final_read::{FinalRead, read_again};
 pub use live::{Observer, Sights};
 pub use stray::stray_topics;

@@ -48,11 +48,20 @@ pub(super) struct Read {
     pub topic: FinalRead,
     pub sightings: Rows<Sighting>,
     pub pending: Vec<Pending>,
+    /// Attempts that were decided in a two-phase commit, and whose events the broker aborted by itself.
+    pub heuristic: Vec<u32>,
     /// What is worth knowing of the relay beside that.
     pub remarks: Vec<String>,
     pub service_killed: bool,
     /// These say how each step of the fence went.
     pub steps: Vec<FenceRecord>,
+}
+
+/// This is what the source told at its end.
+#[derive(Default)]
+struct SourceRead {
+    pending: Vec<Pending>,
+    heuristic: Vec<u32>,
 }
 
 /// A wait for events that is over.
@@ -202,11 +211,13 @@ impl Fencing<'_> {
         for reason in behind.into_iter().chain(broken) {
             fence.fail(FenceStep::ReadTopic, reason);
         }
+        let SourceRead { pending, heuristic } = pending.unwrap_or_default();
         Read {
             truth,
             topic: topic.unwrap_or_default(),
             sightings,
-            pending: pending.unwrap_or_default(),
+            pending,
+            heuristic,
             remarks: self.deployment.remarks(),
             service_killed: went_by_itself == Some(false),
             steps: fence.into_steps(),
@@ -435,7 +446,7 @@ impl Fencing<'_> {
         Ok(waited(true, format!("all {all} seen, and {settle:?} more")))
     }
 
-    async fn read_pending(&self) -> Result<(Vec<Pending>, String), String> {
+    async fn read_pending(&self) -> Result<(SourceRead, String), String> {
         let deployment = self.deployment;
         // While a relay could still have read what is let go now.
         let held_up = deployment.parts.held_up(deployment).await;
@@ -451,9 +462,17 @@ impl Fencing<'_> {
             payload_bytes: self.context.scenario.workload.payload_bytes,
         };
         // Payloads may be large and many: of each only its attempt is kept.
-        let mut pending = Vec::new();
+        let mut read = SourceRead::default();
         let mut strange = None;
         let mut keep = |held: Held<'_>| {
+            let mut number = |text: &str| {
+                let id = uuid::Uuid::try_parse(text).ok();
+                let number = id.and_then(|id| deployment.identity.attempt_number(id));
+                if number.is_none() {
+                    strange.get_or_insert_with(|| text.to_owned());
+                }
+                number.unwrap_or(NONE)
+            };
             let (state, lsn, attempt) = match held {
                 Held::Event { lsn, payload } => {
                     match verifier.verify(None, Some(payload.as_bytes())) {
@@ -461,18 +480,15 @@ impl Fencing<'_> {
                         crate::event::Record::Sentinel => return,
                     }
                 }
-                Held::Attempt(text) => {
-                    let id = uuid::Uuid::try_parse(text).ok();
-                    let number = id.and_then(|id| deployment.identity.attempt_number(id));
-                    if number.is_none() {
-                        strange.get_or_insert_with(|| text.to_owned());
-                    }
-                    let number = number.unwrap_or(NONE);
-                    (PendingState::OutboxRow, 0, number)
+                Held::Attempt(text) => (PendingState::OutboxRow, 0, number(text)),
+                Held::Heuristic(text) => {
+                    let attempt = Some(number(text)).filter(|attempt| *attempt != NONE);
+                    read.heuristic.extend(attempt);
+                    return;
                 }
             };
             if attempt != NONE {
-                pending.push(Pending {
+                read.pending.push(Pending {
                     attempt,
                     state,
                     lsn,
@@ -490,11 +506,15 @@ impl Fencing<'_> {
                  ${{event_id}} (the payload has it too, as `attempt`)"
             ));
         }
-        let detail = match topology.tells_pending {
+        let mut detail = match topology.tells_pending {
             true => format!("{held} events still held"),
             false => "nothing tells what the source still holds".to_owned(),
         };
-        Ok((pending, detail))
+        match read.heuristic.len() {
+            0 => {}
+            gone => detail.push_str(&format!("; {gone} that were decided are gone")),
+        }
+        Ok((read, detail))
     }
 
     async fn close_topic(&self) -> Result<((), String), String> {

@@ -1,6 +1,8 @@
 //! Named series over time, a few samples a second: the clocks, CPU and memory of the processes, and
 //! what the outbox costs the database. A sample that cannot be taken (a database that is down) is left out.
 
+mod prepared;
+
 use crate::clock::RunClock;
 use crate::history::{Sample, WALL_DRIFT_NS};
 use crate::measure::{
@@ -32,9 +34,13 @@ impl Sampler {
     /// Samples until `stop` turns true (or its sender is gone), and once more then. A database that does not answer
     /// keeps nobody from looking at the processes.
     pub async fn run(self, stop: watch::Receiver<bool>) -> Vec<Sample> {
-        let (mut samples, of_database) =
-            tokio::join!(self.of_processes(stop.clone()), self.of_database(stop));
+        let (mut samples, of_database, of_prepared) = tokio::join!(
+            self.of_processes(stop.clone()),
+            self.of_database(stop.clone()),
+            self.of_prepared(stop)
+        );
         samples.extend(of_database);
+        samples.extend(of_prepared);
         samples.sort_by_key(|sample| sample.at_ns);
         samples
     }
@@ -44,7 +50,7 @@ impl Sampler {
         loop {
             samples.push(drift(&self.clock));
             self.processes(&mut samples);
-            if has_ended(&mut stop).await {
+            if has_ended(&mut stop, EVERY).await {
                 return samples;
             }
         }
@@ -54,7 +60,7 @@ impl Sampler {
         let (mut samples, mut connection) = (Vec::new(), None);
         loop {
             self.database(&mut connection, &mut samples).await;
-            if has_ended(&mut stop).await {
+            if has_ended(&mut stop, EVERY).await {
                 return samples;
             }
         }
@@ -153,11 +159,11 @@ impl Sampler {
 }
 
 /// Whether that was the last sample; waits for the time of the next one.
-async fn has_ended(stop: &mut watch::Receiver<bool>) -> bool {
+async fn has_ended(stop: &mut watch::Receiver<bool>, every: Duration) -> bool {
     if *stop.borrow() {
         return true;
     }
-    let stopped = tokio::time::timeout(EVERY, stop.wait_for(|s| *s)).await;
+    let stopped = tokio::time::timeout(every, stop.wait_for(|s| *s)).await;
     matches!(stopped, Ok(Err(_)))
 }
 

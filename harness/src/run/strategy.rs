@@ -14,7 +14,7 @@ use crate::clock::RunClock;
 use crate::fence::patience::{Cut, Patience};
 use crate::history::{History, RunMeta};
 use crate::nemesis::{self, Announcement, Campaign};
-use crate::observer::{self, Ends, Observer, Sights, Watch};
+use crate::observer::{self, Ends, EndsPlan, Observer, Sights, Watch};
 use crate::scenario::Strategy;
 use crate::stack::Stack;
 use crate::workload::{self, Answers, Offered, Progress};
@@ -155,10 +155,13 @@ async fn load_and_fence(
     let observer = context
         .bounded(&patience, asked, Observer::start(watch.clone()))
         .await?;
-    let expected = scenario.workload.duration + scenario.drain.within;
+    let plan = EndsPlan {
+        expected: scenario.workload.duration + scenario.drain.within,
+        has_transactions: strategy.topology().recovers(),
+    };
     let asked = ("asking for the topic's ends", ASK_WITHIN);
     let ends = context
-        .bounded(&patience, asked, Ends::start(watch.clone(), expected))
+        .bounded(&patience, asked, Ends::start(watch.clone(), plan))
         .await?;
     let (end_sampling, sampling) = watch::channel(false);
     let sampler = Sampler {
@@ -301,6 +304,7 @@ async fn load_and_fence(
         interrupted: *context.interrupted.borrow(),
         deaths: deployment.deaths(&clock),
         remarks: read.remarks,
+        heuristic: read.heuristic,
         trigger_notes: campaign.trigger_notes,
         consumers: consumed.ends,
         stray_topics,

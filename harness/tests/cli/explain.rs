@@ -43,6 +43,7 @@ pub(super) fn given() -> (Place, String) {
             service_killed_at_teardown: false,
             interrupted: false,
             remarks: Vec::new(),
+            heuristic: Vec::new(),
             trigger_notes: Vec::new(),
             stray_topics: Vec::new(),
             part_of: PartOf::default(),

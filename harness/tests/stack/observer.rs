@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod standstill;
+
 use crate::patience::PATIENCE;
 use harness::clock::RunClock;
 use harness::envelope::{EventField, EventPlace, HeaderPiece, Part, RequiredHeader};

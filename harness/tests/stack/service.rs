@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod changes;
 mod contract;
 mod dual_write;
 mod event_store;
@@ -15,6 +16,7 @@ mod trace;
 mod two_phase;
 
 use crate::patience::PATIENCE;
+use changes::TwoVersions;
 use given::{event_text, eventually, messages, outbox, placing, transition};
 use harness::fence::pending;
 use relays::order::{CONTENT_BYTES_MAX, ChangeRequest, ChangeType, Directive};
@@ -153,26 +155,8 @@ async fn given_an_outbox_without_a_table_when_changes_commit_are_vetoed_or_repea
  {
     messages()
         .run(|given| async move {
-            // Given an order, a change that is forbidden, and one that is sent twice
-            let order = Uuid::new_v4();
-            let (place, pay) = (placing(order), transition(ChangeType::Paid));
-            let vetoed = ChangeRequest {
-                directive: Directive::Veto,
-                ..pay.clone()
-            };
-            let repeated = ChangeRequest {
-                attempt: Uuid::new_v4(),
-                ..pay.clone()
-            };
-            // When they are sent
-            let (_, answer) = given.change(order, &place).await;
-            assert_eq!(answer, committed(1));
-            let (status, _) = given.change(order, &vetoed).await;
-            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-            for change in [&pay, &repeated] {
-                let (_, answer) = given.change(order, change).await;
-                assert_eq!(answer, committed(2));
-            }
+            // Given changes of an order, of which some commit
+            let sent = TwoVersions::send(&given).await;
             // Then the log has the event of each version, as a row would have had it
             let mut held = Vec::new();
             let keep = |_, payload: &str| held.push(payload.to_owned());
@@ -181,8 +165,7 @@ async fn given_an_outbox_without_a_table_when_changes_commit_are_vetoed_or_repea
             let prefix = layout.schema();
             let count = pending::messages_in_slot(admin, &slot, &publication, prefix, keep).await;
             assert_eq!(count, Ok(2));
-            let expected = [event_text(order, 1, &place), event_text(order, 2, &pay)];
-            assert_eq!(held, expected);
+            assert_eq!(held, sent.events());
         })
         .await;
 }

@@ -1,4 +1,4 @@
-//! Ending a transaction of Kafka that another process began.
+//! Ending a transaction of Kafka that another process began, and keeping that process from beginning another one.
 
 use super::frames::{self, ProducerIdentity};
 use std::time::Duration;
@@ -14,6 +14,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: u32 = 64 * 1024;
 /// There is one question on a connection at a time.
 const CORRELATION: i32 = 1;
+
+/// The broker's code where a transaction is just ending.
+const CONCURRENT_TRANSACTIONS: i16 = 51;
 
 /// What came of the end of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +34,38 @@ pub(super) async fn end(
     producer: &ProducerIdentity,
     is_commit: bool,
 ) -> Result<BrokerEnd, String> {
+    let coordinator = find(bootstrap, &producer.transactional_id).await?;
+    let question = frames::end_transaction(CORRELATION, producer, is_commit);
+    let failed = |reason: &str| format!("ending a transaction at {coordinator}: {reason}");
+    let code = code(&coordinator, &question)
+        .await
+        .map_err(|e| failed(&e))?;
+    meaning(code).map_err(|e| failed(&e))
+}
+
+/// Asks for a new producer by the same transactional id: whatever the one that had it sends, or has sent and is still on
+/// its way, the broker refuses from then on, and aborts what that has begun meanwhile. Says whether this is so now; where
+/// not, the broker is just ending a transaction of it.
+pub(super) async fn fence(bootstrap: &str, transactional_id: &str) -> Result<bool, String> {
+    let coordinator = find(bootstrap, transactional_id).await?;
+    let question = frames::take_over(CORRELATION, transactional_id);
+    let failed = |reason: &str| format!("taking a producer over at {coordinator}: {reason}");
+    match code(&coordinator, &question)
+        .await
+        .map_err(|e| failed(&e))?
+    {
+        0 => Ok(true),
+        CONCURRENT_TRANSACTIONS => Ok(false),
+        code => Err(failed(&words(code))),
+    }
+}
+
+/// Returns the coordinator of a transactional id, as the first of these brokers that can tell names it.
+async fn find(bootstrap: &str, transactional_id: &str) -> Result<String, String> {
     let mut failure = "there is no address of a broker".to_owned();
     for address in bootstrap.split(',').map(str::trim) {
-        match coordinator(address, &producer.transactional_id).await {
-            Ok(coordinator) => return end_at(&coordinator, producer, is_commit).await,
+        match coordinator(address, transactional_id).await {
+            Ok(coordinator) => return Ok(coordinator),
             Err(reason) => failure = reason,
         }
     }
@@ -52,16 +83,10 @@ async fn coordinator(address: &str, transactional_id: &str) -> Result<String, St
     }
 }
 
-async fn end_at(
-    address: &str,
-    producer: &ProducerIdentity,
-    is_commit: bool,
-) -> Result<BrokerEnd, String> {
-    let failed = |reason: &str| format!("ending a transaction at {address}: {reason}");
-    let question = frames::end_transaction(CORRELATION, producer, is_commit);
-    let answer = ask(address, &question).await.map_err(|e| failed(&e))?;
-    let code = frames::ended(&answer, CORRELATION).map_err(|e| failed(&e))?;
-    meaning(code).map_err(|e| failed(&e))
+/// Asks a coordinator, and returns its code.
+async fn code(coordinator: &str, question: &[u8]) -> Result<i16, String> {
+    let answer = ask(coordinator, question).await?;
+    frames::code(&answer, CORRELATION)
 }
 
 /// What a code says of a transaction; the error is that of a broker that cannot say yet.
@@ -84,7 +109,7 @@ fn words(code: i16) -> String {
         47 => "INVALID_PRODUCER_EPOCH: the broker, or another producer of this id, has ended it",
         48 => "INVALID_TXN_STATE: it is not open, or ended otherwise",
         49 => "INVALID_PRODUCER_ID_MAPPING: the broker has forgotten it",
-        51 => "CONCURRENT_TRANSACTIONS: it is just ending",
+        CONCURRENT_TRANSACTIONS => "CONCURRENT_TRANSACTIONS: it is just ending",
         53 => "TRANSACTIONAL_ID_AUTHORIZATION_FAILED: this client may not end it",
         90 => "PRODUCER_FENCED: the broker, or another producer of this id, has ended it",
         _ => return format!("the broker's error {code}"),

@@ -1,12 +1,16 @@
-//! Two requests of Kafka's protocol, by hand: who coordinates a transactional id (FindCoordinator, version 3), and the
-//! end of its transaction (EndTxn, version 3). librdkafka ends transactions of its own producers only, and asking the
-//! broker for a producer by this id would abort what is open.
+//! Three requests of Kafka's protocol, by hand: who coordinates a transactional id (FindCoordinator, version 3), the end
+//! of its transaction (EndTxn, version 3), and a new producer by that id (InitProducerId, version 3), which takes the one
+//! before it all its rights. librdkafka ends transactions of its own producers only, and with a new producer it would
+//! abort what is open.
 //!
-//! Both versions are "flexible": lengths are variable, and each structure ends with tagged fields.
+//! These versions are "flexible": lengths are variable, and each structure ends with tagged fields.
 
 const FIND_COORDINATOR: i16 = 10;
+const INIT_PRODUCER_ID: i16 = 22;
 const END_TXN: i16 = 26;
 const VERSION: i16 = 3;
+/// A transaction of the new producer would have so long; it begins none.
+const TIMEOUT_MS: i32 = 60_000;
 const CLIENT_ID: &str = "outbox-harness recoverer";
 /// The key of FindCoordinator is a transactional id (0 would be a consumer group).
 const KEY_IS_TRANSACTION: i8 = 1;
@@ -38,6 +42,17 @@ pub(super) fn end_transaction(
     body.bytes.extend(producer.producer_id.to_be_bytes());
     body.bytes.extend(producer.producer_epoch.to_be_bytes());
     body.bytes.push(u8::from(is_commit));
+    body.framed()
+}
+
+/// Returns the frame that asks for a new producer by a transactional id.
+pub(super) fn take_over(correlation: i32, transactional_id: &str) -> Vec<u8> {
+    let mut body = Body::begin(INIT_PRODUCER_ID, correlation);
+    body.compact_string(transactional_id);
+    body.bytes.extend(TIMEOUT_MS.to_be_bytes());
+    // It has neither id nor epoch yet.
+    body.bytes.extend((-1_i64).to_be_bytes());
+    body.bytes.extend((-1_i16).to_be_bytes());
     body.framed()
 }
 
@@ -102,8 +117,8 @@ pub(super) fn coordinator(
     Ok(Ok((host, port)))
 }
 
-/// Reads the broker's code out of an answer to the end of a transaction; 0 is success.
-pub(super) fn ended(answer: &[u8], correlation: i32) -> Result<i16, String> {
+/// Reads the broker's code out of an answer to the end of a transaction, or to a take-over; 0 is success.
+pub(super) fn code(answer: &[u8], correlation: i32) -> Result<i16, String> {
     let mut answer = BrokerAnswer::begin(answer, correlation)?;
     answer.i32()?;
     answer.i16()
@@ -208,6 +223,15 @@ mod tests {
     }
 
     #[test]
+    fn given_an_id_when_its_producer_is_taken_over_then_the_bytes_are_those_of_the_protocol() {
+        let mut asked = header(35 + 3 + 4 + 8 + 2 + 1, 22);
+        asked.extend([3, b't', b'x', 0, 0, 0xea, 0x60]);
+        asked.extend([0xff; 10]);
+        asked.push(0);
+        assert_eq!(take_over(7, "tx"), asked);
+    }
+
+    #[test]
     fn given_an_id_when_its_coordinator_is_asked_for_then_the_bytes_are_those_of_the_protocol() {
         let mut asked = header(35 + 3 + 1 + 1, 10);
         asked.extend([3, b't', b'x', 1, 0]);
@@ -242,12 +266,12 @@ mod tests {
     #[test]
     fn given_tagged_fields_in_the_header_when_an_answer_is_read_then_they_are_passed_over() {
         let bytes = [0, 0, 0, 7, 1, 5, 2, 0xaa, 0xbb, 0, 0, 0, 0, 0, 90, 0];
-        assert_eq!(ended(&bytes, 7), Ok(90));
+        assert_eq!(code(&bytes, 7), Ok(90));
     }
 
     #[test]
     fn given_an_answer_that_is_cut_off_when_it_is_read_then_that_is_said() {
-        let error = ended(&BEGIN, 7).unwrap_err();
+        let error = code(&BEGIN, 7).unwrap_err();
         assert_eq!(
             error,
             "an answer of the broker ends 2 bytes too early, of which 0 are there"
@@ -261,7 +285,7 @@ mod tests {
         ) {
             let mut answer = vec![0, 0, 0, 7];
             answer.extend(bytes);
-            let _ = (coordinator(&answer, 7), ended(&answer, 7));
+            let _ = (coordinator(&answer, 7), code(&answer, 7));
         }
     }
 }

@@ -32,8 +32,11 @@ pub(super) struct InDoubt {
     pub producer: ProducerIdentity,
     /// Whether the decision was to commit.
     pub is_commit: bool,
-    /// Whether its producer's transaction has ended already: only a prepared one was found late.
+    /// Whether its producer's transaction has ended already: a prepared one was found late, or the producer is not
+    /// fenced yet.
     pub is_over: bool,
+    /// Whether the broker takes nothing of its producer any more.
+    pub is_fenced: bool,
     /// The transaction that is prepared in PostgreSQL, if one is.
     pub gid: Option<String>,
 }
@@ -104,6 +107,15 @@ impl DecisionLog {
         .await
     }
 
+    /// Writes down that the broker takes nothing of a producer any more.
+    pub async fn fenced(&mut self, transactional_id: &str) -> Result<(), String> {
+        self.ask("writing down that a producer is fenced", async |session| {
+            let fenced = sqlx::query(decisions::FENCED).bind(transactional_id);
+            fenced.execute(session).await.map(drop)
+        })
+        .await
+    }
+
     /// Makes sure that there is a session, with the rights of the role that prepares.
     pub async fn connect(&mut self) -> Result<(), String> {
         if self.session.is_some() {
@@ -157,8 +169,9 @@ fn in_doubt(row: &PgRow) -> Result<InDoubt, sqlx::Error> {
             producer_id: row.try_get(1)?,
             producer_epoch: row.try_get(2)?,
         },
-        is_commit: state == "committing",
-        is_over: state == "aborted",
+        is_commit: matches!(state, "committing" | "committed" | "heuristic"),
+        is_over: matches!(state, "aborted" | "committed" | "heuristic"),
         gid: row.try_get(4)?,
+        is_fenced: row.try_get(5)?,
     })
 }

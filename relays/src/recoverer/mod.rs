@@ -91,7 +91,10 @@ impl Recoverer {
         let in_doubt = self.log.take().await?;
         self.has_database();
         let (finished, failure) = self.finish_prepared(in_doubt).await?;
-        let in_kafka = finished.into_iter().filter(|one| !one.is_over).collect();
+        let in_kafka = finished
+            .into_iter()
+            .filter(|one| !one.is_over || !one.is_fenced)
+            .collect();
         self.end_in_kafka(in_kafka).await?;
         failure.map_or(Ok(()), Err)
     }
@@ -122,8 +125,8 @@ impl Recoverer {
         Ok((finished, failure))
     }
 
-    /// Ends transactions of Kafka up to the first that cannot be ended, since a broker that is away costs seconds; the
-    /// next ones are tried after a pause, those behind it first.
+    /// Ends transactions of Kafka, and fences the producers of those that have ended, up to the first where that cannot be
+    /// done, since a broker that is away costs seconds; the next ones are tried after a pause, those behind it first.
     async fn end_in_kafka(&mut self, mut in_kafka: Vec<InDoubt>) -> Result<(), String> {
         if Instant::now() < self.broker_from {
             return Ok(());
@@ -138,11 +141,12 @@ impl Recoverer {
         });
         in_kafka.rotate_left(behind);
         for one in &in_kafka {
-            match broker::end(&self.bootstrap, &one.producer, one.is_commit).await {
-                Ok(end) => {
-                    self.has_broker();
-                    self.has_ended(one, &end).await?;
-                }
+            let done = match one.is_over {
+                true => self.fence(&one.producer.transactional_id).await?,
+                false => self.end(one).await?,
+            };
+            match done {
+                Ok(()) => self.has_broker(),
                 Err(reason) => {
                     tracing::warn!("{reason}");
                     self.lost_broker(reason);
@@ -152,6 +156,27 @@ impl Recoverer {
             }
         }
         Ok(())
+    }
+
+    /// Ends a transaction of Kafka. The outer Err is the database's, the inner one the broker's.
+    async fn end(&mut self, one: &InDoubt) -> Result<Result<(), String>, String> {
+        match broker::end(&self.bootstrap, &one.producer, one.is_commit).await {
+            Ok(end) => self.has_ended(one, &end).await.map(Ok),
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+
+    /// Has the broker take nothing of a producer any more whose last transaction has ended; what it cannot say yet is
+    /// asked again in the next round. The Errs are those of [`Recoverer::end`].
+    async fn fence(&mut self, transactional_id: &str) -> Result<Result<(), String>, String> {
+        match broker::fence(&self.bootstrap, transactional_id).await {
+            Ok(true) => {
+                self.log.connect().await?;
+                self.log.fenced(transactional_id).await.map(Ok)
+            }
+            Ok(false) => Ok(Ok(())),
+            Err(reason) => Ok(Err(reason)),
+        }
     }
 
     /// Writes down that both sides have ended, and says so.

@@ -1,7 +1,8 @@
 //! Removing what a strategy owns.
 
 use super::isolation::drop_database;
-use super::session::{bounded, close, connect, execute, quote_identifier, quote_literal};
+use super::prepared::{PreparedEnd, end_prepared};
+use super::session::{bounded, close, connect, execute, quote_identifier};
 use super::{Layout, SchemaError};
 use crate::config::PostgresTarget;
 use sqlx::Row;
@@ -11,9 +12,6 @@ use tokio::time::{Instant, sleep};
 
 /// The sessions of all roles and the slot's walsender must end within this time.
 const SESSIONS_END_WITHIN: Duration = Duration::from_secs(15);
-/// What the server answers where a prepared transaction is not there any more (SQLSTATE `undefined_object`), and where
-/// somebody is just ending it (`object_not_in_prerequisite_state`).
-const ENDED_BY_ANOTHER: [&str; 2] = ["42704", "55000"];
 
 /// Drops everything [`create`](super::create) made, and whatever of it is left after a crash; rolls back what
 /// its roles left prepared, and ends their sessions and all others that hold or await a lock in the
@@ -137,7 +135,7 @@ async fn roll_back_prepared(
     for found in prepared {
         let (gid, owner) = (found.get(0), found.get(3));
         if found.get(2) {
-            roll_back(conn, gid, owner).await?;
+            end_prepared(conn, gid, owner, PreparedEnd::RollBack).await?;
             continue;
         }
         let there = PostgresTarget {
@@ -145,28 +143,10 @@ async fn roll_back_prepared(
             ..admin.clone()
         };
         let mut connection = connect(&there).await?;
-        roll_back(&mut connection, gid, owner).await?;
+        end_prepared(&mut connection, gid, owner, PreparedEnd::RollBack).await?;
         close(connection).await;
     }
     Ok(())
-}
-
-/// Rolls it back with the rights of the role that prepared it: else it takes a superuser.
-async fn roll_back(conn: &mut PgConnection, gid: &str, owner: &str) -> Result<(), SchemaError> {
-    let set = format!("set role {}", quote_identifier(owner));
-    execute(conn, "taking the role that prepared a transaction", set).await?;
-    let statement = format!("rollback prepared {}", quote_literal(gid));
-    let rolled_back = execute(conn, "rolling back a prepared transaction", statement).await;
-    execute(conn, "giving that role back", "reset role".to_owned()).await?;
-    match rolled_back {
-        Err(e) if is_ended_by_another(&e) => Ok(()),
-        rolled_back => rolled_back,
-    }
-}
-
-fn is_ended_by_another(error: &SchemaError) -> bool {
-    let code = error.source.as_database_error().and_then(|e| e.code());
-    code.is_some_and(|code| ENDED_BY_ANOTHER.contains(&&*code))
 }
 
 async fn drop_slot(conn: &mut PgConnection, layout: &Layout) -> Result<(), SchemaError> {

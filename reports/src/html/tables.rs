@@ -60,6 +60,7 @@ fn sections(record: &Record) -> Vec<Section> {
         ..section
     }));
     sections.push(comparison::database(record));
+    sections.push(comparison::in_doubt(record));
     sections.push(comparison::work(record));
     sections.push(comparison::faults(record));
     sections.push(comparison::costs(record));

@@ -260,6 +260,15 @@ fn database() -> BoxedStrategy<DatabaseCosts> {
         .boxed()
 }
 
+fn in_doubt() -> BoxedStrategy<InDoubt> {
+    (option::of(figure()), option::of(figure()))
+        .prop_map(|(blocked_orders_ms, blocked_consumers_ms)| InDoubt {
+            blocked_orders_ms,
+            blocked_consumers_ms,
+        })
+        .boxed()
+}
+
 fn consumer() -> impl Strategy<Value = reports::record::Consumer> {
     let told = (words(), words(), words(), words());
     let counts = (count(), count(), count(), count(), count(), count());
@@ -303,7 +312,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
         series(),
         vec(offence(), 0..4),
         btree_map(words(), option::of(figure()), 0..3),
-        database(),
+        (database(), in_doubt()),
     );
     (told, judged, shown)
         .prop_map(|(told, judged, shown)| {
@@ -311,7 +320,8 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
             let (counts, outcomes, unread, expectations, latency_ms, phases, endings) = judged;
             let (drain_s, recovery_s) = endings;
             let (expectations, consumers) = expectations;
-            let (faults, throughput_per_s, generator, series, offences, costs, database) = shown;
+            let (faults, throughput_per_s, generator, series, offences, costs, sampled) = shown;
+            let (database, in_doubt) = sampled;
             reports::record::Strategy {
                 relay: None,
                 remarks: Vec::new(),
@@ -347,6 +357,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                 series,
                 offences,
                 database,
+                in_doubt,
                 costs,
                 usage: BTreeMap::new(),
             }

@@ -176,6 +176,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
         .map(|(name, value)| (name.to_owned(), value))
         .into(),
         usage: BTreeMap::new(),
+        in_doubt: InDoubt::default(),
         database: DatabaseCosts {
             wal_bytes: cost(1184.0),
             outbox_peak_bytes: cost(41.0),

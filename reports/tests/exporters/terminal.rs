@@ -139,6 +139,34 @@ fn given_events_that_are_the_truth_when_shown_then_all_that_each_way_writes_and_
 }
 
 #[test]
+fn given_a_strategy_that_leaves_transactions_in_doubt_when_shown_then_how_long_others_waited_for_them_stands_there()
+ {
+    let mut record = sample::record();
+    // Where nothing can be in doubt, nothing is said of it
+    assert!(!rendered(&record, 120).contains("in doubt"));
+    record.strategies[1].in_doubt.blocked_orders_ms = Some(0.0);
+    record.strategies[1].in_doubt.blocked_consumers_ms = Some(1612.0);
+    let text = rendered(&record, 120);
+    let after = text
+        .split("longest blocked by what was in doubt")
+        .nth(1)
+        .unwrap();
+    let shown: Vec<Vec<&str>> = after
+        .lines()
+        .skip(1)
+        .take(2)
+        .map(|line| {
+            line.split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect()
+        })
+        .collect();
+    assert_eq!(shown[0], ["orders", "–", "0.00 ms", "–"]);
+    assert_eq!(shown[1], ["readers of the topic", "–", "1.61 s", "–"]);
+}
+
+#[test]
 fn colours_only_when_asked_for_and_never_from_the_record() {
     let mut record = sample::record();
     record.description = "a \x1b[31mred\x1b[0m description".to_owned();

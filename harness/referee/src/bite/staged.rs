@@ -154,6 +154,7 @@ impl Staged {
             uncommitted_records: 0,
             service_killed_at_teardown: false,
             interrupted: false,
+            heuristic: Vec::new(),
             trigger_notes: Vec::new(),
             stray_topics: Vec::new(),
             trace_cut_ns: None,

@@ -1,8 +1,9 @@
 //! Speed while failing: what each strategy did while a fault was in force, beside what it did before the first one, in
 //! the same runs. It is shown, and asked nothing: each figure more that is asked costs all the others pairs.
 
-use super::metrics::{ENDLESS, SIGHT_MS, is_of_kind, percentile};
+use super::metrics::{ENDLESS, SIGHT_MS, percentile};
 use super::rows::side;
+use crate::scenario::is_of_kind;
 use crate::statistics::median;
 use reports::compare::{Better, FailingArm, FailingRow};
 use reports::record::{Phase, PhaseWork, Strategy};

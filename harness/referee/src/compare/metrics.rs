@@ -1,5 +1,6 @@
 //! What is compared: a metric is a line here.
 
+use crate::scenario::is_of_kind;
 use reports::compare::Better;
 use reports::record::{Latency, Strategy};
 
@@ -97,15 +98,6 @@ pub const METRICS: [CompareMetric; 16] = [
 /// Where a percentile is null although there was something to measure, it falls on what never arrived.
 pub(super) fn percentile(latency: &Latency, of: fn(&Latency) -> Option<f64>) -> Option<f64> {
     of(latency).or_else(|| (latency.count > 0 && latency.censored > 0).then_some(f64::INFINITY))
-}
-
-/// Whether a process is this one, or another of its kind where there are several (`relay-2`).
-pub(super) fn is_of_kind(name: &str, process: &str) -> bool {
-    let Some(number) = name.strip_prefix(process) else {
-        return false;
-    };
-    let number = number.strip_prefix('-');
-    name == process || number.is_some_and(|n| n.parse::<u8>().is_ok())
 }
 
 /// Returns a cost of a process and of the others of its kind, as `add` puts them together; `None` where one was not

@@ -9,8 +9,8 @@ mod simulated;
 use super::*;
 use reports::compare::{CompareRow, Finding};
 use reports::record::{
-    Broker, Cost, Counts, DatabaseCosts, Expectation, Generator, Latency, LatencySet, Machine,
-    Outcomes, Record, Series, Server, Stack, Strategy, Verdict,
+    Broker, Cost, Counts, DatabaseCosts, Expectation, Generator, InDoubt, Latency, LatencySet,
+    Machine, Outcomes, Record, Series, Server, Stack, Strategy, Verdict,
 };
 use std::collections::BTreeMap;
 
@@ -83,6 +83,7 @@ fn strategy(name: &str) -> Strategy {
             ..DatabaseCosts::default()
         },
         usage: BTreeMap::new(),
+        in_doubt: InDoubt::default(),
         costs: [
             ("order-service cpu, s", 1.08),
             ("order-service peak memory, MiB", 12.7),

@@ -145,6 +145,10 @@ pub struct RunMeta {
     /// started again, or had to be killed at the end.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// Attempts that a two-phase commit had decided, and whose events Kafka aborted by itself: they are committed in the
+    /// database, as the decision log says, and never come.
+    #[serde(default)]
+    pub heuristic: Vec<u32>,
     /// What triggers of faults fired on, or why they could not, where a count says too little.
     #[serde(default)]
     pub trigger_notes: Vec<TriggerNote>,

@@ -1,12 +1,14 @@
 //! What a strategy cost, one figure of it, from the samples of the run.
 
+use super::cpu::{ProcessCpu, cpu_of_processes, cpu_series};
 use super::database::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, growth, peak,
 };
+use super::in_doubt::{BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS};
 use crate::history::History;
-use crate::scenario::CostKind;
+use crate::scenario::{CostKind, Instance, Victim, is_of_kind};
 
-/// A run's database is asked twice a second. Where it did not answer for so long, a peak may have passed unseen.
+/// A run's servers are asked twice a second or more often. Where one did not answer for so long, a peak may have passed unseen.
 const BLIND_NS: i64 = 5_000_000_000;
 
 /// Returns the largest value of a peak that was sampled at a time of which `counts` says so; `None` where nothing was
@@ -28,7 +30,9 @@ pub fn per_event(history: &History, kind: CostKind, committed: u64) -> Option<f6
         CostKind::OutboxPeak
         | CostKind::DeadTuplesPeak
         | CostKind::SlotWalPeak
-        | CostKind::RelayMemoryPeak => None,
+        | CostKind::RelayMemoryPeak
+        | CostKind::BlockedOrders
+        | CostKind::BlockedConsumers => None,
     };
     let total = total.filter(|_| committed > 0)?;
     Some(total / committed as f64)
@@ -42,13 +46,11 @@ pub fn blind(history: &History, kind: CostKind) -> Option<String> {
         is_lost.then(|| "the server lost its statistics in a crash".to_owned())
     };
     let restarted = || {
-        let anew = cpu_of_processes(history)
-            .into_iter()
-            .find(|used| used.restarted);
-        anew.map(|used| {
+        let anew = cpu_of_tested(history).find(|cpu| cpu.restarted);
+        anew.map(|cpu| {
             format!(
                 "{} was started again, and what it used since it was last sampled is not known",
-                used.process
+                cpu.process
             )
         })
     };
@@ -57,13 +59,15 @@ pub fn blind(history: &History, kind: CostKind) -> Option<String> {
         CostKind::RelayMemoryPeak => None,
         CostKind::CpuPerEvent => restarted(),
         CostKind::DeadTuplesPeak => lost_statistics().or_else(|| not_asked(history, kind)),
-        CostKind::OutboxPeak | CostKind::SlotWalPeak | CostKind::WalPerEvent => {
-            not_asked(history, kind)
-        }
+        CostKind::OutboxPeak
+        | CostKind::SlotWalPeak
+        | CostKind::WalPerEvent
+        | CostKind::BlockedOrders
+        | CostKind::BlockedConsumers => not_asked(history, kind),
     }
 }
 
-/// The longest time from the begin of the load on in which the database did not answer, where that is too long.
+/// The longest time from the begin of the load on in which nothing was answered, where that is too long.
 fn not_asked(history: &History, kind: CostKind) -> Option<String> {
     let from_ns = history.meta.load_from_ns;
     let ends_ns = history.samples.iter().map(|sample| sample.at_ns).max()?;
@@ -85,9 +89,11 @@ fn samples(history: &History, kind: CostKind) -> impl Iterator<Item = (i64, f64)
         CostKind::OutboxPeak => series == OUTBOX_BYTES,
         CostKind::DeadTuplesPeak => series == DEAD_TUPLES,
         CostKind::SlotWalPeak => series == SLOT_WAL_BYTES,
+        CostKind::BlockedOrders => series == BLOCKED_ORDERS_MS,
+        CostKind::BlockedConsumers => series == BLOCKED_CONSUMERS_MS,
         CostKind::WalPerEvent => series == WAL_BYTES,
         CostKind::RelayMemoryPeak => series.strip_prefix("rss_bytes.").is_some_and(is_relay),
-        CostKind::CpuPerEvent => series.strip_prefix("cpu_s.").is_some_and(is_tested),
+        CostKind::CpuPerEvent => cpu_series(series).is_some_and(is_tested),
     };
     let of_it = history.samples.iter().filter(move |s| of_kind(&s.series));
     of_it.map(|sample| (sample.at_ns, sample.value))
@@ -98,55 +104,21 @@ fn of_series<'a>(history: &'a History, series: &'a str) -> impl Iterator<Item = 
     of_it.map(|sample| (sample.at_ns, sample.value))
 }
 
-/// Whether a process of this name is a relay: `relay`, or `relay-2` of several.
 fn is_relay(name: &str) -> bool {
-    name == "relay" || name.starts_with("relay-")
+    is_of_kind(name, Instance::FIRST.name())
 }
 
 fn is_tested(name: &str) -> bool {
-    name == "order-service" || is_relay(name)
+    name == Victim::OrderService.name() || is_relay(name)
 }
 
-/// What a process used, as far as that was sampled.
-struct ProcessCpu<'a> {
-    process: &'a str,
-    last_s: f64,
-    used_s: f64,
-    /// It was started again: its counter began anew, and the end of the life before was not sampled.
-    restarted: bool,
+fn cpu_of_tested(history: &History) -> impl Iterator<Item = ProcessCpu<'_>> {
+    let all = cpu_of_processes(history).into_iter();
+    all.filter(|cpu| is_tested(cpu.process))
 }
 
-/// CPU time of each process that is tested.
-fn cpu_of_processes(history: &History) -> Vec<ProcessCpu<'_>> {
-    let mut all: Vec<ProcessCpu<'_>> = Vec::new();
-    for sample in &history.samples {
-        let process = sample.series.strip_prefix("cpu_s.");
-        let Some(name) = process.filter(|name| is_tested(name)) else {
-            continue;
-        };
-        let Some(used) = all.iter_mut().find(|used| used.process == name) else {
-            all.push(ProcessCpu {
-                process: name,
-                last_s: sample.value,
-                used_s: 0.0,
-                restarted: false,
-            });
-            continue;
-        };
-        let began_anew = sample.value < used.last_s;
-        used.restarted |= began_anew;
-        used.used_s += match began_anew {
-            true => sample.value,
-            false => sample.value - used.last_s,
-        };
-        used.last_s = sample.value;
-    }
-    all
-}
-
-/// CPU time of all that is tested, in microseconds.
+/// CPU time of all that is tested, in microseconds; `None` where nothing of it was sampled.
 fn cpu_us(history: &History) -> Option<f64> {
-    let all = cpu_of_processes(history);
-    let used_s: f64 = all.iter().map(|used| used.used_s).sum();
-    (!all.is_empty()).then_some(used_s * 1e6)
+    let used_s = cpu_of_tested(history).map(|cpu| cpu.used_s);
+    used_s.reduce(|a, b| a + b).map(|used_s| used_s * 1e6)
 }

@@ -5,11 +5,13 @@
 
 mod change;
 mod cost;
+mod cpu;
 mod database;
 mod drain;
 mod failover;
 mod generator;
 mod hgrm;
+mod in_doubt;
 mod latency;
 mod phase;
 mod recorder;
@@ -18,6 +20,7 @@ mod work;
 
 pub use change::{Change, Changes};
 pub use cost::{blind, peak_where, per_event};
+pub use cpu::{ProcessCpu, cpu_of_processes};
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
     STORAGE_BYTES, WAL_BYTES, database_costs,
@@ -26,6 +29,7 @@ pub use drain::{Recovery, committed_before, drain_s, last_heal_ns, recovery};
 pub use failover::failover_s;
 pub use generator::{HeldBack, MAX_LAG_MS, generator, held_back_in, planned_changes};
 pub use hgrm::hgrm;
+pub use in_doubt::{BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, in_doubt};
 pub use latency::{
     Latencies, PhaseLatencies, latencies, latencies_from, latencies_where, stretches, whole,
 };

@@ -1,14 +1,12 @@
 //! What was done in the time of a phase: events that were seen, CPU time that was used. It goes by the clock, and not
 //! by when a change was sent: a fault that stops a relay shows in what came meanwhile.
 
+use super::cpu::{cpu_series, used_between};
 use super::phase::Phase;
 use crate::history::History;
 use crate::view::Join;
 use reports::record::PhaseWork;
 use std::collections::BTreeMap;
-
-/// Series of the CPU time that a process had used by then.
-const CPU_S: &str = "cpu_s.";
 
 /// Returns the work of each phase, in their order; `None` for one that shares its time with
 /// another, having only what was open at its end.
@@ -72,7 +70,7 @@ fn spans(history: &History, phase: &Phase) -> impl Iterator<Item = (i64, i64)> {
 fn cpu_by_process(history: &History) -> BTreeMap<&str, Vec<(i64, f64)>> {
     let mut by_process: BTreeMap<&str, Vec<(i64, f64)>> = BTreeMap::new();
     for sample in &history.samples {
-        if let Some(process) = sample.series.strip_prefix(CPU_S) {
+        if let Some(process) = cpu_series(&sample.series) {
             let samples = by_process.entry(process).or_default();
             samples.push((sample.at_ns, sample.value));
         }
@@ -93,7 +91,7 @@ fn used_in(samples: &[(i64, f64)], (from, until): (i64, i64)) -> f64 {
         if shared <= 0 || length <= 0 {
             return 0.0;
         }
-        (after - before).max(0.0) * shared as f64 / length as f64
+        used_between(before, after) * shared as f64 / length as f64
     };
     samples.windows(2).map(part).sum()
 }

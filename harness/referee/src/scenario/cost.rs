@@ -16,6 +16,10 @@ pub enum CostKind {
     SlotWalPeak,
     /// The most memory, in bytes, that one of its relays had.
     RelayMemoryPeak,
+    /// The longest time, in milliseconds, in which orders stayed locked by a transaction that was prepared.
+    BlockedOrders,
+    /// The longest time, in milliseconds, in which a reader of committed records stood still at an open transaction.
+    BlockedConsumers,
     /// CPU time of order service and relays, in microseconds for each committed change.
     CpuPerEvent,
     /// WAL of the whole server, in bytes for each committed change.
@@ -50,7 +54,7 @@ impl CostInfo {
 }
 
 /// Everything that a strategy may cost, and that can be expected of.
-pub const COSTS: [CostInfo; 6] = [
+pub const COSTS: [CostInfo; 8] = [
     CostInfo {
         kind: CostKind::OutboxPeak,
         name: "outbox_peak",
@@ -86,6 +90,24 @@ pub const COSTS: [CostInfo; 6] = [
         is_peak: true,
         has: |kind| kind.topology().relays > 0,
         lacking: "relay",
+    },
+    CostInfo {
+        kind: CostKind::BlockedOrders,
+        name: "blocked_orders",
+        what: "of a two-phase commit: longest time in which orders stayed locked by a transaction that was prepared and had not ended",
+        unit: Unit::Milliseconds,
+        is_peak: true,
+        has: |kind| kind.topology().recovers(),
+        lacking: "transactions in doubt",
+    },
+    CostInfo {
+        kind: CostKind::BlockedConsumers,
+        name: "blocked_consumers",
+        what: "of a two-phase commit: longest time in which a reader of committed records could not read on, since a transaction was open in Kafka",
+        unit: Unit::Milliseconds,
+        is_peak: true,
+        has: |kind| kind.topology().recovers(),
+        lacking: "transactions in doubt",
     },
     CostInfo {
         kind: CostKind::CpuPerEvent,

@@ -36,7 +36,7 @@ pub use load::load;
 pub use metric::{CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
 pub use parse::{LoadedScenario, parse};
 pub use source::{Problem, ScenarioError};
-pub use topology::{Instance, Publisher, Topology};
+pub use topology::{Instance, Publisher, Topology, is_of_kind};
 pub use trigger::Trigger;
 
 use crate::envelope::EventPlace;

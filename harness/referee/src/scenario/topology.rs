@@ -46,6 +46,15 @@ impl Instance {
     }
 }
 
+/// Whether a process of this name is `process`, or another of its kind where there are several (`relay-2`).
+pub fn is_of_kind(name: &str, process: &str) -> bool {
+    let Some(number) = name.strip_prefix(process) else {
+        return false;
+    };
+    let number = number.strip_prefix('-');
+    name == process || number.is_some_and(|n| n.parse::<u8>().is_ok())
+}
+
 /// Either the order service or a relay publishes a strategy's events to Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publisher {
@@ -110,6 +119,27 @@ impl Topology {
             Link::OrdersPostgres => true,
             Link::OrdersKafka => self.publisher == Publisher::Service,
             Link::RelayPostgres(_) | Link::RelayKafka(_) => self.has(link.client()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_names_of_processes_then_those_with_a_number_are_of_the_kind() {
+        for instance in Instance::ALL {
+            assert!(is_of_kind(instance.name(), "relay"), "{}", instance.name());
+        }
+        for other in [
+            "relays",
+            "relay-",
+            "relay-x",
+            "order-service",
+            "consumer-relay-2",
+        ] {
+            assert!(!is_of_kind(other, "relay"), "{other}");
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Held<'a> {
     Event { lsn: u64, payload: &'a str },
     /// The source gives the id of the attempt that made it.
     Attempt(&'a str),
+    /// It is not held any more, and never comes: the attempt was decided, and the broker has aborted it by itself.
+    Heuristic(&'a str),
 }
 
 /// Hears of each event that is held.

@@ -79,11 +79,17 @@ impl StrategyParts for TwoPhaseCommit {
     ) -> BoxFuture<'a, Result<u64, String>> {
         async move {
             let schema = deployment.layout.schema();
-            let attempts = in_doubt::decided(deployment.admin(), schema).await?;
-            for attempt in &attempts {
-                keep(Held::Attempt(attempt));
+            let decided = in_doubt::decided(deployment.admin(), schema).await?;
+            let mut held = 0;
+            for one in &decided {
+                if one.is_heuristic {
+                    keep(Held::Heuristic(&one.attempt));
+                } else {
+                    keep(Held::Attempt(&one.attempt));
+                    held += 1;
+                }
             }
-            Ok(attempts.len() as u64)
+            Ok(held)
         }
         .boxed()
     }

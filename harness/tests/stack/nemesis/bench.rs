@@ -343,6 +343,7 @@ pub fn history(
             service_killed_at_teardown: false,
             interrupted: false,
             remarks: Vec::new(),
+            heuristic: Vec::new(),
             trigger_notes: campaign.trigger_notes.clone(),
             stray_topics: Vec::new(),
             trace_cut_ns: None,

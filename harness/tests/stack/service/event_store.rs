@@ -1,5 +1,6 @@
 //! The order service where events are the truth: what it appends, what it answers, and what is folded from it.
 
+use super::changes::TwoVersions;
 use super::committed;
 use super::given::{Given, admin, event_text, events, eventually, placing, transition};
 use harness::fence::projection;
@@ -16,37 +17,20 @@ async fn given_events_that_are_the_truth_when_changes_commit_are_vetoed_or_repea
  {
     events()
         .run(|given| async move {
-            // Given an order, a change that is forbidden, and one that is sent twice
-            let order = Uuid::new_v4();
-            let (place, pay) = (placing(order), transition(ChangeType::Paid));
-            let vetoed = ChangeRequest {
-                directive: Directive::Veto,
-                ..pay.clone()
-            };
-            let repeated = ChangeRequest {
-                attempt: Uuid::new_v4(),
-                ..pay.clone()
-            };
-            // When they are sent
-            let (status, answer) = given.change(order, &place).await;
-            assert_eq!((status, answer), (StatusCode::CREATED, committed(1)));
-            let (status, _) = given.change(order, &vetoed).await;
-            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-            for change in [&pay, &repeated] {
-                let (_, answer) = given.change(order, change).await;
-                assert_eq!(answer, committed(2));
-            }
+            // Given changes of an order, of which some commit
+            let sent = TwoVersions::send(&given).await;
             // Then there is an event of each version, and of nothing else, and no order beside them
             let rows = given.rows("select * from $S.events order by seq").await;
             assert_eq!(rows.len(), 2);
-            for (version, (row, change)) in (1_u32..).zip(rows.iter().zip([&place, &pay])) {
+            for (version, (row, change)) in (1_u32..).zip(rows.iter().zip([&sent.place, &sent.pay]))
+            {
                 let kind = ChangeType::for_version(version);
-                assert_eq!(row.get::<Uuid, _>("aggregateid"), order);
+                assert_eq!(row.get::<Uuid, _>("aggregateid"), sent.order);
                 assert_eq!(row.get::<i32, _>("version").cast_unsigned(), version);
                 assert_eq!(row.get::<&str, _>("type"), kind.event_type());
                 assert_eq!(row.get::<Uuid, _>("attempt"), change.attempt);
                 assert_eq!(row.get::<Uuid, _>("change_id"), change.change_id);
-                let text = event_text(order, version, change);
+                let text = event_text(sent.order, version, change);
                 assert_eq!(row.get::<&str, _>("payload"), text);
             }
             let tables =

@@ -1,6 +1,8 @@
 //! Order services with a defect: one a file.
 
 mod acknowledges_early;
+mod commits_the_broker_first;
+mod decides_unasked;
 mod groups;
 mod kit;
 mod merges;
@@ -21,6 +23,8 @@ pub fn find(defect: &str) -> Option<ServiceMain> {
     let run: ServiceMain = match defect {
         "publishes-early" => publishes_early::run,
         "publishes-and-reuses" => publishes_and_reuses::run,
+        "commits-the-broker-first" => commits_the_broker_first::run,
+        "decides-unasked" => decides_unasked::run,
         "acknowledges-early" => acknowledges_early::run,
         "rejects-late" => rejects_late::run,
         "two-transactions" => two_transactions::run,

@@ -14,6 +14,8 @@ const DEFECTS: &[&[Case]] = &[
     crate::restart::CASES,
     crate::content::CASES,
     crate::services::CASES,
+    crate::two_phase::CASES,
+    crate::messages::CASES,
     crate::consumers::CASES,
     crate::referee::CASES,
     crate::settle::CASES,

@@ -18,6 +18,7 @@ mod docs;
 mod ends;
 mod hostile;
 mod lost;
+mod messages;
 mod odd;
 mod order;
 mod overtaking;
@@ -28,4 +29,5 @@ mod settle;
 mod stacks;
 #[path = "../../../tests/shared/turn.rs"]
 mod turn;
+mod two_phase;
 mod undrained;

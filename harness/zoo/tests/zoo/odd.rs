@@ -119,6 +119,18 @@ cases! {
         ..ODD
     };
 
+    given_two_phase_commits_that_nothing_disturbs_when_judged_then_nothing_is_found: Case {
+        what: "commits orders and their events in two phases, and forbids some",
+        load: "rate = 60\nduration = \"2s\"\nhold_ratio = 0.3\nhold = \"50ms\"\nrollback_ratio = 0.2\n\
+            min_committed_per_phase = 50",
+        strategy: "kind = \"two-phase-commit\"",
+        also: |ran| {
+            assert!(ran.strategy().counts.rejected > 0);
+            assert!(ran.strategy().in_doubt.blocked_orders_ms.is_some());
+        },
+        ..ODD
+    };
+
     given_headers_of_any_kind_when_judged_then_nothing_is_found: Case {
         defect: "headers",
         what: "sends headers of its own, empty, repeated and binary ones",

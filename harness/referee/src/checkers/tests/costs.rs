@@ -4,7 +4,10 @@ use super::lessons::crash;
 use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
 use crate::history::{History, Sample};
-use crate::measure::{DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES};
+use crate::measure::{
+    BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED,
+    SLOT_WAL_BYTES, WAL_BYTES, in_doubt,
+};
 use crate::scenario::{Comparison, CostKind, Metric, StrategyKind, Victim};
 use proptest::prelude::*;
 
@@ -19,13 +22,25 @@ fn sample(history: &mut History, series: &str, at_ns: i64, value: f64) {
     });
 }
 
-/// A relay is killed, and this is expected of the WAL that its slot holds back.
-fn relay_killed(comparison: Comparison, bytes: f64) -> History {
+/// A relay is killed, and this is expected of a peak.
+fn relay_killed_with(kind: CostKind, comparison: Comparison, value: f64) -> History {
     let mut history = crash(StrategyKind::Cdc {}, Victim::RELAY);
-    let peak = Metric::Cost(CostKind::SlotWalPeak);
-    expecting(&mut history, vec![expect(peak, comparison, bytes)]);
+    let peak = Metric::Cost(kind);
+    expecting(&mut history, vec![expect(peak, comparison, value)]);
     history
 }
+
+/// The same of the WAL that its slot holds back.
+fn relay_killed(comparison: Comparison, bytes: f64) -> History {
+    relay_killed_with(CostKind::SlotWalPeak, comparison, bytes)
+}
+
+/// Peaks, each with the series that it is of.
+const PEAKS: [(CostKind, &str); 3] = [
+    (CostKind::SlotWalPeak, SLOT_WAL_BYTES),
+    (CostKind::BlockedOrders, BLOCKED_ORDERS_MS),
+    (CostKind::BlockedConsumers, BLOCKED_CONSUMERS_MS),
+];
 
 /// Whether it is met, and why not.
 fn judged_cost(history: &History) -> (Option<bool>, String) {
@@ -61,23 +76,30 @@ proptest! {
 
     #[test]
     fn given_any_samples_then_a_peak_is_judged_as_the_model_says(
+        (kind, series) in prop::sample::select(&PEAKS[..]),
         samples in prop::collection::vec((-200i64..1_200, 0u32..6), 0..12),
         bound in 1u32..6,
         from_below: bool,
     ) {
         let comparison = if from_below { Comparison::AtLeast } else { Comparison::AtMost };
-        let mut history = relay_killed(comparison, f64::from(bound));
+        let mut history = relay_killed_with(kind, comparison, f64::from(bound));
         let samples: Vec<(i64, f64)> = samples
             .into_iter()
             .map(|(at_ms, value)| (FROM + at_ms * MS, f64::from(value)))
             .collect();
         for (at_ns, value) in &samples {
-            sample(&mut history, SLOT_WAL_BYTES, *at_ns, *value);
+            sample(&mut history, series, *at_ns, *value);
             // What is another figure's counts for none of it.
             sample(&mut history, OUTBOX_BYTES, *at_ns, 1e9);
         }
         let expected = model(&samples, comparison, f64::from(bound));
         prop_assert_eq!(judged_cost(&history).0, expected);
+        // And the record has the longest of all of the time that others were blocked
+        let longest = samples.iter().map(|(_, value)| *value).reduce(f64::max);
+        let of = |of: CostKind| longest.filter(|_| of == kind);
+        let told = in_doubt(&history);
+        prop_assert_eq!(told.blocked_orders_ms, of(CostKind::BlockedOrders));
+        prop_assert_eq!(told.blocked_consumers_ms, of(CostKind::BlockedConsumers));
     }
 }
 

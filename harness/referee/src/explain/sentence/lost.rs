@@ -18,6 +18,18 @@ impl Explainer<'_> {
         self.publishing(&trail, self.fate_span(slot), &mut told);
         self.passed(slot, &trail, &mut told);
         self.instead(&trail, &mut told);
+        if self
+            .context
+            .history()
+            .meta
+            .heuristic
+            .contains(&offence.attempt)
+        {
+            told.say(
+                "it had been decided to commit it, and Kafka had aborted its transaction by itself when somebody \
+                 wanted to (the heuristic outcome, as the decision log has it)",
+            );
+        }
         Some(told.ending("lost"))
     }
 

@@ -7,6 +7,7 @@ use crate::history::{History, Life, ProcessEvent, Stage, TraceRow, Tracer};
 use crate::scenario::{FaultKind, Metric, StrategyKind, Target};
 use contract::config::WriteOrder;
 use reports::record::Offence;
+use std::time::Duration;
 
 pub const SERVICE: u32 = 10;
 pub const RELAY: u32 = 20;
@@ -45,6 +46,15 @@ pub fn publish_first() -> History {
             policy: contract::publish::PublishPolicy::default(),
         },
     )
+}
+
+pub fn two_phase() -> StrategyKind {
+    StrategyKind::TwoPhaseCommit {
+        publish_timeout: Duration::from_secs(1),
+        transaction_timeout: Duration::from_secs(60),
+        in_doubt_after: None,
+        producers: 8,
+    }
 }
 
 /// One row of the order service, `at_us` microseconds after the attempt was due.

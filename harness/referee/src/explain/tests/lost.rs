@@ -56,6 +56,29 @@ fn given_a_service_killed_before_it_heard_of_its_commit_then_only_the_receipt_ha
 }
 
 #[test]
+fn given_a_decision_that_the_broker_did_not_wait_for_then_the_sentence_says_that_the_outcome_was_heuristic()
+ {
+    let mut history = clean(20, two_phase());
+    let (gone, other) = (attempt(&history, 7, 2), attempt(&history, 8, 1));
+    for lost in [gone, other] {
+        unpublish(&mut history, lost);
+    }
+    service(&mut history, gone, 500, Stage::Handed, 0);
+    service(&mut history, gone, 700, Stage::Delivered, 3);
+    service(&mut history, gone, 900, Stage::Committed, 0);
+    history.meta.heuristic = vec![gone];
+    assert_eq!(
+        lost(&history),
+        "committed at 0.059 s; handed to the producer at 0.059 s; its delivery was reported at 0.059 s (offset 3); yet \
+         the topic has no valid event of it; it had been decided to commit it, and Kafka had aborted its transaction by \
+         itself when somebody wanted to (the heuristic outcome, as the decision log has it): lost"
+    );
+    // Of another one the decision log does not say so, and neither does its sentence
+    history.meta.heuristic = vec![other];
+    assert!(!lost(&history).contains("heuristic"), "{}", lost(&history));
+}
+
+#[test]
 fn given_a_service_killed_with_the_event_in_its_producer_then_the_sentence_says_so() {
     let (mut history, gone) = lost_by_service();
     service(&mut history, gone, 900, Stage::Committed, 0);

@@ -7,8 +7,8 @@ use crate::history::{
     topic_end_series,
 };
 use crate::measure::{
-    DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
-    STORAGE_BYTES, WAL_BYTES,
+    BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED,
+    ROWS_WRITTEN, SLOT_WAL_BYTES, STORAGE_BYTES, WAL_BYTES,
 };
 use std::fmt::Write;
 use std::path::Path;
@@ -137,6 +137,14 @@ fn names_of_series() -> String {
         (
             REBUILD_MS.to_owned(),
             "once, after the fence, where events are the truth: how long it took to rebuild a projection from them, milliseconds",
+        ),
+        (
+            BLOCKED_ORDERS_MS.to_owned(),
+            "of a two-phase commit: for how long the oldest transaction that was prepared in PostgreSQL had been so, milliseconds; 0 where none was",
+        ),
+        (
+            BLOCKED_CONSUMERS_MS.to_owned(),
+            "of a two-phase commit: for how long readers of what is committed had stood still at an open transaction, on the partition where it was longest, milliseconds; 0 where they could read on",
         ),
         (
             topic_end_series(0).replace('0', "N"),

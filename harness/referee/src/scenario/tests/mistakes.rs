@@ -227,6 +227,35 @@ fn given_a_two_phase_commit_that_cannot_be_when_read_then_each_key_is_named_with
 }
 
 #[test]
+fn given_a_strategy_that_leaves_nothing_in_doubt_when_bounded_by_what_that_blocks_then_the_line_is_refused()
+ {
+    for metric in ["blocked_orders", "blocked_consumers"] {
+        let bound = format!("{metric} = \"<= 1s\"");
+        let of = |kind: &str| {
+            let strategy = format!("[strategy.a]\nkind = \"{kind}\"\n[expect.a]\n{bound}\n");
+            file(&[HEAD, LOAD, &strategy])
+        };
+        for kind in ["polling", "cdc", "event-sourcing", "logical-message"] {
+            let what = format!("so it has no `{metric}`");
+            refused(
+                &of(kind),
+                metric,
+                &[
+                    kind,
+                    "has no transactions in doubt",
+                    &what,
+                    "remove the line",
+                ],
+            );
+        }
+        // Of a two-phase commit it is a time
+        assert!(parse("s.toml", &of("two-phase-commit")).is_ok());
+        let number = of("two-phase-commit").replace("1s", "1");
+        refused(&number, "\"<= 1\"", &["a number without a unit", "250ms"]);
+    }
+}
+
+#[test]
 fn what_is_missing_is_named_with_an_example() {
     refused(
         &file(&[LOAD, CDC]),

@@ -56,6 +56,11 @@ fn with_expect(lines: &str) -> String {
     file(&[HEAD, LOAD, CDC, "[expect.cdc]\n", lines])
 }
 
+fn with_expect_of_two_phase(lines: &str) -> String {
+    let strategy = "[strategy.a]\nkind = \"two-phase-commit\"\n[expect.a]\n";
+    file(&[HEAD, LOAD, strategy, lines])
+}
+
 const CONSUMER: &str = "[consumer.a]\neffect = \"insert\"\n";
 
 /// With a consumer called `a`, of which something is expected.

@@ -734,9 +734,13 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
         ));
         file(&[HEAD, LOAD, &another, &waiting, CDC])
     });
-    let of_metrics = explain::metrics()
-        .into_iter()
-        .map(|m| with_expect(&lines(&m)));
+    let of_metrics = explain::metrics().into_iter().map(|m| {
+        let cost = COSTS.iter().find(|cost| cost.name == m.name);
+        match cost.and_then(|cost| cost.lacks(&StrategyKind::Cdc {})) {
+            Some(_) => with_expect_of_two_phase(&lines(&m)),
+            None => with_expect(&lines(&m)),
+        }
+    });
     let of_consumers = explain::of_consumers()
         .into_iter()
         .map(|m| lines(&m).replace("payments", "a").replace("shipping", "a"))

@@ -5,6 +5,7 @@ use super::Change;
 use crate::relays::kit::outbox::options;
 use relays::config::ServiceConfig;
 use relays::order::{ChangeType, OrderState};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgPoolOptions};
 use sqlx::query::{Query, QueryScalar};
 use sqlx::{Postgres, Transaction};
@@ -54,6 +55,11 @@ impl Database {
     /// The run whose events are written.
     pub fn run(&self) -> &str {
         &self.run
+    }
+
+    /// Takes a session of the pool, on which each statement is a transaction; an error says why there is none.
+    pub async fn session(&self) -> Result<PoolConnection<Postgres>, String> {
+        self.pool.acquire().await.map_err(failed("take a session"))
     }
 
     /// Opens a transaction on a session of the pool; an error says why that failed.

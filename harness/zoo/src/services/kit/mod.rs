@@ -1,9 +1,11 @@
 //! What the broken order services are made of: HTTP ([`http`]), a pool of sessions and the two
-//! writes of a change ([`database`]), a producer ([`broker`]).
+//! writes of a change ([`database`]), a producer ([`broker`]), or one of
+//! transactions ([`transactional`]).
 
 pub mod broker;
 pub mod database;
 pub mod http;
+pub mod transactional;
 
 use relays::order::{Answer, ChangeRequest, ChangeType, Directive};
 use std::time::Duration;
