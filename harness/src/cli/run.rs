@@ -330,7 +330,7 @@ fn server_fault(loaded: &LoadedScenario, others: Others) -> Option<String> {
     let on_server = |target| {
         matches!(
             target,
-            Target::Process(Victim::PostgresServer | Victim::KafkaServer)
+            Target::Process(Victim::PostgresServer | Victim::KafkaServer | Victim::RedisServer)
         )
     };
     let (index, fault) = loaded

@@ -152,9 +152,10 @@ impl Deployment<'_> {
                     route.connect.clone_from(&own);
                     continue;
                 }
-                Link::OrdersKafka => *link,
+                Link::OrdersKafka | Link::OrdersRedis => *link,
                 Link::RelayPostgres(_) => Link::RelayPostgres(way_of(index)?),
                 Link::RelayKafka(_) => Link::RelayKafka(way_of(index)?),
+                Link::RelayRedis(_) => Link::RelayRedis(way_of(index)?),
             };
             let found = self.stack.info().routes.get(&way);
             *route = found.cloned().ok_or_else(|| plan::no_route(way))?;

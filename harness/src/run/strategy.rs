@@ -303,6 +303,7 @@ async fn load_and_fence(
         remarks: read.remarks,
         trigger_notes: campaign.trigger_notes,
         consumers: consumed.ends,
+        cache: None,
         stray_topics,
         trace_cut_ns: trace.cut_ns,
         trace_dropped: trace.dropped,
@@ -325,6 +326,8 @@ async fn load_and_fence(
         fences: read.steps,
         trace: trace.rows.into_iter().collect(),
         effects: consumed.effects,
+        reads: Default::default(),
+        cached: Default::default(),
     })
 }
 

@@ -235,6 +235,7 @@ mod tests {
             partitions: 1,
             postgres_connections: 1,
             min_committed_per_phase: 100,
+            read_share: 0.0,
         }
     }
 

@@ -387,6 +387,7 @@ fn empty(kind: StrategyKind) -> History {
                     linger_ms: 0.0,
                     relay_commit: CommitMode::default(),
                     instances: 1,
+                    cache: None,
                     expectations: zeros,
                     of_consumers: Vec::new(),
                 }],
@@ -423,6 +424,7 @@ fn empty(kind: StrategyKind) -> History {
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             consumers: Vec::new(),
+            cache: None,
             deaths: Vec::new(),
             remarks: Vec::new(),
             trace_dropped: 0,
@@ -443,6 +445,8 @@ fn empty(kind: StrategyKind) -> History {
         fences: Vec::new(),
         trace: Rows::new(),
         effects: Rows::new(),
+        reads: Rows::new(),
+        cached: Rows::new(),
     }
 }
 
@@ -464,5 +468,6 @@ fn workload() -> Workload {
         partitions: PARTITIONS,
         postgres_connections: 8,
         min_committed_per_phase: 1,
+        read_share: 0.0,
     }
 }

@@ -24,9 +24,13 @@ macro_rules! lines {
 pub const STRATEGIES: [(&str, &str); strategies::KINDS.len()] = lines!(strategies::KINDS, name);
 
 /// What a fault can hit.
-pub const TARGETS: [(&str, &str); 10] = [
+pub const TARGETS: [(&str, &str); 14] = [
     ("kafka", "every link to Kafka"),
     ("postgres", "every link to PostgreSQL"),
+    (
+        "redis",
+        "every link to Redis, where a strategy has a `cache`",
+    ),
     (
         "orders->postgres",
         "the order service's connections to PostgreSQL",
@@ -37,6 +41,14 @@ pub const TARGETS: [(&str, &str); 10] = [
     ),
     ("relay->postgres", "the relay's connections to PostgreSQL"),
     ("relay->kafka", "the relay's connections to Kafka"),
+    (
+        "orders->redis",
+        "the order service's connections to Redis (strategies with a `cache`)",
+    ),
+    (
+        "relay->redis",
+        "the relay's connections to Redis (cache = \"invalidate-by-relay\" only)",
+    ),
     (
         "order-service",
         "the order service's process (kill, restart, pause); in the same way consumer-NAME is that of the consumer of that name",
@@ -50,6 +62,10 @@ pub const TARGETS: [(&str, &str); 10] = [
         "PostgreSQL with all its backends (kill, restart, pause)",
     ),
     ("kafka-server", "the Kafka broker (kill, restart, pause)"),
+    (
+        "redis-server",
+        "Redis, where a strategy has a `cache` (kill, restart, pause)",
+    ),
 ];
 
 /// These are the kinds of faults: each as a file writes it, with one line of explanation.

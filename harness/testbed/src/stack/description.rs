@@ -160,6 +160,7 @@ impl Description {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::scenario::Server;
 
     const EXAMPLE: &str = include_str!("../../../../external.toml");
     const COMPOSE: &str = include_str!("../../../../docker-compose.yml");
@@ -174,7 +175,7 @@ mod tests {
     fn the_example_names_the_addresses_of_docker_compose() {
         let example = Description::parse(EXAMPLE).unwrap();
         for (link, way) in &example.link {
-            if link.is_kafka() {
+            if link.server() == Server::Kafka {
                 let advertised = format!("://{}", way.connect);
                 assert!(COMPOSE.contains(&advertised), "{advertised}");
             }

@@ -10,7 +10,7 @@ use super::tenancy::{self, Tenancy};
 use super::{Route, StackError, StackInfo, environment, postgres_client};
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
-use crate::scenario::Link;
+use crate::scenario::{Link, Server};
 use crate::toxiproxy::ToxiproxyClient;
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
@@ -196,10 +196,10 @@ impl ExternalStack {
         created
             .await
             .map_err(|e| format!("{e}\nis `listen` free, and an address of Toxiproxy's host?"))?;
-        if link.is_kafka() {
-            self.check_kafka_route(link, route).await
-        } else {
-            self.check_postgres_route(route).await
+        match link.server() {
+            Server::Kafka => self.check_kafka_route(link, route).await,
+            Server::Postgres => self.check_postgres_route(route).await,
+            Server::Redis => Err("there is no cache on servers of somebody's own".to_owned()),
         }
     }
 

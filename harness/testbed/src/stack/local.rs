@@ -12,7 +12,7 @@ use super::{
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildError, Stop, tree};
-use crate::scenario::{Link, Victim};
+use crate::scenario::{Link, Server, Victim};
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,14 +99,17 @@ impl LocalStack {
         let mut free = listeners.iter().peekable();
         let ways: Vec<(Link, u16, u16)> = Link::ALL
             .into_iter()
+            .filter(|link| link.server() != Server::Redis)
             .zip(proxies)
             .map(|(link, proxy)| {
-                let listener = free.next_if(|_| link.is_kafka());
+                let listener = free.next_if(|_| link.server() == Server::Kafka);
                 (link, *proxy, listener.copied().unwrap_or(postgres))
             })
             .collect();
         let mut links = [(0, 0); LINKS];
-        let to_kafka = ways.iter().filter(|(link, ..)| link.is_kafka());
+        let to_kafka = ways
+            .iter()
+            .filter(|(link, ..)| link.server() == Server::Kafka);
         for (place, (_, proxy, listener)) in links.iter_mut().zip(to_kafka) {
             *place = (*listener, *proxy);
         }
@@ -189,7 +192,9 @@ impl LocalStack {
         match victim {
             Victim::PostgresServer => Some(&self.postgres.child),
             Victim::KafkaServer => Some(&self.kafka.child),
-            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
+            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) | Victim::RedisServer => {
+                None
+            }
         }
     }
 
@@ -198,7 +203,9 @@ impl LocalStack {
         match victim {
             Victim::PostgresServer => Some(postgres_server::stop()),
             Victim::KafkaServer => Some(kafka_server::stop()),
-            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
+            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) | Victim::RedisServer => {
+                None
+            }
         }
     }
 

@@ -724,7 +724,15 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
             true => "kind = \"kill\"\n",
             false => "kind = \"down\"\n",
         };
-        with_fault(&format!("{kind}{}", lines(&target)))
+        let with_faults = with_fault(&format!("{kind}{}", lines(&target)));
+        // What is about the cache needs one.
+        match target.name.contains("redis") {
+            true => {
+                with_faults.replace(LOAD, &format!("{LOAD}read_share = 0.5\n"))
+                    + "cache = \"invalidate-by-relay\"\n"
+            }
+            false => with_faults,
+        }
     });
     let of_triggers = explain::triggers().into_iter().map(|trigger| {
         let another = fault("id = \"cut\"\ntarget = \"kafka\"\nat = \"1s\"\nfor = \"500ms\"");
