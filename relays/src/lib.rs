@@ -4,6 +4,7 @@
 //! processes of the harness (`outbox-harness order-service`, `outbox-harness relay`), so that it can
 //! be killed for real.
 
+pub mod cache;
 pub mod consumer;
 mod decisions;
 pub mod persistence;

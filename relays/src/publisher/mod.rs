@@ -1,5 +1,6 @@
 //! Where events go to. A publisher knows no database.
 
+pub mod invalidating;
 pub mod kafka;
 pub mod prefix;
 mod reports;
