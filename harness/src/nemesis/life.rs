@@ -256,7 +256,13 @@ impl Life {
                 let at_ns = self.targets.clock.at(report.monotonic_ns);
                 let failures = match report.signal {
                     Signal::DatabaseLost { .. } if link.server() == Server::Postgres => 1,
-                    Signal::PublishFailed { count, .. } if link.server() == Server::Kafka => count,
+                    // A relay says so of its cache too.
+                    Signal::PublishFailed { count, .. } if link.server() != Server::Postgres => {
+                        count
+                    }
+                    Signal::InvalidationFailed { count, .. } if link.server() == Server::Redis => {
+                        count
+                    }
                     _ => continue,
                 };
                 if (from_ns..=until_ns).contains(&at_ns) {
