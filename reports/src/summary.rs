@@ -119,7 +119,8 @@ fn sections(record: &Record) -> Vec<Section> {
         title: "database",
         ..comparison::database(record)
     };
-    sections.splice(at..at, latencies.chain([database]));
+    let reads = comparison::reads(record);
+    sections.splice(at..at, latencies.chain([reads, database]));
     sections
 }
 

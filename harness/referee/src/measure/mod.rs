@@ -12,6 +12,7 @@ mod generator;
 mod hgrm;
 mod latency;
 mod phase;
+mod reads;
 mod recorder;
 mod series;
 mod work;
@@ -30,6 +31,7 @@ pub use latency::{
     Latencies, PhaseLatencies, latencies, latencies_from, latencies_where, stretches, whole,
 };
 pub use phase::{Phase, phases};
+pub use reads::{reads, reads_held_back_in};
 pub use recorder::Recorder;
 pub use series::series;
 pub use work::phase_work;

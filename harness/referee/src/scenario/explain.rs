@@ -3,7 +3,7 @@
 use super::keys::names;
 use super::metric::Unit;
 use super::{
-    CONSUMER_COUNTS, COUNTS, LatencyKind, Metric, fault_kind, strategies,
+    CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, LatencyKind, Metric, fault_kind, strategies,
     trigger::TRIGGERS as ALL_TRIGGERS,
 };
 
@@ -74,6 +74,7 @@ pub const FAULTS: [(&str, &str); fault_kind::KINDS.len()] = lines!(fault_kind::K
 /// What a fault can wait for instead of a time.
 pub const TRIGGERS: [(&str, &str); ALL_TRIGGERS.len()] = lines!(ALL_TRIGGERS, example);
 
+const LONGEST_STALENESS: &str = "of all stale reads the longest time from when the oldest version that it should have seen had been acknowledged to its answer";
 const DRAIN: &str = "time from the end of the load to the last event";
 const RECOVERY: &str = "time from the last heal until everything committed before it has been seen, under whatever load goes on";
 
@@ -164,6 +165,7 @@ fn named(name: &str, what: &'static str, example: &str) -> Named {
 /// What a metric is.
 pub(super) fn of_metric(metric: Metric) -> &'static str {
     match metric {
+        Metric::LongestStaleness => LONGEST_STALENESS,
         Metric::Drain => DRAIN,
         Metric::Recovery => RECOVERY,
         Metric::Cost(kind) => kind.info().what,
@@ -190,9 +192,12 @@ pub(super) fn of_metric(metric: Metric) -> &'static str {
         | Metric::Unapplied
         | Metric::AppliedTwice
         | Metric::AppliedUnseen
-        | Metric::AppliedOutOfOrder => COUNTS
+        | Metric::AppliedOutOfOrder
+        | Metric::Stale
+        | Metric::StaleReads => COUNTS
             .iter()
             .chain(&CONSUMER_COUNTS)
+            .chain(&CACHE_COUNTS)
             .find(|row| row.metric == metric)
             .map_or("", |row| row.what),
     }
@@ -201,7 +206,7 @@ pub(super) fn of_metric(metric: Metric) -> &'static str {
 /// Counts, then times, that can be expected of, the latencies with all their percentiles in one row.
 pub fn invariants() -> Vec<Named> {
     let single = metrics().into_iter().filter(|row| {
-        Metric::parse(&row.name).is_some_and(|metric| metric.unit() != Unit::Milliseconds)
+        Metric::parse(&row.name).is_some_and(|metric| !matches!(metric, Metric::Latency(..)))
     });
     let (name, what) = LATENCIES;
     let latencies = named(name, what, "end_to_end_p99 = \"<= 250ms\"");

@@ -35,7 +35,7 @@ pub use consumer_name::ConsumerName;
 pub use cost::{COSTS, CostInfo, CostKind};
 pub use fault_kind::{FaultKind, Stream, Toxic};
 pub use load::load;
-pub use metric::{CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
+pub use metric::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
 pub use parse::{LoadedScenario, parse};
 pub use source::{Problem, ScenarioError};
 pub use topology::{Instance, Publisher, Server, Topology};
@@ -424,6 +424,14 @@ const fn one() -> u8 {
 }
 
 impl Strategy {
+    /// Counts that are expected to be 0 unless the file says otherwise: those of its kind, and what its cache promises.
+    pub fn zeros(&self) -> Vec<Metric> {
+        let mut zeros = self.kind.zeros();
+        let promised = self.cache.is_some_and(Cache::converges);
+        zeros.extend(promised.then_some(Metric::Stale));
+        zeros
+    }
+
     /// What it is made of.
     pub fn topology(&self) -> Topology {
         let kind = self.kind.topology();
@@ -676,6 +684,13 @@ pub enum Metric {
     AppliedUnseen,
     /// A consumer took an order back to an older version than one that it had applied before.
     AppliedOutOfOrder,
+    /// The cache, after the fence, answers another version of an order than the committed one.
+    Stale,
+    /// A read was answered a version older than one that had been acknowledged before it was sent.
+    StaleReads,
+    /// Milliseconds from when the oldest version that a stale read should have seen had been acknowledged to that read's
+    /// answer, the longest of them.
+    LongestStaleness,
     /// Seconds from the end of the load until the last committed change was seen.
     Drain,
     /// Seconds from the last heal until everything committed before it was seen.
@@ -758,9 +773,10 @@ pub struct Drain {
 impl Metric {
     /// Returns the metric's name in scenario files and records, e.g. `lost`, `propagation_p99`.
     pub fn name(self) -> String {
-        let mut counts = COUNTS.iter().chain(&CONSUMER_COUNTS);
+        let mut counts = COUNTS.iter().chain(&CONSUMER_COUNTS).chain(&CACHE_COUNTS);
         let count = counts.find(|row| row.metric == self);
         let plain = match self {
+            Self::LongestStaleness => "longest_staleness",
             Self::Drain => "drain",
             Self::Recovery => "recovery",
             Self::Cost(kind) => kind.info().name,
@@ -797,7 +813,9 @@ impl Metric {
             | Self::Unapplied
             | Self::AppliedTwice
             | Self::AppliedUnseen
-            | Self::AppliedOutOfOrder => count.map_or("", |row| row.name),
+            | Self::AppliedOutOfOrder
+            | Self::Stale
+            | Self::StaleReads => count.map_or("", |row| row.name),
         };
         plain.to_owned()
     }

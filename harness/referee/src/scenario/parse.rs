@@ -457,12 +457,12 @@ fn read_expectations(
         if let Some(strategy) = strategies.iter_mut().find(|x| x.name == entry.key) {
             let most = workload.map(Workload::planned);
             (strategy.expectations, strategy.of_consumers) =
-                expectations::read(section, &strategy.kind, consumers, most);
+                expectations::read(section, strategy, consumers, most);
         }
     }
     for strategy in &mut strategies {
         let said = std::mem::take(&mut strategy.expectations);
-        strategy.expectations = expectations::with_implicit(said, &strategy.kind);
+        strategy.expectations = expectations::with_implicit(said, strategy.zeros());
         let said = std::mem::take(&mut strategy.of_consumers);
         strategy.of_consumers = consumer::with_implicit(said, consumers, &strategy.expectations);
     }

@@ -744,7 +744,14 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
     });
     let of_metrics = explain::metrics()
         .into_iter()
-        .map(|m| with_expect(&lines(&m)));
+        .map(|m| (with_expect(&lines(&m)), m.name))
+        // What is of a cache needs one.
+        .map(|(text, name)| match Metric::parse(&name) {
+            Some(metric) if metric.is_of_cache() => text
+                .replace(LOAD, &format!("{LOAD}read_share = 0.5\n"))
+                .replace(CDC, &format!("{CDC}cache = \"write-through\"\n")),
+            Some(_) | None => text,
+        });
     let of_consumers = explain::of_consumers()
         .into_iter()
         .map(|m| lines(&m).replace("payments", "a").replace("shipping", "a"))
