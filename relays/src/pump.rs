@@ -340,6 +340,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
         if let Some(trail) = &mut self.trail {
             self.publisher
                 .deliveries(|delivery| trail.delivered(delivery));
+            trail.invalidated(self.publisher.invalidated());
             trail.write();
         }
     }

@@ -21,17 +21,12 @@ const CONNECTIONS_MIN: f64 = 16.0;
 /// A read that was sent, or was not, with the number of its tick.
 pub(super) type ReadTick = (u64, ReadRow);
 
-/// Returns how many reads there are to one change.
-fn reads_to_a_change(workload: &Workload) -> f64 {
-    workload.read_share / (1.0 - workload.read_share).max(f64::EPSILON)
-}
-
 /// Returns how many connections the reads of an open loop may have: in proportion to those of the changes.
 pub fn read_connections(workload: &Workload) -> usize {
-    if workload.read_share <= 0.0 {
+    if workload.read_share <= 0.0 || workload.rate <= 0.0 {
         return 0;
     }
-    let share = workload.connections as f64 * reads_to_a_change(workload);
+    let share = workload.connections as f64 * workload.reads_a_second() / workload.rate;
     share.ceil().max(CONNECTIONS_MIN) as usize
 }
 
@@ -118,7 +113,7 @@ impl ReadDesk {
     pub fn new(changes: Arc<Desk>, load_from_ns: i64) -> Self {
         let workload = &changes.load.workload;
         let schedule = Schedule::new(&Workload {
-            rate: workload.rate * reads_to_a_change(workload),
+            rate: workload.reads_a_second(),
             ..workload.clone()
         });
         Self {

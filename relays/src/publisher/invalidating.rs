@@ -99,6 +99,10 @@ impl<P: Publisher, C: Invalidations> Publisher for InvalidatingPublisher<P, C> {
         self.publisher.deliveries(each);
     }
 
+    fn invalidated(&self) -> u64 {
+        self.cache.done()
+    }
+
     async fn progress(&self) {
         // A side that has nothing to wait for would end the wait at once, again and again, while the other is late.
         let published = self.publisher.reported() >= self.taken;

@@ -78,6 +78,11 @@ pub trait Publisher {
     /// of everything durable, in any order. A publisher may keep none of them.
     fn deliveries(&mut self, _each: impl FnMut(Delivery)) {}
 
+    /// Tells, for a trace, how many of the first events taken are out of the cache that it invalidates; 0 where it has none.
+    fn invalidated(&self) -> u64 {
+        0
+    }
+
     /// Waits until all deliveries in flight are reported, or so many that it is worth a look, or
     /// one failed. Cancel-safe.
     fn progress(&self) -> impl Future<Output = ()>;

@@ -7,6 +7,7 @@ use super::change::Change;
 use super::monitor::Monitor;
 use crate::cache::{Cache, CacheError};
 use crate::config::ServiceCache;
+use crate::trace::{Stage, Trace};
 use contract::cache::{CacheFill, CacheMode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +24,12 @@ pub(super) struct OrderCache {
     /// So long it waits between its read of the database and the fill.
     pub fill_hold: Duration,
     monitor: Arc<Monitor>,
+    trace: Trace,
 }
 
 impl OrderCache {
     /// Connects, or goes on without a connection.
-    pub async fn open(config: ServiceCache, monitor: Arc<Monitor>) -> Arc<Self> {
+    pub async fn open(config: ServiceCache, monitor: Arc<Monitor>, trace: Trace) -> Arc<Self> {
         let cache = Cache::open(config.target);
         if let Err(error) = cache.reached(REACHED_WITHIN).await {
             tracing::warn!(%error, "the service begins without its cache");
@@ -38,6 +40,7 @@ impl OrderCache {
             fill: config.fill,
             fill_hold: Duration::from_millis(config.fill_hold_ms),
             monitor,
+            trace,
         })
     }
 
@@ -60,7 +63,7 @@ impl OrderCache {
         match self.mode {
             CacheMode::InvalidateBeforeCommit => {
                 let removed = self.cache.remove(&change.order.to_string()).await;
-                self.note(removed);
+                self.note(change, 0, removed);
             }
             CacheMode::InvalidateAfterCommit
             | CacheMode::WriteThrough
@@ -80,13 +83,18 @@ impl OrderCache {
             }
             CacheMode::InvalidateBeforeCommit | CacheMode::InvalidateByRelay => return,
         };
-        self.note(done);
+        self.note(change, version, done);
     }
 
-    fn note(&self, done: Result<(), CacheError>) {
-        if let Err(error) = done {
-            self.monitor.not_invalidated(&error.to_string());
-        }
+    fn note(&self, change: &Change, version: u32, done: Result<(), CacheError>) {
+        let stage = match done {
+            Ok(()) => Stage::Invalidated,
+            Err(error) => {
+                self.monitor.not_invalidated(&error.to_string());
+                Stage::InvalidationFailed
+            }
+        };
+        self.trace.step(change.attempt, version, stage, 0);
     }
 }
 

@@ -113,7 +113,7 @@ pub async fn serve_until(
     let trace = Trace::open(config.trace.as_ref());
     let run = config.run;
     let cache = match config.cache {
-        Some(cache) => Some(OrderCache::open(cache, Arc::clone(&monitor)).await),
+        Some(cache) => Some(OrderCache::open(cache, Arc::clone(&monitor), trace.clone()).await),
         None => None,
     };
     let reader = cache.clone();
