@@ -17,20 +17,28 @@ ROUNDS ?= 3
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
 
-.PHONY: run demo claims test test-scenarios test-relays test-postgres-matrix lint clean install
+.PHONY: run demo claims test test-scenarios test-relays test-postgres-matrix lint clean install redis redis-if-wanted
 
 install:
 	@stack/install.sh
 
+# Tests that need it and do not find it say so by name.
+redis:
+	@stack/install.sh redis || true
+
+# Redis, where a strategy of the scenario has a cache.
+redis-if-wanted:
+	@! grep -rqsE '^[[:space:]]*cache[[:space:]]*=' $(SCENARIO) || stack/install.sh redis
+
 # make ends with 2 whatever the program ended with: where its exit code matters, call cargo as here.
-run: install
+run: install redis-if-wanted
 	cargo run --release --locked -- run $(SCENARIO) --out runs
 
 demo: install
 	cargo run --release --locked -- demo --out runs
 
 # The page is written also where a claim did not hold, and make ends with an error then.
-claims: install
+claims: install redis
 	mkdir -p runs/claims
 	rm -f runs/claims/records.json
 	scenarios=$$(cargo run --release --locked --quiet -- claims) && \
@@ -38,10 +46,10 @@ claims: install
 		--out runs/claims --json runs/claims/records.json || true
 	cargo run --release --locked -- claims runs/claims/records.json --page docs/claims.md
 
-test: install
+test: install redis
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --no-fail-fast
 
-test-scenarios: install
+test-scenarios: install redis
 	OUTBOX_HARNESS_SCENARIOS=1 cargo test --release --locked -p outbox-harness --test scenarios
 
 test-relays: install

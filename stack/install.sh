@@ -6,10 +6,12 @@
 #   .stack/kafka.jsa  a class archive of them, which halves Kafka's start
 #   .stack/connect    Kafka Connect's jars, and Debezium below them, pinned by stack/connect.xml
 #   .stack/bin        Toxiproxy, pinned below
+#   .stack/redis      Redis, only when asked: `install.sh redis` (scenarios whose strategies have a cache)
 #
 # As root it installs missing packages itself (Debian, Ubuntu); as an ordinary user it names the
 # one command that needs root, and ends. `install.sh packages` does only what needs root: where the rest
-# must not belong to root, call it first, as in action.yml.
+# must not belong to root, call it first, as in action.yml. `install.sh redis` does only that: it unpacks
+# the distribution's package, which needs no root and starts nothing, or takes the redis-server that is there.
 set -euo pipefail
 
 TOXIPROXY_VERSION=2.12.0
@@ -17,6 +19,8 @@ TOXIPROXY_VERSION=2.12.0
 GO_VERSION=1.24.9
 GO_OLDEST=1.23.0
 JAVA_OLDEST=17
+# The oldest that scripts of the cache are known to work with.
+REDIS_OLDEST=6.0.0
 DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -281,6 +285,62 @@ archive_classes() {
     rm -rf "$work"
 }
 
+# redis_works FOLDER: whether the server that was unpacked there runs here, with its libraries beside it.
+redis_works() {
+    local version
+    version=$(LD_LIBRARY_PATH=$1/lib "$1/bin/redis-server" --version 2>/dev/null) || return 1
+    version=${version#* v=}
+    at_least "${version%% *}" "$REDIS_OLDEST"
+}
+
+# Fetches into this folder the packages of Redis, and of the libraries that it needs and that are not there.
+fetch_redis() {
+    local wanted=(redis-server redis-tools) package
+    for package in $(apt-cache depends redis-tools 2>/dev/null |
+        sed -n 's/^ *Depends: \(lib[^<]*\|lua[^<]*\)$/\1/p'); do
+        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' ||
+            wanted+=("$package")
+    done
+    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root "${wanted[@]}" </dev/null >&2)
+}
+
+# The server that the machine has is linked to; else the distribution's packages are unpacked, not installed:
+# so no service is started, and nobody has to be root.
+install_redis() {
+    local new=$stack/redis.new found package
+    redis_works "$stack/redis" && return 0
+    mkdir -p "$stack"
+    rm -rf "$new"
+    mkdir -p "$new/bin" "$new/lib" "$new/packages"
+    if found=$(command -v redis-server); then
+        say "Redis is $found"
+        ln -s "$found" "$new/bin/redis-server"
+    elif have apt-get && have dpkg-deb; then
+        say "unpacking Redis into .stack/redis"
+        if ! fetch_redis "$new/packages"; then
+            # What the lists name may be replaced by now.
+            if [ "$(id -u)" != 0 ]; then
+                say "the packages could not be fetched. This needs root, once; then call again:"
+                die "  sudo apt-get update"
+            fi
+            apt-get update -qq </dev/null >&2
+            fetch_redis "$new/packages" || die "apt-get could not fetch Redis; what it said is above"
+        fi
+        for package in "$new"/packages/*.deb; do
+            dpkg-deb -x "$package" "$new/unpacked"
+        done
+        # Its program may be a link to another one of the package.
+        cp -L "$new/unpacked/usr/bin/redis-server" "$new/bin/redis-server"
+        find "$new/unpacked" -name '*.so*' ! -type d -exec cp -P -t "$new/lib" {} +
+    else
+        die "redis-server is missing: install it ($REDIS_OLDEST or newer), and call again"
+    fi
+    rm -rf "$new/packages" "$new/unpacked"
+    redis_works "$new" || die "redis-server does not run here, or is older than $REDIS_OLDEST:" \
+        "install another one, and call again"
+    take_place "$new" "$stack/redis"
+}
+
 main() {
     case "${1:-}" in
         "") ;;
@@ -288,7 +348,11 @@ main() {
             install_packages
             return 0
             ;;
-        *) die "\`$1\` is nothing that it can do; possible: packages" ;;
+        redis)
+            install_redis
+            return 0
+            ;;
+        *) die "\`$1\` is nothing that it can do; possible: packages, redis" ;;
     esac
     if [ -e "$stamp" ] && all_is_there && [ -z "$(missing_packages)" ]; then
         check_rust

@@ -5,6 +5,7 @@
 //! be killed for real.
 
 mod broker;
+pub mod cache;
 pub mod consumer;
 mod decisions;
 pub mod persistence;

@@ -7,7 +7,9 @@ mod tests;
 mod trail;
 
 use crate::broker::kafka::KafkaPublisher;
+use crate::cache::RedisInvalidations;
 use crate::config::{RelayConfig, SourceConfig};
+use crate::publisher::invalidating::InvalidatingPublisher;
 use crate::publisher::{Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;
 use crate::source::cdc::CdcSource;
@@ -59,11 +61,28 @@ pub fn relay(
     config: RelayConfig,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
-    let mut publisher = KafkaPublisher::new(config.kafka);
+    let mut publisher = KafkaPublisher::new(config.kafka.clone());
     let trace = Trace::open(config.trace.as_ref());
     if trace.is_on() {
         publisher = publisher.keeping_deliveries();
     }
+    match config.cache.clone() {
+        Some(cache) => {
+            let cache = RedisInvalidations::new(cache);
+            let publisher = InvalidatingPublisher::new(publisher, cache);
+            from_source(config, publisher, trace, stop)
+        }
+        None => from_source(config, publisher, trace, stop),
+    }
+}
+
+/// Relays from the source that the configuration names to this publisher.
+fn from_source(
+    config: RelayConfig,
+    publisher: impl Publisher,
+    trace: Trace,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
     match config.source {
         SourceConfig::Polling {
             after_publish,
@@ -321,6 +340,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
         if let Some(trail) = &mut self.trail {
             self.publisher
                 .deliveries(|delivery| trail.delivered(delivery));
+            trail.invalidated(self.publisher.invalidated());
             trail.write();
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::figures::{self, DASH};
 use crate::record::{
-    Consumer, Counts, DatabaseCosts, Fault, InDoubt, Latency, LatencySet, Record, Strategy, Verdict,
+    Cache, Consumer, Counts, DatabaseCosts, Fault, InDoubt, Latency, LatencySet, Record, Strategy,
+    Verdict,
 };
 
 /// A section has rows that belong together.
@@ -151,7 +152,7 @@ const MAIN_HARMS: [Harm; 4] = [
 ];
 
 /// Shown where a strategy has any.
-const OTHER_HARMS: [Harm; 13] = [
+const OTHER_HARMS: [Harm; 15] = [
     ("undrained", |c| c.undrained, true),
     ("corrupted", |c| c.corrupted, true),
     ("missing", |c| c.missing, true),
@@ -159,6 +160,8 @@ const OTHER_HARMS: [Harm; 13] = [
     ("false_rejection", |c| c.false_rejection, true),
     ("foreign", |c| c.foreign, true),
     ("split", |c| c.split, true),
+    ("stale", |c| c.stale, true),
+    ("stale_reads", |c| c.stale_reads, false),
     ("overtaken", |c| c.overtaken, false),
     ("undecided", |c| c.undecided, false),
     ("unacknowledged", |c| c.unacknowledged, false),
@@ -167,12 +170,18 @@ const OTHER_HARMS: [Harm; 13] = [
     ("aborted records", |c| c.aborted_records, false),
 ];
 
+/// Those of them that are shown, zero or not, where a strategy has a cache.
+const OF_CACHES: [&str; 2] = ["stale", "stale_reads"];
+
 /// What can go wrong.
 pub fn harms(record: &Record) -> Section {
     let any = |of: fn(&Counts) -> Option<u64>| {
         record.strategies.iter().any(|s| is_some_of(of(&s.counts)))
     };
-    let others = OTHER_HARMS.iter().filter(|(_, of, _)| any(*of));
+    let has_cache = record.strategies.iter().any(|s| s.cache.is_some());
+    let others = OTHER_HARMS
+        .iter()
+        .filter(|(metric, of, _)| any(*of) || (has_cache && OF_CACHES.contains(metric)));
     let rows = MAIN_HARMS
         .iter()
         .chain(others)
@@ -211,6 +220,40 @@ pub fn consumers(record: &Record) -> Section {
     });
     Section {
         title: "what consumers did with the events",
+        rows: rows.collect(),
+    }
+}
+
+/// A figure of a cache: its label, where it is found and how it is written.
+type CacheFigure = (&'static str, fn(&Cache) -> String);
+
+const CACHE_FIGURES: [CacheFigure; 3] = [
+    ("answered from the cache", |cache| {
+        let share = cache.reads.share_from_cache();
+        share.map_or_else(|| DASH.to_owned(), figures::share)
+    }),
+    ("longest staleness", |cache| {
+        let longest = cache.longest_staleness_ms;
+        longest.map_or_else(|| DASH.to_owned(), figures::milliseconds)
+    }),
+    ("service time p50 / p99", |cache| {
+        let taken = &cache.reads.service_time_ms;
+        let values: Vec<Option<f64>> = TYPICAL_AND_SLOW.iter().map(|(_, of)| of(taken)).collect();
+        figures::percentiles(taken, &values)
+    }),
+];
+
+/// Returns the section of reads through a cache; it has no rows where no strategy has one.
+pub fn reads(record: &Record) -> Section {
+    let any = record.strategies.iter().any(|s| s.cache.is_some());
+    let figures = CACHE_FIGURES.iter().filter(|_| any);
+    let rows = figures.map(|(label, written)| {
+        row(record, *label, |s| {
+            Cell::figure(s.cache.as_ref().map_or_else(|| DASH.to_owned(), written))
+        })
+    });
+    Section {
+        title: "reads",
         rows: rows.collect(),
     }
 }

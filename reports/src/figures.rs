@@ -205,7 +205,7 @@ pub fn observed(expectation: &Expectation) -> String {
     if ["drain", "recovery"].contains(&metric) {
         return seconds(Some(value));
     }
-    let is_latency = ["order_", "propagation_", "end_to_end_"]
+    let is_latency = ["order_", "propagation_", "end_to_end_", "longest_staleness"]
         .iter()
         .any(|kind| metric.starts_with(kind));
     if is_latency {

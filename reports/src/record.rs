@@ -143,6 +143,9 @@ pub struct Load {
     pub postgres_connections: u64,
     /// Fewer committed changes than this in a phase prove nothing.
     pub min_committed_per_phase: u64,
+    /// Of all requests, changes and reads, so many are reads, 0 to 1.
+    #[serde(default)]
+    pub read_share: f64,
 }
 
 /// What a process used.
@@ -241,6 +244,9 @@ pub struct Strategy {
     /// What this run cannot tell, or not wholly, since what it needs was not read: why, by metric.
     #[serde(default)]
     pub unread: BTreeMap<String, String>,
+    /// The cache that its order service reads through, and what came of the reads; null where it has none.
+    #[serde(default)]
+    pub cache: Option<Cache>,
     /// Its consumers, in the scenario's order.
     #[serde(default)]
     pub consumers: Vec<Consumer>,
@@ -306,6 +312,54 @@ pub struct Consumer {
     /// where that is not known.
     #[serde(default)]
     pub applied_out_of_order: Option<u64>,
+}
+
+/// A cache that an order service reads through, and what came of the reads. What was stale is in the counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cache {
+    /// `invalidate-after-commit`, `invalidate-before-commit`, `write-through` or `invalidate-by-relay`: what is done about
+    /// an order that changes.
+    pub mode: String,
+    /// `any` or `newer`: what a read that missed may put into it.
+    pub fill: String,
+    /// So long a read that missed waits before it does, milliseconds.
+    pub fill_hold_ms: f64,
+    /// Orders that it held at the end; null where it was not read whole.
+    pub held_at_the_end: Option<u64>,
+    /// Of all stale reads the longest time from when the oldest version that it should have seen had been acknowledged to
+    /// its answer, milliseconds; 0 where no read was stale, null where that is not known.
+    pub longest_staleness_ms: Option<f64>,
+    /// The reads.
+    pub reads: Reads,
+}
+
+/// What came of reads. Each of those that were answered is in one of `from_cache`, `missed`, `cache_unreachable`, but for
+/// answers that do not say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Reads {
+    /// Reads that were due.
+    pub due: u64,
+    /// Those that were answered, among them those that were told that there is no such order.
+    pub answered: u64,
+    /// Those that had no answer that says anything.
+    pub failed: u64,
+    /// Those that were due while every connection that reads may have was busy.
+    pub held_back: u64,
+    /// Answered from the cache.
+    pub from_cache: u64,
+    /// Answered from the database, since the cache did not have the order.
+    pub missed: u64,
+    /// Answered from the database, since the cache could not be asked.
+    pub cache_unreachable: u64,
+    /// From the sending to the answer, milliseconds.
+    pub service_time_ms: Latency,
+}
+
+impl Reads {
+    /// How large a share of the answers the cache gave; `None` where there were none.
+    pub fn share_from_cache(&self) -> Option<f64> {
+        (self.answered > 0).then(|| self.from_cache as f64 / self.answered as f64)
+    }
 }
 
 /// What a strategy cost the database. Null is what was not measured, and what it does not have (an
@@ -414,6 +468,13 @@ pub struct Counts {
     pub foreign: Option<u64>,
     /// Orders on several partitions.
     pub split: Option<u64>,
+    /// Orders for which the cache, at the end, answered another version than the committed one. Null of a strategy
+    /// without a cache too.
+    #[serde(default)]
+    pub stale: Option<u64>,
+    /// Reads that did not see what had been acknowledged before they were sent. Null of a strategy without a cache too.
+    #[serde(default)]
+    pub stale_reads: Option<u64>,
     /// Changes at two versions.
     pub double_applied: Option<u64>,
     /// Refused, yet committed.

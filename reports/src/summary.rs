@@ -123,7 +123,8 @@ fn sections(record: &Record) -> Vec<Section> {
         title: "longest blocked",
         ..comparison::in_doubt(record)
     };
-    sections.splice(at..at, latencies.chain([database, in_doubt]));
+    let reads = comparison::reads(record);
+    sections.splice(at..at, latencies.chain([reads, database, in_doubt]));
     sections
 }
 

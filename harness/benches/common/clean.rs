@@ -225,6 +225,8 @@ impl Making {
             samples: self.samples,
             trace: Rows::new(),
             effects: Rows::new(),
+            reads: Rows::new(),
+            cached: Rows::new(),
         }
     }
 }
@@ -265,6 +267,7 @@ fn meta(events: u32, until_ns: i64, records: u64) -> RunMeta {
         part_of: PartOf::default(),
         trace_cut_ns: None,
         consumers: Vec::new(),
+        cache: None,
         deaths: Vec::new(),
         trace_dropped: 0,
         environment: BTreeMap::new(),

@@ -8,8 +8,8 @@ use crate::explain::Explainer;
 use crate::history::{History, RunMeta};
 use crate::measure;
 use crate::scenario::{
-    Fault, Link, Metric, OrderTest, Scenario, StrategyKind, Target, Topology, Trigger, Victim,
-    Workload,
+    Fault, Link, Metric, OrderTest, Scenario, Strategy, StrategyKind, Target, Topology, Trigger,
+    Victim, Workload,
 };
 use reports::record;
 use std::collections::BTreeMap;
@@ -165,6 +165,7 @@ pub fn strategy(
             .iter()
             .map(|(metric, reason)| (metric.name(), reason.clone()))
             .collect(),
+        cache: cache(strategy, history, judgement),
         consumers: consumers(history, judgement),
         expectations: expectations(judgement),
         latency_ms: judgement.latency.clone(),
@@ -228,6 +229,21 @@ fn consumers(history: &History, judgement: &Judgement) -> Vec<record::Consumer> 
             }
         })
         .collect()
+}
+
+/// Returns what came of its cache, where it has one.
+fn cache(strategy: &Strategy, history: &History, judgement: &Judgement) -> Option<record::Cache> {
+    let cache = strategy.cache?;
+    let end = history.meta.cache.as_ref();
+    let is_read = end.is_some_and(|end| end.unread.is_none());
+    Some(record::Cache {
+        mode: cache.mode.name().to_owned(),
+        fill: cache.fill.name().to_owned(),
+        fill_hold_ms: cache.fill_hold.as_secs_f64() * 1e3,
+        held_at_the_end: is_read.then_some(history.cached.len() as u64),
+        longest_staleness_ms: judgement.longest_staleness_ms,
+        reads: measure::reads(history),
+    })
 }
 
 fn expectation(metric: String, checked: &crate::checkers::Checked) -> record::Expectation {
@@ -398,6 +414,7 @@ fn load(workload: &Workload) -> record::Load {
         partitions: workload.partitions,
         postgres_connections: workload.postgres_connections as u64,
         min_committed_per_phase: workload.min_committed_per_phase,
+        read_share: workload.read_share,
     }
 }
 
@@ -414,6 +431,10 @@ fn workload(workload: &Workload) -> BTreeMap<String, String> {
             ("ramp", format!("{:?}", workload.ramp)),
         ],
     };
+    let reads = (workload.read_share > 0.0).then(|| {
+        let rate = workload.reads_a_second();
+        ("reads", format!("{rate:.1} a second"))
+    });
     [
         ("duration", format!("{:?}", workload.duration)),
         ("changes_per_order", workload.changes_per_order.to_string()),
@@ -430,6 +451,7 @@ fn workload(workload: &Workload) -> BTreeMap<String, String> {
     ]
     .into_iter()
     .chain(load)
+    .chain(reads)
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }

@@ -151,7 +151,7 @@ pub async fn run(
         strategies: arms.strategies.clone(),
         ..scenario.clone()
     };
-    let settings = (Jit::C1, scenario.stack);
+    let settings = (Jit::C1, crate::run::server_settings(&scenario));
     let (folder, stack) = begin(
         &name,
         &options.of_run,

@@ -22,9 +22,7 @@ mod usage;
 use crate::process::reaper::Reaper;
 use crate::run::deployment::failed;
 use crate::run::{self, Event, Reporter, RunError, StackChoice};
-use crate::scenario::StackSettings;
-use crate::stack::Jit;
-use crate::stack::Stack;
+use crate::stack::{Jit, ServerSettings, Stack};
 use ground::Ground;
 use reports::bench::{Bench, Ratio, SCHEMA_VERSION};
 use reports::record::Verdict;
@@ -120,7 +118,7 @@ pub async fn run(
         keep_stack: false,
         trace: false,
     };
-    let settings = (Jit::C2, StackSettings::default());
+    let settings = (Jit::C2, ServerSettings::default());
     let (folder, stack) = begin(
         &name,
         &of_run,
@@ -183,7 +181,7 @@ pub async fn run(
 async fn begin(
     name: &str,
     of_run: &run::Options,
-    settings: (Jit, StackSettings),
+    settings: (Jit, ServerSettings),
     (reaper, reporter): (&Arc<Reaper>, &Arc<dyn Reporter>),
     interrupted: &mut watch::Receiver<bool>,
 ) -> Result<(PathBuf, Stack), RunError> {

@@ -8,6 +8,7 @@ use crate::process::environment;
 use crate::process::reaper::Reaper;
 use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario, unrun};
 use crate::scenario::{LoadedScenario, Scenario, Target, Victim, load};
+use crate::workload::read_connections;
 use reports::record::{Record, Verdict};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -260,7 +261,8 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Vec<LoadedScenario>, Vec<String>
 
 /// The scenarios whose connections need more files than a process may have open here.
 fn too_few_files(loaded: &LoadedScenario) -> Option<String> {
-    let connections = loaded.scenario.workload.connections as u64;
+    let workload = &loaded.scenario.workload;
+    let connections = (workload.connections + read_connections(workload)) as u64;
     let problem = environment::too_few_files(connections)?;
     Some(format!("{}: {problem}", loaded.path.display()))
 }
@@ -330,7 +332,7 @@ fn server_fault(loaded: &LoadedScenario, others: Others) -> Option<String> {
     let on_server = |target| {
         matches!(
             target,
-            Target::Process(Victim::PostgresServer | Victim::KafkaServer)
+            Target::Process(Victim::PostgresServer | Victim::KafkaServer | Victim::RedisServer)
         )
     };
     let (index, fault) = loaded

@@ -2,7 +2,7 @@
 //! exchange in the server's own protocol take? Each probe is a connection of its own, since
 //! toxicity is drawn by connection.
 
-use crate::scenario::Link;
+use crate::scenario::{Link, Server};
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -83,10 +83,10 @@ pub(super) async fn crosses(
         Ok(open) => open,
         Err(failure) => return failure,
     };
-    let request: &[u8] = if link.is_kafka() {
-        KAFKA_API_VERSIONS
-    } else {
-        POSTGRES_SSL_REQUEST
+    let request: &[u8] = match link.server() {
+        Server::Kafka => KAFKA_API_VERSIONS,
+        Server::Postgres => POSTGRES_SSL_REQUEST,
+        Server::Redis => REDIS_PING,
     };
     let started = Instant::now();
     let exchange = async {
@@ -104,6 +104,9 @@ pub(super) async fn crosses(
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
+
+/// This is answered with a line, before any log-in too.
+const REDIS_PING: &[u8] = b"PING\r\n";
 
 /// This asks "Do you speak TLS?", and is answered with one byte before any log-in.
 const POSTGRES_SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
@@ -199,10 +202,10 @@ mod tests {
                 let (mut stream, client) = soon(listener.accept()).await.unwrap();
                 // The port is known as ours for as long as there is a connection
                 assert_eq!(ours.now(), HashSet::from([client.port()]));
-                let request = if link.is_kafka() {
-                    api_versions
-                } else {
-                    ssl_request
+                let request = match link.server() {
+                    Server::Kafka => api_versions,
+                    Server::Postgres => ssl_request,
+                    Server::Redis => b"PING\r\n",
                 };
                 let mut asked = vec![0; request.len()];
                 soon(stream.read_exact(&mut asked)).await.unwrap();

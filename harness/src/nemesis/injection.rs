@@ -319,7 +319,7 @@ impl Injection {
                         Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => {
                             bring_back(child, targets, ledger, stop).await?;
                         }
-                        Victim::PostgresServer | Victim::KafkaServer => {
+                        Victim::PostgresServer | Victim::KafkaServer | Victim::RedisServer => {
                             child.restart().await.map_err(|e| e.to_string())?;
                         }
                     }

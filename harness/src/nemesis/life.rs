@@ -7,7 +7,7 @@ use super::{Announcement, FaultTargets, LoadWindow, NemesisError, Turn, heal_all
 use crate::bite::{name, needs};
 use crate::evidence::{Observed, Observers};
 use crate::history::{FaultRecord, Observation, TriggerNote};
-use crate::scenario::{Fault, Start, Trigger};
+use crate::scenario::{Fault, Server, Start, Trigger};
 use relays::signal::Signal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -255,8 +255,14 @@ impl Life {
             for report in child.signals() {
                 let at_ns = self.targets.clock.at(report.monotonic_ns);
                 let failures = match report.signal {
-                    Signal::DatabaseLost { .. } if !link.is_kafka() => 1,
-                    Signal::PublishFailed { count, .. } if link.is_kafka() => count,
+                    Signal::DatabaseLost { .. } if link.server() == Server::Postgres => 1,
+                    // A relay says so of its cache too.
+                    Signal::PublishFailed { count, .. } if link.server() != Server::Postgres => {
+                        count
+                    }
+                    Signal::InvalidationFailed { count, .. } if link.server() == Server::Redis => {
+                        count
+                    }
                     _ => continue,
                 };
                 if (from_ns..=until_ns).contains(&at_ns) {

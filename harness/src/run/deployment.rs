@@ -17,7 +17,7 @@ use crate::nemesis::{self, BadQuery};
 use crate::process::reaper::Reaper;
 use crate::process::supervised::ChildError;
 use crate::process::{Child, ChildSpec};
-use crate::scenario::{Instance, Link, Scenario, Strategy};
+use crate::scenario::{Instance, Link, Scenario, Server, Strategy};
 use crate::stack::leftovers::Leftover;
 use crate::stack::ports::Reserved;
 use crate::stack::{Route, Stack};
@@ -77,8 +77,8 @@ pub struct Deployment<'a> {
     pub(super) relay_addresses: [SocketAddr; Instance::MOST],
     /// These are the ports of all these addresses, reserved while this lives.
     _ports: Reserved<PORTS>,
-    /// That of its order service's proxy, where it runs beside others.
-    _port_beside: Option<Reserved<1>>,
+    /// Those of its order service's proxies, where it runs beside others.
+    _ports_beside: Option<Reserved<2>>,
     /// Topics that the relay needs beside that of the events.
     topics_beside: Vec<Box<dyn Topic>>,
     /// This is what the kind of strategy brings.
@@ -138,23 +138,28 @@ impl Deployment<'_> {
     }
 
     /// Has it run beside others on a local stack: of each way of a stack there is one proxy at a time. Its first
-    /// relay goes the ways of the one of this index, its order service a way of its own to PostgreSQL, whose
+    /// relay goes the ways of the one of this index, its order service ways of its own to PostgreSQL and Redis, whose
     /// clients may come by any port.
     pub fn run_beside_others(&mut self, index: usize) -> Result<(), RunError> {
-        let beside = crate::stack::ports::reserve::<1>()
-            .map_err(|e| failed("finding a free port for a proxy", &e))?;
-        let own = format!("127.0.0.1:{}", beside.numbers[0]);
-        self._port_beside = Some(beside);
+        let beside = crate::stack::ports::reserve::<2>()
+            .map_err(|e| failed("finding free ports for proxies", &e))?;
+        let [to_postgres, to_redis] = beside.numbers.map(|port| format!("127.0.0.1:{port}"));
+        self._ports_beside = Some(beside);
         for (link, (_, route)) in &mut self.proxies {
             let way = match link {
-                Link::OrdersPostgres => {
-                    route.listen.clone_from(&own);
-                    route.connect.clone_from(&own);
+                Link::OrdersPostgres | Link::OrdersRedis => {
+                    let own = match link.server() {
+                        Server::Redis => &to_redis,
+                        Server::Postgres | Server::Kafka => &to_postgres,
+                    };
+                    route.listen.clone_from(own);
+                    route.connect.clone_from(own);
                     continue;
                 }
                 Link::OrdersKafka => *link,
                 Link::RelayPostgres(_) => Link::RelayPostgres(way_of(index)?),
                 Link::RelayKafka(_) => Link::RelayKafka(way_of(index)?),
+                Link::RelayRedis(_) => Link::RelayRedis(way_of(index)?),
             };
             let found = self.stack.info().routes.get(&way);
             *route = found.cloned().ok_or_else(|| plan::no_route(way))?;

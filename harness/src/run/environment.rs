@@ -51,6 +51,10 @@ pub(crate) fn servers(info: &StackInfo) -> BTreeMap<String, String> {
     ] {
         all.insert(name.to_owned(), value.clone());
     }
+    if let Some(redis) = &info.redis {
+        all.insert("stack.redis.version".to_owned(), redis.version.clone());
+        all.insert("stack.redis.address".to_owned(), redis.address.clone());
+    }
     all
 }
 

@@ -2,6 +2,7 @@
 
 mod again;
 pub mod audience;
+mod caching;
 mod consuming;
 mod context;
 mod counts;
@@ -31,7 +32,7 @@ use crate::history::{self, FenceStep, PartOf};
 use crate::nemesis::Turn;
 use crate::process::reaper::Reaper;
 use crate::record::{Came, Frame, Judged};
-use crate::scenario::{Scenario, StackSettings, Strategy};
+use crate::scenario::{Scenario, Strategy};
 use crate::stack::kept::KeptFolder;
 use crate::stack::{Jit, Provider, ServerSettings, Stack};
 use crate::workload::Progress;
@@ -174,17 +175,14 @@ impl StackChoice {
     }
 
     /// Returns the provider for one run folder; `jit` and `settings` are those of a local one.
-    pub fn provider(&self, run_folder: &Path, jit: Jit, settings: StackSettings) -> Provider {
+    pub fn provider(&self, run_folder: &Path, jit: Jit, settings: ServerSettings) -> Provider {
         match self {
             Self::Local { programs } => Provider::Local {
                 data: run_folder.join("stack"),
                 logs: run_folder.join("logs"),
                 programs: programs.clone(),
                 jit,
-                settings: ServerSettings {
-                    synchronous_standby: settings.synchronous_standby,
-                    max_slot_wal_keep_bytes: settings.max_slot_wal_keep_bytes,
-                },
+                settings,
             },
             Self::External { file, programs } => Provider::External {
                 file: file.clone(),
@@ -194,6 +192,15 @@ impl StackChoice {
                 folder: folder.clone(),
             },
         }
+    }
+}
+
+/// What servers of the harness's own are to be like for a scenario.
+pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
+    ServerSettings {
+        synchronous_standby: scenario.stack.synchronous_standby,
+        max_slot_wal_keep_bytes: scenario.stack.max_slot_wal_keep_bytes,
+        cache: scenario.strategies.iter().any(|s| s.topology().has_cache),
     }
 }
 
@@ -445,7 +452,7 @@ async fn on_a_stack(
     environment: &mut BTreeMap<String, String>,
 ) -> Ran {
     let stack = tokio::select! {
-        stack = stack::start(options, folder, (Jit::C1, scenario.stack), reaper, reporter) => stack,
+        stack = stack::start(options, folder, (Jit::C1, server_settings(scenario)), reaper, reporter) => stack,
         _ = interrupted.wait_for(|i| *i) => Err(RunError::Interrupted { folder: folder.to_owned() }),
     };
     let stack = match stack {

@@ -127,6 +127,7 @@ fn dual_write() -> Strategy {
         linger_ms: 0.0,
         relay_commit: CommitMode::default(),
         instances: 1,
+        cache: None,
         expectations: Vec::new(),
         of_consumers: Vec::new(),
     }

@@ -4,8 +4,8 @@ use super::deployment::failed;
 use super::rehearsal::{self, Rehearsal};
 use super::{Event, Options, Reporter, RunError, ScenarioRun, StackChoice, folder, strategies};
 use crate::process::reaper::Reaper;
-use crate::scenario::{self, StackSettings};
-use crate::stack::{Jit, Stack};
+use crate::scenario;
+use crate::stack::{Jit, ServerSettings, Stack};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 pub(crate) async fn start(
     options: &Options,
     folder: &Path,
-    (jit, settings): (Jit, StackSettings),
+    (jit, settings): (Jit, ServerSettings),
     reaper: &Arc<Reaper>,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Stack, RunError> {
@@ -26,7 +26,7 @@ pub(crate) async fn start(
     let started = Instant::now();
     let stack = Stack::start(provider, reaper).await?;
     let info = stack.info();
-    let what = format!(
+    let mut what = format!(
         "PostgreSQL {} at {}:{}, Kafka {} at {}, Toxiproxy {} at {}",
         info.postgres_version,
         info.postgres.host,
@@ -36,6 +36,9 @@ pub(crate) async fn start(
         info.toxiproxy_version,
         info.toxiproxy_url
     );
+    if let Some(redis) = &info.redis {
+        what.push_str(&format!(", Redis {} at {}", redis.version, redis.address));
+    }
     reporter.event(Event::StackUp {
         what,
         took: started.elapsed(),
@@ -50,6 +53,9 @@ pub(crate) async fn start(
 /// where it is for `show`.
 pub(crate) async fn ready(scenario_run: &ScenarioRun<'_>, show: bool) -> Result<(), RunError> {
     for strategy in scenario_run.chosen() {
+        if strategy.topology().has_cache {
+            scenario_run.stack.cache()?;
+        }
         let parts = strategies::of(strategy);
         let log = folder::log(scenario_run.folder, &strategy.name, "install");
         let mut interrupted = scenario_run.interrupted.clone();

@@ -1,5 +1,6 @@
 //! One run of one strategy, a straight line: raise, load with faults, fence, final reads, history.
 
+use super::caching;
 use super::consuming;
 use super::context::Context;
 use super::counts::LiveCounts;
@@ -197,6 +198,7 @@ async fn load_and_fence(
     let (
         Offered {
             requests,
+            reads,
             unoffered,
             until_ns,
         },
@@ -241,6 +243,12 @@ async fn load_and_fence(
         biased;
         failed = context.stack.ends_by_itself() => return Err(failed.into()),
         consumed = consumed => consumed,
+    };
+    let cached = caching::read_cache(context, deployment, requests.len());
+    let (cached, cache) = tokio::select! {
+        biased;
+        failed = context.stack.ends_by_itself() => return Err(failed.into()),
+        cached = cached => cached,
     };
     let under_test = deployment.service.iter().chain(&deployment.relays);
     for child in under_test.chain(&deployment.consumers) {
@@ -307,6 +315,7 @@ async fn load_and_fence(
         heuristic: read.heuristic,
         trigger_notes: campaign.trigger_notes,
         consumers: consumed.ends,
+        cache,
         stray_topics,
         trace_cut_ns: trace.cut_ns,
         trace_dropped: trace.dropped,
@@ -329,6 +338,8 @@ async fn load_and_fence(
         fences: read.steps,
         trace: trace.rows.into_iter().collect(),
         effects: consumed.effects,
+        reads,
+        cached,
     })
 }
 

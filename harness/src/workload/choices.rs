@@ -24,6 +24,7 @@ pub(super) struct Choices {
 enum Purpose {
     Intent = 1,
     Life = 2,
+    Read = 3,
 }
 
 impl Choices {
@@ -58,6 +59,11 @@ impl Choices {
         } else {
             Intent::Commit
         }
+    }
+
+    /// Returns the draw, from 0..1, of which order the read with this number is.
+    pub fn read(&self, read: u64) -> f64 {
+        self.draw(Purpose::Read, read as u32)
     }
 
     /// The intent as the service is told it.

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use relays::cache::{ANSWERED_FROM, AnsweredFrom};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -35,6 +36,7 @@ pub(crate) struct Connection {
     timer: Pin<Box<Sleep>>,
     http: Option<Http>,
     answer: Vec<u8>,
+    answered_from: Option<AnsweredFrom>,
 }
 
 /// This says how a request went.
@@ -73,6 +75,7 @@ impl Connection {
             timer: Box::pin(tokio::time::sleep(timeout)),
             http: None,
             answer: Vec::with_capacity(256),
+            answered_from: None,
         }
     }
 
@@ -98,6 +101,11 @@ impl Connection {
         &self.answer
     }
 
+    /// Returns where the last answer is from, if it says so.
+    pub fn answered_from(&self) -> Option<AnsweredFrom> {
+        self.answered_from
+    }
+
     /// Sends one request. A connection that had ended before a byte was written is replaced, once.
     pub async fn exchange(&mut self, mut request: Request<Body>) -> Exchange {
         let mut sent_ns = self.clock.now_ns();
@@ -116,12 +124,13 @@ impl Connection {
             }
             let Some(http) = &mut self.http else { break };
             self.answer.clear();
+            self.answered_from = None;
             let mut status = 0;
             sent_ns = self.clock.now_ns();
             self.timer.as_mut().reset(Instant::now() + self.timeout);
             let outcome = tokio::select! {
                 biased;
-                outcome = http.exchange(request, &mut status, &mut self.answer) => outcome,
+                outcome = http.exchange(request, &mut status, (&mut self.answer, &mut self.answered_from)) => outcome,
                 () = &mut self.timer => Err(Failure::Broken),
             };
             match outcome {
@@ -181,7 +190,7 @@ impl Http {
         &mut self,
         request: Request<Body>,
         status: &mut u16,
-        answer: &mut Vec<u8>,
+        (answer, answered_from): (&mut Vec<u8>, &mut Option<AnsweredFrom>),
     ) -> Result<(), Failure> {
         let Self {
             sender,
@@ -198,6 +207,9 @@ impl Http {
                 None => Failure::Broken,
             })?;
             *status = response.status().as_u16();
+            let said = response.headers().get(ANSWERED_FROM);
+            let said = said.and_then(|said| said.to_str().ok());
+            *answered_from = said.and_then(AnsweredFrom::parse);
             while let Some(frame) = response.body_mut().frame().await {
                 let frame = frame.map_err(|_| Failure::Broken)?;
                 if let Some(data) = frame.data_ref() {

@@ -3,6 +3,7 @@
 
 use super::choices::Choices;
 use super::crew::{Call, Crew, Seat, Taker};
+use super::hot::HotOrders;
 use super::orders::{Change, Orders};
 use super::pacing::Pacing;
 use super::schedule::Schedule;
@@ -35,6 +36,8 @@ pub(super) struct Job {
 pub(super) struct Desk {
     pub load: Load,
     pub orders: Orders,
+    /// Those that reads are of.
+    pub hot: HotOrders,
     pacing: Pacing,
     next_attempt: AtomicU32,
     state: Mutex<DeskState>,
@@ -78,6 +81,7 @@ impl Desk {
         let choices = Choices::new(load.seed, workload);
         Self {
             orders: Orders::new(choices, workload.retries),
+            hot: HotOrders::new(),
             pacing: Pacing::new(Schedule::new(workload), load.clock, load_from_ns),
             next_attempt: AtomicU32::new(0),
             state: Mutex::new(DeskState {

@@ -8,6 +8,8 @@
 //! What is held back when the load's duration is over is sent as well, for a bounded time; only
 //! what was left even then, or overflowed the queue, counts as `unoffered`.
 //!
+//! Where the workload has a share of reads, these go beside the changes in the same way ([`reads`]).
+//!
 //! With `clients` the loop is closed instead: so many clients, each of which sends its next change
 //! when the one before is answered. Then nothing is ever due, late or held back.
 
@@ -17,19 +19,23 @@ mod choices;
 mod connection;
 mod crew;
 mod desk;
+mod hot;
 mod orders;
 mod pacing;
+mod reader;
+mod reads;
 mod schedule;
 mod worker;
 
 use crate::clock::RunClock;
-use crate::history::{Request, Rows};
+use crate::history::{ReadRow, Request, Rows};
 use crate::identity::Identity;
 use crate::scenario::Workload;
 pub(crate) use answer::classify;
 pub use answers::Answers;
 pub(crate) use connection::{Connection, Exchange, Reply};
 use desk::Desk;
+pub use reads::read_connections;
 use schedule::Schedule;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -37,6 +43,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// So many connections are open before the load begins, and stay open without work.
 const FEW: usize = 8;
@@ -83,6 +90,8 @@ pub struct Progress {
 pub struct Offered {
     /// These are the attempts with their outcomes; the place of each is its attempt number, from 0.
     pub requests: Rows<Request>,
+    /// These are the reads that were due, in that order.
+    pub reads: Rows<ReadRow>,
     /// This counts the intended starts for which nothing could be offered; it is 0 in a closed loop.
     pub unoffered: u64,
     /// The last request ended at this run time, in ns.
@@ -106,6 +115,15 @@ pub async fn offer(load: Load, load_from_ns: i64, stop: watch::Receiver<bool>) -
     let left = Duration::from_nanos(left_ns.unsigned_abs());
     let desk = Arc::new(Desk::new(load, load_from_ns));
     let _close = CloseOnDrop(Arc::clone(&desk));
+    // Whoever drops this ends the reads with it.
+    let mut reading = JoinSet::new();
+    if desk.load.workload.read_share > 0.0 && clients.is_none() {
+        reading.spawn(reads::read_beside(
+            Arc::clone(&desk),
+            load_from_ns,
+            stop.clone(),
+        ));
+    }
     match clients {
         Some(clients) => {
             desk.start_clients(clients, load_until_ns);
@@ -150,6 +168,14 @@ pub async fn offer(load: Load, load_from_ns: i64, stop: watch::Receiver<bool>) -
             }
         }
     }
+    let reads = match reading.join_next().await {
+        Some(Ok(reads)) => reads,
+        Some(Err(error)) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Rows::new(),
+        },
+        None => Rows::new(),
+    };
     let requests = merge(parts, |request| {
         request.lag_ns = request.lag_ns.max(desk.late_ns(request.intended_ns));
     });
@@ -160,6 +186,7 @@ pub async fn offer(load: Load, load_from_ns: i64, stop: watch::Receiver<bool>) -
             .max()
             .unwrap_or_else(|| clock.now_ns()),
         requests,
+        reads,
         unoffered: desk.unoffered(),
     }
 }
@@ -235,6 +262,7 @@ mod tests {
             partitions: 1,
             postgres_connections: 1,
             min_committed_per_phase: 100,
+            read_share: 0.0,
         }
     }
 

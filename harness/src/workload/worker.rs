@@ -134,6 +134,7 @@ impl Worker {
         let change = &job.change;
         let kind = ChangeType::for_version(change.order.version.saturating_add(1));
         let attempt = desk.attempt();
+        desk.hot.note(change.order.index);
         let request = self.request(change, kind, attempt);
         let exchange = self.connection.exchange(request).await;
         let (outcome, status, told_version) = match exchange.reply {

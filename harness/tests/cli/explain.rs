@@ -49,6 +49,7 @@ pub(super) fn given() -> (Place, String) {
             part_of: PartOf::default(),
             trace_cut_ns: None,
             consumers: Vec::new(),
+            cache: None,
             deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
@@ -80,6 +81,8 @@ pub(super) fn given() -> (Place, String) {
         fences: (1..=8).map(step).collect(),
         trace: Rows::new(),
         effects: Rows::new(),
+        reads: Rows::new(),
+        cached: Rows::new(),
     };
     save(&history, &place.folder.path().join("run/history/one")).unwrap();
     (place, id)

@@ -7,7 +7,7 @@ use harness::fence::database;
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::external::stack_file;
-use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo};
+use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed};
 use harness::toxiproxy::ToxiproxyClient;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,10 @@ async fn start(lane: usize) -> Theirs {
         logs: folder.path().join("logs"),
         programs: programs(),
         jit: Jit::C1,
-        settings: ServerSettings::default(),
+        settings: ServerSettings {
+            cache: cache_is_installed(&programs()),
+            ..ServerSettings::default()
+        },
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let file = folder.path().join("external.toml");

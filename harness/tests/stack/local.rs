@@ -2,8 +2,8 @@
 
 use crate::patience::PATIENCE;
 use crate::process::{below, eventually, identify, kill_and_reap, lives, spawn_test};
-use crate::{local, programs, reaper, stack};
-use harness::scenario::{Link, Victim};
+use crate::{cache, local, programs, reaper, stack};
+use harness::scenario::{Link, Server, Victim};
 use harness::stack::Jit;
 use harness::stack::local::LocalStack;
 use harness::stack::{Provider, Stack, ports};
@@ -12,7 +12,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use relays::config::PostgresTarget;
+use relays::cache::{Cache, CacheFill, read_all};
+use relays::config::{CacheTarget, PostgresTarget};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor};
 use std::net::{Ipv4Addr, TcpListener};
@@ -44,7 +45,14 @@ async fn the_shared_stack_says_what_it_is() {
         info.kafka_version
     );
     assert_eq!(info.toxiproxy_version, "2.12.0");
-    assert_eq!(info.routes.len(), Link::ALL.len());
+    let to = |server| Link::to(server).len();
+    let to_cache = if info.redis.is_some() {
+        to(Server::Redis)
+    } else {
+        0
+    };
+    let to_others = to(Server::Postgres) + to(Server::Kafka);
+    assert_eq!(info.routes.len(), to_others + to_cache);
     for (name, value) in [
         ("fsync", "on"),
         ("synchronous_commit", "on"),
@@ -62,7 +70,7 @@ async fn the_shared_stack_says_what_it_is() {
 #[tokio::test]
 async fn a_proxied_listener_advertises_its_proxy() {
     let info = &stack().await.info;
-    for link in Link::ALL.into_iter().filter(|link| link.is_kafka()) {
+    for link in Link::to(Server::Kafka) {
         let route = &info.routes[&link];
         let upstream = route.upstream.clone();
         let consumer: BaseConsumer = ClientConfig::new()
@@ -200,6 +208,40 @@ async fn a_killed_kafka_restarts_with_its_data() {
 }
 
 #[tokio::test]
+async fn given_a_cache_when_its_server_is_killed_and_started_again_then_it_answers_and_is_empty() {
+    if cache().await.is_none() {
+        return;
+    }
+    // Given a stack of our own, with an entry in its cache
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(local(folder.path()), &reaper()).await.unwrap();
+    let target = CacheTarget {
+        address: stack.info().redis.clone().unwrap().address,
+        prefix: "test:".into(),
+    };
+    let cache = Cache::open(target.clone());
+    cache.reached(PATIENCE).await.unwrap();
+    cache.put("a", (1, "{}"), CacheFill::Any).await.unwrap();
+    assert_eq!(read_all(&target).await.unwrap().len(), 1);
+    let server = stack.server(Victim::RedisServer).unwrap();
+
+    // When it is killed, then nobody waits for it
+    server.kill().await.unwrap();
+    assert!(cache.get("a").await.is_err());
+    let at_once = tokio::time::timeout(PATIENCE, cache.get("a"))
+        .await
+        .unwrap();
+    assert!(at_once.unwrap_err().to_string().contains("no connection"));
+
+    // And when it is there again, then so is the connection, to an empty cache
+    server.restart().await.unwrap();
+    cache.reached(PATIENCE).await.unwrap();
+    assert_eq!(cache.get("a").await, Ok(None));
+    assert!(stack.stop_of_server(Victim::RedisServer).is_some());
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_stopped_stack_leaves_its_logs_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(local(folder.path()), &reaper()).await.unwrap();
@@ -208,16 +250,19 @@ async fn a_stopped_stack_leaves_its_logs_and_nothing_else() {
         trees.extend(identify(&stack.server(victim).unwrap().tree()));
     }
     trees.extend(identify(&stack.toxiproxy().unwrap().tree()));
+    let cache = stack.server(Victim::RedisServer);
+    trees.extend(cache.iter().flat_map(|server| identify(&server.tree())));
     assert!(trees.len() > 6);
+    let mut logs = vec!["kafka-server.log", "postgres-server.log", "toxiproxy.log"];
+    if cache.is_some() {
+        logs.insert(2, "redis-server.log");
+    }
 
     stack.stop().await.unwrap();
 
     assert!(!trees.iter().any(|id| lives(*id)));
     assert_eq!(entries(folder.path()), ["logs"]);
-    assert_eq!(
-        entries(&folder.path().join("logs")),
-        ["kafka-server.log", "postgres-server.log", "toxiproxy.log"]
-    );
+    assert_eq!(entries(&folder.path().join("logs")), logs);
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ mod external;
 mod fence;
 mod local;
 mod nemesis;
+#[path = "../shared/not_done.rs"]
+mod not_done;
 mod observer;
 #[path = "../shared/patience.rs"]
 mod patience;
@@ -21,7 +23,7 @@ mod traces;
 
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
-use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo};
+use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed};
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -64,8 +66,20 @@ pub fn local(folder: &Path) -> Provider {
         logs: folder.join("logs"),
         programs: programs(),
         jit: Jit::C1,
-        settings: ServerSettings::default(),
+        settings: ServerSettings {
+            cache: cache_is_installed(&programs()),
+            ..ServerSettings::default()
+        },
     }
+}
+
+/// The address of the shared stack's cache. Where Redis is not installed, the test that asks is named as not done.
+pub async fn cache() -> Option<String> {
+    let redis = stack().await.info.redis.as_ref();
+    if redis.is_none() {
+        not_done::not_done("Redis is not installed (`stack/install.sh redis`)");
+    }
+    redis.map(|redis| redis.address.clone())
 }
 
 /// The shared stack, started at the first call. Its servers are watched by threads of their own,

@@ -1,6 +1,7 @@
 //! The relays, as processes of their own, against the real PostgreSQL and the real Kafka.
 #![allow(clippy::unwrap_used)]
 
+mod cache;
 mod fixture;
 mod instances;
 mod lease;

@@ -39,6 +39,7 @@ fn workload(rate: f64, duration: Duration) -> Workload {
         partitions: 1,
         postgres_connections: 1,
         min_committed_per_phase: 100,
+        read_share: 0.0,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a child process is told at its start: one JSON file, written by the harness.
 
+use crate::cache::{CacheFill, CacheMode};
 use crate::publish::PublishPolicy;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -64,6 +65,37 @@ pub struct KafkaTarget {
     pub topic: String,
     /// This is the producer's `linger.ms`, in milliseconds.
     pub linger_ms: f64,
+}
+
+/// This says how to reach the cache, and which keys there belong to this strategy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheTarget {
+    /// This is the `host:port` of Redis, or the proxy's where the link is proxied.
+    pub address: String,
+    /// Each key begins with this, and goes on with the order's id.
+    pub prefix: String,
+}
+
+/// This says how an order service uses the cache of orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceCache {
+    /// This is the cache.
+    pub target: CacheTarget,
+    /// Who takes an entry away, or writes it, and when.
+    pub mode: CacheMode,
+    /// What a read that found no entry may put there.
+    pub fill: CacheFill,
+    /// So many milliseconds pass between a read of the database and the fill.
+    pub fill_hold_ms: u64,
+}
+
+/// This says how a relay invalidates the cache of orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayCache {
+    /// This is the cache.
+    pub target: CacheTarget,
+    /// With [`CacheFill::Newer`] it leaves markers.
+    pub fill: CacheFill,
 }
 
 /// In which order a dual write does its two writes.
@@ -163,6 +195,9 @@ pub struct ServiceConfig {
     pub postgres_connections: usize,
     /// This says how a change is made durable and how it is announced.
     pub write_path: WritePathConfig,
+    /// Orders are read through this cache; with `None` they are not read at all.
+    #[serde(default)]
+    pub cache: Option<ServiceCache>,
     /// This says where to write a trace; `None` means nowhere.
     #[serde(default)]
     pub trace: Option<TraceTarget>,
@@ -270,6 +305,9 @@ pub struct RelayConfig {
     pub kafka: KafkaTarget,
     /// This says whether the relay polls the outbox or reads the write-ahead log, and with what settings.
     pub source: SourceConfig,
+    /// For each event the relay takes its order out of this cache; `None` where that is not its work.
+    #[serde(default)]
+    pub cache: Option<RelayCache>,
     /// Of the sessions in which published rows are deleted or marked, or a position is kept.
     #[serde(default)]
     pub synchronous_commit: CommitMode,

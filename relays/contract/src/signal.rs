@@ -26,6 +26,13 @@ pub enum Signal {
     },
     /// Deliveries succeed again after failures.
     PublishUp,
+    /// Entries of the cache could not be invalidated, or written, after the change was committed.
+    InvalidationFailed {
+        /// How many since the last report (reports are at most ten a second).
+        count: u64,
+        /// This is the first error of them.
+        reason: String,
+    },
     /// This is the cumulative progress since this process started, reported at most ten times a second.
     Progress {
         /// So many events were taken from the source (relay) or requests begun (service).

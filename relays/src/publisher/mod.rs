@@ -1,5 +1,7 @@
 //! Where events go to. A publisher knows no database.
 
+pub mod invalidating;
+
 use crate::persistence::Persistence;
 use crate::source::Event;
 use std::future::Future;
@@ -72,6 +74,11 @@ pub trait Publisher {
     /// Gives, for a trace, `each` delivery that was reported since the last call: at least those
     /// of everything durable, in any order. A publisher may keep none of them.
     fn deliveries(&mut self, _each: impl FnMut(Delivery)) {}
+
+    /// Tells, for a trace, how many of the first events taken are out of the cache that it invalidates; 0 where it has none.
+    fn invalidated(&self) -> u64 {
+        0
+    }
 
     /// Waits until all deliveries in flight are reported, or so many that it is worth a look, or
     /// one failed. Cancel-safe.

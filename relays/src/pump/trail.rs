@@ -40,6 +40,8 @@ pub(super) struct Trail {
     under_way: VecDeque<Tag>,
     /// This is the publisher's position of the first event that is under way.
     first: u64,
+    /// This is the publisher's position of the first event that is not noted as out of the cache.
+    invalidated: u64,
     /// Events that the source has settled in all.
     settled: u64,
 }
@@ -53,6 +55,7 @@ impl Trail {
             taken: VecDeque::new(),
             under_way: VecDeque::new(),
             first: 0,
+            invalidated: 0,
             settled: 0,
         }
     }
@@ -61,7 +64,7 @@ impl Trail {
     pub(super) fn begin(&mut self, position: u64) {
         self.taken.clear();
         self.under_way.clear();
-        self.first = position;
+        (self.first, self.invalidated) = (position, position);
     }
 
     /// These are taken from the source and not yet by the publisher; the last of them are new.
@@ -109,6 +112,20 @@ impl Trail {
             Err(status) => {
                 self.note(tag, delivery.at_ns, Stage::DeliveryFailed, status as u64);
             }
+        }
+    }
+
+    /// So many of the first events that the publisher took are out of its cache. On file with the next
+    /// [`Trail::write`].
+    pub(super) fn invalidated(&mut self, events: u64) {
+        let at_ns = monotonic_ns();
+        while self.invalidated < events {
+            let index = self.invalidated.checked_sub(self.first);
+            let tag = index.and_then(|i| self.under_way.get(i as usize));
+            if let Some(tag) = tag.copied() {
+                self.note(tag, at_ns, Stage::Invalidated, 0);
+            }
+            self.invalidated += 1;
         }
     }
 

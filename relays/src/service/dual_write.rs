@@ -3,6 +3,7 @@
 //! point of measuring them.
 
 use super::WritePath;
+use super::caching::Invalidation;
 use super::change::{Change, Outcome};
 use super::connections::{Connections, DatabaseError};
 use super::event::EventText;
@@ -25,6 +26,7 @@ pub(super) struct DualWrite {
     connections: Arc<Connections>,
     producer: EventProducer,
     trace: Trace,
+    invalidation: Invalidation,
 }
 
 impl DualWrite {
@@ -42,7 +44,14 @@ impl DualWrite {
             connections,
             producer,
             trace,
+            invalidation: Invalidation::default(),
         }
+    }
+
+    /// Tells a cache of each change.
+    pub fn invalidating(mut self, invalidation: Invalidation) -> Self {
+        self.invalidation = invalidation;
+        self
     }
 
     async fn commit_then_publish(&self, change: &Change) -> Result<Outcome, DatabaseError> {
@@ -54,6 +63,7 @@ impl DualWrite {
             // A retry of a change that is committed: whether its event got out, nobody knows.
             TransactionOutcome::Settled(outcome) => return Ok(outcome),
         };
+        self.invalidation.committed(change, version).await;
         Ok(match self.publish(change, version).await {
             Ok(()) => Outcome::Committed { version },
             Err(error) => Outcome::Failed { error },
@@ -68,7 +78,11 @@ impl DualWrite {
         if let Err(error) = &done {
             steps::failed(&self.trace, change, error);
         }
-        lease.settle(done)
+        let done = lease.settle(done)?;
+        if let Outcome::Committed { version } = done {
+            self.invalidation.committed(change, version).await;
+        }
+        Ok(done)
     }
 
     async fn publish_inside_transaction(
@@ -114,6 +128,7 @@ impl DualWrite {
 
 impl WritePath for DualWrite {
     async fn apply(&self, change: &Change) -> Outcome {
+        self.invalidation.before(change).await;
         match self.order {
             WriteOrder::CommitThenPublish => self.commit_then_publish(change).await,
             WriteOrder::PublishThenCommit => self.publish_then_commit(change).await,

@@ -5,19 +5,22 @@ use super::WritePath;
 use super::change::{Change, Outcome, Rejection};
 use super::finishing::Finishing;
 use super::monitor::Monitor;
+use super::reading::{OrderReader, ReadOrder};
 use crate::order::{Answer, CONTENT_BYTES_MAX, ChangeRequest, ChangeType, Failure};
 use crate::trace::{Stage, Trace};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use contract::cache::ANSWERED_FROM;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 /// A body has at most so many bytes: the longest content, and room for the ids around it.
 const BODY_BYTES_MAX: usize = CONTENT_BYTES_MAX as usize + 4 * 1024;
@@ -29,16 +32,24 @@ pub(super) const IN_FLIGHT_MAX: usize = 16 * 1024;
 /// The handlers share this.
 pub(super) struct Service<P> {
     path: P,
+    /// Who reads orders for clients; without one they are not read here.
+    reader: Option<OrderReader>,
     monitor: Arc<Monitor>,
     trace: Trace,
     in_flight: Arc<Semaphore>,
 }
 
 impl<P: WritePath> Service<P> {
-    /// Serves this write path.
-    pub fn new(path: P, monitor: Arc<Monitor>, trace: Trace) -> Arc<Self> {
+    /// Serves this write path, and reads by this reader.
+    pub fn new(
+        path: P,
+        reader: Option<OrderReader>,
+        monitor: Arc<Monitor>,
+        trace: Trace,
+    ) -> Arc<Self> {
         Arc::new(Self {
             path,
+            reader,
             monitor,
             trace,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
@@ -47,7 +58,11 @@ impl<P: WritePath> Service<P> {
 
     /// Returns the routes of the service, with a rejection in JSON for any other path or method.
     pub fn router(self: &Arc<Self>) -> Router {
-        Router::new()
+        let mut routes = Router::new();
+        if self.reader.is_some() {
+            routes = routes.route("/orders/{id}", get(read_order::<P>));
+        }
+        routes
             .route("/health", get(|| async { "ready\n" }))
             .route("/orders", post(place::<P>))
             .route("/orders/{id}/transitions", post(transition::<P>))
@@ -92,6 +107,27 @@ impl<P: WritePath> Service<P> {
         response
     }
 
+    /// Also a read is [`Finishing`]: a connection to the database that is dropped in the middle is of no more use.
+    async fn read(self: Arc<Self>, order: Uuid) -> Response {
+        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
+            return crowded();
+        };
+        let work = Finishing::new(async move {
+            let read = match &self.reader {
+                Some(reader) => Some(reader.read(order).await),
+                None => None,
+            };
+            drop(permit);
+            read
+        });
+        match work.await {
+            Ok(Some(Ok(read))) => answer_read(order, read),
+            Ok(Some(Err(error))) => failure(error.to_string()),
+            Ok(None) => rejection(StatusCode::NOT_FOUND, "orders are not read here"),
+            Err(_panic) => midway(),
+        }
+    }
+
     async fn apply_traced(self: &Arc<Self>, change: Change) -> Response {
         let attempt = change.attempt;
         self.trace.step(attempt, 0, Stage::Received, 0);
@@ -103,9 +139,7 @@ impl<P: WritePath> Service<P> {
 
     async fn apply(self: &Arc<Self>, change: Change) -> Response {
         let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
-            return failure(format!(
-                "{IN_FLIGHT_MAX} changes are at work already: send fewer at a time"
-            ));
+            return crowded();
         };
         let created = change.kind == ChangeType::Placed;
         let service = Arc::clone(self);
@@ -116,8 +150,7 @@ impl<P: WritePath> Service<P> {
         });
         match work.await {
             Ok(outcome) => respond(outcome, created),
-            // What it said is on stderr.
-            Err(_panic) => failure("the service failed midway, which is a bug".to_owned()),
+            Err(_panic) => midway(),
         }
     }
 }
@@ -134,6 +167,33 @@ async fn transition<P: WritePath>(
     service
         .answer(request, move |body| Change::transition(&id, body))
         .await
+}
+
+async fn read_order<P: WritePath>(
+    State(service): State<Arc<Service<P>>>,
+    Path(id): Path<String>,
+) -> Response {
+    match Uuid::try_parse(&id) {
+        Ok(order) => service.read(order).await,
+        Err(error) => rejection(
+            StatusCode::BAD_REQUEST,
+            format!("`{id}` in the path is no order id, which is a UUID: {error}"),
+        ),
+    }
+}
+
+/// The header says where the answer is from, also where it is that there is none.
+fn answer_read(order: Uuid, read: ReadOrder) -> Response {
+    let mut response = match read.body {
+        Some(body) => {
+            let content_type = [(header::CONTENT_TYPE, "application/json")];
+            (StatusCode::OK, content_type, body).into_response()
+        }
+        None => rejection(StatusCode::NOT_FOUND, format!("there is no order {order}")),
+    };
+    let from = HeaderValue::from_static(read.from.name());
+    response.headers_mut().insert(ANSWERED_FROM, from);
+    response
 }
 
 /// Reads and checks the body. Nothing is written yet, so every failure is a rejection.
@@ -183,6 +243,17 @@ fn respond(outcome: Outcome, created: bool) -> Response {
         }
         Outcome::Failed { error } => failure(error),
     }
+}
+
+fn crowded() -> Response {
+    failure(format!(
+        "{IN_FLIGHT_MAX} requests are at work already: send fewer at a time"
+    ))
+}
+
+/// What it said is on stderr.
+fn midway() -> Response {
+    failure("the service failed midway, which is a bug".to_owned())
 }
 
 fn rejection(status: StatusCode, reason: impl Into<String>) -> Response {

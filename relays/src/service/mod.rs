@@ -4,6 +4,7 @@
 //! doubt is a 503.
 
 mod appending;
+mod caching;
 mod change;
 mod connections;
 mod dual_write;
@@ -15,6 +16,7 @@ mod monitor;
 mod orders;
 mod outbox;
 mod producer;
+mod reading;
 mod steps;
 mod transaction;
 mod two_phase;
@@ -26,6 +28,7 @@ use crate::config::{ServiceConfig, WritePathConfig};
 use crate::signal::{Signal, emit};
 use crate::trace::Trace;
 use axum::serve::ListenerExt;
+use caching::{Invalidation, OrderCache};
 use change::{Change, HOLD_MAX, Outcome};
 use connections::{ANSWER_WITHIN, Connections, DatabaseError};
 use dual_write::DualWrite;
@@ -34,6 +37,7 @@ use monitor::{Monitor, ServiceReporter};
 use orders::{Announcement, Orders};
 use outbox::Outbox;
 use producer::EventProducer;
+use reading::OrderReader;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +113,19 @@ pub async fn serve_until(
     let monitor = Arc::new(Monitor::default());
     let trace = Trace::open(config.trace.as_ref());
     let run = config.run;
+    let cache = match config.cache {
+        Some(cache) => Some(OrderCache::open(cache, Arc::clone(&monitor), trace.clone()).await),
+        None => None,
+    };
+    let reader = cache.clone();
+    let reader = reader.map(|cache| OrderReader::new(cache, Arc::clone(&connections)));
+    let serving = Serving {
+        socket,
+        monitor: Arc::clone(&monitor),
+        trace: trace.clone(),
+        reader,
+        drain_within: wait + DRAIN_WITHIN,
+    };
     let announcement = match config.write_path {
         WritePathConfig::Outbox { notify: true } => Announcement::OutboxAndNotify,
         WritePathConfig::Outbox { notify: false } => Announcement::Outbox,
@@ -130,13 +147,14 @@ pub async fn serve_until(
                 kafka.topic,
                 producer::delivery_within(publish_timeout_ms),
                 policy,
-                Arc::clone(&monitor),
+                monitor,
                 trace.clone(),
             );
             producer.warm_up().await;
             let lent = Arc::clone(&connections);
-            let path = DualWrite::new(order, orders, lent, producer, trace.clone());
-            accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
+            let path = DualWrite::new(order, orders, lent, producer, trace)
+                .invalidating(Invalidation::of(cache));
+            accept(serving, path, stop).await?;
             connections.close().await;
             return Ok(());
         }
@@ -152,7 +170,7 @@ pub async fn serve_until(
                 transaction_timeout_ms,
             };
             let lent = Arc::clone(&connections);
-            let noted = (Arc::clone(&monitor), trace.clone());
+            let noted = (monitor, trace.clone());
             let life = (session, config.postgres.schema);
             let participants = Participants::open(producers, settings, life, lent, noted);
             let participants = tokio::select! {
@@ -161,15 +179,16 @@ pub async fn serve_until(
             };
             let orders = Orders::new(run, Announcement::None);
             let lent = Arc::clone(&connections);
-            let path = TwoPhase::new(orders, lent, participants, trace.clone());
-            accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
+            let path = TwoPhase::new(orders, lent, participants, trace);
+            accept(serving, path, stop).await?;
             connections.close().await;
             return Ok(());
         }
     };
     let orders = Orders::new(run, announcement);
-    let path = Outbox::new(orders, Arc::clone(&connections), trace.clone());
-    accept(socket, path, monitor, trace, wait + DRAIN_WITHIN, stop).await?;
+    let path =
+        Outbox::new(orders, Arc::clone(&connections), trace).invalidating(Invalidation::of(cache));
+    accept(serving, path, stop).await?;
     connections.close().await;
     Ok(())
 }
@@ -177,6 +196,17 @@ pub async fn serve_until(
 fn check(config: &ServiceConfig) -> Result<(), String> {
     if let WritePathConfig::TwoPhase { producers: 0, .. } = config.write_path {
         return Err("`producers` is 0: an order takes one".into());
+    }
+    let reads_orders = match config.write_path {
+        WritePathConfig::Outbox { .. }
+        | WritePathConfig::Message
+        | WritePathConfig::DualWrite { .. } => true,
+        WritePathConfig::Events
+        | WritePathConfig::Foreign { .. }
+        | WritePathConfig::TwoPhase { .. } => false,
+    };
+    if config.cache.is_some() && !reads_orders {
+        return Err("`cache` goes with a dual write or an outbox of this project alone".into());
     }
     if config.postgres_connections == 0 {
         return Err("`postgres_connections` is 0: the service needs at least 1".into());
@@ -213,17 +243,32 @@ fn bind(address: SocketAddr) -> Result<TcpSocket, String> {
         .map_err(|e| format!("binding {address}: {e}; is the port taken by another process?"))
 }
 
-/// Accepts until `stop`, then finishes what is in flight.
-async fn accept<P: WritePath>(
+/// What serving takes, whatever the write path.
+struct Serving {
     socket: TcpSocket,
-    path: P,
     monitor: Arc<Monitor>,
     trace: Trace,
+    /// Who reads orders for clients, where somebody does.
+    reader: Option<OrderReader>,
+    /// After `stop`, requests in flight may take so long.
     drain_within: Duration,
+}
+
+/// Accepts until `stop`, then finishes what is in flight.
+async fn accept<P: WritePath>(
+    serving: Serving,
+    path: P,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
+    let Serving {
+        socket,
+        monitor,
+        trace,
+        reader,
+        drain_within,
+    } = serving;
     let mut reporter = ServiceReporter::new(Arc::clone(&monitor));
-    let service = http::Service::new(path, monitor, trace);
+    let service = http::Service::new(path, reader, monitor, trace);
     let listener = socket
         .listen(BACKLOG)
         .map_err(|e| format!("listening for HTTP: {e}"))?;

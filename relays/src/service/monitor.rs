@@ -18,6 +18,9 @@ pub(super) struct Monitor {
     undelivered: AtomicU64,
     /// This is the first failure since the last report; it is touched by failures and the report only.
     failure: Mutex<Option<String>>,
+    not_invalidated: AtomicU64,
+    /// The same of the cache.
+    cache_failure: Mutex<Option<String>>,
 }
 
 impl Monitor {
@@ -36,9 +39,23 @@ impl Monitor {
     /// An event's delivery failed.
     pub fn undelivered(&self, reason: &str) {
         self.undelivered.fetch_add(1, Relaxed);
-        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(|| reason.to_owned());
+        note_first(&self.failure, reason);
     }
+    /// An entry of the cache was not taken away, or not written, for a change that is committed.
+    pub fn not_invalidated(&self, reason: &str) {
+        self.not_invalidated.fetch_add(1, Relaxed);
+        note_first(&self.cache_failure, reason);
+    }
+}
+
+fn note_first(failure: &Mutex<Option<String>>, reason: &str) {
+    let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
+    first.get_or_insert_with(|| reason.to_owned());
+}
+
+fn take_first(failure: &Mutex<Option<String>>) -> String {
+    let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
+    first.take().unwrap_or_default()
 }
 
 /// What was reported so far.
@@ -47,6 +64,7 @@ pub(super) struct ServiceReporter {
     monitor: Arc<Monitor>,
     progress: (u64, u64, u64),
     undelivered: u64,
+    not_invalidated: u64,
     failing: bool,
 }
 
@@ -87,14 +105,9 @@ impl ServiceReporter {
         );
         let failed = undelivered - self.undelivered;
         if failed > 0 {
-            let reason = monitor
-                .failure
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
             signals.push(Signal::PublishFailed {
                 count: failed,
-                reason: reason.unwrap_or_default(),
+                reason: take_first(&monitor.failure),
             });
             self.failing = true;
         } else if self.failing && progress.1 > self.progress.1 {
@@ -102,6 +115,12 @@ impl ServiceReporter {
             self.failing = false;
         }
         self.undelivered = undelivered;
+        let not_invalidated = monitor.not_invalidated.load(Relaxed);
+        let count = not_invalidated - std::mem::replace(&mut self.not_invalidated, not_invalidated);
+        if count > 0 {
+            let reason = take_first(&monitor.cache_failure);
+            signals.push(Signal::InvalidationFailed { count, reason });
+        }
         if progress != self.progress {
             let (taken, delivered, confirmed) = progress;
             signals.push(Signal::Progress {
@@ -141,6 +160,21 @@ mod tests {
             confirmed: 0,
         };
         assert_eq!(reporter.changes(), [Signal::PublishUp, progress]);
+        assert_eq!(reporter.changes(), []);
+    }
+
+    #[test]
+    fn given_entries_that_were_not_invalidated_when_it_is_reported_then_once_with_the_first_reason()
+    {
+        let monitor = Arc::new(Monitor::default());
+        let mut reporter = ServiceReporter::new(monitor.clone());
+        monitor.not_invalidated("first");
+        monitor.not_invalidated("second");
+        let failed = Signal::InvalidationFailed {
+            count: 2,
+            reason: "first".into(),
+        };
+        assert_eq!(reporter.changes(), [failed]);
         assert_eq!(reporter.changes(), []);
     }
 }

@@ -2,9 +2,11 @@
 //! not at all. Publishing is a relay's work.
 
 use super::WritePath;
+use super::caching::Invalidation;
 use super::change::{Change, Outcome};
-use super::connections::Connections;
+use super::connections::{Connections, DatabaseError};
 use super::orders::Orders;
+use super::transaction::TransactionOutcome;
 use super::{steps, transaction};
 use crate::trace::Trace;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ pub(super) struct Outbox {
     orders: Orders,
     connections: Arc<Connections>,
     trace: Trace,
+    invalidation: Invalidation,
 }
 
 impl Outbox {
@@ -23,17 +26,29 @@ impl Outbox {
             orders,
             connections,
             trace,
+            invalidation: Invalidation::default(),
         }
+    }
+
+    /// Tells a cache of each change.
+    pub fn invalidating(mut self, invalidation: Invalidation) -> Self {
+        self.invalidation = invalidation;
+        self
     }
 }
 
 impl WritePath for Outbox {
     async fn apply(&self, change: &Change) -> Outcome {
+        self.invalidation.before(change).await;
         let result = async {
             let mut lease = self.connections.lend().await?;
             let done = transaction::commit(&self.orders, &mut lease.connection, change).await;
             steps::transaction(&self.trace, change, &done);
-            lease.settle(done)
+            let done = lease.settle(done)?;
+            if let TransactionOutcome::Committed { version } = done {
+                self.invalidation.committed(change, version).await;
+            }
+            Ok::<_, DatabaseError>(done)
         };
         result.await.map_or_else(Outcome::from, Outcome::from)
     }

@@ -59,6 +59,7 @@ fn sections(record: &Record) -> Vec<Section> {
         },
         ..section
     }));
+    sections.push(comparison::reads(record));
     sections.push(comparison::database(record));
     sections.push(comparison::in_doubt(record));
     sections.push(comparison::work(record));

@@ -82,7 +82,7 @@ fn known(figure: u64) -> Option<u64> {
 }
 
 fn counts() -> BoxedStrategy<Counts> {
-    vec(count(), 24)
+    vec(count(), 26)
         .prop_map(|n| Counts {
             offered: n[0],
             acknowledged: n[1],
@@ -108,8 +108,27 @@ fn counts() -> BoxedStrategy<Counts> {
             negative_propagation: known(n[21]),
             aborted_records: known(n[22]),
             overtaken: known(n[23]),
+            stale: known(n[24]),
+            stale_reads: known(n[25]),
         })
         .boxed()
+}
+
+/// A cache with figures that follow from others.
+fn cache(stale: u64, figure: Option<f64>) -> Cache {
+    Cache {
+        mode: "write-through".to_owned(),
+        fill: "any".to_owned(),
+        fill_hold_ms: 0.0,
+        held_at_the_end: Some(stale),
+        longest_staleness_ms: figure,
+        reads: Reads {
+            due: stale,
+            answered: stale / 2,
+            from_cache: stale / 3,
+            ..Reads::default()
+        },
+    }
 }
 
 fn expectation() -> BoxedStrategy<Expectation> {
@@ -340,6 +359,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                     neither: known(outcomes.3),
                 },
                 unread,
+                cache: counts.stale.map(|stale| cache(stale, throughput_per_s)),
                 consumers,
                 expectations,
                 latency_ms,

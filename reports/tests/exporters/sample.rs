@@ -91,6 +91,8 @@ fn none_found() -> Counts {
         undecided: none,
         foreign: none,
         split: none,
+        stale: None,
+        stale_reads: None,
         double_applied: none,
         false_rejection: none,
         negative_propagation: none,
@@ -131,6 +133,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             neither: Some(120),
         },
         unread: BTreeMap::new(),
+        cache: None,
         consumers: Vec::new(),
         expectations: vec![
             expected("lost", "0", 0.0, false),

@@ -10,7 +10,7 @@ use crate::scenario::{Fault, Link, Target, Topology, Victim};
 /// A place is where a fault works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The fault works on this link between a client and PostgreSQL or Kafka.
+    /// The fault works on this link between a client and a server.
     Link(Link),
     /// The fault works on this process.
     Process(Victim),
@@ -165,8 +165,8 @@ impl<'h> Case<'h> {
     pub fn is_on_the_way_of_events(&self, place: Place) -> bool {
         match place {
             Place::Link(Link::OrdersKafka) => !self.strategy.publishes_in_request(),
-            Place::Link(Link::RelayPostgres(_) | Link::RelayKafka(_)) => true,
-            Place::Link(Link::OrdersPostgres) => false,
+            Place::Link(Link::RelayPostgres(_) | Link::RelayKafka(_) | Link::RelayRedis(_)) => true,
+            Place::Link(Link::OrdersPostgres | Link::OrdersRedis) => false,
             Place::Process(victim) => matches!(victim, Victim::Relay(_)),
         }
     }

@@ -54,6 +54,7 @@ pub(super) fn needed(case: &Case<'_>) -> Result<(), Lack> {
         | Victim::OrderService
         | Victim::PostgresServer
         | Victim::KafkaServer
+        | Victim::RedisServer
         | Victim::Consumer(_) => Ok(()),
     }
 }
@@ -82,7 +83,10 @@ fn worked_before(case: &Case<'_>, hit: Instance) -> Result<(f64, f64), Lack> {
 /// Returns, of the links of a fault on a whole side, those of relays that stood by: nothing was asked of these, and
 /// so much more of another relay's that it tells what the fault did.
 pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
-    let on_a_side = matches!(case.fault.target, Target::Kafka | Target::Postgres);
+    let on_a_side = matches!(
+        case.fault.target,
+        Target::Kafka | Target::Postgres | Target::Redis
+    );
     let several = case.strategy.relays > 1;
     if !on_a_side || !several && !case.strategy.recovers() {
         return Vec::new();

@@ -102,7 +102,7 @@ fn whose(strategy: &Strategy, lacking: Target) -> String {
     let of_relay = match lacking {
         Target::Process(victim) => matches!(victim, Victim::Relay(_)),
         Target::Link(link) => matches!(link.client(), Victim::Relay(_)),
-        Target::Kafka | Target::Postgres => false,
+        Target::Kafka | Target::Postgres | Target::Redis => false,
     };
     match strategy.topology().relays {
         1 if of_relay => format!("a {kind} strategy with one relay"),

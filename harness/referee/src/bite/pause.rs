@@ -50,10 +50,11 @@ fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
     let events = match victim {
         Victim::KafkaServer => !case.strategy.publishes_in_request(),
         Victim::Relay(_) => case.strategy.has_outbox,
+        Victim::RedisServer => case.strategy.relay_invalidates,
         Victim::OrderService | Victim::PostgresServer | Victim::Consumer(_) => false,
     };
     let waiting = match victim {
-        Victim::KafkaServer | Victim::Relay(_) if events => {
+        Victim::KafkaServer | Victim::RedisServer | Victim::Relay(_) if events => {
             let unseen = case.demand.unseen(case.healing_ns);
             (unseen > 0).then(|| format!("the event of {}", count(unseen, "change")))
         }
@@ -62,7 +63,11 @@ fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
             let records = consumer::waiting(case, name, away, case.healing_ns);
             records.map(|records| format!("{records} that came to the topic meanwhile"))
         }
-        Victim::OrderService | Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) => {
+        Victim::OrderService
+        | Victim::PostgresServer
+        | Victim::KafkaServer
+        | Victim::RedisServer
+        | Victim::Relay(_) => {
             let hung = case.demand.hung(case.injected_ns, case.healing_ns);
             (hung > 0).then(|| count(hung, "request"))
         }

@@ -108,6 +108,7 @@ impl Staged {
                 partitions: 1,
                 postgres_connections: 4,
                 min_committed_per_phase: 100,
+                read_share: 0.0,
             },
             faults: vec![Fault {
                 target,
@@ -122,6 +123,7 @@ impl Staged {
                 linger_ms: 0.0,
                 relay_commit: CommitMode::default(),
                 instances: 1,
+                cache: None,
                 expectations: Vec::new(),
                 of_consumers: Vec::new(),
             }],
@@ -159,6 +161,7 @@ impl Staged {
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             consumers: Vec::new(),
+            cache: None,
             deaths: Vec::new(),
             remarks: Vec::new(),
             trace_dropped: 0,
@@ -186,6 +189,8 @@ impl Staged {
             fences: Vec::new(),
             trace: Rows::new(),
             effects: Rows::new(),
+            reads: Rows::new(),
+            cached: Rows::new(),
         });
         let place = target.name();
         staged

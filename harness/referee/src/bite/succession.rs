@@ -80,7 +80,7 @@ fn worked(
     missed: &str,
 ) -> PlaceEvidence {
     let progress = match victim {
-        Victim::OrderService | Victim::PostgresServer => {
+        Victim::OrderService | Victim::PostgresServer | Victim::RedisServer => {
             let answered = case.demand.acknowledged_since(ready.at_ns);
             (answered > 0).then(|| format!("{} acknowledged after", count(answered, "change")))
         }
@@ -124,11 +124,16 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     let relays = match victim {
         Victim::Relay(_) => topology.has_outbox,
         Victim::OrderService => topology.relays_inside(),
-        Victim::PostgresServer | Victim::KafkaServer | Victim::Consumer(_) => false,
+        Victim::PostgresServer
+        | Victim::KafkaServer
+        | Victim::RedisServer
+        | Victim::Consumer(_) => false,
     };
     let requests = match victim {
         Victim::OrderService => demand.cut_off(case.injecting_ns, death.at_ns),
-        Victim::PostgresServer => demand.hung(case.injecting_ns, case.healing_ns),
+        Victim::PostgresServer | Victim::RedisServer => {
+            demand.hung(case.injecting_ns, case.healing_ns)
+        }
         Victim::KafkaServer if topology.publishes_in_request() => {
             demand.hung(case.injecting_ns, case.healing_ns)
         }
@@ -136,10 +141,15 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     };
     let refused = match victim {
         Victim::OrderService => demand.refused(death.at_ns, death.ready_ns),
-        Victim::PostgresServer | Victim::KafkaServer | Victim::Relay(_) | Victim::Consumer(_) => 0,
+        Victim::PostgresServer
+        | Victim::KafkaServer
+        | Victim::RedisServer
+        | Victim::Relay(_)
+        | Victim::Consumer(_) => 0,
     };
     let delivers = match victim {
         Victim::KafkaServer => !topology.publishes_in_request(),
+        Victim::RedisServer => topology.relay_invalidates,
         Victim::Relay(_) | Victim::OrderService => relays,
         Victim::PostgresServer | Victim::Consumer(_) => false,
     };
@@ -158,7 +168,9 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     };
     let repeats = match victim {
         Victim::OrderService => relays,
-        Victim::Relay(_) | Victim::PostgresServer | Victim::KafkaServer => true,
+        Victim::Relay(_) | Victim::PostgresServer | Victim::KafkaServer | Victim::RedisServer => {
+            true
+        }
         Victim::Consumer(_) => false,
     };
     let again = match repeats {

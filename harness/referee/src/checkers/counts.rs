@@ -49,6 +49,8 @@ pub fn counts(context: &Context<'_>, tallies: &[Tally<'_>], negative_propagation
         split: found(Metric::Split),
         double_applied: found(Metric::DoubleApplied),
         false_rejection: found(Metric::FalseRejection),
+        stale: found(Metric::Stale),
+        stale_reads: found(Metric::StaleReads),
         negative_propagation: reading.known(Steps::ARRIVALS, negative_propagation),
         aborted_records: reading.known(Steps::CLOSED.and(Steps::TOPIC), aborted),
     }

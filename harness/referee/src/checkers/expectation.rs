@@ -3,7 +3,7 @@
 use super::compared::{Compared, Seen, at, compare, nothing_measured};
 use super::reading::Known;
 use super::tally::Tally;
-use super::{Checked, cost, lesson, untold, whereabouts};
+use super::{Checked, cost, lesson, stale_reads, untold, whereabouts};
 use crate::measure::Recovery;
 use crate::scenario::{Comparison, Expectation, LatencyKind, Metric, Percentile};
 use reports::record::LatencySet;
@@ -60,7 +60,8 @@ fn compared(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
         return compared;
     }
     let is_count = seen.tally(expectation.metric).is_some();
-    let of_the_stack = is_count && lesson::is_of_the_stack(seen);
+    let of_the_stack = (is_count && lesson::is_of_the_stack(seen))
+        || lesson::is_of_the_cache(expectation.metric, seen);
     if expectation.comparison == Comparison::AtLeast && !of_the_stack {
         return lesson::check(expectation, seen);
     }
@@ -82,6 +83,10 @@ fn compared(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
             ),
         },
         Metric::Latency(kind, percentile) => latency(expectation, seen.latency, kind, percentile),
+        Metric::LongestStaleness => match stale_reads::longest_ms(seen.context, |_| true) {
+            None => nothing_measured("no read was answered"),
+            longest => against(expectation, longest, "ms", "it never ended"),
+        },
         Metric::Cost(kind) => cost::check(expectation, seen, kind),
         metric => match seen.tally(metric) {
             Some(tally) => count(expectation, seen, tally),

@@ -7,14 +7,16 @@ use super::context::Context;
 use super::{Bite, Judgement, judge_joined};
 use crate::clock::RunClock;
 use crate::history::{
-    Body, FaultRecord, FenceRecord, FenceStep, History, Intent, Life, LogRow, Outcome, PartOf,
-    PartitionEnd, ProcessEvent, Request, Rows, RunMeta, Sighting, TruthRow,
+    Body, CacheEnd, CachedRow, FaultRecord, FenceRecord, FenceStep, History, Intent, Life, LogRow,
+    Outcome, PartOf, PartitionEnd, ProcessEvent, ReadOutcome, ReadRow, ReadSource, Request, Rows,
+    RunMeta, Sighting, TruthRow,
 };
 use crate::identity::RunKey;
 use crate::scenario::{
-    Comparison, Drain, Expectation, Fault, FaultKind, Metric, Scenario, Start, Strategy,
+    Cache, Comparison, Drain, Expectation, Fault, FaultKind, Metric, Scenario, Start, Strategy,
     StrategyKind, Target, Workload,
 };
+use contract::cache::{CacheFill, CacheMode};
 use contract::config::{CommitMode, WriteOrder};
 use proptest::test_runner::Config as ProptestConfig;
 use reports::record::Outcomes;
@@ -387,6 +389,7 @@ fn empty(kind: StrategyKind) -> History {
                     linger_ms: 0.0,
                     relay_commit: CommitMode::default(),
                     instances: 1,
+                    cache: None,
                     expectations: zeros,
                     of_consumers: Vec::new(),
                 }],
@@ -424,6 +427,7 @@ fn empty(kind: StrategyKind) -> History {
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             consumers: Vec::new(),
+            cache: None,
             deaths: Vec::new(),
             remarks: Vec::new(),
             trace_dropped: 0,
@@ -444,6 +448,8 @@ fn empty(kind: StrategyKind) -> History {
         fences: Vec::new(),
         trace: Rows::new(),
         effects: Rows::new(),
+        reads: Rows::new(),
+        cached: Rows::new(),
     }
 }
 
@@ -465,5 +471,49 @@ fn workload() -> Workload {
         partitions: PARTITIONS,
         postgres_connections: 8,
         min_committed_per_phase: 1,
+        read_share: 0.0,
+    }
+}
+
+/// A clean run of a relay that invalidates a cache. Each version is read when its client has been told, and answered
+/// from the cache; at the end the cache holds every order as it is.
+pub fn cached(orders: u32) -> History {
+    let mut history = clean(orders, StrategyKind::Cdc {});
+    history.meta.scenario.workload.read_share = 0.4;
+    history.meta.scenario.strategies[0].cache = Some(Cache {
+        mode: CacheMode::InvalidateByRelay,
+        fill: CacheFill::Newer,
+        fill_hold: Duration::ZERO,
+    });
+    history.meta.cache = Some(CacheEnd::default());
+    let told = history.requests.iter();
+    let told = told.filter(|request| request.outcome == Outcome::Committed);
+    history.reads = told
+        .map(|request| {
+            read_of(
+                request.order,
+                request.told_version,
+                request.ended_ns + MS / 100,
+            )
+        })
+        .collect();
+    history.cached = (0..orders)
+        .map(|order| CachedRow { order, version: 3 })
+        .collect();
+    history
+}
+
+/// A read that was answered this version from the cache, half a millisecond after it was sent.
+pub fn read_of(order: u32, version: u32, sent_ns: i64) -> ReadRow {
+    ReadRow {
+        order,
+        intended_ns: sent_ns - 1_000,
+        sent_ns,
+        ended_ns: sent_ns + MS / 2,
+        lag_ns: 1_000,
+        held_back: false,
+        outcome: ReadOutcome::Answered,
+        source: ReadSource::Cache,
+        version,
     }
 }

@@ -4,14 +4,13 @@
 //! bound like anything else: only where it is the fault's effect.
 
 use super::compared::{Compared, Seen, at, compare, nothing_measured};
-use super::cost;
 use super::effect::{Effect, last_sight_ns};
 use super::tally::Tally;
+use super::{cost, stale_reads};
 use crate::history::Request;
 use crate::measure::{committed_before, last_heal_ns};
 use crate::scenario::{Expectation, LatencyKind, Metric, Percentile};
-use crate::view::NEVER;
-use crate::view::explaining;
+use crate::view::{NEVER, Span, explaining};
 
 /// Checks one, with all that its metric needs.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
@@ -26,6 +25,7 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
     }
     match expectation.metric {
         Metric::Latency(kind, percentile) => latency(expectation, seen, kind, percentile),
+        Metric::LongestStaleness => staleness(expectation, seen),
         Metric::Cost(kind) => cost::lesson(expectation, seen, kind),
         Metric::Drain => rest(expectation, seen, history.meta.load_until_ns, |_| true),
         Metric::Recovery => match last_heal_ns(history).filter(|ns| *ns != NEVER) {
@@ -46,6 +46,13 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
 pub fn is_of_the_stack(seen: &Seen<'_, '_>) -> bool {
     let history = seen.context.history();
     explaining(history, seen.consumer).is_empty() && history.meta.scenario.stack.synchronous_standby
+}
+
+/// Whether it is of a cache, and the file has no fault that this strategy could feel. A read that fills the cache with
+/// what a change has just made old needs none: it is the strategy's own way of working that the file asks for, from the
+/// first read on, so all of it counts, and there is no before.
+pub fn is_of_the_cache(metric: Metric, seen: &Seen<'_, '_>) -> bool {
+    metric.is_of_cache() && explaining(seen.context.history(), seen.consumer).is_empty()
 }
 
 fn count(expectation: &Expectation, seen: &Seen<'_, '_>, tally: &Tally<'_>) -> Compared {
@@ -102,6 +109,21 @@ fn latency(
         any: before.count > 0,
     };
     time(expectation, at(&within, percentile), clean, "ms")
+}
+
+fn staleness(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
+    let view = &seen.context.view;
+    let windows = &view.windows;
+    let within = |span: Span| windows.iter().any(|w| w.span.overlaps(span));
+    let Some(longest) = stale_reads::longest_ms(seen.context, within) else {
+        return nothing_measured("no read was answered that a fault overlaps");
+    };
+    let before = stale_reads::longest_ms(seen.context, |span| view.is_before_faults(span));
+    let clean = Before {
+        value: before,
+        any: before.is_some(),
+    };
+    time(expectation, Some(longest), clean, "ms")
 }
 
 /// From then until the last of what a fault overlaps had been seen. Before the fault, nothing may

@@ -30,6 +30,7 @@ pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
                 version: request.told_version,
                 attempt: attempt as u32,
                 record: None,
+                read: None,
                 against_order: request.order,
                 against: 0,
                 what: format!(

@@ -29,6 +29,8 @@ pub mod raw_reason;
 pub mod reading;
 mod reordered;
 mod split;
+mod stale;
+pub mod stale_reads;
 mod tally;
 mod unacknowledged;
 mod undecided;
@@ -59,6 +61,8 @@ pub struct Offence {
     pub attempt: u32,
     /// Partition and offset of the offending record, where it is one.
     pub record: Option<(i32, i64)>,
+    /// This is the number of the offending read, where it is one.
+    pub read: Option<u32>,
     /// The order of what it is judged against: its own, but where order is broken across orders.
     pub against_order: u32,
     /// Version of that order that it is judged against, as in "came after that of version 3"; 0 where
@@ -159,6 +163,9 @@ pub struct Judgement {
     pub drain_s: Option<f64>,
     /// Seconds from the last heal until everything committed before it had been seen.
     pub recovery_s: Option<f64>,
+    /// Of all stale reads the longest time that what they should have seen had been acknowledged, milliseconds; `None`
+    /// where that is not known, and where nobody reads.
+    pub longest_staleness_ms: Option<f64>,
     /// Whether it is known when the events came.
     pub arrivals_known: bool,
 }
@@ -198,7 +205,16 @@ const CHECKERS: &[Checker] = &[
     (Metric::FalseRejection, false_rejection::check),
     (Metric::Unacknowledged, unacknowledged::check),
     (Metric::Late, late::check),
+    (Metric::Stale, stale::check),
+    (Metric::StaleReads, stale_reads::check),
 ];
+
+/// Returns those that count something of this history's strategy: one without a cache has nothing that could be stale.
+fn checkers_of(context: &Context<'_>) -> impl Iterator<Item = &'static Checker> {
+    let has_cache = view::strategy(context.history()).is_some_and(|s| s.cache.is_some());
+    let all = CHECKERS.iter();
+    all.filter(move |(metric, _)| has_cache || !metric.is_of_cache())
+}
 
 /// Takes offences with what they are called in a record: `lost`, or `consumer-payments.applied_twice`.
 pub(crate) type OffenceVisitor<'a> = &'a mut dyn FnMut(&str, Metric, Offence);
@@ -210,7 +226,7 @@ pub(crate) fn each_offence(
     limit: u64,
     visit: OffenceVisitor<'_>,
 ) -> Vec<(String, u64)> {
-    let own = CHECKERS.iter().map(|checker| {
+    let own = checkers_of(context).map(|checker| {
         let name = checker.0.name();
         let mut named = |metric, offence| visit(&name, metric, offence);
         let mut tally = Tally::visiting(checker.0, limit, &mut named);
@@ -233,8 +249,7 @@ fn count((metric, check): &Checker, context: &Context<'_>, tally: &mut Tally<'_>
 
 /// Judges a history that is joined already, with the bites given.
 pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>) -> Judgement {
-    let tallies: Vec<Tally<'_>> = CHECKERS
-        .iter()
+    let tallies: Vec<Tally<'_>> = checkers_of(context)
         .map(|checker| {
             let mut tally = Tally::new(checker.0, &context.view.windows);
             count(checker, context, &mut tally);
@@ -286,6 +301,7 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
         checked.map(|checked| (consumer.name_of(checked.expectation.metric), checked))
     });
     let named: Vec<verdict::NamedCheck<'_>> = own.chain(of_consumers).collect();
+    let has_cache = view::strategy(context.history()).is_some_and(|s| s.cache.is_some());
     let (verdict, reasons) = verdict::verdict(errors, &named, &inconclusive);
     drop(named);
     Judgement {
@@ -298,6 +314,7 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
             .collect(),
         unread: Metric::all()
             .into_iter()
+            .filter(|metric| has_cache || !metric.is_of_cache())
             .filter_map(|metric| {
                 let reason = reading.of_metric(metric).reason()?;
                 Some((metric, reason.to_owned()))
@@ -311,6 +328,7 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
         latency,
         drain_s,
         recovery_s: recovery.seconds().filter(|_| arrivals_known),
+        longest_staleness_ms: longest_staleness_ms(context),
         arrivals_known,
     }
 }
@@ -327,6 +345,15 @@ fn expected(context: &Context<'_>, tallies: &[Tally<'_>]) -> Vec<Expectation> {
     };
     let counts = |e: &&Expectation| !(untested && in_order(e.metric));
     all.iter().filter(counts).cloned().collect()
+}
+
+/// As far as what it needs was read.
+fn longest_staleness_ms(context: &Context<'_>) -> Option<f64> {
+    let is_known = context.reading.of_metric(Metric::LongestStaleness);
+    let is_known = is_known.reason().is_none();
+    is_known
+        .then(|| stale_reads::longest_ms(context, |_| true))
+        .flatten()
 }
 
 /// Latencies as far as what they need was read.

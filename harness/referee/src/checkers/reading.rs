@@ -5,6 +5,7 @@
 
 use crate::history::{FenceStep, History};
 use crate::scenario::{LatencyKind, Metric};
+use crate::view;
 
 /// This is a set of steps of the fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,9 @@ fn needs(metric: Metric) -> Needs {
         | Metric::Latency(LatencyKind::Propagation | LatencyKind::EndToEnd, _) => {
             all_of(Steps::ARRIVALS)
         }
+        // Until everything has been delivered, and nobody asks any more, the cache may still become what it is to be.
+        Metric::Stale => all_of(Steps::ARRIVALS.and(Steps::SOURCE)),
+        Metric::StaleReads | Metric::LongestStaleness => all_of(Steps::DATABASE),
         Metric::Latency(LatencyKind::Order, _) => all_of(Steps::OUTCOMES),
         // Samples are taken to the end, whatever the fence came to; the others are shared out among commits.
         Metric::Cost(kind) if kind.info().is_peak => all_of(Steps::NONE),
@@ -133,6 +137,33 @@ impl<'a> Known<'a> {
 pub struct Reading {
     /// Steps, in order, and why what each was for was not read.
     unread: Vec<(FenceStep, String)>,
+    /// This says why the cache was not read whole, where there is one.
+    cache: Option<UnreadCache>,
+}
+
+/// Why a cache was not read whole.
+#[derive(Debug)]
+struct UnreadCache {
+    reason: String,
+    /// Whether some of it was read: what was found there stands.
+    has_some: bool,
+}
+
+impl UnreadCache {
+    fn of(history: &History) -> Option<Self> {
+        view::strategy(history)?.cache?;
+        let reason = match &history.meta.cache {
+            None => "the cache was not read after the fence".to_owned(),
+            Some(end) => format!(
+                "the cache was not read whole after the fence: {}",
+                end.unread.as_ref()?
+            ),
+        };
+        Some(Self {
+            reason,
+            has_some: !history.cached.is_empty(),
+        })
+    }
 }
 
 impl Reading {
@@ -161,12 +192,17 @@ impl Reading {
         if !unread.iter().any(|(step, _)| *step == topic) {
             unread.extend(left_on_the_topic(history).map(|reason| (topic, reason)));
         }
-        Self { unread }
+        Self {
+            unread,
+            cache: UnreadCache::of(history),
+        }
     }
 
     /// Every reason why something was not read.
     pub fn reasons(&self) -> impl Iterator<Item = &str> {
-        self.unread.iter().map(|(_, reason)| reason.as_str())
+        let of_cache = self.cache.iter().map(|cache| cache.reason.as_str());
+        let steps = self.unread.iter().map(|(_, reason)| reason.as_str());
+        steps.chain(of_cache)
     }
 
     /// Why something that needs these steps is not known; `None` if all of them held.
@@ -183,6 +219,13 @@ impl Reading {
     /// How much of what a metric needs was read.
     pub fn of_metric(&self, metric: Metric) -> Known<'_> {
         let needs = needs(metric);
+        let cache = self.cache.as_ref().filter(|_| metric == Metric::Stale);
+        if let (Some(cache), None) = (cache, self.lacks(needs.found)) {
+            return match cache.has_some {
+                true => Known::AtLeast(&cache.reason),
+                false => Known::Nothing(&cache.reason),
+            };
+        }
         match (self.lacks(needs.whole), self.lacks(needs.found)) {
             (None, _) => Known::Whole,
             (Some(reason), None) => Known::AtLeast(reason),

@@ -1,7 +1,7 @@
 //! A figure of a record by its name: what is counted, what runs are compared by, and what consumers did.
 
 use crate::compare::METRICS;
-use crate::scenario::{CONSUMER_COUNTS, COUNTS};
+use crate::scenario::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS};
 use reports::claims::ClaimValue;
 use reports::record::Strategy;
 
@@ -12,7 +12,7 @@ struct OtherFigure {
     of: fn(&Strategy) -> Option<f64>,
 }
 
-const OTHERS: [OtherFigure; 5] = [
+const OTHERS: [OtherFigure; 9] = [
     OtherFigure {
         name: "committed",
         unit: "",
@@ -38,11 +38,31 @@ const OTHERS: [OtherFigure; 5] = [
         unit: "ms",
         of: |s| s.database.rebuild_ms,
     },
+    OtherFigure {
+        name: "longest_staleness",
+        unit: "ms",
+        of: |s| s.cache.as_ref()?.longest_staleness_ms,
+    },
+    OtherFigure {
+        name: "reads",
+        unit: "",
+        of: |s| s.cache.as_ref().map(|cache| cache.reads.answered as f64),
+    },
+    OtherFigure {
+        name: "from_cache",
+        unit: "%",
+        of: |s| Some(s.cache.as_ref()?.reads.share_from_cache()? * 100.0),
+    },
+    OtherFigure {
+        name: "read_p99",
+        unit: "ms",
+        of: |s| s.cache.as_ref()?.reads.service_time_ms.p99,
+    },
 ];
 
 /// Returns all names but those of consumers.
 pub(super) fn names() -> Vec<&'static str> {
-    let counted = COUNTS.iter().map(|row| row.name);
+    let counted = COUNTS.iter().chain(&CACHE_COUNTS).map(|row| row.name);
     let compared = METRICS.iter().map(|row| row.id);
     let others = OTHERS.iter().map(|row| row.name);
     counted.chain(compared).chain(others).collect()

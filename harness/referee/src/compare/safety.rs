@@ -1,6 +1,6 @@
 //! Counts of what can go wrong, side by side. They need no statistics: one loss is a loss.
 
-use crate::scenario::COUNTS;
+use crate::scenario::{CACHE_COUNTS, COUNTS};
 use reports::compare::SafetyRow;
 use reports::record::Strategy;
 
@@ -9,7 +9,12 @@ const ALWAYS: [&str; 4] = ["lost", "phantom", "duplicated", "reordered"];
 
 /// The counts of both sides, by run. What the scenario itself expects is no harm: a dual write that is there to lose.
 pub fn rows(base: &[&Strategy], new: &[&Strategy]) -> Vec<SafetyRow> {
-    let rows = COUNTS.iter().map(|row| {
+    let mut all = base.iter().chain(new);
+    let of_caches: &[_] = match all.any(|s| s.cache.is_some()) {
+        true => &CACHE_COUNTS,
+        false => &[],
+    };
+    let rows = COUNTS.iter().chain(of_caches).map(|row| {
         let count = |s: &&Strategy| reports::harm_count(s, row.name);
         SafetyRow {
             metric: row.name.to_owned(),

@@ -57,6 +57,7 @@ fn strategy(name: &str) -> Strategy {
         },
         outcomes: Outcomes::default(),
         unread: BTreeMap::new(),
+        cache: None,
         consumers: Vec::new(),
         expectations: Vec::new(),
         latency_ms: LatencySet {

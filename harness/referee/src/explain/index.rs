@@ -33,7 +33,7 @@ impl Groups {
     }
 
     /// Returns the numbers of a key's rows.
-    pub fn of(&self, key: u32) -> impl Iterator<Item = usize> + Clone + '_ {
+    pub fn of(&self, key: u32) -> impl DoubleEndedIterator<Item = usize> + Clone + '_ {
         let at = |key: usize| self.base.get(key).copied().unwrap_or(0) as usize;
         let last = self.base.len() - 1;
         let range = match key as usize {

@@ -14,7 +14,7 @@ mod words;
 
 use crate::checkers::context::Context;
 use crate::checkers::{Offence, each_offence};
-use crate::history::{FenceStep, NONE};
+use crate::history::{FenceStep, NONE, ReadSource};
 use crate::identity::Identity;
 use crate::scenario::{Metric, Publishing, StrategyKind};
 use crate::view::Span;
@@ -25,6 +25,9 @@ use timeline::Subject;
 
 /// An offence's timeline has no more steps than this.
 const MAX_STEPS: usize = 200;
+
+/// A timeline of something stale shows so many reads of the order.
+const READS_SHOWN: usize = 5;
 
 /// An explainer tells of one history why each offence came about, in a sentence and a timeline.
 pub struct Explainer<'a> {
@@ -38,6 +41,8 @@ pub struct Explainer<'a> {
     records: Groups,
     /// These are the numbers of the attempts at each change, by the change's number.
     attempts: Groups,
+    /// These are the numbers of the reads by order.
+    reads: Groups,
     /// This is, by tracer, the last time that it wrote anything: run time, nanoseconds.
     traced_until_ns: [Option<i64>; 2],
     /// From when on the trace may lack steps.
@@ -63,6 +68,10 @@ impl<'a> Explainer<'a> {
             trace: Groups::new(history.trace.iter().map(|r| r.attempt), attempts),
             records: Groups::new(context.view.join.log.iter().map(|r| r.attempt), attempts),
             attempts: Groups::new(changes, count.map_or(0, |c| c as usize + 1)),
+            reads: Groups::new(
+                history.reads.iter().map(|r| r.order),
+                context.view.join.orders(),
+            ),
             traced_until_ns,
             trace_cut_ns: history.meta.trace_cut_ns,
             context,
@@ -130,9 +139,34 @@ impl<'a> Explainer<'a> {
         Subject {
             attempts,
             records: row.into_iter().filter(own).collect(),
+            reads: self.reads_about(metric, offence),
             span: self.fate(metric, offence),
             limit: MAX_STEPS,
         }
+    }
+
+    /// Returns the numbers of the reads of an order, in the order in which they were due.
+    fn reads_of(&self, order: u32) -> impl DoubleEndedIterator<Item = usize> + Clone + '_ {
+        self.reads.of(order)
+    }
+
+    /// The reads that a timeline of something stale shows: the offending one and those before it, or the last ones of the
+    /// order; and the last of those that can have put into the cache what was old there.
+    fn reads_about(&self, metric: Metric, offence: &Offence) -> Vec<usize> {
+        if !matches!(metric, Metric::Stale | Metric::StaleReads) {
+            return Vec::new();
+        }
+        let reads = &self.context.history().reads;
+        let until = offence.read.map_or(usize::MAX, |read| read as usize);
+        let by_then = || self.reads_of(offence.order).rev().filter(|n| *n <= until);
+        let filled = by_then().find(|n| {
+            let read = reads.at(*n);
+            read.source == ReadSource::Database && read.version == offence.against
+        });
+        let mut shown: Vec<usize> = by_then().take(READS_SHOWN).chain(filled).collect();
+        shown.sort_unstable();
+        shown.dedup();
+        shown
     }
 
     /// When it was decided that an event does not arrive; of no interest to any other offence.

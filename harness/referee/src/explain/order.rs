@@ -87,6 +87,7 @@ impl Explainer<'_> {
             timeline: self.timeline(&Subject {
                 attempts,
                 records,
+                reads: self.reads_of(order).collect(),
                 span,
                 limit: MAX_STEPS,
             }),

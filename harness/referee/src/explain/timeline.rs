@@ -4,8 +4,9 @@ use super::Explainer;
 use super::lives::Absence;
 use super::trail::Trail;
 use super::words::{how_it_ended, lsn, persistence, spoken};
+use crate::checkers::stale_reads::{answered, from};
 use crate::history::{
-    FenceStep, Intent, NONE, Outcome, PendingState, Request, Stage, TraceRow, Tracer,
+    FenceStep, Intent, NONE, Outcome, PendingState, ReadOutcome, Request, Stage, TraceRow, Tracer,
 };
 use crate::scenario::{FaultKind, StrategyKind};
 use crate::view::Span;
@@ -22,6 +23,8 @@ pub struct Subject {
     pub attempts: Vec<u32>,
     /// Records that none of them has made.
     pub records: Vec<usize>,
+    /// Reads, by their numbers.
+    pub reads: Vec<usize>,
     /// A time in which its fate was decided although nothing was written of it.
     pub span: Option<Span>,
     /// The timeline has no more steps than this; those in the middle are left out, and it says how many.
@@ -78,6 +81,9 @@ impl Explainer<'_> {
         }
         for record in &subject.records {
             self.record(*record, None, "", &mut moments);
+        }
+        for read in &subject.reads {
+            self.read_moments(*read, &mut moments);
         }
         let own = span_of(&moments);
         let deaths = trails.iter().flat_map(|(trail, _)| self.ends(trail));
@@ -177,6 +183,11 @@ impl Explainer<'_> {
                 Rank::Reported,
                 "given up without a delivery report".to_owned(),
             ),
+            Stage::Invalidated => (Rank::Reported, "invalidated in the cache".to_owned()),
+            Stage::InvalidationFailed => (
+                Rank::Reported,
+                "its invalidation in the cache failed".to_owned(),
+            ),
             Stage::Confirmed => (
                 Rank::Confirmed,
                 format!("confirmed {}", self.confirmed_to()),
@@ -234,6 +245,24 @@ impl Explainer<'_> {
                 what: format!("{label}saw {place}"),
             });
         }
+    }
+
+    /// What a reader did and was told.
+    fn read_moments(&self, number: usize, moments: &mut Vec<Moment>) {
+        let read = self.context.history().reads.at(number);
+        let mut push = |at_ns, rank, what: String| {
+            moments.push(Moment {
+                at_ns,
+                rank,
+                who: "reader".to_owned(),
+                what: format!("read {number}: {what}"),
+            });
+        };
+        if read.outcome != ReadOutcome::NotSent {
+            push(read.sent_ns, Rank::Sent, "sent".to_owned());
+        }
+        let told = format!("answered {}{}", answered(&read), from(read.source));
+        push(read.ended_ns, Rank::Ended, told);
     }
 
     /// Faults and absences that overlap the span, with both of their ends.
@@ -332,6 +361,18 @@ impl Explainer<'_> {
             };
             push(FenceStep::ReadSource, source, what.to_owned());
         }
+        let order = join.truth.at(slot).order;
+        let newest = join.slots_of(order).next_back() == Some(slot);
+        if let Some(held) = self.held_in_cache(order).filter(|_| newest) {
+            push(
+                FenceStep::ReadTopic,
+                "cache",
+                match held {
+                    0 => "final read: something that no version can be read from".to_owned(),
+                    held => format!("final read: it holds version {held}"),
+                },
+            );
+        }
         if join.first_row(slot).is_none() {
             push(
                 FenceStep::ReadTopic,
@@ -339,6 +380,12 @@ impl Explainer<'_> {
                 "final read: no valid event of it".to_owned(),
             );
         }
+    }
+
+    /// Returns the version of an order that the cache held at the end; `None` where it held none.
+    fn held_in_cache(&self, order: u32) -> Option<u32> {
+        let mut rows = self.context.history().cached.iter();
+        rows.find(|row| row.order == order).map(|row| row.version)
     }
 
     fn shortened(&self, moments: Vec<Moment>, limit: usize) -> Vec<Step> {

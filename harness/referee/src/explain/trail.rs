@@ -64,7 +64,13 @@ impl Trail {
 fn is_publishing(stage: Stage) -> bool {
     !matches!(
         stage,
-        Stage::Received | Stage::Committed | Stage::RolledBack | Stage::Doubtful | Stage::Answered
+        Stage::Received
+            | Stage::Committed
+            | Stage::RolledBack
+            | Stage::Doubtful
+            | Stage::Answered
+            | Stage::Invalidated
+            | Stage::InvalidationFailed
     )
 }
 

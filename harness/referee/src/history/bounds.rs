@@ -61,6 +61,10 @@ fn scenario(scenario: &Scenario) -> Result<(), String> {
     if !(0.0..=highest).contains(&workload.rate) {
         return Err(format!("a rate of {} cannot be", workload.rate));
     }
+    if !(0.0..=limits::READ_SHARE).contains(&workload.read_share) {
+        let share = workload.read_share;
+        return Err(format!("a share of {share} reads cannot be"));
+    }
     if !(1..=limits::PARTITIONS).contains(&workload.partitions) {
         return Err(format!("{} partitions cannot be", workload.partitions));
     }
@@ -236,8 +240,29 @@ fn rest(history: &History) -> Result<(), (&'static str, String)> {
         }
         time(row.at_ns).map_err(|e| ("effects.parquet", e))?;
     }
+    reads(history)?;
     for row in &history.trace {
         time(row.at_ns).map_err(|e| ("trace.parquet", e))?;
+    }
+    Ok(())
+}
+
+fn reads(history: &History) -> Result<(), (&'static str, String)> {
+    let limit = (history.requests.len() as u64 + SLACK) * SLACK_FACTOR;
+    for (n, row) in history.reads.numbered() {
+        let wrong = |e: String| ("reads.parquet", format!("read {n}: {e}"));
+        if u64::from(row.order) >= limit {
+            return Err(wrong(format!("order {} cannot be", row.order)));
+        }
+        for at in [row.intended_ns, row.sent_ns, row.ended_ns, row.lag_ns] {
+            time(at).map_err(wrong)?;
+        }
+    }
+    for (n, row) in history.cached.numbered() {
+        if u64::from(row.order) >= limit {
+            let reason = format!("row {n}: order {} cannot be", row.order);
+            return Err(("cached.parquet", reason));
+        }
     }
     Ok(())
 }

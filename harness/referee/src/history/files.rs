@@ -72,6 +72,8 @@ pub fn save(history: &History, folder: &Path) -> Result<(), HistoryError> {
     put(&mut meta, folder, &history.fences)?;
     put(&mut meta, folder, &history.trace)?;
     put(&mut meta, folder, &history.effects)?;
+    put(&mut meta, folder, &history.reads)?;
+    put(&mut meta, folder, &history.cached)?;
     sync_folder(folder)?;
     seal::write(folder, meta)?;
     sync_folder(folder)
@@ -111,6 +113,8 @@ pub fn load(folder: &Path) -> Result<LoadedHistory, HistoryError> {
         fences: note.of(take.table())?,
         trace: note.of(take.table())?,
         effects: note.of(take.later_table())?,
+        reads: note.of(take.later_table())?,
+        cached: note.of(take.later_table())?,
         meta,
     };
     bounds::check(&history)

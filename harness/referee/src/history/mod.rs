@@ -74,6 +74,10 @@ pub struct History {
     pub trace: Rows<TraceRow>,
     /// These are the effects that consumers did, as their own databases tell, or whom they called: consumer after consumer, each in its order.
     pub effects: Rows<EffectRow>,
+    /// There is one row for each read of an order that was due, in the order in which they were due; none where nobody reads.
+    pub reads: Rows<ReadRow>,
+    /// What the cache held after the fence, an order at a time; none where there is no cache.
+    pub cached: Rows<CachedRow>,
 }
 
 /// This series of samples compares the wall clock with the monotonic clock, nanoseconds: one that jumped and jumped
@@ -155,6 +159,9 @@ pub struct RunMeta {
     /// How far each consumer had come when it was stopped, in the scenario's order.
     #[serde(default)]
     pub consumers: Vec<ConsumerEnd>,
+    /// What came of reading the cache after the fence; `None` of a strategy without one.
+    #[serde(default)]
+    pub cache: Option<CacheEnd>,
     /// Other topics of this run's cluster on which events of this run were found.
     pub stray_topics: Vec<String>,
     /// When the trace was cut: what came later may be missing in it. `None`: it is whole.
@@ -207,6 +214,13 @@ pub struct ConsumerEnd {
     /// By partition, the offset that its group had committed: it has read everything before it.
     pub committed: BTreeMap<i32, i64>,
     /// Why its effects or its offsets could not be read; `None` where they were.
+    pub unread: Option<String>,
+}
+
+/// What came of reading a strategy's cache after the fence.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheEnd {
+    /// Why it could not be read whole; `None` where it was.
     pub unread: Option<String>,
 }
 
@@ -431,7 +445,7 @@ pub enum Life {
 /// This is one event in a process's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessEvent {
-    /// This is the name of the process: `order-service`, `relay`, `postgres-server`, `kafka-server`, `toxiproxy`.
+    /// This is the name of the process: `order-service`, `relay`, `postgres-server`, `kafka-server`, `redis-server`, `toxiproxy`.
     pub process: String,
     /// This is the process's pid; a restarted process has another.
     pub pid: u32,
@@ -520,6 +534,66 @@ pub struct EffectRow {
     pub attempt: u32,
     /// This is when the consumer sent the transaction of the effect, or when its call was taken; run time.
     pub at_ns: i64,
+}
+
+/// This is what came of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum ReadOutcome {
+    /// The read never left: it was still held back when the load ended, or the connection was refused.
+    NotSent = 0,
+    /// The answer was an order with its version.
+    Answered = 1,
+    /// The answer was that there is no such order.
+    NotFound = 2,
+    /// There was no answer that says anything: a timeout, a reset, an error.
+    Failed = 3,
+}
+
+/// This is where an answer comes from, as it says itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum ReadSource {
+    /// There was no answer, or it does not say.
+    Unknown = 0,
+    /// The cache had it.
+    Cache = 1,
+    /// The cache did not have it, and the database was asked.
+    Database = 2,
+    /// The cache could not be asked, and the database was.
+    Fallback = 3,
+}
+
+/// This is one read: the load generator asked the order service for an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadRow {
+    /// This is the index of the order.
+    pub order: u32,
+    /// This is when the read was due.
+    pub intended_ns: i64,
+    /// This is when it was sent, noted before its first byte.
+    pub sent_ns: i64,
+    /// This is when its answer, its error or its timeout came.
+    pub ended_ns: i64,
+    /// This is the generator's own lateness, nanoseconds, as in [`Request::lag_ns`].
+    pub lag_ns: i64,
+    /// Whether it was due while every connection that reads may have was busy.
+    pub held_back: bool,
+    /// This is what came of it.
+    pub outcome: ReadOutcome,
+    /// This is where the answer comes from.
+    pub source: ReadSource,
+    /// This is the version that was answered; 0 for none.
+    pub version: u32,
+}
+
+/// This is what the cache held of one order after the fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CachedRow {
+    /// This is the index of the order.
+    pub order: u32,
+    /// This is the version that a read would have been answered; 0 for an entry that no version could be read from.
+    pub version: u32,
 }
 
 #[cfg(test)]

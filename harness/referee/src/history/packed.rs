@@ -3,7 +3,8 @@
 
 use super::row::{MAX_FIELDS, Row};
 use super::{
-    Body, EffectRow, Intent, LogRow, Outcome, Request, Sighting, Stage, TraceRow, Tracer, TruthRow,
+    Body, CachedRow, EffectRow, Intent, LogRow, Outcome, ReadOutcome, ReadRow, ReadSource, Request,
+    Sighting, Stage, TraceRow, Tracer, TruthRow,
 };
 
 impl Row for Request {
@@ -190,6 +191,69 @@ impl Row for EffectRow {
             version: field(2) as u32,
             attempt: field(3) as u32,
             at_ns: signed(field(4)),
+        }
+    }
+}
+
+impl Row for ReadRow {
+    const FIELDS: usize = 9;
+
+    fn fields(&self) -> [u64; MAX_FIELDS] {
+        let mut fields = [0; MAX_FIELDS];
+        fields[0] = self.order.into();
+        fields[1] = unsigned(self.intended_ns);
+        fields[2] = unsigned(self.sent_ns.wrapping_sub(self.intended_ns));
+        fields[3] = unsigned(self.ended_ns.wrapping_sub(self.intended_ns));
+        fields[4] = unsigned(self.lag_ns);
+        fields[5] = self.held_back.into();
+        fields[6] = self.outcome as u64;
+        fields[7] = self.source as u64;
+        fields[8] = self.version.into();
+        fields
+    }
+
+    #[inline(always)]
+    fn from_fields(field: impl Fn(usize) -> u64) -> Self {
+        let intended_ns = signed(field(1));
+        Self {
+            order: field(0) as u32,
+            intended_ns,
+            sent_ns: signed(field(2)).wrapping_add(intended_ns),
+            ended_ns: signed(field(3)).wrapping_add(intended_ns),
+            lag_ns: signed(field(4)),
+            held_back: field(5) != 0,
+            outcome: match field(6) {
+                0 => ReadOutcome::NotSent,
+                1 => ReadOutcome::Answered,
+                2 => ReadOutcome::NotFound,
+                _ => ReadOutcome::Failed,
+            },
+            source: match field(7) {
+                0 => ReadSource::Unknown,
+                1 => ReadSource::Cache,
+                2 => ReadSource::Database,
+                _ => ReadSource::Fallback,
+            },
+            version: field(8) as u32,
+        }
+    }
+}
+
+impl Row for CachedRow {
+    const FIELDS: usize = 2;
+
+    fn fields(&self) -> [u64; MAX_FIELDS] {
+        let mut fields = [0; MAX_FIELDS];
+        fields[0] = self.order.into();
+        fields[1] = self.version.into();
+        fields
+    }
+
+    #[inline(always)]
+    fn from_fields(field: impl Fn(usize) -> u64) -> Self {
+        Self {
+            order: field(0) as u32,
+            version: field(1) as u32,
         }
     }
 }

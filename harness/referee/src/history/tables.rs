@@ -4,9 +4,9 @@
 
 use super::column::{Codec, Column, Table};
 use super::{
-    Body, EffectRow, FaultRecord, FenceRecord, Intent, Life, LogRow, NONE, Observation, Outcome,
-    PartitionEnd, Pending, PendingState, ProcessEvent, RawRecord, Request, Sample, Sighting, Stage,
-    TraceRow, Tracer, TruthRow,
+    Body, CachedRow, EffectRow, FaultRecord, FenceRecord, Intent, Life, LogRow, NONE, Observation,
+    Outcome, PartitionEnd, Pending, PendingState, ProcessEvent, RawRecord, ReadOutcome, ReadRow,
+    ReadSource, Request, Sample, Sighting, Stage, TraceRow, Tracer, TruthRow,
 };
 
 /// A table that grows with the load may have at most this many rows.
@@ -502,7 +502,7 @@ impl Table for ProcessEvent {
         vec![
             Column::new(
                 "process",
-                "`order-service`, `relay`, `relay-2`, `consumer-NAME`, `postgres-server`, `kafka-server`, `toxiproxy`",
+                "`order-service`, `relay`, `relay-2`, `consumer-NAME`, `postgres-server`, `kafka-server`, `redis-server`, `toxiproxy`",
                 Codec::Text(|r| &r.process, |r, v| r.process = v),
             ),
             Column::new(
@@ -676,6 +676,129 @@ impl Table for EffectRow {
                 "at_ns",
                 "when the consumer sent the transaction of the effect; of a `call`, when it was taken",
                 Codec::I64(|r| r.at_ns, |r, v| r.at_ns = v),
+            ),
+        ]
+    }
+}
+
+impl Table for ReadRow {
+    const FILE: &'static str = "reads.parquet";
+    const WHAT: &'static str = "One row a read of an order through the cache, in the order in which they were due. Empty where nobody reads; histories of before there were caches have no such file.";
+    const MAX_ROWS: usize = MAX_EVENTS;
+
+    fn blank() -> Self {
+        Self {
+            order: NONE,
+            intended_ns: 0,
+            sent_ns: 0,
+            ended_ns: 0,
+            lag_ns: 0,
+            held_back: false,
+            outcome: ReadOutcome::NotSent,
+            source: ReadSource::Unknown,
+            version: 0,
+        }
+    }
+
+    fn columns() -> Vec<Column<Self>> {
+        vec![
+            Column::new(
+                "read",
+                "number of the read, from 0; the row's own number",
+                Codec::RowNumber,
+            ),
+            Column::new(
+                "order",
+                "number of the order that was asked for",
+                Codec::U32(|r| r.order, |r, v| r.order = v),
+            ),
+            Column::new(
+                "intended_ns",
+                "when it was due",
+                Codec::I64(|r| r.intended_ns, |r, v| r.intended_ns = v),
+            ),
+            Column::new(
+                "sent_ns",
+                "when it was sent",
+                Codec::I64(|r| r.sent_ns, |r, v| r.sent_ns = v),
+            ),
+            Column::new(
+                "ended_ns",
+                "when its answer, error or timeout came",
+                Codec::I64(|r| r.ended_ns, |r, v| r.ended_ns = v),
+            ),
+            Column::new(
+                "lag_ns",
+                "lateness of the generator itself: from when it was due and a connection free until it was sent, a duration",
+                Codec::I64(|r| r.lag_ns, |r, v| r.lag_ns = v),
+            ),
+            Column::new(
+                "held_back",
+                "whether it was due while every connection that reads may have was busy",
+                Codec::Bool(|r| r.held_back, |r, v| r.held_back = v),
+            ),
+            Column::coded(
+                "outcome",
+                "what came of it: it never left; an order with its version; that there is no such order; nothing that says anything",
+                &["not sent", "answered", "not found", "failed"],
+                |r| r.outcome as u32,
+                |r, v| {
+                    let all = [
+                        ReadOutcome::NotSent,
+                        ReadOutcome::Answered,
+                        ReadOutcome::NotFound,
+                        ReadOutcome::Failed,
+                    ];
+                    keep(&mut r.outcome, all.get(v as usize).copied())
+                },
+            ),
+            Column::coded(
+                "source",
+                "where the answer comes from, as it says itself: the cache; the database, since the cache had none; the database, since the cache could not be asked",
+                &["unknown", "cache", "database", "fallback"],
+                |r| r.source as u32,
+                |r, v| {
+                    let all = [
+                        ReadSource::Unknown,
+                        ReadSource::Cache,
+                        ReadSource::Database,
+                        ReadSource::Fallback,
+                    ];
+                    keep(&mut r.source, all.get(v as usize).copied())
+                },
+            ),
+            Column::new(
+                "version",
+                "version that was answered; 0 for none",
+                Codec::U32(|r| r.version, |r, v| r.version = v),
+            ),
+        ]
+    }
+}
+
+impl Table for CachedRow {
+    const FILE: &'static str = "cached.parquet";
+    const WHAT: &'static str = "One row an order that the cache held after the fence. Markers of what was invalidated are none. Empty where there is no cache, and where `cache` of run.json says that it was not read; histories of before there were caches have no such file.";
+    const MAX_ROWS: usize = MAX_EVENTS;
+
+    fn blank() -> Self {
+        Self {
+            order: NONE,
+            version: 0,
+        }
+    }
+
+    fn columns() -> Vec<Column<Self>> {
+        vec![
+            Column::new(
+                "order",
+                "number of the order",
+                Codec::U32(|r| r.order, |r, v| r.order = v),
+            ),
+            Column::new(
+                "version",
+                "version that a read would have been answered; 0 for an entry that no version could be read from",
+                Codec::U32(|r| r.version, |r, v| r.version = v),
             ),
         ]
     }

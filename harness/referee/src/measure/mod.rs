@@ -14,6 +14,7 @@ mod hgrm;
 mod in_doubt;
 mod latency;
 mod phase;
+mod reads;
 mod recorder;
 mod series;
 mod work;
@@ -34,6 +35,7 @@ pub use latency::{
     Latencies, PhaseLatencies, latencies, latencies_from, latencies_where, stretches, whole,
 };
 pub use phase::{Phase, phases};
+pub use reads::{reads, reads_held_back_in};
 pub use recorder::Recorder;
 pub use series::series;
 pub use work::phase_work;

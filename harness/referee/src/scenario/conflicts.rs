@@ -13,13 +13,20 @@ impl Victim {
     /// Returns the links that end at this process.
     pub fn links(self) -> Vec<Link> {
         match self {
-            Self::OrderService => vec![Link::OrdersPostgres, Link::OrdersKafka],
+            Self::OrderService => {
+                vec![Link::OrdersPostgres, Link::OrdersKafka, Link::OrdersRedis]
+            }
             Self::Relay(instance) => {
-                vec![Link::RelayPostgres(instance), Link::RelayKafka(instance)]
+                vec![
+                    Link::RelayPostgres(instance),
+                    Link::RelayKafka(instance),
+                    Link::RelayRedis(instance),
+                ]
             }
             Self::Consumer(_) => Vec::new(),
             Self::PostgresServer => Target::Postgres.links(),
             Self::KafkaServer => Target::Kafka.links(),
+            Self::RedisServer => Target::Redis.links(),
         }
     }
 }
@@ -152,6 +159,8 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
                 "add a strategy with kind = \"dual-write\", or target relay->kafka or kafka"
                     .to_owned(),
             )
+        } else if let Some(lacking) = without_cache(placed.fault.target, strategies) {
+            lacking
         } else if let Some(number) =
             number_of_relay(placed.fault.target).filter(|_| most_relays > 0)
         {
@@ -182,6 +191,43 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
             help,
         );
     }
+}
+
+/// Why nobody feels a fault on the cache, or on a way to it, and what to do; `None` for a fault on anything else.
+fn without_cache(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
+    let of_relay = match target {
+        Target::Redis | Target::Process(Victim::RedisServer) | Target::Link(Link::OrdersRedis) => {
+            false
+        }
+        Target::Link(Link::RelayRedis(_)) => true,
+        Target::Kafka
+        | Target::Postgres
+        | Target::Link(
+            Link::OrdersPostgres | Link::OrdersKafka | Link::RelayPostgres(_) | Link::RelayKafka(_),
+        )
+        | Target::Process(
+            Victim::OrderService
+            | Victim::Relay(_)
+            | Victim::Consumer(_)
+            | Victim::PostgresServer
+            | Victim::KafkaServer,
+        ) => return None,
+    };
+    if !strategies.iter().any(|s| s.has_cache) {
+        let help = "give a strategy `cache = \"invalidate-after-commit\"` (kinds dual-write, polling, cdc and logical-message have that key), and [workload] a `read_share`";
+        return Some((
+            "no strategy of this file has a cache".to_owned(),
+            help.to_owned(),
+        ));
+    }
+    // One whose relay invalidates may still have fewer relays than the fault asks for.
+    (of_relay && !strategies.iter().any(|s| s.relay_invalidates)).then(|| {
+        (
+            "the relay has to do with the cache only where it invalidates it".to_owned(),
+            "give a strategy `cache = \"invalidate-by-relay\"`, or target orders->redis or redis"
+                .to_owned(),
+        )
+    })
 }
 
 /// Notes faults on consumers that the file does not have.
@@ -223,6 +269,7 @@ pub(super) fn without_speaker(
             Victim::OrderService
             | Victim::PostgresServer
             | Victim::KafkaServer
+            | Victim::RedisServer
             | Victim::Consumer(_) => true,
         };
         let mut feel = strategies
@@ -249,13 +296,14 @@ fn number_of_relay(target: Target) -> Option<usize> {
     let victim = match target {
         Target::Process(victim) => victim,
         Target::Link(link) => link.client(),
-        Target::Kafka | Target::Postgres => return None,
+        Target::Kafka | Target::Postgres | Target::Redis => return None,
     };
     match victim {
         Victim::Relay(instance) => Some(instance.index() + 1),
         Victim::OrderService
         | Victim::PostgresServer
         | Victim::KafkaServer
+        | Victim::RedisServer
         | Victim::Consumer(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use super::metric::Unit;
 use super::section::{Entry, Section, article};
 use super::source::suggest;
 use super::units::{parse_duration, parse_size};
-use super::{Comparison, Consumer, ConsumerExpectations, Expectation, Metric, StrategyKind};
+use super::{Comparison, Consumer, ConsumerExpectations, Expectation, Metric, Strategy};
 use toml::de::DeValue;
 
 /// This text tells what to write for a count.
@@ -18,10 +18,11 @@ const SIZE_HELP: &str = "write a bound with its unit, such as \"<= 64MB\" or \">
 /// Reads one section. `most` is how many changes the load intends, where that is known.
 pub(super) fn read(
     s: Section<'_>,
-    kind: &StrategyKind,
+    strategy: &Strategy,
     consumers: &[Consumer],
     most: Option<f64>,
 ) -> (Vec<Expectation>, Vec<ConsumerExpectations>) {
+    let kind = &strategy.kind;
     let mut expectations = Vec::new();
     let mut of_consumers = Vec::new();
     for entry in s.entries() {
@@ -44,6 +45,14 @@ pub(super) fn read(
                 entry.span(),
                 "a dual write has no outbox that could still hold a change, so `undrained` is always 0",
                 "expect `lost` of it",
+            );
+            continue;
+        }
+        if metric.is_of_cache() && strategy.cache.is_none() {
+            s.problem(
+                entry.key_span(),
+                format!("`{}` has no cache, so it has no `{}`", strategy.name, entry.key),
+                "give the strategy a line such as `cache = \"invalidate-after-commit\"`, or remove this one",
             );
             continue;
         }
@@ -98,9 +107,9 @@ pub(super) fn zero(metric: Metric) -> Expectation {
     }
 }
 
-/// What the file says, then the implicit zeros of a relay strategy that it does not override.
-pub(super) fn with_implicit(mut said: Vec<Expectation>, kind: &StrategyKind) -> Vec<Expectation> {
-    for metric in kind.zeros() {
+/// What the file says, then the implicit zeros of a strategy that it does not override.
+pub(super) fn with_implicit(mut said: Vec<Expectation>, zeros: Vec<Metric>) -> Vec<Expectation> {
+    for metric in zeros {
         if !said.iter().any(|e| e.metric == metric) {
             said.push(zero(metric));
         }
@@ -242,6 +251,7 @@ fn impossible(e: &Expectation, most: Option<f64>) -> Option<ExpectationProblem> 
             | Metric::DoubleApplied
             | Metric::Late
             | Metric::Unapplied
+            | Metric::Stale
     );
     let most = most.filter(|most| of_changes && e.value > most.ceil())?;
     Some((

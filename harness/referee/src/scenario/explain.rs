@@ -3,7 +3,7 @@
 use super::keys::names;
 use super::metric::Unit;
 use super::{
-    CONSUMER_COUNTS, COUNTS, LatencyKind, Metric, fault_kind, strategies,
+    CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, LatencyKind, Metric, fault_kind, strategies,
     trigger::TRIGGERS as ALL_TRIGGERS,
 };
 
@@ -24,9 +24,13 @@ macro_rules! lines {
 pub const STRATEGIES: [(&str, &str); strategies::KINDS.len()] = lines!(strategies::KINDS, name);
 
 /// What a fault can hit.
-pub const TARGETS: [(&str, &str); 10] = [
+pub const TARGETS: [(&str, &str); 14] = [
     ("kafka", "every link to Kafka"),
     ("postgres", "every link to PostgreSQL"),
+    (
+        "redis",
+        "every link to Redis, where a strategy has a `cache`",
+    ),
     (
         "orders->postgres",
         "the order service's connections to PostgreSQL",
@@ -37,6 +41,14 @@ pub const TARGETS: [(&str, &str); 10] = [
     ),
     ("relay->postgres", "the relay's connections to PostgreSQL"),
     ("relay->kafka", "the relay's connections to Kafka"),
+    (
+        "orders->redis",
+        "the order service's connections to Redis (strategies with a `cache`)",
+    ),
+    (
+        "relay->redis",
+        "the relay's connections to Redis (cache = \"invalidate-by-relay\" only)",
+    ),
     (
         "order-service",
         "the order service's process (kill, restart, pause); in the same way consumer-NAME is that of the consumer of that name",
@@ -50,6 +62,10 @@ pub const TARGETS: [(&str, &str); 10] = [
         "PostgreSQL with all its backends (kill, restart, pause)",
     ),
     ("kafka-server", "the Kafka broker (kill, restart, pause)"),
+    (
+        "redis-server",
+        "Redis, where a strategy has a `cache` (kill, restart, pause)",
+    ),
 ];
 
 /// These are the kinds of faults: each as a file writes it, with one line of explanation.
@@ -58,6 +74,7 @@ pub const FAULTS: [(&str, &str); fault_kind::KINDS.len()] = lines!(fault_kind::K
 /// What a fault can wait for instead of a time.
 pub const TRIGGERS: [(&str, &str); ALL_TRIGGERS.len()] = lines!(ALL_TRIGGERS, example);
 
+const LONGEST_STALENESS: &str = "of all stale reads the longest time from when the oldest version that it should have seen had been acknowledged to its answer";
 const DRAIN: &str = "time from the end of the load to the last event";
 const RECOVERY: &str = "time from the last heal until everything committed before it has been seen, under whatever load goes on";
 
@@ -148,6 +165,7 @@ fn named(name: &str, what: &'static str, example: &str) -> Named {
 /// What a metric is.
 pub(super) fn of_metric(metric: Metric) -> &'static str {
     match metric {
+        Metric::LongestStaleness => LONGEST_STALENESS,
         Metric::Drain => DRAIN,
         Metric::Recovery => RECOVERY,
         Metric::Cost(kind) => kind.info().what,
@@ -174,9 +192,12 @@ pub(super) fn of_metric(metric: Metric) -> &'static str {
         | Metric::Unapplied
         | Metric::AppliedTwice
         | Metric::AppliedUnseen
-        | Metric::AppliedOutOfOrder => COUNTS
+        | Metric::AppliedOutOfOrder
+        | Metric::Stale
+        | Metric::StaleReads => COUNTS
             .iter()
             .chain(&CONSUMER_COUNTS)
+            .chain(&CACHE_COUNTS)
             .find(|row| row.metric == metric)
             .map_or("", |row| row.what),
     }

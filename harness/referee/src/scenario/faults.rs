@@ -13,17 +13,21 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// These are all targets by name; of the relays, and of their links, only those of the first are here.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("kafka", Target::Kafka),
     ("postgres", Target::Postgres),
+    ("redis", Target::Redis),
     ("orders->postgres", Target::Link(Link::OrdersPostgres)),
     ("orders->kafka", Target::Link(Link::OrdersKafka)),
     ("relay->postgres", Target::Link(Link::RELAY_POSTGRES)),
     ("relay->kafka", Target::Link(Link::RELAY_KAFKA)),
+    ("orders->redis", Target::Link(Link::OrdersRedis)),
+    ("relay->redis", Target::Link(Link::RELAY_REDIS)),
     ("order-service", Target::Process(Victim::OrderService)),
     ("relay", Target::Process(Victim::RELAY)),
     ("postgres-server", Target::Process(Victim::PostgresServer)),
     ("kafka-server", Target::Process(Victim::KafkaServer)),
+    ("redis-server", Target::Process(Victim::RedisServer)),
 ];
 
 fn kind_words() -> Vec<&'static str> {
@@ -116,7 +120,7 @@ impl Fault {
     pub fn concerns(&self, strategy: Topology) -> bool {
         match self.target {
             Target::Process(victim) => strategy.has(victim),
-            Target::Link(_) | Target::Kafka | Target::Postgres => {
+            Target::Link(_) | Target::Kafka | Target::Postgres | Target::Redis => {
                 let mut links = self.target.links().into_iter();
                 links.any(|link| strategy.uses(link))
             }
@@ -127,7 +131,11 @@ impl Fault {
     pub fn consumer(&self) -> Option<ConsumerName> {
         match self.target {
             Target::Process(Victim::Consumer(name)) => Some(name),
-            Target::Process(_) | Target::Link(_) | Target::Kafka | Target::Postgres => None,
+            Target::Process(_)
+            | Target::Link(_)
+            | Target::Kafka
+            | Target::Postgres
+            | Target::Redis => None,
         }
     }
 
@@ -246,7 +254,7 @@ fn read_target(s: &Section<'_>, entry: Entry<'_>) -> Option<Target> {
             format!("`{text}` is not a possible `{}`", entry.key),
             format!(
                 "a strategy has {} relays at most: `relay`, then `{first}` to `{last}`; their links are \
-                 `{first}->postgres` and `{first}->kafka`, and so on",
+                 `{first}->postgres`, `{first}->kafka` and `{first}->redis`, and so on",
                 Instance::MOST
             ),
         );
@@ -268,6 +276,7 @@ fn targets_of_other_relays() -> impl Iterator<Item = Target> {
             Target::Process(Victim::Relay(instance)),
             Target::Link(Link::RelayPostgres(instance)),
             Target::Link(Link::RelayKafka(instance)),
+            Target::Link(Link::RelayRedis(instance)),
         ]
     })
 }
@@ -351,13 +360,13 @@ fn match_target(
         (Target::Process(victim), false) => s.problem(
             kind_entry.span(),
             format!("`{}` does not work on a process, and {} is one", info.name, victim.name()),
-            "a process takes kill, restart or pause; for the network take a link (orders->postgres, orders->kafka, relay->postgres, relay->kafka) or a side (kafka, postgres)",
+            "a process takes kill, restart or pause; for the network take a link (orders->postgres, orders->kafka, orders->redis, relay->postgres, relay->kafka, relay->redis) or a side (kafka, postgres, redis)",
         ),
         (Target::Process(_), true) | (_, false) => {}
         (link, true) => s.problem(
             target_entry.span(),
             format!("`{}` works on a process, and {} is a link", info.name, link.name()),
-            "target one of order-service, relay, consumer-NAME, postgres-server, kafka-server; or take kind = \"down\" to cut the link",
+            "target one of order-service, relay, consumer-NAME, postgres-server, kafka-server, redis-server; or take kind = \"down\" to cut the link",
         ),
     }
 }

@@ -25,6 +25,8 @@ pub const FAULT_ID: usize = 32;
 pub const RATE: (f64, f64) = (0.001, 1_000_000.0);
 /// A strategy's run offers at most this many changes: the history keeps some 40 bytes of each in memory.
 pub const CHANGES: f64 = 50_000_000.0;
+/// Most of all requests that can be reads.
+pub const READ_SHARE: f64 = 0.95;
 /// No load lasts longer than this.
 pub const DURATION: Duration = Duration::from_secs(24 * 3600);
 /// Most changes an order goes through; its attempts are an array in its row.

@@ -140,6 +140,22 @@ pub const CONSUMER_COUNTS: [CountInfo; 4] = [
     },
 ];
 
+/// Everything that is counted of a cache.
+pub const CACHE_COUNTS: [CountInfo; 2] = [
+    CountInfo {
+        metric: Metric::Stale,
+        name: "stale",
+        what: "orders for which the cache, at the end, answers another version than the committed one",
+        implicit: false,
+    },
+    CountInfo {
+        metric: Metric::StaleReads,
+        name: "stale_reads",
+        what: "reads that were answered a version older than one that a client had been told is committed before they were sent",
+        implicit: false,
+    },
+];
+
 /// What a relay strategy is held to, whether its file says so or not: 0 of each.
 pub fn implicit() -> Vec<Metric> {
     let rows = COUNTS.iter().filter(|row| row.implicit);
@@ -165,8 +181,9 @@ impl Metric {
     /// Returns every metric that a scenario file can name: counts, drain and recovery, costs, percentiles of
     /// latencies.
     pub fn all() -> Vec<Metric> {
-        let mut all: Vec<Metric> = COUNTS.iter().map(|row| row.metric).collect();
-        all.extend([Metric::Drain, Metric::Recovery]);
+        let counts = COUNTS.iter().chain(&CACHE_COUNTS);
+        let mut all: Vec<Metric> = counts.map(|row| row.metric).collect();
+        all.extend([Metric::LongestStaleness, Metric::Drain, Metric::Recovery]);
         all.extend(COSTS.iter().map(|row| Metric::Cost(row.kind)));
         for kind in [
             LatencyKind::Order,
@@ -207,10 +224,18 @@ impl Metric {
         matches!(self, Self::Reordered | Self::Overtaken)
     }
 
+    /// Whether it is of a cache, so that a strategy without one has none of it.
+    pub fn is_of_cache(self) -> bool {
+        matches!(
+            self,
+            Self::Stale | Self::StaleReads | Self::LongestStaleness
+        )
+    }
+
     /// What it is measured in.
     pub fn unit(self) -> Unit {
         match self {
-            Self::Latency(..) => Unit::Milliseconds,
+            Self::Latency(..) | Self::LongestStaleness => Unit::Milliseconds,
             Self::Drain | Self::Recovery => Unit::Seconds,
             Self::Cost(kind) => kind.info().unit,
             _ => Unit::Count,

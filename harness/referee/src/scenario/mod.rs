@@ -1,5 +1,6 @@
 //! A scenario: what to run, parsed once, valid from then on. No I/O after parsing.
 
+mod cache;
 mod chains;
 mod conflicts;
 mod consumer;
@@ -28,15 +29,16 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
+pub use cache::Cache;
 pub use consumer::{Consumer, ConsumerExpectations};
 pub use consumer_name::ConsumerName;
 pub use cost::{COSTS, CostInfo, CostKind};
 pub use fault_kind::{FaultKind, Stream, Toxic};
 pub use load::load;
-pub use metric::{CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
+pub use metric::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
 pub use parse::{LoadedScenario, parse};
 pub use source::{Problem, ScenarioError};
-pub use topology::{Instance, Publisher, Topology, is_of_kind};
+pub use topology::{Instance, Publisher, Server, Topology, is_of_kind};
 pub use trigger::Trigger;
 
 use crate::envelope::EventPlace;
@@ -155,6 +157,9 @@ pub struct Workload {
     pub postgres_connections: usize,
     /// Fewer committed changes than this in any phase prove nothing.
     pub min_committed_per_phase: u64,
+    /// Of all requests, changes and reads, so many are reads.
+    #[serde(default)]
+    pub read_share: f64,
 }
 
 /// A `[[fault]]` of a scenario file is read into this: what it hits, how, when and for how long.
@@ -197,6 +202,10 @@ pub enum Link {
     RelayPostgres(Instance),
     /// A relay reaches Kafka by this link: `relay->kafka`, `relay-2->kafka`, ...
     RelayKafka(Instance),
+    /// The order service reaches Redis by this link, `orders->redis`, where there is a cache.
+    OrdersRedis,
+    /// A relay reaches Redis by this link, where it invalidates the cache: `relay->redis`, `relay-2->redis`, ...
+    RelayRedis(Instance),
 }
 
 impl Link {
@@ -204,8 +213,10 @@ impl Link {
     pub const RELAY_POSTGRES: Link = Self::RelayPostgres(Instance::FIRST);
     /// The first relay's link to Kafka is `relay->kafka`.
     pub const RELAY_KAFKA: Link = Self::RelayKafka(Instance::FIRST);
+    /// The first relay's link to Redis is `relay->redis`.
+    pub const RELAY_REDIS: Link = Self::RelayRedis(Instance::FIRST);
 
-    /// These are the links of a strategy with one relay, or with none.
+    /// These are the links of a strategy with one relay, or with none, and without a cache.
     pub const PLAIN: [Link; 4] = [
         Self::OrdersPostgres,
         Self::OrdersKafka,
@@ -214,15 +225,17 @@ impl Link {
     ];
 
     /// Every link that a strategy can have.
-    pub const ALL: [Link; 2 + 2 * Instance::MOST] = {
-        let mut all = [Self::OrdersPostgres; 2 + 2 * Instance::MOST];
+    pub const ALL: [Link; 3 + 3 * Instance::MOST] = {
+        let mut all = [Self::OrdersPostgres; 3 + 3 * Instance::MOST];
         all[1] = Self::OrdersKafka;
         let mut n = 0;
         while n < Instance::MOST {
             all[2 + 2 * n] = Self::RelayPostgres(Instance::ALL[n]);
             all[3 + 2 * n] = Self::RelayKafka(Instance::ALL[n]);
+            all[3 + 2 * Instance::MOST + n] = Self::RelayRedis(Instance::ALL[n]);
             n += 1;
         }
+        all[2 + 2 * Instance::MOST] = Self::OrdersRedis;
         all
     };
 
@@ -233,19 +246,33 @@ impl Link {
             Self::OrdersKafka => "orders->kafka",
             Self::RelayPostgres(instance) => instance.postgres_link(),
             Self::RelayKafka(instance) => instance.kafka_link(),
+            Self::OrdersRedis => "orders->redis",
+            Self::RelayRedis(instance) => instance.redis_link(),
         }
     }
 
-    /// Whether it ends at Kafka (otherwise at PostgreSQL).
-    pub fn is_kafka(self) -> bool {
-        matches!(self, Self::OrdersKafka | Self::RelayKafka(_))
+    /// Returns the server at its far end.
+    pub fn server(self) -> Server {
+        match self {
+            Self::OrdersPostgres | Self::RelayPostgres(_) => Server::Postgres,
+            Self::OrdersKafka | Self::RelayKafka(_) => Server::Kafka,
+            Self::OrdersRedis | Self::RelayRedis(_) => Server::Redis,
+        }
+    }
+
+    /// Returns every link that ends at this server.
+    pub fn to(server: Server) -> Vec<Link> {
+        let all = Self::ALL.into_iter();
+        all.filter(|link| link.server() == server).collect()
     }
 
     /// Returns the process at its near end, which connects to the server.
     pub fn client(self) -> Victim {
         match self {
-            Self::OrdersPostgres | Self::OrdersKafka => Victim::OrderService,
-            Self::RelayPostgres(instance) | Self::RelayKafka(instance) => Victim::Relay(instance),
+            Self::OrdersPostgres | Self::OrdersKafka | Self::OrdersRedis => Victim::OrderService,
+            Self::RelayPostgres(instance)
+            | Self::RelayKafka(instance)
+            | Self::RelayRedis(instance) => Victim::Relay(instance),
         }
     }
 }
@@ -280,6 +307,8 @@ pub enum Victim {
     PostgresServer,
     /// The Kafka broker is called `kafka-server`.
     KafkaServer,
+    /// The Redis server is called `redis-server`.
+    RedisServer,
 }
 
 impl Victim {
@@ -294,6 +323,7 @@ impl Victim {
             Self::Consumer(name) => name.process(),
             Self::PostgresServer => "postgres-server",
             Self::KafkaServer => "kafka-server",
+            Self::RedisServer => "redis-server",
         }
     }
 }
@@ -309,9 +339,14 @@ impl TryFrom<String> for Victim {
 
     fn try_from(name: String) -> Result<Self, String> {
         let relays = Instance::ALL.into_iter().map(Self::Relay);
-        let servers = [Self::OrderService, Self::PostgresServer, Self::KafkaServer];
+        let others = [
+            Self::OrderService,
+            Self::PostgresServer,
+            Self::KafkaServer,
+            Self::RedisServer,
+        ];
         relays
-            .chain(servers)
+            .chain(others)
             .find(|victim| victim.name() == name)
             .or_else(|| ConsumerName::of_process(&name).map(Self::Consumer))
             .ok_or_else(|| format!("there is no process `{name}`"))
@@ -327,6 +362,8 @@ pub enum Target {
     Kafka,
     /// The fault hits every link to PostgreSQL; files say `postgres`.
     Postgres,
+    /// The fault hits every link to Redis; files say `redis`.
+    Redis,
     /// The fault hits this process, which is part of the system under test or a server.
     Process(Victim),
 }
@@ -338,6 +375,7 @@ impl Target {
             Self::Link(link) => link.name(),
             Self::Kafka => "kafka",
             Self::Postgres => "postgres",
+            Self::Redis => "redis",
             Self::Process(victim) => victim.name(),
         }
     }
@@ -346,8 +384,9 @@ impl Target {
     pub fn links(self) -> Vec<Link> {
         match self {
             Self::Link(link) => vec![link],
-            Self::Kafka => Link::ALL.into_iter().filter(|l| l.is_kafka()).collect(),
-            Self::Postgres => Link::ALL.into_iter().filter(|l| !l.is_kafka()).collect(),
+            Self::Kafka => Link::to(Server::Kafka),
+            Self::Postgres => Link::to(Server::Postgres),
+            Self::Redis => Link::to(Server::Redis),
             Self::Process(_) => Vec::new(),
         }
     }
@@ -368,6 +407,9 @@ pub struct Strategy {
     /// So many processes of its relay run, where it has one.
     #[serde(default = "one")]
     pub instances: u8,
+    /// This is the cache that its order service reads through; `None` where it has none.
+    #[serde(default)]
+    pub cache: Option<Cache>,
     /// All that is expected of it: the implicit zeros of a relay strategy, overridden by name by
     /// `[expect.NAME]`, and what that adds. Empty for a dual write without `[expect.NAME]`.
     pub expectations: Vec<Expectation>,
@@ -382,12 +424,22 @@ const fn one() -> u8 {
 }
 
 impl Strategy {
+    /// Counts that are expected to be 0 unless the file says otherwise: those of its kind, and what its cache promises.
+    pub fn zeros(&self) -> Vec<Metric> {
+        let mut zeros = self.kind.zeros();
+        let promised = self.cache.is_some_and(Cache::converges);
+        zeros.extend(promised.then_some(Metric::Stale));
+        zeros
+    }
+
     /// What it is made of.
     pub fn topology(&self) -> Topology {
         let kind = self.kind.topology();
         let relays = kind.relays.saturating_mul(self.instances);
         Topology {
             relays: relays.min(Instance::MOST as u8),
+            has_cache: self.cache.is_some(),
+            relay_invalidates: self.cache.is_some_and(|cache| cache.mode.is_of_relay()),
             ..kind
         }
     }
@@ -487,6 +539,8 @@ impl StrategyKind {
             has_outbox: true,
             reads_log,
             tells_pending,
+            has_cache: false,
+            relay_invalidates: false,
         };
         match self {
             Self::DualWrite { .. } => Topology {
@@ -495,6 +549,8 @@ impl StrategyKind {
                 has_outbox: false,
                 reads_log: false,
                 tells_pending: true,
+                has_cache: false,
+                relay_invalidates: false,
             },
             Self::Polling { .. } => relay(false, true),
             Self::EventSourcing { publish } => relay(matches!(publish, Publishing::Cdc), true),
@@ -628,6 +684,13 @@ pub enum Metric {
     AppliedUnseen,
     /// A consumer took an order back to an older version than one that it had applied before.
     AppliedOutOfOrder,
+    /// The cache, after the fence, answers another version of an order than the committed one.
+    Stale,
+    /// A read was answered a version older than one that had been acknowledged before it was sent.
+    StaleReads,
+    /// Milliseconds from when the oldest version that a stale read should have seen had been acknowledged to that read's
+    /// answer, the longest of them.
+    LongestStaleness,
     /// Seconds from the end of the load until the last committed change was seen.
     Drain,
     /// Seconds from the last heal until everything committed before it was seen.
@@ -710,9 +773,10 @@ pub struct Drain {
 impl Metric {
     /// Returns the metric's name in scenario files and records, e.g. `lost`, `propagation_p99`.
     pub fn name(self) -> String {
-        let mut counts = COUNTS.iter().chain(&CONSUMER_COUNTS);
+        let mut counts = COUNTS.iter().chain(&CONSUMER_COUNTS).chain(&CACHE_COUNTS);
         let count = counts.find(|row| row.metric == self);
         let plain = match self {
+            Self::LongestStaleness => "longest_staleness",
             Self::Drain => "drain",
             Self::Recovery => "recovery",
             Self::Cost(kind) => kind.info().name,
@@ -749,7 +813,9 @@ impl Metric {
             | Self::Unapplied
             | Self::AppliedTwice
             | Self::AppliedUnseen
-            | Self::AppliedOutOfOrder => count.map_or("", |row| row.name),
+            | Self::AppliedOutOfOrder
+            | Self::Stale
+            | Self::StaleReads => count.map_or("", |row| row.name),
         };
         plain.to_owned()
     }

@@ -6,7 +6,7 @@ use super::section::{Entry, Section};
 use super::source::{Problem, Problems, ScenarioError, suggest};
 use super::strategies::{self, Surroundings, name_problem, plain};
 use super::{Consumer, Fault, OrderTest, Scenario, Strategy, Topology, Workload};
-use super::{chains, conflicts, consumer, expectations, limits, stack, workload};
+use super::{cache, chains, conflicts, consumer, expectations, limits, stack, workload};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -232,9 +232,17 @@ fn read(
         let said = entries.iter().find(|entry| entry.key == "partitions");
         said.map_or(section.span(), Entry::span)
     });
+    let share_span = workload_section.as_ref().and_then(|section| {
+        let entries = section.entries();
+        let said = entries.iter().find(|entry| entry.key == "read_share");
+        said.map(Entry::span)
+    });
     let workload = workload_section.and_then(workload::read);
     let mut faults = read_faults(&mut s, workload.as_ref());
     let placed = read_strategies(&mut s, &Surroundings { folder });
+    if let Some(workload) = &workload {
+        cache::against_the_load(&placed, workload, share_span, problems);
+    }
     let consumer_entry = s.get("consumer");
     let consumers = consumer::read(consumer_entry, problems);
     let topologies: Vec<Topology> = placed.iter().map(|p| p.strategy.topology()).collect();
@@ -449,12 +457,12 @@ fn read_expectations(
         if let Some(strategy) = strategies.iter_mut().find(|x| x.name == entry.key) {
             let most = workload.map(Workload::planned);
             (strategy.expectations, strategy.of_consumers) =
-                expectations::read(section, &strategy.kind, consumers, most);
+                expectations::read(section, strategy, consumers, most);
         }
     }
     for strategy in &mut strategies {
         let said = std::mem::take(&mut strategy.expectations);
-        strategy.expectations = expectations::with_implicit(said, &strategy.kind);
+        strategy.expectations = expectations::with_implicit(said, strategy.zeros());
         let said = std::mem::take(&mut strategy.of_consumers);
         strategy.of_consumers = consumer::with_implicit(said, consumers, &strategy.expectations);
     }

@@ -6,12 +6,27 @@ use super::{Link, Victim};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Instance(u8);
 
-/// Each row has, by instance, the names of its process and of its links to PostgreSQL and Kafka.
-const NAMES: [[&str; 3]; Instance::MOST] = [
-    ["relay", "relay->postgres", "relay->kafka"],
-    ["relay-2", "relay-2->postgres", "relay-2->kafka"],
-    ["relay-3", "relay-3->postgres", "relay-3->kafka"],
-    ["relay-4", "relay-4->postgres", "relay-4->kafka"],
+/// Each row has, by instance, the names of its process and of its links to PostgreSQL, Kafka and Redis.
+const NAMES: [[&str; 4]; Instance::MOST] = [
+    ["relay", "relay->postgres", "relay->kafka", "relay->redis"],
+    [
+        "relay-2",
+        "relay-2->postgres",
+        "relay-2->kafka",
+        "relay-2->redis",
+    ],
+    [
+        "relay-3",
+        "relay-3->postgres",
+        "relay-3->kafka",
+        "relay-3->redis",
+    ],
+    [
+        "relay-4",
+        "relay-4->postgres",
+        "relay-4->kafka",
+        "relay-4->redis",
+    ],
 ];
 
 impl Instance {
@@ -44,6 +59,21 @@ impl Instance {
     pub(super) fn kafka_link(self) -> &'static str {
         NAMES[self.index()][2]
     }
+
+    pub(super) fn redis_link(self) -> &'static str {
+        NAMES[self.index()][3]
+    }
+}
+
+/// This is what the far end of a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// The link ends at the database, PostgreSQL.
+    Postgres,
+    /// The link ends at the broker, Kafka.
+    Kafka,
+    /// The link ends at the cache, Redis.
+    Redis,
 }
 
 /// Whether a process of this name is `process`, or another of its kind where there are several (`relay-2`).
@@ -77,6 +107,10 @@ pub struct Topology {
     pub reads_log: bool,
     /// Whether it can be asked what is not published yet.
     pub tells_pending: bool,
+    /// Whether its order service reads orders through a cache.
+    pub has_cache: bool,
+    /// Whether its relay invalidates that cache.
+    pub relay_invalidates: bool,
 }
 
 impl Topology {
@@ -110,6 +144,7 @@ impl Topology {
             | Victim::KafkaServer
             | Victim::Consumer(_) => true,
             Victim::Relay(instance) => instance.index() < usize::from(self.relays),
+            Victim::RedisServer => self.has_cache,
         }
     }
 
@@ -119,6 +154,8 @@ impl Topology {
             Link::OrdersPostgres => true,
             Link::OrdersKafka => self.publisher == Publisher::Service,
             Link::RelayPostgres(_) | Link::RelayKafka(_) => self.has(link.client()),
+            Link::OrdersRedis => self.has_cache,
+            Link::RelayRedis(_) => self.relay_invalidates && self.has(link.client()),
         }
     }
 }

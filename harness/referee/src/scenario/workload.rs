@@ -1,10 +1,10 @@
 //! `[workload]` and `[drain]`: the load, and how long the rest may take.
 
 use super::keys::{KeyInfo, Shape};
-use super::limits;
 use super::section::Section;
 use super::units::show_duration;
 use super::{Drain, Workload};
+use super::{cache, limits};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -24,7 +24,7 @@ fn mode_words() -> Vec<&'static str> {
 }
 
 /// Keys that a closed loop has no use for.
-pub(super) const OF_AN_OPEN_LOOP: [&str; 3] = ["rate", "ramp", "connections"];
+pub(super) const OF_AN_OPEN_LOOP: [&str; 4] = ["rate", "ramp", "connections", "read_share"];
 
 const fn count(least: u32, most: u32) -> Shape {
     Shape::Integer {
@@ -50,7 +50,7 @@ const fn from_zero(most: Duration) -> Shape {
 }
 
 /// These are the keys that `[workload]` can have.
-pub(super) const KEYS: [KeyInfo; 17] = [
+pub(super) const KEYS: [KeyInfo; 18] = [
     KeyInfo::usually(
         "load",
         Shape::Word(mode_words),
@@ -164,6 +164,15 @@ pub(super) const KEYS: [KeyInfo; 17] = [
         "100",
         "fewer committed changes than this in a phase prove nothing",
     ),
+    KeyInfo::usually(
+        "read_share",
+        Shape::Number {
+            least: 0.0,
+            most: limits::READ_SHARE,
+        },
+        "0",
+        "so many of all requests, changes and reads, are reads (open loop): they are beside the changes, whose `rate` stays what it is, and each is of an order that changed lately",
+    ),
 ];
 
 /// These are the keys that `[drain]` can have.
@@ -205,6 +214,21 @@ impl Workload {
         }
     }
 
+    /// How many reads are due a second, beside the changes; 0 where nobody reads.
+    pub fn reads_a_second(&self) -> f64 {
+        self.rate * self.reads_a_change()
+    }
+
+    /// How many reads there are for each change.
+    fn reads_a_change(&self) -> f64 {
+        self.read_share / (1.0 - self.read_share)
+    }
+
+    /// How many reads are intended in all.
+    pub fn planned_reads(&self) -> f64 {
+        self.planned() * self.reads_a_change()
+    }
+
     /// How many changes are intended in all.
     pub fn planned(&self) -> f64 {
         self.planned_until(self.duration)
@@ -241,6 +265,10 @@ fn read_mode(s: &mut Section<'_>) -> (Mode, Option<usize>) {
         (Mode::Closed, clients) => {
             for key in OF_AN_OPEN_LOOP {
                 if let Some(entry) = s.get(key) {
+                    if key == "read_share" {
+                        cache::reads_of_a_closed_loop(s, entry);
+                        continue;
+                    }
                     s.problem(
                         entry.key_span(),
                         format!("`{key}` is of an open loop, and this load is closed"),
@@ -328,6 +356,11 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
         .get("skew")
         .and_then(|e| s.number(e, 0.0..=limits::SKEW))
         .unwrap_or(0.0);
+    let share_entry = s.get("read_share");
+    let read_share = share_entry
+        .filter(|_| mode == Mode::Open)
+        .and_then(|e| s.number(e, 0.0..=limits::READ_SHARE))
+        .unwrap_or(0.0);
     let ramp_entry = s.get("ramp");
     let ramp = ramp_entry
         .and_then(|e| s.duration(e, Duration::ZERO..=limits::DURATION))
@@ -405,6 +438,7 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
         partitions,
         postgres_connections,
         min_committed_per_phase,
+        read_share,
     };
     let planned = workload.planned();
     let about = rate_entry.or(duration_entry);
@@ -423,6 +457,20 @@ pub(super) fn read(mut s: Section<'_>) -> Option<Workload> {
                 entry.span(),
                 "rate and duration make less than one change",
                 "raise `rate` or `duration`",
+            );
+        } else if let Some(entry) =
+            share_entry.filter(|_| workload.planned_reads() > limits::CHANGES)
+        {
+            s.problem(
+                entry.span(),
+                format!(
+                    "rate, duration and share make {:.0} reads",
+                    workload.planned_reads()
+                ),
+                format!(
+                    "lower `read_share`, `rate` or `duration`: a run sends at most {:.0} reads",
+                    limits::CHANGES
+                ),
             );
         }
     }

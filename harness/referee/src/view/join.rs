@@ -8,6 +8,7 @@ use super::on_topic::{self, Ends};
 use crate::history::{Body, History, LogRow, NONE, Places, Request, Rows, TruthRow};
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::ops::Range;
 
 /// What a record on the topic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,6 +205,15 @@ impl<'a> Join<'a> {
             .truth
             .partition_point(start..end, |r| r.version < version);
         (found < end && self.truth.at(found).version == version).then_some(found)
+    }
+
+    /// Returns the slots of an order's versions, in their order; none of an order that nobody changed.
+    pub fn slots_of(&self, order: u32) -> Range<usize> {
+        let at = |n: usize| self.base.get(n).map(|base| *base as usize);
+        match (at(order as usize), at((order as usize).saturating_add(1))) {
+            (Some(start), Some(end)) if order != NONE => start..end,
+            _ => 0..0,
+        }
     }
 
     /// Whether the valid events of each order are on one partition, first ones by version.

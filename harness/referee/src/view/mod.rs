@@ -2,6 +2,7 @@
 //! each thing can have met its fate. Pure; it judges nothing.
 
 mod bits;
+mod freshness;
 mod join;
 mod on_topic;
 mod passed;
@@ -10,13 +11,14 @@ mod span;
 mod window;
 
 pub use bits::Bits;
+pub use freshness::Freshness;
 pub(crate) use join::Latest;
 pub use join::{Class, Join};
 pub use on_topic::AppendBounds;
 pub use span::{NEVER, Span};
 pub use window::{Window, concerning, explaining, fault_name, strategy, windows, windows_for};
 
-use crate::history::{History, Request};
+use crate::history::{History, ReadRow, Request};
 use crate::scenario::{Publisher, StrategyKind};
 use passed::Passed;
 use real_time::RealTime;
@@ -31,6 +33,7 @@ pub struct View<'a> {
     kind: Option<&'a StrategyKind>,
     passed: Option<Passed>,
     real_time: OnceCell<RealTime>,
+    freshness: OnceCell<Freshness>,
 }
 
 impl<'a> View<'a> {
@@ -48,6 +51,7 @@ impl<'a> View<'a> {
             kind,
             passed,
             real_time: OnceCell::new(),
+            freshness: OnceCell::new(),
         }
     }
 
@@ -64,6 +68,11 @@ impl<'a> View<'a> {
     /// When the change that made a slot was first sent; `None` for one that nobody sent.
     pub fn first_sent_ns(&self, slot: usize) -> Option<i64> {
         self.real_time().first_sent_ns(&self.join, slot)
+    }
+
+    /// Returns what each read had to see at least.
+    pub fn freshness(&self) -> &Freshness {
+        self.freshness.get_or_init(|| Freshness::new(self))
     }
 
     fn real_time(&self) -> &RealTime {
@@ -124,6 +133,19 @@ impl<'a> View<'a> {
         Span {
             until_ns: span.until_ns.max(until_ns),
             ..span
+        }
+    }
+
+    /// The time in which a read that was answered too old a version can have come to that: from the intended start of
+    /// the oldest change that it should have seen, in `slot`, to its answer.
+    pub fn stale_span(&self, slot: usize, read: &ReadRow) -> Span {
+        let answered = Span {
+            from_ns: read.ended_ns,
+            until_ns: read.ended_ns,
+        };
+        match self.join.request(slot) {
+            Some(request) => answered.hull(self.request_span(request)),
+            None => answered,
         }
     }
 

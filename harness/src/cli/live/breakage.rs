@@ -15,6 +15,8 @@ pub enum SystemPart {
     Relay(Instance),
     /// Kafka, and every way to it.
     Broker,
+    /// Redis, and every way to it.
+    Cache,
     /// The consumers of the events, all together.
     Consumers,
 }
@@ -27,6 +29,7 @@ impl SystemPart {
             .into_iter()
             .chain(relays)
             .chain([Self::Broker])
+            .chain(topology.has_cache.then_some(Self::Cache))
             .collect()
     }
 
@@ -37,6 +40,7 @@ impl SystemPart {
             Self::Database => "database",
             Self::Relay(instance) => instance.name(),
             Self::Broker => "broker",
+            Self::Cache => "cache",
             Self::Consumers => "consumers",
         }
     }
@@ -52,6 +56,9 @@ impl SystemPart {
             Target::Process(Victim::KafkaServer)
             | Target::Kafka
             | Target::Link(Link::OrdersKafka | Link::RelayKafka(_)) => Self::Broker,
+            Target::Process(Victim::RedisServer)
+            | Target::Redis
+            | Target::Link(Link::OrdersRedis | Link::RelayRedis(_)) => Self::Cache,
         }
     }
 }

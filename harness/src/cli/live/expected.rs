@@ -73,6 +73,9 @@ impl Standing {
             | Metric::AppliedTwice
             | Metric::AppliedUnseen
             | Metric::AppliedOutOfOrder
+            | Metric::Stale
+            | Metric::StaleReads
+            | Metric::LongestStaleness
             | Metric::Drain
             | Metric::Recovery
             | Metric::Cost(_)

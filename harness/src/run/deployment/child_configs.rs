@@ -6,8 +6,10 @@ use crate::process::{ChildSpec, Ready};
 use crate::run::{RunError, folder, trace};
 use crate::scenario::{Instance, Link};
 use crate::stack::StackInfo;
+use crate::stack::leftovers::cache_prefix;
 use relays::config::{
-    CommitMode, KafkaTarget, PostgresTarget, RelayConfig, ServiceConfig, SourceConfig, TraceTarget,
+    CacheTarget, CommitMode, KafkaTarget, PostgresTarget, RelayCache, RelayConfig, ServiceCache,
+    ServiceConfig, SourceConfig, TraceTarget,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +25,7 @@ impl Deployment<'_> {
     pub(super) fn service_spec(&self) -> Result<ChildSpec, RunError> {
         match self.parts.service(self)? {
             Some(theirs) => Ok(theirs),
-            None => self.own_child(ORDER_SERVICE, ORDER_SERVICE, &self.service_config()),
+            None => self.own_child(ORDER_SERVICE, ORDER_SERVICE, &self.service_config()?),
         }
     }
 
@@ -41,10 +43,20 @@ impl Deployment<'_> {
         source: SourceConfig,
         commit: CommitMode,
     ) -> Result<ChildSpec, RunError> {
+        let invalidates = self.strategy.topology().relay_invalidates;
+        let cache = self.strategy.cache.filter(|_| invalidates);
+        let cache = cache.map(|cache| {
+            let target = self.cache(Link::RelayRedis(instance))?;
+            Ok::<_, RunError>(RelayCache {
+                target,
+                fill: cache.fill,
+            })
+        });
         let config = RelayConfig {
             postgres: self.postgres(Link::RelayPostgres(instance), self.layout.relay_role()),
             kafka: self.kafka(Link::RelayKafka(instance)),
             source,
+            cache: cache.transpose()?,
             synchronous_commit: commit,
             one_of_several: self.strategy.topology().relays > 1,
             trace: self.trace_target(Tracer::Relay),
@@ -87,15 +99,24 @@ impl Deployment<'_> {
         folder::log(&self.folder, &self.strategy.name, name)
     }
 
-    fn service_config(&self) -> ServiceConfig {
-        ServiceConfig {
+    fn service_config(&self) -> Result<ServiceConfig, RunError> {
+        let cache = self.strategy.cache.map(|cache| {
+            Ok::<_, RunError>(ServiceCache {
+                target: self.cache(Link::OrdersRedis)?,
+                mode: cache.mode,
+                fill: cache.fill,
+                fill_hold_ms: cache.fill_hold.as_millis() as u64,
+            })
+        });
+        Ok(ServiceConfig {
             listen: self.service_address,
             run: self.key.run.clone(),
             postgres: self.postgres(Link::OrdersPostgres, self.layout.service_role()),
             postgres_connections: self.scenario.workload.postgres_connections,
             write_path: self.parts.write_path(self),
+            cache: cache.transpose()?,
             trace: self.trace_target(Tracer::OrderService),
-        }
+        })
     }
 
     fn trace_target(&self, tracer: Tracer) -> Option<TraceTarget> {
@@ -122,6 +143,26 @@ impl Deployment<'_> {
             password: self.layout.password.clone(),
             ..direct.clone()
         }
+    }
+
+    /// Returns how this link reaches the cache; an Err says that the stack has none.
+    fn cache(&self, link: Link) -> Result<CacheTarget, RunError> {
+        let direct = self.cache_around_proxies()?;
+        Ok(match self.proxies.get(&link) {
+            Some((_, route)) => CacheTarget {
+                address: route.connect.clone(),
+                ..direct
+            },
+            None => direct,
+        })
+    }
+
+    /// Returns the referee's way to the strategy's keys in the cache.
+    pub(in crate::run) fn cache_around_proxies(&self) -> Result<CacheTarget, RunError> {
+        Ok(CacheTarget {
+            address: self.stack.cache()?.address.clone(),
+            prefix: cache_prefix(&self.topic_name),
+        })
     }
 
     /// Returns how this link reaches Kafka.

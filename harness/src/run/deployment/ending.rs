@@ -208,6 +208,8 @@ impl Deployment<'_> {
                     .err()
                     .map(|e| e.to_string()),
             );
+            // By the topic's name, so before that.
+            problems.extend(self.empty_cache().await.err());
             problems.extend(self.topic.delete().await.err());
             for topic in &self.topics_beside {
                 problems.extend(topic.delete().await.err());
@@ -226,6 +228,15 @@ impl Deployment<'_> {
                 text: format!("tearing down {}: {text}", self.strategy.name),
             });
         }
+    }
+
+    async fn empty_cache(&self) -> Result<(), String> {
+        if !self.strategy.topology().has_cache {
+            return Ok(());
+        }
+        let target = self.cache_around_proxies().map_err(|e| e.to_string())?;
+        let removed = relays::cache::remove_all(&target).await;
+        removed.map_err(|e| e.to_string())
     }
 
     /// What was worth keeping of it is in the history.

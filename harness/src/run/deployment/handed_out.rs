@@ -35,7 +35,11 @@ impl Deployment<'_> {
             processes.insert(victim, child.clone());
             stops.insert(victim, self.stop_of(victim));
         }
-        for victim in [Victim::PostgresServer, Victim::KafkaServer] {
+        for victim in [
+            Victim::PostgresServer,
+            Victim::KafkaServer,
+            Victim::RedisServer,
+        ] {
             if let Some(child) = self.stack.server(victim) {
                 processes.insert(victim, child.clone());
             }
@@ -62,7 +66,10 @@ impl Deployment<'_> {
         match victim {
             Victim::Relay(_) => self.parts.stop(),
             Victim::OrderService => self.stop_of_service(),
-            Victim::Consumer(_) | Victim::PostgresServer | Victim::KafkaServer => Stop::default(),
+            Victim::Consumer(_)
+            | Victim::PostgresServer
+            | Victim::KafkaServer
+            | Victim::RedisServer => Stop::default(),
         }
     }
 
@@ -142,6 +149,7 @@ impl Deployment<'_> {
         let servers = [
             self.stack.server(Victim::PostgresServer),
             self.stack.server(Victim::KafkaServer),
+            self.stack.server(Victim::RedisServer),
             self.stack.toxiproxy(),
         ];
         servers.into_iter().flatten()

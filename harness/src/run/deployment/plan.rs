@@ -86,7 +86,7 @@ impl<'a> Deployment<'a> {
             service_address,
             relay_addresses,
             _ports: ports,
-            _port_beside: None,
+            _ports_beside: None,
             topics_beside: topics_beside.collect(),
             parts,
             service: None,

@@ -2,11 +2,14 @@
 
 use super::{Route, StackInfo};
 use crate::process::environment;
-use crate::scenario::Link;
+use crate::scenario::{Link, Server};
 use relays::config::PostgresTarget;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// A cache is reached by these links at least.
+const CACHE_LINKS: [Link; 2] = [Link::OrdersRedis, Link::RELAY_REDIS];
 
 /// This is the content of a stack file, such as `external.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +18,9 @@ pub(super) struct Description {
     pub(super) postgres: Postgres,
     pub(super) kafka: Kafka,
     pub(super) toxiproxy: Toxiproxy,
+    /// Scenarios with a cache need it, and no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) redis: Option<Redis>,
     pub(super) link: BTreeMap<Link, Way>,
 }
 
@@ -42,6 +48,13 @@ pub(super) struct Kafka {
 #[serde(deny_unknown_fields)]
 pub(super) struct Toxiproxy {
     pub(super) url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Redis {
+    /// This is its `host:port`.
+    pub(super) address: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,12 +87,19 @@ impl Description {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let description: Self = toml::from_str(text).map_err(|e| e.to_string())?;
         // Those of further relays are for who has scenarios with faults on them.
-        let missing = Link::PLAIN
-            .iter()
-            .find(|l| !description.link.contains_key(l));
-        match missing {
-            Some(link) => Err(format!(
+        let has_redis = description.redis.is_some();
+        let of_cache = CACHE_LINKS.iter().filter(|_| has_redis);
+        let mut wanted = Link::PLAIN.iter().chain(of_cache);
+        if let Some(link) = wanted.find(|l| !description.link.contains_key(l)) {
+            return Err(format!(
                 "[link.\"{}\"] is missing; it takes listen, upstream and connect",
+                link.name()
+            ));
+        }
+        let mut given = description.link.keys();
+        match given.find(|l| !has_redis && l.server() == Server::Redis) {
+            Some(link) => Err(format!(
+                "[link.\"{}\"] leads to no server: [redis] is missing; it takes address = \"HOST:PORT\"",
                 link.name()
             )),
             None => Ok(description),
@@ -104,6 +124,9 @@ impl Description {
             toxiproxy: Toxiproxy {
                 url: info.toxiproxy_url.clone(),
             },
+            redis: info.redis.as_ref().map(|redis| Redis {
+                address: redis.address.clone(),
+            }),
             link: info
                 .routes
                 .iter()
@@ -174,7 +197,7 @@ mod tests {
     fn the_example_names_the_addresses_of_docker_compose() {
         let example = Description::parse(EXAMPLE).unwrap();
         for (link, way) in &example.link {
-            if link.is_kafka() {
+            if link.server() == Server::Kafka {
                 let advertised = format!("://{}", way.connect);
                 assert!(COMPOSE.contains(&advertised), "{advertised}");
             }
@@ -197,5 +220,19 @@ mod tests {
         let wrong = EXAMPLE.replace("bootstrap =", "boot =");
         let error = Description::parse(&wrong).unwrap_err();
         assert!(error.contains("boot") && error.contains("line"), "{error}");
+    }
+
+    #[test]
+    fn given_a_redis_when_its_links_are_missing_or_the_other_way_round_then_what_is_missing_is_named()
+     {
+        let redis = "[redis]\naddress = \"127.0.0.1:6379\"\n";
+        let links = "[link.\"orders->redis\"]\nlisten = \"a:1\"\nupstream = \"a:2\"\nconnect = \"a:1\"\n\
+                     [link.\"relay->redis\"]\nlisten = \"a:3\"\nupstream = \"a:2\"\nconnect = \"a:3\"\n";
+        let error = Description::parse(&format!("{redis}{EXAMPLE}")).unwrap_err();
+        assert!(error.contains("orders->redis"), "{error}");
+        let error = Description::parse(&format!("{EXAMPLE}\n{links}")).unwrap_err();
+        assert!(error.contains("[redis] is missing"), "{error}");
+        let whole = Description::parse(&format!("{redis}{EXAMPLE}\n{links}")).unwrap();
+        assert_eq!(Description::parse(&whole.to_text()), Ok(whole));
     }
 }

@@ -1,16 +1,16 @@
-//! Providers `external` and `kept`: a PostgreSQL, Kafka and Toxiproxy that run already, described by a file.
+//! Providers `external` and `kept`: a PostgreSQL, Kafka, Toxiproxy and perhaps Redis that run already, described by a file.
 
-use super::description::Description;
+use super::description::{Description, Redis};
 use super::kafka_client::{self, Topics};
 use super::kept::KeptFolder;
 use super::kept::installed::Installed;
 use super::kept::state::KeptState;
 use super::leftovers::{self, Leftover};
 use super::tenancy::{self, Tenancy};
-use super::{Route, StackError, StackInfo, environment, postgres_client};
+use super::{RedisInfo, Route, StackError, StackInfo, environment, postgres_client, redis_client};
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
-use crate::scenario::Link;
+use crate::scenario::{Link, Server};
 use crate::toxiproxy::ToxiproxyClient;
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
@@ -196,10 +196,13 @@ impl ExternalStack {
         created
             .await
             .map_err(|e| format!("{e}\nis `listen` free, and an address of Toxiproxy's host?"))?;
-        if link.is_kafka() {
-            self.check_kafka_route(link, route).await
-        } else {
-            self.check_postgres_route(route).await
+        match link.server() {
+            Server::Kafka => self.check_kafka_route(link, route).await,
+            Server::Postgres => self.check_postgres_route(route).await,
+            Server::Redis => {
+                let version = redis_client::version(&route.connect).await;
+                version.map(drop).map_err(|e| unreachable_route(route, &e))
+            }
         }
     }
 
@@ -315,6 +318,18 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
         failed(&format!("use Toxiproxy at {url}"), e.to_string())
     };
     let toxiproxy = ToxiproxyClient::new(url).map_err(toxiproxy_failed)?;
+    let redis = match &description.redis {
+        Some(Redis { address }) => {
+            let version = redis_client::version(address).await;
+            let version =
+                version.map_err(|reason| failed(&format!("use Redis at {address}"), reason))?;
+            Some(RedisInfo {
+                address: address.clone(),
+                version,
+            })
+        }
+        None => None,
+    };
     Ok(StackInfo {
         provider: "external".into(),
         postgres,
@@ -325,6 +340,7 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
         kafka_version: description.kafka.version.clone(),
         toxiproxy_url: url.clone(),
         toxiproxy_version: toxiproxy.version().await.map_err(toxiproxy_failed)?,
+        redis,
         routes: description.routes(),
         environment: environment::of_this_machine(),
     })

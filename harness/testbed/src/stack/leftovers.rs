@@ -16,7 +16,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
-use relays::config::PostgresTarget;
+use relays::config::{CacheTarget, PostgresTarget};
 use relays::schema::Layout;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -52,6 +52,7 @@ pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackE
     let place = Place {
         postgres: info.postgres.clone(),
         bootstrap: info.kafka_bootstrap.clone(),
+        redis: info.redis.as_ref().map(|redis| redis.address.clone()),
         toxiproxy,
         upstreams: info.routes.values().map(|r| r.upstream.clone()).collect(),
     };
@@ -94,6 +95,11 @@ pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackE
     }
     // Closing the session gives all of the locks back.
     Ok(said)
+}
+
+/// Returns with what each key of a strategy in the cache begins, by the name of its topic.
+pub fn cache_prefix(topic: &str) -> String {
+    format!("{topic}:")
 }
 
 /// What a run makes on an external stack and must drop.
@@ -147,6 +153,10 @@ async fn drop_one(leftover: &Leftover) -> Result<Vec<String>, String> {
     let place = Place {
         postgres: description.postgres_target(),
         bootstrap: description.kafka.bootstrap.clone(),
+        redis: description
+            .redis
+            .as_ref()
+            .map(|redis| redis.address.clone()),
         toxiproxy: ToxiproxyClient::new(&description.toxiproxy.url).map_err(|e| e.to_string())?,
         upstreams: BTreeSet::new(),
     };
@@ -163,6 +173,8 @@ async fn drop_one(leftover: &Leftover) -> Result<Vec<String>, String> {
 struct Place {
     postgres: PostgresTarget,
     bootstrap: String,
+    /// `HOST:PORT` of the cache, where there is one.
+    redis: Option<String>,
     toxiproxy: ToxiproxyClient,
     /// The proxies of this stack lead to these addresses, `host:port`.
     upstreams: BTreeSet<String>,
@@ -243,6 +255,17 @@ impl Place {
             let deleted = self.toxiproxy.delete(proxy);
             deleted.await.map_err(|e| e.to_string())?;
             dropped.push(format!("proxy {proxy}"));
+        }
+        // By the names of the topics, so before these.
+        if let Some(address) = &self.redis {
+            for topic in &belongings.topics {
+                let keys = CacheTarget {
+                    address: address.clone(),
+                    prefix: cache_prefix(topic),
+                };
+                let removed = relays::cache::remove_all(&keys).await;
+                removed.map_err(|e| e.to_string())?;
+            }
         }
         for name in &belongings.layouts {
             relays::schema::drop_all(&self.postgres, &Layout::left_behind(name))

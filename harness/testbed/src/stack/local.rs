@@ -1,18 +1,20 @@
-//! Provider `local`: PostgreSQL, Kafka (KRaft) and Toxiproxy as child processes on free ports.
+//! Provider `local`: PostgreSQL, Kafka (KRaft), Toxiproxy and, where it is wanted, Redis as child processes on free ports.
 
 use super::data_folder::DataFolder;
 use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::kept::state::{KeptServer, KeptState};
 use super::ports::Reserved;
 use super::postgres_server::PostgresServer;
+use super::redis_server::RedisServer;
 use super::slot_limit;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{
-    Jit, Route, StackError, StackInfo, environment, kafka_server, ports, postgres_server, standby,
+    Jit, RedisInfo, Route, StackError, StackInfo, environment, kafka_server, ports,
+    postgres_server, redis_server, standby,
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildError, Stop, tree};
-use crate::scenario::{Link, Victim};
+use crate::scenario::{Link, Server, Victim};
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,12 +24,12 @@ use std::time::Duration;
 const TRIES_MAX: u32 = 3;
 /// PostgreSQL's immediate shutdown takes some milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// So many ports are the servers' own: PostgreSQL, Toxiproxy, Kafka for the referee, Kafka's controller.
-const OF_SERVERS: usize = 4;
+/// So many ports are the servers' own: PostgreSQL, Toxiproxy, Kafka for the referee, Kafka's controller, Redis.
+const OF_SERVERS: usize = 5;
 /// One stack takes so many ports: those, Kafka's listeners for links, and the proxies' of all links.
 const PORTS: usize = OF_SERVERS + LINKS + Link::ALL.len();
 
-/// The three servers, and PostgreSQL's standby where there is one.
+/// The three servers, and PostgreSQL's standby and the cache where there are any.
 pub struct LocalStack {
     info: StackInfo,
     programs: PathBuf,
@@ -36,9 +38,10 @@ pub struct LocalStack {
     postgres: PostgresServer,
     kafka: KafkaServer,
     toxiproxy: ToxiproxyServer,
+    redis: Option<RedisServer>,
     data: DataFolder,
     // Also between a server's death and its restart, and while a fault has a proxy closed.
-    _ports: Reserved<PORTS>,
+    ports: Reserved<PORTS>,
 }
 
 impl LocalStack {
@@ -93,20 +96,23 @@ impl LocalStack {
             doing: "start the local stack".into(),
             reason,
         })?;
-        let [postgres, admin, direct, controller, of_links @ ..] = ports.numbers;
+        let [postgres, admin, direct, controller, _redis, of_links @ ..] = ports.numbers;
         let (listeners, proxies) = of_links.split_at(LINKS);
         // Each link with its proxy's port and the server's behind it.
         let mut free = listeners.iter().peekable();
         let ways: Vec<(Link, u16, u16)> = Link::ALL
             .into_iter()
             .zip(proxies)
+            .filter(|(link, _)| link.server() != Server::Redis)
             .map(|(link, proxy)| {
-                let listener = free.next_if(|_| link.is_kafka());
+                let listener = free.next_if(|_| link.server() == Server::Kafka);
                 (link, *proxy, listener.copied().unwrap_or(postgres))
             })
             .collect();
         let mut links = [(0, 0); LINKS];
-        let to_kafka = ways.iter().filter(|(link, ..)| link.is_kafka());
+        let to_kafka = ways
+            .iter()
+            .filter(|(link, ..)| link.server() == Server::Kafka);
         for (place, (_, proxy, listener)) in links.iter_mut().zip(to_kafka) {
             *place = (*listener, *proxy);
         }
@@ -132,6 +138,7 @@ impl LocalStack {
             kafka_version: kafka_server.version.clone(),
             toxiproxy_url: toxiproxy_server.url.clone(),
             toxiproxy_version: toxiproxy_server.version.clone(),
+            redis: None,
             routes: ways
                 .into_iter()
                 .map(|(link, l, u)| (link, route(l, u)))
@@ -148,8 +155,9 @@ impl LocalStack {
             postgres: postgres_server,
             kafka: kafka_server,
             toxiproxy: toxiproxy_server,
+            redis: None,
             data: folder,
-            _ports: ports,
+            ports,
         })
     }
 
@@ -174,6 +182,24 @@ impl LocalStack {
         Ok(())
     }
 
+    /// Starts a Redis beside the others, as a cache, with the routes of the links to it.
+    pub async fn add_cache(&mut self, logs: &Path, reaper: &Arc<Reaper>) -> Result<(), StackError> {
+        let [_, _, _, _, port, of_links @ ..] = self.ports.numbers;
+        let (_, proxies) = of_links.split_at(LINKS);
+        let started = RedisServer::start(self.data.path(), logs, &self.programs, port, reaper);
+        let redis = started.await?;
+        let to_redis = Link::ALL.into_iter().zip(proxies);
+        let to_redis = to_redis.filter(|(link, _)| link.server() == Server::Redis);
+        let routes = to_redis.map(|(link, proxy)| (link, route(*proxy, port)));
+        self.info.routes.extend(routes);
+        self.info.redis = Some(RedisInfo {
+            address: redis.address.clone(),
+            version: redis.version.clone(),
+        });
+        self.redis = Some(redis);
+        Ok(())
+    }
+
     /// Returns what the rest of the harness may know of it: addresses, versions, routes, settings.
     pub fn info(&self) -> &StackInfo {
         &self.info
@@ -184,11 +210,12 @@ impl LocalStack {
         &self.programs
     }
 
-    /// Returns the process of the PostgreSQL or the Kafka server; `None` for a victim that is no server.
+    /// Returns the process of a server; `None` for a victim that is none, and where there is no cache.
     pub fn server(&self, victim: Victim) -> Option<&Child> {
         match victim {
             Victim::PostgresServer => Some(&self.postgres.child),
             Victim::KafkaServer => Some(&self.kafka.child),
+            Victim::RedisServer => self.redis.as_ref().map(|redis| &redis.child),
             Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
         }
     }
@@ -198,6 +225,7 @@ impl LocalStack {
         match victim {
             Victim::PostgresServer => Some(postgres_server::stop()),
             Victim::KafkaServer => Some(kafka_server::stop()),
+            Victim::RedisServer => Some(redis_server::stop()),
             Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
         }
     }
@@ -215,8 +243,15 @@ impl LocalStack {
                 None => std::future::pending().await,
             }
         };
+        let redis = async {
+            match &self.redis {
+                Some(redis) => redis.child.ends_by_itself().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             end = standby => end,
+            end = redis => end,
             end = self.postgres.child.ends_by_itself() => end,
             end = self.kafka.child.ends_by_itself() => end,
             end = self.toxiproxy.child.ends_by_itself() => end,
@@ -227,8 +262,9 @@ impl LocalStack {
     pub async fn stop(self) -> Result<(), StackError> {
         // PostgreSQL gives its shared memory back on an immediate shutdown; the others hold
         // nothing outside the data folder.
-        let (standby, postgres, kafka, toxiproxy) = futures::join!(
+        let (standby, redis, postgres, kafka, toxiproxy) = futures::join!(
             kill(self.standby.as_ref()),
+            kill(self.redis.as_ref().map(|redis| &redis.child)),
             self.postgres
                 .child
                 .terminate_with(Signal::SIGQUIT, STOP_WITHIN),
@@ -236,7 +272,7 @@ impl LocalStack {
             self.toxiproxy.child.kill(),
         );
         let removed = [self.postgres.folder.remove(), self.data.remove()];
-        let failures: Vec<String> = [standby, postgres.map(drop), kafka, toxiproxy]
+        let failures: Vec<String> = [standby, redis, postgres.map(drop), kafka, toxiproxy]
             .into_iter()
             .filter_map(|r| r.err().map(|e| e.to_string()))
             .chain(
@@ -289,6 +325,10 @@ impl LocalStack {
             })
         };
         state.servers = servers.into_iter().filter_map(of).collect();
+        if let (Some(redis), Some(known)) = (&self.redis, &info.redis) {
+            let server = of((&redis.child, "Redis", &known.version, &known.address));
+            state.servers.extend(server);
+        }
         state.jvm.clone_from(&self.kafka.jvm);
         state.postgres_socket.clone_from(&info.postgres_socket);
         let folders = [self.postgres.folder.path(), self.data.path()];
@@ -302,7 +342,8 @@ impl LocalStack {
             &self.kafka.child,
             &self.toxiproxy.child,
         ];
-        let mut all = children.into_iter().chain(&self.standby);
+        let redis = self.redis.as_ref().map(|redis| &redis.child);
+        let mut all = children.into_iter().chain(&self.standby).chain(redis);
         let mut kept = all.try_for_each(Child::let_go);
         kept = kept.and_then(|()| self.postgres.folder.keep());
         kept = kept.and_then(|()| self.data.keep());
@@ -315,6 +356,7 @@ impl LocalStack {
         // Nothing commits without it, so it comes last.
         let standby = self.standby.as_ref().map(pid);
         let standby = standby.map_or_else(String::new, |pid| format!(" {pid}"));
+        let redis = redis.map_or_else(String::new, |child| format!(" {}", pid(child)));
         let p = &self.info.postgres;
         Ok(vec![
             "the stack stays up:".to_owned(),
@@ -327,7 +369,7 @@ impl LocalStack {
             // As in `stop`. To a JVM, the signal that PostgreSQL gets would only mean to show its
             // threads.
             format!(
-                "  stop it     kill -QUIT {postgres}; kill -KILL {kafka} {toxiproxy}{standby}; rm -rf {} {}",
+                "  stop it     kill -QUIT {postgres}; kill -KILL {kafka} {toxiproxy}{redis}{standby}; rm -rf {} {}",
                 super::shell_word(self.postgres.folder.path()),
                 super::shell_word(self.data.path())
             ),

@@ -1,4 +1,4 @@
-//! PostgreSQL, Kafka and Toxiproxy: started (or found), described, stopped. A stack knows no scenario.
+//! PostgreSQL, Kafka, Toxiproxy and, where it is wanted, Redis: started (or found), described, stopped. A stack knows no scenario.
 
 pub mod data_folder;
 mod description;
@@ -14,6 +14,8 @@ pub mod ports;
 mod postgres_client;
 mod postgres_server;
 mod postgres_version;
+mod redis_client;
+mod redis_server;
 mod slot_limit;
 mod standby;
 pub mod tenancy;
@@ -73,7 +75,9 @@ pub struct StackInfo {
     pub toxiproxy_url: String,
     /// This is Toxiproxy's version, as its admin API says it.
     pub toxiproxy_version: String,
-    /// Each link has its route here.
+    /// This is the Redis that is the cache, where the stack has one.
+    pub redis: Option<RedisInfo>,
+    /// Each link has its route here; those to a cache only where there is one.
     pub routes: BTreeMap<Link, Route>,
     /// These settings say how durable the servers are, and the like (`fsync`, `synchronous_commit`, replication
     /// factor, cores, ...).
@@ -87,6 +91,15 @@ impl StackInfo {
     }
 }
 
+/// What may be known of the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisInfo {
+    /// This is its `host:port`, around all proxies.
+    pub address: String,
+    /// This is its version, as it says it.
+    pub version: String,
+}
+
 /// This is a failure of the stack, for which the harness ends with exit code 4.
 #[derive(Debug, Error)]
 #[error("the stack failed: {doing}: {reason}")]
@@ -97,13 +110,15 @@ pub struct StackError {
     pub reason: String,
 }
 
-/// What a PostgreSQL of our own can be asked to be, beyond its usual settings.
+/// What servers of our own can be asked to be, beyond their usual settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ServerSettings {
     /// Whether every commit waits for a standby that flushes the log.
     pub synchronous_standby: bool,
     /// So much log, in bytes, is kept for a slot at most; `None`: however much it takes.
     pub max_slot_wal_keep_bytes: Option<u64>,
+    /// Whether there is a Redis, as a cache.
+    pub cache: bool,
 }
 
 /// This says which stack is started, or found, and with what.
@@ -119,7 +134,7 @@ pub enum Provider {
         programs: PathBuf,
         /// The broker's JVM compiles with this.
         jit: Jit,
-        /// PostgreSQL is to be like this.
+        /// The servers are to be like this.
         settings: ServerSettings,
     },
     /// The servers run already, and this TOML file describes them (see `external.toml`).
@@ -147,6 +162,11 @@ pub fn shell_word(path: &Path) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Whether the install script was asked for what a cache needs, into this folder.
+pub fn cache_is_installed(programs: &Path) -> bool {
+    redis_server::is_installed(programs)
+}
+
 /// Where a program of the PostgreSQL installation is, e.g. `pgbench`.
 pub async fn postgres_program(name: &str) -> Result<PathBuf, StackError> {
     let folder = postgres_server::find_programs(&[name]).await;
@@ -167,7 +187,7 @@ pub enum Stack {
 }
 
 impl Stack {
-    /// Starts or finds it; returns when all three answer.
+    /// Starts or finds it; returns when all servers answer.
     pub async fn start(
         provider: Provider,
         reaper: &std::sync::Arc<crate::process::reaper::Reaper>,
@@ -187,6 +207,9 @@ impl Stack {
                 }
                 if let Some(bytes) = settings.max_slot_wal_keep_bytes {
                     local.limit_slots(bytes).await?;
+                }
+                if settings.cache {
+                    local.add_cache(&logs, reaper).await?;
                 }
                 Ok(Self::Local(Box::new(local)))
             }
@@ -262,6 +285,24 @@ impl Stack {
             Self::Local(_) => local::LocalStack::stop_of_server(victim),
             Self::External(_) => None,
         }
+    }
+
+    /// Returns the cache; an Err says why this stack has none.
+    pub fn cache(&self) -> Result<&RedisInfo, StackError> {
+        let reason = match self {
+            Self::Local(_) => "it was started without",
+            Self::External(external) if external.is_kept() => {
+                "it was started without: `stack/install.sh redis`, then `stack down` and `stack up`"
+            }
+            Self::External(_) => {
+                "the stack file names none: it takes [redis] address = \"HOST:PORT\", and \
+                 [link.\"orders->redis\"] and [link.\"relay->redis\"] as the other links have them"
+            }
+        };
+        self.info().redis.as_ref().ok_or_else(|| StackError {
+            doing: "find the Redis that the scenario's cache needs".into(),
+            reason: reason.into(),
+        })
     }
 
     /// Returns Toxiproxy's process, where it is ours to restart (`None` on an external stack).

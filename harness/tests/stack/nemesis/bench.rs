@@ -301,6 +301,7 @@ pub fn history(
             partitions: 1,
             postgres_connections: 1,
             min_committed_per_phase: 0,
+            read_share: 0.0,
         },
         faults: faults.to_vec(),
         strategies: vec![Strategy {
@@ -309,6 +310,7 @@ pub fn history(
             linger_ms: 0.0,
             relay_commit: CommitMode::default(),
             instances: 1,
+            cache: None,
             expectations: Vec::new(),
             of_consumers: Vec::new(),
         }],
@@ -348,6 +350,7 @@ pub fn history(
             stray_topics: Vec::new(),
             trace_cut_ns: None,
             consumers: Vec::new(),
+            cache: None,
             deaths: Vec::new(),
             trace_dropped: 0,
             environment: BTreeMap::new(),
@@ -367,5 +370,7 @@ pub fn history(
         fences: Vec::new(),
         trace: Rows::new(),
         effects: Rows::new(),
+        reads: Rows::new(),
+        cached: Rows::new(),
     }
 }

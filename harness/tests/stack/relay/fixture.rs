@@ -12,8 +12,10 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
+use relays::cache::CacheFill;
 use relays::config::{
-    AfterPublish, CommitMode, KafkaTarget, Logged, PostgresTarget, RelayConfig, SourceConfig,
+    AfterPublish, CacheTarget, CommitMode, KafkaTarget, Logged, PostgresTarget, RelayCache,
+    RelayConfig, SourceConfig,
 };
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -58,6 +60,8 @@ pub enum Wiring {
     Direct,
     ProxiedKafka,
     ProxiedPostgres,
+    /// With a cache that the relay invalidates.
+    ProxiedRedis,
 }
 
 /// The stack has a listener for each proxied link from a relay to Kafka: one test at a time has it.
@@ -84,6 +88,8 @@ pub struct Fixture {
     pub traces: Traces,
     postgres: PostgresTarget,
     bootstrap: String,
+    /// The relay's way to its cache, where it has one.
+    cache: Option<CacheTarget>,
 }
 
 /// Waits for a condition, looking every few milliseconds.
@@ -119,6 +125,7 @@ impl Fixture {
             traces: Traces::new(),
             postgres: stack.postgres.clone(),
             bootstrap: stack.kafka_bootstrap.clone(),
+            cache: None,
         };
         fixture.postgres.schema = fixture.schema.clone();
         fixture.create(kafka_link.as_deref()).await;
@@ -209,6 +216,23 @@ impl Fixture {
                 self.postgres.host = host.to_owned();
                 self.postgres.port = port.parse().unwrap();
             }
+            Wiring::ProxiedRedis => {
+                let upstream = self.cache_around_proxy().address;
+                let address = self.create_proxy("127.0.0.1:0", &upstream).await;
+                self.cache = Some(CacheTarget {
+                    address,
+                    ..self.cache_around_proxy()
+                });
+            }
+        }
+    }
+
+    /// The cache, where the test has one.
+    pub fn cache_around_proxy(&self) -> CacheTarget {
+        let redis = self.stack.info.redis.as_ref().unwrap();
+        CacheTarget {
+            address: redis.address.clone(),
+            prefix: format!("{}:", self.topic()),
         }
     }
 
@@ -439,6 +463,16 @@ impl Fixture {
             self.schema,
             self.kind.table()
         )
+    }
+
+    /// The ids of these orders, as their events have them.
+    pub async fn order_ids(&self, orders: u32) -> Vec<String> {
+        let mut connection = self.connect().await;
+        let sql = format!("SELECT md5(o::text)::uuid::text FROM generate_series(1, {orders}) AS o");
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap()
     }
 
     /// Commits one event a transaction: for each version all orders, 1 to `orders`.
@@ -741,6 +775,10 @@ impl Fixture {
                 Kind::Cdc => logged(Logged::Row),
                 Kind::Message => logged(Logged::Message),
             },
+            cache: self.cache.clone().map(|target| RelayCache {
+                target,
+                fill: CacheFill::Newer,
+            }),
             synchronous_commit: CommitMode::default(),
             one_of_several: self.one_of_several,
             trace: Some(self.traces.target()),

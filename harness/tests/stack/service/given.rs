@@ -12,8 +12,10 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
+use relays::cache::{ANSWERED_FROM, CacheFill, CacheMode};
 use relays::config::{
-    Isolation, KafkaTarget, PostgresTarget, ServiceConfig, WriteOrder, WritePathConfig,
+    CacheTarget, Isolation, KafkaTarget, PostgresTarget, ServiceCache, ServiceConfig, WriteOrder,
+    WritePathConfig,
 };
 use relays::order::{ChangeRequest, ChangeType, Directive};
 use relays::schema::{Layout, OutboxKind};
@@ -49,6 +51,7 @@ pub struct Wanted {
     notify: bool,
     kafka: Option<String>,
     postgres: Option<SocketAddr>,
+    cache: Option<ServiceCache>,
 }
 
 pub fn outbox() -> Wanted {
@@ -59,6 +62,7 @@ pub fn outbox() -> Wanted {
         notify: false,
         kafka: None,
         postgres: None,
+        cache: None,
     }
 }
 
@@ -113,6 +117,21 @@ impl Wanted {
     /// PostgreSQL through this proxy.
     pub fn postgres_at(mut self, address: &str) -> Self {
         self.postgres = Some(address.parse().unwrap());
+        self
+    }
+
+    /// With a cache at this address, whose reads fill it after so long.
+    pub fn cached(mut self, address: &str, mode: CacheMode, fill: (CacheFill, u64)) -> Self {
+        let target = CacheTarget {
+            address: address.to_owned(),
+            prefix: format!("{}:", Uuid::new_v4().simple()),
+        };
+        self.cache = Some(ServiceCache {
+            target,
+            mode,
+            fill: fill.0,
+            fill_hold_ms: fill.1,
+        });
         self
     }
 
@@ -199,6 +218,7 @@ impl Wanted {
                 postgres,
                 postgres_connections: 4,
                 write_path,
+                cache: self.cache,
                 trace: Some(traces.target()),
             },
             traces,
@@ -231,6 +251,17 @@ impl Given {
         let answer = request.send().await.unwrap();
         let status = answer.status();
         (status, answer.json().await.unwrap())
+    }
+
+    /// Reads an order: status, version, and where the answer is from.
+    pub async fn read(&self, order: Uuid) -> (StatusCode, Option<u64>, String) {
+        let request = self.http.get(format!("{}/orders/{order}", self.url));
+        let answer = request.send().await.unwrap();
+        let from = answer.headers().get(ANSWERED_FROM);
+        let from = from.map(|from| from.to_str().unwrap().to_owned());
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap();
+        (status, body["version"].as_u64(), from.unwrap_or_default())
     }
 
     /// Places or transitions, as the change says.

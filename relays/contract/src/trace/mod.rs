@@ -46,11 +46,15 @@ pub enum Stage {
     Abandoned = 10,
     /// The relay confirmed the event to the source (row deleted or marked, LSN acknowledged).
     Confirmed = 11,
+    /// The order's entry was removed from the cache for the change, or its new state was written there.
+    Invalidated = 12,
+    /// That did not succeed, or nobody knows whether it did.
+    InvalidationFailed = 13,
 }
 
 impl Stage {
     /// These are all stages, in the order of their codes.
-    pub const ALL: [Stage; 12] = [
+    pub const ALL: [Stage; 14] = [
         Self::Received,
         Self::Committed,
         Self::RolledBack,
@@ -63,10 +67,12 @@ impl Stage {
         Self::DeliveryFailed,
         Self::Abandoned,
         Self::Confirmed,
+        Self::Invalidated,
+        Self::InvalidationFailed,
     ];
 
     /// These are the names of the stages, in the same order.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 14] = [
         "received",
         "committed",
         "rolled back",
@@ -79,5 +85,7 @@ impl Stage {
         "delivery failed",
         "abandoned",
         "confirmed",
+        "invalidated",
+        "invalidation failed",
     ];
 }

@@ -203,6 +203,7 @@ fn offence(effect: EffectRow) -> Offence {
         version: effect.version,
         attempt: effect.attempt,
         record: None,
+        read: None,
         against_order: effect.order,
         against: 0,
         what: String::new(),

@@ -9,6 +9,7 @@ mod generator;
 mod interruption;
 mod observer;
 mod proof;
+mod reads;
 mod visible;
 mod work;
 
@@ -68,6 +69,10 @@ pub fn inconclusive(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
         (Steps::OUTCOMES, generator::unoffered),
         (Steps::OUTCOMES, generator::stalled),
         (Steps::OUTCOMES, generator::held_back),
+        (Steps::NONE, reads::stalled),
+        (Steps::NONE, reads::lag),
+        (Steps::NONE, reads::held_back),
+        (Steps::NONE, reads::from_the_cache),
         (Steps::BOTH_SIDES, observer::lag),
         (Steps::BOTH_SIDES, observer::blind),
         (Steps::TOPIC, observer::vanished),

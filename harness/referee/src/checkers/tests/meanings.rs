@@ -398,7 +398,10 @@ fn a_version_of_nobody_was_refused_to_nobody() {
 
 #[test]
 fn given_everything_that_is_counted_then_each_has_its_checker() {
-    let counted = crate::scenario::COUNTS.iter().map(|row| row.metric);
+    let counted = crate::scenario::COUNTS.iter();
+    let counted = counted
+        .chain(&crate::scenario::CACHE_COUNTS)
+        .map(|row| row.metric);
     let checked = super::super::CHECKERS.iter().map(|checker| checker.0);
     assert_eq!(counted.collect::<Vec<_>>(), checked.collect::<Vec<_>>());
 }

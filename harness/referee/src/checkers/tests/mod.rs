@@ -4,6 +4,7 @@
 mod accounting;
 pub mod arbitrary;
 mod blurs;
+mod caches;
 mod clocks;
 mod combined;
 mod consumers;

@@ -10,6 +10,7 @@ mod overtaken;
 mod phantom;
 mod publishing;
 mod reordered;
+mod stale;
 
 use super::Explainer;
 use crate::checkers::Offence;
@@ -34,10 +35,13 @@ impl Explainer<'_> {
             Metric::FalseRejection => self.false_rejection(offence),
             Metric::Unacknowledged => self.unacknowledged(offence),
             Metric::Late => self.late(offence),
+            Metric::Stale => self.stale(offence),
+            Metric::StaleReads => self.stale_read(offence),
             Metric::Unapplied
             | Metric::AppliedTwice
             | Metric::AppliedUnseen
             | Metric::AppliedOutOfOrder
+            | Metric::LongestStaleness
             | Metric::Drain
             | Metric::Recovery
             | Metric::Cost(_)

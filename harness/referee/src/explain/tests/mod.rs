@@ -3,6 +3,7 @@
 
 mod answers;
 mod arbitrary;
+mod caches;
 mod given;
 mod lost;
 mod phantom;

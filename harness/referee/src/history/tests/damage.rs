@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use std::path::Path;
 use std::sync::LazyLock;
 
-pub const FILES: [&str; 15] = [
+pub const FILES: [&str; 17] = [
     "requests.parquet",
     "truth.parquet",
     "log.parquet",
@@ -26,6 +26,8 @@ pub const FILES: [&str; 15] = [
     "fences.parquet",
     "trace.parquet",
     "effects.parquet",
+    "reads.parquet",
+    "cached.parquet",
     "run.json",
 ];
 

@@ -2,9 +2,9 @@
 
 use crate::history::column::{Codec, Column, Table};
 use crate::history::{
-    EffectRow, FORMAT, FaultRecord, FenceRecord, LogRow, Observation, PartitionEnd, Pending,
-    ProcessEvent, RawRecord, Request, Sample, Sighting, TraceRow, TruthRow, WALL_DRIFT_NS,
-    topic_end_series,
+    CachedRow, EffectRow, FORMAT, FaultRecord, FenceRecord, LogRow, Observation, PartitionEnd,
+    Pending, ProcessEvent, RawRecord, ReadRow, Request, Sample, Sighting, TraceRow, TruthRow,
+    WALL_DRIFT_NS, topic_end_series,
 };
 use crate::measure::{
     BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED,
@@ -34,6 +34,8 @@ fn page() -> String {
         described::<FenceRecord>(),
         described::<TraceRow>(),
         described::<EffectRow>(),
+        described::<ReadRow>(),
+        described::<CachedRow>(),
         described::<PartitionEnd>(),
         described::<RawRecord>(),
     ];

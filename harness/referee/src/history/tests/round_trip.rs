@@ -3,8 +3,9 @@
 use crate::checkers::fixture::*;
 use crate::history::seal;
 use crate::history::{
-    Body, ConsumerEnd, EffectRow, History, Intent, NONE, Observation, Outcome, Pending,
-    PendingState, RawRecord, Request, Sample, Stage, TraceRow, Tracer, load, save,
+    Body, CacheEnd, CachedRow, ConsumerEnd, EffectRow, History, Intent, NONE, Observation, Outcome,
+    Pending, PendingState, RawRecord, ReadOutcome, ReadRow, ReadSource, Request, Sample, Stage,
+    TraceRow, Tracer, load, save,
 };
 use crate::scenario::{Consumer, FaultKind, StrategyKind, Target};
 use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
@@ -86,6 +87,24 @@ pub fn full() -> History {
         attempt: NONE,
         at_ns: -6,
     });
+    history.meta.cache = Some(CacheEnd {
+        unread: Some("it was gone".to_owned()),
+    });
+    history.reads.push(ReadRow {
+        order: 3,
+        intended_ns: -6,
+        sent_ns: 5,
+        ended_ns: 7,
+        lag_ns: 11,
+        held_back: true,
+        outcome: ReadOutcome::Answered,
+        source: ReadSource::Fallback,
+        version: 2,
+    });
+    history.cached.push(CachedRow {
+        order: 3,
+        version: 1,
+    });
     history
 }
 
@@ -104,6 +123,8 @@ pub fn assert_same(a: &History, b: &History) {
     assert_eq!(a.fences, b.fences);
     assert_eq!(a.trace, b.trace);
     assert_eq!(a.effects, b.effects);
+    assert_eq!(a.reads, b.reads);
+    assert_eq!(a.cached, b.cached);
     let meta = |h: &History| {
         let mut meta = h.meta.clone();
         meta.sha256.clear();
@@ -120,13 +141,14 @@ fn every_table_comes_back_and_every_file_is_vouched_for() {
     let loaded = load(folder.path()).unwrap();
     assert_eq!(loaded.altered, Vec::<String>::new());
     assert_same(&history, &loaded.history);
-    assert_eq!(loaded.history.meta.sha256.len(), 14);
+    assert_eq!(loaded.history.meta.sha256.len(), 16);
     let mut files: Vec<String> = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
     let expected = [
+        "cached",
         "effects",
         "evidence",
         "faults",
@@ -136,6 +158,7 @@ fn every_table_comes_back_and_every_file_is_vouched_for() {
         "pending",
         "processes",
         "raw",
+        "reads",
         "requests",
         "run.json",
         "samples",
@@ -166,6 +189,24 @@ fn given_a_history_of_before_there_were_consumers_when_loaded_then_it_is_whole_a
     let loaded = load(folder.path()).unwrap();
     assert_eq!(loaded.altered, Vec::<String>::new());
     assert!(loaded.history.effects.is_empty());
+}
+
+#[test]
+fn given_a_history_of_before_there_were_caches_when_loaded_then_it_is_whole_and_nobody_read() {
+    let folder = tempfile::tempdir().unwrap();
+    save(&clean(20, StrategyKind::Cdc {}), folder.path()).unwrap();
+    let (mut meta, _) = seal::read(folder.path()).unwrap();
+    for file in ["reads.parquet", "cached.parquet"] {
+        std::fs::remove_file(folder.path().join(file)).unwrap();
+        let error = load(folder.path()).unwrap_err();
+        assert!(error.path.ends_with(file), "{error}");
+        meta.sha256.remove(file);
+        seal::write(folder.path(), meta.clone()).unwrap();
+    }
+    let loaded = load(folder.path()).unwrap();
+    assert_eq!(loaded.altered, Vec::<String>::new());
+    assert!(loaded.history.reads.is_empty() && loaded.history.cached.is_empty());
+    assert_eq!(loaded.history.meta.cache, None);
 }
 
 #[test]

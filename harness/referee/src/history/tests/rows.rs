@@ -5,8 +5,8 @@ use crate::history::reader::read_table;
 use crate::history::row_store::RowStore;
 use crate::history::writer::write_table;
 use crate::history::{
-    Body, Intent, LogRow, NONE, Outcome, Places, Request, Row, Rows, Sighting, Stage, TraceRow,
-    Tracer, TruthRow,
+    Body, CachedRow, Intent, LogRow, NONE, Outcome, Places, ReadOutcome, ReadRow, ReadSource,
+    Request, Row, Rows, Sighting, Stage, TraceRow, Tracer, TruthRow,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -111,6 +111,40 @@ fn step() -> impl Strategy<Value = TraceRow> {
     )
 }
 
+fn read() -> impl Strategy<Value = ReadRow> {
+    let outcomes = [
+        ReadOutcome::NotSent,
+        ReadOutcome::Answered,
+        ReadOutcome::NotFound,
+        ReadOutcome::Failed,
+    ];
+    let sources = [
+        ReadSource::Unknown,
+        ReadSource::Cache,
+        ReadSource::Database,
+        ReadSource::Fallback,
+    ];
+    let codes = (select(outcomes.to_vec()), select(sources.to_vec()));
+    let times = prop::array::uniform4(number());
+    (codes, small(), small(), times, any::<bool>()).prop_map(
+        |(codes, order, version, t, held_back)| ReadRow {
+            order,
+            intended_ns: t[0],
+            sent_ns: t[1],
+            ended_ns: t[2],
+            lag_ns: t[3],
+            held_back,
+            outcome: codes.0,
+            source: codes.1,
+            version,
+        },
+    )
+}
+
+fn cached() -> impl Strategy<Value = CachedRow> {
+    (small(), small()).prop_map(|(order, version)| CachedRow { order, version })
+}
+
 fn come_back<R>(plain: &[R]) -> Result<(), TestCaseError>
 where
     R: Row + PartialEq + Debug,
@@ -150,12 +184,16 @@ proptest! {
         log in prop::collection::vec(log(), 0..60),
         sightings in prop::collection::vec(sighting(), 0..60),
         trace in prop::collection::vec(step(), 0..60),
+        reads in prop::collection::vec(read(), 0..60),
+        cached in prop::collection::vec(cached(), 0..60),
     ) {
         come_back(&requests)?;
         come_back(&truth)?;
         come_back(&log)?;
         come_back(&sightings)?;
         come_back(&trace)?;
+        come_back(&reads)?;
+        come_back(&cached)?;
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{StrategyInfo, Surroundings};
 use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::section::Section;
 use crate::scenario::units::show_duration;
-use crate::scenario::{StrategyKind, limits};
+use crate::scenario::{StrategyKind, cache, limits};
 use contract::config::WriteOrder;
 use contract::publish::{LONGEST_PAUSE, PublishPolicy};
 use std::time::Duration;
@@ -57,6 +57,9 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
             "true",
             "whether Kafka recognises what the client library repeats by itself; it never recognises a retry",
         ),
+        cache::MODE,
+        cache::FILL,
+        cache::HOLD,
     ],
     read,
 };

@@ -10,9 +10,9 @@ mod polling;
 mod two_phase_commit;
 
 use super::keys::{self, KeyInfo, Shape};
-use super::limits;
 use super::section::Section;
 use super::{Instance, Strategy, StrategyKind};
+use super::{cache, limits};
 use contract::config::CommitMode;
 use std::ops::Range;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub struct StrategyInfo {
     pub example: &'static str,
     /// These are the kind's own keys, beside `kind` and `linger`.
     pub keys: &'static [KeyInfo],
-    /// Reads them, but for `synchronous_commit` and `instances`.
+    /// Reads them, but for `synchronous_commit`, `instances` and those of a cache.
     read: fn(&mut Section<'_>, &Surroundings<'_>) -> Option<StrategyKind>,
 }
 
@@ -114,6 +114,8 @@ pub(super) struct PlacedStrategy {
     pub strategy: Strategy,
     /// The strategy's header stands at these bytes of the file; strategies are sorted by it.
     pub span: Range<usize>,
+    /// The value of its `cache` stands at these bytes; `None` where it has none.
+    pub cache_span: Option<Range<usize>>,
 }
 
 /// What is wrong with a name, or nothing.
@@ -173,6 +175,12 @@ pub(super) fn read(
         1
     };
     let kind = (info.read)(&mut s, surroundings);
+    let has_relay = kind.as_ref().is_none_or(StrategyKind::has_relay);
+    let cached = match info.has("cache") {
+        true => cache::read(&mut s, has_relay),
+        false => None,
+    };
+    let (cache, cache_span) = cached.unzip();
     if let (Some(entry), Some(timeout)) = (
         linger_entry,
         kind.as_ref().and_then(StrategyKind::publish_timeout),
@@ -206,7 +214,10 @@ pub(super) fn read(
                 owners.join(" and "),
                 info.name
             ),
-            format!("a {} strategy takes {takes}", info.name),
+            match cache::has_key(key) {
+                true => cache::ELSEWHERE.to_owned(),
+                false => format!("a {} strategy takes {takes}", info.name),
+            },
         ))
     });
     Some(PlacedStrategy {
@@ -216,10 +227,12 @@ pub(super) fn read(
             linger_ms: linger.as_nanos() as f64 / 1e6,
             relay_commit,
             instances,
+            cache,
             expectations: Vec::new(),
             of_consumers: Vec::new(),
         },
         span,
+        cache_span,
     })
 }
 

@@ -3,7 +3,7 @@
 use super::{INSTANCES, SYNCHRONOUS_COMMIT, StrategyInfo, Surroundings};
 use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::section::Section;
-use crate::scenario::{StrategyKind, limits};
+use crate::scenario::{StrategyKind, cache, limits};
 use contract::config::AfterPublish;
 use std::time::Duration;
 
@@ -53,6 +53,9 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
         ),
         SYNCHRONOUS_COMMIT,
         INSTANCES,
+        cache::MODE,
+        cache::FILL,
+        cache::HOLD,
     ],
     read,
 };

@@ -484,6 +484,15 @@ fn possible(s: &Scenario) -> Result<(), String> {
         must(schemas.insert(schema), "a schema for each strategy")?;
         must((0.0..=60_000.0).contains(&strategy.linger_ms), "a linger")?;
         must((1..=4).contains(&strategy.instances), "a few relays")?;
+        if let Some(cache) = strategy.cache {
+            must(s.workload.read_share > 0.0, "a cache that is read")?;
+            must(
+                cache.fill_hold < s.workload.request_timeout,
+                "a fill within a request",
+            )?;
+            let relay = !cache.mode.is_of_relay() || strategy.kind.has_relay();
+            must(relay, "a relay that invalidates")?;
+        }
         match &strategy.kind {
             StrategyKind::DualWrite {
                 publish_timeout, ..

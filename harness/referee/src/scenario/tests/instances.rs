@@ -150,7 +150,7 @@ fn a_relay_beyond_the_last_one_is_refused_with_the_names_that_there_are() {
         "relay-0",
         "relay-22",
         "relay-9->kafka",
-        "relay-2->redis",
+        "relay-2->mongo",
     ] {
         let text = with_target(target, "kill", &several("cdc", "4"));
         let quoted = format!("\"{target}\"");

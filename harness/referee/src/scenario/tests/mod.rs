@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod caches;
 mod consumers;
 mod contradictions;
 mod docs;

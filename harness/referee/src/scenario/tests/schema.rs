@@ -724,7 +724,15 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
             true => "kind = \"kill\"\n",
             false => "kind = \"down\"\n",
         };
-        with_fault(&format!("{kind}{}", lines(&target)))
+        let with_faults = with_fault(&format!("{kind}{}", lines(&target)));
+        // What is about the cache needs one.
+        match target.name.contains("redis") {
+            true => {
+                with_faults.replace(LOAD, &format!("{LOAD}read_share = 0.5\n"))
+                    + "cache = \"invalidate-by-relay\"\n"
+            }
+            false => with_faults,
+        }
     });
     let of_triggers = explain::triggers().into_iter().map(|trigger| {
         let another = fault("id = \"cut\"\ntarget = \"kafka\"\nat = \"1s\"\nfor = \"500ms\"");
@@ -734,13 +742,23 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
         ));
         file(&[HEAD, LOAD, &another, &waiting, CDC])
     });
-    let of_metrics = explain::metrics().into_iter().map(|m| {
-        let cost = COSTS.iter().find(|cost| cost.name == m.name);
-        match cost.and_then(|cost| cost.lacks(&StrategyKind::Cdc {})) {
-            Some(_) => with_expect_of_two_phase(&lines(&m)),
-            None => with_expect(&lines(&m)),
-        }
-    });
+    let of_metrics = explain::metrics()
+        .into_iter()
+        .map(|m| {
+            let cost = COSTS.iter().find(|cost| cost.name == m.name);
+            let text = match cost.and_then(|cost| cost.lacks(&StrategyKind::Cdc {})) {
+                Some(_) => with_expect_of_two_phase(&lines(&m)),
+                None => with_expect(&lines(&m)),
+            };
+            (text, m.name)
+        })
+        // What is of a cache needs one.
+        .map(|(text, name)| match Metric::parse(&name) {
+            Some(metric) if metric.is_of_cache() => text
+                .replace(LOAD, &format!("{LOAD}read_share = 0.5\n"))
+                .replace(CDC, &format!("{CDC}cache = \"write-through\"\n")),
+            Some(_) | None => text,
+        });
     let of_consumers = explain::of_consumers()
         .into_iter()
         .map(|m| lines(&m).replace("payments", "a").replace("shipping", "a"))

@@ -1,0 +1,58 @@
+//! What a strategy's cache held at the end: read when order service, relay and consumers have ended, so that nobody
+//! fills it any more.
+
+use super::context::Context;
+use super::deployment::Deployment;
+use crate::fence::patience::Patience;
+use crate::history::{CacheEnd, CachedRow, Rows};
+use relays::cache::{CachedVersion, read_all};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Reading the cache is bounded by this.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+/// That bound grows by this for each request of the run.
+const READ_PER_REQUEST: Duration = Duration::from_micros(100);
+
+/// What the cache held, and whether that is all; nothing of a strategy without one. What cannot be read is said so, and
+/// is not empty.
+pub(super) async fn read_cache(
+    context: &Context<'_>,
+    deployment: &Deployment<'_>,
+    requests: usize,
+) -> (Rows<CachedRow>, Option<CacheEnd>) {
+    if !deployment.strategy.topology().has_cache {
+        return (Rows::new(), None);
+    }
+    let patience = Patience::new(context.interrupted.clone());
+    let within = READ_WITHIN + READ_PER_REQUEST * requests as u32;
+    let read = patience.give(within, held(deployment)).await;
+    match read.unwrap_or_else(|cut| Err(cut.to_string())) {
+        Ok(rows) => (rows, Some(CacheEnd::default())),
+        Err(reason) => {
+            let unread = Some(format!("the cache could not be read: {reason}"));
+            (Rows::new(), Some(CacheEnd { unread }))
+        }
+    }
+}
+
+async fn held(deployment: &Deployment<'_>) -> Result<Rows<CachedRow>, String> {
+    let target = deployment.cache_around_proxies();
+    let target = target.map_err(|e| e.to_string())?;
+    let cached = read_all(&target).await.map_err(|e| e.to_string())?;
+    let rows = cached.iter().map(|cached| row(deployment, cached));
+    let mut rows = rows.collect::<Result<Vec<CachedRow>, String>>()?;
+    rows.sort_unstable_by_key(|row| row.order);
+    Ok(rows.into_iter().collect())
+}
+
+fn row(deployment: &Deployment<'_>, cached: &CachedVersion) -> Result<CachedRow, String> {
+    let id = Uuid::try_parse(&cached.order).ok();
+    let index = id.and_then(|id| deployment.identity.order_index(id));
+    let order =
+        index.ok_or_else(|| format!("it holds `{}`, no order of this run", cached.order))?;
+    Ok(CachedRow {
+        order,
+        version: cached.version,
+    })
+}

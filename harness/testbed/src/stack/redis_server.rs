@@ -1,0 +1,135 @@
+//! A Redis of our own, as a cache: all in memory, nothing is written to a disk, so a kill empties it.
+
+use super::{StackError, ports, redis_client};
+use crate::process::reaper::Reaper;
+use crate::process::{Child, ChildSpec, Ready, Stop};
+use futures::FutureExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The server must be ready within this time (it takes some milliseconds here).
+const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Below `.stack`, the install script puts the program and its libraries into this folder.
+const FOLDER: &str = "redis";
+/// Entries may take so much memory. Beyond it nothing is written: what went silently, a marker that keeps an old fill
+/// away, say, would be a fault of the stack that looks like one of the system.
+const MEMORY_MAX: &str = "512mb";
+
+/// Returns how the server is told to end.
+pub(super) fn stop() -> Stop {
+    Stop::default()
+}
+
+/// Whether the install script brought it.
+pub(super) fn is_installed(programs: &Path) -> bool {
+    programs.join(FOLDER).join("bin/redis-server").is_file()
+}
+
+/// This is a Redis that runs, with its address and its version.
+pub(super) struct RedisServer {
+    pub(super) child: Child,
+    pub(super) address: String,
+    pub(super) version: String,
+}
+
+impl RedisServer {
+    /// Starts it on `port`, with a folder of its own under `data`.
+    pub(super) async fn start(
+        data: &Path,
+        logs: &Path,
+        programs: &Path,
+        port: u16,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, StackError> {
+        let failed = |reason: String| StackError {
+            doing: "start Redis".into(),
+            reason,
+        };
+        if !is_installed(programs) {
+            let missing = programs.join(FOLDER);
+            return Err(failed(format!(
+                "the scenario has a cache, and {} is not there: run `stack/install.sh redis` (`make run \
+                 SCENARIO=...` does, where it is wanted), or say with --programs where its `.stack` folder is",
+                missing.display()
+            )));
+        }
+        let folder = data.join("redis");
+        std::fs::create_dir_all(&folder)
+            .map_err(|e| failed(format!("{}: {e}", folder.display())))?;
+        let address = format!("127.0.0.1:{port}");
+        let asked = address.clone();
+        let spec = ChildSpec {
+            name: "redis-server".into(),
+            program: programs.join(FOLDER).join("bin/redis-server"),
+            args: arguments(port),
+            env: vec![("LD_LIBRARY_PATH".into(), libraries(programs))],
+            user: None,
+            folder: Some(folder),
+            log: logs.join("redis-server.log"),
+            ready: Ready::Answers(Arc::new(move || {
+                let address = asked.clone();
+                async move { redis_client::answers(&address).await }.boxed()
+            })),
+            ready_within: READY_WITHIN,
+        };
+        let child = Child::start(spec, reaper)
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+        // Any Redis answers alike; ours must be the one.
+        if !child.pid().is_some_and(|pid| ports::is_held_by(port, pid)) {
+            return Err(failed(format!("port {port} is held by another process")));
+        }
+        let version = redis_client::version(&address).await.map_err(failed)?;
+        Ok(Self {
+            child,
+            address,
+            version,
+        })
+    }
+}
+
+fn arguments(port: u16) -> Vec<String> {
+    let port = port.to_string();
+    let settings = [
+        ["--port", &port],
+        ["--bind", "127.0.0.1"],
+        ["--daemonize", "no"],
+        // In its own folder, relative: a path with blanks is no argument of its.
+        ["--dir", "."],
+        ["--save", ""],
+        ["--appendonly", "no"],
+        ["--maxmemory", MEMORY_MAX],
+        ["--maxmemory-policy", "noeviction"],
+    ];
+    settings.concat().into_iter().map(str::to_owned).collect()
+}
+
+/// Its own libraries first, then where those of the machine are looked for anyway.
+fn libraries(programs: &Path) -> String {
+    let own = programs.join(FOLDER).join("lib").display().to_string();
+    match std::env::var("LD_LIBRARY_PATH") {
+        Ok(more) if !more.is_empty() => format!("{own}:{more}"),
+        _ => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_cache_when_it_is_started_then_it_forgets_everything_with_its_process_and_nothing_before()
+     {
+        let said = arguments(4711).join(" ");
+        for setting in [
+            "--port 4711",
+            "--bind 127.0.0.1",
+            "--save ",
+            "--appendonly no",
+            "noeviction",
+        ] {
+            assert!(said.contains(setting), "{said}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What a cache holds at the end of a run, read as a whole; and its removal.
+
+use super::connection::Live;
+use super::{CacheError, Entry, connection};
+use crate::config::CacheTarget;
+use redis::{FromRedisValue, Pipeline};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// So many keys are asked for at a time.
+const AT_A_TIME: usize = 1_000;
+/// One answer may take no longer than this.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// This is an order of which the cache holds a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedVersion {
+    /// The order, as its key names it.
+    pub order: String,
+    /// A reader would be answered this version; 0 where what is there is no entry.
+    pub version: u32,
+}
+
+/// Reads every value below the target's prefix; markers are no values.
+pub async fn read_all(target: &CacheTarget) -> Result<Vec<CachedVersion>, CacheError> {
+    let mut reader = Reader::connect(target).await?;
+    let mut cached = Vec::new();
+    let mut cursor = None;
+    while let Some(keys) = reader.next_keys(&mut cursor).await? {
+        if keys.is_empty() {
+            continue;
+        }
+        let mut get = redis::pipe();
+        get.cmd("MGET").arg(&keys);
+        let (texts,): (Vec<Option<String>>,) = reader.ask(&get).await?;
+        for (key, text) in keys.iter().zip(texts) {
+            // One that went meanwhile is not there.
+            let Some(text) = text else { continue };
+            let version = match Entry::parse(&text) {
+                Some(Entry::Value { version, .. }) => version,
+                Some(Entry::Marker { .. }) => continue,
+                None => 0,
+            };
+            let order = key.strip_prefix(&target.prefix).unwrap_or(key);
+            cached.push(CachedVersion {
+                order: order.to_owned(),
+                version,
+            });
+        }
+    }
+    // A scan may name a key twice.
+    cached.sort_by(|a, b| a.order.cmp(&b.order));
+    cached.dedup();
+    Ok(cached)
+}
+
+/// Removes every key below the target's prefix.
+pub async fn remove_all(target: &CacheTarget) -> Result<(), CacheError> {
+    let mut reader = Reader::connect(target).await?;
+    let mut cursor = None;
+    while let Some(keys) = reader.next_keys(&mut cursor).await? {
+        if !keys.is_empty() {
+            let mut remove = redis::pipe();
+            remove.cmd("UNLINK").arg(&keys).ignore();
+            let () = reader.ask(&remove).await?;
+        }
+    }
+    Ok(())
+}
+
+struct Reader<'a> {
+    target: &'a CacheTarget,
+    live: Live,
+}
+
+impl<'a> Reader<'a> {
+    async fn connect(target: &'a CacheTarget) -> Result<Self, CacheError> {
+        let live = connection::connect(&target.address, 0).await?;
+        Ok(Self { target, live })
+    }
+
+    /// The next keys of a scan, which begins without a cursor; `None` when it is over.
+    async fn next_keys(
+        &mut self,
+        cursor: &mut Option<String>,
+    ) -> Result<Option<Vec<String>>, CacheError> {
+        let from = match cursor.as_deref() {
+            Some("0") => return Ok(None),
+            Some(from) => from,
+            None => "0",
+        };
+        let mut scan = redis::pipe();
+        scan.cmd("SCAN").arg(from);
+        scan.arg("MATCH").arg(pattern(&self.target.prefix));
+        scan.arg("COUNT").arg(AT_A_TIME);
+        let ((next, keys),): ((String, Vec<String>),) = self.ask(&scan).await?;
+        *cursor = Some(next);
+        Ok(Some(keys))
+    }
+
+    async fn ask<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, CacheError> {
+        match timeout(
+            ANSWER_WITHIN,
+            commands.query_async(&mut self.live.connection),
+        )
+        .await
+        {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.failed(error.to_string())),
+            Err(_) => Err(self.failed(format!("no answer within {ANSWER_WITHIN:?}"))),
+        }
+    }
+
+    fn failed(&self, reason: String) -> CacheError {
+        CacheError {
+            doing: format!("reading the cache at {}", self.target.address),
+            reason,
+        }
+    }
+}
+
+/// Matches what begins with this, whatever is in it.
+fn pattern(prefix: &str) -> String {
+    let mut pattern = String::new();
+    for c in prefix.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('*');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_prefix_with_signs_of_patterns_then_they_stand_for_themselves() {
+        assert_eq!(pattern("oh.1:"), "oh.1:*");
+        assert_eq!(pattern("a*[b]?\\"), "a\\*\\[b\\]\\?\\\\*");
+    }
+}
