@@ -5,6 +5,7 @@
 # make clean  everything that was built, downloaded or recorded here
 # make claims  what is said of the outbox, each tried three times by a scenario: docs/claims.md (under 30 minutes)
 # make test-scenarios   every shipped scenario whole: exit code, each fault's bite, its lesson
+# make test-moments     kill -9 of the harness at twenty moments of a run: nothing is left
 # make test-relays      the relays of relays/external, those whose toolchain is there
 # make test-postgres-matrix   a short run on every version of PostgreSQL that is supported
 
@@ -17,7 +18,7 @@ ROUNDS ?= 3
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
 
-.PHONY: run demo claims test test-scenarios test-relays test-postgres-matrix lint clean install redis redis-if-wanted
+.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix lint clean install redis redis-if-wanted
 
 install:
 	@stack/install.sh
@@ -51,6 +52,9 @@ test: install redis
 
 test-scenarios: install redis
 	OUTBOX_HARNESS_SCENARIOS=1 cargo test --release --locked -p outbox-harness --test scenarios
+
+test-moments: install
+	OUTBOX_HARNESS_MOMENTS=20 cargo test --workspace --locked --test whole_run -- moments
 
 test-relays: install
 	OUTBOX_HARNESS_RELAYS=1 cargo test --release --locked -p outbox-harness --test external_relays

@@ -648,14 +648,18 @@ pub fn database(record: &Record) -> Section {
     }
 }
 
+/// Who can be blocked by what is in doubt, and where it is found for how long.
+type Blocked = (&'static str, fn(&InDoubt) -> Option<f64>);
+
+const BLOCKED: [Blocked; 2] = [
+    ("orders", |d| d.blocked_orders_ms),
+    ("readers of the topic", |d| d.blocked_consumers_ms),
+];
+
 /// Returns the section of how long others were blocked by what was in doubt; it has no rows where nothing could be.
 pub fn in_doubt(record: &Record) -> Section {
-    let of: [(&str, fn(&InDoubt) -> Option<f64>); 2] = [
-        ("orders", |d| d.blocked_orders_ms),
-        ("readers of the topic", |d| d.blocked_consumers_ms),
-    ];
-    let is_known = |s: &Strategy| of.iter().any(|(_, of)| of(&s.in_doubt).is_some());
-    let rows = of.iter().map(|(label, of)| {
+    let is_known = |s: &Strategy| BLOCKED.iter().any(|(_, of)| of(&s.in_doubt).is_some());
+    let rows = BLOCKED.iter().map(|(label, of)| {
         row(record, *label, |s| {
             let ms = of(&s.in_doubt);
             Cell::figure(ms.map_or_else(|| DASH.to_owned(), figures::milliseconds))

@@ -76,7 +76,7 @@ async fn start(lane: usize) -> Theirs {
     }
 }
 
-/// Schemas, databases, roles, slots, topics and proxies on a stack, sorted.
+/// Schemas, databases, roles, slots, prepared transactions, topics and proxies on a stack, sorted.
 pub async fn inventory(info: &StackInfo) -> Vec<String> {
     let mut connection = database::connect(&info.postgres, Instant::now() + PATIENCE)
         .await
@@ -84,7 +84,8 @@ pub async fn inventory(info: &StackInfo) -> Vec<String> {
     let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%' \
                UNION ALL SELECT datname::text FROM pg_database \
                UNION ALL SELECT rolname::text FROM pg_roles \
-               UNION ALL SELECT slot_name::text FROM pg_replication_slots";
+               UNION ALL SELECT slot_name::text FROM pg_replication_slots \
+               UNION ALL SELECT gid::text FROM pg_prepared_xacts";
     let mut all: Vec<String> = sqlx::query_scalar(sql)
         .fetch_all(&mut connection)
         .await

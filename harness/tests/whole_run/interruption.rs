@@ -179,7 +179,7 @@ enum Held {
 }
 
 /// A run under way.
-struct Run {
+pub(super) struct Run {
     harness: Child,
     said: BufReader<std::process::ChildStderr>,
     heard: String,
@@ -187,8 +187,12 @@ struct Run {
 
 impl Run {
     fn start(home: &Path, more: &[String]) -> Self {
+        Self::start_with(home, SCENARIO, more)
+    }
+
+    pub(super) fn start_with(home: &Path, scenario: &str, more: &[String]) -> Self {
         let file = home.join("scenario.toml");
-        std::fs::write(&file, SCENARIO).unwrap();
+        std::fs::write(&file, scenario).unwrap();
         let mut command: Command = program();
         let mut harness = command
             .arg("run")
@@ -209,7 +213,7 @@ impl Run {
     }
 
     /// Reads on until it has said this.
-    fn until_said(&mut self, text: &str) {
+    pub(super) fn until_said(&mut self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.heard.contains(text) {
             let read = self.said.read_line(&mut self.heard).unwrap();
@@ -218,12 +222,16 @@ impl Run {
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.harness.id() as i32), signal).unwrap();
+    pub(super) fn pid(&self) -> i32 {
+        self.harness.id() as i32
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
     /// Its exit code, and all it said.
-    fn ended(mut self) -> (Option<i32>, String) {
+    pub(super) fn ended(mut self) -> (Option<i32>, String) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.harness.try_wait().unwrap() {
@@ -296,7 +304,7 @@ async fn open_transaction(
 }
 
 /// No process of the run lives any more.
-fn nothing_left(home: &Path) {
+pub(super) fn nothing_left(home: &Path) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let left = processes_of(home);

@@ -18,6 +18,7 @@ mod foreign_service;
 mod instances;
 mod interruption;
 mod isolation;
+mod moments;
 #[path = "../shared/not_done.rs"]
 mod not_done;
 #[path = "../shared/patience.rs"]
