@@ -1,7 +1,9 @@
 //! A stack that is kept: it can be run on, and it is stopped as it was said.
 
+use super::not_done::not_done;
 use super::turn::beside_another;
-use super::{POLLING, command, nothing_left, record, run, run_folder, secrets};
+use super::{POLLING, command, nothing_left, programs, record, run, run_folder, secrets};
+use harness::stack::cache_is_installed;
 use reports::record::Record;
 use serde_json::Value;
 use std::path::Path;
@@ -90,6 +92,32 @@ lost = 0
 lost = 0
 "#;
 
+/// The same; where there is a Redis, with caches of which one takes old orders.
+fn scenario() -> String {
+    if !cache_is_installed(&programs()) {
+        not_done("caches are not counted, Redis is not installed (`stack/install.sh redis`)");
+        return COUNTED.to_owned();
+    }
+    // Changes that take their time are read meanwhile.
+    let reads = "[workload]\nread_share = 0.5\nhold_ratio = 0.5\nhold = \"30ms\"";
+    let cached = |name: &str, mode: &str| {
+        let lines = format!("cache = \"{mode}\"\ncache_fill_hold = \"50ms\"");
+        (
+            format!("[strategy.{name}]"),
+            format!("[strategy.{name}]\n{lines}"),
+        )
+    };
+    let late = [
+        cached("losing", "invalidate-after-commit"),
+        cached("polling", "invalidate-by-relay"),
+        cached("message", "write-through"),
+    ];
+    late.iter()
+        .fold(COUNTED.replace("[workload]", reads), |text, (old, new)| {
+            text.replace(old, new)
+        })
+}
+
 /// What a program in another language counts on the kept stack, by strategy.
 fn counted_again(folder: &Path) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/independent/count.py");
@@ -127,6 +155,7 @@ fn as_recorded(record: &Record) -> Value {
             "unpublished": unpublished.iter().copied().sum::<Option<u64>>(),
             "phantom": counts.phantom,
             "duplicated": counts.duplicated,
+            "stale": counts.stale,
             "consumers": consumers.collect::<serde_json::Map<_, _>>(),
         });
         (strategy.name.clone(), figures)
@@ -139,7 +168,7 @@ fn given_a_kept_stack_when_it_was_counted_again_and_run_on_and_stopped_as_said_t
  {
     let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();
-    let mut keep = command(home.path(), COUNTED);
+    let mut keep = command(home.path(), &scenario());
     let kept = run({
         keep.arg("--keep-stack");
         keep
@@ -172,6 +201,9 @@ fn given_a_kept_stack_when_it_was_counted_again_and_run_on_and_stopped_as_said_t
     some("polling", |c| c.duplicated);
     some("message", |c| c.duplicated);
     some("events", |c| c.duplicated);
+    if cache_is_installed(&programs()) {
+        some("polling", |c| c.stale);
+    }
 
     // And a run with proxies follows on it
     let other = tempfile::tempdir().unwrap();

@@ -224,6 +224,15 @@ scenarios! {
         let held = |name| ran.strategy(name).database.slot_wal_peak_bytes.total;
         assert!(held("polling").is_none() && held("cdc").is_some(), "{}", ran.said);
     };
+    "cache.toml" given_cache_when_run_then_what_is_invalidated_after_the_commit_alone_stays_stale: |ran| {
+        ran.only(&["naive"], 1, |c| vec![c.stale]);
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom]);
+        ran.only(&["naive", "polling", "cdc"], 0, |c| vec![c.stale_reads]);
+    };
+    "cache-race.toml" given_cache_race_when_run_then_a_cache_that_knows_versions_alone_has_nothing_stale: |ran| {
+        ran.only(&["any"], 1, |c| vec![c.stale]);
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom]);
+    };
     "debezium.toml" given_debezium_when_run_then_no_relay_loses: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };

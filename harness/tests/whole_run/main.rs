@@ -5,6 +5,7 @@
 
 #[path = "../shared/busy.rs"]
 mod busy;
+mod cache;
 mod consumers;
 mod debezium;
 mod demo;

@@ -103,11 +103,15 @@ impl Deployment<'_> {
         }
     }
 
-    /// Returns the scenario's load on its order service.
+    /// Returns the scenario's load on its order service; it reads where there is a cache to be read.
     pub fn load(&self, clock: RunClock, progress: Arc<Progress>) -> Load {
+        let mut workload = self.scenario.workload.clone();
+        if !self.strategy.topology().has_cache {
+            workload.read_share = 0.0;
+        }
         Load {
             service: self.service_address,
-            workload: self.scenario.workload.clone(),
+            workload,
             seed: self.scenario.seed,
             identity: Arc::clone(&self.identity),
             clock,

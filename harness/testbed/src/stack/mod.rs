@@ -200,6 +200,9 @@ impl Stack {
                 jit,
                 settings,
             } => {
+                if settings.cache {
+                    redis_server::must_be_installed(&programs)?;
+                }
                 let mut local =
                     local::LocalStack::start(&data, &logs, &programs, jit, reaper).await?;
                 if settings.synchronous_standby {

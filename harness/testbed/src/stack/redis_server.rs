@@ -26,6 +26,22 @@ pub(super) fn is_installed(programs: &Path) -> bool {
     programs.join(FOLDER).join("bin/redis-server").is_file()
 }
 
+/// Says what brings it, where it was not brought: before anything else is started for nothing.
+pub(super) fn must_be_installed(programs: &Path) -> Result<(), StackError> {
+    if is_installed(programs) {
+        return Ok(());
+    }
+    let missing = programs.join(FOLDER);
+    Err(StackError {
+        doing: "start Redis".into(),
+        reason: format!(
+            "the scenario has a cache, and {} is not there: run `stack/install.sh redis` (`make run \
+             SCENARIO=...` does, where it is wanted), or say with --programs where its `.stack` folder is",
+            missing.display()
+        ),
+    })
+}
+
 /// This is a Redis that runs, with its address and its version.
 pub(super) struct RedisServer {
     pub(super) child: Child,
@@ -46,14 +62,6 @@ impl RedisServer {
             doing: "start Redis".into(),
             reason,
         };
-        if !is_installed(programs) {
-            let missing = programs.join(FOLDER);
-            return Err(failed(format!(
-                "the scenario has a cache, and {} is not there: run `stack/install.sh redis` (`make run \
-                 SCENARIO=...` does, where it is wanted), or say with --programs where its `.stack` folder is",
-                missing.display()
-            )));
-        }
         let folder = data.join("redis");
         std::fs::create_dir_all(&folder)
             .map_err(|e| failed(format!("{}: {e}", folder.display())))?;

@@ -3,7 +3,8 @@
 
     count.py external.toml record.json [psql]
 
-It shares nothing with the harness: psql reads the tables, and the topics are read by the protocol of Kafka, spoken here.
+It shares nothing with the harness: psql reads the tables, and topics and cache are read by the protocols of Kafka and
+Redis, spoken here.
 For each strategy it prints what it counted, as JSON.
 """
 
@@ -267,6 +268,60 @@ def consumer_of(postgres, schema, valid):
     return counted
 
 
+class Cache:
+    """A connection to Redis, and its protocol (RESP) as far as two commands need it."""
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), TIMEOUT_S)
+        self.answers = self.socket.makefile("rb")
+
+    def ask(self, *words):
+        parts = [f"*{len(words)}\r\n".encode()]
+        parts += [b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words]
+        self.socket.sendall(b"".join(parts))
+        return self.answer()
+
+    def answer(self):
+        line = self.answers.readline()
+        assert line.endswith(b"\r\n"), "Redis closed the connection"
+        kind, rest = line[:1], line[1:-2]
+        assert kind != b"-", rest
+        if kind == b"*":
+            return [self.answer() for _ in range(int(rest))]
+        if kind == b"$":
+            length = int(rest)
+            return None if length < 0 else self.answers.read(length + 2)[:-2].decode()
+        return rest.decode()
+
+
+def cached_of(address, topic):
+    """The version of each order that the cache has a value of. A version without a value is no answer to anybody."""
+    cache, cursor, versions = Cache(address), "0", {}
+    while True:
+        cursor, keys = cache.ask("SCAN", cursor, "MATCH", f"{topic}:*", "COUNT", "500")
+        for key in keys:
+            version, blank, body = (cache.ask("GET", key) or "").partition(" ")
+            if blank:
+                order = key[len(topic) + 1 :]
+                told = json.loads(body)
+                assert told == {"order_id": order, "version": int(version)}, f"{key}: {version} {body}"
+                versions[order] = int(version)
+        if cursor == "0":
+            return versions
+
+
+def stale_of(stack, strategy, committed):
+    """How many orders the cache would answer in another version than the last; None of a strategy without a cache."""
+    if "redis" not in stack or strategy["counts"].get("stale") is None:
+        return None
+    newest = {}
+    for order, version, _attempt in committed:
+        newest[order] = max(version, newest.get(order, 0))
+    cached = cached_of(stack["redis"]["address"], strategy["topic"])
+    return sum(newest.get(order) != version for order, version in cached.items())
+
+
 def counted(stack, strategy):
     postgres, schema = stack["postgres"], strategy["schema"]
     committed = committed_of(postgres, schema, strategy["kind"])
@@ -279,6 +334,7 @@ def counted(stack, strategy):
         "unpublished": len(committed - seen),
         "phantom": sum(event not in committed for event in events),
         "duplicated": sum(event in committed for event in events) - len(valid),
+        "stale": stale_of(stack, strategy, committed),
         "consumers": {},
     }
     for index, consumer in enumerate(strategy["consumers"]):
