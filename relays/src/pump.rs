@@ -67,6 +67,7 @@ pub fn relay(
     match config.source {
         SourceConfig::Polling {
             after_publish,
+            housekeeping,
             interval_ms,
             batch,
             notify,
@@ -75,6 +76,7 @@ pub fn relay(
             let source =
                 PollingSource::new(config.postgres, after_publish, interval, batch, notify);
             let source = source
+                .keeping_house(housekeeping)
                 .committing(config.synchronous_commit)
                 .of_several(config.one_of_several);
             traced(source, publisher, trace, stop)

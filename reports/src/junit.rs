@@ -204,6 +204,8 @@ fn figures_of(strategy: &Strategy) -> impl Iterator<Item = (&'static str, f64)> 
         ("rows_written_per_event", database.rows_written.per_event),
         ("storage_end_bytes", database.storage_end_bytes.total),
         ("rebuild_ms", database.rebuild_ms),
+        ("vacuums", database.vacuums),
+        ("time_to_normal_s", database.time_to_normal_s),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

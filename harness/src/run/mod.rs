@@ -184,6 +184,7 @@ impl StackChoice {
                 settings: ServerSettings {
                     synchronous_standby: settings.synchronous_standby,
                     max_slot_wal_keep_bytes: settings.max_slot_wal_keep_bytes,
+                    autovacuum_naptime_s: settings.autovacuum_naptime_s,
                 },
             },
             Self::External { file, programs } => Provider::External {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fixture;
+mod housekeeping;
 mod instances;
 mod lease;
 mod log;

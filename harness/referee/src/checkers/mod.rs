@@ -159,6 +159,8 @@ pub struct Judgement {
     pub drain_s: Option<f64>,
     /// Seconds from the last heal until everything committed before it had been seen.
     pub recovery_s: Option<f64>,
+    /// Seconds from the last heal until the outbox was what it had been; `None`: never, or not measured.
+    pub time_to_normal_s: Option<f64>,
     /// Whether it is known when the events came.
     pub arrivals_known: bool,
 }
@@ -311,6 +313,9 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
         latency,
         drain_s,
         recovery_s: recovery.seconds().filter(|_| arrivals_known),
+        time_to_normal_s: measure::back_to_normal(&context.view.join)
+            .seconds()
+            .filter(|_| arrivals_known),
         arrivals_known,
     }
 }

@@ -12,7 +12,7 @@ struct OtherFigure {
     of: fn(&Strategy) -> Option<f64>,
 }
 
-const OTHERS: [OtherFigure; 5] = [
+const OTHERS: [OtherFigure; 7] = [
     OtherFigure {
         name: "committed",
         unit: "",
@@ -37,6 +37,16 @@ const OTHERS: [OtherFigure; 5] = [
         name: "rebuild",
         unit: "ms",
         of: |s| s.database.rebuild_ms,
+    },
+    OtherFigure {
+        name: "vacuums",
+        unit: "",
+        of: |s| s.database.vacuums,
+    },
+    OtherFigure {
+        name: "time_to_normal",
+        unit: "s",
+        of: |s| s.database.time_to_normal_s,
     },
 ];
 

@@ -11,6 +11,7 @@ mod failover;
 mod generator;
 mod hgrm;
 mod latency;
+mod normality;
 mod phase;
 mod recorder;
 mod series;
@@ -20,7 +21,7 @@ pub use change::{Change, Changes};
 pub use cost::{blind, peak_where, per_event};
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
-    STORAGE_BYTES, WAL_BYTES, database_costs,
+    STORAGE_BYTES, VACUUMS, WAL_BYTES, database_costs,
 };
 pub use drain::{Recovery, committed_before, drain_s, last_heal_ns, recovery};
 pub use failover::failover_s;
@@ -29,6 +30,7 @@ pub use hgrm::hgrm;
 pub use latency::{
     Latencies, PhaseLatencies, latencies, latencies_from, latencies_where, stretches, whole,
 };
+pub use normality::{Return, back_to_normal};
 pub use phase::{Phase, phases};
 pub use recorder::Recorder;
 pub use series::series;

@@ -96,6 +96,8 @@ pub struct ServerSettings {
     pub synchronous_standby: bool,
     /// So much log, in bytes, is kept for a slot at most; `None`: however much it takes.
     pub max_slot_wal_keep_bytes: Option<u64>,
+    /// So often, in seconds, it looks for tables to vacuum; `None`: as often as it does by itself.
+    pub autovacuum_naptime_s: Option<u64>,
 }
 
 /// This says which stack is started, or found, and with what.
@@ -179,6 +181,9 @@ impl Stack {
                 }
                 if let Some(bytes) = settings.max_slot_wal_keep_bytes {
                     local.limit_slots(bytes).await?;
+                }
+                if let Some(naptime_s) = settings.autovacuum_naptime_s {
+                    local.vacuum_every(naptime_s).await?;
                 }
                 Ok(Self::Local(Box::new(local)))
             }
