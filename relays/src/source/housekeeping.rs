@@ -127,7 +127,7 @@ impl Housekeeper {
     }
 
     /// Drops what is over and published, then makes partitions ahead. The rest is emptied first: its rows would keep a
-    /// partition from being made.
+    /// partition from being made. What the server refuses ends the round, so that writers wait for one lock of each kind.
     async fn drop_partitions(
         &self,
         connection: &mut PgConnection,
@@ -143,13 +143,17 @@ impl Housekeeper {
             self.truncate(connection, &table).await?;
         }
         for table in self.published(connection, &over, Filled::OrNot).await? {
-            self.drop_partition(connection, &table).await?;
+            if !self.drop_partition(connection, &table).await? {
+                break;
+            }
         }
         let ahead = AHEAD_MS.div_ceil(period_ms.max(1)).max(AHEAD_MIN) as i64;
         let first = now.saturating_add(NOT_SOONER);
         for number in first..first.saturating_add(ahead) {
-            if !partitions.contains(&number) {
-                self.make_partition(connection, number, period_ms).await?;
+            if !partitions.contains(&number)
+                && !self.make_partition(connection, number, period_ms).await?
+            {
+                break;
             }
         }
         Ok(())
@@ -242,12 +246,12 @@ impl Housekeeper {
     }
 
     /// Drops a partition, unless something waits in it, or is not committed yet. Whoever inserts holds a lock of the
-    /// outbox as a whole, so under this one nobody is under way.
+    /// outbox as a whole, so under this one nobody is under way. Says whether the server did it, or found that something waits.
     async fn drop_partition(
         &self,
         connection: &mut PgConnection,
         partition: &str,
-    ) -> Result<(), SourceError> {
+    ) -> Result<bool, SourceError> {
         let schema = &self.schema;
         let table = format!("{schema}.{partition}");
         let sql = under_locks(
@@ -259,7 +263,8 @@ impl Housekeeper {
             &format!("DROP TABLE {table}"),
         );
         let doing = format!("drop the published partition {table}");
-        attempt(connection, &doing, &sql).await.map(drop)
+        let done = attempt(connection, &doing, &sql).await?;
+        Ok(done.is_some())
     }
 
     /// Makes the partition of this number, of a time that is still to come. To attach one that is ready takes no lock that
@@ -270,7 +275,7 @@ impl Housekeeper {
         connection: &mut PgConnection,
         number: i64,
         period_ms: u64,
-    ) -> Result<(), SourceError> {
+    ) -> Result<bool, SourceError> {
         let schema = &self.schema;
         let table = format!("{schema}.{}", table_of(number));
         let bound = |number: i64| {
@@ -291,9 +296,9 @@ impl Housekeeper {
             bound(number),
             bound(number.saturating_add(1)),
         );
-        attempt(connection, &format!("make the partition {table}"), &sql)
-            .await
-            .map(drop)
+        let doing = format!("make the partition {table}");
+        let done = attempt(connection, &doing, &sql).await?;
+        Ok(done.is_some())
     }
 }
 
