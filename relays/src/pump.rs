@@ -86,6 +86,7 @@ fn from_source(
     match config.source {
         SourceConfig::Polling {
             after_publish,
+            housekeeping,
             interval_ms,
             batch,
             notify,
@@ -94,6 +95,7 @@ fn from_source(
             let source =
                 PollingSource::new(config.postgres, after_publish, interval, batch, notify);
             let source = source
+                .keeping_house(housekeeping)
                 .committing(config.synchronous_commit)
                 .of_several(config.one_of_several);
             traced(source, publisher, trace, stop)

@@ -5,6 +5,7 @@
 //! are enough, and CREATEDB where a strategy has a database of its own (before PostgreSQL 16 the relay role of
 //! CDC, which has REPLICATION itself, takes a superuser all the same).
 
+pub(crate) mod by_turns;
 mod consumer;
 mod creation;
 mod events;
@@ -48,6 +49,19 @@ pub enum OutboxKind {
     Delete,
     /// Rows carry a status.
     Mark,
+    /// Rows carry a status, and are in partitions by the time at which they were inserted, which the relay makes and
+    /// drops.
+    Partitions {
+        /// A partition is of so many milliseconds.
+        period_ms: u64,
+    },
+    /// Rows carry a status, and are in tables that take turns, which the relay truncates.
+    Turns {
+        /// A turn lasts so many milliseconds.
+        period_ms: u64,
+        /// There are so many tables.
+        tables: u32,
+    },
     /// Rows are read from the WAL, and deleted by the relay; a publication and a slot exist.
     Cdc,
     /// Rows are read from the WAL, and deleted in the transaction that inserts them; a publication
@@ -89,7 +103,13 @@ impl OutboxKind {
     /// Whether a role may use replication.
     fn has_replication(self, role: Role) -> bool {
         let relay = match self {
-            Self::None | Self::Delete | Self::Mark | Self::Events | Self::Decisions => false,
+            Self::None
+            | Self::Delete
+            | Self::Mark
+            | Self::Partitions { .. }
+            | Self::Turns { .. }
+            | Self::Events
+            | Self::Decisions => false,
             Self::Cdc | Self::Fleeting | Self::Message | Self::LoggedEvents => true,
             Self::Foreign { replication } => replication,
             Self::ForeignService { replication } => return replication == Some(role),
@@ -104,6 +124,8 @@ impl OutboxKind {
             Self::None
             | Self::Delete
             | Self::Mark
+            | Self::Partitions { .. }
+            | Self::Turns { .. }
             | Self::Cdc
             | Self::Fleeting
             | Self::Message

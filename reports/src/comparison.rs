@@ -611,6 +611,24 @@ const OF_EVENTS: [Expense; 3] = [
     ),
 ];
 
+/// These are said where a run is about keeping an outbox small.
+const OF_HOUSEKEEPING: [Expense; 2] = [
+    ("vacuums of the outbox", |d| d.vacuums, figures::optional),
+    (
+        "outbox back to normal",
+        |d| d.time_to_normal_s,
+        figures::seconds,
+    ),
+];
+
+/// Whether a snapshot was held, or it is expected that the outbox becomes what it was.
+fn is_of_housekeeping(strategy: &Strategy) -> bool {
+    let mut faults = strategy.faults.iter();
+    let mut expectations = strategy.expectations.iter();
+    faults.any(|fault| fault.kind == "old_snapshot")
+        || expectations.any(|e| e.metric == "time_to_normal")
+}
+
 /// These are the flows in all, of the whole run.
 const FLOWS: [Expense; 2] = [
     ("WAL, in all", |d| d.wal_bytes.total, figures::bytes),
@@ -641,7 +659,13 @@ pub fn database(record: &Record) -> Section {
         true => &OF_EVENTS,
         false => &[],
     };
-    let rows = expenses(record, &EXPENSES).chain(expenses(record, of_events));
+    let of_housekeeping: &[Expense] = match record.strategies.iter().any(is_of_housekeeping) {
+        true => &OF_HOUSEKEEPING,
+        false => &[],
+    };
+    let rows = expenses(record, &EXPENSES)
+        .chain(expenses(record, of_events))
+        .chain(expenses(record, of_housekeeping));
     Section {
         title: "cost to the database",
         rows: rows.collect(),

@@ -202,7 +202,7 @@ pub fn observed(expectation: &Expectation) -> String {
         return if missed { NEVER } else { DASH }.to_owned();
     };
     let metric = expectation.metric.as_str();
-    if ["drain", "recovery"].contains(&metric) {
+    if ["drain", "recovery", "time_to_normal"].contains(&metric) {
         return seconds(Some(value));
     }
     let is_latency = ["order_", "propagation_", "end_to_end_", "longest_staleness"]

@@ -209,6 +209,8 @@ fn figures_of(strategy: &Strategy) -> impl Iterator<Item = (&'static str, f64)> 
             "blocked_consumers_ms",
             strategy.in_doubt.blocked_consumers_ms,
         ),
+        ("vacuums", database.vacuums),
+        ("time_to_normal_s", database.time_to_normal_s),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

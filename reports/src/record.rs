@@ -388,6 +388,13 @@ pub struct DatabaseCosts {
     /// truth.
     #[serde(default)]
     pub rebuild_ms: Option<f64>,
+    /// So often the outbox was vacuumed, by the server itself or by anybody; of tables that were dropped it is not known.
+    #[serde(default)]
+    pub vacuums: Option<f64>,
+    /// Seconds from the last heal until the outbox was no larger, and no more events waited, than before the first fault;
+    /// null where that never came, or cannot be told.
+    #[serde(default)]
+    pub time_to_normal_s: Option<f64>,
 }
 
 /// How long others were blocked by transactions that nobody had ended yet, the longest time of each, as it was sampled

@@ -177,7 +177,10 @@ pub fn strategy(
         generator: measure::generator(history),
         series: series(context, judgement),
         offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
-        database: measure::database_costs(history, judgement.counts.committed.unwrap_or(0)),
+        database: record::DatabaseCosts {
+            time_to_normal_s: judgement.time_to_normal_s,
+            ..measure::database_costs(history, judgement.counts.committed.unwrap_or(0))
+        },
         in_doubt: measure::in_doubt(history),
         costs: costs(history),
         usage: usage(history),

@@ -2,13 +2,14 @@
 
 use super::ledger::Ledger;
 use super::ledger::not_ours;
+use super::snapshot::HeldSnapshot;
 use super::{Announcement, FaultTargets};
 use crate::evidence::Subject;
 use crate::process::comeback::{self, Allowance, Comeback};
 use crate::process::{Child, Stop};
 use crate::scenario::{Fault, FaultKind, Instance, Link, Target, Victim};
 use std::time::Instant;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// A fault works on this, in one strategy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) struct Injection {
     /// Its toxics have this name: faults of one kind on one link must not share it.
     toxic_name: String,
     places: Places,
+    /// The session that holds a snapshot, while one does. Whoever drops it ends it.
+    snapshot: Mutex<Option<HeldSnapshot>>,
 }
 
 impl Injection {
@@ -53,6 +56,7 @@ impl Injection {
             kind: fault.kind,
             toxic_name: format!("fault-{index}-{}", fault.kind.name()),
             places,
+            snapshot: Mutex::default(),
         })
     }
 
@@ -67,6 +71,7 @@ impl Injection {
                 FaultKind::Kill
                 | FaultKind::Restart
                 | FaultKind::Pause
+                | FaultKind::OldSnapshot
                 | FaultKind::Down
                 | FaultKind::Toxic { .. },
                 Places::Process(_) | Places::Links(_),
@@ -203,8 +208,11 @@ impl Injection {
                 }
                 Ok(())
             }
-            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => {
-                Err("a link can be neither killed nor restarted nor paused".into())
+            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause | FaultKind::OldSnapshot => {
+                Err(
+                    "a link can be neither killed nor restarted nor paused, and has no snapshots"
+                        .into(),
+                )
             }
         }
     }
@@ -239,7 +247,9 @@ impl Injection {
                     None => Err(format!("proxy {proxy} is gone")),
                 }
             }
-            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => Ok(()),
+            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause | FaultKind::OldSnapshot => {
+                Ok(())
+            }
         }
     }
 
@@ -293,6 +303,18 @@ impl Injection {
                 holds.pauses += 1;
                 Ok(())
             }
+            FaultKind::OldSnapshot => {
+                if victim != Victim::PostgresServer {
+                    return Err(format!("{} has no snapshots", victim.name()));
+                }
+                if holds.ends > 0 || holds.pauses > 0 {
+                    return Err(format!("{} is not there to be asked", victim.name()));
+                }
+                let admin = targets.admin.as_ref();
+                let admin = admin.ok_or("nobody may open a session of the database")?;
+                *self.snapshot.lock().await = Some(HeldSnapshot::take(admin).await?);
+                Ok(())
+            }
             FaultKind::Down | FaultKind::Toxic { .. } => {
                 Err("a process can only be killed, restarted or paused".into())
             }
@@ -330,6 +352,11 @@ impl Injection {
                 // One that was ended meanwhile has nothing left to resume.
                 if holds.pauses == 0 && holds.ends == 0 {
                     child.resume().await.map_err(|e| e.to_string())?;
+                }
+            }
+            FaultKind::OldSnapshot => {
+                if let Some(snapshot) = self.snapshot.lock().await.take() {
+                    snapshot.let_go().await;
                 }
             }
             FaultKind::Down | FaultKind::Toxic { .. } => {}

@@ -4,6 +4,7 @@ mod injection;
 mod ledger;
 mod life;
 mod rescue;
+mod snapshot;
 mod trigger;
 
 use crate::clock::RunClock;
@@ -16,6 +17,7 @@ use crate::toxiproxy::ToxiproxyClient;
 use ledger::Ledger;
 use relays::config::PostgresTarget;
 pub use rescue::heal_all;
+pub use snapshot::HOLDER;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +67,8 @@ pub struct FaultTargets {
     pub stops: BTreeMap<Victim, Stop>,
     /// Who may read the database directly, where a fault waits for something there.
     pub reader: Option<PostgresTarget>,
+    /// Who may open sessions of the database that has the strategy's tables, around all proxies.
+    pub admin: Option<PostgresTarget>,
     /// This clock gives the run time (ns) at which faults are injected, healed and observed.
     pub clock: RunClock,
     /// Told when a fault was injected or healed.

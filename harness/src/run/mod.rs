@@ -200,6 +200,7 @@ pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
     ServerSettings {
         synchronous_standby: scenario.stack.synchronous_standby,
         max_slot_wal_keep_bytes: scenario.stack.max_slot_wal_keep_bytes,
+        autovacuum_naptime_s: scenario.stack.autovacuum_naptime_s,
         cache: scenario.strategies.iter().any(|s| s.topology().has_cache),
     }
 }

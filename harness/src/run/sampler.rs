@@ -4,10 +4,12 @@
 mod prepared;
 
 use crate::clock::RunClock;
-use crate::history::{Sample, WALL_DRIFT_NS};
+use crate::history::{DEAD_ROWS, HORIZON_HELD, Sample, WALL_DRIFT_NS};
 use crate::measure::{
-    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES, STORAGE_BYTES, WAL_BYTES,
+    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES, STORAGE_BYTES, VACUUMS,
+    WAL_BYTES,
 };
+use crate::nemesis::HOLDER;
 use crate::process::Child;
 use relays::config::PostgresTarget;
 use relays::schema::{Layout, OutboxKind};
@@ -106,11 +108,18 @@ impl Sampler {
              (SELECT sum(pg_total_relation_size(c.oid))::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                 WHERE n.nspname = $2 AND c.relkind = 'r' AND c.relname <> 'orders'), \
              sum(t.n_dead_tup) FILTER (WHERE t.relname <> 'orders')::float8, \
-             sum(t.n_tup_upd + t.n_tup_del) FILTER (WHERE t.relname <> 'orders')::float8 \
+             sum(t.n_tup_upd + t.n_tup_del) FILTER (WHERE t.relname <> 'orders')::float8, \
+             sum(t.vacuum_count + t.autovacuum_count) FILTER (WHERE t.relname <> 'orders')::float8, \
+             sum(t.n_dead_tup)::float8 AS dead_rows, \
+             (SELECT (max(age(backend_xmin)) FILTER (WHERE application_name = $3) >= greatest(max(age(backend_xmin)), \
+                (SELECT max(age(xmin)) FROM pg_replication_slots), \
+                (SELECT max(age(transaction)) FROM pg_prepared_xacts)))::int::float8 \
+                FROM pg_stat_activity WHERE datname = current_database()) AS horizon_held \
              FROM pg_stat_user_tables t WHERE t.schemaname = $2";
         let query = sqlx::query(AssertSqlSafe(sql))
             .bind(self.layout.slot())
             .bind(self.layout.schema())
+            .bind(HOLDER)
             .fetch_one(open);
         let Ok(Ok(row)) = tokio::time::timeout(Duration::from_secs(2), query).await else {
             *connection = None;
@@ -127,6 +136,8 @@ impl Sampler {
             OutboxKind::Message => &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN, SLOT_WAL_BYTES],
             OutboxKind::Delete
             | OutboxKind::Mark
+            | OutboxKind::Partitions { .. }
+            | OutboxKind::Turns { .. }
             | OutboxKind::Cdc
             | OutboxKind::Fleeting
             | OutboxKind::Events
@@ -139,7 +150,15 @@ impl Sampler {
                 OUTBOX_BYTES,
                 DEAD_TUPLES,
                 ROWS_CHANGED,
+                VACUUMS,
             ],
+        };
+        let mut push = |series: &str, value: f64| {
+            samples.push(Sample {
+                series: series.to_owned(),
+                at_ns,
+                value,
+            });
         };
         let has_events = self.layout.outbox.has_events();
         for (column, name) in names.iter().enumerate() {
@@ -148,11 +167,12 @@ impl Sampler {
                 continue;
             }
             if let Ok(Some(value)) = row.try_get::<Option<f64>, _>(column) {
-                samples.push(Sample {
-                    series: (*name).to_owned(),
-                    at_ns,
-                    value,
-                });
+                push(name, value);
+            }
+        }
+        for (column, name) in [("dead_rows", DEAD_ROWS), ("horizon_held", HORIZON_HELD)] {
+            if let Ok(Some(value)) = row.try_get::<Option<f64>, _>(column) {
+                push(name, value);
             }
         }
     }

@@ -233,6 +233,11 @@ scenarios! {
         ran.only(&["any"], 1, |c| vec![c.stale]);
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom]);
     };
+    "housekeeping.toml" given_housekeeping_when_a_snapshot_is_held_then_whole_tables_stay_small_and_dead_rows_do_not: |ran| {
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
+        let peak = |name| ran.strategy(name).database.outbox_peak_bytes.total;
+        assert!(peak("rotate") < peak("delete") && peak("partitions") < peak("purge"), "{}", ran.said);
+    };
     "debezium.toml" given_debezium_when_run_then_no_relay_loses: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };

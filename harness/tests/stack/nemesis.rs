@@ -4,6 +4,7 @@
 
 mod bench;
 mod processes;
+mod snapshot;
 mod triggers;
 
 use crate::patience::PATIENCE;

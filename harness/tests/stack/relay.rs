@@ -3,6 +3,7 @@
 
 mod cache;
 mod fixture;
+mod housekeeping;
 mod instances;
 mod lease;
 mod log;

@@ -213,6 +213,44 @@ pub enum AfterPublish {
     Mark,
 }
 
+/// How the relay of an outbox keeps it small.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Housekeeping {
+    /// Nothing is done beside what becomes of each row.
+    #[default]
+    None,
+    /// The relay deletes marked rows every so often, in bounded batches.
+    Purge {
+        /// So many milliseconds pass between two purges.
+        every_ms: u64,
+    },
+    /// The outbox is partitioned by the time at which rows are inserted; the relay makes partitions ahead, and drops
+    /// those whose time is over and in which nothing waits.
+    Partitions {
+        /// One partition takes the rows of so many milliseconds.
+        period_ms: u64,
+    },
+    /// Rows go into one of several tables by turns; the relay truncates those whose turn is over and in which nothing
+    /// waits.
+    Rotate {
+        /// One turn lasts so many milliseconds.
+        period_ms: u64,
+        /// There are so many tables.
+        tables: u32,
+    },
+}
+
+impl Housekeeping {
+    /// Whether the outbox is of several tables.
+    pub fn has_tables(self) -> bool {
+        match self {
+            Self::None | Self::Purge { .. } => false,
+            Self::Partitions { .. } | Self::Rotate { .. } => true,
+        }
+    }
+}
+
 /// As what an event stands in the write-ahead log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -234,6 +272,9 @@ pub enum SourceConfig {
     Polling {
         /// This says whether a row is deleted or marked when its event is durable.
         after_publish: AfterPublish,
+        /// This says how the relay keeps the outbox small beside that.
+        #[serde(default)]
+        housekeeping: Housekeeping,
         /// The relay pauses for so many milliseconds after a poll that found nothing.
         interval_ms: u64,
         /// Rows a claim takes at most.

@@ -1,5 +1,6 @@
 //! Making what a strategy owns.
 
+use super::by_turns::VACUUMED;
 use super::session::{bounded, close, connect, execute, quote_identifier, quote_literal};
 use super::{Layout, OutboxKind, Role, SchemaError};
 use crate::config::PostgresTarget;
@@ -26,6 +27,9 @@ pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), Schem
         execute(conn, doing, statement).await?;
     }
     grant_connections(conn, &layout.roles_that_are_made()).await?;
+    for (doing, statement) in layout.ownership() {
+        execute(conn, doing, statement).await?;
+    }
     if layout.outbox.is_read_from_wal() {
         let statement = layout.publication_statement();
         execute(conn, "creating the publication", statement).await?;
@@ -165,6 +169,10 @@ impl Layout {
                 ));
                 return statements;
             }
+            OutboxKind::Partitions { .. } | OutboxKind::Turns { .. } => {
+                statements.extend(self.tables_by_turns());
+                return statements;
+            }
             OutboxKind::None
             | OutboxKind::Message
             | OutboxKind::Events
@@ -176,8 +184,6 @@ impl Layout {
         };
         statements.push((
             "creating table outbox",
-            // A queue's dead rows are many times its live ones: vacuum by count, not by share,
-            // and without pauses.
             format!(
                 "create table {schema}.outbox (
                    seq bigint generated always as identity primary key,
@@ -189,15 +195,7 @@ impl Layout {
                    payload text not null,
                    created_at timestamptz not null default now()
                    {status}
-                 ) with (
-                   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
-                   autovacuum_vacuum_cost_delay = 0,
-                   autovacuum_vacuum_insert_scale_factor = 0.2,
-                   autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000,
-                   toast.autovacuum_vacuum_scale_factor = 0,
-                   toast.autovacuum_vacuum_threshold = 2000,
-                   toast.autovacuum_vacuum_cost_delay = 0
-                 )"
+                 ) with ({VACUUMED})"
             ),
         ));
         if self.outbox == OutboxKind::Mark {
@@ -240,6 +238,8 @@ impl Layout {
             OutboxKind::None
             | OutboxKind::Delete
             | OutboxKind::Mark
+            | OutboxKind::Partitions { .. }
+            | OutboxKind::Turns { .. }
             | OutboxKind::Cdc
             | OutboxKind::Fleeting
             | OutboxKind::Decisions
@@ -334,6 +334,7 @@ impl Layout {
                 "granting outbox to the relay",
                 format!("grant select, update, delete on {schema}.outbox to {relay}"),
             ));
+            statements.extend(self.grants_by_turns());
         }
         statements
     }

@@ -4,6 +4,7 @@ mod appetite;
 mod bookmark;
 pub mod cdc;
 mod claiming;
+mod housekeeping;
 mod leadership;
 mod lease;
 pub mod pgoutput;

@@ -34,12 +34,13 @@
 //! them dead as it goes, and vacuum removes them.
 
 use super::claiming::{ClaimedRow, claim};
+use super::housekeeping::Housekeeper;
 use super::leadership::{LEADER_WAIT, another_leads, leads_before};
 use super::lease::SessionLease;
 use super::session::{bounded, connect, connect_for, options, place};
 use super::transaction::{Ending, Transaction, claim_of};
 use super::{Source, SourceError, Standing};
-use crate::config::{AfterPublish, CommitMode, PostgresTarget};
+use crate::config::{AfterPublish, CommitMode, Housekeeping, PostgresTarget};
 use crate::schema::quote_identifier;
 use futures::TryStreamExt;
 use sqlx::AssertSqlSafe;
@@ -71,6 +72,8 @@ struct Leader {
     asked: Instant,
     /// How long the answer to the last claim took, or did not come.
     answered_in: Duration,
+    /// The highest `seq` of any claim of this session.
+    claimed: i64,
 }
 
 /// A task that waits for notifications, and ends with this.
@@ -90,6 +93,7 @@ pub struct PollingSource {
     target: PostgresTarget,
     commit: CommitMode,
     after_publish: AfterPublish,
+    housekeeper: Housekeeper,
     interval: Duration,
     batch: u32,
     notify: bool,
@@ -119,6 +123,7 @@ impl PollingSource {
         notify: bool,
     ) -> Self {
         Self {
+            housekeeper: Housekeeper::new(Housekeeping::None, &target.schema),
             target,
             commit: CommitMode::default(),
             after_publish,
@@ -142,6 +147,12 @@ impl PollingSource {
         self
     }
 
+    /// Returns the source as one that keeps the outbox small in this way, which must be that of the outbox.
+    pub fn keeping_house(mut self, housekeeping: Housekeeping) -> Self {
+        self.housekeeper = Housekeeper::new(housekeeping, &self.target.schema);
+        self
+    }
+
     /// Makes the relay one of several, or alone: one of several stands by while another one leads, and loses the lead
     /// when it hangs.
     pub fn of_several(mut self, one_of_several: bool) -> Self {
@@ -160,12 +171,16 @@ impl PollingSource {
 
     /// A plan made once, whatever the table's statistics were at that moment: the plan is to walk
     /// the index in order and stop early, and with sorting and sequential scans out of the way
-    /// there is no other.
+    /// there is no other. A row's place in its table tells it from all others, unless the tables are several.
     fn preparation(&self) -> String {
         let outbox = format!("{}.outbox", quote_identifier(&self.target.schema));
+        let (place, of_index) = match self.housekeeper.has_tables() {
+            true => ("seq", "status = 'pending' AND "),
+            false => ("ctid", ""),
+        };
         let first = |condition: &str| {
             format!(
-                "ctid = ANY (ARRAY(SELECT ctid FROM {outbox} {condition} ORDER BY seq LIMIT $1 \
+                "{of_index}{place} = ANY (ARRAY(SELECT {place} FROM {outbox} {condition} ORDER BY seq LIMIT $1 \
                  FOR UPDATE SKIP LOCKED)) RETURNING seq, id, aggregateid, type, version, payload"
             )
         };
@@ -177,7 +192,8 @@ impl PollingSource {
             ),
         };
         format!(
-            "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off; \
+            "SET default_transaction_isolation = 'read committed'; \
+             SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off; \
              SET plan_cache_mode = force_generic_plan; PREPARE outbox_claim(bigint) AS {claim}"
         )
     }
@@ -253,6 +269,8 @@ impl PollingSource {
         let answer = claimed?;
         leader.transaction.came_over(answer.spread);
         let settled = leader.transaction.note(leader.rows.len(), answer.bytes);
+        let last = leader.rows.last().map_or(0, |(seq, _)| *seq);
+        leader.claimed = leader.claimed.max(last);
         let some = !leader.rows.is_empty();
         batch.extend(leader.rows.drain(..).map(|(_, row)| row));
         self.settled += settled;
@@ -279,6 +297,21 @@ impl PollingSource {
         bounded("shorten the session's lease", set).await?;
         leader.lease = lease;
         Ok(())
+    }
+
+    /// Keeps the outbox small, if that is due, after the commit of what is open.
+    async fn keep_house(&mut self) -> Result<(), SourceError> {
+        if !self.housekeeper.is_due() {
+            return Ok(());
+        }
+        self.end_transaction().await?;
+        let Some(leader) = &mut self.leader else {
+            return Ok(());
+        };
+        leader.asked = Instant::now();
+        (self.housekeeper)
+            .keep(&mut leader.connection, leader.claimed)
+            .await
     }
 
     /// A session of which nothing is asked for a while is asked something: the server ends one that is
@@ -348,6 +381,7 @@ impl Source for PollingSource {
             lease: self.lease,
             asked: Instant::now(),
             answered_in: Duration::ZERO,
+            claimed: 0,
         });
         self.next_poll = Instant::now();
         Ok(Standing::Leads)
@@ -364,6 +398,7 @@ impl Source for PollingSource {
             return self.keep_session().await;
         }
         self.shorten_lease().await?;
+        self.keep_house().await?;
         let began = Instant::now();
         if !self.claim(batch).await? {
             // Not idle in a transaction: that would hold vacuum back, and hints too.

@@ -265,7 +265,8 @@ fn cost() -> BoxedStrategy<Cost> {
 
 fn database() -> BoxedStrategy<DatabaseCosts> {
     let of_events = (cost(), cost(), option::of(figure()));
-    (cost(), cost(), cost(), cost(), cost(), of_events)
+    let of_house = (option::of(figure()), option::of(figure()));
+    (cost(), cost(), cost(), cost(), cost(), of_events, of_house)
         .prop_map(|costs| DatabaseCosts {
             wal_bytes: costs.0,
             outbox_peak_bytes: costs.1,
@@ -275,6 +276,8 @@ fn database() -> BoxedStrategy<DatabaseCosts> {
             rows_written: costs.5.0,
             storage_end_bytes: costs.5.1,
             rebuild_ms: costs.5.2,
+            vacuums: costs.6.0,
+            time_to_normal_s: costs.6.1,
         })
         .boxed()
 }

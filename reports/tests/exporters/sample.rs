@@ -189,6 +189,8 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             rows_written: Cost::default(),
             storage_end_bytes: Cost::default(),
             rebuild_ms: None,
+            vacuums: None,
+            time_to_normal_s: None,
         },
     }
 }

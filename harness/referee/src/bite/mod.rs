@@ -17,6 +17,7 @@ mod latency;
 mod limit_data;
 pub mod name;
 mod needs;
+mod old_snapshot;
 mod pause;
 mod reset_peer;
 mod restart;
@@ -153,6 +154,7 @@ fn row(kind: FaultKind) -> (LinkNeeds, Judge) {
         FaultKind::Kill => (LinkNeeds::NOTHING, kill::judge),
         FaultKind::Restart => (LinkNeeds::NOTHING, restart::judge),
         FaultKind::Pause => (LinkNeeds::NOTHING, pause::judge),
+        FaultKind::OldSnapshot => (LinkNeeds::NOTHING, old_snapshot::judge),
         FaultKind::Down => (down::NEEDS, down::judge),
         FaultKind::Toxic { toxic, .. } => match toxic {
             Toxic::Latency { latency, jitter } => (
@@ -345,6 +347,7 @@ mod tests {
             FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => {
                 Target::Process(Victim::RELAY)
             }
+            FaultKind::OldSnapshot => Target::Process(Victim::PostgresServer),
             FaultKind::Down | FaultKind::Toxic { .. } => Target::Kafka,
         };
         let staged =
@@ -368,6 +371,9 @@ mod tests {
             FaultKind::Pause => [name::THREADS, name::THREADS_STOPPED, name::CPU_TICKS]
                 .into_iter()
                 .fold(staged, |s, name| s.every(4.0..8.0, "relay", name, |_| 5.0)),
+            FaultKind::OldSnapshot => [3.9, 4.5, 5.0]
+                .into_iter()
+                .fold(staged, |s, at| s.horizon(at, 1.0).dead_rows(at, at)),
             FaultKind::Down => staged
                 .at(3.5, link, name::SOCKETS, 1.0)
                 .at(5.0, link, name::SOCKETS, 0.0)
@@ -441,6 +447,9 @@ mod tests {
                 }
                 for event in &mut staged.0.processes {
                     event.at_ns = outside.next().unwrap_or(0);
+                }
+                for sample in &mut staged.0.samples {
+                    sample.at_ns = outside.next().unwrap_or(0);
                 }
                 staged.did_not_bite("");
             }

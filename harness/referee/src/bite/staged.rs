@@ -6,7 +6,7 @@ use crate::clock::RunClock;
 use crate::history::*;
 use crate::identity::RunKey;
 use crate::scenario::*;
-use contract::config::{AfterPublish, CommitMode, WriteOrder};
+use contract::config::{AfterPublish, CommitMode, Housekeeping, WriteOrder};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub(super) fn dual_write() -> StrategyKind {
 pub(super) fn polling() -> StrategyKind {
     StrategyKind::Polling {
         after_publish: AfterPublish::Delete,
+        housekeeping: Housekeeping::None,
         interval: Duration::from_millis(10),
         batch: 100,
         notify: true,
@@ -62,6 +63,7 @@ pub(super) fn every_kind() -> Vec<FaultKind> {
         FaultKind::Kill,
         FaultKind::Restart,
         FaultKind::Pause,
+        FaultKind::OldSnapshot,
     ];
     kinds.extend(
         [
@@ -204,6 +206,25 @@ impl Staged {
             fault: 0,
             place: place.into(),
             name: name.into(),
+            at_ns: ns(second),
+            value,
+        });
+        self
+    }
+
+    /// Adds a sample of whether the snapshot that a fault holds is the oldest.
+    pub fn horizon(self, second: f64, held: f64) -> Self {
+        self.sample(second, HORIZON_HELD, held)
+    }
+
+    /// Adds a sample of the dead rows.
+    pub fn dead_rows(self, second: f64, rows: f64) -> Self {
+        self.sample(second, DEAD_ROWS, rows)
+    }
+
+    fn sample(mut self, second: f64, series: &str, value: f64) -> Self {
+        self.0.samples.push(Sample {
+            series: series.into(),
             at_ns: ns(second),
             value,
         });

@@ -2,12 +2,15 @@
 //! sampled while a fault was in force, and the strategy must have cost less before the first.
 
 use super::compared::{Compared, Seen, compare, nothing_measured};
-use crate::measure;
+use crate::measure::{self, Return};
 use crate::scenario::{CostInfo, CostKind, Expectation};
 
 /// Checks a bound from above.
 pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>, kind: CostKind) -> Compared {
     let (history, info) = (seen.context.history(), kind.info());
+    if kind == CostKind::TimeToNormal {
+        return time_to_normal(expectation, seen);
+    }
     let value = match info.is_peak {
         true => measure::peak_where(history, kind, |_| true),
         false => measure::per_event(history, kind, seen.committed),
@@ -23,6 +26,25 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>, kind: CostKind) -> 
         (true, None) => Compared::met(Some(value)),
     };
     compared.saw(Some(value))
+}
+
+/// Checks how long the outbox took to be what it had been. It may have been back earlier than somebody looked, so a bound
+/// that is met is met for certain.
+fn time_to_normal(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
+    let took = measure::back_to_normal(&seen.context.view.join);
+    let (value, saw) = match took {
+        Return::NotMeasured(why) => return nothing_measured(why),
+        Return::Never => (None, "it was never seen back".to_owned()),
+        Return::After(seconds) => (Some(seconds), format!("it took {seconds:.1} s")),
+    };
+    if value.is_some_and(|seconds| compare(expectation, seconds)) {
+        return Compared::met(value);
+    }
+    let compared = match measure::blind(seen.context.history(), CostKind::TimeToNormal) {
+        Some(why) => Compared::open(format!("{saw}, but it may have been back before: {why}")),
+        None => Compared::missed(format!("expected {}, {saw}", expectation.text)),
+    };
+    compared.saw(value)
 }
 
 /// Checks a bound from below, of a peak: the parser takes none of another figure.

@@ -166,6 +166,8 @@ pub struct Judgement {
     /// Of all stale reads the longest time that what they should have seen had been acknowledged, milliseconds; `None`
     /// where that is not known, and where nobody reads.
     pub longest_staleness_ms: Option<f64>,
+    /// Seconds from the last heal until the outbox was what it had been; `None`: never, or not measured.
+    pub time_to_normal_s: Option<f64>,
     /// Whether it is known when the events came.
     pub arrivals_known: bool,
 }
@@ -329,6 +331,9 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
         drain_s,
         recovery_s: recovery.seconds().filter(|_| arrivals_known),
         longest_staleness_ms: longest_staleness_ms(context),
+        time_to_normal_s: measure::back_to_normal(&context.view.join)
+            .seconds()
+            .filter(|_| arrivals_known),
         arrivals_known,
     }
 }

@@ -4,7 +4,7 @@
 //! read stands, whatever else was not: an event of nobody is one, however much of the topic is left.
 
 use crate::history::{FenceStep, History};
-use crate::scenario::{LatencyKind, Metric};
+use crate::scenario::{CostKind, LatencyKind, Metric};
 use crate::view;
 
 /// This is a set of steps of the fence.
@@ -98,6 +98,7 @@ fn needs(metric: Metric) -> Needs {
         Metric::Late
         | Metric::Drain
         | Metric::Recovery
+        | Metric::Cost(CostKind::TimeToNormal)
         | Metric::Latency(LatencyKind::Propagation | LatencyKind::EndToEnd, _) => {
             all_of(Steps::ARRIVALS)
         }

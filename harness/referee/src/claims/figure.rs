@@ -12,7 +12,7 @@ struct OtherFigure {
     of: fn(&Strategy) -> Option<f64>,
 }
 
-const OTHERS: [OtherFigure; 9] = [
+const OTHERS: [OtherFigure; 11] = [
     OtherFigure {
         name: "committed",
         unit: "",
@@ -57,6 +57,16 @@ const OTHERS: [OtherFigure; 9] = [
         name: "read_p99",
         unit: "ms",
         of: |s| s.cache.as_ref()?.reads.service_time_ms.p99,
+    },
+    OtherFigure {
+        name: "vacuums",
+        unit: "",
+        of: |s| s.database.vacuums,
+    },
+    OtherFigure {
+        name: "time_to_normal",
+        unit: "s",
+        of: |s| s.database.time_to_normal_s,
     },
 ];
 

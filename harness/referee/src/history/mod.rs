@@ -83,6 +83,10 @@ pub struct History {
 /// This series of samples compares the wall clock with the monotonic clock, nanoseconds: one that jumped and jumped
 /// back shows here and nowhere else.
 pub const WALL_DRIFT_NS: &str = "wall_drift_ns";
+/// This series says, while a fault holds a snapshot, whether that is the oldest of the database: 1 or 0.
+pub const HORIZON_HELD: &str = "old_snapshot_is_oldest";
+/// This series counts dead rows in all the strategy's tables, by the server's statistics.
+pub const DEAD_ROWS: &str = "dead_rows";
 
 const TOPIC_END: &str = "topic_end.";
 

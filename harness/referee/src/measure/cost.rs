@@ -32,7 +32,8 @@ pub fn per_event(history: &History, kind: CostKind, committed: u64) -> Option<f6
         | CostKind::SlotWalPeak
         | CostKind::RelayMemoryPeak
         | CostKind::BlockedOrders
-        | CostKind::BlockedConsumers => None,
+        | CostKind::BlockedConsumers
+        | CostKind::TimeToNormal => None,
     };
     let total = total.filter(|_| committed > 0)?;
     Some(total / committed as f64)
@@ -43,7 +44,10 @@ pub fn blind(history: &History, kind: CostKind) -> Option<String> {
     let lost_statistics = || {
         let values: Vec<f64> = of_series(history, ROWS_CHANGED).map(|(_, v)| v).collect();
         let is_lost = values.len() > 1 && growth(&values).is_none();
-        is_lost.then(|| "the server lost its statistics in a crash".to_owned())
+        is_lost.then(|| {
+            "the server's statistics went back: it lost them in a crash, or a table was dropped"
+                .to_owned()
+        })
     };
     let restarted = || {
         let anew = cpu_of_tested(history).find(|cpu| cpu.restarted);
@@ -63,7 +67,8 @@ pub fn blind(history: &History, kind: CostKind) -> Option<String> {
         | CostKind::SlotWalPeak
         | CostKind::WalPerEvent
         | CostKind::BlockedOrders
-        | CostKind::BlockedConsumers => not_asked(history, kind),
+        | CostKind::BlockedConsumers
+        | CostKind::TimeToNormal => not_asked(history, kind),
     }
 }
 
@@ -86,7 +91,7 @@ fn not_asked(history: &History, kind: CostKind) -> Option<String> {
 /// The samples of a cost: of every process, where it is of several.
 fn samples(history: &History, kind: CostKind) -> impl Iterator<Item = (i64, f64)> + '_ {
     let of_kind = move |series: &str| match kind {
-        CostKind::OutboxPeak => series == OUTBOX_BYTES,
+        CostKind::OutboxPeak | CostKind::TimeToNormal => series == OUTBOX_BYTES,
         CostKind::DeadTuplesPeak => series == DEAD_TUPLES,
         CostKind::SlotWalPeak => series == SLOT_WAL_BYTES,
         CostKind::BlockedOrders => series == BLOCKED_ORDERS_MS,

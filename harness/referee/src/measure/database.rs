@@ -14,6 +14,9 @@ pub const OUTBOX_BYTES: &str = "outbox_bytes";
 /// This series counts the rows of the outbox that were updated or deleted, by the server's statistics.
 pub const ROWS_CHANGED: &str = "outbox_rows_changed";
 
+/// This series counts vacuums of the outbox, the server's own and others', by its statistics.
+pub const VACUUMS: &str = "outbox_vacuums";
+
 /// This series counts the rows of all the strategy's tables that were inserted, updated or deleted, by the server's
 /// statistics.
 pub const ROWS_WRITTEN: &str = "rows_written";
@@ -44,6 +47,9 @@ pub fn database_costs(history: &History, committed: u64) -> DatabaseCosts {
         rows_written: cost(growth(&values(ROWS_WRITTEN))),
         storage_end_bytes: cost(at_the_end(history, STORAGE_BYTES)),
         rebuild_ms: values(REBUILD_MS).last().copied(),
+        vacuums: growth(&values(VACUUMS)),
+        // It takes more than samples: see `back_to_normal`.
+        time_to_normal_s: None,
     }
 }
 

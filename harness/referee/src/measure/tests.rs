@@ -4,12 +4,13 @@
 mod changes;
 mod endings;
 mod failover;
+mod normality;
 mod phases;
 mod work;
 
 use super::{
     DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
-    STORAGE_BYTES, WAL_BYTES, database_costs, drain_s, generator, hgrm, latencies_from,
+    STORAGE_BYTES, VACUUMS, WAL_BYTES, database_costs, drain_s, generator, hgrm, latencies_from,
     planned_changes, series, throughput_per_s, whole,
 };
 use crate::checkers::fixture::*;
@@ -228,6 +229,7 @@ fn what_the_database_paid_is_shared_by_what_was_committed() {
     // What is there at the end, and not what there was at most
     add_samples(&mut history, STORAGE_BYTES, &[100.0, 900.0, 700.0]);
     add_samples(&mut history, REBUILD_MS, &[3.5]);
+    add_samples(&mut history, VACUUMS, &[1.0, 1.0, 3.0]);
     let cost = |total: f64| Cost {
         total: Some(total),
         per_event: Some(total / 40.0),
@@ -243,6 +245,8 @@ fn what_the_database_paid_is_shared_by_what_was_committed() {
             rows_written: cost(120.0),
             storage_end_bytes: cost(700.0),
             rebuild_ms: Some(3.5),
+            vacuums: Some(2.0),
+            time_to_normal_s: None,
         }
     );
     // What was last seen long before the last look is not what was there at the end

@@ -24,6 +24,8 @@ pub enum CostKind {
     CpuPerEvent,
     /// WAL of the whole server, in bytes for each committed change.
     WalPerEvent,
+    /// Seconds from the last heal until the outbox is what it was before the first fault.
+    TimeToNormal,
 }
 
 /// A cost has this row in the registry.
@@ -54,7 +56,7 @@ impl CostInfo {
 }
 
 /// Everything that a strategy may cost, and that can be expected of.
-pub const COSTS: [CostInfo; 8] = [
+pub const COSTS: [CostInfo; 9] = [
     CostInfo {
         kind: CostKind::OutboxPeak,
         name: "outbox_peak",
@@ -126,6 +128,15 @@ pub const COSTS: [CostInfo; 8] = [
         is_peak: false,
         has: |_| true,
         lacking: "database",
+    },
+    CostInfo {
+        kind: CostKind::TimeToNormal,
+        name: "time_to_normal",
+        what: "from the last heal until the outbox is no larger than it was before the first fault, and no more committed changes wait for their event than at any time before it; infinite if that never comes",
+        unit: Unit::Seconds,
+        is_peak: false,
+        has: has_table,
+        lacking: "outbox table of its own",
     },
 ];
 

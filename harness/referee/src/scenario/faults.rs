@@ -1,6 +1,6 @@
 //! `[[fault]]`: what hits what, when, and for how long.
 
-use super::fault_kind::{FaultInfo, KINDS};
+use super::fault_kind::{FaultInfo, Ground, KINDS};
 use super::keys::{self, KeyInfo, Shape};
 use super::limits;
 use super::section::{Entry, Section};
@@ -39,6 +39,15 @@ fn target_words() -> Vec<&'static str> {
     [targets(false), targets(true)].concat()
 }
 
+/// Those that a kind of fault works on.
+pub(super) fn targets_on(ground: Ground) -> Vec<&'static str> {
+    match ground {
+        Ground::Process => targets(true),
+        Ground::Database => vec![Victim::PostgresServer.name()],
+        Ground::Links => targets(false),
+    }
+}
+
 /// Those that are processes, or those that are not.
 pub(super) fn targets(processes: bool) -> Vec<&'static str> {
     let all = TARGETS.into_iter().map(|(_, target)| target);
@@ -59,7 +68,7 @@ pub(super) const KEYS: [KeyInfo; 6] = [
     KeyInfo::required(
         "kind",
         Shape::Word(kind_words),
-        "what happens to it: kill, restart and pause are of processes, the others of links",
+        "what happens to it: kill, restart and pause are of processes, old_snapshot is of postgres-server, the others are of links",
     ),
     KeyInfo::optional(
         "at",
@@ -348,7 +357,7 @@ fn ends_within(
     }
 }
 
-/// Processes are killed, restarted and paused; links get everything else.
+/// Processes are killed, restarted and paused, the database is read for long; links get everything else.
 fn match_target(
     s: &Section<'_>,
     info: &FaultInfo,
@@ -356,14 +365,20 @@ fn match_target(
     target: Target,
     target_entry: Entry<'_>,
 ) {
-    match (target, info.is_on_process()) {
-        (Target::Process(victim), false) => s.problem(
+    match (target, info.ground()) {
+        (Target::Process(Victim::PostgresServer), Ground::Database) => {}
+        (other, Ground::Database) => s.problem(
+            target_entry.span(),
+            format!("`{}` works on the database server, and {} is not that", info.name, other.name()),
+            "write target = \"postgres-server\"",
+        ),
+        (Target::Process(victim), Ground::Links) => s.problem(
             kind_entry.span(),
             format!("`{}` does not work on a process, and {} is one", info.name, victim.name()),
             "a process takes kill, restart or pause; for the network take a link (orders->postgres, orders->kafka, orders->redis, relay->postgres, relay->kafka, relay->redis) or a side (kafka, postgres, redis)",
         ),
-        (Target::Process(_), true) | (_, false) => {}
-        (link, true) => s.problem(
+        (Target::Process(_), Ground::Process) | (_, Ground::Links) => {}
+        (link, Ground::Process) => s.problem(
             target_entry.span(),
             format!("`{}` works on a process, and {} is a link", info.name, link.name()),
             "target one of order-service, relay, consumer-NAME, postgres-server, kafka-server, redis-server; or take kind = \"down\" to cut the link",

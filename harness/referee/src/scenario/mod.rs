@@ -42,7 +42,7 @@ pub use topology::{Instance, Publisher, Server, Topology, is_of_kind};
 pub use trigger::Trigger;
 
 use crate::envelope::EventPlace;
-use contract::config::{AfterPublish, CommitMode, WriteOrder};
+use contract::config::{AfterPublish, CommitMode, Housekeeping, WriteOrder};
 use contract::publish::PublishPolicy;
 use relay_file::RelayFile;
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,9 @@ pub struct StackSettings {
     /// So much log, in bytes, the server keeps for a slot at most; `None`: however much it takes.
     #[serde(default)]
     pub max_slot_wal_keep_bytes: Option<u64>,
+    /// So often, in seconds, the server looks for tables to vacuum; `None`: as often as it does by itself.
+    #[serde(default)]
+    pub autovacuum_naptime_s: Option<u64>,
 }
 
 impl StackSettings {
@@ -105,6 +108,10 @@ impl StackSettings {
                 max_slot_wal_keep_bytes: Some(_),
                 ..
             } => Some("max_slot_wal_keep_size"),
+            Self {
+                autovacuum_naptime_s: Some(_),
+                ..
+            } => Some("autovacuum_naptime"),
             Self { .. } => None,
         }
     }
@@ -463,6 +470,9 @@ pub enum StrategyKind {
     Polling {
         /// This says whether the relay deletes or marks a row whose event is durable on the topic.
         after_publish: AfterPublish,
+        /// This says how the relay keeps the outbox small beside that. (Histories of before it was there had nothing.)
+        #[serde(default)]
+        housekeeping: Housekeeping,
         /// The relay pauses this long after a poll that found nothing.
         interval: Duration,
         /// The relay claims at most this many rows at a time.

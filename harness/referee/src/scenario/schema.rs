@@ -2,7 +2,7 @@
 //! whoever checks files without this program. A schema cannot know everything that the parser knows (whether
 //! a fault ends before the load does), and refuses nothing that the parser takes.
 
-use super::fault_kind::{FaultInfo, KINDS as FAULT_KINDS};
+use super::fault_kind::{FaultInfo, Ground, KINDS as FAULT_KINDS};
 use super::keys::{KeyInfo, Shape, Usual, names};
 use super::metric::Unit;
 use super::strategies::{KINDS as STRATEGY_KINDS, StrategyInfo};
@@ -312,15 +312,15 @@ fn target(words: &[&str], or_consumer: bool) -> Value {
     }
 }
 
-/// Processes are killed, restarted and paused; links get everything else.
+/// Processes are killed, restarted and paused, the database is read for long; links get everything else.
 fn kind_of_fault(info: &FaultInfo) -> KindOf {
-    let is_on_process = info.is_on_process();
-    let targets = faults::targets(is_on_process);
+    let targets = faults::targets_on(info.ground());
+    let or_consumer = info.ground() == Ground::Process;
     KindOf {
         name: info.name,
         what: info.what,
         own: info.rows(),
-        rules: json!({ "properties": { "target": target(&targets, is_on_process) } }),
+        rules: json!({ "properties": { "target": target(&targets, or_consumer) } }),
     }
 }
 

@@ -103,6 +103,7 @@ impl Breakage {
             FaultKind::Kill => "KILLED",
             FaultKind::Restart => "RESTARTS",
             FaultKind::Pause => "PAUSED",
+            FaultKind::OldSnapshot => "HELD",
             FaultKind::Toxic { toxic, .. } => match toxic {
                 Toxic::Timeout { .. } => "MUTE",
                 Toxic::Latency { .. } | Toxic::Bandwidth { .. } | Toxic::SlowClose { .. } => "SLOW",

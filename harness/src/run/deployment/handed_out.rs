@@ -56,6 +56,7 @@ impl Deployment<'_> {
             processes,
             stops,
             reader: self.reader(),
+            admin: Some(self.admin.clone()),
             clock,
             announce,
         }

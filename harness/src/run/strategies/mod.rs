@@ -188,11 +188,13 @@ pub(crate) fn of(strategy: &Strategy) -> Box<dyn StrategyParts> {
         }),
         StrategyKind::Polling {
             after_publish,
+            housekeeping,
             interval,
             batch,
             notify,
         } => Box::new(polling::Polling {
             after_publish: *after_publish,
+            housekeeping: *housekeeping,
             interval: *interval,
             batch: *batch,
             notify: *notify,

@@ -8,12 +8,13 @@ use crate::run::deployment::Deployment;
 use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use relays::config::{AfterPublish, CommitMode, SourceConfig, WritePathConfig};
+use relays::config::{AfterPublish, CommitMode, Housekeeping, SourceConfig, WritePathConfig};
 use relays::schema::OutboxKind;
 use std::time::Duration;
 
 pub(super) struct Polling {
     pub after_publish: AfterPublish,
+    pub housekeeping: Housekeeping,
     pub interval: Duration,
     pub batch: u32,
     pub notify: bool,
@@ -22,9 +23,17 @@ pub(super) struct Polling {
 
 impl StrategyParts for Polling {
     fn outbox(&self) -> OutboxKind {
-        match self.after_publish {
-            AfterPublish::Delete => OutboxKind::Delete,
-            AfterPublish::Mark => OutboxKind::Mark,
+        match (self.housekeeping, self.after_publish) {
+            (Housekeeping::Partitions { period_ms }, _) => OutboxKind::Partitions { period_ms },
+            (Housekeeping::Rotate { period_ms, tables }, _) => {
+                OutboxKind::Turns { period_ms, tables }
+            }
+            (Housekeeping::None | Housekeeping::Purge { .. }, AfterPublish::Delete) => {
+                OutboxKind::Delete
+            }
+            (Housekeeping::None | Housekeeping::Purge { .. }, AfterPublish::Mark) => {
+                OutboxKind::Mark
+            }
         }
     }
 
@@ -41,6 +50,7 @@ impl StrategyParts for Polling {
     ) -> Result<Option<ChildSpec>, RunError> {
         let source = SourceConfig::Polling {
             after_publish: self.after_publish,
+            housekeeping: self.housekeeping,
             interval_ms: self.interval.as_millis() as u64,
             batch: self.batch,
             notify: self.notify,

@@ -4,6 +4,7 @@ use super::data_folder::DataFolder;
 use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::kept::state::{KeptServer, KeptState};
 use super::ports::Reserved;
+use super::postgres_client;
 use super::postgres_server::PostgresServer;
 use super::redis_server::RedisServer;
 use super::slot_limit;
@@ -197,6 +198,20 @@ impl LocalStack {
             version: redis.version.clone(),
         });
         self.redis = Some(redis);
+        Ok(())
+    }
+
+    /// Has PostgreSQL look for tables to vacuum so often, in seconds; the record says so.
+    pub async fn vacuum_every(&mut self, naptime_s: u64) -> Result<(), StackError> {
+        let set = format!("alter system set autovacuum_naptime = '{naptime_s}s'");
+        postgres_client::say(&self.postgres.target, &[&set, "select pg_reload_conf()"])
+            .await
+            .map_err(|reason| StackError {
+                doing: "have PostgreSQL vacuum more often".into(),
+                reason,
+            })?;
+        let environment = &mut self.info.environment;
+        environment.insert("autovacuum_naptime_s".into(), naptime_s.to_string());
         Ok(())
     }
 

@@ -119,6 +119,8 @@ pub struct ServerSettings {
     pub max_slot_wal_keep_bytes: Option<u64>,
     /// Whether there is a Redis, as a cache.
     pub cache: bool,
+    /// So often, in seconds, it looks for tables to vacuum; `None`: as often as it does by itself.
+    pub autovacuum_naptime_s: Option<u64>,
 }
 
 /// This says which stack is started, or found, and with what.
@@ -213,6 +215,9 @@ impl Stack {
                 }
                 if settings.cache {
                     local.add_cache(&logs, reaper).await?;
+                }
+                if let Some(naptime_s) = settings.autovacuum_naptime_s {
+                    local.vacuum_every(naptime_s).await?;
                 }
                 Ok(Self::Local(Box::new(local)))
             }

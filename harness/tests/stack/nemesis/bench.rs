@@ -57,6 +57,7 @@ impl Bench {
             processes: BTreeMap::new(),
             stops: BTreeMap::new(),
             reader: None,
+            admin: None,
             clock: RunClock::start(),
             announce: Arc::new(move |said| {
                 let turns = said.turn.into_iter().map(|(_, turn)| turn);

@@ -60,6 +60,7 @@ pub(super) fn targets(victim: Victim, child: &Child) -> FaultTargets {
         processes: BTreeMap::from([(victim, child.clone())]),
         stops: BTreeMap::new(),
         reader: None,
+        admin: None,
         clock: RunClock::start(),
         announce: std::sync::Arc::new(|_| {}),
     }
@@ -457,6 +458,7 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
         processes: BTreeMap::new(),
         stops: BTreeMap::new(),
         reader: None,
+        admin: None,
         clock: RunClock::start(),
         announce: std::sync::Arc::new(|_| {}),
     };

@@ -14,9 +14,10 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use relays::cache::CacheFill;
 use relays::config::{
-    AfterPublish, CacheTarget, CommitMode, KafkaTarget, Logged, PostgresTarget, RelayCache,
-    RelayConfig, SourceConfig,
+    AfterPublish, CacheTarget, CommitMode, Housekeeping, Isolation, KafkaTarget, Logged,
+    PostgresTarget, RelayCache, RelayConfig, SourceConfig,
 };
+use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::collections::BTreeMap;
@@ -26,11 +27,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
 const PARTITIONS: i32 = 4;
+/// How long rows go into one table, where the outbox is of several.
+const PERIOD_MS: u64 = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Delete,
     Mark,
+    /// Marked rows are deleted twenty times a second.
+    Purge,
+    /// The outbox is partitioned by seconds.
+    Partitions,
+    /// Three tables take turns of a second.
+    Rotate,
     Cdc,
     /// What is inserted becomes a logical decoding message, and no row.
     Message,
@@ -41,7 +50,12 @@ pub enum Kind {
 impl Kind {
     fn reads_log(self) -> bool {
         match self {
-            Self::Delete | Self::Mark | Self::Position => false,
+            Self::Delete
+            | Self::Mark
+            | Self::Purge
+            | Self::Partitions
+            | Self::Rotate
+            | Self::Position => false,
             Self::Cdc | Self::Message => true,
         }
     }
@@ -49,7 +63,13 @@ impl Kind {
     /// Where events are inserted.
     fn table(self) -> &'static str {
         match self {
-            Self::Delete | Self::Mark | Self::Cdc | Self::Message => "outbox",
+            Self::Delete
+            | Self::Mark
+            | Self::Purge
+            | Self::Partitions
+            | Self::Rotate
+            | Self::Cdc
+            | Self::Message => "outbox",
             Self::Position => "events",
         }
     }
@@ -145,7 +165,12 @@ impl Fixture {
         let status = match self.kind {
             Kind::Mark => ", status text not null default 'pending'",
             Kind::Position => ", xid xid8 not null default pg_current_xact_id()",
-            Kind::Delete | Kind::Cdc | Kind::Message => "",
+            Kind::Delete
+            | Kind::Purge
+            | Kind::Partitions
+            | Kind::Rotate
+            | Kind::Cdc
+            | Kind::Message => "",
         };
         let mut sql = format!(
             "CREATE SCHEMA {schema}; CREATE TABLE {schema}.{table}(
@@ -155,7 +180,7 @@ impl Fixture {
                created_at timestamptz not null default now(){status});"
         );
         match self.kind {
-            Kind::Delete => {}
+            Kind::Delete | Kind::Purge | Kind::Partitions | Kind::Rotate => {}
             Kind::Position => {
                 sql += &format!(
                     "CREATE INDEX ON {schema}.events (xid, seq);
@@ -184,7 +209,15 @@ impl Fixture {
                 )
             }
         }
-        self.execute(&sql).await;
+        match self.layout() {
+            // Made as for a run: the relay has the rights of its own role, and no more.
+            Some(layout) => {
+                schema::create(&self.stack.postgres, &layout).await.unwrap();
+                (self.postgres.user, self.postgres.password) =
+                    (layout.relay_role(), layout.password);
+            }
+            None => self.execute(&sql).await,
+        }
         if self.kind.reads_log() {
             self.execute(&format!(
                 "SELECT pg_create_logical_replication_slot('{schema}_slot', 'pgoutput')"
@@ -236,6 +269,26 @@ impl Fixture {
         }
     }
 
+    /// What the strategy owns, of the kinds whose outbox is made as for a run.
+    fn layout(&self) -> Option<Layout> {
+        let period_ms = PERIOD_MS;
+        let outbox = match self.kind {
+            Kind::Purge => OutboxKind::Mark,
+            Kind::Partitions => OutboxKind::Partitions { period_ms },
+            Kind::Rotate => OutboxKind::Turns {
+                period_ms,
+                tables: 3,
+            },
+            Kind::Delete | Kind::Mark | Kind::Cdc | Kind::Message | Kind::Position => return None,
+        };
+        Some(Layout {
+            name: self.schema.clone(),
+            isolation: Isolation::Schema,
+            outbox,
+            password: "secret".to_owned(),
+        })
+    }
+
     async fn drop_all(&self) {
         let schema = &self.schema;
         if self.wiring != Wiring::Direct {
@@ -261,7 +314,12 @@ impl Fixture {
             self.execute(&format!("DROP PUBLICATION {schema}_pub"))
                 .await;
         }
-        self.execute(&format!("DROP SCHEMA {schema} CASCADE")).await;
+        match self.layout() {
+            Some(layout) => schema::drop_all(&self.stack.postgres, &layout)
+                .await
+                .unwrap(),
+            None => self.execute(&format!("DROP SCHEMA {schema} CASCADE")).await,
+        }
         let _ = self
             .admin_client()
             .delete_topics(&[&self.topic()], &AdminOptions::new())
@@ -536,6 +594,58 @@ impl Fixture {
         Held(connection)
     }
 
+    /// Until nothing is left in the outbox, published or not.
+    pub async fn wait_until_empty(&self) {
+        let sql = format!("SELECT count(*) FROM {}.outbox", self.schema);
+        until("the outbox is empty", async || self.count(&sql).await == 0).await;
+    }
+
+    /// The numbers of the outbox's partitions, the lowest first; the rest has none.
+    pub async fn partitions(&self) -> Vec<i64> {
+        let sql = format!(
+            "SELECT substring(c.relname from '[0-9]+$')::bigint AS number
+             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+             WHERE i.inhparent = '{}.outbox'::regclass AND c.relname ~ '[0-9]+$' ORDER BY number",
+            self.schema
+        );
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap()
+    }
+
+    /// Until the outbox's partitions are like this.
+    pub async fn wait_until_partitions(&self, what: &str, are: impl Fn(&[i64]) -> bool) {
+        until(what, async || are(&self.partitions().await)).await;
+    }
+
+    /// Until somebody waits for an exclusive lock of a table of the schema.
+    pub async fn wait_until_a_lock_is_waited_for(&self) {
+        let sql = format!(
+            "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+             WHERE c.relnamespace = '{}'::regnamespace AND l.mode = 'AccessExclusiveLock'
+               AND NOT l.granted",
+            self.schema
+        );
+        until("somebody waits for a table", async || {
+            self.count(&sql).await > 0
+        })
+        .await;
+    }
+
+    /// Until so many periods of the outbox's tables have begun since now, by the server's clock.
+    pub async fn wait_until_periods_passed(&self, periods: i64) {
+        let sql = format!(
+            "SELECT floor(extract(epoch from clock_timestamp()) * 1000 / {PERIOD_MS})::bigint"
+        );
+        let until_then = self.count(&sql).await + periods;
+        until("the periods have passed", async || {
+            self.count(&sql).await >= until_then
+        })
+        .await;
+    }
+
     pub async fn notify(&self) {
         self.execute(&format!("NOTIFY {}", self.schema)).await;
     }
@@ -614,7 +724,9 @@ impl Fixture {
         }
         let (schema, table) = (&self.schema, self.kind.table());
         let condition = match self.kind {
-            Kind::Mark => "WHERE status = 'pending'".to_owned(),
+            Kind::Mark | Kind::Purge | Kind::Partitions | Kind::Rotate => {
+                "WHERE status = 'pending'".to_owned()
+            }
             Kind::Position => {
                 format!("WHERE (xid, seq) > (SELECT xid, seq FROM {schema}.relay_position)")
             }
@@ -734,7 +846,9 @@ impl Fixture {
             Kind::Delete => {
                 pending::in_outbox(admin, &self.schema, AfterPublish::Delete, keep).await
             }
-            Kind::Mark => pending::in_outbox(admin, &self.schema, AfterPublish::Mark, keep).await,
+            Kind::Mark | Kind::Purge | Kind::Partitions | Kind::Rotate => {
+                pending::in_outbox(admin, &self.schema, AfterPublish::Mark, keep).await
+            }
             Kind::Position => pending::behind_position(admin, &self.schema, keep).await,
             Kind::Cdc => pending::in_slot(admin, &slot, &publication, |_, p| keep(p)).await,
             Kind::Message => {
@@ -747,8 +861,9 @@ impl Fixture {
     }
 
     pub fn config(&self) -> RelayConfig {
-        let polling = |after_publish| SourceConfig::Polling {
+        let polling = |after_publish, housekeeping| SourceConfig::Polling {
             after_publish,
+            housekeeping,
             interval_ms: self.poll_interval.as_millis() as u64,
             batch: 500,
             notify: self.notify,
@@ -766,8 +881,22 @@ impl Fixture {
                 linger_ms: 0.0,
             },
             source: match self.kind {
-                Kind::Delete => polling(AfterPublish::Delete),
-                Kind::Mark => polling(AfterPublish::Mark),
+                Kind::Delete => polling(AfterPublish::Delete, Housekeeping::None),
+                Kind::Mark => polling(AfterPublish::Mark, Housekeeping::None),
+                Kind::Purge => polling(AfterPublish::Mark, Housekeeping::Purge { every_ms: 50 }),
+                Kind::Partitions => polling(
+                    AfterPublish::Mark,
+                    Housekeeping::Partitions {
+                        period_ms: PERIOD_MS,
+                    },
+                ),
+                Kind::Rotate => polling(
+                    AfterPublish::Mark,
+                    Housekeeping::Rotate {
+                        period_ms: PERIOD_MS,
+                        tables: 3,
+                    },
+                ),
                 Kind::Position => SourceConfig::Position {
                     interval_ms: self.poll_interval.as_millis() as u64,
                     batch: 500,

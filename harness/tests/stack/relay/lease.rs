@@ -43,7 +43,12 @@ async fn makes_progress(kind: Kind) {
         fixture.insert(2, 3..=22).await;
         fixture.wait_until_worked_off(44).await;
         match kind {
-            Kind::Delete | Kind::Mark | Kind::Position => {
+            Kind::Delete
+            | Kind::Mark
+            | Kind::Purge
+            | Kind::Partitions
+            | Kind::Rotate
+            | Kind::Position => {
                 assert_eq!(fixture.leading_session().await, learned, "{kind:?}");
             }
             // The server takes another lease at the start of a session only

@@ -25,7 +25,12 @@ fn stages(steps: &[(u32, Step)]) -> Vec<Stage> {
 
 fn taken(kind: Kind) -> Stage {
     match kind {
-        Kind::Delete | Kind::Mark | Kind::Position => Claimed,
+        Kind::Delete
+        | Kind::Mark
+        | Kind::Purge
+        | Kind::Partitions
+        | Kind::Rotate
+        | Kind::Position => Claimed,
         Kind::Cdc | Kind::Message => Decoded,
     }
 }

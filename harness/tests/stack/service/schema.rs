@@ -61,6 +61,14 @@ async fn everything_made_is_dropped_again_under_living_sessions_and_twice() {
         (OutboxKind::None, [1, 2, 0, 0]),
         (OutboxKind::Delete, [1, 2, 0, 0]),
         (OutboxKind::Mark, [1, 2, 0, 0]),
+        (OutboxKind::Partitions { period_ms: 1_000 }, [1, 2, 0, 0]),
+        (
+            OutboxKind::Turns {
+                period_ms: 1_000,
+                tables: 3,
+            },
+            [1, 2, 0, 0],
+        ),
         (OutboxKind::Cdc, [1, 2, 1, 1]),
         (OutboxKind::Fleeting, [1, 2, 1, 1]),
         (OutboxKind::Message, [1, 2, 1, 1]),

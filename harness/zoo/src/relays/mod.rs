@@ -34,6 +34,7 @@ mod successor;
 mod swaps;
 mod tail;
 mod times_out;
+mod truncates;
 mod twice;
 mod wrong_key;
 pub mod wrong_topic;
@@ -70,6 +71,7 @@ pub fn find(defect: &str) -> Option<RelayMain> {
         "parks-after-5-retries" => parks::parks,
         "deletes-after-5-retries" => parks::deletes,
         "deletes-what-is-old" => retention::run,
+        "truncates-what-is-over" => truncates::run,
         "deduplicates-by-type" => deduplicates::run,
         "everything-twice" => twice::run,
         "repeats-later" => repeats_later::run,

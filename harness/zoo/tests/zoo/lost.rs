@@ -175,6 +175,22 @@ within = \"2s\"",
         ..USUAL
     };
 
+    given_tables_that_take_turns_when_one_is_truncated_in_an_outage_then_what_waited_in_it_is_lost: Case {
+        number: "58",
+        defect: "truncates-what-is-over",
+        what: "tables that take turns, each truncated when its turn is over, during an outage of the broker",
+        load: OUTAGE_LOAD,
+        strategy: "kind = \"polling\"\nafter_publish = \"rotate\"",
+        more: OUTAGE,
+        finds: &[Find {
+            anomaly: "lost",
+            count: |ran| ran.admitted("truncated"),
+            least: 50,
+            words: "as many as waited in the tables that it truncated",
+        }],
+        ..USUAL
+    };
+
     given_a_retry_budget_that_deletes_when_an_outage_spends_it_then_the_rows_are_lost: Case {
         number: "42",
         defect: "deletes-after-5-retries",

@@ -108,6 +108,14 @@ cases! {
         ..ODD
     };
 
+    given_tables_that_are_truncated_and_late_commits_when_judged_then_nothing_is_found: Case {
+        what: "truncates tables that take turns, while some hold their commit for longer than a turn",
+        load: "rate = 200\nduration = \"3500ms\"\nhold_ratio = 0.02\nhold = \"1200ms\"",
+        strategy: "kind = \"polling\"\nafter_publish = \"rotate\"\nperiod = \"1s\"",
+        also: each_row_was_changed,
+        ..ODD
+    };
+
     given_events_that_stay_and_late_commits_when_judged_then_nothing_is_found: Case {
         what: "reads events that stay by their position, below the oldest transaction that is running, while some hold their commit",
         load: "rate = 300\nduration = \"2s\"\nhold_ratio = 0.2\nhold = \"50ms\"",

@@ -246,7 +246,14 @@ fn given_each_step_when_it_fails_then_what_rests_on_it_is_unknown_and_the_rest_i
             m,
             Metric::Latency(LatencyKind::Propagation | LatencyKind::EndToEnd, _)
         );
-        latency || matches!(m, Metric::Drain | Metric::Recovery | Metric::Late)
+        latency
+            || matches!(
+                m,
+                Metric::Drain
+                    | Metric::Recovery
+                    | Metric::Late
+                    | Metric::Cost(CostKind::TimeToNormal)
+            )
     };
     let peak = |m: &Metric| matches!(m, Metric::Cost(kind) if kind.info().is_peak);
     let in_the_database = [

@@ -2,13 +2,13 @@
 
 use crate::history::column::{Codec, Column, Table};
 use crate::history::{
-    CachedRow, EffectRow, FORMAT, FaultRecord, FenceRecord, LogRow, Observation, PartitionEnd,
-    Pending, ProcessEvent, RawRecord, ReadRow, Request, Sample, Sighting, TraceRow, TruthRow,
-    WALL_DRIFT_NS, topic_end_series,
+    CachedRow, DEAD_ROWS, EffectRow, FORMAT, FaultRecord, FenceRecord, HORIZON_HELD, LogRow,
+    Observation, PartitionEnd, Pending, ProcessEvent, RawRecord, ReadRow, Request, Sample,
+    Sighting, TraceRow, TruthRow, WALL_DRIFT_NS, topic_end_series,
 };
 use crate::measure::{
     BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED,
-    ROWS_WRITTEN, SLOT_WAL_BYTES, STORAGE_BYTES, WAL_BYTES,
+    ROWS_WRITTEN, SLOT_WAL_BYTES, STORAGE_BYTES, VACUUMS, WAL_BYTES,
 };
 use std::fmt::Write;
 use std::path::Path;
@@ -127,6 +127,18 @@ fn names_of_series() -> String {
         (
             ROWS_CHANGED.to_owned(),
             "rows of the outbox updated or deleted so far",
+        ),
+        (
+            VACUUMS.to_owned(),
+            "vacuums of the outbox so far, the server's own and others'; of tables that were dropped it is not known",
+        ),
+        (
+            DEAD_ROWS.to_owned(),
+            "dead rows in all the strategy's tables, by the server's statistics, which are late",
+        ),
+        (
+            HORIZON_HELD.to_owned(),
+            "while an `old_snapshot` is in force: 1 if its snapshot is the oldest of the database, 0 if not",
         ),
         (
             ROWS_WRITTEN.to_owned(),

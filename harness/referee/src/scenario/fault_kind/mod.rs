@@ -6,6 +6,7 @@ mod down;
 mod kill;
 mod latency;
 mod limit_data;
+mod old_snapshot;
 mod pause;
 mod reset_peer;
 mod restart;
@@ -97,6 +98,8 @@ pub enum FaultKind {
     Restart,
     /// The process gets SIGSTOP, and SIGCONT when healed.
     Pause,
+    /// A session of the harness's holds a snapshot of the database, and nothing else, until healed.
+    OldSnapshot,
 }
 
 /// This is a kind of fault, a row in the registry.
@@ -117,6 +120,8 @@ pub struct FaultInfo {
 enum Own {
     /// The kind works on a process, and has no keys.
     Process(FaultKind),
+    /// The kind works on the database, by a session of the harness's own, and has no keys.
+    Database(FaultKind),
     /// The kind works on links, by switching their proxies, and has no keys.
     Links(FaultKind),
     /// The kind works on connections over links, by a toxic of their proxies.
@@ -129,7 +134,7 @@ enum Own {
 }
 
 /// These are all kinds of faults, in the order of `list`.
-pub const KINDS: [FaultInfo; 11] = [
+pub const KINDS: [FaultInfo; 12] = [
     down::INFO,
     latency::INFO,
     bandwidth::INFO,
@@ -141,6 +146,7 @@ pub const KINDS: [FaultInfo; 11] = [
     kill::INFO,
     restart::INFO,
     pause::INFO,
+    old_snapshot::INFO,
 ];
 
 /// Which directions there are.
@@ -151,6 +157,17 @@ const STREAMS: [(&str, Stream); 2] = [
 
 fn stream_words() -> Vec<&'static str> {
     STREAMS.map(|(word, _)| word).to_vec()
+}
+
+/// A kind of fault works on such targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// Any process is its target.
+    Process,
+    /// The database server is its only target.
+    Database,
+    /// Links and sides are its targets.
+    Links,
 }
 
 /// Every toxic has these keys.
@@ -183,11 +200,12 @@ const fn delay(least: Duration) -> Shape {
 const MS: Duration = Duration::from_millis(1);
 
 impl FaultInfo {
-    /// Tells whether it works on a process, and not on links.
-    pub(super) fn is_on_process(&self) -> bool {
+    /// Tells what it works on.
+    pub(super) fn ground(&self) -> Ground {
         match self.own {
-            Own::Process(_) => true,
-            Own::Links(_) | Own::Toxic { .. } => false,
+            Own::Process(_) => Ground::Process,
+            Own::Database(_) => Ground::Database,
+            Own::Links(_) | Own::Toxic { .. } => Ground::Links,
         }
     }
 
@@ -199,7 +217,7 @@ impl FaultInfo {
     /// Returns the rows of those keys: a toxic's own and those of every toxic; other kinds have none.
     pub(super) fn rows(&self) -> Vec<KeyInfo> {
         match self.own {
-            Own::Process(_) | Own::Links(_) => Vec::new(),
+            Own::Process(_) | Own::Database(_) | Own::Links(_) => Vec::new(),
             Own::Toxic { keys, .. } => keys.iter().chain(&OF_TOXICS).copied().collect(),
         }
     }
@@ -207,7 +225,7 @@ impl FaultInfo {
     /// Reads these keys from the fault's table; `None` if one is missing or wrong, which the table notes.
     pub(super) fn read(&self, s: &mut Section<'_>) -> Option<FaultKind> {
         match self.own {
-            Own::Process(kind) | Own::Links(kind) => Some(kind),
+            Own::Process(kind) | Own::Database(kind) | Own::Links(kind) => Some(kind),
             Own::Toxic { read, .. } => {
                 let toxic = read(s);
                 let toxicity = toxicity(s);
@@ -230,6 +248,7 @@ impl FaultKind {
             Self::Kill => kill::INFO.name,
             Self::Restart => restart::INFO.name,
             Self::Pause => pause::INFO.name,
+            Self::OldSnapshot => old_snapshot::INFO.name,
             Self::Toxic { toxic, .. } => match toxic {
                 Toxic::Latency { .. } => latency::INFO.name,
                 Toxic::Bandwidth { .. } => bandwidth::INFO.name,
@@ -248,7 +267,9 @@ impl FaultKind {
             Self::Toxic {
                 stream, toxicity, ..
             } => (toxicity, stream),
-            Self::Kill | Self::Restart | Self::Pause | Self::Down => (1.0, Stream::Downstream),
+            Self::Kill | Self::Restart | Self::Pause | Self::OldSnapshot | Self::Down => {
+                (1.0, Stream::Downstream)
+            }
         }
     }
 }

@@ -1,32 +1,22 @@
 //! `polling`: an outbox whose rows a relay of our own claims with SQL.
 
+mod house;
+
 use super::{INSTANCES, SYNCHRONOUS_COMMIT, StrategyInfo, Surroundings};
 use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::section::Section;
 use crate::scenario::{StrategyKind, cache, limits};
-use contract::config::AfterPublish;
 use std::time::Duration;
-
-const AFTER: [(&str, AfterPublish); 2] = [
-    ("delete", AfterPublish::Delete),
-    ("mark", AfterPublish::Mark),
-];
-
-fn after_words() -> Vec<&'static str> {
-    AFTER.map(|(word, _)| word).to_vec()
-}
 
 pub(super) const INFO: StrategyInfo = StrategyInfo {
     name: "polling",
-    what: "an outbox row in the order's transaction; a relay claims rows with SQL, publishes, then deletes or marks them; its commits wait for the disk only with synchronous_commit = \"on\"; of several `instances` one claims, and the others stand by",
+    what: "an outbox row in the order's transaction; a relay claims rows with SQL, publishes, then deletes or marks them, and keeps the table small as `after_publish` says; its commits wait for the disk only with synchronous_commit = \"on\"; of several `instances` one claims, and the others stand by",
     example: "kind = \"polling\", after_publish = \"mark\", interval = \"10ms\"",
     keys: &[
-        KeyInfo::usually(
-            "after_publish",
-            Shape::Word(after_words),
-            "\"delete\"",
-            "what becomes of published rows",
-        ),
+        house::AFTER_PUBLISH_KEY,
+        house::PURGE_KEY,
+        house::PERIOD_KEY,
+        house::TABLES_KEY,
         KeyInfo::usually(
             "interval",
             Shape::Duration {
@@ -61,10 +51,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
 };
 
 fn read(s: &mut Section<'_>, _: &Surroundings<'_>) -> Option<StrategyKind> {
-    let after_publish = s
-        .get("after_publish")
-        .and_then(|e| s.word(e, &AFTER))
-        .unwrap_or(AfterPublish::Delete);
+    let (after_publish, housekeeping) = house::read(s);
     let interval = s
         .get("interval")
         .and_then(|e| s.duration(e, Duration::from_millis(1)..=limits::INTERVAL))
@@ -76,6 +63,7 @@ fn read(s: &mut Section<'_>, _: &Surroundings<'_>) -> Option<StrategyKind> {
     let notify = s.get("notify").and_then(|e| s.flag(e)).unwrap_or(false);
     Some(StrategyKind::Polling {
         after_publish,
+        housekeeping,
         interval,
         batch,
         notify,

@@ -4,6 +4,7 @@
 use super::*;
 use crate::checkers::fixture::cases;
 use crate::scenario::Unit;
+use contract::config::{AfterPublish, Housekeeping};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::Strategy as Generator;
@@ -396,7 +397,7 @@ fn possible(s: &Scenario) -> Result<(), String> {
         let on_process = matches!(fault.target, Target::Process(_));
         let kills = matches!(
             fault.kind,
-            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause
+            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause | FaultKind::OldSnapshot
         );
         must(on_process == kills, "a fault that fits its target")?;
         must(
@@ -519,8 +520,15 @@ fn possible(s: &Scenario) -> Result<(), String> {
                 must(producers, "some producers")?;
             }
             StrategyKind::Polling {
-                interval, batch, ..
+                interval,
+                batch,
+                after_publish,
+                housekeeping,
+                ..
             } => {
+                let marks =
+                    *housekeeping == Housekeeping::None || *after_publish == AfterPublish::Mark;
+                must(marks, "marked rows where the relay keeps house")?;
                 must((ms..=limits::INTERVAL).contains(interval), "an interval")?;
                 must((1..=limits::BATCH).contains(batch), "a batch")?;
             }

@@ -7,6 +7,7 @@ mod consumers;
 mod contradictions;
 mod docs;
 mod fuzz;
+mod housekeeping;
 mod instances;
 mod mistakes;
 mod properties;

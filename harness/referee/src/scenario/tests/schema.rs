@@ -1,6 +1,7 @@
 //! The rows of keys and the schemas that are made of them, held against the parser.
 
 use super::*;
+use crate::scenario::fault_kind::Ground;
 use crate::scenario::keys::{KeyInfo, Shape, Usual};
 use crate::scenario::units::show_duration;
 use crate::scenario::{
@@ -345,9 +346,10 @@ fn of_scenarios() -> Vec<LeastTable> {
         LeastTable::new("[stack]", load(HEAD) + "[stack]\n", &stack::KEYS, CDC),
     ];
     for kind in &fault_kind::KINDS {
-        let target = match kind.is_on_process() {
-            true => "\"relay\"",
-            false => "\"relay->kafka\"",
+        let target = match kind.ground() {
+            Ground::Process => "\"relay\"",
+            Ground::Database => "\"postgres-server\"",
+            Ground::Links => "\"relay->kafka\"",
         };
         let keys = [faults::KEYS.to_vec(), kind.rows()].concat();
         let title = format!("a fault of kind {}", kind.name);

@@ -1,6 +1,7 @@
 //! Good files: every value arrives as it was written.
 
 use super::*;
+use contract::config::Housekeeping;
 
 #[test]
 fn the_shortest_file_gets_the_defaults() {
@@ -135,6 +136,7 @@ synchronous_standby = true
         s.strategies[0].kind,
         StrategyKind::Polling {
             after_publish: AfterPublish::Mark,
+            housekeeping: Housekeeping::None,
             interval: Duration::from_millis(7),
             batch: 9,
             notify: true,

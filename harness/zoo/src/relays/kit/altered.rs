@@ -22,6 +22,7 @@ pub fn relay(
     match config.source {
         SourceConfig::Polling {
             after_publish,
+            housekeeping,
             interval_ms,
             batch,
             notify,
@@ -29,6 +30,7 @@ pub fn relay(
             let interval = Duration::from_millis(interval_ms);
             let source =
                 PollingSource::new(config.postgres, after_publish, interval, batch, notify);
+            let source = source.keeping_house(housekeeping);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
         SourceConfig::Position { interval_ms, batch } => {

@@ -188,6 +188,40 @@ impl Outbox {
             .map_err(failed("delete rows of the outbox"))
     }
 
+    /// Says whose turn it is, of so many tables that take turns.
+    pub async fn turn(&mut self, period_ms: u64, tables: u32) -> Result<i64, String> {
+        let sql = format!(
+            "SELECT floor(extract(epoch from clock_timestamp()) * 1000 / {period_ms})::bigint % {tables}"
+        );
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut self.session)
+            .await
+            .map_err(failed("ask whose turn it is"))
+    }
+
+    /// Empties one table of several, whatever is in it; the `seq` of what waited there. Nobody inserts between the
+    /// look and the emptying.
+    pub async fn truncate(
+        &mut self,
+        target: &PostgresTarget,
+        table: &str,
+    ) -> Result<Vec<i64>, String> {
+        let table = format!("\"{}\".{table}", target.schema);
+        self.begin().await?;
+        let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        let locked = sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut self.session);
+        locked.await.map_err(failed("lock a table"))?;
+        let look = format!("SELECT seq FROM {table} WHERE status = 'pending'");
+        let waiting = sqlx::query_scalar(AssertSqlSafe(look)).fetch_all(&mut self.session);
+        let waiting = waiting.await.map_err(failed("look into a table"))?;
+        let empty = sqlx::raw_sql(AssertSqlSafe(format!("TRUNCATE {table}")))
+            .execute(&mut self.session)
+            .await;
+        empty.map_err(failed("truncate a table"))?;
+        self.commit().await?;
+        Ok(waiting)
+    }
+
     /// Deletes the rows for which `condition` (SQL) is true; their `seq`.
     pub async fn delete(&mut self, condition: &str) -> Result<Vec<i64>, String> {
         let sql = format!("DELETE FROM {} WHERE {condition} RETURNING seq", self.table);
