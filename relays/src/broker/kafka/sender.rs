@@ -250,7 +250,7 @@ mod tests {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("events", 1, 1).unwrap();
         let target = target(cluster.bootstrap_servers());
-        let sender = KafkaSender::new(&target, Some(10_000), false).unwrap();
+        let sender = KafkaSender::new(&target, Some(10_000), true).unwrap();
         send(&sender).unwrap();
 
         // when it meets an error that librdkafka does not recover from
