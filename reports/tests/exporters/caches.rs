@@ -68,6 +68,13 @@ fn given_a_cache_when_the_record_is_shown_then_its_figures_are_there_and_a_dash_
 }
 
 #[test]
+fn given_orders_that_are_stale_when_concluded_then_the_sentence_says_how_many() {
+    let text = shown(&record());
+    let said = "cached lost none and left 3 orders stale in its cache";
+    assert!(text.contains(said), "{text}");
+}
+
+#[test]
 fn given_a_cache_that_was_never_stale_when_shown_then_its_zeros_are_there() {
     let mut record = record();
     let counts = &mut record.strategies[0].counts;
