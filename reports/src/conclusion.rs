@@ -324,6 +324,10 @@ fn wrongs(counts: &Counts) -> Vec<(&'static str, String)> {
             let changes = changes(counts.false_rejection);
             format!("refused {changes}, yet committed")
         }),
+        ("stale", counts.stale, {
+            let orders = figures::counted(counts.stale, "order");
+            format!("left {orders} stale in its cache")
+        }),
     ];
     seen(all)
 }
@@ -344,6 +348,10 @@ fn allowed(counts: &Counts) -> Vec<(&'static str, String)> {
         ("unacknowledged", counts.unacknowledged, {
             let changes = figures::counted(counts.unacknowledged, "committed change");
             format!("left {changes} unanswered")
+        }),
+        ("stale_reads", counts.stale_reads, {
+            let reads = figures::counted(counts.stale_reads, "read");
+            format!("answered {reads} with what was old")
         }),
     ])
 }

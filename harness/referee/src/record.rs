@@ -473,9 +473,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::checkers::fixture::{
-        MS, add_fault, attempt, clean, finish, judged, naive, unpublish,
+        MS, add_fault, attempt, cached, clean, finish, judged, naive, unpublish,
     };
-    use crate::history::Sample;
+    use crate::history::{ReadOutcome, ReadSource, Sample};
     use crate::scenario::FaultKind;
 
     fn record_of(scenario: &Scenario) -> record::Record {
@@ -509,6 +509,44 @@ mod tests {
             })
             .to_vec();
         assert_eq!(costs(&history)["relay cpu, s"], Some(1.5));
+    }
+
+    #[test]
+    fn given_a_run_with_a_cache_then_the_record_says_what_became_of_the_reads() {
+        let mut history = cached(40);
+        {
+            let mut reads = history.reads.open();
+            reads[0].source = ReadSource::Database;
+            reads[1].source = ReadSource::Fallback;
+            reads[2].outcome = ReadOutcome::Failed;
+            reads[3].held_back = true;
+            reads[4].version = 1;
+        }
+        let judgement = judged(&history);
+        let context = Context::new(&history);
+        let recorded = strategy(&context, &judgement, None).unwrap();
+        let cache = recorded.cache.unwrap();
+        assert_eq!(
+            (cache.mode.as_str(), cache.fill.as_str(), cache.fill_hold_ms),
+            ("invalidate-by-relay", "newer", 0.0)
+        );
+        assert_eq!(cache.held_at_the_end, Some(40));
+        assert_eq!(cache.longest_staleness_ms, Some(0.51));
+        let reads = cache.reads;
+        assert_eq!((reads.due, reads.answered, reads.failed), (120, 119, 1));
+        let sources = (reads.from_cache, reads.missed, reads.cache_unreachable);
+        assert_eq!((sources, reads.held_back), ((117, 1, 1), 1));
+        assert_eq!(reads.service_time_ms.count, 119);
+        // One that was not read whole is not said to have held anything
+        history.meta.cache = None;
+        let context = Context::new(&history);
+        let recorded = strategy(&context, &judged(&history), None).unwrap();
+        assert_eq!(recorded.cache.unwrap().held_at_the_end, None);
+        // And who has none has none
+        let history = clean(20, naive());
+        let context = Context::new(&history);
+        let recorded = strategy(&context, &judged(&history), None).unwrap();
+        assert_eq!(recorded.cache, None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 /// Something that the cache has under an order's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry<'a> {
+pub enum CacheEntry<'a> {
     /// The order as it was at this version.
     Value {
         /// This is the order's version.
@@ -20,7 +20,7 @@ pub enum Entry<'a> {
     },
 }
 
-impl<'a> Entry<'a> {
+impl<'a> CacheEntry<'a> {
     /// Reads the text of an entry; `None` if it is none of ours.
     pub fn parse(text: &'a str) -> Option<Self> {
         match text.split_once(' ') {
@@ -34,7 +34,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Returns the text that [`Entry::parse`] reads.
+    /// Returns the text that [`CacheEntry::parse`] reads.
     pub fn text(&self) -> String {
         match self {
             Self::Value { version, body } => format!("{version} {body}"),
@@ -75,24 +75,24 @@ mod tests {
     #[test]
     fn given_what_is_no_entry_when_it_is_read_then_it_is_none() {
         for text in ["", " ", "x", "-1", "+1 {}", "1.5 {}", "99999999999", " 1"] {
-            assert_eq!(Entry::parse(text), None, "{text:?}");
+            assert_eq!(CacheEntry::parse(text), None, "{text:?}");
         }
     }
 
     proptest! {
         #[test]
         fn given_any_entry_when_its_text_is_read_then_it_is_the_same(version: u32, body: String) {
-            for entry in [Entry::Value { version, body: &body }, Entry::Marker { version }] {
+            for entry in [CacheEntry::Value { version, body: &body }, CacheEntry::Marker { version }] {
                 let text = entry.text();
-                prop_assert_eq!(Entry::parse(&text), Some(entry));
+                prop_assert_eq!(CacheEntry::parse(&text), Some(entry));
             }
         }
 
         #[test]
         fn given_any_text_when_it_is_read_then_nothing_panics(text: String) {
-            if let Some(entry) = Entry::parse(&text) {
+            if let Some(entry) = CacheEntry::parse(&text) {
                 let again = entry.text();
-                prop_assert_eq!(Entry::parse(&again), Some(entry));
+                prop_assert_eq!(CacheEntry::parse(&again), Some(entry));
             }
         }
     }

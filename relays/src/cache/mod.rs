@@ -1,6 +1,6 @@
 //! A cache of orders in Redis: read, filled and invalidated. It knows no database and no broker.
 //!
-//! Every order has one key. What stands there is a value of one version, or a marker (see [`Entry`]). Nothing expires: an
+//! Every order has one key. What stands there is a value of one version, or a marker (see [`CacheEntry`]). Nothing expires: an
 //! entry goes by an invalidation, so one that was not invalidated is stale for ever.
 
 mod connection;
@@ -9,7 +9,7 @@ mod invalidations;
 mod read_out;
 
 pub use contract::cache::{ANSWERED_FROM, AnsweredFrom, CacheFill, CacheMode};
-pub use entry::Entry;
+pub use entry::CacheEntry;
 pub use invalidations::{Invalidations, RedisInvalidations};
 pub use read_out::{CachedVersion, read_all, remove_all};
 
@@ -68,7 +68,7 @@ impl Cache {
         }
     }
 
-    /// Returns the text of an order's entry, for [`Entry::parse`]; `None` where there is none.
+    /// Returns the text of an order's entry, for [`CacheEntry::parse`]; `None` where there is none.
     pub async fn get(&self, order: &str) -> Result<Option<String>, CacheError> {
         let get = |_: &Live| redis::cmd("GET").arg(self.key(order)).take();
         self.ask("reading", READ_WITHIN, get).await
@@ -81,7 +81,7 @@ impl Cache {
         (version, body): (u32, &str),
         fill: CacheFill,
     ) -> Result<(), CacheError> {
-        let text = Entry::Value { version, body }.text();
+        let text = CacheEntry::Value { version, body }.text();
         let put = |live: &Live| match fill {
             CacheFill::Any => redis::cmd("SET").arg(self.key(order)).arg(&text).take(),
             CacheFill::Newer => {

@@ -1,7 +1,7 @@
 //! What a cache holds at the end of a run, read as a whole; and its removal.
 
 use super::connection::Live;
-use super::{CacheError, Entry, connection};
+use super::{CacheEntry, CacheError, connection};
 use crate::config::CacheTarget;
 use redis::{FromRedisValue, Pipeline};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct CachedVersion {
 
 /// Reads every value below the target's prefix; markers are no values.
 pub async fn read_all(target: &CacheTarget) -> Result<Vec<CachedVersion>, CacheError> {
-    let mut reader = Reader::connect(target).await?;
+    let mut reader = ReadOut::connect(target).await?;
     let mut cached = Vec::new();
     let mut cursor = None;
     while let Some(keys) = reader.next_keys(&mut cursor).await? {
@@ -36,9 +36,9 @@ pub async fn read_all(target: &CacheTarget) -> Result<Vec<CachedVersion>, CacheE
         for (key, text) in keys.iter().zip(texts) {
             // One that went meanwhile is not there.
             let Some(text) = text else { continue };
-            let version = match Entry::parse(&text) {
-                Some(Entry::Value { version, .. }) => version,
-                Some(Entry::Marker { .. }) => continue,
+            let version = match CacheEntry::parse(&text) {
+                Some(CacheEntry::Value { version, .. }) => version,
+                Some(CacheEntry::Marker { .. }) => continue,
                 None => 0,
             };
             let order = key.strip_prefix(&target.prefix).unwrap_or(key);
@@ -56,7 +56,7 @@ pub async fn read_all(target: &CacheTarget) -> Result<Vec<CachedVersion>, CacheE
 
 /// Removes every key below the target's prefix.
 pub async fn remove_all(target: &CacheTarget) -> Result<(), CacheError> {
-    let mut reader = Reader::connect(target).await?;
+    let mut reader = ReadOut::connect(target).await?;
     let mut cursor = None;
     while let Some(keys) = reader.next_keys(&mut cursor).await? {
         if !keys.is_empty() {
@@ -68,12 +68,12 @@ pub async fn remove_all(target: &CacheTarget) -> Result<(), CacheError> {
     Ok(())
 }
 
-struct Reader<'a> {
+struct ReadOut<'a> {
     target: &'a CacheTarget,
     live: Live,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ReadOut<'a> {
     async fn connect(target: &'a CacheTarget) -> Result<Self, CacheError> {
         let live = connection::connect(&target.address, 0).await?;
         Ok(Self { target, live })

@@ -44,7 +44,7 @@ impl OrderCache {
         })
     }
 
-    /// Returns the text of an order's entry, for [`crate::cache::Entry::parse`].
+    /// Returns the text of an order's entry, for [`crate::cache::CacheEntry::parse`].
     pub async fn get(&self, order: Uuid) -> Result<Option<String>, CacheError> {
         self.cache.get(&order.to_string()).await
     }

@@ -3,7 +3,7 @@
 
 use super::caching::{OrderCache, body};
 use super::connections::{Connections, DatabaseError, exchange};
-use crate::cache::Entry;
+use crate::cache::CacheEntry;
 use contract::cache::AnsweredFrom;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -37,15 +37,15 @@ impl OrderReader {
     /// Reads an order; an error says why the database could not tell.
     pub async fn read(&self, order: Uuid) -> Result<ReadOrder, DatabaseError> {
         let from = match self.cache.get(order).await {
-            Ok(Some(text)) => match Entry::parse(&text) {
-                Some(Entry::Value { body, .. }) => {
+            Ok(Some(text)) => match CacheEntry::parse(&text) {
+                Some(CacheEntry::Value { body, .. }) => {
                     let body = Some(body.to_owned());
                     return Ok(ReadOrder {
                         body,
                         from: AnsweredFrom::Hit,
                     });
                 }
-                Some(Entry::Marker { .. }) | None => AnsweredFrom::Miss,
+                Some(CacheEntry::Marker { .. }) | None => AnsweredFrom::Miss,
             },
             Ok(None) => AnsweredFrom::Miss,
             Err(error) => {

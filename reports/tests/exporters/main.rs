@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod arbitrary;
+mod caches;
 mod charts;
 mod consumers;
 mod explanation;

@@ -47,7 +47,7 @@ pub fn answered(read: &ReadRow) -> String {
     match (read.outcome, read.version) {
         (ReadOutcome::NotSent, _) => "nothing: it was never sent".to_owned(),
         (ReadOutcome::Failed, _) => "nothing".to_owned(),
-        (ReadOutcome::NotFound, _) => "that there is no such order".to_owned(),
+        (ReadOutcome::NotFound, _) => "\"no such order\"".to_owned(),
         (ReadOutcome::Answered, version) => format!("version {version}"),
     }
 }
@@ -57,8 +57,8 @@ pub fn from(source: ReadSource) -> &'static str {
     match source {
         ReadSource::Unknown => "",
         ReadSource::Cache => " from the cache",
-        ReadSource::Database => " from the database, which the cache had missed",
-        ReadSource::Fallback => " from the database, since the cache could not be asked",
+        ReadSource::Database => " from the database (a miss)",
+        ReadSource::Fallback => " from the database (the cache could not be asked)",
     }
 }
 

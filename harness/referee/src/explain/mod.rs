@@ -43,6 +43,8 @@ pub struct Explainer<'a> {
     attempts: Groups,
     /// These are the numbers of the reads by order.
     reads: Groups,
+    /// These are the numbers of the cache's entries by order.
+    cached: Groups,
     /// This is, by tracer, the last time that it wrote anything: run time, nanoseconds.
     traced_until_ns: [Option<i64>; 2],
     /// From when on the trace may lack steps.
@@ -68,6 +70,10 @@ impl<'a> Explainer<'a> {
             trace: Groups::new(history.trace.iter().map(|r| r.attempt), attempts),
             records: Groups::new(context.view.join.log.iter().map(|r| r.attempt), attempts),
             attempts: Groups::new(changes, count.map_or(0, |c| c as usize + 1)),
+            cached: Groups::new(
+                history.cached.iter().map(|r| r.order),
+                context.view.join.orders(),
+            ),
             reads: Groups::new(
                 history.reads.iter().map(|r| r.order),
                 context.view.join.orders(),

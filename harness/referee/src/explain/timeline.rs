@@ -384,8 +384,8 @@ impl Explainer<'_> {
 
     /// Returns the version of an order that the cache held at the end; `None` where it held none.
     fn held_in_cache(&self, order: u32) -> Option<u32> {
-        let mut rows = self.context.history().cached.iter();
-        rows.find(|row| row.order == order).map(|row| row.version)
+        let row = self.cached.of(order).next()?;
+        Some(self.context.history().cached.at(row).version)
     }
 
     fn shortened(&self, moments: Vec<Moment>, limit: usize) -> Vec<Step> {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// What broker and cache share with the test. Events are numbers.
 #[derive(Default)]
-struct World {
+struct BothSides {
     /// Taken of this connection, and how many of them are on the topic, or out of the cache.
     offered: Vec<u64>,
     published: usize,
@@ -25,14 +25,14 @@ struct World {
 }
 
 #[derive(Clone, Default)]
-struct Hands {
-    world: Rc<RefCell<World>>,
+struct SideHands {
+    world: Rc<RefCell<BothSides>>,
     broker: Rc<Notify>,
     cache: Rc<Notify>,
 }
 
-struct ScriptedBroker(Hands);
-struct ScriptedCache(Hands);
+struct ScriptedBroker(SideHands);
+struct ScriptedCache(SideHands);
 
 impl Publisher for ScriptedBroker {
     async fn connect(&mut self) -> Result<(), PublishError> {
@@ -105,7 +105,7 @@ impl Invalidations for ScriptedCache {
     }
 }
 
-impl Hands {
+impl SideHands {
     fn publish(&self, most: usize) {
         let mut world = self.world.borrow_mut();
         let until = (world.published + most).min(world.offered.len());
@@ -127,7 +127,7 @@ impl Hands {
 
 type Both = InvalidatingPublisher<ScriptedBroker, ScriptedCache>;
 
-fn between(hands: &Hands) -> Both {
+fn between(hands: &SideHands) -> Both {
     InvalidatingPublisher::new(ScriptedBroker(hands.clone()), ScriptedCache(hands.clone()))
 }
 
@@ -142,7 +142,7 @@ fn offer(publisher: &mut Both, number: u64) -> Result<Offer, PublishError> {
     })
 }
 
-async fn connected(hands: &Hands) -> Both {
+async fn connected(hands: &SideHands) -> Both {
     let mut publisher = between(hands);
     publisher.connect().await.unwrap();
     publisher
@@ -150,7 +150,7 @@ async fn connected(hands: &Hands) -> Both {
 
 #[tokio::test]
 async fn given_events_when_one_side_has_done_more_then_only_what_both_have_done_is_durable() {
-    let hands = Hands::default();
+    let hands = SideHands::default();
     let mut publisher = connected(&hands).await;
     for number in 0..5 {
         assert_eq!(offer(&mut publisher, number), Ok(Offer::Taken));
@@ -168,7 +168,7 @@ async fn given_events_when_one_side_has_done_more_then_only_what_both_have_done_
 #[tokio::test]
 async fn given_a_cache_that_failed_when_it_is_asked_what_is_durable_then_that_is_the_failure_until_it_is_given_up()
  {
-    let hands = Hands::default();
+    let hands = SideHands::default();
     let mut publisher = connected(&hands).await;
     for number in 0..3 {
         offer(&mut publisher, number).unwrap();
@@ -193,7 +193,7 @@ async fn given_a_cache_that_failed_when_it_is_asked_what_is_durable_then_that_is
 #[tokio::test]
 async fn given_a_cache_that_is_late_when_everything_is_published_then_the_wait_is_for_the_cache_alone()
  {
-    let hands = Hands::default();
+    let hands = SideHands::default();
     let mut publisher = connected(&hands).await;
     offer(&mut publisher, 0).unwrap();
     hands.publish(1);
@@ -208,7 +208,7 @@ async fn given_a_cache_that_is_late_when_everything_is_published_then_the_wait_i
 
 #[tokio::test]
 async fn given_a_cache_that_does_nothing_when_events_come_then_they_are_bounded() {
-    let hands = Hands::default();
+    let hands = SideHands::default();
     let mut publisher = connected(&hands).await;
     let mut number = 0;
     while offer(&mut publisher, number) == Ok(Offer::Taken) {
@@ -226,7 +226,7 @@ async fn given_a_cache_that_does_nothing_when_events_come_then_they_are_bounded(
 
 #[tokio::test]
 async fn given_a_broker_that_counts_anew_by_itself_when_it_is_connected_then_so_does_the_cache() {
-    let hands = Hands::default();
+    let hands = SideHands::default();
     let mut publisher = connected(&hands).await;
     offer(&mut publisher, 0).unwrap();
     hands.publish(1);
@@ -241,7 +241,7 @@ async fn given_a_broker_that_counts_anew_by_itself_when_it_is_connected_then_so_
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum CourseStep {
     Offer(u8),
     Publish(u8),
     Invalidate(u8),
@@ -249,13 +249,13 @@ enum Step {
     Confirm,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = CourseStep> {
     prop_oneof![
-        3 => any::<u8>().prop_map(|n| Step::Offer(n % 8)),
-        3 => any::<u8>().prop_map(|n| Step::Publish(n % 8)),
-        3 => any::<u8>().prop_map(|n| Step::Invalidate(n % 8)),
-        1 => Just(Step::CacheFails),
-        3 => Just(Step::Confirm),
+        3 => any::<u8>().prop_map(|n| CourseStep::Offer(n % 8)),
+        3 => any::<u8>().prop_map(|n| CourseStep::Publish(n % 8)),
+        3 => any::<u8>().prop_map(|n| CourseStep::Invalidate(n % 8)),
+        1 => Just(CourseStep::CacheFails),
+        3 => Just(CourseStep::Confirm),
     ]
 }
 
@@ -267,21 +267,21 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let hands = Hands::default();
+            let hands = SideHands::default();
             let mut publisher = connected(&hands).await;
             // An outbox: where this session began, what it has offered, what is confirmed.
             let (mut base, mut next, mut confirmed) = (0u64, 0u64, 0u64);
-            let last = [Step::Offer(8), Step::Publish(255), Step::Invalidate(255), Step::Confirm];
+            let last = [CourseStep::Offer(8), CourseStep::Publish(255), CourseStep::Invalidate(255), CourseStep::Confirm];
             for step in steps.into_iter().chain(last).chain(last) {
                 match step {
-                    Step::Offer(many) => for _ in 0..many {
+                    CourseStep::Offer(many) => for _ in 0..many {
                         offer(&mut publisher, next).unwrap();
                         next += 1;
                     },
-                    Step::Publish(many) => hands.publish(many.into()),
-                    Step::Invalidate(many) => hands.invalidate(many.into()),
-                    Step::CacheFails => hands.world.borrow_mut().cache_fails = true,
-                    Step::Confirm => {
+                    CourseStep::Publish(many) => hands.publish(many.into()),
+                    CourseStep::Invalidate(many) => hands.invalidate(many.into()),
+                    CourseStep::CacheFails => hands.world.borrow_mut().cache_fails = true,
+                    CourseStep::Confirm => {
                         let failed = publisher.durable().is_err();
                         confirmed = base + publisher.durable_despite_failure();
                         if failed {
