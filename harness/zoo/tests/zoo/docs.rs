@@ -15,6 +15,7 @@ const DEFECTS: &[&[Case]] = &[
     crate::content::CASES,
     crate::services::CASES,
     crate::consumers::CASES,
+    crate::caches::CASES,
     crate::referee::CASES,
     crate::settle::CASES,
     crate::odd::CASES,

@@ -7,6 +7,7 @@
 mod bench;
 #[path = "../../../tests/shared/busy.rs"]
 mod busy;
+mod caches;
 mod case;
 mod clean;
 mod clocks;
@@ -18,6 +19,8 @@ mod docs;
 mod ends;
 mod hostile;
 mod lost;
+#[path = "../../../tests/shared/not_done.rs"]
+mod not_done;
 mod odd;
 mod order;
 mod overtaking;
