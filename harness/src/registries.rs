@@ -2,7 +2,7 @@
 //! count has a system in the zoo that breaks it.
 
 use crate::scenario::explain;
-use crate::scenario::{CONSUMER_COUNTS, COUNTS, Metric};
+use crate::scenario::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, Metric};
 use std::path::Path;
 
 fn page(name: &str) -> String {
@@ -46,7 +46,7 @@ fn given_what_faults_can_wait_for_then_the_readme_shows_each() {
 #[test]
 fn given_everything_that_is_counted_then_the_zoo_has_a_system_that_does_it() {
     // What the end of a run itself cut off is nobody's misdeed.
-    let counted = COUNTS.iter().chain(&CONSUMER_COUNTS);
+    let counted = COUNTS.iter().chain(&CONSUMER_COUNTS).chain(&CACHE_COUNTS);
     let counted = counted.filter(|row| row.metric != Metric::Undecided);
     let names = counted.map(|row| format!("**{}**", row.name.replace('_', " ")));
     assert_eq!(missing(names, &page("docs/zoo.md")), Vec::<String>::new());

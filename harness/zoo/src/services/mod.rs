@@ -1,6 +1,9 @@
 //! Order services with a defect: one a file.
 
 mod acknowledges_early;
+mod answers_what_was;
+mod evicts;
+mod forgets_to_invalidate;
 mod commits_the_broker_first;
 mod decides_unasked;
 mod groups;
@@ -32,6 +35,9 @@ pub fn find(defect: &str) -> Option<ServiceMain> {
         "merges-rows" => merges::run,
         // The relay's defects, on a service that makes them possible.
         "acknowledges-after-the-first-row" | "skips-what-has-the-lsn" => groups::run,
+        "forgets-to-invalidate" => forgets_to_invalidate::run,
+        "answers-what-was" => answers_what_was::run,
+        "evicts" => evicts::run,
         "repeats-the-change" => retries_blindly::the_change,
         "repeats-the-publish" => retries_blindly::the_publish,
         _ => return None,

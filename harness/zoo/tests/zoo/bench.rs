@@ -184,6 +184,9 @@ fn anomalies(strategy: &Strategy) -> Vec<(&'static str, Option<u64>)> {
     let with_order = strategy.consumers.iter().filter(|c| c.effect == "state");
     let out_of_order = with_order.map(|c| c.applied_out_of_order);
     all.push(("applied_out_of_order", out_of_order.sum()));
+    if strategy.cache.is_some() {
+        all.extend([("stale", c.stale), ("stale_reads", c.stale_reads)]);
+    }
     let mut expected = strategy.expectations.iter();
     if expected.any(|e| e.metric == "overtaken") {
         all.push(("overtaken", c.overtaken));

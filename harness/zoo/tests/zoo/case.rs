@@ -3,6 +3,8 @@
 
 use super::bench::{OF_TIME, Ran};
 use super::busy;
+use super::not_done::not_done;
+use super::stacks;
 use super::turn::{self, Turn};
 use reports::record::Verdict;
 
@@ -22,6 +24,8 @@ pub struct Case {
     pub more: &'static str,
     /// Whether another run beside it could change what comes of it.
     pub alone: bool,
+    /// Whether it needs a Redis: where there is none it is not done, and says so.
+    pub needs_cache: bool,
     /// Runs it.
     pub run: fn(&Case, &Turn) -> Ran,
     /// The verdict.
@@ -59,6 +63,7 @@ pub const USUAL: Case = Case {
     strategy: "kind = \"polling\"",
     more: "[drain]\nwithin = \"2s\"",
     alone: false,
+    needs_cache: false,
     run: |case, turn| turn.run(case.defect, &case.scenario()),
     verdict: Verdict::Fail,
     finds: &[],
@@ -88,6 +93,10 @@ impl Case {
     /// Runs it whole, and compares.
     #[track_caller]
     pub fn holds(&self) {
+        if self.needs_cache && !stacks::has_cache() {
+            not_done("there is no Redis: stack/install.sh redis");
+            return;
+        }
         let ran = telling(
             self.alone,
             |ran| self.told(ran),

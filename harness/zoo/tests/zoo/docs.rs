@@ -17,6 +17,7 @@ const DEFECTS: &[&[Case]] = &[
     crate::two_phase::CASES,
     crate::messages::CASES,
     crate::consumers::CASES,
+    crate::caches::CASES,
     crate::referee::CASES,
     crate::settle::CASES,
     crate::odd::CASES,

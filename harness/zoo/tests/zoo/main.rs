@@ -7,6 +7,7 @@
 mod bench;
 #[path = "../../../tests/shared/busy.rs"]
 mod busy;
+mod caches;
 mod case;
 mod clean;
 mod clocks;
@@ -19,6 +20,8 @@ mod ends;
 mod hostile;
 mod lost;
 mod messages;
+#[path = "../../../tests/shared/not_done.rs"]
+mod not_done;
 mod odd;
 mod order;
 mod overtaking;

@@ -5,7 +5,7 @@ use super::turn::{LANES, Turn};
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::warm_up::{BRIEF, warm_up};
-use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo};
+use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -37,20 +37,30 @@ fn shared(lane: usize) -> &'static Shared {
     })
 }
 
+fn programs() -> PathBuf {
+    let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.stack");
+    stack.canonicalize().expect("`make test` installs .stack")
+}
+
+/// Whether the stacks have a Redis.
+pub fn has_cache() -> bool {
+    cache_is_installed(&programs())
+}
+
 async fn start(lane: usize) -> Shared {
     let reaper = Arc::new(Reaper::start_with(Path::new(ZOO)).unwrap());
     let name = format!("outbox-harness-zoo-{}-{lane}", std::process::id());
     let folder = DataFolder::make(&std::env::temp_dir().join(name), None, &reaper).unwrap();
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../.stack")
-        .canonicalize()
-        .expect("`make test` installs .stack");
+    let programs = programs();
     let provider = Provider::Local {
         data: folder.path().join("data"),
         logs: folder.path().join("logs"),
         programs,
         jit: Jit::C1,
-        settings: ServerSettings::default(),
+        settings: ServerSettings {
+            cache: has_cache(),
+            ..ServerSettings::default()
+        },
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);

@@ -81,6 +81,16 @@ impl Database {
         Ok(version.map(i32::cast_unsigned))
     }
 
+    /// Returns the version of an order; `None` where there is no such order.
+    pub async fn version(&self, order: Uuid) -> Result<Option<u32>, String> {
+        let query = sqlx::query_scalar("select version from orders where id = $1").bind(order);
+        let version: Option<i32> = query
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("read an order's version"))?;
+        Ok(version.map(i32::cast_unsigned))
+    }
+
     /// Writes the order whatever was written before; its new version.
     pub async fn write_again(&self, to: &mut PgConnection, change: &Change) -> Result<u32, String> {
         let version = of(UPSERT, change).fetch_one(to).await;

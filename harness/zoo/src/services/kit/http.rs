@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use relays::cache::ANSWERED_FROM;
 use relays::order::{Answer, ChangeRequest, ChangeType, Failure};
 use relays::pump;
 use relays::signal::{Signal, emit};
@@ -21,6 +22,7 @@ pub async fn serve<P: Path>(listen: SocketAddr, path: P) -> Result<(), String> {
     let router = Router::new()
         .route("/health", get(|| async { "ready\n" }))
         .route("/orders", post(place::<P>))
+        .route("/orders/{id}", get(read::<P>))
         .route("/orders/{id}/transitions", post(transition::<P>))
         .with_state(Arc::new(path));
     emit(Signal::Ready);
@@ -39,6 +41,25 @@ async fn place<P: Path>(
     };
     let kind = ChangeType::Placed;
     apply(path, order, kind, request).await
+}
+
+async fn read<P: Path>(
+    State(path): State<Arc<P>>,
+    extract::Path(order): extract::Path<Uuid>,
+) -> Response {
+    match path.read(order).await {
+        Ok(answer) => {
+            let from = [(ANSWERED_FROM, answer.from.name())];
+            match answer.version {
+                Some(version) => {
+                    let body = serde_json::json!({ "order_id": order, "version": version });
+                    (from, Json(body)).into_response()
+                }
+                None => (StatusCode::NOT_FOUND, from).into_response(),
+            }
+        }
+        Err(error) => respond(Err(error)),
+    }
 }
 
 async fn transition<P: Path>(

@@ -1,12 +1,14 @@
 //! What the broken order services are made of: HTTP ([`http`]), a pool of sessions and the two
-//! writes of a change ([`database`]), a producer ([`broker`]), or one of
-//! transactions ([`transactional`]).
+//! writes of a change ([`database`]), a producer ([`broker`]), one of transactions ([`transactional`]),
+//! orders behind a cache ([`cached`]).
 
 pub mod broker;
+pub mod cached;
 pub mod database;
 pub mod http;
 pub mod transactional;
 
+use cached::ReadAnswer;
 use relays::order::{Answer, ChangeRequest, ChangeType, Directive};
 use std::time::Duration;
 use uuid::Uuid;
@@ -63,6 +65,11 @@ pub fn rejected(reason: &str) -> Answer {
 pub trait Path: Send + Sync + 'static {
     /// Takes the change through.
     fn apply(&self, change: Change) -> impl Future<Output = Result<Answer, String>> + Send;
+
+    /// Reads an order. Most services answer no reader.
+    fn read(&self, order: Uuid) -> impl Future<Output = Result<ReadAnswer, String>> + Send {
+        async move { Err(format!("nobody reads order {order} here")) }
+    }
 }
 
 /// Runs a service on a runtime of its own.
