@@ -147,8 +147,8 @@ fn a_regression_is_a_share_in_percent() {
 /// Wherever CARGO_TARGET_DIR has what is built put, cargo knows it.
 #[test]
 fn make_run_has_cargo_find_the_program() {
-    let (_, recipe) = MAKEFILE.split_once("\nrun: install\n").unwrap();
-    let recipe = recipe.lines().next().unwrap().trim_start();
+    let (_, recipe) = MAKEFILE.split_once("\nrun: install").unwrap();
+    let recipe = recipe.lines().nth(1).unwrap().trim_start();
     let arguments = of_this_program(recipe).unwrap_or_default();
     assert_eq!(arguments, ["run", "$(SCENARIO)", "--out", "runs"]);
     assert!(!MAKEFILE.contains("target/"), "{MAKEFILE}");

@@ -2,10 +2,10 @@
 
 mod acknowledges_early;
 mod answers_what_was;
-mod evicts;
-mod forgets_to_invalidate;
 mod commits_the_broker_first;
 mod decides_unasked;
+mod evicts;
+mod forgets_to_invalidate;
 mod groups;
 mod kit;
 mod merges;

@@ -3,7 +3,7 @@
 
 use super::database::{Database, commit, roll_back};
 use super::{Change, rejected};
-use relays::cache::{AnsweredFrom, Cache, CacheFill, Entry};
+use relays::cache::{AnsweredFrom, Cache, CacheEntry, CacheFill};
 use relays::config::ServiceConfig;
 use relays::order::Answer;
 use std::time::Duration;
@@ -75,12 +75,12 @@ impl CachedOrders {
     pub async fn read(&self, order: Uuid) -> Result<ReadAnswer, String> {
         let held = self.cache.get(&order.to_string()).await;
         let held = held.map_err(|e| e.to_string())?;
-        match held.as_deref().and_then(Entry::parse) {
-            Some(Entry::Value { version, .. }) => Ok(ReadAnswer {
+        match held.as_deref().and_then(CacheEntry::parse) {
+            Some(CacheEntry::Value { version, .. }) => Ok(ReadAnswer {
                 version: Some(version),
                 from: AnsweredFrom::Hit,
             }),
-            Some(Entry::Marker { .. }) | None => self.read_past_the_cache(order).await,
+            Some(CacheEntry::Marker { .. }) | None => self.read_past_the_cache(order).await,
         }
     }
 
