@@ -9,6 +9,10 @@ use crate::view::Span;
 
 /// Counts reads that did not see what had been acknowledged before they were sent.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
+    // What reads had to see is looked up for all versions at once, which nobody needs where nobody reads.
+    if context.history().reads.is_empty() {
+        return;
+    }
     let view = &context.view;
     let freshness = view.freshness();
     for (number, read) in context.history().reads.numbered() {
@@ -66,6 +70,9 @@ pub fn from(source: ReadSource) -> &'static str {
 /// longest of those that `counts` lets count by the time in which they came about, and 0 where none of them is. It is
 /// `None` where none of the reads was answered.
 pub fn longest_ms(context: &Context<'_>, counts: impl Fn(Span) -> bool) -> Option<f64> {
+    if context.history().reads.is_empty() {
+        return None;
+    }
     let view = &context.view;
     let freshness = view.freshness();
     let mut longest_ns: Option<i64> = None;
