@@ -179,16 +179,19 @@ impl Asker {
         };
         let asked_ns = self.watch.clock.now_ns();
         let stable = ends(&*self.reader, &self.watch)?;
-        let at_ns = asked_ns + (self.watch.clock.now_ns() - asked_ns) / 2;
+        let told_ns = self.watch.clock.now_ns();
+        let at_ns = asked_ns + (told_ns - asked_ns) / 2;
         for (partition, end) in stable.iter().enumerate() {
             self.answered(partition, at_ns, *end);
         }
         if let Some((_, stands)) = &mut self.of_open {
             let found = stands.iter_mut().zip(stable.iter().zip(&behind));
-            let stood_ns = found.map(|(stand, (stable, end))| stand.found(at_ns, *stable, *end));
+            let asked = (asked_ns, told_ns);
+            let stood_ns = found.map(|(stand, (stable, end))| stand.found(asked, *stable, *end));
             self.rows.push(Sample {
                 series: BLOCKED_CONSUMERS_MS.to_owned(),
-                at_ns,
+                // What it says was so by then.
+                at_ns: asked_ns,
                 value: stood_ns.max().unwrap_or(0) as f64 / 1e6,
             });
         }

@@ -11,17 +11,18 @@ pub(super) struct Standstill {
 }
 
 impl Standstill {
-    /// Returns for how long, in ns, readers are known to have stood still by now. `stable` is how far they may read at
-    /// `at_ns`; `end` is the partition's end, asked for before that, so that nothing that came between counts.
-    pub fn found(&mut self, at_ns: i64, stable: i64, end: i64) -> i64 {
+    /// Returns for how long, in ns, readers are known to have stood still when this was asked. `stable` is how far they
+    /// may read at some moment between question and answer; `end` is the partition's end, asked for before that, so that
+    /// nothing that came between counts. They stand since the first answer, at the latest.
+    pub fn found(&mut self, (asked_ns, told_ns): (i64, i64), stable: i64, end: i64) -> i64 {
         if stable >= end {
             self.since = None;
             return 0;
         }
         match self.since {
-            Some((offset, since_ns)) if offset == stable => at_ns - since_ns,
+            Some((offset, since_ns)) if offset == stable => (asked_ns - since_ns).max(0),
             Some(_) | None => {
-                self.since = Some((stable, at_ns));
+                self.since = Some((stable, told_ns));
                 0
             }
         }
@@ -35,32 +36,33 @@ mod tests {
     use proptest::prelude::*;
 
     /// The same by going back through all that was found: from the last answer to the first of those that are like it.
-    fn model(found: &[(i64, i64, i64)]) -> i64 {
-        let (now_ns, stable, _) = *found.last().unwrap();
-        let mut since_ns = now_ns;
-        for (at_ns, offset, end) in found.iter().rev() {
+    fn model(found: &[((i64, i64), i64, i64)]) -> i64 {
+        let ((asked_ns, _), stable, _) = *found.last().unwrap();
+        let mut since_ns = asked_ns;
+        for ((_, told_ns), offset, end) in found.iter().rev() {
             if *offset != stable || offset >= end {
                 break;
             }
-            since_ns = *at_ns;
+            since_ns = *told_ns;
         }
-        now_ns - since_ns
+        (asked_ns - since_ns).max(0)
     }
 
     proptest! {
         #[test]
         fn given_any_answers_then_readers_stand_still_as_long_as_a_slow_model_says(
-            steps in prop::collection::vec((1_i64..100, 0_i64..2, 0_i64..2), 1..40)
+            steps in prop::collection::vec((1_i64..100, 0_i64..100, 0_i64..2, 0_i64..2), 1..40)
         ) {
             // Given offsets that grow, the end as well
             let (mut at_ns, mut stable, mut found) = (0, 0, Vec::new());
             let mut standstill = Standstill::default();
-            for (later, further, behind) in steps {
-                at_ns += later;
+            for (later, takes, further, behind) in steps {
+                let asked_ns = at_ns + later;
+                at_ns = asked_ns + takes;
                 stable += further;
-                found.push((at_ns, stable, stable + behind));
+                found.push(((asked_ns, at_ns), stable, stable + behind));
                 // Then
-                let stood = standstill.found(at_ns, stable, stable + behind);
+                let stood = standstill.found((asked_ns, at_ns), stable, stable + behind);
                 prop_assert_eq!(stood, model(&found));
             }
         }

@@ -146,11 +146,14 @@ impl Fencing<'_> {
                 self.stop_service(),
             )
             .await;
+        // What is in doubt is waited for first, and both are one wait.
+        let recovers = self.deployment.parts.recovers();
+        let drain_until = recovers.then(|| Instant::now() + drain.within);
         let truth = fence
             .step(
                 self.announce(FenceStep::ReadTruth),
-                2 * STEP_WITHIN + work,
-                self.read_truth(),
+                3 * STEP_WITHIN + work,
+                self.read_truth(drain_until),
             )
             .await;
         let committed: Vec<(u32, u32)> = truth
@@ -166,11 +169,16 @@ impl Fencing<'_> {
                 fence.fail(FenceStep::Wait, reason);
             }
         } else {
+            // What came at the very end is seen a moment later.
+            let until = match drain_until {
+                Some(until) => until.max(Instant::now() + SEEN_WITHIN),
+                None => Instant::now() + drain.within,
+            };
             fence
                 .step(
                     self.announce(FenceStep::Wait),
                     wait_within,
-                    self.drain(&observer, &committed, &patience),
+                    self.drain(&observer, &committed, until, &patience),
                 )
                 .await;
         }
@@ -272,14 +280,17 @@ impl Fencing<'_> {
         Ok((by_itself, how.to_owned()))
     }
 
-    async fn read_truth(&self) -> Result<(Truth, String), String> {
+    async fn read_truth(&self, drain_until: Option<Instant>) -> Result<(Truth, String), String> {
         let admin = self.deployment.admin();
         let Deployment {
             layout, identity, ..
         } = self.deployment;
         let truth = match self.deployment.parts.truth(self.deployment) {
             None => {
-                let unfinished = self.settle_in_doubt().await?;
+                let unfinished = match drain_until {
+                    Some(until) => self.settle_in_doubt(until).await?,
+                    None => Unfinished::default(),
+                };
                 let truth = database::close_and_read(admin, layout, identity, STEP_WITHIN).await?;
                 let detail = format!(
                     "{} committed versions{}",
@@ -307,13 +318,11 @@ impl Fencing<'_> {
 
     /// What the order service left in doubt, where its relay is there to finish that; says what was left all the
     /// same.
-    async fn settle_in_doubt(&self) -> Result<Unfinished, String> {
-        if !self.deployment.parts.recovers() {
-            return Ok(Unfinished::default());
-        }
+    async fn settle_in_doubt(&self, drain_until: Instant) -> Result<Unfinished, String> {
         let (admin, layout) = (self.deployment.admin(), &self.deployment.layout);
-        let deadline = Instant::now() + self.context.scenario.drain.within.min(STEP_WITHIN);
-        let mut connection = database::shut_out(admin, layout, deadline).await?;
+        let shut_out_by = Instant::now() + STEP_WITHIN;
+        let mut connection = database::shut_out(admin, layout, shut_out_by).await?;
+        let deadline = drain_until.min(Instant::now() + STEP_WITHIN);
         let goes_on = || self.deployment.relay_goes_on();
         in_doubt::settle(&mut connection, layout, deadline, goes_on).await
     }
@@ -324,12 +333,12 @@ impl Fencing<'_> {
         &self,
         observer: &Observer,
         committed: &[(u32, u32)],
+        deadline: Instant,
         patience: &Patience,
     ) -> Result<((), String), String> {
         if self.deployment.relays.is_empty() {
             return Ok(((), "nothing can deliver any more".to_owned()));
         }
-        let deadline = Instant::now() + self.context.scenario.drain.within;
         let waited = self
             .wait_for(observer, committed, deadline, patience)
             .await?;

@@ -1,5 +1,6 @@
 //! A broker, as order service and consumers need it; a relay's side of it is [`crate::publisher`]. Which system
-//! it is, only the folder knows that is named after it.
+//! it is, only the folder knows that is named after it; two-phase commits know it too, whose second side is a transaction
+//! of Kafka's ([`crate::recoverer`], and `two_phase` of the service).
 
 pub(crate) mod kafka;
 

@@ -9,8 +9,9 @@ const FIND_COORDINATOR: i16 = 10;
 const INIT_PRODUCER_ID: i16 = 22;
 const END_TXN: i16 = 26;
 const VERSION: i16 = 3;
-/// A transaction of the new producer would have so long; it begins none.
-const TIMEOUT_MS: i32 = 60_000;
+/// A transaction of the new producer would have so long; it begins none. A broker refuses what is longer than its
+/// `transaction.max.timeout.ms`, so this is short.
+const TIMEOUT_MS: i32 = 1_000;
 const CLIENT_ID: &str = "outbox-harness recoverer";
 /// The key of FindCoordinator is a transactional id (0 would be a consumer group).
 const KEY_IS_TRANSACTION: i8 = 1;
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn given_an_id_when_its_producer_is_taken_over_then_the_bytes_are_those_of_the_protocol() {
         let mut asked = header(35 + 3 + 4 + 8 + 2 + 1, 22);
-        asked.extend([3, b't', b'x', 0, 0, 0xea, 0x60]);
+        asked.extend([3, b't', b'x', 0, 0, 0x03, 0xe8]);
         asked.extend([0xff; 10]);
         asked.push(0);
         assert_eq!(take_over(7, "tx"), asked);

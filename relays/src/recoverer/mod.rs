@@ -4,6 +4,7 @@
 mod broker;
 mod frames;
 mod log;
+mod questions;
 
 use crate::config::RecovererConfig;
 use crate::pump::backoff::Backoff;
@@ -11,10 +12,14 @@ use crate::pump::terminated;
 use crate::signal::{Signal, emit};
 use broker::BrokerEnd;
 use log::{DecisionLog, InDoubt};
-use std::time::{Duration, Instant};
+use questions::{Answer, Questions};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The log is looked at this often.
 const EVERY: Duration = Duration::from_millis(100);
+/// Then PostgreSQL's side has its turn again, whatever Kafka has not answered.
+const KAFKA_WITHIN: Duration = Duration::from_millis(500);
 
 /// Recovers until SIGTERM, reconnecting with back-off on either side. Blocks its thread.
 pub fn run(config: RecovererConfig) -> Result<(), String> {
@@ -39,15 +44,13 @@ pub fn recover(config: RecovererConfig, stop: impl Future<Output = ()>) -> Resul
 
 struct Recoverer {
     log: DecisionLog,
-    bootstrap: String,
+    /// Transactions of Kafka that are to be ended.
+    ends: Questions,
+    /// Producers of such as have ended, which the broker is to take nothing of any more.
+    fences: Questions,
     is_ready: bool,
     is_without_database: bool,
     is_without_broker: bool,
-    /// Kafka is not asked before this, after it could not be.
-    broker_from: Instant,
-    broker_backoff: Backoff,
-    /// This transaction could not be ended when one was last that could not.
-    failed_last: Option<String>,
     ended: u64,
 }
 
@@ -55,13 +58,11 @@ impl Recoverer {
     fn new(config: RecovererConfig) -> Self {
         Self {
             log: DecisionLog::new(&config),
-            bootstrap: config.kafka.bootstrap,
+            ends: Questions::to(&config.kafka.bootstrap),
+            fences: Questions::to(&config.kafka.bootstrap),
             is_ready: false,
             is_without_database: false,
             is_without_broker: false,
-            broker_from: Instant::now(),
-            broker_backoff: Backoff::default(),
-            failed_last: None,
             ended: 0,
         }
     }
@@ -91,11 +92,11 @@ impl Recoverer {
         let in_doubt = self.log.take().await?;
         self.has_database();
         let (finished, failure) = self.finish_prepared(in_doubt).await?;
-        let in_kafka = finished
-            .into_iter()
-            .filter(|one| !one.is_over || !one.is_fenced)
-            .collect();
-        self.end_in_kafka(in_kafka).await?;
+        let (over, open): (Vec<_>, Vec<_>) = finished.into_iter().partition(|one| one.is_over);
+        let until = Instant::now() + KAFKA_WITHIN;
+        self.end_in_kafka(open, until).await?;
+        let unfenced = over.into_iter().filter(|one| !one.is_fenced).collect();
+        self.fence_in_kafka(unfenced, until).await?;
         failure.map_or(Ok(()), Err)
     }
 
@@ -125,58 +126,42 @@ impl Recoverer {
         Ok((finished, failure))
     }
 
-    /// Ends transactions of Kafka, and fences the producers of those that have ended, up to the first where that cannot be
-    /// done, since a broker that is away costs seconds; the next ones are tried after a pause, those behind it first.
-    async fn end_in_kafka(&mut self, mut in_kafka: Vec<InDoubt>) -> Result<(), String> {
-        if Instant::now() < self.broker_from {
-            return Ok(());
-        }
-        in_kafka.sort_by(|a, b| {
-            let of = |one: &InDoubt| one.producer.transactional_id.clone();
-            of(a).cmp(&of(b))
-        });
-        let behind = in_kafka.partition_point(|one| {
-            let failed = self.failed_last.as_ref();
-            failed.is_some_and(|failed| one.producer.transactional_id <= *failed)
-        });
-        in_kafka.rotate_left(behind);
-        for one in &in_kafka {
-            let done = match one.is_over {
-                true => self.fence(&one.producer.transactional_id).await?,
-                false => self.end(one).await?,
-            };
-            match done {
-                Ok(()) => self.has_broker(),
+    /// Ends transactions of Kafka, as many as are answered by `until`. An Err is the database's.
+    async fn end_in_kafka(&mut self, open: Vec<InDoubt>, until: Instant) -> Result<(), String> {
+        self.ends.have(open);
+        while let Some((one, answer)) = self.ends.next(until).await {
+            match answer {
+                Ok(Answer::Ended(end)) => {
+                    self.has_broker();
+                    self.has_ended(&one, &end).await?;
+                }
+                // (it is not asked here)
+                Ok(Answer::Fenced(_)) => {}
                 Err(reason) => {
                     tracing::warn!("{reason}");
                     self.lost_broker(reason);
-                    self.failed_last = Some(one.producer.transactional_id.clone());
-                    return Ok(());
                 }
             }
         }
         Ok(())
     }
 
-    /// Ends a transaction of Kafka. The outer Err is the database's, the inner one the broker's.
-    async fn end(&mut self, one: &InDoubt) -> Result<Result<(), String>, String> {
-        match broker::end(&self.bootstrap, &one.producer, one.is_commit).await {
-            Ok(end) => self.has_ended(one, &end).await.map(Ok),
-            Err(reason) => Ok(Err(reason)),
-        }
-    }
-
-    /// Has the broker take nothing of a producer any more whose last transaction has ended; what it cannot say yet is
-    /// asked again in the next round. The Errs are those of [`Recoverer::end`].
-    async fn fence(&mut self, transactional_id: &str) -> Result<Result<(), String>, String> {
-        match broker::fence(&self.bootstrap, transactional_id).await {
-            Ok(true) => {
-                self.log.connect().await?;
-                self.log.fenced(transactional_id).await.map(Ok)
+    /// Has the broker take nothing more of producers whose last transaction has ended, as far as it answers by `until`;
+    /// what it cannot say yet is asked again in the next round. That it refuses keeps no transaction from being ended. An
+    /// Err is the database's.
+    async fn fence_in_kafka(&mut self, over: Vec<InDoubt>, until: Instant) -> Result<(), String> {
+        self.fences.have(over);
+        while let Some((one, answer)) = self.fences.next(until).await {
+            match answer {
+                Ok(Answer::Fenced(true)) => {
+                    self.log.connect().await?;
+                    self.log.fenced(&one.producer.transactional_id).await?;
+                }
+                Ok(Answer::Fenced(false) | Answer::Ended(_)) => {}
+                Err(reason) => tracing::warn!("{reason}"),
             }
-            Ok(false) => Ok(Ok(())),
-            Err(reason) => Ok(Err(reason)),
         }
+        Ok(())
     }
 
     /// Writes down that both sides have ended, and says so.
@@ -217,7 +202,6 @@ impl Recoverer {
     }
 
     fn has_broker(&mut self) {
-        self.broker_backoff.reset();
         if std::mem::take(&mut self.is_without_broker) {
             emit(Signal::PublishUp);
         }
@@ -225,7 +209,6 @@ impl Recoverer {
 
     fn lost_broker(&mut self, reason: String) {
         self.is_without_broker = true;
-        self.broker_from = Instant::now() + self.broker_backoff.next();
         emit(Signal::PublishFailed { count: 1, reason });
     }
 }

@@ -27,6 +27,8 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const PING_WITHIN: Duration = Duration::from_secs(1);
 /// These are the pauses between attempts to connect: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// There is nothing of this name (undefined_object), such as a prepared transaction.
+const UNDEFINED_OBJECT: &str = "42704";
 
 /// What went wrong with the database, and whether the connection is to blame.
 #[derive(Debug, Error)]
@@ -35,6 +37,7 @@ pub(super) struct DatabaseError {
     doing: &'static str,
     reason: String,
     lost: bool,
+    is_absent: bool,
 }
 
 impl DatabaseError {
@@ -43,6 +46,7 @@ impl DatabaseError {
         Self {
             doing,
             lost: is_loss(error),
+            is_absent: is_absent(error),
             reason: error.to_string(),
         }
     }
@@ -50,6 +54,11 @@ impl DatabaseError {
     /// Whether the connection is lost: what was asked of the server may be done or not.
     pub fn is_loss(&self) -> bool {
         self.lost
+    }
+
+    /// Whether the server says that there is nothing of the name that it was told, such as a prepared transaction.
+    pub fn is_absent(&self) -> bool {
+        self.is_absent
     }
 }
 
@@ -72,9 +81,15 @@ async fn bounded<T>(
         Err(_) => Err(DatabaseError {
             doing,
             lost: true,
+            is_absent: false,
             reason: format!("PostgreSQL did not answer within {bound:?}"),
         }),
     }
+}
+
+fn is_absent(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    code.as_deref() == Some(UNDEFINED_OBJECT)
 }
 
 /// Whether an error ends the connection: everything but the server's word on a statement.
@@ -134,6 +149,7 @@ impl Connections {
             doing: "waiting for a connection to PostgreSQL",
             reason,
             lost: false,
+            is_absent: false,
         };
         match timeout(LEND_WITHIN, self.available.acquire()).await {
             Ok(Ok(permit)) => permit.forget(),
@@ -326,6 +342,7 @@ impl Drop for Seat {
                 doing: "using a connection",
                 reason: "its use was abandoned midway".into(),
                 lost: false,
+                is_absent: false,
             });
         }
     }

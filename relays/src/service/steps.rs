@@ -34,10 +34,14 @@ pub(super) fn rolled_back(trace: &Trace, change: &Change, version: u32) {
 
 /// An exchange failed. Where the server itself says so, it has rolled back.
 pub(super) fn failed(trace: &Trace, change: &Change, error: &DatabaseError) {
-    let stage = if error.is_loss() {
-        Stage::Doubtful
+    if error.is_loss() {
+        doubtful(trace, change);
     } else {
-        Stage::RolledBack
-    };
-    trace.step(change.attempt, 0, stage, 0);
+        rolled_back(trace, change, 0);
+    }
+}
+
+/// Nobody here knows what became of it, or will.
+pub(super) fn doubtful(trace: &Trace, change: &Change) {
+    trace.step(change.attempt, 0, Stage::Doubtful, 0);
 }

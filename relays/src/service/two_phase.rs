@@ -179,10 +179,15 @@ impl TwoPhase {
             named(&mut lease.connection, doing, "commit prepared", gid),
             lent.commit()
         );
-        if let Err(error) = in_database {
-            // It is decided, so it will be committed; but not by now.
-            steps::failed(&self.trace, change, &error);
-            return lease.settle(Err(error));
+        match in_database {
+            Ok(()) => {}
+            // The recoverer was first, and of what is decided it only commits.
+            Err(error) if error.is_absent() => {}
+            Err(error) => {
+                // It is decided, so it will be committed; but not by now, whatever the server says.
+                steps::doubtful(&self.trace, change);
+                return lease.settle(Err(error));
+            }
         }
         steps::committed(&self.trace, change, version);
         match in_kafka {

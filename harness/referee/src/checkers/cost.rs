@@ -18,11 +18,17 @@ pub fn check(expectation: &Expectation, seen: &Seen<'_, '_>, kind: CostKind) -> 
     let Some(value) = value else {
         return nothing_measured(&not_sampled(info));
     };
-    let spoken = spoken(info, value);
-    let compared = match (compare(expectation, value), measure::blind(history, kind)) {
+    let saw = spoken(info, value);
+    let may_be_more = || {
+        let most = measure::age_at_most_ms(history, kind)?;
+        let is_kept = compare(expectation, most);
+        (!is_kept).then(|| format!("up to {}, by when it was looked for", spoken(info, most)))
+    };
+    let unseen = measure::blind(history, kind).or_else(may_be_more);
+    let compared = match (compare(expectation, value), unseen) {
         // What is too much already cannot become less by what nobody saw.
-        (false, _) => Compared::missed(format!("expected {}, saw {spoken}", expectation.text)),
-        (true, Some(why)) => Compared::open(format!("saw {spoken}, but it may be more: {why}")),
+        (false, _) => Compared::missed(format!("expected {}, saw {saw}", expectation.text)),
+        (true, Some(why)) => Compared::open(format!("saw {saw}, but it may be more: {why}")),
         (true, None) => Compared::met(Some(value)),
     };
     compared.saw(Some(value))
@@ -50,9 +56,15 @@ fn time_to_normal(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
 /// Checks a bound from below, of a peak: the parser takes none of another figure.
 pub fn lesson(expectation: &Expectation, seen: &Seen<'_, '_>, kind: CostKind) -> Compared {
     let (history, info) = (seen.context.history(), kind.info());
-    let in_force = |at_ns: i64| {
-        let mut spans = seen.windows.iter().map(|window| window.span);
-        spans.any(|span| span.from_ns <= at_ns && at_ns <= span.until_ns)
+    // Of an age only what came after a fault's begin is its doing.
+    let in_force = |at_ns: i64, value: f64| {
+        let spans = seen.windows.iter().map(|window| window.span);
+        let spans = spans.filter(|span| span.from_ns <= at_ns && at_ns <= span.until_ns);
+        let parts = spans.map(|span| match info.is_age {
+            true => value.min((at_ns - span.from_ns) as f64 / 1e6),
+            false => value,
+        });
+        parts.reduce(f64::max)
     };
     if !info.is_peak {
         return nothing_measured(
@@ -60,7 +72,7 @@ pub fn lesson(expectation: &Expectation, seen: &Seen<'_, '_>, kind: CostKind) ->
         );
     }
     let first_ns = seen.windows.iter().map(|window| window.span.from_ns).min();
-    let Some(value) = measure::peak_where(history, kind, in_force) else {
+    let Some(value) = measure::peak_of(history, kind, in_force) else {
         return nothing_measured(&format!("{} while a fault was in force", not_sampled(info)));
     };
     let is_before = |at_ns| history.meta.load_from_ns <= at_ns && Some(at_ns) < first_ns;

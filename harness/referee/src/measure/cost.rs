@@ -1,5 +1,6 @@
 //! What a strategy cost, one figure of it, from the samples of the run.
 
+use super::age::longest_at_most_ms;
 use super::cpu::{ProcessCpu, cpu_of_processes, cpu_series};
 use super::database::{
     DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, growth, peak,
@@ -14,9 +15,29 @@ const BLIND_NS: i64 = 5_000_000_000;
 /// Returns the largest value of a peak that was sampled at a time of which `counts` says so; `None` where nothing was
 /// sampled then.
 pub fn peak_where(history: &History, kind: CostKind, counts: impl Fn(i64) -> bool) -> Option<f64> {
-    let of_it = samples(history, kind).filter(|(at_ns, _)| counts(*at_ns));
-    let values: Vec<f64> = of_it.map(|(_, value)| value).collect();
+    peak_of(history, kind, |at_ns, value| counts(at_ns).then_some(value))
+}
+
+/// Returns the largest of what `part` takes for a sample, of its time and value; `None` where it takes none.
+pub fn peak_of(
+    history: &History,
+    kind: CostKind,
+    part: impl Fn(i64, f64) -> Option<f64>,
+) -> Option<f64> {
+    let of_it = samples(history, kind).filter_map(|(at_ns, value)| part(at_ns, value));
+    let values: Vec<f64> = of_it.collect();
     peak(&values)
+}
+
+/// Returns how long, in ms, the longest may have been of what is sampled as an age; `None` of what is none, or was not
+/// sampled.
+pub fn age_at_most_ms(history: &History, kind: CostKind) -> Option<f64> {
+    if !kind.info().is_age {
+        return None;
+    }
+    let ages: Vec<(i64, f64)> = samples(history, kind).collect();
+    let ends_ns = history.samples.iter().map(|sample| sample.at_ns).max()?;
+    longest_at_most_ms(ages, (history.meta.load_from_ns, ends_ns))
 }
 
 /// Returns what a figure of the whole run is for each of `committed` changes; `None` where it is not known.
@@ -59,15 +80,14 @@ pub fn blind(history: &History, kind: CostKind) -> Option<String> {
         })
     };
     match kind {
-        // A process that is not there has no memory; while it is, it is sampled.
-        CostKind::RelayMemoryPeak => None,
+        // A process that is not there has no memory; while it is, it is sampled. What may have passed unseen of an age is
+        // a matter of its bound: see `age_at_most_ms`.
+        CostKind::RelayMemoryPeak | CostKind::BlockedOrders | CostKind::BlockedConsumers => None,
         CostKind::CpuPerEvent => restarted(),
         CostKind::DeadTuplesPeak => lost_statistics().or_else(|| not_asked(history, kind)),
         CostKind::OutboxPeak
         | CostKind::SlotWalPeak
         | CostKind::WalPerEvent
-        | CostKind::BlockedOrders
-        | CostKind::BlockedConsumers
         | CostKind::TimeToNormal => not_asked(history, kind),
     }
 }

@@ -3,6 +3,7 @@
 //! All times count from the first intended start of a change, never from a send or a retry, and nothing is clipped:
 //! what never ended is infinite, and a percentile that falls there is null.
 
+mod age;
 mod change;
 mod cost;
 mod cpu;
@@ -21,7 +22,7 @@ mod series;
 mod work;
 
 pub use change::{Change, Changes};
-pub use cost::{blind, peak_where, per_event};
+pub use cost::{age_at_most_ms, blind, peak_of, peak_where, per_event};
 pub use cpu::{ProcessCpu, cpu_of_processes};
 pub use database::{
     DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,

@@ -1,7 +1,7 @@
 //! What was done in the time of a phase: events that were seen, CPU time that was used. It goes by the clock, and not
 //! by when a change was sent: a fault that stops a relay shows in what came meanwhile.
 
-use super::cpu::{cpu_series, used_between};
+use super::cpu::{CpuReading, CpuStarts, cpu_series};
 use super::phase::Phase;
 use crate::history::History;
 use crate::view::Join;
@@ -43,8 +43,10 @@ fn without_events(history: &History, phase: &Phase) -> PhaseWork {
     let lasted_ns: i64 = spans(history, phase)
         .map(|(from, until)| until - from)
         .sum();
-    let used = |(process, samples): (&str, Vec<(i64, f64)>)| {
-        let used = spans(history, phase).map(|span| used_in(&samples, span));
+    let starts = CpuStarts::of(history);
+    let used = |(process, samples): (&str, Vec<CpuReading>)| {
+        let between = |before, after| starts.used_between(process, before, after).0;
+        let used = spans(history, phase).map(|span| used_in(&samples, span, between));
         (process.to_owned(), used.sum())
     };
     PhaseWork {
@@ -67,8 +69,8 @@ fn spans(history: &History, phase: &Phase) -> impl Iterator<Item = (i64, i64)> {
 }
 
 /// Returns each process's samples as (run time in ns, CPU seconds used by then), in order of time.
-fn cpu_by_process(history: &History) -> BTreeMap<&str, Vec<(i64, f64)>> {
-    let mut by_process: BTreeMap<&str, Vec<(i64, f64)>> = BTreeMap::new();
+fn cpu_by_process(history: &History) -> BTreeMap<&str, Vec<CpuReading>> {
+    let mut by_process: BTreeMap<&str, Vec<CpuReading>> = BTreeMap::new();
     for sample in &history.samples {
         if let Some(process) = cpu_series(&sample.series) {
             let samples = by_process.entry(process).or_default();
@@ -83,15 +85,19 @@ fn cpu_by_process(history: &History) -> BTreeMap<&str, Vec<(i64, f64)>> {
 
 /// Returns the CPU seconds used in a stretch. A restarted process counts
 /// again from 0, as in the figure of the whole run.
-fn used_in(samples: &[(i64, f64)], (from, until): (i64, i64)) -> f64 {
-    let part = |pair: &[(i64, f64)]| {
-        let ((from_ns, before), (until_ns, after)) = (pair[0], pair[1]);
+fn used_in(
+    samples: &[CpuReading],
+    (from, until): (i64, i64),
+    used_between: impl Fn(CpuReading, CpuReading) -> f64,
+) -> f64 {
+    let part = |pair: &[CpuReading]| {
+        let ((from_ns, _), (until_ns, _)) = (pair[0], pair[1]);
         let shared = until.min(until_ns) - from.max(from_ns);
         let length = until_ns - from_ns;
         if shared <= 0 || length <= 0 {
             return 0.0;
         }
-        used_between(before, after) * shared as f64 / length as f64
+        used_between(pair[0], pair[1]) * shared as f64 / length as f64
     };
     samples.windows(2).map(part).sum()
 }

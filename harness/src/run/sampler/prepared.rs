@@ -35,6 +35,7 @@ impl Sampler {
             None => database::connect(&self.admin, Instant::now()).await.ok()?,
         };
         let role = self.layout.service_role();
+        let asked_ns = self.clock.now_ns();
         let asked = in_doubt::oldest_ms(&mut session, &role);
         let value = tokio::time::timeout(ANSWER_WITHIN, asked)
             .await
@@ -43,7 +44,8 @@ impl Sampler {
         *connection = Some(session);
         Some(Sample {
             series: BLOCKED_ORDERS_MS.to_owned(),
-            at_ns: self.clock.now_ns(),
+            // By the server's answer it is at least so old.
+            at_ns: asked_ns,
             value,
         })
     }

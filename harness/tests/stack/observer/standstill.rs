@@ -6,7 +6,7 @@ use harness::history::Sample;
 use harness::measure::BLOCKED_CONSUMERS_MS;
 use harness::observer::{Ends, EndsPlan, read_again};
 use rdkafka::producer::Producer;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Watches until it is told to stop, while a transaction is open on one of two partitions for at least so long, and
 /// ended then; what was found.
@@ -29,7 +29,10 @@ async fn samples_of(has_transactions: bool, open_for: Duration) -> Vec<Sample> {
             .iter()
             .all(|p| p.stable_offset == p.end_offset)
     };
-    while !stable().await {}
+    let deadline = Instant::now() + PATIENCE;
+    while !stable().await {
+        assert!(Instant::now() < deadline, "a transaction is still open");
+    }
     let ended_ns = bench.watch.clock.now_ns();
     let asked_again = || bench.watch.clock.now_ns() > ended_ns + 300_000_000;
     until("it is asked again", asked_again).await;

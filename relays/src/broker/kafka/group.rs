@@ -4,6 +4,7 @@ use crate::broker::GroupSession;
 use contract::consumer::ConsumerConfig;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -88,12 +89,56 @@ impl GroupSession for KafkaMember {
 
     fn seek(&self, offsets: &BTreeMap<i32, i64>, within: Duration) -> Result<(), String> {
         let until = Instant::now() + within;
+        let assigned = self.consumer.assignment();
+        let assigned = assigned.map_err(|e| format!("ask for the assignment: {e}"))?;
         for (partition, offset) in offsets {
+            // Whose partition it is now begins at what is committed, which is no later.
+            if assigned.find_partition(&self.topic, *partition).is_none() {
+                continue;
+            }
             let left = until.saturating_duration_since(Instant::now());
-            self.consumer
-                .seek(&self.topic, *partition, Offset::Offset(*offset), left)
-                .map_err(|e| format!("go back in {}: {e}", self.topic))?;
+            let offset = Offset::Offset(*offset);
+            let sought = self.consumer.seek(&self.topic, *partition, offset, left);
+            match sought {
+                // The same of one that it is about to begin with.
+                Err(e) if e.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {}
+                sought => sought.map_err(|e| format!("go back in {}: {e}", self.topic))?,
+            }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::PostgresTarget;
+    use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
+
+    #[test]
+    fn given_a_partition_that_is_not_its_own_when_it_is_to_go_back_there_then_it_need_not() {
+        // Given a member that has no partitions, as there is no broker
+        let member = KafkaMember::join(&ConsumerConfig {
+            postgres: PostgresTarget {
+                host: "127.0.0.1".to_owned(),
+                port: 1,
+                user: String::new(),
+                password: String::new(),
+                database: String::new(),
+                schema: String::new(),
+            },
+            bootstrap: "127.0.0.1:1".to_owned(),
+            topic: "orders".to_owned(),
+            group: "payments".to_owned(),
+            effect: EffectKind::Insert,
+            idempotency: Idempotency::Inbox,
+            commit: OffsetCommit::After,
+            sink: None,
+        })
+        .unwrap();
+        // When, then
+        let offsets = BTreeMap::from([(0, 3)]);
+        assert_eq!(member.seek(&offsets, Duration::from_secs(1)), Ok(()));
     }
 }

@@ -3,10 +3,10 @@
 use super::lessons::crash;
 use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
-use crate::history::{History, Sample};
+use crate::history::{History, Life, Sample};
 use crate::measure::{
     BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED,
-    SLOT_WAL_BYTES, WAL_BYTES, in_doubt,
+    SLOT_WAL_BYTES, WAL_BYTES, age_at_most_ms, in_doubt,
 };
 use crate::scenario::{Comparison, CostKind, Metric, StrategyKind, Victim};
 use proptest::prelude::*;
@@ -49,13 +49,18 @@ fn judged_cost(history: &History) -> (Option<bool>, String) {
     checked.map(|c| (c.met, c.reason.clone())).unwrap()
 }
 
-/// The same, told without any cleverness.
-fn model(samples: &[(i64, f64)], comparison: Comparison, bound: f64) -> Option<bool> {
+/// The same, told without any cleverness; of an age only what came under the fault counts for a lesson.
+fn model(samples: &[(i64, f64)], is_age: bool, comparison: Comparison, bound: f64) -> Option<bool> {
+    let under_fault = |from: i64, at_ns: i64, value: f64| match is_age && from == FAULT.0 {
+        true => value.min((at_ns - from) as f64 / 1e6),
+        false => value,
+    };
     let largest = |from: i64, until: i64| {
         let mut found: Option<f64> = None;
         for (at_ns, value) in samples {
-            if *at_ns >= from && *at_ns <= until && found.is_none_or(|other| *value > other) {
-                found = Some(*value);
+            let value = under_fault(from, *at_ns, *value);
+            if *at_ns >= from && *at_ns <= until && found.is_none_or(|other| value > other) {
+                found = Some(value);
             }
         }
         found
@@ -92,7 +97,13 @@ proptest! {
             // What is another figure's counts for none of it.
             sample(&mut history, OUTBOX_BYTES, *at_ns, 1e9);
         }
-        let expected = model(&samples, comparison, f64::from(bound));
+        let is_age = kind.info().is_age;
+        let mut expected = model(&samples, is_age, comparison, f64::from(bound));
+        // What may have been longer than was seen keeps no bound
+        let most_ms = age_at_most_ms(&history, kind).filter(|_| !from_below);
+        if expected == Some(true) && most_ms.is_some_and(|most_ms| most_ms > f64::from(bound)) {
+            expected = None;
+        }
         prop_assert_eq!(judged_cost(&history).0, expected);
         // And the record has the longest of all of the time that others were blocked
         let longest = samples.iter().map(|(_, value)| *value).reduce(f64::max);
@@ -132,6 +143,48 @@ fn given_a_time_in_which_nobody_looked_then_only_too_much_is_certain() {
             met.is_none(),
             "{reason}"
         );
+    }
+}
+
+#[test]
+fn given_an_age_that_may_have_grown_unseen_then_a_bound_is_kept_only_where_that_keeps_it_too() {
+    // Given looks of which one came 3 s after the one before
+    for (bound_ms, expected) in [(8e3, Some(true)), (2e3, None), (900.0, Some(false))] {
+        let kind = CostKind::BlockedOrders;
+        let mut history = relay_killed_with(kind, Comparison::AtMost, bound_ms);
+        for (at_ms, age_ms) in [(0, 0.0), (1_000, 950.0), (4_000, 0.0), (4_100, 0.0)] {
+            sample(&mut history, BLOCKED_ORDERS_MS, FROM + at_ms * MS, age_ms);
+        }
+        let (met, reason) = judged_cost(&history);
+        assert_eq!(met, expected, "{reason}");
+        assert_eq!(reason.contains("it may be more: up to"), met.is_none());
+    }
+}
+
+#[test]
+fn given_orders_that_were_blocked_before_a_fault_then_that_time_is_none_of_its_doing() {
+    let mut history = relay_killed_with(CostKind::BlockedOrders, Comparison::AtLeast, 300.0);
+    sample(&mut history, BLOCKED_ORDERS_MS, FROM + 100 * MS, 0.0);
+    sample(&mut history, BLOCKED_ORDERS_MS, FROM + 450 * MS, 350.0);
+    let (met, reason) = judged_cost(&history);
+    assert_eq!(met, Some(false), "{reason}");
+}
+
+#[test]
+fn given_a_successor_that_used_more_than_the_first_then_its_start_tells_that_there_were_two() {
+    let mut history = clean(40, StrategyKind::Cdc {});
+    for (at, relay) in [(0, 0.5), (1, 0.75), (2, 1.0)] {
+        sample(&mut history, "cpu_s.relay", FROM + at * MS, relay);
+    }
+    let (started_ns, committed) = (FROM + MS + 1, history.truth.len() as f64);
+    process(&mut history, "relay", started_ns, Life::Started, 0);
+    // 0.25 s, and in its next life 1 s.
+    let figure = 1.25e6 / committed;
+    let cost = Metric::Cost(CostKind::CpuPerEvent);
+    for (bound, expected) in [(figure + 1.0, None), (figure - 1.0, Some(false))] {
+        expecting(&mut history, vec![expect(cost, Comparison::AtMost, bound)]);
+        let (met, reason) = judged_cost(&history);
+        assert_eq!(met, expected, "{reason}");
     }
 }
 

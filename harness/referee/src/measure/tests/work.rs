@@ -3,7 +3,7 @@
 use super::super::{phase_work, phases};
 use super::cdc;
 use crate::checkers::fixture::*;
-use crate::history::{History, Sample};
+use crate::history::{History, Life, Sample};
 use crate::scenario::{FaultKind, Target};
 use crate::view::Join;
 use reports::record::PhaseWork;
@@ -84,4 +84,9 @@ fn given_samples_of_cpu_then_what_lies_between_two_is_shared_out_and_a_restart_c
     // out too, and what the old one used from its last sample on is not known
     assert!(near(of(&work(&history), 0), 0.3 + 0.02));
     assert!(near(of(&work(&history), 2), 0.08 + 0.2));
+    // And the same of a new life that had used more by its first sample than the one before
+    let mut history = given();
+    process(&mut history, "relay", FROM + 600 * MS, Life::Started, 0);
+    assert!(near(of(&work(&history), 0), 0.3 + 0.2));
+    assert!(near(of(&work(&history), 2), 0.8 + 0.2));
 }

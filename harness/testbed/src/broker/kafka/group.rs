@@ -30,17 +30,23 @@ pub(super) fn ask(
     let told = consumer
         .committed_offsets(wanted, ANSWER_WITHIN)
         .map_err(|e| format!("asking what group {group} has committed: {e}"))?;
-    let offsets = told
-        .elements()
-        .into_iter()
-        .filter_map(|e| match e.offset() {
-            Offset::Offset(offset) => Some((e.partition(), offset)),
+    let mut offsets = Offsets::new();
+    for element in told.elements() {
+        let partition = element.partition();
+        element.error().map_err(|e| {
+            format!("asking what group {group} has committed of partition {partition}: {e}")
+        })?;
+        match element.offset() {
+            Offset::Offset(offset) => {
+                offsets.insert(partition, offset);
+            }
             // It has not committed any there.
             Offset::Beginning
             | Offset::End
             | Offset::Stored
             | Offset::Invalid
-            | Offset::OffsetTail(_) => None,
-        });
-    Ok(offsets.collect())
+            | Offset::OffsetTail(_) => {}
+        }
+    }
+    Ok(offsets)
 }

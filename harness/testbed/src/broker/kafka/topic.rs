@@ -1,7 +1,8 @@
 //! The topic of a strategy, as its administrator: made before the run, closed by the fence,
 //! deleted after it. Always over the direct listener.
 
-use crate::broker::{Length, Topic};
+use super::client;
+use crate::broker::{Length, Topic, Visible};
 use crate::event::SENTINEL_KEY;
 use crate::identity::Identity;
 use futures::FutureExt;
@@ -60,7 +61,7 @@ impl KafkaTopic {
         for result in results {
             result.map_err(|(_, code)| self.failed("creating", &code))?;
         }
-        let consumer = self.consumer("read_uncommitted")?;
+        let consumer = self.consumer(Visible::All)?;
         let this = self.clone();
         blocking(move || {
             let deadline = Instant::now() + ADMIN_TIMEOUT;
@@ -98,7 +99,7 @@ impl KafkaTopic {
 
     /// Whether it has no record, aborted ones included.
     async fn has_none(&self) -> Result<bool, String> {
-        let consumer = self.consumer("read_uncommitted")?;
+        let consumer = self.consumer(Visible::All)?;
         let this = self.clone();
         blocking(move || Ok(this.ends(&consumer)?.iter().all(|end| *end == 0))).await
     }
@@ -168,8 +169,8 @@ impl KafkaTopic {
     }
 
     async fn wait_until_stable(&self, deadline: Instant) -> Result<(), String> {
-        let all = self.consumer("read_uncommitted")?;
-        let stable = self.consumer("read_committed")?;
+        let all = self.consumer(Visible::All)?;
+        let stable = self.consumer(Visible::Committed)?;
         let this = self.clone();
         blocking(move || {
             loop {
@@ -208,12 +209,8 @@ impl KafkaTopic {
             .map_err(|e| self.failed("connecting for", &e))
     }
 
-    fn consumer(&self, isolation: &str) -> Result<BaseConsumer, String> {
-        ClientConfig::new()
-            .set("bootstrap.servers", &self.bootstrap)
-            .set("isolation.level", isolation)
-            .create()
-            .map_err(|e| self.failed("connecting for", &e))
+    fn consumer(&self, visible: Visible) -> Result<BaseConsumer, String> {
+        client::consumer(&self.bootstrap, visible).map_err(|e| self.failed("connecting for", &e))
     }
 
     fn failed(&self, doing: &str, error: &dyn std::fmt::Display) -> String {
@@ -244,7 +241,7 @@ impl Topic for KafkaTopic {
 
     fn length(&self) -> Result<Box<dyn Length>, String> {
         Ok(Box::new(Watermarks {
-            consumer: Arc::new(self.consumer("read_uncommitted")?),
+            consumer: Arc::new(self.consumer(Visible::All)?),
             topic: self.clone(),
         }))
     }
@@ -272,10 +269,7 @@ pub(super) async fn all(bootstrap: &str) -> Result<Vec<String>, String> {
     let bootstrap = bootstrap.to_owned();
     blocking(move || {
         let failed = |e| format!("listing the topics at {bootstrap}: {e}");
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &bootstrap)
-            .create()
-            .map_err(failed)?;
+        let consumer = client::consumer(&bootstrap, Visible::All)?;
         let cluster = consumer
             .fetch_metadata(None, ADMIN_TIMEOUT)
             .map_err(failed)?;

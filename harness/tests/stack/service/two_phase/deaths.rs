@@ -1,6 +1,6 @@
 //! What becomes of both sides when the coordinator is killed at each moment.
 
-use super::super::given::{Proxy, event_text, eventually, placing, two_phase};
+use super::super::given::{Proxy, admin, event_text, eventually, placing, two_phase};
 use super::super::process::Service;
 use super::fixture::{
     NEVER_MS, RunningRecoverer, decided_after_its_death, events, killed,
@@ -9,6 +9,7 @@ use super::fixture::{
 use crate::stack;
 use harness::fence::in_doubt::{self, Decided};
 use relays::order::{ChangeRequest, Directive};
+use sqlx::{AssertSqlSafe, Executor, Row};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -75,6 +76,17 @@ async fn given_a_broker_that_does_not_answer_when_orders_are_in_doubt_then_postg
     let (_question, _) = silent.accept().await.unwrap();
     // Then nothing is prepared any more
     assert_eq!(prepared(&given).await, 0);
+    // And what is found prepared later waits no longer, while that question is still under way
+    let id = "select transactional_id from $S.decisions where state = 'aborting' limit 1";
+    let id: String = given.rows(id).await[0].get(0);
+    let late = format!("set role \"{role}\"; begin; prepare transaction '{id}/99'");
+    let mut session = admin().await;
+    session.execute(AssertSqlSafe(late)).await.unwrap();
+    tokio::select! {
+        biased;
+        _ = silent.accept() => panic!("the question was given up first"),
+        () = eventually("that is rolled back", || async { prepared(&given).await == 0 }) => {}
+    }
     recoverer.end().await;
     given.take_away().await;
 }
