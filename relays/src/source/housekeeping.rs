@@ -16,7 +16,7 @@
 //! takes the lock of the rest, and holds it while the server reads the rest, all of it: who writes into the rest waits for
 //! longer, the more is in it, up to the time that a statement may take. (A check of the rest that is validated before, without that
 //! lock, would spare them; but a relay that dies before it is taken away again leaves a table that refuses orders.)
-//! It asks for neither before it has seen, without a lock, that nothing waits in the table. A statement with its locks
+//! It asks for no lock to truncate or drop a table before it has seen, without one, that nothing waits in it. A statement with its locks
 //! is one message: a relay that is stopped in the middle leaves none behind.
 
 use super::SourceError;
@@ -306,8 +306,8 @@ impl Housekeeper {
     }
 
     /// Makes the partition of this number, of a time that is still to come. To attach one that is ready takes no lock that
-    /// writers wait for, but for that of the rest, which the server reads meanwhile. Who waits for that with a row that belongs into the new partition is
-    /// refused by the server afterwards, so it is not made while there can be such a row.
+    /// writers wait for, but for that of the rest, which the server reads meanwhile. Who waits for that with a row that
+    /// belongs into the new partition is refused by the server afterwards, so it is not made while there can be such a row.
     async fn make_partition(
         &self,
         connection: &mut PgConnection,
