@@ -611,15 +611,16 @@ const OF_EVENTS: [Expense; 3] = [
     ),
 ];
 
-/// These are said where a run is about keeping an outbox small.
-const OF_HOUSEKEEPING: [Expense; 2] = [
-    ("vacuums of the outbox", |d| d.vacuums, figures::optional),
-    (
-        "outbox back to normal",
-        |d| d.time_to_normal_s,
-        figures::seconds,
-    ),
-];
+/// This is said where a run is about keeping an outbox small, and how long it took to be what it had been.
+const OF_HOUSEKEEPING: [Expense; 1] = [("vacuums of the outbox", |d| d.vacuums, figures::optional)];
+
+/// `4.56 s`; `> 4.56 s` where it was not back when it was last looked at; a dash where that cannot be told.
+fn back_to_normal(costs: &DatabaseCosts) -> String {
+    match (costs.time_to_normal_s, costs.not_normal_for_s) {
+        (None, Some(seconds)) => format!("> {}", figures::seconds(Some(seconds))),
+        (took, _) => figures::seconds(took),
+    }
+}
 
 /// Whether a snapshot was held, or it is expected that the outbox becomes what it was.
 fn is_of_housekeeping(strategy: &Strategy) -> bool {
@@ -659,13 +660,16 @@ pub fn database(record: &Record) -> Section {
         true => &OF_EVENTS,
         false => &[],
     };
-    let of_housekeeping: &[Expense] = match record.strategies.iter().any(is_of_housekeeping) {
-        true => &OF_HOUSEKEEPING,
-        false => &[],
-    };
+    let is_of_it = record.strategies.iter().any(is_of_housekeeping);
+    let of_housekeeping: &[Expense] = if is_of_it { &OF_HOUSEKEEPING } else { &[] };
+    let normality = is_of_it.then(|| {
+        let of_each = |s: &Strategy| Cell::figure(back_to_normal(&s.database));
+        row(record, "outbox back to normal", of_each)
+    });
     let rows = expenses(record, &EXPENSES)
         .chain(expenses(record, of_events))
-        .chain(expenses(record, of_housekeeping));
+        .chain(expenses(record, of_housekeeping))
+        .chain(normality);
     Section {
         title: "cost to the database",
         rows: rows.collect(),

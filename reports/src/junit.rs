@@ -211,6 +211,7 @@ fn figures_of(strategy: &Strategy) -> impl Iterator<Item = (&'static str, f64)> 
         ),
         ("vacuums", database.vacuums),
         ("time_to_normal_s", database.time_to_normal_s),
+        ("not_normal_for_s", database.not_normal_for_s),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

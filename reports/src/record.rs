@@ -392,9 +392,13 @@ pub struct DatabaseCosts {
     #[serde(default)]
     pub vacuums: Option<f64>,
     /// Seconds from the last heal until the outbox was no larger, and no more events waited, than before the first fault;
-    /// null where that never came, or cannot be told.
+    /// null where that did not come while the load went on, or cannot be told.
     #[serde(default)]
     pub time_to_normal_s: Option<f64>,
+    /// Where that did not come: for so many seconds after the last heal, under load, it was looked for; null where it came,
+    /// or cannot be told.
+    #[serde(default)]
+    pub not_normal_for_s: Option<f64>,
 }
 
 /// How long others were blocked by transactions that nobody had ended yet, the longest time of each, as it was sampled

@@ -179,6 +179,7 @@ pub fn strategy(
         offences: explainer.map_or_else(Vec::new, |explainer| offences(explainer, judgement)),
         database: record::DatabaseCosts {
             time_to_normal_s: judgement.time_to_normal_s,
+            not_normal_for_s: judgement.not_normal_for_s,
             ..measure::database_costs(history, judgement.counts.committed.unwrap_or(0))
         },
         in_doubt: measure::in_doubt(history),

@@ -6,8 +6,8 @@ mod prepared;
 use crate::clock::RunClock;
 use crate::history::{DEAD_ROWS, HORIZON_HELD, Sample, WALL_DRIFT_NS};
 use crate::measure::{
-    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES, STORAGE_BYTES, VACUUMS,
-    WAL_BYTES,
+    DEAD_TUPLES, ORDERS_WRITTEN, OUTBOX_BYTES, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
+    STORAGE_BYTES, VACUUMS, WAL_BYTES,
 };
 use crate::nemesis::HOLDER;
 use crate::process::Child;
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 const EVERY: Duration = Duration::from_millis(500);
+/// Counters of the outbox's tables, which go back with each table that is dropped; so they are not taken then.
+const GO_WITH_TABLES: [&str; 3] = [ROWS_CHANGED, ROWS_WRITTEN, VACUUMS];
 
 /// A sampler takes the samples of one strategy's run, of its processes and its database.
 pub struct Sampler {
@@ -111,6 +113,7 @@ impl Sampler {
              sum(t.n_tup_upd + t.n_tup_del) FILTER (WHERE t.relname <> 'orders')::float8, \
              sum(t.vacuum_count + t.autovacuum_count) FILTER (WHERE t.relname <> 'orders')::float8, \
              sum(t.n_dead_tup)::float8 AS dead_rows, \
+             sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del) FILTER (WHERE t.relname = 'orders')::float8 AS orders_written, \
              (SELECT (max(age(backend_xmin)) FILTER (WHERE application_name = $3) >= greatest(max(age(backend_xmin)), \
                 (SELECT max(age(xmin)) FROM pg_replication_slots), \
                 (SELECT max(age(transaction)) FROM pg_prepared_xacts)))::int::float8 \
@@ -161,16 +164,22 @@ impl Sampler {
             });
         };
         let has_events = self.layout.outbox.has_events();
+        let drops_tables = matches!(self.layout.outbox, OutboxKind::Partitions { .. });
         for (column, name) in names.iter().enumerate() {
             // What is kept for ever is no outbox that has grown: it grows with what is committed.
             if *name == OUTBOX_BYTES && has_events {
+                continue;
+            }
+            if drops_tables && GO_WITH_TABLES.contains(name) {
                 continue;
             }
             if let Ok(Some(value)) = row.try_get::<Option<f64>, _>(column) {
                 push(name, value);
             }
         }
-        for (column, name) in [("dead_rows", DEAD_ROWS), ("horizon_held", HORIZON_HELD)] {
+        let mut named = vec![("dead_rows", DEAD_ROWS), ("horizon_held", HORIZON_HELD)];
+        named.extend(drops_tables.then_some(("orders_written", ORDERS_WRITTEN)));
+        for (column, name) in named {
             if let Ok(Some(value)) = row.try_get::<Option<f64>, _>(column) {
                 push(name, value);
             }

@@ -9,12 +9,12 @@ use super::{Layout, OutboxKind};
 
 /// A queue's dead rows are many times its live ones: vacuum by count, not by share, and without pauses.
 pub(crate) const VACUUMED: &str =
-    "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+    "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
      autovacuum_vacuum_cost_delay = 0,
      autovacuum_vacuum_insert_scale_factor = 0.2,
      autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000,
      toast.autovacuum_vacuum_scale_factor = 0,
-     toast.autovacuum_vacuum_threshold = 2000,
+     toast.autovacuum_vacuum_threshold = 500,
      toast.autovacuum_vacuum_cost_delay = 0";
 
 /// The name of the partition that takes the rows for which there is no other.

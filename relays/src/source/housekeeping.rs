@@ -10,9 +10,13 @@
 //! question is a statement of its own after the lock, in a transaction that reads what is committed by then. One
 //! that was asked before the lock, or with an older snapshot, would not see the row that such a transaction commits.
 //!
-//! How long writers wait. To truncate takes the lock of a table into which nobody inserts any more. To drop a partition
-//! takes the lock of the whole outbox, for which others queue; so the relay waits for it for [`LOCK_WAIT_MS`] at most.
-//! It asks for neither before it has seen, without a lock, that nothing waits in the table. A statement with its locks
+//! How long writers wait. To truncate takes the lock of a table whose time is over, into which nobody inserts any more; or
+//! that of the rest, into which they do where the relay has made no partition. To drop a partition takes the lock of the
+//! whole outbox, for which others queue. So the relay waits for each for [`LOCK_WAIT_MS`] at most. To attach a partition
+//! takes the lock of the rest, and holds it while the server reads the rest, all of it: who writes into the rest waits for
+//! longer, the more is in it, up to the time that a statement may take. (A check of the rest that is validated before, without that
+//! lock, would spare them; but a relay that dies before it is taken away again leaves a table that refuses orders.)
+//! It asks for no lock to truncate or drop a table before it has seen, without one, that nothing waits in it. A statement with its locks
 //! is one message: a relay that is stopped in the middle leaves none behind.
 
 use super::SourceError;
@@ -84,6 +88,21 @@ impl Housekeeper {
         self.housekeeping != Housekeeping::None && Instant::now() >= self.due
     }
 
+    /// Returns up to which `seq` there are rows that a session before this one has published and a purge may find; 0 where
+    /// nothing is purged. What is above the first row that waits, this session finds with its own claims.
+    pub async fn claimed_before(&self, connection: &mut PgConnection) -> Result<i64, SourceError> {
+        let Housekeeping::Purge { .. } = self.housekeeping else {
+            return Ok(0);
+        };
+        let outbox = format!("{}.outbox", self.schema);
+        let sql = format!(
+            "SELECT coalesce((SELECT min(seq) FROM {outbox} WHERE status = 'pending') - 1, \
+             (SELECT max(seq) FROM {outbox}), 0)"
+        );
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection);
+        bounded("look for rows that were published before", query).await
+    }
+
     /// Does what is due, on a session without an open transaction. Rows up to `claimed` have been claimed by it; none
     /// above is looked at by a purge. What the server refuses is tried again the next time; an error is one of the session.
     pub async fn keep(
@@ -91,23 +110,30 @@ impl Housekeeper {
         connection: &mut PgConnection,
         claimed: i64,
     ) -> Result<(), SourceError> {
-        let began = Instant::now();
         let pause = match self.housekeeping {
             Housekeeping::None => return Ok(()),
-            Housekeeping::Purge { every_ms } => match self.purge(connection, claimed).await? {
-                true => Duration::ZERO,
-                false => Duration::from_millis(every_ms),
-            },
-            Housekeeping::Partitions { period_ms } => {
-                self.drop_partitions(connection, period_ms).await?;
-                look_every(period_ms)
-            }
-            Housekeeping::Rotate { period_ms, tables } => {
-                self.truncate_tables(connection, period_ms, tables).await?;
+            Housekeeping::Purge { every_ms } => Duration::from_millis(every_ms),
+            Housekeeping::Partitions { period_ms } | Housekeeping::Rotate { period_ms, .. } => {
                 look_every(period_ms)
             }
         };
+        // Before the work: what takes too long ends the session, and the next one is to publish first.
+        let began = Instant::now();
         self.due = began + pause;
+        match self.housekeeping {
+            Housekeeping::None => {}
+            Housekeeping::Purge { .. } => {
+                if self.purge(connection, claimed).await? {
+                    self.due = began;
+                }
+            }
+            Housekeeping::Partitions { period_ms } => {
+                self.drop_partitions(connection, period_ms).await?;
+            }
+            Housekeeping::Rotate { period_ms, tables } => {
+                self.truncate_tables(connection, period_ms, tables).await?;
+            }
+        }
         Ok(())
     }
 
@@ -149,14 +175,26 @@ impl Housekeeper {
         }
         let ahead = AHEAD_MS.div_ceil(period_ms.max(1)).max(AHEAD_MIN) as i64;
         let first = now.saturating_add(NOT_SOONER);
-        for number in first..first.saturating_add(ahead) {
-            if !partitions.contains(&number)
-                && !self.make_partition(connection, number, period_ms).await?
-            {
+        let most = match self.has_rest(connection).await? {
+            true => 1,
+            false => ahead as usize,
+        };
+        let lacking = (first..first.saturating_add(ahead)).filter(|n| !partitions.contains(n));
+        for number in lacking.take(most) {
+            if !self.make_partition(connection, number, period_ms).await? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Whether the rest has anything in it. The server reads all of it for each partition that is attached, while who
+    /// writes into it waits; so there is one a round then, and a round takes half a period.
+    async fn has_rest(&self, connection: &mut PgConnection) -> Result<bool, SourceError> {
+        let rest = format!("{}.{REST}", self.schema).replace('\'', "''");
+        let sql = format!("SELECT pg_relation_size('{rest}') > 0");
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection);
+        bounded("look whether the rest has rows", query).await
     }
 
     /// Returns the number of the partition of now, and those that there are, the oldest first.
@@ -268,8 +306,8 @@ impl Housekeeper {
     }
 
     /// Makes the partition of this number, of a time that is still to come. To attach one that is ready takes no lock that
-    /// writers wait for, but for that of the rest. Who waits for that with a row that belongs into the new partition is
-    /// refused by the server afterwards, so it is not made while there can be such a row.
+    /// writers wait for, but for that of the rest, which the server reads meanwhile. Who waits for that with a row that
+    /// belongs into the new partition is refused by the server afterwards, so it is not made while there can be such a row.
     async fn make_partition(
         &self,
         connection: &mut PgConnection,

@@ -72,7 +72,7 @@ struct Leader {
     asked: Instant,
     /// How long the answer to the last claim took, or did not come.
     answered_in: Duration,
-    /// The highest `seq` of any claim of this session.
+    /// The highest `seq` of any claim of this session, or of what was found published when it began.
     claimed: i64,
 }
 
@@ -337,13 +337,22 @@ impl PollingSource {
         let Some(end) = leader.transaction.ending() else {
             return Ok(());
         };
+        if end == Ending::Commit {
+            leader.transaction.learn();
+        }
+        let began = Instant::now();
         let run = sqlx::raw_sql(end.statement()).execute(&mut leader.connection);
         bounded("end the claim's transaction", run).await?;
+        let slowest = began.elapsed().max(leader.answered_in);
         let ended = leader.transaction.end();
-        self.settled += match end {
+        let settled = match end {
             Ending::Commit => ended,
             Ending::Rollback => 0,
         };
+        self.settled += settled;
+        if settled > 0 {
+            self.lease.progressed(slowest);
+        }
         Ok(())
     }
 }
@@ -374,6 +383,7 @@ impl Source for PollingSource {
             prepare,
         )
         .await?;
+        let claimed = self.housekeeper.claimed_before(&mut connection).await?;
         self.leader = Some(Leader {
             connection,
             transaction: (self.begin_with.take()).unwrap_or_else(|| Transaction::new(self.batch)),
@@ -381,7 +391,7 @@ impl Source for PollingSource {
             lease: self.lease,
             asked: Instant::now(),
             answered_in: Duration::ZERO,
-            claimed: 0,
+            claimed,
         });
         self.next_poll = Instant::now();
         Ok(Standing::Leads)

@@ -128,9 +128,7 @@ impl Transaction {
         if commits && !self.is_durable() {
             return None;
         }
-        if self.claimed > Some(0) {
-            self.learn_from(self.opened.elapsed());
-        }
+        self.learn();
         self.opened = Instant::now();
         self.is_in_doubt = true;
         self.asked = self.limit;
@@ -148,6 +146,13 @@ impl Transaction {
         }
         self.claimed = Some(rows as u64);
         settled
+    }
+
+    /// What is open is durable, and about to be committed: how long that took says how many rows the next may have.
+    pub fn learn(&mut self) {
+        if self.claimed > Some(0) {
+            self.learn_from(self.opened.elapsed());
+        }
     }
 
     /// Everything of it became durable in that time.
@@ -243,6 +248,19 @@ mod tests {
         transaction.opened = Instant::now().checked_sub(open).unwrap();
         transaction.confirm(transaction.before + transaction.claimed.unwrap());
         transaction.next_claim().unwrap()
+    }
+
+    #[test]
+    fn given_a_transaction_that_was_open_for_long_when_it_is_committed_alone_then_the_next_has_fewer_rows()
+     {
+        let mut transaction = with_limit(200);
+        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(200)");
+        transaction.note(200, 200 * 30_000);
+        transaction.opened = Instant::now().checked_sub(10 * OPEN_MAX).unwrap();
+        transaction.confirm(200);
+        transaction.learn();
+        assert_eq!(transaction.end(), 200);
+        asks(&mut transaction, "BEGIN; EXECUTE outbox_claim(19)");
     }
 
     #[test]

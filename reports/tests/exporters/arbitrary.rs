@@ -265,7 +265,11 @@ fn cost() -> BoxedStrategy<Cost> {
 
 fn database() -> BoxedStrategy<DatabaseCosts> {
     let of_events = (cost(), cost(), option::of(figure()));
-    let of_house = (option::of(figure()), option::of(figure()));
+    let of_house = (
+        option::of(figure()),
+        option::of(figure()),
+        option::of(figure()),
+    );
     (cost(), cost(), cost(), cost(), cost(), of_events, of_house)
         .prop_map(|costs| DatabaseCosts {
             wal_bytes: costs.0,
@@ -278,6 +282,7 @@ fn database() -> BoxedStrategy<DatabaseCosts> {
             rebuild_ms: costs.5.2,
             vacuums: costs.6.0,
             time_to_normal_s: costs.6.1,
+            not_normal_for_s: costs.6.2,
         })
         .boxed()
 }

@@ -191,6 +191,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
             rebuild_ms: None,
             vacuums: None,
             time_to_normal_s: None,
+            not_normal_for_s: None,
         },
     }
 }

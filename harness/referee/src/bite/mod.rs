@@ -371,7 +371,7 @@ mod tests {
             FaultKind::Pause => [name::THREADS, name::THREADS_STOPPED, name::CPU_TICKS]
                 .into_iter()
                 .fold(staged, |s, name| s.every(4.0..8.0, "relay", name, |_| 5.0)),
-            FaultKind::OldSnapshot => [3.9, 4.5, 5.0]
+            FaultKind::OldSnapshot => [3.9, 4.5, 6.0, 7.5]
                 .into_iter()
                 .fold(staged, |s, at| s.horizon(at, 1.0).dead_rows(at, at)),
             FaultKind::Down => staged

@@ -2,15 +2,21 @@
 
 use super::PlaceEvidence;
 use super::case::{Case, Place, count};
-use super::lack::{ALONE, FITTING, LOAD, LONGER, lack};
+use super::lack::{ALONE, FITTING, LOAD, LOGS, LONGER, lack};
 use crate::history::{DEAD_ROWS, HORIZON_HELD};
 use crate::scenario::Victim;
+
+/// It is looked at twice a second. The last look at its session is no longer before the heal, and no two are further apart.
+const AT_THE_END_NS: i64 = 1_500_000_000;
+const BETWEEN_NS: i64 = 2_000_000_000;
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let Place::Process(Victim::PostgresServer) = place else {
         return Err(lack("only the database server has snapshots", FITTING));
     };
-    let held: Vec<f64> = during(case, HORIZON_HELD).collect();
+    let in_force = case.injected_ns..=case.healing_ns;
+    let looks = series(case, HORIZON_HELD).filter(|(at_ns, _)| in_force.contains(at_ns));
+    let (times, held): (Vec<i64>, Vec<f64>) = looks.unzip();
     if held.len() < 2 {
         let what = "whose snapshot is the oldest was not looked at twice while it was in force";
         return Err(lack(what, LONGER));
@@ -22,6 +28,24 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
             count(held.len(), "look")
         );
         return Err(lack(what, ALONE));
+    }
+    // A look that does not find the session says nothing: one that ended before the heal is seen by what is missing.
+    let last_ns = times.last().copied().unwrap_or(case.injected_ns);
+    if case.healing_ns - last_ns > AT_THE_END_NS {
+        let what = format!(
+            "its session was last seen {:.1} s before it was ended",
+            (case.healing_ns - last_ns) as f64 / 1e9
+        );
+        return Err(lack(what, LOGS));
+    }
+    let starts = std::iter::once(case.injected_ns).chain(times.iter().copied());
+    let unseen_ns = starts.zip(&times).map(|(from, until)| until - from).max();
+    if let Some(unseen_ns) = unseen_ns.filter(|unseen_ns| *unseen_ns > BETWEEN_NS) {
+        let what = format!(
+            "for {:.1} s its session was not seen",
+            unseen_ns as f64 / 1e9
+        );
+        return Err(lack(what, LOGS));
     }
     let before = series(case, DEAD_ROWS).rfind(|(at_ns, _)| *at_ns <= case.injected_ns);
     let most = during(case, DEAD_ROWS).reduce(f64::max);
@@ -96,6 +120,19 @@ mod tests {
         // Looks before and after it tell nothing of it
         let outside = growing().horizon(3.0, 1.0).horizon(9.0, 1.0);
         outside.did_not_bite("not looked at twice");
+    }
+
+    #[test]
+    fn given_a_session_that_ended_before_the_heal_or_was_not_seen_for_long_then_it_did_not_bite() {
+        let looked = |times: &[f64]| {
+            let times = times.iter();
+            times.fold(growing(), |s, at| s.horizon(*at, 1.0))
+        };
+        looked(&[4.5, 5.0, 5.5, 6.0])
+            .did_not_bite("its session was last seen 2.0 s before it was ended");
+        looked(&[4.5, 5.0, 7.5]).did_not_bite("for 2.5 s its session was not seen");
+        looked(&[6.5, 7.0, 7.5]).did_not_bite("for 2.5 s its session was not seen");
+        looked(&[5.0, 6.9]).bit("the oldest at each of 2 looks");
     }
 
     #[test]

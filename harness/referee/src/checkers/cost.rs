@@ -40,13 +40,19 @@ fn time_to_normal(expectation: &Expectation, seen: &Seen<'_, '_>) -> Compared {
     let took = measure::back_to_normal(&seen.context.view.join);
     let (value, saw) = match took {
         Return::NotMeasured(why) => return nothing_measured(why),
-        Return::Never => (None, "it was never seen back".to_owned()),
+        Return::NotWithin(seconds) if compare(expectation, seconds) => {
+            return Compared::open(format!(
+                "it was not back when it was last looked at under load, {seconds:.1} s after the last heal, and may have \
+                 been in time: let the load go on for longer after it"
+            ));
+        }
+        Return::NotWithin(seconds) => (None, format!("it was not back within {seconds:.1} s")),
         Return::After(seconds) => (Some(seconds), format!("it took {seconds:.1} s")),
     };
     if value.is_some_and(|seconds| compare(expectation, seconds)) {
         return Compared::met(value);
     }
-    let compared = match measure::blind(seen.context.history(), CostKind::TimeToNormal) {
+    let compared = match measure::unseen_return(&seen.context.view.join) {
         Some(why) => Compared::open(format!("{saw}, but it may have been back before: {why}")),
         None => Compared::missed(format!("expected {}, {saw}", expectation.text)),
     };

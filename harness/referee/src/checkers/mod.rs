@@ -166,8 +166,10 @@ pub struct Judgement {
     /// Of all stale reads the longest time that what they should have seen had been acknowledged, milliseconds; `None`
     /// where that is not known, and where nobody reads.
     pub longest_staleness_ms: Option<f64>,
-    /// Seconds from the last heal until the outbox was what it had been; `None`: never, or not measured.
+    /// Seconds from the last heal until the outbox was what it had been; `None`: not under load, or not measured.
     pub time_to_normal_s: Option<f64>,
+    /// Seconds after the last heal for which it was not; `None` where it was again, or that was not measured.
+    pub not_normal_for_s: Option<f64>,
     /// Whether it is known when the events came.
     pub arrivals_known: bool,
 }
@@ -270,6 +272,7 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
     let arrivals_known = reading.lacks(Steps::ARRIVALS).is_none();
     let latency = told(whole.set(), arrivals_known);
     let drain_s = measure::drain_s(&context.view.join).filter(|_| arrivals_known);
+    let normality = measure::back_to_normal(&context.view.join);
     let recovery = measure::recovery(&context.view.join);
     let expected = expected(context, &tallies);
     let inconclusive = inconclusive::inconclusive(&inconclusive::Grounds {
@@ -331,9 +334,8 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
         drain_s,
         recovery_s: recovery.seconds().filter(|_| arrivals_known),
         longest_staleness_ms: longest_staleness_ms(context),
-        time_to_normal_s: measure::back_to_normal(&context.view.join)
-            .seconds()
-            .filter(|_| arrivals_known),
+        time_to_normal_s: normality.seconds().filter(|_| arrivals_known),
+        not_normal_for_s: normality.not_within_s().filter(|_| arrivals_known),
         arrivals_known,
     }
 }

@@ -3,7 +3,8 @@
 use super::age::longest_at_most_ms;
 use super::cpu::{ProcessCpu, cpu_of_processes, cpu_series};
 use super::database::{
-    DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, growth, peak,
+    DEAD_TUPLES, ORDERS_WRITTEN, OUTBOX_BYTES, ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, growth,
+    peak,
 };
 use super::in_doubt::{BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS};
 use crate::history::History;
@@ -63,12 +64,12 @@ pub fn per_event(history: &History, kind: CostKind, committed: u64) -> Option<f6
 /// Returns why a figure may be larger than what was sampled; `None` where nothing is known to have passed unseen.
 pub fn blind(history: &History, kind: CostKind) -> Option<String> {
     let lost_statistics = || {
-        let values: Vec<f64> = of_series(history, ROWS_CHANGED).map(|(_, v)| v).collect();
-        let is_lost = values.len() > 1 && growth(&values).is_none();
-        is_lost.then(|| {
-            "the server's statistics went back: it lost them in a crash, or a table was dropped"
-                .to_owned()
-        })
+        let went_back = |series| {
+            let values: Vec<f64> = of_series(history, series).map(|(_, v)| v).collect();
+            values.len() > 1 && growth(&values).is_none()
+        };
+        let is_lost = went_back(ROWS_CHANGED) || went_back(ORDERS_WRITTEN);
+        is_lost.then(|| "the server's statistics went back: it lost them in a crash".to_owned())
     };
     let restarted = || {
         let anew = cpu_of_tested(history).find(|cpu| cpu.restarted);
@@ -87,18 +88,30 @@ pub fn blind(history: &History, kind: CostKind) -> Option<String> {
         CostKind::DeadTuplesPeak => lost_statistics().or_else(|| not_asked(history, kind)),
         CostKind::OutboxPeak
         | CostKind::SlotWalPeak
-        | CostKind::WalPerEvent
-        | CostKind::TimeToNormal => not_asked(history, kind),
+        | CostKind::WalPerEvent => not_asked(history, kind),
+        // It takes more than samples: see `unseen_return`.
+        CostKind::TimeToNormal => None,
     }
 }
 
 /// The longest time from the begin of the load on in which nothing was answered, where that is too long.
 fn not_asked(history: &History, kind: CostKind) -> Option<String> {
-    let from_ns = history.meta.load_from_ns;
     let ends_ns = history.samples.iter().map(|sample| sample.at_ns).max()?;
+    not_asked_in(history, kind, history.meta.load_from_ns, ends_ns)
+}
+
+/// The same of the time from one moment until another.
+pub(super) fn not_asked_in(
+    history: &History,
+    kind: CostKind,
+    from_ns: i64,
+    until_ns: i64,
+) -> Option<String> {
     let sampled = samples(history, kind).map(|(at_ns, _)| at_ns);
-    let mut times: Vec<i64> = sampled.filter(|at_ns| *at_ns >= from_ns).collect();
-    times.extend([from_ns, ends_ns]);
+    let mut times: Vec<i64> = sampled
+        .filter(|at_ns| (from_ns..=until_ns).contains(at_ns))
+        .collect();
+    times.extend([from_ns, until_ns]);
     times.sort_unstable();
     let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
     let longest_ns = gaps.max().filter(|gap| *gap > BLIND_NS)?;

@@ -20,6 +20,9 @@ pub const VACUUMS: &str = "outbox_vacuums";
 /// This series counts the rows of all the strategy's tables that were inserted, updated or deleted, by the server's
 /// statistics.
 pub const ROWS_WRITTEN: &str = "rows_written";
+/// This series counts the rows of the table of orders that were inserted, updated or deleted, where those of the outbox
+/// go with its tables: counters that go back tell of statistics that were lost.
+pub const ORDERS_WRITTEN: &str = "orders_rows_written";
 /// This series has the size of all the strategy's tables, bytes, with indexes and TOAST.
 pub const STORAGE_BYTES: &str = "storage_bytes";
 /// This series has one value, where events are the truth: milliseconds in which a projection was rebuilt from them.
@@ -50,6 +53,7 @@ pub fn database_costs(history: &History, committed: u64) -> DatabaseCosts {
         vacuums: growth(&values(VACUUMS)),
         // It takes more than samples: see `back_to_normal`.
         time_to_normal_s: None,
+        not_normal_for_s: None,
     }
 }
 

@@ -72,13 +72,48 @@ pub fn recovery(join: &Join<'_>) -> Recovery {
 /// between its send and its answer; so what was under way at the heal counts by its answer, and by
 /// its send where there was none.
 pub fn committed_before(request: Request, healed_ns: i64) -> bool {
+    counts_from_ns(request) <= healed_ns
+}
+
+/// From when on a committed change counts as committed; see [`committed_before`].
+pub(super) fn counts_from_ns(request: Request) -> i64 {
     match request.outcome {
-        Outcome::Committed => request.ended_ns <= healed_ns,
-        Outcome::Rejected | Outcome::Unknown | Outcome::NotSent => request.sent_ns <= healed_ns,
+        Outcome::Committed => request.ended_ns,
+        Outcome::Rejected | Outcome::Unknown | Outcome::NotSent => request.sent_ns,
     }
 }
 
 fn seconds(from_ns: i64, until_ns: i64) -> f64 {
     let waited_ns = until_ns.saturating_sub(from_ns).max(0);
     waited_ns.min(ns(std::time::Duration::MAX)) as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkers::fixture::clean;
+    use crate::scenario::StrategyKind;
+
+    #[test]
+    fn given_a_change_then_it_counts_from_its_answer_and_from_its_send_where_there_was_none() {
+        let history = clean(1, StrategyKind::Cdc {});
+        let first = history.requests.iter().next();
+        let outcomes = [
+            (Outcome::Committed, 700),
+            (Outcome::Rejected, 300),
+            (Outcome::Unknown, 300),
+            (Outcome::NotSent, 300),
+        ];
+        for (outcome, from_ns) in outcomes {
+            let request = first.map(|request| Request {
+                outcome,
+                sent_ns: 300,
+                ended_ns: 700,
+                ..request
+            });
+            let counts = |at_ns| request.map(|request| committed_before(request, at_ns));
+            assert_eq!(counts(from_ns - 1), Some(false), "{outcome:?}");
+            assert_eq!(counts(from_ns), Some(true), "{outcome:?}");
+        }
+    }
 }

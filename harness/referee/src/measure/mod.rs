@@ -25,8 +25,8 @@ pub use change::{Change, Changes};
 pub use cost::{age_at_most_ms, blind, peak_of, peak_where, per_event};
 pub use cpu::{ProcessCpu, cpu_of_processes};
 pub use database::{
-    DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
-    STORAGE_BYTES, VACUUMS, WAL_BYTES, database_costs,
+    DEAD_TUPLES, ORDERS_WRITTEN, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED, ROWS_WRITTEN,
+    SLOT_WAL_BYTES, STORAGE_BYTES, VACUUMS, WAL_BYTES, database_costs,
 };
 pub use drain::{Recovery, committed_before, drain_s, last_heal_ns, recovery};
 pub use failover::failover_s;
@@ -36,7 +36,7 @@ pub use in_doubt::{BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, in_doubt};
 pub use latency::{
     Latencies, PhaseLatencies, latencies, latencies_from, latencies_where, stretches, whole,
 };
-pub use normality::{Return, back_to_normal};
+pub use normality::{Return, back_to_normal, unseen_return};
 pub use phase::{Phase, phases};
 pub use reads::{reads, reads_held_back_in};
 pub use recorder::Recorder;

@@ -247,6 +247,7 @@ fn what_the_database_paid_is_shared_by_what_was_committed() {
             rebuild_ms: Some(3.5),
             vacuums: Some(2.0),
             time_to_normal_s: None,
+            not_normal_for_s: None,
         }
     );
     // What was last seen long before the last look is not what was there at the end

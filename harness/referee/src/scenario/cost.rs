@@ -142,7 +142,7 @@ pub const COSTS: [CostInfo; 9] = [
     CostInfo {
         kind: CostKind::TimeToNormal,
         name: "time_to_normal",
-        what: "from the last heal until the outbox is no larger than it was before the first fault, and no more committed changes wait for their event than at any time before it; infinite if that never comes",
+        what: "from the last heal until the outbox is no larger than it was before the first fault, and no more committed changes wait for their event than at any time before it, while the load goes on",
         unit: Unit::Seconds,
         is_peak: false,
         is_age: false,

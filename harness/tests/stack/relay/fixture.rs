@@ -103,6 +103,8 @@ pub struct Fixture {
     pub poll_interval: Duration,
     pub notify: bool,
     pub one_of_several: bool,
+    /// Relays keep house when they come, and then for a long time no more.
+    pub keeps_house_once: bool,
     /// Bytes of an event's content; its payload has some 150 more.
     pub content_bytes: usize,
     pub traces: Traces,
@@ -141,6 +143,7 @@ impl Fixture {
             poll_interval: Duration::from_millis(5),
             notify: false,
             one_of_several: false,
+            keeps_house_once: false,
             content_bytes: 200,
             traces: Traces::new(),
             postgres: stack.postgres.clone(),
@@ -596,8 +599,13 @@ impl Fixture {
 
     /// Until nothing is left in the outbox, published or not.
     pub async fn wait_until_empty(&self) {
+        until("the outbox is empty", async || self.rows().await == 0).await;
+    }
+
+    /// So many rows are in the outbox, published or not.
+    pub async fn rows(&self) -> i64 {
         let sql = format!("SELECT count(*) FROM {}.outbox", self.schema);
-        until("the outbox is empty", async || self.count(&sql).await == 0).await;
+        self.count(&sql).await
     }
 
     /// The numbers of the outbox's partitions, the lowest first; the rest has none.
@@ -861,6 +869,10 @@ impl Fixture {
     }
 
     pub fn config(&self) -> RelayConfig {
+        let every_ms = |usual_ms| match self.keeps_house_once {
+            true => 3_600_000,
+            false => usual_ms,
+        };
         let polling = |after_publish, housekeeping| SourceConfig::Polling {
             after_publish,
             housekeeping,
@@ -883,17 +895,22 @@ impl Fixture {
             source: match self.kind {
                 Kind::Delete => polling(AfterPublish::Delete, Housekeeping::None),
                 Kind::Mark => polling(AfterPublish::Mark, Housekeeping::None),
-                Kind::Purge => polling(AfterPublish::Mark, Housekeeping::Purge { every_ms: 50 }),
+                Kind::Purge => polling(
+                    AfterPublish::Mark,
+                    Housekeeping::Purge {
+                        every_ms: every_ms(50),
+                    },
+                ),
                 Kind::Partitions => polling(
                     AfterPublish::Mark,
                     Housekeeping::Partitions {
-                        period_ms: PERIOD_MS,
+                        period_ms: every_ms(PERIOD_MS),
                     },
                 ),
                 Kind::Rotate => polling(
                     AfterPublish::Mark,
                     Housekeeping::Rotate {
-                        period_ms: PERIOD_MS,
+                        period_ms: every_ms(PERIOD_MS),
                         tables: 3,
                     },
                 ),

@@ -13,18 +13,22 @@ async fn given_two_relays_when_the_first_dies_between_publishing_and_housekeepin
  {
     for kind in KINDS {
         Fixture::run(kind, Wiring::Direct, async |mut fixture| {
-            // Given a relay that has published everything, and one that stands by
+            // Given a relay that has published everything and kept no house since, and one that stands by
             fixture.one_of_several = true;
+            fixture.keeps_house_once = true;
             let mut first = RelayProcess::start(&fixture);
             first.wait_for(|s| *s == Signal::Ready).await;
+            fixture.keeps_house_once = false;
             let mut second = RelayProcess::start(&fixture);
             second.wait_for(|s| *s == Signal::Ready).await;
             fixture.insert(100, 1..=4).await;
             fixture.wait_until_worked_off(400).await;
-            // When it is killed, and a few more are committed
+            // When it is killed
             first.kill().await;
+            assert_eq!(fixture.rows().await, 400, "{kind:?}");
+            // Then the other leaves nothing of what it has not published itself, and goes on
+            fixture.wait_until_empty().await;
             fixture.insert(100, 5..=6).await;
-            // Then the other publishes these, and nothing is left of all that was published
             fixture.wait_until_worked_off(600).await;
             fixture.wait_until_empty().await;
             second.terminate().await;

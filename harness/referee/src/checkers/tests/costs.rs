@@ -5,8 +5,8 @@ use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
 use crate::history::{History, Life, Sample};
 use crate::measure::{
-    BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, DEAD_TUPLES, OUTBOX_BYTES, ROWS_CHANGED,
-    SLOT_WAL_BYTES, WAL_BYTES, age_at_most_ms, in_doubt,
+    BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, DEAD_TUPLES, ORDERS_WRITTEN, OUTBOX_BYTES,
+    ROWS_CHANGED, SLOT_WAL_BYTES, WAL_BYTES, age_at_most_ms, in_doubt,
 };
 use crate::scenario::{Comparison, CostKind, Metric, StrategyKind, Victim};
 use proptest::prelude::*;
@@ -272,4 +272,51 @@ fn given_statistics_that_were_lost_then_dead_tuples_may_have_been_more() {
     let (met, reason) = judged_cost(&history);
     assert_eq!(met, None);
     assert!(reason.contains("statistics went back"), "{reason}");
+}
+
+#[test]
+fn given_partitions_whose_counters_are_not_taken_when_those_of_orders_go_back_then_dead_tuples_may_have_been_more()
+ {
+    for (last, expected) in [(900.0, Some(true)), (20.0, None)] {
+        let mut history = clean(40, StrategyKind::Cdc {});
+        for (at, rows) in [(0, 10.0), (1, 500.0), (2, last)] {
+            sample(&mut history, DEAD_TUPLES, FROM + at * MS, 7.0);
+            sample(&mut history, ORDERS_WRITTEN, FROM + at * MS, rows);
+        }
+        let cost = Metric::Cost(CostKind::DeadTuplesPeak);
+        expecting(&mut history, vec![expect(cost, Comparison::AtMost, 1e3)]);
+        let (met, reason) = judged_cost(&history);
+        assert_eq!(met, expected, "{reason}");
+    }
+}
+
+#[test]
+fn given_an_outbox_that_stays_large_when_the_load_ends_within_the_bound_then_it_is_open_and_else_missed()
+ {
+    // Given one that was not back when it was last looked at, some seconds after the heal
+    let mut history = relay_killed_with(CostKind::TimeToNormal, Comparison::AtMost, 0.0);
+    let (from_ns, healed_ns) = FAULT;
+    history.meta.load_until_ns = healed_ns + 4_000 * MS;
+    for (look, bytes) in [(0, 8.0), (1, 7.0), (2, 7.0), (3, 7.0)] {
+        sample(&mut history, OUTBOX_BYTES, FROM + look * 90 * MS, bytes);
+    }
+    sample(&mut history, OUTBOX_BYTES, from_ns + MS, 90.0);
+    for second in 1..=4 {
+        sample(
+            &mut history,
+            OUTBOX_BYTES,
+            healed_ns + second * 1_000 * MS,
+            90.0,
+        );
+    }
+    for (bound, expected, words) in [
+        (3.0, Some(false), "it was not back within"),
+        (10.0, None, "let the load go on for longer"),
+    ] {
+        let cost = Metric::Cost(CostKind::TimeToNormal);
+        expecting(&mut history, vec![expect(cost, Comparison::AtMost, bound)]);
+        let (met, reason) = judged_cost(&history);
+        assert_eq!(met, expected, "{reason}");
+        assert!(reason.contains(words), "{reason}");
+    }
 }

@@ -7,8 +7,8 @@ use crate::history::{
     Sighting, TraceRow, TruthRow, WALL_DRIFT_NS, topic_end_series,
 };
 use crate::measure::{
-    BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, DEAD_TUPLES, OUTBOX_BYTES, REBUILD_MS, ROWS_CHANGED,
-    ROWS_WRITTEN, SLOT_WAL_BYTES, STORAGE_BYTES, VACUUMS, WAL_BYTES,
+    BLOCKED_CONSUMERS_MS, BLOCKED_ORDERS_MS, DEAD_TUPLES, ORDERS_WRITTEN, OUTBOX_BYTES, REBUILD_MS,
+    ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES, STORAGE_BYTES, VACUUMS, WAL_BYTES,
 };
 use std::fmt::Write;
 use std::path::Path;
@@ -138,11 +138,15 @@ fn names_of_series() -> String {
         ),
         (
             HORIZON_HELD.to_owned(),
-            "while an `old_snapshot` is in force: 1 if its snapshot is the oldest of the database, 0 if not",
+            "while an `old_snapshot` is in force: 1 if its snapshot is the oldest of the database, 0 if not; missing where its session is not there",
         ),
         (
             ROWS_WRITTEN.to_owned(),
             "rows of all the strategy's tables inserted, updated or deleted so far",
+        ),
+        (
+            ORDERS_WRITTEN.to_owned(),
+            "rows of the table of orders inserted, updated or deleted so far, where the outbox is of partitions, whose counters go with them",
         ),
         (
             STORAGE_BYTES.to_owned(),
