@@ -241,7 +241,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
                     }
                 }
                 End::Publisher(error) => {
-                    self.report.publish_failed(error.failed.max(1), &error);
+                    self.report.delivery_failed(error.failed.max(1), &error);
                     let position = self.publisher.durable_despite_failure();
                     let _ = self.confirm(Ok(position));
                     self.abandon().await;
@@ -297,7 +297,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
                         return Err(error);
                     }
                 }
-                Err(End::Publisher(error)) => self.report.publish_failed(error.failed, &error),
+                Err(End::Publisher(error)) => self.report.delivery_failed(error.failed, &error),
                 Err(End::Stopped) => return Ok(false),
             }
             self.pause().await;
@@ -444,6 +444,7 @@ impl<S: Source, P: Publisher> Pump<S, P> {
                 doing: "wait for deliveries".to_owned(),
                 reason: format!("none of {in_flight} was confirmed for {patience:.0?}"),
                 failed: in_flight,
+                is_of_cache: false,
             });
         }
         if !said {

@@ -254,16 +254,8 @@ impl Life {
         for (link, child) in injection.clients(&self.targets) {
             for report in child.signals() {
                 let at_ns = self.targets.clock.at(report.monotonic_ns);
-                let failures = match report.signal {
-                    Signal::DatabaseLost { .. } if link.server() == Server::Postgres => 1,
-                    // A relay says so of its cache too.
-                    Signal::PublishFailed { count, .. } if link.server() != Server::Postgres => {
-                        count
-                    }
-                    Signal::InvalidationFailed { count, .. } if link.server() == Server::Redis => {
-                        count
-                    }
-                    _ => continue,
+                let Some(failures) = failures_at(link.server(), &report.signal) else {
+                    continue;
                 };
                 if (from_ns..=until_ns).contains(&at_ns) {
                     lived.observations.push(Observation {
@@ -300,5 +292,48 @@ impl Life {
             reason,
         }
         .to_string()
+    }
+}
+
+/// How many failures at this server a signal reports, if it is of this server.
+fn failures_at(server: Server, signal: &Signal) -> Option<u64> {
+    match (signal, server) {
+        (Signal::DatabaseLost { .. }, Server::Postgres) => Some(1),
+        (Signal::PublishFailed { count, .. }, Server::Kafka)
+        | (Signal::InvalidationFailed { count, .. }, Server::Redis) => Some(*count),
+        (
+            Signal::DatabaseLost { .. }
+            | Signal::PublishFailed { .. }
+            | Signal::InvalidationFailed { .. }
+            | Signal::Ready
+            | Signal::DatabaseUp
+            | Signal::PublishUp
+            | Signal::Progress { .. },
+            Server::Postgres | Server::Kafka | Server::Redis,
+        ) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_failure_of_one_server_when_it_is_reported_then_it_counts_on_no_way_to_another() {
+        let (count, reason) = (3, String::new());
+        let lost = Signal::DatabaseLost {
+            reason: reason.clone(),
+        };
+        let unpublished = Signal::PublishFailed {
+            count,
+            reason: reason.clone(),
+        };
+        let stale = Signal::InvalidationFailed { count, reason };
+        let servers = [Server::Postgres, Server::Kafka, Server::Redis];
+        let at = |signal: &Signal| servers.map(|server| failures_at(server, signal));
+        assert_eq!(at(&lost), [Some(1), None, None]);
+        assert_eq!(at(&unpublished), [None, Some(3), None]);
+        assert_eq!(at(&stale), [None, None, Some(3)]);
+        assert_eq!(at(&Signal::PublishUp), [None; 3]);
     }
 }

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::deployment::Deployment;
 use crate::fence::patience::Patience;
 use crate::history::{CacheEnd, CachedRow, Rows};
-use relays::cache::{CachedVersion, read_all};
+use relays::cache::{CachedVersion, lost_by_itself, read_all};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -39,6 +39,10 @@ pub(super) async fn read_cache(
 async fn held(deployment: &Deployment<'_>) -> Result<Rows<CachedRow>, String> {
     let target = deployment.cache_around_proxies();
     let target = target.map_err(|e| e.to_string())?;
+    let lost = lost_by_itself(&target).await.map_err(|e| e.to_string())?;
+    if let Some(lost) = lost {
+        return Err(lost);
+    }
     let cached = read_all(&target).await.map_err(|e| e.to_string())?;
     let rows = cached.iter().map(|cached| row(deployment, cached));
     let mut rows = rows.collect::<Result<Vec<CachedRow>, String>>()?;

@@ -8,7 +8,7 @@ use super::reader::Reader;
 use super::schedule::Schedule;
 use super::{Load, fires};
 use crate::history::{ReadOutcome, ReadRow, ReadSource, Rows};
-use crate::scenario::Workload;
+use crate::scenario::{Workload, limits};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -21,13 +21,15 @@ const CONNECTIONS_MIN: f64 = 16.0;
 /// A read that was sent, or was not, with the number of its tick.
 pub(super) type ReadTick = (u64, ReadRow);
 
-/// Returns how many connections the reads of an open loop may have: in proportion to those of the changes.
+/// Returns how many connections the reads of an open loop may have: in proportion to those of the changes, and
+/// no more than these may be.
 pub fn read_connections(workload: &Workload) -> usize {
     if workload.read_share <= 0.0 || workload.rate <= 0.0 {
         return 0;
     }
     let share = workload.connections as f64 * workload.reads_a_second() / workload.rate;
-    share.ceil().max(CONNECTIONS_MIN) as usize
+    let most = f64::from(limits::CONNECTIONS);
+    share.ceil().clamp(CONNECTIONS_MIN, most) as usize
 }
 
 /// What the connections of readers share.
@@ -278,6 +280,8 @@ mod tests {
             assert_eq!(due.count(), reads, "{share}");
             assert_eq!(read_connections(&load.workload), connections, "{share}");
         }
+        (load.workload.read_share, load.workload.connections) = (0.99, 10_000);
+        assert_eq!(read_connections(&load.workload), 10_000);
         load.workload.read_share = 0.0;
         assert_eq!(read_connections(&load.workload), 0);
     }

@@ -227,7 +227,11 @@ scenarios! {
     "cache.toml" given_cache_when_run_then_what_is_invalidated_after_the_commit_alone_stays_stale: |ran| {
         ran.only(&["naive"], 1, |c| vec![c.stale]);
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom]);
-        ran.only(&["naive", "polling", "cdc"], 0, |c| vec![c.stale_reads]);
+        // The dual write has some where somebody reads what it left.
+        for name in ["polling", "cdc"] {
+            let stale_reads = ran.strategy(name).counts.stale_reads;
+            assert!(stale_reads.is_some_and(|n| n > 0), "{name}: {}", ran.said);
+        }
     };
     "cache-race.toml" given_cache_race_when_run_then_a_cache_that_knows_versions_alone_has_nothing_stale: |ran| {
         ran.only(&["any"], 1, |c| vec![c.stale]);

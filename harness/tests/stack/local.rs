@@ -12,7 +12,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use relays::cache::{Cache, CacheFill, read_all};
+use relays::cache::{Cache, CacheFill, lost_by_itself, read_all};
 use relays::config::{CacheTarget, PostgresTarget};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor};
@@ -223,6 +223,10 @@ async fn given_a_cache_when_its_server_is_killed_and_started_again_then_it_answe
     cache.reached(PATIENCE).await.unwrap();
     cache.put("a", (1, "{}"), CacheFill::Any).await.unwrap();
     assert_eq!(read_all(&target).await.unwrap().len(), 1);
+    assert_eq!(lost_by_itself(&target).await, Ok(None));
+    // And a reader who found nothing there
+    let look = cache.get("b").await.unwrap();
+    assert_eq!(look.text, None);
     let server = stack.server(Victim::RedisServer).unwrap();
 
     // When it is killed, then nobody waits for it
@@ -236,7 +240,15 @@ async fn given_a_cache_when_its_server_is_killed_and_started_again_then_it_answe
     // And when it is there again, then so is the connection, to an empty cache
     server.restart().await.unwrap();
     cache.reached(PATIENCE).await.unwrap();
-    assert_eq!(cache.get("a").await, Ok(None));
+    assert_eq!(cache.get("a").await.unwrap().text, None);
+    // But what was read before it died is no longer taken, and what is read now is
+    let late = cache.fill(&look, "b", (1, "{}"), CacheFill::Newer).await;
+    assert!(late.unwrap_err().to_string().contains("another one"));
+    let look = cache.get("b").await.unwrap();
+    assert_eq!(look.text, None);
+    let fill = cache.fill(&look, "b", (1, "{}"), CacheFill::Newer);
+    fill.await.unwrap();
+    assert_eq!(read_all(&target).await.unwrap().len(), 1);
     assert!(stack.stop_of_server(Victim::RedisServer).is_some());
     stack.stop().await.unwrap();
 }

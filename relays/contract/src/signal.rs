@@ -26,7 +26,8 @@ pub enum Signal {
     },
     /// Deliveries succeed again after failures.
     PublishUp,
-    /// Entries of the cache could not be invalidated, or written, after the change was committed.
+    /// Entries of the cache could not be invalidated, or written: of a service around its commits, of a relay beside what
+    /// it publishes.
     InvalidationFailed {
         /// How many since the last report (reports are at most ten a second).
         count: u64,

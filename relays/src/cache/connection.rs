@@ -3,6 +3,7 @@
 
 use super::CacheError;
 use super::entry::{FILL_IF_NEWER, MARK_IF_OLDER};
+use super::silence::Silence;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisError};
@@ -11,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// A connection is made within this time, or given up.
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// A connection is made within this time, or given up: it takes some round trips, also of a slow link.
+const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// These are the pauses between attempts to connect: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
@@ -24,6 +25,8 @@ pub(super) struct Live {
     /// By these names the server knows the scripts.
     pub fill_if_newer: String,
     pub mark_if_older: String,
+    /// How long it has owed an answer.
+    pub silence: Silence,
 }
 
 /// Connects to `HOST:PORT` and makes the scripts known there. Bounded.
@@ -60,6 +63,7 @@ pub(super) async fn connect(address: &str, number: u64) -> Result<Live, CacheErr
             number,
             fill_if_newer,
             mark_if_older,
+            silence: Silence::default(),
         })
     };
     match timeout(CONNECT_WITHIN, connecting).await {

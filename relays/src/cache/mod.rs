@@ -7,23 +7,25 @@ mod connection;
 mod entry;
 mod invalidations;
 mod read_out;
+mod silence;
 
 pub use contract::cache::{ANSWERED_FROM, AnsweredFrom, CacheFill, CacheMode};
 pub use entry::CacheEntry;
 pub use invalidations::{Invalidations, RedisInvalidations};
-pub use read_out::{CachedVersion, read_all, remove_all};
+pub use read_out::{CachedVersion, lost_by_itself, read_all, remove_all};
 
 use crate::config::CacheTarget;
 use connection::Live;
 use redis::{Cmd, FromRedisValue, RedisError};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// A reader waits no longer than this for the cache: then it asks the database.
+/// A reader waits no longer than this for the cache: then it asks the database. The connection is given up for that only
+/// where it has answered nobody for as long as a writer waits.
 const READ_WITHIN: Duration = Duration::from_millis(500);
 /// A writer waits no longer than this until its entry is gone, or written.
 const WRITE_WITHIN: Duration = Duration::from_secs(1);
@@ -36,6 +38,15 @@ pub struct CacheError {
     pub doing: String,
     /// Why it failed.
     pub reason: String,
+}
+
+/// What a reader found in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheLook {
+    /// The text of the entry, for [`CacheEntry::parse`]; `None` where there is none.
+    pub text: Option<String>,
+    /// This is the connection on which it looked.
+    pub connection: u64,
 }
 
 /// A cache as an order service uses it: over one connection, which is made anew when it breaks. As long as there is
@@ -68,21 +79,58 @@ impl Cache {
         }
     }
 
-    /// Returns the text of an order's entry, for [`CacheEntry::parse`]; `None` where there is none.
-    pub async fn get(&self, order: &str) -> Result<Option<String>, CacheError> {
-        let get = |_: &Live| redis::cmd("GET").arg(self.key(order)).take();
-        self.ask("reading", READ_WITHIN, get).await
+    /// Looks for an order's entry.
+    pub async fn get(&self, order: &str) -> Result<CacheLook, CacheError> {
+        let doing = "reading";
+        let live = self.live(doing)?;
+        let get = redis::cmd("GET").arg(self.key(order)).take();
+        let text = self.ask(&live, doing, READ_WITHIN, get).await?;
+        Ok(CacheLook {
+            text,
+            connection: live.number,
+        })
+    }
+
+    /// Puts what was read after a look that found nothing there, as [`Cache::put`] does; but not where that look was on
+    /// another connection. There may be another server behind this one, which has lost what would keep it away.
+    pub async fn fill(
+        &self,
+        look: &CacheLook,
+        order: &str,
+        value: (u32, &str),
+        fill: CacheFill,
+    ) -> Result<(), CacheError> {
+        let doing = "filling";
+        let live = self.live(doing)?;
+        if live.number != look.connection {
+            let reason = "the connection is another one than that of the look before it";
+            return Err(self.failed(doing, reason.to_owned()));
+        }
+        self.put_on(&live, doing, order, value, fill).await
     }
 
     /// Puts a value there; with [`CacheFill::Newer`] only over an older one, and over no newer marker.
     pub async fn put(
         &self,
         order: &str,
+        value: (u32, &str),
+        fill: CacheFill,
+    ) -> Result<(), CacheError> {
+        let doing = "writing";
+        let live = self.live(doing)?;
+        self.put_on(&live, doing, order, value, fill).await
+    }
+
+    async fn put_on(
+        &self,
+        live: &Live,
+        doing: &'static str,
+        order: &str,
         (version, body): (u32, &str),
         fill: CacheFill,
     ) -> Result<(), CacheError> {
         let text = CacheEntry::Value { version, body }.text();
-        let put = |live: &Live| match fill {
+        let put = match fill {
             CacheFill::Any => redis::cmd("SET").arg(self.key(order)).arg(&text).take(),
             CacheFill::Newer => {
                 let script = (&live.fill_if_newer, 1, self.key(order));
@@ -93,7 +141,7 @@ impl Cache {
                     .take()
             }
         };
-        self.ask("writing", WRITE_WITHIN, put).await
+        self.ask(live, doing, WRITE_WITHIN, put).await
     }
 
     /// Takes away what an order's change to this version made old; with [`CacheFill::Newer`] a marker stays.
@@ -103,15 +151,18 @@ impl Cache {
         version: u32,
         fill: CacheFill,
     ) -> Result<(), CacheError> {
-        let invalidate =
-            |live: &Live| invalidation(live, self.key(order), &version.to_string(), fill);
-        self.ask("invalidating", WRITE_WITHIN, invalidate).await
+        let doing = "invalidating";
+        let live = self.live(doing)?;
+        let invalidate = invalidation(&live, self.key(order), &version.to_string(), fill);
+        self.ask(&live, doing, WRITE_WITHIN, invalidate).await
     }
 
     /// Takes away whatever is there, of which the version is not known.
     pub async fn remove(&self, order: &str) -> Result<(), CacheError> {
-        let remove = |_: &Live| redis::cmd("DEL").arg(self.key(order)).take();
-        self.ask("removing", WRITE_WITHIN, remove).await
+        let doing = "removing";
+        let live = self.live(doing)?;
+        let remove = redis::cmd("DEL").arg(self.key(order)).take();
+        self.ask(&live, doing, WRITE_WITHIN, remove).await
     }
 
     fn key(&self, order: &str) -> String {
@@ -121,26 +172,29 @@ impl Cache {
     /// Sends one command and takes its answer, bounded.
     async fn ask<T: FromRedisValue>(
         &self,
+        live: &Live,
         doing: &'static str,
         within: Duration,
-        command: impl FnOnce(&Live) -> Cmd,
+        command: Cmd,
     ) -> Result<T, CacheError> {
-        let live = self.live.borrow().clone();
-        let Some(live) = live else {
-            return Err(self.unreachable(doing));
-        };
-        let command = command(&live);
         let mut connection = live.connection.clone();
+        live.silence.asked(Instant::now());
         match timeout(within, command.query_async(&mut connection)).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                live.silence.answered();
+                Ok(answer)
+            }
             Ok(Err(error)) => {
-                if is_loss(&error) {
-                    self.lost(live.number);
+                match is_loss(&error) {
+                    true => self.lost(live.number),
+                    false => live.silence.answered(),
                 }
                 Err(self.failed(doing, error.to_string()))
             }
             Err(_) => {
-                self.lost(live.number);
+                if within >= WRITE_WITHIN || live.silence.lasts(WRITE_WITHIN, Instant::now()) {
+                    self.lost(live.number);
+                }
                 Err(self.failed(doing, format!("no answer within {within:?}")))
             }
         }
@@ -155,6 +209,11 @@ impl Cache {
             }
             is_it
         });
+    }
+
+    fn live(&self, doing: &'static str) -> Result<Arc<Live>, CacheError> {
+        let live = self.live.borrow().clone();
+        live.ok_or_else(|| self.unreachable(doing))
     }
 
     fn unreachable(&self, doing: &'static str) -> CacheError {

@@ -54,6 +54,33 @@ pub async fn read_all(target: &CacheTarget) -> Result<Vec<CachedVersion>, CacheE
     Ok(cached)
 }
 
+/// Says in words what the server let go, or did not take, for want of memory since it was started; `None` if nothing.
+pub async fn lost_by_itself(target: &CacheTarget) -> Result<Option<String>, CacheError> {
+    let mut reader = ReadOut::connect(target).await?;
+    let mut info = redis::pipe();
+    info.cmd("INFO").arg("stats");
+    // Not every server counts its errors.
+    info.cmd("INFO").arg("errorstats");
+    let (stats, errors): (String, String) = reader.ask(&info).await?;
+    Ok(want_of_memory(&stats, &errors))
+}
+
+fn want_of_memory(stats: &str, errors: &str) -> Option<String> {
+    let count = |text: &str, before: &str| {
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(before));
+        value.and_then(|value| value.trim().parse().ok())
+    };
+    let evicted: u64 = count(stats, "evicted_keys:").unwrap_or(0);
+    let refused: u64 = count(errors, "errorstat_OOM:count=").unwrap_or(0);
+    ((evicted, refused) != (0, 0)).then(|| {
+        format!(
+            "since it was started, Redis evicted {evicted} keys and refused {refused} commands for want of memory, so \
+             what is missing or old there may be its doing: give it more memory (maxmemory), or plan fewer orders"
+        )
+    })
+}
+
 /// Removes every key below the target's prefix.
 pub async fn remove_all(target: &CacheTarget) -> Result<(), CacheError> {
     let mut reader = ReadOut::connect(target).await?;
@@ -135,6 +162,19 @@ fn pattern(prefix: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_a_server_that_ran_out_of_memory_when_it_is_asked_then_it_is_said_and_else_nothing() {
+        let said = |evicted: u64, errors: &str| {
+            let stats = format!("# Stats\r\nexpired_keys:9\r\nevicted_keys:{evicted}\r\n");
+            want_of_memory(&stats, errors)
+        };
+        assert_eq!(said(0, "# Errorstats\r\nerrorstat_ERR:count=7\r\n"), None);
+        assert_eq!(want_of_memory("", ""), None);
+        assert!(said(3, "").unwrap_or_default().contains("evicted 3 keys"));
+        let refused = said(0, "# Errorstats\r\nerrorstat_OOM:count=12\r\n");
+        assert!(refused.unwrap_or_default().contains("refused 12 commands"));
+    }
 
     #[test]
     fn given_a_prefix_with_signs_of_patterns_then_they_stand_for_themselves() {

@@ -35,6 +35,7 @@ impl<P: Publisher, C: Invalidations> InvalidatingPublisher<P, C> {
             doing: error.doing,
             reason: error.reason,
             failed: self.taken - self.cache.done().min(self.taken),
+            is_of_cache: true,
         }
     }
 }

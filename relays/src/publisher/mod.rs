@@ -18,6 +18,8 @@ pub struct PublishError {
     pub reason: String,
     /// Deliveries known to have failed (0: none was attempted).
     pub failed: u64,
+    /// Whether the cache failed that is invalidated beside the publishing; the broker otherwise.
+    pub is_of_cache: bool,
 }
 
 /// What became of an event that was offered.

@@ -1,5 +1,6 @@
 //! What the relay tells the harness, and how often.
 
+use crate::publisher::PublishError;
 use crate::signal::{Signal, emit};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,13 @@ pub(super) struct Reporter {
     failures_reported_at: Option<Instant>,
     progress_reported: (u64, u64, u64),
     progress_reported_at: Option<Instant>,
+}
+
+fn failure(count: u64, reason: String, is_of_cache: bool) -> Signal {
+    match is_of_cache {
+        true => Signal::InvalidationFailed { count, reason },
+        false => Signal::PublishFailed { count, reason },
+    }
 }
 
 fn due(last: Option<Instant>, now: Instant) -> bool {
@@ -51,8 +59,17 @@ impl Reporter {
         });
     }
 
+    /// `count` deliveries failed, at the broker or at the cache: which one it was is told too.
+    pub(super) fn delivery_failed(&mut self, count: u64, error: &PublishError) {
+        self.failed(count, error, error.is_of_cache);
+    }
+
     /// `count` deliveries failed; 0 if the broker was lost, and none of them is given up yet.
     pub(super) fn publish_failed(&mut self, count: u64, reason: &dyn std::fmt::Display) {
+        self.failed(count, reason, false);
+    }
+
+    fn failed(&mut self, count: u64, reason: &dyn std::fmt::Display, is_of_cache: bool) {
         let first = !std::mem::replace(&mut self.publish_failed, true);
         self.failures_unreported += count;
         let now = Instant::now();
@@ -61,10 +78,8 @@ impl Reporter {
         }
         self.failures_reported_at = Some(now);
         tracing::warn!(count = self.failures_unreported, "{reason}");
-        emit(Signal::PublishFailed {
-            count: std::mem::take(&mut self.failures_unreported),
-            reason: reason.to_string(),
-        });
+        let count = std::mem::take(&mut self.failures_unreported);
+        emit(failure(count, reason.to_string(), is_of_cache));
     }
 
     /// Notes that a delivery succeeded, and reports it if it is the first one after failures.
@@ -103,5 +118,21 @@ impl Reporter {
             delivered: figures.1,
             confirmed: figures.2,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_failure_then_the_signal_says_which_side_it_was() {
+        let reason = String::new;
+        let count = 2;
+        let (of_cache, of_broker) = (failure(2, reason(), true), failure(2, reason(), false));
+        let reason = reason();
+        assert_eq!(of_broker, Signal::PublishFailed { count, reason });
+        let reason = String::new();
+        assert_eq!(of_cache, Signal::InvalidationFailed { count, reason });
     }
 }

@@ -156,6 +156,7 @@ fn publish_error(failed: u64) -> PublishError {
         doing: "publish".into(),
         reason: "as scripted".into(),
         failed,
+        is_of_cache: false,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::change::Change;
 use super::monitor::Monitor;
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, CacheError, CacheLook};
 use crate::config::ServiceCache;
 use crate::trace::{Stage, Trace};
 use contract::cache::{CacheFill, CacheMode};
@@ -44,22 +44,23 @@ impl OrderCache {
         })
     }
 
-    /// Returns the text of an order's entry, for [`crate::cache::CacheEntry::parse`].
-    pub async fn get(&self, order: Uuid) -> Result<Option<String>, CacheError> {
+    /// Looks for an order's entry.
+    pub async fn get(&self, order: Uuid) -> Result<CacheLook, CacheError> {
         self.cache.get(&order.to_string()).await
     }
 
-    /// Puts what was read of the database there; where that fails, the next reader does it.
-    pub async fn fill(&self, order: Uuid, version: u32) {
+    /// Puts what was read of the database after this look there; where that fails, the next reader does it.
+    pub async fn fill(&self, look: &CacheLook, order: Uuid, version: u32) {
         let body = body(order, version);
         let order = order.to_string();
-        let put = self.cache.put(&order, (version, &body), self.fill);
-        if let Err(error) = put.await {
+        let value = (version, body.as_str());
+        let filled = self.cache.fill(look, &order, value, self.fill).await;
+        if let Err(error) = filled {
             tracing::debug!(%error, "an entry was not filled");
         }
     }
 
-    async fn before(&self, change: &Change) {
+    async fn before_commit(&self, change: &Change) {
         match self.mode {
             CacheMode::InvalidateBeforeCommit => {
                 let removed = self.cache.remove(&change.order.to_string()).await;
@@ -108,10 +109,17 @@ impl Invalidation {
         Self(cache)
     }
 
-    /// The change is about to be written.
-    pub async fn before(&self, change: &Change) {
+    /// Whether there is something to do before a commit, for which it must be a statement of its own.
+    pub fn precedes_commit(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|cache| cache.mode == CacheMode::InvalidateBeforeCommit)
+    }
+
+    /// The change is written, and about to be committed.
+    pub async fn before_commit(&self, change: &Change) {
         if let Some(cache) = &self.0 {
-            cache.before(change).await;
+            cache.before_commit(change).await;
         }
     }
 

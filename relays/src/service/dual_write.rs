@@ -56,7 +56,13 @@ impl DualWrite {
 
     async fn commit_then_publish(&self, change: &Change) -> Result<Outcome, DatabaseError> {
         let mut lease = self.connections.lend().await?;
-        let done = transaction::commit(&self.orders, &mut lease.connection, change).await;
+        let commit = transaction::commit(
+            &self.orders,
+            &mut lease.connection,
+            change,
+            &self.invalidation,
+        );
+        let done = commit.await;
         steps::transaction(&self.trace, change, &done);
         let version = match lease.settle(done)? {
             TransactionOutcome::Committed { version } => version,
@@ -113,6 +119,7 @@ impl DualWrite {
             if let Directive::HoldMs(ms) = change.directive {
                 sleep(Duration::from_millis(ms.into())).await;
             }
+            self.invalidation.before_commit(change).await;
             transaction::end(conn).await?;
             steps::committed(&self.trace, change, version);
             return Ok(Outcome::Committed { version });
@@ -128,7 +135,6 @@ impl DualWrite {
 
 impl WritePath for DualWrite {
     async fn apply(&self, change: &Change) -> Outcome {
-        self.invalidation.before(change).await;
         match self.order {
             WriteOrder::CommitThenPublish => self.commit_then_publish(change).await,
             WriteOrder::PublishThenCommit => self.publish_then_commit(change).await,

@@ -28,6 +28,8 @@ const BODY_BYTES_MAX: usize = CONTENT_BYTES_MAX as usize + 4 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// So many requests are at work at once at most; those beyond that are turned away.
 pub(super) const IN_FLIGHT_MAX: usize = 16 * 1024;
+/// And so many reads, which take no change's place.
+const READS_IN_FLIGHT_MAX: usize = IN_FLIGHT_MAX;
 
 /// The handlers share this.
 pub(super) struct Service<P> {
@@ -37,6 +39,7 @@ pub(super) struct Service<P> {
     monitor: Arc<Monitor>,
     trace: Trace,
     in_flight: Arc<Semaphore>,
+    reads_in_flight: Arc<Semaphore>,
 }
 
 impl<P: WritePath> Service<P> {
@@ -53,6 +56,7 @@ impl<P: WritePath> Service<P> {
             monitor,
             trace,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+            reads_in_flight: Arc::new(Semaphore::new(READS_IN_FLIGHT_MAX)),
         })
     }
 
@@ -82,12 +86,14 @@ impl<P: WritePath> Service<P> {
             .with_state(Arc::clone(self))
     }
 
-    /// Waits until no change is at work any more, those whose client has hung up included, and
+    /// Waits until no change and no read is at work any more, those whose client has hung up included, and
     /// lets the write path finish.
     pub async fn finish(&self) {
         let all = u32::try_from(IN_FLIGHT_MAX).unwrap_or(u32::MAX);
         // An error would mean that the semaphore is closed, which nobody does.
         let _ = self.in_flight.acquire_many(all).await;
+        let all = u32::try_from(READS_IN_FLIGHT_MAX).unwrap_or(u32::MAX);
+        let _ = self.reads_in_flight.acquire_many(all).await;
         self.path.finish().await;
     }
 
@@ -109,7 +115,7 @@ impl<P: WritePath> Service<P> {
 
     /// Also a read is [`Finishing`]: a connection to the database that is dropped in the middle is of no more use.
     async fn read(self: Arc<Self>, order: Uuid) -> Response {
-        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.reads_in_flight).try_acquire_owned() else {
             return crowded();
         };
         let work = Finishing::new(async move {

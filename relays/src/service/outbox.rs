@@ -39,10 +39,15 @@ impl Outbox {
 
 impl WritePath for Outbox {
     async fn apply(&self, change: &Change) -> Outcome {
-        self.invalidation.before(change).await;
         let result = async {
             let mut lease = self.connections.lend().await?;
-            let done = transaction::commit(&self.orders, &mut lease.connection, change).await;
+            let commit = transaction::commit(
+                &self.orders,
+                &mut lease.connection,
+                change,
+                &self.invalidation,
+            );
+            let done = commit.await;
             steps::transaction(&self.trace, change, &done);
             let done = lease.settle(done)?;
             if let TransactionOutcome::Committed { version } = done {

@@ -3,7 +3,7 @@
 
 use super::caching::{OrderCache, body};
 use super::connections::{Connections, DatabaseError, exchange};
-use crate::cache::CacheEntry;
+use crate::cache::{CacheEntry, CacheLook};
 use contract::cache::AnsweredFrom;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -36,31 +36,31 @@ impl OrderReader {
 
     /// Reads an order; an error says why the database could not tell.
     pub async fn read(&self, order: Uuid) -> Result<ReadOrder, DatabaseError> {
-        let from = match self.cache.get(order).await {
-            Ok(Some(text)) => match CacheEntry::parse(&text) {
-                Some(CacheEntry::Value { body, .. }) => {
-                    let body = Some(body.to_owned());
-                    return Ok(ReadOrder {
-                        body,
-                        from: AnsweredFrom::Hit,
-                    });
-                }
-                Some(CacheEntry::Marker { .. }) | None => AnsweredFrom::Miss,
-            },
-            Ok(None) => AnsweredFrom::Miss,
+        let look = match self.cache.get(order).await {
+            Ok(look) => Some(look),
             Err(error) => {
                 tracing::debug!(%error, "the database answers a reader");
-                AnsweredFrom::Unreachable
+                None
             }
         };
+        if let Some(body) = look.as_ref().and_then(found) {
+            return Ok(ReadOrder {
+                body: Some(body),
+                from: AnsweredFrom::Hit,
+            });
+        }
         let version = self.version(order).await?;
-        if let (AnsweredFrom::Miss, Some(version)) = (from, version) {
+        if let (Some(look), Some(version)) = (&look, version) {
             if !self.cache.fill_hold.is_zero() {
                 sleep(self.cache.fill_hold).await;
             }
-            self.cache.fill(order, version).await;
+            self.cache.fill(look, order, version).await;
         }
         let body = version.map(|version| body(order, version));
+        let from = match look {
+            Some(_) => AnsweredFrom::Miss,
+            None => AnsweredFrom::Unreachable,
+        };
         Ok(ReadOrder { body, from })
     }
 
@@ -68,6 +68,14 @@ impl OrderReader {
         let mut lease = self.connections.lend().await?;
         let version = version(&mut lease.connection, order).await;
         lease.settle(version)
+    }
+}
+
+/// The body of the answer, where a look found a value.
+fn found(look: &CacheLook) -> Option<String> {
+    match CacheEntry::parse(look.text.as_deref()?)? {
+        CacheEntry::Value { body, .. } => Some(body.to_owned()),
+        CacheEntry::Marker { .. } => None,
     }
 }
 

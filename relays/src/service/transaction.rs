@@ -1,5 +1,6 @@
 //! One change, one transaction: written, held or vetoed as its directive says, committed.
 
+use super::caching::Invalidation;
 use super::change::{Change, Outcome, Rejection};
 use super::connections::{DatabaseError, exchange};
 use super::orders::Orders;
@@ -35,14 +36,18 @@ pub(super) async fn commit(
     orders: &Orders,
     conn: &mut PgConnection,
     change: &Change,
+    invalidation: &Invalidation,
 ) -> Result<TransactionOutcome, DatabaseError> {
     for _ in 0..TRIES {
         let written = match change.directive {
             // Alone in its transaction, the statement commits itself: one round trip.
-            Directive::Commit if orders.is_one_statement() => orders.write(conn, change).await?,
-            Directive::Commit => held(orders, conn, change, Duration::ZERO).await?,
+            Directive::Commit if orders.is_one_statement() && !invalidation.precedes_commit() => {
+                orders.write(conn, change).await?
+            }
+            Directive::Commit => held(orders, conn, change, Duration::ZERO, invalidation).await?,
             Directive::HoldMs(ms) => {
-                held(orders, conn, change, Duration::from_millis(ms.into())).await?
+                let hold = Duration::from_millis(ms.into());
+                held(orders, conn, change, hold, invalidation).await?
             }
             Directive::Veto => {
                 begin(conn).await?;
@@ -64,17 +69,21 @@ pub(super) async fn commit(
     Ok(TransactionOutcome::Settled(busy()))
 }
 
-/// Writes the change, and commits it after so long.
+/// Writes the change, and commits it after so long; just before that it is told to the cache.
 async fn held(
     orders: &Orders,
     conn: &mut PgConnection,
     change: &Change,
     hold: Duration,
+    invalidation: &Invalidation,
 ) -> Result<Option<u32>, DatabaseError> {
     begin(conn).await?;
     let written = orders.write(conn, change).await?;
-    if written.is_some() && !hold.is_zero() {
-        sleep(hold).await;
+    if written.is_some() {
+        if !hold.is_zero() {
+            sleep(hold).await;
+        }
+        invalidation.before_commit(change).await;
     }
     end(conn).await?;
     Ok(written)

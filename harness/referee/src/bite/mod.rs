@@ -17,6 +17,8 @@ mod latency;
 mod limit_data;
 pub mod name;
 mod needs;
+#[cfg(test)]
+mod of_cache;
 mod old_snapshot;
 mod pause;
 mod reset_peer;

@@ -3,6 +3,7 @@
 use super::case::{Case, Place, When, count};
 use super::instances::taken_over;
 use super::lack::{ALONE, FITTING, LOAD, LONGER, Lack, lack};
+use super::unmet::of_cache;
 use super::{PlaceEvidence, consumer};
 use crate::bite::name;
 use crate::scenario::Victim;
@@ -34,9 +35,13 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     if ticks.windows(2).any(|pair| pair[0] != pair[1]) {
         return Err(lack("it used CPU time while it was stopped", ALONE));
     }
-    let effect = match taken_over(case, victim)? {
-        Some(taken_over) => taken_over,
-        None => format!("{} waited", waiting(case, victim)?),
+    let effect = match (taken_over(case, victim)?, victim) {
+        (Some(taken_over), _) => taken_over,
+        (None, Victim::RedisServer) => of_cache(case).ok_or_else(|| {
+            let what = "every thread was stopped, but no read and no invalidation felt it";
+            lack(what, LOAD)
+        })?,
+        (None, _) => format!("{} waited", waiting(case, victim)?),
     };
     Ok(format!(
         "all {} threads stopped at each of {} without CPU time; {effect}",
@@ -50,11 +55,13 @@ fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
     let events = match victim {
         Victim::KafkaServer => !case.strategy.publishes_in_request(),
         Victim::Relay(_) => case.strategy.has_outbox,
-        Victim::RedisServer => case.strategy.relay_invalidates,
-        Victim::OrderService | Victim::PostgresServer | Victim::Consumer(_) => false,
+        Victim::OrderService
+        | Victim::PostgresServer
+        | Victim::RedisServer
+        | Victim::Consumer(_) => false,
     };
     let waiting = match victim {
-        Victim::KafkaServer | Victim::RedisServer | Victim::Relay(_) if events => {
+        Victim::KafkaServer | Victim::Relay(_) if events => {
             let unseen = case.demand.unseen(case.healing_ns);
             (unseen > 0).then(|| format!("the event of {}", count(unseen, "change")))
         }

@@ -301,6 +301,51 @@ impl Staged {
         self
     }
 
+    /// A read, and where its answer is from; one that does not say was not answered.
+    pub fn read(mut self, sent: f64, source: ReadSource) -> Self {
+        self.0.reads.push(ReadRow {
+            order: 0,
+            intended_ns: ns(sent),
+            sent_ns: ns(sent),
+            ended_ns: ns(sent + 0.01),
+            lag_ns: 0,
+            held_back: false,
+            outcome: match source {
+                ReadSource::Unknown => ReadOutcome::Failed,
+                ReadSource::Cache | ReadSource::Database | ReadSource::Fallback => {
+                    ReadOutcome::Answered
+                }
+            },
+            source,
+            version: 1,
+        });
+        self
+    }
+
+    /// The order service could not take an entry out of the cache.
+    pub fn not_invalidated(mut self, second: f64) -> Self {
+        self.0.trace.push(TraceRow {
+            tracer: Tracer::OrderService,
+            pid: 1,
+            at_ns: ns(second),
+            attempt: 0,
+            version: 1,
+            stage: Stage::InvalidationFailed,
+            detail: 0,
+        });
+        self
+    }
+
+    /// Gives the strategy a cache, of which the service or the relay takes entries out.
+    pub fn cached(mut self, mode: contract::cache::CacheMode) -> Self {
+        self.0.meta.scenario.strategies[0].cache = Some(Cache {
+            mode,
+            fill: Default::default(),
+            fill_hold: Duration::ZERO,
+        });
+        self
+    }
+
     pub fn life(mut self, process: &str, second: f64, life: Life, exit: i32) -> Self {
         self.0.processes.push(ProcessEvent {
             process: process.into(),

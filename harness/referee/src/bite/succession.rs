@@ -3,6 +3,7 @@
 use super::case::{Case, count};
 use super::instances::taken_over;
 use super::lack::{LOAD, LOGS, Lack, ROOM, lack};
+use super::unmet::of_cache;
 use super::{PlaceEvidence, consumer};
 use crate::history::{Life, ProcessEvent};
 use crate::scenario::Victim;
@@ -61,6 +62,7 @@ pub(super) fn judge(
             let waiting = waiting.map(|records| format!("{records} came to the topic meanwhile"));
             waiting.into_iter().collect()
         }
+        (None, Victim::RedisServer) => missed_cache(case, death),
         (None, _) => missed(case, victim, death),
     };
     if missed.is_empty() {
@@ -80,7 +82,11 @@ fn worked(
     missed: &str,
 ) -> PlaceEvidence {
     let progress = match victim {
-        Victim::OrderService | Victim::PostgresServer | Victim::RedisServer => {
+        Victim::RedisServer => {
+            let served = case.demand.served_since(ready.at_ns);
+            (served > 0).then(|| format!("{} served by it after", count(served, "read")))
+        }
+        Victim::OrderService | Victim::PostgresServer => {
             let answered = case.demand.acknowledged_since(ready.at_ns);
             (answered > 0).then(|| format!("{} acknowledged after", count(answered, "change")))
         }
@@ -115,6 +121,21 @@ struct DeathAndRestart {
     next_ns: i64,
 }
 
+/// What shows that the cache was missed. Changes do not: they are committed without it. Where the relay invalidates, it
+/// also publishes again what it could not take out of the cache.
+fn missed_cache(case: &Case<'_>, death: DeathAndRestart) -> Vec<String> {
+    let again = match case.strategy.relay_invalidates {
+        true => {
+            let again = death.started_ns..=death.next_ns;
+            case.demand.came_again(death.at_ns, again)
+        }
+        false => 0,
+    };
+    let again =
+        (again > 0).then(|| format!("{} seen before and again after it", count(again, "event")));
+    of_cache(case).into_iter().chain(again).collect()
+}
+
 /// Everything that shows that it was missed: what was on its way when it died, what waited for its
 /// successor, and what the successor did over again.
 fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String> {
@@ -131,13 +152,11 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     };
     let requests = match victim {
         Victim::OrderService => demand.cut_off(case.injecting_ns, death.at_ns),
-        Victim::PostgresServer | Victim::RedisServer => {
-            demand.hung(case.injecting_ns, case.healing_ns)
-        }
+        Victim::PostgresServer => demand.hung(case.injecting_ns, case.healing_ns),
         Victim::KafkaServer if topology.publishes_in_request() => {
             demand.hung(case.injecting_ns, case.healing_ns)
         }
-        Victim::KafkaServer | Victim::Relay(_) | Victim::Consumer(_) => 0,
+        Victim::KafkaServer | Victim::RedisServer | Victim::Relay(_) | Victim::Consumer(_) => 0,
     };
     let refused = match victim {
         Victim::OrderService => demand.refused(death.at_ns, death.ready_ns),
@@ -149,9 +168,8 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     };
     let delivers = match victim {
         Victim::KafkaServer => !topology.publishes_in_request(),
-        Victim::RedisServer => topology.relay_invalidates,
         Victim::Relay(_) | Victim::OrderService => relays,
-        Victim::PostgresServer | Victim::Consumer(_) => false,
+        Victim::PostgresServer | Victim::RedisServer | Victim::Consumer(_) => false,
     };
     let (on_its_way, waited) = if delivers {
         let (died, ready) = (death.at_ns, death.ready_ns);
@@ -168,10 +186,8 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     };
     let repeats = match victim {
         Victim::OrderService => relays,
-        Victim::Relay(_) | Victim::PostgresServer | Victim::KafkaServer | Victim::RedisServer => {
-            true
-        }
-        Victim::Consumer(_) => false,
+        Victim::Relay(_) | Victim::PostgresServer | Victim::KafkaServer => true,
+        Victim::RedisServer | Victim::Consumer(_) => false,
     };
     let again = match repeats {
         true => demand.came_again(death.at_ns, death.started_ns..=death.next_ns),

@@ -6,6 +6,7 @@ use super::lack::{ALONE, LOAD, LOCAL, lack};
 use super::needs::{LinkNeeds, LinkReading};
 use super::unmet::unmet;
 use crate::bite::name;
+use crate::scenario::Link;
 
 /// What the proxy was about to send when the toxic was added may come out so much later.
 const ON_ITS_WAY_NS: i64 = 250_000_000;
@@ -47,7 +48,10 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
         _ if silent > 0.0 => format!("{silent} connections sent and got nothing back"),
         _ => return Err(lack("what went in and came out was not measured", LOCAL)),
     };
+    let is_of_cache = matches!(place, Place::Link(Link::OrdersRedis | Link::RelayRedis(_)));
     let hung = match case.is_on_the_way_of_events(place) {
+        // Changes pass it by, or wait for it a moment in any case.
+        _ if is_of_cache => unmet(case, place),
         true => {
             let waiting = case.demand.unseen(case.healing_ns);
             (waiting > 0).then(|| format!("{} unpublished at its end", count(waiting, "change")))

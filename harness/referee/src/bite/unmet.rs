@@ -1,15 +1,51 @@
 //! Demand that the fault itself prevents is demand: what the client of a link could not get done, as the
-//! history tells it, for links on which nothing, or too little, can flow to show it.
+//! history tells it, for links on which nothing, or too little, can flow to show it. Of a cache it tells the same whatever
+//! the fault: a change is committed and answered without it.
 
 use super::case::{Case, Place, count};
 use super::demand::most_before;
+use crate::scenario::Link;
 
 /// What was left undone while the fault was in force, clearly more than passes by at any moment.
 pub(super) fn unmet(case: &Case<'_>, place: Place) -> Option<String> {
-    match case.is_on_the_way_of_events(place) {
-        true => backlog(case),
-        false => requests(case),
+    match place {
+        Place::Link(Link::OrdersRedis) => of_readers(case),
+        Place::Link(_) | Place::Process(_) if case.is_on_the_way_of_events(place) => backlog(case),
+        Place::Link(_) | Place::Process(_) => requests(case),
     }
+}
+
+/// What nobody could get done while the cache was away: no reader, and no one who invalidates.
+pub(super) fn of_cache(case: &Case<'_>) -> Option<String> {
+    let waiting = case
+        .strategy
+        .relay_invalidates
+        .then(|| backlog(case))
+        .flatten();
+    let found: Vec<String> = of_readers(case).into_iter().chain(waiting).collect();
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
+/// Reads and invalidations of the order service came to nothing.
+fn of_readers(case: &Case<'_>) -> Option<String> {
+    let (demand, from_ns, until_ns) = (case.demand, case.injecting_ns, case.healing_ns);
+    let found = [
+        (
+            demand.reads_without_cache(from_ns, until_ns),
+            "read",
+            "without the cache",
+        ),
+        (
+            demand.not_invalidated(from_ns, until_ns),
+            "invalidation",
+            "failed",
+        ),
+    ];
+    let found = found.into_iter().filter(|(n, ..)| *n > 0);
+    let found: Vec<String> = found
+        .map(|(n, thing, how)| format!("{} {how}", count(n, thing)))
+        .collect();
+    (!found.is_empty()).then(|| found.join(", "))
 }
 
 /// Changes that were committed and not seen piled up.

@@ -24,7 +24,7 @@ pub(super) const MODE: KeyInfo = KeyInfo::optional(
     "cache",
     Shape::Word(mode_words),
     "no cache",
-    "the order service reads orders through a cache (Redis, no TTL), and this is done about an order that changes: its entry is removed after the commit, or just before it; or its new state is written there after the commit; or the relay removes the entry, for each event that it publishes (not of a dual write, which has none)",
+    "the order service reads orders through a cache (Redis, no TTL), and this is done about an order that changes: its entry is removed after the commit, or just before it (while the change is written and not yet committed; also with `newer` without a trace of its version); or its new state is written there after the commit; or the relay removes the entry, for each event that it publishes (not of a dual write, which has none)",
 );
 
 /// This key says what a read may put into the cache.
@@ -61,8 +61,9 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Whether, once everything has been delivered, it can hold nothing but the committed versions, whatever happened:
-    /// each event removes what it makes old, and no fill brings back what was removed.
+    /// Whether, once everything has been delivered, it can hold nothing but the committed versions: each event removes
+    /// what it makes old, and no fill brings back what was removed. A server that loses everything, as a killed one
+    /// does, changes nothing of it: a fill that looked before is not taken after. One that loses some of it would.
     pub fn converges(self) -> bool {
         self.mode == CacheMode::InvalidateByRelay && self.fill == CacheFill::Newer
     }
@@ -149,6 +150,7 @@ pub(super) fn against_the_load(
         return;
     }
     let waits = |p: &PlacedStrategy| p.strategy.cache.map_or(Duration::ZERO, |c| c.fill_hold);
+    let mut all = cached.clone();
     if let Some((p, span)) = cached.find(|(p, _)| waits(p) >= workload.request_timeout) {
         problems.add(
             span.clone(),
@@ -160,7 +162,24 @@ pub(super) fn against_the_load(
             "make `cache_fill_hold` shorter, or `request_timeout` longer",
         );
     }
+    let reads = workload.reads_a_second();
+    let waiting = |p: &PlacedStrategy| reads * waits(p).as_secs_f64();
+    if let Some((p, span)) = all.find(|(p, _)| waiting(p) > FILLS_WAITING_MAX) {
+        problems.add(
+            span.clone(),
+            format!(
+                "{reads:.0} reads a second that each wait {} (`cache_fill_hold`) are up to {:.0} at once; an order \
+                 service is to have no more than {FILLS_WAITING_MAX}",
+                show_duration(waits(p)),
+                waiting(p)
+            ),
+            "make `cache_fill_hold` shorter, or lower `rate` or `read_share`",
+        );
+    }
 }
+
+/// So many fills may wait at once: a quarter of the reads that an order service has at work at most.
+const FILLS_WAITING_MAX: f64 = 4_096.0;
 
 /// Notes reads of a closed loop.
 pub(super) fn reads_of_a_closed_loop(s: &Section<'_>, share: Entry<'_>) {

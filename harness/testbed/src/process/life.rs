@@ -159,8 +159,9 @@ impl Lives {
     }
 
     pub(super) fn add_signal(&self, mut signal: TimedSignal) {
-        if let Signal::DatabaseLost { reason } | Signal::PublishFailed { reason, .. } =
-            &mut signal.signal
+        if let Signal::DatabaseLost { reason }
+        | Signal::PublishFailed { reason, .. }
+        | Signal::InvalidationFailed { reason, .. } = &mut signal.signal
         {
             *reason = reason.chars().take(REASON_CHARS_MAX).collect();
         }

@@ -323,6 +323,8 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
             let version = redis_client::version(address).await;
             let version =
                 version.map_err(|reason| failed(&format!("use Redis at {address}"), reason))?;
+            let keeps = redis_client::keeps_everything(address).await;
+            keeps.map_err(|reason| failed(&format!("use Redis at {address}"), reason))?;
             Some(RedisInfo {
                 address: address.clone(),
                 version,

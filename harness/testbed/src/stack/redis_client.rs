@@ -24,6 +24,24 @@ pub(super) async fn version(address: &str) -> Result<String, String> {
     Ok(version.trim().to_owned())
 }
 
+/// An error says that the server lets entries go when its memory is full: what keeps an old fill away would be gone
+/// silently.
+pub(super) async fn keeps_everything(address: &str) -> Result<(), String> {
+    let said = ask(address, "INFO memory").await?;
+    let field = |name: &str| {
+        let mut lines = said.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.map(str::trim)
+    };
+    match (field("maxmemory"), field("maxmemory_policy")) {
+        (Some("0"), _) | (_, Some("noeviction") | None) => Ok(()),
+        (_, Some(policy)) => Err(format!(
+            "{address} evicts entries when its memory is full (maxmemory-policy {policy}), and a run could not \
+             tell that from a mistake of the system under test: set maxmemory-policy to noeviction, or maxmemory to 0"
+        )),
+    }
+}
+
 /// Asks one line, and returns the text of the reply.
 async fn ask(address: &str, line: &str) -> Result<String, String> {
     let asked = timeout(ANSWER_WITHIN, exchange(address, line)).await;
@@ -82,6 +100,33 @@ mod tests {
             version(&who_says(info).await).await,
             Ok("7.0.15".to_owned())
         );
+    }
+
+    #[tokio::test]
+    async fn given_a_server_that_would_evict_when_it_is_asked_then_it_is_refused_with_what_to_do() {
+        for (reply, keeps) in [
+            (
+                "$39\r\nmaxmemory:0\r\nmaxmemory_policy:lru\r\n\r\n\r\n",
+                true,
+            ),
+            (
+                "$39\r\nmaxmemory:9\r\nmaxmemory_policy:noeviction\r\n",
+                true,
+            ),
+            (
+                "$39\r\nmaxmemory:9\r\nmaxmemory_policy:allkeys-lr\r\n",
+                false,
+            ),
+        ] {
+            let kept = keeps_everything(&who_says(reply).await).await;
+            assert_eq!(kept.is_ok(), keeps, "{reply:?}: {kept:?}");
+            if let Err(reason) = kept {
+                assert!(
+                    reason.contains("set maxmemory-policy to noeviction"),
+                    "{reason}"
+                );
+            }
+        }
     }
 
     #[tokio::test]

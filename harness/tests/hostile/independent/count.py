@@ -296,14 +296,20 @@ class Cache:
 
 
 def cached_of(address, topic):
-    """The version of each order that the cache has a value of. A version without a value is no answer to anybody."""
+    """The version of each order that the cache has a value of. A version without a value is no answer to anybody; what is
+    neither is of no version, and answers wrongly whatever is committed."""
     cache, cursor, versions = Cache(address), "0", {}
     while True:
         cursor, keys = cache.ask("SCAN", cursor, "MATCH", f"{topic}:*", "COUNT", "500")
         for key in keys:
-            version, blank, body = (cache.ask("GET", key) or "").partition(" ")
-            if blank:
-                order = key[len(topic) + 1 :]
+            text = cache.ask("GET", key)
+            if text is None:
+                continue
+            version, blank, body = text.partition(" ")
+            order = key[len(topic) + 1 :]
+            if not (version.isascii() and version.isdigit() and int(version) < 2**32):
+                versions[order] = 0
+            elif blank:
                 told = json.loads(body)
                 assert told == {"order_id": order, "version": int(version)}, f"{key}: {version} {body}"
                 versions[order] = int(version)

@@ -263,6 +263,7 @@ impl KafkaPublisher {
             ),
             reason: reason.to_string(),
             failed: self.deliveries.failed.load(Ordering::Acquire),
+            is_of_cache: false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What was asked of the system, and how far it got: the demand that a fault met.
 
 mod events;
+mod reads;
 mod requests;
 
 use crate::history::{History, Outcome, Request};

@@ -4,12 +4,14 @@
 use crate::checkers::fixture::*;
 use crate::checkers::{Judgement, Verdict};
 use crate::history::{
-    CacheEnd, CachedRow, History, Intent, Outcome, ReadOutcome, ReadRow, ReadSource, Rows,
+    CacheEnd, CachedRow, History, Intent, Outcome, Pending, PendingState, ReadOutcome, ReadRow,
+    ReadSource, Rows,
 };
 use crate::scenario::{
     Comparison, Expectation, FaultKind, Link, Metric, StrategyKind, Target, Unit,
 };
 use crate::view::Join;
+use contract::cache::CacheMode;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -498,4 +500,100 @@ fn given_the_promise_of_a_cache_then_it_is_held_to_without_being_asked() {
     assert!(!held(&text("newer", "write-through")));
     let over = text("newer", "invalidate-by-relay") + "[expect.a]\nstale = \"<= 5\"\n";
     assert!(!held(&over));
+}
+
+#[test]
+fn given_a_stale_order_whose_newest_change_the_source_still_holds_when_judged_then_it_is_open_where_a_relay_invalidates()
+ {
+    let held = |mode: CacheMode| {
+        let mut history = cached(40);
+        expecting_too(&mut history, &[(Metric::Stale, Comparison::Equal, 0.0)]);
+        if let Some(cache) = &mut history.meta.scenario.strategies[0].cache {
+            cache.mode = mode;
+        }
+        hold(&mut history, 3, 2);
+        let attempt = attempt(&history, 3, 3);
+        history.pending.push(Pending {
+            attempt,
+            state: PendingState::OutboxRow,
+            lsn: 0,
+        });
+        history
+    };
+    let judgement = judged(&held(CacheMode::InvalidateByRelay));
+    assert_eq!(judgement.counts.stale, Some(0));
+    assert_eq!(met(&judgement, Metric::Stale), None);
+    let said = judgement.reasons.join(" ");
+    assert!(said.contains("an old version of 1 orders"), "{said}");
+    // Another one is stale all the same.
+    let mut history = held(CacheMode::InvalidateByRelay);
+    hold(&mut history, 4, 2);
+    assert_eq!(met(&judged(&history), Metric::Stale), Some(false));
+    // Where the service invalidates, what the outbox holds changes nothing.
+    let judgement = judged(&held(CacheMode::InvalidateAfterCommit));
+    assert_eq!(judgement.counts.stale, Some(1));
+    assert_eq!(met(&judgement, Metric::Stale), Some(false));
+}
+
+#[test]
+fn given_hits_only_before_the_last_heal_when_judged_then_a_zero_proves_nothing() {
+    let mut history = cached(40);
+    expecting_too(&mut history, &none_stale());
+    let target = Target::Link(Link::RELAY_REDIS);
+    add_fault(&mut history, target, FaultKind::Down, 150 * MS, 170 * MS);
+    assert_eq!(met(&judged(&history), Metric::Stale), Some(true));
+    let healed_ns = crate::measure::last_heal_ns(&history).unwrap();
+    for read in history.reads.open().iter_mut() {
+        if read.sent_ns > healed_ns {
+            read.source = ReadSource::Database;
+        }
+    }
+    let judgement = judged(&history);
+    for (metric, ..) in none_stale() {
+        assert_eq!(met(&judgement, metric), None, "{metric:?}");
+    }
+    let said = judgement.reasons.join(" ");
+    assert!(
+        said.contains("after the last heal was answered from the cache"),
+        "{said}"
+    );
+}
+
+#[test]
+fn given_few_answered_reads_or_many_that_failed_without_a_fault_when_judged_then_no_stale_read_proves_nothing()
+ {
+    type Spoil = (fn(&mut History), &'static str);
+    let spoils: [Spoil; 2] = [
+        (
+            |history| history.meta.scenario.workload.min_committed_per_phase = 1_000,
+            "120 of the reads sent in phase `whole run` were answered, fewer than the 667",
+        ),
+        (
+            |history| {
+                for read in history.reads.open().iter_mut().take(2) {
+                    (read.outcome, read.source) = (ReadOutcome::Failed, ReadSource::Unknown);
+                }
+            },
+            "2 of 120 reads that were due while no fault was in force were not answered",
+        ),
+    ];
+    for (spoil, said) in spoils {
+        let mut history = cached(40);
+        expecting_too(&mut history, &none_stale());
+        spoil(&mut history);
+        let judgement = judged(&history);
+        let reasons = judgement.reasons.join(" ");
+        assert!(reasons.contains(said), "{reasons}");
+        assert_eq!(met(&judgement, Metric::StaleReads), None, "{said}");
+        assert_eq!(met(&judgement, Metric::LongestStaleness), None, "{said}");
+        // What the cache holds at the end is not known from reads.
+        assert_eq!(met(&judgement, Metric::Stale), Some(true), "{said}");
+        answer(&mut history, 3, 3, 2);
+        assert_eq!(judged(&history).verdict, Verdict::Fail, "{said}");
+    }
+    // One in a hundred and twenty is no more than may be.
+    let mut history = cached(40);
+    expecting_too(&mut history, &none_stale());
+    history.reads.open()[0].outcome = ReadOutcome::Failed;
+    assert_eq!(judged(&history).verdict, Verdict::Pass);
 }

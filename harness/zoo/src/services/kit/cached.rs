@@ -75,7 +75,7 @@ impl CachedOrders {
     pub async fn read(&self, order: Uuid) -> Result<ReadAnswer, String> {
         let held = self.cache.get(&order.to_string()).await;
         let held = held.map_err(|e| e.to_string())?;
-        match held.as_deref().and_then(CacheEntry::parse) {
+        match held.text.as_deref().and_then(CacheEntry::parse) {
             Some(CacheEntry::Value { version, .. }) => Ok(ReadAnswer {
                 version: Some(version),
                 from: AnsweredFrom::Hit,
