@@ -86,9 +86,9 @@ pub fn blind(history: &History, kind: CostKind) -> Option<String> {
         CostKind::RelayMemoryPeak | CostKind::BlockedOrders | CostKind::BlockedConsumers => None,
         CostKind::CpuPerEvent => restarted(),
         CostKind::DeadTuplesPeak => lost_statistics().or_else(|| not_asked(history, kind)),
-        CostKind::OutboxPeak
-        | CostKind::SlotWalPeak
-        | CostKind::WalPerEvent => not_asked(history, kind),
+        CostKind::OutboxPeak | CostKind::SlotWalPeak | CostKind::WalPerEvent => {
+            not_asked(history, kind)
+        }
         // It takes more than samples: see `unseen_return`.
         CostKind::TimeToNormal => None,
     }
