@@ -105,16 +105,13 @@ mod tests {
     #[tokio::test]
     async fn given_a_server_that_would_evict_when_it_is_asked_then_it_is_refused_with_what_to_do() {
         for (reply, keeps) in [
+            ("$35\r\nmaxmemory:0\r\nmaxmemory_policy:lru\r\n\r\n", true),
             (
-                "$39\r\nmaxmemory:0\r\nmaxmemory_policy:lru\r\n\r\n\r\n",
+                "$42\r\nmaxmemory:9\r\nmaxmemory_policy:noeviction\r\n\r\n",
                 true,
             ),
             (
-                "$39\r\nmaxmemory:9\r\nmaxmemory_policy:noeviction\r\n",
-                true,
-            ),
-            (
-                "$39\r\nmaxmemory:9\r\nmaxmemory_policy:allkeys-lr\r\n",
+                "$43\r\nmaxmemory:9\r\nmaxmemory_policy:allkeys-lru\r\n\r\n",
                 false,
             ),
         ] {

@@ -125,7 +125,7 @@ fn given_keys_of_a_cache_that_do_not_fit_then_each_is_refused_with_what_to_do() 
     );
     // A load under which ever more fills would wait at once than a service has room for
     let many = with_cache("cache = \"write-through\"\ncache_fill_hold = \"1900ms\"")
-        .replace("read_share = 0.5", "read_share = 0.99");
+        .replace("read_share = 0.5", "read_share = 0.95");
     refused(
         &many,
         "\"write-through\"",
