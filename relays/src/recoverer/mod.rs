@@ -12,7 +12,7 @@ use crate::pump::terminated;
 use crate::signal::{Signal, emit};
 use broker::BrokerEnd;
 use log::{DecisionLog, InDoubt};
-use questions::{Answer, Questions};
+use questions::{KafkaAnswer, Questions};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -131,12 +131,12 @@ impl Recoverer {
         self.ends.have(open);
         while let Some((one, answer)) = self.ends.next(until).await {
             match answer {
-                Ok(Answer::Ended(end)) => {
+                Ok(KafkaAnswer::Ended(end)) => {
                     self.has_broker();
                     self.has_ended(&one, &end).await?;
                 }
                 // (it is not asked here)
-                Ok(Answer::Fenced(_)) => {}
+                Ok(KafkaAnswer::Fenced(_)) => {}
                 Err(reason) => {
                     tracing::warn!("{reason}");
                     self.lost_broker(reason);
@@ -153,11 +153,11 @@ impl Recoverer {
         self.fences.have(over);
         while let Some((one, answer)) = self.fences.next(until).await {
             match answer {
-                Ok(Answer::Fenced(true)) => {
+                Ok(KafkaAnswer::Fenced(true)) => {
                     self.log.connect().await?;
                     self.log.fenced(&one.producer.transactional_id).await?;
                 }
-                Ok(Answer::Fenced(false) | Answer::Ended(_)) => {}
+                Ok(KafkaAnswer::Fenced(false) | KafkaAnswer::Ended(_)) => {}
                 Err(reason) => tracing::warn!("{reason}"),
             }
         }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// What the broker says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum KafkaAnswer {
     /// The transaction has ended so.
     Ended(BrokerEnd),
     /// Whether the broker takes nothing of the producer any more.
@@ -23,7 +23,7 @@ pub(super) struct Questions {
     /// These were not asked yet.
     waiting: VecDeque<InDoubt>,
     /// This one has no answer yet.
-    under_way: Option<(InDoubt, JoinHandle<Result<Answer, String>>)>,
+    under_way: Option<(InDoubt, JoinHandle<Result<KafkaAnswer, String>>)>,
     /// It was asked about this one last: those behind it are first.
     last: Option<String>,
     /// Nothing is asked before this, after the broker could not be asked.
@@ -58,7 +58,7 @@ impl Questions {
 
     /// Returns the next answer, and about what; `None` if none comes by `until`, or nothing is to be asked for now: a
     /// broker that is away costs seconds, so after an Err there is a pause.
-    pub async fn next(&mut self, until: Instant) -> Option<(InDoubt, Result<Answer, String>)> {
+    pub async fn next(&mut self, until: Instant) -> Option<(InDoubt, Result<KafkaAnswer, String>)> {
         if self.under_way.is_none() {
             let now = Instant::now();
             if now < self.from || now >= until {
@@ -81,16 +81,16 @@ impl Questions {
     }
 }
 
-async fn ask(bootstrap: String, one: InDoubt) -> Result<Answer, String> {
+async fn ask(bootstrap: String, one: InDoubt) -> Result<KafkaAnswer, String> {
     let producer = &one.producer;
     match one.is_over {
         true => {
             let fenced = broker::fence(&bootstrap, &producer.transactional_id).await;
-            fenced.map(Answer::Fenced)
+            fenced.map(KafkaAnswer::Fenced)
         }
         false => {
             let ended = broker::end(&bootstrap, producer, one.is_commit).await;
-            ended.map(Answer::Ended)
+            ended.map(KafkaAnswer::Ended)
         }
     }
 }
