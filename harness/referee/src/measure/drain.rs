@@ -89,6 +89,7 @@ fn seconds(from_ns: i64, until_ns: i64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::checkers::fixture::clean;

@@ -15,6 +15,9 @@ use contract::cache::CacheMode;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+/// What is done to a history, and what is said of it then.
+type Spoil = (fn(&mut History), &'static str);
+
 /// What was found of the cache: stale orders, stale reads, and the longest staleness in milliseconds.
 fn found(judgement: &Judgement) -> (u64, u64, Option<f64>) {
     (
@@ -250,7 +253,6 @@ fn given_no_read_that_the_cache_answered_when_judged_then_a_zero_proves_nothing(
 
 #[test]
 fn given_readers_that_were_late_held_back_or_stopped_when_judged_then_the_run_is_unknown() {
-    type Spoil = (fn(&mut History), &'static str);
     let spoils: [Spoil; 3] = [
         (
             |history| {
@@ -562,7 +564,6 @@ fn given_hits_only_before_the_last_heal_when_judged_then_a_zero_proves_nothing()
 #[test]
 fn given_few_answered_reads_or_many_that_failed_without_a_fault_when_judged_then_no_stale_read_proves_nothing()
  {
-    type Spoil = (fn(&mut History), &'static str);
     let spoils: [Spoil; 2] = [
         (
             |history| history.meta.scenario.workload.min_committed_per_phase = 1_000,
