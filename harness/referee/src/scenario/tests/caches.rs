@@ -130,7 +130,7 @@ fn given_keys_of_a_cache_that_do_not_fit_then_each_is_refused_with_what_to_do() 
         &many,
         "\"write-through\"",
         &[
-            "that each wait 1.9s",
+            "that each wait 1900ms",
             "no more than 4096",
             "lower `rate` or `read_share`",
         ],
