@@ -45,6 +45,9 @@ pub(crate) trait EventSender<A: Awaits>: Send + Sync {
     fn flush(&self) -> BoxFuture<'_, ()>;
 }
 
+/// Takes a record's partition, offset and value.
+pub(crate) type TakesRecord<'t> = dyn FnMut(i32, i64, Option<&[u8]>) + 't;
+
 /// The membership of a consumer in its group, and what it reads as a member. All of it blocks its thread.
 pub(crate) trait GroupSession: Send + Sync {
     /// Whether partitions are its own: from then on it reads.
@@ -52,12 +55,7 @@ pub(crate) trait GroupSession: Send + Sync {
 
     /// Waits so long for a first record, and takes what is there behind it, `most` at most: each with partition,
     /// offset and value. An Err says what went wrong before the first.
-    fn read(
-        &self,
-        wait: Duration,
-        most: usize,
-        each: &mut dyn FnMut(i32, i64, Option<&[u8]>),
-    ) -> Result<(), String>;
+    fn read(&self, wait: Duration, most: usize, each: &mut TakesRecord<'_>) -> Result<(), String>;
 
     /// Commits these offsets, by partition, and waits for the answer. After an Err they may be committed or not.
     fn commit(&self, offsets: &BTreeMap<i32, i64>) -> Result<(), String>;

@@ -113,6 +113,7 @@ impl GroupReader {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::broker::TakesRecord;
     use std::sync::Mutex;
 
     /// A partition with ten records, of a broker that fails the first seek.
@@ -127,12 +128,7 @@ mod tests {
             Ok(true)
         }
 
-        fn read(
-            &self,
-            _: Duration,
-            _: usize,
-            each: &mut dyn FnMut(i32, i64, Option<&[u8]>),
-        ) -> Result<(), String> {
+        fn read(&self, _: Duration, _: usize, each: &mut TakesRecord<'_>) -> Result<(), String> {
             let mut next = self.next.lock().unwrap();
             if *next < 10 {
                 each(0, *next, None);

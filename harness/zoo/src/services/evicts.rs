@@ -43,7 +43,7 @@ impl Path for EvictingService {
             self.orders.evict(change.order).await?;
             self.confession.admit("evicted", &change.name(version));
         }
-        if number % 10 == 0 {
+        if number.is_multiple_of(10) {
             tokio::time::sleep(WAIT).await;
             self.confession.admit("kept-waiting", &change.name(version));
         }

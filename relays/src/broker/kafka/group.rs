@@ -1,6 +1,6 @@
 //! A member of a consumer group, which commits its offsets by itself.
 
-use crate::broker::GroupSession;
+use crate::broker::{GroupSession, TakesRecord};
 use contract::consumer::ConsumerConfig;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -56,12 +56,7 @@ impl GroupSession for KafkaMember {
         Ok(assigned.count() > 0)
     }
 
-    fn read(
-        &self,
-        wait: Duration,
-        most: usize,
-        each: &mut dyn FnMut(i32, i64, Option<&[u8]>),
-    ) -> Result<(), String> {
+    fn read(&self, wait: Duration, most: usize, each: &mut TakesRecord<'_>) -> Result<(), String> {
         let mut wait = wait;
         for come in 0..most {
             match self.consumer.poll(wait) {
