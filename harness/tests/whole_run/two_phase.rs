@@ -104,7 +104,7 @@ transaction_timeout = "1s"
 
 [expect.two-phase]
 lost = 0
-blocked_consumers = ">= 400ms"
+blocked_consumers = ">= 750ms"
 "#;
 
 #[test]
