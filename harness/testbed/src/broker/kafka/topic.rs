@@ -2,7 +2,8 @@
 //! deleted after it. Always over the direct listener.
 
 use super::client;
-use crate::broker::{Length, Topic, Visible};
+use super::reader::KafkaReader;
+use crate::broker::{Length, Reader, Topic, Visible};
 use crate::event::SENTINEL_KEY;
 use crate::identity::Identity;
 use futures::FutureExt;
@@ -12,7 +13,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use std::sync::Arc;
@@ -61,12 +62,12 @@ impl KafkaTopic {
         for result in results {
             result.map_err(|(_, code)| self.failed("creating", &code))?;
         }
-        let consumer = self.consumer(Visible::All)?;
+        let reader = self.reader(Visible::All)?;
         let this = self.clone();
         blocking(move || {
             let deadline = Instant::now() + ADMIN_TIMEOUT;
             loop {
-                match this.ends(&consumer) {
+                match this.ends(&reader) {
                     Ok(_) => return Ok(()),
                     Err(e) if Instant::now() > deadline => {
                         return Err(format!(
@@ -99,9 +100,9 @@ impl KafkaTopic {
 
     /// Whether it has no record, aborted ones included.
     async fn has_none(&self) -> Result<bool, String> {
-        let consumer = self.consumer(Visible::All)?;
+        let reader = self.reader(Visible::All)?;
         let this = self.clone();
-        blocking(move || Ok(this.ends(&consumer)?.iter().all(|end| *end == 0))).await
+        blocking(move || Ok(this.ends(&reader)?.iter().all(|end| *end == 0))).await
     }
 
     /// Closes it to every producer: no record above 100 bytes is taken any more (markers of
@@ -169,8 +170,8 @@ impl KafkaTopic {
     }
 
     async fn wait_until_stable(&self, deadline: Instant) -> Result<(), String> {
-        let all = self.consumer(Visible::All)?;
-        let stable = self.consumer(Visible::Committed)?;
+        let all = self.reader(Visible::All)?;
+        let stable = self.reader(Visible::Committed)?;
         let this = self.clone();
         blocking(move || {
             loop {
@@ -190,13 +191,13 @@ impl KafkaTopic {
         .await
     }
 
-    /// Returns the end offset of each partition, as this consumer's isolation level sees it.
-    fn ends(&self, consumer: &BaseConsumer) -> Result<Vec<i64>, String> {
+    /// Returns the end offset of each partition, as far as this reader gets to see it.
+    fn ends(&self, reader: &KafkaReader) -> Result<Vec<i64>, String> {
         (0..self.partitions)
             .map(|partition| {
-                consumer
-                    .fetch_watermarks(&self.name, partition, ADMIN_TIMEOUT)
-                    .map(|(_, high)| high)
+                reader
+                    .ends(&self.name, partition, ADMIN_TIMEOUT)
+                    .map(|(_, end)| end)
                     .map_err(|e| self.failed("asking for the end of", &e))
             })
             .collect()
@@ -209,8 +210,8 @@ impl KafkaTopic {
             .map_err(|e| self.failed("connecting for", &e))
     }
 
-    fn consumer(&self, visible: Visible) -> Result<BaseConsumer, String> {
-        client::consumer(&self.bootstrap, visible).map_err(|e| self.failed("connecting for", &e))
+    fn reader(&self, visible: Visible) -> Result<KafkaReader, String> {
+        KafkaReader::new(&self.bootstrap, visible).map_err(|e| self.failed("connecting for", &e))
     }
 
     fn failed(&self, doing: &str, error: &dyn std::fmt::Display) -> String {
@@ -241,7 +242,7 @@ impl Topic for KafkaTopic {
 
     fn length(&self) -> Result<Box<dyn Length>, String> {
         Ok(Box::new(Watermarks {
-            consumer: Arc::new(self.consumer(Visible::All)?),
+            reader: Arc::new(self.reader(Visible::All)?),
             topic: self.clone(),
         }))
     }
@@ -249,15 +250,15 @@ impl Topic for KafkaTopic {
 
 /// The length of a topic by its watermarks, transaction markers included.
 struct Watermarks {
-    consumer: Arc<BaseConsumer>,
+    reader: Arc<KafkaReader>,
     topic: KafkaTopic,
 }
 
 impl Length for Watermarks {
     fn records(&self) -> BoxFuture<'_, Result<u64, String>> {
-        let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
+        let (reader, topic) = (Arc::clone(&self.reader), self.topic.clone());
         blocking(move || {
-            let ends = topic.ends(&consumer)?;
+            let ends = topic.ends(&reader)?;
             Ok(ends.iter().map(|end| end.unsigned_abs()).sum())
         })
         .boxed()
