@@ -78,6 +78,7 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
     suite.timestamp = record.started_at.parse().ok();
     for (key, value) in [
         ("kind", strategy.kind.as_str()),
+        ("broker", strategy.broker.as_str()),
         ("relay", &strategy.what()),
         ("verdict", figures::verdict(strategy.verdict)),
         ("seed", &record.seed.to_string()),

@@ -362,21 +362,46 @@ fn match_target(
         (Target::Process(Victim::POSTGRES), Ground::Database) => {}
         (other, Ground::Database) => s.problem(
             target_entry.span(),
-            format!("`{}` works on the database server, and {} is not that", info.name, other.name()),
+            format!(
+                "`{}` works on the database server, and {} is not that",
+                info.name,
+                other.name()
+            ),
             "write target = \"postgres-server\"",
         ),
         (Target::Process(victim), Ground::Links) => s.problem(
             kind_entry.span(),
-            format!("`{}` does not work on a process, and {} is one", info.name, victim.name()),
-            "a process takes kill, restart or pause; for the network take a link (orders->postgres, orders->kafka, orders->redis, relay->postgres, relay->kafka, relay->redis) or a side (kafka, postgres, redis)",
+            format!(
+                "`{}` does not work on a process, and {} is one",
+                info.name,
+                victim.name()
+            ),
+            format!(
+                "a process takes kill, restart or pause; for the network take a link or a side: {}",
+                named(|target| !matches!(target, Target::Process(_)))
+            ),
         ),
         (Target::Process(_), Ground::Process) | (_, Ground::Links) => {}
         (link, Ground::Process) => s.problem(
             target_entry.span(),
-            format!("`{}` works on a process, and {} is a link", info.name, link.name()),
-            "target one of order-service, relay, consumer-NAME, postgres-server, kafka-server, redis-server; or take kind = \"down\" to cut the link",
+            format!(
+                "`{}` works on a process, and {} is a link",
+                info.name,
+                link.name()
+            ),
+            format!(
+                "target one of consumer-NAME, {}; or take kind = \"down\" to cut the link",
+                named(|target| matches!(target, Target::Process(_)))
+            ),
         ),
     }
+}
+
+/// Returns the names of some targets, separated by commas.
+fn named(some: fn(&Target) -> bool) -> String {
+    let all = known_targets().into_iter();
+    let names = all.filter(|(_, target)| some(target)).map(|(name, _)| name);
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Why an attribute is not one of this kind.

@@ -17,7 +17,7 @@ pub enum Server {
 }
 
 /// The names of one server, of its process, and of the links to it, each with a line of explanation.
-struct Row {
+struct ServerNames {
     title: &'static str,
     side: NameAndWhat,
     orders: NameAndWhat,
@@ -35,7 +35,7 @@ macro_rules! row {
         $name:literal, $title:literal,
         $side:literal, $orders:literal, $relay:literal, $process:literal
     ) => {
-        Row {
+        ServerNames {
             title: $title,
             side: ($name, concat!("every link to ", $title, $side)),
             orders: (
@@ -58,7 +58,7 @@ macro_rules! row {
 }
 
 #[rustfmt::skip]
-const ROWS: [Row; Server::ALL.len()] = [
+const ROWS: [ServerNames; Server::ALL.len()] = [
     row!("postgres", "PostgreSQL", "", "", "", "PostgreSQL with all its backends"),
     row!("kafka", "Kafka", "", " (dual write only)", "", "the Kafka broker"),
     row!(
@@ -74,7 +74,7 @@ impl Server {
     /// These are all servers.
     pub const ALL: [Self; 3] = [Self::Postgres, Self::KAFKA, Self::Redis];
 
-    fn row(self) -> &'static Row {
+    fn row(self) -> &'static ServerNames {
         match self {
             Self::Postgres => &ROWS[0],
             Self::Broker(BrokerKind::Kafka) => &ROWS[1],
@@ -160,17 +160,15 @@ impl Link {
     /// Every link that a strategy can have.
     pub const ALL: [Link; Server::ALL.len() * (1 + Instance::MOST)] = {
         let mut all = [Self::ORDERS_POSTGRES; Server::ALL.len() * (1 + Instance::MOST)];
-        let (mut server, mut next) = (0, 0);
+        let (mut server, mut n) = (0, 0);
         while server < Server::ALL.len() {
-            all[next] = Self::Orders(Server::ALL[server]);
-            next += 1;
-            let mut n = 0;
-            while n < Instance::MOST {
-                all[next] = Self::Relay(Instance::ALL[n], Server::ALL[server]);
-                next += 1;
-                n += 1;
-            }
+            all[server] = Self::Orders(Server::ALL[server]);
             server += 1;
+        }
+        while n < Server::ALL.len() * Instance::MOST {
+            let (relay, server) = (n / Server::ALL.len(), n % Server::ALL.len());
+            all[Server::ALL.len() + n] = Self::Relay(Instance::ALL[relay], Server::ALL[server]);
+            n += 1;
         }
         all
     };
