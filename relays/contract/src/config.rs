@@ -2,6 +2,7 @@
 
 use crate::cache::{CacheFill, CacheMode};
 use crate::publish::PublishPolicy;
+pub use crate::rabbitmq::{QueueKind, RabbitMqTarget};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 //! of Kafka's ([`crate::recoverer`], and `two_phase` of the service).
 
 pub(crate) mod kafka;
+pub(crate) mod rabbitmq;
 
 use crate::persistence::Persistence;
 use futures::future::BoxFuture;
@@ -28,7 +29,7 @@ pub(crate) struct Undelivered {
 
 /// Who is told what became of an event.
 pub(crate) trait Awaits: Send + Sync + 'static {
-    /// Takes the offset that the event has, or why it has none.
+    /// Takes the offset that the event has (or [`crate::trace::NO_OFFSET`]), or why it has none.
     fn told(self, fate: Result<u64, Undelivered>);
 }
 
