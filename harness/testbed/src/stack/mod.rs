@@ -14,6 +14,7 @@ pub mod ports;
 mod postgres_client;
 mod postgres_server;
 mod postgres_version;
+pub mod rabbitmq_server;
 mod redis_client;
 mod redis_server;
 mod slot_limit;
