@@ -2,11 +2,15 @@
 //!
 //! Erlang is started without the scripts of a distribution: they change users, and start an epmd that nobody ends.
 
+use super::StackError;
+use super::beside::{BesideKind, StartedServer, StartingServer};
+use super::ports::is_held_by;
 use super::redis_server::libraries;
-use super::{StackError, ports};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready, Stop};
+use crate::scenario::Server;
 use futures::FutureExt;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -31,8 +35,16 @@ const CONFIGURATION: &str = "rabbitmq.conf";
 const PLUGINS: &str = "enabled_plugins";
 const COOKIE: &str = ".erlang.cookie";
 
-/// Returns how the node is told to end.
-pub fn stop() -> Stop {
+/// The row of RabbitMQ.
+pub(super) const KIND: BesideKind = BesideKind {
+    server: Server::RABBITMQ,
+    ports: 3,
+    stop,
+    is_installed,
+    start: |starting| start(starting).boxed(),
+};
+
+fn stop() -> Stop {
     Stop {
         within: STOP_WITHIN,
         ..Stop::default()
@@ -40,92 +52,71 @@ pub fn stop() -> Stop {
 }
 
 /// Whether the install script brought it.
-pub fn is_installed(programs: &Path) -> bool {
+fn is_installed(programs: &Path) -> bool {
     let folder = programs.join(FOLDER);
     folder.join("erts/bin/erlexec").is_file() && folder.join("server/plugins").is_dir()
 }
 
-/// Says what brings it, where it was not brought: before anything else is started for nothing.
-pub fn must_be_installed(programs: &Path) -> Result<(), StackError> {
-    if is_installed(programs) {
-        return Ok(());
-    }
-    let missing = programs.join(FOLDER);
-    Err(failed(format!(
-        "a strategy of the scenario publishes to RabbitMQ, and {} is not there: run `stack/install.sh rabbitmq` \
-         (`make run SCENARIO=...` does, where it is wanted), or say with --programs where its `.stack` folder is",
-        missing.display()
-    )))
-}
-
 /// These are the ports of one node.
 #[derive(Debug, Clone, Copy)]
-pub struct RabbitMqPorts {
-    /// Clients connect to this one.
-    pub clients: u16,
+struct RabbitMqPorts {
+    clients: u16,
     /// Nodes of a cluster would connect to this one.
-    pub nodes: u16,
+    nodes: u16,
     /// The port mapper listens on this one.
-    pub epmd: u16,
+    epmd: u16,
 }
 
-/// This is a RabbitMQ that runs, with its address and its version.
-pub struct RabbitMqServer {
-    /// This is the node.
-    pub child: Child,
-    /// This is its port mapper, without which it does not start.
-    pub epmd: Child,
-    /// This is the `host:port` at which clients reach it.
-    pub address: String,
-    /// This is its version, e.g. `3.10.8`.
-    pub version: String,
-}
-
-impl RabbitMqServer {
-    /// Starts it, with a folder of its own under `data`.
-    pub async fn start(
-        data: &Path,
-        logs: &Path,
-        programs: &Path,
-        ports: RabbitMqPorts,
-        reaper: &Arc<Reaper>,
-    ) -> Result<Self, StackError> {
-        must_be_installed(programs)?;
-        // Erlang looks for its own parts by full paths, whatever its working folder.
-        let installed = std::fs::canonicalize(programs.join(FOLDER));
-        let installed = installed.map_err(|e| failed(format!("{}: {e}", programs.display())))?;
-        let version = version(&installed).map_err(failed)?;
-        let folder = data.join("rabbitmq");
-        make(&folder, ports).map_err(|e| failed(format!("{}: {e}", folder.display())))?;
-        let folder = std::fs::canonicalize(&folder)
-            .map_err(|e| failed(format!("{}: {e}", folder.display())))?;
-        let epmd = start_epmd(&installed, &folder, logs, ports.epmd, reaper).await?;
-        let spec = ChildSpec {
-            name: "rabbitmq-server".into(),
-            program: installed.join("erts/bin/erlexec"),
-            args: arguments(),
-            env: environment(&installed, &folder, ports),
-            user: None,
-            folder: Some(folder),
-            log: logs.join("rabbitmq-server.log"),
-            ready: Ready::Answers(Arc::new(move || answers(ports.clients).boxed())),
-            ready_within: READY_WITHIN,
-        };
-        let child = Child::start(spec, reaper)
-            .await
-            .map_err(|e| failed(e.to_string()))?;
-        // Any RabbitMQ answers alike; ours must be the one.
-        let port = ports.clients;
-        if !child.pid().is_some_and(|pid| ports::is_held_by(port, pid)) {
-            return Err(failed(format!("port {port} is held by another process")));
-        }
-        Ok(Self {
-            child,
-            epmd,
-            address: format!("127.0.0.1:{port}"),
-            version,
-        })
+/// Starts it with a folder of its own.
+async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError> {
+    let StartingServer {
+        data,
+        logs,
+        programs,
+        ports,
+        reaper,
+    } = starting;
+    let [clients, nodes, epmd] = *ports else {
+        return Err(failed("it needs three ports".into()));
+    };
+    let ports = RabbitMqPorts {
+        clients,
+        nodes,
+        epmd,
+    };
+    // Erlang looks for its own parts by full paths, whatever its working folder.
+    let installed = std::fs::canonicalize(programs.join(FOLDER));
+    let installed = installed.map_err(|e| failed(format!("{}: {e}", programs.display())))?;
+    let version = version(&installed).map_err(failed)?;
+    let folder = data.join("rabbitmq");
+    let explain = |e: std::io::Error| failed(format!("{}: {e}", data.display()));
+    make(&folder, ports).map_err(explain)?;
+    let folder = std::fs::canonicalize(&folder).map_err(explain)?;
+    let epmd = start_epmd(&installed, &folder, logs, epmd, reaper).await?;
+    let spec = ChildSpec {
+        name: "rabbitmq-server".into(),
+        program: installed.join("erts/bin/erlexec"),
+        args: arguments(),
+        env: environment(&installed, &folder, ports),
+        user: None,
+        folder: Some(folder),
+        log: logs.join("rabbitmq-server.log"),
+        ready: Ready::Answers(Arc::new(move || answers(clients).boxed())),
+        ready_within: READY_WITHIN,
+    };
+    let child = Child::start(spec, reaper)
+        .await
+        .map_err(|e| failed(e.to_string()))?;
+    // Any RabbitMQ answers alike; ours must be the one.
+    if !child.pid().is_some_and(|pid| is_held_by(clients, pid)) {
+        return Err(failed(format!("port {clients} is held by another process")));
     }
+    Ok(StartedServer {
+        child,
+        helpers: vec![epmd],
+        version,
+        settings: BTreeMap::new(),
+    })
 }
 
 fn failed(reason: String) -> StackError {
@@ -161,7 +152,7 @@ async fn start_epmd(
     let epmd = Child::start(spec, reaper)
         .await
         .map_err(|e| failed(e.to_string()))?;
-    if !epmd.pid().is_some_and(|pid| ports::is_held_by(port, pid)) {
+    if !epmd.pid().is_some_and(|pid| is_held_by(port, pid)) {
         return Err(failed(format!("port {port} is held by another process")));
     }
     Ok(epmd)
@@ -314,8 +305,6 @@ mod tests {
     fn given_what_was_installed_when_it_is_asked_for_then_its_version_is_that_of_its_application() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!is_installed(folder.path()));
-        let error = must_be_installed(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("stack/install.sh rabbitmq"), "{error}");
         let plugins = folder.path().join("server/plugins");
         for name in ["rabbit_common-3.10.8", "rabbit-3.10.8", "ra-2.2.0"] {
             std::fs::create_dir_all(plugins.join(name)).unwrap();

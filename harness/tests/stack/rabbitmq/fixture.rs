@@ -4,28 +4,42 @@ use crate::not_done::not_done;
 use crate::patience::PATIENCE;
 use crate::{programs, reaper};
 use futures::FutureExt;
-use harness::broker::{Broker, From, Next, Reader, Topic, Visible, rabbitmq};
+use harness::broker::{Broker, From, Next, Reader, Topic, Visible, at};
 use harness::envelope::Wire;
 use harness::identity::{Identity, RunKey};
+use harness::process::Child;
+use harness::scenario::{Server, Victim};
 use harness::stack::data_folder::DataFolder;
-use harness::stack::ports::{self, Reserved};
-use harness::stack::rabbitmq_server::{RabbitMqPorts, RabbitMqServer, is_installed};
+use harness::stack::{Jit, Provider, ServerSettings, Stack, is_installed};
 use relays::RabbitMqPublisher;
 use relays::amqp::{Conversation, Heard, Opening, Reply, request};
-use relays::config::{QueueKind, RabbitMqTarget};
+use relays::config::{BrokerKind, QueueKind, RabbitMqTarget};
 use relays::publisher::{Offer, PublishError, Publisher};
 use relays::source::Event;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-/// The server with what it needs.
+/// A stack with RabbitMQ, and without Kafka.
 pub struct TestRabbit {
-    pub server: RabbitMqServer,
-    _ports: Reserved<3>,
+    stack: Stack,
+    pub address: String,
     _folder: DataFolder,
+}
+
+impl TestRabbit {
+    /// The server's process.
+    pub fn server(&self) -> &Child {
+        self.stack.server(Victim::Server(Server::RABBITMQ)).unwrap()
+    }
+
+    /// The URL of Toxiproxy's admin API.
+    pub fn toxiproxy_url(&self) -> &str {
+        &self.stack.info().toxiproxy_url
+    }
 }
 
 /// The turn of one test, with a topic of its own.
@@ -41,19 +55,23 @@ async fn start() -> Mutex<TestRabbit> {
     let reaper = reaper();
     let name = format!("outbox-harness rabbit {}", std::process::id());
     let folder = DataFolder::make(&std::env::temp_dir().join(name), None, &reaper).unwrap();
-    let held = ports::reserve::<3>().unwrap();
-    let [clients, nodes, epmd] = held.numbers;
-    let ports = RabbitMqPorts {
-        clients,
-        nodes,
-        epmd,
+    let provider = Provider::Local {
+        data: folder.path().join("data"),
+        logs: folder.path().join("logs"),
+        programs: programs(),
+        jit: Jit::C1,
+        settings: ServerSettings {
+            servers: BTreeSet::from([Server::RABBITMQ]),
+            ..ServerSettings::default()
+        },
     };
-    let logs = folder.path().join("logs");
-    std::fs::create_dir(&logs).unwrap();
-    let server = RabbitMqServer::start(folder.path(), &logs, &programs(), ports, &reaper).await;
+    let stack = Stack::start(provider, &reaper).await.unwrap();
+    assert_eq!(stack.info().kafka(), None);
+    let known = stack.broker(BrokerKind::RabbitMq).unwrap();
+    assert!(known.version.starts_with(char::is_numeric), "{known:?}");
     Mutex::new(TestRabbit {
-        server: server.unwrap(),
-        _ports: held,
+        address: known.address.clone(),
+        stack,
         _folder: folder,
     })
 }
@@ -61,13 +79,13 @@ async fn start() -> Mutex<TestRabbit> {
 /// A turn on the server; `None` where it is not installed, which names the test as not done.
 pub async fn turn() -> Option<Turn> {
     static SERVER: OnceCell<Mutex<TestRabbit>> = OnceCell::const_new();
-    if !is_installed(&programs()) {
+    if !is_installed(Server::RABBITMQ, &programs()) {
         not_done("RabbitMQ is not installed (`stack/install.sh rabbitmq`)");
         return None;
     }
     let rabbit = SERVER.get_or_init(start).await.lock().await;
     let key = RunKey::random();
-    let broker = rabbitmq::at(&rabbit.server.address);
+    let broker = at(BrokerKind::RabbitMq, &rabbit.address);
     let name = format!("test.rabbitmq.{}", key.run);
     let topic = broker.topic(&name, 1);
     topic.create().await.unwrap();
@@ -92,7 +110,7 @@ pub struct ReadRecord {
 impl Turn {
     pub fn target(&self, queue: QueueKind) -> RabbitMqTarget {
         RabbitMqTarget {
-            address: self.rabbit.server.address.clone(),
+            address: self.rabbit.address.clone(),
             topic: self.name.clone(),
             confirms: true,
             mandatory: true,

@@ -130,7 +130,7 @@ async fn given_a_server_that_is_killed_when_it_is_back_then_everything_confirmed
             }
             publisher.progress().await;
         }
-        turn.rabbit.server.child.kill().await.unwrap();
+        turn.rabbit.server().kill().await.unwrap();
         let error = loop {
             match publisher.durable() {
                 Ok(_) => publisher.progress().await,
@@ -144,7 +144,7 @@ async fn given_a_server_that_is_killed_when_it_is_back_then_everything_confirmed
             "{confirmed} of {offered}"
         );
         publisher.abandon().await;
-        turn.rabbit.server.child.restart().await.unwrap();
+        turn.rabbit.server().restart().await.unwrap();
         let read = turn.read_from(0).await;
         assert_first_appearances(&read, 0..confirmed);
         // And it goes on with what is not durable
@@ -171,7 +171,7 @@ async fn given_a_server_that_stands_still_and_is_killed_then_what_counts_as_dura
             ..turn.target(QueueKind::Classic)
         });
         publisher.connect().await.unwrap();
-        turn.rabbit.server.child.pause().await.unwrap();
+        turn.rabbit.server().pause().await.unwrap();
         for number in 0..50 {
             assert_eq!(offer(&mut publisher, number).unwrap(), Offer::Taken);
         }
@@ -184,8 +184,8 @@ async fn given_a_server_that_stands_still_and_is_killed_then_what_counts_as_dura
             publish(&mut publisher, 50..100).await.unwrap();
             assert_eq!(publisher.durable().unwrap(), 100);
         }
-        turn.rabbit.server.child.kill().await.unwrap();
-        turn.rabbit.server.child.restart().await.unwrap();
+        turn.rabbit.server().kill().await.unwrap();
+        turn.rabbit.server().restart().await.unwrap();
         assert_eq!(turn.read_from(0).await, []);
         turn.clear().await;
     }
@@ -203,7 +203,7 @@ async fn given_no_queue_at_all_when_events_are_mandatory_then_none_counts_as_del
         publisher.connect().await.unwrap();
         publish(&mut publisher, 0..10).await.unwrap();
         let queues = [turn.name.clone(), format!("{}.observer", turn.name)];
-        delete_queues(&turn.rabbit.server.address, queues).await;
+        delete_queues(&turn.rabbit.address, queues).await;
         let published = publish(&mut publisher, 10..20).await;
         match published {
             Err(error) => {
@@ -222,9 +222,9 @@ async fn given_no_queue_at_all_when_events_are_mandatory_then_none_counts_as_del
 async fn given_a_link_that_is_cut_when_it_is_back_then_events_go_on_in_order_from_the_first_that_is_not_durable()
  {
     let Some(turn) = turn().await else { return };
-    let client = ToxiproxyClient::new(&crate::stack().await.toxiproxy_url).unwrap();
+    let client = ToxiproxyClient::new(turn.rabbit.toxiproxy_url()).unwrap();
     let proxy = turn.name.clone();
-    let upstream = &turn.rabbit.server.address;
+    let upstream = &turn.rabbit.address;
     let address = client
         .create(&proxy, "127.0.0.1:0", upstream)
         .await
