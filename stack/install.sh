@@ -7,11 +7,12 @@
 #   .stack/connect    Kafka Connect's jars, and Debezium below them, pinned by stack/connect.xml
 #   .stack/bin        Toxiproxy, pinned below
 #   .stack/redis      Redis, only when asked: `install.sh redis` (scenarios whose strategies have a cache)
+#   .stack/rabbitmq   RabbitMQ and its Erlang, only when asked: `install.sh rabbitmq` (strategies with that broker)
 #
 # As root it installs missing packages itself (Debian, Ubuntu); as an ordinary user it names the
 # one command that needs root, and ends. `install.sh packages` does only what needs root: where the rest
-# must not belong to root, call it first, as in action.yml. `install.sh redis` does only that: it unpacks
-# the distribution's package, which needs no root and starts nothing, or takes the redis-server that is there.
+# must not belong to root, call it first, as in action.yml. `install.sh redis` and `install.sh rabbitmq` do only
+# that: they unpack the distribution's packages, which needs no root and starts nothing, or take what is there.
 set -euo pipefail
 
 TOXIPROXY_VERSION=2.12.0
@@ -21,6 +22,8 @@ GO_OLDEST=1.23.0
 JAVA_OLDEST=17
 # The oldest that scripts of the cache are known to work with.
 REDIS_OLDEST=6.0.0
+# The oldest with streams, which the observer reads.
+RABBITMQ_OLDEST=3.9.0
 DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -341,6 +344,91 @@ install_redis() {
     take_place "$new" "$stack/redis"
 }
 
+# rabbitmq_works FOLDER: whether Erlang runs there, with its libraries beside it, and the server is new enough.
+rabbitmq_works() {
+    local version
+    # It must be able to hash passwords: what crypto links to is often what is missing.
+    LD_LIBRARY_PATH=$1/lib ROOTDIR=$1/erlang BINDIR=$1/erts/bin EMU=beam PROGNAME=erl \
+        "$1/erts/bin/erlexec" -noinput -boot start_clean \
+        -eval 'ok = crypto:start(), halt().' >/dev/null 2>&1 </dev/null || return 1
+    version=$(rabbitmq_version "$1/server") || return 1
+    at_least "$version" "$RABBITMQ_OLDEST"
+}
+
+# rabbitmq_version FOLDER: by the name of its own application, `plugins/rabbit-3.10.8`.
+rabbitmq_version() {
+    local found
+    for found in "$1"/plugins/rabbit-[0-9]*; do
+        [ -e "$found" ] || return 1
+        found=${found##*/rabbit-}
+        echo "${found%.ez}"
+        return 0
+    done
+}
+
+# Fetches into this folder the packages of RabbitMQ, of Erlang as far as it needs it, and of the libraries that
+# Erlang needs and that are not there.
+fetch_rabbitmq() {
+    local wanted=(rabbitmq-server) package
+    for package in $(apt-cache depends --recurse --important rabbitmq-server 2>/dev/null |
+        grep '^erlang-[a-z0-9-]*$' | sort -u); do
+        wanted+=("$package")
+    done
+    for package in $(apt-cache depends erlang-base erlang-crypto 2>/dev/null |
+        sed -n 's/^ *Depends: \(lib[^<]*\|zlib[^<]*\)$/\1/p' | sort -u); do
+        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' ||
+            wanted+=("$package")
+    done
+    # Without lists, nothing of Erlang is known.
+    [ ${#wanted[@]} -gt 1 ] || return 1
+    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root "${wanted[@]}" </dev/null >&2)
+}
+
+# The server and the Erlang that the machine has are linked to; else the distribution's packages are unpacked, not
+# installed: so no service is started, no epmd either, and nobody has to be root.
+install_rabbitmq() {
+    local new=$stack/rabbitmq.new server package erts
+    rabbitmq_works "$stack/rabbitmq" && return 0
+    mkdir -p "$stack"
+    rm -rf "$new"
+    mkdir -p "$new/lib" "$new/packages"
+    server=$(printf '%s\n' /usr/lib/rabbitmq/lib/rabbitmq_server-* | sort -V | tail -n 1)
+    if [ -d "$server/plugins" ] && have erl; then
+        say "RabbitMQ is $server"
+        ln -s "$server" "$new/server"
+        ln -s "$(erl -noinput -boot start_clean -eval 'io:put_chars(code:root_dir()), halt().' </dev/null)" \
+            "$new/erlang"
+    elif have apt-get && have dpkg-deb; then
+        say "unpacking RabbitMQ and Erlang into .stack/rabbitmq"
+        if ! fetch_rabbitmq "$new/packages"; then
+            # What the lists name may be replaced by now.
+            if [ "$(id -u)" != 0 ]; then
+                say "the packages could not be fetched. This needs root, once; then call again:"
+                die "  sudo apt-get update"
+            fi
+            apt-get update -qq </dev/null >&2
+            fetch_rabbitmq "$new/packages" || die "apt-get could not fetch RabbitMQ; what it said is above"
+        fi
+        for package in "$new"/packages/*.deb; do
+            dpkg-deb -x "$package" "$new/unpacked"
+        done
+        mv "$new/unpacked/usr/lib/erlang" "$new/erlang"
+        mv "$new"/unpacked/usr/lib/rabbitmq/lib/rabbitmq_server-* "$new/server"
+        rm -rf "$new/unpacked/usr/lib/rabbitmq"
+        find "$new/unpacked" -name '*.so*' ! -type d -exec cp -P -t "$new/lib" {} +
+    else
+        die "RabbitMQ is missing: install it ($RABBITMQ_OLDEST or newer) with its Erlang, and call again"
+    fi
+    rm -rf "$new/packages" "$new/unpacked"
+    # The folder of Erlang's runtime has its version in its name.
+    for erts in "$new"/erlang/erts-*; do
+        ln -sfn "erlang/${erts##*/}" "$new/erts"
+    done
+    rabbitmq_works "$new" || die "RabbitMQ does not run here, or is older than $RABBITMQ_OLDEST:" \
+        "install another one, and call again"
+    take_place "$new" "$stack/rabbitmq"
+}
+
 main() {
     case "${1:-}" in
         "") ;;
@@ -352,7 +440,11 @@ main() {
             install_redis
             return 0
             ;;
-        *) die "\`$1\` is nothing that it can do; possible: packages, redis" ;;
+        rabbitmq)
+            install_rabbitmq
+            return 0
+            ;;
+        *) die "\`$1\` is nothing that it can do; possible: packages, redis, rabbitmq" ;;
     esac
     if [ -e "$stamp" ] && all_is_there && [ -z "$(missing_packages)" ]; then
         check_rust

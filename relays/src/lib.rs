@@ -4,6 +4,7 @@
 //! processes of the harness (`outbox-harness order-service`, `outbox-harness relay`), so that it can
 //! be killed for real.
 
+pub mod amqp;
 mod broker;
 pub mod cache;
 pub mod consumer;
@@ -17,4 +18,5 @@ pub mod service;
 pub mod source;
 
 pub use broker::kafka::KafkaPublisher;
+pub use broker::rabbitmq::RabbitMqPublisher;
 pub use contract::{config, order, publish, signal, trace};

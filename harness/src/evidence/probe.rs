@@ -86,6 +86,7 @@ pub(super) async fn crosses(
     };
     let request: &[u8] = match link.server() {
         Server::Broker(BrokerKind::Kafka) => KAFKA_API_VERSIONS,
+        Server::Broker(BrokerKind::RabbitMq) => AMQP_HEADER,
         Server::Postgres => POSTGRES_SSL_REQUEST,
         Server::Redis => REDIS_PING,
     };
@@ -106,6 +107,8 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
+/// This is answered with the first method of a connection, before any log-in.
+const AMQP_HEADER: &[u8] = b"AMQP\0\0\x09\x01";
 /// This is answered with a line, before any log-in too.
 const REDIS_PING: &[u8] = b"PING\r\n";
 
@@ -204,7 +207,8 @@ mod tests {
                 // The port is known as ours for as long as there is a connection
                 assert_eq!(ours.now(), HashSet::from([client.port()]));
                 let request = match link.server() {
-                    Server::KAFKA => api_versions,
+                    Server::Broker(BrokerKind::Kafka) => api_versions,
+                    Server::Broker(BrokerKind::RabbitMq) => b"AMQP\0\0\x09\x01",
                     Server::Postgres => ssl_request,
                     Server::Redis => b"PING\r\n",
                 };

@@ -16,6 +16,7 @@ mod observer;
 mod patience;
 mod pending;
 mod process;
+mod rabbitmq;
 mod relay;
 mod service;
 mod toxiproxy;

@@ -3,6 +3,7 @@
 pub use crate::broker::BrokerKind;
 use crate::cache::{CacheFill, CacheMode};
 use crate::publish::PublishPolicy;
+pub use crate::rabbitmq::{QueueKind, RabbitMqTarget};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ pub struct KafkaTarget {
 pub enum BrokerTarget {
     /// The broker is Apache Kafka.
     Kafka(KafkaTarget),
+    /// The broker is RabbitMQ.
+    RabbitMq(RabbitMqTarget),
 }
 
 impl BrokerTarget {
@@ -81,6 +84,7 @@ impl BrokerTarget {
     pub fn kind(&self) -> BrokerKind {
         match self {
             Self::Kafka(_) => BrokerKind::Kafka,
+            Self::RabbitMq(_) => BrokerKind::RabbitMq,
         }
     }
 
@@ -88,6 +92,7 @@ impl BrokerTarget {
     pub fn topic(&self) -> &str {
         match self {
             Self::Kafka(target) => &target.topic,
+            Self::RabbitMq(target) => &target.topic,
         }
     }
 
@@ -95,6 +100,7 @@ impl BrokerTarget {
     pub fn kafka(&self) -> Result<&KafkaTarget, String> {
         match self {
             Self::Kafka(target) => Ok(target),
+            Self::RabbitMq(_) => Err(format!("this needs Kafka, and the broker is {}", self.kind().title())),
         }
     }
 }

@@ -9,5 +9,6 @@ pub mod config;
 pub mod consumer;
 pub mod order;
 pub mod publish;
+pub mod rabbitmq;
 pub mod signal;
 pub mod trace;

@@ -4,6 +4,7 @@
 
 pub(crate) mod kafka;
 mod publisher;
+pub(crate) mod rabbitmq;
 
 use crate::config::BrokerTarget;
 use crate::persistence::Persistence;
@@ -33,7 +34,7 @@ pub(crate) struct Undelivered {
 
 /// Who is told what became of an event.
 pub(crate) trait Awaits: Send + Sync + 'static {
-    /// Takes the offset that the event has, or why it has none.
+    /// Takes the offset that the event has (or [`crate::trace::NO_OFFSET`]), or why it has none.
     fn told(self, fate: Result<u64, Undelivered>);
 }
 
@@ -82,6 +83,9 @@ pub(crate) fn sender<A: Awaits>(
             delivery_timeout_ms,
             policy.idempotent_producer,
         )?),
+        BrokerTarget::RabbitMq(target) => {
+            Box::new(rabbitmq::RabbitMqSender::new(target, delivery_timeout_ms)?)
+        }
     })
 }
 
@@ -89,5 +93,6 @@ pub(crate) fn sender<A: Awaits>(
 pub(crate) fn member(target: &BrokerTarget, group: &str) -> Result<Box<dyn GroupSession>, String> {
     Ok(match target {
         BrokerTarget::Kafka(target) => Box::new(kafka::KafkaMember::join(target, group)?),
+        BrokerTarget::RabbitMq(_) => return Err(rabbitmq::no_groups(group)),
     })
 }

@@ -38,7 +38,7 @@ pub struct Delivery {
     pub position: u64,
     /// This is when the client reported it, on CLOCK_MONOTONIC, in nanoseconds.
     pub at_ns: u64,
-    /// The offset it has; or else whether it may have one all the same.
+    /// The offset it has (or [`crate::trace::NO_OFFSET`]); or else whether it may have one all the same.
     pub fate: Result<u64, Persistence>,
 }
 

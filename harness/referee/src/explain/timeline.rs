@@ -3,7 +3,7 @@
 use super::Explainer;
 use super::lives::Absence;
 use super::trail::Trail;
-use super::words::{how_it_ended, lsn, persistence, spoken};
+use super::words::{how_it_ended, lsn, offset, persistence, spoken};
 use crate::checkers::stale_reads::{answered, from};
 use crate::history::{
     FenceStep, Intent, NONE, Outcome, PendingState, ReadOutcome, Request, Stage, TraceRow, Tracer,
@@ -173,7 +173,7 @@ impl Explainer<'_> {
             Stage::Handed => (Rank::Handed, "handed to the producer".to_owned()),
             Stage::Delivered => (
                 Rank::Reported,
-                format!("delivery reported (offset {})", row.detail),
+                format!("delivery reported{}", offset(row.detail)),
             ),
             Stage::DeliveryFailed => (
                 Rank::Reported,

@@ -8,6 +8,7 @@ use crate::history::{Stage, TraceRow, Tracer};
 use crate::scenario::Instance;
 use crate::view::NEVER;
 use crate::view::{Span, Window, fault_name};
+use contract::trace::NO_OFFSET;
 
 /// At most so many simultaneous things are named in a sentence; the timeline has them all.
 const NAMED_TOGETHER: usize = 2;
@@ -76,6 +77,14 @@ pub fn persistence(detail: u64) -> &'static str {
         0 => "not persisted",
         1 => "possibly persisted",
         _ => "persisted",
+    }
+}
+
+/// Says which offset a delivery has, in brackets and after a blank; nothing where the broker does not say it.
+pub fn offset(detail: u64) -> String {
+    match detail {
+        NO_OFFSET => String::new(),
+        offset => format!(" (offset {offset})"),
     }
 }
 

@@ -61,6 +61,7 @@ macro_rules! row {
 const ROWS: [ServerNames; Server::ALL.len()] = [
     row!("postgres", "PostgreSQL", "", "", "", "PostgreSQL with all its backends"),
     row!("kafka", "Kafka", "", " (dual write only)", "", "the Kafka broker"),
+    row!("rabbitmq", "RabbitMQ", "", " (dual write only)", "", "the RabbitMQ server"),
     row!(
         "redis", "Redis", ", where a strategy has a `cache`", " (strategies with a `cache`)",
         " (cache = \"invalidate-by-relay\" only)", "Redis, where a strategy has a `cache`"
@@ -71,14 +72,18 @@ impl Server {
     /// Kafka is a broker.
     pub const KAFKA: Self = Self::Broker(BrokerKind::Kafka);
 
+    /// RabbitMQ is a broker.
+    pub const RABBITMQ: Self = Self::Broker(BrokerKind::RabbitMq);
+
     /// These are all servers.
-    pub const ALL: [Self; 3] = [Self::Postgres, Self::KAFKA, Self::Redis];
+    pub const ALL: [Self; 4] = [Self::Postgres, Self::KAFKA, Self::RABBITMQ, Self::Redis];
 
     fn row(self) -> &'static ServerNames {
         match self {
             Self::Postgres => &ROWS[0],
             Self::Broker(BrokerKind::Kafka) => &ROWS[1],
-            Self::Redis => &ROWS[2],
+            Self::Broker(BrokerKind::RabbitMq) => &ROWS[2],
+            Self::Redis => &ROWS[3],
         }
     }
 

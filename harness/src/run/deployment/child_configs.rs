@@ -7,7 +7,7 @@ use crate::run::{RunError, folder, trace};
 use crate::scenario::{BrokerChoice, Instance, Link, Server};
 use crate::stack::leftovers::cache_prefix;
 use relays::config::{
-    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, PostgresTarget, RelayCache, RelayConfig,
+    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, PostgresTarget, RabbitMqTarget, RelayCache, RelayConfig,
     ServiceCache, ServiceConfig, SourceConfig, TraceTarget,
 };
 use std::path::{Path, PathBuf};
@@ -185,6 +185,17 @@ impl Deployment<'_> {
     fn broker_at(&self, address: String) -> BrokerTarget {
         match &self.strategy.broker {
             BrokerChoice::Kafka => BrokerTarget::Kafka(self.kafka_at(address)),
+            BrokerChoice::RabbitMq {
+                queue,
+                confirms,
+                mandatory,
+            } => BrokerTarget::RabbitMq(RabbitMqTarget {
+                address,
+                topic: self.topic_name.clone(),
+                confirms: *confirms,
+                mandatory: *mandatory,
+                queue: *queue,
+            }),
         }
     }
 

@@ -2,6 +2,7 @@
 //! is, only the folder knows that is named after it.
 
 pub mod kafka;
+pub mod rabbitmq;
 
 use crate::identity::Identity;
 use futures::future::BoxFuture;
@@ -19,6 +20,7 @@ pub type Offsets = BTreeMap<i32, i64>;
 pub fn at(kind: BrokerKind, address: &str) -> Arc<dyn Broker> {
     match kind {
         BrokerKind::Kafka => kafka::at(address),
+        BrokerKind::RabbitMq => rabbitmq::at(address),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Servers that only some scenarios need: each is a row, which says how it is found, started and stopped.
 
 use super::ports::ReservedPorts;
-use super::{StackError, redis_server};
+use super::{StackError, rabbitmq_server, redis_server};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, Stop};
 use crate::scenario::Server;
@@ -48,7 +48,7 @@ pub(super) struct BesideKind {
 }
 
 /// Every such server has a row here.
-pub(super) const KINDS: [BesideKind; 1] = [redis_server::KIND];
+pub(super) const KINDS: [BesideKind; 2] = [rabbitmq_server::KIND, redis_server::KIND];
 
 /// Returns the row of a server; `None` for one that every local stack can have.
 pub(super) fn kind(server: Server) -> Option<&'static BesideKind> {

@@ -200,6 +200,12 @@ impl ExternalStack {
             .map_err(|e| format!("{e}\nis `listen` free, and an address of Toxiproxy's host?"))?;
         match link.server() {
             Server::Broker(BrokerKind::Kafka) => self.check_kafka_route(link, route).await,
+            // It names no such server, so nothing could be published there.
+            Server::Broker(kind @ BrokerKind::RabbitMq) => Err(format!(
+                "a stack that runs already has no {}: remove [link.\"{}\"]",
+                kind.title(),
+                link.name()
+            )),
             Server::Postgres => self.check_postgres_route(route).await,
             Server::Redis => {
                 let version = redis_client::version(&route.connect).await;

@@ -15,6 +15,7 @@ pub mod ports;
 mod postgres_client;
 mod postgres_server;
 mod postgres_version;
+mod rabbitmq_server;
 mod redis_client;
 mod redis_server;
 mod slot_limit;

@@ -56,7 +56,7 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         name: "redis-server".into(),
         program: programs.join(FOLDER).join("bin/redis-server"),
         args: arguments(port),
-        env: vec![("LD_LIBRARY_PATH".into(), libraries(programs))],
+        env: vec![("LD_LIBRARY_PATH".into(), libraries(&programs.join(FOLDER)))],
         user: None,
         folder: Some(folder),
         log: logs.join("redis-server.log"),
@@ -101,9 +101,9 @@ fn arguments(port: u16) -> Vec<String> {
     settings.concat().into_iter().map(str::to_owned).collect()
 }
 
-/// Its own libraries first, then where those of the machine are looked for anyway.
-fn libraries(programs: &Path) -> String {
-    let own = programs.join(FOLDER).join("lib").display().to_string();
+/// The libraries of what was unpacked into this folder first, then where those of the machine are looked for anyway.
+pub(super) fn libraries(folder: &Path) -> String {
+    let own = folder.join("lib").display().to_string();
     match std::env::var("LD_LIBRARY_PATH") {
         Ok(more) if !more.is_empty() => format!("{own}:{more}"),
         _ => own,

@@ -18,6 +18,9 @@ pub use writer::Trace;
 /// How the name of a life's file ends.
 pub const EXTENSION: &str = "trace";
 
+/// This stands for the offset of a delivery where the broker confirms deliveries without telling their offsets.
+pub const NO_OFFSET: u64 = u64::MAX;
+
 /// This is a step of an event's way through order service and relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -38,7 +41,7 @@ pub enum Stage {
     Decoded = 6,
     /// The event was handed to the broker's producer.
     Handed = 7,
-    /// The broker confirmed the delivery; the detail is the offset.
+    /// The broker confirmed the delivery; the detail is the offset, or [`NO_OFFSET`].
     Delivered = 8,
     /// The delivery failed; the detail is 0 for not persisted, 1 for possibly persisted, 2 for persisted.
     DeliveryFailed = 9,

@@ -4,7 +4,7 @@ mod group;
 mod persistence;
 pub(crate) mod prefix;
 mod publisher;
-mod reports;
+pub(crate) mod reports;
 mod sender;
 
 pub(crate) use group::KafkaMember;

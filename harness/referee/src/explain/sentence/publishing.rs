@@ -2,7 +2,7 @@
 
 use crate::explain::Explainer;
 use crate::explain::trail::{Passage, Trail};
-use crate::explain::words::{Sentence, named, persistence, process_of, spoken};
+use crate::explain::words::{Sentence, named, offset, persistence, process_of, spoken};
 use crate::history::{Stage, TraceRow, Tracer};
 use crate::scenario::{Publisher, StrategyKind};
 use crate::view::NEVER;
@@ -153,7 +153,7 @@ impl Explainer<'_> {
         };
         match end.stage {
             Stage::Delivered => {
-                format!("its delivery was reported at {at} (offset {})", end.detail)
+                format!("its delivery was reported at {at}{}", offset(end.detail))
             }
             Stage::DeliveryFailed => format!(
                 "its publish failed at {at} ({}){}",

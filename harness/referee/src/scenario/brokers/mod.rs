@@ -1,10 +1,12 @@
 //! `broker = "..."` of a strategy: to which system its events go, each with settings of its own.
 
 mod kafka;
+mod rabbitmq;
 
 use super::keys::{KeyInfo, Shape};
 use super::section::Section;
 use contract::broker::BrokerKind;
+use contract::config::QueueKind;
 use serde::{Deserialize, Serialize};
 
 /// This is the broker of a strategy, with the settings that only this system has.
@@ -14,6 +16,15 @@ pub enum BrokerChoice {
     /// It is Apache Kafka.
     #[default]
     Kafka,
+    /// It is RabbitMQ.
+    RabbitMq {
+        /// The strategy's queue is of this kind.
+        queue: QueueKind,
+        /// Whether what is published counts as delivered only when the broker has confirmed it.
+        confirms: bool,
+        /// Whether the broker returns what no queue gets.
+        mandatory: bool,
+    },
 }
 
 impl BrokerChoice {
@@ -21,6 +32,7 @@ impl BrokerChoice {
     pub fn kind(&self) -> BrokerKind {
         match self {
             Self::Kafka => BrokerKind::Kafka,
+            Self::RabbitMq { .. } => BrokerKind::RabbitMq,
         }
     }
 }
@@ -43,7 +55,7 @@ pub struct BrokerInfo {
 }
 
 /// Every broker has a row here.
-pub const BROKERS: [BrokerInfo; BrokerKind::ALL.len()] = [kafka::INFO];
+pub const BROKERS: [BrokerInfo; BrokerKind::ALL.len()] = [kafka::INFO, rabbitmq::INFO];
 
 fn broker_words() -> Vec<&'static str> {
     BrokerKind::ALL.map(BrokerKind::name).to_vec()

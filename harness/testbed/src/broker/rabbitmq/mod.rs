@@ -1,0 +1,72 @@
+//! RabbitMQ. What a topic is elsewhere is an exchange here, and beside it a stream that is bound to it with everything:
+//! a queue that is a log, from which the referee reads by offset as often as it likes. It is partition 0, the only one.
+//!
+//! The first record of each stream is the harness's own, so that the end of a stream can always be asked for
+//! ([`session::AmqpSession::end`]); it is never shown.
+
+mod reader;
+mod session;
+mod topic;
+mod wire;
+
+use super::{Broker, Offsets, Reader, Topic, Visible};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use reader::RabbitMqReader;
+use std::sync::Arc;
+use topic::RabbitMqTopic;
+
+/// A record of the harness's own has its key in this header, since only the queue's name can be its routing key.
+const OWN_KEY: &str = "outbox-harness-key";
+/// This is the key of the first record of each stream.
+const BIRTH_KEY: &str = "outbox-harness-birth";
+
+/// Returns the RabbitMQ at this `host:port`.
+pub fn at(address: &str) -> Arc<dyn Broker> {
+    Arc::new(RabbitMqBroker {
+        address: address.to_owned(),
+    })
+}
+
+/// Returns the name of the stream of this topic.
+fn stream_of(topic: &str) -> String {
+    format!("{topic}.observer")
+}
+
+#[derive(Debug)]
+struct RabbitMqBroker {
+    address: String,
+}
+
+impl Broker for RabbitMqBroker {
+    fn place(&self) -> String {
+        format!("RabbitMQ at {}", self.address)
+    }
+
+    fn topic(&self, name: &str, _partitions: i32) -> Box<dyn Topic> {
+        Box::new(RabbitMqTopic::new(&self.address, name))
+    }
+
+    /// AMQP has no question for all exchanges: none is named, so events that went elsewhere are not looked for.
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<String>, String>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn reader(&self, _visible: Visible) -> Result<Box<dyn Reader>, String> {
+        Ok(Box::new(RabbitMqReader::new(&self.address)))
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        _topic: &'a str,
+        _partitions: i32,
+    ) -> BoxFuture<'a, Result<Offsets, String>> {
+        async move {
+            Err(format!(
+                "group {group}: consumers of RabbitMQ commit no offsets, and are not supported"
+            ))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,249 @@
+//! Streams read by offset. A connection that is lost is made anew, and reading goes on where it was.
+
+use super::session::AmqpSession;
+use super::wire::{self, RabbitMqRecord};
+use super::{BIRTH_KEY, OWN_KEY};
+use crate::broker::{From, Next, Offsets, OnTopic, Reader};
+use referee::envelope::Wire;
+use relays::amqp::request::{self, Argument};
+use relays::amqp::{Delivered, Heard};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So many records may be on their way; acknowledging half of them asks for as many more.
+const PREFETCH: u16 = 2_000;
+const ACKNOWLEDGE_EVERY: u16 = PREFETCH / 2;
+/// Connecting, and each of its questions, takes no longer than this.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// A connection is tried again after this pause.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
+
+/// A topic that is read, and the offset that is next.
+struct Reading {
+    topic: String,
+    next: i64,
+    /// This is the name of the consumer that reads it; it has none while there is no connection.
+    consumer: Vec<u8>,
+}
+
+pub(super) struct RabbitMqReader {
+    address: String,
+    readings: Vec<Reading>,
+    session: Option<AmqpSession>,
+    /// So many records came since the last one was acknowledged.
+    unacknowledged: u16,
+    /// Whether it was told already that nothing more is there.
+    has_told_end: bool,
+    /// Asks for ends, beside what is read.
+    asker: Mutex<Option<AmqpSession>>,
+}
+
+/// What came of looking at what was heard.
+enum Looked {
+    Shown,
+    /// It is none that is shown: the harness's own, or one that was there before.
+    Passed,
+}
+
+impl RabbitMqReader {
+    pub fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            readings: Vec::new(),
+            session: None,
+            unacknowledged: 0,
+            has_told_end: false,
+            asker: Mutex::new(None),
+        }
+    }
+
+    /// Connects, and reads on with everything that is assigned.
+    fn connect(&mut self) -> Result<(), String> {
+        let mut session = AmqpSession::open(&self.address, ASK_WITHIN)?;
+        for reading in &mut self.readings {
+            let from = Argument::Integer(reading.next);
+            let consumer = session.consume(&reading.topic, from, PREFETCH, ASK_WITHIN)?;
+            reading.consumer = consumer.into_bytes();
+        }
+        self.unacknowledged = 0;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Hears what there is within this time; `None` where it is nothing.
+    fn hear(&mut self, wait: Duration) -> Result<Option<Heard>, String> {
+        if self.session.is_none() {
+            self.connect()?;
+        }
+        match &mut self.session {
+            Some(session) => session.hear(wait),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks over the connection that is there for that; one over which anything failed is not kept.
+    fn asking<T>(
+        &self,
+        within: Duration,
+        ask: impl FnOnce(&mut AmqpSession) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let mut kept = self.asker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = match kept.take() {
+            Some(session) => session,
+            None => AmqpSession::open(&self.address, within)?,
+        };
+        let answer = ask(&mut session)?;
+        *kept = Some(session);
+        Ok(answer)
+    }
+
+    fn look_at(
+        &mut self,
+        delivered: &Delivered,
+        take: &mut dyn FnMut(&dyn OnTopic),
+    ) -> Result<Looked, String> {
+        self.unacknowledged += 1;
+        if self.unacknowledged >= ACKNOWLEDGE_EVERY
+            && let Some(session) = &mut self.session
+        {
+            let tag = delivered.tag;
+            session.say(&|out| request::acknowledge(out, tag))?;
+            self.unacknowledged = 0;
+        }
+        let offset = wire::offset(delivered)?;
+        let mut readings = self.readings.iter_mut();
+        let Some(reading) = readings.find(|reading| reading.consumer == delivered.consumer) else {
+            return Ok(Looked::Passed);
+        };
+        if offset < reading.next {
+            return Ok(Looked::Passed);
+        }
+        reading.next = offset + 1;
+        let record = RabbitMqRecord {
+            topic: &reading.topic,
+            offset,
+            delivered,
+        };
+        if record.header(OWN_KEY) == Some(BIRTH_KEY.as_bytes()) {
+            return Ok(Looked::Passed);
+        }
+        take(&record);
+        Ok(Looked::Shown)
+    }
+
+    fn try_next(
+        &mut self,
+        wait: Duration,
+        take: &mut dyn FnMut(&dyn OnTopic),
+    ) -> Result<Next, String> {
+        let until = Instant::now() + wait;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.hear(left)? {
+                Some(Heard::Delivered(delivered)) => match self.look_at(&delivered, take)? {
+                    Looked::Shown => {
+                        self.has_told_end = false;
+                        return Ok(Next::Record);
+                    }
+                    Looked::Passed => {}
+                },
+                Some(
+                    Heard::Reply(_)
+                    | Heard::Confirmed { .. }
+                    | Heard::Returned(_)
+                    | Heard::Blocked(_)
+                    | Heard::Unblocked,
+                ) => {}
+                // The only partition of what is read.
+                None if !std::mem::replace(&mut self.has_told_end, true) => {
+                    return Ok(Next::End(0));
+                }
+                None => return Ok(Next::Nothing),
+            }
+        }
+    }
+}
+
+/// An error says that a topic has no such partition.
+fn must_be_the_one(topic: &str, partition: i32) -> Result<(), String> {
+    match partition {
+        0 => Ok(()),
+        other => Err(format!(
+            "{topic} has one partition, 0, and none of number {other}"
+        )),
+    }
+}
+
+impl Reader for RabbitMqReader {
+    fn assign(&mut self, from: &[From<'_>]) -> Result<(), String> {
+        for place in from {
+            must_be_the_one(place.topic, place.partition)?;
+        }
+        // With the connection goes what was on its way.
+        self.session = None;
+        self.has_told_end = false;
+        self.readings = from
+            .iter()
+            .map(|place| Reading {
+                topic: place.topic.to_owned(),
+                next: place.offset,
+                consumer: Vec::new(),
+            })
+            .collect();
+        Ok(())
+    }
+
+    fn next(&mut self, wait: Duration, take: &mut dyn FnMut(&dyn OnTopic)) -> Next {
+        if self.readings.is_empty() {
+            std::thread::sleep(wait);
+            return Next::Nothing;
+        }
+        match self.try_next(wait, take) {
+            Ok(next) => next,
+            // Brokers go down in these runs, and come back.
+            Err(reason) => {
+                self.session = None;
+                std::thread::sleep(wait.min(TRY_AGAIN));
+                Next::Trouble(reason)
+            }
+        }
+    }
+
+    fn positions(&self, each: &mut dyn FnMut(From<'_>)) -> Result<(), String> {
+        for reading in &self.readings {
+            each(From {
+                topic: &reading.topic,
+                partition: 0,
+                offset: reading.next,
+            });
+        }
+        Ok(())
+    }
+
+    fn ends(&self, topic: &str, partition: i32, within: Duration) -> Result<(i64, i64), String> {
+        must_be_the_one(topic, partition)?;
+        self.asking(within, |session| {
+            let first = session.first(topic, within)?;
+            Ok((first, session.end(topic, within)?))
+        })
+    }
+
+    fn ends_of_all(
+        &self,
+        topic: &str,
+        partitions: i32,
+        within: Duration,
+    ) -> Result<Offsets, String> {
+        let mut ends = Offsets::new();
+        for partition in 0..partitions {
+            must_be_the_one(topic, partition)?;
+            let end = self.asking(within, |session| session.end(topic, within))?;
+            ends.insert(partition, end);
+        }
+        Ok(ends)
+    }
+
+    fn topics(&self, _within: Duration) -> Result<Vec<(String, Vec<i32>)>, String> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,262 @@
+//! A RabbitMQ of these tests alone, started once; its tests take turns, since one of them kills it.
+
+use crate::not_done::not_done;
+use crate::patience::PATIENCE;
+use crate::{programs, reaper};
+use futures::FutureExt;
+use harness::broker::{Broker, From, Next, Reader, Topic, Visible, at};
+use harness::envelope::Wire;
+use harness::identity::{Identity, RunKey};
+use harness::process::Child;
+use harness::scenario::{Server, Victim};
+use harness::stack::data_folder::DataFolder;
+use harness::stack::{Jit, Provider, ServerSettings, Stack, is_installed};
+use relays::RabbitMqPublisher;
+use relays::amqp::{Conversation, Heard, Opening, Reply, request};
+use relays::config::{BrokerKind, QueueKind, RabbitMqTarget};
+use relays::publisher::{Offer, PublishError, Publisher};
+use relays::source::Event;
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+/// A stack with RabbitMQ, and without Kafka.
+pub struct TestRabbit {
+    stack: Stack,
+    pub address: String,
+    _folder: DataFolder,
+}
+
+impl TestRabbit {
+    /// The server's process.
+    pub fn server(&self) -> &Child {
+        self.stack.server(Victim::Server(Server::RABBITMQ)).unwrap()
+    }
+
+    /// The URL of Toxiproxy's admin API.
+    pub fn toxiproxy_url(&self) -> &str {
+        &self.stack.info().toxiproxy_url
+    }
+}
+
+/// The turn of one test, with a topic of its own.
+pub struct Turn {
+    pub rabbit: MutexGuard<'static, TestRabbit>,
+    pub broker: Arc<dyn Broker>,
+    pub topic: Box<dyn Topic>,
+    pub identity: Identity,
+    pub name: String,
+}
+
+async fn start() -> Mutex<TestRabbit> {
+    let reaper = reaper();
+    let name = format!("outbox-harness rabbit {}", std::process::id());
+    let folder = DataFolder::make(&std::env::temp_dir().join(name), None, &reaper).unwrap();
+    let provider = Provider::Local {
+        data: folder.path().join("data"),
+        logs: folder.path().join("logs"),
+        programs: programs(),
+        jit: Jit::C1,
+        settings: ServerSettings {
+            servers: BTreeSet::from([Server::RABBITMQ]),
+            ..ServerSettings::default()
+        },
+    };
+    let stack = Stack::start(provider, &reaper).await.unwrap();
+    assert_eq!(stack.info().kafka(), None);
+    let known = stack.broker(BrokerKind::RabbitMq).unwrap();
+    assert!(known.version.starts_with(char::is_numeric), "{known:?}");
+    Mutex::new(TestRabbit {
+        address: known.address.clone(),
+        stack,
+        _folder: folder,
+    })
+}
+
+/// A turn on the server; `None` where it is not installed, which names the test as not done.
+pub async fn turn() -> Option<Turn> {
+    static SERVER: OnceCell<Mutex<TestRabbit>> = OnceCell::const_new();
+    if !is_installed(Server::RABBITMQ, &programs()) {
+        not_done("RabbitMQ is not installed (`stack/install.sh rabbitmq`)");
+        return None;
+    }
+    let rabbit = SERVER.get_or_init(start).await.lock().await;
+    let key = RunKey::random();
+    let broker = at(BrokerKind::RabbitMq, &rabbit.address);
+    let name = format!("test.rabbitmq.{}", key.run);
+    let topic = broker.topic(&name, 1);
+    topic.create().await.unwrap();
+    Some(Turn {
+        rabbit,
+        broker,
+        topic,
+        identity: key.identity().unwrap(),
+        name,
+    })
+}
+
+/// A record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadRecord {
+    pub offset: i64,
+    pub key: String,
+    pub value: String,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Turn {
+    pub fn target(&self, queue: QueueKind) -> RabbitMqTarget {
+        RabbitMqTarget {
+            address: self.rabbit.address.clone(),
+            topic: self.name.clone(),
+            confirms: true,
+            mandatory: true,
+            queue,
+        }
+    }
+
+    pub fn reader(&self) -> Box<dyn Reader> {
+        self.broker.reader(Visible::Committed).unwrap()
+    }
+
+    /// The end of the stream, as it is asked for.
+    pub async fn end(&self) -> i64 {
+        let (reader, name) = (self.reader(), self.name.clone());
+        let asked = tokio::task::spawn_blocking(move || reader.ends(&name, 0, PATIENCE));
+        let (low, end) = asked.await.unwrap().unwrap();
+        assert_eq!(low, 0);
+        end
+    }
+
+    /// All that is on the stream, from this offset on.
+    pub async fn read_from(&self, offset: i64) -> Vec<ReadRecord> {
+        let end = self.end().await;
+        let (mut reader, topic) = (self.reader(), self.name.clone());
+        let read = move || {
+            let from = From {
+                topic: &topic,
+                partition: 0,
+                offset,
+            };
+            reader.assign(&[from]).unwrap();
+            read_until(&mut *reader, end)
+        };
+        tokio::task::spawn_blocking(read).await.unwrap()
+    }
+
+    /// Deletes what the test made.
+    pub async fn clear(self) {
+        self.topic.delete().await.unwrap();
+    }
+}
+
+/// Reads until this position is reached.
+pub fn read_until(reader: &mut dyn Reader, end: i64) -> Vec<ReadRecord> {
+    let (mut all, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    loop {
+        let mut reached = 0;
+        reader.positions(&mut |at| reached = at.offset).unwrap();
+        if reached >= end {
+            return all;
+        }
+        assert!(Instant::now() < deadline, "at {reached} of {end}");
+        let next = reader.next(Duration::from_millis(100), &mut |record| {
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            let mut headers = Vec::new();
+            record.headers(&mut |name, value| headers.push((text(name), text(value))));
+            all.push(ReadRecord {
+                offset: record.offset(),
+                key: text(Wire::key(record).unwrap()),
+                value: text(record.value().unwrap()),
+                headers,
+            });
+        });
+        assert!(!matches!(next, Next::Over(_)), "{next:?}");
+    }
+}
+
+/// Events of this many keys: the n-th has this number as its id, its version and in its value.
+pub const KEYS: usize = 30;
+
+pub fn key_of(number: usize) -> String {
+    format!("order-{}", number % KEYS)
+}
+
+pub fn offer(publisher: &mut RabbitMqPublisher, number: usize) -> Result<Offer, PublishError> {
+    let (key, id) = (key_of(number), number.to_string());
+    publisher.offer(&Event {
+        key: &key,
+        id: &id,
+        event_type: "OrderPlaced",
+        version: &id,
+        payload: &format!("event {id}"),
+    })
+}
+
+/// Publishes these events, and waits until all of them are durable.
+pub async fn publish(
+    publisher: &mut RabbitMqPublisher,
+    numbers: std::ops::Range<usize>,
+) -> Result<(), PublishError> {
+    let before = publisher.taken();
+    for number in numbers.clone() {
+        while offer(publisher, number)? == Offer::Full {
+            look(publisher).await?;
+        }
+    }
+    while publisher.durable()? < before + numbers.len() as u64 {
+        look(publisher).await?;
+    }
+    Ok(())
+}
+
+async fn look(publisher: &mut RabbitMqPublisher) -> Result<(), PublishError> {
+    let waited = tokio::time::timeout(PATIENCE, publisher.progress()).await;
+    waited.expect("something is reported");
+    publisher.durable().map(drop)
+}
+
+/// Connects, however often that takes.
+pub async fn connect(publisher: &mut RabbitMqPublisher) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = publisher.connect().await {
+        assert!(Instant::now() < deadline, "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Deletes queues, as somebody with the administrator's rights may at any moment.
+pub async fn delete_queues(address: &str, queues: [String; 2]) {
+    let address = address.to_owned();
+    let deleted = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let mut conversation = Conversation::default();
+        let mut hear = |stream: &mut TcpStream| loop {
+            if let Some(heard) = conversation.next().unwrap() {
+                return heard;
+            }
+            let mut bytes = [0; 4096];
+            let came = stream.read(&mut bytes).unwrap();
+            conversation.room().extend(&bytes[..came]);
+        };
+        let mut out = Vec::new();
+        let mut opening = Opening::begin("test", &mut out);
+        loop {
+            stream.write_all(&out).unwrap();
+            out.clear();
+            if opening.heard(hear(&mut stream), &mut out).unwrap() {
+                break;
+            }
+        }
+        for queue in queues {
+            let mut out = Vec::new();
+            request::delete_queue(&mut out, &queue).unwrap();
+            stream.write_all(&out).unwrap();
+            assert_eq!(hear(&mut stream), Heard::Reply(Reply::QueueDeleted));
+        }
+    });
+    deleted.boxed().await.unwrap();
+}

@@ -1,0 +1,116 @@
+//! What a broker says: its methods, read.
+
+use super::AmqpError;
+use super::conversation::Heard;
+use super::fields::Fields;
+
+/// An answer to something that was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// The broker begins a connection.
+    Start,
+    /// The broker says its limits: how many channels a connection may have, and how many bytes a frame; 0 is no limit.
+    Tune(u16, u32),
+    /// The connection is open.
+    ConnectionOpen,
+    /// The channel is open.
+    ChannelOpen,
+    /// The exchange is there.
+    ExchangeDeclared,
+    /// The exchange is gone.
+    ExchangeDeleted,
+    /// The queue is there.
+    QueueDeclared,
+    /// The queue gets what the exchange gets.
+    QueueBound,
+    /// The queue is gone.
+    QueueDeleted,
+    /// So many messages may be on their way to a consumer, from now on.
+    PrefetchSet,
+    /// The consumer reads.
+    Consuming,
+    /// The consumer reads no more.
+    ConsumerEnded,
+    /// What is published from now on is confirmed.
+    ConfirmsOn,
+}
+
+/// What a method is the beginning of.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Spoken {
+    /// It is all.
+    All(Heard),
+    /// A message follows that nobody could be given, with the reason.
+    Return { code: u16, text: String },
+    /// A message follows that a consumer is given.
+    Deliver {
+        consumer: Vec<u8>,
+        tag: u64,
+        exchange: Vec<u8>,
+        key: Vec<u8>,
+    },
+}
+
+/// Reads a method.
+pub(super) fn read(payload: &[u8]) -> Result<Spoken, AmqpError> {
+    let mut fields = Fields(payload);
+    let (class, method) = (fields.short()?, fields.short()?);
+    let reply = match (class, method) {
+        (10, 10) => Reply::Start,
+        (10, 30) => Reply::Tune(fields.short()?, fields.long()?),
+        (10, 41) => Reply::ConnectionOpen,
+        (10, 50) => return Err(closed("connection", fields)),
+        (10, 60) => return Ok(Spoken::All(Heard::Blocked(text(fields.short_string()?)))),
+        (10, 61) => return Ok(Spoken::All(Heard::Unblocked)),
+        (20, 11) => Reply::ChannelOpen,
+        (20, 40) => return Err(closed("channel", fields)),
+        (40, 11) => Reply::ExchangeDeclared,
+        (40, 21) => Reply::ExchangeDeleted,
+        (50, 11) => Reply::QueueDeclared,
+        (50, 21) => Reply::QueueBound,
+        (50, 41) => Reply::QueueDeleted,
+        (60, 11) => Reply::PrefetchSet,
+        (60, 21) => Reply::Consuming,
+        (60, 30) => return Err(AmqpError::Cancelled),
+        (60, 31) => Reply::ConsumerEnded,
+        (60, 50) => {
+            return Ok(Spoken::Return {
+                code: fields.short()?,
+                text: text(fields.short_string()?),
+            });
+        }
+        (60, 60) => {
+            let (consumer, tag) = (fields.short_string()?.to_vec(), fields.long_long()?);
+            let _redelivered = fields.octet()?;
+            return Ok(Spoken::Deliver {
+                consumer,
+                tag,
+                exchange: fields.short_string()?.to_vec(),
+                key: fields.short_string()?.to_vec(),
+            });
+        }
+        (60, 80 | 120) => {
+            let (tag, bits) = (fields.long_long()?, fields.octet()?);
+            return Ok(Spoken::All(Heard::Confirmed {
+                tag,
+                is_multiple: bits & 1 == 1,
+                is_ack: method == 80,
+            }));
+        }
+        (85, 11) => Reply::ConfirmsOn,
+        _ => return Err(AmqpError::Malformed("a method that nobody asked for")),
+    };
+    Ok(Spoken::All(Heard::Reply(reply)))
+}
+
+fn closed(what: &'static str, mut fields: Fields<'_>) -> AmqpError {
+    let mut reason = || Ok::<_, AmqpError>((fields.short()?, text(fields.short_string()?)));
+    match reason() {
+        Ok((code, text)) => AmqpError::Closed { what, code, text },
+        Err(malformed) => malformed,
+    }
+}
+
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

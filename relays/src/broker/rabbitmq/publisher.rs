@@ -1,0 +1,429 @@
+//! RabbitMQ under a relay: everything over one channel, confirmed by the broker, mandatory where that is asked for.
+//!
+//! What keeps the order of a key when deliveries fail:
+//!
+//! - One channel's messages are routed in the order in which they were sent, and its bytes go over one connection: what
+//!   the broker got of a connection is always a prefix of what was sent over it. After a cut, late bytes can only
+//!   extend that prefix.
+//! - A connection of which anything failed (a message came back, or was refused, or the connection ended) is given up
+//!   with all that is in flight, and the next one starts again at the first event that is not durable. What the old one
+//!   had brought beyond that becomes a duplicate: each event that reaches a queue, from either connection, finds all
+//!   earlier ones of its key there.
+//! - The broker tells of a message that it returns before it confirms it. So what was confirmed before the first return
+//!   is delivered, and nothing that was confirmed after it is counted: no confirmation need be matched with a return.
+//! - What cannot be promised: a queue that refuses one event and takes the next (it was full for a moment, say) has them
+//!   in another order than they were sent. Queues without a limit, as here, do not.
+//!
+//! Without confirms an event counts as durable as soon as its bytes are handed to the operating system. That is the
+//! point of leaving them out: whatever happens to the broker then is lost.
+
+use super::acknowledged::Acknowledged;
+use super::line::{Line, Speaker};
+use crate::amqp::{Heard, request};
+use crate::broker::kafka::reports::Reports;
+use crate::config::RabbitMqTarget;
+use crate::publisher::{Delivery, Offer, PublishError, Publisher};
+use crate::signal::monotonic_ns;
+use crate::source::Event;
+use crate::trace::NO_OFFSET;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// So many events are in flight at most.
+const IN_FLIGHT_MAX: u64 = 4_096;
+/// So many bytes of them, unless it is a single event.
+const IN_FLIGHT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Reports that are worth a look before all are there: they make room for as many events.
+const WORTH_A_LOOK: u64 = IN_FLIGHT_MAX / 8;
+/// How long a report may stay away on a link that is not slow.
+const PATIENCE_MIN: Duration = Duration::from_secs(10);
+/// No report may stay away for longer than this, however slow the link is.
+const PATIENCE_MAX: Duration = Duration::from_secs(300);
+/// Bytes a second that a link is trusted to bring across, until it has shown that it does not.
+const RATE_MIN: u64 = 20_000;
+/// The broker confirms at the latest when it has got so many bytes more.
+const CONFIRMED_BYTES: u64 = 256 * 1024;
+/// The end of an abandoned connection's task is waited for no longer than this.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Events that the connection has not begun to send.
+#[derive(Debug, Default)]
+struct Unspoken {
+    bytes: Vec<u8>,
+    events: u64,
+}
+
+/// What a connection's task and the pump share.
+#[derive(Debug)]
+struct LineState {
+    unspoken: Mutex<Unspoken>,
+    /// There is something to send.
+    news: Notify,
+    durable: AtomicU64,
+    reports: Reports,
+    is_over: AtomicBool,
+    /// This says why it is over.
+    failure: Mutex<Option<String>>,
+    trouble: Mutex<Option<String>>,
+    /// Where each report goes as well, if a trace wants it: never more than are in flight.
+    traced: Option<mpsc::Sender<Delivery>>,
+}
+
+impl LineState {
+    fn new(traced: Option<mpsc::Sender<Delivery>>) -> Self {
+        Self {
+            unspoken: Mutex::default(),
+            news: Notify::new(),
+            durable: AtomicU64::new(0),
+            reports: Reports::default(),
+            is_over: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            trouble: Mutex::new(None),
+            traced,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    fn end(&self, reason: String) {
+        *lock(&self.failure) = Some(reason);
+        self.is_over.store(true, Ordering::Release);
+        self.reports.disturb();
+    }
+}
+
+/// The connection's side of what the pump hands over.
+struct RelaySpeaker {
+    state: Arc<LineState>,
+    has_confirms: bool,
+    acknowledged: Acknowledged,
+    /// So many events are sent, or about to be.
+    spoken: u64,
+}
+
+impl RelaySpeaker {
+    fn settle(&mut self, tag: u64, is_multiple: bool) -> Result<(), String> {
+        let state = &self.state;
+        let at_ns = state.traced.as_ref().map_or(0, |_| monotonic_ns());
+        let taken = self
+            .acknowledged
+            .take(tag, is_multiple, self.spoken, |number| {
+                // First: whoever sees the position as durable finds its report.
+                if let Some(traced) = &state.traced {
+                    let _ = traced.send(Delivery {
+                        position: number - 1,
+                        at_ns,
+                        fate: Ok(NO_OFFSET),
+                    });
+                }
+            });
+        let before = state
+            .durable
+            .swap(self.acknowledged.prefix(), Ordering::AcqRel);
+        for _ in before..self.acknowledged.prefix() {
+            state.reports.add();
+        }
+        taken
+    }
+}
+
+impl Speaker for RelaySpeaker {
+    fn speaks(&mut self, into: &mut Vec<u8>) -> Result<(), String> {
+        let mut unspoken = lock(&self.state.unspoken);
+        std::mem::swap(&mut unspoken.bytes, into);
+        self.spoken += std::mem::take(&mut unspoken.events);
+        Ok(())
+    }
+
+    fn is_sent(&mut self) {
+        if !self.has_confirms {
+            // Of what was sent nobody tells more than was sent.
+            let _ = self.settle(0, true);
+        }
+    }
+
+    fn hears(&mut self, heard: Heard) -> Result<(), String> {
+        match heard {
+            Heard::Confirmed {
+                tag,
+                is_multiple,
+                is_ack: true,
+            } => self.settle(tag, is_multiple),
+            Heard::Confirmed { tag, .. } => Err(format!("the broker refused message {tag}")),
+            // Nobody waits for what becomes of an event.
+            Heard::Returned(returned) if !self.has_confirms => {
+                let reason = format!("a message came back: {}", returned.text);
+                *lock(&self.state.trouble) = Some(reason);
+                self.state.reports.disturb();
+                Ok(())
+            }
+            Heard::Returned(returned) => Err(format!(
+                "a message came back, {} ({}): is a queue bound to the exchange?",
+                returned.text, returned.code
+            )),
+            Heard::Blocked(why) => {
+                *lock(&self.state.trouble) = Some(format!("the broker takes nothing: {why}"));
+                self.state.reports.disturb();
+                Ok(())
+            }
+            Heard::Unblocked => Ok(()),
+            Heard::Reply(_) | Heard::Delivered(_) => {
+                Err("the broker answered what nobody asked".to_owned())
+            }
+        }
+    }
+}
+
+/// Publishes to one exchange.
+pub struct RabbitMqPublisher {
+    target: RabbitMqTarget,
+    line: Option<JoinHandle<()>>,
+    state: Arc<LineState>,
+    /// This is the other end of the deliveries' reports, for a trace; `None` without one.
+    kept: Option<mpsc::Receiver<Delivery>>,
+    taken: u64,
+    durable: u64,
+    /// The sizes of the events in flight, oldest first.
+    sizes: VecDeque<u32>,
+    in_flight_bytes: u64,
+    /// This is the size in bytes of the largest event that was taken since positions began at 0.
+    largest: u32,
+    /// Connections in a row that were given up without a single report.
+    fruitless: u32,
+}
+
+impl RabbitMqPublisher {
+    /// Makes a publisher for this exchange, which connects later.
+    pub fn new(target: RabbitMqTarget) -> Self {
+        Self {
+            target,
+            line: None,
+            state: Arc::new(LineState::new(None)),
+            kept: None,
+            taken: 0,
+            durable: 0,
+            sizes: VecDeque::new(),
+            in_flight_bytes: 0,
+            largest: 0,
+            fruitless: 0,
+        }
+    }
+
+    /// Keeps each delivery for [`Publisher::deliveries`], which must then be called regularly.
+    pub fn keeping_deliveries(mut self) -> Self {
+        let (reports, kept) = mpsc::channel();
+        self.state = Arc::new(LineState::new(Some(reports)));
+        self.kept = Some(kept);
+        self
+    }
+
+    /// Positions count from 0 again; what is reported of earlier ones goes nowhere.
+    fn start_over(&mut self) {
+        (self.taken, self.durable) = (0, 0);
+        self.sizes.clear();
+        (self.in_flight_bytes, self.largest) = (0, 0);
+        let (traced, kept) = self.kept.is_some().then(mpsc::channel).unzip();
+        self.state = Arc::new(LineState::new(traced));
+        self.kept = kept;
+    }
+
+    fn error(&self, reason: impl ToString) -> PublishError {
+        PublishError {
+            doing: format!(
+                "publish to exchange {} at {}",
+                self.target.topic, self.target.address
+            ),
+            reason: reason.to_string(),
+            failed: self.taken - self.durable,
+            is_of_cache: false,
+        }
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        let in_flight = self.taken - self.durable;
+        in_flight == 0
+            || (in_flight < IN_FLIGHT_MAX && self.in_flight_bytes + bytes <= IN_FLIGHT_BYTES_MAX)
+    }
+}
+
+/// How long a report may stay away with so many bytes on their way, of which the largest event has so many, after so
+/// many connections on which none came.
+fn patience(in_flight_bytes: u64, largest: u32, fruitless: u32) -> Duration {
+    let outstanding = in_flight_bytes.min(CONFIRMED_BYTES.max(u64::from(largest)));
+    let crossing = Duration::from_millis(outstanding * 1_000 / RATE_MIN);
+    (PATIENCE_MIN + crossing)
+        .saturating_mul(1 << fruitless.min(10))
+        .min(PATIENCE_MAX)
+}
+
+impl Publisher for RabbitMqPublisher {
+    async fn connect(&mut self) -> Result<(), PublishError> {
+        if self.line.is_some() && !self.state.is_over() {
+            return Ok(());
+        }
+        self.abandon().await;
+        self.start_over();
+        let opened = Line::open(&self.target, "outbox-relay").await;
+        let line = opened.map_err(|reason| self.error(reason))?;
+        let state = Arc::clone(&self.state);
+        let mut speaker = RelaySpeaker {
+            state: Arc::clone(&state),
+            has_confirms: self.target.confirms,
+            acknowledged: Acknowledged::default(),
+            spoken: 0,
+        };
+        self.line = Some(tokio::spawn(async move {
+            let reason = line.hold(&mut speaker, &state.news).await;
+            state.end(reason);
+        }));
+        Ok(())
+    }
+
+    fn offer(&mut self, event: &Event<'_>) -> Result<Offer, PublishError> {
+        if self.line.is_none() {
+            return Err(self.error("not connected"));
+        }
+        let bytes = event.key.len() + event.payload.len();
+        if !self.has_room(bytes as u64) {
+            return Ok(Offer::Full);
+        }
+        let mut unspoken = lock(&self.state.unspoken);
+        let published = request::publish(
+            &mut unspoken.bytes,
+            &request::Publishing {
+                exchange: &self.target.topic,
+                key: event.key,
+                is_mandatory: self.target.mandatory,
+                message_id: None,
+                headers: &[
+                    ("id", event.id),
+                    ("eventType", event.event_type),
+                    ("version", event.version),
+                ],
+                body: event.payload.as_bytes(),
+            },
+        );
+        if published.is_ok() {
+            unspoken.events += 1;
+        }
+        drop(unspoken);
+        if let Err(error) = published {
+            let reason = format!("event {} of {}: {error}", event.id, event.key);
+            let mut refused = self.error(reason);
+            refused.failed += 1;
+            return Err(refused);
+        }
+        self.state.news.notify_one();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.sizes.push_back(bytes);
+        self.in_flight_bytes += u64::from(bytes);
+        self.largest = self.largest.max(bytes);
+        self.taken += 1;
+        Ok(Offer::Taken)
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    fn durable(&mut self) -> Result<u64, PublishError> {
+        // Asked first: what was confirmed before the end counts.
+        let is_over = self.state.is_over();
+        let durable = self.durable_despite_failure();
+        if !is_over {
+            return Ok(durable);
+        }
+        let reason = lock(&self.state.failure).clone();
+        Err(self.error(reason.unwrap_or_default()))
+    }
+
+    fn durable_despite_failure(&mut self) -> u64 {
+        let durable = self.state.durable.load(Ordering::Acquire);
+        for bytes in self.sizes.drain(..(durable - self.durable) as usize) {
+            self.in_flight_bytes -= u64::from(bytes);
+        }
+        self.durable = durable;
+        durable
+    }
+
+    fn reported(&self) -> u64 {
+        self.state.reports.count()
+    }
+
+    fn patience(&self) -> Duration {
+        patience(self.in_flight_bytes, self.largest, self.fruitless)
+    }
+
+    fn deliveries(&mut self, each: impl FnMut(Delivery)) {
+        if let Some(kept) = &self.kept {
+            kept.try_iter().for_each(each);
+        }
+    }
+
+    async fn progress(&self) {
+        let enough = self.reported() + WORTH_A_LOOK;
+        self.state.reports.reach(enough.min(self.taken)).await;
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        lock(&self.state.trouble).take()
+    }
+
+    async fn abandon(&mut self) {
+        let Some(line) = self.line.take() else {
+            return;
+        };
+        if self.reported() > 0 {
+            self.fruitless = 0;
+        } else if self.taken > 0 {
+            self.fruitless += 1;
+        }
+        self.start_over();
+        // With the task goes the connection.
+        line.abort();
+        if tokio::time::timeout(ABANDON_TIMEOUT, line).await.is_err() {
+            tracing::warn!("the abandoned connection takes its time to end");
+        }
+    }
+}
+
+impl Drop for RabbitMqPublisher {
+    fn drop(&mut self) {
+        if let Some(line) = self.line.take() {
+            line.abort();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_any_link_when_connections_are_given_up_then_patience_grows_until_the_largest_event_crosses()
+     {
+        const EVENT_MAX: u32 = 1 << 20;
+        for rate in [4_000, 10_000, 50_000, 500_000] {
+            let needed = Duration::from_secs(u64::from(EVENT_MAX) / rate);
+            let enough = (0..6)
+                .any(|fruitless| patience(u64::from(EVENT_MAX), EVENT_MAX, fruitless) > needed);
+            assert!(enough, "{rate} bytes a second");
+        }
+        assert_eq!(
+            patience(u64::MAX / 2_000, EVENT_MAX, u32::MAX),
+            PATIENCE_MAX
+        );
+        // And what is small and lost is not waited for much longer than on a fast link
+        assert!(patience(1_000, 500, 0) < PATIENCE_MIN + Duration::from_secs(1));
+    }
+}
