@@ -11,6 +11,7 @@ mod replay;
 mod scripts;
 mod selection;
 mod stack;
+mod test_all;
 mod watch;
 
 use std::path::{Path, PathBuf};
