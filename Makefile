@@ -8,6 +8,7 @@
 # make test-moments     kill -9 of the harness at twenty moments of a run: nothing is left
 # make test-relays      the relays of relays/external, those whose toolchain is there
 # make test-postgres-matrix   a short run on every version of PostgreSQL that is supported
+# make test-all         all of these and the claims, goes on after what fails, and ends with what could not be done here
 
 SHELL := /bin/bash
 # A Rust that was installed a moment ago is not on this shell's PATH yet.
@@ -18,7 +19,7 @@ ROUNDS ?= 3
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
 
-.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix lint clean install redis redis-if-wanted
+.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix test-all lint clean install redis redis-if-wanted
 
 install:
 	@stack/install.sh
@@ -62,10 +63,15 @@ test-relays: install
 test-postgres-matrix: install
 	stack/postgres-matrix.sh
 
+test-all:
+	@.ci/all
+
+# There are no examples, but with them dependencies have the features that clippy has checked them with.
 lint: install
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \
+		cargo doc --workspace --no-deps --lib --bin outbox-harness --examples --locked
 	.ci/lint
 
 clean:

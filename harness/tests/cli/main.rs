@@ -7,10 +7,12 @@ mod compare;
 mod explain;
 mod install;
 mod open;
+mod profiles;
 mod replay;
 mod scripts;
 mod selection;
 mod stack;
+mod test_all;
 mod watch;
 
 use std::path::{Path, PathBuf};

@@ -21,7 +21,8 @@ const RESOLVING: [&str; 9] = [
     "build", "run", "test", "check", "clippy", "doc", "tree", "fetch", "deny",
 ];
 
-fn top() -> PathBuf {
+/// The checkout.
+pub fn top() -> PathBuf {
     let harness = Path::new(env!("CARGO_MANIFEST_DIR"));
     harness.join("..").canonicalize().unwrap()
 }
@@ -31,7 +32,7 @@ fn read(script: &str) -> String {
 }
 
 /// The lines of a script that are no comment.
-fn code(script: &str) -> Vec<String> {
+pub fn code(script: &str) -> Vec<String> {
     let text = read(script);
     let lines = text.lines();
     let code = lines.filter(|line| !line.trim_start().starts_with('#'));
@@ -99,7 +100,7 @@ fn given_the_checks_of_ci_when_it_runs_then_none_is_left_out() {
 
 #[test]
 fn given_a_check_of_ci_then_its_script_calls_it() {
-    for script in [".ci/run", ".ci/again", ".ci/lint"] {
+    for script in [".ci/run", ".ci/again", ".ci/lint", ".ci/all"] {
         let code = code(script);
         let functions = code.iter().filter_map(|line| line.split_once("() {"));
         for (function, _) in functions {

@@ -5,6 +5,8 @@
 // A failed expectation of a test is a panic.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../shared/all.rs"]
+mod all;
 #[path = "../shared/busy.rs"]
 mod busy;
 mod disk;

@@ -1,7 +1,7 @@
 //! Scenarios of no length, of a day's length, of very many orders and of one very long one.
 
 use super::turn::beside_another;
-use super::{Run, command, nothing_left, record, run, run_folder, run_on_schedule, wrongs};
+use super::{Run, all, command, nothing_left, record, run, run_folder, run_on_schedule, wrongs};
 use harness::history;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -135,42 +135,57 @@ fn peak_mib(pid: i32) -> u64 {
 }
 
 #[test]
+fn given_20_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
+    all_are_accounted_for(5);
+}
+
+#[test]
 fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
+    if all::is_asked_for() {
+        all_are_accounted_for(25);
+    }
+}
+
+/// As many orders as there can be within so many seconds.
+#[track_caller]
+fn all_are_accounted_for(seconds: u64) {
     let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();
+    let orders = 4000 * seconds;
     // What is not sent in time on a slow machine is sent later, as long as requests may take, and
     // drained later.
-    let many = scenario(
-        "rate = 4000\nduration = \"25s\"\nchanges_per_order = 1\npayload_bytes = 64\n\
-         request_timeout = \"60s\"\nconnections = 64",
-    ) + "\n[drain]\nwithin = \"120s\"\n";
+    let load = format!(
+        "rate = 4000\nduration = \"{seconds}s\"\nchanges_per_order = 1\npayload_bytes = 64\n\
+         request_timeout = \"60s\"\nconnections = 64"
+    );
+    let many = scenario(&load) + "\n[drain]\nwithin = \"120s\"\n";
 
     let ended = run(command(home.path(), &many));
 
     // No order has two versions, so that none could have been swapped, and that is said; apart
     // from it, only this machine's speed may be.
-    let all = format!("{}{}", ended.out, ended.err);
-    assert_eq!(ended.code, Some(3), "{all}");
+    let said = format!("{}{}", ended.out, ended.err);
+    assert_eq!(ended.code, Some(3), "{said}");
     let record = record(home.path());
     let polling = &record.strategies[0];
     let counts = &polling.counts;
-    assert_eq!(counts.offered, 100_000, "{all}");
+    assert_eq!(counts.offered, orders, "{said}");
     assert_eq!(
         counts
             .committed
             .zip(polling.outcomes.neither)
             .map(|(c, n)| c + n),
-        Some(100_000),
-        "{all}"
+        Some(orders),
+        "{said}"
     );
-    assert_eq!(counts.observed, counts.committed, "{all}");
-    assert_eq!(wrongs(polling), Some(0), "{all}");
+    assert_eq!(counts.observed, counts.committed, "{said}");
+    assert_eq!(wrongs(polling), Some(0), "{said}");
     let pairs = "reordered: no two versions of an order were ever in flight together";
-    assert!(polling.reasons.iter().any(|r| r.contains(pairs)), "{all}");
+    assert!(polling.reasons.iter().any(|r| r.contains(pairs)), "{said}");
     let speed = ["what was measured is the", "were held back"];
     let honest =
         |reason: &String| reason.contains(pairs) || speed.iter().any(|word| reason.contains(word));
-    assert!(polling.reasons.iter().all(honest), "{all}");
+    assert!(polling.reasons.iter().all(honest), "{said}");
     nothing_left(home.path());
 }
 
@@ -178,7 +193,7 @@ fn given_100_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
 fn given_one_very_long_order_when_run_then_the_verdict_is_clear() {
     // One client, so that one order is under way at a time, of as many changes as one may have.
     let one = scenario(
-        "load = \"closed\"\nclients = 1\nduration = \"20s\"\nchanges_per_order = 10000\n\
+        "load = \"closed\"\nclients = 1\nduration = \"10s\"\nchanges_per_order = 10000\n\
          hold_ratio = 0",
     );
 

@@ -1,6 +1,6 @@
 //! Whole runs with Debezium as the relay: clean without a fault, and killed in the middle.
 
-use super::{only_run, record, run, run_in, secrets};
+use super::{all, only_run, record, run, run_in, secrets};
 use reports::record::{Strategy, Verdict};
 use std::path::Path;
 use std::process::Output;
@@ -81,10 +81,7 @@ lost = 0
 undrained = 0
 "#;
 
-/// With this variable set, the run with large events is made as well; a minute and a half.
-const LARGE_EVENTS: &str = "OUTBOX_HARNESS_LARGE_EVENTS";
-
-/// What arrives while the broker is away does not fit the heap of 512 MiB.
+/// What arrives while the broker is away does not fit the heap of 512 MiB. Takes a minute and a half.
 const LARGE: &str = r#"
 name = "debezium-large-events"
 description = "Events of 700 KB, and Kafka is unreachable for 25 s."
@@ -171,8 +168,7 @@ fn given_debezium_when_it_is_killed_and_paused_and_its_servers_crash_then_each_f
 
 #[test]
 fn given_debezium_and_large_events_when_the_broker_is_away_then_its_memory_suffices() {
-    if std::env::var_os(LARGE_EVENTS).is_none() {
-        eprintln!("left out: {LARGE_EVENTS} is not set");
+    if !all::is_asked_for() {
         return;
     }
     let home = tempfile::tempdir().unwrap();

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../shared/all.rs"]
+mod all;
 #[path = "../shared/busy.rs"]
 mod busy;
 mod cache;
