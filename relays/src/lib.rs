@@ -17,4 +17,5 @@ pub mod service;
 pub mod source;
 
 pub use broker::kafka::KafkaPublisher;
+pub use broker::nats::NatsPublisher;
 pub use contract::{config, order, publish, signal, trace};

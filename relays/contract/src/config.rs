@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+mod nats;
+
+pub use nats::{NatsTarget, nats_stream, nats_subjects};
+
 /// This says how to reach PostgreSQL, and which schema belongs to this strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostgresTarget {

@@ -3,6 +3,7 @@
 //! of Kafka's ([`crate::recoverer`], and `two_phase` of the service).
 
 pub(crate) mod kafka;
+pub(crate) mod nats;
 
 use crate::persistence::Persistence;
 use futures::future::BoxFuture;

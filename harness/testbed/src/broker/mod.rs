@@ -2,6 +2,7 @@
 //! is, only the folder knows that is named after it.
 
 pub mod kafka;
+pub mod nats;
 
 use crate::identity::Identity;
 use futures::future::BoxFuture;

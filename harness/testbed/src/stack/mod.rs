@@ -10,6 +10,8 @@ mod kafka_server;
 pub mod kept;
 pub mod leftovers;
 pub mod local;
+mod nats_client;
+pub mod nats_server;
 pub mod ports;
 mod postgres_client;
 mod postgres_server;
