@@ -6,7 +6,7 @@ mod reporter;
 mod tests;
 mod trail;
 
-use crate::broker::kafka::KafkaPublisher;
+use crate::broker::AnyPublisher;
 use crate::cache::RedisInvalidations;
 use crate::config::{RelayConfig, SourceConfig};
 use crate::publisher::invalidating::InvalidatingPublisher;
@@ -61,7 +61,7 @@ pub fn relay(
     config: RelayConfig,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
-    let mut publisher = KafkaPublisher::new(config.kafka.clone());
+    let mut publisher = AnyPublisher::new(config.broker.clone());
     let trace = Trace::open(config.trace.as_ref());
     if trace.is_on() {
         publisher = publisher.keeping_deliveries();

@@ -221,6 +221,7 @@ pub(crate) mod sample {
                     version: "1".to_owned(),
                     bootstrap: "there:1".to_owned(),
                 },
+                others: Vec::new(),
                 toxiproxy: server(),
                 machine: Default::default(),
                 environment: BTreeMap::new(),

@@ -163,11 +163,10 @@ fn ran_on(records: &[Record]) -> Option<String> {
         None => String::new(),
     };
     Some(format!(
-        "{day}, outbox-harness {}, PostgreSQL {}, Kafka {}, everything{cores} of one machine. A figure is the least and the \
+        "{day}, outbox-harness {}, {}, everything{cores} of one machine. A figure is the least and the \
          most of the runs.",
         cell(&first.harness_version),
-        cell(&stack.postgres.version),
-        cell(&stack.kafka.version),
+        cell(&stack.in_words()),
     ))
 }
 

@@ -86,8 +86,11 @@ pub struct Stack {
     pub provider: String,
     /// PostgreSQL.
     pub postgres: Server,
-    /// Kafka.
+    /// Kafka; its version and address are empty where no strategy used it.
     pub kafka: Broker,
+    /// Other servers that strategies used: other brokers, a cache. Records of before have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherServer>,
     /// Toxiproxy.
     pub toxiproxy: Server,
     /// The machine on which everything ran that is not somebody's servers. Records of before have none.
@@ -95,6 +98,42 @@ pub struct Stack {
     pub machine: Machine,
     /// Kernel, replication factor, acks, fsync, synchronous_commit, ...
     pub environment: BTreeMap<String, String>,
+}
+
+/// A server that only some strategies use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherServer {
+    /// Its name: `RabbitMQ`.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Address.
+    pub address: String,
+}
+
+impl Stack {
+    /// Returns all servers but PostgreSQL and Toxiproxy, Kafka first: names, versions and addresses.
+    pub fn used(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let kafka = (!self.kafka.version.is_empty()).then_some(&self.kafka);
+        let kafka = kafka.map(|it| ("Kafka", it.version.as_str(), it.bootstrap.as_str()));
+        let others = self.others.iter();
+        let others = others.map(|it| (it.name.as_str(), it.version.as_str(), it.address.as_str()));
+        kafka.into_iter().chain(others)
+    }
+
+    /// Names PostgreSQL and what else was used, each with its version, separated by commas, Toxiproxy last.
+    pub fn in_words(&self) -> String {
+        let mut words = format!("PostgreSQL {}", self.postgres.version);
+        for (name, version, _) in self.used() {
+            words.push_str(&format!(", {name} {version}"));
+        }
+        format!("{words}, Toxiproxy {}", self.toxiproxy.version)
+    }
+}
+
+/// Returns the broker of records that name none.
+fn kafka() -> String {
+    "kafka".to_owned()
 }
 
 /// A machine; null is what it does not tell.
@@ -221,6 +260,9 @@ pub struct Strategy {
     pub name: String,
     /// `dual-write`, `polling`, `cdc`, `debezium`, `external`.
     pub kind: String,
+    /// The broker to which its events go: `kafka`, ... (Records of before name none, when there was no other.)
+    #[serde(default = "kafka")]
+    pub broker: String,
     /// Of an external one: which relay it is.
     #[serde(default)]
     pub relay: Option<Relay>,

@@ -82,12 +82,10 @@ impl Terminal {
         }
         let stack = &record.stack;
         let ran_on = format!(
-            "seed {}, {} stack: PostgreSQL {}, Kafka {}, Toxiproxy {}",
+            "seed {}, {} stack: {}",
             record.seed,
             stack.provider,
-            stack.postgres.version,
-            stack.kafka.version,
-            stack.toxiproxy.version
+            stack.in_words()
         );
         self.paper().wrapped(&ran_on, 0, Some(DIM), text);
         for limit in &record.not_tested {

@@ -8,8 +8,8 @@ use crate::explain::Explainer;
 use crate::history::{History, RunMeta};
 use crate::measure;
 use crate::scenario::{
-    Fault, Link, Metric, OrderTest, Scenario, Strategy, StrategyKind, Target, Topology, Trigger,
-    Victim, Workload,
+    Fault, Link, Metric, OrderTest, Scenario, Server, Strategy, StrategyKind, Target, Topology,
+    Trigger, Victim, Workload,
 };
 use reports::record;
 use std::collections::BTreeMap;
@@ -140,6 +140,7 @@ pub fn strategy(
     Ok(record::Strategy {
         name: meta.strategy.clone(),
         kind: kind.name().to_owned(),
+        broker: topology.broker.name().to_owned(),
         relay: relay(kind),
         verdict: verdict(judgement.verdict),
         reasons: judgement.reasons.clone(),
@@ -366,6 +367,7 @@ pub fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
             version: get("stack.kafka.version"),
             bootstrap: get("stack.kafka.bootstrap"),
         },
+        others: others(environment),
         toxiproxy: record::Server {
             version: get("stack.toxiproxy.version"),
             url: get("stack.toxiproxy.url"),
@@ -381,6 +383,21 @@ pub fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
     }
+}
+
+/// Returns the servers that only some strategies use.
+fn others(environment: &BTreeMap<String, String>) -> Vec<record::OtherServer> {
+    let servers = Server::ALL.into_iter();
+    let servers = servers.filter(|server| !matches!(*server, Server::Postgres | Server::KAFKA));
+    let known = servers.filter_map(|server| {
+        let of = |what: &str| environment.get(&format!("stack.{}.{what}", server.name()));
+        Some(record::OtherServer {
+            name: server.title().to_owned(),
+            version: of("version")?.clone(),
+            address: of("address")?.clone(),
+        })
+    });
+    known.collect()
 }
 
 fn number<N: FromStr>(environment: &BTreeMap<String, String>, name: &str) -> Option<N> {
@@ -555,7 +572,7 @@ mod tests {
         let mut history = clean(20, naive());
         add_fault(
             &mut history,
-            Target::Kafka,
+            Target::KAFKA,
             FaultKind::Down,
             10 * MS,
             20 * MS,

@@ -312,7 +312,7 @@ async fn in_deployment(
     .map_err(|e| failed("making the backlog", &e))?;
     let wal_before = costs::wal_bytes(admin).await?;
     let mut measured = match (work, &strategy.kind) {
-        (Work::Relay, _) => drained(ground, deployment, events).await?,
+        (Work::Relay, _) => drained(deployment, events).await?,
         (Work::Receive, _) => limits::receive(ground, deployment, &end, events).await?,
         (
             Work::Claims,
@@ -332,11 +332,7 @@ async fn in_deployment(
 }
 
 /// The relay, from its start until the backlog is on the topic or nothing moves any more.
-async fn drained(
-    ground: &Ground<'_>,
-    deployment: &mut Deployment<'_>,
-    events: u32,
-) -> Result<Measured, RunError> {
+async fn drained(deployment: &mut Deployment<'_>, events: u32) -> Result<Measured, RunError> {
     let length = deployment
         .topic
         .length()
@@ -345,7 +341,7 @@ async fn drained(
     let started_ms = (clock.origin_unix_ns / 1_000_000) as i64;
     deployment.start_relays().await?;
     let watch = Watch {
-        broker: ground.stack.info().broker(),
+        broker: deployment.broker(),
         topic: deployment.topic_name.clone(),
         partitions: 3,
         place: crate::envelope::EventPlace::default(),

@@ -320,7 +320,7 @@ async fn pgbench(
         let program = Program {
             name: PGBENCH,
             args,
-            target: deployment.postgres(Link::OrdersPostgres, deployment.layout.service_role()),
+            target: deployment.postgres(Link::ORDERS_POSTGRES, deployment.layout.service_role()),
             session: format!(
                 "-c search_path={}{}",
                 deployment.layout.schema(),

@@ -329,12 +329,7 @@ impl Others {
 
 /// They are neither killed nor paused.
 fn server_fault(loaded: &LoadedScenario, others: Others) -> Option<String> {
-    let on_server = |target| {
-        matches!(
-            target,
-            Target::Process(Victim::PostgresServer | Victim::KafkaServer | Victim::RedisServer)
-        )
-    };
+    let on_server = |target| matches!(target, Target::Process(Victim::Server(_)));
     let (index, fault) = loaded
         .scenario
         .faults

@@ -6,13 +6,14 @@ mod install;
 mod ready;
 mod settings;
 
+use crate::broker;
 use crate::disk;
 use crate::process::{ChildSpec, Ready};
 use crate::stack::{StackInfo, jvm};
 use futures::FutureExt;
 pub use install::Install;
 use ready::Signs;
-use relays::config::{KafkaTarget, PostgresTarget};
+use relays::config::{BrokerKind, KafkaTarget, PostgresTarget};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,12 +74,15 @@ impl ConnectWorker {
             .timeout(ready::ANSWER_WITHIN)
             .build()
             .map_err(|e| format!("make an HTTP client: {e}"))?;
+        let kafka = stack.kafka();
+        let kafka = kafka.ok_or("Debezium publishes to Kafka, and the stack has none")?;
         let signs = Arc::new(Signs {
             http,
             rest: self.rest,
             admin: stack.postgres.clone(),
             slot: self.slot,
-            heartbeats: stack.broker().topic(&self.heartbeat_topic, 1),
+            heartbeats: broker::at(BrokerKind::Kafka, &kafka.address)
+                .topic(&self.heartbeat_topic, 1),
         });
         Ok(ChildSpec {
             name: name.to_owned(),

@@ -341,7 +341,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     const LINK: Link = Link::RELAY_KAFKA;
-    const OTHER: Link = Link::OrdersKafka;
+    const OTHER: Link = Link::ORDERS_KAFKA;
     /// So rarely that a test sees but one.
     const RARELY: Duration = Duration::from_secs(3600);
 

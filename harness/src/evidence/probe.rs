@@ -3,6 +3,7 @@
 //! toxicity is drawn by connection.
 
 use crate::scenario::{Link, Server};
+use relays::config::BrokerKind;
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -84,7 +85,7 @@ pub(super) async fn crosses(
         Err(failure) => return failure,
     };
     let request: &[u8] = match link.server() {
-        Server::Kafka => KAFKA_API_VERSIONS,
+        Server::Broker(BrokerKind::Kafka) => KAFKA_API_VERSIONS,
         Server::Postgres => POSTGRES_SSL_REQUEST,
         Server::Redis => REDIS_PING,
     };
@@ -203,7 +204,7 @@ mod tests {
                 // The port is known as ours for as long as there is a connection
                 assert_eq!(ours.now(), HashSet::from([client.port()]));
                 let request = match link.server() {
-                    Server::Kafka => api_versions,
+                    Server::KAFKA => api_versions,
                     Server::Postgres => ssl_request,
                     Server::Redis => b"PING\r\n",
                 };

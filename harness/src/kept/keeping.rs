@@ -10,7 +10,7 @@ use crate::stack::kept::KeptFolder;
 use crate::stack::kept::clearing;
 use crate::stack::kept::lock::KeeperLock;
 use crate::stack::kept::state::{self, KeptState};
-use crate::stack::{Jit, Provider, ServerSettings, Stack, StackError, cache_is_installed};
+use crate::stack::{Jit, Provider, ServerSettings, Stack, StackError};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -112,11 +112,8 @@ impl Keeping<'_> {
             logs: self.folder.logs(),
             programs: self.programs.to_owned(),
             jit: Jit::C1,
-            settings: ServerSettings {
-                // Nobody knows yet what will be run on it.
-                cache: cache_is_installed(self.programs),
-                ..ServerSettings::default()
-            },
+            // Nobody knows yet what will be run on it.
+            settings: ServerSettings::usual(self.programs),
         };
         let stack = Stack::start(provider, &self.reaper).await;
         let stack = stack.map_err(|e| e.to_string())?;

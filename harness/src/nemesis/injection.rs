@@ -7,7 +7,7 @@ use super::{Announcement, FaultTargets};
 use crate::evidence::Subject;
 use crate::process::comeback::{self, Allowance, Comeback};
 use crate::process::{Child, Stop};
-use crate::scenario::{Fault, FaultKind, Instance, Link, Target, Victim};
+use crate::scenario::{Fault, FaultKind, Instance, Link, Server, Target, Victim};
 use std::time::Instant;
 use tokio::sync::{Mutex, watch};
 
@@ -304,7 +304,7 @@ impl Injection {
                 Ok(())
             }
             FaultKind::OldSnapshot => {
-                if victim != Victim::PostgresServer {
+                if victim != Victim::POSTGRES {
                     return Err(format!("{} has no snapshots", victim.name()));
                 }
                 if holds.ends > 0 || holds.pauses > 0 {
@@ -341,7 +341,7 @@ impl Injection {
                         Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => {
                             bring_back(child, targets, ledger, stop).await?;
                         }
-                        Victim::PostgresServer | Victim::KafkaServer | Victim::RedisServer => {
+                        Victim::Server(_) => {
                             child.restart().await.map_err(|e| e.to_string())?;
                         }
                     }
@@ -417,7 +417,9 @@ fn relays_beside(victim: Victim, targets: &FaultTargets) -> impl Iterator<Item =
     let relays = Instance::first(targets.strategy.relays).filter(move |_| shared);
     relays.filter_map(|instance| {
         let child = targets.processes.get(&Victim::Relay(instance))?;
-        let database = targets.databases.get(&Link::RelayPostgres(instance))?;
+        let database = targets
+            .databases
+            .get(&Link::Relay(instance, Server::Postgres))?;
         Some(Subject::Relay {
             child: child.clone(),
             database: database.clone(),

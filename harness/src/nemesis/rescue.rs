@@ -20,7 +20,7 @@ pub async fn heal_all(targets: &FaultTargets) -> Result<(), String> {
     }
     failures.extend(heal_proxies(targets).await.err());
     let servers_first = |victim: &Victim| match victim {
-        Victim::PostgresServer | Victim::KafkaServer | Victim::RedisServer => 0,
+        Victim::Server(_) => 0,
         Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => 1,
     };
     let mut processes: Vec<(&Victim, &Child)> = targets.processes.iter().collect();

@@ -10,7 +10,7 @@ mod plan;
 
 use super::RunError;
 use super::strategies::StrategyParts;
-use crate::broker::Topic;
+use crate::broker::{Broker, Topic};
 use crate::call_sink::CallSink;
 use crate::identity::{Identity, RunKey};
 use crate::nemesis::{self, BadQuery};
@@ -65,6 +65,10 @@ pub struct Deployment<'a> {
     admin: PostgresTarget,
     /// This is the name of the topic of the events.
     pub topic_name: String,
+    /// The broker of its events, to be asked around all proxies.
+    pub(super) broker: Arc<dyn Broker>,
+    /// Its `host:port`, around all proxies.
+    broker_address: String,
     /// By this the topic of the events is made, closed and deleted.
     pub topic: Box<dyn Topic>,
     /// These are the proxied links, each with its proxy's name and its route.
@@ -147,19 +151,17 @@ impl Deployment<'_> {
         self._ports_beside = Some(beside);
         for (link, (_, route)) in &mut self.proxies {
             let way = match link {
-                Link::OrdersPostgres | Link::OrdersRedis => {
-                    let own = match link.server() {
+                Link::Orders(server @ (Server::Postgres | Server::Redis)) => {
+                    let own = match server {
                         Server::Redis => &to_redis,
-                        Server::Postgres | Server::Kafka => &to_postgres,
+                        Server::Postgres | Server::Broker(_) => &to_postgres,
                     };
                     route.listen.clone_from(own);
                     route.connect.clone_from(own);
                     continue;
                 }
-                Link::OrdersKafka => *link,
-                Link::RelayPostgres(_) => Link::RelayPostgres(way_of(index)?),
-                Link::RelayKafka(_) => Link::RelayKafka(way_of(index)?),
-                Link::RelayRedis(_) => Link::RelayRedis(way_of(index)?),
+                Link::Orders(Server::Broker(_)) => *link,
+                Link::Relay(_, server) => Link::Relay(way_of(index)?, *server),
             };
             let found = self.stack.info().routes.get(&way);
             *route = found.cloned().ok_or_else(|| plan::no_route(way))?;

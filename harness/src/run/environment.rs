@@ -1,7 +1,7 @@
 //! What a record says of the stack that it was made on.
 
 use super::strategies;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Server};
 use crate::stack::{Stack, StackInfo};
 use std::collections::BTreeMap;
 
@@ -44,16 +44,23 @@ pub(crate) fn servers(info: &StackInfo) -> BTreeMap<String, String> {
         ("stack.provider", &info.provider),
         ("stack.postgres.version", &info.postgres_version),
         ("stack.postgres.url", &postgres_url),
-        ("stack.kafka.version", &info.kafka_version),
-        ("stack.kafka.bootstrap", &info.kafka_bootstrap),
         ("stack.toxiproxy.version", &info.toxiproxy_version),
         ("stack.toxiproxy.url", &info.toxiproxy_url),
     ] {
         all.insert(name.to_owned(), value.clone());
     }
-    if let Some(redis) = &info.redis {
-        all.insert("stack.redis.version".to_owned(), redis.version.clone());
-        all.insert("stack.redis.address".to_owned(), redis.address.clone());
+    for (server, known) in Server::ALL
+        .iter()
+        .filter_map(|s| Some((s, info.server(*s)?)))
+    {
+        // As records have named it from the first.
+        let address = match *server == Server::KAFKA {
+            true => "bootstrap",
+            false => "address",
+        };
+        let name = server.name();
+        all.insert(format!("stack.{name}.version"), known.version.clone());
+        all.insert(format!("stack.{name}.{address}"), known.address.clone());
     }
     all
 }

@@ -170,7 +170,7 @@ missing = 0
         scenario.faults = (1..=2)
             .map(|press| Fault {
                 id: None,
-                target: Target::Kafka,
+                target: Target::KAFKA,
                 kind: FaultKind::Down,
                 start: Start::When(Trigger::Key { key: 'b', press }),
                 lasts: Duration::from_secs(4),

@@ -32,7 +32,7 @@ use crate::history::{self, FenceStep, PartOf};
 use crate::nemesis::Turn;
 use crate::process::reaper::Reaper;
 use crate::record::{Came, Frame, Judged};
-use crate::scenario::{Scenario, Strategy};
+use crate::scenario::{Scenario, Server, Strategy};
 use crate::stack::kept::KeptFolder;
 use crate::stack::{Jit, Provider, ServerSettings, Stack};
 use crate::workload::Progress;
@@ -42,7 +42,7 @@ use deployment::failed;
 pub use folder::{is_run, lacks_history, report_page};
 use reports::record::{self, NotRun, Record};
 pub use saved::saved;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -201,8 +201,20 @@ pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
         synchronous_standby: scenario.stack.synchronous_standby,
         max_slot_wal_keep_bytes: scenario.stack.max_slot_wal_keep_bytes,
         autovacuum_naptime_s: scenario.stack.autovacuum_naptime_s,
-        cache: scenario.strategies.iter().any(|s| s.topology().has_cache),
+        servers: servers_of(scenario),
     }
+}
+
+/// Returns the servers that some strategy of a scenario uses, PostgreSQL aside, which every one does.
+fn servers_of(scenario: &Scenario) -> BTreeSet<Server> {
+    let others = Server::ALL
+        .into_iter()
+        .filter(|server| *server != Server::Postgres);
+    let used = |server: &Server| {
+        let mut strategies = scenario.strategies.iter();
+        strategies.any(|strategy| strategy.topology().has_server(*server))
+    };
+    others.filter(used).collect()
 }
 
 /// Why a scenario has no record.

@@ -10,7 +10,7 @@ use super::{Event, RunError, ScenarioRun};
 use crate::clock::RunClock;
 use crate::fence::patience::Patience;
 use crate::observer::Observer;
-use crate::scenario::{Scenario, Strategy, StrategyKind};
+use crate::scenario::{BrokerChoice, Scenario, Strategy, StrategyKind};
 use crate::workload::{self, Progress};
 use relays::config::{CommitMode, WriteOrder};
 use std::sync::Arc;
@@ -98,7 +98,9 @@ pub(crate) async fn rehearse(
         lane: None,
         ..scenario_run.context()
     };
-    strategy::in_deployment(&context, &dual_write(), async |deployment| {
+    let first = scenario_run.chosen().first().map(|s| s.broker.clone());
+    let strategy = dual_write(first.unwrap_or_default());
+    strategy::in_deployment(&context, &strategy, async |deployment| {
         place_orders(&context, deployment, rehearsal).await
     })
     .await
@@ -116,7 +118,8 @@ fn scenario(of: &Scenario, longest: Duration) -> Scenario {
     scenario
 }
 
-fn dual_write() -> Strategy {
+/// Publishes to this broker.
+fn dual_write(broker: BrokerChoice) -> Strategy {
     Strategy {
         name: NAME.to_owned(),
         kind: StrategyKind::DualWrite {
@@ -127,6 +130,7 @@ fn dual_write() -> Strategy {
         linger_ms: 0.0,
         relay_commit: CommitMode::default(),
         instances: 1,
+        broker,
         cache: None,
         expectations: Vec::new(),
         of_consumers: Vec::new(),

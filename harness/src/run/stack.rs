@@ -4,7 +4,7 @@ use super::deployment::failed;
 use super::rehearsal::{self, Rehearsal};
 use super::{Event, Options, Reporter, RunError, ScenarioRun, StackChoice, folder, strategies};
 use crate::process::reaper::Reaper;
-use crate::scenario;
+use crate::scenario::{self, Server};
 use crate::stack::{Jit, ServerSettings, Stack};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,17 +27,22 @@ pub(crate) async fn start(
     let stack = Stack::start(provider, reaper).await?;
     let info = stack.info();
     let mut what = format!(
-        "PostgreSQL {} at {}:{}, Kafka {} at {}, Toxiproxy {} at {}",
-        info.postgres_version,
-        info.postgres.host,
-        info.postgres.port,
-        info.kafka_version,
-        info.kafka_bootstrap,
-        info.toxiproxy_version,
-        info.toxiproxy_url
+        "PostgreSQL {} at {}:{}",
+        info.postgres_version, info.postgres.host, info.postgres.port,
     );
-    if let Some(redis) = &info.redis {
-        what.push_str(&format!(", Redis {} at {}", redis.version, redis.address));
+    let mut add = |title: &str, version: &str, address: &str| {
+        what.push_str(&format!(", {title} {version} at {address}"));
+    };
+    let of = |server: Server| Some((server.title(), info.server(server)?));
+    let (brokers, others): (Vec<_>, Vec<_>) = Server::ALL
+        .into_iter()
+        .partition(|server| server.is_broker());
+    for (title, known) in brokers.into_iter().filter_map(of) {
+        add(title, &known.version, &known.address);
+    }
+    add("Toxiproxy", &info.toxiproxy_version, &info.toxiproxy_url);
+    for (title, known) in others.into_iter().filter_map(of) {
+        add(title, &known.version, &known.address);
     }
     reporter.event(Event::StackUp {
         what,
@@ -53,6 +58,7 @@ pub(crate) async fn start(
 /// where it is for `show`.
 pub(crate) async fn ready(scenario_run: &ScenarioRun<'_>, show: bool) -> Result<(), RunError> {
     for strategy in scenario_run.chosen() {
+        scenario_run.stack.broker(strategy.broker.kind())?;
         if strategy.topology().has_cache {
             scenario_run.stack.cache()?;
         }
@@ -139,8 +145,12 @@ pub(crate) async fn warm_to_keep(
 
 /// Gives a broker so much ordinary work that its speed is its own.
 pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunError> {
+    // Of the brokers, Kafka alone runs code that is compiled as it runs.
+    let Some(kafka) = stack.info().kafka() else {
+        return Ok(());
+    };
     let topic = format!("oh.{}.warm-up", stack.run_key().run);
-    let warmed = crate::stack::warm_up::warm_up(&stack.info().kafka_bootstrap, &topic, lasts).await;
+    let warmed = crate::stack::warm_up::warm_up(&kafka.address, &topic, lasts).await;
     match warmed {
         Ok(()) => Ok(()),
         Err(e) => Err(match stack.failure().await {

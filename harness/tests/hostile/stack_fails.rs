@@ -200,7 +200,7 @@ fn given_a_port_that_is_always_taken_when_started_then_the_error_names_it() {
     let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
 
     let programs = programs();
-    let started = LocalStack::start_on(&data, &logs, &programs, Jit::C1, &reaper, choose);
+    let started = LocalStack::start_on(&data, &logs, &programs, Some(Jit::C1), &reaper, choose);
 
     let error = runtime.block_on(started).err().unwrap().to_string();
     assert!(error.contains("the stack failed: start Kafka: "), "{error}");

@@ -7,8 +7,9 @@ use harness::fence::database;
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::external::stack_file;
-use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed};
+use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo};
 use harness::toxiproxy::ToxiproxyClient;
+use relays::config::BrokerKind;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -60,10 +61,7 @@ async fn start(lane: usize) -> Theirs {
         logs: folder.path().join("logs"),
         programs: programs(),
         jit: Jit::C1,
-        settings: ServerSettings {
-            cache: cache_is_installed(&programs()),
-            ..ServerSettings::default()
-        },
+        settings: ServerSettings::usual(&programs()),
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let file = folder.path().join("external.toml");
@@ -90,7 +88,12 @@ pub async fn inventory(info: &StackInfo) -> Vec<String> {
         .fetch_all(&mut connection)
         .await
         .unwrap();
-    let topics = info.broker().topics().await.unwrap();
+    let topics = info
+        .broker(BrokerKind::Kafka)
+        .unwrap()
+        .topics()
+        .await
+        .unwrap();
     // Kafka makes its own when a consumer first asks.
     all.extend(topics.into_iter().filter(|name| !name.starts_with("__")));
     let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).unwrap();

@@ -13,6 +13,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use relays::config::BrokerKind;
 use relays::config::{Isolation, PostgresTarget};
 use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -152,7 +153,7 @@ async fn administrator(postgres: &PostgresTarget) -> PgConnection {
 
 fn kafka(info: &StackInfo) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &info.kafka_bootstrap);
+    config.set("bootstrap.servers", &info.kafka().unwrap().address);
     config
 }
 
@@ -165,7 +166,12 @@ const NOTHING: (i64, usize, usize) = (0, 0, 0);
 /// The marks of a harness that uses the same servers, but another database.
 async fn neighbour(info: &StackInfo) -> Tenancy {
     let elsewhere = other_database(info).await;
-    let begun = Tenancy::begin(&elsewhere, &info.kafka_bootstrap, Tenancy::new_id()).await;
+    let begun = Tenancy::begin(
+        &elsewhere,
+        &info.kafka().unwrap().address,
+        Tenancy::new_id(),
+    )
+    .await;
     begun.unwrap()
 }
 
@@ -190,7 +196,7 @@ async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() 
     let info = &theirs.info;
     let folder = tempfile::tempdir().unwrap();
     let dead = Made::named("00000000deadbeef");
-    let broker = info.broker();
+    let broker = info.broker(BrokerKind::Kafka).unwrap();
     let heartbeats = broker.topic(&format!("{}.heartbeat", dead.topic), 1);
     let left = Made::named("0000dead0badcafe");
     let mark = broker.topic("oh.0000dead00000000.alive", 1);
@@ -234,7 +240,7 @@ async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() 
     assert!(notes.contains(&sharing), "{notes}");
     assert_eq!(next.info().provider, "external");
     assert_eq!(next.info().environment["wal_level"], "logical");
-    assert!(next.server(Victim::KafkaServer).is_none());
+    assert!(next.server(Victim::KAFKA).is_none());
     next.stop().await.unwrap();
     // And when that one has ended, what it left is nobody's.
     alive.end().await.unwrap();
@@ -325,7 +331,7 @@ async fn given_harnesses_that_share_one_server_when_another_comes_then_it_spares
     let other = Stack::start(local(folder.path()), &reaper()).await.unwrap();
     let alive = Tenancy::begin(
         &other.info().postgres,
-        &info.kafka_bootstrap,
+        &info.kafka().unwrap().address,
         Tenancy::new_id(),
     );
     let alive = alive.await.unwrap();
@@ -336,7 +342,10 @@ async fn given_harnesses_that_share_one_server_when_another_comes_then_it_spares
         .await
         .unwrap();
 
-    let (database, broker) = (other_database(info).await, &other.info().kafka_bootstrap);
+    let (database, broker) = (
+        other_database(info).await,
+        &other.info().kafka().unwrap().address,
+    );
     let neighbour = Tenancy::begin(&database, broker, Tenancy::new_id()).await;
     let neighbour = neighbour.unwrap();
     let beside = Made::named(&format!("{}0000a11e", neighbour.id()));
@@ -409,7 +418,7 @@ async fn given_a_harness_whose_mark_is_taken_when_it_goes_on_then_it_says_that_t
 
     // When its topic is deleted
     let found = find(file(info, &folder, |t| t)).await.unwrap();
-    let broker = info.broker();
+    let broker = info.broker(BrokerKind::Kafka).unwrap();
     let topics = broker.topics().await.unwrap();
     let mark = topics.iter().find(|t| t.ends_with(".alive")).unwrap();
     broker.topic(mark, 1).delete().await.unwrap();
@@ -460,8 +469,8 @@ async fn a_listener_that_advertises_another_address_is_an_error_with_the_remedy(
     let (theirs, _turn) = theirs().await;
     let folder = tempfile::tempdir().unwrap();
     let wrong = |text: String| {
-        let orders = &theirs.info.routes[&Link::OrdersKafka].upstream;
-        text.replace(orders.as_str(), &theirs.info.kafka_bootstrap)
+        let orders = &theirs.info.routes[&Link::ORDERS_KAFKA].upstream;
+        text.replace(orders.as_str(), &theirs.info.kafka().unwrap().address)
     };
 
     let error = find(file(&theirs.info, &folder, wrong))
@@ -562,7 +571,7 @@ async fn what_does_not_answer_is_named() {
     let port = format!("port = {}", info.postgres.port);
     for (name, wrong, right) in [
         ("PostgreSQL", "port = 1", port.as_str()),
-        ("Kafka", nobody, info.kafka_bootstrap.as_str()),
+        ("Kafka", nobody, info.kafka().unwrap().address.as_str()),
         (
             "Toxiproxy",
             "http://127.0.0.1:1",

@@ -40,9 +40,9 @@ async fn the_shared_stack_says_what_it_is() {
             .starts_with(|c: char| c.is_ascii_digit())
     );
     assert!(
-        info.kafka_version.starts_with("4."),
+        info.kafka().unwrap().version.starts_with("4."),
         "{}",
-        info.kafka_version
+        info.kafka().unwrap().version
     );
     assert_eq!(info.toxiproxy_version, "2.12.0");
     let to = |server| Link::to(server).len();
@@ -51,7 +51,7 @@ async fn the_shared_stack_says_what_it_is() {
     } else {
         0
     };
-    let to_others = to(Server::Postgres) + to(Server::Kafka);
+    let to_others = to(Server::Postgres) + to(Server::KAFKA);
     assert_eq!(info.routes.len(), to_others + to_cache);
     for (name, value) in [
         ("fsync", "on"),
@@ -70,7 +70,7 @@ async fn the_shared_stack_says_what_it_is() {
 #[tokio::test]
 async fn a_proxied_listener_advertises_its_proxy() {
     let info = &stack().await.info;
-    for link in Link::to(Server::Kafka) {
+    for link in Link::to(Server::KAFKA) {
         let route = &info.routes[&link];
         let upstream = route.upstream.clone();
         let consumer: BaseConsumer = ClientConfig::new()
@@ -95,7 +95,7 @@ async fn a_killed_postgres_restarts_with_what_was_committed() {
         .execute("create table t as select 42 as x")
         .await
         .unwrap();
-    let server = stack.server(Victim::PostgresServer).unwrap();
+    let server = stack.server(Victim::POSTGRES).unwrap();
     let tree = identify(&server.tree());
     assert!(tree.len() > 4, "the server has backends: {tree:?}");
 
@@ -137,7 +137,7 @@ async fn given_a_synchronous_standby_then_commits_wait_for_it_also_after_the_ser
     session.execute("create table t as select 1").await.unwrap();
 
     // The standby finds the server again, and until then nobody's commit returns
-    let server = stack.server(Victim::PostgresServer).unwrap();
+    let server = stack.server(Victim::POSTGRES).unwrap();
     server.kill().await.unwrap();
     server.restart().await.unwrap();
     let mut session = connect(&info.postgres).await;
@@ -163,7 +163,7 @@ async fn a_postgres_whose_postmaster_alone_died_restarts() {
             .execute("do $$ begin loop perform 1; end loop; end $$")
             .await;
     });
-    let server = stack.server(Victim::PostgresServer).unwrap();
+    let server = stack.server(Victim::POSTGRES).unwrap();
     let postmaster = identify(&server.tree())[0];
     harness::process::tree::send(postmaster, nix::sys::signal::Signal::SIGKILL);
     eventually("its death is seen", || !server.is_alive());
@@ -180,7 +180,7 @@ async fn a_killed_kafka_restarts_with_its_data() {
     // Given a record that was acknowledged.
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(local(folder.path()), &reaper()).await.unwrap();
-    let bootstrap = stack.info().kafka_bootstrap.clone();
+    let bootstrap = stack.info().kafka().unwrap().address.clone();
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &bootstrap);
     let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
@@ -196,7 +196,7 @@ async fn a_killed_kafka_restarts_with_its_data() {
     producer.send(record, PATIENCE).await.unwrap();
 
     // When the server is killed and started again.
-    let server = stack.server(Victim::KafkaServer).unwrap();
+    let server = stack.server(Victim::KAFKA).unwrap();
     server.kill().await.unwrap();
     server.restart().await.unwrap();
 
@@ -227,7 +227,7 @@ async fn given_a_cache_when_its_server_is_killed_and_started_again_then_it_answe
     // And a reader who found nothing there
     let look = cache.get("b").await.unwrap();
     assert_eq!(look.text, None);
-    let server = stack.server(Victim::RedisServer).unwrap();
+    let server = stack.server(Victim::REDIS).unwrap();
 
     // When it is killed, then nobody waits for it
     server.kill().await.unwrap();
@@ -249,7 +249,7 @@ async fn given_a_cache_when_its_server_is_killed_and_started_again_then_it_answe
     let fill = cache.fill(&look, "b", (1, "{}"), CacheFill::Newer);
     fill.await.unwrap();
     assert_eq!(read_all(&target).await.unwrap().len(), 1);
-    assert!(stack.stop_of_server(Victim::RedisServer).is_some());
+    assert!(stack.stop_of_server(Victim::REDIS).is_some());
     stack.stop().await.unwrap();
 }
 
@@ -258,11 +258,11 @@ async fn a_stopped_stack_leaves_its_logs_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(local(folder.path()), &reaper()).await.unwrap();
     let mut trees = Vec::new();
-    for victim in [Victim::PostgresServer, Victim::KafkaServer] {
+    for victim in [Victim::POSTGRES, Victim::KAFKA] {
         trees.extend(identify(&stack.server(victim).unwrap().tree()));
     }
     trees.extend(identify(&stack.toxiproxy().unwrap().tree()));
-    let cache = stack.server(Victim::RedisServer);
+    let cache = stack.server(Victim::REDIS);
     trees.extend(cache.iter().flat_map(|server| identify(&server.tree())));
     assert!(trees.len() > 6);
     let mut logs = vec!["kafka-server.log", "postgres-server.log", "toxiproxy.log"];
@@ -294,7 +294,8 @@ async fn a_port_that_is_taken_meanwhile_is_replaced() {
     };
     let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
 
-    let stack = LocalStack::start_on(&data, &logs, &programs(), Jit::C1, &reaper(), choose).await;
+    let stack =
+        LocalStack::start_on(&data, &logs, &programs(), Some(Jit::C1), &reaper(), choose).await;
 
     stack.unwrap().stop().await.unwrap();
     assert_eq!(*tries.lock().unwrap(), 2);
@@ -305,7 +306,7 @@ async fn a_stack_without_its_programs_says_how_to_get_them() {
     let folder = tempfile::tempdir().unwrap();
     let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
     let nowhere = folder.path().join("nowhere");
-    let started = LocalStack::start(&data, &logs, &nowhere, Jit::C1, &reaper()).await;
+    let started = LocalStack::start(&data, &logs, &nowhere, Some(Jit::C1), &reaper()).await;
     let error = started.err().unwrap().to_string();
     assert!(error.contains("stack/install.sh"), "{error}");
     assert!(!data.exists());
@@ -324,7 +325,7 @@ async fn play_a_harness_with_a_stack() {
         .await
         .unwrap();
     let _session = connect(&stack.info().postgres).await;
-    let server = stack.server(Victim::PostgresServer).unwrap();
+    let server = stack.server(Victim::POSTGRES).unwrap();
     server.pause().await.unwrap();
     println!("up");
     std::future::pending().await

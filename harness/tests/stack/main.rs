@@ -24,7 +24,7 @@ mod traces;
 
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
-use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed};
+use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo};
 use relays::config::PostgresTarget;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -67,10 +67,7 @@ pub fn local(folder: &Path) -> Provider {
         logs: folder.join("logs"),
         programs: programs(),
         jit: Jit::C1,
-        settings: ServerSettings {
-            cache: cache_is_installed(&programs()),
-            ..ServerSettings::default()
-        },
+        settings: ServerSettings::usual(&programs()),
     }
 }
 
@@ -98,7 +95,7 @@ pub async fn stack() -> &'static TestStack {
             let info = stack.info().clone();
             TestStack {
                 postgres: info.postgres.clone(),
-                kafka_bootstrap: info.kafka_bootstrap.clone(),
+                kafka_bootstrap: info.kafka().unwrap().address.clone(),
                 toxiproxy_url: info.toxiproxy_url.clone(),
                 info,
                 reaper,

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-const LINK: Link = Link::OrdersPostgres;
+const LINK: Link = Link::ORDERS_POSTGRES;
 
 /// Echo traffic of messages of this size, one fault, judged.
 async fn with_echo(bytes: usize, fault: Fault) -> (Campaign, Vec<Bite>) {
@@ -189,11 +189,11 @@ async fn latency_is_seen_by_crossings_in_the_protocols_of_both_servers() {
     bench
         .targets
         .proxies
-        .insert(Link::OrdersKafka, (proxy, route));
+        .insert(Link::ORDERS_KAFKA, (proxy, route));
     let api_versions = vec![0, 0, 0, 12, 0, 18, 0, 0, 0, 0, 0, 1, 0, 2, b'o', b'h'];
     let traffic = Traffic::start(&bench, api_versions, 8);
     let on_kafka = Fault {
-        target: Target::Kafka,
+        target: Target::KAFKA,
         ..toxic(slow, Stream::Downstream, 1.0)
     };
     let outcome = bench.suffer(&[on_kafka], &traffic).await;
@@ -352,8 +352,8 @@ async fn what_cannot_be_hit_is_an_error_and_what_is_not_there_is_left_alone() {
     let faults = [
         at(Target::Link(Link::RELAY_KAFKA), FaultKind::Down),
         at(Target::Process(Victim::RELAY), FaultKind::Kill),
-        at(Target::Link(Link::OrdersKafka), FaultKind::Down),
-        at(Target::Process(Victim::KafkaServer), FaultKind::Pause),
+        at(Target::Link(Link::ORDERS_KAFKA), FaultKind::Down),
+        at(Target::Process(Victim::KAFKA), FaultKind::Pause),
     ];
     let from_ns = bench.targets.clock.now_ns();
     let campaign = campaign(&faults, &bench.targets, load_from(from_ns), stopped).await;

@@ -16,6 +16,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use relays::config::BrokerKind;
 use relays::order::ChangeType;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -54,7 +55,7 @@ impl TopicBench {
         configure(&mut config);
         let bench = Self {
             watch: Watch {
-                broker: crate::stack().await.info.broker(),
+                broker: crate::stack().await.info.broker(BrokerKind::Kafka).unwrap(),
                 topic: format!("test.observer.{}", key.run),
                 partitions,
                 identity: Arc::new(key.identity().unwrap()),

@@ -9,6 +9,7 @@ use harness::fence::database;
 use harness::stack::StackInfo;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use relays::config::BrokerKind;
 use sqlx::PgConnection;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -113,7 +114,12 @@ impl AsFound {
     }
 
     pub async fn topics(&self) -> Vec<String> {
-        self.info().broker().topics().await.unwrap()
+        self.info()
+            .broker(BrokerKind::Kafka)
+            .unwrap()
+            .topics()
+            .await
+            .unwrap()
     }
 }
 

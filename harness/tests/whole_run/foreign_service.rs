@@ -31,7 +31,8 @@ select id, n, attempt
 const POSTGRES: &str = r#"{"host": "${postgres_host}", "port": ${postgres_port},
     "user": "${postgres_user}", "password": "${postgres_password}", "database": "${postgres_database}",
     "schema": "${schema}"}"#;
-const KAFKA: &str = r#"{"bootstrap": "${bootstrap}", "topic": "${topic}", "linger_ms": 0.0}"#;
+const KAFKA: &str =
+    r#"{"kind": "kafka", "bootstrap": "${bootstrap}", "topic": "${topic}", "linger_ms": 0.0}"#;
 
 pub fn service_config(write_path: &str) -> String {
     format!(
@@ -42,7 +43,7 @@ pub fn service_config(write_path: &str) -> String {
 
 pub fn relay_config() -> String {
     format!(
-        r#"{{"postgres": {POSTGRES}, "kafka": {KAFKA}, "source": {{"kind": "polling",
+        r#"{{"postgres": {POSTGRES}, "broker": {KAFKA}, "source": {{"kind": "polling",
             "after_publish": "delete", "interval_ms": 5, "batch": 500, "notify": false}}}}"#
     )
 }
@@ -51,7 +52,7 @@ pub const OUTBOX: &str = r#"{"kind": "outbox", "notify": false}"#;
 
 fn dual_write() -> String {
     format!(
-        r#"{{"kind": "dual-write", "order": "commit-then-publish", "publish_timeout_ms": 500, "kafka": {KAFKA}}}"#
+        r#"{{"kind": "dual-write", "order": "commit-then-publish", "publish_timeout_ms": 500, "broker": {KAFKA}}}"#
     )
 }
 

@@ -291,7 +291,7 @@ async fn open_transaction(
     let topics = theirs.topics().await;
     let topic = topics.iter().find(|t| t.ends_with(".polling")).unwrap();
     let producer: ThreadedProducer<_> = ClientConfig::new()
-        .set("bootstrap.servers", &theirs.info().kafka_bootstrap)
+        .set("bootstrap.servers", &theirs.info().kafka().unwrap().address)
         .set("transactional.id", topic)
         .create()
         .unwrap();

@@ -1,5 +1,6 @@
 //! What a child process is told at its start: one JSON file, written by the harness.
 
+pub use crate::broker::BrokerKind;
 use crate::cache::{CacheFill, CacheMode};
 use crate::publish::PublishPolicy;
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,37 @@ pub struct KafkaTarget {
     pub topic: String,
     /// This is the producer's `linger.ms`, in milliseconds.
     pub linger_ms: f64,
+}
+
+/// This says how to reach a broker, and what there belongs to this strategy: of each system, what its clients need.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum BrokerTarget {
+    /// The broker is Apache Kafka.
+    Kafka(KafkaTarget),
+}
+
+impl BrokerTarget {
+    /// Returns which system it is.
+    pub fn kind(&self) -> BrokerKind {
+        match self {
+            Self::Kafka(_) => BrokerKind::Kafka,
+        }
+    }
+
+    /// Returns the name of the topic of the events.
+    pub fn topic(&self) -> &str {
+        match self {
+            Self::Kafka(target) => &target.topic,
+        }
+    }
+
+    /// Returns where Kafka is; an Err says that the broker is another one.
+    pub fn kafka(&self) -> Result<&KafkaTarget, String> {
+        match self {
+            Self::Kafka(target) => Ok(target),
+        }
+    }
 }
 
 /// This says how to reach the cache, and which keys there belong to this strategy.
@@ -144,7 +176,7 @@ pub enum WritePathConfig {
         #[serde(default)]
         policy: PublishPolicy,
         /// This says where the service publishes.
-        kafka: KafkaTarget,
+        broker: BrokerTarget,
     },
     /// There are two writes, and a two-phase commit around them: the service is its coordinator.
     TwoPhase {
@@ -347,7 +379,7 @@ pub struct RelayConfig {
     /// This is the database, with the relay's own role.
     pub postgres: PostgresTarget,
     /// The relay publishes to the topic of this broker.
-    pub kafka: KafkaTarget,
+    pub broker: BrokerTarget,
     /// This says whether the relay polls the outbox or reads the write-ahead log, and with what settings.
     pub source: SourceConfig,
     /// For each event the relay takes its order out of this cache; `None` where that is not its work.

@@ -1,6 +1,6 @@
 //! What a consumer is told at its start, and the words for what it does.
 
-use crate::config::PostgresTarget;
+use crate::config::{BrokerTarget, PostgresTarget};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -115,14 +115,12 @@ impl OffsetCommit {
 }
 
 /// This is the configuration of `outbox-harness consumer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConsumerConfig {
     /// This is the database, with the consumer's own role, and the schema of its effects.
     pub postgres: PostgresTarget,
-    /// The consumer bootstraps from this `host:port`.
-    pub bootstrap: String,
-    /// It reads this topic.
-    pub topic: String,
+    /// It reads the topic of this broker.
+    pub broker: BrokerTarget,
     /// It is the one member of this consumer group.
     pub group: String,
     /// This is what it does with an event.

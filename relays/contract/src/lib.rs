@@ -3,6 +3,7 @@
 //!
 //! It knows no server and no client of one, so that whoever judges can be built without any.
 
+pub mod broker;
 pub mod cache;
 pub mod config;
 pub mod consumer;

@@ -4,11 +4,16 @@
 
 pub(crate) mod kafka;
 pub(crate) mod nats;
+mod publisher;
 
+use crate::config::BrokerTarget;
 use crate::persistence::Persistence;
+use crate::publish::PublishPolicy;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub use publisher::AnyPublisher;
 
 /// An event that is to go to a topic.
 #[derive(Debug, Clone, Copy)]
@@ -63,4 +68,27 @@ pub(crate) trait GroupSession: Send + Sync {
 
     /// Reads on from these offsets, by partition. After an Err some of them may still be read on from where they were.
     fn seek(&self, offsets: &BTreeMap<i32, i64>, within: Duration) -> Result<(), String>;
+}
+
+/// Makes the sender of an order service to this broker, which connects on its own; an Err says why there is none. A
+/// delivery is given up after `delivery_timeout_ms`.
+pub(crate) fn sender<A: Awaits>(
+    target: &BrokerTarget,
+    delivery_timeout_ms: Option<u64>,
+    policy: &PublishPolicy,
+) -> Result<Box<dyn EventSender<A>>, String> {
+    Ok(match target {
+        BrokerTarget::Kafka(target) => Box::new(kafka::KafkaSender::new(
+            target,
+            delivery_timeout_ms,
+            policy.idempotent_producer,
+        )?),
+    })
+}
+
+/// Joins the group of this name at this broker, which takes its time; see [`GroupSession::is_assigned`].
+pub(crate) fn member(target: &BrokerTarget, group: &str) -> Result<Box<dyn GroupSession>, String> {
+    Ok(match target {
+        BrokerTarget::Kafka(target) => Box::new(kafka::KafkaMember::join(target, group)?),
+    })
 }

@@ -12,7 +12,7 @@ mod side;
 mod sink;
 mod transaction;
 
-use crate::broker::kafka::KafkaMember;
+use crate::broker;
 use crate::pump::backoff::Backoff;
 use crate::pump::terminated;
 use crate::signal::{Signal, emit};
@@ -48,8 +48,8 @@ pub fn run(config: ConsumerConfig) -> Result<(), String> {
         terminated().await;
         told.tell();
     });
-    let member = KafkaMember::join(&config)?;
-    let reader = GroupReader::new(Arc::new(member));
+    let member = broker::member(&config.broker, &config.group)?;
+    let reader = GroupReader::new(Arc::from(member));
     let consumer = GroupMember {
         side: EffectSide::new(&config)?,
         commit: config.commit,

@@ -23,7 +23,7 @@ mod two_phase;
 
 pub use orders::{PLACING, SESSION};
 
-use crate::broker::kafka::KafkaSender;
+use crate::broker;
 use crate::config::{ServiceConfig, WritePathConfig};
 use crate::signal::{Signal, emit};
 use crate::trace::Trace;
@@ -138,13 +138,13 @@ pub async fn serve_until(
             order,
             publish_timeout_ms,
             policy,
-            kafka,
+            broker,
         } => {
             let orders = Orders::new(run, Announcement::None);
-            let sender = KafkaSender::new(&kafka, publish_timeout_ms, policy.idempotent_producer)?;
+            let sender = broker::sender(&broker, publish_timeout_ms, &policy)?;
             let producer = EventProducer::new(
-                Box::new(sender),
-                kafka.topic,
+                sender,
+                broker.topic().to_owned(),
                 producer::delivery_within(publish_timeout_ms),
                 policy,
                 monitor,

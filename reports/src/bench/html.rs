@@ -57,15 +57,17 @@ pub fn export(bench: &Bench) -> Result<Vec<u8>, ExportError> {
 
 fn facts(bench: &Bench) -> Vec<String> {
     let stack = &bench.stack;
-    vec![
+    let servers = stack.used();
+    let servers = servers.map(|(name, version, _)| format!("{name} {version}"));
+    let first = [
         bench.started_at.clone(),
         format!("took {}", figures::seconds(Some(bench.took_s))),
         super::rounds(bench),
         format!("{} stack", stack.provider),
         format!("PostgreSQL {}", stack.postgres.version),
-        format!("Kafka {}", stack.kafka.version),
-        format!("Toxiproxy {}", stack.toxiproxy.version),
-    ]
+    ];
+    let proxy = format!("Toxiproxy {}", stack.toxiproxy.version);
+    first.into_iter().chain(servers).chain([proxy]).collect()
 }
 
 /// Draws the first column by round: what swings together is the machine, what does not is the row.

@@ -17,11 +17,9 @@ pub fn render(bench: &Bench) -> String {
     );
     let stack = &bench.stack;
     text.push_str(&format!(
-        "{} stack: PostgreSQL {}, Kafka {}, Toxiproxy {}; {}\n",
+        "{} stack: {}; {}\n",
         stack.provider,
-        stack.postgres.version,
-        stack.kafka.version,
-        stack.toxiproxy.version,
+        stack.in_words(),
         bench
             .settings
             .iter()

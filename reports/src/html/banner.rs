@@ -36,15 +36,20 @@ pub fn of(record: &Record) -> String {
     if let Some(closed) = comparison::closed_loop(record) {
         html.push_str(&format!("<p class=\"lesson\">{}</p>", escaped(&closed)));
     }
-    let facts = [
+    let servers = stack.used();
+    let servers = servers.map(|(name, version, _)| format!("{name} {version}"));
+    let first = [
         record.started_at.clone(),
         format!("took {}", figures::seconds(Some(record.took_s))),
         format!("seed {}", record.seed),
         format!("{} stack", stack.provider),
         format!("PostgreSQL {}", stack.postgres.version),
-        format!("Kafka {}", stack.kafka.version),
-        format!("Toxiproxy {}", stack.toxiproxy.version),
     ];
+    let facts: Vec<String> = first
+        .into_iter()
+        .chain(servers)
+        .chain([format!("Toxiproxy {}", stack.toxiproxy.version)])
+        .collect();
     html.push_str(&items("facts", &facts));
     html.push_str("</header>");
     html

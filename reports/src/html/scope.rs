@@ -17,11 +17,14 @@ pub fn limits(record: &Record) -> String {
 /// Returns the table of servers, settings and load.
 pub fn environment(record: &Record) -> String {
     let stack = &record.stack;
-    let servers = [
-        ("PostgreSQL", &stack.postgres.version, &stack.postgres.url),
-        ("Kafka", &stack.kafka.version, &stack.kafka.bootstrap),
-        ("Toxiproxy", &stack.toxiproxy.version, &stack.toxiproxy.url),
-    ];
+    let (database, proxy) = (&stack.postgres, &stack.toxiproxy);
+    let database = (
+        "PostgreSQL",
+        database.version.as_str(),
+        database.url.as_str(),
+    );
+    let proxy = ("Toxiproxy", proxy.version.as_str(), proxy.url.as_str());
+    let servers = std::iter::once(database).chain(stack.used()).chain([proxy]);
     let mut rows = String::new();
     let mut add = |name: &str, value: &str| {
         rows.push_str(&format!(

@@ -352,6 +352,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
             reports::record::Strategy {
                 relay: None,
                 remarks: Vec::new(),
+                broker: "kafka".to_owned(),
                 name,
                 kind,
                 verdict,
@@ -423,6 +424,7 @@ pub fn record() -> BoxedStrategy<Record> {
                         version: address.clone(),
                         bootstrap: address,
                     },
+                    others: Vec::new(),
                     toxiproxy: server,
                     machine: Machine {
                         processor: environment.keys().next().cloned(),

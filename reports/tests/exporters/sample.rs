@@ -30,6 +30,7 @@ pub fn record() -> Record {
                 version: "4.3.1".to_owned(),
                 bootstrap: "127.0.0.1:40215".to_owned(),
             },
+            others: Vec::new(),
             toxiproxy: Server {
                 version: "2.12.0".to_owned(),
                 url: "http://127.0.0.1:40300".to_owned(),
@@ -106,6 +107,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
         relay: None,
         remarks: Vec::new(),
         name: name.to_owned(),
+        broker: "kafka".to_owned(),
         kind: kind.to_owned(),
         verdict: Verdict::Pass,
         reasons: Vec::new(),

@@ -145,7 +145,7 @@ mod tests {
             stream: Stream::Upstream,
             toxicity,
         };
-        Staged::new(Target::Kafka, kind, polling())
+        Staged::new(Target::KAFKA, kind, polling())
             .every(3.0..3.9, LINK, name::QUEUED_BYTES, |_| 10.0)
             .every(4.0..8.0, LINK, name::QUEUED_BYTES, move |_| queued)
             .every(4.0..8.0, LINK, name::MOST_OUT_BYTES, move |t| {

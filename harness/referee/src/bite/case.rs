@@ -5,7 +5,7 @@ use super::lack::{LOGS, Lack, lack};
 use super::trigger::never_fired;
 use crate::bite::name;
 use crate::history::{History, Observation};
-use crate::scenario::{Fault, Link, Target, Topology, Victim};
+use crate::scenario::{Fault, Link, Server, Target, Topology, Victim};
 
 /// A place is where a fault works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,9 +164,9 @@ impl<'h> Case<'h> {
     /// Whether what waits for a place is events on their way to the topic; requests otherwise.
     pub fn is_on_the_way_of_events(&self, place: Place) -> bool {
         match place {
-            Place::Link(Link::OrdersKafka) => !self.strategy.publishes_in_request(),
-            Place::Link(Link::RelayPostgres(_) | Link::RelayKafka(_) | Link::RelayRedis(_)) => true,
-            Place::Link(Link::OrdersPostgres | Link::OrdersRedis) => false,
+            Place::Link(Link::Orders(Server::Broker(_))) => !self.strategy.publishes_in_request(),
+            Place::Link(Link::Relay(..)) => true,
+            Place::Link(Link::ORDERS_POSTGRES | Link::ORDERS_REDIS) => false,
             Place::Process(victim) => matches!(victim, Victim::Relay(_)),
         }
     }

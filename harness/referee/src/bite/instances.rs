@@ -50,12 +50,7 @@ pub(super) fn needed(case: &Case<'_>) -> Result<(), Lack> {
     };
     match link.client() {
         Victim::Relay(hit) if case.strategy.relays > 1 => worked_before(case, hit).map(|_| ()),
-        Victim::Relay(_)
-        | Victim::OrderService
-        | Victim::PostgresServer
-        | Victim::KafkaServer
-        | Victim::RedisServer
-        | Victim::Consumer(_) => Ok(()),
+        Victim::Relay(_) | Victim::OrderService | Victim::Server(_) | Victim::Consumer(_) => Ok(()),
     }
 }
 
@@ -83,10 +78,7 @@ fn worked_before(case: &Case<'_>, hit: Instance) -> Result<(f64, f64), Lack> {
 /// Returns, of the links of a fault on a whole side, those of relays that stood by: nothing was asked of these, and
 /// so much more of another relay's that it tells what the fault did.
 pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
-    let on_a_side = matches!(
-        case.fault.target,
-        Target::Kafka | Target::Postgres | Target::Redis
-    );
+    let on_a_side = matches!(case.fault.target, Target::Side(_) | Target::Broker);
     let several = case.strategy.relays > 1;
     if !on_a_side || !several && !case.strategy.recovers() {
         return Vec::new();
@@ -149,7 +141,7 @@ mod tests {
     use crate::bite::name;
     use crate::bite::staged::*;
     use crate::history::{Life, Outcome, TruthRow};
-    use crate::scenario::{FaultKind, Instance, Link, Stream, Target, Toxic, Victim};
+    use crate::scenario::{FaultKind, Instance, Link, Server, Stream, Target, Toxic, Victim};
 
     /// Two relays: what each sends a second before the fault, and what each has sent by its end.
     fn relays(kind: FaultKind, before: [f64; 2], during: [f64; 2]) -> Staged {
@@ -217,8 +209,8 @@ mod tests {
 
     #[test]
     fn given_a_recoverer_when_a_whole_side_is_cut_then_its_own_link_is_left_out() {
-        let (orders, relay) = (Link::OrdersKafka.name(), Link::RELAY_KAFKA.name());
-        let staged = Staged::new(Target::Kafka, FaultKind::Down, two_phase())
+        let (orders, relay) = (Link::ORDERS_KAFKA.name(), Link::RELAY_KAFKA.name());
+        let staged = Staged::new(Target::KAFKA, FaultKind::Down, two_phase())
             .every(4.0..8.0, orders, name::PROBE_REFUSED, |_| 1.0)
             .every(3.0..8.0, orders, name::SOCKETS, |t| {
                 if t < 4.0 { 8.0 } else { 0.0 }
@@ -282,7 +274,7 @@ mod tests {
     #[test]
     fn given_a_link_of_one_of_two_relays_when_it_is_cut_then_it_is_needed_by_the_one_that_works_alone()
      {
-        let link = Link::RelayKafka(Instance::ALL[1]);
+        let link = Link::Relay(Instance::ALL[1], Server::KAFKA);
         let cut = |before| {
             let mut staged = relays(FaultKind::Down, before, OTHER);
             staged.0.meta.scenario.faults[0].target = Target::Link(link);
@@ -331,7 +323,7 @@ mod tests {
                 .at(7.9, link, name::NEAR_BYTES, bytes)
         };
         let kafka = |bytes: [f64; 2]| {
-            let mut staged = Staged::new(Target::Kafka, FaultKind::Down, polling());
+            let mut staged = Staged::new(Target::KAFKA, FaultKind::Down, polling());
             staged.0.meta.scenario.strategies[0].instances = 2;
             let staged = cut(staged, "relay->kafka", bytes[0], 1.0);
             cut(staged, "relay-2->kafka", bytes[1], 0.0)

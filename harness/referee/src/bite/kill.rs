@@ -108,8 +108,8 @@ mod tests {
         // Of the broker requests wait, and no events
         let hung = |s: Staged| s.request(3.9, 8.5, Outcome::Unknown, None);
         let waiting = |s: Staged| s.request(3.0, 3.1, Outcome::Committed, Some(8.5));
-        hung(killed(Victim::KafkaServer)).bit("1 request in flight");
-        waiting(killed(Victim::KafkaServer)).did_not_bite("nothing was on its way");
+        hung(killed(Victim::KAFKA)).bit("1 request in flight");
+        waiting(killed(Victim::KAFKA)).did_not_bite("nothing was on its way");
         // Nor do events wait for the recoverer: what was left in doubt does, see `instances`
         waiting(killed(Victim::RELAY)).did_not_bite("it stood by");
         killed(Victim::RELAY).did_not_bite("nothing was on its way");
@@ -245,12 +245,12 @@ mod tests {
     #[test]
     fn a_database_and_a_dual_writes_broker_are_missed_by_requests_that_hang() {
         let works = |s: Staged| s.request(9.0, 9.1, Outcome::Committed, Some(9.2));
-        let victim = Victim::PostgresServer;
+        let victim = Victim::POSTGRES;
         let hung = |s: Staged| s.request(5.0, 7.0, Outcome::Unknown, None);
         works(hung(back(killed(victim, 9), victim))).bit("1 request in flight");
         works(back(killed(victim, 9), victim)).did_not_bite("nothing was on its way");
         // A dual write waits for the broker in its request, a relay does not
-        let victim = Victim::KafkaServer;
+        let victim = Victim::KAFKA;
         let naive = |s: Staged| {
             let mut s = back(s, victim);
             s.0.meta.scenario.strategies[0].kind = dual_write();
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_broker_is_missed_by_what_waits_for_it() {
-        let victim = Victim::KafkaServer;
+        let victim = Victim::KAFKA;
         let seen = |at| back(killed(victim, 9), victim).request(5.0, 5.1, Outcome::Committed, at);
         seen(Some(9.0)).bit("1 event first seen after");
         seen(Some(5.2)).did_not_bite("nothing was on its way");
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn given_a_database_that_was_killed_when_only_events_wait_then_nothing_was_on_its_way() {
-        for victim in [Victim::PostgresServer, Victim::OrderService] {
+        for victim in [Victim::POSTGRES, Victim::OrderService] {
             back(killed(victim, 9), victim)
                 .request(3.0, 3.1, Outcome::Committed, Some(9.0))
                 .request(9.0, 9.1, Outcome::Committed, Some(9.2))

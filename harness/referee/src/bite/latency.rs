@@ -85,7 +85,7 @@ mod tests {
             stream: Stream::Downstream,
             toxicity,
         };
-        Staged::new(Target::Link(Link::OrdersPostgres), kind, polling())
+        Staged::new(Target::Link(Link::ORDERS_POSTGRES), kind, polling())
             .every(3.0..3.9, LINK, name::CROSSING_MS, |_| 0.4)
             .every(4.0..7.8, LINK, name::CROSSING_MS, during)
             .at(7.9, LINK, name::NEAR_BYTES, 5000.0)

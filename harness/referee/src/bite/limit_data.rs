@@ -67,7 +67,7 @@ mod tests {
 
     fn cut(most: f64, ended: f64, opened: f64) -> Staged {
         let kind = toxic(Toxic::LimitData { bytes: 1000 }, Stream::Downstream);
-        Staged::new(Target::Kafka, kind, polling())
+        Staged::new(Target::KAFKA, kind, polling())
             .at(7.9, LINK, name::MOST_OUT_BYTES, most)
             .at(7.9, LINK, name::ENDED, ended)
             .at(8.3, LINK, name::OPENED, opened)

@@ -105,7 +105,7 @@ fn whose(strategy: &Strategy, lacking: Target) -> String {
     let of_relay = match lacking {
         Target::Process(victim) => matches!(victim, Victim::Relay(_)),
         Target::Link(link) => matches!(link.client(), Victim::Relay(_)),
-        Target::Kafka | Target::Postgres | Target::Redis => false,
+        Target::Side(_) | Target::Broker => false,
     };
     match strategy.topology().relays {
         1 if of_relay => format!("a {kind} strategy with one relay"),
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_fault_that_was_never_in_force_or_never_healed_did_not_bite() {
-        let mut staged = Staged::new(Target::Kafka, FaultKind::Down, polling());
+        let mut staged = Staged::new(Target::KAFKA, FaultKind::Down, polling());
         staged.0.faults[0].healed_ns = None;
         staged.did_not_bite("never healed");
         staged.0.faults[0].injected_ns = None;
@@ -248,7 +248,7 @@ mod tests {
                 )
         };
         let one = cut(
-            Staged::new(Target::Postgres, FaultKind::Down, polling()),
+            Staged::new(Target::POSTGRES, FaultKind::Down, polling()),
             "orders->postgres",
         );
         one.did_not_bite("relay->postgres: no connection was tried");
@@ -349,8 +349,8 @@ mod tests {
             FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => {
                 Target::Process(Victim::RELAY)
             }
-            FaultKind::OldSnapshot => Target::Process(Victim::PostgresServer),
-            FaultKind::Down | FaultKind::Toxic { .. } => Target::Kafka,
+            FaultKind::OldSnapshot => Target::Process(Victim::POSTGRES),
+            FaultKind::Down | FaultKind::Toxic { .. } => Target::KAFKA,
         };
         let staged =
             Staged::new(target, kind, polling()).request(5.0, 5.1, Outcome::Committed, Some(9.0));

@@ -23,7 +23,7 @@ fn load(staged: Staged, mode: CacheMode) -> Staged {
 fn down(mode: CacheMode) -> Staged {
     let link = match mode.is_of_relay() {
         true => Link::RELAY_REDIS,
-        false => Link::OrdersRedis,
+        false => Link::ORDERS_REDIS,
     };
     let staged = Staged::new(Target::Link(link), FaultKind::Down, polling())
         .every(4.0..8.0, link.name(), name::PROBE_REFUSED, |_| 1.0)
@@ -32,7 +32,7 @@ fn down(mode: CacheMode) -> Staged {
 }
 
 fn killed(mode: CacheMode) -> Staged {
-    let target = Target::Process(Victim::RedisServer);
+    let target = Target::Process(Victim::REDIS);
     let staged = Staged::new(target, FaultKind::Kill, polling())
         .life(SERVER, 0.0, Life::Started, 0)
         .life(SERVER, 0.1, Life::Ready, 0)
@@ -43,7 +43,7 @@ fn killed(mode: CacheMode) -> Staged {
 }
 
 fn paused(mode: CacheMode) -> Staged {
-    let target = Target::Process(Victim::RedisServer);
+    let target = Target::Process(Victim::REDIS);
     let staged = Staged::new(target, FaultKind::Pause, polling())
         .every(4.0..8.0, SERVER, name::THREADS, |_| 5.0)
         .every(4.0..8.0, SERVER, name::THREADS_STOPPED, |_| 5.0)
@@ -143,8 +143,8 @@ fn given_a_cache_that_is_paused_then_what_passes_by_anyway_is_not_missed() {
 fn given_a_silent_way_to_the_cache_then_reads_tell_of_the_services_and_events_of_the_relays() {
     let by_relay = CacheMode::InvalidateByRelay;
     for mode in [CacheMode::InvalidateAfterCommit, by_relay] {
-        silent(Link::OrdersRedis, mode).did_not_bite("no operation hung");
-        let felt = silent(Link::OrdersRedis, mode).read(5.0, ReadSource::Fallback);
+        silent(Link::ORDERS_REDIS, mode).did_not_bite("no operation hung");
+        let felt = silent(Link::ORDERS_REDIS, mode).read(5.0, ReadSource::Fallback);
         felt.bit("1 read without the cache");
     }
     silent(Link::RELAY_REDIS, by_relay).did_not_bite("no operation hung");

@@ -11,7 +11,7 @@ const AT_THE_END_NS: i64 = 1_500_000_000;
 const BETWEEN_NS: i64 = 2_000_000_000;
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
-    let Place::Process(Victim::PostgresServer) = place else {
+    let Place::Process(Victim::POSTGRES) = place else {
         return Err(lack("only the database server has snapshots", FITTING));
     };
     let in_force = case.injected_ns..=case.healing_ns;
@@ -86,7 +86,7 @@ mod tests {
     use crate::scenario::{FaultKind, Target, Victim};
 
     fn snapshot() -> Staged {
-        let target = Target::Process(Victim::PostgresServer);
+        let target = Target::Process(Victim::POSTGRES);
         Staged::new(target, FaultKind::OldSnapshot, polling())
     }
 

@@ -6,7 +6,7 @@ use super::lack::{ALONE, FITTING, LOAD, LONGER, Lack, lack};
 use super::unmet::of_cache;
 use super::{PlaceEvidence, consumer};
 use crate::bite::name;
-use crate::scenario::Victim;
+use crate::scenario::{Server, Victim};
 
 pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     let Place::Process(victim) = place else {
@@ -37,7 +37,7 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     }
     let effect = match (taken_over(case, victim)?, victim) {
         (Some(taken_over), _) => taken_over,
-        (None, Victim::RedisServer) => of_cache(case).ok_or_else(|| {
+        (None, Victim::REDIS) => of_cache(case).ok_or_else(|| {
             let what = "every thread was stopped, but no read and no invalidation felt it";
             lack(what, LOAD)
         })?,
@@ -53,15 +53,12 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
 /// Returns, in words, how much waited for the paused process; the error says why nothing did.
 fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
     let events = match victim {
-        Victim::KafkaServer => !case.strategy.publishes_in_request(),
+        Victim::Server(Server::Broker(_)) => !case.strategy.publishes_in_request(),
         Victim::Relay(_) => case.strategy.has_outbox,
-        Victim::OrderService
-        | Victim::PostgresServer
-        | Victim::RedisServer
-        | Victim::Consumer(_) => false,
+        Victim::OrderService | Victim::POSTGRES | Victim::REDIS | Victim::Consumer(_) => false,
     };
     let waiting = match victim {
-        Victim::KafkaServer | Victim::Relay(_) if events => {
+        Victim::Server(Server::Broker(_)) | Victim::Relay(_) if events => {
             let unseen = case.demand.unseen(case.healing_ns);
             (unseen > 0).then(|| format!("the event of {}", count(unseen, "change")))
         }
@@ -70,11 +67,7 @@ fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
             let records = consumer::waiting(case, name, away, case.healing_ns);
             records.map(|records| format!("{records} that came to the topic meanwhile"))
         }
-        Victim::OrderService
-        | Victim::PostgresServer
-        | Victim::KafkaServer
-        | Victim::RedisServer
-        | Victim::Relay(_) => {
+        Victim::OrderService | Victim::Server(_) | Victim::Relay(_) => {
             let hung = case.demand.hung(case.injected_ns, case.healing_ns);
             (hung > 0).then(|| count(hung, "request"))
         }
@@ -133,8 +126,8 @@ mod tests {
     fn a_paused_service_or_database_is_missed_by_requests_that_hang() {
         for (victim, kind) in [
             (Victim::OrderService, polling()),
-            (Victim::PostgresServer, polling()),
-            (Victim::KafkaServer, dual_write()),
+            (Victim::POSTGRES, polling()),
+            (Victim::KAFKA, dual_write()),
         ] {
             let place = victim.name();
             let still = Staged::new(Target::Process(victim), FaultKind::Pause, kind)

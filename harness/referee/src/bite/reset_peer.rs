@@ -60,7 +60,7 @@ mod tests {
             stream: Stream::Upstream,
             toxicity,
         };
-        Staged::new(Target::Link(Link::OrdersPostgres), kind, polling())
+        Staged::new(Target::Link(Link::ORDERS_POSTGRES), kind, polling())
             .every(3.0..3.9, LINK, name::PROBE_RESET, |_| 0.0)
             .every(4.0..8.0, LINK, name::PROBE_RESET, reset)
             .at(7.9, LINK, name::ENDED, ended)

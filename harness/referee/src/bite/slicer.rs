@@ -87,7 +87,7 @@ mod tests {
             stream: Stream::Upstream,
             toxicity,
         };
-        Staged::new(Target::Kafka, kind, polling())
+        Staged::new(Target::KAFKA, kind, polling())
             .at(7.9, LINK, name::IN_BYTES, into.0)
             .at(7.9, LINK, name::IN_SEGMENTS, into.1)
             .at(7.9, LINK, name::OUT_BYTES, out.0)

@@ -128,7 +128,7 @@ mod tests {
             Stream::Downstream => (name::FAR_SOCKETS, name::SOCKETS),
         };
         let kind = toxic(Toxic::SlowClose { delay: 1000 }, stream);
-        Staged::new(Target::Link(Link::OrdersPostgres), kind, polling())
+        Staged::new(Target::Link(Link::ORDERS_POSTGRES), kind, polling())
             .every(4.0..9.5, LINK, closer, move |t| {
                 2.0 - f64::from(u8::from(t > closed))
             })
@@ -142,7 +142,7 @@ mod tests {
         closed(Stream::Upstream, 5.0, 5.8).did_not_bite("passed on before the delay");
         // Looks so far apart that it may have been held, or not
         let kind = toxic(Toxic::SlowClose { delay: 1000 }, Stream::Upstream);
-        Staged::new(Target::Link(Link::OrdersPostgres), kind, polling())
+        Staged::new(Target::Link(Link::ORDERS_POSTGRES), kind, polling())
             .at(5.0, LINK, name::SOCKETS, 2.0)
             .at(5.0, LINK, name::FAR_SOCKETS, 2.0)
             .at(5.1, LINK, name::SOCKETS, 1.0)
@@ -175,7 +175,7 @@ mod tests {
     /// Looks at the two sides, one after the other.
     fn looks(looks: &[(f64, f64, f64)]) -> Staged {
         let kind = toxic(Toxic::SlowClose { delay: 1000 }, Stream::Upstream);
-        let staged = Staged::new(Target::Link(Link::OrdersPostgres), kind, polling());
+        let staged = Staged::new(Target::Link(Link::ORDERS_POSTGRES), kind, polling());
         looks.iter().fold(staged, |staged, (at, near, far)| {
             staged
                 .at(*at, LINK, name::SOCKETS, *near)

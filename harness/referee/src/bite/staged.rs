@@ -125,6 +125,7 @@ impl Staged {
                 linger_ms: 0.0,
                 relay_commit: CommitMode::default(),
                 instances: 1,
+                broker: BrokerChoice::default(),
                 cache: None,
                 expectations: Vec::new(),
                 of_consumers: Vec::new(),

@@ -6,7 +6,7 @@ use super::lack::{LOAD, LOGS, Lack, ROOM, lack};
 use super::unmet::of_cache;
 use super::{PlaceEvidence, consumer};
 use crate::history::{Life, ProcessEvent};
-use crate::scenario::Victim;
+use crate::scenario::{Server, Victim};
 
 /// Returns what is known of a process's lives and deaths, oldest first.
 pub(super) fn lives<'h>(case: &Case<'h>, victim: Victim) -> Vec<&'h ProcessEvent> {
@@ -62,7 +62,7 @@ pub(super) fn judge(
             let waiting = waiting.map(|records| format!("{records} came to the topic meanwhile"));
             waiting.into_iter().collect()
         }
-        (None, Victim::RedisServer) => missed_cache(case, death),
+        (None, Victim::REDIS) => missed_cache(case, death),
         (None, _) => missed(case, victim, death),
     };
     if missed.is_empty() {
@@ -82,11 +82,11 @@ fn worked(
     missed: &str,
 ) -> PlaceEvidence {
     let progress = match victim {
-        Victim::RedisServer => {
+        Victim::REDIS => {
             let served = case.demand.served_since(ready.at_ns);
             (served > 0).then(|| format!("{} served by it after", count(served, "read")))
         }
-        Victim::OrderService | Victim::PostgresServer => {
+        Victim::OrderService | Victim::POSTGRES => {
             let answered = case.demand.acknowledged_since(ready.at_ns);
             (answered > 0).then(|| format!("{} acknowledged after", count(answered, "change")))
         }
@@ -94,7 +94,7 @@ fn worked(
             let applied = consumer::applied_since(case, name, ready.at_ns);
             (applied > 0).then(|| format!("{} applied after", count(applied, "event")))
         }
-        Victim::Relay(_) | Victim::KafkaServer => {
+        Victim::Relay(_) | Victim::Server(Server::Broker(_)) => {
             let seen = case.demand.seen_since(ready.at_ns);
             (seen > 0).then(|| format!("{} first seen after", count(seen, "event")))
         }
@@ -145,31 +145,27 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     let relays = match victim {
         Victim::Relay(_) => topology.has_outbox,
         Victim::OrderService => topology.relays_inside(),
-        Victim::PostgresServer
-        | Victim::KafkaServer
-        | Victim::RedisServer
-        | Victim::Consumer(_) => false,
+        Victim::Server(_) | Victim::Consumer(_) => false,
     };
     let requests = match victim {
         Victim::OrderService => demand.cut_off(case.injecting_ns, death.at_ns),
-        Victim::PostgresServer => demand.hung(case.injecting_ns, case.healing_ns),
-        Victim::KafkaServer if topology.publishes_in_request() => {
+        Victim::POSTGRES => demand.hung(case.injecting_ns, case.healing_ns),
+        Victim::Server(Server::Broker(_)) if topology.publishes_in_request() => {
             demand.hung(case.injecting_ns, case.healing_ns)
         }
-        Victim::KafkaServer | Victim::RedisServer | Victim::Relay(_) | Victim::Consumer(_) => 0,
-    };
-    let refused = match victim {
-        Victim::OrderService => demand.refused(death.at_ns, death.ready_ns),
-        Victim::PostgresServer
-        | Victim::KafkaServer
-        | Victim::RedisServer
+        Victim::Server(Server::Broker(_))
+        | Victim::REDIS
         | Victim::Relay(_)
         | Victim::Consumer(_) => 0,
     };
+    let refused = match victim {
+        Victim::OrderService => demand.refused(death.at_ns, death.ready_ns),
+        Victim::Server(_) | Victim::Relay(_) | Victim::Consumer(_) => 0,
+    };
     let delivers = match victim {
-        Victim::KafkaServer => !topology.publishes_in_request(),
+        Victim::Server(Server::Broker(_)) => !topology.publishes_in_request(),
         Victim::Relay(_) | Victim::OrderService => relays,
-        Victim::PostgresServer | Victim::RedisServer | Victim::Consumer(_) => false,
+        Victim::POSTGRES | Victim::REDIS | Victim::Consumer(_) => false,
     };
     let (on_its_way, waited) = if delivers {
         let (died, ready) = (death.at_ns, death.ready_ns);
@@ -186,8 +182,8 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     };
     let repeats = match victim {
         Victim::OrderService => relays,
-        Victim::Relay(_) | Victim::PostgresServer | Victim::KafkaServer => true,
-        Victim::RedisServer | Victim::Consumer(_) => false,
+        Victim::Relay(_) | Victim::POSTGRES | Victim::Server(Server::Broker(_)) => true,
+        Victim::REDIS | Victim::Consumer(_) => false,
     };
     let again = match repeats {
         true => demand.came_again(death.at_ns, death.started_ns..=death.next_ns),

@@ -6,7 +6,7 @@ use super::lack::{ALONE, LOAD, LOCAL, lack};
 use super::needs::{LinkNeeds, LinkReading};
 use super::unmet::unmet;
 use crate::bite::name;
-use crate::scenario::Link;
+use crate::scenario::{Link, Server};
 
 /// What the proxy was about to send when the toxic was added may come out so much later.
 const ON_ITS_WAY_NS: i64 = 250_000_000;
@@ -48,7 +48,10 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
         _ if silent > 0.0 => format!("{silent} connections sent and got nothing back"),
         _ => return Err(lack("what went in and came out was not measured", LOCAL)),
     };
-    let is_of_cache = matches!(place, Place::Link(Link::OrdersRedis | Link::RelayRedis(_)));
+    let is_of_cache = matches!(
+        place,
+        Place::Link(Link::ORDERS_REDIS | Link::Relay(_, Server::Redis))
+    );
     let hung = match case.is_on_the_way_of_events(place) {
         // Changes pass it by, or wait for it a moment in any case.
         _ if is_of_cache => unmet(case, place),
@@ -90,7 +93,7 @@ mod tests {
             stream: Stream::Upstream,
             toxicity,
         };
-        Staged::new(Target::Link(Link::OrdersPostgres), kind, polling())
+        Staged::new(Target::Link(Link::ORDERS_POSTGRES), kind, polling())
             .every(4.0..8.0, LINK, name::IN_BYTES, |t| (t - 3.9) * 1000.0)
             .every(4.0..8.0, LINK, name::SILENT, |_| 3.0)
     }
@@ -156,7 +159,7 @@ mod tests {
     fn a_relay_hangs_when_committed_changes_stay_unpublished() {
         let kind = toxic(Toxic::Timeout { timeout: 0 }, Stream::Downstream);
         let link = "relay->kafka";
-        let staged = Staged::new(Target::Kafka, kind, polling())
+        let staged = Staged::new(Target::KAFKA, kind, polling())
             .at(7.0, link, name::IN_BYTES, 500.0)
             .at(7.0, link, name::OUT_BYTES, 0.0);
         let prompt = staged.request(5.0, 5.1, Outcome::Committed, Some(5.2));
@@ -174,7 +177,7 @@ mod tests {
                 stream: Stream::Upstream,
                 toxicity: 1.0,
             };
-            Staged::new(Target::Link(Link::OrdersPostgres), kind, polling())
+            Staged::new(Target::Link(Link::ORDERS_POSTGRES), kind, polling())
                 .every(4.0..8.0, LINK, name::IN_BYTES, move |_| into)
                 .every(4.0..8.0, LINK, name::OUT_BYTES, |_| 100.0)
                 .request(5.0, 7.0, Outcome::Unknown, None)

@@ -9,7 +9,7 @@ use crate::scenario::Link;
 /// What was left undone while the fault was in force, clearly more than passes by at any moment.
 pub(super) fn unmet(case: &Case<'_>, place: Place) -> Option<String> {
     match place {
-        Place::Link(Link::OrdersRedis) => of_readers(case),
+        Place::Link(Link::ORDERS_REDIS) => of_readers(case),
         Place::Link(_) | Place::Process(_) if case.is_on_the_way_of_events(place) => backlog(case),
         Place::Link(_) | Place::Process(_) => requests(case),
     }
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn given_a_way_to_kafka_of_an_order_service_then_who_waits_for_it_depends_on_whether_it_has_an_outbox()
      {
-        let link = Link::OrdersKafka;
+        let link = Link::ORDERS_KAFKA;
         let cut = |kind| {
             Staged::new(Target::Link(link), FaultKind::Down, kind)
                 .every(4.0..8.0, link.name(), name::PROBE_REFUSED, |_| 1.0)
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn given_a_service_without_a_connection_when_requests_come_to_nothing_then_that_is_demand() {
-        let link = Link::OrdersPostgres;
+        let link = Link::ORDERS_POSTGRES;
         let failed = refused(link).request(5.0, 7.0, Outcome::Unknown, None);
         failed.bit("1 request never got an answer");
         // But not if they came to nothing before it already
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn given_requests_that_hang_then_as_many_as_the_load_brings_in_passing_are_no_demand() {
         let hung = |n: usize| {
-            (0..n).fold(refused(Link::OrdersPostgres), |staged, _| {
+            (0..n).fold(refused(Link::ORDERS_POSTGRES), |staged, _| {
                 staged.request(5.0, 9.0, Outcome::Committed, None)
             })
         };

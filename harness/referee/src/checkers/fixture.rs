@@ -13,8 +13,8 @@ use crate::history::{
 };
 use crate::identity::RunKey;
 use crate::scenario::{
-    Cache, Comparison, Drain, Expectation, Fault, FaultKind, Metric, Scenario, Start, Strategy,
-    StrategyKind, Target, Workload,
+    BrokerChoice, Cache, Comparison, Drain, Expectation, Fault, FaultKind, Metric, Scenario, Start,
+    Strategy, StrategyKind, Target, Workload,
 };
 use contract::cache::{CacheFill, CacheMode};
 use contract::config::{CommitMode, WriteOrder};
@@ -389,6 +389,7 @@ fn empty(kind: StrategyKind) -> History {
                     linger_ms: 0.0,
                     relay_commit: CommitMode::default(),
                     instances: 1,
+                    broker: BrokerChoice::default(),
                     cache: None,
                     expectations: zeros,
                     of_consumers: Vec::new(),

@@ -23,10 +23,12 @@ fn settings(record: &Record) -> BTreeMap<String, String> {
         ("seed", record.seed.to_string()),
         ("stack", stack.provider.clone()),
         ("PostgreSQL", stack.postgres.version.clone()),
-        ("Kafka", stack.kafka.version.clone()),
         ("Toxiproxy", stack.toxiproxy.version.clone()),
     ];
+    let used = stack.used();
+    let used = used.map(|(name, version, _)| (name.to_owned(), version.to_owned()));
     let named = named.map(|(name, value)| (name.to_owned(), value));
+    let named = named.into_iter().chain(used);
     let workload = record.workload.iter();
     let workload = workload.map(|(name, value)| (format!("workload {name}"), value.clone()));
     let environment = stack.environment.iter().filter(|(name, _)| is_of_all(name));

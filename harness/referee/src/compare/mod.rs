@@ -259,10 +259,7 @@ fn ran_on(record: &Record) -> String {
         .environment
         .get("cores")
         .map_or_else(String::new, |cores| format!("; {cores} cores"));
-    format!(
-        "{} stack: PostgreSQL {}, Kafka {}, Toxiproxy {}{cores}",
-        stack.provider, stack.postgres.version, stack.kafka.version, stack.toxiproxy.version
-    )
+    format!("{} stack: {}{cores}", stack.provider, stack.in_words())
 }
 
 #[cfg(test)]

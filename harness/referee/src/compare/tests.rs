@@ -29,6 +29,7 @@ fn strategy(name: &str) -> Strategy {
     Strategy {
         name: name.to_owned(),
         kind: "polling".to_owned(),
+        broker: "kafka".to_owned(),
         relay: None,
         verdict: Verdict::Pass,
         reasons: Vec::new(),
@@ -118,6 +119,7 @@ fn record(minute: usize, strategies: Vec<Strategy>) -> Record {
                 version: "4.3.1".to_owned(),
                 bootstrap: String::new(),
             },
+            others: Vec::new(),
             toxiproxy: Server {
                 version: "2.12.0".to_owned(),
                 url: String::new(),

@@ -222,7 +222,7 @@ fn given_a_fault_then_it_is_in_force_from_its_begin_to_its_heal() {
     let mut history = clean(200, naive());
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         100 * MS,
         200 * MS,

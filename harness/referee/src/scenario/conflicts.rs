@@ -5,7 +5,9 @@ use super::faults::PlacedFault;
 use super::relay_file::OrderPromise;
 use super::source::{Problems, suggest};
 use super::units::show_duration;
-use super::{Consumer, Fault, FaultKind, Link, Strategy, Target, Topology, Victim, Workload};
+use super::{
+    Consumer, Fault, FaultKind, Link, Server, Strategy, Target, Topology, Victim, Workload,
+};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -13,20 +15,10 @@ impl Victim {
     /// Returns the links that end at this process.
     pub fn links(self) -> Vec<Link> {
         match self {
-            Self::OrderService => {
-                vec![Link::OrdersPostgres, Link::OrdersKafka, Link::OrdersRedis]
-            }
-            Self::Relay(instance) => {
-                vec![
-                    Link::RelayPostgres(instance),
-                    Link::RelayKafka(instance),
-                    Link::RelayRedis(instance),
-                ]
-            }
+            Self::OrderService => Link::of_orders(),
+            Self::Relay(instance) => Link::of_relay(instance),
             Self::Consumer(_) => Vec::new(),
-            Self::PostgresServer => Target::Postgres.links(),
-            Self::KafkaServer => Target::Kafka.links(),
-            Self::RedisServer => Target::Redis.links(),
+            Self::Server(server) => Link::to(server),
         }
     }
 }
@@ -152,12 +144,17 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
             continue;
         }
         let name = placed.fault.target.name();
-        let (why, help) = if name == Link::OrdersKafka.name() {
+        let (why, help) = if let Some(lacking) = without_broker(placed.fault.target, strategies) {
+            lacking
+        } else if let Target::Link(Link::Orders(Server::Broker(_))) = placed.fault.target {
             (
                 "only a dual write, a two-phase commit, or a [service] without a [relay], publishes from the order service"
                     .to_owned(),
-                "add a strategy with kind = \"dual-write\", or target relay->kafka or kafka"
-                    .to_owned(),
+                format!(
+                    "add a strategy with kind = \"dual-write\", or target {} or {}",
+                    name.replace("orders", "relay"),
+                    name.replace("orders->", "")
+                ),
             )
         } else if let Some(lacking) = without_cache(placed.fault.target, strategies) {
             lacking
@@ -193,26 +190,44 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
     }
 }
 
+/// Why nobody feels a fault on a broker, or on a way to one, that no strategy has; `None` for a fault on anything else.
+fn without_broker(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
+    let server = match target {
+        Target::Side(server) | Target::Process(Victim::Server(server)) => server,
+        Target::Link(link) => link.server(),
+        Target::Broker
+        | Target::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)) => {
+            return None;
+        }
+    };
+    let Server::Broker(kind) = server else {
+        return None;
+    };
+    if strategies.iter().any(|s| s.broker == kind) {
+        return None;
+    }
+    Some((
+        format!("no strategy of this file publishes to {}", kind.title()),
+        format!(
+            "give a strategy `broker = \"{}\"`, or target `broker`, which is whichever broker each strategy has",
+            kind.name()
+        ),
+    ))
+}
+
 /// Why nobody feels a fault on the cache, or on a way to it, and what to do; `None` for a fault on anything else.
 fn without_cache(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
-    let of_relay = match target {
-        Target::Redis | Target::Process(Victim::RedisServer) | Target::Link(Link::OrdersRedis) => {
-            false
+    let (server, of_relay) = match target {
+        Target::Side(server) | Target::Process(Victim::Server(server)) => (server, false),
+        Target::Link(link) => (link.server(), matches!(link.client(), Victim::Relay(_))),
+        Target::Broker
+        | Target::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)) => {
+            return None;
         }
-        Target::Link(Link::RelayRedis(_)) => true,
-        Target::Kafka
-        | Target::Postgres
-        | Target::Link(
-            Link::OrdersPostgres | Link::OrdersKafka | Link::RelayPostgres(_) | Link::RelayKafka(_),
-        )
-        | Target::Process(
-            Victim::OrderService
-            | Victim::Relay(_)
-            | Victim::Consumer(_)
-            | Victim::PostgresServer
-            | Victim::KafkaServer,
-        ) => return None,
     };
+    if server != Server::Redis {
+        return None;
+    }
     if !strategies.iter().any(|s| s.has_cache) {
         let help = "give a strategy `cache = \"invalidate-after-commit\"` (kinds dual-write, polling, cdc and logical-message have that key), and [workload] a `read_share`";
         return Some((
@@ -266,11 +281,7 @@ pub(super) fn without_speaker(
         };
         let speaks = |s: &&Strategy| match of {
             Victim::Relay(instance) => instance.index() < usize::from(s.topology().relays),
-            Victim::OrderService
-            | Victim::PostgresServer
-            | Victim::KafkaServer
-            | Victim::RedisServer
-            | Victim::Consumer(_) => true,
+            Victim::OrderService | Victim::Server(_) | Victim::Consumer(_) => true,
         };
         let mut feel = strategies
             .iter()
@@ -296,15 +307,11 @@ fn number_of_relay(target: Target) -> Option<usize> {
     let victim = match target {
         Target::Process(victim) => victim,
         Target::Link(link) => link.client(),
-        Target::Kafka | Target::Postgres | Target::Redis => return None,
+        Target::Side(_) | Target::Broker => return None,
     };
     match victim {
         Victim::Relay(instance) => Some(instance.index() + 1),
-        Victim::OrderService
-        | Victim::PostgresServer
-        | Victim::KafkaServer
-        | Victim::RedisServer
-        | Victim::Consumer(_) => None,
+        Victim::OrderService | Victim::Server(_) | Victim::Consumer(_) => None,
     }
 }
 

@@ -3,8 +3,8 @@
 use super::keys::names;
 use super::metric::Unit;
 use super::{
-    CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, LatencyKind, Metric, fault_kind, strategies,
-    trigger::TRIGGERS as ALL_TRIGGERS,
+    CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, LatencyKind, Link, Metric, Server, Target, Victim,
+    fault_kind, faults, strategies, trigger::TRIGGERS as ALL_TRIGGERS,
 };
 
 /// Makes of each row of a registry a pair: how a file writes it, and its line of explanation.
@@ -23,50 +23,31 @@ macro_rules! lines {
 /// These are the kinds of strategies: each as a file writes it, with one line of explanation.
 pub const STRATEGIES: [(&str, &str); strategies::KINDS.len()] = lines!(strategies::KINDS, name);
 
-/// What a fault can hit.
-pub const TARGETS: [(&str, &str); 14] = [
-    ("kafka", "every link to Kafka"),
-    ("postgres", "every link to PostgreSQL"),
-    (
-        "redis",
-        "every link to Redis, where a strategy has a `cache`",
-    ),
-    (
-        "orders->postgres",
-        "the order service's connections to PostgreSQL",
-    ),
-    (
-        "orders->kafka",
-        "the order service's connections to Kafka (dual write only)",
-    ),
-    ("relay->postgres", "the relay's connections to PostgreSQL"),
-    ("relay->kafka", "the relay's connections to Kafka"),
-    (
-        "orders->redis",
-        "the order service's connections to Redis (strategies with a `cache`)",
-    ),
-    (
-        "relay->redis",
-        "the relay's connections to Redis (cache = \"invalidate-by-relay\" only)",
-    ),
-    (
-        "order-service",
-        "the order service's process (kill, restart, pause); in the same way consumer-NAME is that of the consumer of that name",
-    ),
-    (
-        "relay",
-        "the relay's process (kill, restart, pause); where a strategy has several `instances`, the second is relay-2, with links of its own, such as relay-2->kafka",
-    ),
-    (
-        "postgres-server",
-        "PostgreSQL with all its backends (kill, restart, pause)",
-    ),
-    ("kafka-server", "the Kafka broker (kill, restart, pause)"),
-    (
-        "redis-server",
-        "Redis, where a strategy has a `cache` (kill, restart, pause)",
-    ),
-];
+/// Returns what a fault can hit: each as a file writes it, with one line of explanation.
+pub fn explained_targets() -> Vec<(&'static str, &'static str)> {
+    let targets = faults::known_targets().into_iter();
+    targets
+        .map(|(name, target)| (name, what_is(target)))
+        .collect()
+}
+
+fn what_is(target: Target) -> &'static str {
+    let of = |server: Server| server.whats();
+    match target {
+        Target::Broker => "every link to a broker, whichever each strategy has",
+        Target::Side(server) => of(server)[0],
+        Target::Link(Link::Orders(server)) => of(server)[1],
+        Target::Link(Link::Relay(_, server)) => of(server)[2],
+        Target::Process(Victim::Server(server)) => of(server)[3],
+        Target::Process(Victim::OrderService) => {
+            "the order service's process (kill, restart, pause); in the same way consumer-NAME is that of the consumer of that name"
+        }
+        Target::Process(Victim::Relay(_)) => {
+            "the relay's process (kill, restart, pause); where a strategy has several `instances`, the second is relay-2, with links of its own, such as relay-2->kafka"
+        }
+        Target::Process(Victim::Consumer(_)) => "the process of a consumer (kill, restart, pause)",
+    }
+}
 
 /// These are the kinds of faults: each as a file writes it, with one line of explanation.
 pub const FAULTS: [(&str, &str); fault_kind::KINDS.len()] = lines!(fault_kind::KINDS, name);
@@ -103,8 +84,9 @@ pub fn strategies() -> Vec<Named> {
 
 /// What a fault can hit, each with an example.
 pub fn targets() -> Vec<Named> {
-    let rows = TARGETS.iter();
-    rows.map(|(name, what)| named(name, what, &format!("target = \"{name}\"")))
+    let rows = explained_targets();
+    rows.iter()
+        .map(|(name, what)| named(name, what, &format!("target = \"{name}\"")))
         .collect()
 }
 
@@ -216,18 +198,4 @@ pub fn invariants() -> Vec<Named> {
 /// Whether every relay strategy is held to 0 of the invariant of this name.
 pub fn is_implicit(name: &str) -> bool {
     Metric::parse(name).is_some_and(|m| super::implicit().contains(&m))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scenario::faults;
-
-    #[test]
-    fn every_target_is_explained_in_the_same_order() {
-        let names = |table: &[(&'static str, &str)]| -> Vec<&'static str> {
-            table.iter().map(|(n, _)| *n).collect()
-        };
-        assert_eq!(names(&TARGETS), faults::TARGETS.map(|(n, _)| n));
-    }
 }

@@ -8,27 +8,28 @@ use super::source::nearest;
 use super::strategies::name_problem;
 use super::trigger::{self, Trigger};
 use super::units::show_duration;
-use super::{ConsumerName, Fault, Instance, Link, Start, Target, Topology, Victim, Workload};
+use super::{
+    ConsumerName, Fault, Instance, Link, Server, Start, Target, Topology, Victim, Workload,
+};
 use std::ops::Range;
 use std::time::Duration;
 
-/// These are all targets by name; of the relays, and of their links, only those of the first are here.
-pub const TARGETS: [(&str, Target); 14] = [
-    ("kafka", Target::Kafka),
-    ("postgres", Target::Postgres),
-    ("redis", Target::Redis),
-    ("orders->postgres", Target::Link(Link::OrdersPostgres)),
-    ("orders->kafka", Target::Link(Link::OrdersKafka)),
-    ("relay->postgres", Target::Link(Link::RELAY_POSTGRES)),
-    ("relay->kafka", Target::Link(Link::RELAY_KAFKA)),
-    ("orders->redis", Target::Link(Link::OrdersRedis)),
-    ("relay->redis", Target::Link(Link::RELAY_REDIS)),
-    ("order-service", Target::Process(Victim::OrderService)),
-    ("relay", Target::Process(Victim::RELAY)),
-    ("postgres-server", Target::Process(Victim::PostgresServer)),
-    ("kafka-server", Target::Process(Victim::KafkaServer)),
-    ("redis-server", Target::Process(Victim::RedisServer)),
-];
+/// Returns all targets by name; of the relays, and of their links, only those of the first are here.
+pub fn known_targets() -> Vec<(&'static str, Target)> {
+    let sides = Server::ALL.map(Target::Side);
+    let links = Server::ALL.map(|server| {
+        [
+            Target::Link(Link::Orders(server)),
+            Target::Link(Link::Relay(Instance::FIRST, server)),
+        ]
+    });
+    let processes = [Victim::OrderService, Victim::RELAY].map(Target::Process);
+    let servers = Server::ALL.map(|server| Target::Process(Victim::Server(server)));
+    let all = sides.into_iter().chain([Target::Broker]);
+    let all = all.chain(links.into_iter().flatten());
+    let all = all.chain(processes).chain(servers);
+    all.map(|target| (target.name(), target)).collect()
+}
 
 fn kind_words() -> Vec<&'static str> {
     KINDS.iter().map(|kind| kind.name).collect()
@@ -43,14 +44,14 @@ fn target_words() -> Vec<&'static str> {
 pub(super) fn targets_on(ground: Ground) -> Vec<&'static str> {
     match ground {
         Ground::Process => targets(true),
-        Ground::Database => vec![Victim::PostgresServer.name()],
+        Ground::Database => vec![Victim::POSTGRES.name()],
         Ground::Links => targets(false),
     }
 }
 
 /// Those that are processes, or those that are not.
 pub(super) fn targets(processes: bool) -> Vec<&'static str> {
-    let all = TARGETS.into_iter().map(|(_, target)| target);
+    let all = known_targets().into_iter().map(|(_, target)| target);
     let chosen = all.chain(targets_of_other_relays());
     chosen
         .filter(|target| matches!(target, Target::Process(_)) == processes)
@@ -129,7 +130,7 @@ impl Fault {
     pub fn concerns(&self, strategy: Topology) -> bool {
         match self.target {
             Target::Process(victim) => strategy.has(victim),
-            Target::Link(_) | Target::Kafka | Target::Postgres | Target::Redis => {
+            Target::Link(_) | Target::Side(_) | Target::Broker => {
                 let mut links = self.target.links().into_iter();
                 links.any(|link| strategy.uses(link))
             }
@@ -140,11 +141,7 @@ impl Fault {
     pub fn consumer(&self) -> Option<ConsumerName> {
         match self.target {
             Target::Process(Victim::Consumer(name)) => Some(name),
-            Target::Process(_)
-            | Target::Link(_)
-            | Target::Kafka
-            | Target::Postgres
-            | Target::Redis => None,
+            Target::Process(_) | Target::Link(_) | Target::Side(_) | Target::Broker => None,
         }
     }
 
@@ -239,7 +236,7 @@ pub(super) fn read(mut s: Section<'_>, workload: Option<&Workload>) -> Option<Pl
     placed
 }
 
-/// Reads one of [`TARGETS`], or the same of another of a strategy's relays; `None` if it is neither, which is noted.
+/// Reads one of [`known_targets`], or the same of another of a strategy's relays; `None` if it is neither, which is noted.
 fn read_target(s: &Section<'_>, entry: Entry<'_>) -> Option<Target> {
     let text = entry.value().as_str().unwrap_or_default();
     if let Some(target) = of_another_relay(text) {
@@ -272,7 +269,7 @@ fn read_target(s: &Section<'_>, entry: Entry<'_>) -> Option<Target> {
     if let Some(name) = ConsumerName::of_process(text) {
         return Some(Target::Process(Victim::Consumer(name)));
     }
-    s.word(entry, &TARGETS)
+    s.word(entry, &known_targets())
 }
 
 fn of_another_relay(text: &str) -> Option<Target> {
@@ -281,12 +278,8 @@ fn of_another_relay(text: &str) -> Option<Target> {
 
 fn targets_of_other_relays() -> impl Iterator<Item = Target> {
     Instance::ALL.into_iter().skip(1).flat_map(|instance| {
-        [
-            Target::Process(Victim::Relay(instance)),
-            Target::Link(Link::RelayPostgres(instance)),
-            Target::Link(Link::RelayKafka(instance)),
-            Target::Link(Link::RelayRedis(instance)),
-        ]
+        let links = Link::of_relay(instance).into_iter().map(Target::Link);
+        std::iter::once(Target::Process(Victim::Relay(instance))).chain(links)
     })
 }
 
@@ -366,7 +359,7 @@ fn match_target(
     target_entry: Entry<'_>,
 ) {
     match (target, info.ground()) {
-        (Target::Process(Victim::PostgresServer), Ground::Database) => {}
+        (Target::Process(Victim::POSTGRES), Ground::Database) => {}
         (other, Ground::Database) => s.problem(
             target_entry.span(),
             format!("`{}` works on the database server, and {} is not that", info.name, other.name()),

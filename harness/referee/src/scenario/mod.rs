@@ -1,5 +1,6 @@
 //! A scenario: what to run, parsed once, valid from then on. No I/O after parsing.
 
+pub mod brokers;
 mod cache;
 mod chains;
 mod conflicts;
@@ -18,9 +19,11 @@ mod parse;
 pub mod relay_file;
 pub mod schema;
 mod section;
+mod server;
 mod source;
 mod stack;
 mod strategies;
+mod target;
 mod topology;
 pub mod trigger;
 pub mod units;
@@ -29,6 +32,7 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
+pub use brokers::BrokerChoice;
 pub use cache::Cache;
 pub use consumer::{Consumer, ConsumerExpectations};
 pub use consumer_name::ConsumerName;
@@ -37,11 +41,14 @@ pub use fault_kind::{FaultKind, Stream, Toxic};
 pub use load::load;
 pub use metric::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
 pub use parse::{LoadedScenario, parse};
+pub use server::{Link, Server};
 pub use source::{Problem, ScenarioError};
-pub use topology::{Instance, Publisher, Server, Topology, is_of_kind};
+pub use target::Target;
+pub use topology::{Instance, Publisher, Topology, is_of_kind};
 pub use trigger::Trigger;
 
 use crate::envelope::EventPlace;
+use contract::broker::BrokerKind;
 use contract::config::{AfterPublish, CommitMode, Housekeeping, WriteOrder};
 use contract::publish::PublishPolicy;
 use relay_file::RelayFile;
@@ -197,109 +204,6 @@ pub enum Start {
     When(Trigger),
 }
 
-/// This is a link of the system under test, from a process to a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "&'static str", try_from = "String")]
-pub enum Link {
-    /// The order service reaches PostgreSQL by this link, `orders->postgres`.
-    OrdersPostgres,
-    /// The order service reaches Kafka by this link, `orders->kafka`, where it publishes by itself.
-    OrdersKafka,
-    /// A relay reaches PostgreSQL by this link: `relay->postgres`, `relay-2->postgres`, ...
-    RelayPostgres(Instance),
-    /// A relay reaches Kafka by this link: `relay->kafka`, `relay-2->kafka`, ...
-    RelayKafka(Instance),
-    /// The order service reaches Redis by this link, `orders->redis`, where there is a cache.
-    OrdersRedis,
-    /// A relay reaches Redis by this link, where it invalidates the cache: `relay->redis`, `relay-2->redis`, ...
-    RelayRedis(Instance),
-}
-
-impl Link {
-    /// The first relay's link to PostgreSQL is `relay->postgres`.
-    pub const RELAY_POSTGRES: Link = Self::RelayPostgres(Instance::FIRST);
-    /// The first relay's link to Kafka is `relay->kafka`.
-    pub const RELAY_KAFKA: Link = Self::RelayKafka(Instance::FIRST);
-    /// The first relay's link to Redis is `relay->redis`.
-    pub const RELAY_REDIS: Link = Self::RelayRedis(Instance::FIRST);
-
-    /// These are the links of a strategy with one relay, or with none, and without a cache.
-    pub const PLAIN: [Link; 4] = [
-        Self::OrdersPostgres,
-        Self::OrdersKafka,
-        Self::RELAY_POSTGRES,
-        Self::RELAY_KAFKA,
-    ];
-
-    /// Every link that a strategy can have.
-    pub const ALL: [Link; 3 + 3 * Instance::MOST] = {
-        let mut all = [Self::OrdersPostgres; 3 + 3 * Instance::MOST];
-        all[1] = Self::OrdersKafka;
-        let mut n = 0;
-        while n < Instance::MOST {
-            all[2 + 2 * n] = Self::RelayPostgres(Instance::ALL[n]);
-            all[3 + 2 * n] = Self::RelayKafka(Instance::ALL[n]);
-            all[3 + 2 * Instance::MOST + n] = Self::RelayRedis(Instance::ALL[n]);
-            n += 1;
-        }
-        all[2 + 2 * Instance::MOST] = Self::OrdersRedis;
-        all
-    };
-
-    /// Returns the link's name in scenario files and records, such as `relay->kafka`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OrdersPostgres => "orders->postgres",
-            Self::OrdersKafka => "orders->kafka",
-            Self::RelayPostgres(instance) => instance.postgres_link(),
-            Self::RelayKafka(instance) => instance.kafka_link(),
-            Self::OrdersRedis => "orders->redis",
-            Self::RelayRedis(instance) => instance.redis_link(),
-        }
-    }
-
-    /// Returns the server at its far end.
-    pub fn server(self) -> Server {
-        match self {
-            Self::OrdersPostgres | Self::RelayPostgres(_) => Server::Postgres,
-            Self::OrdersKafka | Self::RelayKafka(_) => Server::Kafka,
-            Self::OrdersRedis | Self::RelayRedis(_) => Server::Redis,
-        }
-    }
-
-    /// Returns every link that ends at this server.
-    pub fn to(server: Server) -> Vec<Link> {
-        let all = Self::ALL.into_iter();
-        all.filter(|link| link.server() == server).collect()
-    }
-
-    /// Returns the process at its near end, which connects to the server.
-    pub fn client(self) -> Victim {
-        match self {
-            Self::OrdersPostgres | Self::OrdersKafka | Self::OrdersRedis => Victim::OrderService,
-            Self::RelayPostgres(instance)
-            | Self::RelayKafka(instance)
-            | Self::RelayRedis(instance) => Victim::Relay(instance),
-        }
-    }
-}
-
-impl From<Link> for &'static str {
-    fn from(link: Link) -> Self {
-        link.name()
-    }
-}
-
-impl TryFrom<String> for Link {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|link| link.name() == name)
-            .ok_or_else(|| format!("there is no link `{name}`"))
-    }
-}
-
 /// A process a fault can hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
@@ -310,17 +214,19 @@ pub enum Victim {
     Relay(Instance),
     /// The consumers of a scenario are called `consumer-NAME`.
     Consumer(ConsumerName),
-    /// The PostgreSQL server is called `postgres-server`.
-    PostgresServer,
-    /// The Kafka broker is called `kafka-server`.
-    KafkaServer,
-    /// The Redis server is called `redis-server`.
-    RedisServer,
+    /// The servers are called `postgres-server`, `kafka-server`, ...
+    Server(Server),
 }
 
 impl Victim {
     /// The first relay, which every strategy with a relay has, is called `relay`.
     pub const RELAY: Victim = Self::Relay(Instance::FIRST);
+    /// The database's server is called `postgres-server`.
+    pub const POSTGRES: Victim = Self::Server(Server::Postgres);
+    /// Kafka's server is called `kafka-server`.
+    pub const KAFKA: Victim = Self::Server(Server::KAFKA);
+    /// The cache's server is called `redis-server`.
+    pub const REDIS: Victim = Self::Server(Server::Redis);
 
     /// Returns the process's name in scenario files and records, such as `relay-2`.
     pub fn name(self) -> &'static str {
@@ -328,9 +234,7 @@ impl Victim {
             Self::OrderService => "order-service",
             Self::Relay(instance) => instance.name(),
             Self::Consumer(name) => name.process(),
-            Self::PostgresServer => "postgres-server",
-            Self::KafkaServer => "kafka-server",
-            Self::RedisServer => "redis-server",
+            Self::Server(server) => server.process(),
         }
     }
 }
@@ -346,56 +250,13 @@ impl TryFrom<String> for Victim {
 
     fn try_from(name: String) -> Result<Self, String> {
         let relays = Instance::ALL.into_iter().map(Self::Relay);
-        let others = [
-            Self::OrderService,
-            Self::PostgresServer,
-            Self::KafkaServer,
-            Self::RedisServer,
-        ];
+        let servers = Server::ALL.into_iter().map(Self::Server);
         relays
-            .chain(others)
+            .chain([Self::OrderService])
+            .chain(servers)
             .find(|victim| victim.name() == name)
             .or_else(|| ConsumerName::of_process(&name).map(Self::Consumer))
             .ok_or_else(|| format!("there is no process `{name}`"))
-    }
-}
-
-/// This is what a fault hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Target {
-    /// The fault hits this one link.
-    Link(Link),
-    /// The fault hits every link to Kafka; files say `kafka`.
-    Kafka,
-    /// The fault hits every link to PostgreSQL; files say `postgres`.
-    Postgres,
-    /// The fault hits every link to Redis; files say `redis`.
-    Redis,
-    /// The fault hits this process, which is part of the system under test or a server.
-    Process(Victim),
-}
-
-impl Target {
-    /// Returns the target's name in scenario files and records: that of a link, a side or a process.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Link(link) => link.name(),
-            Self::Kafka => "kafka",
-            Self::Postgres => "postgres",
-            Self::Redis => "redis",
-            Self::Process(victim) => victim.name(),
-        }
-    }
-
-    /// Returns the links it covers (none for a process).
-    pub fn links(self) -> Vec<Link> {
-        match self {
-            Self::Link(link) => vec![link],
-            Self::Kafka => Link::to(Server::Kafka),
-            Self::Postgres => Link::to(Server::Postgres),
-            Self::Redis => Link::to(Server::Redis),
-            Self::Process(_) => Vec::new(),
-        }
     }
 }
 
@@ -414,6 +275,9 @@ pub struct Strategy {
     /// So many processes of its relay run, where it has one.
     #[serde(default = "one")]
     pub instances: u8,
+    /// Its events go to this broker, which has settings of its own.
+    #[serde(default)]
+    pub broker: BrokerChoice,
     /// This is the cache that its order service reads through; `None` where it has none.
     #[serde(default)]
     pub cache: Option<Cache>,
@@ -445,6 +309,7 @@ impl Strategy {
         let relays = kind.relays.saturating_mul(self.instances);
         Topology {
             relays: relays.min(Instance::MOST as u8),
+            broker: self.broker.kind(),
             has_cache: self.cache.is_some(),
             relay_invalidates: self.cache.is_some_and(|cache| cache.mode.is_of_relay()),
             ..kind
@@ -549,6 +414,7 @@ impl StrategyKind {
             has_outbox: true,
             reads_log,
             tells_pending,
+            broker: BrokerKind::Kafka,
             has_cache: false,
             relay_invalidates: false,
         };
@@ -559,6 +425,7 @@ impl StrategyKind {
                 has_outbox: false,
                 reads_log: false,
                 tells_pending: true,
+                broker: BrokerKind::Kafka,
                 has_cache: false,
                 relay_invalidates: false,
             },

@@ -2,6 +2,7 @@
 //! whoever checks files without this program. A schema cannot know everything that the parser knows (whether
 //! a fault ends before the load does), and refuses nothing that the parser takes.
 
+use super::brokers::BROKERS;
 use super::fault_kind::{FaultInfo, Ground, KINDS as FAULT_KINDS};
 use super::keys::{KeyInfo, Shape, Usual, names};
 use super::metric::Unit;
@@ -347,7 +348,7 @@ fn strategies_table() -> Value {
     let kind_of = |info: &StrategyInfo| KindOf {
         name: info.name,
         what: info.what,
-        own: info.keys.to_vec(),
+        own: info.all_keys(),
         rules: json!({}),
     };
     let kinds: Vec<KindOf> = STRATEGY_KINDS.iter().map(kind_of).collect();
@@ -356,8 +357,16 @@ fn strategies_table() -> Value {
         "minProperties": 1,
         "maxProperties": limits::STRATEGIES,
         "propertyNames": { "pattern": name(limits::STRATEGY_NAME) },
-        "additionalProperties": table_of_kinds(&strategies::KEYS, &[], &kinds),
+        "additionalProperties": table_of_kinds(&strategies::KEYS, &tables_of_brokers(), &kinds),
     })
+}
+
+/// The settings of each broker that has any.
+fn tables_of_brokers() -> Vec<(&'static str, Value)> {
+    let with_settings = BROKERS.iter().filter(|row| row.table.is_some());
+    with_settings
+        .map(|row| (row.kind.name(), table(row.keys, &[])))
+        .collect()
 }
 
 fn consumers_table() -> Value {

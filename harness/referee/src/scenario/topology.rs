@@ -1,33 +1,14 @@
 //! What a strategy is made of, as far as those who judge a run need to know: roles, and no kinds.
 
-use super::{Link, Victim};
+use super::{Link, Server, Victim};
+use contract::broker::BrokerKind;
 
 /// This says which of a strategy's relays is meant: the first is called `relay`, the second `relay-2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Instance(u8);
 
-/// Each row has, by instance, the names of its process and of its links to PostgreSQL, Kafka and Redis.
-const NAMES: [[&str; 4]; Instance::MOST] = [
-    ["relay", "relay->postgres", "relay->kafka", "relay->redis"],
-    [
-        "relay-2",
-        "relay-2->postgres",
-        "relay-2->kafka",
-        "relay-2->redis",
-    ],
-    [
-        "relay-3",
-        "relay-3->postgres",
-        "relay-3->kafka",
-        "relay-3->redis",
-    ],
-    [
-        "relay-4",
-        "relay-4->postgres",
-        "relay-4->kafka",
-        "relay-4->redis",
-    ],
-];
+/// The names of the processes, by instance.
+const NAMES: [&str; Instance::MOST] = ["relay", "relay-2", "relay-3", "relay-4"];
 
 impl Instance {
     /// Most relays that a strategy has.
@@ -49,31 +30,8 @@ impl Instance {
 
     /// Returns the name of the instance's process.
     pub fn name(self) -> &'static str {
-        NAMES[self.index()][0]
+        NAMES[self.index()]
     }
-
-    pub(super) fn postgres_link(self) -> &'static str {
-        NAMES[self.index()][1]
-    }
-
-    pub(super) fn kafka_link(self) -> &'static str {
-        NAMES[self.index()][2]
-    }
-
-    pub(super) fn redis_link(self) -> &'static str {
-        NAMES[self.index()][3]
-    }
-}
-
-/// This is what the far end of a link is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Server {
-    /// The link ends at the database, PostgreSQL.
-    Postgres,
-    /// The link ends at the broker, Kafka.
-    Kafka,
-    /// The link ends at the cache, Redis.
-    Redis,
 }
 
 /// Whether a process of this name is `process`, or another of its kind where there are several (`relay-2`).
@@ -85,7 +43,7 @@ pub fn is_of_kind(name: &str, process: &str) -> bool {
     name == process || number.is_some_and(|n| n.parse::<u8>().is_ok())
 }
 
-/// Either the order service or a relay publishes a strategy's events to Kafka.
+/// Either the order service or a relay publishes a strategy's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publisher {
     /// The order service publishes, beside its own writing.
@@ -97,7 +55,7 @@ pub enum Publisher {
 /// What a strategy is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topology {
-    /// This publishes the strategy's events to Kafka.
+    /// This publishes the strategy's events.
     pub publisher: Publisher,
     /// Whether what is committed is kept somewhere until it is published, which goes on when its request is over.
     pub has_outbox: bool,
@@ -107,6 +65,8 @@ pub struct Topology {
     pub reads_log: bool,
     /// Whether it can be asked what is not published yet.
     pub tells_pending: bool,
+    /// Its events go to this broker.
+    pub broker: BrokerKind,
     /// Whether its order service reads orders through a cache.
     pub has_cache: bool,
     /// Whether its relay invalidates that cache.
@@ -139,24 +99,30 @@ impl Topology {
     pub fn has(self, victim: Victim) -> bool {
         match victim {
             // Consumers are the scenario's: every strategy has its own of each.
-            Victim::OrderService
-            | Victim::PostgresServer
-            | Victim::KafkaServer
-            | Victim::Consumer(_) => true,
+            Victim::OrderService | Victim::Consumer(_) => true,
             Victim::Relay(instance) => instance.index() < usize::from(self.relays),
-            Victim::RedisServer => self.has_cache,
+            Victim::Server(server) => self.has_server(server),
+        }
+    }
+
+    /// Whether it uses this server at all.
+    pub fn has_server(self, server: Server) -> bool {
+        match server {
+            Server::Postgres => true,
+            Server::Broker(kind) => kind == self.broker,
+            Server::Redis => self.has_cache,
         }
     }
 
     /// Returns whether the strategy uses this link at all.
     pub fn uses(self, link: Link) -> bool {
-        match link {
-            Link::OrdersPostgres => true,
-            Link::OrdersKafka => self.publisher == Publisher::Service,
-            Link::RelayPostgres(_) | Link::RelayKafka(_) => self.has(link.client()),
-            Link::OrdersRedis => self.has_cache,
-            Link::RelayRedis(_) => self.relay_invalidates && self.has(link.client()),
-        }
+        let by_process = match link {
+            Link::Orders(Server::Broker(_)) => self.publisher == Publisher::Service,
+            Link::Orders(Server::Postgres | Server::Redis) => true,
+            Link::Relay(_, Server::Redis) => self.relay_invalidates,
+            Link::Relay(_, Server::Postgres | Server::Broker(_)) => true,
+        };
+        by_process && self.has(link.client()) && self.has_server(link.server())
     }
 }
 

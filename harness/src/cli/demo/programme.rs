@@ -27,7 +27,7 @@ const CUT: Duration = Duration::from_secs(4);
 const BY_HAND: Duration = Duration::from_secs(35);
 
 /// This target is the service's way to its database.
-const DATABASE: Target = Target::Link(Link::OrdersPostgres);
+const DATABASE: Target = Target::Link(Link::ORDERS_POSTGRES);
 
 /// What a key does.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,12 +105,12 @@ pub fn actions() -> [Action; 6] {
         action(
             'b',
             "cut the broker",
-            Target::Kafka,
+            Target::KAFKA,
             FaultKind::Down,
             CUT,
             3,
         ),
-        action('s', "slow the broker", Target::Kafka, slow, seconds(4), 2),
+        action('s', "slow the broker", Target::KAFKA, slow, seconds(4), 2),
         action(
             'd',
             "mute the database",

@@ -1,6 +1,6 @@
 //! What breaks something, as it is shown: a fault of the scenario, or a key of the demo.
 
-use crate::scenario::{Fault, FaultKind, Instance, Link, Target, Topology, Toxic, Victim};
+use crate::scenario::{Fault, FaultKind, Instance, Server, Target, Topology, Toxic, Victim};
 use crate::view::fault_name;
 use std::borrow::Cow;
 
@@ -45,20 +45,22 @@ impl SystemPart {
         }
     }
 
+    fn at(server: Server) -> Self {
+        match server {
+            Server::Postgres => Self::Database,
+            Server::Broker(_) => Self::Broker,
+            Server::Redis => Self::Cache,
+        }
+    }
+
     fn hit_by(target: Target) -> Self {
         match target {
             Target::Process(Victim::OrderService) => Self::Service,
             Target::Process(Victim::Relay(instance)) => Self::Relay(instance),
             Target::Process(Victim::Consumer(_)) => Self::Consumers,
-            Target::Process(Victim::PostgresServer)
-            | Target::Postgres
-            | Target::Link(Link::OrdersPostgres | Link::RelayPostgres(_)) => Self::Database,
-            Target::Process(Victim::KafkaServer)
-            | Target::Kafka
-            | Target::Link(Link::OrdersKafka | Link::RelayKafka(_)) => Self::Broker,
-            Target::Process(Victim::RedisServer)
-            | Target::Redis
-            | Target::Link(Link::OrdersRedis | Link::RelayRedis(_)) => Self::Cache,
+            Target::Broker => Self::Broker,
+            Target::Process(Victim::Server(server)) | Target::Side(server) => Self::at(server),
+            Target::Link(link) => Self::at(link.server()),
         }
     }
 }
@@ -119,7 +121,7 @@ impl Breakage {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::scenario::Start;
+    use crate::scenario::{Link, Start};
     use std::time::Duration;
 
     fn fault(target: Target, kind: FaultKind) -> Fault {
@@ -137,7 +139,7 @@ mod tests {
         let second = Instance::ALL[1];
         for (target, kind, does, part, word) in [
             (
-                Target::Kafka,
+                Target::KAFKA,
                 FaultKind::Down,
                 "down kafka",
                 SystemPart::Broker,
@@ -151,7 +153,7 @@ mod tests {
                 "KILLED",
             ),
             (
-                Target::Link(Link::RelayPostgres(second)),
+                Target::Link(Link::Relay(second, Server::Postgres)),
                 FaultKind::Pause,
                 "pause relay-2->postgres",
                 SystemPart::Database,
@@ -164,7 +166,7 @@ mod tests {
             assert_eq!((breakage.part(), breakage.word()), (part, word));
         }
         let marks = [9, 34, 35, usize::MAX - 1];
-        let marks = marks.map(|n| Breakage::of(n, &fault(Target::Kafka, FaultKind::Down)).mark);
+        let marks = marks.map(|n| Breakage::of(n, &fault(Target::KAFKA, FaultKind::Down)).mark);
         assert_eq!(marks, ['a', 'z', '+', '+']);
     }
 }

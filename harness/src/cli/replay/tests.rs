@@ -24,7 +24,7 @@ fn given() -> Arc<Replayed> {
     kept.meta.clock.origin_unix_ns += i128::from(60 * S);
     for (name, mut history) in [("naive", lost), ("cdc", kept)] {
         let down = (2_300 * MS, 2_800 * MS);
-        add_fault(&mut history, Target::Kafka, FaultKind::Down, down.0, down.1);
+        add_fault(&mut history, Target::KAFKA, FaultKind::Down, down.0, down.1);
         history.meta.strategy = name.to_owned();
         history.meta.scenario.strategies = strategies.clone();
         history.meta.part_of.run = "outage-1".to_owned();

@@ -4,12 +4,11 @@ use super::{Deployment, failed};
 use crate::history::Tracer;
 use crate::process::{ChildSpec, Ready};
 use crate::run::{RunError, folder, trace};
-use crate::scenario::{Instance, Link};
-use crate::stack::StackInfo;
+use crate::scenario::{BrokerChoice, Instance, Link, Server};
 use crate::stack::leftovers::cache_prefix;
 use relays::config::{
-    CacheTarget, CommitMode, KafkaTarget, PostgresTarget, RelayCache, RelayConfig, ServiceCache,
-    ServiceConfig, SourceConfig, TraceTarget,
+    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, PostgresTarget, RelayCache, RelayConfig,
+    ServiceCache, ServiceConfig, SourceConfig, TraceTarget,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,15 +45,18 @@ impl Deployment<'_> {
         let invalidates = self.strategy.topology().relay_invalidates;
         let cache = self.strategy.cache.filter(|_| invalidates);
         let cache = cache.map(|cache| {
-            let target = self.cache(Link::RelayRedis(instance))?;
+            let target = self.cache(Link::Relay(instance, Server::Redis))?;
             Ok::<_, RunError>(RelayCache {
                 target,
                 fill: cache.fill,
             })
         });
         let config = RelayConfig {
-            postgres: self.postgres(Link::RelayPostgres(instance), self.layout.relay_role()),
-            kafka: self.kafka(Link::RelayKafka(instance)),
+            postgres: self.postgres(
+                Link::Relay(instance, Server::Postgres),
+                self.layout.relay_role(),
+            ),
+            broker: self.broker_target(Link::Relay(instance, self.broker_server())),
             source,
             cache: cache.transpose()?,
             synchronous_commit: commit,
@@ -102,7 +104,7 @@ impl Deployment<'_> {
     fn service_config(&self) -> Result<ServiceConfig, RunError> {
         let cache = self.strategy.cache.map(|cache| {
             Ok::<_, RunError>(ServiceCache {
-                target: self.cache(Link::OrdersRedis)?,
+                target: self.cache(Link::ORDERS_REDIS)?,
                 mode: cache.mode,
                 fill: cache.fill,
                 fill_hold_ms: cache.fill_hold.as_millis() as u64,
@@ -111,7 +113,7 @@ impl Deployment<'_> {
         Ok(ServiceConfig {
             listen: self.service_address,
             run: self.key.run.clone(),
-            postgres: self.postgres(Link::OrdersPostgres, self.layout.service_role()),
+            postgres: self.postgres(Link::ORDERS_POSTGRES, self.layout.service_role()),
             postgres_connections: self.scenario.workload.postgres_connections,
             write_path: self.parts.write_path(self),
             cache: cache.transpose()?,
@@ -130,7 +132,7 @@ impl Deployment<'_> {
         let (host, port) = match self.proxies.get(&link).and_then(|(_, r)| split(&r.connect)) {
             Some(proxy) => proxy,
             None => match &self.relay_socket {
-                Some(folder) if matches!(link, Link::RelayPostgres(_)) => {
+                Some(folder) if matches!(link, Link::Relay(_, Server::Postgres)) => {
                     (folder.display().to_string(), direct.port)
                 }
                 _ => (direct.host.clone(), direct.port),
@@ -165,17 +167,44 @@ impl Deployment<'_> {
         })
     }
 
-    /// Returns how this link reaches Kafka.
+    /// Returns the server that its events go to.
+    pub(in crate::run) fn broker_server(&self) -> Server {
+        Server::Broker(self.strategy.broker.kind())
+    }
+
+    /// Returns how this link reaches the broker.
+    pub(in crate::run) fn broker_target(&self, link: Link) -> BrokerTarget {
+        self.broker_at(self.broker_address(link))
+    }
+
+    /// Returns how the broker is reached around all proxies.
+    pub(in crate::run) fn broker_around_proxies(&self) -> BrokerTarget {
+        self.broker_at(self.broker_address.clone())
+    }
+
+    fn broker_at(&self, address: String) -> BrokerTarget {
+        match &self.strategy.broker {
+            BrokerChoice::Kafka => BrokerTarget::Kafka(self.kafka_at(address)),
+        }
+    }
+
+    /// Returns how this link reaches Kafka, for strategies that know no other broker.
     pub(in crate::run) fn kafka(&self, link: Link) -> KafkaTarget {
-        let info: &StackInfo = self.stack.info();
+        self.kafka_at(self.broker_address(link))
+    }
+
+    fn kafka_at(&self, bootstrap: String) -> KafkaTarget {
         KafkaTarget {
-            bootstrap: self.proxies.get(&link).map_or_else(
-                || info.kafka_bootstrap.clone(),
-                |(_, route)| route.connect.clone(),
-            ),
+            bootstrap,
             topic: self.topic_name.clone(),
             linger_ms: self.strategy.linger_ms,
         }
+    }
+
+    fn broker_address(&self, link: Link) -> String {
+        let proxied = self.proxies.get(&link);
+        let proxied = proxied.map(|(_, route)| route.connect.clone());
+        proxied.unwrap_or_else(|| self.broker_address.clone())
     }
 }
 

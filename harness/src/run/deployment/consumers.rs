@@ -59,12 +59,13 @@ impl Deployment<'_> {
 
     /// Returns the broker, to be asked around all proxies.
     pub fn broker(&self) -> Arc<dyn Broker> {
-        self.stack.info().broker()
+        Arc::clone(&self.broker)
     }
 
     /// Returns how many partitions the topic of the events has.
     pub fn partitions(&self) -> i32 {
-        self.scenario.workload.partitions
+        let asked = self.scenario.workload.partitions;
+        self.strategy.broker.kind().partitions(asked)
     }
 
     /// What consumers leave on a stack that outlives us if we die now.
@@ -138,7 +139,6 @@ impl Deployment<'_> {
 
     fn consumer_spec(&self, index: usize, sink: Option<CallTarget>) -> Result<ChildSpec, RunError> {
         let consumer = &self.scenario.consumers[index];
-        let info = self.stack.info();
         let layout = self.consumer_layout(index);
         let config = ConsumerConfig {
             postgres: PostgresTarget {
@@ -146,8 +146,7 @@ impl Deployment<'_> {
                 password: layout.password.clone(),
                 ..layout.inside(self.admin_of_consumers())
             },
-            bootstrap: info.kafka_bootstrap.clone(),
-            topic: self.topic_name.clone(),
+            broker: self.broker_around_proxies(),
             group: self.consumer_group(consumer),
             effect: consumer.effect,
             idempotency: consumer.idempotency,

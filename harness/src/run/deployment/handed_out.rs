@@ -6,7 +6,7 @@ use crate::history::ProcessEvent;
 use crate::nemesis::{Announce, FaultTargets};
 use crate::observer::Watch;
 use crate::process::{Child, Stop};
-use crate::scenario::{ConsumerName, Instance, Link, Victim};
+use crate::scenario::{ConsumerName, Instance, Link, Server, Victim};
 use crate::workload::{Load, Progress};
 use relays::config::PostgresTarget;
 use std::collections::BTreeMap;
@@ -35,11 +35,7 @@ impl Deployment<'_> {
             processes.insert(victim, child.clone());
             stops.insert(victim, self.stop_of(victim));
         }
-        for victim in [
-            Victim::PostgresServer,
-            Victim::KafkaServer,
-            Victim::RedisServer,
-        ] {
+        for victim in Server::ALL.map(Victim::Server) {
             if let Some(child) = self.stack.server(victim) {
                 processes.insert(victim, child.clone());
             }
@@ -67,17 +63,14 @@ impl Deployment<'_> {
         match victim {
             Victim::Relay(_) => self.parts.stop(),
             Victim::OrderService => self.stop_of_service(),
-            Victim::Consumer(_)
-            | Victim::PostgresServer
-            | Victim::KafkaServer
-            | Victim::RedisServer => Stop::default(),
+            Victim::Consumer(_) | Victim::Server(_) => Stop::default(),
         }
     }
 
     /// Returns where its relays find their database, as `HOST:PORT` by link.
     fn databases(&self) -> BTreeMap<Link, String> {
         let relays = Instance::first(self.strategy.topology().relays);
-        let links = relays.map(Link::RelayPostgres);
+        let links = relays.map(|relay| Link::Relay(relay, Server::Postgres));
         links
             .map(|link| {
                 let target = self.postgres(link, String::new());
@@ -95,7 +88,7 @@ impl Deployment<'_> {
         Watch {
             broker: self.broker(),
             topic: self.topic_name.clone(),
-            partitions: self.scenario.workload.partitions,
+            partitions: self.partitions(),
             place: self.strategy.kind.event_place(),
             identity: Arc::clone(&self.identity),
             payload_bytes: self.scenario.workload.payload_bytes,
@@ -151,12 +144,8 @@ impl Deployment<'_> {
     }
 
     fn servers(&self) -> impl Iterator<Item = &Child> {
-        let servers = [
-            self.stack.server(Victim::PostgresServer),
-            self.stack.server(Victim::KafkaServer),
-            self.stack.server(Victim::RedisServer),
-            self.stack.toxiproxy(),
-        ];
-        servers.into_iter().flatten()
+        let servers = Server::ALL.into_iter();
+        let servers = servers.filter_map(|server| self.stack.server(Victim::Server(server)));
+        servers.chain(self.stack.toxiproxy())
     }
 }

@@ -64,9 +64,12 @@ impl<'a> Deployment<'a> {
         let [service_address, relay_addresses @ ..] = ports
             .numbers
             .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let broker = info.broker();
+        let kind = strategy.broker.kind();
+        let broker_address = stack.broker(kind)?.address.clone();
+        let broker = crate::broker::at(kind, &broker_address);
+        let partitions = kind.partitions(scenario.workload.partitions);
         let beside = parts.topics_beside(&topic_name);
-        let topics_beside = beside.iter().map(|name| broker.topic(name, 1));
+        let topics_beside = beside.iter().map(|name| broker.topic(name, 1)).collect();
         Ok(Self {
             stack,
             scenario,
@@ -78,7 +81,9 @@ impl<'a> Deployment<'a> {
             identity,
             admin: layout.inside(&info.postgres),
             layout,
-            topic: broker.topic(&topic_name, scenario.workload.partitions),
+            topic: broker.topic(&topic_name, partitions),
+            broker,
+            broker_address,
             topic_name,
             proxies,
             toxiproxy: ToxiproxyClient::new(&info.toxiproxy_url)
@@ -87,7 +92,7 @@ impl<'a> Deployment<'a> {
             relay_addresses,
             _ports: ports,
             _ports_beside: None,
-            topics_beside: topics_beside.collect(),
+            topics_beside,
             parts,
             service: None,
             relays: Vec::new(),

@@ -28,7 +28,7 @@ impl StrategyParts for DualWrite {
             order: self.order,
             publish_timeout_ms: self.publish_timeout.map(|d| d.as_millis() as u64),
             policy: self.policy,
-            kafka: deployment.kafka(Link::OrdersKafka),
+            broker: deployment.broker_target(Link::Orders(deployment.broker_server())),
         }
     }
 

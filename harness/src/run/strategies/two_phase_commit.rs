@@ -5,7 +5,7 @@ use crate::fence::in_doubt;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::{Deployment, failed};
-use crate::scenario::{Instance, Link};
+use crate::scenario::{Instance, Link, Server};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{RecovererConfig, WritePathConfig};
@@ -31,7 +31,7 @@ impl StrategyParts for TwoPhaseCommit {
 
     fn write_path(&self, deployment: &Deployment<'_>) -> WritePathConfig {
         WritePathConfig::TwoPhase {
-            kafka: deployment.kafka(Link::OrdersKafka),
+            kafka: deployment.kafka(Link::ORDERS_KAFKA),
             publish_timeout_ms: self.publish_timeout.as_millis() as u64,
             transaction_timeout_ms: self.transaction_timeout.as_millis() as u64,
             producers: self.producers as usize,
@@ -49,9 +49,10 @@ impl StrategyParts for TwoPhaseCommit {
             .unwrap_or(request_timeout + BEYOND_THE_REQUEST);
         let layout = &deployment.layout;
         let config = RecovererConfig {
-            postgres: deployment.postgres(Link::RelayPostgres(instance), layout.relay_role()),
+            postgres: deployment
+                .postgres(Link::Relay(instance, Server::Postgres), layout.relay_role()),
             service_role: layout.service_role(),
-            kafka: deployment.kafka(Link::RelayKafka(instance)),
+            kafka: deployment.kafka(Link::Relay(instance, Server::KAFKA)),
             in_doubt_after_ms: in_doubt_after.as_millis() as u64,
         };
         deployment

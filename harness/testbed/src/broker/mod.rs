@@ -7,12 +7,21 @@ pub mod nats;
 use crate::identity::Identity;
 use futures::future::BoxFuture;
 use referee::envelope::Wire;
+use relays::config::BrokerKind;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Offsets by partition.
 pub type Offsets = BTreeMap<i32, i64>;
+
+/// Returns the broker of this kind at `host:port`. Nothing is connected before something is asked of it.
+pub fn at(kind: BrokerKind, address: &str) -> Arc<dyn Broker> {
+    match kind {
+        BrokerKind::Kafka => kafka::at(address),
+    }
+}
 
 /// A broker that is reached directly. Nothing is connected before something is asked of it.
 pub trait Broker: Debug + Send + Sync {

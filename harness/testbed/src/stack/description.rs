@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A cache is reached by these links at least.
-const CACHE_LINKS: [Link; 2] = [Link::OrdersRedis, Link::RELAY_REDIS];
+const CACHE_LINKS: [Link; 2] = [Link::ORDERS_REDIS, Link::RELAY_REDIS];
 
 /// This is the content of a stack file, such as `external.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +109,7 @@ impl Description {
     /// The file that would lead to this stack.
     pub(super) fn of(info: &StackInfo) -> Self {
         let p = info.postgres.clone();
+        let kafka = info.kafka();
         Self {
             postgres: Postgres {
                 host: p.host,
@@ -118,8 +119,8 @@ impl Description {
                 database: p.database,
             },
             kafka: Kafka {
-                bootstrap: info.kafka_bootstrap.clone(),
-                version: info.kafka_version.clone(),
+                bootstrap: kafka.map_or_else(String::new, |known| known.address.clone()),
+                version: kafka.map_or_else(unknown, |known| known.version.clone()),
             },
             toxiproxy: Toxiproxy {
                 url: info.toxiproxy_url.clone(),
@@ -197,7 +198,7 @@ mod tests {
     fn the_example_names_the_addresses_of_docker_compose() {
         let example = Description::parse(EXAMPLE).unwrap();
         for (link, way) in &example.link {
-            if link.server() == Server::Kafka {
+            if link.server() == Server::KAFKA {
                 let advertised = format!("://{}", way.connect);
                 assert!(COMPOSE.contains(&advertised), "{advertised}");
             }

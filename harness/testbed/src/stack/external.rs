@@ -7,12 +7,13 @@ use super::kept::installed::Installed;
 use super::kept::state::KeptState;
 use super::leftovers::{self, Leftover};
 use super::tenancy::{self, Tenancy};
-use super::{RedisInfo, Route, StackError, StackInfo, environment, postgres_client, redis_client};
+use super::{Route, ServerInfo, StackError, StackInfo, environment, postgres_client, redis_client};
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
 use crate::scenario::{Link, Server};
 use crate::toxiproxy::ToxiproxyClient;
-use relays::config::PostgresTarget;
+use relays::config::{BrokerKind, PostgresTarget};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,8 @@ impl ExternalStack {
         let mark = leftover_mark(&description, &id);
         let noted = reaper.note(&mark);
         noted.map_err(|e| failed("take the stack for this run", e.to_string()))?;
-        let tenancy = Tenancy::begin(&info.postgres, &info.kafka_bootstrap, id).await?;
+        let bootstrap = info.kafka().map_or("", |kafka| kafka.address.as_str());
+        let tenancy = Tenancy::begin(&info.postgres, bootstrap, id).await?;
         let mut stack = Self {
             info,
             description,
@@ -197,7 +199,7 @@ impl ExternalStack {
             .await
             .map_err(|e| format!("{e}\nis `listen` free, and an address of Toxiproxy's host?"))?;
         match link.server() {
-            Server::Kafka => self.check_kafka_route(link, route).await,
+            Server::Broker(BrokerKind::Kafka) => self.check_kafka_route(link, route).await,
             Server::Postgres => self.check_postgres_route(route).await,
             Server::Redis => {
                 let version = redis_client::version(&route.connect).await;
@@ -313,6 +315,10 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
     check_kafka(bootstrap)
         .await
         .map_err(|reason| failed(&format!("use Kafka at {bootstrap}"), reason))?;
+    let kafka = ServerInfo {
+        address: bootstrap.clone(),
+        version: description.kafka.version.clone(),
+    };
     let url = &description.toxiproxy.url;
     let toxiproxy_failed = |e: crate::toxiproxy::ToxiproxyError| {
         failed(&format!("use Toxiproxy at {url}"), e.to_string())
@@ -325,7 +331,7 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
                 version.map_err(|reason| failed(&format!("use Redis at {address}"), reason))?;
             let keeps = redis_client::keeps_everything(address).await;
             keeps.map_err(|reason| failed(&format!("use Redis at {address}"), reason))?;
-            Some(RedisInfo {
+            Some(ServerInfo {
                 address: address.clone(),
                 version,
             })
@@ -338,8 +344,7 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
         // Its folder is not in the description, and may not be on this machine.
         postgres_socket: None,
         postgres_version: String::new(),
-        kafka_bootstrap: bootstrap.clone(),
-        kafka_version: description.kafka.version.clone(),
+        brokers: BTreeMap::from([(BrokerKind::Kafka, kafka)]),
         toxiproxy_url: url.clone(),
         toxiproxy_version: toxiproxy.version().await.map_err(toxiproxy_failed)?,
         redis,

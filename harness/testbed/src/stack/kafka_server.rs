@@ -1,7 +1,7 @@
 //! An Apache Kafka of our own: one node, KRaft, a client listener for the referee and one for each link.
 
 use super::kafka_client::{self, Topics};
-use super::{Jit, StackError, jvm};
+use super::{Jit, ServerInfo, StackError, jvm};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready, Stop};
 use crate::scenario::Instance;
@@ -67,6 +67,31 @@ pub(super) struct KafkaServer {
 }
 
 impl KafkaServer {
+    /// Does as [`KafkaServer::start`] where a `jit` says that there is to be one.
+    pub(super) async fn start_if(
+        jit: Option<Jit>,
+        data: &Path,
+        logs: &Path,
+        programs: &Path,
+        ports: KafkaPorts,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Option<Self>, StackError> {
+        match jit {
+            Some(jit) => Self::start(data, logs, programs, ports, jit, reaper)
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns what may be known of it, where the referee's port is this one.
+    pub(super) fn info(&self, direct: u16) -> ServerInfo {
+        ServerInfo {
+            address: format!("127.0.0.1:{direct}"),
+            version: self.version.clone(),
+        }
+    }
+
     /// Formats a log folder under `data` and starts the node.
     pub(super) async fn start(
         data: &Path,

@@ -51,7 +51,9 @@ pub async fn sweep(info: &StackInfo, tenant: &str) -> Result<Vec<String>, StackE
     let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).map_err(|e| failed(e.to_string()))?;
     let place = Place {
         postgres: info.postgres.clone(),
-        bootstrap: info.kafka_bootstrap.clone(),
+        bootstrap: info
+            .kafka()
+            .map_or_else(String::new, |kafka| kafka.address.clone()),
         redis: info.redis.as_ref().map(|redis| redis.address.clone()),
         toxiproxy,
         upstreams: info.routes.values().map(|r| r.upstream.clone()).collect(),

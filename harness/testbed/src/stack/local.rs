@@ -1,57 +1,59 @@
 //! Provider `local`: PostgreSQL, Kafka (KRaft), Toxiproxy and, where it is wanted, Redis as child processes on free ports.
 
+use super::beside::{self, BesideKind, BesideServer};
 use super::data_folder::DataFolder;
 use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::kept::state::{KeptServer, KeptState};
 use super::ports::Reserved;
 use super::postgres_client;
 use super::postgres_server::PostgresServer;
-use super::redis_server::RedisServer;
 use super::slot_limit;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{
-    Jit, RedisInfo, Route, StackError, StackInfo, environment, kafka_server, ports,
-    postgres_server, redis_server, standby,
+    Jit, Route, ServerInfo, StackError, StackInfo, environment, kafka_server, ports,
+    postgres_server, standby,
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildError, Stop, tree};
 use crate::scenario::{Link, Server, Victim};
+use futures::FutureExt;
 use nix::sys::signal::Signal;
+use relays::config::BrokerKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Starts with new ports when another server took one all the same.
-const TRIES_MAX: u32 = 3;
+pub(super) const TRIES_MAX: u32 = 3;
 /// PostgreSQL's immediate shutdown takes some milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// So many ports are the servers' own: PostgreSQL, Toxiproxy, Kafka for the referee, Kafka's controller, Redis.
-const OF_SERVERS: usize = 5;
+/// So many ports are the servers' own: PostgreSQL, Toxiproxy, Kafka for the referee, Kafka's controller.
+const OF_SERVERS: usize = 4;
 /// One stack takes so many ports: those, Kafka's listeners for links, and the proxies' of all links.
 const PORTS: usize = OF_SERVERS + LINKS + Link::ALL.len();
 
-/// The three servers, and PostgreSQL's standby and the cache where there are any.
+/// PostgreSQL and Toxiproxy, and Kafka, PostgreSQL's standby and other servers where there are any.
 pub struct LocalStack {
     info: StackInfo,
     programs: PathBuf,
     // In this order: servers first, then their data.
     standby: Option<Child>,
     postgres: PostgresServer,
-    kafka: KafkaServer,
+    kafka: Option<KafkaServer>,
     toxiproxy: ToxiproxyServer,
-    redis: Option<RedisServer>,
+    beside: Vec<BesideServer>,
     data: DataFolder,
     // Also between a server's death and its restart, and while a fault has a proxy closed.
     ports: Reserved<PORTS>,
 }
 
 impl LocalStack {
-    /// Starts all three at once; returns when all answer.
+    /// Starts all three at once; returns when all answer. Without a `jit` there is no Kafka.
     pub async fn start(
         data: &Path,
         logs: &Path,
         programs: &Path,
-        jit: Jit,
+        jit: Option<Jit>,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, StackError> {
         Self::start_on(data, logs, programs, jit, reaper, ports::reserve).await
@@ -62,7 +64,7 @@ impl LocalStack {
         data: &Path,
         logs: &Path,
         programs: &Path,
-        jit: Jit,
+        jit: Option<Jit>,
         reaper: &Arc<Reaper>,
         reserve: impl Fn() -> Result<Reserved<PORTS>, String>,
     ) -> Result<Self, StackError> {
@@ -87,7 +89,7 @@ impl LocalStack {
         data: &Path,
         logs: &Path,
         programs: &Path,
-        jit: Jit,
+        jit: Option<Jit>,
         reaper: &Arc<Reaper>,
         ports: Reserved<PORTS>,
     ) -> Result<Self, StackError> {
@@ -97,23 +99,24 @@ impl LocalStack {
             doing: "start the local stack".into(),
             reason,
         })?;
-        let [postgres, admin, direct, controller, _redis, of_links @ ..] = ports.numbers;
+        let [postgres, admin, direct, controller, of_links @ ..] = ports.numbers;
         let (listeners, proxies) = of_links.split_at(LINKS);
         // Each link with its proxy's port and the server's behind it.
-        let mut free = listeners.iter().peekable();
+        let mut free = listeners.iter();
         let ways: Vec<(Link, u16, u16)> = Link::ALL
             .into_iter()
             .zip(proxies)
-            .filter(|(link, _)| link.server() != Server::Redis)
-            .map(|(link, proxy)| {
-                let listener = free.next_if(|_| link.server() == Server::Kafka);
-                (link, *proxy, listener.copied().unwrap_or(postgres))
+            .filter_map(|(link, proxy)| match link.server() {
+                Server::Postgres => Some((link, *proxy, postgres)),
+                Server::KAFKA => Some((link, *proxy, *free.next()?)),
+                // Theirs lead nowhere before they are there.
+                _ => None,
             })
             .collect();
         let mut links = [(0, 0); LINKS];
         let to_kafka = ways
             .iter()
-            .filter(|(link, ..)| link.server() == Server::Kafka);
+            .filter(|(link, ..)| link.server() == Server::KAFKA);
         for (place, (_, proxy, listener)) in links.iter_mut().zip(to_kafka) {
             *place = (*listener, *proxy);
         }
@@ -124,7 +127,7 @@ impl LocalStack {
         };
         let started = futures::join!(
             PostgresServer::start(folder.path(), logs, postgres, reaper),
-            KafkaServer::start(folder.path(), logs, programs, kafka, jit, reaper),
+            KafkaServer::start_if(jit, folder.path(), logs, programs, kafka, reaper),
             ToxiproxyServer::start(logs, programs, admin, reaper),
         );
         // Were one failure returned at once, the others' starts would be cut off half way.
@@ -135,8 +138,10 @@ impl LocalStack {
             postgres: postgres_server.target.clone(),
             postgres_socket: postgres_server.socket.clone(),
             postgres_version: String::new(),
-            kafka_bootstrap: format!("127.0.0.1:{direct}"),
-            kafka_version: kafka_server.version.clone(),
+            brokers: kafka_server
+                .iter()
+                .map(|kafka| (BrokerKind::Kafka, kafka.info(direct)))
+                .collect(),
             toxiproxy_url: toxiproxy_server.url.clone(),
             toxiproxy_version: toxiproxy_server.version.clone(),
             redis: None,
@@ -146,8 +151,11 @@ impl LocalStack {
                 .collect(),
             environment: environment::of_this_machine(),
         };
-        info.environment
-            .insert("jvm".into(), kafka_server.jvm.clone());
+        if let Some(kafka) = &kafka_server {
+            info.environment.insert("jvm".into(), kafka.jvm.clone());
+        } else {
+            info.routes.retain(|link, _| link.server() != Server::KAFKA);
+        }
         environment::of_the_servers(&mut info).await?;
         Ok(Self {
             info,
@@ -156,7 +164,7 @@ impl LocalStack {
             postgres: postgres_server,
             kafka: kafka_server,
             toxiproxy: toxiproxy_server,
-            redis: None,
+            beside: Vec::new(),
             data: folder,
             ports,
         })
@@ -183,21 +191,43 @@ impl LocalStack {
         Ok(())
     }
 
-    /// Starts a Redis beside the others, as a cache, with the routes of the links to it.
-    pub async fn add_cache(&mut self, logs: &Path, reaper: &Arc<Reaper>) -> Result<(), StackError> {
-        let [_, _, _, _, port, of_links @ ..] = self.ports.numbers;
+    /// Starts another server beside the others, with the routes of the links to it.
+    pub(super) async fn add(
+        &mut self,
+        kind: &BesideKind,
+        logs: &Path,
+        reaper: &Arc<Reaper>,
+    ) -> Result<(), StackError> {
+        let places = (self.data.path(), logs, self.programs.as_path());
+        let beside = BesideServer::start(kind, places, reaper).await?;
+        let [_, _, _, _, of_links @ ..] = self.ports.numbers;
         let (_, proxies) = of_links.split_at(LINKS);
-        let started = RedisServer::start(self.data.path(), logs, &self.programs, port, reaper);
-        let redis = started.await?;
-        let to_redis = Link::ALL.into_iter().zip(proxies);
-        let to_redis = to_redis.filter(|(link, _)| link.server() == Server::Redis);
-        let routes = to_redis.map(|(link, proxy)| (link, route(*proxy, port)));
-        self.info.routes.extend(routes);
-        self.info.redis = Some(RedisInfo {
-            address: redis.address.clone(),
-            version: redis.version.clone(),
+        let ways = Link::ALL.into_iter().zip(proxies);
+        let ways = ways.filter(|(link, _)| link.server() == kind.server);
+        let routes = ways.map(|(link, proxy)| {
+            let listen = format!("127.0.0.1:{proxy}");
+            let route = Route {
+                upstream: beside.address.clone(),
+                connect: listen.clone(),
+                listen,
+            };
+            (link, route)
         });
-        self.redis = Some(redis);
+        self.info.routes.extend(routes);
+        let info = ServerInfo {
+            address: beside.address.clone(),
+            version: beside.started.version.clone(),
+        };
+        match kind.server {
+            Server::Broker(broker) => {
+                self.info.brokers.insert(broker, info);
+            }
+            Server::Redis => self.info.redis = Some(info),
+            Server::Postgres => {}
+        }
+        let settings = beside.started.settings.clone();
+        self.info.environment.extend(settings);
+        self.beside.push(beside);
         Ok(())
     }
 
@@ -225,12 +255,15 @@ impl LocalStack {
         &self.programs
     }
 
-    /// Returns the process of a server; `None` for a victim that is none, and where there is no cache.
+    /// Returns the process of a server; `None` for a victim that is none, and where there is no such server.
     pub fn server(&self, victim: Victim) -> Option<&Child> {
         match victim {
-            Victim::PostgresServer => Some(&self.postgres.child),
-            Victim::KafkaServer => Some(&self.kafka.child),
-            Victim::RedisServer => self.redis.as_ref().map(|redis| &redis.child),
+            Victim::Server(Server::Postgres) => Some(&self.postgres.child),
+            Victim::Server(Server::KAFKA) => self.kafka.as_ref().map(|kafka| &kafka.child),
+            Victim::Server(server) => {
+                let found = self.beside.iter().find(|beside| beside.server == server);
+                found.map(|beside| &beside.started.child)
+            }
             Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
         }
     }
@@ -238,9 +271,9 @@ impl LocalStack {
     /// Returns how that server is told to end.
     pub fn stop_of_server(victim: Victim) -> Option<Stop> {
         match victim {
-            Victim::PostgresServer => Some(postgres_server::stop()),
-            Victim::KafkaServer => Some(kafka_server::stop()),
-            Victim::RedisServer => Some(redis_server::stop()),
+            Victim::Server(Server::Postgres) => Some(postgres_server::stop()),
+            Victim::Server(Server::KAFKA) => Some(kafka_server::stop()),
+            Victim::Server(server) => beside::kind(server).map(|kind| (kind.stop)()),
             Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
         }
     }
@@ -250,45 +283,41 @@ impl LocalStack {
         &self.toxiproxy.child
     }
 
+    /// Returns every process of it, in the order in which they are named where they are kept.
+    fn children(&self) -> impl Iterator<Item = &Child> {
+        let kafka = self.kafka.iter().map(|kafka| &kafka.child);
+        let first = std::iter::once(&self.postgres.child).chain(kafka);
+        let beside = self.beside.iter().flat_map(BesideServer::children);
+        first
+            .chain([&self.toxiproxy.child])
+            .chain(beside)
+            .chain(&self.standby)
+    }
+
     /// Waits until a server ends that nobody told to.
     pub async fn ends_by_itself(&self) -> ChildError {
-        let standby = async {
-            match &self.standby {
-                Some(standby) => standby.ends_by_itself().await,
-                None => std::future::pending().await,
-            }
-        };
-        let redis = async {
-            match &self.redis {
-                Some(redis) => redis.child.ends_by_itself().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            end = standby => end,
-            end = redis => end,
-            end = self.postgres.child.ends_by_itself() => end,
-            end = self.kafka.child.ends_by_itself() => end,
-            end = self.toxiproxy.child.ends_by_itself() => end,
-        }
+        let ends = self
+            .children()
+            .map(|child| child.ends_by_itself().boxed_local());
+        futures::future::select_all(ends).await.0
     }
 
     /// Stops the servers and removes their data; the logs stay.
     pub async fn stop(self) -> Result<(), StackError> {
         // PostgreSQL gives its shared memory back on an immediate shutdown; the others hold
         // nothing outside the data folder.
-        let (standby, redis, postgres, kafka, toxiproxy) = futures::join!(
-            kill(self.standby.as_ref()),
-            kill(self.redis.as_ref().map(|redis| &redis.child)),
-            self.postgres
-                .child
-                .terminate_with(Signal::SIGQUIT, STOP_WITHIN),
-            self.kafka.child.kill(),
-            self.toxiproxy.child.kill(),
+        let database = &self.postgres.child;
+        let others = self
+            .children()
+            .filter(|child| !std::ptr::eq(*child, database));
+        let (postgres, others) = futures::join!(
+            database.terminate_with(Signal::SIGQUIT, STOP_WITHIN),
+            futures::future::join_all(others.map(Child::kill)),
         );
         let removed = [self.postgres.folder.remove(), self.data.remove()];
-        let failures: Vec<String> = [standby, redis, postgres.map(drop), kafka, toxiproxy]
+        let failures: Vec<String> = others
             .into_iter()
+            .chain([postgres.map(drop)])
             .filter_map(|r| r.err().map(|e| e.to_string()))
             .chain(
                 removed
@@ -310,26 +339,34 @@ impl LocalStack {
         let p = &self.info.postgres;
         let postgres = format!("{}:{}", p.host, p.port);
         let info = &self.info;
-        let servers = [
+        let beside = self.beside.iter().map(|beside| {
+            let version = &beside.started.version;
             (
-                &self.postgres.child,
-                "PostgreSQL",
-                &info.postgres_version,
-                &postgres,
-            ),
-            (
-                &self.kafka.child,
-                "Kafka",
-                &info.kafka_version,
-                &info.kafka_bootstrap,
-            ),
-            (
-                &self.toxiproxy.child,
-                "Toxiproxy",
-                &info.toxiproxy_version,
-                &info.toxiproxy_url,
-            ),
-        ];
+                &beside.started.child,
+                beside.server.title(),
+                version,
+                &beside.address,
+            )
+        });
+        let kafka = self.kafka.as_ref().zip(info.kafka());
+        let kafka =
+            kafka.map(|(kafka, known)| (&kafka.child, "Kafka", &known.version, &known.address));
+        let database = (
+            &self.postgres.child,
+            "PostgreSQL",
+            &info.postgres_version,
+            &postgres,
+        );
+        let proxy = (
+            &self.toxiproxy.child,
+            "Toxiproxy",
+            &info.toxiproxy_version,
+            &info.toxiproxy_url,
+        );
+        let servers = std::iter::once(database)
+            .chain(kafka)
+            .chain([proxy])
+            .chain(beside);
         let of = |(child, name, version, address): (&Child, &str, &String, &String)| {
             let process = tree::find(i32::try_from(child.pid()?).ok()?)?;
             Some(KeptServer {
@@ -339,12 +376,10 @@ impl LocalStack {
                 process: process.id,
             })
         };
-        state.servers = servers.into_iter().filter_map(of).collect();
-        if let (Some(redis), Some(known)) = (&self.redis, &info.redis) {
-            let server = of((&redis.child, "Redis", &known.version, &known.address));
-            state.servers.extend(server);
+        state.servers = servers.filter_map(of).collect();
+        if let Some(kafka) = &self.kafka {
+            state.jvm.clone_from(&kafka.jvm);
         }
-        state.jvm.clone_from(&self.kafka.jvm);
         state.postgres_socket.clone_from(&info.postgres_socket);
         let folders = [self.postgres.folder.path(), self.data.path()];
         state.data = folders.map(Path::to_owned).to_vec();
@@ -352,14 +387,7 @@ impl LocalStack {
 
     /// Leaves it running; returns how to connect and how to stop it.
     pub fn keep(mut self) -> Result<Vec<String>, StackError> {
-        let children = [
-            &self.postgres.child,
-            &self.kafka.child,
-            &self.toxiproxy.child,
-        ];
-        let redis = self.redis.as_ref().map(|redis| &redis.child);
-        let mut all = children.into_iter().chain(&self.standby).chain(redis);
-        let mut kept = all.try_for_each(Child::let_go);
+        let mut kept = self.children().try_for_each(Child::let_go);
         kept = kept.and_then(|()| self.postgres.folder.keep());
         kept = kept.and_then(|()| self.data.keep());
         kept.map_err(|e| StackError {
@@ -367,35 +395,38 @@ impl LocalStack {
             reason: e.to_string(),
         })?;
         let pid = |child: &Child| child.pid().unwrap_or_default();
-        let [postgres, kafka, toxiproxy] = children.map(pid);
-        // Nothing commits without it, so it comes last.
-        let standby = self.standby.as_ref().map(pid);
-        let standby = standby.map_or_else(String::new, |pid| format!(" {pid}"));
-        let redis = redis.map_or_else(String::new, |child| format!(" {}", pid(child)));
+        let postgres = pid(&self.postgres.child);
+        // Nothing commits without the standby, so it comes last.
+        let others: Vec<String> = self
+            .children()
+            .skip(1)
+            .map(|c| pid(c).to_string())
+            .collect();
+        let others = others.join(" ");
+        let brokers = self
+            .info
+            .brokers
+            .iter()
+            .map(|(kind, known)| format!("  {:<11} {}", kind.title(), known.address));
         let p = &self.info.postgres;
-        Ok(vec![
-            "the stack stays up:".to_owned(),
-            format!(
-                "  PostgreSQL  psql postgres://{}:{}@{}:{}/{}",
-                p.user, p.password, p.host, p.port, p.database
-            ),
-            format!("  Kafka       {}", self.info.kafka_bootstrap),
-            format!("  Toxiproxy   {}", self.info.toxiproxy_url),
-            // As in `stop`. To a JVM, the signal that PostgreSQL gets would only mean to show its
-            // threads.
-            format!(
-                "  stop it     kill -QUIT {postgres}; kill -KILL {kafka} {toxiproxy}{redis}{standby}; rm -rf {} {}",
-                super::shell_word(self.postgres.folder.path()),
-                super::shell_word(self.data.path())
-            ),
-        ])
-    }
-}
-
-async fn kill(child: Option<&Child>) -> Result<(), ChildError> {
-    match child {
-        Some(child) => child.kill().await,
-        None => Ok(()),
+        let database = format!(
+            "  PostgreSQL  psql postgres://{}:{}@{}:{}/{}",
+            p.user, p.password, p.host, p.port, p.database
+        );
+        let toxiproxy = format!("  Toxiproxy   {}", self.info.toxiproxy_url);
+        // As in `stop`. To a JVM, the signal that PostgreSQL gets would only mean to show its
+        // threads.
+        let stop = format!(
+            "  stop it     kill -QUIT {postgres}; kill -KILL {others}; rm -rf {} {}",
+            super::shell_word(self.postgres.folder.path()),
+            super::shell_word(self.data.path())
+        );
+        let up = ["the stack stays up:".to_owned(), database];
+        Ok(up
+            .into_iter()
+            .chain(brokers)
+            .chain([toxiproxy, stop])
+            .collect())
     }
 }
 

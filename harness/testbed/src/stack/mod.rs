@@ -1,5 +1,6 @@
 //! PostgreSQL, Kafka, Toxiproxy and, where it is wanted, Redis: started (or found), described, stopped. A stack knows no scenario.
 
+mod beside;
 pub mod data_folder;
 mod description;
 mod environment;
@@ -24,16 +25,18 @@ pub mod tenancy;
 mod toxiproxy_server;
 pub mod warm_up;
 
-use crate::broker::{Broker, kafka};
+use crate::broker::{self, Broker};
 use crate::identity::RunKey;
 use crate::process::reaper::Duty;
 use crate::process::{Child, Stop};
-use crate::scenario::{Link, Victim};
+use crate::scenario::{Link, Server, Victim};
 pub use jvm::Jit;
 use kept::KeptFolder;
+use relays::config::BrokerKind;
 use relays::config::PostgresTarget;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -69,16 +72,14 @@ pub struct StackInfo {
     pub postgres_socket: Option<PathBuf>,
     /// This is PostgreSQL's version without the packager's addition: `15.18`.
     pub postgres_version: String,
-    /// This is the `host:port` of Kafka's direct listener, around all proxies.
-    pub kafka_bootstrap: String,
-    /// This is Kafka's version: the broker's, as the stack file gives it, or that of a local stack's jars.
-    pub kafka_version: String,
+    /// These are the brokers that it has.
+    pub brokers: BTreeMap<BrokerKind, ServerInfo>,
     /// This is the address of Toxiproxy's admin API, as `http://host:port`.
     pub toxiproxy_url: String,
     /// This is Toxiproxy's version, as its admin API says it.
     pub toxiproxy_version: String,
     /// This is the Redis that is the cache, where the stack has one.
-    pub redis: Option<RedisInfo>,
+    pub redis: Option<ServerInfo>,
     /// Each link has its route here; those to a cache only where there is one.
     pub routes: BTreeMap<Link, Route>,
     /// These settings say how durable the servers are, and the like (`fsync`, `synchronous_commit`, replication
@@ -87,18 +88,33 @@ pub struct StackInfo {
 }
 
 impl StackInfo {
-    /// Returns the broker, to be asked around all proxies.
-    pub fn broker(&self) -> std::sync::Arc<dyn Broker> {
-        kafka::at(&self.kafka_bootstrap)
+    /// Returns Kafka, where the stack has one.
+    pub fn kafka(&self) -> Option<&ServerInfo> {
+        self.brokers.get(&BrokerKind::Kafka)
+    }
+
+    /// Returns a broker, to be asked around all proxies; `None` where the stack has none of that kind.
+    pub fn broker(&self, kind: BrokerKind) -> Option<Arc<dyn Broker>> {
+        let address = &self.brokers.get(&kind)?.address;
+        Some(broker::at(kind, address))
+    }
+
+    /// Returns a server that it has; `None` for the database, which is described by itself.
+    pub fn server(&self, server: Server) -> Option<&ServerInfo> {
+        match server {
+            Server::Postgres => None,
+            Server::Broker(kind) => self.brokers.get(&kind),
+            Server::Redis => self.redis.as_ref(),
+        }
     }
 }
 
-/// What may be known of the cache.
+/// What may be known of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisInfo {
-    /// This is its `host:port`, around all proxies.
+pub struct ServerInfo {
+    /// This is its `host:port`, around all proxies; of Kafka, that of its direct listener.
     pub address: String,
-    /// This is its version, as it says it.
+    /// This is its version: as it says it, as the stack file gives it, or that of a local stack's jars.
     pub version: String,
 }
 
@@ -113,16 +129,38 @@ pub struct StackError {
 }
 
 /// What servers of our own can be asked to be, beyond their usual settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
     /// Whether every commit waits for a standby that flushes the log.
     pub synchronous_standby: bool,
     /// So much log, in bytes, is kept for a slot at most; `None`: however much it takes.
     pub max_slot_wal_keep_bytes: Option<u64>,
-    /// Whether there is a Redis, as a cache.
-    pub cache: bool,
+    /// These are there, PostgreSQL and Toxiproxy aside, which always are.
+    pub servers: BTreeSet<Server>,
     /// So often, in seconds, it looks for tables to vacuum; `None`: as often as it does by itself.
     pub autovacuum_naptime_s: Option<u64>,
+}
+
+impl ServerSettings {
+    /// What a stack has on which anything may be run that needs no other broker: Kafka, and a cache where one can be.
+    pub fn usual(programs: &Path) -> Self {
+        let cache = is_installed(Server::Redis, programs).then_some(Server::Redis);
+        Self {
+            servers: [Server::KAFKA].into_iter().chain(cache).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            synchronous_standby: false,
+            max_slot_wal_keep_bytes: None,
+            servers: BTreeSet::from([Server::KAFKA]),
+            autovacuum_naptime_s: None,
+        }
+    }
 }
 
 /// This says which stack is started, or found, and with what.
@@ -166,9 +204,23 @@ pub fn shell_word(path: &Path) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Whether the install script was asked for what this server needs, into this folder.
+pub fn is_installed(server: Server, programs: &Path) -> bool {
+    beside::is_installed(server, programs)
+}
+
 /// Whether the install script was asked for what a cache needs, into this folder.
 pub fn cache_is_installed(programs: &Path) -> bool {
-    redis_server::is_installed(programs)
+    is_installed(Server::Redis, programs)
+}
+
+/// Returns all servers but PostgreSQL and Toxiproxy that can be started from what is in this folder.
+pub fn installed_servers(programs: &Path) -> BTreeSet<Server> {
+    let all = Server::ALL
+        .into_iter()
+        .filter(|server| *server != Server::Postgres);
+    all.filter(|server| is_installed(*server, programs))
+        .collect()
 }
 
 /// Where a program of the PostgreSQL installation is, e.g. `pgbench`.
@@ -204,9 +256,10 @@ impl Stack {
                 jit,
                 settings,
             } => {
-                if settings.cache {
-                    redis_server::must_be_installed(&programs)?;
+                for server in &settings.servers {
+                    beside::must_be_installed(*server, &programs)?;
                 }
+                let jit = settings.servers.contains(&Server::KAFKA).then_some(jit);
                 let mut local =
                     local::LocalStack::start(&data, &logs, &programs, jit, reaper).await?;
                 if settings.synchronous_standby {
@@ -215,8 +268,12 @@ impl Stack {
                 if let Some(bytes) = settings.max_slot_wal_keep_bytes {
                     local.limit_slots(bytes).await?;
                 }
-                if settings.cache {
-                    local.add_cache(&logs, reaper).await?;
+                for kind in settings
+                    .servers
+                    .iter()
+                    .filter_map(|server| beside::kind(*server))
+                {
+                    local.add(kind, &logs, reaper).await?;
                 }
                 if let Some(naptime_s) = settings.autovacuum_naptime_s {
                     local.vacuum_every(naptime_s).await?;
@@ -298,7 +355,7 @@ impl Stack {
     }
 
     /// Returns the cache; an Err says why this stack has none.
-    pub fn cache(&self) -> Result<&RedisInfo, StackError> {
+    pub fn cache(&self) -> Result<&ServerInfo, StackError> {
         let reason = match self {
             Self::Local(_) => "it was started without",
             Self::External(external) if external.is_kept() => {
@@ -311,6 +368,21 @@ impl Stack {
         };
         self.info().redis.as_ref().ok_or_else(|| StackError {
             doing: "find the Redis that the scenario's cache needs".into(),
+            reason: reason.into(),
+        })
+    }
+
+    /// Returns a broker; an Err says why this stack has none of that kind.
+    pub fn broker(&self, kind: BrokerKind) -> Result<&ServerInfo, StackError> {
+        let reason = match self {
+            Self::Local(_) => "it was started without",
+            Self::External(_) => {
+                "a stack that is kept, or that runs already, has Kafka alone: run this scenario on a stack \
+                 of its own, which is started without `--stack`"
+            }
+        };
+        self.info().brokers.get(&kind).ok_or_else(|| StackError {
+            doing: format!("find the {} that the scenario needs", kind.title()),
             reason: reason.into(),
         })
     }

@@ -24,6 +24,23 @@ pub struct Reserved<const N: usize> {
     _held: Vec<TcpSocket>,
 }
 
+/// The same, of as many ports as were asked for.
+#[derive(Debug)]
+pub(super) struct ReservedPorts {
+    /// These are the ports' numbers.
+    pub(super) numbers: Vec<u16>,
+    _held: Vec<TcpSocket>,
+}
+
+/// Reserves so many ports, as [`reserve`] does.
+pub(super) fn reserve_many(count: usize) -> Result<ReservedPorts, String> {
+    let (numbers, held) = find(count, ephemeral_range())?;
+    Ok(ReservedPorts {
+        numbers,
+        _held: held,
+    })
+}
+
 /// Reserves ports, outside the range from which the kernel takes those of outgoing connections where
 /// there are as many, else inside.
 pub fn reserve<const N: usize>() -> Result<Reserved<N>, String> {
@@ -32,15 +49,26 @@ pub fn reserve<const N: usize>() -> Result<Reserved<N>, String> {
 
 /// Does the same for a given range, first port and last.
 fn reserve_beside<const N: usize>(range: (u16, u16)) -> Result<Reserved<N>, String> {
+    let (ports, held) = find(N, range)?;
+    let found = ports.len();
+    let numbers = ports.try_into();
+    Ok(Reserved {
+        numbers: numbers.map_err(|_| format!("{found} ports instead of {N}"))?,
+        _held: held,
+    })
+}
+
+/// Binds so many ports, and gives their numbers and what holds them.
+fn find(count: usize, range: (u16, u16)) -> Result<(Vec<u16>, Vec<TcpSocket>), String> {
     let (mut inside, mut outside): (Vec<u16>, Vec<u16>) =
         (LOWEST..=u16::MAX).partition(|port| (range.0..=range.1).contains(port));
-    let mut ports = Vec::with_capacity(N);
-    let mut held = Vec::with_capacity(N);
+    let mut ports = Vec::with_capacity(count);
+    let mut held = Vec::with_capacity(count);
     let mut refused = String::new();
     for candidates in [&mut outside, &mut inside] {
         candidates.shuffle(&mut rand::rng());
         for port in candidates.iter().take(TRIES_MAX) {
-            if held.len() == N {
+            if held.len() == count {
                 break;
             }
             match hold(*port) {
@@ -53,17 +81,14 @@ fn reserve_beside<const N: usize>(range: (u16, u16)) -> Result<Reserved<N>, Stri
         }
     }
     let found = held.len();
-    match ports.try_into() {
-        Ok(numbers) => Ok(Reserved {
-            numbers,
-            _held: held,
-        }),
-        Err(_) => Err(format!(
-            "only {found} of {N} ports of 127.0.0.1 between {LOWEST} and {} can be bound{refused}: \
-             end what holds them",
-            u16::MAX
-        )),
+    if found == count {
+        return Ok((ports, held));
     }
+    Err(format!(
+        "only {found} of {count} ports of 127.0.0.1 between {LOWEST} and {} can be bound{refused}: \
+         end what holds them",
+        u16::MAX
+    ))
 }
 
 /// A bound socket that does not listen. What binds a port later with SO_REUSEADDR, as servers do,

@@ -1,9 +1,11 @@
 //! A Redis of our own, as a cache: all in memory, nothing is written to a disk, so a kill empties it.
 
-use super::{StackError, ports, redis_client};
-use crate::process::reaper::Reaper;
+use super::beside::{BesideKind, StartedServer, StartingServer};
+use super::{StackError, redis_client};
 use crate::process::{Child, ChildSpec, Ready, Stop};
+use crate::scenario::Server;
 use futures::FutureExt;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,85 +18,71 @@ const FOLDER: &str = "redis";
 /// away, say, would be a fault of the stack that looks like one of the system.
 const MEMORY_MAX: &str = "512mb";
 
-/// Returns how the server is told to end.
-pub(super) fn stop() -> Stop {
-    Stop::default()
-}
+/// The row of Redis.
+pub(super) const KIND: BesideKind = BesideKind {
+    server: Server::Redis,
+    ports: 1,
+    stop: Stop::default,
+    is_installed,
+    start: |starting| start(starting).boxed(),
+};
 
 /// Whether the install script brought it.
-pub(super) fn is_installed(programs: &Path) -> bool {
+fn is_installed(programs: &Path) -> bool {
     programs.join(FOLDER).join("bin/redis-server").is_file()
 }
 
-/// Says what brings it, where it was not brought: before anything else is started for nothing.
-pub(super) fn must_be_installed(programs: &Path) -> Result<(), StackError> {
-    if is_installed(programs) {
-        return Ok(());
-    }
-    let missing = programs.join(FOLDER);
-    Err(StackError {
+/// Starts it with a folder of its own.
+async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError> {
+    let StartingServer {
+        data,
+        logs,
+        programs,
+        ports,
+        reaper,
+    } = starting;
+    let failed = |reason: String| StackError {
         doing: "start Redis".into(),
-        reason: format!(
-            "the scenario has a cache, and {} is not there: run `stack/install.sh redis` (`make run \
-             SCENARIO=...` does, where it is wanted), or say with --programs where its `.stack` folder is",
-            missing.display()
-        ),
-    })
-}
-
-/// This is a Redis that runs, with its address and its version.
-pub(super) struct RedisServer {
-    pub(super) child: Child,
-    pub(super) address: String,
-    pub(super) version: String,
-}
-
-impl RedisServer {
-    /// Starts it on `port`, with a folder of its own under `data`.
-    pub(super) async fn start(
-        data: &Path,
-        logs: &Path,
-        programs: &Path,
-        port: u16,
-        reaper: &Arc<Reaper>,
-    ) -> Result<Self, StackError> {
-        let failed = |reason: String| StackError {
-            doing: "start Redis".into(),
-            reason,
-        };
-        let folder = data.join("redis");
-        std::fs::create_dir_all(&folder)
-            .map_err(|e| failed(format!("{}: {e}", folder.display())))?;
-        let address = format!("127.0.0.1:{port}");
-        let asked = address.clone();
-        let spec = ChildSpec {
-            name: "redis-server".into(),
-            program: programs.join(FOLDER).join("bin/redis-server"),
-            args: arguments(port),
-            env: vec![("LD_LIBRARY_PATH".into(), libraries(programs))],
-            user: None,
-            folder: Some(folder),
-            log: logs.join("redis-server.log"),
-            ready: Ready::Answers(Arc::new(move || {
-                let address = asked.clone();
-                async move { redis_client::answers(&address).await }.boxed()
-            })),
-            ready_within: READY_WITHIN,
-        };
-        let child = Child::start(spec, reaper)
-            .await
-            .map_err(|e| failed(e.to_string()))?;
-        // Any Redis answers alike; ours must be the one.
-        if !child.pid().is_some_and(|pid| ports::is_held_by(port, pid)) {
-            return Err(failed(format!("port {port} is held by another process")));
-        }
-        let version = redis_client::version(&address).await.map_err(failed)?;
-        Ok(Self {
-            child,
-            address,
-            version,
-        })
+        reason,
+    };
+    let port = *ports
+        .first()
+        .ok_or_else(|| failed("no port was reserved for it".into()))?;
+    let folder = data.join("redis");
+    std::fs::create_dir_all(&folder).map_err(|e| failed(format!("{}: {e}", folder.display())))?;
+    let address = format!("127.0.0.1:{port}");
+    let asked = address.clone();
+    let spec = ChildSpec {
+        name: "redis-server".into(),
+        program: programs.join(FOLDER).join("bin/redis-server"),
+        args: arguments(port),
+        env: vec![("LD_LIBRARY_PATH".into(), libraries(programs))],
+        user: None,
+        folder: Some(folder),
+        log: logs.join("redis-server.log"),
+        ready: Ready::Answers(Arc::new(move || {
+            let address = asked.clone();
+            async move { redis_client::answers(&address).await }.boxed()
+        })),
+        ready_within: READY_WITHIN,
+    };
+    let child = Child::start(spec, reaper)
+        .await
+        .map_err(|e| failed(e.to_string()))?;
+    // Any Redis answers alike; ours must be the one.
+    if !child
+        .pid()
+        .is_some_and(|pid| super::ports::is_held_by(port, pid))
+    {
+        return Err(failed(format!("port {port} is held by another process")));
     }
+    let version = redis_client::version(&address).await.map_err(failed)?;
+    Ok(StartedServer {
+        child,
+        helpers: Vec::new(),
+        version,
+        settings: BTreeMap::new(),
+    })
 }
 
 fn arguments(port: u16) -> Vec<String> {

@@ -5,7 +5,7 @@ use crate::{HARNESS, TestStack};
 use harness::broker::Topic;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use relays::config::{Isolation, PostgresTarget};
+use relays::config::{BrokerKind, BrokerTarget, Isolation, KafkaTarget, PostgresTarget};
 use relays::consumer::{CallTarget, ConsumerConfig, EffectKind, Idempotency, OffsetCommit};
 use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -41,7 +41,11 @@ impl ConsumerFixture {
         schema::create_consumer(&stack.postgres, &layout, effect, idempotency)
             .await
             .unwrap();
-        let topic = stack.info.broker().topic(&name, PARTITIONS);
+        let topic = stack
+            .info
+            .broker(BrokerKind::Kafka)
+            .unwrap()
+            .topic(&name, PARTITIONS);
         topic.create().await.unwrap();
         let config = ConsumerConfig {
             postgres: PostgresTarget {
@@ -49,8 +53,11 @@ impl ConsumerFixture {
                 password: layout.password.clone(),
                 ..layout.inside(&stack.postgres)
             },
-            bootstrap: stack.kafka_bootstrap.clone(),
-            topic: name.clone(),
+            broker: BrokerTarget::Kafka(KafkaTarget {
+                bootstrap: stack.kafka_bootstrap.clone(),
+                topic: name.clone(),
+                linger_ms: 0.0,
+            }),
             group: format!("{name}.it"),
             effect,
             idempotency,
@@ -80,7 +87,8 @@ impl ConsumerFixture {
 
     /// It reaches Kafka there; everything else here does as before.
     pub fn reaches_kafka_at(&mut self, bootstrap: &str) {
-        bootstrap.clone_into(&mut self.config.bootstrap);
+        let BrokerTarget::Kafka(kafka) = &mut self.config.broker;
+        bootstrap.clone_into(&mut kafka.bootstrap);
     }
 
     /// Starts the process, and waits until it reads.
@@ -128,7 +136,9 @@ impl ConsumerFixture {
                 id(1 + version)
             );
             let key = id(1).to_string();
-            let record = BaseRecord::to(&self.config.topic).key(&key).payload(&value);
+            let record = BaseRecord::to(self.config.broker.topic())
+                .key(&key)
+                .payload(&value);
             producer.send(record).unwrap();
         }
         producer.flush(PATIENCE).unwrap();
@@ -177,8 +187,8 @@ impl ConsumerFixture {
     pub async fn has_read(&self, records: i64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let ConsumerConfig { group, topic, .. } = &self.config;
-            let broker = self.stack.info.broker();
+            let (group, topic) = (&self.config.group, self.config.broker.topic());
+            let broker = self.stack.info.broker(BrokerKind::Kafka).unwrap();
             let come = broker.committed(group, topic, PARTITIONS).await.unwrap();
             if come.values().sum::<i64>() >= records {
                 return;

@@ -9,8 +9,8 @@ use harness::history::{History, Intent, Outcome, PartOf, Request, Rows, RunMeta}
 use harness::identity::RunKey;
 use harness::nemesis::{Campaign, Counts, FaultTargets, LoadWindow, Turn, campaign};
 use harness::scenario::{
-    Drain, Fault, FaultKind, Scenario, Start, Strategy, StrategyKind, Stream, Target, Toxic,
-    Workload,
+    BrokerChoice, Drain, Fault, FaultKind, Scenario, Start, Strategy, StrategyKind, Stream, Target,
+    Toxic, Workload,
 };
 use harness::stack::Route;
 use harness::toxiproxy::ToxiproxyClient;
@@ -311,6 +311,7 @@ pub fn history(
             linger_ms: 0.0,
             relay_commit: CommitMode::default(),
             instances: 1,
+            broker: BrokerChoice::default(),
             cache: None,
             expectations: Vec::new(),
             of_consumers: Vec::new(),

@@ -39,16 +39,16 @@ async fn until_held(wanted: i64) {
 
 /// The database server is anything that lives; its sessions are those of the real one.
 async fn database_server(folder: &std::path::Path) -> FaultTargets {
-    let child = busy(Victim::PostgresServer.name(), folder).await;
+    let child = busy(Victim::POSTGRES.name(), folder).await;
     FaultTargets {
         admin: Some(stack().await.postgres.clone()),
-        ..targets(Victim::PostgresServer, &child)
+        ..targets(Victim::POSTGRES, &child)
     }
 }
 
 fn held_for(lasts: Duration) -> Fault {
     Fault {
-        target: Target::Process(Victim::PostgresServer),
+        target: Target::Process(Victim::POSTGRES),
         lasts,
         ..fault(FaultKind::OldSnapshot)
     }

@@ -5,7 +5,7 @@ use crate::TestStack;
 use crate::patience::PATIENCE;
 use crate::traces::Traces;
 use harness::fence::pending;
-use harness::scenario::{Instance, Link};
+use harness::scenario::{Instance, Link, Server};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -14,8 +14,8 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use relays::cache::CacheFill;
 use relays::config::{
-    AfterPublish, CacheTarget, CommitMode, Housekeeping, Isolation, KafkaTarget, Logged,
-    PostgresTarget, RelayCache, RelayConfig, SourceConfig,
+    AfterPublish, BrokerTarget, CacheTarget, CommitMode, Housekeeping, Isolation, KafkaTarget,
+    Logged, PostgresTarget, RelayCache, RelayConfig, SourceConfig,
 };
 use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -85,8 +85,11 @@ pub enum Wiring {
 }
 
 /// The stack has a listener for each proxied link from a relay to Kafka: one test at a time has it.
-static KAFKA_LINKS: LazyLock<[AsyncMutex<Link>; Instance::MOST]> =
-    LazyLock::new(|| Instance::ALL.map(Link::RelayKafka).map(AsyncMutex::new));
+static KAFKA_LINKS: LazyLock<[AsyncMutex<Link>; Instance::MOST]> = LazyLock::new(|| {
+    Instance::ALL
+        .map(|relay| Link::Relay(relay, Server::KAFKA))
+        .map(AsyncMutex::new)
+});
 
 /// A link to Kafka that no other test has, as soon as there is one.
 pub async fn kafka_link() -> AsyncMutexGuard<'static, Link> {
@@ -887,11 +890,11 @@ impl Fixture {
         };
         RelayConfig {
             postgres: self.postgres.clone(),
-            kafka: KafkaTarget {
+            broker: BrokerTarget::Kafka(KafkaTarget {
                 bootstrap: self.bootstrap.clone(),
                 topic: self.topic(),
                 linger_ms: 0.0,
-            },
+            }),
             source: match self.kind {
                 Kind::Delete => polling(AfterPublish::Delete, Housekeeping::None),
                 Kind::Mark => polling(AfterPublish::Mark, Housekeeping::None),

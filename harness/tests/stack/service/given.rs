@@ -14,8 +14,8 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use relays::cache::{ANSWERED_FROM, CacheFill, CacheMode};
 use relays::config::{
-    CacheTarget, Isolation, KafkaTarget, PostgresTarget, ServiceCache, ServiceConfig, WriteOrder,
-    WritePathConfig,
+    BrokerTarget, CacheTarget, Isolation, KafkaTarget, PostgresTarget, ServiceCache, ServiceConfig,
+    WriteOrder, WritePathConfig,
 };
 use relays::order::{ChangeRequest, ChangeType, Directive};
 use relays::schema::{Layout, OutboxKind};
@@ -205,7 +205,7 @@ impl Wanted {
                 order,
                 publish_timeout_ms,
                 policy: relays::publish::PublishPolicy::default(),
-                kafka,
+                broker: BrokerTarget::Kafka(kafka),
             },
         };
         let listen = free_address();
@@ -364,7 +364,7 @@ impl Proxy {
     /// In front of the Kafka listener that advertises the proxy's address.
     pub async fn before_kafka() -> Self {
         let way = Some(WAY_TO_KAFKA.lock().await);
-        let route = &stack().await.info.routes[&Link::OrdersKafka];
+        let route = &stack().await.info.routes[&Link::ORDERS_KAFKA];
         let proxy = Self::before(&route.upstream, &route.listen).await;
         Self { way, ..proxy }
     }

@@ -21,7 +21,10 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let confession = Confession::open();
-    let broker = Broker::connect(&config.kafka, &[("transactional.id", &config.kafka.topic)])?;
+    let broker = Broker::connect(
+        config.broker.kafka()?,
+        &[("transactional.id", config.broker.topic())],
+    )?;
     let failed = |doing: &'static str| move |reason| format!("{doing}: {reason}");
     let producer = &broker.producer;
     producer

@@ -49,7 +49,7 @@ async fn relay(config: RelayConfig, mut stop: Stop, done: Done) -> Result<(), St
     let doomed = is_first_life();
     // Small ones, so that it is not killed in any other.
     let batch = if doomed { DOOMED } else { BATCH };
-    let broker = Broker::connect(&config.kafka, &[])?;
+    let broker = Broker::connect(config.broker.kafka()?, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
     let mut published = HashSet::new();

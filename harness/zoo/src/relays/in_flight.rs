@@ -41,8 +41,8 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 }
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
-    let producer = Reporting::connect(&config.kafka, &SETTINGS)?;
-    let limit = Limit::of(&config.kafka)?;
+    let producer = Reporting::connect(config.broker.kafka()?, &SETTINGS)?;
+    let limit = Limit::of(config.broker.kafka()?)?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     let mut delivered = Delivered::default();
     emit(Signal::Ready);
@@ -74,7 +74,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
         outbox.delete_rows(&seqs).await?;
     }
-    Aftermath::admit(&config.kafka, &Confession::open())
+    Aftermath::admit(config.broker.kafka()?, &Confession::open())
 }
 
 /// Until all of them are delivered; what is refused is sent again at once.

@@ -31,7 +31,7 @@ pub fn after_the_snapshot(config: RelayConfig) -> Result<(), String> {
     let gap = missed.clone();
     let told = config.clone();
     live(|mut stop| async move {
-        let broker = Broker::connect(&told.kafka, &[])?;
+        let broker = Broker::connect(told.broker.kafka()?, &[])?;
         let mut outbox = Outbox::connect(&told.postgres).await?;
         emit(Signal::Ready);
         let snapshot = wait_for(&mut outbox, HEALTHY as usize, &mut stop).await?;

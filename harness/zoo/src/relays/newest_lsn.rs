@@ -37,7 +37,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
         confession: Confession::open(),
         read: 0,
     };
-    let publisher = KafkaPublisher::new(config.kafka);
+    let publisher = KafkaPublisher::new(config.broker.kafka()?.clone());
     pump::between(source, publisher, pump::terminated())
 }
 

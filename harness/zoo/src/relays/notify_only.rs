@@ -17,7 +17,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 }
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
-    let broker = Broker::connect(&config.kafka, &[])?;
+    let broker = Broker::connect(config.broker.kafka()?, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     let mut listener = listen(&config.postgres)
         .await

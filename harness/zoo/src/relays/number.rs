@@ -20,7 +20,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let confession = Confession::open();
-    let broker = Broker::connect(&config.kafka, &[])?;
+    let broker = Broker::connect(config.broker.kafka()?, &[])?;
     let schema = config.postgres.schema.as_str();
     let mut events = Outbox::connect_to_events(&config.postgres).await?;
     emit(Signal::Ready);

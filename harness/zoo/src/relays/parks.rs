@@ -34,7 +34,7 @@ pub fn deletes(config: RelayConfig) -> Result<(), String> {
 
 async fn relay(config: RelayConfig, mut stop: Stop, given_up: GivenUp) -> Result<(), String> {
     let confession = Confession::open();
-    let broker = Broker::connect(&config.kafka, &[])?;
+    let broker = Broker::connect(config.broker.kafka()?, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
     let mut attempts: HashMap<i64, u32> = HashMap::new();

@@ -23,7 +23,10 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let confession = Confession::open();
-    let broker = Broker::connect(&config.kafka, &[("queue.buffering.max.messages", QUEUE)])?;
+    let broker = Broker::connect(
+        config.broker.kafka()?,
+        &[("queue.buffering.max.messages", QUEUE)],
+    )?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
     let mut newest = HashMap::new();

@@ -25,8 +25,8 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 }
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
-    let mut slow = Worker::start(&config.postgres, &config.kafka).await?;
-    let mut fast = Worker::start(&config.postgres, &config.kafka).await?;
+    let mut slow = Worker::start(&config.postgres, config.broker.kafka()?).await?;
+    let mut fast = Worker::start(&config.postgres, config.broker.kafka()?).await?;
     emit(Signal::Ready);
     while !stop.told() {
         slow.claim(SLOW_BATCH).await?;
@@ -42,7 +42,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         }
         slow.publish().await?;
     }
-    Aftermath::admit(&config.kafka, &Confession::open())
+    Aftermath::admit(config.broker.kafka()?, &Confession::open())
 }
 
 struct Worker {

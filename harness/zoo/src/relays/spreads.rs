@@ -42,7 +42,7 @@ async fn relay(
     mut partition: impl FnMut(&Entry) -> i32,
 ) -> Result<(), String> {
     let confession = Confession::open();
-    let broker = Broker::connect(&config.kafka, &[])?;
+    let broker = Broker::connect(config.broker.kafka()?, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
     // By order: its first partition, and whether that was not the only one.

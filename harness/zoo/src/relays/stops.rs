@@ -27,7 +27,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
 
 /// Publishes [`ENOUGH`] events, or until it is told to stop; gives the outbox with the rest.
 pub(super) async fn work(config: RelayConfig, stop: &mut Stop) -> Result<Outbox, String> {
-    let broker = Broker::connect(&config.kafka, &[])?;
+    let broker = Broker::connect(config.broker.kafka()?, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
     let mut published = 0;

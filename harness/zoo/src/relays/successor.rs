@@ -44,8 +44,8 @@ pub fn producer_lives_on(config: RelayConfig) -> Result<(), String> {
 }
 
 async fn relay(config: RelayConfig, mut stop: Stop, held: Held) -> Result<(), String> {
-    let old = Broker::connect(&config.kafka, &[LINGER])?;
-    let new = Broker::connect(&config.kafka, &[])?;
+    let old = Broker::connect(config.broker.kafka()?, &[LINGER])?;
+    let new = Broker::connect(config.broker.kafka()?, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
     let mut published = 0;
@@ -84,7 +84,7 @@ async fn relay(config: RelayConfig, mut stop: Stop, held: Held) -> Result<(), St
         work(&mut outbox, &new).await?;
         stop.pause(INTERVAL).await;
     }
-    Aftermath::admit(&config.kafka, &Confession::open())
+    Aftermath::admit(config.broker.kafka()?, &Confession::open())
 }
 
 /// Does one round of a successor: publishes what is pending, marks it, and returns its rows.

@@ -26,7 +26,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 }
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
-    let producer = Reporting::connect(&config.kafka, &SETTINGS)?;
+    let producer = Reporting::connect(config.broker.kafka()?, &SETTINGS)?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
     let mut on_their_way: BTreeMap<i64, Entry> = BTreeMap::new();
@@ -49,5 +49,5 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         }
         stop.pause(INTERVAL).await;
     }
-    Aftermath::admit(&config.kafka, &Confession::open())
+    Aftermath::admit(config.broker.kafka()?, &Confession::open())
 }

@@ -31,7 +31,7 @@ async fn relay(
     mut stop: Stop,
 ) -> Result<(), String> {
     let confession = Confession::open();
-    let broker = Broker::connect(&config.kafka, &[])?;
+    let broker = Broker::connect(config.broker.kafka()?, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     let mut turn = outbox.turn(period_ms, tables).await?;
     emit(Signal::Ready);

@@ -25,8 +25,8 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let confession = Confession::open();
-    make_topic(&config.kafka.bootstrap).await?;
-    let broker = Broker::connect(&config.kafka, &[])?;
+    make_topic(&config.broker.kafka()?.bootstrap).await?;
+    let broker = Broker::connect(config.broker.kafka()?, &[])?;
     let mut outbox = Outbox::connect(&config.postgres).await?;
     emit(Signal::Ready);
     while !stop.told() {

@@ -8,6 +8,7 @@ use super::stacks;
 use super::turn::{self, Turn};
 use harness::history;
 use harness::scenario::Link;
+use relays::config::BrokerKind;
 use reports::record::{Record, Verdict};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -108,10 +109,10 @@ fn given_an_observer_that_is_late_when_run_then_the_run_measured_the_observer() 
     let mut stack = stacks::of(&turn).clone();
     // The address that a listener of the broker advertises, so that clients stay on this way. Its
     // own link is not used here, and gets the other one's route.
-    let own = stack.routes[&Link::OrdersKafka].clone();
+    let own = stack.routes[&Link::ORDERS_KAFKA].clone();
     let other = stack.routes[&Link::RELAY_KAFKA].clone();
-    stack.routes.insert(Link::OrdersKafka, other);
-    stack.kafka_bootstrap = own.connect;
+    stack.routes.insert(Link::ORDERS_KAFKA, other);
+    stack.brokers.get_mut(&BrokerKind::Kafka).unwrap().address = own.connect;
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind(&own.listen)).unwrap();
     runtime.spawn(accept(listener, own.upstream));

@@ -55,16 +55,13 @@ async fn start(lane: usize) -> Shared {
     let provider = Provider::Local {
         data: folder.path().join("data"),
         logs: folder.path().join("logs"),
-        programs,
+        programs: programs.clone(),
         jit: Jit::C1,
-        settings: ServerSettings {
-            cache: has_cache(),
-            ..ServerSettings::default()
-        },
+        settings: ServerSettings::usual(&programs),
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);
-    warm_up(&stack.info().kafka_bootstrap, &topic, BRIEF)
+    warm_up(&stack.info().kafka().unwrap().address, &topic, BRIEF)
         .await
         .unwrap();
     Shared {

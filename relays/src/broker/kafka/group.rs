@@ -1,7 +1,7 @@
 //! A member of a consumer group, which commits its offsets by itself.
 
 use crate::broker::{GroupSession, TakesRecord};
-use contract::consumer::ConsumerConfig;
+use crate::config::KafkaTarget;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
@@ -17,13 +17,13 @@ pub(crate) struct KafkaMember {
 
 impl KafkaMember {
     /// Joins the group, which takes its time; see [`GroupSession::is_assigned`].
-    pub fn join(config: &ConsumerConfig) -> Result<Self, String> {
+    pub fn join(kafka: &KafkaTarget, group: &str) -> Result<Self, String> {
         let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &config.bootstrap)
-            .set("client.id", &config.group)
-            .set("group.id", &config.group)
+            .set("bootstrap.servers", &kafka.bootstrap)
+            .set("client.id", group)
+            .set("group.id", group)
             // A successor of the same name takes over at once, without waiting for a dead member's session.
-            .set("group.instance.id", &config.group)
+            .set("group.instance.id", group)
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -38,13 +38,13 @@ impl KafkaMember {
             .set("topic.metadata.refresh.fast.interval.ms", "100")
             .set("socket.nagle.disable", "true")
             .create()
-            .map_err(|e| format!("make a Kafka consumer for {}: {e}", config.bootstrap))?;
+            .map_err(|e| format!("make a Kafka consumer for {}: {e}", kafka.bootstrap))?;
         consumer
-            .subscribe(&[&config.topic])
-            .map_err(|e| format!("subscribe to {}: {e}", config.topic))?;
+            .subscribe(&[&kafka.topic])
+            .map_err(|e| format!("subscribe to {}: {e}", kafka.topic))?;
         Ok(Self {
             consumer,
-            topic: config.topic.clone(),
+            topic: kafka.topic.clone(),
         })
     }
 }
@@ -108,30 +108,16 @@ impl GroupSession for KafkaMember {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::config::PostgresTarget;
-    use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
 
     #[test]
     fn given_a_partition_that_is_not_its_own_when_it_is_to_go_back_there_then_it_need_not() {
         // Given a member that has no partitions, as there is no broker
-        let member = KafkaMember::join(&ConsumerConfig {
-            postgres: PostgresTarget {
-                host: "127.0.0.1".to_owned(),
-                port: 1,
-                user: String::new(),
-                password: String::new(),
-                database: String::new(),
-                schema: String::new(),
-            },
+        let nowhere = KafkaTarget {
             bootstrap: "127.0.0.1:1".to_owned(),
             topic: "orders".to_owned(),
-            group: "payments".to_owned(),
-            effect: EffectKind::Insert,
-            idempotency: Idempotency::Inbox,
-            commit: OffsetCommit::After,
-            sink: None,
-        })
-        .unwrap();
+            linger_ms: 0.0,
+        };
+        let member = KafkaMember::join(&nowhere, "payments").unwrap();
         // When, then
         let offsets = BTreeMap::from([(0, 3)]);
         assert_eq!(member.seek(&offsets, Duration::from_secs(1)), Ok(()));

@@ -57,7 +57,7 @@ mod tests {
     use crate::scenario::{FaultKind, Target};
 
     fn load() -> Staged {
-        Staged::new(Target::Redis, FaultKind::Down, polling())
+        Staged::new(Target::REDIS, FaultKind::Down, polling())
     }
 
     #[test]

@@ -121,7 +121,7 @@ mod tests {
     use std::time::Duration;
 
     fn load() -> Staged {
-        Staged::new(Target::Kafka, FaultKind::Down, polling())
+        Staged::new(Target::KAFKA, FaultKind::Down, polling())
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::generator::p99_ms;
 use super::{Grounds, Inconclusive, observed_live, visible};
 use crate::history::{FenceStep, History, Life};
 use crate::measure::MAX_LAG_MS;
-use crate::scenario::{Target, Victim};
+use crate::scenario::{Server, Target, Victim};
 use crate::view::AppendBounds;
 use crate::view::{Class, Join};
 
@@ -113,7 +113,9 @@ fn broker_faults(history: &History) -> Vec<(i64, i64)> {
                 .scenario
                 .faults
                 .get(record.fault as usize)
-                .is_some_and(|f| f.target == Target::Process(Victim::KafkaServer))
+                .is_some_and(|f| {
+                    matches!(f.target, Target::Process(Victim::Server(Server::Broker(_))))
+                })
         })
         .filter_map(|record| {
             let from = record.injected_ns?.saturating_sub(BEFORE_NS);

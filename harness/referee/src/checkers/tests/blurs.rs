@@ -71,7 +71,7 @@ fn both(metrics: &[Metric]) -> BTreeSet<String> {
 fn with_fault(mut history: History) -> History {
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         100 * MS,
         20 * S,
@@ -270,7 +270,7 @@ fn a_fault_in_doubt_leaves_open_lessons_that_did_not_come() {
     let mut history = clean_run();
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         400 * MS,
         500 * MS,

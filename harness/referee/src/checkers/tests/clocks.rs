@@ -171,7 +171,7 @@ fn given_a_fault_of_the_broker_then_records_from_a_second_before_to_five_after_i
     let known_ns = 10_700 * MS;
     let inconclusive = |from_ns: i64, until_ns: i64| {
         let mut history = known_late(7, 1_200 * MS);
-        let broker = Target::Process(Victim::KafkaServer);
+        let broker = Target::Process(Victim::KAFKA);
         add_fault(&mut history, broker, FaultKind::Kill, 0, S);
         history.faults[0].injected_ns = Some(from_ns);
         history.faults[0].healed_ns = Some(until_ns);

@@ -25,7 +25,7 @@ fn delay(history: &mut History, these: impl Fn(Request) -> bool) {
 /// The broker is gone once more, after the last of what was slow has ended.
 fn slow_twice() -> History {
     let mut history = slow(400 * MS, 600 * MS);
-    let kafka = Target::Kafka;
+    let kafka = Target::KAFKA;
     add_fault(&mut history, kafka, FaultKind::Down, 920 * MS, 940 * MS);
     history
 }
@@ -126,7 +126,7 @@ fn a_loss_in_one_of_two_faults_is_the_lesson_and_one_between_or_after_them_spoil
     let with = |faults: [(i64, i64); 2]| {
         let mut history = clean(120, naive());
         for (at, until) in faults {
-            let kafka = Target::Kafka;
+            let kafka = Target::KAFKA;
             add_fault(&mut history, kafka, FaultKind::Down, at * MS, until * MS);
         }
         let lost = lose(&mut history, 420 * MS, 430 * MS);
@@ -162,7 +162,7 @@ fn what_is_undecided_before_the_fault_was_not_clean_either() {
 fn given_a_fault_that_overlaps_nothing_then_a_time_from_below_cannot_be_told_and_one_change_is_enough()
  {
     let mut idle = clean(120, naive());
-    let kafka = Target::Kafka;
+    let kafka = Target::KAFKA;
     add_fault(&mut idle, kafka, FaultKind::Down, 2_000 * MS, 2_100 * MS);
     let slowest = Metric::Latency(LatencyKind::Order, Percentile::P50);
     for (metric, reason) in [
@@ -186,7 +186,7 @@ fn given_a_fault_that_overlaps_nothing_then_a_time_from_below_cannot_be_told_and
 #[test]
 fn given_events_that_waited_as_long_before_the_fault_then_a_drain_is_no_effect_of_it() {
     let mut history = clean(120, naive());
-    let kafka = Target::Kafka;
+    let kafka = Target::KAFKA;
     add_fault(&mut history, kafka, FaultKind::Down, 5_500 * MS, 5_700 * MS);
     let due_at = |ms: i64| move |request: Request| request.intended_ns == FROM + ms * MS;
     // One seen after 5 s, and one after 10

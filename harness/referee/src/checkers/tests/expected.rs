@@ -86,7 +86,7 @@ fn an_upper_bound_does_not_ask_whether_the_strategy_was_clean_before() {
     let mut history = without(2);
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         600 * MS,
         700 * MS,

@@ -190,8 +190,8 @@ impl<'h> OverlapModel<'h> {
 
 fn fault() -> impl Strategy<Value = (Target, i64, i64, bool)> {
     let target = prop_oneof![
-        Just(Target::Kafka),
-        Just(Target::Link(Link::OrdersKafka)),
+        Just(Target::KAFKA),
+        Just(Target::Link(Link::ORDERS_KAFKA)),
         Just(Target::Process(Victim::RELAY)),
         Just(Target::Process(Victim::OrderService)),
     ];

@@ -19,7 +19,7 @@ fn outage() -> History {
     let mut history = cdc();
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         400 * MS,
         500 * MS,
@@ -86,7 +86,7 @@ fn too_little_committed_in_one_phase() {
 #[test]
 fn a_phase_of_no_planned_length_does_not_exist() {
     let mut history = cdc();
-    add_fault(&mut history, Target::Kafka, FaultKind::Down, 0, 100 * MS);
+    add_fault(&mut history, Target::KAFKA, FaultKind::Down, 0, 100 * MS);
     let names: Vec<String> = judged(&history)
         .phases
         .into_iter()

@@ -227,7 +227,7 @@ fn without_a_fault_that_concerns_the_strategy_nothing_can_be_its_effect() {
 /// take 300 ms more.
 pub(super) fn slow(from_ns: i64, until_ns: i64) -> History {
     let mut history = clean(120, naive());
-    let kafka = Target::Kafka;
+    let kafka = Target::KAFKA;
     add_fault(&mut history, kafka, FaultKind::Down, 400 * MS, 600 * MS);
     for request in history.requests.open().iter_mut() {
         if (from_ns..until_ns).contains(&(request.intended_ns - FROM)) {

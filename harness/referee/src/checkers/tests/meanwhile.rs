@@ -53,7 +53,7 @@ fn a_death_is_an_exit_by_a_signal_and_no_other_end() {
 #[test]
 fn a_fault_is_named_with_its_times_if_no_death_is() {
     let mut history = clean(2, StrategyKind::Cdc {});
-    let (kafka, postgres) = (Target::Kafka, Target::Postgres);
+    let (kafka, postgres) = (Target::KAFKA, Target::POSTGRES);
     add_fault(&mut history, kafka, FaultKind::Down, 100 * MS, 200 * MS);
     add_fault(&mut history, postgres, FaultKind::Down, 400 * MS, 500 * MS);
     assert_eq!(

@@ -210,7 +210,7 @@ fn given_a_lesson_when_only_what_is_undecided_would_teach_it_then_it_is_unknown(
     attempts
         .into_iter()
         .for_each(|attempt| tell_nothing(&mut history, attempt));
-    let kafka = crate::scenario::Target::Kafka;
+    let kafka = crate::scenario::Target::KAFKA;
     let down = crate::scenario::FaultKind::Down;
     add_fault(&mut history, kafka, down, 400 * MS, 600 * MS);
     let lesson = expect(Metric::Lost, Comparison::AtLeast, 1.0);

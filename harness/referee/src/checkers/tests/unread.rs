@@ -367,7 +367,7 @@ fn given_a_topic_that_was_not_read_when_an_event_of_nobody_was_then_that_stands(
 #[test]
 fn given_arrivals_that_were_not_read_when_judged_then_no_time_that_rests_on_them_is_told() {
     let mut history = clean(60, StrategyKind::Cdc {});
-    let kafka = crate::scenario::Target::Kafka;
+    let kafka = crate::scenario::Target::KAFKA;
     let down = crate::scenario::FaultKind::Down;
     add_fault(&mut history, kafka, down, 100 * MS, 200 * MS);
     // Of each set of latencies: how many of each kind

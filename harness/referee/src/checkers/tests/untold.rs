@@ -167,7 +167,7 @@ fn given_losses_that_a_fault_is_to_teach_when_nothing_tells_them_then_the_lesson
     let with_fault = |kind| {
         let mut history = three_missing(kind, std::slice::from_ref(&lesson));
         let (at, until) = (400 * MS, 600 * MS);
-        add_fault(&mut history, Target::Kafka, FaultKind::Down, at, until);
+        add_fault(&mut history, Target::KAFKA, FaultKind::Down, at, until);
         judged(&history)
     };
     let judgement = with_fault(external(None));

@@ -70,7 +70,7 @@ fn arbitrary_explained() -> impl Strategy<Value = History> {
             if let Some((at_ns, until_ns)) = fault {
                 add_fault(
                     &mut history,
-                    Target::Kafka,
+                    Target::KAFKA,
                     FaultKind::Down,
                     at_ns,
                     until_ns,

@@ -26,7 +26,7 @@ fn forgotten() -> crate::history::History {
         }
     }
     drop(reads);
-    let target = Target::Link(Link::OrdersRedis);
+    let target = Target::Link(Link::ORDERS_REDIS);
     add_fault(&mut history, target, FaultKind::Down, 20 * MS, 40 * MS);
     history
 }

@@ -112,7 +112,7 @@ pub fn killed(history: &mut History, process: &str, pid: u32, attempt: u32, at_u
 
 /// Kafka down from 0.01 s to 0.5 s.
 pub fn kafka_down(history: &mut History) {
-    add_fault(history, Target::Kafka, FaultKind::Down, 10 * MS, 500 * MS);
+    add_fault(history, Target::KAFKA, FaultKind::Down, 10 * MS, 500 * MS);
 }
 
 /// The first offence of a kind, explained.

@@ -34,7 +34,7 @@ fn given_a_rollback_after_the_publish_then_the_sentence_has_both_times() {
 #[test]
 fn given_a_database_that_did_not_answer_the_commit_then_the_sentence_says_so_and_what_was_on() {
     let (mut history, attempt) = published(Intent::Hold, Outcome::Unknown);
-    let link = Target::Link(Link::OrdersPostgres);
+    let link = Target::Link(Link::ORDERS_POSTGRES);
     add_fault(&mut history, link, FaultKind::Down, 170 * MS, 400 * MS);
     service(&mut history, attempt, 1_500, Stage::Handed, 0);
     service(&mut history, attempt, 2_500, Stage::Delivered, 30);

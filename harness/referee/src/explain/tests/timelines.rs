@@ -51,7 +51,7 @@ fn given_a_repeated_event_then_its_timeline_goes_through_all_processes_in_order(
     add_fault(&mut history, kill, FaultKind::Kill, 158 * MS, 280 * MS);
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         600 * MS,
         700 * MS,

@@ -163,7 +163,7 @@ fn eventful() -> History {
     }
     for (victim, kind) in [
         (Victim::RELAY, FaultKind::Kill),
-        (Victim::KafkaServer, FaultKind::Pause),
+        (Victim::KAFKA, FaultKind::Pause),
         (Victim::OrderService, FaultKind::Kill),
     ] {
         add_fault(

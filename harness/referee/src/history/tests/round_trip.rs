@@ -17,14 +17,14 @@ pub fn full() -> History {
     let mut history = clean(20, StrategyKind::Cdc {});
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         10 * MS,
         20 * MS,
     );
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         30 * MS,
         35 * MS,

@@ -60,7 +60,7 @@ fn given_a_change_that_was_retried_then_its_latencies_count_from_its_first_inten
 #[test]
 fn given_a_change_that_was_retried_after_the_heal_then_it_belongs_to_the_outage_it_was_sent_in() {
     let mut history = retried(500);
-    let link = Target::Link(Link::OrdersPostgres);
+    let link = Target::Link(Link::ORDERS_POSTGRES);
     add_fault(&mut history, link, FaultKind::Down, 400 * MS, 900 * MS);
     let (_, parts) = latencies(&View::new(&history));
     let slowest = |name: &str| {
@@ -104,7 +104,7 @@ fn tried(history: &mut History, at_ms: [i64; 2]) {
 #[test]
 fn given_a_retry_that_ended_in_a_fault_when_a_time_is_its_effect_then_the_whole_change_is() {
     let mut history = retried(500);
-    let link = Target::Link(Link::OrdersPostgres);
+    let link = Target::Link(Link::ORDERS_POSTGRES);
     add_fault(&mut history, link, FaultKind::Down, 1_400 * MS, 1_550 * MS);
     let slowest = Metric::Latency(LatencyKind::Order, Percentile::Max);
     let bound = expect(slowest, Comparison::AtLeast, 1_000.0);
@@ -117,7 +117,7 @@ fn given_a_retry_that_ended_in_a_fault_when_a_time_is_its_effect_then_the_whole_
 fn given_a_retry_after_a_fault_began_when_nothing_came_of_it_then_its_change_was_open_at_it() {
     let mut history = cdc(200);
     tried(&mut history, [500, 1_300]);
-    let link = Target::Link(Link::OrdersPostgres);
+    let link = Target::Link(Link::ORDERS_POSTGRES);
     add_fault(&mut history, link, FaultKind::Down, 900 * MS, 1_200 * MS);
     let (_, parts) = latencies(&View::new(&history));
     let unanswered = |name: &str| {

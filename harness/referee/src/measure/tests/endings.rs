@@ -10,7 +10,7 @@ use crate::view::Join;
 use proptest::prelude::*;
 
 fn down_kafka(history: &mut History, at_ns: i64, until_ns: i64) {
-    add_fault(history, Target::Kafka, FaultKind::Down, at_ns, until_ns);
+    add_fault(history, Target::KAFKA, FaultKind::Down, at_ns, until_ns);
 }
 
 fn recovery_of(history: &History) -> Recovery {
@@ -139,7 +139,7 @@ proptest! {
         history.meta.load_until_ns = until_ns;
         if let Some(healed_ns) = healed_ns {
             history.meta.scenario.faults.clear();
-            add_fault(&mut history, Target::Kafka, FaultKind::Down, 0, healed_ns - FROM.min(healed_ns));
+            add_fault(&mut history, Target::KAFKA, FaultKind::Down, 0, healed_ns - FROM.min(healed_ns));
             history.faults[0].planned_at_ns = i64::MIN / 2;
             history.faults[0].injected_ns = Some(i64::MIN / 2);
             history.faults[0].healed_ns = Some(healed_ns);

@@ -26,7 +26,7 @@ fn with(sizes: &[(i64, f64)]) -> History {
     history.meta.load_until_ns = FROM + 5 * S;
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         100 * MS,
         200 * MS,
@@ -112,7 +112,7 @@ fn given_a_server_that_did_not_answer_while_the_fault_was_in_force_then_that_hid
     let history = |silent_ms: (i64, i64)| {
         let mut history = cdc(40);
         history.meta.load_until_ns = FROM + 40 * S;
-        add_fault(&mut history, Target::Kafka, FaultKind::Down, 10 * S, 20 * S);
+        add_fault(&mut history, Target::KAFKA, FaultKind::Down, 10 * S, 20 * S);
         for (at_ms, bytes) in looks(0, 40_000) {
             let bytes = if at_ms < 10_000 { bytes } else { 90.0 };
             if at_ms < silent_ms.0 || at_ms > silent_ms.1 {
@@ -219,7 +219,7 @@ proptest! {
         history.meta.scenario.faults.clear();
         history.faults.clear();
         history.samples.clear();
-        add_fault(&mut history, Target::Kafka, FaultKind::Down, 0, S);
+        add_fault(&mut history, Target::KAFKA, FaultKind::Down, 0, S);
         history.faults[0].planned_at_ns = first_ns;
         history.faults[0].injected_ns = Some(first_ns);
         history.faults[0].healed_ns = Some(healed_ns);

@@ -10,7 +10,7 @@ use crate::scenario::{FaultKind, Link, Start, Target, Trigger, Victim};
 use crate::view::View;
 use proptest::prelude::*;
 
-const KAFKA: Target = Target::Kafka;
+const KAFKA: Target = Target::KAFKA;
 const RELAY: Target = Target::Process(Victim::RELAY);
 
 fn down(history: &mut History, target: Target, from_ms: i64, until_ms: i64) {
@@ -52,7 +52,7 @@ fn without_a_fault_the_run_is_one_phase() {
     assert_eq!(shape(&cdc(40)), named(&[("whole run", &[(-1, -1)])]));
     // And a fault that does not concern the strategy makes none
     let mut history = cdc(40);
-    down(&mut history, Target::Link(Link::OrdersKafka), 100, 200);
+    down(&mut history, Target::Link(Link::ORDERS_KAFKA), 100, 200);
     assert_eq!(shape(&history), named(&[("whole run", &[(-1, -1)])]));
 }
 
@@ -318,8 +318,8 @@ fn with_faults(history: &mut History, faults: &[PlannedFault]) {
         let target = match target {
             0 => KAFKA,
             1 => RELAY,
-            2 => Target::Link(Link::OrdersPostgres),
-            _ => Target::Link(Link::OrdersKafka),
+            2 => Target::Link(Link::ORDERS_POSTGRES),
+            _ => Target::Link(Link::ORDERS_KAFKA),
         };
         // Whole seconds, so that begins and ends often fall together.
         down(history, target, at * 1_000, (at + lasts) * 1_000);

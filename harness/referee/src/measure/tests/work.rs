@@ -13,7 +13,7 @@ fn given() -> History {
     let mut history = cdc(400);
     add_fault(
         &mut history,
-        Target::Kafka,
+        Target::KAFKA,
         FaultKind::Down,
         400 * MS,
         1_000 * MS,

@@ -292,7 +292,7 @@ fn given_an_order_service_of_the_files_own_then_it_needs_neither_a_statement_of_
         relay: Box::new(relay),
     };
     assert!(kind.relays_inside() && kind.brings_service() && !kind.has_relay());
-    assert!(kind.topology().uses(Link::OrdersKafka) && !kind.topology().uses(Link::RELAY_KAFKA));
+    assert!(kind.topology().uses(Link::ORDERS_KAFKA) && !kind.topology().uses(Link::RELAY_KAFKA));
     assert!(!kind.topology().tells_pending);
 }
 
@@ -307,7 +307,7 @@ fn given_an_order_service_and_a_relay_then_the_relay_is_the_one_that_publishes()
         relay: Box::new(relay),
     };
     assert!(kind.brings_service() && kind.has_relay() && !kind.relays_inside());
-    assert!(!kind.topology().uses(Link::OrdersKafka) && kind.topology().tells_pending);
+    assert!(!kind.topology().uses(Link::ORDERS_KAFKA) && kind.topology().tells_pending);
 }
 
 #[test]

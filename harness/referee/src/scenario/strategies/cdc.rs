@@ -14,5 +14,6 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
         cache::FILL,
         cache::HOLD,
     ],
+    any_broker: true,
     read: |_, _| Some(StrategyKind::Cdc {}),
 };

@@ -8,5 +8,6 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
     what: "an outbox row in the order's transaction; the relay is Debezium's PostgreSQL connector with its outbox event router, in a Kafka Connect worker",
     example: "kind = \"debezium\"",
     keys: &[],
+    any_broker: false,
     read: |_, _| Some(StrategyKind::Debezium {}),
 };

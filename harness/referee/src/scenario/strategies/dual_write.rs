@@ -61,6 +61,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
         cache::FILL,
         cache::HOLD,
     ],
+    any_broker: true,
     read,
 };
 

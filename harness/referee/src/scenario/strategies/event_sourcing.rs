@@ -43,6 +43,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
             "events a poll, at most; with publish = \"polling\" only",
         ),
     ],
+    any_broker: true,
     read,
 };
 

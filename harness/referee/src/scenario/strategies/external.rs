@@ -23,6 +23,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
             "environment variables of its processes, beside those of its file",
         ),
     ],
+    any_broker: false,
     read,
 };
 

@@ -11,8 +11,8 @@ mod two_phase_commit;
 
 use super::keys::{self, KeyInfo, Shape};
 use super::section::Section;
-use super::{Instance, Strategy, StrategyKind};
-use super::{cache, limits};
+use super::{BrokerChoice, Instance, Strategy, StrategyKind};
+use super::{brokers, cache, limits};
 use contract::config::CommitMode;
 use std::ops::Range;
 use std::path::Path;
@@ -27,8 +27,10 @@ pub struct StrategyInfo {
     pub what: &'static str,
     /// A scenario file writes such a strategy like this, with the kind's own keys.
     pub example: &'static str,
-    /// These are the kind's own keys, beside `kind` and `linger`.
+    /// These are the kind's own keys, beside `kind` and `linger`, and beside those of its broker.
     pub keys: &'static [KeyInfo],
+    /// Whether its events can go to any broker; else they go to Kafka.
+    pub any_broker: bool,
     /// Reads them, but for `synchronous_commit`, `instances` and those of a cache.
     read: fn(&mut Section<'_>, &Surroundings<'_>) -> Option<StrategyKind>,
 }
@@ -91,14 +93,23 @@ const INSTANCES: KeyInfo = KeyInfo::usually(
 
 /// Returns the names of the keys of every strategy, and of those of each kind.
 pub(super) fn known() -> Vec<&'static str> {
-    let of_kinds = KINDS.iter().flat_map(|kind| keys::names(kind.keys));
+    let of_kinds = KINDS.iter().flat_map(|kind| keys::names(&kind.all_keys()));
     keys::names(&KEYS).into_iter().chain(of_kinds).collect()
 }
 
 impl StrategyInfo {
+    /// Returns the kind's own keys, with those of brokers where it can have any.
+    pub fn all_keys(&self) -> Vec<KeyInfo> {
+        let of_brokers = match self.any_broker {
+            true => brokers::keys(),
+            false => Vec::new(),
+        };
+        [self.keys.to_vec(), of_brokers].concat()
+    }
+
     /// Whether it has a key of its own of this name.
     fn has(&self, key: &str) -> bool {
-        self.keys.iter().any(|own| own.name == key)
+        self.all_keys().iter().any(|own| own.name == key)
     }
 }
 
@@ -158,7 +169,7 @@ pub(super) fn read(
         .and_then(|e| s.duration(e, Duration::ZERO..=limits::LINGER))
         .unwrap_or_default();
     let Some(info) = info else {
-        for key in KINDS.iter().flat_map(|k| k.keys) {
+        for key in KINDS.iter().flat_map(StrategyInfo::all_keys) {
             s.get(key.name);
         }
         s.finish();
@@ -181,6 +192,10 @@ pub(super) fn read(
         false => None,
     };
     let (cache, cache_span) = cached.unzip();
+    let broker = match info.any_broker {
+        true => brokers::read(&mut s),
+        false => Some(BrokerChoice::Kafka),
+    };
     if let (Some(entry), Some(timeout)) = (
         linger_entry,
         kind.as_ref().and_then(StrategyKind::publish_timeout),
@@ -203,10 +218,11 @@ pub(super) fn read(
         if owners.is_empty() {
             return None;
         }
-        let takes = if info.keys.is_empty() {
+        let own = info.all_keys();
+        let takes = if own.is_empty() {
             "kind and linger only".to_owned()
         } else {
-            format!("kind, linger, {}", keys::names(info.keys).join(", "))
+            format!("kind, linger, {}", keys::names(&own).join(", "))
         };
         Some((
             format!(
@@ -227,6 +243,7 @@ pub(super) fn read(
             linger_ms: linger.as_nanos() as f64 / 1e6,
             relay_commit,
             instances,
+            broker: broker?,
             cache,
             expectations: Vec::new(),
             of_consumers: Vec::new(),

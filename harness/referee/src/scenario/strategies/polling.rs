@@ -47,6 +47,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
         cache::FILL,
         cache::HOLD,
     ],
+    any_broker: true,
     read,
 };
 

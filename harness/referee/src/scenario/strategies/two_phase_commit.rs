@@ -57,6 +57,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
             "so many transactional producers has the order service, each for one order at a time",
         ),
     ],
+    any_broker: false,
     read,
 };
 

@@ -60,11 +60,11 @@ fn given_a_strategy_with_a_cache_then_its_links_and_its_server_are_part_of_it() 
     let by_relay = topology("cache = \"invalidate-by-relay\"");
     let by_service = topology("cache = \"invalidate-after-commit\"");
     for topology in [by_relay, by_service] {
-        assert!(topology.uses(Link::OrdersRedis) && topology.has(Victim::RedisServer));
+        assert!(topology.uses(Link::ORDERS_REDIS) && topology.has(Victim::REDIS));
     }
     assert!(by_relay.uses(Link::RELAY_REDIS) && !by_service.uses(Link::RELAY_REDIS));
     let none = StrategyKind::Cdc {}.topology();
-    assert!(!none.uses(Link::OrdersRedis) && !none.has(Victim::RedisServer));
+    assert!(!none.uses(Link::ORDERS_REDIS) && !none.has(Victim::REDIS));
 }
 
 #[test]

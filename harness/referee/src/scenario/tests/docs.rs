@@ -106,7 +106,10 @@ fn explained(rows: &[(&str, &str)]) -> Vec<Vec<String>> {
 }
 
 fn targets() -> String {
-    let body = lines(&["`target`", "what it is"], explained(&explain::TARGETS));
+    let body = lines(
+        &["`target`", "what it is"],
+        explained(&explain::explained_targets()),
+    );
     section("Targets", "", &body)
 }
 
@@ -144,7 +147,7 @@ fn kinds_of_strategies() -> String {
     let keys = by_kind(
         strategies::KINDS
             .iter()
-            .map(|kind| (kind.name, kind.keys.to_vec())),
+            .map(|kind| (kind.name, kind.all_keys())),
     );
     let body = format!("{all}\nKeys of their own:\n\n{keys}");
     section("Kinds of strategies", "", &body)

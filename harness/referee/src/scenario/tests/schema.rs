@@ -388,7 +388,7 @@ fn of_scenarios() -> Vec<LeastTable> {
     );
     let relay = repository("relays/external/python/relay.toml");
     for kind in &strategies::KINDS {
-        let keys = [strategies::KEYS.to_vec(), kind.keys.to_vec()].concat();
+        let keys = [strategies::KEYS.to_vec(), kind.all_keys()].concat();
         let title = format!("a strategy of kind {}", kind.name);
         let mut table = LeastTable::new(title, load(HEAD) + "[strategy.a]\n", &keys, "")
             .with("kind", format!("\"{}\"", kind.name));

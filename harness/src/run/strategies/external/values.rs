@@ -2,7 +2,7 @@
 
 use crate::run::deployment::Deployment;
 use crate::scenario::relay_file::Template;
-use crate::scenario::{Instance, Link};
+use crate::scenario::{Instance, Link, Server};
 use relays::config::PostgresTarget;
 use relays::schema::Role;
 use std::borrow::Cow;
@@ -28,8 +28,8 @@ impl Values {
             Role::Relay => Self::of_relay(deployment, Instance::FIRST),
             Role::Service => Self {
                 postgres: deployment
-                    .postgres(Link::OrdersPostgres, deployment.layout.service_role()),
-                bootstrap: deployment.kafka(Link::OrdersKafka).bootstrap,
+                    .postgres(Link::ORDERS_POSTGRES, deployment.layout.service_role()),
+                bootstrap: deployment.kafka(Link::ORDERS_KAFKA).bootstrap,
                 folder: in_full(
                     deployment
                         .folder
@@ -45,7 +45,7 @@ impl Values {
     /// As they are for one of the relays.
     pub fn of_relay(deployment: &Deployment<'_>, instance: Instance) -> Self {
         let layout = &deployment.layout;
-        let kafka = deployment.kafka(Link::RelayKafka(instance));
+        let kafka = deployment.kafka(Link::Relay(instance, Server::KAFKA));
         let name = &deployment.strategy.name;
         // No strategy has a dot in its name.
         let folder = deployment.folder.join("relay").join(match instance {
@@ -54,7 +54,8 @@ impl Values {
         });
         Self {
             run: deployment.key.run.clone(),
-            postgres: deployment.postgres(Link::RelayPostgres(instance), layout.relay_role()),
+            postgres: deployment
+                .postgres(Link::Relay(instance, Server::Postgres), layout.relay_role()),
             bootstrap: kafka.bootstrap,
             topic: kafka.topic,
             slot: layout.slot(),

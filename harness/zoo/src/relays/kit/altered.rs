@@ -18,7 +18,7 @@ pub fn relay(
     config: RelayConfig,
     alter: impl FnMut(Vec<Entry>) -> Vec<Entry>,
 ) -> Result<(), String> {
-    let publisher = KafkaPublisher::new(config.kafka);
+    let publisher = KafkaPublisher::new(config.broker.kafka()?.clone());
     match config.source {
         SourceConfig::Polling {
             after_publish,

@@ -41,7 +41,7 @@ pub fn relay(config: RelayConfig, sift: impl FnMut(&Entry, u64) -> Sift) -> Resu
         rows: VecDeque::new(),
         ledger: Ledger::default(),
     };
-    let publisher = KafkaPublisher::new(config.kafka);
+    let publisher = KafkaPublisher::new(config.broker.kafka()?.clone());
     pump::between(source, publisher, pump::terminated())
 }
 

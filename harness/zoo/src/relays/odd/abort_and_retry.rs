@@ -29,7 +29,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
             // Within the transaction's own bound.
             ("message.timeout.ms", "30000"),
         ];
-        let broker = Broker::connect(&config.kafka, &settings)?;
+        let broker = Broker::connect(config.broker.kafka()?, &settings)?;
         let failed = |e| format!("a Kafka transaction: {e}");
         broker
             .producer

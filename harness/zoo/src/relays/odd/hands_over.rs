@@ -61,7 +61,7 @@ impl Relay {
     async fn start(config: &RelayConfig) -> Result<Self, String> {
         Ok(Self {
             outbox: Outbox::connect(&config.postgres).await?,
-            broker: Broker::connect(&config.kafka, &[])?,
+            broker: Broker::connect(config.broker.kafka()?, &[])?,
         })
     }
 

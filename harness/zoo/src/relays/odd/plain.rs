@@ -20,7 +20,7 @@ pub fn relay(
 ) -> Result<(), String> {
     live(|mut stop| async move {
         let mut outbox = Outbox::connect(&config.postgres).await?;
-        let broker = Broker::connect(&config.kafka, settings)?;
+        let broker = Broker::connect(config.broker.kafka()?, settings)?;
         emit(Signal::Ready);
         while !stop.told() {
             let rows = outbox.first("true", BATCH).await?;

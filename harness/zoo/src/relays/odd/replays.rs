@@ -39,7 +39,7 @@ fn replay(config: &RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     live(|_| async {
         let mut outbox = Outbox::connect(&config.postgres).await?;
-        let broker = Broker::connect(&config.kafka, &[])?;
+        let broker = Broker::connect(config.broker.kafka()?, &[])?;
         let rows = outbox.first(PUBLISHED, ALL).await?;
         broker.publish(rows.iter().map(|row| &row.entry))?;
         for row in &rows {

@@ -18,9 +18,10 @@ pub struct AsyncBroker {
 impl AsyncBroker {
     /// Connects to what a dual write is configured with.
     pub fn connect(config: &ServiceConfig) -> Result<Self, String> {
-        let WritePathConfig::DualWrite { kafka, .. } = &config.write_path else {
+        let WritePathConfig::DualWrite { broker, .. } = &config.write_path else {
             return Err("this defect is one of a dual write: set kind = \"dual-write\"".to_owned());
         };
+        let kafka = broker.kafka()?;
         let producer: FutureProducer = ClientConfig::new()
             .set("bootstrap.servers", &kafka.bootstrap)
             .set("acks", "all")

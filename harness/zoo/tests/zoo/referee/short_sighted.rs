@@ -7,6 +7,7 @@ use crate::case::Case;
 use crate::stacks;
 use crate::turn::Turn;
 use harness::scenario::Link;
+use relays::config::BrokerKind;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -27,10 +28,10 @@ pub fn run(case: &Case, turn: &Turn) -> Ran {
     let mut stack = stacks::of(turn).clone();
     // The address that a listener of the broker advertises, so that clients stay on this way. Its
     // own link is not used here, and gets the other one's route.
-    let own = stack.routes[&Link::OrdersKafka].clone();
+    let own = stack.routes[&Link::ORDERS_KAFKA].clone();
     let other = stack.routes[&Link::RELAY_KAFKA].clone();
-    stack.routes.insert(Link::OrdersKafka, other);
-    stack.kafka_bootstrap = own.connect;
+    stack.routes.insert(Link::ORDERS_KAFKA, other);
+    stack.brokers.get_mut(&BrokerKind::Kafka).unwrap().address = own.connect;
     let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind(&own.listen)).unwrap();
     runtime.spawn(accept(listener, own.upstream));

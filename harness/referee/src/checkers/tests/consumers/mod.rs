@@ -439,7 +439,7 @@ fn given_a_consumer_that_may_have_read_again_by_itself_when_nothing_came_twice_t
     assert!(!killed.contains("not tried"), "{killed}");
     for disturbed in [
         hit(Target::Process(Victim::Consumer(name))),
-        hit(Target::Process(Victim::PostgresServer)),
+        hit(Target::Process(Victim::POSTGRES)),
         died,
     ] {
         let of_twice = told(&disturbed);

@@ -49,7 +49,7 @@ fn of_two_faults_the_one_that_did_nothing_is_named() {
     let mut history = outage();
     add_fault(
         &mut history,
-        Target::Postgres,
+        Target::POSTGRES,
         FaultKind::Down,
         600 * MS,
         700 * MS,
@@ -121,7 +121,7 @@ fn a_lesson_that_did_not_come_from_a_fault_that_did_not_bite_is_not_missed() {
 #[test]
 fn a_fault_that_does_not_concern_the_strategy_needs_no_bite() {
     let mut history = cdc();
-    let link = Target::Link(Link::OrdersKafka);
+    let link = Target::Link(Link::ORDERS_KAFKA);
     add_fault(&mut history, link, FaultKind::Down, 400 * MS, 500 * MS);
     history.faults[0].injected_ns = None;
     let judgement = judge_with(&history, &[], Vec::new());

@@ -19,7 +19,7 @@ fn an_observer_that_was_late() {
 #[test]
 fn an_observer_is_not_blamed_for_a_broker_that_was_killed() {
     let mut history = cdc();
-    let broker = Target::Process(Victim::KafkaServer);
+    let broker = Target::Process(Victim::KAFKA);
     add_fault(&mut history, broker, FaultKind::Kill, 400 * MS, 500 * MS);
     for sighting in history.sightings.open().iter_mut() {
         if sighting.seen_ns > FROM + 300 * MS {
@@ -52,7 +52,7 @@ fn an_observer_is_blamed_for_what_no_fault_of_the_broker_explains() {
     );
     // Or when the broker's own fault was long over
     let mut history = clean(1_000, StrategyKind::Cdc {});
-    let broker = Target::Process(Victim::KafkaServer);
+    let broker = Target::Process(Victim::KAFKA);
     add_fault(&mut history, broker, FaultKind::Kill, 400 * MS, 500 * MS);
     let mut sightings = history.sightings.open();
     let late = sightings.iter_mut().filter(|s| s.seen_ns > FROM + 500 * MS);

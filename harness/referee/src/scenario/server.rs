@@ -1,0 +1,264 @@
+//! The servers that a system under test can use, and the links that lead to them: a row each.
+
+use super::{Instance, Victim};
+use contract::broker::BrokerKind;
+use serde::{Deserialize, Serialize};
+
+/// This is a server that the system under test uses, by what it is to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
+pub enum Server {
+    /// It is the database, PostgreSQL.
+    Postgres,
+    /// It is the broker.
+    Broker(BrokerKind),
+    /// It is the cache, Redis.
+    Redis,
+}
+
+/// The names of one server, of its process, and of the links to it, each with a line of explanation.
+struct Row {
+    title: &'static str,
+    side: NameAndWhat,
+    orders: NameAndWhat,
+    relays: [&'static str; Instance::MOST],
+    relay_what: &'static str,
+    process: NameAndWhat,
+}
+
+/// A name in files, and what it is.
+type NameAndWhat = (&'static str, &'static str);
+
+/// Writes the row of a server with these names in files and in sentences. What is said of its links is followed by where there are any.
+macro_rules! row {
+    (
+        $name:literal, $title:literal,
+        $side:literal, $orders:literal, $relay:literal, $process:literal
+    ) => {
+        Row {
+            title: $title,
+            side: ($name, concat!("every link to ", $title, $side)),
+            orders: (
+                concat!("orders->", $name),
+                concat!("the order service's connections to ", $title, $orders),
+            ),
+            relays: [
+                concat!("relay->", $name),
+                concat!("relay-2->", $name),
+                concat!("relay-3->", $name),
+                concat!("relay-4->", $name),
+            ],
+            relay_what: concat!("the relay's connections to ", $title, $relay),
+            process: (
+                concat!($name, "-server"),
+                concat!($process, " (kill, restart, pause)"),
+            ),
+        }
+    };
+}
+
+#[rustfmt::skip]
+const ROWS: [Row; Server::ALL.len()] = [
+    row!("postgres", "PostgreSQL", "", "", "", "PostgreSQL with all its backends"),
+    row!("kafka", "Kafka", "", " (dual write only)", "", "the Kafka broker"),
+    row!(
+        "redis", "Redis", ", where a strategy has a `cache`", " (strategies with a `cache`)",
+        " (cache = \"invalidate-by-relay\" only)", "Redis, where a strategy has a `cache`"
+    ),
+];
+
+impl Server {
+    /// Kafka is a broker.
+    pub const KAFKA: Self = Self::Broker(BrokerKind::Kafka);
+
+    /// These are all servers.
+    pub const ALL: [Self; 3] = [Self::Postgres, Self::KAFKA, Self::Redis];
+
+    fn row(self) -> &'static Row {
+        match self {
+            Self::Postgres => &ROWS[0],
+            Self::Broker(BrokerKind::Kafka) => &ROWS[1],
+            Self::Redis => &ROWS[2],
+        }
+    }
+
+    /// Returns its name as a side of the system, in files: `postgres`, `kafka`.
+    pub fn name(self) -> &'static str {
+        self.row().side.0
+    }
+
+    /// Returns the name of its process: `kafka-server`.
+    pub fn process(self) -> &'static str {
+        self.row().process.0
+    }
+
+    /// Returns its name in sentences: `PostgreSQL`, `Kafka`.
+    pub fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    /// Returns lines of explanation: of its side, of the links of order service and relay to it, and of its process.
+    pub(super) fn whats(self) -> [&'static str; 4] {
+        let row = self.row();
+        [row.side.1, row.orders.1, row.relay_what, row.process.1]
+    }
+
+    /// Whether it is a broker.
+    pub fn is_broker(self) -> bool {
+        matches!(self, Self::Broker(_))
+    }
+}
+
+impl From<Server> for &'static str {
+    fn from(server: Server) -> Self {
+        server.name()
+    }
+}
+
+impl TryFrom<String> for Server {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|server| server.name() == name)
+            .ok_or_else(|| format!("there is no server `{name}`"))
+    }
+}
+
+/// This is a link of the system under test, from a process to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
+pub enum Link {
+    /// The order service reaches this server by it: `orders->postgres`, ... A broker, where it publishes by itself.
+    Orders(Server),
+    /// A relay reaches this server by it: `relay->postgres`, `relay-2->kafka`, ...
+    Relay(Instance, Server),
+}
+
+impl Link {
+    /// The order service's link to the database is `orders->postgres`.
+    pub const ORDERS_POSTGRES: Link = Self::Orders(Server::Postgres);
+    /// The order service's link to Kafka is `orders->kafka`.
+    pub const ORDERS_KAFKA: Link = Self::Orders(Server::KAFKA);
+    /// The order service's link to the cache is `orders->redis`.
+    pub const ORDERS_REDIS: Link = Self::Orders(Server::Redis);
+    /// The first relay's link to PostgreSQL is `relay->postgres`.
+    pub const RELAY_POSTGRES: Link = Self::Relay(Instance::FIRST, Server::Postgres);
+    /// The first relay's link to Kafka is `relay->kafka`.
+    pub const RELAY_KAFKA: Link = Self::Relay(Instance::FIRST, Server::KAFKA);
+    /// The first relay's link to Redis is `relay->redis`.
+    pub const RELAY_REDIS: Link = Self::Relay(Instance::FIRST, Server::Redis);
+
+    /// These are the links of a strategy with Kafka, with one relay, or with none, and without a cache.
+    pub const PLAIN: [Link; 4] = [
+        Self::ORDERS_POSTGRES,
+        Self::ORDERS_KAFKA,
+        Self::RELAY_POSTGRES,
+        Self::RELAY_KAFKA,
+    ];
+
+    /// Every link that a strategy can have.
+    pub const ALL: [Link; Server::ALL.len() * (1 + Instance::MOST)] = {
+        let mut all = [Self::ORDERS_POSTGRES; Server::ALL.len() * (1 + Instance::MOST)];
+        let (mut server, mut next) = (0, 0);
+        while server < Server::ALL.len() {
+            all[next] = Self::Orders(Server::ALL[server]);
+            next += 1;
+            let mut n = 0;
+            while n < Instance::MOST {
+                all[next] = Self::Relay(Instance::ALL[n], Server::ALL[server]);
+                next += 1;
+                n += 1;
+            }
+            server += 1;
+        }
+        all
+    };
+
+    /// Returns the link's name in scenario files and records, such as `relay->kafka`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Orders(server) => server.row().orders.0,
+            Self::Relay(instance, server) => server.row().relays[instance.index()],
+        }
+    }
+
+    /// Returns the server at its far end.
+    pub fn server(self) -> Server {
+        match self {
+            Self::Orders(server) | Self::Relay(_, server) => server,
+        }
+    }
+
+    /// Returns every link that ends at this server.
+    pub fn to(server: Server) -> Vec<Link> {
+        let all = Self::ALL.into_iter();
+        all.filter(|link| link.server() == server).collect()
+    }
+
+    /// Returns every link that begins at the order service.
+    pub fn of_orders() -> Vec<Link> {
+        Server::ALL.map(Self::Orders).to_vec()
+    }
+
+    /// Returns every link that begins at this relay.
+    pub fn of_relay(instance: Instance) -> Vec<Link> {
+        Server::ALL
+            .map(|server| Self::Relay(instance, server))
+            .to_vec()
+    }
+
+    /// Returns the process at its near end, which connects to the server.
+    pub fn client(self) -> Victim {
+        match self {
+            Self::Orders(_) => Victim::OrderService,
+            Self::Relay(instance, _) => Victim::Relay(instance),
+        }
+    }
+}
+
+impl From<Link> for &'static str {
+    fn from(link: Link) -> Self {
+        link.name()
+    }
+}
+
+impl TryFrom<String> for Link {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|link| link.name() == name)
+            .ok_or_else(|| format!("there is no link `{name}`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_every_server_then_its_row_is_its_own_and_every_link_has_a_name_of_its_own() {
+        for server in Server::ALL {
+            assert_eq!(Server::try_from(server.name().to_owned()), Ok(server));
+        }
+        let mut names = Link::ALL.map(Link::name).to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Link::ALL.len());
+        for link in Link::ALL {
+            assert_eq!(Link::try_from(link.name().to_owned()), Ok(link));
+            assert!(link.name().starts_with(match link {
+                Link::Orders(_) => "orders->",
+                Link::Relay(instance, _) => instance.name(),
+            }));
+        }
+        for broker in BrokerKind::ALL {
+            let server = Server::Broker(broker);
+            assert_eq!(
+                (server.name(), server.title()),
+                (broker.name(), broker.title())
+            );
+        }
+    }
+}

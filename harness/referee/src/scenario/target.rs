@@ -1,0 +1,85 @@
+//! What a fault hits: a link, a side of the system, or a process.
+
+use super::{Link, Server, Victim};
+use serde::{Deserialize, Serialize};
+
+/// This is what a fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Saved", from = "Saved")]
+pub enum Target {
+    /// The fault hits this one link.
+    Link(Link),
+    /// The fault hits every link to this server; files say `kafka`, `postgres`, ...
+    Side(Server),
+    /// The fault hits every link to a broker, whichever each strategy has; files say `broker`.
+    Broker,
+    /// The fault hits this process, which is part of the system under test or a server.
+    Process(Victim),
+}
+
+impl Target {
+    /// Every link to Kafka is a side.
+    pub const KAFKA: Self = Self::Side(Server::KAFKA);
+    /// Every link to PostgreSQL is a side.
+    pub const POSTGRES: Self = Self::Side(Server::Postgres);
+    /// Every link to Redis is a side.
+    pub const REDIS: Self = Self::Side(Server::Redis);
+
+    /// Returns the target's name in scenario files and records: that of a link, a side or a process.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Link(link) => link.name(),
+            Self::Side(server) => server.name(),
+            Self::Broker => "broker",
+            Self::Process(victim) => victim.name(),
+        }
+    }
+
+    /// Returns the links it covers (none for a process).
+    pub fn links(self) -> Vec<Link> {
+        let all = Link::ALL.into_iter();
+        match self {
+            Self::Link(link) => vec![link],
+            Self::Side(server) => Link::to(server),
+            Self::Broker => all.filter(|link| link.server().is_broker()).collect(),
+            Self::Process(_) => Vec::new(),
+        }
+    }
+}
+
+/// How a history has it. Sides had a name each before there were several brokers, which histories of then still have.
+#[derive(Serialize, Deserialize)]
+enum Saved {
+    Link(Link),
+    Kafka,
+    Postgres,
+    Redis,
+    Side(Server),
+    Broker,
+    Process(Victim),
+}
+
+impl From<Saved> for Target {
+    fn from(saved: Saved) -> Self {
+        match saved {
+            Saved::Link(link) => Self::Link(link),
+            Saved::Kafka => Self::KAFKA,
+            Saved::Postgres => Self::POSTGRES,
+            Saved::Redis => Self::REDIS,
+            Saved::Side(server) => Self::Side(server),
+            Saved::Broker => Self::Broker,
+            Saved::Process(victim) => Self::Process(victim),
+        }
+    }
+}
+
+impl From<Target> for Saved {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Link(link) => Self::Link(link),
+            Target::Side(server) => Self::Side(server),
+            Target::Broker => Self::Broker,
+            Target::Process(victim) => Self::Process(victim),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Which brokers there are: their names, and what of them others must know.
+
+use serde::{Deserialize, Serialize};
+
+/// This is a system to which events are published.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum BrokerKind {
+    /// It is Apache Kafka, the default.
+    #[default]
+    Kafka,
+}
+
+impl BrokerKind {
+    /// These are all of them.
+    pub const ALL: [Self; 1] = [Self::Kafka];
+
+    /// Returns its name in files: `kafka`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+        }
+    }
+
+    /// Returns its name in sentences: `Kafka`.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Kafka => "Kafka",
+        }
+    }
+
+    /// Returns how many partitions whoever reads a whole topic finds, where the load asks for so many.
+    pub const fn partitions(self, asked: i32) -> i32 {
+        match self {
+            Self::Kafka => asked,
+        }
+    }
+}
