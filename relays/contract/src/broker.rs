@@ -11,16 +11,19 @@ pub enum BrokerKind {
     /// It is Apache Kafka, the default.
     #[default]
     Kafka,
+    /// It is NATS JetStream.
+    Nats,
 }
 
 impl BrokerKind {
     /// These are all of them.
-    pub const ALL: [Self; 1] = [Self::Kafka];
+    pub const ALL: [Self; 2] = [Self::Kafka, Self::Nats];
 
     /// Returns its name in files: `kafka`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
+            Self::Nats => "nats",
         }
     }
 
@@ -28,6 +31,7 @@ impl BrokerKind {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Kafka => "Kafka",
+            Self::Nats => "NATS",
         }
     }
 
@@ -35,6 +39,8 @@ impl BrokerKind {
     pub const fn partitions(self, asked: i32) -> i32 {
         match self {
             Self::Kafka => asked,
+            // A stream has none, and one order.
+            Self::Nats => 1,
         }
     }
 }

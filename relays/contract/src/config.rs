@@ -78,6 +78,8 @@ pub struct KafkaTarget {
 pub enum BrokerTarget {
     /// The broker is Apache Kafka.
     Kafka(KafkaTarget),
+    /// The broker is NATS JetStream.
+    Nats(NatsTarget),
 }
 
 impl BrokerTarget {
@@ -85,6 +87,7 @@ impl BrokerTarget {
     pub fn kind(&self) -> BrokerKind {
         match self {
             Self::Kafka(_) => BrokerKind::Kafka,
+            Self::Nats(_) => BrokerKind::Nats,
         }
     }
 
@@ -92,6 +95,7 @@ impl BrokerTarget {
     pub fn topic(&self) -> &str {
         match self {
             Self::Kafka(target) => &target.topic,
+            Self::Nats(target) => &target.topic,
         }
     }
 
@@ -99,6 +103,7 @@ impl BrokerTarget {
     pub fn kafka(&self) -> Result<&KafkaTarget, String> {
         match self {
             Self::Kafka(target) => Ok(target),
+            Self::Nats(_) => Err(format!("this takes Kafka, and not {}", self.kind().title())),
         }
     }
 }

@@ -83,6 +83,7 @@ pub(crate) fn sender<A: Awaits>(
             delivery_timeout_ms,
             policy.idempotent_producer,
         )?),
+        BrokerTarget::Nats(target) => Box::new(nats::NatsSender::new(target, delivery_timeout_ms)),
     })
 }
 
@@ -90,5 +91,8 @@ pub(crate) fn sender<A: Awaits>(
 pub(crate) fn member(target: &BrokerTarget, group: &str) -> Result<Box<dyn GroupSession>, String> {
     Ok(match target {
         BrokerTarget::Kafka(target) => Box::new(kafka::KafkaMember::join(target, group)?),
+        BrokerTarget::Nats(_) => {
+            return Err("consumers read from Kafka alone: NATS is not read by them yet".to_owned());
+        }
     })
 }

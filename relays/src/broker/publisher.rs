@@ -1,6 +1,7 @@
 //! A relay's publisher, whatever the broker: which one it is, is decided once, at the start.
 
 use super::kafka::KafkaPublisher;
+use super::nats::NatsPublisher;
 use crate::config::BrokerTarget;
 use crate::publisher::{Delivery, Offer, PublishError, Publisher};
 use crate::source::Event;
@@ -10,6 +11,8 @@ use std::time::Duration;
 pub enum AnyPublisher {
     /// It publishes to Kafka.
     Kafka(KafkaPublisher),
+    /// It publishes to NATS.
+    Nats(NatsPublisher),
 }
 
 impl AnyPublisher {
@@ -17,6 +20,7 @@ impl AnyPublisher {
     pub fn new(target: BrokerTarget) -> Self {
         match target {
             BrokerTarget::Kafka(target) => Self::Kafka(KafkaPublisher::new(target)),
+            BrokerTarget::Nats(target) => Self::Nats(NatsPublisher::new(target)),
         }
     }
 
@@ -25,6 +29,7 @@ impl AnyPublisher {
     pub fn keeping_deliveries(self) -> Self {
         match self {
             Self::Kafka(publisher) => Self::Kafka(publisher.keeping_deliveries()),
+            Self::Nats(publisher) => Self::Nats(publisher.keeping_deliveries()),
         }
     }
 }
@@ -34,6 +39,7 @@ macro_rules! hand_on {
     ($any:expr, $publisher:ident => $call:expr) => {
         match $any {
             AnyPublisher::Kafka($publisher) => $call,
+            AnyPublisher::Nats($publisher) => $call,
         }
     };
 }

@@ -65,20 +65,29 @@ const ROWS: [Row; Server::ALL.len()] = [
         "redis", "Redis", ", where a strategy has a `cache`", " (strategies with a `cache`)",
         " (cache = \"invalidate-by-relay\" only)", "Redis, where a strategy has a `cache`"
     ),
+    row!(
+        "nats", "NATS", ", where a strategy has `broker = \"nats\"`",
+        " (dual write with `broker = \"nats\"` only)", ", where it has `broker = \"nats\"`",
+        "the NATS server, where a strategy has `broker = \"nats\"`"
+    ),
 ];
 
 impl Server {
     /// Kafka is a broker.
     pub const KAFKA: Self = Self::Broker(BrokerKind::Kafka);
 
+    /// NATS is a broker.
+    pub const NATS: Self = Self::Broker(BrokerKind::Nats);
+
     /// These are all servers.
-    pub const ALL: [Self; 3] = [Self::Postgres, Self::KAFKA, Self::Redis];
+    pub const ALL: [Self; 4] = [Self::Postgres, Self::KAFKA, Self::Redis, Self::NATS];
 
     fn row(self) -> &'static Row {
         match self {
             Self::Postgres => &ROWS[0],
             Self::Broker(BrokerKind::Kafka) => &ROWS[1],
             Self::Redis => &ROWS[2],
+            Self::Broker(BrokerKind::Nats) => &ROWS[3],
         }
     }
 

@@ -7,8 +7,8 @@ use crate::run::{RunError, folder, trace};
 use crate::scenario::{BrokerChoice, Instance, Link, Server};
 use crate::stack::leftovers::cache_prefix;
 use relays::config::{
-    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, PostgresTarget, RelayCache, RelayConfig,
-    ServiceCache, ServiceConfig, SourceConfig, TraceTarget,
+    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, NatsTarget, PostgresTarget, RelayCache,
+    RelayConfig, ServiceCache, ServiceConfig, SourceConfig, TraceTarget,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -185,6 +185,11 @@ impl Deployment<'_> {
     fn broker_at(&self, address: String) -> BrokerTarget {
         match &self.strategy.broker {
             BrokerChoice::Kafka => BrokerTarget::Kafka(self.kafka_at(address)),
+            BrokerChoice::Nats(settings) => BrokerTarget::Nats(NatsTarget {
+                address,
+                topic: self.topic_name.clone(),
+                message_id: settings.message_id,
+            }),
         }
     }
 

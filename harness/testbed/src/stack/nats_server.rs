@@ -1,9 +1,12 @@
 //! A NATS server of our own, with JetStream: what it has acknowledged is in files, and survives its being killed.
 
+use super::beside::{BesideKind, StartedServer, StartingServer};
 use super::{StackError, nats_client, ports};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready, Stop};
+use crate::scenario::{NatsSync, Server};
 use futures::FutureExt;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,29 +19,10 @@ const PROGRAM: &str = "bin/nats-server";
 /// In the server's folder, which is its working folder; its streams are beside it.
 const CONFIGURATION: &str = "nats.conf";
 const STORE: &str = "store";
+/// A record has it under this name.
+const SYNC_INTERVAL: &str = "nats.sync_interval";
 /// An event may have so many bytes, headers included: more than any workload makes.
 const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
-
-/// When what a server of NATS has acknowledged is on its disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum NatsSync {
-    /// It is so every two minutes, which is the server's own default: a kill loses nothing of what was acknowledged, a
-    /// loss of power may.
-    #[default]
-    EveryTwoMinutes,
-    /// Each event is, before it is acknowledged.
-    Always,
-}
-
-impl NatsSync {
-    /// Returns the value of `sync_interval`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EveryTwoMinutes => "2m",
-            Self::Always => "always",
-        }
-    }
-}
 
 /// Whether the install script brought it.
 pub fn nats_is_installed(programs: &Path) -> bool {
@@ -49,24 +33,36 @@ fn program(programs: &Path) -> PathBuf {
     programs.join(FOLDER).join(PROGRAM)
 }
 
-/// Says what brings it, where it was not brought: before anything else is started for nothing.
-pub(super) fn must_be_installed(programs: &Path) -> Result<(), StackError> {
-    if nats_is_installed(programs) {
-        return Ok(());
-    }
-    Err(StackError {
-        doing: "start NATS".into(),
-        reason: format!(
-            "a strategy has NATS as its broker, and {} is not there: run `stack/install.sh nats` (`make run \
-             SCENARIO=...` does, where it is wanted), or say with --programs where its `.stack` folder is",
-            program(programs).display()
-        ),
-    })
-}
+/// The row of NATS.
+pub(super) const KIND: BesideKind = BesideKind {
+    server: Server::NATS,
+    ports: 1,
+    stop: Stop::default,
+    is_installed: nats_is_installed,
+    start: |starting| start(starting).boxed(),
+};
 
-/// Returns how the server is told to end.
-pub(super) fn stop() -> Stop {
-    Stop::default()
+async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError> {
+    let StartingServer {
+        data,
+        logs,
+        programs,
+        ports,
+        settings,
+        reaper,
+    } = starting;
+    let port = ports.first().copied().ok_or_else(|| StackError {
+        doing: "start NATS".into(),
+        reason: "no port was reserved for it".into(),
+    })?;
+    let sync = settings.nats_sync;
+    let started = NatsServer::start(data, logs, programs, port, sync, reaper).await?;
+    Ok(StartedServer {
+        child: started.child,
+        helpers: Vec::new(),
+        version: started.version,
+        settings: BTreeMap::from([(SYNC_INTERVAL.to_owned(), sync.name().to_owned())]),
+    })
 }
 
 /// This is a NATS server that runs, with its address and its version.
@@ -93,7 +89,6 @@ impl NatsServer {
             doing: "start NATS".into(),
             reason,
         };
-        must_be_installed(programs)?;
         let name = format!("outbox-harness-{}", uuid::Uuid::new_v4().simple());
         let folder = data.join("nats");
         std::fs::create_dir_all(&folder)
@@ -168,12 +163,5 @@ mod tests {
                 assert!(text.lines().any(|l| l.trim() == setting), "{text}");
             }
         }
-    }
-
-    #[test]
-    fn given_no_program_when_it_is_wanted_then_the_error_says_what_brings_it() {
-        let error = must_be_installed(Path::new("/nowhere")).err();
-        let error = error.map(|e| e.to_string()).unwrap_or_default();
-        assert!(error.contains("stack/install.sh nats"), "{error}");
     }
 }

@@ -1,11 +1,14 @@
 //! `broker = "..."` of a strategy: to which system its events go, each with settings of its own.
 
 mod kafka;
+mod nats;
 
 use super::keys::{KeyInfo, Shape};
 use super::section::Section;
 use contract::broker::BrokerKind;
 use serde::{Deserialize, Serialize};
+
+pub use nats::NatsSettings;
 
 /// This is the broker of a strategy, with the settings that only this system has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +17,8 @@ pub enum BrokerChoice {
     /// It is Apache Kafka.
     #[default]
     Kafka,
+    /// It is NATS JetStream.
+    Nats(NatsSettings),
 }
 
 impl BrokerChoice {
@@ -21,6 +26,7 @@ impl BrokerChoice {
     pub fn kind(&self) -> BrokerKind {
         match self {
             Self::Kafka => BrokerKind::Kafka,
+            Self::Nats(_) => BrokerKind::Nats,
         }
     }
 }
@@ -43,7 +49,7 @@ pub struct BrokerInfo {
 }
 
 /// Every broker has a row here.
-pub const BROKERS: [BrokerInfo; BrokerKind::ALL.len()] = [kafka::INFO];
+pub const BROKERS: [BrokerInfo; BrokerKind::ALL.len()] = [kafka::INFO, nats::INFO];
 
 fn broker_words() -> Vec<&'static str> {
     BrokerKind::ALL.map(BrokerKind::name).to_vec()
