@@ -18,7 +18,7 @@ ROUNDS ?= 3
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
 
-.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix lint clean install redis redis-if-wanted
+.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix lint clean install redis redis-if-wanted nats nats-if-wanted
 
 install:
 	@stack/install.sh
@@ -27,12 +27,19 @@ install:
 redis:
 	@stack/install.sh redis || true
 
+nats:
+	@stack/install.sh nats || true
+
 # Redis, where a strategy of the scenario has a cache.
 redis-if-wanted:
 	@! grep -rqsE '^[[:space:]]*cache[[:space:]]*=' $(SCENARIO) || stack/install.sh redis
 
+# NATS, where one has it as its broker.
+nats-if-wanted:
+	@! grep -rqsE '^[[:space:]]*broker[[:space:]]*=[[:space:]]*"nats"' $(SCENARIO) || stack/install.sh nats
+
 # make ends with 2 whatever the program ended with: where its exit code matters, call cargo as here.
-run: install redis-if-wanted
+run: install redis-if-wanted nats-if-wanted
 	cargo run --release --locked -- run $(SCENARIO) --out runs
 
 demo: install
@@ -47,10 +54,10 @@ claims: install redis
 		--out runs/claims --json runs/claims/records.json || true
 	cargo run --release --locked -- claims runs/claims/records.json --page docs/claims.md
 
-test: install redis
+test: install redis nats
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --no-fail-fast
 
-test-scenarios: install redis
+test-scenarios: install redis nats
 	OUTBOX_HARNESS_SCENARIOS=1 cargo test --release --locked -p outbox-harness --test scenarios
 
 test-moments: install

@@ -20,7 +20,7 @@ const PROGRAM: &str = "bin/nats-server";
 const CONFIGURATION: &str = "nats.conf";
 const STORE: &str = "store";
 /// A record has it under this name.
-const SYNC_INTERVAL: &str = "nats.sync_interval";
+const SYNC_INTERVAL: &str = "nats_sync_interval";
 /// An event may have so many bytes, headers included: more than any workload makes.
 const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
