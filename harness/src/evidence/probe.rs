@@ -84,16 +84,19 @@ pub(super) async fn crosses(
         Ok(open) => open,
         Err(failure) => return failure,
     };
-    let request: &[u8] = match link.server() {
-        Server::Broker(BrokerKind::Kafka) => KAFKA_API_VERSIONS,
-        Server::Broker(BrokerKind::RabbitMq) => AMQP_HEADER,
-        Server::Postgres => POSTGRES_SSL_REQUEST,
-        Server::Redis => REDIS_PING,
+    // What is sent, and what the answer to it has in it.
+    let (request, mark): (&[u8], &[u8]) = match link.server() {
+        Server::Broker(BrokerKind::Kafka) => (KAFKA_API_VERSIONS, b""),
+        Server::Broker(BrokerKind::RabbitMq) => (AMQP_HEADER, b""),
+        Server::Postgres => (POSTGRES_SSL_REQUEST, b""),
+        Server::Redis => (PING, b""),
+        // It greets whoever connects with a line, which is no answer.
+        Server::Broker(BrokerKind::Nats) => (PING, NATS_PONG),
     };
     let started = Instant::now();
     let exchange = async {
         stream.write_all(request).await?;
-        stream.read(&mut [0u8; 64]).await
+        answer(&mut stream, mark).await
     };
     match timeout(within, exchange).await {
         Err(_) => Crossing::Silent,
@@ -103,6 +106,26 @@ pub(super) async fn crosses(
     }
 }
 
+/// Reads until this mark has come, and returns how many bytes that were; 0 at the end of the stream.
+async fn answer(stream: &mut TcpStream, mark: &[u8]) -> std::io::Result<usize> {
+    let mut heard = Vec::new();
+    let mut bytes = [0u8; 1024];
+    loop {
+        let read = stream.read(&mut bytes).await?;
+        heard.extend_from_slice(&bytes[..read]);
+        let is_there = mark.is_empty() || heard.windows(mark.len()).any(|part| part == mark);
+        if read == 0 || is_there || heard.len() > ANSWER_BYTES_MAX {
+            return Ok(read);
+        }
+    }
+}
+
+/// No server says so much before it answers.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// NATS answers a sign of life by this.
+const NATS_PONG: &[u8] = b"PONG\r\n";
+
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
@@ -110,7 +133,7 @@ fn milliseconds(time: Duration) -> f64 {
 /// This is answered with the first method of a connection, before any log-in.
 const AMQP_HEADER: &[u8] = b"AMQP\0\0\x09\x01";
 /// This is answered with a line, before any log-in too.
-const REDIS_PING: &[u8] = b"PING\r\n";
+const PING: &[u8] = b"PING\r\n";
 
 /// This asks "Do you speak TLS?", and is answered with one byte before any log-in.
 const POSTGRES_SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
@@ -210,12 +233,16 @@ mod tests {
                     Server::Broker(BrokerKind::Kafka) => api_versions,
                     Server::Broker(BrokerKind::RabbitMq) => b"AMQP\0\0\x09\x01",
                     Server::Postgres => ssl_request,
-                    Server::Redis => b"PING\r\n",
+                    Server::Redis | Server::NATS => b"PING\r\n",
                 };
                 let mut asked = vec![0; request.len()];
                 soon(stream.read_exact(&mut asked)).await.unwrap();
                 assert_eq!(asked, request);
-                stream.write_all(b"N").await.unwrap();
+                let answer: &[u8] = match link.server() {
+                    Server::NATS => b"INFO {}\r\nPONG\r\n",
+                    _ => b"N",
+                };
+                stream.write_all(answer).await.unwrap();
                 stream
             };
             let (crossing, _stream) = tokio::join!(crosses(link, &address, &ours, LONG), server);

@@ -201,6 +201,7 @@ pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
         synchronous_standby: scenario.stack.synchronous_standby,
         max_slot_wal_keep_bytes: scenario.stack.max_slot_wal_keep_bytes,
         autovacuum_naptime_s: scenario.stack.autovacuum_naptime_s,
+        nats_sync: scenario.stack.nats_sync,
         servers: servers_of(scenario),
     }
 }

@@ -111,6 +111,14 @@ scenarios! {
         ran.only(&["naive"], 1, |c| vec![c.lost]);
         ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.reordered]);
     };
+    "nats-outage.toml" given_nats_outage_when_run_then_the_dual_write_alone_loses: |ran| {
+        ran.only(&["naive"], 1, |c| vec![c.lost]);
+        ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.reordered]);
+    };
+    "nats-window.toml" given_nats_window_when_run_then_only_what_is_within_it_comes_once: |ran| {
+        ran.only(&["beyond", "without"], 1, |c| vec![c.duplicated]);
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
+    };
     "service-crash.toml" given_service_crash_when_run_then_the_dual_write_alone_loses: |ran| {
         ran.only(&["naive"], 1, |c| vec![c.lost]);
         ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.reordered]);

@@ -13,17 +13,20 @@ pub enum BrokerKind {
     Kafka,
     /// It is RabbitMQ.
     RabbitMq,
+    /// It is NATS JetStream.
+    Nats,
 }
 
 impl BrokerKind {
     /// These are all of them.
-    pub const ALL: [Self; 2] = [Self::Kafka, Self::RabbitMq];
+    pub const ALL: [Self; 3] = [Self::Kafka, Self::RabbitMq, Self::Nats];
 
     /// Returns its name in files: `kafka`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
             Self::RabbitMq => "rabbitmq",
+            Self::Nats => "nats",
         }
     }
 
@@ -32,6 +35,7 @@ impl BrokerKind {
         match self {
             Self::Kafka => "Kafka",
             Self::RabbitMq => "RabbitMQ",
+            Self::Nats => "NATS",
         }
     }
 
@@ -39,8 +43,8 @@ impl BrokerKind {
     pub const fn partitions(self, asked: i32) -> i32 {
         match self {
             Self::Kafka => asked,
-            // A stream.
-            Self::RabbitMq => 1,
+            // A stream has none, and one order.
+            Self::RabbitMq | Self::Nats => 1,
         }
     }
 }

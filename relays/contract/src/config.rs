@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+mod nats;
+
+pub use nats::{NatsTarget, nats_stream, nats_subjects};
+
 /// This says how to reach PostgreSQL, and which schema belongs to this strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostgresTarget {
@@ -77,6 +81,8 @@ pub enum BrokerTarget {
     Kafka(KafkaTarget),
     /// The broker is RabbitMQ.
     RabbitMq(RabbitMqTarget),
+    /// The broker is NATS JetStream.
+    Nats(NatsTarget),
 }
 
 impl BrokerTarget {
@@ -85,6 +91,7 @@ impl BrokerTarget {
         match self {
             Self::Kafka(_) => BrokerKind::Kafka,
             Self::RabbitMq(_) => BrokerKind::RabbitMq,
+            Self::Nats(_) => BrokerKind::Nats,
         }
     }
 
@@ -93,6 +100,7 @@ impl BrokerTarget {
         match self {
             Self::Kafka(target) => &target.topic,
             Self::RabbitMq(target) => &target.topic,
+            Self::Nats(target) => &target.topic,
         }
     }
 
@@ -100,7 +108,10 @@ impl BrokerTarget {
     pub fn kafka(&self) -> Result<&KafkaTarget, String> {
         match self {
             Self::Kafka(target) => Ok(target),
-            Self::RabbitMq(_) => Err(format!("this needs Kafka, and the broker is {}", self.kind().title())),
+            Self::RabbitMq(_) | Self::Nats(_) => Err(format!(
+                "this needs Kafka, and the broker is {}",
+                self.kind().title()
+            )),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! of Kafka's ([`crate::recoverer`], and `two_phase` of the service).
 
 pub(crate) mod kafka;
+pub(crate) mod nats;
 mod publisher;
 pub(crate) mod rabbitmq;
 
@@ -86,6 +87,7 @@ pub(crate) fn sender<A: Awaits>(
         BrokerTarget::RabbitMq(target) => {
             Box::new(rabbitmq::RabbitMqSender::new(target, delivery_timeout_ms)?)
         }
+        BrokerTarget::Nats(target) => Box::new(nats::NatsSender::new(target, delivery_timeout_ms)),
     })
 }
 
@@ -94,5 +96,8 @@ pub(crate) fn member(target: &BrokerTarget, group: &str) -> Result<Box<dyn Group
     Ok(match target {
         BrokerTarget::Kafka(target) => Box::new(kafka::KafkaMember::join(target, group)?),
         BrokerTarget::RabbitMq(_) => return Err(rabbitmq::no_groups(group)),
+        BrokerTarget::Nats(_) => {
+            return Err("consumers read from Kafka alone: NATS is not read by them yet".to_owned());
+        }
     })
 }

@@ -1,6 +1,7 @@
 //! A relay's publisher, whatever the broker: which one it is, is decided once, at the start.
 
 use super::kafka::KafkaPublisher;
+use super::nats::NatsPublisher;
 use super::rabbitmq::RabbitMqPublisher;
 use crate::config::BrokerTarget;
 use crate::publisher::{Delivery, Offer, PublishError, Publisher};
@@ -13,6 +14,8 @@ pub enum AnyPublisher {
     Kafka(KafkaPublisher),
     /// It publishes to RabbitMQ.
     RabbitMq(RabbitMqPublisher),
+    /// It publishes to NATS.
+    Nats(NatsPublisher),
 }
 
 impl AnyPublisher {
@@ -21,6 +24,7 @@ impl AnyPublisher {
         match target {
             BrokerTarget::Kafka(target) => Self::Kafka(KafkaPublisher::new(target)),
             BrokerTarget::RabbitMq(target) => Self::RabbitMq(RabbitMqPublisher::new(target)),
+            BrokerTarget::Nats(target) => Self::Nats(NatsPublisher::new(target)),
         }
     }
 
@@ -30,6 +34,7 @@ impl AnyPublisher {
         match self {
             Self::Kafka(publisher) => Self::Kafka(publisher.keeping_deliveries()),
             Self::RabbitMq(publisher) => Self::RabbitMq(publisher.keeping_deliveries()),
+            Self::Nats(publisher) => Self::Nats(publisher.keeping_deliveries()),
         }
     }
 }
@@ -40,6 +45,7 @@ macro_rules! hand_on {
         match $any {
             AnyPublisher::Kafka($publisher) => $call,
             AnyPublisher::RabbitMq($publisher) => $call,
+            AnyPublisher::Nats($publisher) => $call,
         }
     };
 }

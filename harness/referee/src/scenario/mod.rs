@@ -32,7 +32,7 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
-pub use brokers::BrokerChoice;
+pub use brokers::{BrokerChoice, NatsSettings};
 pub use cache::Cache;
 pub use consumer::{Consumer, ConsumerExpectations};
 pub use consumer_name::ConsumerName;
@@ -43,6 +43,7 @@ pub use metric::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implici
 pub use parse::{LoadedScenario, parse};
 pub use server::{Link, Server};
 pub use source::{Problem, ScenarioError};
+pub use stack::NatsSync;
 pub use target::Target;
 pub use topology::{Instance, Publisher, Topology, is_of_kind};
 pub use trigger::Trigger;
@@ -96,6 +97,9 @@ pub struct StackSettings {
     /// So often, in seconds, the server looks for tables to vacuum; `None`: as often as it does by itself.
     #[serde(default)]
     pub autovacuum_naptime_s: Option<u64>,
+    /// When what a NATS server acknowledges is on its disk.
+    #[serde(default)]
+    pub nats_sync: NatsSync,
 }
 
 impl StackSettings {
@@ -119,6 +123,10 @@ impl StackSettings {
                 autovacuum_naptime_s: Some(_),
                 ..
             } => Some("autovacuum_naptime"),
+            Self {
+                nats_sync: NatsSync::Always,
+                ..
+            } => Some("nats_sync_interval"),
             Self { .. } => None,
         }
     }

@@ -61,7 +61,16 @@ macro_rules! row {
 const ROWS: [ServerNames; Server::ALL.len()] = [
     row!("postgres", "PostgreSQL", "", "", "", "PostgreSQL with all its backends"),
     row!("kafka", "Kafka", "", " (dual write only)", "", "the Kafka broker"),
-    row!("rabbitmq", "RabbitMQ", "", " (dual write only)", "", "the RabbitMQ server"),
+    row!(
+        "rabbitmq", "RabbitMQ", ", where a strategy has `broker = \"rabbitmq\"`",
+        " (dual write with `broker = \"rabbitmq\"` only)", ", where it has `broker = \"rabbitmq\"`",
+        "the RabbitMQ server, where a strategy has `broker = \"rabbitmq\"`"
+    ),
+    row!(
+        "nats", "NATS", ", where a strategy has `broker = \"nats\"`",
+        " (dual write with `broker = \"nats\"` only)", ", where it has `broker = \"nats\"`",
+        "the NATS server, where a strategy has `broker = \"nats\"`"
+    ),
     row!(
         "redis", "Redis", ", where a strategy has a `cache`", " (strategies with a `cache`)",
         " (cache = \"invalidate-by-relay\" only)", "Redis, where a strategy has a `cache`"
@@ -71,19 +80,27 @@ const ROWS: [ServerNames; Server::ALL.len()] = [
 impl Server {
     /// Kafka is a broker.
     pub const KAFKA: Self = Self::Broker(BrokerKind::Kafka);
-
     /// RabbitMQ is a broker.
     pub const RABBITMQ: Self = Self::Broker(BrokerKind::RabbitMq);
+    /// NATS is a broker.
+    pub const NATS: Self = Self::Broker(BrokerKind::Nats);
 
     /// These are all servers.
-    pub const ALL: [Self; 4] = [Self::Postgres, Self::KAFKA, Self::RABBITMQ, Self::Redis];
+    pub const ALL: [Self; 5] = [
+        Self::Postgres,
+        Self::KAFKA,
+        Self::RABBITMQ,
+        Self::NATS,
+        Self::Redis,
+    ];
 
     fn row(self) -> &'static ServerNames {
         match self {
             Self::Postgres => &ROWS[0],
             Self::Broker(BrokerKind::Kafka) => &ROWS[1],
             Self::Broker(BrokerKind::RabbitMq) => &ROWS[2],
-            Self::Redis => &ROWS[3],
+            Self::Broker(BrokerKind::Nats) => &ROWS[3],
+            Self::Redis => &ROWS[4],
         }
     }
 

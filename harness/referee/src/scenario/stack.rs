@@ -4,10 +4,11 @@ use super::StackSettings;
 use super::keys::{KeyInfo, Shape};
 use super::limits;
 use super::section::Section;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// These are the keys that `[stack]` can have.
-pub(super) const KEYS: [KeyInfo; 3] = [
+pub(super) const KEYS: [KeyInfo; 4] = [
     KeyInfo::usually(
         "synchronous_standby",
         Shape::Flag,
@@ -32,7 +33,42 @@ pub(super) const KEYS: [KeyInfo; 3] = [
         "PostgreSQL's own, a minute",
         "so often the server looks for tables to vacuum, in whole seconds (local stack only)",
     ),
+    KeyInfo::usually(
+        "nats_sync_interval",
+        Shape::Word(sync_words),
+        "\"2m\"",
+        "when what a NATS server acknowledges is on its disk: within two minutes, as it has it by itself, or before it is acknowledged (local stack only)",
+    ),
 ];
+
+fn sync_words() -> Vec<&'static str> {
+    NatsSync::ALL.map(NatsSync::name).to_vec()
+}
+
+/// When what a server of NATS has acknowledged is on its disk (`sync_interval`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NatsSync {
+    /// It is so every two minutes, which is the server's own default: a kill loses nothing of what was acknowledged, a
+    /// loss of power may.
+    #[default]
+    EveryTwoMinutes,
+    /// Each event is, before it is acknowledged.
+    Always,
+}
+
+impl NatsSync {
+    /// These are all of them.
+    pub const ALL: [Self; 2] = [Self::EveryTwoMinutes, Self::Always];
+
+    /// Returns the value of `sync_interval`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EveryTwoMinutes => "2m",
+            Self::Always => "always",
+        }
+    }
+}
 
 /// The least that PostgreSQL takes, and no more than a run would notice.
 const NAPTIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
@@ -54,10 +90,13 @@ pub(super) fn read(mut s: Section<'_>) -> StackSettings {
         }
         Some(naptime.as_secs())
     });
+    let syncs = NatsSync::ALL.map(|sync| (sync.name(), sync));
+    let sync = s.get("nats_sync_interval").and_then(|e| s.word(e, &syncs));
     s.finish();
     StackSettings {
         synchronous_standby: standby.unwrap_or_default(),
         max_slot_wal_keep_bytes: kept,
         autovacuum_naptime_s: naptime,
+        nats_sync: sync.unwrap_or_default(),
     }
 }

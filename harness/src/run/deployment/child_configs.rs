@@ -7,8 +7,8 @@ use crate::run::{RunError, folder, trace};
 use crate::scenario::{BrokerChoice, Instance, Link, Server};
 use crate::stack::leftovers::cache_prefix;
 use relays::config::{
-    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, PostgresTarget, RabbitMqTarget, RelayCache, RelayConfig,
-    ServiceCache, ServiceConfig, SourceConfig, TraceTarget,
+    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, NatsTarget, PostgresTarget, RabbitMqTarget,
+    RelayCache, RelayConfig, ServiceCache, ServiceConfig, SourceConfig, TraceTarget,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -195,6 +195,11 @@ impl Deployment<'_> {
                 confirms: *confirms,
                 mandatory: *mandatory,
                 queue: *queue,
+            }),
+            BrokerChoice::Nats(settings) => BrokerTarget::Nats(NatsTarget {
+                address,
+                topic: self.topic_name.clone(),
+                message_id: settings.message_id,
             }),
         }
     }

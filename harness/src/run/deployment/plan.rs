@@ -66,7 +66,7 @@ impl<'a> Deployment<'a> {
             .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let kind = strategy.broker.kind();
         let broker_address = stack.broker(kind)?.address.clone();
-        let broker = crate::broker::at(kind, &broker_address);
+        let broker = crate::broker::chosen(&strategy.broker, &broker_address);
         let partitions = kind.partitions(scenario.workload.partitions);
         let beside = parts.topics_beside(&topic_name);
         let topics_beside = beside.iter().map(|name| broker.topic(name, 1)).collect();

@@ -2,9 +2,11 @@
 //! is, only the folder knows that is named after it.
 
 pub mod kafka;
+pub mod nats;
 pub mod rabbitmq;
 
 use crate::identity::Identity;
+use crate::scenario::BrokerChoice;
 use futures::future::BoxFuture;
 use referee::envelope::Wire;
 use relays::config::BrokerKind;
@@ -21,6 +23,16 @@ pub fn at(kind: BrokerKind, address: &str) -> Arc<dyn Broker> {
     match kind {
         BrokerKind::Kafka => kafka::at(address),
         BrokerKind::RabbitMq => rabbitmq::at(address),
+        BrokerKind::Nats => nats::at(address, nats::DUPLICATE_WINDOW_DEFAULT),
+    }
+}
+
+/// Returns the broker of a strategy at `host:port`, whose topics are as the strategy has them.
+pub fn chosen(choice: &BrokerChoice, address: &str) -> Arc<dyn Broker> {
+    match choice {
+        BrokerChoice::Kafka => kafka::at(address),
+        BrokerChoice::RabbitMq { .. } => rabbitmq::at(address),
+        BrokerChoice::Nats(settings) => nats::at(address, settings.duplicate_window()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Servers that only some scenarios need: each is a row, which says how it is found, started and stopped.
 
 use super::ports::ReservedPorts;
-use super::{StackError, rabbitmq_server, redis_server};
+use super::{ServerSettings, StackError, nats_server, rabbitmq_server, redis_server};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, Stop};
 use crate::scenario::Server;
@@ -20,6 +20,8 @@ pub(super) struct StartingServer<'a> {
     pub(super) programs: &'a Path,
     /// As many as its row asks for; clients connect to the first.
     pub(super) ports: &'a [u16],
+    /// What the scenario wants its servers to be like.
+    pub(super) settings: &'a ServerSettings,
     pub(super) reaper: &'a Arc<Reaper>,
 }
 
@@ -48,7 +50,8 @@ pub(super) struct BesideKind {
 }
 
 /// Every such server has a row here.
-pub(super) const KINDS: [BesideKind; 2] = [rabbitmq_server::KIND, redis_server::KIND];
+pub(super) const KINDS: [BesideKind; 3] =
+    [rabbitmq_server::KIND, nats_server::KIND, redis_server::KIND];
 
 /// Returns the row of a server; `None` for one that every local stack can have.
 pub(super) fn kind(server: Server) -> Option<&'static BesideKind> {
@@ -90,6 +93,7 @@ impl BesideServer {
     pub(super) async fn start(
         kind: &BesideKind,
         (data, logs, programs): (&Path, &Path, &Path),
+        settings: &ServerSettings,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, StackError> {
         let mut tries = 1;
@@ -104,6 +108,7 @@ impl BesideServer {
                 logs,
                 programs,
                 ports: &numbers,
+                settings,
                 reaper,
             };
             match (kind.start)(starting).await {

@@ -7,7 +7,10 @@ use super::kept::installed::Installed;
 use super::kept::state::KeptState;
 use super::leftovers::{self, Leftover};
 use super::tenancy::{self, Tenancy};
-use super::{Route, ServerInfo, StackError, StackInfo, environment, postgres_client, redis_client};
+use super::{
+    Route, ServerInfo, StackError, StackInfo, environment, nats_client, postgres_client,
+    redis_client,
+};
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
 use crate::scenario::{Link, Server};
@@ -206,6 +209,10 @@ impl ExternalStack {
                 kind.title(),
                 link.name()
             )),
+            Server::Broker(BrokerKind::Nats) => {
+                let told = nats_client::info(&route.connect).await;
+                told.map(drop).map_err(|e| unreachable_route(route, &e))
+            }
             Server::Postgres => self.check_postgres_route(route).await,
             Server::Redis => {
                 let version = redis_client::version(&route.connect).await;

@@ -10,8 +10,8 @@ use super::postgres_server::PostgresServer;
 use super::slot_limit;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{
-    Jit, Route, ServerInfo, StackError, StackInfo, environment, kafka_server, ports,
-    postgres_server, standby,
+    Jit, Route, ServerInfo, ServerSettings, StackError, StackInfo, environment, kafka_server,
+    ports, postgres_server, standby,
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildError, Stop, tree};
@@ -196,10 +196,11 @@ impl LocalStack {
         &mut self,
         kind: &BesideKind,
         logs: &Path,
+        settings: &ServerSettings,
         reaper: &Arc<Reaper>,
     ) -> Result<(), StackError> {
         let places = (self.data.path(), logs, self.programs.as_path());
-        let beside = BesideServer::start(kind, places, reaper).await?;
+        let beside = BesideServer::start(kind, places, settings, reaper).await?;
         let [_, _, _, _, of_links @ ..] = self.ports.numbers;
         let (_, proxies) = of_links.split_at(LINKS);
         let ways = Link::ALL.into_iter().zip(proxies);

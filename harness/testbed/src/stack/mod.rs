@@ -11,6 +11,8 @@ mod kafka_server;
 pub mod kept;
 pub mod leftovers;
 pub mod local;
+mod nats_client;
+pub mod nats_server;
 pub mod ports;
 mod postgres_client;
 mod postgres_server;
@@ -28,7 +30,7 @@ use crate::broker::{self, Broker};
 use crate::identity::RunKey;
 use crate::process::reaper::Duty;
 use crate::process::{Child, Stop};
-use crate::scenario::{Link, Server, Victim};
+use crate::scenario::{Link, NatsSync, Server, Victim};
 pub use jvm::Jit;
 use kept::KeptFolder;
 use relays::config::BrokerKind;
@@ -138,6 +140,8 @@ pub struct ServerSettings {
     pub servers: BTreeSet<Server>,
     /// So often, in seconds, it looks for tables to vacuum; `None`: as often as it does by itself.
     pub autovacuum_naptime_s: Option<u64>,
+    /// When what a NATS server acknowledges is on its disk.
+    pub nats_sync: NatsSync,
 }
 
 impl ServerSettings {
@@ -158,6 +162,7 @@ impl Default for ServerSettings {
             max_slot_wal_keep_bytes: None,
             servers: BTreeSet::from([Server::KAFKA]),
             autovacuum_naptime_s: None,
+            nats_sync: NatsSync::default(),
         }
     }
 }
@@ -272,7 +277,7 @@ impl Stack {
                     .iter()
                     .filter_map(|server| beside::kind(*server))
                 {
-                    local.add(kind, &logs, reaper).await?;
+                    local.add(kind, &logs, &settings, reaper).await?;
                 }
                 if let Some(naptime_s) = settings.autovacuum_naptime_s {
                     local.vacuum_every(naptime_s).await?;

@@ -40,6 +40,7 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         programs,
         ports,
         reaper,
+        ..
     } = starting;
     let failed = |reason: String| StackError {
         doing: "start Redis".into(),

@@ -1,6 +1,7 @@
 //! `broker = "..."` of a strategy: to which system its events go, each with settings of its own.
 
 mod kafka;
+mod nats;
 mod rabbitmq;
 
 use super::keys::{KeyInfo, Shape};
@@ -8,6 +9,8 @@ use super::section::Section;
 use contract::broker::BrokerKind;
 use contract::config::QueueKind;
 use serde::{Deserialize, Serialize};
+
+pub use nats::NatsSettings;
 
 /// This is the broker of a strategy, with the settings that only this system has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,8 @@ pub enum BrokerChoice {
         /// Whether the broker returns what no queue gets.
         mandatory: bool,
     },
+    /// It is NATS JetStream.
+    Nats(NatsSettings),
 }
 
 impl BrokerChoice {
@@ -33,6 +38,7 @@ impl BrokerChoice {
         match self {
             Self::Kafka => BrokerKind::Kafka,
             Self::RabbitMq { .. } => BrokerKind::RabbitMq,
+            Self::Nats(_) => BrokerKind::Nats,
         }
     }
 }
@@ -55,7 +61,7 @@ pub struct BrokerInfo {
 }
 
 /// Every broker has a row here.
-pub const BROKERS: [BrokerInfo; BrokerKind::ALL.len()] = [kafka::INFO, rabbitmq::INFO];
+pub const BROKERS: [BrokerInfo; BrokerKind::ALL.len()] = [kafka::INFO, rabbitmq::INFO, nats::INFO];
 
 fn broker_words() -> Vec<&'static str> {
     BrokerKind::ALL.map(BrokerKind::name).to_vec()
