@@ -4,6 +4,8 @@
 // A failed expectation of a test is a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../../tests/shared/all.rs"]
+mod all;
 mod bench;
 #[path = "../../../tests/shared/busy.rs"]
 mod busy;
@@ -34,3 +36,7 @@ mod stacks;
 mod turn;
 mod two_phase;
 mod undrained;
+
+/// Runs at the same time, where the test program has as many threads. No more of them: what is counted to the last
+/// event must not be what a busy machine made of it.
+const LANES: usize = 2;
