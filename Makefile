@@ -66,10 +66,12 @@ test-postgres-matrix: install
 test-all:
 	@.ci/all
 
+# With the examples too, dependencies have the features that clippy has checked them with.
 lint: install
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \
+		cargo doc --workspace --no-deps --lib --bin outbox-harness --examples --locked
 	.ci/lint
 
 clean:
