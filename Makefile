@@ -17,7 +17,7 @@ SCENARIO ?= scenarios/broker-outage.toml
 # Of make claims: how often each scenario is run.
 ROUNDS ?= 3
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
-TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
+TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 3 * n : 1)))
 
 .PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix test-all lint clean install redis redis-if-wanted
 

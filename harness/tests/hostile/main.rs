@@ -40,6 +40,9 @@ use std::time::{Duration, Instant};
 use theirs::theirs;
 use turn::Turn;
 
+/// Runs at the same time, where the test program has as many threads. On a single core it has one.
+const LANES: usize = 3;
+
 /// The harness's own binary.
 const HARNESS: &str = env!("CARGO_BIN_EXE_outbox-harness");
 

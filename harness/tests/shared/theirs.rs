@@ -1,8 +1,9 @@
 //! Somebody's stack: a stack for each lane, which the runs of that lane share as runs of different people do.
 
+use crate::LANES;
 use crate::patience::PATIENCE;
 use crate::programs;
-use crate::turn::{LANES, Turn};
+use crate::turn::Turn;
 use harness::fence::database;
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;

@@ -1,10 +1,8 @@
-//! Turns for tests that run whole systems on real stacks. One takes a small part of two cores, so two
+//! Turns for tests that run whole systems on real stacks. One takes a quarter of two cores, so some
 //! run at the same time; what must not share the machine waits until nobody else runs.
 
+use crate::LANES;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-
-/// Runs at the same time, where the test program has as many threads. On a single core it has one.
-pub const LANES: usize = 2;
 
 /// Which lanes are taken, and how many wait for all of them.
 struct Taken {

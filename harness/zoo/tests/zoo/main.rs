@@ -34,3 +34,7 @@ mod stacks;
 mod turn;
 mod two_phase;
 mod undrained;
+
+/// Runs at the same time, where the test program has as many threads. No more of them: what is counted to the last
+/// event must not be what a busy machine made of it.
+const LANES: usize = 2;

@@ -1,7 +1,8 @@
 //! A stack for each run that may be under way, started when first asked for.
 
+use super::LANES;
 use super::bench::ZOO;
-use super::turn::{LANES, Turn};
+use super::turn::Turn;
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::warm_up::{BRIEF, warm_up};
