@@ -323,6 +323,7 @@ pub fn is_left(seconds: u32) -> bool {
 #[test]
 fn given_each_way_to_know_that_a_relay_works_then_its_start_is_waited_for() {
     // The stand-in, with a server beside it that answers HTTP
+    let load = LOAD.replace("duration = \"4s\"", "duration = \"1500ms\"");
     for ready in [
         "{ tcp = \"127.0.0.1:${port}\" }",
         "{ http = \"http://127.0.0.1:${port}/\" }",
@@ -331,7 +332,7 @@ fn given_each_way_to_know_that_a_relay_works_then_its_start_is_waited_for() {
         let relay = file(&format!("python3 serve.py & exec {}", stand_in()), "")
             .replace("{ log = '\"signal\":\"ready\"' }", ready)
             .replace("env = {", "env = { PORT = \"${port}\",");
-        let ran = run_with(&relay, LOAD);
+        let ran = run_with(&relay, &load);
         assert_eq!(ran.output.status.code(), Some(0), "{ready}: {}", ran.said());
     }
 }

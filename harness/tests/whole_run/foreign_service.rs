@@ -287,6 +287,7 @@ fn given_a_file_whose_parts_cannot_work_then_that_is_known_before_any_load() {
 #[test]
 fn given_a_query_that_does_not_tell_the_truth_then_nothing_is_called_lost() {
     let good = file(&with_outbox_inside(), "");
+    let load = LOAD.replace("duration = \"4s\"", "duration = \"1500ms\"");
     for (right, wrong, told) in [
         (
             "select id, n, attempt",
@@ -310,7 +311,7 @@ fn given_a_query_that_does_not_tell_the_truth_then_nothing_is_called_lost() {
         ),
     ] {
         assert!(good.contains(right), "{right}");
-        let ran = run_with(&good.replacen(right, wrong, 1), OUTBOX, LOAD);
+        let ran = run_with(&good.replacen(right, wrong, 1), OUTBOX, &load);
         assert_eq!(ran.output.status.code(), Some(3), "{wrong}: {}", ran.said());
         let theirs = &ran.record().strategies[0];
         assert_eq!(theirs.counts.lost, None, "{wrong}");

@@ -1,6 +1,7 @@
 //! A case: one broken (or odd) system, the load it gets, and what the referee must say. Its test and
 //! its row in the docs come from the same value.
 
+use super::all;
 use super::bench::{OF_TIME, Ran};
 use super::busy;
 use super::not_done::not_done;
@@ -16,6 +17,8 @@ pub struct Case {
     pub defect: &'static str,
     /// In words: what it does.
     pub what: &'static str,
+    /// The defect of which it is a second example, if it is one: then `make test-all` alone runs it.
+    pub second_of: Option<&'static str>,
     /// Keys of `[workload]`.
     pub load: &'static str,
     /// Keys of `[strategy.zoo]`.
@@ -59,6 +62,7 @@ pub const USUAL: Case = Case {
     number: "-",
     defect: "",
     what: "",
+    second_of: None,
     load: "rate = 300\nduration = \"2s\"",
     strategy: "kind = \"polling\"",
     more: "[drain]\nwithin = \"2s\"",
@@ -93,6 +97,9 @@ impl Case {
     /// Runs it whole, and compares.
     #[track_caller]
     pub fn holds(&self) {
+        if self.second_of.is_some() && !all::is_asked_for() {
+            return;
+        }
         if self.needs_cache && !stacks::has_cache() {
             not_done("there is no Redis: stack/install.sh redis");
             return;

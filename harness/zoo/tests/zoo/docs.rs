@@ -30,8 +30,8 @@ const HEAD: &str = "\
 
 Systems that are broken on purpose, and what the referee must say of each: the name of the anomaly and
 its exact count. Every anomaly that a row does not name must be counted 0 (*overtaken* where an order across
-orders is promised). Each runs whole on the real stack (`cargo test -p zoo`); its test and its row here come
-from the same value.
+orders is promised). Each runs whole on the real stack (`cargo test -p zoo`; what is a second example of another row's
+defect only with `OUTBOX_HARNESS_ALL=1`, as in `make test-all`); its test and its row here come from the same value.
 
 Where a count is not a matter of the load alone, the broken part writes down each of its misdeeds. The
 referee cannot see that, and must come to the same number.
@@ -107,4 +107,22 @@ fn given_the_cases_when_they_are_read_then_none_rests_on_a_single_misdeed() {
             case.defect
         );
     }
+}
+
+/// What only `make test-all` runs is a second example of what everybody runs, and found as the same.
+#[test]
+fn given_a_second_example_when_the_cases_are_read_then_the_first_one_is_always_run() {
+    let cases = || DEFECTS.iter().copied().flatten();
+    let found = |case: &Case| -> Vec<_> { case.finds.iter().map(|find| find.anomaly).collect() };
+    let mut seconds = 0;
+    for case in cases() {
+        let Some(first) = case.second_of else {
+            continue;
+        };
+        let mut firsts = cases().filter(|c| c.defect == first && c.second_of.is_none());
+        let like_it = |c: &Case| found(c) == found(case) && c.verdict == case.verdict;
+        assert!(firsts.any(like_it), "{} of {first}", case.defect);
+        seconds += 1;
+    }
+    assert!(seconds > 0);
 }

@@ -4,6 +4,8 @@
 // A failed expectation of a test is a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../../tests/shared/all.rs"]
+mod all;
 mod bench;
 #[path = "../../../tests/shared/busy.rs"]
 mod busy;

@@ -163,6 +163,7 @@ cases! {
     given_lz4_when_judged_then_nothing_is_found: Case {
         defect: "lz4",
         what: "compresses with lz4",
+        second_of: Some("gzip"),
         also: |ran| compressed(ran, disk::LZ4),
         ..ODD
     };
@@ -170,6 +171,7 @@ cases! {
     given_snappy_when_judged_then_nothing_is_found: Case {
         defect: "snappy",
         what: "compresses with snappy",
+        second_of: Some("gzip"),
         also: |ran| compressed(ran, disk::SNAPPY),
         ..ODD
     };

@@ -37,6 +37,7 @@ cases! {
         number: "13",
         defect: "requeues-at-the-end",
         what: "requeues failures at the end",
+        second_of: Some("swaps-neighbours"),
         load: "rate = 300\nduration = \"2s\"\nchanges_per_order = 5",
         strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
         finds: &[Find {
@@ -82,6 +83,7 @@ cases! {
         number: "43",
         defect: "partition-by-type",
         what: "wrong partitioner: by the type of event",
+        second_of: Some("any-partition"),
         strategy: "kind = \"polling\"\nafter_publish = \"mark\"",
         finds: &[Find {
             anomaly: "split",

@@ -70,6 +70,7 @@ cases! {
         number: "39",
         defect: "deletes-then-publishes",
         what: "deletes, commits that, then publishes; killed between",
+        second_of: Some("marks-then-publishes"),
         load: LOAD_AROUND_A_KILL,
         more: KILLED,
         finds: &[Find {
