@@ -71,7 +71,7 @@ test-postgres-matrix: install
 test-all:
 	@.ci/all
 
-# There are no examples, but with them dependencies have the features that clippy has checked them with.
+# With the examples too, dependencies have the features that clippy has checked them with.
 lint: install
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
