@@ -22,6 +22,7 @@ mod instances;
 mod interruption;
 mod isolation;
 mod moments;
+mod nats;
 #[path = "../shared/not_done.rs"]
 mod not_done;
 #[path = "../shared/patience.rs"]

@@ -7,7 +7,8 @@ use crate::checkers::fixture::*;
 use crate::checkers::{Judgement, Verdict};
 use crate::history::{FaultRecord, History, Intent, Outcome, WALL_DRIFT_NS};
 use crate::scenario::{
-    Comparison, FaultKind, LatencyKind, Link, Metric, Percentile, StrategyKind, Target, Victim,
+    BrokerChoice, Comparison, FaultKind, LatencyKind, Link, Metric, NatsSettings, Percentile,
+    StrategyKind, Target, Victim,
 };
 
 fn cdc() -> History {
@@ -243,6 +244,20 @@ fn a_partition_that_was_not_read_to_its_end() {
     history.partitions.remove(1);
     assert_eq!(judged(&history).verdict, Verdict::Unknown);
     assert!(judged(&history).reasons[0].contains("partition 1 was not read again"));
+}
+
+#[test]
+fn given_a_broker_without_partitions_when_its_one_is_read_then_no_other_is_missed() {
+    let mut history = cdc();
+    history.partitions.truncate(1);
+    let unread = |history: &History| {
+        let judged = judged(history);
+        let mut reasons = judged.reasons.into_iter();
+        reasons.any(|reason| reason.contains("was not read again"))
+    };
+    assert!(unread(&history));
+    history.meta.scenario.strategies[0].broker = BrokerChoice::Nats(NatsSettings::default());
+    assert!(!unread(&history));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::keys::{self, KeyInfo, Shape};
 use super::section::Section;
 use super::{BrokerChoice, Instance, Strategy, StrategyKind};
 use super::{brokers, cache, limits};
+use contract::broker::BrokerKind;
 use contract::config::CommitMode;
 use std::ops::Range;
 use std::path::Path;
@@ -206,6 +207,19 @@ pub(super) fn read(
             entry.span(),
             "`linger` is not shorter than `publish_timeout`: every publish would time out while it waits for its batch",
             "make `linger` shorter or `publish_timeout` longer",
+        );
+    }
+    if let Some(entry) = linger_entry
+        && let Some(broker) = broker.as_ref().map(BrokerChoice::kind)
+        && broker != BrokerKind::Kafka
+    {
+        s.problem(
+            entry.key_span(),
+            format!(
+                "`linger` is of Kafka's producer, and the events of `{name}` go to {}",
+                broker.title()
+            ),
+            "remove the line: each event goes out when it is there",
         );
     }
     let span = s.span();

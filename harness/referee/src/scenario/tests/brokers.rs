@@ -123,6 +123,11 @@ fn given_a_mistake_about_nats_when_read_then_the_error_says_what_would_be_right(
         &["duplicate_window"],
     );
     refused(
+        &with("broker = \"nats\"\nlinger = \"5ms\"\n"),
+        "linger",
+        &["of Kafka's producer", "go to NATS"],
+    );
+    refused(
         &with("broker = \"nats\"\n[consumer.a]\neffect = \"insert\"\n"),
         "consumer",
         &["do not know NATS"],

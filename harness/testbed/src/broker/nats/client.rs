@@ -1,7 +1,7 @@
 //! The referee's connection to NATS, and its way to JetStream.
 
+use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
-use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -34,16 +34,4 @@ fn options() -> ConnectOptions {
             0 | 1 => Duration::ZERO,
             _ => AGAIN_AFTER,
         })
-}
-
-/// Whether an error says that the stream is not there.
-pub(super) fn is_missing(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<jetstream::Error>() {
-            return error.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND;
-        }
-        cause = error.source();
-    }
-    false
 }

@@ -1,11 +1,12 @@
 //! The topic of a strategy, as its administrator: a stream, made before the run, sealed by the fence, deleted after it.
 
-use super::client::{ANSWER_WITHIN, connect, is_missing};
+use super::client::{ANSWER_WITHIN, connect};
 use crate::broker::{Length, Topic};
 use crate::event::SENTINEL_KEY;
 use crate::identity::Identity;
-use async_nats::jetstream::Context;
+use async_nats::jetstream::context::DeleteStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, State, StorageType};
+use async_nats::jetstream::{Context, ErrorCode};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
@@ -63,8 +64,14 @@ impl NatsTopic {
         let context = self.connect("deleting").await?;
         match context.delete_stream(nats_stream(&self.name)).await {
             Ok(_) => Ok(()),
-            Err(error) if is_missing(&error) => Ok(()),
-            Err(error) => Err(self.failed("deleting", &error)),
+            Err(error) => match error.kind() {
+                DeleteStreamErrorKind::JetStream(said)
+                    if said.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    Ok(())
+                }
+                _ => Err(self.failed("deleting", &error)),
+            },
         }
     }
 
