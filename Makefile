@@ -18,7 +18,7 @@ ROUNDS ?= 3
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
 
-.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix lint clean install redis redis-if-wanted
+.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix lint clean install redis redis-if-wanted rabbitmq rabbitmq-if-wanted
 
 install:
 	@stack/install.sh
@@ -31,8 +31,15 @@ redis:
 redis-if-wanted:
 	@! grep -rqsE '^[[:space:]]*cache[[:space:]]*=' $(SCENARIO) || stack/install.sh redis
 
+rabbitmq:
+	@stack/install.sh rabbitmq || true
+
+# RabbitMQ, where a strategy of the scenario publishes to it.
+rabbitmq-if-wanted:
+	@! grep -rqsE '^[[:space:]]*broker[[:space:]]*=[[:space:]]*"rabbitmq"' $(SCENARIO) || stack/install.sh rabbitmq
+
 # make ends with 2 whatever the program ended with: where its exit code matters, call cargo as here.
-run: install redis-if-wanted
+run: install redis-if-wanted rabbitmq-if-wanted
 	cargo run --release --locked -- run $(SCENARIO) --out runs
 
 demo: install
@@ -47,10 +54,10 @@ claims: install redis
 		--out runs/claims --json runs/claims/records.json || true
 	cargo run --release --locked -- claims runs/claims/records.json --page docs/claims.md
 
-test: install redis
+test: install redis rabbitmq
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --no-fail-fast
 
-test-scenarios: install redis
+test-scenarios: install redis rabbitmq
 	OUTBOX_HARNESS_SCENARIOS=1 cargo test --release --locked -p outbox-harness --test scenarios
 
 test-moments: install

@@ -100,7 +100,10 @@ impl BrokerTarget {
     pub fn kafka(&self) -> Result<&KafkaTarget, String> {
         match self {
             Self::Kafka(target) => Ok(target),
-            Self::RabbitMq(_) => Err(format!("this needs Kafka, and the broker is {}", self.kind().title())),
+            Self::RabbitMq(_) => Err(format!(
+                "this needs Kafka, and the broker is {}",
+                self.kind().title()
+            )),
         }
     }
 }

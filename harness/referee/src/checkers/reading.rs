@@ -238,8 +238,12 @@ impl Reading {
 /// What of the topic the final read did not come to: partitions, their ends, open transactions.
 fn left_on_the_topic(history: &History) -> impl Iterator<Item = String> {
     let partitions = &history.partitions;
-    let wanted = 0..history.meta.scenario.workload.partitions.max(1);
-    let absent = wanted
+    let scenario = &history.meta.scenario;
+    let mut strategies = scenario.strategies.iter();
+    let strategy = strategies.find(|strategy| strategy.name == history.meta.strategy);
+    let asked = scenario.workload.partitions.max(1);
+    let wanted = strategy.map_or(asked, |s| s.broker.kind().partitions(asked));
+    let absent = (0..wanted)
         .filter(|wanted| !partitions.iter().any(|p| p.partition == *wanted))
         .map(|missing| format!("partition {missing} was not read again"));
     let unread = partitions

@@ -7,6 +7,7 @@ use super::source::{Problems, suggest};
 use super::strategies::{name_problem, plain};
 use super::{Comparison, Expectation, Metric, Strategy, StrategyKind, limits};
 use crate::envelope::EventPlace;
+use contract::broker::BrokerKind;
 use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -233,6 +234,25 @@ pub(super) fn unreadable(
             ),
             "take the consumers out, or put this strategy into a file of its own",
         );
+    }
+    for strategy in strategies.iter().filter(|s| !is_consumed(s.broker.kind())) {
+        problems.add(
+            span.clone(),
+            format!(
+                "consumers cannot read the events of `{}`: they do not know {}",
+                strategy.name,
+                strategy.broker.kind().title()
+            ),
+            "take the consumers out, or put this strategy into a file of its own",
+        );
+    }
+}
+
+/// Whether consumers of the project can read from it.
+fn is_consumed(broker: BrokerKind) -> bool {
+    match broker {
+        BrokerKind::Kafka => true,
+        BrokerKind::RabbitMq => false,
     }
 }
 

@@ -7,8 +7,8 @@ use crate::run::{RunError, folder, trace};
 use crate::scenario::{BrokerChoice, Instance, Link, Server};
 use crate::stack::leftovers::cache_prefix;
 use relays::config::{
-    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, PostgresTarget, RabbitMqTarget, RelayCache, RelayConfig,
-    ServiceCache, ServiceConfig, SourceConfig, TraceTarget,
+    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, PostgresTarget, RabbitMqTarget, RelayCache,
+    RelayConfig, ServiceCache, ServiceConfig, SourceConfig, TraceTarget,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -87,7 +87,9 @@ impl ConsumerFixture {
 
     /// It reaches Kafka there; everything else here does as before.
     pub fn reaches_kafka_at(&mut self, bootstrap: &str) {
-        let BrokerTarget::Kafka(kafka) = &mut self.config.broker;
+        let BrokerTarget::Kafka(kafka) = &mut self.config.broker else {
+            panic!("another broker");
+        };
         bootstrap.clone_into(&mut kafka.bootstrap);
     }
 

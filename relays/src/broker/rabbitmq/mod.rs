@@ -15,5 +15,7 @@ pub(crate) use sender::RabbitMqSender;
 
 /// Says that a group of this name cannot be joined here.
 pub(crate) fn no_groups(group: &str) -> String {
-    format!("join group {group}: RabbitMQ has no groups of consumers, and these here read Kafka alone")
+    format!(
+        "join group {group}: RabbitMQ has no groups of consumers, and these here read Kafka alone"
+    )
 }

@@ -11,6 +11,7 @@ mod housekeeping;
 mod instances;
 mod mistakes;
 mod properties;
+mod rabbitmq;
 mod schema;
 mod shipped;
 mod triggers;
