@@ -250,6 +250,14 @@ scenarios! {
         let peak = |name| ran.strategy(name).database.outbox_peak_bytes.total;
         assert!(peak("rotate") < peak("delete") && peak("partitions") < peak("purge"), "{}", ran.said);
     };
+    "rabbitmq-outage.toml" given_rabbitmq_outage_when_run_then_the_dual_write_alone_loses: |ran| {
+        ran.only(&["naive"], 1, |c| vec![c.lost]);
+        ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.reordered]);
+    };
+    "rabbitmq-lessons.toml" given_rabbitmq_lessons_when_run_then_the_relay_without_confirms_alone_loses: |ran| {
+        ran.only(&["unconfirmed"], 100, |c| vec![c.lost]);
+        ran.only(&[], 0, |c| vec![c.undrained, c.phantom]);
+    };
     "debezium.toml" given_debezium_when_run_then_no_relay_loses: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };

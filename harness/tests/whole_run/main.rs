@@ -28,6 +28,7 @@ mod not_done;
 #[path = "../shared/patience.rs"]
 mod patience;
 mod queries;
+mod rabbitmq;
 #[path = "../shared/screen.rs"]
 mod screen;
 #[path = "../shared/secrets.rs"]

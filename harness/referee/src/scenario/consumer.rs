@@ -252,7 +252,7 @@ pub(super) fn unreadable(
 fn is_consumed(broker: BrokerKind) -> bool {
     match broker {
         BrokerKind::Kafka => true,
-        BrokerKind::Nats => false,
+        BrokerKind::RabbitMq | BrokerKind::Nats => false,
     }
 }
 

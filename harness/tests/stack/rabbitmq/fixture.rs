@@ -122,13 +122,23 @@ impl Turn {
         self.broker.reader(Visible::Committed).unwrap()
     }
 
-    /// The end of the stream, as it is asked for.
+    /// The end of the stream, as it is asked for: again and again, since after a restart it takes its time to be there.
     pub async fn end(&self) -> i64 {
         let (reader, name) = (self.reader(), self.name.clone());
-        let asked = tokio::task::spawn_blocking(move || reader.ends(&name, 0, PATIENCE));
-        let (low, end) = asked.await.unwrap().unwrap();
-        assert_eq!(low, 0);
-        end
+        let ask = move || {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                match reader.ends(&name, 0, PATIENCE) {
+                    Ok((low, end)) => {
+                        assert_eq!(low, 0);
+                        return end;
+                    }
+                    Err(error) => assert!(Instant::now() < deadline, "{error}"),
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap()
     }
 
     /// All that is on the stream, from this offset on.

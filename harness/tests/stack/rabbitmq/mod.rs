@@ -66,8 +66,8 @@ async fn given_queues_of_each_kind_when_events_are_published_then_the_stream_has
         assert_eq!(
             last.headers,
             [
-                header("id", "2607"),
                 header("eventType", "OrderPlaced"),
+                header("id", "2607"),
                 header("version", "2607")
             ]
         );

@@ -12,6 +12,7 @@ mod housekeeping;
 mod instances;
 mod mistakes;
 mod properties;
+mod rabbitmq;
 mod schema;
 mod shipped;
 mod triggers;

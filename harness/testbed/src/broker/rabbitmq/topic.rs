@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// What failed while a server comes back is tried again after this pause.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 /// The stream gets everything.
 const EVERYTHING: &str = "#";
 
@@ -100,6 +102,17 @@ impl RabbitMqTopic {
     /// channel closed. What was on its way before is in front of the sentinel.
     fn shut(&self, identity: &Identity, within: Duration) -> Result<(), String> {
         let until = Instant::now() + within;
+        loop {
+            match self.try_shut(identity, until) {
+                // A server that has just started has its queues some moments later.
+                Err(_) if Instant::now() + TRY_AGAIN < until => std::thread::sleep(TRY_AGAIN),
+                done => return done,
+            }
+        }
+    }
+
+    fn try_shut(&self, identity: &Identity, until: Instant) -> Result<(), String> {
+        let within = until.saturating_duration_since(Instant::now());
         let mut session = self.session(within)?;
         let gone = |out: &mut Vec<u8>| request::delete_exchange(out, &self.name);
         session.ask(&gone, Reply::ExchangeDeleted, within)?;

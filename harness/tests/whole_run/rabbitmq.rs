@@ -1,0 +1,104 @@
+//! RabbitMQ in a whole run: the dual write and the outboxes on it, while the link is cut and the server is killed; and
+//! what is said where it is not installed.
+
+use super::not_done::not_done;
+use super::{commanded, only_run, programs, record, run};
+use harness::scenario::Server;
+use harness::stack::is_installed;
+use reports::record::Verdict;
+
+const BROKEN: &str = r#"
+name = "rabbitmq-broken"
+description = "RabbitMQ is cut off, then killed."
+seed = 7
+
+[workload]
+rate = 100
+duration = "10s"
+min_committed_per_phase = 0
+
+[[fault]]
+target = "broker"
+kind = "down"
+at = "1s"
+for = "1500ms"
+
+[[fault]]
+target = "rabbitmq-server"
+kind = "kill"
+at = "4s"
+for = "500ms"
+
+[drain]
+settle = "200ms"
+
+[strategy.naive]
+kind = "dual-write"
+order = "commit-then-publish"
+publish_timeout = "500ms"
+broker = "rabbitmq"
+rabbitmq = { queue = "stream" }
+
+[strategy.polling]
+kind = "polling"
+broker = "rabbitmq"
+rabbitmq = { queue = "quorum" }
+
+[strategy.cdc]
+kind = "cdc"
+broker = "rabbitmq"
+
+[expect.naive]
+lost = ">= 1"
+phantom = 0
+
+[expect.polling]
+lost = 0
+reordered = 0
+
+[expect.cdc]
+lost = 0
+reordered = 0
+"#;
+
+#[test]
+fn given_rabbitmq_that_is_cut_off_and_killed_when_it_is_run_then_the_dual_write_alone_loses() {
+    if !is_installed(Server::RABBITMQ, &programs()) {
+        return not_done("RabbitMQ is not installed (`stack/install.sh rabbitmq`)");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), BROKEN, &[]);
+    let record = record(&only_run(home.path()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(record.verdict, Verdict::Pass, "{said}");
+    for strategy in &record.strategies {
+        for fault in &strategy.faults {
+            assert_eq!(fault.bit, Some(true), "{}: {fault:?}", strategy.name);
+        }
+        let loses = strategy.counts.lost.is_some_and(|lost| lost > 0);
+        assert_eq!(loses, strategy.name == "naive", "{said}");
+    }
+    assert!(
+        said.contains("RabbitMQ 3") || said.contains("RabbitMQ 4"),
+        "{said}"
+    );
+}
+
+#[test]
+fn given_no_rabbitmq_when_a_strategy_publishes_to_it_then_the_stack_says_what_brings_it() {
+    let home = tempfile::tempdir().unwrap();
+    let bare = home.path().join("bare");
+    std::fs::create_dir(&bare).unwrap();
+    for entry in std::fs::read_dir(programs()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "rabbitmq" {
+            std::os::unix::fs::symlink(entry.path(), bare.join(entry.file_name())).unwrap();
+        }
+    }
+    let bare = bare.display().to_string();
+    let output = commanded(&[("OUTBOX_HARNESS_PROGRAMS", &bare)], home.path(), BROKEN).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("stack/install.sh rabbitmq"), "{said}");
+}
