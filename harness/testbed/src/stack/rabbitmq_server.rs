@@ -75,6 +75,7 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         programs,
         ports,
         reaper,
+        settings: _,
     } = starting;
     let [clients, nodes, epmd] = *ports else {
         return Err(failed("it needs three ports".into()));
