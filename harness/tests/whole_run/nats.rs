@@ -1,7 +1,7 @@
 //! NATS as the broker in a whole run: cut off, and killed; and what is said where there is none.
 
 use super::not_done::not_done;
-use super::{commanded, on_schedule, only_run, programs, record, run};
+use super::{commanded, only_run, programs, record, run};
 use harness::stack::nats_server::nats_is_installed;
 use reports::record::Verdict;
 
@@ -65,7 +65,7 @@ fn given_nats_when_it_is_cut_off_and_killed_then_outboxes_lose_and_repeat_nothin
         return not_done("NATS is not installed (`stack/install.sh nats`)");
     }
     let home = tempfile::tempdir().unwrap();
-    let output = on_schedule(home.path(), |_| run(home.path(), CUT_AND_KILLED, &[]));
+    let output = run(home.path(), CUT_AND_KILLED, &[]);
     let record = record(&only_run(home.path()));
     assert_eq!(record.verdict, Verdict::Pass, "{output:?}");
     assert_eq!(record.stack.environment["nats_sync_interval"], "always");

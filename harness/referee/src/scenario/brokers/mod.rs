@@ -95,7 +95,7 @@ pub(super) fn read(s: &mut Section<'_>) -> Option<BrokerChoice> {
         if chosen != Some(row.kind) {
             if let (Some(entry), Some(chosen)) = (entry, chosen) {
                 s.problem(
-                    entry.key_span(),
+                    entry.span(),
                     format!("`{name}` has settings of a broker that this strategy does not have: its events go to {}", chosen.title()),
                     format!("add `broker = \"{name}\"`, or remove the line"),
                 );

@@ -109,7 +109,7 @@ fn given_nats_with_its_settings_or_without_when_read_then_what_is_left_out_is_th
 fn given_a_mistake_about_nats_when_read_then_the_error_says_what_would_be_right() {
     refused(
         &with("nats = { message_id = true }\n"),
-        "nats",
+        "{ message_id",
         &["its events go to Kafka", "broker = \"nats\""],
     );
     refused(

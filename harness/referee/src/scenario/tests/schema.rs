@@ -8,6 +8,7 @@ use crate::scenario::{
     consumer, fault_kind, faults, parse as scenario_parser, relay_file, schema, stack, strategies,
     trigger, workload,
 };
+use contract::broker::BrokerKind;
 use jsonschema::Validator;
 use serde_json::Value;
 use std::ops::Range;
@@ -727,6 +728,16 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
             false => "kind = \"down\"\n",
         };
         let with_faults = with_fault(&format!("{kind}{}", lines(&target)));
+        // What is about a broker needs a strategy that has it.
+        let mut others = BrokerKind::ALL.into_iter();
+        let other = others.find(|kind| target.name.contains(kind.name()));
+        let with_faults = match other {
+            None | Some(BrokerKind::Kafka) => with_faults,
+            Some(kind) => [NAIVE, CDC].iter().fold(with_faults, |text, strategy| {
+                let with_broker = format!("{strategy}broker = \"{}\"\n", kind.name());
+                text.replace(strategy, &with_broker)
+            }),
+        };
         // What is about the cache needs one.
         match target.name.contains("redis") {
             true => {

@@ -46,8 +46,12 @@ impl FakeNats {
             socket.write_all(info.as_bytes()).await.unwrap();
             self.socket = Some(socket);
             (self.heard, self.events) = (Vec::new(), VecDeque::new());
-            self.until(|server| server.text().contains("STREAM.INFO.oh_1_t "))
-                .await;
+            // Whole, with the end of its empty payload
+            self.until(|server| {
+                let text = server.text();
+                text.contains("STREAM.INFO.oh_1_t ") && text.ends_with("\r\n\r\n")
+            })
+            .await;
             let about = self.text();
             let about = about.split_once("STREAM.INFO.oh_1_t ").unwrap().1;
             let about = about.split_once(' ').unwrap().0.to_owned();
@@ -131,8 +135,9 @@ fn stored(sequence: u64) -> String {
 async fn until_reported(publisher: &NatsPublisher, reports: u64) {
     let waited = tokio::time::timeout(BOUND, async {
         while publisher.reported() < reports {
-            publisher.progress().await;
-            tokio::task::yield_now().await;
+            // Progress would wait for all that are on their way
+            publisher.turn();
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
     waited.await.unwrap();
