@@ -3,7 +3,7 @@
 pub use crate::broker::BrokerKind;
 use crate::cache::{CacheFill, CacheMode};
 use crate::publish::PublishPolicy;
-pub use crate::rabbitmq::{QueueKind, RabbitMqTarget};
+pub use crate::rabbitmq::{QueueKind, RabbitMqTarget, stream_of};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -43,3 +43,8 @@ pub struct RabbitMqTarget {
     /// The queue is of this kind.
     pub queue: QueueKind,
 }
+
+/// Returns the name of the stream that gets all events of a topic, for whoever reads them again and again.
+pub fn stream_of(topic: &str) -> String {
+    format!("{topic}.observer")
+}

@@ -189,6 +189,17 @@ pub fn delete_exchange(out: &mut Vec<u8>, name: &str) -> Result<(), AmqpError> {
     })
 }
 
+/// Asks whether a queue is there and takes messages; where it does not, the broker closes the channel.
+pub fn ask_for_queue(out: &mut Vec<u8>, name: &str) -> Result<(), AmqpError> {
+    const PASSIVE: u8 = 1;
+    method(out, CHANNEL, (50, 10), |out| {
+        out.extend([0, 0]);
+        short_string(out, "the name of a queue", name)?;
+        out.push(PASSIVE);
+        arguments(out, &[])
+    })
+}
+
 /// Makes a queue of this type (`x-queue-type`) that survives a restart; one that is there must be of the same type.
 pub fn declare_queue(out: &mut Vec<u8>, name: &str, kind: &str) -> Result<(), AmqpError> {
     const DURABLE: u8 = 2;

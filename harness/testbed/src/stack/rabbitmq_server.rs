@@ -112,12 +112,24 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
     if !child.pid().is_some_and(|pid| is_held_by(clients, pid)) {
         return Err(failed(format!("port {clients} is held by another process")));
     }
+    remember_streams(&child, clients).await?;
     Ok(StartedServer {
         child,
         helpers: vec![epmd],
         version,
         settings: BTreeMap::new(),
     })
+}
+
+/// Who keeps the streams of a node is noted on its disk some time after the first of them was made (3.10.8). A node that
+/// is killed before that has none of its streams back, ever. One that ended in order has noted it, so it does that once.
+async fn remember_streams(child: &Child, port: u16) -> Result<(), StackError> {
+    let first = crate::broker::rabbitmq::at(&format!("127.0.0.1:{port}"));
+    let first = first.topic("outbox-harness.first", 1);
+    first.create().await.map_err(failed)?;
+    let ended = child.end_for_now(&stop()).await;
+    ended.map_err(|e| failed(e.to_string()))?;
+    child.restart().await.map_err(|e| failed(e.to_string()))
 }
 
 fn failed(reason: String) -> StackError {

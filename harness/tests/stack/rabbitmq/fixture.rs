@@ -223,6 +223,28 @@ pub async fn publish(
     Ok(())
 }
 
+/// Does so however often it is refused, each time from the first that is not durable on, as a relay does.
+pub async fn publish_at_last(
+    publisher: &mut RabbitMqPublisher,
+    numbers: std::ops::Range<usize>,
+) -> Result<u32, String> {
+    let (mut first, deadline) = (numbers.start, Instant::now() + PATIENCE / 3);
+    let (mut before, mut refused) = (publisher.taken() as usize, 0);
+    while let Err(error) = publish(publisher, first..numbers.end).await {
+        if Instant::now() > deadline {
+            return Err(error.to_string());
+        }
+        refused += 1;
+        first += publisher.durable_despite_failure() as usize - before;
+        publisher.abandon().await;
+        // As a relay's back-off does.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        connect(publisher).await;
+        before = 0;
+    }
+    Ok(refused)
+}
+
 async fn look(publisher: &mut RabbitMqPublisher) -> Result<(), PublishError> {
     let waited = tokio::time::timeout(PATIENCE, publisher.progress()).await;
     waited.expect("something is reported");

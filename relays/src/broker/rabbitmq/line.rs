@@ -2,6 +2,7 @@
 
 use crate::amqp::{AmqpError, Conversation, Heard, Opening, Reply, request};
 use crate::config::RabbitMqTarget;
+use contract::rabbitmq::stream_of;
 use std::future::pending;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,6 +84,12 @@ impl Line {
         line.ask(queue, Reply::QueueDeclared).await?;
         let bound = |out: &mut Vec<u8>| request::bind(out, topic, topic, EVERYTHING);
         line.ask(bound, Reply::QueueBound).await?;
+        // A server that has just started confirms what a queue that is not back yet never gets, as soon as the others
+        // have it (3.10.8). So all must be back before anything is published.
+        for queue in [topic, &stream_of(topic)] {
+            let is_back = |out: &mut Vec<u8>| request::ask_for_queue(out, queue);
+            line.ask(is_back, Reply::QueueDeclared).await?;
+        }
         if target.confirms {
             line.ask(request::select_confirms, Reply::ConfirmsOn)
                 .await?;

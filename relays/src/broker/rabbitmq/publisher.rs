@@ -11,8 +11,10 @@
 //!   earlier ones of its key there.
 //! - The broker tells of a message that it returns before it confirms it. So what was confirmed before the first return
 //!   is delivered, and nothing that was confirmed after it is counted: no confirmation need be matched with a return.
-//! - What cannot be promised: a queue that refuses one event and takes the next (it was full for a moment, say) has them
-//!   in another order than they were sent. Queues without a limit, as here, do not.
+//! - A server that has just started refuses what is routed to a queue that is not back yet, and takes what comes a
+//!   moment later: an overtaking. So the first event of a connection goes alone, and the others when it is confirmed.
+//! - What cannot be promised: a queue that refuses one event later on, and takes the next (it was full for a moment, say),
+//!   has them in another order than they were sent. Queues without a limit, as here, do not.
 //!
 //! Without confirms an event counts as durable as soon as its bytes are handed to the operating system. That is the
 //! point of leaving them out: whatever happens to the broker then is lost.
@@ -245,10 +247,14 @@ impl RabbitMqPublisher {
         }
     }
 
+    /// Whether an event of this size may be sent now: the first of a connection alone, until it is confirmed.
     fn has_room(&self, bytes: u64) -> bool {
         let in_flight = self.taken - self.durable;
+        let is_known_to_take = self.durable > 0;
         in_flight == 0
-            || (in_flight < IN_FLIGHT_MAX && self.in_flight_bytes + bytes <= IN_FLIGHT_BYTES_MAX)
+            || (is_known_to_take
+                && in_flight < IN_FLIGHT_MAX
+                && self.in_flight_bytes + bytes <= IN_FLIGHT_BYTES_MAX)
     }
 }
 

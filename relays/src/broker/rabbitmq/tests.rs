@@ -291,6 +291,17 @@ fn offer(publisher: &mut RabbitMqPublisher) -> Offer {
     publisher.offer(&event).unwrap()
 }
 
+/// Has the first event of a connection confirmed, before which no other is taken.
+async fn confirm_first(publisher: &mut RabbitMqPublisher, client: &mut Client) {
+    assert_eq!(offer(publisher), Offer::Taken);
+    assert_eq!(offer(publisher), Offer::Full);
+    assert!(client.published(1).await);
+    client.say(|out| confirmed(out, true, 1, false)).await;
+    while publisher.durable().unwrap() < 1 {
+        publisher.progress().await;
+    }
+}
+
 /// Waits until the publisher has failed, and returns why, and how many are durable.
 async fn failure(publisher: &mut RabbitMqPublisher) -> (String, u64) {
     loop {
@@ -318,10 +329,11 @@ async fn given_anything_that_goes_wrong_when_more_is_confirmed_then_only_what_wa
         let mut publisher = RabbitMqPublisher::new(rabbit.target(true));
         let (mut client, connected) = tokio::join!(rabbit.accept(), publisher.connect());
         connected.unwrap();
-        for _ in 0..10 {
+        confirm_first(&mut publisher, &mut client).await;
+        for _ in 1..10 {
             assert_eq!(offer(&mut publisher), Offer::Taken);
         }
-        assert!(client.published(10).await);
+        assert!(client.published(9).await);
         client
             .say(|out| {
                 // Out of order, and one of them twice
@@ -351,32 +363,44 @@ async fn given_anything_that_goes_wrong_when_more_is_confirmed_then_only_what_wa
 }
 
 #[tokio::test]
-async fn given_a_broker_that_confirms_nothing_when_events_are_offered_then_they_are_bounded() {
+async fn given_a_server_that_has_just_started_when_it_refuses_the_first_event_then_no_later_one_was_sent()
+ {
     let rabbit = ScriptedRabbit::new().await;
     let mut publisher = RabbitMqPublisher::new(rabbit.target(true));
-    let (_client, connected) = tokio::join!(rabbit.accept(), publisher.connect());
+    let (mut client, connected) = tokio::join!(rabbit.accept(), publisher.connect());
     connected.unwrap();
-    let large = "x".repeat(1 << 20);
-    let event = Event {
-        key: "order",
-        id: "1",
-        event_type: "OrderPlaced",
-        version: "1",
-        payload: &large,
-    };
-    let mut taken = 0;
-    while publisher.offer(&event).unwrap() == Offer::Taken {
-        taken += 1;
-        assert!(taken < 100);
-    }
-    assert_eq!(taken, 7);
+    assert_eq!(offer(&mut publisher), Offer::Taken);
+    assert_eq!(offer(&mut publisher), Offer::Full);
+    assert!(client.published(1).await);
+    client.say(|out| confirmed(out, false, 1, false)).await;
+    let (said, durable) = failure(&mut publisher).await;
+    assert!(said.contains("refused"), "{said}");
+    assert_eq!(durable, 0);
     publisher.abandon().await;
-    let (_client, connected) = tokio::join!(rabbit.accept(), publisher.connect());
-    connected.unwrap();
-    let mut taken = 0;
-    while offer(&mut publisher) == Offer::Taken {
-        taken += 1;
-        assert!(taken < 100_000);
+    assert!(!client.published(1).await);
+}
+
+#[tokio::test]
+async fn given_a_broker_that_confirms_no_more_when_events_are_offered_then_they_are_bounded() {
+    let rabbit = ScriptedRabbit::new().await;
+    let large = "x".repeat(1 << 20);
+    for (payload, most) in [(&*large, 7), ("body", 4_096)] {
+        let mut publisher = RabbitMqPublisher::new(rabbit.target(true));
+        let (mut client, connected) = tokio::join!(rabbit.accept(), publisher.connect());
+        connected.unwrap();
+        confirm_first(&mut publisher, &mut client).await;
+        let event = Event {
+            key: "order",
+            id: "1",
+            event_type: "OrderPlaced",
+            version: "1",
+            payload,
+        };
+        let mut taken = 0;
+        while publisher.offer(&event).unwrap() == Offer::Taken {
+            taken += 1;
+            assert!(taken < 100_000);
+        }
+        assert_eq!(taken, most);
     }
-    assert_eq!(taken, 4_096);
 }

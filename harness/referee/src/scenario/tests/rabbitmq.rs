@@ -73,7 +73,7 @@ fn given_a_fault_on_rabbitmq_when_a_strategy_publishes_there_then_it_is_one_of_i
     let cut = fault("target = \"relay->rabbitmq\"\n");
     refused(
         &file(&[HEAD, LOAD, &cut, CDC]),
-        "relay->rabbitmq",
+        "\"relay->rabbitmq\"",
         &["no strategy of this file publishes to RabbitMQ"],
     );
 }

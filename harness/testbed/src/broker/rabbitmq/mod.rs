@@ -13,6 +13,7 @@ use super::{Broker, Offsets, Reader, Topic, Visible};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reader::RabbitMqReader;
+use relays::config::stream_of;
 use std::sync::Arc;
 use topic::RabbitMqTopic;
 
@@ -26,11 +27,6 @@ pub fn at(address: &str) -> Arc<dyn Broker> {
     Arc::new(RabbitMqBroker {
         address: address.to_owned(),
     })
-}
-
-/// Returns the name of the stream of this topic.
-fn stream_of(topic: &str) -> String {
-    format!("{topic}.observer")
 }
 
 #[derive(Debug)]
