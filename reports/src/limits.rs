@@ -27,10 +27,16 @@ fn replication(record: &Record) -> Option<String> {
     });
     match factor {
         Some(factor) if factor.parse::<u64>().is_ok_and(|n| n > 1) => None,
-        Some(factor) => Some(format!(
-            "Replication factor {factor}: with one replica acks=all means no more than acks=1. \
-             Nothing is proved about replication, or about the loss of a broker's disk."
-        )),
+        Some(factor) => {
+            let of_kafka = match record.stack.kafka.version.is_empty() {
+                true => "",
+                false => " with one replica acks=all means no more than acks=1.",
+            };
+            Some(format!(
+                "Replication factor {factor}:{of_kafka} Nothing is proved about replication, or about the loss of a \
+                 broker's disk."
+            ))
+        }
         None => Some(
             "The replication factor was not recorded, so nothing is proved about replication, or \
              about the loss of a broker's disk."

@@ -98,12 +98,23 @@ pub(crate) async fn rehearse(
         lane: None,
         ..scenario_run.context()
     };
-    let first = scenario_run.chosen().first().map(|s| s.broker.clone());
-    let strategy = dual_write(first.unwrap_or_default());
-    strategy::in_deployment(&context, &strategy, async |deployment| {
-        place_orders(&context, deployment, rehearsal).await
-    })
-    .await
+    // A broker of its own speed is none the faster for what another one did.
+    let mut brokers: Vec<BrokerChoice> = Vec::new();
+    for strategy in scenario_run.chosen() {
+        if brokers
+            .iter()
+            .all(|known| known.kind() != strategy.broker.kind())
+        {
+            brokers.push(strategy.broker.clone());
+        }
+    }
+    for broker in brokers {
+        strategy::in_deployment(&context, &dual_write(broker), async |deployment| {
+            place_orders(&context, deployment, rehearsal).await
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// The scenario's own, but for its load, which is as much as the stack takes.

@@ -166,6 +166,17 @@ pub(super) async fn keep(
     folder: &Path,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<(), RunError> {
+    if stack.info().kafka().is_none() {
+        for text in stack.keep().await? {
+            reporter.event(Event::Note { text });
+        }
+        let text =
+            "  run on it   not by --stack external, which takes a Kafka, and this one has none";
+        reporter.event(Event::Note {
+            text: text.to_owned(),
+        });
+        return Ok(());
+    }
     let file = folder.join("external.toml");
     let description = crate::stack::external::stack_file(stack.info());
     folder::write_secret(&file, description.as_bytes())?;

@@ -6,6 +6,7 @@ pub(crate) mod kafka;
 pub(crate) mod nats;
 mod publisher;
 pub(crate) mod rabbitmq;
+mod reports;
 
 use crate::config::BrokerTarget;
 use crate::persistence::Persistence;

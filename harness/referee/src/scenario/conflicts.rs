@@ -138,12 +138,22 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
     if strategies.is_empty() {
         return;
     }
-    let most_relays = strategies.iter().map(|s| s.relays).max().unwrap_or(0);
     for placed in faults {
         if strategies.iter().any(|s| placed.fault.concerns(*s)) {
             continue;
         }
         let name = placed.fault.target.name();
+        // On a link to a broker, only those count that publish there.
+        let strategies: Vec<Topology> = match placed.fault.target {
+            Target::Link(link) => strategies
+                .iter()
+                .filter(|s| !link.server().is_broker() || s.has_server(link.server()))
+                .copied()
+                .collect(),
+            Target::Side(_) | Target::Broker | Target::Process(_) => strategies.to_vec(),
+        };
+        let strategies = strategies.as_slice();
+        let most_relays = strategies.iter().map(|s| s.relays).max().unwrap_or(0);
         let (why, help) = if let Some(lacking) = without_broker(placed.fault.target, strategies) {
             lacking
         } else if let Target::Link(Link::Orders(Server::Broker(_))) = placed.fault.target {

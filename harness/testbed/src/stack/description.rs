@@ -131,6 +131,7 @@ impl Description {
             link: info
                 .routes
                 .iter()
+                .filter(|(link, _)| !link.server().is_broker() || link.server() == Server::KAFKA)
                 .map(|(link, route)| {
                     let way = Way {
                         listen: route.listen.clone(),

@@ -49,10 +49,12 @@ pub(super) async fn of_the_servers(info: &mut StackInfo) -> Result<(), StackErro
             .map_err(failed)?;
         info.environment.insert(name.into(), value);
     }
-    // Ours to decide: topics are made with one replica, producers ask for all acknowledgements.
+    // Ours to decide: topics are made with one replica, Kafka's producers ask for all acknowledgements.
     info.environment
         .insert("replication_factor".into(), "1".into());
-    info.environment.insert("kafka_acks".into(), "all".into());
+    if info.kafka().is_some() {
+        info.environment.insert("kafka_acks".into(), "all".into());
+    }
     Ok(())
 }
 

@@ -7,10 +7,7 @@ use super::kept::installed::Installed;
 use super::kept::state::KeptState;
 use super::leftovers::{self, Leftover};
 use super::tenancy::{self, Tenancy};
-use super::{
-    Route, ServerInfo, StackError, StackInfo, environment, nats_client, postgres_client,
-    redis_client,
-};
+use super::{Route, ServerInfo, StackError, StackInfo, environment, postgres_client, redis_client};
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
 use crate::scenario::{Link, Server};
@@ -204,15 +201,11 @@ impl ExternalStack {
         match link.server() {
             Server::Broker(BrokerKind::Kafka) => self.check_kafka_route(link, route).await,
             // It names no such server, so nothing could be published there.
-            Server::Broker(kind @ BrokerKind::RabbitMq) => Err(format!(
+            Server::Broker(kind @ (BrokerKind::RabbitMq | BrokerKind::Nats)) => Err(format!(
                 "a stack that runs already has no {}: remove [link.\"{}\"]",
                 kind.title(),
                 link.name()
             )),
-            Server::Broker(BrokerKind::Nats) => {
-                let told = nats_client::info(&route.connect).await;
-                told.map(drop).map_err(|e| unreachable_route(route, &e))
-            }
             Server::Postgres => self.check_postgres_route(route).await,
             Server::Redis => {
                 let version = redis_client::version(&route.connect).await;

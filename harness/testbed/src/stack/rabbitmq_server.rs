@@ -198,6 +198,11 @@ fn version(installed: &Path) -> Result<String, String> {
 
 /// Makes the node's folder: its settings, and the secret that nodes and tools would have to share.
 fn make(folder: &Path, ports: RabbitMqPorts) -> std::io::Result<()> {
+    // One that could not be started on other ports has left its own.
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        Ok(()) | Err(_) => {}
+    }
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join(CONFIGURATION), settings(ports))?;
     std::fs::write(folder.join(PLUGINS), "[].\n")?;

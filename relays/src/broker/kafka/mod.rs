@@ -4,7 +4,6 @@ mod group;
 mod persistence;
 pub(crate) mod prefix;
 mod publisher;
-pub(crate) mod reports;
 mod sender;
 
 pub(crate) use group::KafkaMember;

@@ -22,7 +22,7 @@
 
 use super::persistence_of;
 use super::prefix::CompletionRing;
-use super::reports::Reports;
+use crate::broker::reports::Reports;
 use crate::config::KafkaTarget;
 use crate::publisher::{Delivery, Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;

@@ -14,7 +14,7 @@
 //! - An event that is answered as a duplicate is durable: its stream has it since it came for the first time.
 
 use super::connection::{Connection, SocketWatch, ask};
-use super::reply::{ABOUT_STREAM, Reply};
+use super::reply::{ABOUT_STREAM, PublishReply};
 use super::unsettled::Unsettled;
 use super::wire::Publication;
 use crate::config::{NatsTarget, nats_stream};
@@ -96,24 +96,28 @@ impl Link {
             deliveries,
         } = self;
         let turned = connection.turn(&mut |said, inbox| {
-            let (position, fate) = match Reply::of(said, inbox) {
-                Some(Reply::Stored { position, sequence }) => {
+            let (position, fate) = match PublishReply::of(said, inbox) {
+                Some(PublishReply::Stored { position, sequence }) => {
                     if !unsettled.settle(position) {
                         return;
                     }
                     // Streams count from 1, offsets from 0.
                     (position, Ok(sequence.saturating_sub(1)))
                 }
-                Some(Reply::Refused { position, reason }) => {
+                Some(PublishReply::Refused {
+                    position,
+                    reason,
+                    persistence,
+                }) => {
                     failure.get_or_insert(reason);
                     *failed += 1;
-                    (position, Err(crate::persistence::Persistence::NotPersisted))
+                    (position, Err(persistence))
                 }
-                Some(Reply::Stream(said)) => {
+                Some(PublishReply::Stream(said)) => {
                     *stream = Some(said);
                     return;
                 }
-                Some(Reply::Strange) | None => return,
+                Some(PublishReply::Strange) | None => return,
             };
             *reported += 1;
             if keeps_deliveries {

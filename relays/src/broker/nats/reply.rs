@@ -1,6 +1,7 @@
 //! What JetStream answers to an event, and to a question about its stream.
 
 use super::wire::Said;
+use crate::persistence::Persistence;
 use serde::Deserialize;
 
 /// The server itself says so where no stream takes what was published.
@@ -8,11 +9,16 @@ const NO_RESPONDERS: u16 = 503;
 
 /// What was answered, and to what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(super) enum PublishReply {
     /// The event of this position has this sequence on its stream, since now or since it came for the first time.
     Stored { position: u64, sequence: u64 },
     /// It has none, for this reason.
-    Refused { position: u64, reason: String },
+    Refused {
+        position: u64,
+        reason: String,
+        /// What is no answer of JetStream's says nothing of what it did.
+        persistence: Persistence,
+    },
     /// The stream is there and takes events; or what is the matter with it.
     Stream(Result<(), String>),
     /// Somebody wrote to an inbox of ours that nothing of ours is answered to.
@@ -43,7 +49,7 @@ struct StreamConfig {
     sealed: bool,
 }
 
-impl Reply {
+impl PublishReply {
     /// Reads a message to this inbox; `None` where it is to somebody else, or none.
     pub fn of(said: &Said<'_>, inbox: &str) -> Option<Self> {
         let Said::Message {
@@ -57,7 +63,7 @@ impl Reply {
         let about = subject.strip_prefix(inbox)?;
         let stored = stored(*status, payload);
         if about == ABOUT_STREAM {
-            return Some(Self::Stream(stored.map(drop)));
+            return Some(Self::Stream(stored.map(drop).map_err(|(_, reason)| reason)));
         }
         let Ok(position) = about.parse() else {
             return Some(Self::Strange);
@@ -66,37 +72,45 @@ impl Reply {
             Ok(Some(sequence)) => Self::Stored { position, sequence },
             Ok(None) => Self::Refused {
                 position,
+                persistence: Persistence::PossiblyPersisted,
                 reason: "an answer without a sequence: is another service listening to the topic's subjects?"
                     .to_owned(),
             },
-            Err(reason) => Self::Refused { position, reason },
+            Err((persistence, reason)) => Self::Refused {
+                position,
+                reason,
+                persistence,
+            },
         })
     }
 }
 
 /// The sequence in an answer, where it has one; an Err is the server's.
-fn stored(status: Option<u16>, payload: &[u8]) -> Result<Option<u64>, String> {
+fn stored(status: Option<u16>, payload: &[u8]) -> Result<Option<u64>, (Persistence, String)> {
+    let refused = |reason: String| (Persistence::NotPersisted, reason);
+    let strange = |reason: String| (Persistence::PossiblyPersisted, reason);
     if let Some(status) = status {
         return Err(match status {
             NO_RESPONDERS => {
-                "no stream takes it: create the stream before the relay starts".to_owned()
+                refused("no stream takes it: create the stream before the relay starts".to_owned())
             }
-            other => format!("the server answered with status {other}"),
+            other => strange(format!("the server answered with status {other}")),
         });
     }
     let text: Text<'_> = serde_json::from_slice(payload)
-        .map_err(|e| format!("an answer that is not JetStream's: {e}"))?;
+        .map_err(|e| strange(format!("an answer that is not JetStream's: {e}")))?;
     if let Some(refusal) = text.error {
         let description = refusal
             .description
             .unwrap_or_else(|| "no reason given".into());
-        return Err(match refusal.err_code {
+        return Err(refused(match refusal.err_code {
             Some(code) => format!("JetStream refused: {description} (error {code})"),
             None => format!("JetStream refused: {description}"),
-        });
+        }));
     }
     if text.config.is_some_and(|config| config.sealed) {
-        return Err("the stream is sealed: it takes no event any more".to_owned());
+        let sealed = "the stream is sealed: it takes no event any more";
+        return Err(refused(sealed.to_owned()));
     }
     Ok(text.seq)
 }
@@ -106,13 +120,13 @@ fn stored(status: Option<u16>, payload: &[u8]) -> Result<Option<u64>, String> {
 mod tests {
     use super::*;
 
-    fn answer(subject: &str, status: Option<u16>, payload: &str) -> Option<Reply> {
+    fn answer(subject: &str, status: Option<u16>, payload: &str) -> Option<PublishReply> {
         let said = Said::Message {
             subject,
             status,
             payload: payload.as_bytes(),
         };
-        Reply::of(&said, "_INBOX.x.")
+        PublishReply::of(&said, "_INBOX.x.")
     }
 
     #[test]
@@ -123,7 +137,7 @@ mod tests {
         ] {
             assert_eq!(
                 answer("_INBOX.x.3", None, payload),
-                Some(Reply::Stored {
+                Some(PublishReply::Stored {
                     position: 3,
                     sequence: 7
                 })
@@ -145,12 +159,20 @@ mod tests {
             (None, r#"{"hello":1}"#, "without a sequence"),
             (None, "", "not JetStream's"),
         ] {
-            let Some(Reply::Refused { position, reason }) = answer("_INBOX.x.3", status, payload)
+            let Some(PublishReply::Refused {
+                position,
+                reason,
+                persistence,
+            }) = answer("_INBOX.x.3", status, payload)
             else {
                 panic!("{payload} was no refusal");
             };
             assert_eq!(position, 3);
             assert!(reason.contains(why), "{reason}");
+            // What is no word of JetStream's says nothing of what it did.
+            let strange = ["without a sequence", "not JetStream's", "with status"];
+            let known = !strange.iter().any(|part| reason.contains(part));
+            assert_eq!(persistence == Persistence::NotPersisted, known, "{reason}");
         }
     }
 
@@ -167,7 +189,8 @@ mod tests {
             ),
             (Some(503), "", false),
         ] {
-            let Some(Reply::Stream(said)) = answer("_INBOX.x.stream", status, payload) else {
+            let Some(PublishReply::Stream(said)) = answer("_INBOX.x.stream", status, payload)
+            else {
                 panic!("{payload} was not about the stream");
             };
             assert_eq!(said.is_ok(), good, "{said:?}");
@@ -178,7 +201,7 @@ mod tests {
     fn given_what_is_not_to_us_when_it_comes_then_it_is_nothing_of_ours() {
         assert_eq!(answer("_INBOX.y.3", None, r#"{"seq":7}"#), None);
         let strange = answer("_INBOX.x.three", None, r#"{"seq":7}"#);
-        assert_eq!(strange, Some(Reply::Strange));
-        assert_eq!(Reply::of(&Said::Ping, "_INBOX.x."), None);
+        assert_eq!(strange, Some(PublishReply::Strange));
+        assert_eq!(PublishReply::of(&Said::Ping, "_INBOX.x."), None);
     }
 }

@@ -14,18 +14,22 @@ use futures::future::BoxFuture;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// So many events are under way at most.
 const UNDER_WAY_MAX: u32 = 8_192;
+/// They have so many bytes at most, as Kafka's client has by itself here.
+const UNDER_WAY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The client keeps so many events that were given up, until it can send them.
+const GIVEN_UP_MAX: usize = 256;
 /// How long an event may take where nobody says: what async-nats has by itself.
 const WITHIN_DEFAULT: Duration = Duration::from_secs(5);
 /// A server that is away is tried again after this pause.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Connecting before the first event is waited for no longer than this.
 const WARM_UP_WITHIN: Duration = Duration::from_secs(1);
-/// The flush at the end takes no longer than this; by then every request has had its report.
+/// The flush at the end takes no longer than this: the events that requests wait for, and those that were given up.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sends to one topic.
@@ -36,6 +40,9 @@ pub(crate) struct NatsSender<A: Awaits> {
     queue: mpsc::UnboundedSender<Handed<A>>,
     /// Each event that is under way has a permit.
     under_way: Arc<Semaphore>,
+    /// And as many of these as it has bytes.
+    bytes_under_way: Arc<Semaphore>,
+    flushes: mpsc::UnboundedSender<oneshot::Sender<()>>,
     is_connected: watch::Receiver<bool>,
 }
 
@@ -45,7 +52,7 @@ struct Handed<A> {
     message: PublishMessage,
     due: Instant,
     awaits: A,
-    permit: OwnedSemaphorePermit,
+    permit: [OwnedSemaphorePermit; 2],
 }
 
 impl<A: Awaits> NatsSender<A> {
@@ -55,13 +62,21 @@ impl<A: Awaits> NatsSender<A> {
         // What is in it has a permit, so its length is bounded.
         let (queue, handed) = mpsc::unbounded_channel();
         let (tell, is_connected) = watch::channel(false);
-        tokio::spawn(drive(target.address.clone(), within, handed, tell));
+        let (flushes, to_flush) = mpsc::unbounded_channel();
+        tokio::spawn(drive(
+            target.address.clone(),
+            within,
+            (handed, to_flush),
+            tell,
+        ));
         Self {
             topic: target.topic.clone(),
             message_id: target.message_id,
             within,
             queue,
             under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX as usize)),
+            bytes_under_way: Arc::new(Semaphore::new(UNDER_WAY_BYTES_MAX)),
+            flushes,
             is_connected,
         }
     }
@@ -81,13 +96,22 @@ impl<A: Awaits> NatsSender<A> {
 
 impl<A: Awaits> EventSender<A> for NatsSender<A> {
     fn send(&self, event: Outgoing<'_>, awaits: A) -> Result<(), String> {
-        let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else {
-            return Err(format!(
-                "publishing to topic {}: {UNDER_WAY_MAX} events are under way because the server takes events more \
-                 slowly than they come",
+        let full = |_| {
+            format!(
+                "publishing to topic {}: as much is under way as there is room for, because the server takes events \
+                 more slowly than they come",
                 self.topic
-            ));
+            )
         };
+        let bytes = u32::try_from(event.value.len()).unwrap_or(u32::MAX);
+        let permit = [
+            Arc::clone(&self.under_way)
+                .try_acquire_owned()
+                .map_err(full)?,
+            Arc::clone(&self.bytes_under_way)
+                .try_acquire_many_owned(bytes)
+                .map_err(full)?,
+        ];
         let handed = Handed {
             subject: format!("{}.{}", self.topic, event.key),
             message: self.message(&event),
@@ -112,9 +136,16 @@ impl<A: Awaits> EventSender<A> for NatsSender<A> {
 
     fn flush(&self) -> BoxFuture<'_, ()> {
         async {
+            let until = Instant::now() + FLUSH_WITHIN;
             let all = self.under_way.acquire_many(UNDER_WAY_MAX);
-            if timeout(FLUSH_WITHIN, all).await.is_err() {
+            if timeout_at(until, all).await.is_err() {
                 tracing::warn!("events were under way at the end");
+            }
+            // What was given up lies in the client still, which sends it when it can.
+            let (tell, flushed) = oneshot::channel();
+            let asked = self.flushes.send(tell).is_ok();
+            if asked && !matches!(timeout_at(until, flushed).await, Ok(Ok(()))) {
+                tracing::warn!("what had been given up was not all sent at the end");
             }
         }
         .boxed()
@@ -125,12 +156,16 @@ impl<A: Awaits> EventSender<A> for NatsSender<A> {
 async fn drive<A: Awaits>(
     address: String,
     within: Duration,
-    mut handed: mpsc::UnboundedReceiver<Handed<A>>,
+    (mut handed, mut to_flush): (
+        mpsc::UnboundedReceiver<Handed<A>>,
+        mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    ),
     is_connected: watch::Sender<bool>,
 ) {
     let client = ConnectOptions::new()
         .name("outbox-harness order-service")
         .retry_on_initial_connect()
+        .client_capacity(GIVEN_UP_MAX)
         // The default grows to 4 s, in which a server that is back is not tried.
         .reconnect_delay_callback(|attempts| match attempts {
             0 | 1 => Duration::ZERO,
@@ -145,18 +180,32 @@ async fn drive<A: Awaits>(
         })
         .connect(&address)
         .await;
-    let context = match client {
-        Ok(client) => ContextBuilder::new()
-            .timeout(within)
-            .max_ack_inflight(UNDER_WAY_MAX as usize)
-            .build(client),
+    let client = match client {
+        Ok(client) => client,
         Err(error) => {
             tracing::error!(%error, "making a NATS client for {address}");
             return;
         }
     };
-    while let Some(handed) = handed.recv().await {
-        publish(&context, handed).await;
+    let context = ContextBuilder::new()
+        .timeout(within)
+        .max_ack_inflight(UNDER_WAY_MAX as usize)
+        .build(client.clone());
+    loop {
+        tokio::select! {
+            came = handed.recv() => match came {
+                Some(handed) => publish(&context, handed).await,
+                None => return,
+            },
+            Some(tell) = to_flush.recv() => {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    if client.flush().await.is_ok() {
+                        let _ = tell.send(());
+                    }
+                });
+            }
+        }
     }
 }
 

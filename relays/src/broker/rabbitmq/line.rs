@@ -155,6 +155,10 @@ impl Line {
     ) -> Result<std::convert::Infallible, String> {
         let (mut reading, mut writing) = self.stream.split();
         let (mut bytes, mut sent) = (Vec::new(), 0);
+        // Something may have come with the last answer of the opening.
+        while let Some(heard) = self.conversation.next().map_err(|e| e.to_string())? {
+            speaker.hears(heard)?;
+        }
         loop {
             if sent == bytes.len() {
                 if sent > 0 {

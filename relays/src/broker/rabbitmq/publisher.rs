@@ -22,7 +22,7 @@
 use super::acknowledged::Acknowledged;
 use super::line::{Line, Speaker};
 use crate::amqp::{Heard, request};
-use crate::broker::kafka::reports::Reports;
+use crate::broker::reports::Reports;
 use crate::config::RabbitMqTarget;
 use crate::publisher::{Delivery, Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;

@@ -95,12 +95,22 @@ fn ordinary(join: &Join<'_>) -> impl Fn(i64) -> bool + use<> {
     }
 }
 
-fn left_out(join: &Join<'_>) -> &'static str {
+fn left_out(join: &Join<'_>) -> String {
     if broker_faults(join.history).is_empty() {
-        ""
-    } else {
-        ", records of the time around the faults of kafka-server left out"
+        return String::new();
     }
+    let server = broker_of(join.history).process();
+    format!(", records of the time around the faults of {server} left out")
+}
+
+/// The broker of the strategy that ran.
+fn broker_of(history: &History) -> Server {
+    let meta = &history.meta;
+    let mut strategies = meta.scenario.strategies.iter();
+    let of_it = strategies.find(|strategy| strategy.name == meta.strategy);
+    of_it.map_or(Server::KAFKA, |strategy| {
+        Server::Broker(strategy.broker.kind())
+    })
 }
 
 fn broker_faults(history: &History) -> Vec<(i64, i64)> {
@@ -156,15 +166,15 @@ pub fn vanished(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     let Some((partition, offset)) = join.vanished.first() else {
         return Vec::new();
     };
+    let server = broker_of(join.history).process();
     let crashed = join
         .history
         .processes
         .iter()
-        .any(|p| p.process == "kafka-server" && p.life == Life::Exited && p.exit == 9);
-    let crash = if crashed {
-        "; kafka-server was killed in this run"
-    } else {
-        ""
+        .any(|p| p.process == server && p.life == Life::Exited && p.exit == 9);
+    let crash = match crashed {
+        true => format!("; {server} was killed in this run"),
+        false => String::new(),
     };
     let reason = format!(
         "{} records were seen live and are gone from the final read (first: partition \

@@ -42,7 +42,7 @@ fn given_rabbitmq_with_its_settings_or_without_when_read_then_nothing_is_left_to
 fn given_a_mistake_about_rabbitmq_when_read_then_the_error_says_what_would_be_right() {
     refused(
         &with("rabbitmq = { confirms = false }\n"),
-        "rabbitmq",
+        "{ confirms = false }",
         &["its events go to Kafka", "broker = \"rabbitmq\""],
     );
     refused(

@@ -119,6 +119,14 @@ impl Feed {
         if sequence < self.next_sequence {
             return self.trouble(format!("message {sequence} came again"));
         }
+        // A stream of ours loses nothing: what is missing went into a connection that died, and was delivered for the
+        // server.
+        if sequence > self.next_sequence {
+            let missing = self.next_sequence;
+            return self.trouble(format!(
+                "message {sequence} came, and {missing} had not come"
+            ));
+        }
         let appended_ms = info.published.unix_timestamp_nanos() / 1_000_000;
         let appended_ms = i64::try_from(appended_ms).unwrap_or(i64::MAX);
         self.at_end = info.pending == 0;

@@ -10,7 +10,7 @@ struct FakeNats {
     listener: TcpListener,
     socket: Option<TcpStream>,
     heard: Vec<u8>,
-    /// Reply subjects of events that came and are not answered, with the subjects that they were published to.
+    /// PublishReply subjects of events that came and are not answered, with the subjects that they were published to.
     events: VecDeque<(String, String)>,
 }
 
