@@ -61,6 +61,9 @@ struct Queue<A> {
     trouble: String,
 }
 
+/// A broker that has said nothing for so long since something was sent is not there any more.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// What the sender and its thread share.
 struct Desk<A> {
     queue: Mutex<Queue<A>>,
@@ -304,13 +307,15 @@ impl<A: Awaits> Speaker for ServiceSpeaker<'_, A> {
         let now = Instant::now();
         self.looks_at = now + LOOK_AROUND;
         self.desk.expire();
-        let mut is_silent = false;
+        // An event may have waited for its connection until its time was nearly up: that says nothing of the connection.
+        let is_silent = self.sent.front().is_some_and(|first| {
+            self.heard_at <= first.sent && now.duration_since(first.sent) >= SILENCE
+        });
         for event in &mut self.sent {
             if event.until.is_none_or(|until| until > now) {
                 break;
             }
             if let Some(awaits) = event.awaits.take() {
-                is_silent |= self.heard_at <= event.sent;
                 let reason = "its time was up before the broker confirmed it".to_owned();
                 let unknown = undelivered(reason, Persistence::PossiblyPersisted);
                 self.desk.tell(awaits, Err(unknown));
