@@ -300,7 +300,7 @@ impl<A: Awaits> Speaker for ServiceSpeaker<'_, A> {
 
     fn looks_at(&self) -> Option<Instant> {
         let has_anybody = self.desk.untold.load(Ordering::Acquire) > 0;
-        has_anybody.then_some(self.looks_at)
+        (has_anybody || !self.sent.is_empty()).then_some(self.looks_at)
     }
 
     fn looks_around(&mut self) -> Result<(), String> {

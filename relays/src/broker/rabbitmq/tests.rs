@@ -280,6 +280,25 @@ async fn given_nobody_who_answers_when_its_time_is_up_then_whoever_waits_is_told
     rabbit.accept().await;
 }
 
+#[tokio::test]
+async fn given_an_event_whose_time_was_up_when_the_broker_is_silent_for_no_longer_than_that_then_its_connection_goes_on()
+ {
+    let rabbit = ScriptedRabbit::new().await;
+    let bench = SenderBench::new(&rabbit.target(true), Some(TIMEOUT_MS));
+    let mut client = rabbit.accept().await;
+    bench.send(0..1);
+    assert!(client.published(1).await);
+    let (bench, fates) = bench.fates(1).await;
+    assert_eq!(fates, [Err(Persistence::PossiblyPersisted)]);
+    // The next one goes over the same connection, where both are confirmed
+    bench.send(1..2);
+    assert!(client.published(1).await);
+    client.say(|out| confirmed(out, true, 2, true)).await;
+    let (bench, fates) = bench.fates(1).await;
+    assert_eq!(fates, [Ok(())]);
+    bench.sender.flush().await;
+}
+
 fn offer(publisher: &mut RabbitMqPublisher) -> Offer {
     let event = Event {
         key: "order",
