@@ -437,6 +437,8 @@ install_rabbitmq() {
     rabbitmq_works "$new" || die "RabbitMQ does not run here, or is older than $RABBITMQ_OLDEST:" \
         "install another one, and call again"
     take_place "$new" "$stack/rabbitmq"
+}
+
 # nats_works FOLDER: whether the server there runs here, and is new enough.
 nats_works() {
     local version
