@@ -41,7 +41,7 @@ use theirs::theirs;
 use turn::Turn;
 
 /// Runs at the same time, where the test program has as many threads. On a single core it has one.
-const LANES: usize = 3;
+const LANES: usize = 2;
 
 /// The harness's own binary.
 const HARNESS: &str = env!("CARGO_BIN_EXE_outbox-harness");
