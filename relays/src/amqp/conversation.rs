@@ -159,7 +159,7 @@ impl Conversation {
     }
 
     /// Returns what was said next; `None` where it is not all there yet. After an Err there is nothing more.
-    pub fn next(&mut self) -> Result<Option<Heard>, AmqpError> {
+    pub fn hear(&mut self) -> Result<Option<Heard>, AmqpError> {
         while let Some(frame) = self.frames.next()? {
             match (frame.kind, &mut self.coming) {
                 (FrameKind::Heartbeat, _) => continue,

@@ -315,15 +315,12 @@ pub fn publish(out: &mut Vec<u8>, message: &Publishing<'_>) -> Result<(), AmqpEr
             headers.try_for_each(|(name, value)| text_entry(out, name, value))
         })?;
         out.push(PERSISTENT);
-        match message.message_id {
-            Some(id) => {
-                let length = out.len();
-                out.push(0);
-                // Writing to memory does not fail, and no number has more digits than a byte can say.
-                let _ = write!(out, "{id}");
-                out[length] = (out.len() - length - 1) as u8;
-            }
-            None => {}
+        if let Some(id) = message.message_id {
+            let length = out.len();
+            out.push(0);
+            // Writing to memory does not fail, and no number has more digits than a byte can say.
+            let _ = write!(out, "{id}");
+            out[length] = (out.len() - length - 1) as u8;
         }
         Ok(())
     });

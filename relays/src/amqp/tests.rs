@@ -25,10 +25,22 @@ fn said(number: u64, kind: u8, body: &[u8]) -> (Vec<u8>, Heard) {
         header.extend([0, 0, 0, 2, 1, b'n', 2]);
         // That table is cut off, which nobody notices who does not look into it
         short(&mut header, &number.to_string());
-        frame(&mut out, METHOD, 1, |out| Ok(out.extend(method))).unwrap();
-        frame(&mut out, HEADER, 1, |out| Ok(out.extend(header))).unwrap();
+        frame(&mut out, METHOD, 1, |out| {
+            out.extend(method);
+            Ok(())
+        })
+        .unwrap();
+        frame(&mut out, HEADER, 1, |out| {
+            out.extend(header);
+            Ok(())
+        })
+        .unwrap();
         for part in body.chunks(3) {
-            frame(&mut out, BODY, 1, |out| Ok(out.extend(part))).unwrap();
+            frame(&mut out, BODY, 1, |out| {
+                out.extend(part);
+                Ok(())
+            })
+            .unwrap();
         }
     };
     let heard = match kind {
@@ -65,7 +77,11 @@ fn said(number: u64, kind: u8, body: &[u8]) -> (Vec<u8>, Heard) {
             let mut method = vec![0, 60, 0, if kind == 2 { 80 } else { 120 }];
             method.extend(number.to_be_bytes());
             method.push(u8::from(body.is_empty()));
-            frame(&mut out, METHOD, 1, |out| Ok(out.extend(method))).unwrap();
+            frame(&mut out, METHOD, 1, |out| {
+                out.extend(method);
+                Ok(())
+            })
+            .unwrap();
             Heard::Confirmed {
                 tag: number,
                 is_multiple: body.is_empty(),
@@ -90,7 +106,7 @@ proptest! {
             let (piece, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
             conversation.room().extend(piece);
             rest = later;
-            while let Some(one) = conversation.next().unwrap() {
+            while let Some(one) = conversation.hear().unwrap() {
                 heard.push(one);
             }
         }
@@ -105,13 +121,13 @@ proptest! {
     ) {
         if begins_like_a_frame && bytes.len() > 7 {
             let length = (bytes.len() - 8) as u32;
-            bytes[0] = bytes[0] % 4;
+            bytes[0] %= 4;
             bytes[3..7].copy_from_slice(&length.to_be_bytes());
             *bytes.last_mut().unwrap() = 0xCE;
         }
         let mut conversation = Conversation::default();
         conversation.room().extend(&bytes);
-        while let Ok(Some(_)) = conversation.next() {}
+        while let Ok(Some(_)) = conversation.hear() {}
         let _ = walk(&bytes, &mut |_, _| {});
     }
 
@@ -199,10 +215,14 @@ fn given_a_broker_that_closes_the_channel_when_it_is_heard_then_the_error_has_it
     let mut method = vec![0, 20, 0, 40, 1, 148];
     short(&mut method, "NOT_FOUND - no exchange 'events'");
     method.extend([0, 60, 0, 40]);
-    frame(&mut out, METHOD, 1, |out| Ok(out.extend(method))).unwrap();
+    frame(&mut out, METHOD, 1, |out| {
+        out.extend(method);
+        Ok(())
+    })
+    .unwrap();
     let mut conversation = Conversation::default();
     conversation.room().extend(out);
-    let closed = conversation.next().unwrap_err();
+    let closed = conversation.hear().unwrap_err();
     assert_eq!(
         closed.to_string(),
         "the broker closed the channel: NOT_FOUND - no exchange 'events' (404)"

@@ -267,7 +267,7 @@ pub async fn delete_queues(address: &str, queues: [String; 2]) {
         let mut stream = TcpStream::connect(address).unwrap();
         let mut conversation = Conversation::default();
         let mut hear = |stream: &mut TcpStream| loop {
-            if let Some(heard) = conversation.next().unwrap() {
+            if let Some(heard) = conversation.hear().unwrap() {
                 return heard;
             }
             let mut bytes = [0; 4096];

@@ -127,7 +127,7 @@ impl Line {
 
     async fn hear(&mut self) -> Result<Heard, String> {
         loop {
-            let next = self.conversation.next();
+            let next = self.conversation.hear();
             if let Some(heard) = next.map_err(|e| e.to_string())? {
                 return Ok(heard);
             }
@@ -156,7 +156,7 @@ impl Line {
         let (mut reading, mut writing) = self.stream.split();
         let (mut bytes, mut sent) = (Vec::new(), 0);
         // Something may have come with the last answer of the opening.
-        while let Some(heard) = self.conversation.next().map_err(|e| e.to_string())? {
+        while let Some(heard) = self.conversation.hear().map_err(|e| e.to_string())? {
             speaker.hears(heard)?;
         }
         loop {
@@ -177,7 +177,7 @@ impl Line {
                     if came.map_err(|e| lost(&e))? == 0 {
                         return Err(closed());
                     }
-                    while let Some(heard) = self.conversation.next().map_err(|e| e.to_string())? {
+                    while let Some(heard) = self.conversation.hear().map_err(|e| e.to_string())? {
                         speaker.hears(heard)?;
                     }
                 }

@@ -279,15 +279,16 @@ fn toxicity(s: &mut Section<'_>) -> Option<f32> {
     let Some(entry) = s.get("toxicity") else {
         return Some(1.0);
     };
-    let toxicity = s.number(entry, 0.0..=1.0)?;
+    // Toxiproxy takes no more digits: of the least numbers nothing is left.
+    let toxicity = s.number(entry, 0.0..=1.0)? as f32;
     if toxicity == 0.0 {
         s.problem(
             entry.span(),
-            "`toxicity` is 0: the fault works on no connection, so it cannot bite",
+            "`toxicity` is 0, or next to it: the fault works on no connection, so it cannot bite",
             "write a share above 0 and up to 1, or take the fault out",
         );
     }
-    Some(toxicity as f32)
+    Some(toxicity)
 }
 
 /// Reads the direction that a toxic works on, downstream by default; `None` if it is wrong, which is noted.

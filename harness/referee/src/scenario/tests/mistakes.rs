@@ -179,11 +179,13 @@ fn numbers_out_of_bounds_are_refused() {
         "1.5",
         &["from 0 to 1"],
     );
-    refused(
-        &with_fault("kind = \"timeout\"\ntoxicity = 0"),
-        "0",
-        &["cannot bite"],
-    );
+    for toxicity in ["0", "5e-324"] {
+        refused(
+            &with_fault(&format!("kind = \"timeout\"\ntoxicity = {toxicity}")),
+            toxicity,
+            &["cannot bite"],
+        );
+    }
     refused(
         &with_fault("kind = \"latency\"\nlatency = \"10ms\"\njitter = \"11ms\""),
         "\"11ms\"",

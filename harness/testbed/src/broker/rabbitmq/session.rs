@@ -107,7 +107,7 @@ impl AmqpSession {
 
     fn hear_new(&mut self, until: Instant) -> Result<Option<Heard>, String> {
         loop {
-            let next = self.conversation.next();
+            let next = self.conversation.hear();
             if let Some(heard) = next.map_err(|e| e.to_string())? {
                 return Ok(Some(heard));
             }
