@@ -317,10 +317,28 @@ fetch_redis() {
     (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root "${wanted[@]}" </dev/null >&2)
 }
 
+# unpack NAME FETCH FOLDER: has FETCH bring the distribution's packages into FOLDER/packages, and unpacks them into
+# FOLDER/unpacked.
+unpack() {
+    local name=$1 fetch=$2 folder=$3 package
+    if ! "$fetch" "$folder/packages"; then
+        # What the lists name may be replaced by now.
+        if [ "$(id -u)" != 0 ]; then
+            say "the packages could not be fetched. This needs root, once; then call again:"
+            die "  sudo apt-get update"
+        fi
+        apt-get update -qq </dev/null >&2
+        "$fetch" "$folder/packages" || die "apt-get could not fetch $name; what it said is above"
+    fi
+    for package in "$folder"/packages/*.deb; do
+        dpkg-deb -x "$package" "$folder/unpacked"
+    done
+}
+
 # The server that the machine has is linked to; else the distribution's packages are unpacked, not installed:
 # so no service is started, and nobody has to be root.
 install_redis() {
-    local new=$stack/redis.new found package
+    local new=$stack/redis.new found
     redis_works "$stack/redis" && return 0
     mkdir -p "$stack"
     rm -rf "$new"
@@ -330,18 +348,7 @@ install_redis() {
         ln -s "$found" "$new/bin/redis-server"
     elif have apt-get && have dpkg-deb; then
         say "unpacking Redis into .stack/redis"
-        if ! fetch_redis "$new/packages"; then
-            # What the lists name may be replaced by now.
-            if [ "$(id -u)" != 0 ]; then
-                say "the packages could not be fetched. This needs root, once; then call again:"
-                die "  sudo apt-get update"
-            fi
-            apt-get update -qq </dev/null >&2
-            fetch_redis "$new/packages" || die "apt-get could not fetch Redis; what it said is above"
-        fi
-        for package in "$new"/packages/*.deb; do
-            dpkg-deb -x "$package" "$new/unpacked"
-        done
+        unpack Redis fetch_redis "$new"
         # Its program may be a link to another one of the package.
         cp -L "$new/unpacked/usr/bin/redis-server" "$new/bin/redis-server"
         find "$new/unpacked" -name '*.so*' ! -type d -exec cp -P -t "$new/lib" {} +
@@ -397,7 +404,7 @@ fetch_rabbitmq() {
 # The server and the Erlang that the machine has are linked to; else the distribution's packages are unpacked, not
 # installed: so no service is started, no epmd either, and nobody has to be root.
 install_rabbitmq() {
-    local new=$stack/rabbitmq.new server package erts
+    local new=$stack/rabbitmq.new server erts
     rabbitmq_works "$stack/rabbitmq" && return 0
     mkdir -p "$stack"
     rm -rf "$new"
@@ -410,18 +417,7 @@ install_rabbitmq() {
             "$new/erlang"
     elif have apt-get && have dpkg-deb; then
         say "unpacking RabbitMQ and Erlang into .stack/rabbitmq"
-        if ! fetch_rabbitmq "$new/packages"; then
-            # What the lists name may be replaced by now.
-            if [ "$(id -u)" != 0 ]; then
-                say "the packages could not be fetched. This needs root, once; then call again:"
-                die "  sudo apt-get update"
-            fi
-            apt-get update -qq </dev/null >&2
-            fetch_rabbitmq "$new/packages" || die "apt-get could not fetch RabbitMQ; what it said is above"
-        fi
-        for package in "$new"/packages/*.deb; do
-            dpkg-deb -x "$package" "$new/unpacked"
-        done
+        unpack RabbitMQ fetch_rabbitmq "$new"
         mv "$new/unpacked/usr/lib/erlang" "$new/erlang"
         mv "$new"/unpacked/usr/lib/rabbitmq/lib/rabbitmq_server-* "$new/server"
         rm -rf "$new/unpacked/usr/lib/rabbitmq"

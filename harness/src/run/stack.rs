@@ -58,7 +58,7 @@ pub(crate) async fn start(
 /// where it is for `show`.
 pub(crate) async fn ready(scenario_run: &ScenarioRun<'_>, show: bool) -> Result<(), RunError> {
     for strategy in scenario_run.chosen() {
-        scenario_run.stack.broker(strategy.broker.kind())?;
+        scenario_run.stack.broker_info(strategy.broker.kind())?;
         if strategy.topology().has_cache {
             scenario_run.stack.cache()?;
         }

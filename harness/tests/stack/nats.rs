@@ -5,14 +5,15 @@ use crate::{not_done, programs, reaper};
 use harness::broker::nats::{self, DUPLICATE_WINDOW_DEFAULT};
 use harness::broker::{Broker, From, Next, Reader, Topic, Visible};
 use harness::identity::RunKey;
-use harness::scenario::NatsSync;
+use harness::process::Child;
+use harness::scenario::{Server, Victim};
 use harness::stack::data_folder::DataFolder;
-use harness::stack::nats_server::{NatsServer, nats_is_installed};
-use harness::stack::ports::{Reserved, reserve};
+use harness::stack::{Jit, Provider, ServerSettings, Stack, is_installed};
 use relays::NatsPublisher;
-use relays::config::NatsTarget;
+use relays::config::{BrokerKind, NatsTarget};
 use relays::publisher::{Offer, PublishError, Publisher};
 use relays::source::Event;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +22,8 @@ use tokio::sync::{OnceCell, watch};
 
 /// A server, with what it stands on.
 struct NatsBench {
-    server: NatsServer,
-    _port: Reserved<1>,
+    address: String,
+    stack: Stack,
     _folder: DataFolder,
 }
 
@@ -32,17 +33,28 @@ impl NatsBench {
         let folder = format!("outbox-harness-nats-{name}-{}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         let folder = DataFolder::make(&folder, None, &reaper).unwrap();
-        let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
-        std::fs::create_dir_all(&logs).unwrap();
-        let port = reserve::<1>().unwrap();
-        let number = port.numbers[0];
-        let sync = NatsSync::EveryTwoMinutes;
-        let started = NatsServer::start(&data, &logs, &programs(), number, sync, &reaper).await;
+        let provider = Provider::Local {
+            data: folder.path().join("data"),
+            logs: folder.path().join("logs"),
+            programs: programs(),
+            jit: Jit::C1,
+            settings: ServerSettings {
+                servers: BTreeSet::from([Server::NATS]),
+                ..ServerSettings::default()
+            },
+        };
+        let stack = Stack::start(provider, &reaper).await.unwrap();
+        let known = stack.broker_info(BrokerKind::Nats).unwrap();
         Self {
-            server: started.unwrap(),
-            _port: port,
+            address: known.address.clone(),
+            stack,
             _folder: folder,
         }
+    }
+
+    /// Returns its process, to be killed and started again.
+    fn server(&self) -> &Child {
+        self.stack.server(Victim::Server(Server::NATS)).unwrap()
     }
 }
 
@@ -53,11 +65,11 @@ async fn address() -> Option<&'static str> {
         return None;
     }
     let bench = SERVER.get_or_init(|| NatsBench::start("shared")).await;
-    Some(&bench.server.address)
+    Some(&bench.address)
 }
 
 fn is_missing() -> bool {
-    let missing = !nats_is_installed(&programs());
+    let missing = !is_installed(Server::NATS, &programs());
     if missing {
         not_done::not_done("NATS is not installed (`stack/install.sh nats`)");
     }
@@ -243,7 +255,7 @@ async fn given_a_server_that_is_killed_when_it_is_back_then_it_has_what_it_ackno
         return;
     }
     let bench = NatsBench::start("killed").await;
-    let address = &bench.server.address;
+    let address = &bench.address;
     let stream = Stream::new(address, DUPLICATE_WINDOW_DEFAULT).await;
     let (broker, name) = (Arc::clone(&stream.broker), stream.name.clone());
     let (tell, told) = std::sync::mpsc::channel();
@@ -263,7 +275,7 @@ async fn given_a_server_that_is_killed_when_it_is_back_then_it_has_what_it_ackno
     for number in 500..1_000 {
         assert_eq!(offer(&mut publisher, number), Ok(Offer::Taken));
     }
-    bench.server.child.kill().await.unwrap();
+    bench.server().kill().await.unwrap();
     let durable = loop {
         match publisher.durable() {
             Ok(_) => tokio::task::yield_now().await,
@@ -271,7 +283,7 @@ async fn given_a_server_that_is_killed_when_it_is_back_then_it_has_what_it_ackno
         }
     };
     publisher.abandon().await;
-    bench.server.child.restart().await.unwrap();
+    bench.server().restart().await.unwrap();
     let kept = stream.numbers().await;
     assert!(kept.len() as u64 >= durable, "{} < {durable}", kept.len());
 

@@ -2,7 +2,8 @@
 
 use super::not_done::not_done;
 use super::{commanded, only_run, programs, record, run};
-use harness::stack::nats_server::nats_is_installed;
+use harness::scenario::Server;
+use harness::stack::is_installed;
 use reports::record::Verdict;
 
 /// A way of each sort to publish, none of which has Kafka.
@@ -61,7 +62,7 @@ duplicated = 0
 #[test]
 fn given_nats_when_it_is_cut_off_and_killed_then_outboxes_lose_and_repeat_nothing_and_the_record_says_how_it_synced()
  {
-    if !nats_is_installed(&programs()) {
+    if !is_installed(Server::NATS, &programs()) {
         return not_done("NATS is not installed (`stack/install.sh nats`)");
     }
     let home = tempfile::tempdir().unwrap();

@@ -2,8 +2,10 @@
 //! it is, only the folder knows that is named after it; two-phase commits know it too, whose second side is a transaction
 //! of Kafka's ([`crate::recoverer`], and `two_phase` of the service).
 
+mod in_flight;
 pub(crate) mod kafka;
 pub(crate) mod nats;
+mod patience;
 mod publisher;
 pub(crate) mod rabbitmq;
 mod reports;

@@ -238,10 +238,8 @@ impl Reading {
 /// What of the topic the final read did not come to: partitions, their ends, open transactions.
 fn left_on_the_topic(history: &History) -> impl Iterator<Item = String> {
     let partitions = &history.partitions;
-    let scenario = &history.meta.scenario;
-    let mut strategies = scenario.strategies.iter();
-    let strategy = strategies.find(|strategy| strategy.name == history.meta.strategy);
-    let asked = scenario.workload.partitions.max(1);
+    let strategy = crate::view::strategy(history);
+    let asked = history.meta.scenario.workload.partitions.max(1);
     let wanted = strategy.map_or(asked, |s| s.broker.kind().partitions(asked));
     let absent = (0..wanted)
         .filter(|wanted| !partitions.iter().any(|p| p.partition == *wanted))

@@ -202,15 +202,7 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
 
 /// Why nobody feels a fault on a broker, or on a way to one, that no strategy has; `None` for a fault on anything else.
 fn without_broker(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
-    let server = match target {
-        Target::Side(server) | Target::Process(Victim::Server(server)) => server,
-        Target::Link(link) => link.server(),
-        Target::Broker
-        | Target::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)) => {
-            return None;
-        }
-    };
-    let Server::Broker(kind) = server else {
+    let Some(Server::Broker(kind)) = target.server() else {
         return None;
     };
     if strategies.iter().any(|s| s.broker == kind) {
@@ -227,17 +219,10 @@ fn without_broker(target: Target, strategies: &[Topology]) -> Option<(String, St
 
 /// Why nobody feels a fault on the cache, or on a way to it, and what to do; `None` for a fault on anything else.
 fn without_cache(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
-    let (server, of_relay) = match target {
-        Target::Side(server) | Target::Process(Victim::Server(server)) => (server, false),
-        Target::Link(link) => (link.server(), matches!(link.client(), Victim::Relay(_))),
-        Target::Broker
-        | Target::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)) => {
-            return None;
-        }
-    };
-    if server != Server::Redis {
+    if target.server() != Some(Server::Redis) {
         return None;
     }
+    let of_relay = matches!(target, Target::Link(Link::Relay(..)));
     if !strategies.iter().any(|s| s.has_cache) {
         let help = "give a strategy `cache = \"invalidate-after-commit\"` (kinds dual-write, polling, cdc and logical-message have that key), and [workload] a `read_share`";
         return Some((

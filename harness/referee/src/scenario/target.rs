@@ -35,6 +35,17 @@ impl Target {
         }
     }
 
+    /// Returns the server that it is on, itself or by a way to it; `None` for what is of no server, and where each
+    /// strategy has its own.
+    pub fn server(self) -> Option<Server> {
+        match self {
+            Self::Side(server) | Self::Process(Victim::Server(server)) => Some(server),
+            Self::Link(link) => Some(link.server()),
+            Self::Broker
+            | Self::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)) => None,
+        }
+    }
+
     /// Returns the links it covers (none for a process).
     pub fn links(self) -> Vec<Link> {
         let all = Link::ALL.into_iter();

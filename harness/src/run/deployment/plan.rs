@@ -65,7 +65,7 @@ impl<'a> Deployment<'a> {
             .numbers
             .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let kind = strategy.broker.kind();
-        let broker_address = stack.broker(kind)?.address.clone();
+        let broker_address = stack.broker_info(kind)?.address.clone();
         let broker = crate::broker::chosen(&strategy.broker, &broker_address);
         let partitions = kind.partitions(scenario.workload.partitions);
         let beside = parts.topics_beside(&topic_name);

@@ -165,3 +165,17 @@ pub trait OnTopic: Wire {
     /// Shows each header, by name, in the record's order.
     fn headers(&self, each: &mut dyn FnMut(&[u8], &[u8]));
 }
+
+/// Returns the value of the last header of this name that `walk` shows.
+fn last_named<'h>(
+    name: &str,
+    walk: impl FnOnce(&mut dyn FnMut(&'h [u8], &'h [u8])),
+) -> Option<&'h [u8]> {
+    let mut last = None;
+    walk(&mut |named, value| {
+        if named == name.as_bytes() {
+            last = Some(value);
+        }
+    });
+    last
+}

@@ -1,5 +1,6 @@
 //! Servers that only some scenarios need: each is a row, which says how it is found, started and stopped.
 
+use super::listening::Tries;
 use super::ports::ReservedPorts;
 use super::{ServerSettings, StackError, nats_server, rabbitmq_server, redis_server};
 use crate::process::reaper::Reaper;
@@ -79,11 +80,22 @@ pub(super) fn must_be_installed(server: Server, programs: &Path) -> Result<(), S
     })
 }
 
+/// The libraries in this folder first, then where those of the machine are looked for anyway: for `LD_LIBRARY_PATH`.
+pub(super) fn libraries(folder: &Path) -> String {
+    let own = folder.join("lib").display().to_string();
+    match std::env::var("LD_LIBRARY_PATH") {
+        Ok(more) if !more.is_empty() => format!("{own}:{more}"),
+        _ => own,
+    }
+}
+
 /// This is such a server that runs.
 pub(super) struct BesideServer {
     pub(super) server: Server,
     pub(super) started: StartedServer,
     pub(super) address: String,
+    /// Clients connect to this one.
+    pub(super) port: u16,
     // Also between its death and its restart.
     _ports: ReservedPorts,
 }
@@ -96,13 +108,14 @@ impl BesideServer {
         settings: &ServerSettings,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, StackError> {
-        let mut tries = 1;
+        let mut tries = Tries::first();
         loop {
             let reserved = super::ports::reserve_many(kind.ports).map_err(|reason| StackError {
                 doing: format!("choose ports for {}", kind.server.title()),
                 reason,
             })?;
             let numbers = reserved.numbers.clone();
+            let port = numbers.first().copied().unwrap_or_default();
             let starting = StartingServer {
                 data,
                 logs,
@@ -116,17 +129,12 @@ impl BesideServer {
                     return Ok(Self {
                         server: kind.server,
                         started,
-                        address: format!(
-                            "127.0.0.1:{}",
-                            numbers.first().copied().unwrap_or_default()
-                        ),
+                        address: format!("127.0.0.1:{port}"),
+                        port,
                         _ports: reserved,
                     });
                 }
-                Err(e) if tries < super::local::TRIES_MAX && super::ports::any_taken(&numbers) => {
-                    tracing::info!(reason = %e, "a port was taken meanwhile; trying others");
-                    tries += 1;
-                }
+                Err(e) if tries.once_more(&e, &numbers) => {}
                 Err(e) => return Err(e),
             }
         }

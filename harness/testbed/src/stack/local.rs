@@ -4,6 +4,7 @@ use super::beside::{self, BesideKind, BesideServer};
 use super::data_folder::DataFolder;
 use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::kept::state::{KeptServer, KeptState};
+use super::listening::Tries;
 use super::ports::Reserved;
 use super::postgres_client;
 use super::postgres_server::PostgresServer;
@@ -23,8 +24,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Starts with new ports when another server took one all the same.
-pub(super) const TRIES_MAX: u32 = 3;
 /// PostgreSQL's immediate shutdown takes some milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// So many ports are the servers' own: PostgreSQL, Toxiproxy, Kafka for the referee, Kafka's controller.
@@ -68,7 +67,7 @@ impl LocalStack {
         reaper: &Arc<Reaper>,
         reserve: impl Fn() -> Result<Reserved<PORTS>, String>,
     ) -> Result<Self, StackError> {
-        let mut tries = 1;
+        let mut tries = Tries::first();
         loop {
             let ports = reserve().map_err(|reason| StackError {
                 doing: "choose ports".into(),
@@ -76,10 +75,7 @@ impl LocalStack {
             })?;
             let numbers = ports.numbers;
             match Self::try_start(data, logs, programs, jit, reaper, ports).await {
-                Err(e) if tries < TRIES_MAX && ports::any_taken(&numbers) => {
-                    tracing::info!(reason = %e, "a port was taken meanwhile; trying others");
-                    tries += 1;
-                }
+                Err(e) if tries.once_more(&e, &numbers) => {}
                 result => return result,
             }
         }
@@ -205,15 +201,7 @@ impl LocalStack {
         let (_, proxies) = of_links.split_at(LINKS);
         let ways = Link::ALL.into_iter().zip(proxies);
         let ways = ways.filter(|(link, _)| link.server() == kind.server);
-        let routes = ways.map(|(link, proxy)| {
-            let listen = format!("127.0.0.1:{proxy}");
-            let route = Route {
-                upstream: beside.address.clone(),
-                connect: listen.clone(),
-                listen,
-            };
-            (link, route)
-        });
+        let routes = ways.map(|(link, proxy)| (link, route(*proxy, beside.port)));
         self.info.routes.extend(routes);
         let info = ServerInfo {
             address: beside.address.clone(),

@@ -10,9 +10,10 @@ mod kafka_client;
 mod kafka_server;
 pub mod kept;
 pub mod leftovers;
+mod listening;
 pub mod local;
 mod nats_client;
-pub mod nats_server;
+mod nats_server;
 pub mod ports;
 mod postgres_client;
 mod postgres_server;
@@ -218,15 +219,6 @@ pub fn cache_is_installed(programs: &Path) -> bool {
     is_installed(Server::Redis, programs)
 }
 
-/// Returns all servers but PostgreSQL and Toxiproxy that can be started from what is in this folder.
-pub fn installed_servers(programs: &Path) -> BTreeSet<Server> {
-    let all = Server::ALL
-        .into_iter()
-        .filter(|server| *server != Server::Postgres);
-    all.filter(|server| is_installed(*server, programs))
-        .collect()
-}
-
 /// Where a program of the PostgreSQL installation is, e.g. `pgbench`.
 pub async fn postgres_program(name: &str) -> Result<PathBuf, StackError> {
     let folder = postgres_server::find_programs(&[name]).await;
@@ -377,7 +369,7 @@ impl Stack {
     }
 
     /// Returns a broker; an Err says why this stack has none of that kind.
-    pub fn broker(&self, kind: BrokerKind) -> Result<&ServerInfo, StackError> {
+    pub fn broker_info(&self, kind: BrokerKind) -> Result<&ServerInfo, StackError> {
         let reason = match self {
             Self::Local(_) => "it was started without",
             Self::External(_) => {

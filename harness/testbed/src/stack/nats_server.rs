@@ -1,9 +1,9 @@
 //! A NATS server of our own, with JetStream: what it has acknowledged is in files, and survives its being killed.
 
 use super::beside::{BesideKind, StartedServer, StartingServer};
-use super::{StackError, nats_client, ports};
-use crate::process::reaper::Reaper;
-use crate::process::{Child, ChildSpec, Ready, Stop};
+use super::listening::start_on;
+use super::{StackError, nats_client};
+use crate::process::{ChildSpec, Ready, Stop};
 use crate::scenario::{NatsSync, Server};
 use futures::FutureExt;
 use std::collections::BTreeMap;
@@ -24,24 +24,20 @@ const SYNC_INTERVAL: &str = "nats_sync_interval";
 /// An event may have so many bytes, headers included: more than any workload makes.
 const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Whether the install script brought it.
-pub fn nats_is_installed(programs: &Path) -> bool {
-    program(programs).is_file()
-}
-
-fn program(programs: &Path) -> PathBuf {
-    programs.join(FOLDER).join(PROGRAM)
-}
-
 /// The row of NATS.
 pub(super) const KIND: BesideKind = BesideKind {
     server: Server::NATS,
     ports: 1,
     stop: Stop::default,
-    is_installed: nats_is_installed,
+    is_installed: |programs| program(programs).is_file(),
     start: |starting| start(starting).boxed(),
 };
 
+fn program(programs: &Path) -> PathBuf {
+    programs.join(FOLDER).join(PROGRAM)
+}
+
+/// Starts it with a folder of its own.
 async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError> {
     let StartingServer {
         data,
@@ -51,85 +47,48 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         settings,
         reaper,
     } = starting;
-    let port = ports.first().copied().ok_or_else(|| StackError {
+    let failed = |reason: String| StackError {
         doing: "start NATS".into(),
-        reason: "no port was reserved for it".into(),
-    })?;
+        reason,
+    };
+    let port = *ports
+        .first()
+        .ok_or_else(|| failed("no port was reserved for it".into()))?;
     let sync = settings.nats_sync;
-    let started = NatsServer::start(data, logs, programs, port, sync, reaper).await?;
+    let name = format!("outbox-harness-{}", uuid::Uuid::new_v4().simple());
+    let folder = data.join("nats");
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(folder.join(CONFIGURATION), configuration(&name, port, sync)))
+        .map_err(|e| failed(format!("{}: {e}", folder.display())))?;
+    let address = format!("127.0.0.1:{port}");
+    let asked = address.clone();
+    let spec = ChildSpec {
+        name: "nats-server".into(),
+        program: program(programs),
+        args: vec!["--config".into(), CONFIGURATION.into()],
+        env: Vec::new(),
+        user: None,
+        folder: Some(folder),
+        log: logs.join("nats-server.log"),
+        ready: Ready::Answers(Arc::new(move || {
+            let (address, name) = (asked.clone(), name.clone());
+            // Any server of NATS says something alike; ours must be the one.
+            async move {
+                let told = nats_client::info(&address).await;
+                told.is_ok_and(|told| told.name == name && told.jetstream)
+            }
+            .boxed()
+        })),
+        ready_within: READY_WITHIN,
+    };
+    let child = start_on(port, spec, reaper).await.map_err(failed)?;
+    let version = nats_client::info(&address).await.map_err(failed)?.version;
     Ok(StartedServer {
-        child: started.child,
+        child,
         helpers: Vec::new(),
-        version: started.version,
+        version,
         settings: BTreeMap::from([(SYNC_INTERVAL.to_owned(), sync.name().to_owned())]),
     })
-}
-
-/// This is a NATS server that runs, with its address and its version.
-pub struct NatsServer {
-    /// It is killed and started again by this.
-    pub child: Child,
-    /// This is its `host:port`, around all proxies.
-    pub address: String,
-    /// This is its version, as it says it.
-    pub version: String,
-}
-
-impl NatsServer {
-    /// Starts it on `port`, with a folder of its own under `data`; an error says why it did not start.
-    pub async fn start(
-        data: &Path,
-        logs: &Path,
-        programs: &Path,
-        port: u16,
-        sync: NatsSync,
-        reaper: &Arc<Reaper>,
-    ) -> Result<Self, StackError> {
-        let failed = |reason: String| StackError {
-            doing: "start NATS".into(),
-            reason,
-        };
-        let name = format!("outbox-harness-{}", uuid::Uuid::new_v4().simple());
-        let folder = data.join("nats");
-        std::fs::create_dir_all(&folder)
-            .and_then(|()| {
-                std::fs::write(folder.join(CONFIGURATION), configuration(&name, port, sync))
-            })
-            .map_err(|e| failed(format!("{}: {e}", folder.display())))?;
-        let address = format!("127.0.0.1:{port}");
-        let asked = address.clone();
-        let spec = ChildSpec {
-            name: "nats-server".into(),
-            program: program(programs),
-            args: vec!["--config".into(), CONFIGURATION.into()],
-            env: Vec::new(),
-            user: None,
-            folder: Some(folder),
-            log: logs.join("nats-server.log"),
-            ready: Ready::Answers(Arc::new(move || {
-                let (address, name) = (asked.clone(), name.clone());
-                // Any server of NATS says something alike; ours must be the one.
-                async move {
-                    let told = nats_client::info(&address).await;
-                    told.is_ok_and(|told| told.name == name && told.jetstream)
-                }
-                .boxed()
-            })),
-            ready_within: READY_WITHIN,
-        };
-        let child = Child::start(spec, reaper)
-            .await
-            .map_err(|e| failed(e.to_string()))?;
-        if !child.pid().is_some_and(|pid| ports::is_held_by(port, pid)) {
-            return Err(failed(format!("port {port} is held by another process")));
-        }
-        let version = nats_client::info(&address).await.map_err(failed)?.version;
-        Ok(Self {
-            child,
-            address,
-            version,
-        })
-    }
 }
 
 fn configuration(name: &str, port: u16, sync: NatsSync) -> String {

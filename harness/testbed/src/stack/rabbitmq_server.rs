@@ -3,9 +3,8 @@
 //! Erlang is started without the scripts of a distribution: they change users, and start an epmd that nobody ends.
 
 use super::StackError;
-use super::beside::{BesideKind, StartedServer, StartingServer};
-use super::ports::is_held_by;
-use super::redis_server::libraries;
+use super::beside::{BesideKind, StartedServer, StartingServer, libraries};
+use super::listening::start_on;
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready, Stop};
 use crate::scenario::Server;
@@ -105,13 +104,7 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         ready: Ready::Answers(Arc::new(move || answers(clients).boxed())),
         ready_within: READY_WITHIN,
     };
-    let child = Child::start(spec, reaper)
-        .await
-        .map_err(|e| failed(e.to_string()))?;
-    // Any RabbitMQ answers alike; ours must be the one.
-    if !child.pid().is_some_and(|pid| is_held_by(clients, pid)) {
-        return Err(failed(format!("port {clients} is held by another process")));
-    }
+    let child = start_on(clients, spec, reaper).await.map_err(failed)?;
     remember_streams(&child, clients).await?;
     Ok(StartedServer {
         child,
@@ -162,13 +155,7 @@ async fn start_epmd(
         })),
         ready_within: EPMD_READY_WITHIN,
     };
-    let epmd = Child::start(spec, reaper)
-        .await
-        .map_err(|e| failed(e.to_string()))?;
-    if !epmd.pid().is_some_and(|pid| is_held_by(port, pid)) {
-        return Err(failed(format!("port {port} is held by another process")));
-    }
-    Ok(epmd)
+    start_on(port, spec, reaper).await.map_err(failed)
 }
 
 /// Whether a broker answers the first words of AMQP: with a method, not with another version of the protocol.

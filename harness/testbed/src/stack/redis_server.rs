@@ -1,8 +1,9 @@
 //! A Redis of our own, as a cache: all in memory, nothing is written to a disk, so a kill empties it.
 
-use super::beside::{BesideKind, StartedServer, StartingServer};
+use super::beside::{BesideKind, StartedServer, StartingServer, libraries};
+use super::listening::start_on;
 use super::{StackError, redis_client};
-use crate::process::{Child, ChildSpec, Ready, Stop};
+use crate::process::{ChildSpec, Ready, Stop};
 use crate::scenario::Server;
 use futures::FutureExt;
 use std::collections::BTreeMap;
@@ -67,16 +68,7 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         })),
         ready_within: READY_WITHIN,
     };
-    let child = Child::start(spec, reaper)
-        .await
-        .map_err(|e| failed(e.to_string()))?;
-    // Any Redis answers alike; ours must be the one.
-    if !child
-        .pid()
-        .is_some_and(|pid| super::ports::is_held_by(port, pid))
-    {
-        return Err(failed(format!("port {port} is held by another process")));
-    }
+    let child = start_on(port, spec, reaper).await.map_err(failed)?;
     let version = redis_client::version(&address).await.map_err(failed)?;
     Ok(StartedServer {
         child,
@@ -100,15 +92,6 @@ fn arguments(port: u16) -> Vec<String> {
         ["--maxmemory-policy", "noeviction"],
     ];
     settings.concat().into_iter().map(str::to_owned).collect()
-}
-
-/// The libraries of what was unpacked into this folder first, then where those of the machine are looked for anyway.
-pub(super) fn libraries(folder: &Path) -> String {
-    let own = folder.join("lib").display().to_string();
-    match std::env::var("LD_LIBRARY_PATH") {
-        Ok(more) if !more.is_empty() => format!("{own}:{more}"),
-        _ => own,
-    }
 }
 
 #[cfg(test)]

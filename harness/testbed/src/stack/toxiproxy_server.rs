@@ -1,7 +1,7 @@
 //! A Toxiproxy of our own.
 
 use super::StackError;
-use super::ports;
+use super::listening::start_on;
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready};
 use crate::toxiproxy::ToxiproxyClient;
@@ -63,13 +63,7 @@ impl ToxiproxyServer {
             })),
             ready_within: READY_WITHIN,
         };
-        let child = Child::start(spec, reaper)
-            .await
-            .map_err(|e| failed(e.to_string()))?;
-        // Any Toxiproxy answers that question alike; ours must be the one.
-        if !child.pid().is_some_and(|pid| ports::is_held_by(port, pid)) {
-            return Err(failed(format!("port {port} is held by another process")));
-        }
+        let child = start_on(port, spec, reaper).await.map_err(failed)?;
         let version = ask_version(&url).await.map_err(failed)?;
         Ok(Self {
             child,

@@ -67,7 +67,7 @@ async fn start() -> Mutex<TestRabbit> {
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     assert_eq!(stack.info().kafka(), None);
-    let known = stack.broker(BrokerKind::RabbitMq).unwrap();
+    let known = stack.broker_info(BrokerKind::RabbitMq).unwrap();
     assert!(known.version.starts_with(char::is_numeric), "{known:?}");
     Mutex::new(TestRabbit {
         address: known.address.clone(),

@@ -22,6 +22,8 @@
 
 use super::persistence_of;
 use super::prefix::CompletionRing;
+use crate::broker::in_flight::InFlight;
+use crate::broker::patience::Patience;
 use crate::broker::reports::Reports;
 use crate::config::KafkaTarget;
 use crate::publisher::{Delivery, Offer, PublishError, Publisher};
@@ -48,12 +50,6 @@ const QUEUE_KIB: &str = "16384";
 const BATCH_BYTES: u32 = 500_000;
 /// This is the longest that librdkafka knows: it is the pump that decides when to give up.
 const SOCKET_TIMEOUT_MS: &str = "300000";
-/// How long a report may stay away on a link that is not slow.
-const PATIENCE_MIN: Duration = Duration::from_secs(10);
-/// No report may stay away for longer than this, however slow the link is.
-const PATIENCE_MAX: Duration = Duration::from_secs(300);
-/// Bytes a second that a link is trusted to bring across, until it has shown that it does not.
-const RATE_MIN: u32 = 20_000;
 /// One attempt to learn about the topic takes no longer than this.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// A producer that has not reached the broker for so long may hang on a connection that is dead.
@@ -159,65 +155,9 @@ pub struct KafkaPublisher {
     taken: u64,
     durable: u64,
     in_flight: InFlight,
-    /// Producers in a row that were given up without a single report.
-    fruitless: u32,
+    patience: Patience,
     /// When the producer was made.
     made: Instant,
-}
-
-/// How many bytes are in flight: the sizes of the events, by their positions in the ring.
-#[derive(Debug)]
-struct InFlight {
-    sizes: Box<[u32]>,
-    bytes: u64,
-    /// This is the size in bytes of the largest event that was taken since positions began at 0.
-    largest: u32,
-}
-
-impl InFlight {
-    fn new(capacity: u64) -> Self {
-        Self {
-            sizes: (0..capacity).map(|_| 0).collect(),
-            bytes: 0,
-            largest: 0,
-        }
-    }
-
-    fn index(&self, position: u64) -> usize {
-        (position % self.sizes.len() as u64) as usize
-    }
-
-    fn takes(&mut self, position: u64, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let index = self.index(position);
-        self.sizes[index] = bytes;
-        self.bytes += u64::from(bytes);
-        self.largest = self.largest.max(bytes);
-    }
-
-    fn settles(&mut self, positions: std::ops::Range<u64>) {
-        for position in positions {
-            self.bytes -= u64::from(self.sizes[self.index(position)]);
-        }
-    }
-
-    fn clear(&mut self) {
-        (self.bytes, self.largest) = (0, 0);
-    }
-
-    /// Bytes that can be in the one request that is on its way.
-    fn outstanding(&self) -> u64 {
-        self.bytes.min(u64::from(self.largest.max(BATCH_BYTES)))
-    }
-}
-
-/// How long a report may stay away with so many bytes on their way, after so many producers on
-/// which none came.
-fn patience(outstanding: u64, fruitless: u32) -> Duration {
-    let crossing = Duration::from_millis(outstanding * 1_000 / u64::from(RATE_MIN));
-    (PATIENCE_MIN + crossing)
-        .saturating_mul(1 << fruitless.min(10))
-        .min(PATIENCE_MAX)
 }
 
 impl KafkaPublisher {
@@ -233,7 +173,7 @@ impl KafkaPublisher {
             taken: 0,
             durable: 0,
             in_flight,
-            fruitless: 0,
+            patience: Patience::default(),
             made: Instant::now(),
         }
     }
@@ -425,7 +365,7 @@ impl Publisher for KafkaPublisher {
     }
 
     fn patience(&self) -> Duration {
-        patience(self.in_flight.outstanding(), self.fruitless)
+        self.patience.with(self.in_flight.outstanding(BATCH_BYTES))
     }
 
     fn deliveries(&mut self, each: impl FnMut(Delivery)) {
@@ -451,11 +391,7 @@ impl Publisher for KafkaPublisher {
         let Some(producer) = self.producer.take() else {
             return;
         };
-        if self.reported() > 0 {
-            self.fruitless = 0;
-        } else if self.taken > 0 {
-            self.fruitless += 1;
-        }
+        self.patience.gave_up(self.taken, self.reported());
         self.start_over();
         // Both block: the purge until the broker threads have emptied their queues (later messages
         // go before earlier ones, or with them), the drop until librdkafka's threads have ended.
@@ -473,44 +409,11 @@ impl Publisher for KafkaPublisher {
 mod tests {
     use super::*;
 
-    const EVENT_MAX: u64 = 1 << 20;
-
-    #[test]
-    fn given_any_link_when_producers_are_given_up_then_patience_grows_until_the_largest_event_crosses()
-     {
-        for rate in [4_000, 10_000, 50_000, 500_000] {
-            let needed = Duration::from_secs(EVENT_MAX / rate);
-            let enough = (0..6).any(|fruitless| patience(EVENT_MAX, fruitless) > needed);
-            assert!(enough, "{rate} bytes a second");
-        }
-        assert_eq!(patience(EVENT_MAX, u32::MAX), PATIENCE_MAX);
-    }
-
     #[test]
     fn given_a_link_of_fifty_kilobytes_a_second_when_a_batch_crosses_then_the_first_producer_waits()
     {
-        assert!(patience(u64::from(BATCH_BYTES), 0) > Duration::from_secs(2 * 10));
-        assert!(patience(600_000, 0) > Duration::from_secs(2 * 12));
-        // And what is small and lost is not waited for much longer than on a fast link
-        assert!(patience(1_000, 0) < PATIENCE_MIN + Duration::from_secs(1));
-    }
-
-    #[test]
-    fn given_events_of_any_size_when_a_prefix_settles_then_the_rest_is_in_flight() {
-        let mut in_flight = InFlight::new(64);
-        let mut settled = 0;
-        for position in 0..1_000_u64 {
-            in_flight.takes(position, 10_000 + position as usize);
-            if position % 60 == 59 {
-                in_flight.settles(settled..position);
-                settled = position;
-                assert_eq!(in_flight.bytes, 10_000 + position);
-            }
-        }
-        in_flight.settles(settled..1_000);
-        assert_eq!((in_flight.bytes, in_flight.outstanding()), (0, 0));
-        in_flight.takes(1_000, 600_000);
-        in_flight.takes(1_001, 600_000);
-        assert_eq!(in_flight.outstanding(), 600_000);
+        let first = Patience::default();
+        assert!(first.with(u64::from(BATCH_BYTES)) > Duration::from_secs(2 * 10));
+        assert!(first.with(600_000) > Duration::from_secs(2 * 12));
     }
 }

@@ -17,6 +17,7 @@ use super::connection::{Connection, SocketWatch, ask};
 use super::reply::{ABOUT_STREAM, PublishReply};
 use super::unsettled::Unsettled;
 use super::wire::Publication;
+use crate::broker::patience::Patience;
 use crate::config::{NatsTarget, nats_stream};
 use crate::publisher::{Delivery, Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;
@@ -37,12 +38,6 @@ const SEND_BYTES: usize = 64 * 1024;
 const WORTH_A_LOOK: u64 = IN_FLIGHT_MAX as u64 / 8;
 /// A connection, and the stream's description, must be there within this time.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// How long an answer may stay away on a link that is not slow.
-const PATIENCE_MIN: Duration = Duration::from_secs(10);
-/// No answer may stay away for longer than this, however slow the link is.
-const PATIENCE_MAX: Duration = Duration::from_secs(300);
-/// Bytes a second that a link is trusted to bring across, until it has shown that it does not.
-const RATE_MIN: u32 = 20_000;
 
 /// Publishes to one topic.
 pub struct NatsPublisher {
@@ -51,8 +46,7 @@ pub struct NatsPublisher {
     link: RefCell<Option<Link>>,
     /// Whether somebody wants to know of each delivery.
     keeps_deliveries: bool,
-    /// Connections in a row that were given up without a single answer.
-    fruitless: u32,
+    patience: Patience,
 }
 
 /// One connection, and what is on its way there.
@@ -161,15 +155,6 @@ impl Link {
     }
 }
 
-/// How long an answer may stay away when the largest event has so many bytes, after so many connections on which none
-/// came. Each answer is a report, so no more than one event has to cross a slow link for it.
-fn patience(largest_bytes: u32, fruitless: u32) -> Duration {
-    let crossing = Duration::from_millis(u64::from(largest_bytes) * 1_000 / u64::from(RATE_MIN));
-    (PATIENCE_MIN + crossing)
-        .saturating_mul(1 << fruitless.min(10))
-        .min(PATIENCE_MAX)
-}
-
 impl NatsPublisher {
     /// Makes a publisher for this topic, which connects later.
     pub fn new(target: NatsTarget) -> Self {
@@ -177,7 +162,7 @@ impl NatsPublisher {
             target,
             link: RefCell::new(None),
             keeps_deliveries: false,
-            fruitless: 0,
+            patience: Patience::default(),
         }
     }
 
@@ -325,10 +310,9 @@ impl Publisher for NatsPublisher {
     }
 
     fn patience(&self) -> Duration {
-        patience(
-            self.of_link(|link| link.unsettled.largest_bytes()),
-            self.fruitless,
-        )
+        // Each answer is a report, so no more than one event has to cross a slow link for it.
+        let largest_bytes = self.of_link(|link| link.unsettled.largest_bytes());
+        self.patience.with(u64::from(largest_bytes))
     }
 
     fn deliveries(&mut self, each: impl FnMut(Delivery)) {
@@ -354,11 +338,7 @@ impl Publisher for NatsPublisher {
         let Some(link) = self.link.borrow_mut().take() else {
             return;
         };
-        if link.reported > 0 {
-            self.fruitless = 0;
-        } else if link.unsettled.taken() > 0 {
-            self.fruitless += 1;
-        }
+        self.patience.gave_up(link.unsettled.taken(), link.reported);
     }
 }
 

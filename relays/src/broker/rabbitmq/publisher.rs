@@ -22,13 +22,14 @@
 use super::acknowledged::Acknowledged;
 use super::line::{Line, Speaker};
 use crate::amqp::{Heard, request};
+use crate::broker::in_flight::InFlight;
+use crate::broker::patience::Patience;
 use crate::broker::reports::Reports;
 use crate::config::RabbitMqTarget;
 use crate::publisher::{Delivery, Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;
 use crate::source::Event;
 use crate::trace::NO_OFFSET;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
@@ -41,14 +42,8 @@ const IN_FLIGHT_MAX: u64 = 4_096;
 const IN_FLIGHT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Reports that are worth a look before all are there: they make room for as many events.
 const WORTH_A_LOOK: u64 = IN_FLIGHT_MAX / 8;
-/// How long a report may stay away on a link that is not slow.
-const PATIENCE_MIN: Duration = Duration::from_secs(10);
-/// No report may stay away for longer than this, however slow the link is.
-const PATIENCE_MAX: Duration = Duration::from_secs(300);
-/// Bytes a second that a link is trusted to bring across, until it has shown that it does not.
-const RATE_MIN: u64 = 20_000;
 /// The broker confirms at the latest when it has got so many bytes more.
-const CONFIRMED_BYTES: u64 = 256 * 1024;
+const CONFIRMED_BYTES: u32 = 256 * 1024;
 /// The end of an abandoned connection's task is waited for no longer than this.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -191,13 +186,8 @@ pub struct RabbitMqPublisher {
     kept: Option<mpsc::Receiver<Delivery>>,
     taken: u64,
     durable: u64,
-    /// The sizes of the events in flight, oldest first.
-    sizes: VecDeque<u32>,
-    in_flight_bytes: u64,
-    /// This is the size in bytes of the largest event that was taken since positions began at 0.
-    largest: u32,
-    /// Connections in a row that were given up without a single report.
-    fruitless: u32,
+    in_flight: InFlight,
+    patience: Patience,
 }
 
 impl RabbitMqPublisher {
@@ -210,10 +200,8 @@ impl RabbitMqPublisher {
             kept: None,
             taken: 0,
             durable: 0,
-            sizes: VecDeque::new(),
-            in_flight_bytes: 0,
-            largest: 0,
-            fruitless: 0,
+            in_flight: InFlight::new(IN_FLIGHT_MAX),
+            patience: Patience::default(),
         }
     }
 
@@ -228,8 +216,7 @@ impl RabbitMqPublisher {
     /// Positions count from 0 again; what is reported of earlier ones goes nowhere.
     fn start_over(&mut self) {
         (self.taken, self.durable) = (0, 0);
-        self.sizes.clear();
-        (self.in_flight_bytes, self.largest) = (0, 0);
+        self.in_flight.clear();
         let (traced, kept) = self.kept.is_some().then(mpsc::channel).unzip();
         self.state = Arc::new(LineState::new(traced));
         self.kept = kept;
@@ -254,18 +241,8 @@ impl RabbitMqPublisher {
         in_flight == 0
             || (is_known_to_take
                 && in_flight < IN_FLIGHT_MAX
-                && self.in_flight_bytes + bytes <= IN_FLIGHT_BYTES_MAX)
+                && self.in_flight.bytes() + bytes <= IN_FLIGHT_BYTES_MAX)
     }
-}
-
-/// How long a report may stay away with so many bytes on their way, of which the largest event has so many, after so
-/// many connections on which none came.
-fn patience(in_flight_bytes: u64, largest: u32, fruitless: u32) -> Duration {
-    let outstanding = in_flight_bytes.min(CONFIRMED_BYTES.max(u64::from(largest)));
-    let crossing = Duration::from_millis(outstanding * 1_000 / RATE_MIN);
-    (PATIENCE_MIN + crossing)
-        .saturating_mul(1 << fruitless.min(10))
-        .min(PATIENCE_MAX)
 }
 
 impl Publisher for RabbitMqPublisher {
@@ -326,10 +303,7 @@ impl Publisher for RabbitMqPublisher {
             return Err(refused);
         }
         self.state.news.notify_one();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.sizes.push_back(bytes);
-        self.in_flight_bytes += u64::from(bytes);
-        self.largest = self.largest.max(bytes);
+        self.in_flight.takes(self.taken, bytes);
         self.taken += 1;
         Ok(Offer::Taken)
     }
@@ -351,9 +325,7 @@ impl Publisher for RabbitMqPublisher {
 
     fn durable_despite_failure(&mut self) -> u64 {
         let durable = self.state.durable.load(Ordering::Acquire);
-        for bytes in self.sizes.drain(..(durable - self.durable) as usize) {
-            self.in_flight_bytes -= u64::from(bytes);
-        }
+        self.in_flight.settles(self.durable..durable);
         self.durable = durable;
         durable
     }
@@ -363,7 +335,8 @@ impl Publisher for RabbitMqPublisher {
     }
 
     fn patience(&self) -> Duration {
-        patience(self.in_flight_bytes, self.largest, self.fruitless)
+        self.patience
+            .with(self.in_flight.outstanding(CONFIRMED_BYTES))
     }
 
     fn deliveries(&mut self, each: impl FnMut(Delivery)) {
@@ -385,11 +358,7 @@ impl Publisher for RabbitMqPublisher {
         let Some(line) = self.line.take() else {
             return;
         };
-        if self.reported() > 0 {
-            self.fruitless = 0;
-        } else if self.taken > 0 {
-            self.fruitless += 1;
-        }
+        self.patience.gave_up(self.taken, self.reported());
         self.start_over();
         // With the task goes the connection.
         line.abort();
@@ -409,27 +378,4 @@ impl Drop for RabbitMqPublisher {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn given_any_link_when_connections_are_given_up_then_patience_grows_until_the_largest_event_crosses()
-     {
-        const EVENT_MAX: u32 = 1 << 20;
-        for rate in [4_000, 10_000, 50_000, 500_000] {
-            let needed = Duration::from_secs(u64::from(EVENT_MAX) / rate);
-            let enough = (0..6)
-                .any(|fruitless| patience(u64::from(EVENT_MAX), EVENT_MAX, fruitless) > needed);
-            assert!(enough, "{rate} bytes a second");
-        }
-        assert_eq!(
-            patience(u64::MAX / 2_000, EVENT_MAX, u32::MAX),
-            PATIENCE_MAX
-        );
-        // And what is small and lost is not waited for much longer than on a fast link
-        assert!(patience(1_000, 500, 0) < PATIENCE_MIN + Duration::from_secs(1));
-    }
 }

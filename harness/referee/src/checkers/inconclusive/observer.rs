@@ -105,9 +105,7 @@ fn left_out(join: &Join<'_>) -> String {
 
 /// The broker of the strategy that ran.
 fn broker_of(history: &History) -> Server {
-    let meta = &history.meta;
-    let mut strategies = meta.scenario.strategies.iter();
-    let of_it = strategies.find(|strategy| strategy.name == meta.strategy);
+    let of_it = crate::view::strategy(history);
     of_it.map_or(Server::KAFKA, |strategy| {
         Server::Broker(strategy.broker.kind())
     })

@@ -1,6 +1,6 @@
 //! A record of a Kafka consumer, as those look at it who know no broker.
 
-use crate::broker::OnTopic;
+use crate::broker::{OnTopic, last_named};
 use rdkafka::bindings;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Timestamp};
@@ -51,13 +51,7 @@ impl Wire for KafkaRecord<'_> {
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
-        let mut last = None;
-        self.walk(|named, value| {
-            if named == name.as_bytes() {
-                last = Some(value);
-            }
-        });
-        last
+        last_named(name, |each| self.walk(each))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A record of a stream, as those look at it who know no broker.
 
 use super::OWN_KEY;
-use crate::broker::OnTopic;
+use crate::broker::{OnTopic, last_named};
 use referee::envelope::Wire;
 use relays::amqp::{Delivered, TableValue, walk};
 
@@ -48,13 +48,7 @@ impl Wire for RabbitMqRecord<'_> {
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
-        let mut last = None;
-        self.walk(|named, value| {
-            if named == name.as_bytes() {
-                last = Some(value);
-            }
-        });
-        last
+        last_named(name, |each| self.walk(each))
     }
 }
 

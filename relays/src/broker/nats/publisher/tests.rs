@@ -272,15 +272,3 @@ async fn given_what_no_server_takes_when_it_is_offered_then_the_error_names_the_
     assert!(error.reason.contains("max_payload"), "{error}");
     assert_eq!(publisher.taken(), 0);
 }
-
-#[test]
-fn given_any_link_when_connections_are_given_up_then_patience_grows_until_the_largest_event_crosses()
- {
-    for rate in [4_000, 10_000, 50_000, 500_000] {
-        let needed = Duration::from_secs((1 << 20) / rate);
-        let enough = (0..6).any(|fruitless| patience(1 << 20, fruitless) > needed);
-        assert!(enough, "{rate} bytes a second");
-    }
-    assert_eq!(patience(1 << 20, u32::MAX), PATIENCE_MAX);
-    assert!(patience(1_000, 0) < PATIENCE_MIN + Duration::from_secs(1));
-}
