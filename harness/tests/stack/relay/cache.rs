@@ -38,7 +38,7 @@ async fn given_a_cut_of_the_link_to_the_cache_when_it_is_back_then_no_event_and_
 
             // Then the outbox keeps what is not invalidated, since the last version is not out of the cache
             assert_eq!(read_all(&target).await.unwrap().len(), orders.len());
-            assert!(!fixture.pending().await.is_empty());
+            assert!(fixture.rows().await > 0);
             fixture.set_proxy(true).await;
             fixture.wait_until_worked_off(2_000).await;
             relay.terminate().await;
