@@ -2,32 +2,18 @@
 
 pub use crate::broker::BrokerKind;
 use crate::cache::{CacheFill, CacheMode};
+pub use crate::database::DatabaseKind;
 use crate::publish::PublishPolicy;
 pub use crate::rabbitmq::{QueueKind, RabbitMqTarget, stream_of};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+mod database;
 mod nats;
 
+pub use database::{DatabaseTarget, MariaDbTarget, PostgresTarget};
 pub use nats::{NatsTarget, nats_stream, nats_subjects};
-
-/// This says how to reach PostgreSQL, and which schema belongs to this strategy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PostgresTarget {
-    /// This is the server's host name or address, or the proxy's where the link is proxied.
-    pub host: String,
-    /// This is the TCP port of the server, or the proxy's where the link is proxied.
-    pub port: u16,
-    /// Sessions log in as this role.
-    pub user: String,
-    /// This is the password of the role.
-    pub password: String,
-    /// Sessions connect to the database of this name, in which the strategy's schema is: the stack's, or the strategy's own.
-    pub database: String,
-    /// Schema that holds `orders` and `outbox`, or `events`.
-    pub schema: String,
-}
 
 /// This says what of PostgreSQL a strategy has for itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

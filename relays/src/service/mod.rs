@@ -7,16 +7,19 @@ mod appending;
 mod caching;
 mod change;
 mod connections;
+mod database_error;
 mod dual_write;
 mod event;
 mod finishing;
 mod foreign;
 mod http;
+mod mariadb_orders;
 mod monitor;
 mod orders;
 mod outbox;
 mod producer;
 mod reading;
+mod session;
 mod steps;
 mod transaction;
 mod two_phase;
@@ -30,7 +33,8 @@ use crate::trace::Trace;
 use axum::serve::ListenerExt;
 use caching::{Invalidation, OrderCache};
 use change::{Change, HOLD_MAX, Outcome};
-use connections::{ANSWER_WITHIN, Connections, DatabaseError};
+use connections::{ANSWER_WITHIN, Connections};
+use database_error::DatabaseError;
 use dual_write::DualWrite;
 use foreign::ForeignStatements;
 use monitor::{Monitor, ServiceReporter};
@@ -38,6 +42,7 @@ use orders::{Announcement, Orders};
 use outbox::Outbox;
 use producer::EventProducer;
 use reading::OrderReader;
+use session::Login;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +112,7 @@ pub async fn serve_until(
         session = session.options([("synchronous_commit", "on")]);
     }
     let connections = tokio::select! {
-        connections = Connections::open(session.clone(), config.postgres_connections) => connections?,
+        connections = Connections::open(Login::Postgres(Box::new(session.clone())), config.postgres_connections) => connections?,
         () = &mut stop => return Ok(()),
     };
     let monitor = Arc::new(Monitor::default());
