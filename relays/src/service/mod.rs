@@ -101,13 +101,14 @@ pub async fn serve_until(
             publish_timeout_ms, ..
         } => HOLD_MAX + 2 * producer::delivery_within(Some(*publish_timeout_ms)),
     };
-    let mut session = orders::session(&config.postgres, wait + 2 * ANSWER_WITHIN);
+    let postgres = config.database.postgres()?;
+    let mut session = orders::session(postgres, wait + 2 * ANSWER_WITHIN);
     if let WritePathConfig::TwoPhase { .. } = &config.write_path {
         // Kafka is told to commit what was decided: a server that crashes must not forget that.
         session = session.options([("synchronous_commit", "on")]);
     }
     let connections = tokio::select! {
-        connections = Connections::open(session.clone(), config.postgres_connections) => connections?,
+        connections = Connections::open(session.clone(), config.database_connections) => connections?,
         () = &mut stop => return Ok(()),
     };
     let monitor = Arc::new(Monitor::default());
@@ -171,7 +172,7 @@ pub async fn serve_until(
             };
             let lent = Arc::clone(&connections);
             let noted = (monitor, trace.clone());
-            let life = (session, config.postgres.schema);
+            let life = (session, postgres.schema.clone());
             let participants = Participants::open(producers, settings, life, lent, noted);
             let participants = tokio::select! {
                 participants = participants => participants,
@@ -208,8 +209,8 @@ fn check(config: &ServiceConfig) -> Result<(), String> {
     if config.cache.is_some() && !reads_orders {
         return Err("`cache` goes with a dual write or an outbox of this project alone".into());
     }
-    if config.postgres_connections == 0 {
-        return Err("`postgres_connections` is 0: the service needs at least 1".into());
+    if config.database_connections == 0 {
+        return Err("`database_connections` is 0: the service needs at least 1".into());
     }
     if config.run.is_empty() || !config.run.bytes().all(|c| c.is_ascii_hexdigit()) {
         return Err(format!("`run` is `{}`: it takes hex digits", config.run));
