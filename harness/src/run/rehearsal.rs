@@ -12,7 +12,7 @@ use crate::fence::patience::Patience;
 use crate::observer::Observer;
 use crate::scenario::{BrokerChoice, Scenario, Strategy, StrategyKind};
 use crate::workload::{self, Progress};
-use relays::config::{DatabaseKind, CommitMode, WriteOrder};
+use relays::config::{CommitMode, DatabaseKind, WriteOrder};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -110,9 +110,11 @@ pub(crate) async fn rehearse(
         }
     }
     for (database, broker) in systems {
-        strategy::in_deployment(&context, &dual_write(database, broker), async |deployment| {
-            place_orders(&context, deployment, rehearsal).await
-        })
+        strategy::in_deployment(
+            &context,
+            &dual_write(database, broker),
+            async |deployment| place_orders(&context, deployment, rehearsal).await,
+        )
         .await?;
     }
     Ok(())
