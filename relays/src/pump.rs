@@ -83,7 +83,11 @@ fn from_source(
     trace: Trace,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), String> {
+    let postgres = config.database.postgres()?.clone();
     match config.source {
+        SourceConfig::Binlog => {
+            Err("the binlog is MariaDB's, and the database is PostgreSQL".into())
+        }
         SourceConfig::Polling {
             after_publish,
             housekeeping,
@@ -92,8 +96,7 @@ fn from_source(
             notify,
         } => {
             let interval = Duration::from_millis(interval_ms);
-            let source =
-                PollingSource::new(config.postgres, after_publish, interval, batch, notify);
+            let source = PollingSource::new(postgres, after_publish, interval, batch, notify);
             let source = source
                 .keeping_house(housekeeping)
                 .committing(config.synchronous_commit)
@@ -102,7 +105,7 @@ fn from_source(
         }
         SourceConfig::Position { interval_ms, batch } => {
             let interval = Duration::from_millis(interval_ms);
-            let source = PositionSource::new(config.postgres, interval, batch)
+            let source = PositionSource::new(postgres, interval, batch)
                 .committing(config.synchronous_commit);
             traced(source, publisher, trace, stop)
         }
@@ -111,7 +114,7 @@ fn from_source(
             publication,
             logged,
         } => {
-            let source = CdcSource::new(config.postgres, slot, publication)
+            let source = CdcSource::new(postgres, slot, publication)
                 .of(logged)
                 .committing(config.synchronous_commit)
                 .of_several(config.one_of_several);

@@ -225,9 +225,9 @@ pub struct ServiceConfig {
     /// This is the run id, 16 hex digits; it goes into every event.
     pub run: String,
     /// The service writes to this database, with a role of its own.
-    pub postgres: PostgresTarget,
-    /// So many connections to PostgreSQL are held.
-    pub postgres_connections: usize,
+    pub database: DatabaseTarget,
+    /// So many connections to it are held.
+    pub database_connections: usize,
     /// This says how a change is made durable and how it is announced.
     pub write_path: WritePathConfig,
     /// Orders are read through this cache; with `None` they are not read at all.
@@ -334,6 +334,8 @@ pub enum SourceConfig {
         #[serde(default)]
         logged: Logged,
     },
+    /// Streams MariaDB's binlog, from a position that the relay keeps in the strategy's database on.
+    Binlog,
 }
 
 /// This says whether a relay's own commits wait for the disk (`synchronous_commit` of its sessions).
@@ -376,7 +378,7 @@ pub struct RecovererConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RelayConfig {
     /// This is the database, with the relay's own role.
-    pub postgres: PostgresTarget,
+    pub database: DatabaseTarget,
     /// The relay publishes to the topic of this broker.
     pub broker: BrokerTarget,
     /// This says whether the relay polls the outbox or reads the write-ahead log, and with what settings.

@@ -28,6 +28,17 @@ pub(super) enum Login {
 }
 
 impl Login {
+    /// Returns how to log in to PostgreSQL; an Err says that the database is another one.
+    pub fn postgres(&self) -> Result<&PgConnectOptions, String> {
+        match self {
+            Self::Postgres(options) => Ok(options),
+            Self::MariaDb(_) => Err(format!(
+                "this needs PostgreSQL, and the database is {}",
+                self.place()
+            )),
+        }
+    }
+
     /// Returns which system it is, and where: `PostgreSQL at HOST:PORT`.
     pub fn place(&self) -> String {
         match self {

@@ -141,7 +141,10 @@ fn names(config: &RelayConfig) -> Result<(&str, &str), String> {
 async fn make_again(config: &RelayConfig) -> Result<(), String> {
     let (slot, _) = names(config)?;
     let failed = |e: sqlx::Error| format!("make slot {slot} anew: {e}");
-    let mut session = options(&config.postgres).connect().await.map_err(failed)?;
+    let mut session = options(config.database.postgres()?)
+        .connect()
+        .await
+        .map_err(failed)?;
     let deadline = Instant::now() + SLOT_WITHIN;
     while let Err(error) = drop_slot(&mut session, slot).await {
         if Instant::now() > deadline {

@@ -28,14 +28,19 @@ pub fn relay(
             notify,
         } => {
             let interval = Duration::from_millis(interval_ms);
-            let source =
-                PollingSource::new(config.postgres, after_publish, interval, batch, notify);
+            let source = PollingSource::new(
+                config.database.postgres()?.clone(),
+                after_publish,
+                interval,
+                batch,
+                notify,
+            );
             let source = source.keeping_house(housekeeping);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
         SourceConfig::Position { interval_ms, batch } => {
             let interval = Duration::from_millis(interval_ms);
-            let source = PositionSource::new(config.postgres, interval, batch);
+            let source = PositionSource::new(config.database.postgres()?.clone(), interval, batch);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
         SourceConfig::Cdc {
@@ -43,7 +48,8 @@ pub fn relay(
             publication,
             logged,
         } => {
-            let source = CdcSource::new(config.postgres, slot, publication).of(logged);
+            let source =
+                CdcSource::new(config.database.postgres()?.clone(), slot, publication).of(logged);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
     }
