@@ -3,14 +3,11 @@
 //! The administrator needs CREATE, DROP, CREATE USER, CONNECTION ADMIN, PROCESS, and whatever is granted here with the
 //! right to grant it.
 
-use super::session::{
-    bounded, close, connect, login, place, quote_identifier, quote_literal, words,
-};
+use super::session::{bounded, close, connect, login, quote_identifier, quote_literal, words};
 use crate::config::MariaDbTarget;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 use std::time::Duration;
-use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 /// Connecting as the administrator takes no longer than this.
@@ -24,16 +21,6 @@ const SESSIONS_END_WITHIN: Duration = Duration::from_secs(15);
 /// MariaDB keeps names of databases of so many characters at most; those of users may be longer.
 const NAME_CHARACTERS_MAX: usize = 64;
 
-/// This is the failure of a statement of the set-up.
-#[derive(Debug, Error)]
-#[error("{doing}: {}", words(source))]
-pub struct MariaDbSchemaError {
-    /// What was being done.
-    pub doing: String,
-    /// This is MariaDB's answer in most cases, or else why there was none to go on with.
-    pub source: Error,
-}
-
 /// What the outbox of a strategy needs beyond the orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MariaDbOutbox {
@@ -44,7 +31,7 @@ pub enum MariaDbOutbox {
     /// Rows carry a status.
     Mark,
     /// Rows are read from the binlog, and deleted once published; the relay keeps its position in a table.
-    Binlog,
+    Log,
 }
 
 /// Names of everything one strategy owns on the server.
@@ -82,7 +69,7 @@ impl MariaDbLayout {
         [self.service_user(), self.relay_user()]
     }
 
-    fn check_name(&self) -> Result<(), MariaDbSchemaError> {
+    fn check_name(&self) -> Result<(), String> {
         let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
         let wrong = if self.name.is_empty() || !self.name.bytes().all(plain) {
             "has characters other than a-z, 0-9 and _".to_owned()
@@ -91,11 +78,10 @@ impl MariaDbLayout {
         } else {
             return Ok(());
         };
-        let reason = format!("the name {wrong}; choose another strategy name");
-        Err(MariaDbSchemaError {
-            doing: format!("naming the database `{}`", self.name),
-            source: std::io::Error::new(std::io::ErrorKind::InvalidInput, reason).into(),
-        })
+        Err(format!(
+            "naming the database `{}`: the name {wrong}; choose another strategy name",
+            self.name
+        ))
     }
 
     /// Returns what makes the tables: for each statement what it does, and its SQL. `seq` is drawn while the order's row is
@@ -130,7 +116,7 @@ impl MariaDbLayout {
         ];
         let status = match self.outbox {
             MariaDbOutbox::None => return statements,
-            MariaDbOutbox::Delete | MariaDbOutbox::Binlog => "",
+            MariaDbOutbox::Delete | MariaDbOutbox::Log => "",
             MariaDbOutbox::Mark => {
                 ", status varchar(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'pending',
                    KEY pending (status, seq)"
@@ -152,7 +138,7 @@ impl MariaDbLayout {
                  ) ENGINE = InnoDB"
             ),
         ));
-        if self.outbox == MariaDbOutbox::Binlog {
+        if self.outbox == MariaDbOutbox::Log {
             statements.push((
                 "creating table relay_position",
                 format!(
@@ -194,12 +180,12 @@ impl MariaDbLayout {
                 statements.push(granted("SELECT", "orders", &relay));
                 return statements;
             }
-            MariaDbOutbox::Delete | MariaDbOutbox::Binlog => "SELECT, DELETE",
+            MariaDbOutbox::Delete | MariaDbOutbox::Log => "SELECT, DELETE",
             MariaDbOutbox::Mark => "SELECT, UPDATE",
         };
         statements.push(granted("INSERT", "outbox", &service));
         statements.push(granted(rights, "outbox", &relay));
-        if self.outbox == MariaDbOutbox::Binlog {
+        if self.outbox == MariaDbOutbox::Log {
             statements.push(granted("SELECT, UPDATE", "relay_position", &relay));
             statements.push((
                 "letting the relay read the binlog",
@@ -218,12 +204,9 @@ fn account(user: &str) -> String {
 /// `database` field is ignored.
 ///
 /// MariaDB commits each of these statements. After a failure, [`drop_all`] removes what is there.
-pub async fn create(
-    admin: &MariaDbTarget,
-    layout: &MariaDbLayout,
-) -> Result<(), MariaDbSchemaError> {
+pub async fn create(admin: &MariaDbTarget, layout: &MariaDbLayout) -> Result<(), String> {
     layout.check_name()?;
-    let mut conn = connect_as(admin).await?;
+    let mut conn = connect_admin(admin, None).await?;
     let database = quote_identifier(&layout.name);
     let made = format!("CREATE DATABASE {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
     execute(&mut conn, "creating the database", &made).await?;
@@ -237,12 +220,9 @@ pub async fn create(
 /// Drops everything [`create`] made, and whatever of it is left after a crash, and ends the sessions of its accounts
 /// first. Dropping what is not there is no error. A step that fails does not keep the later ones from being tried; the
 /// first failure is returned.
-pub async fn drop_all(
-    admin: &MariaDbTarget,
-    layout: &MariaDbLayout,
-) -> Result<(), MariaDbSchemaError> {
+pub async fn drop_all(admin: &MariaDbTarget, layout: &MariaDbLayout) -> Result<(), String> {
     layout.check_name()?;
-    let mut conn = connect_as(admin).await?;
+    let mut conn = connect_admin(admin, None).await?;
     let mut outcome = close_accounts(&mut conn, &layout.users()).await;
     let database = quote_identifier(&layout.name);
     let dropped = format!("DROP DATABASE IF EXISTS {database}");
@@ -257,7 +237,7 @@ pub async fn drop_all(
 
 /// No session of these users begins any more, and those that are there are ended until none is left. What they had not
 /// committed is rolled back then.
-pub async fn close_accounts(conn: &mut Conn, users: &[String]) -> Result<(), MariaDbSchemaError> {
+pub async fn close_accounts(conn: &mut Conn, users: &[String]) -> Result<(), String> {
     for user in users {
         let locked = format!("ALTER USER IF EXISTS {} ACCOUNT LOCK", account(user));
         execute(conn, "locking an account", &locked).await?;
@@ -275,13 +255,10 @@ pub async fn close_accounts(conn: &mut Conn, users: &[String]) -> Result<(), Mar
             return Ok(());
         }
         if Instant::now() > deadline {
-            let reason = format!(
-                "of these sessions some are still there after {SESSIONS_END_WITHIN:?}: {left:?}"
-            );
-            return Err(MariaDbSchemaError {
-                doing: "ending the sessions of the accounts".into(),
-                source: std::io::Error::new(std::io::ErrorKind::TimedOut, reason).into(),
-            });
+            return Err(format!(
+                "ending the sessions of the accounts: some are still there after \
+                 {SESSIONS_END_WITHIN:?}: {left:?}"
+            ));
         }
         for id in left {
             // One that has ended by itself meanwhile is no failure: what is left is looked for again.
@@ -297,35 +274,26 @@ pub async fn close_accounts(conn: &mut Conn, users: &[String]) -> Result<(), Mar
     }
 }
 
-/// Connects as the administrator.
-pub async fn connect_as(admin: &MariaDbTarget) -> Result<Conn, MariaDbSchemaError> {
-    let options = login(admin, None, &SETTINGS);
-    connect(&options, CONNECT_WITHIN)
-        .await
-        .map_err(|source| MariaDbSchemaError {
-            doing: format!(
-                "connecting to MariaDB at {} as {}",
-                place(admin),
-                admin.user
-            ),
-            source,
-        })
+/// Connects as the administrator, in this database if one is named.
+pub async fn connect_admin(admin: &MariaDbTarget, database: Option<&str>) -> Result<Conn, String> {
+    let options = login(admin, database, &SETTINGS);
+    let connected = connect(&options, CONNECT_WITHIN).await;
+    connected.map_err(|error| {
+        let (host, port, user) = (&admin.host, admin.port, &admin.user);
+        format!(
+            "connecting to MariaDB at {host}:{port} as {user}: {}",
+            words(&error)
+        )
+    })
 }
 
-async fn execute(conn: &mut Conn, doing: &str, statement: &str) -> Result<(), MariaDbSchemaError> {
+async fn execute(conn: &mut Conn, doing: &str, statement: &str) -> Result<(), String> {
     ask(doing, conn.query_drop(statement)).await
 }
 
-async fn ask<T>(
-    doing: &str,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, MariaDbSchemaError> {
-    bounded(ANSWER_WITHIN, work)
-        .await
-        .map_err(|source| MariaDbSchemaError {
-            doing: doing.to_owned(),
-            source,
-        })
+async fn ask<T>(doing: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+    let answer = bounded(ANSWER_WITHIN, work).await;
+    answer.map_err(|error| format!("{doing}: {}", words(&error)))
 }
 
 #[cfg(test)]
@@ -339,8 +307,7 @@ mod tests {
         MariaDbLayout::left_behind(&fits).check_name().unwrap();
         for name in ["", "Upper", "da-sh", "ba`ck", "ünder", &format!("{fits}a")] {
             let error = MariaDbLayout::left_behind(name).check_name().unwrap_err();
-            let text = error.to_string();
-            assert!(text.contains("choose another strategy name"), "{text}");
+            assert!(error.contains("choose another strategy name"), "{error}");
         }
     }
 }

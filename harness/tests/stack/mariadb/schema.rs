@@ -8,7 +8,7 @@ use relays::mariadb::schema::{self, MariaDbOutbox};
 
 async fn owned(database: &TestDatabase) -> [usize; 2] {
     let name = &database.layout.name;
-    let mut conn = schema::connect_as(&database.admin).await.unwrap();
+    let mut conn = schema::connect_admin(&database.admin, None).await.unwrap();
     let mut count = async |sql: String| conn.query::<u8, _>(sql).await.unwrap().len();
     let databases = count(format!(
         "SELECT 1 FROM information_schema.schemata WHERE schema_name = '{name}'"
@@ -31,7 +31,7 @@ async fn given_a_strategy_of_each_kind_when_it_is_made_then_its_accounts_can_do_
     for outbox in [
         MariaDbOutbox::Delete,
         MariaDbOutbox::Mark,
-        MariaDbOutbox::Binlog,
+        MariaDbOutbox::Log,
     ] {
         let Some(database) = database(outbox).await else {
             return;
@@ -55,7 +55,7 @@ async fn given_a_strategy_of_each_kind_when_it_is_made_then_its_accounts_can_do_
             assert!([1142, 1227].contains(&code), "{outbox:?}, {sql}: {code}");
         }
         let reads = relay.query_drop("SHOW BINARY LOGS").await.is_ok();
-        assert_eq!(reads, outbox == MariaDbOutbox::Binlog);
+        assert_eq!(reads, outbox == MariaDbOutbox::Log);
         drop((service, relay));
         database.drop().await;
     }
@@ -64,7 +64,7 @@ async fn given_a_strategy_of_each_kind_when_it_is_made_then_its_accounts_can_do_
 #[tokio::test]
 async fn given_sessions_in_a_transaction_when_everything_is_dropped_then_nothing_is_left_and_dropping_again_is_no_error()
  {
-    let Some(database) = database(MariaDbOutbox::Binlog).await else {
+    let Some(database) = database(MariaDbOutbox::Log).await else {
         return;
     };
     assert_eq!(owned(&database).await, [1, 2]);
@@ -94,7 +94,7 @@ async fn given_a_wrong_password_when_somebody_connects_then_the_error_says_who_w
         password: "another".into(),
         ..database.service()
     };
-    let error = schema::connect_as(&wrong).await.unwrap_err().to_string();
+    let error = schema::connect_admin(&wrong, None).await.unwrap_err();
     let place = format!(
         "connecting to MariaDB at 127.0.0.1:{}/",
         database.admin.port

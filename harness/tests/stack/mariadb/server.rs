@@ -9,7 +9,7 @@ use harness::stack::data_folder::DataFolder;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 use relays::config::MariaDbTarget;
-use relays::mariadb::schema::{self, MariaDbLayout, MariaDbOutbox, connect_as};
+use relays::mariadb::schema::{self, MariaDbLayout, MariaDbOutbox, connect_admin};
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -28,11 +28,19 @@ pub struct TestMariaDb {
     _folder: DataFolder,
 }
 
-/// The server of all tests that leave it alone; where MariaDB is not installed, the test that asks is named as not done.
+/// Whether MariaDB is not installed here, which names the test that asks as not done.
+pub fn is_missing() -> bool {
+    let is_missing = !programs().join("mariadb/bin/mariadbd").is_file();
+    if is_missing {
+        not_done("MariaDB is not installed (`stack/install.sh mariadb`)");
+    }
+    is_missing
+}
+
+/// The server of all tests that leave it alone.
 async fn shared() -> Option<&'static TestMariaDb> {
     static SERVER: OnceCell<TestMariaDb> = OnceCell::const_new();
-    if !programs().join("mariadb/bin/mariadbd").is_file() {
-        not_done("MariaDB is not installed (`stack/install.sh mariadb`)");
+    if is_missing() {
         return None;
     }
     Some(SERVER.get_or_init(|| TestMariaDb::start("shared")).await)
@@ -127,7 +135,7 @@ impl TestMariaDb {
             log: folder.path().join("log"),
             ready: Ready::Answers(Arc::new(move || {
                 let admin = asked.clone();
-                async move { connect_as(&admin).await.is_ok() }.boxed()
+                async move { connect_admin(&admin, None).await.is_ok() }.boxed()
             })),
             ready_within: PATIENCE,
         };
@@ -185,7 +193,7 @@ impl TestDatabase {
 
     /// A session of the administrator in this database.
     pub async fn session(&self) -> Conn {
-        let mut conn = connect_as(&self.admin).await.unwrap();
+        let mut conn = connect_admin(&self.admin, None).await.unwrap();
         conn.query_drop(format!("USE {}", self.layout.name))
             .await
             .unwrap();
@@ -194,7 +202,7 @@ impl TestDatabase {
 
     /// A session of somebody else in this database.
     pub async fn session_of(&self, target: &MariaDbTarget) -> Conn {
-        let mut conn = connect_as(target).await.unwrap();
+        let mut conn = connect_admin(target, None).await.unwrap();
         conn.query_drop(format!("USE {}", self.layout.name))
             .await
             .unwrap();
