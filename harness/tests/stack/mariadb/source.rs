@@ -76,10 +76,8 @@ impl Taken {
     pub fn assert_in_order(&self) {
         let mut last = BTreeMap::new();
         for row in &self.rows {
-            let (version, last) = (
-                row.version.parse().unwrap(),
-                last.entry(&row.key).or_insert(0),
-            );
+            let version: u32 = row.version.parse().unwrap();
+            let last = last.entry(&row.key).or_insert(0);
             assert!(
                 version <= *last + 1,
                 "{} of {} came behind {last}",
