@@ -9,9 +9,9 @@ use crate::measure::{STORAGE_BYTES, WAL_BYTES};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Row};
+use mysql_async::{Conn, Error, Row};
 use relays::config::{AfterPublish, DatabaseTarget, MariaDbTarget, SourceConfig};
-use relays::mariadb::{self, MariaDbLayout, MariaDbOutbox};
+use relays::mariadb::schema::{self, MariaDbLayout, MariaDbOutbox};
 use relays::schema::{Layout, OutboxKind};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -39,7 +39,7 @@ impl MariaDb {
             outbox: match layout.outbox {
                 OutboxKind::Delete => MariaDbOutbox::Delete,
                 OutboxKind::Mark => MariaDbOutbox::Mark,
-                OutboxKind::Cdc => MariaDbOutbox::Log,
+                OutboxKind::Cdc => MariaDbOutbox::Binlog,
                 OutboxKind::None
                 | OutboxKind::Partitions { .. }
                 | OutboxKind::Turns { .. }
@@ -58,54 +58,18 @@ impl MariaDb {
     /// Connects as the administrator; a server that is just recovering gets until `deadline`.
     async fn connect(&self, deadline: Instant) -> Result<Conn, String> {
         loop {
-            let connected = mariadb::connect_admin(&self.admin, Some(&self.layout.name)).await;
-            match connected {
+            match schema::connect_as(&self.admin).await {
                 Ok(connection) => return Ok(connection),
-                Err(reason) if Instant::now() > deadline => return Err(reason),
+                Err(error) if Instant::now() > deadline => return Err(error.to_string()),
                 Err(_) => tokio::time::sleep(POLL).await,
             }
         }
     }
 
-    /// Takes an account its log-in, and ends its sessions until none is left.
-    async fn shut_out(&self, open: &mut Conn, user: &str, deadline: Instant) -> Result<(), String> {
-        open.query_drop(format!("ALTER USER '{user}'@'%' ACCOUNT LOCK"))
-            .await
-            .map_err(|e| format!("taking account {user} its log-in: {e}"))?;
-        self.end_sessions(open, user, deadline).await
-    }
-
-    async fn end_sessions(
-        &self,
-        open: &mut Conn,
-        user: &str,
-        deadline: Instant,
-    ) -> Result<(), String> {
-        let failed = |e: mysql_async::Error| format!("ending the sessions of account {user}: {e}");
-        loop {
-            // What a session did is rolled back before it leaves this list.
-            let left: Vec<u64> = open
-                .exec(
-                    "SELECT id FROM information_schema.processlist WHERE user = ?",
-                    (user,),
-                )
-                .await
-                .map_err(failed)?;
-            if left.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(format!(
-                    "{} sessions of account {user} do not end",
-                    left.len()
-                ));
-            }
-            for id in left {
-                // It may have ended meanwhile.
-                let _ = open.query_drop(format!("KILL CONNECTION {id}")).await;
-            }
-            tokio::time::sleep(POLL).await;
-        }
+    /// Takes an account its log-in, and ends its sessions until none is left. What a session did is rolled back by then.
+    async fn shut_out(&self, open: &mut Conn, user: String) -> Result<(), String> {
+        let closed = schema::close_accounts(open, &[user]).await;
+        closed.map_err(|e| e.to_string())
     }
 
     /// Nobody's prepared transaction could commit later.
@@ -125,12 +89,10 @@ impl MariaDb {
     async fn read_truth(&self, identity: &Identity, within: Duration) -> Result<Truth, String> {
         let deadline = Instant::now() + within;
         let mut open = self.connect(deadline).await?;
-        let service = self.layout.service_user();
-        self.shut_out(&mut open, &service, deadline).await?;
+        self.shut_out(&mut open, self.layout.service_user()).await?;
         self.nothing_is_prepared(&mut open).await?;
         let name = &self.layout.name;
-        let failed =
-            |e: mysql_async::Error| format!("reading the truth from {name}.order_changes: {e}");
+        let failed = |e: Error| format!("reading the truth from {name}.order_changes: {e}");
         let left_s = deadline.saturating_duration_since(Instant::now()).as_secs();
         // Any transaction that has touched the table and not ended keeps it from being locked.
         let locking = format!(
@@ -138,7 +100,7 @@ impl MariaDb {
             left_s.max(1)
         );
         open.query_drop(locking).await.map_err(failed)?;
-        let rows = committed(&mut open, identity).await.map_err(failed)?;
+        let rows = committed(&mut open, name, identity).await.map_err(failed)?;
         let position = log_position(&mut open).await.map_err(failed)?;
         open.query_drop("UNLOCK TABLES").await.map_err(failed)?;
         let _ = timeout(ANSWER_WITHIN, open.disconnect()).await;
@@ -155,12 +117,11 @@ impl MariaDb {
             AfterPublish::Mark => "WHERE status <> 'processed'",
         };
         let name = &self.layout.name;
-        let failed =
-            |e: mysql_async::Error| format!("reading the pending rows of {name}.outbox: {e}");
+        let failed = |e: Error| format!("reading the pending rows of {name}.outbox: {e}");
         let mut open = self.connect(Instant::now() + CONNECT_WITHIN).await?;
         let mut rows = open
             .exec_iter(
-                format!("SELECT payload FROM outbox {condition} ORDER BY seq"),
+                format!("SELECT payload FROM `{name}`.outbox {condition} ORDER BY seq"),
                 (),
             )
             .await
@@ -179,11 +140,19 @@ impl MariaDb {
 
 impl Database for MariaDb {
     fn create(&self) -> BoxFuture<'_, Result<(), String>> {
-        mariadb::create(&self.admin, &self.layout).boxed()
+        async {
+            let created = schema::create(&self.admin, &self.layout).await;
+            created.map_err(|e| e.to_string())
+        }
+        .boxed()
     }
 
     fn drop_all(&self) -> BoxFuture<'_, Result<(), String>> {
-        mariadb::drop_all(&self.admin, &self.layout).boxed()
+        async {
+            let dropped = schema::drop_all(&self.admin, &self.layout).await;
+            dropped.map_err(|e| e.to_string())
+        }
+        .boxed()
     }
 
     fn place(&self) -> String {
@@ -214,8 +183,7 @@ impl Database for MariaDb {
     fn end_relays(&self, deadline: Instant) -> BoxFuture<'_, Result<(), String>> {
         async move {
             let mut open = self.connect(deadline).await?;
-            let relay = self.layout.relay_user();
-            self.end_sessions(&mut open, &relay, deadline).await
+            self.shut_out(&mut open, self.layout.relay_user()).await
         }
         .boxed()
     }
@@ -237,7 +205,8 @@ impl Database for MariaDb {
     }
 
     fn in_log<'a>(&'a self, hear: Hear<'a>) -> BoxFuture<'a, Result<u64, String>> {
-        mariadb::read_unconfirmed(&self.admin, &self.layout, hear).boxed()
+        let _ = hear;
+        async { Err("the binlog is not read yet".to_owned()) }.boxed()
     }
 
     fn look(&self) -> Box<dyn Look> {
@@ -269,9 +238,7 @@ impl Session {
     async fn take(&mut self) -> Option<Conn> {
         match self.open.take() {
             Some(open) => Some(open),
-            None => mariadb::connect_admin(&self.admin, Some(&self.name))
-                .await
-                .ok(),
+            None => schema::connect_as(&self.admin).await.ok(),
         }
     }
 }
@@ -282,7 +249,7 @@ impl Look for MariaDbLook {
     fn read<'a>(&'a mut self, identity: &'a Identity) -> BoxFuture<'a, Option<Vec<TruthRow>>> {
         async move {
             let mut open = self.0.take().await?;
-            let rows = committed(&mut open, identity).await.ok()?;
+            let rows = committed(&mut open, &self.0.name, identity).await.ok()?;
             self.0.open = Some(open);
             Some(rows)
         }
@@ -329,16 +296,18 @@ impl Costs for MariaDbCosts {
 /// What is committed now; what is not of this run is `NONE`.
 async fn committed(
     open: &mut Conn,
+    name: &str,
     identity: &Identity,
-) -> Result<Vec<TruthRow>, mysql_async::Error> {
+) -> Result<Vec<TruthRow>, Error> {
     let mut rows = Vec::new();
     let mut answers = open
-        .query_iter("SELECT order_id, version, attempt, change_id FROM order_changes")
+        .query_iter(format!(
+            "SELECT order_id, version, attempt, change_id FROM `{name}`.order_changes"
+        ))
         .await?;
     while let Some(row) = answers.next().await? {
         let (order, version, attempt, change): (Vec<u8>, u32, Vec<u8>, Vec<u8>) =
-            mysql_async::from_row_opt(row)
-                .map_err(|e| mysql_async::Error::Other(e.to_string().into()))?;
+            mysql_async::from_row_opt(row).map_err(|e| Error::Other(e.to_string().into()))?;
         let id = |bytes: &[u8]| Uuid::try_parse_ascii(bytes).ok();
         rows.push(TruthRow {
             order: id(&order)
@@ -357,7 +326,7 @@ async fn committed(
 }
 
 /// How far the binlog has come: the sequence number of its last transaction.
-async fn log_position(open: &mut Conn) -> Result<u64, mysql_async::Error> {
+async fn log_position(open: &mut Conn) -> Result<u64, Error> {
     let gtid: Option<Option<String>> = open.query_first("SELECT @@GLOBAL.gtid_binlog_pos").await?;
     Ok(sequence_of(&gtid.flatten().unwrap_or_default()))
 }

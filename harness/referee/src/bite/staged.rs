@@ -127,6 +127,7 @@ impl Staged {
                 instances: 1,
                 database: DatabaseKind::default(),
                 broker: BrokerChoice::default(),
+                database: Default::default(),
                 cache: None,
                 expectations: Vec::new(),
                 of_consumers: Vec::new(),

@@ -391,6 +391,7 @@ fn empty(kind: StrategyKind) -> History {
                     instances: 1,
                     database: DatabaseKind::default(),
                     broker: BrokerChoice::default(),
+                    database: Default::default(),
                     cache: None,
                     expectations: zeros,
                     of_consumers: Vec::new(),

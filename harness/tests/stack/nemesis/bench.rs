@@ -313,6 +313,7 @@ pub fn history(
             instances: 1,
             database: DatabaseKind::default(),
             broker: BrokerChoice::default(),
+            database: Default::default(),
             cache: None,
             expectations: Vec::new(),
             of_consumers: Vec::new(),
