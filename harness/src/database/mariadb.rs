@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
 use relays::config::{AfterPublish, DatabaseTarget, MariaDbTarget, SourceConfig};
+use relays::mariadb::read_unconfirmed;
 use relays::mariadb::schema::{self, MariaDbLayout, MariaDbOutbox};
 use relays::schema::{Layout, OutboxKind};
 use std::time::{Duration, Instant};
@@ -39,7 +40,7 @@ impl MariaDb {
             outbox: match layout.outbox {
                 OutboxKind::Delete => MariaDbOutbox::Delete,
                 OutboxKind::Mark => MariaDbOutbox::Mark,
-                OutboxKind::Cdc => MariaDbOutbox::Binlog,
+                OutboxKind::Cdc => MariaDbOutbox::Log,
                 OutboxKind::None
                 | OutboxKind::Partitions { .. }
                 | OutboxKind::Turns { .. }
@@ -58,9 +59,9 @@ impl MariaDb {
     /// Connects as the administrator; a server that is just recovering gets until `deadline`.
     async fn connect(&self, deadline: Instant) -> Result<Conn, String> {
         loop {
-            match schema::connect_as(&self.admin).await {
+            match schema::connect_admin(&self.admin, None).await {
                 Ok(connection) => return Ok(connection),
-                Err(error) if Instant::now() > deadline => return Err(error.to_string()),
+                Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => tokio::time::sleep(POLL).await,
             }
         }
@@ -68,8 +69,7 @@ impl MariaDb {
 
     /// Takes an account its log-in, and ends its sessions until none is left. What a session did is rolled back by then.
     async fn shut_out(&self, open: &mut Conn, user: String) -> Result<(), String> {
-        let closed = schema::close_accounts(open, &[user]).await;
-        closed.map_err(|e| e.to_string())
+        schema::close_accounts(open, &[user]).await
     }
 
     /// Nobody's prepared transaction could commit later.
@@ -140,19 +140,11 @@ impl MariaDb {
 
 impl Database for MariaDb {
     fn create(&self) -> BoxFuture<'_, Result<(), String>> {
-        async {
-            let created = schema::create(&self.admin, &self.layout).await;
-            created.map_err(|e| e.to_string())
-        }
-        .boxed()
+        schema::create(&self.admin, &self.layout).boxed()
     }
 
     fn drop_all(&self) -> BoxFuture<'_, Result<(), String>> {
-        async {
-            let dropped = schema::drop_all(&self.admin, &self.layout).await;
-            dropped.map_err(|e| e.to_string())
-        }
-        .boxed()
+        schema::drop_all(&self.admin, &self.layout).boxed()
     }
 
     fn place(&self) -> String {
@@ -205,8 +197,7 @@ impl Database for MariaDb {
     }
 
     fn in_log<'a>(&'a self, hear: Hear<'a>) -> BoxFuture<'a, Result<u64, String>> {
-        let _ = hear;
-        async { Err("the binlog is not read yet".to_owned()) }.boxed()
+        read_unconfirmed(&self.admin, &self.layout, hear).boxed()
     }
 
     fn look(&self) -> Box<dyn Look> {
@@ -238,7 +229,7 @@ impl Session {
     async fn take(&mut self) -> Option<Conn> {
         match self.open.take() {
             Some(open) => Some(open),
-            None => schema::connect_as(&self.admin).await.ok(),
+            None => schema::connect_admin(&self.admin, None).await.ok(),
         }
     }
 }

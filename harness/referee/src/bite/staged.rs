@@ -6,7 +6,7 @@ use crate::clock::RunClock;
 use crate::history::*;
 use crate::identity::RunKey;
 use crate::scenario::*;
-use contract::config::{AfterPublish, CommitMode, DatabaseKind, Housekeeping, WriteOrder};
+use contract::config::{AfterPublish, CommitMode, Housekeeping, WriteOrder};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -125,7 +125,6 @@ impl Staged {
                 linger_ms: 0.0,
                 relay_commit: CommitMode::default(),
                 instances: 1,
-                database: DatabaseKind::default(),
                 broker: BrokerChoice::default(),
                 database: Default::default(),
                 cache: None,

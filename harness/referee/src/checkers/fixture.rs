@@ -17,7 +17,7 @@ use crate::scenario::{
     Strategy, StrategyKind, Target, Workload,
 };
 use contract::cache::{CacheFill, CacheMode};
-use contract::config::{CommitMode, DatabaseKind, WriteOrder};
+use contract::config::{CommitMode, WriteOrder};
 use proptest::test_runner::Config as ProptestConfig;
 use reports::record::Outcomes;
 use std::collections::BTreeMap;
@@ -389,7 +389,6 @@ fn empty(kind: StrategyKind) -> History {
                     linger_ms: 0.0,
                     relay_commit: CommitMode::default(),
                     instances: 1,
-                    database: DatabaseKind::default(),
                     broker: BrokerChoice::default(),
                     database: Default::default(),
                     cache: None,

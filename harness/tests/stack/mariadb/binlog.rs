@@ -181,11 +181,11 @@ async fn given_a_server_of_its_own_when_it_is_killed_then_what_follows_is_read_a
     source.connect().await.unwrap();
     taken.until(&mut source, 20).await;
     // When the server is killed and comes back
-    server.process.kill().await.unwrap();
+    server.process().kill().await.unwrap();
     while taken.once(&mut source).await.is_ok() {}
     source.rewind().await;
     assert!(source.connect().await.is_err());
-    server.process.restart().await.unwrap();
+    server.process().restart().await.unwrap();
     insert(&database, "q", 0..20).await;
     source.connect().await.unwrap();
     taken.count_anew();

@@ -1,36 +1,30 @@
 //! A MariaDB of these tests alone, started once. Each test has a database, accounts and relays of its own.
 
 use crate::not_done::not_done;
-use crate::patience::PATIENCE;
 use crate::{programs, reaper};
-use futures::FutureExt;
-use harness::process::{Child, ChildSpec, Ready};
+use harness::process::Child;
+use harness::scenario::{Server, Victim};
 use harness::stack::data_folder::DataFolder;
+use harness::stack::{Jit, Provider, ServerSettings, Stack, is_installed};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 use relays::config::MariaDbTarget;
 use relays::mariadb::schema::{self, MariaDbLayout, MariaDbOutbox, connect_admin};
-use std::io::Write;
-use std::net::TcpListener;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 const PASSWORD: &str = "it's \\ secret";
-/// With these a data folder begins.
-const SCRIPTS: [&str; 2] = ["mysql_system_tables.sql", "mysql_system_tables_data.sql"];
-
 /// A server, with what it stands on.
 pub struct TestMariaDb {
     pub admin: MariaDbTarget,
-    pub process: Child,
+    stack: Stack,
     _folder: DataFolder,
 }
 
 /// Whether MariaDB is not installed here, which names the test that asks as not done.
 pub fn is_missing() -> bool {
-    let is_missing = !programs().join("mariadb/bin/mariadbd").is_file();
+    let is_missing = !is_installed(Server::MARIADB, &programs());
     if is_missing {
         not_done("MariaDB is not installed (`stack/install.sh mariadb`)");
     }
@@ -52,99 +46,27 @@ impl TestMariaDb {
         let folder = format!("outbox-harness-mariadb-{name}-{}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         let folder = DataFolder::make(&folder, None, &reaper).unwrap();
-        let installed = programs().join("mariadb");
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        for name in ["data", "tmp"] {
-            std::fs::create_dir(path(name)).unwrap();
-        }
-        let options = [
-            "--no-defaults".to_owned(),
-            "--user=root".to_owned(),
-            format!("--datadir={}", path("data")),
-            format!("--tmpdir={}", path("tmp")),
-            format!("--lc-messages-dir={}/share/english", installed.display()),
-            format!(
-                "--character-sets-dir={}/share/charsets",
-                installed.display()
-            ),
-            "--innodb-log-file-size=32M".to_owned(),
-            "--skip-name-resolve".to_owned(),
-        ];
-        let libraries = installed.join("lib").display().to_string();
-        let mut script =
-            "create database mysql;\nuse mysql;\nSET @auth_root_socket=NULL;\n".to_owned();
-        for name in SCRIPTS {
-            let text = std::fs::read_to_string(installed.join("share").join(name)).unwrap();
-            script.extend(
-                text.lines()
-                    .filter(|l| !l.contains("@current_hostname"))
-                    .map(|l| format!("{l}\n")),
-            );
-        }
-        let mut bootstrap = Command::new(installed.join("bin/mariadbd"))
-            .args(&options)
-            .arg("--bootstrap")
-            .env("LD_LIBRARY_PATH", &libraries)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut told = bootstrap.stdin.take().unwrap();
-        told.write_all(script.as_bytes()).unwrap();
-        drop(told);
-        assert!(bootstrap.wait().unwrap().success());
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
-        let admin = MariaDbTarget {
-            host: "127.0.0.1".into(),
-            port,
-            user: "root".into(),
-            password: String::new(),
-            database: String::new(),
+        let provider = Provider::Local {
+            data: folder.path().join("data"),
+            logs: folder.path().join("logs"),
+            programs: programs(),
+            jit: Jit::C1,
+            settings: ServerSettings {
+                servers: BTreeSet::from([Server::MARIADB]),
+                ..ServerSettings::default()
+            },
         };
-        let mut args = options.to_vec();
-        args.extend(
-            [
-                "--socket=s".to_owned(),
-                format!("--port={port}"),
-                format!("--pid-file={}", path("pid")),
-                format!("--log-bin={}", path("data/bin")),
-            ]
-            .into_iter()
-            .chain(
-                [
-                    "--bind-address=127.0.0.1",
-                    "--server-id=1",
-                    "--binlog-format=ROW",
-                    "--binlog-row-image=FULL",
-                    "--gtid-strict-mode=1",
-                    "--innodb-flush-log-at-trx-commit=1",
-                    "--sync-binlog=1",
-                ]
-                .map(str::to_owned),
-            ),
-        );
-        let asked = admin.clone();
-        let spec = ChildSpec {
-            name: "mariadb-server".into(),
-            program: installed.join("bin/mariadbd"),
-            args,
-            env: vec![("LD_LIBRARY_PATH".into(), libraries)],
-            user: None,
-            folder: Some(folder.path().to_owned()),
-            log: folder.path().join("log"),
-            ready: Ready::Answers(Arc::new(move || {
-                let admin = asked.clone();
-                async move { connect_admin(&admin, None).await.is_ok() }.boxed()
-            })),
-            ready_within: PATIENCE,
-        };
-        let process = Child::start(spec, &reaper).await.unwrap();
+        let stack = Stack::start(provider, &reaper).await.unwrap();
         Self {
-            admin,
-            process,
+            admin: stack.mariadb().unwrap().clone(),
+            stack,
             _folder: folder,
         }
+    }
+
+    /// Returns its process, to be killed and started again.
+    pub fn process(&self) -> &Child {
+        self.stack.server(Victim::Server(Server::MARIADB)).unwrap()
     }
 
     /// A strategy's database on this server.

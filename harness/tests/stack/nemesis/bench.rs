@@ -14,7 +14,7 @@ use harness::scenario::{
 };
 use harness::stack::Route;
 use harness::toxiproxy::ToxiproxyClient;
-use relays::config::{CommitMode, DatabaseKind, WriteOrder};
+use relays::config::{CommitMode, WriteOrder};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -311,7 +311,6 @@ pub fn history(
             linger_ms: 0.0,
             relay_commit: CommitMode::default(),
             instances: 1,
-            database: DatabaseKind::default(),
             broker: BrokerChoice::default(),
             database: Default::default(),
             cache: None,
