@@ -5,7 +5,7 @@
 //! which swallows packets cannot hold a connection beyond its bound.
 
 use super::database_error::{ClientError, DatabaseError};
-use super::session::{Login, Session};
+use super::session::{DatabaseSession, Login};
 use crate::signal::{Signal, emit};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -56,7 +56,7 @@ pub(super) struct Connections {
     /// As many permits as `idle` has connections.
     available: Semaphore,
     /// The last in is the first out: the most recently used is the warmest. The lock is held for a push or a pop.
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Vec<DatabaseSession>>,
     health: Mutex<Health>,
 }
 
@@ -114,11 +114,11 @@ impl Connections {
     pub async fn close(&self) {
         self.available.close();
         let idle = std::mem::take(&mut *self.idle());
-        let goodbyes = idle.into_iter().map(Session::close);
+        let goodbyes = idle.into_iter().map(DatabaseSession::close);
         let _ = timeout(PING_WITHIN, join_all(goodbyes)).await;
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Session>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<DatabaseSession>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -126,7 +126,7 @@ impl Connections {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(&self, connection: Session) {
+    fn give_back(&self, connection: DatabaseSession) {
         self.idle().push(connection);
         self.available.add_permits(1);
     }
@@ -160,7 +160,7 @@ impl Connections {
         }
     }
 
-    fn returned(&self, connection: Session) {
+    fn returned(&self, connection: DatabaseSession) {
         self.give_back(connection);
         let mut health = self.health();
         health.absent -= 1;
@@ -172,7 +172,7 @@ impl Connections {
 }
 
 /// Gives an idle connection back if it still answers, or a new one in its place.
-async fn check(home: Weak<Connections>, mut connection: Session) {
+async fn check(home: Weak<Connections>, mut connection: DatabaseSession) {
     match connection.ping(PING_WITHIN).await {
         Ok(()) => {
             if let Some(home) = home.upgrade() {
@@ -193,7 +193,7 @@ async fn reconnect(home: Weak<Connections>) {
         let Some(login) = home.upgrade().map(|home| home.login.clone()) else {
             return;
         };
-        match Session::connect(&login).await {
+        match DatabaseSession::connect(&login).await {
             Ok(connection) => {
                 if let Some(home) = home.upgrade() {
                     home.returned(connection);
@@ -209,10 +209,10 @@ async fn reconnect(home: Weak<Connections>) {
     }
 }
 
-async fn open_patiently(login: &Login) -> Result<Session, String> {
+async fn open_patiently(login: &Login) -> Result<DatabaseSession, String> {
     let mut pause = BACK_OFF.0;
     loop {
-        let error = match Session::connect(login).await {
+        let error = match DatabaseSession::connect(login).await {
             Ok(connection) => return Ok(connection),
             Err(error) => error,
         };
@@ -238,7 +238,7 @@ async fn open_patiently(login: &Login) -> Result<Session, String> {
 /// any other way (a failure, a panic) may be in the middle of something, and is replaced.
 pub(super) struct Lease {
     /// This connection is the borrower's until the loan ends.
-    pub connection: Session,
+    pub connection: DatabaseSession,
     seat: Seat,
 }
 

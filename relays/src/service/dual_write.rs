@@ -10,7 +10,7 @@ use super::database_error::DatabaseError;
 use super::event::EventText;
 use super::orders::Orders;
 use super::producer::EventProducer;
-use super::session::Session;
+use super::session::DatabaseSession;
 use super::steps;
 use super::transaction::{self, TransactionOutcome};
 use crate::config::WriteOrder;
@@ -94,7 +94,7 @@ impl DualWrite {
 
     async fn publish_inside_transaction(
         &self,
-        session: &mut Session,
+        session: &mut DatabaseSession,
         change: &Change,
     ) -> Result<Outcome, DatabaseError> {
         for _ in 0..transaction::TRIES {

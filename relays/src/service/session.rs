@@ -79,7 +79,7 @@ impl<E: ClientError> From<E> for NoConnection {
 }
 
 /// This is a connection to the database, which is used by one request at a time.
-pub(super) enum Session {
+pub(super) enum DatabaseSession {
     /// It is with PostgreSQL.
     Postgres(PgConnection),
     /// It is with MariaDB.
@@ -100,7 +100,7 @@ pub(super) async fn connect_postgres(
         })
 }
 
-impl Session {
+impl DatabaseSession {
     /// Makes a connection, bounded in time.
     pub async fn connect(login: &Login) -> Result<Self, NoConnection> {
         Ok(match login {
@@ -172,7 +172,7 @@ impl Session {
         }
     }
 
-    /// Writes the change in the open transaction; its version, or nothing if it may not be (see [`Session::why_not`]).
+    /// Writes the change in the open transaction; its version, or nothing if it may not be (see [`DatabaseSession::why_not`]).
     pub async fn write(
         &mut self,
         orders: &Orders,

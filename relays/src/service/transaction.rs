@@ -4,7 +4,7 @@ use super::caching::Invalidation;
 use super::change::{Change, Outcome, Rejection};
 use super::database_error::DatabaseError;
 use super::orders::Orders;
-use super::session::Session;
+use super::session::DatabaseSession;
 use crate::order::Directive;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -34,7 +34,7 @@ impl From<TransactionOutcome> for Outcome {
 /// Takes the change through its whole transaction. After an error its fate is not known.
 pub(super) async fn commit(
     orders: &Orders,
-    session: &mut Session,
+    session: &mut DatabaseSession,
     change: &Change,
     invalidation: &Invalidation,
 ) -> Result<TransactionOutcome, DatabaseError> {
@@ -74,7 +74,7 @@ pub(super) async fn commit(
 /// Writes the change, and commits it after so long; just before that it is told to the cache.
 async fn held(
     orders: &Orders,
-    session: &mut Session,
+    session: &mut DatabaseSession,
     change: &Change,
     hold: Duration,
     invalidation: &Invalidation,

@@ -17,7 +17,7 @@ use super::database_error::DatabaseError;
 use super::event::EventText;
 use super::orders::Orders;
 use super::producer;
-use super::session::Session;
+use super::session::DatabaseSession;
 use super::{steps, transaction};
 use crate::broker::kafka;
 use crate::decisions;
@@ -88,7 +88,7 @@ impl TwoPhase {
     /// The first phase. After an error the order's transaction may be prepared, and is never committed.
     async fn prepare(
         &self,
-        session: &mut Session,
+        session: &mut DatabaseSession,
         change: &Change,
         lent: &mut Lent,
     ) -> Result<FirstPhase, DatabaseError> {
@@ -146,7 +146,7 @@ impl TwoPhase {
 
     async fn roll_back(
         &self,
-        session: &mut Session,
+        session: &mut DatabaseSession,
         change: &Change,
         version: u32,
     ) -> Result<(), DatabaseError> {
@@ -247,7 +247,7 @@ fn refused(reason: &str) -> Outcome {
 
 /// Runs a statement on a prepared transaction, which takes no parameters.
 async fn named(
-    session: &mut Session,
+    session: &mut DatabaseSession,
     doing: &'static str,
     statement: &str,
     gid: &str,

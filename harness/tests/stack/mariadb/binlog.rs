@@ -211,8 +211,7 @@ async fn given_a_server_of_its_own_when_it_is_killed_then_what_follows_is_read_a
 }
 
 #[tokio::test]
-async fn given_a_log_that_cannot_be_read_when_a_relay_connects_then_it_ends_and_says_what_to_do()
- {
+async fn given_a_log_that_cannot_be_read_when_a_relay_connects_then_it_ends_and_says_what_to_do() {
     if is_missing() {
         return;
     }
@@ -229,9 +228,7 @@ async fn given_a_log_that_cannot_be_read_when_a_relay_connects_then_it_ends_and_
             .contains("are 1, ROW, MINIMAL: they have to be 1, ROW and FULL"),
         "{error}"
     );
-    database
-        .run("SET GLOBAL binlog_row_image = 'FULL'")
-        .await;
+    database.run("SET GLOBAL binlog_row_image = 'FULL'").await;
     // Given a log that was purged behind the position that is kept
     insert(&database, "purged", 0..1).await;
     database.run("FLUSH BINARY LOGS").await;

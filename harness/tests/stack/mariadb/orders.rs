@@ -115,7 +115,7 @@ async fn given_an_order_when_it_is_changed_then_each_change_is_there_once_with_t
 }
 
 #[tokio::test]
-async fn given_a_transaction_that_is_rolled_back_then_nothing_of_its_change_is_left() {
+async fn given_a_transaction_that_is_rolled_back_or_fails_then_nothing_of_its_change_is_left() {
     let Some(database) = database(MariaDbOutbox::Delete).await else {
         return;
     };
@@ -132,7 +132,20 @@ async fn given_a_transaction_that_is_rolled_back_then_nothing_of_its_change_is_l
             assert_eq!(rows.len(), left, "{table} after {end}");
         }
     }
+    // And of what fails at its last statement nothing is there either
+    let too_long = "x".repeat(300);
+    let mut failing = change(Uuid::new_v4(), PLACE);
+    failing.announced = failing.announced.map(|event| NewEvent {
+        event_type: &too_long,
+        ..event
+    });
+    let failed = write(&mut conn, &failing, WriteUnit::Alone).await;
+    assert!(failed.unwrap_err().to_string().contains("Data too long"));
     drop(conn);
+    for table in ["orders", "order_changes", "outbox"] {
+        let rows = database.rows(&format!("SELECT 1 FROM {table}")).await;
+        assert_eq!(rows.len(), 1, "{table}");
+    }
     database.drop().await;
 }
 
