@@ -101,7 +101,7 @@ async fn given_a_wrong_password_when_somebody_connects_then_the_error_says_who_w
     };
     let error = schema::connect_admin(&wrong, None).await.unwrap_err();
     let place = format!(
-        "connecting to MariaDB at 127.0.0.1:{}/",
+        "connecting to MariaDB at 127.0.0.1:{} as ",
         database.admin.port
     );
     assert!(error.starts_with(&place), "{error}");

@@ -89,6 +89,7 @@ impl Groups {
         match event {
             LogEvent::OfNoAccount => Ok(None),
             LogEvent::Begin(gtid, kind) => {
+                // One that was not ended before is what a crash left: it was not committed.
                 self.tables.clear();
                 self.open = Some(OpenGroup {
                     gtid,
