@@ -120,11 +120,9 @@ mod tests {
 
     /// The last group that a position may be behind: nothing before it is not durable, and nothing was held.
     fn last(groups: &ReadGroups, durable: u64) -> (u64, u64) {
-        let fit = groups
-            .iter()
-            .filter(|(_, events, holds)| *events <= durable && !holds);
-        fit.last()
-            .map_or((0, 0), |(number, events, _)| (*number, *events))
+        let mut groups = groups.iter();
+        let fit = groups.rfind(|(_, events, holds)| *events <= durable && !holds);
+        fit.map_or((0, 0), |(number, events, _)| (*number, *events))
     }
 
     proptest! {
