@@ -1,6 +1,6 @@
 //! MariaDB as a strategy's database.
 
-use super::{Client, Costs, Database, Hear, Look};
+use super::{Costs, Database, DatabaseClient, Hear, TruthLook};
 use crate::fence::database::Truth;
 use crate::fence::versions;
 use crate::history::{NONE, TruthRow};
@@ -155,13 +155,13 @@ impl Database for MariaDb {
         (self.admin.host.clone(), self.admin.port)
     }
 
-    fn target(&self, client: Client, (host, port): (String, u16)) -> DatabaseTarget {
+    fn target(&self, client: DatabaseClient, (host, port): (String, u16)) -> DatabaseTarget {
         DatabaseTarget::MariaDb(MariaDbTarget {
             host,
             port,
             user: match client {
-                Client::OrderService => self.layout.service_user(),
-                Client::Relay => self.layout.relay_user(),
+                DatabaseClient::OrderService => self.layout.service_user(),
+                DatabaseClient::Relay => self.layout.relay_user(),
             },
             password: self.layout.password.clone(),
             database: self.layout.name.clone(),
@@ -200,23 +200,23 @@ impl Database for MariaDb {
         read_unconfirmed(&self.admin, &self.layout, hear).boxed()
     }
 
-    fn look(&self) -> Box<dyn Look> {
-        Box::new(MariaDbLook(Session::new(self)))
+    fn look(&self) -> Box<dyn TruthLook> {
+        Box::new(MariaDbLook(MariaDbSession::new(self)))
     }
 
     fn costs(&self) -> Box<dyn Costs> {
-        Box::new(MariaDbCosts(Session::new(self)))
+        Box::new(MariaDbCosts(MariaDbSession::new(self)))
     }
 }
 
 /// A session that is opened when it is needed.
-struct Session {
+struct MariaDbSession {
     admin: MariaDbTarget,
     name: String,
     open: Option<Conn>,
 }
 
-impl Session {
+impl MariaDbSession {
     fn new(database: &MariaDb) -> Self {
         Self {
             admin: database.admin.clone(),
@@ -234,9 +234,9 @@ impl Session {
     }
 }
 
-struct MariaDbLook(Session);
+struct MariaDbLook(MariaDbSession);
 
-impl Look for MariaDbLook {
+impl TruthLook for MariaDbLook {
     fn read<'a>(&'a mut self, identity: &'a Identity) -> BoxFuture<'a, Option<Vec<TruthRow>>> {
         async move {
             let mut open = self.0.take().await?;
@@ -252,7 +252,7 @@ impl Look for MariaDbLook {
     }
 }
 
-struct MariaDbCosts(Session);
+struct MariaDbCosts(MariaDbSession);
 
 impl MariaDbCosts {
     async fn ask(&mut self) -> Option<Vec<(&'static str, f64)>> {

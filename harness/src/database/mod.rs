@@ -20,7 +20,7 @@ pub(crate) type Hear<'a> = &'a mut (dyn FnMut(u64, &str) + Send);
 
 /// A process under test, by what it may do in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Client {
+pub(crate) enum DatabaseClient {
     /// It writes orders, and their outbox.
     OrderService,
     /// It reads the outbox, and takes away what is published.
@@ -42,7 +42,7 @@ pub(crate) trait Database: Send + Sync {
     fn direct(&self) -> (String, u16);
 
     /// How a process reaches it, at this `host` and port.
-    fn target(&self, client: Client, at: (String, u16)) -> DatabaseTarget;
+    fn target(&self, client: DatabaseClient, at: (String, u16)) -> DatabaseTarget;
 
     /// From where a relay of our own reads the events in the database's log.
     fn log(&self) -> SourceConfig;
@@ -68,14 +68,14 @@ pub(crate) trait Database: Send + Sync {
     fn in_log<'a>(&'a self, hear: Hear<'a>) -> BoxFuture<'a, Result<u64, String>>;
 
     /// Looks at what is committed while the run goes on.
-    fn look(&self) -> Box<dyn Look>;
+    fn look(&self) -> Box<dyn TruthLook>;
 
     /// Samples what the outbox costs the server.
     fn costs(&self) -> Box<dyn Costs>;
 }
 
 /// A look at what is committed: no truth of a run, since others go on writing.
-pub(crate) trait Look: Send {
+pub(crate) trait TruthLook: Send {
     /// Reads all of it; `None` where the server does not answer.
     fn read<'a>(&'a mut self, identity: &'a Identity) -> BoxFuture<'a, Option<Vec<TruthRow>>>;
 

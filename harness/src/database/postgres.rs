@@ -1,7 +1,7 @@
 //! PostgreSQL as a strategy's database.
 
 use super::postgres_costs::PostgresCosts;
-use super::{Client, Costs, Database, Hear, Look};
+use super::{Costs, Database, DatabaseClient, Hear, TruthLook};
 use crate::fence::database::{self, Truth};
 use crate::fence::pending;
 use crate::history::TruthRow;
@@ -57,13 +57,13 @@ impl Database for Postgres {
         (self.admin.host.clone(), self.admin.port)
     }
 
-    fn target(&self, client: Client, (host, port): (String, u16)) -> DatabaseTarget {
+    fn target(&self, client: DatabaseClient, (host, port): (String, u16)) -> DatabaseTarget {
         DatabaseTarget::Postgres(PostgresTarget {
             host,
             port,
             user: match client {
-                Client::OrderService => self.layout.service_role(),
-                Client::Relay => self.layout.relay_role(),
+                DatabaseClient::OrderService => self.layout.service_role(),
+                DatabaseClient::Relay => self.layout.relay_role(),
             },
             password: self.layout.password.clone(),
             ..self.admin.clone()
@@ -118,7 +118,7 @@ impl Database for Postgres {
         .boxed()
     }
 
-    fn look(&self) -> Box<dyn Look> {
+    fn look(&self) -> Box<dyn TruthLook> {
         Box::new(PostgresLook {
             admin: self.admin.clone(),
             layout: self.layout.clone(),
@@ -137,7 +137,7 @@ struct PostgresLook {
     connection: Option<PgConnection>,
 }
 
-impl Look for PostgresLook {
+impl TruthLook for PostgresLook {
     fn read<'a>(&'a mut self, identity: &'a Identity) -> BoxFuture<'a, Option<Vec<TruthRow>>> {
         async move {
             if self.connection.is_none() {

@@ -4,7 +4,7 @@
 use super::audience::{LaneCounts, Watching};
 use super::look_pace::Looks;
 use crate::clock::RunClock;
-use crate::database::Look;
+use crate::database::TruthLook;
 use crate::identity::Identity;
 use crate::observer::Sights;
 use crate::workload::Progress;
@@ -29,7 +29,7 @@ pub struct Looker {
     /// The lane has this audience, which is told what each look counted.
     pub watching: Watching,
     /// By this what is committed is read, around all proxies.
-    pub truth: Box<dyn Look>,
+    pub truth: Box<dyn TruthLook>,
     /// By this the ids in the database are known as those of this run.
     pub identity: Arc<Identity>,
     /// What was seen on the topic.

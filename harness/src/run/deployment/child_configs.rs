@@ -1,7 +1,7 @@
 //! The configuration of each child, with the addresses of its links.
 
 use super::{Deployment, failed};
-use crate::database::Client;
+use crate::database::DatabaseClient;
 use crate::history::Tracer;
 use crate::process::{ChildSpec, Ready};
 use crate::run::{RunError, folder, trace};
@@ -54,8 +54,10 @@ impl Deployment<'_> {
             })
         });
         let config = RelayConfig {
-            database: self
-                .database_target(Client::Relay, Link::Relay(instance, self.database_server())),
+            database: self.database_target(
+                DatabaseClient::Relay,
+                Link::Relay(instance, self.database_server()),
+            ),
             broker: self.broker_target(Link::Relay(instance, self.broker_server())),
             source,
             cache: cache.transpose()?,
@@ -113,8 +115,10 @@ impl Deployment<'_> {
         Ok(ServiceConfig {
             listen: self.service_address,
             run: self.key.run.clone(),
-            database: self
-                .database_target(Client::OrderService, Link::Orders(self.database_server())),
+            database: self.database_target(
+                DatabaseClient::OrderService,
+                Link::Orders(self.database_server()),
+            ),
             database_connections: self.scenario.workload.postgres_connections,
             write_path: self.parts.write_path(self),
             cache: cache.transpose()?,
@@ -145,7 +149,7 @@ impl Deployment<'_> {
     }
 
     /// Returns how this link reaches the database, as this client.
-    fn database_target(&self, client: Client, link: Link) -> DatabaseTarget {
+    fn database_target(&self, client: DatabaseClient, link: Link) -> DatabaseTarget {
         self.database.target(client, self.database_at(link))
     }
 
