@@ -60,12 +60,16 @@ fn given_what_only_postgresql_has_when_orders_are_in_mariadb_then_the_line_is_re
 
 #[test]
 fn given_a_fault_on_a_database_that_no_strategy_has_then_nobody_feels_it() {
-    for lines in [
-        "target = \"mariadb\"",
-        "target = \"relay->mariadb\"",
-        "target = \"mariadb-server\"\nkind = \"kill\"",
+    for (target, more) in [
+        ("\"mariadb\"", ""),
+        ("\"relay->mariadb\"", ""),
+        ("\"mariadb-server\"", "\nkind = \"kill\""),
     ] {
         let said = ["in MariaDB", "database = \"mariadb\""];
-        refused(&with_fault(lines), "mariadb", &said);
+        refused(
+            &with_fault(&format!("target = {target}{more}")),
+            target,
+            &said,
+        );
     }
 }
