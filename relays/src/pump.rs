@@ -1,6 +1,7 @@
 //! The one loop of every relay: next batch, publish, confirm what is durable; until told to stop.
 
 pub(crate) mod backoff;
+mod configured;
 mod reporter;
 #[cfg(test)]
 mod tests;
@@ -8,13 +9,10 @@ mod trail;
 
 use crate::broker::AnyPublisher;
 use crate::cache::RedisInvalidations;
-use crate::config::{RelayConfig, SourceConfig};
+use crate::config::RelayConfig;
 use crate::publisher::invalidating::InvalidatingPublisher;
 use crate::publisher::{Offer, PublishError, Publisher};
 use crate::signal::monotonic_ns;
-use crate::source::cdc::CdcSource;
-use crate::source::polling::PollingSource;
-use crate::source::position::PositionSource;
 use crate::source::{Held, Source, SourceError, Standing};
 use crate::trace::Trace;
 use backoff::Backoff;
@@ -70,53 +68,9 @@ pub fn relay(
         Some(cache) => {
             let cache = RedisInvalidations::new(cache);
             let publisher = InvalidatingPublisher::new(publisher, cache);
-            from_source(config, publisher, trace, stop)
+            configured::run(config, publisher, trace, stop)
         }
-        None => from_source(config, publisher, trace, stop),
-    }
-}
-
-/// Relays from the source that the configuration names to this publisher.
-fn from_source(
-    config: RelayConfig,
-    publisher: impl Publisher,
-    trace: Trace,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), String> {
-    match config.source {
-        SourceConfig::Polling {
-            after_publish,
-            housekeeping,
-            interval_ms,
-            batch,
-            notify,
-        } => {
-            let interval = Duration::from_millis(interval_ms);
-            let source =
-                PollingSource::new(config.postgres, after_publish, interval, batch, notify);
-            let source = source
-                .keeping_house(housekeeping)
-                .committing(config.synchronous_commit)
-                .of_several(config.one_of_several);
-            traced(source, publisher, trace, stop)
-        }
-        SourceConfig::Position { interval_ms, batch } => {
-            let interval = Duration::from_millis(interval_ms);
-            let source = PositionSource::new(config.postgres, interval, batch)
-                .committing(config.synchronous_commit);
-            traced(source, publisher, trace, stop)
-        }
-        SourceConfig::Cdc {
-            slot,
-            publication,
-            logged,
-        } => {
-            let source = CdcSource::new(config.postgres, slot, publication)
-                .of(logged)
-                .committing(config.synchronous_commit)
-                .of_several(config.one_of_several);
-            traced(source, publisher, trace, stop)
-        }
+        None => configured::run(config, publisher, trace, stop),
     }
 }
 

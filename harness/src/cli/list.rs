@@ -94,6 +94,8 @@ fn as_text(folder: Option<&Path>, scenarios: &[LoadedScenario]) -> String {
         out.push('\n');
     }
     table(&mut out, "Strategies (kind)", &explain::strategies());
+    table(&mut out, "Brokers (broker)", &explain::brokers());
+    table(&mut out, "Databases (database)", &explain::databases());
     table(&mut out, "Targets of faults", &explain::targets());
     table(&mut out, "Faults (kind)", &explain::faults());
     table(
@@ -146,6 +148,8 @@ fn as_json(scenarios: &[LoadedScenario]) -> Value {
     json!({
         "scenarios": scenarios,
         "strategies": rows(explain::strategies()),
+        "brokers": rows(explain::brokers()),
+        "databases": rows(explain::databases()),
         "targets": rows(explain::targets()),
         "faults": rows(explain::faults()),
         "triggers": rows(explain::triggers()),

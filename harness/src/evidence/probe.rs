@@ -3,7 +3,7 @@
 //! toxicity is drawn by connection.
 
 use crate::scenario::{Link, Server};
-use relays::config::BrokerKind;
+use relays::config::{BrokerKind, DatabaseKind};
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -88,7 +88,9 @@ pub(super) async fn crosses(
     let (request, mark): (&[u8], &[u8]) = match link.server() {
         Server::Broker(BrokerKind::Kafka) => (KAFKA_API_VERSIONS, b""),
         Server::Broker(BrokerKind::RabbitMq) => (AMQP_HEADER, b""),
-        Server::Postgres => (POSTGRES_SSL_REQUEST, b""),
+        Server::Database(DatabaseKind::Postgres) => (POSTGRES_SSL_REQUEST, b""),
+        // It greets whoever connects, and refuses a stranger by this state.
+        Server::Database(DatabaseKind::MariaDb) => (MARIADB_STRANGER, MARIADB_REFUSES),
         Server::Redis => (PING, b""),
         // It greets whoever connects with a line, which is no answer.
         Server::Broker(BrokerKind::Nats) => (PING, NATS_PONG),
@@ -134,6 +136,12 @@ fn milliseconds(time: Duration) -> f64 {
 const AMQP_HEADER: &[u8] = b"AMQP\0\0\x09\x01";
 /// This is answered with a line, before any log-in too.
 const PING: &[u8] = b"PING\r\n";
+
+/// This is a log-in (HandshakeResponse41) of user `oh`, without a password, who does not exist.
+const MARIADB_STRANGER: &[u8] = b"\x24\0\0\x01\0\x82\0\0\0\0\0\x01\x21\
+    \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0oh\0\0";
+/// MariaDB refuses a log-in with it (SQLSTATE, invalid authorization).
+const MARIADB_REFUSES: &[u8] = b"#28000";
 
 /// This asks "Do you speak TLS?", and is answered with one byte before any log-in.
 const POSTGRES_SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
@@ -232,7 +240,8 @@ mod tests {
                 let request = match link.server() {
                     Server::Broker(BrokerKind::Kafka) => api_versions,
                     Server::Broker(BrokerKind::RabbitMq) => b"AMQP\0\0\x09\x01",
-                    Server::Postgres => ssl_request,
+                    Server::POSTGRES => ssl_request,
+                    Server::MARIADB => MARIADB_STRANGER,
                     Server::Redis | Server::NATS => b"PING\r\n",
                 };
                 let mut asked = vec![0; request.len()];
@@ -240,6 +249,9 @@ mod tests {
                 assert_eq!(asked, request);
                 let answer: &[u8] = match link.server() {
                     Server::NATS => b"INFO {}\r\nPONG\r\n",
+                    Server::MARIADB => {
+                        b"\x0a5.5.5-10.11.19-MariaDB\0\xff\x15\x04#28000Access denied"
+                    }
                     _ => b"N",
                 };
                 stream.write_all(answer).await.unwrap();

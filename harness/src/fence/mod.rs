@@ -14,7 +14,7 @@ pub mod patience;
 pub mod pending;
 pub mod projection;
 pub mod told;
-mod versions;
+pub(crate) mod versions;
 
 use crate::clock::RunClock;
 use crate::history::{FenceRecord, FenceStep};

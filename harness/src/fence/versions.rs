@@ -24,7 +24,7 @@ pub(super) fn versions(
 }
 
 /// Sorts the rows by order and version.
-pub(super) fn in_order(mut rows: Vec<TruthRow>) -> Rows<TruthRow> {
+pub(crate) fn in_order(mut rows: Vec<TruthRow>) -> Rows<TruthRow> {
     rows.sort_unstable_by_key(|r| (r.order, r.version));
     rows.into_iter().collect()
 }

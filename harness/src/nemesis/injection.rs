@@ -417,9 +417,8 @@ fn relays_beside(victim: Victim, targets: &FaultTargets) -> impl Iterator<Item =
     let relays = Instance::first(targets.strategy.relays).filter(move |_| shared);
     relays.filter_map(|instance| {
         let child = targets.processes.get(&Victim::Relay(instance))?;
-        let database = targets
-            .databases
-            .get(&Link::Relay(instance, Server::Postgres))?;
+        let server = Server::Database(targets.strategy.database);
+        let database = targets.databases.get(&Link::Relay(instance, server))?;
         Some(Subject::Relay {
             child: child.clone(),
             database: database.clone(),

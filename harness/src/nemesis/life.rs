@@ -298,7 +298,7 @@ impl Life {
 /// How many failures at this server a signal reports, if it is of this server.
 fn failures_at(server: Server, signal: &Signal) -> Option<u64> {
     match (signal, server) {
-        (Signal::DatabaseLost { .. }, Server::Postgres) => Some(1),
+        (Signal::DatabaseLost { .. }, Server::Database(_)) => Some(1),
         (Signal::PublishFailed { count, .. }, Server::Broker(_))
         | (Signal::InvalidationFailed { count, .. }, Server::Redis) => Some(*count),
         (
@@ -309,7 +309,7 @@ fn failures_at(server: Server, signal: &Signal) -> Option<u64> {
             | Signal::DatabaseUp
             | Signal::PublishUp
             | Signal::Progress { .. },
-            Server::Postgres | Server::Broker(_) | Server::Redis,
+            Server::Database(_) | Server::Broker(_) | Server::Redis,
         ) => None,
     }
 }
@@ -329,7 +329,7 @@ mod tests {
             reason: reason.clone(),
         };
         let stale = Signal::InvalidationFailed { count, reason };
-        let servers = [Server::Postgres, Server::KAFKA, Server::Redis];
+        let servers = [Server::POSTGRES, Server::KAFKA, Server::Redis];
         let at = |signal: &Signal| servers.map(|server| failures_at(server, signal));
         assert_eq!(at(&lost), [Some(1), None, None]);
         assert_eq!(at(&unpublished), [None, Some(3), None]);

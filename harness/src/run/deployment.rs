@@ -12,6 +12,7 @@ use super::RunError;
 use super::strategies::StrategyParts;
 use crate::broker::{Broker, Topic};
 use crate::call_sink::CallSink;
+use crate::database::Database;
 use crate::identity::{Identity, RunKey};
 use crate::nemesis::{self, BadQuery};
 use crate::process::reaper::Reaper;
@@ -61,7 +62,9 @@ pub struct Deployment<'a> {
     pub identity: Arc<Identity>,
     /// Names on the server.
     pub layout: Layout,
-    /// The administrator's way to the database that has its tables, around all proxies.
+    /// What of the database is its own.
+    pub(super) database: Box<dyn Database>,
+    /// The administrator's way to the database of PostgreSQL that has its tables, around all proxies.
     admin: PostgresTarget,
     /// This is the name of the topic of the events.
     pub topic_name: String,
@@ -114,9 +117,11 @@ impl Deployment<'_> {
                 .note(&note)
                 .map_err(|e| failed("noting what must be dropped", &e))?;
         }
-        schema::create(&info.postgres, &self.layout)
+        let title = self.strategy.database.title();
+        self.database
+            .create()
             .await
-            .map_err(|e| failed("setting up what is its own in PostgreSQL", &e))?;
+            .map_err(|e| failed(&format!("setting up what is its own in {title}"), &e))?;
         if self.reader().is_some() {
             schema::create_reader(&info.postgres, &self.layout)
                 .await
@@ -147,14 +152,14 @@ impl Deployment<'_> {
     pub fn run_beside_others(&mut self, index: usize) -> Result<(), RunError> {
         let beside = crate::stack::ports::reserve::<2>()
             .map_err(|e| failed("finding free ports for proxies", &e))?;
-        let [to_postgres, to_redis] = beside.numbers.map(|port| format!("127.0.0.1:{port}"));
+        let [to_database, to_redis] = beside.numbers.map(|port| format!("127.0.0.1:{port}"));
         self._ports_beside = Some(beside);
         for (link, (_, route)) in &mut self.proxies {
             let way = match link {
-                Link::Orders(server @ (Server::Postgres | Server::Redis)) => {
+                Link::Orders(server @ (Server::Database(_) | Server::Redis)) => {
                     let own = match server {
                         Server::Redis => &to_redis,
-                        Server::Postgres | Server::Broker(_) => &to_postgres,
+                        Server::Database(_) | Server::Broker(_) => &to_database,
                     };
                     route.listen.clone_from(own);
                     route.connect.clone_from(own);

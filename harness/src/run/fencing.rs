@@ -291,7 +291,9 @@ impl Fencing<'_> {
                     Some(until) => self.settle_in_doubt(until).await?,
                     None => Unfinished::default(),
                 };
-                let truth = database::close_and_read(admin, layout, identity, STEP_WITHIN).await?;
+                let truth = (self.deployment.database)
+                    .close_and_read(identity, STEP_WITHIN)
+                    .await?;
                 let detail = format!(
                     "{} committed versions{}",
                     truth.rows.len(),

@@ -4,13 +4,10 @@
 use super::audience::{LaneCounts, Watching};
 use super::look_pace::Looks;
 use crate::clock::RunClock;
-use crate::fence::database;
+use crate::database::TruthLook;
 use crate::identity::Identity;
 use crate::observer::Sights;
 use crate::workload::Progress;
-use relays::config::PostgresTarget;
-use relays::schema::Layout;
-use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,10 +28,8 @@ type CommittedPair = (u32, u32);
 pub struct Looker {
     /// The lane has this audience, which is told what each look counted.
     pub watching: Watching,
-    /// By this a look reaches the database, directly and as an administrator.
-    pub admin: PostgresTarget,
-    /// Names in the database.
-    pub layout: Layout,
+    /// By this what is committed is read, around all proxies.
+    pub truth: Box<dyn TruthLook>,
     /// By this the ids in the database are known as those of this run.
     pub identity: Arc<Identity>,
     /// What was seen on the topic.
@@ -49,16 +44,15 @@ pub struct Looker {
 
 impl Looker {
     /// Looks until `stop` turns true (or its sender is gone).
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let pace = self.watching.pace;
-        let mut connection = None;
         let mut missing = Missing::default();
         let mut looks = Looks::new(pace, Instant::now());
         let mut last = None;
         while !*stop.borrow() {
             let began = Instant::now();
             let counts = if looks.is_due(began) {
-                let look = self.look(&mut connection, &mut missing);
+                let look = self.look(&mut missing);
                 let look = tokio::time::timeout(WITHIN, look).await.ok().flatten();
                 match look {
                     Some(looked) => {
@@ -69,7 +63,7 @@ impl Looker {
                     }
                     None => {
                         // Half an answer is on that connection.
-                        connection = None;
+                        self.truth.give_up();
                         looks.failed(Instant::now());
                         last = None;
                         pace.is_carried_on().then(|| self.glance(None))
@@ -88,22 +82,12 @@ impl Looker {
         }
     }
 
-    async fn look(
-        &self,
-        connection: &mut Option<PgConnection>,
-        missing: &mut Missing,
-    ) -> Option<Looked> {
-        if connection.is_none() {
-            *connection = database::connect(&self.admin, Instant::now()).await.ok();
-        }
+    async fn look(&mut self, missing: &mut Missing) -> Option<Looked> {
         // Asked for first: an event of a change that is committed in between is then no phantom.
         let events = self.sights.distinct_valid();
         // And so is this: what is answered while it looks is counted twice for a moment, and not left out.
         let answered = self.answered();
-        let open = connection.as_mut()?;
-        let rows = database::read_committed(open, &self.layout, &self.identity)
-            .await
-            .ok()?;
+        let rows = self.truth.read(&self.identity).await?;
         let committed: Vec<CommittedPair> = rows.iter().map(|r| (r.attempt, r.version)).collect();
         let mut unseen = Vec::new();
         for some in committed.chunks(AT_ONCE) {

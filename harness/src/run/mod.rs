@@ -210,7 +210,7 @@ pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
 fn servers_of(scenario: &Scenario) -> BTreeSet<Server> {
     let others = Server::ALL
         .into_iter()
-        .filter(|server| *server != Server::Postgres);
+        .filter(|server| *server != Server::POSTGRES);
     let used = |server: &Server| {
         let mut strategies = scenario.strategies.iter();
         strategies.any(|strategy| strategy.topology().has_server(*server))

@@ -12,7 +12,7 @@ use crate::fence::patience::Patience;
 use crate::observer::Observer;
 use crate::scenario::{BrokerChoice, Scenario, Strategy, StrategyKind};
 use crate::workload::{self, Progress};
-use relays::config::{CommitMode, WriteOrder};
+use relays::config::{CommitMode, DatabaseKind, WriteOrder};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -98,20 +98,23 @@ pub(crate) async fn rehearse(
         lane: None,
         ..scenario_run.context()
     };
-    // A broker of its own speed is none the faster for what another one did.
-    let mut brokers: Vec<BrokerChoice> = Vec::new();
+    // A server of its own speed is none the faster for what another one did.
+    let mut systems: Vec<(DatabaseKind, BrokerChoice)> = Vec::new();
     for strategy in scenario_run.chosen() {
-        if brokers
+        let own = (strategy.database, strategy.broker.kind());
+        if systems
             .iter()
-            .all(|known| known.kind() != strategy.broker.kind())
+            .all(|(database, broker)| (*database, broker.kind()) != own)
         {
-            brokers.push(strategy.broker.clone());
+            systems.push((strategy.database, strategy.broker.clone()));
         }
     }
-    for broker in brokers {
-        strategy::in_deployment(&context, &dual_write(broker), async |deployment| {
-            place_orders(&context, deployment, rehearsal).await
-        })
+    for (database, broker) in systems {
+        strategy::in_deployment(
+            &context,
+            &dual_write(database, broker),
+            async |deployment| place_orders(&context, deployment, rehearsal).await,
+        )
         .await?;
     }
     Ok(())
@@ -129,8 +132,8 @@ fn scenario(of: &Scenario, longest: Duration) -> Scenario {
     scenario
 }
 
-/// Publishes to this broker.
-fn dual_write(broker: BrokerChoice) -> Strategy {
+/// Writes to this database, and publishes to this broker.
+fn dual_write(database: DatabaseKind, broker: BrokerChoice) -> Strategy {
     Strategy {
         name: NAME.to_owned(),
         kind: StrategyKind::DualWrite {
@@ -142,6 +145,7 @@ fn dual_write(broker: BrokerChoice) -> Strategy {
         relay_commit: CommitMode::default(),
         instances: 1,
         broker,
+        database,
         cache: None,
         expectations: Vec::new(),
         of_consumers: Vec::new(),

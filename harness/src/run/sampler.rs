@@ -4,43 +4,35 @@
 mod prepared;
 
 use crate::clock::RunClock;
-use crate::history::{DEAD_ROWS, HORIZON_HELD, Sample, WALL_DRIFT_NS};
-use crate::measure::{
-    DEAD_TUPLES, ORDERS_WRITTEN, OUTBOX_BYTES, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
-    STORAGE_BYTES, VACUUMS, WAL_BYTES,
-};
-use crate::nemesis::HOLDER;
+use crate::database::Costs;
+use crate::history::{Sample, WALL_DRIFT_NS};
 use crate::process::Child;
 use relays::config::PostgresTarget;
-use relays::schema::{Layout, OutboxKind};
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Row};
-use std::time::{Duration, Instant};
+use relays::schema::Layout;
+use std::time::Duration;
 use tokio::sync::watch;
 
 const EVERY: Duration = Duration::from_millis(500);
-/// Counters of the outbox's tables, which go back with each table that is dropped; so they are not taken then.
-const GO_WITH_TABLES: [&str; 3] = [ROWS_CHANGED, ROWS_WRITTEN, VACUUMS];
 
 /// A sampler takes the samples of one strategy's run, of its processes and its database.
-pub struct Sampler {
+pub(crate) struct Sampler {
     /// This clock gives the run time (ns) of each sample.
     pub clock: RunClock,
     /// These are the processes to sample, each with its name; the harness itself is always sampled.
     pub processes: Vec<Child>,
-    /// By this the sampler reaches the database, directly and as an administrator.
+    /// By this the sampler reaches PostgreSQL, directly and as an administrator.
     pub admin: PostgresTarget,
-    /// Names in the database.
+    /// Names there.
     pub layout: Layout,
 }
 
 impl Sampler {
     /// Samples until `stop` turns true (or its sender is gone), and once more then. A database that does not answer
     /// keeps nobody from looking at the processes.
-    pub async fn run(self, stop: watch::Receiver<bool>) -> Vec<Sample> {
+    pub async fn run(self, costs: Box<dyn Costs>, stop: watch::Receiver<bool>) -> Vec<Sample> {
         let (mut samples, of_database, of_prepared) = tokio::join!(
             self.of_processes(stop.clone()),
-            self.of_database(stop.clone()),
+            self.of_database(costs, stop.clone()),
             self.of_prepared(stop)
         );
         samples.extend(of_database);
@@ -60,10 +52,20 @@ impl Sampler {
         }
     }
 
-    async fn of_database(&self, mut stop: watch::Receiver<bool>) -> Vec<Sample> {
-        let (mut samples, mut connection) = (Vec::new(), None);
+    async fn of_database(
+        &self,
+        mut costs: Box<dyn Costs>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Vec<Sample> {
+        let mut samples = Vec::new();
         loop {
-            self.database(&mut connection, &mut samples).await;
+            let read = costs.read().await;
+            let at_ns = self.clock.now_ns();
+            samples.extend(read.into_iter().map(|(series, value)| Sample {
+                series: series.to_owned(),
+                at_ns,
+                value,
+            }));
             if has_ended(&mut stop, EVERY).await {
                 return samples;
             }
@@ -89,99 +91,6 @@ impl Sampler {
         for child in &self.processes {
             if let Some(pid) = child.pid() {
                 sample(child.name(), pid);
-            }
-        }
-    }
-
-    async fn database(&self, connection: &mut Option<PgConnection>, samples: &mut Vec<Sample>) {
-        if connection.is_none() {
-            *connection = crate::fence::database::connect(&self.admin, Instant::now())
-                .await
-                .ok();
-        }
-        let Some(open) = connection else { return };
-        let sql = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, \
-             (SELECT sum(pg_total_relation_size(c.oid))::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                WHERE n.nspname = $2 AND c.relkind = 'r'), \
-             sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del)::float8, \
-             (SELECT CASE WHEN wal_status IS DISTINCT FROM 'lost' \
-                THEN pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::float8 END \
-                FROM pg_replication_slots WHERE slot_name = $1), \
-             (SELECT sum(pg_total_relation_size(c.oid))::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                WHERE n.nspname = $2 AND c.relkind = 'r' AND c.relname <> 'orders'), \
-             sum(t.n_dead_tup) FILTER (WHERE t.relname <> 'orders')::float8, \
-             sum(t.n_tup_upd + t.n_tup_del) FILTER (WHERE t.relname <> 'orders')::float8, \
-             sum(t.vacuum_count + t.autovacuum_count) FILTER (WHERE t.relname <> 'orders')::float8, \
-             sum(t.n_dead_tup)::float8 AS dead_rows, \
-             sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del) FILTER (WHERE t.relname = 'orders')::float8 AS orders_written, \
-             (SELECT (max(age(backend_xmin)) FILTER (WHERE application_name = $3) >= greatest(max(age(backend_xmin)), \
-                (SELECT max(age(xmin)) FROM pg_replication_slots), \
-                (SELECT max(age(transaction)) FROM pg_prepared_xacts)))::int::float8 \
-                FROM pg_stat_activity WHERE datname = current_database()) AS horizon_held \
-             FROM pg_stat_user_tables t WHERE t.schemaname = $2";
-        let query = sqlx::query(AssertSqlSafe(sql))
-            .bind(self.layout.slot())
-            .bind(self.layout.schema())
-            .bind(HOLDER)
-            .fetch_one(open);
-        let Ok(Ok(row)) = tokio::time::timeout(Duration::from_secs(2), query).await else {
-            *connection = None;
-            return;
-        };
-        let at_ns = self.clock.now_ns();
-        let names: &[&str] = match self.layout.outbox {
-            OutboxKind::None | OutboxKind::Decisions => &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN],
-            // Which of its tables are the outbox, nobody says.
-            OutboxKind::ForeignService { .. } => {
-                &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN, SLOT_WAL_BYTES]
-            }
-            // There is none.
-            OutboxKind::Message => &[WAL_BYTES, STORAGE_BYTES, ROWS_WRITTEN, SLOT_WAL_BYTES],
-            OutboxKind::Delete
-            | OutboxKind::Mark
-            | OutboxKind::Partitions { .. }
-            | OutboxKind::Turns { .. }
-            | OutboxKind::Cdc
-            | OutboxKind::Fleeting
-            | OutboxKind::Events
-            | OutboxKind::LoggedEvents
-            | OutboxKind::Foreign { .. } => &[
-                WAL_BYTES,
-                STORAGE_BYTES,
-                ROWS_WRITTEN,
-                SLOT_WAL_BYTES,
-                OUTBOX_BYTES,
-                DEAD_TUPLES,
-                ROWS_CHANGED,
-                VACUUMS,
-            ],
-        };
-        let mut push = |series: &str, value: f64| {
-            samples.push(Sample {
-                series: series.to_owned(),
-                at_ns,
-                value,
-            });
-        };
-        let has_events = self.layout.outbox.has_events();
-        let drops_tables = matches!(self.layout.outbox, OutboxKind::Partitions { .. });
-        for (column, name) in names.iter().enumerate() {
-            // What is kept for ever is no outbox that has grown: it grows with what is committed.
-            if *name == OUTBOX_BYTES && has_events {
-                continue;
-            }
-            if drops_tables && GO_WITH_TABLES.contains(name) {
-                continue;
-            }
-            if let Ok(Some(value)) = row.try_get::<Option<f64>, _>(column) {
-                push(name, value);
-            }
-        }
-        let mut named = vec![("dead_rows", DEAD_ROWS), ("horizon_held", HORIZON_HELD)];
-        named.extend(drops_tables.then_some(("orders_written", ORDERS_WRITTEN)));
-        for (column, name) in named {
-            if let Ok(Some(value)) = row.try_get::<Option<f64>, _>(column) {
-                push(name, value);
             }
         }
     }

@@ -177,7 +177,7 @@ async fn load_and_fence(
         admin: deployment.admin().clone(),
         layout: deployment.layout.clone(),
     };
-    let sampler = tokio::spawn(sampler.run(sampling));
+    let sampler = tokio::spawn(sampler.run(deployment.database.costs(), sampling));
 
     let (end_looking, looking) = watch::channel(false);
     let progress = Arc::new(Progress {
@@ -363,8 +363,7 @@ fn look(
     let publishes = deployment.parts.publish_within(request_timeout);
     let looker = Looker {
         watching: watching.clone(),
-        admin: deployment.admin().clone(),
-        layout: deployment.layout.clone(),
+        truth: deployment.database.look(),
         identity: Arc::clone(&deployment.identity),
         sights: watched.sights,
         progress: watched.progress,

@@ -214,10 +214,9 @@ fn given_a_port_that_is_taken_when_the_order_service_starts_then_it_is_named() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let listen = taken.local_addr().unwrap();
     let config = home.path().join("config.json");
-    let postgres =
-        r#"{"host":"127.0.0.1","port":1,"user":"u","password":"p","database":"d","schema":"s"}"#;
+    let postgres = r#"{"kind":"postgres","host":"127.0.0.1","port":1,"user":"u","password":"p","database":"d","schema":"s"}"#;
     let text = format!(
-        r#"{{"listen":"{listen}","run":"0123456789abcdef","postgres":{postgres},"postgres_connections":1,"write_path":{{"kind":"outbox","notify":false}}}}"#
+        r#"{{"listen":"{listen}","run":"0123456789abcdef","database":{postgres},"database_connections":1,"write_path":{{"kind":"outbox","notify":false}}}}"#
     );
     std::fs::write(&config, text).unwrap();
     let mut command = Command::new(HARNESS);

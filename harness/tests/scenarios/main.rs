@@ -258,6 +258,13 @@ scenarios! {
         ran.only(&["unconfirmed"], 100, |c| vec![c.lost]);
         ran.only(&[], 0, |c| vec![c.undrained, c.phantom]);
     };
+    "mariadb-outage.toml" given_mariadb_outage_when_run_then_the_dual_write_alone_loses: |ran| {
+        ran.only(&["naive"], 1, |c| vec![c.lost]);
+        ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.reordered]);
+    };
+    "mariadb-crash.toml" given_mariadb_crash_when_run_then_nothing_acknowledged_is_missing: |ran| {
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.missing, c.reordered]);
+    };
     "debezium.toml" given_debezium_when_run_then_no_relay_loses: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };

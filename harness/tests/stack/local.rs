@@ -51,7 +51,7 @@ async fn the_shared_stack_says_what_it_is() {
     } else {
         0
     };
-    let to_others = to(Server::Postgres) + to(Server::KAFKA);
+    let to_others = to(Server::POSTGRES) + to(Server::KAFKA);
     assert_eq!(info.routes.len(), to_others + to_cache);
     for (name, value) in [
         ("fsync", "on"),

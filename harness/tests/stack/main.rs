@@ -8,6 +8,7 @@ mod consumer;
 mod external;
 mod fence;
 mod local;
+mod mariadb;
 mod nats;
 mod nemesis;
 #[path = "../shared/not_done.rs"]

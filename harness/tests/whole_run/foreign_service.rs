@@ -28,7 +28,7 @@ select id, n, attempt
 '''
 "#;
 
-const POSTGRES: &str = r#"{"host": "${postgres_host}", "port": ${postgres_port},
+const POSTGRES: &str = r#"{"kind": "postgres", "host": "${postgres_host}", "port": ${postgres_port},
     "user": "${postgres_user}", "password": "${postgres_password}", "database": "${postgres_database}",
     "schema": "${schema}"}"#;
 const KAFKA: &str =
@@ -36,14 +36,14 @@ const KAFKA: &str =
 
 pub fn service_config(write_path: &str) -> String {
     format!(
-        r#"{{"listen": "127.0.0.1:${{port}}", "run": "${{run}}", "postgres": {POSTGRES},
-            "postgres_connections": 16, "write_path": {write_path}}}"#
+        r#"{{"listen": "127.0.0.1:${{port}}", "run": "${{run}}", "database": {POSTGRES},
+            "database_connections": 16, "write_path": {write_path}}}"#
     )
 }
 
 pub fn relay_config() -> String {
     format!(
-        r#"{{"postgres": {POSTGRES}, "broker": {KAFKA}, "source": {{"kind": "polling",
+        r#"{{"database": {POSTGRES}, "broker": {KAFKA}, "source": {{"kind": "polling",
             "after_publish": "delete", "interval_ms": 5, "batch": 500, "notify": false}}}}"#
     )
 }

@@ -2,32 +2,18 @@
 
 pub use crate::broker::BrokerKind;
 use crate::cache::{CacheFill, CacheMode};
+pub use crate::database::DatabaseKind;
 use crate::publish::PublishPolicy;
 pub use crate::rabbitmq::{QueueKind, RabbitMqTarget, stream_of};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+mod database;
 mod nats;
 
+pub use database::{DatabaseTarget, MariaDbTarget, PostgresTarget};
 pub use nats::{NatsTarget, nats_stream, nats_subjects};
-
-/// This says how to reach PostgreSQL, and which schema belongs to this strategy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PostgresTarget {
-    /// This is the server's host name or address, or the proxy's where the link is proxied.
-    pub host: String,
-    /// This is the TCP port of the server, or the proxy's where the link is proxied.
-    pub port: u16,
-    /// Sessions log in as this role.
-    pub user: String,
-    /// This is the password of the role.
-    pub password: String,
-    /// Sessions connect to the database of this name, in which the strategy's schema is: the stack's, or the strategy's own.
-    pub database: String,
-    /// Schema that holds `orders` and `outbox`, or `events`.
-    pub schema: String,
-}
 
 /// This says what of PostgreSQL a strategy has for itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,9 +225,9 @@ pub struct ServiceConfig {
     /// This is the run id, 16 hex digits; it goes into every event.
     pub run: String,
     /// The service writes to this database, with a role of its own.
-    pub postgres: PostgresTarget,
-    /// So many connections to PostgreSQL are held.
-    pub postgres_connections: usize,
+    pub database: DatabaseTarget,
+    /// So many connections to it are held.
+    pub database_connections: usize,
     /// This says how a change is made durable and how it is announced.
     pub write_path: WritePathConfig,
     /// Orders are read through this cache; with `None` they are not read at all.
@@ -348,6 +334,8 @@ pub enum SourceConfig {
         #[serde(default)]
         logged: Logged,
     },
+    /// Streams MariaDB's binlog, from a position that the relay keeps in the strategy's database on.
+    Binlog,
 }
 
 /// This says whether a relay's own commits wait for the disk (`synchronous_commit` of its sessions).
@@ -390,7 +378,7 @@ pub struct RecovererConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RelayConfig {
     /// This is the database, with the relay's own role.
-    pub postgres: PostgresTarget,
+    pub database: DatabaseTarget,
     /// The relay publishes to the topic of this broker.
     pub broker: BrokerTarget,
     /// This says whether the relay polls the outbox or reads the write-ahead log, and with what settings.

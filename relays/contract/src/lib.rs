@@ -7,6 +7,7 @@ pub mod broker;
 pub mod cache;
 pub mod config;
 pub mod consumer;
+pub mod database;
 pub mod order;
 pub mod publish;
 pub mod rabbitmq;

@@ -5,16 +5,17 @@
 use super::WritePath;
 use super::caching::Invalidation;
 use super::change::{Change, Outcome};
-use super::connections::{Connections, DatabaseError};
+use super::connections::Connections;
+use super::database_error::DatabaseError;
 use super::event::EventText;
 use super::orders::Orders;
 use super::producer::EventProducer;
+use super::session::DatabaseSession;
 use super::steps;
 use super::transaction::{self, TransactionOutcome};
 use crate::config::WriteOrder;
 use crate::order::Directive;
 use crate::trace::Trace;
-use sqlx::postgres::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -93,25 +94,25 @@ impl DualWrite {
 
     async fn publish_inside_transaction(
         &self,
-        conn: &mut PgConnection,
+        session: &mut DatabaseSession,
         change: &Change,
     ) -> Result<Outcome, DatabaseError> {
         for _ in 0..transaction::TRIES {
-            transaction::begin(conn).await?;
-            let Some(version) = self.orders.write(conn, change).await? else {
-                transaction::roll_back(conn).await?;
-                match self.orders.why_not(conn, change).await? {
+            session.begin().await?;
+            let Some(version) = session.write(&self.orders, change).await? else {
+                session.roll_back().await?;
+                match session.why_not(&self.orders, change).await? {
                     Some(outcome) => return Ok(outcome),
                     None => continue,
                 }
             };
             if change.directive == Directive::Veto {
-                transaction::roll_back(conn).await?;
+                session.roll_back().await?;
                 steps::rolled_back(&self.trace, change, version);
                 return Ok(transaction::vetoed());
             }
             if let Err(error) = self.publish(change, version).await {
-                transaction::roll_back(conn).await?;
+                session.roll_back().await?;
                 steps::rolled_back(&self.trace, change, version);
                 // Not a rejection: a publish that was given up may still arrive.
                 return Ok(Outcome::Failed { error });
@@ -120,7 +121,7 @@ impl DualWrite {
                 sleep(Duration::from_millis(ms.into())).await;
             }
             self.invalidation.before_commit(change).await;
-            transaction::end(conn).await?;
+            session.commit().await?;
             steps::committed(&self.trace, change, version);
             return Ok(Outcome::Committed { version });
         }

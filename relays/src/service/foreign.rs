@@ -1,7 +1,8 @@
 //! Announcing a change in an outbox that was not designed here, by the statements of its relay's file.
 
 use super::change::Change;
-use super::connections::{DatabaseError, exchange};
+use super::connections::exchange;
+use super::database_error::DatabaseError;
 use super::event::EventText;
 use crate::config::{ForeignStatement, Parameter};
 use sqlx::AssertSqlSafe;

@@ -7,16 +7,19 @@ mod appending;
 mod caching;
 mod change;
 mod connections;
+mod database_error;
 mod dual_write;
 mod event;
 mod finishing;
 mod foreign;
 mod http;
+mod mariadb_orders;
 mod monitor;
 mod orders;
 mod outbox;
 mod producer;
 mod reading;
+mod session;
 mod steps;
 mod transaction;
 mod two_phase;
@@ -24,13 +27,14 @@ mod two_phase;
 pub use orders::{PLACING, SESSION};
 
 use crate::broker;
-use crate::config::{ServiceConfig, WritePathConfig};
+use crate::config::{DatabaseTarget, ServiceConfig, WritePathConfig};
 use crate::signal::{Signal, emit};
 use crate::trace::Trace;
 use axum::serve::ListenerExt;
 use caching::{Invalidation, OrderCache};
 use change::{Change, HOLD_MAX, Outcome};
-use connections::{ANSWER_WITHIN, Connections, DatabaseError};
+use connections::{ANSWER_WITHIN, Connections};
+use database_error::DatabaseError;
 use dual_write::DualWrite;
 use foreign::ForeignStatements;
 use monitor::{Monitor, ServiceReporter};
@@ -38,6 +42,7 @@ use orders::{Announcement, Orders};
 use outbox::Outbox;
 use producer::EventProducer;
 use reading::OrderReader;
+use session::Login;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,13 +106,9 @@ pub async fn serve_until(
             publish_timeout_ms, ..
         } => HOLD_MAX + 2 * producer::delivery_within(Some(*publish_timeout_ms)),
     };
-    let mut session = orders::session(&config.postgres, wait + 2 * ANSWER_WITHIN);
-    if let WritePathConfig::TwoPhase { .. } = &config.write_path {
-        // Kafka is told to commit what was decided: a server that crashes must not forget that.
-        session = session.options([("synchronous_commit", "on")]);
-    }
+    let login = login(&config, wait + 2 * ANSWER_WITHIN);
     let connections = tokio::select! {
-        connections = Connections::open(session.clone(), config.postgres_connections) => connections?,
+        connections = Connections::open(login.clone(), config.database_connections) => connections?,
         () = &mut stop => return Ok(()),
     };
     let monitor = Arc::new(Monitor::default());
@@ -171,7 +172,8 @@ pub async fn serve_until(
             };
             let lent = Arc::clone(&connections);
             let noted = (monitor, trace.clone());
-            let life = (session, config.postgres.schema);
+            let schema = config.database.postgres()?.schema.clone();
+            let life = (login.postgres()?.clone(), schema);
             let participants = Participants::open(producers, settings, life, lent, noted);
             let participants = tokio::select! {
                 participants = participants => participants,
@@ -193,7 +195,40 @@ pub async fn serve_until(
     Ok(())
 }
 
+/// How the service logs in to its database.
+fn login(config: &ServiceConfig, transaction_idle: Duration) -> Login {
+    match &config.database {
+        DatabaseTarget::Postgres(target) => {
+            let mut session = orders::session(target, transaction_idle);
+            if let WritePathConfig::TwoPhase { .. } = &config.write_path {
+                // Kafka is told to commit what was decided: a server that crashes must not forget that.
+                session = session.options([("synchronous_commit", "on")]);
+            }
+            Login::Postgres(Box::new(session))
+        }
+        DatabaseTarget::MariaDb(target) => {
+            Login::MariaDb(mariadb_orders::login(target, transaction_idle))
+        }
+    }
+}
+
+/// What only PostgreSQL has is not begun without it.
+fn check_database(config: &ServiceConfig) -> Result<(), String> {
+    match &config.write_path {
+        WritePathConfig::Outbox { notify: false } | WritePathConfig::DualWrite { .. } => Ok(()),
+        WritePathConfig::Outbox { notify: true }
+        | WritePathConfig::Message
+        | WritePathConfig::Events
+        | WritePathConfig::Foreign { .. }
+        | WritePathConfig::TwoPhase { .. } => {
+            let needed = config.database.postgres().map(drop);
+            needed.map_err(|reason| format!("`write_path`: {reason}"))
+        }
+    }
+}
+
 fn check(config: &ServiceConfig) -> Result<(), String> {
+    check_database(config)?;
     if let WritePathConfig::TwoPhase { producers: 0, .. } = config.write_path {
         return Err("`producers` is 0: an order takes one".into());
     }
@@ -208,8 +243,8 @@ fn check(config: &ServiceConfig) -> Result<(), String> {
     if config.cache.is_some() && !reads_orders {
         return Err("`cache` goes with a dual write or an outbox of this project alone".into());
     }
-    if config.postgres_connections == 0 {
-        return Err("`postgres_connections` is 0: the service needs at least 1".into());
+    if config.database_connections == 0 {
+        return Err("`database_connections` is 0: the service needs at least 1".into());
     }
     if config.run.is_empty() || !config.run.bytes().all(|c| c.is_ascii_hexdigit()) {
         return Err(format!("`run` is `{}`: it takes hex digits", config.run));

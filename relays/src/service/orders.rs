@@ -1,4 +1,4 @@
-//! Orders in SQL: writing a change, and finding out why nothing was written.
+//! Orders in PostgreSQL: writing a change, and finding out why nothing was written.
 //!
 //! A change is one statement, which checks and writes at once: the order's row is locked, then
 //! its state and its changes are checked, then it gets its next version. Only then, still under
@@ -6,7 +6,8 @@
 
 use super::appending;
 use super::change::{Change, Outcome, Rejection};
-use super::connections::{DatabaseError, exchange};
+use super::connections::exchange;
+use super::database_error::DatabaseError;
 use super::event::EventText;
 use super::foreign::ForeignStatements;
 use crate::config::PostgresTarget;
@@ -110,6 +111,11 @@ impl Orders {
         &self.run
     }
 
+    /// Returns how changes are announced.
+    pub fn announcement(&self) -> &Announcement {
+        &self.announcement
+    }
+
     /// Writes the change; its version, or nothing if it may not be (see [`Orders::why_not`]).
     pub async fn write(
         &self,
@@ -187,26 +193,33 @@ impl Orders {
         };
         let query = sqlx::query(sql).bind(change.order).bind(change.change_id);
         let order = exchange("reading an order", query.fetch_optional(conn)).await?;
-        let Some(order) = order else {
-            return Ok(
-                (change.kind != ChangeType::Placed).then(|| Outcome::Rejected {
-                    why: Rejection::UnknownOrder,
-                    reason: format!("there is no order {}: place it first", change.order),
-                }),
-            );
-        };
         let unreadable = |error| DatabaseError::new("reading an order", &error);
+        let Some(order) = order else {
+            return Ok(settled_by(change, None));
+        };
         let made: Option<i32> = order.try_get(1).map_err(unreadable)?;
-        if let Some(made) = made {
-            let version = made.cast_unsigned();
-            return Ok(Some(Outcome::Committed { version }));
-        }
         let state: &str = order.try_get(0).map_err(unreadable)?;
-        Ok(forbidden(change, state).map(|reason| Outcome::Rejected {
-            why: Rejection::Conflict,
-            reason,
-        }))
+        let found = (state, made.map(i32::cast_unsigned));
+        Ok(settled_by(change, Some(found)))
     }
+}
+
+/// What answers a change of which nothing was written, from what was found of its order: the state, and the version that
+/// the change made of it before. `None` where it is allowed by now.
+pub(super) fn settled_by(change: &Change, found: Option<(&str, Option<u32>)>) -> Option<Outcome> {
+    let Some((state, made)) = found else {
+        return (change.kind != ChangeType::Placed).then(|| Outcome::Rejected {
+            why: Rejection::UnknownOrder,
+            reason: format!("there is no order {}: place it first", change.order),
+        });
+    };
+    if let Some(version) = made {
+        return Some(Outcome::Committed { version });
+    }
+    forbidden(change, state).map(|reason| Outcome::Rejected {
+        why: Rejection::Conflict,
+        reason,
+    })
 }
 
 /// This is the statement that places an order and announces it in the outbox, alone in its transaction.

@@ -4,7 +4,8 @@
 use super::WritePath;
 use super::caching::Invalidation;
 use super::change::{Change, Outcome};
-use super::connections::{Connections, DatabaseError};
+use super::connections::Connections;
+use super::database_error::DatabaseError;
 use super::orders::Orders;
 use super::transaction::TransactionOutcome;
 use super::{steps, transaction};

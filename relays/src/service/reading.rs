@@ -2,7 +2,8 @@
 //! that cannot be asked takes no reader away: the database answers.
 
 use super::caching::{OrderCache, body};
-use super::connections::{Connections, DatabaseError, exchange};
+use super::connections::{Connections, exchange};
+use super::database_error::DatabaseError;
 use crate::cache::{CacheEntry, CacheLook};
 use contract::cache::AnsweredFrom;
 use sqlx::Row;
@@ -66,7 +67,7 @@ impl OrderReader {
 
     async fn version(&self, order: Uuid) -> Result<Option<u32>, DatabaseError> {
         let mut lease = self.connections.lend().await?;
-        let version = version(&mut lease.connection, order).await;
+        let version = lease.connection.version(order).await;
         lease.settle(version)
     }
 }
@@ -79,7 +80,11 @@ fn found(look: &CacheLook) -> Option<String> {
     }
 }
 
-async fn version(conn: &mut PgConnection, order: Uuid) -> Result<Option<u32>, DatabaseError> {
+/// Returns the version of an order in PostgreSQL; `None` where there is no such order.
+pub(super) async fn version(
+    conn: &mut PgConnection,
+    order: Uuid,
+) -> Result<Option<u32>, DatabaseError> {
     let query = sqlx::query(VERSION).bind(order);
     let row = exchange("reading an order's version", query.fetch_optional(conn)).await?;
     row.map(|row| row.try_get(0).map(i32::cast_unsigned))

@@ -1,7 +1,7 @@
 //! What the trace notes of a change's way through the database.
 
 use super::change::{Change, Outcome, Rejection};
-use super::connections::DatabaseError;
+use super::database_error::DatabaseError;
 use super::transaction::TransactionOutcome;
 use crate::trace::{Stage, Trace};
 

@@ -2,10 +2,10 @@
 
 use super::caching::Invalidation;
 use super::change::{Change, Outcome, Rejection};
-use super::connections::{DatabaseError, exchange};
+use super::database_error::DatabaseError;
 use super::orders::Orders;
+use super::session::DatabaseSession;
 use crate::order::Directive;
-use sqlx::postgres::PgConnection;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -34,7 +34,7 @@ impl From<TransactionOutcome> for Outcome {
 /// Takes the change through its whole transaction. After an error its fate is not known.
 pub(super) async fn commit(
     orders: &Orders,
-    conn: &mut PgConnection,
+    session: &mut DatabaseSession,
     change: &Change,
     invalidation: &Invalidation,
 ) -> Result<TransactionOutcome, DatabaseError> {
@@ -42,17 +42,19 @@ pub(super) async fn commit(
         let written = match change.directive {
             // Alone in its transaction, the statement commits itself: one round trip.
             Directive::Commit if orders.is_one_statement() && !invalidation.precedes_commit() => {
-                orders.write(conn, change).await?
+                session.write_alone(orders, change).await?
             }
-            Directive::Commit => held(orders, conn, change, Duration::ZERO, invalidation).await?,
+            Directive::Commit => {
+                held(orders, session, change, Duration::ZERO, invalidation).await?
+            }
             Directive::HoldMs(ms) => {
                 let hold = Duration::from_millis(ms.into());
-                held(orders, conn, change, hold, invalidation).await?
+                held(orders, session, change, hold, invalidation).await?
             }
             Directive::Veto => {
-                begin(conn).await?;
-                let written = orders.write(conn, change).await?;
-                roll_back(conn).await?;
+                session.begin().await?;
+                let written = session.write(orders, change).await?;
+                session.roll_back().await?;
                 if written.is_some() {
                     return Ok(TransactionOutcome::Settled(vetoed()));
                 }
@@ -62,7 +64,7 @@ pub(super) async fn commit(
         if let Some(version) = written {
             return Ok(TransactionOutcome::Committed { version });
         }
-        if let Some(outcome) = orders.why_not(conn, change).await? {
+        if let Some(outcome) = session.why_not(orders, change).await? {
             return Ok(TransactionOutcome::Settled(outcome));
         }
     }
@@ -72,51 +74,21 @@ pub(super) async fn commit(
 /// Writes the change, and commits it after so long; just before that it is told to the cache.
 async fn held(
     orders: &Orders,
-    conn: &mut PgConnection,
+    session: &mut DatabaseSession,
     change: &Change,
     hold: Duration,
     invalidation: &Invalidation,
 ) -> Result<Option<u32>, DatabaseError> {
-    begin(conn).await?;
-    let written = orders.write(conn, change).await?;
+    session.begin().await?;
+    let written = session.write(orders, change).await?;
     if written.is_some() {
         if !hold.is_zero() {
             sleep(hold).await;
         }
         invalidation.before_commit(change).await;
     }
-    end(conn).await?;
+    session.commit().await?;
     Ok(written)
-}
-
-/// Opens a transaction; an error says whether the connection is lost.
-pub(super) async fn begin(conn: &mut PgConnection) -> Result<(), DatabaseError> {
-    exchange(
-        "beginning a transaction",
-        sqlx::raw_sql("begin").execute(conn),
-    )
-    .await
-    .map(drop)
-}
-
-/// Commits the open transaction; where an error says that the connection is lost, it may be committed or not.
-pub(super) async fn end(conn: &mut PgConnection) -> Result<(), DatabaseError> {
-    exchange(
-        "committing a transaction",
-        sqlx::raw_sql("commit").execute(conn),
-    )
-    .await
-    .map(drop)
-}
-
-/// Rolls the transaction back, which is certain only once the server has answered.
-pub(super) async fn roll_back(conn: &mut PgConnection) -> Result<(), DatabaseError> {
-    exchange(
-        "rolling a transaction back",
-        sqlx::raw_sql("rollback").execute(conn),
-    )
-    .await
-    .map(drop)
 }
 
 /// Returns the answer to a change that a business rule forbids.

@@ -12,10 +12,12 @@ mod reports;
 
 use super::WritePath;
 use super::change::{Change, Outcome, Rejection};
-use super::connections::{Connections, DatabaseError, Lease, exchange};
+use super::connections::{Connections, Lease, exchange};
+use super::database_error::DatabaseError;
 use super::event::EventText;
 use super::orders::Orders;
 use super::producer;
+use super::session::DatabaseSession;
 use super::{steps, transaction};
 use crate::broker::kafka;
 use crate::decisions;
@@ -26,7 +28,6 @@ use participant::TransactionalEvent;
 use pool::Lent;
 pub(super) use pool::Participants;
 use sqlx::AssertSqlSafe;
-use sqlx::postgres::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -87,25 +88,25 @@ impl TwoPhase {
     /// The first phase. After an error the order's transaction may be prepared, and is never committed.
     async fn prepare(
         &self,
-        conn: &mut PgConnection,
+        session: &mut DatabaseSession,
         change: &Change,
         lent: &mut Lent,
     ) -> Result<FirstPhase, DatabaseError> {
         for _ in 0..transaction::TRIES {
-            transaction::begin(conn).await?;
-            let Some(version) = self.orders.write(conn, change).await? else {
-                transaction::roll_back(conn).await?;
-                match self.orders.why_not(conn, change).await? {
+            session.begin().await?;
+            let Some(version) = session.write(&self.orders, change).await? else {
+                session.roll_back().await?;
+                match session.why_not(&self.orders, change).await? {
                     Some(outcome) => return Ok(FirstPhase::Settled(outcome)),
                     None => continue,
                 }
             };
             if change.directive == Directive::Veto {
-                self.roll_back(conn, change, version).await?;
+                self.roll_back(session, change, version).await?;
                 return Ok(FirstPhase::Settled(transaction::vetoed()));
             }
             if let Err(reason) = self.publish(change, version, lent).await {
-                self.roll_back(conn, change, version).await?;
+                self.roll_back(session, change, version).await?;
                 return Ok(FirstPhase::Settled(refused(&reason)));
             }
             if let Directive::HoldMs(ms) = change.directive {
@@ -113,7 +114,13 @@ impl TwoPhase {
             }
             let (transactional_id, number) = lent.transaction();
             let gid = decisions::gid(transactional_id, number);
-            named(conn, "preparing a transaction", "prepare transaction", &gid).await?;
+            named(
+                session,
+                "preparing a transaction",
+                "prepare transaction",
+                &gid,
+            )
+            .await?;
             return Ok(FirstPhase::Prepared { version, gid });
         }
         Ok(FirstPhase::Settled(transaction::busy()))
@@ -139,11 +146,11 @@ impl TwoPhase {
 
     async fn roll_back(
         &self,
-        conn: &mut PgConnection,
+        session: &mut DatabaseSession,
         change: &Change,
         version: u32,
     ) -> Result<(), DatabaseError> {
-        transaction::roll_back(conn).await?;
+        session.roll_back().await?;
         steps::rolled_back(&self.trace, change, version);
         Ok(())
     }
@@ -162,7 +169,11 @@ impl TwoPhase {
             .bind(transactional_id)
             .bind(gid)
             .bind(change.attempt);
-        let decided = exchange("deciding", decided.execute(&mut lease.connection)).await;
+        let decided = async {
+            let conn = lease.connection.postgres()?;
+            exchange("deciding", decided.execute(conn)).await
+        };
+        let decided = decided.await;
         match decided.map(|done| done.rows_affected()) {
             Ok(1..) => {}
             Ok(0) => {
@@ -236,13 +247,14 @@ fn refused(reason: &str) -> Outcome {
 
 /// Runs a statement on a prepared transaction, which takes no parameters.
 async fn named(
-    conn: &mut PgConnection,
+    session: &mut DatabaseSession,
     doing: &'static str,
     statement: &str,
     gid: &str,
 ) -> Result<(), DatabaseError> {
     // It was made here, of letters that need no escaping.
     let sql = format!("{statement} '{gid}'");
+    let conn = session.postgres()?;
     exchange(doing, sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn))
         .await
         .map(drop)
@@ -251,7 +263,11 @@ async fn named(
 /// Both sides are committed, and the client has its answer: the participant may begin its next transaction.
 async fn reopen(mut lease: Lease, lent: Lent) {
     let reopened = sqlx::query(decisions::REOPEN).bind(lent.transaction().0);
-    let reopened = exchange("reopening", reopened.execute(&mut lease.connection)).await;
+    let reopened = async {
+        let conn = lease.connection.postgres()?;
+        exchange("reopening", reopened.execute(conn)).await
+    };
+    let reopened = reopened.await;
     if let Ok(done) = lease.settle(reopened)
         && done.rows_affected() == 1
     {

@@ -14,7 +14,7 @@ const SPREAD_MAX: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Appetite {
+pub(crate) struct Appetite {
     batch: u32,
     /// Most rows of any read, as long as the link is as slow as it is.
     pace: u32,

@@ -19,25 +19,25 @@ const RENEWALS: u32 = 6;
 /// How long nothing may be heard of a relay before the server ends its session, and with it what it holds.
 /// The kernel of a relay that hangs answers keepalives all the same, so only this ends its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SessionLease {
+pub(crate) struct SessionLease {
     least: Duration,
     term: Duration,
 }
 
 impl SessionLease {
     /// Of a relay that nobody waits for.
-    pub(super) const ALONE: Self = Self {
+    pub(crate) const ALONE: Self = Self {
         least: LONG,
         term: LONG,
     };
     /// This is the lease of a relay that is one of several.
-    pub(super) const OF_SEVERAL: Self = Self {
+    pub(crate) const OF_SEVERAL: Self = Self {
         least: SHORT,
         term: SHORT,
     };
 
     /// Of a relay that is one of several, or alone.
-    pub(super) fn of(one_of_several: bool) -> Self {
+    pub(crate) fn of(one_of_several: bool) -> Self {
         match one_of_several {
             true => Self::OF_SEVERAL,
             false => Self::ALONE,
@@ -45,27 +45,27 @@ impl SessionLease {
     }
 
     /// How long it is.
-    pub(super) fn term(self) -> Duration {
+    pub(crate) fn term(self) -> Duration {
         self.term
     }
 
     /// Whether it is as short as it gets.
-    pub(super) fn is_least(self) -> bool {
+    pub(crate) fn is_least(self) -> bool {
         self.term == self.least
     }
 
     /// So often at least something is to be heard of the relay.
-    pub(super) fn renewal(self) -> Duration {
+    pub(crate) fn renewal(self) -> Duration {
         self.term / RENEWALS
     }
 
     /// As the server has it, in milliseconds.
-    pub(super) fn setting(self) -> String {
+    pub(crate) fn setting(self) -> String {
         self.term.as_millis().to_string()
     }
 
     /// Returns the settings of an SQL session with this lease: each name, and the time in milliseconds.
-    pub(super) fn settings(self) -> [(&'static str, String); 2] {
+    pub(crate) fn settings(self) -> [(&'static str, String); 2] {
         [
             "idle_in_transaction_session_timeout",
             "idle_session_timeout",
@@ -75,7 +75,7 @@ impl SessionLease {
 
     /// A session of this lease was lost, of which the server had heard nothing for up to `silence`. If the
     /// lease can have been the reason, the next one is twice as long.
-    pub(super) fn lost(&mut self, silence: Duration) {
+    pub(crate) fn lost(&mut self, silence: Duration) {
         if silence >= self.term / 2 {
             self.term = (2 * self.term).min(LONG);
         }
@@ -83,7 +83,7 @@ impl SessionLease {
 
     /// Something became durable and was confirmed, and what came of the database before that took `slowest` at
     /// most. Where that is quick, the next lease is half as long.
-    pub(super) fn progressed(&mut self, slowest: Duration) {
+    pub(crate) fn progressed(&mut self, slowest: Duration) {
         if slowest <= self.term / QUICK {
             self.term = (self.term / 2).max(self.least);
         }

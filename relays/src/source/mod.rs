@@ -15,6 +15,9 @@ mod session;
 mod sweeper;
 mod transaction;
 
+pub(crate) use appetite::Appetite;
+pub(crate) use lease::SessionLease;
+
 use crate::trace::Stage;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -48,7 +51,7 @@ pub struct SourceError {
 }
 
 impl SourceError {
-    fn new(doing: impl Into<String>, reason: impl ToString) -> Self {
+    pub(crate) fn new(doing: impl Into<String>, reason: impl ToString) -> Self {
         Self {
             doing: doing.into(),
             reason: reason.to_string(),

@@ -55,7 +55,9 @@ fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
     let events = match victim {
         Victim::Server(Server::Broker(_)) => !case.strategy.publishes_in_request(),
         Victim::Relay(_) => case.strategy.has_outbox,
-        Victim::OrderService | Victim::POSTGRES | Victim::REDIS | Victim::Consumer(_) => false,
+        Victim::OrderService
+        | Victim::Server(Server::Database(_) | Server::Redis)
+        | Victim::Consumer(_) => false,
     };
     let waiting = match victim {
         Victim::Server(Server::Broker(_)) | Victim::Relay(_) if events => {

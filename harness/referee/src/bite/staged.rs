@@ -126,6 +126,7 @@ impl Staged {
                 relay_commit: CommitMode::default(),
                 instances: 1,
                 broker: BrokerChoice::default(),
+                database: Default::default(),
                 cache: None,
                 expectations: Vec::new(),
                 of_consumers: Vec::new(),

@@ -86,7 +86,7 @@ fn worked(
             let served = case.demand.served_since(ready.at_ns);
             (served > 0).then(|| format!("{} served by it after", count(served, "read")))
         }
-        Victim::OrderService | Victim::POSTGRES => {
+        Victim::OrderService | Victim::Server(Server::Database(_)) => {
             let answered = case.demand.acknowledged_since(ready.at_ns);
             (answered > 0).then(|| format!("{} acknowledged after", count(answered, "change")))
         }
@@ -149,7 +149,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     };
     let requests = match victim {
         Victim::OrderService => demand.cut_off(case.injecting_ns, death.at_ns),
-        Victim::POSTGRES => demand.hung(case.injecting_ns, case.healing_ns),
+        Victim::Server(Server::Database(_)) => demand.hung(case.injecting_ns, case.healing_ns),
         Victim::Server(Server::Broker(_)) if topology.publishes_in_request() => {
             demand.hung(case.injecting_ns, case.healing_ns)
         }
@@ -165,7 +165,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     let delivers = match victim {
         Victim::Server(Server::Broker(_)) => !topology.publishes_in_request(),
         Victim::Relay(_) | Victim::OrderService => relays,
-        Victim::POSTGRES | Victim::REDIS | Victim::Consumer(_) => false,
+        Victim::Server(Server::Database(_) | Server::Redis) | Victim::Consumer(_) => false,
     };
     let (on_its_way, waited) = if delivers {
         let (died, ready) = (death.at_ns, death.ready_ns);
@@ -182,7 +182,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     };
     let repeats = match victim {
         Victim::OrderService => relays,
-        Victim::Relay(_) | Victim::POSTGRES | Victim::Server(Server::Broker(_)) => true,
+        Victim::Relay(_) | Victim::Server(Server::Database(_) | Server::Broker(_)) => true,
         Victim::REDIS | Victim::Consumer(_) => false,
     };
     let again = match repeats {

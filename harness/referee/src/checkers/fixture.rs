@@ -390,6 +390,7 @@ fn empty(kind: StrategyKind) -> History {
                     relay_commit: CommitMode::default(),
                     instances: 1,
                     broker: BrokerChoice::default(),
+                    database: Default::default(),
                     cache: None,
                     expectations: zeros,
                     of_consumers: Vec::new(),

@@ -8,6 +8,7 @@ use super::units::show_duration;
 use super::{
     Consumer, Fault, FaultKind, Link, Server, Strategy, Target, Topology, Victim, Workload,
 };
+use contract::database::DatabaseKind;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -154,7 +155,7 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
         };
         let strategies = strategies.as_slice();
         let most_relays = strategies.iter().map(|s| s.relays).max().unwrap_or(0);
-        let (why, help) = if let Some(lacking) = without_broker(placed.fault.target, strategies) {
+        let (why, help) = if let Some(lacking) = without_system(placed.fault.target, strategies) {
             lacking
         } else if let Target::Link(Link::Orders(Server::Broker(_))) = placed.fault.target {
             (
@@ -200,21 +201,36 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
     }
 }
 
-/// Why nobody feels a fault on a broker, or on a way to one, that no strategy has; `None` for a fault on anything else.
-fn without_broker(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
-    let Some(Server::Broker(kind)) = target.server() else {
-        return None;
-    };
-    if strategies.iter().any(|s| s.broker == kind) {
-        return None;
+/// Why nobody feels a fault on a broker or a database, or on a way to one, that no strategy has; `None` for a fault on
+/// anything else.
+fn without_system(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
+    match target.server()? {
+        Server::Broker(kind) => {
+            let lacking = !strategies.iter().any(|s| s.broker == kind);
+            lacking.then(|| {
+                (
+                    format!("no strategy of this file publishes to {}", kind.title()),
+                    format!(
+                        "give a strategy `broker = \"{}\"`, or target `broker`, which is whichever broker each strategy has",
+                        kind.name()
+                    ),
+                )
+            })
+        }
+        Server::Database(kind) => {
+            let lacking = !strategies.iter().any(|s| s.database == kind);
+            lacking.then(|| {
+                (
+                    format!(
+                        "no strategy of this file has its orders in {}",
+                        kind.title()
+                    ),
+                    format!("give a strategy `database = \"{}\"`", kind.name()),
+                )
+            })
+        }
+        Server::Redis => None,
     }
-    Some((
-        format!("no strategy of this file publishes to {}", kind.title()),
-        format!(
-            "give a strategy `broker = \"{}\"`, or target `broker`, which is whichever broker each strategy has",
-            kind.name()
-        ),
-    ))
 }
 
 /// Why nobody feels a fault on the cache, or on a way to it, and what to do; `None` for a fault on anything else.
@@ -292,6 +308,29 @@ pub(super) fn without_speaker(
                 ),
                 "let it wait for the order-service's log, or for a count; or give that strategy a \
                  scenario of its own",
+            );
+        }
+    }
+}
+
+/// Notes faults that wait for an answer of PostgreSQL where a strategy that feels them has another database.
+pub(super) fn unasked(faults: &[PlacedFault], strategies: &[Strategy], problems: &Problems) {
+    for placed in faults {
+        if placed.fault.trigger().is_none_or(|t| t.query().is_none()) {
+            continue;
+        }
+        let mut feel = strategies
+            .iter()
+            .filter(|s| placed.fault.concerns(s.topology()));
+        if let Some(other) = feel.find(|s| s.database != DatabaseKind::Postgres) {
+            problems.add(
+                placed.start_span.clone(),
+                format!(
+                    "`{}` feels this fault, and its database is {}: only PostgreSQL is asked a query",
+                    other.name,
+                    other.database.title()
+                ),
+                "let it wait for a count or for a log; or give that strategy a scenario of its own",
             );
         }
     }

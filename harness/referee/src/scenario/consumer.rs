@@ -9,6 +9,7 @@ use super::{Comparison, Expectation, Metric, Strategy, StrategyKind, limits};
 use crate::envelope::EventPlace;
 use contract::broker::BrokerKind;
 use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
+use contract::database::DatabaseKind;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use toml::de::DeValue;
@@ -231,6 +232,20 @@ pub(super) fn unreadable(
             format!(
                 "consumers cannot read the events of `{}`: its relay's file says that they are not the records' plain values",
                 strategy.name
+            ),
+            "take the consumers out, or put this strategy into a file of its own",
+        );
+    }
+    for strategy in strategies
+        .iter()
+        .filter(|s| s.database != DatabaseKind::Postgres)
+    {
+        problems.add(
+            span.clone(),
+            format!(
+                "consumers keep their effects beside the orders, in PostgreSQL, and those of `{}` are in {}",
+                strategy.name,
+                strategy.database.title()
             ),
             "take the consumers out, or put this strategy into a file of its own",
         );

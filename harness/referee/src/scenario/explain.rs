@@ -1,5 +1,7 @@
 //! One line of explanation for everything a scenario can name: for `outbox-harness list`.
 
+use super::brokers::BROKERS;
+use super::databases::DATABASES;
 use super::keys::names;
 use super::metric::Unit;
 use super::{
@@ -79,6 +81,20 @@ pub struct Named {
 pub fn strategies() -> Vec<Named> {
     let rows = strategies::KINDS.iter();
     rows.map(|row| named(row.name, row.what, row.example))
+        .collect()
+}
+
+/// Returns the brokers to which events can go, each with an example.
+pub fn brokers() -> Vec<Named> {
+    let rows = BROKERS.iter();
+    rows.map(|row| named(row.kind.name(), row.what, row.example))
+        .collect()
+}
+
+/// Returns the databases in which orders can be, each with an example.
+pub fn databases() -> Vec<Named> {
+    let rows = DATABASES.iter();
+    rows.map(|row| named(row.kind.name(), row.what, row.example))
         .collect()
 }
 

@@ -7,6 +7,7 @@ mod conflicts;
 mod consumer;
 mod consumer_name;
 mod cost;
+mod databases;
 mod expectations;
 pub mod explain;
 pub mod fault_kind;
@@ -51,6 +52,7 @@ pub use trigger::Trigger;
 use crate::envelope::EventPlace;
 use contract::broker::BrokerKind;
 use contract::config::{AfterPublish, CommitMode, Housekeeping, WriteOrder};
+use contract::database::DatabaseKind;
 use contract::publish::PublishPolicy;
 use relay_file::RelayFile;
 use serde::{Deserialize, Serialize};
@@ -230,7 +232,7 @@ impl Victim {
     /// The first relay, which every strategy with a relay has, is called `relay`.
     pub const RELAY: Victim = Self::Relay(Instance::FIRST);
     /// The database's server is called `postgres-server`.
-    pub const POSTGRES: Victim = Self::Server(Server::Postgres);
+    pub const POSTGRES: Victim = Self::Server(Server::POSTGRES);
     /// Kafka's server is called `kafka-server`.
     pub const KAFKA: Victim = Self::Server(Server::KAFKA);
     /// The cache's server is called `redis-server`.
@@ -286,6 +288,9 @@ pub struct Strategy {
     /// Its events go to this broker, which has settings of its own.
     #[serde(default)]
     pub broker: BrokerChoice,
+    /// Its orders and its outbox are in this system.
+    #[serde(default)]
+    pub database: DatabaseKind,
     /// This is the cache that its order service reads through; `None` where it has none.
     #[serde(default)]
     pub cache: Option<Cache>,
@@ -318,6 +323,7 @@ impl Strategy {
         Topology {
             relays: relays.min(Instance::MOST as u8),
             broker: self.broker.kind(),
+            database: self.database,
             has_cache: self.cache.is_some(),
             relay_invalidates: self.cache.is_some_and(|cache| cache.mode.is_of_relay()),
             ..kind
@@ -423,6 +429,7 @@ impl StrategyKind {
             reads_log,
             tells_pending,
             broker: BrokerKind::Kafka,
+            database: DatabaseKind::Postgres,
             has_cache: false,
             relay_invalidates: false,
         };
@@ -434,6 +441,7 @@ impl StrategyKind {
                 reads_log: false,
                 tells_pending: true,
                 broker: BrokerKind::Kafka,
+                database: DatabaseKind::Postgres,
                 has_cache: false,
                 relay_invalidates: false,
             },

@@ -274,6 +274,7 @@ fn read(
     conflicts::without_victim(&faults, &topologies, problems);
     conflicts::without_consumer(&faults, &consumers, problems);
     conflicts::without_speaker(&faults, &strategies, problems);
+    conflicts::unasked(&faults, &strategies, problems);
     let declared = declared_ids(&mut s);
     chains::check(&faults, &declared, workload.as_ref(), &strategies, problems);
     s.finish();

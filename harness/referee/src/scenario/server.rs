@@ -2,14 +2,15 @@
 
 use super::{Instance, Victim};
 use contract::broker::BrokerKind;
+use contract::database::DatabaseKind;
 use serde::{Deserialize, Serialize};
 
 /// This is a server that the system under test uses, by what it is to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
 pub enum Server {
-    /// It is the database, PostgreSQL.
-    Postgres,
+    /// It is the database.
+    Database(DatabaseKind),
     /// It is the broker.
     Broker(BrokerKind),
     /// It is the cache, Redis.
@@ -72,6 +73,11 @@ const ROWS: [ServerNames; Server::ALL.len()] = [
         "the NATS server, where a strategy has `broker = \"nats\"`"
     ),
     row!(
+        "mariadb", "MariaDB", ", where a strategy has `database = \"mariadb\"`",
+        " (strategies with `database = \"mariadb\"`)", ", where it has `database = \"mariadb\"`",
+        "the MariaDB server, where a strategy has `database = \"mariadb\"`"
+    ),
+    row!(
         "redis", "Redis", ", where a strategy has a `cache`", " (strategies with a `cache`)",
         " (cache = \"invalidate-by-relay\" only)", "Redis, where a strategy has a `cache`"
     ),
@@ -85,22 +91,29 @@ impl Server {
     /// NATS is a broker.
     pub const NATS: Self = Self::Broker(BrokerKind::Nats);
 
+    /// PostgreSQL is a database.
+    pub const POSTGRES: Self = Self::Database(DatabaseKind::Postgres);
+    /// MariaDB is a database.
+    pub const MARIADB: Self = Self::Database(DatabaseKind::MariaDb);
+
     /// These are all servers.
-    pub const ALL: [Self; 5] = [
-        Self::Postgres,
+    pub const ALL: [Self; 6] = [
+        Self::POSTGRES,
         Self::KAFKA,
         Self::RABBITMQ,
         Self::NATS,
+        Self::MARIADB,
         Self::Redis,
     ];
 
     fn row(self) -> &'static ServerNames {
         match self {
-            Self::Postgres => &ROWS[0],
+            Self::Database(DatabaseKind::Postgres) => &ROWS[0],
             Self::Broker(BrokerKind::Kafka) => &ROWS[1],
             Self::Broker(BrokerKind::RabbitMq) => &ROWS[2],
             Self::Broker(BrokerKind::Nats) => &ROWS[3],
-            Self::Redis => &ROWS[4],
+            Self::Database(DatabaseKind::MariaDb) => &ROWS[4],
+            Self::Redis => &ROWS[5],
         }
     }
 
@@ -123,6 +136,11 @@ impl Server {
     pub(super) fn whats(self) -> [&'static str; 4] {
         let row = self.row();
         [row.side.1, row.orders.1, row.relay_what, row.process.1]
+    }
+
+    /// Whether it is a database.
+    pub fn is_database(self) -> bool {
+        matches!(self, Self::Database(_))
     }
 
     /// Whether it is a broker.
@@ -159,13 +177,13 @@ pub enum Link {
 
 impl Link {
     /// The order service's link to the database is `orders->postgres`.
-    pub const ORDERS_POSTGRES: Link = Self::Orders(Server::Postgres);
+    pub const ORDERS_POSTGRES: Link = Self::Orders(Server::POSTGRES);
     /// The order service's link to Kafka is `orders->kafka`.
     pub const ORDERS_KAFKA: Link = Self::Orders(Server::KAFKA);
     /// The order service's link to the cache is `orders->redis`.
     pub const ORDERS_REDIS: Link = Self::Orders(Server::Redis);
     /// The first relay's link to PostgreSQL is `relay->postgres`.
-    pub const RELAY_POSTGRES: Link = Self::Relay(Instance::FIRST, Server::Postgres);
+    pub const RELAY_POSTGRES: Link = Self::Relay(Instance::FIRST, Server::POSTGRES);
     /// The first relay's link to Kafka is `relay->kafka`.
     pub const RELAY_KAFKA: Link = Self::Relay(Instance::FIRST, Server::KAFKA);
     /// The first relay's link to Redis is `relay->redis`.

@@ -21,7 +21,7 @@ impl Target {
     /// Every link to Kafka is a side.
     pub const KAFKA: Self = Self::Side(Server::KAFKA);
     /// Every link to PostgreSQL is a side.
-    pub const POSTGRES: Self = Self::Side(Server::Postgres);
+    pub const POSTGRES: Self = Self::Side(Server::POSTGRES);
     /// Every link to Redis is a side.
     pub const REDIS: Self = Self::Side(Server::Redis);
 

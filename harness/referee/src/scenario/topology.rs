@@ -2,6 +2,7 @@
 
 use super::{Link, Server, Victim};
 use contract::broker::BrokerKind;
+use contract::database::DatabaseKind;
 
 /// This says which of a strategy's relays is meant: the first is called `relay`, the second `relay-2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +68,8 @@ pub struct Topology {
     pub tells_pending: bool,
     /// Its events go to this broker.
     pub broker: BrokerKind,
+    /// Its orders, and its outbox, are in this database.
+    pub database: DatabaseKind,
     /// Whether its order service reads orders through a cache.
     pub has_cache: bool,
     /// Whether its relay invalidates that cache.
@@ -108,7 +111,7 @@ impl Topology {
     /// Whether it uses this server at all.
     pub fn has_server(self, server: Server) -> bool {
         match server {
-            Server::Postgres => true,
+            Server::Database(kind) => kind == self.database,
             Server::Broker(kind) => kind == self.broker,
             Server::Redis => self.has_cache,
         }
@@ -118,9 +121,9 @@ impl Topology {
     pub fn uses(self, link: Link) -> bool {
         let by_process = match link {
             Link::Orders(Server::Broker(_)) => self.publisher == Publisher::Service,
-            Link::Orders(Server::Postgres | Server::Redis) => true,
+            Link::Orders(Server::Database(_) | Server::Redis) => true,
             Link::Relay(_, Server::Redis) => self.relay_invalidates,
-            Link::Relay(_, Server::Postgres | Server::Broker(_)) => true,
+            Link::Relay(_, Server::Database(_) | Server::Broker(_)) => true,
         };
         by_process && self.has(link.client()) && self.has_server(link.server())
     }

@@ -47,7 +47,7 @@ impl SystemPart {
 
     fn at(server: Server) -> Self {
         match server {
-            Server::Postgres => Self::Database,
+            Server::Database(_) => Self::Database,
             Server::Broker(_) => Self::Broker,
             Server::Redis => Self::Cache,
         }
@@ -153,7 +153,7 @@ mod tests {
                 "KILLED",
             ),
             (
-                Target::Link(Link::Relay(second, Server::Postgres)),
+                Target::Link(Link::Relay(second, Server::POSTGRES)),
                 FaultKind::Pause,
                 "pause relay-2->postgres",
                 SystemPart::Database,

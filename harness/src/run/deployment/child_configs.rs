@@ -1,14 +1,16 @@
 //! The configuration of each child, with the addresses of its links.
 
 use super::{Deployment, failed};
+use crate::database::DatabaseClient;
 use crate::history::Tracer;
 use crate::process::{ChildSpec, Ready};
 use crate::run::{RunError, folder, trace};
 use crate::scenario::{BrokerChoice, Instance, Link, Server};
 use crate::stack::leftovers::cache_prefix;
 use relays::config::{
-    BrokerTarget, CacheTarget, CommitMode, KafkaTarget, NatsTarget, PostgresTarget, RabbitMqTarget,
-    RelayCache, RelayConfig, ServiceCache, ServiceConfig, SourceConfig, TraceTarget,
+    BrokerTarget, CacheTarget, CommitMode, DatabaseTarget, KafkaTarget, NatsTarget, PostgresTarget,
+    RabbitMqTarget, RelayCache, RelayConfig, ServiceCache, ServiceConfig, SourceConfig,
+    TraceTarget,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,9 +54,9 @@ impl Deployment<'_> {
             })
         });
         let config = RelayConfig {
-            postgres: self.postgres(
-                Link::Relay(instance, Server::Postgres),
-                self.layout.relay_role(),
+            database: self.database_target(
+                DatabaseClient::Relay,
+                Link::Relay(instance, self.database_server()),
             ),
             broker: self.broker_target(Link::Relay(instance, self.broker_server())),
             source,
@@ -113,8 +115,11 @@ impl Deployment<'_> {
         Ok(ServiceConfig {
             listen: self.service_address,
             run: self.key.run.clone(),
-            postgres: self.postgres(Link::ORDERS_POSTGRES, self.layout.service_role()),
-            postgres_connections: self.scenario.workload.postgres_connections,
+            database: self.database_target(
+                DatabaseClient::OrderService,
+                Link::Orders(self.database_server()),
+            ),
+            database_connections: self.scenario.workload.postgres_connections,
             write_path: self.parts.write_path(self),
             cache: cache.transpose()?,
             trace: self.trace_target(Tracer::OrderService),
@@ -128,22 +133,37 @@ impl Deployment<'_> {
 
     /// Returns how this link reaches PostgreSQL, as this role.
     pub fn postgres(&self, link: Link, user: String) -> PostgresTarget {
-        let direct = self.admin();
-        let (host, port) = match self.proxies.get(&link).and_then(|(_, r)| split(&r.connect)) {
-            Some(proxy) => proxy,
-            None => match &self.relay_socket {
-                Some(folder) if matches!(link, Link::Relay(_, Server::Postgres)) => {
-                    (folder.display().to_string(), direct.port)
-                }
-                _ => (direct.host.clone(), direct.port),
-            },
-        };
+        let (host, port) = self.database_at(link);
         PostgresTarget {
             host,
             port,
             user,
             password: self.layout.password.clone(),
-            ..direct.clone()
+            ..self.admin().clone()
+        }
+    }
+
+    /// Returns the server that its orders are in.
+    fn database_server(&self) -> Server {
+        Server::Database(self.strategy.database)
+    }
+
+    /// Returns how this link reaches the database, as this client.
+    fn database_target(&self, client: DatabaseClient, link: Link) -> DatabaseTarget {
+        self.database.target(client, self.database_at(link))
+    }
+
+    /// Returns the `host` and port by which this link reaches the database.
+    pub(super) fn database_at(&self, link: Link) -> (String, u16) {
+        let direct = self.database.direct();
+        match self.proxies.get(&link).and_then(|(_, r)| split(&r.connect)) {
+            Some(proxy) => proxy,
+            None => match &self.relay_socket {
+                Some(folder) if matches!(link, Link::Relay(_, Server::POSTGRES)) => {
+                    (folder.display().to_string(), direct.1)
+                }
+                _ => direct,
+            },
         }
     }
 

@@ -4,11 +4,9 @@
 use super::Deployment;
 use super::child_configs::RELAY;
 use crate::clock::RunClock;
-use crate::fence::database;
 use crate::history::Death;
 use crate::process::{Child, Stop};
 use crate::run::{Event, Reporter};
-use relays::schema;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -99,8 +97,7 @@ impl Deployment<'_> {
         let ends: Vec<LastEnd> = stopped.into_iter().collect::<Result<_, String>>()?;
         let _ = self.last_end.set(ends);
         let deadline = Instant::now() + SESSIONS_END_WITHIN;
-        let mut connection = database::connect(self.admin(), deadline).await?;
-        database::end_sessions(&mut connection, &self.layout.relay_role(), deadline).await?;
+        self.database.end_relays(deadline).await?;
         self.remove_proxies().await
     }
 
@@ -195,19 +192,13 @@ impl Deployment<'_> {
             reporter.event(Event::Note {
                 text: format!(
                     "kept until the next run on this stack: {}, topic {}",
-                    self.layout.place(),
+                    self.database.place(),
                     self.topic_name
                 ),
             });
         } else if leave == Leave::Nothing {
             problems.extend(self.drop_consumers().await);
-            let admin = &self.stack.info().postgres;
-            problems.extend(
-                schema::drop_all(admin, &self.layout)
-                    .await
-                    .err()
-                    .map(|e| e.to_string()),
-            );
+            problems.extend(self.database.drop_all().await.err());
             // By the topic's name, so before that.
             problems.extend(self.empty_cache().await.err());
             problems.extend(self.topic.delete().await.err());

@@ -70,15 +70,16 @@ impl Deployment<'_> {
     /// Returns where its relays find their database, as `HOST:PORT` by link.
     fn databases(&self) -> BTreeMap<Link, String> {
         let relays = Instance::first(self.strategy.topology().relays);
-        let links = relays.map(|relay| Link::Relay(relay, Server::Postgres));
+        let server = Server::Database(self.strategy.database);
+        let links = relays.map(|relay| Link::Relay(relay, server));
         links
             .map(|link| {
-                let target = self.postgres(link, String::new());
-                let host = match target.host.contains(':') {
-                    true => format!("[{}]", target.host),
-                    false => target.host,
+                let (host, port) = self.database_at(link);
+                let host = match host.contains(':') {
+                    true => format!("[{host}]"),
+                    false => host,
                 };
-                (link, format!("{host}:{}", target.port))
+                (link, format!("{host}:{port}"))
             })
             .collect()
     }

@@ -79,6 +79,7 @@ impl<'a> Deployment<'a> {
             trace,
             key,
             identity,
+            database: crate::database::of(strategy.database, stack, &layout)?,
             admin: layout.inside(&info.postgres),
             layout,
             topic: broker.topic(&topic_name, partitions),

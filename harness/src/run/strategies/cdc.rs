@@ -8,7 +8,7 @@ use crate::run::deployment::Deployment;
 use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use relays::config::{AfterPublish, CommitMode, Logged, SourceConfig, WritePathConfig};
+use relays::config::{CommitMode, Logged, SourceConfig, WritePathConfig};
 use relays::schema::OutboxKind;
 
 pub(super) struct Cdc {
@@ -29,7 +29,7 @@ impl StrategyParts for Cdc {
         deployment: &Deployment<'_>,
         instance: Instance,
     ) -> Result<Option<ChildSpec>, RunError> {
-        let source = log_of(deployment, Logged::Row);
+        let source = deployment.database.log();
         deployment
             .own_relay(instance, source, self.commit)
             .map(Some)
@@ -41,15 +41,8 @@ impl StrategyParts for Cdc {
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
         async move {
-            let (admin, slot) = (deployment.admin(), deployment.layout.slot());
-            // Nothing can come from a slot that is lost. Its rows stay in the table, for nobody deletes what was not
-            // published.
-            if pending::is_lost(admin, &slot).await? {
-                let keep = |payload: &str| keep(Held::Event { lsn: 0, payload });
-                let schema = deployment.layout.schema();
-                return pending::in_outbox(admin, schema, AfterPublish::Delete, keep).await;
-            }
-            in_slot(deployment, keep).await
+            let hear = &mut |lsn, payload: &str| keep(Held::Event { lsn, payload });
+            deployment.database.in_log(hear).await
         }
         .boxed()
     }

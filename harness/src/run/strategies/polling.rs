@@ -1,7 +1,6 @@
 //! An outbox whose rows a relay of our own claims with SQL.
 
 use super::{Held, Keep, StrategyParts};
-use crate::fence::pending;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::Deployment;
@@ -65,10 +64,13 @@ impl StrategyParts for Polling {
         deployment: &'a Deployment<'_>,
         keep: Keep<'a>,
     ) -> BoxFuture<'a, Result<u64, String>> {
-        let schema = deployment.layout.schema();
-        pending::in_outbox(deployment.admin(), schema, self.after_publish, |payload| {
-            keep(Held::Event { lsn: 0, payload });
-        })
+        async move {
+            let hear = &mut |lsn, payload: &str| keep(Held::Event { lsn, payload });
+            deployment
+                .database
+                .in_outbox(self.after_publish, hear)
+                .await
+        }
         .boxed()
     }
 

@@ -50,7 +50,7 @@ impl StrategyParts for TwoPhaseCommit {
         let layout = &deployment.layout;
         let config = RecovererConfig {
             postgres: deployment
-                .postgres(Link::Relay(instance, Server::Postgres), layout.relay_role()),
+                .postgres(Link::Relay(instance, Server::POSTGRES), layout.relay_role()),
             service_role: layout.service_role(),
             kafka: deployment.kafka(Link::Relay(instance, Server::KAFKA)),
             in_doubt_after_ms: in_doubt_after.as_millis() as u64,

@@ -2,7 +2,9 @@
 
 use super::listening::Tries;
 use super::ports::ReservedPorts;
-use super::{ServerSettings, StackError, nats_server, rabbitmq_server, redis_server};
+use super::{
+    ServerSettings, StackError, mariadb_server, nats_server, rabbitmq_server, redis_server,
+};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, Stop};
 use crate::scenario::Server;
@@ -34,6 +36,8 @@ pub(super) struct StartedServer {
     pub(super) version: String,
     /// Settings that a record names.
     pub(super) settings: BTreeMap<String, String>,
+    /// Its administrator's, where it has one.
+    pub(super) password: Option<String>,
 }
 
 /// This is the row of such a server.
@@ -51,8 +55,12 @@ pub(super) struct BesideKind {
 }
 
 /// Every such server has a row here.
-pub(super) const KINDS: [BesideKind; 3] =
-    [rabbitmq_server::KIND, nats_server::KIND, redis_server::KIND];
+pub(super) const KINDS: [BesideKind; 4] = [
+    rabbitmq_server::KIND,
+    nats_server::KIND,
+    mariadb_server::KIND,
+    redis_server::KIND,
+];
 
 /// Returns the row of a server; `None` for one that every local stack can have.
 pub(super) fn kind(server: Server) -> Option<&'static BesideKind> {

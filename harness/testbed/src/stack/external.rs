@@ -12,7 +12,7 @@ use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
 use crate::scenario::{Link, Server};
 use crate::toxiproxy::ToxiproxyClient;
-use relays::config::{BrokerKind, PostgresTarget};
+use relays::config::{BrokerKind, DatabaseKind, PostgresTarget};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -201,12 +201,13 @@ impl ExternalStack {
         match link.server() {
             Server::Broker(BrokerKind::Kafka) => self.check_kafka_route(link, route).await,
             // It names no such server, so nothing could be published there.
-            Server::Broker(kind @ (BrokerKind::RabbitMq | BrokerKind::Nats)) => Err(format!(
+            Server::Broker(BrokerKind::RabbitMq | BrokerKind::Nats)
+            | Server::Database(DatabaseKind::MariaDb) => Err(format!(
                 "a stack that runs already has no {}: remove [link.\"{}\"]",
-                kind.title(),
+                link.server().title(),
                 link.name()
             )),
-            Server::Postgres => self.check_postgres_route(route).await,
+            Server::Database(DatabaseKind::Postgres) => self.check_postgres_route(route).await,
             Server::Redis => {
                 let version = redis_client::version(&route.connect).await;
                 version.map(drop).map_err(|e| unreachable_route(route, &e))
@@ -354,6 +355,7 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
         toxiproxy_url: url.clone(),
         toxiproxy_version: toxiproxy.version().await.map_err(toxiproxy_failed)?,
         redis,
+        mariadb: None,
         routes: description.routes(),
         environment: environment::of_this_machine(),
     })

@@ -11,15 +11,15 @@ use super::postgres_server::PostgresServer;
 use super::slot_limit;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{
-    Jit, Route, ServerInfo, ServerSettings, StackError, StackInfo, environment, kafka_server,
-    ports, postgres_server, standby,
+    Jit, MariaDbInfo, Route, ServerInfo, ServerSettings, StackError, StackInfo, environment,
+    kafka_server, mariadb_server, ports, postgres_server, standby,
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildError, Stop, tree};
 use crate::scenario::{Link, Server, Victim};
 use futures::FutureExt;
 use nix::sys::signal::Signal;
-use relays::config::BrokerKind;
+use relays::config::{BrokerKind, DatabaseKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +103,7 @@ impl LocalStack {
             .into_iter()
             .zip(proxies)
             .filter_map(|(link, proxy)| match link.server() {
-                Server::Postgres => Some((link, *proxy, postgres)),
+                Server::POSTGRES => Some((link, *proxy, postgres)),
                 Server::KAFKA => Some((link, *proxy, *free.next()?)),
                 // Theirs lead nowhere before they are there.
                 _ => None,
@@ -141,6 +141,7 @@ impl LocalStack {
             toxiproxy_url: toxiproxy_server.url.clone(),
             toxiproxy_version: toxiproxy_server.version.clone(),
             redis: None,
+            mariadb: None,
             routes: ways
                 .into_iter()
                 .map(|(link, l, u)| (link, route(l, u)))
@@ -212,7 +213,16 @@ impl LocalStack {
                 self.info.brokers.insert(broker, info);
             }
             Server::Redis => self.info.redis = Some(info),
-            Server::Postgres => {}
+            Server::Database(DatabaseKind::MariaDb) => {
+                let password = beside.started.password.clone().unwrap_or_default();
+                let admin = mariadb_server::administrator(beside.port, password);
+                self.info.mariadb = Some(MariaDbInfo {
+                    server: info,
+                    admin,
+                });
+            }
+            // It is there already.
+            Server::Database(DatabaseKind::Postgres) => {}
         }
         let settings = beside.started.settings.clone();
         self.info.environment.extend(settings);
@@ -247,8 +257,8 @@ impl LocalStack {
     /// Returns the process of a server; `None` for a victim that is none, and where there is no such server.
     pub fn server(&self, victim: Victim) -> Option<&Child> {
         match victim {
-            Victim::Server(Server::Postgres) => Some(&self.postgres.child),
-            Victim::Server(Server::KAFKA) => self.kafka.as_ref().map(|kafka| &kafka.child),
+            Victim::POSTGRES => Some(&self.postgres.child),
+            Victim::KAFKA => self.kafka.as_ref().map(|kafka| &kafka.child),
             Victim::Server(server) => {
                 let found = self.beside.iter().find(|beside| beside.server == server);
                 found.map(|beside| &beside.started.child)
@@ -260,8 +270,8 @@ impl LocalStack {
     /// Returns how that server is told to end.
     pub fn stop_of_server(victim: Victim) -> Option<Stop> {
         match victim {
-            Victim::Server(Server::Postgres) => Some(postgres_server::stop()),
-            Victim::Server(Server::KAFKA) => Some(kafka_server::stop()),
+            Victim::POSTGRES => Some(postgres_server::stop()),
+            Victim::KAFKA => Some(kafka_server::stop()),
             Victim::Server(server) => beside::kind(server).map(|kind| (kind.stop)()),
             Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
         }

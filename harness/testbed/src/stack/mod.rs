@@ -1,4 +1,4 @@
-//! PostgreSQL, Kafka, Toxiproxy and, where it is wanted, Redis: started (or found), described, stopped. A stack knows no scenario.
+//! PostgreSQL, Kafka, Toxiproxy and, where they are wanted, others: started (or found), described, stopped. A stack knows no scenario.
 
 mod beside;
 pub mod data_folder;
@@ -12,6 +12,8 @@ pub mod kept;
 pub mod leftovers;
 mod listening;
 pub mod local;
+mod mariadb_client;
+mod mariadb_server;
 mod nats_client;
 mod nats_server;
 pub mod ports;
@@ -34,8 +36,7 @@ use crate::process::{Child, Stop};
 use crate::scenario::{Link, NatsSync, Server, Victim};
 pub use jvm::Jit;
 use kept::KeptFolder;
-use relays::config::BrokerKind;
-use relays::config::PostgresTarget;
+use relays::config::{BrokerKind, DatabaseKind, MariaDbTarget, PostgresTarget};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,6 +83,8 @@ pub struct StackInfo {
     pub toxiproxy_version: String,
     /// This is the Redis that is the cache, where the stack has one.
     pub redis: Option<ServerInfo>,
+    /// This is MariaDB, where some strategy has it.
+    pub mariadb: Option<MariaDbInfo>,
     /// Each link has its route here; those to a cache only where there is one.
     pub routes: BTreeMap<Link, Route>,
     /// These settings say how durable the servers are, and the like (`fsync`, `synchronous_commit`, replication
@@ -101,14 +104,26 @@ impl StackInfo {
         Some(broker::at(kind, address))
     }
 
-    /// Returns a server that it has; `None` for the database, which is described by itself.
+    /// Returns a server that it has; `None` for PostgreSQL, which is described by itself.
     pub fn server(&self, server: Server) -> Option<&ServerInfo> {
         match server {
-            Server::Postgres => None,
+            Server::Database(DatabaseKind::Postgres) => None,
+            Server::Database(DatabaseKind::MariaDb) => {
+                self.mariadb.as_ref().map(|known| &known.server)
+            }
             Server::Broker(kind) => self.brokers.get(&kind),
             Server::Redis => self.redis.as_ref(),
         }
     }
+}
+
+/// What may be known of MariaDB.
+#[derive(Debug, Clone)]
+pub struct MariaDbInfo {
+    /// This is the server.
+    pub server: ServerInfo,
+    /// This leads to it directly, as an administrator.
+    pub admin: MariaDbTarget,
 }
 
 /// What may be known of a server.
@@ -381,6 +396,22 @@ impl Stack {
             doing: format!("find the {} that the scenario needs", kind.title()),
             reason: reason.into(),
         })
+    }
+
+    /// Returns MariaDB, as its administrator reaches it around all proxies; an Err says that the stack has none.
+    pub fn mariadb(&self) -> Result<&MariaDbTarget, StackError> {
+        let reason = match self {
+            Self::Local(_) => "it was started without",
+            Self::External(_) => {
+                "a stack that is kept, or that runs already, has PostgreSQL alone: run this scenario on a stack \
+                 of its own, which is started without `--stack`"
+            }
+        };
+        let known = self.info().mariadb.as_ref().ok_or_else(|| StackError {
+            doing: "find the MariaDB that the scenario needs".into(),
+            reason: reason.into(),
+        })?;
+        Ok(&known.admin)
     }
 
     /// Returns Toxiproxy's process, where it is ours to restart (`None` on an external stack).

@@ -88,6 +88,7 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         helpers: Vec::new(),
         version,
         settings: BTreeMap::from([(SYNC_INTERVAL.to_owned(), sync.name().to_owned())]),
+        password: None,
     })
 }
 

@@ -111,6 +111,7 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         helpers: vec![epmd],
         version,
         settings: BTreeMap::new(),
+        password: None,
     })
 }
 

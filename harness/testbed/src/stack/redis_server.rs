@@ -75,6 +75,7 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         helpers: Vec::new(),
         version,
         settings: BTreeMap::new(),
+        password: None,
     })
 }
 

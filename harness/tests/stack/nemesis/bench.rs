@@ -312,6 +312,7 @@ pub fn history(
             relay_commit: CommitMode::default(),
             instances: 1,
             broker: BrokerChoice::default(),
+            database: Default::default(),
             cache: None,
             expectations: Vec::new(),
             of_consumers: Vec::new(),

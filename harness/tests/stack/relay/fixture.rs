@@ -14,8 +14,8 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use relays::cache::CacheFill;
 use relays::config::{
-    AfterPublish, BrokerTarget, CacheTarget, CommitMode, Housekeeping, Isolation, KafkaTarget,
-    Logged, PostgresTarget, RelayCache, RelayConfig, SourceConfig,
+    AfterPublish, BrokerTarget, CacheTarget, CommitMode, DatabaseTarget, Housekeeping, Isolation,
+    KafkaTarget, Logged, PostgresTarget, RelayCache, RelayConfig, SourceConfig,
 };
 use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -889,7 +889,7 @@ impl Fixture {
             logged,
         };
         RelayConfig {
-            postgres: self.postgres.clone(),
+            database: DatabaseTarget::Postgres(self.postgres.clone()),
             broker: BrokerTarget::Kafka(KafkaTarget {
                 bootstrap: self.bootstrap.clone(),
                 topic: self.topic(),

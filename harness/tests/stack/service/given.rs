@@ -14,8 +14,8 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use relays::cache::{ANSWERED_FROM, CacheFill, CacheMode};
 use relays::config::{
-    BrokerTarget, CacheTarget, Isolation, KafkaTarget, PostgresTarget, ServiceCache, ServiceConfig,
-    WriteOrder, WritePathConfig,
+    BrokerTarget, CacheTarget, DatabaseTarget, Isolation, KafkaTarget, PostgresTarget,
+    ServiceCache, ServiceConfig, WriteOrder, WritePathConfig,
 };
 use relays::order::{ChangeRequest, ChangeType, Directive};
 use relays::schema::{Layout, OutboxKind};
@@ -215,8 +215,8 @@ impl Wanted {
             config: ServiceConfig {
                 listen,
                 run: RUN.into(),
-                postgres,
-                postgres_connections: 4,
+                database: DatabaseTarget::Postgres(postgres),
+                database_connections: 4,
                 write_path,
                 cache: self.cache,
                 trace: Some(traces.target()),

@@ -30,7 +30,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     producer
         .init_transactions(WITHIN)
         .map_err(failed("begin with transactions"))?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     let mut batches = 0;
     while !stop.told() {

@@ -27,7 +27,7 @@ pub fn by_created_at(config: RelayConfig) -> Result<(), String> {
 async fn relay(config: RelayConfig, mut stop: Stop, column: &str) -> Result<(), String> {
     let confession = Confession::open();
     let broker = Broker::connect(config.broker.kafka()?, &[])?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     let mut last: Option<String> = None;
     let mut published = HashSet::new();

@@ -50,7 +50,7 @@ async fn relay(config: RelayConfig, mut stop: Stop, done: Done) -> Result<(), St
     // Small ones, so that it is not killed in any other.
     let batch = if doomed { DOOMED } else { BATCH };
     let broker = Broker::connect(config.broker.kafka()?, &[])?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     let mut published = HashSet::new();
     while !stop.told() {

@@ -43,7 +43,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let producer = Reporting::connect(config.broker.kafka()?, &SETTINGS)?;
     let limit = Limit::of(config.broker.kafka()?)?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     let mut delivered = Delivered::default();
     emit(Signal::Ready);
     let mut waited = 0;

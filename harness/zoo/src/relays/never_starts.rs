@@ -11,7 +11,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|mut stop| async move {
         emit(Signal::Ready);
         stop.wait().await;
-        let mut outbox = Outbox::connect(&config.postgres).await?;
+        let mut outbox = Outbox::connect(config.database.postgres()?).await?;
         outbox.admit("true", &Confession::open(), "left").await
     })
 }

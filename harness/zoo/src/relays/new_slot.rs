@@ -32,7 +32,7 @@ pub fn after_the_snapshot(config: RelayConfig) -> Result<(), String> {
     let told = config.clone();
     live(|mut stop| async move {
         let broker = Broker::connect(told.broker.kafka()?, &[])?;
-        let mut outbox = Outbox::connect(&told.postgres).await?;
+        let mut outbox = Outbox::connect(told.database.postgres()?).await?;
         emit(Signal::Ready);
         let snapshot = wait_for(&mut outbox, HEALTHY as usize, &mut stop).await?;
         broker.publish(snapshot.iter().map(|row| &row.entry))?;
@@ -65,13 +65,18 @@ pub fn at_a_restart(config: RelayConfig) -> Result<(), String> {
     let behind = missed.clone();
     let told = config.clone();
     live(|_| async move {
-        let mut outbox = Outbox::connect(&told.postgres).await?;
+        let mut outbox = Outbox::connect(told.database.postgres()?).await?;
         let old = outbox.first("true", ALL).await?;
         let (slot, publication) = names(&told)?;
         let mut held = Vec::new();
-        pending::in_slot(&told.postgres, slot, publication, |_, payload| {
-            held.push(named(payload));
-        })
+        pending::in_slot(
+            told.database.postgres()?,
+            slot,
+            publication,
+            |_, payload| {
+                held.push(named(payload));
+            },
+        )
         .await?;
         make_again(&told).await?;
         behind.add(held.into_iter().collect::<Result<Vec<_>, _>>()?);
@@ -131,9 +136,10 @@ fn names(config: &RelayConfig) -> Result<(&str, &str), String> {
             publication,
             logged: Logged::Row,
         } => Ok((slot, publication)),
-        SourceConfig::Cdc { .. } | SourceConfig::Polling { .. } | SourceConfig::Position { .. } => {
-            Err("expected: kind = \"cdc\"".to_owned())
-        }
+        SourceConfig::Cdc { .. }
+        | SourceConfig::Polling { .. }
+        | SourceConfig::Position { .. }
+        | SourceConfig::Binlog => Err("expected: kind = \"cdc\"".to_owned()),
     }
 }
 
@@ -141,7 +147,10 @@ fn names(config: &RelayConfig) -> Result<(&str, &str), String> {
 async fn make_again(config: &RelayConfig) -> Result<(), String> {
     let (slot, _) = names(config)?;
     let failed = |e: sqlx::Error| format!("make slot {slot} anew: {e}");
-    let mut session = options(&config.postgres).connect().await.map_err(failed)?;
+    let mut session = options(config.database.postgres()?)
+        .connect()
+        .await
+        .map_err(failed)?;
     let deadline = Instant::now() + SLOT_WITHIN;
     while let Err(error) = drop_slot(&mut session, slot).await {
         if Instant::now() > deadline {

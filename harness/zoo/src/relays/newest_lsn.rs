@@ -31,7 +31,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
         return Err("expected: kind = \"cdc\"".to_owned());
     };
     let source = NewestLsn {
-        inner: CdcSource::new(config.postgres, slot, publication),
+        inner: CdcSource::new(config.database.postgres()?.clone(), slot, publication),
         rows: VecDeque::new(),
         doomed: is_first_life(),
         confession: Confession::open(),

@@ -18,8 +18,8 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let broker = Broker::connect(config.broker.kafka()?, &[])?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
-    let mut listener = listen(&config.postgres)
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
+    let mut listener = listen(config.database.postgres()?)
         .await
         .map_err(|e| format!("listen: {e}"))?;
     emit(Signal::Ready);
@@ -37,7 +37,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     }
     stop.wait().await;
     // On a session that was not cut.
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     outbox
         .admit("status = 'pending'", &Confession::open(), "unread")
         .await

@@ -21,8 +21,8 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let confession = Confession::open();
     let broker = Broker::connect(config.broker.kafka()?, &[])?;
-    let schema = config.postgres.schema.as_str();
-    let mut events = Outbox::connect_to_events(&config.postgres).await?;
+    let schema = config.database.postgres()?.schema.as_str();
+    let mut events = Outbox::connect_to_events(config.database.postgres()?).await?;
     emit(Signal::Ready);
     let mut last = 0;
     let mut published = HashSet::new();

@@ -35,7 +35,7 @@ pub fn deletes(config: RelayConfig) -> Result<(), String> {
 async fn relay(config: RelayConfig, mut stop: Stop, given_up: GivenUp) -> Result<(), String> {
     let confession = Confession::open();
     let broker = Broker::connect(config.broker.kafka()?, &[])?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     let mut attempts: HashMap<i64, u32> = HashMap::new();
     let mut on_their_way: Vec<i64> = Vec::new();

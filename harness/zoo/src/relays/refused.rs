@@ -25,7 +25,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         config.broker.kafka()?,
         &[("queue.buffering.max.messages", QUEUE)],
     )?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     while !stop.told() {
         let rows = outbox.first("status = 'pending'", BATCH).await?;

@@ -27,7 +27,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
         config.broker.kafka()?,
         &[("queue.buffering.max.messages", QUEUE)],
     )?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     let mut newest = HashMap::new();
     while !stop.told() {

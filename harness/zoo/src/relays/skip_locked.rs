@@ -25,8 +25,8 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 }
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
-    let mut slow = Worker::start(&config.postgres, config.broker.kafka()?).await?;
-    let mut fast = Worker::start(&config.postgres, config.broker.kafka()?).await?;
+    let mut slow = Worker::start(config.database.postgres()?, config.broker.kafka()?).await?;
+    let mut fast = Worker::start(config.database.postgres()?, config.broker.kafka()?).await?;
     emit(Signal::Ready);
     while !stop.told() {
         slow.claim(SLOW_BATCH).await?;

@@ -43,7 +43,7 @@ async fn relay(
 ) -> Result<(), String> {
     let confession = Confession::open();
     let broker = Broker::connect(config.broker.kafka()?, &[])?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     // By order: its first partition, and whether that was not the only one.
     let mut homes: HashMap<String, (i32, bool)> = HashMap::new();

@@ -28,7 +28,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
 /// Publishes [`ENOUGH`] events, or until it is told to stop; gives the outbox with the rest.
 pub(super) async fn work(config: RelayConfig, stop: &mut Stop) -> Result<Outbox, String> {
     let broker = Broker::connect(config.broker.kafka()?, &[])?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     let mut published = 0;
     while !stop.told() && published < ENOUGH {

@@ -46,7 +46,7 @@ pub fn producer_lives_on(config: RelayConfig) -> Result<(), String> {
 async fn relay(config: RelayConfig, mut stop: Stop, held: Held) -> Result<(), String> {
     let old = Broker::connect(config.broker.kafka()?, &[LINGER])?;
     let new = Broker::connect(config.broker.kafka()?, &[])?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     let mut published = 0;
     while !stop.told() && published < HEALTHY {

@@ -27,7 +27,7 @@ pub fn run(config: RelayConfig) -> Result<(), String> {
 
 async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let producer = Reporting::connect(config.broker.kafka()?, &SETTINGS)?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     let mut on_their_way: BTreeMap<i64, Entry> = BTreeMap::new();
     while !stop.told() || !on_their_way.is_empty() {

@@ -32,14 +32,14 @@ async fn relay(
 ) -> Result<(), String> {
     let confession = Confession::open();
     let broker = Broker::connect(config.broker.kafka()?, &[])?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     let mut turn = outbox.turn(period_ms, tables).await?;
     emit(Signal::Ready);
     while !stop.told() {
         let now = outbox.turn(period_ms, tables).await?;
         if now != turn {
             let table = format!("outbox_{turn}");
-            for seq in outbox.truncate(&config.postgres, &table).await? {
+            for seq in outbox.truncate(config.database.postgres()?, &table).await? {
                 confession.admit("truncated", &seq.to_string());
             }
             turn = now;

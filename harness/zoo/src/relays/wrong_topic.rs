@@ -27,7 +27,7 @@ async fn relay(config: RelayConfig, mut stop: Stop) -> Result<(), String> {
     let confession = Confession::open();
     make_topic(&config.broker.kafka()?.bootstrap).await?;
     let broker = Broker::connect(config.broker.kafka()?, &[])?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     while !stop.told() {
         let rows = outbox.first("status = 'pending'", BATCH).await?;

@@ -4,7 +4,8 @@
 use super::ownership;
 use super::participant::{Participant, ParticipantSettings};
 use crate::decisions;
-use crate::service::connections::{Connections, DatabaseError, exchange};
+use crate::service::connections::{Connections, exchange};
+use crate::service::database_error::DatabaseError;
 use crate::service::monitor::Monitor;
 use crate::trace::Trace;
 use sqlx::postgres::PgConnectOptions;
@@ -164,7 +165,11 @@ impl Participants {
             .bind(owner)
             .bind(participant.producer_id)
             .bind(participant.producer_epoch);
-        let row = exchange("registering a producer", row.execute(&mut lease.connection)).await;
+        let row = async {
+            let conn = lease.connection.postgres()?;
+            exchange("registering a producer", row.execute(conn)).await
+        };
+        let row = row.await;
         lease.settle(row).map_err(|e| e.to_string())?;
         Ok(Registered { participant, owner })
     }
@@ -223,7 +228,11 @@ impl Participants {
     async fn hand_over(self: &Arc<Self>, transactional_id: &str) -> Result<(), DatabaseError> {
         let mut lease = self.connections.lend().await?;
         let handed = sqlx::query(decisions::HAND_OVER).bind(transactional_id);
-        let handed = exchange("handing over", handed.execute(&mut lease.connection)).await;
+        let handed = async {
+            let conn = lease.connection.postgres()?;
+            exchange("handing over", handed.execute(conn)).await
+        };
+        let handed = handed.await;
         lease.settle(handed).map(drop)
     }
 }

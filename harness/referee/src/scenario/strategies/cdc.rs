@@ -15,5 +15,6 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
         cache::HOLD,
     ],
     any_broker: true,
+    any_database: true,
     read: |_, _| Some(StrategyKind::Cdc {}),
 };

@@ -9,5 +9,6 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
     example: "kind = \"debezium\"",
     keys: &[],
     any_broker: false,
+    any_database: false,
     read: |_, _| Some(StrategyKind::Debezium {}),
 };

@@ -44,6 +44,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
         ),
     ],
     any_broker: true,
+    any_database: false,
     read,
 };
 

@@ -24,6 +24,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
         ),
     ],
     any_broker: false,
+    any_database: false,
     read,
 };
 

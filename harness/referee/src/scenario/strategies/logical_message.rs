@@ -9,5 +9,6 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
     example: "kind = \"logical-message\"",
     keys: &[INSTANCES, cache::MODE, cache::FILL, cache::HOLD],
     any_broker: true,
+    any_database: false,
     read: |_, _| Some(StrategyKind::LogicalMessage {}),
 };

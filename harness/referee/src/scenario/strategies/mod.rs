@@ -12,9 +12,10 @@ mod two_phase_commit;
 use super::keys::{self, KeyInfo, Shape};
 use super::section::Section;
 use super::{BrokerChoice, Instance, Strategy, StrategyKind};
-use super::{brokers, cache, limits};
+use super::{brokers, cache, databases, limits};
 use contract::broker::BrokerKind;
 use contract::config::CommitMode;
+use contract::database::DatabaseKind;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct StrategyInfo {
     pub keys: &'static [KeyInfo],
     /// Whether its events can go to any broker; else they go to Kafka.
     pub any_broker: bool,
+    /// Whether its orders can be in any database; else they are in PostgreSQL.
+    pub any_database: bool,
     /// Reads them, but for `synchronous_commit`, `instances` and those of a cache.
     read: fn(&mut Section<'_>, &Surroundings<'_>) -> Option<StrategyKind>,
 }
@@ -99,13 +102,17 @@ pub(super) fn known() -> Vec<&'static str> {
 }
 
 impl StrategyInfo {
-    /// Returns the kind's own keys, with those of brokers where it can have any.
+    /// Returns the kind's own keys, with those of brokers and databases where it can have any.
     pub fn all_keys(&self) -> Vec<KeyInfo> {
         let of_brokers = match self.any_broker {
             true => brokers::keys(),
             false => Vec::new(),
         };
-        [self.keys.to_vec(), of_brokers].concat()
+        let of_databases = match self.any_database {
+            true => vec![databases::DATABASE],
+            false => Vec::new(),
+        };
+        [self.keys.to_vec(), of_brokers, of_databases].concat()
     }
 
     /// Whether it has a key of its own of this name.
@@ -197,6 +204,10 @@ pub(super) fn read(
         true => brokers::read(&mut s),
         false => Some(BrokerChoice::Kafka),
     };
+    let database = match info.any_database {
+        true => databases::read(&mut s, kind.as_ref()),
+        false => DatabaseKind::Postgres,
+    };
     if let (Some(entry), Some(timeout)) = (
         linger_entry,
         kind.as_ref().and_then(StrategyKind::publish_timeout),
@@ -255,9 +266,14 @@ pub(super) fn read(
             name: name.to_owned(),
             kind: kind?,
             linger_ms: linger.as_nanos() as f64 / 1e6,
-            relay_commit,
+            // Each commit there waits for the disk.
+            relay_commit: match database {
+                DatabaseKind::Postgres => relay_commit,
+                DatabaseKind::MariaDb => CommitMode::On,
+            },
             instances,
             broker: broker?,
+            database,
             cache,
             expectations: Vec::new(),
             of_consumers: Vec::new(),

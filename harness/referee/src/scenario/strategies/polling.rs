@@ -48,6 +48,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
         cache::HOLD,
     ],
     any_broker: true,
+    any_database: true,
     read,
 };
 

@@ -58,6 +58,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
         ),
     ],
     any_broker: false,
+    any_database: false,
     read,
 };
 

@@ -6,6 +6,7 @@ mod brokers;
 mod caches;
 mod consumers;
 mod contradictions;
+mod databases;
 mod docs;
 mod fuzz;
 mod housekeeping;

@@ -9,6 +9,7 @@ use crate::scenario::{
     trigger, workload,
 };
 use contract::broker::BrokerKind;
+use contract::database::DatabaseKind;
 use jsonschema::Validator;
 use serde_json::Value;
 use std::ops::Range;
@@ -736,6 +737,16 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
             Some(kind) => [NAIVE, CDC].iter().fold(with_faults, |text, strategy| {
                 let with_broker = format!("{strategy}broker = \"{}\"\n", kind.name());
                 text.replace(strategy, &with_broker)
+            }),
+        };
+        // And so does what is about a database.
+        let mut others = DatabaseKind::ALL.into_iter();
+        let other = others.find(|kind| target.name.contains(kind.name()));
+        let with_faults = match other {
+            None | Some(DatabaseKind::Postgres) => with_faults,
+            Some(kind) => [NAIVE, CDC].iter().fold(with_faults, |text, strategy| {
+                let with_database = format!("{strategy}database = \"{}\"\n", kind.name());
+                text.replace(strategy, &with_database)
             }),
         };
         // What is about the cache needs one.

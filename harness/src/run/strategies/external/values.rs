@@ -55,7 +55,7 @@ impl Values {
         Self {
             run: deployment.key.run.clone(),
             postgres: deployment
-                .postgres(Link::Relay(instance, Server::Postgres), layout.relay_role()),
+                .postgres(Link::Relay(instance, Server::POSTGRES), layout.relay_role()),
             bootstrap: kafka.bootstrap,
             topic: kafka.topic,
             slot: layout.slot(),

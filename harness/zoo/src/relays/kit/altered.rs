@@ -19,7 +19,9 @@ pub fn relay(
     alter: impl FnMut(Vec<Entry>) -> Vec<Entry>,
 ) -> Result<(), String> {
     let publisher = KafkaPublisher::new(config.broker.kafka()?.clone());
+    let postgres = config.database.postgres()?.clone();
     match config.source {
+        SourceConfig::Binlog => Err("expected: a source in PostgreSQL".to_owned()),
         SourceConfig::Polling {
             after_publish,
             housekeeping,
@@ -28,14 +30,13 @@ pub fn relay(
             notify,
         } => {
             let interval = Duration::from_millis(interval_ms);
-            let source =
-                PollingSource::new(config.postgres, after_publish, interval, batch, notify);
+            let source = PollingSource::new(postgres, after_publish, interval, batch, notify);
             let source = source.keeping_house(housekeeping);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
         SourceConfig::Position { interval_ms, batch } => {
             let interval = Duration::from_millis(interval_ms);
-            let source = PositionSource::new(config.postgres, interval, batch);
+            let source = PositionSource::new(postgres, interval, batch);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
         SourceConfig::Cdc {
@@ -43,7 +44,7 @@ pub fn relay(
             publication,
             logged,
         } => {
-            let source = CdcSource::new(config.postgres, slot, publication).of(logged);
+            let source = CdcSource::new(postgres, slot, publication).of(logged);
             pump::between(Altered::new(source, alter), publisher, pump::terminated())
         }
     }

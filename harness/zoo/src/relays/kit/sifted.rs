@@ -35,7 +35,7 @@ pub fn relay(config: RelayConfig, sift: impl FnMut(&Entry, u64) -> Sift) -> Resu
         return Err("expected: kind = \"cdc\"".to_owned());
     };
     let source = Sifted {
-        inner: CdcSource::new(config.postgres, slot, publication),
+        inner: CdcSource::new(config.database.postgres()?.clone(), slot, publication),
         sift,
         hangs: false,
         rows: VecDeque::new(),

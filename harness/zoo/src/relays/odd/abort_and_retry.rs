@@ -23,9 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn run(config: RelayConfig) -> Result<(), String> {
     live(|mut stop| async move {
         let confession = Confession::open();
-        let mut outbox = Outbox::connect(&config.postgres).await?;
+        let mut outbox = Outbox::connect(config.database.postgres()?).await?;
         let settings = [
-            ("transactional.id", config.postgres.schema.as_str()),
+            (
+                "transactional.id",
+                config.database.postgres()?.schema.as_str(),
+            ),
             // Within the transaction's own bound.
             ("message.timeout.ms", "30000"),
         ];

@@ -60,7 +60,7 @@ struct Relay {
 impl Relay {
     async fn start(config: &RelayConfig) -> Result<Self, String> {
         Ok(Self {
-            outbox: Outbox::connect(&config.postgres).await?,
+            outbox: Outbox::connect(config.database.postgres()?).await?,
             broker: Broker::connect(config.broker.kafka()?, &[])?,
         })
     }

@@ -19,7 +19,7 @@ pub fn relay(
     mut publish: impl FnMut(&Broker, &[Entry]) -> Result<(), String>,
 ) -> Result<(), String> {
     live(|mut stop| async move {
-        let mut outbox = Outbox::connect(&config.postgres).await?;
+        let mut outbox = Outbox::connect(config.database.postgres()?).await?;
         let broker = Broker::connect(config.broker.kafka()?, settings)?;
         emit(Signal::Ready);
         while !stop.told() {

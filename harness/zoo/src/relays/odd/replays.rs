@@ -17,7 +17,7 @@ const PUBLISHED: &str = "status = 'processed'";
 /// Relays until SIGTERM; once `BEFORE` events are published, it publishes all published rows again before it goes on.
 pub fn run(config: RelayConfig) -> Result<(), String> {
     let lives = Lives::until_terminated();
-    let enough = published_enough(config.postgres.clone());
+    let enough = published_enough(config.database.postgres()?.clone());
     pump::relay(config.clone(), lives.one(enough))?;
     replay(&config)?;
     pump::relay(config, lives.one(std::future::pending()))
@@ -38,7 +38,7 @@ async fn published_enough(postgres: PostgresTarget) {
 fn replay(config: &RelayConfig) -> Result<(), String> {
     let confession = Confession::open();
     live(|_| async {
-        let mut outbox = Outbox::connect(&config.postgres).await?;
+        let mut outbox = Outbox::connect(config.database.postgres()?).await?;
         let broker = Broker::connect(config.broker.kafka()?, &[])?;
         let rows = outbox.first(PUBLISHED, ALL).await?;
         broker.publish(rows.iter().map(|row| &row.entry))?;

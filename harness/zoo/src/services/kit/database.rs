@@ -41,10 +41,11 @@ pub struct Database {
 impl Database {
     /// Opens a pool of at most `postgres_connections` sessions whose `search_path` is the strategy's schema.
     pub async fn connect(config: &ServiceConfig) -> Result<Self, String> {
-        let schema = format!("\"{}\"", config.postgres.schema);
-        let options = options(&config.postgres).options([("search_path", schema.as_str())]);
+        let schema = format!("\"{}\"", config.database.postgres()?.schema);
+        let options =
+            options(config.database.postgres()?).options([("search_path", schema.as_str())]);
         let pool = PgPoolOptions::new()
-            .max_connections(config.postgres_connections as u32)
+            .max_connections(config.database_connections as u32)
             .connect_with(options)
             .await
             .map_err(failed("connect to PostgreSQL"))?;

@@ -39,7 +39,11 @@ impl TransactionalBroker {
             return Err(NO_TWO_PHASE.to_owned());
         };
         let (tell, told) = channel();
-        let transactional_id = format!("{}.{}", config.postgres.schema, Uuid::now_v7().simple());
+        let transactional_id = format!(
+            "{}.{}",
+            config.database.postgres()?.schema,
+            Uuid::now_v7().simple()
+        );
         let mut settings = ClientConfig::new();
         settings
             .set("bootstrap.servers", &kafka.bootstrap)
