@@ -166,7 +166,7 @@ impl<'h> Case<'h> {
         match place {
             Place::Link(Link::Orders(Server::Broker(_))) => !self.strategy.publishes_in_request(),
             Place::Link(Link::Relay(..)) => true,
-            Place::Link(Link::ORDERS_POSTGRES | Link::ORDERS_REDIS) => false,
+            Place::Link(Link::ORDERS_POSTGRES | Link::ORDERS_REDIS | Link::Consumer(_)) => false,
             Place::Process(victim) => matches!(victim, Victim::Relay(_)),
         }
     }

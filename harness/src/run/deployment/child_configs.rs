@@ -129,7 +129,7 @@ impl Deployment<'_> {
     /// Returns how this link reaches PostgreSQL, as this role.
     pub fn postgres(&self, link: Link, user: String) -> PostgresTarget {
         let direct = self.admin();
-        let (host, port) = match self.proxies.get(&link).and_then(|(_, r)| split(&r.connect)) {
+        let (host, port) = match self.proxied_address(link) {
             Some(proxy) => proxy,
             None => match &self.relay_socket {
                 Some(folder) if matches!(link, Link::Relay(_, Server::Postgres)) => {
@@ -145,6 +145,12 @@ impl Deployment<'_> {
             password: self.layout.password.clone(),
             ..direct.clone()
         }
+    }
+
+    /// Returns host and port of the proxy of a link; `None` where it has none.
+    pub(super) fn proxied_address(&self, link: Link) -> Option<(String, u16)> {
+        let (_, route) = self.proxies.get(&link)?;
+        split(&route.connect)
     }
 
     /// Returns how this link reaches the cache; an Err says that the stack has none.
@@ -177,11 +183,6 @@ impl Deployment<'_> {
         self.broker_at(self.broker_address(link))
     }
 
-    /// Returns how the broker is reached around all proxies.
-    pub(in crate::run) fn broker_around_proxies(&self) -> BrokerTarget {
-        self.broker_at(self.broker_address.clone())
-    }
-
     fn broker_at(&self, address: String) -> BrokerTarget {
         match &self.strategy.broker {
             BrokerChoice::Kafka => BrokerTarget::Kafka(self.kafka_at(address)),
@@ -195,6 +196,7 @@ impl Deployment<'_> {
                 confirms: *confirms,
                 mandatory: *mandatory,
                 queue: *queue,
+                groups: self.queues_of_groups(),
             }),
             BrokerChoice::Nats(settings) => BrokerTarget::Nats(NatsTarget {
                 address,
