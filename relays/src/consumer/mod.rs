@@ -36,6 +36,8 @@ const NAP: Duration = Duration::from_millis(20);
 
 /// So many events are applied at a time at most.
 const BATCH: usize = 500;
+/// The same of who gives back what fails: no more than a transaction is worth, since all of them are given back.
+const BATCH_OF_REQUEUE: usize = 10;
 
 /// Consumes until SIGTERM, reconnecting with back-off on either side. Blocks its thread.
 ///
@@ -59,8 +61,7 @@ pub fn run(config: ConsumerConfig) -> Result<(), String> {
     });
     let most = match config.on_failure() {
         OnFailure::Again => BATCH,
-        // Each fails by itself, and the next one is tried whatever became of it.
-        OnFailure::Requeue => 1,
+        OnFailure::Requeue => BATCH_OF_REQUEUE,
     };
     let turn = Arc::default();
     let waited_for = AtomicU16::new(config.members());
