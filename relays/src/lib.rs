@@ -5,6 +5,7 @@
 //! be killed for real.
 
 pub mod amqp;
+pub mod amqp_session;
 mod broker;
 pub mod cache;
 pub mod consumer;

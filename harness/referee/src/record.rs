@@ -150,6 +150,7 @@ pub fn strategy(
         wiring: Link::ALL
             .into_iter()
             .filter(|link| topology.uses(*link))
+            .filter(|link| !link.is_of_consumers() || !meta.scenario.consumers.is_empty())
             .map(|link| {
                 let way = if meta.proxied.contains(&link) {
                     "proxied"

@@ -89,7 +89,7 @@ impl Injection {
             }
             Places::Links(links) => {
                 let alone = match links.as_slice() {
-                    [link] => Some(link.client()),
+                    [link] => link.client(),
                     _ => None,
                 };
                 let beside = alone
@@ -116,10 +116,20 @@ impl Injection {
         let Places::Links(links) = &self.places else {
             return Vec::new();
         };
-        links
-            .iter()
-            .filter_map(|link| Some((*link, targets.processes.get(&link.client())?)))
-            .collect()
+        let of_link = |link: &Link| {
+            let mut processes: Vec<(Link, &Child)> = Vec::new();
+            for (victim, child) in &targets.processes {
+                let is_one = match link.client() {
+                    Some(client) => *victim == client,
+                    None => matches!(victim, Victim::Consumer(_)),
+                };
+                if is_one {
+                    processes.push((*link, child));
+                }
+            }
+            processes
+        };
+        links.iter().flat_map(of_link).collect()
     }
 
     /// Injects it everywhere, or nowhere. In force only when read back.

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::deployment::{DeployedConsumer, Deployment, StoppedConsumer};
-use crate::broker::Offsets;
+use crate::broker::{GroupProgress, Offsets};
 use crate::clock::RunClock;
 use crate::fence::effects;
 use crate::fence::patience::Patience;
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at how far a group has come.
 const POLL: Duration = Duration::from_millis(50);
+/// The broker knows by then that a process has ended, whose connections the kernel has closed.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// The end of a consumer, and reading what it did, is bounded by this beside what is read.
 const WORK_WITHIN: Duration = Duration::from_secs(60);
 /// That bound grows by this for each record on the topic.
@@ -49,14 +51,24 @@ pub(super) async fn consume(
             was_alive: false,
             was_killed: false,
             committed: BTreeMap::new(),
+            queued: None,
             unread: None,
         };
         let came = waited.unwrap_or_else(|cut| Err(cut.to_string()));
         match read.unwrap_or_else(|cut| Err(cut.to_string())) {
-            Ok((stopped, committed)) => {
+            Ok((stopped, progress)) => {
                 end.was_alive = stopped.was_alive;
                 end.was_killed = stopped.was_killed;
-                end.committed = committed;
+                match progress {
+                    GroupProgress::Committed(offsets) => end.committed = offsets,
+                    GroupProgress::Queued { waiting, .. } => {
+                        end.queued = Some(waiting);
+                        // What is in no queue was done, or passed over: everything.
+                        if waiting == 0 {
+                            end.committed.clone_from(&ends);
+                        }
+                    }
+                }
             }
             Err(reason) => {
                 let reason = came.err().unwrap_or(reason);
@@ -91,14 +103,9 @@ async fn wait(
         && !patience.is_interrupted()
     {
         // One look that fails says nothing of the next.
-        last = match offsets(deployment, deployed).await {
-            Ok(come) => {
-                let has_come = |(partition, end)| come.get(partition).is_some_and(|at| at >= end);
-                if ends.iter().all(has_come) {
-                    return Ok(());
-                }
-                Ok(())
-            }
+        last = match progress(deployment, deployed).await {
+            Ok(come) if is_at_the_end(&come, ends) => return Ok(()),
+            Ok(_) => Ok(()),
             Err(reason) => Err(reason),
         };
         tokio::time::sleep(POLL).await;
@@ -106,15 +113,47 @@ async fn wait(
     last
 }
 
-async fn offsets(
+/// Whether a group has nothing more to ask for. What its members hold then they do before they end.
+fn is_at_the_end(come: &GroupProgress, ends: &Offsets) -> bool {
+    match come {
+        GroupProgress::Committed(offsets) => {
+            let has_come = |(partition, end)| offsets.get(partition).is_some_and(|at| at >= end);
+            ends.iter().all(has_come)
+        }
+        GroupProgress::Queued { waiting, .. } => *waiting == 0,
+    }
+}
+
+async fn progress(
     deployment: &Deployment<'_>,
     deployed: DeployedConsumer<'_>,
-) -> Result<Offsets, String> {
-    let group = deployment.consumer_group(deployed.consumer);
-    let broker = deployment.broker();
-    let partitions = deployment.partitions();
-    let told = broker.committed(&group, &deployment.topic_name, partitions);
-    told.await
+) -> Result<GroupProgress, String> {
+    let name = deployment.group_name(deployed.consumer);
+    let group = deployment.consumer_group(deployed.consumer, &name);
+    deployment.broker().progress(group).await
+}
+
+/// The same of a group whose members have ended: the broker has put back what they had not acknowledged when it knows
+/// that they are gone.
+async fn last_progress(
+    deployment: &Deployment<'_>,
+    deployed: DeployedConsumer<'_>,
+) -> Result<GroupProgress, String> {
+    let deadline = Instant::now() + GONE_WITHIN;
+    loop {
+        let told = progress(deployment, deployed).await?;
+        match &told {
+            GroupProgress::Queued { members: 1.., .. } if Instant::now() < deadline => {
+                tokio::time::sleep(POLL).await;
+            }
+            GroupProgress::Queued { members, .. } if *members > 0 => {
+                return Err(
+                    "the broker takes members of its group for alive that have ended".to_owned(),
+                );
+            }
+            GroupProgress::Queued { .. } | GroupProgress::Committed(_) => return Ok(told),
+        }
+    }
 }
 
 /// Ends a consumer, and reads how far it had come and what it did; says how it ended.
@@ -123,13 +162,13 @@ async fn read(
     deployed: DeployedConsumer<'_>,
     clock: RunClock,
     into: &mut Rows<EffectRow>,
-) -> Result<(StoppedConsumer, Offsets), String> {
+) -> Result<(StoppedConsumer, GroupProgress), String> {
     let Some(child) = deployed.child else {
         return Err("it was never started".to_owned());
     };
     let stopped = deployment.stop_consumer(child).await?;
     let layout = deployment.consumer_layout(deployed.index);
-    let committed = offsets(deployment, deployed).await?;
+    let progress = last_progress(deployment, deployed).await?;
     let effects = match deployment.take_sink(deployed.index) {
         Some(sink) => sink.calls(clock).await?,
         None => {
@@ -139,5 +178,5 @@ async fn read(
         }
     };
     into.extend(&effects);
-    Ok((stopped, committed))
+    Ok((stopped, progress))
 }

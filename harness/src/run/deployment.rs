@@ -165,7 +165,7 @@ impl Deployment<'_> {
                     route.connect.clone_from(own);
                     continue;
                 }
-                Link::Orders(Server::Broker(_)) => *link,
+                Link::Orders(Server::Broker(_)) | Link::Consumer(_) => *link,
                 Link::Relay(_, server) => Link::Relay(way_of(index)?, *server),
             };
             let found = self.stack.info().routes.get(&way);

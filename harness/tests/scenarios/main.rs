@@ -265,6 +265,21 @@ scenarios! {
     "mariadb-crash.toml" given_mariadb_crash_when_run_then_nothing_acknowledged_is_missing: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.missing, c.reordered]);
     };
+    "rabbitmq-consumers.toml" given_rabbitmq_consumers_when_run_then_requeue_and_crowd_break_the_order_and_a_hash_keeps_it: |ran| {
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
+        for strategy in &ran.record.strategies {
+            let of = |name: &str| {
+                let mut all = strategy.consumers.iter();
+                all.find(|c| c.name == format!("consumer-{name}")).unwrap()
+            };
+            assert!(strategy.consumers.iter().all(|c| c.unapplied == Some(0)), "{}", ran.said);
+            assert!(of("payments").applied_twice > Some(0), "{}", ran.said);
+            for name in ["shipping-requeue", "shipping-crowd"] {
+                assert!(of(name).applied_out_of_order > Some(0), "{name}: {}", ran.said);
+            }
+            assert_eq!(of("shipping-hashed").applied_out_of_order, Some(0), "{}", ran.said);
+        }
+    };
     "debezium.toml" given_debezium_when_run_then_no_relay_loses: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
     };

@@ -78,6 +78,102 @@ fn given_rabbitmq_that_is_cut_off_when_it_is_run_then_the_dual_write_alone_loses
     );
 }
 
+/// What scenarios/rabbitmq-consumers.toml has, but shorter, and without a relay that repeats itself.
+const CONSUMED: &str = r#"
+name = "rabbitmq-consumed"
+description = "Consumers of RabbitMQ lose their database, then their acknowledgements."
+seed = 7
+
+[workload]
+rate = 150
+duration = "6s"
+min_committed_per_phase = 10
+
+[[fault]]
+target = "consumer->postgres"
+kind = "down"
+at = "1s"
+for = "1500ms"
+
+[[fault]]
+target = "consumer->rabbitmq"
+kind = "timeout"
+stream = "upstream"
+at = "3500ms"
+for = "1s"
+
+[drain]
+settle = "200ms"
+
+[strategy.polling]
+kind = "polling"
+broker = "rabbitmq"
+
+[consumer.payments]
+effect = "insert"
+
+[consumer.payments-inbox]
+effect = "insert"
+idempotency = "inbox"
+
+[consumer.notifications]
+effect = "call"
+
+[consumer.shipping-requeue]
+effect = "state"
+idempotency = "inbox"
+rabbitmq = { on_failure = "requeue" }
+
+[consumer.shipping-hashed]
+effect = "state"
+idempotency = "inbox"
+rabbitmq = { members = 2, queues = "hashed" }
+
+[expect.polling]
+lost = 0
+consumer-payments.applied_twice = ">= 1"
+consumer-payments.unapplied = 0
+consumer-notifications.unapplied = 0
+consumer-shipping-requeue.applied_out_of_order = ">= 1"
+"#;
+
+#[test]
+fn given_consumers_of_rabbitmq_when_run_then_a_requeue_alone_breaks_the_order_and_an_inbox_knows_what_comes_again()
+ {
+    if !is_installed(Server::RABBITMQ, &programs()) {
+        return not_done("RabbitMQ is not installed (`stack/install.sh rabbitmq`)");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), CONSUMED, &[]);
+    let record = record(&only_run(home.path()));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(record.verdict, Verdict::Pass, "{said}");
+    let strategy = &record.strategies[0];
+    for fault in &strategy.faults {
+        assert_eq!(fault.bit, Some(true), "{fault:?}");
+    }
+    let committed = strategy.counts.committed.unwrap();
+    let twice = strategy.counts.duplicated.unwrap();
+    for consumer in &strategy.consumers {
+        // Each group has read to the end of its queues, whatever was given back in between.
+        assert_eq!(consumer.unapplied, Some(0), "{consumer:?}");
+        assert_eq!(consumer.copies, Some(twice), "{consumer:?}");
+        let again = consumer.applied_twice.unwrap();
+        assert_eq!(consumer.effects, Some(committed + again), "{consumer:?}");
+        if consumer.idempotency == "inbox" {
+            assert_eq!(again, 0, "{consumer:?}");
+        }
+    }
+    assert_eq!(strategy.consumers[4].applied_out_of_order, Some(0));
+    // A hash with a single active consumer is held to it, and who gives back is not.
+    let implicit = strategy.expectations.iter().filter(|e| e.implicit);
+    let ordered: Vec<&str> = implicit
+        .map(|e| e.metric.as_str())
+        .filter(|metric| metric.ends_with("applied_out_of_order"))
+        .collect();
+    assert_eq!(ordered, ["consumer-shipping-hashed.applied_out_of_order"]);
+}
+
 #[test]
 fn given_no_rabbitmq_when_a_strategy_publishes_to_it_then_the_stack_says_what_brings_it() {
     let home = tempfile::tempdir().unwrap();

@@ -4,7 +4,9 @@ pub use crate::broker::BrokerKind;
 use crate::cache::{CacheFill, CacheMode};
 pub use crate::database::DatabaseKind;
 use crate::publish::PublishPolicy;
-pub use crate::rabbitmq::{QueueKind, RabbitMqTarget, stream_of};
+pub use crate::rabbitmq::{
+    GroupQueues, OnFailure, QueueKind, RabbitMqGroup, RabbitMqTarget, stream_of,
+};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! What a consumer is told at its start, and the words for what it does.
 
-use crate::config::{BrokerTarget, PostgresTarget};
+use crate::config::{BrokerTarget, OnFailure, PostgresTarget, RabbitMqGroup};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -121,8 +121,11 @@ pub struct ConsumerConfig {
     pub postgres: PostgresTarget,
     /// It reads the topic of this broker.
     pub broker: BrokerTarget,
-    /// It is the one member of this consumer group.
+    /// Its members are all that this consumer group has; where the broker has no such setting, it is one.
     pub group: String,
+    /// This is how the group takes its events, where the broker is RabbitMQ.
+    #[serde(default)]
+    pub rabbitmq: RabbitMqGroup,
     /// This is what it does with an event.
     pub effect: EffectKind,
     /// By this it knows an event that it has applied already.
@@ -132,6 +135,24 @@ pub struct ConsumerConfig {
     /// It calls this one, where its effect is a call.
     #[serde(default)]
     pub sink: Option<CallTarget>,
+}
+
+impl ConsumerConfig {
+    /// Returns how many members of its group it is.
+    pub fn members(&self) -> u16 {
+        match self.broker {
+            BrokerTarget::RabbitMq(_) => self.rabbitmq.members.max(1),
+            BrokerTarget::Kafka(_) | BrokerTarget::Nats(_) => 1,
+        }
+    }
+
+    /// Returns what becomes of an event whose effect could not be done.
+    pub fn on_failure(&self) -> OnFailure {
+        match self.broker {
+            BrokerTarget::RabbitMq(_) => self.rabbitmq.on_failure,
+            BrokerTarget::Kafka(_) | BrokerTarget::Nats(_) => OnFailure::Again,
+        }
+    }
 }
 
 /// Whom a consumer calls.

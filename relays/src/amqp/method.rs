@@ -19,8 +19,10 @@ pub enum Reply {
     ExchangeDeclared,
     /// The exchange is gone.
     ExchangeDeleted,
-    /// The queue is there.
-    QueueDeclared,
+    /// The exchange gets what another one gets.
+    ExchangeBound,
+    /// The queue is there, and this is what it has.
+    QueueDeclared(QueueDepth),
     /// The queue gets what the exchange gets.
     QueueBound,
     /// The queue is gone.
@@ -33,6 +35,30 @@ pub enum Reply {
     ConsumerEnded,
     /// What is published from now on is confirmed.
     ConfirmsOn,
+    /// The connection is closed, as it was asked for.
+    ConnectionClosed,
+}
+
+/// What a queue has at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// So many messages wait in it; those that a consumer was given and has not acknowledged are not among them.
+    pub waiting: u32,
+    /// So many consumers read it.
+    pub consumers: u32,
+}
+
+impl Reply {
+    /// Asking for a queue is answered by this, whatever it has.
+    pub const QUEUE_DECLARED: Self = Self::QueueDeclared(QueueDepth {
+        waiting: 0,
+        consumers: 0,
+    });
+
+    /// Whether it is the answer that is due, whatever numbers are in it.
+    pub fn answers(self, due: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&due)
+    }
 }
 
 /// What a method is the beginning of.
@@ -62,11 +88,19 @@ pub(super) fn read(payload: &[u8]) -> Result<Spoken, AmqpError> {
         (10, 50) => return Err(closed("connection", fields)),
         (10, 60) => return Ok(Spoken::All(Heard::Blocked(text(fields.short_string()?)))),
         (10, 61) => return Ok(Spoken::All(Heard::Unblocked)),
+        (10, 51) => Reply::ConnectionClosed,
         (20, 11) => Reply::ChannelOpen,
         (20, 40) => return Err(closed("channel", fields)),
         (40, 11) => Reply::ExchangeDeclared,
         (40, 21) => Reply::ExchangeDeleted,
-        (50, 11) => Reply::QueueDeclared,
+        (40, 31) => Reply::ExchangeBound,
+        (50, 11) => {
+            let _name = fields.short_string()?;
+            Reply::QueueDeclared(QueueDepth {
+                waiting: fields.long()?,
+                consumers: fields.long()?,
+            })
+        }
         (50, 21) => Reply::QueueBound,
         (50, 41) => Reply::QueueDeleted,
         (60, 11) => Reply::PrefetchSet,

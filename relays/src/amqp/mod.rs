@@ -14,7 +14,7 @@ mod tests;
 
 pub use conversation::{Conversation, Delivered, Heard, Returned};
 pub use fields::{TableValue, walk};
-pub use method::Reply;
+pub use method::{QueueDepth, Reply};
 pub use opening::Opening;
 
 use thiserror::Error;

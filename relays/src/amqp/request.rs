@@ -8,6 +8,10 @@ use std::io::Write;
 const GUEST: &str = "guest";
 /// The whole of a connection belongs to this channel.
 const CONNECTION: u16 = 0;
+/// What is asked for is only looked for, and not made.
+const PASSIVE: u8 = 1;
+/// What is made survives a restart.
+const DURABLE: u8 = 2;
 /// So many bytes of a body fit into a frame.
 const CHUNK_BYTES: usize = FRAME_BYTES_MAX - ENVELOPE_BYTES;
 
@@ -18,6 +22,8 @@ pub enum Argument<'a> {
     Text(&'a str),
     /// It is a whole number.
     Integer(i64),
+    /// It is so, or it is not.
+    Flag(bool),
 }
 
 /// A message that is to be published, and kept on disk by queues that keep any.
@@ -93,6 +99,10 @@ fn arguments(out: &mut Vec<u8>, all: &[(&str, Argument<'_>)]) -> Result<(), Amqp
                     out.push(b'l');
                     out.extend(number.to_be_bytes());
                 }
+                Argument::Flag(is_so) => {
+                    short_string(out, "the name of an argument", name)?;
+                    out.extend([b't', u8::from(*is_so)]);
+                }
             }
         }
         Ok(())
@@ -159,22 +169,43 @@ pub(super) fn open_channel(out: &mut Vec<u8>) -> Result<(), AmqpError> {
 
 /// Makes an exchange that survives a restart, and routes by patterns of keys.
 pub fn declare_exchange(out: &mut Vec<u8>, name: &str) -> Result<(), AmqpError> {
-    const DURABLE: u8 = 2;
-    exchange(out, name, DURABLE)
+    exchange(out, name, "topic", DURABLE)
+}
+
+/// Makes an exchange that survives a restart, and gives each message to one of its queues by a hash of the key. The node
+/// needs a plugin for that.
+pub fn declare_hashed_exchange(out: &mut Vec<u8>, name: &str) -> Result<(), AmqpError> {
+    exchange(out, name, "x-consistent-hash", DURABLE)
 }
 
 /// Asks whether an exchange is there; where it is not, the broker closes the channel.
 pub fn ask_for_exchange(out: &mut Vec<u8>, name: &str) -> Result<(), AmqpError> {
-    const PASSIVE: u8 = 1;
-    exchange(out, name, PASSIVE)
+    exchange(out, name, "topic", PASSIVE)
 }
 
-fn exchange(out: &mut Vec<u8>, name: &str, bits: u8) -> Result<(), AmqpError> {
+fn exchange(out: &mut Vec<u8>, name: &str, kind: &str, bits: u8) -> Result<(), AmqpError> {
     method(out, CHANNEL, (40, 10), |out| {
         out.extend([0, 0]);
         short_string(out, "the name of an exchange", name)?;
-        short_string(out, "the type of an exchange", "topic")?;
+        short_string(out, "the type of an exchange", kind)?;
         out.push(bits);
+        arguments(out, &[])
+    })
+}
+
+/// Has an exchange get what another one is given with keys of this pattern.
+pub fn bind_exchange(
+    out: &mut Vec<u8>,
+    exchange: &str,
+    source: &str,
+    pattern: &str,
+) -> Result<(), AmqpError> {
+    method(out, CHANNEL, (40, 30), |out| {
+        out.extend([0, 0]);
+        short_string(out, "the name of an exchange", exchange)?;
+        short_string(out, "the name of an exchange", source)?;
+        short_string(out, "a pattern of keys", pattern)?;
+        out.push(0);
         arguments(out, &[])
     })
 }
@@ -191,7 +222,6 @@ pub fn delete_exchange(out: &mut Vec<u8>, name: &str) -> Result<(), AmqpError> {
 
 /// Asks whether a queue is there and takes messages; where it does not, the broker closes the channel.
 pub fn ask_for_queue(out: &mut Vec<u8>, name: &str) -> Result<(), AmqpError> {
-    const PASSIVE: u8 = 1;
     method(out, CHANNEL, (50, 10), |out| {
         out.extend([0, 0]);
         short_string(out, "the name of a queue", name)?;
@@ -202,12 +232,26 @@ pub fn ask_for_queue(out: &mut Vec<u8>, name: &str) -> Result<(), AmqpError> {
 
 /// Makes a queue of this type (`x-queue-type`) that survives a restart; one that is there must be of the same type.
 pub fn declare_queue(out: &mut Vec<u8>, name: &str, kind: &str) -> Result<(), AmqpError> {
-    const DURABLE: u8 = 2;
+    durable_queue(out, name, &[("x-queue-type", Argument::Text(kind))])
+}
+
+/// Does the same, of a queue that gives everything to one consumer, and to another one when that is gone
+/// (`x-single-active-consumer`).
+pub fn declare_single_queue(out: &mut Vec<u8>, name: &str, kind: &str) -> Result<(), AmqpError> {
+    let of_one = ("x-single-active-consumer", Argument::Flag(true));
+    durable_queue(out, name, &[("x-queue-type", Argument::Text(kind)), of_one])
+}
+
+fn durable_queue(
+    out: &mut Vec<u8>,
+    name: &str,
+    all: &[(&str, Argument<'_>)],
+) -> Result<(), AmqpError> {
     method(out, CHANNEL, (50, 10), |out| {
         out.extend([0, 0]);
         short_string(out, "the name of a queue", name)?;
         out.push(DURABLE);
-        arguments(out, &[("x-queue-type", Argument::Text(kind))])
+        arguments(out, all)
     })
 }
 
@@ -248,6 +292,11 @@ pub fn set_prefetch(out: &mut Vec<u8>, messages: u16) -> Result<(), AmqpError> {
     })
 }
 
+/// Reads a queue, from which everything is taken that is acknowledged.
+pub fn consume_queue(out: &mut Vec<u8>, queue: &str, consumer: &str) -> Result<(), AmqpError> {
+    begin_consumer(out, queue, consumer, &[])
+}
+
 /// Reads a stream from this offset on, which is text (`first`, `last`, `next`) or a number.
 pub fn consume(
     out: &mut Vec<u8>,
@@ -255,12 +304,21 @@ pub fn consume(
     consumer: &str,
     from: Argument<'_>,
 ) -> Result<(), AmqpError> {
+    begin_consumer(out, queue, consumer, &[("x-stream-offset", from)])
+}
+
+fn begin_consumer(
+    out: &mut Vec<u8>,
+    queue: &str,
+    consumer: &str,
+    all: &[(&str, Argument<'_>)],
+) -> Result<(), AmqpError> {
     method(out, CHANNEL, (60, 20), |out| {
         out.extend([0, 0]);
         short_string(out, "the name of a queue", queue)?;
         short_string(out, "the tag of a consumer", consumer)?;
         out.push(0);
-        arguments(out, &[("x-stream-offset", from)])
+        arguments(out, all)
     })
 }
 
@@ -278,6 +336,27 @@ pub fn acknowledge(out: &mut Vec<u8>, tag: u64) -> Result<(), AmqpError> {
     method(out, CHANNEL, (60, 80), |out| {
         out.extend(tag.to_be_bytes());
         out.push(1);
+        Ok(())
+    })
+}
+
+/// Gives one message back to its queue.
+pub fn give_back(out: &mut Vec<u8>, tag: u64) -> Result<(), AmqpError> {
+    const REQUEUE: u8 = 2;
+    method(out, CHANNEL, (60, 120), |out| {
+        out.extend(tag.to_be_bytes());
+        out.push(REQUEUE);
+        Ok(())
+    })
+}
+
+/// Ends the connection in order: it is answered when the broker has put back whatever was not acknowledged.
+pub fn close(out: &mut Vec<u8>) -> Result<(), AmqpError> {
+    const SUCCESS: u16 = 200;
+    method(out, CONNECTION, (10, 50), |out| {
+        out.extend(SUCCESS.to_be_bytes());
+        short_string(out, "a farewell", "")?;
+        out.extend([0; 4]);
         Ok(())
     })
 }

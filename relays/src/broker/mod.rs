@@ -10,9 +10,10 @@ mod publisher;
 pub(crate) mod rabbitmq;
 mod reports;
 
-use crate::config::BrokerTarget;
+use crate::config::{BrokerTarget, RabbitMqGroup};
 use crate::persistence::Persistence;
 use crate::publish::PublishPolicy;
+use contract::consumer::{ConsumerConfig, OffsetCommit};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -67,11 +68,22 @@ pub(crate) trait GroupSession: Send + Sync {
     /// offset and value. An Err says what went wrong before the first.
     fn read(&self, wait: Duration, most: usize, each: &mut TakesRecord<'_>) -> Result<(), String>;
 
-    /// Commits these offsets, by partition, and waits for the answer. After an Err they may be committed or not.
+    /// Commits these offsets, by partition, and waits for the answer; where the effect was done before, a broker that
+    /// answers nothing by itself need not be asked. After an Err they may be committed or not.
     fn commit(&self, offsets: &BTreeMap<i32, i64>) -> Result<(), String>;
 
     /// Reads on from these offsets, by partition. After an Err some of them may still be read on from where they were.
     fn seek(&self, offsets: &BTreeMap<i32, i64>, within: Duration) -> Result<(), String>;
+
+    /// Gives back what was read from these offsets on, by partition: it comes again, and reading goes on behind it.
+    fn give_back(&self, offsets: &BTreeMap<i32, i64>) -> Result<(), String>;
+
+    /// Asks for nothing more; whether something was given to it that has to be read yet, since nobody else gets it
+    /// meanwhile.
+    fn stop(&self) -> Result<bool, String>;
+
+    /// Leaves the group. What was given to it and not committed is for others from then on.
+    fn leave(&self) -> Result<(), String>;
 }
 
 /// Makes the sender of an order service to this broker, which connects on its own; an Err says why there is none. A
@@ -94,13 +106,26 @@ pub(crate) fn sender<A: Awaits>(
     })
 }
 
-/// Joins the group of this name at this broker, which takes its time; see [`GroupSession::is_assigned`].
-pub(crate) fn member(target: &BrokerTarget, group: &str) -> Result<Box<dyn GroupSession>, String> {
-    Ok(match target {
+/// Joins the group of a consumer as this one of its members, counted from 0; that takes its time, see
+/// [`GroupSession::is_assigned`].
+pub(crate) fn member(
+    config: &ConsumerConfig,
+    number: u16,
+) -> Result<Box<dyn GroupSession>, String> {
+    let group = &config.group;
+    Ok(match &config.broker {
         BrokerTarget::Kafka(target) => Box::new(kafka::KafkaMember::join(target, group)?),
-        BrokerTarget::RabbitMq(_) => return Err(rabbitmq::no_groups(group)),
+        BrokerTarget::RabbitMq(target) => {
+            let RabbitMqGroup { prefetch, .. } = config.rabbitmq;
+            let queue = config.rabbitmq.queue_of(group, number);
+            // An effect that is done is done: an acknowledgement that gets lost only makes the event come again.
+            let is_answered = config.commit == OffsetCommit::Before;
+            let member =
+                rabbitmq::RabbitMqMember::new(&target.address, queue, prefetch, is_answered);
+            Box::new(member)
+        }
         BrokerTarget::Nats(_) => {
-            return Err("consumers read from Kafka alone: NATS is not read by them yet".to_owned());
+            return Err("consumers read from Kafka and RabbitMQ, and not from NATS yet".to_owned());
         }
     })
 }

@@ -87,7 +87,7 @@ impl EffectCall {
         let mut failed = "it was told to end".to_owned();
         for _ in 0..ATTEMPTS {
             // What is not called for is the next one's.
-            if ending.is_told() {
+            if ending.begins_nothing() {
                 break;
             }
             match self.sink.call(event, ending).await {

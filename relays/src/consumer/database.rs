@@ -30,13 +30,15 @@ const SESSION: [(&str, &str); 5] = [
 pub(super) struct ConsumerDatabase {
     options: PgConnectOptions,
     place: String,
-    schema: String,
+    /// Of this name there is one session at work at a time.
+    name: String,
     session: Option<PgConnection>,
     was_lost: bool,
 }
 
 impl ConsumerDatabase {
-    pub fn new(target: &PostgresTarget) -> Self {
+    /// Will connect for this member of the consumer's group, counted from 0.
+    pub fn new(target: &PostgresTarget, member: u16) -> Self {
         let PostgresTarget {
             host,
             port,
@@ -48,13 +50,16 @@ impl ConsumerDatabase {
                 .options(SESSION)
                 .disable_statement_logging(),
             place: format!("{host}:{port}/{database}"),
-            schema: target.schema.clone(),
+            name: match member {
+                0 => target.schema.clone(),
+                _ => format!("{}.{member}", target.schema),
+            },
             session: None,
             was_lost: false,
         }
     }
 
-    /// Makes sure that there is a session, and that it is the only one of this consumer which does anything.
+    /// Makes sure that there is a session, and that it is the only one of this member which does anything.
     pub async fn connect(&mut self) -> Result<(), String> {
         if self.session.is_some() {
             return Ok(());
@@ -101,7 +106,7 @@ impl ConsumerDatabase {
         let mut session = PgConnection::connect_with(&self.options).await?;
         let lock = "select pg_try_advisory_lock(hashtextextended($1, 0))";
         loop {
-            let locked = sqlx::query_scalar(lock).bind(&self.schema);
+            let locked = sqlx::query_scalar(lock).bind(&self.name);
             if locked.fetch_one(&mut session).await? {
                 return Ok(session);
             }

@@ -10,8 +10,6 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-/// A batch has at most so many records; what is kept of each is small.
-const BATCH: usize = 500;
 /// Going back takes this long at most.
 const SEEK_WITHIN: Duration = Duration::from_secs(5);
 /// A commit is waited for so long, of which the end of a process has room for several. Its client gives up much later
@@ -20,6 +18,8 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct GroupReader {
     session: Arc<dyn GroupSession>,
+    /// A batch has at most so many records; what is kept of each is small.
+    most: usize,
     /// By partition, the offset behind what was passed, as far as it is not committed.
     uncommitted: BTreeMap<i32, i64>,
     /// By partition, the offset that is to be read next, where the session may still stand behind it.
@@ -29,10 +29,11 @@ pub(super) struct GroupReader {
 }
 
 impl GroupReader {
-    /// Reads as this member of a group.
-    pub fn new(session: Arc<dyn GroupSession>) -> Self {
+    /// Reads as this member of a group, so many records at a time at most.
+    pub fn new(session: Arc<dyn GroupSession>, most: usize) -> Self {
         Self {
             session,
+            most,
             uncommitted: BTreeMap::new(),
             back: BTreeMap::new(),
             under_way: None,
@@ -49,7 +50,7 @@ impl GroupReader {
         self.stand_back()?;
         let mut batch = ConsumedBatch::default();
         self.session
-            .read(wait, BATCH, &mut |partition, offset, value| {
+            .read(wait, self.most, &mut |partition, offset, value| {
                 batch.add(partition, offset, value);
             })?;
         Ok(batch)
@@ -97,6 +98,21 @@ impl GroupReader {
         }
         self.back.extend(first);
         self.stand_back()
+    }
+
+    /// Gives back what it read from these offsets on, and reads on with what comes next.
+    pub fn give_back(&mut self, first: &BTreeMap<i32, i64>) -> Result<(), String> {
+        self.session.give_back(first)
+    }
+
+    /// Asks for nothing more; whether something is to be read yet that nobody else gets meanwhile.
+    pub fn stop(&self) -> Result<bool, String> {
+        self.session.stop()
+    }
+
+    /// Leaves the group: what is not committed by now is for others.
+    pub fn leave(&self) -> Result<(), String> {
+        self.session.leave()
     }
 
     /// Has the session stand where it is to read next.
@@ -150,11 +166,23 @@ mod tests {
             *self.next.lock().unwrap() = offsets[&0];
             Ok(())
         }
+
+        fn give_back(&self, _: &BTreeMap<i32, i64>) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn stop(&self) -> Result<bool, String> {
+            Ok(false)
+        }
+
+        fn leave(&self) -> Result<(), String> {
+            Ok(())
+        }
     }
 
     #[test]
     fn given_a_seek_that_fails_when_it_reads_on_then_it_has_gone_back_first() {
-        let mut reader = GroupReader::new(Arc::new(FailsFirstSeek::default()));
+        let mut reader = GroupReader::new(Arc::new(FailsFirstSeek::default()), 500);
         let read = |reader: &mut GroupReader| reader.next(Duration::ZERO).unwrap().first;
         assert_eq!(read(&mut reader), BTreeMap::from([(0, 0)]));
         assert_eq!(read(&mut reader), BTreeMap::from([(0, 1)]));

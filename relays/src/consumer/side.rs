@@ -11,6 +11,8 @@ use super::transaction::EffectTransaction;
 use crate::schema::quote_identifier;
 use contract::consumer::{ConsumerConfig, Idempotency};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 pub(super) enum EffectSide {
     Transaction(EffectTransaction),
@@ -26,14 +28,20 @@ pub(super) struct Undone {
 }
 
 impl EffectSide {
-    pub fn new(config: &ConsumerConfig) -> Result<Self, String> {
+    /// The side of one member of the group, counted from 0; `turn` is shared by all of them.
+    pub fn new(
+        config: &ConsumerConfig,
+        member: u16,
+        turn: &Arc<Mutex<()>>,
+    ) -> Result<Self, String> {
         let schema = &config.postgres.schema;
-        let database = ConsumerDatabase::new(&config.postgres);
+        let database = ConsumerDatabase::new(&config.postgres, member);
         let quoted = quote_identifier(schema);
         if let Some(statement) = statement(&quoted, config.effect, config.idempotency) {
             return Ok(Self::Transaction(EffectTransaction {
                 database,
                 statement,
+                turn: Arc::clone(turn),
             }));
         }
         let Some(sink) = config.sink.clone() else {

@@ -4,11 +4,16 @@ use super::batch::ConsumedEvent;
 use super::database::ConsumerDatabase;
 use crate::signal::monotonic_ns;
 use sqlx::AssertSqlSafe;
+use std::sync::Arc;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub(super) struct EffectTransaction {
     pub database: ConsumerDatabase,
     pub statement: String,
+    /// The members of a group have it in turn: of two transactions at a time one would not see what the other one does,
+    /// and would take for done, or not done, what is not.
+    pub turn: Arc<Mutex<()>>,
 }
 
 impl EffectTransaction {
@@ -22,6 +27,7 @@ impl EffectTransaction {
             .bind(versions)
             .bind(ids)
             .bind(i64::try_from(monotonic_ns()).unwrap_or(i64::MAX));
+        let _turn = self.turn.lock().await;
         let doing = format!("apply {} events", events.len());
         self.database.execute(&doing, statement).await.map(|_| ())
     }

@@ -166,7 +166,9 @@ impl<'h> Case<'h> {
         match place {
             Place::Link(Link::Orders(Server::Broker(_))) => !self.strategy.publishes_in_request(),
             Place::Link(Link::Relay(..)) => true,
-            Place::Link(Link::Orders(Server::Database(_) | Server::Redis)) => false,
+            Place::Link(Link::Orders(Server::Database(_) | Server::Redis) | Link::Consumer(_)) => {
+                false
+            }
             Place::Process(victim) => matches!(victim, Victim::Relay(_)),
         }
     }

@@ -60,6 +60,7 @@ mod tests {
                 effect: EffectKind::Insert,
                 idempotency: Idempotency::None,
                 commit: OffsetCommit::After,
+                rabbitmq: None,
             });
         }
         staged

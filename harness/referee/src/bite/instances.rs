@@ -49,8 +49,11 @@ pub(super) fn needed(case: &Case<'_>) -> Result<(), Lack> {
         return Ok(());
     };
     match link.client() {
-        Victim::Relay(hit) if case.strategy.relays > 1 => worked_before(case, hit).map(|_| ()),
-        Victim::Relay(_) | Victim::OrderService | Victim::Server(_) | Victim::Consumer(_) => Ok(()),
+        Some(Victim::Relay(hit)) if case.strategy.relays > 1 => {
+            worked_before(case, hit).map(|_| ())
+        }
+        Some(Victim::Relay(_) | Victim::OrderService | Victim::Server(_) | Victim::Consumer(_))
+        | None => Ok(()),
     }
 }
 
@@ -85,7 +88,7 @@ pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
     }
     let places = case.places();
     let of_relays = places.iter().filter(
-        |place| matches!(place, Place::Link(link) if matches!(link.client(), Victim::Relay(_))),
+        |place| matches!(place, Place::Link(link) if matches!(link.client(), Some(Victim::Relay(_)))),
     );
     if case.strategy.recovers() {
         // The work is the order service's.
@@ -104,9 +107,9 @@ pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
 pub(super) fn recovered(case: &Case<'_>, place: Place, found: String) -> PlaceEvidence {
     let client = match place {
         Place::Link(link) => link.client(),
-        Place::Process(victim) => victim,
+        Place::Process(victim) => Some(victim),
     };
-    if !case.strategy.recovers() || !matches!(client, Victim::Relay(_)) {
+    if !case.strategy.recovers() || !matches!(client, Some(Victim::Relay(_))) {
         return Ok(found);
     }
     match case.demand.left_in_doubt(case.healing_ns) {

@@ -104,7 +104,7 @@ fn whose(strategy: &Strategy, lacking: Target) -> String {
     let kind = strategy.kind.name();
     let of_relay = match lacking {
         Target::Process(victim) => matches!(victim, Victim::Relay(_)),
-        Target::Link(link) => matches!(link.client(), Victim::Relay(_)),
+        Target::Link(link) => matches!(link.client(), Some(Victim::Relay(_))),
         Target::Side(_) | Target::Broker => false,
     };
     match strategy.topology().relays {

@@ -48,6 +48,10 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
         _ if silent > 0.0 => format!("{silent} connections sent and got nothing back"),
         _ => return Err(lack("what went in and came out was not measured", LOCAL)),
     };
+    // Nobody waits for a consumer: that it sent and heard nothing is all there is to see.
+    if matches!(place, Place::Link(Link::Consumer(_))) {
+        return Ok(swallowed);
+    }
     let is_of_cache = matches!(
         place,
         Place::Link(Link::ORDERS_REDIS | Link::Relay(_, Server::Redis))

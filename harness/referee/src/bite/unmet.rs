@@ -10,6 +10,8 @@ use crate::scenario::Link;
 pub(super) fn unmet(case: &Case<'_>, place: Place) -> Option<String> {
     match place {
         Place::Link(Link::ORDERS_REDIS) => of_readers(case),
+        // What consumers could not do the history does not tell by the time.
+        Place::Link(Link::Consumer(_)) => None,
         Place::Link(_) | Place::Process(_) if case.is_on_the_way_of_events(place) => backlog(case),
         Place::Link(_) | Place::Process(_) => requests(case),
     }

@@ -217,6 +217,10 @@ pub struct ConsumerEnd {
     pub was_killed: bool,
     /// By partition, the offset that its group had committed: it has read everything before it.
     pub committed: BTreeMap<i32, i64>,
+    /// Of a group that has queues instead of offsets: so many records were left in them when it had ended. With none left
+    /// everything is committed; of what is left nobody knows where it is on the topic.
+    #[serde(default)]
+    pub queued: Option<u64>,
     /// Why its effects or its offsets could not be read; `None` where they were.
     pub unread: Option<String>,
 }

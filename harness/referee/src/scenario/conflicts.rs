@@ -263,6 +263,18 @@ pub(super) fn without_consumer(
     problems: &Problems,
 ) {
     for placed in faults {
+        if let Target::Link(Link::Consumer(_)) = placed.fault.target
+            && consumers.is_empty()
+        {
+            problems.add(
+                placed.target_span.clone(),
+                format!(
+                    "nobody feels a fault on {}: the file has no consumers",
+                    placed.fault.target.name()
+                ),
+                "add a table such as [consumer.payments], or target a link of orders or relay",
+            );
+        }
         let Target::Process(Victim::Consumer(name)) = placed.fault.target else {
             continue;
         };
@@ -340,7 +352,7 @@ pub(super) fn unasked(faults: &[PlacedFault], strategies: &[Strategy], problems:
 fn number_of_relay(target: Target) -> Option<usize> {
     let victim = match target {
         Target::Process(victim) => victim,
-        Target::Link(link) => link.client(),
+        Target::Link(link) => link.client()?,
         Target::Side(_) | Target::Broker => return None,
     };
     match victim {

@@ -1,13 +1,16 @@
 //! `[consumer.NAME]`: what reads the events, and what it does with each; and what is expected of it.
 
+pub(super) mod rabbitmq;
+
 use super::expectations::{self, zero};
 use super::keys::{self, KeyInfo, Shape};
 use super::section::{Entry, Section};
 use super::source::{Problems, suggest};
 use super::strategies::{name_problem, plain};
-use super::{Comparison, Expectation, Metric, Strategy, StrategyKind, limits};
+use super::{BrokerChoice, Comparison, Expectation, Metric, Strategy, StrategyKind, limits};
 use crate::envelope::EventPlace;
 use contract::broker::BrokerKind;
+use contract::config::{QueueKind, RabbitMqGroup};
 use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
 use contract::database::DatabaseKind;
 use serde::{Deserialize, Serialize};
@@ -30,7 +33,7 @@ fn commit_words() -> Vec<&'static str> {
 }
 
 /// These are the keys that `[consumer.NAME]` can have.
-pub(super) const KEYS: [KeyInfo; 3] = [
+pub(super) const KEYS: [KeyInfo; 4] = [
     KeyInfo::required(
         "effect",
         Shape::Word(effect_words),
@@ -48,6 +51,12 @@ pub(super) const KEYS: [KeyInfo; 3] = [
         "\"after\"",
         "whether it commits its offset `before` the effect (at most once) or `after` it (at least once)",
     ),
+    KeyInfo::optional(
+        "rabbitmq",
+        Shape::Table,
+        "each of its keys as it usually is",
+        "how its group takes events from RabbitMQ, where a strategy has that",
+    ),
 ];
 
 /// `[consumer.NAME]` of a scenario file is read into this.
@@ -61,12 +70,28 @@ pub struct Consumer {
     pub idempotency: Idempotency,
     /// This says when it commits its offset.
     pub commit: OffsetCommit,
+    /// This is how its group takes events from RabbitMQ, where the file says that.
+    #[serde(default)]
+    pub rabbitmq: Option<RabbitMqGroup>,
 }
 
 impl Consumer {
     /// Returns the name of its process, such as `consumer-payments`.
     pub fn process(&self) -> String {
         format!("{PREFIX}{}", self.name)
+    }
+
+    /// Returns how its group takes events from RabbitMQ.
+    pub fn rabbitmq_group(&self) -> RabbitMqGroup {
+        self.rabbitmq.unwrap_or_default()
+    }
+
+    /// Whether it applies the events of one order in the order in which this broker has them.
+    fn keeps_order(&self, broker: BrokerKind) -> bool {
+        match broker {
+            BrokerKind::RabbitMq => self.rabbitmq_group().keeps_order(),
+            BrokerKind::Kafka | BrokerKind::Nats => true,
+        }
     }
 
     /// Returns what is counted of it. What has no order cannot be taken back to an older state.
@@ -80,13 +105,13 @@ impl Consumer {
     /// as the strategy keeps what it is held to, by itself or by the file. No consumer can tell a phantom from an event,
     /// and one that took a phantom's key for the event's leaves that out; so where the strategy is not held to have none,
     /// what follows is not expected. The same holds of events that come out of order.
-    fn zeros(&self, of_strategy: &[Expectation]) -> Vec<Metric> {
+    fn zeros(&self, of_strategy: &[Expectation], broker: BrokerKind) -> Vec<Metric> {
         let has_none_of = |metric| {
             let mut of_it = of_strategy.iter().filter(|e| e.metric == metric);
             of_it.any(|e| e.comparison != Comparison::AtLeast && e.value == 0.0)
         };
         let no_phantoms = has_none_of(Metric::Phantom);
-        let in_order = has_none_of(Metric::Reordered);
+        let in_order = has_none_of(Metric::Reordered) && self.keeps_order(broker);
         let has_order = self.effect.has_order();
         let (by_key, is_after) = match (self.idempotency, self.commit) {
             (Idempotency::None, _) => return Vec::new(),
@@ -120,7 +145,11 @@ pub struct ConsumerExpectations {
 }
 
 /// Reads `[consumer]`, all of them, in the file's order.
-pub(super) fn read(entry: Option<Entry<'_>>, problems: &Problems) -> Vec<Consumer> {
+pub(super) fn read(
+    entry: Option<Entry<'_>>,
+    brokers: &[BrokerKind],
+    problems: &Problems,
+) -> Vec<Consumer> {
     let Some(section) = entry.and_then(|e| Section::of(e, "[consumer.NAME]", Vec::new(), problems))
     else {
         return Vec::new();
@@ -164,12 +193,12 @@ pub(super) fn read(entry: Option<Entry<'_>>, problems: &Problems) -> Vec<Consume
         }
         let title = format!("[consumer.{}]", entry.key);
         let own = Section::of(entry, title, keys::names(&KEYS), problems);
-        consumers.extend(own.and_then(|own| read_one(own, entry.key)));
+        consumers.extend(own.and_then(|own| read_one(own, entry.key, brokers)));
     }
     consumers
 }
 
-fn read_one(mut s: Section<'_>, name: &str) -> Option<Consumer> {
+fn read_one(mut s: Section<'_>, name: &str, brokers: &[BrokerKind]) -> Option<Consumer> {
     let effects = EffectKind::ALL.map(|effect| (effect.name(), effect));
     let effect = s
         .required("effect", "effect = \"insert\"")
@@ -193,12 +222,15 @@ fn read_one(mut s: Section<'_>, name: &str) -> Option<Consumer> {
             "take idempotency = \"inbox\", or effect = \"insert\" or \"state\"",
         );
     }
+    let table = s.get("rabbitmq");
+    let rabbitmq = table.and_then(|entry| rabbitmq::read(&s, entry, commit, brokers));
     s.finish();
     Some(Consumer {
         name: name.to_owned(),
         effect: effect?,
         idempotency,
         commit,
+        rabbitmq,
     })
 }
 
@@ -250,24 +282,36 @@ pub(super) fn unreadable(
             "take the consumers out, or put this strategy into a file of its own",
         );
     }
-    for strategy in strategies.iter().filter(|s| !is_consumed(s.broker.kind())) {
-        problems.add(
-            span.clone(),
-            format!(
-                "consumers cannot read the events of `{}`: they do not know {}",
-                strategy.name,
-                strategy.broker.kind().title()
-            ),
-            "take the consumers out, or put this strategy into a file of its own",
-        );
+    for strategy in strategies {
+        if let Some((why, help)) = not_consumed(&strategy.broker) {
+            let what = format!(
+                "consumers cannot read the events of `{}`: {why}",
+                strategy.name
+            );
+            problems.add(span.clone(), what, help);
+        }
     }
 }
 
-/// Whether consumers of the project can read from it.
-fn is_consumed(broker: BrokerKind) -> bool {
+/// Why consumers of the project cannot read what a strategy publishes to its broker, and what to do; `None` where they can.
+fn not_consumed(broker: &BrokerChoice) -> Option<(&'static str, &'static str)> {
     match broker {
-        BrokerKind::Kafka => true,
-        BrokerKind::RabbitMq | BrokerKind::Nats => false,
+        BrokerChoice::Kafka
+        | BrokerChoice::RabbitMq {
+            queue: QueueKind::Classic | QueueKind::Quorum,
+            ..
+        } => None,
+        BrokerChoice::RabbitMq {
+            queue: QueueKind::Stream,
+            ..
+        } => Some((
+            "the queues of their groups would be streams, from which nothing is taken by an acknowledgement",
+            "give it rabbitmq = { queue = \"classic\" } or \"quorum\", or take the consumers out",
+        )),
+        BrokerChoice::Nats(_) => Some((
+            "they do not know NATS",
+            "take the consumers out, or put this strategy into a file of its own",
+        )),
     }
 }
 
@@ -336,11 +380,12 @@ pub(super) fn with_implicit(
     said: Vec<ConsumerExpectations>,
     consumers: &[Consumer],
     of_strategy: &[Expectation],
+    broker: BrokerKind,
 ) -> Vec<ConsumerExpectations> {
     let all = consumers.iter().map(|consumer| {
         let of_it = said.iter().find(|s| s.consumer == consumer.name);
         let mut expectations = of_it.map_or_else(Vec::new, |s| s.expectations.clone());
-        for metric in consumer.zeros(of_strategy) {
+        for metric in consumer.zeros(of_strategy, broker) {
             if !expectations.iter().any(|e| e.metric == metric) {
                 expectations.push(zero(metric));
             }

@@ -40,7 +40,8 @@ fn what_is(target: Target) -> &'static str {
         Target::Side(server) => of(server)[0],
         Target::Link(Link::Orders(server)) => of(server)[1],
         Target::Link(Link::Relay(_, server)) => of(server)[2],
-        Target::Process(Victim::Server(server)) => of(server)[3],
+        Target::Link(Link::Consumer(server)) => of(server)[3],
+        Target::Process(Victim::Server(server)) => of(server)[4],
         Target::Process(Victim::OrderService) => {
             "the order service's process (kill, restart, pause); in the same way consumer-NAME is that of the consumer of that name"
         }

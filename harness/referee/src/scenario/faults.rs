@@ -27,6 +27,7 @@ pub fn known_targets() -> Vec<(&'static str, Target)> {
     let servers = Server::ALL.map(|server| Target::Process(Victim::Server(server)));
     let all = sides.into_iter().chain([Target::Broker]);
     let all = all.chain(links.into_iter().flatten());
+    let all = all.chain(Link::OF_CONSUMERS.map(Target::Link));
     let all = all.chain(processes).chain(servers);
     all.map(|target| (target.name(), target)).collect()
 }
@@ -137,7 +138,16 @@ impl Fault {
         }
     }
 
-    /// Returns the consumer that it hits, if it hits one.
+    /// Whether it hits consumers, and nothing that has to do with how events are published.
+    pub fn is_of_consumers(&self) -> bool {
+        match self.target {
+            Target::Process(Victim::Consumer(_)) => true,
+            Target::Link(link) => link.is_of_consumers(),
+            Target::Process(_) | Target::Side(_) | Target::Broker => false,
+        }
+    }
+
+    /// Returns the one consumer that it hits, if it hits one.
     pub fn consumer(&self) -> Option<ConsumerName> {
         match self.target {
             Target::Process(Victim::Consumer(name)) => Some(name),

@@ -244,7 +244,8 @@ fn read(
         cache::against_the_load(&placed, workload, share_span, problems);
     }
     let consumer_entry = s.get("consumer");
-    let consumers = consumer::read(consumer_entry, problems);
+    let brokers: Vec<_> = placed.iter().map(|p| p.strategy.broker.kind()).collect();
+    let consumers = consumer::read(consumer_entry, &brokers, problems);
     let topologies: Vec<Topology> = placed.iter().map(|p| p.strategy.topology()).collect();
     let strategies = read_expectations(&mut s, placed, &consumers, workload.as_ref());
     if let Some(entry) = consumer_entry {
@@ -465,7 +466,12 @@ fn read_expectations(
         let said = std::mem::take(&mut strategy.expectations);
         strategy.expectations = expectations::with_implicit(said, strategy.zeros());
         let said = std::mem::take(&mut strategy.of_consumers);
-        strategy.of_consumers = consumer::with_implicit(said, consumers, &strategy.expectations);
+        strategy.of_consumers = consumer::with_implicit(
+            said,
+            consumers,
+            &strategy.expectations,
+            strategy.broker.kind(),
+        );
     }
     strategies
 }

@@ -374,7 +374,10 @@ fn consumers_table() -> Value {
         "type": "object",
         "maxProperties": limits::CONSUMERS,
         "propertyNames": { "pattern": name(limits::CONSUMER_NAME) },
-        "additionalProperties": table(&consumer::KEYS, &[]),
+        "additionalProperties": table(
+            &consumer::KEYS,
+            &[("rabbitmq", table(&consumer::rabbitmq::KEYS, &[]))],
+        ),
     })
 }
 

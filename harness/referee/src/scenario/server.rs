@@ -24,6 +24,7 @@ struct ServerNames {
     orders: NameAndWhat,
     relays: [&'static str; Instance::MOST],
     relay_what: &'static str,
+    consumers: NameAndWhat,
     process: NameAndWhat,
 }
 
@@ -50,6 +51,14 @@ macro_rules! row {
                 concat!("relay-4->", $name),
             ],
             relay_what: concat!("the relay's connections to ", $title, $relay),
+            consumers: (
+                concat!("consumer->", $name),
+                concat!(
+                    "the connections of all consumers to ",
+                    $title,
+                    "; only a fault on this very link hits them"
+                ),
+            ),
             process: (
                 concat!($name, "-server"),
                 concat!($process, " (kill, restart, pause)"),
@@ -132,10 +141,18 @@ impl Server {
         self.row().title
     }
 
-    /// Returns lines of explanation: of its side, of the links of order service and relay to it, and of its process.
-    pub(super) fn whats(self) -> [&'static str; 4] {
+    /// Returns lines of explanation: of its side, of the links of order service, relay and consumers to it, and of its
+    /// process.
+    pub(super) fn whats(self) -> [&'static str; 5] {
         let row = self.row();
-        [row.side.1, row.orders.1, row.relay_what, row.process.1]
+        let of_consumers = row.consumers.1;
+        [
+            row.side.1,
+            row.orders.1,
+            row.relay_what,
+            of_consumers,
+            row.process.1,
+        ]
     }
 
     /// Whether it is a database.
@@ -173,6 +190,8 @@ pub enum Link {
     Orders(Server),
     /// A relay reaches this server by it: `relay->postgres`, `relay-2->kafka`, ...
     Relay(Instance, Server),
+    /// All consumers of a strategy reach this server by it: `consumer->postgres`, `consumer->rabbitmq`.
+    Consumer(Server),
 }
 
 impl Link {
@@ -197,9 +216,18 @@ impl Link {
         Self::RELAY_KAFKA,
     ];
 
+    /// Consumers reach these servers.
+    pub const OF_CONSUMERS: [Link; 3] = [
+        Self::Consumer(Server::POSTGRES),
+        Self::Consumer(Server::KAFKA),
+        Self::Consumer(Server::RABBITMQ),
+    ];
+    const OF_SERVICE_AND_RELAYS: usize = Server::ALL.len() * (1 + Instance::MOST);
+
     /// Every link that a strategy can have.
-    pub const ALL: [Link; Server::ALL.len() * (1 + Instance::MOST)] = {
-        let mut all = [Self::ORDERS_POSTGRES; Server::ALL.len() * (1 + Instance::MOST)];
+    pub const ALL: [Link; Self::OF_SERVICE_AND_RELAYS + Self::OF_CONSUMERS.len()] = {
+        let mut all =
+            [Self::ORDERS_POSTGRES; Self::OF_SERVICE_AND_RELAYS + Self::OF_CONSUMERS.len()];
         let (mut server, mut n) = (0, 0);
         while server < Server::ALL.len() {
             all[server] = Self::Orders(Server::ALL[server]);
@@ -210,6 +238,11 @@ impl Link {
             all[Server::ALL.len() + n] = Self::Relay(Instance::ALL[relay], Server::ALL[server]);
             n += 1;
         }
+        let mut n = 0;
+        while n < Self::OF_CONSUMERS.len() {
+            all[Self::OF_SERVICE_AND_RELAYS + n] = Self::OF_CONSUMERS[n];
+            n += 1;
+        }
         all
     };
 
@@ -218,20 +251,30 @@ impl Link {
         match self {
             Self::Orders(server) => server.row().orders.0,
             Self::Relay(instance, server) => server.row().relays[instance.index()],
+            Self::Consumer(server) => server.row().consumers.0,
         }
     }
 
     /// Returns the server at its far end.
     pub fn server(self) -> Server {
         match self {
-            Self::Orders(server) | Self::Relay(_, server) => server,
+            Self::Orders(server) | Self::Relay(_, server) | Self::Consumer(server) => server,
         }
     }
 
-    /// Returns every link that ends at this server.
+    /// Returns every link of order service and relays that ends at this server. A fault on a server's side is about how
+    /// events come to be published; consumers' links are hit by name alone.
     pub fn to(server: Server) -> Vec<Link> {
-        let all = Self::ALL.into_iter();
+        let all = Self::ALL.into_iter().filter(|link| !link.is_of_consumers());
         all.filter(|link| link.server() == server).collect()
+    }
+
+    /// Whether consumers go by it.
+    pub fn is_of_consumers(self) -> bool {
+        match self {
+            Self::Consumer(_) => true,
+            Self::Orders(_) | Self::Relay(..) => false,
+        }
     }
 
     /// Returns every link that begins at the order service.
@@ -246,11 +289,12 @@ impl Link {
             .to_vec()
     }
 
-    /// Returns the process at its near end, which connects to the server.
-    pub fn client(self) -> Victim {
+    /// Returns the process at its near end, which connects to the server; `None` where there may be several.
+    pub fn client(self) -> Option<Victim> {
         match self {
-            Self::Orders(_) => Victim::OrderService,
-            Self::Relay(instance, _) => Victim::Relay(instance),
+            Self::Orders(_) => Some(Victim::OrderService),
+            Self::Relay(instance, _) => Some(Victim::Relay(instance)),
+            Self::Consumer(_) => None,
         }
     }
 }
@@ -289,6 +333,7 @@ mod tests {
             assert!(link.name().starts_with(match link {
                 Link::Orders(_) => "orders->",
                 Link::Relay(instance, _) => instance.name(),
+                Link::Consumer(_) => "consumer->",
             }));
         }
         for broker in BrokerKind::ALL {

@@ -52,7 +52,9 @@ impl Target {
         match self {
             Self::Link(link) => vec![link],
             Self::Side(server) => Link::to(server),
-            Self::Broker => all.filter(|link| link.server().is_broker()).collect(),
+            Self::Broker => all
+                .filter(|link| link.server().is_broker() && !link.is_of_consumers())
+                .collect(),
             Self::Process(_) => Vec::new(),
         }
     }

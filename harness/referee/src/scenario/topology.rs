@@ -124,8 +124,11 @@ impl Topology {
             Link::Orders(Server::Database(_) | Server::Redis) => true,
             Link::Relay(_, Server::Redis) => self.relay_invalidates,
             Link::Relay(_, Server::Database(_) | Server::Broker(_)) => true,
+            // Whether there are any is the scenario's.
+            Link::Consumer(_) => true,
         };
-        by_process && self.has(link.client()) && self.has_server(link.server())
+        let has_client = link.client().is_none_or(|client| self.has(client));
+        by_process && has_client && self.has_server(link.server())
     }
 }
 

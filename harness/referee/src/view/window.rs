@@ -42,9 +42,9 @@ pub fn concerning(history: &History) -> Vec<(usize, &Fault)> {
 /// what a consumer did, where its process is named: those and the ones on itself.
 pub fn explaining<'h>(history: &'h History, consumer: Option<&str>) -> Vec<(usize, &'h Fault)> {
     let mut faults = concerning(history);
-    faults.retain(|(_, fault)| {
-        let hit = fault.consumer();
-        hit.is_none_or(|name| Some(name.process()) == consumer)
+    faults.retain(|(_, fault)| match fault.consumer() {
+        Some(name) => Some(name.process()) == consumer,
+        None => consumer.is_some() || !fault.is_of_consumers(),
     });
     faults
 }

@@ -156,7 +156,7 @@ impl Deployment<'_> {
     /// Returns the `host` and port by which this link reaches the database.
     pub(super) fn database_at(&self, link: Link) -> (String, u16) {
         let direct = self.database.direct();
-        match self.proxies.get(&link).and_then(|(_, r)| split(&r.connect)) {
+        match self.proxied_address(link) {
             Some(proxy) => proxy,
             None => match &self.relay_socket {
                 Some(folder) if matches!(link, Link::Relay(_, Server::POSTGRES)) => {
@@ -165,6 +165,12 @@ impl Deployment<'_> {
                 _ => direct,
             },
         }
+    }
+
+    /// Returns host and port of the proxy of a link; `None` where it has none.
+    pub(super) fn proxied_address(&self, link: Link) -> Option<(String, u16)> {
+        let (_, route) = self.proxies.get(&link)?;
+        split(&route.connect)
     }
 
     /// Returns how this link reaches the cache; an Err says that the stack has none.
@@ -197,11 +203,6 @@ impl Deployment<'_> {
         self.broker_at(self.broker_address(link))
     }
 
-    /// Returns how the broker is reached around all proxies.
-    pub(in crate::run) fn broker_around_proxies(&self) -> BrokerTarget {
-        self.broker_at(self.broker_address.clone())
-    }
-
     fn broker_at(&self, address: String) -> BrokerTarget {
         match &self.strategy.broker {
             BrokerChoice::Kafka => BrokerTarget::Kafka(self.kafka_at(address)),
@@ -215,6 +216,7 @@ impl Deployment<'_> {
                 confirms: *confirms,
                 mandatory: *mandatory,
                 queue: *queue,
+                groups: self.queues_of_groups(),
             }),
             BrokerChoice::Nats(settings) => BrokerTarget::Nats(NatsTarget {
                 address,

@@ -1,11 +1,11 @@
 //! The consumers of a deployment: each a process, with a schema and a consumer group of its own.
 
 use super::{Deployment, failed};
-use crate::broker::Broker;
+use crate::broker::{Broker, ConsumerGroup};
 use crate::call_sink::CallSink;
 use crate::process::{Child, ChildSpec, Stop};
 use crate::run::RunError;
-use crate::scenario::Consumer;
+use crate::scenario::{Consumer, Link, Server};
 use crate::stack::leftovers::Leftover;
 use relays::config::PostgresTarget;
 use relays::consumer::{CallTarget, ConsumerConfig, EffectKind};
@@ -51,10 +51,29 @@ impl Deployment<'_> {
         self.layout.of_consumer(index)
     }
 
-    /// Returns the name of a consumer's group. Nothing here deletes it: its offsets go with the topic, and the broker
-    /// removes a group without members and offsets by itself.
-    pub fn consumer_group(&self, consumer: &Consumer) -> String {
+    /// Returns the name of a consumer's group.
+    pub fn group_name(&self, consumer: &Consumer) -> String {
         format!("{}.{}", self.topic_name, consumer.name)
+    }
+
+    /// Returns a consumer's group, of this name. Where it is nothing but offsets nothing here deletes it: these go with
+    /// the topic, and the broker removes a group without members and offsets by itself.
+    pub fn consumer_group<'g>(&'g self, consumer: &Consumer, name: &'g str) -> ConsumerGroup<'g> {
+        ConsumerGroup {
+            name,
+            topic: &self.topic_name,
+            partitions: self.partitions(),
+            rabbitmq: consumer.rabbitmq_group(),
+        }
+    }
+
+    /// Returns the names of all queues that the consumers' groups have, where they have queues.
+    pub(super) fn queues_of_groups(&self) -> Vec<String> {
+        let all = self.scenario.consumers.iter().flat_map(|consumer| {
+            let group = consumer.rabbitmq_group();
+            group.queues_of(&self.group_name(consumer))
+        });
+        all.collect()
     }
 
     /// Returns the broker, to be asked around all proxies.
@@ -92,6 +111,10 @@ impl Deployment<'_> {
             schema::create_consumer(admin, &layout, consumer.effect, consumer.idempotency)
                 .await
                 .map_err(|e| failed("setting up what is a consumer's own in PostgreSQL", &e))?;
+            let name = self.group_name(consumer);
+            let made = self.broker.make_group(self.consumer_group(consumer, &name));
+            made.await
+                .map_err(|e| failed("setting up the queues of a consumer", &e))?;
         }
         Ok(())
     }
@@ -141,19 +164,30 @@ impl Deployment<'_> {
         let consumer = &self.scenario.consumers[index];
         let layout = self.consumer_layout(index);
         let config = ConsumerConfig {
-            postgres: PostgresTarget {
-                user: layout.service_role(),
-                password: layout.password.clone(),
-                ..layout.inside(self.admin_of_consumers())
-            },
-            broker: self.broker_around_proxies(),
-            group: self.consumer_group(consumer),
+            postgres: self.postgres_of_consumer(&layout),
+            broker: self.broker_target(Link::Consumer(self.broker_server())),
+            group: self.group_name(consumer),
+            rabbitmq: consumer.rabbitmq_group(),
             effect: consumer.effect,
             idempotency: consumer.idempotency,
             commit: consumer.commit,
             sink,
         };
         self.own_child(CONSUMER, &consumer.process(), &config)
+    }
+
+    /// Returns how the consumer that owns this reaches its database.
+    fn postgres_of_consumer(&self, layout: &Layout) -> PostgresTarget {
+        let direct = layout.inside(self.admin_of_consumers());
+        let proxied = self.proxied_address(Link::Consumer(Server::POSTGRES));
+        let (host, port) = proxied.unwrap_or_else(|| (direct.host.clone(), direct.port));
+        PostgresTarget {
+            host,
+            port,
+            user: layout.service_role(),
+            password: layout.password.clone(),
+            ..direct
+        }
     }
 
     /// Returns the administrator's way to the database that has the consumers' schemas: the stack's own, whatever
@@ -181,6 +215,10 @@ impl Deployment<'_> {
         for index in 0..self.scenario.consumers.len() {
             let dropped = schema::drop_all(admin, &self.consumer_layout(index)).await;
             problems.extend(dropped.err().map(|e| e.to_string()));
+            let consumer = &self.scenario.consumers[index];
+            let name = self.group_name(consumer);
+            let dropped = self.broker.drop_group(self.consumer_group(consumer, &name));
+            problems.extend(dropped.await.err());
         }
         problems
     }

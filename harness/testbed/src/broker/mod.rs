@@ -7,9 +7,10 @@ pub mod rabbitmq;
 
 use crate::identity::Identity;
 use crate::scenario::BrokerChoice;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use referee::envelope::Wire;
-use relays::config::BrokerKind;
+use relays::config::{BrokerKind, RabbitMqGroup};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub fn at(kind: BrokerKind, address: &str) -> Arc<dyn Broker> {
 pub fn chosen(choice: &BrokerChoice, address: &str) -> Arc<dyn Broker> {
     match choice {
         BrokerChoice::Kafka => kafka::at(address),
-        BrokerChoice::RabbitMq { .. } => rabbitmq::at(address),
+        BrokerChoice::RabbitMq { queue, .. } => rabbitmq::with_queues(address, *queue),
         BrokerChoice::Nats(settings) => nats::at(address, settings.duplicate_window()),
     }
 }
@@ -50,14 +51,49 @@ pub trait Broker: Debug + Send + Sync {
     /// Makes a reader to which nothing is assigned yet; it joins no group and leaves no trace.
     fn reader(&self, visible: Visible) -> Result<Box<dyn Reader>, String>;
 
-    /// Returns the offsets that a group of consumers has committed, of each partition of which it has. The group is
-    /// not joined.
-    fn committed<'a>(
+    /// Makes what a group of consumers must find, before anything is published to its topic; a group that is nothing
+    /// but offsets finds the topic.
+    fn make_group<'a>(&'a self, _group: ConsumerGroup<'a>) -> BoxFuture<'a, Result<(), String>> {
+        async { Ok(()) }.boxed()
+    }
+
+    /// Removes it; what is not there is no error.
+    fn drop_group<'a>(&'a self, _group: ConsumerGroup<'a>) -> BoxFuture<'a, Result<(), String>> {
+        async { Ok(()) }.boxed()
+    }
+
+    /// Returns how far a group of consumers has come. The group is not joined.
+    fn progress<'a>(
         &'a self,
-        group: &'a str,
-        topic: &'a str,
-        partitions: i32,
-    ) -> BoxFuture<'a, Result<Offsets, String>>;
+        group: ConsumerGroup<'a>,
+    ) -> BoxFuture<'a, Result<GroupProgress, String>>;
+}
+
+/// A group of consumers of one topic.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsumerGroup<'g> {
+    /// This is the group's name.
+    pub name: &'g str,
+    /// This is the name of its topic.
+    pub topic: &'g str,
+    /// The topic has so many partitions.
+    pub partitions: i32,
+    /// This is how it takes its events, where the broker is RabbitMQ.
+    pub rabbitmq: RabbitMqGroup,
+}
+
+/// How far a group has come, in what its broker counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupProgress {
+    /// The group has committed these offsets, of each partition of which it has.
+    Committed(Offsets),
+    /// What it has done is gone from its queues.
+    Queued {
+        /// So many records wait in them: those that a member holds and has not acknowledged are not among them.
+        waiting: u64,
+        /// So many members read them.
+        members: u32,
+    },
 }
 
 /// What a reader gets to see of transactions of the broker, where it has such.

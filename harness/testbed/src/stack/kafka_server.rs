@@ -25,9 +25,9 @@ const CONFIGURATION: &str = "server.properties";
 const DIRECTORY_ID: &str = "b3V0Ym94LWhhcm5lc3M0Mg";
 
 /// Names of the listeners of proxied links, in the order of the links.
-const LISTENERS: [&str; LINKS] = ["ORDERS", "RELAY", "RELAY2", "RELAY3", "RELAY4"];
-/// So many links lead to a broker: the order service's, and one of each relay.
-pub(super) const LINKS: usize = 1 + Instance::MOST;
+const LISTENERS: [&str; LINKS] = ["ORDERS", "RELAY", "RELAY2", "RELAY3", "RELAY4", "CONSUMERS"];
+/// So many links lead to a broker: the order service's, one of each relay, and that of the consumers.
+pub(super) const LINKS: usize = 1 + Instance::MOST + 1;
 
 /// Returns how the node is told to end.
 pub(super) fn stop() -> Stop {

@@ -193,7 +193,10 @@ fn make(folder: &Path, ports: RabbitMqPorts) -> std::io::Result<()> {
     }
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join(CONFIGURATION), settings(ports))?;
-    std::fs::write(folder.join(PLUGINS), "[].\n")?;
+    std::fs::write(
+        folder.join(PLUGINS),
+        "[rabbitmq_consistent_hash_exchange].\n",
+    )?;
     // Erlang takes it from nobody but its owner.
     let mut cookie = std::fs::File::options();
     let mut cookie = cookie

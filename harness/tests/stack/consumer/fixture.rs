@@ -2,10 +2,12 @@
 
 use crate::patience::PATIENCE;
 use crate::{HARNESS, TestStack};
-use harness::broker::Topic;
+use harness::broker::{ConsumerGroup, GroupProgress, Topic};
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use relays::config::{BrokerKind, BrokerTarget, Isolation, KafkaTarget, PostgresTarget};
+use relays::config::{
+    BrokerKind, BrokerTarget, Isolation, KafkaTarget, PostgresTarget, RabbitMqGroup,
+};
 use relays::consumer::{CallTarget, ConsumerConfig, EffectKind, Idempotency, OffsetCommit};
 use relays::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -59,6 +61,7 @@ impl ConsumerFixture {
                 linger_ms: 0.0,
             }),
             group: format!("{name}.it"),
+            rabbitmq: RabbitMqGroup::default(),
             effect,
             idempotency,
             commit,
@@ -189,9 +192,17 @@ impl ConsumerFixture {
     pub async fn has_read(&self, records: i64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let (group, topic) = (&self.config.group, self.config.broker.topic());
             let broker = self.stack.info.broker(BrokerKind::Kafka).unwrap();
-            let come = broker.committed(group, topic, PARTITIONS).await.unwrap();
+            let group = ConsumerGroup {
+                name: &self.config.group,
+                topic: self.config.broker.topic(),
+                partitions: PARTITIONS,
+                rabbitmq: self.config.rabbitmq,
+            };
+            let told = broker.progress(group).await.unwrap();
+            let GroupProgress::Committed(come) = told else {
+                panic!("a group of Kafka has offsets: {told:?}");
+            };
             if come.values().sum::<i64>() >= records {
                 return;
             }

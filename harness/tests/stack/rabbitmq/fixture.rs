@@ -13,7 +13,7 @@ use harness::stack::data_folder::DataFolder;
 use harness::stack::{Jit, Provider, ServerSettings, Stack, is_installed};
 use relays::RabbitMqPublisher;
 use relays::amqp::{Conversation, Heard, Opening, Reply, request};
-use relays::config::{BrokerKind, QueueKind, RabbitMqTarget};
+use relays::config::{BrokerKind, PostgresTarget, QueueKind, RabbitMqTarget};
 use relays::publisher::{Offer, PublishError, Publisher};
 use relays::source::Event;
 use std::collections::BTreeSet;
@@ -34,6 +34,11 @@ impl TestRabbit {
     /// The server's process.
     pub fn server(&self) -> &Child {
         self.stack.server(Victim::Server(Server::RABBITMQ)).unwrap()
+    }
+
+    /// The administrator's way to its PostgreSQL.
+    pub fn postgres(&self) -> &PostgresTarget {
+        &self.stack.info().postgres
     }
 
     /// The URL of Toxiproxy's admin API.
@@ -115,6 +120,7 @@ impl Turn {
             confirms: true,
             mandatory: true,
             queue,
+            groups: Vec::new(),
         }
     }
 
@@ -245,7 +251,8 @@ pub async fn publish_at_last(
     Ok(refused)
 }
 
-async fn look(publisher: &mut RabbitMqPublisher) -> Result<(), PublishError> {
+/// Waits until something is reported.
+pub async fn look(publisher: &mut RabbitMqPublisher) -> Result<(), PublishError> {
     let waited = tokio::time::timeout(PATIENCE, publisher.progress()).await;
     waited.expect("something is reported");
     publisher.durable().map(drop)

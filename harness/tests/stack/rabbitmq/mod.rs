@@ -1,5 +1,6 @@
 //! RabbitMQ behind the referee's traits and under a relay, on a real server.
 
+mod consumer;
 mod fixture;
 
 use crate::patience::PATIENCE;

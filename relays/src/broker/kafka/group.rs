@@ -102,6 +102,23 @@ impl GroupSession for KafkaMember {
         }
         Ok(())
     }
+
+    fn give_back(&self, _offsets: &BTreeMap<i32, i64>) -> Result<(), String> {
+        Err(format!(
+            "nothing is given back to {}: a group of Kafka has an offset, and no single records",
+            self.topic
+        ))
+    }
+
+    /// What was fetched and not read is the next member's.
+    fn stop(&self) -> Result<bool, String> {
+        Ok(false)
+    }
+
+    /// It has a name by which its successor takes over at once, so it says nothing.
+    fn leave(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -81,14 +81,16 @@ impl Line {
         let asked = |out: &mut Vec<u8>| request::ask_for_exchange(out, topic);
         line.ask(asked, Reply::ExchangeDeclared).await?;
         let queue = |out: &mut Vec<u8>| request::declare_queue(out, topic, kind);
-        line.ask(queue, Reply::QueueDeclared).await?;
+        line.ask(queue, Reply::QUEUE_DECLARED).await?;
         let bound = |out: &mut Vec<u8>| request::bind(out, topic, topic, EVERYTHING);
         line.ask(bound, Reply::QueueBound).await?;
         // A server that has just started confirms what a queue that is not back yet never gets, as soon as the others
         // have it (3.10.8). So all must be back before anything is published.
-        for queue in [topic, &stream_of(topic)] {
+        let stream = stream_of(topic);
+        let of_groups = target.groups.iter().map(String::as_str);
+        for queue in [topic, &stream].into_iter().chain(of_groups) {
             let is_back = |out: &mut Vec<u8>| request::ask_for_queue(out, queue);
-            line.ask(is_back, Reply::QueueDeclared).await?;
+            line.ask(is_back, Reply::QUEUE_DECLARED).await?;
         }
         if target.confirms {
             line.ask(request::select_confirms, Reply::ConfirmsOn)
@@ -108,7 +110,7 @@ impl Line {
         self.say(&mut out).await?;
         loop {
             match self.hear().await? {
-                Heard::Reply(reply) if reply == answer => return Ok(()),
+                Heard::Reply(reply) if reply.answers(answer) => return Ok(()),
                 Heard::Reply(other) => return Err(AmqpError::Unexpected(other).to_string()),
                 // Publishing will find out.
                 Heard::Blocked(_) | Heard::Unblocked => {}

@@ -4,18 +4,14 @@
 //! queue of the strategy beside it, as consumers of it would, and binds it before anything is published.
 
 mod acknowledged;
+mod held;
 mod line;
+mod member;
 mod publisher;
 mod sender;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use member::RabbitMqMember;
 pub use publisher::RabbitMqPublisher;
 pub(crate) use sender::RabbitMqSender;
-
-/// Says that a group of this name cannot be joined here.
-pub(crate) fn no_groups(group: &str) -> String {
-    format!(
-        "join group {group}: RabbitMQ has no groups of consumers, and these here read Kafka alone"
-    )
-}

@@ -118,6 +118,7 @@ impl ScriptedRabbit {
             confirms,
             mandatory: true,
             queue: QueueKind::Quorum,
+            groups: Vec::new(),
         }
     }
 

@@ -181,6 +181,9 @@ fn committed(end: &ConsumerEnd, partition: i32) -> i64 {
 
 /// How many records are behind what a consumer had read, whatever they are.
 pub(super) fn left_unread(join: &Join<'_>, end: &ConsumerEnd) -> u64 {
+    if let Some(queued @ 1..) = end.queued {
+        return queued;
+    }
     let unread = join
         .log
         .iter()

@@ -102,6 +102,9 @@ impl<'a> ConsumerWork<'a> {
     /// How many events came to it again, where the topic and how far it had read are known.
     fn copies(&self, context: &Context<'_>) -> Option<u64> {
         let (_, end) = self.applied.as_ref()?;
+        if matches!(end.queued, Some(1..)) {
+            return None;
+        }
         let is_known = context.reading.of_metric(Metric::AppliedTwice).reason();
         is_known
             .is_none()

@@ -72,12 +72,14 @@ pub fn full() -> History {
         effect: EffectKind::Insert,
         idempotency: Idempotency::Inbox,
         commit: OffsetCommit::After,
+        rabbitmq: None,
     });
     history.meta.consumers.push(ConsumerEnd {
         name: "payments".to_owned(),
         was_alive: true,
         was_killed: false,
         committed: BTreeMap::from([(0, 7)]),
+        queued: None,
         unread: None,
     });
     history.effects.push(EffectRow {

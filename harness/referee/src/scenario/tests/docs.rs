@@ -30,7 +30,11 @@ fn page() -> String {
         section(
             "`[consumer.NAME]`",
             "What reads the events: a process of its own for each strategy, with a consumer group and a schema of its own, called `consumer-NAME`. NAME is 1 to 24 letters, digits, `-` and `_`; [consumers.md](consumers.md) has more.",
-            &table(&consumer::KEYS),
+            &format!(
+                "{}\nOf `rabbitmq`, a table:\n\n{}",
+                table(&consumer::KEYS),
+                table(&consumer::rabbitmq::KEYS)
+            ),
         ),
         expectations(),
         section(

@@ -30,7 +30,9 @@ fn given_several_instances_when_read_then_the_strategy_has_so_many_relays_with_t
                 "relay-2->postgres",
                 "relay-2->kafka",
                 "relay-3->postgres",
-                "relay-3->kafka"
+                "relay-3->kafka",
+                "consumer->postgres",
+                "consumer->kafka"
             ]
         );
     }

@@ -749,6 +749,11 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
                 text.replace(strategy, &with_database)
             }),
         };
+        // What is about consumers needs one.
+        let with_faults = match target.name.starts_with("consumer->") {
+            true => with_faults + CONSUMER,
+            false => with_faults,
+        };
         // What is about the cache needs one.
         match target.name.contains("redis") {
             true => {

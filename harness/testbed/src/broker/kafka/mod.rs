@@ -6,7 +6,7 @@ mod reader;
 mod topic;
 mod wire;
 
-use super::{Broker, Offsets, Reader, Topic, Visible};
+use super::{Broker, ConsumerGroup, GroupProgress, Reader, Topic, Visible};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reader::KafkaReader;
@@ -42,14 +42,13 @@ impl Broker for KafkaBroker {
         Ok(Box::new(KafkaReader::new(&self.bootstrap, visible)?))
     }
 
-    fn committed<'a>(
+    fn progress<'a>(
         &'a self,
-        group: &'a str,
-        topic: &'a str,
-        partitions: i32,
-    ) -> BoxFuture<'a, Result<Offsets, String>> {
-        let (bootstrap, group) = (self.bootstrap.clone(), group.to_owned());
-        let topic = topic.to_owned();
-        blocking(move || group::ask(&bootstrap, &group, &topic, partitions)).boxed()
+        group: ConsumerGroup<'a>,
+    ) -> BoxFuture<'a, Result<GroupProgress, String>> {
+        let (bootstrap, name) = (self.bootstrap.clone(), group.name.to_owned());
+        let (topic, partitions) = (group.topic.to_owned(), group.partitions);
+        let asked = blocking(move || group::ask(&bootstrap, &name, &topic, partitions));
+        async move { asked.await.map(GroupProgress::Committed) }.boxed()
     }
 }

@@ -7,7 +7,7 @@ mod reader;
 mod record;
 mod topic;
 
-use super::{Broker, Offsets, Reader, Topic, Visible};
+use super::{Broker, ConsumerGroup, GroupProgress, Reader, Topic, Visible};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reader::NatsReader;
@@ -55,14 +55,11 @@ impl Broker for NatsBroker {
         Ok(Box::new(NatsReader::new(&self.address)?))
     }
 
-    fn committed<'a>(
+    fn progress<'a>(
         &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: i32,
-    ) -> BoxFuture<'a, Result<Offsets, String>> {
-        let refused =
-            "consumers of NATS are not followed yet: strategies with `consumers` take Kafka";
+        _: ConsumerGroup<'a>,
+    ) -> BoxFuture<'a, Result<GroupProgress, String>> {
+        let refused = "consumers of NATS are not followed yet: strategies with `consumers` take Kafka or RabbitMQ";
         async move { Err(refused.to_owned()) }.boxed()
     }
 }

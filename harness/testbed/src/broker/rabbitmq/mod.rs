@@ -2,18 +2,20 @@
 //! a queue that is a log, from which the referee reads by offset as often as it likes. It is partition 0, the only one.
 //!
 //! The first record of each stream is the harness's own, so that the end of a stream can always be asked for
-//! ([`session::AmqpSession::end`]); it is never shown.
+//! ([`session::StreamSession::end`]); it is never shown.
 
+mod group;
 mod reader;
 mod session;
 mod topic;
 mod wire;
 
-use super::{Broker, Offsets, Reader, Topic, Visible};
+use super::{Broker, ConsumerGroup, GroupProgress, Reader, Topic, Visible};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use group::GroupLayout;
 use reader::RabbitMqReader;
-use relays::config::stream_of;
+use relays::config::{QueueKind, stream_of};
 use std::sync::Arc;
 use topic::RabbitMqTopic;
 
@@ -24,14 +26,22 @@ const BIRTH_KEY: &str = "outbox-harness-birth";
 
 /// Returns the RabbitMQ at this `host:port`.
 pub fn at(address: &str) -> Arc<dyn Broker> {
+    with_queues(address, QueueKind::default())
+}
+
+/// Does the same, of one in which the queues of groups are of this kind.
+pub fn with_queues(address: &str, queues: QueueKind) -> Arc<dyn Broker> {
     Arc::new(RabbitMqBroker {
         address: address.to_owned(),
+        queues,
     })
 }
 
 #[derive(Debug)]
 struct RabbitMqBroker {
     address: String,
+    /// The queues of groups are of this kind.
+    queues: QueueKind,
 }
 
 impl Broker for RabbitMqBroker {
@@ -52,17 +62,28 @@ impl Broker for RabbitMqBroker {
         Ok(Box::new(RabbitMqReader::new(&self.address)))
     }
 
-    fn committed<'a>(
+    fn make_group<'a>(&'a self, group: ConsumerGroup<'a>) -> BoxFuture<'a, Result<(), String>> {
+        let layout = GroupLayout::of(&self.address, group);
+        let queues = self.queues;
+        layout
+            .blocking("making", move |layout| layout.make(queues))
+            .boxed()
+    }
+
+    fn drop_group<'a>(&'a self, group: ConsumerGroup<'a>) -> BoxFuture<'a, Result<(), String>> {
+        let layout = GroupLayout::of(&self.address, group);
+        layout
+            .blocking("removing", |layout| layout.remove())
+            .boxed()
+    }
+
+    fn progress<'a>(
         &'a self,
-        group: &'a str,
-        _topic: &'a str,
-        _partitions: i32,
-    ) -> BoxFuture<'a, Result<Offsets, String>> {
-        async move {
-            Err(format!(
-                "group {group}: consumers of RabbitMQ commit no offsets, and are not supported"
-            ))
-        }
-        .boxed()
+        group: ConsumerGroup<'a>,
+    ) -> BoxFuture<'a, Result<GroupProgress, String>> {
+        let layout = GroupLayout::of(&self.address, group);
+        layout
+            .blocking("asking how far has come", |layout| layout.progress())
+            .boxed()
     }
 }

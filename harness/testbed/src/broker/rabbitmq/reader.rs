@@ -1,6 +1,6 @@
 //! Streams read by offset. A connection that is lost is made anew, and reading goes on where it was.
 
-use super::session::AmqpSession;
+use super::session::StreamSession;
 use super::wire::{self, RabbitMqRecord};
 use super::{BIRTH_KEY, OWN_KEY};
 use crate::broker::{From, Next, Offsets, OnTopic, Reader};
@@ -29,13 +29,13 @@ struct Reading {
 pub(super) struct RabbitMqReader {
     address: String,
     readings: Vec<Reading>,
-    session: Option<AmqpSession>,
+    session: Option<StreamSession>,
     /// So many records came since the last one was acknowledged.
     unacknowledged: u16,
     /// Whether it was told already that nothing more is there.
     has_told_end: bool,
     /// Asks for ends, beside what is read.
-    asker: Mutex<Option<AmqpSession>>,
+    asker: Mutex<Option<StreamSession>>,
 }
 
 /// What came of looking at what was heard.
@@ -59,7 +59,7 @@ impl RabbitMqReader {
 
     /// Connects, and reads on with everything that is assigned.
     fn connect(&mut self) -> Result<(), String> {
-        let mut session = AmqpSession::open(&self.address, ASK_WITHIN)?;
+        let mut session = StreamSession::open(&self.address, ASK_WITHIN)?;
         for reading in &mut self.readings {
             let from = Argument::Integer(reading.next);
             let consumer = session.consume(&reading.topic, from, PREFETCH, ASK_WITHIN)?;
@@ -85,12 +85,12 @@ impl RabbitMqReader {
     fn asking<T>(
         &self,
         within: Duration,
-        ask: impl FnOnce(&mut AmqpSession) -> Result<T, String>,
+        ask: impl FnOnce(&mut StreamSession) -> Result<T, String>,
     ) -> Result<T, String> {
         let mut kept = self.asker.lock().unwrap_or_else(PoisonError::into_inner);
         let mut session = match kept.take() {
             Some(session) => session,
-            None => AmqpSession::open(&self.address, within)?,
+            None => StreamSession::open(&self.address, within)?,
         };
         let answer = ask(&mut session)?;
         *kept = Some(session);

@@ -1,130 +1,45 @@
-//! A connection to RabbitMQ that blocks its thread, each wait of it bounded.
+//! A connection to RabbitMQ over which a topic's stream is read, and its ends asked for.
 
 use super::{stream_of, wire};
 use relays::amqp::request::{self, Argument};
-use relays::amqp::{AmqpError, Conversation, Delivered, Heard, Opening, Reply};
-use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use relays::amqp::{Delivered, Heard, Reply};
+use relays::amqp_session::{AmqpSession, silent};
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-/// So much is read at once.
-const READ_BYTES: usize = 64 * 1024;
-/// No wait is shorter than this, since none at all would be without a bound.
-const LEAST: Duration = Duration::from_millis(1);
 /// So many records may be on their way to a question for an end.
 const TAIL: u16 = 1_000;
 
-/// What is asked of the broker is appended by this.
-pub(super) type Question<'q> = &'q dyn Fn(&mut Vec<u8>) -> Result<(), AmqpError>;
+pub(super) use relays::amqp_session::Question;
 
 /// An open connection with its channel.
-pub(super) struct AmqpSession {
-    stream: TcpStream,
-    conversation: Conversation,
-    /// What was heard while something else was waited for.
-    heard: VecDeque<Heard>,
-    pieces: Box<[u8]>,
+pub(super) struct StreamSession {
+    session: AmqpSession,
     /// The number of the last consumer, by which the next one is named.
     consumers: u32,
 }
 
-impl AmqpSession {
+impl Deref for StreamSession {
+    type Target = AmqpSession;
+
+    fn deref(&self) -> &AmqpSession {
+        &self.session
+    }
+}
+
+impl DerefMut for StreamSession {
+    fn deref_mut(&mut self) -> &mut AmqpSession {
+        &mut self.session
+    }
+}
+
+impl StreamSession {
     /// Connects; an Err says why that was not possible within this time.
     pub fn open(address: &str, within: Duration) -> Result<Self, String> {
-        let until = Instant::now() + within;
-        let failed = |e: std::io::Error| format!("connecting to RabbitMQ at {address}: {e}");
-        let mut places = address.to_socket_addrs().map_err(failed)?;
-        let place = places
-            .next()
-            .ok_or_else(|| format!("{address} is no address"))?;
-        let stream = TcpStream::connect_timeout(&place, within.max(LEAST)).map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        stream
-            .set_write_timeout(Some(within.max(LEAST)))
-            .map_err(failed)?;
-        let mut session = Self {
-            stream,
-            conversation: Conversation::default(),
-            heard: VecDeque::new(),
-            pieces: vec![0; READ_BYTES].into_boxed_slice(),
+        Ok(Self {
+            session: AmqpSession::open(address, "outbox-harness-referee", within)?,
             consumers: 0,
-        };
-        let mut out = Vec::new();
-        let mut opening = Opening::begin("outbox-harness-referee", &mut out);
-        loop {
-            session.send(&out)?;
-            out.clear();
-            let heard = session.hear_by(until)?;
-            let heard = heard.ok_or_else(|| silent(within))?;
-            let is_open = opening.heard(heard, &mut out);
-            if is_open.map_err(|e| e.to_string())? {
-                return Ok(session);
-            }
-        }
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.stream.write_all(bytes).map_err(|e| lost(&e))
-    }
-
-    /// Says something that is not answered.
-    pub fn say(&mut self, what: Question<'_>) -> Result<(), String> {
-        let mut out = Vec::new();
-        what(&mut out).map_err(|e| e.to_string())?;
-        self.send(&out)
-    }
-
-    /// Asks for something, and waits for the answer; what is heard meanwhile is kept for later.
-    pub fn ask(
-        &mut self,
-        question: Question<'_>,
-        answer: Reply,
-        within: Duration,
-    ) -> Result<(), String> {
-        self.say(question)?;
-        let until = Instant::now() + within;
-        loop {
-            match self.hear_new(until)?.ok_or_else(|| silent(within))? {
-                Heard::Reply(reply) if reply == answer => return Ok(()),
-                Heard::Reply(other) => return Err(AmqpError::Unexpected(other).to_string()),
-                other => self.heard.push_back(other),
-            }
-        }
-    }
-
-    /// Returns what is heard next; `None` where it is nothing within this time.
-    pub fn hear(&mut self, within: Duration) -> Result<Option<Heard>, String> {
-        self.hear_by(Instant::now() + within)
-    }
-
-    fn hear_by(&mut self, until: Instant) -> Result<Option<Heard>, String> {
-        match self.heard.pop_front() {
-            Some(heard) => Ok(Some(heard)),
-            None => self.hear_new(until),
-        }
-    }
-
-    fn hear_new(&mut self, until: Instant) -> Result<Option<Heard>, String> {
-        loop {
-            let next = self.conversation.hear();
-            if let Some(heard) = next.map_err(|e| e.to_string())? {
-                return Ok(Some(heard));
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            let bounded = self.stream.set_read_timeout(Some(left.max(LEAST)));
-            bounded.map_err(|e| lost(&e))?;
-            match self.stream.read(&mut self.pieces) {
-                Ok(0) => return Err("RabbitMQ ended the connection without a word".to_owned()),
-                Ok(bytes) => self.conversation.room().extend(&self.pieces[..bytes]),
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(lost(&e)),
-            }
-        }
+        })
     }
 
     /// Begins to read the stream of a topic from here on, with so many records on their way at most; returns the name of
@@ -149,7 +64,7 @@ impl AmqpSession {
     fn end_consumer(&mut self, consumer: &str, within: Duration) -> Result<(), String> {
         let ended = |out: &mut Vec<u8>| request::end_consumer(out, consumer);
         self.ask(&ended, Reply::ConsumerEnded, within)?;
-        self.heard.clear();
+        while self.take_heard().is_some() {}
         Ok(())
     }
 
@@ -174,7 +89,7 @@ impl AmqpSession {
             let asked = |out: &mut Vec<u8>| request::set_prefetch(out, TAIL);
             self.ask(&asked, Reply::PrefetchSet, within)?;
             let mut came = 0;
-            while let Some(heard) = self.heard.pop_front() {
+            while let Some(heard) = self.take_heard() {
                 if let Heard::Delivered(delivered) = heard {
                     last = delivered;
                     came += 1;
@@ -202,12 +117,4 @@ impl AmqpSession {
             }
         }
     }
-}
-
-fn silent(within: Duration) -> String {
-    format!("RabbitMQ did not answer within {within:?}")
-}
-
-fn lost(error: &std::io::Error) -> String {
-    format!("the connection to RabbitMQ was lost: {error}")
 }

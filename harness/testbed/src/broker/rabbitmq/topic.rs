@@ -1,7 +1,7 @@
 //! The exchange of a strategy with the referee's stream, as its administrator: made before the run, closed by the
 //! fence, deleted after it.
 
-use super::session::AmqpSession;
+use super::session::StreamSession;
 use super::{BIRTH_KEY, OWN_KEY, stream_of};
 use crate::broker::{Length, Topic};
 use crate::event::SENTINEL_KEY;
@@ -17,7 +17,7 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// What failed while a server comes back is tried again after this pause.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 /// The stream gets everything.
-const EVERYTHING: &str = "#";
+pub(super) const EVERYTHING: &str = "#";
 
 /// This is one topic.
 #[derive(Clone)]
@@ -39,7 +39,8 @@ impl RabbitMqTopic {
         let (name, stream) = (&self.name, stream_of(&self.name));
         let mut session = self.session(ADMIN_TIMEOUT)?;
         let mut ask = |question: super::session::Question<'_>, answer| {
-            session.ask(question, answer, ADMIN_TIMEOUT)
+            let answered = session.ask(question, answer, ADMIN_TIMEOUT);
+            answered.map(|_| ())
         };
         // A stream keeps everything for ever unless it is told otherwise.
         ask(
@@ -48,7 +49,7 @@ impl RabbitMqTopic {
         )?;
         ask(
             &|out| request::declare_queue(out, &stream, "stream"),
-            Reply::QueueDeclared,
+            Reply::QUEUE_DECLARED,
         )?;
         ask(
             &|out| request::bind(out, &stream, name, EVERYTHING),
@@ -60,7 +61,7 @@ impl RabbitMqTopic {
     /// Appends a record of the harness's own to the stream, around the exchange, and waits until it is there.
     fn append(
         &self,
-        session: &mut AmqpSession,
+        session: &mut StreamSession,
         key: &str,
         value: &str,
         until: Instant,
@@ -131,8 +132,8 @@ impl RabbitMqTopic {
         Ok(())
     }
 
-    fn session(&self, within: Duration) -> Result<AmqpSession, String> {
-        AmqpSession::open(&self.address, within)
+    fn session(&self, within: Duration) -> Result<StreamSession, String> {
+        StreamSession::open(&self.address, within)
     }
 
     fn failed(&self, doing: &str, reason: &str) -> String {
@@ -194,7 +195,7 @@ impl Topic for RabbitMqTopic {
 /// The length of a stream by its ends, the harness's own records included.
 struct StreamLength {
     topic: RabbitMqTopic,
-    session: Arc<Mutex<Option<AmqpSession>>>,
+    session: Arc<Mutex<Option<StreamSession>>>,
 }
 
 impl Length for StreamLength {

@@ -22,6 +22,7 @@ fn consumed(orders: u32, expectations: Vec<Expectation>) -> History {
         effect: EffectKind::Insert,
         idempotency: Idempotency::None,
         commit: OffsetCommit::After,
+        rabbitmq: None,
     });
     let strategy = &mut history.meta.scenario.strategies[0];
     strategy.of_consumers.push(ConsumerExpectations {
@@ -51,6 +52,7 @@ fn consumed(orders: u32, expectations: Vec<Expectation>) -> History {
         was_alive: true,
         was_killed: false,
         committed,
+        queued: None,
         unread: None,
     });
     history
@@ -216,6 +218,29 @@ fn given_an_effect_without_an_event_when_judged_then_it_is_applied_unseen() {
     history.effects.push(nobodys);
     let judgement = judged(&history);
     assert_eq!(found(&judgement).0, only(Metric::AppliedUnseen, 2).0);
+}
+
+#[test]
+fn given_a_group_with_queues_when_something_is_left_in_them_then_what_was_left_out_is_not_known() {
+    let mut history = consumed(40, zeros());
+    let left_out = attempt(&history, 0, 1);
+    history.effects.open().retain(|e| e.attempt != left_out);
+    // With nothing left everything was read, so it is to blame
+    history.meta.consumers[0].queued = Some(0);
+    assert_eq!(found(&judged(&history)), only(Metric::Unapplied, 1));
+    // With something left nobody knows whether it was that
+    let end = &mut history.meta.consumers[0];
+    end.committed.clear();
+    end.queued = Some(3);
+    let judgement = judged(&history);
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    let unapplied = &of_consumer(&judgement).expectations[0];
+    assert!(
+        unapplied.reason.contains("3 records were left"),
+        "{}",
+        unapplied.reason
+    );
+    assert_eq!(of_consumer(&judgement).copies, None);
 }
 
 #[test]
