@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 const READ_BYTES: usize = 64 * 1024;
 /// No wait is shorter than this, since none at all would be without a bound.
 const LEAST: Duration = Duration::from_millis(1);
-/// So many records may be on their way to a question for an end.
-const TAIL: u16 = 1_000;
 
 /// What is asked of the broker is appended by this.
 pub(super) type Question<'q> = &'q dyn Fn(&mut Vec<u8>) -> Result<(), AmqpError>;
@@ -30,9 +28,9 @@ pub(super) struct AmqpSession {
 }
 
 impl AmqpSession {
-    /// Connects; an Err says why that was not possible within this time.
-    pub fn open(address: &str, within: Duration) -> Result<Self, String> {
-        let until = Instant::now() + within;
+    /// Connects; an Err says why that was not possible by this time.
+    pub fn open(address: &str, until: Instant) -> Result<Self, String> {
+        let within = until.saturating_duration_since(Instant::now());
         let failed = |e: std::io::Error| format!("connecting to RabbitMQ at {address}: {e}");
         let mut places = address.to_socket_addrs().map_err(failed)?;
         let place = places
@@ -56,7 +54,7 @@ impl AmqpSession {
             session.send(&out)?;
             out.clear();
             let heard = session.hear_by(until)?;
-            let heard = heard.ok_or_else(|| silent(within))?;
+            let heard = heard.ok_or_else(silent)?;
             let is_open = opening.heard(heard, &mut out);
             if is_open.map_err(|e| e.to_string())? {
                 return Ok(session);
@@ -80,12 +78,11 @@ impl AmqpSession {
         &mut self,
         question: Question<'_>,
         answer: Reply,
-        within: Duration,
+        until: Instant,
     ) -> Result<(), String> {
         self.say(question)?;
-        let until = Instant::now() + within;
         loop {
-            match self.hear_new(until)?.ok_or_else(|| silent(within))? {
+            match self.hear_new(until)?.ok_or_else(silent)? {
                 Heard::Reply(reply) if reply == answer => return Ok(()),
                 Heard::Reply(other) => return Err(AmqpError::Unexpected(other).to_string()),
                 other => self.heard.push_back(other),
@@ -134,65 +131,37 @@ impl AmqpSession {
         topic: &str,
         from: Argument<'_>,
         prefetch: u16,
-        within: Duration,
+        until: Instant,
     ) -> Result<String, String> {
         self.consumers += 1;
         let (queue, consumer) = (stream_of(topic), self.consumers.to_string());
         let limited = |out: &mut Vec<u8>| request::set_prefetch(out, prefetch);
-        self.ask(&limited, Reply::PrefetchSet, within)?;
+        self.ask(&limited, Reply::PrefetchSet, until)?;
         let consumed = |out: &mut Vec<u8>| request::consume(out, &queue, &consumer, from);
-        self.ask(&consumed, Reply::Consuming, within)?;
+        self.ask(&consumed, Reply::Consuming, until)?;
         Ok(consumer)
     }
 
     /// Ends a consumer; what is still on its way to it goes nowhere.
-    fn end_consumer(&mut self, consumer: &str, within: Duration) -> Result<(), String> {
+    pub fn end_consumer(&mut self, consumer: &str, until: Instant) -> Result<(), String> {
         let ended = |out: &mut Vec<u8>| request::end_consumer(out, consumer);
-        self.ask(&ended, Reply::ConsumerEnded, within)?;
+        self.ask(&ended, Reply::ConsumerEnded, until)?;
         self.heard.clear();
         Ok(())
     }
 
     /// Returns the offset of the first record of a stream, which has one at least.
-    pub fn first(&mut self, topic: &str, within: Duration) -> Result<i64, String> {
-        let consumer = self.consume(topic, Argument::Text("first"), 1, within)?;
-        let first = self.next_delivered(within)?;
-        self.end_consumer(&consumer, within)?;
+    pub fn first(&mut self, topic: &str, until: Instant) -> Result<i64, String> {
+        let consumer = self.consume(topic, Argument::Text("first"), 1, until)?;
+        let first = self.next_delivered(until)?;
+        self.end_consumer(&consumer, until)?;
         wire::offset(&first)
     }
 
-    /// Returns the offset that is one past the last record of a stream, which has one at least.
-    ///
-    /// RabbitMQ has no question for that. But to acknowledge a record makes it send, at once, what else there is, and a
-    /// question on the same channel is answered after that: so what came before the answer is all there is.
-    pub fn end(&mut self, topic: &str, within: Duration) -> Result<i64, String> {
-        let consumer = self.consume(topic, Argument::Text("last"), TAIL, within)?;
-        let mut last = self.next_delivered(within)?;
+    /// Waits until a record is delivered.
+    pub fn next_delivered(&mut self, until: Instant) -> Result<Delivered, String> {
         loop {
-            let tag = last.tag;
-            self.say(&|out| request::acknowledge(out, tag))?;
-            let asked = |out: &mut Vec<u8>| request::set_prefetch(out, TAIL);
-            self.ask(&asked, Reply::PrefetchSet, within)?;
-            let mut came = 0;
-            while let Some(heard) = self.heard.pop_front() {
-                if let Heard::Delivered(delivered) = heard {
-                    last = delivered;
-                    came += 1;
-                }
-            }
-            // As many as may be on their way: there may be more.
-            if came < TAIL {
-                break;
-            }
-        }
-        self.end_consumer(&consumer, within)?;
-        Ok(wire::offset(&last)? + 1)
-    }
-
-    fn next_delivered(&mut self, within: Duration) -> Result<Delivered, String> {
-        let until = Instant::now() + within;
-        loop {
-            match self.hear_by(until)?.ok_or_else(|| silent(within))? {
+            match self.hear_by(until)?.ok_or_else(silent)? {
                 Heard::Delivered(delivered) => return Ok(delivered),
                 Heard::Reply(_)
                 | Heard::Confirmed { .. }
@@ -202,10 +171,22 @@ impl AmqpSession {
             }
         }
     }
+
+    /// Returns the records that were delivered while something else was waited for.
+    pub fn delivered_meanwhile(&mut self) -> impl Iterator<Item = Delivered> {
+        self.heard.drain(..).filter_map(|heard| match heard {
+            Heard::Delivered(delivered) => Some(delivered),
+            Heard::Reply(_)
+            | Heard::Confirmed { .. }
+            | Heard::Returned(_)
+            | Heard::Blocked(_)
+            | Heard::Unblocked => None,
+        })
+    }
 }
 
-fn silent(within: Duration) -> String {
-    format!("RabbitMQ did not answer within {within:?}")
+fn silent() -> String {
+    "RabbitMQ did not answer in time".to_owned()
 }
 
 fn lost(error: &std::io::Error) -> String {
