@@ -24,9 +24,9 @@ pub struct AmqpSession {
 }
 
 impl AmqpSession {
-    /// Connects as a client of this name; an Err says why that was not possible within this time.
-    pub fn open(address: &str, name: &'static str, within: Duration) -> Result<Self, String> {
-        let until = Instant::now() + within;
+    /// Connects as a client of this name; an Err says why that was not possible by this time.
+    pub fn open(address: &str, name: &'static str, until: Instant) -> Result<Self, String> {
+        let within = until.saturating_duration_since(Instant::now());
         let failed = |e: std::io::Error| format!("connecting to RabbitMQ at {address}: {e}");
         let mut places = address.to_socket_addrs().map_err(failed)?;
         let place = places
@@ -49,7 +49,7 @@ impl AmqpSession {
             session.send(&out)?;
             out.clear();
             let heard = session.hear_by(until)?;
-            let heard = heard.ok_or_else(|| silent(within))?;
+            let heard = heard.ok_or_else(silent)?;
             let is_open = opening.heard(heard, &mut out);
             if is_open.map_err(|e| e.to_string())? {
                 return Ok(session);
@@ -73,12 +73,11 @@ impl AmqpSession {
         &mut self,
         question: Question<'_>,
         answer: Reply,
-        within: Duration,
+        until: Instant,
     ) -> Result<Reply, String> {
         self.say(question)?;
-        let until = Instant::now() + within;
         loop {
-            match self.hear_new(until)?.ok_or_else(|| silent(within))? {
+            match self.hear_new(until)?.ok_or_else(silent)? {
                 Heard::Reply(reply) if reply.answers(answer) => return Ok(reply),
                 Heard::Reply(other) => return Err(AmqpError::Unexpected(other).to_string()),
                 other => self.heard.push_back(other),
@@ -126,16 +125,16 @@ impl AmqpSession {
         }
     }
 
-    /// Ends it in order, within this time. When the broker has answered, it has put back whatever was not acknowledged.
-    pub fn close(mut self, within: Duration) -> Result<(), String> {
-        self.ask(&request::close, Reply::ConnectionClosed, within)
+    /// Ends it in order, by this time. When the broker has answered, it has put back whatever was not acknowledged.
+    pub fn close(mut self, until: Instant) -> Result<(), String> {
+        self.ask(&request::close, Reply::ConnectionClosed, until)
             .map(|_| ())
     }
 }
 
 /// Says that an answer was not heard in time.
-pub fn silent(within: Duration) -> String {
-    format!("RabbitMQ did not answer within {within:?}")
+pub fn silent() -> String {
+    "RabbitMQ did not answer in time".to_owned()
 }
 
 fn lost(error: &std::io::Error) -> String {

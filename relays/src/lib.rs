@@ -19,6 +19,7 @@ pub mod schema;
 pub mod service;
 pub mod source;
 
+pub use broker::AnyPublisher;
 pub use broker::kafka::KafkaPublisher;
 pub use broker::nats::NatsPublisher;
 pub use broker::rabbitmq::RabbitMqPublisher;

@@ -393,17 +393,21 @@ impl<S: Source, P: Publisher> Pump<S, P> {
     /// Nothing was reported for a while: says so, once, and gives up when it is too long.
     fn endure(&mut self, stalled: Duration, said: bool) -> Result<(), PublishError> {
         let (in_flight, patience) = (self.in_flight(), self.publisher.patience());
+        let held_up = self.publisher.held_up();
+        let why = held_up.map_or(String::new(), |why| {
+            format!(" (the broker takes nothing: {why})")
+        });
         if stalled >= patience {
             return Err(PublishError {
                 doing: "wait for deliveries".to_owned(),
-                reason: format!("none of {in_flight} was confirmed for {patience:.0?}"),
+                reason: format!("none of {in_flight} was confirmed for {patience:.0?}{why}"),
                 failed: in_flight,
                 is_of_cache: false,
             });
         }
         if !said {
             let reason = format!(
-                "wait for deliveries: none of {in_flight} was confirmed for {QUIET:.0?}; \
+                "wait for deliveries: none of {in_flight} was confirmed for {QUIET:.0?}{why}; \
                  giving them up after {patience:.0?}"
             );
             self.report.publish_failed(0, &reason);

@@ -170,17 +170,16 @@ impl Asker {
         self.rows.extend(unkept);
     }
 
-    /// Asks one question about all partitions. The answer is taken for true in the middle between question and
-    /// answer: both ways to the broker then count half.
+    /// Asks one question about all partitions. When the answer was true, the broker's reader knows: a broker may take
+    /// several questions for one.
     fn ask(&mut self) -> Result<(), String> {
         let behind = match &self.of_open {
-            Some((all, _)) => ends(&**all, &self.watch)?,
+            Some((all, _)) => ends(&**all, &self.watch)?.0,
             None => Vec::new(),
         };
         let asked_ns = self.watch.clock.now_ns();
-        let stable = ends(&*self.reader, &self.watch)?;
+        let (stable, at_ns) = ends(&*self.reader, &self.watch)?;
         let told_ns = self.watch.clock.now_ns();
-        let at_ns = asked_ns + (told_ns - asked_ns) / 2;
         for (partition, end) in stable.iter().enumerate() {
             self.answered(partition, at_ns, *end);
         }
@@ -221,12 +220,13 @@ impl Asker {
     }
 }
 
-/// The ends of all partitions, as this reader sees them; an Err says why not all are known.
-fn ends(reader: &dyn Reader, watch: &Watch) -> Result<Vec<i64>, String> {
+/// The ends of all partitions, as this reader sees them, with their run time; an Err says why not all are known.
+fn ends(reader: &dyn Reader, watch: &Watch) -> Result<(Vec<i64>, i64), String> {
     let told = reader.ends_of_all(&watch.topic, watch.partitions, ASK)?;
     let end = |partition: i32| {
-        let end = told.get(&partition).copied();
+        let end = told.offsets.get(&partition).copied();
         end.ok_or_else(|| format!("no answer about partition {partition}"))
     };
-    (0..watch.partitions).map(end).collect()
+    let ends = (0..watch.partitions).map(end).collect::<Result<_, _>>()?;
+    Ok((ends, watch.clock.at(told.at_monotonic_ns)))
 }

@@ -24,6 +24,8 @@ pub struct FinalRead {
     pub partitions: Vec<PartitionEnd>,
     /// This is the count of all records, sentinels left out.
     pub uncommitted_records: u64,
+    /// This says why what was read is not known to be all of the topic; `None` where it is.
+    pub unproved: Option<String>,
 }
 
 /// Reads the whole topic from offset 0 with a fresh reader until its position is the end offset
@@ -97,7 +99,9 @@ fn read_topic(
     let mut result = FinalRead::default();
     let mut log = Vec::new();
     let stable = whole(&*committed)?;
+    let mut has_sentinel = false;
     let reached = read(&mut *committed, &stable, bounds, |record| {
+        has_sentinel |= verifier.is_sentinel(record.key(), record.value());
         log.extend(take(&verifier, &watch.place, record, &mut result.raw));
     })?;
     log.sort_unstable_by_key(|row: &LogRow| (row.partition, row.offset));
@@ -121,6 +125,12 @@ fn read_topic(
             read_offset,
         })
         .collect();
+    if watch.broker.ends_with_sentinel() && !has_sentinel {
+        result.unproved = Some(format!(
+            "the sentinel that closes topic {} is not on it: what was in front of it may be missing too",
+            watch.topic
+        ));
+    }
     Ok(result)
 }
 

@@ -216,8 +216,16 @@ impl Fencing<'_> {
         let (sightings, broken) =
             stopped.unwrap_or_else(|cut| (Rows::new(), Some(cut.to_string())));
         let broken = broken.map(|reason| format!("the live observer broke: {reason}"));
-        for reason in behind.into_iter().chain(broken) {
+        let unproved = topic.as_ref().and_then(|topic| topic.unproved.clone());
+        for reason in behind.into_iter().chain(broken).chain(unproved) {
             fence.fail(FenceStep::ReadTopic, reason);
+        }
+        let held_up = patience.give(STEP_WITHIN, self.deployment.topic.held_up());
+        if let Ok(Some(why)) = held_up.await {
+            // Whoever waits for a broker is not to blame for what did not come.
+            let reason =
+                format!("the broker took nothing from whoever publishes, for a time: {why}");
+            fence.fail(FenceStep::Wait, reason);
         }
         let SourceRead { pending, heuristic } = pending.unwrap_or_default();
         Read {

@@ -91,6 +91,10 @@ impl Publisher for AnyPublisher {
         hand_on!(self, publisher => publisher.progress().await);
     }
 
+    fn held_up(&self) -> Option<String> {
+        hand_on!(self, publisher => publisher.held_up())
+    }
+
     fn trouble(&mut self) -> Option<String> {
         hand_on!(self, publisher => publisher.trouble())
     }

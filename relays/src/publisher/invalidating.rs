@@ -118,6 +118,10 @@ impl<P: Publisher, C: Invalidations> Publisher for InvalidatingPublisher<P, C> {
         }
     }
 
+    fn held_up(&self) -> Option<String> {
+        self.publisher.held_up()
+    }
+
     fn trouble(&mut self) -> Option<String> {
         self.publisher.trouble()
     }

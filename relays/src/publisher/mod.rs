@@ -73,6 +73,11 @@ pub trait Publisher {
     /// taken for dead: longer than a slow link needs.
     fn patience(&self) -> Duration;
 
+    /// Returns why the broker takes nothing for now, where it has said so itself.
+    fn held_up(&self) -> Option<String> {
+        None
+    }
+
     /// Gives, for a trace, `each` delivery that was reported since the last call: at least those
     /// of everything durable, in any order. A publisher may keep none of them.
     fn deliveries(&mut self, _each: impl FnMut(Delivery)) {}

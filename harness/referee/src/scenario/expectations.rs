@@ -4,6 +4,7 @@ use super::consumer;
 use super::metric::Unit;
 use super::section::{Entry, Section, article};
 use super::source::suggest;
+use super::unfollowed::has_one_partition;
 use super::units::{parse_duration, parse_size};
 use super::{Comparison, Consumer, ConsumerExpectations, Expectation, Metric, Strategy};
 use toml::de::DeValue;
@@ -45,6 +46,18 @@ pub(super) fn read(
                 entry.span(),
                 "a dual write has no outbox that could still hold a change, so `undrained` is always 0",
                 "expect `lost` of it",
+            );
+            continue;
+        }
+        let broker = strategy.broker.kind();
+        if metric == Metric::Split && has_one_partition(broker) {
+            s.problem(
+                entry.key_span(),
+                format!(
+                    "a topic of {} has one partition, so `split` is always 0",
+                    broker.title()
+                ),
+                "remove the line",
             );
             continue;
         }

@@ -27,6 +27,7 @@ mod strategies;
 mod target;
 mod topology;
 pub mod trigger;
+mod unfollowed;
 pub mod units;
 mod workload;
 

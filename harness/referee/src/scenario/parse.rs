@@ -5,8 +5,10 @@ use super::keys::{KeyInfo, Shape, names};
 use super::section::{Entry, Section};
 use super::source::{Problem, Problems, ScenarioError, suggest};
 use super::strategies::{self, Surroundings, name_problem, plain};
-use super::{Consumer, Fault, OrderTest, Scenario, Strategy, Topology, Workload};
-use super::{cache, chains, conflicts, consumer, expectations, limits, stack, workload};
+use super::{Consumer, Fault, NatsSync, OrderTest, Scenario, Strategy, Topology, Workload};
+use super::{
+    cache, chains, conflicts, consumer, expectations, limits, stack, unfollowed, workload,
+};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -227,16 +229,10 @@ fn read(
         .required("workload", "[workload]")
         .and_then(|e| Section::of(e, "[workload]", names(&workload::KEYS), problems));
     let workload_span = workload_section.as_ref().map_or(0..0, Section::span);
-    let partitions_span = workload_section.as_ref().map_or(0..0, |section| {
-        let entries = section.entries();
-        let said = entries.iter().find(|entry| entry.key == "partitions");
-        said.map_or(section.span(), Entry::span)
-    });
-    let share_span = workload_section.as_ref().and_then(|section| {
-        let entries = section.entries();
-        let said = entries.iter().find(|entry| entry.key == "read_share");
-        said.map(Entry::span)
-    });
+    let said_partitions = said(workload_section.as_ref(), "partitions");
+    let partitions_span = said_partitions.clone();
+    let partitions_span = partitions_span.unwrap_or_else(|| workload_span.clone());
+    let share_span = said(workload_section.as_ref(), "read_share");
     let workload = workload_section.and_then(workload::read);
     let mut faults = read_faults(&mut s, workload.as_ref());
     let placed = read_strategies(&mut s, &Surroundings { folder });
@@ -247,6 +243,7 @@ fn read(
     let brokers: Vec<_> = placed.iter().map(|p| p.strategy.broker.kind()).collect();
     let consumers = consumer::read(consumer_entry, &brokers, problems);
     let topologies: Vec<Topology> = placed.iter().map(|p| p.strategy.topology()).collect();
+    let are_all_read = placed.len() == declared_strategies(&mut s).len();
     let strategies = read_expectations(&mut s, placed, &consumers, workload.as_ref());
     if let Some(entry) = consumer_entry {
         consumer::unreadable(&consumers, &strategies, entry.key_span(), problems);
@@ -260,6 +257,7 @@ fn read(
         .get("stack")
         .and_then(|e| Section::of(e, "[stack]", names(&stack::KEYS), problems));
     let stack_span = stack_section.as_ref().map(Section::span);
+    let said_nats_sync = said(stack_section.as_ref(), stack::NATS_SYNC);
     let stack = stack_section.map(stack::read).unwrap_or_default();
 
     if let Some(entry) = order_entry.filter(|_| order == OrderTest::NotTested) {
@@ -270,6 +268,13 @@ fn read(
     conflicts::impatient_drain(&strategies, drain.within, drain_span, problems);
     if let Some(workload) = &workload {
         conflicts::total_order(&strategies, workload.partitions, partitions_span, problems);
+        let said = unfollowed::Said {
+            partitions: said_partitions,
+            // What holds anyway may be said by anybody.
+            nats_sync: said_nats_sync.filter(|_| stack.nats_sync != NatsSync::default()),
+            are_all_read,
+        };
+        unfollowed::check(said, workload.partitions, &strategies, problems);
     }
     conflicts::between_faults(&faults, problems);
     conflicts::without_victim(&faults, &topologies, problems);
@@ -427,6 +432,20 @@ fn read_strategies(
     placed
 }
 
+/// Where the value of this key is, where it is said.
+fn said(section: Option<&Section<'_>>, key: &str) -> Option<Range<usize>> {
+    let entries = section?.entries();
+    let said = entries.iter().find(|entry| entry.key == key);
+    said.map(Entry::span)
+}
+
+/// The names of all strategies, of those too that could not be read.
+fn declared_strategies<'a>(s: &mut Section<'a>) -> Vec<&'a str> {
+    let declared = s.get("strategy").and_then(|e| e.value().as_table());
+    let names = declared.map(|table| table.keys().map(|name| name.get_ref().as_ref()).collect());
+    names.unwrap_or_default()
+}
+
 fn read_expectations(
     s: &mut Section<'_>,
     placed: Vec<strategies::PlacedStrategy>,
@@ -434,11 +453,7 @@ fn read_expectations(
     workload: Option<&Workload>,
 ) -> Vec<Strategy> {
     // A strategy that is there but broken must not make its expectations look misplaced.
-    let declared: Vec<&str> = s
-        .get("strategy")
-        .and_then(|e| e.value().as_table())
-        .map(|t| t.keys().map(|k| k.get_ref().as_ref()).collect())
-        .unwrap_or_default();
+    let declared = declared_strategies(s);
     let mut strategies: Vec<Strategy> = placed.into_iter().map(|p| p.strategy).collect();
     let expect = s
         .get("expect")

@@ -7,6 +7,9 @@ use super::section::Section;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// This key is of NATS.
+pub(super) const NATS_SYNC: &str = "nats_sync_interval";
+
 /// These are the keys that `[stack]` can have.
 pub(super) const KEYS: [KeyInfo; 4] = [
     KeyInfo::usually(
@@ -34,7 +37,7 @@ pub(super) const KEYS: [KeyInfo; 4] = [
         "so often the server looks for tables to vacuum, in whole seconds (local stack only)",
     ),
     KeyInfo::usually(
-        "nats_sync_interval",
+        NATS_SYNC,
         Shape::Word(sync_words),
         "\"2m\"",
         "when what a NATS server acknowledges is on its disk: within two minutes, as it has it by itself, or before it is acknowledged (local stack only)",
@@ -91,7 +94,7 @@ pub(super) fn read(mut s: Section<'_>) -> StackSettings {
         Some(naptime.as_secs())
     });
     let syncs = NatsSync::ALL.map(|sync| (sync.name(), sync));
-    let sync = s.get("nats_sync_interval").and_then(|e| s.word(e, &syncs));
+    let sync = s.get(NATS_SYNC).and_then(|e| s.word(e, &syncs));
     s.finish();
     StackSettings {
         synchronous_standby: standby.unwrap_or_default(),

@@ -19,6 +19,25 @@ use std::time::Duration;
 /// Offsets by partition.
 pub type Offsets = BTreeMap<i32, i64>;
 
+/// These are the ends of partitions, with the time at which they were so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEnds {
+    /// By partition, this is one past the last record that the reader gets to see.
+    pub offsets: Offsets,
+    /// They were so at this reading of CLOCK_MONOTONIC, in nanoseconds.
+    pub at_monotonic_ns: u64,
+}
+
+impl KnownEnds {
+    /// One question was asked at the first time and answered at the second one: both ways count half.
+    pub fn midway(offsets: Offsets, asked_ns: u64, told_ns: u64) -> Self {
+        Self {
+            offsets,
+            at_monotonic_ns: asked_ns + told_ns.saturating_sub(asked_ns) / 2,
+        }
+    }
+}
+
 /// Returns the broker of this kind at `host:port`. Nothing is connected before something is asked of it.
 pub fn at(kind: BrokerKind, address: &str) -> Arc<dyn Broker> {
     match kind {
@@ -44,6 +63,9 @@ pub trait Broker: Debug + Send + Sync {
 
     /// Names a topic; nothing is made yet.
     fn topic(&self, name: &str, partitions: i32) -> Box<dyn Topic>;
+
+    /// Whether a topic that is closed has a sentinel behind everything else: what is read without it is not the whole.
+    fn ends_with_sentinel(&self) -> bool;
 
     /// Returns the names of all topics there are, the broker's own included.
     fn topics(&self) -> BoxFuture<'_, Result<Vec<String>, String>>;
@@ -124,6 +146,10 @@ pub trait Topic: Send + Sync {
         within: Duration,
     ) -> BoxFuture<'a, Result<(), String>>;
 
+    /// Returns why the broker took nothing from whoever publishes, at any time since the topic was made; `None` where it
+    /// has not said that it did so.
+    fn held_up(&self) -> BoxFuture<'_, Option<String>>;
+
     /// Makes something that can be asked for its length again and again, over one connection.
     fn length(&self) -> Result<Box<dyn Length>, String>;
 }
@@ -149,13 +175,13 @@ pub trait Reader: Send {
     /// Returns the lowest offset of a partition and its end: one past the last that this reader gets to see.
     fn ends(&self, topic: &str, partition: i32, within: Duration) -> Result<(i64, i64), String>;
 
-    /// Returns the ends of the first `partitions` partitions, all asked for with one question.
+    /// Returns the ends of the first `partitions` partitions, all of the same time.
     fn ends_of_all(
         &self,
         topic: &str,
         partitions: i32,
         within: Duration,
-    ) -> Result<Offsets, String>;
+    ) -> Result<KnownEnds, String>;
 
     /// Returns all topics but the broker's own, each with its partitions.
     fn topics(&self, within: Duration) -> Result<Vec<(String, Vec<i32>)>, String>;

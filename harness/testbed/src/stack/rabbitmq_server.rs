@@ -121,6 +121,7 @@ async fn remember_streams(child: &Child, port: u16) -> Result<(), StackError> {
     let first = crate::broker::rabbitmq::at(&format!("127.0.0.1:{port}"));
     let first = first.topic("outbox-harness.first", 1);
     first.create().await.map_err(failed)?;
+    drop(first);
     let ended = child.end_for_now(&stop()).await;
     ended.map_err(|e| failed(e.to_string()))?;
     child.restart().await.map_err(|e| failed(e.to_string()))

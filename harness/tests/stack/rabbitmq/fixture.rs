@@ -5,8 +5,10 @@ use crate::patience::PATIENCE;
 use crate::{programs, reaper};
 use futures::FutureExt;
 use harness::broker::{Broker, From, Next, Reader, Topic, Visible, at};
-use harness::envelope::Wire;
+use harness::clock::RunClock;
+use harness::envelope::{EventPlace, Wire};
 use harness::identity::{Identity, RunKey};
+use harness::observer::{Watch, read_again};
 use harness::process::Child;
 use harness::scenario::{Server, Victim};
 use harness::stack::data_folder::DataFolder;
@@ -161,6 +163,22 @@ impl Turn {
             read_until(&mut *reader, end)
         };
         tokio::task::spawn_blocking(read).await.unwrap()
+    }
+
+    /// Why a final read of it would not be known to be whole.
+    pub async fn unproved(&self) -> Option<String> {
+        let watch = Watch {
+            broker: Arc::clone(&self.broker),
+            topic: self.name.clone(),
+            partitions: 1,
+            identity: Arc::new(self.identity.clone()),
+            place: EventPlace::default(),
+            payload_bytes: 0,
+            clock: RunClock::start(),
+            keeps_recent: false,
+        };
+        let read = read_again(&watch, Arc::default()).await;
+        read.unwrap().unproved
     }
 
     /// Deletes what the test made.

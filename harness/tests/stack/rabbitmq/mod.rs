@@ -14,7 +14,10 @@ use harness::toxiproxy::ToxiproxyClient;
 use relays::RabbitMqPublisher;
 use relays::config::{QueueKind, RabbitMqTarget};
 use relays::publisher::{Offer, Publisher};
+use relays::signal::monotonic_ns;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The number of an event that was read.
@@ -84,11 +87,87 @@ async fn given_queues_of_each_kind_when_events_are_published_then_the_stream_has
 }
 
 #[tokio::test]
+async fn given_an_end_that_is_asked_for_again_and_again_then_each_answer_has_all_there_is_and_is_of_no_earlier_time()
+ {
+    let Some(turn) = turn().await else { return };
+    let mut publisher = RabbitMqPublisher::new(turn.target(QueueKind::Classic));
+    publisher.connect().await.unwrap();
+    let mut reader = turn.reader();
+    let mut count = 0;
+    // Now and then nothing new, also for so long that what was kept for it is used up
+    for (batch, questions) in [(1, 3), (0, 3), (700, 2), (5_000, 1), (3, 450), (1, 2)] {
+        publish(&mut publisher, count..count + batch).await.unwrap();
+        count += batch;
+        let name = turn.name.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let ask = || {
+                let before_ns = monotonic_ns();
+                let known = reader.ends_of_all(&name, 1, PATIENCE).unwrap();
+                (before_ns, known, monotonic_ns())
+            };
+            let told: Vec<_> = (0..questions).map(|_| ask()).collect();
+            (reader, told)
+        });
+        let told;
+        (reader, told) = asked.await.unwrap();
+        for (before_ns, known, after_ns) in told {
+            // The harness's own record is the first.
+            assert_eq!(known.offsets[&0], 1 + count as i64);
+            let at_ns = known.at_monotonic_ns;
+            assert!((before_ns..=after_ns).contains(&at_ns));
+        }
+    }
+    turn.clear().await;
+}
+
+#[tokio::test]
+async fn given_an_end_that_is_asked_for_while_events_come_then_none_of_what_it_saw_was_sent_after_its_time()
+ {
+    let Some(turn) = turn().await else { return };
+    let mut publisher = RabbitMqPublisher::new(turn.target(QueueKind::Stream));
+    publisher.connect().await.unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (reader, name, stop) = (turn.reader(), turn.name.clone(), Arc::clone(&is_over));
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut told = Vec::new();
+        while !stop.load(Ordering::Acquire) {
+            told.push(reader.ends_of_all(&name, 1, PATIENCE).unwrap());
+        }
+        told
+    });
+    let mut sent_ns = Vec::new();
+    for number in 0..3_000 {
+        sent_ns.push(monotonic_ns());
+        publish(&mut publisher, number..number + 1).await.unwrap();
+    }
+    is_over.store(true, Ordering::Release);
+    let mut before = 1;
+    for known in asked.await.unwrap() {
+        let end = known.offsets[&0];
+        assert!(end >= before, "{end} after {before}");
+        before = end;
+        // The harness's own record is the first.
+        if let Some(last) = usize::try_from(end - 2).ok().map(|number| sent_ns[number]) {
+            let at_ns = known.at_monotonic_ns;
+            assert!(
+                last <= at_ns,
+                "of {} ns before the last it saw",
+                last - at_ns
+            );
+        }
+    }
+    turn.clear().await;
+}
+
+#[tokio::test]
 async fn given_a_topic_when_it_is_closed_then_nothing_gets_onto_it_and_all_that_did_is_read() {
     let Some(turn) = turn().await else { return };
     let mut publisher = RabbitMqPublisher::new(turn.target(QueueKind::Classic));
     publisher.connect().await.unwrap();
     publish(&mut publisher, 0..100).await.unwrap();
+    // Without the sentinel nobody knows whether it is all
+    let unproved = turn.unproved().await.unwrap();
+    assert!(unproved.contains("the sentinel"), "{unproved}");
     turn.topic.close(&turn.identity, PATIENCE).await.unwrap();
     let error = publish(&mut publisher, 100..101).await.unwrap_err();
     assert!(error.reason.contains("NOT_FOUND"), "{error}");
@@ -98,6 +177,7 @@ async fn given_a_topic_when_it_is_closed_then_nothing_gets_onto_it_and_all_that_
     let read = turn.read_from(0).await;
     let (sentinel, events) = read.split_last().unwrap();
     assert_eq!(events.len(), 100);
+    assert_eq!(turn.unproved().await, None);
     assert_eq!(sentinel.key, SENTINEL_KEY);
     assert_eq!(sentinel.value, turn.identity.sentinel_mark());
     turn.clear().await;

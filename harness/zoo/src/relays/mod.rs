@@ -25,6 +25,7 @@ mod refused;
 mod repeats_later;
 mod requeues;
 mod retention;
+mod same_id;
 mod skip_locked;
 mod skips;
 mod sleeps;
@@ -36,6 +37,7 @@ mod tail;
 mod times_out;
 mod truncates;
 mod twice;
+mod unbound;
 mod wrong_key;
 pub mod wrong_topic;
 
@@ -85,6 +87,8 @@ pub fn find(defect: &str) -> Option<RelayMain> {
         "times-out-one-by-one" => times_out::run,
         "zombie" => successor::zombie,
         "producer-lives-on" => successor::producer_lives_on,
+        "believes-acks" => unbound::believes_acks,
+        "same-id-for-a-type" => same_id::run,
         "flips-a-bit" => flips::run,
         "wrong-key" => wrong_key::run,
         "wrong-topic" => wrong_topic::run,

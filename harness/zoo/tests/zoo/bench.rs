@@ -210,18 +210,37 @@ impl Turn {
         meanwhile: impl FnOnce(u32) + Send,
     ) -> Ran {
         let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("scenario.toml");
-        std::fs::write(&file, scenario).unwrap();
         let external = home.path().join("external.toml");
         std::fs::write(&external, stack_file(stack)).unwrap();
+        let mut harness = Command::new(ZOO);
+        harness.args(["run", "--stack", "external", "--external"]);
+        harness.arg(&external);
+        self.make(home, harness, defect, scenario, meanwhile)
+    }
+
+    /// The same on a stack that is started for this run alone, with the broker that the scenario has.
+    pub fn run_on_its_own(&self, defect: &str, scenario: &str) -> Ran {
+        let mut harness = Command::new(ZOO);
+        harness.args(["run", "--programs"]).arg(stacks::programs());
+        let home = tempfile::tempdir().unwrap();
+        self.make(home, harness, defect, scenario, |_| {})
+    }
+
+    fn make(
+        &self,
+        home: tempfile::TempDir,
+        mut harness: Command,
+        defect: &str,
+        scenario: &str,
+        meanwhile: impl FnOnce(u32) + Send,
+    ) -> Ran {
+        let file = home.path().join("scenario.toml");
+        std::fs::write(&file, scenario).unwrap();
         let confession = home.path().join("confession");
-        let harness = Command::new(ZOO)
-            .arg("run")
+        let harness = harness
             .arg(&file)
             .arg("--out")
             .arg(home.path().join("runs"))
-            .args(["--stack", "external", "--external"])
-            .arg(&external)
             .env(zoo::DEFECT, defect)
             .env(zoo::CONFESSION, &confession)
             .stdin(Stdio::null())

@@ -7,6 +7,7 @@ use super::busy;
 use super::not_done::not_done;
 use super::stacks;
 use super::turn::{self, Turn};
+use relays::config::BrokerKind;
 use reports::record::Verdict;
 
 /// See the module.
@@ -27,6 +28,8 @@ pub struct Case {
     pub more: &'static str,
     /// Whether another run beside it could change what comes of it.
     pub alone: bool,
+    /// Where its events go: where that is not installed it is not done, and says so.
+    pub broker: BrokerKind,
     /// Whether it needs a Redis: where there is none it is not done, and says so.
     pub needs_cache: bool,
     /// Runs it.
@@ -67,8 +70,12 @@ pub const USUAL: Case = Case {
     strategy: "kind = \"polling\"",
     more: "[drain]\nwithin = \"2s\"",
     alone: false,
+    broker: BrokerKind::Kafka,
     needs_cache: false,
-    run: |case, turn| turn.run(case.defect, &case.scenario()),
+    run: |case, turn| match stacks::has(case.broker) {
+        true => turn.run(case.defect, &case.scenario()),
+        false => turn.run_on_its_own(case.defect, &case.scenario()),
+    },
     verdict: Verdict::Fail,
     finds: &[],
     inconclusive: &[],
@@ -87,9 +94,14 @@ impl Case {
             self.more
                 .replace("[drain]\n", "[drain]\nsettle = \"200ms\"\n")
         };
+        // Not every kind of strategy has a choice.
+        let broker = match self.broker {
+            BrokerKind::Kafka => String::new(),
+            other => format!("broker = \"{}\"\n", other.name()),
+        };
         format!(
             "name = \"zoo\"\ndescription = \"A system of the zoo.\"\nseed = 42\n\n[workload]\n{}\n\n\
-             [strategy.zoo]\n{}\n\n{}\n",
+             [strategy.zoo]\n{}\n{broker}\n{}\n",
             self.load, self.strategy, more
         )
     }
@@ -102,6 +114,11 @@ impl Case {
         }
         if self.needs_cache && !stacks::has_cache() {
             not_done("there is no Redis: stack/install.sh redis");
+            return;
+        }
+        if !stacks::can_have(self.broker) {
+            let (title, name) = (self.broker.title(), self.broker.name());
+            not_done(&format!("there is no {title}: stack/install.sh {name}"));
             return;
         }
         let ran = telling(

@@ -20,6 +20,7 @@ const DEFECTS: &[&[Case]] = &[
     crate::caches::CASES,
     crate::referee::CASES,
     crate::settle::CASES,
+    crate::brokers::CASES,
     crate::odd::CASES,
 ];
 

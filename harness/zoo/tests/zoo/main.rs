@@ -7,6 +7,7 @@
 #[path = "../../../tests/shared/all.rs"]
 mod all;
 mod bench;
+mod brokers;
 #[path = "../../../tests/shared/busy.rs"]
 mod busy;
 mod caches;

@@ -4,9 +4,13 @@ use super::LANES;
 use super::bench::ZOO;
 use super::turn::Turn;
 use harness::process::reaper::Reaper;
+use harness::scenario::Server;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::warm_up::{BRIEF, warm_up};
-use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed};
+use harness::stack::{
+    Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed, is_installed,
+};
+use relays::config::BrokerKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -38,7 +42,8 @@ fn shared(lane: usize) -> &'static Shared {
     })
 }
 
-fn programs() -> PathBuf {
+/// Where the install script put the servers.
+pub fn programs() -> PathBuf {
     let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.stack");
     stack.canonicalize().expect("`make test` installs .stack")
 }
@@ -46,6 +51,24 @@ fn programs() -> PathBuf {
 /// Whether the stacks have a Redis.
 pub fn has_cache() -> bool {
     cache_is_installed(&programs())
+}
+
+/// Whether the stacks that runs share have this broker: those know Kafka alone.
+pub fn has(broker: BrokerKind) -> bool {
+    match broker {
+        BrokerKind::Kafka => true,
+        BrokerKind::RabbitMq | BrokerKind::Nats => false,
+    }
+}
+
+/// Whether there can be a stack with this broker.
+pub fn can_have(broker: BrokerKind) -> bool {
+    let server = match broker {
+        BrokerKind::Kafka => Server::KAFKA,
+        BrokerKind::RabbitMq => Server::RABBITMQ,
+        BrokerKind::Nats => Server::NATS,
+    };
+    is_installed(server, &programs())
 }
 
 async fn start(lane: usize) -> Shared {

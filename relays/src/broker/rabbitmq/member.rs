@@ -92,7 +92,7 @@ impl OpenQueue {
     fn is_heard(&mut self, prefetch: u16) -> Result<(), String> {
         let asked = |out: &mut Vec<u8>| request::set_prefetch(out, prefetch);
         self.session
-            .ask(&asked, Reply::PrefetchSet, ANSWER_WITHIN)?;
+            .ask(&asked, Reply::PrefetchSet, Instant::now() + ANSWER_WITHIN)?;
         self.answered = Instant::now();
         Ok(())
     }
@@ -116,14 +116,15 @@ impl RabbitMqMember {
     }
 
     fn open(&self) -> Result<OpenQueue, String> {
-        let mut session = AmqpSession::open(&self.address, "outbox-consumer", OPEN_WITHIN)?;
+        let until = Instant::now() + OPEN_WITHIN;
+        let mut session = AmqpSession::open(&self.address, "outbox-consumer", until)?;
         // The queue is not made here: it would get nothing but what is published from then on.
         let there = |out: &mut Vec<u8>| request::ask_for_queue(out, &self.queue);
-        session.ask(&there, Reply::QUEUE_DECLARED, OPEN_WITHIN)?;
+        session.ask(&there, Reply::QUEUE_DECLARED, until)?;
         let limited = |out: &mut Vec<u8>| request::set_prefetch(out, self.prefetch);
-        session.ask(&limited, Reply::PrefetchSet, OPEN_WITHIN)?;
+        session.ask(&limited, Reply::PrefetchSet, until)?;
         let consumed = |out: &mut Vec<u8>| request::consume_queue(out, &self.queue, CONSUMER);
-        session.ask(&consumed, Reply::Consuming, OPEN_WITHIN)?;
+        session.ask(&consumed, Reply::Consuming, until)?;
         Ok(OpenQueue {
             session,
             held: HeldMessages::default(),
@@ -235,7 +236,7 @@ impl GroupSession for RabbitMqMember {
         self.over(&mut state, |open| {
             let ended = |out: &mut Vec<u8>| request::end_consumer(out, CONSUMER);
             open.session
-                .ask(&ended, Reply::ConsumerEnded, ANSWER_WITHIN)?;
+                .ask(&ended, Reply::ConsumerEnded, Instant::now() + ANSWER_WITHIN)?;
             while let Some(heard) = open.session.take_heard() {
                 open.take(heard);
             }
@@ -245,7 +246,7 @@ impl GroupSession for RabbitMqMember {
 
     fn leave(&self) -> Result<(), String> {
         match self.state().open.take() {
-            Some(open) => open.session.close(ANSWER_WITHIN),
+            Some(open) => open.session.close(Instant::now() + ANSWER_WITHIN),
             None => Ok(()),
         }
     }

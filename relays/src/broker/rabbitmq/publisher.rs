@@ -66,6 +66,8 @@ struct LineState {
     /// This says why it is over.
     failure: Mutex<Option<String>>,
     trouble: Mutex<Option<String>>,
+    /// This says why the broker takes nothing for now.
+    blocked: Mutex<Option<String>>,
     /// Where each report goes as well, if a trace wants it: never more than are in flight.
     traced: Option<mpsc::Sender<Delivery>>,
 }
@@ -80,12 +82,19 @@ impl LineState {
             is_over: AtomicBool::new(false),
             failure: Mutex::new(None),
             trouble: Mutex::new(None),
+            blocked: Mutex::new(None),
             traced,
         }
     }
 
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Says what nothing has failed by so far.
+    fn tell(&self, trouble: String) {
+        *lock(&self.trouble) = Some(trouble);
+        self.reports.disturb();
     }
 
     fn end(&self, reason: String) {
@@ -155,9 +164,8 @@ impl Speaker for RelaySpeaker {
             Heard::Confirmed { tag, .. } => Err(format!("the broker refused message {tag}")),
             // Nobody waits for what becomes of an event.
             Heard::Returned(returned) if !self.has_confirms => {
-                let reason = format!("a message came back: {}", returned.text);
-                *lock(&self.state.trouble) = Some(reason);
-                self.state.reports.disturb();
+                self.state
+                    .tell(format!("a message came back: {}", returned.text));
                 Ok(())
             }
             Heard::Returned(returned) => Err(format!(
@@ -165,11 +173,16 @@ impl Speaker for RelaySpeaker {
                 returned.text, returned.code
             )),
             Heard::Blocked(why) => {
-                *lock(&self.state.trouble) = Some(format!("the broker takes nothing: {why}"));
-                self.state.reports.disturb();
+                let trouble = format!("the broker takes nothing: {why}");
+                *lock(&self.state.blocked) = Some(why);
+                self.state.tell(trouble);
                 Ok(())
             }
-            Heard::Unblocked => Ok(()),
+            Heard::Unblocked => {
+                *lock(&self.state.blocked) = None;
+                tracing::info!("the broker takes events again");
+                Ok(())
+            }
             Heard::Reply(_) | Heard::Delivered(_) => {
                 Err("the broker answered what nobody asked".to_owned())
             }
@@ -343,6 +356,10 @@ impl Publisher for RabbitMqPublisher {
         if let Some(kept) = &self.kept {
             kept.try_iter().for_each(each);
         }
+    }
+
+    fn held_up(&self) -> Option<String> {
+        lock(&self.state.blocked).clone()
     }
 
     async fn progress(&self) {

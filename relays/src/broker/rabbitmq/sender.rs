@@ -170,6 +170,8 @@ struct ServiceSpeaker<'d, A: Awaits> {
     sent_count: u64,
     heard_at: Instant,
     has_heard: bool,
+    /// This says why the broker takes nothing for now.
+    blocked: Option<String>,
     looks_at: Instant,
 }
 
@@ -183,6 +185,7 @@ impl<'d, A: Awaits> ServiceSpeaker<'d, A> {
             sent_count: 0,
             heard_at: Instant::now(),
             has_heard: false,
+            blocked: None,
             looks_at: Instant::now(),
         }
     }
@@ -289,9 +292,16 @@ impl<A: Awaits> Speaker for ServiceSpeaker<'_, A> {
             }
             Heard::Blocked(why) => {
                 tracing::warn!(why, "RabbitMQ takes nothing");
+                let reason = format!("the broker takes nothing: {why}");
+                self.desk.queue().trouble = reason.clone();
+                self.blocked = Some(reason);
                 Ok(())
             }
-            Heard::Unblocked => Ok(()),
+            Heard::Unblocked => {
+                tracing::warn!("RabbitMQ takes events again");
+                self.blocked = None;
+                Ok(())
+            }
             Heard::Reply(_) | Heard::Delivered(_) => {
                 Err("the broker answered what nobody asked".to_owned())
             }
@@ -316,7 +326,10 @@ impl<A: Awaits> Speaker for ServiceSpeaker<'_, A> {
                 break;
             }
             if let Some(awaits) = event.awaits.take() {
-                let reason = "its time was up before the broker confirmed it".to_owned();
+                let reason = match &self.blocked {
+                    Some(blocked) => format!("its time was up: {blocked}"),
+                    None => "its time was up before the broker confirmed it".to_owned(),
+                };
                 let unknown = undelivered(reason, Persistence::PossiblyPersisted);
                 self.desk.tell(awaits, Err(unknown));
             }

@@ -38,6 +38,12 @@ fn confirmed(out: &mut Vec<u8>, is_ack: bool, tag: u64, is_multiple: bool) {
     method(out, 60, if is_ack { 80 } else { 120 }, &arguments);
 }
 
+/// Says that nothing is taken for now.
+fn blocked(out: &mut Vec<u8>, why: &str) {
+    let arguments = [&[why.len() as u8], why.as_bytes()].concat();
+    method(out, 10, 60, &arguments);
+}
+
 /// Appends a message that comes back, as it is where no queue is bound.
 fn returned(out: &mut Vec<u8>, message_id: &str) {
     let mut arguments = 312_u16.to_be_bytes().to_vec();
@@ -192,16 +198,20 @@ impl SenderBench {
 
     /// What was told of the next so many events, in the order of their numbers.
     async fn fates(self, count: usize) -> (Self, Vec<Result<(), Persistence>>) {
+        let (bench, told) = self.told(count).await;
+        let fates = told.into_iter().map(|fate| match fate {
+            Ok(_) => Ok(()),
+            Err(undelivered) => Err(undelivered.persistence),
+        });
+        (bench, fates.collect())
+    }
+
+    async fn told(self, count: usize) -> (Self, Vec<Result<u64, Undelivered>>) {
         tokio::task::spawn_blocking(move || {
             let told = (0..count).map(|_| self.reported.recv_timeout(BOUND).unwrap());
             let mut told: Vec<_> = told.collect();
             told.sort_by_key(|(number, _)| *number);
-            let fates = told.into_iter().map(|(_, fate)| match fate {
-                Ok(_) => Ok(()),
-                Err(undelivered) => Err(undelivered.persistence),
-            });
-            let fates = fates.collect();
-            (self, fates)
+            (self, told.into_iter().map(|(_, fate)| fate).collect())
         })
         .await
         .unwrap()
@@ -423,4 +433,50 @@ async fn given_a_broker_that_confirms_no_more_when_events_are_offered_then_they_
         }
         assert_eq!(taken, most);
     }
+}
+
+#[tokio::test]
+async fn given_a_broker_that_takes_nothing_when_it_says_so_then_whoever_publishes_says_why_until_it_takes_again()
+ {
+    let rabbit = ScriptedRabbit::new().await;
+    let bench = SenderBench::new(&rabbit.target(true), Some(TIMEOUT_MS));
+    let mut client = rabbit.accept().await;
+    bench.send(0..1);
+    assert!(client.published(1).await);
+    client.say(|out| blocked(out, "low on memory")).await;
+    let (bench, told) = bench.told(1).await;
+    let reason = &told[0].as_ref().unwrap_err().reason;
+    let expected = "its time was up: the broker takes nothing: low on memory";
+    assert_eq!(reason, expected);
+    drop(bench);
+
+    let mut publisher = RabbitMqPublisher::new(rabbit.target(true));
+    let (mut client, connected) = tokio::join!(rabbit.accept(), publisher.connect());
+    connected.unwrap();
+    assert_eq!((publisher.held_up(), publisher.trouble()), (None, None));
+    assert_eq!(offer(&mut publisher), Offer::Taken);
+    assert!(client.published(1).await);
+    client.say(|out| blocked(out, "low on disk")).await;
+    let why = loop {
+        match publisher.held_up() {
+            Some(why) => break why,
+            None => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    };
+    assert_eq!(why, "low on disk");
+    let said = publisher.trouble();
+    assert_eq!(
+        said.as_deref(),
+        Some("the broker takes nothing: low on disk")
+    );
+    client
+        .say(|out| {
+            method(out, 10, 61, &[]);
+            confirmed(out, true, 1, false);
+        })
+        .await;
+    while publisher.durable().unwrap() < 1 {
+        publisher.progress().await;
+    }
+    assert_eq!(publisher.held_up(), None);
 }

@@ -149,3 +149,57 @@ fn given_a_fault_on_nats_when_a_strategy_publishes_there_then_it_is_one_of_its_l
         &["no strategy of this file publishes to NATS"],
     );
 }
+
+#[test]
+fn given_a_line_that_no_strategys_broker_follows_when_read_then_it_is_refused_with_what_to_do() {
+    let parted = format!("{LOAD}partitions = 4\n");
+    let one_of_each =
+        "broker = \"nats\"\n[strategy.other]\nkind = \"polling\"\nbroker = \"rabbitmq\"\n";
+    for (brokers, said) in [
+        (
+            "broker = \"rabbitmq\"\n",
+            "4 partitions: a topic of RabbitMQ has one",
+        ),
+        (
+            "broker = \"nats\"\n",
+            "4 partitions: a topic of NATS has one",
+        ),
+        (
+            one_of_each,
+            "4 partitions: topics of NATS and RabbitMQ have one",
+        ),
+    ] {
+        refused(
+            &file(&[HEAD, &parted, CDC, brokers]),
+            "4",
+            &[said, "remove the line"],
+        );
+    }
+    for broker in ["rabbitmq", "nats"] {
+        let lines = format!("broker = \"{broker}\"\n[expect.cdc]\nsplit = 0\n");
+        refused(
+            &with(&lines),
+            "split",
+            &["has one partition", "remove the line"],
+        );
+    }
+    refused(
+        &with("broker = \"rabbitmq\"\n[stack]\nnats_sync_interval = \"always\"\n"),
+        "\"always\"",
+        &[
+            "no strategy of this file publishes there",
+            "broker = \"nats\"",
+        ],
+    );
+    // And where one of the strategies follows it, or nobody can tell
+    let beside_kafka = file(&[HEAD, &parted, CDC, "broker = \"nats\"\n", NAIVE]);
+    assert!(parse("s.toml", &beside_kafka).is_ok());
+    let unread = file(&[
+        HEAD,
+        &parted,
+        CDC,
+        "broker = \"nats\"\n[strategy.b]\nkind = \"x\"\n",
+    ]);
+    let error = parse("s.toml", &unread).unwrap_err().to_string();
+    assert!(!error.contains("partitions"), "{error}");
+}

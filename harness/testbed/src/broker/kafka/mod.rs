@@ -34,6 +34,11 @@ impl Broker for KafkaBroker {
         Box::new(KafkaTopic::new(&self.bootstrap, name, partitions))
     }
 
+    /// The sentinel is one that it refused.
+    fn ends_with_sentinel(&self) -> bool {
+        false
+    }
+
     fn topics(&self) -> BoxFuture<'_, Result<Vec<String>, String>> {
         topic::all(&self.bootstrap).boxed()
     }

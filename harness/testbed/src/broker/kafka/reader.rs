@@ -2,10 +2,11 @@
 
 use super::client::{consumer, ends_reading};
 use super::wire::KafkaRecord;
-use crate::broker::{From, Next, Offsets, OnTopic, Reader, Visible};
+use crate::broker::{From, KnownEnds, Next, Offsets, OnTopic, Reader, Visible};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
+use relays::signal::monotonic_ns;
 use std::time::Duration;
 
 pub(super) struct KafkaReader(BaseConsumer);
@@ -83,17 +84,19 @@ impl Reader for KafkaReader {
         topic: &str,
         partitions: i32,
         within: Duration,
-    ) -> Result<Offsets, String> {
+    ) -> Result<KnownEnds, String> {
         let mut asked = TopicPartitionList::with_capacity(usize::try_from(partitions).unwrap_or(0));
         for partition in 0..partitions {
             asked
                 .add_partition_offset(topic, partition, Offset::End)
                 .map_err(|e| e.to_string())?;
         }
+        let asked_ns = monotonic_ns();
         let told = self
             .0
             .offsets_for_times(asked, within)
             .map_err(|e| e.to_string())?;
+        let told_ns = monotonic_ns();
         let mut ends = Offsets::new();
         for element in told.elements() {
             element.error().map_err(|e| e.to_string())?;
@@ -102,7 +105,7 @@ impl Reader for KafkaReader {
             };
             ends.insert(element.partition(), end);
         }
-        Ok(ends)
+        Ok(KnownEnds::midway(ends, asked_ns, told_ns))
     }
 
     fn topics(&self, within: Duration) -> Result<Vec<(String, Vec<i32>)>, String> {

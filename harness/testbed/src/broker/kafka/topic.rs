@@ -240,6 +240,11 @@ impl Topic for KafkaTopic {
         self.shut(identity, within).boxed()
     }
 
+    /// Kafka says nothing of that.
+    fn held_up(&self) -> BoxFuture<'_, Option<String>> {
+        async { None }.boxed()
+    }
+
     fn length(&self) -> Result<Box<dyn Length>, String> {
         Ok(Box::new(Watermarks {
             reader: Arc::new(self.reader(Visible::All)?),

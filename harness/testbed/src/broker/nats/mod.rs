@@ -42,6 +42,11 @@ impl Broker for NatsBroker {
         Box::new(NatsTopic::new(&self.address, name, self.duplicate_window))
     }
 
+    /// The sentinel is one that it refused.
+    fn ends_with_sentinel(&self) -> bool {
+        false
+    }
+
     fn topics(&self) -> BoxFuture<'_, Result<Vec<String>, String>> {
         async {
             let context = client::connect(&self.address).await?;

@@ -3,8 +3,9 @@
 use super::client::connect;
 use super::feed::Feed;
 use super::topic;
-use crate::broker::{From, Next, Offsets, OnTopic, Reader};
+use crate::broker::{From, KnownEnds, Next, Offsets, OnTopic, Reader};
 use async_nats::jetstream::Context;
+use relays::signal::monotonic_ns;
 use std::future::{Future, poll_fn};
 use std::sync::OnceLock;
 use std::task::Poll;
@@ -122,9 +123,11 @@ impl Reader for NatsReader {
         Ok((lowest.cast_signed(), state.last_sequence.cast_signed()))
     }
 
-    fn ends_of_all(&self, topic: &str, _: i32, within: Duration) -> Result<Offsets, String> {
+    fn ends_of_all(&self, topic: &str, _: i32, within: Duration) -> Result<KnownEnds, String> {
+        let asked_ns = monotonic_ns();
         let (_, end) = self.ends(topic, 0, within)?;
-        Ok(Offsets::from([(0, end)]))
+        let ends = Offsets::from([(0, end)]);
+        Ok(KnownEnds::midway(ends, asked_ns, monotonic_ns()))
     }
 
     fn topics(&self, within: Duration) -> Result<Vec<(String, Vec<i32>)>, String> {

@@ -153,6 +153,11 @@ impl Topic for NatsTopic {
         self.shut(identity, within).boxed()
     }
 
+    /// NATS refuses what it cannot take, event by event.
+    fn held_up(&self) -> BoxFuture<'_, Option<String>> {
+        async { None }.boxed()
+    }
+
     fn length(&self) -> Result<Box<dyn Length>, String> {
         Ok(Box::new(Sequences {
             context: OnceCell::new(),

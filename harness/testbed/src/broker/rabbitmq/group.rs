@@ -5,7 +5,7 @@ use super::topic::EVERYTHING;
 use crate::broker::{ConsumerGroup, GroupProgress};
 use relays::amqp::{Reply, request};
 use relays::config::{GroupQueues, QueueKind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Each queue of a hashed exchange gets as many keys as any other one.
@@ -37,9 +37,10 @@ impl GroupLayout {
 
     /// Makes its queues, each of this kind, and has them get what is published to the topic.
     pub(super) fn make(&self, kind: QueueKind) -> Result<(), String> {
-        let mut session = StreamSession::open(&self.address, ADMIN_TIMEOUT)?;
+        let until = Instant::now() + ADMIN_TIMEOUT;
+        let mut session = StreamSession::open(&self.address, until)?;
         let mut ask = |question: Question<'_>, answer| {
-            let answered = session.ask(question, answer, ADMIN_TIMEOUT);
+            let answered = session.ask(question, answer, until);
             answered.map(|_| ())
         };
         if self.is_hashed {
@@ -69,25 +70,27 @@ impl GroupLayout {
     }
 
     pub(super) fn remove(&self) -> Result<(), String> {
-        let mut session = StreamSession::open(&self.address, ADMIN_TIMEOUT)?;
+        let until = Instant::now() + ADMIN_TIMEOUT;
+        let mut session = StreamSession::open(&self.address, until)?;
         if self.is_hashed {
             let gone = |out: &mut Vec<u8>| request::delete_exchange(out, &self.name);
-            session.ask(&gone, Reply::ExchangeDeleted, ADMIN_TIMEOUT)?;
+            session.ask(&gone, Reply::ExchangeDeleted, until)?;
         }
         for queue in &self.queues {
             let gone = |out: &mut Vec<u8>| request::delete_queue(out, queue);
-            session.ask(&gone, Reply::QueueDeleted, ADMIN_TIMEOUT)?;
+            session.ask(&gone, Reply::QueueDeleted, until)?;
         }
         Ok(())
     }
 
     /// Asks each queue what is left in it.
     pub(super) fn progress(&self) -> Result<GroupProgress, String> {
-        let mut session = StreamSession::open(&self.address, ADMIN_TIMEOUT)?;
+        let until = Instant::now() + ADMIN_TIMEOUT;
+        let mut session = StreamSession::open(&self.address, until)?;
         let (mut waiting, mut members) = (0, 0);
         for queue in &self.queues {
             let asked = |out: &mut Vec<u8>| request::ask_for_queue(out, queue);
-            let answer = session.ask(&asked, Reply::QUEUE_DECLARED, ADMIN_TIMEOUT)?;
+            let answer = session.ask(&asked, Reply::QUEUE_DECLARED, until)?;
             if let Reply::QueueDeclared(depth) = answer {
                 waiting += u64::from(depth.waiting);
                 members += depth.consumers;

@@ -2,13 +2,17 @@
 //! a queue that is a log, from which the referee reads by offset as often as it likes. It is partition 0, the only one.
 //!
 //! The first record of each stream is the harness's own, so that the end of a stream can always be asked for
-//! ([`session::StreamSession::end`]); it is never shown.
+//! ([`tail::StreamTail`]); it is never shown.
 
 mod group;
 mod reader;
 mod session;
+mod tail;
+#[cfg(test)]
+mod tests;
 mod topic;
 mod wire;
+mod witness;
 
 use super::{Broker, ConsumerGroup, GroupProgress, Reader, Topic, Visible};
 use futures::FutureExt;
@@ -51,6 +55,11 @@ impl Broker for RabbitMqBroker {
 
     fn topic(&self, name: &str, _partitions: i32) -> Box<dyn Topic> {
         Box::new(RabbitMqTopic::new(&self.address, name))
+    }
+
+    /// It is appended to the stream, behind everything that was routed there.
+    fn ends_with_sentinel(&self) -> bool {
+        true
     }
 
     /// AMQP has no question for all exchanges: none is named, so events that went elsewhere are not looked for.

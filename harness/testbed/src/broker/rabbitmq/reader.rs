@@ -1,9 +1,10 @@
 //! Streams read by offset. A connection that is lost is made anew, and reading goes on where it was.
 
 use super::session::StreamSession;
+use super::tail::{KnownEnd, StreamTail};
 use super::wire::{self, RabbitMqRecord};
 use super::{BIRTH_KEY, OWN_KEY};
-use crate::broker::{From, Next, Offsets, OnTopic, Reader};
+use crate::broker::{From, KnownEnds, Next, Offsets, OnTopic, Reader};
 use referee::envelope::Wire;
 use relays::amqp::request::{self, Argument};
 use relays::amqp::{Delivered, Heard};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 /// So many records may be on their way; acknowledging half of them asks for as many more.
 const PREFETCH: u16 = 2_000;
 const ACKNOWLEDGE_EVERY: u16 = PREFETCH / 2;
-/// Connecting, and each of its questions, takes no longer than this.
+/// Connecting, with all of its questions, takes no longer than this.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// A connection is tried again after this pause.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
@@ -35,7 +36,7 @@ pub(super) struct RabbitMqReader {
     /// Whether it was told already that nothing more is there.
     has_told_end: bool,
     /// Asks for ends, beside what is read.
-    asker: Mutex<Option<StreamSession>>,
+    tail: Mutex<StreamTail>,
 }
 
 /// What came of looking at what was heard.
@@ -53,16 +54,17 @@ impl RabbitMqReader {
             session: None,
             unacknowledged: 0,
             has_told_end: false,
-            asker: Mutex::new(None),
+            tail: Mutex::new(StreamTail::new(address)),
         }
     }
 
     /// Connects, and reads on with everything that is assigned.
     fn connect(&mut self) -> Result<(), String> {
-        let mut session = StreamSession::open(&self.address, ASK_WITHIN)?;
+        let until = Instant::now() + ASK_WITHIN;
+        let mut session = StreamSession::open(&self.address, until)?;
         for reading in &mut self.readings {
             let from = Argument::Integer(reading.next);
-            let consumer = session.consume(&reading.topic, from, PREFETCH, ASK_WITHIN)?;
+            let consumer = session.consume(&reading.topic, from, PREFETCH, until)?;
             reading.consumer = consumer.into_bytes();
         }
         self.unacknowledged = 0;
@@ -81,20 +83,9 @@ impl RabbitMqReader {
         }
     }
 
-    /// Asks over the connection that is there for that; one over which anything failed is not kept.
-    fn asking<T>(
-        &self,
-        within: Duration,
-        ask: impl FnOnce(&mut StreamSession) -> Result<T, String>,
-    ) -> Result<T, String> {
-        let mut kept = self.asker.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut session = match kept.take() {
-            Some(session) => session,
-            None => StreamSession::open(&self.address, within)?,
-        };
-        let answer = ask(&mut session)?;
-        *kept = Some(session);
-        Ok(answer)
+    fn end(&self, topic: &str, within: Duration) -> Result<KnownEnd, String> {
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.ask(topic, within)
     }
 
     fn look_at(
@@ -222,25 +213,18 @@ impl Reader for RabbitMqReader {
 
     fn ends(&self, topic: &str, partition: i32, within: Duration) -> Result<(i64, i64), String> {
         must_be_the_one(topic, partition)?;
-        self.asking(within, |session| {
-            let first = session.first(topic, within)?;
-            Ok((first, session.end(topic, within)?))
-        })
+        let until = Instant::now() + within;
+        let first = StreamSession::open(&self.address, until)?.first(topic, until)?;
+        let left = until.saturating_duration_since(Instant::now());
+        Ok((first, self.end(topic, left)?.offset))
     }
 
-    fn ends_of_all(
-        &self,
-        topic: &str,
-        partitions: i32,
-        within: Duration,
-    ) -> Result<Offsets, String> {
-        let mut ends = Offsets::new();
-        for partition in 0..partitions {
-            must_be_the_one(topic, partition)?;
-            let end = self.asking(within, |session| session.end(topic, within))?;
-            ends.insert(partition, end);
-        }
-        Ok(ends)
+    fn ends_of_all(&self, topic: &str, _: i32, within: Duration) -> Result<KnownEnds, String> {
+        let end = self.end(topic, within)?;
+        Ok(KnownEnds {
+            offsets: Offsets::from([(0, end.offset)]),
+            at_monotonic_ns: end.at_monotonic_ns,
+        })
     }
 
     fn topics(&self, _within: Duration) -> Result<Vec<(String, Vec<i32>)>, String> {

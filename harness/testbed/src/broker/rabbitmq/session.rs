@@ -7,9 +7,6 @@ use relays::amqp_session::{AmqpSession, silent};
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-/// So many records may be on their way to a question for an end.
-const TAIL: u16 = 1_000;
-
 pub(super) use relays::amqp_session::Question;
 
 /// An open connection with its channel.
@@ -34,10 +31,10 @@ impl DerefMut for StreamSession {
 }
 
 impl StreamSession {
-    /// Connects; an Err says why that was not possible within this time.
-    pub fn open(address: &str, within: Duration) -> Result<Self, String> {
+    /// Connects; an Err says why that was not possible by this time.
+    pub fn open(address: &str, until: Instant) -> Result<Self, String> {
         Ok(Self {
-            session: AmqpSession::open(address, "outbox-harness-referee", within)?,
+            session: AmqpSession::open(address, "outbox-harness-referee", until)?,
             consumers: 0,
         })
     }
@@ -49,65 +46,37 @@ impl StreamSession {
         topic: &str,
         from: Argument<'_>,
         prefetch: u16,
-        within: Duration,
+        until: Instant,
     ) -> Result<String, String> {
         self.consumers += 1;
         let (queue, consumer) = (stream_of(topic), self.consumers.to_string());
         let limited = |out: &mut Vec<u8>| request::set_prefetch(out, prefetch);
-        self.ask(&limited, Reply::PrefetchSet, within)?;
+        self.ask(&limited, Reply::PrefetchSet, until)?;
         let consumed = |out: &mut Vec<u8>| request::consume(out, &queue, &consumer, from);
-        self.ask(&consumed, Reply::Consuming, within)?;
+        self.ask(&consumed, Reply::Consuming, until)?;
         Ok(consumer)
     }
 
     /// Ends a consumer; what is still on its way to it goes nowhere.
-    fn end_consumer(&mut self, consumer: &str, within: Duration) -> Result<(), String> {
+    pub fn end_consumer(&mut self, consumer: &str, until: Instant) -> Result<(), String> {
         let ended = |out: &mut Vec<u8>| request::end_consumer(out, consumer);
-        self.ask(&ended, Reply::ConsumerEnded, within)?;
+        self.ask(&ended, Reply::ConsumerEnded, until)?;
         while self.take_heard().is_some() {}
         Ok(())
     }
 
     /// Returns the offset of the first record of a stream, which has one at least.
-    pub fn first(&mut self, topic: &str, within: Duration) -> Result<i64, String> {
-        let consumer = self.consume(topic, Argument::Text("first"), 1, within)?;
-        let first = self.next_delivered(within)?;
-        self.end_consumer(&consumer, within)?;
+    pub fn first(&mut self, topic: &str, until: Instant) -> Result<i64, String> {
+        let consumer = self.consume(topic, Argument::Text("first"), 1, until)?;
+        let first = self.next_delivered(until)?;
+        self.end_consumer(&consumer, until)?;
         wire::offset(&first)
     }
 
-    /// Returns the offset that is one past the last record of a stream, which has one at least.
-    ///
-    /// RabbitMQ has no question for that. But to acknowledge a record makes it send, at once, what else there is, and a
-    /// question on the same channel is answered after that: so what came before the answer is all there is.
-    pub fn end(&mut self, topic: &str, within: Duration) -> Result<i64, String> {
-        let consumer = self.consume(topic, Argument::Text("last"), TAIL, within)?;
-        let mut last = self.next_delivered(within)?;
+    /// Waits until a record is delivered.
+    pub fn next_delivered(&mut self, until: Instant) -> Result<Delivered, String> {
         loop {
-            let tag = last.tag;
-            self.say(&|out| request::acknowledge(out, tag))?;
-            let asked = |out: &mut Vec<u8>| request::set_prefetch(out, TAIL);
-            self.ask(&asked, Reply::PrefetchSet, within)?;
-            let mut came = 0;
-            while let Some(heard) = self.take_heard() {
-                if let Heard::Delivered(delivered) = heard {
-                    last = delivered;
-                    came += 1;
-                }
-            }
-            // As many as may be on their way: there may be more.
-            if came < TAIL {
-                break;
-            }
-        }
-        self.end_consumer(&consumer, within)?;
-        Ok(wire::offset(&last)? + 1)
-    }
-
-    fn next_delivered(&mut self, within: Duration) -> Result<Delivered, String> {
-        let until = Instant::now() + within;
-        loop {
-            match self.hear_by(until)?.ok_or_else(|| silent(within))? {
+            match self.hear_by(until)?.ok_or_else(silent)? {
                 Heard::Delivered(delivered) => return Ok(delivered),
                 Heard::Reply(_)
                 | Heard::Confirmed { .. }
@@ -116,5 +85,18 @@ impl StreamSession {
                 | Heard::Unblocked => {}
             }
         }
+    }
+
+    /// Returns the records that were delivered while something else was waited for.
+    pub fn delivered_meanwhile(&mut self) -> impl Iterator<Item = Delivered> {
+        let heard = std::iter::from_fn(move || self.take_heard());
+        heard.filter_map(|heard| match heard {
+            Heard::Delivered(delivered) => Some(delivered),
+            Heard::Reply(_)
+            | Heard::Confirmed { .. }
+            | Heard::Returned(_)
+            | Heard::Blocked(_)
+            | Heard::Unblocked => None,
+        })
     }
 }

@@ -2,6 +2,8 @@
 //! fence, deleted after it.
 
 use super::session::StreamSession;
+use super::tail::StreamTail;
+use super::witness::Witness;
 use super::{BIRTH_KEY, OWN_KEY, stream_of};
 use crate::broker::{Length, Topic};
 use crate::event::SENTINEL_KEY;
@@ -24,6 +26,7 @@ pub(super) const EVERYTHING: &str = "#";
 pub(super) struct RabbitMqTopic {
     address: String,
     name: String,
+    witness: Arc<Witness>,
 }
 
 impl RabbitMqTopic {
@@ -32,16 +35,16 @@ impl RabbitMqTopic {
         Self {
             address: address.to_owned(),
             name: name.to_owned(),
+            witness: Arc::default(),
         }
     }
 
     fn make(&self) -> Result<(), String> {
         let (name, stream) = (&self.name, stream_of(&self.name));
-        let mut session = self.session(ADMIN_TIMEOUT)?;
-        let mut ask = |question: super::session::Question<'_>, answer| {
-            let answered = session.ask(question, answer, ADMIN_TIMEOUT);
-            answered.map(|_| ())
-        };
+        let until = Instant::now() + ADMIN_TIMEOUT;
+        let mut session = self.session(until)?;
+        let mut ask =
+            |question: super::session::Question<'_>, answer| session.ask(question, answer, until);
         // A stream keeps everything for ever unless it is told otherwise.
         ask(
             &|out| request::declare_exchange(out, name),
@@ -55,7 +58,8 @@ impl RabbitMqTopic {
             &|out| request::bind(out, &stream, name, EVERYTHING),
             Reply::QueueBound,
         )?;
-        self.append(&mut session, BIRTH_KEY, "", Instant::now() + ADMIN_TIMEOUT)
+        self.append(&mut session, BIRTH_KEY, "", until)?;
+        self.witness.listen(&self.address)
     }
 
     /// Appends a record of the harness's own to the stream, around the exchange, and waits until it is there.
@@ -67,7 +71,7 @@ impl RabbitMqTopic {
         until: Instant,
     ) -> Result<(), String> {
         let stream = stream_of(&self.name);
-        session.ask(&request::select_confirms, Reply::ConfirmsOn, ADMIN_TIMEOUT)?;
+        session.ask(&request::select_confirms, Reply::ConfirmsOn, until)?;
         session.say(&|out| {
             request::publish(
                 out,
@@ -81,6 +85,7 @@ impl RabbitMqTopic {
                 },
             )
         })?;
+        let mut blocked = String::new();
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match session.hear(left)? {
@@ -91,10 +96,17 @@ impl RabbitMqTopic {
                 Some(Heard::Returned(returned)) => {
                     return Err(format!("stream {stream} is gone: {}", returned.text));
                 }
-                Some(
-                    Heard::Reply(_) | Heard::Delivered(_) | Heard::Blocked(_) | Heard::Unblocked,
-                ) => {}
-                None => return Err(format!("stream {stream} did not confirm a record in time")),
+                Some(Heard::Blocked(why)) => {
+                    self.witness.heard(&why);
+                    blocked = format!(": the broker takes nothing from whoever publishes ({why})");
+                }
+                Some(Heard::Unblocked) => blocked.clear(),
+                Some(Heard::Reply(_) | Heard::Delivered(_)) => {}
+                None => {
+                    return Err(format!(
+                        "stream {stream} did not confirm a record in time{blocked}"
+                    ));
+                }
             }
         }
     }
@@ -113,27 +125,27 @@ impl RabbitMqTopic {
     }
 
     fn try_shut(&self, identity: &Identity, until: Instant) -> Result<(), String> {
-        let within = until.saturating_duration_since(Instant::now());
-        let mut session = self.session(within)?;
+        let mut session = self.session(until)?;
         let gone = |out: &mut Vec<u8>| request::delete_exchange(out, &self.name);
-        session.ask(&gone, Reply::ExchangeDeleted, within)?;
+        session.ask(&gone, Reply::ExchangeDeleted, until)?;
         self.append(&mut session, SENTINEL_KEY, &identity.sentinel_mark(), until)
     }
 
     fn remove(&self) -> Result<(), String> {
-        let mut session = self.session(ADMIN_TIMEOUT)?;
+        let until = Instant::now() + ADMIN_TIMEOUT;
+        let mut session = self.session(until)?;
         let exchange = |out: &mut Vec<u8>| request::delete_exchange(out, &self.name);
-        session.ask(&exchange, Reply::ExchangeDeleted, ADMIN_TIMEOUT)?;
+        session.ask(&exchange, Reply::ExchangeDeleted, until)?;
         // The queue of the name is the one that publishers make.
         for queue in [stream_of(&self.name), self.name.clone()] {
             let deleted = |out: &mut Vec<u8>| request::delete_queue(out, &queue);
-            session.ask(&deleted, Reply::QueueDeleted, ADMIN_TIMEOUT)?;
+            session.ask(&deleted, Reply::QueueDeleted, until)?;
         }
         Ok(())
     }
 
-    fn session(&self, within: Duration) -> Result<StreamSession, String> {
-        StreamSession::open(&self.address, within)
+    fn session(&self, until: Instant) -> Result<StreamSession, String> {
+        StreamSession::open(&self.address, until)
     }
 
     fn failed(&self, doing: &str, reason: &str) -> String {
@@ -167,9 +179,9 @@ impl Topic for RabbitMqTopic {
 
     fn is_empty(&self) -> BoxFuture<'_, Result<bool, String>> {
         self.blocking("asking for the length of", |this| {
-            let mut session = this.session(ADMIN_TIMEOUT)?;
+            let end = StreamTail::new(&this.address).ask(&this.name, ADMIN_TIMEOUT)?;
             // The one that each has from its beginning is the harness's own.
-            Ok(session.end(&this.name, ADMIN_TIMEOUT)? <= 1)
+            Ok(end.offset <= 1)
         })
         .boxed()
     }
@@ -184,10 +196,14 @@ impl Topic for RabbitMqTopic {
             .boxed()
     }
 
+    fn held_up(&self) -> BoxFuture<'_, Option<String>> {
+        async { self.witness.told() }.boxed()
+    }
+
     fn length(&self) -> Result<Box<dyn Length>, String> {
         Ok(Box::new(StreamLength {
+            tail: Arc::new(Mutex::new(StreamTail::new(&self.address))),
             topic: self.clone(),
-            session: Arc::default(),
         }))
     }
 }
@@ -195,22 +211,17 @@ impl Topic for RabbitMqTopic {
 /// The length of a stream by its ends, the harness's own records included.
 struct StreamLength {
     topic: RabbitMqTopic,
-    session: Arc<Mutex<Option<StreamSession>>>,
+    tail: Arc<Mutex<StreamTail>>,
 }
 
 impl Length for StreamLength {
     fn records(&self) -> BoxFuture<'_, Result<u64, String>> {
-        let session = Arc::clone(&self.session);
+        let tail = Arc::clone(&self.tail);
         self.topic
             .blocking("asking for the length of", move |topic| {
-                let mut kept = session.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut session = match kept.take() {
-                    Some(session) => session,
-                    None => topic.session(ADMIN_TIMEOUT)?,
-                };
-                let end = session.end(&topic.name, ADMIN_TIMEOUT)?;
-                *kept = Some(session);
-                Ok(end.unsigned_abs())
+                let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+                let end = tail.ask(&topic.name, ADMIN_TIMEOUT)?;
+                Ok(end.offset.unsigned_abs())
             })
             .boxed()
     }

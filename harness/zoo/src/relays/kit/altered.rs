@@ -2,7 +2,7 @@
 
 use super::Entry;
 use super::ledger::Ledger;
-use relays::KafkaPublisher;
+use relays::AnyPublisher;
 use relays::config::{RelayConfig, SourceConfig};
 use relays::pump;
 use relays::source::cdc::CdcSource;
@@ -18,7 +18,7 @@ pub fn relay(
     config: RelayConfig,
     alter: impl FnMut(Vec<Entry>) -> Vec<Entry>,
 ) -> Result<(), String> {
-    let publisher = KafkaPublisher::new(config.broker.kafka()?.clone());
+    let publisher = AnyPublisher::new(config.broker.clone());
     let postgres = config.database.postgres()?.clone();
     match config.source {
         SourceConfig::Binlog => Err("expected: a source in PostgreSQL".to_owned()),

@@ -1,5 +1,5 @@
 //! What the broken relays are made of: the honest relay with its events altered on the way
-//! ([`altered`], [`sifted`]), or a naive one of rows ([`outbox`]) and a producer ([`broker`]).
+//! ([`altered`], [`sifted`]), or a naive one of rows ([`outbox`]) and a producer ([`broker`], [`rabbit`]).
 
 pub mod aftermath;
 pub mod altered;
@@ -9,6 +9,7 @@ mod ledger;
 mod life;
 pub mod offset;
 pub mod outbox;
+pub mod rabbit;
 pub mod reporting;
 pub mod sifted;
 

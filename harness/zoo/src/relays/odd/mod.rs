@@ -13,7 +13,7 @@ mod reserialises;
 mod restarts;
 mod shuffles;
 
-use super::RelayMain;
+use super::{RelayMain, unbound};
 
 /// Returns the odd relay of this name; `None` where there is none.
 pub fn find(oddity: &str) -> Option<RelayMain> {
@@ -30,6 +30,7 @@ pub fn find(oddity: &str) -> Option<RelayMain> {
         "snappy" => compresses::snappy,
         "reserialises" => reserialises::run,
         "restarts" => restarts::run,
+        "heeds-returns" => unbound::heeds_returns,
         _ => return None,
     };
     Some(run)
