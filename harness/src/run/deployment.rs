@@ -154,13 +154,13 @@ impl Deployment<'_> {
                 Link::Orders(server @ (Server::Postgres | Server::Redis)) => {
                     let own = match server {
                         Server::Redis => &to_redis,
-                        Server::Postgres | Server::Broker(_) => &to_postgres,
+                        Server::Postgres | Server::Broker(_) | Server::KafkaNode(_) => &to_postgres,
                     };
                     route.listen.clone_from(own);
                     route.connect.clone_from(own);
                     continue;
                 }
-                Link::Orders(Server::Broker(_)) => *link,
+                Link::Orders(Server::Broker(_) | Server::KafkaNode(_)) => *link,
                 Link::Relay(_, server) => Link::Relay(way_of(index)?, *server),
             };
             let found = self.stack.info().routes.get(&way);

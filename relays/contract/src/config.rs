@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+mod kafka;
 mod nats;
 
+pub use kafka::{Acks, KafkaTarget};
 pub use nats::{NatsTarget, nats_stream, nats_subjects};
 
 /// This says how to reach PostgreSQL, and which schema belongs to this strategy.
@@ -60,17 +62,6 @@ pub struct TraceTarget {
     pub folder: PathBuf,
     /// All lives of the process together write at most so many bytes.
     pub max_bytes: u64,
-}
-
-/// This says how to reach Kafka, and which topic belongs to this strategy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KafkaTarget {
-    /// Clients bootstrap from this `host:port`; it is the proxied listener's where the link is proxied.
-    pub bootstrap: String,
-    /// The events go to this topic.
-    pub topic: String,
-    /// This is the producer's `linger.ms`, in milliseconds.
-    pub linger_ms: f64,
 }
 
 /// This says how to reach a broker, and what there belongs to this strategy: of each system, what its clients need.

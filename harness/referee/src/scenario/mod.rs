@@ -11,6 +11,7 @@ mod expectations;
 pub mod explain;
 pub mod fault_kind;
 mod faults;
+mod kafka_node;
 pub mod keys;
 pub mod limits;
 mod load;
@@ -32,18 +33,19 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
-pub use brokers::{BrokerChoice, NatsSettings};
+pub use brokers::{BrokerChoice, KafkaSettings, NatsSettings};
 pub use cache::Cache;
 pub use consumer::{Consumer, ConsumerExpectations};
 pub use consumer_name::ConsumerName;
 pub use cost::{COSTS, CostInfo, CostKind};
 pub use fault_kind::{FaultKind, Stream, Toxic};
+pub use kafka_node::{KafkaNode, KafkaRole};
 pub use load::load;
 pub use metric::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
 pub use parse::{LoadedScenario, parse};
 pub use server::{Link, Server};
 pub use source::{Problem, ScenarioError};
-pub use stack::NatsSync;
+pub use stack::{KafkaCluster, NatsSync};
 pub use target::Target;
 pub use topology::{Instance, Publisher, Topology, is_of_kind};
 pub use trigger::Trigger;
@@ -100,6 +102,9 @@ pub struct StackSettings {
     /// When what a NATS server acknowledges is on its disk.
     #[serde(default)]
     pub nats_sync: NatsSync,
+    /// What its Kafka is like.
+    #[serde(default)]
+    pub kafka: KafkaCluster,
 }
 
 impl StackSettings {
@@ -127,6 +132,10 @@ impl StackSettings {
                 nats_sync: NatsSync::Always,
                 ..
             } => Some("nats_sync_interval"),
+            Self {
+                kafka: KafkaCluster { brokers: 2.., .. },
+                ..
+            } => Some("kafka"),
             Self { .. } => None,
         }
     }
@@ -318,6 +327,7 @@ impl Strategy {
         Topology {
             relays: relays.min(Instance::MOST as u8),
             broker: self.broker.kind(),
+            kafka_brokers: self.broker.kafka_brokers(),
             has_cache: self.cache.is_some(),
             relay_invalidates: self.cache.is_some_and(|cache| cache.mode.is_of_relay()),
             ..kind
@@ -423,6 +433,7 @@ impl StrategyKind {
             reads_log,
             tells_pending,
             broker: BrokerKind::Kafka,
+            kafka_brokers: 1,
             has_cache: false,
             relay_invalidates: false,
         };
@@ -434,6 +445,7 @@ impl StrategyKind {
                 reads_log: false,
                 tells_pending: true,
                 broker: BrokerKind::Kafka,
+                kafka_brokers: 1,
                 has_cache: false,
                 relay_invalidates: false,
             },

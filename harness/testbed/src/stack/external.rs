@@ -206,6 +206,14 @@ impl ExternalStack {
                 kind.title(),
                 link.name()
             )),
+            // It is one Kafka, however many brokers that is.
+            Server::KafkaNode(_) => Err(format!(
+                "a stack that runs already has one way to all brokers of Kafka: name it [link.\"{}\"]",
+                Link::to(Server::KAFKA)
+                    .into_iter()
+                    .find(|way| way.client() == link.client() && !way.server().is_node())
+                    .map_or("relay->kafka", Link::name)
+            )),
             Server::Postgres => self.check_postgres_route(route).await,
             Server::Redis => {
                 let version = redis_client::version(&route.connect).await;
@@ -345,6 +353,8 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
         None => None,
     };
     Ok(StackInfo {
+        kafka_nodes: BTreeMap::new(),
+        kafka_replicas: 1,
         provider: "external".into(),
         postgres,
         // Its folder is not in the description, and may not be on this machine.

@@ -195,7 +195,7 @@ pub(super) fn read(
     let (cache, cache_span) = cached.unzip();
     let broker = match info.any_broker {
         true => brokers::read(&mut s),
-        false => Some(BrokerChoice::Kafka),
+        false => Some(BrokerChoice::default()),
     };
     if let (Some(entry), Some(timeout)) = (
         linger_entry,

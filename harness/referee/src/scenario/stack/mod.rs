@@ -1,14 +1,17 @@
 //! `[stack]`: what the servers of a local stack are to be like.
 
+pub(super) mod kafka;
+
 use super::StackSettings;
 use super::keys::{KeyInfo, Shape};
 use super::limits;
 use super::section::Section;
+pub use kafka::KafkaCluster;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// These are the keys that `[stack]` can have.
-pub(super) const KEYS: [KeyInfo; 4] = [
+pub(super) const KEYS: [KeyInfo; 5] = [
     KeyInfo::usually(
         "synchronous_standby",
         Shape::Flag,
@@ -38,6 +41,12 @@ pub(super) const KEYS: [KeyInfo; 4] = [
         Shape::Word(sync_words),
         "\"2m\"",
         "when what a NATS server acknowledges is on its disk: within two minutes, as it has it by itself, or before it is acknowledged (local stack only)",
+    ),
+    KeyInfo::optional(
+        "kafka",
+        Shape::Table,
+        "one broker",
+        "of how many brokers Kafka is, and how topics are replicated (local stack only)",
     ),
 ];
 
@@ -92,11 +101,13 @@ pub(super) fn read(mut s: Section<'_>) -> StackSettings {
     });
     let syncs = NatsSync::ALL.map(|sync| (sync.name(), sync));
     let sync = s.get("nats_sync_interval").and_then(|e| s.word(e, &syncs));
+    let kafka = s.get("kafka").and_then(|e| kafka::read(e, s.problems()));
     s.finish();
     StackSettings {
         synchronous_standby: standby.unwrap_or_default(),
         max_slot_wal_keep_bytes: kept,
         autovacuum_naptime_s: naptime,
         nats_sync: sync.unwrap_or_default(),
+        kafka: kafka.unwrap_or_default(),
     }
 }
