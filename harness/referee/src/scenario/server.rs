@@ -265,10 +265,10 @@ impl Link {
         }
     }
 
-    /// Returns every link that ends at this server, or at one of its brokers.
+    /// Returns every link that ends at this server, and not at one of its brokers.
     pub fn to(server: Server) -> Vec<Link> {
-        let (all, ends) = (Self::ALL.into_iter(), server.and_nodes());
-        all.filter(|link| ends.contains(&link.server())).collect()
+        let all = Self::ALL.into_iter();
+        all.filter(|link| link.server() == server).collect()
     }
 
     /// Returns it, and the ways to each broker where it leads to a Kafka of several: one of them is used, or the others.

@@ -81,7 +81,7 @@ impl Target {
         let all = Link::ALL.into_iter();
         match self {
             Self::Link(link) => link.and_nodes(),
-            Self::Side(server) => Link::to(server),
+            Self::Side(server) => server.and_nodes().into_iter().flat_map(Link::to).collect(),
             Self::Broker => all.filter(|link| link.server().is_broker()).collect(),
             Self::Process(_) | Self::KafkaRole(_) => Vec::new(),
         }

@@ -211,7 +211,7 @@ impl ExternalStack {
                 "a stack that runs already has one way to all brokers of Kafka: name it [link.\"{}\"]",
                 Link::to(Server::KAFKA)
                     .into_iter()
-                    .find(|way| way.client() == link.client() && !way.server().is_node())
+                    .find(|way| way.client() == link.client())
                     .map_or("relay->kafka", Link::name)
             )),
             Server::Postgres => self.check_postgres_route(route).await,
