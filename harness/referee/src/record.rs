@@ -389,7 +389,8 @@ pub fn stack(environment: &BTreeMap<String, String>) -> record::Stack {
 /// Returns the servers that only some strategies use.
 fn others(environment: &BTreeMap<String, String>) -> Vec<record::OtherServer> {
     let servers = Server::ALL.into_iter();
-    let servers = servers.filter(|server| !matches!(*server, Server::POSTGRES | Server::KAFKA));
+    let servers = servers
+        .filter(|server| !matches!(*server, Server::POSTGRES | Server::KAFKA) && !server.is_node());
     let known = servers.filter_map(|server| {
         let of = |what: &str| environment.get(&format!("stack.{}.{what}", server.name()));
         Some(record::OtherServer {

@@ -329,7 +329,8 @@ impl Others {
 
 /// They are neither killed nor paused.
 fn server_fault(loaded: &LoadedScenario, others: Others) -> Option<String> {
-    let on_server = |target| matches!(target, Target::Process(Victim::Server(_)));
+    let is_server = |victim: &Victim| matches!(victim, Victim::Server(_));
+    let on_server = |target: Target| target.processes().iter().any(is_server);
     let (index, fault) = loaded
         .scenario
         .faults
@@ -354,9 +355,14 @@ fn server_fault(loaded: &LoadedScenario, others: Others) -> Option<String> {
 /// Nor are they set up anew.
 fn server_setting(loaded: &LoadedScenario, others: Others) -> Option<String> {
     let key = loaded.scenario.stack.own_server_key()?;
-    let (why, else_do) = match loaded.scenario.stack.synchronous_standby {
-        true => (others.of_commits, others.standby),
-        false => (
+    let stack = loaded.scenario.stack;
+    let (why, else_do) = match (stack.synchronous_standby, key) {
+        (true, _) => (others.of_commits, others.standby),
+        (false, "kafka") => (
+            "its Kafka is there already, of as many brokers as it is",
+            "",
+        ),
+        (false, _) => (
             "the limit would be that of every other slot of the server as well",
             "",
         ),

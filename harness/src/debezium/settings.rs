@@ -166,6 +166,7 @@ mod tests {
                 bootstrap: "127.0.0.1:9092".into(),
                 topic: "oh.x.debezium".into(),
                 linger_ms: 0.2,
+                acks: Default::default(),
             },
             heartbeat_topic: "oh.x.debezium.heartbeat".into(),
             slot: "oh_x_slot".into(),

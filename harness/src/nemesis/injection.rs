@@ -7,7 +7,8 @@ use super::{Announcement, FaultTargets};
 use crate::evidence::Subject;
 use crate::process::comeback::{self, Allowance, Comeback};
 use crate::process::{Child, Stop};
-use crate::scenario::{Fault, FaultKind, Instance, Link, Server, Target, Victim};
+use crate::scenario::{Fault, FaultKind, Instance, KafkaRole, Link, Server, Target, Victim};
+use crate::stack::leader_of;
 use std::time::Instant;
 use tokio::sync::{Mutex, watch};
 
@@ -16,8 +17,8 @@ use tokio::sync::{Mutex, watch};
 pub(super) enum Places {
     /// The fault works on these proxied links, which are those of its target that the strategy uses.
     Links(Vec<Link>),
-    /// The fault works on this process.
-    Process(Victim),
+    /// The fault works on those of these processes that have the role when it begins; without one, on all.
+    Processes(Vec<Victim>, Option<KafkaRole>),
 }
 
 /// This is the injection of one fault, made ready: everything it needs is there.
@@ -26,6 +27,8 @@ pub(super) struct Injection {
     /// Its toxics have this name: faults of one kind on one link must not share it.
     toxic_name: String,
     places: Places,
+    /// The processes that it hit, once it is injected.
+    hit: Mutex<Vec<Victim>>,
     /// The session that holds a snapshot, while one does. Whoever drops it ends it.
     snapshot: Mutex<Option<HeldSnapshot>>,
 }
@@ -33,15 +36,22 @@ pub(super) struct Injection {
 impl Injection {
     /// Checks that what the fault works on is there.
     pub fn new(index: u32, fault: &Fault, targets: &FaultTargets) -> Result<Self, String> {
-        let places = match fault.target {
-            Target::Process(victim) => {
-                if !targets.processes.contains_key(&victim) {
-                    return Err(not_ours(victim));
+        let role = match fault.target {
+            Target::KafkaRole(role) => Some(role),
+            Target::Process(_) | Target::Link(_) | Target::Side(_) | Target::Broker => None,
+        };
+        let places = match fault.target.is_of_processes() {
+            true => {
+                let victims = fault.target.processes_of(targets.strategy);
+                let mut all = victims.iter();
+                if let Some(victim) = all.find(|victim| !targets.processes.contains_key(victim)) {
+                    return Err(not_ours(*victim));
                 }
-                Places::Process(victim)
+                Places::Processes(victims, role)
             }
-            target => {
-                let links: Vec<Link> = target
+            false => {
+                let links: Vec<Link> = fault
+                    .target
                     .links()
                     .into_iter()
                     .filter(|l| targets.strategy.uses(*l))
@@ -56,17 +66,21 @@ impl Injection {
             kind: fault.kind,
             toxic_name: format!("fault-{index}-{}", fault.kind.name()),
             places,
+            hit: Mutex::default(),
             snapshot: Mutex::default(),
         })
     }
 
     /// Whether healing it is starting again what is under test.
     pub fn brings_back(&self) -> bool {
+        let is_under_test = |victim: &Victim| match victim {
+            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => true,
+            Victim::Server(_) => false,
+        };
         match (self.kind, &self.places) {
-            (
-                FaultKind::Kill | FaultKind::Restart,
-                Places::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)),
-            ) => true,
+            (FaultKind::Kill | FaultKind::Restart, Places::Processes(victims, _)) => {
+                victims.iter().any(is_under_test)
+            }
             (
                 FaultKind::Kill
                 | FaultKind::Restart
@@ -74,18 +88,28 @@ impl Injection {
                 | FaultKind::OldSnapshot
                 | FaultKind::Down
                 | FaultKind::Toxic { .. },
-                Places::Process(_) | Places::Links(_),
+                Places::Processes(..) | Places::Links(_),
             ) => false,
+        }
+    }
+
+    /// Returns the processes that it hit, where that is not clear from its target: some of several.
+    pub async fn hit(&self) -> Vec<Victim> {
+        match &self.places {
+            Places::Processes(victims, _) if victims.len() > 1 => self.hit.lock().await.clone(),
+            Places::Processes(..) | Places::Links(_) => Vec::new(),
         }
     }
 
     /// What is to be observed.
     pub fn subjects(&self, targets: &FaultTargets) -> Vec<Subject> {
         match &self.places {
-            Places::Process(victim) => {
-                let own = targets.processes.get(victim).cloned();
-                let own = own.map(Subject::Process).into_iter();
-                own.chain(relays_beside(*victim, targets)).collect()
+            Places::Processes(victims, _) => {
+                let own = victims.iter();
+                let own = own.filter_map(|victim| targets.processes.get(victim).cloned());
+                let beside = victims.iter();
+                let beside = beside.flat_map(|victim| relays_beside(*victim, targets));
+                own.map(Subject::Process).chain(beside).collect()
             }
             Places::Links(links) => {
                 let alone = match links.as_slice() {
@@ -132,10 +156,18 @@ impl Injection {
         links.iter().flat_map(of_link).collect()
     }
 
-    /// Injects it everywhere, or nowhere. In force only when read back.
+    /// Injects it everywhere, or nowhere; where one of several processes could not be hit, whoever heals everything heals
+    /// the others. In force only when read back.
     pub async fn inject(&self, targets: &FaultTargets, ledger: &Ledger) -> Result<(), String> {
         match &self.places {
-            Places::Process(victim) => self.inject_process(*victim, targets, ledger).await,
+            Places::Processes(victims, role) => {
+                let chosen = chosen(victims, *role, targets).await?;
+                self.hit.lock().await.clone_from(&chosen);
+                let all = chosen.iter();
+                // What is told to end takes its time, and may need the others for it.
+                let all = all.map(|victim| self.inject_process(*victim, targets, ledger));
+                first_error(futures::future::join_all(all).await)
+            }
             Places::Links(links) => {
                 for (done, link) in links.iter().enumerate() {
                     if let Err(e) = self.inject_link(*link, targets, ledger).await {
@@ -159,7 +191,13 @@ impl Injection {
         stop: &watch::Receiver<bool>,
     ) -> Result<(), String> {
         match &self.places {
-            Places::Process(victim) => self.heal_process(*victim, targets, ledger, stop).await,
+            Places::Processes(..) => {
+                let hit = self.hit.lock().await.clone();
+                let all = hit.iter();
+                // Several brokers of which most are dead start together, or not at all.
+                let all = all.map(|victim| self.heal_process(*victim, targets, ledger, stop));
+                first_error(futures::future::join_all(all).await)
+            }
             Places::Links(links) => {
                 let mut failures = Vec::new();
                 for link in links {
@@ -373,6 +411,29 @@ impl Injection {
         }
         Ok(())
     }
+}
+
+/// Returns those of several processes that have the role now; without one, all.
+async fn chosen(
+    victims: &[Victim],
+    role: Option<KafkaRole>,
+    targets: &FaultTargets,
+) -> Result<Vec<Victim>, String> {
+    let Some(role) = role else {
+        return Ok(victims.to_vec());
+    };
+    let leader = leader_of(&targets.brokers, &targets.topic).await?;
+    let leader = Victim::Server(Server::KafkaNode(leader));
+    let has_role = |victim: &Victim| match role {
+        KafkaRole::Leader => *victim == leader,
+        KafkaRole::Followers => *victim != leader,
+    };
+    Ok(victims.iter().copied().filter(has_role).collect())
+}
+
+/// Returns what came of several, all of which were waited for.
+fn first_error(results: Vec<Result<(), String>>) -> Result<(), String> {
+    results.into_iter().collect()
 }
 
 /// Starts a process under test until it works. That it does not, though nothing hinders it any more, is

@@ -218,6 +218,7 @@ impl Life {
         if let Some(id) = &self.fault.id {
             self.injections.note(id, injected_ns);
         }
+        self.note_hits(injection, injected_ns, lived).await;
         self.announce("injected", Some(Turn::Injected));
         observed.in_force().await;
         let until_ns = self.heals_at_ns(injected_ns);
@@ -247,6 +248,19 @@ impl Life {
             let after_ns = healed_ns.saturating_add(nanoseconds(needs(self.fault.kind).afterwards));
             self.stopped_before(after_ns).await;
         }
+    }
+
+    /// Notes which of several processes it hit.
+    async fn note_hits(&self, injection: &Injection, at_ns: i64, lived: &mut Lived) {
+        let hits = injection.hit().await;
+        let noted = hits.into_iter().map(|victim| Observation {
+            fault: self.index,
+            place: victim.name().to_owned(),
+            name: name::HIT.to_owned(),
+            at_ns,
+            value: 1.0,
+        });
+        lived.observations.extend(noted);
     }
 
     /// What the system itself reported of the fault while it was in force.
@@ -299,7 +313,7 @@ impl Life {
 fn failures_at(server: Server, signal: &Signal) -> Option<u64> {
     match (signal, server) {
         (Signal::DatabaseLost { .. }, Server::Database(_)) => Some(1),
-        (Signal::PublishFailed { count, .. }, Server::Broker(_))
+        (Signal::PublishFailed { count, .. }, Server::Broker(_) | Server::KafkaNode(_))
         | (Signal::InvalidationFailed { count, .. }, Server::Redis) => Some(*count),
         (
             Signal::DatabaseLost { .. }
@@ -309,7 +323,7 @@ fn failures_at(server: Server, signal: &Signal) -> Option<u64> {
             | Signal::DatabaseUp
             | Signal::PublishUp
             | Signal::Progress { .. },
-            Server::Database(_) | Server::Broker(_) | Server::Redis,
+            Server::Database(_) | Server::Broker(_) | Server::KafkaNode(_) | Server::Redis,
         ) => None,
     }
 }

@@ -19,16 +19,23 @@ pub async fn heal_all(targets: &FaultTargets) -> Result<(), String> {
         failures.extend(resume(child).await.err());
     }
     failures.extend(heal_proxies(targets).await.err());
-    let servers_first = |victim: &Victim| match victim {
-        Victim::Server(_) => 0,
-        Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => 1,
+    let is_server = |victim: &Victim| match victim {
+        Victim::Server(_) => true,
+        Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => false,
     };
-    let mut processes: Vec<(&Victim, &Child)> = targets.processes.iter().collect();
-    processes.sort_by_key(|(victim, _)| servers_first(victim));
-    for (_, child) in processes {
-        if was_killed(child, targets) {
-            failures.extend(child.restart().await.err().map(|e| e.to_string()));
-        }
+    let dead = targets.processes.iter();
+    let dead = dead.filter(|(_, child)| was_killed(child, targets));
+    let (servers, others): (Vec<_>, Vec<_>) = dead.partition(|(victim, _)| is_server(victim));
+    // Several brokers of which most are dead start together, or not at all.
+    let started = servers.into_iter().map(|(_, child)| child.restart());
+    let started = futures::future::join_all(started).await;
+    failures.extend(
+        started
+            .into_iter()
+            .filter_map(|r| Some(r.err()?.to_string())),
+    );
+    for (_, child) in others {
+        failures.extend(child.restart().await.err().map(|e| e.to_string()));
     }
     if failures.is_empty() {
         Ok(())

@@ -159,13 +159,15 @@ impl Deployment<'_> {
                 Link::Orders(server @ (Server::Database(_) | Server::Redis)) => {
                     let own = match server {
                         Server::Redis => &to_redis,
-                        Server::Database(_) | Server::Broker(_) => &to_database,
+                        Server::Database(_) | Server::Broker(_) | Server::KafkaNode(_) => {
+                            &to_database
+                        }
                     };
                     route.listen.clone_from(own);
                     route.connect.clone_from(own);
                     continue;
                 }
-                Link::Orders(Server::Broker(_)) | Link::Consumer(_) => *link,
+                Link::Orders(Server::Broker(_) | Server::KafkaNode(_)) | Link::Consumer(_) => *link,
                 Link::Relay(_, server) => Link::Relay(way_of(index)?, *server),
             };
             let found = self.stack.info().routes.get(&way);

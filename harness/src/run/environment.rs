@@ -1,8 +1,9 @@
 //! What a record says of the stack that it was made on.
 
 use super::strategies;
-use crate::scenario::{Scenario, Server};
+use crate::scenario::{BrokerChoice, Scenario, Server};
 use crate::stack::{Stack, StackInfo};
+use relays::config::Acks;
 use std::collections::BTreeMap;
 
 /// What the record says of the stack, as names and values, so that `check` can repeat it offline.
@@ -12,7 +13,21 @@ pub(super) fn of(stack: &Stack, scenario: &Scenario) -> BTreeMap<String, String>
         all.extend(strategies::of(strategy).describe(stack, &strategy.name));
     }
     all.extend(commit_modes(scenario, &all));
+    all.extend(other_acks(scenario));
     all
+}
+
+/// Says which strategies ask Kafka for less than all acknowledgements.
+fn other_acks(scenario: &Scenario) -> BTreeMap<String, String> {
+    let strategies = scenario.strategies.iter();
+    let others = strategies.filter_map(|strategy| match &strategy.broker {
+        BrokerChoice::Kafka(settings) if settings.acks != Acks::All => {
+            let name = format!("kafka_acks.{}", strategy.name);
+            Some((name, settings.acks.name().to_owned()))
+        }
+        BrokerChoice::Kafka(_) | BrokerChoice::RabbitMq { .. } | BrokerChoice::Nats(_) => None,
+    });
+    others.collect()
 }
 
 /// Says whose commits wait for the disk: the service's sessions are as the server is, a relay's as its strategy says.
@@ -69,6 +84,23 @@ pub(crate) fn servers(info: &StackInfo) -> BTreeMap<String, String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_a_strategy_with_acks_of_the_leader_alone_then_the_record_says_so_of_that_one() {
+        let text = r#"
+name = "acks"
+[workload]
+duration = "12s"
+[strategy.leader]
+kind = "polling"
+kafka = { acks = "1" }
+[strategy.all]
+kind = "polling"
+"#;
+        let scenario = crate::scenario::parse("acks.toml", text).unwrap();
+        let said = BTreeMap::from([("kafka_acks.leader".to_owned(), "1".to_owned())]);
+        assert_eq!(other_acks(&scenario), said);
+    }
 
     #[test]
     fn given_relays_of_both_modes_then_the_record_says_whose_commits_wait_for_the_disk() {

@@ -202,6 +202,7 @@ pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
         max_slot_wal_keep_bytes: scenario.stack.max_slot_wal_keep_bytes,
         autovacuum_naptime_s: scenario.stack.autovacuum_naptime_s,
         nats_sync: scenario.stack.nats_sync,
+        kafka: scenario.stack.kafka,
         servers: servers_of(scenario),
     }
 }
@@ -210,7 +211,7 @@ pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
 fn servers_of(scenario: &Scenario) -> BTreeSet<Server> {
     let others = Server::ALL
         .into_iter()
-        .filter(|server| *server != Server::POSTGRES);
+        .filter(|server| *server != Server::POSTGRES && !server.is_node());
     let used = |server: &Server| {
         let mut strategies = scenario.strategies.iter();
         strategies.any(|strategy| strategy.topology().has_server(*server))

@@ -150,7 +150,8 @@ pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunErr
         return Ok(());
     };
     let topic = format!("oh.{}.warm-up", stack.run_key().run);
-    let warmed = crate::stack::warm_up::warm_up(&kafka.address, &topic, lasts).await;
+    let place = (kafka.address.as_str(), stack.info().kafka_replicas);
+    let warmed = crate::stack::warm_up::warm_up(place, &topic, lasts).await;
     match warmed {
         Ok(()) => Ok(()),
         Err(e) => Err(match stack.failure().await {
@@ -166,12 +167,19 @@ pub(super) async fn keep(
     folder: &Path,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<(), RunError> {
-    if stack.info().kafka().is_none() {
+    let has_nodes = !stack.info().kafka_nodes.is_empty();
+    if stack.info().kafka().is_none() || has_nodes {
         for text in stack.keep().await? {
             reporter.event(Event::Note { text });
         }
-        let text =
-            "  run on it   not by --stack external, which takes a Kafka, and this one has none";
+        let text = match has_nodes {
+            true => {
+                "  run on it   not by --stack external, which takes a Kafka of one broker, and this one is of several"
+            }
+            false => {
+                "  run on it   not by --stack external, which takes a Kafka, and this one has none"
+            }
+        };
         reporter.event(Event::Note {
             text: text.to_owned(),
         });

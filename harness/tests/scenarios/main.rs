@@ -111,6 +111,21 @@ scenarios! {
         ran.only(&["naive"], 1, |c| vec![c.lost]);
         ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.reordered]);
     };
+    "kafka-leader.toml" given_kafka_leader_when_run_then_acks_of_all_replicas_alone_keep_what_was_acknowledged: |ran| {
+        ran.only(&["naive", "leader"], 50, |c| vec![c.lost]);
+        ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.false_rejection]);
+        // Followers and leader are all three, and each strategy has its own leader.
+        for strategy in ["naive", "leader", "polling", "cdc"] {
+            let faults = &ran.strategy(strategy).faults;
+            let hit = |fault: usize, node: &str| faults[fault].evidence.contains(node);
+            for node in ["kafka-server-1", "kafka-server-2", "kafka-server-3"] {
+                assert_ne!(hit(0, node), hit(1, node), "{node}: {faults:?}");
+            }
+        }
+    };
+    "kafka-broker.toml" given_kafka_broker_when_run_then_one_that_cannot_be_reached_is_waited_for_and_nothing_is_lost: |ran| {
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.reordered]);
+    };
     "nats-outage.toml" given_nats_outage_when_run_then_the_dual_write_alone_loses: |ran| {
         ran.only(&["naive"], 1, |c| vec![c.lost]);
         ran.only(&[], 0, |c| vec![c.undrained, c.phantom, c.reordered]);

@@ -7,6 +7,7 @@
 mod consumer;
 mod external;
 mod fence;
+mod kafka_brokers;
 mod local;
 mod mariadb;
 mod nats;

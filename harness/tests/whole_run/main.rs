@@ -21,6 +21,7 @@ mod foreign_service;
 mod instances;
 mod interruption;
 mod isolation;
+mod kafka_leader;
 mod moments;
 mod nats;
 #[path = "../shared/not_done.rs"]

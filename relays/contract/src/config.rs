@@ -12,9 +12,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 mod database;
+mod kafka;
 mod nats;
 
 pub use database::{DatabaseTarget, MariaDbTarget, PostgresTarget};
+pub use kafka::{Acks, KafkaTarget};
 pub use nats::{NatsTarget, nats_stream, nats_subjects};
 
 /// This says what of PostgreSQL a strategy has for itself.
@@ -48,17 +50,6 @@ pub struct TraceTarget {
     pub folder: PathBuf,
     /// All lives of the process together write at most so many bytes.
     pub max_bytes: u64,
-}
-
-/// This says how to reach Kafka, and which topic belongs to this strategy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KafkaTarget {
-    /// Clients bootstrap from this `host:port`; it is the proxied listener's where the link is proxied.
-    pub bootstrap: String,
-    /// The events go to this topic.
-    pub topic: String,
-    /// This is the producer's `linger.ms`, in milliseconds.
-    pub linger_ms: f64,
 }
 
 /// This says how to reach a broker, and what there belongs to this strategy: of each system, what its clients need.

@@ -5,7 +5,7 @@ use super::lack::{LOGS, Lack, lack};
 use super::trigger::never_fired;
 use crate::bite::name;
 use crate::history::{History, Observation};
-use crate::scenario::{Fault, Link, Server, Target, Topology, Victim};
+use crate::scenario::{Fault, Link, Server, Topology, Victim};
 
 /// A place is where a fault works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,15 +92,23 @@ impl<'h> Case<'h> {
 
     /// All places of the fault that this strategy has.
     pub fn places(&self) -> Vec<Place> {
-        match self.fault.target {
-            Target::Process(victim) => vec![Place::Process(victim)],
-            target => target
-                .links()
-                .into_iter()
-                .filter(|l| self.strategy.uses(*l))
-                .map(Place::Link)
-                .collect(),
+        if self.fault.target.is_of_processes() {
+            let could_be = self.fault.target.processes_of(self.strategy);
+            // Of several, the nemesis says which it was.
+            let several = could_be.len() > 1;
+            let hit = could_be.into_iter();
+            let hit = hit.filter(|victim| !several || self.was_hit(*victim));
+            return hit.map(Place::Process).collect();
         }
+        let links = self.fault.target.links().into_iter();
+        let used = links.filter(|l| self.strategy.uses(*l));
+        used.map(Place::Link).collect()
+    }
+
+    /// Whether this process was one of those that the fault hit.
+    fn was_hit(&self, victim: Victim) -> bool {
+        let mut hits = self.observations.iter().filter(|o| o.name == name::HIT);
+        hits.any(|o| o.place == victim.name())
     }
 
     /// Returns the values observed at one place in this part of the time line, in order of time.
@@ -141,6 +149,11 @@ impl<'h> Case<'h> {
         self.values(place, name, When::During).last().copied()
     }
 
+    /// The last value before the fault was injected.
+    pub fn last_before(&self, place: Place, name: &str) -> Option<f64> {
+        self.values(place, name, When::Before).last().copied()
+    }
+
     /// Returns the largest value observed; `None` if none was.
     pub fn largest(&self, place: Place, name: &str, when: When) -> Option<f64> {
         self.values(place, name, when).into_iter().reduce(f64::max)
@@ -164,7 +177,9 @@ impl<'h> Case<'h> {
     /// Whether what waits for a place is events on their way to the topic; requests otherwise.
     pub fn is_on_the_way_of_events(&self, place: Place) -> bool {
         match place {
-            Place::Link(Link::Orders(Server::Broker(_))) => !self.strategy.publishes_in_request(),
+            Place::Link(Link::Orders(Server::Broker(_) | Server::KafkaNode(_))) => {
+                !self.strategy.publishes_in_request()
+            }
             Place::Link(Link::Relay(..)) => true,
             Place::Link(Link::Orders(Server::Database(_) | Server::Redis) | Link::Consumer(_)) => {
                 false

@@ -8,6 +8,7 @@
 use super::PlaceEvidence;
 use super::case::{Case, Place, When, count};
 use super::lack::{IN_DOUBT, ITS_TURN, LOCAL, Lack, lack};
+use super::node;
 use crate::bite::name;
 use crate::scenario::{Instance, Target, Victim};
 
@@ -83,6 +84,9 @@ fn worked_before(case: &Case<'_>, hit: Instance) -> Result<(f64, f64), Lack> {
 pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
     let on_a_side = matches!(case.fault.target, Target::Side(_) | Target::Broker);
     let several = case.strategy.relays > 1;
+    if case.strategy.has_nodes() {
+        return node::idle_links(case);
+    }
     if !on_a_side || !several && !case.strategy.recovers() {
         return Vec::new();
     }

@@ -17,6 +17,7 @@ mod latency;
 mod limit_data;
 pub mod name;
 mod needs;
+mod node;
 #[cfg(test)]
 mod of_cache;
 mod old_snapshot;
@@ -37,7 +38,7 @@ use crate::scenario::{FaultKind, Strategy, Target, Toxic, Victim};
 use crate::view::strategy;
 use case::{Case, Place};
 use demand::Demand;
-use lack::{FITTING, Lack, STRONGER, lack};
+use lack::{FITTING, LOGS, Lack, STRONGER, lack};
 pub use needs::{LinkNeeds, LinkReading, Question};
 pub(crate) use trigger::{cut_short, fired_ns, fired_on};
 
@@ -72,7 +73,7 @@ pub fn bites(history: &History) -> Vec<Bite> {
                     "does not concern this strategy: {} has no {}",
                     whose(strategy, fault.target),
                     match fault.target {
-                        Target::Process(victim) => victim.name().to_owned(),
+                        target if target.is_of_processes() => target.name().to_owned(),
                         target => format!("link {}", target.name()),
                     }
                 )),
@@ -105,7 +106,7 @@ fn whose(strategy: &Strategy, lacking: Target) -> String {
     let of_relay = match lacking {
         Target::Process(victim) => matches!(victim, Victim::Relay(_)),
         Target::Link(link) => matches!(link.client(), Some(Victim::Relay(_))),
-        Target::Side(_) | Target::Broker => false,
+        Target::Side(_) | Target::Broker | Target::KafkaRole(_) => false,
     };
     match strategy.topology().relays {
         1 if of_relay => format!("a {kind} strategy with one relay"),
@@ -185,6 +186,9 @@ fn decide(case: &Case<'_>) -> PlaceEvidence {
         return Err(lack("toxicity 0 leaves every connection alone", STRONGER));
     }
     instances::needed(case)?;
+    if case.places().is_empty() {
+        return Err(lack("nothing says which process it hit", LOGS));
+    }
     let mut evidence = Vec::new();
     let mut missing = Vec::new();
     let idle = instances::standing_by(case);

@@ -4,7 +4,7 @@ use super::case::{Case, Place, When, count};
 use super::instances::taken_over;
 use super::lack::{ALONE, FITTING, LOAD, LONGER, Lack, lack};
 use super::unmet::of_cache;
-use super::{PlaceEvidence, consumer};
+use super::{PlaceEvidence, consumer, node};
 use crate::bite::name;
 use crate::scenario::{Server, Victim};
 
@@ -37,6 +37,7 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     }
     let effect = match (taken_over(case, victim)?, victim) {
         (Some(taken_over), _) => taken_over,
+        (None, Victim::Server(Server::KafkaNode(_))) => node::held_up(case)?,
         (None, Victim::REDIS) => of_cache(case).ok_or_else(|| {
             let what = "every thread was stopped, but no read and no invalidation felt it";
             lack(what, LOAD)
@@ -55,8 +56,9 @@ fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
     let events = match victim {
         Victim::Server(Server::Broker(_)) => !case.strategy.publishes_in_request(),
         Victim::Relay(_) => case.strategy.has_outbox,
+        // Of one of several brokers it tells nothing what waits: another takes its place.
         Victim::OrderService
-        | Victim::Server(Server::Database(_) | Server::Redis)
+        | Victim::Server(Server::Database(_) | Server::Redis | Server::KafkaNode(_))
         | Victim::Consumer(_) => false,
     };
     let waiting = match victim {

@@ -4,7 +4,7 @@ use super::case::{Case, count};
 use super::instances::taken_over;
 use super::lack::{LOAD, LOGS, Lack, ROOM, lack};
 use super::unmet::of_cache;
-use super::{PlaceEvidence, consumer};
+use super::{PlaceEvidence, consumer, node};
 use crate::history::{Life, ProcessEvent};
 use crate::scenario::{Server, Victim};
 
@@ -62,6 +62,7 @@ pub(super) fn judge(
             let waiting = waiting.map(|records| format!("{records} came to the topic meanwhile"));
             waiting.into_iter().collect()
         }
+        (None, Victim::Server(Server::KafkaNode(_))) => vec![node::held_up(case)?],
         (None, Victim::REDIS) => missed_cache(case, death),
         (None, _) => missed(case, victim, death),
     };
@@ -94,7 +95,7 @@ fn worked(
             let applied = consumer::applied_since(case, name, ready.at_ns);
             (applied > 0).then(|| format!("{} applied after", count(applied, "event")))
         }
-        Victim::Relay(_) | Victim::Server(Server::Broker(_)) => {
+        Victim::Relay(_) | Victim::Server(Server::Broker(_) | Server::KafkaNode(_)) => {
             let seen = case.demand.seen_since(ready.at_ns);
             (seen > 0).then(|| format!("{} first seen after", count(seen, "event")))
         }
@@ -155,6 +156,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
         }
         Victim::Server(Server::Broker(_))
         | Victim::REDIS
+        | Victim::Server(Server::KafkaNode(_))
         | Victim::Relay(_)
         | Victim::Consumer(_) => 0,
     };
@@ -165,7 +167,8 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     let delivers = match victim {
         Victim::Server(Server::Broker(_)) => !topology.publishes_in_request(),
         Victim::Relay(_) | Victim::OrderService => relays,
-        Victim::Server(Server::Database(_) | Server::Redis) | Victim::Consumer(_) => false,
+        Victim::Server(Server::Database(_) | Server::Redis | Server::KafkaNode(_))
+        | Victim::Consumer(_) => false,
     };
     let (on_its_way, waited) = if delivers {
         let (died, ready) = (death.at_ns, death.ready_ns);
@@ -182,7 +185,8 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     };
     let repeats = match victim {
         Victim::OrderService => relays,
-        Victim::Relay(_) | Victim::Server(Server::Database(_) | Server::Broker(_)) => true,
+        Victim::Relay(_)
+        | Victim::Server(Server::Database(_) | Server::Broker(_) | Server::KafkaNode(_)) => true,
         Victim::REDIS | Victim::Consumer(_) => false,
     };
     let again = match repeats {

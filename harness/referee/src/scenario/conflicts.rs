@@ -8,6 +8,7 @@ use super::units::show_duration;
 use super::{
     Consumer, Fault, FaultKind, Link, Server, Strategy, Target, Topology, Victim, Workload,
 };
+use contract::broker::BrokerKind;
 use contract::database::DatabaseKind;
 use std::ops::Range;
 use std::time::Duration;
@@ -45,8 +46,8 @@ pub(super) fn between_faults(faults: &[PlacedFault], problems: &Problems) {
 }
 
 fn conflict(a: &Fault, b: &Fault) -> Option<(String, String)> {
-    if let (Target::Process(x), Target::Process(y)) = (a.target, b.target) {
-        return (x == y && meet(a, b)).then(|| {
+    if a.target.is_of_processes() && b.target.is_of_processes() {
+        return (are_the_same(a.target, b.target) && meet(a, b)).then(|| {
             (
                 format!("{} meets {}", b.describe(), a.describe()),
                 "a process is killed, restarted or paused by one fault at a time: leave a gap between them"
@@ -61,16 +62,35 @@ fn conflict(a: &Fault, b: &Fault) -> Option<(String, String)> {
         .or_else(|| swallowed(b, a))
 }
 
+/// Whether two targets that are processes are certainly one process, or have one. Which of several brokers leads is known
+/// when a fault begins, and that may be one that another fault names.
+fn are_the_same(a: Target, b: Target) -> bool {
+    let role = |target| match target {
+        Target::KafkaRole(role) => Some(role),
+        Target::Process(_) | Target::Link(_) | Target::Side(_) | Target::Broker => None,
+    };
+    let all = Target::Process(Victim::KAFKA);
+    match (role(a), role(b)) {
+        (Some(x), Some(y)) => x == y,
+        (Some(_), None) => b == all,
+        (None, Some(_)) => a == all,
+        (None, None) => {
+            let of_b = b.processes();
+            a.processes().iter().any(|victim| of_b.contains(victim))
+        }
+    }
+}
+
 /// Toxiproxy can wedge when a toxic is added or removed while a peer of the connection does not read.
 fn pause_on_link(pause: &Fault, other: &Fault) -> Option<(String, String)> {
-    let (Target::Process(victim), FaultKind::Pause) = (pause.target, pause.kind) else {
+    let FaultKind::Pause = pause.kind else {
         return None;
     };
-    let shared = other
-        .target
-        .links()
-        .into_iter()
-        .find(|link| victim.links().contains(link))?;
+    let stopped = pause.target.processes();
+    let (shared, victim) = other.target.links().into_iter().find_map(|link| {
+        let victim = stopped.iter().find(|v| v.links().contains(&link))?;
+        Some((link, *victim))
+    })?;
     meet(pause, other).then(|| {
         (
             format!(
@@ -144,6 +164,14 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
             continue;
         }
         let name = placed.fault.target.name();
+        if let Some((why, help)) = without_nodes(placed.fault.target, strategies) {
+            problems.add(
+                placed.target_span.clone(),
+                format!("no strategy feels a fault on {name}: {why}"),
+                help,
+            );
+            continue;
+        }
         // On a link to a broker, only those count that publish there.
         let strategies: Vec<Topology> = match placed.fault.target {
             Target::Link(link) => strategies
@@ -151,13 +179,17 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
                 .filter(|s| !link.server().is_broker() || s.has_server(link.server()))
                 .copied()
                 .collect(),
-            Target::Side(_) | Target::Broker | Target::Process(_) => strategies.to_vec(),
+            Target::Side(_) | Target::Broker | Target::Process(_) | Target::KafkaRole(_) => {
+                strategies.to_vec()
+            }
         };
         let strategies = strategies.as_slice();
         let most_relays = strategies.iter().map(|s| s.relays).max().unwrap_or(0);
         let (why, help) = if let Some(lacking) = without_system(placed.fault.target, strategies) {
             lacking
-        } else if let Target::Link(Link::Orders(Server::Broker(_))) = placed.fault.target {
+        } else if let Target::Link(Link::Orders(Server::Broker(_) | Server::KafkaNode(_))) =
+            placed.fault.target
+        {
             (
                 "only a dual write, a two-phase commit, or a [service] without a [relay], publishes from the order service"
                     .to_owned(),
@@ -231,6 +263,28 @@ fn without_system(target: Target, strategies: &[Topology]) -> Option<(String, St
         }
         Server::Redis => None,
     }
+}
+
+/// Why nobody feels a fault on one of several brokers of Kafka; `None` for a fault on anything else, and where there are
+/// several.
+fn without_nodes(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
+    let is_node = target.server().is_some_and(Server::is_node);
+    let of_nodes = is_node || matches!(target, Target::KafkaRole(_));
+    if !of_nodes || strategies.iter().any(|s| s.has_nodes()) {
+        return None;
+    }
+    let none = !strategies.iter().any(|s| s.broker == BrokerKind::Kafka);
+    Some(match none {
+        true => (
+            "no strategy of this file publishes to Kafka".to_owned(),
+            "give a strategy `broker = \"kafka\"`, or target `broker`".to_owned(),
+        ),
+        false => (
+            "this Kafka is one broker".to_owned(),
+            "write `[stack]` and below it `kafka = { brokers = 3 }`; or target kafka, or kafka-server, which are there"
+                .to_owned(),
+        ),
+    })
 }
 
 /// Why nobody feels a fault on the cache, or on a way to it, and what to do; `None` for a fault on anything else.
@@ -353,7 +407,7 @@ fn number_of_relay(target: Target) -> Option<usize> {
     let victim = match target {
         Target::Process(victim) => victim,
         Target::Link(link) => link.client()?,
-        Target::Side(_) | Target::Broker => return None,
+        Target::Side(_) | Target::Broker | Target::KafkaRole(_) => return None,
     };
     match victim {
         Victim::Relay(instance) => Some(instance.index() + 1),

@@ -9,26 +9,29 @@ use super::strategies::name_problem;
 use super::trigger::{self, Trigger};
 use super::units::show_duration;
 use super::{
-    ConsumerName, Fault, Instance, Link, Server, Start, Target, Topology, Victim, Workload,
+    ConsumerName, Fault, Instance, KafkaNode, KafkaRole, Link, Server, Start, Target, Topology,
+    Victim, Workload,
 };
 use std::ops::Range;
 use std::time::Duration;
 
-/// Returns all targets by name; of the relays, and of their links, only those of the first are here.
+/// Returns all targets by name; of the relays, and of their links, only those of the first are here, and of several
+/// brokers of Kafka none by itself.
 pub fn known_targets() -> Vec<(&'static str, Target)> {
-    let sides = Server::ALL.map(Target::Side);
-    let links = Server::ALL.map(|server| {
+    let servers = Server::ALL.into_iter().filter(|server| !server.is_node());
+    let sides = servers.clone().map(Target::Side);
+    let links = servers.clone().map(|server| {
         [
             Target::Link(Link::Orders(server)),
             Target::Link(Link::Relay(Instance::FIRST, server)),
         ]
     });
     let processes = [Victim::OrderService, Victim::RELAY].map(Target::Process);
-    let servers = Server::ALL.map(|server| Target::Process(Victim::Server(server)));
-    let all = sides.into_iter().chain([Target::Broker]);
-    let all = all.chain(links.into_iter().flatten());
+    let servers = servers.map(|server| Target::Process(Victim::Server(server)));
+    let all = sides.chain([Target::Broker]).chain(links.flatten());
     let all = all.chain(Link::OF_CONSUMERS.map(Target::Link));
     let all = all.chain(processes).chain(servers);
+    let all = all.chain(KafkaRole::ALL.map(Target::KafkaRole));
     all.map(|target| (target.name(), target)).collect()
 }
 
@@ -54,8 +57,9 @@ pub(super) fn targets_on(ground: Ground) -> Vec<&'static str> {
 pub(super) fn targets(processes: bool) -> Vec<&'static str> {
     let all = known_targets().into_iter().map(|(_, target)| target);
     let chosen = all.chain(targets_of_other_relays());
+    let chosen = chosen.chain(targets_of_nodes());
     chosen
-        .filter(|target| matches!(target, Target::Process(_)) == processes)
+        .filter(|target| target.is_of_processes() == processes)
         .map(Target::name)
         .collect()
 }
@@ -131,6 +135,7 @@ impl Fault {
     pub fn concerns(&self, strategy: Topology) -> bool {
         match self.target {
             Target::Process(victim) => strategy.has(victim),
+            Target::KafkaRole(_) => strategy.has_nodes(),
             Target::Link(_) | Target::Side(_) | Target::Broker => {
                 let mut links = self.target.links().into_iter();
                 links.any(|link| strategy.uses(link))
@@ -151,7 +156,11 @@ impl Fault {
     pub fn consumer(&self) -> Option<ConsumerName> {
         match self.target {
             Target::Process(Victim::Consumer(name)) => Some(name),
-            Target::Process(_) | Target::Link(_) | Target::Side(_) | Target::Broker => None,
+            Target::Process(_)
+            | Target::KafkaRole(_)
+            | Target::Link(_)
+            | Target::Side(_)
+            | Target::Broker => None,
         }
     }
 
@@ -246,10 +255,11 @@ pub(super) fn read(mut s: Section<'_>, workload: Option<&Workload>) -> Option<Pl
     placed
 }
 
-/// Reads one of [`known_targets`], or the same of another of a strategy's relays; `None` if it is neither, which is noted.
+/// Reads one of [`known_targets`], or the same of another of a strategy's relays, or of one of several brokers; `None` if
+/// it is none of these, which is noted.
 fn read_target(s: &Section<'_>, entry: Entry<'_>) -> Option<Target> {
     let text = entry.value().as_str().unwrap_or_default();
-    if let Some(target) = of_another_relay(text) {
+    if let Some(target) = not_a_first(text) {
         return Some(target);
     }
     let number = text
@@ -282,13 +292,30 @@ fn read_target(s: &Section<'_>, entry: Entry<'_>) -> Option<Target> {
     s.word(entry, &known_targets())
 }
 
-fn of_another_relay(text: &str) -> Option<Target> {
-    targets_of_other_relays().find(|target| target.name() == text)
+fn not_a_first(text: &str) -> Option<Target> {
+    let mut all = targets_of_other_relays().chain(targets_of_nodes());
+    all.find(|target| target.name() == text)
+}
+
+/// What is of one of several brokers of Kafka; the links of all relays are there.
+fn targets_of_nodes() -> impl Iterator<Item = Target> {
+    let nodes = KafkaNode::ALL.into_iter().map(Server::KafkaNode);
+    nodes.flat_map(|node| {
+        let own = [
+            Target::Side(node),
+            Target::Process(Victim::Server(node)),
+            Target::Link(Link::Orders(node)),
+        ];
+        let relays = Instance::ALL.map(|relay| Target::Link(Link::Relay(relay, node)));
+        own.into_iter().chain(relays)
+    })
 }
 
 fn targets_of_other_relays() -> impl Iterator<Item = Target> {
     Instance::ALL.into_iter().skip(1).flat_map(|instance| {
-        let links = Link::of_relay(instance).into_iter().map(Target::Link);
+        let links = Link::of_relay(instance).into_iter();
+        let links = links.filter(|link| !link.server().is_node());
+        let links = links.map(Target::Link);
         std::iter::once(Target::Process(Victim::Relay(instance))).chain(links)
     })
 }
@@ -379,19 +406,19 @@ fn match_target(
             ),
             "write target = \"postgres-server\"",
         ),
-        (Target::Process(victim), Ground::Links) => s.problem(
+        (Target::Process(_) | Target::KafkaRole(_), Ground::Links) => s.problem(
             kind_entry.span(),
             format!(
                 "`{}` does not work on a process, and {} is one",
                 info.name,
-                victim.name()
+                target.name()
             ),
             format!(
                 "a process takes kill, restart or pause; for the network take a link or a side: {}",
-                named(|target| !matches!(target, Target::Process(_)))
+                named(|target| !target.is_of_processes())
             ),
         ),
-        (Target::Process(_), Ground::Process) | (_, Ground::Links) => {}
+        (Target::Process(_) | Target::KafkaRole(_), Ground::Process) | (_, Ground::Links) => {}
         (link, Ground::Process) => s.problem(
             target_entry.span(),
             format!(
@@ -401,7 +428,7 @@ fn match_target(
             ),
             format!(
                 "target one of consumer-NAME, {}; or take kind = \"down\" to cut the link",
-                named(|target| matches!(target, Target::Process(_)))
+                named(|target| target.is_of_processes())
             ),
         ),
     }

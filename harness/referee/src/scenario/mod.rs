@@ -12,6 +12,7 @@ mod expectations;
 pub mod explain;
 pub mod fault_kind;
 mod faults;
+mod kafka_node;
 pub mod keys;
 pub mod limits;
 mod load;
@@ -34,18 +35,19 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
-pub use brokers::{BrokerChoice, NatsSettings};
+pub use brokers::{BrokerChoice, KafkaSettings, NatsSettings};
 pub use cache::Cache;
 pub use consumer::{Consumer, ConsumerExpectations};
 pub use consumer_name::ConsumerName;
 pub use cost::{COSTS, CostInfo, CostKind};
 pub use fault_kind::{FaultKind, Stream, Toxic};
+pub use kafka_node::{KafkaNode, KafkaRole};
 pub use load::load;
 pub use metric::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
 pub use parse::{LoadedScenario, parse};
 pub use server::{Link, Server};
 pub use source::{Problem, ScenarioError};
-pub use stack::NatsSync;
+pub use stack::{KafkaCluster, NatsSync};
 pub use target::Target;
 pub use topology::{Instance, Publisher, Topology, is_of_kind};
 pub use trigger::Trigger;
@@ -103,6 +105,9 @@ pub struct StackSettings {
     /// When what a NATS server acknowledges is on its disk.
     #[serde(default)]
     pub nats_sync: NatsSync,
+    /// What its Kafka is like.
+    #[serde(default)]
+    pub kafka: KafkaCluster,
 }
 
 impl StackSettings {
@@ -130,6 +135,10 @@ impl StackSettings {
                 nats_sync: NatsSync::Always,
                 ..
             } => Some("nats_sync_interval"),
+            Self {
+                kafka: KafkaCluster { brokers: 2.., .. },
+                ..
+            } => Some("kafka"),
             Self { .. } => None,
         }
     }
@@ -325,6 +334,7 @@ impl Strategy {
             relays: relays.min(Instance::MOST as u8),
             broker: self.broker.kind(),
             database: self.database,
+            kafka_brokers: self.broker.kafka_brokers(),
             has_cache: self.cache.is_some(),
             relay_invalidates: self.cache.is_some_and(|cache| cache.mode.is_of_relay()),
             ..kind
@@ -431,6 +441,7 @@ impl StrategyKind {
             tells_pending,
             broker: BrokerKind::Kafka,
             database: DatabaseKind::Postgres,
+            kafka_brokers: 1,
             has_cache: false,
             relay_invalidates: false,
         };
@@ -443,6 +454,7 @@ impl StrategyKind {
                 tells_pending: true,
                 broker: BrokerKind::Kafka,
                 database: DatabaseKind::Postgres,
+                kafka_brokers: 1,
                 has_cache: false,
                 relay_invalidates: false,
             },

@@ -235,13 +235,22 @@ fn read(
     let share_span = said(workload_section.as_ref(), "read_share");
     let workload = workload_section.and_then(workload::read);
     let mut faults = read_faults(&mut s, workload.as_ref());
-    let placed = read_strategies(&mut s, &Surroundings { folder });
+    let mut placed = read_strategies(&mut s, &Surroundings { folder });
     if let Some(workload) = &workload {
         cache::against_the_load(&placed, workload, share_span, problems);
     }
     let consumer_entry = s.get("consumer");
     let brokers: Vec<_> = placed.iter().map(|p| p.strategy.broker.kind()).collect();
     let consumers = consumer::read(consumer_entry, &brokers, problems);
+    let stack_section = s
+        .get("stack")
+        .and_then(|e| Section::of(e, "[stack]", names(&stack::KEYS), problems));
+    let stack_span = stack_section.as_ref().map(Section::span);
+    let said_nats_sync = said(stack_section.as_ref(), stack::NATS_SYNC);
+    let stack = stack_section.map(stack::read).unwrap_or_default();
+    for one in &mut placed {
+        one.strategy.broker.is_of(stack.kafka.brokers);
+    }
     let topologies: Vec<Topology> = placed.iter().map(|p| p.strategy.topology()).collect();
     let are_all_read = placed.len() == declared_strategies(&mut s).len();
     let strategies = read_expectations(&mut s, placed, &consumers, workload.as_ref());
@@ -253,12 +262,6 @@ fn read(
         .and_then(|e| Section::of(e, "[drain]", names(&workload::KEYS_OF_DRAIN), problems));
     let drain_span = drain_section.as_ref().map_or(0..0, Section::span);
     let drain = workload::read_drain(drain_section);
-    let stack_section = s
-        .get("stack")
-        .and_then(|e| Section::of(e, "[stack]", names(&stack::KEYS), problems));
-    let stack_span = stack_section.as_ref().map(Section::span);
-    let said_nats_sync = said(stack_section.as_ref(), stack::NATS_SYNC);
-    let stack = stack_section.map(stack::read).unwrap_or_default();
 
     if let Some(entry) = order_entry.filter(|_| order == OrderTest::NotTested) {
         conflicts::order_not_tested(&strategies, entry.span(), problems);

@@ -34,7 +34,7 @@ pub fn scenario() -> Value {
         ("consumer", consumers_table()),
         ("expect", expect()),
         ("drain", table(&workload::KEYS_OF_DRAIN, &[])),
-        ("stack", table(&stack::KEYS, &[])),
+        ("stack", stack_table()),
     ];
     document(
         "A scenario of outbox-harness",
@@ -367,6 +367,11 @@ fn tables_of_brokers() -> Vec<(&'static str, Value)> {
     with_settings
         .map(|row| (row.kind.name(), table(row.keys, &[])))
         .collect()
+}
+
+fn stack_table() -> Value {
+    let kafka = table(&stack::kafka::KEYS, &[]);
+    table(&stack::KEYS, &[("kafka", kafka)])
 }
 
 fn consumers_table() -> Value {

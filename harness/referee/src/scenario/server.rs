@@ -1,6 +1,6 @@
 //! The servers that a system under test can use, and the links that lead to them: a row each.
 
-use super::{Instance, Victim};
+use super::{Instance, KafkaNode, Victim};
 use contract::broker::BrokerKind;
 use contract::database::DatabaseKind;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,8 @@ pub enum Server {
     Broker(BrokerKind),
     /// It is the cache, Redis.
     Redis,
+    /// It is one of several brokers of Kafka, which together are the server `kafka`.
+    KafkaNode(KafkaNode),
 }
 
 /// The names of one server, of its process, and of the links to it, each with a line of explanation.
@@ -35,6 +37,20 @@ type NameAndWhat = (&'static str, &'static str);
 macro_rules! row {
     (
         $name:literal, $title:literal,
+        $side:literal, $orders:literal, $relay:literal, $process:literal
+    ) => {
+        row!(
+            $name,
+            concat!($name, "-server"),
+            $title,
+            $side,
+            $orders,
+            $relay,
+            $process
+        )
+    };
+    (
+        $name:literal, $process_name:expr, $title:literal,
         $side:literal, $orders:literal, $relay:literal, $process:literal
     ) => {
         ServerNames {
@@ -59,18 +75,15 @@ macro_rules! row {
                     "; only a fault on this very link hits them"
                 ),
             ),
-            process: (
-                concat!($name, "-server"),
-                concat!($process, " (kill, restart, pause)"),
-            ),
+            process: ($process_name, concat!($process, " (kill, restart, pause)")),
         }
     };
 }
 
 #[rustfmt::skip]
-const ROWS: [ServerNames; Server::ALL.len()] = [
+const ROWS: [ServerNames; Server::ALL.len() - KafkaNode::MOST] = [
     row!("postgres", "PostgreSQL", "", "", "", "PostgreSQL with all its backends"),
-    row!("kafka", "Kafka", "", " (dual write only)", "", "the Kafka broker"),
+    row!("kafka", "Kafka", "", " (dual write only)", "", "the Kafka broker; of several, all of them at once"),
     row!(
         "rabbitmq", "RabbitMQ", ", where a strategy has `broker = \"rabbitmq\"`",
         " (dual write with `broker = \"rabbitmq\"` only)", ", where it has `broker = \"rabbitmq\"`",
@@ -92,6 +105,23 @@ const ROWS: [ServerNames; Server::ALL.len()] = [
     ),
 ];
 
+/// The rows of the brokers of one Kafka.
+#[rustfmt::skip]
+const NODE_ROWS: [ServerNames; KafkaNode::MOST] = [
+    row!(
+        "kafka-1", "kafka-server-1", "the first broker of Kafka", ", where there are three", " (dual write only)", "",
+        "the first of three Kafka brokers"
+    ),
+    row!(
+        "kafka-2", "kafka-server-2", "the second broker of Kafka", ", where there are three", " (dual write only)", "",
+        "the second of three Kafka brokers"
+    ),
+    row!(
+        "kafka-3", "kafka-server-3", "the third broker of Kafka", ", where there are three", " (dual write only)", "",
+        "the third of three Kafka brokers"
+    ),
+];
+
 impl Server {
     /// Kafka is a broker.
     pub const KAFKA: Self = Self::Broker(BrokerKind::Kafka);
@@ -106,13 +136,16 @@ impl Server {
     pub const MARIADB: Self = Self::Database(DatabaseKind::MariaDb);
 
     /// These are all servers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 6 + KafkaNode::MOST] = [
         Self::POSTGRES,
         Self::KAFKA,
         Self::RABBITMQ,
         Self::NATS,
         Self::MARIADB,
         Self::Redis,
+        Self::KafkaNode(KafkaNode::ALL[0]),
+        Self::KafkaNode(KafkaNode::ALL[1]),
+        Self::KafkaNode(KafkaNode::ALL[2]),
     ];
 
     fn row(self) -> &'static ServerNames {
@@ -123,6 +156,7 @@ impl Server {
             Self::Broker(BrokerKind::Nats) => &ROWS[3],
             Self::Database(DatabaseKind::MariaDb) => &ROWS[4],
             Self::Redis => &ROWS[5],
+            Self::KafkaNode(node) => &NODE_ROWS[node.index()],
         }
     }
 
@@ -160,9 +194,30 @@ impl Server {
         matches!(self, Self::Database(_))
     }
 
-    /// Whether it is a broker.
+    /// Whether it is a broker, or one of several of Kafka.
     pub fn is_broker(self) -> bool {
-        matches!(self, Self::Broker(_))
+        self.broker().is_some()
+    }
+
+    /// Returns which broker it is, itself or as one of several; `None` for what is none.
+    pub fn broker(self) -> Option<BrokerKind> {
+        match self {
+            Self::Broker(kind) => Some(kind),
+            Self::KafkaNode(_) => Some(BrokerKind::Kafka),
+            Self::Postgres | Self::Redis => None,
+        }
+    }
+
+    /// Whether it is one of several servers that have a name together.
+    pub fn is_node(self) -> bool {
+        matches!(self, Self::KafkaNode(_))
+    }
+
+    /// Returns it, and its brokers where it is a Kafka of several.
+    pub fn and_nodes(self) -> Vec<Self> {
+        let nodes = KafkaNode::ALL.into_iter().map(Self::KafkaNode);
+        let nodes = nodes.filter(|_| self == Self::KAFKA);
+        std::iter::once(self).chain(nodes).collect()
     }
 }
 
@@ -262,8 +317,8 @@ impl Link {
         }
     }
 
-    /// Returns every link of order service and relays that ends at this server. A fault on a server's side is about how
-    /// events come to be published; consumers' links are hit by name alone.
+    /// Returns every link of order service and relays that ends at this server, and not at one of its brokers. A fault on a
+    /// server's side is about how events come to be published; consumers' links are hit by name alone.
     pub fn to(server: Server) -> Vec<Link> {
         let all = Self::ALL.into_iter().filter(|link| !link.is_of_consumers());
         all.filter(|link| link.server() == server).collect()
@@ -274,6 +329,36 @@ impl Link {
         match self {
             Self::Consumer(_) => true,
             Self::Orders(_) | Self::Relay(..) => false,
+        }
+    }
+
+    /// Returns it, and the ways to each broker where it leads to a Kafka of several: one of them is used, or the others.
+    pub fn and_nodes(self) -> Vec<Link> {
+        if self.is_of_consumers() {
+            return vec![self];
+        }
+        let ends = self.server().and_nodes().into_iter();
+        ends.map(|end| self.ending_at(end)).collect()
+    }
+
+    /// Returns the link of the same process to another server.
+    fn ending_at(self, server: Server) -> Link {
+        match self {
+            Self::Orders(_) => Self::Orders(server),
+            Self::Relay(instance, _) => Self::Relay(instance, server),
+            Self::Consumer(_) => Self::Consumer(server),
+        }
+    }
+
+    /// Returns the ways of its process to all brokers of Kafka, where it leads to one of several; else itself. A client
+    /// goes by what a listener says of all of them, so it has proxies to all, or to none.
+    pub fn and_siblings(self) -> Vec<Link> {
+        match self.server() {
+            Server::KafkaNode(_) => {
+                let nodes = KafkaNode::ALL.into_iter().map(Server::KafkaNode);
+                nodes.map(|node| self.ending_at(node)).collect()
+            }
+            Server::Database(_) | Server::Broker(_) | Server::Redis => vec![self],
         }
     }
 

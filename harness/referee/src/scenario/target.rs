@@ -1,6 +1,6 @@
 //! What a fault hits: a link, a side of the system, or a process.
 
-use super::{Link, Server, Victim};
+use super::{KafkaRole, Link, Server, Topology, Victim};
 use serde::{Deserialize, Serialize};
 
 /// This is what a fault hits.
@@ -13,8 +13,11 @@ pub enum Target {
     Side(Server),
     /// The fault hits every link to a broker, whichever each strategy has; files say `broker`.
     Broker,
-    /// The fault hits this process, which is part of the system under test or a server.
+    /// The fault hits this process, which is part of the system under test or a server; of a Kafka of several brokers, all
+    /// of them.
     Process(Victim),
+    /// The fault hits those of several Kafka brokers that are this to the topic when it begins.
+    KafkaRole(KafkaRole),
 }
 
 impl Target {
@@ -32,7 +35,33 @@ impl Target {
             Self::Side(server) => server.name(),
             Self::Broker => "broker",
             Self::Process(victim) => victim.name(),
+            Self::KafkaRole(role) => role.name(),
         }
+    }
+
+    /// Whether it is a process, or several.
+    pub fn is_of_processes(self) -> bool {
+        match self {
+            Self::Process(_) | Self::KafkaRole(_) => true,
+            Self::Link(_) | Self::Side(_) | Self::Broker => false,
+        }
+    }
+
+    /// Returns every process that it can be, whatever the strategy.
+    pub fn processes(self) -> Vec<Victim> {
+        let of = |server: Server| server.and_nodes().into_iter().map(Victim::Server);
+        match self {
+            Self::Process(Victim::Server(server)) => of(server).collect(),
+            Self::Process(victim) => vec![victim],
+            Self::KafkaRole(_) => of(Server::KAFKA).skip(1).collect(),
+            Self::Link(_) | Self::Side(_) | Self::Broker => Vec::new(),
+        }
+    }
+
+    /// Returns those of these processes that run for this strategy.
+    pub fn processes_of(self, strategy: Topology) -> Vec<Victim> {
+        let all = self.processes().into_iter();
+        all.filter(|victim| strategy.runs(*victim)).collect()
     }
 
     /// Returns the server that it is on, itself or by a way to it; `None` for what is of no server, and where each
@@ -41,6 +70,7 @@ impl Target {
         match self {
             Self::Side(server) | Self::Process(Victim::Server(server)) => Some(server),
             Self::Link(link) => Some(link.server()),
+            Self::KafkaRole(_) => Some(Server::KAFKA),
             Self::Broker
             | Self::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)) => None,
         }
@@ -50,12 +80,12 @@ impl Target {
     pub fn links(self) -> Vec<Link> {
         let all = Link::ALL.into_iter();
         match self {
-            Self::Link(link) => vec![link],
-            Self::Side(server) => Link::to(server),
+            Self::Link(link) => link.and_nodes(),
+            Self::Side(server) => server.and_nodes().into_iter().flat_map(Link::to).collect(),
             Self::Broker => all
                 .filter(|link| link.server().is_broker() && !link.is_of_consumers())
                 .collect(),
-            Self::Process(_) => Vec::new(),
+            Self::Process(_) | Self::KafkaRole(_) => Vec::new(),
         }
     }
 }
@@ -70,6 +100,7 @@ enum Saved {
     Side(Server),
     Broker,
     Process(Victim),
+    KafkaRole(KafkaRole),
 }
 
 impl From<Saved> for Target {
@@ -82,6 +113,7 @@ impl From<Saved> for Target {
             Saved::Side(server) => Self::Side(server),
             Saved::Broker => Self::Broker,
             Saved::Process(victim) => Self::Process(victim),
+            Saved::KafkaRole(role) => Self::KafkaRole(role),
         }
     }
 }
@@ -93,6 +125,7 @@ impl From<Target> for Saved {
             Target::Side(server) => Self::Side(server),
             Target::Broker => Self::Broker,
             Target::Process(victim) => Self::Process(victim),
+            Target::KafkaRole(role) => Self::KafkaRole(role),
         }
     }
 }

@@ -70,6 +70,8 @@ pub struct Topology {
     pub broker: BrokerKind,
     /// Its orders, and its outbox, are in this database.
     pub database: DatabaseKind,
+    /// So many brokers are that Kafka, where it is one.
+    pub kafka_brokers: u8,
     /// Whether its order service reads orders through a cache.
     pub has_cache: bool,
     /// Whether its relay invalidates that cache.
@@ -108,27 +110,43 @@ impl Topology {
         }
     }
 
+    /// Whether its Kafka is several brokers.
+    pub fn has_nodes(self) -> bool {
+        self.broker == BrokerKind::Kafka && self.kafka_brokers > 1
+    }
+
+    /// Whether this process runs by itself: a Kafka of several brokers is not one.
+    pub fn runs(self, victim: Victim) -> bool {
+        self.has(victim) && !(victim == Victim::KAFKA && self.has_nodes())
+    }
+
     /// Whether it uses this server at all.
     pub fn has_server(self, server: Server) -> bool {
         match server {
             Server::Database(kind) => kind == self.database,
             Server::Broker(kind) => kind == self.broker,
             Server::Redis => self.has_cache,
+            Server::KafkaNode(node) => {
+                self.has_nodes() && node.index() < usize::from(self.kafka_brokers)
+            }
         }
     }
 
     /// Returns whether the strategy uses this link at all.
     pub fn uses(self, link: Link) -> bool {
         let by_process = match link {
-            Link::Orders(Server::Broker(_)) => self.publisher == Publisher::Service,
+            Link::Orders(Server::Broker(_) | Server::KafkaNode(_)) => {
+                self.publisher == Publisher::Service
+            }
             Link::Orders(Server::Database(_) | Server::Redis) => true,
             Link::Relay(_, Server::Redis) => self.relay_invalidates,
-            Link::Relay(_, Server::Database(_) | Server::Broker(_)) => true,
+            Link::Relay(_, Server::Database(_) | Server::Broker(_) | Server::KafkaNode(_)) => true,
             // Whether there are any is the scenario's.
             Link::Consumer(_) => true,
         };
         let has_client = link.client().is_none_or(|client| self.has(client));
-        by_process && has_client && self.has_server(link.server())
+        // Nobody connects to all brokers at once.
+        by_process && has_client && self.runs(Victim::Server(link.server()))
     }
 }
 

@@ -8,9 +8,9 @@ use crate::run::{RunError, folder, trace};
 use crate::scenario::{BrokerChoice, Instance, Link, Server};
 use crate::stack::leftovers::cache_prefix;
 use relays::config::{
-    BrokerTarget, CacheTarget, CommitMode, DatabaseTarget, KafkaTarget, NatsTarget, PostgresTarget,
-    RabbitMqTarget, RelayCache, RelayConfig, ServiceCache, ServiceConfig, SourceConfig,
-    TraceTarget,
+    Acks, BrokerTarget, CacheTarget, CommitMode, DatabaseTarget, KafkaTarget, NatsTarget,
+    PostgresTarget, RabbitMqTarget, RelayCache, RelayConfig, ServiceCache, ServiceConfig,
+    SourceConfig, TraceTarget,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -205,7 +205,7 @@ impl Deployment<'_> {
 
     fn broker_at(&self, address: String) -> BrokerTarget {
         match &self.strategy.broker {
-            BrokerChoice::Kafka => BrokerTarget::Kafka(self.kafka_at(address)),
+            BrokerChoice::Kafka(_) => BrokerTarget::Kafka(self.kafka_at(address)),
             BrokerChoice::RabbitMq {
                 queue,
                 confirms,
@@ -236,13 +236,22 @@ impl Deployment<'_> {
             bootstrap,
             topic: self.topic_name.clone(),
             linger_ms: self.strategy.linger_ms,
+            acks: match &self.strategy.broker {
+                BrokerChoice::Kafka(settings) => settings.acks,
+                BrokerChoice::RabbitMq { .. } | BrokerChoice::Nats(_) => Acks::default(),
+            },
         }
     }
 
+    /// Returns where a link finds its broker; of several brokers, where it finds each.
     fn broker_address(&self, link: Link) -> String {
-        let proxied = self.proxies.get(&link);
-        let proxied = proxied.map(|(_, route)| route.connect.clone());
-        proxied.unwrap_or_else(|| self.broker_address.clone())
+        let ways = link.and_nodes().into_iter();
+        let proxied = ways.filter_map(|way| Some(self.proxies.get(&way)?.1.connect.clone()));
+        let proxied: Vec<String> = proxied.collect();
+        match proxied.is_empty() {
+            true => self.broker_address.clone(),
+            false => proxied.join(","),
+        }
     }
 }
 

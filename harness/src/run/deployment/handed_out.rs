@@ -51,6 +51,8 @@ impl Deployment<'_> {
             databases: self.databases(),
             processes,
             stops,
+            brokers: self.stack.info().kafka_nodes.clone(),
+            topic: self.topic_name.clone(),
             reader: self.reader(),
             admin: Some(self.admin.clone()),
             clock,

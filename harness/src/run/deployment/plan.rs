@@ -66,7 +66,7 @@ impl<'a> Deployment<'a> {
             .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let kind = strategy.broker.kind();
         let broker_address = stack.broker_info(kind)?.address.clone();
-        let broker = crate::broker::chosen(&strategy.broker, &broker_address);
+        let broker = crate::broker::chosen(&strategy.broker, &broker_address, info.kafka_replicas);
         let partitions = kind.partitions(scenario.workload.partitions);
         let beside = parts.topics_beside(&topic_name);
         let topics_beside = beside.iter().map(|name| broker.topic(name, 1)).collect();
@@ -116,12 +116,14 @@ pub(super) fn no_route(link: Link) -> RunError {
     failed(&format!("finding the route of {name}"), &reason)
 }
 
-/// Links that some fault of the scenario is on: they go through a proxy in every strategy alike.
+/// Links that some fault of the scenario is on: they go through a proxy in every strategy alike, and with one to a broker of
+/// several those to all.
 fn proxied_links(scenario: &Scenario) -> Vec<Link> {
     let mut links: Vec<Link> = scenario
         .faults
         .iter()
         .flat_map(|f| f.target.links())
+        .flat_map(Link::and_siblings)
         .collect();
     links.sort_unstable();
     links.dedup();

@@ -207,6 +207,14 @@ impl ExternalStack {
                 link.server().title(),
                 link.name()
             )),
+            // It is one Kafka, however many brokers that is.
+            Server::KafkaNode(_) => Err(format!(
+                "a stack that runs already has one way to all brokers of Kafka: name it [link.\"{}\"]",
+                Link::to(Server::KAFKA)
+                    .into_iter()
+                    .find(|way| way.client() == link.client())
+                    .map_or("relay->kafka", Link::name)
+            )),
             Server::Database(DatabaseKind::Postgres) => self.check_postgres_route(route).await,
             Server::Redis => {
                 let version = redis_client::version(&route.connect).await;
@@ -346,6 +354,8 @@ async fn ask_servers(description: &Description) -> Result<StackInfo, StackError>
         None => None,
     };
     Ok(StackInfo {
+        kafka_nodes: BTreeMap::new(),
+        kafka_replicas: 1,
         provider: "external".into(),
         postgres,
         // Its folder is not in the description, and may not be on this machine.

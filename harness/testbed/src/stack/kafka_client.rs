@@ -24,6 +24,19 @@ pub(super) struct Cluster {
     pub(super) advertised: Vec<String>,
     /// All topics, where they were asked for.
     pub(super) topics: Vec<String>,
+    /// Of each of their partitions, who leads it.
+    pub(super) led: Vec<LedPartition>,
+}
+
+/// Who leads a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LedPartition {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    /// The `node.id` of the leader; -1 where there is none.
+    pub(super) leader: i32,
+    /// It counts elections.
+    pub(super) epoch: i32,
 }
 
 /// Which topics are asked for.
@@ -98,27 +111,35 @@ impl KafkaResponse<'_> {
         let id = self.text()?;
         let _controller = self.int()?;
         let topics = self.list(Self::topic)?;
+        let (topics, led): (Vec<String>, Vec<Vec<LedPartition>>) = topics.into_iter().unzip();
         Some(Cluster {
             id,
             advertised,
             topics,
+            led: led.into_iter().flatten().collect(),
         })
     }
 
-    fn topic(&mut self) -> Option<String> {
+    fn topic(&mut self) -> Option<(String, Vec<LedPartition>)> {
         let _error = self.take(2)?;
         let name = self.text()?;
         let _internal = self.take(1)?;
-        self.list(|answer| {
-            // Error, index, leader and its epoch; then replicas, in-sync ones, offline ones.
-            answer.take(2 + 3 * 4)?;
+        let led = self.list(|answer| {
+            let _error = answer.take(2)?;
+            let (partition, leader, epoch) = (answer.int()?, answer.int()?, answer.int()?);
+            // Replicas, in-sync ones, offline ones.
             for _ in 0..3 {
                 answer.list(Self::int)?;
             }
-            Some(())
+            Some(LedPartition {
+                topic: name.clone(),
+                partition,
+                leader,
+                epoch,
+            })
         })?;
         let _operations = self.int()?;
-        Some(name)
+        Some((name, led))
     }
 
     fn list<T>(&mut self, mut element: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
@@ -183,6 +204,13 @@ mod tests {
         assert_eq!(cluster.id, "cluster");
         assert_eq!(cluster.advertised, ["broker:9092"]);
         assert_eq!(cluster.topics, ["orders"]);
+        let led = LedPartition {
+            topic: "orders".to_owned(),
+            partition: 0,
+            leader: 7,
+            epoch: 3,
+        };
+        assert_eq!(cluster.led, [led]);
     }
 
     proptest! {

@@ -1,10 +1,11 @@
-//! An Apache Kafka of our own: one node, KRaft, a client listener for the referee and one for each link.
+//! A broker of an Apache Kafka of our own, alone or one of several: KRaft, a client listener for the referee and one for
+//! each link.
 
 use super::kafka_client::{self, Topics};
 use super::{Jit, ServerInfo, StackError, jvm};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready, Stop};
-use crate::scenario::Instance;
+use crate::scenario::{Instance, KafkaCluster, KafkaNode};
 use futures::FutureExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,8 +22,14 @@ const CLASS_ARCHIVE: &str = "kafka.jsa";
 /// a comma cannot be escaped.
 const LOG: &str = "log";
 const CONFIGURATION: &str = "server.properties";
-/// This id names the node's only log folder, in KRaft's own form: 16 bytes in base64.
-const DIRECTORY_ID: &str = "b3V0Ym94LWhhcm5lc3M0Mg";
+/// These ids name each node's only log folder, in KRaft's own form: 16 bytes in base64.
+const DIRECTORY_IDS: [&str; KafkaNode::MOST] = [
+    "b3V0Ym94LWhhcm5lc3M0Mg",
+    "b3V0Ym94LWhhcm5lc3M0Mw",
+    "b3V0Ym94LWhhcm5lc3M0NA",
+];
+/// The heap of one that is alone, and of one of several.
+const HEAPS: [&str; 2] = ["512m", "256m"];
 
 /// Names of the listeners of proxied links, in the order of the links.
 const LISTENERS: [&str; LINKS] = ["ORDERS", "RELAY", "RELAY2", "RELAY3", "RELAY4", "CONSUMERS"];
@@ -38,7 +45,7 @@ pub(super) fn stop() -> Stop {
 }
 
 /// These are the ports of one node.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KafkaPorts {
     /// The referee uses this port, around the proxies.
     pub(super) direct: u16,
@@ -59,6 +66,78 @@ impl KafkaPorts {
     }
 }
 
+/// Which node of which Kafka one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    /// It is this one of them.
+    pub(super) node: KafkaNode,
+    /// All of them share this id.
+    pub(super) cluster: String,
+    /// These are the controllers' ports of all nodes, in their order.
+    pub(super) controllers: Vec<u16>,
+    /// So its topics are replicated.
+    pub(super) settings: KafkaCluster,
+}
+
+impl Member {
+    /// One that is alone, whose controller is on this port.
+    fn alone(controller: u16) -> Self {
+        Self {
+            node: KafkaNode::ALL[0],
+            cluster: new_cluster(),
+            controllers: vec![controller],
+            settings: KafkaCluster::default(),
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.settings.brokers == 1
+    }
+
+    /// Returns what is put behind the names of its folder, its log and its process.
+    fn suffix(&self) -> String {
+        match self.is_alone() {
+            true => String::new(),
+            false => format!("-{}", self.node.id()),
+        }
+    }
+
+    /// Returns the name of its process.
+    fn process(&self) -> String {
+        format!("kafka-server{}", self.suffix())
+    }
+
+    fn heap(&self) -> &'static str {
+        HEAPS[usize::from(!self.is_alone())]
+    }
+
+    /// Writes what several have to say beside what one alone says: when one that is silent counts as gone, and how topics
+    /// are replicated that do not say it themselves.
+    fn properties(&self) -> String {
+        if self.is_alone() {
+            return String::new();
+        }
+        let KafkaCluster {
+            replication,
+            min_insync_replicas,
+            ..
+        } = self.settings;
+        format!(
+            "\
+controller.quorum.fetch.timeout.ms=2000
+default.replication.factor={replication}
+min.insync.replicas={min_insync_replicas}
+"
+        )
+    }
+}
+
+/// Returns an id for a Kafka that is made anew.
+pub(super) fn new_cluster() -> String {
+    let cluster = uuid::Uuid::new_v4().simple().to_string();
+    cluster[..22].to_owned()
+}
+
 /// This is a Kafka node that runs, with its version and its JVM's.
 pub(super) struct KafkaServer {
     pub(super) child: Child,
@@ -77,9 +156,11 @@ impl KafkaServer {
         reaper: &Arc<Reaper>,
     ) -> Result<Option<Self>, StackError> {
         match jit {
-            Some(jit) => Self::start(data, logs, programs, ports, jit, reaper)
-                .await
-                .map(Some),
+            Some(jit) => {
+                let member = Member::alone(ports.controller);
+                let started = Self::start(&member, (data, logs, programs), ports, jit, reaper);
+                started.await.map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -94,9 +175,8 @@ impl KafkaServer {
 
     /// Formats a log folder under `data` and starts the node.
     pub(super) async fn start(
-        data: &Path,
-        logs: &Path,
-        programs: &Path,
+        member: &Member,
+        (data, logs, programs): (&Path, &Path, &Path),
         ports: KafkaPorts,
         jit: Jit,
         reaper: &Arc<Reaper>,
@@ -108,16 +188,23 @@ impl KafkaServer {
         let jars = jvm::jars(&programs.join(JARS)).map_err(failed)?;
         let version = version(&jars).map_err(failed)?;
         let java = jvm::find_java().map_err(failed)?;
-        let folder = data.join("kafka");
-        let cluster = format(&folder, ports).map_err(|e| failed(e.to_string()))?;
+        let folder = data.join(format!("kafka{}", member.suffix()));
+        format(&folder, member, ports).map_err(|e| failed(e.to_string()))?;
+        let (process, cluster) = (member.process(), member.cluster.clone());
         let spec = ChildSpec {
-            name: "kafka-server".into(),
+            name: process.clone(),
             program: java.clone(),
-            args: arguments(&jars, &programs.join(CLASS_ARCHIVE), jit, &folder, logs),
+            args: arguments(
+                member,
+                &jars,
+                &programs.join(CLASS_ARCHIVE),
+                jit,
+                (&folder, logs),
+            ),
             env: Vec::new(),
             user: None,
             folder: Some(folder),
-            log: logs.join("kafka-server.log"),
+            log: logs.join(format!("{process}.log")),
             ready: Ready::Answers(Arc::new(move || {
                 let cluster = cluster.clone();
                 async move { all_listeners_answer(ports, &cluster).await }.boxed()
@@ -135,12 +222,12 @@ impl KafkaServer {
     }
 }
 
-/// Whether each listener knows this cluster and advertises what it is to advertise.
+/// Whether each listener knows this cluster and advertises what it is to advertise: itself, among others that are there.
 async fn all_listeners_answer(ports: KafkaPorts, cluster: &str) -> bool {
     let address = |port: u16| format!("127.0.0.1:{port}");
     for (_, port, advertised) in ports.listeners() {
         match kafka_client::describe(&address(port), Topics::None).await {
-            Ok(said) if said.id == cluster && said.advertised == [address(advertised)] => {}
+            Ok(said) if said.id == cluster && said.advertised.contains(&address(advertised)) => {}
             _ => return false,
         }
     }
@@ -148,27 +235,35 @@ async fn all_listeners_answer(ports: KafkaPorts, cluster: &str) -> bool {
 }
 
 /// What `kafka-storage.sh format` would write, without a JVM of its own for it: the log folder's
-/// identity. The cluster's features are then the broker version's defaults. Returns the cluster id.
-fn format(folder: &Path, ports: KafkaPorts) -> std::io::Result<String> {
+/// identity. The cluster's features are then the broker version's defaults.
+fn format(folder: &Path, member: &Member, ports: KafkaPorts) -> std::io::Result<()> {
     let log = folder.join(LOG);
     std::fs::create_dir_all(&log)?;
     std::fs::create_dir_all(folder.join("tmp"))?;
-    let cluster = uuid::Uuid::new_v4().simple().to_string();
-    let cluster = cluster[..22].to_owned();
+    let (cluster, id) = (&member.cluster, member.node.id());
+    let directory = DIRECTORY_IDS[member.node.index()];
     std::fs::write(
         log.join("meta.properties"),
-        format!("version=1\ncluster.id={cluster}\nnode.id=1\ndirectory.id={DIRECTORY_ID}\n"),
+        format!("version=1\ncluster.id={cluster}\nnode.id={id}\ndirectory.id={directory}\n"),
     )?;
-    std::fs::write(folder.join(CONFIGURATION), properties(ports))?;
-    Ok(cluster)
+    std::fs::write(folder.join(CONFIGURATION), properties(member, ports))
 }
 
 /// Writes the node's configuration. Kafka hands each client the advertised address of the listener it came
 /// in by: hence one listener for each proxied link, which advertises that proxy's port. After a kill, a
 /// node may register again only when its earlier life's session is over: with Kafka's default of 9 s, a
 /// restart would take 12.
-fn properties(ports: KafkaPorts) -> String {
-    let controller = ports.controller;
+fn properties(member: &Member, ports: KafkaPorts) -> String {
+    let (controller, id) = (ports.controller, member.node.id());
+    let voters = (1..).zip(&member.controllers);
+    let voters = voters.map(|(id, port)| format!("{id}@127.0.0.1:{port}"));
+    let voters = voters.collect::<Vec<_>>().join(",");
+    let KafkaCluster {
+        replication,
+        min_insync_replicas,
+        ..
+    } = member.settings;
+    let of_several = member.properties();
     let list = |of: fn((&str, u16, u16)) -> String| -> String {
         let all: Vec<String> = ports.listeners().map(of).collect();
         all.join(",")
@@ -179,8 +274,8 @@ fn properties(ports: KafkaPorts) -> String {
     format!(
         "\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={id}
+controller.quorum.voters={voters}
 listeners={listeners},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners={advertised}
 listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
@@ -191,32 +286,32 @@ auto.create.topics.enable=false
 log.message.timestamp.type=LogAppendTime
 log.retention.ms=-1
 log.retention.bytes=-1
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replication}
 offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
+transaction.state.log.replication.factor={replication}
 transaction.state.log.num.partitions=1
-transaction.state.log.min.isr=1
+transaction.state.log.min.isr={min_insync_replicas}
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replication}
+share.coordinator.state.topic.min.isr={min_insync_replicas}
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=4
-"
+{of_several}"
     )
 }
 
 fn arguments(
+    member: &Member,
     jars: &[PathBuf],
     archive: &Path,
     jit: Jit,
-    folder: &Path,
-    logs: &Path,
+    (folder, logs): (&Path, &Path),
 ) -> Vec<String> {
-    let crash_log = logs.join("kafka-server.crash.log");
-    let mut arguments = jvm::arguments("512m", &folder.join("tmp"), &crash_log);
+    let crash_log = logs.join(format!("{}.crash.log", member.process()));
+    let mut arguments = jvm::arguments(member.heap(), &folder.join("tmp"), &crash_log);
     arguments.extend(jit.arguments());
     if archive.is_file() {
         // It halves the start. Where it does not fit the JVM or the jars, the JVM goes on without it.
@@ -245,6 +340,50 @@ pub(super) fn version(jars: &[PathBuf]) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ports(first: u16) -> KafkaPorts {
+        KafkaPorts {
+            direct: first,
+            controller: first + 1,
+            links: [(first + 2, first + 3); LINKS],
+        }
+    }
+
+    #[test]
+    fn given_a_node_that_is_alone_or_one_of_three_then_its_settings_are_those() {
+        let alone = properties(&Member::alone(21_001), ports(21_000));
+        for line in [
+            "node.id=1",
+            "controller.quorum.voters=1@127.0.0.1:21001",
+            "offsets.topic.replication.factor=1",
+            "transaction.state.log.min.isr=1",
+        ] {
+            assert!(alone.lines().any(|l| l == line), "{line}\n{alone}");
+        }
+        assert!(!alone.contains("min.insync.replicas"), "{alone}");
+        let third = Member {
+            node: KafkaNode::ALL[2],
+            cluster: new_cluster(),
+            controllers: vec![21_001, 22_001, 23_001],
+            settings: KafkaCluster {
+                brokers: 3,
+                replication: 3,
+                min_insync_replicas: 2,
+            },
+        };
+        let of_three = properties(&third, ports(23_000));
+        for line in [
+            "node.id=3",
+            "controller.quorum.voters=1@127.0.0.1:21001,2@127.0.0.1:22001,3@127.0.0.1:23001",
+            "default.replication.factor=3",
+            "min.insync.replicas=2",
+            "offsets.topic.replication.factor=3",
+            "transaction.state.log.min.isr=2",
+        ] {
+            assert!(of_three.lines().any(|l| l == line), "{line}\n{of_three}");
+        }
+        assert_eq!(third.process(), "kafka-server-3");
+    }
 
     #[test]
     fn the_version_is_read_from_the_servers_jar() {

@@ -2,6 +2,7 @@
 
 use super::beside::{self, BesideKind, BesideServer};
 use super::data_folder::DataFolder;
+use super::kafka_brokers::KafkaBrokers;
 use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::kept::state::{KeptServer, KeptState};
 use super::listening::Tries;
@@ -16,10 +17,11 @@ use super::{
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildError, Stop, tree};
-use crate::scenario::{Link, Server, Victim};
+use crate::scenario::{Instance, KafkaCluster, KafkaNode, Link, Server, Victim};
 use futures::FutureExt;
 use nix::sys::signal::Signal;
 use relays::config::{BrokerKind, DatabaseKind};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +31,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// So many ports are the servers' own: PostgreSQL, Toxiproxy, Kafka for the referee, Kafka's controller.
 const OF_SERVERS: usize = 4;
 /// One stack takes so many ports: those, Kafka's listeners for links, and the proxies' of all links.
-const PORTS: usize = OF_SERVERS + LINKS + Link::ALL.len();
+const PORTS: usize = OF_SERVERS + LINKS + WAYS;
+/// So many links have a proxy whose port is among those: all but those to one of several brokers, which have their own.
+const WAYS: usize = (Server::ALL.len() - KafkaNode::MOST) * (1 + Instance::MOST);
 
 /// PostgreSQL and Toxiproxy, and Kafka, PostgreSQL's standby and other servers where there are any.
 pub struct LocalStack {
@@ -39,6 +43,7 @@ pub struct LocalStack {
     standby: Option<Child>,
     postgres: PostgresServer,
     kafka: Option<KafkaServer>,
+    brokers: Option<KafkaBrokers>,
     toxiproxy: ToxiproxyServer,
     beside: Vec<BesideServer>,
     data: DataFolder,
@@ -99,8 +104,7 @@ impl LocalStack {
         let (listeners, proxies) = of_links.split_at(LINKS);
         // Each link with its proxy's port and the server's behind it.
         let mut free = listeners.iter();
-        let ways: Vec<(Link, u16, u16)> = Link::ALL
-            .into_iter()
+        let ways: Vec<(Link, u16, u16)> = ways()
             .zip(proxies)
             .filter_map(|(link, proxy)| match link.server() {
                 Server::POSTGRES => Some((link, *proxy, postgres)),
@@ -138,6 +142,8 @@ impl LocalStack {
                 .iter()
                 .map(|kafka| (BrokerKind::Kafka, kafka.info(direct)))
                 .collect(),
+            kafka_nodes: BTreeMap::new(),
+            kafka_replicas: 1,
             toxiproxy_url: toxiproxy_server.url.clone(),
             toxiproxy_version: toxiproxy_server.version.clone(),
             redis: None,
@@ -160,6 +166,7 @@ impl LocalStack {
             standby: None,
             postgres: postgres_server,
             kafka: kafka_server,
+            brokers: None,
             toxiproxy: toxiproxy_server,
             beside: Vec::new(),
             data: folder,
@@ -188,6 +195,45 @@ impl LocalStack {
         Ok(())
     }
 
+    /// Starts a Kafka of several brokers beside the others, with the routes of the links to each.
+    pub(super) async fn add_kafka(
+        &mut self,
+        settings: KafkaCluster,
+        jit: Jit,
+        logs: &Path,
+        reaper: &Arc<Reaper>,
+    ) -> Result<(), StackError> {
+        let places = (self.data.path(), logs, self.programs.as_path());
+        let brokers = KafkaBrokers::start(settings, places, jit, reaper).await?;
+        let info = &mut self.info;
+        info.kafka_nodes = brokers.addresses();
+        info.kafka_replicas = i32::from(settings.replication);
+        let addresses: Vec<String> = info.kafka_nodes.values().cloned().collect();
+        let (version, jvm) = brokers.versions();
+        let known = ServerInfo {
+            address: addresses.join(","),
+            version,
+        };
+        info.brokers.insert(BrokerKind::Kafka, known);
+        let routes = brokers.ways();
+        let routes = routes.map(|(link, proxy, listener)| (link, route(proxy, listener)));
+        info.routes.extend(routes);
+        for (name, value) in [
+            ("jvm", jvm),
+            ("kafka_acks", "all".to_owned()),
+            ("kafka_brokers", settings.brokers.to_string()),
+            ("replication_factor", settings.replication.to_string()),
+            (
+                "min_insync_replicas",
+                settings.min_insync_replicas.to_string(),
+            ),
+        ] {
+            info.environment.insert(name.to_owned(), value);
+        }
+        self.brokers = Some(brokers);
+        Ok(())
+    }
+
     /// Starts another server beside the others, with the routes of the links to it.
     pub(super) async fn add(
         &mut self,
@@ -200,7 +246,7 @@ impl LocalStack {
         let beside = BesideServer::start(kind, places, settings, reaper).await?;
         let [_, _, _, _, of_links @ ..] = self.ports.numbers;
         let (_, proxies) = of_links.split_at(LINKS);
-        let ways = Link::ALL.into_iter().zip(proxies);
+        let ways = ways().zip(proxies);
         let ways = ways.filter(|(link, _)| link.server() == kind.server);
         let routes = ways.map(|(link, proxy)| (link, route(*proxy, beside.port)));
         self.info.routes.extend(routes);
@@ -221,8 +267,8 @@ impl LocalStack {
                     admin,
                 });
             }
-            // It is there already.
-            Server::Database(DatabaseKind::Postgres) => {}
+            // They are there already.
+            Server::Database(DatabaseKind::Postgres) | Server::KafkaNode(_) => {}
         }
         let settings = beside.started.settings.clone();
         self.info.environment.extend(settings);
@@ -259,6 +305,7 @@ impl LocalStack {
         match victim {
             Victim::POSTGRES => Some(&self.postgres.child),
             Victim::KAFKA => self.kafka.as_ref().map(|kafka| &kafka.child),
+            Victim::Server(Server::KafkaNode(node)) => self.brokers.as_ref()?.node(node),
             Victim::Server(server) => {
                 let found = self.beside.iter().find(|beside| beside.server == server);
                 found.map(|beside| &beside.started.child)
@@ -271,7 +318,7 @@ impl LocalStack {
     pub fn stop_of_server(victim: Victim) -> Option<Stop> {
         match victim {
             Victim::POSTGRES => Some(postgres_server::stop()),
-            Victim::KAFKA => Some(kafka_server::stop()),
+            Victim::Server(Server::KAFKA | Server::KafkaNode(_)) => Some(kafka_server::stop()),
             Victim::Server(server) => beside::kind(server).map(|kind| (kind.stop)()),
             Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
         }
@@ -285,7 +332,9 @@ impl LocalStack {
     /// Returns every process of it, in the order in which they are named where they are kept.
     fn children(&self) -> impl Iterator<Item = &Child> {
         let kafka = self.kafka.iter().map(|kafka| &kafka.child);
+        let brokers = self.brokers.iter().flat_map(KafkaBrokers::children);
         let first = std::iter::once(&self.postgres.child).chain(kafka);
+        let first = first.chain(brokers);
         let beside = self.beside.iter().flat_map(BesideServer::children);
         first
             .chain([&self.toxiproxy.child])
@@ -427,6 +476,12 @@ impl LocalStack {
             .chain([toxiproxy, stop])
             .collect())
     }
+}
+
+/// Returns the links that have a proxy of the stack's own.
+fn ways() -> impl Iterator<Item = Link> {
+    let all = Link::ALL.into_iter();
+    all.filter(|link| !link.server().is_node())
 }
 
 /// Returns the route through the proxy's port, `listen`, which is in front of the server's, `upstream`.

@@ -6,6 +6,7 @@ mod description;
 mod environment;
 pub mod external;
 pub mod jvm;
+mod kafka_brokers;
 mod kafka_client;
 mod kafka_server;
 pub mod kept;
@@ -33,8 +34,9 @@ use crate::broker::{self, Broker};
 use crate::identity::RunKey;
 use crate::process::reaper::Duty;
 use crate::process::{Child, Stop};
-use crate::scenario::{Link, NatsSync, Server, Victim};
+use crate::scenario::{KafkaCluster, KafkaNode, Link, NatsSync, Server, Victim};
 pub use jvm::Jit;
+pub use kafka_brokers::leader_of;
 use kept::KeptFolder;
 use relays::config::{BrokerKind, DatabaseKind, MariaDbTarget, PostgresTarget};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +79,10 @@ pub struct StackInfo {
     pub postgres_version: String,
     /// These are the brokers that it has.
     pub brokers: BTreeMap<BrokerKind, ServerInfo>,
+    /// Where its Kafka is several brokers, each has its `host:port` here, around all proxies.
+    pub kafka_nodes: BTreeMap<KafkaNode, String>,
+    /// A topic that is made on its Kafka has so many replicas.
+    pub kafka_replicas: i32,
     /// This is the address of Toxiproxy's admin API, as `http://host:port`.
     pub toxiproxy_url: String,
     /// This is Toxiproxy's version, as its admin API says it.
@@ -113,6 +119,8 @@ impl StackInfo {
             }
             Server::Broker(kind) => self.brokers.get(&kind),
             Server::Redis => self.redis.as_ref(),
+            // They are described together, as Kafka.
+            Server::KafkaNode(_) => None,
         }
     }
 }
@@ -158,6 +166,8 @@ pub struct ServerSettings {
     pub autovacuum_naptime_s: Option<u64>,
     /// When what a NATS server acknowledges is on its disk.
     pub nats_sync: NatsSync,
+    /// Of how many brokers its Kafka is, where it has one.
+    pub kafka: KafkaCluster,
 }
 
 impl ServerSettings {
@@ -179,6 +189,7 @@ impl Default for ServerSettings {
             servers: BTreeSet::from([Server::KAFKA]),
             autovacuum_naptime_s: None,
             nats_sync: NatsSync::default(),
+            kafka: KafkaCluster::default(),
         }
     }
 }
@@ -270,9 +281,13 @@ impl Stack {
                 for server in &settings.servers {
                     beside::must_be_installed(*server, &programs)?;
                 }
-                let jit = settings.servers.contains(&Server::KAFKA).then_some(jit);
+                let kafka = settings.servers.contains(&Server::KAFKA).then_some(jit);
+                let alone = kafka.filter(|_| settings.kafka.brokers == 1);
                 let mut local =
-                    local::LocalStack::start(&data, &logs, &programs, jit, reaper).await?;
+                    local::LocalStack::start(&data, &logs, &programs, alone, reaper).await?;
+                if let (Some(jit), None) = (kafka, alone) {
+                    local.add_kafka(settings.kafka, jit, &logs, reaper).await?;
+                }
                 if settings.synchronous_standby {
                     local.add_standby(&logs, reaper).await?;
                 }

@@ -19,8 +19,12 @@ const VALUE: [u8; 512] = [b'x'; 512];
 
 /// Publishes to and reads from a topic of its own for so long, as strategies and observer will, and
 /// deletes it.
-pub async fn warm_up(bootstrap: &str, topic: &str, lasts: Duration) -> Result<(), String> {
-    let scratch = kafka::at(bootstrap).topic(topic, 3);
+pub async fn warm_up(
+    (bootstrap, replicas): (&str, i32),
+    topic: &str,
+    lasts: Duration,
+) -> Result<(), String> {
+    let scratch = kafka::replicated(bootstrap, replicas).topic(topic, 3);
     scratch.create().await?;
     let stop = Instant::now() + lasts;
     let reader = {

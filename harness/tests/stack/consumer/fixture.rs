@@ -59,6 +59,7 @@ impl ConsumerFixture {
                 bootstrap: stack.kafka_bootstrap.clone(),
                 topic: name.clone(),
                 linger_ms: 0.0,
+                acks: Default::default(),
             }),
             group: format!("{name}.it"),
             rabbitmq: RabbitMqGroup::default(),

@@ -56,6 +56,8 @@ impl Bench {
             databases: BTreeMap::new(),
             processes: BTreeMap::new(),
             stops: BTreeMap::new(),
+            brokers: BTreeMap::new(),
+            topic: String::new(),
             reader: None,
             admin: None,
             clock: RunClock::start(),

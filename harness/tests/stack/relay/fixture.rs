@@ -894,6 +894,7 @@ impl Fixture {
                 bootstrap: self.bootstrap.clone(),
                 topic: self.topic(),
                 linger_ms: 0.0,
+                acks: Default::default(),
             }),
             source: match self.kind {
                 Kind::Delete => polling(AfterPublish::Delete, Housekeeping::None),

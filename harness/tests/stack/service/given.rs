@@ -188,6 +188,7 @@ impl Wanted {
             bootstrap: self.kafka.unwrap_or(stack.kafka_bootstrap.clone()),
             topic: topic.clone(),
             linger_ms: 0.0,
+            acks: Default::default(),
         };
         let write_path = match self.dual_write {
             None if self.outbox == OutboxKind::Decisions => WritePathConfig::TwoPhase {

@@ -85,7 +85,7 @@ async fn start(lane: usize) -> Shared {
     };
     let stack = Stack::start(provider, &reaper).await.unwrap();
     let topic = format!("oh.{}.warm-up", harness::identity::RunKey::random().run);
-    warm_up(&stack.info().kafka().unwrap().address, &topic, BRIEF)
+    warm_up((&stack.info().kafka().unwrap().address, 1), &topic, BRIEF)
         .await
         .unwrap();
     Shared {

@@ -133,6 +133,7 @@ mod tests {
             bootstrap: "127.0.0.1:1".to_owned(),
             topic: "orders".to_owned(),
             linger_ms: 0.0,
+            acks: Default::default(),
         };
         let member = KafkaMember::join(&nowhere, "payments").unwrap();
         // When, then

@@ -1,4 +1,4 @@
-//! Kafka through librdkafka: idempotent, acks=all, keyed by order id.
+//! Kafka through librdkafka: idempotent, acks=all unless a strategy wants acks=1, keyed by order id.
 //!
 //! What keeps the order of a key when deliveries fail, and why the settings are what they are:
 //!
@@ -16,6 +16,8 @@
 //!   be sent again, as large as before, and a link on which it takes longer than that would carry the
 //!   same bytes for ever. How long to wait grows with the bytes that are outstanding, and again with
 //!   each producer on which nothing came back ([`KafkaPublisher::patience`]).
+//! - With acks=1 there is no idempotence. One request at a time is in flight, so a batch that is sent again comes before
+//!   what follows it; it may be there twice, and what a leader alone had is gone with it.
 //! - The next producer starts again at the first event that is not durable. What the old one had
 //!   persisted beyond that becomes a duplicate: each event that reaches the log, from either
 //!   producer, finds all earlier ones of its key there.
@@ -208,12 +210,13 @@ impl KafkaPublisher {
     }
 
     fn make_producer(&self) -> Result<ThreadedProducer<Callbacks>, KafkaError> {
+        let idempotent = self.target.acks.allows_idempotence().to_string();
         ClientConfig::new()
             .set("bootstrap.servers", &self.target.bootstrap)
             .set("client.id", "outbox-relay")
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
-            .set("enable.gapless.guarantee", "true")
+            .set("acks", self.target.acks.name())
+            .set("enable.idempotence", &idempotent)
+            .set("enable.gapless.guarantee", &idempotent)
             .set("message.timeout.ms", "0")
             .set("linger.ms", self.target.linger_ms.to_string())
             // librdkafka keeps one batch of a partition in flight at a time anyway, and while one is,

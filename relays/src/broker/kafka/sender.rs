@@ -141,8 +141,11 @@ fn settings(
     config
         .set("bootstrap.servers", &kafka.bootstrap)
         .set("client.id", "outbox-harness order-service")
-        .set("acks", "all")
-        .set("enable.idempotence", idempotent.to_string())
+        .set("acks", kafka.acks.name())
+        .set(
+            "enable.idempotence",
+            (idempotent && kafka.acks.allows_idempotence()).to_string(),
+        )
         .set("linger.ms", kafka.linger_ms.to_string())
         .set("queue.buffering.max.kbytes", "65536")
         // The default waits up to 10 s before it tries a broker that is back again.
@@ -220,6 +223,7 @@ mod tests {
             bootstrap,
             topic: "events".into(),
             linger_ms: 0.0,
+            acks: Default::default(),
         }
     }
 

@@ -110,6 +110,28 @@ impl Demand<'_> {
             .count()
     }
 
+    /// The longest time, in nanoseconds, from the commit of a change to the sight of its event, of those seen in the second
+    /// before this moment.
+    pub fn longest_before(&self, at_ns: i64) -> i64 {
+        let before = at_ns.saturating_sub(super::BASELINE_NS)..at_ns;
+        let seen = self.committed().filter(|(_, seen)| before.contains(seen));
+        let waits = seen.map(|(r, seen_ns)| seen_ns.saturating_sub(r.ended_ns));
+        waits.max().unwrap_or(0)
+    }
+
+    /// Counts changes that waited in this time for longer than `over_ns` nanoseconds, from their commit to the sight of
+    /// their event. One that never came, and that something sent later passed, is lost and waits no more.
+    pub fn seen_late(&self, time: RangeInclusive<i64>, over_ns: i64) -> usize {
+        let (from_ns, until_ns) = (*time.start(), *time.end());
+        self.committed()
+            .filter(|(_, seen_ns)| *seen_ns < i64::MAX)
+            .filter(|(r, seen_ns)| {
+                let began_ns = r.ended_ns.max(from_ns);
+                began_ns <= until_ns && seen_ns.saturating_sub(began_ns) > over_ns
+            })
+            .count()
+    }
+
     /// Changes whose event was first seen from this moment on.
     pub fn seen_since(&self, from_ns: i64) -> usize {
         let first_ns = self.sights().first_ns.iter();

@@ -62,6 +62,17 @@ impl Demand<'_> {
             .unwrap_or(BASELINE_NS)
     }
 
+    /// Counts requests sent in this time that were answered, and took longer than any did before, and than `least_ns`
+    /// nanoseconds.
+    pub fn answered_late(&self, from_ns: i64, until_ns: i64, least_ns: i64) -> usize {
+        let usual_ns = self.usual_ns(from_ns).max(least_ns);
+        self.count(|r| {
+            let took_ns = r.ended_ns.saturating_sub(r.sent_ns) - self.own_hold_ns(r);
+            let answered = matches!(r.outcome, Outcome::Committed | Outcome::Rejected);
+            answered && (from_ns..=until_ns).contains(&r.sent_ns) && took_ns > usual_ns
+        })
+    }
+
     /// Requests sent in this time that were never told anything, where none was left so before it.
     pub fn never_answered(&self, from_ns: i64, until_ns: i64) -> usize {
         let told_nothing = |r: &Request| r.outcome == Outcome::Unknown;

@@ -4,7 +4,7 @@ use super::generator::p99_ms;
 use super::{Grounds, Inconclusive, observed_live, visible};
 use crate::history::{FenceStep, History, Life};
 use crate::measure::MAX_LAG_MS;
-use crate::scenario::{Server, Target, Victim};
+use crate::scenario::{Server, Victim};
 use crate::view::AppendBounds;
 use crate::view::{Class, Join};
 
@@ -122,7 +122,11 @@ fn broker_faults(history: &History) -> Vec<(i64, i64)> {
                 .faults
                 .get(record.fault as usize)
                 .is_some_and(|f| {
-                    matches!(f.target, Target::Process(Victim::Server(Server::Broker(_))))
+                    let hit = f.target.processes();
+                    hit.iter().any(|victim| match victim {
+                        Victim::Server(server) => server.is_broker(),
+                        Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => false,
+                    })
                 })
         })
         .filter_map(|record| {

@@ -10,15 +10,15 @@ use contract::broker::BrokerKind;
 use contract::config::QueueKind;
 use serde::{Deserialize, Serialize};
 
+pub use kafka::KafkaSettings;
 pub use nats::NatsSettings;
 
 /// This is the broker of a strategy, with the settings that only this system has.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum BrokerChoice {
     /// It is Apache Kafka.
-    #[default]
-    Kafka,
+    Kafka(KafkaSettings),
     /// It is RabbitMQ.
     RabbitMq {
         /// The strategy's queue is of this kind.
@@ -32,11 +32,33 @@ pub enum BrokerChoice {
     Nats(NatsSettings),
 }
 
+impl Default for BrokerChoice {
+    fn default() -> Self {
+        Self::Kafka(KafkaSettings::default())
+    }
+}
+
 impl BrokerChoice {
+    /// Returns of how many brokers the Kafka is; 1 where it is none.
+    pub fn kafka_brokers(&self) -> u8 {
+        match self {
+            Self::Kafka(settings) => settings.brokers,
+            Self::RabbitMq { .. } | Self::Nats(_) => 1,
+        }
+    }
+
+    /// Has it be a Kafka of so many brokers, where it is one.
+    pub(super) fn is_of(&mut self, brokers: u8) {
+        match self {
+            Self::Kafka(settings) => settings.brokers = brokers,
+            Self::RabbitMq { .. } | Self::Nats(_) => {}
+        }
+    }
+
     /// Returns which system it is.
     pub fn kind(&self) -> BrokerKind {
         match self {
-            Self::Kafka => BrokerKind::Kafka,
+            Self::Kafka(_) => BrokerKind::Kafka,
             Self::RabbitMq { .. } => BrokerKind::RabbitMq,
             Self::Nats(_) => BrokerKind::Nats,
         }

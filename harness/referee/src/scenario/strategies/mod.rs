@@ -202,7 +202,7 @@ pub(super) fn read(
     let (cache, cache_span) = cached.unzip();
     let broker = match info.any_broker {
         true => brokers::read(&mut s),
-        false => Some(BrokerChoice::Kafka),
+        false => Some(BrokerChoice::default()),
     };
     let database = match info.any_database {
         true => databases::read(&mut s, kind.as_ref()),

@@ -84,7 +84,7 @@ fn broker(lines: &str) -> BrokerChoice {
 
 #[test]
 fn given_nats_with_its_settings_or_without_when_read_then_what_is_left_out_is_the_servers_own() {
-    assert_eq!(broker(""), BrokerChoice::Kafka);
+    assert_eq!(broker(""), BrokerChoice::default());
     let usual = NatsSettings {
         message_id: true,
         duplicate_window_ms: 120_000,

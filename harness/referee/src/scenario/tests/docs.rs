@@ -45,7 +45,11 @@ fn page() -> String {
         section(
             "`[stack]`",
             "What the servers of a local stack are to be like.",
-            &table(&stack::KEYS),
+            &format!(
+                "{}\nKeys of `kafka`:\n\n{}",
+                table(&stack::KEYS),
+                table(&stack::kafka::KEYS)
+            ),
         ),
     ];
     format!("{HEAD}\n{}", sections.join("\n"))

@@ -11,6 +11,7 @@ mod docs;
 mod fuzz;
 mod housekeeping;
 mod instances;
+mod kafka;
 mod mistakes;
 mod properties;
 mod rabbitmq;

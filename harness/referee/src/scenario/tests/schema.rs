@@ -346,6 +346,12 @@ fn of_scenarios() -> Vec<LeastTable> {
         )
         .with("effect", "\"insert\""),
         LeastTable::new("[stack]", load(HEAD) + "[stack]\n", &stack::KEYS, CDC),
+        LeastTable::new(
+            "`kafka` of [stack]",
+            load(HEAD) + "[stack.kafka]\nbrokers = 3\nreplication = 3\n",
+            &stack::kafka::KEYS[2..],
+            CDC,
+        ),
     ];
     for kind in &fault_kind::KINDS {
         let target = match kind.ground() {
@@ -752,6 +758,12 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
         // What is about consumers needs one.
         let with_faults = match target.name.starts_with("consumer->") {
             true => with_faults + CONSUMER,
+            false => with_faults,
+        };
+        // What is about one of several brokers needs several.
+        let roles = KafkaRole::ALL.map(KafkaRole::name);
+        let with_faults = match roles.contains(&target.name.as_str()) {
+            true => with_faults + "[stack]\nkafka = { brokers = 3 }\n",
             false => with_faults,
         };
         // What is about the cache needs one.

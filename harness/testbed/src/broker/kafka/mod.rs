@@ -13,16 +13,24 @@ use reader::KafkaReader;
 use std::sync::Arc;
 use topic::{KafkaTopic, blocking};
 
-/// Returns the Kafka whose direct listener is at this `host:port`.
+/// Returns the Kafka whose direct listener is at this `host:port`; of a topic that is made there is one replica.
 pub fn at(bootstrap: &str) -> Arc<dyn Broker> {
+    replicated(bootstrap, 1)
+}
+
+/// Returns the same with so many replicas of each topic that is made there. Of several brokers each has its `host:port`, with
+/// commas between them.
+pub fn replicated(bootstrap: &str, replicas: i32) -> Arc<dyn Broker> {
     Arc::new(KafkaBroker {
         bootstrap: bootstrap.to_owned(),
+        replicas,
     })
 }
 
 #[derive(Debug)]
 struct KafkaBroker {
     bootstrap: String,
+    replicas: i32,
 }
 
 impl Broker for KafkaBroker {
@@ -31,7 +39,8 @@ impl Broker for KafkaBroker {
     }
 
     fn topic(&self, name: &str, partitions: i32) -> Box<dyn Topic> {
-        Box::new(KafkaTopic::new(&self.bootstrap, name, partitions))
+        let shape = (partitions, self.replicas);
+        Box::new(KafkaTopic::new(&self.bootstrap, name, shape))
     }
 
     /// The sentinel is one that it refused.

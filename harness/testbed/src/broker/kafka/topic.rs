@@ -36,21 +36,24 @@ pub(super) struct KafkaTopic {
     bootstrap: String,
     name: String,
     partitions: i32,
+    replicas: i32,
 }
 
 impl KafkaTopic {
-    /// Names a topic; nothing is made yet.
-    pub(super) fn new(bootstrap: &str, name: &str, partitions: i32) -> Self {
+    /// Names a topic of so many partitions, each with so many replicas; nothing is made yet.
+    pub(super) fn new(bootstrap: &str, name: &str, (partitions, replicas): (i32, i32)) -> Self {
         Self {
             bootstrap: bootstrap.to_owned(),
             name: name.to_owned(),
             partitions,
+            replicas,
         }
     }
 
-    /// Creates it, replication factor 1, and waits until every partition has a leader.
+    /// Creates it, and waits until every partition has a leader.
     async fn make(&self) -> Result<(), String> {
-        let mut topic = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(1));
+        let replicas = TopicReplication::Fixed(self.replicas);
+        let mut topic = NewTopic::new(&self.name, self.partitions, replicas);
         for (key, value) in CONFIG {
             topic = topic.set(key, value);
         }
@@ -175,17 +178,19 @@ impl KafkaTopic {
         let this = self.clone();
         blocking(move || {
             loop {
-                let (ends, stables) = (this.ends(&all)?, this.ends(&stable)?);
-                if ends == stables {
-                    return Ok(());
+                // A leader that was just elected does not know its end yet.
+                let asked = this.ends(&all).and_then(|ends| Ok((ends, this.ends(&stable)?)));
+                match asked {
+                    Ok((ends, stables)) if ends == stables => return Ok(()),
+                    Ok(_) | Err(_) if Instant::now() <= deadline => std::thread::sleep(POLL),
+                    Ok((ends, stables)) => {
+                        return Err(format!(
+                            "topic {}: a transaction never ended: last stable offsets {stables:?}, end offsets {ends:?}",
+                            this.name
+                        ));
+                    }
+                    Err(e) => return Err(e),
                 }
-                if Instant::now() > deadline {
-                    return Err(format!(
-                        "topic {}: a transaction never ended: last stable offsets {stables:?}, end offsets {ends:?}",
-                        this.name
-                    ));
-                }
-                std::thread::sleep(POLL);
             }
         })
         .await

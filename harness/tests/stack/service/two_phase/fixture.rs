@@ -45,6 +45,7 @@ impl RunningRecoverer {
                 bootstrap,
                 topic: given.topic.clone(),
                 linger_ms: 0.0,
+                acks: Default::default(),
             },
             in_doubt_after_ms,
         };

@@ -1,9 +1,12 @@
 //! `[stack]`: what the servers of a local stack are to be like.
 
+pub(super) mod kafka;
+
 use super::StackSettings;
 use super::keys::{KeyInfo, Shape};
 use super::limits;
 use super::section::Section;
+pub use kafka::KafkaCluster;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -11,7 +14,7 @@ use std::time::Duration;
 pub(super) const NATS_SYNC: &str = "nats_sync_interval";
 
 /// These are the keys that `[stack]` can have.
-pub(super) const KEYS: [KeyInfo; 4] = [
+pub(super) const KEYS: [KeyInfo; 5] = [
     KeyInfo::usually(
         "synchronous_standby",
         Shape::Flag,
@@ -41,6 +44,12 @@ pub(super) const KEYS: [KeyInfo; 4] = [
         Shape::Word(sync_words),
         "\"2m\"",
         "when what a NATS server acknowledges is on its disk: within two minutes, as it has it by itself, or before it is acknowledged (local stack only)",
+    ),
+    KeyInfo::optional(
+        "kafka",
+        Shape::Table,
+        "one broker",
+        "of how many brokers Kafka is, and how topics are replicated (local stack only)",
     ),
 ];
 
@@ -95,11 +104,13 @@ pub(super) fn read(mut s: Section<'_>) -> StackSettings {
     });
     let syncs = NatsSync::ALL.map(|sync| (sync.name(), sync));
     let sync = s.get(NATS_SYNC).and_then(|e| s.word(e, &syncs));
+    let kafka = s.get("kafka").and_then(|e| kafka::read(e, s.problems()));
     s.finish();
     StackSettings {
         synchronous_standby: standby.unwrap_or_default(),
         max_slot_wal_keep_bytes: kept,
         autovacuum_naptime_s: naptime,
         nats_sync: sync.unwrap_or_default(),
+        kafka: kafka.unwrap_or_default(),
     }
 }
