@@ -1,9 +1,11 @@
 //! A stack that is kept: it can be run on, and it is stopped as it was said.
 
+use super::all;
 use super::not_done::not_done;
 use super::turn::beside_another;
 use super::{POLLING, command, nothing_left, programs, record, run, run_folder, secrets};
-use harness::stack::cache_is_installed;
+use harness::scenario::Server;
+use harness::stack::{cache_is_installed, is_installed};
 use reports::record::Record;
 use serde_json::Value;
 use std::path::Path;
@@ -119,14 +121,73 @@ fn scenario() -> String {
         })
 }
 
-/// What a program in another language counts on the kept stack, by strategy.
-fn counted_again(folder: &Path) -> Value {
+/// The same of a broker that a kept stack does not know: what is not answered is given up and there all the same, what a
+/// service holds while its broker is cut off is lost with it, and a relay that dies before its answers repeats.
+const COUNTED_ELSEWHERE: &str = r#"
+name = "counted-elsewhere"
+
+[workload]
+rate = 200
+duration = "3500ms"
+rollback_ratio = 0.1
+min_committed_per_phase = 0
+
+[[fault]]
+target = "BROKER"
+kind = "timeout"
+stream = "downstream"
+at = "400ms"
+for = "900ms"
+
+[[fault]]
+target = "relay"
+kind = "kill"
+at = "900ms"
+for = "700ms"
+
+[[fault]]
+target = "orders->BROKER"
+kind = "down"
+at = "1700ms"
+for = "900ms"
+
+[[fault]]
+target = "order-service"
+kind = "kill"
+at = "2300ms"
+for = "100ms"
+
+[drain]
+settle = "200ms"
+
+[strategy.losing]
+kind = "dual-write"
+order = "commit-then-publish"
+publish_timeout = "300ms"
+broker = "BROKER"
+
+[strategy.announcing]
+kind = "dual-write"
+order = "publish-then-commit"
+publish_timeout = "300ms"
+broker = "BROKER"
+
+[strategy.cdc]
+kind = "cdc"
+broker = "BROKER"
+
+[expect.cdc]
+lost = 0
+"#;
+
+/// What a program in another language counts on the kept stack that a file describes, by strategy.
+fn counted_again(stack: &Path, record: &Path) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/independent/count.py");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let psql = runtime.block_on(harness::stack::postgres_program("psql"));
     let out = Command::new("python3")
         .arg(script)
-        .args([folder.join("external.toml"), folder.join("record.json")])
+        .args([stack, record])
         .arg(psql.unwrap())
         .output()
         .unwrap();
@@ -190,20 +251,16 @@ fn given_a_kept_stack_when_it_was_counted_again_and_run_on_and_stopped_as_said_t
     let file = folder.join("external.toml");
     // When somebody else counts what is there
     let recorded = record(home.path());
-    assert_eq!(counted_again(&folder), as_recorded(&recorded));
-    let some = |name: &str, of: fn(&reports::record::Counts) -> Option<u64>| {
-        let mut all = recorded.strategies.iter();
-        let count = all.find(|s| s.name == name).and_then(|s| of(&s.counts));
-        assert!(count > Some(0), "{name}: {count:?}");
-    };
-    some("losing", |c| c.lost);
-    some("retrying", |c| c.duplicated);
-    some("announcing", |c| c.phantom);
-    some("polling", |c| c.duplicated);
-    some("message", |c| c.duplicated);
-    some("events", |c| c.duplicated);
+    let counted = counted_again(&file, &folder.join("record.json"));
+    assert_eq!(counted, as_recorded(&recorded));
+    has_some(&recorded, "losing", |c| c.lost);
+    has_some(&recorded, "retrying", |c| c.duplicated);
+    has_some(&recorded, "announcing", |c| c.phantom);
+    has_some(&recorded, "polling", |c| c.duplicated);
+    has_some(&recorded, "message", |c| c.duplicated);
+    has_some(&recorded, "events", |c| c.duplicated);
     if cache_is_installed(&programs()) {
-        some("polling", |c| c.stale);
+        has_some(&recorded, "polling", |c| c.stale);
     }
 
     // And a run with proxies follows on it
@@ -213,10 +270,82 @@ fn given_a_kept_stack_when_it_was_counted_again_and_run_on_and_stopped_as_said_t
     let dropped = ["dropped schema or database oh_", "dropped topic oh."];
     run(again).passed(other.path(), &dropped);
 
-    // And when it is stopped
-    let (_, how) = kept.err.split_once("  stop it     ").unwrap();
+    stop_as_said(&kept.err, home.path());
+}
+
+/// A strategy of a run has some of this.
+#[track_caller]
+fn has_some(record: &Record, name: &str, of: fn(&reports::record::Counts) -> Option<u64>) {
+    let mut all = record.strategies.iter();
+    let count = all.find(|s| s.name == name).and_then(|s| of(&s.counts));
+    assert!(count > Some(0), "{name}: {count:?}");
+}
+
+/// A stack that is kept is stopped as its run said, and nothing of it is left.
+#[track_caller]
+fn stop_as_said(said: &str, home: &Path) {
+    let (_, how) = said.split_once("  stop it     ").unwrap();
     let how = how.lines().next().unwrap();
     let stopped = Command::new("sh").args(["-c", how]).status().unwrap();
     assert!(stopped.success(), "{how}");
-    nothing_left(home.path());
+    nothing_left(home);
+}
+
+/// How to reach the database of a stack that is kept, as a file has it: of one without Kafka its run writes none.
+fn postgres_as_said(said: &str) -> String {
+    let (_, url) = said.split_once("psql postgres://").unwrap();
+    let (user, rest) = url.lines().next().unwrap().split_once(':').unwrap();
+    let (password, rest) = rest.split_once('@').unwrap();
+    let (host, rest) = rest.split_once(':').unwrap();
+    let (port, database) = rest.split_once('/').unwrap();
+    format!(
+        "[postgres]\nuser = \"{user}\"\npassword = \"{password}\"\nhost = \"{host}\"\nport = {port}\n\
+         database = \"{database}\"\n"
+    )
+}
+
+/// Runs on a stack with this broker, which is kept, and has another program count what is there.
+fn counts_agree(broker: Server, changes: &[(&str, &str)]) {
+    if !is_installed(broker, &programs()) {
+        let (title, name) = (broker.title(), broker.name());
+        return not_done(&format!(
+            "{title} is not installed (`stack/install.sh {name}`)"
+        ));
+    }
+    let _turn = beside_another();
+    let home = tempfile::tempdir().unwrap();
+    let scenario = COUNTED_ELSEWHERE.replace("BROKER", broker.name());
+    let scenario = changes
+        .iter()
+        .fold(scenario, |text, (old, new)| text.replace(old, new));
+    let mut keep = command(home.path(), &scenario);
+    keep.arg("--keep-stack");
+    let kept = run(keep);
+    assert!(matches!(kept.code, Some(0 | 3)), "{}{}", kept.out, kept.err);
+
+    // When somebody else counts what is there
+    let recorded = record(home.path());
+    let stack = home.path().join("stack.toml");
+    std::fs::write(&stack, postgres_as_said(&kept.err)).unwrap();
+    let counted = counted_again(&stack, &run_folder(home.path()).join("record.json"));
+    stop_as_said(&kept.err, home.path());
+    assert_eq!(counted, as_recorded(&recorded), "{}", kept.err);
+    has_some(&recorded, "losing", |c| c.lost);
+    has_some(&recorded, "announcing", |c| c.phantom);
+    has_some(&recorded, "cdc", |c| c.duplicated);
+}
+
+#[test]
+fn given_a_run_on_rabbitmq_when_its_stream_is_counted_again_then_all_agrees() {
+    // Its server takes its time to start.
+    if all::is_asked_for() {
+        counts_agree(Server::RABBITMQ, &[]);
+    }
+}
+
+#[test]
+fn given_a_run_on_nats_when_its_stream_is_counted_again_then_all_agrees() {
+    let knows_nothing = "kind = \"cdc\"\nnats = { message_id = false }\n";
+    let changes = [("kind = \"cdc\"\n", knows_nothing)];
+    counts_agree(Server::NATS, &changes);
 }

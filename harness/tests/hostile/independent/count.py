@@ -3,11 +3,12 @@
 
     count.py external.toml record.json [psql]
 
-It shares nothing with the harness: psql reads the tables, and topics and cache are read by the protocols of Kafka and
-Redis, spoken here.
+It shares nothing with the harness: psql reads the tables, and topics and cache are read by the protocols of Kafka,
+RabbitMQ, NATS and Redis, spoken here.
 For each strategy it prints what it counted, as JSON.
 """
 
+import base64
 import json
 import os
 import socket
@@ -216,6 +217,134 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
+class Queue:
+    """A connection to RabbitMQ, and as much of AMQP 0-9-1 as reading a stream takes."""
+
+    METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), TIMEOUT_S)
+        self.file = self.socket.makefile("rb")
+        self.socket.sendall(b"AMQP\0\0\x09\x01")
+        self.due(0, 10, 10)
+        self.say(0, 10, 11, struct.pack(">I", 0) + short("PLAIN") + long(b"\0guest\0guest") + short("en_US"))
+        limits = self.due(0, 10, 30)
+        channels, frame, _heartbeat = struct.unpack(">HIH", limits[:8])
+        self.say(0, 10, 31, struct.pack(">HIH", channels, frame, 0))
+        self.say(0, 10, 40, short("/") + short("") + b"\0")
+        self.due(0, 10, 41)
+        self.say(1, 20, 10, short(""))
+        self.due(1, 20, 11)
+
+    def say(self, channel, number, method, arguments):
+        payload = struct.pack(">HH", number, method) + arguments
+        self.socket.sendall(struct.pack(">BHI", self.METHOD, channel, len(payload)) + payload + b"\xce")
+
+    def frame(self):
+        while True:
+            head = self.file.read(7)
+            if len(head) < 7:
+                raise EOFError("RabbitMQ closed the connection")
+            kind, channel, length = struct.unpack(">BHI", head)
+            payload = self.file.read(length)
+            assert self.file.read(1) == b"\xce", "no frame of AMQP"
+            if kind != self.HEARTBEAT:
+                return kind, channel, payload
+
+    def due(self, channel, number, method):
+        kind, of, payload = self.frame()
+        said = (kind, of) + struct.unpack(">HH", payload[:4])
+        assert said == (self.METHOD, channel, number, method), f"{said}: {payload[:200]}"
+        return payload[4:]
+
+    def messages(self, queue):
+        """Each message of a stream from its first on, without an end: to which exchange it was published, and its body."""
+        self.say(1, 60, 10, struct.pack(">IHB", 0, 500, 0))
+        self.due(1, 60, 11)
+        offset = short("x-stream-offset") + b"S" + long(b"first")
+        consume = struct.pack(">H", 0) + short(queue) + short("count") + b"\0" + long(offset)
+        self.say(1, 60, 20, consume)
+        self.due(1, 60, 21)
+        while True:
+            delivery = Reader(self.due(1, 60, 60))
+            delivery.take(delivery.number("B"))  # the consumer's name
+            tag, _again = delivery.number("Q"), delivery.int8()
+            exchange = delivery.take(delivery.number("B")).decode()
+            kind, _channel, header = self.frame()
+            assert kind == self.HEADER, f"a frame of kind {kind}"
+            (length,), body = struct.unpack(">Q", header[4:12]), b""
+            while len(body) < length:
+                kind, _channel, part = self.frame()
+                assert kind == self.BODY, f"a frame of kind {kind}"
+                body += part
+            self.say(1, 60, 80, struct.pack(">QB", tag, 0))
+            yield exchange, body
+
+
+def short(value):
+    data = value.encode()
+    return struct.pack(">B", len(data)) + data
+
+
+def long(data):
+    return struct.pack(">I", len(data)) + data
+
+
+def records_of_rabbitmq(address, topic):
+    """The value of each record that the exchange brought to the stream that has everything. Its first record and its last
+    are the harness's own, and came around the exchange; what was still on its way came before the last."""
+    messages = Queue(address).messages(f"{topic}.observer")
+    first, _body = next(messages)
+    assert first == "", "the first record came over the exchange"
+    for exchange, body in messages:
+        if exchange == "":
+            return
+        yield body
+
+
+class Subjects:
+    """A connection to NATS, and its protocol as far as a question to JetStream needs it."""
+
+    INBOX = "count.answers"
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), TIMEOUT_S)
+        self.file = self.socket.makefile("rb")
+        assert self.file.readline().startswith(b"INFO "), "no server of NATS"
+        self.socket.sendall(b'CONNECT {"verbose":false,"lang":"count"}\r\nSUB %s 1\r\n' % self.INBOX.encode())
+
+    def ask(self, subject, question):
+        data = json.dumps(question).encode()
+        self.socket.sendall(f"PUB {subject} {self.INBOX} {len(data)}\r\n".encode() + data + b"\r\n")
+        while True:
+            line = self.file.readline()
+            if line.startswith(b"PING"):
+                self.socket.sendall(b"PONG\r\n")
+                continue
+            assert line.startswith(b"MSG "), line or "NATS closed the connection"
+            answer = json.loads(self.file.read(int(line.split()[-1]) + 2))
+            assert "error" not in answer, f"{subject} {question}: {answer['error']}"
+            return answer
+
+
+def records_of_nats(address, topic):
+    """The value of each message of the stream, one after the other by its sequence."""
+    stream, subjects = topic.replace(".", "_"), Subjects(address)
+    state = subjects.ask(f"$JS.API.STREAM.INFO.{stream}", {})["state"]
+    assert state["messages"] == state["last_seq"], "some messages are not there any more"
+    for sequence in range(1, state["last_seq"] + 1):
+        answer = subjects.ask(f"$JS.API.STREAM.MSG.GET.{stream}", {"seq": sequence})
+        yield base64.b64decode(answer["message"].get("data", ""))
+
+
+def records_of_kafka(bootstrap, topic):
+    """The value of each record, partition after partition."""
+    for partition, address in sorted(partitions_of(bootstrap, topic).items()):
+        yield from records_of(Broker(address), topic, partition)
+
+
 def asked(postgres, sql):
     """Rows of a query, each a list of texts."""
     environment = dict(os.environ, PGPASSWORD=postgres["password"], PGCONNECT_TIMEOUT=str(TIMEOUT_S))
@@ -236,14 +365,18 @@ def committed_of(postgres, schema, kind):
     return {(order, int(version), attempt) for order, version, attempt in asked(postgres, sql)}
 
 
-def events_of(bootstrap, topic):
+def events_of(stack, servers, strategy):
     """The same of each event that is on the topic, as often as it is there."""
-    events = []
-    for partition, address in sorted(partitions_of(bootstrap, topic).items()):
-        for value in records_of(Broker(address), topic, partition):
-            event = json.loads(value)
-            events.append((event["order_id"], event["version"], event["attempt"]))
-    return events
+    broker, topic = strategy["broker"], strategy["topic"]
+    if broker == "kafka":
+        values = records_of_kafka(stack["kafka"]["bootstrap"], topic)
+    elif broker == "rabbitmq":
+        values = records_of_rabbitmq(servers["RabbitMQ"], topic)
+    else:
+        assert broker == "nats", f"a broker called {broker}"
+        values = records_of_nats(servers["NATS"], topic)
+    events = [json.loads(value) for value in values]
+    return [(event["order_id"], event["version"], event["attempt"]) for event in events]
 
 
 def consumer_of(postgres, schema, valid):
@@ -328,10 +461,10 @@ def stale_of(stack, strategy, committed):
     return sum(newest.get(order) != version for order, version in cached.items())
 
 
-def counted(stack, strategy):
+def counted(stack, servers, strategy):
     postgres, schema = stack["postgres"], strategy["schema"]
     committed = committed_of(postgres, schema, strategy["kind"])
-    events = events_of(stack["kafka"]["bootstrap"], strategy["topic"])
+    events = events_of(stack, servers, strategy)
     seen = set(events)
     valid = seen & committed
     counts = {
@@ -355,7 +488,9 @@ def main():
     with open(sys.argv[2], encoding="utf-8") as file:
         record = json.load(file)
     assert crc32c(b"123456789") == 0xE3069283, "the checksum is not Kafka's"
-    print(json.dumps({strategy["name"]: counted(stack, strategy) for strategy in record["strategies"]}, indent=1))
+    servers = {server["name"]: server["address"] for server in record["stack"]["others"]}
+    strategies = record["strategies"]
+    print(json.dumps({strategy["name"]: counted(stack, servers, strategy) for strategy in strategies}, indent=1))
 
 
 main()
