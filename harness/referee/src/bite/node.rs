@@ -51,7 +51,7 @@ pub(super) fn idle_links(case: &Case<'_>) -> Vec<Place> {
     }
     let places = case.places();
     let client = |place: &Place| match place {
-        Place::Link(link) if matches!(link.server(), Server::KafkaNode(_)) => Some(link.client()),
+        Place::Link(link) if matches!(link.server(), Server::KafkaNode(_)) => link.client(),
         Place::Link(_) | Place::Process(_) => None,
     };
     let crossed = |place: Place| case.last_before(place, name::NEAR_BYTES).unwrap_or(0.0);

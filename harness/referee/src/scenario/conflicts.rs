@@ -261,7 +261,7 @@ fn without_system(target: Target, strategies: &[Topology]) -> Option<(String, St
                 )
             })
         }
-        Server::Redis => None,
+        Server::Redis | Server::KafkaNode(_) => None,
     }
 }
 

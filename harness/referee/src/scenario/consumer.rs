@@ -296,7 +296,7 @@ pub(super) fn unreadable(
 /// Why consumers of the project cannot read what a strategy publishes to its broker, and what to do; `None` where they can.
 fn not_consumed(broker: &BrokerChoice) -> Option<(&'static str, &'static str)> {
     match broker {
-        BrokerChoice::Kafka
+        BrokerChoice::Kafka(_)
         | BrokerChoice::RabbitMq {
             queue: QueueKind::Classic | QueueKind::Quorum,
             ..

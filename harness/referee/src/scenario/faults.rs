@@ -148,7 +148,7 @@ impl Fault {
         match self.target {
             Target::Process(Victim::Consumer(_)) => true,
             Target::Link(link) => link.is_of_consumers(),
-            Target::Process(_) | Target::Side(_) | Target::Broker => false,
+            Target::Process(_) | Target::KafkaRole(_) | Target::Side(_) | Target::Broker => false,
         }
     }
 

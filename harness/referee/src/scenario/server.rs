@@ -204,7 +204,7 @@ impl Server {
         match self {
             Self::Broker(kind) => Some(kind),
             Self::KafkaNode(_) => Some(BrokerKind::Kafka),
-            Self::Postgres | Self::Redis => None,
+            Self::Database(_) | Self::Redis => None,
         }
     }
 

@@ -29,7 +29,7 @@ async fn relay(config: RelayConfig, mut stop: Stop, is_mandatory: bool) -> Resul
     let elsewhere = format!("{topic}.shipped");
     let mut channel = Channel::open(target(&config)?)?;
     channel.make_exchange(&elsewhere)?;
-    let mut outbox = Outbox::connect(&config.postgres).await?;
+    let mut outbox = Outbox::connect(config.database.postgres()?).await?;
     emit(Signal::Ready);
     while !stop.told() {
         let rows = outbox.first("true", BATCH).await?;

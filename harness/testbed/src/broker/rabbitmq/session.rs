@@ -5,7 +5,7 @@ use relays::amqp::request::{self, Argument};
 use relays::amqp::{Delivered, Heard, Reply};
 use relays::amqp_session::{AmqpSession, silent};
 use std::ops::{Deref, DerefMut};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(super) use relays::amqp_session::Question;
 
