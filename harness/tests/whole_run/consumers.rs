@@ -3,6 +3,7 @@
 use super::external::{AsFound, until};
 use super::turn::alone;
 use super::{only_run, program, record, run};
+use crate::all;
 use harness::history::{self, History};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -229,6 +230,9 @@ fn given_consumers_that_are_killed_paused_and_restarted_when_run_then_each_fault
 #[tokio::test(flavor = "multi_thread")]
 async fn given_consumers_on_somebodys_stack_when_the_harness_is_killed_then_nothing_of_them_is_left()
  {
+    if !all::is_asked_for() {
+        return;
+    }
     let turn = alone();
     let home = tempfile::tempdir().unwrap();
     let theirs = AsFound::look(&turn).await;

@@ -1,6 +1,7 @@
 //! Two relays of one strategy in whole runs: faults on one of them by name, and on its links.
 
 use super::{only_run, program, record, run_on_theirs};
+use crate::all;
 use reports::record::{Fault, Record};
 
 /// The one that leads is killed; the one that took over hangs until it has lost its session.
@@ -161,6 +162,9 @@ fn given_two_relays_when_one_is_killed_and_the_other_hangs_then_each_goes_on_for
 
 #[test]
 fn given_a_relay_that_stands_by_when_it_is_killed_then_nobody_missed_it_and_nothing_is_proved() {
+    if !all::is_asked_for() {
+        return;
+    }
     let home = tempfile::tempdir().unwrap();
     let output = run_on_theirs(home.path(), STANDBY);
     let said = String::from_utf8_lossy(&output.stderr);

@@ -5,6 +5,7 @@
 use super::external::{AsFound, until};
 use super::turn::beside_another;
 use super::{program, try_each};
+use crate::all;
 use crate::patience::PATIENCE;
 use harness::history;
 use nix::sys::signal::{Signal, kill};
@@ -110,6 +111,9 @@ impl Withheld {
 #[tokio::test(flavor = "multi_thread")]
 async fn given_somebodys_stack_when_a_run_is_interrupted_in_each_phase_then_nothing_of_it_is_left()
 {
+    if !all::is_asked_for() {
+        return;
+    }
     let turn = beside_another();
     let theirs = AsFound::look(&turn).await;
     for (number, (phase, withheld)) in [

@@ -5,6 +5,7 @@ use super::external::{AsFound, until};
 use super::foreign::{CONFIG, LOAD, file, stand_in};
 use super::turn::alone;
 use super::{commanded, foreign_service, only_run, program, record, run_beside, until_it_tells};
+use crate::all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
@@ -85,6 +86,9 @@ async fn databases(theirs: &AsFound) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn given_outboxes_of_either_isolation_when_run_or_killed_on_somebodys_stack_then_nothing_is_left()
  {
+    if !all::is_asked_for() {
+        return;
+    }
     // What is made again is made in this turn, beside nobody.
     let turn = alone();
     let home = tempfile::tempdir().unwrap();

@@ -97,7 +97,8 @@ fn given_one_broker_or_three_then_a_strategy_uses_the_links_to_the_one_or_to_eac
         let topology = s.strategies.iter().map(Strategy::topology);
         let used = topology.flat_map(|topology| {
             let all = Link::ALL.into_iter();
-            all.filter(move |link| topology.uses(*link) && link.server().is_broker())
+            let own = all.filter(|link| !link.is_of_consumers());
+            own.filter(move |link| topology.uses(*link) && link.server().is_broker())
         });
         used.map(Link::name).collect::<Vec<_>>()
     };
