@@ -33,7 +33,8 @@ const OF_SERVERS: usize = 4;
 /// One stack takes so many ports: those, Kafka's listeners for links, and the proxies' of all links.
 const PORTS: usize = OF_SERVERS + LINKS + WAYS;
 /// So many links have a proxy whose port is among those: all but those to one of several brokers, which have their own.
-const WAYS: usize = (Server::ALL.len() - KafkaNode::MOST) * (1 + Instance::MOST);
+const WAYS: usize =
+    (Server::ALL.len() - KafkaNode::MOST) * (1 + Instance::MOST) + Link::OF_CONSUMERS.len();
 
 /// PostgreSQL and Toxiproxy, and Kafka, PostgreSQL's standby and other servers where there are any.
 pub struct LocalStack {
