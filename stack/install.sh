@@ -515,18 +515,23 @@ fetch_mariadb() {
 # The server that the machine has is linked to; else the distribution's packages are unpacked, not installed.
 install_mariadb() {
     local new=$stack/mariadb.new found share
+    local linked=false
     mariadb_works "$stack/mariadb" && return 0
     mkdir -p "$stack"
     rm -rf "$new"
     mkdir -p "$new/bin" "$new/lib" "$new/packages"
     if found=$(PATH=$PATH:/usr/sbin command -v mariadbd); then
-        say "MariaDB is $found"
         ln -s "$found" "$new/bin/mariadbd"
         for share in /usr/share/mariadb /usr/share/mysql; do
             [ ! -e "$share/mysql_system_tables.sql" ] || ln -sfn "$share" "$new/share"
         done
+        ! mariadb_works "$new" || linked=true
+    fi
+    if $linked; then
+        say "MariaDB is $found"
     elif have apt-get && have dpkg-deb; then
         say "unpacking MariaDB into .stack/mariadb"
+        rm -rf "$new/bin/mariadbd" "$new/share"
         unpack MariaDB fetch_mariadb "$new"
         cp -L "$new/unpacked/usr/sbin/mariadbd" "$new/bin/mariadbd"
         mv "$new/unpacked/usr/share/mysql" "$new/share"

@@ -79,6 +79,7 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
     for (key, value) in [
         ("kind", strategy.kind.as_str()),
         ("broker", strategy.broker.as_str()),
+        ("orders_in", strategy.orders_in.as_str()),
         ("relay", &strategy.what()),
         ("verdict", figures::verdict(strategy.verdict)),
         ("seed", &record.seed.to_string()),

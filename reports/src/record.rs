@@ -136,6 +136,11 @@ fn kafka() -> String {
     "kafka".to_owned()
 }
 
+/// Returns the database of records that name none.
+fn postgres() -> String {
+    "postgres".to_owned()
+}
+
 /// A machine; null is what it does not tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
@@ -263,6 +268,9 @@ pub struct Strategy {
     /// The broker to which its events go: `kafka`, ... (Records of before name none, when there was no other.)
     #[serde(default = "kafka")]
     pub broker: String,
+    /// The database that its orders are in: `postgres`, ... (Records of before name none, when there was no other.)
+    #[serde(default = "postgres")]
+    pub orders_in: String,
     /// Of an external one: which relay it is.
     #[serde(default)]
     pub relay: Option<Relay>,

@@ -141,6 +141,7 @@ pub fn strategy(
         name: meta.strategy.clone(),
         kind: kind.name().to_owned(),
         broker: topology.broker.name().to_owned(),
+        orders_in: topology.database.name().to_owned(),
         relay: relay(kind),
         verdict: verdict(judgement.verdict),
         reasons: judgement.reasons.clone(),

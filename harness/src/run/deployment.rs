@@ -223,8 +223,12 @@ impl Deployment<'_> {
 
     /// Who may read the database directly, where a fault waits for something there.
     fn reader(&self) -> Option<PostgresTarget> {
+        let topology = self.strategy.topology();
         let mut faults = self.scenario.faults.iter();
-        let waits = faults.any(|fault| fault.trigger().is_some_and(|t| t.query().is_some()));
+        let waits = faults.any(|fault| {
+            let asks = fault.trigger().is_some_and(|t| t.query().is_some());
+            asks && fault.concerns(topology)
+        });
         waits.then(|| PostgresTarget {
             user: self.layout.reader_role(),
             password: self.layout.password.clone(),

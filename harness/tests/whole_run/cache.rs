@@ -2,7 +2,7 @@
 //! is said where there is no Redis.
 
 use super::not_done::not_done;
-use super::{commanded, on_schedule, only_run, programs, record, run_beside, theirs};
+use super::{on_schedule, only_run, programs, record, run_beside, says_what_brings, theirs};
 use harness::history::{self, ReadSource};
 use harness::stack::cache_is_installed;
 use relays::cache::read_all;
@@ -101,20 +101,5 @@ fn given_each_mode_of_a_cache_when_it_is_run_then_reads_are_answered_from_it_and
 
 #[test]
 fn given_no_redis_when_a_scenario_has_a_cache_then_the_stack_says_what_brings_it() {
-    let home = tempfile::tempdir().unwrap();
-    // Given the programs of the stack without that one
-    let bare = home.path().join("bare");
-    std::fs::create_dir(&bare).unwrap();
-    for entry in std::fs::read_dir(programs()).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name() != "redis" {
-            std::os::unix::fs::symlink(entry.path(), bare.join(entry.file_name())).unwrap();
-        }
-    }
-    let bare = bare.display().to_string();
-    let output = commanded(&[("OUTBOX_HARNESS_PROGRAMS", &bare)], home.path(), MODES).output();
-    let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("stack/install.sh redis"), "{said}");
+    says_what_brings("redis", MODES);
 }

@@ -22,6 +22,7 @@ mod instances;
 mod interruption;
 mod isolation;
 mod kafka_leader;
+mod mariadb;
 mod moments;
 mod nats;
 #[path = "../shared/not_done.rs"]
@@ -125,6 +126,28 @@ fn outage() -> &'static Outage {
 fn programs() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
     folder.canonicalize().expect("`make test` installs .stack")
+}
+
+/// The scenario, where the programs of one server are not installed, ends with the command that brings them.
+fn says_what_brings(server: &str, scenario: &str) {
+    let home = tempfile::tempdir().unwrap();
+    // Given the programs of the stack without that one
+    let bare = home.path().join("bare");
+    std::fs::create_dir(&bare).unwrap();
+    for entry in std::fs::read_dir(programs()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != server {
+            std::os::unix::fs::symlink(entry.path(), bare.join(entry.file_name())).unwrap();
+        }
+    }
+    let bare = bare.display().to_string();
+    let variables = [("OUTBOX_HARNESS_PROGRAMS", &*bare)];
+    let output = commanded(&variables, home.path(), scenario).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    let command = format!("stack/install.sh {server}");
+    assert!(said.contains(&command), "{said}");
 }
 
 /// The program, with the stack's programs of this checkout.

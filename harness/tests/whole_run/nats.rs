@@ -1,7 +1,7 @@
 //! NATS as the broker in a whole run: cut off, and killed; and what is said where there is none.
 
 use super::not_done::not_done;
-use super::{commanded, only_run, programs, record, run};
+use super::{only_run, programs, record, run, says_what_brings};
 use harness::scenario::Server;
 use harness::stack::is_installed;
 use reports::record::Verdict;
@@ -87,21 +87,5 @@ fn given_nats_when_it_is_cut_off_and_killed_then_outboxes_lose_and_repeat_nothin
 
 #[test]
 fn given_no_nats_when_a_strategy_publishes_there_then_the_stack_says_what_brings_it() {
-    let home = tempfile::tempdir().unwrap();
-    // Given the programs of the stack without that one
-    let bare = home.path().join("bare");
-    std::fs::create_dir(&bare).unwrap();
-    for entry in std::fs::read_dir(programs()).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name() != "nats" {
-            std::os::unix::fs::symlink(entry.path(), bare.join(entry.file_name())).unwrap();
-        }
-    }
-    let bare = bare.display().to_string();
-    let variables = [("OUTBOX_HARNESS_PROGRAMS", &*bare)];
-    let output = commanded(&variables, home.path(), CUT_AND_KILLED).output();
-    let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("stack/install.sh nats"), "{said}");
+    says_what_brings("nats", CUT_AND_KILLED);
 }

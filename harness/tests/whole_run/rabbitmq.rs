@@ -2,7 +2,7 @@
 //! is said where it is not installed. Its death is in scenarios/rabbitmq-lessons.toml, and in the tests of the stack.
 
 use super::not_done::not_done;
-use super::{commanded, only_run, programs, record, run};
+use super::{only_run, programs, record, run, says_what_brings};
 use harness::scenario::Server;
 use harness::stack::is_installed;
 use reports::record::Verdict;
@@ -176,19 +176,5 @@ fn given_consumers_of_rabbitmq_when_run_then_a_requeue_alone_breaks_the_order_an
 
 #[test]
 fn given_no_rabbitmq_when_a_strategy_publishes_to_it_then_the_stack_says_what_brings_it() {
-    let home = tempfile::tempdir().unwrap();
-    let bare = home.path().join("bare");
-    std::fs::create_dir(&bare).unwrap();
-    for entry in std::fs::read_dir(programs()).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name() != "rabbitmq" {
-            std::os::unix::fs::symlink(entry.path(), bare.join(entry.file_name())).unwrap();
-        }
-    }
-    let bare = bare.display().to_string();
-    let output = commanded(&[("OUTBOX_HARNESS_PROGRAMS", &bare)], home.path(), CUT).output();
-    let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("stack/install.sh rabbitmq"), "{said}");
+    says_what_brings("rabbitmq", CUT);
 }

@@ -18,7 +18,7 @@
 
 use super::leadership::{LeadingSession, lead_or_stand_by};
 use super::read_rows::ReadRows;
-use super::row::MariaDbRow;
+use super::row::{MariaDbRow, deletion};
 use super::session::place;
 use crate::config::{AfterPublish, MariaDbTarget};
 use crate::source::{Appetite, SessionLease, Source, SourceError, Standing};
@@ -88,10 +88,10 @@ impl MariaDbPolling {
     fn settling(&self) -> Option<String> {
         let due = self.rows.due()?;
         Some(match self.after_publish {
-            AfterPublish::Delete => format!("DELETE FROM outbox WHERE seq IN ({due})"),
-            AfterPublish::Mark => {
-                format!("UPDATE outbox SET status = 'processed' WHERE seq IN ({due})")
-            }
+            AfterPublish::Delete => deletion(&due),
+            AfterPublish::Mark => format!(
+                "UPDATE outbox FORCE INDEX (PRIMARY) SET status = 'processed' WHERE seq IN ({due})"
+            ),
         })
     }
 

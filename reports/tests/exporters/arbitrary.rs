@@ -353,6 +353,7 @@ fn strategy() -> BoxedStrategy<reports::record::Strategy> {
                 relay: None,
                 remarks: Vec::new(),
                 broker: "kafka".to_owned(),
+                orders_in: "postgres".to_owned(),
                 name,
                 kind,
                 verdict,

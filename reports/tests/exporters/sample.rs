@@ -108,6 +108,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
         remarks: Vec::new(),
         name: name.to_owned(),
         broker: "kafka".to_owned(),
+        orders_in: "postgres".to_owned(),
         kind: kind.to_owned(),
         verdict: Verdict::Pass,
         reasons: Vec::new(),

@@ -84,11 +84,12 @@ fn worked_before(case: &Case<'_>, hit: Instance) -> Result<(f64, f64), Lack> {
 pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
     let on_a_side = matches!(case.fault.target, Target::Side(_) | Target::Broker);
     let several = case.strategy.relays > 1;
-    if case.strategy.has_nodes() {
-        return node::idle_links(case);
-    }
+    let unneeded = match case.strategy.has_nodes() {
+        true => node::idle_links(case),
+        false => Vec::new(),
+    };
     if !on_a_side || !several && !case.strategy.recovers() {
-        return Vec::new();
+        return unneeded;
     }
     let places = case.places();
     let of_relays = places.iter().filter(
@@ -96,13 +97,13 @@ pub(super) fn standing_by(case: &Case<'_>) -> Vec<Place> {
     );
     if case.strategy.recovers() {
         // The work is the order service's.
-        return of_relays.copied().collect();
+        return of_relays.copied().chain(unneeded).collect();
     }
     let crossed = |place: Place| case.last(place, name::NEAR_BYTES).unwrap_or(0.0);
     let most = of_relays.clone().map(|place| crossed(*place));
     let most = most.fold(0.0, f64::max);
     let idle = of_relays.filter(|place| crossed(**place) < SHARE * most);
-    idle.copied().collect()
+    idle.copied().chain(unneeded).collect()
 }
 
 /// Checks, of a place of a relay that only finishes what the order service leaves in doubt, that something in doubt

@@ -197,7 +197,10 @@ fn decide(case: &Case<'_>) -> PlaceEvidence {
             evidence.push(format!("{}: it stood by", place.name()));
             continue;
         }
-        match judge(case, place).and_then(|found| instances::recovered(case, place, found)) {
+        match judge(case, place)
+            .and_then(|found| instances::recovered(case, place, found))
+            .and_then(|found| node::needed(case, found))
+        {
             Ok(found) => evidence.push(format!("{}: {found}", place.name())),
             Err(lacking) => missing.push((place, lacking)),
         }

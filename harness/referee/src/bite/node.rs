@@ -4,6 +4,7 @@
 //! has noticed yet: for the next leader, or, since a record counts only when every replica in sync has it, for a follower
 //! to be given up.
 
+use super::PlaceEvidence;
 use super::case::{Case, Place, count};
 use super::lack::{LOAD, Lack, lack};
 use crate::bite::name;
@@ -15,7 +16,7 @@ const SHARE: f64 = 0.1;
 const WORTH_NS: i64 = 250_000_000;
 
 /// Says in words how much was held up; it is lacking where nothing was. What is held up waits longer than anything did in
-/// the second before the fault, and than a busy machine explains.
+/// the second before the fault, or had waited when it began, and than a busy machine explains.
 pub(super) fn held_up(case: &Case<'_>) -> Result<String, Lack> {
     let (from_ns, until_ns) = (case.injecting_ns, case.healing_ns);
     let held = match case.strategy.publishes_in_request() {
@@ -38,15 +39,28 @@ pub(super) fn held_up(case: &Case<'_>) -> Result<String, Lack> {
     }
 }
 
-/// Returns, of the links of a fault on several brokers, those by which next to nothing goes: a client talks to the brokers
-/// that lead something, and to the others it said good day once.
-pub(super) fn idle_links(case: &Case<'_>) -> Vec<Place> {
-    let on_one = match case.fault.target {
+/// Whether a fault is on the ways to one of several brokers alone.
+fn is_on_ways_to_one(case: &Case<'_>) -> bool {
+    match case.fault.target {
         Target::Link(link) => link.server().is_node(),
         Target::Side(server) => server.is_node(),
         Target::Broker | Target::Process(_) | Target::KafkaRole(_) => false,
-    };
-    if on_one {
+    }
+}
+
+/// Checks, of a fault on the ways to one of several brokers, that something was held up by it, and adds that to what was
+/// found: a client keeps a connection to a broker that it does not need.
+pub(super) fn needed(case: &Case<'_>, found: String) -> PlaceEvidence {
+    match is_on_ways_to_one(case) {
+        true => held_up(case).map(|held| format!("{found}; {held}")),
+        false => Ok(found),
+    }
+}
+
+/// Returns, of the links of a fault on several brokers, those by which next to nothing goes: a client talks to the brokers
+/// that lead something, and to the others it said good day once. What was not measured is not among them.
+pub(super) fn idle_links(case: &Case<'_>) -> Vec<Place> {
+    if is_on_ways_to_one(case) {
         return Vec::new();
     }
     let places = case.places();
@@ -54,14 +68,15 @@ pub(super) fn idle_links(case: &Case<'_>) -> Vec<Place> {
         Place::Link(link) if matches!(link.server(), Server::KafkaNode(_)) => link.client(),
         Place::Link(_) | Place::Process(_) => None,
     };
-    let crossed = |place: Place| case.last_before(place, name::NEAR_BYTES).unwrap_or(0.0);
+    let crossed = |place: Place| case.last_before(place, name::NEAR_BYTES);
     let most = |of: Victim| {
         let same = places.iter().filter(|place| client(place) == Some(of));
-        same.map(|place| crossed(*place)).fold(0.0, f64::max)
+        let crossed = same.filter_map(|place| crossed(*place));
+        crossed.fold(0.0, f64::max)
     };
     let idle = places.iter().filter(|place| {
-        let of = client(place);
-        of.is_some_and(|of| crossed(**place) < SHARE * most(of))
+        let own = client(place).zip(crossed(**place));
+        own.is_some_and(|(of, bytes)| bytes < SHARE * most(of))
     });
     idle.copied().collect()
 }
@@ -117,6 +132,11 @@ mod tests {
         // What waited as long before waits so by itself
         let before = held(Some(7.2)).request(1.0, 1.1, Outcome::Committed, Some(3.9));
         before.did_not_bite("nothing was held up");
+        // And what waited already when it began was held up by something else
+        let held_already = killed(polling()).request(3.0, 3.1, Outcome::Committed, Some(7.2));
+        held_already.did_not_bite("nothing was held up");
+        let by_another = held(Some(7.2)).request(1.0, 1.1, Outcome::Committed, Some(7.2));
+        by_another.did_not_bite("nothing was held up");
     }
 
     #[test]
@@ -181,6 +201,22 @@ mod tests {
         cut(Target::Side(second)).did_not_bite("relay->kafka-2");
     }
 
+    #[test]
+    fn given_one_broker_that_is_cut_off_when_nothing_waits_for_it_then_its_idle_connection_proves_nothing()
+     {
+        let cut = |seen: f64| {
+            let second = Target::Side(Server::KafkaNode(KafkaNode::ALL[1]));
+            of_three(second, FaultKind::Down, polling())
+                .every(4.0..8.0, "relay->kafka-2", "probe_refused", |_| 1.0)
+                .every(3.0..8.0, "relay->kafka-2", "sockets", |t| {
+                    f64::from(t < 4.0)
+                })
+                .request(5.0, 5.1, Outcome::Committed, Some(seen))
+        };
+        cut(8.2).bit("1 event held up");
+        cut(5.2).did_not_bite("nothing was held up");
+    }
+
     proptest! {
         /// What is held up, counted change by change.
         #[test]
@@ -199,13 +235,15 @@ mod tests {
             let (from, until) = (ns(4.0), ns(8.0));
             let mut longest = 0;
             for (ended, seen) in &model {
-                let before = seen.filter(|seen| *seen >= from - ns(1.0) && *seen < from);
-                longest = before.map_or(longest, |seen| longest.max(seen - ended));
+                // Seen in the second before, or waiting still.
+                let waited = seen.filter(|seen| *seen >= from - ns(1.0) && *ended < from);
+                longest = waited.map_or(longest, |seen| longest.max(seen.min(from) - ended));
             }
             let mut late = 0;
             for (ended, seen) in &model {
-                let waited = seen.map(|seen| seen - (*ended).max(from));
-                if *ended <= until && waited.is_some_and(|waited| waited > ns(0.5)) {
+                let waited = seen.map(|seen| seen - *ended);
+                let is_of_it = *ended >= from && *ended <= until;
+                if is_of_it && waited.is_some_and(|waited| waited > ns(0.5)) {
                     late += 1;
                 }
             }

@@ -30,6 +30,7 @@ fn strategy(name: &str) -> Strategy {
         name: name.to_owned(),
         kind: "polling".to_owned(),
         broker: "kafka".to_owned(),
+        orders_in: "postgres".to_owned(),
         relay: None,
         verdict: Verdict::Pass,
         reasons: Vec::new(),

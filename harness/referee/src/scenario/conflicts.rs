@@ -268,6 +268,15 @@ fn without_system(target: Target, strategies: &[Topology]) -> Option<(String, St
 /// Why nobody feels a fault on one of several brokers of Kafka; `None` for a fault on anything else, and where there are
 /// several.
 fn without_nodes(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
+    if target == Target::Link(Link::Consumer(Server::KAFKA))
+        && strategies.iter().any(|s| s.has_nodes())
+    {
+        return Some((
+            "consumers reach the brokers of a Kafka of several around all proxies".to_owned(),
+            "target the consumer's process, a broker's (kafka-server-2), or take one broker"
+                .to_owned(),
+        ));
+    }
     let is_node = target.server().is_some_and(Server::is_node);
     let of_nodes = is_node || matches!(target, Target::KafkaRole(_));
     if !of_nodes || strategies.iter().any(|s| s.has_nodes()) {

@@ -224,6 +224,11 @@ fn read_one(mut s: Section<'_>, name: &str, brokers: &[BrokerKind]) -> Option<Co
     }
     let table = s.get("rabbitmq");
     let rabbitmq = table.and_then(|entry| rabbitmq::read(&s, entry, commit, brokers));
+    if let (Some(entry), Some(group)) = (table, &rabbitmq)
+        && (effect, idempotency) == (Some(EffectKind::Call), Idempotency::Inbox)
+    {
+        rabbitmq::one_caller(&s, entry, group);
+    }
     s.finish();
     Some(Consumer {
         name: name.to_owned(),

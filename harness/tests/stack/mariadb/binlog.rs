@@ -21,7 +21,7 @@ async fn unconfirmed(database: &TestDatabase) -> Vec<String> {
     let count = read_unconfirmed(&database.admin, &database.layout, &mut hear)
         .await
         .unwrap();
-    assert_eq!(count, heard.len() as u64);
+    assert_eq!(count, Some(heard.len() as u64));
     heard
 }
 
@@ -207,6 +207,10 @@ async fn given_a_server_of_its_own_when_it_is_killed_then_what_follows_is_read_a
     }
     assert_eq!(one(&database, "SELECT @@gtid_binlog_pos").await, position);
     source.close().await.unwrap();
+    // And whoever asks what the log has for nobody is told that it is gone
+    let nothing = &mut |_: u64, _: &str| {};
+    let asked = read_unconfirmed(&database.admin, &database.layout, nothing).await;
+    assert_eq!(asked, Ok(None));
     drop(database);
 }
 

@@ -65,16 +65,19 @@ async fn given_a_transaction_that_takes_its_time_when_later_rows_are_committed_t
         slow.query_drop(format!("BEGIN; {}", insertion("slow")))
             .await
             .unwrap();
-        insert(&database, "quick", 0..1).await;
-        // When the outbox is read
+        insert(&database, "quick", 0..40).await;
+        // When the outbox is read, and what was read is taken out of it with the next read
         let (mut source, mut taken) = (polling(&database), Taken::default());
         source.connect().await.unwrap();
-        taken.until(&mut source, 1).await;
-        assert_eq!(taken.payloads(), ["quick0"]);
+        taken.until(&mut source, 40).await;
+        insert(&database, "quick", 40..41).await;
+        taken.until(&mut source, 41).await;
+        let quick: Vec<String> = (0..41).map(|n| format!("quick{n}")).collect();
+        assert_eq!(taken.payloads(), quick);
         // And the transaction is committed at last
         slow.query_drop("COMMIT").await.unwrap();
-        taken.until(&mut source, 2).await;
-        assert_eq!(taken.payloads(), ["quick0", "slow"]);
+        taken.until(&mut source, 42).await;
+        assert_eq!(taken.payloads()[41..], ["slow"]);
         source.close().await.unwrap();
         drop(slow);
         database.drop().await;

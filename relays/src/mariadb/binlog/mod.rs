@@ -28,6 +28,7 @@ pub mod unconfirmed;
 use super::MariaDbRow;
 use super::leadership::{LeadingSession, lead_or_stand_by};
 use super::read_rows::ReadRows;
+use super::row::deletion;
 use super::session::{place, quote_literal};
 use crate::config::MariaDbTarget;
 use crate::source::{SessionLease, Source, SourceError, Standing};
@@ -205,6 +206,15 @@ impl BinlogSource {
         first.is_some_and(|first: LogPosition| !position.is_continued_by(&first))
     }
 
+    /// Goes back to where the kept position is.
+    async fn resume(&mut self) -> Result<(), SourceError> {
+        self.check_log().await?;
+        let kept = self.kept_position().await?;
+        self.rows.restart();
+        self.progress = LogProgress::resume(kept);
+        Ok(())
+    }
+
     /// Deletes what was published and keeps the position, if either is due.
     async fn keep(&mut self) -> Result<(), SourceError> {
         let rows = self.rows.due();
@@ -212,7 +222,7 @@ impl BinlogSource {
         if rows.is_none() && position.is_none() || self.leader.is_none() {
             return Ok(());
         }
-        let deleted = rows.map(|rows| format!("DELETE FROM outbox WHERE seq IN ({rows}); "));
+        let deleted = rows.map(|rows| format!("{}; ", deletion(&rows)));
         let kept =
             position.map(|position| format!("UPDATE relay_position SET gtid = '{position}'; "));
         let sql = [
@@ -308,10 +318,11 @@ impl Source for BinlogSource {
             if standing == Standing::StandsBy {
                 return Ok(standing);
             }
-            self.check_log().await?;
-            let kept = self.kept_position().await?;
-            self.rows.restart();
-            self.progress = LogProgress::resume(kept);
+            if let Err(error) = self.resume().await {
+                // A session without a position is not to be taken for one that has it.
+                self.lose_session();
+                return Err(error);
+            }
         }
         if self.stream.is_none() {
             self.open_stream().await?;

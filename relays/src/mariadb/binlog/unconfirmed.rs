@@ -15,27 +15,33 @@ use tokio::time::timeout;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Reads, as the administrator, from the kept position to the end of the log, and tells of each event the number of its
-/// commit and its text. Returns how many there were. What was prepared and nobody has decided on is not among them.
+/// commit and its text. Returns how many there were; `None` where the server cannot read its log from there on. What was
+/// prepared and nobody has decided on is not among them.
 pub async fn read_unconfirmed(
     admin: &MariaDbTarget,
     layout: &MariaDbLayout,
     hear: &mut (dyn FnMut(u64, &str) + Send),
-) -> Result<u64, String> {
+) -> Result<Option<u64>, String> {
     let target = MariaDbTarget {
         database: layout.name.clone(),
         ..admin.clone()
     };
     let doing = format!("reading what the binlog has of {}", layout.name);
     let kept = kept(&target).await.map_err(|e| format!("{doing}: {e}"))?;
-    let opened = LogStream::open(&target, &kept, true).await;
-    let mut stream = opened.map_err(|e| format!("{doing} behind {kept}: {}", e.reason))?;
+    let mut stream = match LogStream::open(&target, &kept, true).await {
+        Ok(stream) => stream,
+        Err(error) if error.is_of_log => return Ok(None),
+        Err(error) => return Err(format!("{doing} behind {kept}: {}", error.reason)),
+    };
     let (mut groups, mut count) = (Groups::default(), 0);
     loop {
         let next = timeout(ANSWER_WITHIN, stream.next()).await;
         let next = next.map_err(|_| format!("{doing}: no answer within {ANSWER_WITHIN:?}"))?;
-        let next = next.map_err(|e| format!("{doing}: {}", e.reason))?;
-        let Some(event) = next else {
-            return Ok(count);
+        let event = match next {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(Some(count)),
+            Err(error) if error.is_of_log && count == 0 => return Ok(None),
+            Err(error) => return Err(format!("{doing}: {}", error.reason)),
         };
         let decoded = LogEvent::decode(event.header(), event.data(), &layout.name);
         let decoded = decoded.map_err(|e| format!("{doing}: {e}"))?;

@@ -110,25 +110,23 @@ impl Demand<'_> {
             .count()
     }
 
-    /// The longest time, in nanoseconds, from the commit of a change to the sight of its event, of those seen in the second
-    /// before this moment.
+    /// The longest time, in nanoseconds, for which an event had been waited for at this moment, from the commit of its
+    /// change on: of those seen in the second before, and of those that came later. One that never came is left out.
     pub fn longest_before(&self, at_ns: i64) -> i64 {
-        let before = at_ns.saturating_sub(super::BASELINE_NS)..at_ns;
-        let seen = self.committed().filter(|(_, seen)| before.contains(seen));
-        let waits = seen.map(|(r, seen_ns)| seen_ns.saturating_sub(r.ended_ns));
+        let since_ns = at_ns.saturating_sub(super::BASELINE_NS);
+        let waits = self
+            .committed()
+            .filter(|(r, seen_ns)| r.ended_ns < at_ns && (since_ns..i64::MAX).contains(seen_ns))
+            .map(|(r, seen_ns)| seen_ns.min(at_ns).saturating_sub(r.ended_ns));
         waits.max().unwrap_or(0)
     }
 
-    /// Counts changes that waited in this time for longer than `over_ns` nanoseconds, from their commit to the sight of
-    /// their event. One that never came, and that something sent later passed, is lost and waits no more.
+    /// Counts changes committed in this time whose event was waited for longer than `over_ns` nanoseconds. One that never
+    /// came is left out.
     pub fn seen_late(&self, time: RangeInclusive<i64>, over_ns: i64) -> usize {
-        let (from_ns, until_ns) = (*time.start(), *time.end());
         self.committed()
-            .filter(|(_, seen_ns)| *seen_ns < i64::MAX)
-            .filter(|(r, seen_ns)| {
-                let began_ns = r.ended_ns.max(from_ns);
-                began_ns <= until_ns && seen_ns.saturating_sub(began_ns) > over_ns
-            })
+            .filter(|(r, seen_ns)| *seen_ns < i64::MAX && time.contains(&r.ended_ns))
+            .filter(|(r, seen_ns)| seen_ns.saturating_sub(r.ended_ns) > over_ns)
             .count()
     }
 

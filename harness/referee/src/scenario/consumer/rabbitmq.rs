@@ -99,3 +99,15 @@ pub(super) fn read(
         prefetch: prefetch.unwrap_or(usual.prefetch),
     })
 }
+
+/// Notes a group with an inbox in which two members may call for one event: who has called and not noted it yet, none but
+/// itself knows.
+pub(super) fn one_caller(consumer: &Section<'_>, entry: Entry<'_>, group: &RabbitMqGroup) {
+    if group.members > 1 && group.queues == GroupQueues::One {
+        consumer.problem(
+            entry.span(),
+            "members that take from one queue may `call` for the same event before its note is in the inbox",
+            "take `queues = \"hashed\"`, or one member, or another effect",
+        );
+    }
+}
