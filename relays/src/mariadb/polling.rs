@@ -18,7 +18,7 @@
 
 use super::leadership::{LeadingSession, lead_or_stand_by};
 use super::read_rows::ReadRows;
-use super::row::{MariaDbRow, deletion};
+use super::row::{MariaDbRow, one_by_one};
 use super::session::place;
 use crate::config::{AfterPublish, MariaDbTarget};
 use crate::source::{Appetite, SessionLease, Source, SourceError, Standing};
@@ -87,12 +87,14 @@ impl MariaDbPolling {
     /// Returns the statement that takes what is durable out of the way; `None` where nothing is.
     fn settling(&self) -> Option<String> {
         let due = self.rows.due()?;
-        Some(match self.after_publish {
-            AfterPublish::Delete => deletion(&due),
-            AfterPublish::Mark => format!(
-                "UPDATE outbox FORCE INDEX (PRIMARY) SET status = 'processed' WHERE seq IN ({due})"
-            ),
-        })
+        let statement = match self.after_publish {
+            AfterPublish::Delete => "DELETE FROM outbox",
+            AfterPublish::Mark => "UPDATE outbox SET status = 'processed'",
+        };
+        let each = one_by_one(statement, &due);
+        Some(format!(
+            "BEGIN NOT ATOMIC START TRANSACTION; {each}COMMIT; END"
+        ))
     }
 
     fn reading(&self) -> String {

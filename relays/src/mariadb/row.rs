@@ -3,10 +3,12 @@
 use crate::source::{Event, Held, SourceError};
 use crate::trace::Stage;
 
-/// Returns the statement that deletes the rows with these numbers. Left to itself the server finds a few rows of a small
-/// table by looking at all of them, and so waits for every one that is not committed yet.
-pub(super) fn deletion(numbers: &str) -> String {
-    format!("DELETE outbox FROM outbox FORCE INDEX (PRIMARY) WHERE seq IN ({numbers})")
+/// Returns this statement for each row of a list of numbers. A list in one statement the server may answer by looking at
+/// the whole table, and then it waits for every row that is not committed yet; one number it always looks up.
+pub(super) fn one_by_one(statement: &str, numbers: &str) -> String {
+    let each = numbers.split(',');
+    each.map(|number| format!("{statement} WHERE seq = {number}; "))
+        .collect()
 }
 
 /// This is a row of the outbox, as text.

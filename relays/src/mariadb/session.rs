@@ -18,11 +18,10 @@ const WAIT_TIMEOUT_S: usize = 28_800;
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// These are said at the beginning of each session. Everything here counts on READ COMMITTED: each statement sees what
-/// is committed when it begins, and no lock is of a gap between rows. A long list of numbers stays a list: as a join the
-/// server may look at every row.
+/// is committed when it begins, and no lock is of a gap between rows.
 const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
      SET sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
-     innodb_lock_wait_timeout = 10, in_predicate_conversion_threshold = 0";
+     innodb_lock_wait_timeout = 10";
 
 // The server's error codes.
 const SHUTDOWN: u16 = 1053;

@@ -28,7 +28,7 @@ pub mod unconfirmed;
 use super::MariaDbRow;
 use super::leadership::{LeadingSession, lead_or_stand_by};
 use super::read_rows::ReadRows;
-use super::row::deletion;
+use super::row::one_by_one;
 use super::session::{place, quote_literal};
 use crate::config::MariaDbTarget;
 use crate::source::{SessionLease, Source, SourceError, Standing};
@@ -222,7 +222,7 @@ impl BinlogSource {
         if rows.is_none() && position.is_none() || self.leader.is_none() {
             return Ok(());
         }
-        let deleted = rows.map(|rows| format!("{}; ", deletion(&rows)));
+        let deleted = rows.map(|rows| one_by_one("DELETE FROM outbox", &rows));
         let kept =
             position.map(|position| format!("UPDATE relay_position SET gtid = '{position}'; "));
         let sql = [
