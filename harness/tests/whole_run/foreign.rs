@@ -19,7 +19,7 @@ pending = "select id from outbox;"
 "#;
 
 pub const CONFIG: &str = r#"{
-  "postgres": {"host": "${postgres_host}", "port": ${postgres_port}, "user": "${postgres_user}",
+  "database": {"kind": "postgres", "host": "${postgres_host}", "port": ${postgres_port}, "user": "${postgres_user}",
     "password": "${postgres_password}", "database": "${postgres_database}", "schema": "${schema}"},
   "broker": {"kind": "kafka", "bootstrap": "${bootstrap}", "topic": "${topic}", "linger_ms": 0.0},
   "source": {"kind": "polling", "after_publish": "delete", "interval_ms": 5, "batch": 500, "notify": false}
