@@ -189,11 +189,6 @@ impl Server {
         ]
     }
 
-    /// Whether it is a database.
-    pub fn is_database(self) -> bool {
-        matches!(self, Self::Database(_))
-    }
-
     /// Whether it is a broker, or one of several of Kafka.
     pub fn is_broker(self) -> bool {
         self.broker().is_some()
