@@ -310,15 +310,31 @@ redis_works() {
     at_least "${version%% *}" "$REDIS_OLDEST"
 }
 
+# missing_libraries PATTERN PACKAGE...: the libraries with such names that these packages depend on and that are not there.
+missing_libraries() {
+    local pattern=$1 package
+    shift
+    for package in $(apt-cache depends "$@" 2>/dev/null |
+        sed -n "s/^ *Depends: \\($pattern\\)\$/\\1/p" | sort -u); do
+        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' || echo "$package"
+    done
+}
+
+# download FOLDER PACKAGE...: fetches these packages into the folder.
+download() {
+    (cd "$1" && shift && apt-get download -qq -o APT::Sandbox::User=root "$@" </dev/null >&2)
+}
+
+# The libraries that were unpacked stand beside the program.
+take_libraries() {
+    find "$1/unpacked" -name '*.so*' ! -type d -exec cp -P -t "$1/lib" {} +
+}
+
 # Fetches into this folder the packages of Redis, and of the libraries that it needs and that are not there.
 fetch_redis() {
-    local wanted=(redis-server redis-tools) package
-    for package in $(apt-cache depends redis-tools 2>/dev/null |
-        sed -n 's/^ *Depends: \(lib[^<]*\|lua[^<]*\)$/\1/p'); do
-        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' ||
-            wanted+=("$package")
-    done
-    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root "${wanted[@]}" </dev/null >&2)
+    local libraries
+    mapfile -t libraries < <(missing_libraries 'lib[^<]*\|lua[^<]*' redis-tools)
+    download "$1" redis-server redis-tools "${libraries[@]}"
 }
 
 # unpack NAME FETCH FOLDER: has FETCH bring the distribution's packages into FOLDER/packages, and unpacks them into
@@ -355,7 +371,7 @@ install_redis() {
         unpack Redis fetch_redis "$new"
         # Its program may be a link to another one of the package.
         cp -L "$new/unpacked/usr/bin/redis-server" "$new/bin/redis-server"
-        find "$new/unpacked" -name '*.so*' ! -type d -exec cp -P -t "$new/lib" {} +
+        take_libraries "$new"
     else
         die "redis-server is missing: install it ($REDIS_OLDEST or newer), and call again"
     fi
@@ -390,19 +406,15 @@ rabbitmq_version() {
 # Fetches into this folder the packages of RabbitMQ, of Erlang as far as it needs it, and of the libraries that
 # Erlang needs and that are not there.
 fetch_rabbitmq() {
-    local wanted=(rabbitmq-server) package
+    local wanted=(rabbitmq-server) libraries package
     for package in $(apt-cache depends --recurse --important rabbitmq-server 2>/dev/null |
         grep '^erlang-[a-z0-9-]*$' | sort -u); do
         wanted+=("$package")
     done
-    for package in $(apt-cache depends erlang-base erlang-crypto 2>/dev/null |
-        sed -n 's/^ *Depends: \(lib[^<]*\|zlib[^<]*\)$/\1/p' | sort -u); do
-        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' ||
-            wanted+=("$package")
-    done
+    mapfile -t libraries < <(missing_libraries 'lib[^<]*\|zlib[^<]*' erlang-base erlang-crypto)
     # Without lists, nothing of Erlang is known.
     [ ${#wanted[@]} -gt 1 ] || return 1
-    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root "${wanted[@]}" </dev/null >&2)
+    download "$1" "${wanted[@]}" "${libraries[@]}"
 }
 
 # The server and the Erlang that the machine has are linked to; else the distribution's packages are unpacked, not
@@ -425,7 +437,7 @@ install_rabbitmq() {
         mv "$new/unpacked/usr/lib/erlang" "$new/erlang"
         mv "$new"/unpacked/usr/lib/rabbitmq/lib/rabbitmq_server-* "$new/server"
         rm -rf "$new/unpacked/usr/lib/rabbitmq"
-        find "$new/unpacked" -name '*.so*' ! -type d -exec cp -P -t "$new/lib" {} +
+        take_libraries "$new"
     else
         die "RabbitMQ is missing: install it ($RABBITMQ_OLDEST or newer) with its Erlang, and call again"
     fi
@@ -503,13 +515,9 @@ mariadb_works() {
 
 # Fetches into this folder the server's package, and those of the libraries it needs that are not there.
 fetch_mariadb() {
-    local wanted=(mariadb-server-core) package
-    for package in $(apt-cache depends mariadb-server-core 2>/dev/null |
-        sed -n 's/^ *Depends: \(lib[^<]*\|zlib[^<]*\)$/\1/p'); do
-        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' ||
-            wanted+=("$package")
-    done
-    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root "${wanted[@]}" </dev/null >&2)
+    local libraries
+    mapfile -t libraries < <(missing_libraries 'lib[^<]*\|zlib[^<]*' mariadb-server-core)
+    download "$1" mariadb-server-core "${libraries[@]}"
 }
 
 # The server that the machine has is linked to; else the distribution's packages are unpacked, not installed.
@@ -535,7 +543,7 @@ install_mariadb() {
         unpack MariaDB fetch_mariadb "$new"
         cp -L "$new/unpacked/usr/sbin/mariadbd" "$new/bin/mariadbd"
         mv "$new/unpacked/usr/share/mysql" "$new/share"
-        find "$new/unpacked" -name '*.so*' ! -type d -exec cp -P -t "$new/lib" {} +
+        take_libraries "$new"
     else
         die "mariadbd is missing: install it ($MARIADB_OLDEST or newer), and call again"
     fi

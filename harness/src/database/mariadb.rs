@@ -257,10 +257,6 @@ impl TruthLook for MariaDbLook {
         }
         .boxed()
     }
-
-    fn give_up(&mut self) {
-        self.0.open = None;
-    }
 }
 
 struct MariaDbCosts(MariaDbSession);

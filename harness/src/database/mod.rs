@@ -11,7 +11,7 @@ use crate::history::TruthRow;
 use crate::identity::Identity;
 use crate::stack::{Stack, StackError};
 use futures::future::BoxFuture;
-use relays::config::{AfterPublish, DatabaseKind, DatabaseTarget, PostgresTarget, SourceConfig};
+use relays::config::{AfterPublish, DatabaseKind, DatabaseTarget, SourceConfig};
 use relays::schema::Layout;
 use std::time::{Duration, Instant};
 
@@ -76,11 +76,9 @@ pub(crate) trait Database: Send + Sync {
 
 /// A look at what is committed: no truth of a run, since others go on writing.
 pub(crate) trait TruthLook: Send {
-    /// Reads all of it; `None` where the server does not answer.
+    /// Reads all of it; `None` where the server does not answer. A session whose answer nobody waited for is not used
+    /// again.
     fn read<'a>(&'a mut self, identity: &'a Identity) -> BoxFuture<'a, Option<Vec<TruthRow>>>;
-
-    /// What was asked has no answer: the session is of no more use.
-    fn give_up(&mut self);
 }
 
 /// What the outbox costs the server, as named series.
@@ -98,7 +96,7 @@ pub(crate) fn of(
 ) -> Result<Box<dyn Database>, StackError> {
     Ok(match kind {
         DatabaseKind::Postgres => {
-            let server: PostgresTarget = stack.info().postgres.clone();
+            let server = stack.info().postgres.clone();
             Box::new(postgres::Postgres::new(server, layout.clone()))
         }
         DatabaseKind::MariaDb => {

@@ -140,17 +140,15 @@ struct PostgresLook {
 impl TruthLook for PostgresLook {
     fn read<'a>(&'a mut self, identity: &'a Identity) -> BoxFuture<'a, Option<Vec<TruthRow>>> {
         async move {
-            if self.connection.is_none() {
-                self.connection = database::connect(&self.admin, Instant::now()).await.ok();
-            }
-            let open = self.connection.as_mut()?;
-            let read = database::read_committed(open, &self.layout, identity);
-            read.await.ok()
+            let mut open = match self.connection.take() {
+                Some(open) => open,
+                None => database::connect(&self.admin, Instant::now()).await.ok()?,
+            };
+            let read = database::read_committed(&mut open, &self.layout, identity);
+            let rows = read.await.ok()?;
+            self.connection = Some(open);
+            Some(rows)
         }
         .boxed()
-    }
-
-    fn give_up(&mut self) {
-        self.connection = None;
     }
 }

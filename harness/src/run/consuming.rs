@@ -128,8 +128,7 @@ async fn progress(
     deployment: &Deployment<'_>,
     deployed: DeployedConsumer<'_>,
 ) -> Result<GroupProgress, String> {
-    let name = deployment.group_name(deployed.consumer);
-    let group = deployment.consumer_group(deployed.consumer, &name);
+    let group = deployment.consumer_group(deployed.consumer);
     deployment.broker().progress(group).await
 }
 

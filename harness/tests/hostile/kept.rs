@@ -1,11 +1,12 @@
 //! A stack that is kept: it can be run on, and it is stopped as it was said.
 
 use super::all;
+use super::installed::lacks;
 use super::not_done::not_done;
 use super::turn::beside_another;
 use super::{POLLING, command, nothing_left, programs, record, run, run_folder, secrets};
 use harness::scenario::Server;
-use harness::stack::{cache_is_installed, is_installed};
+use harness::stack::cache_is_installed;
 use reports::record::Record;
 use serde_json::Value;
 use std::path::Path;
@@ -306,11 +307,8 @@ fn postgres_as_said(said: &str) -> String {
 
 /// Runs on a stack with this broker, which is kept, and has another program count what is there.
 fn counts_agree(broker: Server, changes: &[(&str, &str)]) {
-    if !is_installed(broker, &programs()) {
-        let (title, name) = (broker.title(), broker.name());
-        return not_done(&format!(
-            "{title} is not installed (`stack/install.sh {name}`)"
-        ));
+    if lacks(broker) {
+        return;
     }
     let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();

@@ -10,6 +10,8 @@ mod all;
 #[path = "../shared/busy.rs"]
 mod busy;
 mod disk;
+#[path = "../shared/installed.rs"]
+mod installed;
 mod kept;
 mod kept_stack;
 #[path = "../shared/not_done.rs"]

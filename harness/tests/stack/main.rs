@@ -7,6 +7,8 @@
 mod consumer;
 mod external;
 mod fence;
+#[path = "../shared/installed.rs"]
+mod installed;
 mod kafka_brokers;
 mod local;
 mod mariadb;
@@ -15,6 +17,7 @@ mod nemesis;
 #[path = "../shared/not_done.rs"]
 mod not_done;
 mod observer;
+mod own_server;
 #[path = "../shared/patience.rs"]
 mod patience;
 mod pending;
@@ -26,6 +29,7 @@ mod toxiproxy;
 mod traces;
 
 use harness::process::reaper::Reaper;
+use harness::scenario::Server;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::{Jit, Provider, ServerSettings, Stack, StackInfo};
 use relays::config::PostgresTarget;
@@ -76,11 +80,11 @@ pub fn local(folder: &Path) -> Provider {
 
 /// The address of the shared stack's cache. Where Redis is not installed, the test that asks is named as not done.
 pub async fn cache() -> Option<String> {
-    let redis = stack().await.info.redis.as_ref();
-    if redis.is_none() {
-        not_done::not_done("Redis is not installed (`stack/install.sh redis`)");
+    if installed::lacks(Server::Redis) {
+        return None;
     }
-    redis.map(|redis| redis.address.clone())
+    let redis = stack().await.info.redis.as_ref();
+    Some(redis.unwrap().address.clone())
 }
 
 /// The shared stack, started at the first call. Its servers are watched by threads of their own,

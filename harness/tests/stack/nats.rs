@@ -1,79 +1,47 @@
 //! NATS JetStream as a topic and as a relay's broker, on a real server of these tests' own.
 
+use crate::installed::lacks;
+use crate::own_server::OwnServer;
 use crate::patience::PATIENCE;
-use crate::{not_done, programs, reaper};
 use harness::broker::nats::{self, DUPLICATE_WINDOW_DEFAULT};
 use harness::broker::{Broker, From, Next, Reader, Topic, Visible};
 use harness::identity::RunKey;
-use harness::process::Child;
-use harness::scenario::{Server, Victim};
-use harness::stack::data_folder::DataFolder;
-use harness::stack::{Jit, Provider, ServerSettings, Stack, is_installed};
+use harness::scenario::Server;
 use relays::NatsPublisher;
 use relays::config::{BrokerKind, NatsTarget};
 use relays::publisher::{Offer, PublishError, Publisher};
 use relays::source::Event;
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OnceCell, watch};
 
-/// A server, with what it stands on.
+/// A server of these tests.
 struct NatsBench {
     address: String,
-    stack: Stack,
-    _folder: DataFolder,
+    own: OwnServer,
 }
 
 impl NatsBench {
     async fn start(name: &str) -> Self {
-        let reaper = reaper();
-        let folder = format!("outbox-harness-nats-{name}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(folder);
-        let folder = DataFolder::make(&folder, None, &reaper).unwrap();
-        let provider = Provider::Local {
-            data: folder.path().join("data"),
-            logs: folder.path().join("logs"),
-            programs: programs(),
-            jit: Jit::C1,
-            settings: ServerSettings {
-                servers: BTreeSet::from([Server::NATS]),
-                ..ServerSettings::default()
-            },
-        };
-        let stack = Stack::start(provider, &reaper).await.unwrap();
-        let known = stack.broker_info(BrokerKind::Nats).unwrap();
+        let own = OwnServer::start(Server::NATS, &format!("outbox-harness-nats-{name}")).await;
+        let known = own.stack.broker_info(BrokerKind::Nats).unwrap();
         Self {
             address: known.address.clone(),
-            stack,
-            _folder: folder,
+            own,
         }
-    }
-
-    /// Returns its process, to be killed and started again.
-    fn server(&self) -> &Child {
-        self.stack.server(Victim::Server(Server::NATS)).unwrap()
     }
 }
 
 /// The server of all tests that leave it alone. Where NATS is not installed, the test that asks is named as not done.
 async fn address() -> Option<&'static str> {
     static SERVER: OnceCell<NatsBench> = OnceCell::const_new();
-    if is_missing() {
+    if lacks(Server::NATS) {
         return None;
     }
     let bench = SERVER.get_or_init(|| NatsBench::start("shared")).await;
     Some(&bench.address)
-}
-
-fn is_missing() -> bool {
-    let missing = !is_installed(Server::NATS, &programs());
-    if missing {
-        not_done::not_done("NATS is not installed (`stack/install.sh nats`)");
-    }
-    missing
 }
 
 /// A topic of one test.
@@ -251,7 +219,7 @@ async fn given_a_topic_when_it_is_published_to_and_closed_then_all_is_there_in_o
 #[tokio::test]
 async fn given_a_server_that_is_killed_when_it_is_back_then_it_has_what_it_acknowledged_and_the_reader_goes_on()
  {
-    if is_missing() {
+    if lacks(Server::NATS) {
         return;
     }
     let bench = NatsBench::start("killed").await;
@@ -275,7 +243,7 @@ async fn given_a_server_that_is_killed_when_it_is_back_then_it_has_what_it_ackno
     for number in 500..1_000 {
         assert_eq!(offer(&mut publisher, number), Ok(Offer::Taken));
     }
-    bench.server().kill().await.unwrap();
+    bench.own.process().kill().await.unwrap();
     let durable = loop {
         match publisher.durable() {
             Ok(_) => tokio::task::yield_now().await,
@@ -283,7 +251,7 @@ async fn given_a_server_that_is_killed_when_it_is_back_then_it_has_what_it_ackno
         }
     };
     publisher.abandon().await;
-    bench.server().restart().await.unwrap();
+    bench.own.process().restart().await.unwrap();
     let kept = stream.numbers().await;
     assert!(kept.len() as u64 >= durable, "{} < {durable}", kept.len());
 

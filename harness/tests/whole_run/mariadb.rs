@@ -1,10 +1,7 @@
 //! MariaDB as the database in a whole run: cut off, its server and the relays killed, with transactions held open.
 
-use super::not_done::not_done;
-use super::{only_run, programs, record, run, says_what_brings};
+use super::{passed_on, says_what_brings};
 use harness::scenario::Server;
-use harness::stack::is_installed;
-use reports::record::Verdict;
 
 /// A way of each sort to publish, all of them from MariaDB.
 const CUT_AND_KILLED: &str = r#"
@@ -70,13 +67,9 @@ missing = 0
 #[test]
 fn given_orders_in_mariadb_when_it_is_cut_off_and_killed_then_outboxes_lose_nothing_and_nothing_acknowledged_is_missing()
  {
-    if !is_installed(Server::MARIADB, &programs()) {
-        return not_done("MariaDB is not installed (`stack/install.sh mariadb`)");
-    }
-    let home = tempfile::tempdir().unwrap();
-    let output = run(home.path(), CUT_AND_KILLED, &[]);
-    let record = record(&only_run(home.path()));
-    assert_eq!(record.verdict, Verdict::Pass, "{output:?}");
+    let Some((record, _)) = passed_on(Server::MARIADB, CUT_AND_KILLED) else {
+        return;
+    };
     assert_eq!(record.stack.environment["sync_binlog"], "1");
     let others = record.stack.others.iter();
     let others: Vec<&str> = others.map(|server| &*server.name).collect();

@@ -1,10 +1,7 @@
 //! NATS as the broker in a whole run: cut off, and killed; and what is said where there is none.
 
-use super::not_done::not_done;
-use super::{only_run, programs, record, run, says_what_brings};
+use super::{passed_on, says_what_brings};
 use harness::scenario::Server;
-use harness::stack::is_installed;
-use reports::record::Verdict;
 
 /// A way of each sort to publish, none of which has Kafka.
 const CUT_AND_KILLED: &str = r#"
@@ -62,13 +59,9 @@ duplicated = 0
 #[test]
 fn given_nats_when_it_is_cut_off_and_killed_then_outboxes_lose_and_repeat_nothing_and_the_record_says_how_it_synced()
  {
-    if !is_installed(Server::NATS, &programs()) {
-        return not_done("NATS is not installed (`stack/install.sh nats`)");
-    }
-    let home = tempfile::tempdir().unwrap();
-    let output = run(home.path(), CUT_AND_KILLED, &[]);
-    let record = record(&only_run(home.path()));
-    assert_eq!(record.verdict, Verdict::Pass, "{output:?}");
+    let Some((record, _)) = passed_on(Server::NATS, CUT_AND_KILLED) else {
+        return;
+    };
     assert_eq!(record.stack.environment["nats_sync_interval"], "always");
     let others = record.stack.others.iter();
     let others: Vec<&str> = others.map(|server| &*server.name).collect();

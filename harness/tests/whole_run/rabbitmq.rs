@@ -1,11 +1,8 @@
 //! RabbitMQ in a whole run: the dual write and the outboxes on it, while the link is cut, with a queue of each kind; and what
 //! is said where it is not installed. Its death is in scenarios/rabbitmq-lessons.toml, and in the tests of the stack.
 
-use super::not_done::not_done;
-use super::{only_run, programs, record, run, says_what_brings};
+use super::{passed_on, says_what_brings};
 use harness::scenario::Server;
-use harness::stack::is_installed;
-use reports::record::Verdict;
 
 const CUT: &str = r#"
 name = "rabbitmq-cut"
@@ -57,14 +54,9 @@ reordered = 0
 
 #[test]
 fn given_rabbitmq_that_is_cut_off_when_it_is_run_then_the_dual_write_alone_loses() {
-    if !is_installed(Server::RABBITMQ, &programs()) {
-        return not_done("RabbitMQ is not installed (`stack/install.sh rabbitmq`)");
-    }
-    let home = tempfile::tempdir().unwrap();
-    let output = run(home.path(), CUT, &[]);
-    let record = record(&only_run(home.path()));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(record.verdict, Verdict::Pass, "{said}");
+    let Some((record, said)) = passed_on(Server::RABBITMQ, CUT) else {
+        return;
+    };
     for strategy in &record.strategies {
         for fault in &strategy.faults {
             assert_eq!(fault.bit, Some(true), "{}: {fault:?}", strategy.name);
@@ -140,14 +132,9 @@ consumer-shipping-requeue.applied_out_of_order = ">= 1"
 #[test]
 fn given_consumers_of_rabbitmq_when_run_then_a_requeue_alone_breaks_the_order_and_an_inbox_knows_what_comes_again()
  {
-    if !is_installed(Server::RABBITMQ, &programs()) {
-        return not_done("RabbitMQ is not installed (`stack/install.sh rabbitmq`)");
-    }
-    let home = tempfile::tempdir().unwrap();
-    let output = run(home.path(), CONSUMED, &[]);
-    let record = record(&only_run(home.path()));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(record.verdict, Verdict::Pass, "{said}");
+    let Some((record, _)) = passed_on(Server::RABBITMQ, CONSUMED) else {
+        return;
+    };
     let strategy = &record.strategies[0];
     for fault in &strategy.faults {
         assert_eq!(fault.bit, Some(true), "{fault:?}");

@@ -5,14 +5,14 @@
 
 use super::session::{self, abort, bounded, connect, words};
 use crate::config::MariaDbTarget;
-use crate::source::{SessionLease, SourceError, Standing};
+use crate::source::{SessionLease, SourceError};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Connecting, authentication included, takes this long at most.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// One statement with its answer takes this long at most, by the client's clock.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same of a statement whose answer is large, on a link that may be slow; the server ends statements then, in
@@ -24,8 +24,8 @@ const LEADER_WAIT: Duration = Duration::from_secs(4);
 /// A relay that does not lead waits this long between two attempts to become the leader.
 const LEADER_RETRY: Duration = Duration::from_millis(50);
 
-/// This is the session that leads.
-pub(super) struct LeadingSession {
+/// The session that leads.
+struct LeadingSession {
     connection: Conn,
     lease: SessionLease,
     /// When something was last asked.
@@ -51,9 +51,166 @@ fn lease_settings(lease: SessionLease) -> [(&'static str, u64); 2] {
     ]
 }
 
+/// What came of asking for the lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// It is held by the session that had it.
+    Kept,
+    /// It is held by a new session, which knows nothing of the one before.
+    New,
+    /// Another relay has it.
+    Elsewhere,
+}
+
+/// What a relay has of the lead: the session that holds it, if one does, and how long the next one may be silent. After a
+/// failure of anything that is asked the session is lost, and the lead with it.
+pub(super) struct Leadership {
+    target: MariaDbTarget,
+    one_of_several: bool,
+    /// Of the next session, and of this one if it is shorter.
+    lease: SessionLease,
+    /// Another relay leads, as far as is known.
+    stands_by: bool,
+    session: Option<LeadingSession>,
+}
+
+impl Leadership {
+    /// Of a relay of this database, which is alone; nothing is connected yet.
+    pub fn new(target: MariaDbTarget) -> Self {
+        Self {
+            target,
+            one_of_several: false,
+            lease: SessionLease::ALONE,
+            stands_by: false,
+            session: None,
+        }
+    }
+
+    /// Says whether the relay is one of several: then it stands by while another one leads, and loses the lead when it
+    /// hangs.
+    pub fn of_several(&mut self, one_of_several: bool) {
+        self.one_of_several = one_of_several;
+        self.lease = SessionLease::of(one_of_several);
+    }
+
+    /// Returns the database whose relays are led.
+    pub fn target(&self) -> &MariaDbTarget {
+        &self.target
+    }
+
+    /// Whether a session holds the lead, as far as is known.
+    pub fn is_held(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Makes sure of the lead, within a bound: one that stands by says so before it waits, and one that is alone must lead.
+    pub async fn take(&mut self) -> Result<Lead, SourceError> {
+        if let Some(session) = &mut self.session {
+            if session.is_alive().await {
+                return Ok(Lead::Kept);
+            }
+            self.lose();
+        }
+        let patience = match self.one_of_several && !self.stands_by {
+            true => Duration::ZERO,
+            false => LEADER_WAIT,
+        };
+        self.session = lead(&self.target, self.lease, patience).await?;
+        self.stands_by = self.session.is_none();
+        match (self.stands_by, self.one_of_several) {
+            (false, _) => Ok(Lead::New),
+            (true, true) => Ok(Lead::Elsewhere),
+            (true, false) => Err(SourceError::new(
+                format!("lead the relays of {}", session::place(&self.target)),
+                "another relay does; it must end first (see GET_LOCK in the process list)",
+            )),
+        }
+    }
+
+    /// Runs statements in one message, bounded in time.
+    pub async fn ask(&mut self, doing: &str, sql: &str) -> Result<AnsweredRows, SourceError> {
+        self.ask_within(STATEMENT_TIMEOUT, doing, sql).await
+    }
+
+    /// The same, where the answer is large.
+    pub async fn fetch(&mut self, doing: &str, sql: &str) -> Result<AnsweredRows, SourceError> {
+        self.ask_within(LONG_STATEMENT_TIMEOUT, doing, sql).await
+    }
+
+    async fn ask_within(
+        &mut self,
+        within: Duration,
+        doing: &str,
+        sql: &str,
+    ) -> Result<AnsweredRows, SourceError> {
+        let Some(session) = &mut self.session else {
+            return Err(SourceError::new(doing, "not connected"));
+        };
+        let answer = session.ask(within, doing, sql).await;
+        self.or_lose(answer)
+    }
+
+    /// A session of which nothing is asked for a while is asked something, before the server ends it for its silence.
+    pub async fn keep_alive(&mut self) -> Result<(), SourceError> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let kept = session.keep_alive().await;
+        self.or_lose(kept)
+    }
+
+    /// Gives the session the lease that the relay has come back to.
+    pub async fn shorten_lease(&mut self) -> Result<(), SourceError> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let shortened = session.shorten_lease(self.lease).await;
+        self.or_lose(shortened)
+    }
+
+    /// Something became durable, and was confirmed.
+    pub fn progressed(&mut self) {
+        if let Some(session) = &mut self.session {
+            self.lease.progressed(session.take_slowest());
+        }
+    }
+
+    /// The session is of no more use.
+    pub fn lose(&mut self) {
+        if let Some(mut session) = self.session.take() {
+            self.lease.lost(session.take_slowest());
+            abort(session.connection);
+        }
+    }
+
+    fn or_lose<T>(&mut self, result: Result<T, SourceError>) -> Result<T, SourceError> {
+        if result.is_err() {
+            self.lose();
+        }
+        result
+    }
+
+    /// Lets another relay lead, where there are several: perhaps it has more luck with the broker.
+    pub async fn give_way(&mut self) {
+        if self.one_of_several {
+            self.end(true).await;
+        }
+    }
+
+    /// Ends the session: with a good-bye where everything was answered, else at once.
+    pub async fn end(&mut self, in_order: bool) {
+        if let Some(session) = self.session.take() {
+            match in_order {
+                true => session::close(session.connection).await,
+                false => abort(session.connection),
+            }
+        }
+    }
+}
+
 /// Makes the session that leads the relays of this database, within a bound. It is `None` where another relay leads and
 /// `patience` is over.
-pub(super) async fn lead(
+async fn lead(
     target: &MariaDbTarget,
     lease: SessionLease,
     patience: Duration,
@@ -80,7 +237,8 @@ pub(super) async fn lead(
     let sql = format!("SELECT GET_LOCK(MD5({name}), 0)");
     let deadline = Instant::now() + patience;
     loop {
-        let answer = session.ask("ask for the relay leadership", &sql).await?;
+        let doing = "ask for the relay leadership";
+        let answer = session.ask(STATEMENT_TIMEOUT, doing, &sql).await?;
         let got = answer.rows.first().and_then(|row| row.get_opt::<u8, _>(0));
         if matches!(got, Some(Ok(1))) {
             return Ok(Some(session));
@@ -93,41 +251,8 @@ pub(super) async fn lead(
     }
 }
 
-/// The same, for one that stands by where it is one of several, and says so before it waits; alone it must lead.
-pub(super) async fn lead_or_stand_by(
-    target: &MariaDbTarget,
-    lease: SessionLease,
-    one_of_several: bool,
-    stands_by: &mut bool,
-) -> Result<(Standing, Option<LeadingSession>), SourceError> {
-    let patience = match one_of_several && !*stands_by {
-        true => Duration::ZERO,
-        false => LEADER_WAIT,
-    };
-    let session = lead(target, lease, patience).await?;
-    *stands_by = session.is_none();
-    match (session, one_of_several) {
-        (Some(session), _) => Ok((Standing::Leads, Some(session))),
-        (None, true) => Ok((Standing::StandsBy, None)),
-        (None, false) => Err(SourceError::new(
-            format!("lead the relays of {}", session::place(target)),
-            "another relay does; it must end first (see GET_LOCK in the process list)",
-        )),
-    }
-}
-
 impl LeadingSession {
-    /// Runs statements in one message, bounded in time. After an error the session is of no more use.
-    pub async fn ask(&mut self, doing: &str, sql: &str) -> Result<AnsweredRows, SourceError> {
-        self.ask_within(STATEMENT_TIMEOUT, doing, sql).await
-    }
-
-    /// The same, where the answer is large.
-    pub async fn fetch(&mut self, doing: &str, sql: &str) -> Result<AnsweredRows, SourceError> {
-        self.ask_within(LONG_STATEMENT_TIMEOUT, doing, sql).await
-    }
-
-    async fn ask_within(
+    async fn ask(
         &mut self,
         within: Duration,
         doing: &str,
@@ -141,46 +266,34 @@ impl LeadingSession {
     }
 
     /// Whether the server still answers.
-    pub async fn is_alive(&mut self) -> bool {
-        self.ask("ask whether the session is alive", "DO 1")
-            .await
-            .is_ok()
+    async fn is_alive(&mut self) -> bool {
+        let doing = "ask whether the session is alive";
+        self.ask(STATEMENT_TIMEOUT, doing, "DO 1").await.is_ok()
     }
 
-    /// A session of which nothing is asked for a while is asked something, before the server ends it for its silence.
-    pub async fn keep_alive(&mut self) -> Result<(), SourceError> {
+    async fn keep_alive(&mut self) -> Result<(), SourceError> {
         if self.asked.elapsed() < self.lease.renewal() {
             return Ok(());
         }
-        let kept = self.ask("keep the relay's session alive", "DO 1").await;
-        kept.map(drop)
+        let doing = "keep the relay's session alive";
+        self.ask(STATEMENT_TIMEOUT, doing, "DO 1").await.map(drop)
     }
 
-    /// Gives the session the lease that the relay has come back to.
-    pub async fn shorten_lease(&mut self, lease: SessionLease) -> Result<(), SourceError> {
+    async fn shorten_lease(&mut self, lease: SessionLease) -> Result<(), SourceError> {
         if self.lease == lease {
             return Ok(());
         }
         let settings = lease_settings(lease).map(|(name, value)| format!("{name} = {value}"));
         let sql = format!("SET {}", settings.join(", "));
-        self.ask("shorten the session's lease", &sql).await?;
+        let doing = "shorten the session's lease";
+        self.ask(STATEMENT_TIMEOUT, doing, &sql).await?;
         self.lease = lease;
         Ok(())
     }
 
     /// The longest time that an answer took since this was last asked.
-    pub fn take_slowest(&mut self) -> Duration {
+    fn take_slowest(&mut self) -> Duration {
         std::mem::take(&mut self.slowest)
-    }
-
-    /// Says good-bye.
-    pub async fn close(self) {
-        session::close(self.connection).await;
-    }
-
-    /// Closes the socket at once.
-    pub fn abort(self) {
-        abort(self.connection);
     }
 }
 

@@ -16,12 +16,12 @@
 //! Why each read starts at the lowest `seq` that is there, and not where the last one ended: numbers are drawn before the
 //! commit, and a transaction that takes its time commits a lower one than some that were published.
 
-use super::leadership::{LeadingSession, lead_or_stand_by};
+use super::leadership::{Lead, Leadership};
 use super::read_rows::ReadRows;
-use super::row::{MariaDbRow, one_by_one};
+use super::row::MariaDbRow;
 use super::session::place;
 use crate::config::{AfterPublish, MariaDbTarget};
-use crate::source::{Appetite, SessionLease, Source, SourceError, Standing};
+use crate::source::{Appetite, Source, SourceError, Standing};
 use crate::trace::Stage;
 use mysql_async::{FromRowError, Row};
 use std::collections::VecDeque;
@@ -35,17 +35,11 @@ const CLOSE_MAX: Duration = Duration::from_secs(4);
 
 /// Reads the outbox of one database.
 pub struct MariaDbPolling {
-    target: MariaDbTarget,
+    lead: Leadership,
     after_publish: AfterPublish,
     interval: Duration,
-    one_of_several: bool,
-    /// Of the next session, and of this one if it is shorter.
-    lease: SessionLease,
-    /// Another relay leads, as far as is known.
-    stands_by: bool,
     appetite: Appetite,
     rows: ReadRows,
-    leader: Option<LeadingSession>,
     /// Nothing was there: not before this.
     next_poll: Instant,
 }
@@ -59,15 +53,11 @@ impl MariaDbPolling {
         batch: u32,
     ) -> Self {
         Self {
-            target,
+            lead: Leadership::new(target),
             after_publish,
             interval,
-            one_of_several: false,
-            lease: SessionLease::ALONE,
-            stands_by: false,
             appetite: Appetite::new(batch),
             rows: ReadRows::default(),
-            leader: None,
             next_poll: Instant::now(),
         }
     }
@@ -75,23 +65,20 @@ impl MariaDbPolling {
     /// Makes the relay one of several, or alone: one of several stands by while another one leads, and loses the lead
     /// when it hangs.
     pub fn of_several(mut self, one_of_several: bool) -> Self {
-        self.one_of_several = one_of_several;
-        self.lease = SessionLease::of(one_of_several);
+        self.lead.of_several(one_of_several);
         self
     }
 
     fn outbox(&self) -> String {
-        format!("outbox of MariaDB at {}", place(&self.target))
+        format!("outbox of MariaDB at {}", place(self.lead.target()))
     }
 
     /// Returns the statement that takes what is durable out of the way; `None` where nothing is.
     fn settling(&self) -> Option<String> {
-        let due = self.rows.due()?;
-        let statement = match self.after_publish {
+        let each = self.rows.each_due(match self.after_publish {
             AfterPublish::Delete => "DELETE FROM outbox",
             AfterPublish::Mark => "UPDATE outbox SET status = 'processed'",
-        };
-        let each = one_by_one(statement, &due);
+        })?;
         Some(format!(
             "BEGIN NOT ATOMIC START TRANSACTION; {each}COMMIT; END"
         ))
@@ -108,20 +95,10 @@ impl MariaDbPolling {
         )
     }
 
-    /// The session is of no more use.
-    fn lose_session(&mut self) {
-        if let Some(mut leader) = self.leader.take() {
-            self.lease.lost(leader.take_slowest());
-            leader.abort();
-        }
-    }
-
     /// What was due is done.
     fn settled_due(&mut self) {
-        if self.rows.due().is_some()
-            && let Some(leader) = &mut self.leader
-        {
-            self.lease.progressed(leader.take_slowest());
+        if self.rows.is_due() {
+            self.lead.progressed();
         }
         self.rows.done();
     }
@@ -131,14 +108,10 @@ impl MariaDbPolling {
         let doing = format!("read the {}", self.outbox());
         let settling = self.settling().map(|sql| sql + "; ").unwrap_or_default();
         let sql = settling + &self.reading();
-        let Some(leader) = &mut self.leader else {
-            return Err(SourceError::new(doing, "not connected"));
-        };
-        let answer = match leader.fetch(&doing, &sql).await {
+        let answer = match self.lead.fetch(&doing, &sql).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.appetite.failed();
-                self.lose_session();
                 return Err(error);
             }
         };
@@ -156,30 +129,13 @@ impl MariaDbPolling {
 
     /// Takes what is durable out of the way.
     async fn settle(&mut self) -> Result<(), SourceError> {
-        let Some(sql) = self.settling() else {
+        let Some(sql) = self.settling().filter(|_| self.lead.is_held()) else {
             return Ok(());
         };
         let doing = format!("take published rows out of the {}", self.outbox());
-        let Some(leader) = &mut self.leader else {
-            return Ok(());
-        };
-        if let Err(error) = leader.ask(&doing, &sql).await {
-            self.lose_session();
-            return Err(error);
-        }
+        self.lead.ask(&doing, &sql).await?;
         self.settled_due();
         Ok(())
-    }
-
-    async fn keep_session(&mut self) -> Result<(), SourceError> {
-        let Some(leader) = &mut self.leader else {
-            return Ok(());
-        };
-        let kept = leader.keep_alive().await;
-        if kept.is_err() {
-            self.lose_session();
-        }
-        kept
     }
 }
 
@@ -202,25 +158,15 @@ impl Source for MariaDbPolling {
     type Item = MariaDbRow;
 
     async fn connect(&mut self) -> Result<Standing, SourceError> {
-        if let Some(leader) = &mut self.leader {
-            if leader.is_alive().await {
-                return Ok(Standing::Leads);
+        match self.lead.take().await? {
+            Lead::Kept => Ok(Standing::Leads),
+            Lead::New => {
+                self.rows.restart();
+                self.next_poll = Instant::now();
+                Ok(Standing::Leads)
             }
-            self.lose_session();
+            Lead::Elsewhere => Ok(Standing::StandsBy),
         }
-        let (standing, leader) = lead_or_stand_by(
-            &self.target,
-            self.lease,
-            self.one_of_several,
-            &mut self.stands_by,
-        )
-        .await?;
-        if leader.is_some() {
-            self.rows.restart();
-            self.next_poll = Instant::now();
-        }
-        self.leader = leader;
-        Ok(standing)
     }
 
     /// A read cannot be cancelled, so there is one at a time.
@@ -229,7 +175,7 @@ impl Source for MariaDbPolling {
     }
 
     async fn keep_alive(&mut self) -> Result<(), SourceError> {
-        self.keep_session().await
+        self.lead.keep_alive().await
     }
 
     async fn next(&mut self, batch: &mut VecDeque<MariaDbRow>) -> Result<(), SourceError> {
@@ -237,16 +183,10 @@ impl Source for MariaDbPolling {
         if now < self.next_poll {
             tokio::time::sleep_until(self.next_poll.min(now + PATIENCE)).await;
             if Instant::now() < self.next_poll {
-                return self.keep_session().await;
+                return self.lead.keep_alive().await;
             }
         }
-        let lease = self.lease;
-        if let Some(leader) = &mut self.leader
-            && let Err(error) = leader.shorten_lease(lease).await
-        {
-            self.lose_session();
-            return Err(error);
-        }
+        self.lead.shorten_lease().await?;
         let began = Instant::now();
         if !self.read(batch).await? {
             self.next_poll = began + self.interval;
@@ -267,22 +207,12 @@ impl Source for MariaDbPolling {
             tracing::debug!("rows that are published may be published again");
         }
         self.rows.rewind();
-        // Perhaps another relay has more luck with the broker.
-        if self.one_of_several
-            && let Some(leader) = self.leader.take()
-        {
-            leader.close().await;
-        }
+        self.lead.give_way().await;
     }
 
     async fn close(&mut self) -> Result<(), SourceError> {
         let settled = tokio::time::timeout(CLOSE_MAX, self.settle()).await;
-        if let Some(leader) = self.leader.take() {
-            match &settled {
-                Ok(Ok(())) => leader.close().await,
-                Ok(Err(_)) | Err(_) => leader.abort(),
-            }
-        }
+        self.lead.end(matches!(settled, Ok(Ok(())))).await;
         settled.unwrap_or_else(|_| {
             let doing = format!("take published rows out of the {}", self.outbox());
             Err(SourceError::new(doing, format!("not within {CLOSE_MAX:?}")))

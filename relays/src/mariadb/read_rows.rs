@@ -1,6 +1,7 @@
 //! Which rows of the outbox were read, which of them are durable elsewhere, and which of those are out of the way.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 
 /// See the module. Events are counted as [`crate::source::Source`] has it.
 #[derive(Debug, Default)]
@@ -36,10 +37,21 @@ impl ReadRows {
         self.on_their_way.is_empty()
     }
 
-    /// Returns the rows that have to be deleted or marked, as a list for SQL; `None` where there are none.
-    pub fn due(&self) -> Option<String> {
-        let list: Vec<String> = self.durable.iter().map(i64::to_string).collect();
-        (!list.is_empty()).then(|| list.join(","))
+    /// Whether some rows have to be deleted or marked.
+    pub fn is_due(&self) -> bool {
+        !self.durable.is_empty()
+    }
+
+    /// Returns this statement for each row that has to be deleted or marked, one after the other; `None` where there are
+    /// none. A list in one statement the server may answer by looking at the whole table, and then it waits for every row
+    /// that is not committed yet; one number it always looks up.
+    pub fn each_due(&self, statement: &str) -> Option<String> {
+        let mut sql = String::new();
+        for seq in &self.durable {
+            // A string takes whatever is written into it.
+            let _ = write!(sql, "{statement} WHERE seq = {seq}; ");
+        }
+        self.is_due().then_some(sql)
     }
 
     /// All that was due is done.
@@ -127,9 +139,9 @@ mod tests {
                         }
                     }
                 }
-                let due = rows.due().unwrap_or_default();
-                let due: Vec<i64> = due.split(',').filter_map(|seq| seq.parse().ok()).collect();
-                prop_assert_eq!(due, durable.clone());
+                let each: String = durable.iter().map(|seq| format!("X WHERE seq = {seq}; ")).collect();
+                prop_assert_eq!(rows.each_due("X"), rows.is_due().then_some(each));
+                prop_assert_eq!(rows.is_due(), !durable.is_empty());
                 prop_assert_eq!((rows.settled(), rows.is_all_confirmed()), (settled, read.is_empty()));
             }
         }

@@ -3,14 +3,6 @@
 use crate::source::{Event, Held, SourceError};
 use crate::trace::Stage;
 
-/// Returns this statement for each row of a list of numbers. A list in one statement the server may answer by looking at
-/// the whole table, and then it waits for every row that is not committed yet; one number it always looks up.
-pub(super) fn one_by_one(statement: &str, numbers: &str) -> String {
-    let each = numbers.split(',');
-    each.map(|number| format!("{statement} WHERE seq = {number}; "))
-        .collect()
-}
-
 /// This is a row of the outbox, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MariaDbRow {

@@ -236,31 +236,25 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
 /// Why nobody feels a fault on a broker or a database, or on a way to one, that no strategy has; `None` for a fault on
 /// anything else.
 fn without_system(target: Target, strategies: &[Topology]) -> Option<(String, String)> {
-    match target.server()? {
-        Server::Broker(kind) => {
-            let lacking = !strategies.iter().any(|s| s.broker == kind);
-            lacking.then(|| {
-                (
-                    format!("no strategy of this file publishes to {}", kind.title()),
-                    format!(
-                        "give a strategy `broker = \"{}\"`, or target `broker`, which is whichever broker each strategy has",
-                        kind.name()
-                    ),
-                )
-            })
-        }
-        Server::Database(kind) => {
-            let lacking = !strategies.iter().any(|s| s.database == kind);
-            lacking.then(|| {
-                (
-                    format!(
-                        "no strategy of this file has its orders in {}",
-                        kind.title()
-                    ),
-                    format!("give a strategy `database = \"{}\"`", kind.name()),
-                )
-            })
-        }
+    let server = target.server()?;
+    if strategies.iter().any(|s| s.has_server(server)) {
+        return None;
+    }
+    match server {
+        Server::Broker(kind) => Some((
+            format!("no strategy of this file publishes to {}", kind.title()),
+            format!(
+                "give a strategy `broker = \"{}\"`, or target `broker`, which is whichever broker each strategy has",
+                kind.name()
+            ),
+        )),
+        Server::Database(kind) => Some((
+            format!(
+                "no strategy of this file has its orders in {}",
+                kind.title()
+            ),
+            format!("give a strategy `database = \"{}\"`", kind.name()),
+        )),
         Server::Redis | Server::KafkaNode(_) => None,
     }
 }

@@ -56,11 +56,11 @@ impl Deployment<'_> {
         format!("{}.{}", self.topic_name, consumer.name)
     }
 
-    /// Returns a consumer's group, of this name. Where it is nothing but offsets nothing here deletes it: these go with
+    /// Returns a consumer's group. Where it is nothing but offsets nothing here deletes it: these go with
     /// the topic, and the broker removes a group without members and offsets by itself.
-    pub fn consumer_group<'g>(&'g self, consumer: &Consumer, name: &'g str) -> ConsumerGroup<'g> {
+    pub fn consumer_group(&self, consumer: &Consumer) -> ConsumerGroup<'_> {
         ConsumerGroup {
-            name,
+            name: self.group_name(consumer),
             topic: &self.topic_name,
             partitions: self.partitions(),
             rabbitmq: consumer.rabbitmq_group(),
@@ -111,8 +111,7 @@ impl Deployment<'_> {
             schema::create_consumer(admin, &layout, consumer.effect, consumer.idempotency)
                 .await
                 .map_err(|e| failed("setting up what is a consumer's own in PostgreSQL", &e))?;
-            let name = self.group_name(consumer);
-            let made = self.broker.make_group(self.consumer_group(consumer, &name));
+            let made = self.broker.make_group(self.consumer_group(consumer));
             made.await
                 .map_err(|e| failed("setting up the queues of a consumer", &e))?;
         }
@@ -212,12 +211,10 @@ impl Deployment<'_> {
     pub(super) async fn drop_consumers(&self) -> Vec<String> {
         let admin = self.admin_of_consumers();
         let mut problems = Vec::new();
-        for index in 0..self.scenario.consumers.len() {
+        for (index, consumer) in self.scenario.consumers.iter().enumerate() {
             let dropped = schema::drop_all(admin, &self.consumer_layout(index)).await;
             problems.extend(dropped.err().map(|e| e.to_string()));
-            let consumer = &self.scenario.consumers[index];
-            let name = self.group_name(consumer);
-            let dropped = self.broker.drop_group(self.consumer_group(consumer, &name));
+            let dropped = self.broker.drop_group(self.consumer_group(consumer));
             problems.extend(dropped.await.err());
         }
         problems

@@ -93,10 +93,10 @@ pub trait Broker: Debug + Send + Sync {
 }
 
 /// A group of consumers of one topic.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ConsumerGroup<'g> {
     /// This is the group's name.
-    pub name: &'g str,
+    pub name: String,
     /// This is the name of its topic.
     pub topic: &'g str,
     /// The topic has so many partitions.

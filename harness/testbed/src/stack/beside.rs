@@ -28,6 +28,14 @@ pub(super) struct StartingServer<'a> {
     pub(super) reaper: &'a Arc<Reaper>,
 }
 
+impl StartingServer<'_> {
+    /// Returns its ports; an Err says that its row asks for another number of them.
+    pub(super) fn ports<const N: usize>(&self) -> Result<[u16; N], String> {
+        let ports = <[u16; N]>::try_from(self.ports);
+        ports.map_err(|_| format!("it takes {N} ports, and {} are for it", self.ports.len()))
+    }
+}
+
 /// What came of starting one.
 pub(super) struct StartedServer {
     pub(super) child: Child,
@@ -40,6 +48,19 @@ pub(super) struct StartedServer {
     pub(super) password: Option<String>,
 }
 
+impl StartedServer {
+    /// One process, of which nothing more is to be said than its version.
+    pub(super) fn of(child: Child, version: String) -> Self {
+        Self {
+            child,
+            helpers: Vec::new(),
+            version,
+            settings: BTreeMap::new(),
+            password: None,
+        }
+    }
+}
+
 /// This is the row of such a server.
 pub(super) struct BesideKind {
     pub(super) server: Server,
@@ -49,9 +70,9 @@ pub(super) struct BesideKind {
     pub(super) stop: fn() -> Stop,
     /// Whether the install script brought it.
     pub(super) is_installed: fn(&Path) -> bool,
-    /// Starts it, and waits until it answers.
+    /// Starts it, and waits until it answers; an Err says why it does not.
     pub(super) start:
-        for<'a> fn(StartingServer<'a>) -> BoxFuture<'a, Result<StartedServer, StackError>>,
+        for<'a> fn(StartingServer<'a>) -> BoxFuture<'a, Result<StartedServer, String>>,
 }
 
 /// Every such server has a row here.
@@ -132,7 +153,12 @@ impl BesideServer {
                 settings,
                 reaper,
             };
-            match (kind.start)(starting).await {
+            let started = (kind.start)(starting).await;
+            let started = started.map_err(|reason| StackError {
+                doing: format!("start {}", kind.server.title()),
+                reason,
+            });
+            match started {
                 Ok(started) => {
                     return Ok(Self {
                         server: kind.server,

@@ -2,7 +2,7 @@
 
 use super::beside::{BesideKind, StartedServer, StartingServer, libraries};
 use super::listening::start_on;
-use super::{StackError, mariadb_client};
+use super::mariadb_client;
 use crate::process::reaper::Reaper;
 use crate::process::{ChildSpec, Ready, Stop, environment, log};
 use crate::scenario::Server;
@@ -70,22 +70,15 @@ fn program(programs: &Path) -> PathBuf {
 }
 
 /// Starts it with a data folder of its own.
-async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError> {
+async fn start(starting: StartingServer<'_>) -> Result<StartedServer, String> {
+    let [port] = starting.ports()?;
     let StartingServer {
         data,
         logs,
         programs,
-        ports,
         reaper,
         ..
     } = starting;
-    let failed = |reason: String| StackError {
-        doing: "start MariaDB".into(),
-        reason,
-    };
-    let port = *ports
-        .first()
-        .ok_or_else(|| failed("no port was reserved for it".into()))?;
     let server = MariaDb {
         installed: programs.join(FOLDER),
         folder: data.join("mariadb"),
@@ -93,19 +86,15 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         is_root: Uid::effective().is_root(),
     };
     let password = uuid::Uuid::new_v4().simple().to_string();
-    server.make_data(&password, reaper).await.map_err(failed)?;
+    server.make_data(&password, reaper).await?;
     let address = format!("127.0.0.1:{port}");
-    let child = start_on(port, server.spec(&address, port), reaper)
-        .await
-        .map_err(failed)?;
-    let version = mariadb_client::version(&address).await.map_err(failed)?;
+    let child = start_on(port, server.spec(&address, port), reaper).await?;
+    let version = mariadb_client::version(&address).await?;
     let durable = DURABILITY.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(StartedServer {
-        child,
-        helpers: Vec::new(),
-        version,
         settings: BTreeMap::from(durable),
         password: Some(password),
+        ..StartedServer::of(child, version)
     })
 }
 

@@ -400,32 +400,29 @@ impl Stack {
 
     /// Returns a broker; an Err says why this stack has none of that kind.
     pub fn broker_info(&self, kind: BrokerKind) -> Result<&ServerInfo, StackError> {
-        let reason = match self {
-            Self::Local(_) => "it was started without",
-            Self::External(_) => {
-                "a stack that is kept, or that runs already, has Kafka alone: run this scenario on a stack \
-                 of its own, which is started without `--stack`"
-            }
-        };
-        self.info().brokers.get(&kind).ok_or_else(|| StackError {
-            doing: format!("find the {} that the scenario needs", kind.title()),
-            reason: reason.into(),
-        })
+        let known = self.info().brokers.get(&kind);
+        known.ok_or_else(|| self.lacks(kind.title(), BrokerKind::Kafka.title()))
+    }
+
+    /// Says that it has no such server; one that is not started for the scenario has another one alone.
+    fn lacks(&self, title: &str, alone: &str) -> StackError {
+        StackError {
+            doing: format!("find the {title} that the scenario needs"),
+            reason: match self {
+                Self::Local(_) => "it was started without".to_owned(),
+                Self::External(_) => format!(
+                    "a stack that is kept, or that runs already, has {alone} alone: run this scenario on a stack \
+                     of its own, which is started without `--stack`"
+                ),
+            },
+        }
     }
 
     /// Returns MariaDB, as its administrator reaches it around all proxies; an Err says that the stack has none.
     pub fn mariadb(&self) -> Result<&MariaDbTarget, StackError> {
-        let reason = match self {
-            Self::Local(_) => "it was started without",
-            Self::External(_) => {
-                "a stack that is kept, or that runs already, has PostgreSQL alone: run this scenario on a stack \
-                 of its own, which is started without `--stack`"
-            }
-        };
-        let known = self.info().mariadb.as_ref().ok_or_else(|| StackError {
-            doing: "find the MariaDB that the scenario needs".into(),
-            reason: reason.into(),
-        })?;
+        let (own, usual) = (DatabaseKind::MariaDb, DatabaseKind::Postgres);
+        let known = self.info().mariadb.as_ref();
+        let known = known.ok_or_else(|| self.lacks(own.title(), usual.title()))?;
         Ok(&known.admin)
     }
 

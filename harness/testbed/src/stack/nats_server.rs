@@ -2,7 +2,7 @@
 
 use super::beside::{BesideKind, StartedServer, StartingServer};
 use super::listening::start_on;
-use super::{StackError, nats_client};
+use super::nats_client;
 use crate::process::{ChildSpec, Ready, Stop};
 use crate::scenario::{NatsSync, Server};
 use futures::FutureExt;
@@ -38,28 +38,22 @@ fn program(programs: &Path) -> PathBuf {
 }
 
 /// Starts it with a folder of its own.
-async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError> {
+async fn start(starting: StartingServer<'_>) -> Result<StartedServer, String> {
+    let [port] = starting.ports()?;
     let StartingServer {
         data,
         logs,
         programs,
-        ports,
         settings,
         reaper,
+        ..
     } = starting;
-    let failed = |reason: String| StackError {
-        doing: "start NATS".into(),
-        reason,
-    };
-    let port = *ports
-        .first()
-        .ok_or_else(|| failed("no port was reserved for it".into()))?;
     let sync = settings.nats_sync;
     let name = format!("outbox-harness-{}", uuid::Uuid::new_v4().simple());
     let folder = data.join("nats");
     std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::write(folder.join(CONFIGURATION), configuration(&name, port, sync)))
-        .map_err(|e| failed(format!("{}: {e}", folder.display())))?;
+        .map_err(|e| format!("{}: {e}", folder.display()))?;
     let address = format!("127.0.0.1:{port}");
     let asked = address.clone();
     let spec = ChildSpec {
@@ -81,14 +75,11 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         })),
         ready_within: READY_WITHIN,
     };
-    let child = start_on(port, spec, reaper).await.map_err(failed)?;
-    let version = nats_client::info(&address).await.map_err(failed)?.version;
+    let child = start_on(port, spec, reaper).await?;
+    let version = nats_client::info(&address).await?.version;
     Ok(StartedServer {
-        child,
-        helpers: Vec::new(),
-        version,
         settings: BTreeMap::from([(SYNC_INTERVAL.to_owned(), sync.name().to_owned())]),
-        password: None,
+        ..StartedServer::of(child, version)
     })
 }
 

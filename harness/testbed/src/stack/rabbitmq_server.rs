@@ -2,14 +2,12 @@
 //!
 //! Erlang is started without the scripts of a distribution: they change users, and start an epmd that nobody ends.
 
-use super::StackError;
 use super::beside::{BesideKind, StartedServer, StartingServer, libraries};
 use super::listening::start_on;
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready, Stop};
 use crate::scenario::Server;
 use futures::FutureExt;
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -67,18 +65,15 @@ struct RabbitMqPorts {
 }
 
 /// Starts it with a folder of its own.
-async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError> {
+async fn start(starting: StartingServer<'_>) -> Result<StartedServer, String> {
+    let [clients, nodes, epmd] = starting.ports()?;
     let StartingServer {
         data,
         logs,
         programs,
-        ports,
         reaper,
-        settings: _,
+        ..
     } = starting;
-    let [clients, nodes, epmd] = *ports else {
-        return Err(failed("it needs three ports".into()));
-    };
     let ports = RabbitMqPorts {
         clients,
         nodes,
@@ -86,10 +81,10 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
     };
     // Erlang looks for its own parts by full paths, whatever its working folder.
     let installed = std::fs::canonicalize(programs.join(FOLDER));
-    let installed = installed.map_err(|e| failed(format!("{}: {e}", programs.display())))?;
-    let version = version(&installed).map_err(failed)?;
+    let installed = installed.map_err(|e| format!("{}: {e}", programs.display()))?;
+    let version = version(&installed)?;
     let folder = data.join("rabbitmq");
-    let explain = |e: std::io::Error| failed(format!("{}: {e}", data.display()));
+    let explain = |e: std::io::Error| format!("{}: {e}", data.display());
     make(&folder, ports).map_err(explain)?;
     let folder = std::fs::canonicalize(&folder).map_err(explain)?;
     let epmd = start_epmd(&installed, &folder, logs, epmd, reaper).await?;
@@ -104,34 +99,24 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         ready: Ready::Answers(Arc::new(move || answers(clients).boxed())),
         ready_within: READY_WITHIN,
     };
-    let child = start_on(clients, spec, reaper).await.map_err(failed)?;
+    let child = start_on(clients, spec, reaper).await?;
     remember_streams(&child, clients).await?;
     Ok(StartedServer {
-        child,
         helpers: vec![epmd],
-        version,
-        settings: BTreeMap::new(),
-        password: None,
+        ..StartedServer::of(child, version)
     })
 }
 
 /// Who keeps the streams of a node is noted on its disk some time after the first of them was made (3.10.8). A node that
 /// is killed before that has none of its streams back, ever. One that ended in order has noted it, so it does that once.
-async fn remember_streams(child: &Child, port: u16) -> Result<(), StackError> {
+async fn remember_streams(child: &Child, port: u16) -> Result<(), String> {
     let first = crate::broker::rabbitmq::at(&format!("127.0.0.1:{port}"));
     let first = first.topic("outbox-harness.first", 1);
-    first.create().await.map_err(failed)?;
+    first.create().await?;
     drop(first);
     let ended = child.end_for_now(&stop()).await;
-    ended.map_err(|e| failed(e.to_string()))?;
-    child.restart().await.map_err(|e| failed(e.to_string()))
-}
-
-fn failed(reason: String) -> StackError {
-    StackError {
-        doing: "start RabbitMQ".into(),
-        reason,
-    }
+    ended.map_err(|e| e.to_string())?;
+    child.restart().await.map_err(|e| e.to_string())
 }
 
 async fn start_epmd(
@@ -140,7 +125,7 @@ async fn start_epmd(
     logs: &Path,
     port: u16,
     reaper: &Arc<Reaper>,
-) -> Result<Child, StackError> {
+) -> Result<Child, String> {
     let spec = ChildSpec {
         name: "epmd".into(),
         program: installed.join("erts/bin/epmd"),
@@ -157,7 +142,7 @@ async fn start_epmd(
         })),
         ready_within: EPMD_READY_WITHIN,
     };
-    start_on(port, spec, reaper).await.map_err(failed)
+    start_on(port, spec, reaper).await
 }
 
 /// Whether a broker answers the first words of AMQP: with a method, not with another version of the protocol.

@@ -2,11 +2,10 @@
 
 use super::beside::{BesideKind, StartedServer, StartingServer, libraries};
 use super::listening::start_on;
-use super::{StackError, redis_client};
+use super::redis_client;
 use crate::process::{ChildSpec, Ready, Stop};
 use crate::scenario::Server;
 use futures::FutureExt;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,24 +33,17 @@ fn is_installed(programs: &Path) -> bool {
 }
 
 /// Starts it with a folder of its own.
-async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError> {
+async fn start(starting: StartingServer<'_>) -> Result<StartedServer, String> {
+    let [port] = starting.ports()?;
     let StartingServer {
         data,
         logs,
         programs,
-        ports,
         reaper,
         ..
     } = starting;
-    let failed = |reason: String| StackError {
-        doing: "start Redis".into(),
-        reason,
-    };
-    let port = *ports
-        .first()
-        .ok_or_else(|| failed("no port was reserved for it".into()))?;
     let folder = data.join("redis");
-    std::fs::create_dir_all(&folder).map_err(|e| failed(format!("{}: {e}", folder.display())))?;
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let address = format!("127.0.0.1:{port}");
     let asked = address.clone();
     let spec = ChildSpec {
@@ -68,15 +60,9 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, StackError
         })),
         ready_within: READY_WITHIN,
     };
-    let child = start_on(port, spec, reaper).await.map_err(failed)?;
-    let version = redis_client::version(&address).await.map_err(failed)?;
-    Ok(StartedServer {
-        child,
-        helpers: Vec::new(),
-        version,
-        settings: BTreeMap::new(),
-        password: None,
-    })
+    let child = start_on(port, spec, reaper).await?;
+    let version = redis_client::version(&address).await?;
+    Ok(StartedServer::of(child, version))
 }
 
 fn arguments(port: u16) -> Vec<String> {

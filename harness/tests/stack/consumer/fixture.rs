@@ -195,7 +195,7 @@ impl ConsumerFixture {
         loop {
             let broker = self.stack.info.broker(BrokerKind::Kafka).unwrap();
             let group = ConsumerGroup {
-                name: &self.config.group,
+                name: self.config.group.clone(),
                 topic: self.config.broker.topic(),
                 partitions: PARTITIONS,
                 rabbitmq: self.config.rabbitmq,

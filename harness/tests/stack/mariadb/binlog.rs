@@ -1,8 +1,10 @@
 //! The outbox in MariaDB, read from the binlog.
 
-use super::server::{TestDatabase, TestMariaDb, database, is_missing};
-use super::source::{Taken, binlog, change_orders, insert, insertion};
+use super::server::{TestDatabase, TestMariaDb, database};
+use super::source::{Taken, binlog, insert, insertion, read_while_many_change};
+use crate::installed::lacks;
 use crate::patience::PATIENCE;
+use harness::scenario::Server;
 use mysql_async::prelude::Queryable;
 use relays::mariadb::read_unconfirmed;
 use relays::mariadb::schema::MariaDbOutbox;
@@ -155,14 +157,8 @@ async fn given_orders_that_many_change_when_the_log_is_read_meanwhile_then_each_
     let Some(database) = database(MariaDbOutbox::Log).await else {
         return;
     };
-    let (mut source, mut taken) = (binlog(&database), Taken::default());
-    source.connect().await.unwrap();
-    let events = 5 + 6 * 60;
-    tokio::join!(
-        change_orders(&database, 6, 5, 60),
-        taken.until(&mut source, events)
-    );
-    taken.assert_in_order();
+    let mut source = binlog(&database);
+    read_while_many_change(&database, &mut source).await;
     source.close().await.unwrap();
     assert_eq!(one(&database, "SELECT count(*) FROM outbox").await, "0");
     database.drop().await;
@@ -171,7 +167,7 @@ async fn given_orders_that_many_change_when_the_log_is_read_meanwhile_then_each_
 #[tokio::test]
 async fn given_a_server_of_its_own_when_it_is_killed_then_what_follows_is_read_and_when_it_is_idle_the_relay_writes_nothing()
  {
-    if is_missing() {
+    if lacks(Server::MARIADB) {
         return;
     }
     let server = TestMariaDb::start("killed").await;
@@ -212,7 +208,7 @@ async fn given_a_server_of_its_own_when_it_is_killed_then_what_follows_is_read_a
 
 #[tokio::test]
 async fn given_a_log_that_cannot_be_read_when_a_relay_connects_then_it_ends_and_says_what_to_do() {
-    if is_missing() {
+    if lacks(Server::MARIADB) {
         return;
     }
     let server = TestMariaDb::start("unread").await;

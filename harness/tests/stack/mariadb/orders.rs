@@ -1,6 +1,7 @@
 //! Changes of orders in MariaDB.
 
 use super::server::{TestDatabase, database};
+use super::source::{SUFFIX, change};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use relays::mariadb::orders::{
@@ -19,24 +20,6 @@ const PAY: OrderStep = OrderStep::Transition {
     from: Some("placed"),
     to: Some("paid"),
 };
-/// What has a meaning in SQL, and what takes four bytes.
-const SUFFIX: &str = r#","content":"it's \"so\" \\ ü 🦀"}"#;
-
-fn change(order: Uuid, step: OrderStep) -> NewChange<'static> {
-    NewChange {
-        order,
-        attempt: Uuid::new_v4(),
-        change_id: Uuid::new_v4(),
-        step,
-        announced: Some(NewEvent {
-            id: Uuid::now_v7(),
-            event_type: "OrderChanged",
-            prefix: r#"{"version":"#,
-            suffix: SUFFIX,
-        }),
-    }
-}
-
 async fn alone(conn: &mut Conn, change: &NewChange<'_>) -> Option<u32> {
     write(conn, change, WriteUnit::Alone).await.unwrap()
 }

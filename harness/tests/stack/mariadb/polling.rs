@@ -1,7 +1,7 @@
 //! The outbox in MariaDB, polled.
 
 use super::server::{TestDatabase, database};
-use super::source::{Taken, change_orders, insert, insertion, polling};
+use super::source::{Taken, insert, insertion, polling, read_while_many_change};
 use mysql_async::prelude::Queryable;
 use relays::mariadb::schema::{MariaDbOutbox, close_accounts, connect_admin};
 use relays::source::{Source, Standing};
@@ -90,14 +90,8 @@ async fn given_orders_that_many_change_when_they_are_read_meanwhile_then_each_or
     let Some(database) = database(MariaDbOutbox::Delete).await else {
         return;
     };
-    let (mut source, mut taken) = (polling(&database), Taken::default());
-    source.connect().await.unwrap();
-    let events = 5 + 6 * 60;
-    tokio::join!(
-        change_orders(&database, 6, 5, 60),
-        taken.until(&mut source, events)
-    );
-    taken.assert_in_order();
+    let mut source = polling(&database);
+    read_while_many_change(&database, &mut source).await;
     source.close().await.unwrap();
     assert_eq!(pending(&database).await, 0);
     database.drop().await;

@@ -1,40 +1,28 @@
 //! A MariaDB of these tests alone, started once. Each test has a database, accounts and relays of its own.
 
-use crate::not_done::not_done;
-use crate::{programs, reaper};
+use crate::installed::lacks;
+use crate::own_server::OwnServer;
 use harness::process::Child;
-use harness::scenario::{Server, Victim};
-use harness::stack::data_folder::DataFolder;
-use harness::stack::{Jit, Provider, ServerSettings, Stack, is_installed};
+use harness::scenario::Server;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 use relays::config::MariaDbTarget;
 use relays::mariadb::schema::{self, MariaDbLayout, MariaDbOutbox, connect_admin};
-use std::collections::BTreeSet;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 const PASSWORD: &str = "it's \\ secret";
-/// A server, with what it stands on.
+
+/// A server of these tests.
 pub struct TestMariaDb {
     pub admin: MariaDbTarget,
-    stack: Stack,
-    _folder: DataFolder,
-}
-
-/// Whether MariaDB is not installed here, which names the test that asks as not done.
-pub fn is_missing() -> bool {
-    let is_missing = !is_installed(Server::MARIADB, &programs());
-    if is_missing {
-        not_done("MariaDB is not installed (`stack/install.sh mariadb`)");
-    }
-    is_missing
+    own: OwnServer,
 }
 
 /// The server of all tests that leave it alone.
 async fn shared() -> Option<&'static TestMariaDb> {
     static SERVER: OnceCell<TestMariaDb> = OnceCell::const_new();
-    if is_missing() {
+    if lacks(Server::MARIADB) {
         return None;
     }
     Some(SERVER.get_or_init(|| TestMariaDb::start("shared")).await)
@@ -42,31 +30,17 @@ async fn shared() -> Option<&'static TestMariaDb> {
 
 impl TestMariaDb {
     pub async fn start(name: &str) -> Self {
-        let reaper = reaper();
-        let folder = format!("outbox-harness-mariadb-{name}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(folder);
-        let folder = DataFolder::make(&folder, None, &reaper).unwrap();
-        let provider = Provider::Local {
-            data: folder.path().join("data"),
-            logs: folder.path().join("logs"),
-            programs: programs(),
-            jit: Jit::C1,
-            settings: ServerSettings {
-                servers: BTreeSet::from([Server::MARIADB]),
-                ..ServerSettings::default()
-            },
-        };
-        let stack = Stack::start(provider, &reaper).await.unwrap();
+        let name = format!("outbox-harness-mariadb-{name}");
+        let own = OwnServer::start(Server::MARIADB, &name).await;
         Self {
-            admin: stack.mariadb().unwrap().clone(),
-            stack,
-            _folder: folder,
+            admin: own.stack.mariadb().unwrap().clone(),
+            own,
         }
     }
 
     /// Returns its process, to be killed and started again.
     pub fn process(&self) -> &Child {
-        self.stack.server(Victim::Server(Server::MARIADB)).unwrap()
+        self.own.process()
     }
 
     /// A strategy's database on this server.

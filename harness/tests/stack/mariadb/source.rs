@@ -103,13 +103,27 @@ pub fn insertion(payload: &str) -> String {
     )
 }
 
+/// What has a meaning in SQL, and what takes four bytes.
+pub const SUFFIX: &str = r#","content":"it's \"so\" \\ ü 🦀"}"#;
+
+/// A change of an order that is announced, by nobody in particular.
+pub fn change(order: Uuid, step: OrderStep) -> NewChange<'static> {
+    NewChange {
+        order,
+        attempt: Uuid::new_v4(),
+        change_id: Uuid::new_v4(),
+        step,
+        announced: Some(NewEvent {
+            id: Uuid::now_v7(),
+            event_type: "OrderChanged",
+            prefix: r#"{"version":"#,
+            suffix: SUFFIX,
+        }),
+    }
+}
+
 /// Changes so many orders so many times, from several sessions at once.
-pub async fn change_orders(
-    database: &TestDatabase,
-    sessions: usize,
-    orders: usize,
-    changes: usize,
-) {
+async fn change_orders(database: &TestDatabase, sessions: usize, orders: usize, changes: usize) {
     let orders: Vec<Uuid> = (0..orders).map(|_| Uuid::new_v4()).collect();
     let target = database.service();
     let work = (0..sessions).map(|_| async {
@@ -121,21 +135,25 @@ pub async fn change_orders(
                 to: None,
             };
             for step in [OrderStep::Place("placed"), amended] {
-                let change = NewChange {
-                    order,
-                    attempt: Uuid::new_v4(),
-                    change_id: Uuid::new_v4(),
-                    step,
-                    announced: Some(NewEvent {
-                        id: Uuid::now_v7(),
-                        event_type: "OrderAmended",
-                        prefix: "",
-                        suffix: "",
-                    }),
-                };
+                let change = change(order, step);
                 write(&mut conn, &change, WriteUnit::Alone).await.unwrap();
             }
         }
     });
     futures::future::join_all(work).await;
+}
+
+/// Reads with a source of this database while many change few orders: each order's events come in its order.
+pub async fn read_while_many_change<S: Source<Item = MariaDbRow>>(
+    database: &TestDatabase,
+    source: &mut S,
+) {
+    let mut taken = Taken::default();
+    source.connect().await.unwrap();
+    let events = 5 + 6 * 60;
+    tokio::join!(
+        change_orders(database, 6, 5, 60),
+        taken.until(source, events)
+    );
+    taken.assert_in_order();
 }

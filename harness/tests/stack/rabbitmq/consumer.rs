@@ -84,7 +84,7 @@ impl GroupFixture {
 
     fn group(&self) -> ConsumerGroup<'_> {
         ConsumerGroup {
-            name: &self.config.group,
+            name: self.config.group.clone(),
             topic: &self.turn.name,
             partitions: 1,
             rabbitmq: self.config.rabbitmq,

@@ -1,8 +1,8 @@
 //! A RabbitMQ of these tests alone, started once; its tests take turns, since one of them kills it.
 
-use crate::not_done::not_done;
+use crate::installed::lacks;
+use crate::own_server::OwnServer;
 use crate::patience::PATIENCE;
-use crate::{programs, reaper};
 use futures::FutureExt;
 use harness::broker::{Broker, From, Next, Reader, Topic, Visible, at};
 use harness::clock::RunClock;
@@ -10,15 +10,12 @@ use harness::envelope::{EventPlace, Wire};
 use harness::identity::{Identity, RunKey};
 use harness::observer::{Watch, read_again};
 use harness::process::Child;
-use harness::scenario::{Server, Victim};
-use harness::stack::data_folder::DataFolder;
-use harness::stack::{Jit, Provider, ServerSettings, Stack, is_installed};
+use harness::scenario::Server;
 use relays::RabbitMqPublisher;
 use relays::amqp::{Conversation, Heard, Opening, Reply, request};
 use relays::config::{BrokerKind, PostgresTarget, QueueKind, RabbitMqTarget};
 use relays::publisher::{Offer, PublishError, Publisher};
 use relays::source::Event;
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -27,25 +24,24 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// A stack with RabbitMQ, and without Kafka.
 pub struct TestRabbit {
-    stack: Stack,
+    own: OwnServer,
     pub address: String,
-    _folder: DataFolder,
 }
 
 impl TestRabbit {
     /// The server's process.
     pub fn server(&self) -> &Child {
-        self.stack.server(Victim::Server(Server::RABBITMQ)).unwrap()
+        self.own.process()
     }
 
     /// The administrator's way to its PostgreSQL.
     pub fn postgres(&self) -> &PostgresTarget {
-        &self.stack.info().postgres
+        &self.own.stack.info().postgres
     }
 
     /// The URL of Toxiproxy's admin API.
     pub fn toxiproxy_url(&self) -> &str {
-        &self.stack.info().toxiproxy_url
+        &self.own.stack.info().toxiproxy_url
     }
 }
 
@@ -59,35 +55,21 @@ pub struct Turn {
 }
 
 async fn start() -> Mutex<TestRabbit> {
-    let reaper = reaper();
-    let name = format!("outbox-harness rabbit {}", std::process::id());
-    let folder = DataFolder::make(&std::env::temp_dir().join(name), None, &reaper).unwrap();
-    let provider = Provider::Local {
-        data: folder.path().join("data"),
-        logs: folder.path().join("logs"),
-        programs: programs(),
-        jit: Jit::C1,
-        settings: ServerSettings {
-            servers: BTreeSet::from([Server::RABBITMQ]),
-            ..ServerSettings::default()
-        },
-    };
-    let stack = Stack::start(provider, &reaper).await.unwrap();
-    assert_eq!(stack.info().kafka(), None);
-    let known = stack.broker_info(BrokerKind::RabbitMq).unwrap();
+    // With a blank in its path.
+    let own = OwnServer::start(Server::RABBITMQ, "outbox-harness rabbit").await;
+    assert_eq!(own.stack.info().kafka(), None);
+    let known = own.stack.broker_info(BrokerKind::RabbitMq).unwrap();
     assert!(known.version.starts_with(char::is_numeric), "{known:?}");
     Mutex::new(TestRabbit {
         address: known.address.clone(),
-        stack,
-        _folder: folder,
+        own,
     })
 }
 
 /// A turn on the server; `None` where it is not installed, which names the test as not done.
 pub async fn turn() -> Option<Turn> {
     static SERVER: OnceCell<Mutex<TestRabbit>> = OnceCell::const_new();
-    if !is_installed(Server::RABBITMQ, &programs()) {
-        not_done("RabbitMQ is not installed (`stack/install.sh rabbitmq`)");
+    if lacks(Server::RABBITMQ) {
         return None;
     }
     let rabbit = SERVER.get_or_init(start).await.lock().await;

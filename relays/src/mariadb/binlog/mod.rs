@@ -26,12 +26,11 @@ mod tests;
 pub mod unconfirmed;
 
 use super::MariaDbRow;
-use super::leadership::{LeadingSession, lead_or_stand_by};
+use super::leadership::{Lead, Leadership};
 use super::read_rows::ReadRows;
-use super::row::one_by_one;
 use super::session::{place, quote_literal};
 use crate::config::MariaDbTarget;
-use crate::source::{SessionLease, Source, SourceError, Standing};
+use crate::source::{Source, SourceError, Standing};
 use event::LogEvent;
 use groups::{GroupError, Groups};
 use position::LogPosition;
@@ -56,14 +55,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(4);
 
 /// Reads one outbox's inserts from the binlog.
 pub struct BinlogSource {
-    target: MariaDbTarget,
-    one_of_several: bool,
-    /// Of the next session, and of this one if it is shorter.
-    lease: SessionLease,
-    /// Another relay leads, as far as is known.
-    stands_by: bool,
-    /// This one has the lock, and keeps the position.
-    leader: Option<LeadingSession>,
+    /// Its session has the lock, and keeps the position.
+    lead: Leadership,
     stream: Option<LogStream>,
     groups: Groups,
     progress: LogProgress,
@@ -78,11 +71,7 @@ impl BinlogSource {
     /// Makes a source for the outbox of this database, which has a table for the position; it connects later.
     pub fn new(target: MariaDbTarget) -> Self {
         Self {
-            target,
-            one_of_several: false,
-            lease: SessionLease::ALONE,
-            stands_by: false,
-            leader: None,
+            lead: Leadership::new(target),
             stream: None,
             groups: Groups::default(),
             progress: LogProgress::default(),
@@ -94,13 +83,12 @@ impl BinlogSource {
 
     /// Says whether it is one of several: then it stands by while another one leads, and loses the lead when it hangs.
     pub fn of_several(mut self, one_of_several: bool) -> Self {
-        self.one_of_several = one_of_several;
-        self.lease = SessionLease::of(one_of_several);
+        self.lead.of_several(one_of_several);
         self
     }
 
     fn error(&self, doing: &str, reason: impl ToString) -> SourceError {
-        let place = place(&self.target);
+        let place = place(self.lead.target());
         SourceError::new(format!("{doing} the binlog of MariaDB at {place}"), reason)
     }
 
@@ -112,30 +100,15 @@ impl BinlogSource {
         }
     }
 
-    /// The session is of no more use.
-    fn lose_session(&mut self) {
-        if let Some(mut leader) = self.leader.take() {
-            self.lease.lost(leader.take_slowest());
-            leader.abort();
-        }
-    }
-
     /// Asks the session that leads; after a failure it is lost.
     async fn ask(&mut self, doing: &str, sql: &str) -> Result<Vec<Vec<String>>, SourceError> {
-        let Some(leader) = &mut self.leader else {
-            return Err(self.error(doing, "not connected"));
-        };
-        let answer = leader.ask(doing, sql).await;
-        if answer.is_err() {
-            self.lose_session();
-        }
+        let answer = self.lead.ask(doing, sql).await?;
         let text = |row: &mysql_async::Row, column| {
             let text = row.get_opt::<Option<String>, _>(column);
             text.and_then(Result::ok).flatten().unwrap_or_default()
         };
-        let rows = answer?.rows;
+        let rows = answer.rows.iter();
         Ok(rows
-            .iter()
             .map(|row| (0..row.len()).map(|column| text(row, column)).collect())
             .collect())
     }
@@ -173,7 +146,7 @@ impl BinlogSource {
         // What was read behind it and is not confirmed is read again.
         self.progress = LogProgress::resume(position.clone());
         (self.groups, self.silent) = (Groups::default(), Duration::ZERO);
-        match LogStream::open(&self.target, &position, false).await {
+        match LogStream::open(self.lead.target(), &position, false).await {
             Ok(stream) => {
                 self.stream = Some(stream);
                 Ok(())
@@ -217,12 +190,11 @@ impl BinlogSource {
 
     /// Deletes what was published and keeps the position, if either is due.
     async fn keep(&mut self) -> Result<(), SourceError> {
-        let rows = self.rows.due();
+        let deleted = self.rows.each_due("DELETE FROM outbox");
         let position = self.progress.due();
-        if rows.is_none() && position.is_none() || self.leader.is_none() {
+        if deleted.is_none() && position.is_none() || !self.lead.is_held() {
             return Ok(());
         }
-        let deleted = rows.map(|rows| one_by_one("DELETE FROM outbox", &rows));
         let kept =
             position.map(|position| format!("UPDATE relay_position SET gtid = '{position}'; "));
         let sql = [
@@ -235,26 +207,14 @@ impl BinlogSource {
         self.rows.done();
         self.progress.kept();
         self.kept_at = Instant::now();
-        if let Some(leader) = &mut self.leader {
-            self.lease.progressed(leader.take_slowest());
-        }
+        self.lead.progressed();
         Ok(())
     }
 
     /// Keeps the session, and gives it the lease that the relay has come back to.
     async fn keep_session(&mut self) -> Result<(), SourceError> {
-        let lease = self.lease;
-        let Some(leader) = &mut self.leader else {
-            return Ok(());
-        };
-        let mut kept = leader.shorten_lease(lease).await;
-        if kept.is_ok() {
-            kept = leader.keep_alive().await;
-        }
-        if kept.is_err() {
-            self.lose_session();
-        }
-        kept
+        self.lead.shorten_lease().await?;
+        self.lead.keep_alive().await
     }
 
     /// Takes note of an event; returns of how many bytes it was.
@@ -265,7 +225,7 @@ impl BinlogSource {
     ) -> Result<usize, SourceError> {
         let (header, data) = (event.header(), event.data());
         self.progress.came(data.len() as u64);
-        let decoded = LogEvent::decode(header, data, &self.target.database);
+        let decoded = LogEvent::decode(header, data, &self.lead.target().database);
         let ended = decoded
             .map_err(GroupError::from)
             .and_then(|event| self.groups.take(event));
@@ -300,29 +260,20 @@ impl Source for BinlogSource {
     type Item = MariaDbRow;
 
     async fn connect(&mut self) -> Result<Standing, SourceError> {
-        let is_alive = match &mut self.leader {
-            Some(leader) => leader.is_alive().await,
-            None => false,
-        };
-        if !is_alive {
-            self.lose_session();
+        let lead = self.lead.take().await;
+        if !matches!(lead, Ok(Lead::Kept)) {
             self.stream = None;
-            let (standing, leader) = lead_or_stand_by(
-                &self.target,
-                self.lease,
-                self.one_of_several,
-                &mut self.stands_by,
-            )
-            .await?;
-            self.leader = leader;
-            if standing == Standing::StandsBy {
-                return Ok(standing);
+        }
+        match lead? {
+            Lead::Kept => {}
+            Lead::New => {
+                if let Err(error) = self.resume().await {
+                    // A session without a position is not to be taken for one that has it.
+                    self.lead.lose();
+                    return Err(error);
+                }
             }
-            if let Err(error) = self.resume().await {
-                // A session without a position is not to be taken for one that has it.
-                self.lose_session();
-                return Err(error);
-            }
+            Lead::Elsewhere => return Ok(Standing::StandsBy),
         }
         if self.stream.is_none() {
             self.open_stream().await?;
@@ -398,23 +349,13 @@ impl Source for BinlogSource {
             tracing::debug!("events that are published may be published again");
         }
         self.rows.rewind();
-        // Perhaps another relay has more luck with the broker.
-        if self.one_of_several
-            && let Some(leader) = self.leader.take()
-        {
-            leader.close().await;
-        }
+        self.lead.give_way().await;
     }
 
     async fn close(&mut self) -> Result<(), SourceError> {
         self.stream = None;
         let kept = tokio::time::timeout(CLOSE_MAX, self.keep()).await;
-        if let Some(leader) = self.leader.take() {
-            match &kept {
-                Ok(Ok(())) => leader.close().await,
-                Ok(Err(_)) | Err(_) => leader.abort(),
-            }
-        }
+        self.lead.end(matches!(kept, Ok(Ok(())))).await;
         kept.unwrap_or_else(|_| {
             let reason = format!("not within {CLOSE_MAX:?}");
             Err(self.error("keep the position in", reason))

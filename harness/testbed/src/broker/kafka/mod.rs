@@ -60,7 +60,7 @@ impl Broker for KafkaBroker {
         &'a self,
         group: ConsumerGroup<'a>,
     ) -> BoxFuture<'a, Result<GroupProgress, String>> {
-        let (bootstrap, name) = (self.bootstrap.clone(), group.name.to_owned());
+        let (bootstrap, name) = (self.bootstrap.clone(), group.name);
         let (topic, partitions) = (group.topic.to_owned(), group.partitions);
         let asked = blocking(move || group::ask(&bootstrap, &name, &topic, partitions));
         async move { asked.await.map(GroupProgress::Committed) }.boxed()

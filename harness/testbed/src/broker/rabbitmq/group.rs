@@ -26,12 +26,12 @@ impl GroupLayout {
         Self {
             address: address.to_owned(),
             topic: group.topic.to_owned(),
-            name: group.name.to_owned(),
             is_hashed: match group.rabbitmq.queues {
                 GroupQueues::One => false,
                 GroupQueues::Hashed => true,
             },
-            queues: group.rabbitmq.queues_of(group.name),
+            queues: group.rabbitmq.queues_of(&group.name),
+            name: group.name,
         }
     }
 
