@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use relays::postgres::pgoutput::OutboxDecoder;
 use relays::source::Held;
-use relays::source::pgoutput::OutboxDecoder;
 use std::hint::black_box;
 
 const TABLE: u32 = 7;

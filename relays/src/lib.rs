@@ -12,10 +12,10 @@ pub mod consumer;
 mod decisions;
 pub mod mariadb;
 pub mod persistence;
+pub mod postgres;
 pub mod publisher;
 pub mod pump;
 pub mod recoverer;
-pub mod schema;
 pub mod service;
 pub mod source;
 

@@ -13,7 +13,7 @@ use mysql_async::{Conn, Error, Row};
 use relays::config::{AfterPublish, DatabaseTarget, MariaDbTarget, SourceConfig};
 use relays::mariadb::read_unconfirmed;
 use relays::mariadb::schema::{self, MariaDbLayout, MariaDbOutbox};
-use relays::schema::{Layout, OutboxKind};
+use relays::postgres::schema::{Layout, OutboxKind};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use uuid::Uuid;

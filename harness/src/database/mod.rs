@@ -12,7 +12,7 @@ use crate::identity::Identity;
 use crate::stack::{Stack, StackError};
 use futures::future::BoxFuture;
 use relays::config::{AfterPublish, DatabaseKind, DatabaseTarget, SourceConfig};
-use relays::schema::Layout;
+use relays::postgres::schema::Layout;
 use std::time::{Duration, Instant};
 
 /// Hears of each event that is held, with the position of its commit in the log (0: it is in no log), and its text.

@@ -9,7 +9,7 @@ use crate::identity::Identity;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{AfterPublish, DatabaseTarget, Logged, PostgresTarget, SourceConfig};
-use relays::schema::{self, Layout};
+use relays::postgres::schema::{self, Layout};
 use sqlx::postgres::PgConnection;
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use crate::nemesis::HOLDER;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::PostgresTarget;
-use relays::schema::{Layout, OutboxKind};
+use relays::postgres::schema::{Layout, OutboxKind};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use crate::history::{NONE, Rows, TruthRow};
 use crate::identity::Identity;
 use futures::TryStreamExt;
 use relays::config::PostgresTarget;
-use relays::schema::Layout;
+use relays::postgres::schema::Layout;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 use std::time::{Duration, Instant};

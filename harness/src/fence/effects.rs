@@ -6,7 +6,7 @@ use crate::history::{EffectRow, NONE, Rows};
 use crate::identity::Identity;
 use futures::TryStreamExt;
 use relays::config::PostgresTarget;
-use relays::schema::Layout;
+use relays::postgres::schema::Layout;
 use sqlx::{AssertSqlSafe, Row};
 use std::time::{Duration, Instant};
 use uuid::Uuid;

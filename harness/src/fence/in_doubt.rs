@@ -3,7 +3,7 @@
 
 use super::database;
 use relays::config::PostgresTarget;
-use relays::schema::{Layout, PreparedEnd, end_prepared, quote_identifier};
+use relays::postgres::schema::{Layout, PreparedEnd, end_prepared, quote_identifier};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::time::{Duration, Instant};

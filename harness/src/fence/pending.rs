@@ -5,8 +5,8 @@ use super::database::connect;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use relays::config::{AfterPublish, PostgresTarget};
-use relays::schema::{Layout, quote_identifier};
-use relays::source::pgoutput::OutboxDecoder;
+use relays::postgres::pgoutput::OutboxDecoder;
+use relays::postgres::schema::{Layout, quote_identifier};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
 
@@ -129,7 +129,7 @@ pub async fn by_query(
     mut each: impl FnMut(&str),
 ) -> Result<u64, String> {
     let doing = |e: sqlx::Error| {
-        let words = relays::schema::words(&e);
+        let words = relays::postgres::schema::words(&e);
         format!("read what the source still holds by `{query}`: {words}")
     };
     let mut connection = connect(relay, Instant::now() + CONNECT_WITHIN).await?;

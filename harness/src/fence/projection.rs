@@ -5,7 +5,7 @@ use super::versions::versions;
 use crate::history::{Rows, TruthRow};
 use crate::identity::Identity;
 use futures::TryStreamExt;
-use relays::schema::{Layout, quote_identifier};
+use relays::postgres::schema::{Layout, quote_identifier};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row};
 use std::time::{Duration, Instant};

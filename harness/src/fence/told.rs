@@ -8,7 +8,7 @@ use crate::history::{Request, Rows, TruthRow};
 use crate::identity::Identity;
 use futures::TryStreamExt;
 use relays::config::PostgresTarget;
-use relays::schema::{line_of, words};
+use relays::postgres::schema::{line_of, words};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo};
 use std::time::{Duration, Instant};

@@ -29,7 +29,7 @@ use ending::LastEnd;
 pub use ending::Leave;
 use keeper::Keeper;
 use relays::config::PostgresTarget;
-use relays::schema::{self, Layout};
+use relays::postgres::schema::{self, Layout};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

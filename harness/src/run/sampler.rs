@@ -8,7 +8,7 @@ use crate::database::Costs;
 use crate::history::{Sample, WALL_DRIFT_NS};
 use crate::process::Child;
 use relays::config::PostgresTarget;
-use relays::schema::Layout;
+use relays::postgres::schema::Layout;
 use std::time::Duration;
 use tokio::sync::watch;
 

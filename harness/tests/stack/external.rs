@@ -15,7 +15,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use relays::config::BrokerKind;
 use relays::config::{Isolation, PostgresTarget};
-use relays::schema::{self, Layout, OutboxKind};
+use relays::postgres::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ impl Made {
     }
 
     async fn make(&self, info: &StackInfo) {
-        relays::schema::create(&info.postgres, &self.layout)
+        relays::postgres::schema::create(&info.postgres, &self.layout)
             .await
             .unwrap();
         let admin: AdminClient<DefaultClientContext> = kafka(info).create().unwrap();

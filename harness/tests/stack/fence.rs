@@ -13,7 +13,7 @@ use rdkafka::producer::{
     BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer,
 };
 use relays::config::{Isolation, PostgresTarget};
-use relays::schema::{self, Layout, OutboxKind};
+use relays::postgres::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::sync::Arc;

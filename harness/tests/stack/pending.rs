@@ -5,7 +5,7 @@ use crate::stack;
 use harness::fence::{database, pending};
 use harness::identity::RunKey;
 use relays::config::{AfterPublish, Isolation, PostgresTarget};
-use relays::schema::{self, Layout, OutboxKind};
+use relays::postgres::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::Instant;

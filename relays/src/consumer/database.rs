@@ -2,8 +2,8 @@
 
 use super::ending::EndSignal;
 use crate::config::PostgresTarget;
+use crate::postgres::schema::{connect_options, words};
 use crate::pump::backoff::Backoff;
-use crate::schema::{connect_options, words};
 use crate::signal::{Signal, emit};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgQueryResult};
 use sqlx::query::Query;

@@ -1,7 +1,7 @@
 //! The inbox of a consumer that calls somebody: ids of events, each written by itself, since no transaction covers a call.
 
 use super::database::ConsumerDatabase;
-use crate::schema::quote_identifier;
+use crate::postgres::schema::quote_identifier;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 

@@ -8,7 +8,7 @@ use super::ending::EndSignal;
 use super::inbox::CallInbox;
 use super::sink::SinkClient;
 use super::transaction::EffectTransaction;
-use crate::schema::quote_identifier;
+use crate::postgres::schema::quote_identifier;
 use contract::consumer::{ConsumerConfig, Idempotency};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -6,10 +6,10 @@ use crate::config::{
 };
 use crate::mariadb::binlog::BinlogSource;
 use crate::mariadb::polling::MariaDbPolling;
+use crate::postgres::cdc::CdcSource;
+use crate::postgres::polling::PollingSource;
+use crate::postgres::position::PositionSource;
 use crate::publisher::Publisher;
-use crate::source::cdc::CdcSource;
-use crate::source::polling::PollingSource;
-use crate::source::position::PositionSource;
 use crate::trace::Trace;
 use std::future::Future;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use super::frames::ProducerIdentity;
 use crate::config::RecovererConfig;
 use crate::decisions;
-use crate::schema::{connect_options, quote_identifier, words};
+use crate::postgres::schema::{connect_options, quote_identifier, words};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use std::time::Duration;

@@ -12,7 +12,7 @@ use super::event::EventText;
 use super::foreign::ForeignStatements;
 use crate::config::PostgresTarget;
 use crate::order::{ChangeType, OrderState};
-use crate::schema::{connect_options, quote_identifier};
+use crate::postgres::schema::{connect_options, quote_identifier};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};

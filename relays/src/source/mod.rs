@@ -1,19 +1,7 @@
 //! Where events come from. A source knows no broker.
 
 mod appetite;
-mod bookmark;
-pub mod cdc;
-mod claiming;
-mod housekeeping;
-mod leadership;
 mod lease;
-pub mod pgoutput;
-pub mod polling;
-pub mod position;
-mod positions;
-mod session;
-mod sweeper;
-mod transaction;
 
 pub(crate) use appetite::Appetite;
 pub(crate) use lease::SessionLease;

@@ -83,7 +83,7 @@ pub(super) async fn claims(
 ) -> Result<Measured, RunError> {
     let target = deployment.postgres(Link::RELAY_POSTGRES, deployment.layout.relay_role());
     let clock = RunClock::start();
-    let claimed = relays::source::polling::claim_all(target, after_publish, batch)
+    let claimed = relays::postgres::polling::claim_all(target, after_publish, batch)
         .await
         .map_err(|e| failed("claiming without publishing", &e))?;
     let took_s = clock.now_ns() as f64 / 1e9;

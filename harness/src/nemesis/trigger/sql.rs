@@ -4,7 +4,7 @@
 use crate::fence::database;
 use crate::scenario::{Fault, Topology};
 use relays::config::PostgresTarget;
-use relays::schema;
+use relays::postgres::schema;
 use sqlx::{AssertSqlSafe, Column, Executor, PgConnection, Row, SqlSafeStr, Statement, TypeInfo};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -9,7 +9,7 @@ use crate::scenario::{Consumer, Link, Server};
 use crate::stack::leftovers::Leftover;
 use relays::config::PostgresTarget;
 use relays::consumer::{CallTarget, ConsumerConfig, EffectKind};
-use relays::schema::{self, Layout};
+use relays::postgres::schema::{self, Layout};
 use std::sync::{Arc, PoisonError};
 
 /// The name of this program's subcommand.

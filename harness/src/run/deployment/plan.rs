@@ -7,7 +7,7 @@ use crate::run::{RunError, strategies};
 use crate::scenario::{Link, Scenario, Strategy};
 use crate::stack::Stack;
 use crate::toxiproxy::ToxiproxyClient;
-use relays::schema::Layout;
+use relays::postgres::schema::Layout;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};

@@ -4,7 +4,7 @@ use super::{Sampler, has_ended};
 use crate::fence::{database, in_doubt};
 use crate::history::Sample;
 use crate::measure::BLOCKED_ORDERS_MS;
-use relays::schema::OutboxKind;
+use relays::postgres::schema::OutboxKind;
 use sqlx::postgres::PgConnection;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;

@@ -9,7 +9,7 @@ use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{CommitMode, Logged, SourceConfig, WritePathConfig};
-use relays::schema::OutboxKind;
+use relays::postgres::schema::OutboxKind;
 
 pub(super) struct Cdc {
     pub commit: CommitMode,

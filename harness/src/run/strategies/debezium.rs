@@ -11,7 +11,7 @@ use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::WritePathConfig;
-use relays::schema::OutboxKind;
+use relays::postgres::schema::OutboxKind;
 use std::path::Path;
 
 pub(super) struct Debezium;

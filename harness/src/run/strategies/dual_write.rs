@@ -8,8 +8,8 @@ use crate::scenario::{Instance, Link};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{WriteOrder, WritePathConfig};
+use relays::postgres::schema::OutboxKind;
 use relays::publish::PublishPolicy;
-use relays::schema::OutboxKind;
 use std::time::Duration;
 
 pub(super) struct DualWrite {

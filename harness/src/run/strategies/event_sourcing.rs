@@ -10,7 +10,7 @@ use crate::scenario::{Instance, Publishing};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{CommitMode, Logged, SourceConfig, WritePathConfig};
-use relays::schema::OutboxKind;
+use relays::postgres::schema::OutboxKind;
 
 pub(super) struct EventSourcing {
     pub publish: Publishing,

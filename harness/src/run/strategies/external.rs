@@ -19,7 +19,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use nix::sys::signal::Signal;
 use relays::config::{ForeignStatement, Isolation, Parameter, PostgresTarget, WritePathConfig};
-use relays::schema::{ForeignSchema, OutboxKind, Role};
+use relays::postgres::schema::{ForeignSchema, OutboxKind, Role};
 use std::path::Path;
 use std::time::Duration;
 use values::Values;
@@ -139,7 +139,9 @@ impl StrategyParts for External {
         log: &'a Path,
     ) -> BoxFuture<'a, Result<(), RunError>> {
         async move {
-            let can = relays::schema::can_isolate(&stack.info().postgres, self.isolation()).await;
+            let can =
+                relays::postgres::schema::can_isolate(&stack.info().postgres, self.isolation())
+                    .await;
             let doing = format!("making ready for {}", self.relay.name);
             can.map_err(|e| failed(&doing, &e))?;
             install::install(&self.relay, reaper, log).await
@@ -165,7 +167,8 @@ impl StrategyParts for External {
                 after: &after,
             };
             let made =
-                relays::schema::lay_out(deployment.admin(), &deployment.layout, &foreign).await;
+                relays::postgres::schema::lay_out(deployment.admin(), &deployment.layout, &foreign)
+                    .await;
             let doing = format!("making the outbox of {}", self.relay.name);
             made.map_err(|e| failed(&doing, &e))?;
             match self.owner() {

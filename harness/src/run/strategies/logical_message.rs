@@ -10,7 +10,7 @@ use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{CommitMode, Logged, WritePathConfig};
-use relays::schema::OutboxKind;
+use relays::postgres::schema::OutboxKind;
 
 pub(super) struct LogicalMessage;
 

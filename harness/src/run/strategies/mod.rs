@@ -20,7 +20,7 @@ use crate::stack::Stack;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{Isolation, WritePathConfig};
-use relays::schema::OutboxKind;
+use relays::postgres::schema::OutboxKind;
 use std::path::Path;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::scenario::Instance;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{AfterPublish, CommitMode, Housekeeping, SourceConfig, WritePathConfig};
-use relays::schema::OutboxKind;
+use relays::postgres::schema::OutboxKind;
 use std::time::Duration;
 
 pub(super) struct Polling {

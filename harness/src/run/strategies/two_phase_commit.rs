@@ -9,7 +9,7 @@ use crate::scenario::{Instance, Link, Server};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{RecovererConfig, WritePathConfig};
-use relays::schema::OutboxKind;
+use relays::postgres::schema::OutboxKind;
 use std::time::Duration;
 
 /// The name of this program's subcommand.

@@ -17,7 +17,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
 use relays::config::{CacheTarget, PostgresTarget};
-use relays::schema::Layout;
+use relays::postgres::schema::Layout;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -270,7 +270,7 @@ impl Place {
             }
         }
         for name in &belongings.layouts {
-            relays::schema::drop_all(&self.postgres, &Layout::left_behind(name))
+            relays::postgres::schema::drop_all(&self.postgres, &Layout::left_behind(name))
                 .await
                 .map_err(|e| e.to_string())?;
             dropped.push(format!(

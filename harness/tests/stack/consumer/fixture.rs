@@ -9,7 +9,7 @@ use relays::config::{
     BrokerKind, BrokerTarget, Isolation, KafkaTarget, PostgresTarget, RabbitMqGroup,
 };
 use relays::consumer::{CallTarget, ConsumerConfig, EffectKind, Idempotency, OffsetCommit};
-use relays::schema::{self, Layout, OutboxKind};
+use relays::postgres::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
 use std::io::{BufRead, BufReader, Lines};

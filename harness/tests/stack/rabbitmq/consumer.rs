@@ -9,8 +9,8 @@ use relays::config::{
     BrokerTarget, GroupQueues, Isolation, OnFailure, PostgresTarget, QueueKind, RabbitMqGroup,
 };
 use relays::consumer::{ConsumerConfig, EffectKind, Idempotency, OffsetCommit};
+use relays::postgres::schema::{self, Layout, OutboxKind};
 use relays::publisher::{Offer, Publisher};
-use relays::schema::{self, Layout, OutboxKind};
 use relays::source::Event;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};

@@ -17,7 +17,7 @@ use relays::config::{
     AfterPublish, BrokerTarget, CacheTarget, CommitMode, DatabaseTarget, Housekeeping, Isolation,
     KafkaTarget, Logged, PostgresTarget, RelayCache, RelayConfig, SourceConfig,
 };
-use relays::schema::{self, Layout, OutboxKind};
+use relays::postgres::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ use relays::config::{
     ServiceCache, ServiceConfig, WriteOrder, WritePathConfig,
 };
 use relays::order::{ChangeRequest, ChangeType, Directive};
-use relays::schema::{Layout, OutboxKind};
+use relays::postgres::schema::{Layout, OutboxKind};
 use reqwest::StatusCode;
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
@@ -170,7 +170,7 @@ impl Wanted {
             password: "it's secret".into(),
         };
         let topic = format!("oh.{name}.service");
-        relays::schema::create(&stack.postgres, &layout)
+        relays::postgres::schema::create(&stack.postgres, &layout)
             .await
             .unwrap();
         create_topic(&topic).await;
@@ -240,7 +240,7 @@ impl Given {
     }
 
     pub async fn take_away(&self) {
-        relays::schema::drop_all(&stack().await.postgres, &self.layout)
+        relays::postgres::schema::drop_all(&stack().await.postgres, &self.layout)
             .await
             .unwrap();
         delete_topic(&self.topic).await;

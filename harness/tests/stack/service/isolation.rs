@@ -6,7 +6,9 @@ use crate::patience::PATIENCE;
 use crate::stack;
 use harness::fence::pending;
 use relays::config::{ForeignStatement, Isolation, Parameter, PostgresTarget};
-use relays::schema::{ForeignSchema, Layout, OutboxKind, can_isolate, create, drop_all, lay_out};
+use relays::postgres::schema::{
+    ForeignSchema, Layout, OutboxKind, can_isolate, create, drop_all, lay_out,
+};
 use sqlx::Connection;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};

@@ -6,7 +6,7 @@ use harness::fence::in_doubt::{self, Unfinished};
 use harness::fence::pending;
 use relays::config::PostgresTarget;
 use relays::config::{ForeignStatement, Isolation, Parameter};
-use relays::schema::{ForeignSchema, Layout, OutboxKind, create, drop_all, lay_out};
+use relays::postgres::schema::{ForeignSchema, Layout, OutboxKind, create, drop_all, lay_out};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use std::time::Instant;
 use uuid::Uuid;

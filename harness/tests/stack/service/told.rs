@@ -10,7 +10,9 @@ use harness::fence::told::TruthQuery;
 use harness::history::History;
 use harness::scenario::StrategyKind;
 use relays::config::PostgresTarget;
-use relays::schema::{ForeignSchema, Layout, OutboxKind, Role, create, drop_all, lay_out};
+use relays::postgres::schema::{
+    ForeignSchema, Layout, OutboxKind, Role, create, drop_all, lay_out,
+};
 use sqlx::PgConnection;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use crate::run::deployment::Deployment;
 use crate::scenario::relay_file::Template;
 use crate::scenario::{Instance, Link, Server};
 use relays::config::PostgresTarget;
-use relays::schema::Role;
+use relays::postgres::schema::Role;
 use std::borrow::Cow;
 use std::path::PathBuf;
 

@@ -1,8 +1,8 @@
 //! SQL sessions of the sources: how they connect, and what bounds them.
 
-use super::SourceError;
-use super::lease::SessionLease;
 use crate::config::{CommitMode, PostgresTarget};
+use crate::source::SessionLease;
+use crate::source::SourceError;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use std::future::Future;

@@ -22,13 +22,13 @@
 #[cfg(test)]
 mod tests;
 
-use super::lease::SessionLease;
 use super::pgoutput::{DecodeError, OutboxDecoder, OutboxRow};
 use super::positions::Positions;
 use super::session::{CONNECT_TIMEOUT, bounded, connect, place};
 use super::sweeper::sweep_for_ever;
-use super::{Source, SourceError, Standing};
 use crate::config::{CommitMode, Logged, PostgresTarget};
+use crate::source::SessionLease;
+use crate::source::{Source, SourceError, Standing};
 use futures::FutureExt;
 use pgwire_replication::{
     Lsn, PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent,

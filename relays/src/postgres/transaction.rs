@@ -5,7 +5,7 @@
 //! before long. A relay that ends in the middle repeats a transaction, and on a slow link it must
 //! not take for ever to get to the end of one.
 
-use super::lease::SessionLease;
+use crate::source::SessionLease;
 use std::time::{Duration, Instant};
 
 /// A transaction should not exceed so many bytes of payload by much.

@@ -3,7 +3,7 @@
 //!
 //! Pure, and bounded by its input: nothing is allocated on the word of a length field.
 
-use super::{Event, Held, SourceError};
+use crate::source::{Event, Held, SourceError};
 use crate::trace::Stage;
 use bytes::Bytes;
 use std::collections::HashMap;

@@ -5,10 +5,10 @@
 //! committed before that position. Once the slot has passed it, those rows are done with. This
 //! needs no book-keeping an event, and finds what an earlier relay left behind.
 
-use super::SourceError;
 use super::session::{bounded, connect};
 use crate::config::{CommitMode, PostgresTarget};
-use crate::schema::quote_identifier;
+use crate::postgres::schema::quote_identifier;
+use crate::source::SourceError;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;

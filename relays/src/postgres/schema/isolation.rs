@@ -185,7 +185,7 @@ fn code(error: &SchemaError) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::OutboxKind;
+    use crate::postgres::schema::OutboxKind;
 
     fn layout(isolation: Isolation) -> Layout {
         Layout {

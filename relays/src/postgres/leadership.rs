@@ -1,7 +1,7 @@
 //! Which of the relays of a schema works: the one whose session has an advisory lock.
 
-use super::SourceError;
 use super::session::bounded;
+use crate::source::SourceError;
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
 use tokio::time::Instant;

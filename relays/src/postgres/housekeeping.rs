@@ -19,11 +19,11 @@
 //! It asks for no lock to truncate or drop a table before it has seen, without one, that nothing waits in it. A statement with its locks
 //! is one message: a relay that is stopped in the middle leaves none behind.
 
-use super::SourceError;
 use super::session::{STATEMENT_TIMEOUT, bounded};
 use crate::config::Housekeeping;
-use crate::schema::by_turns::{REST, VACUUMED, number_of, period_now, table_of};
-use crate::schema::quote_identifier;
+use crate::postgres::schema::by_turns::{REST, VACUUMED, number_of, period_now, table_of};
+use crate::postgres::schema::quote_identifier;
+use crate::source::SourceError;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! One claim of rows of the outbox, and its answer.
 
 use super::session::{LONG_STATEMENT_TIMEOUT, bounded_by};
-use super::{Event, Held, SourceError};
+use crate::source::{Event, Held, SourceError};
 use crate::trace::Stage;
 use futures::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};

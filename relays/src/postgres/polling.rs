@@ -36,12 +36,12 @@
 use super::claiming::{ClaimedRow, claim};
 use super::housekeeping::Housekeeper;
 use super::leadership::{LEADER_WAIT, another_leads, leads_before};
-use super::lease::SessionLease;
 use super::session::{bounded, connect, connect_for, options, place};
 use super::transaction::{Ending, Transaction, claim_of};
-use super::{Source, SourceError, Standing};
 use crate::config::{AfterPublish, CommitMode, Housekeeping, PostgresTarget};
-use crate::schema::quote_identifier;
+use crate::postgres::schema::quote_identifier;
+use crate::source::SessionLease;
+use crate::source::{Source, SourceError, Standing};
 use futures::TryStreamExt;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};

@@ -21,15 +21,15 @@
 //!
 //! As with an outbox that is polled, one relay of a schema reads (see `leadership.rs`).
 
-use super::appetite::Appetite;
 use super::bookmark::{Bookmark, Place};
 use super::claiming::{ClaimedRow, fetch};
 use super::leadership::{LEADER_WAIT, another_leads, leads_before};
-use super::lease::SessionLease;
 use super::session::{bounded, connect, place};
-use super::{Source, SourceError, Standing};
 use crate::config::{CommitMode, PostgresTarget};
-use crate::schema::quote_identifier;
+use crate::postgres::schema::quote_identifier;
+use crate::source::Appetite;
+use crate::source::SessionLease;
+use crate::source::{Source, SourceError, Standing};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::collections::VecDeque;
