@@ -1,7 +1,7 @@
 //! What each event cost the database, beside what it took.
 
 use super::sheet::Measured;
-use crate::fence::database;
+use crate::database::postgres::fence;
 use crate::run::{RunError, deployment::failed};
 use relays::config::PostgresTarget;
 use reports::record::DatabaseCosts;
@@ -44,7 +44,7 @@ pub(super) fn of_run(costs: &DatabaseCosts, measured: &mut Measured) {
 /// Bytes that the server has written to its log so far.
 pub(super) async fn wal_bytes(admin: &PostgresTarget) -> Result<f64, RunError> {
     let doing = "asking for the position in the log";
-    let mut connection = database::connect(admin, Instant::now() + CONNECT_WITHIN)
+    let mut connection = fence::connect(admin, Instant::now() + CONNECT_WITHIN)
         .await
         .map_err(|e| failed(doing, &e))?;
     sqlx::query_scalar("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8")

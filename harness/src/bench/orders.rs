@@ -8,7 +8,7 @@ use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
 use super::{costs, scenarios, usage};
 use crate::clock::RunClock;
-use crate::fence::database;
+use crate::database::postgres::fence;
 use crate::history::{Outcome, Request, Rows};
 use crate::measure::Recorder;
 use crate::run::RunError;
@@ -281,7 +281,7 @@ fn figures(requests: &Rows<Request>, begin_ns: i64, end_ns: i64) -> Measured {
 async fn rows(ground: &Ground<'_>, schema: &str) -> Result<(u64, u64), RunError> {
     let doing = "counting orders";
     let deadline = Instant::now() + Duration::from_secs(10);
-    let mut connection = database::connect(&ground.stack.info().postgres, deadline)
+    let mut connection = fence::connect(&ground.stack.info().postgres, deadline)
         .await
         .map_err(|e| failed(doing, &e))?;
     let sql = format!(

@@ -1,8 +1,6 @@
 //! MariaDB as a strategy's database.
 
-use super::{Costs, Database, DatabaseClient, Hear, TruthLook};
-use crate::fence::database::Truth;
-use crate::fence::versions;
+use super::{Costs, Database, DatabaseClient, Hear, Truth, TruthLook, versions};
 use crate::history::{NONE, TruthRow};
 use crate::identity::Identity;
 use crate::measure::{STORAGE_BYTES, WAL_BYTES};

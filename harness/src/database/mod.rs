@@ -3,17 +3,25 @@
 //! one line in [`of`].
 
 mod mariadb;
-mod postgres;
-mod postgres_costs;
+pub mod postgres;
+mod versions;
 
-use crate::fence::database::Truth;
-use crate::history::TruthRow;
+use crate::history::{Rows, TruthRow};
 use crate::identity::Identity;
 use crate::stack::{Stack, StackError};
 use futures::future::BoxFuture;
 use relays::config::{AfterPublish, DatabaseKind, DatabaseTarget, SourceConfig};
 use relays::postgres::schema::Layout;
 use std::time::{Duration, Instant};
+
+/// What the database holds.
+#[derive(Debug)]
+pub struct Truth {
+    /// These are sorted by order and version.
+    pub rows: Rows<TruthRow>,
+    /// WAL position at which it was read.
+    pub lsn: u64,
+}
 
 /// Hears of each event that is held, with the position of its commit in the log (0: it is in no log), and its text.
 pub(crate) type Hear<'a> = &'a mut (dyn FnMut(u64, &str) + Send);

@@ -4,7 +4,7 @@
 
 use super::NAME;
 use crate::broker::Topic;
-use crate::fence::database;
+use crate::database::postgres::fence;
 use relays::config::PostgresTarget;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -73,7 +73,7 @@ impl Signs {
 
     /// Returns whether somebody streams from the slot.
     async fn holds_slot(&self) -> bool {
-        let Ok(mut connection) = database::connect(&self.admin, Instant::now()).await else {
+        let Ok(mut connection) = fence::connect(&self.admin, Instant::now()).await else {
             return false;
         };
         let active =

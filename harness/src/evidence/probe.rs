@@ -86,7 +86,7 @@ pub(super) async fn crosses(
     };
     // What is sent, and what the answer to it has in it.
     let (request, mark): (&[u8], &[u8]) = match link.server() {
-        Server::Broker(BrokerKind::Kafka) | Server::KafkaNode(_) => (KAFKA_API_VERSIONS, b""),
+        Server::Broker(BrokerKind::Kafka) | Server::BrokerNode(_) => (KAFKA_API_VERSIONS, b""),
         Server::Broker(BrokerKind::RabbitMq) => (AMQP_HEADER, b""),
         Server::Database(DatabaseKind::Postgres) => (POSTGRES_SSL_REQUEST, b""),
         // It greets whoever connects, and refuses a stranger by this state.
@@ -238,7 +238,7 @@ mod tests {
                 // The port is known as ours for as long as there is a connection
                 assert_eq!(ours.now(), HashSet::from([client.port()]));
                 let request = match link.server() {
-                    Server::Broker(BrokerKind::Kafka) | Server::KafkaNode(_) => api_versions,
+                    Server::Broker(BrokerKind::Kafka) | Server::BrokerNode(_) => api_versions,
                     Server::Broker(BrokerKind::RabbitMq) => b"AMQP\0\0\x09\x01",
                     Server::POSTGRES => ssl_request,
                     Server::MARIADB => MARIADB_STRANGER,

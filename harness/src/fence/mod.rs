@@ -2,19 +2,10 @@
 //! flight turns into a false verdict. A step that fails makes the run unknown. Each is bounded, and
 //! gives way to an interruption: see [`patience`].
 //!
-//! They are taken by `run/fencing.rs`; the steps that touch the database are in [`database`], the
+//! They are taken by `run/fencing.rs`; the steps that touch the database are in [`crate::database`], the
 //! step that closes the topic is [`crate::broker::Topic::close`].
 
-pub mod database;
-pub mod effects;
-#[cfg(test)]
-mod fixture;
-pub mod in_doubt;
 pub mod patience;
-pub mod pending;
-pub mod projection;
-pub mod told;
-pub(crate) mod versions;
 
 use crate::clock::RunClock;
 use crate::history::{FenceRecord, FenceStep};

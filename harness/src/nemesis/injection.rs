@@ -7,7 +7,7 @@ use super::{Announcement, FaultTargets};
 use crate::evidence::Subject;
 use crate::process::comeback::{self, Allowance, Comeback};
 use crate::process::{Child, Stop};
-use crate::scenario::{Fault, FaultKind, Instance, KafkaRole, Link, Server, Target, Victim};
+use crate::scenario::{Fault, FaultKind, Instance, Link, NodeRole, Server, Target, Victim};
 use crate::stack::leader_of;
 use std::time::Instant;
 use tokio::sync::{Mutex, watch};
@@ -18,7 +18,7 @@ pub(super) enum Places {
     /// The fault works on these proxied links, which are those of its target that the strategy uses.
     Links(Vec<Link>),
     /// The fault works on those of these processes that have the role when it begins; without one, on all.
-    Processes(Vec<Victim>, Option<KafkaRole>),
+    Processes(Vec<Victim>, Option<NodeRole>),
 }
 
 /// This is the injection of one fault, made ready: everything it needs is there.
@@ -37,7 +37,7 @@ impl Injection {
     /// Checks that what the fault works on is there.
     pub fn new(index: u32, fault: &Fault, targets: &FaultTargets) -> Result<Self, String> {
         let role = match fault.target {
-            Target::KafkaRole(role) => Some(role),
+            Target::NodeRole(role) => Some(role),
             Target::Process(_) | Target::Link(_) | Target::Side(_) | Target::Broker => None,
         };
         let places = match fault.target.is_of_processes() {
@@ -416,17 +416,17 @@ impl Injection {
 /// Returns those of several processes that have the role now; without one, all.
 async fn chosen(
     victims: &[Victim],
-    role: Option<KafkaRole>,
+    role: Option<NodeRole>,
     targets: &FaultTargets,
 ) -> Result<Vec<Victim>, String> {
     let Some(role) = role else {
         return Ok(victims.to_vec());
     };
     let leader = leader_of(&targets.brokers, &targets.topic).await?;
-    let leader = Victim::Server(Server::KafkaNode(leader));
+    let leader = Victim::Server(Server::BrokerNode(leader));
     let has_role = |victim: &Victim| match role {
-        KafkaRole::Leader => *victim == leader,
-        KafkaRole::Followers => *victim != leader,
+        NodeRole::Leader => *victim == leader,
+        NodeRole::Followers => *victim != leader,
     };
     Ok(victims.iter().copied().filter(has_role).collect())
 }

@@ -313,7 +313,7 @@ impl Life {
 fn failures_at(server: Server, signal: &Signal) -> Option<u64> {
     match (signal, server) {
         (Signal::DatabaseLost { .. }, Server::Database(_)) => Some(1),
-        (Signal::PublishFailed { count, .. }, Server::Broker(_) | Server::KafkaNode(_))
+        (Signal::PublishFailed { count, .. }, Server::Broker(_) | Server::BrokerNode(_))
         | (Signal::InvalidationFailed { count, .. }, Server::Redis) => Some(*count),
         (
             Signal::DatabaseLost { .. }
@@ -323,7 +323,7 @@ fn failures_at(server: Server, signal: &Signal) -> Option<u64> {
             | Signal::DatabaseUp
             | Signal::PublishUp
             | Signal::Progress { .. },
-            Server::Database(_) | Server::Broker(_) | Server::KafkaNode(_) | Server::Redis,
+            Server::Database(_) | Server::Broker(_) | Server::BrokerNode(_) | Server::Redis,
         ) => None,
     }
 }

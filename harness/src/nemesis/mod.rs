@@ -11,7 +11,7 @@ use crate::clock::RunClock;
 use crate::evidence::Observers;
 use crate::history::{FaultRecord, Observation, TriggerNote};
 use crate::process::{Child, Stop};
-use crate::scenario::{Fault, KafkaNode, Link, Topology, Victim};
+use crate::scenario::{BrokerNode, Fault, Link, Topology, Victim};
 use crate::stack::Route;
 use crate::toxiproxy::ToxiproxyClient;
 use ledger::Ledger;
@@ -66,7 +66,7 @@ pub struct FaultTargets {
     /// How each of them is told to end, where that is not the usual way.
     pub stops: BTreeMap<Victim, Stop>,
     /// Where each of several brokers of Kafka is reached around all proxies, as `host:port`; empty where there is one.
-    pub brokers: BTreeMap<KafkaNode, String>,
+    pub brokers: BTreeMap<BrokerNode, String>,
     /// This is the name of the topic of the events.
     pub topic: String,
     /// Who may read the database directly, where a fault waits for something there.

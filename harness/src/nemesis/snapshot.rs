@@ -1,6 +1,6 @@
 //! A session that holds an old snapshot, and nothing else: no lock of a table, no transaction id.
 
-use crate::fence::database::connect;
+use crate::database::postgres::fence::connect;
 use relays::config::PostgresTarget;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::deployment::{DeployedConsumer, Deployment, StoppedConsumer};
 use crate::broker::{GroupProgress, Offsets};
 use crate::clock::RunClock;
-use crate::fence::effects;
+use crate::database::postgres::effects;
 use crate::fence::patience::Patience;
 use crate::history::{ConsumerEnd, EffectRow, LogRow, Rows};
 use std::collections::BTreeMap;

@@ -159,7 +159,7 @@ impl Deployment<'_> {
                 Link::Orders(server @ (Server::Database(_) | Server::Redis)) => {
                     let own = match server {
                         Server::Redis => &to_redis,
-                        Server::Database(_) | Server::Broker(_) | Server::KafkaNode(_) => {
+                        Server::Database(_) | Server::Broker(_) | Server::BrokerNode(_) => {
                             &to_database
                         }
                     };
@@ -167,7 +167,9 @@ impl Deployment<'_> {
                     route.connect.clone_from(own);
                     continue;
                 }
-                Link::Orders(Server::Broker(_) | Server::KafkaNode(_)) | Link::Consumer(_) => *link,
+                Link::Orders(Server::Broker(_) | Server::BrokerNode(_)) | Link::Consumer(_) => {
+                    *link
+                }
                 Link::Relay(_, server) => Link::Relay(way_of(index)?, *server),
             };
             let found = self.stack.info().routes.get(&way);

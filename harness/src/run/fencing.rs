@@ -4,9 +4,10 @@ use super::Event;
 use super::context::Context;
 use super::deployment::Deployment;
 use super::strategies::Held;
+use crate::database::Truth;
+use crate::database::postgres::fence;
+use crate::database::postgres::in_doubt::{self, Unfinished};
 use crate::fence::Fence;
-use crate::fence::database::{self, Truth};
-use crate::fence::in_doubt::{self, Unfinished};
 use crate::fence::patience::Patience;
 use crate::history::{
     FenceRecord, FenceStep, NONE, Pending, PendingState, Request, Rows, Sighting,
@@ -311,11 +312,11 @@ impl Fencing<'_> {
             }
             Some(told) => {
                 let deadline = Instant::now() + STEP_WITHIN;
-                let mut connection = database::close(admin, layout, deadline).await?;
+                let mut connection = fence::close(admin, layout, deadline).await?;
                 let rows = told
                     .read(identity, self.requests, self.work_within())
                     .await?;
-                let lsn = database::log_position(&mut connection).await;
+                let lsn = fence::log_position(&mut connection).await;
                 Truth {
                     rows: rows.into_iter().collect(),
                     lsn: lsn.map_err(|e| format!("asking where the log ends: {e}"))?,
@@ -331,7 +332,7 @@ impl Fencing<'_> {
     async fn settle_in_doubt(&self, drain_until: Instant) -> Result<Unfinished, String> {
         let (admin, layout) = (self.deployment.admin(), &self.deployment.layout);
         let shut_out_by = Instant::now() + STEP_WITHIN;
-        let mut connection = database::shut_out(admin, layout, shut_out_by).await?;
+        let mut connection = fence::shut_out(admin, layout, shut_out_by).await?;
         let deadline = drain_until.min(Instant::now() + STEP_WITHIN);
         let goes_on = || self.deployment.relay_goes_on();
         in_doubt::settle(&mut connection, layout, deadline, goes_on).await

@@ -3,9 +3,10 @@
 
 use super::deployment::Deployment;
 use crate::clock::RunClock;
-use crate::fence::database::{self, Truth};
+use crate::database::Truth;
+use crate::database::postgres::fence;
+use crate::database::postgres::projection::{Projection, difference, rebuild};
 use crate::fence::patience::Patience;
-use crate::fence::projection::{Projection, difference, rebuild};
 use crate::history::{Rows, Sample, TruthRow};
 use crate::measure::REBUILD_MS;
 use std::time::{Duration, Instant};
@@ -54,7 +55,7 @@ fn timed(truth: &Rows<TruthRow>, rebuilt: Result<Projection, String>) -> Result<
 
 async fn rebuilt(deployment: &Deployment<'_>) -> Result<Projection, String> {
     let soon = Instant::now() + CONNECT_WITHIN;
-    let mut connection = database::connect(deployment.admin(), soon).await?;
+    let mut connection = fence::connect(deployment.admin(), soon).await?;
     let rebuilt = rebuild(&mut connection, &deployment.layout, &deployment.identity).await;
     rebuilt.map_err(|e| e.to_string())
 }

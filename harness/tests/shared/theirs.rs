@@ -4,7 +4,7 @@ use crate::LANES;
 use crate::patience::PATIENCE;
 use crate::programs;
 use crate::turn::Turn;
-use harness::fence::database;
+use harness::database::postgres::fence;
 use harness::process::reaper::Reaper;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::external::stack_file;
@@ -77,7 +77,7 @@ async fn start(lane: usize) -> Theirs {
 
 /// Schemas, databases, roles, slots, prepared transactions, topics and proxies on a stack, sorted.
 pub async fn inventory(info: &StackInfo) -> Vec<String> {
-    let mut connection = database::connect(&info.postgres, Instant::now() + PATIENCE)
+    let mut connection = fence::connect(&info.postgres, Instant::now() + PATIENCE)
         .await
         .unwrap();
     let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'oh\\_%' \

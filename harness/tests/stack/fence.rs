@@ -3,7 +3,8 @@
 use crate::patience::PATIENCE;
 use crate::stack;
 use harness::broker::{Topic, kafka};
-use harness::fence::database::{self, Truth};
+use harness::database::Truth;
+use harness::database::postgres::fence;
 use harness::history::{NONE, TruthRow};
 use harness::identity::{Identity, RunKey};
 use rdkafka::ClientConfig;
@@ -50,7 +51,7 @@ impl GivenTables {
     }
 
     async fn close_and_read(&self, within: Duration) -> Result<Truth, String> {
-        database::close_and_read(&self.admin, &self.layout, &self.identity, within).await
+        fence::close_and_read(&self.admin, &self.layout, &self.identity, within).await
     }
 
     /// A session of the order service's role.
@@ -67,7 +68,7 @@ impl GivenTables {
 
     async fn administrator(&self) -> PgConnection {
         let soon = Instant::now() + PATIENCE;
-        database::connect(&self.admin, soon).await.unwrap()
+        fence::connect(&self.admin, soon).await.unwrap()
     }
 
     /// A new order.
@@ -263,13 +264,13 @@ async fn given_a_session_when_the_time_to_end_it_is_over_then_that_is_said_and_i
     let role = given.layout.service_role();
 
     let over = Instant::now();
-    let ended = database::end_sessions(&mut session, &role, over).await;
+    let ended = fence::end_sessions(&mut session, &role, over).await;
 
     let told = format!("1 sessions of role {role} do not end");
     assert_eq!(ended, Err(told));
     assert!(service.execute(given.order()).await.is_err());
     let soon = Instant::now() + PATIENCE;
-    let ended = database::end_sessions(&mut session, &role, soon).await;
+    let ended = fence::end_sessions(&mut session, &role, soon).await;
     assert_eq!(ended, Ok(()));
     given.drop().await;
 }

@@ -6,7 +6,7 @@ use crate::{programs, reaper};
 use futures::future::join_all;
 use harness::broker::kafka;
 use harness::process::Child;
-use harness::scenario::{KafkaCluster, KafkaNode, Link, Server, Victim};
+use harness::scenario::{BrokerNode, KafkaCluster, Link, Server, Victim};
 use harness::stack::{Jit, Provider, ServerSettings, Stack, leader_of};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -37,8 +37,8 @@ fn consumer(bootstrap: &str) -> BaseConsumer {
     config.set("bootstrap.servers", bootstrap).create().unwrap()
 }
 
-fn child(stack: &Stack, node: KafkaNode) -> &Child {
-    let victim = Victim::Server(Server::KafkaNode(node));
+fn child(stack: &Stack, node: BrokerNode) -> &Child {
+    let victim = Victim::Server(Server::BrokerNode(node));
     assert!(stack.stop_of_server(victim).is_some());
     stack.server(victim).unwrap()
 }
@@ -70,7 +70,7 @@ async fn given_three_brokers_when_the_leader_dies_and_then_all_then_what_was_ack
     }
     assert!(stack.server(Victim::KAFKA).is_none());
     assert!(!info.routes.contains_key(&Link::RELAY_KAFKA));
-    let servers: Vec<Server> = KafkaNode::ALL.map(Server::KafkaNode).to_vec();
+    let servers: Vec<Server> = BrokerNode::ALL.map(Server::BrokerNode).to_vec();
     let connects = |link: fn(Server) -> Link| -> Vec<String> {
         let links = servers.iter().map(|server| link(*server));
         let mut all: Vec<String> = links.map(|l| info.routes[&l].connect.clone()).collect();
@@ -106,7 +106,7 @@ async fn given_three_brokers_when_the_leader_dies_and_then_all_then_what_was_ack
         (partition.leader(), partition.replicas().len()),
         (first.id(), 3)
     );
-    let trees: Vec<_> = KafkaNode::ALL
+    let trees: Vec<_> = BrokerNode::ALL
         .into_iter()
         .flat_map(|node| identify(&child(&stack, node).tree()))
         .collect();
@@ -124,7 +124,7 @@ async fn given_three_brokers_when_the_leader_dies_and_then_all_then_what_was_ack
     publish(&bootstrap).await;
 
     // And when all are dead, they come back together
-    let others = KafkaNode::ALL.into_iter().filter(|node| *node != first);
+    let others = BrokerNode::ALL.into_iter().filter(|node| *node != first);
     let killed = others.map(|node| child(&stack, node).kill());
     assert!(
         join_all(killed)
@@ -133,7 +133,7 @@ async fn given_three_brokers_when_the_leader_dies_and_then_all_then_what_was_ack
             .all(|killed| killed.is_ok())
     );
     eventually("all are gone", || !trees.iter().any(|id| lives(*id)));
-    let started = KafkaNode::ALL.map(|node| child(&stack, node).restart());
+    let started = BrokerNode::ALL.map(|node| child(&stack, node).restart());
     for started in join_all(started).await {
         started.unwrap();
     }
@@ -145,14 +145,14 @@ async fn given_three_brokers_when_the_leader_dies_and_then_all_then_what_was_ack
         assert!(!early, "{known:?}");
         known.is_ok()
     });
-    let trees: Vec<_> = KafkaNode::ALL
+    let trees: Vec<_> = BrokerNode::ALL
         .into_iter()
         .flat_map(|node| identify(&child(&stack, node).tree()))
         .collect();
     stack.stop().await.unwrap();
     assert!(!trees.iter().any(|id| lives(*id)));
     assert!(!folder.path().join("data").exists());
-    for node in KafkaNode::ALL {
+    for node in BrokerNode::ALL {
         let log = format!("logs/kafka-server-{}.log", node.id());
         assert!(folder.path().join(&log).exists(), "{log}");
     }

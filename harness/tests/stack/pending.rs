@@ -2,7 +2,7 @@
 
 use crate::patience::PATIENCE;
 use crate::stack;
-use harness::fence::{database, pending};
+use harness::database::postgres::{fence, pending};
 use harness::identity::RunKey;
 use relays::config::{AfterPublish, Isolation, PostgresTarget};
 use relays::postgres::schema::{self, Layout, OutboxKind};
@@ -33,7 +33,7 @@ impl GivenOutbox {
 
     async fn session(&self) -> PgConnection {
         let soon = Instant::now() + PATIENCE;
-        database::connect(&self.admin, soon).await.unwrap()
+        fence::connect(&self.admin, soon).await.unwrap()
     }
 
     fn insert(&self, payload: &str) -> AssertSqlSafe<String> {
@@ -280,7 +280,7 @@ async fn given_a_stranger_below_what_is_held_when_asked_then_it_is_named_and_the
         password: given.layout.password.clone(),
         ..given.admin.clone()
     };
-    let mut own = database::connect(&relay, Instant::now() + PATIENCE)
+    let mut own = fence::connect(&relay, Instant::now() + PATIENCE)
         .await
         .unwrap();
     let pid_of_own = pid_of(&mut own).await;

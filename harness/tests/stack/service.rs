@@ -19,7 +19,7 @@ mod two_phase;
 use crate::patience::PATIENCE;
 use changes::TwoVersions;
 use given::{event_text, eventually, messages, outbox, placing, transition};
-use harness::fence::pending;
+use harness::database::postgres::pending;
 use relays::order::{CONTENT_BYTES_MAX, ChangeRequest, ChangeType, Directive};
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use super::theirs::{Theirs, inventory, theirs};
 use super::turn::{Turn, alone};
 use super::{OUTAGE, program, until_it_tells};
 use crate::patience::PATIENCE;
-use harness::fence::database;
+use harness::database::postgres::fence;
 use harness::stack::StackInfo;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -108,7 +108,7 @@ impl AsFound {
 
     pub async fn session(&self) -> PgConnection {
         let postgres = &self.info().postgres;
-        database::connect(postgres, Instant::now() + PATIENCE)
+        fence::connect(postgres, Instant::now() + PATIENCE)
             .await
             .unwrap()
     }

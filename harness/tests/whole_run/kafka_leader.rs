@@ -3,7 +3,7 @@
 
 use super::{only_run, record, run};
 use harness::history::{self, History, Life, Stage, Tracer};
-use harness::scenario::{KafkaNode, Server};
+use harness::scenario::{BrokerNode, Server};
 use reports::record::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +78,7 @@ fn given_a_leader_that_dies_with_what_it_alone_had_when_run_then_exactly_that_is
     let history = history::load(&folder.join("history/leader"))
         .unwrap()
         .history;
-    let nodes = KafkaNode::ALL.map(|node| Server::KafkaNode(node).process());
+    let nodes = BrokerNode::ALL.map(|node| Server::BrokerNode(node).process());
     let died = history
         .processes
         .iter()

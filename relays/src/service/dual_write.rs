@@ -8,7 +8,7 @@ use super::change::{Change, Outcome};
 use super::connections::Connections;
 use super::database_error::DatabaseError;
 use super::event::EventText;
-use super::orders::Orders;
+use super::postgres::Orders;
 use super::producer::EventProducer;
 use super::session::DatabaseSession;
 use super::steps;

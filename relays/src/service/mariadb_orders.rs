@@ -4,7 +4,7 @@ use super::change::{Change, Outcome};
 use super::connections::exchange;
 use super::database_error::DatabaseError;
 use super::event::EventText;
-use super::orders::{Announcement, Orders, settled_by};
+use super::postgres::{Announcement, Orders, settled_by};
 use crate::config::MariaDbTarget;
 use crate::mariadb::orders::{self, NewChange, NewEvent, OrderStep, WriteUnit};
 use crate::mariadb::session;

@@ -3,7 +3,6 @@
 //! A rejection is only ever answered when the change is certainly not committed; whatever is in
 //! doubt is a 503.
 
-mod appending;
 mod caching;
 mod change;
 mod connections;
@@ -11,12 +10,11 @@ mod database_error;
 mod dual_write;
 mod event;
 mod finishing;
-mod foreign;
 mod http;
 mod mariadb_orders;
 mod monitor;
-mod orders;
 mod outbox;
+mod postgres;
 mod producer;
 mod reading;
 mod session;
@@ -24,7 +22,7 @@ mod steps;
 mod transaction;
 mod two_phase;
 
-pub use orders::{PLACING, SESSION};
+pub use postgres::{PLACING, SESSION};
 
 use crate::broker;
 use crate::config::{DatabaseTarget, ServiceConfig, WritePathConfig};
@@ -36,10 +34,9 @@ use change::{Change, HOLD_MAX, Outcome};
 use connections::{ANSWER_WITHIN, Connections};
 use database_error::DatabaseError;
 use dual_write::DualWrite;
-use foreign::ForeignStatements;
 use monitor::{Monitor, ServiceReporter};
-use orders::{Announcement, Orders};
 use outbox::Outbox;
+use postgres::{Announcement, ForeignStatements, Orders};
 use producer::EventProducer;
 use reading::OrderReader;
 use session::Login;
@@ -199,7 +196,7 @@ pub async fn serve_until(
 fn login(config: &ServiceConfig, transaction_idle: Duration) -> Login {
     match &config.database {
         DatabaseTarget::Postgres(target) => {
-            let mut session = orders::session(target, transaction_idle);
+            let mut session = postgres::session(target, transaction_idle);
             if let WritePathConfig::TwoPhase { .. } = &config.write_path {
                 // Kafka is told to commit what was decided: a server that crashes must not forget that.
                 session = session.options([("synchronous_commit", "on")]);

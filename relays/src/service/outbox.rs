@@ -6,7 +6,7 @@ use super::caching::Invalidation;
 use super::change::{Change, Outcome};
 use super::connections::Connections;
 use super::database_error::DatabaseError;
-use super::orders::Orders;
+use super::postgres::Orders;
 use super::transaction::TransactionOutcome;
 use super::{steps, transaction};
 use crate::trace::Trace;

@@ -2,18 +2,13 @@
 //! that cannot be asked takes no reader away: the database answers.
 
 use super::caching::{OrderCache, body};
-use super::connections::{Connections, exchange};
+use super::connections::Connections;
 use super::database_error::DatabaseError;
 use crate::cache::{CacheEntry, CacheLook};
 use contract::cache::AnsweredFrom;
-use sqlx::Row;
-use sqlx::postgres::PgConnection;
 use std::sync::Arc;
 use tokio::time::sleep;
 use uuid::Uuid;
-
-/// The version of an order: $1 order.
-const VERSION: &str = "select version from orders where id = $1";
 
 /// Reads orders for clients.
 pub(super) struct OrderReader {
@@ -78,16 +73,4 @@ fn found(look: &CacheLook) -> Option<String> {
         CacheEntry::Value { body, .. } => Some(body.to_owned()),
         CacheEntry::Marker { .. } => None,
     }
-}
-
-/// Returns the version of an order in PostgreSQL; `None` where there is no such order.
-pub(super) async fn version(
-    conn: &mut PgConnection,
-    order: Uuid,
-) -> Result<Option<u32>, DatabaseError> {
-    let query = sqlx::query(VERSION).bind(order);
-    let row = exchange("reading an order's version", query.fetch_optional(conn)).await?;
-    row.map(|row| row.try_get(0).map(i32::cast_unsigned))
-        .transpose()
-        .map_err(|error| DatabaseError::new("reading an order's version", &error))
 }

@@ -4,19 +4,18 @@
 use super::change::{Change, Outcome};
 use super::connections::{bounded, exchange};
 use super::database_error::{ClientError, DatabaseError};
-use super::orders::Orders;
-use super::{mariadb_orders, reading};
+use super::postgres::Orders;
+use super::{mariadb_orders, postgres};
 use crate::mariadb::orders::WriteUnit;
 use crate::mariadb::session as mariadb;
 use mysql_async::prelude::Queryable;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::time::Duration;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Making a connection takes no longer than this, authentication included.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How to log in to the database: everything that would cost a round trip later is set here.
 #[derive(Clone)]
@@ -86,25 +85,11 @@ pub(super) enum DatabaseSession {
     MariaDb(mysql_async::Conn),
 }
 
-/// Makes a connection to PostgreSQL within the bound of all of them.
-pub(super) async fn connect_postgres(
-    options: &PgConnectOptions,
-) -> Result<PgConnection, sqlx::Error> {
-    timeout(CONNECT_WITHIN, PgConnection::connect_with(options))
-        .await
-        .unwrap_or_else(|_| {
-            Err(sqlx::Error::Io(std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                format!("no answer within {CONNECT_WITHIN:?}"),
-            )))
-        })
-}
-
 impl DatabaseSession {
     /// Makes a connection, bounded in time.
     pub async fn connect(login: &Login) -> Result<Self, NoConnection> {
         Ok(match login {
-            Login::Postgres(options) => Self::Postgres(connect_postgres(options).await?),
+            Login::Postgres(options) => Self::Postgres(postgres::connect(options).await?),
             Login::MariaDb(options) => {
                 Self::MariaDb(mariadb::connect(options, CONNECT_WITHIN).await?)
             }
@@ -219,7 +204,7 @@ impl DatabaseSession {
     /// Returns the version of an order; `None` where there is no such order.
     pub async fn version(&mut self, order: Uuid) -> Result<Option<u32>, DatabaseError> {
         match self {
-            Self::Postgres(conn) => reading::version(conn, order).await,
+            Self::Postgres(conn) => postgres::version(conn, order).await,
             Self::MariaDb(conn) => mariadb_orders::version(conn, order).await,
         }
     }

@@ -3,7 +3,7 @@
 use super::caching::Invalidation;
 use super::change::{Change, Outcome, Rejection};
 use super::database_error::DatabaseError;
-use super::orders::Orders;
+use super::postgres::Orders;
 use super::session::DatabaseSession;
 use crate::order::Directive;
 use std::time::Duration;

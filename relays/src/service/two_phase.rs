@@ -15,7 +15,7 @@ use super::change::{Change, Outcome, Rejection};
 use super::connections::{Connections, Lease, exchange};
 use super::database_error::DatabaseError;
 use super::event::EventText;
-use super::orders::Orders;
+use super::postgres::Orders;
 use super::producer;
 use super::session::DatabaseSession;
 use super::{steps, transaction};

@@ -177,7 +177,7 @@ impl<'h> Case<'h> {
     /// Whether what waits for a place is events on their way to the topic; requests otherwise.
     pub fn is_on_the_way_of_events(&self, place: Place) -> bool {
         match place {
-            Place::Link(Link::Orders(Server::Broker(_) | Server::KafkaNode(_))) => {
+            Place::Link(Link::Orders(Server::Broker(_) | Server::BrokerNode(_))) => {
                 !self.strategy.publishes_in_request()
             }
             Place::Link(Link::Relay(..)) => true,

@@ -106,7 +106,7 @@ fn whose(strategy: &Strategy, lacking: Target) -> String {
     let of_relay = match lacking {
         Target::Process(victim) => matches!(victim, Victim::Relay(_)),
         Target::Link(link) => matches!(link.client(), Some(Victim::Relay(_))),
-        Target::Side(_) | Target::Broker | Target::KafkaRole(_) => false,
+        Target::Side(_) | Target::Broker | Target::NodeRole(_) => false,
     };
     match strategy.topology().relays {
         1 if of_relay => format!("a {kind} strategy with one relay"),

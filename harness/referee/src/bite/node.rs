@@ -44,7 +44,7 @@ fn is_on_ways_to_one(case: &Case<'_>) -> bool {
     match case.fault.target {
         Target::Link(link) => link.server().is_node(),
         Target::Side(server) => server.is_node(),
-        Target::Broker | Target::Process(_) | Target::KafkaRole(_) => false,
+        Target::Broker | Target::Process(_) | Target::NodeRole(_) => false,
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn idle_links(case: &Case<'_>) -> Vec<Place> {
     }
     let places = case.places();
     let client = |place: &Place| match place {
-        Place::Link(link) if matches!(link.server(), Server::KafkaNode(_)) => link.client(),
+        Place::Link(link) if matches!(link.server(), Server::BrokerNode(_)) => link.client(),
         Place::Link(_) | Place::Process(_) => None,
     };
     let crossed = |place: Place| case.last_before(place, name::NEAR_BYTES);
@@ -88,7 +88,7 @@ mod tests {
     use crate::bite::staged::*;
     use crate::history::{Life, Outcome};
     use crate::scenario::{
-        BrokerChoice, FaultKind, KafkaNode, KafkaRole, KafkaSettings, Server, StrategyKind, Target,
+        BrokerChoice, BrokerNode, FaultKind, KafkaSettings, NodeRole, Server, StrategyKind, Target,
         Victim,
     };
     use proptest::prelude::*;
@@ -104,12 +104,12 @@ mod tests {
     }
 
     fn node(index: usize) -> Victim {
-        Victim::Server(Server::KafkaNode(KafkaNode::ALL[index]))
+        Victim::Server(Server::BrokerNode(BrokerNode::ALL[index]))
     }
 
     /// The leader is killed; it is the second broker, as the nemesis says.
     fn killed(strategy: StrategyKind) -> Staged {
-        let (target, name) = (Target::KafkaRole(KafkaRole::Leader), node(1).name());
+        let (target, name) = (Target::NodeRole(NodeRole::Leader), node(1).name());
         of_three(target, FaultKind::Kill, strategy)
             .at(4.0, name, name::HIT, 1.0)
             .life(name, 0.0, Life::Started, 0)
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn given_followers_that_are_paused_then_both_must_stand_still_and_something_must_wait() {
         let paused = |second_moves: bool, seen: f64| {
-            let target = Target::KafkaRole(KafkaRole::Followers);
+            let target = Target::NodeRole(NodeRole::Followers);
             let staged = of_three(target, FaultKind::Pause, polling());
             let staged = [0, 2].into_iter().fold(staged, |staged, index| {
                 let place = node(index).name();
@@ -197,7 +197,7 @@ mod tests {
             })
         };
         cut(Target::KAFKA).bit("relay->kafka-2: it stood by");
-        let second = Server::KafkaNode(KafkaNode::ALL[1]);
+        let second = Server::BrokerNode(BrokerNode::ALL[1]);
         cut(Target::Side(second)).did_not_bite("relay->kafka-2");
     }
 
@@ -205,7 +205,7 @@ mod tests {
     fn given_one_broker_that_is_cut_off_when_nothing_waits_for_it_then_its_idle_connection_proves_nothing()
      {
         let cut = |seen: f64| {
-            let second = Target::Side(Server::KafkaNode(KafkaNode::ALL[1]));
+            let second = Target::Side(Server::BrokerNode(BrokerNode::ALL[1]));
             of_three(second, FaultKind::Down, polling())
                 .every(4.0..8.0, "relay->kafka-2", "probe_refused", |_| 1.0)
                 .every(3.0..8.0, "relay->kafka-2", "sockets", |t| {

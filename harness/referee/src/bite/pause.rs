@@ -37,7 +37,7 @@ pub(super) fn judge(case: &Case<'_>, place: Place) -> PlaceEvidence {
     }
     let effect = match (taken_over(case, victim)?, victim) {
         (Some(taken_over), _) => taken_over,
-        (None, Victim::Server(Server::KafkaNode(_))) => node::held_up(case)?,
+        (None, Victim::Server(Server::BrokerNode(_))) => node::held_up(case)?,
         (None, Victim::REDIS) => of_cache(case).ok_or_else(|| {
             let what = "every thread was stopped, but no read and no invalidation felt it";
             lack(what, LOAD)
@@ -58,7 +58,7 @@ fn waiting(case: &Case<'_>, victim: Victim) -> Result<String, Lack> {
         Victim::Relay(_) => case.strategy.has_outbox,
         // Of one of several brokers it tells nothing what waits: another takes its place.
         Victim::OrderService
-        | Victim::Server(Server::Database(_) | Server::Redis | Server::KafkaNode(_))
+        | Victim::Server(Server::Database(_) | Server::Redis | Server::BrokerNode(_))
         | Victim::Consumer(_) => false,
     };
     let waiting = match victim {

@@ -62,7 +62,7 @@ pub(super) fn judge(
             let waiting = waiting.map(|records| format!("{records} came to the topic meanwhile"));
             waiting.into_iter().collect()
         }
-        (None, Victim::Server(Server::KafkaNode(_))) => vec![node::held_up(case)?],
+        (None, Victim::Server(Server::BrokerNode(_))) => vec![node::held_up(case)?],
         (None, Victim::REDIS) => missed_cache(case, death),
         (None, _) => missed(case, victim, death),
     };
@@ -95,7 +95,7 @@ fn worked(
             let applied = consumer::applied_since(case, name, ready.at_ns);
             (applied > 0).then(|| format!("{} applied after", count(applied, "event")))
         }
-        Victim::Relay(_) | Victim::Server(Server::Broker(_) | Server::KafkaNode(_)) => {
+        Victim::Relay(_) | Victim::Server(Server::Broker(_) | Server::BrokerNode(_)) => {
             let seen = case.demand.seen_since(ready.at_ns);
             (seen > 0).then(|| format!("{} first seen after", count(seen, "event")))
         }
@@ -156,7 +156,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
         }
         Victim::Server(Server::Broker(_))
         | Victim::REDIS
-        | Victim::Server(Server::KafkaNode(_))
+        | Victim::Server(Server::BrokerNode(_))
         | Victim::Relay(_)
         | Victim::Consumer(_) => 0,
     };
@@ -167,7 +167,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     let delivers = match victim {
         Victim::Server(Server::Broker(_)) => !topology.publishes_in_request(),
         Victim::Relay(_) | Victim::OrderService => relays,
-        Victim::Server(Server::Database(_) | Server::Redis | Server::KafkaNode(_))
+        Victim::Server(Server::Database(_) | Server::Redis | Server::BrokerNode(_))
         | Victim::Consumer(_) => false,
     };
     let (on_its_way, waited) = if delivers {
@@ -186,7 +186,7 @@ fn missed(case: &Case<'_>, victim: Victim, death: DeathAndRestart) -> Vec<String
     let repeats = match victim {
         Victim::OrderService => relays,
         Victim::Relay(_)
-        | Victim::Server(Server::Database(_) | Server::Broker(_) | Server::KafkaNode(_)) => true,
+        | Victim::Server(Server::Database(_) | Server::Broker(_) | Server::BrokerNode(_)) => true,
         Victim::REDIS | Victim::Consumer(_) => false,
     };
     let again = match repeats {

@@ -66,7 +66,7 @@ fn conflict(a: &Fault, b: &Fault) -> Option<(String, String)> {
 /// when a fault begins, and that may be one that another fault names.
 fn are_the_same(a: Target, b: Target) -> bool {
     let role = |target| match target {
-        Target::KafkaRole(role) => Some(role),
+        Target::NodeRole(role) => Some(role),
         Target::Process(_) | Target::Link(_) | Target::Side(_) | Target::Broker => None,
     };
     let all = Target::Process(Victim::KAFKA);
@@ -179,7 +179,7 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
                 .filter(|s| !link.server().is_broker() || s.has_server(link.server()))
                 .copied()
                 .collect(),
-            Target::Side(_) | Target::Broker | Target::Process(_) | Target::KafkaRole(_) => {
+            Target::Side(_) | Target::Broker | Target::Process(_) | Target::NodeRole(_) => {
                 strategies.to_vec()
             }
         };
@@ -187,7 +187,7 @@ pub(super) fn without_victim(faults: &[PlacedFault], strategies: &[Topology], pr
         let most_relays = strategies.iter().map(|s| s.relays).max().unwrap_or(0);
         let (why, help) = if let Some(lacking) = without_system(placed.fault.target, strategies) {
             lacking
-        } else if let Target::Link(Link::Orders(Server::Broker(_) | Server::KafkaNode(_))) =
+        } else if let Target::Link(Link::Orders(Server::Broker(_) | Server::BrokerNode(_))) =
             placed.fault.target
         {
             (
@@ -255,7 +255,7 @@ fn without_system(target: Target, strategies: &[Topology]) -> Option<(String, St
             ),
             format!("give a strategy `database = \"{}\"`", kind.name()),
         )),
-        Server::Redis | Server::KafkaNode(_) => None,
+        Server::Redis | Server::BrokerNode(_) => None,
     }
 }
 
@@ -272,7 +272,7 @@ fn without_nodes(target: Target, strategies: &[Topology]) -> Option<(String, Str
         ));
     }
     let is_node = target.server().is_some_and(Server::is_node);
-    let of_nodes = is_node || matches!(target, Target::KafkaRole(_));
+    let of_nodes = is_node || matches!(target, Target::NodeRole(_));
     if !of_nodes || strategies.iter().any(|s| s.has_nodes()) {
         return None;
     }
@@ -410,7 +410,7 @@ fn number_of_relay(target: Target) -> Option<usize> {
     let victim = match target {
         Target::Process(victim) => victim,
         Target::Link(link) => link.client()?,
-        Target::Side(_) | Target::Broker | Target::KafkaRole(_) => return None,
+        Target::Side(_) | Target::Broker | Target::NodeRole(_) => return None,
     };
     match victim {
         Victim::Relay(instance) => Some(instance.index() + 1),

@@ -36,7 +36,7 @@ pub fn explained_targets() -> Vec<(&'static str, &'static str)> {
 fn what_is(target: Target) -> &'static str {
     let of = |server: Server| server.whats();
     match target {
-        Target::KafkaRole(role) => role.what(),
+        Target::NodeRole(role) => role.what(),
         Target::Broker => "every link to a broker, whichever each strategy has",
         Target::Side(server) => of(server)[0],
         Target::Link(Link::Orders(server)) => of(server)[1],

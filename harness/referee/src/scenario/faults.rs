@@ -9,7 +9,7 @@ use super::strategies::name_problem;
 use super::trigger::{self, Trigger};
 use super::units::show_duration;
 use super::{
-    ConsumerName, Fault, Instance, KafkaNode, KafkaRole, Link, Server, Start, Target, Topology,
+    BrokerNode, ConsumerName, Fault, Instance, Link, NodeRole, Server, Start, Target, Topology,
     Victim, Workload,
 };
 use std::ops::Range;
@@ -31,7 +31,7 @@ pub fn known_targets() -> Vec<(&'static str, Target)> {
     let all = sides.chain([Target::Broker]).chain(links.flatten());
     let all = all.chain(Link::OF_CONSUMERS.map(Target::Link));
     let all = all.chain(processes).chain(servers);
-    let all = all.chain(KafkaRole::ALL.map(Target::KafkaRole));
+    let all = all.chain(NodeRole::ALL.map(Target::NodeRole));
     all.map(|target| (target.name(), target)).collect()
 }
 
@@ -135,7 +135,7 @@ impl Fault {
     pub fn concerns(&self, strategy: Topology) -> bool {
         match self.target {
             Target::Process(victim) => strategy.has(victim),
-            Target::KafkaRole(_) => strategy.has_nodes(),
+            Target::NodeRole(_) => strategy.has_nodes(),
             Target::Link(_) | Target::Side(_) | Target::Broker => {
                 let mut links = self.target.links().into_iter();
                 links.any(|link| strategy.uses(link))
@@ -148,7 +148,7 @@ impl Fault {
         match self.target {
             Target::Process(Victim::Consumer(_)) => true,
             Target::Link(link) => link.is_of_consumers(),
-            Target::Process(_) | Target::KafkaRole(_) | Target::Side(_) | Target::Broker => false,
+            Target::Process(_) | Target::NodeRole(_) | Target::Side(_) | Target::Broker => false,
         }
     }
 
@@ -157,7 +157,7 @@ impl Fault {
         match self.target {
             Target::Process(Victim::Consumer(name)) => Some(name),
             Target::Process(_)
-            | Target::KafkaRole(_)
+            | Target::NodeRole(_)
             | Target::Link(_)
             | Target::Side(_)
             | Target::Broker => None,
@@ -299,7 +299,7 @@ fn not_a_first(text: &str) -> Option<Target> {
 
 /// What is of one of several brokers of Kafka; the links of all relays are there.
 fn targets_of_nodes() -> impl Iterator<Item = Target> {
-    let nodes = KafkaNode::ALL.into_iter().map(Server::KafkaNode);
+    let nodes = BrokerNode::ALL.into_iter().map(Server::BrokerNode);
     nodes.flat_map(|node| {
         let own = [
             Target::Side(node),
@@ -406,7 +406,7 @@ fn match_target(
             ),
             "write target = \"postgres-server\"",
         ),
-        (Target::Process(_) | Target::KafkaRole(_), Ground::Links) => s.problem(
+        (Target::Process(_) | Target::NodeRole(_), Ground::Links) => s.problem(
             kind_entry.span(),
             format!(
                 "`{}` does not work on a process, and {} is one",
@@ -418,7 +418,7 @@ fn match_target(
                 named(|target| !target.is_of_processes())
             ),
         ),
-        (Target::Process(_) | Target::KafkaRole(_), Ground::Process) | (_, Ground::Links) => {}
+        (Target::Process(_) | Target::NodeRole(_), Ground::Process) | (_, Ground::Links) => {}
         (link, Ground::Process) => s.problem(
             target_entry.span(),
             format!(

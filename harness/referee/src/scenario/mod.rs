@@ -1,5 +1,6 @@
 //! A scenario: what to run, parsed once, valid from then on. No I/O after parsing.
 
+mod broker_node;
 pub mod brokers;
 mod cache;
 mod chains;
@@ -12,7 +13,6 @@ mod expectations;
 pub mod explain;
 pub mod fault_kind;
 mod faults;
-mod kafka_node;
 pub mod keys;
 pub mod limits;
 mod load;
@@ -35,13 +35,13 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
+pub use broker_node::{BrokerNode, NodeRole};
 pub use brokers::{BrokerChoice, KafkaSettings, NatsSettings};
 pub use cache::Cache;
 pub use consumer::{Consumer, ConsumerExpectations};
 pub use consumer_name::ConsumerName;
 pub use cost::{COSTS, CostInfo, CostKind};
 pub use fault_kind::{FaultKind, Stream, Toxic};
-pub use kafka_node::{KafkaNode, KafkaRole};
 pub use load::load;
 pub use metric::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS, CountInfo, Unit, implicit};
 pub use parse::{LoadedScenario, parse};

@@ -1,6 +1,6 @@
 //! The servers that a system under test can use, and the links that lead to them: a row each.
 
-use super::{Instance, KafkaNode, Victim};
+use super::{BrokerNode, Instance, Victim};
 use contract::broker::BrokerKind;
 use contract::database::DatabaseKind;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub enum Server {
     /// It is the cache, Redis.
     Redis,
     /// It is one of several brokers of Kafka, which together are the server `kafka`.
-    KafkaNode(KafkaNode),
+    BrokerNode(BrokerNode),
 }
 
 /// The names of one server, of its process, and of the links to it, each with a line of explanation.
@@ -81,7 +81,7 @@ macro_rules! row {
 }
 
 #[rustfmt::skip]
-const ROWS: [ServerNames; Server::ALL.len() - KafkaNode::MOST] = [
+const ROWS: [ServerNames; Server::ALL.len() - BrokerNode::MOST] = [
     row!("postgres", "PostgreSQL", "", "", "", "PostgreSQL with all its backends"),
     row!("kafka", "Kafka", "", " (dual write only)", "", "the Kafka broker; of several, all of them at once"),
     row!(
@@ -107,7 +107,7 @@ const ROWS: [ServerNames; Server::ALL.len() - KafkaNode::MOST] = [
 
 /// The rows of the brokers of one Kafka.
 #[rustfmt::skip]
-const NODE_ROWS: [ServerNames; KafkaNode::MOST] = [
+const NODE_ROWS: [ServerNames; BrokerNode::MOST] = [
     row!(
         "kafka-1", "kafka-server-1", "the first broker of Kafka", ", where there are three", " (dual write only)", "",
         "the first of three Kafka brokers"
@@ -136,16 +136,16 @@ impl Server {
     pub const MARIADB: Self = Self::Database(DatabaseKind::MariaDb);
 
     /// These are all servers.
-    pub const ALL: [Self; 6 + KafkaNode::MOST] = [
+    pub const ALL: [Self; 6 + BrokerNode::MOST] = [
         Self::POSTGRES,
         Self::KAFKA,
         Self::RABBITMQ,
         Self::NATS,
         Self::MARIADB,
         Self::Redis,
-        Self::KafkaNode(KafkaNode::ALL[0]),
-        Self::KafkaNode(KafkaNode::ALL[1]),
-        Self::KafkaNode(KafkaNode::ALL[2]),
+        Self::BrokerNode(BrokerNode::ALL[0]),
+        Self::BrokerNode(BrokerNode::ALL[1]),
+        Self::BrokerNode(BrokerNode::ALL[2]),
     ];
 
     fn row(self) -> &'static ServerNames {
@@ -156,7 +156,7 @@ impl Server {
             Self::Broker(BrokerKind::Nats) => &ROWS[3],
             Self::Database(DatabaseKind::MariaDb) => &ROWS[4],
             Self::Redis => &ROWS[5],
-            Self::KafkaNode(node) => &NODE_ROWS[node.index()],
+            Self::BrokerNode(node) => &NODE_ROWS[node.index()],
         }
     }
 
@@ -198,19 +198,19 @@ impl Server {
     pub fn broker(self) -> Option<BrokerKind> {
         match self {
             Self::Broker(kind) => Some(kind),
-            Self::KafkaNode(_) => Some(BrokerKind::Kafka),
+            Self::BrokerNode(_) => Some(BrokerKind::Kafka),
             Self::Database(_) | Self::Redis => None,
         }
     }
 
     /// Whether it is one of several servers that have a name together.
     pub fn is_node(self) -> bool {
-        matches!(self, Self::KafkaNode(_))
+        matches!(self, Self::BrokerNode(_))
     }
 
     /// Returns it, and its brokers where it is a Kafka of several.
     pub fn and_nodes(self) -> Vec<Self> {
-        let nodes = KafkaNode::ALL.into_iter().map(Self::KafkaNode);
+        let nodes = BrokerNode::ALL.into_iter().map(Self::BrokerNode);
         let nodes = nodes.filter(|_| self == Self::KAFKA);
         std::iter::once(self).chain(nodes).collect()
     }
@@ -349,8 +349,8 @@ impl Link {
     /// goes by what a listener says of all of them, so it has proxies to all, or to none.
     pub fn and_siblings(self) -> Vec<Link> {
         match self.server() {
-            Server::KafkaNode(_) => {
-                let nodes = KafkaNode::ALL.into_iter().map(Server::KafkaNode);
+            Server::BrokerNode(_) => {
+                let nodes = BrokerNode::ALL.into_iter().map(Server::BrokerNode);
                 nodes.map(|node| self.ending_at(node)).collect()
             }
             Server::Database(_) | Server::Broker(_) | Server::Redis => vec![self],

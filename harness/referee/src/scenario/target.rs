@@ -1,6 +1,6 @@
 //! What a fault hits: a link, a side of the system, or a process.
 
-use super::{KafkaRole, Link, Server, Topology, Victim};
+use super::{Link, NodeRole, Server, Topology, Victim};
 use serde::{Deserialize, Serialize};
 
 /// This is what a fault hits.
@@ -13,11 +13,11 @@ pub enum Target {
     Side(Server),
     /// The fault hits every link to a broker, whichever each strategy has; files say `broker`.
     Broker,
-    /// The fault hits this process, which is part of the system under test or a server; of a Kafka of several brokers, all
+    /// The fault hits this process, which is part of the system under test or a server; of a broker of several nodes, all
     /// of them.
     Process(Victim),
-    /// The fault hits those of several Kafka brokers that are this to the topic when it begins.
-    KafkaRole(KafkaRole),
+    /// The fault hits those of a broker's several nodes that are this to the topic when it begins.
+    NodeRole(NodeRole),
 }
 
 impl Target {
@@ -35,14 +35,14 @@ impl Target {
             Self::Side(server) => server.name(),
             Self::Broker => "broker",
             Self::Process(victim) => victim.name(),
-            Self::KafkaRole(role) => role.name(),
+            Self::NodeRole(role) => role.name(),
         }
     }
 
     /// Whether it is a process, or several.
     pub fn is_of_processes(self) -> bool {
         match self {
-            Self::Process(_) | Self::KafkaRole(_) => true,
+            Self::Process(_) | Self::NodeRole(_) => true,
             Self::Link(_) | Self::Side(_) | Self::Broker => false,
         }
     }
@@ -53,7 +53,7 @@ impl Target {
         match self {
             Self::Process(Victim::Server(server)) => of(server).collect(),
             Self::Process(victim) => vec![victim],
-            Self::KafkaRole(_) => of(Server::KAFKA).skip(1).collect(),
+            Self::NodeRole(_) => of(Server::KAFKA).skip(1).collect(),
             Self::Link(_) | Self::Side(_) | Self::Broker => Vec::new(),
         }
     }
@@ -70,7 +70,7 @@ impl Target {
         match self {
             Self::Side(server) | Self::Process(Victim::Server(server)) => Some(server),
             Self::Link(link) => Some(link.server()),
-            Self::KafkaRole(_) => Some(Server::KAFKA),
+            Self::NodeRole(_) => Some(Server::KAFKA),
             Self::Broker
             | Self::Process(Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_)) => None,
         }
@@ -85,7 +85,7 @@ impl Target {
             Self::Broker => all
                 .filter(|link| link.server().is_broker() && !link.is_of_consumers())
                 .collect(),
-            Self::Process(_) | Self::KafkaRole(_) => Vec::new(),
+            Self::Process(_) | Self::NodeRole(_) => Vec::new(),
         }
     }
 }
@@ -100,7 +100,9 @@ enum Saved {
     Side(Server),
     Broker,
     Process(Victim),
-    KafkaRole(KafkaRole),
+    /// Histories have the name of when only Kafka had several nodes.
+    #[serde(rename = "KafkaRole")]
+    NodeRole(NodeRole),
 }
 
 impl From<Saved> for Target {
@@ -113,7 +115,7 @@ impl From<Saved> for Target {
             Saved::Side(server) => Self::Side(server),
             Saved::Broker => Self::Broker,
             Saved::Process(victim) => Self::Process(victim),
-            Saved::KafkaRole(role) => Self::KafkaRole(role),
+            Saved::NodeRole(role) => Self::NodeRole(role),
         }
     }
 }
@@ -125,7 +127,7 @@ impl From<Target> for Saved {
             Target::Side(server) => Self::Side(server),
             Target::Broker => Self::Broker,
             Target::Process(victim) => Self::Process(victim),
-            Target::KafkaRole(role) => Self::KafkaRole(role),
+            Target::NodeRole(role) => Self::NodeRole(role),
         }
     }
 }

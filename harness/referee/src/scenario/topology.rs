@@ -126,7 +126,7 @@ impl Topology {
             Server::Database(kind) => kind == self.database,
             Server::Broker(kind) => kind == self.broker,
             Server::Redis => self.has_cache,
-            Server::KafkaNode(node) => {
+            Server::BrokerNode(node) => {
                 self.has_nodes() && node.index() < usize::from(self.kafka_brokers)
             }
         }
@@ -135,12 +135,12 @@ impl Topology {
     /// Returns whether the strategy uses this link at all.
     pub fn uses(self, link: Link) -> bool {
         let by_process = match link {
-            Link::Orders(Server::Broker(_) | Server::KafkaNode(_)) => {
+            Link::Orders(Server::Broker(_) | Server::BrokerNode(_)) => {
                 self.publisher == Publisher::Service
             }
             Link::Orders(Server::Database(_) | Server::Redis) => true,
             Link::Relay(_, Server::Redis) => self.relay_invalidates,
-            Link::Relay(_, Server::Database(_) | Server::Broker(_) | Server::KafkaNode(_)) => true,
+            Link::Relay(_, Server::Database(_) | Server::Broker(_) | Server::BrokerNode(_)) => true,
             // Whether there are any is the scenario's.
             Link::Consumer(_) => true,
         };

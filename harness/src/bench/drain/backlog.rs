@@ -1,6 +1,6 @@
 //! A backlog: outbox rows as the order service writes them, one transaction each.
 
-use crate::fence::database;
+use crate::database::postgres::fence;
 use crate::history::{Intent, Outcome, Request, Rows};
 use crate::identity::Identity;
 use relays::config::PostgresTarget;
@@ -182,7 +182,7 @@ fn procedure(schema: &str) -> String {
 }
 
 async fn connect(admin: &PostgresTarget) -> Result<PgConnection, String> {
-    database::connect(admin, Instant::now() + CONNECT_WITHIN).await
+    fence::connect(admin, Instant::now() + CONNECT_WITHIN).await
 }
 
 async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), String> {

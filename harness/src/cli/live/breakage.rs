@@ -48,7 +48,7 @@ impl SystemPart {
     fn at(server: Server) -> Self {
         match server {
             Server::Database(_) => Self::Database,
-            Server::Broker(_) | Server::KafkaNode(_) => Self::Broker,
+            Server::Broker(_) | Server::BrokerNode(_) => Self::Broker,
             Server::Redis => Self::Cache,
         }
     }
@@ -58,7 +58,7 @@ impl SystemPart {
             Target::Process(Victim::OrderService) => Self::Service,
             Target::Process(Victim::Relay(instance)) => Self::Relay(instance),
             Target::Process(Victim::Consumer(_)) => Self::Consumers,
-            Target::Broker | Target::KafkaRole(_) => Self::Broker,
+            Target::Broker | Target::NodeRole(_) => Self::Broker,
             Target::Process(Victim::Server(server)) | Target::Side(server) => Self::at(server),
             Target::Link(link) => Self::at(link.server()),
         }

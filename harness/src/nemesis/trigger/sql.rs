@@ -1,7 +1,7 @@
 //! Asks a query that a fault waits for, again and again, as a role that may only read: around the proxies,
 //! so that no fault answers for the database.
 
-use crate::fence::database;
+use crate::database::postgres::fence;
 use crate::scenario::{Fault, Topology};
 use relays::config::PostgresTarget;
 use relays::postgres::schema;
@@ -187,7 +187,7 @@ async fn answer(
 }
 
 async fn connect(reader: &PostgresTarget) -> Result<PgConnection, Refusal> {
-    let mut session = database::connect(reader, Instant::now())
+    let mut session = fence::connect(reader, Instant::now())
         .await
         .map_err(Refusal::Silence)?;
     let bounds = format!(

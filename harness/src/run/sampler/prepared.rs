@@ -1,7 +1,7 @@
 //! For how long orders have been locked by a transaction that was prepared, and that nobody has ended.
 
 use super::{Sampler, has_ended};
-use crate::fence::{database, in_doubt};
+use crate::database::postgres::{fence, in_doubt};
 use crate::history::Sample;
 use crate::measure::BLOCKED_ORDERS_MS;
 use relays::postgres::schema::OutboxKind;
@@ -32,7 +32,7 @@ impl Sampler {
     async fn oldest(&self, connection: &mut Option<PgConnection>) -> Option<Sample> {
         let mut session = match connection.take() {
             Some(session) => session,
-            None => database::connect(&self.admin, Instant::now()).await.ok()?,
+            None => fence::connect(&self.admin, Instant::now()).await.ok()?,
         };
         let role = self.layout.service_role();
         let asked_ns = self.clock.now_ns();

@@ -1,7 +1,7 @@
 //! An outbox that a relay of our own reads from the write-ahead log.
 
 use super::{Held, Keep, StrategyParts};
-use crate::fence::pending;
+use crate::database::postgres::pending;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::Deployment;

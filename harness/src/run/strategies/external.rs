@@ -6,8 +6,8 @@ mod ready;
 mod values;
 
 use super::{Held, Keep, StrategyParts};
-use crate::fence::pending;
-use crate::fence::told::TruthQuery;
+use crate::database::postgres::pending;
+use crate::database::postgres::told::TruthQuery;
 use crate::process::reaper::Reaper;
 use crate::process::{ChildSpec, Stop};
 use crate::run::deployment::{Deployment, ORDER_SERVICE, failed};

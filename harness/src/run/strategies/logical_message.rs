@@ -2,7 +2,7 @@
 
 use super::cdc::log_of;
 use super::{Held, Keep, StrategyParts};
-use crate::fence::pending;
+use crate::database::postgres::pending;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::Deployment;

@@ -12,7 +12,7 @@ mod two_phase_commit;
 
 use super::RunError;
 use super::deployment::Deployment;
-use crate::fence::told::TruthQuery;
+use crate::database::postgres::told::TruthQuery;
 use crate::process::reaper::Reaper;
 use crate::process::{ChildSpec, Stop};
 use crate::scenario::{Instance, Strategy, StrategyKind};

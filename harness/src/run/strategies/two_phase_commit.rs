@@ -1,7 +1,7 @@
 //! Two writes by the order service in a two-phase commit, and a recoverer in the place of the relay.
 
 use super::{Held, Keep, StrategyParts};
-use crate::fence::in_doubt;
+use crate::database::postgres::in_doubt;
 use crate::process::ChildSpec;
 use crate::run::RunError;
 use crate::run::deployment::{Deployment, failed};

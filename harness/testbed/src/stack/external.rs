@@ -208,7 +208,7 @@ impl ExternalStack {
                 link.name()
             )),
             // It is one Kafka, however many brokers that is.
-            Server::KafkaNode(_) => Err(format!(
+            Server::BrokerNode(_) => Err(format!(
                 "a stack that runs already has one way to all brokers of Kafka: name it [link.\"{}\"]",
                 Link::to(Server::KAFKA)
                     .into_iter()

@@ -7,7 +7,7 @@ use super::ports::{self, ReservedPorts};
 use super::{Jit, StackError};
 use crate::process::Child;
 use crate::process::reaper::Reaper;
-use crate::scenario::{Instance, KafkaCluster, KafkaNode, Link, Server};
+use crate::scenario::{BrokerNode, Instance, KafkaCluster, Link, Server};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ const SAY_WITHIN: Duration = Duration::from_secs(1);
 
 /// These are the brokers of one Kafka.
 pub(super) struct KafkaBrokers {
-    nodes: Vec<(KafkaNode, KafkaServer, KafkaPorts)>,
+    nodes: Vec<(BrokerNode, KafkaServer, KafkaPorts)>,
     // Also between a node's death and its restart.
     _ports: ReservedPorts,
 }
@@ -61,7 +61,7 @@ impl KafkaBrokers {
         reaper: &Arc<Reaper>,
         reserved: ReservedPorts,
     ) -> Result<Self, StackError> {
-        let of_nodes: Vec<(KafkaNode, KafkaPorts)> = KafkaNode::ALL
+        let of_nodes: Vec<(BrokerNode, KafkaPorts)> = BrokerNode::ALL
             .into_iter()
             .zip(reserved.numbers.chunks_exact(OF_A_NODE))
             .filter_map(|(node, ports)| Some((node, assigned(ports)?)))
@@ -116,7 +116,7 @@ impl KafkaBrokers {
     }
 
     /// Returns where each is reached around all proxies, as `host:port`.
-    pub(super) fn addresses(&self) -> BTreeMap<KafkaNode, String> {
+    pub(super) fn addresses(&self) -> BTreeMap<BrokerNode, String> {
         let nodes = self.nodes.iter();
         nodes
             .map(|(node, _, ports)| (*node, address(ports.direct)))
@@ -126,7 +126,7 @@ impl KafkaBrokers {
     /// Returns the links to them, each with the port of its proxy and that of the listener behind it.
     pub(super) fn ways(&self) -> impl Iterator<Item = (Link, u16, u16)> + '_ {
         self.nodes.iter().flat_map(|(node, _, ports)| {
-            let server = Server::KafkaNode(*node);
+            let server = Server::BrokerNode(*node);
             let relays = Instance::ALL.map(|relay| Link::Relay(relay, server));
             let links = std::iter::once(Link::Orders(server)).chain(relays);
             let ports = ports.links;
@@ -144,7 +144,7 @@ impl KafkaBrokers {
     }
 
     /// Returns the process of one of them.
-    pub(super) fn node(&self, node: KafkaNode) -> Option<&Child> {
+    pub(super) fn node(&self, node: BrokerNode) -> Option<&Child> {
         let mut nodes = self.nodes.iter();
         let found = nodes.find(|(known, ..)| *known == node);
         found.map(|(_, server, _)| &server.child)
@@ -179,23 +179,23 @@ fn address(port: u16) -> String {
 /// Returns which of these brokers, by their direct addresses, leads the topic's partition 0 now. Who says so of itself is
 /// believed at once; else whoever knows of the latest election.
 pub async fn leader_of(
-    nodes: &BTreeMap<KafkaNode, String>,
+    nodes: &BTreeMap<BrokerNode, String>,
     topic: &str,
-) -> Result<KafkaNode, String> {
+) -> Result<BrokerNode, String> {
     let asking = nodes.iter().map(|(node, address)| async move {
         let asked = kafka_client::describe(address, Topics::All);
         let said = tokio::time::timeout(SAY_WITHIN, asked).await;
         (*node, said.ok().and_then(Result::ok))
     });
     let mut answers: FuturesUnordered<_> = asking.collect();
-    let mut latest: Option<(i32, KafkaNode)> = None;
+    let mut latest: Option<(i32, BrokerNode)> = None;
     while let Some((node, said)) = answers.next().await {
         let led = said.iter().flat_map(|cluster| &cluster.led);
         let mut of_topic = led.filter(|led| led.topic == topic && led.partition == 0);
         let Some(led) = of_topic.next() else {
             continue;
         };
-        let Some(leader) = KafkaNode::of_id(led.leader) else {
+        let Some(leader) = BrokerNode::of_id(led.leader) else {
             continue;
         };
         if leader == node {
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn given_nobody_who_answers_when_the_leader_is_asked_for_then_that_is_said() {
-        let nowhere = BTreeMap::from([(KafkaNode::ALL[1], "127.0.0.1:1".to_owned())]);
+        let nowhere = BTreeMap::from([(BrokerNode::ALL[1], "127.0.0.1:1".to_owned())]);
         let said = leader_of(&nowhere, "orders").await;
         assert!(said.is_err_and(|e| e.contains("partition 0 of orders")));
     }

@@ -5,7 +5,7 @@ use super::kafka_client::{self, Topics};
 use super::{Jit, ServerInfo, StackError, jvm};
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready, Stop};
-use crate::scenario::{Instance, KafkaCluster, KafkaNode};
+use crate::scenario::{BrokerNode, Instance, KafkaCluster};
 use futures::FutureExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const CLASS_ARCHIVE: &str = "kafka.jsa";
 const LOG: &str = "log";
 const CONFIGURATION: &str = "server.properties";
 /// These ids name each node's only log folder, in KRaft's own form: 16 bytes in base64.
-const DIRECTORY_IDS: [&str; KafkaNode::MOST] = [
+const DIRECTORY_IDS: [&str; BrokerNode::MOST] = [
     "b3V0Ym94LWhhcm5lc3M0Mg",
     "b3V0Ym94LWhhcm5lc3M0Mw",
     "b3V0Ym94LWhhcm5lc3M0NA",
@@ -70,7 +70,7 @@ impl KafkaPorts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
     /// It is this one of them.
-    pub(super) node: KafkaNode,
+    pub(super) node: BrokerNode,
     /// All of them share this id.
     pub(super) cluster: String,
     /// These are the controllers' ports of all nodes, in their order.
@@ -83,7 +83,7 @@ impl Member {
     /// One that is alone, whose controller is on this port.
     fn alone(controller: u16) -> Self {
         Self {
-            node: KafkaNode::ALL[0],
+            node: BrokerNode::ALL[0],
             cluster: new_cluster(),
             controllers: vec![controller],
             settings: KafkaCluster::default(),
@@ -362,7 +362,7 @@ mod tests {
         }
         assert!(!alone.contains("min.insync.replicas"), "{alone}");
         let third = Member {
-            node: KafkaNode::ALL[2],
+            node: BrokerNode::ALL[2],
             cluster: new_cluster(),
             controllers: vec![21_001, 22_001, 23_001],
             settings: KafkaCluster {

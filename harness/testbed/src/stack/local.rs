@@ -17,7 +17,7 @@ use super::{
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildError, Stop, tree};
-use crate::scenario::{Instance, KafkaCluster, KafkaNode, Link, Server, Victim};
+use crate::scenario::{BrokerNode, Instance, KafkaCluster, Link, Server, Victim};
 use futures::FutureExt;
 use nix::sys::signal::Signal;
 use relays::config::{BrokerKind, DatabaseKind};
@@ -34,7 +34,7 @@ const OF_SERVERS: usize = 4;
 const PORTS: usize = OF_SERVERS + LINKS + WAYS;
 /// So many links have a proxy whose port is among those: all but those to one of several brokers, which have their own.
 const WAYS: usize =
-    (Server::ALL.len() - KafkaNode::MOST) * (1 + Instance::MOST) + Link::OF_CONSUMERS.len();
+    (Server::ALL.len() - BrokerNode::MOST) * (1 + Instance::MOST) + Link::OF_CONSUMERS.len();
 
 /// PostgreSQL and Toxiproxy, and Kafka, PostgreSQL's standby and other servers where there are any.
 pub struct LocalStack {
@@ -269,7 +269,7 @@ impl LocalStack {
                 });
             }
             // They are there already.
-            Server::Database(DatabaseKind::Postgres) | Server::KafkaNode(_) => {}
+            Server::Database(DatabaseKind::Postgres) | Server::BrokerNode(_) => {}
         }
         let settings = beside.started.settings.clone();
         self.info.environment.extend(settings);
@@ -306,7 +306,7 @@ impl LocalStack {
         match victim {
             Victim::POSTGRES => Some(&self.postgres.child),
             Victim::KAFKA => self.kafka.as_ref().map(|kafka| &kafka.child),
-            Victim::Server(Server::KafkaNode(node)) => self.brokers.as_ref()?.node(node),
+            Victim::Server(Server::BrokerNode(node)) => self.brokers.as_ref()?.node(node),
             Victim::Server(server) => {
                 let found = self.beside.iter().find(|beside| beside.server == server);
                 found.map(|beside| &beside.started.child)
@@ -319,7 +319,7 @@ impl LocalStack {
     pub fn stop_of_server(victim: Victim) -> Option<Stop> {
         match victim {
             Victim::POSTGRES => Some(postgres_server::stop()),
-            Victim::Server(Server::KAFKA | Server::KafkaNode(_)) => Some(kafka_server::stop()),
+            Victim::Server(Server::KAFKA | Server::BrokerNode(_)) => Some(kafka_server::stop()),
             Victim::Server(server) => beside::kind(server).map(|kind| (kind.stop)()),
             Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
         }

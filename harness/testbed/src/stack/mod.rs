@@ -34,7 +34,7 @@ use crate::broker::{self, Broker};
 use crate::identity::RunKey;
 use crate::process::reaper::Duty;
 use crate::process::{Child, Stop};
-use crate::scenario::{KafkaCluster, KafkaNode, Link, NatsSync, Server, Victim};
+use crate::scenario::{BrokerNode, KafkaCluster, Link, NatsSync, Server, Victim};
 pub use jvm::Jit;
 pub use kafka_brokers::leader_of;
 use kept::KeptFolder;
@@ -80,7 +80,7 @@ pub struct StackInfo {
     /// These are the brokers that it has.
     pub brokers: BTreeMap<BrokerKind, ServerInfo>,
     /// Where its Kafka is several brokers, each has its `host:port` here, around all proxies.
-    pub kafka_nodes: BTreeMap<KafkaNode, String>,
+    pub kafka_nodes: BTreeMap<BrokerNode, String>,
     /// A topic that is made on its Kafka has so many replicas.
     pub kafka_replicas: i32,
     /// This is the address of Toxiproxy's admin API, as `http://host:port`.
@@ -120,7 +120,7 @@ impl StackInfo {
             Server::Broker(kind) => self.brokers.get(&kind),
             Server::Redis => self.redis.as_ref(),
             // They are described together, as Kafka.
-            Server::KafkaNode(_) => None,
+            Server::BrokerNode(_) => None,
         }
     }
 }

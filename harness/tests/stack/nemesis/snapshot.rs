@@ -4,7 +4,7 @@ use super::bench::{fault, load_from};
 use super::processes::{busy, targets};
 use crate::patience::PATIENCE;
 use crate::stack;
-use harness::fence::database;
+use harness::database::postgres::fence;
 use harness::nemesis::{FaultTargets, HOLDER, campaign};
 use harness::scenario::{Fault, FaultKind, Target, Victim};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// a table.
 async fn holders() -> (i64, i64) {
     let admin = &stack().await.postgres;
-    let mut session = database::connect(admin, Instant::now() + PATIENCE)
+    let mut session = fence::connect(admin, Instant::now() + PATIENCE)
         .await
         .unwrap();
     sqlx::query_as(

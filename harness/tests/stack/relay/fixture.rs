@@ -4,7 +4,7 @@ use super::log::{Log, Record};
 use crate::TestStack;
 use crate::patience::PATIENCE;
 use crate::traces::Traces;
-use harness::fence::pending;
+use harness::database::postgres::pending;
 use harness::scenario::{Instance, Link, Server};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;

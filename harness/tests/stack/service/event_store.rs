@@ -3,7 +3,7 @@
 use super::changes::TwoVersions;
 use super::committed;
 use super::given::{Given, admin, event_text, events, eventually, placing, transition};
-use harness::fence::projection;
+use harness::database::postgres::projection;
 use harness::identity::RunKey;
 use relays::order::{ChangeRequest, ChangeType, Directive, OrderState};
 use reqwest::StatusCode;

@@ -4,7 +4,7 @@ use super::given::{admin, connect};
 use super::schema::{layout, log_in, traces, try_sql};
 use crate::patience::PATIENCE;
 use crate::stack;
-use harness::fence::pending;
+use harness::database::postgres::pending;
 use relays::config::{ForeignStatement, Isolation, Parameter, PostgresTarget};
 use relays::postgres::schema::{
     ForeignSchema, Layout, OutboxKind, can_isolate, create, drop_all, lay_out,

@@ -2,8 +2,8 @@
 
 use super::given::{admin, connect};
 use crate::stack;
-use harness::fence::in_doubt::{self, Unfinished};
-use harness::fence::pending;
+use harness::database::postgres::in_doubt::{self, Unfinished};
+use harness::database::postgres::pending;
 use relays::config::PostgresTarget;
 use relays::config::{ForeignStatement, Isolation, Parameter};
 use relays::postgres::schema::{ForeignSchema, Layout, OutboxKind, create, drop_all, lay_out};

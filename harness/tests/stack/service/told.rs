@@ -6,7 +6,7 @@ use super::schema::{layout, traces, try_sql};
 use crate::patience::PATIENCE;
 use crate::stack;
 use harness::checkers::fixture::clean;
-use harness::fence::told::TruthQuery;
+use harness::database::postgres::told::TruthQuery;
 use harness::history::History;
 use harness::scenario::StrategyKind;
 use relays::config::PostgresTarget;

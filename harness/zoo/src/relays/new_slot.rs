@@ -6,7 +6,7 @@ use super::kit::outbox::{ALL, Outbox, options};
 use super::kit::sifted::{self, Sift};
 use super::kit::{Stop, is_first_life, live};
 use crate::confession::Confession;
-use harness::fence::pending;
+use harness::database::postgres::pending;
 use relays::config::{Logged, RelayConfig, SourceConfig};
 use relays::signal::{Signal, emit};
 use sqlx::ConnectOptions;

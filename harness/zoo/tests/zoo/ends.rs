@@ -4,7 +4,7 @@
 use crate::bench::Ran;
 use crate::case::{USUAL, telling};
 use crate::{stacks, turn};
-use harness::fence::database;
+use harness::database::postgres::fence;
 use reports::record::Verdict;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ const ENOUGH: u64 = 100;
 /// Gives the run's table another name, as a migration in the wrong minute does.
 async fn take_orders_away(stack: &harness::stack::StackInfo) {
     let deadline = Instant::now() + Duration::from_secs(60);
-    let mut connection = database::connect(&stack.postgres, deadline).await.unwrap();
+    let mut connection = fence::connect(&stack.postgres, deadline).await.unwrap();
     while Instant::now() < deadline {
         if let Some(schema) = filled(&mut connection).await {
             let sql = format!("ALTER TABLE \"{schema}\".orders RENAME TO orders_before");

@@ -3,7 +3,7 @@
 
 use crate::service::connections::exchange;
 use crate::service::database_error::DatabaseError;
-use crate::service::session::connect_postgres;
+use crate::service::postgres;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::time::Duration;
@@ -37,7 +37,9 @@ pub(super) async fn hold(options: PgConnectOptions, tell: watch::Sender<Option<i
 }
 
 async fn take(options: &PgConnectOptions) -> Result<(PgConnection, i64), String> {
-    let mut session = connect_postgres(options).await.map_err(|e| e.to_string())?;
+    let mut session = postgres::connect(options)
+        .await
+        .map_err(|e| e.to_string())?;
     let owner = Uuid::new_v4().as_u64_pair().0.cast_signed();
     let locked = sqlx::query("select pg_advisory_lock($1)").bind(owner);
     let locked: Result<_, DatabaseError> =

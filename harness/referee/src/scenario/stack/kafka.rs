@@ -1,13 +1,13 @@
 //! `kafka` of `[stack]`: of how many brokers Kafka is, and how its topics are replicated.
 
-use crate::scenario::KafkaNode;
+use crate::scenario::BrokerNode;
 use crate::scenario::keys::{KeyInfo, Shape, names};
 use crate::scenario::section::{Entry, Section};
 use crate::scenario::source::Problems;
 use serde::{Deserialize, Serialize};
 
 /// As many replicas as there can be brokers.
-const MOST: u8 = KafkaNode::MOST as u8;
+const MOST: u8 = BrokerNode::MOST as u8;
 
 /// These are the keys of `kafka`.
 pub(in crate::scenario) const KEYS: [KeyInfo; 3] = [

@@ -761,7 +761,7 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
             false => with_faults,
         };
         // What is about one of several brokers needs several.
-        let roles = KafkaRole::ALL.map(KafkaRole::name);
+        let roles = NodeRole::ALL.map(NodeRole::name);
         let with_faults = match roles.contains(&target.name.as_str()) {
             true => with_faults + "[stack]\nkafka = { brokers = 3 }\n",
             false => with_faults,

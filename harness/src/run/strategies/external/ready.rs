@@ -1,7 +1,7 @@
 //! How a relay that was not written here is known to work.
 
 use super::values::Values;
-use crate::fence::database;
+use crate::database::postgres::fence;
 use crate::process::Ready;
 use crate::run::RunError;
 use crate::run::deployment::failed;
@@ -51,7 +51,7 @@ pub(super) fn of(
             Ready::Answers(Arc::new(move || {
                 let (query, relay) = (query.clone(), relay.clone());
                 answers(async move {
-                    let Ok(mut session) = database::connect(&relay, Instant::now()).await else {
+                    let Ok(mut session) = fence::connect(&relay, Instant::now()).await else {
                         return false;
                     };
                     let only_read = "SET default_transaction_read_only = on";

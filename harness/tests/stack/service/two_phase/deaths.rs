@@ -7,7 +7,7 @@ use super::fixture::{
     killed_between_the_two_commits, locked, prepared, recovered, sent, states, until_published,
 };
 use crate::stack;
-use harness::fence::in_doubt::{self, Decided};
+use harness::database::postgres::in_doubt::{self, Decided};
 use relays::order::{ChangeRequest, Directive};
 use sqlx::{AssertSqlSafe, Executor, Row};
 use uuid::Uuid;

@@ -7,8 +7,8 @@ use super::fixture::{
 };
 use crate::patience::PATIENCE;
 use crate::stack;
-use harness::fence::database;
-use harness::fence::in_doubt::{self, Unfinished};
+use harness::database::postgres::fence;
+use harness::database::postgres::in_doubt::{self, Unfinished};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -39,7 +39,7 @@ async fn given_a_prepared_order_when_the_run_ends_then_the_recoverer_ends_it_or_
         killed(service).await;
         // When the fence wants to read what is committed
         let (admin, deadline) = (&stack().await.postgres, Instant::now() + PATIENCE);
-        let shut = database::shut_out(admin, &given.layout, deadline).await;
+        let shut = fence::shut_out(admin, &given.layout, deadline).await;
         drop(lock);
         let recoverer = match has_recoverer {
             true => Some(RunningRecoverer::start(&given, NEVER_MS).await),
@@ -57,9 +57,7 @@ async fn given_a_prepared_order_when_the_run_ends_then_the_recoverer_ends_it_or_
             },
         };
         assert_eq!(settled, Ok(unfinished));
-        database::close(admin, &given.layout, deadline)
-            .await
-            .unwrap();
+        fence::close(admin, &given.layout, deadline).await.unwrap();
         let (found, is_open) = events(&given).await;
         assert_eq!((given.count("orders").await, found), (0, vec![]));
         assert_eq!(is_open, !has_recoverer);
@@ -75,7 +73,7 @@ async fn given_a_decided_order_that_nobody_finished_when_the_run_ends_then_the_f
     let given = two_phase().prepare().await;
     decided_after_its_death(&given).await;
     let (admin, deadline) = (&stack().await.postgres, Instant::now() + PATIENCE);
-    let shut = database::shut_out(admin, &given.layout, deadline).await;
+    let shut = fence::shut_out(admin, &given.layout, deadline).await;
 
     let settled = in_doubt::settle(&mut shut.unwrap(), &given.layout, deadline, || false).await;
 

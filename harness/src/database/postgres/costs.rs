@@ -1,7 +1,7 @@
 //! What an outbox in PostgreSQL costs the server, and what keeps its dead rows from being taken away.
 
-use super::Costs;
-use crate::fence::database;
+use super::fence;
+use crate::database::Costs;
 use crate::history::{DEAD_ROWS, HORIZON_HELD};
 use crate::measure::{
     DEAD_TUPLES, ORDERS_WRITTEN, OUTBOX_BYTES, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
@@ -39,7 +39,7 @@ impl PostgresCosts {
     async fn ask(&mut self) -> Option<Vec<(&'static str, f64)>> {
         let mut open = match self.connection.take() {
             Some(open) => open,
-            None => database::connect(&self.admin, Instant::now()).await.ok()?,
+            None => fence::connect(&self.admin, Instant::now()).await.ok()?,
         };
         let sql = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, \
              (SELECT sum(pg_total_relation_size(c.oid))::float8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \

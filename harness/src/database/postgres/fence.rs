@@ -3,8 +3,9 @@
 //! (Measured: the transaction of a client that was killed while it waited for a lock committed
 //! afterwards.)
 
-use super::versions::{in_order, versions};
-use crate::history::{NONE, Rows, TruthRow};
+use crate::database::Truth;
+use crate::database::versions::{in_order, versions};
+use crate::history::{NONE, TruthRow};
 use crate::identity::Identity;
 use futures::TryStreamExt;
 use relays::config::PostgresTarget;
@@ -20,15 +21,6 @@ const POLL: Duration = Duration::from_millis(20);
 const LOCK_TIMEOUT: &str = "30s";
 /// What the server answers when that is over (SQLSTATE `lock_not_available`).
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-
-/// What the database holds.
-#[derive(Debug)]
-pub struct Truth {
-    /// These are sorted by order and version.
-    pub rows: Rows<TruthRow>,
-    /// WAL position at which it was read.
-    pub lsn: u64,
-}
 
 /// Connects as the administrator, directly; a server that is just recovering gets until `deadline`.
 pub async fn connect(admin: &PostgresTarget, deadline: Instant) -> Result<PgConnection, String> {
@@ -269,7 +261,7 @@ async fn read_truth(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::fence::fixture::{SOON, recovering, tried_again};
+    use crate::database::postgres::fixture::{SOON, recovering, tried_again};
 
     #[tokio::test]
     async fn given_a_server_that_recovers_when_connecting_then_it_is_tried_again_until_the_deadline()

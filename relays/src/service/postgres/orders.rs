@@ -5,14 +5,14 @@
 //! the lock, does an outbox row draw its `seq`; so per order `seq` rises in commit order.
 
 use super::appending;
-use super::change::{Change, Outcome, Rejection};
-use super::connections::exchange;
-use super::database_error::DatabaseError;
-use super::event::EventText;
 use super::foreign::ForeignStatements;
 use crate::config::PostgresTarget;
 use crate::order::{ChangeType, OrderState};
 use crate::postgres::schema::{connect_options, quote_identifier};
+use crate::service::change::{Change, Outcome, Rejection};
+use crate::service::connections::exchange;
+use crate::service::database_error::DatabaseError;
+use crate::service::event::EventText;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
@@ -78,7 +78,7 @@ const ORDER: &str = "select state, array_position(changes, $2) from orders where
 
 /// How a change is announced.
 #[derive(Debug, Clone)]
-pub(super) enum Announcement {
+pub(in crate::service) enum Announcement {
     /// It is not announced in the database.
     None,
     /// An outbox row announces it, in the statement that writes the change.
@@ -95,7 +95,7 @@ pub(super) enum Announcement {
 
 /// How changes are written.
 #[derive(Debug, Clone)]
-pub(super) struct Orders {
+pub(in crate::service) struct Orders {
     run: String,
     announcement: Announcement,
 }
@@ -206,7 +206,10 @@ impl Orders {
 
 /// What answers a change of which nothing was written, from what was found of its order: the state, and the version that
 /// the change made of it before. `None` where it is allowed by now.
-pub(super) fn settled_by(change: &Change, found: Option<(&str, Option<u32>)>) -> Option<Outcome> {
+pub(in crate::service) fn settled_by(
+    change: &Change,
+    found: Option<(&str, Option<u32>)>,
+) -> Option<Outcome> {
     let Some((state, made)) = found else {
         return (change.kind != ChangeType::Placed).then(|| Outcome::Rejected {
             why: Rejection::UnknownOrder,
@@ -256,7 +259,10 @@ fn forbidden(change: &Change, state: &str) -> Option<String> {
 }
 
 /// Returns how the service logs in: everything that would cost a round trip later is set here.
-pub(super) fn session(target: &PostgresTarget, transaction_idle: Duration) -> PgConnectOptions {
+pub(in crate::service) fn session(
+    target: &PostgresTarget,
+    transaction_idle: Duration,
+) -> PgConnectOptions {
     let idle = format!("{}ms", transaction_idle.as_millis());
     connect_options(target, "outbox-harness order-service").options([
         ("search_path", quote_identifier(&target.schema).as_str()),

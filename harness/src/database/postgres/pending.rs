@@ -1,7 +1,7 @@
 //! What a source still holds: events that a relay has not confirmed. Read as the administrator, one
 //! event at a time, since they may be many and large; nothing is consumed.
 
-use super::database::connect;
+use super::fence::connect;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use relays::config::{AfterPublish, PostgresTarget};
@@ -227,7 +227,7 @@ async fn slot_is_lost(connection: &mut PgConnection, slot: &str) -> Result<bool,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fence::fixture::{recovering, tried_again};
+    use crate::database::postgres::fixture::{recovering, tried_again};
 
     /// As after a crash of the database: that it is not there yet is no reason to know nothing.
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a consumer did, as its own database tells: read when the consumer has ended.
 
-use super::database::{connect, end_sessions};
+use super::fence::{connect, end_sessions};
 use crate::clock::RunClock;
 use crate::history::{EffectRow, NONE, Rows};
 use crate::identity::Identity;

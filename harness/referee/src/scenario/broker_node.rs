@@ -1,18 +1,18 @@
-//! One of several brokers of Kafka, and what one can be to a topic.
+//! One of a broker's several nodes, and what one can be to a topic. Kafka has them, and calls each a broker.
 
 use serde::{Deserialize, Serialize};
 
-/// This says which of several brokers of Kafka is meant: the first is called `kafka-1`.
+/// This says which of several nodes is meant: the first of Kafka's is called `kafka-1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KafkaNode(u8);
+pub struct BrokerNode(u8);
 
-impl KafkaNode {
-    /// Most brokers that a Kafka has.
+impl BrokerNode {
+    /// Most nodes that a broker has.
     pub const MOST: usize = 3;
-    /// All that a Kafka can have.
+    /// All that a broker can have.
     pub const ALL: [Self; Self::MOST] = [Self(0), Self(1), Self(2)];
 
-    /// Returns its place among the brokers, from 0.
+    /// Returns its place among the nodes, from 0.
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -22,23 +22,23 @@ impl KafkaNode {
         self.0 as i32 + 1
     }
 
-    /// Returns the broker of this `node.id`; `None` where there is none.
+    /// Returns the node of this `node.id`; `None` where there is none.
     pub fn of_id(id: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|node| node.id() == id)
     }
 }
 
-/// What some of several brokers of Kafka are to the topic of the events at a moment: to its first partition.
+/// What some of several nodes are to the topic of the events at a moment: to its first partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum KafkaRole {
+pub enum NodeRole {
     /// It is the leader: producers send to it, and readers read from it.
     Leader,
     /// They are the others, which copy from the leader.
     Followers,
 }
 
-impl KafkaRole {
+impl NodeRole {
     /// These are all of them.
     pub const ALL: [Self; 2] = [Self::Leader, Self::Followers];
 

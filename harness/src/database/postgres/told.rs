@@ -3,7 +3,7 @@
 //! version of an order once and none left out, leaves the truth unread: that is unknown, and nobody's
 //! offence.
 
-use super::database::connect;
+use super::fence::connect;
 use crate::history::{Request, Rows, TruthRow};
 use crate::identity::Identity;
 use futures::TryStreamExt;

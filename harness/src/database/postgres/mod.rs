@@ -1,11 +1,19 @@
 //! PostgreSQL as a strategy's database.
 
-use super::postgres_costs::PostgresCosts;
-use super::{Costs, Database, DatabaseClient, Hear, TruthLook};
-use crate::fence::database::{self, Truth};
-use crate::fence::pending;
+mod costs;
+pub mod effects;
+pub mod fence;
+#[cfg(test)]
+mod fixture;
+pub mod in_doubt;
+pub mod pending;
+pub mod projection;
+pub mod told;
+
+use super::{Costs, Database, DatabaseClient, Hear, Truth, TruthLook};
 use crate::history::TruthRow;
 use crate::identity::Identity;
+use costs::PostgresCosts;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::{AfterPublish, DatabaseTarget, Logged, PostgresTarget, SourceConfig};
@@ -80,9 +88,9 @@ impl Database for Postgres {
 
     fn end_relays(&self, deadline: Instant) -> BoxFuture<'_, Result<(), String>> {
         async move {
-            let mut connection = database::connect(&self.admin, deadline).await?;
+            let mut connection = fence::connect(&self.admin, deadline).await?;
             let relay = self.layout.relay_role();
-            database::end_sessions(&mut connection, &relay, deadline).await
+            fence::end_sessions(&mut connection, &relay, deadline).await
         }
         .boxed()
     }
@@ -92,7 +100,7 @@ impl Database for Postgres {
         identity: &'a Identity,
         within: Duration,
     ) -> BoxFuture<'a, Result<Truth, String>> {
-        database::close_and_read(&self.admin, &self.layout, identity, within).boxed()
+        fence::close_and_read(&self.admin, &self.layout, identity, within).boxed()
     }
 
     fn in_outbox<'a>(
@@ -142,9 +150,9 @@ impl TruthLook for PostgresLook {
         async move {
             let mut open = match self.connection.take() {
                 Some(open) => open,
-                None => database::connect(&self.admin, Instant::now()).await.ok()?,
+                None => fence::connect(&self.admin, Instant::now()).await.ok()?,
             };
-            let read = database::read_committed(&mut open, &self.layout, identity);
+            let read = fence::read_committed(&mut open, &self.layout, identity);
             let rows = read.await.ok()?;
             self.connection = Some(open);
             Some(rows)

@@ -1,17 +1,17 @@
 //! Announcing a change in an outbox that was not designed here, by the statements of its relay's file.
 
-use super::change::Change;
-use super::connections::exchange;
-use super::database_error::DatabaseError;
-use super::event::EventText;
 use crate::config::{ForeignStatement, Parameter};
+use crate::service::change::Change;
+use crate::service::connections::exchange;
+use crate::service::database_error::DatabaseError;
+use crate::service::event::EventText;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
 
 /// These statements announce a change in the outbox of a relay that was not written here.
 #[derive(Debug, Clone)]
-pub(super) struct ForeignStatements {
+pub(in crate::service) struct ForeignStatements {
     statements: Arc<[Announcing]>,
 }
 

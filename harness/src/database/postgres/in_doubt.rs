@@ -1,7 +1,7 @@
 //! Two-phase commits at the end of a run: what is prepared keeps its locks until somebody ends it, and what is open in
 //! Kafka hides what lies behind it. All of it must have ended before the truth is read.
 
-use super::database;
+use super::fence;
 use relays::config::PostgresTarget;
 use relays::postgres::schema::{Layout, PreparedEnd, end_prepared, quote_identifier};
 use sqlx::AssertSqlSafe;
@@ -130,7 +130,7 @@ async fn open(connection: &mut PgConnection, schema: &str) -> Result<u64, String
 
 /// Whether the server lets so many transactions be prepared at a time; an error says what to set.
 pub async fn can_prepare(admin: &PostgresTarget, needed: u64) -> Result<(), String> {
-    let mut connection = database::connect(admin, Instant::now() + CONNECT_WITHIN).await?;
+    let mut connection = fence::connect(admin, Instant::now() + CONNECT_WITHIN).await?;
     let asked = sqlx::query_scalar::<_, String>("show max_prepared_transactions");
     let most = asked.fetch_one(&mut connection).await;
     let most = most.map_err(|e| format!("asking for max_prepared_transactions: {e}"))?;
@@ -159,7 +159,7 @@ pub struct Decided {
 
 /// Returns what was decided, and is not finished or ended otherwise.
 pub async fn decided(admin: &PostgresTarget, schema: &str) -> Result<Vec<Decided>, String> {
-    let mut connection = database::connect(admin, Instant::now() + CONNECT_WITHIN).await?;
+    let mut connection = fence::connect(admin, Instant::now() + CONNECT_WITHIN).await?;
     let sql = format!(
         "select attempt::text, state = 'heuristic' from {}.decisions
          where state in ('commit', 'committing', 'heuristic') and attempt is not null",

@@ -1,7 +1,7 @@
 //! A projection: the orders as they are, built anew from events that are the truth. How long that takes is a figure
 //! of a run, and what comes of it must be what the events say.
 
-use super::versions::versions;
+use crate::database::versions::versions;
 use crate::history::{Rows, TruthRow};
 use crate::identity::Identity;
 use futures::TryStreamExt;

@@ -1,0 +1,46 @@
+//! PostgreSQL, for the order service: sessions, orders and what announces them.
+
+mod appending;
+mod foreign;
+mod orders;
+
+pub(super) use foreign::ForeignStatements;
+pub(super) use orders::{Announcement, Orders, session, settled_by};
+pub use orders::{PLACING, SESSION};
+
+use super::connections::exchange;
+use super::database_error::DatabaseError;
+use super::session::CONNECT_WITHIN;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection, Row};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// The version of an order: $1 order.
+const VERSION: &str = "select version from orders where id = $1";
+
+/// Makes a connection to PostgreSQL within the bound of all of them.
+pub(in crate::service) async fn connect(
+    options: &PgConnectOptions,
+) -> Result<PgConnection, sqlx::Error> {
+    timeout(CONNECT_WITHIN, PgConnection::connect_with(options))
+        .await
+        .unwrap_or_else(|_| {
+            Err(sqlx::Error::Io(std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                format!("no answer within {CONNECT_WITHIN:?}"),
+            )))
+        })
+}
+
+/// Returns the version of an order in PostgreSQL; `None` where there is no such order.
+pub(in crate::service) async fn version(
+    conn: &mut PgConnection,
+    order: Uuid,
+) -> Result<Option<u32>, DatabaseError> {
+    let query = sqlx::query(VERSION).bind(order);
+    let row = exchange("reading an order's version", query.fetch_optional(conn)).await?;
+    row.map(|row| row.try_get(0).map(i32::cast_unsigned))
+        .transpose()
+        .map_err(|error| DatabaseError::new("reading an order's version", &error))
+}
