@@ -18,7 +18,7 @@ SCENARIO ?= scenarios/broker-outage.toml
 ROUNDS ?= 3
 SERVERS := redis rabbitmq nats mariadb
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
-TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 2 * n : 1)))
+TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 4 * n : 1)))
 
 .PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix test-all lint clean install servers servers-if-wanted
 

@@ -1,6 +1,7 @@
 //! Ctrl-C: what was measured by then is kept, and said to be cut short.
 
-use super::{TURN, left_in, measured, program};
+use super::turn::beside_another;
+use super::{left_in, measured, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reports::record::Verdict;
@@ -11,7 +12,7 @@ use std::process::{ChildStderr, Output, Stdio};
 /// Starts a benchmark, and presses Ctrl-C when it has said `moment`. (Once more would end it at once,
 /// with nothing kept.)
 fn interrupted_at(moment: &str, home: &Path, args: &[&str]) -> Output {
-    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let _turn = beside_another();
     let mut harness = program(home, args)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -3,16 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod interruption;
+#[path = "../shared/turn.rs"]
+mod turn;
 
 use reports::bench::{Bench, Ratio, Role, Table};
 use reports::record::Verdict;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use turn::{Turn, alone, beside_another};
 
-/// One stack at a time: two of them on two cores make each other late.
-static TURN: Mutex<()> = Mutex::new(());
+/// Stacks at the same time: no test looks at how fast anything was.
+const LANES: usize = 2;
 
 /// One benchmark whose folder will be in `home`, and its copy of the record next to it.
 fn program(home: &Path, args: &[&str]) -> Command {
@@ -40,9 +42,12 @@ fn left_in(home: &Path) -> (Bench, String) {
     (serde_json::from_slice(&bytes).unwrap(), page)
 }
 
-/// Runs one round, and reads what it left.
+/// Runs one round beside another benchmark, and reads what it left.
 fn bench(args: &[&str]) -> (Bench, String) {
-    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    bench_in(beside_another(), args)
+}
+
+fn bench_in(_turn: Turn, args: &[&str]) -> (Bench, String) {
     let home = tempfile::tempdir().unwrap();
     let output = program(home.path(), args)
         .args(["--repetitions", "1"])
@@ -129,15 +134,9 @@ const STRATEGIES: [&str; 5] = ["polling", "polling-notify", "cdc", "debezium", "
 
 /// Measures each strategy's latency; the rows that have figures, and all that they must have.
 fn rows_of_latency() -> Vec<String> {
-    let (bench, _) = bench(&[
-        "latency",
-        "--rate",
-        "100",
-        "--seconds",
-        "2",
-        "--warm-up",
-        "1",
-    ]);
+    let args = ["latency", "--rate", "100", "--seconds", "2"];
+    // What comes late has no figures.
+    let (bench, _) = bench_in(alone(), &[&args[..], &["--warm-up", "1"]].concat());
     let table = &bench.tables[0];
     let names: Vec<&str> = table.rows.iter().map(|r| &*r.name).collect();
     assert_eq!(names, STRATEGIES);

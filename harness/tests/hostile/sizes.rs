@@ -135,8 +135,8 @@ fn peak_mib(pid: i32) -> u64 {
 }
 
 #[test]
-fn given_20_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
-    all_are_accounted_for(5);
+fn given_8_000_orders_of_one_change_when_run_then_all_are_accounted_for() {
+    all_are_accounted_for(2);
 }
 
 #[test]

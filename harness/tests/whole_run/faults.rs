@@ -1,6 +1,6 @@
 //! Faults of every kind in whole runs, a few runs with many of them: each is judged to have bitten.
 
-use super::{only_run, record, run};
+use super::{all, only_run, record, run};
 use reports::record::{Fault, Record};
 
 /// What a relay strategy can meet, one after the other.
@@ -237,6 +237,9 @@ fn given_faults_of_every_kind_when_run_whole_then_each_bit_and_nothing_is_lost()
 
 #[test]
 fn given_restarts_of_everything_when_run_whole_then_each_ended_as_told_and_nothing_is_lost() {
+    if !all::is_asked_for() {
+        return;
+    }
     let (record, faults) = all_bit(RESTARTS);
     assert_eq!(faults.len(), 4);
     for fault in &faults {
@@ -249,6 +252,9 @@ fn given_restarts_of_everything_when_run_whole_then_each_ended_as_told_and_nothi
 
 #[test]
 fn given_publish_then_commit_when_the_broker_is_slow_and_killed_then_each_fault_bit() {
+    if !all::is_asked_for() {
+        return;
+    }
     let (record, faults) = all_bit(PUBLISH_FIRST);
     assert_eq!(faults.len(), 3);
     assert!(record.strategies[0].counts.phantom >= Some(1));

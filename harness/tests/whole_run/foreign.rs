@@ -2,7 +2,7 @@
 //! behave. What stands in for somebody's relay is this program's own, which nothing here knows.
 
 use super::turn::{Turn, beside_another};
-use super::{only_run, record, run_beside, run_on_theirs};
+use super::{all, only_run, record, run_beside, run_on_theirs};
 use reports::record::{Record, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -119,6 +119,9 @@ pub fn ran_beside(files: &[(&str, &str)], run: impl FnOnce(&Path) -> Output) -> 
 
 #[test]
 fn given_a_relay_of_a_file_of_which_two_run_when_one_is_killed_then_the_other_takes_over() {
+    if !all::is_asked_for() {
+        return;
+    }
     let faults = r#"
 [[fault]]
 target = "relay"

@@ -4,7 +4,7 @@
 
 use super::foreign::{Ran, is_left, ran_beside};
 use super::turn::{Turn, beside_another};
-use super::{run_beside, run_on_theirs};
+use super::{all, run_beside, run_on_theirs};
 use reports::record::Verdict;
 use std::path::Path;
 use std::process::Output;
@@ -218,6 +218,9 @@ fn given_a_service_that_dies_in_the_middle_then_its_death_heads_the_reasons() {
 
 #[test]
 fn given_a_service_that_floods_forks_and_ignores_the_end_then_the_run_ends_and_nothing_is_left() {
+    if !all::is_asked_for() {
+        return;
+    }
     let script = format!(
         "trap '' TERM; (while :; do head -c 100000 /dev/zero | tr '\\0' x; echo noise >&2; done) & \
          setsid sleep 987653 & {} & {} & wait; wait; wait; wait",

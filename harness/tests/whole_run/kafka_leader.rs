@@ -1,7 +1,7 @@
 //! A whole run in which the leader of three Kafka brokers dies with what it alone had: exactly that is lost, and exactly that
 //! was never to be seen by anyone who reads.
 
-use super::{only_run, record, run};
+use super::{all, only_run, record, run};
 use harness::history::{self, History, Life, Stage, Tracer};
 use harness::scenario::{BrokerNode, Server};
 use reports::record::Verdict;
@@ -60,6 +60,9 @@ fn acknowledged(history: &History, before_ns: i64) -> BTreeMap<u32, i64> {
 #[test]
 fn given_a_leader_that_dies_with_what_it_alone_had_when_run_then_exactly_that_is_lost_and_nobody_had_seen_it()
  {
+    if !all::is_asked_for() {
+        return;
+    }
     let home = tempfile::tempdir().unwrap();
     let output = run(home.path(), ALONE, &[]);
     let folder = only_run(home.path());

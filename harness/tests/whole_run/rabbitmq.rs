@@ -1,7 +1,7 @@
 //! RabbitMQ in a whole run: the dual write and the outboxes on it, while the link is cut, with a queue of each kind; and what
 //! is said where it is not installed. Its death is in scenarios/rabbitmq-lessons.toml, and in the tests of the stack.
 
-use super::{passed_on, says_what_brings};
+use super::{all, passed_on, says_what_brings};
 use harness::scenario::Server;
 
 const CUT: &str = r#"
@@ -132,6 +132,9 @@ consumer-shipping-requeue.applied_out_of_order = ">= 1"
 #[test]
 fn given_consumers_of_rabbitmq_when_run_then_a_requeue_alone_breaks_the_order_and_an_inbox_knows_what_comes_again()
  {
+    if !all::is_asked_for() {
+        return;
+    }
     let Some((record, _)) = passed_on(Server::RABBITMQ, CONSUMED) else {
         return;
     };
