@@ -3,7 +3,7 @@
 pub mod bench;
 pub mod call_sink;
 pub mod cli;
-mod database;
+pub mod database;
 pub mod debezium;
 pub mod evidence;
 pub mod fence;
