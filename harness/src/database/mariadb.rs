@@ -159,9 +159,11 @@ async fn read_truth(
 ) -> Result<Truth, String> {
     let doing = format!("reading the truth from {name}.order_changes");
     let failed = |e: Error| format!("{doing}: {e}");
-    // Any transaction that has touched the table and not ended keeps it from being locked.
+    // Any transaction that has touched the table and not ended keeps it from being locked. The wait has a bound of its own,
+    // whose end is said in other words than that of a statement's time.
     let locking = format!(
-        "SET SESSION lock_wait_timeout = {}; LOCK TABLES `{name}`.order_changes READ",
+        "SET SESSION lock_wait_timeout = {}, max_statement_time = 0; \
+         LOCK TABLES `{name}`.order_changes READ",
         within.as_secs().max(1)
     );
     match open.query_drop(locking).await {
