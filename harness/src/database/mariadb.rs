@@ -19,8 +19,12 @@ use uuid::Uuid;
 const POLL: Duration = Duration::from_millis(20);
 /// A server that is just recovering gets so long.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// And so long for an attempt, however late it is.
+const ATTEMPT_AT_LEAST: Duration = Duration::from_secs(1);
 /// A look, or a sample of costs, is bounded by this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// What the server answers who waited in vain for a lock: ER_LOCK_WAIT_TIMEOUT.
+const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
 /// What is read grows with the run, and so does the bound of whoever reads it: the server keeps none.
 const UNBOUNDED: &str = "SET STATEMENT max_statement_time = 0 FOR";
@@ -57,60 +61,6 @@ impl MariaDb {
         Self { admin, layout }
     }
 
-    /// Connects as the administrator; a server that is just recovering gets until `deadline`.
-    async fn connect(&self, deadline: Instant) -> Result<Conn, String> {
-        loop {
-            match schema::connect_admin(&self.admin, None).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) if Instant::now() > deadline => return Err(error),
-                Err(_) => tokio::time::sleep(POLL).await,
-            }
-        }
-    }
-
-    /// Takes an account its log-in, and ends its sessions until none is left. What a session did is rolled back by then.
-    async fn shut_out(&self, open: &mut Conn, user: String) -> Result<(), String> {
-        schema::close_accounts(open, &[user]).await
-    }
-
-    /// Nobody's prepared transaction could commit later.
-    async fn nothing_is_prepared(&self, open: &mut Conn) -> Result<(), String> {
-        let prepared: Vec<Row> = open
-            .query("XA RECOVER")
-            .await
-            .map_err(|e| format!("asking for prepared transactions: {e}"))?;
-        match prepared.len() {
-            0 => Ok(()),
-            n => Err(format!(
-                "{n} prepared transactions (XA RECOVER) could still commit"
-            )),
-        }
-    }
-
-    async fn read_truth(&self, identity: &Identity, within: Duration) -> Result<Truth, String> {
-        let deadline = Instant::now() + within;
-        let mut open = self.connect(deadline).await?;
-        self.shut_out(&mut open, self.layout.service_user()).await?;
-        self.nothing_is_prepared(&mut open).await?;
-        let name = &self.layout.name;
-        let failed = |e: Error| format!("reading the truth from {name}.order_changes: {e}");
-        let left_s = deadline.saturating_duration_since(Instant::now()).as_secs();
-        // Any transaction that has touched the table and not ended keeps it from being locked.
-        let locking = format!(
-            "SET SESSION lock_wait_timeout = {}; LOCK TABLES `{name}`.order_changes READ",
-            left_s.max(1)
-        );
-        open.query_drop(locking).await.map_err(failed)?;
-        let rows = committed(&mut open, name, identity).await.map_err(failed)?;
-        let position = log_position(&mut open).await.map_err(failed)?;
-        open.query_drop("UNLOCK TABLES").await.map_err(failed)?;
-        let _ = timeout(ANSWER_WITHIN, open.disconnect()).await;
-        Ok(Truth {
-            rows: versions::in_order(rows),
-            lsn: position,
-        })
-    }
-
     async fn pending(&self, after_publish: AfterPublish, hear: Hear<'_>) -> Result<u64, String> {
         let condition = match after_publish {
             AfterPublish::Delete => "",
@@ -119,7 +69,7 @@ impl MariaDb {
         };
         let name = &self.layout.name;
         let failed = |e: Error| format!("reading the pending rows of {name}.outbox: {e}");
-        let mut open = self.connect(Instant::now() + CONNECT_WITHIN).await?;
+        let mut open = connect(&self.admin, Instant::now() + CONNECT_WITHIN).await?;
         let mut rows = open
             .exec_iter(
                 format!("{UNBOUNDED} SELECT payload FROM `{name}`.outbox {condition} ORDER BY seq"),
@@ -137,6 +87,112 @@ impl MariaDb {
         let _ = timeout(ANSWER_WITHIN, open.disconnect()).await;
         Ok(count)
     }
+}
+
+/// Closes the strategy's database to the order service, and reads what is the truth while nobody can write it.
+pub async fn close_and_read(
+    admin: &MariaDbTarget,
+    layout: &MariaDbLayout,
+    identity: &Identity,
+    within: Duration,
+) -> Result<Truth, String> {
+    let deadline = Instant::now() + within;
+    let mut open = connect(admin, deadline).await?;
+    shut_out(&mut open, layout.service_user()).await?;
+    nothing_is_prepared(&mut open).await?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let truth = read_truth(&mut open, &layout.name, identity, left).await?;
+    let _ = timeout(ANSWER_WITHIN, open.disconnect()).await;
+    Ok(truth)
+}
+
+/// Connects as the administrator; a server that is just recovering gets until `deadline`, and one that is silent no longer.
+async fn connect(admin: &MariaDbTarget, deadline: Instant) -> Result<Conn, String> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let attempt = timeout(
+            left.max(ATTEMPT_AT_LEAST),
+            schema::connect_admin(admin, None),
+        );
+        let reason = match attempt.await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(reason)) => reason,
+            Err(_) => {
+                let (host, port) = (&admin.host, admin.port);
+                format!("connecting to MariaDB at {host}:{port}: no answer in time")
+            }
+        };
+        if Instant::now() > deadline {
+            return Err(reason);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Takes an account its log-in, and ends its sessions until none is left. What a session did is rolled back by then.
+async fn shut_out(open: &mut Conn, user: String) -> Result<(), String> {
+    schema::close_accounts(open, &[user]).await
+}
+
+/// Nobody's prepared transaction could commit later. The server does not say whose it is, so those of everybody count.
+async fn nothing_is_prepared(open: &mut Conn) -> Result<(), String> {
+    let prepared: Vec<Row> = open
+        .query("XA RECOVER")
+        .await
+        .map_err(|e| format!("asking for prepared transactions: {e}"))?;
+    match prepared.len() {
+        0 => Ok(()),
+        n => Err(format!(
+            "{n} prepared transactions (XA RECOVER) could still commit"
+        )),
+    }
+}
+
+/// Reads what is committed under a lock of the table that is the truth, for which it waits so long.
+async fn read_truth(
+    open: &mut Conn,
+    name: &str,
+    identity: &Identity,
+    within: Duration,
+) -> Result<Truth, String> {
+    let doing = format!("reading the truth from {name}.order_changes");
+    let failed = |e: Error| format!("{doing}: {e}");
+    // Any transaction that has touched the table and not ended keeps it from being locked. The wait has a bound of its own,
+    // whose end is said in other words than that of a statement's time.
+    let locking = format!(
+        "SET SESSION lock_wait_timeout = {}, max_statement_time = 0; \
+         LOCK TABLES `{name}`.order_changes READ",
+        within.as_secs().max(1)
+    );
+    match open.query_drop(locking).await {
+        Ok(()) => {}
+        Err(Error::Server(answer)) if answer.code == LOCK_WAIT_TIMEOUT => {
+            let holders = holders(open).await.map_err(failed)?;
+            return Err(format!(
+                "{doing}: it is still locked against that; {holders}"
+            ));
+        }
+        Err(e) => return Err(failed(e)),
+    }
+    let rows = committed(open, name, identity).await.map_err(failed)?;
+    let position = log_position(open).await.map_err(failed)?;
+    open.query_drop("UNLOCK TABLES").await.map_err(failed)?;
+    Ok(Truth {
+        rows: versions::in_order(rows),
+        lsn: position,
+    })
+}
+
+/// Who is in a transaction, and may have the lock. (Who has which is told by a plugin, which not every server has.)
+async fn holders(open: &mut Conn) -> Result<String, Error> {
+    let sql = "SELECT coalesce(concat('session ', p.id, ' (', p.user, ')'), 'a prepared transaction') \
+         FROM information_schema.innodb_trx t \
+         LEFT JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id";
+    let holders: Vec<String> = open.query(sql).await?;
+    Ok(match holders.is_empty() {
+        true => "nobody is in a transaction".to_owned(),
+        false => format!("in a transaction are: {}", holders.join(", ")),
+    })
 }
 
 impl Database for MariaDb {
@@ -175,8 +231,8 @@ impl Database for MariaDb {
 
     fn end_relays(&self, deadline: Instant) -> BoxFuture<'_, Result<(), String>> {
         async move {
-            let mut open = self.connect(deadline).await?;
-            self.shut_out(&mut open, self.layout.relay_user()).await
+            let mut open = connect(&self.admin, deadline).await?;
+            shut_out(&mut open, self.layout.relay_user()).await
         }
         .boxed()
     }
@@ -186,7 +242,7 @@ impl Database for MariaDb {
         identity: &'a Identity,
         within: Duration,
     ) -> BoxFuture<'a, Result<Truth, String>> {
-        self.read_truth(identity, within).boxed()
+        close_and_read(&self.admin, &self.layout, identity, within).boxed()
     }
 
     fn in_outbox<'a>(
@@ -334,8 +390,27 @@ fn sequence_of(gtid: &str) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn given_a_server_that_is_silent_when_the_time_is_over_then_connecting_has_failed_and_says_where_to()
+     {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let admin = MariaDbTarget {
+            host: "127.0.0.1".into(),
+            port,
+            user: "admin".into(),
+            password: String::new(),
+            database: String::new(),
+        };
+        let failed = connect(&admin, Instant::now()).await.unwrap_err();
+        let told = format!("connecting to MariaDB at 127.0.0.1:{port}: no answer in time");
+        assert_eq!(failed, told);
+    }
 
     #[test]
     fn given_a_position_of_the_binlog_then_it_is_its_last_number() {

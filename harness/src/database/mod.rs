@@ -2,7 +2,7 @@
 //! processes under test how to reach it, and reads it while they run and when they are gone. One system, one file,
 //! one line in [`of`].
 
-mod mariadb;
+pub mod mariadb;
 pub mod postgres;
 mod versions;
 

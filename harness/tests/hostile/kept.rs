@@ -4,7 +4,7 @@ use super::all;
 use super::installed::lacks;
 use super::not_done::not_done;
 use super::turn::beside_another;
-use super::{POLLING, command, nothing_left, programs, record, run, run_folder, secrets};
+use super::{Ended, POLLING, command, nothing_left, programs, record, run, run_folder, secrets};
 use harness::scenario::Server;
 use harness::stack::cache_is_installed;
 use reports::record::Record;
@@ -122,7 +122,7 @@ fn scenario() -> String {
         })
 }
 
-/// The same of a broker that a kept stack does not know: what is not answered is given up and there all the same, what a
+/// The same of a system that a kept stack does not know: what is not answered is given up and there all the same, what a
 /// service holds while its broker is cut off is lost with it, and a relay that dies before its answers repeats.
 const COUNTED_ELSEWHERE: &str = r#"
 name = "counted-elsewhere"
@@ -292,6 +292,19 @@ fn stop_as_said(said: &str, home: &Path) {
     nothing_left(home);
 }
 
+/// How to reach the MariaDB of a stack that is kept, as a file has it.
+fn mariadb_as_said(said: &str) -> String {
+    let (_, command) = said.split_once("mariadb -h ").unwrap();
+    let words: Vec<&str> = command.lines().next().unwrap().split(' ').collect();
+    let [host, "-P", port, "-u", user, password] = words[..] else {
+        panic!("{words:?}");
+    };
+    let password = password.strip_prefix("-p").unwrap();
+    format!(
+        "[mariadb]\nuser = \"{user}\"\npassword = \"{password}\"\nhost = \"{host}\"\nport = {port}\n"
+    )
+}
+
 /// How to reach the database of a stack that is kept, as a file has it: of one without Kafka its run writes none.
 fn postgres_as_said(said: &str) -> String {
     let (_, url) = said.split_once("psql postgres://").unwrap();
@@ -307,9 +320,17 @@ fn postgres_as_said(said: &str) -> String {
 
 /// Runs on a stack with this broker, which is kept, and has another program count what is there.
 fn counts_agree(broker: Server, changes: &[(&str, &str)]) {
-    if lacks(broker) {
-        return;
+    if !lacks(broker) {
+        counts_agree_with(broker, changes, |kept, _| postgres_as_said(&kept.err));
     }
+}
+
+/// The same with any system; `described` says of a kept run, which left this folder, what its servers are.
+fn counts_agree_with(
+    broker: Server,
+    changes: &[(&str, &str)],
+    described: impl Fn(&Ended, &Path) -> String,
+) {
     let _turn = beside_another();
     let home = tempfile::tempdir().unwrap();
     let scenario = COUNTED_ELSEWHERE.replace("BROKER", broker.name());
@@ -323,9 +344,9 @@ fn counts_agree(broker: Server, changes: &[(&str, &str)]) {
 
     // When somebody else counts what is there
     let recorded = record(home.path());
-    let stack = home.path().join("stack.toml");
-    std::fs::write(&stack, postgres_as_said(&kept.err)).unwrap();
-    let counted = counted_again(&stack, &run_folder(home.path()).join("record.json"));
+    let (folder, stack) = (run_folder(home.path()), home.path().join("stack.toml"));
+    std::fs::write(&stack, described(&kept, &folder)).unwrap();
+    let counted = counted_again(&stack, &folder.join("record.json"));
     stop_as_said(&kept.err, home.path());
     assert_eq!(counted, as_recorded(&recorded), "{}", kept.err);
     has_some(&recorded, "losing", |c| c.lost);
@@ -346,4 +367,17 @@ fn given_a_run_on_nats_when_its_stream_is_counted_again_then_all_agrees() {
     let knows_nothing = "kind = \"cdc\"\nnats = { message_id = false }\n";
     let changes = [("kind = \"cdc\"\n", knows_nothing)];
     counts_agree(Server::NATS, &changes);
+}
+
+#[test]
+fn given_a_run_with_orders_in_mariadb_when_its_tables_are_counted_again_then_all_agrees() {
+    if lacks(Server::MARIADB) {
+        return;
+    }
+    let in_mariadb = "broker = \"kafka\"\ndatabase = \"mariadb\"\n";
+    let changes = [("broker = \"kafka\"\n", in_mariadb)];
+    counts_agree_with(Server::KAFKA, &changes, |kept, folder| {
+        let others = std::fs::read_to_string(folder.join("external.toml")).unwrap();
+        format!("{others}\n{}", mariadb_as_said(&kept.err))
+    });
 }

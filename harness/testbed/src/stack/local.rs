@@ -462,6 +462,13 @@ impl LocalStack {
             "  PostgreSQL  psql postgres://{}:{}@{}:{}/{}",
             p.user, p.password, p.host, p.port, p.database
         );
+        let mariadb = self.info.mariadb.as_ref().map(|known| {
+            let m = &known.admin;
+            format!(
+                "  MariaDB     mariadb -h {} -P {} -u {} -p{}",
+                m.host, m.port, m.user, m.password
+            )
+        });
         let toxiproxy = format!("  Toxiproxy   {}", self.info.toxiproxy_url);
         // As in `stop`. To a JVM, the signal that PostgreSQL gets would only mean to show its
         // threads.
@@ -473,6 +480,7 @@ impl LocalStack {
         let up = ["the stack stays up:".to_owned(), database];
         Ok(up
             .into_iter()
+            .chain(mariadb)
             .chain(brokers)
             .chain([toxiproxy, stop])
             .collect())

@@ -3,12 +3,13 @@
 
     count.py external.toml record.json [psql]
 
-It shares nothing with the harness: psql reads the tables, and topics and cache are read by the protocols of Kafka,
-RabbitMQ, NATS and Redis, spoken here.
+It shares nothing with the harness: psql reads the tables of PostgreSQL, and those of MariaDB, topics and cache are read by
+the protocols of MariaDB, Kafka, RabbitMQ, NATS and Redis, spoken here.
 For each strategy it prints what it counted, as JSON.
 """
 
 import base64
+import hashlib
 import json
 import os
 import socket
@@ -355,8 +356,68 @@ def asked(postgres, sql):
     return [line.split("|") for line in out.splitlines() if line]
 
 
-def committed_of(postgres, schema, kind):
+class Tables:
+    """A session with MariaDB, and its protocol as far as a query takes it."""
+
+    # Of what a client can: the protocol of 4.1, its way to log in, and plugins for that; this one is the server's own.
+    CAPABILITIES, PLUGIN, UTF8MB4 = 0x200 | 0x8000 | 0x80000, b"mysql_native_password", 45
+
+    def __init__(self, server):
+        self.socket = socket.create_connection((server["host"], server["port"]), TIMEOUT_S)
+        self.file = self.socket.makefile("rb")
+        greeting = self.packet()
+        assert greeting[0] == 10, f"a greeting of version {greeting[0]}"
+        behind = greeting.index(b"\0", 1) + 1 + 4  # the server's version, the session's number
+        # Between its halves are capabilities, character set and status, and what nobody uses.
+        scramble = greeting[behind : behind + 8] + greeting[behind + 27 : behind + 39]
+        login = struct.pack("<IIB23x", self.CAPABILITIES, 1 << 24, self.UTF8MB4) + server["user"].encode() + b"\0"
+        proof = self.proof(server["password"], scramble)
+        self.say(1, login + struct.pack("B", len(proof)) + proof + self.PLUGIN + b"\0")
+        answer = self.packet()
+        assert answer[0] == 0, f"the log-in came to {answer}"
+
+    @staticmethod
+    def proof(password, scramble):
+        once = hashlib.sha1(password.encode()).digest()
+        mask = hashlib.sha1(scramble + hashlib.sha1(once).digest()).digest()
+        return bytes(a ^ b for a, b in zip(once, mask))
+
+    def say(self, number, data):
+        self.socket.sendall(struct.pack("<I", len(data))[:3] + struct.pack("B", number) + data)
+
+    def packet(self):
+        head = self.file.read(4)
+        if len(head) < 4:
+            raise EOFError("MariaDB closed the connection")
+        data = self.file.read(int.from_bytes(head[:3], "little"))
+        assert data[:1] != b"\xff", f"MariaDB says {data[9:].decode()}"
+        return data
+
+    def asked(self, sql):
+        """Rows of a query, each a list of texts."""
+        self.say(0, b"\x03" + sql.encode())
+        columns = self.packet()[0]
+        for _ in range(columns + 1):  # what they are, and an end
+            self.packet()
+        while True:
+            row, values, at = self.packet(), [], 0
+            if row[:1] == b"\xfe" and len(row) < 9:
+                return
+            for _ in range(columns):
+                length = row[at]
+                assert length < 251, "a long value, or none"
+                values.append(row[at + 1 : at + 1 + length].decode())
+                at += 1 + length
+            yield values
+
+
+def committed_of(stack, strategy):
     """Order, version and attempt of all that is committed: in the orders, or in the events where these are the truth."""
+    schema, kind, postgres = strategy["schema"], strategy["kind"], stack["postgres"]
+    if strategy["orders_in"] == "mariadb":
+        sql = f"select order_id, version, attempt from {schema}.order_changes"
+        rows = Tables(stack["mariadb"]).asked(sql)
+        return {(order, int(version), attempt) for order, version, attempt in rows}
     if kind == "event-sourcing":
         sql = f"select aggregateid, version, attempt from {schema}.events"
         return {(order, int(version), attempt) for order, version, attempt in asked(postgres, sql)}
@@ -463,7 +524,7 @@ def stale_of(stack, strategy, committed):
 
 def counted(stack, servers, strategy):
     postgres, schema = stack["postgres"], strategy["schema"]
-    committed = committed_of(postgres, schema, strategy["kind"])
+    committed = committed_of(stack, strategy)
     events = events_of(stack, servers, strategy)
     seen = set(events)
     valid = seen & committed

@@ -1,6 +1,6 @@
 //! The outbox in MariaDB, read from the binlog.
 
-use super::server::{TestDatabase, TestMariaDb, database};
+use super::server::{PREPARED, TestDatabase, TestMariaDb, database};
 use super::source::{Taken, binlog, insert, insertion, read_while_many_change};
 use crate::installed::lacks;
 use crate::patience::PATIENCE;
@@ -118,6 +118,7 @@ async fn given_xa_transactions_when_they_are_decided_then_only_what_was_committe
     let Some(database) = database(MariaDbOutbox::Log).await else {
         return;
     };
+    let _prepared = PREPARED.write().await;
     let name = |which: &str| format!("'{}{which}'", database.layout.name);
     let (mut source, mut taken) = (binlog(&database), Taken::default());
     source.connect().await.unwrap();

@@ -8,10 +8,14 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 use relays::config::MariaDbTarget;
 use relays::mariadb::schema::{self, MariaDbLayout, MariaDbOutbox, connect_admin};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, RwLock};
 use uuid::Uuid;
 
 const PASSWORD: &str = "it's \\ secret";
+
+/// Which transactions are prepared the server tells of all together. Who prepares some on the shared server has this alone
+/// meanwhile; who asks whether there are any shares it.
+pub static PREPARED: RwLock<()> = RwLock::const_new(());
 
 /// A server of these tests.
 pub struct TestMariaDb {

@@ -2,6 +2,7 @@
 
 mod aborts;
 pub mod another_run;
+mod at_the_rows;
 mod cursor;
 mod deduplicates;
 pub mod dies;
@@ -87,6 +88,7 @@ pub fn find(defect: &str) -> Option<RelayMain> {
         "times-out-one-by-one" => times_out::run,
         "zombie" => successor::zombie,
         "producer-lives-on" => successor::producer_lives_on,
+        "publishes-at-the-rows" => at_the_rows::run,
         "believes-acks" => unbound::believes_acks,
         "same-id-for-a-type" => same_id::run,
         "flips-a-bit" => flips::run,

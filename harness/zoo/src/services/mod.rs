@@ -3,6 +3,7 @@
 mod acknowledges_early;
 mod answers_what_was;
 mod commits_the_broker_first;
+mod decides_later;
 mod decides_unasked;
 mod evicts;
 mod forgets_to_invalidate;
@@ -35,6 +36,8 @@ pub fn find(defect: &str) -> Option<ServiceMain> {
         "merges-rows" => merges::run,
         // The relay's defects, on a service that makes them possible.
         "acknowledges-after-the-first-row" | "skips-what-has-the-lsn" => groups::run,
+        // And nobody's.
+        "publishes-at-the-rows" | "decides-later" | "remembers-by-itself" => decides_later::run,
         "forgets-to-invalidate" => forgets_to_invalidate::run,
         "answers-what-was" => answers_what_was::run,
         "evicts" => evicts::run,

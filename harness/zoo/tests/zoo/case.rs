@@ -7,7 +7,7 @@ use super::busy;
 use super::not_done::not_done;
 use super::stacks;
 use super::turn::{self, Turn};
-use relays::config::BrokerKind;
+use relays::config::{BrokerKind, DatabaseKind};
 use reports::record::Verdict;
 
 /// See the module.
@@ -30,6 +30,8 @@ pub struct Case {
     pub alone: bool,
     /// Where its events go: where that is not installed it is not done, and says so.
     pub broker: BrokerKind,
+    /// Where its orders are: the same holds for that.
+    pub database: DatabaseKind,
     /// Whether it needs a Redis: where there is none it is not done, and says so.
     pub needs_cache: bool,
     /// Runs it.
@@ -71,8 +73,9 @@ pub const USUAL: Case = Case {
     more: "[drain]\nwithin = \"2s\"",
     alone: false,
     broker: BrokerKind::Kafka,
+    database: DatabaseKind::Postgres,
     needs_cache: false,
-    run: |case, turn| match stacks::has(case.broker) {
+    run: |case, turn| match stacks::has(case.broker, case.database) {
         true => turn.run(case.defect, &case.scenario()),
         false => turn.run_on_its_own(case.defect, &case.scenario()),
     },
@@ -99,9 +102,13 @@ impl Case {
             BrokerKind::Kafka => String::new(),
             other => format!("broker = \"{}\"\n", other.name()),
         };
+        let database = match self.database {
+            DatabaseKind::Postgres => String::new(),
+            other => format!("database = \"{}\"\n", other.name()),
+        };
         format!(
             "name = \"zoo\"\ndescription = \"A system of the zoo.\"\nseed = 42\n\n[workload]\n{}\n\n\
-             [strategy.zoo]\n{}\n{broker}\n{}\n",
+             [strategy.zoo]\n{}\n{broker}{database}\n{}\n",
             self.load, self.strategy, more
         )
     }
@@ -116,8 +123,8 @@ impl Case {
             not_done("there is no Redis: stack/install.sh redis");
             return;
         }
-        if !stacks::can_have(self.broker) {
-            let (title, name) = (self.broker.title(), self.broker.name());
+        if let Some(server) = stacks::lacks(self.broker, self.database) {
+            let (title, name) = (server.title(), server.name());
             not_done(&format!("there is no {title}: stack/install.sh {name}"));
             return;
         }

@@ -21,6 +21,7 @@ const DEFECTS: &[&[Case]] = &[
     crate::referee::CASES,
     crate::settle::CASES,
     crate::brokers::CASES,
+    crate::databases::CASES,
     crate::odd::CASES,
 ];
 

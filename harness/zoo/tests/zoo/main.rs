@@ -16,6 +16,7 @@ mod clean;
 mod clocks;
 mod consumers;
 mod content;
+mod databases;
 mod defects;
 mod disk;
 mod docs;

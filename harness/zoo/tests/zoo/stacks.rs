@@ -10,7 +10,7 @@ use harness::stack::warm_up::{BRIEF, warm_up};
 use harness::stack::{
     Jit, Provider, ServerSettings, Stack, StackInfo, cache_is_installed, is_installed,
 };
-use relays::config::BrokerKind;
+use relays::config::{BrokerKind, DatabaseKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -53,22 +53,22 @@ pub fn has_cache() -> bool {
     cache_is_installed(&programs())
 }
 
-/// Whether the stacks that runs share have this broker: those know Kafka alone.
-pub fn has(broker: BrokerKind) -> bool {
-    match broker {
-        BrokerKind::Kafka => true,
-        BrokerKind::RabbitMq | BrokerKind::Nats => false,
-    }
+/// Whether the stacks that runs share have both: those know Kafka and PostgreSQL alone.
+pub fn has(broker: BrokerKind, database: DatabaseKind) -> bool {
+    broker == BrokerKind::Kafka && database == DatabaseKind::Postgres
 }
 
-/// Whether there can be a stack with this broker.
-pub fn can_have(broker: BrokerKind) -> bool {
-    let server = match broker {
+/// Returns which of both cannot be in any stack here.
+pub fn lacks(broker: BrokerKind, database: DatabaseKind) -> Option<Server> {
+    let broker = match broker {
         BrokerKind::Kafka => Server::KAFKA,
         BrokerKind::RabbitMq => Server::RABBITMQ,
         BrokerKind::Nats => Server::NATS,
     };
-    is_installed(server, &programs())
+    let servers = [broker, Server::Database(database)];
+    servers
+        .into_iter()
+        .find(|server| !is_installed(*server, &programs()))
 }
 
 async fn start(lane: usize) -> Shared {

@@ -35,6 +35,14 @@ impl Entry {
         sum.checked_rem(partitions).unwrap_or(0)
     }
 
+    /// Returns the attempt that made it, as its text has it.
+    pub fn attempt(&self) -> Result<String, String> {
+        let event: serde_json::Value =
+            serde_json::from_str(&self.payload).map_err(|e| e.to_string())?;
+        let attempt = event["attempt"].as_str();
+        Ok(attempt.ok_or("an event without an attempt")?.to_owned())
+    }
+
     /// Returns order and version as `ORDER/VERSION`, for a confession.
     pub fn name(&self) -> String {
         format!("{}/{}", self.key, self.version)

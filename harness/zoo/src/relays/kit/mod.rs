@@ -1,8 +1,10 @@
 //! What the broken relays are made of: the honest relay with its events altered on the way
-//! ([`altered`], [`sifted`]), or a naive one of rows ([`outbox`]) and a producer ([`broker`], [`rabbit`]).
+//! ([`altered`], [`sifted`]), or a naive one of rows ([`outbox`],
+//! [`binlog`]) and a producer ([`broker`], [`rabbit`]).
 
 pub mod aftermath;
 pub mod altered;
+pub mod binlog;
 pub mod broker;
 mod entry;
 mod ledger;

@@ -8,6 +8,7 @@ mod hands_over;
 mod headers;
 mod lives;
 mod plain;
+mod remembers;
 mod replays;
 mod reserialises;
 mod restarts;
@@ -30,6 +31,7 @@ pub fn find(oddity: &str) -> Option<RelayMain> {
         "snappy" => compresses::snappy,
         "reserialises" => reserialises::run,
         "restarts" => restarts::run,
+        "remembers-by-itself" => remembers::run,
         "heeds-returns" => unbound::heeds_returns,
         _ => return None,
     };

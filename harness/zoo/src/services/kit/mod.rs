@@ -26,13 +26,20 @@ pub struct Change {
 impl Change {
     /// Returns the JSON text of the event that announces it as this version.
     pub fn event(&self, run: &str, version: u32) -> String {
-        format!(
-            r#"{{"run":"{run}","order_id":"{}","version":{version},"attempt":"{}","type":"{}","content":{}}}"#,
-            self.order,
+        let [before, behind] = self.event_around_version(run);
+        format!("{before}{version}{behind}")
+    }
+
+    /// Returns that text before its version, and behind it.
+    pub fn event_around_version(&self, run: &str) -> [String; 2] {
+        let before = format!(r#"{{"run":"{run}","order_id":"{}","version":"#, self.order);
+        let behind = format!(
+            r#","attempt":"{}","type":"{}","content":{}}}"#,
             self.request.attempt,
             self.kind.event_type(),
             serde_json::Value::from(self.request.content.as_str())
-        )
+        );
+        [before, behind]
     }
 
     /// Returns order and version, as `ORDER/VERSION`, for a confession.
