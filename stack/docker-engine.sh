@@ -79,7 +79,7 @@ build_compose() {
         "$go" get "$module/cmd@v$COMPOSE_VERSION"
         "$go" build -trimpath -buildvcs=false -o docker-compose \
             -ldflags "-s -w -X $module/internal.Version=v$COMPOSE_VERSION" "$module/cmd"
-    ) </dev/null >&2 || die "Go could not build Docker Compose; what it said is above"
+    ) </dev/null >"$work/said" 2>&1 || die "Go could not build Docker Compose: $(tail -n 5 "$work/said")"
     command install -D -m 755 "$work/docker-compose" /usr/local/lib/docker/cli-plugins/docker-compose
     rm -rf "$work"
 }
@@ -100,7 +100,8 @@ stop() {
     local pid waited=0
     pid=$(cat "$pid_file" 2>/dev/null) || die "it has started none ($pid_file is not there)"
     kill "$pid"
-    while kill -0 "$pid" 2>/dev/null; do
+    # It removes the file last; its own entry may stay until somebody asks how it ended.
+    while [ -e "$pid_file" ] && kill -0 "$pid" 2>/dev/null; do
         [ $((waited += 1)) -le "$STOPS_WITHIN_S" ] || die "dockerd ($pid) has not ended within $STOPS_WITHIN_S s"
         sleep 1
     done

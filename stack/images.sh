@@ -48,10 +48,13 @@ make_base() {
 trust() {
     mkdir "$work/trust"
     cp "$OWN_CERTIFICATES"/*.crt "$work/trust/"
-    # shellcheck disable=SC2016 # it is Docker's to expand
-    printf '%s\n' 'ARG BASE' 'FROM ${BASE}' "COPY *.crt $OWN_CERTIFICATES/" \
-        'RUN apt-get update -qq && apt-get install --yes -qq --no-install-recommends ca-certificates && \' \
-        'update-ca-certificates && rm -rf /var/lib/apt/lists/*' >"$work/trust/Dockerfile"
+    cat >"$work/trust/Dockerfile" <<DOCKERFILE
+ARG BASE
+FROM \${BASE}
+COPY *.crt $OWN_CERTIFICATES/
+RUN apt-get update -qq && apt-get install --yes -qq --no-install-recommends ca-certificates && \\
+    update-ca-certificates && rm -rf /var/lib/apt/lists/*
+DOCKERFILE
     docker build --quiet --build-arg BASE="$base" --tag "$OWN_BASE-trusting" "$work/trust" >&2
     base=$OWN_BASE-trusting
 }
@@ -60,8 +63,12 @@ make_rust() {
     local toolchain
     say "$RUST cannot be pulled; making an image of the toolchain that is here"
     toolchain=$(rustc --print sysroot) || die "there is no Rust here either: stack/install.sh brings it"
-    # shellcheck disable=SC2016 # it is Docker's to expand
-    printf '%s\n' 'ARG BASE' 'FROM ${BASE}' 'COPY bin /usr/local/bin' 'COPY lib /usr/local/lib' >"$work/rust"
+    cat >"$work/rust" <<'DOCKERFILE'
+ARG BASE
+FROM ${BASE}
+COPY bin /usr/local/bin
+COPY lib /usr/local/lib
+DOCKERFILE
     docker build --quiet --build-arg BASE="$base" --tag "$OWN_RUST" --file "$work/rust" "$toolchain" >&2
 }
 

@@ -64,8 +64,9 @@ async fn engine() -> Option<MutexGuard<'static, ()>> {
         not_done("is run by `make test-docker`");
         return None;
     }
+    let turn = TURN.lock().await;
     match docker_is_usable() {
-        Ok(()) => Some(TURN.lock().await),
+        Ok(()) => Some(turn),
         Err(reason) => {
             not_done(&reason.replace('\n', ": "));
             None
@@ -81,18 +82,20 @@ fn top() -> PathBuf {
 }
 
 fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-        + &String::from_utf8_lossy(&output.stdout)
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
 }
 
-/// The names of all containers, whatever their state.
+/// The names of all containers of stacks, whatever their state.
 fn containers() -> BTreeSet<String> {
     let mut docker = Command::new("docker");
     let listed = docker.args(["ps", "--all", "--format", "{{.Names}}"]);
     let listed = listed.output().unwrap();
     assert!(listed.status.success(), "{}", said(&listed));
     let names = String::from_utf8(listed.stdout).unwrap();
-    names.lines().map(str::to_owned).collect()
+    let of_stacks = names
+        .lines()
+        .filter(|name| name.starts_with("outbox-harness-"));
+    of_stacks.map(str::to_owned).collect()
 }
 
 /// A stack of containers below `folder`.
@@ -212,7 +215,7 @@ async fn given_a_stack_of_containers_when_servers_are_killed_and_paused_then_it_
 
 #[tokio::test]
 async fn given_faults_on_servers_in_containers_when_run_then_each_bites_and_an_outbox_loses_nothing()
-{
+ {
     let Some(_turn) = engine().await else { return };
     let (folder, before) = (tempfile::tempdir().unwrap(), containers());
 
@@ -248,14 +251,7 @@ async fn given_a_harness_that_is_killed_when_its_containers_run_then_they_are_go
             .spawn()
             .unwrap();
         let since = Instant::now();
-        // What asks for the versions is there for a moment only
-        let of_compose = || {
-            let new = containers();
-            let new = new.difference(&before);
-            new.filter(|name| name.starts_with("outbox-harness-"))
-                .count()
-        };
-        while of_compose() < made {
+        while containers().difference(&before).count() < made {
             assert!(since.elapsed() < PATIENCE, "no container was made");
         }
 
@@ -292,7 +288,12 @@ async fn given_docker_compose_up_when_run_on_as_the_file_says_then_its_verdict_c
     let (output, record) = run(
         folder.path(),
         &scenario,
-        &["--stack", "external", "--external", external.to_str().unwrap()],
+        &[
+            "--stack",
+            "external",
+            "--external",
+            external.to_str().unwrap(),
+        ],
     );
 
     let down = compose(&["down", "--volumes", "--timeout", "0"]);

@@ -1,8 +1,8 @@
 //! A child that is a container: its own process is the engine's client, attached to the container, which ends when that
 //! does. What is done to such a child the engine does, to the container: nobody else may signal what is in it.
 
-use super::tree::{self, ProcessId};
 use super::environment;
+use super::tree::{self, ProcessId};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;

@@ -629,7 +629,10 @@ mod tests {
             }
         }
         let links = layout.kafka.links;
-        assert!(links.iter().all(|(listener, _)| *listener != 0), "{links:?}");
+        assert!(
+            links.iter().all(|(listener, _)| *listener != 0),
+            "{links:?}"
+        );
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::postgres_server::PostgresServer;
 use super::slot_limit;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{
-    Jit, MariaDbInfo, Route, ServerInfo, ServerSettings, StackError, StackInfo, autovacuum, environment,
-    kafka_server, mariadb_server, ports, postgres_server, standby,
+    Jit, MariaDbInfo, Route, ServerInfo, ServerSettings, StackError, StackInfo, autovacuum,
+    environment, kafka_server, mariadb_server, ports, postgres_server, standby,
 };
 use crate::process::reaper::Reaper;
 use crate::process::{Child, Stop, tree};
