@@ -8,6 +8,9 @@
 # make test-moments     kill -9 of the harness at twenty moments of a run: nothing is left
 # make test-relays      the relays of relays/external, those whose toolchain is there
 # make test-postgres-matrix   a short run on every version of PostgreSQL that is supported
+# make test-docker      the stack in containers, where an engine answers and `make images` built the image
+# make docker-engine    installs and starts a Docker engine where none answers (as root, on Debian or Ubuntu)
+# make images           the servers as an image, and the program with them as another one: docs/docker.md
 # make test-all         all of these and the claims, goes on after what fails, and ends with what could not be done here
 
 SHELL := /bin/bash
@@ -20,7 +23,7 @@ SERVERS := redis rabbitmq nats mariadb
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 4 * n : 1)))
 
-.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix test-all lint clean install servers servers-if-wanted
+.PHONY: run demo claims test test-scenarios test-moments test-relays test-postgres-matrix test-docker test-all docker-engine images lint clean install servers servers-if-wanted
 
 install:
 	@stack/install.sh
@@ -67,6 +70,15 @@ test-relays: install
 
 test-postgres-matrix: install
 	stack/postgres-matrix.sh
+
+test-docker: install
+	OUTBOX_HARNESS_DOCKER=1 cargo test --workspace --locked --test stack -- docker::
+
+docker-engine:
+	@stack/docker-engine.sh
+
+images:
+	@stack/images.sh
 
 test-all:
 	@.ci/all

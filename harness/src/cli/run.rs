@@ -6,18 +6,16 @@ use super::session::Session;
 use super::{browser, github, memory, places, results, selection, tally, terminal, watch};
 use crate::process::environment;
 use crate::process::reaper::Reaper;
-use crate::run::{Finished, Options, Reporter, RunError, StackChoice, run as run_scenario, unrun};
+use crate::run::{
+    Finished, Options, Reporter, RunError, StackChoice, run as run_scenario, server_settings, unrun,
+};
 use crate::scenario::{LoadedScenario, Scenario, Target, Victim, load};
+use crate::stack::{docker_can_be, docker_is_usable, local_is_installed};
 use crate::workload::read_connections;
 use reports::record::{Record, Verdict};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch::Receiver;
-
-const DOCKER: &str = "\
-outbox-harness does not start containers itself. Start the stack of docker-compose.yml and use it:
-  docker compose up -d --wait
-  outbox-harness run --stack external --external external.toml SCENARIO...";
 
 const NO_SESSION: &str = "outbox-harness could not begin (see its messages)";
 const UNTIL_FAIL: &str = "not run: a scenario before it was not a pass (--until-fail)";
@@ -244,6 +242,9 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Vec<LoadedScenario>, Vec<String>
         wrong.extend(loaded.iter().filter_map(|l| server_fault(l, others)));
         wrong.extend(loaded.iter().filter_map(|l| server_setting(l, others)));
     }
+    if args.stack == StackName::Docker {
+        wrong.extend(loaded.iter().filter_map(containers_lack));
+    }
     if args.stack == StackName::External && !args.external.is_file() {
         wrong.push(no_such_stack(&args.external));
     }
@@ -310,7 +311,7 @@ impl Others {
     /// Those of such a stack; `None` where the run starts its own.
     fn of(stack: StackName) -> Option<Self> {
         match stack {
-            StackName::Local | StackName::Docker => None,
+            StackName::Local | StackName::Docker | StackName::Auto => None,
             StackName::External => Some(Self {
                 option: "--stack external",
                 whose: "the server is not a process of this program",
@@ -374,6 +375,13 @@ fn server_setting(loaded: &LoadedScenario, others: Others) -> Option<String> {
     Some(error.to_string())
 }
 
+/// The scenarios that need what the containers are not.
+fn containers_lack(loaded: &LoadedScenario) -> Option<String> {
+    let lacking = docker_can_be(&server_settings(&loaded.scenario)).err()?;
+    let file = loaded.path.display();
+    Some(format!("{file}: impossible with --stack docker: {lacking}"))
+}
+
 pub(super) fn options(args: &RunArgs) -> Result<Options, String> {
     Ok(Options {
         strategy: args.strategy.clone(),
@@ -392,11 +400,10 @@ pub(super) fn options(args: &RunArgs) -> Result<Options, String> {
 /// Whether the stack that was named can be used at all.
 pub(super) fn stack_is_named(stack: StackName, external: &Path) -> Result<(), (Outcome, String)> {
     match stack {
-        StackName::Docker => Err((Outcome::Failed, DOCKER.to_owned())),
         StackName::External if !external.is_file() => {
             Err((Outcome::Usage, no_such_stack(external)))
         }
-        StackName::External | StackName::Local | StackName::Kept => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -420,7 +427,21 @@ pub(super) struct NamedStack<'a> {
 pub(super) fn stack_choice(named: NamedStack<'_>) -> Result<StackChoice, String> {
     let programs = named.programs.map(Path::to_owned);
     match named.name {
-        StackName::Docker => Err(DOCKER.to_owned()),
+        StackName::Docker => docker_is_usable().map(|()| StackChoice::Docker {
+            programs: programs.or_else(|| places::find_here(".stack").ok()),
+        }),
+        StackName::Auto => {
+            let local = places::programs(named.programs).and_then(|programs| {
+                local_is_installed(&programs)?;
+                Ok(StackChoice::Local { programs })
+            });
+            local.or_else(|lacking| match docker_is_usable() {
+                Ok(()) => Ok(StackChoice::Docker { programs }),
+                Err(neither) => Err(format!(
+                    "--stack auto: neither can be had.\nlocal: {lacking}\ndocker: {neither}"
+                )),
+            })
+        }
         StackName::External => Ok(StackChoice::External {
             file: named.external.to_owned(),
             programs: programs.or_else(|| places::find_here(".stack").ok()),

@@ -134,7 +134,9 @@ impl Keeping<'_> {
             env!("CARGO_PKG_VERSION").to_owned(),
             self.programs.to_owned(),
         );
-        if let Stack::Local(local) = stack {
+        if let Stack::Own(own) = stack
+            && let Some(local) = own.as_local()
+        {
             local.describe(&mut state);
         }
         let file = self.folder.stack_file();

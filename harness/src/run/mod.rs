@@ -150,6 +150,11 @@ pub enum StackChoice {
         /// This is the folder `.stack` of the checkout.
         programs: PathBuf,
     },
+    /// The stack consists of containers, of the image that `make images` builds.
+    Docker {
+        /// This is `.stack` of the checkout, if there is one.
+        programs: Option<PathBuf>,
+    },
     /// The stack is described by this file.
     External {
         /// This is the path of the stack file, such as `external.toml`.
@@ -165,19 +170,27 @@ pub enum StackChoice {
 }
 
 impl StackChoice {
-    /// Returns `local`, `external` or `kept`, as events and records call the provider.
+    /// Returns `local`, `docker`, `external` or `kept`, as events and records call the provider.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Local { .. } => "local",
+            Self::Docker { .. } => "docker",
             Self::External { .. } => "external",
             Self::Kept { .. } => "kept",
         }
     }
 
-    /// Returns the provider for one run folder; `jit` and `settings` are those of a local one.
+    /// Returns the provider for one run folder; `jit` and `settings` are those of servers that it starts.
     pub fn provider(&self, run_folder: &Path, jit: Jit, settings: ServerSettings) -> Provider {
         match self {
             Self::Local { programs } => Provider::Local {
+                data: run_folder.join("stack"),
+                logs: run_folder.join("logs"),
+                programs: programs.clone(),
+                jit,
+                settings,
+            },
+            Self::Docker { programs } => Provider::Docker {
                 data: run_folder.join("stack"),
                 logs: run_folder.join("logs"),
                 programs: programs.clone(),

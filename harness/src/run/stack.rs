@@ -82,8 +82,8 @@ async fn warm(scenario_run: &ScenarioRun<'_>, show: bool) -> Result<(), RunError
     // Figures for show are compared with nothing.
     let compared = scenario_run.chosen().len() > 1 && !show;
     match scenario_run.stack {
-        Stack::Local(_) if compared => rehearsal::rehearse(scenario_run, Rehearsal::Brief).await,
-        Stack::Local(_) => {
+        Stack::Own(_) if compared => rehearsal::rehearse(scenario_run, Rehearsal::Brief).await,
+        Stack::Own(_) => {
             let mut interrupted = scenario_run.interrupted.clone();
             tokio::select! {
                 warm = warm_up(scenario_run.stack, crate::stack::warm_up::BRIEF) => warm,

@@ -125,9 +125,9 @@ async fn stack_failed(context: &Context<'_>) -> Option<RunError> {
 
 fn leave<T>(context: &Context<'_>, done: &Result<T, RunError>) -> Leave {
     match (context.stack, done) {
-        (Stack::Local(_), Err(RunError::Stack(_))) => Leave::ToTheStack,
+        (Stack::Own(_), Err(RunError::Stack(_))) => Leave::ToTheStack,
         // It is stopped next.
-        (Stack::Local(_), _) if *context.interrupted.borrow() && !context.stack_stays => {
+        (Stack::Own(_), _) if *context.interrupted.borrow() && !context.stack_stays => {
             Leave::ToTheStack
         }
         _ if context.keep => Leave::SchemaAndTopic,

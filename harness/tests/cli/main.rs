@@ -64,6 +64,8 @@ impl Place {
             .current_dir(self.folder.path())
             // These tests may be a step of a job themselves.
             .env_remove("GITHUB_ACTIONS")
+            // Whatever engine there is, none answers here.
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
             .stdin(Stdio::null());
         command
     }
@@ -291,13 +293,13 @@ fn options_that_cannot_work_are_refused_before_anything_starts() {
     place.refused(
         4,
         &["run", "good.toml", "--stack", "docker"],
-        &["docker compose up -d --wait", "--stack external"],
+        &["make docker-engine"],
     );
 }
 
 #[test]
 fn given_a_stack_that_cannot_be_used_when_run_then_every_strategy_is_an_error_in_junit() {
-    // Given two files with one scenario name, and a stack that this program does not start
+    // Given two files with one scenario name, and no engine for the stack
     let place = Place::new().with("a.toml", GOOD).with("b.toml", GOOD);
     let files = ["run", "a.toml", "b.toml", "--stack", "docker"];
     let written = ["--junit", "j.xml", "--json", "j.json"];
@@ -308,7 +310,7 @@ fn given_a_stack_that_cannot_be_used_when_run_then_every_strategy_is_an_error_in
     let read = |name: &str| std::fs::read_to_string(place.folder.path().join(name)).unwrap();
     let junit = read("j.xml");
     assert_eq!(junit.matches("<error").count(), 4, "{junit}");
-    assert!(junit.contains("docker compose up -d --wait"), "{junit}");
+    assert!(junit.contains("make docker-engine"), "{junit}");
     let mut classes: Vec<&str> = junit
         .split("classname=\"")
         .skip(1)

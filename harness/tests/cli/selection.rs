@@ -64,7 +64,7 @@ fn given_shards_then_each_scenario_is_in_one_and_they_take_about_as_long() {
 
 #[test]
 fn given_a_step_of_a_job_on_github_then_what_is_red_is_annotated_and_summarised() {
-    // Given a repository whose scenario cannot be run, since its stack is not started by this program
+    // Given a repository whose scenario cannot be run, since no engine answers for its stack
     let place = Place::new().with("a.toml", GOOD);
     let summary = place.folder.path().join("summary.md");
     std::fs::write(&summary, "before\n").unwrap();
@@ -86,5 +86,5 @@ fn given_a_step_of_a_job_on_github_then_what_is_red_is_annotated_and_summarised(
     }
     let summary = std::fs::read_to_string(&summary).unwrap();
     assert!(summary.starts_with("before\n"), "{summary}");
-    assert!(summary.contains("docker compose up"), "{summary}");
+    assert!(summary.contains("make docker-engine"), "{summary}");
 }

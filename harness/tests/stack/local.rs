@@ -20,7 +20,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-async fn connect(target: &PostgresTarget) -> PgConnection {
+pub async fn connect(target: &PostgresTarget) -> PgConnection {
     let options = PgConnectOptions::new_without_pgpass()
         .host(&target.host)
         .port(target.port)

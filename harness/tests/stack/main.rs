@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod consumer;
+mod docker;
 mod external;
 mod fence;
 #[path = "../shared/installed.rs"]

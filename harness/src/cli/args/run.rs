@@ -34,12 +34,14 @@ const MOST_ROUNDS: i64 = 1000;
 pub enum StackName {
     /// Started for each scenario as child processes on free ports, and stopped after it
     Local,
-    /// The containers of docker-compose.yml, which you start: use `external`
+    /// The containers of docker-compose.yml, started for each scenario on free ports, and stopped after it
     Docker,
     /// A running one, described by a file (see --external)
     External,
     /// The one that `outbox-harness stack up` started
     Kept,
+    /// `local` where its programs are installed, else `docker`
+    Auto,
 }
 
 /// `run`.

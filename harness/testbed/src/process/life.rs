@@ -20,6 +20,10 @@ const SIGNALS_MAX: usize = 100_000;
 const REASON_CHARS_MAX: usize = 300;
 /// The newest so many events of a child are kept.
 const EVENTS_MAX: usize = 100_000;
+/// An exit code from here on stands for a signal, where a shell or an engine tells of somebody else's end.
+const SIGNALLED: i32 = 128;
+/// No signal has a higher number.
+const SIGNAL_MOST: i32 = 64;
 /// How long what a process said last may take into its log; somebody it started may hold its
 /// output open, and will not be waited for.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
@@ -29,6 +33,15 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
 pub(super) struct Exit(ExitStatus);
 
 impl Exit {
+    /// Of a container the engine's client says it: a signal's number on top of 128, as a shell does.
+    fn of(status: ExitStatus, of_container: bool) -> Self {
+        let signal = status.code().map(|code| code - SIGNALLED);
+        match signal {
+            Some(signal @ 1..=SIGNAL_MOST) if of_container => Self(ExitStatus::from_raw(signal)),
+            _ => Self(status),
+        }
+    }
+
     /// Returns the exit code; `None` where a signal ended the process.
     pub(super) fn exit_code(self) -> Option<i32> {
         self.0.code()
@@ -238,13 +251,12 @@ impl Lives {
         });
     }
 
-    /// Waits for the process's end in a thread, so that no runtime has to live as long as it.
+    /// Waits for the end of the process (which stands for a container, or does not) in a thread, so that no runtime has to live as long as it.
     /// `course` says at that moment whose business the end is; `said` is closed when all that the
     /// process said is in its log.
     pub(super) fn watch(
         lives: &Arc<Self>,
-        mut process: std::process::Child,
-        id: ProcessId,
+        (mut process, id, of_container): (std::process::Child, ProcessId, bool),
         course: Arc<Course>,
         said: Receiver<()>,
     ) -> Result<watch::Receiver<Option<Exit>>, String> {
@@ -255,7 +267,7 @@ impl Lives {
             .stack_size(128 * 1024)
             .spawn(move || {
                 let status = process.wait().unwrap_or(ExitStatus::from_raw(0));
-                let exit = Exit(status);
+                let exit = Exit::of(status, of_container);
                 let monotonic_ns = monotonic_ns();
                 let own = course.ends();
                 spawn::forget(id);

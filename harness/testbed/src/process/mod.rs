@@ -1,6 +1,7 @@
 //! Child processes: started, watched, killed with everything below them, never left behind.
 
 pub mod comeback;
+pub mod container;
 pub mod environment;
 mod life;
 pub mod log;

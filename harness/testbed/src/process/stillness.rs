@@ -3,12 +3,15 @@
 use super::stat::{Stat, is_dead};
 use std::fs;
 
+/// Where the kernel shows control groups.
+const GROUPS: &str = "/sys/fs/cgroup";
+
 /// What the threads of some processes were doing at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Threads {
     /// How many there are.
     pub total: u32,
-    /// How many are stopped (`T`, or `t` under a tracer), or wait in vfork for a child that is: a
+    /// How many are stopped (`T`, or `t` under a tracer), or frozen with their control group, as a paused container is, or wait in vfork for a child that is: a
     /// process in vfork cannot be stopped before its child goes on, but waits all the same.
     pub stopped: u32,
     /// CPU ticks all of them have used, system and user.
@@ -48,6 +51,9 @@ impl Census {
             census.threads.cpu_ticks += cpu_ticks;
             census.waiting += u32::from(state == b'D');
         }
+        if census.threads.stopped < census.threads.total && is_frozen(pid) {
+            census.threads.stopped = census.threads.total;
+        }
         census
     }
 
@@ -70,6 +76,25 @@ impl Census {
         let threads = self.with_children(children);
         threads.stopped == threads.total
     }
+}
+
+/// Whether the kernel holds the process's whole control group still: by its state no thread of it tells.
+fn is_frozen(pid: i32) -> bool {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    groups.lines().any(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next(), fields.next());
+        let (file, frozen) = match (controllers, path) {
+            // Of version 2 there is one group; of version 1, one that freezes.
+            (Some(""), Some(path)) => (format!("{GROUPS}{path}/cgroup.events"), "frozen 1"),
+            (Some("freezer"), Some(path)) => {
+                (format!("{GROUPS}/freezer{path}/freezer.state"), "FROZEN")
+            }
+            _ => return false,
+        };
+        let said = fs::read_to_string(file).unwrap_or_default();
+        said.lines().any(|line| line == frozen)
+    })
 }
 
 /// Reads all threads of these processes.

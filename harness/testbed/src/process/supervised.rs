@@ -1,5 +1,6 @@
 //! One child process, with everything below it.
 
+use super::container::Container;
 use super::life::{Course, Exit, FailedStarts, Lives, OwnEnd};
 use super::output::{self, Listening};
 use super::reaper::Reaper;
@@ -93,6 +94,8 @@ pub struct Child {
 
 struct Inner {
     spec: ChildSpec,
+    /// What it stands for, where that is a container.
+    container: Option<Container>,
     /// In the environment of all that is started below it: `NAME=VALUE`.
     mark: String,
     reaper: Arc<Reaper>,
@@ -129,6 +132,8 @@ impl StartFailed {
 #[derive(Clone)]
 struct Current {
     id: ProcessId,
+    /// The first process of its container, once that is up and if this machine sees it.
+    within: Option<ProcessId>,
     /// Program and folder once it was up: how its orphans are told from those of others.
     image: Option<Image>,
     exit: tokio::sync::watch::Receiver<Option<Exit>>,
@@ -144,9 +149,27 @@ struct Current {
 impl Child {
     /// Spawns into the reaper's group and waits until ready.
     pub async fn start(spec: ChildSpec, reaper: &Arc<Reaper>) -> Result<Self, ChildError> {
+        Self::start_as(spec, None, reaper).await
+    }
+
+    /// Does the same with a container: the program of the specification is to be the engine's client, attached to it.
+    pub async fn start_container(
+        spec: ChildSpec,
+        container: Container,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, ChildError> {
+        Self::start_as(spec, Some(container), reaper).await
+    }
+
+    async fn start_as(
+        spec: ChildSpec,
+        container: Option<Container>,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, ChildError> {
         let child = Self {
             inner: Arc::new(Inner {
                 spec,
+                container,
                 mark: format!("{MARK}={}", uuid::Uuid::new_v4()),
                 reaper: Arc::clone(reaper),
                 lives: Arc::default(),
@@ -178,12 +201,17 @@ impl Child {
         u32::try_from(id.pid).ok()
     }
 
-    /// Returns the pids of the living tree, root first; there are none where the root is dead.
+    /// Returns the pids of the living tree, root first; there are none where the root is dead. Of a container it is
+    /// what is in it.
     pub fn tree(&self) -> Vec<u32> {
         let Some(current) = self.living() else {
             return Vec::new();
         };
-        let below = Snapshot::take().below(&[current.id]);
+        let root = match &self.inner.container {
+            Some(_) => current.within,
+            None => Some(current.id),
+        };
+        let below = Snapshot::take().below(root.as_slice());
         let pids = below.iter().filter_map(|p| u32::try_from(p.id.pid).ok());
         pids.collect()
     }
@@ -252,16 +280,25 @@ impl Child {
             return Err(self.error("pause", "it is dead"));
         };
         let root = current.id;
-        let stopped = blocking(move || tree::stop(|s| s.below(&[root]), TREE_WITHIN)).await;
+        let stopped = match self.inner.container.clone() {
+            Some(container) => blocking(move || container.pause()).await,
+            None => {
+                let stop = move || tree::stop(|s| s.below(&[root]), TREE_WITHIN);
+                match blocking(stop).await {
+                    Ok(found) if found.contains(&root) => Ok(()),
+                    Ok(_) => return Err(self.error("pause", "it died meanwhile")),
+                    Err(reason) => Err(reason.to_string()),
+                }
+            }
+        };
         match stopped {
-            Ok(found) if found.contains(&root) => {
+            Ok(()) => {
                 self.inner.lives.record(root.pid, Life::Paused, 0);
                 Ok(())
             }
-            Ok(_) => Err(self.error("pause", "it died meanwhile")),
             Err(reason) => {
-                self.wake(root);
-                Err(self.error("pause", &reason.to_string()))
+                let _ = self.wake(root).await;
+                Err(self.error("pause", &reason))
             }
         }
     }
@@ -272,7 +309,8 @@ impl Child {
         let Some(current) = self.living() else {
             return Err(self.error("resume", "it is dead"));
         };
-        self.wake(current.id);
+        let woken = self.wake(current.id).await;
+        woken.map_err(|reason| self.error("resume", &reason))?;
         self.inner.lives.record(current.id.pid, Life::Resumed, 0);
         Ok(())
     }
@@ -316,9 +354,17 @@ impl Child {
             .lives
             .record(current.id.pid, Life::Terminating, 0);
         current.course.order();
-        tree::send(current.id, signal);
-        // A stopped process would not see it.
-        self.wake(current.id);
+        match self.inner.container.clone() {
+            Some(container) => {
+                let sent = blocking(move || container.send(signal)).await;
+                sent.map_err(|reason| self.error("terminate", &reason))?;
+            }
+            None => {
+                tree::send(current.id, signal);
+                // A stopped process would not see it.
+                wake_tree(current.id);
+            }
+        }
         let went = timeout(within, current.exit.wait_for(Option::is_some))
             .await
             .is_ok();
@@ -439,8 +485,13 @@ impl Child {
             Ok(()) => {
                 self.inner.returns.store(false, Ordering::Relaxed);
                 self.inner.lives.record(pid, Life::Ready, 0);
+                let within = match self.inner.container.clone() {
+                    Some(container) => blocking(move || container.root()).await,
+                    None => None,
+                };
                 if let Some(current) = lock(&self.inner.current).as_mut() {
                     current.image = Image::of(pid);
+                    current.within = within;
                 }
                 Ok(())
             }
@@ -502,6 +553,12 @@ impl Child {
             return Ok(());
         };
         current.course.order();
+        if let Some(container) = self.inner.container.clone() {
+            let killed = blocking(move || container.send(Signal::SIGKILL)).await;
+            killed.map_err(|reason| self.error(doing, &reason))?;
+            // The client tells how the container ended.
+            let _ = timeout(TREE_WITHIN, current.exit.wait_for(Option::is_some)).await;
+        }
         let (root, image) = (current.id, current.image.clone());
         let own = Some(root);
         let mark = self.inner.mark.clone();
@@ -522,9 +579,13 @@ impl Child {
         }
     }
 
-    fn wake(&self, root: ProcessId) {
-        for process in Snapshot::take().below(&[root]).iter().rev() {
-            tree::send(process.id, Signal::SIGCONT);
+    async fn wake(&self, root: ProcessId) -> Result<(), String> {
+        match self.inner.container.clone() {
+            Some(container) => blocking(move || container.wake()).await,
+            None => {
+                wake_tree(root);
+                Ok(())
+            }
         }
     }
 
@@ -595,9 +656,12 @@ impl Inner {
                 None => channel().1,
             },
         };
-        let exit = Lives::watch(&self.lives, process, id, Arc::clone(&course), said)?;
+        let of_container = self.container.is_some();
+        let watched = (process, id, of_container);
+        let exit = Lives::watch(&self.lives, watched, Arc::clone(&course), said)?;
         let current = Current {
             id,
+            within: None,
             image: None,
             exit,
             ready,
@@ -643,6 +707,11 @@ impl Drop for Inner {
         if current.let_go {
             return;
         }
+        if let Some(container) = &self.container
+            && let Err(reason) = container.send(Signal::SIGKILL)
+        {
+            tracing::error!(child = self.spec.name, %reason, "left to the reaper");
+        }
         let image = current.image.as_ref();
         let killed = tree::kill(
             |s| remains(s, current.id, image, &self.mark),
@@ -686,9 +755,14 @@ fn remains(
     snapshot.below(&roots)
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, tree::TreeError> + Send + 'static,
-) -> Result<T, tree::TreeError> {
+/// Sends SIGCONT to the whole tree, children before their parents.
+fn wake_tree(root: ProcessId) {
+    for process in Snapshot::take().below(&[root]).iter().rev() {
+        tree::send(process.id, Signal::SIGCONT);
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),

@@ -58,7 +58,7 @@ pub(super) struct KafkaPorts {
 
 impl KafkaPorts {
     /// Each client listener's name, its port, and the one that it must advertise.
-    fn listeners(&self) -> impl Iterator<Item = (&'static str, u16, u16)> {
+    pub(super) fn listeners(&self) -> impl Iterator<Item = (&'static str, u16, u16)> {
         let direct = ("DIRECT", self.direct, self.direct);
         let of_links = LISTENERS.into_iter().zip(self.links);
         let of_links = of_links.map(|(name, (port, advertised))| (name, port, advertised));
@@ -223,7 +223,7 @@ impl KafkaServer {
 }
 
 /// Whether each listener knows this cluster and advertises what it is to advertise: itself, among others that are there.
-async fn all_listeners_answer(ports: KafkaPorts, cluster: &str) -> bool {
+pub(super) async fn all_listeners_answer(ports: KafkaPorts, cluster: &str) -> bool {
     let address = |port: u16| format!("127.0.0.1:{port}");
     for (_, port, advertised) in ports.listeners() {
         match kafka_client::describe(&address(port), Topics::None).await {
@@ -383,6 +383,31 @@ mod tests {
             assert!(of_three.lines().any(|l| l == line), "{line}\n{of_three}");
         }
         assert_eq!(third.process(), "kafka-server-3");
+    }
+
+    #[test]
+    fn given_the_image_then_its_kafka_has_every_setting_of_a_local_one() {
+        let script = include_str!("../../../../stack/serve.sh");
+        let own = properties(&Member::alone(21_001), ports(21_000));
+        for line in own.lines() {
+            let (key, value) = line.split_once('=').unwrap_or((line, ""));
+            // Those with ports in them are made of what the image is told.
+            let expected = match value.contains("21001") || value.contains("DIRECT:") {
+                true => format!("{key}="),
+                false => line.to_owned(),
+            };
+            let is_there = script.lines().any(|l| match expected.ends_with('=') {
+                true => l.starts_with(&expected),
+                false => l == expected,
+            });
+            assert!(is_there, "{line}");
+        }
+        let jvm = jvm::arguments(HEAPS[0], Path::new("t"), Path::new("c"));
+        let of_folders = |argument: &&String| argument.ends_with("=t") || argument.ends_with("=c");
+        for argument in jvm.iter().filter(|argument| !of_folders(argument)) {
+            let plain = argument.replace("yyyy-MM-dd'T'HH:mm:ss.SSS", "");
+            assert!(script.contains(&plain), "{argument}");
+        }
     }
 
     #[test]

@@ -6,19 +6,20 @@ use super::kafka_brokers::KafkaBrokers;
 use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::kept::state::{KeptServer, KeptState};
 use super::listening::Tries;
+use super::own::OwnStack;
 use super::ports::Reserved;
-use super::postgres_client;
 use super::postgres_server::PostgresServer;
 use super::slot_limit;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{
-    Jit, MariaDbInfo, Route, ServerInfo, ServerSettings, StackError, StackInfo, environment,
-    kafka_server, mariadb_server, ports, postgres_server, standby,
+    Jit, MariaDbInfo, Route, ServerInfo, ServerSettings, StackError, StackInfo, autovacuum,
+    environment, kafka_server, mariadb_server, ports, postgres_server, standby,
 };
 use crate::process::reaper::Reaper;
-use crate::process::{Child, ChildError, Stop, tree};
+use crate::process::{Child, Stop, tree};
 use crate::scenario::{BrokerNode, Instance, KafkaCluster, Link, Server, Victim};
 use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use nix::sys::signal::Signal;
 use relays::config::{BrokerKind, DatabaseKind};
 use std::collections::BTreeMap;
@@ -190,10 +191,7 @@ impl LocalStack {
 
     /// Has PostgreSQL keep no more log than this for a slot, in bytes; the record says so.
     pub async fn limit_slots(&mut self, bytes: u64) -> Result<(), StackError> {
-        slot_limit::set(&self.postgres.target, bytes).await?;
-        let environment = &mut self.info.environment;
-        environment.insert("max_slot_wal_keep_bytes".into(), bytes.to_string());
-        Ok(())
+        slot_limit::set(&mut self.info, bytes).await
     }
 
     /// Starts a Kafka of several brokers beside the others, with the routes of the links to each.
@@ -279,59 +277,11 @@ impl LocalStack {
 
     /// Has PostgreSQL look for tables to vacuum so often, in seconds; the record says so.
     pub async fn vacuum_every(&mut self, naptime_s: u64) -> Result<(), StackError> {
-        let set = format!("alter system set autovacuum_naptime = '{naptime_s}s'");
-        postgres_client::say(&self.postgres.target, &[&set, "select pg_reload_conf()"])
-            .await
-            .map_err(|reason| StackError {
-                doing: "have PostgreSQL vacuum more often".into(),
-                reason,
-            })?;
-        let environment = &mut self.info.environment;
-        environment.insert("autovacuum_naptime_s".into(), naptime_s.to_string());
-        Ok(())
-    }
-
-    /// Returns what the rest of the harness may know of it: addresses, versions, routes, settings.
-    pub fn info(&self) -> &StackInfo {
-        &self.info
-    }
-
-    /// Returns the install script's folder.
-    pub fn programs(&self) -> &Path {
-        &self.programs
-    }
-
-    /// Returns the process of a server; `None` for a victim that is none, and where there is no such server.
-    pub fn server(&self, victim: Victim) -> Option<&Child> {
-        match victim {
-            Victim::POSTGRES => Some(&self.postgres.child),
-            Victim::KAFKA => self.kafka.as_ref().map(|kafka| &kafka.child),
-            Victim::Server(Server::BrokerNode(node)) => self.brokers.as_ref()?.node(node),
-            Victim::Server(server) => {
-                let found = self.beside.iter().find(|beside| beside.server == server);
-                found.map(|beside| &beside.started.child)
-            }
-            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
-        }
-    }
-
-    /// Returns how that server is told to end.
-    pub fn stop_of_server(victim: Victim) -> Option<Stop> {
-        match victim {
-            Victim::POSTGRES => Some(postgres_server::stop()),
-            Victim::Server(Server::KAFKA | Server::BrokerNode(_)) => Some(kafka_server::stop()),
-            Victim::Server(server) => beside::kind(server).map(|kind| (kind.stop)()),
-            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
-        }
-    }
-
-    /// Returns Toxiproxy's process.
-    pub fn toxiproxy(&self) -> &Child {
-        &self.toxiproxy.child
+        autovacuum::every(&mut self.info, naptime_s).await
     }
 
     /// Returns every process of it, in the order in which they are named where they are kept.
-    fn children(&self) -> impl Iterator<Item = &Child> {
+    fn processes(&self) -> impl Iterator<Item = &Child> {
         let kafka = self.kafka.iter().map(|kafka| &kafka.child);
         let brokers = self.brokers.iter().flat_map(KafkaBrokers::children);
         let first = std::iter::once(&self.postgres.child).chain(kafka);
@@ -343,21 +293,13 @@ impl LocalStack {
             .chain(&self.standby)
     }
 
-    /// Waits until a server ends that nobody told to.
-    pub async fn ends_by_itself(&self) -> ChildError {
-        let ends = self
-            .children()
-            .map(|child| child.ends_by_itself().boxed_local());
-        futures::future::select_all(ends).await.0
-    }
-
     /// Stops the servers and removes their data; the logs stay.
     pub async fn stop(self) -> Result<(), StackError> {
         // PostgreSQL gives its shared memory back on an immediate shutdown; the others hold
         // nothing outside the data folder.
         let database = &self.postgres.child;
         let others = self
-            .children()
+            .processes()
             .filter(|child| !std::ptr::eq(*child, database));
         let (postgres, others) = futures::join!(
             database.terminate_with(Signal::SIGQUIT, STOP_WITHIN),
@@ -433,10 +375,57 @@ impl LocalStack {
         let folders = [self.postgres.folder.path(), self.data.path()];
         state.data = folders.map(Path::to_owned).to_vec();
     }
+}
 
-    /// Leaves it running; returns how to connect and how to stop it.
-    pub fn keep(mut self) -> Result<Vec<String>, StackError> {
-        let mut kept = self.children().try_for_each(Child::let_go);
+impl OwnStack for LocalStack {
+    fn info(&self) -> &StackInfo {
+        &self.info
+    }
+
+    fn programs(&self) -> Option<&Path> {
+        Some(&self.programs)
+    }
+
+    fn server(&self, victim: Victim) -> Option<&Child> {
+        match victim {
+            Victim::POSTGRES => Some(&self.postgres.child),
+            Victim::KAFKA => self.kafka.as_ref().map(|kafka| &kafka.child),
+            Victim::Server(Server::BrokerNode(node)) => self.brokers.as_ref()?.node(node),
+            Victim::Server(server) => {
+                let found = self.beside.iter().find(|beside| beside.server == server);
+                found.map(|beside| &beside.started.child)
+            }
+            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
+        }
+    }
+
+    fn stop_of_server(&self, victim: Victim) -> Option<Stop> {
+        match victim {
+            Victim::POSTGRES => Some(postgres_server::stop()),
+            Victim::Server(Server::KAFKA | Server::BrokerNode(_)) => Some(kafka_server::stop()),
+            Victim::Server(server) => beside::kind(server).map(|kind| (kind.stop)()),
+            Victim::OrderService | Victim::Relay(_) | Victim::Consumer(_) => None,
+        }
+    }
+
+    fn toxiproxy(&self) -> &Child {
+        &self.toxiproxy.child
+    }
+
+    fn children(&self) -> Vec<&Child> {
+        self.processes().collect()
+    }
+
+    fn stop(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StackError>> {
+        Self::stop(*self).boxed_local()
+    }
+
+    fn as_local(&self) -> Option<&LocalStack> {
+        Some(self)
+    }
+
+    fn keep(mut self: Box<Self>) -> Result<Vec<String>, StackError> {
+        let mut kept = self.processes().try_for_each(Child::let_go);
         kept = kept.and_then(|()| self.postgres.folder.keep());
         kept = kept.and_then(|()| self.data.keep());
         kept.map_err(|e| StackError {
@@ -447,7 +436,7 @@ impl LocalStack {
         let postgres = pid(&self.postgres.child);
         // Nothing commits without the standby, so it comes last.
         let others: Vec<String> = self
-            .children()
+            .processes()
             .skip(1)
             .map(|c| pid(c).to_string())
             .collect();

@@ -1,8 +1,10 @@
 //! PostgreSQL, Kafka, Toxiproxy and, where they are wanted, others: started (or found), described, stopped. A stack knows no scenario.
 
+mod autovacuum;
 mod beside;
 pub mod data_folder;
 mod description;
+mod docker;
 mod environment;
 pub mod external;
 pub mod jvm;
@@ -17,6 +19,7 @@ mod mariadb_client;
 mod mariadb_server;
 mod nats_client;
 mod nats_server;
+mod own;
 pub mod ports;
 mod postgres_client;
 mod postgres_server;
@@ -35,9 +38,12 @@ use crate::identity::RunKey;
 use crate::process::reaper::Duty;
 use crate::process::{Child, Stop};
 use crate::scenario::{BrokerNode, KafkaCluster, Link, NatsSync, Server, Victim};
+pub use docker::{can_be as docker_can_be, is_usable as docker_is_usable};
+use futures::FutureExt;
 pub use jvm::Jit;
 pub use kafka_brokers::leader_of;
 use kept::KeptFolder;
+pub use own::OwnStack;
 use relays::config::{BrokerKind, DatabaseKind, MariaDbTarget, PostgresTarget};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -47,6 +53,7 @@ use thiserror::Error;
 
 /// What the reaper cleans up after a harness that is gone, in this order.
 pub const DUTIES: &[Duty] = &[
+    Duty::of::<docker::Project>(),
     Duty::of::<data_folder::Abandoned>(),
     Duty::of::<leftovers::Leftover>(),
 ];
@@ -68,8 +75,8 @@ pub struct Route {
 /// What the rest of the harness may know of a stack.
 #[derive(Debug, Clone)]
 pub struct StackInfo {
-    /// This is `local` for a stack that was started, `kept` for one that `stack up` started, or `external` for one
-    /// that was found.
+    /// This is `local` or `docker` for a stack that was started, `kept` for one that `stack up` started, or `external` for
+    /// one that was found.
     pub provider: String,
     /// This leads to PostgreSQL directly, as an administrator.
     pub postgres: PostgresTarget,
@@ -210,6 +217,19 @@ pub enum Provider {
         /// The servers are to be like this.
         settings: ServerSettings,
     },
+    /// The servers are containers on free ports, of the image that `make images` builds.
+    Docker {
+        /// This is the run's data folder (made, and removed when the stack stops).
+        data: PathBuf,
+        /// The servers' logs go to this folder (kept).
+        logs: PathBuf,
+        /// The same folder as for `Local`, where it is known: Debezium is a process of ours on any stack.
+        programs: Option<PathBuf>,
+        /// The broker's JVM compiles with this.
+        jit: Jit,
+        /// The servers are to be like this, as far as the image can.
+        settings: ServerSettings,
+    },
     /// The servers run already, and this TOML file describes them (see `external.toml`).
     External {
         /// This is the path of the stack file.
@@ -240,6 +260,14 @@ pub fn is_installed(server: Server, programs: &Path) -> bool {
     beside::is_installed(server, programs)
 }
 
+/// Says what is lacking of PostgreSQL, Kafka and Toxiproxy for a local stack, with the install script's folder.
+pub fn local_is_installed(programs: &Path) -> Result<(), String> {
+    postgres_server::are_installed()?;
+    jvm::jars(&programs.join(kafka_server::JARS)).map(drop)?;
+    jvm::find_java().map(drop)?;
+    toxiproxy_server::program(programs).map(drop)
+}
+
 /// Whether the install script was asked for what a cache needs, into this folder.
 pub fn cache_is_installed(programs: &Path) -> bool {
     is_installed(Server::Redis, programs)
@@ -258,8 +286,8 @@ pub async fn postgres_program(name: &str) -> Result<PathBuf, StackError> {
 
 /// A stack that is up.
 pub enum Stack {
-    /// Its servers are child processes of the harness.
-    Local(Box<local::LocalStack>),
+    /// Its servers are the harness's own.
+    Own(Box<dyn OwnStack>),
     /// Its servers are not this process's, and were running already: somebody else's, or those of a kept stack.
     External(Box<external::ExternalStack>),
 }
@@ -304,7 +332,18 @@ impl Stack {
                 if let Some(naptime_s) = settings.autovacuum_naptime_s {
                     local.vacuum_every(naptime_s).await?;
                 }
-                Ok(Self::Local(Box::new(local)))
+                Ok(Self::Own(Box::new(local)))
+            }
+            Provider::Docker {
+                data,
+                logs,
+                programs,
+                jit,
+                settings,
+            } => {
+                let places = (data.as_path(), logs.as_path(), programs);
+                let docker = docker::DockerStack::start(places, jit, &settings, reaper).await?;
+                Ok(Self::Own(Box::new(docker)))
             }
             Provider::External { file, programs } => {
                 let external = external::ExternalStack::find(&file, programs, reaper).await?;
@@ -320,7 +359,7 @@ impl Stack {
     /// Returns what the rest of the harness may know of it: addresses, versions, routes, settings.
     pub fn info(&self) -> &StackInfo {
         match self {
-            Self::Local(local) => local.info(),
+            Self::Own(own) => own.info(),
             Self::External(external) => external.info(),
         }
     }
@@ -328,7 +367,7 @@ impl Stack {
     /// Where the install script put what a strategy may need beyond the servers, if it is known.
     pub fn programs(&self) -> Option<&Path> {
         match self {
-            Self::Local(local) => Some(local.programs()),
+            Self::Own(own) => own.programs(),
             Self::External(external) => external.programs(),
         }
     }
@@ -336,7 +375,7 @@ impl Stack {
     /// What was cleaned up to get here: leftovers of dead runs on an external stack.
     pub fn notes(&self) -> &[String] {
         match self {
-            Self::Local(_) => &[],
+            Self::Own(_) => &[],
             Self::External(external) => external.notes(),
         }
     }
@@ -345,7 +384,7 @@ impl Stack {
     /// is, so that no other harness sweeps it away.
     pub fn run_key(&self) -> RunKey {
         match self {
-            Self::Local(_) => RunKey::random(),
+            Self::Own(_) => RunKey::random(),
             Self::External(external) => RunKey::below(external.tenant()),
         }
     }
@@ -359,7 +398,7 @@ impl Stack {
         proxies: &[String],
     ) -> Option<leftovers::Leftover> {
         match self {
-            Self::Local(_) => None,
+            Self::Own(_) => None,
             Self::External(external) => Some(external.leftover(layout, topic, proxies)),
         }
     }
@@ -367,7 +406,7 @@ impl Stack {
     /// The server process, where it is ours to kill (`None` on an external stack).
     pub fn server(&self, victim: Victim) -> Option<&Child> {
         match self {
-            Self::Local(local) => local.server(victim),
+            Self::Own(own) => own.server(victim),
             Self::External(_) => None,
         }
     }
@@ -375,7 +414,7 @@ impl Stack {
     /// How that server is told to end; `None` where [`Stack::server`] is.
     pub fn stop_of_server(&self, victim: Victim) -> Option<Stop> {
         match self {
-            Self::Local(_) => local::LocalStack::stop_of_server(victim),
+            Self::Own(own) => own.stop_of_server(victim),
             Self::External(_) => None,
         }
     }
@@ -383,7 +422,7 @@ impl Stack {
     /// Returns the cache; an Err says why this stack has none.
     pub fn cache(&self) -> Result<&ServerInfo, StackError> {
         let reason = match self {
-            Self::Local(_) => "it was started without",
+            Self::Own(_) => "it was started without",
             Self::External(external) if external.is_kept() => {
                 "it was started without: `stack/install.sh redis`, then `stack down` and `stack up`"
             }
@@ -409,7 +448,7 @@ impl Stack {
         StackError {
             doing: format!("find the {title} that the scenario needs"),
             reason: match self {
-                Self::Local(_) => "it was started without".to_owned(),
+                Self::Own(_) => "it was started without".to_owned(),
                 Self::External(_) => format!(
                     "a stack that is kept, or that runs already, has {alone} alone: run this scenario on a stack \
                      of its own, which is started without `--stack`"
@@ -429,7 +468,7 @@ impl Stack {
     /// Returns Toxiproxy's process, where it is ours to restart (`None` on an external stack).
     pub fn toxiproxy(&self) -> Option<&Child> {
         match self {
-            Self::Local(local) => Some(local.toxiproxy()),
+            Self::Own(own) => Some(own.toxiproxy()),
             Self::External(_) => None,
         }
     }
@@ -438,8 +477,10 @@ impl Stack {
     /// not ours to watch, until it is not ours alone any more.
     pub async fn ends_by_itself(&self) -> StackError {
         match self {
-            Self::Local(local) => {
-                let end = local.ends_by_itself().await;
+            Self::Own(own) => {
+                let children = own.children().into_iter();
+                let ends = children.map(|child| child.ends_by_itself().boxed_local());
+                let (end, ..) = futures::future::select_all(ends).await;
                 StackError {
                     doing: format!("{} was to {}", end.name, end.doing),
                     reason: format!("{}{}", end.reason, end.tail),
@@ -452,7 +493,7 @@ impl Stack {
     /// Tells, asked when something failed, whether the stack is the reason; `None` where it is not.
     pub async fn failure(&self) -> Option<StackError> {
         match self {
-            Self::Local(_) => tokio::time::timeout(END_SEEN_WITHIN, self.ends_by_itself())
+            Self::Own(_) => tokio::time::timeout(END_SEEN_WITHIN, self.ends_by_itself())
                 .await
                 .ok(),
             Self::External(external) => external.failure().await,
@@ -462,7 +503,7 @@ impl Stack {
     /// Stops everything of ours and removes its data folder.
     pub async fn stop(self) -> Result<(), StackError> {
         match self {
-            Self::Local(local) => local.stop().await,
+            Self::Own(own) => own.stop().await,
             Self::External(external) => external.leave().await,
         }
     }
@@ -471,7 +512,7 @@ impl Stack {
     /// to connect and how to stop it.
     pub async fn keep(self) -> Result<Vec<String>, StackError> {
         match self {
-            Self::Local(local) => local.keep(),
+            Self::Own(own) => own.keep(),
             // It was running before; there is nothing to keep.
             Self::External(external) => external.leave().await.map(|()| Vec::new()),
         }

@@ -284,18 +284,42 @@ fn make_folder(
 
 /// The folder that holds all of these programs, newest version first.
 pub(super) async fn find_programs(names: &[&str]) -> Result<PathBuf, String> {
+    if let Some(folder) = find_in(&known_folders(), names) {
+        return Ok(folder);
+    }
+    named_folder(names, Command::from(pg_config()).output().await)
+}
+
+/// Says what is lacking for a server, if so.
+pub(super) fn are_installed() -> Result<(), String> {
+    if find_in(&known_folders(), &PROGRAMS).is_some() {
+        return Ok(());
+    }
+    named_folder(&PROGRAMS, pg_config().output()).map(drop)
+}
+
+fn known_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     folders.extend(versioned_folders());
-    if let Some(folder) = find_in(&folders, names) {
-        return Ok(folder);
-    }
-    let asked = Command::new("pg_config")
+    folders
+}
+
+fn pg_config() -> std::process::Command {
+    let mut command = std::process::Command::new("pg_config");
+    command
         .arg("--bindir")
         .env_clear()
         .envs(environment::of_child())
-        .output()
-        .await;
+        .stdin(Stdio::null());
+    command
+}
+
+/// The folder that pg_config names, if it holds all of these programs.
+fn named_folder(
+    names: &[&str],
+    asked: std::io::Result<std::process::Output>,
+) -> Result<PathBuf, String> {
     let bindir = asked
         .map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()))
         .unwrap_or_default();
@@ -342,6 +366,17 @@ mod tests {
             Path::new(&format!("/{}", "a".repeat(100))),
             5432
         ));
+    }
+
+    #[test]
+    fn given_the_image_then_its_postgres_has_every_setting_of_a_local_one() {
+        let script = include_str!("../../../../stack/serve.sh");
+        let own = settings(5432, None);
+        // The port is what the image is told.
+        let own = own.lines().filter(|line| !line.starts_with("port"));
+        for line in own.filter(|line| !line.starts_with('#')) {
+            assert!(script.lines().any(|l| l == line), "{line}");
+        }
     }
 
     #[test]

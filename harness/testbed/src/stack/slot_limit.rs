@@ -1,16 +1,14 @@
 //! How much log a PostgreSQL of our own keeps for a replication slot. What is beyond that it removes at a checkpoint, and
 //! the slot is lost with it.
 
-use super::StackError;
-use super::postgres_client;
-use relays::config::PostgresTarget;
+use super::{StackError, StackInfo, postgres_client};
 
 /// Checkpoints come this often at most, by the log that was written: the least that the server takes, two of its
 /// segments. A slot that is beyond its limit is then lost soon, and not when the next five minutes are over.
 const CHECKPOINT_AFTER: &str = "32MB";
 
-/// Sets the limit, in bytes.
-pub(super) async fn set(postgres: &PostgresTarget, bytes: u64) -> Result<(), StackError> {
+/// Sets the limit, in bytes; the record says so.
+pub(super) async fn set(info: &mut StackInfo, bytes: u64) -> Result<(), StackError> {
     let failed = |reason: String| StackError {
         doing: "limit the log that PostgreSQL keeps for slots".into(),
         reason,
@@ -25,7 +23,10 @@ pub(super) async fn set(postgres: &PostgresTarget, bytes: u64) -> Result<(), Sta
         "select pg_reload_conf()".to_owned(),
     ];
     let statements = statements.each_ref().map(String::as_str);
-    postgres_client::say(postgres, &statements)
+    postgres_client::say(&info.postgres, &statements)
         .await
-        .map_err(failed)
+        .map_err(failed)?;
+    let environment = &mut info.environment;
+    environment.insert("max_slot_wal_keep_bytes".into(), bytes.to_string());
+    Ok(())
 }

@@ -6,7 +6,7 @@ use crate::process::reaper::Reaper;
 use crate::process::{Child, ChildSpec, Ready};
 use crate::toxiproxy::ToxiproxyClient;
 use futures::FutureExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,14 +34,7 @@ impl ToxiproxyServer {
             doing: "start Toxiproxy".into(),
             reason,
         };
-        let program = programs.join(PROGRAM);
-        if !program.is_file() {
-            return Err(failed(format!(
-                "{} is not there: run stack/install.sh (`make run` does), or say with --programs \
-                 where its `.stack` folder is",
-                program.display()
-            )));
-        }
+        let program = program(programs).map_err(failed)?;
         let url = format!("http://127.0.0.1:{port}");
         let asked = url.clone();
         let spec = ChildSpec {
@@ -73,7 +66,21 @@ impl ToxiproxyServer {
     }
 }
 
-async fn ask_version(url: &str) -> Result<String, String> {
+/// Where the install script put it; an Err says that it did not.
+pub(super) fn program(programs: &Path) -> Result<PathBuf, String> {
+    let program = programs.join(PROGRAM);
+    match program.is_file() {
+        true => Ok(program),
+        false => Err(format!(
+            "{} is not there: run stack/install.sh (`make run` does), or say with --programs \
+             where its `.stack` folder is",
+            program.display()
+        )),
+    }
+}
+
+/// Asks for its version at its admin API.
+pub(super) async fn ask_version(url: &str) -> Result<String, String> {
     let client = ToxiproxyClient::new(url).map_err(|e| e.to_string())?;
     client.version().await.map_err(|e| e.to_string())
 }
