@@ -150,6 +150,7 @@ impl Staged {
             clock: RunClock::start(),
             started_at: String::new(),
             topic: String::new(),
+            topics: Vec::new(),
             schema: String::new(),
             proxied: Vec::new(),
             load_from_ns: 0,

@@ -224,7 +224,8 @@ impl Explainer<'_> {
             (Class::Phantom, version @ 1..) => format!(" of version {version}"),
             _ => String::new(),
         };
-        let place = format!("partition {} offset {}", record.partition, record.offset);
+        let partition = self.context.partition(record.partition);
+        let place = format!("{partition} offset {}", record.offset);
         let seen_ns = self.sights.first(record.partition, record.offset);
         let known_ns = self.appended_ns(row);
         let appended_ns = known_ns.map(|at_ns| after_its_handing(at_ns, trail));

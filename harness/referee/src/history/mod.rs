@@ -24,6 +24,7 @@ mod writer;
 use crate::clock::RunClock;
 use crate::identity::RunKey;
 use crate::scenario::{Link, Scenario};
+use crate::topics::Topics;
 pub use contract::trace::Stage;
 pub use row::Row;
 pub use rows::{Iter, Numbered, Rows};
@@ -123,8 +124,12 @@ pub struct RunMeta {
     pub clock: RunClock,
     /// This is the wall-clock time at which the run of this strategy began, as RFC 3339 text in UTC.
     pub started_at: String,
-    /// This names the topic of this strategy.
+    /// This names the topic of this strategy; of several, all of them.
     pub topic: String,
+    /// These are the names of its topics, by which partitions are numbered (see [`Topics`]). Histories of before have none:
+    /// there was one.
+    #[serde(default)]
+    pub topics: Vec<String>,
     /// This names the schema of this strategy, or its database where it had one of its own.
     pub schema: String,
     /// These links went through a proxy.
@@ -178,6 +183,23 @@ pub struct RunMeta {
     pub environment: BTreeMap<String, String>,
     /// This is the SHA-256 of each other file of the history, hex, by file name. [`save`] fills it in.
     pub sha256: BTreeMap<String, String>,
+}
+
+impl RunMeta {
+    /// Returns the topics of the strategy's events, with their partitions.
+    pub fn topics(&self) -> Topics {
+        let names = match self.topics.is_empty() {
+            true => vec![self.topic.clone()],
+            false => self.topics.clone(),
+        };
+        let asked = self.scenario.workload.partitions.max(1);
+        let mut strategies = self.scenario.strategies.iter();
+        let strategy = strategies.find(|s| s.name == self.strategy);
+        Topics::new(
+            names,
+            strategy.map_or(asked, |s| s.broker.kind().partitions(asked)),
+        )
+    }
 }
 
 /// The run that a history is part of, so that a folder from which one is missing, or in which one is

@@ -527,6 +527,17 @@ impl StrategyKind {
             .map_or_else(EventPlace::default, |relay| relay.place.clone())
     }
 
+    /// Returns the names of the topics of its events, one at least, where the run's own topic has this name.
+    pub fn topics(&self, own: &str) -> Vec<String> {
+        match self.relay_file() {
+            None => vec![own.to_owned()],
+            Some(relay) => {
+                let filled = relay.topics.iter().map(|name| name.fill(|_| own.into()));
+                filled.collect()
+            }
+        }
+    }
+
     /// Whether a relay process runs.
     pub fn has_relay(&self) -> bool {
         self.topology().has_relay()

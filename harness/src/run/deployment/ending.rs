@@ -193,7 +193,7 @@ impl Deployment<'_> {
                 text: format!(
                     "kept until the next run on this stack: {}, topic {}",
                     self.database.place(),
-                    self.topic_name
+                    self.topics.name()
                 ),
             });
         } else if leave == Leave::Nothing {

@@ -339,6 +339,7 @@ pub fn history(
             clock: targets.clock,
             started_at: String::new(),
             topic: String::new(),
+            topics: Vec::new(),
             schema: String::new(),
             proxied: vec![LINK],
             load_from_ns: 0,

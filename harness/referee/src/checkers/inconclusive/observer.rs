@@ -179,9 +179,10 @@ pub fn vanished(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
         false => String::new(),
     };
     let reason = format!(
-        "{} records were seen live and are gone from the final read (first: partition \
-         {partition} offset {offset}): the broker's loss, not the strategy's{crash}",
-        join.vanished_count
+        "{} records were seen live and are gone from the final read (first: {} offset {offset}): \
+         the broker's loss, not the strategy's{crash}",
+        join.vanished_count,
+        grounds.context.partition(*partition)
     );
     vec![Inconclusive::new(reason, super::nothing)]
 }
