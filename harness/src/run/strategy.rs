@@ -302,6 +302,7 @@ async fn load_and_fence(
         topic: deployment.topics.name(),
         topics: deployment.topics.names().to_vec(),
         schema: deployment.layout.name.clone(),
+        made_of: Some(strategy.topology()),
         proxied: deployment.proxies.keys().copied().collect(),
         load_from_ns,
         load_until_ns: until_ns,

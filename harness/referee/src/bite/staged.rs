@@ -151,6 +151,7 @@ impl Staged {
             started_at: String::new(),
             topic: String::new(),
             topics: Vec::new(),
+            made_of: None,
             schema: String::new(),
             proxied: Vec::new(),
             load_from_ns: 0,

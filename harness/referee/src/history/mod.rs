@@ -23,7 +23,7 @@ mod writer;
 
 use crate::clock::RunClock;
 use crate::identity::RunKey;
-use crate::scenario::{Link, Scenario};
+use crate::scenario::{Link, Scenario, Strategy, Topology};
 use crate::topics::Topics;
 pub use contract::trace::Stage;
 pub use row::Row;
@@ -132,6 +132,9 @@ pub struct RunMeta {
     pub topics: Vec<String>,
     /// This names the schema of this strategy, or its database where it had one of its own.
     pub schema: String,
+    /// This is what the strategy was made of when it ran. Histories of before do not say; see [`RunMeta::topology`].
+    #[serde(default)]
+    pub made_of: Option<Topology>,
     /// These links went through a proxy.
     pub proxied: Vec<Link>,
     /// When the generator's first intended start was and when its last request ended.
@@ -193,12 +196,24 @@ impl RunMeta {
             false => self.topics.clone(),
         };
         let asked = self.scenario.workload.partitions.max(1);
-        let mut strategies = self.scenario.strategies.iter();
-        let strategy = strategies.find(|s| s.name == self.strategy);
+        let broker = self.topology().map(|topology| topology.broker);
         Topics::new(
             names,
-            strategy.map_or(asked, |s| s.broker.kind().partitions(asked)),
+            broker.map_or(asked, |broker| broker.partitions(asked)),
         )
+    }
+
+    /// Returns what the strategy was made of, which is what the history says. One of before does not: of that it is what
+    /// such a strategy is made of today; `None` where its scenario has no such strategy.
+    pub fn topology(&self) -> Option<Topology> {
+        self.made_of
+            .or_else(|| self.strategy_of_it().map(Strategy::topology))
+    }
+
+    /// Returns the strategy as the scenario has it.
+    pub fn strategy_of_it(&self) -> Option<&Strategy> {
+        let mut strategies = self.scenario.strategies.iter();
+        strategies.find(|strategy| strategy.name == self.strategy)
     }
 }
 

@@ -138,7 +138,7 @@ impl Replayed {
         let in_force = course.faults().iter().filter(|f| f.is_in_force(at_ns));
         LaneNow {
             name: lane.strategy.name.clone(),
-            topology: lane.strategy.topology(),
+            topology: lane.topology,
             phase: match snapshot.stage {
                 CourseStage::Load => LanePhase::Load,
                 CourseStage::Fence(step) => LanePhase::Fence(step),

@@ -340,6 +340,7 @@ pub fn history(
             started_at: String::new(),
             topic: String::new(),
             topics: Vec::new(),
+            made_of: None,
             schema: String::new(),
             proxied: vec![LINK],
             load_from_ns: 0,

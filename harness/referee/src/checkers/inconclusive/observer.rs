@@ -105,10 +105,8 @@ fn left_out(join: &Join<'_>) -> String {
 
 /// The broker of the strategy that ran.
 fn broker_of(history: &History) -> Server {
-    let of_it = crate::view::strategy(history);
-    of_it.map_or(Server::KAFKA, |strategy| {
-        Server::Broker(strategy.broker.kind())
-    })
+    let topology = history.meta.topology();
+    topology.map_or(Server::KAFKA, |topology| Server::Broker(topology.broker))
 }
 
 fn broker_faults(history: &History) -> Vec<(i64, i64)> {
