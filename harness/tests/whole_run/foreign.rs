@@ -197,8 +197,8 @@ fn given_a_relay_with_topics_of_its_own_then_all_are_judged_and_what_one_of_them
 [[fault]]
 target = "relay"
 kind = "kill"
-at = "1500ms"
-for = "600ms"
+at = "800ms"
+for = "500ms"
 [strategy.router]
 kind = "external"
 relay = "router.toml"
@@ -207,6 +207,8 @@ kind = "external"
 relay = "forgetful.toml"
 "#;
     let workload = LOAD.split("[strategy").next().unwrap();
+    let workload = workload.replace("rate = 200", "rate = 400");
+    let workload = workload.replace("\"4s\"", "\"2500ms\"");
     let good = routing();
     // The other one has no route for one type: its event is taken out of the table, and published nowhere
     let forgets = "create rule forgets as on insert to rest.outbox \

@@ -8,7 +8,7 @@ use crate::cli::live::now::{LaneNow, LaneOrder, LanePhase, Mark, Now, RATES};
 use crate::cli::live::occasion::Occasion;
 use crate::course::{CourseFault, CourseStage, Snapshot};
 use crate::nemesis::Turn;
-use crate::run::audience::LaneCounts;
+use crate::run::lane_counts::LaneCounts;
 use crate::run::replay::{Replay, ReplayLane};
 use std::sync::Arc;
 use std::time::Duration;
