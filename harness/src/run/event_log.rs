@@ -2,7 +2,7 @@
 //! later what a run was doing when; no verdict rests on it.
 
 use super::event::{Event, Happening};
-use super::sinks::Sink;
+use super::reporter::Sink;
 use crate::disk;
 use std::fs::File;
 use std::io::Write;
@@ -80,7 +80,7 @@ fn given_up(path: &Path, error: &std::io::Error) {
 mod tests {
     use super::*;
     use crate::run::event::OfferedCounts;
-    use crate::run::sinks::Reporter;
+    use crate::run::reporter::Reporter;
     use std::sync::Arc;
 
     fn started(folder: &Path) -> Event {

@@ -493,7 +493,7 @@ async fn tell_what_is_offered(reporter: &Reporter, progress: &Progress) -> Infal
 mod tests {
     use super::*;
     use crate::run::event::Happening;
-    use crate::run::sinks::Sink;
+    use crate::run::reporter::Sink;
     use std::sync::Mutex;
 
     #[derive(Default)]
