@@ -250,6 +250,8 @@ fn meta(events: u32, until_ns: i64, records: u64) -> RunMeta {
         },
         started_at: "2026-11-24T00:00:00Z".to_owned(),
         topic: "oh.1.it".to_owned(),
+        topics: Vec::new(),
+        made_of: None,
         schema: "oh_1_it".to_owned(),
         proxied: Vec::new(),
         load_from_ns: FROM_NS,

@@ -19,4 +19,5 @@ pub mod measure;
 pub mod record;
 pub mod scenario;
 pub mod statistics;
+pub mod topics;
 pub mod view;

@@ -136,7 +136,8 @@ pub fn strategy(
     let meta = &history.meta;
     let strategy = crate::view::strategy(history)
         .ok_or_else(|| format!("the scenario has no strategy {}", meta.strategy))?;
-    let (kind, topology) = (&strategy.kind, strategy.topology());
+    let kind = &strategy.kind;
+    let topology = meta.topology().unwrap_or_else(|| strategy.topology());
     Ok(record::Strategy {
         name: meta.strategy.clone(),
         kind: kind.name().to_owned(),

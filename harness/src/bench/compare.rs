@@ -142,7 +142,7 @@ pub async fn run(
     scenario: &Scenario,
     options: &CompareOptions,
     reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
+    reporter: &Reporter,
     mut interrupted: watch::Receiver<bool>,
 ) -> Result<FinishedCompare, RunError> {
     let name = format!("compare-{}", scenario.name);

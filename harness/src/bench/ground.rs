@@ -16,7 +16,7 @@ pub(super) struct Ground<'a> {
     /// The benchmark's folder takes its logs, its reports, and a folder for each ordinary run.
     pub folder: &'a Path,
     pub reaper: &'a Arc<Reaper>,
-    pub reporter: &'a Arc<dyn Reporter>,
+    pub reporter: &'a Reporter,
     pub interrupted: watch::Receiver<bool>,
     /// For benchmarks that are made of ordinary runs.
     pub of_run: &'a run::Options,

@@ -10,7 +10,7 @@ use super::sheet::{Measured, Sheet};
 use super::strategies::{self, BenchStrategy, Chosen};
 use crate::history::{self, History};
 use crate::measure;
-use crate::run::{self, RunError, audience::RunAudience, deployment::failed};
+use crate::run::{self, RunError, deployment::failed};
 use crate::scenario::{Scenario, limits};
 use crate::view::Join;
 use reports::bench::Ratio;
@@ -201,11 +201,7 @@ pub(super) async fn ordinary_run(
     let doing = format!("making {}", folder.display());
     std::fs::create_dir_all(folder.join("logs")).map_err(|e| failed(&doing, &e))?;
     ground.note(name.to_owned());
-    let ran = run::run_strategies(
-        &ground.scenario_run(scenario, &folder),
-        RunAudience::ByNobody,
-    )
-    .await;
+    let ran = run::run_strategies(&ground.scenario_run(scenario, &folder), None).await;
     if *ground.interrupted.borrow() {
         return Err(ground.was_interrupted());
     }

@@ -105,7 +105,7 @@ pub async fn run(
     kind: &Kind,
     options: &BenchOptions,
     reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
+    reporter: &Reporter,
     mut interrupted: watch::Receiver<bool>,
 ) -> Result<FinishedBench, RunError> {
     let started = Instant::now();
@@ -182,7 +182,7 @@ async fn begin(
     name: &str,
     of_run: &run::Options,
     settings: (Jit, ServerSettings),
-    (reaper, reporter): (&Arc<Reaper>, &Arc<dyn Reporter>),
+    (reaper, reporter): (&Arc<Reaper>, &Reporter),
     interrupted: &mut watch::Receiver<bool>,
 ) -> Result<(PathBuf, Stack), RunError> {
     let folder = run::folder::create(&of_run.out, name)?;

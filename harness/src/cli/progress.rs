@@ -2,19 +2,18 @@
 
 use super::terminal;
 use crate::history::FenceStep;
-use crate::run::{Event, Reporter};
+use crate::run::event::{Happening, OfferedCounts};
+use crate::run::{Event, Sink};
 use crate::scenario::units::show_duration;
-use crate::workload::Progress;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The bar is so many characters wide.
 const BAR_WIDTH: usize = 16;
 
-/// This reporter is that of the command line.
+/// This sink is that of the command line.
 pub struct Terminal {
     state: Mutex<TerminalState>,
 }
@@ -31,7 +30,14 @@ struct OfferedLoad {
     began: Instant,
     duration: Duration,
     planned: u64,
-    progress: Arc<Progress>,
+    /// What was told of it last, which the bar shows whenever it is drawn.
+    offered: Arc<Mutex<OfferedCounts>>,
+}
+
+impl OfferedLoad {
+    fn offered(&self) -> OfferedCounts {
+        *self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Terminal {
@@ -53,19 +59,19 @@ impl Default for Terminal {
     }
 }
 
-impl Reporter for Terminal {
-    fn event(&self, event: Event) {
-        // A reporter that panicked once must not stop a run that heals.
+impl Sink for Terminal {
+    fn take(&self, happening: &Happening) {
+        // A sink that panicked once must not stop a run that heals.
         let mut state = match self.state.lock() {
             Ok(state) => state,
             Err(poisoned) => poisoned.into_inner(),
         };
-        state.show(event);
+        state.show(&happening.event);
     }
 }
 
 impl TerminalState {
-    fn show(&mut self, event: Event) {
+    fn show(&mut self, event: &Event) {
         match event {
             Event::ScenarioStarted { scenario, folder } => {
                 self.began = Instant::now();
@@ -91,30 +97,35 @@ impl TerminalState {
                 self.step(&format!("{strategy}: setting up"));
             }
             Event::LoadStarted {
-                duration,
-                planned,
-                progress,
-                ..
+                duration, planned, ..
             } => {
                 if self.bar.is_none() {
                     self.line(&format!(
                         "  load: {planned} changes in {}",
-                        show_duration(duration)
+                        show_duration(*duration)
                     ));
                 }
                 let load = OfferedLoad {
                     began: Instant::now(),
-                    duration,
-                    planned,
-                    progress,
+                    duration: *duration,
+                    planned: *planned,
+                    offered: Arc::default(),
                 };
                 self.show_load(load.clone());
                 self.load = Some(load);
             }
+            Event::Offered { offered } => {
+                if let Some(load) = &self.load {
+                    let last = load.offered.lock();
+                    *last.unwrap_or_else(PoisonError::into_inner) = *offered;
+                }
+            }
+            // It is for views.
+            Event::Counted { .. } => {}
             Event::Fault { what, .. } => self.line(&format!("  fault: {what}")),
             Event::LoadEnded => {
                 if let Some(load) = self.load.take() {
-                    let counters = counters(&load.progress, load.planned);
+                    let counters = counters(load.offered(), load.planned);
                     self.line(&format!("  load ended: {counters}"));
                 }
                 if self.bar.is_some() {
@@ -130,7 +141,7 @@ impl TerminalState {
             } => {
                 self.line(&format!("  {strategy}: {verdict}"));
             }
-            Event::Note { text } => self.line(&text),
+            Event::Note { text } => self.line(text),
         }
     }
 
@@ -181,29 +192,26 @@ fn load_line(load: &OfferedLoad, elapsed: Duration) -> String {
         " ".repeat(BAR_WIDTH - done),
         elapsed.min(load.duration).as_secs_f64(),
         load.duration.as_secs_f64(),
-        counters(&load.progress, load.planned)
+        counters(load.offered(), load.planned)
     )
 }
 
-fn counters(progress: &Progress, planned: u64) -> String {
+fn counters(offered: OfferedCounts, planned: u64) -> String {
     format!(
         "{} of {planned} sent, {} acknowledged, {} rejected, {} unknown",
-        progress.sent.load(Relaxed),
-        progress.acknowledged.load(Relaxed),
-        progress.rejected.load(Relaxed),
-        progress.unknown.load(Relaxed)
+        offered.sent, offered.acknowledged, offered.rejected, offered.unknown
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::audience::LaneCounts;
+    use crate::run::Reporter;
+    use crate::run::lane_counts::LaneCounts;
 
     #[test]
     fn a_whole_run_is_shown() {
-        let reporter = Terminal::new();
-        let progress = Arc::new(Progress::default());
+        let reporter = Reporter::to([Arc::new(Terminal::new()) as Arc<dyn Sink>]);
         for event in [
             Event::ScenarioStarted {
                 scenario: "steady".into(),
@@ -224,7 +232,12 @@ mod tests {
                 begins_in: Duration::ZERO,
                 duration: Duration::from_secs(12),
                 planned: 6000,
-                progress: Arc::clone(&progress),
+            },
+            Event::Offered {
+                offered: OfferedCounts::default(),
+            },
+            Event::Counted {
+                counts: LaneCounts::ZERO,
             },
             Event::Fault {
                 what: "down kafka injected".into(),
@@ -247,20 +260,20 @@ mod tests {
             reporter.event(event);
         }
         terminal::hide_bar();
-        // The load is not kept alive by what shows it.
-        assert_eq!(Arc::strong_count(&progress), 1);
     }
 
     #[test]
     fn the_bar_never_leaves_its_width() {
-        let progress = Arc::new(Progress::default());
-        progress.sent.store(7, Relaxed);
+        let offered = OfferedCounts {
+            sent: 7,
+            ..OfferedCounts::default()
+        };
         for (duration, elapsed) in [(0, 0), (10, 0), (10, 5), (10, 10), (10, 100)] {
             let load = OfferedLoad {
                 began: Instant::now(),
                 duration: Duration::from_secs(duration),
                 planned: 100,
-                progress: Arc::clone(&progress),
+                offered: Arc::new(Mutex::new(offered)),
             };
             let line = load_line(&load, Duration::from_secs(elapsed));
             assert_eq!(line.find(']'), Some(BAR_WIDTH + 1), "{line}");

@@ -466,7 +466,7 @@ async fn run_all(
     }: Asked<'_>,
     runs: &[&LoadedScenario],
     reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
+    reporter: &Reporter,
     interrupted: Receiver<bool>,
     came: &Mutex<Came>,
 ) {

@@ -4,7 +4,7 @@ use super::exit::Outcome;
 use super::progress::Terminal;
 use super::{signals, terminal};
 use crate::process::reaper::Reaper;
-use crate::run::Reporter;
+use crate::run::{Reporter, Sink};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,7 +33,7 @@ impl Session {
     /// user interrupts it. Says on standard error why nothing can be done.
     pub fn run<T>(
         &self,
-        work: impl AsyncFnOnce(&Arc<Reaper>, &Arc<dyn Reporter>, watch::Receiver<bool>) -> T,
+        work: impl AsyncFnOnce(&Arc<Reaper>, &Reporter, watch::Receiver<bool>) -> T,
     ) -> Result<T, Outcome> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -42,7 +42,7 @@ impl Session {
         let done = runtime.block_on(async {
             let mut signals = signals::watch_signals()
                 .map_err(|e| failed(&format!("listening for signals: {e}")))?;
-            let reporter: Arc<dyn Reporter> = Arc::new(Terminal::new());
+            let reporter = Reporter::to([Arc::new(Terminal::new()) as Arc<dyn Sink>]);
             tokio::select! {
                 done = work(&self.reaper, &reporter, signals.interrupted) => Ok(done),
                 // Dropped with all that it holds: processes are ended, folders removed.

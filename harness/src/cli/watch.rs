@@ -8,8 +8,9 @@ use super::live::screen::{Performance, Screen};
 use super::live::shown::Shown;
 use super::terminal;
 use crate::process::reaper::Reaper;
-use crate::run::audience::Audience;
-use crate::run::{Finished, Options, Reporter, RunError, chosen, run as run_scenario, run_watched};
+use crate::run::{
+    Finished, Options, Reporter, RunError, Sink, chosen, run as run_scenario, run_watched,
+};
 use crate::scenario::Scenario;
 use nix::sys::signal::{Signal, raise};
 use std::convert::Infallible;
@@ -54,7 +55,7 @@ pub async fn run(
     scenario: &Scenario,
     options: &Options,
     reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
+    reporter: &Reporter,
     mut interrupted: Receiver<bool>,
     place: (usize, usize),
 ) -> Result<Finished, RunError> {
@@ -69,10 +70,9 @@ pub async fn run(
             return run_scenario(scenario, options, reaper, reporter, interrupted).await;
         }
     };
-    let audience: Arc<dyn Audience> = board.clone();
-    let told = (reporter, &audience);
+    let told = reporter.and([board.clone() as Arc<dyn Sink>]);
     let finished = tokio::select! {
-        finished = run_watched(scenario, options, reaper, told, interrupted.clone()) => finished,
+        finished = run_watched(scenario, options, reaper, &told, interrupted.clone()) => finished,
         never = says_when_interrupted(&board, &mut interrupted) => match never {},
     };
     // It is closed before anything else is written.

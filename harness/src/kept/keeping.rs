@@ -3,8 +3,9 @@
 use super::asked::{Answer, Asking};
 use crate::disk;
 use crate::process::reaper::Reaper;
+use crate::run::event::Happening;
 use crate::run::stack::warm_to_keep;
-use crate::run::{Event, Reporter, StackChoice};
+use crate::run::{Event, Reporter, Sink, StackChoice};
 use crate::stack::external::stack_file;
 use crate::stack::kept::KeptFolder;
 use crate::stack::kept::clearing;
@@ -117,7 +118,7 @@ impl Keeping<'_> {
         };
         let stack = Stack::start(provider, &self.reaper).await;
         let stack = stack.map_err(|e| e.to_string())?;
-        let reporter: Arc<dyn Reporter> = Arc::new(KeeperLog);
+        let reporter = Reporter::to([Arc::new(KeeperLog) as Arc<dyn Sink>]);
         let choice = StackChoice::Local {
             programs: self.programs.to_owned(),
         };
@@ -182,9 +183,9 @@ impl Signalled {
 /// The keeper's standard error is its log.
 struct KeeperLog;
 
-impl Reporter for KeeperLog {
-    fn event(&self, event: Event) {
-        if let Event::Note { text } = event {
+impl Sink for KeeperLog {
+    fn take(&self, happening: &Happening) {
+        if let Event::Note { text } = &happening.event {
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     }

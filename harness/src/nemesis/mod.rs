@@ -40,7 +40,8 @@ pub struct Announcement {
 }
 
 /// A turn is what became of a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Turn {
     /// It is in force.
     Injected,

@@ -1,7 +1,7 @@
 //! What the run of one strategy is given of the run that it is part of.
 
-use super::audience::Watching;
 use super::deployment::failed;
+use super::look_pace::LookPace;
 use super::stage::Lane;
 use super::{Reporter, RunError};
 use crate::fence::patience::{Cut, Patience};
@@ -25,7 +25,7 @@ pub struct Context<'a> {
     /// This is the run's own folder, in which its logs, histories and reports are.
     pub folder: &'a Path,
     /// This is told the events of the run, for whoever shows them.
-    pub reporter: &'a Arc<dyn Reporter>,
+    pub reporter: &'a Reporter,
     /// This turns true on Ctrl-C or SIGTERM.
     pub interrupted: watch::Receiver<bool>,
     /// With this, schema and topic are kept after the run.
@@ -38,8 +38,8 @@ pub struct Context<'a> {
     pub trace: bool,
     /// Its place among those that run at the same time, where they do.
     pub lane: Option<Lane>,
-    /// Who watches it, where anybody does.
-    pub watching: Option<Watching>,
+    /// So often it is looked up what is committed, where somebody watches.
+    pub looked_at: Option<LookPace>,
 }
 
 impl Context<'_> {

@@ -10,7 +10,7 @@ mod plan;
 
 use super::RunError;
 use super::strategies::StrategyParts;
-use crate::broker::{Broker, Topic};
+use crate::broker::{Broker, Topic, claim};
 use crate::call_sink::CallSink;
 use crate::database::Database;
 use crate::identity::{Identity, RunKey};
@@ -28,6 +28,7 @@ pub use consumers::{DeployedConsumer, StoppedConsumer};
 use ending::LastEnd;
 pub use ending::Leave;
 use keeper::Keeper;
+use referee::topics::Topics;
 use relays::config::PostgresTarget;
 use relays::postgres::schema::{self, Layout};
 use std::collections::BTreeMap;
@@ -66,13 +67,15 @@ pub struct Deployment<'a> {
     pub(super) database: Box<dyn Database>,
     /// The administrator's way to the database of PostgreSQL that has its tables, around all proxies.
     admin: PostgresTarget,
-    /// This is the name of the topic of the events.
+    /// This is the name of the run's own topic, with which the names of all that is on the broker begin.
     pub topic_name: String,
-    /// The broker of its events, to be asked around all proxies.
+    /// These are the topics of the events: mostly the run's own.
+    pub topics: Topics,
+    /// The broker of its events, to be asked around all proxies; its readers know these topics as one.
     pub(super) broker: Arc<dyn Broker>,
     /// Its `host:port`, around all proxies.
     broker_address: String,
-    /// By this the topic of the events is made, closed and deleted.
+    /// By this the topics of the events are made, closed and deleted.
     pub topic: Box<dyn Topic>,
     /// These are the proxied links, each with its proxy's name and its route.
     pub proxies: BTreeMap<Link, (String, Route)>,
@@ -262,8 +265,11 @@ impl Deployment<'_> {
 
     /// What is left on a stack that outlives us if we die now.
     fn leftover(&self) -> Option<Leftover> {
+        let names = self.topics.names().iter();
+        let found_by = |name: &String| claim::found_by(&self.topic_name, name);
+        let topics: Vec<String> = names.map(found_by).collect();
         self.stack
-            .leftover(&self.layout.name, &self.topic_name, &self.proxy_names())
+            .leftover(&self.layout.name, &topics, &self.proxy_names())
     }
 
     fn start(&self, spec: ChildSpec) -> impl Future<Output = Result<Child, ChildError>> + use<> {

@@ -1,8 +1,9 @@
 //! Looks at a lane while it runs: what is committed, what of it was seen, and what can no longer come. It reads
 //! around all proxies, and it judges nothing: what a look says of a moment, the fence says for good.
 
-use super::audience::{LaneCounts, Watching};
-use super::look_pace::Looks;
+use super::lane_counts::LaneCounts;
+use super::look_pace::{LookPace, Looks};
+use super::{Event, Reporter};
 use crate::clock::RunClock;
 use crate::database::TruthLook;
 use crate::identity::Identity;
@@ -24,10 +25,12 @@ const AT_ONCE: usize = 8_192;
 /// This is a change, as events name it: attempt and version.
 type CommittedPair = (u32, u32);
 
-/// A looker takes the looks at one lane, and tells the audience what it counted.
+/// A looker takes the looks at one lane, and tells what it counted.
 pub struct Looker {
-    /// The lane has this audience, which is told what each look counted.
-    pub watching: Watching,
+    /// This is told what each look counted.
+    pub reporter: Reporter,
+    /// So often it is looked up what is committed.
+    pub pace: LookPace,
     /// By this what is committed is read, around all proxies.
     pub truth: Box<dyn TruthLook>,
     /// By this the ids in the database are known as those of this run.
@@ -45,7 +48,7 @@ pub struct Looker {
 impl Looker {
     /// Looks until `stop` turns true (or its sender is gone).
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let pace = self.watching.pace;
+        let pace = self.pace;
         let mut missing = Missing::default();
         let mut looks = Looks::new(pace, Instant::now());
         let mut last = None;
@@ -71,7 +74,7 @@ impl Looker {
                 Some(self.glance(last.as_ref()))
             };
             if let Some(counts) = counts {
-                self.watching.audience.counts(self.watching.lane, counts);
+                self.reporter.event(Event::Counted { counts });
             }
             let stopped = tokio::time::timeout(pace.every(), stop.wait_for(|s| *s)).await;
             if matches!(stopped, Ok(Err(_))) {

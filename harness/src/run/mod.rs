@@ -1,25 +1,29 @@
 //! One scenario, straight through: stack, strategies one after the other, history, verdict, record.
 
 mod again;
-pub mod audience;
 mod caching;
 mod consuming;
 mod context;
 mod counts;
 pub(crate) mod deployment;
 pub(crate) mod environment;
+pub mod event;
+mod event_log;
 pub mod explain;
 mod fencing;
 pub(crate) mod folder;
 pub(crate) mod judge;
 pub mod keyboard;
+pub mod lane_counts;
 mod look;
 pub mod look_pace;
 mod projecting;
 pub(crate) mod rehearsal;
 pub mod replay;
+pub mod reporter;
 pub(crate) mod sampler;
 mod saved;
+mod sinks;
 pub(crate) mod stack;
 pub mod stage;
 pub(crate) mod strategies;
@@ -28,19 +32,20 @@ mod trace;
 pub mod trend;
 mod whole;
 
-use crate::history::{self, FenceStep, PartOf};
-use crate::nemesis::Turn;
+use crate::history::{self, PartOf};
 use crate::process::reaper::Reaper;
 use crate::record::{Came, Frame, Judged};
 use crate::scenario::{Scenario, Server, Strategy};
 use crate::stack::kept::KeptFolder;
 use crate::stack::{Jit, Provider, ServerSettings, Stack};
-use crate::workload::Progress;
 pub use again::{charts, check, index, report};
-use audience::{Audience, BothReporters, LaneCounts, RunAudience};
 use deployment::failed;
+pub use event::Event;
 pub use folder::{is_run, lacks_history, report_page};
-use reports::record::{self, NotRun, Record};
+use lane_counts::LaneCounts;
+use look_pace::LookPace;
+pub use reporter::{Reporter, Sink};
+use reports::record::{NotRun, Record};
 pub use saved::saved;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -48,84 +53,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
-
-/// An event is what happens during a run, for whoever shows it. The two sides share these values and nothing else.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A scenario begins; the run's folder has been made.
-    ScenarioStarted {
-        /// This is the scenario's name, as its file gives it.
-        scenario: String,
-        /// This is the run's own folder, in which its logs, histories and reports are.
-        folder: PathBuf,
-    },
-    /// The stack is being started.
-    StackStarting {
-        /// This is `local` for a stack that is started, `external` or `kept` for one that is found.
-        provider: String,
-    },
-    /// The stack's three servers, PostgreSQL, Kafka and Toxiproxy, answer.
-    StackUp {
-        /// This gives the servers' versions and addresses, in one line.
-        what: String,
-        /// The servers took so long to answer.
-        took: Duration,
-    },
-    /// A strategy begins; next it is deployed on the stack.
-    StrategyStarted {
-        /// This is the strategy's name, as the scenario gives it.
-        strategy: String,
-        /// This is the name of the strategy's kind, e.g. `dual-write`.
-        kind: String,
-    },
-    /// The load of a strategy begins.
-    LoadStarted {
-        /// The first change is due in so much time.
-        begins_in: Duration,
-        /// How long it will last.
-        duration: Duration,
-        /// Changes it will offer.
-        planned: u64,
-        /// These count the requests and their outcomes while the load runs.
-        progress: Arc<Progress>,
-    },
-    /// A fault was injected or healed.
-    Fault {
-        /// This says it in words, e.g. `down kafka injected`.
-        what: String,
-        /// Which of the scenario's faults, and what became of it, where that is what happened.
-        turn: Option<(u32, Turn)>,
-    },
-    /// The load is over; the fence and the drain follow.
-    LoadEnded,
-    /// A step of the fence begins.
-    Fence {
-        /// This is the step that begins.
-        step: FenceStep,
-    },
-    /// A strategy is judged.
-    StrategyJudged {
-        /// This is the strategy's name, as the scenario gives it.
-        strategy: String,
-        /// This is the strategy's verdict: `pass`, `fail` or `unknown`.
-        verdict: String,
-        /// This is what was counted, now that all is read.
-        counts: LaneCounts,
-        /// What became of each expectation.
-        expectations: Vec<record::Expectation>,
-    },
-    /// There is something the user should know, e.g. leftovers cleaned up, how to reach a kept stack.
-    Note {
-        /// This is what the user is told.
-        text: String,
-    },
-}
-
-/// Shows events. Called from several threads; must not block for long.
-pub trait Reporter: Send + Sync {
-    /// Takes one event, to show it or to hand it on.
-    fn event(&self, event: Event);
-}
 
 /// These say how a scenario is run, as far as that is not in its file.
 #[derive(Debug, Clone)]
@@ -275,49 +202,52 @@ pub struct Finished {
     pub failure: Option<RunError>,
 }
 
+/// How the strategies of a run take the stage, and who looks at them meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) enum Showing<'a> {
+    /// They are measured, one after the other, and nobody looks.
+    Nothing,
+    /// They are measured, one after the other, and somebody sees each.
+    InTurn,
+    /// They are for show, and run at the same time.
+    OnStage(&'a stage::Stage),
+}
+
 /// Runs one scenario for an audience: all its strategies at the same time. See [`run`] for the rest.
 pub async fn run_on_stage(
     scenario: &Scenario,
     options: &Options,
     reaper: &Arc<Reaper>,
-    (reporter, stage): (&Arc<dyn Reporter>, &stage::Stage),
+    (reporter, stage): (&Reporter, &stage::Stage),
     interrupted: watch::Receiver<bool>,
 ) -> Result<Finished, RunError> {
     let told = Told {
         reporter,
-        watched: RunAudience::OnStage(stage),
+        showing: Showing::OnStage(stage),
     };
     run_and_tell(scenario, options, reaper, told, interrupted).await
 }
 
-/// Runs one scenario as [`run`] does, and tells an audience of it, beside the reporter, as it goes on.
+/// Runs one scenario as [`run`] does, and tells what is counted in each lane as it goes on.
 pub async fn run_watched(
     scenario: &Scenario,
     options: &Options,
     reaper: &Arc<Reaper>,
-    (reporter, audience): (&Arc<dyn Reporter>, &Arc<dyn Audience>),
+    reporter: &Reporter,
     interrupted: watch::Receiver<bool>,
 ) -> Result<Finished, RunError> {
-    let both: Arc<dyn Reporter> = Arc::new(BothReporters(
-        Arc::clone(reporter),
-        Arc::<dyn Audience>::clone(audience),
-    ));
     let told = Told {
-        reporter: &both,
-        watched: RunAudience::InTurn {
-            audience,
-            // The audience is told of a lane as of a lane.
-            lanes: reporter,
-        },
+        reporter,
+        showing: Showing::InTurn,
     };
     run_and_tell(scenario, options, reaper, told, interrupted).await
 }
 
-/// Who is told of a run.
+/// Who is told of a run, and how it is shown.
 #[derive(Clone, Copy)]
 struct Told<'a> {
-    reporter: &'a Arc<dyn Reporter>,
-    watched: RunAudience<'a>,
+    reporter: &'a Reporter,
+    showing: Showing<'a>,
 }
 
 /// Runs one scenario. `interrupted` turns true on Ctrl-C or SIGTERM. Whatever ends it, what was judged
@@ -327,12 +257,12 @@ pub async fn run(
     scenario: &Scenario,
     options: &Options,
     reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
+    reporter: &Reporter,
     interrupted: watch::Receiver<bool>,
 ) -> Result<Finished, RunError> {
     let told = Told {
         reporter,
-        watched: RunAudience::ByNobody,
+        showing: Showing::Nothing,
     };
     run_and_tell(scenario, options, reaper, told, interrupted).await
 }
@@ -347,6 +277,11 @@ async fn run_and_tell(
     let started = Instant::now();
     let started_at = jiff::Timestamp::now().to_string();
     let folder = folder::create(&options.out, &scenario.name)?;
+    let reporter = told.reporter.and(sinks::of_every_run());
+    let told = Told {
+        reporter: &reporter,
+        ..told
+    };
     told.reporter.event(Event::ScenarioStarted {
         scenario: scenario.name.clone(),
         folder: folder.clone(),
@@ -363,9 +298,9 @@ async fn run_and_tell(
         &mut environment,
     )
     .await;
-    let played = match told.watched {
-        RunAudience::OnStage(stage) => Some(stage.keyboard.played(scenario)),
-        RunAudience::ByNobody | RunAudience::InTurn { .. } => None,
+    let played = match told.showing {
+        Showing::OnStage(stage) => Some(stage.keyboard.played(scenario)),
+        Showing::Nothing | Showing::InTurn => None,
     };
     let scenario = played.as_ref().unwrap_or(scenario);
     let Ran {
@@ -475,7 +410,7 @@ async fn on_a_stack(
     options: &Options,
     folder: &Path,
     reaper: &Arc<Reaper>,
-    Told { reporter, watched }: Told<'_>,
+    Told { reporter, showing }: Told<'_>,
     mut interrupted: watch::Receiver<bool>,
     environment: &mut BTreeMap<String, String>,
 ) -> Ran {
@@ -497,12 +432,11 @@ async fn on_a_stack(
         reporter,
         interrupted: &interrupted,
     };
-    let for_show = matches!(watched, RunAudience::OnStage(_));
-    let mut ran = match (stack::ready(&scenario_run, for_show).await, watched) {
-        (Ok(()), RunAudience::OnStage(stage)) => stage::run(&scenario_run, stage).await,
-        (Ok(()), RunAudience::ByNobody | RunAudience::InTurn { .. }) => {
-            run_strategies(&scenario_run, watched).await
-        }
+    let for_show = matches!(showing, Showing::OnStage(_));
+    let mut ran = match (stack::ready(&scenario_run, for_show).await, showing) {
+        (Ok(()), Showing::OnStage(stage)) => stage::run(&scenario_run, stage).await,
+        (Ok(()), Showing::Nothing) => run_strategies(&scenario_run, None).await,
+        (Ok(()), Showing::InTurn) => run_strategies(&scenario_run, Some(LookPace::Seldom)).await,
         (Err(error), _) => error.into(),
     };
     let stack_failed = matches!(ran.failure, Some(RunError::Stack(_)));
@@ -529,7 +463,7 @@ pub(crate) struct ScenarioRun<'a> {
     pub stack: &'a Stack,
     pub folder: &'a Path,
     pub reaper: &'a Arc<Reaper>,
-    pub reporter: &'a Arc<dyn Reporter>,
+    pub reporter: &'a Reporter,
     /// This turns true on Ctrl-C or SIGTERM.
     pub interrupted: &'a watch::Receiver<bool>,
 }
@@ -555,28 +489,26 @@ impl<'a> ScenarioRun<'a> {
             },
             trace: self.options.trace,
             lane: None,
-            watching: None,
+            looked_at: None,
         }
     }
 }
 
 /// Runs the strategies one after the other, each judged before the next one begins, up to the first
-/// of which no history comes.
+/// of which no history comes. Each is looked at in this pace, where somebody watches.
 pub(crate) async fn run_strategies(
     scenario_run: &ScenarioRun<'_>,
-    watched: RunAudience<'_>,
+    looked_at: Option<LookPace>,
 ) -> Ran {
     let (folder, interrupted) = (scenario_run.folder, scenario_run.interrupted);
     let chosen = scenario_run.chosen();
     let judging = Mutex::new(());
     let mut ran = Ran::default();
     for (lane, strategy) in chosen.into_iter().enumerate() {
+        let reporter = scenario_run.reporter.of_lane(lane);
         let mut context = scenario_run.context();
-        let seat = watched.seat(lane);
-        if let Some((watching, reporter)) = &seat {
-            context.watching = Some(watching.clone());
-            context.reporter = reporter;
-        }
+        context.reporter = &reporter;
+        context.looked_at = looked_at;
         match one_strategy(&context, strategy, &judging).await {
             Ok(judged) => ran.judged.push(judged),
             Err(error) => {

@@ -6,7 +6,7 @@ use super::{RunError, folder};
 use crate::checkers::context::Context;
 use crate::course::Course;
 use crate::history::{History, LoadedHistory, altered_reason};
-use crate::scenario::{Scenario, Strategy};
+use crate::scenario::{Scenario, Strategy, Topology};
 use crate::view;
 use reports::record::Record;
 use std::path::Path;
@@ -31,6 +31,8 @@ pub struct Replay {
 pub struct ReplayLane {
     /// The strategy as the scenario has it.
     pub strategy: Strategy,
+    /// This is what the strategy was made of when it ran.
+    pub topology: Topology,
     /// What happened in it, and when.
     pub course: Course,
 }
@@ -93,6 +95,7 @@ impl SeenHistory {
         let unix_ns = |run_ns: i64| meta.clock.origin_unix_ns + i128::from(run_ns);
         let lane = view::strategy(history).map(|strategy| ReplayLane {
             strategy: strategy.clone(),
+            topology: meta.topology().unwrap_or_else(|| strategy.topology()),
             course: Course::of(&Context::new(history)),
         });
         Self {

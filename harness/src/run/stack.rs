@@ -17,7 +17,7 @@ pub(crate) async fn start(
     folder: &Path,
     (jit, settings): (Jit, ServerSettings),
     reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
+    reporter: &Reporter,
 ) -> Result<Stack, RunError> {
     let provider = options.stack.provider(folder, jit, settings);
     reporter.event(Event::StackStarting {
@@ -117,7 +117,7 @@ pub(crate) async fn warm_to_keep(
     choice: StackChoice,
     folder: &Path,
     reaper: &Arc<Reaper>,
-    reporter: &Arc<dyn Reporter>,
+    reporter: &Reporter,
 ) -> Result<(), RunError> {
     let doing = "warming up the stack";
     let scenario = scenario::parse("warm-up.toml", ORDINARY).map_err(|e| failed(doing, &e))?;
@@ -162,11 +162,7 @@ pub(crate) async fn warm_up(stack: &Stack, lasts: Duration) -> Result<(), RunErr
 }
 
 /// Leaves the stack running, and says how to use it and how to stop it.
-pub(super) async fn keep(
-    stack: Stack,
-    folder: &Path,
-    reporter: &Arc<dyn Reporter>,
-) -> Result<(), RunError> {
+pub(super) async fn keep(stack: Stack, folder: &Path, reporter: &Reporter) -> Result<(), RunError> {
     let has_nodes = !stack.info().kafka_nodes.is_empty();
     if stack.info().kafka().is_none() || has_nodes {
         for text in stack.keep().await? {

@@ -1,10 +1,9 @@
 //! A run on a stage: its strategies run at the same time, side by side in lanes, and keys break things for all of
 //! them at once. Its figures are for show: lanes take each other's time.
 
-use super::audience::{Audience, LaneReporter, Watching};
 use super::keyboard::Keyboard;
 use super::look_pace::LookPace;
-use super::{Ran, Reporter, RunError, ScenarioRun, one_strategy};
+use super::{Ran, RunError, ScenarioRun, one_strategy};
 use crate::scenario::Scenario;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +18,6 @@ const TOGETHER_WITHIN: Duration = Duration::from_secs(30);
 pub struct Stage {
     /// This takes the presses of keys, which are the triggers of faults.
     pub keyboard: Arc<Keyboard>,
-    /// This is told what happens in each lane, and what is counted there.
-    pub audience: Arc<dyn Audience>,
 }
 
 /// A lane is one strategy's place beside the others.
@@ -59,21 +56,13 @@ pub(super) async fn run(scenario_run: &ScenarioRun<'_>, stage: &Stage) -> Ran {
             begin: Arc::clone(&begin),
         };
         way += usize::from(strategy.topology().relays);
-        let watching = Watching {
-            lane: number,
-            audience: Arc::clone(&stage.audience),
-            pace: LookPace::Often,
-        };
-        let reporter: Arc<dyn Reporter> = Arc::new(LaneReporter {
-            watching: watching.clone(),
-            also: None,
-        });
+        let reporter = scenario_run.reporter.of_lane(number);
         let judging = &judging;
         async move {
             let mut context = scenario_run.context();
             context.reporter = &reporter;
             context.lane = Some(lane);
-            context.watching = Some(watching);
+            context.looked_at = Some(LookPace::Often);
             one_strategy(&context, strategy, judging).await
         }
     });

@@ -5,6 +5,7 @@ use super::consuming;
 use super::context::Context;
 use super::counts::LiveCounts;
 use super::deployment::{Deployment, Leave, failed};
+use super::event::OfferedCounts;
 use super::fencing::Fencing;
 use super::look::Looker;
 use super::projecting;
@@ -20,6 +21,7 @@ use crate::scenario::Strategy;
 use crate::stack::Stack;
 use crate::workload::{self, Answers, Offered, Progress};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -37,6 +39,8 @@ const ASK_WITHIN: Duration = Duration::from_secs(60);
 const STRAYS_WITHIN: Duration = Duration::from_secs(60);
 /// How much longer than its plan the load may take, beside what its requests may: faults are healed.
 const LOAD_OVERTIME: Duration = Duration::from_secs(300);
+/// How far the load has come is told so often.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 /// Bound on tearing down what a strategy made, and the same once the user has interrupted.
 const TEAR_DOWN_WITHIN: Duration = Duration::from_secs(120);
 const TEAR_DOWN_INTERRUPTED_WITHIN: Duration = Duration::from_secs(20);
@@ -144,7 +148,7 @@ async fn load_and_fence(
     let clock = RunClock::start();
     let started_at = jiff::Timestamp::now().to_string();
     let watch = Watch {
-        keeps_recent: context.watching.is_some(),
+        keeps_recent: context.looked_at.is_some(),
         ..deployment.watch(clock)
     };
     let patience = Patience::new(context.interrupted.clone());
@@ -182,7 +186,7 @@ async fn load_and_fence(
     let (end_looking, looking) = watch::channel(false);
     let progress = Arc::new(Progress {
         // Somebody watches.
-        answers: context.watching.as_ref().map(|_| Answers::default()),
+        answers: context.looked_at.map(|_| Answers::default()),
         ..Progress::default()
     });
     let watched = WatchedLane {
@@ -271,7 +275,7 @@ async fn load_and_fence(
         Some(_) => Vec::new(),
         None => {
             let found = context.bounded(&patience, asked, strays).await;
-            or_no_hint(found, context.reporter.as_ref())
+            or_no_hint(found, context.reporter)
         }
     };
     let _ = end_sampling.send(true);
@@ -299,8 +303,10 @@ async fn load_and_fence(
         key: deployment.key.clone(),
         clock,
         started_at,
-        topic: deployment.topic_name.clone(),
+        topic: deployment.topics.name(),
+        topics: deployment.topics.names().to_vec(),
         schema: deployment.layout.name.clone(),
+        made_of: Some(strategy.topology()),
         proxied: deployment.proxies.keys().copied().collect(),
         load_from_ns,
         load_until_ns: until_ns,
@@ -358,11 +364,12 @@ fn look(
     watched: WatchedLane,
     stop: watch::Receiver<bool>,
 ) -> Option<tokio::task::JoinHandle<()>> {
-    let watching = context.watching.as_ref()?;
+    let pace = context.looked_at?;
     let request_timeout = context.scenario.workload.request_timeout;
     let publishes = deployment.parts.publish_within(request_timeout);
     let looker = Looker {
-        watching: watching.clone(),
+        reporter: context.reporter.clone(),
+        pace,
         truth: deployment.database.look(),
         identity: Arc::clone(&deployment.identity),
         sights: watched.sights,
@@ -375,7 +382,7 @@ fn look(
 
 /// Other topics with events of the run are a hint where something is lost; no count and no verdict
 /// rests on them, so a look that fails costs the hint and not the history.
-fn or_no_hint(found: Result<Vec<String>, RunError>, reporter: &dyn Reporter) -> Vec<String> {
+fn or_no_hint(found: Result<Vec<String>, RunError>, reporter: &Reporter) -> Vec<String> {
     found.unwrap_or_else(|e| {
         let text = format!("events on other topics were not looked for, which is a hint less: {e}");
         reporter.event(Event::Note { text });
@@ -417,7 +424,6 @@ async fn load(
         begins_in: Duration::from_nanos(begins_in_ns.unsigned_abs()),
         duration: workload.duration,
         planned: (workload.rate * workload.duration.as_secs_f64()) as u64,
-        progress: Arc::clone(&progress),
     });
     let hit = nemesis::LoadWindow {
         from_ns: load_from_ns,
@@ -434,8 +440,8 @@ async fn load(
     if let Some(lane) = &context.lane {
         lane.stage.keyboard.open(SETTLE + workload.duration);
     }
-    let load = deployment.load(clock, progress);
-    let reporter = Arc::clone(context.reporter);
+    let load = deployment.load(clock, Arc::clone(&progress));
+    let reporter = context.reporter.clone();
     let announce = move |said: Announcement| {
         reporter.event(Event::Fault {
             what: said.what,
@@ -452,31 +458,51 @@ async fn load(
     };
     tokio::pin!(loaded);
     let patience = Patience::new(context.interrupted.clone());
-    tokio::select! {
-        loaded = &mut loaded => return Ok(loaded),
-        () = patience.interruption() => {}
-        _ = context.stack.ends_by_itself() => {}
+    let ended = tokio::select! {
+        loaded = &mut loaded => Some(loaded),
+        () = patience.interruption() => None,
+        _ = context.stack.ends_by_itself() => None,
+        never = tell_what_is_offered(context.reporter, &progress) => match never {},
+    };
+    let ended = match ended {
+        Some(loaded) => Ok(loaded),
+        None => {
+            // Both end in order: every request gets its outcome, every fault is healed.
+            let _ = halt.send(true);
+            let within = workload.request_timeout * 2 + LOAD_OVERTIME;
+            let halted = patience.give(within, loaded).await;
+            halted.map_err(|cut| context.cut("ending the load", cut))
+        }
+    };
+    let offered = OfferedCounts::of(&progress);
+    context.reporter.event(Event::Offered { offered });
+    ended
+}
+
+/// Tells how far the load has come, for as long as it goes on.
+async fn tell_what_is_offered(reporter: &Reporter, progress: &Progress) -> Infallible {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        let offered = OfferedCounts::of(progress);
+        reporter.event(Event::Offered { offered });
     }
-    // Both end in order: every request gets its outcome, every fault is healed.
-    let _ = halt.send(true);
-    let within = workload.request_timeout * 2 + LOAD_OVERTIME;
-    let halted = patience.give(within, loaded).await;
-    halted.map_err(|cut| context.cut("ending the load", cut))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::run::event::Happening;
+    use crate::run::reporter::Sink;
     use std::sync::Mutex;
 
     #[derive(Default)]
-    struct NotesReporter(Mutex<Vec<String>>);
+    struct NotesSink(Mutex<Vec<String>>);
 
-    impl Reporter for NotesReporter {
-        fn event(&self, event: Event) {
-            if let Event::Note { text } = event {
-                self.0.lock().unwrap().push(text);
+    impl Sink for NotesSink {
+        fn take(&self, happening: &Happening) {
+            if let Event::Note { text } = &happening.event {
+                self.0.lock().unwrap().push(text.clone());
             }
         }
     }
@@ -484,15 +510,16 @@ mod tests {
     #[test]
     fn given_a_broker_that_does_not_say_its_topics_when_strays_are_looked_for_then_only_the_hint_is_lost()
      {
-        let notes = NotesReporter::default();
-        let found = or_no_hint(Ok(vec!["elsewhere".to_owned()]), &notes);
+        let notes = Arc::new(NotesSink::default());
+        let reporter = Reporter::to([notes.clone() as Arc<dyn Sink>]);
+        let found = or_no_hint(Ok(vec!["elsewhere".to_owned()]), &reporter);
         assert_eq!(
             (found, notes.0.lock().unwrap().len()),
             (vec!["elsewhere".to_owned()], 0)
         );
 
         let reason = failed("looking for events on other topics", &"no answer");
-        let found = or_no_hint(Err(reason), &notes);
+        let found = or_no_hint(Err(reason), &reporter);
 
         assert!(found.is_empty());
         let said = notes.0.lock().unwrap().join("");

@@ -32,6 +32,8 @@ pub(super) fn given() -> (Place, String) {
             },
             started_at: "2026-11-24T00:00:00Z".to_owned(),
             topic: "t".to_owned(),
+            topics: Vec::new(),
+            made_of: None,
             schema: "s".to_owned(),
             proxied: Vec::new(),
             load_from_ns: 0,

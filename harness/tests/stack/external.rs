@@ -3,6 +3,7 @@
 use crate::patience::PATIENCE;
 use crate::process::{eventually, kill_and_reap, spawn_test};
 use crate::{HARNESS, local, reaper};
+use harness::broker::claim;
 use harness::process::reaper::Reaper;
 use harness::scenario::{Link, Victim};
 use harness::stack::external::stack_file;
@@ -18,6 +19,7 @@ use relays::config::{Isolation, PostgresTarget};
 use relays::postgres::schema::{self, Layout, OutboxKind};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -208,6 +210,15 @@ async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() 
         assert_eq!(made.there(info).await, ALL);
     }
     heartbeats.create().await.unwrap();
+    // And topics of other names, of the dead one, of the living one, and of nobody.
+    for (made, name) in [
+        (&dead, "orders-of-the-dead"),
+        (&living, "orders-of-the-living"),
+    ] {
+        let claimed = claim::topic(&broker, &made.topic, name, 1);
+        claimed.create().await.unwrap();
+    }
+    broker.topic("orders-of-nobody", 1).create().await.unwrap();
     // And the proxy of somebody whose servers, and so whose marks, are not those of this stack.
     let toxiproxy = ToxiproxyClient::new(&info.toxiproxy_url).unwrap();
     let stranger = "oh.0000face0badcafe.cdc.relay-kafka";
@@ -231,7 +242,18 @@ async fn what_a_dead_harness_left_is_dropped_and_a_living_ones_things_are_not() 
         !topics.iter().any(|t| t.starts_with(&dead.topic)),
         "{topics:?}"
     );
+    let orders = topics.iter().filter(|t| t.starts_with("orders-of-"));
+    let orders: BTreeSet<&str> = orders.map(String::as_str).collect();
+    assert_eq!(
+        orders,
+        BTreeSet::from(["orders-of-nobody", "orders-of-the-living"])
+    );
+    broker.topic("orders-of-nobody", 1).delete().await.unwrap();
     let notes = next.notes().join("\n");
+    assert!(
+        notes.contains("dropped topic orders-of-the-dead"),
+        "{notes}"
+    );
     for name in [&dead.layout.name, &dead.topic, &dead.proxy, &left.topic] {
         assert!(notes.contains(name.as_str()), "{notes}");
     }
@@ -587,6 +609,8 @@ async fn what_does_not_answer_is_named() {
 /// Set for the process that plays the harness in the test below.
 const PLAY_HARNESS: &str = "OUTBOX_HARNESS_TEST_PLAY_EXTERNAL";
 const PLAYED_RUN: &str = "0000000000000dad";
+/// It notes this topic too, which is somebody's, and dies before it has tried to make it.
+const NEVER_CLAIMED: &str = "somebodys-orders";
 
 /// What that process makes.
 fn played() -> [Made; 2] {
@@ -612,7 +636,11 @@ async fn play_a_harness_on_an_external_stack() {
     .unwrap();
     for made in played() {
         let proxies = [made.proxy.clone()];
-        let note = stack.leftover(&made.layout.name, &made.topic, &proxies);
+        let topics = [
+            made.topic.clone(),
+            claim::found_by(&made.topic, NEVER_CLAIMED),
+        ];
+        let note = stack.leftover(&made.layout.name, &topics, &proxies);
         reaper.note(&note.unwrap()).unwrap();
         made.make(stack.info()).await;
     }
@@ -628,6 +656,9 @@ async fn the_reaper_drops_what_a_killed_harness_made() {
     let harness = spawn_test("external::play_a_harness_on_an_external_stack", |command| {
         command.env(PLAY_HARNESS, &file);
     });
+    let broker = theirs.info.broker(BrokerKind::Kafka).unwrap();
+    let somebodys = broker.topic(NEVER_CLAIMED, 1);
+    somebodys.create().await.unwrap();
     let [made, with_database] = played();
     assert_eq!(made.there(&theirs.info).await, ALL);
     assert_eq!(with_database.there(&theirs.info).await, ALL_WITH_DATABASE);
@@ -641,4 +672,7 @@ async fn the_reaper_drops_what_a_killed_harness_made() {
     eventually("everything is dropped", || {
         there(&made) == NOTHING && there(&with_database) == NOTHING
     });
+    let topics = broker.topics().await.unwrap();
+    assert!(topics.iter().any(|t| t == NEVER_CLAIMED), "{topics:?}");
+    somebodys.delete().await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod several;
 mod standstill;
 
 use crate::patience::PATIENCE;

@@ -56,6 +56,38 @@ fn given_a_finished_run_when_reported_then_every_report_is_made_again_byte_for_b
 }
 
 #[test]
+fn given_a_finished_run_then_its_folder_tells_what_happened_in_its_order() {
+    let text = std::fs::read_to_string(outage().folder.join("events.jsonl")).unwrap();
+    let lines = text.lines().map(serde_json::from_str);
+    let lines: Vec<serde_json::Value> = lines.collect::<Result<_, _>>().unwrap();
+    let time = |line: &serde_json::Value| line["at"].as_str().map(str::parse::<jiff::Timestamp>);
+    assert!(
+        lines.iter().all(|line| matches!(time(line), Some(Ok(_)))),
+        "{text}"
+    );
+    // The whole of it begins, and in each strategy's lane Kafka goes and comes back, before that is judged
+    assert_eq!(lines[0]["event"], "scenario_started");
+    for (lane, strategy) in ["naive", "polling", "cdc"].into_iter().enumerate() {
+        let of_it = lines.iter().filter(|l| l["lane"] == lane);
+        let told: Vec<&str> = of_it
+            .clone()
+            .map(|l| l["event"].as_str().unwrap())
+            .collect();
+        assert_eq!(told.first(), Some(&"strategy_started"), "{text}");
+        let turns = of_it.clone().filter(|l| l["event"] == "fault");
+        let turns: Vec<String> = turns.map(|l| l["turn"][1].to_string()).collect();
+        assert_eq!(turns, ["\"injected\"", "\"healed\""], "{text}");
+        let steps = told.iter().filter(|event| **event == "fence").count();
+        assert_eq!(steps, 8, "{text}");
+        let last = of_it.last().unwrap();
+        assert_eq!(
+            (&last["event"], &last["strategy"]),
+            (&"strategy_judged".into(), &strategy.into())
+        );
+    }
+}
+
+#[test]
 fn given_two_files_with_one_scenario_name_when_run_then_both_are_in_all_results_and_the_worst_counts()
  {
     let home = tempfile::tempdir().unwrap();

@@ -159,6 +159,109 @@ for = "1s"
     assert_ne!(config_of("relay"), config_of("relay-2"));
 }
 
+/// A relay that routes by type: orders' first events to one topic, the rest to another, by a table and a process each.
+fn routing() -> String {
+    let table = |schema: &str| {
+        format!(
+            "'''create schema {schema}''', '''create table {schema}.outbox (
+    seq bigint generated always as identity primary key, id uuid not null, aggregatetype text not null,
+    aggregateid text not null, type text not null, version int not null, payload text not null)''',
+    '''grant usage on schema {schema} to public''', '''grant insert on {schema}.outbox to public'''"
+        )
+    };
+    let insert = |schema: &str, is: &str| {
+        format!(
+            "'''insert into {schema}.outbox (id, aggregatetype, aggregateid, type, version, payload)
+    select ${{event_id}}::uuid, 'Order', ${{order_id}}, ${{event_type}}, ${{version}}::int, ${{payload}}
+    where ${{event_type}} {is} 'OrderPlaced''''"
+        )
+    };
+    format!(
+        "name = \"router\"\nversion = \"7\"\n[outbox]\nisolation = \"database\"\nddl = [{}, {}]\ninsert = [{}, {}]\n\
+         pending = \"select id from placed.outbox union all select id from rest.outbox\"\n[relay]\n\
+         command = [\"sh\", \"-c\", '''trap 'kill $A $B; wait; exit 0' TERM; CONFIG=$PLACED; {} & A=$!; \
+         CONFIG=$REST; {} & B=$!; wait''']\n\
+         env = {{ PLACED = \"${{folder}}/placed.json\", REST = \"${{folder}}/rest.json\" }}\n\
+         files = {{ \"placed.json\" = \"placed.json.in\", \"rest.json\" = \"rest.json.in\" }}\n\
+         ready = {{ log = '\"signal\":\"ready\"' }}\n\
+         [event]\ntopics = [\"${{topic}}.placed\", \"orders-rest\"]\n",
+        table("placed"),
+        table("rest"),
+        insert("placed", "="),
+        insert("rest", "<>"),
+        stand_in(),
+        stand_in(),
+    )
+}
+
+#[test]
+fn given_a_relay_with_topics_of_its_own_then_all_are_judged_and_what_one_of_them_loses_is_lost() {
+    let scenario = r#"
+[[fault]]
+target = "relay"
+kind = "kill"
+at = "800ms"
+for = "500ms"
+[strategy.router]
+kind = "external"
+relay = "router.toml"
+[strategy.forgetful]
+kind = "external"
+relay = "forgetful.toml"
+"#;
+    let workload = LOAD.split("[strategy").next().unwrap();
+    let workload = workload.replace("rate = 200", "rate = 400");
+    let workload = workload.replace("\"4s\"", "\"2500ms\"");
+    let good = routing();
+    // The other one has no route for one type: its event is taken out of the table, and published nowhere
+    let forgets = "create rule forgets as on insert to rest.outbox \
+                   where new.type = 'OrderPaid' do instead nothing''', '''grant insert on rest.outbox";
+    let forgetful = good.replacen("grant insert on rest.outbox", forgets, 1);
+    assert_ne!(good, forgetful);
+    let config = |schema: &str, topic: &str| {
+        CONFIG
+            .replace("${schema}", schema)
+            .replace("\"${topic}\"", &format!("\"{topic}\""))
+    };
+    let (placed, rest) = (
+        config("placed", "${topic}.placed"),
+        config("rest", "orders-rest"),
+    );
+    let files = [
+        ("router.toml", good.as_str()),
+        ("forgetful.toml", forgetful.as_str()),
+        ("placed.json.in", placed.as_str()),
+        ("rest.json.in", rest.as_str()),
+    ];
+    let ran = ran_beside(&files, |home| {
+        run_on_theirs(home, &format!("{workload}{scenario}"))
+    });
+    assert_eq!(ran.output.status.code(), Some(1), "{}", ran.said());
+    let record = ran.record();
+    let [router, forgetful] = &record.strategies[..] else {
+        panic!("{:?}", record.strategies);
+    };
+    // An order's events are on both topics, and on one partition of each
+    assert_eq!(router.verdict, Verdict::Pass, "{:?}", router.reasons);
+    assert!(
+        router.topic.ends_with(".router.placed + orders-rest"),
+        "{}",
+        router.topic
+    );
+    assert!(router.counts.committed.unwrap() > 500);
+    assert_eq!(
+        (router.counts.lost, router.counts.split),
+        (Some(0), Some(0))
+    );
+    assert!(router.faults.iter().all(|fault| fault.bit == Some(true)));
+    // What one of the topics does not have is lost
+    assert_eq!(forgetful.verdict, Verdict::Fail);
+    let lost = forgetful.counts.lost.unwrap();
+    assert!(lost > 100, "{:?}", forgetful.counts);
+    assert_eq!(Some(lost), forgetful.outcomes.db_only);
+    assert_eq!(forgetful.counts.undrained, Some(0));
+}
+
 #[test]
 fn given_a_relay_of_a_file_when_killed_and_cut_off_then_it_is_judged_like_any_other() {
     let faults = r#"

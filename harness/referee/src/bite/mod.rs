@@ -34,7 +34,7 @@ mod trigger;
 mod unmet;
 
 use crate::history::History;
-use crate::scenario::{FaultKind, Strategy, Target, Toxic, Victim};
+use crate::scenario::{FaultKind, Strategy, Target, Topology, Toxic, Victim};
 use crate::view::strategy;
 use case::{Case, Place};
 use demand::Demand;
@@ -60,7 +60,7 @@ type PlaceEvidence = Result<String, Lack>;
 /// strategy does not use applies to it not at all and counts as bitten, saying so).
 pub fn bites(history: &History) -> Vec<Bite> {
     let demand = Demand::of(history);
-    let strategy = strategy(history);
+    let strategy = strategy(history).zip(history.meta.topology());
     (0u32..)
         .zip(&history.meta.scenario.faults)
         .map(|(index, fault)| {
@@ -69,15 +69,15 @@ pub fn bites(history: &History) -> Vec<Bite> {
                     let what = format!("the scenario has no strategy {}", history.meta.strategy);
                     Err(lack(what, FITTING))
                 }
-                Some(strategy) if !fault.concerns(strategy.topology()) => Ok(format!(
+                Some((strategy, topology)) if !fault.concerns(topology) => Ok(format!(
                     "does not concern this strategy: {} has no {}",
-                    whose(strategy, fault.target),
+                    whose((strategy, topology), fault.target),
                     match fault.target {
                         target if target.is_of_processes() => target.name().to_owned(),
                         target => format!("link {}", target.name()),
                     }
                 )),
-                Some(strategy) => Case::new(history, &demand, index, fault, strategy.topology())
+                Some((_, topology)) => Case::new(history, &demand, index, fault, topology)
                     .and_then(|case| decide(&case)),
             };
             let finding = match trigger::circumstances(history, index, fault) {
@@ -101,14 +101,14 @@ pub fn bites(history: &History) -> Vec<Bite> {
 }
 
 /// Describes a strategy: `a polling strategy`; where it lacks a relay of several, with how many it has.
-fn whose(strategy: &Strategy, lacking: Target) -> String {
+fn whose((strategy, topology): (&Strategy, Topology), lacking: Target) -> String {
     let kind = strategy.kind.name();
     let of_relay = match lacking {
         Target::Process(victim) => matches!(victim, Victim::Relay(_)),
         Target::Link(link) => matches!(link.client(), Some(Victim::Relay(_))),
         Target::Side(_) | Target::Broker | Target::NodeRole(_) => false,
     };
-    match strategy.topology().relays {
+    match topology.relays {
         1 if of_relay => format!("a {kind} strategy with one relay"),
         relays if of_relay && relays > 1 => format!("a {kind} strategy with {relays} relays"),
         _ => format!("a {kind} strategy"),

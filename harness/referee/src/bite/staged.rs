@@ -150,6 +150,8 @@ impl Staged {
             clock: RunClock::start(),
             started_at: String::new(),
             topic: String::new(),
+            topics: Vec::new(),
+            made_of: None,
             schema: String::new(),
             proxied: Vec::new(),
             load_from_ns: 0,

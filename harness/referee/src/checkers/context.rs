@@ -150,11 +150,16 @@ impl<'a> Context<'a> {
     pub fn place(&self, row: usize) -> String {
         let record = self.view.join.log.at(row);
         format!(
-            "partition {} offset {}, on the topic at {}",
-            record.partition,
+            "{} offset {}, on the topic at {}",
+            self.partition(record.partition),
             record.offset,
             self.at(self.view.join.on_topic_ns(row))
         )
+    }
+
+    /// Names a partition by its number in the history, and where the strategy has several topics by its topic.
+    pub fn partition(&self, number: i32) -> String {
+        self.history().meta.topics().words(number)
     }
 }
 

@@ -11,7 +11,7 @@
 use super::context::Context;
 use crate::history::{FenceStep, Life, NONE, Outcome, Request};
 use crate::measure::ns;
-use crate::scenario::StrategyKind;
+use crate::scenario::OneChance;
 use crate::view::{Join, NEVER};
 use std::time::Duration;
 
@@ -50,14 +50,7 @@ struct Cut {
 impl Cut {
     fn of(context: &Context<'_>) -> Option<Self> {
         let history = context.history();
-        let Some(StrategyKind::DualWrite {
-            publish_timeout,
-            policy,
-            ..
-        }) = context.view.kind()
-        else {
-            return None;
-        };
+        let OneChance { within, policy } = context.view.topology()?.one_chance?;
         if !history.meta.service_killed_at_teardown {
             return None;
         }
@@ -74,7 +67,7 @@ impl Cut {
             .iter()
             .filter(|step| step.is(FenceStep::StopService));
         let ended_ns = stopped.map(|step| step.ended_ns).max();
-        let given_up_ns = publish_timeout.zip(ended_ns).map(|(within, ended_ns)| {
+        let given_up_ns = within.zip(ended_ns).map(|(within, ended_ns)| {
             let takes_ns = ns(policy.within(within + GRACE));
             ended_ns.saturating_sub(takes_ns)
         });

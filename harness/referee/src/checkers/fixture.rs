@@ -414,6 +414,8 @@ fn empty(kind: StrategyKind) -> History {
             },
             started_at: "2026-11-23T00:00:00Z".to_owned(),
             topic: "oh.1.it".to_owned(),
+            topics: Vec::new(),
+            made_of: None,
             schema: "oh_1_it".to_owned(),
             proxied: Vec::new(),
             load_from_ns: FROM,

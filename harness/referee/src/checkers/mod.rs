@@ -215,7 +215,7 @@ const CHECKERS: &[Checker] = &[
 
 /// Returns those that count something of this history's strategy: one without a cache has nothing that could be stale.
 fn checkers_of(context: &Context<'_>) -> impl Iterator<Item = &'static Checker> {
-    let has_cache = view::strategy(context.history()).is_some_and(|s| s.cache.is_some());
+    let has_cache = context.view.topology().is_some_and(|t| t.has_cache);
     let all = CHECKERS.iter();
     all.filter(move |(metric, _)| has_cache || !metric.is_of_cache())
 }
@@ -306,7 +306,7 @@ pub fn judge_joined(context: &Context<'_>, altered: &[String], bites: Vec<Bite>)
         checked.map(|checked| (consumer.name_of(checked.expectation.metric), checked))
     });
     let named: Vec<verdict::NamedCheck<'_>> = own.chain(of_consumers).collect();
-    let has_cache = view::strategy(context.history()).is_some_and(|s| s.cache.is_some());
+    let has_cache = context.view.topology().is_some_and(|t| t.has_cache);
     let (verdict, reasons) = verdict::verdict(errors, &named, &inconclusive);
     drop(named);
     Judgement {

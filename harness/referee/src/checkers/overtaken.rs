@@ -77,8 +77,8 @@ fn place_of(context: &Context<'_>, row: usize, slot: usize) -> String {
     let record = join.log.at(row);
     match join.seen(slot) {
         Some(seen_ns) => format!(
-            "partition {} offset {}, seen at {}",
-            record.partition,
+            "{} offset {}, seen at {}",
+            context.partition(record.partition),
             record.offset,
             context.at(seen_ns)
         ),

@@ -191,7 +191,8 @@ impl Reading {
         }
         let topic = FenceStep::ReadTopic;
         if !unread.iter().any(|(step, _)| *step == topic) {
-            unread.extend(left_on_the_topic(history).map(|reason| (topic, reason)));
+            let left = left_on_the_topic(history).into_iter();
+            unread.extend(left.map(|reason| (topic, reason)));
         }
         Self {
             unread,
@@ -236,21 +237,21 @@ impl Reading {
 }
 
 /// What of the topic the final read did not come to: partitions, their ends, open transactions.
-fn left_on_the_topic(history: &History) -> impl Iterator<Item = String> {
+fn left_on_the_topic(history: &History) -> Vec<String> {
     let partitions = &history.partitions;
-    let strategy = crate::view::strategy(history);
-    let asked = history.meta.scenario.workload.partitions.max(1);
-    let wanted = strategy.map_or(asked, |s| s.broker.kind().partitions(asked));
-    let absent = (0..wanted)
+    let topics = history.meta.topics();
+    let absent = (0..topics.partitions())
         .filter(|wanted| !partitions.iter().any(|p| p.partition == *wanted))
-        .map(|missing| format!("partition {missing} was not read again"));
+        .map(|missing| format!("{} was not read again", topics.words(missing)));
     let unread = partitions
         .iter()
         .filter(|p| p.read_offset < p.end_offset)
         .map(|p| {
             format!(
-                "partition {} was read up to offset {}, and it ends at {}",
-                p.partition, p.read_offset, p.end_offset
+                "{} was read up to offset {}, and it ends at {}",
+                topics.words(p.partition),
+                p.read_offset,
+                p.end_offset
             )
         });
     let unstable = partitions
@@ -258,10 +259,11 @@ fn left_on_the_topic(history: &History) -> impl Iterator<Item = String> {
         .filter(|p| p.stable_offset != p.end_offset)
         .map(|p| {
             format!(
-                "partition {} is stable up to offset {} and ends at {}: a Kafka transaction was \
-                 still open",
-                p.partition, p.stable_offset, p.end_offset
+                "{} is stable up to offset {} and ends at {}: a Kafka transaction was still open",
+                topics.words(p.partition),
+                p.stable_offset,
+                p.end_offset
             )
         });
-    absent.chain(unread).chain(unstable)
+    absent.chain(unread).chain(unstable).collect()
 }

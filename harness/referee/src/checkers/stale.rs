@@ -6,7 +6,6 @@ use super::Offence;
 use super::context::{Context, version_name};
 use super::tally::Tally;
 use crate::history::{CachedRow, NONE};
-use crate::view;
 
 /// Counts orders of which the cache held another version than the highest that is committed.
 pub fn check(context: &Context<'_>, tally: &mut Tally<'_>) {
@@ -66,8 +65,8 @@ fn differing<'c>(
 }
 
 fn awaits_invalidation(context: &Context<'_>, newest: Option<usize>) -> bool {
-    let strategy = view::strategy(context.history());
-    strategy.is_some_and(|s| s.topology().relay_invalidates)
+    let topology = context.view.topology();
+    topology.is_some_and(|topology| topology.relay_invalidates)
         && newest.is_some_and(|slot| context.view.join.held(slot))
 }
 

@@ -12,8 +12,8 @@ pub(super) fn check(expectation: &Expectation, seen: &Seen<'_, '_>) -> Option<Co
     if !matches!(expectation.metric, Metric::Lost | Metric::Undrained) {
         return None;
     }
-    let tells = |kind: &crate::scenario::StrategyKind| kind.topology().tells_pending;
-    if seen.context.view.kind().is_none_or(tells) {
+    let topology = seen.context.view.topology();
+    if topology.is_none_or(|topology| topology.tells_pending) {
         return None;
     }
     let missing = seen.tally(Metric::Lost).map_or(0, Tally::count);

@@ -14,7 +14,8 @@ pub(super) fn hint(context: &Context<'_>, metric: Metric) -> String {
         );
     }
     let missing = matches!(metric, Metric::Lost | Metric::Undrained);
-    let theirs = context.view.kind().and_then(|kind| kind.relay_file());
+    let strategy = crate::view::strategy(history);
+    let theirs = strategy.and_then(|strategy| strategy.kind.relay_file());
     if missing && theirs.is_some() && history.log.is_empty() {
         return "; nothing at all came to its topic: was the relay given `${topic}`?".to_owned();
     }

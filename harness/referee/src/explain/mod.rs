@@ -16,7 +16,7 @@ use crate::checkers::context::Context;
 use crate::checkers::{Offence, each_offence};
 use crate::history::{FenceStep, NONE, ReadSource};
 use crate::identity::Identity;
-use crate::scenario::{Metric, Publishing, StrategyKind};
+use crate::scenario::Metric;
 use crate::view::Span;
 use index::{Groups, Sights};
 use lives::Lives;
@@ -206,22 +206,16 @@ impl<'a> Explainer<'a> {
 
     /// Whether events stay where they are, and the relay keeps how far it has come.
     fn goes_by_position(&self) -> bool {
-        matches!(
-            self.context.view.kind(),
-            Some(StrategyKind::EventSourcing {
-                publish: Publishing::Polling { .. }
-            })
-        )
+        let topology = self.context.view.topology();
+        topology.is_some_and(|topology| topology.events_stay && !topology.reads_log)
     }
 
     /// How the source learns that an event is on the topic: the end of "confirmed ...".
     fn confirmed_to(&self) -> &'static str {
-        let Some(StrategyKind::EventSourcing { publish }) = self.context.view.kind() else {
-            return "to the outbox";
-        };
-        match publish {
-            Publishing::Polling { .. } => "by its position",
-            Publishing::Cdc => "to its slot",
+        match self.context.view.topology() {
+            Some(topology) if topology.events_stay && topology.reads_log => "to its slot",
+            Some(topology) if topology.events_stay => "by its position",
+            Some(_) | None => "to the outbox",
         }
     }
 

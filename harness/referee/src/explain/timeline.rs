@@ -8,7 +8,7 @@ use crate::checkers::stale_reads::{answered, from};
 use crate::history::{
     FenceStep, Intent, NONE, Outcome, PendingState, ReadOutcome, Request, Stage, TraceRow, Tracer,
 };
-use crate::scenario::{FaultKind, StrategyKind};
+use crate::scenario::FaultKind;
 use crate::view::Span;
 use crate::view::{Class, NEVER};
 use contract::order::ChangeType;
@@ -224,7 +224,8 @@ impl Explainer<'_> {
             (Class::Phantom, version @ 1..) => format!(" of version {version}"),
             _ => String::new(),
         };
-        let place = format!("partition {} offset {}", record.partition, record.offset);
+        let partition = self.context.partition(record.partition);
+        let place = format!("{partition} offset {}", record.offset);
         let seen_ns = self.sights.first(record.partition, record.offset);
         let known_ns = self.appended_ns(row);
         let appended_ns = known_ns.map(|at_ns| after_its_handing(at_ns, trail));
@@ -354,8 +355,8 @@ impl Explainer<'_> {
                 _ if self.goes_by_position() => "final read: still behind the relay's position",
                 _ => "final read: its row is still there",
             };
-            let kind = self.context.view.kind();
-            let source = match matches!(kind, Some(StrategyKind::EventSourcing { .. })) {
+            let topology = self.context.view.topology();
+            let source = match topology.is_some_and(|topology| topology.events_stay) {
                 true => "events",
                 false => "outbox",
             };

@@ -241,7 +241,8 @@ impl Explainer<'_> {
     /// Says when and where a record was: `on the topic at 2.105 s (partition 0 offset 12)`.
     pub(super) fn on_topic(&self, row: usize) -> String {
         let record = self.context.view.join.log.at(row);
-        let place = format!("partition {} offset {}", record.partition, record.offset);
+        let partition = self.context.partition(record.partition);
+        let place = format!("{partition} offset {}", record.offset);
         match self.appended_ns(row) {
             Some(at_ns) => format!("on the topic at {} ({place})", self.at(at_ns)),
             None => format!("on the topic ({place})"),

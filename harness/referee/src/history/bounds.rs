@@ -37,6 +37,9 @@ pub(super) fn check(history: &History) -> Result<(), (&'static str, String)> {
         let name = &meta.strategy;
         return Err((run, format!("its scenario has no strategy `{name}`")));
     }
+    if meta.topics.len() > limits::TOPICS {
+        return Err((run, format!("{} topics cannot be", meta.topics.len())));
+    }
     scenario(&meta.scenario).map_err(|e| (run, format!("its scenario: {e}")))?;
     meta.key.identity().map_err(|e| (run, e))?;
     let origin = meta.clock.origin_unix_ns;

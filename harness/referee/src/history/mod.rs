@@ -23,7 +23,8 @@ mod writer;
 
 use crate::clock::RunClock;
 use crate::identity::RunKey;
-use crate::scenario::{Link, Scenario};
+use crate::scenario::{Link, Scenario, Strategy, Topology};
+use crate::topics::Topics;
 pub use contract::trace::Stage;
 pub use row::Row;
 pub use rows::{Iter, Numbered, Rows};
@@ -123,10 +124,17 @@ pub struct RunMeta {
     pub clock: RunClock,
     /// This is the wall-clock time at which the run of this strategy began, as RFC 3339 text in UTC.
     pub started_at: String,
-    /// This names the topic of this strategy.
+    /// This names the topic of this strategy; of several, all of them.
     pub topic: String,
+    /// These are the names of its topics, by which partitions are numbered (see [`Topics`]). Histories of before have none:
+    /// there was one.
+    #[serde(default)]
+    pub topics: Vec<String>,
     /// This names the schema of this strategy, or its database where it had one of its own.
     pub schema: String,
+    /// This is what the strategy was made of when it ran. Histories of before do not say; see [`RunMeta::topology`].
+    #[serde(default)]
+    pub made_of: Option<Topology>,
     /// These links went through a proxy.
     pub proxied: Vec<Link>,
     /// When the generator's first intended start was and when its last request ended.
@@ -178,6 +186,35 @@ pub struct RunMeta {
     pub environment: BTreeMap<String, String>,
     /// This is the SHA-256 of each other file of the history, hex, by file name. [`save`] fills it in.
     pub sha256: BTreeMap<String, String>,
+}
+
+impl RunMeta {
+    /// Returns the topics of the strategy's events, with their partitions.
+    pub fn topics(&self) -> Topics {
+        let names = match self.topics.is_empty() {
+            true => vec![self.topic.clone()],
+            false => self.topics.clone(),
+        };
+        let asked = self.scenario.workload.partitions.max(1);
+        let broker = self.topology().map(|topology| topology.broker);
+        Topics::new(
+            names,
+            broker.map_or(asked, |broker| broker.partitions(asked)),
+        )
+    }
+
+    /// Returns what the strategy was made of, which is what the history says. One of before does not: of that it is what
+    /// such a strategy is made of today; `None` where its scenario has no such strategy.
+    pub fn topology(&self) -> Option<Topology> {
+        self.made_of
+            .or_else(|| self.strategy_of_it().map(Strategy::topology))
+    }
+
+    /// Returns the strategy as the scenario has it.
+    pub fn strategy_of_it(&self) -> Option<&Strategy> {
+        let mut strategies = self.scenario.strategies.iter();
+        strategies.find(|strategy| strategy.name == self.strategy)
+    }
 }
 
 /// The run that a history is part of, so that a folder from which one is missing, or in which one is

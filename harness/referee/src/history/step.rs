@@ -1,8 +1,11 @@
 //! The steps of the fence, as a history names them.
 
+use serde::Serialize;
+
 /// A step between the end of the load and the verdict, in the order in which they are taken. (Where the
 /// order service publishes what is in its outbox by itself, the wait comes before its stop.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum FenceStep {
     /// Every request has its outcome.

@@ -192,7 +192,7 @@ impl Table for LogRow {
         vec![
             Column::new(
                 "partition",
-                "partition",
+                "partition; of several topics numbered across them, in the order of `topics` in run.json",
                 Codec::I32(|r| r.partition, |r, v| r.partition = v),
             ),
             Column::new(
@@ -254,7 +254,7 @@ impl Table for RawRecord {
         vec![
             Column::new(
                 "partition",
-                "partition",
+                "partition; of several topics numbered across them, in the order of `topics` in run.json",
                 Codec::I32(|r| r.partition, |r, v| r.partition = v),
             ),
             Column::new(
@@ -304,7 +304,7 @@ impl Table for Sighting {
         vec![
             Column::new(
                 "partition",
-                "partition",
+                "partition; of several topics numbered across them, in the order of `topics` in run.json",
                 Codec::I32(|r| r.partition, |r, v| r.partition = v),
             ),
             Column::new(
@@ -339,7 +339,7 @@ impl Table for PartitionEnd {
         vec![
             Column::new(
                 "partition",
-                "partition",
+                "partition; of several topics numbered across them, in the order of `topics` in run.json",
                 Codec::I32(|r| r.partition, |r, v| r.partition = v),
             ),
             Column::new(

@@ -2,12 +2,14 @@
 //! prove anything.
 
 use super::faults::PlacedFault;
+use super::limits;
 use super::relay_file::OrderPromise;
 use super::source::{Problems, suggest};
 use super::units::show_duration;
 use super::{
     Consumer, Fault, FaultKind, Link, Server, Strategy, Target, Topology, Victim, Workload,
 };
+use crate::topics::Topics;
 use contract::broker::BrokerKind;
 use contract::database::DatabaseKind;
 use std::ops::Range;
@@ -520,6 +522,30 @@ pub(super) fn total_order(
                 ),
                 "write `partitions = 1` in [workload]; or let the relay promise \"partition\", the order \
                  within each",
+            );
+        }
+    }
+}
+
+/// Several topics have partitions each, of which the referee reads all.
+pub(super) fn too_many_partitions(
+    strategies: &[Strategy],
+    partitions: i32,
+    span: Range<usize>,
+    problems: &Problems,
+) {
+    for strategy in strategies {
+        let topics = Topics::new(strategy.kind.topics(""), partitions);
+        if topics.partitions() > limits::PARTITIONS {
+            problems.add(
+                span.clone(),
+                format!(
+                    "`{}` publishes to {} topics of {partitions} partitions, {} together",
+                    strategy.name,
+                    topics.names().len(),
+                    topics.partitions()
+                ),
+                format!("take {} together at most", limits::PARTITIONS),
             );
         }
     }

@@ -273,6 +273,19 @@ pub(super) fn unreadable(
             "take the consumers out, or put this strategy into a file of its own",
         );
     }
+    for strategy in strategies {
+        let topics = strategy.kind.topics("").len();
+        if topics > 1 {
+            problems.add(
+                span.clone(),
+                format!(
+                    "a consumer reads one topic, and the events of `{}` are on {topics}",
+                    strategy.name
+                ),
+                "take the consumers out, or put this strategy into a file of its own",
+            );
+        }
+    }
     for strategy in strategies
         .iter()
         .filter(|s| s.database != DatabaseKind::Postgres)

@@ -62,6 +62,11 @@ pub const SLOT_WAL: (u64, u64) = (1, 1 << 30);
 pub const SKEW: f64 = 5.0;
 /// A topic has at most this many partitions.
 pub const PARTITIONS: i32 = 1_000;
+/// A relay publishes to at most so many topics.
+pub const TOPICS: usize = 16;
+/// A name of a relay's own topic is at most this long, placeholders as they are written: a broker's limit is 249 for
+/// all of it.
+pub const TOPIC_NAME: usize = 150;
 /// No producer's linger is longer than this.
 pub const LINGER: Duration = Duration::from_secs(60);
 /// No pause between polls is longer than this.

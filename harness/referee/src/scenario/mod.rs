@@ -49,7 +49,7 @@ pub use server::{Link, Server};
 pub use source::{Problem, ScenarioError};
 pub use stack::{KafkaCluster, NatsSync};
 pub use target::Target;
-pub use topology::{Instance, Publisher, Topology, is_of_kind};
+pub use topology::{Instance, OneChance, Publisher, Topology, is_of_kind};
 pub use trigger::Trigger;
 
 use crate::envelope::EventPlace;
@@ -439,6 +439,8 @@ impl StrategyKind {
             has_outbox: true,
             reads_log,
             tells_pending,
+            events_stay: false,
+            one_chance: None,
             broker: BrokerKind::Kafka,
             database: DatabaseKind::Postgres,
             kafka_brokers: 1,
@@ -446,20 +448,25 @@ impl StrategyKind {
             relay_invalidates: false,
         };
         match self {
-            Self::DualWrite { .. } => Topology {
+            Self::DualWrite {
+                publish_timeout,
+                policy,
+                ..
+            } => Topology {
                 publisher: Publisher::Service,
                 relays: 0,
                 has_outbox: false,
-                reads_log: false,
-                tells_pending: true,
-                broker: BrokerKind::Kafka,
-                database: DatabaseKind::Postgres,
-                kafka_brokers: 1,
-                has_cache: false,
-                relay_invalidates: false,
+                one_chance: Some(OneChance {
+                    within: *publish_timeout,
+                    policy: *policy,
+                }),
+                ..relay(false, true)
             },
             Self::Polling { .. } => relay(false, true),
-            Self::EventSourcing { publish } => relay(matches!(publish, Publishing::Cdc), true),
+            Self::EventSourcing { publish } => Topology {
+                events_stay: true,
+                ..relay(matches!(publish, Publishing::Cdc), true)
+            },
             Self::Cdc {} | Self::LogicalMessage {} | Self::Debezium {} => relay(true, true),
             // What is decided stands in a table until it is done.
             Self::TwoPhaseCommit { .. } => Topology {
@@ -525,6 +532,17 @@ impl StrategyKind {
     pub fn event_place(&self) -> EventPlace {
         self.relay_file()
             .map_or_else(EventPlace::default, |relay| relay.place.clone())
+    }
+
+    /// Returns the names of the topics of its events, one at least, where the run's own topic has this name.
+    pub fn topics(&self, own: &str) -> Vec<String> {
+        match self.relay_file() {
+            None => vec![own.to_owned()],
+            Some(relay) => {
+                let filled = relay.topics.iter().map(|name| name.fill(|_| own.into()));
+                filled.collect()
+            }
+        }
     }
 
     /// Whether a relay process runs.

@@ -270,6 +270,8 @@ fn read(
     faults.sort_by_key(|p| (has_trigger(p), p.fault.at(), p.span.start));
     conflicts::impatient_drain(&strategies, drain.within, drain_span, problems);
     if let Some(workload) = &workload {
+        let span = partitions_span.clone();
+        conflicts::too_many_partitions(&strategies, workload.partitions, span, problems);
         conflicts::total_order(&strategies, workload.partitions, partitions_span, problems);
         let said = unfollowed::Said {
             partitions: said_partitions,

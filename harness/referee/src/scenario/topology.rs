@@ -3,6 +3,9 @@
 use super::{Link, Server, Victim};
 use contract::broker::BrokerKind;
 use contract::database::DatabaseKind;
+use contract::publish::PublishPolicy;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// This says which of a strategy's relays is meant: the first is called `relay`, the second `relay-2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,7 +48,8 @@ pub fn is_of_kind(name: &str, process: &str) -> bool {
 }
 
 /// Either the order service or a relay publishes a strategy's events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Publisher {
     /// The order service publishes, beside its own writing.
     Service,
@@ -53,8 +57,18 @@ pub enum Publisher {
     Relay,
 }
 
-/// What a strategy is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the order service publishes an event that nothing keeps until it is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneChance {
+    /// A publish is given up after this time; `None` where nothing bounds it.
+    pub within: Option<Duration>,
+    /// What the service does when it fails.
+    pub policy: PublishPolicy,
+}
+
+/// What a strategy is made of: it comes from the strategy before a run, and stands in the history after it, so that who
+/// reads one needs to know no kind of strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topology {
     /// This publishes the strategy's events.
     pub publisher: Publisher,
@@ -66,6 +80,10 @@ pub struct Topology {
     pub reads_log: bool,
     /// Whether it can be asked what is not published yet.
     pub tells_pending: bool,
+    /// Whether what was published stays in the source, which is the truth itself, and a publisher keeps how far it has come.
+    pub events_stay: bool,
+    /// How the order service publishes, where nothing keeps what it does not get published.
+    pub one_chance: Option<OneChance>,
     /// Its events go to this broker.
     pub broker: BrokerKind,
     /// Its orders, and its outbox, are in this database.

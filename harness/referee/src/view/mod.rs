@@ -19,7 +19,7 @@ pub use span::{NEVER, Span};
 pub use window::{Window, concerning, explaining, fault_name, strategy, windows, windows_for};
 
 use crate::history::{History, ReadRow, Request};
-use crate::scenario::{Publisher, StrategyKind};
+use crate::scenario::{Publisher, Topology};
 use passed::Passed;
 use real_time::RealTime;
 use std::cell::OnceCell;
@@ -30,7 +30,7 @@ pub struct View<'a> {
     pub join: Join<'a>,
     /// Faults that were in force, by begin.
     pub windows: Vec<Window>,
-    kind: Option<&'a StrategyKind>,
+    topology: Option<Topology>,
     passed: Option<Passed>,
     real_time: OnceCell<RealTime>,
     freshness: OnceCell<Freshness>,
@@ -41,14 +41,14 @@ impl<'a> View<'a> {
     pub fn new(history: &'a History) -> Self {
         let join = Join::new(history);
         let windows = windows(history);
-        let kind = strategy(history).map(|s| &s.kind);
-        let passed = kind
-            .filter(|kind| !kind.topology().publishes_in_request() && !windows.is_empty())
+        let topology = history.meta.topology();
+        let passed = topology
+            .filter(|topology| !topology.publishes_in_request() && !windows.is_empty())
             .map(|_| Passed::new(&join));
         Self {
             join,
             windows,
-            kind,
+            topology,
             passed,
             real_time: OnceCell::new(),
             freshness: OnceCell::new(),
@@ -96,13 +96,13 @@ impl<'a> View<'a> {
 
     /// Returns who publishes; a relay where nothing is known of the strategy.
     pub fn publisher(&self) -> Publisher {
-        self.kind
-            .map_or(Publisher::Relay, |kind| kind.topology().publisher)
+        self.topology
+            .map_or(Publisher::Relay, |topology| topology.publisher)
     }
 
-    /// Returns how the strategy works; `None` where nothing is known of it.
-    pub fn kind(&self) -> Option<&'a StrategyKind> {
-        self.kind
+    /// Returns what the strategy is made of; `None` where nothing is known of it.
+    pub fn topology(&self) -> Option<Topology> {
+        self.topology
     }
 
     /// Returns the span from a request's intended start to its end.

@@ -16,16 +16,12 @@ pub struct Window {
 
 /// The strategy that a history is of.
 pub fn strategy(history: &History) -> Option<&Strategy> {
-    let meta = &history.meta;
-    meta.scenario
-        .strategies
-        .iter()
-        .find(|s| s.name == meta.strategy)
+    history.meta.strategy_of_it()
 }
 
 /// Returns the scenario's faults that concern the history's strategy, with their index.
 pub fn concerning(history: &History) -> Vec<(usize, &Fault)> {
-    let Some(strategy) = strategy(history) else {
+    let Some(topology) = history.meta.topology() else {
         return Vec::new();
     };
     history
@@ -34,7 +30,7 @@ pub fn concerning(history: &History) -> Vec<(usize, &Fault)> {
         .faults
         .iter()
         .enumerate()
-        .filter(|(_, fault)| fault.concerns(strategy.topology()))
+        .filter(|(_, fault)| fault.concerns(topology))
         .collect()
 }
 

@@ -23,7 +23,7 @@ use super::{browser, places, run, signals, terminal};
 use crate::process::reaper::Reaper;
 use crate::run::keyboard::Keyboard;
 use crate::run::stage::Stage;
-use crate::run::{Finished, Options, Reporter, RunError, run_on_stage};
+use crate::run::{Finished, Options, Reporter, RunError, Sink, run_on_stage};
 use cast::Recording;
 use hands::Hands;
 use programme::Programme;
@@ -212,9 +212,8 @@ impl Demo<'_> {
     ) -> Result<Finished, RunError> {
         let stage = Stage {
             keyboard: Arc::clone(&self.hands.keyboard),
-            audience: self.hands.board.clone(),
         };
-        let reporter: Arc<dyn Reporter> = self.hands.board.clone();
+        let reporter = Reporter::to([self.hands.board.clone() as Arc<dyn Sink>]);
         let scenario = &self.programme.scenario;
         let told = (&reporter, &stage);
         if self.by_hand {

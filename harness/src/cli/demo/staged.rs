@@ -5,8 +5,8 @@ use super::programme::Programme;
 use crate::cli::live::board::Board;
 use crate::nemesis::Turn;
 use crate::run::Event;
-use crate::run::audience::{Audience, LaneCounts};
 use crate::run::keyboard::Keyboard;
+use crate::run::lane_counts::LaneCounts;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ pub fn under_load() -> Board {
             begins_in: Duration::ZERO,
             duration: LOAD,
             planned: 1,
-            progress: Default::default(),
         };
         board.in_lane(lane, begins);
     }

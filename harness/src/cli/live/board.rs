@@ -6,8 +6,9 @@ use super::ending::Ending;
 use super::expected::Promise;
 use super::now::{LaneNow, LaneOrder, LanePhase, Now};
 use super::occasion::Occasion;
-use crate::run::audience::{Audience, LaneCounts};
-use crate::run::{Event, Reporter};
+use crate::run::event::Happening;
+use crate::run::lane_counts::LaneCounts;
+use crate::run::{Event, Sink};
 use crate::scenario::Strategy;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -143,8 +144,19 @@ impl Board {
     }
 }
 
-impl Reporter for Board {
-    fn event(&self, event: Event) {
+impl Sink for Board {
+    fn take(&self, happening: &Happening) {
+        let event = happening.event.clone();
+        match happening.lane {
+            Some(lane) => self.in_lane(lane, event),
+            None => self.in_the_run(event),
+        }
+    }
+}
+
+impl Board {
+    /// Notes what happens in no lane.
+    pub(crate) fn in_the_run(&self, event: Event) {
         let said = match event {
             Event::StackStarting { .. } => "PostgreSQL, Kafka and Toxiproxy start".to_owned(),
             Event::StackUp { took, .. } => format!("they are up after {:.1} s", took.as_secs_f64()),
@@ -153,17 +165,22 @@ impl Reporter for Board {
             Event::ScenarioStarted { .. }
             | Event::StrategyStarted { .. }
             | Event::LoadStarted { .. }
+            | Event::Offered { .. }
             | Event::Fault { .. }
+            | Event::Counted { .. }
             | Event::LoadEnded
             | Event::Fence { .. }
             | Event::StrategyJudged { .. } => return,
         };
         self.noted().say(said);
     }
-}
 
-impl Audience for Board {
-    fn in_lane(&self, number: usize, event: Event) {
+    /// Notes what happens in the lane of this number.
+    pub(crate) fn in_lane(&self, number: usize, event: Event) {
+        if let Event::Counted { counts } = event {
+            self.counts(number, counts);
+            return;
+        }
         let mut noted = self.noted();
         let since_load_s = noted.since_load_s();
         let Some(lane) = noted.now.lanes.get(number) else {
@@ -216,13 +233,16 @@ impl Audience for Board {
             Event::Note { text } => noted.say(format!("{name}: {text}")),
             Event::Fault { what, turn: None } => noted.say(format!("{name}: {what}")),
             Event::LoadEnded
+            | Event::Offered { .. }
+            | Event::Counted { .. }
             | Event::ScenarioStarted { .. }
             | Event::StackStarting { .. }
             | Event::StackUp { .. } => {}
         }
     }
 
-    fn counts(&self, lane: usize, counts: LaneCounts) {
+    /// Notes what is counted there now.
+    pub(crate) fn counts(&self, lane: usize, counts: LaneCounts) {
         let mut noted = self.noted();
         let Noted { now, looked, .. } = &mut *noted;
         let looked = looked.get_mut(lane);
@@ -270,7 +290,6 @@ mod tests {
                     begins_in: Duration::ZERO,
                     duration: Duration::from_secs(20),
                     planned: 1,
-                    progress: Default::default(),
                 },
             );
         }

@@ -2,7 +2,7 @@
 //! read at the end. It judges nothing.
 
 use super::shown::Tone;
-use crate::run::audience::LaneCounts;
+use crate::run::lane_counts::LaneCounts;
 use crate::scenario::{Comparison, Expectation, Metric};
 use reports::record;
 use serde::Serialize;

@@ -123,8 +123,8 @@ fn counts(lane: &LaneNow, width: usize) -> String {
 mod tests {
     use super::*;
     use crate::cli::demo::programme::Programme;
-    use crate::run::audience::{Audience, LaneCounts};
-    use crate::run::{Event, Reporter};
+    use crate::run::Event;
+    use crate::run::lane_counts::LaneCounts;
     use std::time::Duration;
 
     #[test]
@@ -133,12 +133,11 @@ mod tests {
         let mut lines = Lines::every(EVERY_S);
         assert_eq!(lines.of(&board.now()), "");
         let provider = "local".to_owned();
-        Reporter::event(&board, Event::StackStarting { provider });
+        board.in_the_run(Event::StackStarting { provider });
         let begins = Event::LoadStarted {
             begins_in: Duration::ZERO,
             duration: Duration::ZERO,
             planned: 1,
-            progress: Default::default(),
         };
         board.in_lane(0, begins);
         let turn = Some((0, Turn::Injected));

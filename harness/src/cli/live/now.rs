@@ -6,7 +6,7 @@ use super::expected::Promise;
 use super::occasion::Occasion;
 use crate::history::FenceStep;
 use crate::nemesis::Turn;
-use crate::run::audience::LaneCounts;
+use crate::run::lane_counts::LaneCounts;
 use crate::scenario::{Expectation, Topology};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::cli::live::now::{LaneNow, LaneOrder, LanePhase, Mark, Now, RATES};
 use crate::cli::live::occasion::Occasion;
 use crate::course::{CourseFault, CourseStage, Snapshot};
 use crate::nemesis::Turn;
-use crate::run::audience::LaneCounts;
+use crate::run::lane_counts::LaneCounts;
 use crate::run::replay::{Replay, ReplayLane};
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,7 +138,7 @@ impl Replayed {
         let in_force = course.faults().iter().filter(|f| f.is_in_force(at_ns));
         LaneNow {
             name: lane.strategy.name.clone(),
-            topology: lane.strategy.topology(),
+            topology: lane.topology,
             phase: match snapshot.stage {
                 CourseStage::Load => LanePhase::Load,
                 CourseStage::Fence(step) => LanePhase::Fence(step),

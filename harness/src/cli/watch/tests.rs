@@ -3,7 +3,7 @@ use crate::cli::live::view::View;
 use crate::history::FenceStep;
 use crate::nemesis::Turn;
 use crate::run::Event;
-use crate::run::audience::LaneCounts;
+use crate::run::lane_counts::LaneCounts;
 use crate::scenario::parse;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -53,7 +53,6 @@ fn loads(board: &Board, lane: usize) {
         begins_in: Duration::ZERO,
         duration: Duration::from_secs(3600),
         planned: 1,
-        progress: Default::default(),
     };
     board.in_lane(lane, load);
 }
@@ -210,7 +209,6 @@ fn given_a_fault_that_was_told_before_the_load_begins_then_its_time_counts_from_
         begins_in: Duration::from_secs(3600),
         duration: Duration::from_secs(1),
         planned: 1,
-        progress: Default::default(),
     };
     board.in_lane(0, load);
     breaks(&board, 0, 0, Turn::Injected);

@@ -212,7 +212,7 @@ impl Deployment<'_> {
                 mandatory,
             } => BrokerTarget::RabbitMq(RabbitMqTarget {
                 address,
-                topic: self.topic_name.clone(),
+                topic: self.first_topic().to_owned(),
                 confirms: *confirms,
                 mandatory: *mandatory,
                 queue: *queue,
@@ -220,7 +220,7 @@ impl Deployment<'_> {
             }),
             BrokerChoice::Nats(settings) => BrokerTarget::Nats(NatsTarget {
                 address,
-                topic: self.topic_name.clone(),
+                topic: self.first_topic().to_owned(),
                 message_id: settings.message_id,
             }),
         }
@@ -234,7 +234,7 @@ impl Deployment<'_> {
     fn kafka_at(&self, bootstrap: String) -> KafkaTarget {
         KafkaTarget {
             bootstrap,
-            topic: self.topic_name.clone(),
+            topic: self.first_topic().to_owned(),
             linger_ms: self.strategy.linger_ms,
             acks: match &self.strategy.broker {
                 BrokerChoice::Kafka(settings) => settings.acks,

@@ -61,8 +61,8 @@ impl Deployment<'_> {
     pub fn consumer_group(&self, consumer: &Consumer) -> ConsumerGroup<'_> {
         ConsumerGroup {
             name: self.group_name(consumer),
-            topic: &self.topic_name,
-            partitions: self.partitions(),
+            topic: self.first_topic(),
+            partitions: self.topics.of_each(),
             rabbitmq: consumer.rabbitmq_group(),
         }
     }
@@ -81,17 +81,17 @@ impl Deployment<'_> {
         Arc::clone(&self.broker)
     }
 
-    /// Returns how many partitions the topic of the events has.
-    pub fn partitions(&self) -> i32 {
-        let asked = self.scenario.workload.partitions;
-        self.strategy.broker.kind().partitions(asked)
+    /// Returns the topic of the events; of several the first, for whoever needs one of them.
+    pub fn first_topic(&self) -> &str {
+        let first = self.topics.names().first();
+        first.map_or(&self.topic_name, |name| name)
     }
 
     /// What consumers leave on a stack that outlives us if we die now.
     pub(super) fn leftovers_of_consumers(&self) -> impl Iterator<Item = Leftover> {
         (0..self.scenario.consumers.len()).filter_map(|index| {
             let layout = self.consumer_layout(index);
-            self.stack.leftover(&layout.name, "", &[])
+            self.stack.leftover(&layout.name, &[], &[])
         })
     }
 

@@ -7,7 +7,6 @@ use crate::clock::RunClock;
 use crate::history::Death;
 use crate::process::{Child, Stop};
 use crate::run::{Event, Reporter};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The end of the relay's sessions is bounded by this.
@@ -170,7 +169,7 @@ impl Deployment<'_> {
     }
 
     /// Undoes [`Deployment::raise`], whatever state it is in. Problems are reported, not fatal.
-    pub async fn tear_down(&mut self, leave: Leave, reporter: &Arc<dyn Reporter>) {
+    pub async fn tear_down(&mut self, leave: Leave, reporter: &Reporter) {
         let mut problems = Vec::new();
         for keeper in std::mem::take(&mut self.keepers) {
             keeper.end().await;
@@ -193,7 +192,7 @@ impl Deployment<'_> {
                 text: format!(
                     "kept until the next run on this stack: {}, topic {}",
                     self.database.place(),
-                    self.topic_name
+                    self.topics.name()
                 ),
             });
         } else if leave == Leave::Nothing {

@@ -52,7 +52,7 @@ impl Deployment<'_> {
             processes,
             stops,
             brokers: self.stack.info().kafka_nodes.clone(),
-            topic: self.topic_name.clone(),
+            topic: self.first_topic().to_owned(),
             reader: self.reader(),
             admin: Some(self.admin.clone()),
             clock,
@@ -90,8 +90,8 @@ impl Deployment<'_> {
     pub fn watch(&self, clock: RunClock) -> Watch {
         Watch {
             broker: self.broker(),
-            topic: self.topic_name.clone(),
-            partitions: self.partitions(),
+            topic: self.topics.name(),
+            partitions: self.topics.partitions(),
             place: self.strategy.kind.event_place(),
             identity: Arc::clone(&self.identity),
             payload_bytes: self.scenario.workload.payload_bytes,

@@ -1,12 +1,14 @@
 //! Names and addresses of everything a strategy will own, decided before any of it is made.
 
 use super::{Deployment, PORTS, failed};
+use crate::broker::several;
 use crate::identity::RunKey;
 use crate::process::reaper::Reaper;
 use crate::run::{RunError, strategies};
 use crate::scenario::{Link, Scenario, Strategy};
 use crate::stack::Stack;
 use crate::toxiproxy::ToxiproxyClient;
+use referee::topics::Topics;
 use relays::postgres::schema::Layout;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -68,6 +70,7 @@ impl<'a> Deployment<'a> {
         let broker_address = stack.broker_info(kind)?.address.clone();
         let broker = crate::broker::chosen(&strategy.broker, &broker_address, info.kafka_replicas);
         let partitions = kind.partitions(scenario.workload.partitions);
+        let topics = Topics::new(strategy.kind.topics(&topic_name), partitions);
         let beside = parts.topics_beside(&topic_name);
         let topics_beside = beside.iter().map(|name| broker.topic(name, 1)).collect();
         Ok(Self {
@@ -82,8 +85,9 @@ impl<'a> Deployment<'a> {
             database: crate::database::of(strategy.database, stack, &layout)?,
             admin: layout.inside(&info.postgres),
             layout,
-            topic: broker.topic(&topic_name, partitions),
-            broker,
+            topic: several::topic(&broker, &topic_name, &topics),
+            broker: several::joined(&broker, &topics),
+            topics,
             broker_address,
             topic_name,
             proxies,

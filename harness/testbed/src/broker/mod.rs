@@ -1,9 +1,11 @@
 //! A broker, as those need it who make topics, close them and read them around every proxy. Which system it
 //! is, only the folder knows that is named after it.
 
+pub mod claim;
 pub mod kafka;
 pub mod nats;
 pub mod rabbitmq;
+pub mod several;
 
 use crate::identity::Identity;
 use crate::scenario::BrokerChoice;

@@ -123,11 +123,11 @@ impl ExternalStack {
     }
 
     /// The note that the reaper needs before these things are made.
-    pub fn leftover(&self, layout: &str, topic: &str, proxies: &[String]) -> Leftover {
+    pub fn leftover(&self, layout: &str, topics: &[String], proxies: &[String]) -> Leftover {
         Leftover {
             stack: self.description.to_text(),
             layout: layout.to_owned(),
-            topic: topic.to_owned(),
+            topics: topics.to_owned(),
             proxies: proxies.to_owned(),
         }
     }
@@ -170,7 +170,7 @@ impl ExternalStack {
             .map_err(|e| failed("check the routes", e.to_string()))?;
         for (link, route) in &self.info.routes {
             let proxy = format!("oh.{run}.check.{}", link.name());
-            let note = self.leftover("", "", std::slice::from_ref(&proxy));
+            let note = self.leftover("", &[], std::slice::from_ref(&proxy));
             let doing = format!("check the route of {}", link.name());
             let noted = reaper.note(&note);
             noted.map_err(|e| failed(&doing, e.to_string()))?;
@@ -294,7 +294,7 @@ fn leftover_mark(description: &Description, id: &str) -> Leftover {
     Leftover {
         stack: description.to_text(),
         layout: String::new(),
-        topic: tenancy::mark_of(id),
+        topics: vec![tenancy::mark_of(id)],
         proxies: Vec::new(),
     }
 }

@@ -9,7 +9,7 @@ use super::description::Description;
 use super::kafka_client::{self, Topics};
 use super::tenancy::{self, DEAD_AFTER, ID_DIGITS};
 use super::{StackError, StackInfo, postgres_client};
-use crate::broker::kafka;
+use crate::broker::{claim, kafka};
 use crate::process::reaper::Cleanup;
 use crate::toxiproxy::ToxiproxyClient;
 use rdkafka::ClientConfig;
@@ -112,8 +112,8 @@ pub struct Leftover {
     /// This is the name of the run's schema or database (also the prefix of roles, slot and publication); it is
     /// empty where there is none to drop.
     pub layout: String,
-    /// This is the name of a topic; it is empty where there is none to drop.
-    pub topic: String,
+    /// These are the names of its topics, or of the marks beside them.
+    pub topics: Vec<String>,
     /// These are the names of proxies, as Toxiproxy knows them.
     pub proxies: Vec<String>,
 }
@@ -162,10 +162,10 @@ async fn drop_one(leftover: &Leftover) -> Result<Vec<String>, String> {
         toxiproxy: ToxiproxyClient::new(&description.toxiproxy.url).map_err(|e| e.to_string())?,
         upstreams: BTreeSet::new(),
     };
-    let some = |name: &String| Some(name.clone()).filter(|n| !n.is_empty());
+    let layout = Some(leftover.layout.clone()).filter(|name| !name.is_empty());
     let belongings = Belongings {
-        layouts: some(&leftover.layout).into_iter().collect(),
-        topics: some(&leftover.topic).into_iter().collect(),
+        layouts: layout.into_iter().collect(),
+        topics: leftover.topics.iter().cloned().collect(),
         proxies: leftover.proxies.iter().cloned().collect(),
     };
     place.drop(&belongings).await
@@ -277,11 +277,27 @@ impl Place {
                 "schema or database {name} with its roles, slot and publication"
             ));
         }
-        if !belongings.topics.is_empty() {
-            delete_topics(&self.bootstrap, &belongings.topics).await?;
-            dropped.extend(belongings.topics.iter().map(|t| format!("topic {t}")));
+        let claimed = self.claimed(&belongings.topics).await?;
+        // The marks after what they are of, which nobody would know for ours without them.
+        for topics in [&claimed, &belongings.topics] {
+            if !topics.is_empty() {
+                delete_topics(&self.bootstrap, topics).await?;
+                dropped.extend(topics.iter().map(|t| format!("topic {t}")));
+            }
         }
         Ok(dropped)
+    }
+
+    /// Returns the topics of other names that are this run's, by those marks among its topics that are there. (A mark that was
+    /// never made claims nothing: a topic of that name is somebody's.)
+    async fn claimed(&self, topics: &BTreeSet<String>) -> Result<BTreeSet<String>, String> {
+        if topics.iter().all(|name| claim::owned_by(name).is_none()) {
+            return Ok(BTreeSet::new());
+        }
+        let there = kafka_client::describe(&self.bootstrap, Topics::All).await?;
+        let marks = there.topics.iter().filter(|name| topics.contains(*name));
+        let claimed = marks.filter_map(|mark| claim::owned_by(mark));
+        Ok(claimed.map(str::to_owned).collect())
     }
 }
 

@@ -394,12 +394,12 @@ impl Stack {
     pub fn leftover(
         &self,
         layout: &str,
-        topic: &str,
+        topics: &[String],
         proxies: &[String],
     ) -> Option<leftovers::Leftover> {
         match self {
             Self::Own(_) => None,
-            Self::External(external) => Some(external.leftover(layout, topic, proxies)),
+            Self::External(external) => Some(external.leftover(layout, topics, proxies)),
         }
     }
 

@@ -339,6 +339,8 @@ pub fn history(
             clock: targets.clock,
             started_at: String::new(),
             topic: String::new(),
+            topics: Vec::new(),
+            made_of: None,
             schema: String::new(),
             proxied: vec![LINK],
             load_from_ns: 0,

@@ -105,10 +105,8 @@ fn left_out(join: &Join<'_>) -> String {
 
 /// The broker of the strategy that ran.
 fn broker_of(history: &History) -> Server {
-    let of_it = crate::view::strategy(history);
-    of_it.map_or(Server::KAFKA, |strategy| {
-        Server::Broker(strategy.broker.kind())
-    })
+    let topology = history.meta.topology();
+    topology.map_or(Server::KAFKA, |topology| Server::Broker(topology.broker))
 }
 
 fn broker_faults(history: &History) -> Vec<(i64, i64)> {
@@ -179,9 +177,10 @@ pub fn vanished(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
         false => String::new(),
     };
     let reason = format!(
-        "{} records were seen live and are gone from the final read (first: partition \
-         {partition} offset {offset}): the broker's loss, not the strategy's{crash}",
-        join.vanished_count
+        "{} records were seen live and are gone from the final read (first: {} offset {offset}): \
+         the broker's loss, not the strategy's{crash}",
+        join.vanished_count,
+        grounds.context.partition(*partition)
     );
     vec![Inconclusive::new(reason, super::nothing)]
 }

@@ -135,7 +135,7 @@ pub fn awaited(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
 }
 
 fn has_cache(grounds: &Grounds<'_, '_>) -> bool {
-    crate::view::strategy(grounds.context.history()).is_some_and(|s| s.cache.is_some())
+    grounds.context.view.topology().is_some_and(|t| t.has_cache)
 }
 
 fn sent_in<'g>(

@@ -2,7 +2,9 @@
 
 use crate::checkers::Verdict;
 use crate::checkers::fixture::*;
-use crate::history::{Body, History, Intent, NONE, Outcome, Pending, PendingState, TruthRow};
+use crate::history::{
+    Body, History, Intent, NONE, Outcome, PartitionEnd, Pending, PendingState, TruthRow,
+};
 use crate::scenario::{Metric, StrategyKind};
 
 fn cdc() -> History {
@@ -241,6 +243,37 @@ fn an_order_on_two_partitions_is_split_and_not_reordered() {
         );
     }
     finish(&mut history);
+    finds(&history, &[(Metric::Split, 1)]);
+}
+
+#[test]
+fn given_an_order_on_two_topics_then_it_is_split_only_where_it_is_on_two_partitions_of_one() {
+    // Given versions 1 and 3 on one topic, 2 and 4 on the other, each of one partition
+    let mut history = clean(0, StrategyKind::Cdc {});
+    history.meta.topics = vec!["orders.odd".to_owned(), "orders.even".to_owned()];
+    history.meta.scenario.workload.partitions = 1;
+    for version in 1..=4 {
+        let attempt = commit(&mut history, 0, version);
+        append(
+            &mut history,
+            (version % 2) as i32,
+            attempt,
+            version,
+            FROM + S,
+        );
+    }
+    finish(&mut history);
+    finds(&history, &[]);
+    // When each has two, of which an order uses one, and then another one
+    history.meta.scenario.workload.partitions = 2;
+    history
+        .partitions
+        .extend((2..4).map(|partition| PartitionEnd {
+            partition,
+            end_offset: 0,
+            stable_offset: 0,
+            read_offset: 0,
+        }));
     finds(&history, &[(Metric::Split, 1)]);
 }
 

@@ -42,6 +42,7 @@ fn external(pending: Option<&str>) -> StrategyKind {
                 instances: 1,
             }),
             service: None,
+            topics: vec![template("${topic}")],
             place: EventPlace::default(),
             promises: Promises::default(),
             total_order_place: None,

@@ -5,7 +5,7 @@ use crate::explain::Explainer;
 use crate::explain::trail::Trail;
 use crate::explain::words::{Sentence, process_of, spoken};
 use crate::history::{FenceStep, PendingState, Tracer};
-use crate::scenario::StrategyKind;
+use crate::scenario::Topology;
 use crate::view::{Class, NEVER};
 
 impl Explainer<'_> {
@@ -42,8 +42,8 @@ impl Explainer<'_> {
         self.publishing(&trail, self.fate_span(slot), &mut told);
         let history = self.context.history();
         let pending = history.pending.iter();
-        let kind = self.context.view.kind();
-        let recovers = kind.is_some_and(|kind| kind.topology().recovers());
+        let topology = self.context.view.topology();
+        let recovers = topology.is_some_and(Topology::recovers);
         let held = match pending.clone().find(|p| p.attempt == offence.attempt) {
             Some(row) if row.state == PendingState::Slot => "still ahead of the slot's position",
             _ if recovers => "decided, and not finished on both sides",
@@ -85,11 +85,8 @@ impl Explainer<'_> {
 
     /// Of a publisher of an outbox that is not known to have had it in hand: when it was past it.
     fn passed(&self, slot: usize, trail: &Trail, told: &mut Sentence) {
-        let kept = self
-            .context
-            .view
-            .kind()
-            .is_none_or(StrategyKind::has_outbox);
+        let topology = self.context.view.topology();
+        let kept = topology.is_none_or(|topology| topology.has_outbox);
         let past_ns = self.context.view.delivery_span(slot).until_ns;
         if kept && past_ns != NEVER && trail.passages(self.publisher()).is_empty() {
             told.say(format!(

@@ -4,7 +4,7 @@ use crate::explain::Explainer;
 use crate::explain::trail::{Passage, Trail};
 use crate::explain::words::{Sentence, named, offset, persistence, process_of, spoken};
 use crate::history::{Stage, TraceRow, Tracer};
-use crate::scenario::{Publisher, StrategyKind};
+use crate::scenario::Publisher;
 use crate::view::NEVER;
 use crate::view::Span;
 
@@ -128,10 +128,9 @@ impl Explainer<'_> {
 
     /// Whether the order service publishes again what failed.
     fn service_retries(&self) -> bool {
-        matches!(
-            self.context.view.kind(),
-            Some(StrategyKind::DualWrite { policy, .. }) if policy.retries > 0
-        )
+        let topology = self.context.view.topology();
+        let one_chance = topology.and_then(|topology| topology.one_chance);
+        one_chance.is_some_and(|one_chance| one_chance.policy.retries > 0)
     }
 
     /// Tells how and when the relay took an event: `claimed by the relay at 2.104 s`.

@@ -4,10 +4,11 @@ use crate::checkers::fixture::*;
 use crate::history::seal;
 use crate::history::{
     Body, CacheEnd, CachedRow, ConsumerEnd, EffectRow, History, Intent, NONE, Observation, Outcome,
-    Pending, PendingState, RawRecord, ReadOutcome, ReadRow, ReadSource, Request, Sample, Stage,
-    TraceRow, Tracer, load, save,
+    Pending, PendingState, RawRecord, ReadOutcome, ReadRow, ReadSource, Request, RunMeta, Sample,
+    Stage, TraceRow, Tracer, load, save,
 };
-use crate::scenario::{Consumer, FaultKind, StrategyKind, Target};
+use crate::scenario::{Consumer, FaultKind, Publisher, Publishing, StrategyKind, Target};
+use crate::view::View;
 use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -191,6 +192,62 @@ fn given_a_history_of_before_there_were_consumers_when_loaded_then_it_is_whole_a
     let loaded = load(folder.path()).unwrap();
     assert_eq!(loaded.altered, Vec::<String>::new());
     assert!(loaded.history.effects.is_empty());
+}
+
+#[test]
+fn given_a_history_that_says_what_its_strategy_was_made_of_then_who_reads_it_goes_by_that() {
+    // Given a history of a dual write, as it was when that had a relay and its own topics
+    let folder = tempfile::tempdir().unwrap();
+    let mut history = clean(20, naive());
+    let topology = StrategyKind::EventSourcing {
+        publish: Publishing::Cdc,
+    }
+    .topology();
+    history.meta.made_of = Some(topology);
+    history.meta.topics = vec!["a".to_owned(), "b".to_owned()];
+    save(&history, folder.path()).unwrap();
+    // When loaded, then that is what is seen of it
+    let history = load(folder.path()).unwrap().history;
+    let view = View::new(&history);
+    assert_eq!(view.topology(), Some(topology));
+    assert_eq!(view.publisher(), Publisher::Relay);
+    assert_eq!(history.meta.topics().name(), "a + b");
+}
+
+#[test]
+fn given_a_history_of_before_it_said_what_its_strategy_is_made_of_then_that_follows_from_its_kind()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let kinds = [
+        naive(),
+        StrategyKind::Cdc {},
+        StrategyKind::EventSourcing {
+            publish: Publishing::Cdc,
+        },
+    ];
+    for kind in kinds {
+        let mut history = clean(20, kind.clone());
+        history.meta.made_of = Some(history.meta.scenario.strategies[0].topology());
+        save(&history, folder.path()).unwrap();
+        // Given its description without either key, sealed as it would have been
+        let text = std::fs::read_to_string(folder.path().join("run.json")).unwrap();
+        let mut before: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for key in ["made_of", "topics"] {
+            before.as_object_mut().unwrap().remove(key).unwrap();
+        }
+        let meta: RunMeta = serde_json::from_value(before).unwrap();
+        assert_eq!((meta.made_of, &meta.topics[..]), (None, &[][..]));
+        seal::write(folder.path(), meta).unwrap();
+        // Then it is whole, and read as ever
+        let loaded = load(folder.path()).unwrap();
+        assert_eq!(loaded.altered, Vec::<String>::new());
+        let view = View::new(&loaded.history);
+        assert_eq!(
+            view.topology(),
+            Some(loaded.history.meta.scenario.strategies[0].topology())
+        );
+        assert_eq!(loaded.history.meta.topics().names(), ["oh.1.it"]);
+    }
 }
 
 #[test]

@@ -1,11 +1,14 @@
-//! `[event]` of a relay's file: where its records have the order's id and the event, and the headers that
-//! each must have.
+//! `[event]` of a relay's file: the topics of its records, where these have the order's id and the event, and the
+//! headers that each must have.
 
-use super::template;
 use super::template::TemplatePiece;
+use super::{Template, template};
 use crate::envelope::{EventField, EventPlace, HeaderPiece, Part, RequiredHeader};
 use crate::scenario::keys::{KeyInfo, Shape};
+use crate::scenario::limits;
 use crate::scenario::section::{Entry, Section};
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// A relay is asked for no more headers than this.
 const MOST_HEADERS: usize = 32;
@@ -21,7 +24,13 @@ const FIELDS: [(&str, EventField); 6] = [
 ];
 
 /// These are the keys that `[event]` can have.
-pub(super) const KEYS: [KeyInfo; 3] = [
+pub(super) const KEYS: [KeyInfo; 4] = [
+    KeyInfo::usually(
+        "topics",
+        Shape::Texts { least: 1 },
+        "[\"${topic}\"]",
+        "the topics to which it publishes",
+    ),
     KeyInfo::usually(
         "key",
         Shape::PartOfRecord,
@@ -42,7 +51,38 @@ pub(super) const KEYS: [KeyInfo; 3] = [
     ),
 ];
 
-pub(super) fn read(mut s: Section<'_>) -> Option<EventPlace> {
+/// This placeholder, which stands for the run's own topic, is the only one of a topic's name.
+const TOPIC: &str = "topic";
+/// Names that begin so are those of runs.
+const OF_RUNS: &str = "oh.";
+
+/// What `[event]` says.
+pub(super) struct ForeignEvents {
+    /// These are the topics of its records.
+    pub topics: Vec<Template>,
+    /// This says where a record has order and event.
+    pub place: EventPlace,
+    /// Where the file names several topics, the list stands at these bytes.
+    pub several_at: Option<Range<usize>>,
+}
+
+impl Default for ForeignEvents {
+    /// As the project's own relays have it: one topic, the run's.
+    fn default() -> Self {
+        Self {
+            topics: usual_topics(),
+            place: EventPlace::default(),
+            several_at: None,
+        }
+    }
+}
+
+/// The run's own topic, and no other.
+pub(super) fn usual_topics() -> Vec<Template> {
+    vec![Template::of_ours("${topic}")]
+}
+
+pub(super) fn read(mut s: Section<'_>) -> Option<ForeignEvents> {
     let usual = EventPlace::default();
     let mut part = |key: &'static str, usual: Part| match s.get(key) {
         None => Some(usual),
@@ -66,12 +106,86 @@ pub(super) fn read(mut s: Section<'_>) -> Option<EventPlace> {
         Some(entry) => headers(&s, entry),
         None => Some(usual.headers),
     };
+    let said = s.get("topics");
+    let topics = match said {
+        Some(entry) => topics(&s, entry),
+        None => Some(usual_topics()),
+    };
     s.finish();
-    Some(EventPlace {
-        key: key?,
-        value: value?,
-        headers: headers?,
+    let topics = topics?;
+    let several_at = said.filter(|_| topics.len() > 1).map(|e| e.span());
+    Some(ForeignEvents {
+        topics,
+        place: EventPlace {
+            key: key?,
+            value: value?,
+            headers: headers?,
+        },
+        several_at,
     })
+}
+
+/// Reads the names of its topics; notes what is wrong with them.
+fn topics(s: &Section<'_>, entry: Entry<'_>) -> Option<Vec<Template>> {
+    let texts = s.texts(entry)?;
+    if texts.is_empty() || texts.len() > limits::TOPICS {
+        s.problem(
+            entry.span(),
+            format!("`topics` names {} topics", texts.len()),
+            format!(
+                "name 1 to {}; without the line it is the run's own, [\"${{topic}}\"]",
+                limits::TOPICS
+            ),
+        );
+        return None;
+    }
+    let mut all: Vec<Template> = Vec::new();
+    for text in &texts {
+        let name = template(s, entry, text, &[TOPIC])?;
+        if let Some(what) = no_name(text, &name) {
+            s.problem(
+                entry.span(),
+                format!("`topics` has `{text}`, {what}"),
+                "write names of letters, digits, `.`, `_` and `-`, with ${topic} for the run's own topic: \
+                 [\"${topic}.created\", \"${topic}.paid\"]",
+            );
+            return None;
+        }
+        if all.contains(&name) {
+            s.problem(
+                entry.span(),
+                format!("`topics` has `{text}` twice"),
+                "name each topic once",
+            );
+            return None;
+        }
+        all.push(name);
+    }
+    Some(all)
+}
+
+/// Says why this cannot be the name of a topic; `None` where it can.
+fn no_name(text: &str, name: &Template) -> Option<String> {
+    // Any name that a run's topic can have.
+    let filled = name.fill(|_| Cow::Borrowed("t"));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    if filled.is_empty() || !filled.chars().all(is_plain) {
+        return Some("which no topic can be called".to_owned());
+    }
+    if [".", ".."].contains(&filled.as_str()) {
+        return Some("which Kafka takes for a folder".to_owned());
+    }
+    if text.len() > limits::TOPIC_NAME {
+        let longest = limits::TOPIC_NAME;
+        return Some(format!("which is longer than {longest} characters"));
+    }
+    if text.starts_with("${topic}.owns.") {
+        return Some("and topics that are called so say which others are the run's".to_owned());
+    }
+    if text.starts_with(OF_RUNS) || text.starts_with("__") {
+        return Some("and names that begin so are of runs, and of Kafka itself".to_owned());
+    }
+    None
 }
 
 /// Reads the headers; notes all that is wrong with them, each at its place.

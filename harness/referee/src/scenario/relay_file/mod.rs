@@ -19,6 +19,7 @@ use super::load::read_text;
 use super::parse::table_of;
 use super::section::Section;
 use super::source::{Problems, ScenarioError, locate};
+use event::ForeignEvents;
 use outbox::Writer;
 use process::Role;
 pub(super) use process::{KEYS_OF_READY, KEYS_OF_STOP};
@@ -59,6 +60,9 @@ pub struct RelayFile {
     /// The file brings this order service; `None` where ours writes the relay's outbox.
     #[serde(default)]
     pub service: Option<ForeignService>,
+    /// These are the names of the topics of its records, with `${topic}` for the run's own; one at least.
+    #[serde(default = "event::usual_topics")]
+    pub topics: Vec<Template>,
     /// Where its records have the order's id and the event.
     pub place: EventPlace,
     /// These are the relay's promises; by them it is judged.
@@ -109,7 +113,7 @@ pub(super) const KEYS: [KeyInfo; 12] = [
         "event",
         Shape::Table,
         "its defaults",
-        "where its records have the order's id and the event",
+        "the topics of its records, and where these have the order's id and the event",
     ),
     KeyInfo::optional(
         "promises",
@@ -182,7 +186,7 @@ fn read(mut s: Section<'_>, home: PathBuf, at: impl Fn(usize) -> String) -> Opti
     };
     let (install, service, truth) = (table("install"), table("service"), table("truth"));
     let (outbox, relay) = (table("outbox"), table("relay"));
-    let (place, promises) = (table("event"), table("promises"));
+    let (events, promises) = (table("event"), table("promises"));
     // An order service of the file's own needs neither a statement of ours nor a relay.
     let theirs = service.is_some();
     if !theirs {
@@ -218,13 +222,24 @@ fn read(mut s: Section<'_>, home: PathBuf, at: impl Fn(usize) -> String) -> Opti
             .map(Some),
         None => theirs.then_some(None),
     };
-    let place = place.map_or(Some(EventPlace::default()), |s| s.and_then(event::read));
+    let events = match events {
+        Some(events) => events.and_then(event::read),
+        None => Some(ForeignEvents::default()),
+    };
     let promises = match promises {
         Some(promises) => promises.and_then(promises::read),
         None => Some((Promises::default(), None)),
     };
     s.finish();
     let (promises, total_order_at) = promises?;
+    let events = events?;
+    if let (Some(span), Some(_)) = (&events.several_at, total_order_at) {
+        problems.add(
+            span.clone(),
+            "`topics` names several, and [promises] has `order = \"total\"`: across topics there is no order to keep",
+            "name one topic; or promise \"partition\", the order within each partition of each topic",
+        );
+    }
     Some(RelayFile {
         name: name?.trim().to_owned(),
         version: version?.trim().to_owned(),
@@ -239,7 +254,8 @@ fn read(mut s: Section<'_>, home: PathBuf, at: impl Fn(usize) -> String) -> Opti
         outbox: outbox?,
         process: process?,
         service: service?,
-        place: place?,
+        topics: events.topics,
+        place: events.place,
         promises,
         total_order_place: total_order_at.map(at),
     })

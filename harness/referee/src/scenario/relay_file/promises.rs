@@ -67,7 +67,7 @@ pub(super) const KEYS: [KeyInfo; 3] = [
         Shape::Word(order_words),
         "\"key\"",
         "which events keep their order: `key`, those of one order; `partition`, those of one partition too, \
-         whatever their orders; `total`, all of the topic, which then has one partition",
+         whatever their orders; `total`, all of the topic, which then has one partition. Of several topics each keeps it by itself",
     ),
     KeyInfo::usually(
         "lease",

@@ -40,6 +40,7 @@ fn given_the_least_that_a_file_can_say_when_read_then_the_rest_is_as_a_careful_o
     assert_eq!(process.instances, 1);
     assert_eq!(relay.service, None);
     assert!(relay.place.is_usual());
+    assert_eq!(relay.topics, event::usual_topics());
     assert_eq!(relay.promises, Promises::default());
 }
 
@@ -71,6 +72,7 @@ stop = { signal = "INT", within = "3s", exit = [0, 130] }
 restart = true
 instances = 3
 [event]
+topics = ["orders", "${topic}.paid"]
 key = "header:order_id"
 value = "json:/payload base64"
 headers = { id = "${event_id}", "ce-type" = "order/${event_type}.v${version}", fixed = "x" }
@@ -93,6 +95,8 @@ fn given_all_that_a_file_can_say_when_read_then_all_of_it_is_kept() {
     assert_eq!(process.stop.signal, StopSignal::Int);
     assert!(matches!(process.ready, ForeignReady::Http(_)) && process.restart);
     assert_eq!(process.instances, 3);
+    let topics: Vec<&str> = relay.topics.iter().map(Template::text).collect();
+    assert_eq!(topics, ["orders", "${topic}.paid"]);
     assert_eq!(relay.place.key.of, Of::Header("order_id".to_owned()));
     assert_eq!(relay.place.value.coding, Coding::Base64);
     let headers = relay.place.headers.iter();
@@ -605,4 +609,91 @@ proptest! {
         // And all together, in the file's own name
         prop_assert!(error.to_string().starts_with("relays/mine/relay.toml:"), "{error}");
     }
+}
+
+#[test]
+fn given_topics_that_cannot_be_then_each_is_shown_with_its_line_and_what_would_be_right() {
+    let many: Vec<String> = (0..17).map(|n| format!("\"t{n}\"")).collect();
+    let (many, long) = (many.join(", "), "x".repeat(151));
+    let cases = [
+        ("", "names 0 topics", "1 to 16"),
+        (many.as_str(), "names 17 topics", "1 to 16"),
+        ("\"${topik}\"", "no placeholder `${topik}`", "`topic`"),
+        ("\"a b\"", "no topic can be called", "letters, digits"),
+        ("\"\"", "no topic can be called", "letters, digits"),
+        ("\"..\"", "takes for a folder", "letters, digits"),
+        ("\"oh.run.x\"", "are of runs", "letters, digits"),
+        ("\"__offsets\"", "of Kafka itself", "letters, digits"),
+        (
+            "\"${topic}.owns.x\"",
+            "which others are the run's",
+            "letters, digits",
+        ),
+        ("\"orders\", \"orders\"", "has `orders` twice", "once"),
+        (
+            &format!("\"{long}\""),
+            "longer than 150 characters",
+            "letters, digits",
+        ),
+        ("7", "has an integer in it", "list of texts"),
+    ];
+    for (topics, what, help) in cases {
+        let error = read(&format!("{LEAST}[event]\ntopics = [{topics}]\n")).unwrap_err();
+        assert!(error.contains("relays/mine/relay.toml:11:"), "{error}");
+        assert!(
+            error.contains(what) && error.contains(help),
+            "{topics}: {error}"
+        );
+    }
+}
+
+/// A relay that publishes to two topics.
+fn of_two_topics() -> String {
+    format!("{LEAST}[event]\ntopics = [\"${{topic}}.placed\", \"orders-rest\"]\n")
+}
+
+#[test]
+fn given_several_topics_then_what_cannot_be_of_several_is_refused_at_its_line() {
+    let total = "[promises]\norder = \"total\"\n";
+    let error = read(&format!("{}{total}", of_two_topics())).unwrap_err();
+    for words in [
+        "relays/mine/relay.toml:11:",
+        "across topics there is no order to keep",
+        "promise \"partition\"",
+    ] {
+        assert!(error.contains(words), "{error}");
+    }
+    read(&format!("{LEAST}[event]\ntopics = [\"orders\"]\n{total}")).unwrap();
+    // Consumers, and partitions beyond what is read
+    let consumer = "[consumer.shop]\neffect = \"insert\"\nidempotency = \"inbox\"\n";
+    let consumed = format!("{SCENARIO}{consumer}");
+    let error = beside(&of_two_topics(), &consumed).unwrap_err();
+    assert!(
+        error.contains("a consumer reads one topic, and the events of `theirs` are on 2"),
+        "{error}"
+    );
+    beside(LEAST, &consumed).unwrap();
+    let wide = SCENARIO.replace("rate = 100", "rate = 100\npartitions = 501");
+    let error = beside(&of_two_topics(), &wide).unwrap_err();
+    assert!(
+        error.contains("s.toml:5:")
+            && error.contains("2 topics of 501 partitions, 1002 together")
+            && error.contains("1000 together at most"),
+        "{error}"
+    );
+    beside(LEAST, &wide).unwrap();
+}
+
+#[test]
+fn given_a_relays_own_topics_then_a_run_names_them_and_a_history_of_before_has_the_runs_alone() {
+    let loaded = beside(&of_two_topics(), SCENARIO).unwrap();
+    let kind = &loaded.scenario.strategies[0].kind;
+    assert_eq!(
+        kind.topics("oh.1.theirs"),
+        ["oh.1.theirs.placed", "orders-rest"]
+    );
+    let mut before = serde_json::to_value(kind).unwrap();
+    before["relay"].as_object_mut().unwrap().remove("topics");
+    let back: StrategyKind = serde_json::from_value(before).unwrap();
+    assert_eq!(back.topics("oh.1.theirs"), ["oh.1.theirs"]);
 }

@@ -57,7 +57,7 @@ impl Values {
             postgres: deployment
                 .postgres(Link::Relay(instance, Server::POSTGRES), layout.relay_role()),
             bootstrap: kafka.bootstrap,
-            topic: kafka.topic,
+            topic: deployment.topic_name.clone(),
             slot: layout.slot(),
             publication: layout.publication(),
             folder: in_full(folder),

@@ -8,7 +8,7 @@ mod not_done;
 use super::*;
 use crate::cli::demo::staged;
 use crate::cli::live::ending::Ending;
-use crate::run::audience::{Audience, LaneCounts};
+use crate::run::lane_counts::LaneCounts;
 use asking::{Feed, PATIENCE, ask, ask_in_vain};
 use connections::CONNECTIONS_MAX;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
