@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// A strategy's database, and the run whose orders are in it.
-struct GivenTables {
+struct GivenMariaDb {
     database: TestDatabase,
     identity: Identity,
 }
 
-impl GivenTables {
+impl GivenMariaDb {
     async fn tables() -> Option<Self> {
         Some(Self {
             database: database(MariaDbOutbox::Delete).await?,
@@ -59,7 +59,7 @@ fn change() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn given_open_sessions_and_one_that_comes_again_when_mariadb_is_closed_then_none_writes_after_the_read()
  {
-    let Some(given) = GivenTables::tables().await.map(Arc::new) else {
+    let Some(given) = GivenMariaDb::tables().await.map(Arc::new) else {
         return;
     };
     let _prepared = PREPARED.read().await;
@@ -111,7 +111,7 @@ async fn given_open_sessions_and_one_that_comes_again_when_mariadb_is_closed_the
 #[tokio::test]
 async fn given_a_prepared_transaction_when_mariadb_is_closed_then_the_step_fails_until_somebody_has_decided()
  {
-    let Some(given) = GivenTables::tables().await else {
+    let Some(given) = GivenMariaDb::tables().await else {
         return;
     };
     let _prepared = PREPARED.write().await;
@@ -135,7 +135,7 @@ async fn given_a_prepared_transaction_when_mariadb_is_closed_then_the_step_fails
 #[tokio::test]
 async fn given_somebody_who_may_still_write_when_mariadbs_truth_is_read_then_the_step_ends_and_names_them()
  {
-    let Some(given) = GivenTables::tables().await else {
+    let Some(given) = GivenMariaDb::tables().await else {
         return;
     };
     let _prepared = PREPARED.read().await;
@@ -160,7 +160,7 @@ async fn given_somebody_who_may_still_write_when_mariadbs_truth_is_read_then_the
 
 #[tokio::test]
 async fn given_changes_of_this_run_when_mariadbs_truth_is_read_then_it_is_who_made_each_version() {
-    let Some(given) = GivenTables::tables().await else {
+    let Some(given) = GivenMariaDb::tables().await else {
         return;
     };
     let _prepared = PREPARED.read().await;
