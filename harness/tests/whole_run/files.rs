@@ -79,7 +79,7 @@ fn given_a_finished_run_then_its_folder_tells_what_happened_in_its_order() {
         assert_eq!(turns, ["\"injected\"", "\"healed\""], "{text}");
         let steps = told.iter().filter(|event| **event == "fence").count();
         assert_eq!(steps, 8, "{text}");
-        let last = of_it.last().unwrap();
+        let last = lines.iter().rfind(|l| l["lane"] == lane).unwrap();
         assert_eq!(
             (&last["event"], &last["strategy"]),
             (&"strategy_judged".into(), &strategy.into())
