@@ -1,5 +1,6 @@
 //! Provider `docker`, on a real engine, with the image that `make images` builds: only `make test-docker` asks for these.
 
+use crate::busy::{TRIES, was_too_busy};
 use crate::local::connect;
 use crate::not_done::not_done;
 use crate::patience::PATIENCE;
@@ -130,23 +131,24 @@ fn listening(child: &Child) -> BTreeSet<String> {
     found
 }
 
-/// Has the program run a scenario.
-fn run(folder: &Path, scenario: &str, options: &[&str]) -> (Output, Option<Record>) {
+/// Has the program run a scenario, again where the machine was too busy for what it says of that.
+fn run(folder: &Path, scenario: &str, options: &[&str]) -> (Output, Record) {
     let (file, record) = (folder.join("scenario.toml"), folder.join("record.json"));
     std::fs::write(&file, scenario).unwrap();
-    let output = Command::new(HARNESS)
-        .arg("run")
-        .arg(file)
-        .args(options)
-        .arg("--out")
-        .arg(folder.join("runs"))
-        .arg("--json")
-        .arg(&record)
-        .output()
-        .unwrap();
-    let record = std::fs::read(&record).ok();
-    let record = record.map(|text| serde_json::from_slice(&text).unwrap());
-    (output, record)
+    let mut tries = 0;
+    loop {
+        let mut command = Command::new(HARNESS);
+        command.arg("run").arg(&file).args(options);
+        command.arg("--out").arg(folder.join("runs"));
+        let output = command.arg("--json").arg(&record).output().unwrap();
+        assert!(record.exists(), "{}", said(&output));
+        let text = std::fs::read(&record).unwrap();
+        let record: Record = serde_json::from_slice(&text).unwrap();
+        tries += 1;
+        if tries == TRIES || !was_too_busy(&record) {
+            return (output, record);
+        }
+    }
 }
 
 #[tokio::test]
@@ -222,7 +224,6 @@ async fn given_faults_on_servers_in_containers_when_run_then_each_bites_and_an_o
     let (output, record) = run(folder.path(), SCENARIO, &["--stack", "docker"]);
 
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let record = record.unwrap();
     assert_eq!(record.verdict, Verdict::Pass);
     assert_eq!(record.stack.provider, "docker");
     let faults = &record.strategies[0].faults;
@@ -298,6 +299,6 @@ async fn given_docker_compose_up_when_run_on_as_the_file_says_then_its_verdict_c
 
     let down = compose(&["down", "--volumes", "--timeout", "0"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert_eq!(record.unwrap().strategies[0].faults[0].bit, Some(true));
+    assert_eq!(record.strategies[0].faults[0].bit, Some(true));
     assert!(down.status.success(), "{}", said(&down));
 }

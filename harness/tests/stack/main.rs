@@ -4,6 +4,8 @@
 // A failed expectation of a test is a panic.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../shared/busy.rs"]
+mod busy;
 mod consumer;
 mod docker;
 mod external;

@@ -198,19 +198,23 @@ mod tests {
     #[test]
     fn the_example_names_the_addresses_of_docker_compose() {
         let example = Description::parse(EXAMPLE).unwrap();
+        let port = |address: &str| address.rsplit_once(':').unwrap().1.to_owned();
         for (link, way) in &example.link {
-            if link.server() == Server::KAFKA {
-                let advertised = format!("://{}", way.connect);
-                assert!(COMPOSE.contains(&advertised), "{advertised}");
+            let listener = format!(":{}:{}", port(&way.upstream), port(&way.connect));
+            match link.server() {
+                Server::KAFKA => assert!(COMPOSE.contains(&listener), "{listener}"),
+                _ => assert_eq!(port(&way.upstream), example.postgres.port.to_string()),
             }
-            let port = way.upstream.rsplit_once(':').unwrap().1;
-            assert!(COMPOSE.contains(&format!(":{port}")), "{port}");
         }
-        assert!(COMPOSE.contains(&format!("DIRECT://{}", example.kafka.bootstrap)));
-        let published = format!("- 127.0.0.1:{}:5432", example.postgres.port);
-        assert!(COMPOSE.contains(&published), "{published}");
-        let password = format!("POSTGRES_PASSWORD: {}", example.postgres.password);
-        assert!(COMPOSE.contains(&password));
+        for (variable, value) in [
+            ("OUTBOX_POSTGRES_PORT", example.postgres.port.to_string()),
+            ("OUTBOX_POSTGRES_PASSWORD", example.postgres.password),
+            ("OUTBOX_KAFKA_DIRECT", port(&example.kafka.bootstrap)),
+            ("OUTBOX_TOXIPROXY_PORT", port(&example.toxiproxy.url)),
+        ] {
+            let default = format!("${{{variable}:-{value}}}");
+            assert!(COMPOSE.contains(&default), "{default}");
+        }
     }
 
     #[test]
