@@ -2,8 +2,8 @@
 
 use super::ledger::Ledger;
 use super::ledger::not_ours;
-use super::snapshot::HeldSnapshot;
 use super::{Announcement, FaultTargets};
+use crate::database::postgres::snapshot::HeldSnapshot;
 use crate::evidence::Subject;
 use crate::process::comeback::{self, Allowance, Comeback};
 use crate::process::{Child, Stop};

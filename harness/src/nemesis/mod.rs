@@ -4,7 +4,6 @@ mod injection;
 mod ledger;
 mod life;
 mod rescue;
-mod snapshot;
 mod trigger;
 
 use crate::clock::RunClock;
@@ -17,7 +16,6 @@ use crate::toxiproxy::ToxiproxyClient;
 use ledger::Ledger;
 use relays::config::PostgresTarget;
 pub use rescue::heal_all;
-pub use snapshot::HOLDER;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

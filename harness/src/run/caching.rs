@@ -6,6 +6,7 @@ use super::deployment::Deployment;
 use crate::fence::patience::Patience;
 use crate::history::{CacheEnd, CachedRow, Rows};
 use relays::cache::{CachedVersion, lost_by_itself, read_all};
+use std::fmt::Display;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -27,25 +28,32 @@ pub(super) async fn read_cache(
     let patience = Patience::new(context.interrupted.clone());
     let within = READ_WITHIN + READ_PER_REQUEST * requests as u32;
     let read = patience.give(within, held(deployment)).await;
-    match read.unwrap_or_else(|cut| Err(cut.to_string())) {
+    match read.unwrap_or_else(|cut| Err(unread(cut))) {
         Ok(rows) => (rows, Some(CacheEnd::default())),
-        Err(reason) => {
-            let unread = Some(format!("the cache could not be read: {reason}"));
-            (Rows::new(), Some(CacheEnd { unread }))
-        }
+        Err(end) => (Rows::new(), Some(end)),
     }
 }
 
-async fn held(deployment: &Deployment<'_>) -> Result<Rows<CachedRow>, String> {
-    let target = deployment.cache_around_proxies();
-    let target = target.map_err(|e| e.to_string())?;
-    let lost = lost_by_itself(&target).await.map_err(|e| e.to_string())?;
-    if let Some(lost) = lost {
-        return Err(lost);
+fn unread(reason: impl Display) -> CacheEnd {
+    CacheEnd {
+        unread: Some(format!("the cache could not be read: {reason}")),
+        has_overflowed: false,
     }
-    let cached = read_all(&target).await.map_err(|e| e.to_string())?;
+}
+
+async fn held(deployment: &Deployment<'_>) -> Result<Rows<CachedRow>, CacheEnd> {
+    let target = deployment.cache_around_proxies().map_err(unread)?;
+    let lost = lost_by_itself(&target).await.map_err(unread)?;
+    if let Some(lost) = lost {
+        return Err(CacheEnd {
+            has_overflowed: true,
+            ..unread(lost)
+        });
+    }
+    let cached = read_all(&target).await.map_err(unread)?;
     let rows = cached.iter().map(|cached| row(deployment, cached));
-    let mut rows = rows.collect::<Result<Vec<CachedRow>, String>>()?;
+    let rows = rows.collect::<Result<Vec<CachedRow>, String>>();
+    let mut rows = rows.map_err(unread)?;
     rows.sort_unstable_by_key(|row| row.order);
     Ok(rows.into_iter().collect())
 }

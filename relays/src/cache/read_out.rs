@@ -59,13 +59,15 @@ pub async fn lost_by_itself(target: &CacheTarget) -> Result<Option<String>, Cach
     let mut reader = ReadOut::connect(target).await?;
     let mut info = redis::pipe();
     info.cmd("INFO").arg("stats");
-    // Not every server counts its errors.
     info.cmd("INFO").arg("errorstats");
-    let (stats, errors): (String, String) = reader.ask(&info).await?;
-    Ok(want_of_memory(&stats, &errors))
+    info.cmd("INFO").arg("memory");
+    let (stats, errors, memory): (String, String, String) = reader.ask(&info).await?;
+    Ok(want_of_memory(&stats, &errors, &memory))
 }
 
-fn want_of_memory(stats: &str, errors: &str) -> Option<String> {
+/// From what INFO says of each. Before 6.2 a server does not count its errors: one that came to the end of its memory may
+/// have refused any number.
+fn want_of_memory(stats: &str, errors: &str, memory: &str) -> Option<String> {
     let count = |text: &str, before: &str| {
         let mut lines = text.lines();
         let value = lines.find_map(|line| line.strip_prefix(before));
@@ -73,6 +75,16 @@ fn want_of_memory(stats: &str, errors: &str) -> Option<String> {
     };
     let evicted: u64 = count(stats, "evicted_keys:").unwrap_or(0);
     let refused: u64 = count(errors, "errorstat_OOM:count=").unwrap_or(0);
+    let of_memory = |name| count(memory, name).unwrap_or(0u64);
+    let (peak, most) = (of_memory("used_memory_peak:"), of_memory("maxmemory:"));
+    let counts_errors = errors.contains("# Errorstats");
+    if !counts_errors && most > 0 && peak >= most {
+        return Some(format!(
+            "Redis came to the end of its memory ({peak} of {most} bytes) and does not say how many commands it refused \
+             then, so what is missing or old there may be its doing: give it more memory (maxmemory), or take Redis 6.2 \
+             or newer, which counts them"
+        ));
+    }
     ((evicted, refused) != (0, 0)).then(|| {
         format!(
             "since it was started, Redis evicted {evicted} keys and refused {refused} commands for want of memory, so \
@@ -167,13 +179,20 @@ mod tests {
     fn given_a_server_that_ran_out_of_memory_when_it_is_asked_then_it_is_said_and_else_nothing() {
         let said = |evicted: u64, errors: &str| {
             let stats = format!("# Stats\r\nexpired_keys:9\r\nevicted_keys:{evicted}\r\n");
-            want_of_memory(&stats, errors)
+            want_of_memory(&stats, errors, "")
         };
         assert_eq!(said(0, "# Errorstats\r\nerrorstat_ERR:count=7\r\n"), None);
-        assert_eq!(want_of_memory("", ""), None);
+        assert_eq!(want_of_memory("", "", ""), None);
         assert!(said(3, "").unwrap_or_default().contains("evicted 3 keys"));
         let refused = said(0, "# Errorstats\r\nerrorstat_OOM:count=12\r\n");
         assert!(refused.unwrap_or_default().contains("refused 12 commands"));
+        // A server that does not count its errors tells nothing of them once it had no memory left.
+        let full = "used_memory_peak:512\r\nmaxmemory:512\r\n";
+        let unknown = want_of_memory("", "", full).unwrap_or_default();
+        assert!(unknown.contains("512 of 512 bytes"), "{unknown}");
+        let unbounded = "used_memory_peak:512\r\nmaxmemory:0\r\n";
+        assert_eq!(want_of_memory("", "", unbounded), None);
+        assert_eq!(want_of_memory("", "# Errorstats\r\n", full), None);
     }
 
     #[test]

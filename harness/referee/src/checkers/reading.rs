@@ -148,6 +148,8 @@ struct UnreadCache {
     reason: String,
     /// Whether some of it was read: what was found there stands.
     has_some: bool,
+    /// Whether readers may have been answered what is the server's own doing.
+    has_overflowed: bool,
 }
 
 impl UnreadCache {
@@ -163,6 +165,11 @@ impl UnreadCache {
         Some(Self {
             reason,
             has_some: !history.cached.is_empty(),
+            has_overflowed: history
+                .meta
+                .cache
+                .as_ref()
+                .is_some_and(|end| end.has_overflowed),
         })
     }
 }
@@ -221,9 +228,12 @@ impl Reading {
     /// How much of what a metric needs was read.
     pub fn of_metric(&self, metric: Metric) -> Known<'_> {
         let needs = needs(metric);
-        let cache = self.cache.as_ref().filter(|_| metric == Metric::Stale);
+        let is_of_reads = matches!(metric, Metric::StaleReads | Metric::LongestStaleness);
+        let cache = self.cache.as_ref();
+        let cache =
+            cache.filter(|cache| metric == Metric::Stale || (is_of_reads && cache.has_overflowed));
         if let (Some(cache), None) = (cache, self.lacks(needs.found)) {
-            return match cache.has_some {
+            return match cache.has_some && !cache.has_overflowed {
                 true => Known::AtLeast(&cache.reason),
                 false => Known::Nothing(&cache.reason),
             };

@@ -267,6 +267,10 @@ pub struct ConsumerEnd {
 pub struct CacheEnd {
     /// Why it could not be read whole; `None` where it was.
     pub unread: Option<String>,
+    /// Whether that is because the server evicted entries, or refused to take some: then readers may have been answered
+    /// what is its doing.
+    #[serde(default)]
+    pub has_overflowed: bool,
 }
 
 /// A note tells what a fault's trigger fired on, or what kept it from firing.

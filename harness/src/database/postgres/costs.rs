@@ -1,13 +1,13 @@
 //! What an outbox in PostgreSQL costs the server, and what keeps its dead rows from being taken away.
 
 use super::fence;
+use super::snapshot::HOLDER;
 use crate::database::Costs;
 use crate::history::{DEAD_ROWS, HORIZON_HELD};
 use crate::measure::{
     DEAD_TUPLES, ORDERS_WRITTEN, OUTBOX_BYTES, ROWS_CHANGED, ROWS_WRITTEN, SLOT_WAL_BYTES,
     STORAGE_BYTES, VACUUMS, WAL_BYTES,
 };
-use crate::nemesis::HOLDER;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::config::PostgresTarget;

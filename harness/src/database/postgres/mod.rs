@@ -8,6 +8,7 @@ mod fixture;
 pub mod in_doubt;
 pub mod pending;
 pub mod projection;
+pub mod snapshot;
 pub mod told;
 
 use super::{Costs, Database, DatabaseClient, Hear, Truth, TruthLook};

@@ -9,7 +9,9 @@ use super::reading::{Known, Reading};
 use super::tally::Tally;
 use super::{Checked, ConsumerJudgement, OffenceVisitor, expectation};
 use crate::history::{ConsumerEnd, History};
-use crate::scenario::{Comparison, Consumer, Expectation, Metric};
+use crate::scenario::{
+    BrokerChoice, Comparison, Consumer, Expectation, FaultKind, Metric, Publisher, Victim,
+};
 use crate::view::windows_for;
 use applied::Applied;
 
@@ -80,6 +82,8 @@ pub(super) fn each_offence(
 /// What is known of a consumer's work.
 struct ConsumerWork<'a> {
     progress: ConsumerReading,
+    /// Whether its queue need not have had what the topic has.
+    is_apart: bool,
     /// This is what it did, and where it ended, as far as that was read.
     applied: Option<(Applied, &'a ConsumerEnd)>,
 }
@@ -91,12 +95,20 @@ impl<'a> ConsumerWork<'a> {
         let read = end.filter(|end| end.unread.is_none());
         Self {
             progress: ConsumerReading::of(context, end),
+            is_apart: end.is_some_and(|end| is_apart(context, end)),
             applied: read.map(|end| (Applied::join(context, index as u32), end)),
         }
     }
 
     fn known<'k>(&'k self, context: &'k Context<'_>, metric: Metric) -> Known<'k> {
-        self.progress.of_metric(&context.reading, metric)
+        let known = self.progress.of_metric(&context.reading, metric);
+        let needs_both = matches!(metric, Metric::Unapplied | Metric::AppliedUnseen);
+        match known {
+            Known::Whole | Known::AtLeast(_) if self.is_apart && needs_both => {
+                Known::Nothing(APART)
+            }
+            known => known,
+        }
     }
 
     /// How many events came to it again, where the topic and how far it had read are known.
@@ -201,6 +213,39 @@ fn expected<'a>(history: &'a History, consumer: &Consumer) -> &'a [Expectation] 
     let all = strategy.map_or(&[][..], |strategy| &strategy.of_consumers);
     let of_it = all.iter().find(|of_one| of_one.consumer == consumer.name);
     of_it.map_or(&[], |of_one| &of_one.expectations)
+}
+
+/// What is said where a group's queue and the topic may have come apart.
+const APART: &str = "the broker's server was killed: of what it had not confirmed by then the group's queue need not have what the topic has";
+
+/// Whether what was published was kept apart for the group and for the topic, the server was killed, and nobody
+/// publishes again what it had not confirmed: each of the two may have events that the other one has not.
+fn is_apart(context: &Context<'_>, end: &ConsumerEnd) -> bool {
+    let history = context.history();
+    let strategy = crate::view::strategy(history);
+    let topology = context.view.topology();
+    let (Some(_), Some(strategy), Some(topology)) = (end.queued, strategy, topology) else {
+        return false;
+    };
+    let publishes_again = topology.has_relay()
+        && matches!(topology.publisher, Publisher::Relay)
+        && !matches!(
+            strategy.broker,
+            BrokerChoice::RabbitMq {
+                confirms: false,
+                ..
+            }
+        );
+    let mut injected = history.faults.iter().filter(|f| f.injected_ns.is_some());
+    !publishes_again
+        && injected.any(|record| {
+            let faults = &history.meta.scenario.faults;
+            let fault = faults.get(record.fault as usize);
+            let kill = fault.filter(|fault| fault.kind == FaultKind::Kill);
+            let killed = kill.map(|fault| fault.target.processes_of(topology));
+            let mut killed = killed.into_iter().flatten();
+            killed.any(|victim| matches!(victim, Victim::Server(server) if server.is_broker()))
+        })
 }
 
 /// How much of a consumer is known, beside what the fence let us read.

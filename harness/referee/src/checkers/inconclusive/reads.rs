@@ -86,7 +86,7 @@ pub fn phases_read(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
              prove something"
         );
         Inconclusive::new(reason, |e, met| {
-            e.metric != Metric::Stale && bounds_cache_from_above(e) && met
+            e.metric != Metric::Stale && bounds_cache_from_above(e) && (met || is_to_reach(e))
         })
     });
     reasons.collect()
@@ -113,7 +113,7 @@ pub fn failed(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
          1%): what they would have been answered is not known"
     );
     vec![Inconclusive::new(reason, |e, met| {
-        e.metric != Metric::Stale && bounds_cache_from_above(e) && met
+        e.metric != Metric::Stale && bounds_cache_from_above(e) && (met || is_to_reach(e))
     })]
 }
 
@@ -129,7 +129,7 @@ pub fn awaited(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     );
     vec![Inconclusive::new(reason, |e, met| {
         let is_reached = e.comparison == Comparison::AtLeast && met;
-        let is_exceeded = e.comparison != Comparison::AtLeast && !met;
+        let is_exceeded = !is_to_reach(e) && !met;
         e.metric == Metric::Stale && !is_reached && !is_exceeded
     })]
 }
@@ -204,9 +204,18 @@ pub fn stalled(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
 
 /// A stale read is one, however few there are: what fewer reads leave open is whether there would have been more.
 fn fewer(expectation: &Expectation, met: bool) -> bool {
-    let is_missed_lesson = expectation.comparison == Comparison::AtLeast && !met;
+    let may_be_reached = is_to_reach(expectation) && !met;
     expectation.metric.is_of_cache()
-        && (is_missed_lesson || (bounds_cache_from_above(expectation) && met))
+        && (may_be_reached || (bounds_cache_from_above(expectation) && met))
+}
+
+/// Whether more than what was seen may meet what is missed: a lesson, or an exact count that is not 0.
+fn is_to_reach(expectation: &Expectation) -> bool {
+    match expectation.comparison {
+        Comparison::AtLeast => true,
+        Comparison::Equal => expectation.value > 0.0,
+        Comparison::AtMost => false,
+    }
 }
 
 fn bounds_cache_from_above(expectation: &Expectation) -> bool {

@@ -187,7 +187,10 @@ fn given_a_cache_that_was_not_read_when_judged_then_stale_is_unknown_and_stale_r
         let mut history = cached(40);
         expecting_too(&mut history, &none_stale());
         history.cached = Rows::new();
-        history.meta.cache = unread.clone().map(|why| CacheEnd { unread: Some(why) });
+        history.meta.cache = unread.clone().map(|why| CacheEnd {
+            unread: Some(why),
+            ..CacheEnd::default()
+        });
         let judgement = judged(&history);
         assert_eq!(judgement.verdict, Verdict::Unknown);
         assert_eq!(met(&judgement, Metric::Stale), None);
@@ -203,11 +206,34 @@ fn given_a_cache_that_was_not_read_when_judged_then_stale_is_unknown_and_stale_r
     expecting_too(&mut history, &none_stale());
     hold(&mut history, 3, 2);
     let gone = "the connection was lost".to_owned();
-    history.meta.cache = Some(CacheEnd { unread: Some(gone) });
+    history.meta.cache = Some(CacheEnd {
+        unread: Some(gone),
+        ..CacheEnd::default()
+    });
     let judgement = judged(&history);
     assert_eq!(judgement.verdict, Verdict::Fail);
     assert_eq!(judgement.counts.stale, Some(1));
     assert_eq!(met(&judgement, Metric::Stale), Some(false));
+}
+
+#[test]
+fn given_a_cache_that_let_entries_go_by_itself_when_judged_then_what_readers_were_answered_blames_nobody()
+ {
+    let mut history = cached(40);
+    expecting_too(&mut history, &none_stale());
+    answer(&mut history, 3, 3, 2);
+    assert_eq!(judged(&history).verdict, Verdict::Fail);
+    history.cached = Rows::new();
+    history.meta.cache = Some(CacheEnd {
+        unread: Some("Redis refused 12 commands".to_owned()),
+        has_overflowed: true,
+    });
+    let judgement = judged(&history);
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    for (metric, ..) in none_stale() {
+        assert_eq!(met(&judgement, metric), None, "{metric:?}");
+    }
+    assert_eq!(judgement.counts.stale_reads, None);
 }
 
 #[test]
@@ -527,6 +553,15 @@ fn given_a_stale_order_whose_newest_change_the_source_still_holds_when_judged_th
     assert_eq!(met(&judgement, Metric::Stale), None);
     let said = judgement.reasons.join(" ");
     assert!(said.contains("an old version of 1 orders"), "{said}");
+    // What is awaited may still make an exact count true that is above it.
+    let mut history = held(CacheMode::InvalidateByRelay);
+    expecting_too(&mut history, &[(Metric::Stale, Comparison::Equal, 1.0)]);
+    let exact = judged(&history);
+    let exact = exact
+        .expectations
+        .iter()
+        .rfind(|e| e.expectation.metric == Metric::Stale);
+    assert_eq!(exact.map(|e| e.met), Some(None));
     // Another one is stale all the same.
     let mut history = held(CacheMode::InvalidateByRelay);
     hold(&mut history, 4, 2);

@@ -91,6 +91,7 @@ pub fn full() -> History {
         at_ns: -6,
     });
     history.meta.cache = Some(CacheEnd {
+        has_overflowed: true,
         unread: Some("it was gone".to_owned()),
     });
     history.reads.push(ReadRow {

@@ -8,8 +8,8 @@ use crate::checkers::fixture::*;
 use crate::checkers::{ConsumerJudgement, Judgement, Verdict, each_offence};
 use crate::history::{ConsumerEnd, Death, EffectRow, History, NONE};
 use crate::scenario::{
-    Comparison, Consumer, ConsumerExpectations, ConsumerName, Expectation, FaultKind, Metric,
-    StrategyKind, Target, Victim,
+    BrokerChoice, Comparison, Consumer, ConsumerExpectations, ConsumerName, Expectation, FaultKind,
+    Metric, Server, StrategyKind, Target, Victim,
 };
 use contract::consumer::{EffectKind, Idempotency, OffsetCommit};
 use std::collections::BTreeMap;
@@ -241,6 +241,41 @@ fn given_a_group_with_queues_when_something_is_left_in_them_then_what_was_left_o
         unapplied.reason
     );
     assert_eq!(of_consumer(&judgement).copies, None);
+}
+
+#[test]
+fn given_a_group_with_a_queue_whose_server_is_killed_when_nobody_publishes_again_then_what_is_left_out_blames_nobody()
+ {
+    let rabbitmq = |confirms| BrokerChoice::RabbitMq {
+        queue: contract::rabbitmq::QueueKind::Classic,
+        confirms,
+        mandatory: true,
+    };
+    let unapplied = |history: &History| {
+        let judgement = judged(history);
+        let checked = &of_consumer(&judgement).expectations[0];
+        (checked.met, checked.reason.clone())
+    };
+    let mut history = consumed(40, zeros());
+    let left_out = attempt(&history, 0, 1);
+    history.effects.open().retain(|e| e.attempt != left_out);
+    history.meta.consumers[0].queued = Some(0);
+    // A relay that goes by confirms publishes again: each place has all
+    history.meta.scenario.strategies[0].broker = rabbitmq(true);
+    let server = Target::Process(Victim::Server(Server::RABBITMQ));
+    add_fault(&mut history, server, FaultKind::Kill, 150 * MS, 200 * MS);
+    assert_eq!(unapplied(&history).0, Some(false));
+    // One that does not leaves them apart
+    history.meta.scenario.strategies[0].broker = rabbitmq(false);
+    let (met, reason) = unapplied(&history);
+    assert_eq!(met, None);
+    assert!(
+        reason.contains("the broker's server was killed"),
+        "{reason}"
+    );
+    // And without the kill it is to blame
+    history.faults.clear();
+    assert_eq!(unapplied(&history).0, Some(false));
 }
 
 #[test]

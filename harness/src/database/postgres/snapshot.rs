@@ -1,6 +1,6 @@
 //! A session that holds an old snapshot, and nothing else: no lock of a table, no transaction id.
 
-use crate::database::postgres::fence::connect;
+use super::fence::connect;
 use relays::config::PostgresTarget;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -12,7 +12,7 @@ pub const HOLDER: &str = "outbox-harness snapshot";
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// A session with a snapshot that began when it was taken. The server ends it when this is dropped, whichever way.
-pub(super) struct HeldSnapshot(PgConnection);
+pub(crate) struct HeldSnapshot(PgConnection);
 
 impl HeldSnapshot {
     /// Opens the session, in the database of the strategy's tables, and takes the snapshot.
