@@ -1,6 +1,7 @@
 //! What a comparison comes to, for whoever goes by its exit code.
 
 use super::arms::{Pair, PairedArms};
+use super::conduct::Conduct;
 use super::metrics::CompareMetric;
 use super::rows::{differences, floor};
 use super::{ALPHA, FEWEST_PAIRS, Terms};
@@ -66,40 +67,46 @@ fn by_second_set(
     limit: f64,
     terms: &Terms,
 ) -> Vec<Option<bool>> {
-    let p: Vec<Option<f64>> = alarms
+    let looks: Vec<Option<SecondLook>> = alarms
         .iter()
         .map(|(subject, row)| {
             let arms = second
                 .iter()
                 .find(|arms| arms.title == paired[*subject].title)?;
-            p_of(&arms.pairs, &arms.equal, terms.metrics[*row], limit)
+            SecondLook::at(&arms.pairs, &arms.equal, terms.metrics[*row], limit)
         })
         .collect();
-    let known: Vec<f64> = p.iter().flatten().copied().collect();
+    let known: Vec<f64> = looks.iter().flatten().map(|look| look.p).collect();
     let mut answers = holm(&known, ALPHA).into_iter();
-    p.iter()
-        .map(|p| p.and_then(|_| answers.next()).map(|answer| answer.found))
+    looks
+        .iter()
+        .map(|look| {
+            let look = look.as_ref()?;
+            let answer = answers.next()?;
+            (answer.found || look.rules_out(answer.alpha)).then_some(answer.found)
+        })
         .collect()
 }
 
-/// Both halves by themselves, with the whole set's equal runs.
+/// Both halves by themselves, with the whole set's equal runs. Halves confirm and never refute: what all pairs show is
+/// not chance because half of them are too few to show it.
 fn by_halves(arms: &PairedArms<'_>, metric: &CompareMetric, limit: f64) -> Option<bool> {
     let (first, second) = arms.pairs.split_at(arms.pairs.len() / 2);
-    let p = |half| p_of(half, &arms.equal, metric, limit);
-    let (first, second) = (p(first)?, p(second)?);
-    Some(first <= ALPHA && second <= ALPHA)
+    let shows = |half| SecondLook::at(half, &arms.equal, metric, limit).map(|look| look.p <= ALPHA);
+    (shows(first)? && shows(second)?).then_some(true)
 }
 
 /// The verdict, and whole sentences that say why, or what a pass is worth.
 pub fn verdict(
     subjects: &[Subject],
+    conduct: Conduct,
     pairs: usize,
     in_turns: bool,
     second_set: bool,
     terms: &Terms,
 ) -> (Verdict, Vec<String>) {
-    let mut bad = harms(subjects);
-    let mut open = unread(subjects);
+    let mut bad = [harms(subjects), conduct.bad].concat();
+    let mut open = [unread(subjects), conduct.open].concat();
     let mut good = Vec::new();
     if pairs < FEWEST_PAIRS {
         open.push(format!(

@@ -199,9 +199,10 @@ fn row(of: &AskedRow, told: HolmAnswer, beyond_limit: Option<bool>, terms: &Term
     }
 }
 
-/// What was not done right has no speed: of a side that did harm nothing is better.
-pub fn withhold(subject: &mut Subject) {
-    if subject.safety.iter().all(|row| !row.harm) {
+/// What was not done right has no speed: of a side that did harm nothing is better, nor of runs that failed or proved
+/// nothing.
+pub fn withhold(subject: &mut Subject, runs_are_clean: bool) {
+    if runs_are_clean && subject.safety.iter().all(|row| !row.harm) {
         return;
     }
     for row in &mut subject.rows {
