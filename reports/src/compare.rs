@@ -188,7 +188,8 @@ pub struct CompareRow {
     pub finding: Finding,
     /// Whether the interval lies wholly beyond `max_regression`; null where nobody asked.
     pub beyond_limit: Option<bool>,
-    /// Of one that does: whether a second set of pairs shows it by itself; null where there is none.
+    /// Of one that does: whether a second set of pairs shows it by itself, or rules it out; null where there is none, and
+    /// where it does neither.
     pub confirmed: Option<bool>,
 }
 

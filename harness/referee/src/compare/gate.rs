@@ -11,6 +11,7 @@ use reports::record::Verdict;
 
 /// Asks a second set of pairs about each figure that raised an alarm: the one that is given, which is asked about these
 /// figures alone; or else the halves of the first one, if they are large enough and were run in turns, each by itself.
+/// A look that does not show an alarm takes it for chance only where it rules it out.
 pub fn confirm(
     figures: &mut [Vec<CompareRow>],
     paired: &[PairedArms<'_>],
@@ -47,17 +48,41 @@ pub fn confirm(
     }
 }
 
-/// How surprising a figure of these pairs were if it was worse by the limit at most; `None` with too few pairs.
-fn p_of(pairs: &[Pair<'_>], equal: &[Pair<'_>], metric: &CompareMetric, limit: f64) -> Option<f64> {
-    let differences = differences(pairs, metric);
-    let asked = SignedRank::new(&differences).filter(|asked| asked.pairs() >= FEWEST_PAIRS)?;
-    let beyond = floor(equal, metric)?.max(metric.limit(limit));
-    // An improvement confirms no alarm.
-    Some(if asked.centre() > 0.0 {
-        asked.p_beyond(beyond)
-    } else {
-        1.0
-    })
+/// A second look at one figure.
+struct SecondLook {
+    asked: SignedRank,
+    /// This is how surprising these pairs were if the figure was worse by the limit at most.
+    p: f64,
+    /// In logarithms.
+    limit: f64,
+}
+
+impl SecondLook {
+    /// Asks these pairs; `None` with too few of them.
+    fn at(
+        pairs: &[Pair<'_>],
+        equal: &[Pair<'_>],
+        metric: &CompareMetric,
+        limit: f64,
+    ) -> Option<Self> {
+        let differences = differences(pairs, metric);
+        let asked = SignedRank::new(&differences).filter(|asked| asked.pairs() >= FEWEST_PAIRS)?;
+        let limit = metric.limit(limit);
+        let beyond = floor(equal, metric)?.max(limit);
+        // An improvement confirms no alarm.
+        let p = if asked.centre() > 0.0 {
+            asked.p_beyond(beyond)
+        } else {
+            1.0
+        };
+        Some(Self { asked, p, limit })
+    }
+
+    /// Whether it rules out that the figure is worse by more than the limit: its own interval does not reach there.
+    fn rules_out(&self, alpha: f64) -> bool {
+        let interval = self.asked.interval(alpha);
+        interval.is_some_and(|(_, most)| most <= self.limit)
+    }
 }
 
 fn by_second_set(
@@ -197,12 +222,7 @@ fn alarm(
         (Some(false), true) => (
             Verdict::Pass,
             format!(
-                "{what}, but {} does not show it: taken for chance.",
-                if second_set {
-                    "a second set of pairs"
-                } else {
-                    "one half of the pairs"
-                }
+                "{what}, but a second set of pairs rules out that it is more: taken for chance."
             ),
         ),
         (_, false) => (
@@ -210,6 +230,20 @@ fn alarm(
             format!(
                 "{what}, but the two sides were not run in turns: the machine may have been slower for one of them. \
                  Run them in turns."
+            ),
+        ),
+        (None, true) if second_set => (
+            Verdict::Unknown,
+            format!(
+                "{what}, and the second set of pairs neither shows it nor rules it out: run a larger one."
+            ),
+        ),
+        (None, true) if row.pairs as usize >= 2 * FEWEST_PAIRS => (
+            Verdict::Unknown,
+            format!(
+                "{what}, but not each half of its {} pairs shows it by itself, and so few cannot rule it out either. \
+                 A second set (--confirm) decides it.",
+                row.pairs
             ),
         ),
         (None, true) => (
