@@ -162,12 +162,13 @@ pub fn verdict(
         let limit = percent(limit);
         if able == 0 {
             open.push(format!(
-                "No figure could have shown that it is worse by {limit}: these pairs scatter too much, or are too few."
+                "No figure could have told a change of {limit} from none: these pairs scatter too much, or are too few."
             ));
         } else {
             good.push(format!(
-                "{able} of {asked} figures could have shown that they are worse by {limit}; the others only more than that."
+                "{able} of {asked} figures could have told a change of {limit} from none; the others only a larger one."
             ));
+            good.extend(alarms_take(subjects, &limit));
         }
         if !in_turns {
             good.push("The two sides were not run in turns: what the machine did meanwhile may hide a difference, or look like one.".to_owned());
@@ -186,6 +187,30 @@ fn rows(subjects: &[Subject]) -> impl Iterator<Item = (&Subject, &CompareRow)> {
         .iter()
         .flat_map(|subject| subject.rows.iter().map(move |row| (subject, row)))
 }
+
+/// Says how much worse a figure had to be for an alarm, which is more than the limit; `None` where no alarm could be raised.
+fn alarms_take(subjects: &[Subject], limit: &str) -> Option<String> {
+    let mut all: Vec<(f64, String)> = rows(subjects)
+        .filter_map(|(subject, row)| {
+            let takes = row.alarm_from.filter(|takes| *takes < ENDLESS_ALARM)?;
+            Some((takes, format!("{}: {}", subject.title, row.name)))
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let said = |(takes, name): &(f64, String)| format!("{} ({name})", percent(*takes));
+    let (least, most) = (all.first()?, all.last()?);
+    let rest = match all.len() {
+        1 => String::new(),
+        _ => format!(" at least, {} at most", said(most)),
+    };
+    Some(format!(
+        "An alarm takes a whole interval beyond {limit}; by these pairs that is a figure worse by {}{rest}.",
+        said(least)
+    ))
+}
+
+/// What would have to be worse by so much, as a share, raises no alarm that anybody needs.
+const ENDLESS_ALARM: f64 = 100.0;
 
 /// What an alarm is worth, and its sentence.
 fn alarm(

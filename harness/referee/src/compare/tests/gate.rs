@@ -43,8 +43,20 @@ fn given_a_change_within_the_limit_then_it_is_told_and_raises_no_alarm() {
     // What a pass is worth is said
     assert!(said(
         &compare,
-        "figures could have shown that they are worse by 10%"
+        "figures could have told a change of 10% from none"
     ));
+    // A figure that is worse by just the limit raises no alarm: from where one is raised is said
+    let alarm_from = p50.alarm_from.unwrap();
+    assert!(alarm_from > 0.1 && alarm_from < 0.12, "{p50:?}");
+    assert!(alarm_from > p50.smallest.unwrap(), "{p50:?}");
+    let most = format!(
+        ", {}% (cdc: propagation p50) at most.",
+        (1_000.0 * alarm_from).round() / 10.0
+    );
+    assert!(said(&compare, &most), "{:?} {most}", compare.reasons);
+    let by = alarm_from + 0.002;
+    let raised = compared(&in_turns(12, slower("new", |_| 1.0 + by)), &gated());
+    assert_eq!(row(&raised, "propagation_p50").beyond_limit, Some(true));
     let better = compared(&in_turns(12, slower("new", |_| 0.5)), &gated());
     assert_eq!(
         (found(&better, Finding::Better).len(), better.verdict),
@@ -108,6 +120,46 @@ fn of_propagation() -> Terms {
     Terms {
         metrics: chosen(&["propagation_p50".to_owned()]).unwrap(),
         ..gated()
+    }
+}
+
+#[test]
+fn given_an_interval_that_is_shown_then_it_is_the_one_that_was_judged_by() {
+    // Three figures are far worse, so that the fourth is asked less strictly whether it differs than whether it is beyond
+    // the limit
+    let sets = in_turns(10, |name, n, strategy| {
+        if name == "new" {
+            let scatter = [1.12, 1.13, 1.14, 1.16, 1.17, 1.18, 1.2, 1.22, 1.101, 1.104];
+            let latency = &mut strategy.latency_ms;
+            let p50 = &mut latency.propagation.p50;
+            *p50 = p50.map(|ms| ms * scatter[n]);
+            for other in [
+                &mut latency.order.p50,
+                &mut latency.order.p99,
+                &mut latency.end_to_end.p50,
+                &mut latency.end_to_end.p99,
+            ] {
+                *other = other.map(|ms| ms * (1.05 + 0.001 * n as f64));
+            }
+        }
+    });
+    let compare = compared(&sets, &gated());
+    for row in &compare.subjects[0].rows {
+        let Some((from, to)) = row.interval else {
+            continue;
+        };
+        let beyond = row.noise_floor.unwrap().max(0.1);
+        let shown = match row.better {
+            reports::compare::Better::Lower => from > beyond,
+            reports::compare::Better::Higher => to < -beyond,
+        };
+        assert_eq!(row.beyond_limit, Some(shown), "{row:?}");
+        let differs = from > 0.01 || to < -0.01;
+        assert_eq!(
+            row.finding != Finding::NotDistinguishable,
+            differs,
+            "{row:?}"
+        );
     }
 }
 
