@@ -113,6 +113,7 @@ fn given_a_drain_and_a_recovery_that_never_came_then_they_are_infinitely_worse_a
     let fault = Fault {
         target: "kafka".to_owned(),
         kind: "down".to_owned(),
+        settings: None,
         trigger: None,
         fired_s: None,
         fired_on: None,
