@@ -184,11 +184,16 @@ pub struct CompareRow {
     /// The smallest change for the worse that these pairs could have shown, as a share; null where they could not have
     /// shown any.
     pub smallest: Option<f64>,
+    /// The smallest change for the worse that would have raised an alarm of these pairs, as a share; null where nobody asked,
+    /// where none would have, and in records of before.
+    #[serde(default)]
+    pub alarm_from: Option<f64>,
     /// What can be said.
     pub finding: Finding,
     /// Whether the interval lies wholly beyond `max_regression`; null where nobody asked.
     pub beyond_limit: Option<bool>,
-    /// Of one that does: whether a second set of pairs shows it by itself; null where there is none.
+    /// Of one that does: whether a second set of pairs shows it by itself, or rules it out; null where there is none, and
+    /// where it does neither.
     pub confirmed: Option<bool>,
 }
 
@@ -253,6 +258,7 @@ pub(crate) mod sample {
             interval_confidence: 0.996,
             noise_floor: Some(0.03),
             smallest: Some(half + 0.03),
+            alarm_from: Some(half + 0.1),
             finding,
             beyond_limit: Some(finding == Finding::Worse),
             confirmed: (finding == Finding::Worse).then_some(true),
@@ -298,6 +304,7 @@ pub(crate) mod sample {
             change: None,
             interval: None,
             smallest: None,
+            alarm_from: None,
             noise_floor: None,
             base: ArmFigures::default(),
             new: ArmFigures::default(),

@@ -243,11 +243,16 @@ const CACHE_FIGURES: [CacheFigure; 3] = [
     }),
 ];
 
+/// This is a row only where there are some: a service time is of no read that failed.
+const FAILED_READS: CacheFigure = ("failed reads", |cache| figures::count(cache.reads.failed));
+
 /// Returns the section of reads through a cache; it has no rows where no strategy has one.
 pub fn reads(record: &Record) -> Section {
-    let any = record.strategies.iter().any(|s| s.cache.is_some());
-    let figures = CACHE_FIGURES.iter().filter(|_| any);
-    let rows = figures.map(|(label, written)| {
+    let caches = || record.strategies.iter().filter_map(|s| s.cache.as_ref());
+    let figures = CACHE_FIGURES.iter().filter(|_| caches().next().is_some());
+    let some_failed = caches().any(|cache| cache.reads.failed > 0);
+    let failed = some_failed.then_some(&FAILED_READS);
+    let rows = figures.chain(failed).map(|(label, written)| {
         row(record, *label, |s| {
             Cell::figure(s.cache.as_ref().map_or_else(|| DASH.to_owned(), written))
         })

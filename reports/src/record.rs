@@ -401,7 +401,7 @@ pub struct Reads {
     pub missed: u64,
     /// Answered from the database, since the cache could not be asked.
     pub cache_unreachable: u64,
-    /// From the sending to the answer, milliseconds.
+    /// From the sending to the answer, milliseconds; those that failed never ended.
     pub service_time_ms: Latency,
 }
 
@@ -653,6 +653,10 @@ pub struct Fault {
     pub target: String,
     /// Kind as in the scenario.
     pub kind: String,
+    /// How long it was to last, `lasts_s`, and what its kind was told, such as `latency` or `toxicity`, by their names; null in
+    /// records of before.
+    #[serde(default)]
+    pub settings: Option<BTreeMap<String, String>>,
     /// What it waited for, where it has no time of its own: `1000 events`.
     #[serde(default)]
     pub trigger: Option<String>,

@@ -8,10 +8,11 @@ use crate::explain::Explainer;
 use crate::history::{History, RunMeta};
 use crate::measure;
 use crate::scenario::{
-    Fault, Link, Metric, OrderTest, Scenario, Server, Strategy, StrategyKind, Target, Topology,
-    Trigger, Victim, Workload,
+    Fault, FaultKind, Link, Metric, OrderTest, Scenario, Server, Strategy, StrategyKind, Target,
+    Topology, Trigger, Victim, Workload,
 };
 use reports::record;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
@@ -285,6 +286,7 @@ fn faults(context: &Context<'_>, judgement: &Judgement, topology: Topology) -> V
             record::Fault {
                 target: fault.target.name().to_owned(),
                 kind: fault.kind.name().to_owned(),
+                settings: Some(fault_settings(fault)),
                 trigger: fault.trigger().map(Trigger::describe),
                 fired_s: happened
                     .filter(|_| fault.trigger().is_some())
@@ -304,6 +306,43 @@ fn faults(context: &Context<'_>, judgement: &Judgement, topology: Topology) -> V
             }
         })
         .collect()
+}
+
+/// What a fault was told beside its target, kind and beginning.
+fn fault_settings(fault: &Fault) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    settings.insert("lasts_s".to_owned(), fault.lasts.as_secs_f64().to_string());
+    if let FaultKind::Toxic {
+        toxic,
+        stream,
+        toxicity,
+    } = fault.kind
+    {
+        leaves(
+            "",
+            &json!({ "toxic": toxic, "stream": stream }),
+            &mut settings,
+        );
+        settings.insert("toxicity".to_owned(), toxicity.to_string());
+    }
+    settings
+}
+
+/// Puts the values of a tree by their own names.
+fn leaves(name: &str, of: &serde_json::Value, into: &mut BTreeMap<String, String>) {
+    match of {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                leaves(name, value, into);
+            }
+        }
+        serde_json::Value::String(text) => {
+            into.insert(name.to_owned(), text.clone());
+        }
+        value => {
+            into.insert(name.to_owned(), value.to_string());
+        }
+    }
 }
 
 /// Returns the first few offences of each kind, explained.
@@ -558,7 +597,9 @@ mod tests {
         assert_eq!((reads.due, reads.answered, reads.failed), (120, 119, 1));
         let sources = (reads.from_cache, reads.missed, reads.cache_unreachable);
         assert_eq!((sources, reads.held_back), ((117, 1, 1), 1));
-        assert_eq!(reads.service_time_ms.count, 119);
+        // The one that failed was not quick
+        let taken = &reads.service_time_ms;
+        assert_eq!((taken.count, taken.censored, taken.max), (120, 1, None));
         // One that was not read whole is not said to have held anything
         history.meta.cache = None;
         let context = Context::new(&history);

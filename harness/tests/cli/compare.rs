@@ -78,7 +78,7 @@ fn given_equal_sides_or_too_few_pairs_then_the_exit_code_says_which() {
     assert!(
         equal
             .out
-            .contains("could have shown that they are worse by 10%")
+            .contains("could have told a change of 10% from none")
     );
     let few = compared(&sets(5, slower(3.0)), &["--max-regression", "10%"]);
     assert_eq!(few.code, Some(3), "{}", few.out);

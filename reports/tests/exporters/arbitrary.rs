@@ -190,6 +190,7 @@ fn fault() -> BoxedStrategy<Fault> {
             |(target, kind, trigger, fired_s, fired_on, injected_s, healed_s, bit, evidence)| {
                 Fault {
                     target,
+                    settings: trigger.clone().map(|of| [(kind.clone(), of)].into()),
                     kind,
                     trigger,
                     fired_s,

@@ -68,6 +68,16 @@ fn given_a_cache_when_the_record_is_shown_then_its_figures_are_there_and_a_dash_
 }
 
 #[test]
+fn given_reads_that_failed_when_shown_then_they_have_a_row_and_none_where_there_are_none() {
+    let mut failed = record();
+    assert!(!shown(&failed).contains("failed reads"));
+    if let Some(cache) = &mut failed.strategies[0].cache {
+        (cache.reads.answered, cache.reads.failed) = (5_988, 12);
+    }
+    assert_eq!(row(&shown(&failed), "failed reads"), ["12", "–"]);
+}
+
+#[test]
 fn given_orders_that_are_stale_when_concluded_then_the_sentence_says_how_many() {
     let text = shown(&record());
     let said = "cached lost none and left 3 orders stale in its cache";

@@ -153,6 +153,7 @@ pub fn clean(name: &str, kind: &str) -> Strategy {
         faults: vec![Fault {
             target: "kafka".to_owned(),
             kind: "down".to_owned(),
+            settings: None,
             trigger: None,
             fired_s: None,
             fired_on: None,

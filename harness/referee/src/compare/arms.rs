@@ -139,7 +139,6 @@ fn told(paired: &[PairedArms<'_>], remarks: &mut Vec<String>) {
             let count = |is: fn(&Strategy) -> bool| runs.iter().filter(|s| is(s)).count();
             for (number, what) in [
                 (count(|s| s.verdict == Verdict::Fail), "failed"),
-                (count(|s| s.verdict == Verdict::Unknown), "proved nothing"),
                 (
                     count(|s| !s.generator.kept_schedule),
                     "had a load behind its schedule, and have no figures here",

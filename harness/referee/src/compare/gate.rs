@@ -1,6 +1,7 @@
 //! What a comparison comes to, for whoever goes by its exit code.
 
 use super::arms::{Pair, PairedArms};
+use super::conduct::Conduct;
 use super::metrics::CompareMetric;
 use super::rows::{differences, floor};
 use super::{ALPHA, FEWEST_PAIRS, Terms};
@@ -10,6 +11,7 @@ use reports::record::Verdict;
 
 /// Asks a second set of pairs about each figure that raised an alarm: the one that is given, which is asked about these
 /// figures alone; or else the halves of the first one, if they are large enough and were run in turns, each by itself.
+/// A look that does not show an alarm takes it for chance only where it rules it out.
 pub fn confirm(
     figures: &mut [Vec<CompareRow>],
     paired: &[PairedArms<'_>],
@@ -46,17 +48,41 @@ pub fn confirm(
     }
 }
 
-/// How surprising a figure of these pairs were if it was worse by the limit at most; `None` with too few pairs.
-fn p_of(pairs: &[Pair<'_>], equal: &[Pair<'_>], metric: &CompareMetric, limit: f64) -> Option<f64> {
-    let differences = differences(pairs, metric);
-    let asked = SignedRank::new(&differences).filter(|asked| asked.pairs() >= FEWEST_PAIRS)?;
-    let beyond = floor(equal, metric)?.max(metric.limit(limit));
-    // An improvement confirms no alarm.
-    Some(if asked.centre() > 0.0 {
-        asked.p_beyond(beyond)
-    } else {
-        1.0
-    })
+/// A second look at one figure.
+struct SecondLook {
+    asked: SignedRank,
+    /// This is how surprising these pairs were if the figure was worse by the limit at most.
+    p: f64,
+    /// In logarithms.
+    limit: f64,
+}
+
+impl SecondLook {
+    /// Asks these pairs; `None` with too few of them.
+    fn at(
+        pairs: &[Pair<'_>],
+        equal: &[Pair<'_>],
+        metric: &CompareMetric,
+        limit: f64,
+    ) -> Option<Self> {
+        let differences = differences(pairs, metric);
+        let asked = SignedRank::new(&differences).filter(|asked| asked.pairs() >= FEWEST_PAIRS)?;
+        let limit = metric.limit(limit);
+        let beyond = floor(equal, metric)?.max(limit);
+        // An improvement confirms no alarm.
+        let p = if asked.centre() > 0.0 {
+            asked.p_beyond(beyond)
+        } else {
+            1.0
+        };
+        Some(Self { asked, p, limit })
+    }
+
+    /// Whether it rules out that the figure is worse by more than the limit: its own interval does not reach there.
+    fn rules_out(&self, alpha: f64) -> bool {
+        let interval = self.asked.interval(alpha);
+        interval.is_some_and(|(_, most)| most <= self.limit)
+    }
 }
 
 fn by_second_set(
@@ -66,40 +92,46 @@ fn by_second_set(
     limit: f64,
     terms: &Terms,
 ) -> Vec<Option<bool>> {
-    let p: Vec<Option<f64>> = alarms
+    let looks: Vec<Option<SecondLook>> = alarms
         .iter()
         .map(|(subject, row)| {
             let arms = second
                 .iter()
                 .find(|arms| arms.title == paired[*subject].title)?;
-            p_of(&arms.pairs, &arms.equal, terms.metrics[*row], limit)
+            SecondLook::at(&arms.pairs, &arms.equal, terms.metrics[*row], limit)
         })
         .collect();
-    let known: Vec<f64> = p.iter().flatten().copied().collect();
+    let known: Vec<f64> = looks.iter().flatten().map(|look| look.p).collect();
     let mut answers = holm(&known, ALPHA).into_iter();
-    p.iter()
-        .map(|p| p.and_then(|_| answers.next()).map(|answer| answer.found))
+    looks
+        .iter()
+        .map(|look| {
+            let look = look.as_ref()?;
+            let answer = answers.next()?;
+            (answer.found || look.rules_out(answer.alpha)).then_some(answer.found)
+        })
         .collect()
 }
 
-/// Both halves by themselves, with the whole set's equal runs.
+/// Both halves by themselves, with the whole set's equal runs. Halves confirm and never refute: what all pairs show is
+/// not chance because half of them are too few to show it.
 fn by_halves(arms: &PairedArms<'_>, metric: &CompareMetric, limit: f64) -> Option<bool> {
     let (first, second) = arms.pairs.split_at(arms.pairs.len() / 2);
-    let p = |half| p_of(half, &arms.equal, metric, limit);
-    let (first, second) = (p(first)?, p(second)?);
-    Some(first <= ALPHA && second <= ALPHA)
+    let shows = |half| SecondLook::at(half, &arms.equal, metric, limit).map(|look| look.p <= ALPHA);
+    (shows(first)? && shows(second)?).then_some(true)
 }
 
 /// The verdict, and whole sentences that say why, or what a pass is worth.
 pub fn verdict(
     subjects: &[Subject],
+    conduct: Conduct,
     pairs: usize,
     in_turns: bool,
     second_set: bool,
     terms: &Terms,
 ) -> (Verdict, Vec<String>) {
-    let mut bad = harms(subjects);
-    let mut open = unread(subjects);
+    let mut bad = [harms(subjects), conduct.bad].concat();
+    let mut open = [unread(subjects), conduct.open].concat();
     let mut good = Vec::new();
     if pairs < FEWEST_PAIRS {
         open.push(format!(
@@ -130,12 +162,13 @@ pub fn verdict(
         let limit = percent(limit);
         if able == 0 {
             open.push(format!(
-                "No figure could have shown that it is worse by {limit}: these pairs scatter too much, or are too few."
+                "No figure could have told a change of {limit} from none: these pairs scatter too much, or are too few."
             ));
         } else {
             good.push(format!(
-                "{able} of {asked} figures could have shown that they are worse by {limit}; the others only more than that."
+                "{able} of {asked} figures could have told a change of {limit} from none; the others only a larger one."
             ));
+            good.extend(alarms_take(subjects, &limit));
         }
         if !in_turns {
             good.push("The two sides were not run in turns: what the machine did meanwhile may hide a difference, or look like one.".to_owned());
@@ -154,6 +187,30 @@ fn rows(subjects: &[Subject]) -> impl Iterator<Item = (&Subject, &CompareRow)> {
         .iter()
         .flat_map(|subject| subject.rows.iter().map(move |row| (subject, row)))
 }
+
+/// Says how much worse a figure had to be for an alarm, which is more than the limit; `None` where no alarm could be raised.
+fn alarms_take(subjects: &[Subject], limit: &str) -> Option<String> {
+    let mut all: Vec<(f64, String)> = rows(subjects)
+        .filter_map(|(subject, row)| {
+            let takes = row.alarm_from.filter(|takes| *takes < ENDLESS_ALARM)?;
+            Some((takes, format!("{}: {}", subject.title, row.name)))
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let said = |(takes, name): &(f64, String)| format!("{} ({name})", percent(*takes));
+    let (least, most) = (all.first()?, all.last()?);
+    let rest = match all.len() {
+        1 => String::new(),
+        _ => format!(" at least, {} at most", said(most)),
+    };
+    Some(format!(
+        "An alarm takes a whole interval beyond {limit}; by these pairs that is a figure worse by {}{rest}.",
+        said(least)
+    ))
+}
+
+/// What would have to be worse by so much, as a share, raises no alarm that anybody needs.
+const ENDLESS_ALARM: f64 = 100.0;
 
 /// What an alarm is worth, and its sentence.
 fn alarm(
@@ -190,12 +247,7 @@ fn alarm(
         (Some(false), true) => (
             Verdict::Pass,
             format!(
-                "{what}, but {} does not show it: taken for chance.",
-                if second_set {
-                    "a second set of pairs"
-                } else {
-                    "one half of the pairs"
-                }
+                "{what}, but a second set of pairs rules out that it is more: taken for chance."
             ),
         ),
         (_, false) => (
@@ -203,6 +255,20 @@ fn alarm(
             format!(
                 "{what}, but the two sides were not run in turns: the machine may have been slower for one of them. \
                  Run them in turns."
+            ),
+        ),
+        (None, true) if second_set => (
+            Verdict::Unknown,
+            format!(
+                "{what}, and the second set of pairs neither shows it nor rules it out: run a larger one."
+            ),
+        ),
+        (None, true) if row.pairs as usize >= 2 * FEWEST_PAIRS => (
+            Verdict::Unknown,
+            format!(
+                "{what}, but not each half of its {} pairs shows it by itself, and so few cannot rule it out either. \
+                 A second set (--confirm) decides it.",
+                row.pairs
             ),
         ),
         (None, true) => (

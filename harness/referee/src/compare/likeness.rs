@@ -2,7 +2,7 @@
 //! versions of the harness and of relays, may differ, and is named.
 
 use reports::record::{Fault, Record, Strategy};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Times of a fault that differ by less are the machine's, not the scenario's: seconds.
 const FAULT_S: f64 = 0.5;
@@ -11,6 +11,9 @@ const MEMORY: f64 = 0.02;
 
 /// Records of before do not have it: what one side does not know cannot differ.
 const PROCESSOR: &str = "processor";
+
+/// So begins the name of a setting of the load, which records of before do not have either.
+const LOAD: &str = "load ";
 
 /// Where the environment names the version of Debezium that ran, which is a relay like others.
 const DEBEZIUM: &str = "debezium";
@@ -31,6 +34,12 @@ fn settings(record: &Record) -> BTreeMap<String, String> {
     let named = named.into_iter().chain(used);
     let workload = record.workload.iter();
     let workload = workload.map(|(name, value)| (format!("workload {name}"), value.clone()));
+    // Its fields are compared each by itself, as they are written.
+    let load = serde_json::to_value(&record.load).unwrap_or_default();
+    let load = load.as_object().into_iter().flatten();
+    let load: Vec<(String, String)> = load
+        .map(|(name, value)| (format!("{LOAD}{name}"), value.to_string()))
+        .collect();
     let environment = stack.environment.iter().filter(|(name, _)| is_of_all(name));
     let environment = environment.map(|(name, value)| (name.clone(), value.clone()));
     let processor = stack.machine.processor.iter();
@@ -39,6 +48,7 @@ fn settings(record: &Record) -> BTreeMap<String, String> {
         .into_iter()
         .chain(processor)
         .chain(workload)
+        .chain(load)
         .chain(environment)
         .collect()
 }
@@ -86,7 +96,8 @@ pub fn unlike(records: &[(&str, &Record)]) -> Vec<String> {
 }
 
 fn alike(name: &str, a: Option<&String>, b: Option<&String>) -> bool {
-    if name == PROCESSOR && (a.is_none() || b.is_none()) {
+    let may_lack = name == PROCESSOR || name.starts_with(LOAD);
+    if may_lack && (a.is_none() || b.is_none()) {
         return true;
     }
     let number = |value: Option<&String>| value.and_then(|v| v.parse::<f64>().ok());
@@ -97,13 +108,13 @@ fn alike(name: &str, a: Option<&String>, b: Option<&String>) -> bool {
 }
 
 /// What differs between two runs of strategies of one name.
-fn strategies(a: &Strategy, b: &Strategy) -> Vec<&'static str> {
+fn strategies(a: &Strategy, b: &Strategy) -> Vec<String> {
     let mut unlike = Vec::new();
     if a.kind != b.kind {
-        unlike.push("another kind of strategy");
+        unlike.push("another kind of strategy".to_owned());
     }
     if a.wiring != b.wiring {
-        unlike.push("other links go through the proxy");
+        unlike.push("other links go through the proxy".to_owned());
     }
     let faults = a.faults.len() == b.faults.len();
     if !faults
@@ -113,9 +124,29 @@ fn strategies(a: &Strategy, b: &Strategy) -> Vec<&'static str> {
             .zip(&b.faults)
             .all(|(a, b)| same_fault(a, b))
     {
-        unlike.push("other faults, or at other times");
+        unlike.push("other faults, or at other times".to_owned());
+        return unlike;
     }
+    let faults = a.faults.iter().zip(&b.faults);
+    unlike.extend(faults.flat_map(|(a, b)| other_settings(a, b)));
     unlike
+}
+
+/// How the settings of two faults that are the same otherwise differ, where both records have them.
+fn other_settings(a: &Fault, b: &Fault) -> Vec<String> {
+    let (Some(theirs), Some(others)) = (&a.settings, &b.settings) else {
+        return Vec::new();
+    };
+    let names: BTreeSet<&String> = theirs.keys().chain(others.keys()).collect();
+    let different = names
+        .into_iter()
+        .filter(|name| theirs.get(*name) != others.get(*name));
+    let said = |value: Option<&String>| value.map_or("none", String::as_str).to_owned();
+    let lines = different.map(|name| {
+        let (of_a, of_b) = (said(theirs.get(name)), said(others.get(name)));
+        format!("{} {}: {name} {of_a}, {of_b}", a.kind, a.target)
+    });
+    lines.collect()
 }
 
 /// One that waits for something comes when it comes.

@@ -2,7 +2,7 @@
 
 use crate::scenario::is_of_kind;
 use reports::compare::Better;
-use reports::record::{Latency, Strategy};
+use reports::record::{Fault, Latency, Strategy};
 
 /// A metric is one figure of a run, by which runs are compared.
 #[derive(Debug)]
@@ -70,8 +70,12 @@ pub const METRICS: [CompareMetric; 16] = [
             s.throughput_per_s
         })
     },
-    lower("drain", "drain", "s", SIGHT_S, |s| s.drain_s),
-    lower("recovery", "recovery", "s", SIGHT_S, |s| s.recovery_s),
+    lower("drain", "drain", "s", SIGHT_S, |s| {
+        s.drain_s.or_else(|| never(s))
+    }),
+    lower("recovery", "recovery", "s", SIGHT_S, |s| {
+        s.recovery_s.or_else(|| never(s).filter(|_| is_healed(s)))
+    }),
     lower("relay_cpu", "relay CPU, event", "µs", 0.1, |s| {
         cpu_us(s, "relay")
     }),
@@ -98,6 +102,18 @@ pub const METRICS: [CompareMetric; 16] = [
 /// Where a percentile is null although there was something to measure, it falls on what never arrived.
 pub(super) fn percentile(latency: &Latency, of: fn(&Latency) -> Option<f64>) -> Option<f64> {
     of(latency).or_else(|| (latency.count > 0 && latency.censored > 0).then_some(f64::INFINITY))
+}
+
+/// What lasts until all has come has no end where some of it never did.
+fn never(s: &Strategy) -> Option<f64> {
+    (s.latency_ms.end_to_end.censored > 0).then_some(f64::INFINITY)
+}
+
+/// Whether there was something to recover from: a fault that concerns the strategy was in force, and none stayed so.
+fn is_healed(s: &Strategy) -> bool {
+    let concerns = |fault: &&Fault| fault.bit.is_some() && fault.injected_s.is_some();
+    let mut faults = s.faults.iter().filter(concerns).peekable();
+    faults.peek().is_some() && faults.all(|fault| fault.healed_s.is_some())
 }
 
 /// Returns a cost of a process and of the others of its kind, as `add` puts them together; `None` where one was not

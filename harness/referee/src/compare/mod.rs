@@ -6,6 +6,7 @@
 //! each pair. How to read it all is in docs/comparing.md.
 
 mod arms;
+mod conduct;
 mod failing;
 mod gate;
 mod likeness;
@@ -15,6 +16,7 @@ mod safety;
 
 use crate::statistics::MOST_PAIRS;
 use arms::PairedArms;
+use conduct::Conduct;
 pub use metrics::{CompareMetric, METRICS, chosen};
 use reports::compare::{Compare, SCHEMA_VERSION, Side, Subject};
 use reports::record::Record;
@@ -75,6 +77,15 @@ pub fn compare_sets(
     let mut remarks = Vec::new();
     let paired = arms::of_sets(sets, &mut remarks);
     let in_turns = arms::in_turns(sets) && confirming.is_none_or(arms::in_turns);
+    let mut unrun = Conduct::default();
+    for [base, new] in std::iter::once(sets).chain(confirming) {
+        // That the base could not be run is no fault of the new side; it costs pairs.
+        remarks.extend(conduct::unrun(base));
+        unrun.add(Conduct {
+            open: conduct::unrun(new),
+            ..Conduct::default()
+        });
+    }
     let confirming = confirming.map(|sets| arms::of_sets(sets, &mut Vec::new()));
     let frame = CompareFrame {
         first: first(&all)?,
@@ -82,6 +93,7 @@ pub fn compare_sets(
         unlike,
         in_turns,
         remarks,
+        unrun,
     };
     finish(frame, &paired, confirming.as_deref(), terms)
 }
@@ -125,6 +137,8 @@ pub fn compare_rounds(rounds: &Rounds<'_>, terms: &Terms) -> Result<Compare, Ref
         unlike: Vec::new(),
         in_turns: true,
         remarks,
+        // Rounds that are not whole are no rounds of these.
+        unrun: Conduct::default(),
     };
     let confirming = (!rounds.confirming.is_empty()).then_some(confirming);
     finish(frame, &paired, confirming.as_deref(), terms)
@@ -137,6 +151,8 @@ struct CompareFrame<'a> {
     unlike: Vec<String>,
     in_turns: bool,
     remarks: Vec<String>,
+    /// What could not be run at all.
+    unrun: Conduct,
 }
 
 fn finish(
@@ -147,7 +163,8 @@ fn finish(
 ) -> Result<Compare, Refusal> {
     if paired.is_empty() {
         let why = "the two sides have no strategy in common, or no run of it: there is nothing to compare";
-        return Err(Refusal::Nothing(why.to_owned()));
+        let why = std::iter::once(why.to_owned()).chain(frame.unrun.open);
+        return Err(Refusal::Nothing(why.collect::<Vec<_>>().join("\n  ")));
     }
     let pairs = paired
         .iter()
@@ -172,6 +189,7 @@ fn finish(
             terms,
         );
     }
+    let mut conduct = frame.unrun;
     let subjects: Vec<Subject> = paired
         .iter()
         .zip(figures)
@@ -185,12 +203,19 @@ fn finish(
                 rows,
                 failing: failing::rows(&base, &new),
             };
-            rows::withhold(&mut subject);
+            let of_runs = conduct::of_pairs(arms, &subject.safety);
+            rows::withhold(&mut subject, of_runs.is_clean());
+            conduct.add(of_runs);
             subject
         })
         .collect();
+    // What confirms an alarm, or does not, has to have been at its work as well.
+    for arms in confirming.into_iter().flatten() {
+        conduct.add(conduct::of_pairs(arms, &[]));
+    }
     let (verdict, reasons) = gate::verdict(
         &subjects,
+        conduct,
         pairs,
         frame.in_turns,
         confirming.is_some(),

@@ -45,8 +45,10 @@ pub fn of(
     let number = flat.iter().filter(|row| row.asked.is_some()).count();
     remark(&flat, number, remarks);
     let mut answers = (0..flat.len()).map(|at| {
-        let beyond = limited.as_ref().map(|limited| limited[at].found);
-        row(flat[at], told[at], beyond, terms)
+        // What is shown is what is judged by: of two families of questions the stricter answer, for both.
+        let limited = limited.as_ref().map(|limited| limited[at].alpha);
+        let alpha = told[at].alpha.min(limited.unwrap_or(ALPHA));
+        row(flat[at], alpha, terms)
     });
     paired
         .iter()
@@ -153,16 +155,23 @@ impl AskedRow {
     fn beyond(&self, limit: f64) -> f64 {
         self.floor.unwrap_or(0.0).max(limit)
     }
+
+    /// Whether its differences lie beyond, of which the interval at this level says the same.
+    fn shows(&self, alpha: f64, limit: f64) -> bool {
+        let asked = self.asked.as_ref();
+        asked.is_some_and(|asked| asked.p_beyond(self.beyond(limit)) <= alpha)
+    }
 }
 
-fn row(of: &AskedRow, told: HolmAnswer, beyond_limit: Option<bool>, terms: &Terms) -> CompareRow {
+fn row(of: &AskedRow, alpha: f64, terms: &Terms) -> CompareRow {
     let metric = of.metric;
-    let interval = of
-        .asked
-        .as_ref()
-        .and_then(|asked| asked.interval(told.alpha));
+    let interval = of.asked.as_ref().and_then(|asked| asked.interval(alpha));
+    let limit = terms
+        .max_regression
+        .map(|limit| metric.limit(limit.max(LEAST_TOLD)));
+    let told = of.shows(alpha, metric.limit(LEAST_TOLD));
     let worse = of.centre.is_some_and(|centre| centre > 0.0);
-    let finding = match (&of.asked, told.found) {
+    let finding = match (&of.asked, told) {
         (None, _) if of.base.only_never() && of.new.only_never() => Finding::NeverCame,
         (None, _) => Finding::TooFewPairs,
         (Some(_), false) => Finding::NotDistinguishable,
@@ -170,10 +179,10 @@ fn row(of: &AskedRow, told: HolmAnswer, beyond_limit: Option<bool>, terms: &Term
         (Some(_), true) => Finding::Better,
     };
     // What would have to be added to these very differences until their interval lies beyond.
-    let smallest = interval.zip(of.centre).map(|((from, _), centre)| {
-        let threshold = of.beyond(metric.limit(LEAST_TOLD));
-        metric.change(threshold + (centre - from)).abs()
-    });
+    let it_takes = |limit: f64| {
+        let ((from, _), centre) = interval.zip(of.centre)?;
+        Some(metric.change(of.beyond(limit) + (centre - from)).abs())
+    };
     CompareRow {
         metric: metric.id.to_owned(),
         name: metric.name.to_owned(),
@@ -187,21 +196,20 @@ fn row(of: &AskedRow, told: HolmAnswer, beyond_limit: Option<bool>, terms: &Term
             let ends = [metric.change(from), metric.change(to)];
             (ends[0].min(ends[1]), ends[0].max(ends[1]))
         }),
-        interval_confidence: 1.0 - told.alpha,
+        interval_confidence: 1.0 - alpha,
         noise_floor: of.floor.map(|floor| metric.change(floor).abs()),
-        smallest,
+        smallest: it_takes(metric.limit(LEAST_TOLD)),
+        alarm_from: limit.and_then(it_takes),
         finding,
-        beyond_limit: terms
-            .max_regression
-            .and(beyond_limit)
-            .map(|beyond| beyond && worse),
+        beyond_limit: limit.map(|limit| worse && of.shows(alpha, limit)),
         confirmed: None,
     }
 }
 
-/// What was not done right has no speed: of a side that did harm nothing is better.
-pub fn withhold(subject: &mut Subject) {
-    if subject.safety.iter().all(|row| !row.harm) {
+/// What was not done right has no speed: of a side that did harm nothing is better, nor of runs that failed or proved
+/// nothing.
+pub fn withhold(subject: &mut Subject, runs_are_clean: bool) {
+    if runs_are_clean && subject.safety.iter().all(|row| !row.harm) {
         return;
     }
     for row in &mut subject.rows {

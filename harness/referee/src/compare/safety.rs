@@ -1,6 +1,6 @@
 //! Counts of what can go wrong, side by side. They need no statistics: one loss is a loss.
 
-use crate::scenario::{CACHE_COUNTS, COUNTS};
+use crate::scenario::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS};
 use reports::compare::SafetyRow;
 use reports::record::Strategy;
 
@@ -21,12 +21,55 @@ pub fn rows(base: &[&Strategy], new: &[&Strategy]) -> Vec<SafetyRow> {
             base: base.iter().map(count).collect(),
             new: new.iter().map(count).collect(),
             // What the scenario wants none of, or a relay strategy is held to none of.
-            harm: new.iter().any(|s| is_harm(s, row.name, row.implicit)),
+            harm: new
+                .iter()
+                .any(|s| is_harm(s, row.name, count(s), row.implicit)),
             unread: row.implicit && new.iter().any(|s| is_unread(s, row.name)),
         }
     });
     rows.filter(|row| ALWAYS.contains(&row.metric.as_str()) || is_any(row))
+        .chain(of_consumers(base, new))
         .collect()
+}
+
+/// What can go wrong at the consumers of the events, a row for each count that one of them has any of. What one is held
+/// to is among its strategy's expectations; nobody is held to anything else.
+fn of_consumers(base: &[&Strategy], new: &[&Strategy]) -> Vec<SafetyRow> {
+    let mut names: Vec<&str> = Vec::new();
+    for consumer in base.iter().chain(new).flat_map(|s| &s.consumers) {
+        if !names.contains(&consumer.name.as_str()) {
+            names.push(&consumer.name);
+        }
+    }
+    let counts = names
+        .iter()
+        .flat_map(|name| CONSUMER_COUNTS.iter().map(move |row| (*name, row.name)));
+    let rows = counts.map(|(name, count_name)| {
+        let metric = format!("{name}.{count_name}");
+        let count = |s: &&Strategy| {
+            let consumer = s.consumers.iter().find(|consumer| consumer.name == name)?;
+            reports::consumer_count(consumer, count_name)
+        };
+        SafetyRow {
+            base: base.iter().map(count).collect(),
+            new: new.iter().map(count).collect(),
+            harm: new.iter().any(|s| is_harm(s, &metric, count(s), false)),
+            unread: new
+                .iter()
+                .any(|s| count(s).is_none() && is_held(s, &metric)),
+            metric,
+        }
+    });
+    let is_some = |row: &SafetyRow| {
+        let mut all = row.base.iter().chain(&row.new).flatten();
+        row.unread || all.any(|count| *count > 0)
+    };
+    rows.filter(is_some).collect()
+}
+
+/// Whether anybody expects anything of it.
+fn is_held(strategy: &Strategy, metric: &str) -> bool {
+    strategy.expectations.iter().any(|e| e.metric == metric)
 }
 
 fn is_any(row: &SafetyRow) -> bool {
@@ -37,8 +80,8 @@ fn is_any(row: &SafetyRow) -> bool {
 }
 
 /// Whether a run did what it must not.
-fn is_harm(strategy: &Strategy, metric: &str, wrong: bool) -> bool {
-    if reports::harm_count(strategy, metric).is_none_or(|count| count == 0) {
+fn is_harm(strategy: &Strategy, metric: &str, count: Option<u64>, wrong: bool) -> bool {
+    if count.is_none_or(|count| count == 0) {
         return false;
     }
     let mut expected = strategy

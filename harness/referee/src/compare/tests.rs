@@ -1,6 +1,7 @@
 //! Sets of runs made by hand, and what must be said of them.
 
 mod alike;
+mod conduct;
 mod counts;
 mod failing;
 mod gate;

@@ -6,7 +6,8 @@ use super::recorder::Recorder;
 use crate::history::{History, ReadOutcome, ReadSource};
 use reports::record::Reads;
 
-/// Counts and latencies of all reads. A latency is a service time here, from the sending to the answer.
+/// Counts and latencies of all reads. A latency is a service time here, from the sending to the answer; one that has none
+/// never ended, or else the slowest reads would be those that are left out.
 pub fn reads(history: &History) -> Reads {
     let mut reads = Reads::default();
     let mut taken = Recorder::new();
@@ -17,6 +18,7 @@ pub fn reads(history: &History) -> Reads {
             ReadOutcome::NotSent => continue,
             ReadOutcome::Failed => {
                 reads.failed += 1;
+                taken.never();
                 continue;
             }
             ReadOutcome::Answered | ReadOutcome::NotFound => {

@@ -1,7 +1,7 @@
 //! What is refused, and what is not.
 
 use super::*;
-use reports::record::{Fault, Relay};
+use reports::record::{Fault, Load, Relay};
 
 fn refused(sets: &[RunSet; 2]) -> Vec<String> {
     match compare_sets([&sets[0], &sets[1]], None, &terms()) {
@@ -18,9 +18,42 @@ fn given_another_scenario_stack_or_machine_then_it_is_refused_by_name_and_allowe
         change(&mut sets[1].records[3]);
         sets
     };
+    let load = |retries: u32| Load {
+        rate_per_s: Some(500.0),
+        clients: None,
+        connections: 64,
+        duration_s: 15.0,
+        ramp_s: 0.0,
+        changes_per_order: 3,
+        skew: 0.0,
+        payload_bytes: 200,
+        request_timeout_s: 5.0,
+        retries,
+        rollback_ratio: 0.0,
+        hold_ratio: 0.0,
+        hold_s: 0.0,
+        partitions: 4,
+        postgres_connections: 16,
+        min_committed_per_phase: 10,
+        read_share: 0.0,
+    };
+    // One record of before does not have it
+    let loads = || {
+        let mut sets = in_turns(6, |_, _, _| {});
+        for record in sets.iter_mut().flat_map(|set| &mut set.records).skip(1) {
+            record.load = Some(load(1));
+        }
+        sets
+    };
+    let slow = |latency: &str| {
+        let settings = [("lasts_s", "4"), ("latency", latency)];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Some(settings.into())
+    };
     let fault = |at: f64| Fault {
         target: "kafka".to_owned(),
         kind: "down".to_owned(),
+        settings: None,
         trigger: None,
         fired_s: None,
         fired_on: None,
@@ -78,6 +111,31 @@ fn given_another_scenario_stack_or_machine_then_it_is_refused_by_name_and_allowe
             "cdc: another kind of strategy (base and new)",
         ),
         (
+            {
+                let mut sets = loads();
+                sets[0].records[0].load = Some(load(1));
+                sets[1].records[3].load = Some(load(3));
+                sets
+            },
+            "load retries: base 1, new 3",
+        ),
+        (
+            in_turns(6, |name, n, s| {
+                let settings = match (name, n) {
+                    ("base", 3) => None,
+                    ("base", _) => slow("300"),
+                    _ => slow("500"),
+                };
+                let slow_kafka = Fault {
+                    kind: "latency".to_owned(),
+                    settings,
+                    ..fault(4.0)
+                };
+                s.faults.push(slow_kafka);
+            }),
+            "cdc: latency kafka: latency 300, 500 (base and new)",
+        ),
+        (
             change(&|r| r.strategies[0].faults.push(fault(4.0))),
             "cdc: other faults, or at other times (base and new)",
         ),
@@ -90,6 +148,7 @@ fn given_another_scenario_stack_or_machine_then_it_is_refused_by_name_and_allowe
         let compare = compare_sets([&sets[0], &sets[1]], None, &allowed).unwrap();
         assert_eq!(compare.unlike, [said]);
     }
+    compared(&loads(), &terms());
 }
 
 #[test]

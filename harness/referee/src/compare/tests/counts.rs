@@ -1,8 +1,9 @@
 //! Counts of what went wrong, and figures that have no number.
 
 use super::*;
+use reports::record::Fault;
 
-fn expected(metric: &str, text: &str, met: Option<bool>) -> Expectation {
+pub(super) fn expected(metric: &str, text: &str, met: Option<bool>) -> Expectation {
     Expectation {
         metric: metric.to_owned(),
         expected: text.to_owned(),
@@ -105,6 +106,50 @@ fn given_percentiles_that_fall_on_what_never_came_then_they_are_infinitely_worse
     assert_eq!(row(&compare, "end_to_end_p99").finding, Finding::NeverCame);
     let json = reports::compare::json(&compare).unwrap();
     serde_json::from_slice::<Compare>(&json).unwrap();
+}
+
+#[test]
+fn given_a_drain_and_a_recovery_that_never_came_then_they_are_infinitely_worse_and_not_left_out() {
+    let fault = Fault {
+        target: "kafka".to_owned(),
+        kind: "down".to_owned(),
+        settings: None,
+        trigger: None,
+        fired_s: None,
+        fired_on: None,
+        injected_s: Some(4.0),
+        healed_s: Some(8.0),
+        failover_s: None,
+        bit: Some(true),
+        evidence: String::new(),
+    };
+    let sets = |concerns: Option<bool>| {
+        in_turns(12, |name, n, strategy| {
+            strategy.faults.push(Fault {
+                bit: concerns,
+                ..fault.clone()
+            });
+            strategy.recovery_s = concerns.map(|_| 1.0);
+            // The quickest of all, but for two thirds that never came
+            if name == "new" {
+                let came = n % 3 == 0;
+                (strategy.drain_s, strategy.recovery_s) = match came {
+                    true => (Some(0.006), strategy.recovery_s.map(|_| 0.5)),
+                    false => (None, None),
+                };
+                strategy.latency_ms.end_to_end.censored = u64::from(!came);
+            }
+        })
+    };
+    let compare = compared(&sets(Some(true)), &terms());
+    for metric in ["drain", "recovery"] {
+        let row = row(&compare, metric);
+        assert_eq!((row.pairs, row.new.never), (12, 8), "{metric}");
+    }
+    // There is nothing to recover from where no fault concerns the strategy
+    let compare = compared(&sets(None), &terms());
+    assert_eq!(row(&compare, "recovery").new.never, 0);
+    assert_eq!(row(&compare, "drain").new.never, 8);
 }
 
 #[test]

@@ -43,8 +43,20 @@ fn given_a_change_within_the_limit_then_it_is_told_and_raises_no_alarm() {
     // What a pass is worth is said
     assert!(said(
         &compare,
-        "figures could have shown that they are worse by 10%"
+        "figures could have told a change of 10% from none"
     ));
+    // A figure that is worse by just the limit raises no alarm: from where one is raised is said
+    let alarm_from = p50.alarm_from.unwrap();
+    assert!(alarm_from > 0.1 && alarm_from < 0.12, "{p50:?}");
+    assert!(alarm_from > p50.smallest.unwrap(), "{p50:?}");
+    let most = format!(
+        ", {}% (cdc: propagation p50) at most.",
+        (1_000.0 * alarm_from).round() / 10.0
+    );
+    assert!(said(&compare, &most), "{:?} {most}", compare.reasons);
+    let by = alarm_from + 0.002;
+    let raised = compared(&in_turns(12, slower("new", |_| 1.0 + by)), &gated());
+    assert_eq!(row(&raised, "propagation_p50").beyond_limit, Some(true));
     let better = compared(&in_turns(12, slower("new", |_| 0.5)), &gated());
     assert_eq!(
         (found(&better, Finding::Better).len(), better.verdict),
@@ -95,14 +107,104 @@ fn given_sides_that_were_not_run_in_turns_then_no_alarm_has_an_exit_code() {
     assert_eq!(row(&compare, "propagation_p50").confirmed, None);
 }
 
+/// Ratios of the pairs, one a run of the new side.
+fn ratios(of: &[f64]) -> [RunSet; 2] {
+    in_turns(of.len(), |name, n, strategy| {
+        let by = if name == "new" { of[n] } else { 1.0 };
+        let p50 = &mut strategy.latency_ms.propagation.p50;
+        *p50 = p50.map(|ms| ms * by);
+    })
+}
+
+fn of_propagation() -> Terms {
+    Terms {
+        metrics: chosen(&["propagation_p50".to_owned()]).unwrap(),
+        ..gated()
+    }
+}
+
 #[test]
-fn given_a_slow_half_then_the_other_half_does_not_confirm_it() {
+fn given_an_interval_that_is_shown_then_it_is_the_one_that_was_judged_by() {
+    // Three figures are far worse, so that the fourth is asked less strictly whether it differs than whether it is beyond
+    // the limit
+    let sets = in_turns(10, |name, n, strategy| {
+        if name == "new" {
+            let scatter = [1.12, 1.13, 1.14, 1.16, 1.17, 1.18, 1.2, 1.22, 1.101, 1.104];
+            let latency = &mut strategy.latency_ms;
+            let p50 = &mut latency.propagation.p50;
+            *p50 = p50.map(|ms| ms * scatter[n]);
+            for other in [
+                &mut latency.order.p50,
+                &mut latency.order.p99,
+                &mut latency.end_to_end.p50,
+                &mut latency.end_to_end.p99,
+            ] {
+                *other = other.map(|ms| ms * (1.05 + 0.001 * n as f64));
+            }
+        }
+    });
+    let compare = compared(&sets, &gated());
+    for row in &compare.subjects[0].rows {
+        let Some((from, to)) = row.interval else {
+            continue;
+        };
+        let beyond = row.noise_floor.unwrap().max(0.1);
+        let shown = match row.better {
+            reports::compare::Better::Lower => from > beyond,
+            reports::compare::Better::Higher => to < -beyond,
+        };
+        assert_eq!(row.beyond_limit, Some(shown), "{row:?}");
+        let differs = from > 0.01 || to < -0.01;
+        assert_eq!(
+            row.finding != Finding::NotDistinguishable,
+            differs,
+            "{row:?}"
+        );
+    }
+}
+
+#[test]
+fn given_a_half_that_does_not_show_the_alarm_then_it_refutes_nothing_and_the_gate_is_open() {
+    // All show it with p = 0.00098; six pairs with one of 1.08 among them cannot
+    let all = &[
+        1.25, 1.30, 1.28, 1.22, 1.35, 1.27, 1.26, 1.31, 1.24, 1.08, 1.29, 1.33,
+    ];
+    let sets = ratios(all);
+    let compare = compared(&sets, &of_propagation());
+    let p50 = row(&compare, "propagation_p50");
+    assert_eq!((p50.beyond_limit, p50.confirmed), (Some(true), None));
+    assert_eq!(compare.verdict, Verdict::Unknown, "{:?}", compare.reasons);
+    assert!(
+        said(
+            &compare,
+            "not each half of its 12 pairs shows it by itself, and so few cannot rule it out"
+        ),
+        "{:?}",
+        compare.reasons
+    );
     // Whatever was slow in the first rounds had gone in the last three
     let sets = in_turns(14, slower("new", |n| if n < 11 { 1.3 } else { 1.05 }));
-    let compare = compared(&sets, &gated());
-    let p50 = row(&compare, "propagation_p50");
-    assert_eq!((p50.beyond_limit, p50.confirmed), (Some(true), Some(false)));
-    assert_eq!(compare.verdict, Verdict::Pass);
+    assert_eq!(compared(&sets, &gated()).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn given_a_second_set_whose_interval_reaches_beyond_the_limit_then_it_is_no_refutation() {
+    let second = |confirming: &[RunSet; 2]| {
+        let [base, new] = &ratios(&[1.3; 12]);
+        let [again_base, again_new] = confirming;
+        let confirming = Some([again_base, again_new]);
+        compare_sets([base, new], confirming, &of_propagation()).unwrap()
+    };
+    let open = second(&ratios(&[1.3, 1.3, 1.08, 1.3, 1.3, 1.3]));
+    assert_eq!(open.verdict, Verdict::Unknown, "{:?}", open.reasons);
+    assert!(
+        said(&open, "neither shows it nor rules it out"),
+        "{:?}",
+        open.reasons
+    );
+    // One that ends at the limit does
+    let within = second(&ratios(&[1.01, 1.09, 1.08, 1.05, 1.06, 1.02]));
+    assert_eq!(within.verdict, Verdict::Pass, "{:?}", within.reasons);
 }
 
 #[test]

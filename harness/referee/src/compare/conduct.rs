@@ -1,0 +1,149 @@
+//! What the runs themselves came to. A figure of a run that failed, that proved nothing, or that is not there since the
+//! strategy could not be run, is no figure of the system at its work.
+
+use super::RunSet;
+use super::arms::PairedArms;
+use crate::scenario::{CACHE_COUNTS, CONSUMER_COUNTS, COUNTS};
+use reports::compare::SafetyRow;
+use reports::record::{Expectation, Strategy, Verdict};
+use std::collections::BTreeMap;
+
+/// This is what the runs of one or of all subjects came to, in whole sentences.
+#[derive(Debug, Default)]
+pub struct Conduct {
+    /// What the new side must not do, and did.
+    pub bad: Vec<String>,
+    /// What leaves open how the sides compare.
+    pub open: Vec<String>,
+}
+
+impl Conduct {
+    /// Whether there is nothing to say against the runs.
+    pub fn is_clean(&self) -> bool {
+        self.bad.is_empty() && self.open.is_empty()
+    }
+
+    /// Adds what others came to; what was said already is not said again.
+    pub fn add(&mut self, other: Self) {
+        for (all, more) in [(&mut self.bad, other.bad), (&mut self.open, other.open)] {
+            for said in more {
+                if !all.contains(&said) {
+                    all.push(said);
+                }
+            }
+        }
+    }
+}
+
+/// What the runs of a subject's pairs came to; `safety` has told already what of it is harm.
+pub fn of_pairs(arms: &PairedArms<'_>, safety: &[SafetyRow]) -> Conduct {
+    let (base, new): (Vec<&Strategy>, Vec<&Strategy>) = arms.pairs.iter().copied().unzip();
+    let mut conduct = Conduct::default();
+    for metric in missed_metrics(&new) {
+        let told = safety.iter().any(|row| row.harm && row.metric == metric);
+        if told || base.iter().any(|run| missed(run, metric).is_some()) {
+            continue;
+        }
+        let runs: Vec<&Expectation> = new.iter().filter_map(|run| missed(run, metric)).collect();
+        let said = format!(
+            "{}: {metric} was to be {} and was not in {} of {} runs of {}; in every run of {} it was.",
+            arms.title,
+            runs.first().map_or("as expected", |first| &first.expected),
+            runs.len(),
+            new.len(),
+            arms.new,
+            arms.base,
+        );
+        match is_count(metric) {
+            true => conduct.bad.push(said),
+            false => conduct.open.push(said),
+        }
+    }
+    if !base.iter().any(|run| failed_otherwise(run)) {
+        conduct
+            .open
+            .extend(runs_that(&new, &arms.title, &arms.new, "failed", |run| {
+                failed_otherwise(run)
+            }));
+    }
+    for (side, runs) in [(&arms.base, &base), (&arms.new, &new)] {
+        let proved_nothing = |run: &Strategy| run.verdict == Verdict::Unknown;
+        let said = runs_that(runs, &arms.title, side, "proved nothing", proved_nothing);
+        conduct.open.extend(said);
+    }
+    conduct
+}
+
+/// Strategies of a set that could not be run, and runs that ended before they were complete, in whole sentences.
+pub fn unrun(set: &RunSet) -> Vec<String> {
+    let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut ended: Vec<&str> = Vec::new();
+    for record in &set.records {
+        for of in &record.not_run {
+            missing.entry(&of.strategy).or_default().push(&of.why);
+        }
+        // What ended a run is told with the strategies that it cost.
+        let failure = record.failure.as_deref();
+        ended.extend(failure.filter(|_| record.not_run.is_empty()));
+    }
+    let of_all = format!("of {} runs of {}", set.records.len(), set.name);
+    let said = |why: &[&str]| {
+        let first = why.first().map_or("", |why| why.trim_end_matches('.'));
+        (why.len(), first.to_owned())
+    };
+    let missing = missing.iter().map(|(strategy, why)| {
+        let (number, why) = said(why);
+        format!("{strategy} could not be run in {number} {of_all}: {why}.")
+    });
+    let ended = (!ended.is_empty()).then(|| {
+        let (number, why) = said(&ended);
+        format!("Something ended {number} {of_all} early: {why}.")
+    });
+    missing.chain(ended).collect()
+}
+
+fn runs_that(
+    runs: &[&Strategy],
+    title: &str,
+    side: &str,
+    what: &str,
+    is: impl Fn(&Strategy) -> bool,
+) -> Option<String> {
+    let those: Vec<&&Strategy> = runs.iter().filter(|run| is(run)).collect();
+    let why = those.first()?.reasons.first();
+    let why = why.map_or_else(String::new, |why| {
+        format!(", the first since: {}", why.trim_end_matches('.'))
+    });
+    let (number, all) = (those.len(), runs.len());
+    Some(format!(
+        "{title}: {number} of {all} runs of {side} {what}{why}."
+    ))
+}
+
+/// Each metric of which some run missed what was expected, once.
+fn missed_metrics<'a>(runs: &[&'a Strategy]) -> Vec<&'a str> {
+    let mut metrics: Vec<&str> = Vec::new();
+    for expected in runs.iter().flat_map(|run| &run.expectations) {
+        if expected.met == Some(false) && !metrics.contains(&expected.metric.as_str()) {
+            metrics.push(&expected.metric);
+        }
+    }
+    metrics
+}
+
+fn missed<'a>(run: &'a Strategy, metric: &str) -> Option<&'a Expectation> {
+    let mut all = run.expectations.iter();
+    all.find(|e| e.metric == metric && e.met == Some(false))
+}
+
+/// Whether a run failed by something that is no expectation, such as a relay that ended by itself.
+fn failed_otherwise(run: &Strategy) -> bool {
+    run.verdict == Verdict::Fail && run.expectations.iter().all(|e| e.met != Some(false))
+}
+
+/// Whether an expectation is on a count, of the strategy or of a consumer of its events.
+fn is_count(metric: &str) -> bool {
+    let name = metric.rsplit_once('.').map_or(metric, |(_, name)| name);
+    let mut counts = COUNTS.iter().chain(&CONSUMER_COUNTS).chain(&CACHE_COUNTS);
+    counts.any(|row| row.name == name)
+}
