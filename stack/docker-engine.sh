@@ -40,6 +40,7 @@ start() {
     if [ -d /run/systemd/system ]; then
         systemctl start docker
     else
+        is_ours "$(cat "$pid_file" 2>/dev/null)" || rm -f "$pid_file"
         say "starting dockerd; it logs to $log"
         # Of a session of its own: it outlives this shell.
         setsid dockerd --pidfile "$pid_file" >>"$log" 2>&1 </dev/null &
@@ -69,19 +70,22 @@ compose_package() {
 # Go's modules have it where the distribution's is too old.
 build_compose() {
     local work go module=github.com/docker/compose/v2
+    have go || install golang-go
     go=$("$checkout/stack/install.sh" go)
     work=$(mktemp -d)
+    # What the build leaves is in its folder, which goes with it whatever comes of it.
+    # shellcheck disable=SC2064
+    trap "chmod -R u+w '$work'; rm -rf '$work'" EXIT
     say "building Docker Compose $COMPOSE_VERSION, which takes some minutes"
     (
         cd "$work"
-        export GOFLAGS=-mod=mod GOROOT='' CGO_ENABLED=0
+        export GOFLAGS=-mod=mod GOROOT='' CGO_ENABLED=0 GOPATH="$work/path" GOCACHE="$work/cache"
         printf 'module compose\n' >go.mod
         "$go" get "$module/cmd@v$COMPOSE_VERSION"
         "$go" build -trimpath -buildvcs=false -o docker-compose \
             -ldflags "-s -w -X $module/internal.Version=v$COMPOSE_VERSION" "$module/cmd"
     ) </dev/null >"$work/said" 2>&1 || die "Go could not build Docker Compose: $(tail -n 5 "$work/said")"
     command install -D -m 755 "$work/docker-compose" /usr/local/lib/docker/cli-plugins/docker-compose
-    rm -rf "$work"
 }
 
 bring_compose() {
@@ -96,9 +100,16 @@ bring_compose() {
     have_compose || die "\`docker compose\` does not work: $(docker compose version 2>&1 | head -n 1)"
 }
 
+# Whether this is a dockerd: of one that died, the number may be somebody else's by now.
+is_ours() { [ -n "$1" ] && [ "$(cat "/proc/$1/comm" 2>/dev/null)" = dockerd ]; }
+
 stop() {
     local pid waited=0
     pid=$(cat "$pid_file" 2>/dev/null) || die "it has started none ($pid_file is not there)"
+    is_ours "$pid" || {
+        rm -f "$pid_file"
+        die "the one that it started has ended by itself"
+    }
     kill "$pid"
     # It removes the file last; its own entry may stay until somebody asks how it ended.
     while [ -e "$pid_file" ] && kill -0 "$pid" 2>/dev/null; do

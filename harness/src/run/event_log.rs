@@ -6,6 +6,7 @@ use super::reporter::Sink;
 use crate::disk;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -44,7 +45,10 @@ impl Sink for EventLog {
 impl OpenLog {
     fn create(folder: &Path) -> Self {
         let path = folder.join(FILE);
-        let file = File::create(&path).map_err(|e| given_up(&path, &e)).ok();
+        // It is told how to connect to a stack that is kept, with the password.
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(&path).map_err(|e| given_up(&path, &e)).ok();
         Self {
             path,
             file,
@@ -81,6 +85,7 @@ mod tests {
     use super::*;
     use crate::run::event::OfferedCounts;
     use crate::run::reporter::Reporter;
+    use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
 
     fn started(folder: &Path) -> Event {
@@ -109,6 +114,9 @@ mod tests {
         let lines = lines(folder.path());
         let named: Vec<&str> = lines.iter().map(|l| l["event"].as_str().unwrap()).collect();
         assert_eq!(named, ["scenario_started", "load_ended"]);
+        // Nobody else may read how to connect to a stack
+        let file = std::fs::metadata(folder.path().join(FILE)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
         assert_eq!(
             (&lines[0]["lane"], &lines[1]["lane"]),
             (&().into(), &1.into())

@@ -300,6 +300,9 @@ impl Fencing<'_> {
                     Some(until) => self.settle_in_doubt(until).await?,
                     None => Unfinished::default(),
                 };
+                if let Some(reason) = unfinished.not_its_own(self.deployment.relay_goes_on()) {
+                    return Err(reason);
+                }
                 let truth = (self.deployment.database)
                     .close_and_read(identity, STEP_WITHIN)
                     .await?;

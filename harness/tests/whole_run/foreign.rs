@@ -318,13 +318,13 @@ fn given_a_relay_that_ends_by_itself_when_it_is_to_be_started_again_then_it_is_a
 #[test]
 fn given_a_relay_that_cannot_start_without_its_broker_when_it_is_killed_while_that_is_away_then_it_is_started_until_it_can()
  {
-    // The kill is healed in the middle of the cut
+    // The kill is healed long before the cut, however long a start takes
     let faults = r#"
 [[fault]]
 target = "relay->kafka"
 kind = "down"
 at = "1500ms"
-for = "2s"
+for = "4s"
 [[fault]]
 target = "relay"
 kind = "kill"
@@ -337,7 +337,7 @@ for = "600ms"
         stand_in()
     );
     let relay = file(&script, "").replace("env = {", "env = { BROKER = \"${bootstrap}\",");
-    let load = LOAD.replace("duration = \"4s\"", "duration = \"6s\"");
+    let load = LOAD.replace("duration = \"4s\"", "duration = \"8s\"");
     let ran = run_with(&relay, &format!("{load}{faults}"));
     let record = ran.record();
     let theirs = &record.strategies[0];

@@ -54,7 +54,9 @@ pub fn of_pairs(arms: &PairedArms<'_>, safety: &[SafetyRow]) -> Conduct {
             arms.new,
             arms.base,
         );
-        match is_count(metric) {
+        // One that breaks a promise of none is one too many; of another bound one run tells nothing of the others.
+        let is_promise = runs.iter().all(|missed| missed.expected == "0");
+        match is_count(metric) && is_promise {
             true => conduct.bad.push(said),
             false => conduct.open.push(said),
         }

@@ -170,6 +170,15 @@ pub fn verdict(
             ));
             good.extend(alarms_take(subjects, &limit));
         }
+        let told_nothing = |subject: &&Subject| {
+            !subject.rows.is_empty() && subject.rows.iter().all(|row| row.smallest.is_none())
+        };
+        open.extend(subjects.iter().filter(told_nothing).map(|subject| {
+            format!(
+                "{}: no figure could have shown any difference.",
+                subject.title
+            )
+        }));
         if !in_turns {
             good.push("The two sides were not run in turns: what the machine did meanwhile may hide a difference, or look like one.".to_owned());
         }

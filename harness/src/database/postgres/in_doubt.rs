@@ -43,6 +43,19 @@ impl Unfinished {
         let said = said.into_iter().filter(|(n, _)| *n > 0);
         said.map(|(n, what)| format!("; {n} {what}")).collect()
     }
+
+    /// Says why the truth is not the strategy's own: its recoverer `goes_on` and had its time, and what it was there to
+    /// finish was ended here. Of one that is dead, its death is said.
+    pub fn not_its_own(self, goes_on: bool) -> Option<String> {
+        let ended = self.committed + self.rolled_back;
+        (goes_on && ended > 0).then(|| {
+            format!(
+                "the recoverer lives, and {ended} prepared transactions were not finished by it in its time: what \
+                 would have become of them is not known{}",
+                self.words()
+            )
+        })
+    }
 }
 
 /// Something that is prepared, and what the log says that is to become of it.
@@ -204,6 +217,28 @@ mod tests {
         let words = "; 1 prepared transactions that were decided, which nobody finished, were committed\
                      ; 2 producers may have left a transaction open in Kafka, as nobody ended it";
         assert_eq!(unfinished.words(), words);
+    }
+
+    #[test]
+    fn given_a_recoverer_that_lives_when_what_it_is_there_to_finish_was_ended_here_then_the_truth_is_not_its_own()
+     {
+        let unfinished = Unfinished {
+            committed: 2,
+            rolled_back: 1,
+            open: 0,
+        };
+        let reason = unfinished.not_its_own(true).unwrap();
+        assert!(
+            reason.contains("3 prepared transactions were not finished"),
+            "{reason}"
+        );
+        // Of a dead one its death is said, and what it leaves open in Kafka is seen there.
+        assert_eq!(unfinished.not_its_own(false), None);
+        let open = Unfinished {
+            open: 2,
+            ..Unfinished::default()
+        };
+        assert_eq!(open.not_its_own(true), None);
     }
 
     #[test]

@@ -268,18 +268,13 @@ impl Starting<'_> {
         let file = folder.join("docker-compose.yml");
         std::fs::write(&file, COMPOSE).map_err(|e| format!("{}: {e}", file.display()))?;
         let made = MadeProject::note(project, self.reaper)?;
-        let mut command = made.of.compose();
+        let mut command = made.of.creating(&file, self.jit.is_some());
         // The reaper's: it must not go on when the harness is gone.
         std::os::unix::process::CommandExt::process_group(
             &mut command,
             self.reaper.process_group(),
         );
-        command
-            .envs(layout.variables(self.jit))
-            .args(["create", "--no-build", "--pull", "never"])
-            .arg("postgres")
-            .args(self.jit.map(|_| "kafka"))
-            .arg("toxiproxy");
+        command.envs(layout.variables(self.jit));
         // What is not waited for any more must not make what was removed.
         let busy = Arc::clone(&made.busy);
         blocking(move || {
@@ -447,6 +442,17 @@ impl Project {
         command
     }
 
+    /// Makes its containers, as `file` says: not as one in the folder in which the harness is run, which may be
+    /// somebody else's.
+    fn creating(&self, file: &Path, has_kafka: bool) -> std::process::Command {
+        let mut command = self.compose();
+        command.arg("--file").arg(file);
+        command.args(["create", "--no-build", "--pull", "never"]);
+        command.arg("postgres").args(has_kafka.then_some("kafka"));
+        command.arg("toxiproxy");
+        command
+    }
+
     /// Ends and removes all of its containers.
     fn remove(&self) -> Result<(), String> {
         let mut command = self.compose();
@@ -468,15 +474,20 @@ impl Cleanup for Project {
     const KIND: &'static str = "compose project";
 
     fn clean_up(left: Vec<Self>) -> Result<Vec<String>, String> {
-        let mut said = Vec::new();
+        let (mut said, mut failed) = (Vec::new(), Vec::new());
         for project in left {
-            project.remove()?;
+            let once = project.remove();
             // The engine may have gone on with what it was asked for.
             std::thread::sleep(LATE);
-            project.remove()?;
-            said.push(format!("removed the containers of {}", project.name));
+            match once.and(project.remove()) {
+                Ok(()) => said.push(format!("removed the containers of {}", project.name)),
+                Err(reason) => failed.push(reason),
+            }
         }
-        Ok(said)
+        match failed.is_empty() {
+            true => Ok(said),
+            false => Err(failed.join("; ")),
+        }
     }
 }
 
@@ -633,6 +644,19 @@ mod tests {
             links.iter().all(|(listener, _)| *listener != 0),
             "{links:?}"
         );
+    }
+
+    #[test]
+    fn given_any_folder_when_containers_are_made_then_it_is_by_the_file_of_the_harness() {
+        let project = Project {
+            client: "docker".into(),
+            name: "outbox-harness-1".to_owned(),
+        };
+        let command = project.creating(Path::new("/data/docker-compose.yml"), false);
+        let arguments: Vec<_> = command.get_args().map(|a| a.to_string_lossy()).collect();
+        let wanted = "compose --project-name outbox-harness-1 --file /data/docker-compose.yml create \
+                      --no-build --pull never postgres toxiproxy";
+        assert_eq!(arguments.join(" "), wanted);
     }
 
     #[test]

@@ -34,21 +34,25 @@ pub fn phantom(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     })]
 }
 
-/// No reordering, but no two versions of an order were ever in flight together.
+/// No reordering, but no two versions of an order were ever in flight together to one partition: between two of them nothing
+/// is swapped.
 pub fn reordered(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     let asked = grounds.context.history().meta.scenario.order == OrderTest::Tested;
     if !asked || !expected_absent(grounds, Metric::Reordered) {
         return Vec::new();
     }
     let join = &grounds.context.view.join;
+    let partition = |slot| join.first_row(slot).map(|row| join.log.at(row).partition);
     let together = (1..join.truth.len()).any(|slot| {
-        let (before, after) = (join.truth.at(slot - 1), join.truth.at(slot));
-        let next = before.order == after.order && before.version + 1 == after.version;
-        next && join.seen(slot).is_some()
-            && match (join.seen(slot - 1), join.request(slot)) {
-                (Some(seen_ns), Some(request)) => request.sent_ns < seen_ns,
-                _ => false,
-            }
+        let (Some(where_to), Some(request)) = (partition(slot), join.request(slot)) else {
+            return false;
+        };
+        let order = join.truth.at(slot).order;
+        let earlier = (0..slot).rev();
+        let mut earlier = earlier.take_while(|before| join.truth.at(*before).order == order);
+        let before = earlier.find(|before| partition(*before) == Some(where_to));
+        let seen_ns = before.and_then(|before| join.seen(before));
+        join.seen(slot).is_some() && seen_ns.is_some_and(|seen_ns| request.sent_ns < seen_ns)
     });
     if together {
         return Vec::new();

@@ -86,7 +86,7 @@ pub fn phases_read(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
              prove something"
         );
         Inconclusive::new(reason, |e, met| {
-            e.metric != Metric::Stale && bounds_cache_from_above(e) && (met || is_to_reach(e))
+            e.metric != Metric::Stale && fewer(e, met)
         })
     });
     reasons.collect()
@@ -113,7 +113,7 @@ pub fn failed(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
          1%): what they would have been answered is not known"
     );
     vec![Inconclusive::new(reason, |e, met| {
-        e.metric != Metric::Stale && bounds_cache_from_above(e) && (met || is_to_reach(e))
+        e.metric != Metric::Stale && fewer(e, met)
     })]
 }
 

@@ -622,6 +622,14 @@ fn given_few_answered_reads_or_many_that_failed_without_a_fault_when_judged_then
         assert!(reasons.contains(said), "{reasons}");
         assert_eq!(met(&judgement, Metric::StaleReads), None, "{said}");
         assert_eq!(met(&judgement, Metric::LongestStaleness), None, "{said}");
+        // Nor is a lesson missed that more answers might have shown.
+        let mut lesson = cached(40);
+        expecting_too(
+            &mut lesson,
+            &[(Metric::StaleReads, Comparison::AtLeast, 1.0)],
+        );
+        spoil(&mut lesson);
+        assert_eq!(met(&judged(&lesson), Metric::StaleReads), None, "{said}");
         // What the cache holds at the end is not known from reads.
         assert_eq!(met(&judgement, Metric::Stale), Some(true), "{said}");
         answer(&mut history, 3, 3, 2);

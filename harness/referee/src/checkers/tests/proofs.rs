@@ -2,8 +2,11 @@
 
 use crate::checkers::fixture::*;
 use crate::checkers::{Checked, Verdict};
-use crate::history::{History, Intent, Life, Outcome, Request, Sample, WALL_DRIFT_NS};
+use crate::history::{
+    History, Intent, Life, Outcome, PartitionEnd, Request, Sample, WALL_DRIFT_NS,
+};
 use crate::scenario::{Comparison, Expectation, Metric, OrderTest, StrategyKind};
+use std::collections::BTreeMap;
 
 fn cdc() -> History {
     clean(120, StrategyKind::Cdc {})
@@ -97,6 +100,41 @@ fn versions_that_were_swapped_are_swapped_though_none_were_in_flight_together() 
     // A file that does not test the order asks for no proof of it
     history.meta.scenario.order = OrderTest::NotTested;
     assert!(!is_said(&history, "ever in flight together"));
+}
+
+#[test]
+fn given_each_version_on_a_partition_of_its_own_then_none_could_have_been_swapped() {
+    let mut history = cdc();
+    assert!(!is_said(&history, "ever in flight together"));
+    let mut ends = BTreeMap::new();
+    let mut moved = BTreeMap::new();
+    for row in history.log.open().iter_mut() {
+        let before = (row.partition, row.offset);
+        row.partition = row.version as i32 - 1;
+        let end = ends.entry(row.partition).or_insert(0);
+        row.offset = *end;
+        *end += 1;
+        moved.insert(before, (row.partition, row.offset));
+    }
+    history.log.open().sort_by_key(|r| (r.partition, r.offset));
+    for sighting in history.sightings.open().iter_mut() {
+        let to = moved[&(sighting.partition, sighting.offset)];
+        (sighting.partition, sighting.offset) = to;
+    }
+    let ends = ends.into_iter();
+    let ends = ends.map(|(partition, end_offset)| PartitionEnd {
+        partition,
+        end_offset,
+        stable_offset: end_offset,
+        read_offset: end_offset,
+    });
+    history.partitions = ends.collect();
+    let judgement = judged(&history);
+    assert!(
+        is_said(&history, "ever in flight together"),
+        "{:?}",
+        judgement.reasons
+    );
 }
 
 /// A run so slow that each event is seen before the next version is sent.

@@ -179,7 +179,7 @@ fn no_name(text: &str, name: &Template) -> Option<String> {
         let longest = limits::TOPIC_NAME;
         return Some(format!("which is longer than {longest} characters"));
     }
-    if text.starts_with("${topic}.owns.") {
+    if text.contains(".owns.") {
         return Some("and topics that are called so say which others are the run's".to_owned());
     }
     if text.starts_with(OF_RUNS) || text.starts_with("__") {

@@ -629,6 +629,11 @@ fn given_topics_that_cannot_be_then_each_is_shown_with_its_line_and_what_would_b
             "which others are the run's",
             "letters, digits",
         ),
+        (
+            "\"${topic}-x.owns.y\"",
+            "which others are the run's",
+            "letters, digits",
+        ),
         ("\"orders\", \"orders\"", "has `orders` twice", "once"),
         (
             &format!("\"{long}\""),
