@@ -22,6 +22,13 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     write_as(path, bytes, SECRET)
 }
 
+/// Opens a file that is written bit by bit, empty, for whatever may have a password in it.
+pub fn create_secret(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(true);
+    options.mode(SECRET).open(path)
+}
+
 fn write_as(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let temporary = path.with_extension("tmp");
     std::fs::create_dir_all(path.parent().unwrap_or(path))?;

@@ -6,7 +6,6 @@ use super::reporter::Sink;
 use crate::disk;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -46,9 +45,8 @@ impl OpenLog {
     fn create(folder: &Path) -> Self {
         let path = folder.join(FILE);
         // It is told how to connect to a stack that is kept, with the password.
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(&path).map_err(|e| given_up(&path, &e)).ok();
+        let file = disk::create_secret(&path);
+        let file = file.map_err(|e| given_up(&path, &e)).ok();
         Self {
             path,
             file,

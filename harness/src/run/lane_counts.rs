@@ -36,9 +36,7 @@ impl LaneCounts {
         duplicated: Some(0),
         propagation_p99: None,
     };
-}
 
-impl LaneCounts {
     /// What a strategy came to once it is judged. What was seen of late is no part of that.
     pub fn judged(strategy: &record::Strategy) -> Self {
         let outcomes = &strategy.outcomes;

@@ -227,8 +227,7 @@ fn is_apart(context: &Context<'_>, end: &ConsumerEnd) -> bool {
     let (Some(_), Some(strategy), Some(topology)) = (end.queued, strategy, topology) else {
         return false;
     };
-    let publishes_again = topology.has_relay()
-        && matches!(topology.publisher, Publisher::Relay)
+    let publishes_again = topology.publisher == Publisher::Relay
         && !matches!(
             strategy.broker,
             BrokerChoice::RabbitMq {
