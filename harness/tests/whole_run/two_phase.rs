@@ -11,9 +11,10 @@ description = "Kafka is cut off, then a coordinator dies with open transactions.
 seed = 7
 
 [workload]
-rate = 50
-# A successor has time to work before it ends, on a machine with other things to do as well
-duration = "8s"
+# A machine with other things to do as well commits some before each fault, and its successor has time to work before
+# the load ends
+rate = 30
+duration = "12s"
 postgres_connections = 24
 hold_ratio = 0.5
 hold = "150ms"
@@ -23,13 +24,13 @@ min_committed_per_phase = 0
 [[fault]]
 target = "kafka"
 kind = "down"
-at = "800ms"
+at = "1500ms"
 for = "700ms"
 
 [[fault]]
 target = "order-service"
 kind = "kill"
-at = "2700ms"
+at = "5s"
 for = "300ms"
 
 [drain]

@@ -111,6 +111,9 @@ pub struct Fixture {
     /// Bytes of an event's content; its payload has some 150 more.
     pub content_bytes: usize,
     pub traces: Traces,
+    /// Where all of it is, for its administrator.
+    admin: PostgresTarget,
+    /// The same for the relay, on its own way.
     postgres: PostgresTarget,
     bootstrap: String,
     /// The relay's way to its cache, where it has one.
@@ -149,6 +152,7 @@ impl Fixture {
             keeps_house_once: false,
             content_bytes: 200,
             traces: Traces::new(),
+            admin: stack.postgres.clone(),
             postgres: stack.postgres.clone(),
             bootstrap: stack.kafka_bootstrap.clone(),
             cache: None,
@@ -166,6 +170,9 @@ impl Fixture {
     }
 
     async fn create(&mut self, kafka_link: Option<&Link>) {
+        if self.kind.reads_log() {
+            self.create_database().await;
+        }
         let schema = &self.schema;
         let table = self.kind.table();
         let status = match self.kind {
@@ -218,7 +225,7 @@ impl Fixture {
         match self.layout() {
             // Made as for a run: the relay has the rights of its own role, and no more.
             Some(layout) => {
-                schema::create(&self.stack.postgres, &layout).await.unwrap();
+                schema::create(&self.admin, &layout).await.unwrap();
                 (self.postgres.user, self.postgres.password) =
                     (layout.relay_role(), layout.password);
             }
@@ -266,6 +273,24 @@ impl Fixture {
         }
     }
 
+    /// A slot decodes what is in its own database, and PostgreSQL makes one that cannot where somebody creates a table
+    /// there at the same moment ("could not map filenode"), as other tests do.
+    async fn create_database(&mut self) {
+        self.execute(&format!(
+            "CREATE DATABASE {} TEMPLATE template0",
+            self.schema
+        ))
+        .await;
+        self.admin.database = self.schema.clone();
+        self.postgres.database = self.schema.clone();
+    }
+
+    async fn drop_database(&mut self) {
+        self.admin.database = self.stack.postgres.database.clone();
+        self.execute(&format!("DROP DATABASE {} WITH (FORCE)", self.schema))
+            .await;
+    }
+
     /// The cache, where the test has one.
     pub fn cache_around_proxy(&self) -> CacheTarget {
         let redis = self.stack.info.redis.as_ref().unwrap();
@@ -295,7 +320,7 @@ impl Fixture {
         })
     }
 
-    async fn drop_all(&self) {
+    async fn drop_all(&mut self) {
         let schema = &self.schema;
         if self.wiring != Wiring::Direct {
             let url = format!("{}/proxies/{}", self.stack.toxiproxy_url, self.topic());
@@ -317,14 +342,12 @@ impl Fixture {
                 self.try_execute(&sql).await.is_ok()
             })
             .await;
-            self.execute(&format!("DROP PUBLICATION {schema}_pub"))
-                .await;
-        }
-        match self.layout() {
-            Some(layout) => schema::drop_all(&self.stack.postgres, &layout)
-                .await
-                .unwrap(),
-            None => self.execute(&format!("DROP SCHEMA {schema} CASCADE")).await,
+            self.drop_database().await;
+        } else {
+            match self.layout() {
+                Some(layout) => schema::drop_all(&self.admin, &layout).await.unwrap(),
+                None => self.execute(&format!("DROP SCHEMA {schema} CASCADE")).await,
+            }
         }
         let _ = self
             .admin_client()
@@ -484,7 +507,7 @@ impl Fixture {
     }
 
     async fn connect(&self) -> PgConnection {
-        let target = &self.stack.postgres;
+        let target = &self.admin;
         PgConnectOptions::new_without_pgpass()
             .host(&target.host)
             .port(target.port)
@@ -846,7 +869,7 @@ impl Fixture {
 
     /// What the referee is told that the source still holds.
     pub async fn pending(&self) -> Vec<String> {
-        let admin = &self.stack.postgres;
+        let admin = &self.admin;
         let mut pending = Vec::new();
         let mut keep = |payload: &str| pending.push(payload.to_owned());
         let (slot, publication) = (
