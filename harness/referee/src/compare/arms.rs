@@ -17,6 +17,8 @@ pub struct PairedArms<'a> {
     pub new: String,
     /// In the order in which they were run.
     pub pairs: Vec<Pair<'a>>,
+    /// All runs of the base and of the new side, with a partner or without: what one of them did wrong was done.
+    pub runs: [Vec<&'a Strategy>; 2],
     /// Pairs of runs that should not differ.
     pub equal: Vec<Pair<'a>>,
 }
@@ -27,7 +29,7 @@ pub fn of_sets<'a>([base, new]: [&'a RunSet; 2], remarks: &mut Vec<String>) -> V
     let [base_runs, new_runs] = [base, new].map(in_order);
     if base_runs.len() != new_runs.len() {
         remarks.push(format!(
-            "{} has {} runs and {} has {}: those without a partner are left out.",
+            "{} has {} runs and {} has {}: of those without a partner only what went wrong is counted.",
             base.name,
             base_runs.len(),
             new.name,
@@ -47,7 +49,9 @@ pub fn of_sets<'a>([base, new]: [&'a RunSet; 2], remarks: &mut Vec<String>) -> V
         let neighbours = [&of_base, &of_new]
             .into_iter()
             .flat_map(|of| of.chunks_exact(2));
-        let equal = neighbours.filter_map(|two| two[0].zip(two[1]));
+        let equal: Vec<Pair<'a>> = neighbours
+            .filter_map(|two| two[0].zip(two[1]))
+            .collect();
         paired.push(PairedArms {
             title: name.to_owned(),
             base: base.name.clone(),
@@ -57,7 +61,8 @@ pub fn of_sets<'a>([base, new]: [&'a RunSet; 2], remarks: &mut Vec<String>) -> V
                 .zip(&of_new)
                 .filter_map(|(a, b)| (*a).zip(*b))
                 .collect(),
-            equal: equal.collect(),
+            equal,
+            runs: [of_base, of_new].map(|of| of.into_iter().flatten().collect()),
         });
     }
     let only_new = names(&new_runs)
@@ -88,6 +93,8 @@ pub fn of_rounds<'a>(
             new: other.clone(),
             pairs: pairs(other),
             equal: equal.clone(),
+            runs: [rounds.base, other.as_str()]
+                .map(|name| records.iter().filter_map(|r| find(r, name)).collect()),
         })
         .filter(|arms| !arms.pairs.is_empty())
         .collect();
@@ -134,8 +141,7 @@ fn find<'a>(record: &'a Record, name: &str) -> Option<&'a Strategy> {
 /// What is worth knowing of the runs themselves.
 fn told(paired: &[PairedArms<'_>], remarks: &mut Vec<String>) {
     for arms in paired {
-        let (base, new): (Vec<&Strategy>, Vec<&Strategy>) = arms.pairs.iter().copied().unzip();
-        for (name, runs) in [(&arms.base, base), (&arms.new, new)] {
+        for (name, runs) in [&arms.base, &arms.new].into_iter().zip(&arms.runs) {
             let count = |is: fn(&Strategy) -> bool| runs.iter().filter(|s| is(s)).count();
             for (number, what) in [
                 (count(|s| s.verdict == Verdict::Fail), "failed"),

@@ -35,11 +35,15 @@ impl Conduct {
     }
 }
 
-/// What the runs of a subject's pairs came to; `safety` has told already what of it is harm.
-pub fn of_pairs(arms: &PairedArms<'_>, safety: &[SafetyRow]) -> Conduct {
-    let (base, new): (Vec<&Strategy>, Vec<&Strategy>) = arms.pairs.iter().copied().unzip();
+/// What these runs came to, all that there are of the base and of the new side of `arms`; `safety` has told already what of
+/// it is harm.
+pub fn of_runs(
+    arms: &PairedArms<'_>,
+    [base, new]: [&[&Strategy]; 2],
+    safety: &[SafetyRow],
+) -> Conduct {
     let mut conduct = Conduct::default();
-    for metric in missed_metrics(&new) {
+    for metric in missed_metrics(new) {
         let told = safety.iter().any(|row| row.harm && row.metric == metric);
         if told || base.iter().any(|run| missed(run, metric).is_some()) {
             continue;
@@ -64,11 +68,11 @@ pub fn of_pairs(arms: &PairedArms<'_>, safety: &[SafetyRow]) -> Conduct {
     if !base.iter().any(|run| failed_otherwise(run)) {
         conduct
             .open
-            .extend(runs_that(&new, &arms.title, &arms.new, "failed", |run| {
+            .extend(runs_that(new, &arms.title, &arms.new, "failed", |run| {
                 failed_otherwise(run)
             }));
     }
-    for (side, runs) in [(&arms.base, &base), (&arms.new, &new)] {
+    for (side, runs) in [(&arms.base, base), (&arms.new, new)] {
         let proved_nothing = |run: &Strategy| run.verdict == Verdict::Unknown;
         let said = runs_that(runs, &arms.title, side, "proved nothing", proved_nothing);
         conduct.open.extend(said);

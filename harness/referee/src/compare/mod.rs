@@ -19,7 +19,7 @@ use arms::PairedArms;
 use conduct::Conduct;
 pub use metrics::{CompareMetric, METRICS, chosen};
 use reports::compare::{Compare, SCHEMA_VERSION, Side, Subject};
-use reports::record::Record;
+use reports::record::{Record, Strategy};
 use thiserror::Error;
 
 /// Of all findings of a page together one is chance in twenty pages at most.
@@ -195,24 +195,22 @@ fn finish(
         .zip(figures)
         .map(|(arms, rows)| {
             let (base, new): (Vec<_>, Vec<_>) = arms.pairs.iter().copied().unzip();
+            let failing = failing::rows(&base, &new);
+            let [base, new] = all_runs(arms, confirming);
             let mut subject = Subject {
                 title: arms.title.clone(),
                 base: arms.base.clone(),
                 new: arms.new.clone(),
                 safety: safety::rows(&base, &new),
                 rows,
-                failing: failing::rows(&base, &new),
+                failing,
             };
-            let of_runs = conduct::of_pairs(arms, &subject.safety);
+            let of_runs = conduct::of_runs(arms, [&base, &new], &subject.safety);
             rows::withhold(&mut subject, of_runs.is_clean());
             conduct.add(of_runs);
             subject
         })
         .collect();
-    // What confirms an alarm, or does not, has to have been at its work as well.
-    for arms in confirming.into_iter().flatten() {
-        conduct.add(conduct::of_pairs(arms, &[]));
-    }
     let (verdict, reasons) = gate::verdict(
         &subjects,
         conduct,
@@ -238,6 +236,21 @@ fn finish(
         reasons,
         remarks,
     })
+}
+
+/// All runs of a subject's base and of its new side, those too that were made to confirm an alarm: what confirms one, or does
+/// not, has to have been at its work as well, and a loss there is a loss.
+fn all_runs<'a>(
+    arms: &PairedArms<'a>,
+    confirming: Option<&[PairedArms<'a>]>,
+) -> [Vec<&'a Strategy>; 2] {
+    let mut more = confirming.into_iter().flatten();
+    let more = more.find(|more| more.title == arms.title);
+    let mut runs = arms.runs.clone();
+    for (side, more) in runs.iter_mut().zip(more.iter().flat_map(|more| &more.runs)) {
+        side.extend(more);
+    }
+    runs
 }
 
 /// What differs that must not, where that is allowed.

@@ -36,6 +36,41 @@ fn given_one_loss_in_one_run_then_it_fails_and_nothing_of_that_side_is_better() 
     assert_eq!(found(&compare, Finding::Withheld), ["propagation_p50"]);
 }
 
+/// Twelve pairs, of which this run of the new side lost one.
+fn losing(run: Option<usize>) -> [RunSet; 2] {
+    in_turns(12, |name, n, strategy| {
+        let lost = name == "new" && Some(n) == run;
+        strategy.counts.lost = Some(u64::from(lost));
+        let told = expected("lost", "0", Some(!lost));
+        strategy.expectations.push(told);
+    })
+}
+
+#[test]
+fn given_a_loss_in_a_run_without_a_partner_then_it_fails_as_any_other() {
+    let [mut base, new] = losing(Some(11));
+    base.records.pop();
+    let compare = compare_sets([&base, &new], None, &terms()).unwrap();
+    assert_eq!((compare.verdict, compare.pairs), (Verdict::Fail, 11));
+    let lost = &compare.subjects[0].safety[0];
+    assert_eq!((lost.base.len(), lost.new.len()), (11, 12));
+    assert_eq!((lost.new[11], lost.harm), (Some(1), true));
+}
+
+#[test]
+fn given_a_loss_in_a_run_that_confirms_then_it_fails_as_any_other() {
+    let ([base, new], [again_base, again_new]) = (losing(None), losing(Some(3)));
+    let confirming = Some([&again_base, &again_new]);
+    let compare = compare_sets([&base, &new], confirming, &gated()).unwrap();
+    assert_eq!(compare.verdict, Verdict::Fail, "{:?}", compare.reasons);
+    assert!(
+        compare.reasons[0].contains("lost 1 in new, 0 in base"),
+        "{:?}",
+        compare.reasons
+    );
+    assert_eq!(compare.subjects[0].safety[0].new.len(), 24);
+}
+
 #[test]
 fn given_what_the_scenario_expects_or_allows_then_it_is_shown_and_is_no_harm() {
     let sets = in_turns(12, |_, _, strategy| {
