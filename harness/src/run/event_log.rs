@@ -11,8 +11,11 @@ use std::sync::{Mutex, PoisonError};
 
 /// The file has this name.
 const FILE: &str = "events.jsonl";
-/// Nothing more is written after so many lines: whoever notes more than that says the same again and again.
+/// Nothing more is written after so many lines, the last of which says so: whoever notes more than that says the same again
+/// and again.
 const LINES_MAX: usize = 20_000;
+/// This is the last line then.
+const FULL: &str = r#"{"event":"log_full"}"#;
 
 /// This sink writes down all that is not repeated anyway.
 #[derive(Default)]
@@ -24,6 +27,8 @@ struct OpenLog {
     /// It is none any more once it could not be written.
     file: Option<File>,
     lines: usize,
+    /// Its whole lines have so many bytes.
+    bytes: u64,
 }
 
 impl Sink for EventLog {
@@ -51,6 +56,7 @@ impl OpenLog {
             path,
             file,
             lines: 0,
+            bytes: 0,
         }
     }
 
@@ -58,14 +64,24 @@ impl OpenLog {
         let Some(file) = self.file.as_mut().filter(|_| self.lines < LINES_MAX) else {
             return;
         };
-        let written = serde_json::to_string(happening)
-            .map_err(std::io::Error::from)
-            .and_then(|line| file.write_all(format!("{line}\n").as_bytes()));
+        let line = match self.lines + 1 {
+            LINES_MAX => Ok(FULL.to_owned()),
+            _ => serde_json::to_string(happening),
+        };
+        let written = line.map_err(std::io::Error::from).and_then(|mut line| {
+            line.push('\n');
+            file.write_all(line.as_bytes())?;
+            Ok(line.len() as u64)
+        });
         match written {
-            Ok(()) => self.lines += 1,
-            // A run goes on without it.
+            Ok(bytes) => {
+                self.lines += 1;
+                self.bytes += bytes;
+            }
+            // A run goes on without it, and nobody reads half a line.
             Err(error) => {
                 given_up(&self.path, &error);
+                let _ = file.set_len(self.bytes);
                 self.file = None;
             }
         }
@@ -129,7 +145,13 @@ mod tests {
         for _ in 0..LINES_MAX + 10 {
             reporter.event(Event::LoadEnded);
         }
-        assert_eq!(lines(folder.path()).len(), LINES_MAX);
+        let lines = lines(folder.path());
+        assert_eq!(lines.len(), LINES_MAX);
+        let said = |at: usize| lines[at]["event"].as_str().unwrap();
+        assert_eq!(
+            (said(LINES_MAX - 2), said(LINES_MAX - 1)),
+            ("load_ended", "log_full")
+        );
     }
 
     #[test]

@@ -676,3 +676,28 @@ async fn the_reaper_drops_what_a_killed_harness_made() {
     assert!(topics.iter().any(|t| t == NEVER_CLAIMED), "{topics:?}");
     somebodys.delete().await.unwrap();
 }
+
+#[tokio::test]
+async fn given_two_runs_that_claim_a_topic_at_once_when_one_is_too_late_then_what_the_other_made_stays()
+ {
+    let broker = crate::stack().await.info.broker(BrokerKind::Kafka).unwrap();
+    let runs = ["0000000000000001", "0000000000000002"];
+    let name = format!("claimed-{}", uuid::Uuid::new_v4().simple());
+    let own = runs.map(|run| format!("oh.{run}.mine"));
+    let claims = own
+        .each_ref()
+        .map(|own| claim::topic(&broker, own, &name, 1));
+    // Given that both found the name free
+    let made = futures::future::join_all(claims.iter().map(|topic| topic.create())).await;
+    let late = made.iter().position(Result::is_err).unwrap();
+    assert!(made[1 - late].is_ok(), "{made:?}");
+    // When the late one gives up
+    claims[late].delete().await.unwrap();
+    // Then the topic is there, and known for the other's alone
+    let topics = broker.topics().await.unwrap();
+    assert!(topics.contains(&name), "{topics:?}");
+    let marks = own.each_ref().map(|own| claim::found_by(own, &name));
+    assert!(topics.contains(&marks[1 - late]), "{topics:?}");
+    assert!(!topics.contains(&marks[late]), "{topics:?}");
+    claims[1 - late].delete().await.unwrap();
+}

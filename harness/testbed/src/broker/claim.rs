@@ -1,7 +1,7 @@
 //! A topic whose name is not the run's own: it is made beside a mark, an empty topic that is named after the run and after
 //! it. So whoever drops what dead runs left knows whose it is, and somebody else's is never deleted.
 
-use super::{Broker, Length, Topic};
+use super::{Broker, Length, NotMade, Topic};
 use crate::identity::Identity;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -87,13 +87,19 @@ impl ClaimedTopic {
 }
 
 impl Topic for ClaimedTopic {
-    fn create(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn create(&self) -> BoxFuture<'_, Result<(), NotMade>> {
         async {
             self.is_free().await?;
             // From here on it counts as ours, whoever looks: what is half made is dropped too.
             self.is_ours.store(true, Ordering::Release);
             self.mark.create().await?;
-            self.topic.create().await
+            let made = self.topic.create().await;
+            if let Err(NotMade::Taken(_)) = &made {
+                // Another run was quicker since. What it made must not be dropped as ours.
+                self.is_ours.store(false, Ordering::Release);
+                self.mark.delete().await?;
+            }
+            made
         }
         .boxed()
     }

@@ -133,7 +133,7 @@ pub enum Visible {
 /// One topic of a broker, as its administrator sees it.
 pub trait Topic: Send + Sync {
     /// Makes it, kept for ever and never compacted, and waits until every partition can be written and read.
-    fn create(&self) -> BoxFuture<'_, Result<(), String>>;
+    fn create(&self) -> BoxFuture<'_, Result<(), NotMade>>;
 
     /// Deletes it; one that is not there is no error.
     fn delete(&self) -> BoxFuture<'_, Result<(), String>>;
@@ -155,6 +155,29 @@ pub trait Topic: Send + Sync {
 
     /// Makes something that can be asked for its length again and again, over one connection.
     fn length(&self) -> Result<Box<dyn Length>, String>;
+}
+
+/// Why a topic was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotMade {
+    /// Somebody else made one of its name; that is theirs.
+    #[error("{0}")]
+    Taken(String),
+    /// Of all else nobody knows whether it is there.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl std::convert::From<String> for NotMade {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
+impl std::convert::From<NotMade> for String {
+    fn from(not_made: NotMade) -> Self {
+        not_made.to_string()
+    }
 }
 
 /// How long a topic is. Asking costs the broker next to nothing, unlike reading.

@@ -2,7 +2,7 @@
 //! it again does what it does with any other.
 
 use super::{
-    Broker, ConsumerGroup, From, GroupProgress, KnownEnds, Length, Next, Offsets, OnTopic, Reader,
+    Broker, ConsumerGroup, From, GroupProgress, KnownEnds, Length, Next, NotMade, Offsets, OnTopic, Reader,
     Topic, Visible, claim,
 };
 use crate::identity::Identity;
@@ -43,7 +43,7 @@ struct SeveralTopics(Vec<Box<dyn Topic>>);
 
 impl Topic for SeveralTopics {
     /// One after the other: what a failure leaves is deleted with the rest.
-    fn create(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn create(&self) -> BoxFuture<'_, Result<(), NotMade>> {
         async {
             for topic in &self.0 {
                 topic.create().await?;

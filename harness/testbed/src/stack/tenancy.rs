@@ -73,7 +73,7 @@ impl Tenancy {
             return Err(failed(format!("another harness is called {id} too")));
         }
         let mark = kafka::at(bootstrap).topic(&mark_of(&id), 1);
-        mark.create().await.map_err(failed)?;
+        mark.create().await.map_err(|e| failed(e.into()))?;
         let producer = producer(bootstrap).map_err(failed)?;
         let (tell, lost) = watch::channel(None);
         let keepers = [

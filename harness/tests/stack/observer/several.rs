@@ -112,7 +112,7 @@ async fn given_a_topic_that_somebody_has_when_a_run_is_to_use_its_name_then_it_i
     let own = format!("oh.{}.it", bench.identity().run());
     let topic = claim::topic(broker, &own, theirs, 1);
 
-    let error = topic.create().await.unwrap_err();
+    let error = topic.create().await.unwrap_err().to_string();
     assert!(error.contains("there is a topic"), "{error}");
     assert!(error.contains("`topics` in [event]"), "{error}");
 

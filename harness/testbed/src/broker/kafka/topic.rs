@@ -3,7 +3,7 @@
 
 use super::client;
 use super::reader::KafkaReader;
-use crate::broker::{Length, Reader, Topic, Visible};
+use crate::broker::{Length, NotMade, Reader, Topic, Visible};
 use crate::event::SENTINEL_KEY;
 use crate::identity::Identity;
 use futures::FutureExt;
@@ -51,7 +51,7 @@ impl KafkaTopic {
     }
 
     /// Creates it, and waits until every partition has a leader.
-    async fn make(&self) -> Result<(), String> {
+    async fn make(&self) -> Result<(), NotMade> {
         let replicas = TopicReplication::Fixed(self.replicas);
         let mut topic = NewTopic::new(&self.name, self.partitions, replicas);
         for (key, value) in CONFIG {
@@ -63,7 +63,13 @@ impl KafkaTopic {
             .await
             .map_err(|e| self.failed("creating", &e))?;
         for result in results {
-            result.map_err(|(_, code)| self.failed("creating", &code))?;
+            result.map_err(|(_, code)| {
+                let reason = self.failed("creating", &code);
+                match code {
+                    RDKafkaErrorCode::TopicAlreadyExists => NotMade::Taken(reason),
+                    _ => NotMade::Failed(reason),
+                }
+            })?;
         }
         let reader = self.reader(Visible::All)?;
         let this = self.clone();
@@ -83,6 +89,7 @@ impl KafkaTopic {
             }
         })
         .await
+        .map_err(NotMade::from)
     }
 
     /// Deletes it; one that is not there is no error.
@@ -225,7 +232,7 @@ impl KafkaTopic {
 }
 
 impl Topic for KafkaTopic {
-    fn create(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn create(&self) -> BoxFuture<'_, Result<(), NotMade>> {
         self.make().boxed()
     }
 

@@ -1,7 +1,7 @@
 //! The topic of a strategy, as its administrator: a stream, made before the run, sealed by the fence, deleted after it.
 
 use super::client::{ANSWER_WITHIN, connect};
-use crate::broker::{Length, Topic};
+use crate::broker::{Length, NotMade, Topic};
 use crate::event::SENTINEL_KEY;
 use crate::identity::Identity;
 use async_nats::jetstream::context::DeleteStreamErrorKind;
@@ -127,8 +127,8 @@ fn refuses(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 impl Topic for NatsTopic {
-    fn create(&self) -> BoxFuture<'_, Result<(), String>> {
-        self.make().boxed()
+    fn create(&self) -> BoxFuture<'_, Result<(), NotMade>> {
+        async { Ok(self.make().await?) }.boxed()
     }
 
     fn delete(&self) -> BoxFuture<'_, Result<(), String>> {

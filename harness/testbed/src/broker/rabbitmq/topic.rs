@@ -5,7 +5,7 @@ use super::session::StreamSession;
 use super::tail::StreamTail;
 use super::witness::Witness;
 use super::{BIRTH_KEY, OWN_KEY, stream_of};
-use crate::broker::{Length, Topic};
+use crate::broker::{Length, NotMade, Topic};
 use crate::event::SENTINEL_KEY;
 use crate::identity::Identity;
 use futures::FutureExt;
@@ -169,8 +169,8 @@ impl RabbitMqTopic {
 }
 
 impl Topic for RabbitMqTopic {
-    fn create(&self) -> BoxFuture<'_, Result<(), String>> {
-        self.blocking("creating", Self::make).boxed()
+    fn create(&self) -> BoxFuture<'_, Result<(), NotMade>> {
+        async { Ok(self.blocking("creating", Self::make).await?) }.boxed()
     }
 
     fn delete(&self) -> BoxFuture<'_, Result<(), String>> {
