@@ -299,12 +299,17 @@ async fn given_a_stranger_below_what_is_held_when_asked_then_it_is_named_and_the
     let both = above().await.unwrap().unwrap_or_default();
     idle.execute("ROLLBACK").await.unwrap();
     let one = above().await.unwrap().unwrap_or_default();
+    // And an event behind the one who came later, who holds up that one alone
+    writer.execute(given.append("behind")).await.unwrap();
+    let rollback = AssertSqlSafe(format!("ROLLBACK PREPARED '{gid}'"));
+    forgotten.execute(rollback).await.unwrap();
+    let first_is_free = above().await.unwrap();
     given.keep_position_of(&mut writer, "held").await;
+    let held_by_late = above().await.unwrap().unwrap_or_default();
+    given.keep_position_of(&mut writer, "behind").await;
     let drained = above().await.unwrap();
 
     late.execute("ROLLBACK").await.unwrap();
-    let rollback = AssertSqlSafe(format!("ROLLBACK PREPARED '{gid}'"));
-    forgotten.execute(rollback).await.unwrap();
     own.close().await.unwrap();
     given.drop().await;
     let prepared = format!("prepared transaction '{gid}' of ");
@@ -316,6 +321,9 @@ async fn given_a_stranger_below_what_is_held_when_asked_then_it_is_named_and_the
     for pid in [pid_of_own, pid_of_late] {
         assert!(!both.contains(&format!("session {pid} ")), "{both}");
     }
+    assert_eq!(first_is_free, None);
+    let named = format!("session {pid_of_late} ");
+    assert!(held_by_late.contains(&named), "{held_by_late}");
     // Nothing is held, so nobody holds it up
     assert_eq!((before_any, drained), (None, None));
 }

@@ -65,9 +65,9 @@ pub async fn behind_position(
     .await
 }
 
-/// Names whose transaction keeps every relay that goes by positions from an event behind its own: it has written something,
-/// anywhere on the server, began before the newest event that is held, and has not ended. The roles of the layout are
-/// not strangers. `None`: nobody's.
+/// Names whose transaction keeps every relay that goes by positions from all events that are held: it has written something,
+/// anywhere on the server, before the oldest of them, and has not ended. (One that came between them keeps nobody from
+/// the older ones.) The roles of the layout are not strangers. `None`: nobody's.
 pub async fn above_the_horizon(
     admin: &PostgresTarget,
     layout: &Layout,
@@ -78,7 +78,7 @@ pub async fn above_the_horizon(
         "WITH held AS (
            SELECT xid FROM {schema}.events
            WHERE (xid, seq) > (SELECT xid, seq FROM {schema}.relay_position)
-           ORDER BY xid DESC, seq DESC LIMIT 1
+           ORDER BY xid, seq LIMIT 1
          ), open(xid, role, who) AS (
            SELECT backend_xid, coalesce(usename::text, backend_type),
                   format('session %s of %s in database %s', pid, coalesce(usename::text, backend_type),
