@@ -13,6 +13,7 @@ use crate::scenario::{LoadedScenario, Scenario, Target, Victim, load};
 use crate::stack::{docker_can_be, docker_is_usable, local_is_installed};
 use crate::workload::read_connections;
 use reports::record::{Record, Verdict};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch::Receiver;
@@ -254,10 +255,36 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Vec<LoadedScenario>, Vec<String>
     if let Some(name) = &args.strategy {
         loaded = with_strategy(loaded, name).map_err(|message| vec![message])?;
     }
+    if args.keep_stack && args.strategy.is_none() {
+        let twice: Vec<String> = loaded.iter().filter_map(kept_twice).collect();
+        if !twice.is_empty() {
+            return Err(twice);
+        }
+    }
     if let Some(shard) = args.shard {
         loaded = selection::shard(loaded, shard).map_err(|message| vec![message])?;
     }
     Ok(loaded)
+}
+
+/// The scenarios of which a strategy finds what another one left in a topic of both, since it was to be kept.
+fn kept_twice(loaded: &LoadedScenario) -> Option<String> {
+    let mut of: BTreeMap<String, &str> = BTreeMap::new();
+    for strategy in &loaded.scenario.strategies {
+        // Names that have the run's own in them are different ones.
+        let own = format!("oh..{}", strategy.name);
+        for topic in strategy.kind.topics(&own) {
+            if let Some(before) = of.insert(topic.clone(), &strategy.name) {
+                return Some(format!(
+                    "{}: {before} and {} publish to the same topic, {topic}, and --keep-stack keeps the first one's \
+                     events there: run one of them (--strategy {before}), or leave --keep-stack out",
+                    loaded.path.display(),
+                    strategy.name
+                ));
+            }
+        }
+    }
+    None
 }
 
 /// The scenarios whose connections need more files than a process may have open here.

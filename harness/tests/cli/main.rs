@@ -475,3 +475,21 @@ fn children_say_what_is_wrong_with_their_configuration() {
         );
     }
 }
+
+#[test]
+fn given_strategies_with_one_topic_when_the_stack_is_to_be_kept_then_they_are_refused_and_one_alone_is_not()
+ {
+    let relay = "name = \"r\"\nversion = \"1\"\n[outbox]\nddl = [\"create table outbox (id uuid, payload text)\"]\n\
+         insert = [\"insert into outbox values (${event_id}::uuid, ${payload})\"]\n[relay]\ncommand = [\"true\"]\nready = { log = \"up\" }\n\
+         [event]\ntopics = [\"orders\"]\n";
+    let two = "name = \"two\"\n[workload]\nduration = \"6s\"\n[strategy.one]\nkind = \"external\"\nrelay = \"relay.toml\"\n\
+         [strategy.other]\nkind = \"external\"\nrelay = \"relay.toml\"\n";
+    let place = Place::new().with("relay.toml", relay).with("two.toml", two);
+    let kept = ["run", "two.toml", "--list", "--keep-stack"];
+    let said = "two.toml: one and other publish to the same topic, orders";
+    place.refused(2, &kept, &[said, "--strategy one"]);
+    for allowed in [&kept[..3], &[&kept[..], &["--strategy", "one"]].concat()] {
+        let said = place.run(allowed);
+        assert_eq!(said.code, Some(0), "{allowed:?}: {}", said.err);
+    }
+}

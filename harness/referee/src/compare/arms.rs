@@ -49,9 +49,7 @@ pub fn of_sets<'a>([base, new]: [&'a RunSet; 2], remarks: &mut Vec<String>) -> V
         let neighbours = [&of_base, &of_new]
             .into_iter()
             .flat_map(|of| of.chunks_exact(2));
-        let equal: Vec<Pair<'a>> = neighbours
-            .filter_map(|two| two[0].zip(two[1]))
-            .collect();
+        let equal: Vec<Pair<'a>> = neighbours.filter_map(|two| two[0].zip(two[1])).collect();
         paired.push(PairedArms {
             title: name.to_owned(),
             base: base.name.clone(),

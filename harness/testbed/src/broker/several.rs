@@ -2,8 +2,8 @@
 //! it again does what it does with any other.
 
 use super::{
-    Broker, ConsumerGroup, From, GroupProgress, KnownEnds, Length, Next, NotMade, Offsets, OnTopic, Reader,
-    Topic, Visible, claim,
+    Broker, ConsumerGroup, From, GroupProgress, KnownEnds, Length, Next, NotMade, Offsets, OnTopic,
+    Reader, Topic, Visible, claim,
 };
 use crate::identity::Identity;
 use futures::FutureExt;
