@@ -493,3 +493,22 @@ fn given_strategies_with_one_topic_when_the_stack_is_to_be_kept_then_they_are_re
         assert_eq!(said.code, Some(0), "{allowed:?}: {}", said.err);
     }
 }
+
+#[test]
+fn given_a_bad_relay_file_that_two_strategies_name_then_its_errors_are_told_once() {
+    let place = Place::new().with("relay.toml", "name = \"r\"\n").with(
+        "two.toml",
+        "name = \"two\"\n[workload]\nduration = \"6s\"\n[strategy.one]\nkind = \"external\"\n\
+         relay = \"relay.toml\"\n[strategy.other]\nkind = \"external\"\nrelay = \"relay.toml\"\n",
+    );
+    let said = place.run(&["run", "two.toml"]);
+    assert_eq!(said.code, Some(2));
+    let times = |what: &str| said.err.matches(what).count();
+    assert_eq!(times("has errors: see below"), 2, "{}", said.err);
+    assert_eq!(
+        times("relay.toml:1:1: the file has no `relay`"),
+        1,
+        "{}",
+        said.err
+    );
+}

@@ -105,7 +105,14 @@ impl Problems {
         error: ScenarioError,
     ) {
         self.add(span, what, help);
-        self.others.borrow_mut().push(error);
+        let mut others = self.others.borrow_mut();
+        // Several strategies may name one file.
+        if others
+            .iter()
+            .all(|told| told.to_string() != error.to_string())
+        {
+            others.push(error);
+        }
     }
 
     /// Returns all problems: this file's own, and those of the files that it names.
