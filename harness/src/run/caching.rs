@@ -5,7 +5,7 @@ use super::context::Context;
 use super::deployment::Deployment;
 use crate::fence::patience::Patience;
 use crate::history::{CacheEnd, CachedRow, Rows};
-use relays::cache::{CachedVersion, lost_by_itself, read_all};
+use relays::cache::{CachedVersion, losses, read_all};
 use std::fmt::Display;
 use std::time::Duration;
 use uuid::Uuid;
@@ -43,8 +43,9 @@ fn unread(reason: impl Display) -> CacheEnd {
 
 async fn held(deployment: &Deployment<'_>) -> Result<Rows<CachedRow>, CacheEnd> {
     let target = deployment.cache_around_proxies().map_err(unread)?;
-    let lost = lost_by_itself(&target).await.map_err(unread)?;
-    if let Some(lost) = lost {
+    let before = deployment.cache_before.get();
+    let before = before.ok_or_else(|| unread("it was not looked at before the run"))?;
+    if let Some(lost) = losses(&target).await.map_err(unread)?.since(before) {
         return Err(CacheEnd {
             has_overflowed: true,
             ..unread(lost)

@@ -29,6 +29,7 @@ use ending::LastEnd;
 pub use ending::Leave;
 use keeper::Keeper;
 use referee::topics::Topics;
+use relays::cache::CacheLosses;
 use relays::config::PostgresTarget;
 use relays::postgres::schema::{self, Layout};
 use std::collections::BTreeMap;
@@ -107,6 +108,8 @@ pub struct Deployment<'a> {
     last_end: OnceLock<Vec<LastEnd>>,
     /// What is to be said of the order service's end, once it was told to end.
     service_end: OnceLock<Option<String>>,
+    /// What the server of its cache had lost before the run, for want of memory.
+    pub(super) cache_before: OnceLock<CacheLosses>,
     /// This is the folder of the Unix socket by which the relay reaches PostgreSQL, instead of TCP.
     pub relay_socket: Option<PathBuf>,
 }
@@ -119,6 +122,11 @@ impl Deployment<'_> {
             self.reaper
                 .note(&note)
                 .map_err(|e| failed("noting what must be dropped", &e))?;
+        }
+        if self.strategy.topology().has_cache {
+            let before = relays::cache::losses(&self.cache_around_proxies()?).await;
+            let before = before.map_err(|e| failed("looking at the cache", &e))?;
+            self.cache_before.get_or_init(|| before);
         }
         let title = self.strategy.database.title();
         self.database

@@ -315,6 +315,36 @@ async fn given_databases_of_runs_when_another_harness_comes_then_those_of_the_de
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn given_a_dead_run_of_which_not_all_can_be_dropped_when_a_harness_comes_then_it_says_so_and_has_the_stack()
+ {
+    let (theirs, _turn) = theirs().await;
+    let info = &theirs.info;
+    let folder = tempfile::tempdir().unwrap();
+    let left = Made::named("00000000deadd0a1");
+    left.make(info).await;
+    // Given a database that somebody gave to one of its roles
+    let mut session = administrator(&info.postgres).await;
+    let owner = left.layout.relay_role();
+    for sql in [
+        "create database given_away".to_owned(),
+        format!("alter database given_away owner to {owner}"),
+    ] {
+        let made = sqlx::query(AssertSqlSafe(sql)).execute(&mut session);
+        made.await.unwrap();
+    }
+
+    let next = find(file(info, &folder, |t| t)).await.unwrap();
+
+    let notes = next.notes().join("\n");
+    let said = "not all that run 00000000deadd0a1 left could be dropped";
+    assert!(notes.contains(said) && notes.contains(&owner), "{notes}");
+    next.stop().await.unwrap();
+    let drop = sqlx::query("drop database given_away").execute(&mut session);
+    drop.await.unwrap();
+    eventually_dropped(&left, info, &folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn given_a_dead_runs_database_of_another_administrator_when_a_harness_comes_then_it_is_left_alone()
  {
     let (theirs, _turn) = theirs().await;

@@ -12,7 +12,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use relays::cache::{Cache, CacheFill, lost_by_itself, read_all};
+use relays::cache::{Cache, CacheFill, CacheLosses, losses, read_all};
 use relays::config::{CacheTarget, PostgresTarget};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor};
@@ -227,7 +227,8 @@ async fn given_a_cache_when_its_server_is_killed_and_started_again_then_it_answe
     cache.reached(PATIENCE).await.unwrap();
     cache.put("a", (1, "{}"), CacheFill::Any).await.unwrap();
     assert_eq!(read_all(&target).await.unwrap().len(), 1);
-    assert_eq!(lost_by_itself(&target).await, Ok(None));
+    let lost = losses(&target).await.unwrap();
+    assert_eq!(lost.since(&CacheLosses::default()), None);
     // And a reader who found nothing there
     let look = cache.get("b").await.unwrap();
     assert_eq!(look.text, None);

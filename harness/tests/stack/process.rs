@@ -158,13 +158,21 @@ async fn a_death_nobody_ordered_is_seen_and_its_orphans_do_not_survive_a_restart
     eventually("the tree is complete", || child.tree().len() == 3);
     let tree = identify(&child.tree());
 
-    // And another child of that program in that folder, as order service and relay are.
-    let other = Child::start(
-        shell(folder.path(), &format!("{READY_LINE}; sleep 60; :")),
-        &reaper(),
-    )
-    .await
-    .unwrap();
+    // And another child of that program in that folder, as order service and relay are, which has an orphan as well.
+    let left = folder.path().join("left");
+    let script = format!(
+        "(setsid sh -c 'echo $$ >{}; sleep 60; :' &); {READY_LINE}; sleep 60; :",
+        left.display()
+    );
+    let other = Child::start(shell(folder.path(), &script), &reaper())
+        .await
+        .unwrap();
+    let pid = || -> Option<u32> { std::fs::read_to_string(&left).ok()?.trim().parse().ok() };
+    eventually("there is an orphan of it", || {
+        let found = pid().and_then(|pid| tree::find(i32::try_from(pid).ok()?));
+        found.map(|p| p.parent) == i32::try_from(std::process::id()).ok()
+    });
+    let orphan_of_other = identify(&[pid().unwrap()])[0];
 
     // When the root alone is killed by somebody else.
     tree::send(tree[0], nix::sys::signal::Signal::SIGKILL);
@@ -176,7 +184,9 @@ async fn a_death_nobody_ordered_is_seen_and_its_orphans_do_not_survive_a_restart
     assert!(lives(tree[1]));
     child.restart().await.unwrap();
     assert!(!tree.iter().any(|id| lives(*id)));
-    assert!(other.is_alive());
+    assert!(other.is_alive() && lives(orphan_of_other));
+    other.kill().await.unwrap();
+    assert!(!lives(orphan_of_other));
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ use theirs::theirs;
 use turn::{Turn, alone, beside_another};
 
 /// Runs at the same time, where the test program has as many threads. On a single core it has one.
-const LANES: usize = 2;
+const LANES: usize = 3;
 
 /// A short version of the flagship: Kafka is down in the middle.
 const OUTAGE: &str = r#"

@@ -12,7 +12,7 @@ mod silence;
 pub use contract::cache::{ANSWERED_FROM, AnsweredFrom, CacheFill, CacheMode};
 pub use entry::CacheEntry;
 pub use invalidations::{Invalidations, RedisInvalidations};
-pub use read_out::{CachedVersion, lost_by_itself, read_all, remove_all};
+pub use read_out::{CacheLosses, CachedVersion, losses, read_all, remove_all};
 
 use crate::config::CacheTarget;
 use connection::Live;

@@ -54,43 +54,79 @@ pub async fn read_all(target: &CacheTarget) -> Result<Vec<CachedVersion>, CacheE
     Ok(cached)
 }
 
-/// Says in words what the server let go, or did not take, for want of memory since it was started; `None` if nothing.
-pub async fn lost_by_itself(target: &CacheTarget) -> Result<Option<String>, CacheError> {
-    let mut reader = ReadOut::connect(target).await?;
-    let mut info = redis::pipe();
-    info.cmd("INFO").arg("stats");
-    info.cmd("INFO").arg("errorstats");
-    info.cmd("INFO").arg("memory");
-    let (stats, errors, memory): (String, String, String) = reader.ask(&info).await?;
-    Ok(want_of_memory(&stats, &errors, &memory))
+/// What a server let go, and what it did not take, for want of memory since it was started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheLosses {
+    /// Another start of the server has another one.
+    run_id: String,
+    evicted: u64,
+    /// `None` of a server that does not count them.
+    refused: Option<u64>,
+    /// The most memory that it had and was given, in bytes, where it came to the end of it.
+    full: Option<(u64, u64)>,
 }
 
-/// From what INFO says of each. Before 6.2 a server does not count its errors: one that came to the end of its memory may
-/// have refused any number.
-fn want_of_memory(stats: &str, errors: &str, memory: &str) -> Option<String> {
-    let count = |text: &str, before: &str| {
-        let mut lines = text.lines();
-        let value = lines.find_map(|line| line.strip_prefix(before));
-        value.and_then(|value| value.trim().parse().ok())
-    };
-    let evicted: u64 = count(stats, "evicted_keys:").unwrap_or(0);
-    let refused: u64 = count(errors, "errorstat_OOM:count=").unwrap_or(0);
-    let of_memory = |name| count(memory, name).unwrap_or(0u64);
-    let (peak, most) = (of_memory("used_memory_peak:"), of_memory("maxmemory:"));
-    let counts_errors = errors.contains("# Errorstats");
-    if !counts_errors && most > 0 && peak >= most {
-        return Some(format!(
-            "Redis came to the end of its memory ({peak} of {most} bytes) and does not say how many commands it refused \
-             then, so what is missing or old there may be its doing: give it more memory (maxmemory), or take Redis 6.2 \
-             or newer, which counts them"
-        ));
+/// Asks the server of a cache what it has lost by itself.
+pub async fn losses(target: &CacheTarget) -> Result<CacheLosses, CacheError> {
+    let mut reader = ReadOut::connect(target).await?;
+    let mut info = redis::pipe();
+    for section in ["server", "stats", "errorstats", "memory"] {
+        info.cmd("INFO").arg(section);
     }
-    ((evicted, refused) != (0, 0)).then(|| {
-        format!(
-            "since it was started, Redis evicted {evicted} keys and refused {refused} commands for want of memory, so \
-             what is missing or old there may be its doing: give it more memory (maxmemory), or plan fewer orders"
-        )
-    })
+    let sections: [String; 4] = reader.ask(&info).await?;
+    Ok(CacheLosses::read(sections.each_ref().map(String::as_str)))
+}
+
+impl CacheLosses {
+    /// From what INFO says of each. Before 6.2 a server does not count its errors.
+    fn read([server, stats, errors, memory]: [&str; 4]) -> Self {
+        let value = |text: &str, before: &str| -> Option<String> {
+            let found = text.lines().find_map(|line| line.strip_prefix(before));
+            found.map(|value| {
+                value
+                    .split(',')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned()
+            })
+        };
+        let count =
+            |text: &str, before: &str| value(text, before).and_then(|value| value.parse().ok());
+        let of_memory = |name| count(memory, name).unwrap_or(0u64);
+        let (peak, most) = (of_memory("used_memory_peak:"), of_memory("maxmemory:"));
+        let counts_errors = errors.contains("# Errorstats");
+        Self {
+            run_id: value(server, "run_id:").unwrap_or_default(),
+            evicted: count(stats, "evicted_keys:").unwrap_or(0),
+            refused: counts_errors.then(|| count(errors, "errorstat_OOM:count=").unwrap_or(0)),
+            full: (most > 0 && peak >= most).then_some((peak, most)),
+        }
+    }
+
+    /// Says in words what the server lost since it was asked `before`; `None` if nothing.
+    pub fn since(&self, before: &Self) -> Option<String> {
+        let Some(refused) = self.refused else {
+            // It may have refused any number.
+            return self.full.map(|(peak, most)| {
+                format!(
+                    "Redis came to the end of its memory ({peak} of {most} bytes) and does not say how many commands it \
+                     refused then, so what is missing or old there may be its doing: give it more memory (maxmemory), or \
+                     take Redis 6.2 or newer, which counts them"
+                )
+            });
+        };
+        // One that was started since has lost nothing before.
+        let before = Some(before).filter(|before| before.run_id == self.run_id);
+        let evicted = self.evicted - before.map_or(0, |b| b.evicted).min(self.evicted);
+        let refused = refused - before.map_or(0, |b| b.refused.unwrap_or(0)).min(refused);
+        ((evicted, refused) != (0, 0)).then(|| {
+            format!(
+                "meanwhile Redis evicted {evicted} keys and refused {refused} commands for want of memory, so what is \
+                 missing or old there may be its doing: give it more memory (maxmemory), or plan fewer orders"
+            )
+        })
+    }
 }
 
 /// Removes every key below the target's prefix.
@@ -175,24 +211,48 @@ fn pattern(prefix: &str) -> String {
 mod tests {
     use super::*;
 
+    const COUNTS: &str = "# Errorstats\r\n";
+
+    fn losses(evicted: u64, errors: &str, memory: &str) -> CacheLosses {
+        let stats = format!("# Stats\r\nexpired_keys:9\r\nevicted_keys:{evicted}\r\n");
+        CacheLosses::read(["# Server\r\nrun_id:ab12\r\n", &stats, errors, memory])
+    }
+
+    fn refused(count: u64) -> CacheLosses {
+        let errors = format!("{COUNTS}errorstat_OOM:count={count}\r\n");
+        losses(0, &errors, "")
+    }
+
     #[test]
     fn given_a_server_that_ran_out_of_memory_when_it_is_asked_then_it_is_said_and_else_nothing() {
-        let said = |evicted: u64, errors: &str| {
-            let stats = format!("# Stats\r\nexpired_keys:9\r\nevicted_keys:{evicted}\r\n");
-            want_of_memory(&stats, errors, "")
-        };
-        assert_eq!(said(0, "# Errorstats\r\nerrorstat_ERR:count=7\r\n"), None);
-        assert_eq!(want_of_memory("", "", ""), None);
-        assert!(said(3, "").unwrap_or_default().contains("evicted 3 keys"));
-        let refused = said(0, "# Errorstats\r\nerrorstat_OOM:count=12\r\n");
-        assert!(refused.unwrap_or_default().contains("refused 12 commands"));
+        let none = CacheLosses::default();
+        let since = |now: CacheLosses| now.since(&none).unwrap_or_default();
+        let other = format!("{COUNTS}errorstat_ERR:count=7\r\n");
+        assert_eq!(losses(0, &other, "").since(&none), None);
+        assert_eq!(none.since(&none), None);
+        assert!(since(losses(3, COUNTS, "")).contains("evicted 3 keys"));
+        assert!(since(refused(12)).contains("refused 12 commands"));
         // A server that does not count its errors tells nothing of them once it had no memory left.
         let full = "used_memory_peak:512\r\nmaxmemory:512\r\n";
-        let unknown = want_of_memory("", "", full).unwrap_or_default();
+        let unknown = since(losses(0, "", full));
         assert!(unknown.contains("512 of 512 bytes"), "{unknown}");
         let unbounded = "used_memory_peak:512\r\nmaxmemory:0\r\n";
-        assert_eq!(want_of_memory("", "", unbounded), None);
-        assert_eq!(want_of_memory("", "# Errorstats\r\n", full), None);
+        assert_eq!(losses(0, "", unbounded).since(&none), None);
+        assert_eq!(losses(0, COUNTS, full).since(&none), None);
+    }
+
+    #[test]
+    fn given_what_a_server_lost_before_then_it_is_not_told_again_unless_it_is_another_start() {
+        assert_eq!(refused(12).since(&refused(12)), None);
+        assert_eq!(losses(3, COUNTS, "").since(&losses(3, COUNTS, "")), None);
+        let more = refused(20).since(&refused(12)).unwrap_or_default();
+        assert!(more.contains("refused 8 commands"), "{more}");
+        let another = CacheLosses {
+            run_id: "cd34".to_owned(),
+            ..refused(12)
+        };
+        let all = another.since(&refused(12)).unwrap_or_default();
+        assert!(all.contains("refused 12 commands"), "{all}");
     }
 
     #[test]

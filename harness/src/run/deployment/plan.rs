@@ -105,6 +105,7 @@ impl<'a> Deployment<'a> {
             sinks: Mutex::default(),
             keepers: Vec::new(),
             last_end: OnceLock::new(),
+            cache_before: OnceLock::new(),
             service_end: OnceLock::new(),
             relay_socket: None,
         })

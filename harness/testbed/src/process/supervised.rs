@@ -96,7 +96,7 @@ struct Inner {
     spec: ChildSpec,
     /// What it stands for, where that is a container.
     container: Option<Container>,
-    /// In the environment of all that is started below it: `NAME=VALUE`.
+    /// The value of [`MARK`] in the environment of all that is started below it.
     mark: String,
     reaper: Arc<Reaper>,
     lives: Arc<Lives>,
@@ -170,7 +170,7 @@ impl Child {
             inner: Arc::new(Inner {
                 spec,
                 container,
-                mark: format!("{MARK}={}", uuid::Uuid::new_v4()),
+                mark: uuid::Uuid::new_v4().to_string(),
                 reaper: Arc::clone(reaper),
                 lives: Arc::default(),
                 current: Mutex::new(None),
@@ -686,7 +686,7 @@ impl Inner {
                 Ok(_) | Err(_) => environment::of_child(),
             })
             .envs(spec.env.iter().map(|(k, v)| (k, v)))
-            .envs(self.mark.split_once('='))
+            .env(MARK, &self.mark)
             .process_group(self.reaper.process_group())
             .stdin(Stdio::null());
         if let Some((uid, gid)) = spec.user {
@@ -729,8 +729,8 @@ impl Drop for Inner {
 }
 
 /// Returns the living tree, and what it left to this process as adoptive parent: not spawned by this
-/// process, but with the same program and folder as the root, or with its mark in the environment (a
-/// shell's child runs something else; a server may have written over its environment).
+/// process, but with its mark in the environment, or without any and with the same program and folder as the root (a
+/// server may have written over its environment). With another mark it is another child's.
 fn remains(
     snapshot: &Snapshot,
     root: ProcessId,
@@ -746,9 +746,9 @@ fn remains(
             .children(me)
             // What other code of this program spawns stays in its own group.
             .filter(|p| Some(p.group) != my_group && !spawn::is_own(p.id))
-            .filter(|p| {
-                let same = image.is_some() && Image::of(p.id.pid).as_ref() == image;
-                same || tree::has_in_environment(p.id.pid, mark)
+            .filter(|p| match tree::value_in_environment(p.id.pid, MARK) {
+                Some(value) => value == mark.as_bytes(),
+                None => image.is_some() && Image::of(p.id.pid).as_ref() == image,
             });
         roots.extend(orphans.map(|p| p.id));
     }

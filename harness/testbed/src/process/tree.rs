@@ -151,11 +151,14 @@ impl Image {
     }
 }
 
-/// Whether a living process that we may look at was started with this `NAME=VALUE` in its environment.
-pub fn has_in_environment(pid: i32, variable: &str) -> bool {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+/// Returns with what value of this variable in its environment a process was started, if it is alive and we may look at it;
+/// `None` also where it has written over it.
+pub fn value_in_environment(pid: i32, variable: &str) -> Option<Vec<u8>> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
     let mut variables = environment.split(|byte| *byte == 0);
-    variables.any(|found| found == variable.as_bytes())
+    let value =
+        variables.find_map(|found| found.strip_prefix(variable.as_bytes())?.strip_prefix(b"="));
+    value.map(<[u8]>::to_vec)
 }
 
 /// Sends a signal to exactly this process; false when it is gone.

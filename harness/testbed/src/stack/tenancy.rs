@@ -134,6 +134,14 @@ pub(super) fn mark_of(id: &str) -> String {
     format!("oh.{id}{NO_RUN}.alive")
 }
 
+/// Whether a topic of this name is some harness's mark.
+pub(super) fn is_mark(topic: &str) -> bool {
+    let id = topic
+        .strip_prefix("oh.")
+        .and_then(|rest| rest.get(..ID_DIGITS));
+    id.is_some_and(|id| topic == mark_of(id))
+}
+
 /// Without it, `idle_session_timeout` (PostgreSQL 14) ends a session that holds locks and does nothing.
 pub(super) async fn never_idle(session: &mut PgConnection) -> Result<(), String> {
     let set = sqlx::query(

@@ -374,6 +374,11 @@ async fn given_an_outbox_of_a_file_when_laid_out_then_each_role_has_its_rights_a
         );
     }
 
+    // And it makes what is in no schema
+    try_sql(&mut relay, "select lo_from_bytea(0, 'x')", &layout)
+        .await
+        .unwrap();
+
     drop_all(admin, &layout).await.unwrap();
     assert_eq!(traces(&layout).await, [0, 0, 0, 0]);
 }

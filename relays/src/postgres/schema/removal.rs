@@ -166,6 +166,16 @@ async fn drop_slot(conn: &mut PgConnection, layout: &Layout) -> Result<(), Schem
 }
 
 async fn drop_role(conn: &mut PgConnection, role: &str) -> Result<(), SchemaError> {
+    if !role_exists(conn, role).await? {
+        return Ok(());
+    }
+    // Beside its schema a role can have large objects, and what it made in `public` where anybody may.
+    execute(
+        conn,
+        "dropping what else a role has in the database",
+        format!("drop owned by {} cascade", quote_identifier(role)),
+    )
+    .await?;
     let granted = bounded(
         "reading the database's grants",
         sqlx::query(

@@ -3,6 +3,7 @@
 use super::program::program_in;
 use crate::process::log;
 use crate::process::reaper::Reaper;
+use crate::process::tree;
 use crate::run::RunError;
 use crate::run::deployment::failed;
 use crate::scenario::relay_file::RelayFile;
@@ -14,6 +15,8 @@ use tokio::process::Command;
 
 /// Bound on finding out whether anything is to be done.
 const CHECK_WITHIN: Duration = Duration::from_secs(60);
+/// What it started is ended within this time.
+const TREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Installs the relay, unless its own check says that it is there. What the commands say is in `log`.
 pub(super) async fn install(
@@ -25,9 +28,9 @@ pub(super) async fn install(
         return Ok(());
     };
     let home = &relay.home;
+    let group = reaper.process_group();
     // What is to be installed may be the very program that is asked.
-    if is_there(&install.check, home)
-        && run(&install.check, home, reaper, log, CHECK_WITHIN).await?
+    if is_there(&install.check, home) && run(&install.check, home, group, log, CHECK_WITHIN).await?
     {
         return Ok(());
     }
@@ -40,10 +43,10 @@ pub(super) async fn install(
             &format!("{what}: `{command}` in {home}{}", log::tail(log, 0)),
         )
     };
-    if !run(&install.run, home, reaper, log, install.within).await? {
+    if !run(&install.run, home, group, log, install.within).await? {
         return Err(wrong("the installation failed", &install.run));
     }
-    if !run(&install.check, home, reaper, log, CHECK_WITHIN).await? {
+    if !run(&install.check, home, group, log, CHECK_WITHIN).await? {
         return Err(wrong(
             "it is installed, and its check still says that it is not",
             &install.check,
@@ -52,18 +55,38 @@ pub(super) async fn install(
     Ok(())
 }
 
+/// A command and all that it started, which end with it: what a run has given up on takes nothing from the next one.
+struct Installing(tree::ProcessId);
+
+impl Installing {
+    fn of(pid: u32) -> Option<Self> {
+        let process = tree::find(i32::try_from(pid).ok()?)?;
+        Some(Self(process.id))
+    }
+}
+
+impl Drop for Installing {
+    fn drop(&mut self) {
+        // Of one that ended by itself nothing is found.
+        let of_it = |now: &tree::Snapshot| now.below(&[self.0]);
+        if let Err(error) = tree::kill(of_it, Some(self.0), TREE_WITHIN) {
+            tracing::warn!("an installation that was given up: {error}");
+        }
+    }
+}
+
 /// Whether a command's program is there at all, where that can be known without running it.
 fn is_there(words: &[String], home: &Path) -> bool {
     let program = words.first().map_or("", String::as_str);
     !program.contains('/') || program_in(home, program).is_file()
 }
 
-/// Runs a command, and returns whether it ended with 0. It has the whole environment: what is fetched may need a
+/// Runs a command in this process group, and returns whether it ended with 0. It has the whole environment: what is fetched may need a
 /// proxy, a registry, a cache; nothing of it is in the run.
 async fn run(
     words: &[String],
     home: &Path,
-    reaper: &Reaper,
+    group: i32,
     log: &Path,
     within: Duration,
 ) -> Result<bool, RunError> {
@@ -81,13 +104,50 @@ async fn run(
         .stdin(Stdio::null())
         .stdout(log().map_err(|e| failed(&doing, &e))?)
         .stderr(log().map_err(|e| failed(&doing, &e))?)
-        .process_group(reaper.process_group())
+        .process_group(group)
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(|e| failed(&doing, &e))?;
+    let _tree = child.id().and_then(Installing::of);
     match tokio::time::timeout(within, child.wait()).await {
         Ok(status) => status
             .map(|status: ExitStatus| status.success())
             .map_err(|e| failed(&doing, &e)),
         Err(_) => Err(failed(&doing, &format!("it did not end within {within:?}"))),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn given_a_command_that_takes_too_long_when_it_is_given_up_then_what_it_started_ends_too()
+    {
+        let home = tempfile::tempdir().unwrap();
+        let script = "sleep 600 & echo $! >child.new && mv child.new child; wait";
+        let words = ["sh", "-c", script].map(str::to_owned);
+        let log = home.path().join("log");
+        // Not before it has started something
+        let running = run(&words, home.path(), 0, &log, Duration::from_secs(600));
+        let child = home.path().join("child");
+        let started = async {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while !child.exists() {
+                assert!(Instant::now() < deadline);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            _ = running => panic!("it ended"),
+            () = started => {}
+        }
+        let pid = std::fs::read_to_string(child)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        assert!(tree::find(pid).is_none_or(|process| !process.lives()));
     }
 }
