@@ -154,7 +154,9 @@ fn verdict(claim: &ClaimRow) -> String {
 
 /// What the runs were made on, in a sentence; `None` where there is none.
 fn ran_on(records: &[Record]) -> Option<String> {
-    let first = records.iter().min_by_key(|r| &r.started_at)?;
+    // One that could not be run does not know what it would have run on.
+    let ran = records.iter().filter(|r| !r.strategies.is_empty());
+    let first = ran.min_by_key(|r| &r.started_at)?;
     let stack = &first.stack;
     let day = first.started_at.get(..10).unwrap_or_default();
     let cores = match stack.machine.cores {

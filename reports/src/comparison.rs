@@ -379,10 +379,7 @@ pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
     LATENCIES
         .iter()
         .map(|(title, pick)| Section {
-            title: match *title {
-                "order" if record.clients().is_some() => SERVICE_TIME,
-                other => other,
-            },
+            title: latency_title(record, title),
             rows: if phases.is_empty() {
                 vec![row(record, "whole run", |s| {
                     cell(Some(pick(&s.latency_ms)))
@@ -402,8 +399,31 @@ pub fn latencies(record: &Record, percentiles: &[Percentile]) -> Vec<Section> {
         .collect()
 }
 
+/// Returns what a latency is called in this record.
+pub fn latency_title(record: &Record, title: &'static str) -> &'static str {
+    match title {
+        "order" if record.clients().is_some() => SERVICE_TIME,
+        other => other,
+    }
+}
+
 /// A closed loop measures this in place of order latency: nothing was due before it was sent.
 pub const SERVICE_TIME: &str = "service time";
+
+/// Returns of what a headline's count is a part, in words; nothing of what is no change that was committed, such as a phantom, an
+/// order or a read.
+pub fn of_all(metric: &str, committed: Option<u64>) -> Option<String> {
+    let is_part = [
+        "lost",
+        "undrained",
+        "undecided",
+        "unacknowledged",
+        "missing",
+        "late",
+    ];
+    let of = || format!("of {}", figures::counted(committed, "committed change"));
+    is_part.contains(&metric).then(of)
+}
 
 /// What has to be known of a closed loop wherever its figures are read.
 pub fn closed_loop(record: &Record) -> Option<String> {

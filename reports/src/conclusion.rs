@@ -172,11 +172,7 @@ fn failed(strategy: &Strategy) -> String {
         .iter()
         .filter(|e| e.met == Some(false))
         .collect();
-    let own = |reason: &&String| {
-        let of_one = |e: &Expectation| **reason == format!("{}: {}", e.metric, e.reason);
-        !strategy.expectations.iter().any(of_one)
-    };
-    let head = strategy.reasons.first().filter(own);
+    let head = leading(strategy).first();
     let mut named: Vec<String> = missed.iter().take(NAMED).map(|e| named(e)).collect();
     if missed.len() > NAMED {
         named.push(format!("{} more", missed.len() - NAMED));
@@ -189,6 +185,17 @@ fn failed(strategy: &Strategy) -> String {
         (true, Some(head)) => format!("failed: {head}"),
         (true, None) => "failed, and no reason was recorded".to_owned(),
     }
+}
+
+/// Returns the reasons of a strategy that stand before those of its expectations: a death, counts that do not add up.
+pub(crate) fn leading(strategy: &Strategy) -> &[String] {
+    let of_one = |reason: &String| {
+        let mut all = strategy.expectations.iter();
+        all.any(|e| *reason == format!("{}: {}", e.metric, e.reason))
+    };
+    let reasons = &strategy.reasons;
+    let lead = reasons.iter().position(of_one).unwrap_or(reasons.len());
+    &reasons[..lead]
 }
 
 fn unproved(strategy: &Strategy) -> String {

@@ -2,8 +2,8 @@
 //! scenario's file that it is about. What a command may contain is written down in GitHub's "Workflow commands
 //! for GitHub Actions" and, as for what must be escaped, in `command.ts` of actions/toolkit.
 
-use crate::figures;
 use crate::record::{Expectation, NotRun, Record, Strategy, Verdict};
+use crate::{conclusion, figures};
 
 /// Where a scenario's file says something.
 pub trait Places {
@@ -14,8 +14,8 @@ pub trait Places {
     fn line(&self, strategy: &str, metric: Option<&str>) -> usize;
 }
 
-/// One line for each missed expectation, each strategy of which nothing can be said, and each that was not
-/// run; nothing for a pass.
+/// One line for each missed expectation, each strategy that is red for another reason, and each that was not run; nothing
+/// for a pass.
 pub fn annotations(record: &Record, places: &dyn Places) -> String {
     let mut text = String::new();
     let mut add = |strategy: &str, metric: Option<&str>, what: &str| {
@@ -36,9 +36,22 @@ pub fn annotations(record: &Record, places: &dyn Places) -> String {
             let what = missed_expectation(expectation);
             add(&strategy.name, Some(&expectation.metric), &what);
         }
-        let is_told = missed.count() > 0 || strategy.verdict == Verdict::Pass;
-        if !is_told {
-            add(&strategy.name, None, &verdict_alone(strategy));
+        let is_told = missed.count() > 0;
+        let leading = conclusion::leading(strategy);
+        match strategy.verdict {
+            Verdict::Pass => {}
+            Verdict::Fail if is_told && leading.is_empty() => {}
+            Verdict::Fail if is_told => {
+                add(&strategy.name, None, &verdict_and(strategy, leading));
+            }
+            Verdict::Unknown if is_told => {}
+            Verdict::Fail | Verdict::Unknown => {
+                add(
+                    &strategy.name,
+                    None,
+                    &verdict_and(strategy, &strategy.reasons),
+                );
+            }
         }
     }
     for NotRun { strategy, why } in &record.not_run {
@@ -62,10 +75,10 @@ fn missed_expectation(expectation: &Expectation) -> String {
     what
 }
 
-/// A strategy that is red without a missed expectation, and why.
-fn verdict_alone(strategy: &Strategy) -> String {
+/// A strategy that is red, and why, beside what it missed.
+fn verdict_and(strategy: &Strategy, reasons: &[String]) -> String {
     let verdict = figures::verdict(strategy.verdict);
-    match strategy.reasons.as_slice() {
+    match reasons {
         [] => format!("{verdict}; no reason was recorded"),
         reasons => format!("{verdict}: {}", reasons.join("\n")),
     }

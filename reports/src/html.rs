@@ -56,6 +56,7 @@ impl Exporter for Html {
                     &or_none(tables::faults(record), "The scenario has no faults."),
                 ),
                 ("offences", &or_none(offences::of(record), "None.")),
+                ("clocks", clocks(record)),
                 ("limits", &scope::limits(record)),
                 ("environment", &scope::environment(record)),
                 ("wiring", &scope::wiring(record)),
@@ -63,6 +64,22 @@ impl Exporter for Html {
             ],
         );
         Ok(page.into_bytes())
+    }
+}
+
+/// From when on latencies count.
+fn clocks(record: &Record) -> &'static str {
+    match record.clients() {
+        None => {
+            "From when the order was due to its event seen; from its answer to its event seen; from when it was due to its \
+             answer. All count from when the load was due, not from when it could be sent, so a stalled system cannot hide \
+             its stall."
+        }
+        Some(_) => {
+            "From when the order was sent to its event seen; from its answer to its event seen; from when it was sent to its \
+             answer. Nothing is due in a closed loop: a system that stalls is asked less, and its stall is one slow answer a \
+             client."
+        }
     }
 }
 

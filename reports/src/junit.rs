@@ -1,9 +1,9 @@
 //! Exporter: `junit.xml`. One test suite a strategy; one test case an expectation, named by its metric alone, so that
 //! a threshold can be tuned without another history of the case; and one a fault.
 
-use crate::figures;
 use crate::record::{Expectation, Fault, NotRun, Record, Strategy, Verdict};
 use crate::{ExportError, Exporter};
+use crate::{conclusion, figures};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const SHOWN_OFFENCES: usize = 5;
 /// The test case that stands for "this run can be believed"; there only if it cannot.
 pub const PROVES_SOMETHING: &str = "the run proves something";
 
-/// The test case for a strategy that failed although no single expectation was missed.
+/// The test case for a strategy that failed for a reason that is no missed expectation, beside which others may be missed.
 pub const HOLDS_TOGETHER: &str = "the run holds together";
 
 /// This names the test case for a strategy that could not be run.
@@ -109,14 +109,12 @@ fn suite(record: &Record, strategy: &Strategy) -> TestSuite {
         }
         suite.add_test_case(case(PROVES_SOMETHING, proved_nothing(&reasons)));
     }
-    if strategy.verdict == Verdict::Fail && !missed {
-        let message = summary(
-            &strategy.reasons,
-            "the strategy failed; no reason was recorded",
-        );
+    let leading = conclusion::leading(strategy);
+    if strategy.verdict == Verdict::Fail && (!missed || !leading.is_empty()) {
+        let message = summary(leading, "the strategy failed; no reason was recorded");
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_type("failed").set_message(message);
-        status.set_description(strategy.reasons.join("\n"));
+        status.set_description(leading.join("\n"));
         suite.add_test_case(case(HOLDS_TOGETHER, status));
     }
     let mut expectations: Vec<&Expectation> = strategy.expectations.iter().collect();

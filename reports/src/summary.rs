@@ -111,6 +111,7 @@ fn sections(record: &Record) -> Vec<Section> {
             "end to end" => "end to end p50 / p99",
             "propagation" => "propagation p50 / p99",
             "order" => "order p50 / p99",
+            comparison::SERVICE_TIME => "service time p50 / p99",
             other => other,
         },
         ..section

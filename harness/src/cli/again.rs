@@ -36,6 +36,9 @@ pub fn report(args: &ReportArgs) -> Outcome {
         None => run::index(folder).map(|page| vec![page]),
     };
     match made {
+        Ok(files) if files.is_empty() => failed(
+            "there is nothing to draw: no strategy of this run was measured (its report says why), and no chart was written",
+        ),
         Ok(files) => {
             let mut out = String::new();
             for file in &files {

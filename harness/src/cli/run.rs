@@ -80,7 +80,7 @@ pub fn run(args: &RunArgs) -> Outcome {
         }
     };
     if args.list {
-        terminal::results(&tally::planned(&loaded, args.strategy.as_deref()));
+        terminal::results(&tally::planned(&loaded, args));
         return Outcome::Met;
     }
     for file in args.json.iter().chain(&args.junit) {
@@ -262,7 +262,8 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Vec<LoadedScenario>, Vec<String>
         }
     }
     if let Some(shard) = args.shard {
-        loaded = selection::shard(loaded, shard).map_err(|message| vec![message])?;
+        loaded = selection::shard(loaded, shard, args.strategy.as_deref())
+            .map_err(|message| vec![message])?;
     }
     Ok(loaded)
 }

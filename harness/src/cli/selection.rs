@@ -1,5 +1,6 @@
 //! Which scenario files a command line means: files, folders, patterns, and one part of them all.
 
+use crate::run::chosen;
 use crate::scenario::{LoadedScenario, Scenario};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -113,7 +114,11 @@ impl FromStr for Shard {
 /// Returns the scenarios of one part, in their order. Every scenario is in exactly one part, the same on every
 /// machine, and the parts take about as long as each other: the longest scenario first, each goes to the part that
 /// has least to do so far. An Err says that there are fewer scenarios than parts.
-pub fn shard(loaded: Vec<LoadedScenario>, shard: Shard) -> Result<Vec<LoadedScenario>, String> {
+pub fn shard(
+    loaded: Vec<LoadedScenario>,
+    shard: Shard,
+    strategy: Option<&str>,
+) -> Result<Vec<LoadedScenario>, String> {
     if loaded.len() < shard.of {
         return Err(format!(
             "--shard {}/{}: there are only {} scenarios, and a part without any would be green for nothing: make fewer parts",
@@ -124,7 +129,7 @@ pub fn shard(loaded: Vec<LoadedScenario>, shard: Shard) -> Result<Vec<LoadedScen
     }
     let lasting: Vec<Duration> = loaded
         .iter()
-        .map(|l| estimated(&l.scenario, l.scenario.strategies.len()))
+        .map(|l| estimated(&l.scenario, chosen(&l.scenario, strategy).len()))
         .collect();
     let parts = parts(&lasting, shard.of);
     let mine = loaded.into_iter().zip(parts);

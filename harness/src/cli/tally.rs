@@ -1,5 +1,6 @@
 //! Several scenarios in a few lines: those that would be run, and how often each was a pass.
 
+use super::args::RunArgs;
 use super::exit::Outcome;
 use super::selection::estimated;
 use crate::run::chosen;
@@ -8,7 +9,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// A line for each scenario with its strategies and about how long it takes, and a last one for all of them.
-pub fn planned(loaded: &[LoadedScenario], strategy: Option<&str>) -> String {
+pub fn planned(loaded: &[LoadedScenario], args: &RunArgs) -> String {
+    let strategy = args.strategy.as_deref();
     let mut text = String::new();
     let mut whole = Duration::ZERO;
     for one in loaded {
@@ -24,13 +26,19 @@ pub fn planned(loaded: &[LoadedScenario], strategy: Option<&str>) -> String {
             lasts.as_secs()
         );
     }
-    let minutes = whole.as_secs_f64() / 60.0;
+    let minutes = |lasts: Duration| lasts.as_secs_f64() / 60.0;
     let _ = writeln!(
         text,
-        "{} scenario{}, about {minutes:.1} min",
+        "{} scenario{}, about {:.1} min",
         loaded.len(),
-        if loaded.len() == 1 { "" } else { "s" }
+        if loaded.len() == 1 { "" } else { "s" },
+        minutes(whole)
     );
+    let (rounds, most) = (args.rounds(), if args.until_fail { " at most" } else { "" });
+    if rounds > 1 {
+        let all = minutes(whole.saturating_mul(rounds));
+        let _ = writeln!(text, "{rounds} rounds{most}, about {all:.0} min");
+    }
     text
 }
 

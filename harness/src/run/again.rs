@@ -70,8 +70,7 @@ pub fn index(folder: &Path) -> Result<PathBuf, RunError> {
         folder::read_record(folder)?;
     }
     let file = folder.join(index::FILE_NAME);
-    std::fs::write(&file, index::page(runs, &unreadable))
-        .map_err(|e| failed("writing the index", &e))?;
+    folder::write_page(&file, &index::page(runs, &unreadable))?;
     Ok(file)
 }
 

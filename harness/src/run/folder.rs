@@ -56,6 +56,23 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     disk::write(path, bytes).map_err(|e| not_written(path, &e))
 }
 
+/// Does the same for a page that has the name that any page may have: one that was not written here is somebody's.
+pub fn write_page(path: &Path, page: &str) -> Result<(), RunError> {
+    if let Some(why) = is_of_another(path) {
+        return Err(failed(&format!("writing {}", path.display()), &why));
+    }
+    write(path, page.as_bytes())
+}
+
+/// Says why a page must not be written here, if it must not.
+pub fn is_of_another(path: &Path) -> Option<String> {
+    let there = std::fs::read(path).ok()?;
+    let is_ours = String::from_utf8_lossy(&there).contains(PAGE_MARK);
+    (!is_ours).then(|| {
+        "there is a page already, which was not written by outbox-harness: move it, or name another folder".to_owned()
+    })
+}
+
 /// Does the same for a file with a password in it.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     disk::write_secret(path, bytes).map_err(|e| not_written(path, &e))
@@ -67,6 +84,9 @@ fn not_written(path: &Path, reason: &std::io::Error) -> RunError {
         &disk::explain(reason),
     )
 }
+
+/// Each page has it that is written here.
+const PAGE_MARK: &str = "– outbox-harness</title>";
 
 /// Where what a process of a strategy says goes.
 pub fn log(folder: &Path, strategy: &str, process: &str) -> PathBuf {

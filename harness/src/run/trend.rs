@@ -33,12 +33,16 @@ pub fn prepare(kept_in: &Path) -> Result<(), String> {
     let wrong = |why: String| format!("--history {}: {why}", kept_in.display());
     std::fs::create_dir_all(kept_in).map_err(|e| wrong(format!("cannot be made: {e}")))?;
     let runs = folder::runs_in(kept_in).map_err(|e| wrong(format!("cannot be read: {e}")))?;
-    if runs.is_empty() && !folder::is_run(kept_in) {
-        return Ok(());
+    if !runs.is_empty() || folder::is_run(kept_in) {
+        return Err(wrong(
+            "this folder has runs, and their index; name a folder of its own".to_owned(),
+        ));
     }
-    Err(wrong(
-        "this folder has runs, and their index; name a folder of its own".to_owned(),
-    ))
+    let page = page_in(kept_in);
+    match folder::is_of_another(&page) {
+        Some(why) => Err(wrong(format!("{}: {why}", page.display()))),
+        None => Ok(()),
+    }
 }
 
 /// Keeps a comparison, and makes the page of all that are kept.
@@ -54,7 +58,7 @@ pub fn keep(kept_in: &Path, compare: &Compare) -> Result<Kept, RunError> {
     let (entries, unread) = read(kept_in)?;
     let page = trend::page(entries, &unread).map_err(|e| failed("drawing the trend", &e))?;
     let file = page_in(kept_in);
-    folder::write(&file, page.as_bytes())?;
+    folder::write_page(&file, &page)?;
     Ok(Kept { page: file, unread })
 }
 

@@ -152,6 +152,17 @@ fn given_a_folder_for_the_history_then_each_comparison_is_kept_and_the_page_show
         &["compare", "base", "new", "--history", "base"],
         &["--history base: this folder has runs"],
     );
+    // And somebody's own page is nobody's to write over
+    let own = "<title>my site</title>";
+    std::fs::create_dir(place.folder.path().join("public")).unwrap();
+    let place = place.with("public/index.html", own);
+    place.refused(
+        2,
+        &["compare", "base", "new", "--history", "public"],
+        &["public/index.html: there is a page already, which was not written by outbox-harness"],
+    );
+    let page = std::fs::read_to_string(place.folder.path().join("public/index.html"));
+    assert_eq!(page.unwrap(), own);
 }
 
 #[test]

@@ -58,6 +58,10 @@ fn given_shards_then_each_scenario_is_in_one_and_they_take_about_as_long() {
         &["write for example 2/5"],
     );
     place.refused(2, &["run", ".", "--repeat", "0"], &["0 is not in 1..=1000"]);
+    // How long it takes is how often it is run
+    let rounds = ["run", "short.toml", "--list", "--repeat", "50"];
+    let said = place.run(&rounds).out;
+    assert!(said.contains("\n50 rounds, about "), "{said}");
     let both = ["run", ".", "--fail-fast", "--until-fail"];
     place.refused(2, &both, &["cannot be used with"]);
 }

@@ -213,9 +213,13 @@ impl CompareText {
     }
 }
 
-/// As the terminal's table has it: the percent sign of an interval once.
+/// As the terminal's table has it: the percent sign of an interval once, where both its ends have one.
 fn narrow(row: &CompareRow) -> String {
-    words::change_and_interval(row).replace("% to ", " to ")
+    let words = words::change_and_interval(row);
+    match words.ends_with("%)") {
+        true => words.replace("% to ", " to "),
+        false => words,
+    }
 }
 
 /// Aligns words to the right, with the gap before them, and cuts them where they are too long.

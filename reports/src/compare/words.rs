@@ -194,17 +194,18 @@ pub(super) fn sentence(subject: &Subject, row: &CompareRow) -> Option<String> {
     ))
 }
 
-/// Counts of one side: `0`, `3 in 2 of 12 runs`; a dash where a run did not read it.
+/// Counts of one side: `0`, `3 in 2 of 12 runs`; a dash where a run did not read it and the others had none.
 pub(super) fn counts(runs: &[Option<u64>]) -> String {
-    let known: Option<Vec<u64>> = runs.iter().copied().collect();
-    let Some(known) = known else {
-        return DASH.to_owned();
-    };
-    let sum: u64 = known.iter().sum();
-    match known.iter().filter(|n| **n > 0).count() {
+    let sum: u64 = runs.iter().flatten().sum();
+    let (all, unread) = (runs.len(), runs.iter().filter(|n| n.is_none()).count());
+    match runs.iter().flatten().filter(|n| **n > 0).count() {
+        0 if unread > 0 => DASH.to_owned(),
         0 => "0".to_owned(),
-        _ if known.len() == 1 => figures::count(sum),
-        some => format!("{} in {some} of {}", figures::count(sum), known.len()),
+        _ if all == 1 => figures::count(sum),
+        some if unread > 0 => {
+            format!("{} in {some} of {all}, {unread} –", figures::count(sum))
+        }
+        some => format!("{} in {some} of {all}", figures::count(sum)),
     }
 }
 
@@ -295,5 +296,6 @@ mod tests {
         assert_eq!(counts(&[Some(2), Some(0), Some(1)]), "3 in 2 of 3");
         assert_eq!(counts(&[Some(2)]), "2");
         assert_eq!(counts(&[Some(0), None]), DASH);
+        assert_eq!(counts(&[Some(5), None]), "5 in 1 of 2, 1 –");
     }
 }

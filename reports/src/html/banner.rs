@@ -4,7 +4,7 @@ use super::escape::{escaped, items};
 use super::plot::strategy_class;
 use super::tables::tone_class;
 use crate::comparison::{self, Tone};
-use crate::record::{Record, Strategy, Verdict};
+use crate::record::{Counts, Record, Strategy, Verdict};
 use crate::{conclusion, figures};
 
 /// A sentence longer than this is set smaller.
@@ -66,8 +66,12 @@ fn badges(record: &Record) -> (&'static str, String) {
         (Verdict::Pass, 1..) if is_of_loss(metric) => {
             let harm = figures::count(harm);
             let what = escaped(&figures::spoken(metric));
+            let expected = match is_expected(record, metric, of) {
+                true => ", as expected",
+                false => "",
+            };
             let badges = format!(
-                "<p class=\"badge\">{harm} {what}, as expected</p><p class=\"chip pass\">{verdict}</p>"
+                "<p class=\"badge\">{harm} {what}{expected}</p><p class=\"chip pass\">{verdict}</p>"
             );
             (" harm", badges)
         }
@@ -75,6 +79,18 @@ fn badges(record: &Record) -> (&'static str, String) {
             ("", format!("<p class=\"badge\">{verdict}</p>"))
         }
     }
+}
+
+/// Whether every strategy that has any of it was expected to.
+fn is_expected(record: &Record, metric: &str, of: fn(&Counts) -> Option<u64>) -> bool {
+    let mut having = record
+        .strategies
+        .iter()
+        .filter(|s| of(&s.counts).is_some_and(|n| n > 0));
+    having.all(|strategy| {
+        let mut of_it = strategy.expectations.iter().filter(|e| e.metric == metric);
+        of_it.any(|e| e.met == Some(true))
+    })
 }
 
 /// What no consumer can mend: it has the colour of loss even where it was expected.
@@ -124,17 +140,18 @@ pub fn cards(record: &Record) -> String {
         let count = of(&strategy.counts);
         let verdict = figures::verdict(strategy.verdict);
         let tone = tone(strategy, metric, count);
+        let of_all = comparison::of_all(metric, strategy.counts.committed);
         html.push_str(&format!(
             "<article class=\"card {}\"><h3>{} <span class=\"kind\">{}</span> \
              <span class=\"chip {verdict}\">{verdict}</span></h3>\
-             <p class=\"figure {}\"><b>{}</b> {} <small>of {}</small></p>{}</article>",
+             <p class=\"figure {}\"><b>{}</b> {}{}</p>{}</article>",
             strategy_class(index),
             escaped(&strategy.name),
             escaped(&strategy.what_else()),
             tone_class(tone),
             figures::count(count),
             escaped(&figures::spoken(metric)),
-            figures::counted(strategy.counts.committed, "committed change"),
+            of_all.map_or_else(String::new, |of| format!(" <small>{of}</small>")),
             matrix(strategy)
         ));
     }

@@ -75,21 +75,36 @@ fn all(record: &Record) -> Vec<Chart> {
             |series| &series.backlog,
         ),
     ];
+    let is_closed = record.clients().is_some();
     let mut charts: Vec<Chart> = linear.into_iter().flatten().collect();
     charts.extend(propagation_over_time(record));
     charts.extend(by_percentile(
         record,
         "end-to-end",
         "End-to-end latency by percentile",
-        "From when the order was due to its event seen, the whole run. A line that leaves through \
-         the top belongs to events that never came.",
+        match is_closed {
+            false => {
+                "From when the order was due to its event seen, the whole run. A line that leaves through \
+                 the top belongs to events that never came."
+            }
+            true => {
+                "Closed loop: from when the order was sent to its event seen, the whole run. A line that leaves through \
+                 the top belongs to events that never came."
+            }
+        },
         |set| &set.end_to_end,
     ));
     charts.extend(by_percentile(
         record,
         "order",
-        "Order latency by percentile",
-        "From when the order was due to its answer, the whole run: what the client waits for.",
+        match is_closed {
+            false => "Order latency by percentile",
+            true => "Service time by percentile",
+        },
+        match is_closed {
+            false => "From when the order was due to its answer, the whole run: what the client waits for.",
+            true => "Closed loop: from when the order was sent to its answer, the whole run. Who stalls is asked less.",
+        },
         |set| &set.order,
     ));
     charts

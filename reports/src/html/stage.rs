@@ -46,15 +46,15 @@ fn slide(class: &str, html: &str) -> String {
 fn figure(record: &Record, index: usize, strategy: &Strategy) -> String {
     let (metric, of) = comparison::headline(record);
     let count = of(&strategy.counts);
+    let of_all = comparison::of_all(metric, strategy.counts.committed);
     let html = format!(
-        "<h2>{} <span class=\"kind\">{}</span></h2><p class=\"figure {}\"><b>{}</b> {}</p>\
-         <p class=\"what\">of {}</p>",
+        "<h2>{} <span class=\"kind\">{}</span></h2><p class=\"figure {}\"><b>{}</b> {}</p>{}",
         escaped(&strategy.name),
         escaped(&strategy.what_else()),
         tone_class(banner::tone(strategy, metric, count)),
         figures::count(count),
         escaped(&figures::spoken(metric)),
-        figures::counted(strategy.counts.committed, "committed change")
+        of_all.map_or_else(String::new, |of| format!("<p class=\"what\">{of}</p>"))
     );
     slide(&strategy_class(index), &html)
 }

@@ -55,6 +55,7 @@ fn sections(record: &Record) -> Vec<Section> {
             "end to end" => "end to end, p50 / p99",
             "propagation" => "propagation, p50 / p99",
             "order" => "order, p50 / p99",
+            comparison::SERVICE_TIME => "service time, p50 / p99",
             other => other,
         },
         ..section
@@ -101,6 +102,7 @@ fn section_rows(section: &Section, columns: usize) -> String {
 pub fn latencies(record: &Record) -> String {
     let mut rows = String::new();
     for (title, pick) in LATENCIES {
+        let title = comparison::latency_title(record, title);
         for (index, strategy) in record.strategies.iter().enumerate() {
             let mut add = |phase: &str, latency: &Latency| {
                 rows.push_str(&format!(

@@ -81,10 +81,47 @@ fn given_a_pass_with_an_expected_loss_then_the_loss_is_the_badge_and_the_pass_is
         )
     );
 
+    // What nobody asked about, nobody expected
+    let mut unasked = record.clone();
+    unasked.strategies[0].expectations.clear();
+    let html = rendered(&unasked);
+    assert!(html.contains("<p class=\"badge\">453 lost</p><p class=\"chip pass\">Pass</p>"));
+
     record.strategies[0].counts.lost = Some(0);
     let html = rendered(&record);
     assert!(html.contains("<header class=\"banner pass\">"));
     assert!(html.contains("<p class=\"badge\">Pass</p>"));
+}
+
+#[test]
+fn given_what_is_no_part_of_the_committed_changes_then_it_is_not_called_one() {
+    let mut record = sample::record();
+    for strategy in &mut record.strategies {
+        strategy.counts.lost = Some(0);
+        strategy.counts.phantom = Some(13);
+    }
+    let html = rendered(&record);
+    let card = between(&html, "<p class=\"figure", "</p>");
+    assert!(card.contains("<b>13</b> phantom"), "{card}");
+    assert!(!card.contains("committed"), "{card}");
+}
+
+#[test]
+fn given_a_closed_loop_then_nothing_on_the_page_is_due() {
+    let mut record = sample::record();
+    let open = rendered(&record);
+    record.workload.insert("clients".to_owned(), "8".to_owned());
+    let closed = rendered(&record);
+    for said in ["cannot hide its stall", "Order latency by percentile"] {
+        assert!(open.contains(said) && !closed.contains(said), "{said}");
+    }
+    for said in [
+        "Service time by percentile",
+        "service time, p50 / p99",
+        "<td>service time</td>",
+    ] {
+        assert!(!open.contains(said) && closed.contains(said), "{said}");
+    }
 }
 
 #[test]

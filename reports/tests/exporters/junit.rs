@@ -113,6 +113,16 @@ fn a_failure_without_a_missed_expectation_is_still_red() {
     assert_eq!((report.failures, report.errors), (1, 0));
     let (_, message, _) = told(case(&report, NAIVE, HOLDS_TOGETHER));
     assert_eq!(message, "the counts do not add up");
+    // Nor is it kept back where something was missed as well
+    let of_one = &mut record.strategies[0].expectations[0];
+    of_one.met = Some(false);
+    of_one.reason = "lost 12".to_owned();
+    let missed = format!("{}: lost 12", of_one.metric);
+    record.strategies[0].reasons.push(missed);
+    let report = parsed(&record);
+    assert_eq!((report.failures, report.errors), (2, 0));
+    let (_, message, _) = told(case(&report, NAIVE, HOLDS_TOGETHER));
+    assert_eq!(message, "the counts do not add up");
 }
 
 #[test]

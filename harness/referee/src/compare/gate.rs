@@ -296,7 +296,14 @@ fn harms(subjects: &[Subject]) -> Vec<String> {
     let said = subjects.iter().flat_map(|subject| {
         let harms = subject.safety.iter().filter(|row| row.harm);
         harms.map(move |row| {
-            let count = |runs: &[Option<u64>]| runs.iter().flatten().sum::<u64>();
+            let count = |runs: &[Option<u64>]| {
+                let sum = runs.iter().flatten().sum::<u64>();
+                match runs.iter().filter(|run| run.is_none()).count() {
+                    0 => sum.to_string(),
+                    unread if unread == runs.len() => "an unknown number".to_owned(),
+                    _ => format!("at least {sum}"),
+                }
+            };
             format!(
                 "{}: {} {} in {}, {} in {}: one is enough, and needs no statistics.",
                 subject.title,

@@ -170,7 +170,7 @@ impl OwnStack for DockerStack {
     }
 
     fn keep(mut self: Box<Self>) -> Result<Vec<String>, StackError> {
-        let name = self.project.of.name.clone();
+        let by_hand = self.project.of.by_hand();
         let mut kept = self.children().into_iter().try_for_each(Child::let_go);
         kept = kept.and_then(|()| self.project.keep());
         kept = kept.and_then(|()| self.folder.keep());
@@ -184,7 +184,7 @@ impl OwnStack for DockerStack {
             ),
             format!("  Toxiproxy   {}", self.info.toxiproxy_url),
             format!(
-                "  stop it     docker compose --project-name {name} down --volumes; rm -rf {}",
+                "  stop it     {by_hand}; rm -rf {}",
                 super::shell_word(self.folder.path())
             ),
         ])
@@ -455,18 +455,32 @@ impl Project {
 
     /// Ends and removes all of its containers.
     fn remove(&self) -> Result<(), String> {
-        let mut command = self.compose();
-        // By their labels alone: a file of Compose in the folder of the harness is not theirs.
-        command
-            .current_dir("/")
-            .args(["down", "--volumes", "--timeout", "0"]);
-        let removed = container::ask(command, COMPOSED_WITHIN);
-        removed.map(drop).map_err(|reason| {
-            format!(
-                "remove containers: {reason}; `docker compose --project-name {} down --volumes` does",
-                self.name
-            )
-        })
+        let failed = |reason| format!("remove containers: {reason}; `{}` does", self.by_hand());
+        let mut ask = container::command(&self.client);
+        ask.args(["ps", "--all", "--quiet", "--filter", &self.label()]);
+        let told = container::ask(ask, COMPOSED_WITHIN).map_err(failed)?;
+        // A warning of the client may stand beside them.
+        let is_id = |word: &&str| word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let ids: Vec<&str> = told.lines().map(str::trim).filter(is_id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut remove = container::command(&self.client);
+        remove.args(["rm", "--force", "--volumes"]).args(ids);
+        container::ask(remove, COMPOSED_WITHIN)
+            .map(drop)
+            .map_err(failed)
+    }
+
+    /// By this its containers are known, whatever file of Compose somebody has where the harness is run.
+    fn label(&self) -> String {
+        format!("label=com.docker.compose.project={}", self.name)
+    }
+
+    /// The command that removes its containers.
+    fn by_hand(&self) -> String {
+        let label = self.label();
+        format!("docker rm --force --volumes $(docker ps --all --quiet --filter {label})")
     }
 }
 

@@ -64,7 +64,7 @@ pub enum ForeignReady {
     Tcp(Template),
     /// A URL answers with a status of success.
     Http(Template),
-    /// A query, as the administrator, gives true.
+    /// A query, as the role of the process that is waited for, gives true.
     Sql(Template),
 }
 
@@ -221,11 +221,7 @@ pub(in crate::scenario) const KEYS_OF_READY: [KeyInfo; 4] = [
         Shape::Text,
         "a URL answers with a status of success",
     ),
-    KeyInfo::required(
-        "sql",
-        Shape::Text,
-        "a query, as the administrator, gives true",
-    ),
+    KeyInfo::required("sql", Shape::Text, "a query, as its own role, gives true"),
 ];
 
 const SIGNALS: [(&str, StopSignal); 3] = [
