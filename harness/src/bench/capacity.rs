@@ -12,6 +12,7 @@ use super::pace::Pace;
 use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, BenchStrategy};
+use super::systems::Systems;
 use crate::run::RunError;
 use crate::scenario::limits;
 use crate::view::Join;
@@ -56,7 +57,7 @@ impl CapacityOptions {
                 limits::RATE.1
             ));
         }
-        strategies::check(self.strategy.as_deref())
+        strategies::check(Systems::default(), self.strategy.as_deref())
     }
 }
 
@@ -67,11 +68,17 @@ pub(super) async fn run(
     repetitions: u32,
 ) -> Result<Results, RunError> {
     let mut sheet = Sheet::new("capacity", &[&RATES[..], &costs::COLUMNS].concat());
-    let chosen = strategies::choose(ground, options.strategy.as_deref())?;
+    let chosen = strategies::choose(ground, Systems::default(), options.strategy.as_deref())?;
     for entry in &chosen.entries {
         sheet.row(entry.name, entry.role, entry.note);
     }
-    let scenario = strategies::scenario(&chosen.entries, options.from, options.seconds, "")?;
+    let scenario = strategies::scenario(
+        Systems::default(),
+        &chosen.entries,
+        options.from,
+        options.seconds,
+        "",
+    )?;
     ground.rehearse(&scenario).await?;
     'rounds: for round in 1..=repetitions {
         for (row, entry) in turn(&chosen.entries, round) {
@@ -150,7 +157,8 @@ async fn search(
     let mut probes = 0;
     while let Some(rate) = search.next() {
         probes += 1;
-        let scenario = strategies::scenario(&[entry], rate, options.seconds, "")?;
+        let scenario =
+            strategies::scenario(Systems::default(), &[entry], rate, options.seconds, "")?;
         let folder = format!("round-{round}-{}-{rate:.0}", entry.name);
         let ran = ordinary_run(ground, &scenario, &folder).await?;
         let probe = probed(&ran, options.seconds)?;

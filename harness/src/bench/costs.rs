@@ -1,7 +1,9 @@
 //! What each event cost the database, beside what it took.
 
 use super::sheet::Measured;
+use crate::database::Database;
 use crate::database::postgres::fence;
+use crate::measure::WAL_BYTES;
 use crate::run::{RunError, deployment::failed};
 use relays::config::PostgresTarget;
 use reports::record::DatabaseCosts;
@@ -41,7 +43,20 @@ pub(super) fn of_run(costs: &DatabaseCosts, measured: &mut Measured) {
     }
 }
 
-/// Bytes that the server has written to its log so far.
+/// Bytes that a database's log has so far, which keeps all of it.
+pub(super) async fn log_bytes(database: &dyn Database) -> Result<f64, RunError> {
+    let series = database.costs().read().await;
+    let bytes = series.iter().find(|(name, _)| *name == WAL_BYTES);
+    bytes.map(|(_, bytes)| *bytes).ok_or_else(|| {
+        let place = database.place();
+        failed(
+            "asking for the length of the log",
+            &format!("{place} did not answer"),
+        )
+    })
+}
+
+/// Bytes that the PostgreSQL server has written to its log so far.
 pub(super) async fn wal_bytes(admin: &PostgresTarget) -> Result<f64, RunError> {
     let doing = "asking for the position in the log";
     let mut connection = fence::connect(admin, Instant::now() + CONNECT_WITHIN)

@@ -1,26 +1,31 @@
 //! `bench drain`: a backlog of events, made before the relay starts, until the last of them is on
 //! the topic; next to what the database alone takes for the same backlog.
 
-mod arrival;
+pub(super) mod arrival;
 mod backlog;
 mod limits;
 mod subjects;
 
 use super::Results;
+use super::alone::{self, PublishingAlone};
+use super::events::{self, CHANGES_PER_ORDER, PAYLOAD_BYTES};
 use super::ground::Ground;
 use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
+use super::systems::Systems;
 use super::{costs, scenarios, usage};
+use crate::broker::Length;
 use crate::clock::RunClock;
-use crate::observer::Watch;
 use crate::run::deployment::{Deployment, Leave, failed};
 use crate::run::{self, RunError};
 use crate::scenario::{Scenario, Strategy, StrategyKind};
-use arrival::{Appended, Arrived};
+use arrival::{Appended, Arrived, Seen};
+use relays::config::{BrokerKind, DatabaseKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use subjects::{DrainSubject, Has, Rows, SUBJECTS, Transport, Work};
+use subjects::{DrainSubject, Has, Rows, Transport, Work};
+use tokio::sync::watch;
 
 const RATE: &str = "drained";
 const SECOND_HALF: &str = "second half";
@@ -51,6 +56,8 @@ const EVENTS_MAX: u32 = 5_000_000;
 /// What is its own.
 #[derive(Debug, Clone)]
 pub struct DrainOptions {
+    /// The relays stand between these.
+    pub systems: Systems,
     /// The backlog has so many events.
     pub events: u32,
     /// The polling relay takes so many rows a claim.
@@ -65,6 +72,18 @@ impl DrainOptions {
         if self.events == 0 || self.events > EVENTS_MAX {
             return Err(format!("--events {}: take 1 to {EVENTS_MAX}", self.events));
         }
+        let rows = subjects::of(self.systems);
+        let chosen = rows
+            .iter()
+            .filter(|s| s.is_chosen(self.strategy.as_deref()));
+        let publishes_alone = chosen.clone().any(|s| s.work == Work::Publish);
+        if publishes_alone && self.events > alone::EVENTS_MAX {
+            return Err(format!(
+                "--events {}: the row `publish` has all of them in memory: take 1 to {}",
+                self.events,
+                alone::EVENTS_MAX
+            ));
+        }
         if self.batch == 0 || self.batch > crate::scenario::limits::BATCH {
             return Err(format!(
                 "--batch {}: take 1 to {}",
@@ -73,11 +92,10 @@ impl DrainOptions {
             ));
         }
         match &self.strategy {
-            Some(name) if !SUBJECTS.iter().any(|s| s.is_chosen(Some(name))) => Err(format!(
+            Some(name) if chosen.count() == 0 => Err(format!(
                 "--strategy {name}: take one of {}, or the beginning of some",
-                SUBJECTS
-                    .iter()
-                    .filter(|s| s.limit_of.is_none())
+                rows.iter()
+                    .filter(|s| s.limit_of.is_empty())
                     .map(|s| s.name)
                     .collect::<Vec<_>>()
                     .join(", ")
@@ -95,20 +113,23 @@ fn scenario(options: &DrainOptions, transport: Transport) -> Result<Scenario, Ru
             "[[fault]]\ntarget = \"relay->postgres\"\nkind = \"down\"\nat = \"100ms\"\nfor = \"100ms\"\n"
         }
     };
-    let batch = options.batch;
-    scenarios::parse(&format!(
+    let (batch, systems) = (options.batch, options.systems.keys());
+    let mut text = format!(
         "name = \"bench-drain\"\n\
-         [workload]\nrate = 100\nduration = \"1s\"\nchanges_per_order = {}\npayload_bytes = {}\n\
-         min_committed_per_phase = 0\n{fault}\
-         [strategy.polling-delete]\nkind = \"polling\"\nafter_publish = \"delete\"\nbatch = {batch}\n\
-         [strategy.polling-durable]\nkind = \"polling\"\nafter_publish = \"delete\"\nbatch = {batch}\n\
-         synchronous_commit = \"on\"\n\
-         [strategy.polling-mark]\nkind = \"polling\"\nafter_publish = \"mark\"\nbatch = {batch}\n\
-         [strategy.cdc]\nkind = \"cdc\"\n\
-         [strategy.debezium]\nkind = \"debezium\"\n",
-        backlog::CHANGES_PER_ORDER,
-        backlog::PAYLOAD_BYTES
-    ))
+         [workload]\nrate = 100\nduration = \"1s\"\nchanges_per_order = {CHANGES_PER_ORDER}\n\
+         payload_bytes = {PAYLOAD_BYTES}\nmin_committed_per_phase = 0\n{fault}\
+         [strategy.polling-delete]\nkind = \"polling\"\nafter_publish = \"delete\"\nbatch = {batch}\n{systems}\
+         [strategy.cdc]\nkind = \"cdc\"\n{systems}"
+    );
+    if options.systems.are_usual() {
+        text.push_str(&format!(
+            "[strategy.polling-durable]\nkind = \"polling\"\nafter_publish = \"delete\"\nbatch = {batch}\n\
+             synchronous_commit = \"on\"\n\
+             [strategy.polling-mark]\nkind = \"polling\"\nafter_publish = \"mark\"\nbatch = {batch}\n\
+             [strategy.debezium]\nkind = \"debezium\"\n"
+        ));
+    }
+    scenarios::parse(&text)
 }
 
 /// Drains a backlog with each row in each round, and returns what the report shows; a failure ends the rounds.
@@ -125,7 +146,7 @@ pub(super) async fn run(
         subjects,
         left_out,
         debezium,
-    } = subjects::choose(options.strategy.as_deref(), has)
+    } = subjects::choose(options.systems, options.strategy.as_deref(), has)
         .map_err(|reason| failed("choosing rows", &reason))?;
     for text in &left_out {
         ground.note(text.clone());
@@ -140,12 +161,17 @@ pub(super) async fn run(
             ..options.clone()
         };
         let lasts = WARM_UP_BROKER.min(WARM_UP_AN_EVENT * options.events);
-        ground.note(format!(
-            "warm-up: {:.1} s of records through the broker, {} events through {}",
-            lasts.as_secs_f64(),
-            warm_up.events,
-            first.name
-        ));
+        let broker = match options.systems.broker {
+            BrokerKind::Kafka => {
+                format!(
+                    "{:.1} s of records through the broker, ",
+                    lasts.as_secs_f64()
+                )
+            }
+            BrokerKind::RabbitMq | BrokerKind::Nats => String::new(),
+        };
+        let (events, relay) = (warm_up.events, first.name);
+        ground.note(format!("warm-up: {broker}{events} events through {relay}"));
         run::stack::warm_up(ground.stack, lasts).await?;
         measure(ground, first, &warm_up).await?;
     }
@@ -177,19 +203,18 @@ pub(super) async fn run(
 }
 
 fn settings(options: &DrainOptions, debezium: Option<String>) -> BTreeMap<String, String> {
-    [
+    let settings = [
         ("events", Some(options.events.to_string())),
-        ("payload", Some(format!("{} bytes", backlog::PAYLOAD_BYTES))),
-        (
-            "events an order",
-            Some(backlog::CHANGES_PER_ORDER.to_string()),
-        ),
+        ("payload", Some(format!("{PAYLOAD_BYTES} bytes"))),
+        ("events an order", Some(CHANGES_PER_ORDER.to_string())),
         ("rows a claim", Some(options.batch.to_string())),
         ("debezium", debezium),
     ]
     .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-    .collect()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let mut settings: BTreeMap<String, String> = settings.collect();
+    options.systems.say_in(&mut settings);
+    settings
 }
 
 fn said(measured: &Measured) -> String {
@@ -210,20 +235,94 @@ fn method(options: &DrainOptions) -> Vec<String> {
              commits after each.",
             options.events
         ),
-        "drained: events by the time from the first to the last of them on the topic, by the \
-         broker's own append times, read back afterwards: while the relay works, the harness asks \
-         for the topic's length and nothing else. second half: the same for the later half of the \
-         events alone; where it is much above drained, a JVM was still compiling in the first half, \
-         and a longer backlog drains faster. from start: from the relay's start to the last \
-         event; first event: from its start to the first one."
+        timing(options.systems.broker),
+        "second half: the same for the later half of the events alone; where it is much above \
+         drained, a JVM was still compiling in the first half, and a longer backlog drains faster. \
+         from start: from the relay's start until the last event was seen; first event: until the \
+         first one was. Both are by the harness's own clock, which looks every 20 ms."
             .to_owned(),
         "Every drain is checked: each event of the backlog at least once, byte for byte, each \
          order's events in order, nothing else on the topic."
             .to_owned(),
-        "Limits: pg_recvlogical writes the same stream to /dev/null, timed from its start of \
-         streaming to its end; the claims are the relay's own statements with the same number of \
-         rows each, from the harness, timed from connecting to the last commit."
+        limits(options.systems),
+        "CPU and peak memory are those of the relay's processes (of pg_recvlogical: a sample up to \
+         50 ms before its end); a claim loop is part of the harness, so it has none."
             .to_owned(),
+        log_an_event(options.systems.database),
+    ]
+    .into_iter()
+    .chain(options.systems.are_usual().then(start_up).into_iter().flatten())
+    .chain([warm_up(options.systems)])
+    .collect()
+}
+
+/// How the speed is measured, with a broker that says when it took each event, and with one that does not.
+fn timing(broker: BrokerKind) -> String {
+    match broker {
+        BrokerKind::Kafka | BrokerKind::Nats => {
+            "drained: events by the time from the first to the last of them on the topic, by the \
+             broker's own append times, read back afterwards: while the relay works, the harness asks \
+             for the topic's length and nothing else. Where those times and what the harness saw \
+             meanwhile differ by more than a quarter of a second and a tenth, there are no figures."
+        }
+        BrokerKind::RabbitMq => {
+            "drained: events by the time from when the first of them were seen on the topic until the \
+             last was, those that were there at the first sight left out. RabbitMQ does not say when it \
+             took an event, so the harness asks 50 times a second how many messages are in the queue \
+             that publishers make and nobody reads; what counts is what its stream has, read back \
+             afterwards."
+        }
+    }
+    .to_owned()
+}
+
+/// What relays are held against.
+fn limits(systems: Systems) -> String {
+    let publish = format!(
+        "publish: as many events of the same size, made before and kept in memory, by the relay's own \
+         publisher with the same confirms of {}; no database has them, and they are checked and timed \
+         like a relay's.",
+        systems.broker.title()
+    );
+    match systems.database {
+        DatabaseKind::Postgres if systems.are_usual() => {
+            "Limits: pg_recvlogical writes the same stream to /dev/null, timed from its start of \
+             streaming to its end; the claims are the relay's own statements with the same number of \
+             rows each, from the harness, timed from connecting to the last commit."
+                .to_owned()
+        }
+        DatabaseKind::Postgres => format!("Limit: {publish}"),
+        DatabaseKind::MariaDb => format!(
+            "Limits: the claims are the relay's own statements with the same number of rows each, timed \
+             from connecting to the last commit. read-binlog: the same log from where a relay would \
+             begin to its end, with the relay's decoding; it deletes nothing and keeps no position. Both \
+             are of the harness. {publish}"
+        ),
+    }
+}
+
+/// What the database wrote to its log meanwhile.
+fn log_an_event(database: DatabaseKind) -> String {
+    match database {
+        DatabaseKind::Postgres => {
+            "WAL an event: what the server wrote to its log from the end of the backlog until the work \
+         was done and its process stopped, by events: marks, deletes, commits. It is the first work \
+         on these pages since a checkpoint, so each page is in it once as a whole, where \
+         full_page_writes is on; of a CDC relay, deletes that were still to come at its end are \
+         not in it."
+        }
+        DatabaseKind::MariaDb => {
+            "WAL an event: how much the binlog grew from the end of the backlog until the work was done \
+             and its process stopped, by events: marks, deletes, kept positions. The backlog is written \
+             while nobody waits for the disk; then the server is told again to have each commit there."
+        }
+    }
+    .to_owned()
+}
+
+/// What is to be known of relays that take their time to start.
+fn start_up() -> [String; 2] {
+    [
         "Start-up is not in drained, which begins with the first event on the topic. It is in from \
          start, in first event, in the CPU time and in the memory, of all relays alike: a relay of \
          this project needs milliseconds for it, Kafka Connect's JVM seconds, which weigh the less \
@@ -235,24 +334,26 @@ fn method(options: &DrainOptions) -> Vec<String> {
          write is not in its WAL an event; until it is ready it is asked for that as well, ten \
          times a second at most."
             .to_owned(),
-        "CPU and peak memory are those of the relay's processes (of pg_recvlogical: a sample up to \
-         50 ms before its end); a claim loop is part of the harness, so it has none."
-            .to_owned(),
-        "WAL an event: what the server wrote to its log from the end of the backlog until the work \
-         was done and its process stopped, by events: marks, deletes, commits. It is the first work \
-         on these pages since a checkpoint, so each page is in it once as a whole, where \
-         full_page_writes is on; of a CDC relay, deletes that were still to come at its end are \
-         not in it."
-            .to_owned(),
-        format!(
-            "Before the first round: {} s of records through the broker (less before a small \
-             backlog), since its JVM compiles for so long, and a drain of up to {WARM_UP_EVENTS} \
-             events that is not counted. Before each drain, a checkpoint, where the administrator \
-             may ask for one.",
+    ]
+}
+
+fn warm_up(systems: Systems) -> String {
+    let drain = format!("a drain of up to {WARM_UP_EVENTS} events that is not counted");
+    let broker = match systems.broker {
+        BrokerKind::Kafka => format!(
+            "{} s of records through the broker (less before a small backlog), since its JVM compiles \
+             for so long, and ",
             WARM_UP_BROKER.as_secs()
         ),
-    ]
-    .into()
+        BrokerKind::RabbitMq | BrokerKind::Nats => String::new(),
+    };
+    let checkpoint = match systems.database {
+        DatabaseKind::Postgres => {
+            " Before each drain, a checkpoint, where the administrator may ask for one."
+        }
+        DatabaseKind::MariaDb => "",
+    };
+    format!("Before the first round: {broker}{drain}.{checkpoint}")
 }
 
 /// Measures one row of one round, from an empty schema to an empty database.
@@ -269,6 +370,7 @@ async fn measure(
             .relay_socket
             .clone_from(&ground.stack.info().postgres_socket);
     }
+    let database = options.systems.database;
     let measured = ground
         .unless_interrupted(in_deployment(
             ground,
@@ -279,8 +381,7 @@ async fn measure(
         ))
         .await;
     if measured.is_err()
-        && let Err(reason) =
-            backlog::give_up(&ground.stack.info().postgres, deployment.layout.schema()).await
+        && let Err(reason) = backlog::give_up(ground.stack, &deployment, database).await
     {
         ground.note(reason);
     }
@@ -301,19 +402,16 @@ async fn in_deployment(
     events: u32,
 ) -> Result<Measured, RunError> {
     deployment.prepare().await?;
-    let admin = &ground.stack.info().postgres;
-    let end = backlog::fill(
-        admin,
-        deployment.layout.schema(),
-        &deployment.identity,
-        events,
-    )
-    .await
-    .map_err(|e| failed("making the backlog", &e))?;
-    let wal_before = costs::wal_bytes(admin).await?;
+    if work == Work::Publish {
+        return published_alone(deployment, events).await;
+    }
+    let end = backlog::fill(ground.stack, deployment, strategy.database, events).await?;
+    let log_before = log_bytes(ground, deployment, strategy.database).await?;
     let mut measured = match (work, &strategy.kind) {
         (Work::Relay, _) => drained(deployment, events).await?,
+        (Work::Publish, _) => published_alone(deployment, events).await?,
         (Work::Receive, _) => limits::receive(ground, deployment, &end, events).await?,
+        (Work::ReadBinlog, _) => limits::read_binlog(deployment, events).await?,
         (
             Work::Claims,
             StrategyKind::Polling {
@@ -324,44 +422,107 @@ async fn in_deployment(
         ) => limits::claims(deployment, *after_publish, *batch, events).await?,
         (Work::Claims, _) => return Err(failed("choosing a limit", &"only polling claims rows")),
     };
-    let wal_bytes = costs::wal_bytes(admin).await? - wal_before;
+    let log_bytes = log_bytes(ground, deployment, strategy.database).await? - log_before;
     measured
         .values
-        .insert(costs::WAL, wal_bytes / f64::from(events.max(1)));
+        .insert(costs::WAL, log_bytes / f64::from(events.max(1)));
     Ok(measured)
+}
+
+/// Bytes that the database has written to its log so far.
+async fn log_bytes(
+    ground: &Ground<'_>,
+    deployment: &Deployment<'_>,
+    database: DatabaseKind,
+) -> Result<f64, RunError> {
+    match database {
+        DatabaseKind::Postgres => costs::wal_bytes(&ground.stack.info().postgres).await,
+        DatabaseKind::MariaDb => costs::log_bytes(deployment.database()).await,
+    }
 }
 
 /// The relay, from its start until the backlog is on the topic or nothing moves any more.
 async fn drained(deployment: &mut Deployment<'_>, events: u32) -> Result<Measured, RunError> {
-    let length = deployment
-        .topic
-        .length()
-        .map_err(|e| failed("watching the topic", &e))?;
+    let (length, seen) = look_at(deployment).await?;
     let clock = RunClock::start();
-    let started_ms = (clock.origin_unix_ns / 1_000_000) as i64;
     deployment.start_relays().await?;
-    let watch = Watch {
-        broker: deployment.broker(),
-        topic: deployment.topic_name.clone(),
-        partitions: 3,
-        place: crate::envelope::EventPlace::default(),
-        identity: Arc::clone(&deployment.identity),
-        payload_bytes: backlog::PAYLOAD_BYTES,
+    let relay = || deployment.relays.first();
+    let arriving = Arriving {
+        length: &*length,
         clock,
-        keeps_recent: false,
+        events,
+        alive: &|| relay().is_some_and(crate::process::Child::is_alive),
+        used: &|| relay().and_then(usage::of),
     };
-    let requests = Arc::new(backlog::requests(events));
+    let measured = arrived(deployment, seen, arriving).await?;
+    deployment
+        .stop_relays()
+        .await
+        .map_err(|e| failed("stopping the relay", &e))?;
+    Ok(measured)
+}
+
+/// As many events that no database has, until they are on the topic.
+async fn published_alone(deployment: &Deployment<'_>, events: u32) -> Result<Measured, RunError> {
+    let all = events::events(&deployment.identity, 0..events).collect();
+    let (_, due) = watch::channel(u64::MAX);
+    let (length, seen) = look_at(deployment).await?;
+    let clock = RunClock::start();
+    let publishing = PublishingAlone::start(deployment.relay_broker(), all, due).await?;
+    let arriving = Arriving {
+        length: &*length,
+        clock,
+        events,
+        alive: &|| publishing.is_well(),
+        // It is part of the harness.
+        used: &|| None,
+    };
+    let measured = arrived(deployment, seen, arriving).await?;
+    publishing.end().await?;
+    Ok(measured)
+}
+
+/// Begins to look at the topic, which has nothing of the backlog yet.
+async fn look_at(deployment: &Deployment<'_>) -> Result<(Box<dyn Length>, Seen), RunError> {
+    let doing = "watching the topic";
+    let length = deployment.topic.length().map_err(|e| failed(doing, &e))?;
+    let before = length.records().await.map_err(|e| failed(doing, &e))?;
+    Ok((length, Seen::new(before)))
+}
+
+/// Events are on their way to a topic.
+struct Arriving<'a> {
+    length: &'a dyn Length,
+    /// Whoever publishes them was started at its beginning.
+    clock: RunClock,
+    events: u32,
+    /// Whether more of them can come.
+    alive: &'a dyn Fn() -> bool,
+    used: &'a dyn Fn() -> Option<usage::Used>,
+}
+
+/// Waits until they are there, or nothing moves any more, and reads back what is.
+async fn arrived(
+    deployment: &Deployment<'_>,
+    mut seen: Seen,
+    arriving: Arriving<'_>,
+) -> Result<Measured, RunError> {
+    let Arriving {
+        length,
+        clock,
+        events,
+        alive,
+        used,
+    } = arriving;
+    let watch = deployment.watch(clock);
+    let requests = Arc::new(events::requests(events));
     let mut wanted = u64::from(events);
     let (arrived, used) = loop {
-        let moved = arrival::wait_for(&*length, wanted, || {
-            deployment
-                .relays
-                .first()
-                .is_some_and(crate::process::Child::is_alive)
-        })
-        .await
-        .map_err(|e| failed("watching the topic", &e))?;
-        let used = deployment.relays.first().and_then(usage::of);
+        let moved = seen
+            .wait_for(length, wanted, &clock, alive)
+            .await
+            .map_err(|e| failed("watching the topic", &e))?;
+        let used = used();
         let read = crate::observer::read_again(&watch, Arc::clone(&requests))
             .await
             .map_err(|e| failed("reading the topic", &e))?;
@@ -372,17 +533,13 @@ async fn drained(deployment: &mut Deployment<'_>, events: u32) -> Result<Measure
         // Some were sent twice: as many more must come.
         wanted = read.log.len() as u64 + u64::from(arrived.missing());
     };
-    deployment
-        .stop_relays()
-        .await
-        .map_err(|e| failed("stopping the relay", &e))?;
-    Ok(relay_figures(&arrived, used, started_ms, events))
+    Ok(relay_figures(&arrived, &seen, used, events))
 }
 
 fn relay_figures(
     arrived: &Arrived,
+    seen: &Seen,
     used: Option<usage::Used>,
-    started_ms: i64,
     events: u32,
 ) -> Measured {
     let mut measured = Measured {
@@ -391,26 +548,36 @@ fn relay_figures(
             .then(|| format!("{} events came more than once", arrived.duplicated)),
         ..Measured::default()
     };
-    if let Some(Appended {
-        first_ms,
-        half_ms,
-        last_ms,
-    }) = arrived.appended
-    {
-        let seconds = |from_ms: i64, until_ms: i64| (until_ms - from_ms) as f64 / 1e3;
-        if let Some(rate) = per_s(arrived.distinct / 2, seconds(half_ms, last_ms)) {
-            measured.values.insert(SECOND_HALF, rate);
+    // What came twice is not told from what came once by the topic's length.
+    let seen = seen.appended(events).filter(|_| arrived.duplicated == 0);
+    match arrived.appended.or(seen) {
+        Some(Appended { first, half, last }) => {
+            if let Some(rate) = Appended::rate(half, last) {
+                measured.values.insert(SECOND_HALF, rate);
+            }
+            if let Some(rate) = Appended::rate(first, last) {
+                measured.values.insert(RATE, rate);
+            } else {
+                measured
+                    .inconclusive
+                    .push("all events came at once: take more".to_owned());
+            }
         }
-        if let Some(rate) = per_s(events, seconds(first_ms, last_ms)) {
-            measured.values.insert(RATE, rate);
-        } else {
-            measured
-                .inconclusive
-                .push("all events were appended within a millisecond: take more".to_owned());
+        None if arrived.missing() == 0 => measured.inconclusive.push(
+            "some events came more than once, and the broker does not say when it took which"
+                .to_owned(),
+        ),
+        None => {}
+    }
+    if let Some(seen) = seen {
+        let differs = arrived.appended.and_then(|a| a.clock_differs(&seen));
+        if let Some(differs) = differs {
+            measured.values.clear();
+            measured.inconclusive.push(differs);
         }
-        let since_start = |ms: i64| seconds(started_ms, ms);
-        measured.values.insert(FROM_START, since_start(last_ms));
-        measured.values.insert(FIRST, since_start(first_ms));
+        let since_start = |at: arrival::Arrival| at.at_ns as f64 / 1e9;
+        measured.values.insert(FROM_START, since_start(seen.last));
+        measured.values.insert(FIRST, since_start(seen.first));
     }
     add_used(&mut measured, used, events);
     measured
@@ -436,21 +603,39 @@ mod tests {
 
     fn options() -> DrainOptions {
         DrainOptions {
+            systems: Systems::default(),
             events: 10,
             batch: 5,
             strategy: None,
         }
     }
 
+    fn every_pair() -> impl Iterator<Item = Systems> {
+        DatabaseKind::ALL.into_iter().flat_map(|database| {
+            let pair = move |broker| Systems { database, broker };
+            BrokerKind::ALL.into_iter().map(pair)
+        })
+    }
+
     #[test]
     fn every_row_has_its_strategy_and_only_the_proxied_ones_a_proxy() {
-        for subject in &SUBJECTS {
-            let scenario = scenario(&options(), subject.transport).unwrap();
-            find(&scenario, subject.strategy).unwrap();
-            assert_eq!(
-                scenario.faults.is_empty(),
-                subject.transport != Transport::Proxied
-            );
+        for systems in every_pair() {
+            let options = DrainOptions {
+                systems,
+                ..options()
+            };
+            for subject in subjects::of(systems) {
+                let scenario = scenario(&options, subject.transport).unwrap();
+                let strategy = find(&scenario, subject.strategy).unwrap();
+                assert_eq!(
+                    (strategy.database, strategy.broker.kind()),
+                    (systems.database, systems.broker)
+                );
+                assert_eq!(
+                    scenario.faults.is_empty(),
+                    subject.transport != Transport::Proxied
+                );
+            }
         }
     }
 
@@ -465,6 +650,25 @@ mod tests {
             reason.contains("cdc-socket") && reason.contains("debezium"),
             "{reason}"
         );
+    }
+
+    #[test]
+    fn given_more_events_than_are_kept_in_memory_then_publishing_alone_is_refused_and_the_rest_is_not()
+     {
+        let large = DrainOptions {
+            events: alone::EVENTS_MAX + 1,
+            ..options()
+        };
+        large.check().unwrap();
+        let to_nats = DrainOptions {
+            systems: Systems {
+                broker: BrokerKind::Nats,
+                ..Systems::default()
+            },
+            ..large
+        };
+        let reason = to_nats.check().unwrap_err();
+        assert!(reason.contains("take 1 to 1000000"), "{reason}");
     }
 
     #[test]

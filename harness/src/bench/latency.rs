@@ -1,23 +1,31 @@
 //! `bench latency`: end to end latency and propagation at fixed rates, by ordinary runs and their
-//! histories. There is no second way to measure.
+//! histories; beside other systems than the usual ones, what publishing alone takes.
+
+mod published;
 
 use super::Results;
+use super::alone;
 use super::costs;
 use super::ground::Ground;
 use super::pace::Pace;
 use super::rounds::turn;
 use super::sheet::{Measured, Sheet};
 use super::strategies::{self, BenchStrategy, Chosen};
+use super::systems::Systems;
 use crate::history::{self, History};
 use crate::measure;
 use crate::run::{self, RunError, deployment::failed};
 use crate::scenario::{Scenario, limits};
 use crate::view::Join;
-use reports::bench::Ratio;
+use published::PacedLoad;
+use reports::bench::{Ratio, Role};
 use reports::record::{Record, Strategy, Verdict};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// This row has what nothing is before.
+const PUBLISH: &str = "publish";
 
 const P50: &str = "end to end p50";
 const P99: &str = "end to end p99";
@@ -42,6 +50,8 @@ const SECONDS_MAX: u32 = 600;
 /// What is its own.
 #[derive(Debug, Clone)]
 pub struct LatencyOptions {
+    /// The strategies stand between these.
+    pub systems: Systems,
     /// The strategies are measured at each of these rates (changes a second), which have a table each.
     pub rates: Vec<f64>,
     /// Length of what is measured of each load.
@@ -61,7 +71,23 @@ impl LatencyOptions {
         if let Some(rate) = self.rates.iter().find(bad) {
             return Err(format!("--rate {rate}: take 1 to {}", limits::RATE.1));
         }
-        strategies::check(self.strategy.as_deref())
+        let load_s = f64::from(self.warm_up_s + self.seconds);
+        let too_many = |rate: &&f64| **rate * load_s > f64::from(alone::EVENTS_MAX);
+        if let Some(rate) = self.rates.iter().find(too_many)
+            && self.has_limit()
+        {
+            return Err(format!(
+                "--rate {rate} for {load_s} s (--warm-up and --seconds): the row `{PUBLISH}` has all its events in \
+                 memory, {} at most: take a lower rate, or fewer seconds",
+                alone::EVENTS_MAX
+            ));
+        }
+        strategies::check(self.systems, self.strategy.as_deref())
+    }
+
+    /// Whether there is a row of what is published alone.
+    fn has_limit(&self) -> bool {
+        !self.systems.are_usual()
     }
 }
 
@@ -79,7 +105,7 @@ pub(super) async fn run(
     options: &LatencyOptions,
     repetitions: u32,
 ) -> Result<Results, RunError> {
-    let chosen = strategies::choose(ground, options.strategy.as_deref())?;
+    let chosen = strategies::choose(ground, options.systems, options.strategy.as_deref())?;
     let mut sheets: Vec<(f64, Sheet)> = Vec::new();
     for rate in &options.rates {
         let columns = [&TIMES[..], &costs::COLUMNS].concat();
@@ -87,18 +113,25 @@ pub(super) async fn run(
         for entry in &chosen.entries {
             sheet.row(entry.name, entry.role, entry.note);
         }
+        if options.has_limit() {
+            sheet.row(
+                PUBLISH,
+                Role::Limit,
+                "events from memory, by the relay's publisher with its confirms, no order service and no database",
+            );
+        }
         sheets.push((*rate, sheet));
     }
     let load_s = options.warm_up_s + options.seconds;
     if let Some(rate) = options.rates.first() {
-        let scenario = strategies::scenario(&chosen.entries, *rate, load_s, "")?;
+        let scenario = strategies::scenario(options.systems, &chosen.entries, *rate, load_s, "")?;
         ground.rehearse(&scenario).await?;
     }
     'rounds: for round in 1..=repetitions {
         for (rate, sheet) in &mut sheets {
             let order = turn(&chosen.entries, round);
             let entries: Vec<&BenchStrategy> = order.iter().map(|(_, entry)| *entry).collect();
-            let scenario = strategies::scenario(&entries, *rate, load_s, "")?;
+            let scenario = strategies::scenario(options.systems, &entries, *rate, load_s, "")?;
             let folder = format!("round-{round}-rate-{rate:.0}");
             let ran = ordinary_run(ground, &scenario, &folder).await;
             let Some(ran) = ground.unless_cut_short(ran) else {
@@ -108,6 +141,18 @@ pub(super) async fn run(
                 let history = ran.history(strategy)?;
                 sheet.add(*row, figures(strategy, &history, options.warm_up_s));
             }
+            if options.has_limit() {
+                let load = PacedLoad {
+                    rate: *rate,
+                    seconds: load_s,
+                    warm_up_s: options.warm_up_s,
+                };
+                let measured = published::measure(ground, options.systems, load).await;
+                let Some(measured) = ground.unless_cut_short(measured) else {
+                    break 'rounds;
+                };
+                sheet.add(chosen.entries.len(), measured);
+            }
         }
     }
     let ratios = sheets.iter().flat_map(|(_, sheet)| ratios(sheet)).collect();
@@ -115,6 +160,7 @@ pub(super) async fn run(
         question: "How long after a change is due is its event on the topic, at a given rate?",
         method: method(options)
             .into_iter()
+            .chain(options.has_limit().then(|| published::METHOD.to_owned()))
             .chain(chosen.left_out.clone())
             .collect(),
         settings: settings(options, &chosen),
@@ -126,20 +172,25 @@ pub(super) async fn run(
 /// Compares the strategies on end to end latency, since propagation knows neither what never arrived nor what a relay
 /// takes from the order path.
 fn ratios(sheet: &Sheet) -> impl Iterator<Item = Ratio> {
-    ["polling", "polling-notify", "debezium"]
+    let of_cdc = ["polling", "polling-notify", "debezium"].map(|of| (of, "cdc"));
+    let of_limit = ["polling", "polling-notify", "cdc"].map(|of| (of, PUBLISH));
+    of_cdc
         .into_iter()
-        .filter_map(|of| sheet.ratio(P50, of, "cdc"))
+        .chain(of_limit)
+        .filter_map(|(of, against)| sheet.ratio(P50, of, against))
 }
 
 fn settings(options: &LatencyOptions, chosen: &Chosen) -> BTreeMap<String, String> {
-    [
+    let settings = [
         ("load", Some(format!("{} s each", options.seconds))),
         ("warm-up", Some(format!("{} s", options.warm_up_s))),
         ("debezium", chosen.debezium.clone()),
     ]
     .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-    .collect()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let mut settings: BTreeMap<String, String> = settings.collect();
+    options.systems.say_in(&mut settings);
+    settings
 }
 
 fn method(options: &LatencyOptions) -> Vec<String> {
@@ -279,7 +330,6 @@ fn found(verdict: Verdict, reasons: Vec<String>, reordered: u64) -> Measured {
 mod tests {
     use super::*;
     use crate::checkers::fixture::{clean, naive};
-    use reports::bench::Role;
 
     /// What a run says whose answers all came so late.
     fn figures_of(late_ns: i64) -> Measured {

@@ -4,10 +4,12 @@
 //! measured once a round, and a ratio is the median of the ratios by round. No figure goes without
 //! a check of the work it is of: what was not done right has no speed.
 
+mod alone;
 pub mod capacity;
 pub mod compare;
 mod costs;
 pub mod drain;
+mod events;
 mod ground;
 pub mod latency;
 pub mod orders;
@@ -17,6 +19,7 @@ mod rounds;
 mod scenarios;
 mod sheet;
 mod strategies;
+pub mod systems;
 mod usage;
 
 use crate::process::reaper::Reaper;
@@ -32,6 +35,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+use systems::Systems;
 use tokio::sync::watch;
 
 /// Which benchmark, with what is its own.
@@ -55,6 +59,15 @@ impl Kind {
             Self::Latency(_) => "latency",
             Self::Capacity(_) => "capacity",
             Self::Orders(_) => "orders",
+        }
+    }
+
+    /// Between which systems its strategies stand.
+    fn systems(&self) -> Systems {
+        match self {
+            Self::Drain(options) => options.systems,
+            Self::Latency(options) => options.systems,
+            Self::Capacity(_) | Self::Orders(_) => Systems::default(),
         }
     }
 
@@ -118,7 +131,7 @@ pub async fn run(
         keep_stack: false,
         trace: false,
     };
-    let settings = (Jit::C2, ServerSettings::default());
+    let settings = (Jit::C2, kind.systems().servers());
     let (folder, stack) = begin(
         &name,
         &of_run,

@@ -52,6 +52,7 @@ fn chosen(kind: &BenchKind) -> (Kind, &BenchShared, u32) {
     match kind {
         BenchKind::Drain(args) => (
             Kind::Drain(drain::DrainOptions {
+                systems: args.systems.named(),
                 events: args.events,
                 batch: args.batch,
                 strategy: args.strategy.clone(),
@@ -61,6 +62,7 @@ fn chosen(kind: &BenchKind) -> (Kind, &BenchShared, u32) {
         ),
         BenchKind::Latency(args) => (
             Kind::Latency(latency::LatencyOptions {
+                systems: args.systems.named(),
                 rates: args.rates.clone(),
                 seconds: args.seconds,
                 warm_up_s: args.warm_up,

@@ -29,7 +29,7 @@ struct Stall {
 }
 
 /// The intended starts of a load, and how well they were kept.
-pub(super) struct Pacing {
+pub(crate) struct Pacing {
     schedule: Schedule,
     clock: RunClock,
     load_from_ns: i64,

@@ -4,7 +4,7 @@ use crate::scenario::Workload;
 
 /// The intended starts are evenly spaced at the rate, after a linear ramp from 0 to it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     rate: f64,
     ramp_s: f64,
     /// The ramp has so many ticks: the area under it.

@@ -2,26 +2,36 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../shared/installed.rs"]
+mod installed;
 mod interruption;
+#[path = "../shared/not_done.rs"]
+mod not_done;
+mod systems;
 #[path = "../shared/turn.rs"]
 mod turn;
 
 use reports::bench::{Bench, Ratio, Role, Table};
 use reports::record::Verdict;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use turn::{Turn, alone, beside_another};
 
 /// Stacks at the same time: no test looks at how fast anything was.
 const LANES: usize = 2;
 
+/// The install script's folder.
+fn programs() -> PathBuf {
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
+    programs.canonicalize().unwrap()
+}
+
 /// One benchmark whose folder will be in `home`, and its copy of the record next to it.
 fn program(home: &Path, args: &[&str]) -> Command {
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.stack");
     let mut command = Command::new(env!("CARGO_BIN_EXE_outbox-harness"));
     command
-        .env("OUTBOX_HARNESS_PROGRAMS", programs.canonicalize().unwrap())
+        .env("OUTBOX_HARNESS_PROGRAMS", programs())
         .arg("bench")
         .args(args)
         .arg("--json")

@@ -1,5 +1,6 @@
 //! Where events go to. A publisher knows no database.
 
+pub mod alone;
 pub mod invalidating;
 
 use crate::persistence::Persistence;

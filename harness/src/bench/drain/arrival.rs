@@ -1,38 +1,94 @@
 //! When and how a backlog arrived on the topic.
 
 use crate::broker::Length;
+use crate::clock::RunClock;
 use crate::history::{Body, LogRow};
 use std::time::{Duration, Instant};
 
 const LOOK: Duration = Duration::from_millis(20);
 /// A relay that has not moved for so long does not count as draining any more.
 const NO_PROGRESS_MAX: Duration = Duration::from_secs(30);
+/// What is seen is late by a look, by its answer, and by how busy the machine is; clocks that differ by more differ.
+const SIGHT_LATE_MAX_NS: i64 = 250_000_000;
+/// And by this part of what they measured.
+const CLOCK_SHARE_MAX: f64 = 0.1;
 
-/// Waits until so many records are there; false if nothing moved for 30 s, or the relay is dead.
-pub(super) async fn wait_for(
-    length: &dyn Length,
-    records: u64,
-    alive: impl Fn() -> bool,
-) -> Result<bool, String> {
-    let (mut known, mut moved) = (0, Instant::now());
-    loop {
-        let now = length.records().await?;
-        if now >= records {
-            return Ok(true);
+/// The topic's length while a backlog arrives there, as it was seen: each more than the one before it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::bench) struct Seen {
+    /// It had so many records before.
+    pub before: u64,
+    /// By this run time, in nanoseconds, so many more were there.
+    sights: Vec<(i64, u64)>,
+}
+
+impl Seen {
+    /// Sees nothing yet, of a topic that has so many records.
+    pub fn new(before: u64) -> Self {
+        Self {
+            before,
+            sights: Vec::new(),
         }
-        if now > known {
-            (known, moved) = (now, Instant::now());
+    }
+
+    /// Waits until so many records are there beyond those before; false if nothing moved for 30 s, or whoever publishes
+    /// them is dead.
+    pub async fn wait_for(
+        &mut self,
+        length: &dyn Length,
+        records: u64,
+        clock: &RunClock,
+        alive: impl Fn() -> bool,
+    ) -> Result<bool, String> {
+        let mut moved = Instant::now();
+        loop {
+            let now = length.records().await?.saturating_sub(self.before);
+            if self.note(clock.now_ns(), now) {
+                moved = Instant::now();
+            }
+            if now >= records {
+                return Ok(true);
+            }
+            if moved.elapsed() > NO_PROGRESS_MAX || !alive() {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK).await;
         }
-        if moved.elapsed() > NO_PROGRESS_MAX || !alive() {
-            return Ok(false);
+    }
+
+    /// Whether it is more than before.
+    fn note(&mut self, at_ns: i64, records: u64) -> bool {
+        let known = self.sights.last().map_or(0, |(_, records)| *records);
+        if records > known {
+            self.sights.push((at_ns, records));
         }
-        tokio::time::sleep(LOOK).await;
+        records > known
+    }
+
+    /// When this many were there, and how many were there then.
+    fn by(&self, records: u64) -> Option<Arrival> {
+        let sights = self.sights.iter();
+        let mut enough = sights.skip_while(|(_, there)| *there < records);
+        let (at_ns, there) = enough.next()?;
+        Some(Arrival {
+            at_ns: *at_ns,
+            events: u32::try_from(*there).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// When the first, the half and the last of so many were seen; `None` where the last was not.
+    pub fn appended(&self, events: u32) -> Option<Appended> {
+        Some(Appended {
+            first: self.by(1)?,
+            half: self.by(u64::from(events.div_ceil(2)))?,
+            last: self.by(u64::from(events))?,
+        })
     }
 }
 
 /// What the topic holds of a backlog.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Arrived {
+pub(in crate::bench) struct Arrived {
     /// The backlog has so many events.
     pub expected: u32,
     /// So many of them came, each counted once.
@@ -43,31 +99,70 @@ pub(super) struct Arrived {
     pub reordered: u64,
     /// Records that are no event of the backlog.
     pub strange: u64,
-    /// When its events were appended for the first time.
+    /// When its events were appended for the first time, by the broker's clock, where it says so.
     pub appended: Option<Appended>,
 }
 
-/// When the events of a backlog were appended, milliseconds of the broker's clock.
+/// So many events of a backlog were there at this time, by whichever clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Appended {
-    /// The first event was appended at this time.
-    pub first_ms: i64,
-    /// The event that completed the first half was appended at this time.
-    pub half_ms: i64,
-    /// The last event was appended at this time.
-    pub last_ms: i64,
+pub(in crate::bench) struct Arrival {
+    pub at_ns: i64,
+    pub events: u32,
+}
+
+/// When the events of a backlog came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::bench) struct Appended {
+    /// The first event, or those that were there when one was first seen.
+    pub first: Arrival,
+    /// The event that completed the first half.
+    pub half: Arrival,
+    /// The last event.
+    pub last: Arrival,
 }
 
 impl Appended {
-    /// Finds these times among the append times of all events; `None` where there are none.
+    /// Finds these times among the append times of all events, milliseconds of the broker's clock; `None` where there are
+    /// none, or where the broker does not say when it took an event.
     fn of(mut times_ms: Vec<i64>) -> Option<Self> {
+        let all = u32::try_from(times_ms.len()).unwrap_or(u32::MAX);
         let half = times_ms.len().div_ceil(2).checked_sub(1)?;
         let (before, half_ms, after) = times_ms.select_nth_unstable(half);
         let half_ms = *half_ms;
-        Some(Self {
-            first_ms: before.iter().copied().min().unwrap_or(half_ms),
-            half_ms,
-            last_ms: after.iter().copied().max().unwrap_or(half_ms),
+        let first_ms = before.iter().copied().min().unwrap_or(half_ms);
+        let last_ms = after.iter().copied().max().unwrap_or(half_ms);
+        let at = |ms: i64, events| Arrival {
+            at_ns: ms * 1_000_000,
+            events,
+        };
+        (first_ms >= 0).then(|| Self {
+            first: at(first_ms, 0),
+            half: at(half_ms, all - all / 2),
+            last: at(last_ms, all),
+        })
+    }
+
+    /// Events a second between two of these times; `None` where there was none between them.
+    pub fn rate(from: Arrival, until: Arrival) -> Option<f64> {
+        let took_ns = until.at_ns - from.at_ns;
+        let events = until.events.saturating_sub(from.events);
+        (took_ns > 0).then(|| f64::from(events) / (took_ns as f64 / 1e9))
+    }
+
+    fn took_ns(&self) -> i64 {
+        self.last.at_ns - self.first.at_ns
+    }
+
+    /// Says how far the broker's clock is from ours in what both measured: it was set meanwhile, or runs at another speed.
+    pub fn clock_differs(&self, seen: &Self) -> Option<String> {
+        let (theirs_ns, ours_ns) = (self.took_ns(), seen.took_ns());
+        let allowed_ns = SIGHT_LATE_MAX_NS + (ours_ns as f64 * CLOCK_SHARE_MAX) as i64;
+        ((theirs_ns - ours_ns).abs() > allowed_ns).then(|| {
+            format!(
+                "the broker's clock says {:.3} s for what took {:.3} s here: was it set meanwhile?",
+                theirs_ns as f64 / 1e9,
+                ours_ns as f64 / 1e9
+            )
         })
     }
 }
@@ -99,7 +194,7 @@ impl Arrived {
 }
 
 /// Judges a log that is sorted by partition and offset. An event's attempt is its number.
-pub(super) fn judge(log: impl IntoIterator<Item = LogRow>, events: u32) -> Arrived {
+pub(in crate::bench) fn judge(log: impl IntoIterator<Item = LogRow>, events: u32) -> Arrived {
     let mut arrived = Arrived {
         expected: events,
         ..Arrived::default()
@@ -156,10 +251,14 @@ mod tests {
         let mut arrived = judge(log, 5);
         assert_eq!(arrived.missing(), 2);
         assert_eq!((arrived.duplicated, arrived.reordered), (1, 0));
+        let at = |ms: i64, events| Arrival {
+            at_ns: ms * 1_000_000,
+            events,
+        };
         let appended = Appended {
-            first_ms: 1_000,
-            half_ms: 1_001,
-            last_ms: 1_002,
+            first: at(1_000, 0),
+            half: at(1_001, 2),
+            last: at(1_002, 3),
         };
         assert_eq!(arrived.appended, Some(appended));
         arrived.expected = 3;
@@ -169,12 +268,13 @@ mod tests {
     #[test]
     fn half_of_the_events_are_there_by_the_half_in_whatever_order_partitions_are_read() {
         let appended = |times_ms: &[i64]| {
-            Appended::of(times_ms.to_vec()).map(|a| (a.first_ms, a.half_ms, a.last_ms))
+            let found = Appended::of(times_ms.to_vec());
+            found.map(|a| [a.first, a.half, a.last].map(|at| at.at_ns / 1_000_000))
         };
         assert_eq!(appended(&[]), None);
-        assert_eq!(appended(&[7]), Some((7, 7, 7)));
-        assert_eq!(appended(&[30, 10, 40, 20]), Some((10, 20, 40)));
-        assert_eq!(appended(&[5, 1, 4, 2, 3]), Some((1, 3, 5)));
+        assert_eq!(appended(&[7]), Some([7, 7, 7]));
+        assert_eq!(appended(&[30, 10, 40, 20]), Some([10, 20, 40]));
+        assert_eq!(appended(&[5, 1, 4, 2, 3]), Some([1, 3, 5]));
     }
 
     #[test]
@@ -183,5 +283,50 @@ mod tests {
         damaged.body = Body::Damaged;
         let arrived = judge([row(0, 1), row(1, 0), damaged], 4);
         assert_eq!(arrived.wrong().len(), 3, "{arrived:?}");
+    }
+
+    #[test]
+    fn given_a_broker_that_says_no_times_then_it_is_timed_by_what_was_seen_from_one_sight_to_another()
+     {
+        let mut untimed = row(0, 0);
+        untimed.append_ms = -1;
+        assert_eq!(judge([untimed], 1).appended, None);
+        let mut seen = Seen::new(1);
+        for (at_ns, records) in [(5, 0), (10, 200), (30, 200), (40, 700), (60, 1_000)] {
+            seen.note(at_ns * 1_000_000, records);
+        }
+        assert_eq!(seen.appended(1_001), None);
+        let Some(Appended { first, half, last }) = seen.appended(1_000) else {
+            unreachable!("all were seen")
+        };
+        let told = [first, half, last].map(|a| (a.at_ns / 1_000_000, a.events));
+        assert_eq!(told, [(10, 200), (40, 700), (60, 1_000)]);
+        // 800 in 50 ms, and 300 in 20 ms
+        assert_eq!(Appended::rate(first, last), Some(16_000.0));
+        assert_eq!(Appended::rate(half, last), Some(15_000.0));
+        assert_eq!(Appended::rate(last, last), None);
+    }
+
+    #[test]
+    fn given_a_clock_that_was_set_meanwhile_then_it_is_told_and_one_that_is_only_seen_late_is_not()
+    {
+        let of = |first_ms: i64, last_ms: i64| {
+            let at = |ms: i64, events| Arrival {
+                at_ns: ms * 1_000_000,
+                events,
+            };
+            Appended {
+                first: at(first_ms, 0),
+                half: at(last_ms, 1),
+                last: at(last_ms, 2),
+            }
+        };
+        let theirs = of(1_000_000, 1_002_000);
+        assert_eq!(theirs.clock_differs(&of(40, 2_300)), None);
+        let told = theirs.clock_differs(&of(40, 3_040)).unwrap_or_default();
+        assert!(
+            told.contains("2.000 s for what took 3.000 s here"),
+            "{told}"
+        );
     }
 }

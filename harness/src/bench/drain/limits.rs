@@ -8,7 +8,7 @@ use crate::clock::RunClock;
 use crate::run::RunError;
 use crate::run::deployment::{Deployment, failed};
 use crate::scenario::Link;
-use relays::config::AfterPublish;
+use relays::config::{AfterPublish, DatabaseTarget};
 use std::time::Duration;
 
 /// pg_recvlogical says this once the server sends; the drain is timed from there.
@@ -81,21 +81,42 @@ pub(super) async fn claims(
     batch: u32,
     events: u32,
 ) -> Result<Measured, RunError> {
-    let target = deployment.postgres(Link::RELAY_POSTGRES, deployment.layout.relay_role());
+    let target = deployment.relay_database();
     let clock = RunClock::start();
-    let claimed = relays::postgres::polling::claim_all(target, after_publish, batch)
-        .await
-        .map_err(|e| failed("claiming without publishing", &e))?;
+    let claimed = match target {
+        DatabaseTarget::Postgres(target) => {
+            relays::postgres::polling::claim_all(target, after_publish, batch).await
+        }
+        DatabaseTarget::MariaDb(target) => {
+            relays::mariadb::polling::claim_all(target, after_publish, batch).await
+        }
+    };
+    let claimed = claimed.map_err(|e| failed("claiming without publishing", &e))?;
     let took_s = clock.now_ns() as f64 / 1e9;
+    Ok(taken(claimed, "rows were claimed", took_s, events))
+}
+
+/// Reads the backlog in the binlog from where a relay would, without one; an Err says why reading failed.
+pub(super) async fn read_binlog(
+    deployment: &Deployment<'_>,
+    events: u32,
+) -> Result<Measured, RunError> {
+    let clock = RunClock::start();
+    let read = deployment.database().in_log(&mut |_, _| {}).await;
+    let read = read.map_err(|e| failed("reading the binlog without publishing", &e))?;
+    let took_s = clock.now_ns() as f64 / 1e9;
+    Ok(taken(read, "events were read", took_s, events))
+}
+
+/// What is to be said of so many that were taken from the database in this time.
+fn taken(count: u64, what: &str, took_s: f64, events: u32) -> Measured {
     let mut measured = Measured::default();
-    if claimed != u64::from(events) {
-        measured
-            .wrong
-            .push(format!("{claimed} of {events} rows were claimed"));
+    if count != u64::from(events) {
+        measured.wrong.push(format!("{count} of {events} {what}"));
     }
     measured
         .values
         .extend(per_s(events, took_s).map(|rate| (RATE, rate)));
     measured.values.insert(FROM_START, took_s);
-    Ok(measured)
+    measured
 }

@@ -1,5 +1,7 @@
 //! The rows of a drain: what takes the backlog, over which link, and what it stands next to.
 
+use crate::bench::systems::Systems;
+use relays::config::DatabaseKind;
 use reports::bench::Role;
 
 /// How PostgreSQL is reached.
@@ -17,8 +19,12 @@ pub(super) enum Work {
     Relay,
     /// `pg_recvlogical` receives the backlog, and writes it to `/dev/null`.
     Receive,
+    /// What a relay decodes of the binlog is read, and nothing is published.
+    ReadBinlog,
     /// The relay's SQL takes the backlog, and nothing is published.
     Claims,
+    /// As many events of the same size are published, from memory: there is no backlog.
+    Publish,
 }
 
 /// A row of the benchmark says what takes the backlog, over which link, and what it stands next to.
@@ -29,8 +35,8 @@ pub(super) struct DrainSubject {
     pub transport: Transport,
     pub work: Work,
     pub role: Role,
-    /// This names the row that it limits; `None` means that it limits none.
-    pub limit_of: Option<&'static str>,
+    /// These are the rows that it limits.
+    pub limit_of: &'static [&'static str],
     pub note: &'static str,
 }
 
@@ -51,10 +57,10 @@ impl DrainSubject {
             .cloned()
     }
 
-    /// Returns whether its name, or that of the row it limits, begins like this; `None` chooses every row.
+    /// Returns whether its name, or that of a row it limits, begins like this; `None` chooses every row.
     pub fn is_chosen(&self, beginning: Option<&str>) -> bool {
-        let names = [Some(self.name), self.limit_of];
-        beginning.is_none_or(|b| names.iter().flatten().any(|name| name.starts_with(b)))
+        let mut names = std::iter::once(&self.name).chain(self.limit_of);
+        beginning.is_none_or(|b| names.any(|name| name.starts_with(b)))
     }
 }
 
@@ -70,7 +76,7 @@ const fn relay(
         transport,
         work: Work::Relay,
         role: Role::Subject,
-        limit_of: None,
+        limit_of: &[],
         note,
     }
 }
@@ -78,6 +84,7 @@ const fn relay(
 const fn limit(
     name: &'static str,
     of: &DrainSubject,
+    limit_of: &'static [&'static str],
     work: Work,
     note: &'static str,
 ) -> DrainSubject {
@@ -87,7 +94,7 @@ const fn limit(
         transport: of.transport,
         work,
         role: Role::Limit,
-        limit_of: Some(of.name),
+        limit_of,
         note,
     }
 }
@@ -130,22 +137,89 @@ const DEBEZIUM: DrainSubject = DrainSubject {
 const CLAIMS: &str = "the same claims, committed, nothing published";
 const RECEIVE: &str = "pg_recvlogical to /dev/null on the same link";
 
-/// These are all rows, in the order of a round: each stands next to its limit. A further strategy is a line here and
-/// a `[strategy]` in the benchmark's scenario.
-pub(super) const SUBJECTS: [DrainSubject; 12] = [
+const CLAIMS_DELETE: DrainSubject = limit(
+    "claims-delete",
+    &DELETE,
+    &[DELETE.name],
+    Work::Claims,
+    CLAIMS,
+);
+const BINLOG: DrainSubject = relay("cdc-binlog", "cdc", Transport::Tcp, "TCP on loopback");
+
+/// The rows of PostgreSQL and Kafka, in the order of a round: each stands next to its limit. A further strategy is a line
+/// here and a `[strategy]` in the benchmark's scenario.
+const USUAL: [DrainSubject; 12] = [
     DELETE,
-    limit("claims-delete", &DELETE, Work::Claims, CLAIMS),
+    CLAIMS_DELETE,
     DURABLE,
     MARK,
-    limit("claims-mark", &MARK, Work::Claims, CLAIMS),
+    limit("claims-mark", &MARK, &[MARK.name], Work::Claims, CLAIMS),
     TCP,
-    limit("receive-tcp", &TCP, Work::Receive, RECEIVE),
+    limit("receive-tcp", &TCP, &[TCP.name], Work::Receive, RECEIVE),
     SOCKET,
-    limit("receive-socket", &SOCKET, Work::Receive, RECEIVE),
+    limit(
+        "receive-socket",
+        &SOCKET,
+        &[SOCKET.name],
+        Work::Receive,
+        RECEIVE,
+    ),
     PROXIED,
-    limit("receive-proxied", &PROXIED, Work::Receive, RECEIVE),
+    limit(
+        "receive-proxied",
+        &PROXIED,
+        &[PROXIED.name],
+        Work::Receive,
+        RECEIVE,
+    ),
     DEBEZIUM,
 ];
+
+/// Those of PostgreSQL and another broker: what PostgreSQL gives is among the usual ones.
+const OTHER_BROKER: [DrainSubject; 3] = [
+    DELETE,
+    TCP,
+    limit(
+        PUBLISH,
+        &DELETE,
+        &[DELETE.name, TCP.name],
+        Work::Publish,
+        PUBLISHED,
+    ),
+];
+
+/// Those of MariaDB and any broker.
+const MARIADB: [DrainSubject; 5] = [
+    DELETE,
+    CLAIMS_DELETE,
+    BINLOG,
+    limit(
+        "read-binlog",
+        &BINLOG,
+        &[BINLOG.name],
+        Work::ReadBinlog,
+        "the same decoding of the same log, nothing published, deleted or kept",
+    ),
+    limit(
+        PUBLISH,
+        &DELETE,
+        &[DELETE.name, BINLOG.name],
+        Work::Publish,
+        PUBLISHED,
+    ),
+];
+const PUBLISH: &str = "publish";
+const PUBLISHED: &str =
+    "as many events from memory, by the relay's publisher with its confirms, no database";
+
+/// Returns all rows of these systems, in the order of a round.
+pub(super) fn of(systems: Systems) -> &'static [DrainSubject] {
+    match systems.database {
+        DatabaseKind::MariaDb => &MARIADB,
+        DatabaseKind::Postgres if systems.are_usual() => &USUAL,
+        DatabaseKind::Postgres => &OTHER_BROKER,
+    }
+}
 
 /// What a row may need and a stack need not have.
 pub(super) struct Has {
@@ -165,9 +239,9 @@ pub(super) struct Rows {
 }
 
 /// The rows of that beginning that the stack can have; the error says why it can have none.
-pub(super) fn choose(beginning: Option<&str>, has: Has) -> Result<Rows, String> {
+pub(super) fn choose(systems: Systems, beginning: Option<&str>, has: Has) -> Result<Rows, String> {
     let (mut subjects, mut left_out) = (Vec::new(), Vec::new());
-    for subject in SUBJECTS.iter().filter(|s| s.is_chosen(beginning)) {
+    for subject in of(systems).iter().filter(|s| s.is_chosen(beginning)) {
         match subject.missing(&has) {
             None => subjects.push(subject),
             Some(why) => left_out.push(format!("Left out: {}: {why}", subject.name)),
@@ -187,7 +261,9 @@ pub(super) fn choose(beginning: Option<&str>, has: Has) -> Result<Rows, String> 
 /// Which row is held against which: each relay against its limit, against the peers on the same
 /// link, and what its commits cost it against the same without them.
 pub(super) fn pairs(subjects: &[&DrainSubject]) -> Vec<(&'static str, &'static str)> {
-    let limits = subjects.iter().filter_map(|s| Some((s.limit_of?, s.name)));
+    let limits = subjects
+        .iter()
+        .flat_map(|s| s.limit_of.iter().map(|of| (*of, s.name)));
     let peers = subjects.iter().filter(|s| s.role == Role::Peer);
     let against_peers = peers.flat_map(|peer| {
         let alike =
@@ -205,6 +281,7 @@ pub(super) fn pairs(subjects: &[&DrainSubject]) -> Vec<(&'static str, &'static s
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use relays::config::BrokerKind;
 
     fn bare() -> Has {
         Has {
@@ -215,12 +292,14 @@ mod tests {
 
     #[test]
     fn a_row_that_the_stack_cannot_have_is_left_out_by_name() {
-        let rows = choose(None, bare()).unwrap();
-        assert_eq!(rows.subjects.len(), SUBJECTS.len() - 3);
+        let rows = choose(Systems::default(), None, bare()).unwrap();
+        assert_eq!(rows.subjects.len(), USUAL.len() - 3);
         assert_eq!(rows.left_out.len(), 3);
         assert!(rows.left_out[2].starts_with("Left out: debezium: no jars"));
         assert_eq!(rows.debezium, None);
-        let reason = choose(Some("debezium"), bare()).err().unwrap();
+        let reason = choose(Systems::default(), Some("debezium"), bare())
+            .err()
+            .unwrap();
         assert!(reason.contains("stack/install.sh"), "{reason}");
     }
 
@@ -230,16 +309,21 @@ mod tests {
             socket: true,
             debezium: Ok("3".to_owned()),
         };
-        let rows = choose(None, whole()).unwrap();
+        let rows = choose(Systems::default(), None, whole()).unwrap();
         assert_eq!((rows.subjects.len(), rows.left_out.len()), (12, 0));
         assert_eq!(rows.debezium.as_deref(), Some("3"));
-        assert_eq!(choose(Some("cdc"), whole()).unwrap().debezium, None);
+        assert_eq!(
+            choose(Systems::default(), Some("cdc"), whole())
+                .unwrap()
+                .debezium,
+            None
+        );
     }
 
     #[test]
     fn a_chosen_row_brings_its_limit() {
         let chosen = |beginning: &str| -> Vec<&str> {
-            let all = SUBJECTS.iter().filter(|s| s.is_chosen(Some(beginning)));
+            let all = USUAL.iter().filter(|s| s.is_chosen(Some(beginning)));
             all.map(|s| s.name).collect()
         };
         assert_eq!(chosen("cdc-tcp"), ["cdc-tcp", "receive-tcp"]);
@@ -249,12 +333,35 @@ mod tests {
 
     #[test]
     fn relays_are_held_against_their_limits_and_the_peer_on_the_same_link() {
-        let all: Vec<&DrainSubject> = SUBJECTS.iter().collect();
+        let all: Vec<&DrainSubject> = USUAL.iter().collect();
         let pairs = pairs(&all);
         assert_eq!(pairs.len(), 10);
         assert!(pairs.contains(&("polling-durable", "polling-delete")));
         assert!(pairs.contains(&("cdc-tcp", "debezium")));
         assert!(pairs.contains(&("polling-delete", "debezium")));
         assert!(!pairs.contains(&("cdc-socket", "debezium")));
+    }
+
+    #[test]
+    fn given_another_broker_or_database_then_each_relay_is_held_against_publishing_alone() {
+        let pairs_of = |database, broker| {
+            let rows = choose(Systems { database, broker }, None, bare()).unwrap();
+            pairs(&rows.subjects)
+        };
+        for broker in [BrokerKind::RabbitMq, BrokerKind::Nats] {
+            assert_eq!(
+                pairs_of(DatabaseKind::Postgres, broker),
+                [("polling-delete", "publish"), ("cdc-tcp", "publish")]
+            );
+        }
+        for broker in BrokerKind::ALL {
+            let expected = [
+                ("polling-delete", "claims-delete"),
+                ("cdc-binlog", "read-binlog"),
+                ("polling-delete", "publish"),
+                ("cdc-binlog", "publish"),
+            ];
+            assert_eq!(pairs_of(DatabaseKind::MariaDb, broker), expected);
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! Arguments of `bench`.
 
 use super::run::StackName;
-use clap::{Args, Subcommand};
+use crate::bench::systems::Systems;
+use clap::{Args, Subcommand, ValueEnum};
+use relays::config::{BrokerKind, DatabaseKind};
 use std::path::PathBuf;
 
 pub(super) const BENCH_EXAMPLES: &str = "\
 Examples:
   outbox-harness bench drain
   outbox-harness bench drain --strategy cdc --events 20000 --repetitions 3
+  outbox-harness bench drain --broker rabbitmq
   outbox-harness bench latency --rate 1000 --json latency.json
+  outbox-harness bench latency --rate 1000 --database mariadb
   outbox-harness bench capacity --strategy cdc
   outbox-harness bench orders --connections 8,32
 
@@ -33,12 +37,13 @@ pub enum BenchKind {
     ///
     /// For polling (delete, mark) and CDC (TCP, Unix socket, proxied), with CPU time and peak memory
     /// of the relay. Every event is checked. About twelve minutes as it is;
-    /// --events 20000 --repetitions 3 gives a first look.
+    /// --events 20000 --repetitions 3 gives a first look. With --broker or --database: polling and CDC
+    /// next to publishing alone, and of MariaDB next to reading alone.
     Drain(DrainArgs),
     /// End to end latency and propagation at fixed rates
     ///
     /// For polling, CDC, Debezium and a dual write, by ordinary runs, judged like any other. About a
-    /// quarter of an hour as it is.
+    /// quarter of an hour as it is. With --broker or --database, next to publishing alone.
     Latency(LatencyArgs),
     /// The highest rate with a bounded backlog, and what saturated
     ///
@@ -49,6 +54,54 @@ pub enum BenchKind {
     ///
     /// Closed loop, as many connections on both sides. About three minutes as it is.
     Orders(OrdersArgs),
+}
+
+/// The broker of a benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BrokerName {
+    /// Kafka
+    Kafka,
+    /// RabbitMQ, with publisher confirms and mandatory returns, into a classic queue
+    Rabbitmq,
+    /// NATS JetStream, with the acknowledgements of a stream in a file
+    Nats,
+}
+
+/// The database of a benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DatabaseName {
+    /// PostgreSQL
+    Postgres,
+    /// MariaDB
+    Mariadb,
+}
+
+/// Between which systems the relays of a benchmark stand.
+#[derive(Debug, Args)]
+pub struct BenchSystems {
+    /// Where events go. Another one than Kafka has rows of its own, next to publishing alone
+    #[arg(long, value_enum, default_value_t = BrokerName::Kafka)]
+    pub broker: BrokerName,
+    /// Where the outbox is. MariaDB has rows of its own, next to reading alone and publishing alone
+    #[arg(long, value_enum, default_value_t = DatabaseName::Postgres)]
+    pub database: DatabaseName,
+}
+
+impl BenchSystems {
+    /// Returns them as benchmarks name them.
+    pub fn named(&self) -> Systems {
+        Systems {
+            database: match self.database {
+                DatabaseName::Postgres => DatabaseKind::Postgres,
+                DatabaseName::Mariadb => DatabaseKind::MariaDb,
+            },
+            broker: match self.broker {
+                BrokerName::Kafka => BrokerKind::Kafka,
+                BrokerName::Rabbitmq => BrokerKind::RabbitMq,
+                BrokerName::Nats => BrokerKind::Nats,
+            },
+        }
+    }
 }
 
 /// What all benchmarks take.
@@ -77,6 +130,9 @@ pub struct BenchShared {
 /// `bench drain`.
 #[derive(Debug, Args)]
 pub struct DrainArgs {
+    /// Between which systems
+    #[command(flatten)]
+    pub systems: BenchSystems,
     /// Events of the backlog, one a transaction
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     pub events: u32,
@@ -97,6 +153,9 @@ pub struct DrainArgs {
 /// `bench latency`.
 #[derive(Debug, Args)]
 pub struct LatencyArgs {
+    /// Between which systems
+    #[command(flatten)]
+    pub systems: BenchSystems,
     /// Changes a second; several, separated by commas
     #[arg(long = "rate", value_name = "RATE", value_delimiter = ',', default_values_t = [100.0, 1000.0, 5000.0])]
     pub rates: Vec<f64>,

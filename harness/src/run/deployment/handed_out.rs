@@ -2,13 +2,14 @@
 
 use super::Deployment;
 use crate::clock::RunClock;
+use crate::database::{Database, DatabaseClient};
 use crate::history::ProcessEvent;
 use crate::nemesis::{Announce, FaultTargets};
 use crate::observer::Watch;
 use crate::process::{Child, Stop};
 use crate::scenario::{ConsumerName, Instance, Link, Server, Victim};
 use crate::workload::{Load, Progress};
-use relays::config::PostgresTarget;
+use relays::config::{BrokerTarget, DatabaseTarget, PostgresTarget};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +17,23 @@ impl Deployment<'_> {
     /// Returns the administrator's way to the database that has its tables, around all proxies.
     pub fn admin(&self) -> &PostgresTarget {
         &self.admin
+    }
+
+    /// Returns what of its database is its own.
+    pub(crate) fn database(&self) -> &dyn Database {
+        &*self.database
+    }
+
+    /// Returns how its first relay reaches its database.
+    pub(crate) fn relay_database(&self) -> DatabaseTarget {
+        let link = Link::Relay(Instance::FIRST, Server::Database(self.strategy.database));
+        self.database
+            .target(DatabaseClient::Relay, self.database_at(link))
+    }
+
+    /// Returns how its first relay reaches its broker.
+    pub(crate) fn relay_broker(&self) -> BrokerTarget {
+        self.broker_target(Link::Relay(Instance::FIRST, self.broker_server()))
     }
 
     /// What the nemesis may touch.

@@ -8,6 +8,7 @@ use fixture::{
     KEYS, ReadRecord, connect, delete_queues, key_of, offer, publish, publish_at_last, read_until,
     turn,
 };
+use harness::broker::rabbitmq::with_queues;
 use harness::broker::{From, Next};
 use harness::event::SENTINEL_KEY;
 use harness::toxiproxy::ToxiproxyClient;
@@ -53,7 +54,8 @@ async fn given_queues_of_each_kind_when_events_are_published_then_the_stream_has
     for queue in QueueKind::ALL {
         let Some(turn) = turn().await else { return };
         assert_eq!(turn.topic.is_empty().await, Ok(true));
-        let length = turn.topic.length().unwrap();
+        let broker = with_queues(&turn.target(queue).address, queue);
+        let length = broker.topic(&turn.name, 1).length().unwrap();
         let mut publisher = RabbitMqPublisher::new(turn.target(queue));
         publisher.connect().await.unwrap();
         // The harness's own record is the first.

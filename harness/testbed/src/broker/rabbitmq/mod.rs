@@ -4,6 +4,7 @@
 //! The first record of each stream is the harness's own, so that the end of a stream can always be asked for
 //! ([`tail::StreamTail`]); it is never shown.
 
+mod depth;
 mod group;
 mod reader;
 mod session;
@@ -33,7 +34,7 @@ pub fn at(address: &str) -> Arc<dyn Broker> {
     with_queues(address, QueueKind::default())
 }
 
-/// Does the same, of one in which the queues of groups are of this kind.
+/// Does the same, of one in which the queues of publishers and groups are of this kind.
 pub fn with_queues(address: &str, queues: QueueKind) -> Arc<dyn Broker> {
     Arc::new(RabbitMqBroker {
         address: address.to_owned(),
@@ -44,7 +45,7 @@ pub fn with_queues(address: &str, queues: QueueKind) -> Arc<dyn Broker> {
 #[derive(Debug)]
 struct RabbitMqBroker {
     address: String,
-    /// The queues of groups are of this kind.
+    /// The queues of publishers and groups are of this kind.
     queues: QueueKind,
 }
 
@@ -54,7 +55,7 @@ impl Broker for RabbitMqBroker {
     }
 
     fn topic(&self, name: &str, _partitions: i32) -> Box<dyn Topic> {
-        Box::new(RabbitMqTopic::new(&self.address, name))
+        Box::new(RabbitMqTopic::new(&self.address, name, self.queues))
     }
 
     /// It is appended to the stream, behind everything that was routed there.

@@ -1,6 +1,7 @@
 //! The exchange of a strategy with the referee's stream, as its administrator: made before the run, closed by the
 //! fence, deleted after it.
 
+use super::depth::QueueDepths;
 use super::session::StreamSession;
 use super::tail::StreamTail;
 use super::witness::Witness;
@@ -12,6 +13,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use relays::amqp::request::{self, Publishing};
 use relays::amqp::{Heard, Reply};
+use relays::config::QueueKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,15 +28,18 @@ pub(super) const EVERYTHING: &str = "#";
 pub(super) struct RabbitMqTopic {
     address: String,
     name: String,
+    /// The queue that its publishers make is of this kind.
+    queue: QueueKind,
     witness: Arc<Witness>,
 }
 
 impl RabbitMqTopic {
-    /// Names a topic; nothing is made yet.
-    pub(super) fn new(address: &str, name: &str) -> Self {
+    /// Names a topic, whose publishers make a queue of this kind; nothing is made yet.
+    pub(super) fn new(address: &str, name: &str, queue: QueueKind) -> Self {
         Self {
             address: address.to_owned(),
             name: name.to_owned(),
+            queue,
             witness: Arc::default(),
         }
     }
@@ -201,14 +206,43 @@ impl Topic for RabbitMqTopic {
     }
 
     fn length(&self) -> Result<Box<dyn Length>, String> {
-        Ok(Box::new(StreamLength {
-            tail: Arc::new(Mutex::new(StreamTail::new(&self.address))),
-            topic: self.clone(),
-        }))
+        Ok(match self.queue {
+            // A stream says of none how many there are.
+            QueueKind::Stream => Box::new(StreamLength {
+                tail: Arc::new(Mutex::new(StreamTail::new(&self.address))),
+                topic: self.clone(),
+            }),
+            QueueKind::Classic | QueueKind::Quorum => Box::new(QueueLength {
+                depths: Arc::default(),
+                topic: self.clone(),
+            }),
+        })
     }
 }
 
-/// The length of a stream by its ends, the harness's own records included.
+/// The length by the queue that the topic's publishers make, which gets what the stream gets, and which nobody reads.
+/// Nothing is sent to whoever asks, unlike by [`StreamLength`].
+struct QueueLength {
+    topic: RabbitMqTopic,
+    depths: Arc<Mutex<QueueDepths>>,
+}
+
+impl Length for QueueLength {
+    fn records(&self) -> BoxFuture<'_, Result<u64, String>> {
+        let depths = Arc::clone(&self.depths);
+        self.topic
+            .blocking("asking for the length of", move |topic| {
+                let mut depths = depths.lock().unwrap_or_else(PoisonError::into_inner);
+                let until = Instant::now() + ADMIN_TIMEOUT;
+                let depth = depths.ask(&topic.address, (&topic.name, topic.queue), until)?;
+                // The stream has a record of the harness's own as well.
+                Ok(1 + depth)
+            })
+            .boxed()
+    }
+}
+
+/// The length of a stream by its end, the harness's own records included. It reads along.
 struct StreamLength {
     topic: RabbitMqTopic,
     tail: Arc<Mutex<StreamTail>>,
