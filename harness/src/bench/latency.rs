@@ -133,6 +133,21 @@ pub(super) async fn run(
             let entries: Vec<&BenchStrategy> = order.iter().map(|(_, entry)| *entry).collect();
             let scenario = strategies::scenario(options.systems, &entries, *rate, load_s, "")?;
             let folder = format!("round-{round}-rate-{rate:.0}");
+            let load = PacedLoad {
+                rate: *rate,
+                seconds: load_s,
+                warm_up_s: options.warm_up_s,
+            };
+            // The limit is before the strategies in one round, and behind them in the next.
+            let [limit_first, limit_last] =
+                [0, 1].map(|rest| options.has_limit() && round % 2 == rest);
+            if limit_first {
+                let measured = published::measure(ground, options.systems, load).await;
+                let Some(measured) = ground.unless_cut_short(measured) else {
+                    break 'rounds;
+                };
+                sheet.add(chosen.entries.len(), measured);
+            }
             let ran = ordinary_run(ground, &scenario, &folder).await;
             let Some(ran) = ground.unless_cut_short(ran) else {
                 break 'rounds;
@@ -141,12 +156,7 @@ pub(super) async fn run(
                 let history = ran.history(strategy)?;
                 sheet.add(*row, figures(strategy, &history, options.warm_up_s));
             }
-            if options.has_limit() {
-                let load = PacedLoad {
-                    rate: *rate,
-                    seconds: load_s,
-                    warm_up_s: options.warm_up_s,
-                };
+            if limit_last {
                 let measured = published::measure(ground, options.systems, load).await;
                 let Some(measured) = ground.unless_cut_short(measured) else {
                     break 'rounds;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../shared/all.rs"]
+mod all;
 #[path = "../shared/installed.rs"]
 mod installed;
 mod interruption;

@@ -15,14 +15,14 @@ const CLOCK_SHARE_MAX: f64 = 0.1;
 
 /// The topic's length while a backlog arrives there, as it was seen: each more than the one before it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::bench) struct Seen {
+pub(in crate::bench) struct TopicGrowth {
     /// It had so many records before.
     pub before: u64,
     /// By this run time, in nanoseconds, so many more were there.
     sights: Vec<(i64, u64)>,
 }
 
-impl Seen {
+impl TopicGrowth {
     /// Sees nothing yet, of a topic that has so many records.
     pub fn new(before: u64) -> Self {
         Self {
@@ -291,7 +291,7 @@ mod tests {
         let mut untimed = row(0, 0);
         untimed.append_ms = -1;
         assert_eq!(judge([untimed], 1).appended, None);
-        let mut seen = Seen::new(1);
+        let mut seen = TopicGrowth::new(1);
         for (at_ns, records) in [(5, 0), (10, 200), (30, 200), (40, 700), (60, 1_000)] {
             seen.note(at_ns * 1_000_000, records);
         }
