@@ -105,6 +105,8 @@ fn given_a_rate_when_latency_to_another_broker_is_measured_then_publishing_alone
         assert_rows(&bench, &["polling", "publish"], &[("polling", "publish")]);
         let table = &bench.tables[0];
         assert_eq!(table.rows[1].role, Role::Limit);
+        let servers: Vec<&str> = bench.stack.others.iter().map(|s| &*s.name).collect();
+        assert_eq!((servers, &*bench.stack.kafka.version), (vec!["NATS"], ""));
         let there = |row, column| measured(table, row, column);
         if bench.ratios[0].figure.is_some() {
             assert!(there("publish", "end to end max"));
