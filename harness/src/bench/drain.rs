@@ -422,6 +422,7 @@ fn relay_figures(
             .then(|| format!("{} events came more than once", arrived.duplicated)),
         ..Measured::default()
     };
+    let first = seen.first();
     // What came twice is not told from what came once by the topic's length.
     let seen = seen.appended(events).filter(|_| arrived.duplicated == 0);
     match arrived.appended.or(seen) {
@@ -449,10 +450,12 @@ fn relay_figures(
             measured.values.clear();
             measured.inconclusive.push(differs);
         }
-        let since_start = |at: arrival::Arrival| at.at_ns as f64 / 1e9;
-        measured.values.insert(FROM_START, since_start(seen.last));
-        measured.values.insert(FIRST, since_start(seen.first));
+        measured
+            .values
+            .insert(FROM_START, seen.last.at_ns as f64 / 1e9);
     }
+    let first_s = first.map(|first| first.at_ns as f64 / 1e9);
+    measured.values.extend(first_s.map(|s| (FIRST, s)));
     add_used(&mut measured, used, events);
     measured
 }

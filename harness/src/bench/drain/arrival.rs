@@ -76,6 +76,11 @@ impl TopicGrowth {
         })
     }
 
+    /// When the first records were seen.
+    pub fn first(&self) -> Option<Arrival> {
+        self.by(1)
+    }
+
     /// When the first, the half and the last of so many were seen; `None` where the last was not.
     pub fn appended(&self, events: u32) -> Option<Appended> {
         Some(Appended {
