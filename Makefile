@@ -19,7 +19,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 SCENARIO ?= scenarios/broker-outage.toml
 # Of make claims: how often each scenario is run.
 ROUNDS ?= 3
-SERVERS := redis rabbitmq nats mariadb
+SERVERS := redis rabbitmq nats mariadb postgres-17
 # Tests on the stack wait more than they work; whole runs, which work, take turns by themselves.
 TEST_THREADS := $(shell n=$$(nproc); echo $$((n > 1 ? 4 * n : 1)))
 
@@ -32,10 +32,11 @@ install:
 servers:
 	@for server in $(SERVERS); do stack/install.sh $$server || true; done
 
-# Those of them that the scenario uses: a cache is in Redis.
+# Those of them that the scenario uses: a cache is in Redis, and a hot standby takes a newer PostgreSQL than most machines have.
 servers-if-wanted:
 	@! grep -rqsE '^[[:space:]]*cache[[:space:]]*=' $(SCENARIO) || stack/install.sh redis
-	@for server in $(filter-out redis,$(SERVERS)); do \
+	@! grep -rqsE '^[[:space:]]*hot_standby[[:space:]]*=[[:space:]]*true' $(SCENARIO) || stack/install.sh postgres-17
+	@for server in $(filter-out redis postgres-17,$(SERVERS)); do \
 		! grep -rqsE "^[[:space:]]*(broker|database)[[:space:]]*=[[:space:]]*\"$$server\"" $(SCENARIO) || \
 		stack/install.sh $$server || exit 1; \
 	done

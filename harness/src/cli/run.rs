@@ -384,14 +384,13 @@ fn server_fault(loaded: &LoadedScenario, others: Others) -> Option<String> {
 /// Nor are they set up anew.
 fn server_setting(loaded: &LoadedScenario, others: Others) -> Option<String> {
     let key = loaded.scenario.stack.own_server_key()?;
-    let stack = loaded.scenario.stack;
-    let (why, else_do) = match (stack.synchronous_standby, key) {
-        (true, _) => (others.of_commits, others.standby),
-        (false, "kafka") => (
+    let (why, else_do) = match key {
+        "synchronous_standby" | "hot_standby" => (others.of_commits, others.standby),
+        "kafka" => (
             "its Kafka is there already, of as many brokers as it is",
             "",
         ),
-        (false, _) => (
+        _ => (
             "the limit would be that of every other slot of the server as well",
             "",
         ),

@@ -8,7 +8,7 @@ use crate::evidence::Subject;
 use crate::process::comeback::{self, Allowance, Comeback};
 use crate::process::{Child, Stop};
 use crate::scenario::{Fault, FaultKind, Instance, Link, NodeRole, Server, Target, Victim};
-use crate::stack::leader_of;
+use crate::stack::{Promotion, leader_of};
 use std::time::Instant;
 use tokio::sync::{Mutex, watch};
 
@@ -31,6 +31,8 @@ pub(super) struct Injection {
     hit: Mutex<Vec<Victim>>,
     /// The session that holds a snapshot, while one does. Whoever drops it ends it.
     snapshot: Mutex<Option<HeldSnapshot>>,
+    /// How the standby took the place of the server, once it has.
+    promotion: Mutex<Option<Promotion>>,
 }
 
 impl Injection {
@@ -68,6 +70,7 @@ impl Injection {
             places,
             hit: Mutex::default(),
             snapshot: Mutex::default(),
+            promotion: Mutex::default(),
         })
     }
 
@@ -86,11 +89,17 @@ impl Injection {
                 | FaultKind::Restart
                 | FaultKind::Pause
                 | FaultKind::OldSnapshot
+                | FaultKind::Failover
                 | FaultKind::Down
                 | FaultKind::Toxic { .. },
                 Places::Processes(..) | Places::Links(_),
             ) => false,
         }
+    }
+
+    /// Returns how a standby took the place of the server, where one has.
+    pub async fn promotion(&self) -> Option<Promotion> {
+        *self.promotion.lock().await
     }
 
     /// Returns the processes that it hit, where that is not clear from its target: some of several.
@@ -256,12 +265,14 @@ impl Injection {
                 }
                 Ok(())
             }
-            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause | FaultKind::OldSnapshot => {
-                Err(
-                    "a link can be neither killed nor restarted nor paused, and has no snapshots"
-                        .into(),
-                )
-            }
+            FaultKind::Kill
+            | FaultKind::Restart
+            | FaultKind::Pause
+            | FaultKind::OldSnapshot
+            | FaultKind::Failover => Err(
+                "a link can be neither killed nor restarted nor paused, and has neither snapshots nor a standby"
+                    .into(),
+            ),
         }
     }
 
@@ -295,9 +306,11 @@ impl Injection {
                     None => Err(format!("proxy {proxy} is gone")),
                 }
             }
-            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause | FaultKind::OldSnapshot => {
-                Ok(())
-            }
+            FaultKind::Kill
+            | FaultKind::Restart
+            | FaultKind::Pause
+            | FaultKind::OldSnapshot
+            | FaultKind::Failover => Ok(()),
         }
     }
 
@@ -351,6 +364,17 @@ impl Injection {
                 holds.pauses += 1;
                 Ok(())
             }
+            FaultKind::Failover => {
+                if targets.hot_standby.is_none() {
+                    return Err(format!("{} has no standby", victim.name()));
+                }
+                if holds.ends > 0 {
+                    return Err(format!("{} is ended by another fault", victim.name()));
+                }
+                child.kill().await.map_err(|e| e.to_string())?;
+                holds.ends += 1;
+                Ok(())
+            }
             FaultKind::OldSnapshot => {
                 if victim != Victim::POSTGRES {
                     return Err(format!("{} has no snapshots", victim.name()));
@@ -394,6 +418,16 @@ impl Injection {
                         }
                     }
                 }
+            }
+            FaultKind::Failover => {
+                holds.ends = holds.ends.saturating_sub(1);
+                if holds.ends > 0 {
+                    let what = "is ended by another fault too, so nobody took its place";
+                    return Err(format!("{} {what}", victim.name()));
+                }
+                let standby = targets.hot_standby.as_ref();
+                let standby = standby.ok_or_else(|| format!("{} has no standby", victim.name()))?;
+                *self.promotion.lock().await = Some(standby.take_over().await?);
             }
             FaultKind::Pause => {
                 holds.pauses = holds.pauses.saturating_sub(1);

@@ -8,6 +8,7 @@ use crate::bite::{name, needs};
 use crate::evidence::{Observed, Observers};
 use crate::history::{FaultRecord, Observation, TriggerNote};
 use crate::scenario::{Fault, Server, Start, Trigger};
+use crate::stack::Promotion;
 use relays::signal::Signal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -243,6 +244,7 @@ impl Life {
         lived.record.healed_ns = Some(healed_ns);
         self.announce("healed", Some(Turn::Healed));
         self.take_reports(injection, began_ns, healing_ns, lived);
+        self.note_promotion(injection, healed_ns, lived).await;
         if !stopped {
             observed.healed().await;
             let after_ns = healed_ns.saturating_add(nanoseconds(needs(self.fault.kind).afterwards));
@@ -261,6 +263,25 @@ impl Life {
             value: 1.0,
         });
         lived.observations.extend(noted);
+    }
+
+    /// Notes that a standby took the place of the server, where one did.
+    async fn note_promotion(&self, injection: &Injection, at_ns: i64, lived: &mut Lived) {
+        let Some(Promotion { from, to }) = injection.promotion().await else {
+            return;
+        };
+        for (name, timeline) in [
+            (name::TIMELINE_FOLLOWED, from),
+            (name::TIMELINE_TAKEN_UP, to),
+        ] {
+            lived.observations.push(Observation {
+                fault: self.index,
+                place: self.fault.target.name().to_owned(),
+                name: name.to_owned(),
+                at_ns,
+                value: timeline as f64,
+            });
+        }
     }
 
     /// What the system itself reported of the fault while it was in force.

@@ -11,7 +11,7 @@ use crate::evidence::Observers;
 use crate::history::{FaultRecord, Observation, TriggerNote};
 use crate::process::{Child, Stop};
 use crate::scenario::{BrokerNode, Fault, Link, Topology, Victim};
-use crate::stack::Route;
+use crate::stack::{HotStandby, Route};
 use crate::toxiproxy::ToxiproxyClient;
 use ledger::Ledger;
 use relays::config::PostgresTarget;
@@ -72,6 +72,8 @@ pub struct FaultTargets {
     pub reader: Option<PostgresTarget>,
     /// Who may open sessions of the database that has the strategy's tables, around all proxies.
     pub admin: Option<PostgresTarget>,
+    /// This server can take the place of the database's, where there is one.
+    pub hot_standby: Option<Arc<HotStandby>>,
     /// This clock gives the run time (ns) at which faults are injected, healed and observed.
     pub clock: RunClock,
     /// Told when a fault was injected or healed.

@@ -209,6 +209,7 @@ impl Deployment<'_> {
     /// Makes and starts all of it; returns when order service and relays say that they are ready.
     pub async fn raise(&mut self) -> Result<(), RunError> {
         self.prepare().await?;
+        self.standby_has_slot().await?;
         self.start_consumers().await?;
         if self.strategy.kind.brings_service() {
             // One that is not ours may have to make the tables that its relay reads.
@@ -232,6 +233,18 @@ impl Deployment<'_> {
             None => self.try_queries().await,
             Some(e) => Err(failed("starting the system under test", &e)),
         }
+    }
+
+    /// Waits until the hot standby has the slot too, where it is to have it.
+    async fn standby_has_slot(&self) -> Result<(), RunError> {
+        let Some(standby) = self.stack.hot_standby() else {
+            return Ok(());
+        };
+        if !self.layout.failover_slot {
+            return Ok(());
+        }
+        let has_slot = standby.has_slot(&self.layout.slot()).await;
+        has_slot.map_err(|e| failed("waiting for the slot on the standby", &e))
     }
 
     /// Who may read the database directly, where a fault waits for something there.

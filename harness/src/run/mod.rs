@@ -139,6 +139,7 @@ impl StackChoice {
 pub(crate) fn server_settings(scenario: &Scenario) -> ServerSettings {
     ServerSettings {
         synchronous_standby: scenario.stack.synchronous_standby,
+        hot_standby: scenario.stack.hot_standby,
         max_slot_wal_keep_bytes: scenario.stack.max_slot_wal_keep_bytes,
         autovacuum_naptime_s: scenario.stack.autovacuum_naptime_s,
         nats_sync: scenario.stack.nats_sync,

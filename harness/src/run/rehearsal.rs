@@ -143,6 +143,7 @@ fn dual_write(database: DatabaseKind, broker: BrokerChoice) -> Strategy {
         },
         linger_ms: 0.0,
         relay_commit: CommitMode::default(),
+        failover_slot: false,
         instances: 1,
         broker,
         database,

@@ -69,6 +69,7 @@ pub async fn in_deployment<T>(
     strategy: &Strategy,
     work: impl AsyncFnOnce(&Deployment<'_>) -> Result<T, RunError>,
 ) -> Result<T, RunError> {
+    context.stack.make_whole().await?;
     let mut deployment = Deployment::plan(
         context.stack,
         context.scenario,

@@ -236,6 +236,13 @@ scenarios! {
     "database-crash.toml" given_database_crash_when_run_then_nothing_acknowledged_is_missing: |ran| {
         ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.missing, c.reordered]);
     };
+    "database-failover.toml" given_database_failover_when_run_then_slots_that_the_standby_has_lose_nothing: |ran| {
+        ran.only(&[], 0, |c| vec![c.lost, c.undrained, c.phantom, c.missing, c.reordered]);
+        for strategy in &ran.record.strategies {
+            let evidence = &strategy.faults[0].evidence;
+            assert!(evidence.contains("that is the standby"), "{}: {evidence}", strategy.name);
+        }
+    };
     "retries.toml" given_retries_when_run_then_they_lose_less_and_double_more_and_still_lose: |ran| {
         ran.only(&["naive", "retrying"], 1, |c| vec![c.lost]);
         ran.only(&["retrying"], 1, |c| vec![c.duplicated]);

@@ -96,6 +96,7 @@ impl Made {
                 name: format!("oh_{run}_{strategy}"),
                 isolation,
                 outbox: OutboxKind::Cdc,
+                failover_slot: false,
                 password: "secret".into(),
             },
             proxy: format!("{topic}.relay->kafka"),

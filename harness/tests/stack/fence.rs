@@ -42,6 +42,7 @@ impl GivenTables {
                 isolation: Isolation::Schema,
                 name: format!("fence_{}", key.run),
                 outbox,
+                failover_slot: false,
                 password: "secret".into(),
             },
             identity: key.identity().unwrap(),

@@ -10,6 +10,7 @@ mod consumer;
 mod docker;
 mod external;
 mod fence;
+mod hot_standby;
 #[path = "../shared/installed.rs"]
 mod installed;
 mod kafka_brokers;

@@ -5,7 +5,9 @@ use crate::stack;
 use harness::database::postgres::{fence, pending};
 use harness::identity::RunKey;
 use relays::config::{AfterPublish, Isolation, PostgresTarget};
+use relays::postgres::cdc::CdcSource;
 use relays::postgres::schema::{self, Layout, OutboxKind};
+use relays::source::Source;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::Instant;
@@ -24,6 +26,7 @@ impl GivenOutbox {
                 isolation: Isolation::Schema,
                 name: format!("pending_{}", RunKey::random().run),
                 outbox,
+                failover_slot: false,
                 password: "secret".into(),
             },
         };
@@ -380,4 +383,20 @@ fn resident_bytes() -> u64 {
     let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
     let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kilobytes * 1_024
+}
+
+/// As on a standby that took the place of a server whose slot it has not.
+#[tokio::test]
+async fn given_a_slot_that_is_not_there_when_asked_then_it_holds_nothing_and_its_relay_gives_up() {
+    let admin = stack().await.postgres.clone();
+    let (slot, publication) = ("oh_never_made_slot", "oh_never_made_pub");
+
+    assert_eq!(pending::is_lost(&admin, slot).await, Ok(true));
+    let held = pending::in_slot(&admin, slot, publication, |_, _| {}).await;
+    assert_eq!(held, Ok(0));
+    let mut source = CdcSource::new(admin, slot.into(), publication.into());
+    let error = source.connect().await.unwrap_err();
+    assert!(error.is_final, "{error}");
+    let said = error.to_string();
+    assert!(said.contains("this server has no such slot"), "{said}");
 }

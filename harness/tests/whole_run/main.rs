@@ -14,6 +14,7 @@ mod demo;
 mod event_sourcing;
 mod explain;
 mod external;
+mod failover;
 mod faults;
 mod files;
 mod foreign;

@@ -79,6 +79,8 @@ const SESSION: &str = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 \
                        -c tcp_keepalives_count=3";
 /// This is SQLSTATE `object_in_use`: another session holds the slot.
 const OBJECT_IN_USE: &str = "55006";
+/// This is SQLSTATE `undefined_object`, of a slot or of a publication.
+const UNDEFINED_OBJECT: &str = "42704";
 /// The server cannot stream from the slot as it is now; for ever, where it has removed log that the slot needs.
 const NOT_IN_PREREQUISITE_STATE: &str = "55000";
 
@@ -179,9 +181,10 @@ impl CdcSource {
         SourceError::new(format!("{doing} slot {} at {place}", self.slot), reason)
     }
 
-    /// Whether the server has removed log that the slot needs. The code alone does not say so: it is also that of a
-    /// slot that is synchronised just now, or of a database that takes no connections. Who cannot ask tries again.
-    async fn is_lost(&self) -> bool {
+    /// What to do where nothing comes from the slot any more: the server has removed log that the slot needs, or has no
+    /// such slot. The code alone does not say so: it is also that of a slot that is synchronised just now, of a database
+    /// that takes no connections, or of a publication that is not there. Who cannot ask tries again.
+    async fn remedy_of_lost(&self) -> Option<&'static str> {
         let asked = async {
             let mut session = connect(&self.target, self.commit).await?;
             let sql = "SELECT coalesce(wal_status = 'lost', false) FROM pg_replication_slots WHERE slot_name = $1";
@@ -192,13 +195,22 @@ impl CdcSource {
             )
             .await
         };
-        matches!(asked.await, Ok(Some(true)))
+        match asked.await {
+            Ok(Some(true)) => Some(
+                "what was committed since the slot's last position is in no log any more: publish what the outbox \
+                 table still has, then make a new slot (and see max_slot_wal_keep_size)",
+            ),
+            Ok(None) => Some(
+                "this server has no such slot, as one that took the place of another does not where the slot was not \
+                 made with `failover`; what was committed since the slot's last position comes from no slot any more: \
+                 publish what the outbox table still has, then make a new slot",
+            ),
+            Ok(Some(false)) | Err(_) => None,
+        }
     }
 
     /// Nothing that is done here brings it back, and to go on from a new slot would leave out what was between.
-    fn lost_slot(&self, reason: String) -> SourceError {
-        let remedy = "what was committed since the slot's last position is in no log any more: publish what the outbox \
-                      table still has, then make a new slot (and see max_slot_wal_keep_size)";
+    fn lost_slot(&self, reason: String, remedy: &str) -> SourceError {
         SourceError {
             is_final: true,
             ..self.error("stream from", format!("{reason}; {remedy}"))
@@ -261,12 +273,15 @@ impl CdcSource {
                     }
                 }
                 Ok(Err(PgWireError::Server(reason)))
-                    if sqlstate(&reason) == Some(NOT_IN_PREREQUISITE_STATE) =>
+                    if matches!(
+                        sqlstate(&reason),
+                        Some(NOT_IN_PREREQUISITE_STATE | UNDEFINED_OBJECT)
+                    ) =>
                 {
-                    let is_lost = self.is_lost().await;
-                    return Err(match is_lost {
-                        true => self.lost_slot(reason),
-                        false => self.error("stream from", reason),
+                    let remedy = self.remedy_of_lost().await;
+                    return Err(match remedy {
+                        Some(remedy) => self.lost_slot(reason, remedy),
+                        None => self.error("stream from", reason),
                     });
                 }
                 Ok(Err(error)) => return Err(self.error("stream from", error)),

@@ -160,6 +160,8 @@ pub struct Layout {
     pub isolation: Isolation,
     /// This says what the strategy's outbox needs in the database beyond `orders`.
     pub outbox: OutboxKind,
+    /// Whether a standby is to have the slot as well, where there is one; from version 17 on.
+    pub failover_slot: bool,
     /// This password is given to every role.
     pub password: String,
 }
@@ -171,6 +173,7 @@ impl Layout {
             name: format!("{}_c{index}", self.name),
             isolation: Isolation::Schema,
             outbox: OutboxKind::None,
+            failover_slot: false,
             password: self.password.clone(),
         }
     }
@@ -181,6 +184,7 @@ impl Layout {
             name: name.to_owned(),
             isolation: Isolation::default(),
             outbox: OutboxKind::None,
+            failover_slot: false,
             password: String::new(),
         }
     }
@@ -259,6 +263,7 @@ mod tests {
             name: name.into(),
             isolation: Isolation::Schema,
             outbox: OutboxKind::Cdc,
+            failover_slot: false,
             password: "pw".into(),
         }
     }

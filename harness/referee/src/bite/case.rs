@@ -132,6 +132,15 @@ impl<'h> Case<'h> {
             .map(|o| (o.at_ns, o.value))
     }
 
+    /// Returns the last value of what is observed of a fault's end, while it was being healed.
+    pub fn at_the_end(&self, place: Place, name: &str) -> Option<f64> {
+        let healing = self.healing_ns..=self.healed_ns;
+        let mut seen = self.observations.iter().rev();
+        let last =
+            seen.find(|o| o.place == place.name() && o.name == name && healing.contains(&o.at_ns))?;
+        Some(last.value)
+    }
+
     fn when(&self, at_ns: i64) -> Option<When> {
         if at_ns <= self.injecting_ns {
             Some(When::Before)

@@ -10,6 +10,7 @@ mod case;
 mod consumer;
 mod demand;
 mod down;
+mod failover;
 mod instances;
 mod kill;
 mod lack;
@@ -158,6 +159,7 @@ fn row(kind: FaultKind) -> (LinkNeeds, Judge) {
         FaultKind::Restart => (LinkNeeds::NOTHING, restart::judge),
         FaultKind::Pause => (LinkNeeds::NOTHING, pause::judge),
         FaultKind::OldSnapshot => (LinkNeeds::NOTHING, old_snapshot::judge),
+        FaultKind::Failover => (LinkNeeds::NOTHING, failover::judge),
         FaultKind::Down => (down::NEEDS, down::judge),
         FaultKind::Toxic { toxic, .. } => match toxic {
             Toxic::Latency { latency, jitter } => (
@@ -356,7 +358,7 @@ mod tests {
             FaultKind::Kill | FaultKind::Restart | FaultKind::Pause => {
                 Target::Process(Victim::RELAY)
             }
-            FaultKind::OldSnapshot => Target::Process(Victim::POSTGRES),
+            FaultKind::OldSnapshot | FaultKind::Failover => Target::Process(Victim::POSTGRES),
             FaultKind::Down | FaultKind::Toxic { .. } => Target::KAFKA,
         };
         let staged =
@@ -383,6 +385,15 @@ mod tests {
             FaultKind::OldSnapshot => [3.9, 4.5, 6.0, 7.5]
                 .into_iter()
                 .fold(staged, |s, at| s.horizon(at, 1.0).dead_rows(at, at)),
+            FaultKind::Failover => staged
+                .life("postgres-server", 0.1, Life::Ready, 0)
+                .life("postgres-server", 3.995, Life::Exited, 9)
+                .life("postgres-server", 8.0, Life::Started, 0)
+                .life("postgres-server", 8.01, Life::Ready, 0)
+                .request(5.0, 7.0, Outcome::Unknown, None)
+                .request(8.5, 8.6, Outcome::Committed, Some(8.7))
+                .at(8.015, "postgres-server", name::TIMELINE_FOLLOWED, 1.0)
+                .at(8.015, "postgres-server", name::TIMELINE_TAKEN_UP, 2.0),
             FaultKind::Down => staged
                 .at(3.5, link, name::SOCKETS, 1.0)
                 .at(5.0, link, name::SOCKETS, 0.0)

@@ -21,6 +21,8 @@
 //! | `far_sockets` | the proxy's connections to the server | `slow_close` |
 //! | `threads`, `threads_stopped`, `cpu_ticks` | of the whole process tree | `pause` |
 //! | `sent_bytes` | of one of several relays: bytes sent to anywhere but the database | `kill`, `restart`, `pause` |
+//! | `timeline_followed` | the timeline of the standby before it was promoted | `failover` |
+//! | `timeline_taken_up` | the timeline of who is at the server's address since | `failover` |
 //! | `hit` | it is one of those processes that the fault hit | all whose target is some of several |
 //! | `trigger_fired` | how far its trigger had come when it fired | all with a trigger |
 //! | `trigger_missed` | how far it came at most, where it never fired; -1 where it could not even begin | all with a trigger |
@@ -37,6 +39,8 @@
 
 pub const INJECTING: &str = "injecting";
 pub const HEALING: &str = "healing";
+pub const TIMELINE_FOLLOWED: &str = "timeline_followed";
+pub const TIMELINE_TAKEN_UP: &str = "timeline_taken_up";
 pub const HIT: &str = "hit";
 pub const TRIGGER_FIRED: &str = "trigger_fired";
 pub const TRIGGER_MISSED: &str = "trigger_missed";

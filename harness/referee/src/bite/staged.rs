@@ -64,6 +64,7 @@ pub(super) fn every_kind() -> Vec<FaultKind> {
         FaultKind::Restart,
         FaultKind::Pause,
         FaultKind::OldSnapshot,
+        FaultKind::Failover,
     ];
     kinds.extend(
         [
@@ -124,6 +125,7 @@ impl Staged {
                 kind: strategy,
                 linger_ms: 0.0,
                 relay_commit: CommitMode::default(),
+                failover_slot: false,
                 instances: 1,
                 broker: BrokerChoice::default(),
                 database: Default::default(),

@@ -388,6 +388,7 @@ fn empty(kind: StrategyKind) -> History {
                     kind,
                     linger_ms: 0.0,
                     relay_commit: CommitMode::default(),
+                    failover_slot: false,
                     instances: 1,
                     broker: BrokerChoice::default(),
                     database: Default::default(),

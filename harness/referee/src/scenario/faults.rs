@@ -74,7 +74,7 @@ pub(super) const KEYS: [KeyInfo; 6] = [
     KeyInfo::required(
         "kind",
         Shape::Word(kind_words),
-        "what happens to it: kill, restart and pause are of processes, old_snapshot is of postgres-server, the others are of links",
+        "what happens to it: kill, restart and pause are of processes, old_snapshot and failover are of postgres-server, the others are of links",
     ),
     KeyInfo::optional(
         "at",
@@ -122,6 +122,8 @@ pub(super) struct PlacedFault {
     pub fault: Fault,
     /// This is where its table starts, as a range of bytes of the file.
     pub span: Range<usize>,
+    /// This is where the value of its `kind` is, as a range of bytes.
+    pub kind_span: Range<usize>,
     /// This is where the value of its `target` is, as a range of bytes.
     pub target_span: Range<usize>,
     /// This is where the value of its `at` or `when` is, as a range of bytes.
@@ -244,6 +246,7 @@ pub(super) fn read(mut s: Section<'_>, workload: Option<&Workload>) -> Option<Pl
                     lasts,
                 },
                 span: s.span(),
+                kind_span: kind_entry.span(),
                 target_span: t.span(),
                 start_span: start_entry.span(),
                 id_span: id_entry.map(|e| e.span()),
@@ -387,7 +390,7 @@ fn ends_within(
     }
 }
 
-/// Processes are killed, restarted and paused, the database is read for long; links get everything else.
+/// Processes are killed, restarted and paused, the database is read for long or taken over; links get everything else.
 fn match_target(
     s: &Section<'_>,
     info: &FaultInfo,

@@ -11,6 +11,7 @@ mod cost;
 mod databases;
 mod expectations;
 pub mod explain;
+mod failover;
 pub mod fault_kind;
 mod faults;
 pub mod keys;
@@ -96,6 +97,9 @@ pub struct Scenario {
 pub struct StackSettings {
     /// Whether every commit waits for a standby that flushes the log.
     pub synchronous_standby: bool,
+    /// Whether a second PostgreSQL follows the first, and can take its place.
+    #[serde(default)]
+    pub hot_standby: bool,
     /// So much log, in bytes, the server keeps for a slot at most; `None`: however much it takes.
     #[serde(default)]
     pub max_slot_wal_keep_bytes: Option<u64>,
@@ -123,6 +127,9 @@ impl StackSettings {
                 synchronous_standby: true,
                 ..
             } => Some("synchronous_standby"),
+            Self {
+                hot_standby: true, ..
+            } => Some(stack::HOT_STANDBY),
             Self {
                 max_slot_wal_keep_bytes: Some(_),
                 ..
@@ -292,6 +299,9 @@ pub struct Strategy {
     /// This is the `synchronous_commit` of a relay of our own.
     #[serde(default)]
     pub relay_commit: CommitMode,
+    /// Whether its replication slot is one that a hot standby has as well.
+    #[serde(default)]
+    pub failover_slot: bool,
     /// So many processes of its relay run, where it has one.
     #[serde(default = "one")]
     pub instances: u8,

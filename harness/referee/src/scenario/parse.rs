@@ -7,7 +7,7 @@ use super::source::{Problem, Problems, ScenarioError, suggest};
 use super::strategies::{self, Surroundings, name_problem, plain};
 use super::{Consumer, Fault, NatsSync, OrderTest, Scenario, Strategy, Topology, Workload};
 use super::{
-    cache, chains, conflicts, consumer, expectations, limits, stack, unfollowed, workload,
+    cache, chains, conflicts, consumer, expectations, failover, limits, stack, unfollowed, workload,
 };
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -251,6 +251,7 @@ fn read(
     for one in &mut placed {
         one.strategy.broker.is_of(stack.kafka.brokers);
     }
+    failover::check(&faults, &placed, stack.hot_standby, problems);
     let topologies: Vec<Topology> = placed.iter().map(|p| p.strategy.topology()).collect();
     let are_all_read = placed.len() == declared_strategies(&mut s).len();
     let strategies = read_expectations(&mut s, placed, &consumers, workload.as_ref());

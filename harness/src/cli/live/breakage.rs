@@ -102,7 +102,7 @@ impl Breakage {
     pub fn word(&self) -> &'static str {
         match self.kind {
             FaultKind::Down => "CUT",
-            FaultKind::Kill => "KILLED",
+            FaultKind::Kill | FaultKind::Failover => "KILLED",
             FaultKind::Restart => "RESTARTS",
             FaultKind::Pause => "PAUSED",
             FaultKind::OldSnapshot => "HELD",

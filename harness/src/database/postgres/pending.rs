@@ -161,7 +161,7 @@ pub async fn in_slot(
     peek(admin, slot, publication, OutboxDecoder::default(), "", each).await
 }
 
-/// Whether the server has removed log that a slot needed, so that nothing comes from it any more.
+/// Whether nothing comes from a slot any more: the server has removed log that it needed, or has no such slot.
 pub async fn is_lost(admin: &PostgresTarget, slot: &str) -> Result<bool, String> {
     let mut connection = connect(admin, Instant::now() + CONNECT_WITHIN).await?;
     let asked = slot_is_lost(&mut connection, slot).await;
@@ -216,12 +216,12 @@ async fn peek(
     Ok(count)
 }
 
-/// Whether the server has removed log that the slot needed: then it holds nothing, for ever.
+/// Whether the server has removed log that the slot needed, or has no such slot: then it holds nothing, for ever.
 async fn slot_is_lost(connection: &mut PgConnection, slot: &str) -> Result<bool, sqlx::Error> {
     let sql = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = $1";
     let asked = sqlx::query_scalar::<_, Option<bool>>(sql).bind(slot);
     let answer = asked.fetch_optional(connection).await?;
-    Ok(answer.flatten().unwrap_or(false))
+    Ok(answer.is_none_or(|lost| lost.unwrap_or(false)))
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ impl Deployment<'_> {
             topic: self.first_topic().to_owned(),
             reader: self.reader(),
             admin: Some(self.admin.clone()),
+            hot_standby: self.stack.hot_standby().cloned(),
             clock,
             announce,
         }

@@ -48,6 +48,7 @@ impl<'a> Deployment<'a> {
             name: format!("oh_{}_{plain}", key.run),
             isolation: parts.isolation(),
             outbox: parts.outbox(),
+            failover_slot: strategy.failover_slot,
             password: RunKey::random().run,
         };
         let topology = strategy.topology();

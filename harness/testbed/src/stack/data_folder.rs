@@ -106,6 +106,12 @@ pub(super) fn remove(folder: &Path) -> io::Result<()> {
     fs::remove_dir_all(folder)
 }
 
+/// Moves a cluster whose server was killed out of the way; no server is started on it again.
+pub(super) fn set_aside(cluster: &Path, aside: &Path) -> io::Result<()> {
+    release_shared_memory(cluster);
+    fs::rename(cluster, aside)
+}
+
 impl Drop for DataFolder {
     fn drop(&mut self) {
         if let Err(reason) = self.remove_once() {

@@ -568,7 +568,9 @@ pub fn can_be(settings: &ServerSettings) -> Result<(), String> {
     let lacks = match beside.next() {
         Some(server) => format!("the image has no {}", server.title()),
         None if settings.kafka.brokers > 1 => "its Kafka is one broker".to_owned(),
-        None if settings.synchronous_standby => "its PostgreSQL has no standby".to_owned(),
+        None if settings.synchronous_standby || settings.hot_standby => {
+            "its PostgreSQL has no standby".to_owned()
+        }
         None => return Ok(()),
     };
     Err(format!("{lacks}: run this scenario with --stack local"))
@@ -686,10 +688,16 @@ mod tests {
             cache.contains("no Redis") && cache.contains("--stack local"),
             "{cache}"
         );
-        let standby = refused(ServerSettings {
+        let synchronous = ServerSettings {
             synchronous_standby: true,
+            ..usual.clone()
+        };
+        let hot = ServerSettings {
+            hot_standby: true,
             ..usual
-        });
-        assert!(standby.contains("no standby"), "{standby}");
+        };
+        for standby in [synchronous, hot].map(refused) {
+            assert!(standby.contains("no standby"), "{standby}");
+        }
     }
 }

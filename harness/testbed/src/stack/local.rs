@@ -2,13 +2,14 @@
 
 use super::beside::{self, BesideKind, BesideServer};
 use super::data_folder::DataFolder;
+use super::hot_standby::{self, HotStandby};
 use super::kafka_brokers::KafkaBrokers;
 use super::kafka_server::{KafkaPorts, KafkaServer, LINKS};
 use super::kept::state::{KeptServer, KeptState};
 use super::listening::Tries;
 use super::own::OwnStack;
 use super::ports::Reserved;
-use super::postgres_server::PostgresServer;
+use super::postgres_server::{OldestServer, PostgresServer};
 use super::slot_limit;
 use super::toxiproxy_server::ToxiproxyServer;
 use super::{
@@ -43,11 +44,13 @@ pub struct LocalStack {
     programs: PathBuf,
     // In this order: servers first, then their data.
     standby: Option<Child>,
+    hot_standby: Option<Arc<HotStandby>>,
     postgres: PostgresServer,
     kafka: Option<KafkaServer>,
     brokers: Option<KafkaBrokers>,
     toxiproxy: ToxiproxyServer,
     beside: Vec<BesideServer>,
+    hot_standby_data: Option<DataFolder>,
     data: DataFolder,
     // Also between a server's death and its restart, and while a fault has a proxy closed.
     ports: Reserved<PORTS>,
@@ -65,12 +68,33 @@ impl LocalStack {
         Self::start_on(data, logs, programs, jit, reaper, ports::reserve).await
     }
 
+    /// Does as [`LocalStack::start`], with a PostgreSQL that can have a hot standby.
+    pub async fn start_with_hot_standby(
+        data: &Path,
+        logs: &Path,
+        programs: &Path,
+        jit: Option<Jit>,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self, StackError> {
+        let servers = (programs, Some(hot_standby::WANTED), jit);
+        Self::start_these((data, logs), servers, reaper, ports::reserve).await
+    }
+
     /// Does as [`LocalStack::start`], with ports of the caller's own, which `reserve` gives for each try.
     pub async fn start_on(
         data: &Path,
         logs: &Path,
         programs: &Path,
         jit: Option<Jit>,
+        reaper: &Arc<Reaper>,
+        reserve: impl Fn() -> Result<Reserved<PORTS>, String>,
+    ) -> Result<Self, StackError> {
+        Self::start_these((data, logs), (programs, None, jit), reaper, reserve).await
+    }
+
+    async fn start_these(
+        places: (&Path, &Path),
+        servers: ServersToStart<'_>,
         reaper: &Arc<Reaper>,
         reserve: impl Fn() -> Result<Reserved<PORTS>, String>,
     ) -> Result<Self, StackError> {
@@ -81,7 +105,7 @@ impl LocalStack {
                 reason,
             })?;
             let numbers = ports.numbers;
-            match Self::try_start(data, logs, programs, jit, reaper, ports).await {
+            match Self::try_start(places, servers, reaper, ports).await {
                 Err(e) if tries.once_more(&e, &numbers) => {}
                 result => return result,
             }
@@ -89,10 +113,8 @@ impl LocalStack {
     }
 
     async fn try_start(
-        data: &Path,
-        logs: &Path,
-        programs: &Path,
-        jit: Option<Jit>,
+        (data, logs): (&Path, &Path),
+        (programs, wanted, jit): ServersToStart<'_>,
         reaper: &Arc<Reaper>,
         ports: Reserved<PORTS>,
     ) -> Result<Self, StackError> {
@@ -127,8 +149,12 @@ impl LocalStack {
             controller,
             links,
         };
+        let oldest = OldestServer {
+            wanted,
+            brought: programs,
+        };
         let started = futures::join!(
-            PostgresServer::start(folder.path(), logs, postgres, reaper),
+            PostgresServer::start((folder.path(), logs), &oldest, postgres, reaper),
             KafkaServer::start_if(jit, folder.path(), logs, programs, kafka, reaper),
             ToxiproxyServer::start(logs, programs, admin, reaper),
         );
@@ -166,11 +192,13 @@ impl LocalStack {
             info,
             programs: programs.clone(),
             standby: None,
+            hot_standby: None,
             postgres: postgres_server,
             kafka: kafka_server,
             brokers: None,
             toxiproxy: toxiproxy_server,
             beside: Vec::new(),
+            hot_standby_data: None,
             data: folder,
             ports,
         })
@@ -184,6 +212,22 @@ impl LocalStack {
     ) -> Result<(), StackError> {
         self.standby = Some(standby::start(&self.postgres, logs, reaper).await?);
         let mode = standby::COMMIT_MODE.to_owned();
+        let environment = &mut self.info.environment;
+        environment.insert("synchronous_commit".into(), mode);
+        Ok(())
+    }
+
+    /// Has a second PostgreSQL follow the first, which is told all that it is to be told before.
+    pub async fn add_hot_standby(
+        &mut self,
+        logs: &Path,
+        reaper: &Arc<Reaper>,
+    ) -> Result<(), StackError> {
+        let places = (self.data.path(), logs);
+        let (standby, folder) = HotStandby::start(&self.postgres, places, reaper).await?;
+        self.hot_standby = Some(Arc::new(standby));
+        self.hot_standby_data = Some(folder);
+        let mode = hot_standby::COMMIT_MODE.to_owned();
         let environment = &mut self.info.environment;
         environment.insert("synchronous_commit".into(), mode);
         Ok(())
@@ -287,10 +331,12 @@ impl LocalStack {
         let first = std::iter::once(&self.postgres.child).chain(kafka);
         let first = first.chain(brokers);
         let beside = self.beside.iter().flat_map(BesideServer::children);
+        let hot_standby = self.hot_standby.iter().map(|standby| standby.child());
         first
             .chain([&self.toxiproxy.child])
             .chain(beside)
             .chain(&self.standby)
+            .chain(hot_standby)
     }
 
     /// Stops the servers and removes their data; the logs stay.
@@ -305,7 +351,9 @@ impl LocalStack {
             database.terminate_with(Signal::SIGQUIT, STOP_WITHIN),
             futures::future::join_all(others.map(Child::kill)),
         );
-        let removed = [self.postgres.folder.remove(), self.data.remove()];
+        let standbys = self.hot_standby_data.map(DataFolder::remove);
+        let standbys = standbys.unwrap_or(Ok(()));
+        let removed = [standbys, self.postgres.folder.remove(), self.data.remove()];
         let failures: Vec<String> = others
             .into_iter()
             .chain([postgres.map(drop)])
@@ -408,6 +456,10 @@ impl OwnStack for LocalStack {
         }
     }
 
+    fn hot_standby(&self) -> Option<&Arc<HotStandby>> {
+        self.hot_standby.as_ref()
+    }
+
     fn toxiproxy(&self) -> &Child {
         &self.toxiproxy.child
     }
@@ -427,6 +479,9 @@ impl OwnStack for LocalStack {
     fn keep(mut self: Box<Self>) -> Result<Vec<String>, StackError> {
         let mut kept = self.processes().try_for_each(Child::let_go);
         kept = kept.and_then(|()| self.postgres.folder.keep());
+        if let Some(folder) = &mut self.hot_standby_data {
+            kept = kept.and_then(|()| folder.keep());
+        }
         kept = kept.and_then(|()| self.data.keep());
         kept.map_err(|e| StackError {
             doing: "keep the local stack".into(),
@@ -434,11 +489,11 @@ impl OwnStack for LocalStack {
         })?;
         let pid = |child: &Child| child.pid().unwrap_or_default();
         let postgres = pid(&self.postgres.child);
-        // Nothing commits without the standby, so it comes last.
+        // Nothing commits without the standby, so it comes last; one that took PostgreSQL's place is not there any more.
         let others: Vec<String> = self
             .processes()
             .skip(1)
-            .map(|c| pid(c).to_string())
+            .filter_map(|c| Some(c.pid()?.to_string()))
             .collect();
         let others = others.join(" ");
         let brokers = self
@@ -459,12 +514,14 @@ impl OwnStack for LocalStack {
             )
         });
         let toxiproxy = format!("  Toxiproxy   {}", self.info.toxiproxy_url);
+        let folders = [self.postgres.folder.path(), self.data.path()].into_iter();
+        let folders = folders.chain(self.hot_standby_data.iter().map(DataFolder::path));
+        let folders = folders.map(super::shell_word);
         // As in `stop`. To a JVM, the signal that PostgreSQL gets would only mean to show its
         // threads.
         let stop = format!(
-            "  stop it     kill -QUIT {postgres}; kill -KILL {others}; rm -rf {} {}",
-            super::shell_word(self.postgres.folder.path()),
-            super::shell_word(self.data.path())
+            "  stop it     kill -QUIT {postgres}; kill -KILL {others}; rm -rf {}",
+            folders.collect::<Vec<_>>().join(" ")
         );
         let up = ["the stack stays up:".to_owned(), database];
         Ok(up
@@ -475,6 +532,10 @@ impl OwnStack for LocalStack {
             .collect())
     }
 }
+
+/// The install script's folder, the oldest PostgreSQL that will do with what needs it, and Kafka's compiler, where there is
+/// a Kafka.
+type ServersToStart<'a> = (&'a Path, Option<(u32, &'static str)>, Option<Jit>);
 
 /// Returns the links that have a proxy of the stack's own.
 fn ways() -> impl Iterator<Item = Link> {

@@ -7,6 +7,7 @@ mod description;
 mod docker;
 mod environment;
 pub mod external;
+mod hot_standby;
 pub mod jvm;
 mod kafka_brokers;
 mod kafka_client;
@@ -40,9 +41,11 @@ use crate::process::{Child, Stop};
 use crate::scenario::{BrokerNode, KafkaCluster, Link, NatsSync, Server, Victim};
 pub use docker::{can_be as docker_can_be, is_usable as docker_is_usable};
 use futures::FutureExt;
+pub use hot_standby::{HotStandby, Promotion};
 pub use jvm::Jit;
 pub use kafka_brokers::leader_of;
 use kept::KeptFolder;
+use local::LocalStack;
 pub use own::OwnStack;
 use relays::config::{BrokerKind, DatabaseKind, MariaDbTarget, PostgresTarget};
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,6 +168,8 @@ pub struct StackError {
 pub struct ServerSettings {
     /// Whether every commit waits for a standby that flushes the log.
     pub synchronous_standby: bool,
+    /// Whether a second PostgreSQL follows the first, and can take its place.
+    pub hot_standby: bool,
     /// So much log, in bytes, is kept for a slot at most; `None`: however much it takes.
     pub max_slot_wal_keep_bytes: Option<u64>,
     /// These are there, PostgreSQL and Toxiproxy aside, which always are.
@@ -192,6 +197,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             synchronous_standby: false,
+            hot_standby: false,
             max_slot_wal_keep_bytes: None,
             servers: BTreeSet::from([Server::KAFKA]),
             autovacuum_naptime_s: None,
@@ -273,6 +279,15 @@ pub fn cache_is_installed(programs: &Path) -> bool {
     is_installed(Server::Redis, programs)
 }
 
+/// Says what is lacking of PostgreSQL for a hot standby, with the install script's folder: it may have brought a newer one.
+pub async fn hot_standby_can_be(programs: &Path) -> Result<(), String> {
+    let oldest = postgres_server::OldestServer {
+        wanted: Some(hot_standby::WANTED),
+        brought: programs,
+    };
+    postgres_server::find_server(&oldest).await.map(drop)
+}
+
 /// Where a program of the PostgreSQL installation is, e.g. `pgbench`.
 pub async fn postgres_program(name: &str) -> Result<PathBuf, StackError> {
     let folder = postgres_server::find_programs(&[name]).await;
@@ -309,10 +324,22 @@ impl Stack {
                 for server in &settings.servers {
                     beside::must_be_installed(*server, &programs)?;
                 }
+                if settings.hot_standby {
+                    let can_be = hot_standby_can_be(&programs).await;
+                    can_be.map_err(|reason| StackError {
+                        doing: "start PostgreSQL".into(),
+                        reason,
+                    })?;
+                }
                 let kafka = settings.servers.contains(&Server::KAFKA).then_some(jit);
                 let alone = kafka.filter(|_| settings.kafka.brokers == 1);
-                let mut local =
-                    local::LocalStack::start(&data, &logs, &programs, alone, reaper).await?;
+                let mut local = match settings.hot_standby {
+                    true => {
+                        let start = LocalStack::start_with_hot_standby;
+                        start(&data, &logs, &programs, alone, reaper).await?
+                    }
+                    false => LocalStack::start(&data, &logs, &programs, alone, reaper).await?,
+                };
                 if let (Some(jit), None) = (kafka, alone) {
                     local.add_kafka(settings.kafka, jit, &logs, reaper).await?;
                 }
@@ -331,6 +358,10 @@ impl Stack {
                 }
                 if let Some(naptime_s) = settings.autovacuum_naptime_s {
                     local.vacuum_every(naptime_s).await?;
+                }
+                // With all that PostgreSQL was told.
+                if settings.hot_standby {
+                    local.add_hot_standby(&logs, reaper).await?;
                 }
                 Ok(Self::Own(Box::new(local)))
             }
@@ -416,6 +447,22 @@ impl Stack {
         match self {
             Self::Own(own) => own.stop_of_server(victim),
             Self::External(_) => None,
+        }
+    }
+
+    /// Returns the server that can take PostgreSQL's place, where there is one.
+    pub fn hot_standby(&self) -> Option<&Arc<HotStandby>> {
+        match self {
+            Self::Own(own) => own.hot_standby(),
+            Self::External(_) => None,
+        }
+    }
+
+    /// Has every server again that a strategy begins with: what took another one's place is missing at its own.
+    pub async fn make_whole(&self) -> Result<(), StackError> {
+        match self.hot_standby() {
+            Some(standby) => standby.follow_again().await,
+            None => Ok(()),
         }
     }
 

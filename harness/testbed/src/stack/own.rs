@@ -1,10 +1,12 @@
 //! What a stack is whose servers are this harness's own: it started them, may break them, and stops them.
 
+use super::hot_standby::HotStandby;
 use super::{StackError, StackInfo};
 use crate::process::{Child, Stop};
 use crate::scenario::Victim;
 use futures::future::LocalBoxFuture;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A provider that starts servers gives a stack of this kind.
 pub trait OwnStack: Send + Sync {
@@ -19,6 +21,11 @@ pub trait OwnStack: Send + Sync {
 
     /// Returns how that server is told to end.
     fn stop_of_server(&self, victim: Victim) -> Option<Stop>;
+
+    /// Returns the server that can take PostgreSQL's place, where there is one.
+    fn hot_standby(&self) -> Option<&Arc<HotStandby>> {
+        None
+    }
 
     /// Returns Toxiproxy's process.
     fn toxiproxy(&self) -> &Child;

@@ -51,10 +51,10 @@ pub(super) struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Makes a cluster under `data` and starts the server on `port`.
+    /// Makes a cluster under `data` and starts the server on `port`; it is of this version at least.
     pub(super) async fn start(
-        data: &Path,
-        logs: &Path,
+        (data, logs): (&Path, &Path),
+        oldest: &OldestServer<'_>,
         port: u16,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, StackError> {
@@ -62,12 +62,9 @@ impl PostgresServer {
             doing: "start PostgreSQL".into(),
             reason,
         };
-        let programs = find_programs(&PROGRAMS).await.map_err(failed)?;
-        postgres_version::check_programs(&programs)
-            .await
-            .map_err(failed)?;
+        let programs = find_server(oldest).await.map_err(failed)?;
         let user = unprivileged_user().map_err(failed)?;
-        let folder = make_folder(data, user, reaper).map_err(failed)?;
+        let folder = make_folder(data, "postgres", user, reaper).map_err(failed)?;
         let log = logs.join("postgres-server.log");
         let target = PostgresTarget {
             host: "127.0.0.1".into(),
@@ -211,7 +208,7 @@ fn open_log(log: &Path) -> Result<std::fs::File, String> {
     file.map_err(|e| explain(log, &e))
 }
 
-fn write_for(path: &Path, text: &str, user: Option<(u32, u32)>) -> Result<(), String> {
+pub(super) fn write_for(path: &Path, text: &str, user: Option<(u32, u32)>) -> Result<(), String> {
     disk::write_secret(path, text.as_bytes()).map_err(|e| explain(path, &e))?;
     if let Some((uid, gid)) = user {
         std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(|e| explain(path, &e))?;
@@ -231,7 +228,7 @@ fn fits_a_socket(folder: &Path, port: u16) -> bool {
     name.len() <= SOCKET_BYTES_MAX && name.chars().all(plain)
 }
 
-fn path_text(path: &Path) -> String {
+pub(super) fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
@@ -268,12 +265,13 @@ fn has_a_name(user: Uid, entry: bool) -> Result<(), String> {
 
 /// Under `data`, unless the unprivileged user cannot get there (a checkout under /root): then
 /// under the temporary folder.
-fn make_folder(
+pub(super) fn make_folder(
     data: &Path,
+    name: &str,
     user: Option<(u32, u32)>,
     reaper: &Arc<Reaper>,
 ) -> Result<DataFolder, String> {
-    let own = data.join("postgres");
+    let own = data.join(name);
     let folder = if user.is_none() || data_folder::reachable_by_all(data) {
         own
     } else {
@@ -288,6 +286,38 @@ pub(super) async fn find_programs(names: &[&str]) -> Result<PathBuf, String> {
         return Ok(folder);
     }
     named_folder(names, Command::from(pg_config()).output().await)
+}
+
+/// What a server must be at least, and where the install script puts those that are newer than the machine's.
+pub(super) struct OldestServer<'a> {
+    /// Its major version, and what needs that; `None`: whatever works.
+    pub(super) wanted: Option<(u32, &'static str)>,
+    /// The install script's folder.
+    pub(super) brought: &'a Path,
+}
+
+/// The folder of the programs of a server: the machine's, and where that is too old the newest that the install script
+/// brought.
+pub(super) async fn find_server(oldest: &OldestServer<'_>) -> Result<PathBuf, String> {
+    let usual = find_programs(&PROGRAMS).await?;
+    let Some((wanted, what)) = oldest.wanted else {
+        postgres_version::check_programs(&usual).await?;
+        return Ok(usual);
+    };
+    let version = postgres_version::of_programs(&usual).await?;
+    if postgres_version::is_at_least(&version, wanted) {
+        return Ok(usual);
+    }
+    let brought = versions_below(&oldest.brought.join("postgres")).into_iter();
+    let brought = brought.filter(|(version, _)| *version >= wanted);
+    let folders: Vec<PathBuf> = brought.map(|(_, folder)| folder).collect();
+    find_in(&folders, &PROGRAMS).ok_or_else(|| {
+        format!(
+            "{what} takes version {wanted} or newer, and {} is {version}: run stack/install.sh postgres-{wanted}, \
+             or put the folder of a newer one first on PATH",
+            usual.join("postgres").display()
+        )
+    })
 }
 
 /// Says what is lacking for a server, if so.
@@ -340,17 +370,23 @@ fn find_in(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
 
 /// Returns `/usr/lib/postgresql/15/bin` and the like, highest version first.
 fn versioned_folders() -> Vec<PathBuf> {
-    let mut found: Vec<(u32, PathBuf)> = VERSIONED_FOLDERS
-        .iter()
-        .filter_map(|root| std::fs::read_dir(root).ok())
-        .flat_map(|entries| entries.flatten())
+    let roots = VERSIONED_FOLDERS.iter().map(Path::new);
+    let mut found: Vec<(u32, PathBuf)> = roots.flat_map(versions_below).collect();
+    found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    found.into_iter().map(|(_, folder)| folder).collect()
+}
+
+/// Returns the folders of programs below one whose folders are named by versions, highest version first.
+fn versions_below(root: &Path) -> Vec<(u32, PathBuf)> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let mut found: Vec<(u32, PathBuf)> = entries
         .filter_map(|entry| {
             let version = entry.file_name().to_str()?.parse().ok()?;
             Some((version, entry.path().join("bin")))
         })
         .collect();
     found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
-    found.into_iter().map(|(_, folder)| folder).collect()
+    found
 }
 
 #[cfg(test)]
@@ -388,6 +424,32 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("harness:x:12345:12345:"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn given_a_version_that_nobody_has_when_wanted_then_what_brings_it_is_said_and_one_that_was_brought_is_taken()
+     {
+        let home = tempfile::tempdir().unwrap();
+        let oldest = OldestServer {
+            wanted: Some((99, "this test")),
+            brought: home.path(),
+        };
+        let error = find_server(&oldest).await.unwrap_err();
+        assert!(
+            error.contains("this test takes version 99 or newer")
+                && error.contains("stack/install.sh postgres-99"),
+            "{error}"
+        );
+        // The newest of those that do
+        for version in ["98", "99", "100"] {
+            let folder = home.path().join("postgres").join(version).join("bin");
+            std::fs::create_dir_all(&folder).unwrap();
+            for program in PROGRAMS {
+                std::fs::write(folder.join(program), "").unwrap();
+            }
+        }
+        let found = find_server(&oldest).await.unwrap();
+        assert_eq!(found, home.path().join("postgres/100/bin"));
     }
 
     #[test]

@@ -11,17 +11,26 @@ const OLDEST: u32 = 14;
 /// A program must say its version within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Refuses a server of this version (`15.18`, `16.4 (Debian 16.4-1)`, `18beta1`) if it is too old.
-pub(super) fn check(version: &str) -> Result<(), String> {
+/// Whether a version is of this major one, or a newer one.
+pub(super) fn is_at_least(version: &str, wanted: u32) -> bool {
+    major(version).is_some_and(|major| major >= wanted)
+}
+
+fn major(version: &str) -> Option<u32> {
     let digits = version
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(version.len());
-    match version[..digits].parse::<u32>() {
-        Ok(major) if major >= OLDEST => Ok(()),
-        Ok(_) => Err(format!(
+    version[..digits].parse().ok()
+}
+
+/// Refuses a server of this version (`15.18`, `16.4 (Debian 16.4-1)`, `18beta1`) if it is too old.
+pub(super) fn check(version: &str) -> Result<(), String> {
+    match major(version) {
+        Some(major) if major >= OLDEST => Ok(()),
+        Some(_) => Err(format!(
             "it is version {version}, and {OLDEST} is the oldest that the harness works with"
         )),
-        Err(_) => Err(format!("its version is `{version}`, which is no number")),
+        None => Err(format!("its version is `{version}`, which is no number")),
     }
 }
 

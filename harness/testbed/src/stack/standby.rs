@@ -114,18 +114,19 @@ fn spec(program: PathBuf, wal: &Path, postgres: &PostgresServer, logs: &Path) ->
 
 const ABSENT: &str = "absent";
 
-/// What the server takes it for: `absent`, `async`, `sync`.
+/// What the server takes its standby for, of which it has one: `absent`, `async`, `sync`.
 async fn standby(target: &PostgresTarget) -> Result<String, String> {
     let mut session = postgres_client::connect(target).await?;
     postgres_client::ask(
         &mut session,
         "select coalesce((select sync_state::text from pg_stat_replication \
-         where application_name = 'oh_standby' and state = 'streaming'), 'absent')",
+         where application_name in ('oh_standby', 'oh_hot_standby') and state = 'streaming'), 'absent')",
     )
     .await
 }
 
-async fn in_force(target: &PostgresTarget) -> Result<(), String> {
+/// Waits until the server's commits wait for its standby.
+pub(super) async fn in_force(target: &PostgresTarget) -> Result<(), String> {
     let deadline = Instant::now() + IN_FORCE_WITHIN;
     loop {
         let state = standby(target).await?;

@@ -37,6 +37,7 @@ impl ConsumerFixture {
             name: format!("{name}_it"),
             isolation: Isolation::Schema,
             outbox: OutboxKind::None,
+            failover_slot: false,
             password: "secret".to_owned(),
         };
         let layout = strategy.of_consumer(0);

@@ -60,6 +60,7 @@ impl Bench {
             topic: String::new(),
             reader: None,
             admin: None,
+            hot_standby: None,
             clock: RunClock::start(),
             announce: Arc::new(move |said| {
                 let turns = said.turn.into_iter().map(|(_, turn)| turn);
@@ -312,6 +313,7 @@ pub fn history(
             kind: strategy(),
             linger_ms: 0.0,
             relay_commit: CommitMode::default(),
+            failover_slot: false,
             instances: 1,
             broker: BrokerChoice::default(),
             database: Default::default(),

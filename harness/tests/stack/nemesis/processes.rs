@@ -63,6 +63,7 @@ pub(super) fn targets(victim: Victim, child: &Child) -> FaultTargets {
         topic: String::new(),
         reader: None,
         admin: None,
+        hot_standby: None,
         clock: RunClock::start(),
         announce: std::sync::Arc::new(|_| {}),
     }
@@ -463,6 +464,7 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
         topic: String::new(),
         reader: None,
         admin: None,
+        hot_standby: None,
         clock: RunClock::start(),
         announce: std::sync::Arc::new(|_| {}),
     };

@@ -45,6 +45,7 @@ impl GroupFixture {
             name: format!("oh_{}_it", &Uuid::new_v4().simple().to_string()[..16]),
             isolation: Isolation::Schema,
             outbox: OutboxKind::None,
+            failover_slot: false,
             password: "secret".to_owned(),
         };
         let layout = strategy.of_consumer(0);

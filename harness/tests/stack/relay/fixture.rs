@@ -316,6 +316,7 @@ impl Fixture {
             name: self.schema.clone(),
             isolation: Isolation::Schema,
             outbox,
+            failover_slot: false,
             password: "secret".to_owned(),
         })
     }

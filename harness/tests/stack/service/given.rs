@@ -167,6 +167,7 @@ impl Wanted {
             name: format!("oh_{name}_service"),
             isolation: Isolation::Schema,
             outbox: self.outbox,
+            failover_slot: false,
             password: "it's secret".into(),
         };
         let topic = format!("oh.{name}.service");

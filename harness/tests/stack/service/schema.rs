@@ -17,6 +17,7 @@ pub fn layout(outbox: OutboxKind) -> Layout {
         name: format!("oh_{}_schema", &name[..12]),
         isolation: Isolation::Schema,
         outbox,
+        failover_slot: false,
         password: "it's \\ secret".into(),
     }
 }

@@ -37,8 +37,14 @@ pub async fn create(admin: &PostgresTarget, layout: &Layout) -> Result<(), Schem
     execute(conn, "committing the set-up", "commit".into()).await?;
     if layout.outbox.is_read_from_wal() {
         let slot = layout.slot();
-        let made = sqlx::query("select 1 from pg_create_logical_replication_slot($1, 'pgoutput')")
-            .bind(&slot);
+        // Neither temporary, nor of two phases; older versions do not know the last argument.
+        let statement = match layout.failover_slot {
+            true => {
+                "select 1 from pg_create_logical_replication_slot($1, 'pgoutput', false, false, true)"
+            }
+            false => "select 1 from pg_create_logical_replication_slot($1, 'pgoutput')",
+        };
+        let made = sqlx::query(statement).bind(&slot);
         bounded(
             "creating the replication slot (it takes wal_level = logical, a free slot under \
              max_replication_slots, REPLICATION for the administrator, and the end of every \

@@ -192,6 +192,7 @@ mod tests {
             name: "oh_x".into(),
             isolation,
             outbox: OutboxKind::Foreign { replication: false },
+            failover_slot: false,
             password: "pw".into(),
         }
     }

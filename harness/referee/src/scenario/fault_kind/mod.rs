@@ -3,6 +3,7 @@
 
 mod bandwidth;
 mod down;
+mod failover;
 mod kill;
 mod latency;
 mod limit_data;
@@ -100,6 +101,8 @@ pub enum FaultKind {
     Pause,
     /// A session of the harness's holds a snapshot of the database, and nothing else, until healed.
     OldSnapshot,
+    /// The database server gets SIGKILL, and its hot standby takes its place when healed.
+    Failover,
 }
 
 /// This is a kind of fault, a row in the registry.
@@ -120,7 +123,7 @@ pub struct FaultInfo {
 enum Own {
     /// The kind works on a process, and has no keys.
     Process(FaultKind),
-    /// The kind works on the database, by a session of the harness's own, and has no keys.
+    /// The kind works on the database server alone, and has no keys.
     Database(FaultKind),
     /// The kind works on links, by switching their proxies, and has no keys.
     Links(FaultKind),
@@ -134,7 +137,7 @@ enum Own {
 }
 
 /// These are all kinds of faults, in the order of `list`.
-pub const KINDS: [FaultInfo; 12] = [
+pub const KINDS: [FaultInfo; 13] = [
     down::INFO,
     latency::INFO,
     bandwidth::INFO,
@@ -147,6 +150,7 @@ pub const KINDS: [FaultInfo; 12] = [
     restart::INFO,
     pause::INFO,
     old_snapshot::INFO,
+    failover::INFO,
 ];
 
 /// Which directions there are.
@@ -249,6 +253,7 @@ impl FaultKind {
             Self::Restart => restart::INFO.name,
             Self::Pause => pause::INFO.name,
             Self::OldSnapshot => old_snapshot::INFO.name,
+            Self::Failover => failover::INFO.name,
             Self::Toxic { toxic, .. } => match toxic {
                 Toxic::Latency { .. } => latency::INFO.name,
                 Toxic::Bandwidth { .. } => bandwidth::INFO.name,
@@ -267,9 +272,12 @@ impl FaultKind {
             Self::Toxic {
                 stream, toxicity, ..
             } => (toxicity, stream),
-            Self::Kill | Self::Restart | Self::Pause | Self::OldSnapshot | Self::Down => {
-                (1.0, Stream::Downstream)
-            }
+            Self::Kill
+            | Self::Restart
+            | Self::Pause
+            | Self::OldSnapshot
+            | Self::Failover
+            | Self::Down => (1.0, Stream::Downstream),
         }
     }
 }

@@ -10,16 +10,24 @@ pub use kafka::KafkaCluster;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// This key is of what a `failover` takes.
+pub(super) const HOT_STANDBY: &str = "hot_standby";
 /// This key is of NATS.
 pub(super) const NATS_SYNC: &str = "nats_sync_interval";
 
 /// These are the keys that `[stack]` can have.
-pub(super) const KEYS: [KeyInfo; 5] = [
+pub(super) const KEYS: [KeyInfo; 6] = [
     KeyInfo::usually(
         "synchronous_standby",
         Shape::Flag,
         "false",
         "every commit waits for a standby that flushes the log (local stack only)",
+    ),
+    KeyInfo::usually(
+        HOT_STANDBY,
+        Shape::Flag,
+        "false",
+        "a second PostgreSQL follows the first, whose every commit waits for it, and can take its place (`failover`); 17 or newer (local stack only)",
     ),
     KeyInfo::optional(
         "max_slot_wal_keep_size",
@@ -88,6 +96,15 @@ const NAPTIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 /// Reads `[stack]`; a key that is missing or wrong has its default.
 pub(super) fn read(mut s: Section<'_>) -> StackSettings {
     let standby = s.get("synchronous_standby").and_then(|e| s.flag(e));
+    let hot = s.get(HOT_STANDBY);
+    let hot_standby = hot.and_then(|e| s.flag(e)).unwrap_or_default();
+    if let (Some(entry), true, Some(true)) = (hot, hot_standby, standby) {
+        s.problem(
+            entry.key_span(),
+            "PostgreSQL has both a `synchronous_standby` and a `hot_standby`",
+            "leave `synchronous_standby` out: commits wait for the hot one as well",
+        );
+    }
     let kept = s
         .get("max_slot_wal_keep_size")
         .and_then(|e| s.size(e, limits::SLOT_WAL.0..=limits::SLOT_WAL.1));
@@ -108,6 +125,7 @@ pub(super) fn read(mut s: Section<'_>) -> StackSettings {
     s.finish();
     StackSettings {
         synchronous_standby: standby.unwrap_or_default(),
+        hot_standby,
         max_slot_wal_keep_bytes: kept,
         autovacuum_naptime_s: naptime,
         nats_sync: sync.unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! `cdc`: an outbox that is read from the write-ahead log, by a relay of our own.
 
-use super::{INSTANCES, SYNCHRONOUS_COMMIT, StrategyInfo};
+use super::{FAILOVER_SLOT, INSTANCES, SYNCHRONOUS_COMMIT, StrategyInfo};
 use crate::scenario::{StrategyKind, cache};
 
 pub(super) const INFO: StrategyInfo = StrategyInfo {
@@ -10,6 +10,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
     keys: &[
         SYNCHRONOUS_COMMIT,
         INSTANCES,
+        FAILOVER_SLOT,
         cache::MODE,
         cache::FILL,
         cache::HOLD,

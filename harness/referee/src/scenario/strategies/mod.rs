@@ -95,6 +95,14 @@ const INSTANCES: KeyInfo = KeyInfo::usually(
     "so many relays, of which one works and the others stand by",
 );
 
+/// This key of who reads the log by a replication slot says whether a hot standby has the slot as well.
+const FAILOVER_SLOT: KeyInfo = KeyInfo::usually(
+    "failover_slot",
+    Shape::Flag,
+    "false",
+    "whether the hot standby has the replication slot as well (`failover` of `pg_create_logical_replication_slot`), so that it is there when that takes the server's place",
+);
+
 /// Returns the names of the keys of every strategy, and of those of each kind.
 pub(super) fn known() -> Vec<&'static str> {
     let of_kinds = KINDS.iter().flat_map(|kind| keys::names(&kind.all_keys()));
@@ -135,6 +143,8 @@ pub(super) struct PlacedStrategy {
     pub span: Range<usize>,
     /// The value of its `cache` stands at these bytes; `None` where it has none.
     pub cache_span: Option<Range<usize>>,
+    /// The value of its `failover_slot` stands at these bytes; `None` where it has none, or none that asks for one.
+    pub failover_slot_span: Option<Range<usize>>,
 }
 
 /// What is wrong with a name, or nothing.
@@ -193,6 +203,10 @@ pub(super) fn read(
     } else {
         1
     };
+    let failover_slot = match info.has(FAILOVER_SLOT.name) {
+        true => failover_slot(&mut s),
+        false => None,
+    };
     let kind = (info.read)(&mut s, surroundings);
     let has_relay = kind.as_ref().is_none_or(StrategyKind::has_relay);
     let cached = match info.has("cache") {
@@ -244,11 +258,7 @@ pub(super) fn read(
             return None;
         }
         let own = info.all_keys();
-        let takes = if own.is_empty() {
-            "kind and linger only".to_owned()
-        } else {
-            format!("kind, linger, {}", keys::names(&own).join(", "))
-        };
+        let takes = format!("kind, linger, {}", keys::names(&own).join(", "));
         Some((
             format!(
                 "`{key}` belongs to {}, and `{name}` is {}",
@@ -271,6 +281,7 @@ pub(super) fn read(
                 DatabaseKind::Postgres => relay_commit,
                 DatabaseKind::MariaDb => CommitMode::On,
             },
+            failover_slot: failover_slot.is_some(),
             instances,
             broker: broker?,
             database,
@@ -280,7 +291,14 @@ pub(super) fn read(
         },
         span,
         cache_span,
+        failover_slot_span: failover_slot,
     })
+}
+
+/// Returns where the file asks for a slot that a standby has as well.
+fn failover_slot(s: &mut Section<'_>) -> Option<Range<usize>> {
+    let entry = s.get(FAILOVER_SLOT.name)?;
+    s.flag(entry)?.then(|| entry.span())
 }
 
 fn instances(s: &mut Section<'_>) -> u8 {

@@ -397,7 +397,11 @@ fn possible(s: &Scenario) -> Result<(), String> {
         let on_process = matches!(fault.target, Target::Process(_));
         let kills = matches!(
             fault.kind,
-            FaultKind::Kill | FaultKind::Restart | FaultKind::Pause | FaultKind::OldSnapshot
+            FaultKind::Kill
+                | FaultKind::Restart
+                | FaultKind::Pause
+                | FaultKind::OldSnapshot
+                | FaultKind::Failover
         );
         must(on_process == kills, "a fault that fits its target")?;
         must(

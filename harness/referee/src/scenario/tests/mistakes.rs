@@ -326,7 +326,10 @@ fn a_key_of_another_kind_is_told_from_an_unknown_one() {
     refused(
         &file(&[HEAD, LOAD, DEBEZIUM, "notify = true"]),
         "notify",
-        &["`debezium` is debezium", "takes kind and linger only"],
+        &[
+            "`debezium` is debezium",
+            "takes kind, linger, failover_slot",
+        ],
     );
     refused(
         &file(&[HEAD, LOAD, NAIVE, "interval = \"1s\""]),

@@ -8,6 +8,7 @@ mod consumers;
 mod contradictions;
 mod databases;
 mod docs;
+mod failover;
 mod fuzz;
 mod housekeeping;
 mod instances;

@@ -42,6 +42,10 @@ pub fn takes_scenario(text: &str) -> Result<(), String> {
     validated(&SCENARIO, text)
 }
 
+/// This kind of fault takes a standby.
+const FAILOVER: &str = "failover";
+const STANDBY: &str = "[stack]\nhot_standby = true\n";
+
 /// A table that can be in a file, with as little in it, and around it, as can be.
 struct LeastTable {
     /// Which one, for messages.
@@ -361,7 +365,11 @@ fn of_scenarios() -> Vec<LeastTable> {
         };
         let keys = [faults::KEYS.to_vec(), kind.rows()].concat();
         let title = format!("a fault of kind {}", kind.name);
-        let fault = LeastTable::new(title, load(HEAD) + "[[fault]]\n", &keys, CDC)
+        let after = match kind.name {
+            FAILOVER => format!("{CDC}{STANDBY}"),
+            _ => CDC.to_owned(),
+        };
+        let fault = LeastTable::new(title, load(HEAD) + "[[fault]]\n", &keys, &after)
             .with("target", target)
             .with("kind", format!("\"{}\"", kind.name))
             .with("at", "\"2s\"")
@@ -727,7 +735,11 @@ fn given_the_examples_of_the_list_then_each_is_taken() {
             "kill" | "restart" | "pause" => "target = \"relay\"\n",
             _ => "",
         };
-        with_fault(&format!("{target}{}", lines(&fault)))
+        let text = with_fault(&format!("{target}{}", lines(&fault)));
+        match fault.name.as_str() {
+            FAILOVER => text + STANDBY,
+            _ => text,
+        }
     });
     let of_targets = explain::targets().into_iter().map(|target| {
         let kind = match faults::targets(true).contains(&target.name.as_str()) {
