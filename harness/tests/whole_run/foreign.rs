@@ -273,14 +273,16 @@ for = "600ms"
 [[fault]]
 target = "relay->kafka"
 kind = "down"
-at = "2500ms"
+at = "3500ms"
 for = "600ms"
 "#;
+    // A relay that starts slowly leaves enough between the two
+    let load = LOAD.replace("\"4s\"", "\"5s\"");
     let relay = file(
         &format!("exec {}", stand_in()),
         "stop = { within = \"5s\" }\n",
     );
-    let ran = run_with(&relay, &format!("{LOAD}{faults}"));
+    let ran = run_with(&relay, &format!("{load}{faults}"));
     assert_eq!(ran.output.status.code(), Some(0), "{}", ran.said());
     let record = ran.record();
     let theirs = &record.strategies[0];
