@@ -234,7 +234,7 @@ pub fn stop(
     }
 }
 
-/// SIGKILLs what `select` finds, complete (see [`stop`]), and returns when none of it lives.
+/// SIGKILLs what `select` finds, complete (see [`stop`]), and returns when none of it lives and it finds no more.
 /// Dead ones that were handed to this process as their adoptive parent are reaped, except `own`,
 /// which has a waiter of its own.
 pub fn kill(
@@ -261,7 +261,9 @@ pub fn kill(
             .filter(|id| !is_over(**id, own, &doomed))
             .map(|id| id.pid)
             .collect();
-        if left.is_empty() {
+        // Whom a process had orphaned is found by some only when that process is dead.
+        let is_known = |p: &Process| doomed.contains(&p.id);
+        if left.is_empty() && select(&Snapshot::take()).iter().all(is_known) {
             return Ok(doomed.len());
         }
         if Instant::now() >= deadline {
