@@ -347,12 +347,17 @@ pub fn harm_tone(strategy: &Strategy, metric: &str, count: Option<u64>) -> Tone 
     if !is_some_of(count) {
         return Tone::Faint;
     }
-    let mut of_it = strategy.expectations.iter().filter(|e| e.metric == metric);
-    if of_it.any(|e| e.met == Some(true)) {
+    if is_as_expected(strategy, metric) {
         Tone::Warning
     } else {
         Tone::Bad
     }
+}
+
+/// Whether something was expected of a metric, and was met.
+pub fn is_as_expected(strategy: &Strategy, metric: &str) -> bool {
+    let mut of_it = strategy.expectations.iter().filter(|e| e.metric == metric);
+    of_it.any(|e| e.met == Some(true))
 }
 
 /// Names of the phases of all strategies, in order.

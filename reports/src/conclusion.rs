@@ -1,7 +1,7 @@
 //! The run in one sentence, for somebody who has ten seconds.
 
-use crate::figures;
 use crate::record::{Counts, Expectation, Record, Strategy, Verdict};
+use crate::{comparison, figures};
 
 /// The sentence names so many missed expectations at most; the line below it has all of them.
 const NAMED: usize = 3;
@@ -235,11 +235,8 @@ fn passed(strategy: &Strategy) -> (String, bool) {
     let clean = parts.len() == 1 && counts.lost == Some(0);
     let names: Vec<&str> = parts.iter().map(String::as_str).collect();
     let mut text = figures::list(&names);
-    let met = |metric: &str| {
-        let mut of_it = strategy.expectations.iter().filter(|e| e.metric == metric);
-        of_it.any(|e| e.met == Some(true))
-    };
-    if !wrong.is_empty() && wrong.iter().all(|(metric, _)| met(metric)) {
+    let as_expected = |(metric, _): &(&str, String)| comparison::is_as_expected(strategy, metric);
+    if !wrong.is_empty() && wrong.iter().all(as_expected) {
         text.push_str(", as expected");
     }
     (text, clean)

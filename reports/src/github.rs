@@ -36,22 +36,15 @@ pub fn annotations(record: &Record, places: &dyn Places) -> String {
             let what = missed_expectation(expectation);
             add(&strategy.name, Some(&expectation.metric), &what);
         }
-        let is_told = missed.count() > 0;
-        let leading = conclusion::leading(strategy);
-        match strategy.verdict {
-            Verdict::Pass => {}
-            Verdict::Fail if is_told && leading.is_empty() => {}
-            Verdict::Fail if is_told => {
-                add(&strategy.name, None, &verdict_and(strategy, leading));
+        let untold = match (strategy.verdict, missed.count() > 0) {
+            (Verdict::Pass, _) | (Verdict::Unknown, true) => None,
+            (Verdict::Fail, true) => {
+                Some(conclusion::leading(strategy)).filter(|reasons| !reasons.is_empty())
             }
-            Verdict::Unknown if is_told => {}
-            Verdict::Fail | Verdict::Unknown => {
-                add(
-                    &strategy.name,
-                    None,
-                    &verdict_and(strategy, &strategy.reasons),
-                );
-            }
+            (Verdict::Fail | Verdict::Unknown, false) => Some(strategy.reasons.as_slice()),
+        };
+        if let Some(reasons) = untold {
+            add(&strategy.name, None, &verdict_and(strategy, reasons));
         }
     }
     for NotRun { strategy, why } in &record.not_run {

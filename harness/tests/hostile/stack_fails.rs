@@ -6,7 +6,7 @@ use super::turn::beside_another;
 use super::{HARNESS, SHORT, command, nothing_left, open, programs, record, run, run_folder};
 use harness::process::reaper::Reaper;
 use harness::stack::Jit;
-use harness::stack::local::LocalStack;
+use harness::stack::local::{FirstServers, LocalStack};
 use harness::stack::ports;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -200,7 +200,12 @@ fn given_a_port_that_is_always_taken_when_started_then_the_error_names_it() {
     let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
 
     let programs = programs();
-    let started = LocalStack::start_on(&data, &logs, &programs, Some(Jit::C1), &reaper, choose);
+    let first = FirstServers {
+        programs: &programs,
+        hot_standby: false,
+        jit: Some(Jit::C1),
+    };
+    let started = LocalStack::start_on((&data, &logs), first, &reaper, choose);
 
     let error = runtime.block_on(started).err().unwrap().to_string();
     assert!(error.contains("the stack failed: start Kafka: "), "{error}");

@@ -5,7 +5,7 @@ use crate::process::{below, eventually, identify, kill_and_reap, lives, spawn_te
 use crate::{cache, local, programs, reaper, stack};
 use harness::scenario::{Link, Server, Victim};
 use harness::stack::Jit;
-use harness::stack::local::LocalStack;
+use harness::stack::local::{FirstServers, LocalStack};
 use harness::stack::{Provider, Stack, ports};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -299,11 +299,19 @@ async fn a_port_that_is_taken_meanwhile_is_replaced() {
     };
     let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
 
-    let stack =
-        LocalStack::start_on(&data, &logs, &programs(), Some(Jit::C1), &reaper(), choose).await;
+    let stack = LocalStack::start_on((&data, &logs), first(&programs()), &reaper(), choose).await;
 
     stack.unwrap().stop().await.unwrap();
     assert_eq!(*tries.lock().unwrap(), 2);
+}
+
+/// Of a stack whose programs are here.
+fn first(programs: &Path) -> FirstServers<'_> {
+    FirstServers {
+        programs,
+        hot_standby: false,
+        jit: Some(Jit::C1),
+    }
 }
 
 #[tokio::test]
@@ -311,7 +319,7 @@ async fn a_stack_without_its_programs_says_how_to_get_them() {
     let folder = tempfile::tempdir().unwrap();
     let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
     let nowhere = folder.path().join("nowhere");
-    let started = LocalStack::start(&data, &logs, &nowhere, Some(Jit::C1), &reaper()).await;
+    let started = LocalStack::start((&data, &logs), first(&nowhere), &reaper()).await;
     let error = started.err().unwrap().to_string();
     assert!(error.contains("stack/install.sh"), "{error}");
     assert!(!data.exists());

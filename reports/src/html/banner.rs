@@ -87,10 +87,7 @@ fn is_expected(record: &Record, metric: &str, of: fn(&Counts) -> Option<u64>) ->
         .strategies
         .iter()
         .filter(|s| of(&s.counts).is_some_and(|n| n > 0));
-    having.all(|strategy| {
-        let mut of_it = strategy.expectations.iter().filter(|e| e.metric == metric);
-        of_it.any(|e| e.met == Some(true))
-    })
+    having.all(|strategy| comparison::is_as_expected(strategy, metric))
 }
 
 /// What no consumer can mend: it has the colour of loss even where it was expected.

@@ -9,6 +9,7 @@ use crate::run::deployment::{Deployment, failed};
 use crate::stack::Stack;
 use relays::config::DatabaseKind;
 use std::ops::Range;
+use tokio::task::JoinSet;
 
 /// So many connections write: a commit without waiting for the disk keeps a core busy.
 const WRITERS: u32 = 4;
@@ -50,6 +51,24 @@ pub(super) async fn give_up(
         // They have a packet of statements left, which is soon done.
         DatabaseKind::MariaDb => Ok(()),
     }
+}
+
+/// Has writers write all of so many events, each its share, at the same time.
+async fn by_writers<W>(events: u32, write: impl Fn(Range<u32>) -> W) -> Result<(), String>
+where
+    W: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let mut writers: JoinSet<Result<(), String>> = shares(events).into_iter().map(write).collect();
+    while let Some(written) = writers.join_next().await {
+        written.map_err(|e| format!("a writer ended: {e}"))??;
+    }
+    Ok(())
+}
+
+/// The parts of a share that are written by a call each.
+fn calls(share: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+    let starts = share.clone().step_by(CALL_EVENTS as usize);
+    starts.map(move |start| start..share.end.min(start + CALL_EVENTS))
 }
 
 /// Orders are never shared between writers: the events of one are committed in their order.

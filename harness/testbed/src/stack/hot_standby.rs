@@ -220,13 +220,9 @@ impl HotStandby {
     /// What it has of a slot: `synced`, `temporary`, or nothing.
     async fn state_of(&self, slot: &str) -> Result<Option<String>, String> {
         let mut session = postgres_client::connect(&self.own).await?;
-        let asked = sqlx::query_scalar::<_, String>(
-            "select case when synced and not temporary then 'synced' else 'temporary' end \
-             from pg_replication_slots where slot_name = $1",
-        )
-        .bind(slot)
-        .fetch_optional(&mut session);
-        asked.await.map_err(|e| e.to_string())
+        let query = "select case when synced and not temporary then 'synced' else 'temporary' end \
+                     from pg_replication_slots where slot_name = $1";
+        postgres_client::ask_for(&mut session, query, &[slot]).await
     }
 }
 
@@ -286,7 +282,7 @@ impl FirstServer {
         let slots = format!("alter system set synchronized_standby_slots = '{SLOT}'");
         let statements = [&names, &slots, "select pg_reload_conf()"];
         postgres_client::say(&self.target, &statements).await?;
-        standby::in_force(&self.target).await
+        standby::in_force(&self.target, SLOT).await
     }
 }
 

@@ -56,45 +56,31 @@ pub struct LocalStack {
     ports: Reserved<PORTS>,
 }
 
-impl LocalStack {
-    /// Starts all three at once; returns when all answer. Without a `jit` there is no Kafka.
-    pub async fn start(
-        data: &Path,
-        logs: &Path,
-        programs: &Path,
-        jit: Option<Jit>,
-        reaper: &Arc<Reaper>,
-    ) -> Result<Self, StackError> {
-        Self::start_on(data, logs, programs, jit, reaper, ports::reserve).await
-    }
+/// What is started first of a local stack.
+#[derive(Debug, Clone, Copy)]
+pub struct FirstServers<'a> {
+    /// The install script's folder.
+    pub programs: &'a Path,
+    /// Whether PostgreSQL is to be one that can have a hot standby.
+    pub hot_standby: bool,
+    /// How much Kafka's JVM compiles; without it there is no Kafka.
+    pub jit: Option<Jit>,
+}
 
-    /// Does as [`LocalStack::start`], with a PostgreSQL that can have a hot standby.
-    pub async fn start_with_hot_standby(
-        data: &Path,
-        logs: &Path,
-        programs: &Path,
-        jit: Option<Jit>,
+impl LocalStack {
+    /// Starts all three at once; returns when all answer.
+    pub async fn start(
+        places: (&Path, &Path),
+        servers: FirstServers<'_>,
         reaper: &Arc<Reaper>,
     ) -> Result<Self, StackError> {
-        let servers = (programs, Some(hot_standby::WANTED), jit);
-        Self::start_these((data, logs), servers, reaper, ports::reserve).await
+        Self::start_on(places, servers, reaper, ports::reserve).await
     }
 
     /// Does as [`LocalStack::start`], with ports of the caller's own, which `reserve` gives for each try.
     pub async fn start_on(
-        data: &Path,
-        logs: &Path,
-        programs: &Path,
-        jit: Option<Jit>,
-        reaper: &Arc<Reaper>,
-        reserve: impl Fn() -> Result<Reserved<PORTS>, String>,
-    ) -> Result<Self, StackError> {
-        Self::start_these((data, logs), (programs, None, jit), reaper, reserve).await
-    }
-
-    async fn start_these(
         places: (&Path, &Path),
-        servers: ServersToStart<'_>,
+        servers: FirstServers<'_>,
         reaper: &Arc<Reaper>,
         reserve: impl Fn() -> Result<Reserved<PORTS>, String>,
     ) -> Result<Self, StackError> {
@@ -114,7 +100,11 @@ impl LocalStack {
 
     async fn try_start(
         (data, logs): (&Path, &Path),
-        (programs, wanted, jit): ServersToStart<'_>,
+        FirstServers {
+            programs,
+            hot_standby,
+            jit,
+        }: FirstServers<'_>,
         reaper: &Arc<Reaper>,
         ports: Reserved<PORTS>,
     ) -> Result<Self, StackError> {
@@ -150,7 +140,7 @@ impl LocalStack {
             links,
         };
         let oldest = OldestServer {
-            wanted,
+            wanted: hot_standby.then_some(hot_standby::WANTED),
             brought: programs,
         };
         let started = futures::join!(
@@ -532,10 +522,6 @@ impl OwnStack for LocalStack {
             .collect())
     }
 }
-
-/// The install script's folder, the oldest PostgreSQL that will do with what needs it, and Kafka's compiler, where there is
-/// a Kafka.
-type ServersToStart<'a> = (&'a Path, Option<(u32, &'static str)>, Option<Jit>);
 
 /// Returns the links that have a proxy of the stack's own.
 fn ways() -> impl Iterator<Item = Link> {

@@ -45,7 +45,7 @@ pub use hot_standby::{HotStandby, Promotion};
 pub use jvm::Jit;
 pub use kafka_brokers::leader_of;
 use kept::KeptFolder;
-use local::LocalStack;
+use local::{FirstServers, LocalStack};
 pub use own::OwnStack;
 use relays::config::{BrokerKind, DatabaseKind, MariaDbTarget, PostgresTarget};
 use std::collections::{BTreeMap, BTreeSet};
@@ -333,13 +333,12 @@ impl Stack {
                 }
                 let kafka = settings.servers.contains(&Server::KAFKA).then_some(jit);
                 let alone = kafka.filter(|_| settings.kafka.brokers == 1);
-                let mut local = match settings.hot_standby {
-                    true => {
-                        let start = LocalStack::start_with_hot_standby;
-                        start(&data, &logs, &programs, alone, reaper).await?
-                    }
-                    false => LocalStack::start(&data, &logs, &programs, alone, reaper).await?,
+                let first = FirstServers {
+                    programs: &programs,
+                    hot_standby: settings.hot_standby,
+                    jit: alone,
                 };
+                let mut local = LocalStack::start((&data, &logs), first, reaper).await?;
                 if let (Some(jit), None) = (kafka, alone) {
                     local.add_kafka(settings.kafka, jit, &logs, reaper).await?;
                 }

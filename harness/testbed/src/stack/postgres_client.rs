@@ -41,7 +41,19 @@ pub(super) async fn ask(
     connection: &mut PgConnection,
     query: &'static str,
 ) -> Result<String, String> {
-    let answer = sqlx::query_scalar::<_, String>(query).fetch_one(connection);
+    let answer = ask_for(connection, query, &[]).await?;
+    answer.ok_or_else(|| format!("{query}: {}", sqlx::Error::RowNotFound))
+}
+
+/// Returns the one text that a query with these values gives, if it gives any.
+pub(super) async fn ask_for(
+    connection: &mut PgConnection,
+    query: &'static str,
+    values: &[&str],
+) -> Result<Option<String>, String> {
+    let asked = sqlx::query_scalar::<_, String>(query);
+    let asked = values.iter().fold(asked, |asked, value| asked.bind(*value));
+    let answer = asked.fetch_optional(connection);
     match tokio::time::timeout(ANSWER_WITHIN, answer).await {
         Ok(Ok(text)) => Ok(text),
         Ok(Err(e)) => Err(format!("{query}: {e}")),

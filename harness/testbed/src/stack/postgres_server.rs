@@ -308,7 +308,7 @@ pub(super) async fn find_server(oldest: &OldestServer<'_>) -> Result<PathBuf, St
     if postgres_version::is_at_least(&version, wanted) {
         return Ok(usual);
     }
-    let brought = versions_below(&oldest.brought.join("postgres")).into_iter();
+    let brought = versions_below([oldest.brought.join("postgres")]).into_iter();
     let brought = brought.filter(|(version, _)| *version >= wanted);
     let folders: Vec<PathBuf> = brought.map(|(_, folder)| folder).collect();
     find_in(&folders, &PROGRAMS).ok_or_else(|| {
@@ -370,16 +370,17 @@ fn find_in(folders: &[PathBuf], names: &[&str]) -> Option<PathBuf> {
 
 /// Returns `/usr/lib/postgresql/15/bin` and the like, highest version first.
 fn versioned_folders() -> Vec<PathBuf> {
-    let roots = VERSIONED_FOLDERS.iter().map(Path::new);
-    let mut found: Vec<(u32, PathBuf)> = roots.flat_map(versions_below).collect();
-    found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
-    found.into_iter().map(|(_, folder)| folder).collect()
+    let found = versions_below(VERSIONED_FOLDERS).into_iter();
+    found.map(|(_, folder)| folder).collect()
 }
 
-/// Returns the folders of programs below one whose folders are named by versions, highest version first.
-fn versions_below(root: &Path) -> Vec<(u32, PathBuf)> {
-    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+/// Returns the folders of programs below those whose folders are named by versions, highest version first.
+fn versions_below<P: AsRef<Path>>(roots: impl IntoIterator<Item = P>) -> Vec<(u32, PathBuf)> {
+    let entries = roots
+        .into_iter()
+        .filter_map(|root| std::fs::read_dir(root).ok());
     let mut found: Vec<(u32, PathBuf)> = entries
+        .flat_map(|entries| entries.flatten())
         .filter_map(|entry| {
             let version = entry.file_name().to_str()?.parse().ok()?;
             Some((version, entry.path().join("bin")))

@@ -50,7 +50,7 @@ pub(super) async fn start(
     postgres_client::say(target, &[&setting, "select pg_reload_conf()"])
         .await
         .map_err(failed)?;
-    in_force(target).await.map_err(failed)?;
+    in_force(target, SLOT).await.map_err(failed)?;
     Ok(child)
 }
 
@@ -106,7 +106,12 @@ fn spec(program: PathBuf, wal: &Path, postgres: &PostgresServer, logs: &Path) ->
         log: logs.join(format!("{NAME}.log")),
         ready: Ready::Answers(Arc::new(move || {
             let target = target.clone();
-            async move { standby(&target).await.is_ok_and(|state| state != ABSENT) }.boxed()
+            async move {
+                state_of(&target, SLOT)
+                    .await
+                    .is_ok_and(|state| state != ABSENT)
+            }
+            .boxed()
         })),
         ready_within: READY_WITHIN,
     }
@@ -114,22 +119,20 @@ fn spec(program: PathBuf, wal: &Path, postgres: &PostgresServer, logs: &Path) ->
 
 const ABSENT: &str = "absent";
 
-/// What the server takes its standby for, of which it has one: `absent`, `async`, `sync`.
-async fn standby(target: &PostgresTarget) -> Result<String, String> {
+/// What the server takes the standby of this name for: `absent`, `async`, `sync`.
+async fn state_of(target: &PostgresTarget, standby: &str) -> Result<String, String> {
     let mut session = postgres_client::connect(target).await?;
-    postgres_client::ask(
-        &mut session,
-        "select coalesce((select sync_state::text from pg_stat_replication \
-         where application_name in ('oh_standby', 'oh_hot_standby') and state = 'streaming'), 'absent')",
-    )
-    .await
+    let query = "select sync_state::text from pg_stat_replication \
+                 where application_name = $1 and state = 'streaming'";
+    let state = postgres_client::ask_for(&mut session, query, &[standby]).await?;
+    Ok(state.unwrap_or_else(|| ABSENT.to_owned()))
 }
 
-/// Waits until the server's commits wait for its standby.
-pub(super) async fn in_force(target: &PostgresTarget) -> Result<(), String> {
+/// Waits until the server's commits wait for the standby of this name.
+pub(super) async fn in_force(target: &PostgresTarget, standby: &str) -> Result<(), String> {
     let deadline = Instant::now() + IN_FORCE_WITHIN;
     loop {
-        let state = standby(target).await?;
+        let state = state_of(target, standby).await?;
         if state == "sync" {
             return Ok(());
         }

@@ -169,40 +169,18 @@ async fn drop_role(conn: &mut PgConnection, role: &str) -> Result<(), SchemaErro
     if !role_exists(conn, role).await? {
         return Ok(());
     }
-    // Beside its schema a role can have large objects, and what it made in `public` where anybody may.
+    // Beside its schema a role can have large objects, what it made in `public` where anybody may, and grants on databases,
+    // which this takes back as well.
     execute(
         conn,
         "dropping what else a role has in the database",
         format!("drop owned by {} cascade", quote_identifier(role)),
     )
     .await?;
-    let granted = bounded(
-        "reading the database's grants",
-        sqlx::query(
-            "select datname::text from pg_database d
-             where exists (select 1 from aclexplode(d.datacl) a join pg_roles r on r.oid = a.grantee
-                           where r.rolname = $1)",
-        )
-        .bind(role)
-        .fetch_all(&mut *conn),
-    )
-    .await?;
-    for database in granted {
-        execute(
-            conn,
-            "revoking connections to the database",
-            format!(
-                "revoke connect on database {} from {}",
-                quote_identifier(database.get::<&str, _>(0)),
-                quote_identifier(role)
-            ),
-        )
-        .await?;
-    }
     execute(
         conn,
         "dropping a role",
-        format!("drop role if exists {}", quote_identifier(role)),
+        format!("drop role {}", quote_identifier(role)),
     )
     .await
 }

@@ -3,7 +3,7 @@
 //! Nobody waits for the disk meanwhile, which is what the server is told for all of its sessions; afterwards it is told
 //! what held before, and writes what it has.
 
-use super::{CALL_EVENTS, shares};
+use super::{by_writers, calls};
 use crate::bench::events::{BenchEvent, events};
 use crate::identity::Identity;
 use mysql_async::prelude::Queryable;
@@ -14,7 +14,6 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
 
 /// One packet is written within this time, and whatever else is asked is answered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -31,7 +30,12 @@ pub(super) async fn fill(
     let held: Option<(u32, u32)> = ask(open.query_first(DURABILITY)).await?;
     let (sync_binlog, flush) = held.ok_or("the server does not say how durable it is")?;
     make_durable(&mut open, (0, 0)).await?;
-    let written = write_all(admin, database, identity, events).await;
+    let write = |share| {
+        let (admin, database) = (admin.clone(), database.to_owned());
+        let identity = Arc::clone(identity);
+        async move { write(&admin, &database, &identity, share).await }
+    };
+    let written = by_writers(events, write).await;
     make_durable(&mut open, (sync_binlog, flush)).await?;
     written?;
     ask(open.query_drop("FLUSH BINARY LOGS")).await?;
@@ -49,33 +53,14 @@ async fn make_durable(open: &mut Conn, (sync_binlog, flush): (u32, u32)) -> Resu
     ask(open.query_drop(sql)).await
 }
 
-async fn write_all(
-    admin: &MariaDbTarget,
-    database: &str,
-    identity: &Arc<Identity>,
-    events: u32,
-) -> Result<(), String> {
-    let mut writers = JoinSet::new();
-    for range in shares(events) {
-        let (admin, database) = (admin.clone(), database.to_owned());
-        let identity = Arc::clone(identity);
-        writers.spawn(async move { write(&admin, &database, &identity, range).await });
-    }
-    while let Some(written) = writers.join_next().await {
-        written.map_err(|e| format!("a writer ended: {e}"))??;
-    }
-    Ok(())
-}
-
 async fn write(
     admin: &MariaDbTarget,
     database: &str,
     identity: &Identity,
-    range: Range<u32>,
+    share: Range<u32>,
 ) -> Result<(), String> {
     let mut open = connect_admin(admin, Some(database)).await?;
-    for start in range.clone().step_by(CALL_EVENTS as usize) {
-        let part = start..range.end.min(start + CALL_EVENTS);
+    for part in calls(share) {
         let sql: String = events(identity, part).map(|e| insert(&e)).collect();
         ask(open.query_drop(sql)).await?;
     }

@@ -1,6 +1,6 @@
 //! A backlog in PostgreSQL, by a procedure that commits after each row.
 
-use super::{CALL_EVENTS, shares};
+use super::{by_writers, calls};
 use crate::bench::events::events;
 use crate::database::postgres::fence;
 use crate::identity::Identity;
@@ -10,7 +10,6 @@ use sqlx::postgres::PgConnection;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -24,15 +23,12 @@ pub(super) async fn fill(
 ) -> Result<String, String> {
     let mut connection = connect(admin).await?;
     execute(&mut connection, procedure(schema)).await?;
-    let mut writers = JoinSet::new();
-    for range in shares(events) {
+    let write = |share| {
         let (admin, identity) = (admin.clone(), Arc::clone(identity));
         let call = format!("call {schema}.write_backlog($1, $2, $3, $4)");
-        writers.spawn(async move { write(&admin, &identity, &call, range).await });
-    }
-    while let Some(written) = writers.join_next().await {
-        written.map_err(|e| format!("a writer ended: {e}"))??;
-    }
+        async move { write(&admin, &identity, &call, share).await }
+    };
+    by_writers(events, write).await?;
     let end = sqlx::query_scalar("select pg_current_wal_insert_lsn()::text")
         .fetch_one(&mut connection)
         .await
@@ -77,12 +73,11 @@ async fn write(
     admin: &PostgresTarget,
     identity: &Identity,
     call: &str,
-    range: Range<u32>,
+    share: Range<u32>,
 ) -> Result<(), String> {
     let mut connection = connect(admin).await?;
     execute(&mut connection, "set synchronous_commit = off".to_owned()).await?;
-    for start in range.clone().step_by(CALL_EVENTS as usize) {
-        let part = start..range.end.min(start + CALL_EVENTS);
+    for part in calls(share) {
         let (mut keys, mut types) = (Vec::new(), Vec::new());
         let (mut versions, mut payloads) = (Vec::new(), Vec::new());
         for event in events(identity, part) {

@@ -30,14 +30,8 @@ impl QueueDepths {
                 session
             }
         };
-        let asked = |out: &mut Vec<u8>| request::ask_for_queue(out, queue);
-        let answer = session.ask(&asked, Reply::QUEUE_DECLARED, until)?;
+        let depth = session.depth_of(queue, until)?;
         self.session = Some(session);
-        match answer {
-            Reply::QueueDeclared(depth) => Ok(u64::from(depth.waiting)),
-            other => Err(format!(
-                "asking queue {queue}: the broker answered {other:?}"
-            )),
-        }
+        Ok(u64::from(depth.waiting))
     }
 }

@@ -89,12 +89,9 @@ impl GroupLayout {
         let mut session = StreamSession::open(&self.address, until)?;
         let (mut waiting, mut members) = (0, 0);
         for queue in &self.queues {
-            let asked = |out: &mut Vec<u8>| request::ask_for_queue(out, queue);
-            let answer = session.ask(&asked, Reply::QUEUE_DECLARED, until)?;
-            if let Reply::QueueDeclared(depth) = answer {
-                waiting += u64::from(depth.waiting);
-                members += depth.consumers;
-            }
+            let depth = session.depth_of(queue, until)?;
+            waiting += u64::from(depth.waiting);
+            members += depth.consumers;
         }
         Ok(GroupProgress::Queued { waiting, members })
     }

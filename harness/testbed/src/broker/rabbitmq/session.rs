@@ -2,7 +2,7 @@
 
 use super::{stream_of, wire};
 use relays::amqp::request::{self, Argument};
-use relays::amqp::{Delivered, Heard, Reply};
+use relays::amqp::{Delivered, Heard, QueueDepth, Reply};
 use relays::amqp_session::{AmqpSession, silent};
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
@@ -55,6 +55,17 @@ impl StreamSession {
         let consumed = |out: &mut Vec<u8>| request::consume(out, &queue, &consumer, from);
         self.ask(&consumed, Reply::Consuming, until)?;
         Ok(consumer)
+    }
+
+    /// Returns how many messages and consumers a queue has, which is there.
+    pub fn depth_of(&mut self, queue: &str, until: Instant) -> Result<QueueDepth, String> {
+        let asked = |out: &mut Vec<u8>| request::ask_for_queue(out, queue);
+        match self.ask(&asked, Reply::QUEUE_DECLARED, until)? {
+            Reply::QueueDeclared(depth) => Ok(depth),
+            other => Err(format!(
+                "asking queue {queue}: the broker answered {other:?}"
+            )),
+        }
     }
 
     /// Ends a consumer; what is still on its way to it goes nowhere.
