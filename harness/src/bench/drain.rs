@@ -404,8 +404,9 @@ async fn arrived(
         if arrived.missing() == 0 || !moved {
             break (arrived, used);
         }
-        // Some were sent twice: as many more must come.
-        wanted = read.log.len() as u64 + u64::from(arrived.missing());
+        // Some were sent twice: as many more must come than there were by the length that is looked at, which
+        // need not be that of what was read.
+        wanted = seen.records() + u64::from(arrived.missing());
     };
     Ok(relay_figures(&arrived, &seen, used, events))
 }

@@ -69,7 +69,6 @@ pub async fn in_deployment<T>(
     strategy: &Strategy,
     work: impl AsyncFnOnce(&Deployment<'_>) -> Result<T, RunError>,
 ) -> Result<T, RunError> {
-    context.stack.make_whole().await?;
     let mut deployment = Deployment::plan(
         context.stack,
         context.scenario,
@@ -84,8 +83,12 @@ pub async fn in_deployment<T>(
         deployment.run_beside_others(lane.way)?;
     }
     let patience = Patience::new(context.interrupted.clone());
+    let raise = async {
+        context.stack.make_whole().await?;
+        deployment.raise().await
+    };
     let raised = tokio::select! {
-        raised = patience.give(RAISE_WITHIN, deployment.raise()) => raised
+        raised = patience.give(RAISE_WITHIN, raise) => raised
             .unwrap_or_else(|cut| Err(context.cut("raising the system under test", cut))),
         failed = context.stack.ends_by_itself() => Err(failed.into()),
         () = patience.interruption() => {

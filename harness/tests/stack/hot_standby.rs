@@ -3,11 +3,15 @@
 use crate::local::connect;
 use crate::not_done::not_done;
 use crate::{programs, reaper};
+use harness::database::postgres::pending;
 use harness::scenario::Victim;
 use harness::stack::data_folder::DataFolder;
 use harness::stack::{
     HotStandby, Jit, Promotion, Provider, ServerSettings, Stack, hot_standby_can_be,
 };
+use relays::config::PostgresTarget;
+use relays::postgres::cdc::CdcSource;
+use relays::source::Source;
 use sqlx::{AssertSqlSafe, Executor};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +28,23 @@ async fn fail_over(stack: &Stack, standby: &Arc<HotStandby>) -> Promotion {
     let server = stack.server(Victim::POSTGRES).unwrap();
     server.kill().await.unwrap();
     standby.take_over().await.unwrap()
+}
+
+/// Where the standby itself answers, by its command line.
+fn target_of_standby(stack: &Stack) -> PostgresTarget {
+    let Stack::Own(own) = stack else {
+        unreachable!("it was started here");
+    };
+    let children = own.children();
+    let standby = children.iter().find(|c| c.name() == "postgres-hot-standby");
+    let pid = standby.unwrap().pid().unwrap();
+    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    let mut arguments = line.split('\0');
+    let port = arguments.find_map(|a| a.strip_prefix("port=")).unwrap();
+    PostgresTarget {
+        port: port.parse().unwrap(),
+        ..stack.info().postgres.clone()
+    }
 }
 
 #[tokio::test]
@@ -63,6 +84,13 @@ async fn given_a_hot_standby_when_the_server_is_killed_then_the_standby_has_its_
     session.execute("create table t (x int)").await.unwrap();
     standby.has_slot("kept").await.unwrap();
     session.execute("insert into t values (42)").await.unwrap();
+    // What a standby does not have, it may get yet
+    let follows = target_of_standby(&stack);
+    let unknown = pending::is_lost(&follows, "gone").await.unwrap_err();
+    assert!(unknown.contains("is a standby"), "{unknown}");
+    let mut source = CdcSource::new(follows, "gone".into(), "publication".into());
+    let error = source.connect().await.unwrap_err();
+    assert!(!error.is_final, "{error}");
 
     let promotion = fail_over(&stack, standby).await;
 
@@ -104,6 +132,19 @@ async fn given_a_hot_standby_when_the_server_is_killed_then_the_standby_has_its_
     stack.make_whole().await.unwrap();
     let mut session = connect(&info.postgres).await;
     session.execute("insert into t values (44)").await.unwrap();
+
+    // And after a failover that fails half-way, where it is no standby any more
+    let in_the_way = data.join("postgres/cluster.before");
+    std::fs::write(&in_the_way, "").unwrap();
+    let server = stack.server(Victim::POSTGRES).unwrap();
+    server.kill().await.unwrap();
+    let failed = standby.take_over().await.unwrap_err();
+    assert!(failed.contains("cluster.before"), "{failed}");
+    std::fs::remove_file(&in_the_way).unwrap();
+    stack.make_whole().await.unwrap();
+    // Or before that, where nobody has started the server again
+    server.kill().await.unwrap();
+    stack.make_whole().await.unwrap();
     assert_eq!(
         fail_over(&stack, standby).await,
         Promotion { from: 2, to: 3 }

@@ -222,9 +222,15 @@ async fn given_events_that_stay_when_asked_then_those_behind_the_position_are_he
     given.keep_position_of(&mut session, "published").await;
 
     let held = given.behind_position().await;
+    // And where no position tells, all of them
+    let mut all = Vec::new();
+    let keep = |payload: &str| all.push(payload.to_owned());
+    let count = pending::in_events(&given.admin, given.layout.schema(), keep).await;
 
     given.drop().await;
     assert_eq!(held, ["began first", "committed first"]);
+    assert_eq!(count, Ok(3));
+    assert_eq!(all, ["published", "began first", "committed first"]);
 }
 
 #[tokio::test]

@@ -39,6 +39,10 @@ kind = "cdc"
 
 [strategy.message-without]
 kind = "logical-message"
+
+[strategy.events-without]
+kind = "event-sourcing"
+publish = "cdc"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,12 +78,15 @@ async fn given_a_failover_when_the_standby_has_not_the_slot_then_what_is_lost_is
     let wrong = [counts.lost, counts.undrained, counts.phantom];
     assert_eq!(wrong, [Some(0); 3], "{counts:?}");
 
-    // The table has it all; of messages nothing is left.
-    let (without, messages) = (strategy("without"), strategy("message-without"));
-    assert!(without.counts.undrained > Some(0), "{:?}", without.counts);
-    assert_eq!(without.counts.lost, Some(0));
+    // A table has it all; of messages nothing is left.
+    let (without, events) = (strategy("without"), strategy("events-without"));
+    for kept in [without, events] {
+        assert!(kept.counts.undrained > Some(0), "{:?}", kept.counts);
+        assert_eq!(kept.counts.lost, Some(0));
+    }
+    let messages = strategy("message-without");
     assert!(messages.counts.lost > Some(0), "{:?}", messages.counts);
-    for strategy in [without, messages] {
+    for strategy in [without, events, messages] {
         assert_eq!(strategy.verdict, Verdict::Fail, "{said}");
         let reasons = strategy.reasons.join("\n");
         assert!(reasons.contains("it exited with code 4"), "{reasons}");

@@ -183,29 +183,32 @@ impl CdcSource {
 
     /// What to do where nothing comes from the slot any more: the server has removed log that the slot needs, or has no
     /// such slot. The code alone does not say so: it is also that of a slot that is synchronised just now, of a database
-    /// that takes no connections, or of a publication that is not there. Who cannot ask tries again.
+    /// that takes no connections, or of a publication that is not there. Who cannot ask tries again, and who is told so
+    /// by a standby: it gets its slots from its primary, and before it took that one's place they may still be on their
+    /// way.
     async fn remedy_of_lost(&self) -> Option<&'static str> {
         let asked = async {
             let mut session = connect(&self.target, self.commit).await?;
-            let sql = "SELECT coalesce(wal_status = 'lost', false) FROM pg_replication_slots WHERE slot_name = $1";
-            let status = sqlx::query_scalar::<_, bool>(sql).bind(&self.slot);
+            let sql = "SELECT pg_is_in_recovery(), (SELECT coalesce(wal_status = 'lost', false) \
+                       FROM pg_replication_slots WHERE slot_name = $1)";
+            let status = sqlx::query_as::<_, (bool, Option<bool>)>(sql).bind(&self.slot);
             bounded(
                 "ask what became of the slot",
-                status.fetch_optional(&mut session),
+                status.fetch_one(&mut session),
             )
             .await
         };
         match asked.await {
-            Ok(Some(true)) => Some(
+            Ok((_, Some(true))) => Some(
                 "what was committed since the slot's last position is in no log any more: publish what the outbox \
                  table still has, then make a new slot (and see max_slot_wal_keep_size)",
             ),
-            Ok(None) => Some(
+            Ok((false, None)) => Some(
                 "this server has no such slot, as one that took the place of another does not where the slot was not \
                  made with `failover`; what was committed since the slot's last position comes from no slot any more: \
                  publish what the outbox table still has, then make a new slot",
             ),
-            Ok(Some(false)) | Err(_) => None,
+            Ok((true, None) | (_, Some(false))) | Err(_) => None,
         }
     }
 

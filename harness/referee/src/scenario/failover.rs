@@ -42,6 +42,10 @@ pub(super) fn check(
                 format!("the log of {title}, where `{name}` has its orders, has no slots"),
                 "remove the line: its relay keeps its position by itself",
             );
+        } else if !placed.strategy.topology().reads_log {
+            let what = format!("`{name}` reads no log, so it has no replication slot");
+            let help = "remove the line, or have its relay read the log (publish = \"cdc\")";
+            problems.add(span.clone(), what, help);
         } else if !hot_standby {
             let what = format!("there is no standby that could have the slot of `{name}` as well");
             problems.add(span.clone(), what, ADD);

@@ -75,7 +75,7 @@ impl TopicGrowth {
         // What was not there at the look before came after that was asked for. Before the first one, anything may have come:
         // a relay is looked at when it says that it works.
         let before_ns = self.looked_ns.replace(asked_ns).unwrap_or(0);
-        let known = self.sights.last().map_or(0, |sight| sight.records);
+        let known = self.records();
         if records > known {
             self.sights.push(Sight {
                 at_ns,
@@ -84,6 +84,11 @@ impl TopicGrowth {
             });
         }
         records > known
+    }
+
+    /// So many were there when it last became more.
+    pub fn records(&self) -> u64 {
+        self.sights.last().map_or(0, |sight| sight.records)
     }
 
     /// When this many were there, and how many were there then.
@@ -328,6 +333,7 @@ mod tests {
             seen.note(at_ns * 1_000_000, at_ns * 1_000_000, records);
         }
         assert_eq!(seen.appended(1_001), None);
+        assert_eq!(seen.records(), 1_000);
         let Some(Appended { first, half, last }) = seen.appended(1_000) else {
             unreachable!("all were seen")
         };

@@ -65,6 +65,18 @@ pub async fn behind_position(
     .await
 }
 
+/// Hands over the payload of each event of a schema, whoever has published it, in the order in which a relay would read
+/// them, and counts them.
+pub async fn in_events(
+    admin: &PostgresTarget,
+    schema: &str,
+    each: impl FnMut(&str),
+) -> Result<u64, String> {
+    let events = format!("{}.events", quote_identifier(schema));
+    let sql = format!("SELECT payload FROM {events} ORDER BY xid, seq");
+    rows(admin, &format!("read the events of {events}"), sql, each).await
+}
+
 /// Names whose transaction keeps every relay that goes by positions from all events that are held: it has written something,
 /// anywhere on the server, before the oldest of them, and has not ended. (One that came between them keeps nobody from
 /// the older ones.) The roles of the layout are not strangers. `None`: nobody's.
@@ -216,12 +228,18 @@ async fn peek(
     Ok(count)
 }
 
-/// Whether the server has removed log that the slot needed, or has no such slot: then it holds nothing, for ever.
-async fn slot_is_lost(connection: &mut PgConnection, slot: &str) -> Result<bool, sqlx::Error> {
-    let sql = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = $1";
-    let asked = sqlx::query_scalar::<_, Option<bool>>(sql).bind(slot);
-    let answer = asked.fetch_optional(connection).await?;
-    Ok(answer.is_none_or(|lost| lost.unwrap_or(false)))
+/// Whether the server has removed log that the slot needed, or has no such slot: then it holds nothing, for ever. A
+/// standby that has none may get it from its primary yet, so there nobody knows.
+async fn slot_is_lost(connection: &mut PgConnection, slot: &str) -> Result<bool, String> {
+    let sql = "SELECT pg_is_in_recovery(), (SELECT coalesce(wal_status = 'lost', false) \
+               FROM pg_replication_slots WHERE slot_name = $1)";
+    let asked = sqlx::query_as::<_, (bool, Option<bool>)>(sql).bind(slot);
+    match asked.fetch_one(connection).await {
+        Ok((true, None)) => Err("the server is a standby, and has no such slot so far".to_owned()),
+        Ok((false, None)) => Ok(true),
+        Ok((_, Some(lost))) => Ok(lost),
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl StrategyParts for EventSourcing {
                 })
                 .boxed()
             }
-            Publishing::Cdc => in_slot(deployment, keep),
+            Publishing::Cdc => in_slot_or_table(deployment, keep).boxed(),
         }
     }
 
@@ -82,4 +82,17 @@ impl StrategyParts for EventSourcing {
             Publishing::Cdc => None,
         }
     }
+}
+
+/// What the slot still holds. Nothing comes from one that is lost, and its events stay where they are, those that it had
+/// confirmed among them.
+async fn in_slot_or_table(deployment: &Deployment<'_>, keep: Keep<'_>) -> Result<u64, String> {
+    let (admin, layout) = (deployment.admin(), &deployment.layout);
+    if !pending::is_lost(admin, &layout.slot()).await? {
+        return in_slot(deployment, keep).await;
+    }
+    pending::in_events(admin, layout.schema(), |payload| {
+        keep(Held::Event { lsn: 0, payload });
+    })
+    .await
 }

@@ -106,6 +106,15 @@ pub(super) fn remove(folder: &Path) -> io::Result<()> {
     fs::remove_dir_all(folder)
 }
 
+/// Removes a cluster whose server was killed; one that is not there is no error.
+pub(super) fn remove_cluster(cluster: &Path) -> io::Result<()> {
+    release_shared_memory(cluster);
+    match fs::remove_dir_all(cluster) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Moves a cluster whose server was killed out of the way; no server is started on it again.
 pub(super) fn set_aside(cluster: &Path, aside: &Path) -> io::Result<()> {
     release_shared_memory(cluster);
@@ -123,7 +132,8 @@ impl Drop for DataFolder {
 /// A PostgreSQL that was killed leaves a System V segment behind, whose id is the last number of
 /// the 7th line of postmaster.pid; only a restart on the same data would remove it.
 fn release_shared_memory(cluster: &Path) {
-    let Ok(text) = fs::read_to_string(cluster.join("postmaster.pid")) else {
+    let file = cluster.join("postmaster.pid");
+    let Ok(text) = fs::read_to_string(&file) else {
         return;
     };
     let id = text
@@ -134,6 +144,8 @@ fn release_shared_memory(cluster: &Path) {
         // SAFETY: IPC_RMID takes no buffer; a segment that is gone or not ours is an error, and
         // one still in use goes when its last user does.
         unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
+        // Nobody asks twice: another server may have a segment of this id by then.
+        let _ = fs::remove_file(&file);
     }
 }
 

@@ -135,22 +135,26 @@ impl HotStandby {
             return Err(format!("{} lives", self.first.child.name()));
         }
         let from = timeline(&self.own).await?;
-        self.promote().await?;
+        // Whatever fails from here on, it may be no standby any more.
         *took_over = true;
+        self.promote().await?;
         let stop = postgres_server::stop();
         let ended = self.child.end_for_now(&stop).await;
         ended.map_err(|e| e.to_string())?;
-        let aside = self.first.cluster.with_file_name(ASIDE);
+        let aside = self.first.aside();
+        remove(&aside).await?;
         data_folder::set_aside(&self.first.cluster, &aside).map_err(|e| e.to_string())?;
-        std::fs::rename(&self.cluster, &self.first.cluster)
-            .map_err(|e| format!("move {}: {e}", self.cluster.display()))?;
+        move_folder(&self.cluster, &self.first.cluster)?;
         let started = self.first.child.restart().await;
         started.map_err(|e| e.to_string())?;
         let to = timeline(&self.first.target).await?;
         if to <= from {
             return Err(format!("it is on timeline {to}, as before its promotion"));
         }
-        remove(aside).await?;
+        // It goes with the rest of the data at the latest.
+        if let Err(reason) = remove(&aside).await {
+            tracing::warn!(%reason, "a cluster that another one took the place of stays for now");
+        }
         Ok(Promotion { from, to })
     }
 
@@ -172,21 +176,41 @@ impl HotStandby {
         }
     }
 
-    /// Where it took the first server's place, it follows again who is there now. Nothing else may be going on.
+    /// Where it took the first server's place, or tried to, it follows again who is there now. Nothing else may be going
+    /// on.
     pub async fn follow_again(&self) -> Result<(), StackError> {
         let mut took_over = self.took_over.lock().await;
-        if !*took_over {
+        if !*took_over && self.first.child.is_alive() && self.child.is_alive() {
             return Ok(());
         }
         let follows = async {
-            self.first.copy_to(&self.cluster).await?;
-            self.child.restart().await.map_err(|e| e.to_string())?;
+            if *took_over {
+                self.give_up_its_own().await?;
+            }
+            come_back(&self.first.child).await?;
+            if *took_over {
+                self.first.forget_standby().await?;
+                self.first.copy_to(&self.cluster).await?;
+            }
+            come_back(&self.child).await?;
             self.first.wait_for_standby().await
         };
         let failed = |reason| failed("have a hot standby again after a failover", reason);
         follows.await.map_err(failed)?;
         *took_over = false;
         Ok(())
+    }
+
+    /// Ends it where it lives, and removes its cluster, which is no copy of the first server's any more; but where it was
+    /// on its way to the first server's place, it is that one's.
+    async fn give_up_its_own(&self) -> Result<(), String> {
+        let ended = self.child.end_for_now(&postgres_server::stop()).await;
+        ended.map_err(|e| e.to_string())?;
+        if !self.first.cluster.exists() {
+            move_folder(&self.cluster, &self.first.cluster)?;
+        }
+        remove(&self.cluster).await?;
+        remove(&self.first.aside()).await
     }
 
     /// Waits until it has this slot of the first server as well, for good: one that is temporary would be gone with the
@@ -227,6 +251,25 @@ impl HotStandby {
 }
 
 impl FirstServer {
+    /// Where its cluster is put until another one has taken its place.
+    fn aside(&self) -> PathBuf {
+        self.cluster.with_file_name(ASIDE)
+    }
+
+    /// Has nothing wait for a standby that is not there, where anything did; a copy of it does not either.
+    async fn forget_standby(&self) -> Result<(), String> {
+        let slot = format!(
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{SLOT}'"
+        );
+        let statements = [
+            "alter system reset synchronous_standby_names",
+            "alter system reset synchronized_standby_slots",
+            "select pg_reload_conf()",
+            &slot,
+        ];
+        postgres_client::say(&self.target, &statements).await
+    }
+
     /// Copies its cluster while it is stopped, to be followed from there on.
     async fn copy_to(&self, cluster: &Path) -> Result<(), String> {
         let stop = postgres_server::stop();
@@ -337,9 +380,26 @@ async fn timeline(target: &PostgresTarget) -> Result<i64, String> {
         .map_err(|_| format!("its timeline is `{said}`, which is no number"))
 }
 
-async fn remove(aside: PathBuf) -> Result<(), String> {
-    let shown = aside.display().to_string();
-    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(aside)).await;
+/// Starts a server that nobody has started since a failover that ended half-way.
+async fn come_back(server: &Child) -> Result<(), String> {
+    if server.is_alive() {
+        return Ok(());
+    }
+    if let Some(end) = server.own_end() {
+        return Err(format!("{} {}", server.name(), end.how));
+    }
+    server.restart().await.map_err(|e| e.to_string())
+}
+
+fn move_folder(from: &Path, to: &Path) -> Result<(), String> {
+    std::fs::rename(from, to).map_err(|e| format!("move {}: {e}", from.display()))
+}
+
+/// Removes a cluster whose server is dead; one that is not there is no error.
+async fn remove(cluster: &Path) -> Result<(), String> {
+    let shown = cluster.display().to_string();
+    let cluster = cluster.to_owned();
+    let removed = tokio::task::spawn_blocking(move || data_folder::remove_cluster(&cluster)).await;
     match removed {
         Ok(Ok(())) => Ok(()),
         Ok(Err(e)) => Err(format!("remove {shown}: {e}")),

@@ -329,24 +329,31 @@ impl LocalStack {
             .chain(hot_standby)
     }
 
+    /// Whether a process of it is a PostgreSQL server, which holds shared memory.
+    fn is_postgres(&self, child: &Child) -> bool {
+        let standby = self.hot_standby.iter().map(|standby| standby.child());
+        let mut servers = std::iter::once(&self.postgres.child).chain(standby);
+        servers.any(|server| std::ptr::eq(server, child))
+    }
+
     /// Stops the servers and removes their data; the logs stay.
     pub async fn stop(self) -> Result<(), StackError> {
         // PostgreSQL gives its shared memory back on an immediate shutdown; the others hold
         // nothing outside the data folder.
-        let database = &self.postgres.child;
-        let others = self
-            .processes()
-            .filter(|child| !std::ptr::eq(*child, database));
-        let (postgres, others) = futures::join!(
-            database.terminate_with(Signal::SIGQUIT, STOP_WITHIN),
-            futures::future::join_all(others.map(Child::kill)),
+        let (databases, others): (Vec<&Child>, Vec<&Child>) =
+            self.processes().partition(|child| self.is_postgres(child));
+        let databases = databases.into_iter();
+        let databases = databases.map(|c| c.terminate_with(Signal::SIGQUIT, STOP_WITHIN));
+        let (databases, others) = futures::join!(
+            futures::future::join_all(databases),
+            futures::future::join_all(others.into_iter().map(Child::kill)),
         );
         let standbys = self.hot_standby_data.map(DataFolder::remove);
         let standbys = standbys.unwrap_or(Ok(()));
         let removed = [standbys, self.postgres.folder.remove(), self.data.remove()];
         let failures: Vec<String> = others
             .into_iter()
-            .chain([postgres.map(drop)])
+            .chain(databases.into_iter().map(|ended| ended.map(drop)))
             .filter_map(|r| r.err().map(|e| e.to_string()))
             .chain(
                 removed
@@ -477,15 +484,13 @@ impl OwnStack for LocalStack {
             doing: "keep the local stack".into(),
             reason: e.to_string(),
         })?;
-        let pid = |child: &Child| child.pid().unwrap_or_default();
-        let postgres = pid(&self.postgres.child);
-        // Nothing commits without the standby, so it comes last; one that took PostgreSQL's place is not there any more.
-        let others: Vec<String> = self
-            .processes()
-            .skip(1)
-            .filter_map(|c| Some(c.pid()?.to_string()))
-            .collect();
-        let others = others.join(" ");
+        // One that took PostgreSQL's place is not there any more.
+        let (databases, others): (Vec<&Child>, Vec<&Child>) =
+            self.processes().partition(|child| self.is_postgres(child));
+        let [databases, others] = [databases, others].map(|children| {
+            let pids = children.iter().filter_map(|c| Some(c.pid()?.to_string()));
+            pids.collect::<Vec<_>>().join(" ")
+        });
         let brokers = self
             .info
             .brokers
@@ -510,7 +515,7 @@ impl OwnStack for LocalStack {
         // As in `stop`. To a JVM, the signal that PostgreSQL gets would only mean to show its
         // threads.
         let stop = format!(
-            "  stop it     kill -QUIT {postgres}; kill -KILL {others}; rm -rf {}",
+            "  stop it     kill -QUIT {databases}; kill -KILL {others}; rm -rf {}",
             folders.collect::<Vec<_>>().join(" ")
         );
         let up = ["the stack stays up:".to_owned(), database];

@@ -299,23 +299,34 @@ pub(super) struct OldestServer<'a> {
 /// The folder of the programs of a server: the machine's, and where that is too old the newest that the install script
 /// brought.
 pub(super) async fn find_server(oldest: &OldestServer<'_>) -> Result<PathBuf, String> {
-    let usual = find_programs(&PROGRAMS).await?;
+    usual_or_brought(find_programs(&PROGRAMS).await, oldest).await
+}
+
+/// The same, where the machine's is this one, or is not there.
+async fn usual_or_brought(
+    usual: Result<PathBuf, String>,
+    oldest: &OldestServer<'_>,
+) -> Result<PathBuf, String> {
     let Some((wanted, what)) = oldest.wanted else {
+        let usual = usual?;
         postgres_version::check_programs(&usual).await?;
         return Ok(usual);
     };
-    let version = postgres_version::of_programs(&usual).await?;
-    if postgres_version::is_at_least(&version, wanted) {
-        return Ok(usual);
-    }
+    let lacking = match usual {
+        Err(missing) => missing,
+        Ok(usual) => match postgres_version::of_programs(&usual).await {
+            Ok(version) if postgres_version::is_at_least(&version, wanted) => return Ok(usual),
+            Ok(version) => format!("{} is {version}", usual.join("postgres").display()),
+            Err(reason) => reason,
+        },
+    };
     let brought = versions_below([oldest.brought.join("postgres")]).into_iter();
     let brought = brought.filter(|(version, _)| *version >= wanted);
     let folders: Vec<PathBuf> = brought.map(|(_, folder)| folder).collect();
     find_in(&folders, &PROGRAMS).ok_or_else(|| {
         format!(
-            "{what} takes version {wanted} or newer, and {} is {version}: run stack/install.sh postgres-{wanted}, \
-             or put the folder of a newer one first on PATH",
-            usual.join("postgres").display()
+            "{what} takes version {wanted} or newer: run stack/install.sh postgres-{wanted}, or put the folder of a \
+             newer one first on PATH ({lacking})"
         )
     })
 }
@@ -441,6 +452,9 @@ mod tests {
                 && error.contains("stack/install.sh postgres-99"),
             "{error}"
         );
+        let none = || Err("there is none".to_owned());
+        let error = usual_or_brought(none(), &oldest).await.unwrap_err();
+        assert!(error.ends_with("(there is none)"), "{error}");
         // The newest of those that do
         for version in ["98", "99", "100"] {
             let folder = home.path().join("postgres").join(version).join("bin");
@@ -449,8 +463,10 @@ mod tests {
                 std::fs::write(folder.join(program), "").unwrap();
             }
         }
-        let found = find_server(&oldest).await.unwrap();
-        assert_eq!(found, home.path().join("postgres/100/bin"));
+        for usual in [find_programs(&PROGRAMS).await, none()] {
+            let found = usual_or_brought(usual, &oldest).await.unwrap();
+            assert_eq!(found, home.path().join("postgres/100/bin"));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `event-sourcing`: events that are the truth, which a relay of our own publishes from where they are.
 
-use super::{StrategyInfo, Surroundings};
+use super::{FAILOVER_SLOT, StrategyInfo, Surroundings};
 use crate::scenario::keys::{KeyInfo, Shape};
 use crate::scenario::section::Section;
 use crate::scenario::{Publishing, StrategyKind, limits};
@@ -42,6 +42,7 @@ pub(super) const INFO: StrategyInfo = StrategyInfo {
             "500",
             "events a poll, at most; with publish = \"polling\" only",
         ),
+        FAILOVER_SLOT,
     ],
     any_broker: true,
     any_database: false,

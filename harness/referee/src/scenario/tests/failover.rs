@@ -15,13 +15,18 @@ fn cdc(lines: &str) -> String {
 
 #[test]
 fn given_a_failover_and_a_standby_when_read_then_each_is_there_and_slots_are_for_it_where_asked() {
-    for kind in ["cdc", "logical-message", "debezium"] {
+    for kind in [
+        "cdc\"",
+        "logical-message\"",
+        "debezium\"",
+        "event-sourcing\"\npublish = \"cdc\"",
+    ] {
         for (line, wanted) in [
             ("", false),
             ("failover_slot = false\n", false),
             ("failover_slot = true\n", true),
         ] {
-            let strategy = format!("[strategy.c]\nkind = \"{kind}\"\n{line}");
+            let strategy = format!("[strategy.c]\nkind = \"{kind}\n{line}");
             let text = file(&[HEAD, LOAD, &failover("2s"), &strategy, STANDBY]);
             let s = parse("s.toml", &text).unwrap();
             assert_eq!(s.faults[0].kind, FaultKind::Failover);
@@ -71,8 +76,12 @@ fn given_a_slot_or_a_failover_of_what_has_none_when_read_then_it_is_refused() {
     refused(
         &text,
         "failover_slot",
-        &["belongs to cdc and logical-message and debezium"],
+        &["belongs to cdc and logical-message and event-sourcing and debezium"],
     );
+    let by_position = "[strategy.e]\nkind = \"event-sourcing\"\nfailover_slot = true\n";
+    let text = file(&[HEAD, LOAD, by_position, STANDBY]);
+    let said = ["`e` reads no log", "publish = \"cdc\""];
+    refused(&text, "true", &said);
     let mariadb = cdc("database = \"mariadb\"\nfailover_slot = true\n");
     let text = file(&[HEAD, LOAD, &mariadb, STANDBY]);
     refused(&text, "true", &["the log of MariaDB", "has no slots"]);
