@@ -71,7 +71,7 @@ pub(super) async fn run(
         user: None,
         folder: None,
         log: log.clone(),
-        ready: Ready::Answers(Arc::new(|| async { true }.boxed())),
+        ready: Ready::Answers(Arc::new(|| async { Ok(()) }.boxed())),
         ready_within: Duration::from_secs(10),
     };
     let child = Child::start(spec, ground.reaper)

@@ -30,6 +30,20 @@ struct ConnectorState {
     state: String,
 }
 
+/// As Connect names states: `connector RUNNING, task FAILED`.
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "connector {}", self.connector.state)?;
+        match self.tasks.is_empty() {
+            true => write!(f, ", no task"),
+            false => self
+                .tasks
+                .iter()
+                .try_for_each(|task| write!(f, ", task {}", task.state)),
+        }
+    }
+}
+
 impl Status {
     fn is_running(&self) -> bool {
         let runs = |s: &ConnectorState| s.state == RUNNING;
@@ -49,41 +63,52 @@ pub(super) struct Signs {
 }
 
 impl Signs {
-    /// Whether all of them are there; if not, says so after a pause, since being asked costs a JVM
-    /// that is just starting. After a restart there are heartbeats of an earlier life.
-    pub async fn are_there(&self) -> bool {
-        let there = self.is_running().await
-            && self.holds_slot().await
-            && self.heartbeats.is_empty().await == Ok(false);
-        if !there {
+    /// All of them are there, or this says after a pause which is not, since being asked costs a JVM that is just
+    /// starting. After a restart there are heartbeats of an earlier life.
+    pub async fn are_there(&self) -> Result<(), String> {
+        let there = self.all().await;
+        if there.is_err() {
             tokio::time::sleep(PAUSE).await;
         }
         there
     }
 
-    /// Returns whether connector and task run, by Connect's own account.
-    async fn is_running(&self) -> bool {
-        let url = format!("http://{}/connectors/{NAME}/status", self.rest);
-        let Ok(answer) = self.http.get(url).send().await else {
-            return false;
-        };
-        let status: Result<Status, _> = answer.json().await;
-        status.is_ok_and(|s| s.is_running())
+    async fn all(&self) -> Result<(), String> {
+        self.runs().await?;
+        self.holds_slot().await?;
+        match self.heartbeats.is_empty().await? {
+            true => Err("no heartbeat of it came to Kafka".to_owned()),
+            false => Ok(()),
+        }
     }
 
-    /// Returns whether somebody streams from the slot.
-    async fn holds_slot(&self) -> bool {
-        let Ok(mut connection) = fence::connect(&self.admin, Instant::now()).await else {
-            return false;
-        };
-        let active =
-            sqlx::query_scalar("SELECT active FROM pg_replication_slots WHERE slot_name = $1")
-                .bind(&self.slot)
-                .fetch_optional(&mut connection);
-        matches!(
-            tokio::time::timeout(ANSWER_WITHIN, active).await,
-            Ok(Ok(Some(true)))
+    /// Connector and task run, by Connect's own account.
+    async fn runs(&self) -> Result<(), String> {
+        let url = format!("http://{}/connectors/{NAME}/status", self.rest);
+        let explain = |e: reqwest::Error| format!("asking Connect: {e}");
+        let answer = self.http.get(url).send().await.map_err(explain)?;
+        let status: Status = answer.json().await.map_err(explain)?;
+        match status.is_running() {
+            true => Ok(()),
+            false => Err(format!("Connect says {status}")),
+        }
+    }
+
+    /// Somebody streams from the slot.
+    async fn holds_slot(&self) -> Result<(), String> {
+        let mut connection = fence::connect(&self.admin, Instant::now()).await?;
+        let active = sqlx::query_scalar::<_, bool>(
+            "SELECT active FROM pg_replication_slots WHERE slot_name = $1",
         )
+        .bind(&self.slot)
+        .fetch_optional(&mut connection);
+        match tokio::time::timeout(ANSWER_WITHIN, active).await {
+            Ok(Ok(Some(true))) => Ok(()),
+            Ok(Ok(Some(false))) => Err(format!("nobody streams from slot {}", self.slot)),
+            Ok(Ok(None)) => Err(format!("there is no slot {}", self.slot)),
+            Ok(Err(e)) => Err(format!("asking for slot {}: {e}", self.slot)),
+            Err(_) => Err(format!("asking for slot {}: no answer", self.slot)),
+        }
     }
 }
 
@@ -111,6 +136,9 @@ mod tests {
         assert!(!status("RUNNING", &[]).is_running());
         assert!(!status("RUNNING", &["UNASSIGNED"]).is_running());
         assert!(!status("FAILED", &["RUNNING"]).is_running());
-        assert!(!status("RUNNING", &["RUNNING", "FAILED"]).is_running());
+        let failed = status("RUNNING", &["RUNNING", "FAILED"]);
+        assert!(!failed.is_running());
+        let said = failed.to_string();
+        assert_eq!(said, "connector RUNNING, task RUNNING, task FAILED");
     }
 }

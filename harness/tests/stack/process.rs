@@ -94,12 +94,13 @@ async fn a_child_that_is_never_ready_is_given_up_and_killed() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
     let mut spec = shell(folder.path(), "echo $$ > pid; exec sleep 60");
-    spec.ready = Ready::Answers(Arc::new(|| async { false }.boxed()));
+    spec.ready = Ready::Answers(Arc::new(|| async { Err("not yet".to_owned()) }.boxed()));
     spec.ready_within = Duration::from_millis(300);
 
     let error = Child::start(spec, &reaper()).await.err().unwrap();
 
-    assert!(error.to_string().contains("not ready within"), "{error}");
+    let said = "it was not ready within 300ms: the last answer was: not yet";
+    assert!(error.to_string().contains(said), "{error}");
     let pid: i32 = std::fs::read_to_string(pid_file)
         .unwrap()
         .trim()
@@ -378,7 +379,7 @@ async fn given_a_server_that_never_stops_talking_when_it_has_said_20_mb_then_its
     let probe = said.clone();
     let spec = ChildSpec {
         ready: Ready::Answers(Arc::new(move || {
-            let there = probe.exists();
+            let there = probe.exists().then_some(()).ok_or_else(String::new);
             async move { there }.boxed()
         })),
         ..shell(folder.path(), script)

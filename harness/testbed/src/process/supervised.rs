@@ -23,7 +23,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Asks whether a process works.
-pub type ReadinessProbe = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+pub type ReadinessProbe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// A probe is asked again after this pause.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -510,6 +510,7 @@ impl Child {
     async fn await_ready(&self, mut current: Current) -> Result<(), String> {
         let spec = &self.inner.spec;
         let deadline = Instant::now() + spec.ready_within;
+        let last_answer = Mutex::new(None);
         let ready = async {
             match &spec.ready {
                 Ready::Signal | Ready::Says(_) => {
@@ -519,7 +520,8 @@ impl Child {
                     }
                 }
                 Ready::Answers(probe) => {
-                    while !probe().await {
+                    while let Err(answer) = probe().await {
+                        *lock(&last_answer) = Some(answer);
                         sleep(ASK_AGAIN).await;
                     }
                 }
@@ -541,7 +543,13 @@ impl Child {
                         spec.ready_within
                     ),
                     Ready::Signal | Ready::Answers(_) => {
-                        format!("it was not ready within {:?}", spec.ready_within)
+                        let last = lock(&last_answer).take();
+                        let last = last.map(|answer| format!(": the last answer was: {answer}"));
+                        format!(
+                            "it was not ready within {:?}{}",
+                            spec.ready_within,
+                            last.unwrap_or_default()
+                        )
                     }
                 }),
         }

@@ -228,7 +228,7 @@ impl Starting<'_> {
         let asked = url.clone();
         let toxiproxy = self.run(name, ("toxiproxy", "toxiproxy"), move || {
             let url = asked.clone();
-            async move { toxiproxy_server::ask_version(&url).await.is_ok() }.boxed()
+            async move { toxiproxy_server::ask_version(&url).await.map(drop) }.boxed()
         });
         let started = futures::join!(postgres, kafka, toxiproxy);
         // Were one failure returned at once, the others' starts would be cut off half way.
@@ -290,7 +290,10 @@ impl Starting<'_> {
         &self,
         project: &str,
         (service, process): (&str, &str),
-        answers: impl Fn() -> futures::future::BoxFuture<'static, bool> + Send + Sync + 'static,
+        answers: impl Fn() -> futures::future::BoxFuture<'static, Result<(), String>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Result<Child, StackError> {
         let container = Container {
             client: self.client.to_owned(),

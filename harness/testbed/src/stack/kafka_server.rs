@@ -222,16 +222,22 @@ impl KafkaServer {
     }
 }
 
-/// Whether each listener knows this cluster and advertises what it is to advertise: itself, among others that are there.
-pub(super) async fn all_listeners_answer(ports: KafkaPorts, cluster: &str) -> bool {
+/// Each listener knows this cluster and advertises what it is to advertise: itself, among others that are there; or an
+/// error says which does not.
+pub(super) async fn all_listeners_answer(ports: KafkaPorts, cluster: &str) -> Result<(), String> {
     let address = |port: u16| format!("127.0.0.1:{port}");
     for (_, port, advertised) in ports.listeners() {
-        match kafka_client::describe(&address(port), Topics::None).await {
-            Ok(said) if said.id == cluster && said.advertised.contains(&address(advertised)) => {}
-            _ => return false,
+        let said = kafka_client::describe(&address(port), Topics::None).await?;
+        if said.id != cluster || !said.advertised.contains(&address(advertised)) {
+            return Err(format!(
+                "at {} cluster {} advertises {}",
+                address(port),
+                said.id,
+                said.advertised.join(", ")
+            ));
         }
     }
-    true
+    Ok(())
 }
 
 /// What `kafka-storage.sh format` would write, without a JVM of its own for it: the log folder's

@@ -241,7 +241,7 @@ impl MariaDb {
             log: self.log.clone(),
             ready: Ready::Answers(Arc::new(move || {
                 let address = asked.clone();
-                async move { mariadb_client::version(&address).await.is_ok() }.boxed()
+                async move { mariadb_client::version(&address).await.map(drop) }.boxed()
             })),
             ready_within: READY_WITHIN,
         }

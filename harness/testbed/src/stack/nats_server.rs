@@ -68,8 +68,11 @@ async fn start(starting: StartingServer<'_>) -> Result<StartedServer, String> {
             let (address, name) = (asked.clone(), name.clone());
             // Any server of NATS says something alike; ours must be the one.
             async move {
-                let told = nats_client::info(&address).await;
-                told.is_ok_and(|told| told.name == name && told.jetstream)
+                let told = nats_client::info(&address).await?;
+                match told.name == name && told.jetstream {
+                    true => Ok(()),
+                    false => Err(format!("at {address} is another server, {}", told.name)),
+                }
             }
             .boxed()
         })),

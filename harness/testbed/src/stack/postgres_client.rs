@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// One question must be answered within this time: a server that takes longer is asked again, or is not there.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// What it is told must be done within this time.
+const DONE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Logs in as the target says; `application` shows in pg_stat_activity.
 pub(super) async fn connect(target: &PostgresTarget) -> Result<PgConnection, String> {
@@ -25,15 +27,12 @@ pub(super) async fn connect(target: &PostgresTarget) -> Result<PgConnection, Str
     }
 }
 
-/// Returns whether it accepts a login and answers a query.
-pub(super) async fn answers(target: &PostgresTarget) -> bool {
-    let asked = async {
-        let mut connection = connect(target).await?;
-        let one = ask(&mut connection, "select '1'").await?;
-        let _ = connection.close().await;
-        Ok::<bool, String>(one == "1")
-    };
-    matches!(asked.await, Ok(true))
+/// It accepts a login and answers a query, or says why not.
+pub(super) async fn answers(target: &PostgresTarget) -> Result<(), String> {
+    let mut connection = connect(target).await?;
+    ask(&mut connection, "select '1'").await?;
+    let _ = connection.close().await;
+    Ok(())
 }
 
 /// The text that a query gives.
@@ -72,7 +71,11 @@ pub(super) async fn say(target: &PostgresTarget, statements: &[&str]) -> Result<
     let mut session = connect(target).await?;
     for statement in statements {
         let said = session.execute(sqlx::AssertSqlSafe((*statement).to_owned()));
-        said.await.map_err(|e| format!("{statement}: {e}"))?;
+        match tokio::time::timeout(DONE_WITHIN, said).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(e)) => return Err(format!("{statement}: {e}")),
+            Err(_) => return Err(format!("{statement}: not done within {DONE_WITHIN:?}")),
+        }
     }
     Ok(())
 }

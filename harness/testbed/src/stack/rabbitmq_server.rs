@@ -138,22 +138,29 @@ async fn start_epmd(
         folder: Some(folder.to_owned()),
         log: logs.join("epmd.log"),
         ready: Ready::Answers(Arc::new(move || {
-            async move { TcpStream::connect(("127.0.0.1", port)).await.is_ok() }.boxed()
+            let connected = TcpStream::connect(("127.0.0.1", port));
+            async move { connected.await.map(drop).map_err(|e| e.to_string()) }.boxed()
         })),
         ready_within: EPMD_READY_WITHIN,
     };
     start_on(port, spec, reaper).await
 }
 
-/// Whether a broker answers the first words of AMQP: with a method, not with another version of the protocol.
-async fn answers(port: u16) -> bool {
+/// A broker answers the first words of AMQP: with a method, not with another version of the protocol; or an error says
+/// what came instead.
+async fn answers(port: u16) -> Result<(), String> {
     const METHOD: u8 = 1;
     let asked = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.write_all(b"AMQP\0\0\x09\x01").await?;
         stream.read_u8().await
     };
-    matches!(timeout(ANSWER_WITHIN, asked).await, Ok(Ok(METHOD)))
+    match timeout(ANSWER_WITHIN, asked).await {
+        Ok(Ok(METHOD)) => Ok(()),
+        Ok(Ok(other)) => Err(format!("it began with {other}, which is no method of AMQP")),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!("no answer within {ANSWER_WITHIN:?}")),
+    }
 }
 
 /// Returns the version from the name of the server's own application: `3.10.8` of `rabbit-3.10.8`.

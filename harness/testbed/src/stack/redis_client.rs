@@ -10,9 +10,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// No answer to what is asked here is longer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Whether a Redis answers at `HOST:PORT`, and takes commands.
-pub(super) async fn answers(address: &str) -> bool {
-    ask(address, "PING").await.is_ok_and(|said| said == "PONG")
+/// A Redis answers at `HOST:PORT`, and takes commands; an error says what was there instead.
+pub(super) async fn answers(address: &str) -> Result<(), String> {
+    match ask(address, "PING").await?.as_str() {
+        "PONG" => Ok(()),
+        said => Err(format!("{address} said `{said}` to a PING")),
+    }
 }
 
 /// Returns the server's version, e.g. `7.0.15`.
@@ -94,7 +97,7 @@ mod tests {
 
     #[tokio::test]
     async fn given_a_server_when_it_is_asked_then_its_pong_and_its_version_are_read() {
-        assert!(answers(&who_says("+PONG\r\n").await).await);
+        assert_eq!(answers(&who_says("+PONG\r\n").await).await, Ok(()));
         let info = "$36\r\n# Server\r\nredis_version:7.0.15\r\na:b\r\n\r\n";
         assert_eq!(
             version(&who_says(info).await).await,
@@ -129,7 +132,8 @@ mod tests {
     #[tokio::test]
     async fn given_anything_else_when_it_is_asked_then_the_error_says_what_was_answered() {
         let loading = "-LOADING Redis is loading the dataset in memory\r\n";
-        assert!(!answers(&who_says(loading).await).await);
+        let told = answers(&who_says(loading).await).await;
+        assert!(told.unwrap_err().contains("LOADING"));
         let error = version(&who_says("-NOAUTH Authentication required.\r\n").await).await;
         assert!(error.unwrap_err().contains("NOAUTH"));
         for reply in [

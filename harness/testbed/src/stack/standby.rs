@@ -107,9 +107,10 @@ fn spec(program: PathBuf, wal: &Path, postgres: &PostgresServer, logs: &Path) ->
         ready: Ready::Answers(Arc::new(move || {
             let target = target.clone();
             async move {
-                state_of(&target, SLOT)
-                    .await
-                    .is_ok_and(|state| state != ABSENT)
+                match state_of(&target, SLOT).await?.as_str() {
+                    ABSENT => Err("the server does not know it".to_owned()),
+                    _ => Ok(()),
+                }
             }
             .boxed()
         })),

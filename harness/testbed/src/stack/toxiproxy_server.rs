@@ -52,7 +52,7 @@ impl ToxiproxyServer {
             log: logs.join("toxiproxy.log"),
             ready: Ready::Answers(Arc::new(move || {
                 let url = asked.clone();
-                async move { ask_version(&url).await.is_ok() }.boxed()
+                async move { ask_version(&url).await.map(drop) }.boxed()
             })),
             ready_within: READY_WITHIN,
         };

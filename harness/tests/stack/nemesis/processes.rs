@@ -27,7 +27,7 @@ use tokio::time::sleep;
 
 /// A process and its child, both busy all the time; what it is asked for is told by the test.
 pub(super) async fn busy(name: &str, folder: &Path) -> Child {
-    busy_once(name, folder, Arc::new(|| async { true }.boxed())).await
+    busy_once(name, folder, Arc::new(|| async { Ok(()) }.boxed())).await
 }
 
 async fn busy_once(name: &str, folder: &Path, ready: ReadinessProbe) -> Child {
@@ -160,7 +160,7 @@ async fn a_restart_bites_when_it_was_missed_and_the_successor_worked() {
 /// Runs a restart on a process that runs this, with so long to end.
 async fn restart(script: &str, folder: &Path, within: Duration) -> (Child, Vec<(Life, i32)>) {
     let victim = Victim::RELAY;
-    let ready: ReadinessProbe = Arc::new(|| async { true }.boxed());
+    let ready: ReadinessProbe = Arc::new(|| async { Ok(()) }.boxed());
     let child = running(script, victim.name(), folder, ready).await;
     let mut targets = targets(victim, &child);
     targets.strategy = StrategyKind::Cdc {}.topology();
@@ -227,7 +227,7 @@ async fn a_fault_whose_task_panics_is_healed_all_the_same() {
         let time = asked.fetch_add(1, Ordering::Relaxed);
         async move {
             assert_ne!(time, 1, "the second start panics, as this test wants it to");
-            true
+            Ok(())
         }
         .boxed()
     });
@@ -438,7 +438,7 @@ async fn a_toxiproxy_that_does_not_answer_is_restarted_with_its_proxies() {
         log: folder.path().join("log"),
         ready: Ready::Answers(Arc::new(move || {
             let asked = asked.clone();
-            async move { asked.version().await.is_ok() }.boxed()
+            async move { asked.version().await.map(drop).map_err(|e| e.to_string()) }.boxed()
         })),
         ready_within: PATIENCE,
     };

@@ -32,7 +32,7 @@ pub(super) fn of(
             let address = values.fill(address);
             Ready::Answers(Arc::new(move || {
                 let connected = tokio::net::TcpStream::connect(address.clone());
-                answers(async move { connected.await.is_ok() }).boxed()
+                answers(async move { connected.await.map(drop).map_err(|e| e.to_string()) }).boxed()
             }))
         }
         ForeignReady::Http(url) => {
@@ -43,34 +43,45 @@ pub(super) fn of(
                 .map_err(|e| failed("making an HTTP client", &e))?;
             Ready::Answers(Arc::new(move || {
                 let asked = client.get(&url).send();
-                answers(async move { asked.await.is_ok_and(|a| a.status().is_success()) }).boxed()
+                answers(async move {
+                    let answer = asked.await.map_err(|e| e.to_string())?;
+                    match answer.status() {
+                        status if status.is_success() => Ok(()),
+                        status => Err(format!("HTTP {status}")),
+                    }
+                })
+                .boxed()
             }))
         }
         ForeignReady::Sql(query) => {
             let (query, relay) = (values.fill(query), relay.clone());
             Ready::Answers(Arc::new(move || {
                 let (query, relay) = (query.clone(), relay.clone());
-                answers(async move {
-                    let Ok(mut session) = fence::connect(&relay, Instant::now()).await else {
-                        return false;
-                    };
-                    let only_read = "SET default_transaction_read_only = on";
-                    if session.execute(only_read).await.is_err() {
-                        return false;
-                    }
-                    let asked = sqlx::query_scalar::<_, bool>(AssertSqlSafe(query));
-                    matches!(asked.fetch_optional(&mut session).await, Ok(Some(true)))
-                })
-                .boxed()
+                answers(async move { is_true(query, &relay).await }).boxed()
             }))
         }
     })
 }
 
-async fn answers(asked: impl Future<Output = bool>) -> bool {
+/// The query gives `true`, asked as the relay, which may do no more than it could itself, and here only read.
+async fn is_true(query: String, relay: &PostgresTarget) -> Result<(), String> {
+    let explain = |e: sqlx::Error| relays::postgres::schema::words(&e);
+    let mut session = fence::connect(relay, Instant::now()).await?;
+    let only_read = "SET default_transaction_read_only = on";
+    session.execute(only_read).await.map_err(explain)?;
+    let asked = sqlx::query_scalar::<_, Option<bool>>(AssertSqlSafe(query));
+    match asked.fetch_optional(&mut session).await.map_err(explain)? {
+        Some(Some(true)) => Ok(()),
+        Some(Some(false)) => Err("the query gave false".to_owned()),
+        Some(None) => Err("the query gave null".to_owned()),
+        None => Err("the query gave no row".to_owned()),
+    }
+}
+
+async fn answers(asked: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     let answer = tokio::time::timeout(ANSWER_WITHIN, asked).await;
-    let ready = answer.unwrap_or(false);
-    if !ready {
+    let ready = answer.unwrap_or_else(|_| Err(format!("none within {ANSWER_WITHIN:?}")));
+    if ready.is_err() {
         tokio::time::sleep(PAUSE).await;
     }
     ready
