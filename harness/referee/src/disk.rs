@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file of this mode is readable by its owner only.
 const SECRET: u32 = 0o600;
@@ -29,8 +29,14 @@ pub fn create_secret(path: &Path) -> std::io::Result<File> {
     options.mode(SECRET).open(path)
 }
 
+/// Returns where a file is until it is whole: beside it, by a name that nobody gives a file of their own.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.outbox-harness-half"))
+}
+
 fn write_as(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
-    let temporary = path.with_extension("tmp");
+    let temporary = temporary(path);
     std::fs::create_dir_all(path.parent().unwrap_or(path))?;
     // One that is there already has a mode of its own.
     match std::fs::remove_file(&temporary) {
@@ -103,12 +109,15 @@ mod tests {
         let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
         write(&file, b"no password yet").unwrap();
         assert_ne!(mode() & 0o044, 0, "the umask of this test hides everything");
-        // What an earlier process left half written.
-        std::fs::write(file.with_extension("tmp"), "half").unwrap();
+        // What an earlier process left half written, and a file of somebody else.
+        std::fs::write(temporary(&file), "half").unwrap();
+        std::fs::write(file.with_extension("tmp"), "theirs").unwrap();
         write_secret(&file, b"password").unwrap();
         assert_eq!(mode(), 0o600);
         assert_eq!(std::fs::read(&file).unwrap(), b"password");
-        assert!(!file.with_extension("tmp").exists());
+        assert!(!temporary(&file).exists());
+        let theirs = std::fs::read(file.with_extension("tmp")).unwrap();
+        assert_eq!(theirs, b"theirs");
     }
 
     #[test]

@@ -289,7 +289,7 @@ fn half_files(folder: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(half_files(&path));
-        } else if path.extension().is_some_and(|e| e == "tmp") {
+        } else if path.extension().is_some_and(|e| e == "outbox-harness-half") {
             found.push(path);
         }
     }

@@ -19,7 +19,7 @@ pub(super) struct DurableFile {
 
 impl DurableFile {
     pub fn create(path: PathBuf) -> Result<Self, HistoryError> {
-        let temporary = path.with_extension("tmp");
+        let temporary = disk::temporary(&path);
         let file = File::create(&temporary)
             .map_err(|e| failed("creating", &temporary, disk::explain(&e)))?;
         Ok(Self {
