@@ -85,6 +85,7 @@ fn files(args: &CompareArgs) -> impl Iterator<Item = (&'static str, &PathBuf, Fo
 
 fn of_saved(args: &CompareArgs, base: &Path, new: &Path, terms: &Terms) -> Result<Compared, Wrong> {
     let usage = |message| (Outcome::Usage, message);
+    clear_earlier(args, [base, new].into_iter().map(Path::new)).map_err(usage)?;
     let set = |name: &str, place: &Path| {
         let records = saved(place).map_err(usage)?;
         Ok::<RunSet, Wrong>(RunSet {
@@ -102,6 +103,32 @@ fn of_saved(args: &CompareArgs, base: &Path, new: &Path, terms: &Terms) -> Resul
     let [base, new] = &sets;
     let compare = compare_sets([base, new], confirming, terms).map_err(|e| usage(e.to_string()))?;
     Ok((shown(args, &compare), page_of(args)))
+}
+
+/// Takes away what an earlier comparison wrote, which must not pass for this one's; but nothing of what is compared.
+fn clear_earlier<'a>(
+    args: &'a CompareArgs,
+    compared: impl Iterator<Item = &'a Path>,
+) -> Result<(), String> {
+    let whole = |path: &Path| std::fs::canonicalize(path).ok();
+    let compared = compared.chain(args.confirm.iter().map(PathBuf::as_path));
+    let compared: Vec<PathBuf> = compared.filter_map(whole).collect();
+    for (option, file, _) in files(args) {
+        let is_compared = |file: PathBuf| {
+            let is_record = file.file_name().is_some_and(|name| name == "record.json");
+            compared
+                .iter()
+                .any(|place| file == *place || (is_record && file.starts_with(place)))
+        };
+        if whole(file).is_some_and(is_compared) {
+            let shown = file.display();
+            return Err(format!(
+                "{option} {shown}: this is a record that is compared; name another file"
+            ));
+        }
+        results::clear(file);
+    }
+    Ok(())
 }
 
 /// Everything that can be wrong with the scenario and the stack is found as `run` finds it.

@@ -32,6 +32,19 @@ fn sets(runs: usize, change: impl Fn(&mut Record)) -> Place {
     place
 }
 
+/// Makes another folder of a side's runs, as they have come to the same an hour later.
+fn again(place: &Place, side: &str) {
+    let folder = place.folder.path();
+    for run in std::fs::read_dir(folder.join(side)).unwrap() {
+        let run = run.unwrap();
+        let text = std::fs::read_to_string(run.path().join("record.json")).unwrap();
+        let text = text.replace("2026-11-29T10:", "2026-11-29T11:");
+        let into = folder.join(format!("{side}-again")).join(run.file_name());
+        std::fs::create_dir_all(&into).unwrap();
+        std::fs::write(into.join("record.json"), text).unwrap();
+    }
+}
+
 fn slower(by: f64) -> impl Fn(&mut Record) {
     move |record| {
         let propagation = &mut record.strategies[0].latency_ms.propagation;
@@ -86,8 +99,15 @@ fn given_equal_sides_or_too_few_pairs_then_the_exit_code_says_which() {
     let place = sets(10, slower(1.3));
     let gate = ["--max-regression", "10%"];
     assert_eq!(compared(&place, &gate).code, Some(3));
-    let confirm = [&gate[..], &["--confirm", "base", "new"]].concat();
-    assert_eq!(compared(&place, &confirm).code, Some(1));
+    for side in ["base", "new"] {
+        again(&place, side);
+    }
+    let confirm = |base, new| compared(&place, &[&gate[..], &["--confirm", base, new]].concat());
+    assert_eq!(confirm("base-again", "new-again").code, Some(1));
+    // The first one is no second one
+    let same = confirm("base", "new");
+    assert_eq!(same.code, Some(2), "{}", same.out);
+    assert!(same.err.contains("is there twice"), "{}", same.err);
 }
 
 #[test]
@@ -125,7 +145,7 @@ fn given_the_folder_of_a_comparison_then_the_run_that_warmed_its_stack_does_not_
     assert!(said.out.contains("base: 6 runs of"), "{}", said.out);
     assert!(said.out.contains("6 pairs, run in turns"), "{}", said.out);
     // By its own name it can still be looked at
-    let said = place.run(&["compare", "base/warm-up", "base/warm-up"]);
+    let said = place.run(&["compare", "base/warm-up", "new/run-01"]);
     assert!(said.out.contains("1 pair"), "{}{}", said.out, said.err);
 }
 

@@ -45,32 +45,39 @@ pub fn of_runs(
     let mut conduct = Conduct::default();
     for metric in missed_metrics(new) {
         let told = safety.iter().any(|row| row.harm && row.metric == metric);
-        if told || base.iter().any(|run| missed(run, metric).is_some()) {
+        let misses = |run: &Strategy| missed(run, metric).is_some();
+        let more = More::of([base, new], misses);
+        if told || !more.in_new {
             continue;
         }
         let runs: Vec<&Expectation> = new.iter().filter_map(|run| missed(run, metric)).collect();
         let said = format!(
-            "{}: {metric} was to be {} and was not in {} of {} runs of {}; in every run of {} it was.",
+            "{}: {metric} was to be {} and was not in {} of {} runs of {}; {}.",
             arms.title,
             runs.first().map_or("as expected", |first| &first.expected),
             runs.len(),
             new.len(),
             arms.new,
-            arms.base,
+            match more.of_base {
+                0 => format!("in every run of {} it was", arms.base),
+                of_base => format!("of {} in {of_base} of {}", arms.base, base.len()),
+            },
         );
         // One that breaks a promise of none is one too many; of another bound one run tells nothing of the others.
         let is_promise = runs.iter().all(|missed| missed.expected == "0");
-        match is_count(metric) && is_promise {
+        match is_count(metric) && is_promise && more.of_base == 0 {
             true => conduct.bad.push(said),
             false => conduct.open.push(said),
         }
     }
-    if !base.iter().any(|run| failed_otherwise(run)) {
-        conduct
-            .open
-            .extend(runs_that(new, &arms.title, &arms.new, "failed", |run| {
-                failed_otherwise(run)
-            }));
+    let more = More::of([base, new], failed_otherwise);
+    if more.in_new {
+        let what = match more.of_base {
+            0 => "failed".to_owned(),
+            of_base => format!("failed ({of_base} of {} of {})", base.len(), arms.base),
+        };
+        let said = runs_that(new, &arms.title, &arms.new, &what, failed_otherwise);
+        conduct.open.extend(said);
     }
     for (side, runs) in [(&arms.base, base), (&arms.new, new)] {
         let proved_nothing = |run: &Strategy| run.verdict == Verdict::Unknown;
@@ -78,6 +85,28 @@ pub fn of_runs(
         conduct.open.extend(said);
     }
     conduct
+}
+
+/// How often something was so on the new side, next to the base: what the base does as often is nothing new.
+struct More {
+    in_new: bool,
+    of_base: usize,
+}
+
+impl More {
+    fn of([base, new]: [&[&Strategy]; 2], is_so: impl Fn(&Strategy) -> bool) -> Self {
+        let count = |runs: &[&Strategy]| runs.iter().filter(|run| is_so(run)).count();
+        let (of_base, of_new) = (count(base), count(new));
+        Self {
+            in_new: of_new * base.len().max(1) > of_base * new.len(),
+            of_base,
+        }
+    }
+}
+
+/// Whether every run was one of the system at its work.
+pub fn all_passed(runs: &[&Strategy]) -> bool {
+    runs.iter().all(|run| run.verdict == Verdict::Pass)
 }
 
 /// Strategies of a set that could not be run, and runs that ended before they were complete, in whole sentences.

@@ -20,6 +20,7 @@ use conduct::Conduct;
 pub use metrics::{CompareMetric, METRICS, chosen};
 use reports::compare::{Compare, SCHEMA_VERSION, Side, Subject};
 use reports::record::{Record, Strategy};
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// Of all findings of a page together one is chance in twenty pages at most.
@@ -73,6 +74,7 @@ pub fn compare_sets(
         .into_iter()
         .chain(confirming.into_iter().flatten())
         .collect();
+    each_once(&all)?;
     let unlike = unlike(&all, terms)?;
     let mut remarks = Vec::new();
     let paired = arms::of_sets(sets, &mut remarks);
@@ -206,7 +208,8 @@ fn finish(
                 failing,
             };
             let of_runs = conduct::of_runs(arms, [&base, &new], &subject.safety);
-            rows::withhold(&mut subject, of_runs.is_clean());
+            let at_work = of_runs.is_clean() && conduct::all_passed(&new);
+            rows::withhold(&mut subject, at_work);
             conduct.add(of_runs);
             subject
         })
@@ -251,6 +254,26 @@ fn all_runs<'a>(
         side.extend(more);
     }
     runs
+}
+
+/// Refuses a run that is there twice: it differs from itself by nothing, and what it has shown it does not confirm.
+fn each_once(sets: &[&RunSet]) -> Result<(), Refusal> {
+    let mut places: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for set in sets {
+        for record in &set.records {
+            // Rounds have the same names in every comparison.
+            let (run, began) = (record.run.as_str(), record.started_at.as_str());
+            if let Some(before) = places.insert((run, began), &set.from) {
+                let why = format!(
+                    "the run {run} of {began} is there twice, in {before} and in {}: name other runs for each side, \
+                     and for --confirm",
+                    set.from
+                );
+                return Err(Refusal::Nothing(why));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What differs that must not, where that is allowed.

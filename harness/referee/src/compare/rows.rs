@@ -208,8 +208,8 @@ fn row(of: &AskedRow, alpha: f64, terms: &Terms) -> CompareRow {
 
 /// What was not done right has no speed: of a side that did harm nothing is better, nor of runs that failed or proved
 /// nothing.
-pub fn withhold(subject: &mut Subject, runs_are_clean: bool) {
-    if runs_are_clean && subject.safety.iter().all(|row| !row.harm) {
+pub fn withhold(subject: &mut Subject, runs_were_at_work: bool) {
+    if runs_were_at_work && subject.safety.iter().all(|row| !row.harm) {
         return;
     }
     for row in &mut subject.rows {

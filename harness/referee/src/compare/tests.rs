@@ -156,6 +156,14 @@ fn in_turns(pairs: usize, change: impl Fn(&str, usize, &mut Strategy)) -> [RunSe
     })
 }
 
+/// The same, as other runs have come to it.
+fn again(mut sets: [RunSet; 2]) -> [RunSet; 2] {
+    for record in sets.iter_mut().flat_map(|set| &mut set.records) {
+        record.run.push_str("-again");
+    }
+    sets
+}
+
 /// Swings a little from run to run, by one part in a hundred, the same on both sides.
 fn swing(n: usize) -> f64 {
     1.0 + 0.01 * [0.3, -0.7, 0.9, -0.2, 0.5, -0.9, 0.1][n % 7]

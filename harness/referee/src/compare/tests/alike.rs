@@ -198,6 +198,13 @@ fn given_nothing_in_common_or_no_runs_then_there_is_nothing_to_compare() {
     };
     let (base, new) = (empty(), empty());
     assert!(compare_sets([&base, &new], None, &terms()).is_err());
+    // A run differs from itself by nothing, and confirms nothing that it has shown
+    let [base, new] = &in_turns(6, |_, _, _| {});
+    for (sets, confirming) in [([base, base], None), ([base, new], Some([base, new]))] {
+        let said = compare_sets(sets, confirming, &terms()).unwrap_err();
+        let what = "the run steady-0 of 2026-11-29T00:00:00Z is there twice, in runs/base and in runs/base";
+        assert!(said.to_string().contains(what), "{said}");
+    }
     let many = in_turns(MOST_PAIRS + 1, |_, _, _| {});
     let said = compare_sets([&many[0], &many[1]], None, &terms()).unwrap_err();
     assert!(said.to_string().contains("201 pairs"), "{said}");

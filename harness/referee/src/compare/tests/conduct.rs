@@ -130,6 +130,41 @@ fn given_runs_that_failed_then_a_count_is_red_and_anything_else_is_open_unless_t
     );
 }
 
+#[test]
+fn given_one_run_of_the_base_that_failed_then_it_excuses_no_more_than_that() {
+    // By a death, or by an expectation; of the first so many runs of each side
+    for of_expectation in [false, true] {
+        let failing = |of_base: usize, of_new: usize| {
+            let side = move |name: &str| if name == "new" { of_new } else { of_base };
+            let quick = slower("new", |_| 0.5);
+            in_turns(12, move |name, n, strategy| {
+                quick(name, n, strategy);
+                if n < side(name) {
+                    strategy.verdict = Verdict::Fail;
+                    strategy.reasons = vec!["relay ended by itself".to_owned()];
+                    let missed = expected("recovery", "< 10s", Some(false));
+                    strategy
+                        .expectations
+                        .extend(of_expectation.then_some(missed));
+                }
+            })
+        };
+        let compare = compared(&failing(1, 12), &gated());
+        assert_eq!(compare.verdict, Verdict::Unknown, "{:?}", compare.reasons);
+        let what = match of_expectation {
+            true => "not in 12 of 12 runs of new; of base in 1 of 12",
+            false => "12 of 12 runs of new failed (1 of 12 of base)",
+        };
+        assert!(said(&compare, what), "{:?}", compare.reasons);
+        // What the base does as often is nothing new; and of runs that failed nothing is better
+        for (of_base, of_new) in [(1, 1), (12, 12)] {
+            let compare = compared(&failing(of_base, of_new), &gated());
+            assert_eq!(compare.verdict, Verdict::Pass, "{:?}", compare.reasons);
+            assert_eq!(found(&compare, Finding::Withheld), ["propagation_p50"]);
+        }
+    }
+}
+
 /// Two strategies on each side, of which `cdc` could not be run in the first so many runs of `side`.
 fn without_cdc(side: usize, runs: usize) -> [RunSet; 2] {
     let mut sets = in_turns(12, |_, _, _| {});

@@ -59,7 +59,7 @@ fn given_a_loss_in_a_run_without_a_partner_then_it_fails_as_any_other() {
 
 #[test]
 fn given_a_loss_in_a_run_that_confirms_then_it_fails_as_any_other() {
-    let ([base, new], [again_base, again_new]) = (losing(None), losing(Some(3)));
+    let ([base, new], [again_base, again_new]) = (losing(None), again(losing(Some(3))));
     let confirming = Some([&again_base, &again_new]);
     let compare = compare_sets([&base, &new], confirming, &gated()).unwrap();
     assert_eq!(compare.verdict, Verdict::Fail, "{:?}", compare.reasons);

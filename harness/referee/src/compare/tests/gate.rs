@@ -4,7 +4,7 @@ use super::*;
 
 fn second(sets: &[RunSet; 2], confirming: &[RunSet; 2]) -> Compare {
     let [base, new] = sets;
-    let [again_base, again_new] = confirming;
+    let [again_base, again_new] = &again(confirming.clone());
     compare_sets([base, new], Some([again_base, again_new]), &gated()).unwrap()
 }
 
@@ -191,7 +191,7 @@ fn given_a_half_that_does_not_show_the_alarm_then_it_refutes_nothing_and_the_gat
 fn given_a_second_set_whose_interval_reaches_beyond_the_limit_then_it_is_no_refutation() {
     let second = |confirming: &[RunSet; 2]| {
         let [base, new] = &ratios(&[1.3; 12]);
-        let [again_base, again_new] = confirming;
+        let [again_base, again_new] = &again(confirming.clone());
         let confirming = Some([again_base, again_new]);
         compare_sets([base, new], confirming, &of_propagation()).unwrap()
     };
