@@ -91,6 +91,12 @@ impl CallSink {
         &self.target
     }
 
+    /// Returns how many calls it has taken so far.
+    pub fn taken(&self) -> usize {
+        let taken = self.calls.taken.lock();
+        taken.unwrap_or_else(PoisonError::into_inner).rows.len()
+    }
+
     /// Ends the server, and returns every call that came to it, in the order in which they came. Nobody calls any more.
     pub async fn calls(mut self, clock: RunClock) -> Result<Rows<EffectRow>, String> {
         self.ending.notify_one();

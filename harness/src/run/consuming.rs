@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at how far a group has come.
 const POLL: Duration = Duration::from_millis(50);
+/// A consumer that has called nobody for so long has done what it had read: one that commits first, or holds what its
+/// queue has no more, calls after its group is at the end.
+const QUIET: Duration = Duration::from_secs(1);
 /// The broker knows by then that a process has ended, whose connections the kernel has closed.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// The end of a consumer, and reading what it did, is bounded by this beside what is read.
@@ -98,13 +101,19 @@ async fn wait(
     (deadline, patience): (Instant, &Patience),
 ) -> Result<(), String> {
     let mut last = Ok(());
+    let (mut called, mut since) = (None, Instant::now());
     while deployed.child.is_some_and(crate::process::Child::is_alive)
         && Instant::now() < deadline
         && !patience.is_interrupted()
     {
+        let calls = deployment.calls_so_far(deployed.index);
+        if calls != called {
+            (called, since) = (calls, Instant::now());
+        }
+        let is_quiet = calls.is_none() || since.elapsed() >= QUIET;
         // One look that fails says nothing of the next.
         last = match progress(deployment, deployed).await {
-            Ok(come) if is_at_the_end(&come, ends) => return Ok(()),
+            Ok(come) if is_at_the_end(&come, ends) && is_quiet => return Ok(()),
             Ok(_) => Ok(()),
             Err(reason) => Err(reason),
         };

@@ -152,6 +152,13 @@ impl Deployment<'_> {
         Ok(Some(target))
     }
 
+    /// Returns how often a consumer has called so far; `None` where it calls nobody.
+    pub fn calls_so_far(&self, index: usize) -> Option<usize> {
+        let sinks = self.sinks.lock();
+        let sinks = sinks.unwrap_or_else(PoisonError::into_inner);
+        sinks.get(&index).map(CallSink::taken)
+    }
+
     /// Takes what a consumer calls, to read what came there; `None` where it calls nobody.
     pub fn take_sink(&self, index: usize) -> Option<CallSink> {
         let sinks = self.sinks.lock();

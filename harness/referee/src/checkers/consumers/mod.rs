@@ -14,6 +14,7 @@ use crate::scenario::{
 };
 use crate::view::windows_for;
 use applied::Applied;
+use contract::consumer::OffsetCommit;
 
 /// A count of consumers, with the function that counts its offences.
 type ConsumerChecker = (
@@ -94,7 +95,7 @@ impl<'a> ConsumerWork<'a> {
         let end = ends.find(|end| end.name == consumer.name);
         let read = end.filter(|end| end.unread.is_none());
         Self {
-            progress: ConsumerReading::of(context, end),
+            progress: ConsumerReading::of(context, consumer, end),
             is_apart: end.is_some_and(|end| is_apart(context, end)),
             applied: read.map(|end| (Applied::join(context, index as u32), end)),
         }
@@ -260,7 +261,7 @@ enum ConsumerReading {
 }
 
 impl ConsumerReading {
-    fn of(context: &Context<'_>, end: Option<&ConsumerEnd>) -> Self {
+    fn of(context: &Context<'_>, consumer: &Consumer, end: Option<&ConsumerEnd>) -> Self {
         let Some(end) = end else {
             return Self::Nothing("its effects were not read".to_owned());
         };
@@ -274,6 +275,8 @@ impl ConsumerReading {
         }
         match (left, end.was_alive) {
             (0, true) => Self::ToTheEnd,
+            // What is committed after its effect was done then.
+            (0, false) if consumer.commit == OffsetCommit::After => Self::ToTheEnd,
             (left, true) => Self::Behind(format!(
                 "it was still reading when it was stopped: {left} records were left"
             )),

@@ -74,6 +74,7 @@ pub fn inconclusive(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
         (Steps::NONE, reads::held_back),
         (Steps::NONE, reads::from_the_cache),
         (Steps::NONE, reads::after_the_last_heal),
+        (Steps::NONE, reads::refused_a_relay),
         (Steps::NONE, reads::phases_read),
         (Steps::NONE, reads::failed),
         (Steps::DATABASE.and(Steps::SOURCE), reads::awaited),

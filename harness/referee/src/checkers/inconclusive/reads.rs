@@ -46,6 +46,31 @@ pub fn after_the_last_heal(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
     })]
 }
 
+/// The cache had no memory left for what a relay marks there. A relay that is refused goes no further, and publishes again
+/// what it has published: that is the server's doing.
+pub fn refused_a_relay(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {
+    let history = grounds.context.history();
+    let topology = grounds.context.view.topology();
+    let end = history.meta.cache.as_ref().filter(|end| end.has_overflowed);
+    let (Some(_), Some(true)) = (end, topology.map(|t| t.relay_invalidates)) else {
+        return Vec::new();
+    };
+    let reason = "the cache had no memory left, and refused what the relay marks there: what that did not publish, or \
+                  published again, is not its doing";
+    vec![Inconclusive::new(reason.to_owned(), |e, _| {
+        use crate::scenario::LatencyKind::{EndToEnd, Propagation};
+        matches!(
+            e.metric,
+            Metric::Undrained
+                | Metric::Duplicated
+                | Metric::Late
+                | Metric::Drain
+                | Metric::Recovery
+                | Metric::Latency(Propagation | EndToEnd, _)
+        )
+    })]
+}
+
 /// Too few reads were answered in a stretch that the scenario plans as proof. As many are wanted as changes, or fewer
 /// where fewer reads than changes are planned.
 pub fn phases_read(grounds: &Grounds<'_, '_>) -> Vec<Inconclusive> {

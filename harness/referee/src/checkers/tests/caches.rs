@@ -236,6 +236,48 @@ fn given_a_cache_that_let_entries_go_by_itself_when_judged_then_what_readers_wer
     assert_eq!(judgement.counts.stale_reads, None);
 }
 
+/// A relay that may mark nothing publishes again what it has published, and nothing behind it.
+#[test]
+fn given_a_cache_that_refused_a_relay_when_judged_then_what_that_did_not_publish_blames_nobody() {
+    let refusing = |mode: CacheMode| {
+        let mut history = cached(40);
+        if let Some(cache) = &mut history.meta.scenario.strategies[0].cache {
+            cache.mode = mode;
+        }
+        let attempt = attempt(&history, 3, 3);
+        unpublish(&mut history, attempt);
+        finish(&mut history);
+        history.pending.push(Pending {
+            attempt,
+            state: PendingState::OutboxRow,
+            lsn: 0,
+        });
+        history
+    };
+    let mut history = refusing(CacheMode::InvalidateByRelay);
+    assert_eq!(judged(&history).verdict, Verdict::Fail);
+    let refused = CacheEnd {
+        unread: Some("Redis refused 12 commands".to_owned()),
+        has_overflowed: true,
+    };
+    history.meta.cache = Some(refused.clone());
+    let judgement = judged(&history);
+    assert_eq!(
+        judgement.verdict,
+        Verdict::Unknown,
+        "{:?}",
+        judgement.reasons
+    );
+    let said = judgement.reasons.join(" ");
+    assert!(said.contains("refused what the relay marks"), "{said}");
+    // What it is, it is
+    assert_eq!(judgement.counts.undrained, Some(1));
+    // A service that may invalidate nothing holds up no relay
+    let mut history = refusing(CacheMode::InvalidateAfterCommit);
+    history.meta.cache = Some(refused);
+    assert_eq!(judged(&history).verdict, Verdict::Fail);
+}
+
 #[test]
 fn given_a_fence_that_did_not_wait_when_judged_then_a_stale_entry_blames_nobody() {
     let mut history = cached(40);

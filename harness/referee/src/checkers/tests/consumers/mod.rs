@@ -200,6 +200,16 @@ fn given_a_consumer_that_lives_and_is_behind_when_it_left_out_what_it_had_read_t
     let unapplied = &of_consumer(&judgement).expectations[0];
     assert_eq!((unapplied.met, unapplied.observed), (None, None));
     assert_eq!(judgement.verdict, Verdict::Unknown);
+    // But where all is committed, and what is committed was done before, it left that out.
+    for at in history.meta.consumers[0].committed.values_mut() {
+        *at += 1;
+    }
+    let judgement = judged(&history);
+    let unapplied = &of_consumer(&judgement).expectations[0];
+    assert_eq!(unapplied.met, Some(false), "{}", unapplied.reason);
+    history.meta.scenario.consumers[0].commit = OffsetCommit::Before;
+    let judgement = judged(&history);
+    assert_eq!(of_consumer(&judgement).expectations[0].met, None);
 }
 
 #[test]
@@ -366,7 +376,11 @@ fn given_a_consumer_that_died_when_the_relay_lost_something_then_the_relay_is_to
     unpublish(&mut history, lost);
     history.effects.open().retain(|e| e.attempt != lost);
     finish(&mut history);
-    history.meta.consumers[0].was_alive = false;
+    let end = &mut history.meta.consumers[0];
+    end.was_alive = false;
+    for at in end.committed.values_mut() {
+        *at -= 1;
+    }
     history.meta.deaths.push(Death {
         process: "consumer-payments".to_owned(),
         at_ns: FROM + 500 * MS,
