@@ -1,12 +1,12 @@
 //! Installing a relay before anything is timed.
 
-use super::program::program_in;
+use super::program::{is_there, program_in};
 use crate::process::log;
 use crate::process::reaper::Reaper;
 use crate::process::tree;
 use crate::run::RunError;
 use crate::run::deployment::failed;
-use crate::scenario::relay_file::RelayFile;
+use crate::scenario::relay_file::{Install, RelayFile};
 use std::fs::File;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -27,14 +27,17 @@ pub(super) async fn install(
     let Some(install) = &relay.install else {
         return Ok(());
     };
-    let home = &relay.home;
-    let group = reaper.process_group();
-    // What is to be installed may be the very program that is asked.
-    if is_there(&install.check, home) && run(&install.check, home, group, log, CHECK_WITHIN).await?
-    {
-        return Ok(());
-    }
-    let doing = format!("installing {}", relay.name);
+    let place = (relay.home.as_path(), reaper.process_group(), log);
+    bring(&relay.name, install, place).await
+}
+
+/// The same in this folder and this process group, with this log.
+async fn bring(
+    name: &str,
+    install: &Install,
+    (home, group, log): (&Path, i32, &Path),
+) -> Result<(), RunError> {
+    let doing = format!("installing {name}");
     let wrong = |what: &str, words: &[String]| {
         let command = words.join(" ");
         let home = home.display();
@@ -43,10 +46,21 @@ pub(super) async fn install(
             &format!("{what}: `{command}` in {home}{}", log::tail(log, 0)),
         )
     };
+    // What is to be installed may be the very program that is asked.
+    let is_done = async || {
+        let asked = install.check.first();
+        let can_be_asked = asked.is_none_or(|program| is_there(home, program));
+        Ok::<bool, RunError>(
+            can_be_asked && run(&install.check, home, group, log, CHECK_WITHIN).await?,
+        )
+    };
+    if is_done().await? {
+        return Ok(());
+    }
     if !run(&install.run, home, group, log, install.within).await? {
         return Err(wrong("the installation failed", &install.run));
     }
-    if !run(&install.check, home, group, log, CHECK_WITHIN).await? {
+    if !is_done().await? {
         return Err(wrong(
             "it is installed, and its check still says that it is not",
             &install.check,
@@ -73,12 +87,6 @@ impl Drop for Installing {
             tracing::warn!("an installation that was given up: {error}");
         }
     }
-}
-
-/// Whether a command's program is there at all, where that can be known without running it.
-fn is_there(words: &[String], home: &Path) -> bool {
-    let program = words.first().map_or("", String::as_str);
-    !program.contains('/') || program_in(home, program).is_file()
 }
 
 /// Runs a command in this process group, and returns whether it ended with 0. It has the whole environment: what is fetched may need a
@@ -121,6 +129,25 @@ async fn run(
 mod tests {
     use super::*;
     use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn given_a_check_by_a_program_that_is_nowhere_yet_then_it_is_installed() {
+        let home = tempfile::tempdir().unwrap();
+        let install = Install {
+            check: vec!["no-such-relay-of-ours".to_owned(), "--version".to_owned()],
+            run: ["sh", "-c", "touch installed"].map(str::to_owned).to_vec(),
+            within: Duration::from_secs(60),
+        };
+        let log = home.path().join("log");
+        let place = (home.path(), 0, log.as_path());
+        let error = bring("mine", &install, place).await.unwrap_err();
+        assert!(home.path().join("installed").exists(), "{error}");
+        let said = error.to_string();
+        assert!(
+            said.contains("its check still says that it is not"),
+            "{said}"
+        );
+    }
 
     #[tokio::test]
     async fn given_a_command_that_takes_too_long_when_it_is_given_up_then_what_it_started_ends_too()

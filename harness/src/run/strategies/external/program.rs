@@ -22,13 +22,7 @@ impl External {
             return Err(failed(&doing, &reason));
         }
         let program = program_in(&folder, word);
-        let there = match word.contains('/') {
-            true => program.is_file(),
-            false => std::env::var_os("PATH").is_some_and(|path| {
-                std::env::split_paths(&path).any(|place| place.join(word).is_file())
-            }),
-        };
-        if !there {
+        if !is_there(&folder, word) {
             let where_ = match word.contains('/') {
                 true => format!("it would be {}", program.display()),
                 false => "it is in no folder of PATH".to_owned(),
@@ -37,6 +31,16 @@ impl External {
             return Err(failed(&doing, &reason));
         }
         Ok((folder, program))
+    }
+}
+
+/// Whether a program is there at all, without running it.
+pub(super) fn is_there(folder: &Path, program: &str) -> bool {
+    match program.contains('/') {
+        true => program_in(folder, program).is_file(),
+        false => std::env::var_os("PATH").is_some_and(|path| {
+            std::env::split_paths(&path).any(|place| place.join(program).is_file())
+        }),
     }
 }
 
