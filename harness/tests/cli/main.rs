@@ -7,6 +7,7 @@ mod compare;
 mod explain;
 mod install;
 mod open;
+mod pipelines;
 mod profiles;
 mod replay;
 mod scripts;
