@@ -116,6 +116,11 @@ fn came_of(claim: &Claim, record: &Record) -> Verdict {
         all.find(|s| s.name == name)
             .map_or(Verdict::Unknown, |s| s.verdict)
     });
+    let verdict = worst(verdicts);
+    // Of a run that proved nothing, figures that are not as they should be prove nothing either.
+    if verdict != Verdict::Pass {
+        return verdict;
+    }
     let conditions = claim.holds.iter().map(|text| {
         let told = Condition::read(text).ok();
         told.map_or(Verdict::Unknown, |condition| condition.of(record))
@@ -124,7 +129,12 @@ fn came_of(claim: &Claim, record: &Record) -> Verdict {
         Some(_) => Verdict::Pass,
         None => Verdict::Unknown,
     });
-    let all: Vec<Verdict> = verdicts.chain(conditions).chain(measured).collect();
+    worst(conditions.chain(measured))
+}
+
+/// One that failed is worse than one that is not known.
+fn worst(all: impl Iterator<Item = Verdict>) -> Verdict {
+    let all: Vec<Verdict> = all.collect();
     let any = |verdict| all.contains(&verdict);
     match (any(Verdict::Fail), any(Verdict::Unknown)) {
         (true, _) => Verdict::Fail,

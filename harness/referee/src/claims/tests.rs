@@ -72,7 +72,7 @@ fn given_records_when_claims_are_held_against_them_then_each_has_its_own_scenari
 #[test]
 fn given_conditions_then_a_claim_holds_where_they_are_true_of_the_run() {
     let records = [record("steady", false)];
-    let name = &records[0].strategies[0].name;
+    let name = records[0].strategies[0].name.clone();
     for (condition, came) in [
         ("X.lost = 0", (1, 0, 0)),
         ("X.lost >= 1", (0, 1, 0)),
@@ -81,10 +81,17 @@ fn given_conditions_then_a_claim_holds_where_they_are_true_of_the_run() {
         ("nobody.lost < X.lost", (0, 0, 1)),
     ] {
         let mut claim = claim("steady", &[&format!("{name}.lost")]);
-        claim.holds = vec![condition.replace('X', name)];
+        claim.holds = vec![condition.replace('X', &name)];
         let row = rows(&[claim], &records).remove(0);
         assert_eq!((row.held, row.broken, row.open), came, "{condition}");
     }
+    // Of a run that proved nothing it proves nothing that one is not true
+    let mut interrupted = records;
+    interrupted[0].strategies[0].verdict = Verdict::Unknown;
+    let mut claim = claim("steady", &[&format!("{name}.lost")]);
+    claim.holds = vec![format!("{name}.lost >= 1")];
+    let row = rows(&[claim], &interrupted).remove(0);
+    assert_eq!((row.held, row.broken, row.open), (0, 0, 1));
     for wrong in ["X.lost", "X.lots < 1", "X.lost < Y", "X.lost < inf"] {
         assert!(Condition::read(wrong).is_err(), "{wrong}");
     }
