@@ -269,8 +269,9 @@ async fn overlapping_kills_and_pauses_of_one_process_end_with_the_last() {
     let faults = [
         at(FaultKind::Pause, 0, 300),
         at(FaultKind::Pause, 100, 500),
-        at(FaultKind::Kill, 800, 300),
-        at(FaultKind::Kill, 900, 400),
+        // Long after them: a busy machine is late.
+        at(FaultKind::Kill, 4_000, 300),
+        at(FaultKind::Kill, 4_100, 400),
     ];
     let from_ns = targets.clock.now_ns();
     let campaign = campaign(&faults, &targets, load_from(from_ns), stopped).await;
